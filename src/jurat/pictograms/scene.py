@@ -1,0 +1,365 @@
+"""A scene: two to seven sprites on a background, and the exact truth about them.
+
+Lengths are in units of 1/128 of the side, whatever the size in pixels, so that a scene drawn at 256
+is as true as one drawn at 128. Two objects touch where their drawn pixels (alpha > 0.5) overlap;
+they do not where the gap between them is at least `GAP`. What lies in between is ambiguous and is
+drawn only with `between=True`; its truth is `Scene.contact`, a number between 0 and 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from jurat.pictograms.atlas import sprites
+from jurat.pictograms.objects import CLASSES, GROUPS, HABITS, LOOKALIKES, NUMBER, OBJECTS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SIDE = 128
+"""Side of a scene in its own units, and its default size in pixels."""
+MOST = 7
+"""Objects in a scene at most."""
+GAP = 6.0
+"""Least distance between two objects that do not touch."""
+NEAR = 13.0
+"""A near miss is a gap of at least `GAP` and less than this."""
+LEAST_OVERLAP = 10.0
+"""Least overlap, in square units, of two objects that touch."""
+MOST_OVERLAP = 0.30
+"""Largest share of either object that an overlap may take."""
+LEAST_VISIBLE = 0.68
+"""Least share of an object that stays uncovered."""
+HABIT_RATE = 0.2
+"""How often an object brings along what goes with it in `HABITS`."""
+
+_PEOPLE = sorted(GROUPS[0].classes)
+_CARD = len(OBJECTS)
+_COMPANIONS = {NUMBER[a]: [NUMBER[b] for b in others] for a, others in HABITS.items()}
+_FREE, _TOUCH, _NEAR = "free", "touch", "near"
+
+
+@dataclass
+class Placed:
+    """One object of a scene."""
+
+    kind: int
+    """Class number."""
+    x: float
+    """Centre of its bounding box, in scene units."""
+    y: float
+    mask: NDArray[np.bool_]
+    """Its drawn pixels, covered ones included; shape (size, size)."""
+    visible: NDArray[np.bool_]
+    """Its uncovered pixels; shape (size, size)."""
+    area: float
+    """Of `mask`, in square units."""
+    distance: NDArray[np.float32] = field(repr=False)
+    """Distance of every pixel to this object, in scene units; shape (size, size)."""
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom of the drawn pixels; right and bottom are exclusive."""
+        rows, columns = np.flatnonzero(self.mask.any(1)), np.flatnonzero(self.mask.any(0))
+        return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+@dataclass
+class Scene:
+    """An image and its truth."""
+
+    pixels: NDArray[np.uint8]
+    """Shape (size, size, 3), RGB."""
+    objects: list[Placed]
+    gap: NDArray[np.float32]
+    """Distance of each pair, in scene units; 0 where they touch; shape (n, n)."""
+
+    @property
+    def image(self) -> Image.Image:
+        return Image.fromarray(self.pixels)
+
+    @cached_property
+    def kinds(self) -> list[int]:
+        return [thing.kind for thing in self.objects]
+
+    @cached_property
+    def touch(self) -> NDArray[np.bool_]:
+        """Which pairs touch; shape (n, n)."""
+        return (self.gap == 0) & ~np.eye(len(self.objects), dtype=bool)
+
+    @property
+    def contact(self) -> NDArray[np.float32]:
+        """Soft truth of touching: 1 at overlap, 0 from `GAP` on, linear in between; shape (n, n)."""
+        soft = np.clip(1 - self.gap / GAP, 0, 1)
+        np.fill_diagonal(soft, 0)
+        return soft
+
+
+@dataclass(frozen=True)
+class Wish:
+    """An object that a scene must hold: of which class, and how it lies to an earlier one."""
+
+    kind: int
+    to: int | None = None
+    """Index of the earlier wish it is placed by."""
+    how: str = _FREE
+    """`touch`, `near` (a near miss) or `free`."""
+
+
+def draw(
+    rng: np.random.Generator,
+    wishes: Sequence[Wish] | None = None,
+    *,
+    size: int = SIDE,
+    between: bool = False,
+    texture: str | None = None,
+    resample: Image.Resampling = Image.Resampling.BICUBIC,
+) -> Scene:
+    """Draws a scene, at random or with the objects wished for.
+
+    `texture` names one of `TEXTURES` (default: any of those that training saw). Raises RuntimeError
+    where the wishes cannot be placed in 200 tries.
+    """
+    for _ in range(200):
+        plan = list(wishes) if wishes is not None else [Wish(kind) for kind in pick_kinds(rng)]
+        scene = _try(rng, plan, size, between, texture, resample, free=wishes is None)
+        if scene is not None:
+            return scene
+    raise RuntimeError(f"no room for {len(wishes or ())} objects as wished")
+
+
+def pick_kinds(rng: np.random.Generator) -> list[int]:
+    """The classes of a random scene: duplicates, look-alikes and habitual companions are frequent."""
+    count = int(rng.choice([2, 3, 4, 5, 6, 7], p=[0.10, 0.22, 0.26, 0.20, 0.14, 0.08]))
+    kinds: list[int] = []
+    while len(kinds) < count:
+        chance = rng.random()
+        earlier = kinds[int(rng.integers(len(kinds)))] if kinds else None
+        if earlier is not None and chance < 0.20:
+            kind = earlier
+        elif earlier is not None and chance < 0.38 and LOOKALIKES[earlier]:
+            kind = int(rng.choice(LOOKALIKES[earlier]))
+        elif earlier in _COMPANIONS and rng.random() < HABIT_RATE:
+            kind = int(rng.choice(_COMPANIONS[earlier]))
+        elif chance < 0.50:
+            kind = int(rng.choice(_PEOPLE))
+        elif chance < 0.56:
+            kind = int(rng.integers(_CARD, CLASSES))
+        else:
+            kind = int(rng.integers(_CARD))
+        kinds.append(kind)
+    return kinds
+
+
+# --- placing -----------------------------------------------------------------------------------
+
+
+def _try(
+    rng: np.random.Generator,
+    plan: list[Wish],
+    size: int,
+    between: bool,
+    texture: str | None,
+    resample: Image.Resampling,
+    *,
+    free: bool,
+) -> Scene | None:
+    unit = size / SIDE
+    pixels = background(rng, size, texture)
+    placed: list[Placed] = []
+    gaps = np.zeros((len(plan), len(plan)), np.float32)
+    for i, wish in enumerate(plan):
+        sprite = _sprite(rng, wish.kind, unit, resample)
+        found = _seat(rng, sprite[..., 3] > 127, placed, wish, unit, between, free=free)
+        if found is None:
+            return None
+        x, y, row = found
+        gaps[i, :i] = gaps[:i, i] = row
+        placed.append(_paint(pixels, sprite, x, y, wish.kind, placed, unit))
+    return Scene(np.clip(pixels + 0.5, 0, 255).astype(np.uint8), placed, gaps)
+
+
+def _sprite(
+    rng: np.random.Generator, kind: int, unit: float, resample: Image.Resampling
+) -> NDArray[np.float32]:
+    """A premultiplied sprite, sized, flipped, turned and trimmed; shape (h, w, 4), values 0..255."""
+    card = kind >= _CARD
+    side = rng.uniform(40, 50) if card else rng.uniform(28, 44)
+    angle = rng.uniform(-8, 8) if card else rng.uniform(-20, 20)
+    picture = sprites()[kind]
+    if not card and rng.random() < 0.5:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    pixels = max(4, round(side * unit))
+    picture = picture.resize((pixels, pixels), resample).rotate(angle, Image.Resampling.BICUBIC, expand=True)
+    sprite = np.asarray(picture, dtype=np.float32)
+    solid = sprite[..., 3] > 127
+    rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
+    return sprite[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _seat(
+    rng: np.random.Generator,
+    solid: NDArray[np.bool_],
+    placed: list[Placed],
+    wish: Wish,
+    unit: float,
+    between: bool,
+    *,
+    free: bool,
+) -> tuple[int, int, list[float]] | None:
+    """Finds a place for a sprite; returns its corner and its gap to each earlier object."""
+    height, width = solid.shape
+    size = round(SIDE * unit)
+    if height > size or width > size:
+        return None
+    ys, xs = np.nonzero(solid)
+    area = len(ys) / unit**2
+    for attempt in range(24):
+        how, target = wish.how, wish.to
+        if free and placed and attempt < 17:
+            how = str(rng.choice([_TOUCH, _NEAR, _FREE], p=[0.22, 0.42, 0.36]))
+            target = int(rng.integers(len(placed)))
+        if how == _FREE or target is None:
+            corner = int(rng.integers(0, size - width + 1)), int(rng.integers(0, size - height + 1))
+        else:
+            along = _along_a_ray(rng, (ys, xs), (height, width), placed[target], how, area, unit)
+            if along is None:
+                continue
+            corner = along
+        row = _gaps((ys + corner[1], xs + corner[0]), area, placed, unit, between)
+        if row is not None:
+            return *corner, row
+    return None
+
+
+def _along_a_ray(
+    rng: np.random.Generator,
+    points: tuple[NDArray[np.intp], NDArray[np.intp]],
+    shape: tuple[int, int],
+    target: Placed,
+    how: str,
+    area: float,
+    unit: float,
+) -> tuple[int, int] | None:
+    """Moves a sprite towards `target` from a random side until it touches, or nearly does."""
+    size = target.mask.shape[0]
+    height, width = shape
+    angle = rng.uniform(0, 2 * math.pi)
+    steps = np.arange(62, 4, -1.5) * unit
+    xs = np.rint(target.x * unit + steps * math.cos(angle) - width / 2).astype(int)
+    ys = np.rint(target.y * unit + steps * math.sin(angle) - height / 2).astype(int)
+    inside = (xs >= 0) & (ys >= 0) & (xs + width <= size) & (ys + height <= size)
+    xs, ys = xs[inside], ys[inside]
+    if not len(xs):
+        return None
+    distance = target.distance[points[0] + ys[:, None], points[1] + xs[:, None]]
+    if how == _TOUCH:
+        wanted = rng.uniform(LEAST_OVERLAP, MOST_OVERLAP * 0.8 * min(area, target.area)) * unit**2
+        fits = np.flatnonzero((distance == 0).sum(1) >= wanted)
+    else:
+        gap = distance.min(1)
+        fits = np.flatnonzero((gap >= GAP) & (gap <= GAP + rng.uniform(0.5, NEAR - GAP)))
+    if not len(fits):
+        return None
+    first = int(fits[0])
+    return int(xs[first]), int(ys[first])
+
+
+def _gaps(
+    at: tuple[NDArray[np.intp], NDArray[np.intp]],
+    area: float,
+    placed: list[Placed],
+    unit: float,
+    between: bool,
+) -> list[float] | None:
+    """The gap to each earlier object, or None where a pair would be ambiguous or too covered."""
+    row: list[float] = []
+    for other in placed:
+        distance = other.distance[at]
+        overlap = float((distance == 0).sum()) / unit**2
+        gap = float(distance.min())
+        if overlap == 0:
+            if gap < GAP and not between:
+                return None
+        else:
+            if overlap > MOST_OVERLAP * min(area, other.area) or (overlap < LEAST_OVERLAP and not between):
+                return None
+            left = float(other.visible.sum() - other.visible[at].sum()) / unit**2
+            if left < LEAST_VISIBLE * other.area:
+                return None
+            gap = 0.0
+        row.append(gap)
+    return row
+
+
+def _paint(
+    pixels: NDArray[np.float32],
+    sprite: NDArray[np.float32],
+    x: int,
+    y: int,
+    kind: int,
+    placed: list[Placed],
+    unit: float,
+) -> Placed:
+    from scipy.ndimage import distance_transform_edt
+
+    height, width = sprite.shape[:2]
+    window = pixels[y : y + height, x : x + width]
+    window *= 1 - sprite[..., 3:] / 255
+    window += sprite[..., :3]
+    mask = np.zeros(pixels.shape[:2], bool)
+    mask[y : y + height, x : x + width] = sprite[..., 3] > 127
+    for other in placed:
+        other.visible &= ~mask
+    distance = np.asarray(distance_transform_edt(~mask), np.float32) / unit
+    centre = (x + width / 2) / unit, (y + height / 2) / unit
+    return Placed(kind, *centre, mask, mask.copy(), float(mask.sum()) / unit**2, distance)
+
+
+# --- backgrounds -------------------------------------------------------------------------------
+
+TRAINED_TEXTURES = ("flat", "gradient", "clouds", "grain")
+TEXTURES = (*TRAINED_TEXTURES, "stripes", "checks", "rings")
+"""Kinds of background; the last three are held out of training."""
+
+
+def background(rng: np.random.Generator, size: int = SIDE, texture: str | None = None) -> NDArray[np.float32]:
+    """A background of the named texture; shape (size, size, 3), values about 0..255."""
+    texture = texture or str(rng.choice(TRAINED_TEXTURES, p=[0.3, 0.3, 0.25, 0.15]))
+    base = rng.uniform(90, 255, 3) if rng.random() < 0.75 else rng.uniform(10, 120, 3)
+    other = np.clip(base + rng.uniform(-70, 70, 3), 0, 255)
+    u = np.linspace(0, 1, size, dtype=np.float32)
+    angle = rng.uniform(0, 2 * math.pi)
+    slope = u[None, :] * math.cos(angle) + u[:, None] * math.sin(angle)
+    slope = (slope - slope.min()) / (slope.max() - slope.min())
+    if texture == "flat":
+        blend = np.zeros((size, size), np.float32)
+    elif texture == "gradient":
+        blend = slope
+    elif texture == "clouds":
+        blend = _smooth_noise(rng, int(rng.integers(3, 9)), size)
+    elif texture == "grain":
+        blend = slope + 0.2 * (_smooth_noise(rng, int(rng.integers(12, 40)), size) - 0.5)
+    elif texture == "stripes":
+        blend = 0.3 * (np.sin(slope * rng.uniform(20, 60)) > 0)
+    elif texture == "checks":
+        cell = max(2, round(size / rng.integers(6, 14)))
+        grid = np.arange(size) // cell
+        blend = 0.3 * ((grid[None, :] + grid[:, None]) % 2)
+    elif texture == "rings":
+        blend = 0.3 * (1 + np.sin(np.hypot(u[None, :] - 0.5, u[:, None] - 0.5) * rng.uniform(20, 50)))
+    else:
+        raise ValueError(f"unknown texture {texture!r}; there are {', '.join(TEXTURES)}")
+    return (base + (other - base) * blend[..., None]).astype(np.float32)
+
+
+def _smooth_noise(rng: np.random.Generator, cells: int, size: int) -> NDArray[np.float32]:
+    coarse = Image.fromarray(rng.random((cells, cells)).astype(np.float32))
+    return np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC))

@@ -1,0 +1,512 @@
+"""The language of the pictogram world: what can be said of a scene, in which words, and whether it is true.
+
+A statement is a small value with a three-valued `truth`: True, False, or None where the scene leaves
+it open (a gap that is neither a touch nor a miss, two centres almost level). `phrasings` writes it in
+words, `parse` reads it back; both follow the templates below, of which the last `HELD_OUT` of each
+kind are never used in training.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from jurat.pictograms.objects import NOUNS, OBJECTS, WORDS, Noun
+from jurat.pictograms.scene import GAP, Scene
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+HELD_OUT = 2
+"""How many phrasings of each kind training never sees: the last ones."""
+LEVEL = 14.0
+"""Least difference of centres, in scene units, for "left of" and its kin to be true or false."""
+LARGER = 1.3
+"""Least ratio of drawn areas for "larger than" to be true or false."""
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven")
+
+Side = Literal["left of", "right of", "above", "below"]
+
+
+@dataclass
+class Facts:
+    """What is true of a scene, without its pixels; n objects."""
+
+    kinds: NDArray[np.integer]  # (n,), class numbers
+    centres: NDArray[np.floating]  # (n, 2)
+    areas: NDArray[np.floating]  # (n,)
+    gaps: NDArray[np.floating]  # (n, n)
+
+    @classmethod
+    def of(cls, scene: Scene) -> Facts:
+        return cls(
+            np.array(scene.kinds),
+            np.array([(thing.x, thing.y) for thing in scene.objects]),
+            np.array([thing.area for thing in scene.objects]),
+            scene.gap,
+        )
+
+    def which(self, noun: Noun) -> list[int]:
+        """Indices of the objects that a noun names."""
+        return [i for i, kind in enumerate(self.kinds.tolist()) if kind in noun.classes]
+
+    def pairs(self, first: Iterable[Noun], second: Iterable[Noun]) -> list[tuple[int, int]]:
+        left = [i for noun in first for i in self.which(noun)]
+        right = [j for noun in second for j in self.which(noun)]
+        return [(i, j) for i in left for j in right if i != j]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Base of all statements."""
+
+    def truth(self, facts: Facts) -> bool | None:
+        raise NotImplementedError
+
+    @property
+    def kind(self) -> str:
+        """Key of `TEMPLATES`."""
+        raise NotImplementedError
+
+    def slots(self, definite: bool) -> dict[str, str]:
+        """The words that fill a template."""
+        raise NotImplementedError
+
+    def nouns(self) -> tuple[Noun, ...]:
+        return ()
+
+    def phrasings(self, *, definite: bool = False) -> list[str]:
+        """Every way to say it, held-out ones last; the first is the canonical one."""
+        words = self.slots(definite)
+        return [_tidy(template.format_map(words)) for template in TEMPLATES[self.kind]]
+
+    def __str__(self) -> str:
+        return self.phrasings()[0]
+
+
+@dataclass(frozen=True)
+class Visible(Statement):
+    """One of the nouns is visible."""
+
+    any_of: tuple[Noun, ...]
+
+    @property
+    def kind(self) -> str:
+        return "visible"
+
+    def truth(self, facts: Facts) -> bool | None:
+        return any(facts.which(noun) for noun in self.any_of)
+
+    def slots(self, definite: bool) -> dict[str, str]:
+        return {"a": _either(self.any_of, False)}
+
+    def nouns(self) -> tuple[Noun, ...]:
+        return self.any_of
+
+
+@dataclass(frozen=True)
+class Touches(Statement):
+    """The first touches one of the others."""
+
+    first: Noun
+    others: tuple[Noun, ...]
+
+    @property
+    def kind(self) -> str:
+        return "touches"
+
+    def truth(self, facts: Facts) -> bool | None:
+        gaps = [facts.gaps[i, j] for i, j in facts.pairs([self.first], self.others)]
+        if any(gap == 0 for gap in gaps):
+            return True
+        return None if any(gap < GAP for gap in gaps) else False
+
+    def slots(self, definite: bool) -> dict[str, str]:
+        return {"a": _name(self.first, definite), "b": _either(self.others, definite)}
+
+    def nouns(self) -> tuple[Noun, ...]:
+        return (self.first, *self.others)
+
+
+@dataclass(frozen=True)
+class Lies(Statement):
+    """The centre of the first lies on a side of the centre of the other."""
+
+    first: Noun
+    side: Side
+    other: Noun
+
+    @property
+    def kind(self) -> str:
+        return self.side
+
+    def truth(self, facts: Facts) -> bool | None:
+        axis = 0 if self.side in ("left of", "right of") else 1
+        sign = 1 if self.side in ("left of", "above") else -1
+        lead = [
+            sign * (facts.centres[j, axis] - facts.centres[i, axis])
+            for i, j in facts.pairs([self.first], [self.other])
+        ]
+        if any(d >= LEVEL for d in lead):
+            return True
+        return None if any(d > -LEVEL for d in lead) else False
+
+    def slots(self, definite: bool) -> dict[str, str]:
+        return {"a": _name(self.first, definite), "b": _name(self.other, definite)}
+
+    def nouns(self) -> tuple[Noun, ...]:
+        return (self.first, self.other)
+
+
+@dataclass(frozen=True)
+class Count(Statement):
+    """There are exactly, or at least, so many."""
+
+    how: Literal["exactly", "at least"]
+    number: int
+    noun: Noun
+
+    @property
+    def kind(self) -> str:
+        return "count" if self.number > 1 else "one"
+
+    def truth(self, facts: Facts) -> bool | None:
+        there = len(facts.which(self.noun))
+        return there == self.number if self.how == "exactly" else there >= self.number
+
+    def slots(self, definite: bool) -> dict[str, str]:
+        name = self.noun.plural if self.number > 1 else self.noun.singular
+        return {"n": f"{self.how} {NUMBERS[self.number]} {name}"}
+
+    def nouns(self) -> tuple[Noun, ...]:
+        return (self.noun,)
+
+
+@dataclass(frozen=True)
+class Reads(Statement):
+    """A sign card reads the word."""
+
+    word: str
+
+    @property
+    def kind(self) -> str:
+        return "reads"
+
+    def truth(self, facts: Facts) -> bool | None:
+        return len(OBJECTS) + WORDS.index(self.word) in facts.kinds.tolist()
+
+    def slots(self, definite: bool) -> dict[str, str]:
+        return {"w": self.word}
+
+
+@dataclass(frozen=True)
+class Larger(Statement):
+    """The first is larger, by drawn area, than the other."""
+
+    first: Noun
+    other: Noun
+
+    @property
+    def kind(self) -> str:
+        return "larger"
+
+    def truth(self, facts: Facts) -> bool | None:
+        ratios = [facts.areas[i] / facts.areas[j] for i, j in facts.pairs([self.first], [self.other])]
+        if any(ratio >= LARGER for ratio in ratios):
+            return True
+        return None if any(ratio > 1 / LARGER for ratio in ratios) else False
+
+    def slots(self, definite: bool) -> dict[str, str]:
+        return {"a": _name(self.first, definite), "b": _name(self.other, definite)}
+
+    def nouns(self) -> tuple[Noun, ...]:
+        return (self.first, self.other)
+
+
+@dataclass(frozen=True)
+class Only(Statement):
+    """Something is visible, and all of it is what the noun names."""
+
+    noun: Noun
+
+    @property
+    def kind(self) -> str:
+        return "only"
+
+    def truth(self, facts: Facts) -> bool | None:
+        return len(facts.kinds) > 0 and len(facts.which(self.noun)) == len(facts.kinds)
+
+    def slots(self, definite: bool) -> dict[str, str]:
+        return {"a": self.noun.indefinite}
+
+    def nouns(self) -> tuple[Noun, ...]:
+        return (self.noun,)
+
+
+@dataclass(frozen=True)
+class All(Statement):
+    """Every part is true."""
+
+    parts: tuple[Statement, ...] = field(default=())
+
+    @property
+    def kind(self) -> str:
+        return "all"
+
+    def truth(self, facts: Facts) -> bool | None:
+        truths = [part.truth(facts) for part in self.parts]
+        if False in truths:
+            return False
+        return None if None in truths else True
+
+    def nouns(self) -> tuple[Noun, ...]:
+        return tuple(noun for part in self.parts for noun in part.nouns())
+
+    def phrasings(self, *, definite: bool = False) -> list[str]:
+        said = [part.phrasings(definite=definite and n > 0) for n, part in enumerate(self.parts)]
+        return [
+            " and ".join(_inner(sentence, n) for n, sentence in enumerate(sentences)) + "."
+            for sentences in zip(*said, strict=False)
+            if not any(sentence.endswith("?") for sentence in sentences)
+        ]
+
+
+def _inner(sentence: str, position: int) -> str:
+    body = sentence.rstrip(".")
+    return body if position == 0 else body[0].lower() + body[1:]
+
+
+def _name(noun: Noun, definite: bool) -> str:
+    return noun.definite if definite else noun.indefinite
+
+
+def _either(nouns: tuple[Noun, ...], definite: bool) -> str:
+    names = [_name(noun, definite) for noun in nouns]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _tidy(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
+
+
+_SIDE_TEMPLATES = (
+    "{{a}} is {side} {{b}}.",
+    "{{a}} is {to} {{b}}.",
+    "the image shows {{a}} {side} {{b}}.",
+    "there is {{a}} {side} {{b}}.",
+    "{{a}} can be seen {to} {{b}}.",
+    "is {{a}} {side} {{b}}?",
+    "there is {{a}} {to} {{b}}.",
+    "the picture shows {{a}} {side} {{b}}.",
+)
+_SIDES: dict[Side, str] = {
+    "left of": "to the left of",
+    "right of": "to the right of",
+    "above": "higher than",
+    "below": "lower than",
+}
+
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "visible": (
+        "{a} is visible.",
+        "there is {a} in the picture.",
+        "the image shows {a}.",
+        "{a} can be seen.",
+        "you can see {a} in the image.",
+        "is {a} visible?",
+        "the picture shows {a}.",
+        "{a} is in the image.",
+    ),
+    "touches": (
+        "{a} touches {b}.",
+        "{a} is touching {b}.",
+        "the image shows {a} touching {b}.",
+        "{a} is in contact with {b}.",
+        "there is {a} that touches {b}.",
+        "does {a} touch {b}?",
+        "there is {a} touching {b}.",
+        "the picture shows {a} in contact with {b}.",
+    ),
+    **{
+        side: tuple(template.format(side=side, to=to) for template in _SIDE_TEMPLATES)
+        for side, to in _SIDES.items()
+    },
+    "count": (
+        "there are {n}.",
+        "{n} are visible.",
+        "the image shows {n}.",
+        "there are {n} in the picture.",
+        "you can see {n}.",
+        "are there {n}?",
+        "the picture shows {n}.",
+        "{n} can be seen.",
+    ),
+    "one": (
+        "there is {n}.",
+        "{n} is visible.",
+        "the image shows {n}.",
+        "there is {n} in the picture.",
+        "you can see {n}.",
+        "is there {n}?",
+        "the picture shows {n}.",
+        "{n} can be seen.",
+    ),
+    "reads": (
+        "a sign reads {w}.",
+        "a sign that reads {w} is visible.",
+        "there is a sign that reads {w}.",
+        "the word {w} is on a sign.",
+        "the image shows a sign with the word {w}.",
+        "does a sign read {w}?",
+        "the picture shows a sign that reads {w}.",
+        "there is a sign with the word {w}.",
+    ),
+    "larger": (
+        "{a} is larger than {b}.",
+        "{a} is bigger than {b}.",
+        "{b} is smaller than {a}.",
+        "the image shows {a} that is larger than {b}.",
+        "there is {a} larger than {b}.",
+        "is {a} larger than {b}?",
+        "there is {a} bigger than {b}.",
+        "the picture shows {b} that is smaller than {a}.",
+    ),
+    "only": (
+        "nothing but {a} is visible.",
+        "the image shows nothing but {a}.",
+        "there is nothing but {a} in the picture.",
+        "only {a} is visible.",
+        "you can see nothing but {a}.",
+        "is nothing but {a} visible?",
+        "the picture shows only {a}.",
+        "nothing but {a} can be seen.",
+    ),
+}
+
+RULES: dict[str, tuple[str, ...]] = {
+    "visible": ("No {n} may be visible.", "No {n} may be shown.", "The image must not show {a}."),
+    "touches": (
+        "No {n} may be shown touching {b}.",
+        "No {n} may touch {b}.",
+        "The image must not show {a} touching {b}.",
+    ),
+    "reads": ("No sign may read {w}.", "The image must not show a sign that reads {w}."),
+    "together": ("No {n} may be visible together with {b}.", "No {n} may be shown with {b}."),
+}
+"""Rules as a user might write them; each is broken where the statement it forbids is true."""
+
+
+def forbid(statement: Statement) -> list[str]:
+    """The ways to write a rule that is broken exactly where `statement` is true; empty where there is none."""
+    if isinstance(statement, Visible | Touches | Reads):
+        words = statement.slots(False)
+        nouns = statement.any_of[:1] if isinstance(statement, Visible) else statement.nouns()[:1]
+        if isinstance(statement, Visible) and len(statement.any_of) > 1:
+            words["n"] = " or ".join(noun.singular for noun in statement.any_of)
+        elif nouns:
+            words["n"] = nouns[0].singular
+        return [template.format_map(words) for template in RULES[statement.kind]]
+    if isinstance(statement, All) and len(statement.parts) == 2:
+        first, second = statement.parts
+        if isinstance(first, Visible) and isinstance(second, Visible) and len(first.any_of) == 1:
+            words = {"n": first.any_of[0].singular, "b": _either(second.any_of, False)}
+            return [template.format_map(words) for template in RULES["together"]]
+    return []
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+def parse(text: str) -> Statement:
+    """Reads a statement in any phrasing of the language.
+
+    Raises ValueError where the sentence, or a name in it, is not of this world.
+    """
+    found = _parse(" ".join(text.split()))
+    if found is None:
+        raise ValueError(
+            f"not a statement of the pictogram world: {text!r}; "
+            'try "A child touches a kitchen knife." or see docs/pictograms.md'
+        )
+    return found
+
+
+def _parse(sentence: str) -> Statement | None:
+    for kind, pattern in _patterns():
+        match = pattern.fullmatch(sentence)
+        if match and (statement := _build(kind, match.groupdict())) is not None:
+            return statement
+    for joint in re.finditer(r",? and ", sentence):
+        left = _parse(sentence[: joint.start()] + ".")
+        right = _parse(sentence[joint.end() :]) if left is not None else None
+        if left is not None and right is not None:
+            parts = (part for side in (left, right) for part in (side.parts if isinstance(side, All) else (side,)))
+            return All(tuple(parts))
+    return None
+
+
+@cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    names = "|".join(sorted((re.escape(name) for name in NOUNS), key=len, reverse=True))
+    phrase = rf"(?:(?:an?|the|some|one of) )?(?:{names})"
+    either = rf"{phrase}(?:, {phrase})*(?:,? or {phrase})?"
+    counts = rf"(?:exactly|at least) (?:{'|'.join(NUMBERS[1:])}) (?:{'|'.join(sorted(_counted(), key=len, reverse=True))})"
+    slots = {"a": either, "b": either, "n": counts, "w": "|".join(WORDS)}
+    return tuple(
+        (
+            kind,
+            re.compile(
+                re.sub(r"\\\{(\w)\\\}", lambda m: f"(?P<{m[1]}>{slots[m[1]]})", re.escape(template)),
+                re.IGNORECASE,
+            ),
+        )
+        for kind, templates in TEMPLATES.items()
+        for template in templates
+    )
+
+
+@cache
+def _counted() -> dict[str, Noun]:
+    return {name: noun for noun in NOUNS.values() for name in (noun.plural, noun.singular)}
+
+
+def _nouns(phrase: str) -> tuple[Noun, ...]:
+    parts = re.split(r",? or |, ", phrase.lower())
+    return tuple(NOUNS[re.sub(r"^(?:an?|the|some|one of) ", "", part)] for part in parts)
+
+
+def _build(kind: str, groups: dict[str, str]) -> Statement | None:
+    a = _nouns(groups["a"]) if "a" in groups else ()
+    b = _nouns(groups["b"]) if "b" in groups else ()
+    if kind == "visible":
+        return Visible(a)
+    if kind == "reads":
+        return Reads(groups["w"].upper())
+    if kind in ("count", "one"):
+        how, number, name = re.fullmatch(r"(exactly|at least) (\w+) (.+)", groups["n"].lower()).groups()  # type: ignore[union-attr]
+        return Count("exactly" if how == "exactly" else "at least", NUMBERS.index(number), _counted()[name])
+    if len(a) != 1:
+        return None
+    if kind == "only":
+        return Only(a[0])
+    if kind == "touches":
+        return Touches(a[0], b)
+    if len(b) != 1:
+        return None
+    if kind == "larger":
+        return Larger(a[0], b[0])
+    return Lies(a[0], kind, b[0])  # pyright: ignore[reportArgumentType]
+
+
+def walk(statement: Statement) -> Iterator[Statement]:
+    """The atomic statements of a statement."""
+    if isinstance(statement, All):
+        for part in statement.parts:
+            yield from walk(part)
+    else:
+        yield statement

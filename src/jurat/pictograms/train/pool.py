@@ -1,0 +1,114 @@
+"""Scenes drawn ahead of training, with their truth as arrays, memory-mapped from a folder.
+
+Scene number i of a pool is drawn with the seed `start + i`, so that two pools with disjoint ranges
+share nothing, and a pool can be drawn by several processes in parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jurat.pictograms.objects import CLASSES
+from jurat.pictograms.scene import MOST, NEAR, SIDE, Scene, draw
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CELLS = 16
+"""Cells along a side of the dense targets; a cell is 8 x 8 scene units."""
+
+FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
+    "pixels": ((SIDE, SIDE, 3), "uint8"),
+    "kinds": ((MOST,), "int8"),  # class number; -1 where there is no object
+    "centres": ((MOST, 2), "float32"),  # x, y in scene units
+    "areas": ((MOST,), "float32"),  # square units
+    "gaps": ((MOST, MOST), "float32"),  # scene units; 0 where a pair touches
+    "cover": ((MOST, CELLS, CELLS), "uint8"),  # uncovered pixels of each object in each cell
+    "contact": ((CELLS, CELLS), "uint8"),  # bit i: object i overlaps another one in this cell
+    "seam": ((CELLS, CELLS), "uint8"),  # bit i: object i comes nearest to another one here without touching it
+}
+
+
+def _cells(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return mask.reshape(CELLS, SIDE // CELLS, CELLS, SIDE // CELLS).sum((1, 3))
+
+
+def measure(scene: Scene) -> dict[str, NDArray[np.generic]]:
+    """The truth of one scene of `SIDE` pixels as arrays, by the names in `FIELDS`."""
+    row = {name: np.zeros(shape, kind) for name, (shape, kind) in FIELDS.items()}
+    row["pixels"][:] = scene.pixels
+    row["kinds"][:] = -1
+    for i, thing in enumerate(scene.objects):
+        row["kinds"][i], row["areas"][i] = thing.kind, thing.area
+        row["centres"][i] = thing.x, thing.y
+        row["cover"][i] = _cells(thing.visible)
+        for j, other in enumerate(scene.objects[:i]):
+            gap = scene.gap[i, j]
+            row["gaps"][i, j] = row["gaps"][j, i] = gap
+            bits = np.uint8(1 << i | 1 << j)
+            if gap == 0:
+                row["contact"][_cells(thing.mask & other.mask) > 0] |= bits
+            elif gap < NEAR:
+                row["seam"][_cells(thing.distance + other.distance < gap + 1) > 0] |= bits
+    return row
+
+
+@dataclass
+class Pool:
+    """Arrays over n scenes; the leading dimension of each is n."""
+
+    arrays: dict[str, NDArray[np.generic]]
+
+    def __len__(self) -> int:
+        return len(self.arrays["kinds"])
+
+    def __getitem__(self, name: str) -> NDArray[np.generic]:
+        return self.arrays[name]
+
+    @classmethod
+    def open(cls, folder: Path) -> Pool:
+        """Maps a pool that `fill` has written."""
+        return cls({name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in FIELDS})
+
+    @classmethod
+    def create(cls, folder: Path, count: int) -> Pool:
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(
+            {
+                name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, (count, *shape))
+                for name, (shape, kind) in FIELDS.items()
+            }
+        )
+
+
+def _part(folder: Path, start: int, first: int, last: int) -> None:
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in FIELDS}
+    for i in range(first, last):
+        for name, value in measure(draw(np.random.default_rng(start + i))).items():
+            arrays[name][i] = value
+
+
+def fill(folder: Path, start: int, count: int, workers: int = 2) -> Pool:
+    """Draws scenes `start` .. `start + count - 1` into a new folder, with several processes."""
+    from multiprocessing import Process
+
+    Pool.create(folder, count)
+    edges = np.linspace(0, count, workers + 1).astype(int)
+    parts = [
+        Process(target=_part, args=(folder, start, int(a), int(b)))
+        for a, b in zip(edges, edges[1:], strict=False)
+    ]
+    for part in parts:
+        part.start()
+    for part in parts:
+        part.join()
+    if any(part.exitcode for part in parts):
+        raise RuntimeError(f"a process that drew scenes failed; {folder} is incomplete")
+    return Pool.open(folder)
+
+
+assert CLASSES < 127, "class numbers are stored as int8"
