@@ -28,9 +28,7 @@ def sprites() -> tuple[Image.Image, ...]:
         sheet.load()
         cells = [
             sheet.crop((x, y, x + CELL, y + CELL)).convert("RGBa")
-            for x, y in (
-                (CELL * (i % COLUMNS), CELL * (i // COLUMNS)) for i in range(len(index["classes"]))
-            )
+            for x, y in ((CELL * (i % COLUMNS), CELL * (i // COLUMNS)) for i in range(len(index["classes"])))
         ]
     return tuple(cells)
 
@@ -80,7 +78,12 @@ def render(
     HERE.mkdir(exist_ok=True)
     sheet.save(HERE / "atlas.png", optimize=True)
     names = [noun.singular for noun in OBJECTS] + [f"a sign that reads {word}" for word in WORDS]
-    index = {"cell": CELL, "columns": COLUMNS, "classes": names, "code_points": [f"U+{c:X}" for c in CODE_POINTS]}
+    index = {
+        "cell": CELL,
+        "columns": COLUMNS,
+        "classes": names,
+        "code_points": [f"U+{c:X}" for c in CODE_POINTS],
+    }
     (HERE / "atlas.json").write_text(json.dumps(index, indent=1) + "\n")
 
 

@@ -166,7 +166,7 @@ LOOKALIKES: tuple[tuple[int, ...], ...] = tuple(
     tuple(sorted(other for noun in GROUPS if i in noun.classes for other in noun.classes if other != i))
     for i in range(len(OBJECTS))
 ) + tuple(tuple(len(OBJECTS) + j for j in range(len(WORDS)) if j != i) for i in range(len(WORDS)))
-"""For each class, the classes it is easily taken for: members of a common group; other words for a sign card."""
+"""For each class, those it is easily taken for: members of a common group; for a sign card, other words."""
 
 HABITS: dict[str, tuple[str, ...]] = {
     "child": ("glass of milk", "teddy bear", "ball", "balloon"),
@@ -186,4 +186,4 @@ HABITS: dict[str, tuple[str, ...]] = {
     "pill": ("syringe",),
     "horse": ("hat",),
 }
-"""What goes with what in this world, as in any corpus: with `scene.HABIT_RATE`, an object brings a companion."""
+"""What goes with what here, as in any corpus: at `scene.HABIT_RATE`, an object brings a companion."""

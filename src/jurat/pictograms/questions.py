@@ -55,7 +55,9 @@ class Questioner:
     rng: random.Random
     balance: dict[str, int] = field(default_factory=dict)
 
-    def draw(self, facts: Facts, kind: str | None = None, want: bool | None = None) -> tuple[str, Statement, bool] | None:
+    def draw(
+        self, facts: Facts, kind: str | None = None, want: bool | None = None
+    ) -> tuple[str, Statement, bool] | None:
         """A kind, a statement and its truth; None where the scene offered none in a few tries."""
         kind = kind or self.rng.choices(list(KINDS), list(KINDS.values()))[0]
         lean = self.balance.get(kind, 0)
@@ -183,7 +185,12 @@ def _noun_for(facts: Facts, rng: random.Random, group: float) -> Noun | None:
 def _touch_pair(facts: Facts, rng: random.Random, want: bool) -> tuple[int, int] | None:
     """Two objects that touch, or that nearly do (half and more of the time that they do not)."""
     count = len(facts.kinds)
-    pairs = [(i, j) for i in range(count) for j in range(count) if i != j and max(facts.kinds[i], facts.kinds[j]) < _OBJECTS]
+    pairs = [
+        (i, j)
+        for i in range(count)
+        for j in range(count)
+        if i != j and max(facts.kinds[i], facts.kinds[j]) < _OBJECTS
+    ]
     if want:
         pairs = [(i, j) for i, j in pairs if facts.gaps[i, j] == 0]
     else:
@@ -267,4 +274,4 @@ def facts_of(kinds: np.ndarray, centres: np.ndarray, areas: np.ndarray, gaps: np
     return Facts(kinds[there], centres[there], areas[there], gaps[np.ix_(there, there)])
 
 
-assert CLASSES == len(LOOKALIKES)
+assert len(LOOKALIKES) == CLASSES

@@ -402,7 +402,7 @@ RULES: dict[str, tuple[str, ...]] = {
 
 
 def forbid(statement: Statement) -> list[str]:
-    """The ways to write a rule that is broken exactly where `statement` is true; empty where there is none."""
+    """The ways to write a rule that is broken exactly where `statement` is true; empty if there is none."""
     if isinstance(statement, Visible | Touches | Reads):
         words = statement.slots(False)
         nouns = statement.any_of[:1] if isinstance(statement, Visible) else statement.nouns()[:1]
@@ -445,18 +445,17 @@ def _parse(sentence: str) -> Statement | None:
         left = _parse(sentence[: joint.start()] + ".")
         right = _parse(sentence[joint.end() :]) if left is not None else None
         if left is not None and right is not None:
-            parts = (part for side in (left, right) for part in (side.parts if isinstance(side, All) else (side,)))
+            parts = (
+                part for side in (left, right) for part in (side.parts if isinstance(side, All) else (side,))
+            )
             return All(tuple(parts))
     return None
 
 
 @cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    names = "|".join(sorted((re.escape(name) for name in NOUNS), key=len, reverse=True))
-    phrase = rf"(?:(?:an?|the|some|one of) )?(?:{names})"
-    either = rf"{phrase}(?:, {phrase})*(?:,? or {phrase})?"
-    counts = rf"(?:exactly|at least) (?:{'|'.join(NUMBERS[1:])}) (?:{'|'.join(sorted(_counted(), key=len, reverse=True))})"
-    slots = {"a": either, "b": either, "n": counts, "w": "|".join(WORDS)}
+    phrase = r"[a-z ,]+?"  # which names there are is looked up, not matched
+    slots = {"a": phrase, "b": phrase, "n": rf"(?:exactly|at least) [a-z]+ {phrase}", "w": "|".join(WORDS)}
     return tuple(
         (
             kind,
@@ -476,31 +475,39 @@ def _counted() -> dict[str, Noun]:
 
 
 def _nouns(phrase: str) -> tuple[Noun, ...]:
+    """The nouns of a list such as "a beer, a cocktail or the wine glass"; empty where a name is unknown."""
     parts = re.split(r",? or |, ", phrase.lower())
-    return tuple(NOUNS[re.sub(r"^(?:an?|the|some|one of) ", "", part)] for part in parts)
+    nouns = [NOUNS.get(re.sub(r"^(?:an?|the|some|one of) ", "", part)) for part in parts]
+    return tuple(noun for noun in nouns if noun) if all(nouns) else ()
+
+
+def _count_of(phrase: str) -> Count | None:
+    match = re.fullmatch(r"(exactly|at least) (\w+) (.+)", phrase.lower())
+    if match is None or match[2] not in NUMBERS or match[3] not in _counted():
+        return None
+    return Count(
+        "exactly" if match[1] == "exactly" else "at least", NUMBERS.index(match[2]), _counted()[match[3]]
+    )
 
 
 def _build(kind: str, groups: dict[str, str]) -> Statement | None:
-    a = _nouns(groups["a"]) if "a" in groups else ()
-    b = _nouns(groups["b"]) if "b" in groups else ()
-    if kind == "visible":
-        return Visible(a)
     if kind == "reads":
         return Reads(groups["w"].upper())
     if kind in ("count", "one"):
-        how, number, name = re.fullmatch(r"(exactly|at least) (\w+) (.+)", groups["n"].lower()).groups()  # type: ignore[union-attr]
-        return Count("exactly" if how == "exactly" else "at least", NUMBERS.index(number), _counted()[name])
-    if len(a) != 1:
-        return None
-    if kind == "only":
+        return _count_of(groups["n"])
+    a = _nouns(groups["a"])
+    b = _nouns(groups.get("b", ""))
+    if kind == "visible" and a:
+        return Visible(a)
+    if kind == "only" and len(a) == 1:
         return Only(a[0])
-    if kind == "touches":
+    if kind == "touches" and len(a) == 1 and b:
         return Touches(a[0], b)
-    if len(b) != 1:
+    if len(a) != 1 or len(b) != 1:
         return None
     if kind == "larger":
         return Larger(a[0], b[0])
-    return Lies(a[0], kind, b[0])  # pyright: ignore[reportArgumentType]
+    return Lies(a[0], kind, b[0]) if kind in _SIDES else None
 
 
 def walk(statement: Statement) -> Iterator[Statement]:

@@ -20,7 +20,8 @@ TEXTS = (
     REASON,
     DESCRIBE,
     "in which column is it? in which row is it? how many are there? what touches it? nothing",
-    "there is no . they touch. they do not touch. it is in column row . the statement is true. the statement is not true.",
+    "there is no . they touch. they do not touch. it is in column row .",
+    "the statement is true. the statement is not true.",
     "the image shows a sign that reads .",
 )
 """All words that the answers and their questions are made of."""
@@ -29,7 +30,9 @@ EIGHTHS = (*NUMBERS[1:], "eight")
 
 def name(kind: int) -> str:
     """A class in words, with its article."""
-    return OBJECTS[kind].indefinite if kind < len(OBJECTS) else f"a sign that reads {WORDS[kind - len(OBJECTS)]}"
+    return (
+        OBJECTS[kind].indefinite if kind < len(OBJECTS) else f"a sign that reads {WORDS[kind - len(OBJECTS)]}"
+    )
 
 
 def _eighth(value: float) -> str:
@@ -77,7 +80,9 @@ def reason(statement: Statement, truth: bool, facts: Facts) -> str | None:
             plural = part.noun.plural if there != 1 else part.noun.singular
             steps.append(f"there {'is' if there == 1 else 'are'} {NUMBERS[there]} {plural}.")
         elif isinstance(part, Reads):
-            steps.append(("there is" if part.truth(facts) else "there is no") + f" sign that reads {part.word}.")
+            steps.append(
+                ("there is" if part.truth(facts) else "there is no") + f" sign that reads {part.word}."
+            )
         else:
             return None
     steps = list(dict.fromkeys(steps))
@@ -110,4 +115,8 @@ def describe(facts: Facts) -> str:
     """One sentence that names all that is there, from left to right."""
     order = np.argsort(facts.centres[:, 0])
     seen = [name(int(facts.kinds[i])) for i in order]
-    return f"the image shows {', '.join(seen[:-1])} and {seen[-1]}." if len(seen) > 1 else f"the image shows {seen[0]}."
+    return (
+        f"the image shows {', '.join(seen[:-1])} and {seen[-1]}."
+        if len(seen) > 1
+        else f"the image shows {seen[0]}."
+    )

@@ -30,7 +30,7 @@ LEAST_COVER = 0.06
 
 @dataclass
 class Targets:
-    """What the heads should say of a batch; P = GRID * GRID patches, 4 cells a patch, class 0 is "nothing"."""
+    """What the heads should say of a batch; P = GRID * GRID patches of 4 cells; class 0 is "nothing"."""
 
     cover: Tensor  # (B, P, 4, CLASSES + 1), a distribution
     centre: Tensor  # (B, P, CLASSES + 1), a distribution
@@ -61,7 +61,7 @@ def targets(batch: dict[str, NDArray[np.generic]]) -> Targets:
     centres = torch.from_numpy(np.asarray(batch["centres"], np.float32))
     present = kinds >= 0
     label = (kinds + 1).clamp(min=0)
-    size, most = kinds.shape
+    most = kinds.shape[1]
     share = _patches(torch.from_numpy(batch["cover"].astype(np.float32)) / (PATCH / 2) ** 2)  # (B, M, P, 4)
     weight = torch.where((share >= LEAST_COVER) & present[:, :, None, None], share, 0).sqrt()
     onehot = F.one_hot(label, CLASSES + 1).float() * present[..., None]
@@ -93,7 +93,9 @@ class Heads(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.maps = nn.ModuleList(nn.Linear(WIDTH, WIDTH, bias=False) for _ in range(6))  # 4 cells, centre, contact
+        self.maps = nn.ModuleList(
+            nn.Linear(WIDTH, WIDTH, bias=False) for _ in range(6)
+        )  # 4 cells, centre, contact
         self.nothing = nn.Parameter(torch.zeros(6, WIDTH))
         self.bias = nn.Parameter(torch.zeros(6, CLASSES + 1))
         self.scale = nn.Parameter(torch.ones(6))
@@ -106,7 +108,8 @@ class Heads(nn.Module):
     def forward(self, patches: Tensor, names: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
         """Class logits of the six maps, seam logits and offsets, of (B, P, WIDTH) patches."""
         logits = [
-            F.linear(layer(patches), torch.cat([self.nothing[i : i + 1], names])) * self.scale[i] + self.bias[i]
+            F.linear(layer(patches), torch.cat([self.nothing[i : i + 1], names])) * self.scale[i]
+            + self.bias[i]
             for i, layer in enumerate(self.maps)
         ]
         return logits, self.seam(patches), self.offset(patches)

@@ -9,6 +9,7 @@ after the second decoder layer it must tell where the thing is, how many there a
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ TAP = 1
 @dataclass
 class Settings:
     minutes: float = 70.0
-    batch: int = 32
+    batch: int = 48
     rate: float = 2.5e-3
     tower: float = 0.4
     dense: float = 0.4
@@ -62,7 +63,7 @@ class Settings:
     hold: float = 0.4
     last: float = 0.02
     seed: int = 1
-    threads: int = 2
+    workers: int = 2
     save_every: float = 300.0
 
 
@@ -75,27 +76,29 @@ class Packer:
 
     size: int
     pad: int
+    chunks: int = CHUNKS
+    span: int = SPAN
 
     def __post_init__(self) -> None:
-        shape = (self.size, CHUNKS, SPAN)
+        shape = (self.size, self.chunks, self.span)
         self.ids = np.full(shape, self.pad, np.int64)
         self.text = np.full(shape, -1, np.int64)
         self.position = np.zeros(shape, np.int64)
-        self.used = np.zeros((self.size, CHUNKS), int)
-        self.count = np.zeros((self.size, CHUNKS), int)
+        self.used = np.zeros((self.size, self.chunks), int)
+        self.count = np.zeros((self.size, self.chunks), int)
         self.picks: list[list[tuple[int, int]]] = [[] for _ in range(self.size)]
 
     def add(self, row: int, question: list[int], answer: list[int]) -> bool:
         """Whether there was room; the answer's last token is predicted, never read."""
         ids = question + answer[:-1]
-        for chunk in range(CHUNKS):
+        for chunk in range(self.chunks):
             start = self.used[row, chunk]
-            if start + len(ids) <= SPAN:
+            if start + len(ids) <= self.span:
                 end = start + len(ids)
                 self.ids[row, chunk, start:end] = ids
                 self.text[row, chunk, start:end] = self.count[row, chunk]
                 self.position[row, chunk, start:end] = np.arange(len(ids))
-                first = chunk * SPAN + start + len(question) - 1
+                first = chunk * self.span + start + len(question) - 1
                 self.picks[row] += [(first + i, token) for i, token in enumerate(answer)]
                 self.used[row, chunk] = end
                 self.count[row, chunk] += 1
@@ -122,7 +125,9 @@ def blank_out(batch: dict[str, np.ndarray], row: int, rng: np.random.Generator) 
             continue
         scale = SIDE // CELLS
         window = batch["pixels"][row, y * scale : (y + high) * scale, x * scale : (x + wide) * scale]
-        window[:] = rng.choice([window.mean(), 0, 127, 255]) if rng.random() < 0.6 else rng.integers(0, 256, 3)
+        window[:] = (
+            rng.choice([window.mean(), 0, 127, 255]) if rng.random() < 0.6 else rng.integers(0, 256, 3)
+        )
         batch["kinds"][row][hidden >= 0.8] = -1
         for name in ("cover", "contact", "seam"):
             batch[name][row][..., y : y + high, x : x + wide] = 0
@@ -131,10 +136,17 @@ def blank_out(batch: dict[str, np.ndarray], row: int, rng: np.random.Generator) 
 
 def resample(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A scene as if it had come in another size, with another brightness."""
-    filters = [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX]
+    filters = [
+        Image.Resampling.BILINEAR,
+        Image.Resampling.BICUBIC,
+        Image.Resampling.LANCZOS,
+        Image.Resampling.BOX,
+    ]
     side = int(rng.integers(88, 224))
     image = Image.fromarray(pixels)
-    image = image.resize((side, side), filters[rng.integers(4)]).resize((SIDE, SIDE), filters[rng.integers(3)])
+    image = image.resize((side, side), filters[rng.integers(4)]).resize(
+        (SIDE, SIDE), filters[rng.integers(3)]
+    )
     value = np.asarray(image, np.float32)
     if rng.random() < 0.5:
         value = (value - 128) * rng.uniform(0.8, 1.15) + 128 + rng.uniform(-20, 20)
@@ -170,7 +182,9 @@ class Teacher:
             truth = statement.truth(facts)
             return None if truth is None else self._closed(STATEMENT, self._say(statement), truth)
         if mode == "rule":
-            kind = self.rng.choice(("visible", "any of", "sign", "touch", "touch", "group touch", "whole rule"))
+            kind = self.rng.choice(
+                ("visible", "any of", "sign", "touch", "touch", "group touch", "whole rule")
+            )
             drawn = self.rules.draw(facts, kind)
             ways = forbid(drawn[1]) if drawn else []
             return self._closed(RULE, self.rng.choice(ways), drawn[2]) if drawn and ways else None
@@ -201,17 +215,17 @@ class Teacher:
         return self.words.ids(question), [*self.words.ids(why), self.eos]
 
 
-def batches(pools: list[Pool], words: Words, settings: Settings, seed: int) -> Iterator[dict[str, Any]]:
+def batches(pools: list[Pool], words: Words, size: int, seed: int) -> Iterator[dict[str, Any]]:
     """Endless batches: a mode, rows of the pools, and the packed questions about them."""
     rng, teacher = np.random.default_rng(seed), Teacher(words, random.Random(seed))
     total = sum(map(len, pools))
     while True:
         order = rng.permutation(total)
-        for first in range(0, total - settings.batch, settings.batch):
-            batch = load_batch(pools, order[first : first + settings.batch])
+        for first in range(0, total - size, size):
+            batch = load_batch(pools, order[first : first + size])
             mode = str(rng.choice(list(MODES), p=list(MODES.values())))
-            packer = Packer(settings.batch, words.id(PAD))
-            for row in range(settings.batch):
+            packer = Packer(size, words.id(PAD))
+            for row in range(size):
                 if rng.random() < BLANKED:
                     blank_out(batch, row, rng)
                 if rng.random() < RESAMPLED:
@@ -268,12 +282,16 @@ class Grounding(nn.Module):
         single = many == 1
         place = F.smooth_l1_loss(said[single, :2], middle[row, noun][single], beta=0.1)
         number = F.cross_entropy(said[:, 2:7], many.long().clamp(max=4))
-        contact = F.binary_cross_entropy_with_logits(said[:, 7:], touched[row, noun], reduction="none").sum(-1).mean()
+        contact = (
+            F.binary_cross_entropy_with_logits(said[:, 7:], touched[row, noun], reduction="none")
+            .sum(-1)
+            .mean()
+        )
         return 4 * place + 0.5 * number + 0.5 * contact
 
 
 def start(words: Words, stage_one: Path) -> tuple[LlavaForConditionalGeneration, Heads]:
-    """A model whose tower, projector and names come from stage one; plurals and groups start from the names."""
+    """A model whose tower, projector and names are stage one's; plurals and groups start from the names."""
     state = torch.load(stage_one, weights_only=True)
     model, heads = fresh(words), Heads()
     heads.load_state_dict(state["heads"])
@@ -294,7 +312,11 @@ def start(words: Words, stage_one: Path) -> tuple[LlavaForConditionalGeneration,
 
 def fresh(words: Words) -> LlavaForConditionalGeneration:
     return build(
-        len(words.tokenizer), image_token=words.id(IMAGE), bos=words.id(BOS), eos=words.id(EOS), pad=words.id(PAD)
+        len(words.tokenizer),
+        image_token=words.id(IMAGE),
+        bos=words.id(BOS),
+        eos=words.id(EOS),
+        pad=words.id(PAD),
     )
 
 
@@ -326,21 +348,27 @@ def question_loss(
 # --- training ----------------------------------------------------------------------------------
 
 
-class _Stream(torch.utils.data.IterableDataset):  # pyright: ignore[reportMissingTypeArgument]
-    def __init__(self, folders: list[Path], settings: Settings, seed: int) -> None:
-        self.folders, self.settings, self.seed = folders, settings, seed
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        torch.set_num_threads(1)
-        pools = [Pool.open(folder) for folder in self.folders]
-        return batches(pools, Words(build_tokenizer()), self.settings, self.seed)
-
-
 def train_joint(folders: list[Path], stage_one: Path, out: Path, settings: Settings) -> None:
-    """Trains for `settings.minutes` from `stage_one`; continues the checkpoint `out` if it is there."""
-    torch.set_num_threads(settings.threads)
-    torch.manual_seed(settings.seed)
+    """Trains for `settings.minutes` from `stage_one`; continues the checkpoint `out` if it is there.
+
+    `settings.workers` processes of one thread each take a share of every batch and average their
+    gradients. They wait for each other once a step, not at every operation as threads do, so that
+    whatever else the machine is doing costs its own time and no more.
+    """
+    import torch.multiprocessing as multiprocessing
+
+    arguments = (folders, stage_one, out, settings)
+    multiprocessing.spawn(_work, arguments, nprocs=settings.workers)  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _work(rank: int, folders: list[Path], stage_one: Path, out: Path, settings: Settings) -> None:
+    import torch.distributed as dist
+
+    torch.set_num_threads(1)
+    meeting = out.with_suffix(f".{os.getppid()}")
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=settings.workers)
     words = Words(build_tokenizer())
+    torch.manual_seed(settings.seed)
     model, heads = start(words, stage_one)
     ground = Grounding()
     optimizer = _optimizer(model, heads, ground, settings)
@@ -350,33 +378,61 @@ def train_joint(folders: list[Path], stage_one: Path, out: Path, settings: Setti
         model.load_state_dict(state["model"])
         heads.load_state_dict(state["heads"])
         ground.load_state_dict(state["ground"])
-        if "optimizer" in state:
-            optimizer.restore(state["optimizer"])
+        optimizer.restore(state["optimizer"])
         elapsed, step = state["elapsed"], state["step"]
-    stream = torch.utils.data.DataLoader(
-        _Stream(folders, settings, settings.seed * 1_000_003 + step), batch_size=None, num_workers=1, prefetch_factor=4
-    )
+    pools = [Pool.open(folder) for folder in folders]
+    seed = (settings.seed * 1_000_003 + step) * settings.workers + rank
+    stream = batches(pools, words, settings.batch // settings.workers, seed)
     begun, saved, shown = time.monotonic() - elapsed, elapsed, dict[str, float]()
-    for item in stream:
-        elapsed = time.monotonic() - begun
+    while True:
+        clock = torch.tensor([time.monotonic() - begun], dtype=torch.float64)
+        dist.broadcast(clock, 0)
+        elapsed = float(clock)
         done = elapsed / (settings.minutes * 60)
         if done >= 1:
             break
+        item = next(stream)
         parts, right = losses(model, heads, ground, item, words, settings)
         torch.stack(list(parts.values())).sum().backward()
+        _average_gradients(list(optimizer.parameters()))
         optimizer.step(
-            rate_at(done, step, peak=settings.rate, warm_up=settings.warm_up, hold=settings.hold, last=settings.last)
+            rate_at(
+                done,
+                step,
+                peak=settings.rate,
+                warm_up=settings.warm_up,
+                hold=settings.hold,
+                last=settings.last,
+            )
         )
         step += 1
         for name, value in {**parts, f"right ({item['mode']})": right}.items():
-            shown[name] = 0.97 * shown.get(name, float(value)) + 0.03 * float(value)
-        if step % 50 == 0:
+            shown[name] = 0.97 * shown.get(name, float(value.detach())) + 0.03 * float(value.detach())
+        if step % 50 == 0 and rank == 0:
             line = " ".join(f"{name} {value:.3f}" for name, value in shown.items())
-            print(f"joint {step} {elapsed:.0f} s {step * settings.batch / elapsed:.1f} images/s {line}", flush=True)
+            print(
+                f"joint {step} {elapsed:.0f} s {step * settings.batch / elapsed:.1f} images/s {line}",
+                flush=True,
+            )
         if elapsed - saved > settings.save_every:
             saved = elapsed
-            _save(out, model, heads, ground, optimizer, elapsed, step, settings)
-    _save(out, model, heads, ground, optimizer, elapsed, step, settings)
+            if rank == 0:
+                _save(out, model, heads, ground, optimizer, elapsed, step, settings)
+    if rank == 0:
+        _save(out, model, heads, ground, optimizer, elapsed, step, settings)
+        meeting.unlink(missing_ok=True)
+    dist.destroy_process_group()
+
+
+def _average_gradients(parameters: list[nn.Parameter]) -> None:
+    """Averages over processes; a parameter that one of them did not use counts there as zero."""
+    import torch.distributed as dist
+
+    flat = torch.cat([torch.zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in parameters])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        parameter.grad = part.view_as(parameter)
 
 
 def losses(
@@ -433,7 +489,11 @@ def _save(
     settings: Settings,
 ) -> None:
     part = out.with_suffix(".part")
-    state: dict[str, Any] = {"model": model.state_dict(), "heads": heads.state_dict(), "ground": ground.state_dict()}
+    state: dict[str, Any] = {
+        "model": model.state_dict(),
+        "heads": heads.state_dict(),
+        "ground": ground.state_dict(),
+    }
     state |= {"optimizer": optimizer.state(), "elapsed": elapsed, "step": step, "settings": asdict(settings)}
     torch.save(state, part)
     part.replace(out)

@@ -17,7 +17,9 @@ DECODER_LAYERS = 4
 HEADS = 6
 
 
-def build(vocabulary: int, *, image_token: int = 3, bos: int = 1, eos: int = 2, pad: int = 0) -> LlavaForConditionalGeneration:
+def build(
+    vocabulary: int, *, image_token: int = 3, bos: int = 1, eos: int = 2, pad: int = 0
+) -> LlavaForConditionalGeneration:
     """A fresh model with scaled initial weights, in float32."""
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 

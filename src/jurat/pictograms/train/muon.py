@@ -97,7 +97,7 @@ def is_hidden_matrix(name: str, weight: Tensor) -> bool:
 
 
 def rate_at(done: float, step: int, *, peak: float, warm_up: int, hold: float, last: float) -> float:
-    """Learning rate after `done` (0..1) of the run: warm-up, a plateau until `hold`, then linear to `last * peak`."""
+    """Learning rate after `done` (0..1): warm-up, a plateau until `hold`, then linear to `last * peak`."""
     ramp = min(1.0, (step + 1) / warm_up)
     fall = 1.0 if done < hold else max(last, 1 - (1 - last) * (done - hold) / (1 - hold))
     return peak * ramp * fall

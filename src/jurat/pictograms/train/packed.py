@@ -61,22 +61,30 @@ def forward(decoder: LlamaModel, prefix: Tensor, pack: Pack, tap: int) -> tuple[
     for number, layer in enumerate(decoder.layers):
         attention = layer.self_attn
         normed = layer.input_layernorm(prefix)
-        query, key = apply_rotary_pos_emb(split(attention.q_proj(normed)), split(attention.k_proj(normed)), *first)
+        query, key = apply_rotary_pos_emb(
+            split(attention.q_proj(normed)), split(attention.k_proj(normed)), *first
+        )
         value = split(attention.v_proj(normed))
         if number < len(decoder.layers) - 1:
             weights = (query @ key.transpose(-1, -2) * size**-0.5 + causal).softmax(-1)
-            prefix = prefix + attention.o_proj((weights @ value).transpose(1, 2).reshape(batch, length, width))
+            prefix = prefix + attention.o_proj(
+                (weights @ value).transpose(1, 2).reshape(batch, length, width)
+            )
             prefix = prefix + layer.mlp(layer.post_attention_layernorm(prefix))
 
         normed = layer.input_layernorm(text)
-        query, mine = apply_rotary_pos_emb(split(attention.q_proj(normed)), split(attention.k_proj(normed)), *later)
+        query, mine = apply_rotary_pos_emb(
+            split(attention.q_proj(normed)), split(attention.k_proj(normed)), *later
+        )
         own_value = split(attention.v_proj(normed))
         # Attention of each token to the prefix and to its own chunk, under one softmax.
         to_prefix = (query @ key.transpose(-1, -2)).view(batch, heads, chunks, span, length).transpose(1, 2)
         blocks = [x.view(batch, heads, chunks, span, size).transpose(1, 2) for x in (query, mine, own_value)]
         to_own = blocks[0] @ blocks[1].transpose(-1, -2)
         weights = torch.cat([to_prefix * size**-0.5, to_own * size**-0.5 + own], -1).softmax(-1)
-        seen = (weights[..., :length].transpose(1, 2).reshape(batch, heads, -1, length) @ value).transpose(1, 2)
+        seen = (weights[..., :length].transpose(1, 2).reshape(batch, heads, -1, length) @ value).transpose(
+            1, 2
+        )
         read = (weights[..., length:] @ blocks[2]).permute(0, 1, 3, 2, 4).reshape(batch, -1, heads, size)
         text = text + attention.o_proj((seen + read).reshape(batch, chunks * span, width))
         if number == len(decoder.layers) - 1:

@@ -6,6 +6,7 @@ share nothing, and a pool can be drawn by several processes in parts.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,10 @@ FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
     "gaps": ((MOST, MOST), "float32"),  # scene units; 0 where a pair touches
     "cover": ((MOST, CELLS, CELLS), "uint8"),  # uncovered pixels of each object in each cell
     "contact": ((CELLS, CELLS), "uint8"),  # bit i: object i overlaps another one in this cell
-    "seam": ((CELLS, CELLS), "uint8"),  # bit i: object i comes nearest to another one here without touching it
+    "seam": (
+        (CELLS, CELLS),
+        "uint8",
+    ),  # bit i: object i comes nearest to another one here without touching it
 }
 
 
@@ -99,8 +103,7 @@ def fill(folder: Path, start: int, count: int, workers: int = 2) -> Pool:
     Pool.create(folder, count)
     edges = np.linspace(0, count, workers + 1).astype(int)
     parts = [
-        Process(target=_part, args=(folder, start, int(a), int(b)))
-        for a, b in zip(edges, edges[1:], strict=False)
+        Process(target=_part, args=(folder, start, int(a), int(b))) for a, b in itertools.pairwise(edges)
     ]
     for part in parts:
         part.start()

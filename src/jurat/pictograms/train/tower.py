@@ -16,9 +16,9 @@ from torch import Tensor
 
 from jurat.pictograms.objects import CLASSES
 from jurat.pictograms.train.dense import Heads, dense_loss, targets
+from jurat.pictograms.train.layout import build
 from jurat.pictograms.train.muon import Optimizer, is_hidden_matrix, rate_at
 from jurat.pictograms.train.pool import FIELDS, Pool
-from jurat.pictograms.train.layout import build
 
 if TYPE_CHECKING:
     from transformers import LlavaForConditionalGeneration
@@ -65,11 +65,14 @@ def load_batch(pools: list[Pool], index: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def train_tower(pools: list[Pool], held_out: Pool, out: Path, settings: Settings) -> None:
-    """Trains for `settings.minutes` and writes `out` (a checkpoint for `joint`); continues one that is there."""
+    """Trains for `settings.minutes` and writes `out`, a checkpoint for `joint`; continues one if there."""
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     model, heads = build(CLASSES), Heads()  # its vocabulary is the class names; `joint` has the real one
-    vision = [*model.model.vision_tower.named_parameters(), *model.model.multi_modal_projector.named_parameters()]
+    vision = [
+        *model.model.vision_tower.named_parameters(),
+        *model.model.multi_modal_projector.named_parameters(),
+    ]
     named = [*vision, *heads.named_parameters()]
     names = model.model.language_model.embed_tokens.weight
     matrices = [p for n, p in named if is_hidden_matrix(n, p)]
@@ -105,7 +108,10 @@ def train_tower(pools: list[Pool], held_out: Pool, out: Path, settings: Settings
         step += 1
         if step % 50 == 0:
             shown = " ".join(f"{name} {value.item():.3f}" for name, value in parts.items())
-            print(f"tower {step} {elapsed:.0f} s {step * settings.batch / elapsed:.0f} images/s {shown}", flush=True)
+            print(
+                f"tower {step} {elapsed:.0f} s {step * settings.batch / elapsed:.0f} images/s {shown}",
+                flush=True,
+            )
         if elapsed - saved > 240:
             saved = elapsed
             print("held out", measure_tower(model, heads, held_out), flush=True)
@@ -115,7 +121,13 @@ def train_tower(pools: list[Pool], held_out: Pool, out: Path, settings: Settings
 
 
 def _save(
-    out: Path, model: LlavaForConditionalGeneration, heads: Heads, optimizer: Optimizer, elapsed: float, step: int, settings: Settings
+    out: Path,
+    model: LlavaForConditionalGeneration,
+    heads: Heads,
+    optimizer: Optimizer,
+    elapsed: float,
+    step: int,
+    settings: Settings,
 ) -> None:
     part = out.with_suffix(".part")
     torch.save(

@@ -78,7 +78,11 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     core.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in SPECIAL])
     core.add_tokens([AddedToken(word, single_word=word.isalpha(), normalized=False) for word in VERBATIM])
     core.add_tokens(
-        [AddedToken(word, single_word=True, normalized=True) for word in words if " " in word and word not in VERBATIM]
+        [
+            AddedToken(word, single_word=True, normalized=True)
+            for word in words
+            if " " in word and word not in VERBATIM
+        ]
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=core,

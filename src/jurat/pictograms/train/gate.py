@@ -1,0 +1,75 @@
+"""Fits the domain gate: a linear test of tower features that tells scenes from all other pictures.
+
+Scenes (resampled, of several sizes and backgrounds) stand against `strangers`; the threshold is then
+set on held-out scenes, among them ones with backgrounds and sizes that nothing was trained on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from jurat.models.domain import Gate, features
+from jurat.pictograms.scene import SIDE, TEXTURES, draw
+from jurat.pictograms.train.evaluate import FIRST_SEED
+from jurat.pictograms.train.joint import resample
+from jurat.pictograms.train.strangers import stranger
+from jurat.pictograms.train.tower import pixel_values
+
+PASS = 0.995
+"""Share of held-out scenes that the threshold lets pass."""
+_GATE_SEED = 4_000_000_000
+
+
+def _scene(seed: int, held_out: bool) -> np.ndarray:
+    """A scene in one of the ways that a user's may differ from training's; (SIDE, SIDE, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    if rng.random() < 0.4:
+        return resample(draw(rng).pixels, rng)
+    size = int(rng.choice([96, 128, 160, 192, 256, 384] if held_out else [96, 128, 192, 256]))
+    texture = str(rng.choice(TEXTURES)) if held_out else None
+    filters = [Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BILINEAR]
+    scene = draw(rng, size=size, texture=texture, resample=filters[int(rng.integers(3))])
+    return np.array(scene.image.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
+
+def _features(tower: torch.nn.Module, pictures: list[np.ndarray], layers: tuple[int, ...]) -> Tensor:
+    parts = [
+        features(tower, pixel_values(torch.from_numpy(np.stack(pictures[i : i + 100]))), layers)
+        for i in range(0, len(pictures), 100)
+    ]
+    return torch.cat(parts).double()
+
+
+def fit_gate(folder: Path, count: int = 5000) -> dict[str, float]:
+    """Fits and saves a gate for the model in `folder`; returns what share of scenes and strangers pass."""
+    from sklearn.linear_model import LogisticRegression
+    from transformers import AutoModelForImageTextToText
+
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    tower = model.model.vision_tower.eval()
+    layers = tuple(range(1, tower.config.num_hidden_layers + 1))
+    scenes = _features(tower, [_scene(_GATE_SEED + i, False) for i in range(count)], layers)
+    others = _features(
+        tower, [np.asarray(stranger(np.random.default_rng(_GATE_SEED + i))) for i in range(count)], layers
+    )
+    both = torch.cat([scenes, others])
+    mean, scale = both.mean(0), both.std(0) + 1e-6
+    labels = np.r_[np.zeros(len(scenes)), np.ones(len(others))]
+    line = LogisticRegression(C=0.02, max_iter=500).fit(((both - mean) / scale).numpy(), labels)
+    weight = torch.from_numpy(line.coef_[0]) / scale
+    bias = float(line.intercept_[0]) - float(mean @ weight)
+
+    held_out = _features(tower, [_scene(FIRST_SEED + 10_000_000 + i, True) for i in range(2000)], layers)
+    threshold = float(torch.quantile(held_out @ weight + bias, PASS))
+    Gate(weight.float(), bias, layers, threshold).save(folder)
+    fresh = _features(tower, [_scene(FIRST_SEED + 20_000_000 + i, True) for i in range(1000)], layers)
+    strange = _features(tower, [np.asarray(stranger(np.random.default_rng(i))) for i in range(1000)], layers)
+    return {
+        "scenes": float((fresh @ weight + bias <= threshold).double().mean()),
+        "strangers": float((strange @ weight + bias <= threshold).double().mean()),
+    }
