@@ -12,19 +12,25 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-_SKIMAGE = (
-    "astronaut.png brick.png camera.png cell.png chelsea.png coffee.png coins.png color.png grass.png gravel.png "
-    "hubble_deep_field.jpg ihc.png motorcycle_left.png motorcycle_right.png page.png retina.jpg rocket.jpg text.png "
-    "clock_motion.png microaneurysms.png moon.png horse.png phantom.png"
-).split()
+_SKIMAGE = """
+    astronaut.png brick.png camera.png cell.png chelsea.png clock_motion.png coffee.png coins.png color.png
+    grass.png gravel.png horse.png hubble_deep_field.jpg ihc.png microaneurysms.png moon.png
+    motorcycle_left.png
+    motorcycle_right.png page.png phantom.png retina.jpg rocket.jpg text.png
+"""
 
 
 def photographs() -> list[tuple[str, Image.Image]]:
     """What scikit-image, scikit-learn and Matplotlib ship, at most 512 pixels a side."""
     from matplotlib.cbook import get_sample_data
 
-    skimage, sklearn = Path(str(files("skimage") / "data")), Path(str(files("sklearn") / "datasets" / "images"))
-    paths = [skimage / name for name in _SKIMAGE] + [sklearn / name for name in ("china.jpg", "flower.jpg")]
+    skimage, sklearn = (
+        Path(str(files("skimage") / "data")),
+        Path(str(files("sklearn") / "datasets" / "images")),
+    )
+    paths = [skimage / name for name in _SKIMAGE.split()] + [
+        sklearn / name for name in ("china.jpg", "flower.jpg")
+    ]
     paths.append(Path(get_sample_data("grace_hopper.jpg", asfileobj=False)))
     found = []
     for path in paths:
@@ -43,7 +49,10 @@ def foreign_images() -> Iterator[tuple[str, Image.Image]]:
         for i in range(3):
             yield f"{name}, crop {i}", _crop(photo, rng)
         yield f"{name}, blurred", photo.filter(ImageFilter.GaussianBlur(3))
-        yield f"{name}, contours", ImageOps.invert(photo.convert("L").filter(ImageFilter.CONTOUR)).convert("RGB")
+        yield (
+            f"{name}, contours",
+            ImageOps.invert(photo.convert("L").filter(ImageFilter.CONTOUR)).convert("RGB"),
+        )
         yield f"{name}, posterised", ImageOps.posterize(photo, 3)
         yield f"{name}, as a meme", _meme(photo)
         yield f"{name}, behind a box", _boxed(photo, rng)
@@ -82,12 +91,14 @@ def _lines(rng: np.random.Generator) -> Image.Image:
     draw = ImageDraw.Draw(sheet)
     for _ in range(int(rng.integers(8, 25))):
         points = [tuple(map(int, p)) for p in rng.integers(0, 300, (2, 2))]
-        (draw.line if rng.random() < 0.6 else _ellipse(draw))(points, fill="black", width=int(rng.integers(1, 5)))
+        (draw.line if rng.random() < 0.6 else _ellipse(draw))(
+            points, fill="black", width=int(rng.integers(1, 5))
+        )
     return sheet
 
 
-def _ellipse(draw: ImageDraw.ImageDraw):  # noqa: ANN202
-    def ellipse(points, fill, width):  # noqa: ANN001, ANN202
+def _ellipse(draw: ImageDraw.ImageDraw):
+    def ellipse(points, fill, width):
         (x0, y0), (x1, y1) = points
         draw.ellipse((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)), outline=fill, width=width)
 
@@ -100,6 +111,6 @@ def _screenshot(rng: np.random.Generator) -> Image.Image:
     draw.rectangle((0, 0, 480, 34), fill=tuple(int(c) for c in rng.integers(30, 120, 3)))
     draw.rectangle((0, 34, 110, 360), fill=(235, 236, 240))
     for row in range(14):
-        words = " ".join("lorem ipsum dolor sit amet elit sed".split()[: int(rng.integers(2, 8))])
+        words = "lorem ipsum dolor sit amet elit sed"[: int(rng.integers(12, 36))]
         draw.text((124, 46 + 22 * row), words, fill=(40, 40, 46), font=ImageFont.load_default(size=14))
     return page

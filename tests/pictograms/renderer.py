@@ -15,6 +15,7 @@ from scipy.ndimage import distance_transform_edt
 from jurat.pictograms.atlas import sprites
 
 SIDE = 256
+Pair = tuple[int, int]
 
 
 @dataclass
@@ -48,8 +49,13 @@ def _sprite(kind: int, rng: np.random.Generator) -> Image.Image:
     return turned.convert("RGBA").crop(turned.convert("RGBA").getchannel("A").getbbox())
 
 
-def render(kinds: list[int], touching: tuple[int, int] | None, near: tuple[int, int] | None, rng) -> Drawing | None:  # noqa: ANN001
-    """Draws the objects; `touching` overlap, `near` come within 12 to 24 pixels; all others stay well apart."""
+def render(
+    kinds: list[int], rng: np.random.Generator, touching: Pair | None = None, near: Pair | None = None
+) -> Drawing | None:
+    """Draws the objects; None where they found no room.
+
+    `touching` overlap, `near` come within 12 to 24 pixels of each other; others stay well apart.
+    """
     canvas = backdrop(rng)
     masks: list[np.ndarray] = []
     for i, kind in enumerate(kinds):
@@ -69,7 +75,7 @@ def render(kinds: list[int], touching: tuple[int, int] | None, near: tuple[int, 
     return Drawing(canvas, kinds, {frozenset(touching)} if touching else set())
 
 
-def _fits(mask: np.ndarray, other: np.ndarray, wish: tuple[int, int] | None, pair: tuple[int, int], touching) -> bool:  # noqa: ANN001
+def _fits(mask: np.ndarray, other: np.ndarray, wish: Pair | None, pair: Pair, touching: Pair | None) -> bool:
     overlap = int((mask & other).sum())
     if wish and set(wish) == set(pair):
         if wish == touching:

@@ -15,7 +15,9 @@ from jurat.pictograms.scene import draw
 from jurat.pictograms.statements import HELD_OUT, TEMPLATES, All, Facts, forbid, parse
 
 
-def facts(*things: tuple[str, float, float, float], gaps: dict[tuple[int, int], float] | None = None) -> Facts:
+def facts(
+    *things: tuple[str, float, float, float], gaps: dict[tuple[int, int], float] | None = None
+) -> Facts:
     """Facts of named objects at (x, y) with an area; all far apart unless `gaps` says otherwise."""
     apart = np.full((len(things), len(things)), 50.0)
     for (i, j), gap in (gaps or {}).items():
@@ -28,7 +30,13 @@ def facts(*things: tuple[str, float, float, float], gaps: dict[tuple[int, int], 
     )
 
 
-NURSERY = facts(("child", 30, 30, 900), ("axe", 60, 30, 500), ("dog", 30, 34, 880), ("dog", 90, 90, 400), gaps={(0, 1): 0, (1, 2): 3, (0, 2): 8})
+NURSERY = facts(
+    ("child", 30, 30, 900),
+    ("axe", 60, 30, 500),
+    ("dog", 30, 34, 880),
+    ("dog", 90, 90, 400),
+    gaps={(0, 1): 0, (1, 2): 3, (0, 2): 8},
+)
 
 TRUTHS = [
     ("A child is visible.", True),
@@ -79,7 +87,15 @@ def test_every_kind_has_six_phrasings_and_more_of_which_two_are_held_out(kind: s
 
 
 @pytest.mark.parametrize(
-    "text", ["", "A unicorn is visible.", "A child eats a cake.", "Is it dangerous?", "There are at least two.", "A sign reads WET."]
+    "text",
+    [
+        "",
+        "A unicorn is visible.",
+        "A child eats a cake.",
+        "Is it dangerous?",
+        "There are at least two.",
+        "A sign reads WET.",
+    ],
 )
 def test_what_is_not_of_the_language_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a statement of the pictogram world"):
@@ -116,7 +132,13 @@ def test_questions_are_balanced() -> None:
 
 
 def test_rules_forbid_what_their_statement_says() -> None:
-    assert forbid(parse("A child touches a kitchen knife or an axe."))[0] == "No child may be shown touching a kitchen knife or an axe."
+    assert (
+        forbid(parse("A child touches a kitchen knife or an axe."))[0]
+        == "No child may be shown touching a kitchen knife or an axe."
+    )
     assert forbid(parse("A sign reads FREE."))[0] == "No sign may read FREE."
-    assert forbid(All((parse("A child is visible."), parse("A beer is visible."))))[0] == "No child may be visible together with a beer."
+    assert (
+        forbid(All((parse("A child is visible."), parse("A beer is visible."))))[0]
+        == "No child may be visible together with a beer."
+    )
     assert forbid(parse("There are exactly two dogs.")) == []

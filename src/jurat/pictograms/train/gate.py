@@ -14,7 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from jurat.models.domain import Gate, features
-from jurat.pictograms.scene import SIDE, TEXTURES, draw
+from jurat.pictograms.objects import CLASSES
+from jurat.pictograms.scene import SIDE, TEXTURES, Wish, draw
 from jurat.pictograms.train.evaluate import FIRST_SEED
 from jurat.pictograms.train.joint import resample
 from jurat.pictograms.train.strangers import stranger
@@ -28,12 +29,13 @@ _GATE_SEED = 4_000_000_000
 def _scene(seed: int, held_out: bool) -> np.ndarray:
     """A scene in one of the ways that a user's may differ from training's; (SIDE, SIDE, 3) uint8."""
     rng = np.random.default_rng(seed)
+    lonely = [Wish(int(rng.integers(CLASSES)))] if rng.random() < 0.15 else None
     if rng.random() < 0.4:
-        return resample(draw(rng).pixels, rng)
+        return resample(draw(rng, lonely).pixels, rng)
     size = int(rng.choice([96, 128, 160, 192, 256, 384] if held_out else [96, 128, 192, 256]))
     texture = str(rng.choice(TEXTURES)) if held_out else None
     filters = [Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BILINEAR]
-    scene = draw(rng, size=size, texture=texture, resample=filters[int(rng.integers(3))])
+    scene = draw(rng, lonely, size=size, texture=texture, resample=filters[int(rng.integers(3))])
     return np.array(scene.image.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 

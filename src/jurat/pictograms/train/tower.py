@@ -64,8 +64,11 @@ def load_batch(pools: list[Pool], index: np.ndarray) -> dict[str, np.ndarray]:
     return batch
 
 
-def train_tower(pools: list[Pool], held_out: Pool, out: Path, settings: Settings) -> None:
-    """Trains for `settings.minutes` and writes `out`, a checkpoint for `joint`; continues one if there."""
+def train_tower(pools: list[Pool], held_out: Pool, out: Path, settings: Settings, watch: int = 640) -> None:
+    """Trains for `settings.minutes` and writes `out`, a checkpoint for `joint`; continues one if there.
+
+    Now and then it prints what `measure_tower` finds on the first `watch` scenes of `held_out`.
+    """
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     model, heads = build(CLASSES), Heads()  # its vocabulary is the class names; `joint` has the real one
@@ -114,9 +117,9 @@ def train_tower(pools: list[Pool], held_out: Pool, out: Path, settings: Settings
             )
         if elapsed - saved > 240:
             saved = elapsed
-            print("held out", measure_tower(model, heads, held_out), flush=True)
+            print("held out", measure_tower(model, heads, held_out, watch), flush=True)
             _save(out, model, heads, optimizer, elapsed, step, settings)
-    print("held out", measure_tower(model, heads, held_out), flush=True)
+    print("held out", measure_tower(model, heads, held_out, watch), flush=True)
     _save(out, model, heads, optimizer, elapsed, step, settings)
 
 

@@ -70,6 +70,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         [
             decoders.WordPiece(prefix="##", cleanup=True),
             decoders.Fuse(),
+            decoders.Replace(" :", ":"),
             decoders.Replace(Regex(r'(?<=": ") '), ""),
             decoders.Replace(Regex(r' (?=", "|"\})'), ""),
             decoders.Replace(Regex(r'(?<=rationale": ") '), ""),

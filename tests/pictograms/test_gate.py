@@ -1,0 +1,51 @@
+"""The bundled model says so where an image is not of its world."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jurat.judge import Judge
+from jurat.models import DomainGate, open_model
+from jurat.pictograms.scene import TEXTURES, draw
+
+from ..foreign import foreign_images
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    return Judge("shelf:nursery", open_model("bundled"))
+
+
+def test_no_photograph_drawing_screenshot_or_noise_is_called_safe_or_unsafe(judge: Judge) -> None:
+    pictures = list(foreign_images())
+    assert len(pictures) >= 200
+    gate = judge.model.capability(DomainGate)
+    assert gate is not None
+    passed = []
+    for first in range(0, len(pictures), 64):
+        group = pictures[first : first + 64]
+        found = gate.foreign([image for _, image in group])
+        passed += [name for (name, _), failure in zip(group, found, strict=True) if failure is None]
+    assert passed == []
+
+
+def test_a_foreign_image_is_unsure_and_says_why(judge: Judge) -> None:
+    name, photo = next(iter(foreign_images()))
+    verdict = judge.judge(photo, id=name)
+    assert (verdict.outcome, verdict.reason, verdict.broken) == ("unsure", "out_of_domain", ())
+    assert {rule.outcome for rule in verdict.rules} == {"undecided"}
+    assert "scenes of pictograms" in (verdict.note or "") + verdict.explain()
+
+
+def test_scenes_of_other_sizes_and_backgrounds_pass(judge: Judge) -> None:
+    gate = judge.model.capability(DomainGate)
+    assert gate is not None
+    scenes: list[Image.Image] = []
+    for seed in range(240):
+        rng = np.random.default_rng(7_700_000_000 + seed)
+        size, texture = int(rng.choice([96, 128, 200, 320])), str(rng.choice(TEXTURES))
+        scenes.append(draw(rng, size=size, texture=texture, resample=Image.Resampling.LANCZOS).image)
+    foreign = sum(failure is not None for failure in gate.foreign(scenes))
+    assert foreign <= 7  # 99% of many pass; of 240 that is at most 7 with a probability of 99.7%
