@@ -1,0 +1,271 @@
+"""`jurat constitution`: check, show and test policies, and list the shelf."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from jurat.report.text import printable
+
+if TYPE_CHECKING:
+    from jurat.constitution import Clause, Constitution, Problem, Rule
+    from jurat.judge.examples import ExampleResult, ExamplesReport
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Check, show and test constitutions.",
+)
+
+FAILED = 1
+"""Exit code: `check` found errors, or an example of `test` differs."""
+
+_STYLES = {"error": "bold red", "advice": "yellow", "critical": "bold red", "high": "red", "medium": "yellow"}
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="A YAML file, or shelf:NAME.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+@app.command()
+def check(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="YAML files, or shelf:NAME.", show_default=False)
+    ],
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on advice too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print what is wrong with constitutions: file, line, column, and what to do.
+
+    Exit codes: 0 no errors, 1 errors, 2 no such file.
+    """
+    from jurat.constitution import check_constitution
+
+    problems = [problem for file in files for problem in check_constitution(file)]
+    errors = sum(problem.severity == "error" for problem in problems)
+    advice = len(problems) - errors
+    if as_json:
+        _print_json({"errors": errors, "advice": advice, "problems": [_problem_row(p) for p in problems]})
+    else:
+        console = _console()
+        for problem in problems:
+            _print_problem(console, problem)
+        console.print(
+            _count(errors, "error"), _count(advice, "piece of advice", "pieces of advice"), sep=", "
+        )
+    raise typer.Exit(FAILED if errors or (strict and advice) else 0)
+
+
+@app.command()
+def show(file: File, as_json: Json = False) -> None:
+    """Print a constitution as a table, with its digests.
+
+    The digest names what is asked: it changes with any change of meaning, and with nothing else. Thresholds,
+    severities and actions have a digest of their own.
+    """
+    from jurat.constitution import load_constitution
+
+    constitution = load_constitution(file)
+    if as_json:
+        _print_json(_facts(constitution) | {"rules": constitution.model_dump(mode="json")["rules"]})
+        return
+    console = _console()
+    facts = _table()
+    for name, value in _facts(constitution).items():
+        facts.add_row(Text(name, "dim"), _plain(str(value)))
+    console.print(facts)
+    console.print()
+    console.print(_rules_table(constitution))
+
+
+@app.command()
+def test(
+    file: File,
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="NAME", help="See: jurat models")
+    ] = "bundled",
+    preset: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="How clauses are asked and decided: quick, clue-quick or direct."),
+    ] = "quick",
+    allow_unknown: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unknown", help="Go on where the model does not know a word; its findings are undecided."
+        ),
+    ] = False,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.")] = None,
+    dtype: Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Judge a constitution's examples, and fail if any differs from what its rule says.
+
+    Exit codes: 0 all as expected, 1 some differ or could not be judged, 2 wrong usage, 3 the model failed.
+    """
+    from jurat.constitution import load_constitution
+    from jurat.judge.examples import judge_examples
+    from jurat.models import open_model
+
+    constitution = load_constitution(file)
+    opened = open_model(model, device=device, dtype=dtype)
+    report = judge_examples(constitution, opened, preset, allow_unknown=allow_unknown)
+    if as_json:
+        _print_json(_report_row(report))
+    else:
+        _print_report(_console(), report)
+    raise typer.Exit(FAILED if report.failed else 0)
+
+
+@app.command()
+def shelf() -> None:
+    """List the constitutions that ship with jurat; each is used as shelf:NAME."""
+    from jurat.constitution import load_constitution, shelf_names
+
+    table = _table("name", "version", "digest", "rules")
+    for name in shelf_names():
+        constitution = load_constitution(f"shelf:{name}")
+        rules = ", ".join(rule.id for rule in constitution.rules)
+        table.add_row(
+            Text(f"shelf:{name}", "bold"), _plain(constitution.version), constitution.digest, _plain(rules)
+        )
+    _console().print(table)
+
+
+# --- check --------------------------------------------------------------------------------------
+
+
+def _print_problem(console: Console, problem: Problem) -> None:
+    line = Text(f"{printable(problem.file)}:{problem.line}:{problem.column}: ")
+    line.append(problem.severity, _STYLES[problem.severity])
+    line.append(f": {printable(problem.message)} ").append(f"[{problem.code}]", "dim")
+    console.print(line, soft_wrap=True)
+    if problem.suggestion:
+        console.print(Text(f"    {printable(problem.suggestion)}"), soft_wrap=True)
+
+
+def _problem_row(problem: Problem) -> dict[str, Any]:
+    names = ("file", "line", "column", "severity", "code", "message", "suggestion")
+    return {name: getattr(problem, name) for name in names}
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+# --- show ---------------------------------------------------------------------------------------
+
+
+def _facts(constitution: Constitution) -> dict[str, Any]:
+    return {
+        "name": constitution.name,
+        "version": constitution.version,
+        "digest": constitution.digest,
+        "thresholds": constitution.thresholds_digest,
+        "statements": len(list(constitution.statements())),
+        "file": None if constitution.source is None else str(constitution.source),
+    }
+
+
+def _rules_table(constitution: Constitution) -> Table:
+    table = _table("rule", "is broken if all of these hold", "unless all of these hold", "settings")
+    for rule in constitution.rules:
+        name = Text(printable(rule.id), "bold").append(f"\n{printable(rule.rule)}", "not bold")
+        asked = _clauses(rule.clauses) if rule.clauses else Text("(asked as one question)", "dim")
+        table.add_row(name, asked, _clauses(rule.unless), _settings(rule))
+        table.add_section()
+    return table
+
+
+def _clauses(clauses: Sequence[Clause]) -> RenderableType:
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    for number, clause in enumerate(clauses, 1):
+        grid.add_row(Text(f"{number}", "dim"), _plain(clause.text))
+    return grid
+
+
+def _settings(rule: Rule) -> Text:
+    parts: list[Text] = []
+    if rule.severity:
+        parts.append(Text(rule.severity, _STYLES.get(rule.severity, "")))
+    if rule.action:
+        parts.append(_plain(rule.action))
+    if rule.keep_below is not None:
+        parts.append(Text(f"keep below {rule.keep_below:g}"))
+    if rule.break_above is not None:
+        parts.append(Text(f"break above {rule.break_above:g}"))
+    return Text("\n").join(parts)
+
+
+# --- test ---------------------------------------------------------------------------------------
+
+
+def _print_report(console: Console, report: ExamplesReport) -> None:
+    for result in report.results:
+        line = Text(
+            "as expected  " if result.passed else "differs      ", "green" if result.passed else "bold red"
+        )
+        line.append(
+            f"{printable(result.image)}: {printable(result.rule)} {result.outcome}", "not bold default"
+        )
+        if not result.passed:
+            line.append(f", expected {result.expected}", "not bold default")
+        console.print(line, soft_wrap=True)
+        if not result.passed:
+            console.print(Text(f"    {printable(result.why)}"), soft_wrap=True)
+    differing = len(report.failed)
+    passed = len(report.results) - differing
+    console.print(f"{_count(len(report.results), 'example')}, {passed} as expected, {differing} not")
+    console.print(
+        Text(
+            f"{printable(report.constitution)}, model {printable(report.model)}, preset {report.preset}",
+            "dim",
+        ),
+        soft_wrap=True,
+    )
+
+
+def _report_row(report: ExamplesReport) -> dict[str, Any]:
+    return {
+        "constitution": report.constitution,
+        "thresholds": report.thresholds,
+        "model": report.model,
+        "preset": report.preset,
+        "passed": len(report.results) - len(report.failed),
+        "failed": len(report.failed),
+        "examples": [_result_row(result) for result in report.results],
+    }
+
+
+def _result_row(result: ExampleResult) -> dict[str, Any]:
+    names = ("rule", "image", "expected", "outcome", "passed", "why")
+    return {name: getattr(result, name) for name in names}
+
+
+# --- shared -------------------------------------------------------------------------------------
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim", show_header=bool(headings)
+    )
+    for heading in headings or ("", ""):
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _plain(text: str) -> Text:
+    return Text(printable(text))
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=2))

@@ -1,0 +1,285 @@
+"""Checking a constitution: every problem with its place in the file and what to do about it.
+
+The models (`jurat.constitution.model`) decide what is well-formed; here their errors are translated
+into a person's terms, and what only the file shows is added: ids that repeat, wording, gaps.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from jurat.constitution.files import find_file, read_text
+from jurat.constitution.model import SEVERITIES, Constitution, Examples, Rule, make_id, repeats
+from jurat.constitution.problem import ConstitutionError, Problem
+from jurat.constitution.source import Source, parse_source
+from jurat.constitution.wording import remarks
+
+Location = tuple[str | int, ...]
+
+
+def check_constitution(path: str | Path) -> list[Problem]:
+    """Every problem of the file `path` (or "shelf:NAME"), in the file's order; empty where there is none.
+
+    Raises ConstitutionError only where there is no text to check: no such file, too large, not UTF-8.
+    """
+    file = find_file(path)
+    return check_text(read_text(file), file=str(file))
+
+
+def check_text(text: str, *, file: str = "<text>") -> list[Problem]:
+    """The same for YAML text; `file` is how problems name it."""
+    try:
+        source = parse_source(text, file)
+    except ConstitutionError as error:
+        return list(error.problems)
+    return examine(source)[1]
+
+
+def examine(source: Source) -> tuple[Constitution | None, list[Problem]]:
+    """The constitution, or None where there are errors; and all problems, in the file's order."""
+    data = source.data()
+    if not isinstance(data, dict):
+        what = "is empty" if data is None else "does not hold a constitution"
+        advice = "Start with `name:` and `rules:`."
+        return None, [source.problem("error", "not-a-constitution", (), f"the file {what}", advice)]
+    document = cast("dict[str, Any]", data)
+    constitution: Constitution | None = None
+    problems = [*_repeated_ids(source, document), *_wording(source, document), *_gaps(source, document)]
+    try:
+        constitution = Constitution.model_validate(document)
+    except ValidationError as invalid:
+        problems += _translate(source, invalid)
+    problems.sort(key=lambda problem: (problem.line, problem.column))
+    if any(problem.severity == "error" for problem in problems):
+        constitution = None
+    return constitution, problems
+
+
+# --- what the models refuse ---------------------------------------------------------------------
+
+_TYPES = {
+    "string_type": "must be text",
+    "tuple_type": "must be a list",
+    "model_type": "must be a mapping of keys to values",
+    "float_type": "must be a number",
+}
+_RANGE = ("greater_than_equal", "less_than_equal", "finite_number")
+_SUGGESTIONS = {
+    "empty": "Fill it in or leave it out.",
+    "duplicate-clause": "Remove one of the two, or correct it.",
+    "duplicate-alternative": "Remove one of the two, or correct it.",
+    "always-holds": "Remove one of the two, or make them clauses of their own.",
+    "never-broken": "Correct one of the two.",
+    "never-excepted": "Correct one of the two.",
+    "thresholds-order": "A rule is kept below `keep_below`, broken above `break_above`, undecided between.",
+    "bad-id": "Leave `id` out to have it made from the rule's text.",
+    "too-long": "Split it into several clauses.",
+    "example-twice": "One image cannot both break and keep a rule.",
+    "control-character": "Type it anew; it may have come along in a copy.",
+}
+
+
+def _translate(source: Source, invalid: ValidationError) -> Iterator[Problem]:
+    for error in invalid.errors(include_url=False):
+        if error["type"] in ("default_factory_not_called", "duplicate-id"):
+            continue  # said already: of the text that the id is made from; by `_repeated_ids`
+        at = error.get("ctx", {}).get("at")
+        loc: Location = error["loc"] if at is None else (*error["loc"], at)
+        code, message, suggestion = _explain(error, loc)
+        yield source.problem("error", code, loc, message, suggestion, key=code == "unknown-key")
+
+
+def _explain(error: ErrorDetails, loc: Location) -> tuple[str, str, str | None]:
+    """Code, message and suggestion of a pydantic error about the part of the file at `loc`."""
+    kind = error["type"]
+    name = _name(loc)
+    if kind == "extra_forbidden":
+        return "unknown-key", f"unknown key `{loc[-1]}`", _did_you_mean(str(loc[-1]), _keys(loc))
+    if kind == "missing":
+        return "missing-key", f"{_name(loc[:-1])} has no {name}", f"Add `{loc[-1]}:`."
+    value: object = error["input"]
+    if kind == "literal_error":
+        message = f"{name} must be one of {', '.join(SEVERITIES)}"
+        return "bad-severity", message, _did_you_mean(str(value), SEVERITIES)
+    if kind in _RANGE:
+        return "threshold-range", f"{name} must be from 0 to 1, not {_described(value)}", None
+    if kind in _TYPES:
+        return "type", f"{name} {_TYPES[kind]}, not {_described(value)}", _type_advice(kind, value)
+    if kind == "type":
+        return "type", f"{name}: {error['msg']}", _colon_advice(value)
+    return kind, f"{name} {error['msg']}", _SUGGESTIONS.get(kind)
+
+
+def _name(loc: Location) -> str:
+    """How a person would name the part of the file at `loc`."""
+    parts = [part for part in loc if part not in ("alternatives", "text", "negated")]
+    match parts:
+        case []:
+            return "the constitution"
+        case ["rules", int(i)]:
+            return f"rule {i + 1}"
+        case [*_, "clauses", int(i)] | [*_, "clauses", int(i), int()]:
+            return f"clause {i + 1}"
+        case [*_, "unless", int(i)] | [*_, "unless", int(i), int()]:
+            return f"exception {i + 1}"
+        case [*_, str(key), int(i)]:
+            return f"item {i + 1} of `{key}`"
+        case _:
+            return f"`{parts[-1]}`"
+
+
+def _keys(loc: Location) -> tuple[str, ...]:
+    """The keys that are known where the last part of `loc` stands."""
+    match loc[:-1]:
+        case ():
+            model = Constitution
+        case (*_, "examples"):
+            model = Examples
+        case _:
+            model = Rule
+    return tuple(model.model_fields)
+
+
+def _did_you_mean(word: str, known: tuple[str, ...]) -> str:
+    plain = {re.sub("[ _-]", "", key): key for key in known}
+    close = difflib.get_close_matches(re.sub("[ _-]", "", word.lower()), plain, n=1)
+    if close:
+        return f"Did you mean `{plain[close[0]]}`?"
+    return f"Known here: {', '.join(f'`{key}`' for key in known)}."
+
+
+def _described(value: object) -> str:
+    match value:
+        case None:
+            return "empty"
+        case bool():
+            return f"`{str(value).lower()}`"
+        case int() | float():
+            return f"the number {str(value)[:20]}"
+        case str():
+            return f'"{value}"' if len(value) <= 40 else "a text"
+        case list():
+            return "a list"
+        case _:
+            return "a mapping"
+
+
+def _type_advice(kind: str, value: object) -> str | None:
+    if kind == "string_type" and isinstance(value, int | float):
+        return "Put it in quotes."
+    if kind == "tuple_type":
+        return "Start each item with `- ` on a line of its own."
+    if kind == "model_type" and isinstance(value, str):
+        return f'Write `rule: "{value}"`.' if len(value) <= 80 else "Write `rule:` before it."
+    return None
+
+
+def _colon_advice(value: object) -> str | None:
+    """A sentence with a colon reads as a mapping: the commonest slip of all in such files."""
+    match value:
+        case {"any of": _} | {"not": _}:
+            return None
+        case {**items} if len(items) == 1:
+            key, rest = next(iter(items.items()))
+            if key.count(" ") > 1 and not isinstance(rest, list):
+                return f'A colon makes a key. Put the sentence in quotes: "{key}: {rest}"'
+            return _did_you_mean(key, ("any of", "not"))
+        case _:
+            return None
+
+
+# --- what only the file shows -------------------------------------------------------------------
+
+
+def _rules(document: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rules that are mappings at all, so that one bad rule does not hide what is to say of the others."""
+    rules = document.get("rules")
+    if isinstance(rules, list):
+        for i, rule in enumerate(cast("list[object]", rules)):
+            if isinstance(rule, dict):
+                yield i, cast("dict[str, Any]", rule)
+
+
+def _repeated_ids(source: Source, document: Mapping[str, Any]) -> Iterator[Problem]:
+    named: list[tuple[int, str, bool]] = []
+    for i, rule in _rules(document):
+        text, given = rule.get("rule"), rule.get("id")
+        if isinstance(given, str):
+            named.append((i, given, True))
+        elif isinstance(text, str) and text.strip():
+            named.append((i, make_id(text), False))
+    for later, earlier in repeats([name for _, name, _ in named]):
+        index, name, given = named[later]
+        other = source.locate(("rules", named[earlier][0]))[0]
+        message = f"the id `{name}` is that of the rule on line {other} already"
+        advice = "Give one of the two another `id`." if given else "Give the rule an `id` of its own."
+        at = ("rules", index, "id" if given else "rule")
+        yield source.problem("error", "duplicate-id", at, message, advice)
+
+
+def _statements(rule: Mapping[str, Any]) -> Iterator[tuple[Location, str, bool]]:
+    """(path within the rule, text, negated) of whatever is a statement in its clauses and exceptions."""
+    for role in ("clauses", "unless"):
+        clauses: object = rule.get(role)
+        for j, clause in enumerate(cast("list[object]", clauses) if isinstance(clauses, list) else []):
+            yield from _alternatives((role, j), clause)
+
+
+def _alternatives(path: Location, clause: object) -> Iterator[tuple[Location, str, bool]]:
+    match clause:
+        case str():
+            yield path, clause, False
+        case {"not": str(text)}:
+            yield (*path, "not"), text, True
+        case {"any of": [*items]}:
+            for k, item in enumerate(items):
+                yield from _alternatives((*path, "any of", k), item)
+        case _:
+            return
+
+
+def _wording(source: Source, document: Mapping[str, Any]) -> Iterator[Problem]:
+    for i, rule in _rules(document):
+        for path, text, negated in _statements(rule):
+            if not text.strip():
+                continue
+            at: Location = ("rules", i, *path)
+            name = f"{'exception' if path[0] == 'unless' else 'clause'} {int(path[1]) + 1}"
+            found = remarks(" ".join(text.split()), negated=negated, in_brackets=source.is_flow(at[:-1]))
+            for remark in found:
+                message = f"{name} {remark.message}"
+                yield source.problem(remark.severity, remark.code, at, message, remark.suggestion)
+
+
+def _gaps(source: Source, document: Mapping[str, Any]) -> Iterator[Problem]:
+    """What a rule leaves out and had better not."""
+    for i, rule in _rules(document):
+        misspelt = rule.keys() - Rule.model_fields.keys()  # `clause:`, say, of which an error tells
+        if str(rule.get("rule") or "").strip() and not misspelt and rule.get("clauses") in (None, []):
+            message = "the rule has no clauses yet: its own text is asked as one question"
+            advice = "Add `clauses:`, each one thing that can be seen."
+            yield source.problem("advice", "no-clauses", ("rules", i, "rule"), message, advice)
+        if lone := _lone_threshold(rule):
+            key, other = lone
+            message = f"`{key}` is {rule[key]}, and `{other}` is left to the preset"
+            yield source.problem(
+                "advice", "lone-threshold", ("rules", i, key), message, f"Give `{other}` too."
+            )
+
+
+def _lone_threshold(rule: Mapping[str, Any]) -> tuple[str, str] | None:
+    """A threshold beyond the middle without the other one, which the preset may have on its wrong side."""
+    match rule.get("keep_below"), rule.get("break_above"):
+        case ((float() | int() as below), None) if 0.5 < below <= 1 and below is not True:
+            return "keep_below", "break_above"
+        case None, (float() | int() as above) if 0 <= above < 0.5 and above is not False:
+            return "break_above", "keep_below"
+        case _:
+            return None

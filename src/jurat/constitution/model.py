@@ -1,0 +1,338 @@
+"""A constitution as data: frozen pydantic models that hold only what is well-formed.
+
+The same shorthand works in YAML and in Python::
+
+    Constitution(name="kitchen", rules=[
+        Rule(rule="No child may be shown touching a blade.", clauses=[
+            "A child is visible.",
+            {"any of": ["A dagger is visible.", "An axe is visible."]},
+            {"not": "A police officer is visible."},
+        ]),
+    ])
+
+Errors are pydantic `ValidationError`s whose types are the codes of `docs/constitution.md`;
+`jurat.constitution.check` turns them into problems with a line and a column.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+)
+from pydantic_core import PydanticCustomError
+
+from jurat.constitution.digest import meaning_digest, short_hash, thresholds_digest
+
+Severity = Literal["low", "medium", "high", "critical"]
+SEVERITIES: tuple[str, ...] = get_args(Severity)
+
+MAX_TEXT = 1000
+"""Characters in one text: a rule, a statement, an action."""
+MAX_ID = 64
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def make_id(rule: str) -> str:
+    """The id of a rule that has none: its text as a slug of at most 48 characters.
+
+    Where the slug loses a part of the text, a short hash of the text ends it. The id depends on the text
+    alone, so it stays the same when rules are added, removed or moved.
+    """
+    rule = _tidy(rule)
+    folded = unicodedata.normalize("NFKD", rule).encode("ascii", "ignore").decode().lower()
+    slug = "-".join(re.findall(r"[a-z0-9]+", folded))
+    lost = any(c.isalnum() and not c.isascii() for c in rule)
+    if len(slug) <= 48 and not lost and slug:
+        return slug
+    head = slug[:41].rsplit("-", 1)[0] if len(slug) > 41 else slug or "rule"
+    return f"{head}-{short_hash(rule, 6)}"
+
+
+def repeats(keys: Sequence[object]) -> list[tuple[int, int]]:
+    """(index, index of its first occurrence) of every key that came before."""
+    first: dict[object, int] = {}
+    return [(i, first[key]) for i, key in enumerate(keys) if first.setdefault(key, i) != i]
+
+
+def _tidy(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _clean(value: str) -> str:
+    text = _tidy(value)
+    if not text:
+        raise PydanticCustomError("empty", "is empty")
+    if len(text) > MAX_TEXT:
+        raise PydanticCustomError("too-long", "is longer than {limit} characters", {"limit": MAX_TEXT})
+    if any(unicodedata.category(c) in ("Cc", "Cs") or c in _BIDI_CONTROLS for c in text):
+        raise PydanticCustomError("control-character", "holds a control character")
+    return text
+
+
+def _check_id(value: str) -> str:
+    if not _ID.fullmatch(value) or len(value) > MAX_ID:
+        message = "may hold only letters, digits, `-`, `_` and `.` (at most {limit}, a letter or digit first)"
+        raise PydanticCustomError("bad-id", message, {"limit": MAX_ID})
+    return value
+
+
+def _check_path(value: str) -> str:
+    if not value.strip():
+        raise PydanticCustomError("empty", "is empty")
+    return value  # as written: a file's name may hold two spaces, or accents in any composition
+
+
+def _none_is_empty(value: object) -> object:
+    return () if value is None else value  # `clauses:` left blank while drafting
+
+
+Text = Annotated[str, AfterValidator(_clean)]
+Threshold = Annotated[float, Field(strict=True, ge=0.0, le=1.0, allow_inf_nan=False)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Statement(_Frozen):
+    """A sentence about what can be seen, put to the model as it stands."""
+
+    text: Text
+    negated: bool = False
+    """True where the sentence is asked positively and wanted false (`not:` in the file)."""
+
+    @property
+    def key(self) -> tuple[str, bool]:
+        """Equal for statements that say the same but for case and the final full stop."""
+        return self.text.casefold().removesuffix("."), self.negated
+
+    def __str__(self) -> str:
+        return f"not: {self.text}" if self.negated else self.text
+
+
+class Clause(_Frozen):
+    """One precondition of a rule: it holds if one of its alternatives does."""
+
+    alternatives: tuple[Statement, ...]
+
+    @property
+    def text(self) -> str:
+        """On one line: "A dagger is visible or An axe is visible.", "not: A child is visible."."""
+        *head, last = (str(statement) for statement in self.alternatives)
+        return " or ".join([*(text.removesuffix(".") for text in head), last])
+
+    @property
+    def key(self) -> frozenset[tuple[str, bool]]:
+        """Equal for clauses whose alternatives are equal in any order."""
+        return frozenset(statement.key for statement in self.alternatives)
+
+    @field_validator("alternatives")
+    @classmethod
+    def _sound(cls, alternatives: tuple[Statement, ...]) -> tuple[Statement, ...]:
+        if not alternatives:
+            raise PydanticCustomError("empty", "lists no alternative, so it could never hold")
+        keys = [statement.key for statement in alternatives]
+        _refuse_repeats(keys, "duplicate-alternative", "lists the same alternative twice")
+        for i, (text, negated) in enumerate(keys):
+            if (text, not negated) in keys[:i]:
+                raise PydanticCustomError(
+                    "always-holds", "always holds, for it lists a statement and its negation", {"at": i}
+                )
+        return alternatives
+
+    @model_serializer
+    def _shorthand(self) -> Any:
+        """As it is written in a file, so that a dump can be read back."""
+        items = [{"not": s.text} if s.negated else s.text for s in self.alternatives]
+        return items[0] if len(items) == 1 else {"any of": items}
+
+
+def _read_clause(value: object) -> object:
+    """Shorthand to the fields of `Clause`; anything else is refused with a reason."""
+    _refuse_other_keys(value)
+    match value:
+        case Clause():
+            return value
+        case Statement() | str() | {"not": _}:
+            return {"alternatives": [_read_statement(value)]}
+        case {"any of": [*items]}:
+            return {"alternatives": [_read_statement(item) for item in items]}
+        case {"any of": _}:
+            raise PydanticCustomError("type", "`any of` must be a list of statements")
+        case _:
+            raise PydanticCustomError("type", "a clause is a sentence, `any of: [...]` or `not: ...`")
+
+
+def _read_statement(value: object) -> object:
+    _refuse_other_keys(value)
+    match value:
+        case Statement():
+            return value
+        case str():
+            return {"text": value}
+        case {"not": text}:
+            return {"text": text, "negated": True}
+        case _:
+            raise PydanticCustomError("type", "an alternative is a sentence or `not: ...`")
+
+
+def _refuse_other_keys(value: object) -> None:
+    match value:
+        case {"any of": _, **others} | {"not": _, **others} if others:
+            raise PydanticCustomError("type", "`any of` and `not` stand alone in their clause")
+        case _:
+            return
+
+
+Clauses = Annotated[
+    tuple[Annotated[Clause, BeforeValidator(_read_clause)], ...],
+    BeforeValidator(_none_is_empty),
+]
+
+
+Paths = Annotated[tuple[Annotated[str, AfterValidator(_check_path)], ...], BeforeValidator(_none_is_empty)]
+
+
+class Examples(_Frozen):
+    """Images whose outcome under a rule is known: paths as written, relative to the constitution's file."""
+
+    broken: Paths = ()
+    kept: Paths = ()
+
+    @field_validator("kept")
+    @classmethod
+    def _apart(cls, kept: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for i, path in enumerate(kept):
+            if path in info.data.get("broken", ()):
+                raise PydanticCustomError("example-twice", "is listed under `broken` as well", {"at": i})
+        return kept
+
+
+class Rule(_Frozen):
+    """What must not be visible: broken if all clauses hold, unless it has exceptions and all of them hold."""
+
+    rule: Text
+    """One sentence for people; it is what is asked where there are no clauses."""
+    id: Annotated[str, AfterValidator(_check_id)] = Field(default_factory=lambda data: make_id(data["rule"]))
+    severity: Severity | None = None
+    action: Text | None = None
+    """What to do with an item that breaks the rule; carried into the record, never acted on."""
+    clauses: Clauses = ()
+    unless: Clauses = ()
+    keep_below: Threshold | None = None
+    """A rule score below it is `kept`; None leaves it to the preset. In [0, 1]."""
+    break_above: Threshold | None = None
+    """A rule score above it is `broken`; None leaves it to the preset, whatever the other is. In [0, 1]."""
+    examples: Examples | None = None
+
+    @field_validator("clauses")
+    @classmethod
+    def _clauses_sound(cls, clauses: tuple[Clause, ...]) -> tuple[Clause, ...]:
+        _refuse_repeats(
+            [clause.key for clause in clauses], "duplicate-clause", "says the same as clause {first}"
+        )
+        _refuse_contradiction(
+            clauses, "never-broken", "contradicts clause {first}, so the rule can never be broken"
+        )
+        return clauses
+
+    @field_validator("unless")
+    @classmethod
+    def _unless_sound(cls, unless: tuple[Clause, ...], info: ValidationInfo) -> tuple[Clause, ...]:
+        _refuse_repeats(
+            [clause.key for clause in unless], "duplicate-clause", "says the same as exception {first}"
+        )
+        _refuse_contradiction(
+            unless, "never-excepted", "contradicts exception {first}, so it can never apply"
+        )
+        clauses = {clause.key for clause in info.data.get("clauses", ())}
+        if unless and {clause.key for clause in unless} <= clauses:
+            message = "asks only for what the clauses ask for, so the rule can never be broken"
+            raise PydanticCustomError("never-broken", message)
+        return unless
+
+    @field_validator("break_above")
+    @classmethod
+    def _in_order(cls, above: float | None, info: ValidationInfo) -> float | None:
+        below = info.data.get("keep_below")
+        if above is not None and below is not None and below > above:
+            message = "({above}) is smaller than `keep_below` ({below})"
+            raise PydanticCustomError("thresholds-order", message, {"above": above, "below": below})
+        return above
+
+
+class Constitution(_Frozen):
+    """An ordered set of rules, with a name, a version and digests."""
+
+    name: Text
+    version: Annotated[str, AfterValidator(lambda text: _clean(text) if text.strip() else "")] = ""
+    """Free text of its author, "" if there is none; the digest is what tells two apart."""
+    rules: tuple[Rule, ...]
+
+    _source: Path | None = PrivateAttr(default=None)
+
+    @property
+    def source(self) -> Path | None:
+        """The file it was read from; example paths are relative to its folder."""
+        return self._source
+
+    @property
+    def digest(self) -> str:
+        """12 hex characters of what is asked: ids, rule texts, clauses, exceptions.
+
+        Not of the name, the version or the examples.
+        """
+        return meaning_digest(self.rules)
+
+    @property
+    def thresholds_digest(self) -> str:
+        """12 hex characters of what is done with the answers: thresholds, severities, actions."""
+        return thresholds_digest(self.rules)
+
+    def statements(self) -> Iterator[str]:
+        """Every distinct statement text of clauses and exceptions once, in order."""
+        clauses = (clause for rule in self.rules for clause in (*rule.clauses, *rule.unless))
+        yield from dict.fromkeys(statement.text for clause in clauses for statement in clause.alternatives)
+
+    def read_from(self, source: Path) -> Constitution:
+        """The same constitution, with its `source` set."""
+        copy = self.model_copy()
+        copy._source = source
+        return copy
+
+    @field_validator("rules")
+    @classmethod
+    def _rules_sound(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        if not rules:
+            raise PydanticCustomError("empty", "lists no rule")
+        _refuse_repeats([rule.id for rule in rules], "duplicate-id", "has the id of rule {first}")
+        return rules
+
+
+def _refuse_repeats(keys: Sequence[object], code: Any, message: Any) -> None:
+    for at, first in repeats(keys):
+        raise PydanticCustomError(code, message, {"at": at, "first": first + 1})
+
+
+def _refuse_contradiction(clauses: tuple[Clause, ...], code: Any, message: Any) -> None:
+    """Two one-statement clauses of which one negates the other can never both hold."""
+    single = [clause.alternatives[0].key if len(clause.alternatives) == 1 else None for clause in clauses]
+    for at, key in enumerate(single):
+        if key is not None and (opposite := (key[0], not key[1])) in single[:at]:
+            raise PydanticCustomError(code, message, {"at": at, "first": single.index(opposite) + 1})

@@ -1,0 +1,277 @@
+"""A constitution's YAML text: read within limits, its comments kept, the line of every part known.
+
+The text is read twice. A pass over the parser's events refuses what a policy file has no use for
+(aliases, tags, repeated keys, deep nesting, several documents) and knows where each of them is; then
+ruamel.yaml builds the round-trip tree.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import RoundTripConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+)
+from ruamel.yaml.reader import ReaderError
+
+from jurat.constitution.files import find_file, read_text
+from jurat.constitution.problem import ConstitutionError, Problem
+
+MAX_DEPTH = 12
+"""Of lists and mappings in each other; a constitution needs 7."""
+
+Place = tuple[int, int]
+"""Line and column, counted from 1."""
+PathInFile = Sequence[str | int]
+"""Keys and indices from the top of the file down."""
+
+_SHORTHAND = {"alternatives": "any of", "text": "not"}
+"""Fields of the models -> the keys that stand for them in a file."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of a constitution file, its tree, and where each part of it stands."""
+
+    file: str
+    """As it is named in problems."""
+    tree: object
+    """ruamel.yaml's round-trip tree: edit it and `dump` it, and comments stay where they were."""
+
+    def data(self) -> object:
+        """The tree as plain dicts, lists, strings and numbers."""
+        return _plain(self.tree)
+
+    def locate(self, path: PathInFile, *, key: bool = False) -> Place:
+        """Where `path` stands, such as ("rules", 0, "severity"): its value, or with `key` its key.
+
+        Parts that the file does not have are passed over, so a missing key is where its mapping is.
+        """
+        node, place = self.tree, _start(self.tree)
+        for i, part in enumerate(path):
+            name = _find(node, part)
+            if name is None:
+                continue
+            place = _place(node, name, key=key and i == len(path) - 1)
+            node = cast("Any", node)[name]
+        return place[0] + 1, place[1] + 1
+
+    def problem(
+        self,
+        severity: Literal["error", "advice"],
+        code: str,
+        path: PathInFile,
+        message: str,
+        suggestion: str | None,
+        *,
+        key: bool = False,
+    ) -> Problem:
+        """A problem of what stands at `path`; see `locate`."""
+        line, column = self.locate(path, key=key)
+        return Problem(severity, line, column, message, suggestion, code, self.file)
+
+    def is_flow(self, path: PathInFile) -> bool:
+        """True where `path` is a list or mapping written in brackets."""
+        node = self.tree
+        for part in path:
+            name = _find(node, part)
+            if name is None:
+                return False
+            node = cast("Any", node)[name]
+        return isinstance(node, CommentedMap | CommentedSeq) and bool(node.fa.flow_style())
+
+    def dump(self) -> str:
+        """The tree as YAML text, with its comments."""
+        stream = io.StringIO()
+        yaml().dump(self.tree, stream)
+        return stream.getvalue()
+
+
+def read_source(ref: str | Path) -> Source:
+    """Reads a path or `shelf:NAME`. Raises ConstitutionError where it is no YAML a constitution may be."""
+    path = find_file(ref)
+    return parse_source(read_text(path), str(path))
+
+
+def parse_source(text: str, file: str) -> Source:
+    """Raises ConstitutionError, whose `problems` say what cannot be read and where."""
+    problems = _guard(text, file)
+    if not problems:
+        try:
+            return Source(file, yaml().load(text))
+        except (YAMLError, ValueError) as error:  # ValueError: a number too long for int()
+            problems = [_syntax(error, text, file)]
+    raise ConstitutionError.of_problems(file, problems)
+
+
+def yaml() -> YAML:
+    """The reader and writer of constitutions: round trip, quotes kept, no line wrapped."""
+    reader = YAML(typ="rt")
+    reader.Constructor = _Constructor
+    reader.preserve_quotes = True
+    reader.width = 1_000_000
+    reader.indent(mapping=2, sequence=4, offset=2)
+    return reader
+
+
+class _Constructor(RoundTripConstructor):
+    """Leaves dates as the text they were written as: `version: 2026-11-03`."""
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", RoundTripConstructor.construct_yaml_str)  # type: ignore[no-untyped-call]
+
+
+@dataclass
+class _Level:
+    """A list or mapping that the guard is inside of."""
+
+    mapping: bool
+    keys: dict[str, int] = field(default_factory=dict[str, int])
+    """Key -> its line, from 0."""
+    at_key: bool = True
+
+    def repeated(self, key: str, line: int) -> int | None:
+        """The line where `key` stood before, if it did."""
+        return before if (before := self.keys.setdefault(key, line)) != line else None
+
+
+def _guard(text: str, file: str) -> list[Problem]:
+    try:
+        return [
+            Problem(
+                "error", event.start_mark.line + 1, event.start_mark.column + 1, message, advice, code, file
+            )
+            for event, code, message, advice in _refused(text)
+        ]
+    except (YAMLError, ValueError) as error:
+        return [_syntax(error, text, file)]
+
+
+def _refused(text: str) -> Iterator[tuple[Any, str, str, str | None]]:
+    """(event, code, message, suggestion) of each thing that a constitution may not hold."""
+    stack: list[_Level] = []
+    documents = 0
+    for event in cast("Iterator[Any]", yaml().parse(io.StringIO(text))):
+        if isinstance(event, DocumentStartEvent):
+            documents += 1
+            if documents == 2:
+                yield (
+                    event,
+                    "syntax",
+                    "a second document starts here",
+                    "Put each constitution in a file of its own.",
+                )
+        elif isinstance(event, CollectionEndEvent):
+            stack.pop()
+        elif isinstance(event, NodeEvent):
+            level = stack[-1] if stack else None
+            if level and level.mapping:
+                if level.at_key:
+                    yield from _refused_key(event, level)
+                level.at_key = not level.at_key
+            yield from _refused_node(event)
+            if isinstance(event, CollectionStartEvent):
+                stack.append(_Level(isinstance(event, MappingStartEvent)))
+                if len(stack) > MAX_DEPTH:
+                    yield event, "too-deep", f"lists and mappings are nested more than {MAX_DEPTH} deep", None
+                    return
+
+
+def _refused_node(event: Any) -> Iterator[tuple[Any, str, str, str | None]]:
+    if isinstance(event, AliasEvent) or event.anchor is not None:
+        advice = "Write the text out again: a statement that occurs twice is asked only once."
+        yield event, "alias", f"anchors and aliases are not read (`{event.anchor}`)", advice
+    elif event.tag is not None:
+        yield event, "tag", f"tags are not read (`{event.tag}`)", "Leave the tag out."
+
+
+def _refused_key(event: Any, level: _Level) -> Iterator[tuple[Any, str, str, str | None]]:
+    if not isinstance(event, ScalarEvent):
+        advice = 'Put a text that starts with a bracket in quotes: "[...]".'
+        yield event, "syntax", "a key must be text", advice
+    elif event.value == "<<":
+        yield event, "alias", "merge keys are not read", "Write the keys out."
+    elif (before := level.repeated(event.value, event.start_mark.line)) is not None:
+        message = f"the key `{event.value}` was already given on line {before + 1}"
+        yield event, "duplicate-key", message, "Keep one of the two."
+
+
+def _syntax(error: Exception, text: str, file: str) -> Problem:
+    line, column = 0, 0
+    message = " ".join(str(error).split())
+    if isinstance(error, MarkedYAMLError):
+        mark: Any = error.problem_mark or error.context_mark
+        if mark is not None:
+            line, column = mark.line, mark.column
+        message = " ".join(str(error.problem or error.context or "not YAML").split())
+    elif isinstance(error, ReaderError):
+        before = text[: error.position]
+        line, column = before.count("\n"), len(before) - before.rfind("\n") - 1
+        message = "a control character, which YAML does not allow"
+    return Problem(
+        "error", line + 1, column + 1, f"not YAML: {message}", _syntax_advice(message), "syntax", file
+    )
+
+
+def _syntax_advice(message: str) -> str | None:
+    if "\\t" in message:
+        return "Indent with spaces, not with tabs."
+    if "mapping values are not allowed" in message or "sequence entries are not allowed" in message:
+        return "Put a text that holds a colon in quotes, and check the indentation."
+    return None
+
+
+def _plain(node: object) -> object:
+    match node:
+        case dict():
+            return {str(key): _plain(value) for key, value in cast("dict[object, object]", node).items()}
+        case list():
+            return [_plain(item) for item in cast("list[object]", node)]
+        case bool() | None:
+            return node
+        case str():
+            return str(node)
+        case int():
+            return int(node)
+        case float():
+            return float(node)
+        case _:
+            return str(node)
+
+
+def _find(node: object, part: str | int) -> str | int | None:
+    """The key or index by which `node` holds `part`, if it does."""
+    if isinstance(node, CommentedSeq):
+        return part if isinstance(part, int) and part < len(cast("list[object]", node)) else None
+    if isinstance(node, CommentedMap):
+        keys = cast("dict[Any, object]", node)
+        names = {str(key): key for key in keys}
+        return names.get(str(part), names.get(_SHORTHAND.get(str(part), "")))
+    return None
+
+
+def _start(node: object) -> Place:
+    lc: Any = getattr(node, "lc", None)
+    return (lc.line, lc.col) if lc is not None else (0, 0)
+
+
+def _place(node: object, name: str | int, *, key: bool) -> Place:
+    lc = cast("Any", node).lc
+    if isinstance(node, CommentedSeq):
+        return lc.item(name)
+    empty = cast("Any", node)[name] is None  # ruamel.yaml would put it where the next thing begins
+    return lc.key(name) if key or empty else lc.value(name)

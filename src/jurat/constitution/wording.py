@@ -1,0 +1,149 @@
+"""Is a text a visible statement? Remarks on the wording of one clause, for English.
+
+A clause is put to the model alone, as a sentence about what can be seen in one image. So it must not
+be a question, must not point outside itself ("it", "they"), must not ask for an opinion
+("inappropriate") or for what nobody can see ("intended to"), and leaves negation to `not:`. These are
+word lists and a few patterns: they find the common slips, not all of them. Words in quotation marks
+and capitals after "reads" are what a sign says, and are passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from jurat.constitution.word_lists import (
+    DETERMINERS,
+    FUNCTION_WORDS,
+    INTENT,
+    INTENT_PHRASES,
+    OBJECT_PRONOUNS,
+    PREPOSITIONS,
+    PRONOUNS,
+    QUESTION_WORDS,
+    SUBJECTIVE,
+    SUBJECTIVE_PHRASES,
+)
+
+_NEGATION = re.compile(
+    r"(?<!\ba )\bno\b"  # "a no entry sign" is one
+    r"|\b(not|never|without|none|nobody|neither|nor|nothing(?! but)|absent|lacks?|lacking|(is|are) missing)\b"
+    r"|\b\w+n['’]t\b"
+)
+_WEATHER = re.compile(r"it is (raining|snowing|hailing|foggy|dark|night|day|daytime|sunny|cloudy)\b")
+_QUOTED = re.compile(r"""\"[^\"]*\"|“[^”]*”|«[^»]*»|(?<!\w)'[^']*'(?!\w)|‘[^’]*’(?!\w)""")
+_SIGN_TEXT = re.compile(
+    r"\b(reads?|reading|says?|saying|words?|text|labels?|labell?ed|marked)"
+    r"((?: [A-Z0-9][A-Z0-9'!?&-]*)+)(?![a-z])"
+)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What a text's wording gives reason to say."""
+
+    severity: Literal["error", "advice"]
+    code: str
+    message: str
+    """Continues "the clause ..."."""
+    suggestion: str
+
+
+def remarks(text: str, *, negated: bool = False, in_brackets: bool = False) -> Iterator[Remark]:
+    """Remarks on one statement.
+
+    Args:
+        text: white space collapsed, not empty.
+        negated: it stands under `not:`.
+        in_brackets: it stands in a list that is written `[a, b]`.
+    """
+    spoken = _mask(text)
+    if _is_question(spoken):
+        yield Remark("error", "question", "is a question", 'State what can be seen: "A child is visible."')
+        return
+    yield from _form(text, spoken, in_brackets)
+    lower = spoken.lower()
+    words = re.findall(r"[\w'-]+", lower)
+    if pronoun := _dangling_pronoun(lower, words):
+        message = f'says "{pronoun}" with nothing to refer to: each statement is put to the model alone'
+        yield Remark("advice", "pronoun", message, "Name the thing again.")
+    for word in _hits(lower, words, SUBJECTIVE, SUBJECTIVE_PHRASES):
+        suggestion = "Say what can be seen: objects, parts, positions, numbers, written words."
+        yield Remark("advice", "subjective", f'asks for an opinion: "{word}"', suggestion)
+    for word in _hits(lower, words, INTENT, INTENT_PHRASES):
+        message = f'speaks of intent or likelihood, which cannot be seen: "{word}"'
+        yield Remark("advice", "intent", message, "Say what is done or held, and where.")
+    if match := _NEGATION.search(lower):
+        yield _negation(text, match[0], negated)
+
+
+def _mask(text: str) -> str:
+    """The text with what signs say blanked out, so that its words are not read as the statement's own."""
+    return _SIGN_TEXT.sub(r"\1 X", _QUOTED.sub("X", text))
+
+
+def _is_question(text: str) -> bool:
+    first = text.split()[0] if text.split() else ""
+    asks = first.lower() in QUESTION_WORDS and (len(first) < 2 or not first.isupper())
+    return text.rstrip("\"'”’)] ").endswith(("?", "\uff1f")) or asks
+
+
+def _form(text: str, masked: str, in_brackets: bool) -> Iterator[Remark]:
+    if re.search(r"[a-z]{3}[.!?]\s+[A-Z]", masked):
+        advice = "Make each sentence a clause of its own."
+        yield Remark("advice", "several-sentences", "holds more than one sentence", advice)
+    if text[0].islower() or not text.rstrip("\"'”’») ").endswith((".", "!", "。")):
+        advice = "Start with a capital letter and end with a full stop."
+        if in_brackets:
+            advice += " In a list in brackets a comma ends an item: put a statement with commas in quotes."
+        yield Remark("advice", "sentence", "is not written as a sentence", advice)
+
+
+def _hits(text: str, words: list[str], single: frozenset[str], phrases: tuple[str, ...]) -> Iterator[str]:
+    yield from (word for word in dict.fromkeys(words) if word in single)
+    yield from (phrase for phrase in phrases if re.search(rf"\b{phrase}\b", text))
+
+
+def _dangling_pronoun(text: str, words: list[str]) -> str | None:
+    """A pronoun before any noun, or the object of a verb in a statement that names one thing only."""
+    if _WEATHER.match(text):
+        return None
+    for i, word in enumerate(words):
+        if word not in PRONOUNS:
+            continue
+        before = words[:i]
+        if all(earlier in FUNCTION_WORDS for earlier in before):
+            return word
+        is_last = i == len(words) - 1 or words[i + 1] in PREPOSITIONS
+        things = sum(earlier in DETERMINERS for earlier in before)
+        if word in OBJECT_PRONOUNS and is_last and before[-1] not in PREPOSITIONS and things < 2:
+            return word
+    return None
+
+
+def _negation(text: str, word: str, negated: bool) -> Remark:
+    if negated:
+        advice = "Under `not:` put what would be seen; the negation is then counted in."
+        return Remark("advice", "negation", f'negates ("{word}") under `not:`', advice)
+    positive = _positive(text)
+    advice = f"Write `not: {positive}`" if positive else "State it positively and put it under `not:`."
+    if word == "without":
+        advice = 'Say what is seen instead ("a bare head"), or state it positively under `not:`.'
+    return Remark("advice", "negation", f'negates ("{word}"), which models read badly', advice)
+
+
+def _positive(text: str) -> str | None:
+    """`text` without its negation, where that takes no grammar: "A child is ..." for "No child is ..."."""
+    if match := re.match(r"No (\w)(.*? is .*)", text):
+        article = "An" if match[1].lower() in "aeio" else "A"
+        return f"{article} {match[1]}{match[2]}"
+    if match := re.match(r"No (\w)(.*? are .*)", text):
+        return f"{match[1].upper()}{match[2]}"
+    if match := re.match(r"There (is|are) no (\w)(.*)", text):
+        article = "an " if match[2] in "aeio" else "a "
+        return f"There {match[1]} {article if match[1] == 'is' else ''}{match[2]}{match[3]}"
+    if re.search(r"\b(is|are) not\b", text):
+        return re.sub(r"\b(is|are) not\b", r"\1", text, count=1)
+    return None

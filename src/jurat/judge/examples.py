@@ -1,0 +1,155 @@
+"""A constitution's own examples, judged: a policy is tested like code.
+
+Each rule may list images that break it and images that keep it. They are judged under the rules that
+have examples, each image once, and what a rule's verdict is must be what its list says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from jurat.constitution import Constitution
+from jurat.errors import JuratError
+from jurat.images import Item, find_items
+from jurat.judge.verdict import ItemOutcome, RuleOutcome, Verdict
+
+if TYPE_CHECKING:
+    from jurat.models import Model
+
+Expected = Literal["broken", "kept"]
+
+_ITEM_OUTCOME: dict[RuleOutcome, ItemOutcome] = {"broken": "unsafe", "kept": "safe", "undecided": "unsure"}
+
+
+@dataclass(frozen=True)
+class ExampleResult:
+    """What was found of one example image under the rule that names it."""
+
+    rule: str
+    """The rule's id."""
+    image: str
+    """The image's path: the constitution's folder joined with what the rule says."""
+    expected: Expected
+    outcome: RuleOutcome | Literal["error"]
+    """`error` where the image could not be judged, as one that is not there."""
+    why: str
+    """In a sentence or two, from the findings."""
+
+    @property
+    def passed(self) -> bool:
+        """True where the outcome is the one expected. Undecided is not: an example is a clear case."""
+        return self.outcome == self.expected
+
+
+@dataclass(frozen=True)
+class ExamplesReport:
+    """The results of all examples, in the order of the rules, and what judged them."""
+
+    model: str
+    """name@revision"""
+    constitution: str
+    """name@digest, of the whole constitution."""
+    thresholds: str
+    preset: str
+    results: tuple[ExampleResult, ...]
+
+    @property
+    def failed(self) -> tuple[ExampleResult, ...]:
+        """Those that differ from what was expected, or could not be judged."""
+        return tuple(result for result in self.results if not result.passed)
+
+
+@dataclass(frozen=True)
+class _Example:
+    rule: str
+    expected: Expected
+    image: str
+    item: Item | None
+    """None where a folder holds no image."""
+
+
+def judge_examples(
+    constitution: Constitution,
+    model: Model | str = "bundled",
+    preset: str = "quick",
+    *,
+    batch_size: int = 16,
+    allow_unknown: bool = False,
+) -> ExamplesReport:
+    """Judges the examples of `constitution`. Their paths are relative to the folder of its file.
+
+    A path may be a folder or a glob: then each image in it is an example.
+
+    Raises:
+        JuratError: if no rule has examples, or the model cannot be opened.
+    """
+    from jurat.judge import Judge  # here, as `jurat.judge` may import this module
+
+    examples = list(_examples(constitution))
+    if not examples:
+        where = constitution.source or f'the constitution "{constitution.name}"'
+        hint = "Give a rule `examples: {broken: [...], kept: [...]}`, with paths of images."
+        raise JuratError(f"There are no examples to test in {where}.", hint=hint)
+    rules = tuple(rule for rule in constitution.rules if rule.examples)
+    judge = Judge(
+        constitution.model_copy(update={"rules": rules}),
+        model,
+        preset,
+        batch_size=batch_size,
+        allow_unknown=allow_unknown,
+    )
+    items = {example.item.uri: example.item for example in examples if example.item}
+    verdicts = dict(zip(items, judge.stream(items.values()), strict=True))
+    return ExamplesReport(
+        model=f"{judge.model.name}@{judge.model.revision}",
+        constitution=f"{constitution.name}@{constitution.digest}",
+        thresholds=constitution.thresholds_digest,
+        preset=preset,
+        results=tuple(_result(example, verdicts) for example in examples),
+    )
+
+
+def _examples(constitution: Constitution) -> Iterator[_Example]:
+    folder = constitution.source.parent if constitution.source else Path()
+    for rule in constitution.rules:
+        if rule.examples is None:
+            continue
+        lists: tuple[tuple[Expected, tuple[str, ...]], ...] = (
+            ("broken", rule.examples.broken),
+            ("kept", rule.examples.kept),
+        )
+        for expected, paths in lists:
+            for path in (str(folder / path) for path in paths):
+                found = list(find_items([path]))
+                yield from (_Example(rule.id, expected, item.id, item) for item in found)
+                if not found:
+                    yield _Example(rule.id, expected, path, None)
+
+
+def _result(example: _Example, verdicts: dict[str, Verdict]) -> ExampleResult:
+    def result(outcome: RuleOutcome | Literal["error"], why: str) -> ExampleResult:
+        return ExampleResult(example.rule, example.image, example.expected, outcome, why)
+
+    if example.item is None:
+        return result("error", "There is no image in this folder.")
+    verdict = verdicts[example.item.uri]
+    if verdict.outcome == "error":
+        return result("error", verdict.error or "It could not be judged.")
+    finding = next(finding for finding in verdict.rules if finding.id == example.rule)
+    return result(finding.outcome, _under_rule(verdict, example.rule).explain())
+
+
+def _under_rule(verdict: Verdict, rule: str) -> Verdict:
+    """The verdict as it would be if `rule` were the only one: rules are judged apart."""
+    finding = next(finding for finding in verdict.rules if finding.id == rule)
+    return verdict.model_copy(
+        update={
+            "outcome": _ITEM_OUTCOME[finding.outcome],
+            "broken": (rule,) if finding.outcome == "broken" else (),
+            "reason": finding.reason,
+            "rules": (finding,),
+        }
+    )

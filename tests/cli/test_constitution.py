@@ -1,0 +1,246 @@
+"""`jurat constitution`: what it prints, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from jurat.cli import app
+from jurat.constitution import load_constitution, shelf_names
+from jurat.judge import Judge
+
+SOUND = (
+    "name: pets\nrules:\n  - id: dog\n    rule: No dog may be visible.\n    clauses: [A dog is visible.]\n"
+)
+ADVISED = SOUND.replace("A dog is visible.", "A nice dog is visible.")
+BROKEN = SOUND.replace("clauses", "clause")
+
+
+def run(*args: str | Path) -> Result:
+    return CliRunner().invoke(app, ["constitution", *map(str, args)], env={"COLUMNS": "200", "TERM": "dumb"})
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    def write(text: str, name: str = "pets.yaml") -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+# --- check --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "code"),
+    [(SOUND, [], 0), (SOUND, ["--strict"], 0), (ADVISED, [], 0), (ADVISED, ["--strict"], 1), (BROKEN, [], 1)],
+)
+def test_check_exits_with_1_on_errors(write: Any, text: str, options: list[str], code: int) -> None:
+    assert run("check", write(text), *options).exit_code == code
+
+
+def test_check_prints_where_what_and_what_to_do(write: Any) -> None:
+    path = write(BROKEN)
+    lines = run("check", path).stdout.splitlines()
+    assert lines == [
+        f"{path}:5:5: error: unknown key `clause` [unknown-key]",
+        "    Did you mean `clauses`?",
+        "1 error, 0 pieces of advice",
+    ]
+
+
+def test_check_takes_several_files_and_the_shelf(write: Any) -> None:
+    result = run("check", write(ADVISED), write(BROKEN, "other.yaml"), "shelf:privacy")
+    assert "1 error, 1 piece of advice" in result.stdout
+    assert result.exit_code == 1
+
+
+def test_check_prints_json_for_machines(write: Any) -> None:
+    path = write(BROKEN)
+    result = run("check", path, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {
+        "errors": 1,
+        "advice": 0,
+        "problems": [
+            {
+                "file": str(path),
+                "line": 5,
+                "column": 5,
+                "severity": "error",
+                "code": "unknown-key",
+                "message": "unknown key `clause`",
+                "suggestion": "Did you mean `clauses`?",
+            }
+        ],
+    }
+
+
+def test_check_keeps_a_long_line_in_one_piece_and_escapes_what_a_terminal_would_obey(write: Any) -> None:
+    name = "k" * 300
+    result = run("check", write(SOUND + f"    {name}: x\n" + '    "\\x1b[31m": x\n'))
+    assert f"unknown key `{name}`" in result.stdout
+    assert "unknown key `\\x1b[31m`" in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+@pytest.mark.parametrize("command", ["check", "show", "test"])
+def test_a_file_that_is_not_there_is_wrong_usage(command: str, tmp_path: Path) -> None:
+    result = run(command, tmp_path / "none.yaml")
+    assert result.exit_code == 2
+    assert "There is no constitution file" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+# --- show and shelf -----------------------------------------------------------------------------
+
+
+def test_show_prints_rules_and_both_digests(write: Any) -> None:
+    path = write(
+        SOUND + "    severity: high\n    keep_below: 0.1\n    unless: [not: 'A [b]cat is visible.']\n"
+    )
+    law = load_constitution(path)
+    result = run("show", path)
+    assert result.exit_code == 0
+    assert re.search(rf"digest +{law.digest}\b", result.stdout)
+    assert re.search(rf"thresholds +{law.thresholds_digest}\b", result.stdout)
+    for text in ("dog", "No dog may be visible.", "not: A [b]cat is visible.", "high", "keep below 0.1"):
+        assert text in result.stdout
+
+
+def test_show_prints_json_that_is_the_constitution(write: Any) -> None:
+    path = write(SOUND)
+    shown = json.loads(run("show", path, "--json").stdout)
+    assert shown["digest"] == load_constitution(path).digest
+    assert shown["rules"][0]["clauses"] == ["A dog is visible."]
+
+
+def test_show_of_a_broken_file_lists_its_errors(write: Any) -> None:
+    result = run("show", write(BROKEN))
+    assert result.exit_code == 2
+    assert "unknown key `clause`" in result.stderr
+
+
+def test_shelf_lists_what_ships() -> None:
+    result = run("shelf")
+    assert result.exit_code == 0
+    assert all(f"shelf:{name}" in result.stdout for name in shelf_names())
+
+
+# --- test ---------------------------------------------------------------------------------------
+
+# The null model draws its answers from a seed and the image; the preset `direct` leaves none undecided.
+OPTIONS = ("--model", "null", "--preset", "direct")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> dict[str, list[str]]:
+    """File names of images by what the null model says of the rule in SOUND."""
+    law = load_constitution(_written(tmp_path / "plain.yaml", SOUND))
+    judge = Judge(law, "null", "direct")
+    found: dict[str, list[str]] = {"broken": [], "kept": []}
+    (tmp_path / "scenes").mkdir()
+    for i in range(12):
+        path = tmp_path / "scenes" / f"{i:02}.png"
+        Image.new("RGB", (8, 8), (20 * i, 0, 0)).save(path)
+        found[judge.judge(path).rules[0].outcome].append(f"scenes/{path.name}")
+    assert found["broken"] and found["kept"]
+    return found
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _examples(broken: list[str], kept: list[str]) -> str:
+    return SOUND + f"    examples: {json.dumps({'broken': broken, 'kept': kept})}\n"
+
+
+def test_examples_that_agree_pass(write: Any, images: dict[str, list[str]]) -> None:
+    result = run("test", write(_examples(images["broken"], images["kept"])), *OPTIONS)
+    assert result.exit_code == 0, result.output
+    assert "12 examples, 12 as expected, 0 not" in result.stdout
+    assert "model null@" in result.stdout
+
+
+def test_an_example_that_differs_is_named_with_the_reason(write: Any, images: dict[str, list[str]]) -> None:
+    kept = images["kept"][0]
+    result = run("test", write(_examples([kept], images["kept"][1:])), *OPTIONS)
+    assert result.exit_code == 1
+    differing, why, *_ = result.stdout.splitlines()
+    assert differing.startswith("differs") and differing.endswith(f"{kept}: dog kept, expected broken")
+    assert why.startswith("    ") and "No dog may be visible" in why
+
+
+def test_images_that_are_missing_or_broken_fail_and_the_others_are_judged(
+    write: Any, images: dict[str, list[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "text.png").write_text("not an image")
+    (tmp_path / "empty").mkdir()
+    path = write(_examples(["none.png", "text.png", "empty"], images["kept"]))
+    result = run("test", path, *OPTIONS, "--json")
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert (report["passed"], report["failed"]) == (len(images["kept"]), 3)
+    failed = [example for example in report["examples"] if not example["passed"]]
+    assert [example["outcome"] for example in failed] == ["error"] * 3
+    assert [Path(example["image"]).name for example in failed] == ["none.png", "text.png", "empty"]
+    assert "no such file" in failed[0]["why"]
+    assert all(example["why"] for example in failed)
+
+
+def test_json_says_what_was_judged_by_what(write: Any, images: dict[str, list[str]]) -> None:
+    path = write(_examples(images["broken"], []))
+    report = json.loads(run("test", path, *OPTIONS, "--json").stdout)
+    law = load_constitution(path)
+    assert report["constitution"] == f"pets@{law.digest}"
+    assert report["thresholds"] == law.thresholds_digest
+    assert (report["model"], report["preset"]) == ("null@none", "direct")
+    assert report["examples"][0] == {
+        "rule": "dog",
+        "image": str(path.parent / images["broken"][0]),
+        "expected": "broken",
+        "outcome": "broken",
+        "passed": True,
+        "why": report["examples"][0]["why"],
+    }
+
+
+def test_a_folder_or_glob_stands_for_its_images(write: Any, images: dict[str, list[str]]) -> None:
+    path = write(_examples(["scenes"], ["scenes/0*.png"]))
+    report = json.loads(run("test", path, *OPTIONS, "--json").stdout)
+    assert len(report["examples"]) == 12 + 10
+
+
+def test_an_undecided_example_is_not_as_expected(write: Any, images: dict[str, list[str]]) -> None:
+    text = _examples(images["broken"], images["kept"]) + "    keep_below: 0.0\n    break_above: 1.0\n"
+    result = run("test", write(text), *OPTIONS)
+    assert result.exit_code == 1
+    assert "12 examples, 0 as expected, 12 not" in result.stdout
+
+
+def test_the_reason_is_about_the_rule_of_the_example_alone(write: Any, images: dict[str, list[str]]) -> None:
+    second = (
+        "  - {id: always, rule: Nothing., clauses: [A cow is visible.], break_above: 0.0, "
+        "examples: {broken: [scenes]}}\n"
+    )
+    text = _examples(images["kept"], []) + second
+    report = json.loads(run("test", write(text), *OPTIONS, "--json").stdout)
+    of_dog = [example for example in report["examples"] if example["rule"] == "dog"]
+    assert all(not example["passed"] and "always" not in example["why"] for example in of_dog)
+
+
+def test_a_constitution_without_examples_has_nothing_to_test(write: Any) -> None:
+    result = run("test", write(SOUND), *OPTIONS)
+    assert result.exit_code == 2
+    assert "There are no examples to test in" in result.stderr
+    assert "examples: {broken: [...], kept: [...]}" in result.stderr

@@ -1,0 +1,303 @@
+"""Every problem that `check` finds: its place, its words, and what it suggests."""
+# ruff: noqa: E501 (a table reads best with a case a line)
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from jurat.constitution import Problem, Rule, check_constitution, check_text
+from jurat.constitution.check import examine
+from jurat.constitution.model import MAX_TEXT
+from jurat.constitution.source import parse_source
+
+DOCS = Path(__file__).parents[2] / "docs" / "constitution.md"
+
+
+def policy(rule: str, head: str = "name: p") -> str:
+    """A constitution of one rule, whose keys after `rule:` begin on line 4, in column 5."""
+    body = textwrap.indent(textwrap.dedent(rule).strip("\n"), "    ")
+    return f"{head}\nrules:\n  - rule: No dog may be visible.\n{body}\n"
+
+
+DOG = "clauses: [A dog is visible.]"
+
+# yaml, severity, code, line, column, in the message, in the suggestion
+CASES: list[tuple[str, str, str, int, int, str, str | None]] = [
+    # --- what is not YAML, or more YAML than a policy needs
+    ("name: p\nrules: [", "error", "syntax", 2, 9, "not YAML", None),
+    ("name: p\n\trules: []", "error", "syntax", 2, 1, "not YAML", "Indent with spaces"),
+    ("name: p: q\n", "error", "syntax", 1, 8, "mapping values are not allowed", "in quotes"),
+    ("name: p\n---\nname: q\n", "error", "syntax", 2, 1, "a second document", "a file of its own"),
+    ("name: p\nrules: '\x01'\n", "error", "syntax", 2, 9, "a control character", None),
+    ("name: p\n[a]: q\n", "error", "syntax", 2, 1, "a key must be text", "in quotes"),
+    ("name: p\nname: q\n", "error", "duplicate-key", 2, 1, "`name` was already given on line 1", "Keep one"),
+    ("name: &a p\nrules: []", "error", "alias", 1, 7, "anchors and aliases are not read (`a`)", "asked only once"),
+    ("name: p\n<<: {}\n", "error", "alias", 2, 1, "merge keys are not read", "Write the keys out."),
+    ("name: !x p\n", "error", "tag", 1, 7, "tags are not read (`!x`)", "Leave the tag out."),
+    ("name: " + "[" * 20, "error", "too-deep", 1, 18, "nested more than 12 deep", None),
+    # --- what is no constitution
+    ("", "error", "not-a-constitution", 1, 1, "the file is empty", "`name:` and `rules:`"),
+    ("# only this\n", "error", "not-a-constitution", 1, 1, "the file is empty", "`name:` and `rules:`"),
+    ("- a\n- b\n", "error", "not-a-constitution", 1, 1, "does not hold a constitution", "`name:`"),
+    ("name: p\n", "error", "missing-key", 1, 1, "the constitution has no `rules`", "Add `rules:`."),
+    ("name: p\nrules:\n  - id: a\n", "error", "missing-key", 3, 5, "rule 1 has no `rule`", "Add `rule:`."),
+    ("name: p\nrules: []\n", "error", "empty", 2, 8, "`rules` lists no rule", "Fill it in"),
+    ("name: ''\nrules:\n  - rule: A.\n", "error", "empty", 1, 7, "`name` is empty", "Fill it in"),
+    (policy("severity: low", "nmae: p"), "error", "unknown-key", 1, 1, "unknown key `nmae`", "Did you mean `name`?"),
+    (policy("clause: [A dog is visible.]"), "error", "unknown-key", 4, 5, "`clause`", "Did you mean `clauses`?"),
+    (policy("break-above: 0.5"), "error", "unknown-key", 4, 5, "`break-above`", "Did you mean `break_above`?"),
+    (policy("colour: red"), "error", "unknown-key", 4, 5, "`colour`", "Known here: `rule`, `id`, `severity`"),
+    (policy("examples: {brokn: [a.png]}"), "error", "unknown-key", 4, 16, "`brokn`", "Did you mean `broken`?"),
+    # --- of the wrong type
+    (policy(DOG, "name: p\nversion: 2.0"), "error", "type", 2, 10, "`version` must be text, not the number 2.0", "in quotes"),
+    (policy(DOG, "name:"), "error", "type", 1, 1, "`name` must be text, not empty", None),
+    ("name: p\nrules:\n  - No dogs.\n", "error", "type", 3, 5, "rule 1 must be a mapping", 'Write `rule: "No dogs."`.'),
+    ("name: p\nrules: {}\n", "error", "type", 2, 8, "`rules` must be a list, not a mapping", "`- `"),
+    (policy("clauses: A dog is visible."), "error", "type", 4, 14, "`clauses` must be a list", "Start each item with `- `"),
+    (policy("clauses:\n  - A sign reads: FREE"), "error", "type", 5, 9, "clause 1", '"A sign reads: FREE"'),
+    (policy("clauses:\n  - anyof: [A., B.]"), "error", "type", 5, 9, "clause 1", "Did you mean `any of`?"),
+    (policy("clauses:\n  - any of: A dog is visible."), "error", "type", 5, 9, "`any of` must be a list", None),
+    (policy("clauses:\n  - {not: A., any of: [B.]}"), "error", "type", 5, 9, "stand alone", None),
+    (policy("clauses:\n  - any of:\n      - not: {a: b}"), "error", "type", 6, 18, "clause 1 must be text", None),
+    (policy("examples: {broken: a.png}"), "error", "type", 4, 24, "`broken` must be a list", "`- `"),
+    (policy("keep_below: low"), "error", "type", 4, 17, '`keep_below` must be a number, not "low"', None),
+    (policy("keep_below: true"), "error", "type", 4, 17, "must be a number, not `true`", None),
+    # --- values
+    (policy("severity: hihg"), "error", "bad-severity", 4, 15, "one of low, medium, high, critical", "Did you mean `high`?"),
+    (policy("id: a b"), "error", "bad-id", 4, 9, "may hold only letters", "Leave `id` out"),
+    (policy("keep_below: 1.5"), "error", "threshold-range", 4, 17, "must be from 0 to 1, not the number 1.5", None),
+    (policy("break_above: -1"), "error", "threshold-range", 4, 18, "must be from 0 to 1, not the number -1", None),
+    (policy("break_above: .nan"), "error", "threshold-range", 4, 18, "must be from 0 to 1, not the number nan", None),
+    (
+        policy("keep_below: 0.8\nbreak_above: 0.2"),
+        "error", "thresholds-order", 5, 18, "`break_above` (0.2) is smaller than `keep_below` (0.8)", "undecided between",
+    ),
+    (policy("keep_below: 0.6"), "advice", "lone-threshold", 4, 17, "`break_above` is left to the preset", "Give `break_above`"),
+    (policy("break_above: 0.4"), "advice", "lone-threshold", 4, 18, "`keep_below` is left to the preset", "Give `keep_below`"),
+    (policy(f"action: {'x' * (MAX_TEXT + 1)}"), "error", "too-long", 4, 13, f"longer than {MAX_TEXT}", "Split it"),
+    (policy('action: "a\\x1b[2J"'), "error", "control-character", 4, 13, "a control character", "Type it anew"),
+    (policy('action: "a\\u202eb"'), "error", "control-character", 4, 13, "a control character", "Type it anew"),
+    # --- what repeats or contradicts
+    (
+        policy("id: a\nclauses: [A dog is visible.]") + "  - {id: a, rule: No cat., clauses: [A cat is visible.]}\n",
+        "error", "duplicate-id", 6, 10, "the id `a` is that of the rule on line 3 already", "another `id`",
+    ),
+    (
+        policy(DOG) + "  - rule: No dog may be visible!\n",
+        "error", "duplicate-id", 5, 11, "`no-dog-may-be-visible` is that of the rule on line 3", "Give the rule an `id` of its own.",
+    ),
+    (
+        policy("clauses:\n  - A dog is visible.\n  - a dog is  visible"),
+        "error", "duplicate-clause", 6, 9, "clause 2 says the same as clause 1", "Remove one",
+    ),
+    (
+        policy("unless: [A cat is visible., A cat is visible.]"),
+        "error", "duplicate-clause", 4, 33, "exception 2 says the same as exception 1", "Remove one",
+    ),
+    (
+        policy("clauses:\n  - any of: [A dog is visible., A dog is visible.]"),
+        "error", "duplicate-alternative", 5, 37, "clause 1 lists the same alternative twice", "Remove one",
+    ),
+    (
+        policy("clauses:\n  - any of: [A dog is visible., not: A dog is visible.]"),
+        "error", "always-holds", 5, 37, "clause 1 always holds", "Remove one",
+    ),
+    (
+        policy("clauses:\n  - A dog is visible.\n  - not: A dog is visible."),
+        "error", "never-broken", 6, 9, "clause 2 contradicts clause 1", "Correct one",
+    ),
+    (
+        policy("clauses: [A dog is visible.]\nunless: [A dog is visible.]"),
+        "error", "never-broken", 5, 13, "`unless` asks only for what the clauses ask for", "Correct one",
+    ),
+    (
+        policy("unless:\n  - A dog is visible.\n  - not: A dog is visible."),
+        "error", "never-excepted", 6, 9, "exception 2 contradicts exception 1", "Correct one",
+    ),
+    (
+        policy("examples: {broken: [a.png], kept: [b.png, a.png]}"),
+        "error", "example-twice", 4, 47, "item 2 of `kept` is listed under `broken` as well", "cannot both",
+    ),
+    (policy("clauses:\n  - any of: []"), "error", "empty", 5, 17, "lists no alternative", "Fill it in"),
+    (policy("clauses:\n  - ''"), "error", "empty", 5, 9, "clause 1 is empty", "Fill it in"),
+    (policy("severity: low"), "advice", "no-clauses", 3, 11, "the rule has no clauses yet", "Add `clauses:`"),
+    # --- wording (the rest is in test_wording.py)
+    (policy("clauses:\n  - Is a dog visible?"), "error", "question", 5, 9, "clause 1 is a question", "A child is visible."),
+    (policy("clauses: [A man holds it.]"), "advice", "pronoun", 4, 15, 'clause 1 says "it" with nothing to refer to', "Name the thing"),
+    (policy("unless:\n  - The dog is safe to touch."), "advice", "subjective", 5, 9, 'exception 1 asks for an opinion: "safe to"', "can be seen"),
+    (policy("clauses:\n  - A dog is about to bite."), "advice", "intent", 5, 9, 'clause 1 speaks of intent or likelihood', "is done"),
+    (
+        policy("clauses:\n  - any of:\n      - A cat is visible.\n      - No dog is visible."),
+        "advice", "negation", 7, 13, 'clause 1 negates ("no")', "Write `not: A dog is visible.`",
+    ),
+    (policy("clauses:\n  - not: No dog is visible."), "advice", "negation", 5, 14, "under `not:`", "counted in"),
+    (
+        policy("clauses:\n  - any of: [A child touches a dagger, an axe or a dog.]"),
+        "advice", "sentence", 5, 18, "clause 1 is not written as a sentence", "put a statement with commas in quotes",
+    ),
+    (
+        policy("clauses:\n  - A dog is visible. A cat is visible."),
+        "advice", "several-sentences", 5, 9, "holds more than one sentence", "a clause of its own",
+    ),
+]  # fmt: skip
+
+
+def _name(case: tuple[str, str, str, int, int, str, str | None]) -> str:
+    return f"{case[2]}: {case[5]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "severity", "code", "line", "column", "message", "suggestion"), CASES, ids=map(_name, CASES)
+)
+def test_problem_is_found_in_its_place(
+    text: str, severity: str, code: str, line: int, column: int, message: str, suggestion: str | None
+) -> None:
+    problems = check_text(text, file="p.yaml")
+    found = [
+        problem
+        for problem in problems
+        if problem.code == code and (problem.line, problem.column) == (line, column)
+    ]
+    assert found, f"not among {[str(problem) for problem in problems]}"
+    assert found[0].severity == severity
+    assert message in found[0].message
+    assert found[0].suggestion is None if suggestion is None else suggestion in str(found[0].suggestion)
+    assert str(found[0]).startswith(f"p.yaml:{line}:{column}: {severity}: ")
+
+
+def test_all_codes_are_documented_and_tested() -> None:
+    documented = re.findall(
+        r"^\| `([a-z-]+)` \| (error|advice) \|", DOCS.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert sorted(set(documented)) == sorted({(code, severity) for _, severity, code, *_ in CASES})
+
+
+def test_problems_come_in_the_order_of_the_file_and_one_does_not_hide_another() -> None:
+    text = policy(
+        """
+        severity: hihg
+        clause: []
+        clauses:
+          - Is a dog visible?
+          - A nice dog is visible.
+        keep_below: 2
+        """,
+        head="name: p\nversion: 1",
+    )
+    found = [(problem.line, problem.code) for problem in check_text(text)]
+    assert found == [
+        (2, "type"),
+        (5, "bad-severity"),
+        (6, "unknown-key"),
+        (8, "question"),
+        (9, "subjective"),
+        (10, "threshold-range"),
+    ]
+
+
+def test_a_broken_rule_does_not_hide_what_is_wrong_with_the_others() -> None:
+    text = "name: p\nrules:\n  - No dogs.\n  - {id: a, rule: No cat., severity: x}\n  - {id: a, rule: No cow., clauses: [Is it?]}\n"
+    assert {(problem.line, problem.code) for problem in check_text(text) if problem.severity == "error"} == {
+        (3, "type"),
+        (4, "bad-severity"),
+        (5, "duplicate-id"),
+        (5, "question"),
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        policy(DOG),
+        policy(
+            "clauses:\n  - any of: [A dog is visible., not: A cat is visible.]\nunless: [A man is visible.]"
+        ),
+        policy(DOG + "\nkeep_below: 0.5\nbreak_above: 0.5"),
+        policy(DOG + "\nkeep_below: 0\nbreak_above: 1"),
+        policy(DOG + "\nunless:\nexamples: {broken: , kept: [a.png]}", "name: p\nversion: 2026-11-03"),
+        policy(DOG + "\nid: R-1.2_b"),
+        # An exception that asks for more than the clauses can apply.
+        policy("clauses: [A dog is visible.]\nunless: [A dog is visible., A man is visible.]"),
+    ],
+)
+def test_sound_constitutions_have_no_problems(text: str) -> None:
+    assert check_text(text) == []
+
+
+def test_a_rule_whose_clauses_key_is_misspelt_is_not_told_that_it_has_none() -> None:
+    assert [problem.code for problem in check_text(policy("clause: [A dog is visible.]"))] == ["unknown-key"]
+
+
+def test_checking_a_file_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(policy("severity: huge"), encoding="utf-8")
+    assert {problem.file for problem in check_constitution(path)} == {str(path)}
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        # One text in composed and in decomposed letters is one rule.
+        "  - rule: No café.\n    clauses: [A.]\n  - rule: No cafe\u0301.\n    clauses: [A.]\n",
+        f"  - rule: No dog.\n    keep_below: {'9' * 400}\n",
+        f"  - rule: No dog.\n    keep_below: {'9' * 5000}\n",
+    ],
+)
+def test_odd_values_are_errors_of_the_file(rules: str) -> None:
+    assert any(problem.severity == "error" for problem in check_text(f"name: p\nrules:\n{rules}"))
+
+
+def test_aliases_are_refused_before_anything_is_built_of_them() -> None:
+    bomb = "a0: &a0 [x, x]\n" + "".join(
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30)
+    )
+    problems = check_text(bomb)
+    assert {problem.code for problem in problems} == {"alias"}
+
+
+def _within(problem: Problem, text: str) -> bool:
+    lines = text.splitlines() or [""]
+    return 1 <= problem.line <= len(lines) + 1 and problem.column >= 1
+
+
+@given(st.text(alphabet=st.sampled_from("ab: -[]{}#&*!|>'\"?%\n\t0.é\x07"), max_size=60))
+def test_no_text_makes_the_check_fail(text: str) -> None:
+    assert all(_within(problem, text) for problem in check_text(text))
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["A dog is visible.", "", "x", "?"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["any of", "not", "rule", "text", "broken", "1"]), inner, max_size=2
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(Rule.model_fields)),
+        VALUES,
+    )
+)
+def test_no_value_of_any_type_makes_the_check_fail(rule: dict[str, object]) -> None:
+    stream = io.StringIO()
+    YAML(typ="safe", pure=True).dump({"name": "p", "rules": [rule]}, stream)
+    constitution, problems = examine(parse_source(stream.getvalue(), "p.yaml"))
+    assert all(_within(problem, stream.getvalue()) for problem in problems)
+    assert (constitution is None) == any(problem.severity == "error" for problem in problems)

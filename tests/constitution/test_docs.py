@@ -1,0 +1,36 @@
+"""The page about constitutions says what is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from jurat.constitution import Rule, check_text, load_constitution, shelf_names
+
+PAGE = (Path(__file__).parents[2] / "docs" / "constitution.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_the_first_constitution_passes_the_check() -> None:
+    assert check_text(blocks("yaml")[0]) == []
+
+
+def test_the_kinds_of_clauses_are_clauses() -> None:
+    clauses = "\n".join(f"      {line}" for line in blocks("yaml")[1].splitlines())
+    problems = check_text(f"name: p\nrules:\n  - rule: No dog.\n    clauses:\n{clauses}\n")
+    # The page shows a statement and its negation side by side, which no rule could have.
+    assert [problem.code for problem in problems] == ["never-broken"]
+
+
+def test_the_python_of_the_page_runs() -> None:
+    for block in blocks("python"):
+        exec(block, {})
+
+
+def test_every_key_and_every_shelf_name_is_on_the_page() -> None:
+    for key in (*Rule.model_fields, *(f"shelf:{name}" for name in shelf_names())):
+        assert f"| `{key}` |" in PAGE
+    assert load_constitution("shelf:nursery").digest not in PAGE  # it would go stale

@@ -1,0 +1,156 @@
+"""Constitutions built in Python: the shorthand, what is refused, ids, statements."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from jurat.constitution import Clause, Constitution, Examples, Rule, Statement, make_id
+from jurat.constitution.model import MAX_ID
+
+DOG, CAT, COW = "A dog is visible.", "A cat is visible.", "A cow is visible."
+
+
+def rule(**fields: Any) -> Rule:
+    return Rule(**{"rule": "No dog may be visible.", **fields})
+
+
+def test_shorthand_means_statements_and_clauses() -> None:
+    clauses = rule(clauses=[DOG, {"any of": [DOG, {"not": CAT}]}, {"not": COW}]).clauses
+    assert clauses == (
+        Clause(alternatives=(Statement(text=DOG),)),
+        Clause(alternatives=(Statement(text=DOG), Statement(text=CAT, negated=True))),
+        Clause(alternatives=(Statement(text=COW, negated=True),)),
+    )
+
+
+def test_shorthand_and_objects_mix() -> None:
+    assert rule(clauses=(Clause(alternatives=(Statement(text=DOG),)), CAT)) == rule(clauses=[DOG, CAT])
+    assert rule(clauses=[Statement(text=DOG, negated=True)]) == rule(clauses=[{"not": DOG}])
+    assert rule(clauses=[{"any of": [Statement(text=DOG), CAT]}]) == rule(clauses=[{"any of": [DOG, CAT]}])
+
+
+@pytest.mark.parametrize(
+    ("clause", "text"),
+    [
+        (DOG, "A dog is visible."),
+        ({"not": DOG}, "not: A dog is visible."),
+        ({"any of": [DOG, CAT]}, "A dog is visible or A cat is visible."),
+        ({"any of": [{"not": DOG}, CAT]}, "not: A dog is visible or A cat is visible."),
+    ],
+)
+def test_a_clause_reads_on_one_line(clause: object, text: str) -> None:
+    assert rule(clauses=[clause]).clauses[0].text == text
+
+
+def test_white_space_in_texts_is_collapsed() -> None:
+    assert rule(clauses=["A dog\n  is   visible. "]).clauses[0].text == DOG
+
+
+def test_paths_of_examples_stay_as_written() -> None:
+    paths = ("a  b.png", "cafe\u0301.png", " c.png")
+    assert Examples(broken=paths).broken == paths
+    with pytest.raises(ValidationError, match="is empty"):
+        Examples(kept=("",))
+
+
+def test_a_dump_can_be_read_back() -> None:
+    law = Constitution(
+        name="p",
+        version="1",
+        rules=(
+            rule(clauses=[{"any of": [DOG, {"not": CAT}]}], unless=[{"not": COW}], severity="high"),
+            rule(id="b", keep_below=0.1, break_above=1, examples=Examples(broken=("a.png",))),
+        ),
+    )
+    assert Constitution.model_validate(law.model_dump()) == law
+    assert Constitution.model_validate_json(law.model_dump_json()) == law
+    assert pickle.loads(pickle.dumps(law)) == law
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "loc"),
+    [
+        ({"rule": " "}, "empty", ("rule",)),
+        ({"clauses": [DOG, DOG.upper()]}, "duplicate-clause", ("clauses",)),
+        ({"clauses": [{"any of": []}]}, "empty", ("clauses", 0, "alternatives")),
+        ({"clauses": [{"text": DOG}]}, "type", ("clauses", 0)),
+        ({"clauses": [["A."]]}, "type", ("clauses", 0)),
+        ({"clauses": [DOG, {"not": DOG}]}, "never-broken", ("clauses",)),
+        ({"keep_below": 0.9, "break_above": 0.1}, "thresholds-order", ("break_above",)),
+        ({"keep_below": float("nan")}, "finite_number", ("keep_below",)),
+        ({"keep_below": "0.5"}, "float_type", ("keep_below",)),
+        ({"clause": [DOG]}, "extra_forbidden", ("clause",)),
+    ],
+)
+def test_what_is_not_well_formed_is_refused(
+    fields: dict[str, Any], code: str, loc: tuple[str | int, ...]
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        rule(**fields)
+    errors = [(error["type"], error["loc"]) for error in caught.value.errors()]
+    assert (code, loc) in errors
+
+
+def test_two_rules_of_one_id_are_refused() -> None:
+    with pytest.raises(ValidationError, match="has the id of rule 1"):
+        Constitution(name="p", rules=(rule(), rule()))
+
+
+def test_models_are_frozen() -> None:
+    law = Constitution(name="p", rules=(rule(),))
+    with pytest.raises(ValidationError, match="frozen"):
+        law.name = "q"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("key", ["keep_below", "break_above"])
+def test_leaving_one_threshold_out_leaves_the_other_as_it_is(key: str) -> None:
+    other = {"keep_below": "break_above", "break_above": "keep_below"}[key]
+    alone = rule(**{key: 0.5})
+    assert getattr(alone, key) == 0.5
+    assert getattr(alone, other) is None
+
+
+def test_statements_come_once_each_in_order() -> None:
+    law = Constitution(
+        name="p",
+        rules=(
+            rule(clauses=[DOG, {"any of": [CAT, {"not": COW}]}], unless=[{"not": CAT}]),
+            rule(id="b", clauses=[COW]),
+            rule(id="c"),
+        ),
+    )
+    assert list(law.statements()) == [DOG, CAT, COW]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("No child may be shown touching a blade.", "no-child-may-be-shown-touching-a-blade"),
+        ("No dogs!", "no-dogs"),
+        ("R2: no 3 cats", "r2-no-3-cats"),
+    ],
+)
+def test_an_id_is_the_slug_of_the_text(text: str, expected: str) -> None:
+    assert make_id(text) == rule(rule=text).id == expected
+
+
+def test_texts_that_a_slug_cannot_hold_get_a_hash() -> None:
+    head = "No person may be shown standing near the edge of"
+    assert make_id(f"{head} a roof.") != make_id(f"{head} a cliff.")
+    assert make_id("犬は禁止。") != make_id("猫は禁止。")
+    assert make_id("犬は禁止。").startswith("rule-")
+    assert make_id("No café.") != make_id("No cafe.")
+
+
+@given(st.text(min_size=1, max_size=200).map(lambda text: " ".join(text.split())).filter(bool))
+def test_every_text_gives_an_id_that_may_be_written(text: str) -> None:
+    made = make_id(text)
+    assert made == make_id(text)
+    assert len(made) <= MAX_ID
+    assert rule(id=made).id == made

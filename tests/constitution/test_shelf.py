@@ -1,0 +1,75 @@
+"""The constitutions that ship with jurat."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from jurat.constitution import check_constitution, load_constitution, shelf_names
+
+TOPICS = {
+    "community": [
+        "graphic-injury",
+        "exposed-genitals",
+        "weapon-aimed-at-person",
+        "self-harm",
+        "hate-symbols",
+    ],
+    "privacy": ["face", "number-plate", "identity-document", "credentials-on-screen"],
+    "workplace": ["bare-head-on-site", "no-harness-at-height", "open-flame-near-fuel"],
+    "street-crossing": ["red-light", "vehicle-on-crossing"],
+    "nursery": ["child-with-blade"],
+}
+
+# The pictogram world's own wording: what the bundled model was trained on.
+NAME = r"(?:an? )(?:\w+ ?){1,3}"
+NURSERY = [
+    rf"{NAME} is visible\.",
+    rf"{NAME} touches {NAME}(?:(?:, {NAME})* or {NAME})?\.",
+    rf"{NAME} is (?:left of|right of|above|below) {NAME}\.",
+    r"There are at least two \w+\.",
+    r"A sign reads (?:STOP|FREE|SALE|EXIT|OPEN|HELP)\.",
+]
+
+
+@pytest.mark.parametrize("name", shelf_names())
+def test_all_pass_the_check_without_so_much_as_advice(name: str) -> None:
+    assert [str(problem) for problem in check_constitution(f"shelf:{name}")] == []
+
+
+def test_the_shelf_holds_what_is_promised() -> None:
+    assert set(shelf_names()) == set(TOPICS)
+    for name, ids in TOPICS.items():
+        law = load_constitution(f"shelf:{name}")
+        assert law.name == name
+        assert set(ids) <= {rule.id for rule in law.rules}
+        assert all(rule.clauses and rule.severity for rule in law.rules)
+
+
+def test_nursery_speaks_the_language_of_the_pictogram_world() -> None:
+    law = load_constitution("shelf:nursery")
+    assert len(law.rules) == 14
+    clauses = [clause for rule in law.rules for clause in (*rule.clauses, *rule.unless)]
+    assert 33 <= len(clauses) <= 38
+    strange = [
+        text for text in law.statements() if not any(re.fullmatch(p, text, re.IGNORECASE) for p in NURSERY)
+    ]
+    assert strange == []
+
+
+def test_nursery_uses_every_feature_of_the_format() -> None:
+    law = load_constitution("shelf:nursery")
+    text = " ".join(law.statements())
+    for phrase in ("touches", "left of", "right of", "above", "below", "at least two", "reads FREE"):
+        assert phrase in text
+    clauses = [clause for rule in law.rules for clause in rule.clauses]
+    assert any(len(clause.alternatives) > 1 for clause in clauses)
+    assert any(clause.alternatives[0].negated for clause in clauses)
+    assert any(rule.unless for rule in law.rules)
+
+
+def test_nursery_asks_for_presence_before_touch() -> None:
+    for rule in load_constitution("shelf:nursery").rules:
+        touching = [i for i, clause in enumerate(rule.clauses) if " touches " in clause.text]
+        assert all(i >= 2 for i in touching)
