@@ -1,0 +1,28 @@
+"""The parts of pyarrow's objects that are used here: it ships no types of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class ArrowSchema(Protocol):
+    """A `pyarrow.Schema`."""
+
+    @property
+    def names(self) -> list[str]: ...
+
+    @property
+    def metadata(self) -> Mapping[bytes, bytes] | None: ...
+
+
+class ArrowBatch(Protocol):
+    """A `pyarrow.RecordBatch`."""
+
+    @property
+    def num_rows(self) -> int: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def to_pylist(self) -> list[dict[str, Any]]: ...

@@ -1,0 +1,86 @@
+"""Which frames of an animation are judged, and how many it has."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from PIL import ImageFile
+
+from jurat.images.formats import Format
+from jurat.images.limits import Limits
+
+
+def spread(count: int, limit: int) -> tuple[int, ...]:
+    """At most `limit` indices of `count` frames, rising, evenly spread, the first and the last among them.
+
+    >>> spread(100, 8)
+    (0, 14, 28, 42, 57, 71, 85, 99)
+    >>> spread(3, 8)
+    (0, 1, 2)
+    """
+    if count < 1 or limit < 1:
+        raise ValueError("count and limit must be at least 1")
+    if count <= limit:
+        return tuple(range(count))
+    if limit == 1:
+        return (0,)
+    gaps = limit - 1
+    return tuple((i * (count - 1) + gaps // 2) // gaps for i in range(limit))
+
+
+def count_frames(image: ImageFile.ImageFile, format: Format, data: bytes, limits: Limits) -> int:
+    """How many frames or pages an opened image has, found without decoding them.
+
+    Raises:
+        ImageError: more than `limits.counted_frames`.
+        Exception: whatever Pillow raises for a broken file.
+    """
+    if format.frames == "one":
+        return 1
+    if format.frames == "pages":
+        return _count_pages(image, limits)
+    if format.name == "GIF":
+        # Pillow counts a GIF's frames in Python without a limit; count roughly first.
+        limits.check_count(gif_frames(data, limits.counted_frames + 1))
+    frames = int(getattr(image, "n_frames", 1))
+    limits.check_count(frames)
+    return max(frames, 1)
+
+
+def _count_pages(image: ImageFile.ImageFile, limits: Limits) -> int:
+    for page in count(1):
+        limits.check_count(page)
+        try:
+            image.seek(page)
+        except EOFError:
+            image.seek(0)
+            return page
+    raise AssertionError("count() does not end")
+
+
+def gif_frames(data: bytes, enough: int) -> int:
+    """How many image blocks a GIF has, counted up to `enough`; broken files count as far as they go."""
+    at = 13 + _palette_bytes(data, 10)
+    frames = 0
+    while at < len(data) and frames < enough:
+        kind = data[at]
+        at += 1
+        if kind == 0x3B:  # the trailer
+            break
+        if kind == 0x2C:  # an image
+            frames += 1
+            at = _after_blocks(data, at + 9 + _palette_bytes(data, at + 8) + 1)
+        elif kind == 0x21:  # an extension
+            at = _after_blocks(data, at + 1)
+    return frames
+
+
+def _palette_bytes(data: bytes, at: int) -> int:
+    flags = data[at] if at < len(data) else 0
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _after_blocks(data: bytes, at: int) -> int:
+    while at < len(data) and data[at]:
+        at += 1 + data[at]
+    return at + 1

@@ -1,0 +1,72 @@
+"""Reads rows back from what the sinks wrote, whichever format it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from jurat.errors import JuratError
+from jurat.images.errors import reason
+from jurat.images.parquet import STREAM_MAGIC, read_stream
+
+_PARQUET_MAGIC = b"PAR1"
+_BATCH_ROWS = 256
+
+
+def read_rows(path: Path | str) -> Iterator[dict[str, Any]]:
+    """The rows of a JSON Lines or Parquet file, or of a `.partial` one, one after the other.
+
+    The format is told from the content. Blank lines are left out.
+
+    Raises:
+        JuratError: at once if the file cannot be read; on the way, with its number, where a line is not
+            a JSON object.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise JuratError(f"{path} cannot be read: {reason(error)}.") from error
+    if magic == _PARQUET_MAGIC:
+        return _parquet_rows(path)
+    if magic == STREAM_MAGIC:
+        return (row for batch in read_stream(path) for row in batch.to_pylist())
+    return _json_rows(path)
+
+
+def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield _json_row(line, f"{path}:{number}")
+
+
+def _json_row(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        row: object = json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        if not line.endswith(b"\n"):
+            raise JuratError(
+                f"{where}: the last row is cut off; the run that wrote it was stopped.",
+                hint="The rows before it are whole. Delete this line to go on with them.",
+            ) from error
+        raise JuratError(f"{where}: not a row of JSON: {reason(error)}") from error
+    if not isinstance(row, dict):
+        kind = type(row).__name__
+        raise JuratError(f"{where}: not a row of JSON: an object {{...}} was expected, this is a {kind}")
+    return cast("dict[str, Any]", row)
+
+
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+            yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise JuratError(f"{path} is not a whole Parquet file: {reason(error)}") from error

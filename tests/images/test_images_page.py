@@ -1,0 +1,79 @@
+"""What docs/images.md says of suffixes, limits and errors is so."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from jurat.images import (
+    DEFAULT_MAX_BYTES,
+    DEFAULT_MAX_FRAMES,
+    DEFAULT_MAX_PIXELS,
+    IMAGE_SUFFIXES,
+    ImageError,
+    decode,
+    find_items,
+)
+from jurat.images.formats import FORMATS
+from jurat.images.limits import Limits
+
+PAGE = (Path(__file__).parents[2] / "docs/images.md").read_text(encoding="utf-8")
+
+
+def table_row(first: str) -> list[str]:
+    (line,) = re.findall(rf"^\| {re.escape(first)} \| .* \|$", PAGE, re.M)
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def message(data: bytes) -> str:
+    try:
+        decode(data)
+    except ImageError as error:
+        return error.message
+    raise AssertionError
+
+
+def test_all_suffixes_and_no_others_are_listed() -> None:
+    paragraph = PAGE[PAGE.index("- The image suffixes are") : PAGE.index("- A glob whose last part")]
+    assert set(re.findall(r"\.[a-z0-9]+", paragraph)) == IMAGE_SUFFIXES
+
+
+def test_all_formats_are_named() -> None:
+    section = PAGE[PAGE.index("## What is decoded") :].lower().replace("jpeg 2000", "jpeg2000")
+    assert all(format.name.lower() in section for format in FORMATS)
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    limits = Limits()
+    assert table_row("size of a file")[1] == f"{DEFAULT_MAX_BYTES // 2**20} MiB"
+    assert table_row("pixels of a frame")[1] == f"{DEFAULT_MAX_PIXELS:,}"
+    assert table_row("frames that are judged")[1] == str(DEFAULT_MAX_FRAMES)
+    assert limits.kept_pixels == 2 * limits.max_pixels
+    assert limits.replayed_pixels == 32 * limits.max_pixels
+    assert table_row("frames in a file")[1] == f"{limits.counted_frames:,}"
+
+
+def test_the_errors_are_worded_as_the_page_has_them(encode: Callable[..., bytes]) -> None:
+    rng = np.random.default_rng(0)
+    noise = [Image.fromarray(rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)) for _ in range(2)]
+    said = {
+        "truncated file": message(encode(noise[0], "JPEG")[:-100]),
+        "damaged file": message(encode(noise[0], "WEBP")[:400]),
+        "decompression bomb": message(b"P6 50000 50000 255\n"),
+        "not an image": message(b"<!doctype html><html>"),
+        "HEIC": message(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
+        "empty file": message(b""),
+    }
+    (missing,) = find_items(["gone.png"], io.StringIO())
+    try:
+        missing.open()
+    except ImageError as error:
+        said["missing file"] = error.message
+    for kind, text in said.items():
+        page = table_row(kind)[1]
+        assert re.sub(r"\d+ bytes", "N bytes", text) == re.sub(r"\d+ bytes", "N bytes", page), kind
