@@ -19,94 +19,146 @@ RuleOutcome = Literal["broken", "kept", "undecided"]
 ClauseOutcome = Literal["holds", "fails", "undecided"]
 Reason = Literal["margin", "low_mass", "refused", "filtered", "unparsed", "out_of_domain", "error"]
 Stage = Literal["quick"]
+Kind = Literal["image", "animation"]
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class AlternativeScore(_Record):
-    """One statement as it was put to the model."""
+    """One statement as it was put to the model: what the model said, before anything was made of it."""
 
     text: str
+    """The statement, or the rule's own text where that was put as a question."""
     negated: bool = False
-    """True where the clause wants the statement to be false; the scores are those of the statement as put."""
+    """True where the clause wants the statement to be false; the numbers are those of the statement as
+    put."""
     score: float | None
-    """P(Yes) / (P(Yes) + P(No)) of the statement, in [0, 1]; None where it was not answered."""
+    """M = P(Yes) / (P(Yes) + P(No)), in [0, 1]; null where it was not answered."""
     baseline: float | None
-    """The same without the image: the model's language prior."""
+    """M0: the same without the image, the model's language prior; null where the preset asks for none, or
+    it was not answered."""
     mass: float | None
-    """P(Yes) + P(No), in [0, 1]."""
+    """P(Yes) + P(No), in [0, 1]; null where the model failed to answer."""
     outcome: ClauseOutcome = "undecided"
     """Of the statement after its negation, if it has one."""
     reason: Reason | None = None
+    """Why it is undecided; null where it is not."""
 
 
 class Finding(_Record):
     """What was established about one clause in one item."""
 
     text: str
+    """The clause on one line; its alternatives are joined by "or"."""
     role: Literal["clause", "unless"]
+    """`clause`: one of those that make the rule broken. `unless`: one of its exceptions."""
     outcome: ClauseOutcome
+    """After all alternatives: one that holds is enough."""
     score: float | None
-    """Evidence that the clause holds, in [0, 1]: the largest among its alternatives (negations counted as 1 - score)."""
+    """Evidence that the clause holds, in [0, 1]: the largest among its alternatives, after debiasing; null
+    where an
+    alternative that was not answered might have had more."""
     baseline: float | None
+    """Of the alternative with most evidence, turned round if it is negated: what the clause scored without
+    the image."""
     mass: float | None
+    """P(Yes) + P(No) of that alternative."""
     decided_by: Stage | None
+    """The stage that decided it; null where it is undecided."""
     reason: Reason | None
-    """Why it is undecided; None where it is not."""
+    """Why it is undecided; null where it is not."""
     alternatives: tuple[AlternativeScore, ...]
+    """In the constitution's order."""
 
 
 class RuleFinding(_Record):
     """What was established about one rule in one item."""
 
     id: str
+    """The rule's id in the constitution."""
     outcome: RuleOutcome
+    """Broken if all clauses hold and not all exceptions do."""
     score: float | None
-    """Evidence that the rule is broken, in [0, 1]: the smallest among its clauses, exceptions counted in."""
+    """Evidence that the rule is broken, in [0, 1]: the smallest among its clauses', its exceptions counted
+    in as 1
+    minus the smallest among theirs; null where a clause without a score might have had less. It is what
+    `keep_below`
+    and `break_above` are compared with."""
     severity: str | None
+    """As the constitution has it."""
     action: str | None = None
+    """As the constitution has it."""
     decided_by: Stage | None
+    """The stage that decided it; null where it is undecided."""
     reason: Reason | None
+    """Why it is undecided; null where it is not."""
+    frame: int = 0
+    """Index, in the file, of the frame that the finding is about: the worst one for this rule."""
     clauses: tuple[Finding, ...]
+    """Clauses, then exceptions, each in the constitution's order."""
 
 
 class Verdict(_Record):
     """What was established about one item."""
 
     schema_: int = SCHEMA
+    """Version of this layout. Named `schema` in rows."""
     decision: str
     """A UUID, new for each decision."""
     time: str
-    """UTC, ISO 8601, ending in Z."""
+    """When it was taken: UTC, ISO 8601, ending in Z."""
     id: str
+    """The item's own id: its path as given, as a rule."""
     uri: str
-    kind: Literal["image", "animation"] = "image"
+    """Where the item came from; empty for an image that came from memory."""
+    kind: Kind = "image"
+    """`animation` for a file of several frames."""
     sha256: str | None
-    """Of the file's bytes (of the raw pixels for an image that came as an array)."""
+    """Hex digest of the file's bytes (of the pixels for an image that came from memory); null if it could
+    not be read."""
     width: int | None
+    """In pixels, upright; of the first frame."""
     height: int | None
+    """In pixels, upright; of the first frame."""
     frames: int = 1
-    """How many frames were judged; the worst one is what is reported."""
+    """How many frames were judged; of each rule the worst one is reported. 0 if there was none to judge."""
     frame: int = 0
-    """Index of the reported frame in the file."""
+    """Index, in the file, of the frame that decided the outcome."""
     outcome: ItemOutcome
+    """`unsafe` if a rule is broken, `safe` if all are kept, `error` if it could not be judged, else
+    `unsure`."""
     broken: tuple[str, ...]
+    """Ids of the rules that are broken, in the constitution's order."""
     reason: Reason | None
+    """Why it is `unsure` or `error`; null where it is neither."""
     rules: tuple[RuleFinding, ...]
+    """In the constitution's order; empty where the outcome is `error`."""
     model: str
     """name@revision"""
     constitution: str
     """name@digest"""
     thresholds: str
+    """Digest of the constitution's thresholds, severities and actions."""
     preset: str
+    """Which questions were put, and how answers were decided."""
     prompts: str
     """Digest of the wording of the questions."""
     dtype: str
+    """In which the model computed; "none" where that means nothing."""
     jurat: str
+    """Version of jurat."""
     seconds: float
     """Wall time of the batch divided by its items."""
     error: str | None
+    """Why it could not be judged, in one sentence; null where the outcome is not `error`."""
     note: str | None = None
-    """A remark of the model about itself: the `null` model says here that its answers mean nothing."""
+    """A remark of the model: about itself (the `null` model's answers mean nothing), or on why it did not
+    answer."""
+
+    def explain(self) -> str:
+        """Why, in two sentences, from the findings."""
+        from jurat.judge.explain import explain
+
+        return explain(self)

@@ -1,0 +1,111 @@
+"""A verdict in two sentences: what it is, and on what grounds. Made from the findings alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jurat.judge.verdict import Finding, Reason, RuleFinding, Verdict
+
+_NAMED = 3
+"""How many rules are named before the rest is counted."""
+
+_WHY: dict[Reason, str] = {
+    "margin": "the model is not sure enough either way",
+    "low_mass": "the model answered neither Yes nor No",
+    "refused": "the model refused to answer",
+    "filtered": "the answer was filtered out on its way",
+    "unparsed": "the model's answer could not be read",
+    "out_of_domain": "the image or the words lie outside what the model knows",
+    "error": "asking the model failed",
+}
+
+
+def explain(verdict: Verdict) -> str:
+    """Two sentences, each ending in a full stop and holding no other."""
+    match verdict.outcome:
+        case "error":
+            why = _inline(verdict.error or "no reason was given")
+            return f"It could not be judged: {why}. Nothing is known about it."
+        case "unsafe":
+            return _unsafe([rule for rule in verdict.rules if rule.outcome == "broken"])
+        case "unsure":
+            return _unsure(
+                [rule for rule in verdict.rules if rule.outcome == "undecided"], len(verdict.rules)
+            )
+        case "safe":
+            return _safe(verdict.rules)
+
+
+def _unsafe(broken: Sequence[RuleFinding]) -> str:
+    worst = max(broken, key=_score)
+    first = f"It breaks {_rules(broken)}."
+    grounds = [_scored(finding) for finding in worst.clauses if finding.role == "clause"]
+    lifted = [finding for finding in worst.clauses if finding.role == "unless" and finding.outcome == "fails"]
+    unless = f", and {_quoted(lifted[0].text)}, which would excuse it, is not" if lifted else ""
+    of = f" of {worst.id}" if len(broken) > 1 else ""
+    are = "is" if len(grounds) == 1 else "are"
+    return f"{first} The grounds{of}: {_list(grounds)} {are} established{unless}."
+
+
+def _unsure(undecided: Sequence[RuleFinding], rules: int) -> str:
+    worst = max(undecided, key=_score)
+    comma = "," if len(undecided) > _NAMED else ""
+    first = f"{_rules(undecided)}{comma} could not be decided{_rest(rules - len(undecided))}."
+    why = _WHY[worst.reason or "error"]
+    open_ = [finding for finding in worst.clauses if finding.outcome == "undecided"]
+    if worst.reason == "out_of_domain" and len(open_) == len(worst.clauses):
+        return f"{first} The reason is that {why}."
+    of = f" of {worst.id}" if len(undecided) > 1 else ""
+    return f"{first} On {_list([_scored(finding) for finding in open_])}{of}, {why}."
+
+
+def _rest(kept: int) -> str:
+    return (
+        "" if kept == 0 else "; the other rule is kept" if kept == 1 else f"; the other {kept} rules are kept"
+    )
+
+
+def _safe(rules: Sequence[RuleFinding]) -> str:
+    first = f"All {len(rules)} rules are kept." if len(rules) != 1 else "Its one rule is kept."
+    closest = max(rules, key=_score)
+    failing = [
+        finding for finding in closest.clauses if finding.role == "clause" and finding.outcome == "fails"
+    ]
+    excuses = [
+        finding for finding in closest.clauses if finding.role == "unless" and finding.outcome == "holds"
+    ]
+    if failing:
+        least = min(failing, key=lambda finding: finding.score if finding.score is not None else 1.0)
+        why = f"{_scored(least)} is not established"
+    else:
+        why = f"{_list([_scored(finding) for finding in excuses])} excuses it"
+    return f"{first} Closest to being broken is {closest.id}, but {why}."
+
+
+def _score(rule: RuleFinding) -> float:
+    return (
+        round(rule.score, 6) if rule.score is not None else 0.0
+    )  # of equal ones the first, whatever rounding did
+
+
+def _rules(rules: Sequence[RuleFinding]) -> str:
+    if len(rules) > _NAMED:
+        return f"{len(rules)} rules, among them {_list([rule.id for rule in rules[:_NAMED]])}"
+    return _list([f"{rule.id}{f' ({rule.severity})' if rule.severity else ''}" for rule in rules])
+
+
+def _scored(finding: Finding) -> str:
+    return f"{_quoted(finding.text)}{'' if finding.score is None else f' ({finding.score:.2f})'}"
+
+
+def _quoted(text: str) -> str:
+    return f"“{_inline(text)}”"
+
+
+def _inline(text: str) -> str:
+    """Without a full stop, so that it can stand inside a sentence."""
+    return " ".join(text.split()).rstrip(".").replace(". ", "; ")
+
+
+def _list(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,200 @@
+"""The two verbs every model answers to, and the plain data that travels through them.
+
+`ask` puts closed questions about a conversation and returns probabilities; `chat` continues a
+conversation in text. Both take a batch and return as many results, in order; neither raises because
+of one item. What went wrong with an item is a `Failure` in its own result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+
+from PIL import Image
+
+from jurat.errors import JuratError
+
+FailureKind = Literal["refused", "filtered", "unparsed", "out_of_domain", "error"]
+Role = Literal["system", "user", "assistant"]
+Part = str | Image.Image
+"""A piece of a turn: text, or a decoded RGB image."""
+
+C = TypeVar("C")
+
+_TINY = 1e-304
+"""Keeps the logarithm of a probability finite."""
+
+
+class ModelError(JuratError):
+    """A model that could not be loaded, or that failed as a whole."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a model gave no usable answer to one item."""
+
+    kind: FailureKind
+    reason: str
+    """One sentence for a person."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Decoding settings of one conversation."""
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    """0 is greedy."""
+    seed: int | None = None
+    """Of the draws, where the temperature is above 0; local models take None as 0."""
+    logits_processors: tuple[Any, ...] = ()
+    """transformers `LogitsProcessor` objects; only local models honour them."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    role: Role
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def images(self) -> tuple[Image.Image, ...]:
+        return tuple(part for part in self.parts if not isinstance(part, str))
+
+
+@dataclass(frozen=True)
+class Chat:
+    """A conversation, with the decoding settings of its continuation."""
+
+    turns: tuple[Turn, ...] = ()
+    generation: Generation = field(default_factory=Generation)
+
+    @property
+    def images(self) -> tuple[Image.Image, ...]:
+        return tuple(image for turn in self.turns for image in turn.images)
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """Many closed questions that share one conversation.
+
+    Each question's text continues the last user turn of `prefix` on a new line, and is answered by
+    Yes or No as if it alone had been asked. A prefix without images gives the language prior.
+    """
+
+    prefix: Chat
+    questions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class YesNo:
+    """Probability mass of the two answers, each summed over its token variants ("Yes", " yes", ...)."""
+
+    yes: float
+    no: float
+    failure: Failure | None = None
+    """Set where this one question could not be put (a word outside the model's vocabulary, say)."""
+
+    @property
+    def mass(self) -> float:
+        """`yes + no`, in [0, 1]; low mass means that the question was not answered."""
+        return self.yes + self.no
+
+    @property
+    def score(self) -> float:
+        """`yes / (yes + no)`, in [0, 1]; 0.5 where there is no mass at all."""
+        return self.yes / self.mass if self.mass > 0 else 0.5
+
+    @property
+    def log_odds(self) -> float:
+        """`log(yes / no)`: the score's logit, without its rounding near 0 and 1. In [-700, 700]; 0 without
+        mass."""
+        return 0.0 if self.mass <= 0 else math.log(max(self.yes, _TINY)) - math.log(max(self.no, _TINY))
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens that an answer cost; `shared` ones were computed once for several questions."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    shared_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One `YesNo` a question, in the order of the inquiry; empty where `failure` is set."""
+
+    answers: tuple[YesNo, ...] = ()
+    basis: Literal["measured", "stated"] = "measured"
+    """`measured` from logits, or `stated` in text."""
+    usage: Usage = field(default_factory=Usage)
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A continuation in text; empty where `failure` is set."""
+
+    text: str = ""
+    usage: Usage = field(default_factory=Usage)
+    failure: Failure | None = None
+
+
+@runtime_checkable
+class Model(Protocol):
+    """An MLLM behind two batched verbs."""
+
+    name: str
+    """As a user names it: "bundled", "hf/Qwen/Qwen3-VL-8B-Instruct", "null"."""
+    revision: str
+    """Digest of the weights, or what the server reports."""
+    dtype: str
+    """In which it computes: "float32", "bfloat16"; "none" where that means nothing."""
+
+    def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
+        """Answers closed questions; one `Answer` an inquiry, in order."""
+        ...
+
+    def chat(self, chats: Sequence[Chat]) -> list[Reply]:
+        """Continues conversations; one `Reply` a chat, in order."""
+        ...
+
+    def capability(self, kind: type[C]) -> C | None:
+        """What only some models can do, asked for by type; None where this one cannot."""
+        ...
+
+
+@runtime_checkable
+class Vocabulary(Protocol):
+    """Capability of a model that knows only certain words."""
+
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of `text` that the model never learned, in order, without repeats."""
+        ...
+
+
+@runtime_checkable
+class Disclaimer(Protocol):
+    """Capability of a model that has a remark to make about itself in every record."""
+
+    @property
+    def disclaimer(self) -> str:
+        """One sentence: the `null` model says here that its answers mean nothing."""
+        ...
+
+
+@runtime_checkable
+class DomainGate(Protocol):
+    """Capability of a model that can tell images of its own world from others."""
+
+    def foreign(self, images: Sequence[Image.Image]) -> list[Failure | None]:
+        """For each image, an `out_of_domain` failure, or None where the image is of the model's world."""
+        ...

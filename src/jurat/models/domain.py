@@ -1,0 +1,89 @@
+"""Tells images of a model's own world from all others, by a linear test of what its tower makes of them.
+
+The features f(x) of an image are, for some hidden layers of the vision tower, the mean and the standard
+deviation over its patch tokens, joined. Its strangeness is s(x) = w . f(x) + b, with w and b from a
+logistic regression of scenes against made-up pictures that are no scenes (outlier exposure, Hendrycks
+et al. 2019, arXiv 1812.04606). An image is foreign if s(x) is above a threshold set on held-out scenes.
+Distances from the scenes alone (Mahalanobis, pooled or by patch) were tried first: smooth photographs passed.
+
+A gate lies beside the weights: `domain.safetensors` holds `weight` (D), and `domain.json` is
+{"version": 1, "layers": [1, 2, 3], "bias": -0.7, "threshold": 1.2}.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jurat.models.base import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VERSION = 1
+WEIGHTS, SETTINGS = "domain.safetensors", "domain.json"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """See the module's docstring."""
+
+    weight: Tensor
+    """(D,) float32."""
+    bias: float
+    layers: tuple[int, ...]
+    """Indices into the tower's hidden states; 0 is what goes into its first layer."""
+    threshold: float
+    """What is stranger than this is foreign."""
+
+    def strangeness(self, tower: Any, pixels: Tensor) -> Tensor:
+        """Of each image of `pixels` (n, 3, height, width), as the processor makes them: (n,) float32."""
+        return features(tower, pixels, self.layers) @ self.weight.to(pixels.device) + self.bias
+
+    def save(self, folder: Path) -> None:
+        from safetensors.torch import save_file
+
+        save_file({"weight": self.weight.contiguous()}, folder / WEIGHTS)
+        settings = {
+            "version": VERSION,
+            "layers": list(self.layers),
+            "bias": self.bias,
+            "threshold": self.threshold,
+        }
+        (folder / SETTINGS).write_text(json.dumps(settings) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Gate:
+        """Reads a gate.
+
+        Raises:
+            ModelError: there is none, or it is not of this version.
+        """
+        from safetensors.torch import load_file
+
+        try:
+            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+            if settings["version"] != VERSION:
+                raise ModelError(
+                    f"{folder / SETTINGS} is of version {settings['version']}; this jurat reads {VERSION}."
+                )
+            weight = load_file(folder / WEIGHTS)["weight"].float()
+            return cls(
+                weight, float(settings["bias"]), tuple(settings["layers"]), float(settings["threshold"])
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"The domain gate in {folder} cannot be read: {error}") from error
+
+
+def features(tower: Any, pixels: Tensor, layers: tuple[int, ...]) -> Tensor:
+    """Means and deviations over the patches of some hidden layers: (n, layers x 2 x width) float32."""
+    import torch
+
+    with torch.inference_mode():
+        hidden = tower(pixels.to(tower.dtype), output_hidden_states=True).hidden_states
+    patches = (tower.config.image_size // tower.config.patch_size) ** 2
+    # A class token, where there is one, comes first.
+    tokens = [hidden[layer][:, -patches:].float() for layer in layers]
+    return torch.cat([part for each in tokens for part in (each.mean(1), each.std(1))], dim=1)

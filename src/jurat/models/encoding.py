@@ -1,0 +1,247 @@
+"""From conversations to tensors, for models of transformers.
+
+The model's own processor does the work: its chat template, its tokenizer, its image processor. What
+is added here is the split into a prefix that the questions of an inquiry share and the segments that
+are each question's own. The split is made on token ids, never on text, so that prefix + segment is
+exactly what the processor would make of the question alone.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from jurat.models.base import Chat, Inquiry, ModelError, Turn
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+ANSWERS = {"yes": ("Yes", "yes", "YES"), "no": ("No", "no", "NO")}
+"""Spellings of the two answers."""
+_WORD_STARTS = ("", " ", "▁", "Ġ")
+"""What a vocabulary writes before a token that begins a word: nothing, a space, SentencePiece's and
+byte-level BPE's mark."""
+_TEMPLATES_KEPT = 64
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One inquiry as tokens. All tensors are on the CPU."""
+
+    prefix: Tensor
+    """Token ids that all questions share, images and system turn included. (P,) int64."""
+    segments: tuple[tuple[int, ...], ...]
+    """Token ids of each question and of what follows it; none is empty."""
+    along: dict[str, Tensor]
+    """Further inputs with a value a token, such as `mm_token_type_ids`: (P + 1, ...), the last for every
+    segment token."""
+    images: dict[str, Tensor]
+    """What the processor made of the images: `pixel_values` and its kin. The first dimension joins items."""
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """Prompts of equal kind can share a forward pass: their image inputs can be joined."""
+        return tuple(sorted((name, str(t.dtype), tuple(t.shape[1:])) for name, t in self.images.items()))
+
+
+class Unshareable(Exception):
+    """The questions of an inquiry cannot be given one prefix; the text says why."""
+
+
+class Encoder:
+    """Makes prompts with a transformers processor."""
+
+    def __init__(self, processor: Any, accepted: frozenset[str]) -> None:
+        """`accepted` names the inputs that the model's forward takes; the processor's others are dropped.
+
+        Raises:
+            ModelError: there is no chat template.
+        """
+        self.processor = processor
+        self.tokenizer = getattr(processor, "tokenizer", processor)
+        self._template = getattr(processor, "chat_template", None) or getattr(
+            self.tokenizer, "chat_template", None
+        )
+        if not self._template:
+            raise ModelError(
+                "The model has no chat template, so it cannot be told how a conversation is written.",
+                hint="Put a chat_template.jinja into its folder; instruction-tuned models come with one.",
+            )
+        self._accepted = accepted
+        self._shared: OrderedDict[Any, tuple[str, list[int], tuple[tuple[int, ...], ...]]] = OrderedDict()
+
+    def encode(self, inquiry: Inquiry) -> list[Prompt]:
+        """One prompt with all questions if they can share a prefix, else one a question.
+
+        Raises whatever the processor raises of images or text that it cannot take.
+        """
+        if not inquiry.questions:
+            return []
+        try:
+            return [self._encode_shared(inquiry)]
+        except Unshareable:
+            alone = (replace(inquiry, questions=(question,)) for question in inquiry.questions)
+            return [self._encode_alone(one.prefix, one.questions[0]) for one in alone]
+
+    def encode_chat(self, chat: Chat) -> Prompt:
+        """A conversation to continue: the prefix is all of it but its last token."""
+        return self._whole(self.render(chat), chat.images)
+
+    def render(self, chat: Chat, question: str | None = None) -> str:
+        """The conversation as the model's chat template writes it, up to where its answer begins."""
+        turns = chat.turns if question is None else ask_in(chat.turns, question)
+        conversation = [{"role": turn.role, "content": list(_parts(turn))} for turn in turns]
+        # Templates of models that can think before they answer are asked not to: a closed question is
+        # answered at once.
+        options = {"enable_thinking": False} if "enable_thinking" in str(self._template) else {}
+        return str(
+            self.processor.apply_chat_template(
+                conversation, add_generation_prompt=True, tokenize=False, **options
+            )
+        )
+
+    def _encode_shared(self, inquiry: Inquiry) -> Prompt:
+        text, tail, segments = self._split(inquiry)
+        ids, along, images = self._process(text, inquiry.prefix.images)
+        if ids[-len(tail) :] != tail:
+            raise Unshareable("the processor changes the text after the images")
+        return _prompt(ids, len(ids) - len(tail), segments, along, images)
+
+    def _split(self, inquiry: Inquiry) -> tuple[str, list[int], tuple[tuple[int, ...], ...]]:
+        """The first question's text, the end of its ids that is its own, and every question's own ids.
+
+        It depends on the words only, so it is computed once for all items of a run.
+        """
+        key = (
+            tuple((turn.role, tuple(_placeholders(turn))) for turn in inquiry.prefix.turns),
+            inquiry.questions,
+        )
+        if (known := self._shared.get(key)) is not None:
+            self._shared.move_to_end(key)
+            return known
+        texts = [self.render(inquiry.prefix, question) for question in inquiry.questions]
+        rows = [self._tokenize(text) for text in texts]
+        # Every segment keeps at least its last token: that is where the answer is read.
+        common = min(common_length(rows), min(len(row) for row in rows) - 1)
+        segments = tuple(tuple(row[common:]) for row in rows)
+        made = (texts[0], rows[0][common:], segments)
+        if inquiry.prefix.images and not self._images_precede(segments):
+            raise Unshareable("an image comes after the question")
+        self._shared[key] = made
+        if len(self._shared) > _TEMPLATES_KEPT:
+            self._shared.popitem(last=False)
+        return made
+
+    def _images_precede(self, segments: Sequence[Sequence[int]]) -> bool:
+        ids = getattr(self.processor, "image_token_ids", None) or [
+            getattr(self.processor, "image_token_id", None)
+        ]
+        placeholders = {int(i) for i in ids if i is not None}
+        return not any(placeholders & set(segment) for segment in segments)
+
+    def _encode_alone(self, prefix: Chat, question: str) -> Prompt:
+        return self._whole(self.render(prefix, question), prefix.images)
+
+    def _whole(self, text: str, images: Sequence[Image.Image]) -> Prompt:
+        ids, along, inputs = self._process(text, images)
+        return _prompt(ids, len(ids) - 1, ((ids[-1],),), along, inputs)
+
+    def _tokenize(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=self._adds_special(text))["input_ids"])
+
+    def _adds_special(self, text: str) -> bool:
+        """False where the template has already written the token that begins a text."""
+        bos = self.tokenizer.bos_token
+        return not (bos is not None and text.startswith(bos))
+
+    def _process(
+        self, text: str, images: Sequence[Image.Image]
+    ) -> tuple[list[int], dict[str, Tensor], dict[str, Tensor]]:
+        """Token ids, inputs with a value a token, and image inputs."""
+        if not images:
+            return self._tokenize(text), {}, {}
+        made = self.processor(
+            text=[text],
+            images=[list(images)],
+            return_tensors="pt",
+            add_special_tokens=self._adds_special(text),
+        )
+        ids = made["input_ids"][0]
+        along: dict[str, Tensor] = {}
+        inputs: dict[str, Tensor] = {}
+        for name, value in made.items():
+            if name not in self._accepted or name in ("input_ids", "attention_mask"):
+                continue
+            per_token = value.ndim >= 2 and value.shape[:2] == (1, len(ids))
+            (along if per_token else inputs)[name] = value[0] if per_token else value
+        return ids.tolist(), along, inputs
+
+
+def _prompt(
+    ids: list[int],
+    length: int,
+    segments: tuple[tuple[int, ...], ...],
+    along: dict[str, Tensor],
+    images: dict[str, Tensor],
+) -> Prompt:
+    import torch
+
+    for name, value in along.items():
+        if not bool((value[length:] == value[-1]).all()):
+            raise Unshareable(f"{name} differs among the tokens of a question")
+    return Prompt(
+        torch.tensor(ids[:length]), segments, {k: v[: length + 1] for k, v in along.items()}, images
+    )
+
+
+def ask_in(turns: Sequence[Turn], question: str) -> tuple[Turn, ...]:
+    """The turns with `question` on a new line of the last user turn, or in one of its own if the last is
+    not a user's."""
+    if not turns or turns[-1].role != "user":
+        return (*turns, Turn("user", (question,)))
+    *head, last = turns
+    *parts, end = last.parts or ("",)
+    if isinstance(end, str):
+        return (*head, Turn("user", (*parts, f"{end}\n{question}" if end else question)))
+    return (*head, Turn("user", (*parts, end, question)))
+
+
+def answer_ids(tokenizer: Any) -> dict[str, list[int]]:
+    """The single tokens that spell "yes" and "no", with and without the mark of a word's beginning.
+
+    Raises:
+        ModelError: the vocabulary has no such token for one of them.
+    """
+    vocabulary = tokenizer.get_vocab()
+    found = {
+        answer: sorted(
+            {vocabulary[m + word] for word in words for m in _WORD_STARTS if m + word in vocabulary}
+        )
+        for answer, words in ANSWERS.items()
+    }
+    absent = [answer for answer, ids in found.items() if not ids]
+    if absent:
+        raise ModelError(f"The model's vocabulary has no single token for {' and '.join(absent)}.")
+    return found
+
+
+def common_length(rows: Sequence[list[int]]) -> int:
+    """How many leading elements all rows share."""
+    first, last = min(rows), max(rows)  # rows in between share what these two share
+    for length, (a, b) in enumerate(zip(first, last, strict=False)):
+        if a != b:
+            return length
+    return min(len(first), len(last))
+
+
+def _parts(turn: Turn) -> Iterator[dict[str, Any]]:
+    for part in turn.parts:
+        yield {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
+
+
+def _placeholders(turn: Turn) -> Iterator[str | None]:
+    for part in turn.parts:
+        yield part if isinstance(part, str) else None

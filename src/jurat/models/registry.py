@@ -1,0 +1,158 @@
+"""Which backends there are, and how a model is opened by name.
+
+A backend of ours is a file of this folder and a line of `BACKENDS`. A third party's is an entry
+point of the group `jurat.models`, whose name is the backend's name and which loads to an `Opener`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, cast
+
+from jurat.errors import JuratError, MissingExtra
+from jurat.models.base import Model, ModelError
+from jurat.models.spec import ModelSpec, Opener
+
+GROUP = "jurat.models"
+
+Ability = Literal["ask", "exact", "chat", "gradients", "hooks"]
+"""`exact`: answers are measured from logits. `gradients`: from pixels. `hooks`: on activations."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way to run models: a line of the registry."""
+
+    name: str
+    usage: str
+    """How a model of it is named."""
+    summary: str
+    opener: str
+    """Module and function: "jurat.models.null:open_null"."""
+    abilities: frozenset[Ability]
+    extra: str | None = None
+    """Of jurat's extras, the one that installs what it needs."""
+    modules: tuple[str, ...] = ()
+    """What it needs, as import names."""
+    provider: str = "jurat"
+    """The distribution that it comes from."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The modules that are not installed. Nothing is imported to find out."""
+        return tuple(module for module in self.modules if find_spec(module) is None)
+
+
+_LOCAL = ("local", ("torch", "transformers", "safetensors"))
+_EXACT: frozenset[Ability] = frozenset({"ask", "exact", "chat"})
+
+BACKENDS: tuple[Backend, ...] = (
+    Backend(
+        "bundled",
+        "bundled",
+        "a small MLLM for scenes of pictograms",
+        "jurat.models.bundled:open_bundled",
+        _EXACT,
+        *_LOCAL,
+    ),
+    Backend(
+        "hf",
+        "hf/NAME_OR_PATH",
+        "any transformers image-text-to-text model",
+        "jurat.models.local:open_local",
+        _EXACT,
+        *_LOCAL,
+    ),
+    Backend(
+        "null",
+        "null?seed=0&pace=0",
+        "answers drawn from a seed, for measuring",
+        "jurat.models.null:open_null",
+        frozenset({"ask", "chat"}),
+    ),
+)
+
+
+def list_backends() -> list[Backend]:
+    """Our backends, then those of installed third parties. Loads none of them."""
+    return [*BACKENDS, *(_described(point) for point in _third_parties())]
+
+
+def open_model(
+    name: str | ModelSpec,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    trust_remote_code: bool = False,
+    seed: int = 0,
+) -> Model:
+    """Opens the model that `name` names: "bundled", "hf/PATH", "hf/HUB/NAME", "null?seed=3", or a third
+    party's.
+
+    A `ModelSpec` is opened as it stands. See `ModelSpec` for what the options mean.
+
+    Raises:
+        JuratError: no backend has that name.
+        MissingExtra: the backend needs packages that are not installed.
+        ModelError: the model could not be loaded.
+    """
+    spec = name if isinstance(name, ModelSpec) else ModelSpec(name, device, dtype, trust_remote_code, seed)
+    return _opener(spec)(spec)
+
+
+def _opener(spec: ModelSpec) -> Opener:
+    for backend in BACKENDS:
+        if backend.name == spec.backend:
+            if backend.missing and backend.extra:
+                raise MissingExtra(f"The model {spec.name!r}", backend.extra)
+            module, _, function = backend.opener.partition(":")
+            return cast(Opener, getattr(import_module(module), function))
+    for point in _third_parties():
+        if point.name == spec.backend:
+            try:
+                return cast(Opener, point.load())
+            except Exception as error:
+                raise ModelError(
+                    f"The backend {point.name!r} of {_provider(point)} could not be loaded: {error}",
+                    hint="Its own documentation says what it needs.",
+                ) from error
+    raise _unknown(spec.name)
+
+
+def _third_parties() -> Iterator[EntryPoint]:
+    """Entry points whose names are not taken by ours, each name once."""
+    taken = {backend.name for backend in BACKENDS}
+    for point in entry_points(group=GROUP):
+        if point.name not in taken:
+            taken.add(point.name)
+            yield point
+
+
+def _described(point: EntryPoint) -> Backend:
+    # What it can do is known only to its code, which listing does not load.
+    summary = f"{point.value}"
+    return Backend(
+        point.name, f"{point.name}/...", summary, point.value, frozenset(), provider=_provider(point)
+    )
+
+
+def _provider(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "an unknown package"
+
+
+def _unknown(name: str) -> JuratError:
+    known = [backend.name for backend in list_backends()]
+    close = difflib.get_close_matches(name.partition("?")[0].partition("/")[0], known, n=1)
+    if name and (Path(name).expanduser().is_dir() or (name.count("/") == 1 and not close)):
+        hint = f'To run it with transformers, name it "hf/{name}".'
+    elif close:
+        hint = f"Did you mean {close[0]!r}? See: jurat models"
+    else:
+        hint = f"There are {', '.join(known)}. See: jurat models"
+    return JuratError(f"There is no model {name!r}.", hint=hint)

@@ -1,0 +1,397 @@
+"""What answers establish, as tables and as properties."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jurat.constitution import Constitution, Rule
+from jurat.judge import PRESETS, Preset, RuleFinding
+from jurat.judge.decide import (
+    GRAVITY,
+    Thresholds,
+    all_of,
+    any_of,
+    debiased,
+    decide_rule,
+    gravest,
+    item_outcome,
+    rule_outcome,
+    sigmoid,
+    undecided_rule,
+)
+from jurat.judge.plan import PlannedRule, Question, plan
+from jurat.judge.verdict import ClauseOutcome, Reason, RuleOutcome
+from jurat.models import Failure, FailureKind, YesNo
+
+QUICK, CLUE, DIRECT = PRESETS["quick"], PRESETS["clue-quick"], PRESETS["direct"]
+PLAIN = Preset("plain", "no debiasing", debias=0.0)
+H, F, U = "holds", "fails", "undecided"
+
+
+def answer(score: float, mass: float = 1.0) -> YesNo:
+    return YesNo(mass * score, mass * (1 - score))
+
+
+def failed(kind: FailureKind = "refused") -> YesNo:
+    return YesNo(0.0, 0.0, Failure(kind, "It would not."))
+
+
+def planned(rule: Rule, preset: Preset = PLAIN) -> PlannedRule:
+    return plan(Constitution(name="test", rules=(rule,)), preset)[0]
+
+
+def statement(text: str) -> Question:
+    return Question("statement", text)
+
+
+def find(
+    scores: Sequence[YesNo | float],
+    *,
+    unless: Sequence[YesNo | float] = (),
+    preset: Preset = PLAIN,
+    priors: Sequence[YesNo | float] | None = None,
+    keep_below: float | None = None,
+    break_above: float | None = None,
+) -> RuleFinding:
+    """The finding on a rule with one clause an entry of `scores` and one exception an entry of `unless`."""
+    names = [f"C{i}" for i in range(len(scores))]
+    excuses = [f"E{i}" for i in range(len(unless))]
+    rule = Rule(
+        rule="Test",
+        clauses=tuple(names),
+        unless=tuple(excuses),
+        keep_below=keep_below,
+        break_above=break_above,
+    )  # pyright: ignore[reportArgumentType]
+    texts = [statement(name) for name in (*names, *excuses)]
+    given_ = [a if isinstance(a, YesNo) else answer(a) for a in (*scores, *unless)]
+    before = [
+        a if isinstance(a, YesNo) else answer(a)
+        for a in (priors if priors is not None else [0.5] * len(texts))
+    ]
+    return decide_rule(
+        planned(rule, preset),
+        dict(zip(texts, given_, strict=True)),
+        dict(zip(texts, before, strict=True)),
+        preset,
+    )
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "either", "both"),
+    [
+        (H, H, H, H), (H, U, H, U), (H, F, H, F),
+        (U, H, H, U), (U, U, U, U), (U, F, U, F),
+        (F, H, H, F), (F, U, U, F), (F, F, F, F),
+    ],
+)  # fmt: skip
+def test_and_and_or_are_kleenes(
+    a: ClauseOutcome, b: ClauseOutcome, either: ClauseOutcome, both: ClauseOutcome
+) -> None:
+    assert any_of([a, b]) == either
+    assert all_of([a, b]) == both
+
+
+@pytest.mark.parametrize(
+    ("clauses", "unless", "outcome"),
+    [
+        ([H], [], "broken"), ([F], [], "kept"), ([U], [], "undecided"),
+        ([H, H], [], "broken"), ([H, U], [], "undecided"), ([U, F], [], "kept"), ([H, F], [], "kept"),
+        ([H], [H], "kept"), ([H], [F], "broken"), ([H], [U], "undecided"),
+        ([H], [H, H], "kept"), ([H], [H, F], "broken"), ([H], [H, U], "undecided"), ([H], [U, F], "broken"),
+        ([U], [H], "kept"), ([U], [F], "undecided"), ([U], [U], "undecided"),
+        ([F], [H], "kept"), ([F], [F], "kept"), ([F], [U], "kept"),
+    ],
+)  # fmt: skip
+def test_a_rule_is_broken_if_all_clauses_hold_and_not_all_exceptions_do(
+    clauses: list[ClauseOutcome], unless: list[ClauseOutcome], outcome: RuleOutcome
+) -> None:
+    assert rule_outcome(clauses, unless) == outcome
+
+
+@given(st.lists(st.sampled_from([H, F, U]), max_size=4), st.lists(st.sampled_from([H, F, U]), max_size=3))
+def test_an_undecided_part_is_undecided_exactly_if_it_could_matter(
+    clauses: list[ClauseOutcome], unless: list[ClauseOutcome]
+) -> None:
+    """Three-valued logic gives an answer if and only if every way to settle what is undecided gives that
+    answer."""
+    parts = [*clauses, *unless]
+    settled = itertools.product(*[[H, F] if part == U else [part] for part in parts])
+    outcomes = {rule_outcome(list(way[: len(clauses)]), list(way[len(clauses) :])) for way in settled}
+    assert rule_outcome(clauses, unless) == (outcomes.pop() if len(outcomes) == 1 else "undecided")
+
+
+@pytest.mark.parametrize(
+    ("rules", "outcome"),
+    [
+        (["kept", "kept"], "safe"), (["kept", "broken", "undecided"], "unsafe"), (["broken"], "unsafe"),
+        (["kept", "undecided"], "unsure"), (["undecided"], "unsure"), ([], "unsure"),
+    ],
+)  # fmt: skip
+def test_an_item_is_safe_only_if_all_rules_are_kept(rules: list[str], outcome: str) -> None:
+    scores = {"kept": 0.0, "broken": 1.0, "undecided": 0.5}
+    assert item_outcome([find([scores[rule]]) for rule in rules]) == outcome
+
+
+@pytest.mark.parametrize(
+    ("keep", "above", "expected"),
+    [
+        (None, None, (0.2, 0.8)), (0.1, None, (0.1, 0.8)), (None, 0.9, (0.2, 0.9)), (0.4, 0.6, (0.4, 0.6)),
+        # One that is left out gives way, and never loosens the other.
+        (0.9, None, (0.8, 0.8)), (None, 0.1, (0.1, 0.1)),
+    ],
+)  # fmt: skip
+def test_a_rules_own_thresholds_take_the_place_of_the_presets(
+    keep: float | None, above: float | None, expected: tuple[float, float]
+) -> None:
+    thresholds = Thresholds.of(Rule(rule="Test", keep_below=keep, break_above=above), QUICK)
+    assert (thresholds.keep, thresholds.break_) == expected
+
+
+@pytest.mark.parametrize(
+    ("score", "outcome"),
+    [
+        (0.0, "kept"),
+        (0.19, "kept"),
+        (0.2, "undecided"),
+        (0.5, "undecided"),
+        (0.8, "undecided"),
+        (0.81, "broken"),
+        (1.0, "broken"),
+    ],
+)
+def test_scores_are_put_to_the_thresholds(score: float, outcome: str) -> None:
+    found = find([score])
+    assert (found.outcome, found.score) == (outcome, pytest.approx(score))
+    assert found.reason == ("margin" if outcome == "undecided" else None)
+    assert found.decided_by == (None if outcome == "undecided" else "quick")
+
+
+def test_the_likelier_answer_decides_a_direct_question() -> None:
+    outcomes = []
+    for score in (0.49, 0.5, 0.51):
+        rule = planned(Rule(rule="No dog.", clauses=("A dog is visible.",)), DIRECT)  # pyright: ignore[reportArgumentType]
+        outcomes.append(decide_rule(rule, {Question("rule", "No dog."): answer(score)}, {}, DIRECT).outcome)
+    assert outcomes == ["kept", "undecided", "broken"]
+
+
+scores = st.floats(0, 1)
+
+
+@given(
+    st.lists(scores, min_size=1, max_size=4),
+    st.lists(scores, max_size=3),
+    st.tuples(scores, scores).map(sorted),
+)
+def test_a_rules_outcome_is_its_score_against_the_thresholds(
+    clauses: list[float], unless: list[float], bounds: list[float]
+) -> None:
+    found = find(clauses, unless=unless, keep_below=bounds[0], break_above=bounds[1])
+    assert found.score is not None
+    expected = "broken" if found.score > bounds[1] else "kept" if found.score < bounds[0] else "undecided"
+    assert found.outcome == expected
+    exceptions = [1 - min(sigmoid(answer(q).log_odds) for q in unless)] if unless else []
+    assert found.score == pytest.approx(
+        min([sigmoid(answer(p).log_odds) for p in clauses] + exceptions), abs=1e-9
+    )
+
+
+@given(
+    st.lists(scores, min_size=1, max_size=3),
+    st.lists(scores, max_size=2),
+    st.lists(st.floats(0, 0.5), min_size=5, max_size=5),
+)
+def test_more_evidence_for_clauses_and_less_for_exceptions_never_keeps_a_rule_that_was_broken(
+    clauses: list[float], unless: list[float], more: list[float]
+) -> None:
+    order = {"kept": 0, "undecided": 1, "broken": 2}
+    for preset in (QUICK, CLUE, PLAIN):
+        low = find(clauses, unless=unless, preset=preset)
+        up = [min(1.0, score + extra) for score, extra in zip(clauses, more, strict=False)]
+        down = [max(0.0, score - extra) for score, extra in zip(unless, more[3:], strict=False)]
+        high = find(up, unless=down, preset=preset)
+        assert order[high.outcome] >= order[low.outcome]
+
+
+answers = st.one_of(
+    st.builds(answer, scores, st.floats(0, 1)),
+    st.builds(failed, st.sampled_from(["refused", "filtered", "unparsed", "out_of_domain", "error"])),
+)
+
+
+@given(
+    st.lists(answers, min_size=1, max_size=4),
+    st.lists(answers, max_size=3),
+    st.sampled_from([QUICK, CLUE, PLAIN]),
+)
+def test_what_was_not_answered_never_decides_anything(
+    clauses: list[YesNo], unless: list[YesNo], preset: Preset
+) -> None:
+    """If every unanswered question had been answered Yes, or No, the decided outcome would be the same."""
+    found = find(clauses, unless=unless, preset=preset)
+    for fill in (answer(0.0), answer(1.0)):
+        settled = [
+            [fill if a.failure is not None or a.mass < preset.min_mass else a for a in group]
+            for group in (clauses, unless)
+        ]
+        other = find(settled[0], unless=settled[1], preset=preset)
+        assert found.outcome in ("undecided", other.outcome)
+        if found.score is not None and preset.decides == "log-odds" and found.outcome != "kept":
+            assert other.score == pytest.approx(found.score) or found.outcome == "broken"
+    assert (found.reason is None) == (found.outcome != "undecided")
+
+
+@given(st.lists(answers, min_size=1, max_size=4))
+def test_a_rule_of_which_nothing_was_answered_is_undecided(unanswered: list[YesNo]) -> None:
+    nothing = [a if a.failure else failed() for a in unanswered]
+    found = find(nothing)
+    assert (found.outcome, found.score) == ("undecided", None)
+    assert item_outcome([found]) == "unsure"
+
+
+@pytest.mark.parametrize("kind", ["refused", "filtered", "unparsed", "out_of_domain", "error"])
+def test_a_failure_is_the_reason(kind: FailureKind) -> None:
+    found = find([1.0, failed(kind)])
+    assert (found.outcome, found.reason, found.score) == ("undecided", kind, None)
+    alternative = found.clauses[1].alternatives[0]
+    assert (alternative.score, alternative.mass, alternative.reason) == (None, None, kind)
+
+
+def test_low_mass_is_not_an_answer_and_its_numbers_are_shown() -> None:
+    found = find([answer(0.99, mass=0.4)])
+    assert (found.outcome, found.reason, found.score) == ("undecided", "low_mass", None)
+    assert found.clauses[0].alternatives[0].score == pytest.approx(0.99)
+    assert found.clauses[0].mass == pytest.approx(0.4)
+
+
+def test_an_unanswered_clause_does_not_save_a_rule_another_clause_keeps() -> None:
+    found = find([0.01, failed()])
+    assert (found.outcome, found.reason) == ("kept", None)
+    assert found.score == pytest.approx(0.01)
+
+
+def test_of_several_reasons_the_gravest_is_given() -> None:
+    assert find([0.5, failed("refused"), answer(0.5, mass=0.1)]).reason == "refused"
+    assert find([0.5, answer(0.5, mass=0.1)]).reason == "low_mass"
+    assert find([1.0], unless=[0.5]).reason == "margin"
+    assert find([0.5], unless=[0.0, failed()]).reason == "margin", (
+        "an exception that cannot apply is no reason"
+    )
+    assert gravest([]) is None
+    assert set(GRAVITY) == set(get_args(Reason)), "every reason has its place"
+
+
+def alternatives(a: YesNo, b: YesNo, *, negate_b: bool = False) -> RuleFinding:
+    rule = Rule(rule="Test", clauses=({"any of": ["A", {"not": "B"} if negate_b else "B"]},))  # pyright: ignore[reportArgumentType]
+    return decide_rule(planned(rule), {statement("A"): a, statement("B"): b}, {}, PLAIN)
+
+
+def test_one_alternative_is_enough() -> None:
+    assert alternatives(answer(0.9), answer(0.1)).outcome == "broken"
+    assert alternatives(answer(0.9), failed()).outcome == "broken"
+    assert alternatives(answer(0.1), answer(0.1)).outcome == "kept"
+    found = alternatives(answer(0.1), failed())
+    assert (found.outcome, found.score, found.reason) == ("undecided", None, "refused")
+
+
+def test_a_negation_turns_the_evidence_round_and_shows_the_statement_as_put() -> None:
+    found = alternatives(answer(0.3), answer(0.05), negate_b=True)
+    assert found.outcome == "broken"
+    assert found.score == pytest.approx(0.95)
+    shown = found.clauses[0].alternatives[1]
+    assert (shown.negated, shown.outcome) == (True, "holds")
+    assert shown.score == pytest.approx(0.05)
+
+
+def test_a_whole_rule_that_could_not_be_asked_is_undecided() -> None:
+    rule = planned(Rule(rule="Test", clauses=("A", {"not": "B"}), unless=("C",)))  # pyright: ignore[reportArgumentType]
+    found = undecided_rule(rule, Failure("out_of_domain", "Foreign."), QUICK, frame=3)
+    assert (found.outcome, found.reason, found.score, found.frame) == ("undecided", "out_of_domain", None, 3)
+    assert [clause.role for clause in found.clauses] == ["clause", "clause", "unless"]
+
+
+# --- the two ways to decide
+
+
+@pytest.mark.parametrize(
+    "m0, low, high",
+    [(0.01, 0.007, 0.802), (0.1, 0.07, 0.82), (0.3, 0.21, 0.86), (0.5, 0.35, 0.90), (0.9, 0.63, 0.98)],
+)
+def test_clue_rejects_below_and_accepts_above_as_the_paper_prints(m0: float, low: float, high: float) -> None:
+    step = 1e-4
+    outcomes = [
+        find([m], preset=CLUE, priors=[m0]).outcome
+        for m in (low - step, low + step, high - step, high + step)
+    ]
+    assert outcomes == ["kept", "undecided", "undecided", "broken"]
+    assert low == pytest.approx(0.7 * m0)
+    assert high == pytest.approx(0.8 + 0.2 * m0)
+
+
+def test_clue_swaps_its_outcomes_for_a_negation() -> None:
+    rule = planned(Rule(rule="Test", clauses=({"not": "A"},)), CLUE)  # pyright: ignore[reportArgumentType]
+    outcomes = [
+        decide_rule(rule, {statement("A"): answer(m)}, {statement("A"): answer(0.5)}, CLUE).outcome
+        for m in (0.3, 0.5, 0.95)
+    ]
+    assert outcomes == ["broken", "undecided", "kept"]
+
+
+@pytest.mark.parametrize(
+    ("prior", "score", "expected"),
+    [
+        (0.5, 0.7, 0.7),  # an even prior takes off nothing
+        (0.9, 0.7, sigmoid(math.log(0.7 / 0.3) - 0.5 * 2.0)),  # its log-odds are 2.2: they count as 2
+        (0.7, 0.7, sigmoid(0.5 * math.log(0.7 / 0.3))),
+        (0.3, 0.7, sigmoid(1.5 * math.log(0.7 / 0.3))),
+        (1e-9, 0.5, sigmoid(1.0)),  # the limit: a prior moves log-odds by at most 1
+    ],
+)
+def test_half_the_bounded_prior_is_taken_off_in_log_odds(prior: float, score: float, expected: float) -> None:
+    found = find([score], preset=QUICK, priors=[prior])
+    assert found.score == pytest.approx(expected)
+    shown = found.clauses[0].alternatives[0]
+    assert shown.score == pytest.approx(score)
+    assert shown.baseline == pytest.approx(prior)
+
+
+@given(st.floats(-50, 50), st.floats(-50, 50))
+def test_debiasing_is_bounded_and_odd(log_odds: float, prior: float) -> None:
+    moved = debiased(log_odds, prior, QUICK)
+    assert abs(moved - log_odds) <= QUICK.debias * QUICK.prior_limit + 1e-9
+    assert debiased(-log_odds, -prior, QUICK) == pytest.approx(-moved), (
+        "a negation is debiased as its statement is"
+    )
+
+
+@pytest.mark.parametrize(
+    ("prior", "preset", "reason"),
+    [
+        (failed("refused"), QUICK, None),
+        (answer(0.9, mass=0.1), QUICK, None),
+        (failed("error"), QUICK, "error"),
+        (failed("refused"), CLUE, "low_mass"),
+        (answer(0.9, mass=0.1), CLUE, "low_mass"),
+        (failed("error"), CLUE, "error"),
+        (failed("error"), PLAIN, None),
+    ],
+)
+def test_a_prior_that_is_not_there_takes_off_nothing_or_leaves_it_open(
+    prior: YesNo, preset: Preset, reason: str | None
+) -> None:
+    found = find([0.95], preset=preset, priors=[prior])
+    assert found.reason == reason
+    assert found.clauses[0].baseline is None
+    if reason is None:
+        assert found.score == pytest.approx(0.95)
+
+
+def test_sigmoid_takes_any_finite_number() -> None:
+    assert [sigmoid(x) for x in (-1e4, 0, 1e4)] == [0.0, 0.5, 1.0]

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import re
+from io import BytesIO
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jurat.constitution import Constitution
+from jurat.judge import Judge
+from jurat.judge.decide import decide_rule, item_outcome
+from jurat.judge.plan import plan, questions
+from jurat.judge.presets import Preset
+from jurat.models import Failure, FailureKind, YesNo
+
+from ..models import tiny
+
+PLAIN = Preset("plain", "")
+LAW = Constitution.model_validate(
+    {
+        "name": "k",
+        "rules": [
+            {
+                "id": "blade",
+                "rule": "B",
+                "severity": "high",
+                "clauses": ["A child is visible.", "A dagger is visible."],
+                "unless": ["A police officer is visible."],
+            },
+            {
+                "id": "dog",
+                "rule": "D",
+                "clauses": [{"any of": ["A dog is visible.", {"not": "A cat is visible."}]}],
+            },
+        ],
+    }
+)
+PLAN = plan(LAW, PLAIN)
+ASKED = questions(PLAN)
+YES, NO, HALF = YesNo(0.99, 0.01), YesNo(0.01, 0.99), YesNo(0.5, 0.5)
+
+
+def failed(kind: FailureKind) -> YesNo:
+    return YesNo(0, 0, Failure(kind, "No."))
+
+
+def explained(*answers: YesNo) -> str:
+    """For child, dagger, police officer, dog, cat."""
+    template = Judge(LAW, "null")(b"")
+    given_ = dict(zip(ASKED, answers, strict=True))
+    rules = tuple(decide_rule(rule, given_, {}, PLAIN) for rule in PLAN)
+    outcome = item_outcome(rules)
+    return template.model_copy(update={"rules": rules, "outcome": outcome}).explain()
+
+
+CHILD, DAGGER = "“A child is visible” (0.99)", "“A dagger is visible” (0.99)"
+POLICE, ANIMAL = "“A police officer is visible”", "“A dog is visible or not: A cat is visible”"
+KEPT = "All 2 rules are kept. Closest to being broken is"
+ESTABLISHED = f"{CHILD} and {DAGGER} are established, and {POLICE}, which would excuse it, is not."
+UNDECIDED = "blade (high) and dog could not be decided."
+MARGIN = "the model is not sure enough either way."
+
+
+@pytest.mark.parametrize(
+    ("answers", "text"),
+    [
+        ((YES, YES, NO, NO, YES), f"It breaks blade (high). The grounds: {ESTABLISHED}"),
+        ((YES, YES, NO, YES, YES), f"It breaks blade (high) and dog. The grounds of blade: {ESTABLISHED}"),
+        ((NO, YES, NO, NO, NO), f"It breaks dog. The grounds: {ANIMAL} (0.99) is established."),
+        ((NO, YES, NO, NO, YES), f"{KEPT} blade, but “A child is visible” (0.01) is not established."),
+        ((YES, YES, YES, NO, YES), f"{KEPT} blade, but {POLICE} (0.99) excuses it."),
+        (
+            (HALF, YES, NO, NO, YES),
+            "blade (high) could not be decided; the other rule is kept. "
+            f"On “A child is visible” (0.50), {MARGIN}",
+        ),
+        ((YES, failed("refused"), NO, NO, HALF), f"{UNDECIDED} On {ANIMAL} (0.50) of dog, {MARGIN}"),
+        (
+            (failed("out_of_domain"),) * 5,
+            f"{UNDECIDED} The reason is that the image or the words lie outside what the model knows.",
+        ),
+    ],
+)
+def test_a_verdict_is_explained_by_its_findings(answers: tuple[YesNo, ...], text: str) -> None:
+    assert explained(*answers) == text
+
+
+def test_an_error_is_explained_by_its_message() -> None:
+    text = Judge(LAW, "null")(b"").explain()
+    assert re.fullmatch(r"It could not be judged: [^.]+\. Nothing is known about it\.", text)
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.sampled_from([YES, NO, HALF, YesNo(0.1, 0.1), failed("refused"), failed("error")]),
+        min_size=5,
+        max_size=5,
+    )
+)
+def test_an_explanation_is_two_sentences(answers: list[YesNo]) -> None:
+    text = explained(*answers)
+    without_numbers = re.sub(r"\d\.\d", "", text)
+    assert without_numbers.count(".") == 2
+    assert text.endswith(".")
+
+
+def test_many_rules_are_counted_after_three() -> None:
+    law = Constitution.model_validate(
+        {"name": "k", "rules": [{"id": f"r{i}", "rule": "R", "clauses": [f"C{i}"]} for i in range(6)]}
+    )
+    text = Judge(law, "null?mass=0.1")(_png()).explain()
+    assert text.startswith("6 rules, among them r0, r1 and r2, could not be decided. ")
+
+
+def _png() -> bytes:
+    stream = BytesIO()
+    tiny.picture(1).save(stream, "PNG")
+    return stream.getvalue()

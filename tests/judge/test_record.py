@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from jurat.constitution import Constitution
+from jurat.errors import JuratError
+from jurat.judge import Judge, Verdict, arrow_schema, row_to_verdict, verdict_to_row
+from jurat.judge.record import describe_record
+
+from ..models import tiny
+
+DOCS = Path(__file__).parents[2] / "docs" / "record.md"
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> list[Verdict]:
+    law = Constitution.model_validate(
+        {
+            "name": "k",
+            "rules": [
+                {
+                    "id": "a",
+                    "rule": "A",
+                    "severity": "high",
+                    "clauses": ["X", {"any of": ["Y", {"not": "Z"}]}],
+                    "unless": ["W"],
+                },
+                {"id": "b", "rule": "B"},
+            ],
+        }
+    )
+    models = ("null", "null?mass=0.2", "null?fail=1", "null?fail=1&kind=refused")
+    found = [Judge(law, model)(tiny.picture(seed)) for model in models for seed in range(3)]
+    return [*found, Judge(law, "null")(b"no image")]
+
+
+def test_every_outcome_survives_json(verdicts: list[Verdict]) -> None:
+    for verdict in verdicts:
+        row = json.loads(json.dumps(verdict_to_row(verdict), allow_nan=False))
+        again = row_to_verdict(row)
+        assert verdict_to_row(again) == row
+        assert (again.outcome, again.broken, again.decision) == (
+            verdict.outcome,
+            verdict.broken,
+            verdict.decision,
+        )
+
+
+def test_parquet_holds_the_same_rows(verdicts: list[Verdict], tmp_path: Path) -> None:
+    rows = [verdict_to_row(verdict) for verdict in verdicts]
+    table = pa.Table.from_pylist(rows, schema=arrow_schema())
+    table.validate(full=True)
+    pyarrow.parquet.write_table(table, tmp_path / "v.parquet")
+    again = pyarrow.parquet.read_table(tmp_path / "v.parquet")
+    assert again.to_pylist() == rows
+    assert again.schema.metadata[b"jurat.schema"] == b"1"
+    assert [row_to_verdict(row) for row in again.to_pylist()] == [row_to_verdict(row) for row in rows]
+
+
+def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict]) -> None:
+    row = verdict_to_row(verdicts[0])
+    assert [name for name in row if name not in ("frames", "frame", "note")] == [
+        "schema", "decision", "time", "id", "uri", "kind", "sha256", "width", "height", "outcome", "broken",
+        "reason", "rules", "model", "constitution", "thresholds", "preset", "prompts", "dtype", "jurat",
+        "seconds", "error",
+    ]  # fmt: skip
+    rule = row["rules"][0]
+    assert set(rule) == {
+        "id",
+        "outcome",
+        "score",
+        "severity",
+        "action",
+        "decided_by",
+        "reason",
+        "frame",
+        "clauses",
+    }
+    clause = rule["clauses"][0]
+    assert set(clause) == {
+        "text",
+        "role",
+        "outcome",
+        "score",
+        "baseline",
+        "mass",
+        "decided_by",
+        "reason",
+        "alternatives",
+    }
+    assert set(clause["alternatives"][0]) == {
+        "text",
+        "negated",
+        "score",
+        "baseline",
+        "mass",
+        "outcome",
+        "reason",
+    }
+
+
+def test_numbers_are_rounded_to_nine_digits(verdicts: list[Verdict]) -> None:
+    text = json.dumps([verdict_to_row(verdict) for verdict in verdicts])
+    numbers = re.findall(r"\d+\.(\d+)", text.replace(verdicts[0].jurat, ""))
+    assert max(len(digits.lstrip("0")) for digits in numbers) <= 9
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": 2}, "its schema is 2, not 1"),
+        ({"schema": None}, "its schema is None"),
+        ({"outcome": "fine"}, "This is not a verdict: outcome"),
+        ({"rules": [{}]}, "This is not a verdict: rules.0.id"),
+        ({"seconds": float("nan")}, "This is not a verdict: seconds"),
+    ],
+)
+def test_what_is_not_a_verdict_is_refused(
+    verdicts: list[Verdict], change: dict[str, object], message: str
+) -> None:
+    row = {**verdict_to_row(verdicts[0]), **change}
+    with pytest.raises(JuratError) as raised:
+        row_to_verdict(row)
+    assert message in raised.value.message
+
+
+def test_a_later_version_may_add_fields(verdicts: list[Verdict]) -> None:
+    row = {**verdict_to_row(verdicts[0]), "added": 1}
+    assert verdict_to_row(row_to_verdict(row)) == verdict_to_row(verdicts[0])
+
+
+def test_every_field_says_what_it_means() -> None:
+    for line in describe_record().splitlines():
+        if line.startswith("| `"):
+            assert line.split("|")[3].strip(), line
+
+
+def test_the_documented_schema_is_the_models() -> None:
+    """To write it anew: python -c "from jurat.judge.record import describe_record;
+    print(describe_record())"."""
+    assert describe_record() in DOCS.read_text(encoding="utf-8")

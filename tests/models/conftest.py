@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from jurat.models.bundled import BundledModel
+from jurat.models.local import LocalModel
+
+from . import tiny
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def llava_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.make_llava(tmp_path_factory.mktemp("llava"))
+
+
+@pytest.fixture(scope="session")
+def llava(llava_folder: Path) -> LocalModel:
+    from jurat.models import ModelSpec
+    from jurat.models.local import open_local
+
+    return open_local(ModelSpec(f"hf/{llava_folder}", device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def bundled_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.make_bundled(tmp_path_factory.mktemp("bundled"))
+
+
+@pytest.fixture(scope="session")
+def bundled(bundled_folder: Path) -> BundledModel:
+    return BundledModel(bundled_folder, device="cpu")

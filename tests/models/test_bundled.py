@@ -1,0 +1,155 @@
+"""The bundled model's own behaviour, on random weights in its layout; what it learned is tested with the
+weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from jurat.models import Chat, DomainGate, Generation, Inquiry, Model, ModelError, Turn, Vocabulary
+from jurat.models.bundled import BundledModel
+from jurat.models.domain import Gate, features
+
+from .tiny import noise, scene
+
+INSTRUCTION = "Is the following statement true of this image? Answer with Yes or No."
+KNOWN = ("Statement: A child is visible.", "Statement: A dog is visible.")
+UNKNOWN = "Statement: A helmet is visible."
+
+
+def about(image: Image.Image | None, *questions: str) -> Inquiry:
+    return Inquiry(Chat((Turn("user", (*([image] if image else []), INSTRUCTION)),)), questions)
+
+
+@pytest.fixture(scope="module")
+def foreign() -> Image.Image:
+    return noise()
+
+
+def test_it_has_its_capabilities(bundled: BundledModel) -> None:
+    assert isinstance(bundled, Model)
+    assert bundled.capability(DomainGate) is bundled
+    assert isinstance(bundled.capability(Vocabulary), Vocabulary)
+    assert bundled.capability(int) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("Statement: A child is visible.", []),
+        ("A helmet is left of a second helmet.", ["helmet", "second"]),
+        ("Élan, kitchen knife", ["Élan"]),
+        ("", []),
+    ],
+)
+def test_words_that_it_never_learned_are_named_in_order_once(
+    bundled: BundledModel, text: str, unknown: list[str]
+) -> None:
+    vocabulary = bundled.capability(Vocabulary)
+    assert vocabulary is not None
+    assert vocabulary.unknown_words(text) == unknown
+
+
+def test_only_the_question_with_an_unknown_word_is_out_of_domain(bundled: BundledModel) -> None:
+    image = scene(1)
+    (answer,) = bundled.ask([about(image, KNOWN[0], UNKNOWN, KNOWN[1])])
+    kinds = [None if one.failure is None else one.failure.kind for one in answer.answers]
+    assert kinds == [None, "out_of_domain", None]
+    assert answer.answers[1].mass == 0
+    assert "'helmet'" in (answer.answers[1].failure.reason if answer.answers[1].failure else "")
+    (without,) = bundled.ask([about(image, *KNOWN)])
+    assert [answer.answers[i].log_odds for i in (0, 2)] == pytest.approx(
+        [a.log_odds for a in without.answers], abs=1e-4
+    )
+    (none,) = bundled.ask([about(image, UNKNOWN)])
+    assert none.answers[0].failure is not None
+
+
+def test_a_foreign_image_is_out_of_domain_and_leaves_its_batch_alone(
+    bundled: BundledModel, foreign: Image.Image
+) -> None:
+    answers = bundled.ask(
+        [about(scene(1), *KNOWN), about(foreign, *KNOWN), about(None, *KNOWN), about(scene(2), *KNOWN)]
+    )
+    assert [answer.failure.kind if answer.failure else None for answer in answers] == [
+        None,
+        "out_of_domain",
+        None,
+        None,
+    ]
+    assert [len(answer.answers) for answer in answers] == [2, 0, 2, 2]
+    found = bundled.foreign([foreign, scene(1)])
+    assert [None if failure is None else failure.kind for failure in found] == ["out_of_domain", None]
+
+
+def test_it_does_not_talk_about_foreign_images(bundled: BundledModel, foreign: Image.Image) -> None:
+    settings = Generation(max_tokens=2)
+    chats = [Chat((Turn("user", (image, "Answer")),), settings) for image in (scene(1), foreign, scene(2))]
+    replies = bundled.chat(chats)
+    assert [reply.failure.kind if reply.failure else None for reply in replies] == [
+        None,
+        "out_of_domain",
+        None,
+    ]
+
+
+def test_missing_weights_are_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="weights of the bundled model are not there") as raised:
+        BundledModel(tmp_path / "nothing")
+    assert raised.value.exit_code == 3
+
+
+def test_a_gate_is_read_as_it_was_written(tmp_path: Path) -> None:
+    gate = Gate(torch.arange(6.0), -0.5, (1, 3), 12.5)
+    gate.save(tmp_path)
+    again = Gate.load(tmp_path)
+    assert again.weight.equal(gate.weight)
+    assert (again.bias, again.layers, again.threshold) == (gate.bias, gate.layers, gate.threshold)
+    assert json.loads((tmp_path / "domain.json").read_text()) == {
+        "version": 1,
+        "layers": [1, 3],
+        "bias": -0.5,
+        "threshold": 12.5,
+    }
+
+
+def test_a_gate_that_is_missing_or_of_another_version_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be read"):
+        Gate.load(tmp_path)
+    Gate(torch.zeros(2), 0.0, (1,), 1.0).save(tmp_path)
+    (tmp_path / "domain.json").write_text('{"version": 2}')
+    with pytest.raises(ModelError, match="of version 2; this jurat reads 1"):
+        Gate.load(tmp_path)
+
+
+def test_strangeness_is_linear_in_the_features(bundled: BundledModel) -> None:
+    tower = bundled._local.network.model.vision_tower
+    pixels = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    found = features(tower, pixels, (1, 3)).double()
+    weight = torch.randn(found.shape[1], generator=torch.Generator().manual_seed(2))
+    expected = found @ weight.double() + 0.25
+    strangeness = Gate(weight, 0.25, (1, 3), 0.0).strangeness(tower, pixels)
+    assert strangeness.tolist() == pytest.approx(expected.tolist(), abs=1e-3)
+
+
+def test_features_leave_the_class_token_out(bundled: BundledModel) -> None:
+    tower = bundled._local.network.model.vision_tower
+    pixels = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        hidden = tower(pixels, output_hidden_states=True).hidden_states
+    assert hidden[1].shape[1] == 5
+    patches = hidden[1][:, 1:]
+    assert features(tower, pixels, (1,)).equal(torch.cat([patches.mean(1), patches.std(1)], dim=1))
+
+
+def test_strangeness_that_is_no_number_is_foreign(bundled_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(bundled_folder, tmp_path / "copy")
+    gate = Gate.load(folder)
+    Gate(gate.weight * float("nan"), gate.bias, gate.layers, gate.threshold).save(folder)
+    failure = BundledModel(folder, device="cpu").foreign([scene(1)])[0]
+    assert failure is not None

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jurat.errors import JuratError
+from jurat.models import ModelError, ModelSpec, list_backends, open_model
+
+
+@pytest.mark.parametrize(
+    ("name", "backend", "reference", "options"),
+    [
+        ("bundled", "bundled", "", {}),
+        ("hf/org/name", "hf", "org/name", {}),
+        ("hf//abs/path", "hf", "/abs/path", {}),
+        ("null?seed=3&pace=0.5", "null", "", {"seed": "3", "pace": "0.5"}),
+        ("null?seed", "null", "", {"seed": ""}),
+    ],
+)
+def test_a_name_says_backend_reference_and_options(
+    name: str, backend: str, reference: str, options: dict[str, str]
+) -> None:
+    spec = ModelSpec(name)
+    assert (spec.backend, spec.reference, spec.options) == (backend, reference, options)
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("bundeld", "There is no model 'bundeld'.", "Did you mean 'bundled'?"),
+        ("org/name", "There is no model 'org/name'.", 'name it "hf/org/name"'),
+        ("xyz", "There is no model 'xyz'.", "There are bundled, hf, null"),
+        ("", "There is no model ''.", "There are bundled, hf, null"),
+        ("hf", "'hf' names no model.", "hf/NAME_OR_PATH"),
+        ("bundled/x", "takes no reference", 'Name it "bundled"'),
+        ("null/x", "takes no reference", "null?seed=3"),
+    ],
+)
+def test_a_wrong_name_is_wrong_usage_and_says_what_to_write(name: str, message: str, hint: str) -> None:
+    with pytest.raises(JuratError) as raised:
+        open_model(name)
+    assert message in raised.value.message
+    assert raised.value.hint is not None
+    assert hint in raised.value.hint
+    assert raised.value.exit_code == 2
+
+
+def test_a_folder_without_its_backend_is_recognised(tmp_path: Path) -> None:
+    with pytest.raises(JuratError, match="There is no model") as raised:
+        open_model(str(tmp_path))
+    assert f"hf/{tmp_path}" in str(raised.value)
+
+
+def test_listing_says_what_each_backend_can_do() -> None:
+    backends = {backend.name: backend for backend in list_backends()}
+    assert list(backends)[:3] == ["bundled", "hf", "null"]
+    assert backends["hf"].abilities == {"ask", "exact", "chat"}
+    assert backends["null"].abilities == {"ask", "chat"}
+    assert backends["hf"].extra == "local"
+    assert not backends["null"].modules
+
+
+def test_listing_imports_neither_torch_nor_transformers() -> None:
+    code = (
+        "import sys; from jurat.models import list_backends; list_backends();"
+        "print({'torch', 'transformers'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.fixture
+def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed distribution with two entry points, one of which cannot be imported."""
+    info = tmp_path / "acme_models-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-models\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[jurat.models]\nacme = acme_models:open_acme\n"
+        "broken = acme_absent:nothing\nnull = acme_models:open_acme\n"
+    )
+    (tmp_path / "acme_models.py").write_text(
+        "from jurat.models.null import NullModel\n"
+        "def open_acme(spec):\n    return NullModel(name=spec.name)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.usefixtures("third_party")
+def test_a_third_party_adds_a_backend_by_entry_point() -> None:
+    assert open_model("acme/x").name == "acme/x"
+    listed = {backend.name: backend for backend in list_backends()}
+    assert listed["acme"].provider == "acme-models"
+    assert [backend.name for backend in list_backends()].count("null") == 1
+
+
+@pytest.mark.usefixtures("third_party")
+def test_a_third_party_that_cannot_be_loaded_is_named() -> None:
+    with pytest.raises(ModelError, match="backend 'broken' of acme-models could not be loaded") as raised:
+        open_model("broken")
+    assert raised.value.exit_code == 3
