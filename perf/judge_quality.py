@@ -67,7 +67,6 @@ def independent(n: int, seed: int) -> tuple[object, Iterator[tuple[Image.Image, 
 def _independent(n: int, seed: int) -> Iterator[tuple[Image.Image, frozenset[str]]]:
     from renderer import render
 
-
     rng = np.random.default_rng(seed)
     done = 0
     while done < n:

@@ -15,7 +15,7 @@ from PIL import Image
 from jurat import __version__
 from jurat.constitution import Constitution, load_constitution
 from jurat.errors import JuratError
-from jurat.images import Decoded, ImageError, Item, decode, from_array, from_pil
+from jurat.images import Decoded, ImageError, Item, decode, from_array, from_pil, read_file
 from jurat.judge import prompts
 from jurat.judge.decide import decide_rule, gravest, item_outcome, undecided_rule
 from jurat.judge.plan import askers, plan, questions
@@ -246,7 +246,7 @@ def _load_item(item: Item) -> _Loaded:
 def _load_picture(image: Picture, id: str | None) -> _Loaded:
     if isinstance(image, str | Path):
         path = Path(image)
-        return _load(id or str(image), str(path.absolute()), lambda: decode(path.read_bytes()))
+        return _load(id or str(image), str(path.absolute()), lambda: decode(read_file(path)))
     name = id or "image"
     if isinstance(image, bytes):
         return _load(name, "", lambda: decode(image))

@@ -63,6 +63,7 @@ def draw_case(
     Scenes of which some rule's truth is open are drawn again. Raises ValueError where a clause is not a
     statement of this world, or where no scene was found.
     """
+    problem: ValueError | None = None
     for _ in range(40):
         wanted = _wanted(rule, want, rng)
         try:

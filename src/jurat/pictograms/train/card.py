@@ -21,7 +21,7 @@ def evaluate(folder: Path, per_kind: int, seed: int = FIRST_SEED) -> list[dict[s
     """Examines the exported model in `folder` from all views; rows as on the card."""
     from transformers import AutoModelForImageTextToText
 
-    model = AutoModelForImageTextToText.from_pretrained(
+    model: Any = AutoModelForImageTextToText.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     ).eval()
     words = Words(build_tokenizer())

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -116,7 +116,7 @@ def set_exam(per_kind: int, view: View = "as trained", seed: int = FIRST_SEED) -
     return exam
 
 
-def _look(view: View, rng: np.random.Generator) -> dict[str, object]:
+def _look(view: View, rng: np.random.Generator) -> dict[str, Any]:
     if view != "other pictures":
         return {}
     from PIL.Image import Resampling

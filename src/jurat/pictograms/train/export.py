@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -28,6 +28,7 @@ def export(checkpoint: Path, folder: Path) -> None:
     """Writes weights (bfloat16 safetensors), configuration, tokenizer and processor to `folder`."""
     from transformers import CLIPImageProcessor, LlavaProcessor
 
+    model: Any
     model, words = load_checkpoint(checkpoint)
     model.config.dtype = torch.bfloat16
     model.generation_config.max_new_tokens = 96

@@ -465,7 +465,9 @@ def losses(
     return parts, right
 
 
-def _optimizer(model: nn.Module, heads: Heads, ground: Grounding, settings: Settings) -> Optimizer:
+def _optimizer(
+    model: LlavaForConditionalGeneration, heads: Heads, ground: Grounding, settings: Settings
+) -> Optimizer:
     tower = {id(p) for p in model.model.vision_tower.parameters()}
     named = [*model.named_parameters(), *heads.named_parameters(), *ground.named_parameters()]
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}

@@ -8,7 +8,7 @@ equal to the model's plain forward pass.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -58,14 +58,15 @@ def forward(decoder: LlamaModel, prefix: Tensor, pack: Pack, tap: int) -> tuple[
         return x.view(batch, -1, heads, size).transpose(1, 2)
 
     tapped = text
-    for number, layer in enumerate(decoder.layers):
+    layers: list[Any] = list(decoder.layers)
+    for number, layer in enumerate(layers):
         attention = layer.self_attn
         normed = layer.input_layernorm(prefix)
         query, key = apply_rotary_pos_emb(
             split(attention.q_proj(normed)), split(attention.k_proj(normed)), *first
         )
         value = split(attention.v_proj(normed))
-        if number < len(decoder.layers) - 1:
+        if number < len(layers) - 1:
             weights = (query @ key.transpose(-1, -2) * size**-0.5 + causal).softmax(-1)
             prefix = prefix + attention.o_proj(
                 (weights @ value).transpose(1, 2).reshape(batch, length, width)
@@ -87,7 +88,7 @@ def forward(decoder: LlamaModel, prefix: Tensor, pack: Pack, tap: int) -> tuple[
         )
         read = (weights[..., length:] @ blocks[2]).permute(0, 1, 3, 2, 4).reshape(batch, -1, heads, size)
         text = text + attention.o_proj((seen + read).reshape(batch, chunks * span, width))
-        if number == len(decoder.layers) - 1:
+        if number == len(layers) - 1:
             text = torch.gather(text, 1, pack.pick.clamp(min=0)[..., None].expand(-1, -1, width))
         text = text + layer.mlp(layer.post_attention_layernorm(text))
         if number == tap:

@@ -133,10 +133,9 @@ def _smeared(rng: np.random.Generator) -> Image.Image:
 def _portrait(rng: np.random.Generator) -> Image.Image:
     """One sprite that fills the picture, on clutter."""
     canvas = (_leaves if rng.random() < 0.5 else _spectrum)(rng)
-    sprite = (
-        sprites()[int(rng.integers(len(sprites())))].resize((int(rng.integers(80, 180)),) * 2).convert("RGBA")
-    )
-    canvas.paste(sprite, tuple(int(v) for v in rng.integers(-40, 40, 2)), sprite)
+    side, x, y = int(rng.integers(80, 180)), int(rng.integers(-40, 40)), int(rng.integers(-40, 40))
+    sprite = sprites()[int(rng.integers(len(sprites())))].resize((side, side)).convert("RGBA")
+    canvas.paste(sprite, (x, y), sprite)
     return canvas
 
 

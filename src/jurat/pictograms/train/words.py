@@ -119,7 +119,9 @@ class Words:
         return found
 
     def id(self, token: str) -> int:
-        return self.tokenizer.convert_tokens_to_ids(token)
+        found = self.tokenizer.convert_tokens_to_ids(token)
+        assert isinstance(found, int)
+        return found
 
     @cached_property
     def unknown(self) -> int:
