@@ -22,5 +22,8 @@ class MissingExtra(JuratError):
     """A feature needs packages that are not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs packages that are not installed.", hint=f'Install them: pip install "jurat[{extra}]"')
+        super().__init__(
+            f"{feature} needs packages that are not installed.",
+            hint=f'Install them: pip install "jurat[{extra}]"',
+        )
         self.extra = extra

@@ -16,8 +16,9 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
 Work = Annotated[Path, typer.Option("--out", help="Folder for scenes and checkpoints.")]
 Weights = Annotated[Path, typer.Option(help="Folder that the finished model is written to.")]
-_SCENES = 72_000
-_FIRST = 1_000_000
+_PARTS, _PART = 6, 12_000
+_STRIDE = 1_000_000
+"""Scenes of part n have the seeds from (n + 1) * _STRIDE on."""
 
 
 def _pools(work: Path) -> list[Path]:
@@ -25,14 +26,14 @@ def _pools(work: Path) -> list[Path]:
 
 
 @app.command()
-def scenes(out: Work, count: int = _SCENES, part: int = 12_000) -> None:
+def scenes(out: Work, parts: int = _PARTS, part: int = _PART) -> None:
     """Draw the scenes to train on, and some to watch."""
     from jurat.pictograms.train.pool import fill
 
-    for first in range(0, count, part):
-        folder = out / "pools" / f"train-{first:07d}"
+    for number in range(parts):
+        folder = out / "pools" / f"train-{number:03d}"
         if not folder.exists():
-            fill(folder, _FIRST + first, min(part, count - first))
+            fill(folder, _STRIDE * (number + 1), part)
     if not (out / "pools" / "watch").exists():
         fill(out / "pools" / "watch", 900_000_000, 1500)
 
@@ -53,7 +54,7 @@ def tower(out: Work, minutes: float = 26.0, threads: int = 2) -> None:
 
 
 @app.command()
-def joint(out: Work, minutes: float = 70.0, workers: int = 2, seed: int = 1) -> None:
+def joint(out: Work, minutes: float = 64.0, workers: int = 2, seed: int = 1) -> None:
     """Stage two: teach the whole model to answer."""
     from jurat.pictograms.train.joint import Settings, train_joint
 
@@ -75,17 +76,18 @@ def export(out: Work, weights: Weights = WEIGHTS) -> None:
 def card(out: Work, weights: Weights = WEIGHTS, per_kind: int = 1000) -> None:
     """Measure the model on scenes it never saw and write its card."""
     import json
+    import os
 
     import torch
 
     from jurat.pictograms.train.card import evaluate, write_card
 
-    made: dict[str, object] = {"scenes": f"{_SCENES} (seeds from {_FIRST})"}
+    made: dict[str, object] = {"scenes": f"{_PARTS} parts of {_PART}, with seeds from {_STRIDE} on"}
     for name in ("tower", "joint"):
         state = torch.load(out / f"{name}.pt", weights_only=True)
         settings = ", ".join(f"{key} {value}" for key, value in state["settings"].items())
         made[f"stage {name}"] = f"{state['elapsed'] / 60:.0f} minutes, {state['step']} steps ({settings})"
-    made["machine"] = f"{torch.get_num_threads()} CPU threads, torch {torch.__version__}, float32"
+    made["machine"] = f"{os.cpu_count()} CPU cores, torch {torch.__version__}, float32"
     write_card(weights, made, evaluate(weights, per_kind), json.loads((out / "gate.json").read_text()))
 
 

@@ -152,6 +152,29 @@ def _striped(rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(np.clip(value, 0, 255).astype(np.uint8))
 
 
+def _contours(rng: np.random.Generator) -> Image.Image:
+    """The edges of a cluttered picture, dark on light or light on dark."""
+    clutter = (_leaves if rng.random() < 0.6 else _spectrum)(rng).convert(
+        "L" if rng.random() < 0.7 else "RGB"
+    )
+    edges = clutter.filter(ImageFilter.CONTOUR if rng.random() < 0.5 else ImageFilter.FIND_EDGES).convert(
+        "RGB"
+    )
+    return ImageOps.invert(edges) if rng.random() < 0.5 else edges
+
+
+def _blobs(rng: np.random.Generator) -> Image.Image:
+    """A few soft lights on a plain ground, as a photograph out of focus or in the dark."""
+    u, v = np.meshgrid(np.linspace(0, 1, SIDE), np.linspace(0, 1, SIDE))
+    value = np.full((SIDE, SIDE, 3), rng.uniform(0, 255))
+    for _ in range(int(rng.integers(1, 9))):
+        x, y, wide, high = *rng.uniform(-0.1, 1.1, 2), *rng.uniform(0.03, 0.35, 2)
+        light = np.exp(-(((u - x) / wide) ** 2) - ((v - y) / high) ** 2)
+        value += light[..., None] * rng.uniform(-160, 160) * rng.uniform(0.6, 1, 3)
+    value += rng.normal(0, rng.uniform(0, 12), value.shape)
+    return Image.fromarray(np.clip(value, 0, 255).astype(np.uint8))
+
+
 _MAKERS: tuple[Maker, ...] = (
     _spectrum,
     _spectrum,
@@ -169,4 +192,8 @@ _MAKERS: tuple[Maker, ...] = (
     _portrait,
     _striped,
     _striped,
+    _contours,
+    _contours,
+    _blobs,
+    _blobs,
 )

@@ -1,0 +1,76 @@
+# make demo   installs jurat into .venv, judges the scenes of examples/ and writes a page to look at
+# make test   installs the tools of development too, and runs every check
+# PYTHON=python3.12 chooses the interpreter; PIP_ARGS="..." is passed to every pip install.
+
+VENV     ?= .venv
+BIN      := $(VENV)/bin
+PIP_ARGS ?=
+PYTEST_ARGS ?=
+PYTHON   ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PIP      := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt $(PIP_ARGS)
+NEEDS    := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install dev demo test check lint types layers unit format constraints clean
+
+help:
+	@echo "make demo     install into $(VENV), judge the scenes of examples/, write out/demo.html"
+	@echo "make test     install the tools of development too, run every check and test"
+	@echo "make install  install only"
+	@echo "make format   let ruff rewrite the code"
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Each stamp says that pip has installed what the files of NEEDS ask for.
+$(VENV)/.stamp-local: $(NEEDS) | $(BIN)/python
+	@echo "Installing jurat and what its models need into $(VENV); the first time takes minutes."
+	$(PIP) -e ".[local]"
+	@touch $@
+
+$(VENV)/.stamp-dev: $(NEEDS) | $(BIN)/python
+	@echo "Installing jurat, what its models need, and the tools of development into $(VENV)."
+	$(PIP) -e ".[local,train,dev]"
+	@touch $(VENV)/.stamp-local $@
+
+install: $(VENV)/.stamp-local
+dev: $(VENV)/.stamp-dev
+
+demo: install
+	@mkdir -p out
+	@$(BIN)/jurat judge examples/scenes --constitution shelf:nursery --show 40 --out out/demo.jsonl --overwrite
+	@$(BIN)/jurat report out/demo.jsonl --out out/demo.html --overwrite
+
+test: dev
+	@$(MAKE) --no-print-directory check
+
+check: lint types layers unit
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+layers:
+	$(BIN)/lint-imports
+
+unit:
+	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+format:
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Pins what is installed in a fresh VENV: make clean dev constraints.
+constraints:
+	@{ echo "# The versions that the tests pass with. Written by 'make constraints'; no +cpu or +cu suffixes:"; \
+	   echo "# 'torch==X' means whichever build of X the package index offers."; \
+	   $(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable --exclude jurat | sed 's/+[a-z0-9]*$$//'; } > constraints.tmp
+	@mv constraints.tmp constraints.txt
+
+clean:
+	rm -rf $(VENV)

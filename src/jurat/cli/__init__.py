@@ -1,0 +1,103 @@
+"""The door: the `jurat` command.
+
+This file imports typer alone. A command's own module is imported when that command is run, so that
+`jurat --help` answers at once however much the commands need.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from jurat.errors import JuratError
+
+__all__ = ["BUG", "COMMANDS", "app", "main"]
+
+COMMANDS = {
+    "judge": "Judge images under a constitution.",
+    "report": "Write verdicts as a page to look at.",
+    "constitution": "Check, show and test constitutions.",
+    "models": "List the models that can judge, and what each can do.",
+    "pictograms": "Draw scenes whose truth is known.",
+}
+"""The commands in the order of the help: each is a module of this folder with a typer `app`."""
+
+BUG = 70
+"""Exit code of a failure that is ours to mend (EX_SOFTWARE); 1, 2 and 3 have meanings of their own."""
+
+
+class _Commands(TyperGroup):
+    """Loads a command's module when the command is run, never to list it."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        return self.commands.setdefault(cmd_name, TyperCommand(cmd_name, help=COMMANDS[cmd_name]))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        for name in COMMANDS:
+            self.get_command(ctx, name)  # what "did you mean" draws on
+        if args[0] in COMMANDS:
+            module = import_module(f"jurat.cli.{args[0]}")
+            self.commands[args[0]] = typer.main.get_command(module.app)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except JuratError as error:
+            sys.stderr.write(f"jurat: {error}\n")
+            raise typer.Exit(error.exit_code) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from jurat import __version__
+
+        typer.echo(f"jurat {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Judge images under a written constitution, with any multimodal LLM.
+
+    Exit codes: 0 done, 1 what --fail-on names was found, 2 wrong usage, 3 the model failed or nothing
+    could be judged.
+    """
+
+
+def main() -> None:
+    """Runs the command line; what a bug raises becomes two lines, or a traceback under JURAT_DEBUG=1."""
+    try:
+        app()
+    except Exception as error:
+        if os.environ.get("JURAT_DEBUG"):
+            raise
+        sys.stderr.write(
+            f"jurat: unexpected {type(error).__name__}: {error}\n"
+            "  This is a bug in jurat. JURAT_DEBUG=1 shows where it happened; please report it with that.\n"
+        )
+        sys.exit(BUG)

@@ -1,0 +1,106 @@
+"""A folder of plain pictures, a policy about their colours, and a model that can tell colours.
+
+The model is a third party's backend, installed the way one is: an entry point in a distribution on the path.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+COLOUR_MODEL = '''
+from jurat.errors import JuratError
+from jurat.models import Answer, ModelError, Reply, YesNo
+
+COLOURS = {"red": 0, "green": 1, "blue": 2}
+
+def open_colour(spec):
+    if spec.reference == "broken":
+        raise ModelError("The weights of colour/broken cannot be read.", hint="Fetch them again.")
+    return Colour()
+
+class Colour:
+    """Answers Yes where the named channel is the only bright one; a grey picture gets no answer at all."""
+
+    name, revision, dtype = "colour", "1", "none"
+
+    def ask(self, inquiries):
+        return [Answer(tuple(self._answer(i.prefix.images, q) for q in i.questions)) for i in inquiries]
+
+    def _answer(self, images, question):
+        if not images:
+            return YesNo(0.5, 0.5)
+        pixel = images[0].resize((1, 1)).getpixel((0, 0))
+        if max(pixel) - min(pixel) < 40:
+            return YesNo(0.01, 0.01)
+        wanted = [channel for name, channel in COLOURS.items() if name in question.lower()]
+        yes = any(pixel[channel] == max(pixel) for channel in wanted)
+        return YesNo(0.99, 0.01) if yes else YesNo(0.01, 0.99)
+
+    def chat(self, chats):
+        return [Reply("A colour.") for _ in chats]
+
+    def capability(self, kind):
+        return None
+'''
+
+POLICY = """\
+name: colours
+version: "1"
+rules:
+  - id: no-red
+    rule: Nothing red may be visible.
+    severity: high
+    clauses: [The picture is red.]
+  - id: no-green
+    rule: Nothing green may be visible.
+    severity: low
+    clauses: [The picture is green.]
+"""
+
+
+@pytest.fixture
+def pics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """pics/ with two red, one green, two blue, one grey and one broken picture, beside colours.yaml."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    folder = tmp_path / "pics"
+    (folder / "deep").mkdir(parents=True)
+    for name, colour in {
+        "red-1.png": (220, 20, 20),
+        "deep/red-2.png": (250, 0, 0),
+        "green.png": (10, 200, 30),
+        "blue-1.jpg": (20, 30, 240),
+        "deep/blue-2.webp": (0, 0, 200),
+        "grey.png": (128, 128, 128),
+    }.items():
+        Image.new("RGB", (48, 32), colour).save(folder / name)
+    (folder / "broken.png").write_bytes((folder / "red-1.png").read_bytes()[:40])
+    (tmp_path / "colours.yaml").write_text(POLICY)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def colour_backend(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installs the colour model."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "colour_model.py").write_text(COLOUR_MODEL)
+    info = site / "colour_model-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colour-model\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[jurat.models]\ncolour = colour_model:open_colour\n")
+    monkeypatch.syspath_prepend(str(site))
+
+
+@pytest.fixture
+def jurat():
+    """Runs the command line in this process."""
+    from jurat.cli import app
+
+    def run(*args: str, input: str | bytes | None = None) -> Result:
+        return CliRunner().invoke(app, [str(arg) for arg in args], input=input)
+
+    return run

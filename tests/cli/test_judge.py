@@ -1,0 +1,281 @@
+"""`jurat judge`: what it prints, what it writes, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+POLICY = ["--constitution", "colours.yaml", "--model", "colour"]
+OUTCOMES = {
+    "pics/blue-1.jpg": "safe",
+    "pics/broken.png": "error",
+    "pics/deep/blue-2.webp": "safe",
+    "pics/deep/red-2.png": "unsafe",
+    "pics/green.png": "unsafe",
+    "pics/grey.png": "unsure",
+    "pics/red-1.png": "unsafe",
+}
+
+
+def rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def outcomes(path: Path) -> dict[str, str]:
+    return {row["id"]: row["outcome"] for row in rows(path)}
+
+
+def line(text: str, start: str) -> str:
+    """The one printed line that starts with `start`, with its runs of spaces as one."""
+    (found,) = [
+        row for row in (" ".join(row.split()) for row in text.splitlines()) if row.startswith(start + " ")
+    ]
+    return found
+
+
+def test_a_folder_is_judged_recursively_and_every_item_is_a_row(pics, jurat):
+    result = jurat("judge", "pics", *POLICY, "--out", "v.jsonl")
+    assert result.exit_code == 0, result.output
+    assert outcomes(Path("v.jsonl")) == OUTCOMES
+
+
+def test_the_closing_tables_count_items_rules_and_reasons(pics, jurat):
+    text = jurat("judge", "pics", *POLICY, "--out", "v.jsonl").stdout
+    assert line(text, "unsafe") == "unsafe 3 42.9%"
+    assert line(text, "safe") == "safe 2 28.6%"
+    assert line(text, "all").startswith("all 7 ")
+    assert "images/s" in line(text, "all")
+    assert line(text, "no-red") == "no-red high 2 1 3"
+    assert line(text, "no-green") == "no-green low 1 1 4"
+    assert line(text, "low_mass") == "low_mass unsure 1 the model answered neither Yes nor No"
+    assert line(text, "error error 1") == "error error 1 the image could not be judged"
+    assert "7 rows are in v.jsonl. To look at them: jurat report v.jsonl --out page.html" in text
+
+
+def test_without_out_each_item_is_listed_the_unsafe_first(pics, jurat):
+    text = jurat("judge", "pics", *POLICY).stdout
+    listed = [row.split()[:2] for row in text.splitlines() if "pics/" in row]
+    assert listed == [
+        ["unsafe", "pics/deep/red-2.png"],
+        ["unsafe", "pics/green.png"],
+        ["unsafe", "pics/red-1.png"],
+        ["unsure", "pics/grey.png"],
+        ["error", "pics/broken.png"],
+        ["safe", "pics/blue-1.jpg"],
+        ["safe", "pics/deep/blue-2.webp"],
+    ]
+    assert "unsafe pics/green.png no-green" in " ".join(text.split())
+    assert "low_mass: no-red, no-green" in text
+
+
+def test_show_limits_the_listing_and_says_what_is_left_out(pics, jurat):
+    text = jurat("judge", "pics", *POLICY, "--show", "2").stdout
+    assert text.count("pics/") == 2
+    assert "and 5 more; --show 7 prints them, --out FILE.jsonl writes them all." in text
+
+
+def test_with_out_items_are_listed_only_if_asked_for(pics, jurat):
+    assert "pics/" not in jurat("judge", "pics", *POLICY, "--out", "v.jsonl").stdout
+    assert jurat("judge", "pics", *POLICY, "--out", "w.jsonl", "--show", "40").stdout.count("pics/") == 7
+
+
+def test_quiet_prints_nothing(pics, jurat):
+    result = jurat("judge", "pics", *POLICY, "--out", "v.jsonl", "--quiet")
+    assert (result.output, result.exit_code) == ("", 0)
+
+
+def test_nothing_is_written_to_stderr_where_it_is_not_a_terminal(pics, jurat):
+    assert jurat("judge", "pics", *POLICY).stderr == ""
+
+
+def test_paths_may_be_files_globs_and_a_list_on_standard_input(pics, jurat):
+    result = jurat(
+        "judge", "pics/green.png", "pics/deep/*", "-", *POLICY, "-o", "v.jsonl", input="pics/grey.png\n\n"
+    )
+    assert result.exit_code == 0, result.output
+    assert [row["id"] for row in rows(Path("v.jsonl"))] == [
+        "pics/green.png",
+        "pics/deep/blue-2.webp",
+        "pics/deep/red-2.png",
+        "pics/grey.png",
+    ]
+
+
+def test_parquet_holds_the_same_rows_as_json_lines(pics, jurat):
+    from jurat.images import read_rows
+
+    for out in ("v.jsonl", "v.parquet"):
+        assert jurat("judge", "pics", *POLICY, "--out", out).exit_code == 0
+    changing = {"decision", "time", "seconds"}
+    strip = [{k: v for k, v in row.items() if k not in changing} for row in read_rows(Path("v.jsonl"))]
+    assert strip == [
+        {k: v for k, v in row.items() if k not in changing} for row in read_rows(Path("v.parquet"))
+    ]
+    assert len(strip) == 7
+
+
+def test_out_dash_writes_json_lines_to_standard_output_and_tables_elsewhere(pics, jurat):
+    result = jurat("judge", "pics", *POLICY, "--out", "-")
+    assert [json.loads(row)["outcome"] for row in result.stdout.splitlines()] == list(OUTCOMES.values())
+    assert "images/s" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "paths", "code"),
+    [
+        ("unsafe", ["pics"], 1),
+        ("unsafe", ["pics/blue-1.jpg"], 0),
+        ("unsure", ["pics/grey.png"], 1),
+        ("error", ["pics/broken.png", "pics/blue-1.jpg"], 1),
+        ("error, unsure", ["pics/red-1.png"], 0),
+        ("unsafe,unsure,error", ["pics/green.png"], 1),
+        ("", ["pics"], 0),
+    ],
+)
+def test_fail_on_decides_between_exit_codes_0_and_1(pics, jurat, fail_on, paths, code):
+    assert jurat("judge", *paths, *POLICY, "--fail-on", fail_on).exit_code == code
+
+
+def test_exit_code_3_where_every_row_is_an_error(pics, jurat):
+    result = jurat(
+        "judge", "pics/broken.png", "pics/nosuch.png", *POLICY, "--out", "v.jsonl", "--fail-on", "error"
+    )
+    assert result.exit_code == 3
+    assert "jurat: Nothing could be judged. The first reason: " in result.stderr
+    assert outcomes(Path("v.jsonl")) == {"pics/broken.png": "error", "pics/nosuch.png": "error"}
+    assert jurat("judge", "pics/nosuch.png", *POLICY, "--show", "0").exit_code == 3
+
+
+def test_exit_code_3_where_the_model_fails_on_everything(pics, jurat):
+    result = jurat("judge", "pics", "--constitution", "colours.yaml", "--model", "null?crash=1")
+    assert result.exit_code == 3
+    assert result.stderr.count("\n") == 1 and "Nothing could be judged" in result.stderr
+
+
+WRONG = {
+    "no such outcome": (["pics", *POLICY, "--fail-on", "unsave"], 2, "'unsave' is not an outcome"),
+    "no such constitution": (["pics", "--constitution", "nosuch.yaml"], 2, "nosuch.yaml"),
+    "no such shelf": (["pics", "--constitution", "shelf:nurserry", "--model", "colour"], 2, "nursery"),
+    "no such model": (["pics", "-c", "colours.yaml", "-m", "bundeld"], 2, "Did you mean 'bundled'?"),
+    "no such preset": (["pics", *POLICY, "--preset", "quik"], 2, "quick"),
+    "no such folder of a model": (["pics", "-c", "colours.yaml", "-m", "hf/./nosuch"], 3, "nosuch"),
+    "a model that cannot be loaded": (
+        ["pics", "-c", "colours.yaml", "-m", "colour/broken"],
+        3,
+        "Fetch them again.",
+    ),
+    "no constitution": (["pics"], 2, "--constitution"),
+    "no paths": (["--constitution", "colours.yaml"], 2, "paths"),
+    "no images": (["empty", *POLICY], 2, "No images were found in empty."),
+    "an output of unknown kind": (["pics", *POLICY, "--out", "v.txt"], 2, ".jsonl"),
+    "an output that is there": (
+        ["pics", *POLICY, "--out", "there.jsonl"],
+        2,
+        "there.jsonl is there already.",
+    ),
+    "an output that is a folder": (["pics", *POLICY, "--out", "empty", "--overwrite"], 2, "empty"),
+    "a batch of none": (["pics", *POLICY, "--batch-size", "0"], 2, "--batch-size"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_usage_is_a_clear_line_on_stderr_and_no_traceback(pics, jurat, case):
+    args, code, told = WRONG[case]
+    Path("empty").mkdir()
+    Path("there.jsonl").write_text("kept\n")
+    result = jurat("judge", *args)
+    assert result.exit_code == code, result.output
+    assert told in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert Path("there.jsonl").read_text() == "kept\n"
+
+
+def test_overwrite_replaces_the_output(pics, jurat):
+    Path("v.jsonl").write_text("old\n")
+    assert jurat("judge", "pics/green.png", *POLICY, "--out", "v.jsonl", "--overwrite").exit_code == 0
+    assert outcomes(Path("v.jsonl")) == {"pics/green.png": "unsafe"}
+
+
+def test_names_cannot_send_escape_sequences_to_the_terminal(pics, jurat):
+    name = "pics/\x1b[31mred\x07\u202egnp.png"
+    Image.new("RGB", (8, 8), "red").save(name)
+    text = jurat("judge", name, *POLICY).stdout
+    assert r"pics/\x1b[31mred\x07\u202egnp.png" in text
+    assert not set("\x1b\x07\u202e") & set(text)
+
+
+def test_names_are_not_read_as_markup(pics, jurat):
+    Image.new("RGB", (8, 8), "red").save("pics/[bold]x.png")
+    assert "pics/[bold]x.png" in jurat("judge", "pics/[[]bold]x*", *POLICY).stdout
+
+
+def test_a_model_that_means_nothing_says_so(pics, jurat):
+    text = jurat("judge", "pics/green.png", "-c", "colours.yaml", "-m", "null").stdout
+    assert "Note: The null model draws its answers from a seed: they mean nothing." in text
+
+
+def start(tmp_path: Path, *args: str, **kwargs) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-m", "jurat", *args], cwd=tmp_path, text=True, **kwargs)
+
+
+def test_ctrl_c_keeps_what_was_judged_and_leaves_no_traceback(pics, tmp_path):
+    for i in range(40):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(pics / f"more-{i:02}.png")
+    args = [
+        "judge",
+        "pics",
+        "-c",
+        "colours.yaml",
+        "-m",
+        "null?pace=0.1",
+        "--batch-size",
+        "1",
+        "--out",
+        "v.jsonl",
+    ]
+    run = start(tmp_path, *args, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out = tmp_path / "v.jsonl"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (out.exists() and out.read_text().count("\n") >= 3):
+        time.sleep(0.05)
+    os.kill(run.pid, signal.SIGINT)
+    stdout, stderr = run.communicate(timeout=60)
+    assert run.returncode == 130
+    kept = rows(out)
+    assert 3 <= len(kept) < 47
+    assert f"jurat: interrupted after {len(kept)} items; " in stderr
+    assert "Traceback" not in stderr
+    assert line(stdout, "all").startswith(f"all {len(kept)} ")
+
+
+def test_progress_is_shown_on_a_terminal_with_rate_and_remaining_time(pics, tmp_path):
+    pty = pytest.importorskip("pty", reason="needs a POSIX terminal")
+    terminal, end = pty.openpty()
+    for i in range(30):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(pics / f"more-{i:02}.png")
+    args = ["judge", "pics", "-c", "colours.yaml", "-m", "null?pace=0.03", "--batch-size", "1"]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    run = start(tmp_path, *args, stdout=subprocess.DEVNULL, stderr=end, env=environment)
+    os.close(end)
+    seen = b""
+    while True:
+        try:
+            chunk = os.read(terminal, 4096)
+        except OSError:  # the other end was closed
+            break
+        if not chunk:
+            break
+        seen += chunk
+    os.close(terminal)
+    assert run.wait(timeout=60) == 0
+    text = seen.decode(errors="replace")
+    assert "/37" in text and "images/s" in text and "0:00" in text

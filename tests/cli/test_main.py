@@ -1,0 +1,94 @@
+"""The door itself: what the bare command says, how errors reach a person, and what is loaded to say it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from jurat import __version__
+from jurat.cli import BUG, COMMANDS
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **environment}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=60)
+
+
+def test_help_lists_every_command_and_the_exit_codes(jurat):
+    result = jurat("--help")
+    assert result.exit_code == 0
+    for name, told in COMMANDS.items():
+        assert f"{name:<12}  {told}" in result.stdout
+    assert "Exit codes: 0 done, 1 what --fail-on names was found, 2 wrong usage" in result.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_of_its_own(jurat, name):
+    result = jurat(name, "--help")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("Usage: ")
+    assert name in result.stdout.splitlines()[0]
+    assert "--install-completion" not in result.stdout
+
+
+def test_version(jurat):
+    assert jurat("--version").stdout == f"jurat {__version__}\n"
+
+
+def test_an_unknown_command_is_answered_with_the_nearest_one(jurat):
+    result = jurat("jugde")
+    assert result.exit_code == 2
+    assert "No such command 'jugde'. Did you mean 'judge'?" in result.stderr
+
+
+HEAVY = (
+    "torch",
+    "transformers",
+    "pydantic",
+    "numpy",
+    "PIL",
+    "pyarrow",
+    "scipy",
+    "jinja2",
+    "ruamel.yaml",
+    "rich.console",
+)
+
+
+def test_help_loads_nothing_but_typer():
+    code = "import sys; sys.argv = ['jurat', '--help']\nfrom jurat.cli import main\n"
+    code += "try: main()\nexcept SystemExit: pass\n"
+    code += "print('LOADED', [m for m in sys.modules if m.startswith('jurat')], *sys.modules)"
+    told = python(code).stdout.partition("LOADED ")[2]
+    assert told, "the modules were not printed"
+    loaded = told.split()
+    assert not [name for name in HEAVY if name in loaded]
+    assert told.startswith("['jurat', 'jurat.errors', 'jurat.cli']")
+
+
+def test_a_bug_is_two_lines_and_an_exit_code_of_its_own():
+    code = (
+        "import sys, jurat.constitution as law\n"
+        "def load_constitution(ref): raise ZeroDivisionError('nought')\n"
+        "law.load_constitution = load_constitution\n"
+        "sys.argv = ['jurat', 'judge', 'x.png', '--constitution', 'shelf:nursery', '--model', 'null']\n"
+        "from jurat.cli import main; main()"
+    )
+    run = python(code, JURAT_DEBUG="")
+    assert run.returncode == BUG
+    assert run.stderr.startswith("jurat: unexpected ZeroDivisionError: nought\n")
+    assert "please report it" in run.stderr and "Traceback" not in run.stderr
+    assert "Traceback" in python(code, JURAT_DEBUG="1").stderr
+
+
+def test_a_reader_that_goes_away_early_is_one_line(pics):
+    judge = "judge pics --constitution colours.yaml --model null --out -"
+    command = [sys.executable, "-m", "jurat", *judge.split()]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run.stdout.close()
+    told = run.stderr.read()
+    assert run.wait(timeout=60) != 0
+    assert told.startswith("jurat: ") and told.count("\n") == 1

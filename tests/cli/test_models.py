@@ -1,0 +1,56 @@
+"""`jurat models`: what can judge here, and what an absent extra would add."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    return {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
+
+
+def test_it_lists_our_backends_and_those_of_third_parties(jurat):
+    result = jurat("models")
+    assert result.exit_code == 0, result.output
+    listed = rows(result.stdout)
+    assert {"bundled", "hf/NAME_OR_PATH", "colour/..."} <= set(listed)
+    assert listed["bundled"][-5:] == ["yes", "yes", "yes", "-", "-"]
+    assert listed["colour/..."][-5:] == ["?"] * 5
+    assert "(colour-model)" in result.stdout
+
+
+def test_it_loads_no_backend():
+    code = (
+        "import sys; from typer.testing import CliRunner; from jurat.cli import app\n"
+        "assert CliRunner().invoke(app, ['models']).exit_code == 0\n"
+        "print([m for m in ('torch', 'transformers') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_without_the_extra_it_gives_the_command_that_installs_it():
+    code = (
+        "import sys; from importlib.machinery import PathFinder\n"
+        "class Without:\n"
+        "    @staticmethod\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        return None if name == 'torch' else PathFinder.find_spec(name, path, target)\n"
+        "sys.meta_path[:] = [f for f in sys.meta_path if f is not PathFinder] + [Without]\n"
+        "sys.argv = ['jurat', *sys.argv[1:]]\n"
+        "from jurat.cli import main; main()"
+    )
+    models = subprocess.run(
+        [sys.executable, "-c", code, "models"], capture_output=True, text=True, timeout=60
+    )
+    assert 'Not installed: what bundled and hf needs. To add it: pip install "jurat[local]"' in " ".join(
+        models.stdout.split()
+    )
+    judge = [sys.executable, "-c", code, "judge", __file__, "-c", "shelf:nursery"]
+    run = subprocess.run(judge, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 2, run.stderr
+    assert run.stderr == (
+        "jurat: The model 'bundled' needs packages that are not installed.\n"
+        '  Install them: pip install "jurat[local]"\n'
+    )

@@ -1,0 +1,35 @@
+"""Counting verdicts."""
+
+from __future__ import annotations
+
+from jurat.report import Tally
+
+
+def test_it_counts_items_rules_and_the_reasons_of_the_undecided(verdict):
+    tally = Tally.of([("blade", "high"), ("fire", "critical"), ("never-named", "low")])
+    for number, outcome in enumerate(("unsafe", "unsafe", "safe", "unsure", "error")):
+        tally.add(verdict(f"{number}.png", outcome, image=None))
+    assert tally.items == 5
+    assert dict(tally.outcomes) == {"unsafe": 2, "safe": 1, "unsure": 1, "error": 1}
+    assert dict(tally.reasons) == {("unsure", "margin"): 1, ("error", "error"): 1}
+    counted = {rule.id: (rule.severity, dict(rule.outcomes)) for rule in tally.rules}
+    assert counted == {
+        "blade": ("high", {"broken": 2, "kept": 2}),
+        "fire": ("critical", {"kept": 3, "undecided": 1}),
+        "never-named": ("low", {}),
+    }
+
+
+def test_rules_come_most_broken_first_then_by_severity_then_as_written(verdict):
+    tally = Tally.of([("b", "low"), ("a", "low"), ("none", None), ("fire", "critical"), ("blade", "high")])
+    tally.add(verdict("x.png", "unsafe", image=None))
+    assert [rule.id for rule in tally.rules] == ["blade", "fire", "b", "a", "none"]
+
+
+def test_notes_that_differ_on_every_item_do_not_pile_up(verdict):
+    tally = Tally()
+    for number in range(100):
+        tally.add(verdict("x.png", image=None, note="always the same"))
+        tally.add(verdict("x.png", image=None, note=f"number {number}"))
+    assert tally.notes["always the same"] == 100
+    assert len(tally.notes) == 5

@@ -1,0 +1,108 @@
+"""The house as it is built: which room imports which, what each offers, and how fast the door opens."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib import import_module
+from importlib.metadata import files, requires
+from pathlib import Path
+
+import pytest
+
+ROOMS = ("cli", "report", "pictograms", "judge", "models", "constitution", "images")
+ROOT = Path(__file__).parents[1]
+
+
+def run(*command: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, **options)
+
+
+def test_imports_point_down_the_list_of_rooms():
+    lint = run(sys.executable, "-c", "from importlinter.cli import lint_imports_command as main; main()")
+    assert lint.returncode == 0, lint.stdout + lint.stderr
+    assert "0 broken" in lint.stdout
+
+
+@pytest.mark.parametrize("name", ["jurat", *(f"jurat.{room}" for room in ROOMS)])
+def test_a_room_lists_its_public_names_and_has_them(name):
+    room = import_module(name)
+    names = room.__all__
+    assert names, "an empty __all__"
+    assert len(set(names)) == len(names)
+    assert not [public for public in names if not hasattr(room, public)]
+    assert room.__doc__, "no docstring"
+    with pytest.raises(AttributeError):
+        room.no_such_name  # noqa: B018
+
+
+HEAVY = ("torch", "transformers", "pyarrow", "scipy", "jinja2", "playwright", "matplotlib")
+
+
+@pytest.mark.parametrize("name", ["jurat", *(f"jurat.{room}" for room in ROOMS)])
+def test_no_public_name_is_hidden_by_a_file_of_the_same_name(name):
+    names = import_module(name).__all__
+    code = f"from {name} import {', '.join(names)}\n"
+    code += f"import types; print(*[n for n in {names} if isinstance(globals()[n], types.ModuleType)])"
+    found = run(sys.executable, "-c", code)
+    assert (found.stdout.split(), found.stderr) == ([], "")
+
+
+@pytest.mark.parametrize("name", ["jurat", *(f"jurat.{room}" for room in ROOMS)])
+def test_importing_a_room_loads_no_heavy_package(name):
+    code = f"import sys, {name}; print(*[m for m in {HEAVY} if m in sys.modules])"
+    assert run(sys.executable, "-c", code).stdout.split() == []
+
+
+def test_every_module_says_what_it_is_for():
+    sources = sorted((ROOT / "src").rglob("*.py"))
+    assert len(sources) > 30
+    silent = [str(p) for p in sources if p.stat().st_size and not p.read_text().startswith(('"""', 'r"""'))]
+    assert silent == []
+
+
+def test_help_takes_at_most_twice_as_long_as_a_bare_python_with_typer_and_rich():
+    measured = run(sys.executable, "perf/cli_startup.py", "--runs", "7")
+    assert measured.returncode == 0, measured.stdout + measured.stderr
+    assert "met" in measured.stdout
+
+
+def test_a_plain_install_brings_neither_torch_nor_transformers():
+    plain = [need for need in requires("jurat") or [] if "extra ==" not in need]
+    names = {need.split(">")[0].split("<")[0].split("=")[0].strip() for need in plain}
+    assert {"pydantic", "typer", "pillow"} <= names
+    assert not names & {"torch", "transformers", "scipy", "pandas", "matplotlib", "openai"}
+    assert files("jurat") is not None
+
+
+def test_the_wheel_holds_all_that_the_package_reads(tmp_path):
+    import zipfile
+
+    from hatchling.builders.wheel import WheelBuilder
+
+    (built,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(built) as wheel:
+        held = set(wheel.namelist())
+    wanted = {
+        path.relative_to(ROOT / "src").as_posix()
+        for path in (ROOT / "src/jurat").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert wanted <= held
+    for name in ("py.typed", "report/templates/page.html", "constitution/shelf/nursery.yaml"):
+        assert f"jurat/{name}" in held
+    assert [name for name in held if name.endswith("entry_points.txt")]
+
+
+def plain(requirement: str) -> str:
+    """A requirement with its name as indexes compare names."""
+    return re.sub(r"^[\w.-]+", lambda name: re.sub(r"[-_.]+", "-", name[0]).lower(), requirement)
+
+
+def test_every_package_that_we_ask_for_is_pinned():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(plain(line).split("==") for line in lines if line and not line.startswith("#"))
+    direct = {re.split(r"[\[<>=; ]", plain(need))[0] for need in requires("jurat") or []}
+    assert direct <= set(pins)
+    assert all("+" not in version for version in pins.values()), "a build is chosen by the index, not by us"
