@@ -36,8 +36,9 @@ def scores() -> dict[View, dict[str, Score]]:
     }
 
 
-def on_card(view: str, kind: str) -> float:
-    return next(row["percent"] for row in CARD["rows"] if (row["view"], row["kind"]) == (view, kind))
+def on_card(view: str, kind: str, figure: str = "low") -> float:
+    """A figure of the card: the lower end of the interval that it gives for an accuracy, or the accuracy."""
+    return next(row[figure] for row in CARD["rows"] if (row["view"], row["kind"]) == (view, kind))
 
 
 def holds(score: Score, percent: float) -> bool:
@@ -72,7 +73,7 @@ def test_its_tokenizer_is_the_one_that_the_training_code_builds() -> None:
 
 def test_the_card_marks_every_bar_that_is_missed() -> None:
     text = (WEIGHTS / "README.md").read_text()
-    missed = [kind for kind, bar in BARS.items() if on_card("as trained", kind) < bar]
+    missed = [kind for kind, bar in BARS.items() if on_card("as trained", kind, "percent") < bar]
     lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
     assert all("**missed**" in lines[kind] for kind in missed)
     assert sum("**missed**" in line for line in lines.values()) == len(missed)

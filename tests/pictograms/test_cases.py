@@ -7,7 +7,7 @@ import pytest
 
 from jurat.constitution import load_constitution
 from jurat.pictograms.cases import draw_cases, rule_truth
-from jurat.pictograms.compose import compose, near_miss
+from jurat.pictograms.composing import compose, near_miss
 from jurat.pictograms.statements import Facts, parse
 
 STATEMENTS = [

@@ -45,8 +45,8 @@ def draw(
     """Draw scenes: at random, or such that a statement holds, or just fails."""
     import numpy as np
 
-    from jurat.pictograms.compose import compose
-    from jurat.pictograms.compose import near_miss as just_fails
+    from jurat.pictograms.composing import compose
+    from jurat.pictograms.composing import near_miss as just_fails
     from jurat.pictograms.scene import draw as draw_scene
 
     wanted = _parse(statement) if statement is not None else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jurat.pictograms.cases import Case, draw_case, draw_cases, rule_truth
-    from jurat.pictograms.compose import compose, near_miss
+    from jurat.pictograms.composing import compose, near_miss
     from jurat.pictograms.objects import GROUPS, HABITS, OBJECTS, WORDS, Noun
     from jurat.pictograms.scene import Scene, draw
     from jurat.pictograms.statements import Facts, Statement, parse
@@ -33,7 +33,7 @@ __all__ = [
 
 _HOMES = {
     "cases": ("Case", "draw_case", "draw_cases", "rule_truth"),
-    "compose": ("compose", "near_miss"),
+    "composing": ("compose", "near_miss"),
     "objects": ("GROUPS", "HABITS", "OBJECTS", "WORDS", "Noun"),
     "scene": ("Scene", "draw"),
     "statements": ("Facts", "Statement", "parse"),

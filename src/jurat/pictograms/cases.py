@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from jurat.constitution import Clause, Constitution, Rule
-from jurat.pictograms.compose import Wanted, compose
+from jurat.pictograms.composing import Wanted, compose
 from jurat.pictograms.scene import Scene
 from jurat.pictograms.statements import Facts, parse
 
