@@ -73,9 +73,9 @@ def write_card(
         f"sizes and backgrounds among them) and {gate['strangers']:.1%} of 1,000 made-up pictures that are",
         "no scenes. `tests/pictograms/test_gate.py` shows it photographs, screenshots, drawings and noise.\n",
         "## Limits\n",
-        "It knows the objects, groups and statements of `docs/pictograms.md` and no others. Counting among",
-        "look-alikes and touches that nearly happen are its hardest questions. Its short reasons are",
-        "well-formed, not more accurate than its direct answers.",
+        "It knows the objects, groups and statements of `docs/pictograms.md` and no others; of numbers, one,",
+        "two and three. Counting among look-alikes and touches that nearly happen are its hardest questions.",
+        "Its short reasons in JSON and its descriptions have not been measured.",
     ]
     (folder / "README.md").write_text("\n".join(lines) + "\n")
 
