@@ -15,7 +15,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
-SCENE = "0028-child-with-blade-broken.png"
+SCENE = "0000-child-with-blade-broken.png"
 
 
 def main() -> None:
@@ -38,14 +38,8 @@ def main() -> None:
         card.locator("button.veil").click()
         card.locator("details").first.locator("> summary").click()
         page.wait_for_timeout(400)
-        box = card.bounding_box()
-        assert box is not None
-        height = min(box["height"], 420)
-        page.screenshot(
-            path=ROOT / "docs" / "verdict.png",
-            clip={"x": box["x"], "y": box["y"], "width": box["width"], "height": height},
-            full_page=True,
-        )
+        card.evaluate("card => { card.style.maxHeight = '460px'; card.style.overflow = 'hidden' }")
+        card.screenshot(path=ROOT / "docs" / "verdict.png")
         browser.close()
 
 
