@@ -348,13 +348,15 @@ def test_clue_swaps_its_outcomes_for_a_negation() -> None:
     ("prior", "score", "expected"),
     [
         (0.5, 0.7, 0.7),  # an even prior takes off nothing
-        (0.9, 0.7, sigmoid(math.log(0.7 / 0.3) - 0.5 * 2.0)),  # its log-odds are 2.2: they count as 2
-        (0.7, 0.7, sigmoid(0.5 * math.log(0.7 / 0.3))),
-        (0.3, 0.7, sigmoid(1.5 * math.log(0.7 / 0.3))),
-        (1e-9, 0.5, sigmoid(1.0)),  # the limit: a prior moves log-odds by at most 1
+        (0.9, 0.7, sigmoid(math.log(0.7 / 0.3) - 0.25 * 2.0)),  # its log-odds are 2.2: they count as 2
+        (0.7, 0.7, sigmoid(0.75 * math.log(0.7 / 0.3))),
+        (0.3, 0.7, sigmoid(1.25 * math.log(0.7 / 0.3))),
+        (1e-9, 0.5, sigmoid(0.5)),  # the limit: a prior moves log-odds by at most a half
     ],
 )
-def test_half_the_bounded_prior_is_taken_off_in_log_odds(prior: float, score: float, expected: float) -> None:
+def test_a_quarter_of_the_bounded_prior_is_taken_off_in_log_odds(
+    prior: float, score: float, expected: float
+) -> None:
     found = find([score], preset=QUICK, priors=[prior])
     assert found.score == pytest.approx(expected)
     shown = found.clauses[0].alternatives[0]

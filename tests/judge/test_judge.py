@@ -144,11 +144,11 @@ def test_bad_items_are_rows_and_the_stream_goes_on(law: Constitution) -> None:
 
 
 def test_a_missing_file_is_an_error_verdict(law: Constitution, tmp_path: Path) -> None:
-    verdict = Judge(law, "null")(tmp_path / "absent.png")
-    assert verdict.outcome == "error"
-    assert verdict.error == "It cannot be read: No such file or directory"
-    found = list(Judge(law, "null").stream(find_items([str(tmp_path / "absent.png")])))
-    assert [one.outcome for one in found] == ["error"]
+    path = tmp_path / "absent.png"
+    verdict = Judge(law, "null")(path)
+    assert (verdict.outcome, verdict.error) == ("error", f"no such file or folder: {path}")
+    (found,) = Judge(law, "null").stream(find_items([str(path)]))
+    assert (found.outcome, found.error) == (verdict.outcome, verdict.error)
 
 
 def test_a_model_that_raises_costs_only_the_items_it_raises_on(law: Constitution) -> None:

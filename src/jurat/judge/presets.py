@@ -47,7 +47,7 @@ class Preset:
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
-        Preset("quick", "each statement, debiased log-odds against two thresholds", debias=0.5),
+        Preset("quick", "each statement, debiased log-odds against two thresholds", debias=0.25),
         Preset("clue-quick", "each statement, decided as the CLUE paper prints it", decides="clue"),
         Preset(
             "direct",
