@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -224,7 +225,10 @@ def test_a_model_that_means_nothing_says_so(pics, jurat):
 
 
 def start(tmp_path: Path, *args: str, **kwargs) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-m", "jurat", *args], cwd=tmp_path, text=True, **kwargs)
+    # A shell starts what it runs in the background with SIGINT ignored, and children inherit that.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    command = [sys.executable, "-m", "jurat", *args]
+    return subprocess.Popen(command, cwd=tmp_path, text=True, preexec_fn=heed, **kwargs)
 
 
 def test_ctrl_c_keeps_what_was_judged_and_leaves_no_traceback(pics, tmp_path):
