@@ -6,12 +6,10 @@ writes them, with how the model was made, into the model card. Nothing on a card
 
 from __future__ import annotations
 
-import json
 import random
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -93,7 +91,7 @@ class Exam:
 
 def set_exam(per_kind: int, view: View = "as trained", seed: int = FIRST_SEED) -> Exam:
     """Draws scenes until every kind, and each relation, has `per_kind` questions, half of them true."""
-    rng, questioner = np.random.default_rng(seed), Questioner(random.Random(seed))
+    questioner = Questioner(random.Random(seed))
     wanted = {(kind, truth): per_kind // 2 for kind in _names() for truth in (True, False)}
     exam = Exam([], [])
     number = 0
@@ -224,7 +222,3 @@ def as_rows(results: dict[View, dict[str, Score]]) -> list[dict[str, object]]:
         for view, scores in results.items()
         for kind, score in scores.items()
     ]
-
-
-def write_results(path: Path, rows: list[dict[str, object]]) -> None:
-    path.write_text(json.dumps(rows, indent=1) + "\n")
