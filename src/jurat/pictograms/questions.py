@@ -33,17 +33,17 @@ _COUNTABLE = tuple(noun for noun in GROUPS if noun.article)
 _GROUPS_OF = tuple(tuple(g for g in GROUPS if i in g.classes) for i in range(_OBJECTS))
 
 KINDS: dict[str, float] = {
-    "visible": 1.0,
-    "group": 0.8,
-    "any of": 1.0,
+    "visible": 0.8,
+    "group": 0.7,
+    "any of": 0.8,
     "sign": 0.5,
-    "count": 2.6,
-    "relation": 2.4,
-    "touch": 3.2,
-    "group touch": 1.4,
-    "larger": 0.8,
-    "only": 0.4,
-    "whole rule": 2.2,
+    "count": 4.0,
+    "relation": 2.6,
+    "touch": 4.4,
+    "group touch": 1.8,
+    "larger": 1.2,
+    "only": 0.7,
+    "whole rule": 2.8,
 }
 """Kinds of question, with how often training asks them."""
 

@@ -40,7 +40,7 @@ from jurat.pictograms.train.words import BOS, EOS, IMAGE, PAD, Words, build_toke
 if TYPE_CHECKING:
     from transformers import LlavaForConditionalGeneration
 
-MODES = {"statement": 0.78, "rule": 0.07, "free": 0.10, "no image": 0.05}
+MODES = {"statement": 0.74, "rule": 0.12, "free": 0.09, "no image": 0.05}
 CHUNKS, SPAN = 2, 64
 BLANKED = 0.06
 """Share of scenes with a blanked-out rectangle."""
@@ -290,11 +290,16 @@ class Grounding(nn.Module):
         return 4 * place + 0.5 * number + 0.5 * contact
 
 
-def start(words: Words, stage_one: Path) -> tuple[LlavaForConditionalGeneration, Heads]:
-    """A model whose tower, projector and names are stage one's; plurals and groups start from the names."""
-    state = torch.load(stage_one, weights_only=True)
+def start(words: Words, state: dict[str, Any]) -> tuple[LlavaForConditionalGeneration, Heads]:
+    """The model of a checkpoint.
+
+    From one of stage one come tower, projector and names; plurals and groups start from the names.
+    """
     model, heads = fresh(words), Heads()
     heads.load_state_dict(state["heads"])
+    if "ground" in state:
+        model.load_state_dict(state["model"])
+        return model, heads
     names = state["model"].pop("model.language_model.embed_tokens.weight")
     seeing = {k: v for k, v in state["model"].items() if "vision_tower" in k or "multi_modal_projector" in k}
     model.load_state_dict(seeing, strict=False)
@@ -348,8 +353,11 @@ def question_loss(
 # --- training ----------------------------------------------------------------------------------
 
 
-def train_joint(folders: list[Path], stage_one: Path, out: Path, settings: Settings) -> None:
-    """Trains for `settings.minutes` from `stage_one`; continues the checkpoint `out` if it is there.
+def train_joint(folders: list[Path], begin: Path, out: Path, settings: Settings) -> None:
+    """Trains for `settings.minutes` from `begin`; continues the checkpoint `out` if it is there.
+
+    `begin` is a checkpoint of stage one, or one of this stage, whose weights and momenta then go
+    through a whole new schedule.
 
     `settings.workers` processes of one thread each take a share of every batch and average their
     gradients. They wait for each other once a step, not at every operation as threads do, so that
@@ -357,11 +365,11 @@ def train_joint(folders: list[Path], stage_one: Path, out: Path, settings: Setti
     """
     import torch.multiprocessing as multiprocessing
 
-    arguments = (folders, stage_one, out, settings)
+    arguments = (folders, begin, out, settings)
     multiprocessing.spawn(_work, arguments, nprocs=settings.workers)  # pyright: ignore[reportPrivateImportUsage]
 
 
-def _work(rank: int, folders: list[Path], stage_one: Path, out: Path, settings: Settings) -> None:
+def _work(rank: int, folders: list[Path], begin: Path, out: Path, settings: Settings) -> None:
     import torch.distributed as dist
 
     torch.set_num_threads(1)
@@ -369,17 +377,14 @@ def _work(rank: int, folders: list[Path], stage_one: Path, out: Path, settings: 
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=settings.workers)
     words = Words(build_tokenizer())
     torch.manual_seed(settings.seed)
-    model, heads = start(words, stage_one)
+    state = torch.load(out if out.exists() else begin, weights_only=True)
+    model, heads = start(words, state)
     ground = Grounding()
     optimizer = _optimizer(model, heads, ground, settings)
-    elapsed, step = 0.0, 0
-    if out.exists():
-        state = torch.load(out, weights_only=True)
-        model.load_state_dict(state["model"])
-        heads.load_state_dict(state["heads"])
+    elapsed, step = (state["elapsed"], state["step"]) if out.exists() else (0.0, 0)
+    if "ground" in state:
         ground.load_state_dict(state["ground"])
         optimizer.restore(state["optimizer"])
-        elapsed, step = state["elapsed"], state["step"]
     pools = [Pool.open(folder) for folder in folders]
     seed = (settings.seed * 1_000_003 + step) * settings.workers + rank
     stream = batches(pools, words, settings.batch // settings.workers, seed)

@@ -87,6 +87,8 @@ class Optimizer:
 
     def restore(self, state: dict[str, object]) -> None:
         self._adam.load_state_dict(state["adam"])  # pyright: ignore[reportArgumentType]
+        for group, (factor, _) in zip(self._adam.param_groups, self.others, strict=True):
+            group["factor"] = factor
         for (_, muon), buffers in zip(self._muons, state["muon"], strict=True):  # pyright: ignore[reportArgumentType]
             muon.buffers = buffers
 
