@@ -15,19 +15,18 @@ from jurat.constitution import Constitution, Rule
 from jurat.judge import PRESETS, Preset, RuleFinding
 from jurat.judge.decide import (
     GRAVITY,
-    Thresholds,
     all_of,
     any_of,
-    debiased,
     decide_rule,
     gravest,
     item_outcome,
     rule_outcome,
-    sigmoid,
     undecided_rule,
 )
+from jurat.judge.ledger import Ledger
 from jurat.judge.plan import PlannedRule, Question, plan
 from jurat.judge.verdict import ClauseOutcome, Reason, RuleOutcome
+from jurat.judge.weigh import Thresholds, debiased, sigmoid
 from jurat.models import Failure, FailureKind, YesNo
 
 QUICK, CLUE, DIRECT = PRESETS["quick"], PRESETS["clue-quick"], PRESETS["direct"]
@@ -78,7 +77,7 @@ def find(
     ]
     return decide_rule(
         planned(rule, preset),
-        dict(zip(texts, given_, strict=True)),
+        Ledger(answers=dict(zip(texts, given_, strict=True))),
         dict(zip(texts, before, strict=True)),
         preset,
     )
@@ -178,7 +177,11 @@ def test_the_likelier_answer_decides_a_direct_question() -> None:
     outcomes = []
     for score in (0.49, 0.5, 0.51):
         rule = planned(Rule(rule="No dog.", clauses=("A dog is visible.",)), DIRECT)  # pyright: ignore[reportArgumentType]
-        outcomes.append(decide_rule(rule, {Question("rule", "No dog."): answer(score)}, {}, DIRECT).outcome)
+        outcomes.append(
+            decide_rule(
+                rule, Ledger(answers={Question("rule", "No dog."): answer(score)}), {}, DIRECT
+            ).outcome
+        )
     assert outcomes == ["kept", "undecided", "broken"]
 
 
@@ -290,7 +293,7 @@ def test_of_several_reasons_the_gravest_is_given() -> None:
 
 def alternatives(a: YesNo, b: YesNo, *, negate_b: bool = False) -> RuleFinding:
     rule = Rule(rule="Test", clauses=({"any of": ["A", {"not": "B"} if negate_b else "B"]},))  # pyright: ignore[reportArgumentType]
-    return decide_rule(planned(rule), {statement("A"): a, statement("B"): b}, {}, PLAIN)
+    return decide_rule(planned(rule), Ledger(answers={statement("A"): a, statement("B"): b}), {}, PLAIN)
 
 
 def test_one_alternative_is_enough() -> None:
@@ -338,7 +341,9 @@ def test_clue_rejects_below_and_accepts_above_as_the_paper_prints(m0: float, low
 def test_clue_swaps_its_outcomes_for_a_negation() -> None:
     rule = planned(Rule(rule="Test", clauses=({"not": "A"},)), CLUE)  # pyright: ignore[reportArgumentType]
     outcomes = [
-        decide_rule(rule, {statement("A"): answer(m)}, {statement("A"): answer(0.5)}, CLUE).outcome
+        decide_rule(
+            rule, Ledger(answers={statement("A"): answer(m)}), {statement("A"): answer(0.5)}, CLUE
+        ).outcome
         for m in (0.3, 0.5, 0.95)
     ]
     assert outcomes == ["broken", "undecided", "kept"]

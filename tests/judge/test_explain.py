@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jurat.constitution import Constitution
 from jurat.judge import Judge
 from jurat.judge.decide import decide_rule, item_outcome
+from jurat.judge.ledger import Ledger
 from jurat.judge.plan import plan, questions
 from jurat.judge.presets import Preset
 from jurat.models import Failure, FailureKind, YesNo
@@ -49,7 +50,7 @@ def explained(*answers: YesNo) -> str:
     """For child, dagger, police officer, dog, cat."""
     template = Judge(LAW, "null")(b"")
     given_ = dict(zip(ASKED, answers, strict=True))
-    rules = tuple(decide_rule(rule, given_, {}, PLAIN) for rule in PLAN)
+    rules = tuple(decide_rule(rule, Ledger(answers=given_), {}, PLAIN) for rule in PLAN)
     outcome = item_outcome(rules)
     return template.model_copy(update={"rules": rules, "outcome": outcome}).explain()
 

@@ -10,7 +10,8 @@ from jurat.errors import JuratError
 from jurat.judge import PRESETS, Preset
 from jurat.judge.plan import Question, askers, plan, questions
 from jurat.judge.presets import find_preset
-from jurat.judge.quick import Priors, ask
+from jurat.judge.quick import Answers, Priors, Want
+from jurat.judge.quick import ask as ask_wants
 from jurat.models import Answer, Chat, Failure, Inquiry, Reply, YesNo, open_model
 
 STATEMENTS = (Question("statement", "A child is visible."), Question("statement", "A dog is visible."))
@@ -40,6 +41,13 @@ class Third:
 
 def yes(inquiry: Inquiry) -> Answer:
     return Answer(tuple(YesNo(0.9, 0.1) for _ in inquiry.questions))
+
+
+def ask(
+    model: Third, images: Sequence[Image.Image], questions: Sequence[Question]
+) -> list[Answers | Failure]:
+    found = ask_wants(model, [Want(image, tuple(questions)) for image in images])
+    return [entry if isinstance(entry, Failure) else entry.answers for entry in found]
 
 
 def test_each_distinct_question_is_put_once_an_image_behind_one_prefix() -> None:
@@ -170,7 +178,7 @@ def test_direct_asks_one_question_a_rule_and_its_exceptions(law: Constitution) -
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("quik", "Did you mean 'quick'?"), ("x", "There are quick, clue-quick, direct.")]
+    ("name", "hint"), [("quik", "Did you mean 'quick'?"), ("x", "There are quick, clue, clue-quick, direct.")]
 )
 def test_an_unknown_preset_is_wrong_usage(name: str, hint: str) -> None:
     with pytest.raises(JuratError, match=f"There is no preset '{name}'") as raised:
@@ -186,6 +194,7 @@ def test_a_preset_of_ones_own_is_taken_as_it_is() -> None:
 def test_only_presets_that_use_a_prior_ask_for_it() -> None:
     assert {name: preset.needs_prior for name, preset in PRESETS.items()} == {
         "quick": True,
+        "clue": True,
         "clue-quick": True,
         "direct": False,
     }

@@ -1,39 +1,29 @@
-"""From answers to findings: pure functions, in three-valued logic.
+"""From evidence to findings: pure functions, in three-valued logic (Kleene's strong one).
 
-Let M be the score of a statement, P(Yes) / (P(Yes) + P(No)), and M0 the same without the image.
-
-`log-odds`: the evidence for a statement is p = sigmoid(logit M - a clip(logit M0, -b, b)), with a the
-preset's `debias` and b its `prior_limit`; for a negated one it is 1 - p. A clause's evidence is the
-largest among its alternatives. It holds above `break_above` and fails below `keep_below`. The score of
-a rule is the smallest among its clauses' evidence and, where it has exceptions, 1 minus the smallest
-among theirs; an exception is decided by the same thresholds on that 1 minus. So a rule is broken exactly
-if its score is above `break_above`, and kept exactly if it is below `keep_below`.
-
-`clue`: a statement fails if M - M0 < -0.3 M0, holds if M - M0 > 0.8 (1 - M0), and is undecided
-otherwise; the evidence shown is M. Thresholds of rules are not used.
-
-What was not answered is undecided, whatever its numbers: it is never a No.
+A clause holds if one of its alternatives holds. A rule is broken if all its clauses hold and not all of
+its exceptions do. What a single statement's evidence says is `jurat.judge.weigh`'s business.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import get_args
 
 from jurat.constitution import Rule
+from jurat.judge.ledger import Ledger, Located, Priors
 from jurat.judge.plan import PlannedAlternative, PlannedClause, PlannedRule
 from jurat.judge.presets import Preset
-from jurat.judge.quick import Answers
 from jurat.judge.verdict import (
-    AlternativeScore,
     ClauseOutcome,
     Finding,
     ItemOutcome,
     Reason,
     RuleFinding,
     RuleOutcome,
+    Stage,
 )
+from jurat.judge.weigh import OPEN, SWAPPED, Case, Thresholds, weigh
 from jurat.models import Failure, YesNo
 
 GRAVITY: tuple[Reason, ...] = (
@@ -48,67 +38,73 @@ GRAVITY: tuple[Reason, ...] = (
 """Of several reasons the first of these is given: what kept the model from answering before what it
 answered."""
 
-_SWAPPED: dict[ClauseOutcome, ClauseOutcome] = {"holds": "fails", "fails": "holds", "undecided": "undecided"}
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Below `keep` evidence fails, above `break_` it holds. `keep` is never larger than `break_`."""
-
-    keep: float
-    break_: float
-
-    @classmethod
-    def of(cls, rule: Rule, preset: Preset) -> Thresholds:
-        """The rule's own where it has them. One that it leaves out is the preset's, and gives way to the
-        one it has."""
-        break_ = preset.break_above if rule.break_above is None else rule.break_above
-        keep = preset.keep_below if rule.keep_below is None else rule.keep_below
-        return cls(min(keep, break_), break_)
-
-    def decide(self, evidence: float) -> ClauseOutcome:
-        if evidence > self.break_:
-            return "holds"
-        return "fails" if evidence < self.keep else "undecided"
+STAGES: tuple[Stage, ...] = get_args(Stage)
+"""In their order."""
 
 
 def decide_rule(
-    planned: PlannedRule, answers: Answers, priors: Answers, preset: Preset, *, frame: int = 0
+    planned: PlannedRule, ledger: Ledger, priors: Priors, preset: Preset, *, frame: int = 0
 ) -> RuleFinding:
-    """What the answers about one image say of one rule."""
-    thresholds = Thresholds.of(planned.rule, preset)
-    findings = tuple(decide_clause(clause, answers, priors, preset, thresholds) for clause in planned.clauses)
-    return _rule_finding(planned.rule, findings, frame)
+    """What the evidence about one image says of one rule."""
+    if not is_relevant(planned, ledger):
+        return _irrelevant(planned.rule, ledger.relevance[planned.rule.id], frame)
+    case = Case(ledger, priors, preset, Thresholds.of(planned.rule, preset))
+    finding = _with(planned, case, frame)
+    # A rule looks at what later stages found only where it asked for it itself: another rule that shares
+    # the statement must not change what is said of this one.
+    for stage in ("looked", "reasoned"):
+        open_ = frozenset(map(Located.of, _open(planned, finding)))
+        if open_:
+            case = replace(case, **{stage: open_})
+            finding = _with(planned, case, frame)
+    return finding
 
 
 def undecided_rule(planned: PlannedRule, failure: Failure, preset: Preset, *, frame: int = 0) -> RuleFinding:
     """What is said of a rule where the model could not answer about the image at all."""
     unanswered = YesNo(0.0, 0.0, failure)
     answers = {a.question: unanswered for clause in planned.clauses for a in clause.alternatives}
-    return decide_rule(planned, answers, {}, preset, frame=frame)
+    return decide_rule(planned, Ledger(answers=answers), {}, preset, frame=frame)
 
 
-def decide_clause(
-    clause: PlannedClause, answers: Answers, priors: Answers, preset: Preset, thresholds: Thresholds
-) -> Finding:
+def is_relevant(planned: PlannedRule, ledger: Ledger) -> bool:
+    """False only where the relevance stage found the image too unlike the rule's description."""
+    cosine = ledger.relevance.get(planned.rule.id)
+    return cosine is None or cosine > ledger.relevant_above
+
+
+def open_alternatives(
+    planned: PlannedRule, ledger: Ledger, priors: Priors, preset: Preset
+) -> Iterator[PlannedAlternative]:
+    """What is undecided, could be settled by looking again, and could change the rule's outcome."""
+    yield from _open(planned, decide_rule(planned, ledger, priors, preset))
+
+
+def _open(planned: PlannedRule, finding: RuleFinding) -> Iterator[PlannedAlternative]:
+    if finding.outcome != "undecided":
+        return
+    for clause, found in zip(planned.clauses, finding.clauses, strict=True):
+        if found.outcome == "undecided":
+            for alternative, shown in zip(clause.alternatives, found.alternatives, strict=True):
+                if shown.outcome == "undecided" and shown.reason in OPEN:
+                    yield alternative
+
+
+def _with(planned: PlannedRule, case: Case, frame: int) -> RuleFinding:
+    findings = tuple(_clause(clause, case) for clause in planned.clauses)
+    return _rule_finding(planned.rule, findings, frame, case.ledger.relevance.get(planned.rule.id))
+
+
+def _clause(clause: PlannedClause, case: Case) -> Finding:
     """The disjunction of its alternatives."""
-    weighed = [
-        _weigh(
-            alternative,
-            answers[alternative.question],
-            priors.get(alternative.question),
-            preset,
-            thresholds,
-            clause.role,
-        )
-        for alternative in clause.alternatives
-    ]
+    weighed = [weigh(alternative, clause.role, case) for alternative in clause.alternatives]
     outcome = any_of(one.shown.outcome for one in weighed)
     known = [one for one in weighed if one.evidence is not None]
     best = max(known, key=lambda one: one.evidence or 0.0, default=None)
     # An alternative that was not answered might have had more evidence than the best one has: then there
     # is no score.
     certain = len(known) == len(weighed) or outcome == "holds"
+    stages = [one.shown.decided_by for one in weighed if one.shown.outcome == outcome]
     return Finding(
         text=clause.text,
         role=clause.role,
@@ -116,10 +112,20 @@ def decide_clause(
         score=best.evidence if best is not None and certain else None,
         baseline=best.prior if best is not None else None,
         mass=best.shown.mass if best is not None else weighed[0].shown.mass,
-        decided_by=None if outcome == "undecided" else "quick",
+        decided_by=first_stage(stages) if outcome == "holds" else last_stage(stages),
         reason=gravest(one.shown.reason for one in weighed) if outcome == "undecided" else None,
         alternatives=tuple(one.shown for one in weighed),
     )
+
+
+def first_stage(stages: Iterable[Stage | None]) -> Stage | None:
+    """The earliest: where one part was enough."""
+    return min((stage for stage in stages if stage), key=STAGES.index, default=None)
+
+
+def last_stage(stages: Iterable[Stage | None]) -> Stage | None:
+    """The latest: where every part was needed."""
+    return max((stage for stage in stages if stage), key=STAGES.index, default=None)
 
 
 def any_of(outcomes: Iterable[ClauseOutcome]) -> ClauseOutcome:
@@ -130,14 +136,14 @@ def any_of(outcomes: Iterable[ClauseOutcome]) -> ClauseOutcome:
 
 def all_of(outcomes: Iterable[ClauseOutcome]) -> ClauseOutcome:
     """Three-valued AND."""
-    return _SWAPPED[any_of(_SWAPPED[outcome] for outcome in outcomes)]
+    return SWAPPED[any_of(SWAPPED[outcome] for outcome in outcomes)]
 
 
 def rule_outcome(clauses: Iterable[ClauseOutcome], unless: Sequence[ClauseOutcome]) -> RuleOutcome:
     """Broken if all clauses hold and not all exceptions do; a rule without exceptions has none that hold."""
     excepted: ClauseOutcome = all_of(unless) if unless else "fails"
     names: dict[ClauseOutcome, RuleOutcome] = {"holds": "broken", "fails": "kept", "undecided": "undecided"}
-    return names[all_of([*clauses, _SWAPPED[excepted]])]
+    return names[all_of([*clauses, SWAPPED[excepted]])]
 
 
 def item_outcome(rules: Iterable[RuleFinding]) -> ItemOutcome:
@@ -152,102 +158,9 @@ def gravest(reasons: Iterable[Reason | None]) -> Reason | None:
     return next((reason for reason in GRAVITY if reason in given), None)
 
 
-def debiased(log_odds: float, prior_log_odds: float | None, preset: Preset) -> float:
-    """The log-odds of a statement with a share of its bounded language prior taken off; no prior takes off
-    nothing."""
-    if prior_log_odds is None:
-        return log_odds
-    bounded = max(-preset.prior_limit, min(preset.prior_limit, prior_log_odds))
-    return log_odds - preset.debias * bounded
-
-
-def sigmoid(x: float) -> float:
-    """1 / (1 + exp(-x)), for any finite x."""
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
-
-
-@dataclass(frozen=True)
-class _Weighed:
-    """An alternative as it is shown, and what it adds to its clause."""
-
-    shown: AlternativeScore
-    evidence: float | None
-    """That the alternative holds, its negation counted in; None if it was not answered."""
-    prior: float | None
-    """The same without the image, before any debiasing."""
-
-
-def _weigh(
-    alternative: PlannedAlternative,
-    answer: YesNo,
-    prior: YesNo | None,
-    preset: Preset,
-    thresholds: Thresholds,
-    role: str,
-) -> _Weighed:
-    usable = prior if prior is not None and prior.failure is None and prior.mass >= preset.min_mass else None
-    reason = _unanswered(answer, prior, usable, preset)
-    outcome: ClauseOutcome = "undecided"
-    evidence = None
-    if reason is None:
-        holds, outcome = _judge_statement(answer, usable, preset)
-        evidence = 1 - holds if alternative.negated else holds
-        if preset.decides == "log-odds":
-            # An exception that holds speaks for keeping the rule, so it is its negation that is put to the
-            # thresholds.
-            flipped = role == "unless"
-            outcome = thresholds.decide(1 - evidence if flipped else evidence)
-            outcome = _SWAPPED[outcome] if flipped else outcome
-        elif alternative.negated:
-            outcome = _SWAPPED[outcome]
-        reason = "margin" if outcome == "undecided" else None
-    asked = answer.failure is None and answer.mass > 0
-    shown = AlternativeScore(
-        text=alternative.question.text,
-        negated=alternative.negated,
-        score=answer.score if asked else None,
-        baseline=usable.score if usable is not None else None,
-        mass=answer.mass if answer.failure is None else None,
-        outcome=outcome,
-        reason=reason,
-    )
-    before = None if usable is None else 1 - usable.score if alternative.negated else usable.score
-    return _Weighed(shown, evidence, before)
-
-
-def _unanswered(answer: YesNo, prior: YesNo | None, usable: YesNo | None, preset: Preset) -> Reason | None:
-    """Why a statement cannot be decided whatever its score; None where it can."""
-    if answer.failure is not None:
-        return answer.failure.kind
-    if answer.mass < preset.min_mass:
-        return "low_mass"
-    if not preset.needs_prior or usable is not None:
-        return None
-    # A prior that could not be had today may be had tomorrow: scores with and without it must not mix in
-    # one run.
-    if prior is None or (prior.failure is not None and prior.failure.kind == "error"):
-        return "error"
-    # A model that never answers without an image has no prior to take off. The paper's rule is not defined
-    # then.
-    return "low_mass" if preset.decides == "clue" else None
-
-
-def _judge_statement(answer: YesNo, prior: YesNo | None, preset: Preset) -> tuple[float, ClauseOutcome]:
-    """The evidence that a statement as put is true, and, for `clue`, its outcome."""
-    if preset.decides == "log-odds":
-        prior_log_odds = prior.log_odds if prior is not None else None
-        return sigmoid(debiased(answer.log_odds, prior_log_odds, preset)), "undecided"
-    m0 = prior.score if prior is not None else 0.5
-    return answer.score, _clue(answer.score, m0, preset)
-
-
-def _clue(m: float, m0: float, preset: Preset) -> ClauseOutcome:
-    if m - m0 > preset.accept * (1 - m0):
-        return "holds"
-    return "fails" if m - m0 < -preset.reject * m0 else "undecided"
-
-
-def _rule_finding(rule: Rule, findings: tuple[Finding, ...], frame: int) -> RuleFinding:
+def _rule_finding(
+    rule: Rule, findings: tuple[Finding, ...], frame: int, relevance: float | None
+) -> RuleFinding:
     clauses = [finding for finding in findings if finding.role == "clause"]
     unless = [finding for finding in findings if finding.role == "unless"]
     outcome = rule_outcome([finding.outcome for finding in clauses], [finding.outcome for finding in unless])
@@ -257,11 +170,39 @@ def _rule_finding(rule: Rule, findings: tuple[Finding, ...], frame: int) -> Rule
         score=_rule_score(clauses, unless, outcome),
         severity=rule.severity,
         action=rule.action,
-        decided_by=None if outcome == "undecided" else "quick",
+        decided_by=_rule_stage(clauses, unless, outcome),
         reason=_rule_reason(clauses, unless) if outcome == "undecided" else None,
         frame=frame,
+        relevance=relevance,
         clauses=findings,
     )
+
+
+def _irrelevant(rule: Rule, relevance: float, frame: int) -> RuleFinding:
+    return RuleFinding(
+        id=rule.id,
+        outcome="kept",
+        score=None,
+        severity=rule.severity,
+        action=rule.action,
+        decided_by="relevance",
+        reason=None,
+        frame=frame,
+        relevance=relevance,
+        clauses=(),
+    )
+
+
+def _rule_stage(clauses: Sequence[Finding], unless: Sequence[Finding], outcome: RuleOutcome) -> Stage | None:
+    """The stage after which the outcome was certain."""
+    if outcome == "undecided":
+        return None
+    excused = last_stage(finding.decided_by for finding in unless) if unless else None
+    spoiled = first_stage(finding.decided_by for finding in unless if finding.outcome == "fails")
+    if outcome == "broken":
+        return last_stage([*(finding.decided_by for finding in clauses), spoiled])
+    failed = first_stage(finding.decided_by for finding in clauses if finding.outcome == "fails")
+    return first_stage([failed, None if any(f.outcome != "holds" for f in unless) else excused])
 
 
 def _rule_score(clauses: Sequence[Finding], unless: Sequence[Finding], outcome: RuleOutcome) -> float | None:

@@ -68,6 +68,9 @@ def _rest(kept: int) -> str:
 def _safe(rules: Sequence[RuleFinding]) -> str:
     first = f"All {len(rules)} rules are kept." if len(rules) != 1 else "Its one rule is kept."
     closest = max(rules, key=_score)
+    if closest.decided_by == "relevance":
+        what = "they forbid" if len(rules) != 1 else "it forbids"
+        return f"{first} The image does not resemble what {what}."
     failing = [
         finding for finding in closest.clauses if finding.role == "clause" and finding.outcome == "fails"
     ]

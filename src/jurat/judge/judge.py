@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,18 +17,25 @@ from jurat.constitution import Constitution, load_constitution
 from jurat.errors import JuratError
 from jurat.images import Decoded, ImageError, Item, decode, from_array, from_pil, read_file
 from jurat.judge import prompts
+from jurat.judge.cascade import Cascade
 from jurat.judge.decide import decide_rule, gravest, item_outcome, undecided_rule
+from jurat.judge.ledger import Ledger, Priors
 from jurat.judge.plan import askers, plan, questions
 from jurat.judge.presets import Preset, find_preset
-from jurat.judge.quick import WORDINGS, Answers, Priors, ask, failure_of
-from jurat.judge.verdict import Reason, RuleFinding, RuleOutcome, Verdict
-from jurat.models import Disclaimer, Failure, Model, Vocabulary, open_model
+from jurat.judge.quick import WORDINGS
+from jurat.judge.verdict import Cost, Reason, RuleFinding, RuleOutcome, Verdict
+from jurat.models import Disclaimer, Model, Vocabulary, open_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from jurat.models.vision import Detector, Matcher
+
 Picture: TypeAlias = "str | Path | bytes | Image.Image | NDArray[Any]"
 """A path, a file's bytes, a Pillow image, or an array as `jurat.images.from_array` takes it."""
+
+_EYES = {"detector": "hf/google/owlv2-base-patch16-ensemble", "matcher": "hf/openai/clip-vit-base-patch16"}
+_NEEDS = {"detector": ("regions", "crop"), "matcher": ("relevance",)}
 
 _WORST: dict[RuleOutcome, int] = {"kept": 0, "undecided": 1, "broken": 2}
 
@@ -45,6 +52,9 @@ class Judge:
         model: Model | str = "bundled",
         preset: str | Preset = "quick",
         *,
+        detector: Detector | str | None = None,
+        matcher: Matcher | str | None = None,
+        without: Iterable[str] = (),
         batch_size: int = 16,
         allow_unknown: bool = False,
     ) -> None:
@@ -53,17 +63,21 @@ class Judge:
             constitution: one that was loaded, a path, or "shelf:NAME".
             model: one that was opened, or a name as `jurat.models.open_model` takes it.
             preset: a name of `jurat.judge.presets.PRESETS`, or a preset of your own.
+            detector: finds the central objects of clauses, where the preset has regions; a name as
+                `jurat.models.open_detector` takes it. Left out, it is the bundled one for the bundled model.
+            matcher: scans relevance, where the preset has that; likewise.
+            without: parts of the preset to leave out, by the names in `jurat.judge.presets.PARTS`.
             batch_size: images that the model is given together; all frames of an animation stay in one batch.
             allow_unknown: goes on where the model does not know a word of the constitution; findings that
                 hang on it are then undecided, `out_of_domain`.
 
         Raises:
-            JuratError: the constitution, the model or the preset cannot be had, or the model does not know
-                a word that it would be asked.
+            JuratError: the constitution, the model or the preset cannot be had, the preset needs a detector
+                or a matcher that was not named, or the model does not know a word that it would be asked.
         """
         if batch_size < 1:
             raise JuratError(f"batch_size must be at least 1, not {batch_size}.")
-        self.preset = find_preset(preset)
+        self.preset = find_preset(preset).without(without)
         self.constitution = (
             constitution if isinstance(constitution, Constitution) else load_constitution(constitution)
         )
@@ -71,7 +85,9 @@ class Judge:
         self.batch_size = batch_size
         self._rules = plan(self.constitution, self.preset)
         self._questions = questions(self._rules)
-        self._priors = Priors(self.model)
+        self.detector = self._eye(detector, "detector", self.preset.needs_detector)
+        self.matcher = self._eye(matcher, "matcher", self.preset.relevance)
+        self._cascade = Cascade(self.model, self.preset, self._rules, self.detector, self.matcher)
         disclaimer = self.model.capability(Disclaimer)
         self._disclaimer = None if disclaimer is None else disclaimer.disclaimer
         if not allow_unknown:
@@ -108,48 +124,53 @@ class Judge:
     def _judge_batch(self, batch: Sequence[_Loaded]) -> Iterator[Verdict]:
         start = time.perf_counter()
         images = [frame for loaded in batch for frame in loaded.frames]
-        answers = iter(self._ask(images))
-        priors = self._priors.of(self._questions) if images and self.preset.needs_prior else {}
-        judged = [self._findings(loaded, [next(answers) for _ in loaded.frames], priors) for loaded in batch]
+        ledgers = iter(self._cascade.investigate(images))
+        priors = self._cascade.priors() if images else {}
+        judged = [self._findings(loaded, [next(ledgers) for _ in loaded.frames], priors) for loaded in batch]
         seconds = sum(loaded.seconds for loaded in batch) + time.perf_counter() - start
         yield from (
             self._verdict(loaded, found, seconds / len(batch))
             for loaded, found in zip(batch, judged, strict=True)
         )
 
-    def _ask(self, images: Sequence[Image.Image]) -> list[Answers | Failure]:
-        """One entry an image. If the model raises on several, it is asked again one by one, so that only
-        its cause fails."""
-        if not images:
-            return []
-        try:
-            return ask(self.model, images, self._questions)
-        except Exception as error:
-            if len(images) == 1:
-                return [failure_of(error)]
-        return [answer for image in images for answer in self._ask([image])]
+    def _eye(self, given: Any, kind: str, needed: bool) -> Any:
+        """The detector or matcher that the preset needs; None where it needs none."""
+        if not needed:
+            return None
+        if given is None and self.model.name != "bundled":
+            raise JuratError(
+                f"The preset {self.preset.name!r} needs a {kind}, and none was named.",
+                hint=f"Name one: --{kind} {_EYES[kind]}; or leave out what needs it: "
+                f"--without {' --without '.join(_NEEDS[kind])}",
+            )
+        if given is not None and not isinstance(given, str):
+            return given
+        from jurat.models.vision import open_detector, open_matcher
 
-    def _findings(self, loaded: _Loaded, answers: Sequence[Answers | Failure], priors: Answers) -> _Found:
+        return (open_detector if kind == "detector" else open_matcher)(given or "bundled")
+
+    def _findings(self, loaded: _Loaded, ledgers: Sequence[Ledger], priors: Priors) -> _Found:
         if loaded.error is not None:
             return _Found((), loaded.error)
-        failures = [answer for answer in answers if isinstance(answer, Failure)]
+        cost = _total(ledgers)
+        failures = [ledger.failure for ledger in ledgers if ledger.failure is not None]
         if (
             failures
             and all(failure.kind == "error" for failure in failures)
-            and len(failures) == len(answers)
+            and len(failures) == len(ledgers)
         ):
-            return _Found((), failures[0].reason)
+            return _Found((), failures[0].reason, cost=cost)
         frames = [
             [
-                undecided_rule(rule, answer, self.preset, frame=index)
-                if isinstance(answer, Failure)
-                else decide_rule(rule, answer, priors, self.preset, frame=index)
+                decide_rule(rule, ledger, priors, self.preset, frame=index)
+                if ledger.failure is None
+                else undecided_rule(rule, ledger.failure, self.preset, frame=index)
                 for rule in self._rules
             ]
-            for answer, index in zip(answers, loaded.indices, strict=True)
+            for ledger, index in zip(ledgers, loaded.indices, strict=True)
         ]
         rules = tuple(max(found, key=_badness) for found in zip(*frames, strict=True))
-        return _Found(rules, None, failures[0].reason if failures else None)
+        return _Found(rules, None, failures[0].reason if failures else None, cost)
 
     def _verdict(self, loaded: _Loaded, found: _Found, seconds: float) -> Verdict:
         decoded = loaded.decoded
@@ -182,6 +203,10 @@ class Judge:
             jurat=__version__,
             seconds=seconds,
             error=found.error,
+            cost=found.cost,
+            relevant_above=None if self.matcher is None else self.matcher.relevant_above,
+            detector=_named(self.detector),
+            matcher=_named(self.matcher),
             note=" ".join(note for note in (self._disclaimer, found.note) if note) or None,
         )
 
@@ -232,6 +257,16 @@ class _Found:
     rules: tuple[RuleFinding, ...]
     error: str | None
     note: str | None = None
+    cost: Cost = field(default_factory=Cost)
+
+
+def _total(ledgers: Iterable[Ledger]) -> Cost:
+    spent = [asdict(ledger.spent) for ledger in ledgers]
+    return Cost(**{name: sum(one[name] for one in spent) for name in Cost.model_fields})
+
+
+def _named(eye: Detector | Matcher | None) -> str | None:
+    return None if eye is None else f"{eye.name}@{eye.revision}"
 
 
 def _badness(rule: RuleFinding) -> tuple[int, float]:

@@ -24,6 +24,8 @@ class PlannedAlternative:
     question: Question
     negated: bool
     """True where the clause wants No for an answer."""
+    objects: tuple[str, ...] = ()
+    """The central objects of the clause: what a detector is to look for."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def _plan_rule(rule: Rule, preset: Preset) -> PlannedRule:
 
 def _plan_clause(clause: Clause, role: Literal["clause", "unless"]) -> PlannedClause:
     alternatives = tuple(
-        PlannedAlternative(Question("statement", s.text), s.negated) for s in clause.alternatives
+        PlannedAlternative(Question("statement", s.text), s.negated, clause.objects)
+        for s in clause.alternatives
     )
     return PlannedClause(clause.text, role, alternatives)

@@ -1,15 +1,16 @@
-"""Presets: what is asked and how answers are decided, as data.
+"""Presets: which stages there are, what is asked and how answers are decided, as data.
 
-Sources: CLUE is arXiv 2501.00192 (CVPR 2025), section 4 for the score and its two thresholds.
-Dividing by a power of the language prior is VisualGPTScore's (Lin et al. 2024, arXiv 2306.01879);
-subtracting in log-odds is its form for two answers.
+Sources: CLUE is arXiv 2501.00192 (CVPR 2025), section 4, Algorithm 1 and appendix; its constants are
+named below. Dividing by a power of the language prior is VisualGPTScore's (Lin et al. 2024, arXiv
+2306.01879); subtracting in log-odds is its form for two answers.
 """
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from jurat.errors import JuratError
 
@@ -25,7 +26,8 @@ class Preset:
     decides: Literal["log-odds", "clue"] = "log-odds"
     """`log-odds`: the debiased probability against two thresholds. `clue`: the paper's rule, as printed."""
     debias: float = 0.0
-    """Share of the language prior's log-odds that is taken off, in [0, 1]; 0 asks for no prior."""
+    """Share of the language prior's log-odds that is taken off, in [0, 1]; 0 asks for no prior. `clue`
+    takes off what the paper does for any value above 0, and takes the likelier answer for 0."""
     prior_limit: float = 2.0
     """The prior's log-odds count as at most this, either way: a prior can move a score by `debias` x this."""
     keep_below: float = 0.2
@@ -38,17 +40,68 @@ class Preset:
     """Of `clue`: a statement holds if M - M0 > accept x (1 - M0)."""
     min_mass: float = 0.5
     """With less P(Yes) + P(No) than this a question counts as not answered. In [0, 1]."""
+    relevance: bool = False
+    """Whether rules that an image does not resemble are left out; the matcher brings the threshold."""
+    regions: bool = False
+    """Whether an undecided statement is asked again with its central objects painted over."""
+    drop: float = 0.6
+    """A statement holds if painting over lowers M by more than this (the paper's beta)."""
+    confidence: float = 0.05
+    """Boxes with a higher score than this count."""
+    crop_below: float = 0.0
+    """Objects whose boxes are below this share of the image are asked about on a crop; 0 for never."""
+    reason: bool = False
+    """Whether the model reasons in words about what is still undecided."""
 
     @property
     def needs_prior(self) -> bool:
-        return self.decides == "clue" or self.debias > 0
+        return self.debias > 0
 
+    @property
+    def needs_detector(self) -> bool:
+        return self.asks == "clauses" and (self.regions or self.crop_below > 0)
+
+    def without(self, stages: Iterable[str]) -> Preset:
+        """The preset with parts removed, for ablations; its name says which.
+
+        Raises:
+            JuratError: a name is not in `PARTS`.
+        """
+        preset = self
+        for stage in dict.fromkeys(stages):
+            if stage not in PARTS:
+                raise JuratError(f"There is no part {stage!r} to leave out.", hint=_suggest(stage, PARTS))
+            preset = replace(preset, name=f"{preset.name}-no-{stage}", **PARTS[stage])
+        return preset
+
+
+PARTS: dict[str, dict[str, Any]] = {
+    "relevance": {"relevance": False},
+    "clauses": {"asks": "rules"},
+    "debias": {"debias": 0.0},
+    "regions": {"regions": False},
+    "crop": {"crop_below": 0.0},
+    "reason": {"reason": False},
+}
+"""What can be left out of a preset, and what it is without it."""
 
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
         Preset("quick", "each statement, debiased log-odds against two thresholds", debias=0.25),
-        Preset("clue-quick", "each statement, decided as the CLUE paper prints it", decides="clue"),
+        Preset(
+            "clue",
+            "the whole CLUE paper: relevance, each statement as printed, regions, reasoning",
+            decides="clue",
+            debias=1.0,
+            relevance=True,
+            regions=True,
+            crop_below=0.01,
+            reason=True,
+        ),
+        Preset(
+            "clue-quick", "each statement, decided as the CLUE paper prints it", decides="clue", debias=1.0
+        ),
         Preset(
             "direct",
             "one question a rule, the more likely answer",
@@ -70,6 +123,9 @@ def find_preset(name: str | Preset) -> Preset:
         return name
     if name in PRESETS:
         return PRESETS[name]
-    close = difflib.get_close_matches(name, PRESETS, n=1)
-    hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(PRESETS)}."
-    raise JuratError(f"There is no preset {name!r}.", hint=hint)
+    raise JuratError(f"There is no preset {name!r}.", hint=_suggest(name, PRESETS))
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}."

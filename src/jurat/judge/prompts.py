@@ -35,8 +35,17 @@ RULE = Wording(
 )
 """A whole rule; Yes means that it is broken."""
 
+REASON = "Think step by step, then answer in JSON."
+"""Follows a question where the model is to reason about it in words."""
+
+SUMMARY = (
+    'Sum up as JSON and nothing else: {"rating": "Yes" or "No", "rationale": "one sentence"}. '
+    "Judge by what can be seen in the image alone."
+)
+"""Asked in a second turn where the first reply held no such JSON."""
+
 
 def digest() -> str:
-    """12 hex digits over all wordings: scores are comparable only under equal wording."""
+    """12 hex digits over the wordings of closed questions: scores are comparable only under equal wording."""
     lines = [line for wording in (STATEMENT, RULE) for line in (wording.instruction, wording.question)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]

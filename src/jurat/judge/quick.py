@@ -1,35 +1,82 @@
-"""The quick stage's questions: each distinct one once an image, all behind one prefix, and once without
-any image.
+"""The quick stage: closed questions about an image, all behind one prefix, and once without any image.
 
-A pure step on a batch: images and questions in, answers out. Nothing is decided here.
+A pure step on a batch: images with their questions in, answers out. Nothing is decided here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 from PIL import Image
 
 from jurat.judge.plan import Question
 from jurat.judge.prompts import RULE, STATEMENT
 from jurat.models import Answer, Chat, Failure, Inquiry, Model, Turn, YesNo
+from jurat.models.base import ModelGone, Usage
 
 WORDINGS = {"statement": STATEMENT, "rule": RULE}
 
 Answers: TypeAlias = Mapping[Question, YesNo]
 """What a model answered to each question about one image."""
 
+W = TypeVar("W")
+F = TypeVar("F")
 
-def ask(
-    model: Model, images: Sequence[Image.Image], questions: Sequence[Question]
-) -> list[Answers | Failure]:
-    """One entry an image, in order: its answers, or why the model could not answer about it at all.
+
+@dataclass(frozen=True)
+class Want:
+    """Questions about one image, or about none."""
+
+    image: Image.Image | None
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The answers to one want, and what they cost."""
+
+    answers: Answers
+    usage: Usage
+
+
+def ask(model: Model, wants: Sequence[Want]) -> list[Asked | Failure]:
+    """One entry a want, in order: its answers, or why the model could not answer about the image at all.
 
     Raises what the model raises.
     """
-    return _ask(model, [(image,) for image in images], questions)
+    inquiries: list[Inquiry] = []
+    asked: list[list[list[Question]]] = []
+    for want in wants:
+        kinds = dict.fromkeys(question.kind for question in want.questions)
+        groups = [[question for question in want.questions if question.kind == kind] for kind in kinds]
+        inquiries += [_inquiry(want.image, group) for group in groups]
+        asked.append(groups)
+    replies = model.ask(inquiries) if inquiries else []
+    if len(replies) != len(inquiries):
+        raise RuntimeError(f"it gave {len(replies)} answers to {len(inquiries)} inquiries")
+    following = iter(replies)
+    return [_collect([(group, next(following)) for group in groups]) for groups in asked]
+
+
+def attempt(step: Callable[[Sequence[W]], Sequence[F | Failure]], wants: Sequence[W]) -> list[F | Failure]:
+    """A step on a batch; if it raises on several it is taken again one by one: only its cause fails.
+
+    Raises:
+        ModelGone: nobody will be answered any more.
+    """
+    if not wants:
+        return []
+    try:
+        return list(step(wants))
+    except ModelGone:
+        raise
+    except Exception as error:
+        if len(wants) == 1:
+            return [failure_of(error)]
+    return [found for want in wants for found in attempt(step, [want])]
 
 
 class Priors:
@@ -45,7 +92,7 @@ class Priors:
 
     def of(self, questions: Sequence[Question]) -> Answers:
         """Never raises because of the model: what went wrong is a failure in the answers."""
-        missing = [question for question in questions if question not in self._kept]
+        missing = tuple(question for question in questions if question not in self._kept)
         if not missing:
             return self._kept
         found = self._ask(missing)
@@ -53,14 +100,11 @@ class Priors:
         self._kept.update(lasting)
         return {**self._kept, **found}
 
-    def _ask(self, questions: Sequence[Question]) -> dict[Question, YesNo]:
-        try:
-            entry = _ask(self._model, [()], questions)[0]
-        except Exception as error:
-            entry = failure_of(error)
+    def _ask(self, questions: tuple[Question, ...]) -> Answers:
+        (entry,) = attempt(lambda wants: ask(self._model, wants), [Want(None, questions)])
         if isinstance(entry, Failure):
             return {question: YesNo(0.0, 0.0, entry) for question in questions}
-        return dict(entry)
+        return entry.answers
 
 
 def failure_of(error: Exception) -> Failure:
@@ -70,30 +114,13 @@ def failure_of(error: Exception) -> Failure:
     return Failure("error", f"The model raised {type(error).__name__}{': ' + line if line else ''}")
 
 
-def _ask(
-    model: Model, contexts: Sequence[tuple[Image.Image, ...]], questions: Sequence[Question]
-) -> list[Answers | Failure]:
-    kinds = list(dict.fromkeys(question.kind for question in questions))
-    asked = {kind: [question for question in questions if question.kind == kind] for kind in kinds}
-    inquiries = [_inquiry(context, kind, asked[kind]) for context in contexts for kind in kinds]
-    replies = model.ask(inquiries)
-    if len(replies) != len(inquiries):
-        raise RuntimeError(f"it gave {len(replies)} answers to {len(inquiries)} inquiries")
-    return [
-        _collect(
-            [(asked[kind], reply) for kind, reply in zip(kinds, replies[at : at + len(kinds)], strict=True)]
-        )
-        for at in range(0, len(replies), len(kinds))
-    ]
-
-
-def _inquiry(images: tuple[Image.Image, ...], kind: str, questions: Sequence[Question]) -> Inquiry:
-    wording = WORDINGS[kind]
-    turn = Turn("user", (*images, wording.instruction))
+def _inquiry(image: Image.Image | None, questions: Sequence[Question]) -> Inquiry:
+    wording = WORDINGS[questions[0].kind]
+    turn = Turn("user", (wording.instruction,) if image is None else (image, wording.instruction))
     return Inquiry(Chat((turn,)), tuple(wording.ask(question.text) for question in questions))
 
 
-def _collect(parts: Sequence[tuple[Sequence[Question], Answer]]) -> Answers | Failure:
+def _collect(parts: Sequence[tuple[Sequence[Question], Answer]]) -> Asked | Failure:
     found: dict[Question, YesNo] = {}
     for questions, answer in parts:
         if answer.failure is not None:
@@ -102,7 +129,8 @@ def _collect(parts: Sequence[tuple[Sequence[Question], Answer]]) -> Answers | Fa
             given = f"{len(answer.answers)} answers to {len(questions)} questions"
             return Failure("error", f"The model gave {given}.")
         found.update((q, _sound(a)) for q, a in zip(questions, answer.answers, strict=True))
-    return found
+    usage = [answer.usage for _, answer in parts]
+    return Asked(found, Usage(sum(u.input_tokens for u in usage), sum(u.output_tokens for u in usage)))
 
 
 def _sound(answer: YesNo) -> YesNo:

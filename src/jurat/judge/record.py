@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from jurat.errors import JuratError
-from jurat.judge.verdict import SCHEMA, AlternativeScore, Finding, RuleFinding, Verdict
+from jurat.judge.verdict import SCHEMA, AlternativeScore, Cost, Finding, Region, RuleFinding, Verdict
 
 if TYPE_CHECKING:
     import pyarrow
@@ -66,7 +66,8 @@ def arrow_schema() -> pyarrow.Schema:  # pyright: ignore[reportUnknownParameterT
 
 def describe_record() -> str:
     """The reference of the record as Markdown tables, made from the models and their docstrings."""
-    return "\n\n".join(_describe(model) for model in (Verdict, RuleFinding, Finding, AlternativeScore))
+    models = (Verdict, RuleFinding, Finding, AlternativeScore, Region, Cost)
+    return "\n\n".join(_describe(model) for model in models)
 
 
 def _describe(model: type[BaseModel]) -> str:

@@ -18,12 +18,44 @@ ItemOutcome = Literal["safe", "unsafe", "unsure", "error"]
 RuleOutcome = Literal["broken", "kept", "undecided"]
 ClauseOutcome = Literal["holds", "fails", "undecided"]
 Reason = Literal["margin", "low_mass", "refused", "filtered", "unparsed", "out_of_domain", "error"]
-Stage = Literal["quick"]
+Stage = Literal["relevance", "quick", "regions", "reason"]
 Kind = Literal["image", "animation"]
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class Region(_Record):
+    """Where a detector saw a central object."""
+
+    word: str
+    """The object."""
+    score: float
+    """The detector's confidence, in [0, 1]."""
+    x0: float
+    """Left, in pixels of the judged frame."""
+    y0: float
+    """Top."""
+    x1: float
+    """Right."""
+    y1: float
+    """Bottom."""
+
+
+class Cost(_Record):
+    """What judging one item took."""
+
+    images: int = 0
+    """Images that the model encoded, crops and painted-over ones among them."""
+    question_tokens: int = 0
+    """Tokens that the model read, a prefix that questions share counted once."""
+    generated_tokens: int = 0
+    """Tokens that the model wrote."""
+    detections: int = 0
+    """Images that the detector looked at."""
+    scans: int = 0
+    """Images that were compared with the rules' descriptions."""
 
 
 class AlternativeScore(_Record):
@@ -45,6 +77,18 @@ class AlternativeScore(_Record):
     """Of the statement after its negation, if it has one."""
     reason: Reason | None = None
     """Why it is undecided; null where it is not."""
+    decided_by: Stage | None = None
+    """The stage that decided it; null where it is undecided."""
+    regions: tuple[Region, ...] = ()
+    """Where the central objects were seen, if a detector looked for them."""
+    score_on_crop: float | None = None
+    """M on a crop of small objects, which then stands for M; null where there was no such crop."""
+    score_without: float | None = None
+    """M with the regions painted over; null where that was not asked."""
+    rating: Literal["Yes", "No"] | None = None
+    """What reasoning in words came to; null where there was none, or it could not be read."""
+    rationale: str | None = None
+    """The reason that it gave."""
 
 
 class Finding(_Record):
@@ -96,8 +140,10 @@ class RuleFinding(_Record):
     """Why it is undecided; null where it is not."""
     frame: int = 0
     """Index, in the file, of the frame that the finding is about: the worst one for this rule."""
+    relevance: float | None = None
+    """Cosine of the image with the rule's description, in [-1, 1]; null where nothing was scanned."""
     clauses: tuple[Finding, ...]
-    """Clauses, then exceptions, each in the constitution's order."""
+    """Clauses, then exceptions, each in the constitution's order; empty where the rule was not relevant."""
 
 
 class Verdict(_Record):
@@ -153,6 +199,14 @@ class Verdict(_Record):
     """Wall time of the batch divided by its items."""
     error: str | None
     """Why it could not be judged, in one sentence; null where the outcome is not `error`."""
+    cost: Cost = Cost()
+    """Images and tokens; of all frames."""
+    relevant_above: float | None = None
+    """Rules with a relevance up to this were not judged further; null where nothing was scanned."""
+    detector: str | None = None
+    """name@revision of what found regions; null where nothing looked for any."""
+    matcher: str | None = None
+    """name@revision of what scanned relevance; null where nothing did."""
     note: str | None = None
     """A remark of the model: about itself (the `null` model's answers mean nothing), or on why it did not
     answer."""

@@ -1,0 +1,225 @@
+"""The stages in their order, on a batch of images: relevance, quick, regions, reason.
+
+Each later stage is only asked about what is still undecided and could still change a rule's outcome.
+What goes wrong with one image in one stage is evidence about that image, and never a No.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from jurat.judge import regions
+from jurat.judge.decide import is_relevant, open_alternatives
+from jurat.judge.ledger import Ledger, Located, Look, Priors
+from jurat.judge.plan import PlannedRule, Question
+from jurat.judge.presets import Preset
+from jurat.judge.quick import Asked, Want, ask, attempt
+from jurat.judge.quick import Priors as PriorsOf
+from jurat.judge.reason import Doubt, reason
+from jurat.judge.relevance import scan
+from jurat.models import DomainGate, Failure, Model, YesNo
+
+if TYPE_CHECKING:
+    from jurat.models.vision import Detector, Matcher
+
+_Doubts = list[tuple[Ledger, Image.Image, list[Located]]]
+
+
+@dataclass
+class Cascade:
+    """The stages of one preset over one constitution's rules, with the models that they need."""
+
+    model: Model
+    preset: Preset
+    rules: tuple[PlannedRule, ...]
+    detector: Detector | None = None
+    matcher: Matcher | None = None
+    _asked_before: PriorsOf = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._asked_before = PriorsOf(self.model)
+
+    def investigate(self, images: Sequence[Image.Image]) -> list[Ledger]:
+        """One ledger an image, in order. Nothing that a model does makes it raise."""
+        ledgers = [Ledger() for _ in images]
+        self._scan(images, ledgers)
+        self._quick(images, ledgers)
+        answered = [(i, image) for i, image in zip(ledgers, images, strict=True) if i.failure is None]
+        if self.preset.crop_below > 0:
+            self._crop(answered)
+        if self.preset.regions:
+            self._paint_over(self._doubts(answered))
+        if self.preset.reason:
+            self._reason(self._doubts(answered))
+        return ledgers
+
+    def priors(self) -> Priors:
+        """The model's answers to every question without an image, where the preset wants them."""
+        if not self.preset.needs_prior:
+            return {}
+        questions = dict.fromkeys(
+            alternative.question
+            for rule in self.rules
+            for clause in rule.clauses
+            for alternative in clause.alternatives
+        )
+        return self._asked_before.of(tuple(questions))
+
+    def _scan(self, images: Sequence[Image.Image], ledgers: Sequence[Ledger]) -> None:
+        if not self.preset.relevance or self.matcher is None:
+            return
+        found = scan(self.matcher, images, [planned.rule for planned in self.rules])
+        for ledger, row in zip(ledgers, found, strict=True):
+            ledger.spent.scans += 1
+            if not isinstance(row, Failure):
+                ledger.relevance, ledger.relevant_above = row, self.matcher.relevant_above
+
+    def _quick(self, images: Sequence[Image.Image], ledgers: Sequence[Ledger]) -> None:
+        wants = [Want(image, self._questions(ledger)) for image, ledger in zip(images, ledgers, strict=True)]
+        self._refuse_foreign(
+            [(ledger, want) for ledger, want in zip(ledgers, wants, strict=True) if not want.questions]
+        )
+        asked = [(ledger, want) for ledger, want in zip(ledgers, wants, strict=True) if want.questions]
+        found = attempt(lambda some: ask(self.model, some), [want for _, want in asked])
+        for (ledger, _), entry in zip(asked, found, strict=True):
+            if isinstance(entry, Failure):
+                ledger.failure = entry
+                continue
+            ledger.answers.update(entry.answers)
+            ledger.spent.add(1, entry.usage)
+
+    def _questions(self, ledger: Ledger) -> tuple[Question, ...]:
+        """Every distinct question of the relevant rules once."""
+        return tuple(
+            dict.fromkeys(
+                alternative.question
+                for rule in self.rules
+                if is_relevant(rule, ledger)
+                for clause in rule.clauses
+                for alternative in clause.alternatives
+            )
+        )
+
+    def _refuse_foreign(self, unasked: Sequence[tuple[Ledger, Want]]) -> None:
+        """An image of which no rule is relevant is put before the model's gate all the same."""
+        gate = self.model.capability(DomainGate)
+        if gate is None:
+            return
+        images = [want.image for _, want in unasked if want.image is not None]
+        found = attempt(lambda some: [failure or False for failure in gate.foreign(some)], images)
+        for (ledger, _), entry in zip(unasked, found, strict=True):
+            ledger.failure = entry or None
+
+    # --- regions ---------------------------------------------------------------------------------
+
+    def _crop(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> None:
+        """Asks about small objects on crops that stand for the image."""
+        places = [(ledger, image, self._located(ledger)) for ledger, image in answered]
+        self._find(places)
+        wants: dict[tuple[int, tuple[str, ...]], list[tuple[Ledger, Located, Look]]] = defaultdict(list)
+        for ledger, image, located in places:
+            for one in located:
+                look = ledger.looks[one]
+                crop = regions.crop(image, look.boxes, self.preset.crop_below)
+                if crop is not None:
+                    ledger.looks[one] = replace(look, crop=crop)
+                    wants[id(ledger), one.objects].append((ledger, one, ledger.looks[one]))
+        groups = [[(ledger, one, look.crop) for ledger, one, look in group] for group in wants.values()]
+        for ledger, one, answer in self._ask_about(groups):
+            ledger.looks[one] = replace(ledger.looks[one], on_crop=answer)
+
+    def _paint_over(self, doubts: _Doubts) -> None:
+        """Asks what is undecided once more with its objects painted over."""
+        self._find(doubts)
+        groups = [
+            [(ledger, one, regions.without(image, boxes)) for one in alike]
+            for ledger, image, located in doubts
+            for objects in dict.fromkeys(one.objects for one in located if one in ledger.looks)
+            for alike in [[one for one in located if one.objects == objects]]
+            for boxes in [ledger.looks[alike[0]].boxes]
+            if boxes
+        ]
+        for ledger, one, answer in self._ask_about(groups):
+            ledger.looks[one] = replace(ledger.looks[one], without=answer)
+
+    def _located(self, ledger: Ledger) -> list[Located]:
+        """Every question of a relevant rule that has central objects."""
+        return list(
+            dict.fromkeys(
+                Located.of(alternative)
+                for rule in self.rules
+                if is_relevant(rule, ledger)
+                for clause in rule.clauses
+                for alternative in clause.alternatives
+                if alternative.objects
+            )
+        )
+
+    def _find(self, places: _Doubts) -> None:
+        """Looks for the objects of what was not looked for yet, once an image."""
+        if self.detector is None:
+            return
+        missing = [
+            (ledger, image, [one for one in located if one.objects and one not in ledger.looks])
+            for ledger, image, located in places
+        ]
+        missing = [(ledger, image, located) for ledger, image, located in missing if located]
+        searches = [
+            regions.Search(image, tuple(dict.fromkeys(word for one in located for word in one.objects)))
+            for _, image, located in missing
+        ]
+        found = regions.find(self.detector, searches, self.preset.confidence)
+        for (ledger, _, located), entry in zip(missing, found, strict=True):
+            ledger.spent.detections += 1
+            for one in located:
+                ledger.looks[one] = (
+                    Look(failure=entry)
+                    if isinstance(entry, Failure)
+                    else Look(tuple(box for word in dict.fromkeys(one.objects) for box in entry[word]))
+                )
+
+    def _ask_about(
+        self, groups: Sequence[Sequence[tuple[Ledger, Located, Image.Image | None]]]
+    ) -> Iterator[tuple[Ledger, Located, YesNo]]:
+        """Puts each group's questions about its first picture, and pairs them with the answers."""
+        wants = [Want(group[0][2], tuple(one.question for _, one, _ in group)) for group in groups]
+        found: list[Asked | Failure] = attempt(lambda some: ask(self.model, some), wants)
+        for group, entry in zip(groups, found, strict=True):
+            if not isinstance(entry, Failure):
+                group[0][0].spent.add(1, entry.usage)
+            for ledger, one, _ in group:
+                answer = YesNo(0.0, 0.0, entry) if isinstance(entry, Failure) else entry.answers[one.question]
+                yield ledger, one, answer
+
+    # --- reason ----------------------------------------------------------------------------------
+
+    def _reason(self, doubts: _Doubts) -> None:
+        """Thinks in words about what is undecided: all of the batch at once."""
+        open_ = [(ledger, image, one) for ledger, image, located in doubts for one in located]
+        looks = [
+            Doubt((look.crop if (look := ledger.looks.get(one)) else None) or image, one.question)
+            for ledger, image, one in open_
+        ]
+        for (ledger, _, one), (thought, usage) in zip(open_, reason(self.model, looks), strict=True):
+            ledger.reasons[one] = thought
+            ledger.spent.add(1, usage)
+
+    def _doubts(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> _Doubts:
+        """For each image what is still undecided and could change a rule's outcome."""
+        priors = self.priors()
+        found: _Doubts = []
+        for ledger, image in answered:
+            located = dict.fromkeys(
+                Located.of(alternative)
+                for rule in self.rules
+                if is_relevant(rule, ledger)
+                for alternative in open_alternatives(rule, ledger, priors, self.preset)
+            )
+            if located:
+                found.append((ledger, image, list(located)))
+        return found

@@ -1,0 +1,107 @@
+"""The reason stage: what is still undecided is thought about in words, all of a batch at once.
+
+CLUE (arXiv 2501.00192, section 4.5) takes two turns: a chain of thought, then its summary as JSON with
+`rating` and `rationale`. Both may come in one reply here; where the first holds no such JSON it is asked
+for in a second turn. What cannot be read after that is undecided, never a No.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from jurat.judge.ledger import Reasoned
+from jurat.judge.plan import Question
+from jurat.judge.prompts import REASON, SUMMARY
+from jurat.judge.quick import WORDINGS, attempt
+from jurat.models import Chat, Failure, Model, Reply, Turn
+from jurat.models.base import Generation, Usage
+
+GENERATION = Generation(max_tokens=512)
+"""Greedy; the paper states no decoding parameters."""
+LONGEST = 1000
+"""Characters of a rationale that are kept."""
+
+_REFUSAL = re.compile(
+    r"^\W*((i['’]?m |i am )?(sorry|unable)|i (can(no|['’])t|cannot|won['’]t)|as an ai)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """An undecided question and the picture to look at: the image, or a crop of it."""
+
+    image: Image.Image
+    question: Question
+
+
+def reason(model: Model, doubts: Sequence[Doubt]) -> list[tuple[Reasoned, Usage]]:
+    """One entry a doubt, in order: what reasoning came to, and its tokens."""
+    first = [Chat((Turn("user", (doubt.image, _opening(doubt.question))),), GENERATION) for doubt in doubts]
+    replies = _chat(model, first)
+    found: list[Reasoned | None] = [_read(reply) for reply in replies]
+    usage = [reply.usage for reply in replies]
+    again = [i for i, entry in enumerate(found) if entry is None]
+    second = [
+        Chat((*first[i].turns, Turn("assistant", (replies[i].text,)), Turn("user", (SUMMARY,))), GENERATION)
+        for i in again
+    ]
+    for i, reply in zip(again, _chat(model, second), strict=True):
+        found[i] = _read(reply)
+        usage[i] = Usage(
+            usage[i].input_tokens + reply.usage.input_tokens,
+            usage[i].output_tokens + reply.usage.output_tokens,
+        )
+    return [(entry or _unparsed(), spent) for entry, spent in zip(found, usage, strict=True)]
+
+
+def read_rating(text: str) -> Reasoned | None:
+    """The last JSON object of a reply that has a `rating` of Yes or No; None where there is none."""
+    for start in reversed([match.start() for match in re.finditer(r"\{", text)]):
+        try:
+            value, _ = json.JSONDecoder().raw_decode(text, start)
+        except (ValueError, RecursionError):
+            continue
+        rating = value.get("rating") if isinstance(value, dict) else None
+        said = rating.strip().rstrip(".").lower() if isinstance(rating, str) else None
+        if said in ("yes", "no"):
+            rationale = value.get("rationale")
+            return Reasoned(said == "yes", _tidy(rationale if isinstance(rationale, str) else ""))
+    return None
+
+
+def _opening(question: Question) -> str:
+    wording = WORDINGS[question.kind]
+    return f"{wording.ask(question.text)} {REASON}"
+
+
+def _chat(model: Model, chats: Sequence[Chat]) -> list[Reply]:
+    def step(some: Sequence[Chat]) -> list[Reply]:
+        replies = model.chat(some)
+        if len(replies) != len(some):
+            raise RuntimeError(f"it gave {len(replies)} replies to {len(some)} chats")
+        return replies
+
+    return [Reply(failure=entry) if isinstance(entry, Failure) else entry for entry in attempt(step, chats)]
+
+
+def _read(reply: Reply) -> Reasoned | None:
+    if reply.failure is not None:
+        return Reasoned(None, failure=reply.failure)
+    found = read_rating(reply.text)
+    if found is None and _REFUSAL.match(reply.text):
+        return Reasoned(None, failure=Failure("refused", "The model refused to reason about it."))
+    return found
+
+
+def _unparsed() -> Reasoned:
+    return Reasoned(None, failure=Failure("unparsed", "No rating could be read from the model's reasoning."))
+
+
+def _tidy(text: str) -> str:
+    return " ".join(text.split())[:LONGEST]
