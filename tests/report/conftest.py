@@ -63,6 +63,35 @@ FIRE = rule(
 NO_FIRE = rule("fire", "kept", clause("A fire is visible.", "fails", 0.03), severity="critical")
 
 RULES = {"unsafe": (BLADE, NO_FIRE), "unsure": (NO_BLADE, FIRE), "safe": (NO_BLADE, NO_FIRE), "error": ()}
+LOOKED_AT = RuleFinding.model_validate(
+    BLADE.model_dump()
+    | {
+        "decided_by": "reason",
+        "relevance": 0.4,
+        "clauses": [
+            BLADE.clauses[0].model_dump(),
+            BLADE.clauses[1].model_dump()
+            | {
+                "decided_by": "reason",
+                "alternatives": [
+                    BLADE.clauses[1].alternatives[0].model_dump()
+                    | {
+                        "decided_by": "reason",
+                        "regions": [{"word": "axe", "score": 0.8, "x0": 10, "y0": 5, "x1": 40, "y1": 25}],
+                        "score_without": 0.35,
+                        "rating": "Yes",
+                        "rationale": "The <axe> is in the child's hand.",
+                    }
+                ],
+            },
+        ],
+    }
+)
+"""Broken after regions and reasoning."""
+NOT_RELEVANT = NO_FIRE.model_copy(
+    update={"decided_by": "relevance", "relevance": 0.11, "score": None, "clauses": ()}
+)
+
 REASONS = {"unsure": "margin", "error": "error"}
 
 

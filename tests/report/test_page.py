@@ -15,6 +15,8 @@ from jurat.errors import JuratError
 from jurat.judge import verdict_to_row
 from jurat.report import write_report
 
+from .conftest import LOOKED_AT, NOT_RELEVANT
+
 
 class Tree(html.parser.HTMLParser):
     """The tags of a page with their attributes, and its text outside scripts and styles."""
@@ -95,6 +97,20 @@ def test_images_are_carried_by_the_page_and_described(verdict, page):
     images = page(verdict("a.png", "unsafe"), verdict("b.png")).all("img")
     assert [image["alt"] for image in images] == ["a.png, judged unsafe: breaks blade", "b.png, judged safe"]
     assert all(image["src"].startswith("data:image/webp;base64,") for image in images)
+
+
+def test_what_was_found_on_looking_again_is_shown(verdict, page):
+    looked = verdict("a.png", "unsafe").model_copy(
+        update={"rules": (LOOKED_AT, NOT_RELEVANT), "detector": "bundled@1", "matcher": "bundled@2"}
+    )
+    tree = page(looked)
+    (region,) = [one for one in tree.all("rect") if "class" not in one and one.get("x") == "10.0"]
+    assert (region["y"], region["width"], region["height"]) == ("5.0", "30.0", "20.0")
+    said = squeezed(tree.text)
+    assert "with axe painted over 0.35" in said
+    assert "reasoning: Yes, The <axe> is in the child's hand." in said
+    assert "Not relevant: the image resembles the rule by 0.11 only, and nothing was asked." in said
+    assert "bundled@1" in said and "bundled@2" in said
 
 
 def test_it_refers_to_nothing_outside_itself(verdict, page):

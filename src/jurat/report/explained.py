@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from jurat.judge.verdict import RuleFinding, RuleOutcome, Verdict
+from jurat.judge.verdict import Region, RuleFinding, RuleOutcome, Verdict
 from jurat.report.tally import SEVERITY_RANK
 from jurat.report.text import printable
 from jurat.report.thumbnails import Thumbnail, thumbnail
@@ -31,6 +31,20 @@ class Card:
     def touched(self) -> list[str]:
         """Ids of the rules that are broken or undecided: what the gallery is filtered by."""
         return [rule.id for rule in self.rules if rule.outcome != "kept"]
+
+    @property
+    def regions(self) -> list[Region]:
+        """Where the central objects of broken and undecided rules were seen, in the frame that is shown."""
+        return list(
+            dict.fromkeys(
+                region
+                for rule in self.rules
+                if rule.outcome != "kept" and rule.frame == self.verdict.frame
+                for clause in rule.clauses
+                for alternative in clause.alternatives
+                for region in alternative.regions
+            )
+        )
 
     @property
     def alt(self) -> str:

@@ -34,6 +34,8 @@ FACTS = {
     "Constitution": "constitution",
     "Thresholds": "thresholds",
     "Preset": "preset",
+    "Detector": "detector",
+    "Matcher": "matcher",
     "Questions": "prompts",
     "Precision": "dtype",
     "jurat": "jurat",
@@ -69,7 +71,8 @@ class Summary:
         """Counts a verdict, and keeps it for the gallery while there is room."""
         self.tally.add(verdict)
         for name, attribute in FACTS.items():
-            self.facts[name][str(getattr(verdict, attribute))] = None
+            if (value := getattr(verdict, attribute)) is not None:
+                self.facts[name][str(value)] = None
         self.first = min(self.first or verdict.time, verdict.time)
         self.last = max(self.last, verdict.time)
         self.seconds += verdict.seconds
