@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from jurat.judge import regions
+from jurat.judge.calibration import Calibration
 from jurat.judge.decide import is_relevant, open_alternatives
 from jurat.judge.ledger import Ledger, Located, Look, Priors
 from jurat.judge.plan import PlannedRule, Question
@@ -39,6 +40,7 @@ class Cascade:
     rules: tuple[PlannedRule, ...]
     detector: Detector | None = None
     matcher: Matcher | None = None
+    calibration: Calibration | None = None
     _asked_before: PriorsOf = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,7 +62,7 @@ class Cascade:
 
     def priors(self) -> Priors:
         """The model's answers to every question without an image, where the preset wants them."""
-        if not self.preset.needs_prior:
+        if not self.preset.needs_prior and (self.calibration is None or self.calibration.debias == 0):
             return {}
         questions = dict.fromkeys(
             alternative.question
@@ -218,7 +220,7 @@ class Cascade:
                 Located.of(alternative)
                 for rule in self.rules
                 if is_relevant(rule, ledger)
-                for alternative in open_alternatives(rule, ledger, priors, self.preset)
+                for alternative in open_alternatives(rule, ledger, priors, self.preset, self.calibration)
             )
             if located:
                 found.append((ledger, image, list(located)))

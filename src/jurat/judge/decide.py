@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import get_args
 
 from jurat.constitution import Rule
+from jurat.judge.calibration import Calibration
 from jurat.judge.ledger import Ledger, Located, Priors
 from jurat.judge.plan import PlannedAlternative, PlannedClause, PlannedRule
 from jurat.judge.presets import Preset
@@ -43,12 +44,18 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 def decide_rule(
-    planned: PlannedRule, ledger: Ledger, priors: Priors, preset: Preset, *, frame: int = 0
+    planned: PlannedRule,
+    ledger: Ledger,
+    priors: Priors,
+    preset: Preset,
+    *,
+    frame: int = 0,
+    calibration: Calibration | None = None,
 ) -> RuleFinding:
     """What the evidence about one image says of one rule."""
     if not is_relevant(planned, ledger):
         return _irrelevant(planned.rule, ledger.relevance[planned.rule.id], frame)
-    case = Case(ledger, priors, preset, Thresholds.of(planned.rule, preset))
+    case = Case(ledger, priors, preset, Thresholds.of(planned.rule, preset, calibration), calibration)
     finding = _with(planned, case, frame)
     # A rule looks at what later stages found only where it asked for it itself: another rule that shares
     # the statement must not change what is said of this one.
@@ -74,10 +81,14 @@ def is_relevant(planned: PlannedRule, ledger: Ledger) -> bool:
 
 
 def open_alternatives(
-    planned: PlannedRule, ledger: Ledger, priors: Priors, preset: Preset
+    planned: PlannedRule,
+    ledger: Ledger,
+    priors: Priors,
+    preset: Preset,
+    calibration: Calibration | None = None,
 ) -> Iterator[PlannedAlternative]:
     """What is undecided, could be settled by looking again, and could change the rule's outcome."""
-    yield from _open(planned, decide_rule(planned, ledger, priors, preset))
+    yield from _open(planned, decide_rule(planned, ledger, priors, preset, calibration=calibration))
 
 
 def _open(planned: PlannedRule, finding: RuleFinding) -> Iterator[PlannedAlternative]:

@@ -17,6 +17,7 @@ from jurat.constitution import Constitution, load_constitution
 from jurat.errors import JuratError
 from jurat.images import Decoded, ImageError, Item, decode, from_array, from_pil, read_file
 from jurat.judge import prompts
+from jurat.judge.calibration import Calibration, load_calibration
 from jurat.judge.cascade import Cascade
 from jurat.judge.decide import decide_rule, gravest, item_outcome, undecided_rule
 from jurat.judge.ledger import Ledger, Priors
@@ -55,6 +56,7 @@ class Judge:
         detector: Detector | str | None = None,
         matcher: Matcher | str | None = None,
         without: Iterable[str] = (),
+        calibration: Calibration | str | Path | None = None,
         batch_size: int = 16,
         allow_unknown: bool = False,
     ) -> None:
@@ -67,6 +69,7 @@ class Judge:
                 `jurat.models.open_detector` takes it. Left out, it is the bundled one for the bundled model.
             matcher: scans relevance, where the preset has that; likewise.
             without: parts of the preset to leave out, by the names in `jurat.judge.presets.PARTS`.
+            calibration: what `jurat calibrate` found for this model and constitution, or its file.
             batch_size: images that the model is given together; all frames of an animation stay in one batch.
             allow_unknown: goes on where the model does not know a word of the constitution; findings that
                 hang on it are then undecided, `out_of_domain`.
@@ -83,11 +86,14 @@ class Judge:
         )
         self.model: Model = open_model(model) if isinstance(model, str) else model
         self.batch_size = batch_size
-        self._rules = plan(self.constitution, self.preset)
-        self._questions = questions(self._rules)
+        self.rules = plan(self.constitution, self.preset)
+        self.questions = questions(self.rules)
         self.detector = self._eye(detector, "detector", self.preset.needs_detector)
         self.matcher = self._eye(matcher, "matcher", self.preset.relevance)
-        self._cascade = Cascade(self.model, self.preset, self._rules, self.detector, self.matcher)
+        self.calibration = self._fitted(calibration)
+        self._cascade = Cascade(
+            self.model, self.preset, self.rules, self.detector, self.matcher, self.calibration
+        )
         disclaimer = self.model.capability(Disclaimer)
         self._disclaimer = None if disclaimer is None else disclaimer.disclaimer
         if not allow_unknown:
@@ -133,6 +139,21 @@ class Judge:
             for loaded, found in zip(batch, judged, strict=True)
         )
 
+    def _fitted(self, given: Calibration | str | Path | None) -> Calibration | None:
+        if given is None:
+            return None
+        calibration = given if isinstance(given, Calibration) else load_calibration(given)
+        if self.preset.decides != "log-odds":
+            raise JuratError(
+                f"The preset {self.preset.name!r} has constants of its own: it takes no calibration."
+            )
+        calibration.check(
+            model=f"{self.model.name}@{self.model.revision}",
+            prompts=prompts.digest(),
+            constitution=self.constitution,
+        )
+        return calibration
+
     def _eye(self, given: Any, kind: str, needed: bool) -> Any:
         """The detector or matcher that the preset needs; None where it needs none."""
         if not needed:
@@ -162,10 +183,10 @@ class Judge:
             return _Found((), failures[0].reason, cost=cost)
         frames = [
             [
-                decide_rule(rule, ledger, priors, self.preset, frame=index)
+                decide_rule(rule, ledger, priors, self.preset, frame=index, calibration=self.calibration)
                 if ledger.failure is None
                 else undecided_rule(rule, ledger.failure, self.preset, frame=index)
-                for rule in self._rules
+                for rule in self.rules
             ]
             for ledger, index in zip(ledgers, loaded.indices, strict=True)
         ]
@@ -207,6 +228,7 @@ class Judge:
             relevant_above=None if self.matcher is None else self.matcher.relevant_above,
             detector=_named(self.detector),
             matcher=_named(self.matcher),
+            calibration=None if self.calibration is None else self.calibration.digest,
             note=" ".join(note for note in (self._disclaimer, found.note) if note) or None,
         )
 
@@ -216,11 +238,11 @@ class Judge:
         if vocabulary is None:
             return
         lines: list[str] = []
-        for question in self._questions:
+        for question in self.questions:
             unknown = vocabulary.unknown_words(WORDINGS[question.kind].ask(question.text))
             if unknown:
                 words = ", ".join(repr(word) for word in unknown)
-                lines.append(f"  {words} in {question.text!r} of {', '.join(askers(self._rules, question))}")
+                lines.append(f"  {words} in {question.text!r} of {', '.join(askers(self.rules, question))}")
         if lines:
             raise JuratError(
                 f"The model {self.model.name!r} never learned some words of this constitution:\n"

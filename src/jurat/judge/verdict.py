@@ -207,6 +207,8 @@ class Verdict(_Record):
     """name@revision of what found regions; null where nothing looked for any."""
     matcher: str | None = None
     """name@revision of what scanned relevance; null where nothing did."""
+    calibration: str | None = None
+    """Digest of the calibration; null where there was none."""
     note: str | None = None
     """A remark of the model: about itself (the `null` model's answers mean nothing), or on why it did not
     answer."""

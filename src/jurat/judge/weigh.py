@@ -10,6 +10,8 @@ a rule is the smallest among its clauses' evidence and, where it has exceptions,
 among theirs; an exception is decided by the same thresholds on that 1 minus. So a rule is broken exactly
 if its score is above `break_above`, and kept exactly if it is below `keep_below`.
 
+With a calibration it is p = sigmoid((logit M - a logit M0 - b) / T), with a, b and T as fitted.
+
 `clue`: a statement fails if M - M0 < -0.3 M0, holds if M - M0 > 0.8 (1 - M0), and is undecided
 otherwise; the evidence shown is M. Thresholds of rules are not used.
 
@@ -25,6 +27,7 @@ import math
 from dataclasses import dataclass, replace
 
 from jurat.constitution import Rule
+from jurat.judge.calibration import Bounds, Calibration
 from jurat.judge.ledger import Ledger, Located, Look, Priors, Reasoned
 from jurat.judge.plan import PlannedAlternative
 from jurat.judge.presets import Preset
@@ -45,17 +48,22 @@ class Thresholds:
     break_: float
 
     @classmethod
-    def of(cls, rule: Rule, preset: Preset) -> Thresholds:
-        """The rule's own where it has them. One that it leaves out is the preset's, and gives way to the
-        one it has."""
-        break_ = preset.break_above if rule.break_above is None else rule.break_above
-        keep = preset.keep_below if rule.keep_below is None else rule.keep_below
+    def of(cls, rule: Rule, preset: Preset, calibration: Calibration | None = None) -> Thresholds:
+        """The rule's own where it has them, else the calibration's, else the preset's. One that a rule leaves
+        out gives way to the one it has."""
+        bounds = (calibration.rules.get(rule.id) if calibration is not None else None) or Bounds()
+        break_ = _first(rule.break_above, bounds.break_above, preset.break_above)
+        keep = _first(rule.keep_below, bounds.keep_below, preset.keep_below)
         return cls(min(keep, break_), break_)
 
     def decide(self, evidence: float) -> ClauseOutcome:
         if evidence > self.break_:
             return "holds"
         return "fails" if evidence < self.keep else "undecided"
+
+
+def _first(*values: float | None) -> float:
+    return next(value for value in values if value is not None)
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,7 @@ class Case:
     priors: Priors
     preset: Preset
     thresholds: Thresholds
+    calibration: Calibration | None = None
     looked: frozenset[Located] = frozenset()
     """What the rule wanted to be asked about with its objects painted over."""
     reasoned: frozenset[Located] = frozenset()
@@ -135,7 +144,7 @@ def _quick(
     alternative: PlannedAlternative, role: str, answer: YesNo, prior: YesNo | None, case: Case
 ) -> tuple[float, ClauseOutcome]:
     """The evidence that an alternative holds, and what the quick stage makes of it."""
-    holds, outcome = _judge_statement(answer, prior, case.preset)
+    holds, outcome = _judge_statement(alternative.question.text, answer, prior, case)
     evidence = 1 - holds if alternative.negated else holds
     if case.preset.decides == "clue":
         return evidence, SWAPPED[outcome] if alternative.negated else outcome
@@ -213,14 +222,24 @@ def _unanswered(answer: YesNo, prior: YesNo | None, usable: YesNo | None, case: 
     return "low_mass" if case.preset.decides == "clue" else None
 
 
-def _judge_statement(answer: YesNo, prior: YesNo | None, preset: Preset) -> tuple[float, ClauseOutcome]:
+def _judge_statement(
+    text: str, answer: YesNo, prior: YesNo | None, case: Case
+) -> tuple[float, ClauseOutcome]:
     """The evidence that a statement as put is true, and, for `clue`, its outcome."""
+    preset, prior_log_odds = case.preset, prior.log_odds if prior is not None else None
     if preset.decides == "log-odds":
-        prior_log_odds = prior.log_odds if prior is not None else None
+        if case.calibration is not None and not answer.stated:
+            return sigmoid(calibrated(answer.log_odds, prior_log_odds, text, case.calibration)), "undecided"
         return sigmoid(debiased(answer.log_odds, prior_log_odds, preset)), "undecided"
     if preset.debias == 0 or prior is None:
         return answer.score, "holds" if answer.score > 0.5 else "fails"
     return answer.score, _clue(answer.score, prior.score, preset)
+
+
+def calibrated(log_odds: float, prior_log_odds: float | None, text: str, fitted: Calibration) -> float:
+    """The log-odds of a statement after all that was fitted: prior, shift and temperature."""
+    prior = fitted.debias * (prior_log_odds or 0.0)
+    return (log_odds - prior - fitted.shifts.get(text, 0.0)) / fitted.temperature
 
 
 def _clue(m: float, m0: float, preset: Preset) -> ClauseOutcome:

@@ -1,0 +1,143 @@
+"""`jurat calibrate`: fits debiasing and thresholds to a user's own images and model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jurat.cli.progress import progress
+from jurat.errors import JuratError
+from jurat.report.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jurat.images import Item
+    from jurat.judge.calibrate import Fit
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def calibrate(
+    images: Annotated[Path, typer.Option(metavar="DIR", help="A folder of images of the kind to be judged.")],
+    constitution: Annotated[
+        str, typer.Option("--constitution", "-c", metavar="FILE", help="A YAML file, or shelf:NAME.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Where the calibration is written.")
+    ] = Path("calibration.json"),
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="NAME", help="See: jurat models")
+    ] = "bundled",
+    preset: Annotated[
+        str, typer.Option(metavar="NAME", help="One that decides clauses by log-odds.")
+    ] = "quick",
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV with the columns file and broken: ids of the rules broken."),
+    ] = None,
+    max_miss: Annotated[
+        float,
+        typer.Option(metavar="SHARE", min=0.001, max=0.5, help="Of violations, may be called kept."),
+    ] = 0.05,
+    max_false_alarm: Annotated[
+        float,
+        typer.Option(metavar="SHARE", min=0.001, max=0.5, help="Of other images that may be called broken."),
+    ] = 0.05,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there.")] = False,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.")] = None,
+    dtype: Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16.")] = None,
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Images asked about together.")] = 16,
+) -> None:
+    """Fit a calibration to your own images, with or without labels.
+
+    Without labels it takes off what the model would say without looking. With labels it also finds
+    thresholds for each rule whose miss rate is bounded with 95% confidence. Use it with: jurat judge
+    --calibration FILE.
+    """
+    from jurat.constitution import load_constitution
+    from jurat.images import find_items
+    from jurat.judge import Judge
+    from jurat.judge.calibrate import fit
+    from jurat.judge.labels import read_labels
+    from jurat.models import open_model
+
+    if out.exists() and not overwrite:
+        raise JuratError(f"{out} is there already.", hint="--overwrite replaces it.")
+    law = load_constitution(constitution)
+    told = None if labels is None else read_labels(images, labels, law)
+    opened = open_model(model, device=device, dtype=dtype)
+    judge = Judge(law, opened, preset, batch_size=batch_size, without=("relevance", "regions", "crop"))
+    known = None if told is None else {str(images / label.file): label.broken for label in told}
+    with progress(Console(stderr=True), [str(images)], shown=True) as advance:
+
+        def watched() -> Iterator[Item]:
+            for item in find_items([str(images)]):
+                yield item
+                advance()
+
+        found = fit(judge, watched(), known, max_miss=max_miss, max_false_alarm=max_false_alarm)
+    found.calibration.save(out)
+    _report(Console(highlight=False), found, out)
+
+
+def _report(console: Console, found: Fit, out: Path) -> None:
+    calibration = found.calibration
+    left = f", {found.failed:,} left out" if found.failed else ""
+    console.print(f"{calibration.images:,} images of {printable(calibration.model)}{left}")
+    console.print(f"debiasing: {calibration.debias:.2f} of the language prior")
+    moved = {text: b for text, b in calibration.shifts.items() if abs(b) >= 0.5}
+    for text, shift in sorted(moved.items(), key=lambda pair: -abs(pair[1])):
+        console.print(Text(f"  {shift:+.1f} in log-odds taken off {printable(text)}", "dim"))
+    if calibration.rules:
+        console.print(f"temperature: {calibration.temperature:.2f}")
+        console.print(_bounds(found))
+        _needed(console, found)
+    console.print(Text(f"{out} written. To use it: jurat judge --calibration {out}"), soft_wrap=True)
+
+
+def _bounds(found: Fit) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("rule")
+    for name in ("violations", "others", "keep below", "break above", "decided alone"):
+        table.add_column(name, justify="right")
+    for name, bounds in found.calibration.rules.items():
+        table.add_row(
+            Text(printable(name)),
+            f"{bounds.violations:,}",
+            f"{bounds.others:,}",
+            "-" if bounds.keep_below is None else f"{bounds.keep_below:.3f}",
+            "-" if bounds.break_above is None else f"{bounds.break_above:.3f}",
+            f"{found.alone[name]:.0%}",
+        )
+    return table
+
+
+def _needed(console: Console, found: Fit) -> None:
+    """Says what was proved, and what it would take to prove the rest."""
+    from jurat.judge.calibrate import fewest
+
+    calibration = found.calibration
+    assert calibration.max_miss is not None and calibration.max_false_alarm is not None
+    console.print(
+        f"With 95% confidence at most {calibration.max_miss:.1%} of a rule's violations lie below "
+        f"`keep below`, and at most {calibration.max_false_alarm:.1%} of other images above `break above`.",
+        soft_wrap=True,
+    )
+    need = fewest(calibration.max_miss)
+    short = [name for name, bounds in calibration.rules.items() if bounds.keep_below is None]
+    if short:
+        console.print(
+            Text(
+                f"Not proved for {', '.join(map(printable, short))}: it takes {need} labelled violations "
+                "of a rule, and more if some score low. The preset's thresholds stay there.",
+                "yellow",
+            ),
+            soft_wrap=True,
+        )

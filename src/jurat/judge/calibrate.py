@@ -1,0 +1,309 @@
+"""Fits a calibration to a user's own images: without labels the debiasing, with labels the thresholds.
+
+Debiasing: s = l - a l0 - b, with l the log-odds of a statement and l0 its prior. The slope a is fitted once
+for a model, on the statements of `jurat.judge.reference`: Theil and Sen's slope of each one's median log-odds
+over the images on its prior. The shift b of a statement is how far its own median residual lies above the
+reference's, where the model mostly says No to it; what the images mostly show is no bias.
+
+Thresholds: a rule may be called kept below the k-th smallest score of n labelled violations. A violation
+of the same kind then scores lower with a probability that is distributed as Beta(k, n - k + 1) (Wilks
+1941), so the largest k is taken for which it stays within the bound with 95% confidence. For a bound of
+5% the first such k, 1, takes 59 violations. `break_above` is found likewise from images that keep the rule.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jurat import __version__
+from jurat.errors import JuratError
+from jurat.images import Item, decode
+from jurat.judge import prompts
+from jurat.judge.calibration import Bounds, Calibration
+from jurat.judge.decide import decide_rule
+from jurat.judge.ledger import Ledger
+from jurat.judge.plan import Question
+from jurat.judge.quick import Answers, Priors, Want, ask, attempt
+from jurat.judge.reference import REFERENCE
+from jurat.models import Failure, Vocabulary, YesNo
+
+if TYPE_CHECKING:
+    from jurat.judge.judge import Judge
+
+CONFIDENCE = 0.95
+FEWEST = 20
+"""Images that the debiasing takes, at least."""
+LARGEST = 3.0
+"""A shift is at most this, either way, in log-odds."""
+
+
+@dataclass
+class Fit:
+    """A calibration with what to tell about it."""
+
+    calibration: Calibration
+    failed: int
+    """Images that could not be read or answered about; they were left out."""
+    alone: dict[str, float] = field(default_factory=dict)
+    """Of each rule with labels: the share of labelled images that is decided under the calibration."""
+
+
+def fit(
+    judge: Judge,
+    items: Iterable[Item],
+    labels: Mapping[str, frozenset[str]] | None = None,
+    *,
+    max_miss: float = 0.05,
+    max_false_alarm: float = 0.05,
+) -> Fit:
+    """Fits to the images of `items`; labels are the ids of the rules that each breaks, by item id.
+
+    Raises:
+        JuratError: there are too few images, or labels name rules that the constitution has not.
+    """
+    if judge.preset.decides != "log-odds" or judge.preset.asks != "clauses":
+        raise JuratError(
+            f"The preset {judge.preset.name!r} cannot be calibrated.",
+            hint="Take one that decides clauses by log-odds, as `quick` does.",
+        )
+    _check_labels(judge, labels)
+    batches = _Gathered(judge)
+    batches.gather(items)
+    if len(batches.digests) < FEWEST:
+        raise JuratError(
+            f"{len(batches.digests)} images could be used; a calibration takes at least {FEWEST}.",
+            hint="Name more images. They need no labels.",
+        )
+    debias, shifts = batches.debiasing()
+    calibration = Calibration(
+        model=f"{judge.model.name}@{judge.model.revision}",
+        constitution=judge.constitution.digest,
+        prompts=prompts.digest(),
+        jurat=__version__,
+        images=len(batches.digests),
+        images_digest=hashlib.sha256("\n".join(sorted(batches.digests)).encode()).hexdigest()[:12],
+        debias=debias,
+        shifts=shifts,
+    )
+    found = Fit(calibration, batches.failed)
+    if labels:
+        _fit_labelled(found, judge, batches, labels, max_miss, max_false_alarm)
+    return found
+
+
+def _check_labels(judge: Judge, labels: Mapping[str, frozenset[str]] | None) -> None:
+    known = {rule.id for rule in judge.constitution.rules}
+    for item, broken in (labels or {}).items():
+        if unknown := sorted(broken - known):
+            raise JuratError(
+                f"The labels of {item!r} name a rule {unknown[0]!r} that the constitution does not have.",
+                hint=f"Its rules are {', '.join(sorted(known))}.",
+            )
+
+
+# --- without labels ----------------------------------------------------------------------------
+
+
+class _Gathered:
+    """The log-odds of all questions on all images."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self.own = judge.questions
+        self.reference = _known_reference(judge)
+        self.asked = tuple(dict.fromkeys((*self.own, *self.reference)))
+        self.rows: list[Answers] = []
+        """One an image."""
+        self.ids: list[str] = []
+        self.digests: list[str] = []
+        self.failed = 0
+        self.priors = Priors(judge.model).of(self.asked)
+
+    def gather(self, items: Iterable[Item]) -> None:
+        batch: list[tuple[Item, Want, str]] = []
+        for item in items:
+            try:
+                decoded = decode(item.open())
+            except (JuratError, OSError):
+                self.failed += 1
+                continue
+            batch.append((item, Want(decoded.frames[0], self.asked), decoded.sha256))
+            if len(batch) >= self._judge.batch_size:
+                self._ask(batch)
+                batch = []
+        self._ask(batch)
+
+    def _ask(self, batch: Sequence[tuple[Item, Want, str]]) -> None:
+        found = attempt(lambda some: ask(self._judge.model, some), [want for _, want, _ in batch])
+        for (item, _, digest), entry in zip(batch, found, strict=True):
+            if isinstance(entry, Failure):
+                self.failed += 1
+                continue
+            self.rows.append(entry.answers)
+            self.ids.append(item.id)
+            self.digests.append(digest)
+
+    def debiasing(self) -> tuple[float, dict[str, float]]:
+        """The slope, and the shift of each of the constitution's own questions."""
+        medians = {question: _median(row[question] for row in self.rows) for question in self.asked}
+        slope = self._slope(medians)
+        typical = [self._residual(medians, question, slope) for question in self.reference]
+        centre = float(np.median([r for r in typical if not math.isnan(r)] or [0.0]))
+        shifts: dict[str, float] = {}
+        for question in self.own:
+            residual = self._residual(medians, question, slope)
+            mostly_no = not math.isnan(residual) and medians[question] < 0
+            shift = residual - centre if mostly_no else 0.0
+            shifts[question.text] = round(max(-LARGEST, min(LARGEST, shift)), 4)
+        return round(slope, 4), shifts
+
+    def _slope(self, medians: Mapping[Question, float]) -> float:
+        from scipy.stats import theilslopes
+
+        pairs = [(self._prior(question), medians[question]) for question in self.reference]
+        pairs = [(x, y) for x, y in pairs if not (math.isnan(x) or math.isnan(y))]
+        if len({x for x, _ in pairs}) < 2:
+            return 0.0
+        priors, levels = zip(*pairs, strict=True)
+        return min(1.0, max(0.0, float(theilslopes(levels, priors)[0])))
+
+    def _residual(self, medians: Mapping[Question, float], question: Question, slope: float) -> float:
+        prior = self._prior(question)
+        return medians[question] - slope * (0.0 if math.isnan(prior) else prior)
+
+    def _prior(self, question: Question) -> float:
+        prior = self.priors[question]
+        usable = prior.failure is None and prior.mass >= self._judge.preset.min_mass
+        return prior.log_odds if usable else math.nan
+
+
+def _known_reference(judge: Judge) -> tuple[Question, ...]:
+    """The reference statements that the model has the words for."""
+    vocabulary = judge.model.capability(Vocabulary)
+    texts = [t for t in REFERENCE if vocabulary is None or not vocabulary.unknown_words(t)]
+    return tuple(Question("statement", text) for text in texts)
+
+
+def _median(answers: Iterable[YesNo]) -> float:
+    """Of the log-odds of what was answered; not a number where nothing was."""
+    known = [a.log_odds for a in answers if a.failure is None and a.mass > 0 and not a.stated]
+    return float(np.median(known)) if known else math.nan
+
+
+# --- with labels -------------------------------------------------------------------------------
+
+
+def fewest(bound: float) -> int:
+    """How many labelled images it takes, none of them on the wrong side, to prove a bound: 59 for 5%."""
+    return math.ceil(math.log(1 - CONFIDENCE) / math.log(1 - bound))
+
+
+def allowed(n: int, bound: float) -> int:
+    """Up to which of n sorted scores a threshold may go: the largest k with P(Beta(k, n - k + 1) <= bound)
+    of at least 95%; 0 where n is too small for any."""
+    from scipy.stats import beta
+
+    k = 0
+    while k < n and beta.cdf(bound, k + 1, n - k) >= CONFIDENCE:
+        k += 1
+    return k
+
+
+def _fit_labelled(
+    found: Fit,
+    judge: Judge,
+    answers: _Gathered,
+    labels: Mapping[str, frozenset[str]],
+    max_miss: float,
+    max_false_alarm: float,
+) -> None:
+    rows = [i for i, item in enumerate(answers.ids) if item in labels]
+    if not rows:
+        raise JuratError(
+            "None of the labels belongs to one of the images.",
+            hint="The labels' ids must be the images' paths as they are given.",
+        )
+    scored = [_scores(judge, answers.rows[i], answers.priors, found.calibration) for i in rows]
+    truth = [labels[answers.ids[i]] for i in rows]
+    temperature = _temperature(
+        [
+            (score, rule in broken)
+            for scores, broken in zip(scored, truth, strict=True)
+            for rule, score in scores.items()
+        ]
+    )
+    rules: dict[str, Bounds] = {}
+    for rule in judge.constitution.rules:
+        pairs = [
+            (s[rule.id], rule.id in broken) for s, broken in zip(scored, truth, strict=True) if rule.id in s
+        ]
+        cooled = [(_cooled(score, temperature), broken) for score, broken in pairs]
+        rules[rule.id] = _bounds(cooled, max_miss, max_false_alarm)
+        found.alone[rule.id] = _decided(cooled, rules[rule.id])
+    found.calibration = found.calibration.model_copy(
+        update={
+            "temperature": temperature,
+            "rules": rules,
+            "max_miss": max_miss,
+            "max_false_alarm": max_false_alarm,
+        }
+    )
+
+
+def _scores(judge: Judge, answers: Answers, priors: Answers, calibration: Calibration) -> dict[str, float]:
+    """The score of each rule that has one."""
+    ledger = Ledger(answers=dict(answers))
+    findings = [
+        decide_rule(rule, ledger, priors, judge.preset, calibration=calibration) for rule in judge.rules
+    ]
+    return {finding.id: finding.score for finding in findings if finding.score is not None}
+
+
+def _bounds(pairs: Sequence[tuple[float, bool]], max_miss: float, max_false_alarm: float) -> Bounds:
+    violations = sorted(score for score, broken in pairs if broken)
+    others = sorted((score for score, broken in pairs if not broken), reverse=True)
+    low, high = allowed(len(violations), max_miss), allowed(len(others), max_false_alarm)
+    keep = violations[low - 1] if low else None
+    above = others[high - 1] if high else None
+    if keep is not None and above is not None and keep > above:
+        keep = above = (keep + above) / 2  # everything is decided; either bound has room to spare
+    return Bounds(keep_below=keep, break_above=above, violations=len(violations), others=len(others))
+
+
+def _decided(pairs: Sequence[tuple[float, bool]], bounds: Bounds) -> float:
+    keep = bounds.keep_below if bounds.keep_below is not None else -1.0
+    above = bounds.break_above if bounds.break_above is not None else 2.0
+    return sum(score < keep or score > above for score, _ in pairs) / max(1, len(pairs))
+
+
+def _temperature(pairs: Sequence[tuple[float, bool]]) -> float:
+    """The temperature of least log-loss over all rules; 1 where one of the two outcomes is missing."""
+    from scipy.optimize import minimize_scalar
+
+    if len({broken for _, broken in pairs}) < 2:
+        return 1.0
+    odds = np.array([_logit(score) for score, _ in pairs])
+    truth = np.array([broken for _, broken in pairs])
+    signed = np.where(truth, -odds, odds)
+
+    def loss(log_t: float) -> float:
+        return float(np.logaddexp(0, signed / math.exp(log_t)).mean())
+
+    found = minimize_scalar(loss, bounds=(math.log(0.2), math.log(20)), method="bounded")
+    return round(math.exp(float(found.x)), 4)
+
+
+def _cooled(score: float, temperature: float) -> float:
+    x = _logit(score) / temperature
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def _logit(score: float) -> float:
+    score = min(1 - 1e-12, max(1e-12, score))
+    return math.log(score / (1 - score))

@@ -1,0 +1,128 @@
+"""A calibration: what was fitted of one model under one constitution, as a small file.
+
+It names what it was fitted for, and is refused for anything else: numbers of another model, of other
+wording or of another constitution mean nothing here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from jurat.errors import JuratError
+
+if TYPE_CHECKING:
+    from jurat.constitution import Constitution
+
+SCHEMA = 1
+
+
+class Bounds(BaseModel):
+    """Thresholds of one rule that a bound was proved for; null where the labels were too few."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keep_below: float | None = Field(default=None, ge=0, le=1)
+    break_above: float | None = Field(default=None, ge=0, le=1)
+    violations: int = 0
+    """Labelled images that break the rule."""
+    others: int = 0
+    """Labelled images that do not."""
+
+
+class Calibration(BaseModel):
+    """What `jurat calibrate` found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    model: str
+    """name@revision"""
+    constitution: str
+    """Digest of the constitution."""
+    prompts: str
+    """Digest of the wording."""
+    jurat: str
+    images: int
+    """How many images it was fitted on."""
+    images_digest: str
+    """Over the SHA-256 of each, in sorted order."""
+    debias: float = Field(ge=0, le=1)
+    """Share of the language prior's log-odds that is taken off."""
+    shifts: dict[str, float]
+    """Of each statement: log-odds that it shows on images of this kind beyond what others show."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Evidence in log-odds is divided by it."""
+    rules: dict[str, Bounds] = {}
+    """By a rule's id."""
+    max_miss: float | None = None
+    """With 95% confidence no more than this share of violations is called kept; null without labels."""
+    max_false_alarm: float | None = None
+    """Likewise of other images called broken."""
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits over all of it: what verdicts name it by."""
+        return hashlib.sha256(self._text().encode()).hexdigest()[:12]
+
+    def _text(self) -> str:
+        return json.dumps(self.model_dump(mode="json", by_alias=True), indent=1, sort_keys=True) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Writes it aside and renames it.
+
+        Raises:
+            JuratError: it cannot be written.
+        """
+        aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            aside.write_text(self._text(), encoding="utf-8")
+            aside.replace(path)
+        except OSError as error:
+            raise JuratError(f"{path} cannot be written: {error.strerror or error}") from error
+
+    def check(self, *, model: str, prompts: str, constitution: Constitution) -> None:
+        """Refuses what it was not fitted for.
+
+        Raises:
+            JuratError: with what differs.
+        """
+        told = {
+            "model": (self.model, model),
+            "wording of questions": (self.prompts, prompts),
+            "constitution": (self.constitution, constitution.digest),
+        }
+        wrong = [f"  {name}: {mine}, not {given}" for name, (mine, given) in told.items() if mine != given]
+        if wrong:
+            lines = "\n".join(wrong)
+            raise JuratError(
+                f"The calibration was fitted for something else:\n{lines}",
+                hint="Fit one anew: jurat calibrate.",
+            )
+
+
+def load_calibration(path: str | Path) -> Calibration:
+    """Reads a calibration.
+
+    Raises:
+        JuratError: it cannot be read, or is none.
+    """
+    try:
+        calibration = Calibration.model_validate_json(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise JuratError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "not text"}
+        where = ".".join(str(part) for part in first["loc"])
+        raise JuratError(
+            f"{path} is no calibration{': ' + where if where else ''}: {first['msg']}.",
+            hint="Name a file that `jurat calibrate --out` wrote.",
+        ) from error
+    if calibration.schema_ != SCHEMA:
+        raise JuratError(f"{path} has the schema {calibration.schema_}, not {SCHEMA}.", hint="Update jurat.")
+    return calibration

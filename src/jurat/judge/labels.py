@@ -1,0 +1,76 @@
+"""Someone's own labels: which image breaks which rules, as a CSV file.
+
+It has a header and two columns: `file`, relative to the folder of images, and `broken`, the ids of the
+rules that the image breaks, separated by spaces or semicolons, empty for none.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jurat.errors import JuratError
+
+if TYPE_CHECKING:
+    from jurat.constitution import Constitution
+
+
+@dataclass(frozen=True)
+class Label:
+    """One line."""
+
+    file: str
+    """As it is written."""
+    path: Path
+    """Resolved, within the folder of images."""
+    broken: frozenset[str]
+    """Ids of the rules that it breaks."""
+
+
+def read_labels(images: Path, labels: Path, law: Constitution) -> list[Label]:
+    """The labels in the file's order.
+
+    Raises:
+        JuratError: a column is missing, a file is not there, is listed twice or leaves the folder, or a
+            rule is not in the constitution; the message names the line.
+    """
+    known = frozenset(rule.id for rule in law.rules)
+    try:
+        with labels.open(newline="", encoding="utf-8-sig") as file:
+            found = list(_read(images, labels, csv.DictReader(file), known))
+    except OSError as problem:
+        raise JuratError(f"{labels}: cannot be read ({problem.strerror}).") from None
+    except (UnicodeDecodeError, csv.Error) as problem:
+        raise JuratError(f"{labels}: is not a CSV file in UTF-8 ({problem}).") from None
+    if not found:
+        raise JuratError(f"{labels}: lists no image.")
+    return found
+
+
+def _read(images: Path, labels: Path, rows: csv.DictReader[str], known: frozenset[str]) -> Iterator[Label]:
+    missing = {"file", "broken"} - set(rows.fieldnames or ())
+    if missing:
+        raise JuratError(
+            f"{labels}:1: there is no column {', '.join(sorted(missing))}.",
+            hint="The header is: file,broken",
+        )
+    seen: set[str] = set()
+    root = images.resolve()
+    for row in rows:
+        where = f"{labels}:{rows.line_num}"
+        name = (row["file"] or "").strip()
+        broken = frozenset((row["broken"] or "").replace(";", " ").split())
+        if name in seen:
+            raise JuratError(f"{where}: {name} is listed twice.")
+        seen.add(name)
+        if unknown := sorted(broken - known):
+            raise JuratError(f"{where}: {unknown[0]!r} is not a rule of the constitution.")
+        path = (root / name).resolve()
+        if not name or not path.is_relative_to(root):
+            raise JuratError(f"{where}: {name!r} is not a file of {images}.")
+        if not path.is_file():
+            raise JuratError(f"{where}: {images / name} is not there.")
+        yield Label(name, path, broken)

@@ -1,0 +1,63 @@
+"""`jurat calibrate` and `jurat judge --calibration`, as they are typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from jurat.cli import app
+
+SCENES = Path(__file__).parents[2] / "examples" / "scenes"
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return done.exit_code, done.output
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("calibrated")
+    truth = [json.loads(line) for line in (SCENES / "truth.jsonl").read_text().splitlines()]
+    lines = ["file,broken", *(f"{row['file']},{' '.join(row['broken'])}" for row in truth)]
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    code, printed = run(
+        "calibrate", "--images", SCENES, "-c", "shelf:nursery", "--labels", folder / "labels.csv",
+        "--out", folder / "calibration.json",
+    )  # fmt: skip
+    assert code == 0, printed
+    return folder / "calibration.json", printed
+
+
+def test_it_says_what_was_fitted_and_what_could_not_be_proved(fitted: tuple[Path, str]) -> None:
+    path, printed = fitted
+    assert "40 images of bundled@" in printed
+    assert "it takes 59 labelled violations of a rule" in " ".join(printed.split())
+    written = json.loads(path.read_text())
+    assert written["images"] == 40
+    assert {rule["keep_below"] for rule in written["rules"].values()} == {None}
+    assert sum(rule["violations"] for rule in written["rules"].values()) >= 14
+
+
+def test_the_record_names_the_calibration(fitted: tuple[Path, str], tmp_path: Path) -> None:
+    out = tmp_path / "verdicts.jsonl"
+    code, printed = run(
+        "judge", SCENES / "0000-child-with-blade-broken.png", "-c", "shelf:nursery",
+        "--calibration", fitted[0], "--out", out,
+    )  # fmt: skip
+    assert code == 0, printed
+    assert len(json.loads(out.read_text())["calibration"]) == 12
+
+
+def test_a_calibration_of_another_constitution_is_refused(fitted: tuple[Path, str]) -> None:
+    code, printed = run("judge", SCENES, "-c", SCENES.parent / "picnic.yaml", "--calibration", fitted[0])
+    assert code == 2
+    assert "fitted for something else" in printed and "constitution: " in printed
+
+
+def test_a_file_in_the_way_is_not_written_over(fitted: tuple[Path, str]) -> None:
+    code, printed = run("calibrate", "--images", SCENES, "-c", "shelf:nursery", "--out", fitted[0])
+    assert (code, "--overwrite replaces it" in printed) == (2, True)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jurat.constitution import Constitution, Rule
+from jurat.errors import JuratError
+from jurat.judge.labels import read_labels
+
+LAW = Constitution(name="law", rules=(Rule(id="a", rule="No a."), Rule(id="b", rule="No b.")))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("one.png", "deep/two.png"):
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / name).write_bytes(b"")
+    return tmp_path
+
+
+def test_labels_are_read_in_order(folder: Path) -> None:
+    (folder / "labels.csv").write_text(
+        "file,broken,who\none.png,a; b,x\ndeep/two.png,,y\n", encoding="utf-8-sig"
+    )
+    found = read_labels(folder / "images", folder / "labels.csv", LAW)
+    assert [(label.file, label.broken) for label in found] == [
+        ("one.png", frozenset("ab")),
+        ("deep/two.png", frozenset()),
+    ]
+    assert found[0].path == (folder / "images/one.png").resolve()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name,broken\none.png,a\n", ":1: there is no column file."),
+        ("file,broken\none.png,c\n", ":2: 'c' is not a rule of the constitution."),
+        ("file,broken\none.png,\none.png,a\n", ":3: one.png is listed twice."),
+        ("file,broken\nthree.png,\n", ":2: .*three.png is not there."),
+        ("file,broken\n../labels.csv,\n", ":2: '../labels.csv' is not a file of "),
+        ("file,broken\n,a\n", ":2: '' is not a file of "),
+        ("file,broken\n", ": lists no image."),
+        (None, ": cannot be read"),
+        (b"file,broken\n\xff\xfe,\n", ": is not a CSV file in UTF-8"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(folder: Path, text: str | bytes | None, told: str) -> None:
+    path = folder / "labels.csv"
+    if text is not None:
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(JuratError, match=told):
+        read_labels(folder / "images", path, LAW)
