@@ -66,6 +66,18 @@ CASES: list[tuple[str, str, str, int, int, str, str | None]] = [
     (policy("clauses:\n  - anyof: [A., B.]"), "error", "type", 5, 9, "clause 1", "Did you mean `any of`?"),
     (policy("clauses:\n  - any of: A dog is visible."), "error", "type", 5, 9, "`any of` must be a list", None),
     (policy("clauses:\n  - {not: A., any of: [B.]}"), "error", "type", 5, 9, "stand alone", None),
+    (policy("clauses:\n  - statement: 3"), "error", "type", 5, 20, "clause 1 must be text, not the number 3", "in quotes"),
+    (policy("clauses:\n  - {statement: A., any of: [B.]}"), "error", "type", 5, 9, "a clause has one of them", None),
+    (policy("clauses:\n  - {statment: A., objects: [a]}"), "error", "type", 5, 9, "clause 1", "Did you mean `statement`?"),
+    (policy("clauses:\n  - any of: [{not: A., objects: [a]}]"), "error", "type", 5, 9, "beside `any of`", None),
+    (policy("clauses:\n  - {statement: A., object: [a]}"), "error", "unknown-key", 5, 25, "`object`", "Did you mean `objects`?"),
+    (policy("unless:\n  - not: A dog is visible.\n    color: red"), "error", "unknown-key", 6, 9, "`color`", "Known here: `statement`"),
+    (policy("clauses:\n  - {not: A., objects: dog}"), "error", "type", 5, 28, "`objects` must be a list", "`- `"),
+    (policy("clauses:\n  - any of: [A., B.]\n    objects: [dog, 3]"), "error", "type", 6, 24, "item 2 of `objects` must be text, not the number 3", "in quotes"),
+    (policy("clauses:\n  - any of: [A., B.]\n    objects: [dog, ' ']"), "error", "empty", 6, 24, "item 2 of `objects` is empty", "Fill it in"),
+    (policy("clauses:\n  - {not: A., objects: [dog, cat, Dog]}"), "error", "duplicate-object", 5, 39, "item 3 of `objects` is listed already", "Remove one"),
+    (policy("description: [a dog]"), "error", "type", 4, 18, "`description` must be text, not a list", None),
+    (policy("descripton: a dog"), "error", "unknown-key", 4, 5, "`descripton`", "Did you mean `description`?"),
     (policy("clauses:\n  - any of:\n      - not: {a: b}"), "error", "type", 6, 18, "clause 1 must be text", None),
     (policy("examples: {broken: a.png}"), "error", "type", 4, 24, "`broken` must be a list", "`- `"),
     (policy("keep_below: low"), "error", "type", 4, 17, '`keep_below` must be a number, not "low"', None),
@@ -129,8 +141,13 @@ CASES: list[tuple[str, str, str, int, int, str, str | None]] = [
     (policy("clauses:\n  - any of: []"), "error", "empty", 5, 17, "lists no alternative", "Fill it in"),
     (policy("clauses:\n  - ''"), "error", "empty", 5, 9, "clause 1 is empty", "Fill it in"),
     (policy("severity: low"), "advice", "no-clauses", 3, 11, "the rule has no clauses yet", "Add `clauses:`"),
+    (
+        policy("clauses:\n  - A dog is visible.\n  - {statement: A dog is visible., objects: [dog]}"),
+        "error", "duplicate-clause", 6, 9, "clause 2 says the same as clause 1", "Remove one",
+    ),
     # --- wording (the rest is in test_wording.py)
     (policy("clauses:\n  - Is a dog visible?"), "error", "question", 5, 9, "clause 1 is a question", "A child is visible."),
+    (policy("clauses:\n  - {statement: Is a dog visible?, objects: [dog]}"), "error", "question", 5, 21, "clause 1 is a question", "A child is visible."),
     (policy("clauses: [A man holds it.]"), "advice", "pronoun", 4, 15, 'clause 1 says "it" with nothing to refer to', "Name the thing"),
     (policy("unless:\n  - The dog is safe to touch."), "advice", "subjective", 5, 9, 'exception 1 asks for an opinion: "safe to"', "can be seen"),
     (policy("clauses:\n  - A dog is about to bite."), "advice", "intent", 5, 9, 'clause 1 speaks of intent or likelihood', "is done"),
@@ -138,6 +155,7 @@ CASES: list[tuple[str, str, str, int, int, str, str | None]] = [
         policy("clauses:\n  - any of:\n      - A cat is visible.\n      - No dog is visible."),
         "advice", "negation", 7, 13, 'clause 1 negates ("no")', "Write `not: A dog is visible.`",
     ),
+    (policy("clauses: [A dog is visible.]\ndescription: no dog"), "advice", "negation", 5, 18, '`description` negates ("no")', "Name what is there"),
     (policy("clauses:\n  - not: No dog is visible."), "advice", "negation", 5, 14, "under `not:`", "counted in"),
     (
         policy("clauses:\n  - any of: [A child touches a dagger, an axe or a dog.]"),
@@ -224,6 +242,19 @@ def test_a_broken_rule_does_not_hide_what_is_wrong_with_the_others() -> None:
         policy(DOG + "\nkeep_below: 0\nbreak_above: 1"),
         policy(DOG + "\nunless:\nexamples: {broken: , kept: [a.png]}", "name: p\nversion: 2026-11-03"),
         policy(DOG + "\nid: R-1.2_b"),
+        policy(
+            """
+            description: a dog beside a cat
+            clauses:
+              - {statement: A dog is visible., objects: [dog]}
+              - any of: [A cat is visible., not: A cow is visible.]
+                objects: [cat, cow]
+            unless:
+              - not: A man is visible.
+                objects:
+              - statement: A sign is visible.
+            """
+        ),
         # An exception that asks for more than the clauses can apply.
         policy("clauses: [A dog is visible.]\nunless: [A dog is visible., A man is visible.]"),
     ],
@@ -282,7 +313,9 @@ VALUES = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["any of", "not", "rule", "text", "broken", "1"]), inner, max_size=2
+            st.sampled_from(["any of", "not", "statement", "objects", "rule", "text", "alternatives", "1"]),
+            inner,
+            max_size=2,
         )
     ),
     max_leaves=6,

@@ -110,6 +110,11 @@ def test_name_version_and_examples_are_not_in_a_digest(document: Document) -> No
         ({}, {"id": "no-dog"}),
         ({}, {"clauses": [], "unless": None}),
         ({"keep_below": 0}, {"keep_below": 0.0}),
+        (
+            {"clauses": ["A dog is visible."]},
+            {"clauses": [{"statement": "A dog is visible.", "objects": []}]},
+        ),
+        ({"description": "a  dog"}, {"description": "a dog"}),
         ({"rule": "No cafe\u0301."}, {"rule": "No caf\u00e9."}),
     ],
 )
@@ -157,6 +162,13 @@ MEANING: dict[str, Callable[[list[Document]], list[Document]]] = {
     "another rule text": lambda rules: [rules[0] | {"rule": "No elephant may be visible."}, *rules[1:]],
     "another id": lambda rules: [rules[0] | {"id": "other"}, *rules[1:]],
     "a rule more": lambda rules: [*rules, {"rule": "No elephant may be visible."}],
+    "an object": _edit_clauses(
+        lambda clauses: [
+            {"any of": _alternatives(clauses[0]), "objects": ["dog"]},
+            *clauses[1:],
+        ]
+    ),
+    "a description": lambda rules: [rules[0] | {"description": "a dog"}, *rules[1:]],
     "the rules turned round": lambda rules: [*reversed(rules), {"id": "last", "rule": "No elephant."}],
 }
 
@@ -222,3 +234,22 @@ def test_a_digest_is_the_hash_of_a_canonical_text() -> None:
     assert digests(document) == tuple(
         hashlib.sha256(text.encode()).hexdigest()[:12] for text in (meaning, thresholds)
     )
+
+
+def test_objects_and_descriptions_are_in_the_text_where_there_are_any() -> None:
+    document = {
+        "name": "p",
+        "rules": [
+            {
+                "rule": "No dog.",
+                "description": "a dog",
+                "clauses": [{"statement": "A dog is visible.", "objects": ["dog"]}, "A cat is visible."],
+            }
+        ],
+    }
+    meaning = (
+        '{"jurat":"constitution/meaning/1","rules":[{"clauses":[[["A dog is visible.",false]],'
+        '[["A cat is visible.",false]]],"description":"a dog","id":"no-dog","objects":[["dog"],[]],'
+        '"rule":"No dog.","unless":[]}]}'
+    )
+    assert law(document).digest == hashlib.sha256(meaning.encode()).hexdigest()[:12]

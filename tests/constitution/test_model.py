@@ -29,6 +29,26 @@ def test_shorthand_means_statements_and_clauses() -> None:
     )
 
 
+def test_a_clause_that_is_a_mapping_may_have_objects() -> None:
+    clauses = rule(
+        clauses=[
+            {"statement": DOG, "objects": ["dog"]},
+            {"any of": [CAT, COW], "objects": ["cat", " big  cow "]},
+            {"not": "A child touches an axe.", "objects": None},
+            {"statement": "A man is visible."},
+        ]
+    ).clauses
+    assert [clause.objects for clause in clauses] == [("dog",), ("cat", "big cow"), (), ()]
+    assert [clause.text for clause in clauses] == [
+        DOG,
+        "A cat is visible or A cow is visible.",
+        "not: A child touches an axe.",
+        "A man is visible.",
+    ]
+    assert clauses[0].key == rule(clauses=[DOG]).clauses[0].key
+    assert clauses[3] == rule(clauses=["A man is visible."]).clauses[0]
+
+
 def test_shorthand_and_objects_mix() -> None:
     assert rule(clauses=(Clause(alternatives=(Statement(text=DOG),)), CAT)) == rule(clauses=[DOG, CAT])
     assert rule(clauses=[Statement(text=DOG, negated=True)]) == rule(clauses=[{"not": DOG}])
@@ -65,6 +85,15 @@ def test_a_dump_can_be_read_back() -> None:
         version="1",
         rules=(
             rule(clauses=[{"any of": [DOG, {"not": CAT}]}], unless=[{"not": COW}], severity="high"),
+            rule(
+                id="objects",
+                description="a dog",
+                clauses=[
+                    {"statement": DOG, "objects": ["dog"]},
+                    {"any of": [CAT, COW], "objects": ["cat"]},
+                    {"not": "A man is visible.", "objects": ["man"]},
+                ],
+            ),
             rule(id="b", keep_below=0.1, break_above=1, examples=Examples(broken=("a.png",))),
         ),
     )
@@ -82,6 +111,15 @@ def test_a_dump_can_be_read_back() -> None:
         ({"clauses": [{"text": DOG}]}, "type", ("clauses", 0)),
         ({"clauses": [["A."]]}, "type", ("clauses", 0)),
         ({"clauses": [DOG, {"not": DOG}]}, "never-broken", ("clauses",)),
+        ({"clauses": [{"not": DOG, "any of": [CAT]}]}, "type", ("clauses", 0)),
+        ({"clauses": [{"statement": DOG, "alternatives": [CAT]}]}, "unknown-key", ("clauses", 0)),
+        (
+            {"clauses": [{"statement": DOG, "objects": ["a", "A"]}]},
+            "duplicate-object",
+            ("clauses", 0, "objects"),
+        ),
+        ({"clauses": [{"not": DOG, "objects": [1]}]}, "string_type", ("clauses", 0, "objects", 0)),
+        ({"description": " "}, "empty", ("description",)),
         ({"keep_below": 0.9, "break_above": 0.1}, "thresholds-order", ("break_above",)),
         ({"keep_below": float("nan")}, "finite_number", ("keep_below",)),
         ({"keep_below": "0.5"}, "float_type", ("keep_below",)),

@@ -21,9 +21,11 @@ __all__ = ["BUG", "COMMANDS", "app", "main"]
 COMMANDS = {
     "judge": "Judge images under a constitution.",
     "report": "Write verdicts as a page to look at.",
-    "constitution": "Check, show and test constitutions.",
+    "constitution": "Check, show, draft and test constitutions.",
+    "calibrate": "Fit debiasing and thresholds to your own images.",
     "models": "List the models that can judge, and what each can do.",
     "pictograms": "Draw scenes whose truth is known.",
+    "bench": "Measure judges and baselines on scenes whose truth is known.",
 }
 """The commands in the order of the help: each is a module of this folder with a typer `app`."""
 

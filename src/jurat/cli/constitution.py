@@ -1,9 +1,10 @@
-"""`jurat constitution`: check, show and test policies, and list the shelf."""
+"""`jurat constitution`: check, show, draft and test policies, and list the shelf."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,17 +16,21 @@ from jurat.report.text import printable
 
 if TYPE_CHECKING:
     from jurat.constitution import Clause, Constitution, Problem, Rule
+    from jurat.judge.draft import Draft
+    from jurat.judge.drafted_file import DraftedFile
     from jurat.judge.examples import ExampleResult, ExamplesReport
 
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Check, show and test constitutions.",
+    help="Check, show, draft and test constitutions.",
 )
 
 FAILED = 1
-"""Exit code: `check` found errors, or an example of `test` differs."""
+"""Exit code: `check` found errors, an example of `test` differs, or `draft` could not draft a rule."""
+WRITER_FAILED = 3
+"""Exit code of `draft`: the writer failed on every rule."""
 
 _STYLES = {"error": "bold red", "advice": "yellow", "critical": "bold red", "high": "red", "medium": "yellow"}
 
@@ -82,6 +87,68 @@ def show(file: File, as_json: Json = False) -> None:
     console.print(facts)
     console.print()
     console.print(_rules_table(constitution))
+
+
+@app.command()
+def draft(
+    file: File,
+    writer: Annotated[
+        str,
+        typer.Option(
+            "--writer",
+            "-w",
+            metavar="MODEL",
+            help="A model that can chat; see: jurat models",
+            show_default=False,
+        ),
+    ],
+    rule: Annotated[
+        list[str] | None, typer.Option("--rule", metavar="ID", help="Draft this rule only; may be repeated.")
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Times that a rule is rewritten at most.")
+    ] = 3,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write here, and leave FILE as it is.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the changes; write nothing.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Write over what people wrote, and over the file of --out."),
+    ] = False,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", metavar="URL", help="The server of openai/NAME.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.")] = None,
+    dtype: Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16.")] = None,
+) -> None:
+    """Let a model draft what rules lack: clauses, their objects, a description; to be read by a person.
+
+    A rule without clauses is rated first, from 1 to 10, and reworded while it is not objective (below 9);
+    the better wording is put beside it as a comment. Each drafted part is marked by a comment.
+
+    Exit codes: 0 done, 1 some rules could not be drafted, 2 wrong usage, 3 the writer failed on all.
+    """
+    from jurat.judge.drafted_file import draft_file, replace_file, target_of
+    from jurat.models import open_model
+
+    target = target_of(file, out, force=force)
+    opened = open_model(writer, device=device, dtype=dtype, base_url=base_url)
+    notes = Console(stderr=True, highlight=False, markup=False)
+    drafted = draft_file(
+        file,
+        opened,
+        rules=rule or (),
+        rounds=rounds,
+        force=force,
+        tell=lambda step: notes.print(Text(step, "dim")),
+    )
+    if dry_run:
+        typer.echo(drafted.diff(str(target)), nl=False)
+    elif drafted.changed or out is not None:
+        replace_file(target, drafted)
+    _print_drafts(notes if dry_run else _console(), drafted, None if dry_run else target)
+    raise typer.Exit(WRITER_FAILED if drafted.hopeless else FAILED if drafted.failed else 0)
 
 
 @app.command()
@@ -176,6 +243,8 @@ def _rules_table(constitution: Constitution) -> Table:
     table = _table("rule", "is broken if all of these hold", "unless all of these hold", "settings")
     for rule in constitution.rules:
         name = Text(printable(rule.id), "bold").append(f"\n{printable(rule.rule)}", "not bold")
+        if rule.description:
+            name.append(f"\n{printable(rule.description)}", "not bold dim")
         asked = _clauses(rule.clauses) if rule.clauses else Text("(asked as one question)", "dim")
         table.add_row(name, asked, _clauses(rule.unless), _settings(rule))
         table.add_section()
@@ -185,7 +254,10 @@ def _rules_table(constitution: Constitution) -> Table:
 def _clauses(clauses: Sequence[Clause]) -> RenderableType:
     grid = Table.grid(padding=(0, 1, 0, 0))
     for number, clause in enumerate(clauses, 1):
-        grid.add_row(Text(f"{number}", "dim"), _plain(clause.text))
+        text = _plain(clause.text)
+        if clause.objects:
+            text.append(f" [{printable(', '.join(clause.objects))}]", "dim")
+        grid.add_row(Text(f"{number}", "dim"), text)
     return grid
 
 
@@ -200,6 +272,46 @@ def _settings(rule: Rule) -> Text:
     if rule.break_above is not None:
         parts.append(Text(f"break above {rule.break_above:g}"))
     return Text("\n").join(parts)
+
+
+# --- draft --------------------------------------------------------------------------------------
+
+
+def _print_drafts(console: Console, drafted: DraftedFile, target: Path | None) -> None:
+    for made in drafted.drafts:
+        _print_draft(console, made)
+    failed = len(drafted.failed)
+    counts = [f"{len(drafted.drafts) - failed} drafted", f"{failed} not"]
+    if drafted.complete:
+        counts.append(f"{drafted.complete} with nothing to draft")
+    console.print(_count(len(drafted.drafts) + drafted.complete, "rule"), ", ".join(counts), sep=": ")
+    if target is not None and drafted.changed:
+        console.print(
+            Text(f"Written to {printable(str(target))}. Read it before you use it.", "dim"), soft_wrap=True
+        )
+
+
+def _print_draft(console: Console, made: Draft) -> None:
+    line = Text("failed   " if made.problems else "drafted  ", "bold red" if made.problems else "green")
+    line.append(printable(made.rule.id), "bold default").append(f": {_made(made)}", "not bold default")
+    console.print(line, soft_wrap=True)
+    for step, failure in made.problems:
+        console.print(Text(f"    {step}: {printable(failure.reason)} [{failure.kind}]"), soft_wrap=True)
+
+
+def _made(made: Draft) -> str:
+    """What was drafted for a rule, on one line."""
+    parts: list[str] = []
+    if made.attempts and made.best:
+        scores = [made.attempts[0].score, *([made.best.score] if made.rewritten else [])]
+        parts.append(f"objectivity {', reworded '.join(map(str, scores))} of 10")
+    if made.clauses:
+        parts.append(_count(len(made.clauses), "clause"))
+    if objects := sum(len(c.objects) for c in made.clauses) + sum(map(len, made.objects.values())):
+        parts.append(_count(objects, "object"))
+    if made.description:
+        parts.append("a description")
+    return ", ".join(parts) or "nothing"
 
 
 # --- test ---------------------------------------------------------------------------------------

@@ -16,7 +16,15 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from jurat.constitution.files import find_file, read_text
-from jurat.constitution.model import SEVERITIES, Constitution, Examples, Rule, make_id, repeats
+from jurat.constitution.model import (
+    CLAUSE_KEYS,
+    SEVERITIES,
+    Constitution,
+    Examples,
+    Rule,
+    make_id,
+    repeats,
+)
 from jurat.constitution.problem import ConstitutionError, Problem
 from jurat.constitution.source import Source, parse_source
 from jurat.constitution.wording import remarks
@@ -75,6 +83,7 @@ _SUGGESTIONS = {
     "empty": "Fill it in or leave it out.",
     "duplicate-clause": "Remove one of the two, or correct it.",
     "duplicate-alternative": "Remove one of the two, or correct it.",
+    "duplicate-object": "Remove one of the two.",
     "always-holds": "Remove one of the two, or make them clauses of their own.",
     "never-broken": "Correct one of the two.",
     "never-excepted": "Correct one of the two.",
@@ -100,7 +109,7 @@ def _explain(error: ErrorDetails, loc: Location) -> tuple[str, str, str | None]:
     """Code, message and suggestion of a pydantic error about the part of the file at `loc`."""
     kind = error["type"]
     name = _name(loc)
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "unknown-key"):
         return "unknown-key", f"unknown key `{loc[-1]}`", _did_you_mean(str(loc[-1]), _keys(loc))
     if kind == "missing":
         return "missing-key", f"{_name(loc[:-1])} has no {name}", f"Add `{loc[-1]}:`."
@@ -138,6 +147,8 @@ def _name(loc: Location) -> str:
 def _keys(loc: Location) -> tuple[str, ...]:
     """The keys that are known where the last part of `loc` stands."""
     match loc[:-1]:
+        case (*_, "clauses" | "unless", int()):
+            return CLAUSE_KEYS
         case ():
             model = Constitution
         case (*_, "examples"):
@@ -184,13 +195,15 @@ def _type_advice(kind: str, value: object) -> str | None:
 def _colon_advice(value: object) -> str | None:
     """A sentence with a colon reads as a mapping: the commonest slip of all in such files."""
     match value:
-        case {"any of": _} | {"not": _}:
+        case {"any of": _} | {"not": _} | {"statement": _}:
             return None
+        case {"objects": _, **items} if len(items) == 1:
+            return _did_you_mean(next(iter(items)), CLAUSE_KEYS)
         case {**items} if len(items) == 1:
             key, rest = next(iter(items.items()))
             if key.count(" ") > 1 and not isinstance(rest, list):
                 return f'A colon makes a key. Put the sentence in quotes: "{key}: {rest}"'
-            return _did_you_mean(key, ("any of", "not"))
+            return _did_you_mean(key, CLAUSE_KEYS)
         case _:
             return None
 
@@ -238,6 +251,8 @@ def _alternatives(path: Location, clause: object) -> Iterator[tuple[Location, st
             yield path, clause, False
         case {"not": str(text)}:
             yield (*path, "not"), text, True
+        case {"statement": str(text)}:
+            yield (*path, "statement"), text, False
         case {"any of": [*items]}:
             for k, item in enumerate(items):
                 yield from _alternatives((*path, "any of", k), item)
@@ -256,6 +271,14 @@ def _wording(source: Source, document: Mapping[str, Any]) -> Iterator[Problem]:
             for remark in found:
                 message = f"{name} {remark.message}"
                 yield source.problem(remark.severity, remark.code, at, message, remark.suggestion)
+        described = rule.get("description")
+        if isinstance(described, str) and described.strip():
+            found = remarks(" ".join(described.split()))
+            for remark in (remark for remark in found if remark.code == "negation"):
+                message = f"`description` {remark.message}"
+                advice = "Name what is there: images are compared with it as with a caption."
+                at = ("rules", i, "description")
+                yield source.problem(remark.severity, remark.code, at, message, advice)
 
 
 def _gaps(source: Source, document: Mapping[str, Any]) -> Iterator[Problem]:

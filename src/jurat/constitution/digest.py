@@ -19,14 +19,9 @@ LENGTH = 12
 
 
 def meaning_digest(rules: Iterable[Rule]) -> str:
-    """Of what is asked and how it is combined: ids, rule texts, clauses and exceptions."""
-    return _digest(
-        "meaning",
-        [
-            {"id": rule.id, "rule": rule.rule, "clauses": _cnf(rule.clauses), "unless": _cnf(rule.unless)}
-            for rule in rules
-        ],
-    )
+    """Of what is asked and how it is combined: ids, rule texts, descriptions, clauses with their objects and
+    exceptions."""
+    return _digest("meaning", [_meaning(rule) for rule in rules])
 
 
 def thresholds_digest(rules: Iterable[Rule]) -> str:
@@ -48,6 +43,22 @@ def thresholds_digest(rules: Iterable[Rule]) -> str:
 
 def short_hash(text: str, length: int = LENGTH) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def _meaning(rule: Rule) -> dict[str, object]:
+    meaning: dict[str, object] = {
+        "id": rule.id,
+        "rule": rule.rule,
+        "clauses": _cnf(rule.clauses),
+        "unless": _cnf(rule.unless),
+    }
+    # Only where there are any: constitutions without them keep the digests that their records hold.
+    objects = [list(clause.objects) for clause in (*rule.clauses, *rule.unless)]
+    if any(objects):
+        meaning["objects"] = objects
+    if rule.description is not None:
+        meaning["description"] = rule.description
+    return meaning
 
 
 def _cnf(clauses: Iterable[Clause]) -> list[list[list[object]]]:

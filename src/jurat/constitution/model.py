@@ -7,6 +7,7 @@ The same shorthand works in YAML and in Python::
             "A child is visible.",
             {"any of": ["A dagger is visible.", "An axe is visible."]},
             {"not": "A police officer is visible."},
+            {"statement": "The child is left of the axe.", "objects": ["child", "axe"]},
         ]),
     ])
 
@@ -20,7 +21,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import (
     AfterValidator,
@@ -103,6 +104,7 @@ def _none_is_empty(value: object) -> object:
 
 
 Text = Annotated[str, AfterValidator(_clean)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_none_is_empty)]
 Threshold = Annotated[float, Field(strict=True, ge=0.0, le=1.0, allow_inf_nan=False)]
 
 
@@ -130,6 +132,8 @@ class Clause(_Frozen):
     """One precondition of a rule: it holds if one of its alternatives does."""
 
     alternatives: tuple[Statement, ...]
+    objects: Texts = ()
+    """What to find in an image to see whether it holds: a few words each, such as "kitchen knife"."""
 
     @property
     def text(self) -> str:
@@ -139,7 +143,7 @@ class Clause(_Frozen):
 
     @property
     def key(self) -> frozenset[tuple[str, bool]]:
-        """Equal for clauses whose alternatives are equal in any order."""
+        """Equal for clauses whose alternatives are equal in any order, whatever their objects."""
         return frozenset(statement.key for statement in self.alternatives)
 
     @field_validator("alternatives")
@@ -156,48 +160,75 @@ class Clause(_Frozen):
                 )
         return alternatives
 
+    @field_validator("objects")
+    @classmethod
+    def _objects_apart(cls, objects: tuple[str, ...]) -> tuple[str, ...]:
+        keys = [text.casefold() for text in objects]
+        _refuse_repeats(keys, "duplicate-object", "is listed already")
+        return objects
+
     @model_serializer
     def _shorthand(self) -> Any:
         """As it is written in a file, so that a dump can be read back."""
         items = [{"not": s.text} if s.negated else s.text for s in self.alternatives]
-        return items[0] if len(items) == 1 else {"any of": items}
+        clause = items[0] if len(items) == 1 else {"any of": items}
+        if not self.objects:
+            return clause
+        fields = {"statement": clause} if isinstance(clause, str) else clause
+        return fields | {"objects": list(self.objects)}
+
+
+CLAUSE_KEYS = ("statement", "any of", "not", "objects")
+"""Of a clause that is written as a mapping: one of the first three, and perhaps its objects."""
 
 
 def _read_clause(value: object) -> object:
     """Shorthand to the fields of `Clause`; anything else is refused with a reason."""
-    _refuse_other_keys(value)
+    objects: object = ()
+    if isinstance(value, dict):
+        fields = cast("dict[object, object]", value)
+        _refuse_other_keys(fields)
+        objects = fields.get("objects")
     match value:
         case Clause():
             return value
-        case Statement() | str() | {"not": _}:
+        case Statement() | str():
             return {"alternatives": [_read_statement(value)]}
+        case {"not": text}:
+            return {"alternatives": [{"text": text, "negated": True}], "objects": objects}
+        case {"statement": text}:
+            return {"alternatives": [{"text": text}], "objects": objects}
         case {"any of": [*items]}:
-            return {"alternatives": [_read_statement(item) for item in items]}
+            return {"alternatives": [_read_statement(item) for item in items], "objects": objects}
         case {"any of": _}:
             raise PydanticCustomError("type", "`any of` must be a list of statements")
         case _:
-            raise PydanticCustomError("type", "a clause is a sentence, `any of: [...]` or `not: ...`")
+            message = "a clause is a sentence, `any of: [...]`, `not: ...` or `statement: ...`"
+            raise PydanticCustomError("type", message)
 
 
 def _read_statement(value: object) -> object:
-    _refuse_other_keys(value)
     match value:
         case Statement():
             return value
         case str():
             return {"text": value}
-        case {"not": text}:
+        case {"not": text, **others} if not others:
             return {"text": text, "negated": True}
+        case {"objects": _}:
+            raise PydanticCustomError("type", "`objects` stands beside `any of`, for the whole clause")
         case _:
             raise PydanticCustomError("type", "an alternative is a sentence or `not: ...`")
 
 
-def _refuse_other_keys(value: object) -> None:
-    match value:
-        case {"any of": _, **others} | {"not": _, **others} if others:
-            raise PydanticCustomError("type", "`any of` and `not` stand alone in their clause")
-        case _:
-            return
+def _refuse_other_keys(fields: dict[object, object]) -> None:
+    said = [key for key in CLAUSE_KEYS[:3] if key in fields]
+    if len(said) > 1:
+        message = "`statement`, `any of` and `not` stand alone: a clause has one of them"
+        raise PydanticCustomError("type", message)
+    unknown = [key for key in fields if key not in CLAUSE_KEYS]
+    if said and unknown:
+        raise PydanticCustomError("unknown-key", "unknown key", {"at": str(unknown[0])})
 
 
 Clauses = Annotated[
@@ -233,6 +264,9 @@ class Rule(_Frozen):
     severity: Severity | None = None
     action: Text | None = None
     """What to do with an item that breaks the rule; carried into the record, never acted on."""
+    description: Text | None = None
+    """What the rule forbids, as a short positive description of what is seen: "a child with a knife". It is
+    what an image is compared with to tell whether the rule may concern it at all."""
     clauses: Clauses = ()
     unless: Clauses = ()
     keep_below: Threshold | None = None
@@ -294,7 +328,8 @@ class Constitution(_Frozen):
 
     @property
     def digest(self) -> str:
-        """12 hex characters of what is asked: ids, rule texts, clauses, exceptions.
+        """12 hex characters of what is asked: ids, rule texts, descriptions, clauses with their objects,
+        exceptions.
 
         Not of the name, the version or the examples.
         """

@@ -39,7 +39,7 @@ Place = tuple[int, int]
 PathInFile = Sequence[str | int]
 """Keys and indices from the top of the file down."""
 
-_SHORTHAND = {"alternatives": "any of", "text": "not"}
+_SHORTHAND = {"alternatives": ("any of",), "text": ("not", "statement")}
 """Fields of the models -> the keys that stand for them in a file."""
 
 
@@ -260,7 +260,8 @@ def _find(node: object, part: str | int) -> str | int | None:
     if isinstance(node, CommentedMap):
         keys = cast("dict[Any, object]", node)
         names = {str(key): key for key in keys}
-        return names.get(str(part), names.get(_SHORTHAND.get(str(part), "")))
+        spellings = (str(part), *_SHORTHAND.get(str(part), ()))
+        return next((names[name] for name in spellings if name in names), None)
     return None
 
 

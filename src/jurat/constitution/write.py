@@ -11,6 +11,7 @@ from jurat.constitution.source import yaml
 _ORDER = (
     "id",
     "rule",
+    "description",
     "severity",
     "action",
     "clauses",

@@ -11,6 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jurat.judge.draft import Draft as Draft
+    from jurat.judge.draft import draft_rules as draft_rules
+    from jurat.judge.drafted_file import draft_file as draft_file
     from jurat.judge.judge import Judge as Judge
     from jurat.judge.presets import PRESETS as PRESETS
     from jurat.judge.presets import Preset as Preset
@@ -27,12 +30,15 @@ _WHERE = {
     "PRESETS": "presets",
     "SCHEMA": "verdict",
     "AlternativeScore": "verdict",
+    "Draft": "draft",
     "Finding": "verdict",
     "Judge": "judge",
     "Preset": "presets",
     "RuleFinding": "verdict",
     "Verdict": "verdict",
     "arrow_schema": "record",
+    "draft_file": "drafted_file",
+    "draft_rules": "draft",
     "row_to_verdict": "record",
     "verdict_to_row": "record",
 }
@@ -41,12 +47,15 @@ __all__ = [
     "PRESETS",
     "SCHEMA",
     "AlternativeScore",
+    "Draft",
     "Finding",
     "Judge",
     "Preset",
     "RuleFinding",
     "Verdict",
     "arrow_schema",
+    "draft_file",
+    "draft_rules",
     "row_to_verdict",
     "verdict_to_row",
 ]

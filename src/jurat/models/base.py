@@ -33,6 +33,10 @@ class ModelError(JuratError):
     exit_code = 3
 
 
+class ModelGone(ModelError):
+    """A model that answers nobody any more: its server is gone, or refuses the key. A run had better end."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why a model gave no usable answer to one item."""
@@ -101,6 +105,8 @@ class YesNo:
     no: float
     failure: Failure | None = None
     """Set where this one question could not be put (a word outside the model's vocabulary, say)."""
+    stated: bool = False
+    """True where it was read from text: 1 and 0, or 0 and 1, which are no probabilities."""
 
     @property
     def mass(self) -> float:
@@ -129,6 +135,16 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """What calls of a model came to, failed ones included."""
+
+    calls: int = 0
+    usage: Usage = field(default_factory=Usage)
+    money: float | None = None
+    """In the currency of the prices that were given; None where none were."""
+
+
+@dataclass(frozen=True)
 class Answer:
     """One `YesNo` a question, in the order of the inquiry; empty where `failure` is set."""
 
@@ -137,6 +153,18 @@ class Answer:
     """`measured` from logits, or `stated` in text."""
     usage: Usage = field(default_factory=Usage)
     failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class RuleDraft:
+    """A sentence taken apart: it is broken where every clause holds, and a clause where one alternative does."""
+
+    clauses: tuple[tuple[tuple[str, bool], ...], ...]
+    """The alternatives of each clause: (statement, True where it is wanted false)."""
+    objects: tuple[tuple[str, ...], ...] = ()
+    """The central objects of each clause, in the order of `clauses`; empty where the writer names none."""
+    description: str | None = None
+    """What breaks the rule, as a short positive description of what is seen."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +216,25 @@ class Disclaimer(Protocol):
     @property
     def disclaimer(self) -> str:
         """One sentence: the `null` model says here that its answers mean nothing."""
+        ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """Capability of a model whose calls are counted, and may cost money."""
+
+    @property
+    def spent(self) -> Spent:
+        """Since it was opened."""
+        ...
+
+
+@runtime_checkable
+class RuleWriter(Protocol):
+    """Capability of a model that takes rules apart itself, without being told how in a conversation."""
+
+    def draft_rule(self, text: str) -> RuleDraft | Failure:
+        """The clauses, objects and description of a rule that is given as a sentence."""
         ...
 
 

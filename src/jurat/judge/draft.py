@@ -1,0 +1,373 @@
+"""Drafting: a chat model makes rules objective, takes them apart into clauses, and names their objects.
+
+The offline steps of CLUE (arXiv 2501.00192, "objectification" and "precondition extraction"), each a
+batch over all rules: rate, rewrite and rate again, clauses, objects, description. What a writer replies
+is put into the user's file by `jurat.judge.drafted_file`. A rule for which the writer fails is reported,
+and the others go on.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from pydantic import ValidationError
+
+from jurat.constitution import Clause, Rule, Statement, check_text
+from jurat.constitution.amend import Role
+from jurat.constitution.source import yaml
+from jurat.judge.drafting_prompts import (
+    Attempt,
+    clauses_chat,
+    description_chat,
+    objects_chat,
+    rating_chat,
+    repair_chat,
+    rewriting_chat,
+)
+from jurat.judge.drafting_replies import (
+    ReplyError,
+    parse_clauses,
+    parse_description,
+    parse_objects,
+    parse_rating,
+    parse_rule,
+    quoted,
+)
+from jurat.models import Chat, Failure, Model, ModelError, Reply, RuleDraft, RuleWriter
+
+OBJECTIVE = 9
+"""Of 10: a rule that is rated lower is rewritten. The paper's practical cut-off."""
+ROUNDS = 3
+"""Times that a rule is rewritten at most. The paper says only "repeatedly"."""
+
+Step: TypeAlias = Literal["rating", "rewriting", "clauses", "objects", "description", "file"]
+T = TypeVar("T")
+Request: TypeAlias = tuple[Chat, Callable[[str], T]]
+"""A conversation, and what reads its continuation or raises `ReplyError`."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a writer made of one rule."""
+
+    rule: Rule
+    """As it stands in the file."""
+    attempts: tuple[Attempt, ...] = ()
+    """The rule's own wording first, then the rewritten ones; empty where it was not rated."""
+    clauses: tuple[Clause, ...] = ()
+    """With their objects; empty where the rule has clauses, or none could be drafted."""
+    objects: Mapping[tuple[Role, int], tuple[str, ...]] = field(
+        default_factory=dict["tuple[Role, int]", "tuple[str, ...]"]
+    )
+    """Of clauses and exceptions that the rule has."""
+    description: str | None = None
+    problems: tuple[tuple[Step, Failure], ...] = ()
+    """What could not be drafted, and why."""
+
+    @property
+    def best(self) -> Attempt | None:
+        """The wording rated highest, the earliest of equals."""
+        return _best(self.attempts)
+
+    @property
+    def rewritten(self) -> str | None:
+        """A better wording than the rule's own, if there is one."""
+        return self.best.text if self.best and self.best.text != self.rule.rule else None
+
+    @property
+    def empty(self) -> bool:
+        """True where there is nothing to write into the file."""
+        return not (self.clauses or self.objects or self.description or self.rewritten)
+
+
+def lacks(rule: Rule, *, force: bool = False) -> bool:
+    """True where there is something to draft for a rule."""
+    return bool(_Lack.of(rule, force))
+
+
+def draft_rules(
+    rules: Sequence[Rule],
+    model: Model,
+    *,
+    rounds: int = ROUNDS,
+    force: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[Draft]:
+    """Drafts what each rule lacks: clauses, objects of clauses, a description; with `force` everything.
+
+    A rule whose clauses are drafted is rated before, and rewritten up to `rounds` times while it is rated
+    below `OBJECTIVE`; clauses and description are drawn from its best wording. A model with the capability
+    `RuleWriter` drafts by itself, and rates nothing. Never raises for what a model does.
+    """
+    works = [_Work(rule, _Lack.of(rule, force)) for rule in rules]
+    own = model.capability(RuleWriter)
+    if own is not None:
+        tell(f"taking apart {_rules(len(works))}")
+        for work in works:
+            work.take(own)
+        return [work.draft() for work in works]
+    writer = _Writer(model, tell)
+    _objectify(writer, [work for work in works if work.lack.clauses], rounds)
+    _draft_clauses(writer, [work for work in works if work.lack.clauses and not work.stopped])
+    _draft_objects(writer, [work for work in works if not work.stopped])
+    _draft_descriptions(writer, [work for work in works if work.lack.description and not work.stopped])
+    return [work.draft() for work in works]
+
+
+# --- a rule on its way --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Lack:
+    """What a rule is to be given."""
+
+    clauses: bool
+    objects: tuple[tuple[Role, int], ...]
+    """Clauses and exceptions of the file without objects."""
+    description: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.clauses or self.objects or self.description)
+
+    @classmethod
+    def of(cls, rule: Rule, force: bool) -> _Lack:
+        clauses = force or not rule.clauses
+        roles: tuple[tuple[Role, tuple[Clause, ...]], ...] = (
+            ("clauses", () if clauses else rule.clauses),
+            ("unless", rule.unless),
+        )
+        bare: tuple[tuple[Role, int], ...] = tuple(
+            (role, i) for role, held in roles for i, clause in enumerate(held) if not clause.objects
+        )
+        return cls(clauses, bare, force or rule.description is None)
+
+
+@dataclass
+class _Work:
+    rule: Rule
+    lack: _Lack
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    clauses: tuple[Clause, ...] = ()
+    objects: dict[tuple[Role, int], tuple[str, ...]] = field(
+        default_factory=dict["tuple[Role, int]", "tuple[str, ...]"]
+    )
+    description: str | None = None
+    problems: list[tuple[Step, Failure]] = field(default_factory=list["tuple[Step, Failure]"])
+    stopped: bool = False
+    """Nothing more is asked for this rule: it could not be rated, or not be taken apart."""
+
+    @property
+    def text(self) -> str:
+        """The wording that clauses are drawn from."""
+        best = _best(self.attempts)
+        return best.text if best else self.rule.rule
+
+    def fail(self, step: Step, failure: Failure, *, stop: bool = False) -> None:
+        self.problems.append((step, failure))
+        self.stopped = self.stopped or stop
+
+    def draft(self) -> Draft:
+        return Draft(
+            self.rule,
+            tuple(self.attempts),
+            self.clauses,
+            {place: words for place, words in self.objects.items() if words},
+            self.description,
+            tuple(self.problems),
+        )
+
+    def asked(self) -> list[Clause]:
+        """The clauses whose objects are wanted: the drafted ones, then those of the file."""
+        return [*self.clauses, *(getattr(self.rule, role)[i] for role, i in self.lack.objects)]
+
+    def set_objects(self, found: Sequence[tuple[str, ...]]) -> None:
+        """`found`: of each clause of `asked`."""
+        drafted = len(self.clauses)
+        self.clauses = tuple(
+            clause.model_copy(update={"objects": words})
+            for clause, words in zip(self.clauses, found[:drafted], strict=True)
+        )
+        self.objects = dict(zip(self.lack.objects, found[drafted:], strict=True))
+
+    def take(self, writer: RuleWriter) -> None:
+        """What a writer of its own kind makes of the rule."""
+        try:
+            made = writer.draft_rule(self.rule.rule)
+            if isinstance(made, RuleDraft):
+                self._take(made)
+            else:
+                self.fail("clauses", made, stop=True)
+        except ModelError as error:
+            self.fail("clauses", Failure("error", error.message), stop=True)
+        except (ReplyError, ValidationError) as error:
+            said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            reason = f"The writer's draft cannot be used: {said}"
+            self.fail("clauses", Failure("unparsed", reason), stop=True)
+
+    def _take(self, made: RuleDraft) -> None:
+        if not made.clauses:
+            raise ReplyError("It has no clause.")
+        if made.objects and len(made.objects) != len(made.clauses):
+            numbers = f"objects of {len(made.objects)} clauses, and {len(made.clauses)} clauses"
+            raise ReplyError(f"It has {numbers}.")
+        objects = made.objects or ((),) * len(made.clauses)
+        clauses = tuple(
+            Clause(alternatives=tuple(Statement(text=t, negated=n) for t, n in alternatives), objects=words)
+            for alternatives, words in zip(made.clauses, objects, strict=True)
+        )
+        if self.lack.clauses:
+            self.clauses = _checked(self.rule.rule, clauses, self.rule.unless)
+        words_of = {clause.key: clause.objects for clause in clauses}
+        for role, i in self.lack.objects:
+            clause: Clause = getattr(self.rule, role)[i]
+            if clause.key in words_of:
+                self.objects[role, i] = words_of[clause.key]
+            else:
+                reason = f"The writer takes the rule apart in other words than {clause.text!r}."
+                self.fail("objects", Failure("unparsed", reason))
+        if self.lack.description and made.description:
+            self.description = Rule(rule=self.rule.rule, description=made.description).description
+
+
+# --- the steps ----------------------------------------------------------------------------------
+
+
+def _objectify(writer: _Writer, works: Sequence[_Work], rounds: int) -> None:
+    """Rates every rule; then rewrites and rates again those that are not objective."""
+    for work, rated in zip(works, writer.rate([work.rule.rule for work in works]), strict=True):
+        if isinstance(rated, Failure):
+            work.fail("rating", rated, stop=True)
+        else:
+            work.attempts.append(rated)
+    going = [work for work in works if work.attempts]
+    for _ in range(rounds):
+        going = [work for work in going if (best := _best(work.attempts)) and best.score < OBJECTIVE]
+        going = _rewrite(writer, going)
+
+
+def _rewrite(writer: _Writer, works: Sequence[_Work]) -> list[_Work]:
+    """One round; returns the works that gained an attempt."""
+    requests: list[Request[str]] = [(rewriting_chat(work.attempts), parse_rule) for work in works]
+    found: list[tuple[_Work, str]] = []
+    for work, text in zip(works, writer.read("rewriting", requests), strict=True):
+        if isinstance(text, Failure):
+            work.fail("rewriting", text)
+        elif text not in [attempt.text for attempt in work.attempts]:  # else the writer knows no better
+            found.append((work, text))
+    gained: list[_Work] = []
+    for (work, _), rated in zip(found, writer.rate([text for _, text in found]), strict=True):
+        if isinstance(rated, Failure):
+            work.fail("rating", rated)
+        else:
+            work.attempts.append(rated)
+            gained.append(work)
+    return gained
+
+
+def _draft_clauses(writer: _Writer, works: Sequence[_Work]) -> None:
+    requests: list[Request[tuple[Clause, ...]]] = [
+        (clauses_chat(work.text), _clause_reader(work)) for work in works
+    ]
+    for work, clauses in zip(works, writer.read("clauses", requests), strict=True):
+        if isinstance(clauses, Failure):
+            work.fail("clauses", clauses, stop=True)
+        else:
+            work.clauses = clauses
+
+
+def _draft_objects(writer: _Writer, works: Sequence[_Work]) -> None:
+    asked = [(work, clauses) for work in works if (clauses := work.asked())]
+    requests: list[Request[tuple[tuple[str, ...], ...]]] = [
+        (objects_chat(clauses), _objects_reader(len(clauses))) for _, clauses in asked
+    ]
+    for (work, _), found in zip(asked, writer.read("objects", requests), strict=True):
+        if isinstance(found, Failure):
+            work.fail("objects", found)
+        else:
+            work.set_objects(found)
+
+
+def _draft_descriptions(writer: _Writer, works: Sequence[_Work]) -> None:
+    requests: list[Request[str]] = [(description_chat(work.text), parse_description) for work in works]
+    for work, text in zip(works, writer.read("description", requests), strict=True):
+        if isinstance(text, Failure):
+            work.fail("description", text)
+        else:
+            work.description = text
+
+
+def _clause_reader(work: _Work) -> Callable[[str], tuple[Clause, ...]]:
+    return lambda reply: _checked(work.text, parse_clauses(reply), work.rule.unless)
+
+
+def _objects_reader(count: int) -> Callable[[str], tuple[tuple[str, ...], ...]]:
+    return lambda reply: parse_objects(reply, count)
+
+
+def _checked(text: str, clauses: tuple[Clause, ...], unless: tuple[Clause, ...]) -> tuple[Clause, ...]:
+    """The clauses; raises ReplyError with the errors that `jurat constitution check` would find in them."""
+    rule: dict[str, Any] = {"rule": text, "clauses": [clause.model_dump() for clause in clauses]}
+    if unless:
+        rule["unless"] = [clause.model_dump() for clause in unless]
+    stream = io.StringIO()
+    yaml().dump({"name": "draft", "rules": [rule]}, stream)
+    errors = [problem for problem in check_text(stream.getvalue()) if problem.severity == "error"]
+    if errors:
+        said = (f"{e.message[0].upper()}{e.message[1:]}. {e.suggestion or ''}".strip() for e in errors)
+        raise ReplyError(" ".join(said))
+    return clauses
+
+
+class _Writer:
+    """A model's `chat`, with one repair turn for replies that cannot be read."""
+
+    def __init__(self, model: Model, tell: Callable[[str], None]) -> None:
+        self._model = model
+        self._tell = tell
+
+    def rate(self, texts: Sequence[str]) -> list[Attempt | Failure]:
+        requests: list[Request[tuple[int, str]]] = [(rating_chat(text), parse_rating) for text in texts]
+        rated = self.read("rating", requests)
+        return [
+            found if isinstance(found, Failure) else Attempt(text, *found)
+            for text, found in zip(texts, rated, strict=True)
+        ]
+
+    def read(self, step: Step, requests: Sequence[Request[T]]) -> list[T | Failure]:
+        """What each reply says. Those that cannot be read are sent back once, with what is wrong."""
+        if requests:
+            self._tell(f"{step}: {_rules(len(requests))}")
+        replies = self._chat([chat for chat, _ in requests])
+        found: list[T | Failure] = []
+        again: list[tuple[int, Chat]] = []
+        for i, ((chat, reader), reply) in enumerate(zip(requests, replies, strict=True)):
+            try:
+                found.append(reply.failure or reader(reply.text))
+            except ReplyError as error:
+                again.append((i, repair_chat(chat, reply.text, str(error))))
+                found.append(Failure("unparsed", str(error)))
+        for (i, _), reply in zip(again, self._chat([chat for _, chat in again]), strict=True):
+            try:
+                found[i] = reply.failure or requests[i][1](reply.text)
+            except ReplyError as error:
+                found[i] = Failure("unparsed", f"{error} The writer said {quoted(reply.text)}.")
+        return found
+
+    def _chat(self, chats: Sequence[Chat]) -> Sequence[Reply]:
+        if not chats:
+            return []
+        try:
+            return self._model.chat(chats)
+        except ModelError as error:  # what was drafted before is kept
+            return [Reply(failure=Failure("error", error.message))] * len(chats)
+
+
+def _best(attempts: Sequence[Attempt]) -> Attempt | None:
+    return max(attempts, key=lambda attempt: attempt.score, default=None)
+
+
+def _rules(number: int) -> str:
+    return "1 rule" if number == 1 else f"{number} rules"

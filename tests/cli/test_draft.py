@@ -1,0 +1,136 @@
+"""`jurat constitution draft`: what it prints and writes, and how it exits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from jurat.cli import app
+from jurat.constitution import check_constitution, parse_constitution
+
+from ..judge.writers import GOOD, SORRY, Says, Writer
+from ..models.openai_server import Server, error
+
+TEXT = """\
+name: pets
+rules:
+  - id: dog
+    rule: No nice animal.   # mine
+
+  - id: axe
+    rule: No axe or dagger may be visible.
+"""
+
+
+@pytest.fixture
+def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "pets.yaml"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+Draft = Callable[..., Result]
+
+
+@pytest.fixture
+def draft() -> Iterator[Draft]:
+    """Drafts pets.yaml with a writer that says what it is given, behind a server."""
+    with ExitStack() as stack:
+
+        def run(says: dict[str, Says], *options: str, file: str = "pets.yaml") -> Result:
+            server = stack.enter_context(Server(Writer(says)).running())
+            command = ["constitution", "draft", file, "--writer", "openai/tiny", "--base-url", server.url]
+            return CliRunner().invoke(app, [*command, *options], env={"COLUMNS": "200", "TERM": "dumb"})
+
+        yield run
+
+
+def test_a_good_writer_fills_the_file_which_then_passes_the_check(policy: Path, draft: Draft) -> None:
+    result = draft(GOOD)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        "drafted  dog: objectivity 3, reworded 9 of 10, 1 clause, 1 object, a description",
+        "drafted  axe: objectivity 9 of 10, 2 clauses, 4 objects, a description",
+        "2 rules: 2 drafted, 0 not",
+        "Written to pets.yaml. Read it before you use it.",
+    ]
+    assert result.stderr.splitlines()[:2] == ["rating: 2 rules", "rewriting: 1 rule"]
+    assert check_constitution(policy) == []
+    text = policy.read_text()
+    assert "    rule: No nice animal.   # mine\n    # proposed: rule: No dog may be visible.\n" in text
+    assert all(line in text.splitlines() for line in TEXT.splitlines())
+    again = draft(GOOD)
+    assert (again.exit_code, policy.read_text()) == (0, text)
+    assert again.stdout == "2 rules: 0 drafted, 0 not, 2 with nothing to draft\n"
+
+
+def test_a_dry_run_prints_a_patch_and_nothing_else_to_stdout(policy: Path, draft: Draft) -> None:
+    result = draft(GOOD, "--dry-run", "--rule", "axe")
+    assert result.exit_code == 0
+    assert policy.read_text() == TEXT
+    lines = result.stdout.splitlines()
+    assert lines[:2] == ["--- pets.yaml", "+++ pets.yaml"]
+    assert [line for line in lines[2:] if line.startswith("-")] == []
+    assert "+    clauses:" in lines and "+        objects: [dagger, axe]" in lines
+    assert "drafted  axe" in result.stderr
+
+
+def test_out_writes_elsewhere(policy: Path, draft: Draft) -> None:
+    result = draft(GOOD, "--out", "new.yaml")
+    assert result.exit_code == 0 and "Written to new.yaml." in result.stdout
+    assert policy.read_text() == TEXT
+    assert all(rule.clauses for rule in parse_constitution(Path("new.yaml").read_text()).rules)
+    again = draft(GOOD, "--out", "new.yaml")
+    assert again.exit_code == 2 and "new.yaml is there already." in again.stderr
+
+
+def test_a_rule_that_cannot_be_drafted_is_named_and_the_others_are_written(
+    policy: Path, draft: Draft
+) -> None:
+    def only_axes(request: str) -> str:
+        return "1. An axe is visible." if "axe" in request else SORRY
+
+    result = draft(GOOD | {"clauses": only_axes}, "--rounds", "0")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[:2] == [
+        "failed   dog: objectivity 3 of 10",
+        f'    clauses: It holds no numbered list. The writer said "{SORRY}". [unparsed]',
+    ]
+    assert "2 rules: 1 drafted, 1 not" in result.stdout
+    assert [len(rule.clauses) for rule in parse_constitution(policy.read_text()).rules] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "said", [SORRY, "\x1b[31m1. {", error(401, "Bad key.")], ids=["sorry", "odd", "gone"]
+)
+def test_a_writer_that_fails_on_all_exits_with_3_and_writes_nothing(
+    said: Says, policy: Path, draft: Draft
+) -> None:
+    result = draft(dict.fromkeys(GOOD, said))
+    assert result.exit_code == 3
+    assert "2 rules: 0 drafted, 2 not" in result.stdout and "Written" not in result.stdout
+    assert "\x1b" not in result.stdout
+    assert policy.read_text() == TEXT
+
+
+@pytest.mark.parametrize(
+    ("options", "file", "message"),
+    [
+        (("--rule", "cow"), "pets.yaml", "It has dog, axe."),
+        ((), "none.yaml", "There is no constitution file none.yaml."),
+        ((), "shelf:nursery", "Give --out FILE."),
+        (("--rounds", "-1"), "pets.yaml", "--rounds"),
+        (("--writer", "opnai/x"), "pets.yaml", "Did you mean 'openai'?"),
+    ],
+)
+def test_wrong_usage_exits_with_2(
+    options: tuple[str, ...], file: str, message: str, policy: Path, draft: Draft
+) -> None:
+    result = draft(GOOD, *options, file=file)
+    assert result.exit_code == 2
+    assert message in result.stderr
