@@ -32,7 +32,7 @@ $(VENV)/.stamp-local: $(NEEDS) | $(BIN)/python
 
 $(VENV)/.stamp-dev: $(NEEDS) | $(BIN)/python
 	@echo "Installing jurat, what its models need, and the tools of development into $(VENV)."
-	$(PIP) -e ".[local,train,dev]"
+	$(PIP) -e ".[local,openai,train,dev]"
 	@touch $(VENV)/.stamp-local $@
 
 install: $(VENV)/.stamp-local

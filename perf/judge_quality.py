@@ -5,7 +5,8 @@ Two benches, each half violating scenes and half near misses, judged with the pr
 nursery      scenes of this package's own renderer for the 14 rules of `shelf:nursery`
 independent  scenes of a second renderer (tests/pictograms/renderer.py) for rules of one to three clauses
 
-Printed with the share left unsure, accuracy among the decided, and item F1 with `unsure` as an error.
+Printed with the share left unsure, accuracy among the decided, and item F1 with `unsure` as an error; then,
+by kind of statement, how often one that was put to the model was taken wrongly or left undecided.
 """
 
 from __future__ import annotations
@@ -15,12 +16,20 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 from scipy.stats import binomtest
+
+if TYPE_CHECKING:
+    from renderer import Drawing
+
+    from jurat.judge import Verdict
+    from jurat.pictograms import Facts
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "pictograms"))
@@ -50,21 +59,26 @@ rules:
 """Six rules of one to three clauses."""
 
 
-def nursery(n: int, seed: int) -> tuple[str, Iterator[tuple[Image.Image, frozenset[str]]]]:
+Scenes = Iterator[tuple[Image.Image, frozenset[str], "Facts"]]
+"""Images, the rules that each breaks, and what is true of it."""
+
+
+def nursery(n: int, seed: int) -> tuple[str, Scenes]:
     from jurat.constitution import load_constitution
+    from jurat.pictograms import Facts
     from jurat.pictograms.cases import draw_cases
 
-    law = load_constitution("shelf:nursery")
-    return "shelf:nursery", ((case.scene.image, case.broken) for case in draw_cases(law, n, seed, size=256))
+    cases = draw_cases(load_constitution("shelf:nursery"), n, seed, size=256)
+    return "shelf:nursery", ((case.scene.image, case.broken, Facts.of(case.scene)) for case in cases)
 
 
-def independent(n: int, seed: int) -> tuple[object, Iterator[tuple[Image.Image, frozenset[str]]]]:
+def independent(n: int, seed: int) -> tuple[object, Scenes]:
     from jurat.constitution import parse_constitution
 
     return parse_constitution(INDEPENDENT), _independent(n, seed)
 
 
-def _independent(n: int, seed: int) -> Iterator[tuple[Image.Image, frozenset[str]]]:
+def _independent(n: int, seed: int) -> Scenes:
     from renderer import render
 
     rng = np.random.default_rng(seed)
@@ -77,7 +91,16 @@ def _independent(n: int, seed: int) -> Iterator[tuple[Image.Image, frozenset[str
         drawing = render([_number(name) for name in names], rng, **wish)
         if drawing is not None:
             done += 1
-            yield drawing.image, frozenset({rule} if broken else ())
+            yield drawing.image, frozenset({rule} if broken else ()), _facts(drawing)
+
+
+def _facts(drawing: Drawing) -> Facts:
+    """What is known of a drawing: its objects and which of them touch, not where they lie."""
+    from jurat.pictograms import Facts
+
+    n = len(drawing.names)
+    gaps = [[0.0 if frozenset((i, j)) in drawing.touching else 99.0 for j in range(n)] for i in range(n)]
+    return Facts(np.array(drawing.names), np.full((n, 2), np.nan), np.full(n, np.nan), np.array(gaps))
 
 
 RULES = ("child-dagger", "man-beer", "cigarette", "two-knives", "free-syringe", "dog-fire")
@@ -115,7 +138,8 @@ def measure(name: str, n: int, seed: int, model: str, preset: str) -> dict[str, 
     judge = Judge(law, model, preset)  # type: ignore[arg-type]
     unsure = right = found = said = true = 0
     seconds = 0.0
-    for image, broken in scenes:
+    statements: dict[str, Counter[str]] = defaultdict(Counter)
+    for image, broken, facts in scenes:
         start = time.perf_counter()
         verdict = judge.judge(image)
         seconds += time.perf_counter() - start
@@ -125,6 +149,7 @@ def measure(name: str, n: int, seed: int, model: str, preset: str) -> dict[str, 
         true += bool(broken)
         said += verdict.outcome == "unsafe" or (not decided and not broken)
         found += verdict.outcome == "unsafe" and bool(broken)
+        _compare(verdict, facts, statements)
     low, high = binomtest(right, n - unsure).proportion_ci(method="wilson") if n > unsure else (0.0, 1.0)
     return {
         "bench": name,
@@ -135,7 +160,25 @@ def measure(name: str, n: int, seed: int, model: str, preset: str) -> dict[str, 
         "high": float(high),
         "item F1, unsure as an error": 2 * found / max(1, true + said),
         "seconds an image, one by one": seconds / n,
+        "statements": statements,
     }
+
+
+def _compare(verdict: Verdict, facts: Facts, tally: dict[str, Counter[str]]) -> None:
+    """Counts, by kind, the statements whose truth is known, and those that were taken wrongly."""
+    from jurat.pictograms import parse
+
+    for one in (one for rule in verdict.rules for clause in rule.clauses for one in clause.alternatives):
+        try:
+            statement = parse(one.text)
+        except ValueError:  # a rule as a whole
+            continue
+        truth = statement.truth(facts)
+        if truth is not None:
+            right = "holds" if truth is not one.negated else "fails"
+            tally[statement.kind]["asked"] += 1
+            tally[statement.kind]["undecided"] += one.outcome == "undecided"
+            tally[statement.kind]["wrong"] += one.outcome not in ("undecided", right)
 
 
 def main() -> None:
@@ -154,8 +197,11 @@ def main() -> None:
             "  ".join(
                 f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}"
                 for key, value in row.items()
+                if key != "statements"
             )
         )
+        for kind, counts in sorted(row["statements"].items()):  # type: ignore[attr-defined]
+            print(f"  {kind:10}" + "".join(f"  {name} {counts[name]:6}" for name in counts))
     if args.json:
         commit = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True

@@ -116,6 +116,17 @@ def test_show_prints_rules_and_both_digests(write: Any) -> None:
         assert text in result.stdout
 
 
+def test_show_prints_objects_and_descriptions(write: Any) -> None:
+    text = SOUND.replace("A dog is visible.", "{statement: A dog is visible., objects: [dog, '[b]tail']}")
+    path = write(text + "    description: a [b]dog\n")
+    result = run("show", path)
+    assert "A dog is visible. [dog, [b]tail]" in result.stdout
+    assert "a [b]dog" in result.stdout
+    (rule,) = json.loads(run("show", path, "--json").stdout)["rules"]
+    assert rule["clauses"] == [{"statement": "A dog is visible.", "objects": ["dog", "[b]tail"]}]
+    assert rule["description"] == "a [b]dog"
+
+
 def test_show_prints_json_that_is_the_constitution(write: Any) -> None:
     path = write(SOUND)
     shown = json.loads(run("show", path, "--json").stdout)

@@ -177,6 +177,11 @@ WRONG = {
     "no paths": (["--constitution", "colours.yaml"], 2, "paths"),
     "no images": (["empty", *POLICY], 2, "No images were found in empty."),
     "an output of unknown kind": (["pics", *POLICY, "--out", "v.txt"], 2, ".jsonl"),
+    "an output of unknown kind, before a model is loaded": (
+        ["pics", "-c", "colours.yaml", "-m", "colour/broken", "--out", "v.txt"],
+        2,
+        "v.txt: jurat does not write .txt files.",
+    ),
     "an output that is there": (
         ["pics", *POLICY, "--out", "there.jsonl"],
         2,

@@ -146,9 +146,22 @@ def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
     ("write", "message"),
     [
         ({}, "holds no safetensors weights"),
-        ({"model.safetensors": b""}, "could not be loaded"),
+        ({"model.safetensors": b""}, "holds no config.json"),
         (
-            {"model.safetensors": b"", "config.json": b'{"model_type": "never-heard-of"}'},
+            {"model.safetensors": b"", "config.json": b"{}"},
+            "holds no processor_config.json or preprocessor_config.json",
+        ),
+        (
+            {"model.safetensors": b"", "config.json": b"{}", "preprocessor_config.json": b"{}"},
+            "holds no tokenizer.json",
+        ),
+        (
+            {
+                "model.safetensors": b"",
+                "config.json": b'{"model_type": "never-heard-of"}',
+                "processor_config.json": b"{}",
+                "tokenizer.json": b"{}",
+            },
             "could not be loaded",
         ),
     ],

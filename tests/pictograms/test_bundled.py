@@ -13,8 +13,9 @@ import torch
 from scipy.stats import binom
 
 from jurat.judge.prompts import digest
-from jurat.models.bundled import WEIGHTS
+from jurat.models.bundled import WEIGHTS, BundledModel
 from jurat.pictograms.train.evaluate import BARS, FIRST_SEED, Score, View, examine, set_exam
+from jurat.pictograms.train.replies import examine_descriptions, examine_reasons
 from jurat.pictograms.train.words import Words, build_tokenizer
 
 PER_KIND = 120
@@ -60,6 +61,16 @@ def test_other_wordings_and_other_pictures_are_read_as_well_as_the_card_says(
         assert holds(score, on_card(view, kind)), (kind, score.percent, score.n)
 
 
+def test_what_it_says_in_words_is_what_the_card_says() -> None:
+    model = BundledModel(device="cpu")
+    found = {
+        **examine_reasons(model, 4, FIRST_SEED + 400_000_000),
+        **examine_descriptions(model, 24, FIRST_SEED + 450_000_000),
+    }
+    for view, kinds in found.items():
+        assert holds(kinds["all"], on_card(view, "all")), (view, kinds["all"])
+
+
 def test_the_judge_asks_in_the_words_that_the_model_was_trained_on() -> None:
     assert digest() in (WEIGHTS / "README.md").read_text()
 
@@ -72,7 +83,7 @@ def test_its_tokenizer_is_the_one_that_the_training_code_builds() -> None:
 
 
 def test_the_card_marks_every_bar_that_is_missed() -> None:
-    text = (WEIGHTS / "README.md").read_text()
+    text = (WEIGHTS / "README.md").read_text().split("\n## Accuracy on scenes")[1].split("\n## ")[0]
     missed = [kind for kind, bar in BARS.items() if on_card("as trained", kind, "percent") < bar]
     lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
     assert all("**missed**" in lines[kind] for kind in missed)

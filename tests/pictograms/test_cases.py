@@ -8,7 +8,8 @@ import pytest
 from jurat.constitution import load_constitution
 from jurat.pictograms.cases import draw_cases, rule_truth
 from jurat.pictograms.composing import compose, near_miss
-from jurat.pictograms.statements import Facts, parse
+from jurat.pictograms.reading import parse
+from jurat.pictograms.statements import Facts
 
 STATEMENTS = [
     "A child touches a kitchen knife.",

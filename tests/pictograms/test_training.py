@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +13,14 @@ import torch
 
 from jurat.constitution import load_constitution
 from jurat.judge.prompts import RULE, STATEMENT
+from jurat.models import bundled
 from jurat.pictograms.questions import KINDS, Questioner, anything, facts_of
-from jurat.pictograms.statements import forbid
-from jurat.pictograms.train.answers import describe, open_question, reason
-from jurat.pictograms.train.dense import targets
-from jurat.pictograms.train.joint import (
-    Packer,
-    Teacher,
-    batches,
-    blank_out,
-    fresh,
-    losses,
-    prefix_embeddings,
-)
+from jurat.pictograms.statements import Count, forbid
+from jurat.pictograms.train.answers import EIGHTHS, describe, open_question, reason
+from jurat.pictograms.train.batches import Packer, Teacher, batches, blank_out
+from jurat.pictograms.train.dense import Heads, targets
+from jurat.pictograms.train.joint import Grounding, fresh, losses, prefix_embeddings, train_joint
+from jurat.pictograms.train.joint import Settings as Joint
 from jurat.pictograms.train.packed import Pack, forward
 from jurat.pictograms.train.pool import Pool, fill
 from jurat.pictograms.train.tower import Settings, pixel_values, see, train_tower
@@ -32,8 +28,13 @@ from jurat.pictograms.train.words import Words, build_tokenizer
 
 
 @pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
-    return fill(tmp_path_factory.mktemp("pools") / "few", 123, 64, workers=1)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pools") / "few"
+
+
+@pytest.fixture(scope="module")
+def pool(folder: Path) -> Pool:
+    return fill(folder, 123, 64, workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,23 @@ def test_the_vocabulary_covers_all_that_can_be_asked_and_answered(pool: Pool, wo
             for statement in clause.alternatives:
                 words.ids(STATEMENT.ask(statement.text))
     assert words.unknown in words.tokenizer("A unicorn is visible.")["input_ids"]
+
+
+@pytest.mark.parametrize("number", ["zero", *EIGHTHS, "Four", "2", "5"])
+def test_numbers_that_only_answers_have_are_unknown_in_questions(words: Words, number: str) -> None:
+    vocabulary = bundled.Words(words.tokenizer)
+    known = number in ("one", "two", "three")
+    text = STATEMENT.ask(f"There are at least {number} dogs.")
+    assert vocabulary.unknown_words(text) == ([] if known else [number])
+
+
+def test_questions_are_drawn_with_no_other_numbers(pool: Pool) -> None:
+    asked = Questioner(random.Random(0))
+    counts = [anything(random.Random(seed)) for seed in range(200)]
+    for i in range(len(pool)):
+        seen = facts_of(*(pool[name][i] for name in ("kinds", "centres", "areas", "gaps")))
+        counts += [drawn[1] for _ in range(20) if (drawn := asked.draw(seen, "count")) is not None]
+    assert {count.number for count in counts if isinstance(count, Count)} == {1, 2, 3}
 
 
 def test_names_are_one_token_whatever_the_case(words: Words) -> None:
@@ -138,18 +156,27 @@ def test_every_mode_asks_and_answers(pool: Pool, words: Words, mode: str) -> Non
         assert RULE.ask("x") == "Rule: x"
 
 
-def test_a_step_of_each_stage_runs_and_the_tower_resumes(pool: Pool, words: Words, tmp_path: Path) -> None:
-    from jurat.pictograms.train.dense import Heads
-    from jurat.pictograms.train.joint import Grounding, start
-    from jurat.pictograms.train.joint import Settings as Joint
-
+def test_every_stage_goes_on_from_the_one_before_or_from_where_it_was_left(
+    pool: Pool, folder: Path, words: Words, tmp_path: Path
+) -> None:
     out = tmp_path / "tower.pt"
-    train_tower([pool], pool, out, Settings(minutes=0.02, batch=8, threads=1), watch=64)
-    first = torch.load(out, weights_only=True)["step"]
-    train_tower([pool], pool, out, Settings(minutes=0.04, batch=8, threads=1), watch=64)
-    assert torch.load(out, weights_only=True)["step"] > first > 0
-    model, heads = start(words, out)
-    assert isinstance(heads, Heads)
+    train_tower([pool], pool, out, Settings(minutes=0.01, batch=8, threads=1), watch=64)
+    first = torch.load(out, weights_only=True)
+    more = first["elapsed"] / 60 + 0.01  # however slow the machine, there is time for a step
+    train_tower([pool], pool, out, Settings(minutes=more, batch=8, threads=1), watch=64)
+    assert torch.load(out, weights_only=True)["step"] > first["step"] > 0
+    settings = Joint(minutes=0.01, batch=4, workers=1)
+    train_joint([folder], out, tmp_path / "joint.pt", settings)
+    joint = torch.load(tmp_path / "joint.pt", weights_only=True)
+    assert joint["step"] > 0
+    train_joint([folder], tmp_path / "joint.pt", tmp_path / "again.pt", replace(settings, minutes=1e-9))
+    again = torch.load(tmp_path / "again.pt", weights_only=True)
+    assert again["step"] == 0  # a schedule of its own
+    assert all(value.equal(joint["model"][name]) for name, value in again["model"].items())
+
+
+def test_every_part_of_the_loss_of_joint_training_is_finite(pool: Pool, words: Words) -> None:
+    model, heads = fresh(words), Heads()
     for item in [next(batches([pool], words, 4, seed)) for seed in range(3)]:
         parts, right = losses(model, heads, Grounding(), item, words, Joint())
         assert all(torch.isfinite(part) for part in parts.values())

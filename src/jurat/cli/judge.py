@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from jurat.cli import serving
 from jurat.cli.progress import Advance, progress
 from jurat.cli.tables import Listing, print_items, print_summary
 from jurat.errors import JuratError
@@ -24,6 +25,7 @@ from jurat.report.text import printable
 if TYPE_CHECKING:
     from jurat.images import Item, Sink
     from jurat.judge import Judge
+    from jurat.models import Model
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -67,8 +69,31 @@ def judge(
     ] = "bundled",
     preset: Annotated[
         str,
-        typer.Option(metavar="NAME", help="How clauses are asked and decided: quick, clue-quick or direct."),
+        typer.Option(
+            metavar="NAME", help="How clauses are asked and decided: quick, clue, clue-quick or direct."
+        ),
     ] = "quick",
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PART",
+            help="Leave out a part: relevance, clauses, debias, regions, crop, reason. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Finds objects for regions: bundled, or hf/NAME_OR_PATH of an OWLv2."
+        ),
+    ] = None,
+    matcher: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Scans relevance: bundled, or hf/NAME_OR_PATH of a CLIP."),
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What jurat calibrate wrote.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -94,6 +119,14 @@ def judge(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a model's weights.")
     ] = False,
+    base_url: serving.BaseUrl = None,
+    concurrency: serving.Concurrency = None,
+    questions_per_call: serving.QuestionsPerCall = None,
+    max_pixels: serving.MaxPixels = None,
+    deadline: serving.Deadline = None,
+    input_price: serving.Price = None,
+    output_price: serving.Price = None,
+    dry_run: serving.DryRun = False,
     show: Annotated[
         int | None,
         typer.Option(
@@ -110,13 +143,42 @@ def judge(
     from jurat.constitution import load_constitution
     from jurat.judge import Judge
     from jurat.judge.presets import find_preset
-    from jurat.models import open_model
+    from jurat.models import ModelGone, open_model
 
     failing = _outcomes(fail_on)
     _check_out(out, overwrite)
     law, found, items = load_constitution(constitution), find_preset(preset), _some(paths)
-    opened = open_model(model, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
-    bench = Judge(law, opened, found, batch_size=batch_size, allow_unknown=allow_unknown)
+    opened = open_model(
+        model,
+        device=device,
+        dtype=dtype,
+        trust_remote_code=trust_remote_code,
+        base_url=base_url,
+        serving=serving.serving_of(
+            concurrency=concurrency,
+            questions_per_call=questions_per_call,
+            max_pixels=max_pixels,
+            deadline=deadline,
+            input_price=input_price,
+            output_price=output_price,
+        ),
+    )
+    rehearsal = serving.rehearse(opened) if dry_run else None
+    bench = Judge(
+        law,
+        rehearsal or opened,
+        found,
+        detector=detector,
+        matcher=matcher,
+        without=without or (),
+        calibration=calibration,
+        batch_size=batch_size,
+        allow_unknown=allow_unknown,
+    )
+
+    if rehearsal is not None:
+        serving.print_estimate(Console(highlight=False), bench, rehearsal, items)
+        return
 
     run = _Run(
         paths,
@@ -126,9 +188,14 @@ def judge(
         Tally.of((rule.id, rule.severity) for rule in law.rules),
         Listing((40 if out is None else 0) if show is None else show),
     )
-    interrupted = run.go(bench, items)
+    try:
+        interrupted = run.go(bench, items)
+    except ModelGone:
+        if run.tally.items and not quiet:
+            run.report(opened, whole=False)
+        raise
     if not quiet:
-        run.report(whole=not interrupted)
+        run.report(opened, whole=not interrupted)
     if interrupted:
         where = "" if out is None else f"; {run.written}"
         typer.echo(f"jurat: interrupted after {run.tally.items:,} items{where}.", err=True)
@@ -181,11 +248,12 @@ class _Run:
             self.first_error = self.first_error or verdict.error or ""
             advance()
 
-    def report(self, *, whole: bool) -> None:
+    def report(self, model: Model, *, whole: bool) -> None:
         """Prints the closing tables: on standard output, unless the verdicts are there."""
         console = Console(highlight=False, stderr=_is_stdout(self.out))
         print_items(console, self.listing, self.tally)
         print_summary(console, self.tally, self.seconds)
+        serving.print_spent(console, model)
         if whole and self.out is not None and not _is_stdout(self.out):
             console.print(
                 Text(f"{self.written}. To look at them: jurat report {self.out} --out page.html"),
@@ -198,8 +266,13 @@ def _is_stdout(out: Path | None) -> bool:
 
 
 def _check_out(out: Path | None, overwrite: bool) -> None:
-    """Says that a file is in the way before a model is loaded, not after."""
-    if out is not None and not _is_stdout(out) and out.exists() and not overwrite:
+    """Says that a file cannot be written, or is in the way, before a model is loaded, not after."""
+    from jurat.images import check_sink
+
+    if out is None or _is_stdout(out):
+        return
+    check_sink(out)
+    if out.exists() and not overwrite:
         raise JuratError(f"{out} is there already.", hint="--overwrite replaces it.")
 
 

@@ -124,7 +124,7 @@ def words() -> None:
 
 
 def _parse(text: str) -> Any:
-    from jurat.pictograms.statements import parse
+    from jurat.pictograms.reading import parse
 
     try:
         return parse(text)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jurat.images.memory import from_pil as from_pil
     from jurat.images.rows import read_rows as read_rows
     from jurat.images.sinks import Sink as Sink
+    from jurat.images.sinks import check_sink as check_sink
     from jurat.images.sinks import open_sink as open_sink
 
 _WHERE = {
@@ -36,6 +37,7 @@ _WHERE = {
     "ImageError": "errors",
     "Item": "items",
     "Sink": "sinks",
+    "check_sink": "sinks",
     "decode": "decoding",
     "find_items": "items",
     "from_array": "memory",
@@ -55,6 +57,7 @@ __all__ = [
     "ImageError",
     "Item",
     "Sink",
+    "check_sink",
     "decode",
     "find_items",
     "from_array",

@@ -70,15 +70,8 @@ def open_sink(path: Path | str | None, schema: Callable[[], ArrowSchema], *, ove
     if str(path) == "-":
         return _JsonLines(None, sys.stdout.buffer)
     path = Path(path)
+    check_sink(path)
     suffix = path.suffix.lower()
-    if path.is_dir():
-        raise JuratError(f"{path} is a folder.", hint="Name a file in it.")
-    if suffix not in _JSON + _PARQUET:
-        what = f"{suffix} files" if suffix else "a file without a suffix"
-        raise JuratError(
-            f"{path}: jurat does not write {what}.",
-            hint="Name it .jsonl (written row by row) or .parquet (written at the end).",
-        )
     if path.exists() and not overwrite:
         raise exists_already(path)
     with file_errors(path):
@@ -88,6 +81,19 @@ def open_sink(path: Path | str | None, schema: Callable[[], ArrowSchema], *, ove
         from jurat.images.parquet import ParquetSink
 
         return ParquetSink(path, schema(), overwrite=overwrite)
+
+
+def check_sink(path: Path) -> None:
+    """Raises JuratError where `open_sink` has no format for a path of this name; touches no file."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        raise JuratError(f"{path} is a folder.", hint="Name a file in it.")
+    if suffix not in _JSON + _PARQUET:
+        what = f"{suffix} files" if suffix else "a file without a suffix"
+        raise JuratError(
+            f"{path}: jurat does not write {what}.",
+            hint="Name it .jsonl (written row by row) or .parquet (written at the end).",
+        )
 
 
 class _Nowhere:

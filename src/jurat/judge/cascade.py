@@ -42,6 +42,8 @@ class Cascade:
     matcher: Matcher | None = None
     calibration: Calibration | None = None
     _asked_before: PriorsOf = field(init=False)
+    _measured: bool = field(init=False, default=False)
+    """Whether any answer yet was a probability; answers stated in text have no prior to take off."""
 
     def __post_init__(self) -> None:
         self._asked_before = PriorsOf(self.model)
@@ -61,8 +63,9 @@ class Cascade:
         return ledgers
 
     def priors(self) -> Priors:
-        """The model's answers to every question without an image, where the preset wants them."""
-        if not self.preset.needs_prior and (self.calibration is None or self.calibration.debias == 0):
+        """The model's answers to every question without an image, where they are wanted."""
+        wanted = self.preset.needs_prior or (self.calibration is not None and self.calibration.debias > 0)
+        if not (wanted and self._measured):
             return {}
         questions = dict.fromkeys(
             alternative.question
@@ -93,6 +96,7 @@ class Cascade:
                 ledger.failure = entry
                 continue
             ledger.answers.update(entry.answers)
+            self._measured |= any(not answer.stated for answer in entry.answers.values())
             ledger.spent.add(1, entry.usage)
 
     def _questions(self, ledger: Ledger) -> tuple[Question, ...]:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).parent / "bundled" / "mllm"
 
+_NEVER_ASKED = frozenset(("zero", "four", "five", "six", "seven", "eight"))
+"""Numbers that it learned to write, in answers, and never to read in a question."""
 _FOREIGN = "The image is unlike the scenes of pictograms that the bundled model knows."
 
 
@@ -136,7 +138,7 @@ class BundledModel:
 
 
 class Words:
-    """The `Vocabulary` of a word-level tokenizer: a text's words that it would read as unknown."""
+    """The `Vocabulary` of a word-level tokenizer; unknown are also the words that only answers have."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -149,7 +151,10 @@ class Words:
         encoding = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         unknown = self._tokenizer.unk_token_id
         spans = zip(encoding["input_ids"], encoding["offset_mapping"], strict=True)
-        return tuple(dict.fromkeys(text[start:end] for token, (start, end) in spans if token == unknown))
+        words = [(token, text[start:end]) for token, (start, end) in spans]
+        return tuple(
+            dict.fromkeys(word for token, word in words if token == unknown or word.lower() in _NEVER_ASKED)
+        )
 
 
 def _known_questions(inquiry: Inquiry, words: Words) -> list[int]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ANSWERS = {"yes": ("Yes", "yes", "YES"), "no": ("No", "no", "NO")}
 """Spellings of the two answers."""
-_WORD_STARTS = ("", " ", "▁", "Ġ")
+WORD_STARTS = ("", " ", "▁", "Ġ")
 """What a vocabulary writes before a token that begins a word: nothing, a space, SentencePiece's and
 byte-level BPE's mark."""
 _TEMPLATES_KEPT = 64
@@ -218,7 +218,7 @@ def answer_ids(tokenizer: Any) -> dict[str, list[int]]:
     vocabulary = tokenizer.get_vocab()
     found = {
         answer: sorted(
-            {vocabulary[m + word] for word in words for m in _WORD_STARTS if m + word in vocabulary}
+            {vocabulary[m + word] for word in words for m in WORD_STARTS if m + word in vocabulary}
         )
         for answer, words in ANSWERS.items()
     }

@@ -14,6 +14,15 @@ from jurat.errors import JuratError
 from jurat.models.base import ModelError
 
 _DIGEST_LENGTH = 12
+_PARTS = {
+    "config.json": ("config.json",),
+    "processor_config.json or preprocessor_config.json": (
+        "processor_config.json",
+        "preprocessor_config.json",
+    ),
+    "tokenizer.json": ("tokenizer*", "vocab*", "*.model", "tekken.json"),
+}
+"""What a model's folder holds besides weights: names for a person, and patterns of which one suffices."""
 _digests: dict[tuple[tuple[str, int, int], ...], str] = {}
 
 
@@ -36,8 +45,9 @@ def load(
     dtype: str | None = None,
     trust_remote_code: bool = False,
     image_backend: str | None = None,
+    family: str = "AutoModelForImageTextToText",
 ) -> Loaded:
-    """Loads an `AutoModelForImageTextToText` with its `AutoProcessor`.
+    """Loads a model of a family, named as transformers names its `Auto` classes, with its `AutoProcessor`.
 
     A `reference` that is a folder never touches the network. Any other is a hub name, which the hub's
     client fetches unless it is in its cache or the client is set to be offline.
@@ -46,13 +56,16 @@ def load(
     pixels on every machine; None leaves it to transformers.
 
     Raises:
-        ModelError: nothing there, no safetensors, a device that is not there, or a family transformers
-        does not know.
+        ModelError: nothing there, no safetensors, no processor, a device that is not there, or a family
+        transformers does not know.
     """
-    import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-
     place = _locate(reference)
+    if isinstance(place, Path) and not trust_remote_code:  # code of a model's own may need none of these
+        _check_parts(place)
+
+    import torch
+    import transformers
+
     chosen = choose_device(device)
     kind = choose_dtype(dtype, chosen)
     common: dict[str, Any] = {
@@ -61,9 +74,9 @@ def load(
     }
     backend = {} if image_backend is None else {"backend": image_backend}
     try:
-        with _without_bars(isinstance(place, Path)):
-            processor: Any = AutoProcessor.from_pretrained(str(place), **common, **backend)
-            network: Any = AutoModelForImageTextToText.from_pretrained(
+        with without_bars(isinstance(place, Path)):
+            processor: Any = transformers.AutoProcessor.from_pretrained(str(place), **common, **backend)
+            network: Any = getattr(transformers, family).from_pretrained(
                 str(place), dtype=getattr(torch, kind), use_safetensors=True, **common
             )
         network = network.to(chosen).eval()
@@ -119,7 +132,7 @@ def choose_dtype(dtype: str | None, device: Any) -> str:
 
 
 @contextmanager
-def _without_bars(hidden: bool) -> Generator[None]:
+def without_bars(hidden: bool) -> Generator[None]:
     """Hides transformers' progress bars: reading a folder is quick, while a download is worth watching."""
     from transformers.utils import logging
 
@@ -151,6 +164,17 @@ def _locate(reference: str | Path) -> Path | str:
             f"There is no folder {text!r}.", hint="Name a folder, or a model of the hub: hf/ORG/NAME."
         )
     return text
+
+
+def _check_parts(folder: Path) -> None:
+    """Names what is missing at once, before transformers is imported."""
+    for name, patterns in _PARTS.items():
+        if not any(any(folder.glob(pattern)) for pattern in patterns):
+            raise ModelError(
+                f"{folder} holds no {name}.",
+                hint="Beside the weights lie config.json and what "
+                "AutoProcessor.from_pretrained(NAME).save_pretrained(FOLDER) writes.",
+            )
 
 
 def _commit(name: str) -> str:

@@ -17,7 +17,7 @@ from typing import Literal, cast
 
 from jurat.errors import JuratError, MissingExtra
 from jurat.models.base import Model, ModelError
-from jurat.models.spec import ModelSpec, Opener
+from jurat.models.spec import ModelSpec, Opener, Serving
 
 GROUP = "jurat.models"
 
@@ -42,6 +42,8 @@ class Backend:
     """What it needs, as import names."""
     provider: str = "jurat"
     """The distribution that it comes from."""
+    served: bool = False
+    """True where it calls a server: takes `base_url` and `serving`."""
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -70,11 +72,29 @@ BACKENDS: tuple[Backend, ...] = (
         *_LOCAL,
     ),
     Backend(
+        "openai",
+        "openai/NAME",
+        "any model behind an OpenAI-compatible server",
+        "jurat.models.served:open_served",
+        _EXACT,
+        "openai",
+        ("openai",),
+        served=True,
+    ),
+    Backend(
         "null",
         "null?seed=0&pace=0",
         "answers drawn from a seed, for measuring",
         "jurat.models.null:open_null",
         frozenset({"ask", "chat"}),
+    ),
+    Backend(
+        "bundled-writer",
+        "bundled-writer",
+        "a small text model that drafts clauses for rules about pictograms",
+        "jurat.models.writing:open_writer",
+        frozenset({"chat"}),
+        *_LOCAL,
     ),
 )
 
@@ -91,9 +111,11 @@ def open_model(
     dtype: str | None = None,
     trust_remote_code: bool = False,
     seed: int = 0,
+    base_url: str | None = None,
+    serving: Serving | None = None,
 ) -> Model:
-    """Opens the model that `name` names: "bundled", "hf/PATH", "hf/HUB/NAME", "null?seed=3", or a third
-    party's.
+    """Opens the model that `name` names: "bundled", "hf/PATH", "hf/HUB/NAME", "openai/NAME", "null?seed=3",
+    or a third party's.
 
     A `ModelSpec` is opened as it stands. See `ModelSpec` for what the options mean.
 
@@ -102,7 +124,10 @@ def open_model(
         MissingExtra: the backend needs packages that are not installed.
         ModelError: the model could not be loaded.
     """
-    spec = name if isinstance(name, ModelSpec) else ModelSpec(name, device, dtype, trust_remote_code, seed)
+    if isinstance(name, ModelSpec):
+        spec = name
+    else:
+        spec = ModelSpec(name, device, dtype, trust_remote_code, seed, base_url, serving)
     return _opener(spec)(spec)
 
 
@@ -111,6 +136,11 @@ def _opener(spec: ModelSpec) -> Opener:
         if backend.name == spec.backend:
             if backend.missing and backend.extra:
                 raise MissingExtra(f"The model {spec.name!r}", backend.extra)
+            if not backend.served and (spec.base_url or spec.serving):
+                raise JuratError(
+                    f"The model {spec.name!r} runs here: it has no server to call.",
+                    hint="--base-url and the options of servers belong to openai/NAME.",
+                )
             module, _, function = backend.opener.partition(":")
             return cast(Opener, getattr(import_module(module), function))
     for point in _third_parties():

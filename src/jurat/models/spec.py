@@ -11,6 +11,26 @@ from jurat.models.base import Model
 
 
 @dataclass(frozen=True)
+class Serving:
+    """How a served model is called."""
+
+    concurrency: int = 16
+    """Calls under way at once, at most."""
+    questions_per_call: int = 8
+    """Closed questions that share a call where the server gives no logprobs. 1 keeps their answers apart."""
+    max_pixels: int = 1 << 20
+    """Larger images are scaled down to this area."""
+    deadline: float = 300.0
+    """Seconds that one call may take, all its tries together; one try may take a third of it."""
+    retries: int = 5
+    """Further tries of a call that failed for a reason that may pass."""
+    input_price: float | None = None
+    """Of a million tokens, in any currency."""
+    output_price: float | None = None
+    """Of a million tokens, in the same currency."""
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Names a model and how to run it; opening it is `jurat.models.open_model`'s business."""
 
@@ -24,6 +44,10 @@ class ModelSpec:
     """Runs Python code that comes with the weights. Only for weights whose authors are trusted."""
     seed: int = 0
     """Of a model that draws its answers. A conversation's own seed is in its `Generation`."""
+    base_url: str | None = None
+    """Of a served model: "http://localhost:8000/v1"; None takes OPENAI_BASE_URL, else OpenAI's own."""
+    serving: Serving | None = None
+    """Of a served model; None takes the defaults."""
 
     @property
     def backend(self) -> str:

@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from jurat.pictograms.cases import Case, draw_case, draw_cases, rule_truth
     from jurat.pictograms.composing import compose, near_miss
     from jurat.pictograms.objects import GROUPS, HABITS, OBJECTS, WORDS, Noun
+    from jurat.pictograms.reading import parse
     from jurat.pictograms.scene import Scene, draw
-    from jurat.pictograms.statements import Facts, Statement, parse
+    from jurat.pictograms.statements import Facts, Statement
 
 __all__ = [
     "GROUPS",
@@ -35,8 +36,9 @@ _HOMES = {
     "cases": ("Case", "draw_case", "draw_cases", "rule_truth"),
     "composing": ("compose", "near_miss"),
     "objects": ("GROUPS", "HABITS", "OBJECTS", "WORDS", "Noun"),
+    "reading": ("parse",),
     "scene": ("Scene", "draw"),
-    "statements": ("Facts", "Statement", "parse"),
+    "statements": ("Facts", "Statement"),
 }
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from jurat.constitution import Clause, Constitution, Rule
 from jurat.pictograms.composing import Wanted, compose
+from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import Scene
-from jurat.pictograms.statements import Facts, parse
+from jurat.pictograms.statements import Facts
 
 
 def clause_truth(clause: Clause, facts: Facts) -> bool | None:

@@ -2,21 +2,19 @@
 
 A statement is a small value with a three-valued `truth`: True, False, or None where the scene leaves
 it open (a gap that is neither a touch nor a miss, two centres almost level). `phrasings` writes it in
-words, `parse` reads it back; both follow the templates below, of which the last `HELD_OUT` of each
-kind are never used in training.
+words, after the templates below, of which the last `HELD_OUT` of each kind are never used in training;
+`jurat.pictograms.reading` reads it back.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from jurat.pictograms.objects import NOUNS, OBJECTS, WORDS, Noun
+from jurat.pictograms.objects import OBJECTS, WORDS, Noun
 from jurat.pictograms.scene import GAP, Scene
 
 if TYPE_CHECKING:
@@ -276,6 +274,15 @@ class All(Statement):
         ]
 
 
+def walk(statement: Statement) -> Iterator[Statement]:
+    """The atomic statements of a statement."""
+    if isinstance(statement, All):
+        for part in statement.parts:
+            yield from walk(part)
+    else:
+        yield statement
+
+
 def _inner(sentence: str, position: int) -> str:
     body = sentence.rstrip(".")
     return body if position == 0 else body[0].lower() + body[1:]
@@ -429,103 +436,3 @@ def forbid(statement: Statement) -> list[str]:
             words = {"n": first.any_of[0].singular, "b": _either(second.any_of, False)}
             return [template.format_map(words) for template in RULES["together"]]
     return []
-
-
-# --- reading -----------------------------------------------------------------------------------
-
-
-def parse(text: str) -> Statement:
-    """Reads a statement in any phrasing of the language.
-
-    Raises ValueError where the sentence, or a name in it, is not of this world.
-    """
-    found = _parse(" ".join(text.split()))
-    if found is None:
-        raise ValueError(
-            f"not a statement of the pictogram world: {text!r}; "
-            'try "A child touches a kitchen knife." or see docs/pictograms.md'
-        )
-    return found
-
-
-def _parse(sentence: str) -> Statement | None:
-    for kind, pattern in _patterns():
-        match = pattern.fullmatch(sentence)
-        if match and (statement := _build(kind, match.groupdict())) is not None:
-            return statement
-    for joint in re.finditer(r",? and ", sentence):
-        left = _parse(sentence[: joint.start()] + ".")
-        right = _parse(sentence[joint.end() :]) if left is not None else None
-        if left is not None and right is not None:
-            parts = (
-                part for side in (left, right) for part in (side.parts if isinstance(side, All) else (side,))
-            )
-            return All(tuple(parts))
-    return None
-
-
-@cache
-def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    phrase = r"[a-z ,]+?"  # which names there are is looked up, not matched
-    slots = {"a": phrase, "b": phrase, "n": rf"(?:exactly|at least) [a-z]+ {phrase}", "w": "|".join(WORDS)}
-    return tuple(
-        (
-            kind,
-            re.compile(
-                re.sub(r"\\\{(\w)\\\}", lambda m: f"(?P<{m[1]}>{slots[m[1]]})", re.escape(template)),
-                re.IGNORECASE,
-            ),
-        )
-        for kind, templates in TEMPLATES.items()
-        for template in templates
-    )
-
-
-@cache
-def _counted() -> dict[str, Noun]:
-    return {name: noun for noun in NOUNS.values() for name in (noun.plural, noun.singular)}
-
-
-def _nouns(phrase: str) -> tuple[Noun, ...]:
-    """The nouns of a list such as "a beer, a cocktail or the wine glass"; empty where a name is unknown."""
-    parts = re.split(r",? or |, ", phrase.lower())
-    nouns = [NOUNS.get(re.sub(r"^(?:an?|the|some|one of) ", "", part)) for part in parts]
-    return tuple(noun for noun in nouns if noun) if all(nouns) else ()
-
-
-def _count_of(phrase: str) -> Count | None:
-    match = re.fullmatch(r"(exactly|at least) (\w+) (.+)", phrase.lower())
-    if match is None or match[2] not in NUMBERS or match[3] not in _counted():
-        return None
-    return Count(
-        "exactly" if match[1] == "exactly" else "at least", NUMBERS.index(match[2]), _counted()[match[3]]
-    )
-
-
-def _build(kind: str, groups: dict[str, str]) -> Statement | None:
-    if kind == "reads":
-        return Reads(groups["w"].upper())
-    if kind in ("count", "one"):
-        return _count_of(groups["n"])
-    a = _nouns(groups["a"])
-    b = _nouns(groups.get("b", ""))
-    if kind == "visible" and a:
-        return Visible(a)
-    if kind == "only" and len(a) == 1:
-        return Only(a[0])
-    if kind == "touches" and len(a) == 1 and b:
-        return Touches(a[0], b)
-    if len(a) != 1 or len(b) != 1:
-        return None
-    if kind == "larger":
-        return Larger(a[0], b[0])
-    return Lies(a[0], kind, b[0]) if kind in _SIDES else None
-
-
-def walk(statement: Statement) -> Iterator[Statement]:
-    """The atomic statements of a statement."""
-    if isinstance(statement, All):
-        for part in statement.parts:
-            yield from walk(part)
-    else:
-        yield statement

@@ -1,28 +1,47 @@
 """Trains the bundled model: `python -m jurat.pictograms.train all --out DIR` runs every step in order.
 
-On two CPU cores `all` takes about two hours; each step continues what it finds half done.
+On two CPU cores `all` takes about three and a half hours; each step continues what it finds half done.
 """
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jurat.models.bundled import WEIGHTS
+from jurat.models.detecting import WEIGHTS as OWL
+from jurat.models.matching import WEIGHTS as CLIP
+from jurat.models.writing import WEIGHTS as WRITER
+
+if TYPE_CHECKING:
+    from jurat.pictograms.train.course import Course, Done
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
 Work = Annotated[Path, typer.Option("--out", help="Folder for scenes and checkpoints.")]
 Weights = Annotated[Path, typer.Option(help="Folder that the finished model is written to.")]
-_PARTS, _PART = 6, 12_000
+Workers = Annotated[int, typer.Option(help="How many processes draw pictures.")]
+_CORES = os.cpu_count() or 1
+_PARTS, _PART = 9, 12_000
 _STRIDE = 1_000_000
 """Scenes of part n have the seeds from (n + 1) * _STRIDE on."""
 
 
 def _pools(work: Path) -> list[Path]:
     return sorted((work / "pools").glob("train-*"))
+
+
+def stages_of(work: Path) -> dict[str, Path]:
+    """Checkpoints of the stages that are done, in their order; up to stage two at the least."""
+    paths = {name: work / f"{name}.pt" for name in ("tower", "joint", "again")}
+    for name in ("tower", "joint"):
+        if not paths[name].exists():
+            raise typer.BadParameter(f"{paths[name]} is not there; make it with the command {name!r}.")
+    return {name: path for name, path in paths.items() if path.exists()}
 
 
 @app.command()
@@ -63,32 +82,40 @@ def joint(out: Work, minutes: float = 64.0, workers: int = 2, seed: int = 1) -> 
 
 
 @app.command()
-def export(out: Work, weights: Weights = WEIGHTS) -> None:
-    """Write the model in the standard layout, and fit its domain gate."""
-    from jurat.pictograms.train.export import export as write
-    from jurat.pictograms.train.gate import fit_gate
+def again(out: Work, minutes: float = 94.0, workers: int = 2, seed: int = 2) -> None:
+    """Stage three: the same once more, from where stage two ended."""
+    from jurat.pictograms.train.joint import Settings, train_joint
 
-    write(out / "joint.pt", weights)
-    (out / "gate.json").write_text(_json(fit_gate(weights)))
+    settings = Settings(minutes=minutes, workers=workers, seed=seed, rate=2.2e-3, tower=0.6, hold=0.35)
+    train_joint(_pools(out), stages_of(out)["joint"], out / "again.pt", settings)
 
 
 @app.command()
-def card(out: Work, weights: Weights = WEIGHTS, per_kind: int = 1000) -> None:
-    """Measure the model on scenes it never saw and write its card."""
-    import json
-    import os
+def export(out: Work, weights: Weights = WEIGHTS, pictures: int = 5000, workers: Workers = _CORES) -> None:
+    """Write the model of the last stage in the standard layout, and fit its domain gate."""
+    from jurat.pictograms.train.export import export as write
+    from jurat.pictograms.train.gate import fit_gate
 
+    stages = stages_of(out)
+    write(stages.get("again", stages["joint"]), weights)
+    (out / "gate.json").write_text(json.dumps(fit_gate(weights, pictures, workers)) + "\n")
+
+
+@app.command()
+def card(out: Work, weights: Weights = WEIGHTS, per_kind: int = 1000, workers: Workers = _CORES) -> None:
+    """Measure the model on scenes it never saw and write its card."""
     import torch
 
     from jurat.pictograms.train.card import evaluate, write_card
 
     made: dict[str, object] = {"scenes": f"{_PARTS} parts of {_PART}, with seeds from {_STRIDE} on"}
-    for name in ("tower", "joint"):
-        state = torch.load(out / f"{name}.pt", weights_only=True)
+    for name, path in stages_of(out).items():
+        state = torch.load(path, weights_only=True)
         settings = ", ".join(f"{key} {value}" for key, value in state["settings"].items())
         made[f"stage {name}"] = f"{state['elapsed'] / 60:.0f} minutes, {state['step']} steps ({settings})"
-    made["machine"] = f"{os.cpu_count()} CPU cores, torch {torch.__version__}, float32"
-    write_card(weights, made, evaluate(weights, per_kind), json.loads((out / "gate.json").read_text()))
+    made["machine"] = f"{_CORES} CPU cores, torch {torch.__version__}, float32"
+    gate = json.loads((out / "gate.json").read_text())
+    write_card(weights, made, evaluate(weights, per_kind, workers=workers), gate)
 
 
 @app.command()
@@ -97,14 +124,102 @@ def all(out: Work, weights: Weights = WEIGHTS) -> None:
     scenes(out)
     tower(out)
     joint(out)
+    again(out)
     export(out, weights)
     card(out, weights)
 
 
-def _json(value: object) -> str:
-    import json
+@app.command()
+def writer(
+    out: Work,
+    minutes: float = 12.0,
+    weights: Annotated[Path, typer.Option(help="Folder that the finished writer is written to.")] = WRITER,
+    rules: Annotated[int, typer.Option(help="Rules to examine it on, of each view.")] = 1000,
+    seed: int = 1,
+) -> None:
+    """Train the text model that drafts clauses, write it and its card. Continues what it finds half done."""
+    import torch
 
-    return json.dumps(value) + "\n"
+    from jurat.pictograms.train.writer import Settings, export_writer, train_writer
+    from jurat.pictograms.train.writer_exam import evaluate_writer, write_writer_card
+
+    checkpoint = out / "writer.pt"
+    train_writer(checkpoint, Settings(minutes=minutes, seed=seed))
+    export_writer(checkpoint, weights)
+    state = torch.load(checkpoint, weights_only=True)
+    settings = ", ".join(f"{key} {value}" for key, value in state["settings"].items())
+    made: dict[str, object] = {
+        "training": f"{state['elapsed'] / 60:.0f} minutes, {state['step']} steps ({settings})",
+        "machine": f"{_CORES} CPU cores, torch {torch.__version__}, float32",
+    }
+    write_writer_card(weights, made, evaluate_writer(weights, rules))
+
+
+@app.command()
+def owl(
+    out: Work,
+    minutes: float = 10.0,
+    tower: Annotated[Path, typer.Option(help="Folder of the MLLM whose tower it looks through.")] = WEIGHTS,
+    weights: Annotated[Path, typer.Option(help="Folder that the detector is written to.")] = OWL,
+    scenes: Annotated[int, typer.Option(help="Scenes to train on.")] = 12_000,
+    test: Annotated[int, typer.Option(help="Scenes to measure it on.")] = 600,
+    threads: int = 2,
+    seed: int = 0,
+) -> None:
+    """Train the detector over the tower of a finished MLLM, write it and its card. Continues what it finds
+    half done; drawing the scenes and looking at them comes before the minutes."""
+    from jurat.pictograms.train.course import Course
+    from jurat.pictograms.train.owl import export, train_owl
+    from jurat.pictograms.train.owl_card import evaluate_owl, write_owl_card
+
+    course = Course(minutes=minutes, batch=48, threads=threads, seed=seed)
+    model, tokenizer, done = train_owl(out / "eyes", tower, course, scenes)
+    export(model, tokenizer, tower, weights)
+    print(f"measuring on {test} scenes", flush=True)
+    write_owl_card(weights, _made_of(course, done, tower, scenes), evaluate_owl(weights, test))
+
+
+@app.command()
+def clip(
+    out: Work,
+    minutes: float = 10.0,
+    tower: Annotated[Path, typer.Option(help="Folder of the MLLM whose tower it looks through.")] = WEIGHTS,
+    weights: Annotated[Path, typer.Option(help="Folder that the matcher is written to.")] = CLIP,
+    scenes: Annotated[int, typer.Option(help="Scenes to train on.")] = 12_000,
+    rules: Annotated[int, typer.Option(help="Rules to measure it on.")] = 100,
+    per_rule: Annotated[int, typer.Option(help="Scenes composed to break each of them.")] = 4,
+    threads: int = 2,
+    seed: int = 0,
+) -> None:
+    """Train the matcher over the tower of a finished MLLM, choose its threshold, write it and its card. As
+    `owl`, whose scenes it shares."""
+    from jurat.pictograms.train.clip import export, train_clip
+    from jurat.pictograms.train.clip_card import evaluate_clip, write_clip_card
+    from jurat.pictograms.train.course import Course
+
+    course = Course(minutes=minutes, batch=96, threads=threads, seed=seed)
+    model, tokenizer, done = train_clip(out / "eyes", tower, course, scenes)
+    export(model, tokenizer, tower, weights)
+    print(f"measuring on scenes for {rules} rules", flush=True)
+    write_clip_card(weights, _made_of(course, done, tower, scenes), evaluate_clip(weights, rules, per_rule))
+
+
+def _made_of(course: Course, done: Done, tower: Path, scenes: int) -> dict[str, object]:
+    """How one of the eyes was made, for its card."""
+    from dataclasses import asdict
+
+    import torch
+
+    from jurat.models.loading import weights_digest
+    from jurat.pictograms.train.seen import FIRST_SEED
+
+    settings = ", ".join(f"{key} {value}" for key, value in asdict(course).items())
+    return {
+        "scenes": f"{scenes}, with seeds from {FIRST_SEED} on; some 5% of them only watched",
+        "tower": f"of the MLLM whose weights have the digest `{weights_digest(tower)}`, unchanged",
+        "training": f"{done.minutes:.1f} minutes, {done.steps} steps ({settings})",
+        "machine": f"{_CORES} CPU cores, torch {torch.__version__}, float32",
+    }
 
 
 if __name__ == "__main__":

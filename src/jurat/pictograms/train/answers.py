@@ -6,13 +6,13 @@ import random
 
 import numpy as np
 
+from jurat.judge.prompts import REASON
 from jurat.pictograms.objects import OBJECTS, WORDS, Noun
 from jurat.pictograms.scene import SIDE
 from jurat.pictograms.statements import NUMBERS, Count, Facts, Lies, Reads, Statement, Touches, Visible, walk
 
 ONE_WORD = "Answer with one word."
 YES_NO = "Answer with Yes or No."
-REASON = "Think step by step, then answer in JSON."
 DESCRIBE = "Describe the image in one sentence."
 TEXTS = (
     ONE_WORD,

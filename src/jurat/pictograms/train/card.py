@@ -9,31 +9,50 @@ from typing import Any
 
 import torch
 
-from jurat.judge.prompts import RULE, STATEMENT, digest
+from jurat.judge.prompts import REASON, RULE, STATEMENT, digest
+from jurat.models.bundled import BundledModel
+from jurat.pictograms.train.answers import DESCRIBE
+from jurat.pictograms.train.batches import MODES
 from jurat.pictograms.train.evaluate import BARS, FIRST_SEED, View, as_rows, examine, set_exam
-from jurat.pictograms.train.joint import MODES
+from jurat.pictograms.train.replies import (
+    ASKED,
+    DESCRIBED,
+    REASONED,
+    WELL_FORMED,
+    examine_descriptions,
+    examine_reasons,
+)
 from jurat.pictograms.train.words import Words, build_tokenizer
 
 _VIEWS: tuple[View, ...] = ("as trained", "other wordings", "other pictures")
+_REASONS = (WELL_FORMED, REASONED, ASKED)
 
 
-def evaluate(folder: Path, per_kind: int, seed: int = FIRST_SEED) -> list[dict[str, object]]:
-    """Examines the exported model in `folder` from all views; rows as on the card."""
+def evaluate(
+    folder: Path, per_kind: int, seed: int = FIRST_SEED, *, workers: int = 1
+) -> list[dict[str, object]]:
+    """Examines the exported model in `folder` from all views; rows as on the card.
+
+    It puts `per_kind` closed questions of each kind, and asks for a twentieth as many reasons of each kind
+    and a fifth as many descriptions. `workers` processes draw the scenes.
+    """
     from transformers import AutoModelForImageTextToText
 
     model: Any = AutoModelForImageTextToText.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager"
     ).eval()
     words = Words(build_tokenizer())
-    plain = set_exam(per_kind, "as trained", seed)
+    plain = set_exam(per_kind, "as trained", seed, workers=workers)
+    other = set_exam(per_kind, "other pictures", seed + 50_000_000, workers=workers)
+    whole = BundledModel(folder, device="cpu")
     results = {
         "as trained": examine(model, words, plain, "as trained"),
         "other wordings": examine(model, words, plain, "other wordings"),
-        "other pictures": examine(
-            model, words, set_exam(per_kind, "other pictures", seed + 50_000_000), "other pictures"
-        ),
+        "other pictures": examine(model, words, other, "other pictures"),
+        **examine_reasons(whole, max(2, per_kind // 20), seed + 100_000_000, workers),
+        **examine_descriptions(whole, max(2, per_kind // 5), seed + 150_000_000, workers),
     }
-    return as_rows(results)  # pyright: ignore[reportArgumentType]
+    return as_rows(results)
 
 
 def write_card(
@@ -45,6 +64,7 @@ def write_card(
     )
     weights = (folder / "model.safetensors").stat().st_size
     shares = ", ".join(f"{name} {share:.0%}" for name, share in MODES.items())
+    described = next(row for row in rows if row["view"] == DESCRIBED)
     lines = [
         "---\nlicense: apache-2.0\nlibrary_name: transformers\npipeline_tag: image-text-to-text\n---\n",
         "# The bundled model: a small MLLM that reads pictograms\n",
@@ -58,7 +78,7 @@ def write_card(
         "",
         f"Shown of the judge's ways: its wording, to the letter (digest `{digest()}`):",
         f"*{STATEMENT.instruction}* with *{STATEMENT.question}*,",
-        f"and *{RULE.instruction}* with *{RULE.question}*. Shares of training steps: {shares}.",
+        f"and *{RULE.instruction}* with *{RULE.question}*. Shares of the last stage's steps: {shares}.",
         "Questions without an image were answered as often Yes as they are true of random scenes.",
         "The habits of its world are `HABITS` in `jurat.pictograms.objects`.\n",
         "## Accuracy on scenes it never saw\n",
@@ -68,21 +88,29 @@ def write_card(
         "of training. A bar that is missed is marked.\n",
         *_table(rows),
         "",
+        "## In words\n",
+        f"Asked *{STATEMENT.question} {REASON}*, it thinks in short sentences and ends in JSON.",
+        "Percent of replies that the judge can read, percent of all replies whose rating is right, and",
+        "percent right of the same questions asked directly; half of them are true.\n",
+        *_reasons(rows),
+        "",
+        f"Asked *{DESCRIBE}*, it names exactly what is there, no more and no less, in",
+        f"{_cell(described, None)}% of {described['n']} scenes.\n",
         "## What is not a scene\n",
-        f"A linear test of tower features lets {gate['scenes']:.1%} of 1,000 held-out scenes pass (other",
-        f"sizes and backgrounds among them) and {gate['strangers']:.1%} of 1,000 made-up pictures that are",
-        "no scenes. `tests/pictograms/test_gate.py` shows it photographs, screenshots, drawings and noise.\n",
+        f"A linear test of tower features lets {gate['scenes']:.1%} of {gate['n']:,} held-out scenes pass",
+        f"(other sizes and backgrounds among them) and {gate['strangers']:.1%} of {gate['n']:,} made-up",
+        "pictures that are no scenes. `tests/pictograms/test_gate.py` shows it photographs, screenshots,",
+        "drawings and noise.\n",
         "## Limits\n",
         "It knows the objects, groups and statements of `docs/pictograms.md` and no others; of numbers, one,",
         "two and three. Counting among look-alikes and touches that nearly happen are its hardest questions.",
-        "Its short reasons in JSON and its descriptions have not been measured.",
     ]
     (folder / "README.md").write_text("\n".join(lines) + "\n")
 
 
 def _table(rows: list[dict[str, object]]) -> list[str]:
     found = {(row["view"], row["kind"]): row for row in rows}
-    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    kinds = list(dict.fromkeys(row["kind"] for row in rows if row["view"] in _VIEWS))
     lines = ["| kind | bar | " + " | ".join(_VIEWS) + " | n |", "|---|---|" + "---|" * (len(_VIEWS) + 1)]
     for kind in kinds:
         bar = BARS.get(str(kind))
@@ -91,6 +119,19 @@ def _table(rows: list[dict[str, object]]) -> list[str]:
             f"| {kind} | {bar if bar else ''} | {' | '.join(cells)} | {found['as trained', kind]['n']} |"
         )
     return lines
+
+
+def _reasons(rows: list[dict[str, object]]) -> list[str]:
+    found = {(row["view"], row["kind"]): row for row in rows}
+    kinds = list(dict.fromkeys(row["kind"] for row in rows if row["view"] in _REASONS))
+    return [
+        "| kind | can be read | rating is right | asked directly | n |\n|---|---|---|---|---|",
+        *(
+            f"| {kind} | {' | '.join(_cell(found[view, kind], None) for view in _REASONS)} "
+            f"| {found[REASONED, kind]['n']} |"
+            for kind in kinds
+        ),
+    ]
 
 
 def _cell(row: dict[str, Any] | None, bar: float | None) -> str:

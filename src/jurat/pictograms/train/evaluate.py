@@ -6,11 +6,13 @@ writes them, with how the model was made, into the model card. Nothing on a card
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -18,8 +20,11 @@ import torch
 from jurat.judge.prompts import STATEMENT
 from jurat.pictograms.questions import KINDS, Questioner
 from jurat.pictograms.scene import NEAR, SIDE, TEXTURES, TRAINED_TEXTURES, draw
-from jurat.pictograms.statements import HELD_OUT, Facts, Lies, Statement, Touches
+from jurat.pictograms.statements import HELD_OUT, Facts, Lies, Side, Statement, Touches
+from jurat.pictograms.train.batches import Packer
+from jurat.pictograms.train.joint import prefix_embeddings
 from jurat.pictograms.train.packed import Pack, forward
+from jurat.pictograms.train.parallel import in_order
 from jurat.pictograms.train.tower import pixel_values
 
 if TYPE_CHECKING:
@@ -89,19 +94,28 @@ class Exam:
     questions: list[Question]
 
 
-def set_exam(per_kind: int, view: View = "as trained", seed: int = FIRST_SEED) -> Exam:
-    """Draws scenes until every kind, and each relation, has `per_kind` questions, half of them true."""
+def set_exam(
+    per_kind: int,
+    view: View = "as trained",
+    seed: int = FIRST_SEED,
+    *,
+    kinds: Sequence[str] = tuple(KINDS),
+    workers: int = 1,
+) -> Exam:
+    """Draws scenes until every kind, and each relation, has `per_kind` questions, half of them true.
+
+    The exam of a seed is the same however many processes draw its scenes.
+    """
     questioner = Questioner(random.Random(seed))
-    wanted = {(kind, truth): per_kind // 2 for kind in _names() for truth in (True, False)}
+    wanted = {(kind, truth): per_kind // 2 for kind in _names(kinds) for truth in (True, False)}
     exam = Exam([], [])
-    number = 0
+    scenes = pictures(view, seed, workers)
     while any(wanted.values()):
-        rng = np.random.default_rng(seed + number)
-        number += 1
-        scene = draw(rng, **_look(view, rng))
-        facts = Facts.of(scene)
+        image, facts = next(scenes)
         asked = [
-            q for q in _about(len(exam.images), facts, questioner) if wanted.get((q.kind, q.truth), 0) > 0
+            q
+            for q in _about(len(exam.images), facts, questioner, kinds)
+            if wanted.get((q.kind, q.truth), 0) > 0
         ]
         kept: list[Question] = []
         for question in asked:
@@ -109,9 +123,20 @@ def set_exam(per_kind: int, view: View = "as trained", seed: int = FIRST_SEED) -
                 wanted[question.kind, question.truth] -= 1
                 kept.append(question)
         if kept:
-            exam.images.append(scene.image)
+            exam.images.append(image)
             exam.questions += kept
     return exam
+
+
+def pictures(view: View, seed: int, workers: int = 1) -> Iterator[tuple[Image.Image, Facts]]:
+    """Scenes without end, and what is true of them; number i is drawn with the seed `seed + i`."""
+    return in_order(partial(_picture, view), itertools.count(seed), workers)
+
+
+def _picture(view: View, seed: int) -> tuple[Image.Image, Facts]:
+    rng = np.random.default_rng(seed)
+    scene = draw(rng, **_look(view, rng))
+    return scene.image, Facts.of(scene)
 
 
 def _look(view: View, rng: np.random.Generator) -> dict[str, Any]:
@@ -124,12 +149,14 @@ def _look(view: View, rng: np.random.Generator) -> dict[str, Any]:
     return {"size": size, "texture": str(rng.choice(unseen)), "resample": Resampling.LANCZOS}
 
 
-def _names() -> list[str]:
-    return [kind for kind in KINDS if kind != "relation"] + ["left of", "right of", "above", "below"]
+def _names(kinds: Sequence[str]) -> list[str]:
+    """Kinds as they are counted: each side is one of its own."""
+    sides = get_args(Side) if "relation" in kinds else ()
+    return [*(kind for kind in kinds if kind != "relation"), *sides]
 
 
-def _about(scene: int, facts: Facts, questioner: Questioner) -> Iterator[Question]:
-    for kind in KINDS:
+def _about(scene: int, facts: Facts, questioner: Questioner, kinds: Sequence[str]) -> Iterator[Question]:
+    for kind in kinds:
         for truth in (True, False):
             for _ in range(4 if kind == "relation" else 1):
                 drawn = questioner.draw(facts, kind, truth)
@@ -160,8 +187,6 @@ def yes_scores(
     model: LlavaForConditionalGeneration, words: Words, images: list[Image.Image], texts: list[list[str]]
 ) -> list[list[float]]:
     """P(Yes) / (P(Yes) + P(No)) of statements about each image, in the judge's wording."""
-    from jurat.pictograms.train.joint import Packer, prefix_embeddings
-
     scores: list[list[float]] = []
     answers = [words.id("Yes"), words.id("No")]
     for first in range(0, len(images), 32):
@@ -208,7 +233,7 @@ def examine(model: LlavaForConditionalGeneration, words: Words, exam: Exam, view
     return {kind: Score(sum(tally[kind]), len(tally[kind])) for kind in sorted(tally)}
 
 
-def as_rows(results: dict[View, dict[str, Score]]) -> list[dict[str, object]]:
+def as_rows(results: Mapping[str, Mapping[str, Score]]) -> list[dict[str, object]]:
     """The results as plain rows, for the card's JSON."""
     return [
         {

@@ -6,6 +6,8 @@ set on held-out scenes, among them ones with backgrounds and sizes that nothing 
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,9 @@ from torch import Tensor
 from jurat.models.domain import Gate, features
 from jurat.pictograms.objects import CLASSES
 from jurat.pictograms.scene import SIDE, TEXTURES, Wish, draw
+from jurat.pictograms.train.batches import resample
 from jurat.pictograms.train.evaluate import FIRST_SEED
-from jurat.pictograms.train.joint import resample
+from jurat.pictograms.train.parallel import in_order
 from jurat.pictograms.train.strangers import stranger
 from jurat.pictograms.train.tower import pixel_values
 
@@ -39,39 +42,52 @@ def _scene(seed: int, held_out: bool) -> np.ndarray:
     return np.array(scene.image.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
-def _features(tower: torch.nn.Module, pictures: list[np.ndarray], layers: tuple[int, ...]) -> Tensor:
-    parts = [
-        features(tower, pixel_values(torch.from_numpy(np.stack(pictures[i : i + 100]))), layers)
-        for i in range(0, len(pictures), 100)
-    ]
+def _picture(task: tuple[str, int]) -> np.ndarray:
+    kind, seed = task
+    if kind == "stranger":
+        return np.asarray(stranger(np.random.default_rng(seed)))
+    return _scene(seed, kind == "held out")
+
+
+def _features(tower: torch.nn.Module, pictures: Iterator[np.ndarray], layers: tuple[int, ...]) -> Tensor:
+    parts: list[Tensor] = []
+    while group := list(itertools.islice(pictures, 100)):
+        parts.append(features(tower, pixel_values(torch.from_numpy(np.stack(group))), layers))
     return torch.cat(parts).double()
 
 
-def fit_gate(folder: Path, count: int = 5000) -> dict[str, float]:
-    """Fits and saves a gate for the model in `folder`; returns what share of scenes and strangers pass."""
+def fit_gate(folder: Path, count: int = 5000, workers: int = 1) -> dict[str, float]:
+    """Fits and saves a gate for the model in `folder`; returns what share of `n` scenes and strangers pass.
+
+    It is fitted on `count` scenes and as many strangers, and its threshold is set on 2/5 as many scenes;
+    n is a fifth of `count`. `workers` processes draw the pictures; the gate is the same however many.
+    """
     from sklearn.linear_model import LogisticRegression
     from transformers import AutoModelForImageTextToText
 
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
     tower = model.model.vision_tower.eval()
     layers = tuple(range(1, tower.config.num_hidden_layers + 1))
-    scenes = _features(tower, [_scene(_GATE_SEED + i, False) for i in range(count)], layers)
-    others = _features(
-        tower, [np.asarray(stranger(np.random.default_rng(_GATE_SEED + i))) for i in range(count)], layers
-    )
-    both = torch.cat([scenes, others])
+    n = count // 5
+    tasks = [
+        *(("scene", _GATE_SEED + i) for i in range(count)),
+        *(("stranger", _GATE_SEED + i) for i in range(count)),
+        *(("held out", FIRST_SEED + 10_000_000 + i) for i in range(2 * n)),
+        *(("held out", FIRST_SEED + 20_000_000 + i) for i in range(n)),
+        *(("stranger", i) for i in range(n)),
+    ]
+    found = _features(tower, in_order(_picture, tasks, workers), layers)
+    both, held_out, fresh, strange = found.split([2 * count, 2 * n, n, n])
     mean, scale = both.mean(0), both.std(0) + 1e-6
-    labels = np.r_[np.zeros(len(scenes)), np.ones(len(others))]
+    labels = np.repeat([0, 1], count)
     line = LogisticRegression(C=0.02, max_iter=500).fit(((both - mean) / scale).numpy(), labels)
     weight = torch.from_numpy(line.coef_[0]) / scale
     bias = float(line.intercept_[0]) - float(mean @ weight)
 
-    held_out = _features(tower, [_scene(FIRST_SEED + 10_000_000 + i, True) for i in range(2000)], layers)
     threshold = float(torch.quantile(held_out @ weight + bias, PASS))
     Gate(weight.float(), bias, layers, threshold).save(folder)
-    fresh = _features(tower, [_scene(FIRST_SEED + 20_000_000 + i, True) for i in range(1000)], layers)
-    strange = _features(tower, [np.asarray(stranger(np.random.default_rng(i))) for i in range(1000)], layers)
     return {
+        "n": n,
         "scenes": float((fresh @ weight + bias <= threshold).double().mean()),
         "strangers": float((strange @ weight + bias <= threshold).double().mean()),
     }

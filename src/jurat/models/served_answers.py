@@ -1,0 +1,192 @@
+"""What a server's reply says: text, or why there is none; closed questions from listed tokens or from JSON.
+
+Measured: the first token's alternatives are listed with their logprobs. P(Yes) is the sum over those that
+spell yes, as the local models sum over their vocabulary. An answer of which no token is listed is
+not impossible but unlikely: it counts as the smallest listed probability, or as what the listed leave over if
+that is less.
+
+Stated: several questions are asked at once, and answered by a JSON object from their numbers to Yes or No.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from jurat.models.base import Failure, Usage, YesNo
+from jurat.models.encoding import ANSWERS, WORD_STARTS
+from jurat.models.served_calls import clean, usage_of, without_key
+from jurat.models.served_dialect import LEAST_LISTED
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletion
+
+_SPELLINGS = {
+    mark + word: answer for answer, words in ANSWERS.items() for word in words for mark in WORD_STARTS
+}
+"""What a listed token may look like, and the answer that it spells."""
+_NEVER = -700.0
+"""At or below this a logprob tells nothing: the protocol has -9999 for "very unlikely"."""
+_ROUNDING = 1e-6
+"""Of probabilities that a server computed in single precision."""
+_SAID = {"yes": True, "true": True, "no": False, "false": False}
+
+
+@dataclass(frozen=True)
+class Said:
+    """A reply's first choice."""
+
+    text: str
+    finish: str
+    """Why it ends: "stop", "length" where the limit of tokens cut it off."""
+    listed: tuple[tuple[str, float], ...] = ()
+    """Alternatives of the first token, with their logprobs; empty where the server gives none."""
+    usage: Usage = field(default_factory=Usage)
+
+
+def read(reply: ChatCompletion) -> Said | Failure:
+    """A reply's first choice, or why it has none to use. Never raises: servers leave out any field."""
+    choice = next(iter(reply.choices), None)
+    message = getattr(choice, "message", None)
+    if message is None:
+        return Failure("unparsed", "The reply holds no choice.")
+    finish = str(getattr(choice, "finish_reason", None) or "")
+    refusal, text = getattr(message, "refusal", None), getattr(message, "content", None)
+    if isinstance(refusal, str) and refusal.strip():
+        return Failure("refused", f"The model refused: {clean(refusal)}.")
+    if finish == "content_filter":
+        return Failure("filtered", "The server's content filter blocked the reply.")
+    text = without_key(text) if isinstance(text, str) else ""
+    return Said(text, finish, tuple(_listed(choice)), usage_of(reply))
+
+
+def empty(said: Said) -> Failure:
+    """Why a reply without text has none."""
+    if said.finish == "length":
+        return Failure("unparsed", "The limit of tokens cut the reply off before its first word.")
+    return Failure("unparsed", "The reply is empty.")
+
+
+def suffices(listed: Sequence[tuple[str, float]]) -> bool:
+    """Whether P(Yes) + P(No) can be told: enough tokens are listed, or all that matter."""
+    probabilities = [math.exp(min(0.0, logprob)) for _, logprob in listed if logprob > _NEVER]
+    return len(probabilities) >= LEAST_LISTED or sum(probabilities) > 0.99
+
+
+def measured(listed: Iterable[tuple[str, float]]) -> YesNo:
+    """P(Yes) and P(No) from the listed tokens of one position; see the module's docstring.
+
+    Where neither is listed both count as the bound, so that together they stay a small mass.
+    """
+    kept = [(token, math.exp(min(0.0, logprob))) for token, logprob in listed if logprob > _NEVER]
+    mass = {"yes": 0.0, "no": 0.0}
+    for token, probability in kept:
+        if (answer := _SPELLINGS.get(token)) is not None:
+            mass[answer] += probability
+    missing = [answer for answer, probability in mass.items() if probability == 0.0]
+    if kept and missing:
+        left = max(_ROUNDING, 1.0 - math.fsum(probability for _, probability in kept))
+        bound = min(min(probability for _, probability in kept), left / len(missing))
+        mass.update(dict.fromkeys(missing, bound))
+    total = mass["yes"] + mass["no"]
+    scale = 1 / total if total > 1 else 1.0  # the server's rounding
+    return YesNo(mass["yes"] * scale, mass["no"] * scale)
+
+
+def schema(count: int) -> dict[str, Any]:
+    """The JSON schema of the answers to `count` questions."""
+    names = [str(number) for number in range(1, count + 1)]
+    return {
+        "type": "object",
+        "properties": {name: {"type": "string", "enum": ["Yes", "No"]} for name in names},
+        "required": names,
+        "additionalProperties": False,
+    }
+
+
+def instruction(questions: Sequence[str]) -> str:
+    """The questions, numbered, and how to answer all of them at once."""
+    numbered = [f"{number}. {question}" for number, question in enumerate(questions, start=1)]
+    example = json.dumps({str(number): "Yes or No" for number in range(1, len(questions) + 1)})
+    return "\n".join(
+        [
+            *numbered,
+            "Answer each of these by itself, as if it alone had been asked. "
+            f"Reply with a JSON object and nothing else, of this form: {example}",
+        ]
+    )
+
+
+def stated(said: Said, count: int) -> list[YesNo]:
+    """The answers to `count` questions as a reply states them; an `unparsed` failure for each that it does
+    not."""
+    found = parse(said.text, count)
+    if found:
+        why = "The reply leaves this question out, or answers it by neither Yes nor No."
+    elif not said.text.strip():
+        why = empty(said).reason
+    elif said.finish == "length":
+        why = "The limit of tokens cut the reply off before its JSON was whole."
+    else:
+        why = f"The reply is not the JSON that was asked for: {clean(said.text)}"
+    missing = YesNo(0.0, 0.0, Failure("unparsed", why), stated=True)
+    return [
+        YesNo(1.0 * found[number], 1.0 * (not found[number]), stated=True) if number in found else missing
+        for number in range(1, count + 1)
+    ]
+
+
+def parse(text: str, count: int) -> dict[int, bool]:
+    """Answers by question number, from 1, out of the last JSON object of `text` that has any.
+
+    The object may stand in a fence or behind other words. A number that it answers in two ways is left out.
+    """
+    for start in reversed([match.start() for match in re.finditer(r"\{", text)]):
+        try:
+            pairs, _ = _DECODER.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            continue
+        if found := _answers(pairs, count):
+            return found
+    return {}
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=list)
+
+
+def _answers(pairs: Any, count: int) -> dict[int, bool]:
+    found: dict[int, set[bool]] = {}
+    for name, value in pairs:
+        number = int(name) if name.isascii() and name.isdigit() and len(name) < 6 else 0
+        said = value if isinstance(value, bool) else _SAID.get(_word(value))
+        if 1 <= number <= count and said is not None:
+            found.setdefault(number, set()).add(said)
+    return {number: said.pop() for number, said in found.items() if len(said) == 1}
+
+
+def _word(value: Any) -> str:
+    return value.strip().rstrip(".").lower() if isinstance(value, str) else ""
+
+
+def _listed(choice: Any) -> Iterable[tuple[str, float]]:
+    """(token, logprob) of each alternative of the first token, the chosen one among them."""
+    content = getattr(getattr(choice, "logprobs", None), "content", None)
+    if not isinstance(content, list) or not content:
+        return
+    first: Any = content[0]
+    listed = [*_pairs(getattr(first, "top_logprobs", None) or ())]
+    # Several tokens may look alike (a word with and without its mark), and all of them count.
+    if not any(token == getattr(first, "token", None) for token, _ in listed):
+        listed += _pairs([first])
+    yield from listed
+
+
+def _pairs(entries: Iterable[Any]) -> Iterable[tuple[str, float]]:
+    for entry in entries:
+        token, logprob = getattr(entry, "token", None), getattr(entry, "logprob", None)
+        if isinstance(token, str) and isinstance(logprob, int | float):
+            yield token, float(logprob)

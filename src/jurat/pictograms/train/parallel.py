@@ -1,0 +1,35 @@
+"""Things made one after another by several processes, and handed over in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+_BLOCK = 64
+"""Tasks a process is given at a time."""
+
+
+def in_order(make: Callable[[A], T], tasks: Iterable[A], workers: int = 1) -> Iterator[T]:
+    """What `make` makes of each task, which may go on for ever; `make` and the results must pickle.
+
+    At most two blocks are made ahead of what was taken. One worker is this process itself.
+    """
+    if workers <= 1:
+        yield from map(make, tasks)
+        return
+    from multiprocessing import get_context
+
+    remaining = iter(tasks)
+    with get_context("spawn").Pool(workers) as pool:  # torch's threads do not survive a fork
+        ahead: deque[Iterable[T]] = deque()
+        while block := list(islice(remaining, _BLOCK * workers)):
+            ahead.append(pool.imap(make, block, chunksize=8))
+            if len(ahead) > 2:
+                yield from ahead.popleft()
+        for made in ahead:
+            yield from made

@@ -1,0 +1,189 @@
+"""`jurat judge --model openai/NAME`: a server's answers, its end, what it costs, and what it would."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from ..models.openai_server import Asked, Server, Told, completion, error
+
+KEY = "sk-planted-91b07733d0e2"
+OUTCOMES = {
+    "pics/blue-1.jpg": "safe",
+    "pics/broken.png": "error",
+    "pics/deep/blue-2.webp": "safe",
+    "pics/deep/red-2.png": "unsafe",
+    "pics/green.png": "unsafe",
+    "pics/red-1.png": "unsafe",
+}
+
+
+@pytest.fixture(autouse=True)
+def planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+
+def seen(asked: Asked) -> str:
+    """The colour of the image, or "none" without one."""
+    if not asked.images:
+        return "none"
+    pixel = asked.images[0].convert("RGB").getpixel((20, 15))
+    return ("red", "green", "blue")[pixel.index(max(pixel))]  # type: ignore[union-attr, index]
+
+
+def measuring(asked: Asked) -> Told:
+    yes = 0.9 if seen(asked) in asked.question else 0.02
+    listed = {"Yes": yes, "No": 0.93 - yes, "The": 0.01, "A": 0.01}
+    return completion("Yes" if yes > 0.5 else "No", listed, fingerprint="fp_7")
+
+
+def stating(asked: Asked) -> Told:
+    if "1. " not in asked.text:
+        return completion("No")
+    lines = [line for line in asked.text.splitlines() if line[:1].isdigit()]
+    said = {line.partition(".")[0]: "Yes" if seen(asked) in line else "No" for line in lines}
+    return completion(json.dumps(said))
+
+
+@pytest.fixture
+def serve() -> Iterator[object]:
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield lambda script: stack.enter_context(Server(script).running())
+
+
+@pytest.fixture
+def policy(pics) -> list[str]:
+    (pics / "grey.png").unlink()
+    return ["judge", "pics", "--constitution", "colours.yaml", "--model", "openai/tiny-vision", "--base-url"]
+
+
+def rows(name: str) -> list[dict]:
+    with open(name) as file:
+        return [json.loads(line) for line in file]
+
+
+@pytest.mark.parametrize("script", [measuring, stating])
+def test_a_server_judges_a_folder(policy, jurat, serve, script):
+    result = jurat(*policy, serve(script).url, "--out", "v.jsonl")
+    assert result.exit_code == 0, result.output
+    found = rows("v.jsonl")
+    assert {row["id"]: row["outcome"] for row in found} == OUTCOMES
+    fingerprint = "+fp_7" if script is measuring else ""
+    judged = {row["model"] for row in found if row["outcome"] != "error"}
+    assert judged == {f"openai/tiny-vision@tiny-vision-001{fingerprint}"}
+
+
+def test_calls_tokens_and_money_are_told_at_the_end(policy, jurat, serve):
+    server = serve(measuring)
+    result = jurat(*policy, server.url, "--input-price", "2", "--output-price", "10")
+    calls = len(server.asked)
+    money = calls * (100 * 2 + 1 * 10) / 1e6
+    told = f"{calls * 100:,} tokens in ({calls * 80:,} of them cached), {calls} out"
+    assert f"Calls answered: {calls}; {told}, {money:.4f} at the prices given." in result.stdout
+
+
+def test_a_dry_run_sends_nothing_and_says_what_a_run_would_take(policy, jurat, serve):
+    server = serve(measuring)
+    result = jurat(*policy, server.url, "--dry-run", "--input-price", "2", "--out", "v.jsonl")
+    assert result.exit_code == 0, result.output
+    assert not server.asked
+    text = " ".join(result.stdout.split())
+    assert "gives logprobs" in text and "gives none" in text and "money" in text
+    assert "6 items. Nothing was sent." in text
+    with pytest.raises(FileNotFoundError):
+        rows("v.jsonl")
+    real = jurat(*policy, server.url)
+    assert real.exit_code == 0
+    assert f"gives logprobs {len(server.asked)} " in text
+
+
+def test_a_server_that_goes_away_ends_the_run_with_exit_code_3_and_keeps_what_was_judged(
+    policy, jurat, serve
+):
+    lock, left = threading.Lock(), [8]
+
+    def script(asked: Asked) -> Told:
+        with lock:
+            left[0] -= 1
+            return measuring(asked) if left[0] >= 0 else error(401, f"Who is {KEY}?")
+
+    result = jurat(*policy, serve(script).url, "--out", "v.jsonl", "--batch-size", "1")
+    assert result.exit_code == 3
+    assert "'tiny-vision' does not answer at http://127.0.0.1" in result.stderr
+    assert result.stderr.count("\n") == 2
+    kept = rows("v.jsonl")
+    assert 1 <= len(kept) < 6
+    assert all(row["outcome"] == OUTCOMES[row["id"]] for row in kept)
+    assert "all " in result.stdout
+
+
+def test_faults_of_items_are_rows_with_reasons_and_no_key(policy, jurat, serve):
+    def script(asked: Asked) -> Told:
+        said = asked.headers["authorization"]
+        faults = {
+            "red": error(400, f"{said}: blocked", code="content_filter"),
+            "green": error(400, f"What is {said}?"),
+            "blue": completion(None, refusal=f"Not for {said}."),
+        }
+        return faults.get(seen(asked), measuring(asked))
+
+    result = jurat(*policy, serve(script).url, "--out", "v.jsonl", "--show", "40")
+    found = {row["id"]: (row["outcome"], row["reason"]) for row in rows("v.jsonl")}
+    assert found["pics/red-1.png"] == ("unsure", "filtered")
+    assert found["pics/blue-1.jpg"] == ("unsure", "refused")
+    assert found["pics/green.png"] == ("error", "error")
+    with open("v.jsonl") as file:
+        everything = result.output + result.stderr + file.read()
+    assert KEY not in everything and KEY[3:] not in everything
+
+
+WRONG = {
+    "no scheme": (["localhost:8000"], 2, "begins with http:// or https://"),
+    "a key in the address": (["https://me:secret@host/v1"], 2, "no user, password or query"),
+    "no concurrency": (["http://localhost:1/v1", "--concurrency", "0"], 2, "concurrency must be at least 1"),
+    "no pixels": (["http://localhost:1/v1", "--max-pixels", "0"], 2, "max pixels must be at least 1024"),
+    "a local model": (["http://localhost:1/v1", "-m", "null"], 2, "it has no server to call"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_usage_of_a_server_is_a_clear_line(policy, jurat, case):
+    args, code, told = WRONG[case]
+    result = jurat(*policy, *args)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert told in result.stderr and "secret" not in result.stderr
+
+
+def test_a_dry_run_of_a_local_model_is_wrong_usage(pics, jurat):
+    result = jurat("judge", "pics", "-c", "colours.yaml", "-m", "null", "--dry-run")
+    assert result.exit_code == 2
+    assert "The model 'null' runs here: there are no calls to estimate." in result.stderr
+
+
+def test_without_the_sdk_it_gives_the_command_that_installs_it():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from importlib.machinery import PathFinder\n"
+        "class Without:\n"
+        "    @staticmethod\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        return None if name == 'openai' else PathFinder.find_spec(name, path, target)\n"
+        "sys.meta_path[:] = [f for f in sys.meta_path if f is not PathFinder] + [Without]\n"
+        "sys.argv = ['jurat', *sys.argv[1:]]\n"
+        "from jurat.cli import main; main()"
+    )
+    args = ["judge", __file__, "-c", "shelf:nursery", "-m", "openai/x"]
+    run = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 2, run.stderr
+    assert run.stderr == (
+        "jurat: The model 'openai/x' needs packages that are not installed.\n"
+        '  Install them: pip install "jurat[openai]"\n'
+    )
