@@ -1,0 +1,104 @@
+"""What judging took: counted where it can be, estimated where it cannot.
+
+FLOPs are an estimate from parameter counts and tokens: a forward pass takes about 2 per parameter and
+token (Kaplan et al. 2020, arXiv 2001.08361, table 1), for the language model over the tokens read and
+written, for the image tower over its patches. The attention's own share, which grows with the length
+of the context, is left out, as is the embedding table, which is looked up. The same formula is used for
+all rows, so ratios mean more than the numbers do. Unknown sizes (a model behind an endpoint) give None.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What one item took."""
+
+    images: int = 0
+    """Images that the MLLM encoded, crops and changed ones among them."""
+    question_tokens: int = 0
+    """Tokens that it read; a prefix that questions share counts once."""
+    generated_tokens: int = 0
+    """Tokens that it wrote."""
+    detections: int = 0
+    """Images that a detector looked at."""
+    scans: int = 0
+    """Images that a matcher compared with texts."""
+    flops: float | None = None
+    """By the formula above; None where a size is unknown."""
+    seconds: float = 0.0
+    """Wall time: of its batch, divided by the batch's items."""
+
+    def __add__(self, other: Spending) -> Spending:
+        whole = {
+            each.name: getattr(self, each.name) + getattr(other, each.name)
+            for each in fields(self)
+            if each.name != "flops"
+        }
+        known = self.flops is not None and other.flops is not None
+        return Spending(**whole, flops=(self.flops or 0) + (other.flops or 0) if known else None)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Parameters of the parts of a model, for the estimate."""
+
+    tower: int
+    """Of the image tower and the projector."""
+    patches: int
+    """Tokens of the tower for one image."""
+    language: int
+    """Of the language model without its embedding table, with its output layer."""
+
+
+def sizes_of(model: object) -> Sizes | None:
+    """Counts the parameters of a model that runs on transformers; None for any other.
+
+    A detector's and a matcher's text side is worked out once a word, so only its image side counts.
+    """
+    network = getattr(model, "network", None) or getattr(getattr(model, "_local", None), "network", None)
+    if network is None:
+        return None
+    tower = table = whole = 0
+    for name, values in network.named_parameters():
+        whole += values.numel()
+        if "vision" in name or "visual" in name or "projector" in name:
+            tower += values.numel()
+        elif "embed_tokens" in name or "token_embedding" in name:
+            table += values.numel()
+    tied = bool(getattr(network.config, "tie_word_embeddings", False))
+    language = whole - tower - (0 if tied else table)
+    return Sizes(tower, _patches(network.config), language)
+
+
+def _patches(config: Any) -> int:
+    vision = getattr(config, "vision_config", None)
+    image, patch = getattr(vision, "image_size", None), getattr(vision, "patch_size", None)
+    if not isinstance(image, int) or not isinstance(patch, int):
+        return 0
+    return math.ceil(image / patch) ** 2 + 1
+
+
+def flops(
+    spending: Spending, model: Sizes | None, detector: Sizes | None = None, matcher: Sizes | None = None
+) -> float | None:
+    """The estimate for one item; None where something was used whose size is unknown."""
+    read = spending.question_tokens + spending.generated_tokens
+    parts = (
+        (spending.images, model, _seeing(model)),
+        (read, model, 2.0 * model.language if model else 0.0),
+        (spending.detections, detector, _seeing(detector)),
+        (spending.scans, matcher, _seeing(matcher)),
+    )
+    if any(number and sizes is None for number, sizes, _ in parts):
+        return None
+    return sum(number * each for number, _, each in parts)
+
+
+def _seeing(sizes: Sizes | None) -> float:
+    """FLOPs of one image in the tower."""
+    return 2.0 * sizes.tower * sizes.patches if sizes else 0.0

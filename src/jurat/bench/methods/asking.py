@@ -1,0 +1,85 @@
+"""Closed questions about a batch of images, for the baselines: asked, counted, and never a No by failure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from jurat.bench.cost import Spending
+from jurat.bench.methods.base import Unfit
+from jurat.judge.prompts import RULE, STATEMENT, Wording
+from jurat.models import Chat, Failure, Inquiry, Model, Turn, Vocabulary, YesNo
+
+MIN_MASS = 0.5
+"""With less P(Yes) + P(No) a question counts as not answered, as in the judge."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What came back for one image."""
+
+    answers: tuple[YesNo | None, ...]
+    """One a question; None where it was not answered."""
+    spending: Spending
+    reason: str | None = None
+    """Why a question was not answered."""
+
+
+def put(model: Model, images: Sequence[Image.Image], wording: Wording, texts: Sequence[str]) -> list[Asked]:
+    """Puts the same questions to every image, behind one prefix each."""
+    inquiries = [
+        Inquiry(Chat((Turn("user", (image, wording.instruction)),)), tuple(map(wording.ask, texts)))
+        for image in images
+    ]
+    start = time.perf_counter()
+    replies = model.ask(inquiries)
+    seconds = (time.perf_counter() - start) / max(1, len(images))
+    found: list[Asked] = []
+    for reply in replies:
+        usable = tuple(None if _unanswered(a) else a for a in reply.answers)
+        failures: list[Failure | None] = [reply.failure, *(a.failure for a in reply.answers)]
+        reason = next((failure.kind for failure in failures if failure is not None), None)
+        if reason is None and None in usable:
+            reason = "low_mass"
+        spending = Spending(images=1, question_tokens=reply.usage.input_tokens, seconds=seconds, flops=None)
+        found.append(Asked(usable or (None,) * len(texts), spending, reason))
+    return found
+
+
+def prior(model: Model, wording: Wording, texts: Sequence[str]) -> list[float]:
+    """Log-odds of the same questions with no image at all; 0 where one was not answered."""
+    inquiry = Inquiry(Chat((Turn("user", (wording.instruction,)),)), tuple(map(wording.ask, texts)))
+    answers = model.ask([inquiry])[0].answers or (YesNo(0.0, 0.0),) * len(texts)
+    return [0.0 if _unanswered(answer) else answer.log_odds for answer in answers]
+
+
+def wording_for(model: Model, wordings: Sequence[Wording], texts: Sequence[str]) -> Wording:
+    """The first wording whose words the model knows.
+
+    Raises Unfit where it knows none of them.
+    """
+    vocabulary = model.capability(Vocabulary)
+    if vocabulary is None:
+        return wordings[0]
+    unknown: list[str] = []
+    for wording in wordings:
+        said = " ".join([wording.instruction, *map(wording.ask, texts)])
+        unknown = vocabulary.unknown_words(said)
+        if not unknown:
+            return wording
+    raise Unfit(f"the model never learned {', '.join(map(repr, unknown[:4]))}")
+
+
+def knows(model: Model, *texts: str) -> None:
+    """Raises Unfit where the model does not know a word."""
+    wording_for(model, [Wording("", "{text}")], texts)
+
+
+def _unanswered(answer: YesNo) -> bool:
+    return answer.failure is not None or answer.mass < MIN_MASS
+
+
+__all__ = ["RULE", "STATEMENT", "Asked", "knows", "prior", "put", "wording_for"]

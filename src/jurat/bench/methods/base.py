@@ -1,0 +1,118 @@
+"""What every method of the bench is given, and what it gives back for each item."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from jurat.bench.cost import Spending
+from jurat.bench.pictogram.items import BenchItem
+from jurat.errors import JuratError
+from jurat.metrics import UNSURE
+
+if TYPE_CHECKING:
+    from jurat.constitution import Constitution, Rule
+    from jurat.models import Model
+    from jurat.models.vision import Detector, Matcher
+
+T = TypeVar("T")
+BATCH = 16
+
+
+class Unfit(JuratError):
+    """A method that cannot be put to this model or these items in any fair way; its row is left out, with
+    the reason."""
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What a method said of one item."""
+
+    outcome: int
+    """1: unsafe, 0: safe, `UNSURE`: not decided."""
+    score: float
+    """Evidence that it is unsafe, in [0, 1], 0.5 where the method would change its mind; nan for none."""
+    rules: Mapping[str, int] = field(default_factory=dict[str, int])
+    """The same for each rule, by id; empty where the method does not tell them apart."""
+    scores: Mapping[str, float] = field(default_factory=dict[str, float])
+    spending: Spending = field(default_factory=Spending)
+    reason: str | None = None
+    """Why it was not decided: the judge's word for it; None where it was."""
+
+    @classmethod
+    def of_rules(
+        cls,
+        rules: Mapping[str, int],
+        scores: Mapping[str, float],
+        spending: Spending,
+        reason: str | None = None,
+    ) -> Ruling:
+        """Unsafe if a rule is broken, safe if all are kept; the score is the largest of a rule's."""
+        said = set(rules.values())
+        outcome = 1 if 1 in said else 0 if said == {0} else UNSURE
+        known = [score for score in scores.values() if not math.isnan(score)]
+        certain = len(known) == len(scores) or outcome == 1
+        score = max(known) if known and certain else math.nan
+        return cls(outcome, score, dict(rules), dict(scores), spending, reason)
+
+
+@dataclass
+class Ground:
+    """Where a method stands: the constitution, the models, and what it may tune itself on."""
+
+    law: Constitution
+    model: Model
+    label: str
+    """Bare name of the model, as rows have it."""
+    detector: Callable[[], Detector] | None = None
+    """Opens the detector; None where none was named."""
+    matcher: Callable[[], Matcher] | None = None
+    tuning: Callable[[], Tuning] | None = None
+    """Draws labelled items of the dev split; None where there are none to tune on."""
+    backgrounds: Callable[[], Sequence[BenchItem]] | None = None
+    """Unlabelled items, for what is fitted without labels."""
+    reference: Callable[[str], float] | None = None
+    """FLOPs an item that another method took on these items."""
+    tried: dict[str, int] = field(default_factory=dict[str, int])
+    """How many configurations a method tried on dev; written into the results."""
+    fitted: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What `once` keeps, for one model over all splits."""
+
+    def once(self, key: str, fit: Callable[[], T]) -> T:
+        """What `fit` gives, worked out once for all splits."""
+        if key not in self.fitted:
+            self.fitted[key] = fit()
+        return self.fitted[key]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a method may tune itself on."""
+
+    law: Constitution
+    items: Sequence[BenchItem]
+
+
+def in_batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
+    """Lists of `size` items, the last one perhaps shorter."""
+    rest = iter(items)
+    while batch := list(itertools.islice(rest, size)):
+        yield batch
+
+
+def decided(score: float, cut: float = 0.5) -> int:
+    """1 above the cut, 0 up to it, `UNSURE` where there is no score."""
+    return UNSURE if math.isnan(score) else int(score > cut)
+
+
+def forbidden(rule: Rule) -> str:
+    """What a rule forbids, said positively: its description.
+
+    Raises Unfit where it has none: a prohibition is no description of an image.
+    """
+    if not rule.description:
+        raise Unfit(f"rule {rule.id!r} has no description")
+    return rule.description

@@ -1,0 +1,135 @@
+"""Caption, then logic: the model describes the image in a sentence, and the clauses are decided on that
+sentence alone.
+
+What the sentence names is there, as often as it is named, and what comes first in it is at the left, as
+the bundled model's descriptions have it; a statement about touching, height or size is left open by any
+such sentence. For statements that are not of the pictogram world the same model is asked, without the
+image, whether they follow.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from jurat.bench.cost import Spending
+from jurat.bench.methods.asking import knows
+from jurat.bench.methods.base import Ground, Ruling, Unfit, decided, in_batches
+from jurat.bench.pictogram.items import BenchItem
+from jurat.constitution import Clause, Constitution
+from jurat.judge.prompts import STATEMENT
+from jurat.metrics import UNSURE
+from jurat.models import Chat, Inquiry, Reply, Turn
+from jurat.models.base import Generation
+from jurat.pictograms.objects import OBJECTS, WORDS
+from jurat.pictograms.reading import parse
+from jurat.pictograms.statements import NUMBERS, Count, Facts, Lies, Only, Reads, Statement, Visible, walk
+
+REQUEST = "Describe the image in one sentence."
+GENERATION = Generation(max_tokens=160)
+
+
+def describe(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
+    """See the module's docstring."""
+    knows(ground.model, REQUEST)
+    said = list(ground.law.statements())
+    ours = [text for text in said if _parsed(text) is not None]
+    others = [text for text in said if _parsed(text) is None]
+    for batch in in_batches(items):
+        chats = [Chat((Turn("user", (item.image, REQUEST)),), GENERATION) for item in batch]
+        start = time.perf_counter()
+        replies = ground.model.chat(chats)
+        seconds = (time.perf_counter() - start) / len(batch)
+        for reply in replies:
+            spending = Spending(1, reply.usage.input_tokens, reply.usage.output_tokens, seconds=seconds)
+            if reply.failure is not None:
+                yield _undecided(ground.law, spending, reply.failure.kind)
+                continue
+            truths: dict[str, float] = {text: _follows(text, reply) for text in ours}
+            if others:
+                asked, more = _entailed(ground, reply.text, others)
+                truths |= asked
+                spending = spending + more
+            yield _ruling(ground.law, truths, spending)
+
+
+def objects_of(sentence: str) -> list[int]:
+    """The classes that a sentence names, in its order; "two dogs" names a dog twice."""
+    names = {noun.singular: i for i, noun in enumerate(OBJECTS)}
+    names |= {noun.plural: i for i, noun in enumerate(OBJECTS)}
+    names |= {f"sign that reads {word.lower()}": len(OBJECTS) + i for i, word in enumerate(WORDS)}
+    longest = sorted(names, key=len, reverse=True)
+    pattern = rf"\b(?:({'|'.join(NUMBERS[1:])}) )?({'|'.join(map(re.escape, longest))})\b"
+    found: list[int] = []
+    for number, name in re.findall(pattern, sentence.lower()):
+        found += [names[name]] * (NUMBERS.index(number) if number else 1)
+    return found
+
+
+def _follows(text: str, reply: Reply) -> float:
+    """1 or 0, or 0.5 where the sentence does not tell."""
+    statement = _parsed(text)
+    assert statement is not None
+    kinds = objects_of(reply.text)
+    count = len(kinds)
+    centres = np.stack([np.arange(count) * 1000.0, np.zeros(count)], 1)  # far apart, from left to right
+    facts = Facts(np.array(kinds, int), centres, np.ones(count), np.full((count, count), 3.0))
+    parts = list(walk(statement))
+    told = all(
+        isinstance(part, Visible | Count | Reads | Only)
+        or (isinstance(part, Lies) and part.side in ("left of", "right of"))
+        for part in parts
+    )
+    absent = any(not facts.which(noun) for part in parts for noun in part.nouns()[:1])
+    if not told:
+        return 0.0 if absent else 0.5
+    truth = statement.truth(facts)
+    return 0.5 if truth is None else float(truth)
+
+
+def _entailed(ground: Ground, sentence: str, texts: Sequence[str]) -> tuple[dict[str, float], Spending]:
+    opening = f"An image is described so: {sentence}\n{STATEMENT.instruction}"
+    knows(ground.model, opening)
+    start = time.perf_counter()
+    reply = ground.model.ask(
+        [Inquiry(Chat((Turn("user", (opening,)),)), tuple(STATEMENT.ask(text) for text in texts))]
+    )[0]
+    spending = Spending(question_tokens=reply.usage.input_tokens, seconds=time.perf_counter() - start)
+    if reply.failure is not None:
+        return dict.fromkeys(texts, 0.5), spending
+    scores = (0.5 if a.failure is not None else a.score for a in reply.answers)
+    return dict(zip(texts, scores, strict=True)), spending
+
+
+def _ruling(law: Constitution, truths: dict[str, float], spending: Spending) -> Ruling:
+    scores: dict[str, float] = {}
+    for rule in law.rules:
+        if not rule.clauses:
+            raise Unfit(f"rule {rule.id!r} has no clauses")
+        parts = [_clause(clause, truths) for clause in rule.clauses]
+        if rule.unless:
+            parts.append(1 - min(_clause(clause, truths) for clause in rule.unless))
+        scores[rule.id] = min(parts)
+    rules = {name: UNSURE if score == 0.5 else decided(score) for name, score in scores.items()}
+    open_ = UNSURE in rules.values() and 1 not in rules.values()
+    return Ruling.of_rules(rules, scores, spending, "margin" if open_ else None)
+
+
+def _clause(clause: Clause, truths: dict[str, float]) -> float:
+    return max(1 - truths[s.text] if s.negated else truths[s.text] for s in clause.alternatives)
+
+
+def _undecided(law: Constitution, spending: Spending, reason: str) -> Ruling:
+    names = [rule.id for rule in law.rules]
+    return Ruling.of_rules(dict.fromkeys(names, UNSURE), dict.fromkeys(names, math.nan), spending, reason)
+
+
+def _parsed(text: str) -> Statement | None:
+    try:
+        return parse(text)
+    except ValueError:
+        return None

@@ -1,0 +1,42 @@
+"""The clauses as independent events: P(rule) is the product of its clauses' probabilities, that of a
+clause 1 minus the product of its alternatives' complements, and of the exceptions the complement of
+theirs. No prior, no thresholds but one half."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from jurat.bench.methods.asking import STATEMENT, put, wording_for
+from jurat.bench.methods.base import Ground, Ruling, Unfit, decided, in_batches
+from jurat.bench.pictogram.items import BenchItem
+from jurat.constitution import Clause, Rule
+
+
+def product(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
+    """See the module's docstring."""
+    bare = [rule.id for rule in ground.law.rules if not rule.clauses]
+    if bare:
+        raise Unfit(f"rule {bare[0]!r} has no clauses")
+    said = list(ground.law.statements())
+    wording = wording_for(ground.model, [STATEMENT], said)
+    for batch in in_batches(items):
+        for asked in put(ground.model, [item.image for item in batch], wording, said):
+            known = {
+                text: math.nan if answer is None else answer.score
+                for text, answer in zip(said, asked.answers, strict=True)
+            }
+            scores = {rule.id: _rule(rule, known) for rule in ground.law.rules}
+            rules = {name: decided(score) for name, score in scores.items()}
+            yield Ruling.of_rules(rules, scores, asked.spending, asked.reason)
+
+
+def _rule(rule: Rule, known: dict[str, float]) -> float:
+    broken = math.prod(_clauses(rule.clauses, known))
+    return broken * (1 - math.prod(_clauses(rule.unless, known))) if rule.unless else broken
+
+
+def _clauses(clauses: Iterable[Clause], known: dict[str, float]) -> Iterator[float]:
+    for clause in clauses:
+        failing = math.prod(known[s.text] if s.negated else 1 - known[s.text] for s in clause.alternatives)
+        yield 1 - failing

@@ -1,0 +1,133 @@
+"""One question a rule, with debiasing and a threshold fitted on dev: the strongest plain baseline.
+
+Evidence: e = l - a l0 - b, with l the log-odds of "is this rule broken", l0 the same without an image,
+and b the median of l - a l0 over unlabelled background images (batch calibration, arXiv 2309.17249,
+per rule and in log-odds; violations being rare, the median stands for images that keep the rule).
+The share a, whether b is taken off, the cut and the temperature are chosen on dev.
+Exceptions are asked as statements, as the judge's `direct` does: e = min(e of the rule, -l of each).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+from jurat.bench.cost import Spending
+from jurat.bench.methods.asking import RULE, STATEMENT, prior, put, wording_for
+from jurat.bench.methods.base import Ground, Ruling, Unfit, in_batches
+from jurat.bench.methods.fitting import Scale, fit_scale, ruling
+from jurat.bench.pictogram.items import BenchItem
+from jurat.constitution import Constitution
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Log-odds of one item before anything is taken off."""
+
+    rules: dict[str, float]
+    unless: dict[str, float]
+    """Evidence that an exception holds; only of rules that have one."""
+    spending: Spending
+    reason: str | None
+
+
+def direct(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
+    """See the module's docstring."""
+    share, centred, scale = ground.once("direct-fitted", lambda: _fit(ground))
+    priors = _priors(ground, ground.law)
+    background = list(raw(ground, ground.law, _background(ground))) if centred else []
+    offsets = _offsets(background, priors, share, centred)
+    for each in raw(ground, ground.law, items):
+        yield ruling(_evidence(each, priors, share, offsets), scale, each.spending, each.reason)
+
+
+def _fit(ground: Ground) -> tuple[float, bool, Scale]:
+    if ground.tuning is None:
+        raise Unfit("there are no labelled images to fit it on")
+    tuning = ground.tuning()
+    priors = _priors(ground, tuning.law)
+    background = list(raw(ground, tuning.law, _background(ground)))
+    seen = list(raw(ground, tuning.law, tuning.items))
+    best: tuple[float, float, bool, Scale] | None = None
+    tried = 0
+    for share in SHARES:
+        for centred in (False, True):
+            offsets = _offsets(background, priors, share, centred)
+            scale, reached, configurations = fit_scale(
+                tuning, [_evidence(each, priors, share, offsets) for each in seen]
+            )
+            tried += configurations
+            if best is None or reached > best[0]:
+                best = (reached, share, centred, scale)
+    assert best is not None
+    ground.tried["direct-fitted"] = tried
+    return best[1:]
+
+
+def _background(ground: Ground) -> Sequence[BenchItem]:
+    return () if ground.backgrounds is None else ground.backgrounds()
+
+
+def raw(ground: Ground, law: Constitution, items: Sequence[BenchItem]) -> Iterator[Raw]:
+    """Asks every rule, and the statements of exceptions, about every item."""
+    rules = [rule.rule for rule in law.rules]
+    wording_for(ground.model, [RULE], rules)
+    excepting = [rule for rule in law.rules if rule.unless]
+    said = [s.text for rule in excepting for clause in rule.unless for s in clause.alternatives]
+    for batch in in_batches(items):
+        images = [item.image for item in batch]
+        broken = put(ground.model, images, RULE, rules)
+        spared = put(ground.model, images, STATEMENT, said) if said else [None] * len(batch)
+        for first, second in zip(broken, spared, strict=True):
+            odds = {
+                rule.id: math.nan if answer is None else answer.log_odds
+                for rule, answer in zip(law.rules, first.answers, strict=True)
+            }
+            unless: dict[str, float] = {}
+            spending, reason = first.spending, first.reason
+            if second is not None:
+                known = dict(
+                    zip(said, (math.nan if a is None else a.log_odds for a in second.answers), strict=True)
+                )
+                unless = {
+                    rule.id: min(
+                        max((-known[s.text] if s.negated else known[s.text]) for s in clause.alternatives)
+                        for clause in rule.unless
+                    )
+                    for rule in excepting
+                }
+                # The image is the same one, so it counts once, as it does for the judge.
+                spending = spending + replace(second.spending, images=0)
+                reason = reason or second.reason
+            yield Raw(odds, unless, spending, reason)
+
+
+def _priors(ground: Ground, law: Constitution) -> dict[str, float]:
+    rules = [rule.rule for rule in law.rules]
+    return dict(zip((rule.id for rule in law.rules), prior(ground.model, RULE, rules), strict=True))
+
+
+def _offsets(
+    background: Sequence[Raw], priors: dict[str, float], share: float, centred: bool
+) -> dict[str, float]:
+    if not centred:
+        return dict.fromkeys(priors, 0.0)
+    residuals = {
+        name: [each.rules[name] - share * before for each in background if not math.isnan(each.rules[name])]
+        for name, before in priors.items()
+    }
+    return {name: median(values) if values else 0.0 for name, values in residuals.items()}
+
+
+def _evidence(
+    each: Raw, priors: dict[str, float], share: float, offsets: dict[str, float]
+) -> dict[str, float]:
+    found = {name: odds - share * priors[name] - offsets[name] for name, odds in each.rules.items()}
+    return {
+        name: min(value, -each.unless[name]) if name in each.unless else value
+        for name, value in found.items()
+    }

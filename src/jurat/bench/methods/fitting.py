@@ -1,0 +1,69 @@
+"""Fitting the few numbers of a baseline on labelled scenes of dev, with the configurations counted.
+
+A score is an evidence e for each item and rule, on any scale. What is fitted: the cut above which a
+rule counts as broken (the best F1 of items on dev), and the temperature that turns e - cut into a
+probability (the least log-loss of rules on dev). Rules of dev are not those of test, so that only
+numbers which all rules share can be carried over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jurat.bench.cost import Spending
+from jurat.bench.methods.base import Ruling, Tuning
+from jurat.metrics import UNSURE, f1, log_loss
+
+CUTS = 60
+TEMPERATURES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From evidence to a probability: sigmoid((e - cut) / temperature)."""
+
+    cut: float = 0.0
+    temperature: float = 1.0
+
+    def score(self, evidence: float) -> float:
+        if math.isnan(evidence):
+            return math.nan
+        x = max(-60.0, min(60.0, (evidence - self.cut) / self.temperature))
+        return 1 / (1 + math.exp(-x))
+
+
+def ruling(
+    evidence: Mapping[str, float], scale: Scale, spending: Spending, reason: str | None = None
+) -> Ruling:
+    """Each rule by its evidence; one without any is not decided."""
+    scores = {name: scale.score(value) for name, value in evidence.items()}
+    rules = {name: UNSURE if math.isnan(score) else int(score > 0.5) for name, score in scores.items()}
+    return Ruling.of_rules(rules, scores, spending, reason)
+
+
+def fit_scale(tuning: Tuning, evidence: Sequence[Mapping[str, float]]) -> tuple[Scale, float, int]:
+    """The scale, the F1 of items that it reaches on dev, and how many configurations were tried."""
+    rules = [rule.id for rule in tuning.law.rules]
+    values = np.array([[row[name] for name in rules] for row in evidence], float)
+    truth = np.array([[name in item.broken for name in rules] for item in tuning.items])
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return Scale(), 0.0, 0
+    worst = np.where(np.isnan(values), -np.inf, values).max(1)
+    cuts = np.unique(np.quantile(known, np.linspace(0.001, 0.999, CUTS)))
+    # The middle between neighbours, so that a cut does not sit on a score.
+    cuts = (cuts[1:] + cuts[:-1]) / 2 if len(cuts) > 1 else cuts
+    reached = [f1(truth.any(1).astype(int), (worst > cut).astype(int)) for cut in cuts]
+    best = int(np.nanargmax(np.where(np.isnan(reached), -1, reached)))
+    cut, flat, goal = float(cuts[best]), values.ravel(), truth.ravel().astype(float)
+    spread = float(np.std(known)) or 1.0
+    losses = {
+        share: log_loss(goal, 1 / (1 + np.exp(-np.clip((flat - cut) / (share * spread), -60, 60))))
+        for share in TEMPERATURES
+    }
+    share = min(losses, key=lambda each: losses[each])
+    return Scale(cut, share * spread), float(reached[best]), len(cuts) + len(TEMPERATURES)

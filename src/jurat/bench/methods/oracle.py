@@ -1,0 +1,28 @@
+"""Oracle clauses: each clause is answered by the scene's own facts, the verdict follows by the rules'
+logic. It must be right everywhere; where it is not, the bench is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from jurat.bench.cost import Spending
+from jurat.bench.methods.base import Ground, Ruling, Unfit
+from jurat.bench.pictogram.items import BenchItem
+from jurat.metrics import UNSURE
+from jurat.pictograms.cases import rule_truth
+
+
+def oracle(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
+    """See the module's docstring."""
+    for item in items:
+        if item.facts is None:
+            raise Unfit("nothing is known of what the images show")
+        truths = {rule.id: rule_truth(rule, item.facts) for rule in ground.law.rules}
+        rules = {name: UNSURE if truth is None else int(truth) for name, truth in truths.items()}
+        scores = {name: 0.5 if truth is None else float(truth) for name, truth in truths.items()}
+        if item.soft is not None:
+            scores[item.rule] = item.soft
+        reason = "margin" if UNSURE in rules.values() and 1 not in rules.values() else None
+        assert not any(math.isnan(score) for score in scores.values())
+        yield Ruling.of_rules(rules, scores, Spending(flops=0.0), reason)

@@ -1,0 +1,84 @@
+"""The judge itself: a preset, whole or with parts left out."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jurat.bench.cost import Spending
+from jurat.bench.methods.base import Ground, Ruling, Unfit
+from jurat.bench.pictogram.items import BenchItem
+from jurat.errors import JuratError
+from jurat.images import Item
+from jurat.metrics import UNSURE
+
+if TYPE_CHECKING:
+    from jurat.constitution import Constitution
+    from jurat.judge import Judge, Preset, Verdict
+    from jurat.models import Model
+
+_SAID = {"unsafe": 1, "safe": 0, "broken": 1, "kept": 0}
+
+
+def judge(
+    ground: Ground, items: Sequence[BenchItem], *, preset: str | Preset, without: Sequence[str] = ()
+) -> Iterator[Ruling]:
+    """Judges with a preset of `jurat.judge`; raises Unfit where the judge refuses."""
+    bench = open_judge(ground, ground.law, ground.model, preset, without)
+    for verdict in bench.stream(as_item(item) for item in items):
+        yield ruling_of(verdict)
+
+
+def open_judge(
+    ground: Ground, law: Constitution, model: Model, preset: str | Preset, without: Sequence[str] = ()
+) -> Judge:
+    """A judge with the ground's detector and matcher where the preset needs them."""
+    from jurat.judge import Judge
+    from jurat.judge.presets import find_preset
+
+    try:
+        wanted = find_preset(preset).without(without)
+        return Judge(
+            law,
+            model,
+            wanted,
+            detector=ground.detector() if ground.detector and wanted.needs_detector else None,
+            matcher=ground.matcher() if ground.matcher and wanted.relevance else None,
+        )
+    except JuratError as problem:
+        raise Unfit(problem.message.splitlines()[0]) from problem
+
+
+def ruling_of(verdict: Verdict) -> Ruling:
+    """A verdict as the bench counts it."""
+    cost = verdict.cost
+    spending = Spending(
+        images=cost.images,
+        question_tokens=cost.question_tokens,
+        generated_tokens=cost.generated_tokens,
+        detections=cost.detections,
+        scans=cost.scans,
+        seconds=verdict.seconds,
+    )
+    rules = {rule.id: _SAID.get(rule.outcome, UNSURE) for rule in verdict.rules}
+    scores = {rule.id: math.nan if rule.score is None else rule.score for rule in verdict.rules}
+    if not rules:
+        return Ruling(UNSURE, math.nan, spending=spending, reason=verdict.reason or "error")
+    return Ruling.of_rules(rules, scores, spending, verdict.reason)
+
+
+def as_item(item: BenchItem) -> Item:
+    """A bench item as the judge reads it: from its file, or from memory."""
+    if isinstance(item.picture, Path):
+        return Item(item.id, str(item.picture), item.picture.read_bytes)
+    return Item(item.id, "", partial(_png, item))
+
+
+def _png(item: BenchItem) -> bytes:
+    buffer = io.BytesIO()
+    item.image.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,153 @@
+"""All methods, as data: a name, what it is, where its function is and with which options.
+
+A further one is a file with a function of (ground, items, **options) and a line here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from jurat.errors import JuratError
+
+if TYPE_CHECKING:
+    from jurat.bench.methods.base import Ground, Ruling
+    from jurat.bench.pictogram.items import BenchItem
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the table."""
+
+    name: str
+    summary: str
+    where: str
+    """"module:function", the module in `jurat.bench.methods`."""
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    ablate: tuple[str, ...] = ()
+    """Parts of a preset that are left out."""
+    after: tuple[str, ...] = ()
+    """Methods whose cost it needs to know, and which therefore run before it."""
+
+    @property
+    def key(self) -> str:
+        """Names it among all rows, as a file's name does."""
+        return "-no-".join((self.name, *self.ablate))
+
+    def __call__(self, ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
+        module, _, function = self.where.partition(":")
+        run = getattr(import_module(f"jurat.bench.methods.{module}"), function)
+        return run(ground, items, **self.options)
+
+    def without(self, parts: Sequence[str]) -> Method:
+        """The same judge with parts left out.
+
+        Raises:
+            JuratError: it is no preset of the judge, or has no such part.
+        """
+        from jurat.judge.presets import PARTS, find_preset
+
+        if self.where != _JUDGE:
+            raise JuratError(f"Nothing can be left out of {self.name!r}: it is no preset of the judge.")
+        find_preset(self.options["preset"]).without(parts)
+        options = {**self.options, "without": tuple(parts)}
+        said = ", ".join(part for part in parts if part in PARTS)
+        return Method(self.name, f"{self.summary}, without {said}", self.where, options, tuple(parts))
+
+
+_JUDGE = "presets:judge"
+
+
+def _presets() -> Iterator[Method]:
+    from jurat.judge.presets import PRESETS
+
+    for preset in PRESETS.values():
+        yield Method(preset.name, preset.summary, _JUDGE, {"preset": preset.name})
+
+
+_BASELINES = (
+    Method("prior", "is it unsafe, without any rules", "whole:answer", {"rules": False}),
+    Method("prior-cot", "the same after a chain of thought", "whole:think", {"rules": False}),
+    Method("whole", "does it break any rule of the whole constitution", "whole:answer", {"rules": True}),
+    Method("whole-cot", "the same after a chain of thought", "whole:think", {"rules": True}),
+    Method("direct-fitted", "direct, debiased and cut as fitted on dev", "direct_fitted:direct"),
+    Method(
+        "clue-quick-refit",
+        "clue-quick, constants fitted on dev",
+        "clue_refit:refit",
+        {"preset": "clue-quick"},
+    ),
+    Method("clue-refit", "clue, constants fitted on dev", "clue_refit:refit", {"preset": "clue"}),
+    Method("vqascore", "P(Yes) to what the rule forbids", "vqascore:score"),
+    Method("clause-product", "clauses as independent events", "clause_product:product"),
+    Method("caption-logic", "a description, and logic on it", "caption:describe"),
+    Method("clip", "cosine with what the rule forbids", "clip:match"),
+    Method("detector-geometry", "boxes and arithmetic, no MLLM", "geometry:detect"),
+    Method(
+        "vote",
+        "direct on many views, FLOPs as quick",
+        "voting:vote",
+        {"budget": "quick"},
+        after=("quick", "direct"),
+    ),
+    Method("oracle", "clauses answered by the scene's facts", "oracle:oracle"),
+)
+
+
+def methods() -> dict[str, Method]:
+    """Presets of the judge first, then the baselines, by name."""
+    return {method.name: method for method in (*_presets(), *_BASELINES)}
+
+
+def find_method(name: str) -> Method:
+    """The method of that name.
+
+    Raises:
+        JuratError: there is none.
+    """
+    known = methods()
+    if name in known:
+        return known[name]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}."
+    raise JuratError(f"There is no method {name!r}.", hint=hint)
+
+
+def rows_for(names: Sequence[str], ablate: Sequence[str]) -> list[Method]:
+    """The methods of a run, what another one needs before it.
+
+    With no names they are all there are, and `clue` and `jurat` also without each of their parts. With
+    `ablate`, each preset named is also run without each of these parts, one at a time; "regions+crop"
+    names two that go together. Raises JuratError for unknown names.
+    """
+    chosen = [find_method(name) for name in names] if names else list(methods().values())
+    wanted: dict[str, Method] = {}
+    for method in chosen:
+        for earlier in method.after:
+            wanted.setdefault(earlier, find_method(earlier))
+        wanted.setdefault(method.key, method)
+    judges = [method for method in chosen if method.where == _JUDGE]
+    if not names:
+        judges = [method for method in judges if method.name in ABLATED]
+    if ablate and not judges:
+        raise JuratError("--ablate needs a preset of the judge to leave something out of.")
+    for method in judges:
+        for parts in ablate or ([] if names else _parts_of(method)):
+            less = method.without(parts.split("+"))
+            wanted.setdefault(less.key, less)
+    return list(wanted.values())
+
+
+ABLATED = ("clue", "jurat")
+"""Presets that a run of everything also takes apart."""
+
+
+def _parts_of(method: Method) -> list[str]:
+    """The parts whose removal makes a difference to a preset."""
+    from jurat.judge.presets import PARTS, find_preset
+
+    whole = find_preset(method.options["preset"])
+    return [part for part in PARTS if replace(whole.without([part]), name=whole.name) != whole]

@@ -1,0 +1,58 @@
+"""Plain voting at equal FLOPs: `direct`, asked on as many views of the image as the judge's budget buys.
+
+A view is the image scaled a little and brightened or darkened a little, never turned or mirrored, so
+that every statement stays as true as it was. The log-odds of the views are averaged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+from jurat.bench.methods.base import Ground, Ruling, Unfit
+from jurat.bench.methods.direct_fitted import Raw, raw
+from jurat.bench.methods.fitting import Scale, ruling
+from jurat.bench.pictogram.items import BenchItem
+
+MOST_VIEWS = 16
+SCALES, LIGHTS = (0.8, 1.25), (0.85, 1.15)
+
+
+def vote(ground: Ground, items: Sequence[BenchItem], *, budget: str) -> Iterator[Ruling]:
+    """`budget` is the method whose FLOPs an item it may spend, and its own `direct` is what a view costs."""
+    if ground.reference is None:
+        raise Unfit("no other method's cost is known")
+    wanted, single = ground.reference(budget), ground.reference("direct")
+    if not math.isfinite(wanted) or not single > 0:
+        raise Unfit(f"the FLOPs of {budget!r} and of 'direct' are not known")
+    count = min(MOST_VIEWS, max(1, round(wanted / single)))
+    for item in items:
+        views = [replace(item, picture=view) for view in _views(item, count)]
+        yield _mean(list(raw(ground, ground.law, views)))
+
+
+def _views(item: BenchItem, count: int) -> Iterator[Image.Image]:
+    yield item.image
+    for number in range(1, count):
+        rng = np.random.default_rng([number, item.pair])
+        side = round(item.image.width * rng.uniform(*SCALES)), round(item.image.height * rng.uniform(*SCALES))
+        scaled = item.image.resize(side, Image.Resampling.BICUBIC)
+        yield ImageEnhance.Brightness(scaled).enhance(float(rng.uniform(*LIGHTS)))
+
+
+def _mean(views: Sequence[Raw]) -> Ruling:
+    evidence: dict[str, float] = {}
+    for name in views[0].rules:
+        odds = [
+            min(view.rules[name], -view.unless[name]) if name in view.unless else view.rules[name]
+            for view in views
+        ]
+        known = [value for value in odds if not math.isnan(value)]
+        evidence[name] = sum(known) / len(known) if known else math.nan
+    spending = sum((view.spending for view in views[1:]), start=views[0].spending)
+    open_ = any(math.isnan(value) for value in evidence.values())
+    return ruling(evidence, Scale(), spending, views[0].reason if open_ else None)

@@ -1,0 +1,86 @@
+"""Scenes that break a rule by half, with a declared soft truth.
+
+A gap g between 0 and 6 (in 1/128 of the side) touches to 1 - g / 6; an object of which a share o is
+hidden is visible to (0.7 - o) / 0.4. Both are conventions, not findings: they say what a score between
+0 and 1 is compared with, and that it should fall in between at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jurat.bench.pictogram.drawing import Central, Drawn, Order, Random, seat
+from jurat.bench.pictogram.items import truth_of
+from jurat.bench.pictogram.protocol import OCCLUSION
+from jurat.pictograms.cases import rule_truth
+from jurat.pictograms.objects import OBJECTS
+from jurat.pictograms.pieces import Layout, beside, covered, draw_layout, random_piece
+from jurat.pictograms.scene import GAP
+from jurat.pictograms.statements import Facts
+
+if TYPE_CHECKING:
+    from jurat.pictograms.scene import Scene
+
+_GAPS = (0.3, GAP - 0.3)
+
+
+def half_touching(centre: list[Central], order: Order, rng: Random) -> tuple[Drawn, float] | None:
+    """A proposal in which the two objects that should touch are a small gap apart."""
+    layout = Layout((), int(rng.integers(2**31)))
+    at, to = -1, -1
+    for i, thing in enumerate(centre):
+        if thing.touches is None:
+            piece = seat(layout, thing.kind, order.level, rng, None)
+        else:
+            at, to = i, thing.touches
+            piece = beside(
+                rng, layout, to, random_piece(rng, thing.kind, order.level.sides), _within(rng, *_GAPS)
+            )
+        if piece is None:
+            return None
+        layout = layout.with_piece(piece)
+    scene = draw_layout(layout, order.rendering)
+    if scene is None or not 0 < scene.gap[at, to] < GAP:
+        return None
+    return _judged(layout, scene, float(scene.contact[at, to]), order)
+
+
+def half_hidden(centre: list[Central], order: Order, rng: Random) -> tuple[Drawn, float] | None:
+    """A proposal in which a bystander stands before one of the objects that the rule speaks of."""
+    layout = Layout((), int(rng.integers(2**31)))
+    for thing in centre:
+        piece = seat(layout, thing.kind, order.level, rng, None)
+        if piece is None:
+            return None
+        layout = layout.with_piece(piece)
+    at = int(rng.integers(len(centre)))
+    screen = random_piece(rng, int(rng.integers(len(OBJECTS))), (30, 44))
+    depth = rng.uniform(12, 26)
+    before = beside(rng, layout, at, screen, (-depth - 2, -depth))
+    if before is None:
+        return None
+    layout = layout.with_piece(before)
+    scene = draw_layout(layout, order.rendering)
+    if scene is None:
+        return None
+    low, high = OCCLUSION
+    hidden = covered(scene)
+    others = [share for i, share in enumerate(hidden.tolist()) if i != at]
+    if not low <= hidden[at] <= high or max(others, default=0) > low:
+        return None
+    return _judged(layout, scene, float((high - hidden[at]) / (high - low)), order)
+
+
+def _within(rng: Random, low: float, high: float) -> tuple[float, float]:
+    wanted = rng.uniform(low, high)
+    return max(low, wanted - 0.8), min(high, wanted + 0.8)
+
+
+def _judged(layout: Layout, scene: Scene, soft: float, order: Order) -> tuple[Drawn, float] | None:
+    """The scene, if it clearly keeps every other rule, and nothing but the half-truth is in doubt here."""
+    facts = Facts.of(scene)
+    others = [rule_truth(rule, facts) for rule in order.law.rules if rule is not order.rule]
+    own = rule_truth(order.rule, facts)
+    if any(truth is not False for truth in others) or own is False:
+        return None
+    return Drawn(layout, scene, facts, truth_of(order.law, facts) or frozenset()), soft

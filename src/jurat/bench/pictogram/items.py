@@ -1,0 +1,97 @@
+"""One scene of the bench with its truth, and a folder that keeps them as PNG files and a list."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from jurat.pictograms.cases import rule_truth
+from jurat.pictograms.statements import Facts
+
+if TYPE_CHECKING:
+    from jurat.constitution import Constitution
+    from jurat.pictograms.pieces import Layout
+
+Want = Literal["broken", "near miss", "clear", "borderline"]
+LIST = "items.jsonl"
+
+
+@dataclass(frozen=True)
+class BenchItem:
+    """A scene, why it was drawn, and what is true of it."""
+
+    id: str
+    """split/rule/pair/want."""
+    split: str
+    rule: str
+    """Id of the rule that it was drawn for; empty in `rare`."""
+    pair: int
+    want: Want
+    level: str
+    broken: frozenset[str]
+    """Ids of all rules that it breaks; those of its soft truth are not among them."""
+    facts: Facts | None = field(repr=False)
+    """What is true of it; None for an image of someone else's."""
+    picture: Image.Image | Path = field(repr=False)
+    soft: float | None = None
+    """Of `borderline`: how far it breaks `rule`, in [0, 1]; None elsewhere."""
+    companions: int = 0
+    """Of `habits`: how many bystanders stand where habit would not have them."""
+    layout: Layout | None = field(default=None, repr=False, compare=False)
+    """What it was drawn from; None for one that was read back, and in `rare`."""
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture, RGB."""
+        if isinstance(self.picture, Image.Image):
+            return self.picture
+        with Image.open(self.picture) as opened:
+            return opened.convert("RGB")
+
+
+def truth_of(law: Constitution, facts: Facts) -> frozenset[str] | None:
+    """The rules that a scene breaks, from the constitution's own clauses; None where one is left open."""
+    truths = {rule.id: rule_truth(rule, facts) for rule in law.rules}
+    return None if None in truths.values() else frozenset(name for name, truth in truths.items() if truth)
+
+
+def write_items(folder: Path, items: Iterable[BenchItem], stamp: dict[str, Any]) -> None:
+    """Keeps items in a folder; its list, whose first line is the stamp, is written last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(stamp)]
+    for i, item in enumerate(items):
+        name = f"{i:05d}.png"
+        item.image.save(folder / name)
+        lines.append(json.dumps(_row(item) | {"file": name}))
+    aside = folder / f"{LIST}.part"
+    aside.write_text("\n".join(lines) + "\n")
+    aside.replace(folder / LIST)
+
+
+def read_items(folder: Path, stamp: dict[str, Any]) -> list[BenchItem] | None:
+    """What `write_items` kept; None where there is nothing whole under that stamp."""
+    try:
+        first, *lines = (folder / LIST).read_text().splitlines()
+    except (FileNotFoundError, ValueError):
+        return None
+    return list(_read(folder, lines)) if json.loads(first) == stamp else None
+
+
+def _row(item: BenchItem) -> dict[str, Any]:
+    plain = ("id", "split", "rule", "pair", "want", "level", "soft", "companions")
+    facts = {name: getattr(item.facts, name).tolist() for name in ("kinds", "centres", "areas", "gaps")}
+    return {name: getattr(item, name) for name in plain} | {"broken": sorted(item.broken), "facts": facts}
+
+
+def _read(folder: Path, lines: Iterable[str]) -> Iterator[BenchItem]:
+    for line in lines:
+        row = json.loads(line)
+        facts = Facts(**{name: np.array(values) for name, values in row.pop("facts").items()})
+        picture = folder / row.pop("file")
+        yield BenchItem(**row | {"broken": frozenset(row["broken"]), "facts": facts, "picture": picture})

@@ -1,0 +1,117 @@
+"""What Pictogram Bench consists of, as data: splits, rules, levels of difficulty, renderings.
+
+A constitution of fourteen rules belongs to each of dev, test and vault: the same kinds of rule, other
+objects, other clauses together, other wordings. Their scenes come from disjoint seeds and are drawn
+in different ways. The further splits use the rules of test; `flip` uses its scenes, under other rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from PIL.Image import Resampling
+
+from jurat.constitution import Constitution, load_constitution
+from jurat.pictograms.objects import HABITS, NUMBER
+from jurat.pictograms.pieces import Rendering
+
+HERE = Path(__file__).parent
+PER_RULE = 100
+"""Pairs of a violating scene and a near miss for each rule."""
+RARE = 3000
+"""Scenes that break no rule, at `PER_RULE`; fewer in proportion where fewer pairs are drawn."""
+
+KINDS = (
+    *("attribute",) * 2,
+    *("part",) * 2,
+    *("relation",) * 3,
+    *("count",) * 2,
+    *("alternatives",) * 2,
+    "text",
+    *("exception",) * 2,
+)
+"""The kind of each rule, in the order of every constitution here. A scene has no body parts: `part` is
+what something wears or carries (a hat that touches a child)."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """How hard a scene is made."""
+
+    name: str
+    bystanders: tuple[int, int]
+    """Objects that the rule does not speak of: at least, at most."""
+    sides: tuple[float, float]
+    """Of a sprite, in 1/128 of the picture's side."""
+    alike: float
+    """Share of bystanders that look like something that the rule speaks of."""
+    close: float
+    """Share of bystanders placed against another object, half of them in front of it."""
+
+
+LEVELS = (
+    Level("plain", (1, 2), (30, 42), 0.2, 0.2),
+    Level("crowded", (3, 4), (26, 38), 0.5, 0.5),
+    Level("hard", (4, 5), (22, 32), 0.8, 0.7),
+)
+"""Taken in turn by the pairs of a rule."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of the bench."""
+
+    name: str
+    law: str
+    """Name of the constitution it is judged under, without `.yaml`."""
+    stream: int
+    """Which random numbers draw it: splits of different streams share no scene."""
+    rendering: Rendering
+    summary: str
+
+
+_DEV = Rendering(160, ("flat", "gradient", "grain"), Resampling.BICUBIC)
+_TEST = Rendering(256, ("clouds", "gradient", "stripes"), Resampling.LANCZOS)
+_VAULT = Rendering(224, ("checks", "rings", "clouds"), Resampling.HAMMING)
+
+SPLITS: dict[str, Split] = {
+    split.name: split
+    for split in (
+        Split("dev", "dev", 1, _DEV, "what tuning may look at"),
+        Split(
+            "test", "test", 2, _TEST, "violating scenes and near misses, in pairs that differ in one thing"
+        ),
+        Split("habits", "test", 3, _TEST, "the same with the world's co-occurrences inverted"),
+        Split("flip", "flip", 2, _TEST, "the scenes of test under narrowed or opposite rules"),
+        Split("rare", "test", 4, _TEST, "scenes that break no rule"),
+        Split("borderline", "test", 5, _TEST, "gaps of 0 to 6 and objects hidden by 30 to 70%, soft truth"),
+        Split("vault", "vault", 6, _VAULT, "judged once, at the end"),
+    )
+}
+OPEN_SPLITS = ("test", "habits", "flip", "rare", "borderline")
+"""What `jurat bench pictograms` judges unless told otherwise: neither dev nor the vault."""
+
+OCCLUSION = (0.30, 0.70)
+"""Borderline scenes hide this share of an object. Its soft truth of being visible falls linearly from 1 at
+the first to 0 at the second; that of a touch falls from 1 at a gap of 0 to 0 at 6 (`Scene.contact`)."""
+
+PARTNERS: dict[int, frozenset[int]] = {}
+"""For each class, those that it goes with in `HABITS`, either way round."""
+for _name, _others in HABITS.items():
+    for _other in _others:
+        _a, _b = NUMBER[_name], NUMBER[_other]
+        PARTNERS[_a] = PARTNERS.get(_a, frozenset()) | {_b}
+        PARTNERS[_b] = PARTNERS.get(_b, frozenset()) | {_a}
+
+
+@cache
+def law_of(split: str) -> Constitution:
+    """The constitution that a split is judged under."""
+    return load_constitution(HERE / f"{SPLITS[split].law}.yaml")
+
+
+def kind_of(split: str, rule: str) -> str:
+    """The kind of a rule, by its place in the constitution."""
+    return KINDS[[each.id for each in law_of(split).rules].index(rule)]

@@ -1,0 +1,313 @@
+"""Rulings to rows: every metric at item and rule level, with intervals, and paired differences.
+
+Item level: unsafe or not, against whether any rule is broken. Rule level: each scene for the rule it
+was drawn for, as in the paper's Table 4; `false_flags` is the share of the other (scene, rule) pairs
+that are wrongly said to be broken. Of someone's own images every pair of image and rule counts.
+On `rare` all scenes are negatives, on `borderline` truth is soft, so what needs both kinds of scene, or a
+hard truth, is null there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from jurat import metrics
+from jurat.bench.cost import Spending
+from jurat.metrics import UNSURE, Interval, Resampler
+from jurat.metrics.abstention import COVERAGES
+from jurat.metrics.intervals import percentile
+from jurat.metrics.policy import PREVALENCES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jurat.bench.methods.base import Ruling
+    from jurat.bench.pictogram.items import BenchItem
+
+Level = Literal["item", "rule"]
+LEVELS: tuple[Level, ...] = ("item", "rule")
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One method's rulings on one split, with the items; of one model, or of several seeds of it."""
+
+    preset: str
+    ablate: tuple[str, ...]
+    model: str
+    split: str
+    items: tuple[BenchItem, ...]
+    rulings: tuple[Ruling, ...]
+    seeds: tuple[str, ...] = ()
+    """Of each ruling, the training seed of the model; empty for a single one."""
+
+    def __post_init__(self) -> None:
+        if len(self.items) != len(self.rulings):
+            raise ValueError(f"{self.preset}: {len(self.rulings)} rulings on {len(self.items)} items")
+
+    @property
+    def key(self) -> str:
+        return "-no-".join((self.preset, *self.ablate))
+
+    @cached_property
+    def _arrays(self) -> dict[Level, Arrays]:
+        return {}
+
+    def arrays(self, level: Level) -> Arrays:
+        """Made once a level."""
+        if level not in self._arrays:
+            self._arrays[level] = Arrays.of(self, level)
+        return self._arrays[level]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Truth, outcomes and scores of one level; all of length n."""
+
+    truth: NDArray[np.float64]
+    """0 or 1; in between where it is soft."""
+    said: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    clusters: tuple[list[str], list[str], list[int]]
+    """Seed, rule and pair of each."""
+
+    @classmethod
+    def of(cls, judged: Judged, level: Level) -> Arrays:
+        if level == "rule" and judged.split == "labelled":
+            return cls._all_pairs(judged)
+        truth: list[float] = []
+        said: list[int] = []
+        scores: list[float] = []
+        for item, ruling in zip(judged.items, judged.rulings, strict=True):
+            own = level == "rule" and bool(item.rule)
+            hard = float(item.rule in item.broken if own else bool(item.broken))
+            truth.append(hard if item.soft is None else item.soft)
+            said.append(ruling.rules.get(item.rule, UNSURE) if own else ruling.outcome)
+            scores.append(ruling.scores.get(item.rule, math.nan) if own else ruling.score)
+        seeds = list(judged.seeds) or [""] * len(truth)
+        clusters = (seeds, [i.rule for i in judged.items], [i.pair for i in judged.items])
+        return cls(np.array(truth, float), np.array(said, int), np.array(scores, float), clusters)
+
+    @classmethod
+    def _all_pairs(cls, judged: Judged) -> Arrays:
+        pairs = [
+            (number, item, ruling, name)
+            for number, (item, ruling) in enumerate(zip(judged.items, judged.rulings, strict=True))
+            for name in ruling.rules
+        ]
+        seeds = [judged.seeds[number] if judged.seeds else "" for number, *_ in pairs]
+        return cls(
+            np.array([float(name in item.broken) for _, item, _, name in pairs], float),
+            np.array([ruling.rules[name] for _, _, ruling, name in pairs], int),
+            np.array([ruling.scores.get(name, math.nan) for _, _, ruling, name in pairs], float),
+            (seeds, [item.id for _, item, _, _ in pairs], [number for number, *_ in pairs]),
+        )
+
+    @cached_property
+    def hard(self) -> bool:
+        return bool(np.isin(self.truth, (0, 1)).all())
+
+    @property
+    def forced(self) -> NDArray[np.bool_]:
+        """Which would be wrong if everything were decided: what is unsure goes by its score, and is wrong
+        without one."""
+        leaning = np.where(np.isnan(self.scores), UNSURE, (self.scores > 0.5).astype(int))
+        return np.where(self.said == UNSURE, leaning, self.said) != self.truth
+
+    def samples(self) -> NDArray[np.int32]:
+        """Weights of the bootstrap samples; shape (draws, n). Equal items get equal ones."""
+        seeds, rules, pairs = self.clusters
+        return _samples(tuple(seeds), tuple(rules), tuple(pairs), DRAWS)
+
+    @cached_property
+    def _spreads(self) -> dict[str, list[float]]:
+        return {}
+
+    def spread(self, metric: str) -> list[float]:
+        """A metric over the bootstrap samples, worked out once."""
+        if metric not in self._spreads:
+            measure = self.statistic(metric)
+            self._spreads[metric] = [measure(weights) for weights in self.samples()]
+        return self._spreads[metric]
+
+    def interval(self, metric: str) -> list[float]:
+        """The 95% interval of a metric."""
+        return _ci(percentile(self.spread(metric)))
+
+    def statistic(self, metric: str) -> Callable[[NDArray[Any] | None], float]:
+        """A metric as a function of weights."""
+        if metric == "aurc":
+            wrong, certain = self.forced, metrics.confidence(self.scores)
+            return lambda weights: metrics.aurc(wrong, certain, weights)
+        if metric in ("brier", "log_loss"):
+            measure = getattr(metrics, metric)
+            return lambda weights: measure(self.truth, self.scores, weights)
+        rate = getattr(metrics, metric)
+        return lambda weights: rate(self.truth, self.said, weights)
+
+
+def row(judged: Judged, level: Level, *, recall_on_test: float = math.nan) -> dict[str, Any]:
+    """One line of `results.json`. `recall_on_test` is what the precision at a prevalence is worked out
+    with, on `rare`."""
+    found = judged.arrays(level)
+    values: dict[str, Any] = {
+        "preset": judged.preset,
+        "ablate": list(judged.ablate),
+        "model": judged.model,
+        "split": judged.split,
+        "level": level,
+        "n": len(found.truth),
+        "seeds": len(set(judged.seeds)) or 1,
+    }
+    values |= _rates(found) | _abstention(found) | _calibration(found)
+    if judged.split == "rare" and level == "item":
+        alarms = 1 - values["accuracy"]
+        values["precision_at"] = {
+            str(p): metrics.precision_at(p, recall_on_test, alarms) for p in PREVALENCES
+        }
+    if level == "rule":
+        values["false_flags"] = _false_flags(judged)
+    values["reasons"] = dict(Counter(r.reason for r in judged.rulings if r.reason is not None))
+    values["by"] = _parts(judged, found)
+    return _plain(values | _spending(judged))
+
+
+@lru_cache(maxsize=8)
+def _samples(
+    seeds: tuple[str, ...], rules: tuple[str, ...], pairs: tuple[int, ...], draws: int
+) -> NDArray[np.int32]:
+    return Resampler(seeds, rules, pairs, draws=draws).weights()
+
+
+def _rates(found: Arrays) -> dict[str, Any]:
+    names = ("recall", "precision", "accuracy", "f1")
+    values: dict[str, Any] = {}
+    both = found.hard and 0 < found.truth.sum() < len(found.truth)
+    for name in names:
+        usable = found.hard and (both or name == "accuracy")
+        values[name] = found.statistic(name)(None) if usable else math.nan
+        if usable and len(found.truth) and name in ("accuracy", "f1"):
+            values[f"{name}_ci"] = found.interval(name)
+    if found.hard and len(found.truth):
+        right = int((found.said == found.truth).sum())
+        values["accuracy_wilson"] = _ci(metrics.wilson(right, len(found.truth)))
+    return values | {"unsure": metrics.unsure_share(found.said)}
+
+
+def _abstention(found: Arrays) -> dict[str, Any]:
+    if not found.hard or np.isnan(found.scores).all():
+        return {"aurc": math.nan}
+    wrong, certain = found.forced, metrics.confidence(found.scores)
+    return {
+        "aurc": metrics.aurc(wrong, certain),
+        "aurc_ci": found.interval("aurc"),
+        "risk_at": {str(c): metrics.risk_at(c, wrong, certain) for c in COVERAGES},
+    }
+
+
+def _calibration(found: Arrays) -> dict[str, Any]:
+    return {
+        "ece": metrics.calibration_error(found.truth, found.scores),
+        "brier": metrics.brier(found.truth, found.scores),
+        "log_loss": metrics.log_loss(found.truth, found.scores),
+        "unscored": float(np.isnan(found.scores).mean()) if len(found.scores) else math.nan,
+    }
+
+
+def _false_flags(judged: Judged) -> float:
+    wrong = others = 0
+    for item, ruling in zip(judged.items, judged.rulings, strict=True):
+        for name, said in ruling.rules.items():
+            if name != item.rule and name not in item.broken:
+                others += 1
+                wrong += said == 1
+    return wrong / others if others else math.nan
+
+
+def _parts(judged: Judged, found: Arrays) -> dict[str, dict[str, float]]:
+    """Accuracy by rule, by level of difficulty and by companions: where it fails."""
+    if not found.hard or len(found.truth) != len(judged.items):
+        return {}
+    wrong = found.said != found.truth
+    keys: dict[str, list[str]] = {
+        "rule": [item.rule for item in judged.items],
+        "level": [item.level for item in judged.items],
+        "companions": [str(item.companions or "") for item in judged.items],
+    }
+    parts: dict[str, dict[str, float]] = {}
+    for name, values in keys.items():
+        groups = [value for value in dict.fromkeys(values) if value]
+        column = np.array(values)
+        if len(groups) > 1:
+            parts[name] = {value: float(1 - wrong[column == value].mean()) for value in groups}
+    return parts
+
+
+def _spending(judged: Judged) -> dict[str, Any]:
+    """Means an item."""
+    spent = [ruling.spending for ruling in judged.rulings]
+    means: dict[str, Any] = {}
+    for each in fields(Spending):
+        values = [getattr(one, each.name) for one in spent]
+        known = [value for value in values if value is not None]
+        means[each.name] = sum(known) / len(known) if known and len(known) == len(values) else math.nan
+    return means
+
+
+def flip_row(test: Judged, flipped: Judged) -> float:
+    """The flip score of the rule that each scene was drawn for, over the scenes that both splits hold."""
+    before = {item.id.partition("/")[2]: i for i, item in enumerate(test.items)}
+    both = [
+        (before[item.id.partition("/")[2]], i)
+        for i, item in enumerate(flipped.items)
+        if item.id.partition("/")[2] in before
+    ]
+    if not both:
+        return math.nan
+    a, b = test.arrays("rule"), flipped.arrays("rule")
+    first, second = (np.array(column) for column in zip(*both, strict=True))
+    return metrics.flip_score(
+        a.truth[first].astype(int), a.said[first], b.truth[second].astype(int), b.said[second]
+    )
+
+
+def paired(a: Judged, b: Judged, metric: str, level: Level = "item") -> dict[str, Any] | None:
+    """The difference a - b on the same items, with its interval; None where one of them is undefined.
+
+    Of recall, precision, accuracy and F1 more is better; of `aurc` and `brier` less.
+    """
+    if [item.id for item in a.items] != [item.id for item in b.items] or a.seeds != b.seeds:
+        raise ValueError(f"{a.key} and {b.key} did not judge the same items")
+    one, other = a.arrays(level), b.arrays(level)
+    if not one.hard and metric not in ("brier", "log_loss"):
+        return None
+    difference = one.statistic(metric)(None) - other.statistic(metric)(None)
+    if math.isnan(difference):
+        return None
+    both = zip(one.spread(metric), other.spread(metric), strict=True)
+    found = percentile([first - second for first, second in both])
+    entry = {"a": a.key, "b": b.key, "model": a.model, "split": a.split, "level": level, "metric": metric}
+    return _plain(entry | {"difference": difference, "ci": _ci(found)})
+
+
+def _ci(interval: Interval) -> list[float]:
+    return [interval.low, interval.high]
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no nan: null stands for what could not be computed."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float | np.floating):
+        return None if math.isnan(value) else float(value)
+    return int(value) if isinstance(value, np.integer) else value

@@ -1,0 +1,186 @@
+"""`jurat bench`: judges and baselines on scenes whose truth is known, or on someone's labelled images."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jurat.errors import JuratError
+
+if TYPE_CHECKING:
+    from jurat.bench.methods.registry import Method
+    from jurat.bench.run import Plan, Subject
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Measure judges and baselines on scenes whose truth is known.",
+)
+
+Presets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--preset",
+        "-p",
+        metavar="NAME",
+        help="A method; repeat for more. All of them unless told.",
+        show_default=False,
+    ),
+]
+Ablate = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PART",
+        help="Also run each preset without this part; repeat for more, join with + for both at once.",
+        show_default=False,
+    ),
+]
+Models = Annotated[
+    list[str],
+    typer.Option(
+        "--model", "-m", metavar="NAME", help="A model, or LABEL=NAME; repeat for more. NAME may be a folder."
+    ),
+]
+Detector = Annotated[str, typer.Option(metavar="NAME", help="Finds objects; none for none.")]
+Matcher = Annotated[str, typer.Option(metavar="NAME", help="Scans relevance; none for none.")]
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Kept there, and gone on with.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only.")]
+
+
+@app.command()
+def pictograms(
+    preset: Presets = None,
+    ablate: Ablate = None,
+    model: Models = ["bundled"],  # noqa: B006 (typer reads the default, and nobody changes it)
+    split: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="test, habits, flip, rare, borderline; also dev and vault. The first five unless told.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another one draws a fresh bench.")] = 0,
+    per_rule: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10_000, help="Pairs of scenes a rule.")
+    ] = 100,
+    detector: Detector = "bundled",
+    matcher: Matcher = "bundled",
+    out: Out = Path("bench"),
+    quiet: Quiet = False,
+) -> None:
+    """Run Pictogram Bench: violating scenes and near misses for fourteen rules, and further splits.
+
+    Writes results.json, results.md and figures into --out, beside the scenes and every ruling. A run
+    that was stopped goes on from the methods that were done.
+    """
+    from jurat.bench.pictogram.protocol import OPEN_SPLITS, SPLITS
+    from jurat.bench.run import Plan
+
+    for name in split or ():
+        if name not in SPLITS:
+            raise JuratError(f"There is no split {name!r}.", hint=f"There are {', '.join(SPLITS)}.")
+    methods, subjects = _chosen(preset, ablate, model)
+    plan = Plan(
+        out,
+        methods,
+        subjects,
+        tuple(dict.fromkeys(split or OPEN_SPLITS)),
+        seed,
+        per_rule,
+        _named(detector),
+        _named(matcher),
+        _command(),
+    )
+    _run(plan, quiet)
+
+
+@app.command()
+def labelled(
+    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the images.", show_default=False)],
+    labels: Annotated[
+        Path, typer.Option(metavar="FILE.csv", help="Columns: file, broken.", show_default=False)
+    ],
+    constitution: Annotated[
+        str, typer.Option("--constitution", "-c", metavar="FILE", help="A YAML file, or shelf:NAME.")
+    ],
+    preset: Presets = None,
+    ablate: Ablate = None,
+    model: Models = ["bundled"],  # noqa: B006
+    detector: Detector = "none",
+    matcher: Matcher = "none",
+    out: Out = Path("bench"),
+    quiet: Quiet = False,
+) -> None:
+    """Run the same methods on labelled images of your own.
+
+    The labels' second column holds the ids of the rules that an image breaks, separated by spaces.
+    Methods that need labelled images to be fitted on are left out: nothing is tuned on what is measured.
+    """
+    from jurat.bench.labelled import read_labelled
+    from jurat.bench.run import Labelled, Plan
+    from jurat.constitution import load_constitution
+
+    law = load_constitution(constitution)
+    items = read_labelled(images, labels, law)
+    methods, subjects = _chosen(preset, ablate, model)
+    plan = Plan(
+        out,
+        methods,
+        subjects,
+        detector=_named(detector),
+        matcher=_named(matcher),
+        command=_command(),
+        labelled=Labelled(law, items),
+    )
+    _run(plan, quiet)
+
+
+@app.command()
+def methods() -> None:
+    """List the methods that can be benched, and what each is."""
+    from jurat.bench.methods.registry import methods as known
+
+    width = max(map(len, known()))
+    for method in known().values():
+        typer.echo(f"{method.name:<{width}}  {method.summary}")
+
+
+def _chosen(
+    preset: list[str] | None, ablate: list[str] | None, model: list[str]
+) -> tuple[list[Method], list[Subject]]:
+    from jurat.bench.methods.registry import rows_for
+    from jurat.bench.run import Subject
+
+    subjects = [Subject.parse(text) for text in model]
+    if len({subject.label for subject in subjects}) < len(subjects):
+        raise JuratError("Two models have the same label.", hint="Give each its own: --model LABEL=NAME")
+    return rows_for(preset or [], ablate or []), subjects
+
+
+def _named(eye: str) -> str | None:
+    return None if eye == "none" else eye
+
+
+def _command() -> str:
+    return shlex.join(["jurat", *sys.argv[1:]])
+
+
+def _run(plan: Plan, quiet: bool) -> None:
+    from jurat.bench.results import as_markdown, write_results
+    from jurat.bench.run import run_bench
+
+    results = run_bench(plan, (lambda line: None) if quiet else (lambda line: typer.echo(line, err=True)))
+    if not results["rows"]:
+        first = results["provenance"]["left_out"][:1]
+        why = first[0]["reason"] if first else "no method was named"
+        raise JuratError(f"Nothing could be benched: {why}.")
+    written = write_results(plan.out, results)
+    typer.echo(as_markdown(results))
+    if not quiet:
+        typer.echo(f"Written: {', '.join(map(str, written))}", err=True)

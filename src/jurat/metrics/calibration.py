@@ -1,0 +1,63 @@
+"""How far scores can be taken for probabilities. Truth may be soft: any number in [0, 1].
+
+Brier score: mean (p - y)^2 (Brier 1950). Log-loss: -mean(y log p + (1 - y) log(1 - p)), p kept `CLIP`
+away from 0 and 1. For truths of 0 and 1 both are scikit-learn's (the tests compare them), which
+takes no soft ones. Expected calibration error: over equal-width bins of p, the mean of
+|mean p - mean y| by the bins' share (Naeini, Cooper & Hauskrecht 2015; Guo et al. 2017, arXiv
+1706.04599, there of the top class; here of the positive one, for two classes).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jurat.metrics.rates import Floats
+
+BINS = 15
+"""Of the calibration error, as in Guo et al."""
+CLIP = 1e-6
+
+
+def brier(truth: Floats, scores: Floats, weights: Floats | None = None) -> float:
+    """Mean squared error, in [0, 1]; nan without a scored judgement. Judgements without a score (nan) are
+    left out."""
+    true, score, weight = _scored(truth, scores, weights)
+    return _mean((score - true) ** 2, weight)
+
+
+def log_loss(truth: Floats, scores: Floats, weights: Floats | None = None) -> float:
+    """Cross-entropy in nats; nan without a scored judgement. Judgements without a score are left out."""
+    true, score, weight = _scored(truth, scores, weights)
+    safe = np.clip(score, CLIP, 1 - CLIP)
+    return _mean(-(true * np.log(safe) + (1 - true) * np.log1p(-safe)), weight)
+
+
+def calibration_error(
+    truth: Floats, scores: Floats, weights: Floats | None = None, *, bins: int = BINS
+) -> float:
+    """Expected calibration error, in [0, 1]; nan without a scored judgement."""
+    true, score, weight = _scored(truth, scores, weights)
+    if weight.sum() <= 0:
+        return math.nan
+    place = np.clip(np.ceil(score * bins).astype(int) - 1, 0, bins - 1)
+    gap = np.bincount(place, (score - true) * weight, minlength=bins)
+    return float(np.abs(gap).sum() / weight.sum())
+
+
+def _scored(
+    truth: Floats, scores: Floats, weights: Floats | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    score = np.asarray(scores, float)
+    there = ~np.isnan(score)
+    weight = np.ones(len(score)) if weights is None else np.asarray(weights, float)
+    return np.asarray(truth, float)[there], score[there], weight[there]
+
+
+def _mean(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    return float((values * weight).sum() / weight.sum()) if weight.sum() > 0 else math.nan

@@ -1,0 +1,205 @@
+"""Rows, paired differences and pages from rulings made by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from jurat.bench import table
+from jurat.bench.cost import Spending
+from jurat.bench.keeping import read_rulings, write_rulings
+from jurat.bench.methods.base import Ruling
+from jurat.bench.pictogram.items import BenchItem
+from jurat.bench.results import as_markdown, write_results
+from jurat.bench.table import Judged, flip_row, paired, row
+from jurat.metrics import UNSURE
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr(table, "DRAWS", 60)
+
+
+def item(split: str, rule: str, pair: int, broken: bool, **more) -> BenchItem:
+    want = "broken" if broken else "near miss"
+    hits = frozenset({rule} if broken else ())
+    return BenchItem(
+        f"{split}/{rule}/{pair:03d}/{want}", split, rule, pair, want, "plain", hits, None, Path(), **more
+    )
+
+
+def judged(name: str, outcomes: list[int], scores: list[float], split: str = "test", **more) -> Judged:
+    items = tuple(
+        item(split, "ab"[i // 2 % 2], i // 4, i % 2 == 0, companions=1 + i % 3 if split == "habits" else 0)
+        for i in range(len(outcomes))
+    )
+    rulings = tuple(
+        Ruling(
+            said,
+            score,
+            {each.rule: said, "c": 0},
+            {each.rule: score, "c": 0.1},
+            Spending(1, 20, flops=1e9, seconds=0.1),
+            "margin" if said == UNSURE else None,
+        )
+        for each, said, score in zip(items, outcomes, scores, strict=True)
+    )
+    return Judged(name, (), "bundled", split, items, rulings, **more)
+
+
+GOOD = judged("quick", [1, 0, 1, 0, 1, UNSURE, 1, 0], [0.9, 0.1, 0.95, 0.2, 0.8, 0.6, 0.7, 0.05])
+BAD = judged("direct", [1, 1, 1, 1, 1, 0, 0, 0], [0.9, 0.8, 0.9, 0.7, 0.8, 0.3, 0.4, 0.1])
+
+
+def test_a_row_counts_unsure_as_an_error_and_forces_it_for_risks():
+    found = row(GOOD, "item")
+    assert (found["recall"], found["precision"], found["accuracy"]) == (1.0, 0.8, 7 / 8)
+    assert found["unsure"] == 1 / 8 and found["reasons"] == {"margin": 1}
+    assert found["risk_at"]["1.0"] == 1 / 8 and found["risk_at"]["0.8"] == 0
+    assert found["f1_ci"][0] <= found["f1"] <= found["f1_ci"][1]
+    assert (found["question_tokens"], found["flops"], found["n"]) == (20, 1e9, 8)
+    assert {
+        "preset",
+        "ablate",
+        "model",
+        "split",
+        "level",
+        "n",
+        "recall",
+        "precision",
+        "accuracy",
+        "f1",
+        "f1_ci",
+        "unsure",
+        "aurc",
+        "ece",
+        "question_tokens",
+        "generated_tokens",
+        "flops",
+        "seconds",
+    } <= set(found)
+
+
+def test_rule_level_is_the_scenes_own_rule_and_counts_flags_of_others():
+    found = row(GOOD, "rule")
+    assert found["accuracy"] == 7 / 8 and found["false_flags"] == 0
+    assert found["by"]["rule"] == {"a": 0.75, "b": 1.0}
+
+
+def test_paired_differences_are_of_the_same_items():
+    found = paired(GOOD, BAD, "f1")
+    assert found is not None
+    assert found["difference"] == pytest.approx(row(GOOD, "item")["f1"] - row(BAD, "item")["f1"])
+    assert found["ci"][0] <= found["difference"] <= found["ci"][1]
+    assert {"a", "b", "model", "split", "metric", "difference", "ci"} <= set(found)
+    itself = paired(GOOD, GOOD, "aurc")
+    assert itself is not None and itself["difference"] == 0 and itself["ci"] == [0, 0]
+    with pytest.raises(ValueError, match="did not judge the same items"):
+        paired(GOOD, judged("x", [1, 0], [0.9, 0.1]), "f1")
+
+
+def test_rare_gives_precision_at_a_prevalence_and_no_recall():
+    items = tuple(
+        BenchItem(f"rare/{i}", "rare", "", i, "clear", "random", frozenset(), None, Path()) for i in range(10)
+    )
+    rulings = tuple(Ruling(int(i == 0), 0.9 if i == 0 else 0.1) for i in range(10))
+    found = row(Judged("quick", (), "bundled", "rare", items, rulings), "item", recall_on_test=0.9)
+    assert found["recall"] is None and found["f1"] is None and found["accuracy"] == 0.9
+    assert found["precision_at"]["0.03"] == pytest.approx(0.027 / (0.027 + 0.097))
+
+
+def test_borderline_has_brier_and_log_loss_and_no_rates():
+    items = tuple(item("borderline", "a", i, False, soft=soft) for i, soft in enumerate((0.25, 0.75)))
+    rulings = tuple(Ruling(UNSURE, s, {"a": UNSURE}, {"a": s}) for s in (0.25, 0.25))
+    found = row(Judged("quick", (), "bundled", "borderline", items, rulings), "rule")
+    assert found["brier"] == pytest.approx(0.125) and found["f1"] is None and found["aurc"] is None
+    assert paired(*[Judged(n, (), "b", "borderline", items, rulings) for n in "ab"], "f1") is None
+
+
+def test_flips_are_counted_over_the_scenes_that_both_splits_hold():
+    flipped = tuple(
+        BenchItem(
+            i.id.replace("test/", "flip/"),
+            "flip",
+            i.rule,
+            i.pair,
+            i.want,
+            "plain",
+            frozenset({i.rule} - i.broken),
+            None,
+            Path(),
+        )
+        for i in GOOD.items[:4]
+    )
+    rulings = tuple(
+        Ruling(s, 0.5, {i.rule: s}, {i.rule: 0.5}) for i, s in zip(flipped, (0, 1, 1, 1), strict=True)
+    )
+    assert flip_row(GOOD, Judged("quick", (), "bundled", "flip", flipped, rulings)) == pytest.approx(3 / 4)
+
+
+def test_rulings_of_other_items_are_refused():
+    with pytest.raises(ValueError, match="1 rulings on 8 items"):
+        Judged("quick", (), "bundled", "test", GOOD.items, GOOD.rulings[:1])
+
+
+def test_rulings_come_back_from_disk_as_they_were(tmp_path):
+    path = tmp_path / "deep" / "test.jsonl"
+    kept = [*GOOD.rulings, Ruling(UNSURE, math.nan, reason="error")]
+    write_rulings(path, {"a": (1, 2)}, kept)
+    again = read_rulings(path, {"a": [1, 2]})
+    assert again is not None and again[:-1] == kept[:-1]
+    assert math.isnan(again[-1].score) and again[-1].reason == "error"
+    assert read_rulings(path, {"a": 3}) is None and read_rulings(tmp_path / "none", {}) is None
+
+
+def results():
+    less = Judged(
+        "quick", ("debias",), "bundled", "habits", *_of(judged("quick", [1, 1] * 6, [0.9, 0.6] * 6, "habits"))
+    )
+    whole = judged("quick", [1, 0] * 6, [0.9, 0.2] * 6, "habits")
+    told = {
+        "command": "jurat bench pictograms",
+        "commit": "abc",
+        "jurat": "0",
+        "time": "now",
+        "intervals": "95%",
+        "bench": {"seed": 0, "per_rule": 2},
+        "models": {"bundled": "bundled@1"},
+        "configurations tried on dev": {"bundled": {"clip": 3}},
+        "left_out": [
+            {"preset": "prior", "ablate": [], "model": "bundled", "split": s, "reason": "no words"}
+            for s in ("test", "rare")
+        ],
+    }
+    rows = [row(each, level) for each in (GOOD, BAD, whole, less) for level in table.LEVELS]
+    return {"provenance": told, "rows": rows, "paired": [paired(GOOD, BAD, "f1")]}
+
+
+def _of(each: Judged):
+    return each.items, each.rulings
+
+
+def test_the_page_has_tables_differences_and_what_was_left_out():
+    page = as_markdown(results())
+    assert "## bundled, test, item level, n = 8" in page
+    assert "| quick − debias | " in page
+    assert "- prior with bundled (test, rare): no words" in page
+    assert "Configurations tried on dev, bundled: clip 3." in page
+    assert "| bundled | test | f1 | quick − direct | +" in page
+    assert "nan" not in page
+
+
+def test_results_are_json_without_nan_and_figures_are_drawn(tmp_path):
+    written = write_results(tmp_path, results())
+    assert json.loads((tmp_path / "results.json").read_text())["rows"][0]["preset"] == "quick"
+    assert {path.name for path in written} == {
+        "results.json",
+        "results.md",
+        "f1-bundled.svg",
+        "cost-bundled.svg",
+        "habits-bundled.svg",
+    }
+    assert "<svg" in (tmp_path / "habits-bundled.svg").read_text()

@@ -1,0 +1,89 @@
+"""Intervals: Wilson's by a published example, the bootstrap by what it must cover and keep together."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jurat.metrics import Interval, Resampler, wilson
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "low", "high"),
+    # Newcombe 1998 (Statistics in Medicine 17), table I, method 3; then 40 and 31 of 40 (OS Bench).
+    [
+        (81, 263, 0.2553, 0.3662),
+        (0, 20, 0.0, 0.1611),
+        (40, 40, 0.912, 1.0),
+        (31, 40, 0.625, 0.877),
+    ],
+)
+def test_wilson_as_published(right, n, low, high):
+    found = wilson(right, n)
+    assert found.low == pytest.approx(low, abs=6e-4) and found.high == pytest.approx(high, abs=6e-4)
+
+
+def test_wilson_of_nothing_is_everything():
+    assert wilson(0, 0) == Interval(0.0, 1.0)
+
+
+def test_members_of_a_pair_are_drawn_together():
+    rules, pairs = np.repeat(["a", "b"], 8), np.repeat(np.arange(8), 2)
+    weights = Resampler(np.zeros(16), rules, pairs, draws=50).weights()
+    assert weights.shape == (50, 16)
+    assert (weights[:, ::2] == weights[:, 1::2]).all()
+    assert (weights.sum(1) == 16).all()
+
+
+def test_a_cluster_that_is_not_drawn_takes_its_pairs_along():
+    rules, pairs = np.repeat([0, 1], 10), np.arange(20)
+    weights = Resampler(rules, pairs, draws=200, seed=3).weights()
+    gone = (weights[:, :10] == 0).all(1)
+    assert 0.15 < gone.mean() < 0.36  # one rule of two is never drawn in a quarter of the samples
+
+
+def test_names_count_within_their_cluster():
+    twice = Resampler([1, 1, 2, 2], ["a", "b", "a", "b"], draws=300).weights()
+    assert (twice[:, 0] != twice[:, 2]).any()
+
+
+def test_the_same_seed_draws_the_same_samples():
+    pairs = np.arange(30)
+    assert (Resampler(pairs, seed=5).weights() == Resampler(pairs, seed=5).weights()).all()
+    assert (Resampler(pairs, seed=5).weights() != Resampler(pairs, seed=6).weights()).any()
+
+
+def test_a_plain_bootstrap_of_a_mean_has_the_usual_width():
+    values = np.random.default_rng(0).normal(size=400)
+    found = Resampler(np.arange(400), draws=2000).interval(
+        lambda weights: float(np.average(values, weights=weights))
+    )
+    half = 1.96 * values.std() / math.sqrt(400)
+    assert found.high - found.low == pytest.approx(2 * half, rel=0.1)
+    assert values.mean() in found
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=30))
+def test_clustered_samples_never_invent_judgements(rows):
+    outer, inner = zip(*rows, strict=True)
+    weights = Resampler(outer, inner, draws=5).weights()
+    assert weights.shape == (5, len(rows)) and (weights >= 0).all() and (weights.sum(1) > 0).all()
+
+
+def test_clusters_widen_the_interval():
+    rng = np.random.default_rng(1)
+    rules = np.repeat(np.arange(14), 50)
+    values = rng.normal(size=14)[rules] + 0.1 * rng.normal(size=700)
+    mean = lambda weights: float(np.average(values, weights=weights))  # noqa: E731
+    nested = Resampler(rules, np.arange(700), draws=400).interval(mean)
+    flat = Resampler(np.arange(700), draws=400).interval(mean)
+    assert nested.high - nested.low > 3 * (flat.high - flat.low)
+
+
+def test_levels_must_fit():
+    with pytest.raises(ValueError, match="every level"):
+        Resampler([1, 2], [1])
