@@ -1,6 +1,6 @@
 """How often the bundled judge is right: `python perf/judge_quality.py [--n 1000] [--json FILE]`.
 
-Two benches, each half violating scenes and half near misses, judged with the preset `quick`:
+Two benches, each half violating scenes and half near misses, judged with the default preset:
 
 nursery      scenes of this package's own renderer for the 14 rules of `shelf:nursery`
 independent  scenes of a second renderer (tests/pictograms/renderer.py) for rules of one to three clauses
@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=20261121)
     parser.add_argument("--model", default="bundled")
-    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--preset", default="jurat")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     rows = [measure(name, args.n, args.seed, args.model, args.preset) for name in ("nursery", "independent")]

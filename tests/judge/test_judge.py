@@ -62,7 +62,7 @@ def test_a_verdict_says_who_judged_what_by_which_law(law: Constitution, tmp_path
     assert verdict.model == "null?seed=3@none"
     assert verdict.constitution == f"kitchen@{law.digest}"
     assert verdict.thresholds == law.thresholds_digest
-    assert (verdict.preset, verdict.jurat, verdict.dtype) == ("quick", jurat.__version__, "none")
+    assert (verdict.preset, verdict.jurat, verdict.dtype) == ("jurat", jurat.__version__, "none")
     assert len(verdict.prompts) == 12
     assert verdict.note == "The null model draws its answers from a seed: they mean nothing."
     assert verdict.time.endswith("Z")
@@ -152,7 +152,7 @@ def test_a_missing_file_is_an_error_verdict(law: Constitution, tmp_path: Path) -
 
 
 def test_a_model_that_raises_costs_only_the_items_it_raises_on(law: Constitution) -> None:
-    judge, sound = Judge(law, "null?crash=0.3", batch_size=8), Judge(law, "null")
+    judge, sound = Judge(law, "null?crash=0.3", "quick", batch_size=8), Judge(law, "null", "quick")
     verdicts = list(judge.stream(item(seed) for seed in range(24)))
     crashed = [verdict for verdict in verdicts if verdict.outcome == "error"]
     assert 2 <= len(crashed) <= 15

@@ -178,7 +178,8 @@ def test_direct_asks_one_question_a_rule_and_its_exceptions(law: Constitution) -
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("quik", "Did you mean 'quick'?"), ("x", "There are quick, clue, clue-quick, direct.")]
+    ("name", "hint"),
+    [("quik", "Did you mean 'quick'?"), ("x", "There are jurat, quick, clue, clue-quick, direct.")],
 )
 def test_an_unknown_preset_is_wrong_usage(name: str, hint: str) -> None:
     with pytest.raises(JuratError, match=f"There is no preset '{name}'") as raised:
@@ -193,6 +194,7 @@ def test_a_preset_of_ones_own_is_taken_as_it_is() -> None:
 
 def test_only_presets_that_use_a_prior_ask_for_it() -> None:
     assert {name: preset.needs_prior for name, preset in PRESETS.items()} == {
+        "jurat": True,
         "quick": True,
         "clue": True,
         "clue-quick": True,

@@ -68,7 +68,7 @@ def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict
     assert [name for name in row if name not in ("frames", "frame", "note")] == [
         "schema", "decision", "time", "id", "uri", "kind", "sha256", "width", "height", "outcome", "broken",
         "reason", "rules", "model", "constitution", "thresholds", "preset", "prompts", "dtype", "jurat",
-        "seconds", "error", "cost", "relevant_above", "detector", "matcher",
+        "seconds", "error", "cost", "relevant_above", "detector", "matcher", "calibration",
     ]  # fmt: skip
     rule = row["rules"][0]
     assert set(rule) == {
@@ -104,6 +104,7 @@ def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict
         "outcome",
         "reason",
         "decided_by",
+        "score_over_views",
         "regions",
         "score_on_crop",
         "score_without",

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from jurat.cli.progress import progress
 from jurat.errors import JuratError
+from jurat.judge.presets import DEFAULT
 from jurat.report.text import printable
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def calibrate(
     ] = "bundled",
     preset: Annotated[
         str, typer.Option(metavar="NAME", help="One that decides clauses by log-odds.")
-    ] = "quick",
+    ] = DEFAULT,
     labels: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="CSV with the columns file and broken: ids of the rules broken."),

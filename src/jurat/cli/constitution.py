@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from jurat.judge.presets import DEFAULT
 from jurat.report.text import printable
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def test(
     preset: Annotated[
         str,
         typer.Option(metavar="NAME", help="How clauses are asked and decided: quick, clue-quick or direct."),
-    ] = "quick",
+    ] = DEFAULT,
     allow_unknown: Annotated[
         bool,
         typer.Option(

@@ -18,6 +18,7 @@ from jurat.cli import serving
 from jurat.cli.progress import Advance, progress
 from jurat.cli.tables import Listing, print_items, print_summary
 from jurat.errors import JuratError
+from jurat.judge.presets import DEFAULT
 from jurat.judge.verdict import ItemOutcome
 from jurat.report.tally import Tally
 from jurat.report.text import printable
@@ -70,14 +71,14 @@ def judge(
     preset: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="How clauses are asked and decided: quick, clue, clue-quick or direct."
+            metavar="NAME", help="How clauses are asked and decided: jurat, quick, clue, clue-quick, direct."
         ),
-    ] = "quick",
+    ] = DEFAULT,
     without: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PART",
-            help="Leave out a part: relevance, clauses, debias, regions, crop, reason. Repeatable.",
+            help="Leave out a part: relevance, clauses, debias, views, regions, crop, reason. Repeatable.",
             show_default=False,
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""The stages in their order, on a batch of images: relevance, quick, regions, reason.
+"""The stages in their order, on a batch of images: relevance, quick, views, regions, reason.
 
 Each later stage is only asked about what is still undecided and could still change a rule's outcome.
 What goes wrong with one image in one stage is evidence about that image, and never a No.
@@ -15,7 +15,7 @@ from PIL import Image
 
 from jurat.judge import regions
 from jurat.judge.calibration import Calibration
-from jurat.judge.decide import is_relevant, open_alternatives
+from jurat.judge.decide import is_relevant, open_alternatives, uncertain_alternatives
 from jurat.judge.ledger import Ledger, Located, Look, Priors
 from jurat.judge.plan import PlannedRule, Question
 from jurat.judge.presets import Preset
@@ -23,6 +23,7 @@ from jurat.judge.quick import Asked, Want, ask, attempt
 from jurat.judge.quick import Priors as PriorsOf
 from jurat.judge.reason import Doubt, reason
 from jurat.judge.relevance import scan
+from jurat.judge.views import moved
 from jurat.models import DomainGate, Failure, Model, YesNo
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Cascade:
         answered = [(i, image) for i, image in zip(ledgers, images, strict=True) if i.failure is None]
         if self.preset.crop_below > 0:
             self._crop(answered)
+        if self.preset.views is not None:
+            self._move(answered)
         if self.preset.regions:
             self._paint_over(self._doubts(answered))
         if self.preset.reason:
@@ -120,6 +123,37 @@ class Cascade:
         found = attempt(lambda some: [failure or False for failure in gate.foreign(some)], images)
         for (ledger, _), entry in zip(unasked, found, strict=True):
             ledger.failure = entry or None
+
+    def _move(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> None:
+        """Asks what is not certain on moved copies of the image."""
+        priors = self.priors()
+        wants: list[tuple[Ledger, list[Want]]] = []
+        for ledger, image in answered:
+            questions = tuple(
+                dict.fromkeys(
+                    alternative.question
+                    for rule in self.rules
+                    if is_relevant(rule, ledger)
+                    for alternative in uncertain_alternatives(
+                        rule, ledger, priors, self.preset, self.calibration
+                    )
+                )
+            )
+            if questions:
+                wants.append((ledger, [Want(copy, questions) for copy in moved(image)]))
+        found = iter(
+            attempt(lambda some: ask(self.model, some), [want for _, some in wants for want in some])
+        )
+        for ledger, some in wants:
+            entries = [next(found) for _ in some]
+            asked = [entry for entry in entries if not isinstance(entry, Failure)]
+            for entry in asked:
+                ledger.spent.add(1, entry.usage)
+            if len(asked) == len(entries):
+                ledger.views = {
+                    question: tuple(entry.answers[question] for entry in asked)
+                    for question in some[0].questions
+                }
 
     # --- regions ---------------------------------------------------------------------------------
 

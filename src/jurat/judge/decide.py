@@ -56,9 +56,10 @@ def decide_rule(
     if not is_relevant(planned, ledger):
         return _irrelevant(planned.rule, ledger.relevance[planned.rule.id], frame)
     case = Case(ledger, priors, preset, Thresholds.of(planned.rule, preset, calibration), calibration)
-    finding = _with(planned, case, frame)
     # A rule looks at what later stages found only where it asked for it itself: another rule that shares
     # the statement must not change what is said of this one.
+    case = replace(case, viewed=frozenset(map(Located.of, _uncertain(planned, case))))
+    finding = _with(planned, case, frame)
     for stage in ("looked", "reasoned"):
         open_ = frozenset(map(Located.of, _open(planned, finding)))
         if open_:
@@ -78,6 +79,24 @@ def is_relevant(planned: PlannedRule, ledger: Ledger) -> bool:
     """False only where the relevance stage found the image too unlike the rule's description."""
     cosine = ledger.relevance.get(planned.rule.id)
     return cosine is None or cosine > ledger.relevant_above
+
+
+def uncertain_alternatives(
+    planned: PlannedRule,
+    ledger: Ledger,
+    priors: Priors,
+    preset: Preset,
+    calibration: Calibration | None = None,
+) -> Iterator[PlannedAlternative]:
+    """What the views stage is to ask again: what is not certain, and matters to a rule that is not."""
+    case = Case(ledger, priors, preset, Thresholds.of(planned.rule, preset, calibration), calibration)
+    yield from _uncertain(planned, case)
+
+
+def _uncertain(planned: PlannedRule, case: Case) -> Iterator[PlannedAlternative]:
+    if case.preset.views is not None:
+        certain = Thresholds(case.preset.views, 1 - case.preset.views)
+        yield from _open(planned, _with(planned, replace(case, thresholds=certain), 0))
 
 
 def open_alternatives(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from jurat.constitution import Constitution
 from jurat.errors import JuratError
 from jurat.images import Item, find_items
+from jurat.judge.presets import DEFAULT
 from jurat.judge.verdict import ItemOutcome, RuleOutcome, Verdict
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class _Example:
 def judge_examples(
     constitution: Constitution,
     model: Model | str = "bundled",
-    preset: str = "quick",
+    preset: str = DEFAULT,
     *,
     batch_size: int = 16,
     allow_unknown: bool = False,

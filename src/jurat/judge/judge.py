@@ -22,7 +22,7 @@ from jurat.judge.cascade import Cascade
 from jurat.judge.decide import decide_rule, gravest, item_outcome, undecided_rule
 from jurat.judge.ledger import Ledger, Priors
 from jurat.judge.plan import askers, plan, questions
-from jurat.judge.presets import Preset, find_preset
+from jurat.judge.presets import DEFAULT, Preset, find_preset
 from jurat.judge.quick import WORDINGS
 from jurat.judge.verdict import Cost, Reason, RuleFinding, RuleOutcome, Verdict
 from jurat.models import Disclaimer, Model, Vocabulary, open_model
@@ -51,7 +51,7 @@ class Judge:
         self,
         constitution: Constitution | str | Path,
         model: Model | str = "bundled",
-        preset: str | Preset = "quick",
+        preset: str | Preset = DEFAULT,
         *,
         detector: Detector | str | None = None,
         matcher: Matcher | str | None = None,

@@ -86,6 +86,8 @@ class Ledger:
     relevant_above: float = 0.0
     """Rules with a cosine up to this are not judged further."""
     answers: dict[Question, YesNo] = field(default_factory=dict)
+    views: dict[Question, tuple[YesNo, ...]] = field(default_factory=dict)
+    """The answers on moved copies of the image."""
     looks: dict[Located, Look] = field(default_factory=dict)
     reasons: dict[Located, Reasoned] = field(default_factory=dict)
     failure: Failure | None = None

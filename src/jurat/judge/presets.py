@@ -40,6 +40,9 @@ class Preset:
     """Of `clue`: a statement holds if M - M0 > accept x (1 - M0)."""
     min_mass: float = 0.5
     """With less P(Yes) + P(No) than this a question counts as not answered. In [0, 1]."""
+    views: float | None = None
+    """A statement whose evidence is not within this of 0 or 1 is asked again on moved copies of the image,
+    and the answers averaged. In [0, 0.5); None for never."""
     relevance: bool = False
     """Whether rules that an image does not resemble are left out; the matcher brings the threshold."""
     regions: bool = False
@@ -79,15 +82,26 @@ PARTS: dict[str, dict[str, Any]] = {
     "relevance": {"relevance": False},
     "clauses": {"asks": "rules"},
     "debias": {"debias": 0.0},
+    "views": {"views": None},
     "regions": {"regions": False},
     "crop": {"crop_below": 0.0},
     "reason": {"reason": False},
 }
 """What can be left out of a preset, and what it is without it."""
 
+DEFAULT = "jurat"
+
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
+        Preset(
+            "jurat",
+            "each statement, debiased log-odds, and what is not certain again on moved copies of the image",
+            debias=0.25,
+            views=0.02,
+            keep_below=0.4,
+            break_above=0.6,
+        ),
         Preset("quick", "each statement, debiased log-odds against two thresholds", debias=0.25),
         Preset(
             "clue",

@@ -18,7 +18,7 @@ ItemOutcome = Literal["safe", "unsafe", "unsure", "error"]
 RuleOutcome = Literal["broken", "kept", "undecided"]
 ClauseOutcome = Literal["holds", "fails", "undecided"]
 Reason = Literal["margin", "low_mass", "refused", "filtered", "unparsed", "out_of_domain", "error"]
-Stage = Literal["relevance", "quick", "regions", "reason"]
+Stage = Literal["relevance", "quick", "views", "regions", "reason"]
 Kind = Literal["image", "animation"]
 
 
@@ -79,6 +79,8 @@ class AlternativeScore(_Record):
     """Why it is undecided; null where it is not."""
     decided_by: Stage | None = None
     """The stage that decided it; null where it is undecided."""
+    score_over_views: float | None = None
+    """M over the image and moved copies of it, averaged in log-odds; null where it was not asked there."""
     regions: tuple[Region, ...] = ()
     """Where the central objects were seen, if a detector looked for them."""
     score_on_crop: float | None = None

@@ -1,7 +1,8 @@
 """What the evidence says of one statement: the numbers behind every decision.
 
-Let M be the score of a statement, P(Yes) / (P(Yes) + P(No)), on the image or, where the object is small, on
-a crop of it; M0 the same without the image, and M- the same with the central objects painted over.
+Let M be the score of a statement, P(Yes) / (P(Yes) + P(No)), on the image; on a crop of it, where the object
+is small; over the image and moved copies, where it is not certain and the preset has views. Let M0 be the
+same without the image, and M- with the central objects painted over.
 
 `log-odds`: the evidence for a statement is p = sigmoid(logit M - a clip(logit M0, -b, b)), with a the
 preset's `debias` and b its `prior_limit`; for a negated one it is 1 - p. A clause's evidence is the
@@ -32,6 +33,7 @@ from jurat.judge.ledger import Ledger, Located, Look, Priors, Reasoned
 from jurat.judge.plan import PlannedAlternative
 from jurat.judge.presets import Preset
 from jurat.judge.verdict import AlternativeScore, ClauseOutcome, Reason, Region, Stage
+from jurat.judge.views import averaged
 from jurat.models import YesNo
 
 OPEN: frozenset[Reason] = frozenset({"margin", "low_mass"})
@@ -75,6 +77,8 @@ class Case:
     preset: Preset
     thresholds: Thresholds
     calibration: Calibration | None = None
+    viewed: frozenset[Located] = frozenset()
+    """What the rule wanted to be asked about on moved copies."""
     looked: frozenset[Located] = frozenset()
     """What the rule wanted to be asked about with its objects painted over."""
     reasoned: frozenset[Located] = frozenset()
@@ -87,6 +91,17 @@ class Case:
         if found is None or located in self.looked:
             return found
         return replace(found, without=None) if self.preset.crop_below > 0 else None
+
+    def over_views(self, alternative: PlannedAlternative) -> YesNo | None:
+        """The answer over the image and its moved copies, if the rule wanted it and all were answered."""
+        answers = self.ledger.views.get(alternative.question, ())
+        if Located.of(alternative) not in self.viewed or not answers:
+            return None
+        answers = (self.ledger.answers[alternative.question], *answers)
+        if not all(_answered(answer, self.preset) for answer in answers):
+            return None
+        share = sigmoid(averaged(answers))
+        return YesNo(share, 1 - share, stated=any(answer.stated for answer in answers))
 
     def thought(self, alternative: PlannedAlternative) -> Reasoned | None:
         located = Located.of(alternative)
@@ -108,7 +123,8 @@ def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
     answer = case.ledger.answers[alternative.question]
     look = case.look(alternative)
     cropped = look.on_crop if look is not None and _answered(look.on_crop, case.preset) else None
-    seen = cropped or answer
+    viewed = case.over_views(alternative) if cropped is None else None
+    seen = cropped or viewed or answer
     # What was stated in text is no probability, and has no prior to take off.
     prior = None if seen.stated else case.priors.get(alternative.question)
     usable = prior if _answered(prior, case.preset) else None
@@ -117,7 +133,7 @@ def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
     if reason is None:
         evidence, outcome = _quick(alternative, role, seen, usable, case)
         reason = "margin" if outcome == "undecided" else None
-    stage: Stage | None = None if outcome == "undecided" else "quick"
+    stage: Stage | None = None if outcome == "undecided" else "quick" if viewed is None else "views"
     if reason in OPEN:
         stage, outcome, reason = _look_again(alternative, answer, case, reason)
         evidence = _moved(evidence, outcome, role, case)
@@ -130,6 +146,7 @@ def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
         outcome=outcome,
         reason=reason,
         decided_by=stage,
+        score_over_views=None if viewed is None else viewed.score,
         **_shown_evidence(alternative, case),
     )
     before = None if usable is None else 1 - usable.score if alternative.negated else usable.score

@@ -157,7 +157,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class RuleDraft:
-    """A sentence taken apart: it is broken where every clause holds, and a clause where one alternative does."""
+    """A rule taken apart: it is broken where every clause holds, and a clause where one alternative does."""
 
     clauses: tuple[tuple[tuple[str, bool], ...], ...]
     """The alternatives of each clause: (statement, True where it is wanted false)."""

@@ -90,8 +90,8 @@ _BASELINES = (
         "vote",
         "direct on many views, FLOPs as quick",
         "voting:vote",
-        {"budget": "quick"},
-        after=("quick", "direct"),
+        {"budget": "jurat"},
+        after=("jurat", "direct"),
     ),
     Method("oracle", "clauses answered by the scene's facts", "oracle:oracle"),
 )

@@ -32,6 +32,12 @@ _GATE_SEED = 4_000_000_000
 def _scene(seed: int, held_out: bool) -> np.ndarray:
     """A scene in one of the ways that a user's may differ from training's; (SIDE, SIDE, 3) uint8."""
     rng = np.random.default_rng(seed)
+    pixels = _drawn(rng, held_out)
+    # A picture on its side is a scene no less, and its background runs the other way.
+    return np.ascontiguousarray(pixels.transpose(1, 0, 2)) if rng.random() < 0.25 else pixels
+
+
+def _drawn(rng: np.random.Generator, held_out: bool) -> np.ndarray:
     lonely = [Wish(int(rng.integers(CLASSES)))] if rng.random() < 0.15 else None
     if rng.random() < 0.4:
         return resample(draw(rng, lonely).pixels, rng)
