@@ -200,6 +200,36 @@ def test_any_part_can_be_left_out_by_name(part: str, outcome: str) -> None:
     assert after.preset == f"full{''.join(f'-no-{name}' for name in (*rest, part))}"
 
 
+POINTING = Preset("pointing", "shows where", points=True, debias=0.0)
+
+
+def test_broken_rules_point_at_their_objects_and_others_do_not() -> None:
+    model = Scripted({("A.", WHOLE): 0.99, ("B.", WHOLE): 0.01, ("C.", WHOLE): 0.5})
+    finder = Finder({"thing": [box("thing")]})
+    rules = rule("broken", "A."), rule("kept", "A.", "B."), rule("open", "C.")
+    verdict = judged(model, *rules, finder=finder, preset=POINTING)
+    shown = {r.id: [a.regions for c in r.clauses for a in c.alternatives] for r in verdict.rules}
+    assert [region.word for (regions,) in [shown["broken"]] for region in regions] == ["thing"]
+    assert (shown["kept"], shown["open"]) == ([(), ()], [()])
+    assert finder.searched == [("thing",)]
+    assert verdict.rules[0].decided_by == "quick"
+
+
+@pytest.mark.parametrize(
+    "finder", [Finder({}), Finder(Failure("error", "No.")), Finder(RuntimeError("boom"))]
+)
+def test_pointing_changes_no_outcome(finder: Finder) -> None:
+    model = Scripted({("A.", WHOLE): 0.99})
+    verdict = judged(model, rule("a", "A."), finder=finder, preset=POINTING)
+    assert (verdict.outcome, verdict.rules[0].clauses[0].alternatives[0].regions) == ("unsafe", ())
+
+
+def test_without_a_detector_nothing_is_pointed_at() -> None:
+    judge = Judge(law(rule("a", "A.")), Scripted({("A.", WHOLE): 0.99}), POINTING)
+    assert judge.detector is None
+    assert judge(white()).outcome == "unsafe"
+
+
 def test_an_unknown_part_is_wrong_usage() -> None:
     with pytest.raises(JuratError, match="There is no part 'region' to leave out") as raised:
         FULL.without(["region"])

@@ -78,7 +78,7 @@ def judge(
         list[str] | None,
         typer.Option(
             metavar="PART",
-            help="Leave out a part: relevance, clauses, debias, views, regions, crop, reason. Repeatable.",
+            help="Leave out a part: relevance, clauses, debias, views, points, regions, crop, reason.",
             show_default=False,
         ),
     ] = None,

@@ -15,7 +15,12 @@ from PIL import Image
 
 from jurat.judge import regions
 from jurat.judge.calibration import Calibration
-from jurat.judge.decide import is_relevant, open_alternatives, uncertain_alternatives
+from jurat.judge.decide import (
+    decide_rule,
+    is_relevant,
+    open_alternatives,
+    uncertain_alternatives,
+)
 from jurat.judge.ledger import Ledger, Located, Look, Priors
 from jurat.judge.plan import PlannedRule, Question
 from jurat.judge.presets import Preset
@@ -63,6 +68,8 @@ class Cascade:
             self._paint_over(self._doubts(answered))
         if self.preset.reason:
             self._reason(self._doubts(answered))
+        if self.preset.points and self.detector is not None:
+            self._find(self._broken(answered))
         return ledgers
 
     def priors(self) -> Priors:
@@ -248,6 +255,25 @@ class Cascade:
         for (ledger, _, one), (thought, usage) in zip(open_, reason(self.model, looks), strict=True):
             ledger.reasons[one] = thought
             ledger.spent.add(1, usage)
+
+    def _broken(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> _Doubts:
+        """For each image every question of a broken rule that has central objects."""
+        priors = self.priors()
+        return [
+            (
+                ledger,
+                image,
+                [
+                    Located.of(alternative)
+                    for rule in self.rules
+                    if decide_rule(rule, ledger, priors, self.preset, calibration=self.calibration).outcome
+                    == "broken"
+                    for clause in rule.clauses
+                    for alternative in clause.alternatives
+                ],
+            )
+            for ledger, image in answered
+        ]
 
     def _doubts(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> _Doubts:
         """For each image what is still undecided and could change a rule's outcome."""

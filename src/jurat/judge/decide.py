@@ -65,6 +65,8 @@ def decide_rule(
         if open_:
             case = replace(case, **{stage: open_})
             finding = _with(planned, case, frame)
+    if preset.points and finding.outcome == "broken":
+        finding = _with(planned, replace(case, pointed=True), frame)
     return finding
 
 

@@ -155,8 +155,9 @@ class Judge:
         return calibration
 
     def _eye(self, given: Any, kind: str, needed: bool) -> Any:
-        """The detector or matcher that the preset needs; None where it needs none."""
-        if not needed:
+        """The detector or matcher that the preset needs, or would use; None where it uses none."""
+        pointing = kind == "detector" and self.preset.points and self.preset.asks == "clauses"
+        if not needed and not (pointing and (given is not None or self.model.name == "bundled")):
             return None
         if given is None and self.model.name != "bundled":
             raise JuratError(

@@ -45,6 +45,9 @@ class Preset:
     and the answers averaged. In [0, 0.5); None for never."""
     relevance: bool = False
     """Whether rules that an image does not resemble are left out; the matcher brings the threshold."""
+    points: bool = False
+    """Whether the central objects of broken rules are looked for, if there is a detector: to point at them.
+    It changes no outcome."""
     regions: bool = False
     """Whether an undecided statement is asked again with its central objects painted over."""
     drop: float = 0.6
@@ -83,6 +86,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "clauses": {"asks": "rules"},
     "debias": {"debias": 0.0},
     "views": {"views": None},
+    "points": {"points": False},
     "regions": {"regions": False},
     "crop": {"crop_below": 0.0},
     "reason": {"reason": False},
@@ -99,6 +103,7 @@ PRESETS: dict[str, Preset] = {
             "each statement, debiased log-odds, and what is not certain again on moved copies of the image",
             debias=0.25,
             views=0.02,
+            points=True,
             keep_below=0.4,
             break_above=0.6,
         ),

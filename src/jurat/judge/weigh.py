@@ -79,6 +79,8 @@ class Case:
     calibration: Calibration | None = None
     viewed: frozenset[Located] = frozenset()
     """What the rule wanted to be asked about on moved copies."""
+    pointed: bool = False
+    """Whether the rule shows where its objects are, having been found broken."""
     looked: frozenset[Located] = frozenset()
     """What the rule wanted to be asked about with its objects painted over."""
     reasoned: frozenset[Located] = frozenset()
@@ -90,7 +92,7 @@ class Case:
         found = self.ledger.looks.get(located)
         if found is None or located in self.looked:
             return found
-        return replace(found, without=None) if self.preset.crop_below > 0 else None
+        return replace(found, without=None) if self.preset.crop_below > 0 or self.pointed else None
 
     def over_views(self, alternative: PlannedAlternative) -> YesNo | None:
         """The answer over the image and its moved copies, if the rule wanted it and all were answered."""
