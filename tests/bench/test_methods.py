@@ -84,7 +84,7 @@ def ground(splits, bundled):
         matcher=lambda: SeeingMatcher(known),
         tuning=lambda: Tuning(law_of("dev"), dev),
         backgrounds=lambda: dev,
-        reference=lambda name: {"quick": 2e9, "direct": 1e9}[name],
+        reference=lambda name: {"jurat": 2e9, "direct": 1e9}[name],
     )
 
 
