@@ -98,7 +98,7 @@ def test_a_dry_run_sends_nothing_and_says_what_a_run_would_take(policy, jurat, s
     assert "6 items. Nothing was sent." in text
     with pytest.raises(FileNotFoundError):
         rows("v.jsonl")
-    real = jurat(*policy, server.url)
+    real = jurat(*policy, server.url, "--preset", "quick")  # which takes no second looks
     assert real.exit_code == 0
     assert f"gives logprobs {len(server.asked)} " in text
 
@@ -113,7 +113,8 @@ def test_a_server_that_goes_away_ends_the_run_with_exit_code_3_and_keeps_what_wa
             left[0] -= 1
             return measuring(asked) if left[0] >= 0 else error(401, f"Who is {KEY}?")
 
-    result = jurat(*policy, serve(script).url, "--out", "v.jsonl", "--batch-size", "1")
+    url = serve(script).url
+    result = jurat(*policy, url, "--out", "v.jsonl", "--batch-size", "1", "--preset", "quick")
     assert result.exit_code == 3
     assert "'tiny-vision' does not answer at http://127.0.0.1" in result.stderr
     assert result.stderr.count("\n") == 2

@@ -44,8 +44,9 @@ def test_without_the_extra_it_gives_the_command_that_installs_it():
     models = subprocess.run(
         [sys.executable, "-c", code, "models"], capture_output=True, text=True, timeout=60
     )
-    assert 'Not installed: what bundled and hf needs. To add it: pip install "jurat[local]"' in " ".join(
-        models.stdout.split()
+    assert (
+        'Not installed: what bundled and bundled-writer and hf needs. To add it: pip install "jurat[local]"'
+        in " ".join(models.stdout.split())
     )
     judge = [sys.executable, "-c", code, "judge", __file__, "-c", "shelf:nursery"]
     run = subprocess.run(judge, capture_output=True, text=True, timeout=60)

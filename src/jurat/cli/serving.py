@@ -73,7 +73,8 @@ def print_estimate(console: Console, bench: Judge, rehearsal: Rehearsal, items: 
     console.print(
         Text(
             f"\n{count:,} items{of}. Nothing was sent. Counted are a token for each 28 x 28 pixels and for "
-            "each four characters; reasoning about what stays undecided and further tries come on top."
+            "each four characters; second looks, reasoning about what stays undecided and further tries come "
+            "on top."
         )
     )
 
