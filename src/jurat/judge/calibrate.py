@@ -17,7 +17,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -170,8 +170,8 @@ class _Gathered:
         pairs = [(x, y) for x, y in pairs if not (math.isnan(x) or math.isnan(y))]
         if len({x for x, _ in pairs}) < 2:
             return 0.0
-        priors, levels = zip(*pairs, strict=True)
-        return min(1.0, max(0.0, float(theilslopes(levels, priors)[0])))
+        found: Any = theilslopes([level for _, level in pairs], [prior for prior, _ in pairs])
+        return min(1.0, max(0.0, float(found[0])))
 
     def _residual(self, medians: Mapping[Question, float], question: Question, slope: float) -> float:
         prior = self._prior(question)

@@ -127,9 +127,9 @@ class Cascade:
         if gate is None:
             return
         images = [want.image for _, want in unasked if want.image is not None]
-        found = attempt(lambda some: [failure or False for failure in gate.foreign(some)], images)
+        found = attempt(gate.foreign, images)
         for (ledger, _), entry in zip(unasked, found, strict=True):
-            ledger.failure = entry or None
+            ledger.failure = entry
 
     def _move(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> None:
         """Asks what is not certain on moved copies of the image."""

@@ -136,7 +136,7 @@ def _clause(clause: PlannedClause, case: Case) -> Finding:
     # An alternative that was not answered might have had more evidence than the best one has: then there
     # is no score.
     certain = len(known) == len(weighed) or outcome == "holds"
-    stages = [one.shown.decided_by for one in weighed if one.shown.outcome == outcome]
+    stages: list[Stage | None] = [one.shown.decided_by for one in weighed if one.shown.outcome == outcome]
     return Finding(
         text=clause.text,
         role=clause.role,
@@ -152,12 +152,14 @@ def _clause(clause: PlannedClause, case: Case) -> Finding:
 
 def first_stage(stages: Iterable[Stage | None]) -> Stage | None:
     """The earliest: where one part was enough."""
-    return min((stage for stage in stages if stage), key=STAGES.index, default=None)
+    given = set(stages)
+    return next((stage for stage in STAGES if stage in given), None)
 
 
 def last_stage(stages: Iterable[Stage | None]) -> Stage | None:
     """The latest: where every part was needed."""
-    return max((stage for stage in stages if stage), key=STAGES.index, default=None)
+    given = set(stages)
+    return next((stage for stage in reversed(STAGES) if stage in given), None)
 
 
 def any_of(outcomes: Iterable[ClauseOutcome]) -> ClauseOutcome:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 from jurat.constitution import Rule
 from jurat.judge.calibration import Bounds, Calibration
@@ -206,11 +207,11 @@ def _moved(evidence: float | None, outcome: ClauseOutcome, role: str, case: Case
     return break_ + (1 - break_) * (0.5 + share / 2) if outcome == "holds" else keep * share / 2
 
 
-def _shown_evidence(alternative: PlannedAlternative, case: Case) -> dict[str, object]:
+def _shown_evidence(alternative: PlannedAlternative, case: Case) -> dict[str, Any]:
     """What later stages saw, as fields of `AlternativeScore`."""
     look = case.look(alternative)
     thought = case.thought(alternative)
-    shown: dict[str, object] = {}
+    shown: dict[str, Any] = {}
     if look is not None:
         shown["regions"] = tuple(
             Region(word=b.word, score=b.score, x0=b.x0, y0=b.y0, x1=b.x1, y1=b.y1) for b in look.boxes
