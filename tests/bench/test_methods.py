@@ -305,7 +305,7 @@ def test_a_run_of_everything_takes_clue_apart():
 
 def test_a_run_takes_what_is_needed_first_and_leaves_out_what_is_named():
     keys = [method.key for method in rows_for(["vote", "clue"], ["reason", "regions+crop"])]
-    assert keys == ["quick", "direct", "vote", "clue", "clue-no-reason", "clue-no-regions-no-crop"]
+    assert keys == ["jurat", "direct", "vote", "clue", "clue-no-reason", "clue-no-regions-no-crop"]
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ _BASELINES = (
     Method("detector-geometry", "boxes and arithmetic, no MLLM", "geometry:detect"),
     Method(
         "vote",
-        "direct on many views, FLOPs as quick",
+        "direct on many views, FLOPs as jurat",
         "voting:vote",
         {"budget": "jurat"},
         after=("jurat", "direct"),
