@@ -18,9 +18,11 @@ from jurat.pictograms.questions import KINDS, Questioner, anything, facts_of
 from jurat.pictograms.statements import Count, forbid
 from jurat.pictograms.train.answers import EIGHTHS, describe, open_question, reason
 from jurat.pictograms.train.batches import Packer, Teacher, batches, blank_out
+from jurat.pictograms.train.checkpoints import fresh
 from jurat.pictograms.train.dense import Heads, targets
-from jurat.pictograms.train.joint import Grounding, fresh, losses, prefix_embeddings, train_joint
+from jurat.pictograms.train.grounding import Grounding
 from jurat.pictograms.train.joint import Settings as Joint
+from jurat.pictograms.train.joint import losses, prefix_embeddings, train_joint
 from jurat.pictograms.train.packed import Pack, forward
 from jurat.pictograms.train.pool import Pool, fill
 from jurat.pictograms.train.tower import Settings, pixel_values, see, train_tower
@@ -173,6 +175,23 @@ def test_every_stage_goes_on_from_the_one_before_or_from_where_it_was_left(
     again = torch.load(tmp_path / "again.pt", weights_only=True)
     assert again["step"] == 0  # a schedule of its own
     assert all(value.equal(joint["model"][name]) for name, value in again["model"].items())
+
+
+def test_a_finished_model_is_taught_to_see_and_nothing_else(pool: Pool, folder: Path, tmp_path: Path) -> None:
+    seeing, answering, sharper, led = (tmp_path / f"{name}.pt" for name in "abcd")
+    brief = Settings(minutes=0.01, batch=8, threads=1)
+    train_tower([pool], pool, seeing, brief, watch=64)
+    train_joint([folder], seeing, answering, Joint(minutes=1e-9, batch=4, workers=1))
+    train_tower([pool], pool, sharper, replace(brief, contact=2.0), begin=answering, watch=64)
+    before, after = (torch.load(path, weights_only=True) for path in (answering, sharper))
+    moved = {name for name, value in after["model"].items() if not value.equal(before["model"][name])}
+    assert moved
+    assert all("vision_tower" in name or "multi_modal_projector" in name for name in moved)
+    train_joint([folder], sharper, led, Joint(minutes=1e-9, batch=4, workers=1))
+    assert all(
+        value.equal(after["model"][name])
+        for name, value in torch.load(led, weights_only=True)["model"].items()
+    )
 
 
 def test_every_part_of_the_loss_of_joint_training_is_finite(pool: Pool, words: Words) -> None:

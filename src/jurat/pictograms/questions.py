@@ -113,6 +113,15 @@ def _absent(facts: Facts, rng: random.Random, near: float = 0.6) -> Noun:
     return OBJECTS[rng.choice([k for k in range(_OBJECTS) if k not in there])]
 
 
+def _one_absent(facts: Facts, rng: random.Random) -> tuple[Noun, Noun] | None:
+    """Something that is there and something that is not, or two that are not, in any order."""
+    present = _absent(facts, rng) if rng.random() < 0.2 else _present(facts, rng)
+    pair = [present, _absent(facts, rng)]
+    rng.shuffle(pair)
+    first, second = pair
+    return None if first is None or second is None or first == second else (first, second)
+
+
 def _visible(facts: Facts, rng: random.Random, want: bool) -> Statement | None:
     noun = _present(facts, rng) if want else _absent(facts, rng)
     return Visible((noun,)) if noun else None
@@ -162,9 +171,9 @@ def _count(facts: Facts, rng: random.Random, want: bool) -> Statement | None:
 
 
 def _relation(facts: Facts, rng: random.Random, want: bool) -> Statement | None:
-    if rng.random() < 0.1:
-        noun = _present(facts, rng)
-        return None if noun is None or want else Lies(noun, rng.choice(_SIDES), _absent(facts, rng))
+    if not want and rng.random() < 0.3:
+        pair = _one_absent(facts, rng)
+        return Lies(pair[0], rng.choice(_SIDES), pair[1]) if pair else None
     first, other = _noun_for(facts, rng, 0.15), _noun_for(facts, rng, 0.15)
     if first is None or other is None or first.classes & other.classes:
         return None
@@ -201,13 +210,13 @@ def _touch_pair(facts: Facts, rng: random.Random, want: bool) -> tuple[int, int]
 
 
 def _touch(facts: Facts, rng: random.Random, want: bool) -> Statement | None:
-    if not want and rng.random() < 0.1:
-        noun, other = _present(facts, rng), _absent(facts, rng)
-        return Touches(noun, (other,)) if noun else None
-    pair = _touch_pair(facts, rng, want)
-    if pair is None:
+    if not want and rng.random() < 0.15:
+        pair = _one_absent(facts, rng)
+        return Touches(pair[0], (pair[1],)) if pair else None
+    touching = _touch_pair(facts, rng, want)
+    if touching is None:
         return None
-    first, other = (OBJECTS[int(facts.kinds[i])] for i in pair)
+    first, other = (OBJECTS[int(facts.kinds[i])] for i in touching)
     if first == other:
         return None
     others = [other]

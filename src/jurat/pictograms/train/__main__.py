@@ -1,14 +1,15 @@
 """Trains the bundled model: `python -m jurat.pictograms.train all --out DIR` runs every step in order.
 
-On two CPU cores `all` takes about three and a half hours; each step continues what it finds half done.
+On two CPU cores `all` takes about five hours; each step continues what it finds half done.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -26,7 +27,7 @@ Work = Annotated[Path, typer.Option("--out", help="Folder for scenes and checkpo
 Weights = Annotated[Path, typer.Option(help="Folder that the finished model is written to.")]
 Workers = Annotated[int, typer.Option(help="How many processes draw pictures.")]
 _CORES = os.cpu_count() or 1
-_PARTS, _PART = 9, 12_000
+_PARTS, _PART = 12, 12_000
 _STRIDE = 1_000_000
 """Scenes of part n have the seeds from (n + 1) * _STRIDE on."""
 
@@ -35,13 +36,36 @@ def _pools(work: Path) -> list[Path]:
     return sorted((work / "pools").glob("train-*"))
 
 
-def stages_of(work: Path) -> dict[str, Path]:
-    """Checkpoints of the stages that are done, in their order; up to stage two at the least."""
-    paths = {name: work / f"{name}.pt" for name in ("tower", "joint", "again")}
-    for name in ("tower", "joint"):
-        if not paths[name].exists():
-            raise typer.BadParameter(f"{paths[name]} is not there; make it with the command {name!r}.")
-    return {name: path for name, path in paths.items() if path.exists()}
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training: what it does, the stage it starts from and the settings that differ."""
+
+    teaches: Literal["tower", "joint"]
+    begin: str | None
+    settings: dict[str, float]
+
+
+STAGES: dict[str, Stage] = {
+    "tower": Stage("tower", None, {"minutes": 26}),
+    "joint": Stage("joint", "tower", {"minutes": 64, "seed": 1}),
+    "again": Stage("joint", "joint", {"minutes": 94, "seed": 2, "rate": 2.2e-3, "tower": 0.6, "hold": 0.35}),
+    "sharpen": Stage("tower", "again", {"minutes": 40, "seed": 3, "rate": 2e-3, "contact": 2, "hold": 0.3}),
+    "final": Stage("joint", "sharpen", {"minutes": 52, "seed": 4, "rate": 2.2e-3, "contact": 2, "hold": 0.3}),
+}
+"""Stages by name, in their order; `tower` and `joint` say what each kind does."""
+
+
+def checkpoints(work: Path) -> dict[str, Path]:
+    """Checkpoints of the stages that are done, in their order."""
+    return {name: path for name in STAGES if (path := work / f"{name}.pt").exists()}
+
+
+def _finished(work: Path) -> Path:
+    """Checkpoint of the last stage that is done."""
+    done = [path for name, path in checkpoints(work).items() if STAGES[name].teaches == "joint"]
+    if not done:
+        raise typer.BadParameter(f"{work} holds no checkpoint that answers; make one with 'stage joint'.")
+    return done[-1]
 
 
 @app.command()
@@ -58,36 +82,31 @@ def scenes(out: Work, parts: int = _PARTS, part: int = _PART) -> None:
 
 
 @app.command()
-def tower(out: Work, minutes: float = 26.0, threads: int = 2) -> None:
-    """Stage one: teach the tower to see."""
+def stage(
+    out: Work,
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(STAGES)}.")],
+    minutes: Annotated[float | None, typer.Option(help="Instead of the stage's own.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes, or threads where only the tower learns.")] = 2,
+) -> None:
+    """Train one stage; continues what it finds half done."""
+    from jurat.pictograms.train import joint, tower
     from jurat.pictograms.train.pool import Pool
-    from jurat.pictograms.train.tower import Settings, train_tower
 
-    pools = [Pool.open(folder) for folder in _pools(out)]
-    train_tower(
-        pools,
-        Pool.open(out / "pools" / "watch"),
-        out / "tower.pt",
-        Settings(minutes=minutes, threads=threads),
-    )
-
-
-@app.command()
-def joint(out: Work, minutes: float = 64.0, workers: int = 2, seed: int = 1) -> None:
-    """Stage two: teach the whole model to answer."""
-    from jurat.pictograms.train.joint import Settings, train_joint
-
-    settings = Settings(minutes=minutes, workers=workers, seed=seed)
-    train_joint(_pools(out), out / "tower.pt", out / "joint.pt", settings)
-
-
-@app.command()
-def again(out: Work, minutes: float = 94.0, workers: int = 2, seed: int = 2) -> None:
-    """Stage three: the same once more, from where stage two ended."""
-    from jurat.pictograms.train.joint import Settings, train_joint
-
-    settings = Settings(minutes=minutes, workers=workers, seed=seed, rate=2.2e-3, tower=0.6, hold=0.35)
-    train_joint(_pools(out), stages_of(out)["joint"], out / "again.pt", settings)
+    if name not in STAGES:
+        raise typer.BadParameter(f"there is no stage {name!r}; they are {', '.join(STAGES)}.")
+    todo = STAGES[name]
+    begin = None if todo.begin is None else out / f"{todo.begin}.pt"
+    if begin is not None and not begin.exists():
+        raise typer.BadParameter(f"{begin} is not there; make it with 'stage {todo.begin}'.")
+    changed: dict[str, Any] = dict(todo.settings) | ({} if minutes is None else {"minutes": minutes})
+    folders, checkpoint = _pools(out), out / f"{name}.pt"
+    if todo.teaches == "joint":
+        assert begin is not None
+        joint.train_joint(folders, begin, checkpoint, joint.Settings(**changed, workers=workers))
+    else:
+        settings = tower.Settings(**changed, threads=workers)
+        pools = [Pool.open(folder) for folder in folders]
+        tower.train_tower(pools, Pool.open(out / "pools" / "watch"), checkpoint, settings, begin=begin)
 
 
 @app.command()
@@ -96,8 +115,7 @@ def export(out: Work, weights: Weights = WEIGHTS, pictures: int = 5000, workers:
     from jurat.pictograms.train.export import export as write
     from jurat.pictograms.train.gate import fit_gate
 
-    stages = stages_of(out)
-    write(stages.get("again", stages["joint"]), weights)
+    write(_finished(out), weights)
     (out / "gate.json").write_text(json.dumps(fit_gate(weights, pictures, workers)) + "\n")
 
 
@@ -109,7 +127,7 @@ def card(out: Work, weights: Weights = WEIGHTS, per_kind: int = 1000, workers: W
     from jurat.pictograms.train.card import evaluate, write_card
 
     made: dict[str, object] = {"scenes": f"{_PARTS} parts of {_PART}, with seeds from {_STRIDE} on"}
-    for name, path in stages_of(out).items():
+    for name, path in checkpoints(out).items():
         state = torch.load(path, weights_only=True)
         settings = ", ".join(f"{key} {value}" for key, value in state["settings"].items())
         made[f"stage {name}"] = f"{state['elapsed'] / 60:.0f} minutes, {state['step']} steps ({settings})"
@@ -122,9 +140,8 @@ def card(out: Work, weights: Weights = WEIGHTS, per_kind: int = 1000, workers: W
 def all(out: Work, weights: Weights = WEIGHTS) -> None:
     """Every step in order."""
     scenes(out)
-    tower(out)
-    joint(out)
-    again(out)
+    for name in STAGES:
+        stage(out, name)
     export(out, weights)
     card(out, weights)
 

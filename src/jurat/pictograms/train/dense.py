@@ -121,8 +121,13 @@ def _soft_cross_entropy(logits: Tensor, target: Tensor, background: float) -> Te
     return (loss * weight).sum() / weight.sum()
 
 
-def dense_loss(heads: Heads, patches: Tensor, names: Tensor, goal: Targets) -> dict[str, Tensor]:
-    """The parts of the dense loss, already weighted; their sum is to be minimised."""
+def dense_loss(
+    heads: Heads, patches: Tensor, names: Tensor, goal: Targets, contact: float = 1.0
+) -> dict[str, Tensor]:
+    """The parts of the dense loss, already weighted; their sum is to be minimised.
+
+    `contact` is a factor on the two parts that tell where things meet.
+    """
     logits, seam, offset = heads(patches, names)
     cover = torch.stack(logits[:4], 2)
     nearness = F.binary_cross_entropy_with_logits(
@@ -132,7 +137,7 @@ def dense_loss(heads: Heads, patches: Tensor, names: Tensor, goal: Targets) -> d
     return {
         "cover": _soft_cross_entropy(cover, goal.cover, 0.3),
         "centre": 0.5 * _soft_cross_entropy(logits[4], goal.centre, 0.2),
-        "contact": 1.0 * _soft_cross_entropy(logits[5], goal.contact, 0.3),
-        "seam": 2.0 * nearness.mean(),
+        "contact": contact * _soft_cross_entropy(logits[5], goal.contact, 0.3),
+        "seam": contact * 2.0 * nearness.mean(),
         "offset": 0.5 * (place * goal.foreground).sum() / goal.foreground.sum().clamp(min=1),
     }

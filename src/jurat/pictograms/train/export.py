@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from jurat.pictograms.train.joint import fresh
+from jurat.pictograms.train.checkpoints import fresh
 from jurat.pictograms.train.layout import PATCH, SIDE
 from jurat.pictograms.train.tower import MEAN, STD
 from jurat.pictograms.train.words import CHAT_TEMPLATE, IMAGE, Words, build_tokenizer

@@ -1,16 +1,15 @@
-"""Stage two: tower, projector and decoder learn together to answer.
+"""Tower, projector and decoder learn together to answer.
 
-A step takes a batch of scenes with the questions that `batches` packs for it. The dense losses of stage
-one stay on. A throw-away head grounds every noun of every question: after the second decoder layer it
-must tell where the thing is, how many there are and what they touch. A third stage is the same again,
-under a whole new schedule, from the checkpoint of the second.
+A step takes a batch of scenes with the questions that `batches` packs for it. The dense losses of `tower`
+stay on. A throw-away head grounds every noun of every question: after the second decoder layer it must
+tell where the thing is, how many there are and what they touch.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +19,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jurat.judge.prompts import RULE, STATEMENT
-from jurat.pictograms.objects import CLASSES, GROUPS, OBJECTS
-from jurat.pictograms.scene import MOST, SIDE
 from jurat.pictograms.train.batches import batches
+from jurat.pictograms.train.checkpoints import save, start
 from jurat.pictograms.train.dense import Heads, dense_loss, targets
-from jurat.pictograms.train.layout import PATCHES, WIDTH, build
+from jurat.pictograms.train.grounding import Grounding
+from jurat.pictograms.train.layout import PATCHES
 from jurat.pictograms.train.muon import Optimizer, is_hidden_matrix, rate_at
 from jurat.pictograms.train.packed import Pack, forward
 from jurat.pictograms.train.pool import Pool
 from jurat.pictograms.train.tower import see
-from jurat.pictograms.train.words import BOS, EOS, IMAGE, PAD, Words, build_tokenizer
+from jurat.pictograms.train.words import BOS, Words, build_tokenizer
 
 if TYPE_CHECKING:
     from transformers import LlavaForConditionalGeneration
@@ -45,6 +44,8 @@ class Settings:
     rate: float = 2.5e-3
     tower: float = 0.4
     dense: float = 0.4
+    contact: float = 1.0
+    """Factor on the dense losses of contacts and seams, within `dense`."""
     ground: float = 0.3
     words: float = 0.3
     """Weight of a token of an answer in words, against 1 for a Yes or No."""
@@ -56,81 +57,7 @@ class Settings:
     save_every: float = 300.0
 
 
-# --- the model and its throw-away heads --------------------------------------------------------
-
-
-class Grounding(nn.Module):
-    """From the state of a noun: where the thing is, how many there are, which classes they touch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(WIDTH)
-        self.out = nn.Linear(WIDTH, 2 + 5 + CLASSES)
-        with torch.no_grad():
-            self.out.weight.mul_(0.1)
-            self.out.bias.zero_()
-            self.out.bias[7:] = -4.0
-
-    def loss(self, states: Tensor, pack: Pack, batch: dict[str, np.ndarray], words: Words) -> Tensor:
-        kinds = torch.from_numpy(batch["kinds"].astype(np.int64))
-        there = F.one_hot(kinds.clamp(min=0), CLASSES).float() * (kinds >= 0)[..., None]
-        own = there @ words.membership  # (B, MOST, nouns)
-        centre = torch.from_numpy(batch["centres"]) / (SIDE / 2) - 1
-        touching = torch.from_numpy((batch["gaps"] == 0) & ~np.eye(MOST, dtype=bool)).float()
-        touching = touching * (kinds >= 0)[:, :, None] * (kinds >= 0)[:, None, :]
-        count = own.sum(1)
-        middle = torch.einsum("bmn,bmx->bnx", own, centre)
-        touched = (torch.einsum("bmn,bmk,bkc->bnc", own, touching, there) > 0).float()
-        noun = words.noun_rows[pack.ids]
-        here = (noun >= 0) & (pack.text >= 0)
-        row = torch.arange(len(kinds))[:, None, None].expand_as(noun)[here]
-        noun = noun[here]
-        said = self.out(self.norm(states[here]))
-        many = count[row, noun]
-        single = many == 1
-        place = F.smooth_l1_loss(said[single, :2], middle[row, noun][single], beta=0.1)
-        number = F.cross_entropy(said[:, 2:7], many.long().clamp(max=4))
-        contact = (
-            F.binary_cross_entropy_with_logits(said[:, 7:], touched[row, noun], reduction="none")
-            .sum(-1)
-            .mean()
-        )
-        return 4 * place + 0.5 * number + 0.5 * contact
-
-
-def start(words: Words, state: dict[str, Any]) -> tuple[LlavaForConditionalGeneration, Heads]:
-    """The model of a checkpoint.
-
-    From one of stage one come tower, projector and names; plurals and groups start from the names.
-    """
-    model, heads = fresh(words), Heads()
-    heads.load_state_dict(state["heads"])
-    if "ground" in state:
-        model.load_state_dict(state["model"])
-        return model, heads
-    names = state["model"].pop("model.language_model.embed_tokens.weight")
-    seeing = {k: v for k, v in state["model"].items() if "vision_tower" in k or "multi_modal_projector" in k}
-    model.load_state_dict(seeing, strict=False)
-    rows = model.model.language_model.embed_tokens.weight
-    length = names.norm(dim=1).mean()
-    with torch.no_grad():
-        rows[words.class_rows] = names
-        for noun in OBJECTS:
-            rows[words.id(noun.plural)] = names[min(noun.classes)]
-        for noun in GROUPS:
-            mean = names[sorted(noun.classes)].mean(0)
-            rows[words.id(noun.singular)] = rows[words.id(noun.plural)] = mean / mean.norm() * length
-    return model, heads
-
-
-def fresh(words: Words) -> LlavaForConditionalGeneration:
-    return build(
-        len(words.tokenizer),
-        image_token=words.id(IMAGE),
-        bos=words.id(BOS),
-        eos=words.id(EOS),
-        pad=words.id(PAD),
-    )
+# --- one step ----------------------------------------------------------------------------------
 
 
 def prefix_embeddings(
@@ -164,8 +91,7 @@ def question_loss(
 def train_joint(folders: list[Path], begin: Path, out: Path, settings: Settings) -> None:
     """Trains for `settings.minutes` from `begin`; continues the checkpoint `out` if it is there.
 
-    `begin` is a checkpoint of stage one, or one of this stage, whose weights and momenta then go
-    through a whole new schedule.
+    `begin` is a checkpoint of `tower`, or one of this, whose weights then go through a whole new schedule.
 
     `settings.workers` processes of one thread each take a share of every batch and average their
     gradients. They wait for each other once a step, not at every operation as threads do, so that
@@ -195,10 +121,12 @@ def _work(rank: int, folders: list[Path], begin: Path, out: Path, settings: Sett
     elapsed, step = (state["elapsed"], state["step"]) if out.exists() else (0.0, 0)
     if "ground" in state:
         ground.load_state_dict(state["ground"])
+    if out.exists():
         optimizer.restore(state["optimizer"])
     pools = [Pool.open(folder) for folder in folders]
     seed = (settings.seed * 1_000_003 + step) * settings.workers + rank
     stream = batches(pools, words, settings.batch // settings.workers, seed)
+    modules = {"model": model, "heads": heads, "ground": ground}
     begun, saved, shown = time.monotonic() - elapsed, elapsed, dict[str, float]()
     while True:
         clock = torch.tensor([time.monotonic() - begun], dtype=torch.float64)
@@ -233,9 +161,16 @@ def _work(rank: int, folders: list[Path], begin: Path, out: Path, settings: Sett
         if elapsed - saved > settings.save_every:
             saved = elapsed
             if rank == 0:
-                _save(out, model, heads, ground, optimizer, elapsed, step, settings)
+                save(
+                    out,
+                    {"model": model, "heads": heads, "ground": ground},
+                    optimizer,
+                    elapsed,
+                    step,
+                    settings,
+                )
     if rank == 0:
-        _save(out, model, heads, ground, optimizer, elapsed, step, settings)
+        save(out, modules, optimizer, elapsed, step, settings)
         meeting.unlink(missing_ok=True)
     dist.destroy_process_group()
 
@@ -271,7 +206,9 @@ def losses(
         seen = see(model, torch.from_numpy(batch["pixels"]))
         assert seen.shape[1] == PATCHES
         names = model.model.language_model.embed_tokens.weight[words.class_rows]
-        dense = torch.stack(list(dense_loss(heads, seen, names, targets(batch)).values())).sum()
+        dense = torch.stack(
+            list(dense_loss(heads, seen, names, targets(batch), settings.contact).values())
+        ).sum()
         parts["dense"] = settings.dense * dense
     prefix = prefix_embeddings(model, words, mode, seen, size)
     hidden, tapped = forward(model.model.language_model, prefix, pack, TAP)
@@ -294,24 +231,3 @@ def _optimizer(
         [(factor[seeing], group) for (hidden, seeing), group in groups.items() if hidden],
         [(factor[seeing], group) for (hidden, seeing), group in groups.items() if not hidden],
     )
-
-
-def _save(
-    out: Path,
-    model: nn.Module,
-    heads: Heads,
-    ground: Grounding,
-    optimizer: Optimizer,
-    elapsed: float,
-    step: int,
-    settings: Settings,
-) -> None:
-    part = out.with_suffix(".part")
-    state: dict[str, Any] = {
-        "model": model.state_dict(),
-        "heads": heads.state_dict(),
-        "ground": ground.state_dict(),
-    }
-    state |= {"optimizer": optimizer.state(), "elapsed": elapsed, "step": step, "settings": asdict(settings)}
-    torch.save(state, part)
-    part.replace(out)
