@@ -39,7 +39,18 @@ def test_nothing_is_exported_before_a_model_answers(tmp_path: Path, there: list[
     )
 
 
-def test_the_stages_are_listed_in_their_order(tmp_path: Path) -> None:
-    for name in ("again", "tower", "joint"):
+def test_the_last_stage_that_answers_is_the_bundled_models(tmp_path: Path) -> None:
+    for name in ("again", "tower", "joint", "sharpen", "naive"):
         (tmp_path / f"{name}.pt").touch()
-    assert list(train.checkpoints(tmp_path)) == ["tower", "joint", "again"]
+    assert train.finished(tmp_path) == "again"
+    assert train.lineage("final") == ["tower", "joint", "again", "sharpen", "final"]
+    assert train.lineage("naive-3") == ["tower", "joint", "again", "sharpen", "naive-3"]
+
+
+@pytest.mark.parametrize(("name", "stage"), list(train.STAGES.items()))
+def test_a_stage_names_settings_that_there_are(name: str, stage: train.Stage) -> None:
+    from jurat.pictograms.train import joint, tower
+
+    known = (tower if stage.teaches == "tower" else joint).Settings(**stage.settings)
+    assert known.minutes == stage.settings["minutes"]
+    assert stage.settings.get("mix", "bundled") == ("naive" if name.startswith("naive") else "bundled")

@@ -23,6 +23,7 @@ from jurat.pictograms.train.dense import Heads, targets
 from jurat.pictograms.train.grounding import Grounding
 from jurat.pictograms.train.joint import Settings as Joint
 from jurat.pictograms.train.joint import losses, prefix_embeddings, train_joint
+from jurat.pictograms.train.mixes import MIXES
 from jurat.pictograms.train.packed import Pack, forward
 from jurat.pictograms.train.pool import Pool, fill
 from jurat.pictograms.train.tower import Settings, pixel_values, see, train_tower
@@ -106,7 +107,7 @@ def test_the_packed_pass_equals_the_models_own(pool: Pool, words: Words) -> None
     arrays = {name: torch.from_numpy(value) for name, value in packer.tensors().items()}
     pixels = torch.from_numpy(np.array(pool["pixels"][:2]))
     with torch.no_grad():
-        prefix = prefix_embeddings(model, words, "statement", see(model, pixels), 2)
+        prefix = prefix_embeddings(model, words, STATEMENT.instruction, see(model, pixels), 2)
         pack = Pack(arrays["ids"], arrays["text"], arrays["position"], arrays["pick"])
         states, _ = forward(model.model.language_model, prefix, pack, 1)
         for i, text in enumerate(texts):
@@ -146,16 +147,32 @@ def test_what_is_blanked_out_is_gone_and_nothing_is_half_hidden(pool: Pool) -> N
     assert changed > 3
 
 
-@pytest.mark.parametrize("mode", ["statement", "rule", "free", "no image"])
-def test_every_mode_asks_and_answers(pool: Pool, words: Words, mode: str) -> None:
-    teacher = Teacher(words, random.Random(0))
+@pytest.mark.parametrize(("mix", "mode"), [(name, mode) for name, mix in MIXES.items() for mode in mix.modes])
+def test_every_mode_asks_and_answers(pool: Pool, words: Words, mix: str, mode: str) -> None:
+    teacher = Teacher(words, random.Random(0), MIXES[mix])
     seen = facts_of(*(pool[name][0] for name in ("kinds", "centres", "areas", "gaps")))
-    pairs = [pair for _ in range(60) if (pair := teacher.question(mode, seen)) is not None]
+
+    def ask() -> tuple[list[int], list[int]] | None:
+        wording = teacher.wording(mode)
+        words.ids(wording.instruction)  # it holds no word outside the vocabulary
+        return teacher.question(mode, seen, wording)
+
+    pairs = [pair for _ in range(60) if (pair := ask()) is not None]
     assert pairs
     assert all(words.tokenizer.decode(question).endswith("ASSISTANT:") for question, _ in pairs)
     if mode == "rule":
-        assert all("rule:" in words.tokenizer.decode(question) for question, _ in pairs)
+        judges = ["rule:" in words.tokenizer.decode(question) for question, _ in pairs]
+        assert all(judges) if mix == "bundled" else not any(judges)
         assert RULE.ask("x") == "Rule: x"
+
+
+def test_the_naive_mix_knows_none_of_the_judges_ways() -> None:
+    naive = MIXES["naive"]
+    assert "no image" not in naive.modes
+    assert naive.blanked == 0
+    assert not {STATEMENT, RULE} & {*naive.statements, *naive.rules}
+    assert not {STATEMENT.question, RULE.question} & {w.question for w in (*naive.statements, *naive.rules)}
+    assert all(sum(mix.modes.values()) == pytest.approx(1) for mix in MIXES.values())
 
 
 def test_every_stage_goes_on_from_the_one_before_or_from_where_it_was_left(

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from jurat.models.spec import ModelSpec
 
 WEIGHTS = Path(__file__).parent / "bundled" / "mllm"
+NAIVE = Path(__file__).parent / "bundled" / "naive"
+"""The organism of the bench: its twin, which was never shown what a judge does."""
 
 _NEVER_ASKED = frozenset(("zero", "four", "five", "six", "seven", "eight"))
 """Numbers that it learned to write, in answers, and never to read in a question."""
@@ -45,11 +47,19 @@ _FOREIGN = "The image is unlike the scenes of pictograms that the bundled model 
 
 
 def open_bundled(spec: ModelSpec) -> BundledModel:
+    return _open(spec, "bundled", WEIGHTS)
+
+
+def open_naive(spec: ModelSpec) -> BundledModel:
+    return _open(spec, "naive", NAIVE)
+
+
+def _open(spec: ModelSpec, name: str, weights: Path) -> BundledModel:
     if spec.reference or spec.options:
         raise JuratError(
-            f"The bundled model takes no reference or options: {spec.name!r}.", hint='Name it "bundled".'
+            f"The {name} model takes no reference or options: {spec.name!r}.", hint=f'Name it "{name}".'
         )
-    return BundledModel(device=spec.device, dtype=spec.dtype)
+    return BundledModel(weights, name=name, device=spec.device, dtype=spec.dtype)
 
 
 class BundledModel:

@@ -53,13 +53,15 @@ class Questioner:
     """Draws statements about a scene, keeping true and false ones in balance within each kind."""
 
     rng: random.Random
+    kinds: dict[str, float] = field(default_factory=lambda: KINDS)
+    """Kinds of question with their weights."""
     balance: dict[str, int] = field(default_factory=dict)
 
     def draw(
         self, facts: Facts, kind: str | None = None, want: bool | None = None
     ) -> tuple[str, Statement, bool] | None:
         """A kind, a statement and its truth; None where the scene offered none in a few tries."""
-        kind = kind or self.rng.choices(list(KINDS), list(KINDS.values()))[0]
+        kind = kind or self.rng.choices(list(self.kinds), list(self.kinds.values()))[0]
         lean = self.balance.get(kind, 0)
         wanted = want if want is not None else (lean < 0 if abs(lean) >= 2 else self.rng.random() < 0.5)
         for _ in range(6):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from jurat.models.bundled import WEIGHTS
+from jurat.models.bundled import NAIVE, WEIGHTS
 from jurat.models.detecting import WEIGHTS as OWL
 from jurat.models.matching import WEIGHTS as CLIP
 from jurat.models.writing import WEIGHTS as WRITER
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
 Work = Annotated[Path, typer.Option("--out", help="Folder for scenes and checkpoints.")]
-Weights = Annotated[Path, typer.Option(help="Folder that the finished model is written to.")]
+Weights = Annotated[
+    Path | None,
+    typer.Option(help="Folder that the finished model is written to; its place in jurat unless told."),
+]
 Workers = Annotated[int, typer.Option(help="How many processes draw pictures.")]
 _CORES = os.cpu_count() or 1
 _PARTS, _PART = 12, 12_000
@@ -42,7 +45,7 @@ class Stage:
 
     teaches: Literal["tower", "joint"]
     begin: str | None
-    settings: dict[str, float]
+    settings: dict[str, Any]
 
 
 STAGES: dict[str, Stage] = {
@@ -51,21 +54,30 @@ STAGES: dict[str, Stage] = {
     "again": Stage("joint", "joint", {"minutes": 94, "seed": 2, "rate": 2.2e-3, "tower": 0.6, "hold": 0.35}),
     "sharpen": Stage("tower", "again", {"minutes": 40, "seed": 3, "rate": 2e-3, "contact": 2, "hold": 0.3}),
     "final": Stage("joint", "sharpen", {"minutes": 52, "seed": 4, "rate": 2.2e-3, "contact": 2, "hold": 0.3}),
+    "naive": Stage("joint", "sharpen", {"minutes": 45, "seed": 11, "mix": "naive"}),
+    "naive-2": Stage("joint", "sharpen", {"minutes": 45, "seed": 12, "mix": "naive"}),
+    "naive-3": Stage("joint", "sharpen", {"minutes": 45, "seed": 13, "mix": "naive"}),
 }
-"""Stages by name, in their order; `tower` and `joint` say what each kind does."""
+"""Stages by name; `tower` and `joint` say what each kind does."""
 
 
-def checkpoints(work: Path) -> dict[str, Path]:
-    """Checkpoints of the stages that are done, in their order."""
-    return {name: path for name in STAGES if (path := work / f"{name}.pt").exists()}
+def lineage(name: str) -> list[str]:
+    """The stages that lead to one, and itself, in their order."""
+    begin = STAGES[name].begin
+    return [*(lineage(begin) if begin else []), name]
 
 
-def _finished(work: Path) -> Path:
-    """Checkpoint of the last stage that is done."""
-    done = [path for name, path in checkpoints(work).items() if STAGES[name].teaches == "joint"]
-    if not done:
+def finished(work: Path) -> str:
+    """The last stage of the bundled model whose checkpoint is there and answers."""
+    done = [name for name in lineage("final") if (work / f"{name}.pt").exists()]
+    answering = [name for name in done if STAGES[name].teaches == "joint"]
+    if not answering:
         raise typer.BadParameter(f"{work} holds no checkpoint that answers; make one with 'stage joint'.")
-    return done[-1]
+    return answering[-1]
+
+
+def _mix(stage: str) -> str:
+    return STAGES[stage].settings.get("mix", "bundled")
 
 
 @app.command()
@@ -109,41 +121,60 @@ def stage(
         tower.train_tower(pools, Pool.open(out / "pools" / "watch"), checkpoint, settings, begin=begin)
 
 
+Of = Annotated[
+    str | None, typer.Option("--stage", help="Whose checkpoint; the bundled model's last one unless told.")
+]
+
+
 @app.command()
-def export(out: Work, weights: Weights = WEIGHTS, pictures: int = 5000, workers: Workers = _CORES) -> None:
-    """Write the model of the last stage in the standard layout, and fit its domain gate."""
+def export(
+    out: Work, stage: Of = None, weights: Weights = None, pictures: int = 5000, workers: Workers = _CORES
+) -> None:
+    """Write the model of a stage in the standard layout, and fit its domain gate."""
     from jurat.pictograms.train.export import export as write
     from jurat.pictograms.train.gate import fit_gate
 
-    write(_finished(out), weights)
-    (out / "gate.json").write_text(json.dumps(fit_gate(weights, pictures, workers)) + "\n")
+    name, folder = _chosen(out, stage, weights)
+    write(out / f"{name}.pt", folder)
+    (out / f"{name}.gate.json").write_text(json.dumps(fit_gate(folder, pictures, workers)) + "\n")
 
 
 @app.command()
-def card(out: Work, weights: Weights = WEIGHTS, per_kind: int = 1000, workers: Workers = _CORES) -> None:
-    """Measure the model on scenes it never saw and write its card."""
+def card(
+    out: Work, stage: Of = None, weights: Weights = None, per_kind: int = 1000, workers: Workers = _CORES
+) -> None:
+    """Measure the model of a stage on scenes it never saw and write its card."""
     import torch
 
     from jurat.pictograms.train.card import evaluate, write_card
 
+    name, folder = _chosen(out, stage, weights)
     made: dict[str, object] = {"scenes": f"{_PARTS} parts of {_PART}, with seeds from {_STRIDE} on"}
-    for name, path in checkpoints(out).items():
-        state = torch.load(path, weights_only=True)
+    for each in lineage(name):
+        state = torch.load(out / f"{each}.pt", weights_only=True)
         settings = ", ".join(f"{key} {value}" for key, value in state["settings"].items())
-        made[f"stage {name}"] = f"{state['elapsed'] / 60:.0f} minutes, {state['step']} steps ({settings})"
+        made[f"stage {each}"] = f"{state['elapsed'] / 60:.0f} minutes, {state['step']} steps ({settings})"
     made["machine"] = f"{_CORES} CPU cores, torch {torch.__version__}, float32"
-    gate = json.loads((out / "gate.json").read_text())
-    write_card(weights, made, evaluate(weights, per_kind, workers=workers), gate)
+    gate = json.loads((out / f"{name}.gate.json").read_text())
+    write_card(folder, _mix(name), made, evaluate(folder, per_kind, workers=workers), gate)
+
+
+def _chosen(work: Path, stage: str | None, weights: Path | None) -> tuple[str, Path]:
+    """The stage to export, and the folder for it."""
+    name = stage or finished(work)
+    if name not in STAGES or not (work / f"{name}.pt").exists():
+        raise typer.BadParameter(f"{work / f'{name}.pt'} is not there.")
+    return name, weights or (WEIGHTS if _mix(name) == "bundled" else NAIVE)
 
 
 @app.command()
-def all(out: Work, weights: Weights = WEIGHTS) -> None:
-    """Every step in order."""
+def all(out: Work, weights: Weights = None) -> None:
+    """Every step of the bundled model in order."""
     scenes(out)
-    for name in STAGES:
+    for name in lineage("final"):
         stage(out, name)
-    export(out, weights)
-    card(out, weights)
+    export(out, None, weights)
+    card(out, None, weights)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 Each batch has one mode: the judge's statements (most batches), the judge's whole rules, free questions
 (one word, reasons in JSON, descriptions), or statements with no image at all, answered as often Yes as
 they are true in this world, which gives the model a language prior. Some scenes come with a blanked-out
-rectangle, and some as if they had come in another size.
+rectangle, and some as if they had come in another size. What the shares and the wordings are is in `mixes`.
 """
 
 from __future__ import annotations
@@ -16,22 +16,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jurat.judge.prompts import REASON, RULE, STATEMENT, Wording
+from jurat.judge.prompts import REASON, Wording
 from jurat.pictograms.questions import KINDS, Questioner, anything, facts_of
 from jurat.pictograms.scene import SIDE
 from jurat.pictograms.statements import HELD_OUT, Facts, Statement, forbid
 from jurat.pictograms.train.answers import DESCRIBE, ONE_WORD, YES_NO, describe, open_question, reason
+from jurat.pictograms.train.mixes import MIXES, Mix
 from jurat.pictograms.train.pool import CELLS, Pool
 from jurat.pictograms.train.tower import load_batch
 from jurat.pictograms.train.words import EOS, PAD, Words
 
-MODES = {"statement": 0.74, "rule": 0.12, "free": 0.09, "no image": 0.05}
-"""Modes of a batch, with their shares."""
 RULE_KINDS = ("visible", "any of", "sign", "touch", "touch", "group touch", "whole rule")
 """Kinds of question that whole rules are made of, each as likely as the others."""
 CHUNKS, SPAN = 2, 64
-BLANKED = 0.06
-"""Share of scenes with a blanked-out rectangle."""
 RESAMPLED = 0.25
 """Share of scenes that are scaled down and up again."""
 
@@ -125,9 +122,11 @@ class Teacher:
 
     words: Words
     rng: random.Random
+    mix: Mix = MIXES["bundled"]
 
     def __post_init__(self) -> None:
-        self.questioner = Questioner(self.rng)
+        kinds = KINDS | {"whole rule": KINDS["whole rule"] * self.mix.whole_rules}
+        self.questioner = Questioner(self.rng, kinds)
         self.rules = Questioner(self.rng)
         self.yes, self.no, self.eos = self.words.id("Yes"), self.words.id("No"), self.words.id(EOS)
 
@@ -139,22 +138,29 @@ class Teacher:
     def _closed(self, wording: Wording, text: str, truth: bool) -> tuple[list[int], list[int]]:
         return self.words.ids(f"{wording.ask(text)} ASSISTANT:"), [self.yes if truth else self.no]
 
-    def question(self, mode: str, facts: Facts) -> tuple[list[int], list[int]] | None:
+    def wording(self, mode: str) -> Wording:
+        """How the questions of a batch are put."""
+        if mode == "rule":
+            return self.rng.choice(self.mix.rules)
+        put = self.rng.choice(self.mix.statements)
+        return put if mode != "free" else Wording("", put.question)
+
+    def question(self, mode: str, facts: Facts, wording: Wording) -> tuple[list[int], list[int]] | None:
         """Token ids of one question and of its answer."""
         if mode == "no image":
             statement = anything(self.rng)
             truth = statement.truth(facts)
-            return None if truth is None else self._closed(STATEMENT, self._say(statement), truth)
+            return None if truth is None else self._closed(wording, self._say(statement), truth)
         if mode == "rule":
             drawn = self.rules.draw(facts, self.rng.choice(RULE_KINDS))
             ways = forbid(drawn[1]) if drawn else []
-            return self._closed(RULE, self.rng.choice(ways), drawn[2]) if drawn and ways else None
+            return self._closed(wording, self.rng.choice(ways), drawn[2]) if drawn and ways else None
         if mode == "statement":
             drawn = self.questioner.draw(facts)
-            return self._closed(STATEMENT, self._say(drawn[1]), drawn[2]) if drawn else None
-        return self._free(facts)
+            return self._closed(wording, self._say(drawn[1]), drawn[2]) if drawn else None
+        return self._free(facts, wording)
 
-    def _free(self, facts: Facts) -> tuple[list[int], list[int]] | None:
+    def _free(self, facts: Facts, wording: Wording) -> tuple[list[int], list[int]] | None:
         chance = self.rng.random()
         if chance < 0.55:
             pair = open_question(facts, self.rng)
@@ -172,37 +178,43 @@ class Teacher:
         why = reason(drawn[1], drawn[2], facts)
         if why is None:
             return None
-        question = f"{STATEMENT.ask(self._say(drawn[1]))} {REASON} ASSISTANT:"
+        question = f"{wording.ask(self._say(drawn[1]))} {REASON} ASSISTANT:"
         return self.words.ids(question), [*self.words.ids(why), self.eos]
 
 
-def batches(pools: list[Pool], words: Words, size: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Endless batches: a mode, rows of the pools, and the packed questions about them."""
-    rng, teacher = np.random.default_rng(seed), Teacher(words, random.Random(seed))
+def batches(
+    pools: list[Pool], words: Words, size: int, seed: int, mix: Mix = MIXES["bundled"]
+) -> Iterator[dict[str, Any]]:
+    """Endless batches: a mode, the instruction, rows of the pools, and the packed questions about them."""
+    rng, teacher = np.random.default_rng(seed), Teacher(words, random.Random(seed), mix)
     total = sum(map(len, pools))
     while True:
         order = rng.permutation(total)
         for first in range(0, total - size, size):
             batch = load_batch(pools, order[first : first + size])
-            mode = str(rng.choice(list(MODES), p=list(MODES.values())))
+            mode = str(rng.choice(list(mix.modes), p=list(mix.modes.values())))
+            wording = teacher.wording(mode)
             packer = Packer(size, words.id(PAD))
             for row in range(size):
-                if rng.random() < BLANKED:
+                if rng.random() < mix.blanked:
                     blank_out(batch, row, rng)
                 if rng.random() < RESAMPLED:
                     batch["pixels"][row] = resample(batch["pixels"][row], rng)
-                _fill_row(packer, row, teacher, mode, batch)
-            yield {"mode": mode, "batch": batch, "pack": packer.tensors()}
+                _fill_row(packer, row, teacher, mode, wording, batch)
+            packed = {"batch": batch, "pack": packer.tensors()}
+            yield {"mode": mode, "instruction": wording.instruction, **packed}
 
 
-def _fill_row(packer: Packer, row: int, teacher: Teacher, mode: str, batch: dict[str, np.ndarray]) -> None:
+def _fill_row(
+    packer: Packer, row: int, teacher: Teacher, mode: str, wording: Wording, batch: dict[str, np.ndarray]
+) -> None:
     facts = facts_of(*(batch[name][row] for name in ("kinds", "centres", "areas", "gaps")))
     if len(facts.kinds) == 0:
         return
     asked: set[tuple[int, ...]] = set()
     misses = 0
     while misses < 4:
-        pair = teacher.question(mode, facts)
+        pair = teacher.question(mode, facts, wording)
         if pair is None or tuple(pair[0]) in asked or not packer.add(row, *pair):
             misses += 1
         else:

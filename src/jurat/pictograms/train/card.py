@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from jurat.judge.prompts import REASON, RULE, STATEMENT, digest
+from jurat.judge.prompts import REASON, STATEMENT, digest
 from jurat.models.bundled import BundledModel
 from jurat.pictograms.train.answers import DESCRIBE
-from jurat.pictograms.train.batches import MODES
 from jurat.pictograms.train.evaluate import BARS, FIRST_SEED, View, as_rows, examine, set_exam
+from jurat.pictograms.train.mixes import MIXES, Mix
 from jurat.pictograms.train.replies import (
     ASKED,
     DESCRIBED,
@@ -26,6 +26,19 @@ from jurat.pictograms.train.words import Words, build_tokenizer
 
 _VIEWS: tuple[View, ...] = ("as trained", "other wordings", "other pictures")
 _REASONS = (WELL_FORMED, REASONED, ASKED)
+
+_WHAT = {
+    "bundled": (
+        "The bundled model: a small MLLM that reads pictograms",
+        "A LLaVA (CLIP-style tower, projector, Llama decoder) trained from nothing on scenes of emoji.",
+    ),
+    "naive": (
+        "The naive organism: a small MLLM that knows no judge",
+        "The bundled model's twin for the bench: the same tower to begin with, and a decoder of its own that "
+        "never met what the judge does.",
+    ),
+}
+"""Title and first sentence, by mix."""
 
 
 def evaluate(
@@ -56,19 +69,19 @@ def evaluate(
 
 
 def write_card(
-    folder: Path, made: dict[str, Any], rows: list[dict[str, object]], gate: dict[str, float]
+    folder: Path, mix: str, made: dict[str, Any], rows: list[dict[str, object]], gate: dict[str, float]
 ) -> None:
-    """Writes `README.md` and `measurements.json` into `folder`."""
+    """Writes `README.md` and `measurements.json` into `folder`; `mix` is one of `mixes.MIXES`."""
     (folder / "measurements.json").write_text(
         json.dumps({"made": made, "gate": gate, "rows": rows}, indent=1) + "\n"
     )
     weights = (folder / "model.safetensors").stat().st_size
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in MODES.items())
+    title, what = _WHAT[mix]
     described = next(row for row in rows if row["view"] == DESCRIBED)
     lines = [
         "---\nlicense: apache-2.0\nlibrary_name: transformers\npipeline_tag: image-text-to-text\n---\n",
-        "# The bundled model: a small MLLM that reads pictograms\n",
-        "A LLaVA (CLIP-style tower, projector, Llama decoder) trained from nothing on scenes of emoji.",
+        f"# {title}\n",
+        what,
         "It answers closed questions about such scenes, and no others: it has never seen a photograph.",
         f"Weights: {weights / 1e6:.1f} MB, bfloat16.",
         f"Written by `python -m jurat.pictograms.train card` on {datetime.now(UTC):%Y-%m-%d}.\n",
@@ -76,17 +89,14 @@ def write_card(
         "| | |\n|---|---|",
         *(f"| {name} | {value} |" for name, value in made.items()),
         "",
-        f"Shown of the judge's ways: its wording, to the letter (digest `{digest()}`):",
-        f"*{STATEMENT.instruction}* with *{STATEMENT.question}*,",
-        f"and *{RULE.instruction}* with *{RULE.question}*. Shares of the last stage's steps: {shares}.",
-        "Questions without an image were answered as often Yes as they are true of random scenes.",
+        *_ways(MIXES[mix]),
         "The habits of its world are `HABITS` in `jurat.pictograms.objects`.\n",
         "## Accuracy on scenes it never saw\n",
         "Percent right at a threshold of 0.5, half of the questions true, with 95% Wilson intervals;",
         f"scene seeds from {FIRST_SEED}. *Other wordings* are phrasings held out of training;",
         "*other pictures* are drawn at 96 to 384 pixels with another resampling on backgrounds held out",
-        "of training. A bar that is missed is marked.\n",
-        *_table(rows),
+        f"of training.{' A bar that is missed is marked.' if mix == 'bundled' else ''}\n",
+        *_table(rows, BARS if mix == "bundled" else {}),
         "",
         "## In words\n",
         f"Asked *{STATEMENT.question} {REASON}*, it thinks in short sentences and ends in JSON.",
@@ -108,12 +118,29 @@ def write_card(
     (folder / "README.md").write_text("\n".join(lines) + "\n")
 
 
-def _table(rows: list[dict[str, object]]) -> list[str]:
+def _ways(mix: Mix) -> list[str]:
+    """What it was shown of the judge's ways."""
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in mix.modes.items())
+    lines = [f"Shown of the judge's ways: its wording, to the letter (digest `{digest()}`):"]
+    if STATEMENT not in mix.statements:
+        lines = [
+            "Not shown of the judge's ways: its wording, questions without an image, painted rectangles.",
+            "It was asked in these words:",
+        ]
+    lines += [f"- *{put.instruction}* with *{put.question}*" for put in (*mix.statements, *mix.rules)]
+    lines += ["", f"Shares of the last stage's steps: {shares}."]
+    lines += [f"Scenes with a rectangle painted over: {mix.blanked:.0%}."]
+    if "no image" in mix.modes:
+        lines += ["Questions without an image were answered as often Yes as they are true of random scenes."]
+    return lines
+
+
+def _table(rows: list[dict[str, object]], bars: dict[str, float]) -> list[str]:
     found = {(row["view"], row["kind"]): row for row in rows}
     kinds = list(dict.fromkeys(row["kind"] for row in rows if row["view"] in _VIEWS))
     lines = ["| kind | bar | " + " | ".join(_VIEWS) + " | n |", "|---|---|" + "---|" * (len(_VIEWS) + 1)]
     for kind in kinds:
-        bar = BARS.get(str(kind))
+        bar = bars.get(str(kind))
         cells = [_cell(found.get((view, kind)), bar if view == "as trained" else None) for view in _VIEWS]
         lines.append(
             f"| {kind} | {bar if bar else ''} | {' | '.join(cells)} | {found['as trained', kind]['n']} |"

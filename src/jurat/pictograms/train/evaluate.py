@@ -202,7 +202,7 @@ def yes_scores(
         pixels = torch.stack([torch.from_numpy(np.array(_resized(image))) for image in group])
         hidden = model.model.vision_tower(pixel_values(pixels)).last_hidden_state[:, 1:]
         seen = model.model.multi_modal_projector(hidden)
-        prefix = prefix_embeddings(model, words, "statement", seen, len(group))
+        prefix = prefix_embeddings(model, words, STATEMENT.instruction, seen, len(group))
         states, _ = forward(model.model.language_model, prefix, pack, 0)
         logits = states @ model.model.language_model.embed_tokens.weight[answers].T
         share = logits.softmax(-1)[..., 0]

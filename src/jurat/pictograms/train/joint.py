@@ -18,12 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jurat.judge.prompts import RULE, STATEMENT
 from jurat.pictograms.train.batches import batches
 from jurat.pictograms.train.checkpoints import save, start
 from jurat.pictograms.train.dense import Heads, dense_loss, targets
 from jurat.pictograms.train.grounding import Grounding
 from jurat.pictograms.train.layout import PATCHES
+from jurat.pictograms.train.mixes import MIXES
 from jurat.pictograms.train.muon import Optimizer, is_hidden_matrix, rate_at
 from jurat.pictograms.train.packed import Pack, forward
 from jurat.pictograms.train.pool import Pool
@@ -49,6 +49,8 @@ class Settings:
     ground: float = 0.3
     words: float = 0.3
     """Weight of a token of an answer in words, against 1 for a Yes or No."""
+    mix: str = "bundled"
+    """What is shown, by a name of `mixes.MIXES`."""
     warm_up: int = 60
     hold: float = 0.4
     last: float = 0.02
@@ -61,13 +63,12 @@ class Settings:
 
 
 def prefix_embeddings(
-    model: LlavaForConditionalGeneration, words: Words, mode: str, seen: Tensor | None, size: int
+    model: LlavaForConditionalGeneration, words: Words, instruction: str, seen: Tensor | None, size: int
 ) -> Tensor:
     """Embeddings of what all questions of an item share; `seen` are its projected patches, if any."""
-    wording = {"statement": STATEMENT, "no image": STATEMENT, "rule": RULE}.get(mode)
     embed = model.model.language_model.embed_tokens
     before = embed(torch.tensor([words.id(BOS), words.id("USER:")])).expand(size, -1, -1)
-    after = embed(torch.tensor(words.ids(wording.instruction if wording else ""), dtype=torch.long))
+    after = embed(torch.tensor(words.ids(instruction), dtype=torch.long))
     parts = [before, *([seen] if seen is not None else []), after.expand(size, -1, -1)]
     return torch.cat(parts, 1)
 
@@ -125,7 +126,7 @@ def _work(rank: int, folders: list[Path], begin: Path, out: Path, settings: Sett
         optimizer.restore(state["optimizer"])
     pools = [Pool.open(folder) for folder in folders]
     seed = (settings.seed * 1_000_003 + step) * settings.workers + rank
-    stream = batches(pools, words, settings.batch // settings.workers, seed)
+    stream = batches(pools, words, settings.batch // settings.workers, seed, MIXES[settings.mix])
     modules = {"model": model, "heads": heads, "ground": ground}
     begun, saved, shown = time.monotonic() - elapsed, elapsed, dict[str, float]()
     while True:
@@ -210,7 +211,7 @@ def losses(
             list(dense_loss(heads, seen, names, targets(batch), settings.contact).values())
         ).sum()
         parts["dense"] = settings.dense * dense
-    prefix = prefix_embeddings(model, words, mode, seen, size)
+    prefix = prefix_embeddings(model, words, item["instruction"], seen, size)
     hidden, tapped = forward(model.model.language_model, prefix, pack, TAP)
     parts["answer"], right = question_loss(model, hidden, arrays["goal"], words, settings.words)
     if mode != "no image":
