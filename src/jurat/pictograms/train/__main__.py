@@ -53,7 +53,7 @@ STAGES: dict[str, Stage] = {
     "joint": Stage("joint", "tower", {"minutes": 64, "seed": 1}),
     "again": Stage("joint", "joint", {"minutes": 94, "seed": 2, "rate": 2.2e-3, "tower": 0.6, "hold": 0.35}),
     "sharpen": Stage("tower", "again", {"minutes": 40, "seed": 3, "rate": 2e-3, "contact": 2, "hold": 0.3}),
-    "final": Stage("joint", "sharpen", {"minutes": 52, "seed": 4, "rate": 2.2e-3, "contact": 2, "hold": 0.3}),
+    "final": Stage("joint", "sharpen", {"minutes": 50, "seed": 4, "rate": 2.2e-3, "contact": 2, "hold": 0.3}),
     "naive": Stage("joint", "sharpen", {"minutes": 45, "seed": 11, "mix": "naive"}),
     "naive-2": Stage("joint", "sharpen", {"minutes": 45, "seed": 12, "mix": "naive"}),
     "naive-3": Stage("joint", "sharpen", {"minutes": 45, "seed": 13, "mix": "naive"}),
@@ -149,7 +149,7 @@ def card(
     from jurat.pictograms.train.card import evaluate, write_card
 
     name, folder = _chosen(out, stage, weights)
-    made: dict[str, object] = {"scenes": f"{_PARTS} parts of {_PART}, with seeds from {_STRIDE} on"}
+    made: dict[str, object] = {"scenes": f"up to {_PARTS} parts of {_PART}, with seeds from {_STRIDE} on"}
     for each in lineage(name):
         state = torch.load(out / f"{each}.pt", weights_only=True)
         settings = ", ".join(f"{key} {value}" for key, value in state["settings"].items())
