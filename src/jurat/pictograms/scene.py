@@ -348,7 +348,8 @@ def background(rng: np.random.Generator, size: int = SIDE, texture: str | None =
     elif texture == "grain":
         blend = slope + 0.2 * (_smooth_noise(rng, int(rng.integers(12, 40)), size) - 0.5)
     elif texture == "stripes":
-        blend = 0.3 * (np.sin(slope * rng.uniform(20, 60)) > 0)
+        # Bands as wide as the gaps between them, or narrow ones far apart.
+        blend = 0.3 * (np.sin(slope * rng.uniform(15, 60)) > rng.uniform(-0.7, 0.9))
     elif texture == "checks":
         cell = max(2, round(size / rng.integers(6, 14)))
         grid = np.arange(size) // cell
