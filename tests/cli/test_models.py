@@ -20,6 +20,24 @@ def test_it_lists_our_backends_and_those_of_third_parties(jurat):
     assert "(colour-model)" in result.stdout
 
 
+def test_it_explains_how_a_model_is_asked(jurat):
+    result = jurat("models", "--explain", "bundled", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    told = [line.rstrip().split(maxsplit=1) for line in result.stdout.splitlines()]
+    assert ["path", "packed: the prefix and all questions in one forward pass"] in told
+    assert {"model", "layers", "masks", "positions", "checked", "answers"} <= {words[0] for words in told}
+
+
+def test_of_a_model_that_does_not_tell_it_says_so(jurat):
+    result = jurat("models", "--explain", "colour/any")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.split("\n")[0].split() == ["model", "colour@1,", "in", "none"]
+    assert "its backend decides by itself how it is asked" in result.stdout
+    wrong = jurat("models", "--explain", "nobody")
+    assert wrong.exit_code == 2
+    assert "There is no model 'nobody'" in wrong.output
+
+
 def test_it_loads_no_backend():
     code = (
         "import sys; from typer.testing import CliRunner; from jurat.cli import app\n"

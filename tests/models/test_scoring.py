@@ -1,31 +1,23 @@
-"""Packed equals plain, family by family; and where it would not, packing is given up, aloud."""
+"""Which path questions take, and how it is given up, aloud, where it is wrong. See also test_packing."""
 
 from __future__ import annotations
 
+import copy
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
 from transformers import LlavaForConditionalGeneration
 
-from jurat.models import Generation, scoring
-from jurat.models.decoding import decode
-from jurat.models.encoding import Prompt
+from jurat.models.base import YesNo
+from jurat.models.batching import Bounds
 from jurat.models.scoring import Scored, Scorer
 
-from . import families
-from .families import NO, YES
-from .tiny import make_tokenizer
+from .families import BY_NAME, NO, YES
 
-PACKABLE = [
-    pytest.param(families.llava, families.llava_prompt, id="llava"),
-    pytest.param(families.qwen2_vl, families.qwen_prompt, id="qwen2-vl"),
-    pytest.param(families.qwen2_5_vl, families.qwen_prompt, id="qwen2.5-vl"),
-    pytest.param(families.qwen3_vl, families.qwen_prompt, id="qwen3-vl"),
-]
+LLAVA = BY_NAME["llava"]
 SLACK = 1e-4
 """In log-odds, in float32."""
 
@@ -34,47 +26,9 @@ def log_odds(scored: Sequence[Scored]) -> list[float]:
     return [answer.log_odds for one in scored for answer in one.answers]
 
 
-def mixed(prompt: Callable[..., Prompt]) -> list[Prompt]:
-    """Images of several sizes and none, prefixes and questions of several lengths and numbers."""
-    return [
-        prompt(1, (3, 5, 4), (32, 32)),
-        prompt(2, (3, 5, 4), (32, 48)),
-        prompt(3, (1, 9, 2), (16, 32)),
-        prompt(4, (4, 2), None),
-        prompt(5, (6,), (32, 32)),
-        prompt(6, (2, 7, 1, 5, 5, 3), (48, 16)),
-    ]
-
-
-@pytest.mark.parametrize(("build", "prompt"), PACKABLE)
-def test_packed_equals_separate_calls(build: Callable[[], Any], prompt: Callable[..., Prompt]) -> None:
-    network = families.make(build)
-    packed, plain = Scorer(network, YES, NO), Scorer(network, YES, NO)
-    plain.obstacle = "for comparison"
-    prompts = mixed(prompt)
-    got = packed.score(prompts)
-    assert packed.obstacle is None
-    separate = [plain.score([replace(one, segments=(s,))])[0] for one in prompts for s in one.segments]
-    assert log_odds(got) == pytest.approx(log_odds(separate), abs=SLACK)
-    assert log_odds(plain.score(prompts)) == pytest.approx(log_odds(separate), abs=SLACK)
-    assert log_odds([packed.score([one])[0] for one in prompts]) == pytest.approx(log_odds(got), abs=SLACK)
-    assert len({round(value, 3) for value in log_odds(got)}) > 10, "answers must hang on what is asked"
-
-
-@pytest.mark.parametrize(("build", "prompt"), PACKABLE)
-def test_a_question_is_answered_about_its_own_image(
-    build: Callable[[], Any], prompt: Callable[..., Prompt]
-) -> None:
-    scorer = Scorer(families.make(build), YES, NO)
-    one, other = prompt(1, (3, 5)), prompt(4, (3, 5))  # seeds with prefixes of equal length
-    other = replace(other, segments=one.segments)
-    first, second = scorer.score([one, other])
-    assert log_odds([first]) != pytest.approx(log_odds([second]), abs=1e-3)
-
-
 def test_mass_is_the_probability_of_both_answers() -> None:
-    network = families.make(families.llava)
-    prompt = families.llava_prompt(1, (3, 4))
+    network = LLAVA.network()
+    prompt = LLAVA.prompt(1, (3, 4))
     (scored,) = Scorer(network, YES, NO).score([prompt])
     with torch.inference_mode():
         ids = torch.cat([prompt.prefix, torch.tensor(prompt.segments[1])])[None]
@@ -84,29 +38,26 @@ def test_mass_is_the_probability_of_both_answers() -> None:
 
 
 def test_shared_tokens_are_counted_once() -> None:
-    scorer = Scorer(families.make(families.llava), YES, NO)
-    prompt = families.llava_prompt(1, (3, 5, 4))
+    scorer = Scorer(LLAVA.network(), YES, NO)
+    prompt = LLAVA.prompt(1, (3, 5, 4))
     (scored,) = scorer.score([prompt])
     assert (scored.tokens, scored.shared) == (len(prompt.prefix) + 12, len(prompt.prefix))
-    scorer.obstacle = "for comparison"
-    (scored,) = scorer.score([prompt])
+    (scored,) = Scorer(LLAVA.network(), YES, NO, path="plain").score([prompt])
     assert (scored.tokens, scored.shared) == (3 * len(prompt.prefix) + 12, 0)
 
 
-def test_a_pack_that_is_too_long_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    scorer = Scorer(families.make(families.llava), YES, NO)
-    prompts = [families.llava_prompt(seed, (3, 5, 4, 6, 2, 7)) for seed in range(3)]
+def test_a_pack_that_is_too_long_is_split() -> None:
+    scorer = Scorer(LLAVA.network(), YES, NO)
+    prompts = [LLAVA.prompt(seed, (3, 5, 4, 6, 2, 7)) for seed in range(3)]
     whole = log_odds(scorer.score(prompts))
-    monkeypatch.setattr(scoring, "TOKENS_A_PASS", 20)
-    monkeypatch.setattr(scoring, "MASK_ENTRIES", 400)
-    assert log_odds(scorer.score(prompts)) == pytest.approx(whole, abs=SLACK)
-    monkeypatch.setattr(scoring, "TOKENS_A_PASS", 1)
-    assert log_odds(scorer.score(prompts)) == pytest.approx(whole, abs=SLACK)
+    for bounds in (Bounds(20, 400, 64), Bounds(1, 1, 64), Bounds(10_000, 10_000, 4)):
+        scorer.bounds = bounds
+        assert log_odds(scorer.score(prompts)) == pytest.approx(whole, abs=SLACK)
 
 
 def test_eager_attention_is_packed_too() -> None:
-    network = families.make(families.llava)
-    prompts = [families.llava_prompt(seed, (3, 5, 4)) for seed in range(3)]
+    network = copy.deepcopy(LLAVA.network())
+    prompts = [LLAVA.prompt(seed, (3, 5, 4)) for seed in range(3)]
     expected = log_odds(Scorer(network, YES, NO).score(prompts))
     network.set_attn_implementation("eager")
     eager = Scorer(network, YES, NO)
@@ -115,42 +66,34 @@ def test_eager_attention_is_packed_too() -> None:
 
 
 def test_half_precision_stays_close_to_full() -> None:
-    network = families.make(families.llava)
-    prompts = [families.llava_prompt(seed, (3, 5, 4)) for seed in range(3)]
+    network = copy.deepcopy(LLAVA.network())
+    prompts = [LLAVA.prompt(seed, (3, 5, 4)) for seed in range(3)]
     full = log_odds(Scorer(network, YES, NO).score(prompts))
     half = Scorer(network.to(torch.bfloat16), YES, NO)
     assert log_odds(half.score(prompts)) == pytest.approx(full, abs=0.2)
     assert half.path == "packed"
 
 
-def test_a_prefix_attended_to_in_both_directions_is_not_packed() -> None:
-    scorer = Scorer(families.make(families.gemma3), YES, NO)
-    assert scorer.path == "plain"
-    assert scorer.obstacle is not None
-    assert "both directions" in scorer.obstacle
-    scored = scorer.score(mixed(families.gemma_prompt))
-    assert [len(one.answers) for one in scored] == [3, 3, 3, 2, 1, 6]
+@pytest.mark.parametrize(
+    ("name", "path", "why"),
+    [
+        ("llava", "packed", None),
+        ("gemma3", "packed", None),
+        ("qwen3.5", "cached", "1 of its 2 layers keep a recurrent or convolutional state"),
+    ],
+)
+def test_the_path_follows_from_the_structure(name: str, path: str, why: str | None) -> None:
+    scorer = Scorer(BY_NAME[name].network(), YES, NO)
+    assert scorer.path == path
+    assert (scorer.obstacle or "").startswith(why or "")
 
 
-def test_a_sliding_window_is_not_packed() -> None:
-    from transformers import CLIPVisionConfig, LlavaConfig, MistralConfig
-
-    def build() -> Any:
-        text = MistralConfig(**families.TEXT, sliding_window=4)
-        vision = CLIPVisionConfig(
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            image_size=32,
-            patch_size=16,
-        )
-        return LlavaForConditionalGeneration(
-            LlavaConfig(vision_config=vision, text_config=text, image_token_id=families.IMAGE)
-        )
-
-    scorer = Scorer(families.make(build), YES, NO)
-    assert scorer.obstacle == "some of its layers keep DynamicSlidingWindowLayer"
+def test_attention_that_takes_no_mask_is_asked_from_a_kept_prefix() -> None:
+    network = copy.deepcopy(LLAVA.network())
+    network.config.text_config._attn_implementation = "flash_attention_2"
+    scorer = Scorer(network, YES, NO)
+    assert scorer.path == "cached"
+    assert scorer.obstacle == "its attention (flash_attention_2) takes no mask of ours"
 
 
 class Leaky(LlavaForConditionalGeneration):
@@ -198,9 +141,10 @@ class Refusing(Leaky):
 def test_the_first_pack_is_checked_and_a_wrong_one_given_up_aloud(
     kind: type[Any], why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    good = families.make(families.llava)
-    network = families.make(lambda: kind(good.config))
-    prompts = [families.llava_prompt(seed, (3, 5, 4)) for seed in range(3)]
+    good = LLAVA.network()
+    network = kind(good.config).eval()
+    network.load_state_dict(good.state_dict())
+    prompts = [LLAVA.prompt(seed, (3, 5, 4)) for seed in range(3)]
     scorer = Scorer(network, YES, NO)
     assert scorer.path == "packed"
     with caplog.at_level(logging.WARNING, "jurat.models"):
@@ -208,35 +152,71 @@ def test_the_first_pack_is_checked_and_a_wrong_one_given_up_aloud(
     assert scorer.path == "plain"
     assert why in caplog.text
     assert "one by one, which is slower" in caplog.text
+    assert scorer.reasons["cached"] == "its forward pass takes no cache"
     assert log_odds(got) == pytest.approx(log_odds(Scorer(good, YES, NO).score(prompts)), abs=SLACK)
 
 
 def test_logits_that_are_no_numbers_are_an_error() -> None:
-    network = families.make(families.llava)
+    network = copy.deepcopy(LLAVA.network())
     with torch.no_grad():
         network.lm_head.weight.fill_(float("nan"))
     with pytest.raises(ArithmeticError, match="not finite"):
-        Scorer(network, YES, NO).score([families.llava_prompt(1, (3,))])
+        Scorer(network, YES, NO).score([LLAVA.prompt(1, (3,))])
+
+
+def test_a_fault_of_the_item_is_not_laid_to_the_path() -> None:
+    scorer = Scorer(LLAVA.network(), YES, NO)
+    good = LLAVA.prompt(1, (3, 5))
+    bad = LLAVA.prompt(1, (3, 5))
+    bad.images["pixel_values"] = bad.images["pixel_values"][:, :, :20, :20]  # the tower takes no such size
+    with pytest.raises(ValueError, match="doesn't match model"):
+        scorer.score([bad])
+    assert scorer.path == "packed"
+    assert len(scorer.score([good])[0].answers) == 2
+
+
+def test_a_pass_is_checked_once_a_form() -> None:
+    scorer = Scorer(LLAVA.network(), YES, NO)
+    for seed in range(3):
+        scorer.score([LLAVA.prompt(seed, (3, 5)), LLAVA.prompt(seed + 3, (2, 4))])
+    scorer.score([LLAVA.prompt(9, (2, 2), None)])
+    assert [check.form for check in scorer.checks] == [
+        "with images, several items",
+        "without images, one item",
+    ]
+    assert all(check.difference < check.limit for check in scorer.checks)
 
 
 @pytest.mark.parametrize(
-    ("build", "prompt"),
-    [*PACKABLE, pytest.param(families.gemma3, families.gemma_prompt, id="gemma3")],
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory: 12 bytes")]
 )
-def test_a_batch_of_conversations_continues_as_each_would_alone(
-    build: Callable[[], Any], prompt: Callable[..., Prompt]
-) -> None:
-    network = families.make(build)
-    network.generation_config.eos_token_id = 2
-    tokenizer = make_tokenizer()
-    prompts = [prompt(seed, (1,), size) for seed, size in ((1, (32, 32)), (2, (32, 48)), (3, (16, 32)))]
-    settings = [
-        Generation(max_tokens=4),
-        Generation(max_tokens=7, temperature=1.0, seed=3),
-        Generation(max_tokens=6),
-    ]
-    together = decode(network, tokenizer, prompts, settings)
-    alone = [decode(network, tokenizer, [p], [s])[0] for p, s in zip(prompts, settings, strict=True)]
-    assert together == alone
-    assert [reply.usage.output_tokens for reply in together] == pytest.approx([4, 7, 6], abs=6)
-    assert len({reply.text for reply in together}) == 3
+def test_where_memory_runs_out_passes_are_halved(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = Scorer(LLAVA.network(), YES, NO)
+    prompts = [LLAVA.prompt(seed, (3, 5, 4)) for seed in range(8)]
+    whole = log_odds(scorer.score(prompts))
+    rows: list[int] = []
+    packed = scorer.packed
+
+    def scarce(some: Any) -> list[list[YesNo]]:
+        rows.append(len(some))
+        if len(some) > 2:
+            raise error
+        return packed(some)
+
+    monkeypatch.setattr(scorer, "packed", scarce)
+    scorer.bounds = Bounds(400, 100_000, 64)
+    assert log_odds(scorer.score(prompts)) == pytest.approx(whole, abs=SLACK)
+    assert rows[0] == 8 and rows[-1] <= 2
+    assert scorer.path == "packed"
+
+
+def test_memory_that_is_not_enough_for_one_question_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = Scorer(LLAVA.network(), YES, NO)
+
+    def none_left(some: Any) -> list[list[YesNo]]:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(scorer, "packed", none_left)
+    with pytest.raises(torch.OutOfMemoryError):
+        scorer.score([LLAVA.prompt(1, (3, 5))])
+    assert scorer.path == "packed"

@@ -1,55 +1,101 @@
-"""The bundled model behind a real HTTP server says what it says when it runs here."""
+"""`jurat judge` says the same of the bundled model run here and of the same model behind HTTP."""
 
 from __future__ import annotations
 
-import math
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
+from openai import APIStatusError, OpenAI
+from typer.testing import CliRunner
 
-from jurat.judge import Judge
-from jurat.models import Chat, Turn, open_model
-from jurat.models.bundled import WEIGHTS
-from jurat.models.loading import load
-from jurat.models.local import LocalModel
+from jurat.cli import app
 
-from .openai_server import Asked, Server, Told, completion
+from .bundled_server import Service, serving
 
-SCENES = sorted(Path(__file__).parents[2].glob("examples/scenes/*.png"))[:4]
+SCENES = [
+    str(Path(__file__).parents[2] / "examples" / "scenes" / name)
+    for name in (
+        "0000-child-with-blade-broken.png",
+        "0001-child-with-blade-near-miss.png",
+        "0008-cigarette-broken.png",
+        "0025-unattended-baby-near-miss.png",
+    )
+]
+AGREES = ("outcome", "broken", "reason", "id", "sha256", "constitution", "preset", "prompts", "detector")
 
 
-class Served:
-    """A script that answers with the model's own probabilities, the likeliest tokens listed."""
+@pytest.fixture(scope="module")
+def service() -> Service:
+    return Service()
 
-    def __init__(self) -> None:
-        model = LocalModel(load(WEIGHTS, device="cpu", image_backend="pil"), name="bundled")
-        self.encoder, self.network = model.encoder, model.network
 
-    def __call__(self, asked: Asked) -> Told:
-        parts = (*asked.images, *(part["text"] for part in asked.content if part["type"] == "text"))
-        prompt = self.encoder.encode_chat(Chat((Turn("user", parts),)))
-        ids = torch.cat([prompt.prefix, torch.tensor(prompt.segments[0])])[None]
-        with torch.inference_mode():
-            logits = self.network(input_ids=ids, **prompt.images).logits[0, -1].float()
-        likeliest = logits.log_softmax(-1).topk(asked.body["top_logprobs"])
-        tokens = self.encoder.tokenizer.convert_ids_to_tokens(likeliest.indices.tolist())
-        listed = zip(tokens, (math.exp(value) for value in likeliest.values.tolist()), strict=True)
-        return completion(tokens[0], dict(listed))
+@pytest.fixture(scope="module")
+def url(service: Service) -> Iterator[str]:
+    with serving(service) as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def judged(out: Path, *options: str) -> list[dict[str, Any]]:
+    """The rows that `jurat judge` writes of the scenes."""
+    args = ["judge", *SCENES, "--constitution", "shelf:nursery", "--out", str(out), *options]
+    result = CliRunner().invoke(app, args)
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in out.read_text().splitlines()]
+
+
+def numbers(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every score, prior and mass of a row, with where it stands; and every outcome."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name in ("score", "baseline", "mass", "outcome"):
+                yield f"{path}.{name}", inner
+            else:
+                yield from numbers(inner, f"{path}.{name}")
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from numbers(inner, f"{path}[{number}]")
 
 
 @pytest.mark.slow
-def test_verdicts_are_the_same_locally_and_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    here = Judge("shelf:nursery", open_model("bundled", device="cpu"))
-    with Server(Served()).running() as server:
-        there = Judge("shelf:nursery", open_model("openai/bundled", base_url=server.url))
-        for path in SCENES:
-            local, served = here.judge(path), there.judge(path)
-            assert (served.outcome, served.broken) == (local.outcome, local.broken)
-            for mine, theirs in zip(local.rules, served.rules, strict=True):
-                for one, other in zip(mine.clauses, theirs.clauses, strict=True):
-                    for a, b in zip(one.alternatives, other.alternatives, strict=True):
-                        assert b.score == pytest.approx(a.score, abs=1e-3), a.text
-                        assert b.mass == pytest.approx(a.mass, abs=1e-3), a.text
-    assert len(SCENES) == 4
+def test_verdicts_are_the_same_locally_and_over_http(tmp_path: Path, service: Service, url: str) -> None:
+    here = judged(tmp_path / "here.jsonl", "--device", "cpu")
+    asked = service.requests
+    served = ("--model", "openai/bundled", "--base-url", url, "--detector", "bundled")  # it points too
+    there = judged(tmp_path / "there.jsonl", *served)
+    assert service.requests - asked >= 35 * len(SCENES)  # a call a question
+    assert [row["outcome"] for row in here] == ["unsafe", "safe", "unsafe", "safe"]
+    for mine, theirs in zip(here, there, strict=True):
+        assert {name: theirs[name] for name in AGREES} == {name: mine[name] for name in AGREES}
+        found, other = dict(numbers(mine["rules"])), dict(numbers(theirs["rules"]))
+        assert found.keys() == other.keys() and len(found) > 100
+        for path, one in found.items():
+            expected = pytest.approx(one, abs=1e-3) if isinstance(one, float) else one
+            assert other[path] == expected, (mine["id"], path)
+    revision = service.model.revision
+    assert {row["model"] for row in here} == {f"bundled@{revision}"}
+    assert {row["model"] for row in there} == {f"openai/bundled@bundled+{revision}"}
+
+
+def test_the_server_speaks_the_protocol(url: str) -> None:
+    with OpenAI(base_url=url, api_key="none", max_retries=0) as client:
+        assert [model.id for model in client.models.list()] == ["bundled"]
+        question: Any = [{"role": "user", "content": "Answer with Yes or No.\nA dog is visible."}]
+        ask = client.chat.completions.create
+        said = ask(model="bundled", messages=question, max_tokens=1, logprobs=True, top_logprobs=20)
+        assert said.choices[0].logprobs is not None and said.choices[0].logprobs.content
+        listed = said.choices[0].logprobs.content[0].top_logprobs
+        assert len(listed) == 20 and listed[0].token == said.choices[0].message.content
+        assert [one.logprob for one in listed] == sorted((one.logprob for one in listed), reverse=True)
+        assert ask(model="bundled", messages=question, max_tokens=8).choices[0].message.content
+        for wrong in ({"model": "other"}, {"top_logprobs": 21}, {"logprobs": True, "max_tokens": 2}):
+            with pytest.raises(APIStatusError):
+                ask(**{"model": "bundled", "messages": question, **wrong})

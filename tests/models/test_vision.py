@@ -189,6 +189,20 @@ def test_a_batch_of_detections_equals_one_by_one(detector: LocalDetector) -> Non
             )
 
 
+def test_the_boxes_of_a_word_are_the_same_whatever_else_is_searched_for(detector: LocalDetector) -> None:
+    words = ["cat", "kitchen knife"]
+    image = IMAGES[4]
+    together = boxes_of(detector.detect([image], [words])[0])
+    for word in words:
+        alone = boxes_of(detector.detect([image], [[word]])[0])
+        beside = [box for box in together if box.word == word]
+        assert alone and len(alone) == len(beside)
+        for one, other in zip(beside, alone, strict=True):
+            assert (one.x0, one.y0, one.x1, one.y1, one.score) == pytest.approx(
+                (other.x0, other.y0, other.x1, other.y1, other.score), abs=1e-4
+            )
+
+
 def test_a_bad_image_and_an_over_long_word_fail_alone(detector: LocalDetector) -> None:
     long = "very very very very very very very big cat"
     images = [IMAGES[0], broken_image(), IMAGES[1], IMAGES[2]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.text import Text
 from jurat.report.text import printable
 
 if TYPE_CHECKING:
+    from jurat.models import Model
     from jurat.models.registry import Backend
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -20,14 +21,36 @@ ABILITIES = ("ask", "exact", "chat", "gradients", "hooks")
 
 
 @app.command()
-def models() -> None:
+def models(
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            "--explain",
+            metavar="NAME",
+            help="Open this model, ask it a few questions, and tell how they are put to it, and why.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of --explain: cpu, cuda, cuda:1, mps.")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of --explain: float32, bfloat16, float16.")
+    ] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a model's weights.")
+    ] = False,
+) -> None:
     """List the models that can judge, and what each can do.
 
     ask: answers closed questions. exact: answers are probabilities measured from logits, not stated in text.
     chat: continues a conversation. gradients: from pixels. hooks: on activations.
     """
-    from jurat.models import list_backends
+    from jurat.models import list_backends, open_model
 
+    if explain is not None:
+        _explain(open_model(explain, device=device, dtype=dtype, trust_remote_code=trust_remote_code))
+        return
     backends = list_backends()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("--model", no_wrap=True)
@@ -47,6 +70,24 @@ def models() -> None:
         console.print(
             Text(f'\nNot installed: what {names} needs. To add it: pip install "jurat[{extra}]"', "yellow")
         )
+
+
+def _explain(model: Model) -> None:
+    from jurat.models.explaining import Explained
+
+    explained = model.capability(Explained)
+    lines = [("model", f"{model.name}@{model.revision}, in {model.dtype}")]
+    lines += (
+        [("path", "its backend decides by itself how it is asked")]
+        if explained is None
+        else explained.explain()
+    )
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for what, how in lines:
+        table.add_row(Text(printable(what)), Text(printable(how)))
+    Console(highlight=False).print(table)
 
 
 def _described(backend: Backend) -> str:

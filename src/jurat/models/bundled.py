@@ -116,7 +116,7 @@ class BundledModel:
     def capability(self, kind: type[C]) -> C | None:
         if kind is Vocabulary:
             return cast(C, self._words)
-        return cast(C, self) if kind is DomainGate else None
+        return cast(C, self) if kind is DomainGate else self._local.capability(kind)
 
     def foreign(self, images: Sequence[Image.Image]) -> list[Failure | None]:
         """For each image, an `out_of_domain` failure, or None where it looks like a scene of pictograms."""

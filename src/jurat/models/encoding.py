@@ -62,14 +62,16 @@ class Encoder:
         """
         self.processor = processor
         self.tokenizer = getattr(processor, "tokenizer", processor)
-        self._template = getattr(processor, "chat_template", None) or getattr(
+        self.template = getattr(processor, "chat_template", None) or getattr(
             self.tokenizer, "chat_template", None
         )
-        if not self._template:
+        if not self.template:
             raise ModelError(
                 "The model has no chat template, so it cannot be told how a conversation is written.",
                 hint="Put a chat_template.jinja into its folder; instruction-tuned models come with one.",
             )
+        self.unshared: str | None = None
+        """Why the questions of the last inquiry that was encoded one by one could not share a prefix."""
         self._accepted = accepted
         self._shared: OrderedDict[Any, tuple[str, list[int], tuple[tuple[int, ...], ...]]] = OrderedDict()
 
@@ -82,7 +84,8 @@ class Encoder:
             return []
         try:
             return [self._encode_shared(inquiry)]
-        except Unshareable:
+        except Unshareable as reason:
+            self.unshared = str(reason)
             alone = (replace(inquiry, questions=(question,)) for question in inquiry.questions)
             return [self._encode_alone(one.prefix, one.questions[0]) for one in alone]
 
@@ -96,7 +99,7 @@ class Encoder:
         conversation = [{"role": turn.role, "content": list(_parts(turn))} for turn in turns]
         # Templates of models that can think before they answer are asked not to: a closed question is
         # answered at once.
-        options = {"enable_thinking": False} if "enable_thinking" in str(self._template) else {}
+        options = {"enable_thinking": False} if "enable_thinking" in str(self.template) else {}
         return str(
             self.processor.apply_chat_template(
                 conversation, add_generation_prompt=True, tokenize=False, **options
@@ -173,7 +176,7 @@ class Encoder:
         along: dict[str, Tensor] = {}
         inputs: dict[str, Tensor] = {}
         for name, value in made.items():
-            if name not in self._accepted or name in ("input_ids", "attention_mask"):
+            if name not in self._accepted or name in ("input_ids", "attention_mask", "labels"):
                 continue
             per_token = value.ndim >= 2 and value.shape[:2] == (1, len(ids))
             (along if per_token else inputs)[name] = value[0] if per_token else value

@@ -13,6 +13,8 @@ from typing import Any
 from jurat.errors import JuratError
 from jurat.models.base import ModelError
 
+UNKNOWN = "unknown"
+"""The revision of weights that cannot be told."""
 _DIGEST_LENGTH = 12
 _PARTS = {
     "config.json": ("config.json",),
@@ -182,7 +184,7 @@ def _commit(name: str) -> str:
     from transformers.utils.hub import cached_file
 
     config = cached_file(name, "config.json", local_files_only=True)
-    return Path(config).parent.name[:_DIGEST_LENGTH] if config else "unknown"
+    return Path(config).parent.name[:_DIGEST_LENGTH] if config else UNKNOWN
 
 
 def _first_line(error: BaseException) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from inspect import signature
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from jurat.errors import JuratError
 from jurat.models.base import Answer, C, Chat, Failure, Inquiry, ModelError, Reply, Usage
+from jurat.models.batching import by
 from jurat.models.decoding import decode
 from jurat.models.encoding import Encoder, Prompt, answer_ids
-from jurat.models.loading import Loaded, load
-from jurat.models.scoring import Scorer, by
+from jurat.models.explaining import Explained, explain
+from jurat.models.loading import UNKNOWN, Loaded, load
+from jurat.models.remembered import Pinned
+from jurat.models.scoring import Scorer
 
 if TYPE_CHECKING:
     from jurat.models.spec import ModelSpec
@@ -43,8 +47,9 @@ class LocalModel:
         self.dtype = loaded.dtype
         self.network = loaded.network
         self.encoder = Encoder(loaded.processor, frozenset(signature(loaded.network.forward).parameters))
-        ids = answer_ids(self.encoder.tokenizer)
-        self.scorer = Scorer(loaded.network, ids["yes"], ids["no"])
+        self.answers = answer_ids(self.encoder.tokenizer)
+        """The tokens that spell each answer."""
+        self.scorer = Scorer(loaded.network, self.answers["yes"], self.answers["no"])
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         return self.score(self.encode(inquiries))
@@ -72,14 +77,31 @@ class LocalModel:
         replies = [Reply(failure=entry) if isinstance(entry, Failure) else Reply() for entry in encoded]
         prompts = {i: entry for i, entry in enumerate(encoded) if isinstance(entry, Prompt)}
         for alike in by(prompts, lambda i: prompts[i].kind):
-            settings = [chats[i].generation for i in alike]
-            made = decode(self.network, self.encoder.tokenizer, [prompts[i] for i in alike], settings)
-            for i, reply in zip(alike, made, strict=True):
-                replies[i] = reply
+            for batch in self.scorer.bounds.batches(alike, lambda i: _reach(prompts[i], chats[i])):
+                settings = [chats[i].generation for i in batch]
+                taken = [prompts[i] for i in batch]
+                made = decode(self.network, self.encoder.tokenizer, taken, settings, self.scorer)
+                for i, reply in zip(batch, made, strict=True):
+                    replies[i] = reply
         return replies
 
     def capability(self, kind: type[C]) -> C | None:
+        if kind is Explained or (kind is Pinned and self.revision != UNKNOWN):
+            return cast(C, self)
         return None
+
+    def explain(self) -> list[tuple[str, str]]:
+        return explain(self)
+
+    @property
+    def pin(self) -> str:
+        template = hashlib.sha256(str(self.encoder.template).encode()).hexdigest()
+        return f"{type(self.network).__name__} {self.revision} {self.dtype} {template}"
+
+
+def _reach(prompt: Prompt, chat: Chat) -> int:
+    """How many tokens a conversation may come to."""
+    return len(prompt.prefix) + 1 + chat.generation.max_tokens
 
 
 def _attempt(encode: Callable[[Q], R], what: Q) -> R | Failure:

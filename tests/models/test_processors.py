@@ -1,0 +1,106 @@
+"""From conversations to answers through the families' own processors, where these need no torchvision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from PIL import Image
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from jurat.models import Chat, Inquiry, Turn
+from jurat.models.loading import Loaded
+from jurat.models.local import LocalModel
+
+from .families import BY_NAME, END, IMAGE, START
+from .tiny import picture
+
+TEXT = """
+    Is the following statement true of this image ? Answer with or Statement : A child dog knife cat visible
+    touches USER ASSISTANT . ,
+"""
+WORDS = TEXT.split()
+TEMPLATE = (
+    "<s>{% for turn in messages %}USER :{% for part in turn['content'] %}"
+    " {{ '<image>' if part['type'] == 'image' else part['text'] }}{% endfor %}{% endfor %} ASSISTANT :"
+)
+INSTRUCTION = "Is the following statement true of this image ? Answer with Yes or No ."
+QUESTIONS = (
+    "Statement : A child is visible .",
+    "Statement : A dog touches a knife .",
+    "Statement : A cat is visible , or a dog .",
+)
+
+
+def tokenizer(image: str, *marks: str) -> PreTrainedTokenizerFast:
+    """Of at most 64 tokens, of which the families' tiny networks know the image's."""
+    special = {"<pad>": 0, "<s>": 1, "</s>": 2, "<unk>": 3, image: IMAGE}
+    named = dict(zip(marks, (START, END), strict=False))
+    answers = {"Yes": 10, "yes": 11, "No": 12, "no": 13}
+    vocabulary = {**special, **named, **answers}
+    vocabulary |= {word: 14 + i for i, word in enumerate(w for w in WORDS if w not in vocabulary)}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    made.add_special_tokens([AddedToken(token, special=True) for token in (*special, *named)])
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+def idefics3() -> Any:
+    from transformers import Idefics3Processor
+    from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+
+    images = Idefics3ImageProcessorPil(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
+    words = tokenizer("<image>", "<fake_token_around_image>", "<end_of_utterance>")
+    return Idefics3Processor(images, words, image_seq_len=4, chat_template=TEMPLATE)
+
+
+def mllama() -> Any:
+    from transformers import MllamaProcessor
+    from transformers.models.mllama.image_processing_pil_mllama import MllamaImageProcessorPil
+
+    images = MllamaImageProcessorPil(size={"height": 32, "width": 32}, max_image_tiles=4)
+    return MllamaProcessor(
+        images, tokenizer("<|image|>"), chat_template=TEMPLATE.replace("<image>", "<|image|>")
+    )
+
+
+def paligemma() -> Any:
+    from transformers import PaliGemmaProcessor
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    images = SiglipImageProcessorPil(size={"height": 32, "width": 32})
+    images.image_seq_length = 16
+    return PaliGemmaProcessor(images, tokenizer("<image>"), chat_template=TEMPLATE)
+
+
+@pytest.mark.parametrize(
+    ("name", "processor", "path", "shared"),
+    [
+        ("idefics3", idefics3, "packed", True),
+        ("mllama", mllama, "packed", True),
+        ("paligemma", paligemma, "plain", False),
+    ],
+)
+def test_many_questions_get_the_answers_of_each(
+    name: str, processor: Callable[[], Any], path: str, shared: bool
+) -> None:
+    model = LocalModel(Loaded(BY_NAME[name].network(), processor(), "0" * 12, "float32"), name=name)
+
+    def about(*images: Image.Image) -> Chat:
+        return Chat((Turn("user", (*images, INSTRUCTION)),))
+
+    chats = [about(picture(1, (64, 64))), about(picture(2, (64, 32))), about(picture(3, (64, 64)))]
+    if name != "paligemma":
+        chats.append(about(picture(4, (64, 64)), picture(5, (32, 64))))
+    together = model.ask([Inquiry(chat, QUESTIONS) for chat in chats])
+    assert [answer.failure for answer in together] == [None] * len(chats)
+    alone = [[model.ask([Inquiry(chat, (q,))])[0].answers[0] for q in QUESTIONS] for chat in chats]
+    for answer, separate in zip(together, alone, strict=True):
+        assert [a.log_odds for a in answer.answers] == pytest.approx([a.log_odds for a in separate], abs=1e-4)
+        assert (answer.usage.shared_tokens > 10) is shared
+    assert model.scorer.path == path
+    assert len({round(a.log_odds, 3) for answer in together for a in answer.answers}) > len(chats)

@@ -1,0 +1,27 @@
+"""perf/drift.py: how far scores lie apart in two dtypes."""
+
+from __future__ import annotations
+
+import pytest
+
+from jurat.models import Failure, YesNo
+
+from .scripts import script
+
+drift = script("drift")
+
+
+def test_drift_is_told_answer_by_answer() -> None:
+    full = [YesNo(0.6, 0.2), YesNo(0.1, 0.4), YesNo(0.0, 0.0, Failure("out_of_domain", "Unknown."))]
+    half = [YesNo(0.3, 0.5), YesNo(0.1, 0.4), YesNo(0.0, 0.0, Failure("out_of_domain", "Unknown."))]
+    row = drift.drift("with an image", half, full)
+    assert row["answers"] == 2 and row["flips"] == 1
+    assert row["score_max"] == pytest.approx(0.75 - 0.375)
+    assert row["score_mean"] == pytest.approx((0.75 - 0.375) / 2)
+    assert row["mass_max"] == pytest.approx(0.0) and row["least_mass"] == pytest.approx(0.5)
+
+
+def test_where_nothing_could_be_answered_it_says_so() -> None:
+    failed = [YesNo(0.0, 0.0, Failure("error", "No."))]
+    with pytest.raises(SystemExit, match="no question could be answered without an image"):
+        drift.drift("without an image", failed, failed)
