@@ -34,7 +34,31 @@ def test_images_that_moved_are_found_with_images_root(record, jurat):
 
 def test_limit_says_how_many_are_shown(record, jurat):
     told = jurat("report", record, "--out", "page.html", "--limit", "2").stdout
-    assert told == "Wrote page.html (7 verdicts, 2 of them in the gallery). Open it in a browser.\n"
+    assert told == "Wrote page.html (7 verdicts, 2 of them with a picture). Open it in a browser.\n"
+
+
+@pytest.mark.parametrize("format", ["md", "csv"])
+def test_a_ticket_is_written_for_whom_it_is_asked(record, jurat, format):
+    result = jurat("report", record, "--format", format, "--for", "user")
+    assert (result.exit_code, result.stdout) == (0, f"Wrote report.{format} (7 verdicts).\n")
+    assert "This image was found to be against the rule no-red" in Path(f"report.{format}").read_text()
+
+
+def test_a_folder_and_figures(record, jurat):
+    result = jurat("report", record, "--out", "new/place", "--figures", "drawn")
+    assert result.stdout == (
+        "Wrote new/place/index.html (7 verdicts). Open it in a browser. It needs files beside it.\n"
+        "Drew outcomes.png, rules.png, scores.png in drawn.\n"
+    )
+    assert Path("new/place/files/columns.js").exists() and Path("drawn/rules.png").exists()
+
+
+def test_two_runs_are_compared(record, jurat):
+    assert jurat("judge", "pics", *POLICY, "--preset", "direct", "--out", "w.jsonl").exit_code == 0
+    result = jurat("report", record, "w.jsonl", "--out", "page.html")
+    assert result.exit_code == 0 and "of 7 verdicts flip" in result.stdout
+    refused = jurat("report", record, record, record)
+    assert refused.exit_code == 2 and "One run is shown, or two are compared." in refused.stderr
 
 
 def test_a_page_is_replaced_only_when_told_to(record, jurat):

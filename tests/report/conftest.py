@@ -146,6 +146,24 @@ def record(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a run's folder: verdicts as one Parquet part, and what is told of the run."""
+    from jurat.images import open_sink
+    from jurat.judge import arrow_schema
+
+    def write(*verdicts: Verdict, facts: dict, name: str = "run") -> Path:
+        folder = tmp_path / name
+        (folder / "parts").mkdir(parents=True)
+        (folder / "run.json").write_text(json.dumps(facts))
+        with open_sink(folder / "parts" / "part-000000.parquet", arrow_schema) as sink:
+            for one in verdicts:
+                sink.write(verdict_to_row(one))
+        return folder
+
+    return write
+
+
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

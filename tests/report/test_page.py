@@ -8,12 +8,15 @@ import html.parser
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jurat.errors import JuratError
 from jurat.judge import verdict_to_row
-from jurat.report import write_report
+from jurat.report import bundle, write_report
+from jurat.report.facts import flattened
+from jurat.report.store import ONE_FILE
 
 from .conftest import LOOKED_AT, NOT_RELEVANT
 
@@ -25,25 +28,46 @@ class Tree(html.parser.HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
+        self.blocks: dict[str, Any] = {}
         self._inside: list[str] = []
+        self._block: str | None = None
         self.feed(source)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
         if tag in ("script", "style"):
             self._inside.append(tag)
+        if tag == "script" and ("type", "application/json") in attrs:
+            self._block = dict(attrs)["id"]
+            self.blocks[self._block] = ""
 
     def handle_endtag(self, tag):
-        self.text += " " * (tag in ("td", "th"))
+        self.text += " " * (tag in ("td", "th", "dt", "dd"))
         if tag in ("script", "style"):
             self._inside.pop()
+        if tag == "script" and self._block is not None:
+            self.blocks[self._block] = json.loads(self.blocks[self._block])
+            self._block = None
 
     def handle_data(self, data):
+        if self._block is not None:
+            self.blocks[self._block] += data
         if not self._inside:
             self.text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        return [item for name, block in self.blocks.items() if name.startswith("items-") for item in block]
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        return self.blocks["columns"]
+
+    def codes(self, name: str) -> list[int]:
+        return list(base64.b64decode(self.columns[name]))
 
 
 @pytest.fixture
@@ -75,10 +99,20 @@ def test_it_tells_the_facts_the_counts_and_the_findings(verdict, page):
     ):
         assert fact in text
     assert "1 of 4 images breaks a rule." in text
-    assert "blade broken 0.90" in text
-    assert "A child is visible. holds" in text and "A fire is visible. undecidedmargin" in text
     assert "margin the scores lie between the thresholds 1" in text
-    assert "It breaks blade" in text  # the explanation
+    # Of three judged items one breaks it: a third, and Wilson's interval of 1 in 3.
+    assert "blade high 1 33.3% 6.1–79.2 0 2" in text
+    assert tree.columns["names"] == ["safe.png", "unsafe.png", "unsure.png", "error.png"]
+    assert tree.codes("outcome") == [3, 0, 1, 2]
+    unsafe = tree.items[1]
+    assert unsafe["said"][0]["text"].startswith("It breaks blade (high).")
+    blade = unsafe["rules"][0]
+    assert (blade["outcome"], blade["score"], blade["stage"]) == ("broken", 0.9, "quick")
+    assert [tree.columns["texts"][one["text"]] for one in blade["clauses"]] == [
+        "A child is visible.",
+        "It touches an axe.",
+    ]
+    assert tree.items[3]["error"] == "the file is cut off"
 
 
 @pytest.mark.parametrize(
@@ -93,23 +127,27 @@ def test_the_heading_says_what_was_found(verdict, page, outcomes, title):
     assert title in squeezed(page(*(verdict(f"{n}.png", o) for n, o in enumerate(outcomes))).text)
 
 
-def test_images_are_carried_by_the_page_and_described(verdict, page):
-    images = page(verdict("a.png", "unsafe"), verdict("b.png")).all("img")
-    assert [image["alt"] for image in images] == ["a.png, judged unsafe: breaks blade", "b.png, judged safe"]
-    assert all(image["src"].startswith("data:image/webp;base64,") for image in images)
+def test_pictures_are_carried_by_the_page_with_their_sizes(verdict, page):
+    tree = page(verdict("a.png", "unsafe"), verdict("b.png"), verdict("c.png", "error", image=None))
+    assert tree.columns["pictures"] == {"0": [64, 48], "1": [64, 48]}
+    assert tree.columns["missing"] == {"2": "This item could not be read when it was judged."}
+    urls = [tree.blocks[f"picture-{row}"] for row in (0, 1)]
+    assert all(url.startswith("data:image/webp;base64,") for url in urls)
 
 
-def test_what_was_found_on_looking_again_is_shown(verdict, page):
+def test_what_was_found_on_looking_again_is_kept(verdict, page):
     looked = verdict("a.png", "unsafe").model_copy(
         update={"rules": (LOOKED_AT, NOT_RELEVANT), "detector": "bundled@1", "matcher": "bundled@2"}
     )
     tree = page(looked)
-    (region,) = [one for one in tree.all("rect") if "class" not in one and one.get("x") == "10.0"]
-    assert (region["y"], region["width"], region["height"]) == ("5.0", "30.0", "20.0")
+    broken, irrelevant = tree.items[0]["rules"]
+    axe = broken["clauses"][1]
+    word, *box = axe["regions"][0]
+    assert (tree.columns["texts"][word], box) == ("axe", [0.8, 10, 5, 40, 25])
+    assert (axe["without"], axe["rating"]) == (0.35, "Yes")
+    assert axe["rationale"] == "The <axe> is in the child's hand."
+    assert (irrelevant["relevance"], "clauses" in irrelevant) == (0.11, False)
     said = squeezed(tree.text)
-    assert "with axe painted over 0.35" in said
-    assert "reasoning: Yes, The <axe> is in the child's hand." in said
-    assert "Not relevant: the image resembles the rule by 0.11 only, and nothing was asked." in said
     assert "bundled@1" in said and "bundled@2" in said
 
 
@@ -133,10 +171,25 @@ def test_its_policy_admits_its_own_script_and_stylesheet_and_no_others(verdict, 
     ]
     directives = dict(part.strip().split(" ", 1) for part in policy.split(";"))
     assert directives["default-src"] == "'none'" and directives["img-src"] == "data:"
+    assert directives["require-trusted-types-for"] == "'script'"
     for tag in ("script", "style"):
-        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", source, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-        assert directives[f"{tag}-src"] == f"'sha256-{digest}'"
+        contents = re.findall(rf"<{tag}>(.*?)</{tag}>", source, re.DOTALL)
+        digests = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in contents]
+        assert directives[f"{tag}-src"].split() == [f"'sha256-{digest}'" for digest in digests]
+    assert source.count("<style>") == 1 and "eval" not in directives["script-src"]
+
+
+def test_its_scripts_parse_no_html_and_run_no_text():
+    for script in bundle.scripts():
+        for sink in (
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "new Function",
+        ):
+            assert sink not in script
 
 
 HOSTILE = [
@@ -182,24 +235,107 @@ def test_whatever_a_record_holds_stays_text(verdict, page, text):
     hostile = one.model_copy(update={**dict.fromkeys(changes, text), "broken": (text,), "rules": (rule,)})
     failed = verdict("b.png", "error", image=None).model_copy(update={"error": text, "id": text})
     tree = page(hostile, failed)
-    allowed = {name for name, _ in plain.tags} | {"ul", "li", "p"}
-    assert {name for name, _ in tree.tags} <= allowed
-    assert len(tree.all("script")) == len(tree.all("style")) == 1
+    assert {name for name, _ in tree.tags} <= {name for name, _ in plain.tags} | {"p"}
+    assert len(tree.all("style")) == len(plain.all("style")) == 1
+    assert len([tag for tag in tree.all("script") if "type" not in tag]) == len(bundle.SCRIPTS)
     for _, attributes in tree.tags:
         assert not [name for name in attributes if name.startswith("on") or name == "autofocus"]
     assert "49" not in squeezed(tree.text).split()
-    (rules,) = [
-        json.loads(card["data-rules"]) for card in tree.all("li") if card.get("data-outcome") == "unsafe"
-    ]
-    assert rules == [text.replace("\x1b", r"\x1b").replace("\u202e", r"\u202e")]
+    told = text.replace("\x1b", r"\x1b").replace("\u202e", r"\u202e")
+    assert tree.columns["names"] == [told, told]
+    assert [rule["id"] for rule in tree.columns["rules"]] == [told]
+    assert (tree.items[0]["note"], tree.items[1]["error"]) == (told, told)
 
 
-def test_the_gallery_is_limited_to_the_gravest_items(verdict, page):
+def test_pictures_are_limited_to_the_gravest_items(verdict, page):
     verdicts = [verdict(f"{n}.png", o) for n, o in enumerate(["safe", "safe", "error", "unsure", "unsafe"])]
     tree = page(*verdicts, limit=2)
-    cards = [card for card in tree.all("li") if card.get("class") == "card"]
-    assert [card["data-outcome"] for card in cards] == ["unsafe", "unsure"]
-    assert "This page holds the first 2 of 5, those that break a rule before the others" in tree.text
+    assert list(tree.columns["pictures"]) == ["4", "3"]
+    assert tree.columns["n"] == len(tree.items) == 5
+    assert "This page has pictures of 2 items of 5, those that break a rule before the others" in tree.text
+
+
+def test_a_large_run_has_its_data_beside_the_page(verdict, record, tmp_path):
+    first = verdict("a b#.png", "unsafe")
+    rest = [verdict(f"{n}.png", image=None) for n in range(ONE_FILE)]
+    out = tmp_path / "a page?.html"
+    written = write_report(record(first, *rest), out, limit=3)
+    files = tmp_path / "a page?_files"
+    assert (written.files, written.items, written.shown) == (files, ONE_FILE + 1, 3)
+    names = sorted(path.name for path in files.iterdir())
+    assert names == sorted(["columns.js", "picture-0.webp", *(f"items-{n}.js" for n in range(16))])
+    tree = Tree(out.read_text())
+    assert tree.blocks == {} and tree.all("script")[-1]["src"] == "a%20page%3F_files/columns.js"
+    assert "'self' file:" in tree.all("meta")[1]["content"]
+    head, _, data = (files / "items-0.js").read_text().partition(",")
+    assert head == 'jurat.keep("items-0"' and len(json.loads(data.removesuffix(");\n"))) == 64
+    with pytest.raises(JuratError, match="is there already"):
+        write_report(record(first), out)
+    write_report(record(first), out, overwrite=True)
+
+
+def test_a_folder_gets_a_page_with_its_data_beside_it(verdict, record, tmp_path):
+    written = write_report(record(verdict("a.png")), tmp_path / "new" / "report")
+    assert written.path == tmp_path / "new/report/index.html" and written.path.is_file()
+    assert {path.name for path in written.files.iterdir()} == {"columns.js", "items-0.js", "picture-0.webp"}
+
+
+def test_a_folder_that_is_not_a_pages_is_never_replaced(verdict, record, tmp_path):
+    (tmp_path / "out" / "files").mkdir(parents=True)
+    (tmp_path / "out" / "files" / "thesis.txt").write_text("mine")
+    with pytest.raises(JuratError, match="holds other things"):
+        write_report(record(verdict("a.png")), tmp_path / "out", overwrite=True)
+    assert (tmp_path / "out" / "files" / "thesis.txt").read_text() == "mine"
+
+
+def test_sealed_items_are_counted_and_nowhere_shown(verdict, record, tmp_path):
+    shown, sealed = verdict("a.png", "unsafe"), verdict("secret-name.png", "unsafe")
+    path = record(shown, sealed)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[1]["handling"] = "sealed"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    written = write_report(path, tmp_path / "out")
+    told = "".join(p.read_text() for p in (tmp_path / "out").rglob("*") if p.suffix in (".html", ".js"))
+    assert "secret-name" not in told and (sealed.sha256 or "")[:12] + '"' not in told.replace(
+        (shown.sha256 or "")[:12], ""
+    )
+    assert "1 item is sealed" in told and "2</em> of 2 images break a rule" in told
+    assert [p.name for p in (tmp_path / "out/files").glob("*.webp")] == ["picture-0.webp"]
+    assert (written.items, written.shown, written.sealed) == (2, 1, 1)
+
+
+def test_a_run_tells_its_facts_and_thresholds(verdict, run_folder, tmp_path):
+    folder = run_folder(
+        verdict("a.png", "unsafe"),
+        facts={
+            "sessions": [{"command": "jurat judge <b>", "machine": {"cores": 2}}],
+            "thresholds": {"blade": {"keep_below": 0.1, "break_above": 0.85}},
+        },
+    )
+    write_report(folder, tmp_path / "page.html")
+    tree = Tree((tmp_path / "page.html").read_text())
+    assert "sessions.1.command jurat judge <b>" in squeezed(tree.text)
+    assert "sessions.1.machine.cores" in tree.text
+    deep: dict[str, Any] = {}
+    for _ in range(500):
+        deep = {"x": deep}
+    assert len(flattened({"deep": deep, "many": [{"n": n} for n in range(900)]})) == 201
+    blade = tree.columns["rules"][0]
+    assert (blade["keep"], blade["break"], blade["source"], blade["movable"]) == (0.1, 0.85, "run", True)
+
+
+def test_carried_columns_can_be_filtered_by_while_they_have_few_values(verdict, record, tmp_path):
+    path = record(*(verdict(f"{n}.png", image=None) for n in range(300)))
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for n, row in enumerate(rows):
+        row["columns"] = {"city": "Bern" if n % 2 else "Rome", "number": str(n)} if n else {}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_report(path, tmp_path / "page.html")
+    tree = Tree((tmp_path / "page.html").read_text())
+    (city,) = tree.columns["carried"]
+    assert (city["name"], city["values"]) == ("city", ["Bern", "Rome"])
+    assert list(base64.b64decode(city["codes"]))[:4] == [255, 0, 1, 0]
+    assert tree.items[7]["carried"] == {"city": "Bern", "number": "7"}
 
 
 def test_a_file_of_several_runs_names_them_all(verdict, page):

@@ -1,39 +1,134 @@
-"""`jurat report`: a file of verdicts becomes a page to look at."""
+"""`jurat report`: a run becomes a page to look at, or text for a ticket; two runs become what flipped."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from jurat.errors import JuratError
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+class Format(StrEnum):
+    html = "html"
+    md = "md"
+    csv = "csv"
+
+
+class Reader(StrEnum):
+    reviewer = "reviewer"
+    user = "user"
+    statement = "statement"
 
 
 @app.command()
 def report(
-    record: Annotated[
-        Path, typer.Argument(metavar="FILE", help="What jurat judge --out wrote.", show_default=False)
+    records: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN [RUN]", help="What jurat judge --out wrote; of two, what flips.", show_default=False
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="PAGE", help="The page to write.")] = Path(
-        "report.html"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="PAGE_OR_DIR",
+            help="What to write: a page, if it ends in .html, else a folder for one.  [default: report.html]",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[Format, typer.Option(help="A page, or text for a ticket.")] = Format.html,
+    reader: Annotated[
+        Reader,
+        typer.Option(
+            "--for", help="For whom items are put in words; statement drafts a statement of reasons."
+        ),
+    ] = Reader.reviewer,
+    figures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draws the main plots there too, as PNG.")
+    ] = None,
     images_root: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Where the images lie now, if not where they were judged."),
     ] = None,
     limit: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, help="Images in the gallery; those that break a rule come first."),
-    ] = 400,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page if it is there.")] = False,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Pictures of a page (400), items that md lists (50); those that break a rule come first.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
-    """Write verdicts as a page to look at.
+    """Write verdicts as a page to look at, or compare two runs of the same images.
 
-    The page is one file that needs no network. Pictures are in it, small and blurred until they are clicked.
+    The page needs no network. Pictures are in it, small and blurred until they are clicked; those of a large
+    run lie in a folder beside it.
     """
-    from jurat.report import write_report
+    if len(records) > 2:
+        raise JuratError("One run is shown, or two are compared.", hint=f"{len(records)} were named.")
+    out = out or Path(f"report.{format}")
+    if format is Format.html:
+        told = _page(records, out, reader, images_root, limit, overwrite=overwrite)
+    else:
+        told = _ticket(records, out, format, reader, limit, overwrite=overwrite)
+    typer.echo(told)
+    if figures is not None:
+        from jurat.report import write_figures
 
-    page = write_report(record, out, images_root=images_root, limit=limit, overwrite=overwrite)
-    shown = "" if page.shown == page.items else f", {page.shown:,} of them in the gallery"
-    typer.echo(f"Wrote {page.path} ({page.items:,} verdicts{shown}). Open it in a browser.")
+        paths = write_figures(records[-1], figures)
+        typer.echo(f"Drew {', '.join(path.name for path in paths)} in {figures}.")
+
+
+def _page(
+    records: list[Path], out: Path, reader: Reader, root: Path | None, limit: int | None, *, overwrite: bool
+) -> str:
+    from jurat.report import compare_reports, write_report
+    from jurat.report.page import LIMIT
+
+    limit = limit or LIMIT
+    if len(records) == 2:
+        page, flips = compare_reports(
+            records[0],
+            records[1],
+            out,
+            images_root=root,
+            limit=limit,
+            overwrite=overwrite,
+            voice=reader.value,
+        )
+        verdicts = f"{flips.flips:,} of {flips.both:,} verdicts flip"
+    else:
+        page = write_report(
+            records[0], out, images_root=root, limit=limit, overwrite=overwrite, voice=reader.value
+        )
+        verdicts = f"{page.items:,} verdicts"
+    shown = "" if page.shown == page.items - page.sealed else f", {page.shown:,} of them with a picture"
+    beside = f" It needs {page.files.name} beside it." if page.files else ""
+    return f"Wrote {page.path} ({verdicts}{shown}). Open it in a browser.{beside}"
+
+
+def _ticket(
+    records: list[Path], out: Path, format: Format, reader: Reader, limit: int | None, *, overwrite: bool
+) -> str:
+    from jurat.report import write_ticket
+    from jurat.report.tickets import LISTED
+
+    items = write_ticket(
+        records[0],
+        out,
+        "csv" if format is Format.csv else "md",
+        other=records[1] if len(records) == 2 else None,
+        voice=reader.value,
+        limit=limit or LISTED,
+        overwrite=overwrite,
+    )
+    return f"Wrote {out} ({items:,} verdicts)."

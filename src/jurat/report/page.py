@@ -1,46 +1,35 @@
-"""One self-contained page of a file of verdicts: facts, counts, rules, and a gallery to filter.
+"""One page of a run: facts, counts, rules, scores with their thresholds, and a gallery to filter.
 
-The page needs no network and runs no code but its own: its policy admits one script and one stylesheet, by
-their digests, and images that it carries itself. Whatever comes from the record is text.
+The page needs no network and runs no code but its own: its policy admits its scripts and its stylesheet by
+their digests, and pictures that it carries or that lie beside it. Whatever comes from the record is text.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jurat.errors import JuratError
-from jurat.images import read_rows
-from jurat.judge import Verdict, row_to_verdict
-from jurat.report.explained import Card, card
-from jurat.report.tally import MEANINGS, OUTCOMES, Tally
+from jurat.judge import Verdict
+from jurat.report import bundle
+from jurat.report.columns import Columns
+from jurat.report.evidence import Texts, evidence
+from jurat.report.facts import Facts, flattened
+from jurat.report.runs import Entry, Run
+from jurat.report.store import Place, Store
+from jurat.report.tally import MEANINGS, OUTCOMES, RuleCount, Tally
 from jurat.report.text import printable
+from jurat.report.thumbnails import thumbnail
+from jurat.report.voices import Said, Voice, rule_texts, say
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 LIMIT = 400
-"""Items that a page shows unless told otherwise; a thumbnail takes some 15 kB."""
-
-FACTS = {
-    "Model": "model",
-    "Constitution": "constitution",
-    "Thresholds": "thresholds",
-    "Preset": "preset",
-    "Detector": "detector",
-    "Matcher": "matcher",
-    "Questions": "prompts",
-    "Precision": "dtype",
-    "jurat": "jurat",
-}
-"""What a page says of how its verdicts came about: heading -> field of the record."""
+"""Pictures that a page has unless told otherwise; one takes some 15 kB."""
 
 
 @dataclass(frozen=True)
@@ -49,139 +38,185 @@ class Page:
 
     path: Path
     items: int
-    """Verdicts in the file."""
+    """Verdicts in the run."""
     shown: int
-    """Of them, those in the gallery."""
+    """Of them, those whose pictures were wanted: at most the limit."""
+    files: Path | None = None
+    """The folder beside the page, if it has one."""
+    sealed: int = 0
+    """Items that are counted and nowhere shown."""
 
 
 @dataclass
-class Summary:
-    """What the top of the page tells, gathered in one pass over the verdicts."""
+class Gathered:
+    """What a page is made of, gathered in one pass over the verdicts."""
 
-    tally: Tally = field(default_factory=Tally)
-    facts: dict[str, dict[str, None]] = field(default_factory=lambda: {name: {} for name in FACTS})
-    """Heading -> the values met, in order; a file may hold several runs."""
-    first: str = ""
-    last: str = ""
-    seconds: float = 0.0
-    kept: dict[str, list[Verdict]] = field(default_factory=lambda: {outcome: [] for outcome in OUTCOMES})
+    run: Run
+    store: Store
+    voice: Voice = "reviewer"
     limit: int = LIMIT
+    tally: Tally = field(default_factory=Tally)
+    facts: Facts = field(default_factory=Facts)
+    texts: Texts = field(default_factory=Texts)
+    sealed: int = 0
+    kept: dict[str, list[tuple[int, Verdict]]] = field(default_factory=lambda: {one: [] for one in OUTCOMES})
 
-    def add(self, verdict: Verdict) -> None:
-        """Counts a verdict, and keeps it for the gallery while there is room."""
+    def __post_init__(self) -> None:
+        self.columns = Columns(self.run)
+        self._rules = rule_texts(self.run.facts)
+
+    def count(self, entry: Entry) -> None:
+        """Counts a verdict."""
+        # A sealed item is a number: not even what a model remarked on it is repeated.
+        verdict = entry.verdict.model_copy(update={"note": None}) if entry.sealed else entry.verdict
         self.tally.add(verdict)
-        for name, attribute in FACTS.items():
-            if (value := getattr(verdict, attribute)) is not None:
-                self.facts[name][str(value)] = None
-        self.first = min(self.first or verdict.time, verdict.time)
-        self.last = max(self.last, verdict.time)
-        self.seconds += verdict.seconds
-        of_outcome = self.kept[verdict.outcome]
-        if len(of_outcome) < self.limit:
-            of_outcome.append(verdict)
+        self.facts.add(verdict)
+        self.sealed += entry.sealed
 
-    @property
-    def span(self) -> str:
-        """When the first and the last verdict were reached, to the minute."""
-        first, last = (time[:16].replace("T", " ") for time in (self.first, self.last))
-        if first == last:
-            return f"{first} UTC"
-        return f"{first} to {last[11:] if first[:10] == last[:10] else last} UTC"
+    def show(self, entry: Entry, before: Verdict | None = None) -> None:
+        """Puts an item into the gallery, beside what was said of it before, if a run is compared."""
+        verdict, row = entry.verdict, len(self.columns)
+        self.columns.add(entry, before)
+        item = evidence(entry, self.say(entry), self.texts)
+        if before is not None:
+            item["before"] = evidence(Entry(before), (Said(printable(before.explain())),), self.texts)
+        self.store.add(item)
+        if len(self.kept[verdict.outcome]) < self.limit:
+            # Only where the picture lies: findings are in the store by now.
+            self.kept[verdict.outcome].append((row, verdict.model_copy(update={"rules": ()})))
 
-    @property
-    def gallery(self) -> list[Verdict]:
-        """At most `limit` verdicts: the unsafe first, the safe last, in the file's order within each."""
-        return [verdict for outcome in OUTCOMES for verdict in self.kept[outcome]][: self.limit]
+    def say(self, entry: Entry) -> tuple[Said, ...]:
+        return say(entry.verdict, self.voice, basis=entry.basis, rules=self._rules)
+
+    def take_pictures(self, images_root: Path | None) -> int:
+        """Makes the thumbnails of the gravest items, and says how many items that is."""
+        chosen = [one for outcome in OUTCOMES for one in self.kept[outcome]][: self.limit]
+        for row, verdict in chosen:
+            self.store.add_picture(row, thumbnail(verdict, images_root))
+        return len(chosen)
+
+    def payload(self) -> dict[str, Any]:
+        return self.columns.payload() | {"texts": self.texts.listed, "voice": self.voice}
 
 
 def write_report(
-    record: Path, out: Path, *, images_root: Path | None = None, limit: int = LIMIT, overwrite: bool = False
+    record: Path,
+    out: Path,
+    *,
+    images_root: Path | None = None,
+    limit: int = LIMIT,
+    overwrite: bool = False,
+    voice: Voice = "reviewer",
 ) -> Page:
-    """Writes the page of a file of verdicts. Memory grows with `limit`, not with the file.
+    """Writes the page of a run. Memory grows with `limit`, and by some bytes an item.
 
     Args:
-        record: a JSON Lines or Parquet file that `jurat judge --out` wrote.
-        out: the page.
+        record: a JSON Lines or Parquet file or a run directory that `jurat judge --out` wrote.
+        out: the page, if it ends in .html, else a folder for it. A page of many items has a folder beside it.
         images_root: where the images lie now, if not where they were judged.
-        limit: how many items the gallery shows; the unsafe ones come first.
+        limit: how many items have a picture; the unsafe ones come first.
         overwrite: whether `out` may be replaced.
+        voice: for whom the items are put in words; see `jurat.report.voices`.
 
     Raises:
         JuratError: the record cannot be read, holds no verdicts, or `out` is there already.
     """
-    if out.exists() and not overwrite:
-        raise JuratError(f"{out} is there already.", hint="--overwrite replaces it.")
-    summary = Summary(limit=limit)
-    for verdict in _verdicts(record):
-        summary.add(verdict)
-    if summary.tally.items == 0:
-        raise JuratError(f"{record} holds no verdicts.")
-    shown = summary.gallery
-    _write(out, _context(record, summary, (card(verdict, images_root) for verdict in shown)))
-    return Page(out, summary.tally.items, len(shown))
+    place = Place.at(out)
+    place.check(overwrite=overwrite)
+    run = Run.at(record)
+    with written(place), Store(place) as store:
+        gathered = Gathered(run, store, voice, limit)
+        for entry in run.entries():
+            gathered.count(entry)
+            if not entry.sealed:
+                gathered.show(entry)
+        if gathered.tally.items == 0:
+            raise JuratError(f"{record} holds no verdicts.")
+        pictures = gathered.take_pictures(images_root)
+        write_page("page.html", gathered, context(gathered, pictures))
+        files = place.files if store.apart else None
+    return Page(place.page, gathered.tally.items, pictures, files, gathered.sealed)
 
 
-def _verdicts(record: Path) -> Iterator[Verdict]:
-    for number, row in enumerate(read_rows(record), start=1):
-        try:
-            yield row_to_verdict(row)
-        except JuratError as error:
-            raise JuratError(f"{record}, row {number}: {error.message}", hint=error.hint) from error
-
-
-def _context(record: Path, summary: Summary, cards: Iterable[Card]) -> dict[str, Any]:
-    style, script = _asset("page.css"), _asset("page.js")
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
+def context(gathered: Gathered, pictures: int) -> dict[str, Any]:
+    """What the template of a page is filled with."""
+    facts, tally = gathered.facts, gathered.tally
     return {
-        "style": style,
-        "script": script,
-        "policy": policy,
-        "record": record.name,
-        "summary": summary,
-        "tally": summary.tally,
+        "record": gathered.run.name,
+        "facts": facts,
+        "told": flattened(gathered.run.facts),
+        "tally": tally,
+        "shares": shares(tally.rules),
         "outcomes": OUTCOMES,
         "meanings": MEANINGS,
-        "rate": summary.tally.items / summary.seconds if summary.seconds > 0 else None,
-        "shown": len(summary.gallery),
-        "cards": cards,
+        "rate": tally.items / facts.seconds if facts.seconds > 0 else None,
+        "pictures": pictures,
+        "sealed": gathered.sealed,
+        "voice": gathered.voice,
     }
 
 
-def _write(out: Path, context: dict[str, Any]) -> None:
-    # Aside and renamed, so that a page is whole or not there; streamed, so that thumbnails pass one by one.
+def shares(rules: list[RuleCount]) -> dict[str, tuple[float, float, float]] | None:
+    """By rule: the share of items that break it, with Wilson's 95% interval; None without scipy."""
+    from jurat.metrics import wilson
+
+    told: dict[str, tuple[float, float, float]] = {}
+    for rule in rules:
+        n, broken = rule.outcomes.total(), rule.outcomes["broken"]
+        try:
+            interval = wilson(broken, n)
+        except ImportError:  # scipy comes with the extra `local`
+            return None
+        told[rule.id] = (broken / n if n else 0.0, interval.low, interval.high)
+    return told
+
+
+def write_page(template: str, gathered: Gathered, filling: dict[str, Any]) -> None:
+    """Writes the page and what lies beside it: aside and renamed, so that it is whole or not there."""
+    store, out = gathered.store, gathered.store.place.page
+    scripts, style = bundle.scripts(), bundle.style()
+    filling = filling | {
+        "style": style,
+        "scripts": scripts,
+        "policy": bundle.policy(scripts, style, beside=store.apart),
+        "files": store.place.files.name if store.apart else None,
+        "blocks": store.blocks(gathered.payload()),
+        "columns": gathered.columns,
+    }
     aside = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("w", encoding="utf-8") as file:
-            file.writelines(_templates().get_template("page.html").generate(context))
+            file.writelines(templates().get_template(template).generate(filling))
+        store.commit()
         aside.replace(out)
-    except OSError as error:
-        raise JuratError(f"{out} cannot be written: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
             aside.unlink()
 
 
-def _templates() -> Environment:
+class written:
+    """Turns a failure to write into one line."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, OSError):
+            raise JuratError(f"{self._place.page} cannot be written: {error.strerror or error}") from error
+
+
+def templates() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    templates = Environment(
+    environment = Environment(
         loader=PackageLoader("jurat.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters["shown"] = lambda value: printable(str(value))  # pyright: ignore[reportUnknownLambdaType]
-    return templates
-
-
-def _asset(name: str) -> str:
-    return (files("jurat.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    environment.filters["shown"] = lambda value: printable(str(value))  # pyright: ignore[reportUnknownLambdaType]
+    return environment

@@ -1,4 +1,4 @@
-"""Small copies of judged images, as text that a page can hold."""
+"""Small copies of judged images: a still frame each, whatever moves."""
 
 from __future__ import annotations
 
@@ -25,12 +25,19 @@ MAX_BYTES = 256 * 2**20
 class Thumbnail:
     """A small copy of the frame that a verdict is about, or why there is none."""
 
-    url: str | None
-    """A `data:` URL of a WebP image."""
+    data: bytes | None
+    """A WebP image."""
     width: int = 0
     height: int = 0
     missing: str = ""
     """One line for a person; empty where there is an image."""
+
+    @property
+    def url(self) -> str | None:
+        """As text that a page can hold: a `data:` URL."""
+        if self.data is None:
+            return None
+        return "data:image/webp;base64," + base64.b64encode(self.data).decode()
 
 
 def thumbnail(verdict: Verdict, root: Path | None = None) -> Thumbnail:
@@ -75,4 +82,4 @@ def _small(data: bytes, verdict: Verdict) -> Thumbnail:
         image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS, reducing_gap=3)
     out = io.BytesIO()
     image.save(out, "WEBP", quality=78, method=4)
-    return Thumbnail("data:image/webp;base64," + base64.b64encode(out.getvalue()).decode(), *image.size)
+    return Thumbnail(out.getvalue(), *image.size)

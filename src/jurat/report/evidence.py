@@ -1,0 +1,133 @@
+"""What the page shows when an item is opened: its findings, as plain JSON, with texts named by number.
+
+Texts repeat on every item (clauses, above all), so an item holds their numbers in one list of the page's.
+What is empty is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jurat.judge.verdict import AlternativeScore, Finding, Region, RuleFinding
+from jurat.report.runs import Entry
+from jurat.report.text import printable
+from jurat.report.voices import Said
+
+_DIGITS = 4
+
+
+@dataclass
+class Texts:
+    """Numbers texts in the order in which they come."""
+
+    known: dict[str, int] = field(default_factory=dict[str, int])
+
+    def number(self, text: str) -> int:
+        return self.known.setdefault(text, len(self.known))
+
+    @property
+    def listed(self) -> list[str]:
+        return [printable(text) for text in self.known]
+
+
+def evidence(entry: Entry, said: Sequence[Said], texts: Texts) -> dict[str, Any]:
+    """One item's findings. Rationales are other people's words as much as file names: they go in as text."""
+    verdict = entry.verdict
+    told = _given(
+        decision=printable(verdict.decision),
+        time=printable(verdict.time),
+        sha256=verdict.sha256 and printable(verdict.sha256[:12]),
+        width=verdict.width,
+        height=verdict.height,
+        frames=verdict.frames if verdict.frames != 1 else None,
+        frame=verdict.frame or None,
+        error=verdict.error and printable(verdict.error),
+        note=verdict.note and printable(verdict.note),
+        basis=printable(entry.basis) if entry.basis not in (None, "model") else None,
+        label=printable(entry.label) if entry.label else None,
+        carried={printable(name): printable(value) for name, value in entry.carried.items()} or None,
+        relevant_above=_number(verdict.relevant_above),
+    )
+    told["said"] = [_given(heading=one.heading or None, text=one.text) for one in said]
+    told["rules"] = [_rule(rule, verdict.frame, texts) for rule in verdict.rules]
+    return told
+
+
+def _rule(rule: RuleFinding, frame: int, texts: Texts) -> dict[str, Any]:
+    return _given(
+        id=texts.number(rule.id),
+        outcome=rule.outcome,
+        score=_number(rule.score),
+        stage=rule.decided_by,
+        reason=rule.reason,
+        relevance=_number(rule.relevance),
+        frame=rule.frame if rule.frame != frame else None,
+        incoherence=_number(rule.coherence.incoherence) if rule.coherence else None,
+        clauses=[_clause(finding, texts) for finding in rule.clauses] or None,
+    )
+
+
+def _clause(finding: Finding, texts: Texts) -> dict[str, Any]:
+    alone = len(finding.alternatives) == 1
+    told = _given(
+        text=texts.number(finding.text),
+        unless=finding.role == "unless" or None,
+        outcome=finding.outcome,
+        score=_number(finding.score),
+        baseline=_number(finding.baseline),
+        mass=_number(finding.mass),
+        stage=finding.decided_by,
+        reason=finding.reason,
+    )
+    if alone:
+        told |= _again(finding.alternatives[0], texts)
+    elif finding.alternatives:
+        told["alternatives"] = [_alternative(one, texts) for one in finding.alternatives]
+    return told
+
+
+def _alternative(one: AlternativeScore, texts: Texts) -> dict[str, Any]:
+    return _given(
+        text=texts.number(one.text),
+        negated=one.negated or None,
+        outcome=one.outcome,
+        score=_number(one.score),
+        baseline=_number(one.baseline),
+        stage=one.decided_by,
+        reason=one.reason,
+    ) | _again(one, texts)
+
+
+def _again(one: AlternativeScore, texts: Texts) -> dict[str, Any]:
+    """What was found on looking again."""
+    return _given(
+        views=_number(one.score_over_views),
+        crop=_number(one.score_on_crop),
+        without=_number(one.score_without),
+        placebos=[_number(score) for score in one.scores_on_placebos] or None,
+        vetoed=one.vetoed or None,
+        rating=one.rating,
+        rationale=one.rationale and printable(one.rationale),
+        contrasts=[
+            _given(kind=c.kind, text=texts.number(c.text), score=_number(c.score), reason=c.reason)
+            for c in one.contrasts
+        ]
+        or None,
+        nulls=[_given(kind=null.kind, score=_number(null.score)) for null in one.nulls] or None,
+        regions=[_region(region, texts) for region in one.regions] or None,
+    )
+
+
+def _region(region: Region, texts: Texts) -> list[float | int | None]:
+    corners = (region.x0, region.y0, region.x1, region.y1)
+    return [texts.number(region.word), _number(region.score), *(round(x, 1) for x in corners)]
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else round(value, _DIGITS)
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

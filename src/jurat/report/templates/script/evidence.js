@@ -1,0 +1,125 @@
+"use strict";
+// What was found in an item, rule by rule and clause by clause, as tables.
+(() => {
+  const { h, number } = jurat;
+  const ORDER = ["broken", "undecided", "kept"];
+
+  // What was found on looking again: over copies, on a crop, with the objects painted over, in words.
+  const again = (one, texts) => {
+    const lines = [];
+    const line = (...parts) => lines.push(h("span", { class: "again" }, ...parts));
+    if (one.views !== undefined) line(`over moved copies ${number(one.views)}`);
+    if (one.crop !== undefined) line(`on a crop ${number(one.crop)}`);
+    if (one.without !== undefined) {
+      const words = [...new Set((one.regions ?? []).map(([word]) => texts[word]))].join(", ");
+      line("with ", jurat.name(words || "its objects"), ` painted over ${number(one.without)}`);
+    }
+    if (one.placebos) line(`with other places painted over ${one.placebos.map(number).join(", ")}`);
+    if (one.vetoed) line("not accepted: painting elsewhere mattered as much");
+    for (const contrast of one.contrasts ?? []) {
+      line("against ", jurat.name(texts[contrast.text]), ` (${contrast.kind}) ${number(contrast.score)}`);
+    }
+    for (const nothing of one.nulls ?? []) line(`on ${nothing.kind} instead of the image ${number(nothing.score)}`);
+    if (one.regions?.length && one.without === undefined) {
+      const seen = one.regions.map(([word, score]) => `${texts[word]} ${number(score)}`);
+      line("seen: ", jurat.name([...new Set(seen)].join(", ")));
+    }
+    if (one.rationale) line("reasoning: ", one.rating ? `${one.rating}, ` : "", jurat.name(one.rationale));
+    return lines;
+  };
+
+  const outcome = (one) => [
+    one.outcome,
+    (one.reason ?? one.stage) && h("span", { class: "reason" }, one.reason ?? `by ${one.stage}`),
+  ];
+
+  const alternative = (one, texts) =>
+    h(
+      "li",
+      { class: one.outcome },
+      jurat.name((one.negated ? "not: " : "") + texts[one.text]),
+      ` `,
+      h("span", { class: "n" }, number(one.score)),
+      again(one, texts),
+    );
+
+  const clause = (one, texts) =>
+    h(
+      "tr",
+      { class: one.outcome },
+      h(
+        "th",
+        { scope: "row" },
+        one.unless && h("span", { class: "role" }, "unless "),
+        jurat.name(texts[one.text]),
+        one.alternatives
+          ? h("ul", { class: "alternatives" }, one.alternatives.map((a) => alternative(a, texts)))
+          : again(one, texts),
+      ),
+      h("td", { class: "outcome" }, outcome(one)),
+      h("td", { class: "bar" }, jurat.gauge(one.score, one.baseline, one.mass)),
+      [one.score, one.baseline, one.mass].map((value) => h("td", { class: "n" }, number(value))),
+    );
+
+  const head = () =>
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        h("th", { scope: "col" }, "Clause"),
+        h("th", { scope: "col" }, "Outcome"),
+        h("th", { scope: "col", class: "bar" }, h("span", { class: "unseen" }, "Score drawn as a bar")),
+        ["Score", "Baseline", "Mass"].map((name) => h("th", { scope: "col", class: "n" }, name)),
+      ),
+    );
+
+  const clauses = (rule, item, texts) => {
+    if (!rule.clauses) {
+      const least = item.relevant_above === undefined ? "" : `, where more than ${number(item.relevant_above)} counts`;
+      const told = `Not relevant: the image resembles the rule by ${number(rule.relevance)} only${least}, and nothing was asked.`;
+      return h("p", { class: "again" }, told);
+    }
+    return h("table", { class: "clauses" }, head(), h("tbody", {}, rule.clauses.map((one) => clause(one, texts))));
+  };
+
+  const aside = (text) => text && h("span", { class: "aside" }, text);
+
+  const heading = (rule, known, texts) => [
+    jurat.name(texts[rule.id]),
+    h("span", { class: "verdict" }, rule.outcome),
+    h("span", { class: "n" }, number(rule.score)),
+    aside(known?.severity),
+    rule.outcome !== "kept" && aside(rule.reason ?? (rule.stage && `by ${rule.stage}`)),
+    rule.frame !== undefined && aside(`in frame ${rule.frame}`),
+    rule.incoherence !== undefined && aside(`incoherence ${number(rule.incoherence)}`),
+  ];
+
+  // The rules of an item: broken ones first, the gravest first among them; kept ones folded.
+  jurat.rules = (table, item, level = "h3") => {
+    const byId = new Map(table.rules.map((rule) => [rule.id, rule]));
+    const known = (rule) => byId.get(table.texts[rule.id]);
+    const rank = (rule) => 10 * ORDER.indexOf(rule.outcome) + (known(rule)?.rank ?? 9);
+    return [...item.rules]
+      .sort((a, b) => rank(a) - rank(b))
+      .map((rule) =>
+        rule.outcome === "kept"
+          ? h(
+              "details",
+              { class: "rule kept" },
+              h("summary", {}, heading(rule, known(rule), table.texts)),
+              clauses(rule, item, table.texts),
+            )
+          : h(
+              "section",
+              { class: `rule ${rule.outcome}` },
+              h(level, {}, heading(rule, known(rule), table.texts)),
+              clauses(rule, item, table.texts),
+            ),
+      );
+  };
+
+  jurat.said = (item) =>
+    item.said.map((one) => [one.heading && h("h3", { class: "said" }, one.heading), h("p", { class: "why" }, jurat.name(one.text))]);
+})();

@@ -1,0 +1,216 @@
+"""A run, or two compared, as text for a ticket: Markdown to read, CSV to sort."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from jurat.errors import JuratError
+from jurat.judge.verdict import Verdict
+from jurat.report.compare import Flips, find_flips, flipped, moves, outcomes_of
+from jurat.report.facts import Facts
+from jurat.report.page import shares
+from jurat.report.runs import Entry, Run
+from jurat.report.safe_cells import cell, inline
+from jurat.report.tally import MEANINGS, OUTCOMES, Tally
+from jurat.report.voices import Voice, rule_texts, say
+
+Format = Literal["md", "csv"]
+LISTED = 50
+"""Items that Markdown lists, the gravest first."""
+
+_COLUMNS = ("id", "uri", "outcome", "broken", "undecided", "reason", "score", "why", "error", "basis")
+_PROVENANCE = ("decision", "time", "sha256", "model", "constitution", "thresholds", "preset", "jurat")
+
+
+def write_ticket(
+    record: Path,
+    out: Path,
+    format: Format,
+    *,
+    other: Path | None = None,
+    voice: Voice = "reviewer",
+    limit: int = LISTED,
+    overwrite: bool = False,
+) -> int:
+    """Writes a run, or what flips between `record` and `other`, and says how many items were counted.
+
+    CSV has a row an item, Markdown lists the gravest `limit` of them. Sealed items are counted and left out.
+
+    Raises:
+        JuratError: a record cannot be read or holds no verdicts, or `out` is there or cannot be written.
+    """
+    if out.exists() and not overwrite:
+        raise JuratError(f"{out} is there already.", hint="--overwrite replaces it.")
+    run = Run.at(record)
+    if other is not None:
+        then = Run.at(other)
+        flips = find_flips(run, then)
+        lines = (
+            _flips_csv(run, then, flips, voice)
+            if format == "csv"
+            else _flips_md(run, then, flips, voice, limit)
+        )
+        _write(out, lines)
+        return flips.both
+    tally, facts = Tally(), Facts()
+    lines = _csv(run, voice, tally) if format == "csv" else _md(run, voice, limit, tally, facts)
+    _write(out, lines)
+    return tally.items
+
+
+def _write(out: Path, lines: Iterable[str]) -> None:
+    aside = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(lines)
+        aside.replace(out)
+    except OSError as error:
+        raise JuratError(f"{out} cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            aside.unlink()
+
+
+def _csv_line(values: Iterable[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow([cell(value) for value in values])
+    return line.getvalue()
+
+
+def _csv(run: Run, voice: Voice, tally: Tally) -> Iterator[str]:
+    carried: dict[str, None] = {}
+    for entry in run.entries():
+        tally.add(entry.verdict)
+        if not entry.sealed:
+            carried.update(dict.fromkeys(entry.carried))
+    _some(run, tally)
+    texts = rule_texts(run.facts)
+    yield _csv_line([*_COLUMNS, *_PROVENANCE, *(f"column {name}" for name in carried)])
+    for entry in run.entries():
+        if not entry.sealed:
+            yield _csv_line([*_cells(entry, voice, texts), *(entry.carried.get(name) for name in carried)])
+
+
+def _cells(entry: Entry, voice: Voice, texts: dict[str, str]) -> Iterator[object]:
+    verdict = entry.verdict
+    yield verdict.id
+    yield verdict.uri
+    yield verdict.outcome
+    yield "; ".join(verdict.broken)
+    yield "; ".join(rule.id for rule in verdict.rules if rule.outcome == "undecided")
+    yield verdict.reason
+    scores = [rule.score for rule in verdict.rules if rule.score is not None]
+    yield f"{max(scores):.4f}" if scores else None
+    yield _why(entry, voice, texts)
+    yield verdict.error
+    yield entry.basis
+    yield from (getattr(verdict, name) for name in _PROVENANCE)
+
+
+def _why(entry: Entry, voice: Voice, texts: dict[str, str]) -> str:
+    said = say(entry.verdict, voice, basis=entry.basis, rules=texts)
+    return " ".join(f"{one.heading}: {one.text}" if one.heading else one.text for one in said)
+
+
+def _some(run: Run, tally: Tally) -> None:
+    if tally.items == 0:
+        raise JuratError(f"{run.path} holds no verdicts.")
+
+
+def _md(run: Run, voice: Voice, limit: int, tally: Tally, facts: Facts) -> Iterator[str]:
+    kept: dict[str, list[Entry]] = {outcome: [] for outcome in OUTCOMES if outcome != "safe"}
+    sealed = 0
+    for entry in run.entries():
+        tally.add(entry.verdict)
+        facts.add(entry.verdict)
+        sealed += entry.sealed
+        of_outcome = kept.get(entry.verdict.outcome)
+        if not entry.sealed and of_outcome is not None and len(of_outcome) < limit:
+            of_outcome.append(entry)
+    _some(run, tally)
+    yield f"# {tally.outcomes['unsafe']:,} of {tally.items:,} images break a rule\n\n"
+    yield f"{outcomes_of(tally)}.\n\n"
+    if sealed:
+        yield f"{sealed:,} sealed: counted, and nowhere shown.\n\n"
+    yield from _table(
+        ("fact", "value"), [(name, ", ".join(values)) for name, values in facts.values.items() if values]
+    )
+    yield f"Judged {facts.span}.\n\n"
+    yield from _rules_md(tally)
+    if tally.reasons:
+        yield "## Not decided, and why\n\n"
+        rows = [(o, r, MEANINGS.get(r, ""), f"{n:,}") for (o, r), n in tally.reasons.most_common()]
+        yield from _table(("outcome", "reason", "meaning", "images"), rows)
+    texts = rule_texts(run.facts)
+    listed = [entry for entries in kept.values() for entry in entries][:limit]
+    if listed:
+        yield "## Images\n\n"
+        for entry in listed:
+            why = inline(_why(entry, voice, texts))
+            yield f"- **{entry.verdict.outcome}** {inline(entry.verdict.id)}: {why}\n"
+        told = tally.items - tally.outcomes["safe"] - len(listed)
+        if told > 0:
+            yield f"\n{told:,} more are in the record.\n"
+
+
+def _rules_md(tally: Tally) -> Iterator[str]:
+    if not tally.rules:
+        return
+    known = shares(tally.rules)
+    yield "## Rules\n\n"
+    rows: list[tuple[str, ...]] = []
+    for rule in tally.rules:
+        counts = tuple(f"{rule.outcomes[o]:,}" for o in ("broken", "undecided", "kept"))
+        share = "" if known is None else "{:.1f}% ({:.1f}–{:.1f})".format(*(100 * x for x in known[rule.id]))
+        rows.append((rule.id, rule.severity or "–", *counts, share))
+    yield from _table(("rule", "severity", "broken", "undecided", "kept", "broken, with 95% interval"), rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n"
+    for row in rows:
+        yield f"| {' | '.join(inline(value) for value in row)} |\n"
+    yield "\n"
+
+
+_FLIP_COLUMNS = ("id", "uri", "before", "after", "broken before", "broken after", "why before", "why after")
+
+
+def _flips_csv(old: Run, new: Run, flips: Flips, voice: Voice) -> Iterator[str]:
+    yield _csv_line(_FLIP_COLUMNS)
+    for entry, before in flipped(old, new, flips):
+        yield _csv_line(_flip_cells(entry, before, voice, rule_texts(new.facts)))
+
+
+def _flip_cells(entry: Entry, before: Verdict, voice: Voice, texts: dict[str, str]) -> Iterator[object]:
+    verdict = entry.verdict
+    yield from (verdict.id, verdict.uri, before.outcome, verdict.outcome)
+    yield from ("; ".join(before.broken), "; ".join(verdict.broken))
+    yield from (_why(Entry(before), voice, texts), _why(entry, voice, texts))
+
+
+def _flips_md(old: Run, new: Run, flips: Flips, voice: Voice, limit: int) -> Iterator[str]:
+    yield f"# {flips.flips:,} of {flips.both:,} verdicts flip\n\n"
+    yield f"First run: {inline(old.name)}: {outcomes_of(flips.old)}.\n"
+    yield f"Second run: {inline(new.name)}: {outcomes_of(flips.new)}.\n\n"
+    if flips.only_old or flips.only_new:
+        yield f"Not compared: {flips.only_old:,} only in the first run, {flips.only_new:,} in the second.\n\n"
+    if flips.differing:
+        yield from _table(("fact", "first run", "second run"), flips.differing)
+    rows = [(r.id, r.severity or "–", f"{r.gained:,}", f"{r.lost:,}", f"{r.other:,}") for r in flips.by_rule]
+    yield from _table(("rule", "severity", "broken only now", "broken no longer", "other changes"), rows)
+    for number, (entry, before) in enumerate(flipped(old, new, flips)):
+        if number == limit:
+            yield f"\n{len(flips.keys) - flips.sealed - limit:,} more are in the records.\n"
+            break
+        why = inline(_why(entry, voice, rule_texts(new.facts)))
+        moved = "; ".join(f"{inline(id)} {was} → {now}" for id, was, now in moves(before, entry.verdict))
+        change = f"{before.outcome} → **{entry.verdict.outcome}**{f' ({moved})' if moved else ''}"
+        yield f"- {inline(entry.verdict.id)}: {change}. {why}\n"

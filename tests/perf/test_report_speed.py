@@ -1,0 +1,25 @@
+"""perf/report.py: the page of a large run beside a bare pass; here a small one, and no word on time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from .scripts import PERF
+
+
+@pytest.mark.browser
+def test_the_page_and_a_bare_pass_find_the_same_rows(tmp_path) -> None:
+    if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
+        pytest.skip("Chromium is not installed (package 'chromium', or name it in JURAT_CHROMIUM)")
+    pytest.importorskip("playwright", reason="playwright is not installed (the extra 'dev')")
+    options = ["--rows", "700", "--runs", "1", "--json", str(tmp_path / "r.json")]
+    command = [sys.executable, str(PERF / "report.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert "700 rows: written in" in done.stdout, done.stderr
+    found = {row["filter"]: row["found"] for row in json.loads((tmp_path / "r.json").read_text())["rows"]}
+    assert (found["an outcome"], found["two outcomes"], found["a rule"]) == (100, 700, 100)

@@ -1,0 +1,70 @@
+"""Two runs: what flips."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jurat.errors import JuratError
+from jurat.report import compare_reports, find_flips
+from jurat.report.runs import Run
+
+from .conftest import FIRE, NO_BLADE
+
+
+@pytest.fixture
+def runs(verdict, record):
+    """Four items in both, one in each alone; one flips to unsafe, one by a rule only."""
+    same, blade, fire = verdict("same.png"), verdict("blade.png"), verdict("fire.png", "unsure")
+    twice = verdict("twice.png", image=None)
+    new_blade = verdict("blade.png", "unsafe", model="null@other")
+    old = record(same, blade, fire, twice, twice, verdict("old.png"), name="old.jsonl")
+    rules = (NO_BLADE.model_copy(update={"outcome": "undecided", "reason": "margin", "score": 0.5}), FIRE)
+    new = record(
+        verdict("new.png"),
+        twice,
+        new_blade,
+        same,
+        twice,
+        fire.model_copy(update={"rules": rules}),
+        name="new.jsonl",
+    )
+    return old, new
+
+
+def test_flips_are_counted_by_outcome_and_by_rule(runs):
+    flips = find_flips(*map(Run.at, runs))
+    assert (flips.both, flips.flips, flips.only_old, flips.only_new) == (5, 1, 1, 1)
+    assert {k: n for k, n in flips.moves.items() if k[0] != k[1]} == {("safe", "unsafe"): 1}
+    assert list(flips.keys) == [("blade.png", 0), ("fire.png", 0)]
+    counted = {rule.id: (rule.gained, rule.lost, rule.other) for rule in flips.by_rule}
+    assert counted == {"blade": (1, 0, 1), "fire": (0, 0, 0)}
+    assert flips.differing == [("Model", "null@none", "null@none, null@other")]
+
+
+def test_the_page_has_the_flips_with_what_was_said_before(runs, tmp_path):
+    out = tmp_path / "page.html"
+    page, flips = compare_reports(*runs, out)
+    assert (page.items, page.shown, flips.flips) == (2, 2, 1)
+    told = out.read_text()
+    assert "1</em> of 5 verdicts flips." in told
+    assert '"names":["blade.png","fire.png"]' in told and '"before":{"decision"' in told
+
+
+def test_sealed_flips_are_counted_only(runs, tmp_path):
+    old, new = runs
+    rows = [json.loads(line) for line in new.read_text().splitlines()]
+    for row in rows:
+        row["handling"] = "sealed" if row["id"] == "blade.png" else None
+    new.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page, _ = compare_reports(old, new, tmp_path / "page.html")
+    assert (page.items, page.sealed) == (1, 1)
+    assert "blade.png" not in (tmp_path / "page.html").read_text()
+
+
+def test_runs_that_have_no_item_in_common_are_refused(verdict, record, tmp_path):
+    a, b = record(verdict("a.png"), name="a.jsonl"), record(verdict("b.png"), name="b.jsonl")
+    with pytest.raises(JuratError, match="no item in common"):
+        compare_reports(a, b, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
