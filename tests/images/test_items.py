@@ -174,10 +174,9 @@ def test_what_is_not_there_is_an_item_with_a_reason() -> None:
     assert problem("in/*.gif") == "nothing matches: in/*.gif"
     assert problem("gone/*.gif") == "no such folder: gone/"
     assert problem("in/a.png/b.png") == "cannot be read (Not a directory): in/a.png/b.png"
-    assert problem("https://example.org/a.png") == (
-        "only local files are read, and this is a URL: https://example.org/a.png"
+    assert problem("ftp://example.org/a.png") == (
+        "jurat reads no ftp:// URIs (there are s3://, gs://, https://, http://, hf://): ftp://example.org/a.png"
     )
-    assert problem("s3://bucket/*.png") == "only local files are read, and this is a URL: s3://bucket/*.png"
     assert problem("two\nlines\x1b.png") == "no such file or folder: two?lines?.png"
     assert problem("half\ud800.png").endswith("surrogates not allowed): half\\ud800.png")
     assert problem("n" * 300) == f"cannot be read (File name too long): {'n' * 300}"

@@ -63,7 +63,7 @@ def calibrate(
     --calibration FILE.
     """
     from jurat.constitution import load_constitution
-    from jurat.images import find_items
+    from jurat.images import count_items, find_items
     from jurat.judge import Judge
     from jurat.judge.calibrate import fit
     from jurat.judge.labels import read_labels
@@ -76,7 +76,7 @@ def calibrate(
     opened = open_model(model, device=device, dtype=dtype)
     judge = Judge(law, opened, preset, batch_size=batch_size, without=("relevance", "regions", "crop"))
     known = None if told is None else {str(images / label.file): label.broken for label in told}
-    with progress(Console(stderr=True), [str(images)], shown=True) as advance:
+    with progress(Console(stderr=True), lambda: count_items([str(images)]), shown=True) as advance:
 
         def watched() -> Iterator[Item]:
             for item in find_items([str(images)]):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -14,8 +13,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from jurat.cli import serving
+from jurat.cli import runs, serving, sourcing
 from jurat.cli.progress import Advance, progress
+from jurat.cli.stopping import stopping
 from jurat.cli.tables import Listing, print_items, print_summary
 from jurat.errors import JuratError
 from jurat.judge.presets import DEFAULT
@@ -25,7 +25,7 @@ from jurat.report.text import printable
 
 if TYPE_CHECKING:
     from jurat.images import Item, Sink
-    from jurat.judge import Judge
+    from jurat.judge import Judge, Verdict
     from jurat.models import Model
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -56,7 +56,8 @@ def judge(
     paths: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders, globs, or - for a list of paths on standard input.", show_default=False
+            help="Files, folders, globs, tables, tar shards, URIs, or - for a list on standard input.",
+            show_default=False,
         ),
     ],
     constitution: Annotated[
@@ -98,10 +99,23 @@ def judge(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", metavar="FILE", help="Write verdicts: .jsonl, .parquet, or - for JSON lines here."
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Write verdicts: to a folder, a run that can go on; .jsonl; .parquet; - for JSON here.",
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file --out if it is there.")
+    ] = False,
+    retry_errors: runs.RetryErrors = False,
+    fresh: runs.Fresh = False,
+    column: sourcing.Column = None,
+    id_column: sourcing.IdColumn = None,
+    root: sourcing.Root = None,
+    shard: sourcing.ShardOption = None,
+    known: sourcing.KnownOption = None,
+    reuse_near: sourcing.ReuseNear = None,
     fail_on: Annotated[
         str,
         typer.Option(
@@ -138,17 +152,29 @@ def judge(
 ) -> None:
     """Judge images under a constitution.
 
+    With --out DIR the same command goes on where it was stopped.
+
     Exit codes: 0 done, 1 what --fail-on names was found, 2 wrong usage, 3 the model failed or nothing
-    could be judged.
+    could be judged, 130 interrupted.
     """
     from jurat.constitution import load_constitution
-    from jurat.judge import Judge
+    from jurat.images import SourceOptions, open_sink
+    from jurat.judge import Judge, arrow_schema
     from jurat.judge.presets import find_preset
     from jurat.models import ModelGone, open_model
 
     failing = _outcomes(fail_on)
-    _check_out(out, overwrite)
-    law, found, items = load_constitution(constitution), find_preset(preset), _some(paths)
+    folder = out if runs.is_folder(out) else None
+    _check_out(out, overwrite=overwrite, fresh=fresh, retry_errors=retry_errors)
+    law, found = load_constitution(constitution), find_preset(preset)
+    source = sourcing.Sourcing(
+        paths,
+        SourceOptions(column, id_column, root),
+        shard=None if shard is None else sourcing.Shard.parse(shard),
+        known=sourcing.read_known(known),
+        near=sourcing.near_duplicates(reuse_near),
+    )
+    items = source.found()
     opened = open_model(
         model,
         device=device,
@@ -178,19 +204,28 @@ def judge(
     )
 
     if rehearsal is not None:
-        serving.print_estimate(Console(highlight=False), bench, rehearsal, items)
+        serving.print_estimate(Console(highlight=False), bench, rehearsal, source.chosen(items))
         return
 
     run = _Run(
-        paths,
+        source,
         out,
-        overwrite,
         quiet,
         Tally.of((rule.id, rule.severity) for rule in law.rules),
         Listing((40 if out is None else 0) if show is None else show),
+        folder is not None,
     )
+    if folder is None:
+        sink: Sink = open_sink(out, arrow_schema, overwrite=overwrite)
+    else:
+        entered = runs.open_run(
+            folder, bench, source, fresh=fresh, retry_errors=retry_errors, allow_unknown=allow_unknown
+        )
+        sink, run.before = entered.sink, entered.outcomes
+        if entered.told and not quiet:
+            typer.echo(f"jurat: {entered.told}", err=True)
     try:
-        interrupted = run.go(bench, items)
+        interrupted = run.go(bench, items, sink)
     except ModelGone:
         if run.tally.items and not quiet:
             run.report(opened, whole=False)
@@ -199,11 +234,12 @@ def judge(
         run.report(opened, whole=not interrupted)
     if interrupted:
         where = "" if out is None else f"; {run.written}"
-        typer.echo(f"jurat: interrupted after {run.tally.items:,} items{where}.", err=True)
+        on = ". The same command goes on with the rest" if folder is not None else ""
+        typer.echo(f"jurat: interrupted after {run.tally.items:,} items{where}{on}.", err=True)
         raise typer.Exit(INTERRUPTED)
-    if run.tally.outcomes["error"] == run.tally.items:
+    if run.tally.outcomes["error"] == run.tally.items > 0 and run.before.total() == run.before["error"]:
         raise AllFailed(run.first_error)
-    if any(run.tally.outcomes[outcome] for outcome in failing):
+    if any(run.tally.outcomes[outcome] + run.before[outcome] for outcome in failing):
         raise typer.Exit(FOUND)
 
 
@@ -211,53 +247,75 @@ def judge(
 class _Run:
     """One pass over the items: where verdicts go, and what is told of them."""
 
-    paths: list[str]
+    source: sourcing.Sourcing
     out: Path | None
-    overwrite: bool
     quiet: bool
     tally: Tally
     listing: Listing
+    goes_on: bool
+    """Whether the verdicts go to the folder of a run."""
+    before: Counter[str] = field(default_factory=Counter[str])
+    """Outcomes that were there before."""
     seconds: float = 0.0
     first_error: str = ""
     written: str = ""
     """Where the verdicts are, for a person."""
 
-    def go(self, bench: Judge, items: Iterator[Item]) -> bool:
+    def go(self, bench: Judge, items: Iterator[Item], sink: Sink) -> bool:
         """Judges all items; True if Ctrl-C ended it, with every verdict up to then counted and written."""
-        from jurat.images import open_sink
-        from jurat.judge import arrow_schema
-
-        sink = open_sink(self.out, arrow_schema, overwrite=self.overwrite)
         start = time.monotonic()
         try:
-            with sink, progress(Console(stderr=True), self.paths, shown=not self.quiet) as advance:
-                self._judge(bench, items, sink, advance)
+            with (
+                sink,
+                stopping(quiet=self.quiet) as stop,
+                progress(Console(stderr=True), self._left, shown=not self.quiet) as advance,
+            ):
+                self._judge(bench, stop.before(self.source.chosen(items)), sink, advance)
+                if not stop.asked:
+                    runs.restore(sink)
+                return stop.asked
         except KeyboardInterrupt:
             return True
         finally:
             self.seconds = time.monotonic() - start
             self.written = sink.summary
-        return False
 
     def _judge(self, bench: Judge, items: Iterator[Item], sink: Sink, advance: Advance) -> None:
         from jurat.judge import verdict_to_row
 
-        for verdict in bench.stream(items):
+        def record(verdict: Verdict) -> None:
             sink.write(verdict_to_row(verdict))
             self.tally.add(verdict)
             self.listing.add(verdict)
             self.first_error = self.first_error or verdict.error or ""
             advance()
 
+        for verdict in bench.stream(self.source.undecided(items, bench, record)):
+            record(verdict)
+            self.source.judged(verdict)
+
+    def _left(self) -> int | None:
+        """How many items there are to judge, if that can be told soon."""
+        from jurat.images import count_items
+
+        total = None if self.source.shard else count_items(self.source.paths, self.source.options)
+        return None if total is None else max(0, total - self.before.total())
+
     def report(self, model: Model, *, whole: bool) -> None:
         """Prints the closing tables: on standard output, unless the verdicts are there."""
         console = Console(highlight=False, stderr=_is_stdout(self.out))
-        print_items(console, self.listing, self.tally)
-        print_summary(console, self.tally, self.seconds)
-        serving.print_spent(console, model)
+        if self.tally.items:
+            print_items(console, self.listing, self.tally)
+            print_summary(console, self.tally, self.seconds)
+            serving.print_spent(console, model)
         if whole and self.out is not None and not _is_stdout(self.out):
+            before = f", beside {self.before.total():,} from before" if self.before else ""
             console.print(
-                Text(f"{self.written}. To look at them: jurat report {self.out} --out page.html"),
+                Text(
+                    f"{self.written}{before}. To look at them: jurat report {self.out} --out page.html"
+                    if self.tally.items or not self.goes_on
+                    else f"Nothing was left to judge: all of {self.before.total():,} rows are in {self.out}."
+                ),
                 soft_wrap=True,
             )
 
@@ -266,26 +324,20 @@ def _is_stdout(out: Path | None) -> bool:
     return out is not None and str(out) == "-"
 
 
-def _check_out(out: Path | None, overwrite: bool) -> None:
-    """Says that a file cannot be written, or is in the way, before a model is loaded, not after."""
+def _check_out(out: Path | None, *, overwrite: bool, fresh: bool, retry_errors: bool) -> None:
+    """Says that --out cannot be written, or is in the way, before a model is loaded, not after."""
     from jurat.images import check_sink
 
+    if out is not None and runs.is_folder(out):
+        runs.check_folder(out, overwrite=overwrite, fresh=fresh, retry_errors=retry_errors)
+        return
+    if fresh or retry_errors:
+        raise JuratError(
+            f"{'--fresh' if fresh else '--retry-errors'} is for runs in a folder.",
+            hint="Name one: --out DIR.",
+        )
     if out is None or _is_stdout(out):
         return
     check_sink(out)
     if out.exists() and not overwrite:
         raise JuratError(f"{out} is there already.", hint="--overwrite replaces it.")
-
-
-def _some(paths: list[str]) -> Iterator[Item]:
-    """The items of `paths`, of which there is at least one."""
-    from jurat.images import find_items
-
-    items = find_items(paths, sys.stdin)
-    first = next(items, None)
-    if first is None:
-        where = "the list on standard input" if paths == ["-"] else ", ".join(paths)
-        raise JuratError(
-            f"No images were found in {where}.", hint="PATHS are image files, folders of them, or globs."
-        )
-    return itertools.chain([first], items)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Thread
 from typing import Protocol
@@ -19,6 +19,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from jurat.errors import JuratError
+
 
 class Advance(Protocol):
     """Says that one more item is done."""
@@ -27,11 +29,11 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(console: Console, paths: list[str], *, shown: bool) -> Generator[Advance]:
+def progress(console: Console, count: Callable[[], int | None], *, shown: bool) -> Generator[Advance]:
     """A progress line on `console` while the body runs, if it is a terminal and `shown`.
 
-    The items of `paths` are counted beside the run, so that it starts at once; a list on standard
-    input cannot be counted, and has no remaining time.
+    The items are counted beside the run, so that it starts at once; where `count` gives None there is no
+    remaining time.
     """
     if not shown or not console.is_terminal:
         yield lambda: None
@@ -45,15 +47,15 @@ def progress(console: Console, paths: list[str], *, shown: bool) -> Generator[Ad
     )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("judging", total=None)
-        if "-" not in paths:
-            Thread(target=lambda: bar.update(task, total=_count(paths)), daemon=True).start()
+        Thread(target=lambda: bar.update(task, total=_counted(count)), daemon=True).start()
         yield lambda: bar.advance(task)
 
 
-def _count(paths: Iterable[str]) -> int:
-    from jurat.images import find_items
-
-    return sum(1 for _ in find_items(paths))
+def _counted(count: Callable[[], int | None]) -> int | None:
+    try:
+        return count()
+    except JuratError:  # the run says what is wrong, in its place
+        return None
 
 
 class _Rate(ProgressColumn):

@@ -14,18 +14,21 @@ if TYPE_CHECKING:
     from jurat.images.decoding import decode as decode
     from jurat.images.errors import ImageError as ImageError
     from jurat.images.formats import IMAGE_SUFFIXES as IMAGE_SUFFIXES
-    from jurat.images.items import Item as Item
+    from jurat.images.item import Item as Item
+    from jurat.images.items import count_items as count_items
     from jurat.images.items import find_items as find_items
-    from jurat.images.items import read_file as read_file
     from jurat.images.limits import DEFAULT_MAX_BYTES as DEFAULT_MAX_BYTES
     from jurat.images.limits import DEFAULT_MAX_FRAMES as DEFAULT_MAX_FRAMES
     from jurat.images.limits import DEFAULT_MAX_PIXELS as DEFAULT_MAX_PIXELS
     from jurat.images.memory import from_array as from_array
     from jurat.images.memory import from_pil as from_pil
+    from jurat.images.openers import read_file as read_file
     from jurat.images.rows import read_rows as read_rows
     from jurat.images.sinks import Sink as Sink
     from jurat.images.sinks import check_sink as check_sink
     from jurat.images.sinks import open_sink as open_sink
+    from jurat.images.sources.base import SourceChanged as SourceChanged
+    from jurat.images.sources.base import SourceOptions as SourceOptions
 
 _WHERE = {
     "DEFAULT_MAX_BYTES": "limits",
@@ -35,15 +38,18 @@ _WHERE = {
     "ArrowSchema": "arrow",
     "Decoded": "decoding",
     "ImageError": "errors",
-    "Item": "items",
+    "Item": "item",
     "Sink": "sinks",
+    "SourceChanged": "sources.base",
+    "SourceOptions": "sources.base",
     "check_sink": "sinks",
+    "count_items": "items",
     "decode": "decoding",
     "find_items": "items",
     "from_array": "memory",
     "from_pil": "memory",
     "open_sink": "sinks",
-    "read_file": "items",
+    "read_file": "openers",
     "read_rows": "rows",
 }
 
@@ -57,7 +63,10 @@ __all__ = [
     "ImageError",
     "Item",
     "Sink",
+    "SourceChanged",
+    "SourceOptions",
     "check_sink",
+    "count_items",
     "decode",
     "find_items",
     "from_array",

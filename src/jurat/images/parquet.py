@@ -9,8 +9,9 @@ there is no room for that, the stream itself gets this name. `read_rows` reads e
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
@@ -144,6 +145,39 @@ def read_stream(path: Path) -> Iterator[ArrowBatch]:
 
     with suppress(pa.ArrowException, OSError), pa.OSFile(str(path)) as file:
         yield from pa.ipc.open_stream(file)
+
+
+def batches_of(rows: Iterable[Mapping[str, Any]], schema: ArrowSchema) -> Iterator[ArrowBatch]:
+    """Rows as batches of 256. Raises JuratError where one does not fit the schema."""
+    import pyarrow as pa
+
+    first = 1
+    rows = iter(rows)
+    while waiting := list(islice(rows, _BATCH_ROWS)):
+        try:
+            yield pa.RecordBatch.from_pylist(waiting, schema=schema)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            batches, problem = _one_by_one(waiting, schema, first)
+            yield from batches
+            if problem is not None:
+                raise problem from None
+        first += len(waiting)
+
+
+def parquet_rows(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file; columns that it lacks are null. Raises JuratError where it is not whole."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            there = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
+            missing = dict.fromkeys(set(columns or ()) - set(there or ()))
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=there):
+                for row in batch.to_pylist(maps_as_pydicts="strict"):
+                    yield row | missing if missing else row
+    except (pa.ArrowException, OSError) as error:
+        raise JuratError(f"{path} is not a whole Parquet file: {reason(error)}") from error
 
 
 def _to_parquet(spool: Path, target: Path, schema: ArrowSchema) -> int:

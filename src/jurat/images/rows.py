@@ -9,31 +9,35 @@ from typing import Any, cast
 
 from jurat.errors import JuratError
 from jurat.images.errors import reason
-from jurat.images.parquet import STREAM_MAGIC, read_stream
+from jurat.images.parquet import STREAM_MAGIC, parquet_rows, read_stream
+from jurat.images.runs import is_run, run_rows
 
 _PARQUET_MAGIC = b"PAR1"
-_BATCH_ROWS = 256
 
 
 def read_rows(path: Path | str) -> Iterator[dict[str, Any]]:
-    """The rows of a JSON Lines or Parquet file, or of a `.partial` one, one after the other.
+    """The rows of a JSON Lines or Parquet file, of a `.partial` one, or of a run's folder, one by one.
 
-    The format is told from the content. Blank lines are left out.
+    The format of a file is told from its content. Blank lines are left out.
 
     Raises:
         JuratError: at once if the file cannot be read; on the way, with its number, where a line is not
             a JSON object.
     """
     path = Path(path)
+    if path.is_dir():
+        if not is_run(path):
+            raise JuratError(f"{path} is a folder, and not one of a run: it has no run.json.")
+        return run_rows(path)
     try:
         with path.open("rb") as file:
             magic = file.read(4)
     except OSError as error:
         raise JuratError(f"{path} cannot be read: {reason(error)}.") from error
     if magic == _PARQUET_MAGIC:
-        return _parquet_rows(path)
+        return parquet_rows(path)
     if magic == STREAM_MAGIC:
-        return (row for batch in read_stream(path) for row in batch.to_pylist())
+        return (row for batch in read_stream(path) for row in batch.to_pylist(maps_as_pydicts="strict"))
     return _json_rows(path)
 
 
@@ -58,15 +62,3 @@ def _json_row(line: bytes, where: str) -> dict[str, Any]:
         kind = type(row).__name__
         raise JuratError(f"{where}: not a row of JSON: an object {{...}} was expected, this is a {kind}")
     return cast("dict[str, Any]", row)
-
-
-def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path)
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-            yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise JuratError(f"{path} is not a whole Parquet file: {reason(error)}") from error

@@ -126,7 +126,7 @@ class _JsonLines:
         return f"{count_rows(self.rows)} in {self._name}"
 
     def write(self, row: Row) -> None:
-        line = _json_line(row, self.rows + 1)
+        line = json_line(row, self.rows + 1)
         with file_errors(self._name, self.rows):
             try:
                 self._file.write(line)
@@ -160,7 +160,8 @@ class _JsonLines:
             self._file.close()
 
 
-def _json_line(row: Row, number: int) -> bytes:
+def json_line(row: Row, number: int) -> bytes:
+    """A row as a line of JSON. Raises JuratError, with the row's number, where it has no such form."""
     try:
         text = json.dumps(row, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:

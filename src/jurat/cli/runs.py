@@ -1,0 +1,324 @@
+"""A run that can be stopped and gone on with: what `run.json` says, and when going on is refused."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import platform
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from jurat import __version__
+from jurat.errors import JuratError
+from jurat.report.text import printable
+
+if TYPE_CHECKING:
+    from jurat.cli.sourcing import Sourcing
+    from jurat.images import Sink
+    from jurat.images.index import Recorded
+    from jurat.images.runs import RunSink
+    from jurat.judge import Judge
+
+Fresh = Annotated[
+    bool,
+    typer.Option("--fresh", help="Begin anew: the run that is in --out DIR is renamed to DIR.before-1."),
+]
+RetryErrors = Annotated[
+    bool, typer.Option("--retry-errors", help="Judge items of the run in --out DIR anew that were errors.")
+]
+
+SCHEMA = 1
+FILE_SUFFIXES = frozenset((".jsonl", ".ndjson", ".parquet", ".pq"))
+"""Of an --out that is a file."""
+_NOT_FOLDERS = frozenset(
+    (
+        ".txt",
+        ".csv",
+        ".tsv",
+        ".json",
+        ".html",
+        ".htm",
+        ".md",
+        ".yaml",
+        ".yml",
+        ".arrow",
+        ".tar",
+        ".zip",
+        ".gz",
+    )
+)
+_LIBRARIES = (
+    "torch",
+    "transformers",
+    "openai",
+    "numpy",
+    "pillow",
+    "pyarrow",
+    "fsspec",
+    "pydantic",
+    "pdqhash",
+)
+_MOST_LINES = 40
+
+
+def is_folder(out: Path | None) -> bool:
+    """Whether an --out names a run's folder and not a file."""
+    if out is None or str(out) == "-":
+        return False
+    suffix = out.suffix.lower()
+    return suffix not in FILE_SUFFIXES and (suffix not in _NOT_FOLDERS or out.is_dir())
+
+
+def check_folder(folder: Path, *, overwrite: bool, fresh: bool, retry_errors: bool) -> None:
+    """Says that there can be no run in a folder, before a model is loaded."""
+    from jurat.images.runs import is_run
+
+    if overwrite:
+        raise JuratError(
+            f"{folder} is the folder of a run, and --overwrite replaces files.",
+            hint="Without it the same command goes on; --fresh sets that run aside and begins anew.",
+        )
+    if folder.exists() and not folder.is_dir():
+        raise JuratError(f"{folder} is a file.", hint="Name it .jsonl or .parquet, or name a folder.")
+    if (
+        folder.is_dir()
+        and not is_run(folder)
+        and any(name not in ("lock", "parts") for name in os.listdir(folder))
+    ):
+        raise JuratError(
+            f"{folder} has other files in it, and is not the folder of a run.", hint="Name another."
+        )
+    if retry_errors and (fresh or not is_run(folder)):
+        raise JuratError(f"There is no run in {folder} whose errors could be tried again.")
+
+
+def settings_of(judge: Judge, sourcing: Sourcing, *, allow_unknown: bool) -> dict[str, Any]:
+    """All that verdicts hang on: a run goes on only where it is the same."""
+    from jurat.judge import prompts
+
+    named = lambda eye: None if eye is None else f"{eye.name}@{eye.revision}"  # noqa: E731  # pyright: ignore
+    return {
+        "model": f"{judge.model.name}@{judge.model.revision}",
+        "dtype": judge.model.dtype,
+        "constitution": judge.constitution.digest,
+        "thresholds": judge.constitution.thresholds_digest,
+        "preset": judge.preset.name,
+        "preset_settings": asdict(judge.preset),
+        "prompts": prompts.digest(),
+        "calibration": None if judge.calibration is None else judge.calibration.digest,
+        "detector": named(judge.detector),
+        "matcher": named(judge.matcher),
+        "allow_unknown": allow_unknown,
+        "shard": None if sourcing.shard is None else str(sourcing.shard),
+        "known": None if sourcing.known is None else sourcing.known.digest,
+        "reuse_near": None if sourcing.near is None else sourcing.near.distance,
+        "columns": [sourcing.options.column, sourcing.options.id_column],
+    }
+
+
+def facts_of(judge: Judge, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What `run.json` holds of a new run."""
+    from jurat.constitution import to_yaml
+    from jurat.judge.quick import WORDINGS
+
+    law = judge.constitution
+    rules = [
+        {
+            "id": rule.id,
+            "rule": rule.rule,
+            "severity": rule.severity,
+            "action": rule.action,
+            "keep_below": rule.keep_below,
+            "break_above": rule.break_above,
+        }
+        for rule in law.rules
+    ]
+    return {
+        "schema": SCHEMA,
+        "settings": dict(settings),
+        "constitution": {
+            "name": law.name,
+            "version": law.version,
+            "digest": law.digest,
+            "text": to_yaml(law),
+            "rules": rules,
+        },
+        "thresholds": {
+            rule.id: {"keep_below": rule.keep_below, "break_above": rule.break_above} for rule in law.rules
+        },
+        "calibration": None
+        if judge.calibration is None
+        else judge.calibration.model_dump(mode="json", by_alias=True),
+        "prompts": {kind: asdict(cast(Any, wording)) for kind, wording in WORDINGS.items()},
+        "sessions": [],
+    }
+
+
+@dataclass
+class Opened:
+    """A run that items are added to."""
+
+    sink: RunSink
+    outcomes: Counter[str]
+    """Of the rows that were there before."""
+    told: str = ""
+    """A line for a person."""
+
+
+def open_run(
+    folder: Path, judge: Judge, sourcing: Sourcing, *, fresh: bool, retry_errors: bool, allow_unknown: bool
+) -> Opened:
+    """Begins a run in a folder, or goes on with the one that is there; tells `sourcing` what is recorded.
+
+    Raises:
+        JuratError: the run was made under other settings (it shows the difference), another process is
+            writing to it, or the folder cannot be written.
+    """
+    from jurat.images.runs import RunSink, is_run, set_aside
+    from jurat.judge import arrow_schema
+
+    told = ""
+    if fresh and is_run(folder):
+        told = f"The run that was in {folder} is now in {set_aside(folder)}."
+    sink = RunSink(folder, arrow_schema)
+    try:
+        _begin(folder, facts_of(judge, settings_of(judge, sourcing, allow_unknown=allow_unknown)))
+        if retry_errors:
+            dropped = sink.drop_errors()
+            told = (
+                f"{dropped:,} items that were errors are judged anew." if dropped else "There were no errors."
+            )
+        outcomes: Counter[str] = Counter()
+        sourcing.recorded = _index(folder, outcomes)
+        return Opened(sink, outcomes, told)
+    except BaseException as error:
+        sink.__exit__(type(error), error, None)
+        raise
+
+
+def restore(sink: Sink) -> None:
+    """After a whole pass: puts back errors that were to be tried again, and whose items are gone."""
+    from jurat.images.runs import RunSink
+
+    if isinstance(sink, RunSink):
+        sink.restore_errors()
+
+
+def _begin(folder: Path, new: dict[str, Any]) -> None:
+    """Writes `run.json`, or checks that the run there may go on."""
+    from jurat.images.runs import is_run, read_facts, write_facts
+
+    facts = read_facts(folder) if is_run(folder) else new
+    if facts is not new:
+        _check_same(folder, facts, new)
+    cast("list[Any]", facts.setdefault("sessions", [])).append(_session())
+    write_facts(folder, facts)
+
+
+def _index(folder: Path, outcomes: Counter[str]) -> Recorded:
+    """The items that are recorded; counts their outcomes."""
+    from jurat.images.index import Recorded, item_key
+    from jurat.images.runs import run_rows
+
+    def keys() -> Iterator[bytes]:
+        for row in run_rows(folder, ["id", "occurrence", "outcome"]):
+            outcomes[row["outcome"]] += 1
+            yield item_key(row["id"], row["occurrence"] or 0)
+
+    return Recorded(keys())
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Lines that say in which settings two runs differ."""
+    before, after = _settings(old), _settings(new)
+    lines: list[str] = []
+    for name in dict.fromkeys((*before, *after)):
+        was, now = before.get(name), after.get(name)
+        if was == now:
+            continue
+        if isinstance(was, dict) and isinstance(now, dict):
+            changed = _changed(cast("dict[str, Any]", was), cast("dict[str, Any]", now))
+            lines += [f"  preset: {line}" for line in changed]
+        else:
+            lines.append(f"  {name.replace('_', ' ')}: {_shown(was)} -> {_shown(now)}")
+    there, here = (str(_constitution(facts).get("text", "")).splitlines() for facts in (old, new))
+    edits = list(difflib.unified_diff(there, here, "the run's", "this one", lineterm="", n=1))
+    lines += [f"    {printable(line)}" for line in edits[:_MOST_LINES]]
+    if len(edits) > _MOST_LINES:
+        lines.append(f"    and {len(edits) - _MOST_LINES} lines more")
+    return lines
+
+
+def _check_same(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    lines = differences(old, new)
+    if _settings(old) != _settings(new):
+        raise JuratError(
+            f"{folder} holds a run under other settings:\n" + "\n".join(lines),
+            hint="Give another --out to keep both apart; --fresh sets that run aside and begins anew.",
+        )
+
+
+def _settings(facts: Mapping[str, Any]) -> dict[str, Any]:
+    import json
+
+    # As JSON has it: a tuple is a list there.
+    return cast("dict[str, Any]", json.loads(json.dumps(facts.get("settings", {}))))
+
+
+def _constitution(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    law = facts.get("constitution")
+    return cast("Mapping[str, Any]", law) if isinstance(law, Mapping) else {}
+
+
+def _changed(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for name in dict.fromkeys((*was, *now)):
+        if was.get(name) != now.get(name) and name not in ("name", "summary"):
+            yield f"{name} {_shown(was.get(name))} -> {_shown(now.get(name))}"
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else printable(str(value))
+
+
+def _session() -> dict[str, Any]:
+    """How and on what this part of the run is done; nothing that names the machine or its user."""
+    arguments = sys.argv[1:] if Path(sys.argv[0]).name in ("jurat", "__main__.py") else []
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "command": shlex.join(["jurat", *arguments]),
+        "jurat": __version__,
+        "python": platform.python_version(),
+        "libraries": dict(_versions(_LIBRARIES)),
+        "machine": _machine(),
+    }
+
+
+def _versions(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for name in names:
+        try:
+            yield name, metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+
+
+def _machine() -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count(),
+    }
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        facts["memory_gib"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+    torch = cast(Any, sys.modules.get("torch"))
+    if torch is not None and torch.cuda.is_available():
+        facts["gpu"] = torch.cuda.get_device_name()
+    return facts

@@ -1,0 +1,187 @@
+"""Options on where items come from, and what happens to them before a model looks."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jurat.errors import JuratError
+from jurat.images import ImageError
+
+if TYPE_CHECKING:
+    from jurat.images import Item, SourceOptions
+    from jurat.images.index import Recorded
+    from jurat.images.known import Known, NearDuplicates
+    from jurat.judge import Judge, Verdict
+
+Column = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Of tables: holds paths, URIs or bytes. Of tar shards: the images' suffix."
+    ),
+]
+IdColumn = Annotated[
+    str | None, typer.Option("--id-column", metavar="NAME", help="Of tables: holds the ids.")
+]
+Root = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Where relative paths in tables begin, if not in the table's folder."),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Judge only part I of N, I from 1: for job arrays."),
+]
+KnownOption = Annotated[
+    Path | None,
+    typer.Option("--known", metavar="FILE", help="A CSV file of hashes that decide before any model looks."),
+]
+ReuseNear = Annotated[
+    int | None,
+    typer.Option(
+        metavar="BITS",
+        min=0,
+        max=128,
+        help="Take over verdicts of pictures whose PDQ hash differs so little.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of the items."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Reads "2/8"."""
+        found = re.fullmatch(r"(\d+)/(\d+)", text)
+        if not found or not 1 <= int(found[1]) <= int(found[2]):
+            raise JuratError(f"--shard is I/N with I from 1 to N, not {text!r}.")
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+
+def read_known(path: Path | None) -> Known | None:
+    """The list of known content, if one is named."""
+    from jurat.images.known import load_known
+
+    return None if path is None else load_known(path)
+
+
+def near_duplicates(distance: int | None) -> NearDuplicates | None:
+    """A memory for near duplicates, if they are to be looked for."""
+    from jurat.images.known import NearDuplicates
+
+    return None if distance is None else NearDuplicates(distance)
+
+
+@dataclass
+class Sourcing:
+    """Which items are judged, and which are decided without a model."""
+
+    paths: list[str]
+    options: SourceOptions
+    shard: Shard | None = None
+    known: Known | None = None
+    near: NearDuplicates | None = None
+    recorded: Recorded | None = None
+    """What is not to be judged again."""
+    passed: int = 0
+    """Items that were recorded already."""
+
+    def found(self) -> Iterator[Item]:
+        """The items of `paths`, of which there is at least one, each numbered among those of its id."""
+        from jurat.images import find_items
+        from jurat.images.index import numbered
+
+        items = find_items(self.paths, sys.stdin, options=self.options)
+        first = next(items, None)
+        if first is None:
+            where = "the list on standard input" if self.paths == ["-"] else ", ".join(self.paths)
+            raise JuratError(
+                f"No images were found in {where}.",
+                hint="PATHS are image files, folders of them, tables, tar shards, URIs, or globs.",
+            )
+        return numbered(itertools.chain([first], items))
+
+    def chosen(self, items: Iterator[Item]) -> Iterator[Item]:
+        """Those of the shard that are not recorded yet, their bytes read."""
+        from jurat.images.index import in_shard, item_key
+        from jurat.images.reading import Roots, read_ahead
+
+        roots = Roots.of(self.paths, self.options)
+        if self.shard is not None:
+            items = in_shard(items, self.shard.number, self.shard.count)
+
+        def left() -> Iterator[Item]:
+            for item in items:
+                if self.recorded is not None and item_key(item.id, item.occurrence) in self.recorded:
+                    self.passed += 1
+                else:
+                    yield item
+
+        return read_ahead(left(), roots)
+
+    def undecided(
+        self, items: Iterator[Item], judge: Judge, decide: Callable[[Verdict], None]
+    ) -> Iterator[Item]:
+        """The items that a model has to look at; `decide` is told the verdicts on the others."""
+        if self.known is None and self.near is None:
+            return items
+        return (item for item in items if not self._settled(item, judge, decide))
+
+    def judged(self, verdict: Verdict) -> None:
+        """Remembers a verdict for near duplicates to come."""
+        hash = self._hashes.pop((verdict.id, verdict.occurrence), None)
+        if self.near is not None and hash is not None and verdict.outcome != "error":
+            self.near.keep(hash, verdict)
+
+    def __post_init__(self) -> None:
+        self._hashes: dict[tuple[str, int], object] = {}
+        """Of the pictures that are being judged."""
+
+    def _settled(self, item: Item, judge: Judge, decide: Callable[[Verdict], None]) -> bool:
+        from jurat.images.known import picture_hashes
+        from jurat.judge.known import known_verdict, reused_verdict
+
+        try:
+            data = item.open()
+        except ImageError:
+            return False
+        digest = sha256(data).hexdigest()
+        if self.known is not None and (match := self.known.match(data)) is not None:
+            entry, distance = match.entry, match.distance
+            decide(
+                known_verdict(
+                    judge,
+                    item,
+                    digest,
+                    label=entry.label,
+                    block=entry.action == "block",
+                    distance=distance,
+                    handling=entry.handling,
+                )
+            )
+            return True
+        if self.near is None:
+            return False
+        hashes = picture_hashes(data)
+        if len(hashes) != 1:  # an animation, or nothing to go by
+            return False
+        if (verdict := self.near.find(hashes[0])) is not None:
+            decide(reused_verdict(verdict, item, digest))
+            return True
+        self._hashes[item.id, item.occurrence] = hashes[0]
+        return False

@@ -1,0 +1,93 @@
+"""Reads items before they are judged: URIs many at a time, and none from a folder that is gone."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from jurat.images.errors import ImageError, shown
+from jurat.images.item import Item
+from jurat.images.openers import Failed, Held, Remote
+from jurat.images.remote import scheme_of
+from jurat.images.sources.base import SourceChanged, SourceOptions
+
+WORKERS = 16
+"""Objects read at once."""
+AHEAD = 48
+"""Objects that are read, or being read, before the first of them is judged."""
+
+
+@dataclass(frozen=True)
+class Roots:
+    """The folders that items lie in, as they were when the run began."""
+
+    identities: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+
+    @classmethod
+    def of(cls, paths: Iterable[str], options: SourceOptions) -> Roots:
+        """The folders among `paths`, and those that hold files among them."""
+        folders: set[str] = set() if options.root is None else {options.root}
+        for path in paths:
+            if scheme_of(path) is None and os.path.exists(path):
+                folders.add(path if os.path.isdir(path) else os.path.dirname(path) or os.curdir)
+        found = {folder: _identity(folder) for folder in folders if scheme_of(folder) is None}
+        return cls({folder: identity for folder, identity in found.items() if identity is not None})
+
+    def check(self) -> None:
+        """Raises SourceChanged where a folder is gone, or another one was mounted in its place."""
+        for folder, identity in self.identities.items():
+            if _identity(folder) != identity:
+                raise SourceChanged(
+                    f"{shown(folder)} is not there any more.",
+                    hint="What was judged until then is kept. Once it is back, give the same command again.",
+                )
+
+
+def read_ahead(items: Iterable[Item], roots: Roots) -> Iterator[Item]:
+    """The items in their order, with bytes that are in memory, or with the reason why there are none.
+
+    Raises:
+        SourceChanged: an item could not be read, and the folder that it was found in is gone.
+    """
+    ahead: deque[Future[Item]] = deque()
+    pool = ThreadPoolExecutor(WORKERS)
+    try:
+        for item in items:
+            if isinstance(item.open, Remote):
+                ahead.append(pool.submit(_read, item))
+                if len(ahead) >= AHEAD:
+                    yield ahead.popleft().result()
+                continue
+            while ahead:
+                yield ahead.popleft().result()
+            read = _read(item)
+            if isinstance(read.open, Failed):
+                roots.check()
+            yield read
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _read(item: Item) -> Item:
+    opener: Callable[[], bytes]
+    try:
+        data = item.open()
+        opener = Held(data, len(data))
+    except ImageError as error:
+        opener = Failed(error.message)
+    except Exception:  # an item of someone else's may raise anything; whoever opens it will say so
+        return item
+    return replace(item, open=opener)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,187 @@
+"""What lies behind a URI, through fsspec. This is the only part of jurat.images that uses the network.
+
+Credentials, endpoints and the like are the backends' own: AWS_ENDPOINT_URL, AWS_PROFILE,
+GOOGLE_APPLICATION_CREDENTIALS, HF_TOKEN, and fsspec's configuration (FSSPEC_S3_ANON=true).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any, BinaryIO, TypeVar, cast
+
+from jurat.errors import JuratError, MissingExtra
+from jurat.images.errors import ImageError, reason, shown
+from jurat.images.formats import IMAGE_SUFFIXES
+from jurat.images.limits import Limits
+
+SCHEMES = {
+    "s3": ("s3fs", "s3"),
+    "gs": ("gcsfs", "gs"),
+    "https": ("aiohttp", "https"),
+    "http": ("aiohttp", "https"),
+    "hf": ("huggingface_hub", "hf"),
+}
+"""Scheme -> the module that it needs, and the extra that brings it."""
+
+_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_TRIES = 3
+_SECONDS = 60
+_T = TypeVar("_T")
+
+
+def scheme_of(text: str) -> str | None:
+    """The scheme of a URI, in lower case; None for what is no URI."""
+    found = _URI.match(text)
+    return found[1].lower() if found else None
+
+
+def check_uri(uri: str) -> str | None:
+    """Why a URI is none that jurat reads, in one line; None if it is one.
+
+    Raises:
+        MissingExtra: its backend is not installed: no item of it could ever be read.
+    """
+    scheme = scheme_of(uri)
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{name}://" for name in SCHEMES)
+        return f"jurat reads no {scheme}:// URIs (there are {known}): {shown(uri)}"
+    module, extra = SCHEMES[scheme]
+    try:
+        import_module(module)
+    except ImportError as error:
+        raise MissingExtra(f"Reading {scheme}:// URIs", extra) from error
+    return None
+
+
+def read_uri(uri: str, *, max_bytes: int) -> bytes:
+    """The bytes of one object, tried again where the failure may pass.
+
+    Raises:
+        ImageError: there is none, it may not be read, or it is larger than `max_bytes`.
+    """
+
+    def read() -> bytes:
+        files, path = _open_system(uri)
+        size = files.info(path).get("size")
+        limits = Limits(max_bytes=max_bytes)
+        if size is not None:
+            limits.check_bytes(size)
+            data = files.cat_file(path)
+        else:  # a server that does not say
+            with files.open(path, "rb") as file:
+                data = file.read(max_bytes + 1)
+        limits.check_bytes(len(data))
+        return data
+
+    return _trying(uri, read)
+
+
+def open_uri(uri: str) -> BinaryIO:
+    """The object as a file that can be sought, read in blocks. Raises ImageError as `read_uri` does."""
+
+    def open_() -> BinaryIO:
+        files, path = _open_system(uri)
+        return cast(BinaryIO, files.open(path, "rb"))
+
+    return _trying(uri, open_)
+
+
+def walk_uri(uri: str) -> Iterator[str]:
+    """URIs of the objects at a URI: itself, the images below a prefix, or what a glob matches; byte order.
+
+    The names in one folder are held at a time; those that a glob matches, all of them.
+
+    Raises:
+        ImageError: there is nothing, or it cannot be listed.
+    """
+    files, path = _trying(uri, lambda: _open_system(uri))
+    if scheme_of(uri) in ("http", "https"):
+        yield uri
+    elif any(c in path for c in "*?["):
+        found = _trying(uri, lambda: cast("list[str]", files.glob(path)))
+        if not found:
+            raise ImageError(f"nothing matches: {shown(uri)}")
+        suffix = "." in path.rpartition("/")[2]
+        yield from (
+            files.unstrip_protocol(name)
+            for name in sorted(found, key=str.encode)
+            if suffix or _is_image(name)
+        )
+    elif _trying(uri, lambda: files.info(path))["type"] == "directory":
+        yield from _below(files, path, uri)
+    else:
+        yield uri
+
+
+def stamp_uri(uri: str) -> tuple[object, ...] | None:
+    """What changes when an object is written anew: its size and tag; None where the server tells nothing."""
+    files, path = _trying(uri, lambda: _open_system(uri))
+    files.invalidate_cache()
+    info = _trying(uri, lambda: files.info(path))
+    return (info.get("size"), str(info.get("ETag") or info.get("etag") or info.get("mtime")))
+
+
+def _below(files: Any, folder: str, uri: str) -> Iterator[str]:
+    stack = [folder]
+    while stack:
+        here = stack.pop()
+        entries = _trying(uri, lambda here=here: files.ls(here, detail=True, refresh=True))
+        files.invalidate_cache(here)  # it would keep all listings
+        names: list[tuple[bytes, bool]] = []
+        for entry in entries:
+            name = str(entry["name"])
+            if name.rstrip("/") == here.rstrip("/"):  # the marker of a folder
+                continue
+            is_folder = entry["type"] == "directory"
+            if is_folder or _is_image(name):
+                names.append(
+                    ((name.rstrip("/") + "/" * is_folder).encode("utf-8", "surrogateescape"), is_folder)
+                )
+        del entries
+        names.sort()
+        yield from _in_order(files, names, uri)
+
+
+def _in_order(files: Any, names: list[tuple[bytes, bool]], uri: str) -> Iterator[str]:
+    for name, is_folder in names:
+        text = name.decode("utf-8", "surrogateescape")
+        if is_folder:
+            yield from _below(files, text.rstrip("/"), uri)
+        else:
+            yield str(files.unstrip_protocol(text))
+
+
+def _is_image(name: str) -> bool:
+    base, dot, suffix = name.rpartition("/")[2].rpartition(".")
+    return bool(base and dot) and f".{suffix.lower()}" in IMAGE_SUFFIXES
+
+
+def _open_system(uri: str) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
+
+    options: dict[str, Any] = {}
+    if scheme_of(uri) in ("http", "https"):
+        import aiohttp
+
+        options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=_SECONDS)}
+    return url_to_fs(uri, **options)
+
+
+def _trying(uri: str, work: Callable[[], _T]) -> _T:
+    for attempt in range(1, _TRIES + 1):
+        try:
+            return work()
+        except JuratError:
+            raise
+        except FileNotFoundError as error:
+            raise ImageError(f"no such object: {shown(uri)}") from error
+        except PermissionError as error:
+            raise ImageError(f"cannot be read (access was denied): {shown(uri)}") from error
+        except Exception as error:  # each backend raises its own
+            if attempt == _TRIES or isinstance(error, ValueError):
+                raise ImageError(f"cannot be read ({reason(error)}): {shown(uri)}") from error
+            time.sleep(0.2 * 4**attempt)
+    raise AssertionError("the last try returns or raises")

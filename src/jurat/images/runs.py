@@ -1,0 +1,376 @@
+"""A run's folder: `run.json`, which says what was run, and the verdicts as Parquet parts of bounded size.
+
+    DIR/run.json
+    DIR/parts/part-000000.parquet ...    written aside and renamed; the only Parquet files below DIR
+    DIR/parts/part-000007.jsonl          the rows since the last part, flushed one by one
+    DIR/retrying.jsonl                   while errors are judged anew: the rows that they had
+
+The rows of a part go to its `.jsonl` first. When that is full, it is turned into the part and removed; where
+both are there, a run ended between the two, and the part counts. A last line that was cut off counts for
+nothing. So every row is there exactly once at any moment, whenever a run is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self, cast
+
+from jurat.errors import JuratError
+from jurat.images.arrow import ArrowBatch, ArrowSchema
+from jurat.images.errors import reason
+from jurat.images.files import beside, count_rows, make_folder, sync_folder
+from jurat.images.index import item_key
+from jurat.images.parquet import batches_of, parquet_rows
+from jurat.images.sinks import json_line
+
+RUN_FILE, PARTS, RETRYING = "run.json", "parts", "retrying.jsonl"
+PART_ROWS, PART_BYTES = 20_000, 64 * 2**20
+"""A part is closed when it has so many rows, or so many bytes of JSON."""
+
+_PART = re.compile(r"part-(\d{6,})\.(parquet|jsonl)")
+_SYNC_SECONDS = 10.0
+
+Facts = Mapping[str, Any]
+"""What `run.json` holds."""
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path is the folder of a run."""
+    return (path / RUN_FILE).is_file()
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What `run.json` holds. Raises JuratError where it cannot be read."""
+    path = folder / RUN_FILE
+    try:
+        facts: object = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise JuratError(f"{path} cannot be read: {reason(error)}.") from error
+    if not isinstance(facts, dict):
+        raise JuratError(f"{path} is not what a run wrote.")
+    return cast("dict[str, Any]", facts)
+
+
+def write_facts(folder: Path, facts: Facts) -> None:
+    """Writes `run.json`, whole or not at all."""
+    aside = beside(folder / RUN_FILE, "writing")
+    with _run_errors(folder, None):
+        make_folder(folder)
+        try:
+            with aside.open("x", encoding="utf-8") as file:
+                json.dump(facts, file, ensure_ascii=False, indent=1)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(folder / RUN_FILE)
+            sync_folder(folder)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def run_files(folder: Path) -> list[Path]:
+    """The files that hold the rows of a run, in order: parts, and the one that is being filled."""
+    found: dict[int, Path] = {}
+    try:
+        names = sorted(os.listdir(folder / PARTS))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise JuratError(f"{folder / PARTS} cannot be listed: {reason(error)}.") from error
+    for name in names:  # `.jsonl` comes before `.parquet`, which counts
+        if match := _PART.fullmatch(name):
+            found[int(match[1])] = folder / PARTS / name
+    return [found[number] for number in sorted(found)]
+
+
+def run_rows(folder: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a run; of some columns only, where those are named."""
+    for path in run_files(folder):
+        yield from part_rows(path, columns)
+
+
+def part_rows(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The whole rows of one file of a run."""
+    if path.suffix == ".parquet":
+        yield from parquet_rows(path, columns)
+        return
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    row = json.loads(line)
+                    yield row if columns is None else {name: row.get(name) for name in columns}
+    except FileNotFoundError:  # a run that goes on has just turned it into a part
+        part = path.with_suffix(".parquet")
+        if part.exists():
+            yield from parquet_rows(part, columns)
+    except (OSError, ValueError) as error:
+        raise JuratError(f"{path} cannot be read: {reason(error)}.") from error
+
+
+def recorded_keys(folder: Path) -> Iterator[bytes]:
+    """The keys of the items that a run has recorded."""
+    for row in run_rows(folder, ["id", "occurrence"]):
+        yield item_key(row["id"], row["occurrence"] or 0)
+
+
+class RunSink:
+    """Adds rows to a run's folder; a `jurat.images.Sink`. Only one process at a time can write to it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        schema: Callable[[], ArrowSchema],
+        *,
+        part_rows: int = PART_ROWS,
+        part_bytes: int = PART_BYTES,
+    ) -> None:
+        """Raises JuratError where the folder cannot be written, or another run is writing to it."""
+        self.rows = 0
+        """Written by this run."""
+        self._folder = folder
+        self._schema = schema
+        self._limits = part_rows, part_bytes
+        self._open = ExitStack()
+        with _run_errors(folder, None):
+            make_folder(folder / PARTS)
+            self._open.callback(_lock(folder))
+            files = run_files(folder)
+            self._clean(files)
+        last = files[-1] if files else None
+        number = 0 if last is None else int(_PART.fullmatch(last.name)[1])  # pyright: ignore[reportOptionalSubscript]
+        self._number = number + 1 if last is not None and last.suffix == ".parquet" else number
+        self._waiting: BinaryIO | None = None
+        self._waiting_rows = self._whole = 0
+        self._synced = time.monotonic()
+
+    @property
+    def summary(self) -> str:
+        return f"{count_rows(self.rows)} new in {self._folder}"
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        line = json_line(row, self.rows + 1)
+        with _run_errors(self._folder, self.rows):
+            file = self._waiting or self._start()
+            try:
+                file.write(line)
+                file.flush()
+            except OSError:
+                self._take_back()
+                raise
+            self._whole += len(line)
+            self._waiting_rows += 1
+            self.rows += 1
+            if self._waiting_rows >= self._limits[0] or self._whole >= self._limits[1]:
+                self._finish_part()
+            elif time.monotonic() - self._synced > _SYNC_SECONDS:
+                os.fsync(file.fileno())
+                self._synced = time.monotonic()
+
+    def close_part(self) -> None:
+        """Turns the rows since the last part into one."""
+        with _run_errors(self._folder, self.rows):
+            if self._waiting is None and self._path("jsonl").exists():
+                self._start()
+            if self._waiting is not None:
+                self._finish_part()
+
+    def drop_errors(self) -> int:
+        """Takes the rows with the outcome `error` out of the run, to be judged anew; returns their number.
+
+        They are kept in `retrying.jsonl` until `restore_errors`.
+        """
+        self.close_part()
+        kept = self._folder / RETRYING
+        dropped = 0
+        with _run_errors(self._folder, None):
+            for path in run_files(self._folder):
+                errors = [row for row in part_rows(path) if row["outcome"] == "error"]
+                if errors:
+                    dropped += len(errors)
+                    with kept.open("ab") as file:
+                        file.writelines(json_line(row, 0) for row in errors)
+                        file.flush()
+                        os.fsync(file.fileno())
+                    rest = (row for row in part_rows(path) if row["outcome"] != "error")
+                    write_part(path, batches_of(rest, self._schema()), self._schema())
+        return dropped
+
+    def restore_errors(self) -> int:
+        """Puts back the rows that were dropped and have no row now; returns their number."""
+        kept = self._folder / RETRYING
+        if not kept.exists():
+            return 0
+        lost: dict[bytes, dict[str, Any]] = {}
+        for row in part_rows(kept):
+            lost[item_key(row["id"], row["occurrence"] or 0)] = row
+        for key in recorded_keys(self._folder):
+            lost.pop(key, None)
+        for row in lost.values():
+            self.write(row)
+            self.rows -= 1
+        self.close_part()
+        kept.unlink()
+        return len(lost)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self.close_part()
+            elif isinstance(
+                error, Exception
+            ):  # readers of Parquet want the rest too, if there is room for it
+                with suppress(JuratError):
+                    self.close_part()
+        finally:
+            if self._waiting is not None:
+                with suppress(OSError):
+                    self._waiting.close()
+            self._open.close()
+
+    def _path(self, suffix: str) -> Path:
+        return self._folder / PARTS / f"part-{self._number:06}.{suffix}"
+
+    def _start(self) -> BinaryIO:
+        """Opens the file of rows, at the end of its last whole one."""
+        path = self._path("jsonl")
+        file = path.open("ab+")
+        file.seek(0)
+        for line in file:
+            if line.endswith(b"\n"):
+                self._whole += len(line)
+                self._waiting_rows += 1
+        os.truncate(path, self._whole)
+        file.seek(0, os.SEEK_END)
+        self._waiting = file
+        return file
+
+    def _take_back(self) -> None:
+        if self._waiting is None:
+            return
+        # Closing tries once more to write what is in the buffer; whatever comes of it is then cut off.
+        with suppress(OSError):
+            self._waiting.close()
+        with suppress(OSError):
+            os.truncate(self._path("jsonl"), self._whole)
+
+    def _finish_part(self) -> None:
+        if self._waiting is not None:
+            self._waiting.close()
+        spool = self._path("jsonl")
+        if self._waiting_rows:
+            schema = self._schema()
+            write_part(self._path("parquet"), batches_of(part_rows(spool), schema), schema)
+        spool.unlink(missing_ok=True)
+        self._waiting, self._whole, self._waiting_rows = None, 0, 0
+        self._number += 1
+        self._synced = time.monotonic()
+
+    def _clean(self, files: list[Path]) -> None:
+        """Removes what a run that was killed left half done."""
+        for path in (self._folder / PARTS).iterdir():
+            stale = _PART.fullmatch(path.name) is not None and path not in files
+            if stale or re.fullmatch(r"\.part-.*\.writing", path.name):
+                path.unlink(missing_ok=True)
+
+
+def set_aside(folder: Path) -> Path:
+    """Renames a run's folder to `NAME.before-1` (or -2, ...), so that another can take its place."""
+    with _run_errors(folder, None):
+        target = folder.with_name(f"{folder.name}.before-1")
+        number = 1
+        while target.exists():
+            number += 1
+            target = folder.with_name(f"{folder.name}.before-{number}")
+        folder.rename(target)
+        return target
+
+
+def write_part(path: Path, batches: Iterable[ArrowBatch], schema: ArrowSchema) -> None:
+    """Writes a part aside, syncs and renames it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    aside = beside(path, "writing")
+    try:
+        with aside.open("xb") as file:
+            with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+                for group in _groups(batches):
+                    writer.write_table(pa.Table.from_batches(group, schema=schema))
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def _groups(batches: Iterable[ArrowBatch]) -> Iterator[list[ArrowBatch]]:
+    """Row groups of a few thousand rows, or 64 MiB."""
+    group: list[ArrowBatch] = []
+    for batch in batches:
+        group.append(batch)
+        if sum(part.num_rows for part in group) >= 8192 or sum(part.nbytes for part in group) >= PART_BYTES:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _lock(folder: Path) -> Callable[[], None]:
+    """Keeps other runs out of a folder; the system lets go of it when this process ends, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return lambda: None
+    file = (folder / "lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise JuratError(
+            f"Another run is writing to {folder}.", hint="Wait for it to end, or give another --out."
+        ) from None
+    except OSError:  # a file system without locks
+        pass
+    return file.close
+
+
+class _run_errors:
+    """Turns errors of the file system into one line that says what was kept and how to go on."""
+
+    def __init__(self, folder: Path, rows: int | None) -> None:
+        self._folder = folder
+        self._rows = rows
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, OSError):
+            return
+        kept = "" if self._rows is None else f"; {count_rows(self._rows)} new and whole in it"
+        raise JuratError(
+            f"{self._folder} cannot be written: {reason(error)}{kept}.",
+            hint="Once it can be written again, the same command goes on."
+            if self._rows is not None
+            else None,
+        ) from error

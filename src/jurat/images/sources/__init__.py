@@ -1,0 +1,1 @@
+"""Files that hold many items: tables, Arrow files, tar shards. One file a format, one line in `registry`."""

@@ -1,0 +1,100 @@
+"""What every format of items offers, and what all are told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from jurat.errors import JuratError
+from jurat.images.errors import ImageError, shown
+from jurat.images.item import Item
+from jurat.images.limits import DEFAULT_MAX_BYTES
+from jurat.images.openers import why_missing
+from jurat.images.remote import open_uri, scheme_of, stamp_uri
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """How the rows of tables are read."""
+
+    column: str | None = None
+    """That holds paths, URIs or bytes; None looks for one by its usual names. Of tar shards: the suffix of
+    the members that are images."""
+    id_column: str | None = None
+    """That holds the items' ids."""
+    root: str | None = None
+    """Where relative paths in a table begin; None is the table's own folder."""
+    max_bytes: int = DEFAULT_MAX_BYTES
+    """Larger files are refused before they are read."""
+
+
+class Source(Protocol):
+    """A file that holds items."""
+
+    def items(self) -> Iterator[Item]:
+        """In the file's order. What is wrong with a row is an item whose `open` raises ImageError.
+
+        Raises:
+            ImageError: the file, or the rest of it, cannot be read.
+            JuratError: it has no column of the name that was given.
+        """
+        ...
+
+    def count(self) -> int | None:
+        """How many items it holds; None where telling would take a pass over the file."""
+        ...
+
+
+class SourceChanged(JuratError):
+    """What was being read is not what it was when the run began."""
+
+
+def open_place(place: str) -> BinaryIO:
+    """A path or a URI as a file that can be sought. Raises ImageError with the reason where that fails."""
+    if scheme_of(place) is not None:
+        return open_uri(place)
+    try:
+        return open(place, "rb")
+    except (OSError, ValueError) as error:
+        raise ImageError(why_missing(place, error)) from error
+
+
+def stamp(place: str) -> tuple[object, ...] | None:
+    """What changes when a file is written anew: its size and when it was written."""
+    if scheme_of(place) is not None:
+        return stamp_uri(place)
+    try:
+        status = os.stat(place)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def unchanged(place: str, items: Iterator[Item]) -> Iterator[Item]:
+    """The items of a file as long as the file stays as it is.
+
+    Raises:
+        SourceChanged: it was written to, replaced or taken away while it was read.
+    """
+    local = scheme_of(place) is None
+    before = stamp(place)
+
+    def check() -> None:
+        if stamp(place) != before:
+            raise SourceChanged(
+                f"{shown(place)} changed, or went away, while it was being read.",
+                hint="What was judged until then is kept. Let the file come to rest, and give the same "
+                "command again.",
+            )
+
+    try:
+        for item in items:
+            if local:  # a question to a server for every row would be too many
+                check()
+            yield item
+    except (ImageError, OSError):
+        check()
+        raise
+    check()

@@ -1,0 +1,156 @@
+"""From a row of a table to an item: which column is the image, which is the id, and what is carried along."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from jurat.errors import JuratError
+from jurat.images.errors import printable, shown
+from jurat.images.item import Item
+from jurat.images.openers import Failed, File, Held, Remote
+from jurat.images.remote import check_uri, scheme_of
+from jurat.images.sources.base import SourceOptions
+
+USUAL = (
+    "image", "img", "jpg", "jpeg", "png", "webp", "bytes", "image_bytes",
+    "image_path", "img_path", "path", "file_name", "filename", "file_path", "file",
+    "uri", "image_uri", "url", "image_url",
+)  # fmt: skip
+"""Names that a column of images has, in any case; the first that a table has is taken, bytes before URLs."""
+
+_LONGEST_PATH = 4096
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How the rows of one table become items."""
+
+    place: str
+    """The table, as the user wrote it."""
+    column: str
+    id_column: str | None
+    root: str
+    max_bytes: int
+
+    @classmethod
+    def of(
+        cls, place: str, names: Sequence[str], options: SourceOptions, images: Sequence[str] = ()
+    ) -> Cells:
+        """Chooses the columns of a table that has these.
+
+        Args:
+            images: columns that the file itself declares to be images.
+
+        Raises:
+            JuratError: it lacks a column that was named, or has none of the usual names.
+        """
+        lower = {name.lower(): name for name in reversed(names)}
+        usual = next((lower[name] for name in USUAL if name in lower), None)
+        column = options.column or next(iter(images), None) or usual
+        for named in (column, options.id_column):
+            if named is not None and named not in names:
+                raise _lacks(place, f"has no column {named!r}", names)
+        if column is None:
+            raise _lacks(place, "has no column with the usual name of images", names)
+        # A URI's folder serves as well: what follows its last slash is left out.
+        root = options.root or (place.rpartition("/")[0] if scheme_of(place) else os.path.dirname(place))
+        return cls(place, column, options.id_column, root, options.max_bytes)
+
+    def item(self, number: int, row: Mapping[str, Any], lazily: Callable[[], bytes] | None = None) -> Item:
+        """The item of a row.
+
+        Args:
+            number: of the row, from 0.
+            row: may lack the image where `lazily` is given.
+            lazily: reads the image's bytes.
+        """
+        where = f"{self.place}#{number}"
+        cell = row.get(self.column)
+        id, uri, opener = None, _absolute(self.place) + f"#{number}", lazily
+        if opener is None:
+            id, uri, opener = self.opener(cell, number, uri)
+        if self.id_column is not None:
+            given = row.get(self.id_column)
+            id = None if given is None or given == "" else as_text(given)
+        columns = {
+            name: text
+            for name, value in row.items()
+            if name not in (self.column, self.id_column) and (text := as_text(value)) is not None
+        }
+        return Item(printable(id or where), printable(uri), opener, columns)
+
+    def failed(self, number: int, problem: str) -> Item:
+        """The item of a row that cannot be read."""
+        where = f"{self.place}#{number}"
+        return Item(printable(where), printable(f"{_absolute(self.place)}#{number}"), Failed(problem))
+
+    def opener(self, cell: object, number: int, uri: str) -> tuple[str | None, str, Callable[[], bytes]]:
+        """(id, uri, opener) of what a cell holds."""
+        if isinstance(cell, dict):  # as `datasets` keeps images
+            parts = cast("dict[str, object]", cell)
+            data = parts.get("bytes")
+            cell = data if data is not None else parts.get("path")
+        if isinstance(cell, bytes):
+            return None, uri, Held(cell, self.max_bytes)
+        if cell is None or cell == "":
+            return (
+                None,
+                uri,
+                Failed(f"row {number} of {shown(self.place)} has no image: {self.column!r} is empty"),
+            )
+        if isinstance(cell, list | tuple):
+            return (
+                None,
+                uri,
+                Failed(f"row {number} of {shown(self.place)} has a list of images; one is expected"),
+            )
+        if not isinstance(cell, str) or len(cell) > _LONGEST_PATH:
+            kind = "a long text" if isinstance(cell, str) else type(cell).__name__
+            problem = (
+                f"row {number} of {shown(self.place)} has {kind} in {self.column!r}, no path, URI or bytes"
+            )
+            return None, uri, Failed(problem)
+        return cell, *_at(cell, self.root, self.max_bytes)
+
+
+def _at(text: str, root: str, max_bytes: int) -> tuple[str, Callable[[], bytes]]:
+    if scheme_of(text) == "file":
+        text = text[len("file://") :]
+    if scheme_of(text) is None and scheme_of(root) is not None:
+        if ".." in text.split("/") or text.startswith("/"):
+            return text, Failed(f"a path that leaves the table's folder: {shown(text)}")
+        text = f"{root.rstrip('/')}/{text}"
+    if scheme_of(text) is None:
+        path = os.path.join(root, text)
+        return os.path.abspath(path), File(path, max_bytes)
+    problem = check_uri(text)
+    return text, Remote(text, max_bytes) if problem is None else Failed(problem)
+
+
+def as_text(value: Any) -> str | None:
+    """A value of a column as the record carries it: text as it is, all else as JSON; no bytes, no null."""
+    if value is None or isinstance(value, bytes):
+        return None
+    if isinstance(value, str):
+        return printable(value)
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    return None if isinstance(value, bytes) else str(value)
+
+
+def _absolute(place: str) -> str:
+    return place if scheme_of(place) else os.path.abspath(place)
+
+
+def _lacks(place: str, what: str, names: Sequence[str]) -> JuratError:
+    listed = ", ".join(repr(name) for name in names[:20]) + (", ..." if len(names) > 20 else "")
+    return JuratError(
+        f"{shown(place)} {what}; it has {listed or 'none'}.",
+        hint="Name the column of paths, URIs or bytes: --column NAME.",
+    )

@@ -1,0 +1,292 @@
+"""`jurat judge --out DIR`: a run that can be stopped and gone on with, and `jurat merge`."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from jurat.images import read_rows
+
+POLICY = ["--constitution", "colours.yaml", "--model", "colour"]
+
+
+def outcomes(run: str) -> dict[str, str]:
+    rows = list(read_rows(run))
+    assert len({(row["id"], row["occurrence"]) for row in rows}) == len(rows)
+    return {row["id"]: row["outcome"] for row in rows}
+
+
+def decisions(run: str) -> dict[str, str]:
+    return {row["id"]: row["decision"] for row in read_rows(run)}
+
+
+@pytest.fixture
+def run(pics, jurat):
+    """pics/ judged into run/."""
+    result = jurat("judge", "pics", *POLICY, "--out", "run")
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_a_folder_of_parts_and_facts_is_made(run):
+    assert len(outcomes("run")) == 7
+    assert "7 rows are new in run. To look at them: jurat report run --out page.html" in run.stdout
+    assert sorted(str(path) for path in Path("run").rglob("*.parquet")) == ["run/parts/part-000000.parquet"]
+    facts = json.loads(Path("run/run.json").read_text())
+    assert facts["settings"]["model"] == "colour@1"
+    assert facts["constitution"]["text"].startswith("name: colours")
+    assert facts["constitution"]["rules"][0]["rule"] == "Nothing red may be visible."
+    assert set(facts["thresholds"]) == {"no-red", "no-green"}
+    assert {"time", "command", "jurat", "python", "libraries", "machine"} == set(facts["sessions"][0])
+    assert os.uname().nodename not in Path("run/run.json").read_text().split('"')
+
+
+def test_the_same_command_goes_on_with_what_is_new_only(run, jurat):
+    before = decisions("run")
+    Image.new("RGB", (8, 8), "red").save("pics/more.png")
+    result = jurat("judge", "pics", *POLICY, "--out", "run")
+    assert result.exit_code == 0, result.output
+    after = decisions("run")
+    assert after.items() >= before.items()
+    assert set(after) - set(before) == {"pics/more.png"}
+    assert "1 row is new in run, beside 7 from before." in result.stdout
+    again = jurat("judge", "pics", *POLICY, "--out", "run")
+    assert again.stdout.strip() == "Nothing was left to judge: all of 8 rows are in run."
+    assert decisions("run") == after
+    assert len(json.loads(Path("run/run.json").read_text())["sessions"]) == 3
+
+
+def test_fail_on_looks_at_the_whole_run(run, jurat):
+    assert jurat("judge", "pics", *POLICY, "--out", "run", "--fail-on", "unsafe").exit_code == 1
+    assert jurat("judge", "pics", *POLICY, "--out", "run").exit_code == 0
+
+
+def test_the_same_uri_twice_is_two_rows_and_both_are_remembered(pics, jurat):
+    for _ in range(2):
+        assert (
+            jurat("judge", "pics/green.png", "pics", "pics/green.png", *POLICY, "--out", "run").exit_code == 0
+        )
+    rows = [(row["id"], row["occurrence"]) for row in read_rows("run")]
+    assert len(rows) == 9
+    assert [key for key in rows if key[0] == "pics/green.png"] == [("pics/green.png", n) for n in range(3)]
+
+
+def test_errors_are_judged_again_only_if_asked_for(run, jurat):
+    before = decisions("run")
+    Image.new("RGB", (8, 8), "red").save("pics/broken.png")
+    jurat("judge", "pics", *POLICY, "--out", "run")
+    assert decisions("run") == before
+    result = jurat("judge", "pics", *POLICY, "--out", "run", "--retry-errors")
+    assert "jurat: 1 items that were errors are judged anew." in result.stderr
+    after = decisions("run")
+    assert {id for id in after if after[id] != before[id]} == {"pics/broken.png"}
+    assert outcomes("run")["pics/broken.png"] == "unsafe"
+
+
+def test_an_error_whose_item_is_gone_is_kept(run, jurat):
+    Path("pics/broken.png").unlink()
+    jurat("judge", "pics", *POLICY, "--out", "run", "--retry-errors")
+    assert outcomes("run")["pics/broken.png"] == "error"
+
+
+def test_a_changed_constitution_is_refused_with_the_difference(run, jurat):
+    law = Path("colours.yaml")
+    law.write_text(law.read_text().replace("The picture is red.", "The picture is blue."))
+    before = decisions("run")
+    result = jurat("judge", "pics", *POLICY, "--out", "run")
+    assert result.exit_code == 2
+    assert "jurat: run holds a run under other settings:" in result.stderr
+    assert "-      - The picture is red." in result.stderr.replace("    - -", "    -    -") or (
+        "The picture is red." in result.stderr and "The picture is blue." in result.stderr
+    )
+    assert "--fresh sets that run aside and begins anew." in result.stderr
+    assert decisions("run") == before
+    fresh = jurat("judge", "pics", *POLICY, "--out", "run", "--fresh")
+    assert fresh.exit_code == 0
+    assert "jurat: The run that was in run is now in run.before-1." in fresh.stderr
+    assert outcomes("run")["pics/blue-1.jpg"] == "unsafe"
+    assert decisions("run.before-1") == before
+
+
+CHANGES = {
+    "model": (["--model", "null"], "model: colour@1 -> null@none"),
+    "preset": (["--preset", "direct"], "-> direct"),
+    "without": (["--without", "views"], "preset: "),
+    "allow unknown": (["--allow-unknown"], "allow unknown: False -> True"),
+    "shard": (["--shard", "1/2"], "shard: none -> 1/2"),
+    "thresholds": ([], "thresholds: "),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_other_settings_are_refused(run, jurat, change):
+    added, told = CHANGES[change]
+    if change == "thresholds":
+        law = Path("colours.yaml")
+        law.write_text(law.read_text().replace("severity: low", "severity: low\n    break_above: 0.9"))
+    result = jurat("judge", "pics", *POLICY, "--out", "run", *added)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+WRONG = {
+    "a folder of other things": (
+        ["--out", "pics"],
+        "pics has other files in it, and is not the folder of a run.",
+    ),
+    "a file": (["--out", "colours"], "colours is a file."),
+    "overwrite": (
+        ["--out", "run", "--overwrite"],
+        "run is the folder of a run, and --overwrite replaces files.",
+    ),
+    "fresh for a file": (["--out", "v.jsonl", "--fresh"], "--fresh is for runs in a folder."),
+    "retry without a folder": (["--retry-errors"], "--retry-errors is for runs in a folder."),
+    "retry of nothing": (["--out", "new", "--retry-errors"], "There is no run in new whose errors"),
+    "no such shard": (["--shard", "0/3"], "--shard is I/N with I from 1 to N, not '0/3'."),
+    "no shard": (["--shard", "one"], "--shard is I/N with I from 1 to N, not 'one'."),
+    "no such list": (["--known", "gone.csv"], "gone.csv cannot be read: No such file or directory."),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_usage_is_a_clear_line(pics, jurat, case):
+    added, told = WRONG[case]
+    shutil.copy("colours.yaml", "colours")
+    result = jurat("judge", "pics", *POLICY, *added)
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert told in result.stderr
+    assert not Path("new").exists()
+
+
+def test_columns_of_a_table_are_carried_into_the_record(pics, jurat):
+    Path("t.csv").write_text("file,source,id\npics/green.png,=1+1,g\npics/red-1.png,b,r\n")
+    result = jurat("judge", "t.csv", *POLICY, "--column", "file", "--id-column", "id", "--out", "run")
+    assert result.exit_code == 0, result.output
+    assert {row["id"]: row["columns"] for row in read_rows("run")} == {
+        "g": {"source": "=1+1"},
+        "r": {"source": "b"},
+    }
+    for out in ("v.jsonl", "v.parquet"):
+        jurat("judge", "t.csv", *POLICY, "--column", "file", "--out", out)
+        assert [row["columns"] for row in read_rows(out)] == [
+            {"source": "=1+1", "id": "g"},
+            {"source": "b", "id": "r"},
+        ]
+    wrong = jurat("judge", "t.csv", *POLICY, "--column", "picture")
+    assert (wrong.exit_code, "t.csv has no column 'picture'" in wrong.stderr) == (2, True)
+
+
+def test_shards_are_merged_to_what_one_run_gives(pics, jurat):
+    jurat("judge", "pics", *POLICY, "--out", "whole")
+    for number in (1, 2, 3):
+        assert jurat("judge", "pics", *POLICY, "--out", f"s{number}", "--shard", f"{number}/3").exit_code in (
+            0,
+            3,
+        )
+    partly = jurat("merge", "s1", "s3", "--out", "part")
+    assert partly.stderr == "Shard 2/3 is not among them.\n"
+    result = jurat("merge", "s1", "s2", "s3", "--out", "run")
+    assert result.output == "Wrote 7 rows of 3 runs to run.\n"
+    assert outcomes("run") == outcomes("whole")
+    again = jurat("judge", "pics", *POLICY, "--out", "run")
+    assert "Nothing was left to judge: all of 7 rows are in run." in again.stdout
+
+
+def test_runs_under_different_settings_are_not_merged(run, jurat):
+    jurat("judge", "pics", "-c", "colours.yaml", "-m", "null", "--out", "other")
+    result = jurat("merge", "run", "other", "--out", "all")
+    assert result.exit_code == 2
+    assert (
+        "jurat: run and other were made under different settings:\n  model: colour@1 -> null@none"
+        in result.stderr
+    )
+    assert "pics is not the folder of a run" in jurat("merge", "pics", "--out", "all").stderr
+    assert "both hold 'pics/" in jurat("merge", "run", "run", "--out", "all").stderr
+    assert not Path("all").exists()
+
+
+def test_a_report_of_a_run_can_be_written(run, jurat):
+    result = jurat("report", "run", "--out", "page.html")
+    assert result.exit_code == 0, result.output
+    assert "7 verdicts" in result.output
+
+
+def start(tmp_path: Path, *args: str, **kwargs) -> subprocess.Popen:
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    command = [sys.executable, "-m", "jurat", "judge", "pics", "-c", "colours.yaml", *args]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=tmp_path, text=True, preexec_fn=heed, **pipes, **kwargs)
+
+
+def wait_for_rows(run: Path, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if (run / "run.json").exists() and sum(1 for _ in read_rows(run)) >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError("no rows came")
+
+
+def more(pics: Path, count: int = 40) -> None:
+    for i in range(count):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(pics / f"more-{i:02}.png")
+
+
+def test_ctrl_c_finishes_the_batch_and_says_how_to_go_on(pics, tmp_path, jurat):
+    more(pics)
+    going = start(tmp_path, "-m", "null?pace=0.05", "--batch-size", "4", "--out", "run")
+    wait_for_rows(tmp_path / "run", 4)
+    os.kill(going.pid, signal.SIGINT)
+    _, stderr = going.communicate(timeout=60)
+    assert going.returncode == 130
+    rows = len(outcomes("run"))
+    assert 4 <= rows < 47
+    assert "jurat: finishing the batch in hand; Ctrl-C again stops at once." in stderr
+    told = (
+        f"interrupted after {rows} items; {rows} rows are new in run. The same command goes on with the rest."
+    )
+    assert told in stderr
+    assert "Traceback" not in stderr
+    assert jurat("judge", "pics", "-c", "colours.yaml", "-m", "null?pace=0.05", "--out", "run").exit_code == 0
+    assert len(outcomes("run")) == 47
+
+
+def test_a_second_ctrl_c_stops_at_once_and_what_was_written_is_kept(pics, tmp_path):
+    more(pics)
+    going = start(tmp_path, "-m", "null?pace=1", "--batch-size", "4", "--out", "run")
+    wait_for_rows(tmp_path / "run", 4)
+    os.kill(going.pid, signal.SIGINT)
+    time.sleep(0.3)
+    asked = time.monotonic()
+    os.kill(going.pid, signal.SIGINT)
+    _, stderr = going.communicate(timeout=60)
+    assert (going.returncode, "Traceback" in stderr) == (130, False)
+    assert time.monotonic() - asked < 20
+    assert Counter(outcomes("run").values()).total() % 4 == 0
+
+
+def test_a_folder_that_vanishes_ends_the_run_and_it_goes_on_when_it_is_back(pics, tmp_path, jurat):
+    more(pics)
+    going = start(tmp_path, "-m", "null?pace=0.1", "--batch-size", "4", "--out", "run")
+    wait_for_rows(tmp_path / "run", 4)
+    pics.rename(tmp_path / "unmounted")
+    _, stderr = going.communicate(timeout=60)
+    assert going.returncode == 2
+    assert "jurat: pics is not there any more.\n  What was judged until then is kept." in stderr
+    (tmp_path / "unmounted").rename(pics)
+    assert jurat("judge", "pics", "-c", "colours.yaml", "-m", "null?pace=0.1", "--out", "run").exit_code == 0
+    told = outcomes("run")
+    assert len(told) == 47
+    assert [id for id, outcome in told.items() if outcome == "error"] == ["pics/broken.png"]

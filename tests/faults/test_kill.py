@@ -1,0 +1,58 @@
+"""A run that is killed again and again records every item exactly once."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "perf" / "kill.py"
+
+
+@pytest.fixture(scope="module")
+def kill() -> ModuleType:
+    """perf/kill.py, which does it a hundred times."""
+    spec = importlib.util.spec_from_file_location("kill_script", SCRIPT)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_ten_kills_lose_nothing_and_judge_nothing_twice(kill: ModuleType, tmp_path: Path) -> None:
+    kill.prepare(tmp_path, items=120, seed=1)
+    told = kill.kill_often(tmp_path, kills=10, seed=1, model="null?pace=0.06")
+    assert told.problems == []
+    assert told.kills == 10
+
+
+def write(folder: Path, rows: list[dict]) -> Path:
+    (folder / "parts").mkdir(parents=True)
+    (folder / "run.json").write_text("{}")
+    (folder / "parts" / "part-000000.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def row(id: str, outcome: str = "safe", score: float = 0.5) -> dict:
+    rule = {"id": "r", "score": score}
+    common = {"occurrence": 0, "broken": [], "error": None}
+    return {"id": id, "outcome": outcome, "rules": [rule], **common}
+
+
+def test_the_comparison_sees_what_is_wrong(kill: ModuleType, tmp_path: Path) -> None:
+    whole = write(tmp_path / "whole", [row("a"), row("b"), row("c"), row("d")])
+    run = write(tmp_path / "run", [row("a"), row("a"), row("b", "unsafe"), row("c", score=0.6), row("e")])
+    assert sorted(kill.compare(whole, run)) == [
+        f"{run / 'parts' / 'part-000000.jsonl'} was left behind",
+        "a is recorded twice",
+        "b came out as unsafe, not safe",
+        "c: a score of 0.6, not 0.5",
+        "d is not recorded",
+        "e is recorded and was not there",
+    ]

@@ -1,0 +1,441 @@
+"""Tables, Arrow files and tar shards become items, in order, each with its id, its bytes and its columns."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import pickle
+import tarfile
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jurat.errors import JuratError
+from jurat.images import ImageError, Item, SourceChanged, SourceOptions, count_items, find_items
+from jurat.images.sources.registry import KINDS
+
+HUB = {"info": {"features": {"label": {"_type": "ClassLabel"}, "picture": {"_type": "Image"}}}}
+
+
+@pytest.fixture(autouse=True)
+def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "b.png", "sub/c.png"):
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+
+
+def items(*paths: str, **options: Any) -> list[Item]:
+    return list(find_items(paths, options=SourceOptions(**options)))
+
+
+def said(item: Item) -> str:
+    with pytest.raises(ImageError) as raised:
+        item.open()
+    assert "\n" not in raised.value.message
+    return raised.value.message
+
+
+ROWS = [
+    {"name": "first", "path": "a.png", "label": 3, "split": "train"},
+    {"name": "second", "path": "sub/c.png", "label": 5, "split": "test"},
+    {"name": "third", "path": "a.png", "label": 3, "split": "train"},
+]
+
+
+def write_csv(path: str, rows: list[dict[str, Any]], delimiter: str = ",") -> None:
+    with open(path, "w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_jsonl(path: str, rows: list[dict[str, Any]]) -> None:
+    Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_arrow(path: str, table: pa.Table, stream: bool = True) -> None:
+    make = pa.ipc.new_stream if stream else pa.ipc.new_file
+    with pa.OSFile(path, "wb") as file, make(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+
+
+TABLES: dict[str, Callable[[str, list[dict[str, Any]]], None]] = {
+    "data/t.csv": write_csv,
+    "data/t.tsv": lambda path, rows: write_csv(path, rows, "\t"),
+    "data/t.jsonl": write_jsonl,
+    "data/t.ndjson": write_jsonl,
+    "data/t.parquet": lambda path, rows: pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=2),
+    "data/t.arrow": lambda path, rows: write_arrow(path, pa.Table.from_pylist(rows)),
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_rows_with_paths_are_items_with_their_other_columns(table: str, tmp_path: Path) -> None:
+    TABLES[table](table, ROWS)
+    found = items(table)
+    assert [item.id for item in found] == ["a.png", "sub/c.png", "a.png"]
+    assert [item.open() for item in found] == [b"a.png", b"sub/c.png", b"a.png"]
+    assert found[1].uri == str(tmp_path / "data/sub/c.png")
+    assert found[1].columns == {"name": "second", "label": "5", "split": "test"}
+    assert [pickle.loads(pickle.dumps(item)).open() for item in found] == [item.open() for item in found]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_columns_may_be_named_and_paths_begin_elsewhere(table: str) -> None:
+    rows = [{"key": "one", "photo": "b.png"}, {"key": "two", "photo": "a.png"}, {"key": "", "photo": "a.png"}]
+    table = "t" + Path(table).suffix
+    TABLES[f"data/{table}"](table, rows)
+    found = items(table, column="photo", id_column="key", root="data")
+    assert [(item.id, item.open()) for item in found[:2]] == [("one", b"b.png"), ("two", b"a.png")]
+    assert found[2].id == f"{table}#2"
+    assert found[0].columns == {}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_column_that_is_not_there_ends_it_with_those_that_are(table: str) -> None:
+    TABLES[table](table, [{"key": "one", "photo": "b.png"}])
+    for options, told in (
+        ({}, "has no column with the usual name of images; it has 'key', 'photo'."),
+        ({"column": "phto"}, "has no column 'phto'; it has 'key', 'photo'."),
+        ({"column": "photo", "id_column": "id"}, "has no column 'id'; it has 'key', 'photo'."),
+    ):
+        with pytest.raises(JuratError) as raised:
+            items(table, **options)
+        assert raised.value.message == f"{table} {told}"
+        assert raised.value.hint == "Name the column of paths, URIs or bytes: --column NAME."
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_row_without_an_image_says_so_and_the_others_are_read(table: str) -> None:
+    TABLES[table](table, [{"path": "a.png"}, {"path": ""}, {"path": "gone.png"}, {"path": "b.png"}])
+    found = items(table)
+    assert [item.open() for item in (found[0], found[3])] == [b"a.png", b"b.png"]
+    assert said(found[1]) == f"row 1 of {table} has no image: 'path' is empty"
+    assert said(found[2]) == "no such file or folder: data/gone.png"
+
+
+def test_counts_are_given_where_they_are_cheap() -> None:
+    told: dict[str, int | None] = {}
+    for table, write in TABLES.items():
+        write(table, ROWS)
+        told[table] = count_items([table])
+    assert told == {
+        "data/t.csv": None,
+        "data/t.tsv": None,
+        "data/t.jsonl": 3,
+        "data/t.ndjson": 3,
+        "data/t.parquet": 3,
+        "data/t.arrow": 3,
+    }
+    assert count_items(["data", "data/t.parquet", "nosuch.png"]) == 7
+    assert count_items(["data", "-"]) is None
+    assert count_items(["s3://bucket/prefix/"]) is None
+    Path("bad.parquet").write_bytes(b"none")
+    assert count_items(["bad.parquet"]) == len(items("bad.parquet")) == 1
+
+
+def test_every_kind_of_table_is_tried_here() -> None:
+    suffixes = {suffix for kind in KINDS for suffix in kind.suffixes}
+    assert suffixes - {Path(table).suffix for table in TABLES} == {".pq", ".tar", ".tar.gz", ".tgz"}
+
+
+def test_a_glob_of_tables_reads_each() -> None:
+    for number in range(3):
+        write_jsonl(f"data/part-{number}.jsonl", [{"path": "a.png", "id": number}])
+    assert [item.columns["id"] for item in items("data/part-*.jsonl")] == ["0", "1", "2"]
+
+
+def test_values_are_carried_as_text_and_bytes_are_not() -> None:
+    row = {
+        "path": "a.png",
+        "text": "<b>=1+1",
+        "yes": True,
+        "number": 0.5,
+        "none": None,
+        "more": {"a": [1, "ü"]},
+    }
+    write_jsonl("data/t.jsonl", [row])
+    (item,) = items("data/t.jsonl")
+    assert item.columns == {"text": "<b>=1+1", "yes": "true", "number": "0.5", "more": '{"a": [1, "ü"]}'}
+    table = pa.table({"path": ["a.png"], "blob": [b"x"], "day": pa.array([0], pa.date32())})
+    pq.write_table(table, "data/t.parquet")
+    (item,) = items("data/t.parquet")
+    assert item.columns == {"day": '"1970-01-01"'}
+
+
+def test_csv_rows_of_another_width_and_quoted_line_breaks() -> None:
+    Path("data/t.csv").write_text('path,note\na.png,"two\nlines, one comma"\nb.png\n\nb.png,x,y\nb.png,z\n')
+    found = items("data/t.csv")
+    assert found[0].columns == {"note": "two\nlines, one comma"}
+    assert said(found[1]) == "row 1 of data/t.csv has 1 cells, not 2"
+    assert said(found[2]) == "row 2 of data/t.csv has 3 cells, not 2"
+    assert found[3].open() == b"b.png"
+
+
+def test_json_lines_that_are_no_rows() -> None:
+    Path("data/t.jsonl").write_text(
+        '{"path": "a.png"}\n[1]\n\n{"path": \n{"path": ["a.png"]}\n{"path": 5}\n{}\n'
+    )
+    found = items("data/t.jsonl")
+    assert found[0].open() == b"a.png"
+    assert said(found[1]) == "row 1 of data/t.jsonl: not an object {...}"
+    assert said(found[2]).startswith("row 2 of data/t.jsonl: not JSON: ")
+    assert said(found[3]) == "row 3 of data/t.jsonl has a list of images; one is expected"
+    assert said(found[4]) == "row 4 of data/t.jsonl has int in 'path', no path, URI or bytes"
+    assert said(found[5]) == "row 5 of data/t.jsonl has no image: 'path' is empty"
+
+
+def images_table(count: int, size: int = 10) -> pa.Table:
+    column = [{"bytes": bytes([number % 256]) * size, "path": None} for number in range(count)]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    schema = pa.schema(
+        [pa.field("label", pa.int64()), pa.field("picture", kind)], {"huggingface": json.dumps(HUB)}
+    )
+    return pa.table({"label": list(range(count)), "picture": pa.array(column, kind)}, schema)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "file.arrow"])
+def test_images_inside_a_table_are_found_by_what_the_file_declares(name: str, tmp_path: Path) -> None:
+    table = images_table(5)
+    if name == "t.parquet":
+        pq.write_table(table, name, row_group_size=3)
+    else:
+        write_arrow(name, table, stream=name == "t.arrow")
+    found = items(name)
+    assert [item.id for item in found] == [f"{name}#{number}" for number in range(5)]
+    assert found[4].uri == f"{tmp_path / name}#4"
+    assert found[4].columns == {"label": "4"}
+    order = (0, 1, 4, 2, 2, 0, 3)  # a row may be opened at any time, and again
+    assert [found[number].open()[:1] for number in order] == [bytes([number]) for number in order]
+    assert [pickle.loads(pickle.dumps(item)).open() for item in found] == [item.open() for item in found]
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
+def test_an_image_cell_may_have_a_path_instead_of_bytes_or_nothing(name: str) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    cells = [
+        {"bytes": None, "path": "a.png"},
+        None,
+        {"bytes": b"", "path": "a.png"},
+        {"bytes": b"x", "path": "y"},
+    ]
+    table = pa.table({"image": pa.array(cells, kind)})
+    pq.write_table(table, "data/t.parquet") if name == "t.parquet" else write_arrow("data/t.arrow", table)
+    found = items(f"data/{name}")
+    assert found[0].open() == b"a.png"
+    assert said(found[1]) == f"row 1 of data/{name} has no image: 'image' is empty"
+    assert said(found[2]) == "the file is empty (0 bytes)"
+    assert found[3].open() == b"x"
+
+
+def test_plain_binary_columns_and_tables_of_nothing_else() -> None:
+    pq.write_table(pa.table({"jpg": [b"x", b"yy", None]}), "t.parquet")
+    found = items("t.parquet")
+    assert [item.open() for item in found[:2]] == [b"x", b"yy"]
+    assert said(found[2]) == "row 2 of t.parquet has no image: 'jpg' is empty"
+    assert said(next(find_items(["t.parquet"], options=SourceOptions(max_bytes=0)))).startswith(
+        "the file has 1 "
+    )
+
+
+def test_bytes_are_taken_before_urls_so_that_nothing_is_fetched_unasked() -> None:
+    pq.write_table(pa.table({"url": ["https://example.org/x.jpg"], "jpg": [b"x"]}), "t.parquet")
+    (item,) = items("t.parquet")
+    assert item.open() == b"x"
+
+
+def test_images_of_rows_that_are_passed_over_are_not_held(tmp_path: Path) -> None:
+    pages = {"compression": "none", "use_dictionary": False, "write_batch_size": 8}
+    pq.write_table(images_table(400, size=100_000), "t.parquet", **pages)
+    before = pa.total_allocated_bytes()
+    tracemalloc.start()
+    most = 0
+    for number, item in enumerate(find_items(["t.parquet"])):
+        if number % 40 == 0:
+            assert item.open() == bytes([number % 256]) * 100_000
+        most = max(most, pa.total_allocated_bytes() - before)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak + most < 16_000_000  # of 40 million bytes
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.csv", "t.jsonl", "t.tar"])
+def test_a_file_that_is_none_of_its_kind_is_one_item_that_says_so(name: str) -> None:
+    Path(name).write_bytes(b"\0\1 no such thing")
+    try:
+        (item,) = items(name, column="path")
+    except JuratError as error:  # a CSV file is anything
+        assert name == "t.csv" and "has no column 'path'" in error.message
+        return
+    assert name in said(item)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.tar", "t.tgz"])
+def test_a_file_that_was_cut_off_gives_what_is_whole_and_then_says_so(name: str) -> None:
+    if name.startswith("t.t"):
+        write_tar("whole" + name[1:], {f"{number}.png": os.urandom(5000) for number in range(20)})
+    else:
+        table = images_table(20, 3000)
+        pq.write_table(table, "whole.parquet", 4) if name == "t.parquet" else write_arrow(
+            "whole.arrow", table
+        )
+    data = Path("whole" + name[1:]).read_bytes()
+    Path(name).write_bytes(data[: len(data) // 2])
+    found = items(name)
+    if name != "t.parquet":  # its table of contents is at its end
+        assert len(found) > 3
+        assert found[0].open()
+    assert name in said(found[-1])
+
+
+def test_a_folder_that_datasets_saved_is_read_without_datasets() -> None:
+    for split, count in (("train", 3), ("test", 2)):
+        folder = Path("saved", split)
+        folder.mkdir(parents=True)
+        write_arrow(f"{folder}/data-00000-of-00001.arrow", images_table(count))
+        (folder / "cache-1.arrow").write_bytes(b"of no one's concern")
+        (folder / "state.json").write_text('{"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}')
+        (folder / "dataset_info.json").write_text("{}")
+    Path("saved/dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    found = items("saved")
+    assert [item.id.removeprefix("saved/") for item in found] == [
+        *(f"train/data-00000-of-00001.arrow#{number}" for number in range(3)),
+        *(f"test/data-00000-of-00001.arrow#{number}" for number in range(2)),
+    ]
+    assert found[3].open() == bytes(10)
+    assert count_items(["saved"]) == 5
+    Path("saved/dataset_dict.json").write_text('{"splits": ["../data"]}')
+    (item,) = items("saved")
+    assert said(item) == "the dataset names a file outside its folder: saved"
+
+
+def test_a_table_that_changes_while_it_is_read_ends_with_a_clear_line() -> None:
+    write_csv("data/t.csv", ROWS)
+    reading = find_items(["data/t.csv"])
+    assert next(reading).id == "a.png"
+    write_csv("data/t.csv", ROWS * 2)
+    with pytest.raises(SourceChanged, match=r"data/t.csv changed, or went away, while it was being read\."):
+        list(reading)
+    reading = find_items(["data/t.csv"])
+    next(reading)
+    Path("data/t.csv").unlink()
+    with pytest.raises(SourceChanged):
+        list(reading)
+
+
+# Shards
+
+
+def write_tar(path: str, members: dict[str, bytes | tarfile.TarInfo]) -> None:
+    packed = path.endswith("gz")
+    with (
+        gzip.open(path, "wb") if packed else open(path, "wb") as file,
+        tarfile.open(fileobj=file, mode="w") as tar,
+    ):
+        for name, content in members.items():
+            member = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
+            data = b"" if isinstance(content, tarfile.TarInfo) else content
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+
+
+def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member
+
+
+@pytest.mark.parametrize("name", ["00000.tar", "00000.tgz", "00000.tar.gz"])
+def test_members_of_a_shard_that_share_a_stem_are_one_item(name: str, tmp_path: Path) -> None:
+    write_tar(
+        f"data/{name}",
+        {
+            "000.jpg": b"first",
+            "000.txt": b"a cat",
+            "000.json": b'{"sha256": "ab", "width": 12, "none": null}',
+            "dir/001.cls": b"7",
+            "dir/001.seg.png": b"second",
+            "002.txt": b"no image",
+            "003.webp": b"third",
+            "003.json": b"not json",
+        },
+    )
+    found = items(f"data/{name}")
+    assert [item.id for item in found] == [
+        f"data/{name}#{m}" for m in ("000.jpg", "dir/001.seg.png", "003.webp")
+    ]
+    assert [item.open() for item in found] == [b"first", b"second", b"third"]
+    assert found[0].columns == {"txt": "a cat", "sha256": "ab", "width": "12"}
+    assert found[1].columns == {"cls": "7"}
+    assert found[0].uri == f"{tmp_path}/data/{name}#000.jpg"
+    assert [pickle.loads(pickle.dumps(item)).open() for item in found] == [item.open() for item in found]
+    assert [item.id for item in items(f"data/{name}", column="seg.png")] == [f"data/{name}#dir/001.seg.png"]
+
+
+@pytest.mark.parametrize("name", ["evil.tar", "evil.tgz"])
+def test_members_that_would_leave_the_archive_are_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    before = sorted(str(path) for path in tmp_path.rglob("*"))
+    write_tar(
+        name,
+        {
+            "../../etc/a.png": b"x",
+            "/etc/b.png": b"x",
+            "in/../../c.png": b"x",
+            "..\\d.png": b"x",
+            "link.png": special("link.png", tarfile.SYMTYPE, str(tmp_path / "secret.png")),
+            "hard.png": special("hard.png", tarfile.LNKTYPE, "secret.png"),
+            "pipe.png": special("pipe.png", tarfile.FIFOTYPE),
+            "device.png": special("device.png", tarfile.CHRTYPE),
+            "fine.png": b"fine",
+        },
+    )
+    *refused, fine = items(name)
+    told = [said(item) for item in refused]
+    assert told[0] == "a member whose name leads out of the archive: ../../etc/a.png"
+    assert [line.rpartition(": ")[0] for line in told] == [
+        *["a member whose name leads out of the archive"] * 4,
+        *["a member that is a link"] * 2,
+        *["a member that is no regular file"] * 2,
+    ]
+    assert fine.open() == b"fine"
+    assert sorted(str(path) for path in tmp_path.rglob("*")) == sorted([*before, str(tmp_path / name)])
+
+
+def test_a_header_of_absurd_length_is_not_read_into_memory() -> None:
+    header = special("x", tarfile.XHDTYPE)
+    header.size = 1 << 40
+    Path("bomb.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    (item,) = items("bomb.tar")
+    assert said(item).startswith("the rest of bomb.tar cannot be read: a header of 1,099,511,")
+
+
+@pytest.mark.parametrize("name", ["big.tar", "big.tgz"])
+def test_a_member_beyond_the_limit_is_refused(name: str) -> None:
+    write_tar(name, {"a.png": bytes(2000), "b.png": b"fine"})
+    big, fine = items(name, max_bytes=1000)
+    assert said(big) == "the file has 2,000 bytes, more than the limit of 1,000"
+    assert fine.open() == b"fine"
+
+
+def test_memory_does_not_grow_with_the_members_of_a_shard() -> None:
+    def peak(count: int) -> int:
+        write_tar("many.tar", {f"{number:06}.png": b"x" for number in range(count)})
+        tracemalloc.start()
+        assert sum(1 for _ in find_items(["many.tar"])) == count
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(10)
+    assert peak(4000) < peak(400) * 1.5
