@@ -1,0 +1,153 @@
+"""What the scripts of this folder share: runs by turns, medians, provenance, tables.
+
+    ways = {"ours": work, "bare": other}
+    seconds = by_turns(ways, runs=5)
+
+Only the standard library is imported at the top: a child's peak memory is never read below that of the
+process which started it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).resolve().parent.parent
+
+K = TypeVar("K", bound=Hashable)
+Row = dict[str, Any]
+
+
+def by_turns(
+    ways: Mapping[K, Callable[[], object]], runs: int, settle: Callable[[], object] = lambda: None
+) -> dict[K, float]:
+    """Median seconds of each way: all are run once to warm up, then in turn `runs` times.
+
+    In turn, so that what else the machine does falls on all of them alike. `settle` waits for work that a
+    device has been given.
+    """
+    taken: dict[K, list[float]] = {name: [] for name in ways}
+    for turn in range(runs + 1):
+        for name, work in ways.items():
+            settle()
+            start = time.perf_counter()
+            work()
+            settle()
+            if turn:
+                taken[name].append(time.perf_counter() - start)
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The options of every script."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--runs", type=int, default=5, help="repetitions, of which the median counts")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write rows and provenance")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables and provenance")
+    return parser
+
+
+def numbers(text: str) -> list[int]:
+    """`1,5,12` as numbers."""
+    return [int(one) for one in text.split(",")]
+
+
+def provenance(script: str, argv: Sequence[str] | None, **more: Any) -> dict[str, Any]:
+    """Where the figures of this run come from. Call it when the work begins: it notes the machine's load."""
+    given = sys.argv[1:] if argv is None else argv
+    return {
+        "command": shlex.join(["python", f"perf/{Path(script).name}", *given]),
+        "commit": _commit(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": _machine(),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("jurat", "torch", "transformers")},
+        **more,
+    }
+
+
+def table(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
+    """Rows as a Markdown table. `columns` are headings with how their cell is written: "{image_tokens:,}".
+
+    A cell that needs a value which the row has not, or has as None, stays empty.
+    """
+    cells = [list(columns), *([_cell(row, form) for form in columns.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "| " + " | ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in cells
+    ]
+    return "\n".join(
+        [lines[0], "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|", *lines[1:]]
+    )
+
+
+def bar(what: str, value: float, limit: float, *, most: bool) -> tuple[bool, str]:
+    """Whether `value` keeps to a limit that it may reach at most, or must reach at least; a line on it."""
+    met = value <= limit if most else value >= limit
+    wanted = f"at {'most' if most else 'least'} {limit:.2f}"
+    return met, f"{what}: {value:.2f}, {wanted}: {'met' if met else 'MISSED'}"
+
+
+def report(
+    args: argparse.Namespace, origin: Mapping[str, Any], rows: Sequence[Row], parts: Sequence[str]
+) -> None:
+    """Prints tables and lines, and writes the files that were asked for."""
+    text = "\n\n".join(part for part in parts if part)
+    print(text)
+    if args.json:
+        document = {"provenance": origin, "rows": rows}
+        args.json.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    if args.markdown:
+        told = "\n".join(f"- {name}: {value}" for name, value in origin.items() if value is not None)
+        args.markdown.write_text(f"{text}\n\n{told}\n", encoding="utf-8")
+
+
+def _cell(row: Row, form: str) -> str:
+    try:
+        return form.format_map(row)
+    except (KeyError, TypeError):
+        return ""
+
+
+def _commit() -> str | None:
+    """Of the checkout, marked where it has changes; None for a copy without a history."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match", ""]
+    try:
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
+
+
+def _machine() -> str:
+    """The processor, its cores, the memory."""
+    name = platform.processor() or platform.machine()
+    cpus = Path("/proc/cpuinfo")
+    if cpus.exists():
+        lines = cpus.read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    parts = [name, f"{os.cpu_count()} cores"]
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        parts.append(f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB")
+    return ", ".join(parts)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

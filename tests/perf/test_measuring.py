@@ -1,0 +1,78 @@
+"""What the scripts of perf/ share: turns, medians, tables, bars, files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from .scripts import PERF, script
+
+measuring = script("measuring")
+
+
+def test_ways_run_by_turns_after_one_round_that_does_not_count() -> None:
+    ran: list[str] = []
+    taken = measuring.by_turns(
+        {"a": lambda: ran.append("a"), "b": lambda: ran.append("b")}, 3, lambda: ran.append(".")
+    )
+    assert "".join(ran) == ".a..b." * 4
+    assert set(taken) == {"a", "b"} and all(seconds >= 0 for seconds in taken.values())
+
+
+def test_the_median_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0, 0, 3, 0, 50, 0, 4])  # the first run is not timed
+    monkeypatch.setattr(measuring, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    assert measuring.by_turns({"a": lambda: None}, 3) == {"a": 4}
+
+
+def test_a_table_is_markdown_and_leaves_out_what_a_row_has_not() -> None:
+    rows = [{"n": 1500, "s": 0.25}, {"n": 64, "s": None}]
+    assert measuring.table(rows, {"tokens": "{n:,}", "s": "{s:.2f}", "x": "{x:.1f}"}).splitlines() == [
+        "| tokens |    s | x |",
+        "|-------:|-----:|--:|",
+        "|  1,500 | 0.25 |   |",
+        "|     64 |      |   |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "most", "met"),
+    [(1.1, 1.2, True, True), (1.3, 1.2, True, False), (0.7, 0.8, False, False)],
+)
+def test_a_bar_says_whether_it_is_met(value: float, limit: float, most: bool, met: bool) -> None:
+    found, line = measuring.bar("a / b", value, limit, most=most)
+    assert found is met
+    assert line.endswith(": met" if met else ": MISSED") and ("most" in line) is most
+
+
+def test_files_hold_rows_and_where_they_come_from(tmp_path, capsys) -> None:
+    parser = measuring.options(argparse.ArgumentParser())
+    args = parser.parse_args(["--json", str(tmp_path / "a.json"), "--markdown", str(tmp_path / "a.md")])
+    origin = measuring.provenance("perf/x.py", ["--runs", "3"], runs=3)
+    measuring.report(args, origin, [{"n": 1}], ["| n |", "", "- met"])
+    assert capsys.readouterr().out == "| n |\n\n- met\n"
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found == {"provenance": origin, "rows": [{"n": 1}]}
+    assert found["provenance"]["command"] == "python perf/x.py --runs 3"
+    assert {"commit", "machine", "time", "load", "torch", "transformers"} <= set(found["provenance"])
+    assert (
+        (tmp_path / "a.md").read_text().startswith("| n |\n\n- met\n\n- command: python perf/x.py --runs 3\n")
+    )
+
+
+def test_a_figure_that_is_no_number_is_not_written(tmp_path) -> None:
+    args = argparse.Namespace(json=tmp_path / "a.json", markdown=None)
+    with pytest.raises(ValueError):
+        measuring.report(args, {}, [{"n": float("nan")}], [])
+
+
+def test_measuring_stays_small() -> None:
+    code = f"import sys; sys.path.insert(0, {str(PERF)!r}); import measuring, judge, startup; "
+    code += "print(*[m for m in ('torch', 'numpy', 'jurat') if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (run.stdout.split(), run.stderr) == ([], "")

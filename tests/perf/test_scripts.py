@@ -1,0 +1,178 @@
+"""Every script of perf/ runs, at sizes of a moment, and writes what it promises. No test is about time."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from .scripts import PERF, script
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def written(tmp_path: Path):
+    """Runs a script in this process: its exit code, provenance, rows, and the tables that it wrote."""
+
+    def run(name: str, *argv: str) -> tuple[int, dict[str, Any], list[dict[str, Any]], str]:
+        files = tmp_path / "found.json", tmp_path / "found.md"
+        given = [*argv, "--json", str(files[0]), "--markdown", str(files[1])]
+        code = script(name).main(given)
+        found = json.loads(files[0].read_text())
+        assert list(found) == ["provenance", "rows"] and found["rows"]
+        assert found["provenance"]["command"].startswith(f"python perf/{name}.py --")
+        for row in found["rows"]:
+            figures = [value for value in row.values() if isinstance(value, float)]
+            assert all(math.isfinite(value) for value in figures), row
+        return code, found["provenance"], found["rows"], files[1].read_text()
+
+    return run
+
+
+QUESTIONS = (
+    "model image_tokens clauses tokens_packed tokens_separate packed_s separate_s cached_s floor_s vision_s"
+)
+
+
+def test_questions(written, capsys) -> None:
+    argv = (
+        "--models",
+        "qwen3vl-tiny,bundled",
+        "--image-tokens",
+        "6,257",
+        "--clauses",
+        "1,3,36",
+        "--runs",
+        "1",
+    )
+    code, origin, rows, told = written("questions", *argv, "--device", "cpu")
+    assert code == 0
+    assert [(row["model"], row["image_tokens"], row["clauses"]) for row in rows] == [
+        (model, size, clauses)
+        for model, size in (("qwen3vl-tiny", 6), ("qwen3vl-tiny", 257), ("bundled", 64))
+        for clauses in (1, 3, 36)
+    ]
+    for row in rows:
+        assert list(row) == QUESTIONS.split()
+        prefix = row["tokens_packed"] - 24 * row["clauses"]
+        assert prefix >= row["image_tokens"]
+        assert row["tokens_separate"] == row["clauses"] * (prefix + 24)
+        left_out = (row["image_tokens"], row["clauses"]) == (257, 36)
+        assert (row["separate_s"] is None) is left_out
+        assert all(
+            row[name] > 0 for name in row if name.endswith("_s") and not (left_out and row[name] is None)
+        )
+    assert origin["device"] == "cpu" and origin["dtype"] == "float32"
+    assert told.startswith("| ") and "packed / floor" in told
+    assert capsys.readouterr().out.strip() in told
+
+
+def test_the_ways_to_ask_give_the_same_answers() -> None:
+    questions, shapes = script("questions"), script("shapes")
+    network = shapes.build("qwen3vl-tiny", torch.device("cpu"), "float32")
+    with torch.no_grad():  # so that answers hang on what is read
+        for name, weight in network.named_parameters():
+            if weight.ndim == 2 and "norm" not in name:
+                weight.mul_(8)
+    ways = questions.Ways(network)
+    prompt, other = (shapes.qwen_prompt(network, 6, 5, seed) for seed in (0, 1))
+    bare = ways.packed(prompt)
+    with ways.looked(prompt):
+        packed, cached = ways.packed(prompt), ways.cached(prompt)
+        found = [packed, cached, *(ways.separate(prompt, rows) for rows in (1, 2, 5))]
+    assert ways.scorer.path == "packed"
+    for one in found:
+        assert one == pytest.approx(bare, abs=1e-4)
+    assert max(abs(a - b) for a, b in zip(bare, ways.packed(other), strict=True)) > 0.01
+    assert max(bare) - min(bare) > 0.01
+
+
+def test_ways_that_disagree_are_not_compared() -> None:
+    questions, shapes = script("questions"), script("shapes")
+    network = shapes.build("qwen3vl-tiny", torch.device("cpu"), "float32")
+    ways = questions.Ways(network)
+    ways.cached = lambda prompt: [9.0] * len(prompt.segments)
+    with pytest.raises(SystemExit, match="packed and the expanded cache differ by"):
+        questions.agree(questions.Subject("it", network, (6,)), ways, shapes.qwen_prompt(network, 6, 2))
+
+
+def test_the_bars_of_questions_are_about_35_questions_to_the_100m_decoder() -> None:
+    questions = script("questions")
+    row = {
+        "model": "qwen3vl-100m", "image_tokens": 1500, "clauses": 35, "tokens_packed": 2358,
+        "tokens_separate": 53_970, "packed_s": 1.1, "separate_s": 22.0, "cached_s": 2.0, "floor_s": 1.0,
+    }  # fmt: skip
+    one = {**row, "clauses": 1, "packed_s": 0.7}
+    met, told = questions.bars([one, row])
+    assert met and told.count(": met") == 3
+    met, told = questions.bars([one, {**row, "packed_s": 1.3}])
+    assert not met and told.count("MISSED") == 3
+    assert questions.bars([{**row, "model": "bundled"}]) == (True, "")
+
+
+@pytest.mark.parametrize(("name", "millions"), [("qwen3vl-100m", 100), ("qwen3vl-8b", 6946)])
+def test_shapes_are_as_large_as_they_say(name: str, millions: float) -> None:
+    shapes = script("shapes")
+    network = shapes.build(name, torch.device("meta"), "bfloat16")
+    assert shapes.decoder_parameters(network) / 1e6 == pytest.approx(millions, rel=0.02)
+    assert network.config.text_config.vocab_size == (32_000 if name == "qwen3vl-100m" else 151_936)
+
+
+def test_roofline_counts_what_the_questions_need_and_says_where_there_is_no_gpu(written, capsys) -> None:
+    argv = ("--model", "qwen3vl-tiny", "--device", "cpu", "--image-tokens", "6", "--images", "2")
+    code, _, (row,), _ = written("roofline", *argv, "--clauses", "3", "--product-side", "32", "--runs", "1")
+    assert code == 0 and row["images_per_s"] > 0
+    shapes = script("shapes")
+    network = shapes.build("qwen3vl-tiny", torch.device("meta"), "float32")
+    tokens = 6 + 2 + 16 + 3 * 24
+    assert row["needed_tflop"] * 1e12 > 2 * shapes.decoder_parameters(network) * tokens
+    assert row["needed_tflop"] * 1e12 < 4 * sum(p.numel() for p in network.parameters()) * tokens
+    if not torch.cuda.is_available():
+        capsys.readouterr()
+        assert script("roofline").main([]) == 0
+        assert (
+            "There is no GPU here. On one this measures how many images/s qwen3vl-8b"
+            in capsys.readouterr().out
+        )
+
+
+@pytest.mark.slow
+def test_judge(written) -> None:
+    argv = ("--images", "3", "--scenes", "3", "--sizes", "2,5", "--presets", "quick", "--runs", "1")
+    _, _, (rate, *memory), told = written("judge", *argv)
+    assert (rate["measure"], rate["preset"], rate["images"]) == ("rate", "quick", 3)
+    assert rate["share"] == pytest.approx(rate["end_to_end_images_s"] / rate["model_alone_images_s"])
+    assert rate["speedup"] == pytest.approx(rate["end_to_end_images_s"] / rate["unpacked_images_s"])
+    assert [row["images"] for row in memory] == [2, 5]
+    assert all(row["peak_mib"] > 100 and row["images_s"] > 0 for row in memory)
+    assert told.count("at least") == 3 and "peak memory, 5 images / 2: " in told
+
+
+@pytest.mark.slow
+def test_startup(written) -> None:
+    _, _, rows, told = written("startup", "--runs", "1")
+    whats = [row["what"] for row in rows]
+    assert whats[:3] == ["import typer, rich", "jurat --help", "import torch, transformers"]
+    assert whats[3:] == ["the classes of its model", "jurat judge, one image"]
+    assert [row["ratio"] for row in rows if row["what"].startswith("import")] == [1, 1]
+    assert "jurat --help: " in told
+
+
+@pytest.mark.parametrize("path", sorted(PERF.glob("*.py")), ids=lambda path: path.stem)
+def test_every_script_says_how_it_is_run(path: Path) -> None:
+    if path.stem in ("measuring", "shapes"):
+        return
+    run = subprocess.run(
+        [sys.executable, str(path), "--help"], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "usage:" in run.stdout and "--" in run.stdout
