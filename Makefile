@@ -32,7 +32,7 @@ $(VENV)/.stamp-local: $(NEEDS) | $(BIN)/python
 
 $(VENV)/.stamp-dev: $(NEEDS) | $(BIN)/python
 	@echo "Installing jurat, what its models need, and the tools of development into $(VENV)."
-	$(PIP) -e ".[local,openai,train,dev]"
+	$(PIP) -e ".[local,openai,train,s3,https,pdq,dev]"
 	@touch $(VENV)/.stamp-local $@
 
 install: $(VENV)/.stamp-local
@@ -59,7 +59,7 @@ layers:
 	$(BIN)/lint-imports
 
 unit:
-	$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto $(PYTEST_ARGS)
 
 format:
 	$(BIN)/ruff check --fix .

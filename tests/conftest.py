@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import settings
+
+os.environ["JURAT_CACHE"] = "off"  # nothing is remembered from one test to the next, or written into a home
 
 settings.register_profile("jurat", deadline=None)
 settings.load_profile("jurat")

@@ -308,6 +308,17 @@ def test_a_run_takes_what_is_needed_first_and_leaves_out_what_is_named():
     assert keys == ["jurat", "direct", "vote", "clue", "clue-no-reason", "clue-no-regions-no-crop"]
 
 
+def test_a_preset_may_have_parts_added():
+    keys = [method.key for method in rows_for(["jurat", "jurat+costs", "clue+placebo"], [])]
+    assert keys == ["jurat", "jurat+costs", "clue+placebo"]
+    ablated = rows_for(["jurat+contrasts"], ["contrasts"])
+    assert [method.key for method in ablated] == ["jurat+contrasts", "jurat+contrasts-no-contrasts"]
+    with pytest.raises(JuratError, match="There is no part 'cost' to add"):
+        find_method("jurat+cost")
+    with pytest.raises(JuratError, match=r"There is no method 'clip\+costs'"):
+        find_method("clip+costs")
+
+
 @pytest.mark.parametrize(
     ("names", "ablate", "message"),
     [

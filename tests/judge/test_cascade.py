@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import pytest
+from PIL import Image
 
 from jurat.constitution import Constitution, Rule
 from jurat.errors import JuratError
@@ -132,6 +135,7 @@ def test_a_reader_can_redo_the_verdict_from_the_record() -> None:
     assert (row["detector"], row["matcher"]) == ("finder@1", "alike@1")
     assert row["cost"] == {
         "images": 3, "question_tokens": 60, "generated_tokens": 5, "detections": 1, "scans": 1,
+        "dollars": None,
     }  # fmt: skip
 
 
@@ -160,6 +164,49 @@ def test_a_rule_that_is_not_relevant_is_kept_and_says_so() -> None:
     )
     assert not any(text == "A." for text, kind in model.asked if kind != NONE)
     assert verdict.broken == ("b",)
+
+
+@dataclass
+class Limited(Alike):
+    """A matcher that knows no zebras, and is failed by them."""
+
+    matched: list[str] = field(default_factory=list)
+
+    def match(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[list[float] | Failure]:
+        self.matched += texts
+        if any("zebra" in text for text in texts):
+            return [Failure("out_of_domain", "zebra") for _ in images]
+        return super().match(images, texts)
+
+    def unknown_words(self, text: str) -> list[str]:
+        return [word for word in text.rstrip(".").split() if word == "zebra"]
+
+
+def test_a_rule_with_a_word_that_the_matcher_never_learned_is_relevant_and_the_others_are_scanned() -> None:
+    alike = Limited(lambda text: 0.1)
+    model = Scripted({("A.", WHOLE): 0.99, ("B.", WHOLE): 0.99})
+    verdict = judged(model, rule("zebra", "A."), rule("b", "B."), alike=alike)
+    strange, other = verdict.rules
+    assert (strange.outcome, strange.relevance, strange.unscanned) == ("broken", None, "out_of_domain")
+    assert (other.outcome, other.decided_by, other.relevance, other.unscanned) == (
+        "kept",
+        "relevance",
+        0.1,
+        None,
+    )
+    assert alike.matched == ["No b."]
+
+
+def test_where_the_matcher_knows_no_rule_nothing_is_matched() -> None:
+    alike = Limited(lambda text: 0.1)
+    verdict = judged(Scripted({("A.", WHOLE): 0.99}), rule("zebra", "A."), alike=alike)
+    assert (verdict.outcome, verdict.cost.scans, alike.matched) == ("unsafe", 0, [])
+
+
+def test_a_matcher_that_fails_on_an_image_is_told_of_each_rule() -> None:
+    alike = Alike(lambda text: 0.1, failing=Failure("error", "No."))
+    verdict = judged(Scripted({("A.", WHOLE): 0.99}), rule("a", "A."), alike=alike)
+    assert (verdict.outcome, verdict.rules[0].unscanned, verdict.cost.scans) == ("unsafe", "error", 1)
 
 
 def test_nothing_relevant_is_explained() -> None:

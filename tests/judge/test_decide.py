@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from jurat.constitution import Constitution, Rule
 from jurat.judge import PRESETS, Preset, RuleFinding
+from jurat.judge.case import Thresholds
 from jurat.judge.decide import (
     GRAVITY,
     all_of,
@@ -24,9 +25,10 @@ from jurat.judge.decide import (
     undecided_rule,
 )
 from jurat.judge.ledger import Ledger
+from jurat.judge.odds import sigmoid
 from jurat.judge.plan import PlannedRule, Question, plan
 from jurat.judge.verdict import ClauseOutcome, Reason, RuleOutcome
-from jurat.judge.weigh import Thresholds, debiased, sigmoid
+from jurat.judge.weigh import debiased
 from jurat.models import Failure, FailureKind, YesNo
 
 QUICK, CLUE, DIRECT = PRESETS["quick"], PRESETS["clue-quick"], PRESETS["direct"]

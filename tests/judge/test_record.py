@@ -53,12 +53,13 @@ def test_every_outcome_survives_json(verdicts: list[Verdict]) -> None:
 
 
 def test_parquet_holds_the_same_rows(verdicts: list[Verdict], tmp_path: Path) -> None:
-    rows = [verdict_to_row(verdict) for verdict in verdicts]
+    carried = [verdict.model_copy(update={"columns": {"source": "crawl"}}) for verdict in verdicts[:2]]
+    rows = [verdict_to_row(verdict) for verdict in [*carried, *verdicts[2:]]]
     table = pa.Table.from_pylist(rows, schema=arrow_schema())
     table.validate(full=True)
     pyarrow.parquet.write_table(table, tmp_path / "v.parquet")
     again = pyarrow.parquet.read_table(tmp_path / "v.parquet")
-    assert again.to_pylist() == rows
+    assert again.to_pylist(maps_as_pydicts="strict") == rows
     assert again.schema.metadata[b"jurat.schema"] == b"1"
     assert [row_to_verdict(row) for row in again.to_pylist()] == [row_to_verdict(row) for row in rows]
 
@@ -68,7 +69,8 @@ def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict
     assert [name for name in row if name not in ("frames", "frame", "note")] == [
         "schema", "decision", "time", "id", "uri", "kind", "sha256", "width", "height", "outcome", "broken",
         "reason", "rules", "model", "constitution", "thresholds", "preset", "prompts", "dtype", "jurat",
-        "seconds", "error", "cost", "relevant_above", "detector", "matcher", "calibration",
+        "seconds", "error", "cost", "relevant_above", "detector", "matcher", "calibration", "columns",
+        "occurrence", "basis", "label", "distance", "handling", "reused",
     ]  # fmt: skip
     rule = row["rules"][0]
     assert set(rule) == {
@@ -81,6 +83,10 @@ def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict
         "reason",
         "frame",
         "relevance",
+        "unscanned",
+        "keep_below",
+        "break_above",
+        "coherence",
         "clauses",
     }
     clause = rule["clauses"][0]
@@ -110,6 +116,10 @@ def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict
         "score_without",
         "rating",
         "rationale",
+        "contrasts",
+        "nulls",
+        "scores_on_placebos",
+        "vetoed",
     }
 
 

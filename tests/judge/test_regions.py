@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jurat.judge.regions import LEAST_SIDE, Search, crop, find, share, without
+from jurat.models import Failure
 from jurat.models.vision import Box
 
 from .scripted import Finder, white
@@ -41,8 +44,32 @@ def box(score: float, word: str = "a") -> Box:
 def test_the_boxes_that_count(scores: list[float], kept: list[float]) -> None:
     finder = Finder({"a": [box(score) for score in scores], "b": [box(0.99, "b")]})
     (found,) = find(finder, [Search(white(), ("a", "b"))], 0.05)
-    assert not isinstance(found, Exception)
-    assert [one.score for one in found["a"]] == kept  # pyright: ignore[reportIndexIssue]
+    assert [one.score for one in found["a"]] == kept  # pyright: ignore[reportGeneralTypeIssues]
+
+
+class Limited(Finder):
+    """It never learned zebras, and fails on anything very long."""
+
+    def unknown_words(self, text: str) -> list[str]:
+        return [word for word in text.split() if word == "zebra"]
+
+    def detect(
+        self, images: Sequence[Image.Image], words: Sequence[Sequence[str]]
+    ) -> list[list[Box] | Failure]:
+        found = super().detect(images, words)
+        wrong = [any("long" in word or "zebra" in word for word in asked) for asked in words]
+        return [Failure("error", "No.") if w else f for f, w in zip(found, wrong, strict=True)]
+
+
+@pytest.mark.parametrize("beside", [(), ("zebra",), ("a long one",), ("zebra", "a long one", "b")])
+def test_what_is_found_of_a_word_hangs_on_no_other_word(beside: tuple[str, ...]) -> None:
+    finder = Limited({"a": [box(0.9)], "b": [box(0.8, "b")]})
+    (found,) = find(finder, [Search(white(), ("a", *beside))], 0.05)
+    assert found["a"] == (box(0.9),)
+    wrong = {word: entry.kind for word, entry in found.items() if isinstance(entry, Failure)}
+    kinds = {"zebra": "out_of_domain", "a long one": "error"}
+    assert wrong == {word: kinds[word] for word in beside if word in kinds}
+    assert not any("zebra" in words for words in finder.searched)
 
 
 @given(boxes)

@@ -313,7 +313,7 @@ def test_pictures_of_any_shape_are_seen_whole(opened, verdict, record, tmp_path)
 def test_its_landmarks_and_headings_are_those_of_a_document(page):
     for role in ("banner", "main", "contentinfo", "search"):
         assert page.get_by_role(role).count() == 1, role
-    names = ["How it was judged", "Not decided, and why", "Rules", "Scores, and other thresholds", "Images"]
+    names = ["Rules", "Images", "Scores, and other thresholds", "Not decided, and why", "How it was judged"]
     assert page.get_by_role("heading", level=2).all_inner_texts() == names
     title = page.get_by_role("heading", level=1).inner_text().replace("\n", " ")
     assert title == "2 of 6 images break a rule."

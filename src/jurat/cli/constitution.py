@@ -1,4 +1,4 @@
-"""`jurat constitution`: check, show, draft and test policies, and list the shelf."""
+"""`jurat constitution`: check, show, draft and test policies, list the shelf; `impact` is next door."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from jurat.cli.impact import impact
 from jurat.judge.presets import DEFAULT
 from jurat.report.text import printable
 
@@ -25,8 +26,9 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Check, show, draft and test constitutions.",
+    help="Check, show, draft and test constitutions, and say what a change does to a run.",
 )
+app.command()(impact)
 
 FAILED = 1
 """Exit code: `check` found errors, an example of `test` differs, or `draft` could not draft a rule."""

@@ -67,7 +67,7 @@ def fit(
     Raises:
         JuratError: there are too few images, or labels name rules that the constitution has not.
     """
-    if judge.preset.decides != "log-odds" or judge.preset.asks != "clauses":
+    if not judge.preset.calibratable or judge.preset.asks != "clauses":
         raise JuratError(
             f"The preset {judge.preset.name!r} cannot be calibrated.",
             hint="Take one that decides clauses by log-odds, as `quick` does.",

@@ -1,4 +1,4 @@
-"""The stages in their order, on a batch of images: relevance, quick, views, regions, reason.
+"""The stages in their order, on a batch of images: relevance, quick, views, placebos, regions, reason.
 
 Each later stage is only asked about what is still undecided and could still change a rule's outcome.
 What goes wrong with one image in one stage is evidence about that image, and never a No.
@@ -9,32 +9,37 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from PIL import Image
 
 from jurat.judge import regions
 from jurat.judge.calibration import Calibration
 from jurat.judge.decide import (
+    accepted_alternatives,
     decide_rule,
     is_relevant,
+    next_alternatives,
     open_alternatives,
     uncertain_alternatives,
 )
 from jurat.judge.ledger import Ledger, Located, Look, Priors
-from jurat.judge.plan import PlannedRule, Question
+from jurat.judge.nulls import GreyPriors, blurred
+from jurat.judge.plan import PlannedAlternative, PlannedRule, Question
 from jurat.judge.presets import Preset
-from jurat.judge.quick import Asked, Want, ask, attempt
+from jurat.judge.quick import WORDINGS, Asked, Want, ask, attempt
 from jurat.judge.quick import Priors as PriorsOf
 from jurat.judge.reason import Doubt, reason
 from jurat.judge.relevance import scan
 from jurat.judge.views import moved
-from jurat.models import DomainGate, Failure, Model, YesNo
+from jurat.models import DomainGate, Failure, Model, Vocabulary, YesNo
 
 if TYPE_CHECKING:
-    from jurat.models.vision import Detector, Matcher
+    from collections.abc import Callable
 
-_Doubts = list[tuple[Ledger, Image.Image, list[Located]]]
+    from jurat.models.vision import Box, Detector, Matcher
+
+_Doubts: TypeAlias = list[tuple[Ledger, Image.Image, list[Located]]]
 
 
 @dataclass
@@ -48,11 +53,14 @@ class Cascade:
     matcher: Matcher | None = None
     calibration: Calibration | None = None
     _asked_before: PriorsOf = field(init=False)
+    _asked_of_grey: GreyPriors = field(init=False)
     _measured: bool = field(init=False, default=False)
     """Whether any answer yet was a probability; answers stated in text have no prior to take off."""
 
     def __post_init__(self) -> None:
         self._asked_before = PriorsOf(self.model)
+        self._asked_of_grey = GreyPriors(self.model)
+        self._vocabulary = self.model.capability(Vocabulary)
 
     def investigate(self, images: Sequence[Image.Image]) -> list[Ledger]:
         """One ledger an image, in order. Nothing that a model does makes it raise."""
@@ -60,39 +68,39 @@ class Cascade:
         self._scan(images, ledgers)
         self._quick(images, ledgers)
         answered = [(i, image) for i, image in zip(ledgers, images, strict=True) if i.failure is None]
+        self._learn_nulls(answered)
         if self.preset.crop_below > 0:
             self._crop(answered)
         if self.preset.views is not None:
             self._move(answered)
+        if self.preset.placebos > 0:
+            self._compare(self._gathered(answered, accepted_alternatives))
         if self.preset.regions:
-            self._paint_over(self._doubts(answered))
-        if self.preset.reason:
-            self._reason(self._doubts(answered))
+            self._paint_over(self._gathered(answered, open_alternatives))
+        while self.preset.reason and (doubts := self._unreasoned(answered)):
+            self._reason(doubts)
         if self.preset.points and self.detector is not None:
             self._find(self._broken(answered))
         return ledgers
 
     def priors(self) -> Priors:
         """The model's answers to every question without an image, where they are wanted."""
-        wanted = self.preset.needs_prior or (self.calibration is not None and self.calibration.debias > 0)
-        if not (wanted and self._measured):
-            return {}
-        questions = dict.fromkeys(
-            alternative.question
-            for rule in self.rules
-            for clause in rule.clauses
-            for alternative in clause.alternatives
-        )
-        return self._asked_before.of(tuple(questions))
+        wanted = "none" in self.preset.nulls and self._wants_priors
+        return self._asked_before.of(self._questions()) if wanted else {}
+
+    @property
+    def _wants_priors(self) -> bool:
+        fitted = self.calibration is not None and self.calibration.debias > 0
+        return (self.preset.needs_prior or fitted) and self._measured
 
     def _scan(self, images: Sequence[Image.Image], ledgers: Sequence[Ledger]) -> None:
         if not self.preset.relevance or self.matcher is None:
             return
         found = scan(self.matcher, images, [planned.rule for planned in self.rules])
-        for ledger, row in zip(ledgers, found, strict=True):
-            ledger.spent.scans += 1
-            if not isinstance(row, Failure):
-                ledger.relevance, ledger.relevant_above = row, self.matcher.relevant_above
+        for ledger, scanned in zip(ledgers, found, strict=True):
+            ledger.spent.scans += scanned.looked
+            ledger.relevance, ledger.unscanned = scanned.cosines, scanned.unscanned
+            ledger.relevant_above = self.matcher.relevant_above
 
     def _quick(self, images: Sequence[Image.Image], ledgers: Sequence[Ledger]) -> None:
         wants = [Want(image, self._questions(ledger)) for image, ledger in zip(images, ledgers, strict=True)]
@@ -109,17 +117,27 @@ class Cascade:
             self._measured |= any(not answer.stated for answer in entry.answers.values())
             ledger.spent.add(1, entry.usage)
 
-    def _questions(self, ledger: Ledger) -> tuple[Question, ...]:
-        """Every distinct question of the relevant rules once."""
+    def _questions(self, ledger: Ledger | None = None) -> tuple[Question, ...]:
+        """Every distinct question once: of the rules that are relevant to an image, or of all."""
         return tuple(
             dict.fromkeys(
-                alternative.question
+                question
                 for rule in self.rules
-                if is_relevant(rule, ledger)
+                if ledger is None or is_relevant(rule, ledger)
                 for clause in rule.clauses
                 for alternative in clause.alternatives
+                for question in self._put(alternative)
             )
         )
+
+    def _put(self, alternative: PlannedAlternative) -> Iterator[Question]:
+        """The question of an alternative, and those that go with it; a contrast whose words the model never
+        learned is not put."""
+        yield alternative.question
+        for _, question in alternative.contrasts:
+            words = WORDINGS[question.kind].ask(question.text)
+            if self._vocabulary is None or not self._vocabulary.unknown_words(words):
+                yield question
 
     def _refuse_foreign(self, unasked: Sequence[tuple[Ledger, Want]]) -> None:
         """An image of which no rule is relevant is put before the model's gate all the same."""
@@ -131,6 +149,25 @@ class Cascade:
         for (ledger, _), entry in zip(unasked, found, strict=True):
             ledger.failure = entry
 
+    def _learn_nulls(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> None:
+        """Asks the same of a grey image, once a run, and of each image blurred."""
+        if not self._wants_priors:
+            return
+        if "grey" in self.preset.nulls:
+            grey = self._asked_of_grey.of(self._questions())
+            for ledger, _ in answered:
+                ledger.nulls["grey"] = grey
+        if "blurred" in self.preset.nulls:
+            wants = [Want(blurred(image), self._questions(ledger)) for ledger, image in answered]
+            found = attempt(lambda some: ask(self.model, some), wants)
+            for (ledger, _), want, entry in zip(answered, wants, found, strict=True):
+                if isinstance(entry, Failure):
+                    failed = YesNo(0.0, 0.0, entry)
+                    ledger.nulls["blurred"] = dict.fromkeys(want.questions, failed)
+                else:
+                    ledger.nulls["blurred"] = entry.answers
+                    ledger.spent.add(1, entry.usage)
+
     def _move(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> None:
         """Asks what is not certain on moved copies of the image."""
         priors = self.priors()
@@ -138,12 +175,13 @@ class Cascade:
         for ledger, image in answered:
             questions = tuple(
                 dict.fromkeys(
-                    alternative.question
+                    question
                     for rule in self.rules
                     if is_relevant(rule, ledger)
                     for alternative in uncertain_alternatives(
                         rule, ledger, priors, self.preset, self.calibration
                     )
+                    for question in self._put(alternative)
                 )
             )
             if questions:
@@ -181,18 +219,38 @@ class Cascade:
             ledger.looks[one] = replace(ledger.looks[one], on_crop=answer)
 
     def _paint_over(self, doubts: _Doubts) -> None:
-        """Asks what is undecided once more with its objects painted over."""
+        """Asks what is undecided, or compared with placebos, once more with its objects painted over."""
         self._find(doubts)
         groups = [
             [(ledger, one, regions.without(image, boxes)) for one in alike]
-            for ledger, image, located in doubts
-            for objects in dict.fromkeys(one.objects for one in located if one in ledger.looks)
-            for alike in [[one for one in located if one.objects == objects]]
-            for boxes in [ledger.looks[alike[0]].boxes]
-            if boxes
+            for ledger, image, alike, boxes in self._by_boxes(doubts)
         ]
         for ledger, one, answer in self._ask_about(groups):
             ledger.looks[one] = replace(ledger.looks[one], without=answer)
+
+    def _compare(self, accepted: _Doubts) -> None:
+        """Asks what would hold with its objects painted over, and with equal boxes elsewhere."""
+        self._paint_over(accepted)
+        groups = [
+            [(ledger, one, regions.without(image, places)) for one in alike]
+            for ledger, image, alike, boxes in self._by_boxes(accepted, painted=True)
+            for places in regions.elsewhere(image, boxes, self.preset.placebos)
+        ]
+        for ledger, one, answer in self._ask_about(groups):
+            look = ledger.looks[one]
+            ledger.looks[one] = replace(look, placebos=(*look.placebos, answer))
+
+    def _by_boxes(
+        self, doubts: _Doubts, *, painted: bool = False
+    ) -> Iterator[tuple[Ledger, Image.Image, list[Located], tuple[Box, ...]]]:
+        """What hangs on the same boxes, together; what was not asked with them painted over yet, or what
+        was."""
+        for ledger, image, located in doubts:
+            due = [one for one in located if (look := ledger.looks.get(one)) and look.boxes]
+            due = [one for one in due if (ledger.looks[one].without is not None) is painted]
+            for objects in dict.fromkeys(one.objects for one in due):
+                alike = [one for one in due if one.objects == objects]
+                yield ledger, image, alike, ledger.looks[alike[0]].boxes
 
     def _located(self, ledger: Ledger) -> list[Located]:
         """Every question of a relevant rule that has central objects."""
@@ -224,11 +282,7 @@ class Cascade:
         for (ledger, _, located), entry in zip(missing, found, strict=True):
             ledger.spent.detections += 1
             for one in located:
-                ledger.looks[one] = (
-                    Look(failure=entry)
-                    if isinstance(entry, Failure)
-                    else Look(tuple(box for word in dict.fromkeys(one.objects) for box in entry[word]))
-                )
+                ledger.looks[one] = _look([entry[word] for word in dict.fromkeys(one.objects)])
 
     def _ask_about(
         self, groups: Sequence[Sequence[tuple[Ledger, Located, Image.Image | None]]]
@@ -246,15 +300,21 @@ class Cascade:
     # --- reason ----------------------------------------------------------------------------------
 
     def _reason(self, doubts: _Doubts) -> None:
-        """Thinks in words about what is undecided: all of the batch at once."""
-        open_ = [(ledger, image, one) for ledger, image, located in doubts for one in located]
-        looks = [
-            Doubt((look.crop if (look := ledger.looks.get(one)) else None) or image, one.question)
-            for ledger, image, one in open_
-        ]
-        for (ledger, _, one), (thought, usage) in zip(open_, reason(self.model, looks), strict=True):
-            ledger.reasons[one] = thought
-            ledger.spent.add(1, usage)
+        """Thinks in words about what is undecided: all of the batch at once, and the same question about the
+        same picture once."""
+        alike: dict[tuple[int, int, Question], list[tuple[Ledger, Located]]] = defaultdict(list)
+        looks: list[Doubt] = []
+        for ledger, image, located in doubts:
+            for one in located:
+                picture = (look.crop if (look := ledger.looks.get(one)) else None) or image
+                key = (id(ledger), id(picture), one.question)
+                if key not in alike:
+                    looks.append(Doubt(picture, one.question))
+                alike[key].append((ledger, one))
+        for same, (thought, usage) in zip(alike.values(), reason(self.model, looks), strict=True):
+            same[0][0].spent.add(1, usage)
+            for ledger, one in same:
+                ledger.reasons[one] = thought
 
     def _broken(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> _Doubts:
         """For each image every question of a broken rule that has central objects."""
@@ -275,8 +335,18 @@ class Cascade:
             for ledger, image in answered
         ]
 
-    def _doubts(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> _Doubts:
-        """For each image what is still undecided and could change a rule's outcome."""
+    def _unreasoned(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> _Doubts:
+        """What is to be reasoned about next, and was not yet."""
+        gathered = self._gathered(answered, next_alternatives)
+        due = [(i, image, [one for one in located if one not in i.reasons]) for i, image, located in gathered]
+        return [(ledger, image, located) for ledger, image, located in due if located]
+
+    def _gathered(
+        self,
+        answered: Sequence[tuple[Ledger, Image.Image]],
+        wanted: Callable[..., Iterator[PlannedAlternative]],
+    ) -> _Doubts:
+        """For each image what a function of `jurat.judge.decide` wants of its relevant rules."""
         priors = self.priors()
         found: _Doubts = []
         for ledger, image in answered:
@@ -284,8 +354,16 @@ class Cascade:
                 Located.of(alternative)
                 for rule in self.rules
                 if is_relevant(rule, ledger)
-                for alternative in open_alternatives(rule, ledger, priors, self.preset, self.calibration)
+                for alternative in wanted(rule, ledger, priors, self.preset, self.calibration)
             )
             if located:
                 found.append((ledger, image, list(located)))
         return found
+
+
+def _look(found: Sequence[tuple[Box, ...] | Failure]) -> Look:
+    """Where the objects of one question are: nowhere, if nothing is known of one of them."""
+    failure = next((entry for entry in found if isinstance(entry, Failure)), None)
+    if failure is not None:
+        return Look(failure=failure)
+    return Look(tuple(box for entry in found if not isinstance(entry, Failure) for box in entry))

@@ -6,41 +6,64 @@ its exceptions do. What a single statement's evidence says is `jurat.judge.weigh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Any
 
 from jurat.constitution import Rule
 from jurat.judge.calibration import Calibration
+from jurat.judge.case import Case, Thresholds
+from jurat.judge.coherent import Coherent, Formula, combine, entailments
 from jurat.judge.ledger import Ledger, Located, Priors
+from jurat.judge.logic import (
+    GRAVITY,
+    STAGES,
+    all_of,
+    any_of,
+    first_stage,
+    gravest,
+    item_outcome,
+    last_stage,
+    rule_outcome,
+)
+from jurat.judge.odds import logit
 from jurat.judge.plan import PlannedAlternative, PlannedClause, PlannedRule
 from jurat.judge.presets import Preset
 from jurat.judge.verdict import (
-    ClauseOutcome,
+    Coherence,
+    Entailment,
     Finding,
-    ItemOutcome,
     Reason,
     RuleFinding,
     RuleOutcome,
     Stage,
 )
-from jurat.judge.weigh import OPEN, SWAPPED, Case, Thresholds, weigh
+from jurat.judge.weigh import OPEN, Weighed, weigh
 from jurat.models import Failure, YesNo
 
-GRAVITY: tuple[Reason, ...] = (
-    "error",
-    "out_of_domain",
-    "refused",
-    "filtered",
-    "unparsed",
-    "low_mass",
-    "margin",
-)
-"""Of several reasons the first of these is given: what kept the model from answering before what it
-answered."""
+__all__ = [
+    "GRAVITY",
+    "STAGES",
+    "accepted_alternatives",
+    "all_of",
+    "any_of",
+    "decide_rule",
+    "first_stage",
+    "gravest",
+    "is_relevant",
+    "item_outcome",
+    "last_stage",
+    "next_alternatives",
+    "open_alternatives",
+    "rule_outcome",
+    "uncertain_alternatives",
+    "undecided_rule",
+]
 
-STAGES: tuple[Stage, ...] = get_args(Stage)
-"""In their order."""
+LEAST_CHANCE = 1e-3
+"""That a clause settles its rule, where its evidence leaves it less."""
+EXACT = 1e-9
+"""A probability must be beyond a threshold by more than this, so that rounding decides nothing."""
 
 
 def decide_rule(
@@ -56,15 +79,20 @@ def decide_rule(
     if not is_relevant(planned, ledger):
         return _irrelevant(planned.rule, ledger.relevance[planned.rule.id], frame)
     case = Case(ledger, priors, preset, Thresholds.of(planned.rule, preset, calibration), calibration)
-    # A rule looks at what later stages found only where it asked for it itself: another rule that shares
-    # the statement must not change what is said of this one.
+    # What a rule wants of later stages follows from what earlier ones gave it: so it is told in their order.
     case = replace(case, viewed=frozenset(map(Located.of, _uncertain(planned, case))))
     finding = _with(planned, case, frame)
-    for stage in ("looked", "reasoned"):
-        open_ = frozenset(map(Located.of, _open(planned, finding)))
-        if open_:
-            case = replace(case, **{stage: open_})
-            finding = _with(planned, case, frame)
+    if preset.placebos > 0 and finding.outcome == "broken":
+        case = replace(case, checked=frozenset(map(Located.of, _accepted(planned, finding))))
+        finding = _with(planned, case, frame)
+    if open_ := frozenset(map(Located.of, _open(planned, finding))):
+        case = replace(case, looked=open_)
+        finding = _with(planned, case, frame)
+    while open_ := frozenset(map(Located.of, _next(planned, finding, preset))) - case.reasoned:
+        case = replace(case, reasoned=case.reasoned | open_)
+        finding = _with(planned, case, frame)
+        if not preset.ordered or not open_ <= ledger.reasons.keys():
+            break
     if preset.points and finding.outcome == "broken":
         finding = _with(planned, replace(case, pointed=True), frame)
     return finding
@@ -98,7 +126,27 @@ def uncertain_alternatives(
 def _uncertain(planned: PlannedRule, case: Case) -> Iterator[PlannedAlternative]:
     if case.preset.views is not None:
         certain = Thresholds(case.preset.views, 1 - case.preset.views)
-        yield from _open(planned, _with(planned, replace(case, thresholds=certain), 0))
+        yield from _open(planned, _plain(planned, replace(case, thresholds=certain), 0))
+
+
+def accepted_alternatives(
+    planned: PlannedRule,
+    ledger: Ledger,
+    priors: Priors,
+    preset: Preset,
+    calibration: Calibration | None = None,
+) -> Iterator[PlannedAlternative]:
+    """What is to be compared with placebos: what holds, in the clauses of a rule that would be broken."""
+    finding = decide_rule(planned, ledger, priors, preset, calibration=calibration)
+    if finding.outcome == "broken":
+        yield from _accepted(planned, finding)
+
+
+def _accepted(planned: PlannedRule, finding: RuleFinding) -> Iterator[PlannedAlternative]:
+    for clause, found in zip(planned.clauses, finding.clauses, strict=True):
+        for alternative, shown in zip(clause.alternatives, found.alternatives, strict=True):
+            if clause.role == "clause" and shown.outcome == "holds" and not alternative.negated:
+                yield alternative
 
 
 def open_alternatives(
@@ -112,6 +160,35 @@ def open_alternatives(
     yield from _open(planned, decide_rule(planned, ledger, priors, preset, calibration=calibration))
 
 
+def next_alternatives(
+    planned: PlannedRule,
+    ledger: Ledger,
+    priors: Priors,
+    preset: Preset,
+    calibration: Calibration | None = None,
+) -> Iterator[PlannedAlternative]:
+    """Those of `open_alternatives` that are to be reasoned about next: all, or of an ordered preset those of
+    one clause."""
+    finding = decide_rule(planned, ledger, priors, preset, calibration=calibration)
+    yield from _next(planned, finding, preset)
+
+
+def _next(planned: PlannedRule, finding: RuleFinding, preset: Preset) -> Iterator[PlannedAlternative]:
+    """Of an ordered preset the clause that costs least for each chance to settle the rule comes first."""
+    open_ = list(_open(planned, finding))
+    if not preset.ordered or not open_:
+        yield from open_
+        return
+    costs: list[tuple[float, list[PlannedAlternative]]] = []
+    for clause, found in zip(planned.clauses, finding.clauses, strict=True):
+        mine = [one for one in clause.alternatives if one in open_] if found.outcome == "undecided" else []
+        if mine:
+            share = 0.5 if found.score is None else found.score
+            settles = 1 - share if clause.role == "clause" else share
+            costs.append((len(mine) / max(settles, LEAST_CHANCE), mine))
+    yield from min(costs, key=lambda cost: cost[0])[1]
+
+
 def _open(planned: PlannedRule, finding: RuleFinding) -> Iterator[PlannedAlternative]:
     if finding.outcome != "undecided":
         return
@@ -123,13 +200,38 @@ def _open(planned: PlannedRule, finding: RuleFinding) -> Iterator[PlannedAlterna
 
 
 def _with(planned: PlannedRule, case: Case, frame: int) -> RuleFinding:
-    findings = tuple(_clause(clause, case) for clause in planned.clauses)
-    return _rule_finding(planned.rule, findings, frame, case.ledger.relevance.get(planned.rule.id))
+    weighed = _weigh(planned, case)
+    finding = _finding(planned, case, weighed, frame)
+    return _cohered(planned, case, weighed, finding) if case.preset.coherent else finding
 
 
-def _clause(clause: PlannedClause, case: Case) -> Finding:
+def _plain(planned: PlannedRule, case: Case, frame: int) -> RuleFinding:
+    """The finding by three-valued logic, whether the preset's rules are coherent or not."""
+    return _finding(planned, case, _weigh(planned, case), frame)
+
+
+def _weigh(planned: PlannedRule, case: Case) -> list[list[Weighed]]:
+    return [
+        [weigh(alternative, clause.role, case) for alternative in clause.alternatives]
+        for clause in planned.clauses
+    ]
+
+
+def _finding(
+    planned: PlannedRule, case: Case, weighed: Sequence[Sequence[Weighed]], frame: int
+) -> RuleFinding:
+    findings = tuple(_clause(clause, some) for clause, some in zip(planned.clauses, weighed, strict=True))
+    finding = _rule_finding(planned.rule, findings, frame, case.ledger.relevance.get(planned.rule.id))
+    told: dict[str, Any] = {}
+    if (failure := case.ledger.unscanned.get(planned.rule.id)) is not None:
+        told["unscanned"] = failure.kind
+    if case.preset.costs:
+        told |= {"keep_below": case.thresholds.keep, "break_above": case.thresholds.break_}
+    return finding.model_copy(update=told) if told else finding
+
+
+def _clause(clause: PlannedClause, weighed: Sequence[Weighed]) -> Finding:
     """The disjunction of its alternatives."""
-    weighed = [weigh(alternative, clause.role, case) for alternative in clause.alternatives]
     outcome = any_of(one.shown.outcome for one in weighed)
     known = [one for one in weighed if one.evidence is not None]
     best = max(known, key=lambda one: one.evidence or 0.0, default=None)
@@ -150,48 +252,6 @@ def _clause(clause: PlannedClause, case: Case) -> Finding:
     )
 
 
-def first_stage(stages: Iterable[Stage | None]) -> Stage | None:
-    """The earliest: where one part was enough."""
-    given = set(stages)
-    return next((stage for stage in STAGES if stage in given), None)
-
-
-def last_stage(stages: Iterable[Stage | None]) -> Stage | None:
-    """The latest: where every part was needed."""
-    given = set(stages)
-    return next((stage for stage in reversed(STAGES) if stage in given), None)
-
-
-def any_of(outcomes: Iterable[ClauseOutcome]) -> ClauseOutcome:
-    """Three-valued OR: Kleene's strong logic, with `undecided` as its third value."""
-    found = set(outcomes)
-    return "holds" if "holds" in found else "undecided" if "undecided" in found else "fails"
-
-
-def all_of(outcomes: Iterable[ClauseOutcome]) -> ClauseOutcome:
-    """Three-valued AND."""
-    return SWAPPED[any_of(SWAPPED[outcome] for outcome in outcomes)]
-
-
-def rule_outcome(clauses: Iterable[ClauseOutcome], unless: Sequence[ClauseOutcome]) -> RuleOutcome:
-    """Broken if all clauses hold and not all exceptions do; a rule without exceptions has none that hold."""
-    excepted: ClauseOutcome = all_of(unless) if unless else "fails"
-    names: dict[ClauseOutcome, RuleOutcome] = {"holds": "broken", "fails": "kept", "undecided": "undecided"}
-    return names[all_of([*clauses, SWAPPED[excepted]])]
-
-
-def item_outcome(rules: Iterable[RuleFinding]) -> ItemOutcome:
-    """Unsafe if a rule is broken, safe if all are kept, else unsure."""
-    outcomes = {rule.outcome for rule in rules}
-    return "unsafe" if "broken" in outcomes else "safe" if outcomes == {"kept"} else "unsure"
-
-
-def gravest(reasons: Iterable[Reason | None]) -> Reason | None:
-    """The first of `GRAVITY` among the reasons; None if there is none."""
-    given = set(reasons)
-    return next((reason for reason in GRAVITY if reason in given), None)
-
-
 def _rule_finding(
     rule: Rule, findings: tuple[Finding, ...], frame: int, relevance: float | None
 ) -> RuleFinding:
@@ -210,6 +270,68 @@ def _rule_finding(
         relevance=relevance,
         clauses=findings,
     )
+
+
+def _cohered(
+    planned: PlannedRule, case: Case, weighed: Sequence[Sequence[Weighed]], finding: RuleFinding
+) -> RuleFinding:
+    """The finding by the probability of the rule; as it is where a statement failed, or a placebo keeps one
+    from holding: what was not answered has none."""
+    each = [one for some in weighed for one in some]
+    if any(one.evidence is None or one.vetoed or one.shown.reason not in (None, *OPEN) for one in each):
+        return finding
+    texts = list(dict.fromkeys(one.shown.text for one in each))
+    log_odds = dict.fromkeys(texts, 0.0)
+    for one in each:
+        held = logit(one.evidence or 0.0)
+        log_odds[one.shown.text] = -held if one.shown.negated else held
+    formula = _formula(planned, texts)
+    found = combine(formula, list(log_odds.values()), case.preset.temperature)
+    outcome = _coherent_outcome(found, case)
+    return finding.model_copy(
+        update={
+            "outcome": outcome,
+            "score": found.probability,
+            "decided_by": None if outcome == "undecided" else _latest(each),
+            "reason": "margin" if outcome == "undecided" else None,
+            "coherence": Coherence(
+                method="exact" if found.exact else "independent",
+                incoherence=found.incoherence,
+                entailments=tuple(
+                    Entailment(statement=texts[i], entails=texts[j]) for i, j in formula.entailments
+                ),
+            ),
+        }
+    )
+
+
+def _formula(planned: PlannedRule, texts: Sequence[str]) -> Formula:
+    number = {text: i for i, text in enumerate(texts)}
+    parts = {
+        role: tuple(
+            tuple((number[one.question.text], not one.negated) for one in clause.alternatives)
+            for clause in planned.clauses
+            if clause.role == role
+        )
+        for role in ("clause", "unless")
+    }
+    return Formula(len(texts), parts["clause"], parts["unless"], entailments(texts))
+
+
+def _coherent_outcome(found: Coherent, case: Case) -> RuleOutcome:
+    if found.incoherence > case.preset.incoherent_above:
+        return "undecided"
+    if found.probability > case.thresholds.break_ + EXACT:
+        return "broken"
+    return "kept" if found.probability < case.thresholds.keep - EXACT else "undecided"
+
+
+def _latest(weighed: Sequence[Weighed]) -> Stage | None:
+    """The last stage that any statement's evidence comes from."""
+    seen: list[Stage | None] = [
+        "views" if one.shown.score_over_views is not None else "quick" for one in weighed
+    ]
+    return last_stage([*seen, *(one.shown.decided_by for one in weighed)])
 
 
 def _irrelevant(rule: Rule, relevance: float, frame: int) -> RuleFinding:

@@ -22,6 +22,10 @@ _WHY: dict[Reason, str] = {
 
 def explain(verdict: Verdict) -> str:
     """Two sentences, each ending in a full stop and holding no other."""
+    if verdict.basis == "known_match":
+        what = "blocks" if verdict.outcome == "unsafe" else "allows"
+        label = _quoted(verdict.label or "")
+        return f"It is known content that a list {what}, labelled {label}. No model looked at it."
     match verdict.outcome:
         case "error":
             why = _inline(verdict.error or "no reason was given")
@@ -52,7 +56,8 @@ def _unsure(undecided: Sequence[RuleFinding], rules: int) -> str:
     comma = "," if len(undecided) > _NAMED else ""
     first = f"{_rules(undecided)}{comma} could not be decided{_rest(rules - len(undecided))}."
     why = _WHY[worst.reason or "error"]
-    open_ = [finding for finding in worst.clauses if finding.outcome == "undecided"]
+    # A coherent rule can be undecided while each of its clauses is decided.
+    open_ = [finding for finding in worst.clauses if finding.outcome == "undecided"] or list(worst.clauses)
     if worst.reason == "out_of_domain" and len(open_) == len(worst.clauses):
         return f"{first} The reason is that {why}."
     of = f" of {worst.id}" if len(undecided) > 1 else ""
@@ -80,8 +85,11 @@ def _safe(rules: Sequence[RuleFinding]) -> str:
     if failing:
         least = min(failing, key=lambda finding: finding.score if finding.score is not None else 1.0)
         why = f"{_scored(least)} is not established"
-    else:
+    elif excuses:
         why = f"{_list([_scored(finding) for finding in excuses])} excuses it"
+    else:  # a coherent rule can be kept though no clause fails by itself
+        together = " together" if len(closest.clauses) > 1 else ""
+        why = f"{_list([_scored(finding) for finding in closest.clauses])}{together} make it unlikely"
     return f"{first} Closest to being broken is {closest.id}, but {why}."
 
 

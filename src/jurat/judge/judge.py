@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,12 +20,12 @@ from jurat.judge import prompts
 from jurat.judge.calibration import Calibration, load_calibration
 from jurat.judge.cascade import Cascade
 from jurat.judge.decide import decide_rule, gravest, item_outcome, undecided_rule
-from jurat.judge.ledger import Ledger, Priors
+from jurat.judge.ledger import Ledger, Priors, Spent
 from jurat.judge.plan import askers, plan, questions
 from jurat.judge.presets import DEFAULT, Preset, find_preset
 from jurat.judge.quick import WORDINGS
 from jurat.judge.verdict import Cost, Reason, RuleFinding, RuleOutcome, Verdict
-from jurat.models import Disclaimer, Model, Vocabulary, open_model
+from jurat.models import Disclaimer, Metered, Model, Vocabulary, open_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,6 @@ Picture: TypeAlias = "str | Path | bytes | Image.Image | NDArray[Any]"
 """A path, a file's bytes, a Pillow image, or an array as `jurat.images.from_array` takes it."""
 
 _EYES = {"detector": "hf/google/owlv2-base-patch16-ensemble", "matcher": "hf/openai/clip-vit-base-patch16"}
-_NEEDS = {"detector": ("regions", "crop"), "matcher": ("relevance",)}
 
 _WORST: dict[RuleOutcome, int] = {"kept": 0, "undecided": 1, "broken": 2}
 
@@ -64,7 +63,8 @@ class Judge:
         Args:
             constitution: one that was loaded, a path, or "shelf:NAME".
             model: one that was opened, or a name as `jurat.models.open_model` takes it.
-            preset: a name of `jurat.judge.presets.PRESETS`, or a preset of your own.
+            preset: a name of `jurat.judge.presets.PRESETS`, with parts added ("jurat+contrasts") or not, or
+                a preset of your own.
             detector: finds the central objects of clauses, where the preset has regions; a name as
                 `jurat.models.open_detector` takes it. Left out, it is the bundled one for the bundled model.
             matcher: scans relevance, where the preset has that; likewise.
@@ -129,15 +129,23 @@ class Judge:
 
     def _judge_batch(self, batch: Sequence[_Loaded]) -> Iterator[Verdict]:
         start = time.perf_counter()
+        money = self._money()
         images = [frame for loaded in batch for frame in loaded.frames]
         ledgers = iter(self._cascade.investigate(images))
         priors = self._cascade.priors() if images else {}
         judged = [self._findings(loaded, [next(ledgers) for _ in loaded.frames], priors) for loaded in batch]
+        if money is not None:
+            judged = _priced(judged, (self._money() or 0.0) - money)
         seconds = sum(loaded.seconds for loaded in batch) + time.perf_counter() - start
         yield from (
             self._verdict(loaded, found, seconds / len(batch))
             for loaded, found in zip(batch, judged, strict=True)
         )
+
+    def _money(self) -> float | None:
+        """What the model's calls came to since it was opened, where that is known."""
+        metered = self.model.capability(Metered)
+        return None if metered is None else metered.spent.money
 
     def _fitted(self, given: Calibration | str | Path | None) -> Calibration | None:
         if given is None:
@@ -146,6 +154,12 @@ class Judge:
         if self.preset.decides != "log-odds":
             raise JuratError(
                 f"The preset {self.preset.name!r} has constants of its own: it takes no calibration."
+            )
+        if not self.preset.calibratable:
+            raise JuratError(
+                f"The preset {self.preset.name!r} weighs answers in a way that calibrations are not fitted "
+                "for.",
+                hint="Leave out contrasts, coherent and nulls, or the calibration.",
             )
         calibration.check(
             model=f"{self.model.name}@{self.model.revision}",
@@ -159,11 +173,12 @@ class Judge:
         pointing = kind == "detector" and self.preset.points and self.preset.asks == "clauses"
         if not needed and not (pointing and (given is not None or self.model.name == "bundled")):
             return None
+        parts = self.preset.detector_parts if kind == "detector" else ("relevance",)
         if given is None and self.model.name != "bundled":
             raise JuratError(
                 f"The preset {self.preset.name!r} needs a {kind}, and none was named.",
                 hint=f"Name one: --{kind} {_EYES[kind]}; or leave out what needs it: "
-                f"--without {' --without '.join(_NEEDS[kind])}",
+                f"--without {' --without '.join(parts)}",
             )
         if given is not None and not isinstance(given, str):
             return given
@@ -231,6 +246,8 @@ class Judge:
             matcher=_named(self.matcher),
             calibration=None if self.calibration is None else self.calibration.digest,
             note=" ".join(note for note in (self._disclaimer, found.note) if note) or None,
+            columns=dict(loaded.columns),
+            occurrence=loaded.occurrence,
         )
 
     def _check_words(self) -> None:
@@ -263,6 +280,8 @@ class _Loaded:
     error: str | None
     seconds: float
     """That reading and decoding it took."""
+    columns: Mapping[str, str] = field(default_factory=dict[str, str])
+    occurrence: int = 0
 
     @property
     def frames(self) -> tuple[Image.Image, ...]:
@@ -285,7 +304,17 @@ class _Found:
 
 def _total(ledgers: Iterable[Ledger]) -> Cost:
     spent = [asdict(ledger.spent) for ledger in ledgers]
-    return Cost(**{name: sum(one[name] for one in spent) for name in Cost.model_fields})
+    return Cost(**{each.name: sum(one[each.name] for one in spent) for each in fields(Spent)})
+
+
+def _priced(judged: Sequence[_Found], money: float) -> list[_Found]:
+    """The same with a batch's money shared out by tokens; the language prior's and further tries' too."""
+    tokens = [found.cost.question_tokens + found.cost.generated_tokens for found in judged]
+    shares = [each / sum(tokens) if any(tokens) else 1 / len(tokens) for each in tokens]
+    return [
+        replace(found, cost=found.cost.model_copy(update={"dollars": money * share}))
+        for found, share in zip(judged, shares, strict=True)
+    ]
 
 
 def _named(eye: Detector | Matcher | None) -> str | None:
@@ -298,7 +327,8 @@ def _badness(rule: RuleFinding) -> tuple[int, float]:
 
 
 def _load_item(item: Item) -> _Loaded:
-    return _load(item.id, item.uri, lambda: decode(item.open()))
+    loaded = _load(item.id, item.uri, lambda: decode(item.open()))
+    return replace(loaded, columns=item.columns, occurrence=item.occurrence)
 
 
 def _load_picture(image: Picture, id: str | None) -> _Loaded:

@@ -47,6 +47,8 @@ class Look:
     """The answer on the crop."""
     without: YesNo | None = None
     """The answer with the boxes painted over."""
+    placebos: tuple[YesNo, ...] = ()
+    """The answers with equal boxes elsewhere painted over; empty unless all of them are there."""
     failure: Failure | None = None
     """Why there are no boxes, where the detector failed."""
 
@@ -85,9 +87,14 @@ class Ledger:
     """Of each rule, by its id: the cosine of image and description; empty where nothing was scanned."""
     relevant_above: float = 0.0
     """Rules with a cosine up to this are not judged further."""
+    unscanned: dict[str, Failure] = field(default_factory=dict)
+    """Why a rule, by its id, was not scanned where others were to be."""
     answers: dict[Question, YesNo] = field(default_factory=dict)
     views: dict[Question, tuple[YesNo, ...]] = field(default_factory=dict)
     """The answers on moved copies of the image."""
+    nulls: dict[str, Mapping[Question, YesNo]] = field(default_factory=dict)
+    """The answers on what shows nothing of the image, by the names of `jurat.judge.presets.Null`; those
+    without any image are not here."""
     looks: dict[Located, Look] = field(default_factory=dict)
     reasons: dict[Located, Reasoned] = field(default_factory=dict)
     failure: Failure | None = None

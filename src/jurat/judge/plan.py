@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jurat.constitution import Clause, Constitution, Rule
+from jurat.judge.contrasts import Kind, contrasts_of
 from jurat.judge.presets import Preset
 
 
@@ -26,6 +27,8 @@ class PlannedAlternative:
     """True where the clause wants No for an answer."""
     objects: tuple[str, ...] = ()
     """The central objects of the clause: what a detector is to look for."""
+    contrasts: tuple[tuple[Kind, Question], ...] = ()
+    """What excludes the statement, where the preset holds it against that."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +67,23 @@ def askers(rules: Sequence[PlannedRule], question: Question) -> Iterator[str]:
 
 def _plan_rule(rule: Rule, preset: Preset) -> PlannedRule:
     if rule.clauses and preset.asks == "clauses":
-        clauses = tuple(_plan_clause(clause, "clause") for clause in rule.clauses)
+        clauses = tuple(_plan_clause(clause, "clause", preset) for clause in rule.clauses)
     else:
         whole = PlannedAlternative(Question("rule", rule.rule), negated=False)
         clauses = (PlannedClause(rule.rule, "clause", (whole,)),)
-    return PlannedRule(rule, clauses + tuple(_plan_clause(clause, "unless") for clause in rule.unless))
+    unless = tuple(_plan_clause(clause, "unless", preset) for clause in rule.unless)
+    return PlannedRule(rule, clauses + unless)
 
 
-def _plan_clause(clause: Clause, role: Literal["clause", "unless"]) -> PlannedClause:
+def _plan_clause(clause: Clause, role: Literal["clause", "unless"], preset: Preset) -> PlannedClause:
+    kinds = preset.contrasts if preset.decides == "log-odds" else ()
     alternatives = tuple(
-        PlannedAlternative(Question("statement", s.text), s.negated, clause.objects)
+        PlannedAlternative(
+            Question("statement", s.text),
+            s.negated,
+            clause.objects,
+            tuple((one.kind, Question("statement", one.text)) for one in contrasts_of(s.text, kinds)),
+        )
         for s in clause.alternatives
     )
     return PlannedClause(clause.text, role, alternatives)

@@ -13,9 +13,10 @@ from typing import TypeAlias, TypeVar
 from PIL import Image
 
 from jurat.judge.plan import Question
-from jurat.judge.prompts import RULE, STATEMENT
+from jurat.judge.prompts import RULE, STATEMENT, digest
 from jurat.models import Answer, Chat, Failure, Inquiry, Model, Turn, YesNo
 from jurat.models.base import ModelGone, Usage
+from jurat.models.remembered import Remembered
 
 WORDINGS = {"statement": STATEMENT, "rule": RULE}
 
@@ -82,20 +83,27 @@ def attempt(step: Callable[[Sequence[W]], Sequence[F | Failure]], wants: Sequenc
 class Priors:
     """The model's language prior: its answers to the same questions with the image left out.
 
-    They depend on the model and the wording only, so each is asked once and kept. An answer that
-    failed with an error is asked again the next time.
+    They depend on the model and the wording only, so each is asked once and kept: for the next run too,
+    where the model answers the same then. An answer that failed with an error is asked again the next time.
     """
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self._kept: dict[Question, YesNo] = {}
+        self._remembered = Remembered.of(model, digest())
 
     def of(self, questions: Sequence[Question]) -> Answers:
         """Never raises because of the model: what went wrong is a failure in the answers."""
         missing = tuple(question for question in questions if question not in self._kept)
+        if self._remembered is not None and missing:
+            named = {f"{question.kind} {question.text}": question for question in missing}
+            self._kept.update((named[name], a) for name, a in self._remembered.known(named).items())
+            missing = tuple(question for question in missing if question not in self._kept)
         if not missing:
             return self._kept
         found = self._ask(missing)
+        if self._remembered is not None:
+            self._remembered.add({f"{q.kind} {q.text}": a for q, a in found.items()})
         lasting = {q: a for q, a in found.items() if a.failure is None or a.failure.kind != "error"}
         self._kept.update(lasting)
         return {**self._kept, **found}

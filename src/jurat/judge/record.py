@@ -14,7 +14,19 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from jurat.errors import JuratError
-from jurat.judge.verdict import SCHEMA, AlternativeScore, Cost, Finding, Region, RuleFinding, Verdict
+from jurat.judge.verdict import (
+    SCHEMA,
+    AlternativeScore,
+    Coherence,
+    ContrastScore,
+    Cost,
+    Entailment,
+    Finding,
+    NullScore,
+    Region,
+    RuleFinding,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     import pyarrow
@@ -43,10 +55,11 @@ def row_to_verdict(row: Mapping[str, Any]) -> Verdict:
             f"This is not a verdict that this jurat reads: its schema is {schema!r}, not {SCHEMA}.",
             hint="Name a file that `jurat judge --out` wrote." if schema is None else "Update jurat.",
         )
+    fields = {("schema_" if name == "schema" else name): v for name, v in row.items()}
+    if isinstance(columns := fields.get("columns"), list):  # a map, as pyarrow gives it unless told
+        fields["columns"] = dict(columns)  # pyright: ignore[reportUnknownArgumentType]
     try:
-        return Verdict.model_validate(
-            {("schema_" if name == "schema" else name): v for name, v in row.items()}
-        )
+        return Verdict.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -66,7 +79,18 @@ def arrow_schema() -> pyarrow.Schema:  # pyright: ignore[reportUnknownParameterT
 
 def describe_record() -> str:
     """The reference of the record as Markdown tables, made from the models and their docstrings."""
-    models = (Verdict, RuleFinding, Finding, AlternativeScore, Region, Cost)
+    models = (
+        Verdict,
+        RuleFinding,
+        Coherence,
+        Entailment,
+        Finding,
+        AlternativeScore,
+        ContrastScore,
+        NullScore,
+        Region,
+        Cost,
+    )
     return "\n\n".join(_describe(model) for model in models)
 
 
@@ -122,6 +146,8 @@ def _arrow(annotation: Any) -> Any:
         return pa.list_(pa.field("item", _arrow(get_args(kind)[0]), nullable=False))
     if get_origin(kind) is Literal:
         return pa.string()
+    if get_origin(kind) is dict:
+        return pa.map_(*(_arrow(part) for part in get_args(kind)))
     if issubclass(kind, BaseModel):
         return pa.struct(
             [
@@ -138,6 +164,8 @@ def _type_name(annotation: Any) -> str:
         name = f"list of {_type_name(get_args(kind)[0])}"
     elif get_origin(kind) is Literal:
         name = ", ".join(f"`{value}`" for value in get_args(kind))
+    elif get_origin(kind) is dict:
+        name = "names with text"
     elif issubclass(kind, BaseModel):
         name = kind.__name__
     else:

@@ -9,19 +9,23 @@ the clause is accepted if painting them over lowers its score by more than beta 
   at most; all of these, of all central objects, are painted over together;
 - the paint is the mean colour of what lies outside the boxes;
 - a crop is made where every box that counts is small; it holds them all, with as much again on each side.
+
+The paper only accepts by regions. Placebos make a veto of them: a statement that is taken for true, of a
+rule that would be broken, has to hang on its objects more than on equal boxes elsewhere.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from jurat.judge.quick import attempt
-from jurat.models import Failure
+from jurat.models import Failure, Vocabulary
 
 if TYPE_CHECKING:
     from jurat.models.vision import Box, Detector
@@ -32,6 +36,8 @@ NEXT = 0.5
 """A further box counts if it is at least this times as confident as the first."""
 LEAST_SIDE = 32
 """Pixels that a crop has along each side, where the image has as many."""
+TRIES = 64
+"""Places that are drawn for a box of a placebo before it counts as having none."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +48,45 @@ class Search:
     words: tuple[str, ...]
 
 
-def find(
-    detector: Detector, searches: Sequence[Search], confidence: float
-) -> list[dict[str, tuple[Box, ...]] | Failure]:
-    """One entry a search: for each word the boxes that count, or why the detector found nothing out."""
+Found: TypeAlias = "dict[str, tuple[Box, ...] | Failure]"
+"""For each word the boxes that count, or why nothing is known of it."""
+
+
+def find(detector: Detector, searches: Sequence[Search], confidence: float) -> list[Found]:
+    """One entry a search. Words are apart: one that the detector never learned, or fails on, costs none of
+    the others its boxes."""
+    strange = {
+        word: failure for one in searches for word in one.words if (failure := _unknown(detector, word))
+    }
+    known = [replace(one, words=tuple(w for w in one.words if w not in strange)) for one in searches]
 
     def detect(some: Sequence[Search]) -> Sequence[list[Box] | Failure]:
         return detector.detect([search.image for search in some], [search.words for search in some])
 
-    return [
-        found
-        if isinstance(found, Failure)
-        else {word: _that_count([b for b in found if b.word == word], confidence) for word in search.words}
-        for search, found in zip(searches, attempt(detect, searches), strict=True)
-    ]
+    found: list[Found] = [{word: strange[word] for word in one.words if word in strange} for one in searches]
+    put = [(entry, one) for entry, one in zip(found, known, strict=True) if one.words]
+    again: list[tuple[Found, Search]] = []
+    for (entry, one), boxes in zip(put, attempt(detect, [one for _, one in put]), strict=True):
+        if isinstance(boxes, Failure) and boxes.kind == "error" and len(one.words) > 1:
+            again += [(entry, replace(one, words=(word,))) for word in one.words]
+        else:
+            entry.update(_by_word(boxes, one, confidence))
+    for (entry, one), boxes in zip(again, attempt(detect, [one for _, one in again]), strict=True):
+        entry.update(_by_word(boxes, one, confidence))
+    return found
+
+
+def _by_word(boxes: list[Box] | Failure, search: Search, confidence: float) -> Found:
+    if isinstance(boxes, Failure):
+        return dict.fromkeys(search.words, boxes)
+    return {word: _that_count([b for b in boxes if b.word == word], confidence) for word in search.words}
+
+
+def _unknown(detector: Detector, word: str) -> Failure | None:
+    """A failure that names what the detector never learned, if it says which words it knows."""
+    words = detector.unknown_words(word) if isinstance(detector, Vocabulary) else []
+    named = ", ".join(repr(each) for each in words)
+    return Failure("out_of_domain", f"The detector never learned {named}.") if words else None
 
 
 def _that_count(boxes: Iterable[Box], confidence: float) -> tuple[Box, ...]:
@@ -109,3 +140,36 @@ def _padded(low: float, high: float, extent: int) -> tuple[int, int]:
 
 def _span(low: float, high: float, extent: int) -> slice:
     return slice(max(0, int(np.floor(low))), min(extent, int(np.ceil(high))))
+
+
+def elsewhere(image: Image.Image, boxes: Sequence[Box], count: int) -> list[tuple[Box, ...]]:
+    """Equal boxes in other places of the image, up to `count` times: none overlaps one of `boxes`, nor
+    another of its own time. Fewer where there is no room.
+
+    The places are drawn from the image's own pixels and the boxes, so that the same image has the same ones.
+    """
+    corners = [(b.x0, b.y0, b.x1, b.y1) for b in boxes]
+    seed = hashlib.sha256(image.convert("RGB").tobytes() + repr((image.size, corners)).encode()).digest()
+    rng = np.random.default_rng(list(seed))
+    found = (_moved_away(image, boxes, rng) for _ in range(count))
+    return [places for places in found if places]
+
+
+def _moved_away(image: Image.Image, boxes: Sequence[Box], rng: np.random.Generator) -> tuple[Box, ...]:
+    """The boxes somewhere else; empty where no place is found for one of them."""
+    placed: list[Box] = []
+    for box in sorted(boxes, key=lambda box: -share(image, box)):
+        wide, high = box.x1 - box.x0, box.y1 - box.y0
+        for _ in range(TRIES):
+            x, y = rng.uniform(0, image.width - wide), rng.uniform(0, image.height - high)
+            moved = replace(box, x0=x, y0=y, x1=x + wide, y1=y + high)
+            if not any(_overlap(moved, other) for other in (*boxes, *placed)):
+                placed.append(moved)
+                break
+        else:
+            return ()
+    return tuple(placed)
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1

@@ -56,6 +56,39 @@ class Cost(_Record):
     """Images that the detector looked at."""
     scans: int = 0
     """Images that were compared with the rules' descriptions."""
+    dollars: float | None = None
+    """What the calls of a served model cost at the prices given, in their currency: of the batch, shared out
+    by tokens; null where no prices were given."""
+
+
+class ContrastScore(_Record):
+    """A statement that excludes another one, and was asked beside it."""
+
+    kind: Literal["negation", "opposite", "swap", "number"]
+    """How it was made from the other's words."""
+    text: str
+    """The statement."""
+    score: float | None
+    """M; null where it was not answered, or not asked since the model never learned a word of it."""
+    baseline: float | None
+    """M0."""
+    mass: float | None
+    """P(Yes) + P(No)."""
+    score_over_views: float | None = None
+    """M over the image and its moved copies, where the statement was asked there."""
+    reason: Reason | None = None
+    """Why it does not count; null where it does."""
+
+
+class NullScore(_Record):
+    """A question asked of what shows nothing of the image: a part of its language prior."""
+
+    kind: Literal["none", "grey", "blurred"]
+    """No image, a grey one, or the image itself, blurred."""
+    score: float | None
+    """M there; null where it was not answered."""
+    mass: float | None
+    """P(Yes) + P(No) there; null where the model failed to answer."""
 
 
 class AlternativeScore(_Record):
@@ -91,6 +124,15 @@ class AlternativeScore(_Record):
     """What reasoning in words came to; null where there was none, or it could not be read."""
     rationale: str | None = None
     """The reason that it gave."""
+    contrasts: tuple[ContrastScore, ...] = ()
+    """What its evidence is held against, where the preset has contrasts."""
+    nulls: tuple[NullScore, ...] = ()
+    """What `baseline` is the mean of in log-odds, where the preset has several nulls."""
+    scores_on_placebos: tuple[float, ...] = ()
+    """M with equal boxes elsewhere painted over; empty where that was not asked."""
+    vetoed: bool = False
+    """True where it would hold, but painting over its objects lowered M hardly more than painting
+    elsewhere did."""
 
 
 class Finding(_Record):
@@ -119,6 +161,27 @@ class Finding(_Record):
     """In the constitution's order."""
 
 
+class Entailment(_Record):
+    """Two statements of a rule of which one cannot be true without the other."""
+
+    statement: str
+    """If this one is true,"""
+    entails: str
+    """so is this one."""
+
+
+class Coherence(_Record):
+    """How the score of a rule follows from its statements together."""
+
+    method: Literal["exact", "independent"]
+    """`exact`: over all truth assignments that the entailments allow. `independent`: the statements taken as
+    independent events, since there are more than 12."""
+    incoherence: float
+    """Share of the probability, under independence, that the entailments rule out; in [0, 1]."""
+    entailments: tuple[Entailment, ...]
+    """Those among the rule's statements."""
+
+
 class RuleFinding(_Record):
     """What was established about one rule in one item."""
 
@@ -144,6 +207,15 @@ class RuleFinding(_Record):
     """Index, in the file, of the frame that the finding is about: the worst one for this rule."""
     relevance: float | None = None
     """Cosine of the image with the rule's description, in [-1, 1]; null where nothing was scanned."""
+    unscanned: Reason | None = None
+    """Why the rule was not scanned though the preset scans: such a rule counts as relevant. Null
+    elsewhere."""
+    keep_below: float | None = None
+    """The threshold that the costs of wrong verdicts came to; null where the preset has no costs."""
+    break_above: float | None = None
+    """Likewise."""
+    coherence: Coherence | None = None
+    """Of a score that is a probability over truth assignments; null where it is the smallest evidence."""
     clauses: tuple[Finding, ...]
     """Clauses, then exceptions, each in the constitution's order; empty where the rule was not relevant."""
 
@@ -214,6 +286,21 @@ class Verdict(_Record):
     note: str | None = None
     """A remark of the model: about itself (the `null` model's answers mean nothing), or on why it did not
     answer."""
+    columns: dict[str, str] = {}
+    """The other columns of the item's row in its source: text as it was, anything else as JSON."""
+    occurrence: int = 0
+    """How many items with the same id came before it in its source; with the id it is the item's identity."""
+    basis: Literal["model", "known_match"] = "model"
+    """`known_match`: its content was known beforehand (`--known`), and no model looked at it."""
+    label: str | None = None
+    """Of the known content that it matches; null where it matches none."""
+    distance: int | None = None
+    """Bits in which its perceptual hash differs from the known one, 0 for the very same file; null where it
+    matches none."""
+    handling: Literal["sealed"] | None = None
+    """`sealed`: never to be shown, sent anywhere or copied. Null where nothing forbids it."""
+    reused: str | None = None
+    """`decision` of the verdict of a near duplicate that was taken over; null for a verdict of its own."""
 
     def explain(self) -> str:
         """Why, in two sentences, from the findings."""

@@ -11,6 +11,9 @@ a rule is the smallest among its clauses' evidence and, where it has exceptions,
 among theirs; an exception is decided by the same thresholds on that 1 minus. So a rule is broken exactly
 if its score is above `break_above`, and kept exactly if it is below `keep_below`.
 
+With contrasts the log-odds of the statement are held against those of what excludes it, each debiased alike:
+see `jurat.judge.contrasts`. With several nulls M0 is their mean in log-odds.
+
 With a calibration it is p = sigmoid((logit M - a logit M0 - b) / T), with a, b and T as fitted.
 
 `clue`: a statement fails if M - M0 < -0.3 M0, holds if M - M0 > 0.8 (1 - M0), and is undecided
@@ -19,96 +22,40 @@ otherwise; the evidence shown is M. Thresholds of rules are not used.
 Later stages only decide what is undecided by then: a statement holds if M - M- > `drop`, else it is what
 reasoning says. With `log-odds` its evidence then moves to the side of the thresholds that it was decided to.
 
+With placebos, a statement that would hold for a rule that would be broken does so only if painting over its
+objects lowers M by more than painting over equal boxes elsewhere does: M - M- > max(M - M_placebo) +
+`placebo_gap`. Else it is undecided, in the middle between the thresholds, and only reasoning settles it.
+
 What was not answered is undecided, whatever its numbers: it is never a No.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from jurat.constitution import Rule
-from jurat.judge.calibration import Bounds, Calibration
-from jurat.judge.ledger import Ledger, Located, Look, Priors, Reasoned
-from jurat.judge.plan import PlannedAlternative
+from jurat.judge.calibration import Calibration
+from jurat.judge.case import Case
+from jurat.judge.contrasts import Kind, against
+from jurat.judge.ledger import Look
+from jurat.judge.logic import SWAPPED
+from jurat.judge.odds import sigmoid
+from jurat.judge.plan import PlannedAlternative, Question
 from jurat.judge.presets import Preset
-from jurat.judge.verdict import AlternativeScore, ClauseOutcome, Reason, Region, Stage
-from jurat.judge.views import averaged
+from jurat.judge.verdict import (
+    AlternativeScore,
+    ClauseOutcome,
+    ContrastScore,
+    NullScore,
+    Reason,
+    Region,
+    Stage,
+)
 from jurat.models import YesNo
 
 OPEN: frozenset[Reason] = frozenset({"margin", "low_mass"})
 """Reasons that looking again may settle; the others are failures, and stay."""
-
-SWAPPED: dict[ClauseOutcome, ClauseOutcome] = {"holds": "fails", "fails": "holds", "undecided": "undecided"}
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Below `keep` evidence fails, above `break_` it holds. `keep` is never larger than `break_`."""
-
-    keep: float
-    break_: float
-
-    @classmethod
-    def of(cls, rule: Rule, preset: Preset, calibration: Calibration | None = None) -> Thresholds:
-        """The rule's own where it has them, else the calibration's, else the preset's. One that a rule leaves
-        out gives way to the one it has."""
-        bounds = (calibration.rules.get(rule.id) if calibration is not None else None) or Bounds()
-        break_ = _first(rule.break_above, bounds.break_above, preset.break_above)
-        keep = _first(rule.keep_below, bounds.keep_below, preset.keep_below)
-        return cls(min(keep, break_), break_)
-
-    def decide(self, evidence: float) -> ClauseOutcome:
-        if evidence > self.break_:
-            return "holds"
-        return "fails" if evidence < self.keep else "undecided"
-
-
-def _first(*values: float | None) -> float:
-    return next(value for value in values if value is not None)
-
-
-@dataclass(frozen=True)
-class Case:
-    """What every statement of one rule is weighed with."""
-
-    ledger: Ledger
-    priors: Priors
-    preset: Preset
-    thresholds: Thresholds
-    calibration: Calibration | None = None
-    viewed: frozenset[Located] = frozenset()
-    """What the rule wanted to be asked about on moved copies."""
-    pointed: bool = False
-    """Whether the rule shows where its objects are, having been found broken."""
-    looked: frozenset[Located] = frozenset()
-    """What the rule wanted to be asked about with its objects painted over."""
-    reasoned: frozenset[Located] = frozenset()
-    """What the rule wanted to be reasoned about."""
-
-    def look(self, alternative: PlannedAlternative) -> Look | None:
-        """What the rule may know of the regions: crops are everyone's, the rest is for who asked."""
-        located = Located.of(alternative)
-        found = self.ledger.looks.get(located)
-        if found is None or located in self.looked:
-            return found
-        return replace(found, without=None) if self.preset.crop_below > 0 or self.pointed else None
-
-    def over_views(self, alternative: PlannedAlternative) -> YesNo | None:
-        """The answer over the image and its moved copies, if the rule wanted it and all were answered."""
-        answers = self.ledger.views.get(alternative.question, ())
-        if Located.of(alternative) not in self.viewed or not answers:
-            return None
-        answers = (self.ledger.answers[alternative.question], *answers)
-        if not all(_answered(answer, self.preset) for answer in answers):
-            return None
-        share = sigmoid(averaged(answers))
-        return YesNo(share, 1 - share, stated=any(answer.stated for answer in answers))
-
-    def thought(self, alternative: PlannedAlternative) -> Reasoned | None:
-        located = Located.of(alternative)
-        return self.ledger.reasons.get(located) if located in self.reasoned else None
 
 
 @dataclass(frozen=True)
@@ -121,24 +68,35 @@ class Weighed:
     prior: float | None
     """The same without the image, before any debiasing."""
 
+    @property
+    def vetoed(self) -> bool:
+        """Whether a placebo keeps it from holding."""
+        return self.shown.vetoed and self.shown.outcome == "undecided"
+
 
 def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
     answer = case.ledger.answers[alternative.question]
     look = case.look(alternative)
-    cropped = look.on_crop if look is not None and _answered(look.on_crop, case.preset) else None
+    cropped = look.on_crop if look is not None and case.answered(look.on_crop) else None
     viewed = case.over_views(alternative) if cropped is None else None
     seen = cropped or viewed or answer
     # What was stated in text is no probability, and has no prior to take off.
-    prior = None if seen.stated else case.priors.get(alternative.question)
-    usable = prior if _answered(prior, case.preset) else None
+    prior = None if seen.stated else case.prior(alternative.question)
+    usable = prior if case.answered(prior) else None
+    # A crop shows less than the image that contrasts were asked of.
+    contrasts = [_contrast(kind, q, alternative, case) for kind, q in alternative.contrasts if not cropped]
     reason = _unanswered(seen, prior, usable, case)
     evidence, outcome = None, "undecided"
     if reason is None:
-        evidence, outcome = _quick(alternative, role, seen, usable, case)
+        held = [log_odds for _, log_odds in contrasts if log_odds is not None]
+        evidence, outcome = _quick(alternative, role, seen, usable, case, held)
         reason = "margin" if outcome == "undecided" else None
+    vetoed = role == "clause" and outcome == "holds" and _vetoed(alternative, answer, look, case)
+    if vetoed:
+        evidence, outcome, reason = (case.thresholds.keep + case.thresholds.break_) / 2, "undecided", "margin"
     stage: Stage | None = None if outcome == "undecided" else "quick" if viewed is None else "views"
     if reason in OPEN:
-        stage, outcome, reason = _look_again(alternative, answer, case, reason)
+        stage, outcome, reason = _look_again(alternative, answer, case, reason, vetoed)
         evidence = _moved(evidence, outcome, role, case)
     shown = AlternativeScore(
         text=alternative.question.text,
@@ -150,21 +108,65 @@ def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
         reason=reason,
         decided_by=stage,
         score_over_views=None if viewed is None else viewed.score,
+        contrasts=tuple(shown for shown, _ in contrasts),
+        vetoed=vetoed,
         **_shown_evidence(alternative, case),
     )
     before = None if usable is None else 1 - usable.score if alternative.negated else usable.score
     return Weighed(shown, evidence, before)
 
 
-def _answered(answer: YesNo | None, preset: Preset) -> bool:
-    return answer is not None and answer.failure is None and answer.mass >= preset.min_mass
+def _contrast(
+    kind: Kind, question: Question, alternative: PlannedAlternative, case: Case
+) -> tuple[ContrastScore, float | None]:
+    """A contrast as it is shown, and its log-odds; None where it does not count."""
+    answer = case.ledger.answers.get(question)
+    # Without an answer it was never put: the model does not know a word of it.
+    if answer is None:
+        unput = ContrastScore(
+            kind=kind, text=question.text, score=None, baseline=None, mass=None, reason="out_of_domain"
+        )
+        return unput, None
+    viewed = case.over_views(alternative, question)
+    missing = case.over_views(alternative) is not None and viewed is None
+    seen = viewed or answer
+    prior = None if seen.stated else case.prior(question)
+    usable = prior if case.answered(prior) else None
+    reason = "low_mass" if missing else _unanswered(seen, prior, usable, case)
+    shown = ContrastScore(
+        kind=kind,
+        text=question.text,
+        score=answer.score if answer.failure is None and answer.mass > 0 else None,
+        baseline=usable.score if usable is not None else None,
+        mass=answer.mass if answer.failure is None else None,
+        score_over_views=None if viewed is None else viewed.score,
+        reason=reason,
+    )
+    log_odds = debiased(seen.log_odds, None if usable is None else usable.log_odds, case.preset)
+    return shown, log_odds if reason is None else None
+
+
+def _vetoed(alternative: PlannedAlternative, answer: YesNo, look: Look | None, case: Case) -> bool:
+    """Whether painting over the objects of a statement that is taken for true hardly mattered."""
+    if look is None or alternative.negated or not case.answered(answer):
+        return False
+    known = look.without is not None and all(map(case.answered, (look.without, *look.placebos)))
+    if not (known and look.placebos and look.without is not None):
+        return False
+    most = max(answer.score - placebo.score for placebo in look.placebos)
+    return answer.score - look.without.score <= most + case.preset.placebo_gap
 
 
 def _quick(
-    alternative: PlannedAlternative, role: str, answer: YesNo, prior: YesNo | None, case: Case
+    alternative: PlannedAlternative,
+    role: str,
+    answer: YesNo,
+    prior: YesNo | None,
+    case: Case,
+    contrasts: Sequence[float],
 ) -> tuple[float, ClauseOutcome]:
     """The evidence that an alternative holds, and what the quick stage makes of it."""
-    holds, outcome = _judge_statement(alternative.question.text, answer, prior, case)
+    holds, outcome = _judge_statement(alternative.question.text, answer, prior, case, contrasts)
     evidence = 1 - holds if alternative.negated else holds
     if case.preset.decides == "clue":
         return evidence, SWAPPED[outcome] if alternative.negated else outcome
@@ -176,15 +178,16 @@ def _quick(
 
 
 def _look_again(
-    alternative: PlannedAlternative, answer: YesNo, case: Case, reason: Reason | None
+    alternative: PlannedAlternative, answer: YesNo, case: Case, reason: Reason | None, vetoed: bool
 ) -> tuple[Stage | None, ClauseOutcome, Reason | None]:
     """What regions and then reasoning make of an undecided alternative; `answer` is on the whole image."""
     look = case.look(alternative)
     true, false = ("fails", "holds") if alternative.negated else ("holds", "fails")
-    painted = look.without if look is not None and _answered(look.without, case.preset) else None
+    painted = look.without if look is not None and case.answered(look.without) else None
     if (
         painted is not None
-        and _answered(answer, case.preset)
+        and not vetoed
+        and case.answered(answer)
         and answer.score - painted.score > case.preset.drop
     ):
         return "regions", true, None
@@ -219,6 +222,16 @@ def _shown_evidence(alternative: PlannedAlternative, case: Case) -> dict[str, An
         for name, answer in (("score_on_crop", look.on_crop), ("score_without", look.without)):
             if answer is not None and answer.failure is None and answer.mass > 0:
                 shown[name] = answer.score
+        shown["scores_on_placebos"] = tuple(answer.score for answer in look.placebos)
+    if case.preset.nulls != ("none",) and case.preset.needs_prior:
+        shown["nulls"] = tuple(
+            NullScore(
+                kind=null,
+                score=answer.score if answer is not None and case.answered(answer) else None,
+                mass=answer.mass if answer is not None and answer.failure is None else None,
+            )
+            for null, answer in case.null_answers(alternative.question)
+        )
     if thought is not None:
         shown["rating"] = None if thought.rating is None else "Yes" if thought.rating else "No"
         shown["rationale"] = thought.rationale or (thought.failure.reason if thought.failure else None)
@@ -243,14 +256,15 @@ def _unanswered(answer: YesNo, prior: YesNo | None, usable: YesNo | None, case: 
 
 
 def _judge_statement(
-    text: str, answer: YesNo, prior: YesNo | None, case: Case
+    text: str, answer: YesNo, prior: YesNo | None, case: Case, contrasts: Sequence[float]
 ) -> tuple[float, ClauseOutcome]:
     """The evidence that a statement as put is true, and, for `clue`, its outcome."""
     preset, prior_log_odds = case.preset, prior.log_odds if prior is not None else None
     if preset.decides == "log-odds":
         if case.calibration is not None and not answer.stated:
             return sigmoid(calibrated(answer.log_odds, prior_log_odds, text, case.calibration)), "undecided"
-        return sigmoid(debiased(answer.log_odds, prior_log_odds, preset)), "undecided"
+        own = debiased(answer.log_odds, prior_log_odds, preset)
+        return sigmoid(against(own, contrasts)), "undecided"
     if preset.debias == 0 or prior is None:
         return answer.score, "holds" if answer.score > 0.5 else "fails"
     return answer.score, _clue(answer.score, prior.score, preset)
@@ -275,8 +289,3 @@ def debiased(log_odds: float, prior_log_odds: float | None, preset: Preset) -> f
         return log_odds
     bounded = max(-preset.prior_limit, min(preset.prior_limit, prior_log_odds))
     return log_odds - preset.debias * bounded
-
-
-def sigmoid(x: float) -> float:
-    """1 / (1 + exp(-x)), for any finite x."""
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))

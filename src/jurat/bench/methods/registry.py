@@ -103,7 +103,7 @@ def methods() -> dict[str, Method]:
 
 
 def find_method(name: str) -> Method:
-    """The method of that name.
+    """The method of that name, or a preset with parts added: "jurat+costs".
 
     Raises:
         JuratError: there is none.
@@ -111,6 +111,12 @@ def find_method(name: str) -> Method:
     known = methods()
     if name in known:
         return known[name]
+    plain, _, added = name.partition("+")
+    if added and plain in known and known[plain].where == _JUDGE:
+        from jurat.judge.presets import find_preset
+
+        preset = find_preset(name)
+        return Method(name, f"{preset.summary}, with {added}", _JUDGE, {"preset": name})
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}."
     raise JuratError(f"There is no method {name!r}.", hint=hint)

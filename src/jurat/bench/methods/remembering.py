@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from jurat.models import Answer, Chat, Failure, Inquiry, Model, Reply
+from jurat.models import Answer, Chat, Failure, Inquiry, Model, Reply, Vocabulary
 from jurat.models.base import C
 
 if TYPE_CHECKING:
@@ -77,6 +77,10 @@ class RememberingMatcher:
         if new:
             self._rows.update(zip(new, self._inner.match(list(new.values()), texts), strict=True))
         return [self._rows[key] for key in keys]
+
+    def unknown_words(self, text: str) -> list[str]:
+        """The words that the inner matcher never learned, where it says so."""
+        return self._inner.unknown_words(text) if isinstance(self._inner, Vocabulary) else []
 
 
 def _key(chat: Chat) -> Any:

@@ -1,0 +1,227 @@
+"""Decides a verdict again, under an edited constitution, from what its record holds.
+
+The evidence of every statement is in the record, so most edits cost no call of a model: thresholds, logic,
+exceptions, rules that are gone, rules made of statements that were asked. What the record does not hold is
+never guessed: then there is no answer here, and the image has to be judged anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from jurat.judge.calibration import Calibration
+from jurat.judge.decide import (
+    decide_rule,
+    gravest,
+    is_relevant,
+    item_outcome,
+    next_alternatives,
+    open_alternatives,
+    uncertain_alternatives,
+)
+from jurat.judge.ledger import Ledger, Located, Look, Priors, Reasoned
+from jurat.judge.plan import PlannedAlternative, PlannedRule, Question
+from jurat.judge.presets import Preset
+from jurat.judge.verdict import AlternativeScore, RuleFinding, Verdict
+from jurat.models import Failure, YesNo
+from jurat.models.base import FailureKind
+
+if TYPE_CHECKING:
+    from jurat.constitution import Rule
+
+_KINDS: frozenset[str] = frozenset(("refused", "filtered", "unparsed", "out_of_domain", "error"))
+
+
+@dataclass(frozen=True)
+class Redecider:
+    """Two constitutions under one preset: the one that items were judged under, and the edited one."""
+
+    old: Sequence[PlannedRule]
+    new: Sequence[PlannedRule]
+    preset: Preset
+    calibration: Calibration | None = None
+
+    def __call__(self, verdict: Verdict) -> Verdict | None:
+        """The verdict under the edited constitution; None where its record does not hold what that takes.
+
+        An item that could not be judged, or was decided by its known content, stays as it is.
+        """
+        if verdict.outcome == "error" or verdict.basis == "known_match":
+            return verdict
+        if not self._told(verdict):
+            return None
+        evidence = _Evidence.of(verdict, self.old, self.new, self.preset)
+        if any(evidence.lacks(rule, self.preset, self.calibration) for rule in self.new):
+            return None
+        findings = tuple(
+            decide_rule(
+                rule,
+                evidence.ledger,
+                evidence.priors,
+                self.preset,
+                frame=verdict.frame,
+                calibration=self.calibration,
+            )
+            for rule in self.new
+        )
+        return _with(verdict, findings)
+
+    def _told(self, verdict: Verdict) -> bool:
+        """Whether the record holds all of the evidence: of an animation it holds each rule's worst frame, and
+        of contrasts, nulls and placebos what came of them."""
+        plain = not (self.preset.contrasts or self.preset.placebos or self.preset.nulls != ("none",))
+        return verdict.frames == 1 and plain
+
+
+def _with(verdict: Verdict, findings: tuple[RuleFinding, ...]) -> Verdict:
+    outcome = item_outcome(findings)
+    return verdict.model_copy(
+        update={
+            "rules": findings,
+            "outcome": outcome,
+            "broken": tuple(finding.id for finding in findings if finding.outcome == "broken"),
+            "reason": gravest(finding.reason for finding in findings) if outcome == "unsure" else None,
+        }
+    )
+
+
+@dataclass
+class _Evidence:
+    """A ledger as it must have been, made from a record."""
+
+    ledger: Ledger = field(default_factory=Ledger)
+    priors: dict[Question, YesNo] = field(default_factory=dict[Question, YesNo])
+
+    @classmethod
+    def of(
+        cls, verdict: Verdict, old: Sequence[PlannedRule], new: Sequence[PlannedRule], preset: Preset
+    ) -> _Evidence:
+        evidence = cls()
+        found = {finding.id: finding for finding in verdict.rules}
+        for planned in old:
+            for alternative, shown in _alternatives(planned, found[planned.rule.id]):
+                evidence._note(alternative, shown, preset)
+        evidence._note_relevance(verdict, old, new)
+        return evidence
+
+    def lacks(self, planned: PlannedRule, preset: Preset, calibration: Calibration | None) -> bool:
+        """Whether judging the rule would have asked for something that is not here."""
+        if preset.relevance and planned.rule.id not in self.ledger.relevance:
+            return True
+        if not is_relevant(planned, self.ledger):
+            return False
+        asked = {one.question for clause in planned.clauses for one in clause.alternatives}
+        if not asked <= self.ledger.answers.keys():
+            return True
+        given = (planned, self.ledger, self.priors, preset, calibration)
+        if any(one.question not in self.ledger.views for one in uncertain_alternatives(*given)):
+            return True
+        return self._lacks_regions(*given) or self._lacks_reasons(*given)
+
+    def _lacks_regions(self, planned: PlannedRule, ledger: Ledger, priors: Priors, *how: Any) -> bool:
+        """Whether something was open when regions were looked at that was not looked at there."""
+        preset: Preset = how[0]
+        if not preset.regions:
+            return False
+        bare = {located: replace(look, without=None) for located, look in ledger.looks.items()}
+        before = replace(ledger, looks=bare, reasons={})
+        looks = [
+            ledger.looks.get(Located.of(one))
+            for one in open_alternatives(planned, before, priors, *how)
+            if one.objects
+        ]
+        return any(look is None or (look.boxes and look.without is None) for look in looks)
+
+    def _lacks_reasons(self, planned: PlannedRule, ledger: Ledger, priors: Priors, *how: Any) -> bool:
+        """Whether something was open that was not reasoned about: of an ordered preset now, else at the time,
+        when all that was open was reasoned about at once."""
+        preset: Preset = how[0]
+        if not preset.reason:
+            return False
+        at = ledger if preset.ordered else replace(ledger, reasons={})
+        return any(
+            Located.of(one) not in ledger.reasons for one in next_alternatives(planned, at, priors, *how)
+        )
+
+    def _note(self, alternative: PlannedAlternative, shown: AlternativeScore, preset: Preset) -> None:
+        question, located = alternative.question, Located.of(alternative)
+        answer = _answer(shown)
+        self.ledger.answers[question] = answer
+        if shown.baseline is not None:
+            self.priors[question] = _share(shown.baseline)
+        elif shown.reason != "error":
+            # What was not usable as a prior stands here as one without mass, which is not usable either.
+            self.priors[question] = YesNo(0.0, 0.0)
+        if shown.score_over_views is not None:
+            self.ledger.views[question] = (_rest(answer, _share(shown.score_over_views)),)
+        if located not in self.ledger.looks or shown.score_without is not None:
+            look = _look(alternative, shown, preset)
+            if look is not None:
+                self.ledger.looks[located] = look
+        if shown.rating is not None or shown.rationale is not None:
+            self.ledger.reasons[located] = _reasoned(shown)
+
+    def _note_relevance(
+        self, verdict: Verdict, old: Sequence[PlannedRule], new: Sequence[PlannedRule]
+    ) -> None:
+        """A rule's cosine is that of its description, whatever the rule is called."""
+        cosines = {finding.id: finding.relevance for finding in verdict.rules}
+        known = {_description(planned.rule): cosines[planned.rule.id] for planned in old}
+        self.ledger.relevant_above = verdict.relevant_above or 0.0
+        for planned in new:
+            cosine = known.get(_description(planned.rule))
+            if cosine is not None:
+                self.ledger.relevance[planned.rule.id] = cosine
+
+
+def _alternatives(
+    planned: PlannedRule, finding: RuleFinding
+) -> Iterator[tuple[PlannedAlternative, AlternativeScore]]:
+    if finding.clauses:
+        for clause, found in zip(planned.clauses, finding.clauses, strict=True):
+            yield from zip(clause.alternatives, found.alternatives, strict=True)
+
+
+def _description(rule: Rule) -> str:
+    return rule.description or rule.rule
+
+
+def _answer(shown: AlternativeScore) -> YesNo:
+    if shown.mass is None:
+        kind = shown.reason if shown.reason in _KINDS else "error"
+        return YesNo(0.0, 0.0, Failure(cast("FailureKind", kind), "As recorded."))
+    score = 0.5 if shown.score is None else shown.score
+    return YesNo(shown.mass * score, shown.mass * (1 - score))
+
+
+def _share(score: float) -> YesNo:
+    return YesNo(score, 1 - score)
+
+
+def _rest(answer: YesNo, over_views: YesNo) -> YesNo:
+    """One view that, with the answer, has the recorded mean in log-odds."""
+    from jurat.judge.odds import sigmoid
+
+    return _share(sigmoid(2 * over_views.log_odds - answer.log_odds))
+
+
+def _look(alternative: PlannedAlternative, shown: AlternativeScore, preset: Preset) -> Look | None:
+    """None where nobody can have looked."""
+    from jurat.models.vision import Box
+
+    looked = shown.regions or shown.score_without is not None or shown.rationale is not None
+    if not alternative.objects or not (looked or preset.crop_below > 0):
+        return None
+    boxes = tuple(Box(r.x0, r.y0, r.x1, r.y1, r.score, r.word) for r in shown.regions)
+    on_crop = None if shown.score_on_crop is None else _share(shown.score_on_crop)
+    without = None if shown.score_without is None else _share(shown.score_without)
+    return Look(boxes, on_crop=on_crop, without=without)
+
+
+def _reasoned(shown: AlternativeScore) -> Reasoned:
+    if shown.rating is not None:
+        return Reasoned(shown.rating == "Yes", shown.rationale or "")
+    kind = shown.reason if shown.reason in _KINDS else "unparsed"
+    return Reasoned(None, shown.rationale or "", Failure(cast("FailureKind", kind), "As recorded."))

@@ -1,0 +1,96 @@
+"""`jurat constitution impact` on a real run: what it prints, writes, refuses and exits with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from jurat.cli import app
+from jurat.images import read_rows
+
+POLICY = """
+name: p
+rules:
+  - id: dog
+    rule: No dog.
+    clauses: [A dog is visible.]
+  - id: cat
+    rule: No cat on a dog.
+    clauses: [A cat is visible., A dog is visible.]
+"""
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner(env={"COLUMNS": "300"}).invoke(app, list(arguments))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("impact")
+    (folder / "images").mkdir()
+    for i in range(24):
+        Image.new("RGB", (8, 8), (i * 10, 0, 99)).save(folder / "images" / f"{i:02}.png")
+    (folder / "old.yaml").write_text(POLICY)
+    how = ("-c", str(folder / "old.yaml"), "--model", "null", "--preset", "quick", "--quiet")
+    judged = run("judge", str(folder / "images"), *how, "--out", str(folder / "run.jsonl"))
+    assert judged.exit_code == 0, judged.output
+    return folder
+
+
+def impact(place: Path, policy: str, *more: str, old: str = "old.yaml") -> Result:
+    (place / "new.yaml").write_text(policy)
+    command = ("constitution", "impact", str(place / old), str(place / "new.yaml"))
+    return run(*command, "--run", str(place / "run.jsonl"), *more)
+
+
+def test_an_unchanged_policy_flips_nothing(place: Path) -> None:
+    told = impact(place, POLICY)
+    assert told.exit_code == 0
+    assert "24 items: 24 decided from their records, 0 judged anew\n0 flip (0.0%)" in told.output
+
+
+def test_thresholds_flip_verdicts_and_are_counted(place: Path) -> None:
+    policy = POLICY.replace("rule: No dog.", "rule: No dog.\n    keep_below: 0.01\n    break_above: 0.02")
+    told = json.loads(impact(place, policy, "--json", "--out", str(place / "flips.jsonl")).output)
+    assert told["asked"] == told["open"] == 0
+    assert told["flips"] == sum(c["items"] for c in told["changes"] if c["before"] != c["after"]) > 0
+    assert sum(change["items"] for change in told["changes"]) == 24
+    flips = list(read_rows(place / "flips.jsonl"))
+    after = {row["id"]: row["outcome"] for row in flips}
+    assert {each["id"] for each in told["items_that_flip"]} <= after.keys()
+    assert all(after[each["id"]] == each["after"] != each["before"] for each in told["items_that_flip"])
+
+
+def test_a_new_statement_is_asked_of_the_runs_model(place: Path) -> None:
+    policy = POLICY.replace("[A cat is visible., A dog is visible.]", "[A bird is visible.]")
+    told = json.loads(impact(place, policy, "--json").output)
+    assert (told["recorded"], told["asked"], told["open"]) == (0, 24, 0)
+    counted = json.loads(impact(place, policy, "--json", "--no-ask").output)
+    assert (counted["asked"], counted["open"]) == (0, 24)
+    sampled = impact(place, policy, "--sample", "6").output
+    assert "0 decided from their records, 6 judged anew, 18 not" in sampled
+    assert "95% interval" in sampled
+
+
+def test_too_many_flips_fail_a_build(place: Path) -> None:
+    policy = POLICY.replace("rule: No dog.", "rule: No dog.\n    keep_below: 0.01\n    break_above: 0.02")
+    assert impact(place, policy, "--fail-if-flips-above", "1").exit_code == 1
+    assert impact(place, policy, "--fail-if-flips-above", "24").exit_code == 0
+
+
+def test_a_run_of_another_policy_is_refused(place: Path) -> None:
+    (place / "other.yaml").write_text(POLICY.replace("A cat is visible., ", ""))
+    told = impact(place, POLICY, old="other.yaml")
+    assert told.exit_code == 2
+    assert "given as the old one is p@" in told.output
+
+
+def test_another_model_may_not_judge_the_rest(place: Path) -> None:
+    policy = POLICY.replace("[A cat is visible., A dog is visible.]", "[A bird is visible.]")
+    told = impact(place, policy, "--model", "null?seed=9")
+    assert told.exit_code == 2
+    assert "The run was judged by null@" in told.output

@@ -1,0 +1,241 @@
+"""The candidates together: switched off they change nothing, and none lets one rule change another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow
+import pytest
+
+from jurat.constitution import Constitution, Rule
+from jurat.judge import PRESETS, Judge, Preset, arrow_schema, row_to_verdict, verdict_to_row
+from jurat.judge.presets import ADDITIONS
+from jurat.judge.verdict import Verdict
+from jurat.models import Answer, Chat, Failure, FailureKind, Inquiry, Reply, Usage, YesNo
+from jurat.models.null import NullModel, NullSettings
+
+from ..models import tiny
+from .scripted import Alike, Finder, box
+
+TOUCH: Any = {"statement": "A child touches a dog.", "objects": ["child"]}
+LAW = Constitution(
+    name="law",
+    rules=(
+        Rule(
+            id="left",
+            rule="No dog left of a cat.",
+            severity="high",
+            clauses=(
+                {"statement": "A dog is visible.", "objects": ["dog"]},
+                {"statement": "A dog is left of a cat.", "objects": ["dog", "cat"]},
+            ),
+        ),
+        Rule(
+            id="count",
+            rule="No two dogs.",
+            clauses=(
+                {"statement": "There are at least two dogs.", "objects": ["dog"]},
+                {"any of": ["A cat is visible.", {"not": "A child is visible."}], "objects": ["cat"]},
+            ),
+            unless=("A police officer is visible.", {"not": "A child touches a dog."}),
+        ),
+        Rule(id="touch", rule="No.", clauses=(TOUCH,)),
+        Rule(id="whole", rule="No dagger may be shown."),
+    ),
+)  # fmt: skip  # pyright: ignore[reportArgumentType]
+
+
+class Thinking(NullModel):
+    """The null model, whose reasoning can be read."""
+
+    def chat(self, chats: Sequence[Chat]) -> list[Reply]:
+        return [
+            Reply(
+                f'{{"rating": "{"Yes" if "Yes" in reply.text else "No"}", "rationale": "So."}}', Usage(9, 4)
+            )
+            for reply in super().chat(chats)
+        ]
+
+
+class Wavering(Thinking):
+    """It cannot be read about every third statement."""
+
+    def chat(self, chats: Sequence[Chat]) -> list[Reply]:
+        said = super().chat(chats)
+        return [
+            Reply("Hm.", Usage(9, 1)) if len(chat.turns[0].text) % 3 == 0 else reply
+            for chat, reply in zip(chats, said, strict=True)
+        ]
+
+
+def judged(preset: Any, seed: int, law: Constitution = LAW, model: type[Thinking] = Thinking) -> Verdict:
+    judge = Judge(
+        law,
+        model(NullSettings(seed=seed)),
+        preset,
+        detector=Finder({"dog": [box("dog", 8)], "cat": [box("cat", 3, at=20)], "child": [box("child", 14)]}),
+        matcher=Alike(lambda text: 0.5 if "dog" in text else 0.1),
+    )
+    return judge(tiny.picture(seed))
+
+
+TODAY = {
+    "jurat": "b1706c4ee7cb824f",
+    "quick": "330e95aead086548",
+    "clue": "3e8810cf9a68c64c",
+    "clue-quick": "e8f70628aa9af1b7",
+    "direct": "5e84c7b2e672e9f9",
+}
+"""Of each preset before there were candidates: a digest of its verdicts on 24 pictures."""
+ADDED: dict[str, object] = {
+    "contrasts": [],
+    "nulls": [],
+    "scores_on_placebos": [],
+    "vetoed": False,
+    "unscanned": None,
+    "keep_below": None,
+    "break_above": None,
+    "coherence": None,
+    "dollars": None,
+}
+"""Fields of findings that came with them, and what they are where nothing is switched on."""
+TOLD = (
+    "schema", "id", "uri", "kind", "sha256", "width", "height", "frames", "frame", "outcome", "broken",
+    "reason", "rules", "model", "constitution", "thresholds", "preset", "prompts", "dtype", "error", "cost",
+    "relevant_above", "detector", "matcher", "calibration", "note",
+)  # fmt: skip
+"""Fields of a verdict that a digest is of."""
+
+
+def digest(preset: str) -> str:
+    rows = [essence(verdict_to_row(judged(preset, seed))) for seed in range(24)]
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def essence(row: dict[str, Any]) -> Any:
+    """Without what differs between two runs, and without fields that were added since."""
+    return _old({name: row[name] for name in TOLD})
+
+
+def _old(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _old(v) for k, v in value.items() if not (k in ADDED and v == ADDED[k])}
+    return [_old(each) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_with_every_candidate_off_verdicts_are_what_they_were(preset: str) -> None:
+    assert digest(preset) == TODAY[preset]
+
+
+# --- rules apart ---------------------------------------------------------------------------------
+
+STATEMENTS = (
+    "A dog is visible.", "A cat is visible.", "A dog or a cat is visible.", "No dog is visible.",
+    "A dog is left of a cat.", "A dog is right of a cat.", "A cat is left of a dog.", "A dog touches a cat.",
+    "There are at least two dogs.", "There are exactly two dogs.", "There is exactly one dog.", "It rains.",
+)  # fmt: skip
+FULL = Preset(
+    "full", "all stages", debias=0.25, views=0.05, relevance=True, regions=True, drop=0.3, crop_below=0.01,
+    reason=True, points=True, keep_below=0.35, break_above=0.65,
+)  # fmt: skip
+NONE_OF_THEM: tuple[str, ...] = ()
+SWITCHED = [NONE_OF_THEM, *((part,) for part in ADDITIONS), tuple(p for p in ADDITIONS if p != "opposites")]
+
+
+def drawn_rule(rng: random.Random, id: str) -> Rule:
+    texts = rng.sample(STATEMENTS, rng.randint(1, 4))
+    clauses: list[Any] = []
+    for text in texts:
+        negated = "not" if rng.random() < 0.2 else "statement"
+        objects = rng.choice([[], ["dog"], ["cat"], ["dog", "cat"]])
+        clauses.append({negated: text, "objects": objects})
+    if len(clauses) > 2 and rng.random() < 0.5:
+        first, second = texts[0], texts[1]
+        clauses[:2] = [{"any of": [first, {"not": second}], "objects": ["cat"]}]
+    severity = rng.choice([None, "low", "medium", "high", "critical"])
+    unless = rng.sample([text for text in STATEMENTS if text not in texts], rng.choice([0, 0, 1, 2]))
+    rule: Any = {
+        "id": id,
+        "rule": f"No {id} dog.",
+        "clauses": clauses,
+        "unless": unless,
+        "severity": severity,
+    }
+    return Rule.model_validate(rule)
+
+
+@pytest.mark.parametrize("parts", SWITCHED, ids="+".join)
+def test_rules_are_judged_apart_with_each_candidate(parts: tuple[str, ...]) -> None:
+    """Whatever else the constitution says, a rule's finding is the same."""
+    rng, preset = random.Random("+".join(parts)), FULL.plus(parts)
+    outcomes: set[str] = set()
+    for seed in range(12):
+        rules = tuple(drawn_rule(rng, f"r{n}") for n in range(rng.randint(2, 5)))
+        together = judged(preset, seed, Constitution(name="all", rules=rules), Wavering)
+        for rule, found in zip(rules, together.rules, strict=True):
+            (alone,) = judged(preset, seed, Constitution(name="one", rules=(rule,)), Wavering).rules
+            assert alone == found
+            outcomes.add(found.outcome)
+    assert len(outcomes) == 3, "the draw reaches every outcome"
+
+
+@pytest.mark.parametrize("parts", SWITCHED, ids="+".join)
+@pytest.mark.parametrize("kind", ["refused", "filtered", "unparsed", "out_of_domain", "error"])
+def test_a_failure_is_never_a_verdict_with_any_candidate(parts: tuple[str, ...], kind: FailureKind) -> None:
+    """Whatever is asked, a statement that failed on the image leaves its one-clause rule undecided."""
+
+    class Failing(Thinking):
+        def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
+            return [
+                replace(
+                    answer,
+                    answers=tuple(
+                        YesNo(0, 0, Failure(kind, "No.")) if "touches" in question else one
+                        for question, one in zip(inquiry.questions, answer.answers, strict=True)
+                    ),
+                )
+                for inquiry, answer in zip(inquiries, super().ask(inquiries), strict=True)
+            ]
+
+    rule = Rule.model_validate(
+        {"id": "r", "rule": "R.", "clauses": [{"statement": "A dog touches a cat.", "objects": ["dog"]}]}
+    )
+    for seed in range(6):
+        judge = Judge(
+            Constitution(name="law", rules=(rule,)),
+            Failing(NullSettings(seed=seed)),
+            FULL.plus(parts),
+            detector=Finder({"dog": [box("dog", 14)]}),
+            matcher=Alike(lambda text: 1.0),
+        )
+        verdict = judge(tiny.picture(seed))
+        assert (verdict.outcome, verdict.reason) == ("unsure", kind)
+
+
+@pytest.mark.parametrize("parts", SWITCHED, ids="+".join)
+def test_every_record_survives_and_is_explained(parts: tuple[str, ...]) -> None:
+    rng = random.Random(1)
+    for seed in range(6):
+        law = Constitution(name="all", rules=tuple(drawn_rule(rng, f"r{n}") for n in range(3)))
+        verdict = judged(FULL.plus(parts), seed, law)
+        row = json.loads(json.dumps(verdict_to_row(verdict), allow_nan=False))
+        assert verdict_to_row(row_to_verdict(row)) == row
+        table = pyarrow.Table.from_pylist([row], schema=arrow_schema())
+        (again,) = table.to_pylist(maps_as_pydicts="strict")
+        assert verdict_to_row(row_to_verdict(again)) == row
+        assert verdict.explain().count(". ") == 1
+
+
+@pytest.mark.parametrize("parts", [*SWITCHED[1:-1]], ids="+".join)
+def test_a_candidate_left_out_again_leaves_no_trace(parts: tuple[str, ...]) -> None:
+    part = "contrasts" if parts == ("opposites",) else parts[0]
+    preset = FULL.plus(parts).without([part])
+    assert preset.name == f"full+{parts[0]}-no-{part}"
+    assert replace(preset, name="full") == FULL
+    assert FULL.plus(parts) != FULL
