@@ -32,14 +32,12 @@ def main() -> None:
         )
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        page = browser.new_page(viewport={"width": 1200, "height": 1000}, device_scale_factor=1.5)
+        page = browser.new_page(viewport={"width": 1200, "height": 640}, device_scale_factor=1.5)
         page.goto(page_file.as_uri())
-        card = page.locator("li.card").first
-        card.locator("button.veil").click()
-        card.locator("details").first.locator("> summary").click()
+        page.get_by_role("button", name="Evidence").first.click()
+        page.keyboard.press("b")
         page.wait_for_timeout(400)
-        card.evaluate("card => { card.style.maxHeight = '460px'; card.style.overflow = 'hidden' }")
-        card.screenshot(path=ROOT / "docs" / "verdict.png")
+        page.locator("#item").screenshot(path=ROOT / "docs" / "verdict.png")
         browser.close()
 
 
