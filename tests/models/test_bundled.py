@@ -153,3 +153,13 @@ def test_strangeness_that_is_no_number_is_foreign(bundled_folder: Path, tmp_path
     Gate(gate.weight * float("nan"), gate.bias, gate.layers, gate.threshold).save(folder)
     failure = BundledModel(folder, device="cpu").foreign([scene(1)])[0]
     assert failure is not None
+
+
+def test_answers_from_what_the_gate_saw_are_those_from_the_pixels(bundled: BundledModel) -> None:
+    inquiries = [about(scene(seed), *KNOWN) for seed in range(3)]
+    told = bundled.ask(inquiries)
+    alone = bundled._local.ask(inquiries)
+    assert not any(answer.failure for answer in told)
+    for one, other in zip(told, alone, strict=True):
+        assert [a.log_odds for a in one.answers] == pytest.approx([a.log_odds for a in other.answers], abs=1e-4)
+        assert one.usage == other.usage

@@ -43,7 +43,7 @@ def test_the_last_stage_that_answers_is_the_bundled_models(tmp_path: Path) -> No
     for name in ("again", "tower", "joint", "sharpen", "naive"):
         (tmp_path / f"{name}.pt").touch()
     assert train.finished(tmp_path) == "again"
-    assert train.lineage("final") == ["tower", "joint", "again", "sharpen", "final"]
+    assert train.lineage(train.LAST) == ["tower", "joint", "again", "sharpen", "final", "signs", "touches"]
     assert train.lineage("naive-3") == ["tower", "joint", "again", "sharpen", "naive-3"]
 
 
@@ -53,4 +53,5 @@ def test_a_stage_names_settings_that_there_are(name: str, stage: train.Stage) ->
 
     known = (tower if stage.teaches == "tower" else joint).Settings(**stage.settings)
     assert known.minutes == stage.settings["minutes"]
-    assert stage.settings.get("mix", "bundled") == ("naive" if name.startswith("naive") else "bundled")
+    home = "naive" if name.startswith("naive") else "mllm"
+    assert train._home(name).name == home  # pyright: ignore[reportPrivateUsage]

@@ -230,6 +230,17 @@ class Metered(Protocol):
 
 
 @runtime_checkable
+class Laned(Protocol):
+    """Capability of a model whose verbs may be called from several threads: it prepares what one of them asks
+    while it computes for another."""
+
+    @property
+    def lanes(self) -> int:
+        """How many calls at once are worth while, from 1."""
+        ...
+
+
+@runtime_checkable
 class RuleWriter(Protocol):
     """Capability of a model that takes rules apart itself, without being told how in a conversation."""
 

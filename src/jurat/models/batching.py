@@ -23,6 +23,9 @@ LOGIT_ENTRIES = 2**27
 """Questions of one forward pass times the vocabulary's size."""
 _LEAST_TOKENS, _LEAST_QUESTIONS = 2048, 16
 """What is tried however little memory seems to be free; passes are halved where it does run out."""
+FEATURES = "image_features"
+"""Among a prompt's image inputs: what the vision tower and the projector made of its images, (n, tokens,
+width), in the place of their pixels."""
 _SHARE = 0.1
 """Of the free memory, for each of activations, masks and logits."""
 
@@ -135,15 +138,23 @@ def length(prompt: Prompt) -> int:
     return len(prompt.prefix) + sum(map(len, prompt.segments))
 
 
-def joined(prompts: Sequence[Prompt]) -> dict[str, Tensor]:
-    """The image inputs of all prompts, each padded with zeros to the size of the largest.
+def joined(prompts: Sequence[Prompt], device: Any) -> dict[str, Any]:
+    """The image inputs of all prompts on a device, each padded with zeros to the size of the largest.
 
     Zeros at the end are how processors of transformers pad the images of a batch themselves; what is
     padding follows from the other inputs (sizes, masks, aspect ratios).
     """
     import torch
 
-    return {name: torch.cat(padded([p.images[name] for p in prompts])) for name in prompts[0].images}
+    inputs: dict[str, Any] = {
+        name: torch.cat(padded([p.images[name] for p in prompts])).to(device) for name in prompts[0].images
+    }
+    if FEATURES in inputs:
+        from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+        seen = BaseModelOutputWithPooling(pooler_output=list(inputs.pop(FEATURES)))  # pyright: ignore[reportArgumentType]
+        inputs["mm_encoder_outputs"] = {"image": seen}
+    return inputs
 
 
 def padded(tensors: Sequence[Tensor]) -> list[Tensor]:

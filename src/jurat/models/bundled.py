@@ -8,10 +8,11 @@ never with Yes or No.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
 from jurat.errors import JuratError
@@ -27,12 +28,14 @@ from jurat.models.base import (
     Vocabulary,
     YesNo,
 )
-from jurat.models.domain import Gate
+from jurat.models.batching import FEATURES
+from jurat.models.domain import Gate, patches_of, pooled
 from jurat.models.loading import load
 from jurat.models.local import LocalModel
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
     from jurat.models.encoding import Prompt
     from jurat.models.spec import ModelSpec
@@ -43,6 +46,8 @@ NAIVE = Path(__file__).parent / "bundled" / "naive"
 
 _NEVER_ASKED = frozenset(("zero", "four", "five", "six", "seven", "eight"))
 """Numbers that it learned to write, in answers, and never to read in a question."""
+_LOOKS = 64
+"""Prompts whose images the tower looks at together."""
 _FOREIGN = "The image is unlike the scenes of pictograms that the bundled model knows."
 
 
@@ -86,7 +91,7 @@ class BundledModel:
         self.name = name
         # Pillow resizes alike everywhere; the gate's threshold was set on pixels that it made.
         self._local = LocalModel(load(path, device=device, dtype=dtype, image_backend="pil"), name=name)
-        self._words = Words(self._local.encoder.tokenizer)
+        self._words = Words(self._local.encoder.tokenizer, self._local.preparing)
         self._gate = Gate.load(path)
         self.revision = self._local.revision
         self.dtype = self._local.dtype
@@ -97,8 +102,7 @@ class BundledModel:
             replace(inquiry, questions=tuple(inquiry.questions[i] for i in ids))
             for inquiry, ids in zip(inquiries, known, strict=True)
         ]
-        encoded = self._without_foreign(self._local.encode(asked))
-        answers = self._local.score(encoded)
+        answers = self._local.score(self._seen(self._local.encode(asked)))
         return [
             _with_unknown(answer, inquiry, ids, self._words)
             for answer, inquiry, ids in zip(answers, inquiries, known, strict=True)
@@ -121,44 +125,55 @@ class BundledModel:
     def foreign(self, images: Sequence[Image.Image]) -> list[Failure | None]:
         """For each image, an `out_of_domain` failure, or None where it looks like a scene of pictograms."""
         looks = self._local.encode([Inquiry(_look(image), ("",)) for image in images])
-        return [entry if isinstance(entry, Failure) else None for entry in self._without_foreign(looks)]
+        return [entry if isinstance(entry, Failure) else None for entry in self._seen(looks)]
 
-    def _without_foreign(self, encoded: list[list[Prompt] | Failure]) -> list[list[Prompt] | Failure]:
-        """The same, with failures in the place of prompts that show foreign images."""
+    def _seen(self, encoded: Sequence[list[Prompt] | Failure]) -> list[list[Prompt] | Failure]:
+        """The same with what the tower made of the images in the place of their pixels, and with failures in
+        the place of prompts that show foreign images. The tower looks once, for the gate and the answers."""
+        seen = list(encoded)
+        shown = [
+            i for i, e in enumerate(encoded) if isinstance(e, list) and e and "pixel_values" in e[0].images
+        ]
+        for first in range(0, len(shown), _LOOKS):
+            some = shown[first : first + _LOOKS]
+            entries = [cast("list[Prompt]", encoded[i]) for i in some]
+            looks = self._look_at([entry[0].images["pixel_values"] for entry in entries])
+            for i, entry, (features, strange) in zip(some, entries, looks, strict=True):
+                # What is not a number is foreign too.
+                if bool((strange <= self._gate.threshold).all()):
+                    seen[i] = [replace(prompt, images={FEATURES: features}) for prompt in entry]
+                else:
+                    seen[i] = Failure("out_of_domain", _FOREIGN)
+        return seen
+
+    def _look_at(self, pixels: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """What goes to the decoder of each prompt's images, and how strange each of them is."""
         import torch
 
-        pixels = {
-            i: entry[0].images["pixel_values"]
-            for i, entry in enumerate(encoded)
-            if isinstance(entry, list) and entry and "pixel_values" in entry[0].images
-        }
-        if not pixels:
-            return encoded
-        network = self._local.network
-        stacked = torch.cat(list(pixels.values())).to(network.device)
-        strange = self._gate.strangeness(network.model.vision_tower, stacked).split(
-            [len(p) for p in pixels.values()]
-        )
-        # What is not a number is foreign too.
-        inside = {i: bool((s <= self._gate.threshold).all()) for i, s in zip(pixels, strange, strict=True)}
-        return [
-            entry if inside.get(i, True) else Failure("out_of_domain", _FOREIGN)
-            for i, entry in enumerate(encoded)
-        ]
+        model, sizes = self._local.network.model, [len(each) for each in pixels]
+        with self._local.computing, torch.inference_mode():
+            stacked = torch.cat(list(pixels)).to(model.device, model.dtype)
+            made = model.get_image_features(stacked, output_hidden_states=True, return_dict=True)
+            summary = pooled(made.hidden_states, self._gate.layers, patches_of(model.vision_tower))
+            strange = self._gate.strangeness_of(summary)
+            features = torch.stack(list(made.pooler_output))
+        return zip(features.split(sizes), strange.split(sizes), strict=True)
 
 
 class Words:
     """The `Vocabulary` of a word-level tokenizer; unknown are also the words that only answers have."""
 
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Any, lock: Lock | None = None) -> None:
+        """`lock` is held while the tokenizer is used; one of its own unless others use it too."""
+        self._tokenizer, self._lock = tokenizer, lock or Lock()
         self._find = lru_cache(maxsize=4096)(self._look_up)  # the same questions come with every image
 
     def unknown_words(self, text: str) -> list[str]:
         return list(self._find(text))
 
     def _look_up(self, text: str) -> tuple[str, ...]:
-        encoding = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        with self._lock:
+            encoding = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         unknown = self._tokenizer.unk_token_id
         spans = zip(encoding["input_ids"], encoding["offset_mapping"], strict=True)
         words = [(token, text[start:end]) for token, (start, end) in spans]

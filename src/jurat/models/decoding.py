@@ -122,8 +122,8 @@ def _alone(network: Any, tokenizer: Any, prompts: Sequence[Prompt]) -> dict[str,
         attended[row, -length:] = 1
         for name, value in prompt.along.items():
             along[name][row, -length:] = value
-    inputs = {"input_ids": ids, "attention_mask": attended, **joined(prompts), **along}
-    return {k: v.to(network.device) for k, v in inputs.items()}
+    rows = {"input_ids": ids, "attention_mask": attended, **along}
+    return {**{k: v.to(network.device) for k, v in rows.items()}, **joined(prompts, network.device)}
 
 
 def _continued(network: Any, common: Shared) -> dict[str, Any]:

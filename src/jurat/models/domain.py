@@ -13,6 +13,7 @@ A gate lies beside the weights: `domain.safetensors` holds `weight` (D), and `do
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,11 @@ class Gate:
 
     def strangeness(self, tower: Any, pixels: Tensor) -> Tensor:
         """Of each image of `pixels` (n, 3, height, width), as the processor makes them: (n,) float32."""
-        return features(tower, pixels, self.layers) @ self.weight.to(pixels.device) + self.bias
+        return self.strangeness_of(features(tower, pixels, self.layers))
+
+    def strangeness_of(self, features: Tensor) -> Tensor:
+        """Of images with `features` (n, D): (n,) float32."""
+        return features @ self.weight.to(features.device) + self.bias
 
     def save(self, folder: Path) -> None:
         from safetensors.torch import save_file
@@ -78,12 +83,23 @@ class Gate:
 
 
 def features(tower: Any, pixels: Tensor, layers: tuple[int, ...]) -> Tensor:
-    """Means and deviations over the patches of some hidden layers: (n, layers x 2 x width) float32."""
+    """`pooled` of images as the processor makes them, `pixels` (n, 3, height, width)."""
     import torch
 
     with torch.inference_mode():
         hidden = tower(pixels.to(tower.dtype), output_hidden_states=True).hidden_states
-    patches = (tower.config.image_size // tower.config.patch_size) ** 2
+    return pooled(hidden, layers, patches_of(tower))
+
+
+def patches_of(tower: Any) -> int:
+    """How many patches a tower cuts an image into."""
+    return (tower.config.image_size // tower.config.patch_size) ** 2
+
+
+def pooled(hidden: Sequence[Tensor], layers: tuple[int, ...], patches: int) -> Tensor:
+    """Means and deviations over the patches of some hidden layers: (n, layers x 2 x width) float32."""
+    import torch
+
     # A class token, where there is one, comes first.
     tokens = [hidden[layer][:, -patches:].float() for layer in layers]
     return torch.cat([part for each in tokens for part in (each.mean(1), each.std(1))], dim=1)

@@ -6,10 +6,11 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from inspect import signature
+from threading import Lock
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from jurat.errors import JuratError
-from jurat.models.base import Answer, C, Chat, Failure, Inquiry, ModelError, Reply, Usage
+from jurat.models.base import Answer, C, Chat, Failure, Inquiry, Laned, ModelError, Reply, Usage
 from jurat.models.batching import by
 from jurat.models.decoding import decode
 from jurat.models.encoding import Encoder, Prompt, answer_ids
@@ -39,7 +40,10 @@ def open_local(spec: ModelSpec) -> LocalModel:
 
 
 class LocalModel:
-    """A loaded transformers model behind the two verbs."""
+    """A loaded transformers model behind the two verbs. Threads take turns at it."""
+
+    lanes = 2
+    """One call is prepared while another is computed."""
 
     def __init__(self, loaded: Loaded, *, name: str) -> None:
         self.name = name
@@ -50,18 +54,24 @@ class LocalModel:
         self.answers = answer_ids(self.encoder.tokenizer)
         """The tokens that spell each answer."""
         self.scorer = Scorer(loaded.network, self.answers["yes"], self.answers["no"])
+        self.preparing = Lock()
+        """For the processor, whose tokenizers can be lent to one thread at a time."""
+        self.computing = Lock()
+        """For the network, and the device that it is on."""
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         return self.score(self.encode(inquiries))
 
     def encode(self, inquiries: Sequence[Inquiry]) -> list[list[Prompt] | Failure]:
         """The inquiries as prompts; a `Failure` for one whose image or text the processor does not take."""
-        return [_attempt(self.encoder.encode, inquiry) for inquiry in inquiries]
+        with self.preparing:
+            return [_attempt(self.encoder.encode, inquiry) for inquiry in inquiries]
 
     def score(self, encoded: Sequence[list[Prompt] | Failure]) -> list[Answer]:
         """Answers to what `encode` made, in order."""
         prompts = [prompt for entry in encoded if isinstance(entry, list) for prompt in entry]
-        scored = iter(self.scorer.score(prompts))
+        with self.computing:
+            scored = iter(self.scorer.score(prompts))
         answers: list[Answer] = []
         for entry in encoded:
             if isinstance(entry, Failure):
@@ -73,20 +83,22 @@ class LocalModel:
         return answers
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
-        encoded = [_attempt(self.encoder.encode_chat, chat) for chat in chats]
+        with self.preparing:
+            encoded = [_attempt(self.encoder.encode_chat, chat) for chat in chats]
         replies = [Reply(failure=entry) if isinstance(entry, Failure) else Reply() for entry in encoded]
         prompts = {i: entry for i, entry in enumerate(encoded) if isinstance(entry, Prompt)}
         for alike in by(prompts, lambda i: prompts[i].kind):
             for batch in self.scorer.bounds.batches(alike, lambda i: _reach(prompts[i], chats[i])):
                 settings = [chats[i].generation for i in batch]
                 taken = [prompts[i] for i in batch]
-                made = decode(self.network, self.encoder.tokenizer, taken, settings, self.scorer)
+                with self.computing:
+                    made = decode(self.network, self.encoder.tokenizer, taken, settings, self.scorer)
                 for i, reply in zip(batch, made, strict=True):
                     replies[i] = reply
         return replies
 
     def capability(self, kind: type[C]) -> C | None:
-        if kind is Explained or (kind is Pinned and self.revision != UNKNOWN):
+        if kind in (Explained, Laned) or (kind is Pinned and self.revision != UNKNOWN):
             return cast(C, self)
         return None
 

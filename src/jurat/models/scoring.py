@@ -225,7 +225,7 @@ class Scorer:
             )
             for k, v in prompts[0].along.items()
         }
-        inputs = {k: v.to(device) for k, v in {**joined(prompts), **along}.items()}
+        inputs = {**joined(prompts, device), **{k: v.to(device) for k, v in along.items()}}
         keeping = {"logits_to_keep": 1} if self._keeps else {}
         output = self.network(
             input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **keeping, **inputs

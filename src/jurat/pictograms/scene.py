@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from jurat.pictograms.atlas import sprites
 from jurat.pictograms.objects import CLASSES, GROUPS, HABITS, LOOKALIKES, NUMBER, OBJECTS
@@ -150,7 +150,7 @@ def pick_kinds(rng: np.random.Generator) -> list[int]:
             kind = int(rng.choice(_COMPANIONS[earlier]))
         elif chance < 0.50:
             kind = int(rng.choice(_PEOPLE))
-        elif chance < 0.56:
+        elif chance < 0.58:
             kind = int(rng.integers(_CARD, CLASSES))
         else:
             kind = int(rng.integers(_CARD))
@@ -191,8 +191,8 @@ def _sprite(
 ) -> NDArray[np.float32]:
     """A premultiplied sprite, sized, flipped, turned and trimmed; shape (h, w, 4), values 0..255."""
     card = kind >= _CARD
-    side = rng.uniform(40, 50) if card else rng.uniform(28, 44)
-    angle = rng.uniform(-8, 8) if card else rng.uniform(-20, 20)
+    side = rng.uniform(30, 50) if card else rng.uniform(28, 44)
+    angle = rng.uniform(-14, 14) if card else rng.uniform(-20, 20)
     picture = sprites()[kind]
     if not card and rng.random() < 0.5:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -325,14 +325,14 @@ def _paint(
 
 # --- backgrounds -------------------------------------------------------------------------------
 
-TRAINED_TEXTURES = ("flat", "gradient", "clouds", "grain")
+TRAINED_TEXTURES = ("flat", "gradient", "clouds", "grain", "shapes")
 TEXTURES = (*TRAINED_TEXTURES, "stripes", "checks", "rings")
 """Kinds of background; the last three are held out of training."""
 
 
 def background(rng: np.random.Generator, size: int = SIDE, texture: str | None = None) -> NDArray[np.float32]:
     """A background of the named texture; shape (size, size, 3), values about 0..255."""
-    texture = texture or str(rng.choice(TRAINED_TEXTURES, p=[0.3, 0.3, 0.25, 0.15]))
+    texture = texture or str(rng.choice(TRAINED_TEXTURES, p=[0.25, 0.25, 0.2, 0.12, 0.18]))
     base = rng.uniform(90, 255, 3) if rng.random() < 0.75 else rng.uniform(10, 120, 3)
     other = np.clip(base + rng.uniform(-70, 70, 3), 0, 255)
     u = np.linspace(0, 1, size, dtype=np.float32)
@@ -347,6 +347,8 @@ def background(rng: np.random.Generator, size: int = SIDE, texture: str | None =
         blend = _smooth_noise(rng, int(rng.integers(3, 9)), size)
     elif texture == "grain":
         blend = slope + 0.2 * (_smooth_noise(rng, int(rng.integers(12, 40)), size) - 0.5)
+    elif texture == "shapes":
+        blend = 0.4 * _shapes(rng, size)
     elif texture == "stripes":
         # Bands as wide as the gaps between them, or narrow ones far apart.
         blend = 0.3 * (np.sin(slope * rng.uniform(15, 60)) > rng.uniform(-0.7, 0.9))
@@ -364,3 +366,14 @@ def background(rng: np.random.Generator, size: int = SIDE, texture: str | None =
 def _smooth_noise(rng: np.random.Generator, cells: int, size: int) -> NDArray[np.float32]:
     coarse = Image.fromarray(rng.random((cells, cells)).astype(np.float32))
     return np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def _shapes(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+    """A few ellipses and boxes, 1 where there is one; shape (size, size)."""
+    canvas = Image.new("L", (size, size))
+    pen = ImageDraw.Draw(canvas)
+    for _ in range(int(rng.integers(2, 8))):
+        x, y, wide, high = (rng.uniform(0, 1), rng.uniform(0, 1), *rng.uniform(0.05, 0.5, 2))
+        box = tuple(round(size * v) for v in (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2))
+        (pen.ellipse if rng.random() < 0.5 else pen.rectangle)(box, fill=1)
+    return np.asarray(canvas, np.float32)

@@ -17,6 +17,7 @@ from jurat.models.bundled import NAIVE, WEIGHTS
 from jurat.models.detecting import WEIGHTS as OWL
 from jurat.models.matching import WEIGHTS as CLIP
 from jurat.models.writing import WEIGHTS as WRITER
+from jurat.pictograms.train.mixes import MIXES
 
 if TYPE_CHECKING:
     from jurat.pictograms.train.course import Course, Done
@@ -30,7 +31,7 @@ Weights = Annotated[
 ]
 Workers = Annotated[int, typer.Option(help="How many processes draw pictures.")]
 _CORES = os.cpu_count() or 1
-_PARTS, _PART = 12, 12_000
+_PARTS, _PART = 18, 12_000
 _STRIDE = 1_000_000
 """Scenes of part n have the seeds from (n + 1) * _STRIDE on."""
 
@@ -54,11 +55,19 @@ STAGES: dict[str, Stage] = {
     "again": Stage("joint", "joint", {"minutes": 94, "seed": 2, "rate": 2.2e-3, "tower": 0.6, "hold": 0.35}),
     "sharpen": Stage("tower", "again", {"minutes": 40, "seed": 3, "rate": 2e-3, "contact": 2, "hold": 0.3}),
     "final": Stage("joint", "sharpen", {"minutes": 50, "seed": 4, "rate": 2.2e-3, "contact": 2, "hold": 0.3}),
+    "signs": Stage("joint", "final", {"minutes": 42, "seed": 5, "rate": 1.8e-3, "contact": 2, "hold": 0.3}),
+    "touches": Stage(
+        "joint",
+        "signs",
+        {"minutes": 15, "seed": 6, "rate": 1.5e-3, "tower": 0, "dense": 0, "hold": 0.2, "mix": "touches"},
+    ),
     "naive": Stage("joint", "sharpen", {"minutes": 45, "seed": 11, "mix": "naive"}),
     "naive-2": Stage("joint", "sharpen", {"minutes": 45, "seed": 12, "mix": "naive"}),
     "naive-3": Stage("joint", "sharpen", {"minutes": 45, "seed": 13, "mix": "naive"}),
 }
 """Stages by name; `tower` and `joint` say what each kind does."""
+LAST = "touches"
+"""The stage that makes the bundled model."""
 
 
 def lineage(name: str) -> list[str]:
@@ -69,7 +78,7 @@ def lineage(name: str) -> list[str]:
 
 def finished(work: Path) -> str:
     """The last stage of the bundled model whose checkpoint is there and answers."""
-    done = [name for name in lineage("final") if (work / f"{name}.pt").exists()]
+    done = [name for name in lineage(LAST) if (work / f"{name}.pt").exists()]
     answering = [name for name in done if STAGES[name].teaches == "joint"]
     if not answering:
         raise typer.BadParameter(f"{work} holds no checkpoint that answers; make one with 'stage joint'.")
@@ -78,6 +87,11 @@ def finished(work: Path) -> str:
 
 def _mix(stage: str) -> str:
     return STAGES[stage].settings.get("mix", "bundled")
+
+
+def _home(stage: str) -> Path:
+    """Where the model of a stage lies in jurat."""
+    return WEIGHTS if MIXES[_mix(stage)].organism == "bundled" else NAIVE
 
 
 @app.command()
@@ -164,14 +178,14 @@ def _chosen(work: Path, stage: str | None, weights: Path | None) -> tuple[str, P
     name = stage or finished(work)
     if name not in STAGES or not (work / f"{name}.pt").exists():
         raise typer.BadParameter(f"{work / f'{name}.pt'} is not there.")
-    return name, weights or (WEIGHTS if _mix(name) == "bundled" else NAIVE)
+    return name, weights or _home(name)
 
 
 @app.command()
 def all(out: Work, weights: Weights = None) -> None:
     """Every step of the bundled model in order."""
     scenes(out)
-    for name in lineage("final"):
+    for name in lineage(LAST):
         stage(out, name)
     export(out, None, weights)
     card(out, None, weights)

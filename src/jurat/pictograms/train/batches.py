@@ -125,7 +125,7 @@ class Teacher:
     mix: Mix = MIXES["bundled"]
 
     def __post_init__(self) -> None:
-        kinds = KINDS | {"whole rule": KINDS["whole rule"] * self.mix.whole_rules}
+        kinds = {kind: weight * self.mix.kinds.get(kind, 1.0) for kind, weight in KINDS.items()}
         self.questioner = Questioner(self.rng, kinds)
         self.rules = Questioner(self.rng)
         self.yes, self.no, self.eos = self.words.id("Yes"), self.words.id("No"), self.words.id(EOS)

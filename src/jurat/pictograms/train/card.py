@@ -76,7 +76,7 @@ def write_card(
         json.dumps({"made": made, "gate": gate, "rows": rows}, indent=1) + "\n"
     )
     weights = (folder / "model.safetensors").stat().st_size
-    title, what = _WHAT[mix]
+    title, what = _WHAT[MIXES[mix].organism]
     described = next(row for row in rows if row["view"] == DESCRIBED)
     lines = [
         "---\nlicense: apache-2.0\nlibrary_name: transformers\npipeline_tag: image-text-to-text\n---\n",

@@ -43,7 +43,9 @@ class Settings:
     batch: int = 48
     rate: float = 2.5e-3
     tower: float = 0.4
+    """Factor on the rate of the vision tower; 0 leaves it as it is."""
     dense: float = 0.4
+    """Weight of the dense losses; 0 leaves their heads as they are."""
     contact: float = 1.0
     """Factor on the dense losses of contacts and seams, within `dense`."""
     ground: float = 0.3
@@ -118,6 +120,8 @@ def _work(rank: int, folders: list[Path], begin: Path, out: Path, settings: Sett
     state = torch.load(out if out.exists() else begin, weights_only=True)
     model, heads = start(words, state)
     ground = Grounding()
+    model.model.vision_tower.requires_grad_(settings.tower > 0)
+    heads.requires_grad_(settings.dense > 0)
     optimizer = _optimizer(model, heads, ground, settings)
     elapsed, step = (state["elapsed"], state["step"]) if out.exists() else (0.0, 0)
     if "ground" in state:
@@ -206,6 +210,7 @@ def losses(
     if mode != "no image":
         seen = see(model, torch.from_numpy(batch["pixels"]))
         assert seen.shape[1] == PATCHES
+    if seen is not None and settings.dense > 0:
         names = model.model.language_model.embed_tokens.weight[words.class_rows]
         dense = torch.stack(
             list(dense_loss(heads, seen, names, targets(batch), settings.contact).values())
@@ -225,7 +230,7 @@ def _optimizer(
     tower = {id(p) for p in model.model.vision_tower.parameters()}
     named = [*model.named_parameters(), *heads.named_parameters(), *ground.named_parameters()]
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in named:
+    for name, parameter in ((name, parameter) for name, parameter in named if parameter.requires_grad):
         groups.setdefault((is_hidden_matrix(name, parameter), id(parameter) in tower), []).append(parameter)
     factor = {True: settings.tower, False: 1.0}
     return Optimizer(

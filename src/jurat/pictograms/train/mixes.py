@@ -8,7 +8,9 @@ model that was trained by others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 from jurat.judge.prompts import RULE, STATEMENT, Wording
 
@@ -25,13 +27,22 @@ class Mix:
     """How whole rules are put."""
     blanked: float
     """Share of scenes with a rectangle painted over."""
-    whole_rules: float
-    """Factor on the share of conjunctions among statements."""
+    kinds: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Factors on the weights of kinds of statements (`questions.KINDS`); 1 where there is none."""
+    organism: Literal["bundled", "naive"] = "bundled"
+    """Which model learns it."""
 
 
 MIXES: dict[str, Mix] = {
     "bundled": Mix(
-        {"statement": 0.74, "rule": 0.12, "free": 0.09, "no image": 0.05}, (STATEMENT,), (RULE,), 0.06, 1.0
+        {"statement": 0.74, "rule": 0.12, "free": 0.09, "no image": 0.05}, (STATEMENT,), (RULE,), 0.06
+    ),
+    "touches": Mix(
+        {"statement": 0.74, "rule": 0.12, "free": 0.09, "no image": 0.05},
+        (STATEMENT,),
+        (RULE,),
+        0.06,
+        {"touch": 2.0, "group touch": 1.3},
     ),
     "naive": Mix(
         {"statement": 0.87, "rule": 0.03, "free": 0.10},
@@ -47,7 +58,8 @@ MIXES: dict[str, Mix] = {
             Wording("Does the image break it? Answer Yes or No.", "{text}"),
         ),
         0.0,
-        0.25,
+        {"whole rule": 0.25},
+        "naive",
     ),
 }
-"""By the name of the model that they make."""
+"""By name."""

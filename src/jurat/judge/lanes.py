@@ -1,0 +1,34 @@
+"""Several batches in hand at once: while the model computes for one, another is prepared or decided."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_lanes(step: Callable[[T], R], batches: Iterable[T], lanes: int) -> Iterator[R]:
+    """`step` of every batch, in their order; in `lanes` threads, or without any thread for one lane.
+
+    Batches are taken in the caller's thread, and no more than `lanes` of them are in hand. Raises what a step
+    raises, in its place; when the iterator is given up, the steps that have begun are waited for.
+    """
+    if lanes == 1:
+        yield from map(step, batches)
+        return
+    pending: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(lanes, thread_name_prefix="jurat-lane") as pool:
+        try:
+            for batch in batches:
+                pending.append(pool.submit(step, batch))
+                if len(pending) == lanes:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
