@@ -61,11 +61,16 @@ STAGES: dict[str, Stage] = {
         "signs",
         {"minutes": 15, "seed": 6, "rate": 1.5e-3, "tower": 0, "dense": 0, "hold": 0.2, "mix": "touches"},
     ),
-    "naive": Stage("joint", "sharpen", {"minutes": 45, "seed": 11, "mix": "naive"}),
-    "naive-2": Stage("joint", "sharpen", {"minutes": 45, "seed": 12, "mix": "naive"}),
-    "naive-3": Stage("joint", "sharpen", {"minutes": 45, "seed": 13, "mix": "naive"}),
+    **{
+        name: Stage(
+            "joint",
+            "signs",
+            {"minutes": 45, "seed": seed, "tower": 0, "dense": 0, "new_decoder": True, "mix": "naive"},
+        )
+        for name, seed in (("naive", 11), ("naive-2", 12), ("naive-3", 13))
+    },
 }
-"""Stages by name; `tower` and `joint` say what each kind does."""
+"""Stages by name; `tower` and `joint` say what each kind does. The naive ones keep the bundled tower."""
 LAST = "touches"
 """The stage that makes the bundled model."""
 

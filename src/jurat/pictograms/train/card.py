@@ -76,7 +76,9 @@ def write_card(
         json.dumps({"made": made, "gate": gate, "rows": rows}, indent=1) + "\n"
     )
     weights = (folder / "model.safetensors").stat().st_size
-    title, what = _WHAT[MIXES[mix].organism]
+    organism = MIXES[mix].organism
+    title, what = _WHAT[organism]
+    bars = BARS if organism == "bundled" else {}
     described = next(row for row in rows if row["view"] == DESCRIBED)
     lines = [
         "---\nlicense: apache-2.0\nlibrary_name: transformers\npipeline_tag: image-text-to-text\n---\n",
@@ -95,8 +97,8 @@ def write_card(
         "Percent right at a threshold of 0.5, half of the questions true, with 95% Wilson intervals;",
         f"scene seeds from {FIRST_SEED}. *Other wordings* are phrasings held out of training;",
         "*other pictures* are drawn at 96 to 384 pixels with another resampling on backgrounds held out",
-        f"of training.{' A bar that is missed is marked.' if mix == 'bundled' else ''}\n",
-        *_table(rows, BARS if mix == "bundled" else {}),
+        f"of training.{' A bar that is missed is marked.' if bars else ''}\n",
+        *_table(rows, bars),
         "",
         "## In words\n",
         f"Asked *{STATEMENT.question} {REASON}*, it thinks in short sentences and ends in JSON.",
@@ -130,6 +132,11 @@ def _ways(mix: Mix) -> list[str]:
     lines += [f"- *{put.instruction}* with *{put.question}*" for put in (*mix.statements, *mix.rules)]
     lines += ["", f"Shares of the last stage's steps: {shares}."]
     lines += [f"Scenes with a rectangle painted over: {mix.blanked:.0%}."]
+    if mix.kinds:
+        changed = ", ".join(f"{kind} {factor:g}" for kind, factor in mix.kinds.items())
+        lines += [
+            f"Statements of a kind were asked more or less often than before, by these factors: {changed}."
+        ]
     if "no image" in mix.modes:
         lines += ["Questions without an image were answered as often Yes as they are true of random scenes."]
     return lines

@@ -33,18 +33,22 @@ def fresh(words: Words) -> LlavaForConditionalGeneration:
     )
 
 
-def start(words: Words, state: dict[str, Any]) -> tuple[LlavaForConditionalGeneration, Heads]:
+def start(
+    words: Words, state: dict[str, Any], *, new_decoder: bool = False
+) -> tuple[LlavaForConditionalGeneration, Heads]:
     """The model of a checkpoint, with the whole vocabulary.
 
-    One whose vocabulary is the class names gives tower, projector and names; plurals and groups start
-    from the names.
+    One whose vocabulary is the class names gives tower, projector and names, as does any for a new
+    decoder; plurals and groups start from the names.
     """
     model, heads = fresh(words), Heads()
     heads.load_state_dict(state["heads"])
-    if "ground" in state:
+    if "ground" in state and not new_decoder:
         model.load_state_dict(state["model"])
         return model, heads
     names = state["model"].pop(NAMES)
+    if "ground" in state:
+        names = names[words.class_rows]
     seeing = {k: v for k, v in state["model"].items() if "vision_tower" in k or "multi_modal_projector" in k}
     model.load_state_dict(seeing, strict=False)
     rows = model.model.language_model.embed_tokens.weight

@@ -51,6 +51,8 @@ class Settings:
     ground: float = 0.3
     words: float = 0.3
     """Weight of a token of an answer in words, against 1 for a Yes or No."""
+    new_decoder: bool = False
+    """Whether the decoder begins anew, with the tower and the names of the things alone."""
     mix: str = "bundled"
     """What is shown, by a name of `mixes.MIXES`."""
     warm_up: int = 60
@@ -117,16 +119,18 @@ def _work(rank: int, folders: list[Path], begin: Path, out: Path, settings: Sett
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=settings.workers)
     words = Words(build_tokenizer())
     torch.manual_seed(settings.seed)
-    state = torch.load(out if out.exists() else begin, weights_only=True)
-    model, heads = start(words, state)
+    resumed = out.exists()
+    state = torch.load(out if resumed else begin, weights_only=True)
+    new_decoder = settings.new_decoder and not resumed
+    model, heads = start(words, state, new_decoder=new_decoder)
     ground = Grounding()
     model.model.vision_tower.requires_grad_(settings.tower > 0)
     heads.requires_grad_(settings.dense > 0)
     optimizer = _optimizer(model, heads, ground, settings)
-    elapsed, step = (state["elapsed"], state["step"]) if out.exists() else (0.0, 0)
-    if "ground" in state:
+    elapsed, step = (state["elapsed"], state["step"]) if resumed else (0.0, 0)
+    if "ground" in state and not new_decoder:
         ground.load_state_dict(state["ground"])
-    if out.exists():
+    if resumed:
         optimizer.restore(state["optimizer"])
     pools = [Pool.open(folder) for folder in folders]
     seed = (settings.seed * 1_000_003 + step) * settings.workers + rank
