@@ -161,5 +161,7 @@ def test_answers_from_what_the_gate_saw_are_those_from_the_pixels(bundled: Bundl
     alone = bundled._local.ask(inquiries)
     assert not any(answer.failure for answer in told)
     for one, other in zip(told, alone, strict=True):
-        assert [a.log_odds for a in one.answers] == pytest.approx([a.log_odds for a in other.answers], abs=1e-4)
+        assert [a.log_odds for a in one.answers] == pytest.approx(
+            [a.log_odds for a in other.answers], abs=1e-4
+        )
         assert one.usage == other.usage

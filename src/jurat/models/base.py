@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -232,11 +233,15 @@ class Metered(Protocol):
 @runtime_checkable
 class Laned(Protocol):
     """Capability of a model whose verbs may be called from several threads: it prepares what one of them asks
-    while it computes for another."""
+    while it computes for another, or computes for several side by side."""
 
     @property
     def lanes(self) -> int:
         """How many calls at once are worth while, from 1."""
+        ...
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """To be held while calls come from several threads, which are started within it."""
         ...
 
 

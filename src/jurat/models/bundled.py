@@ -8,7 +8,8 @@ never with Yes or No.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from jurat.models.base import (
     DomainGate,
     Failure,
     Inquiry,
+    Laned,
     ModelError,
     Reply,
     Vocabulary,
@@ -48,6 +50,7 @@ _NEVER_ASKED = frozenset(("zero", "four", "five", "six", "seven", "eight"))
 """Numbers that it learned to write, in answers, and never to read in a question."""
 _LOOKS = 64
 """Prompts whose images the tower looks at together."""
+_MOST_LANES = 4
 _FOREIGN = "The image is unlike the scenes of pictograms that the bundled model knows."
 
 
@@ -93,6 +96,9 @@ class BundledModel:
         self._local = LocalModel(load(path, device=device, dtype=dtype, image_backend="pil"), name=name)
         self._words = Words(self._local.encoder.tokenizer, self._local.preparing)
         self._gate = Gate.load(path)
+        if self._on_cpu:
+            # Its network keeps nothing in itself: threads may use it side by side.
+            self._local.computing = nullcontext()
         self.revision = self._local.revision
         self.dtype = self._local.dtype
 
@@ -120,7 +126,32 @@ class BundledModel:
     def capability(self, kind: type[C]) -> C | None:
         if kind is Vocabulary:
             return cast(C, self._words)
-        return cast(C, self) if kind is DomainGate else self._local.capability(kind)
+        return cast(C, self) if kind in (DomainGate, Laned) else self._local.capability(kind)
+
+    @property
+    def _on_cpu(self) -> bool:
+        return self._local.network.device.type == "cpu"
+
+    @property
+    def lanes(self) -> int:
+        """On a CPU one a thread of torch's, up to `_MOST_LANES`: so small a network gains little from several
+        threads at one pass."""
+        import torch
+
+        return min(_MOST_LANES, torch.get_num_threads()) if self._on_cpu else self._local.lanes
+
+    @contextmanager
+    def at_work(self) -> Generator[None]:
+        """On a CPU the lanes share torch's threads."""
+        import torch
+
+        threads = torch.get_num_threads()
+        if self._on_cpu:
+            torch.set_num_threads(max(1, threads // self.lanes))
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
     def foreign(self, images: Sequence[Image.Image]) -> list[Failure | None]:
         """For each image, an `out_of_domain` failure, or None where it looks like a scene of pictograms."""

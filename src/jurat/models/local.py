@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from jurat.errors import JuratError
 from jurat.models.base import Answer, C, Chat, Failure, Inquiry, Laned, ModelError, Reply, Usage
@@ -40,10 +41,7 @@ def open_local(spec: ModelSpec) -> LocalModel:
 
 
 class LocalModel:
-    """A loaded transformers model behind the two verbs. Threads take turns at it."""
-
-    lanes = 2
-    """One call is prepared while another is computed."""
+    """A loaded transformers model behind the two verbs. Threads take turns at its network."""
 
     def __init__(self, loaded: Loaded, *, name: str) -> None:
         self.name = name
@@ -56,8 +54,8 @@ class LocalModel:
         self.scorer = Scorer(loaded.network, self.answers["yes"], self.answers["no"])
         self.preparing = Lock()
         """For the processor, whose tokenizers can be lent to one thread at a time."""
-        self.computing = Lock()
-        """For the network, and the device that it is on."""
+        self.computing: AbstractContextManager[Any] = Lock()
+        """For the network: some keep what they are at in themselves."""
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         return self.score(self.encode(inquiries))
@@ -101,6 +99,15 @@ class LocalModel:
         if kind in (Explained, Laned) or (kind is Pinned and self.revision != UNKNOWN):
             return cast(C, self)
         return None
+
+    @property
+    def lanes(self) -> int:
+        """Two where the network is on a device of its own, so that one call is prepared while another is
+        computed. On a CPU both would want the same cores."""
+        return 1 if self.network.device.type == "cpu" else 2
+
+    def at_work(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def explain(self) -> list[tuple[str, str]]:
         return explain(self)
