@@ -2,15 +2,17 @@
 
 On the dev split of Pictogram Bench, the one that tuning may look at: the default preset, and the default
 with each candidate alone added to it (`jurat.judge.presets.ADDITIONS`), side by side on the same scenes,
-batch by batch. Printed for each: F1 of items with unsure as an error, the share decided, the share right
-among the decided, what it took, and below it the differences from the default with 95% intervals of a paired
-bootstrap over rules, then pairs. Name others with --candidate: "contrasts+coherent" adds two, "-views" leaves
-a part out.
+batch by batch. Printed for each: F1 of items with unsure as an error, AURC, the share decided, the share
+right among the decided, what it took, and below it the differences from the default with 95% intervals of a
+paired bootstrap over rules, then pairs; at last how many configurations were tried. What several ask is asked
+once and charged to each (`jurat.bench.memory`). Name others with --candidate: "contrasts+coherent" adds two,
+"-views" leaves a part out.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -24,15 +26,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jurat.bench.cost import Spending, flops, sizes_of
-from jurat.bench.methods.base import Ground, Ruling, in_batches
-from jurat.bench.methods.presets import as_item, open_judge, ruling_of
+from jurat.bench.memory import Clock, Remembering, RememberingDetector, RememberingMatcher
+from jurat.bench.methods.base import BATCH, Ground, Ruling
+from jurat.bench.methods.presets import judge
 from jurat.bench.pictogram.protocol import law_of
 from jurat.bench.pictogram.splits import keep_split
 from jurat.bench.run import Subject
 from jurat.bench.table import Judged
 from jurat.judge.presets import ADDITIONS, DEFAULT, Preset, find_preset
-from jurat.metrics import UNSURE, f1
+from jurat.metrics import UNSURE, confidence
+from jurat.metrics.abstention import Curves
 from jurat.metrics.intervals import percentile
+from jurat.metrics.rates import rates, share
 from jurat.models.vision import open_detector, open_matcher
 
 if TYPE_CHECKING:
@@ -42,8 +47,9 @@ if TYPE_CHECKING:
     from jurat.models import Model
 
 ROOT = Path(__file__).resolve().parent.parent
-METRICS = ("f1", "decided", "right")
-"""Of items: F1 with unsure as an error, the share decided, and the share right among those."""
+METRICS = ("f1", "aurc", "decided", "right")
+"""Of items: F1 with unsure as an error, the area under risk against coverage (less is better), the share
+decided, and the share right among those."""
 COSTS = ("images", "question_tokens", "generated_tokens", "detections", "flops", "seconds")
 """Means an item."""
 
@@ -59,15 +65,17 @@ def judge_all(
     model: Model, presets: Sequence[Preset], items: Sequence[BenchItem], label: str, say: Any
 ) -> list[Judged]:
     """Every preset on the same batch before the next one, so that a busy machine slows all alike."""
-    law, eyes = law_of("dev"), (open_detector("bundled"), open_matcher("bundled"))
-    ground = Ground(law, model, label, lambda: eyes[0], lambda: eyes[1])
-    judges = [open_judge(ground, law, model, preset) for preset in presets]
+    eyes, clock = (open_detector("bundled"), open_matcher("bundled")), Clock()
     sizes = (sizes_of(model), sizes_of(eyes[0]), sizes_of(eyes[1]))
-    found: list[list[Ruling]] = [[] for _ in judges]
-    for number, batch in enumerate(in_batches(items)):
-        for judge, rulings in zip(judges, found, strict=True):
-            rulings += [ruling_of(verdict) for verdict in judge.stream(map(as_item, batch))]
-        say(f"{min(len(items), 16 * (number + 1)):,} of {len(items):,} scenes")
+    detector, matcher = RememberingDetector(eyes[0], clock), RememberingMatcher(eyes[1], clock)
+    asked = Remembering(model, clock)
+    ground = Ground(law_of("dev"), asked, label, lambda: detector, lambda: matcher, clock=clock)
+    streams = [judge(ground, items, preset=preset) for preset in presets]
+    found: list[list[Ruling]] = [[] for _ in streams]
+    while len(found[-1]) < len(items):
+        for stream, rulings in zip(streams, found, strict=True):
+            rulings += itertools.islice(stream, BATCH)
+        say(f"{len(found[-1]):,} of {len(items):,} scenes")
     priced = [[_priced(ruling, sizes) for ruling in rulings] for rulings in found]
     return [
         Judged(preset.name, (), label, "dev", tuple(items), tuple(rulings))
@@ -79,29 +87,30 @@ def _priced(ruling: Ruling, sizes: tuple[Any, Any, Any]) -> Ruling:
     return replace(ruling, spending=replace(ruling.spending, flops=flops(ruling.spending, *sizes)))
 
 
-def measure(metric: str, judged: Judged, weights: NDArray[Any] | None = None) -> float:
-    """One of `METRICS`; nan where it is not defined."""
-    found = judged.arrays("item")
-    weight = np.ones(len(found.truth)) if weights is None else np.asarray(weights, float)
-    if metric == "f1":
-        return f1(found.truth.astype(int), found.said, weight)
+def measures(judged: Judged, weights: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """Each of `METRICS` over samples with `weights` (samples, n); nan where it is not defined."""
+    found, weight = judged.arrays("item"), weights.astype(float)
     decided = found.said != UNSURE
-    if metric == "decided":
-        return float(weight[decided].sum() / weight.sum())
     right = decided & (found.said == found.truth)
-    return float(weight[right].sum() / weight[decided].sum()) if weight[decided].sum() else float("nan")
+    return {
+        "f1": rates(found.truth.astype(int), found.said, weight)["f1"],
+        "aurc": Curves.of(found.forced, confidence(found.scores), weight).areas(),
+        "decided": share(weight @ decided.astype(float), weight.sum(1)),
+        "right": share(weight @ right.astype(float), weight @ decided.astype(float)),
+    }
 
 
 def row(judged: Judged, base: Judged) -> dict[str, Any]:
     """The metrics and costs of a preset, and its paired differences from the base."""
-    samples = judged.arrays("item").samples()
+    once, samples = np.ones((1, len(judged.items))), judged.arrays("item").samples()
     values: dict[str, Any] = {"preset": judged.preset, "n": len(judged.items)}
+    own, other = measures(judged, once), measures(base, once)
+    draws, of_base = measures(judged, samples), measures(base, samples)
     for metric in METRICS:
-        values[metric] = measure(metric, judged)
+        values[metric] = float(own[metric][0])
         if judged is not base:
-            draws = [measure(metric, judged, one) - measure(metric, base, one) for one in samples]
-            interval = percentile(draws)
-            values[f"{metric} difference"] = values[metric] - measure(metric, base)
+            interval = percentile((draws[metric] - of_base[metric]).tolist())
+            values[f"{metric} difference"] = float(own[metric][0] - other[metric][0])
             values[f"{metric} interval"] = [interval.low, interval.high]
     spent = [ruling.spending for ruling in judged.rulings]
     values |= {name: _mean(spent, name) for name in COSTS}
@@ -114,10 +123,11 @@ def _mean(spent: Sequence[Spending], name: str) -> float:
 
 
 def show(rows: Sequence[dict[str, Any]]) -> None:
-    print(f"{'preset':28}{'F1':>8}{'decided':>9}{'right':>8}", end="")
+    print(f"{'preset':28}{'F1':>8}{'AURC':>8}{'decided':>9}{'right':>8}", end="")
     print(f"{'images':>8}{'read':>8}{'written':>9}{'boxes':>7}{'GFLOPs':>8}{'ms':>8}")
     for each in rows:
-        print(f"{each['preset']:28}{each['f1']:8.3f}{each['decided']:9.3f}{each['right']:8.3f}", end="")
+        print(f"{each['preset']:28}{each['f1']:8.3f}{each['aurc']:8.4f}", end="")
+        print(f"{each['decided']:9.3f}{each['right']:8.3f}", end="")
         print(f"{each['images']:8.2f}{each['question_tokens']:8.0f}{each['generated_tokens']:9.1f}", end="")
         print(f"{each['detections']:7.2f}{each['flops'] / 1e9:8.2f}{each['seconds'] * 1000:8.0f}")
         for metric in METRICS:
@@ -145,13 +155,13 @@ def main() -> None:
     presets = [preset_of(args.preset, name) for name in ("", *(args.candidate or ADDITIONS))]
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = (args.scenes or Path(scratch)) / f"dev-{args.seed}-{args.per_rule}"
-        items = keep_split(folder, "dev", args.seed, args.per_rule)
+        items = keep_split(args.scenes or Path(scratch), "dev", args.seed, args.per_rule)
         model = Subject.parse(args.model).open()
         judged = judge_all(model, presets, items, args.model, _say)
     rows = [row(each, judged[0]) for each in judged]
     show(rows)
-    print(f"\n{len(items)} scenes, {len(presets)} presets, {time.monotonic() - start:.0f} s", file=sys.stderr)
+    print(f"\n{len(items)} scenes, {len(presets)} configurations tried on dev")
+    _say(f"{time.monotonic() - start:.0f} s")
     if args.json:
         git = ["git", "rev-parse", "HEAD"]
         commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True).stdout.strip()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations, islice
 
 import numpy as np
@@ -204,6 +206,42 @@ def test_a_kept_split_is_read_back_as_it_was_drawn(tmp_path, monkeypatch):
     assert len(kept) == 4
     with pytest.raises(TypeError):
         keep_split(tmp_path / "dev", "dev", 3, 1)  # another seed is drawn anew
+
+
+def test_flip_is_made_of_the_scenes_of_test_that_are_kept(tmp_path, splits, monkeypatch):
+    from jurat.bench.pictogram import splits as module
+
+    drawn: list[str] = []
+
+    def draw(split, seed, n):
+        drawn.append(split)
+        return islice(splits[split], 6)
+
+    monkeypatch.setattr(module, "draw_split", draw)
+    test, flip = keep_split(tmp_path, "test", 3, 1), keep_split(tmp_path, "flip", 3, 1)
+    assert drawn == ["test"] and len(test) == 6
+    for one, other in zip(flip, splits["flip"], strict=False):
+        assert (one.id, one.broken, one.rule, one.level) == (other.id, other.broken, other.rule, other.level)
+        assert (np.asarray(one.image) == np.asarray(other.image)).all()
+
+
+def test_of_two_that_want_the_same_scenes_one_draws_and_the_other_waits(tmp_path, splits, monkeypatch):
+    from jurat.bench.pictogram import splits as module
+
+    drawn: list[str] = []
+
+    def draw(split, seed, n):
+        drawn.append(split)
+        time.sleep(0.2)
+        return islice(splits[split], 2)
+
+    monkeypatch.setattr(module, "draw_split", draw)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: keep_split(tmp_path, "dev", 3, 1), range(2)))
+    assert (
+        drawn == ["dev"]
+        and [[item.id for item in items] for items in found] == [[item.id for item in splits["dev"][:2]]] * 2
+    )
 
 
 def test_an_unknown_split_is_named():

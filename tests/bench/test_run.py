@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -12,13 +14,16 @@ from typer.testing import CliRunner
 from jurat.bench import run as module
 from jurat.bench import table
 from jurat.bench.labelled import read_labelled
+from jurat.bench.methods.base import Ruling
 from jurat.bench.methods.registry import Method, find_method, rows_for
-from jurat.bench.pictogram import draw_split
+from jurat.bench.pictogram import BenchItem, draw_split
 from jurat.bench.pictogram import splits as splits_module
+from jurat.bench.pictogram.splits import keep_split
 from jurat.bench.run import Plan, Subject, run_bench
 from jurat.cli import app
 from jurat.constitution import parse_constitution
 from jurat.errors import JuratError
+from jurat.judge.presets import PRESETS
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +53,56 @@ def test_a_run_is_resumed_where_it_was_stopped(tmp_path):
     assert [r["f1"] for r in first["rows"]] == [r["f1"] for r in again["rows"]]
     oracle = [r for r in first["rows"] if r["preset"] == "oracle" and r["level"] == "item"]
     assert [r["accuracy"] for r in oracle] == [1.0, 1.0]
-    assert first["provenance"]["models"] == {"null": "null@null-1"} or "null" in first["provenance"]["models"]
+    assert set(first["provenance"]["models"]) == {"null"}
+
+
+ROWS = [
+    "jurat",
+    "quick",
+    "clue",
+    "direct",
+    "vote",
+    "clause-product",
+    "detector-geometry",
+    "clip",
+    "caption-logic",
+]
+
+
+def test_rows_are_the_same_whether_models_remember_or_not(tmp_path):
+    """Costs are equal, and so is what was decided; scores are, up to the rounding of packed passes."""
+    subject = Subject("bundled", "bundled")
+    plans = [
+        Plan(
+            tmp_path / str(remember),
+            [*rows_for(ROWS, []), *rows_for(["clue"], ["clauses", "relevance", "crop", "reason"])[1:]],
+            [subject],
+            ("test", "flip"),
+            3,
+            1,
+            remember=remember,
+        )
+        for remember in (True, False)
+    ]
+    found, plain = (run_bench(plan)["rows"] for plan in plans)
+    assert len(found) == len(plain) == 2 * 2 * 13
+    for row, other in zip(found, plain, strict=True):
+        assert other.pop("seconds") > 0 and row.pop("seconds") > 0
+        close = {name: (row.pop(name), other.pop(name)) for name in OF_SCORES if name in row}
+        assert row == other
+        assert all(alike(one, two) for one, two in close.values()), close
+
+
+OF_SCORES = ("aurc", "aurc_ci", "risk_at", "risk_ci", "risk_curve", "ece", "brier", "log_loss")
+
+
+def alike(one, other) -> bool:
+    """Up to the rounding of packed passes."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and alike(list(one.values()), list(other.values()))
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    return one == other if one is None or other is None else abs(one - other) < 1e-5
 
 
 def test_another_seed_or_model_does_not_reuse_rulings(tmp_path):
@@ -59,6 +113,23 @@ def test_another_seed_or_model_does_not_reuse_rulings(tmp_path):
     assert len([line for line in told if "items" in line]) == 2
 
 
+def test_what_several_processes_judged_in_one_folder_becomes_one_table(tmp_path):
+    told: list[str] = []
+    both = [Subject("naive", "null?seed=1"), Subject("bundled", "null?seed=2")]
+    methods = rows_for(["direct", "oracle"], [])
+    for subject in both:
+        run_bench(Plan(tmp_path, methods, [subject], ("test",), 3, 1, command=f"bench -m {subject.label}"))
+    found = run_bench(Plan(tmp_path, methods, both, ("test",), 3, 1, command="bench"), told.append)
+    assert not [line for line in told if "items" in line]
+    assert [row["model"] for row in found["rows"] if row["level"] == "item"] == ["naive"] * 2 + [
+        "bundled"
+    ] * 2
+    assert [(run["command"], run["files"]) for run in found["provenance"]["runs"]] == [
+        ("bench -m naive", 2),
+        ("bench -m bundled", 2),
+    ]
+
+
 def test_seeds_of_a_model_are_pooled_and_counted(tmp_path):
     subjects = [Subject.parse(f"naive#{seed}=null?seed={seed}") for seed in (1, 2, 3)]
     found = run_bench(Plan(tmp_path, rows_for(["quick", "oracle"], []), subjects, ("test",), 3, 1))
@@ -66,6 +137,58 @@ def test_seeds_of_a_model_are_pooled_and_counted(tmp_path):
     assert {r["preset"]: (r["n"], r["seeds"]) for r in pooled} == {"quick": (12, 3), "oracle": (12, 3)}
     (f1,) = [p for p in found["paired"] if p["model"] == "naive#all" and p["metric"] == "accuracy"]
     assert f1["seeds"]["of"] == 3 and 0 <= f1["seeds"]["better"] <= 3
+
+
+def test_further_seeds_get_the_rows_that_claims_rest_on(tmp_path):
+    methods = [*rows_for(["quick", "oracle"], ["debias"])]
+    subjects = [Subject.parse(f"naive{seed}=null?seed=1") for seed in ("", "#2")]
+    found = run_bench(Plan(tmp_path, methods, subjects, ("test", "rare"), 3, 1, claims_of_seeds=True))
+    items = [row for row in found["rows"] if row["level"] == "item"]
+    assert len([row for row in items if row["model"] == "naive"]) == 6
+    assert {(row["model"], row["preset"], len(row["ablate"]), row["split"]) for row in items} >= {
+        ("naive#2", "quick", 0, "test"),
+        ("naive#all", "quick", 0, "test"),
+    }
+    assert len(items) == 8
+
+
+def test_a_row_that_one_seed_lacks_is_not_pooled():
+    items = (BenchItem("test/a", "test", "a", 0, "clear", "", frozenset(), None, Path()),)
+    rulings = (Ruling(0, 0.1, {"a": 0}, {"a": 0.1}),)
+    judged = [
+        table.Judged(name, (), model, "test", items, rulings)
+        for model, names in (
+            ("naive", ("quick", "vote")),
+            ("naive#2", ("quick", "vote")),
+            ("naive#3", ("quick",)),
+        )
+        for name in names
+    ]
+    assert [(each.preset, each.seeds) for each in module._pooled(judged)] == [
+        ("quick", ("naive", "naive#2", "naive#3"))
+    ]
+
+
+def test_models_judged_side_by_side_come_to_the_same_table(tmp_path):
+    told: list[str] = []
+    subjects = [Subject(f"{seed}", f"null?seed={seed}") for seed in (1, 2)]
+    plan = Plan(tmp_path, rows_for(["direct"], []), subjects, ("test",), 3, 1, None, None)
+    keep_split(tmp_path / "scenes", "test", 3, 1)  # by four scenes, which other processes find
+    found = run_bench(replace(plan, workers=2), told.append)
+    assert not [line for line in told if "items" in line]  # the others said it to nobody
+    alone = run_bench(replace(plan, out=tmp_path / "alone"))
+    for row in (*found["rows"], *alone["rows"]):
+        row.pop("seconds")
+    assert found["rows"] == alone["rows"]
+
+
+def test_other_constants_of_a_preset_do_not_reuse_rulings(tmp_path, monkeypatch):
+    told: list[str] = []
+    plan = Plan(tmp_path, [find_method("quick")], [Subject("null", "null")], ("test",), 3, 1)
+    run_bench(plan, told.append)
+    monkeypatch.setitem(PRESETS, "quick", replace(PRESETS["quick"], debias=0.5))
+    run_bench(plan, told.append)
+    assert len([line for line in told if "items" in line]) == 2
 
 
 def test_a_method_that_fails_is_left_out_and_the_others_go_on(tmp_path):
@@ -85,6 +208,7 @@ def test_a_method_that_fails_is_left_out_and_the_others_go_on(tmp_path):
         ("clip", False),
     }
     assert "ModuleNotFoundError" in found["provenance"]["left_out"][0]["reason"]
+    assert found["provenance"]["matcher"] is None and "bundled@" in found["provenance"]["detector"]
     assert {r["preset"] for r in found["rows"]} == {"oracle"}
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jurat.bench import table
 from jurat.bench.cost import Spending
-from jurat.bench.keeping import read_rulings, write_rulings
+from jurat.bench.keeping import Kept, Note, read_rulings, write_rulings
 from jurat.bench.methods.base import Ruling
 from jurat.bench.pictogram.items import BenchItem
 from jurat.bench.results import as_markdown, write_results
@@ -59,7 +61,8 @@ def test_a_row_counts_unsure_as_an_error_and_forces_it_for_risks():
     assert (found["recall"], found["precision"], found["accuracy"]) == (1.0, 0.8, 7 / 8)
     assert found["unsure"] == 1 / 8 and found["reasons"] == {"margin": 1}
     assert found["risk_at"]["1.0"] == 1 / 8 and found["risk_at"]["0.8"] == 0
-    assert found["f1_ci"][0] <= found["f1"] <= found["f1_ci"][1]
+    assert all(found[f"{name}_ci"][0] <= found[name] <= found[f"{name}_ci"][1] for name in table.RATES)
+    assert found["risk_curve"][-1] == found["risk_at"]["1.0"] and len(found["risk_curve"]) == len(table.CURVE)
     assert (found["question_tokens"], found["flops"], found["n"]) == (20, 1e9, 8)
     assert {
         "preset",
@@ -101,6 +104,23 @@ def test_paired_differences_are_of_the_same_items():
         paired(GOOD, judged("x", [1, 0], [0.9, 0.1]), "f1")
 
 
+def test_seeds_share_the_scenes_of_a_sample_since_they_judged_the_same_ones():
+    both = judged(
+        "quick",
+        [1, 0] * 8,
+        [0.9, 0.1] * 8,
+        seeds=("naive",) * 8 + ("naive#2",) * 8,
+    )
+    twice = replace(both, items=both.items[:8] * 2)
+    weights = twice.arrays("item").samples()
+    alone = replace(twice, items=both.items[:8], rulings=both.rulings[:8], seeds=()).arrays("item").samples()
+    first, second = weights[:, :8], weights[:, 8:]
+    ratio = np.divide(first, alone, out=np.full(first.shape, np.nan), where=alone > 0)
+    drawn = np.nanmax(ratio, 1)  # how often the first seed was
+    assert set(drawn) == {0, 1, 2}
+    assert (first == alone * drawn[:, None]).all() and (second == alone * (2 - drawn)[:, None]).all()
+
+
 def test_rare_gives_precision_at_a_prevalence_and_no_recall():
     items = tuple(
         BenchItem(f"rare/{i}", "rare", "", i, "clear", "random", frozenset(), None, Path()) for i in range(10)
@@ -137,7 +157,10 @@ def test_flips_are_counted_over_the_scenes_that_both_splits_hold():
     rulings = tuple(
         Ruling(s, 0.5, {i.rule: s}, {i.rule: 0.5}) for i, s in zip(flipped, (0, 1, 1, 1), strict=True)
     )
-    assert flip_row(GOOD, Judged("quick", (), "bundled", "flip", flipped, rulings)) == pytest.approx(3 / 4)
+    found = flip_row(GOOD, Judged("quick", (), "bundled", "flip", flipped, rulings))
+    assert found["flip_score"] == pytest.approx(3 / 4)
+    assert found["flip_score_ci"][0] <= 3 / 4 <= found["flip_score_ci"][1]
+    assert flip_row(GOOD, GOOD) == {}  # no truth changes
 
 
 def test_rulings_of_other_items_are_refused():
@@ -147,12 +170,23 @@ def test_rulings_of_other_items_are_refused():
 
 def test_rulings_come_back_from_disk_as_they_were(tmp_path):
     path = tmp_path / "deep" / "test.jsonl"
-    kept = [*GOOD.rulings, Ruling(UNSURE, math.nan, reason="error")]
+    kept = Kept(
+        [*GOOD.rulings, Ruling(UNSURE, math.nan, reason="error")], Note("jurat bench", None, "now", 7)
+    )
     write_rulings(path, {"a": (1, 2)}, kept)
     again = read_rulings(path, {"a": [1, 2]})
-    assert again is not None and again[:-1] == kept[:-1]
-    assert math.isnan(again[-1].score) and again[-1].reason == "error"
+    assert again is not None and again.rulings[:-1] == kept.rulings[:-1] and again.note == kept.note
+    assert math.isnan(again.rulings[-1].score) and again.rulings[-1].reason == "error"
     assert read_rulings(path, {"a": 3}) is None and read_rulings(tmp_path / "none", {}) is None
+    assert [each.name for each in path.parent.iterdir()] == ["test.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]\n", '{"stamp": {}}\n', '{"stamp": {}, "note": {}}\n{"outco', "\x00"]
+)
+def test_a_file_that_is_no_file_of_rulings_is_made_anew(tmp_path, text):
+    (tmp_path / "test.jsonl").write_text(text)
+    assert read_rulings(tmp_path / "test.jsonl", {}) is None
 
 
 def results():
@@ -168,6 +202,10 @@ def results():
         "intervals": "95%",
         "bench": {"seed": 0, "per_rule": 2},
         "models": {"bundled": "bundled@1"},
+        "runs": [
+            {"command": "jurat bench pictograms", "commit": "abc", "from": "now", "to": "now", "files": 3},
+            {"command": "jurat bench -m naive", "commit": "abd", "from": "then", "to": "now", "files": 2},
+        ],
         "configurations tried on dev": {"bundled": {"clip": 3}},
         "left_out": [
             {"preset": "prior", "ablate": [], "model": "bundled", "split": s, "reason": "no words"}
@@ -175,7 +213,12 @@ def results():
         ],
     }
     rows = [row(each, level) for each in (GOOD, BAD, whole, less) for level in table.LEVELS]
-    return {"provenance": told, "rows": rows, "paired": [paired(GOOD, BAD, "f1")]}
+    lead = replace(GOOD, preset="jurat")
+    return {
+        "provenance": told,
+        "rows": rows,
+        "paired": [paired(one, BAD, metric) for one in (GOOD, lead) for metric in ("f1", "aurc")],
+    }
 
 
 def _of(each: Judged):
@@ -188,7 +231,9 @@ def test_the_page_has_tables_differences_and_what_was_left_out():
     assert "| quick − debias | " in page
     assert "- prior with bundled (test, rare): no words" in page
     assert "Configurations tried on dev, bundled: clip 3." in page
-    assert "| bundled | test | f1 | quick − direct | +" in page
+    assert "## bundled, test: paired differences of items" in page
+    assert "| jurat − direct | +" in page and "| quick − direct |" not in page
+    assert "2 of its files are of `jurat bench -m naive`, commit abd, then to now." in page
     assert "nan" not in page
 
 
@@ -200,6 +245,8 @@ def test_results_are_json_without_nan_and_figures_are_drawn(tmp_path):
         "results.md",
         "f1-bundled.svg",
         "cost-bundled.svg",
+        "risk-test-bundled.svg",
+        "risk-habits-bundled.svg",
         "habits-bundled.svg",
     }
     assert "<svg" in (tmp_path / "habits-bundled.svg").read_text()

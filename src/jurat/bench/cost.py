@@ -10,8 +10,11 @@ all rows, so ratios mean more than the numbers do. Unknown sizes (a model behind
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any
+
+from jurat.models import Failure, Inquiry, Model, Usage, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,30 @@ class Spending:
         }
         known = self.flops is not None and other.flops is not None
         return Spending(**whole, flops=(self.flops or 0) + (other.flops or 0) if known else None)
+
+
+def counter_of(model: Model) -> Callable[[Inquiry], Usage | None] | None:
+    """What tells the tokens that `ask` would read of an inquiry, without asking; None where nothing can."""
+    local: Any = model if hasattr(model, "scorer") else getattr(model, "_local", None)
+    if local is None:
+        return None
+    vocabulary = model.capability(Vocabulary)
+
+    def count(inquiry: Inquiry) -> Usage | None:
+        from jurat.models.batching import length
+
+        known = tuple(q for q in inquiry.questions if vocabulary is None or not vocabulary.unknown_words(q))
+        entry = local.encode([replace(inquiry, questions=known)])[0]
+        if isinstance(entry, Failure):
+            return None
+        apart = local.scorer.path == "plain"
+        return Usage(
+            sum(length(p) + (len(p.segments) - 1) * len(p.prefix) * apart for p in entry),
+            0,
+            sum(len(p.prefix) for p in entry if not apart and len(p.segments) > 1),
+        )
+
+    return count
 
 
 @dataclass(frozen=True)

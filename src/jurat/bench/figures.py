@@ -1,4 +1,5 @@
-"""Figures of a run: F1 with intervals, cost against F1, and what each stage gains as habits mislead more."""
+"""Figures of a run: F1 with intervals, cost against F1, risk against coverage, and what each stage gains as
+habits mislead more."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from jurat.bench.table import CURVE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,25 +20,32 @@ def draw_figures(out: Path, results: dict[str, Any]) -> list[Path]:
     """Draws what the rows allow, as SVG, and gives the paths; nothing where matplotlib is not installed."""
     if find_spec("matplotlib") is None:
         return []
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     written: list[Path] = []
     items = [row for row in results["rows"] if row["level"] == "item"]
-    for model in dict.fromkeys(row["model"] for row in items):
+    # Further training seeds have rows, and no figures of their own.
+    for model in dict.fromkeys(row["model"] for row in items if "#" not in row["model"]):
         own = [row for row in items if row["model"] == model]
+        told = [row for row in own if row["f1"] is not None]
+        curves = [row for row in told if row.get("risk_curve") and not row["ablate"]]
+        splits = dict.fromkeys(row["split"] for row in curves)
         for name, draw, rows in (
-            ("f1", _f1, [row for row in own if row["f1"] is not None]),
-            ("cost", _cost, [row for row in own if row["f1"] is not None and row["flops"]]),
-            ("habits", _habits, [row for row in own if "companions" in row["by"]]),
+            ("f1", _f1, told),
+            ("cost", _cost, [row for row in told if row["flops"]]),
+            *((f"risk-{split}", _risk, [row for row in curves if row["split"] == split]) for split in splits),
+            ("habits", _habits, told),
         ):
             if not rows:
                 continue
             figure = Figure(figsize=(8, 1.2 + 0.22 * len(rows) if name == "f1" else 5), layout="constrained")
             if not draw(figure.subplots(), rows):
                 continue
-            path = out / f"{name}-{model.replace('/', '-').replace('#', '-')}.svg"
+            path = out / f"{name}-{model.replace('/', '-')}.svg"
             # Neither a date nor random ids, so that equal results give equal files.
-            figure.savefig(path, metadata={"Date": None})
+            with rc_context({"svg.hashsalt": path.name}):
+                figure.savefig(path, metadata={"Date": None})
             written.append(path)
     return written
 
@@ -64,21 +74,41 @@ def _cost(axes: Axes, rows: Rows) -> bool:
     return True
 
 
+def _risk(axes: Axes, rows: Rows) -> bool:
+    """Errors among the items that are decided, the most certain first; our claim's presets in solid lines."""
+    for row in sorted(rows, key=lambda row: row["aurc"]):
+        leads = row["preset"] in ("jurat", "clue", "clue-refit")
+        axes.plot(
+            CURVE, row["risk_curve"], "-" if leads else ":", linewidth=1.6 if leads else 0.9, label=_name(row)
+        )
+    axes.set_xlabel("share of the items that are decided")
+    axes.set_ylabel("share of errors among them")
+    axes.set_ylim(bottom=0)
+    axes.legend(fontsize=6, ncols=2)
+    return True
+
+
 def _habits(axes: Axes, rows: Rows) -> bool:
-    """Accuracy with a stage less accuracy without it, by how many bystanders stand against habit."""
-    whole = {row["preset"]: row for row in rows if not row["ablate"]}
-    drawn = False
+    """Accuracy with a stage less accuracy without it, by how many bystanders stand against habit: 0 in the
+    plain scenes of test, 1 to 3 in those of habits, which are as plain otherwise."""
+    known = {(row["preset"], tuple(row["ablate"])): dict[int, float]() for row in rows}
     for row in rows:
-        full = whole.get(row["preset"])
-        if not row["ablate"] or full is None:
-            continue
-        points = sorted(set(row["by"]["companions"]) & set(full["by"]["companions"]))
-        gains = [full["by"]["companions"][p] - row["by"]["companions"][p] for p in points]
-        axes.plot([int(p) for p in points], gains, "o-", label=f"{row['preset']}: {'+'.join(row['ablate'])}")
-        drawn = True
+        found = known[row["preset"], tuple(row["ablate"])]
+        if row["split"] == "test" and "level" in row["by"]:
+            found[0] = row["by"]["level"]["plain"]
+        if row["split"] == "habits":
+            found.update({int(n): value for n, value in row["by"].get("companions", {}).items()})
+    drawn = False
+    for (preset, ablate), less in known.items():
+        whole = known.get((preset, ()), {})
+        points = sorted(set(whole) & set(less))
+        if ablate and any(points):
+            gains = [whole[p] - less[p] for p in points]
+            axes.plot(points, gains, "o-", label=f"{preset}: {'+'.join(ablate)}")
+            drawn = True
     if drawn:
         axes.axhline(0, color="grey", linewidth=0.6)
-        axes.set_xticks([1, 2, 3])
+        axes.set_xticks([0, 1, 2, 3])
         axes.set_xlabel("bystanders that stand against habit")
         axes.set_ylabel("accuracy gained by the stage")
         axes.legend(fontsize=7)

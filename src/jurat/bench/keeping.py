@@ -1,11 +1,12 @@
-"""Rulings on disk: one file a model, method and split, so that a run goes on where it was stopped."""
+"""Rulings on disk: one file a model, method and split, so that a run goes on where it was stopped, and so
+that several processes can share a folder."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict
+import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +14,51 @@ from jurat.bench.cost import Spending
 from jurat.bench.methods.base import Ruling
 
 
-def write_rulings(path: Path, stamp: dict[str, Any], rulings: Sequence[Ruling]) -> None:
+@dataclass(frozen=True)
+class Note:
+    """Where a file of rulings comes from."""
+
+    command: str
+    commit: str | None
+    time: str
+    """When they were made."""
+    tried: int | None = None
+    """How many configurations the method tried on dev before."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a file holds."""
+
+    rulings: list[Ruling]
+    note: Note
+
+
+def write_rulings(path: Path, stamp: dict[str, Any], kept: Kept) -> None:
     """Writes a whole file aside and renames it, so that what is there is complete."""
+    head = json.dumps({"stamp": stamp, "note": asdict(kept.note)})
+    rows = (json.dumps(_row(ruling), allow_nan=False) for ruling in kept.rulings)
+    write_whole(path, "\n".join([head, *rows]) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file of which nobody sees a part, another process with the same file in hand included."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    rows = (json.dumps(_row(ruling), allow_nan=False) for ruling in rulings)
-    aside.write_text("\n".join([json.dumps(stamp), *rows]) + "\n")
+    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    aside.write_text(text)
     aside.replace(path)
 
 
-def read_rulings(path: Path, stamp: dict[str, Any]) -> list[Ruling] | None:
+def read_rulings(path: Path, stamp: dict[str, Any]) -> Kept | None:
     """What was written under the same stamp; None if there is nothing, or it belongs to another run."""
     try:
         first, *rest = path.read_text().splitlines()
-    except (FileNotFoundError, ValueError):
+        head = json.loads(first)
+        if head["stamp"] != json.loads(json.dumps(stamp)):
+            return None
+        return Kept([_ruling(json.loads(line)) for line in rest], Note(**head["note"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    if json.loads(first) != json.loads(json.dumps(stamp)):
-        return None
-    return [_ruling(json.loads(line)) for line in rest]
 
 
 def _row(ruling: Ruling) -> dict[str, Any]:

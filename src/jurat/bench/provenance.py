@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +25,7 @@ def provenance(plan: Plan, outcome: Outcome) -> dict[str, Any]:
     """As `results.json` holds it."""
     return {
         "command": plan.command,
-        "commit": _commit(),
+        "commit": commit(),
         "jurat": __version__,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "bench": None if plan.labelled else {"format": FORMAT, "seed": plan.seed, "per_rule": plan.per_rule},
@@ -29,16 +34,36 @@ def provenance(plan: Plan, outcome: Outcome) -> dict[str, Any]:
             for split in (() if plan.labelled else plan.splits)
         }
         or outcome.digests,
+        "machine": _machine(),
         "models": outcome.models,
-        "detector": plan.detector,
-        "matcher": plan.matcher,
+        **outcome.eyes,
         "configurations tried on dev": outcome.tried,
         "intervals": f"95%, percentile bootstrap over seed, then rule, then pair; {DRAWS:,} draws",
+        "runs": _runs(outcome),
         "left_out": outcome.left_out,
     }
 
 
-def _commit() -> str | None:
+def _machine() -> str:
+    """What rounding and seconds hang on."""
+    there = (f"{name} {version(name)}" for name in ("torch", "transformers") if find_spec(name))
+    cores = f"{os.cpu_count()} cores"
+    return ", ".join([platform.machine(), cores, f"Python {platform.python_version()}", *there])
+
+
+def _runs(outcome: Outcome) -> list[dict[str, Any]]:
+    """The commands that made the rulings, some perhaps of earlier or of other processes."""
+    runs: dict[tuple[str, str | None], list[str]] = {}
+    for note in outcome.notes:
+        runs.setdefault((note.command, note.commit), []).append(note.time)
+    return [
+        {"command": command, "commit": commit, "from": min(times), "to": max(times), "files": len(times)}
+        for (command, commit), times in runs.items()
+    ]
+
+
+@cache
+def commit() -> str | None:
     """Of the checkout that this code runs from, marked where it has changes; None for an installed one."""
     root = Path(__file__).parents[3]
     if not (root / ".git").exists():

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from jurat.bench.claims import as_table
+from jurat.bench.keeping import write_whole
+
 COLUMNS: tuple[tuple[str, str], ...] = (
     ("recall", "recall"),
     ("precision", "precision"),
@@ -25,23 +28,50 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("flops", "GFLOPs"),
     ("seconds", "ms"),
 )
+SHOWN_LEADS = ("jurat", "clue")
+SHOWN_DIFFERENCES = {"f1": "F1", "aurc": "AURC", "risk": "risk at 90%"}
+DIGITS = 6
+"""Significant ones, of what is written."""
 _EMPTY = "–"
 
 
 def write_results(out: Path, results: dict[str, Any]) -> list[Path]:
-    """Writes all that can be written into a folder and gives the paths."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Writes all that can be written into a folder and gives the paths. Numbers are rounded to `DIGITS`."""
+    results = _rounded(results)
     written = [out / "results.json", out / "results.md"]
-    written[0].write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
-    written[1].write_text(as_markdown(results))
+    write_whole(written[0], _as_json(results))
+    write_whole(written[1], as_markdown(results))
     from jurat.bench.figures import draw_figures
 
     return [*written, *draw_figures(out, results)]
 
 
+def _as_json(results: dict[str, Any]) -> str:
+    """Of a list one entry a line, so that two files can be compared."""
+    parts: list[str] = []
+    for name, value in results.items():
+        lines = [json.dumps(each, allow_nan=False) for each in value] if isinstance(value, list) else None
+        told = json.dumps(value, indent=1, allow_nan=False) if lines is None else _bracketed(lines)
+        parts.append(f"{json.dumps(name)}: {told}")
+    return "{" + ",\n".join(parts) + "}\n"
+
+
+def _bracketed(lines: list[str]) -> str:
+    return "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
 def as_markdown(results: dict[str, Any]) -> str:
-    """The tables, one for each model, split and level, with what was left out and where it comes from."""
-    return "\n".join([*_head(results), *_tables(results["rows"]), *_paired(results["paired"])]) + "\n"
+    """Where it comes from and what was left out, the claims, and a table for each model, split and level."""
+    parts = _head(results), as_table(results), _tables(results["rows"]), _paired(results["paired"])
+    return "\n".join(line for part in parts for line in part) + "\n"
 
 
 def _head(results: dict[str, Any]) -> Iterator[str]:
@@ -53,6 +83,12 @@ def _head(results: dict[str, Any]) -> Iterator[str]:
     yield ""
     drawn = f"; seed {bench['seed']}, {bench['per_rule']} pairs a rule" if bench else ""
     yield f"jurat {told['jurat']}, commit {told['commit'] or 'unknown'}, {told['time']}{drawn}."
+    for run in told["runs"]:
+        if (run["command"], run["commit"]) != (told["command"], told["commit"]):
+            made = f"commit {run['commit'] or 'unknown'}, {run['from']} to {run['to']}"
+            yield f"{run['files']} of its files are of `{run['command']}`, {made}."
+    if "machine" in told:
+        yield f"On {told['machine']}."
     yield f"Models: {'; '.join(f'{label} is {name}' for label, name in told['models'].items())}."
     yield (
         f"Intervals: {told['intervals']}. An unsure verdict counts as an error in every rate; AURC and risks"
@@ -110,22 +146,28 @@ def _prevalences(members: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def _paired(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
-    if not entries:
-        return
-    yield ""
-    yield "## Paired differences, item level"
-    yield ""
-    yield "| model | split | metric | a − b | difference | 95% interval | seeds |"
-    yield "|---|---|---|---|---|---|---|"
+    """What claims rest on; `results.json` has the others too."""
+    groups: dict[tuple[str, str], dict[tuple[str, str], dict[str, str]]] = {}
     for each in entries:
-        low, high = each["ci"]
-        seeds = each.get("seeds")
-        counted = "" if seeds is None else f"{seeds['better']} of {seeds['of']}"
-        interval = _EMPTY if low is None else f"{low:+.3f} to {high:+.3f}"
-        yield (
-            f"| {each['model']} | {each['split']} | {each['metric']} | {each['a']} − {each['b']} "
-            f"| {each['difference']:+.3f} | {interval} | {counted} |"
-        )
+        if each["a"] in SHOWN_LEADS and each["metric"] in SHOWN_DIFFERENCES:
+            group = groups.setdefault((each["model"], each["split"]), {})
+            group.setdefault((each["a"], each["b"]), {})[each["metric"]] = _difference(each)
+    for (model, split), pairs in groups.items():
+        yield ""
+        yield f"## {model}, {split}: paired differences of items"
+        yield ""
+        yield f"| a − b | {' | '.join(SHOWN_DIFFERENCES.values())} |"
+        yield f"|---|{'---|' * len(SHOWN_DIFFERENCES)}"
+        for (a, b), found in pairs.items():
+            yield f"| {a} − {b} | {' | '.join(found.get(name, _EMPTY) for name in SHOWN_DIFFERENCES)} |"
+
+
+def _difference(entry: dict[str, Any]) -> str:
+    low, high = entry["ci"]
+    seeds = entry.get("seeds")
+    counted = f", in {seeds['better']} of {seeds['of']} seeds" if seeds else ""
+    interval = "" if low is None else f" ({low:+.3f} to {high:+.3f}{counted})"
+    return f"{entry['difference']:+.3f}{interval}"
 
 
 def _value(row: dict[str, Any], key: str) -> float | None:

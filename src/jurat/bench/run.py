@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jurat import __version__
 from jurat.bench.cost import Sizes, flops, sizes_of
-from jurat.bench.keeping import read_rulings, write_rulings
+from jurat.bench.keeping import Kept, Note, read_rulings, write_rulings
+from jurat.bench.labelled import SPLIT as LABELLED
+from jurat.bench.memory import Clock, Remembering, RememberingDetector, RememberingMatcher
 from jurat.bench.methods.base import Ground, Ruling, Tuning
 from jurat.bench.methods.registry import Method
 from jurat.bench.pictogram.items import BenchItem
-from jurat.bench.pictogram.protocol import OPEN_SPLITS, PER_RULE, law_of
+from jurat.bench.pictogram.protocol import CLAIMED_SPLITS, OPEN_SPLITS, PER_RULE, law_of
 from jurat.bench.pictogram.splits import FORMAT, keep_split
-from jurat.bench.provenance import provenance
-from jurat.bench.table import LEVELS, Judged, flip_row, paired, row
+from jurat.bench.provenance import commit, provenance
+from jurat.bench.side import side_by_side
+from jurat.bench.slice import slice_of
+from jurat.bench.table import LESS, LEVELS, Judged, flip_row, paired, row
 from jurat.errors import JuratError
+from jurat.judge.prompts import digest as prompts_digest
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
     from jurat.models import Model
     from jurat.models.vision import Detector, Matcher
 
+E = TypeVar("E")
+
 LEADS = ("jurat", "clue", "quick")
 """Presets that every other row is compared with."""
-PAIRED = ("f1", "aurc", "accuracy", "brier")
+PAIRED = ("f1", "aurc", "risk", "accuracy", "brier")
 TUNING = 40
 """Pairs a rule of dev that methods are fitted on, at `PER_RULE`; never more than are judged."""
 
@@ -40,6 +49,8 @@ class Subject:
     """Its name in the results; "naive#2" is a further training seed of "naive"."""
     spec: str
     """As `open_model` takes it, or a folder with weights of the bundled model's kind."""
+    trust_remote_code: bool = False
+    """Whether Python code that comes with its weights may be run."""
 
     @classmethod
     def parse(cls, text: str) -> Subject:
@@ -51,6 +62,11 @@ class Subject:
     def group(self) -> str:
         return self.label.partition("#")[0]
 
+    @property
+    def further(self) -> bool:
+        """Whether it is a further training seed of another one."""
+        return "#" in self.label
+
     def open(self) -> Model:
         """Raises JuratError where it cannot be had."""
         folder = Path(self.spec)
@@ -60,7 +76,7 @@ class Subject:
             return BundledModel(folder, name=self.label)
         from jurat.models import open_model
 
-        return open_model(self.spec)
+        return open_model(self.spec, trust_remote_code=self.trust_remote_code)
 
 
 @dataclass(frozen=True)
@@ -78,11 +94,29 @@ class Plan:
     command: str = ""
     labelled: Labelled | None = None
     """Someone's own images, judged in the place of the splits."""
+    remember: bool = True
+    """Whether models are asked anything only once (`jurat.bench.memory`): rows stay the same, but for
+    rounding, and a run takes less."""
+    claims_of_seeds: bool = False
+    """Whether further training seeds are only put to what claims rest on: methods that are `claimed`, on
+    `CLAIMED_SPLITS`."""
+    workers: int = 1
+    """Models that are judged side by side, each by a process of its own."""
+
+    def methods_of(self, subject: Subject) -> list[Method]:
+        claims = self.claims_of_seeds and subject.further
+        return [method for method in self.methods if method.claimed or not claims]
+
+    def splits_of(self, subject: Subject) -> list[str]:
+        if self.labelled is not None:
+            return [LABELLED]
+        claims = self.claims_of_seeds and subject.further
+        return [split for split in self.splits if split in CLAIMED_SPLITS or not claims]
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled images with their constitution; the split's name is "labelled"."""
+    """Labelled images with their constitution; the split's name is `jurat.bench.labelled.SPLIT`."""
 
     law: Constitution
     items: Sequence[BenchItem]
@@ -100,6 +134,10 @@ class Outcome:
     """Label -> name@revision."""
     digests: dict[str, str] = field(default_factory=dict[str, str])
     """Split -> digest of its constitution."""
+    eyes: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
+    """name@revision of the detector and of the matcher."""
+    notes: list[Note] = field(default_factory=list[Note])
+    """Of all files of rulings that were made or read."""
 
 
 def run_bench(plan: Plan, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
@@ -108,28 +146,34 @@ def run_bench(plan: Plan, say: Callable[[str], None] = lambda line: None) -> dic
     `say` is told what is being done, one line each. Raises JuratError where a model cannot be opened;
     what one method cannot do is told in `left_out`, and the others go on.
     """
+    if plan.workers > 1 and len(plan.subjects) > 1:
+        side_by_side(judge_model, plan, say)
     outcome = Outcome()
     for subject in plan.subjects:
-        _judge_all(plan, subject, outcome, say)
+        judge_model(plan, subject, outcome, say)
     judged = [*outcome.judged, *_pooled(outcome.judged)]
     say("working out intervals")
     return {
         "provenance": provenance(plan, outcome),
         "rows": list(_rows(judged)),
         "paired": list(_paired(judged)),
+        "slice": slice_of(outcome.judged),
     }
 
 
 # --- judging -------------------------------------------------------------------------------------
 
 
-def _judge_all(plan: Plan, subject: Subject, outcome: Outcome, say: Callable[[str], None]) -> None:
-    model = subject.open()
+def judge_model(plan: Plan, subject: Subject, outcome: Outcome, say: Callable[[str], None]) -> None:
+    """Every method on every split with one model; rulings go to disk, and all that was found to `outcome`."""
+    model, clock = subject.open(), Clock()
     tried = outcome.tried.setdefault(subject.label, {})
     outcome.models[subject.label] = f"{model.name}@{model.revision}"
-    eyes = _Eyes(plan.detector, plan.matcher)
-    one = _Pass(plan, subject, model, eyes, sizes_of(model), tried, outcome, say)
-    for split in ("labelled",) if plan.labelled else plan.splits:
+    eyes = _Eyes(plan, clock)
+    outcome.eyes = eyes.names
+    asked = Remembering(model, clock) if plan.remember else model
+    one = _Pass(plan, subject, asked, eyes, sizes_of(model), tried, outcome, say, clock)
+    for split in plan.splits_of(subject):
         one.judge(split)
 
 
@@ -145,6 +189,7 @@ class _Pass:
     tried: dict[str, int]
     outcome: Outcome
     say: Callable[[str], None]
+    clock: Clock
     fitted: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def judge(self, split: str) -> None:
@@ -153,12 +198,12 @@ class _Pass:
         self.outcome.digests[split] = law.digest
         spent: dict[str, float] = {}
         ground = self._ground(law, items, spent)
-        for method in self.plan.methods:
+        for method in self.plan.methods_of(self.subject):
             rulings = self._rulings(method, ground, items, split)
             if rulings is None:
                 continue
             known = [r.spending.flops for r in rulings if r.spending.flops is not None]
-            spent[method.key] = sum(known) / len(known) if known else math.nan
+            spent[method.key] = sum(known) / len(known) if len(known) == len(rulings) else math.nan
             self.outcome.judged.append(
                 Judged(method.name, method.ablate, self.subject.label, split, tuple(items), tuple(rulings))
             )
@@ -169,13 +214,14 @@ class _Pass:
             law,
             self.model,
             self.subject.label,
-            self.eyes.detector if plan.detector else None,
-            self.eyes.matcher if plan.matcher else None,
+            _opener(self.eyes.detector),
+            _opener(self.eyes.matcher),
             tuning=None if plan.labelled else lambda: _tuning(plan),
             backgrounds=(lambda: items) if plan.labelled else (lambda: _tuning(plan).items),
             reference=lambda name: spent.get(name, math.nan),
             tried=self.tried,
             fitted=self.fitted,
+            clock=self.clock,
         )
 
     def _rulings(
@@ -184,54 +230,56 @@ class _Pass:
         """From disk, or judged and kept; None where the method is left out."""
         label = self.subject.label.replace("/", "-")
         path = self.plan.out / "rulings" / label / method.key / f"{split}.jsonl"
-        stamp, note = _stamp(self.plan, method, self.model, ground.law, split), path.with_suffix(".tried")
+        stamp = self._stamp(method, ground.law, split)
         kept = read_rulings(path, stamp)
-        if kept is not None:
-            if note.exists():
-                self.tried.setdefault(method.name, int(note.read_text()))
-            return kept
-        self.say(f"{self.subject.label}  {split}  {method.key}: {len(items):,} items")
-        try:
-            made = [_priced(ruling, self.sizes, self.eyes) for ruling in method(ground, items)]
-        except Exception as problem:  # one method's failure is its own row's
-            self.outcome.left_out.append(_left_out(method, self.subject, split, problem))
-            self.say(f"  left out: {self.outcome.left_out[-1]['reason']}")
-            return None
-        write_rulings(path, stamp, made)
-        if method.name in self.tried:
-            note.write_text(str(self.tried[method.name]))
-        return made
+        if kept is None:
+            self.say(f"{self.subject.label}  {split}  {method.key}: {len(items):,} items")
+            try:
+                made = [_priced(ruling, self.sizes, self.eyes) for ruling in method(ground, items)]
+            except Exception as problem:  # one method's failure is its own row's
+                self.outcome.left_out.append(_left_out(method, self.subject, split, problem))
+                self.say(f"  left out: {self.outcome.left_out[-1]['reason']}")
+                return None
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            kept = Kept(made, Note(self.plan.command, commit(), now, self.tried.get(method.name)))
+            write_rulings(path, stamp, kept)
+        elif kept.note.tried is not None:
+            self.tried.setdefault(method.name, kept.note.tried)
+        self.outcome.notes.append(kept.note)
+        return kept.rulings
+
+    def _stamp(self, method: Method, law: Constitution, split: str) -> dict[str, Any]:
+        """What a file of rulings depends on: with any other it is made anew."""
+        plan = self.plan
+        stamp: dict[str, Any] = {
+            "method": method.key,
+            "options": method.settings,
+            "model": f"{self.model.name}@{self.model.revision}",
+            **self.eyes.names,
+            "constitution": law.digest,
+            "prompts": prompts_digest(),
+            "split": split,
+            "jurat": __version__,
+        }
+        if plan.labelled is None:
+            return stamp | {"seed": plan.seed, "per_rule": plan.per_rule, "format": FORMAT}
+        names = "\n".join(item.id for item in plan.labelled.items)
+        return stamp | {"items": hashlib.sha256(names.encode()).hexdigest()}
+
+
+def _opener(eye: E | None) -> Callable[[], E] | None:
+    return None if eye is None else lambda: eye
 
 
 def _stage(plan: Plan, split: str) -> tuple[Constitution, Sequence[BenchItem]]:
     if plan.labelled is not None:
         return plan.labelled.law, plan.labelled.items
-    folder = plan.out / "scenes" / f"{split}-{plan.seed}-{plan.per_rule}"
-    return law_of(split), keep_split(folder, split, plan.seed, plan.per_rule)
+    return law_of(split), keep_split(plan.out / "scenes", split, plan.seed, plan.per_rule)
 
 
 def _tuning(plan: Plan) -> Tuning:
     pairs = max(1, min(plan.per_rule, round(TUNING * max(1.0, plan.per_rule / PER_RULE))))
-    folder = plan.out / "scenes" / f"dev-{plan.seed}-{pairs}"
-    return Tuning(law_of("dev"), keep_split(folder, "dev", plan.seed, pairs))
-
-
-def _stamp(plan: Plan, method: Method, model: Model, law: Constitution, split: str) -> dict[str, Any]:
-    """What a file of rulings depends on: with any other it is made anew."""
-    options = {name: list(v) if isinstance(v, tuple) else v for name, v in method.options.items()}
-    stamp: dict[str, Any] = {
-        "method": method.key,
-        "options": options,
-        "model": f"{model.name}@{model.revision}",
-        "constitution": law.digest,
-        "split": split,
-        "detector": plan.detector,
-        "matcher": plan.matcher,
-        "jurat": __version__,
-    }
-    if plan.labelled is None:
-        return stamp | {"seed": plan.seed, "per_rule": plan.per_rule, "format": FORMAT}
-    return stamp | {"items": [item.id for item in plan.labelled.items]}
+    return Tuning(law_of("dev"), keep_split(plan.out / "scenes", "dev", plan.seed, pairs))
 
 
 def _left_out(method: Method, subject: Subject, split: str, problem: Exception) -> dict[str, Any]:
@@ -248,54 +296,47 @@ def _left_out(method: Method, subject: Subject, split: str, problem: Exception) 
 
 
 class _Eyes:
-    """Opens detector and matcher when they are first needed."""
+    """The detector and the matcher of a plan, and what they are made of."""
 
-    def __init__(self, detector: str | None, matcher: str | None) -> None:
-        self._names = detector, matcher
-        self._detector: Detector | None = None
-        self._matcher: Matcher | None = None
-        self._sizes: dict[int, Sizes | None] = {}
+    def __init__(self, plan: Plan, clock: Clock) -> None:
+        from jurat.models.vision import open_detector, open_matcher
 
-    def detector(self) -> Detector:
-        from jurat.models.vision import open_detector
-
-        self._detector = self._detector or open_detector(self._names[0] or "")
-        return self._detector
-
-    def matcher(self) -> Matcher:
-        from jurat.models.vision import open_matcher
-
-        self._matcher = self._matcher or open_matcher(self._names[1] or "")
-        return self._matcher
-
-    def sizes(self) -> tuple[Sizes | None, Sizes | None]:
-        """Of the detector and of the matcher; None for one that was not opened."""
-        return self._size(self._detector), self._size(self._matcher)
-
-    def _size(self, eye: object | None) -> Sizes | None:
-        if eye is not None and id(eye) not in self._sizes:
-            self._sizes[id(eye)] = sizes_of(eye)
-        return None if eye is None else self._sizes[id(eye)]
+        detector = open_detector(plan.detector) if plan.detector else None
+        matcher = open_matcher(plan.matcher) if plan.matcher else None
+        self.sizes = (sizes_of(detector), sizes_of(matcher))
+        """For the estimate of FLOPs."""
+        self.names = {
+            "detector": None if detector is None else f"{detector.name}@{detector.revision}",
+            "matcher": None if matcher is None else f"{matcher.name}@{matcher.revision}",
+        }
+        self.detector: Detector | None = detector
+        self.matcher: Matcher | None = matcher
+        if plan.remember:
+            self.detector = None if detector is None else RememberingDetector(detector, clock)
+            self.matcher = None if matcher is None else RememberingMatcher(matcher, clock)
 
 
 def _priced(ruling: Ruling, sizes: Sizes | None, eyes: _Eyes) -> Ruling:
     spending = ruling.spending
     if spending.flops is not None:
         return ruling
-    return replace(ruling, spending=replace(spending, flops=flops(spending, sizes, *eyes.sizes())))
+    return replace(ruling, spending=replace(spending, flops=flops(spending, sizes, *eyes.sizes)))
 
 
 # --- the table -----------------------------------------------------------------------------------
 
 
 def _pooled(judged: Sequence[Judged]) -> list[Judged]:
-    """The training seeds of one model together: those whose labels differ after a "#"."""
+    """The training seeds of one model together (labels alike up to a "#"), where each of them has a row."""
     groups: dict[tuple[str, str, str], list[Judged]] = {}
+    seeds: dict[tuple[str, str], set[str]] = {}
     for each in judged:
-        groups.setdefault((each.model.partition("#")[0], each.key, each.split), []).append(each)
+        group = each.model.partition("#")[0]
+        groups.setdefault((group, each.key, each.split), []).append(each)
+        seeds.setdefault((group, each.split), set()).add(each.model)
     pooled: list[Judged] = []
     for (group, _, split), members in groups.items():
-        if len(members) > 1:
+        if len(members) == len(seeds[group, split]) > 1:
             first = members[0]
             pooled.append(
                 Judged(
@@ -319,18 +360,17 @@ def _rows(judged: Sequence[Judged]) -> list[dict[str, Any]]:
         for level in LEVELS:
             if level == "rule" and not _tells_rules(each):
                 continue
-            on_test = math.nan if test is None else test.arrays("item").statistic("recall")(None)
+            on_test = math.nan if test is None else test.arrays("item").value("recall")
             values = row(each, level, recall_on_test=on_test)
-            if each.split == "flip" and level == "rule" and test is not None and not each.seeds:
-                score = flip_row(test, each)
-                values["flip_score"] = None if math.isnan(score) else score
+            if each.split == "flip" and level == "rule" and test is not None:
+                values |= flip_row(test, each)
             rows.append(values)
     return rows
 
 
 def _tells_rules(judged: Judged) -> bool:
     told = any(ruling.rules for ruling in judged.rulings)
-    return told and (judged.split == "labelled" or any(item.rule for item in judged.items))
+    return told and (judged.split == LABELLED or any(item.rule for item in judged.items))
 
 
 def _paired(judged: Sequence[Judged]) -> list[dict[str, Any]]:
@@ -364,7 +404,7 @@ def _with_seeds(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
             and each["model"].partition("#")[0] == group
             and all(each[name] == entry[name] for name in ("a", "b", "split", "metric", "level"))
         ]
-        less = entry["metric"] in ("aurc", "brier")
+        less = entry["metric"] in LESS
         better = sum(each["ci"][1] < 0 if less else each["ci"][0] > 0 for each in single)
         entry["seeds"] = {"better": better, "of": len(single)}
     return found

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,9 +20,11 @@ import numpy as np
 from jurat import metrics
 from jurat.bench.cost import Spending
 from jurat.metrics import UNSURE, Interval, Resampler
-from jurat.metrics.abstention import COVERAGES
+from jurat.metrics.abstention import COVERAGES, Curves
+from jurat.metrics.calibration import briers, log_losses
 from jurat.metrics.intervals import percentile
 from jurat.metrics.policy import PREVALENCES
+from jurat.metrics.rates import RATES, rates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +35,16 @@ if TYPE_CHECKING:
 Level = Literal["item", "rule"]
 LEVELS: tuple[Level, ...] = ("item", "rule")
 DRAWS = 1000
+BLOCK = 2_000_000
+"""Weights that are worked on at once."""
+COVERED = 0.9
+"""The coverage whose risk is the metric `risk`."""
+CURVE = tuple(np.linspace(0.05, 1.0, 20).round(2).tolist())
+"""The coverages of `risk_curve`."""
+LESS = ("aurc", "risk", "brier", "log_loss")
+"""Metrics of which less is better."""
+SOFT = ("brier", "log_loss")
+"""Metrics of scores against a truth that may be soft."""
 
 
 @dataclass(frozen=True)
@@ -127,31 +138,38 @@ class Arrays:
         seeds, rules, pairs = self.clusters
         return _samples(tuple(seeds), tuple(rules), tuple(pairs), DRAWS)
 
-    @cached_property
-    def _spreads(self) -> dict[str, list[float]]:
-        return {}
+    def value(self, metric: str) -> float:
+        """A metric, by its name in `_group`."""
+        return float(self._group(metric, np.ones((1, len(self.truth))))[metric][0])
 
-    def spread(self, metric: str) -> list[float]:
+    def spread(self, metric: str) -> NDArray[np.float64]:
         """A metric over the bootstrap samples, worked out once."""
         if metric not in self._spreads:
-            measure = self.statistic(metric)
-            self._spreads[metric] = [measure(weights) for weights in self.samples()]
+            samples = self.samples()
+            step = max(1, BLOCK // max(1, samples.shape[1]))
+            parts = [self._group(metric, samples[i : i + step]) for i in range(0, len(samples), step)]
+            self._spreads.update({name: np.concatenate([p[name] for p in parts]) for name in parts[0]})
         return self._spreads[metric]
 
     def interval(self, metric: str) -> list[float]:
         """The 95% interval of a metric."""
-        return _ci(percentile(self.spread(metric)))
+        return _ci(percentile(self.spread(metric).tolist()))
 
-    def statistic(self, metric: str) -> Callable[[NDArray[Any] | None], float]:
-        """A metric as a function of weights."""
-        if metric == "aurc":
-            wrong, certain = self.forced, metrics.confidence(self.scores)
-            return lambda weights: metrics.aurc(wrong, certain, weights)
-        if metric in ("brier", "log_loss"):
-            measure = getattr(metrics, metric)
-            return lambda weights: measure(self.truth, self.scores, weights)
-        rate = getattr(metrics, metric)
-        return lambda weights: rate(self.truth, self.said, weights)
+    @cached_property
+    def _spreads(self) -> dict[str, NDArray[np.float64]]:
+        return {}
+
+    def _group(self, metric: str, weights: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+        """A metric and those that are worked out with it, of each sample of `weights` (samples, n)."""
+        if metric in RATES:
+            return rates(self.truth.astype(int), self.said, weights)
+        if metric in SOFT:
+            return {
+                "brier": briers(self.truth, self.scores, weights),
+                "log_loss": log_losses(self.truth, self.scores, weights),
+            }
+        curves = Curves.of(self.forced, metrics.confidence(self.scores), weights)
+        return {"aurc": curves.areas(), "risk": curves.risks_at(COVERED)}
 
 
 def row(judged: Judged, level: Level, *, recall_on_test: float = math.nan) -> dict[str, Any]:
@@ -184,17 +202,20 @@ def row(judged: Judged, level: Level, *, recall_on_test: float = math.nan) -> di
 def _samples(
     seeds: tuple[str, ...], rules: tuple[str, ...], pairs: tuple[int, ...], draws: int
 ) -> NDArray[np.int32]:
-    return Resampler(seeds, rules, pairs, draws=draws).weights()
+    """Seeds with replacement, and apart from them rules and then pairs. All seeds of a model judged the same
+    scenes, so a sample holds the same of them under each: were they drawn anew for every seed, what is hard
+    about a rule would average out, and intervals be too short."""
+    scenes = Resampler(rules, pairs, draws=draws).weights()
+    return scenes * Resampler(seeds, draws=draws, seed=1).weights()
 
 
 def _rates(found: Arrays) -> dict[str, Any]:
-    names = ("recall", "precision", "accuracy", "f1")
     values: dict[str, Any] = {}
     both = found.hard and 0 < found.truth.sum() < len(found.truth)
-    for name in names:
+    for name in RATES:
         usable = found.hard and (both or name == "accuracy")
-        values[name] = found.statistic(name)(None) if usable else math.nan
-        if usable and len(found.truth) and name in ("accuracy", "f1"):
+        values[name] = found.value(name) if usable else math.nan
+        if usable and len(found.truth):
             values[f"{name}_ci"] = found.interval(name)
     if found.hard and len(found.truth):
         right = int((found.said == found.truth).sum())
@@ -205,11 +226,13 @@ def _rates(found: Arrays) -> dict[str, Any]:
 def _abstention(found: Arrays) -> dict[str, Any]:
     if not found.hard or np.isnan(found.scores).all():
         return {"aurc": math.nan}
-    wrong, certain = found.forced, metrics.confidence(found.scores)
+    curves = Curves.of(found.forced, metrics.confidence(found.scores), np.ones((1, len(found.truth))))
     return {
-        "aurc": metrics.aurc(wrong, certain),
+        "aurc": found.value("aurc"),
         "aurc_ci": found.interval("aurc"),
-        "risk_at": {str(c): metrics.risk_at(c, wrong, certain) for c in COVERAGES},
+        "risk_at": {str(c): float(curves.risks_at(c)[0]) for c in COVERAGES},
+        "risk_ci": found.interval("risk"),
+        "risk_curve": [float(curves.risks_at(c)[0]) for c in CURVE],
     }
 
 
@@ -262,38 +285,41 @@ def _spending(judged: Judged) -> dict[str, Any]:
     return means
 
 
-def flip_row(test: Judged, flipped: Judged) -> float:
-    """The flip score of the rule that each scene was drawn for, over the scenes that both splits hold."""
-    before = {item.id.partition("/")[2]: i for i, item in enumerate(test.items)}
-    both = [
-        (before[item.id.partition("/")[2]], i)
-        for i, item in enumerate(flipped.items)
-        if item.id.partition("/")[2] in before
-    ]
+def flip_row(test: Judged, flipped: Judged) -> dict[str, Any]:
+    """The flip score of the rule that each scene was drawn for, with its interval, over the scenes that both
+    splits hold; nothing where there is none."""
+    before = {name: i for i, name in enumerate(_names(test))}
+    both = [(before[name], i) for i, name in enumerate(_names(flipped)) if name in before]
     if not both:
-        return math.nan
+        return {}
     a, b = test.arrays("rule"), flipped.arrays("rule")
     first, second = (np.array(column) for column in zip(*both, strict=True))
-    return metrics.flip_score(
-        a.truth[first].astype(int), a.said[first], b.truth[second].astype(int), b.said[second]
-    )
+    pairs = a.truth[first].astype(int), a.said[first], b.truth[second].astype(int), b.said[second]
+    draws = [metrics.flip_score(*pairs, sample) for sample in b.samples()[:, second]]
+    score = metrics.flip_score(*pairs)
+    return {} if math.isnan(score) else _plain({"flip_score": score, "flip_score_ci": _ci(percentile(draws))})
+
+
+def _names(judged: Judged) -> list[tuple[str, str]]:
+    """Seed and scene of each item, whichever split shows it."""
+    seeds = judged.seeds or ("",) * len(judged.items)
+    return [(seed, item.id.partition("/")[2]) for seed, item in zip(seeds, judged.items, strict=True)]
 
 
 def paired(a: Judged, b: Judged, metric: str, level: Level = "item") -> dict[str, Any] | None:
     """The difference a - b on the same items, with its interval; None where one of them is undefined.
 
-    Of recall, precision, accuracy and F1 more is better; of `aurc` and `brier` less.
+    Of recall, precision, accuracy and F1 more is better; of those in `LESS` less.
     """
     if [item.id for item in a.items] != [item.id for item in b.items] or a.seeds != b.seeds:
         raise ValueError(f"{a.key} and {b.key} did not judge the same items")
     one, other = a.arrays(level), b.arrays(level)
-    if not one.hard and metric not in ("brier", "log_loss"):
+    if not one.hard and metric not in SOFT:
         return None
-    difference = one.statistic(metric)(None) - other.statistic(metric)(None)
+    difference = one.value(metric) - other.value(metric)
     if math.isnan(difference):
         return None
-    both = zip(one.spread(metric), other.spread(metric), strict=True)
-    found = percentile([first - second for first, second in both])
+    found = percentile((one.spread(metric) - other.spread(metric)).tolist())
     entry = {"a": a.key, "b": b.key, "model": a.model, "split": a.split, "level": level, "metric": metric}
     return _plain(entry | {"difference": difference, "ci": _ci(found)})
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jurat.cli.trusting import TrustRemoteCode
 from jurat.errors import JuratError
+from jurat.judge.presets import PARTS
 
 if TYPE_CHECKING:
     from jurat.bench.methods.registry import Method
@@ -28,7 +31,7 @@ Presets = Annotated[
         "--preset",
         "-p",
         metavar="NAME",
-        help="A method; repeat for more. All of them unless told.",
+        help="A method, or a preset with parts added (jurat+costs); repeat for more. All unless told.",
         show_default=False,
     ),
 ]
@@ -36,7 +39,8 @@ Ablate = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PART",
-        help="Also run each preset without this part; repeat for more, join with + for both at once.",
+        help=f"Also run presets without this part: {', '.join(PARTS)}; repeat for more, join with + for both "
+        "at once.",
         show_default=False,
     ),
 ]
@@ -49,6 +53,9 @@ Models = Annotated[
 Detector = Annotated[str, typer.Option(metavar="NAME", help="Finds objects; none for none.")]
 Matcher = Annotated[str, typer.Option(metavar="NAME", help="Scans relevance; none for none.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Kept there, and gone on with.")]
+Workers = Annotated[
+    int, typer.Option(metavar="N", min=1, max=64, help="Models judged side by side, a process each.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only.")]
 
 
@@ -72,6 +79,8 @@ def pictograms(
     detector: Detector = "bundled",
     matcher: Matcher = "bundled",
     out: Out = Path("bench"),
+    workers: Workers = 1,
+    trust_remote_code: TrustRemoteCode = False,
     quiet: Quiet = False,
 ) -> None:
     """Run Pictogram Bench: violating scenes and near misses for fourteen rules, and further splits.
@@ -85,7 +94,7 @@ def pictograms(
     for name in split or ():
         if name not in SPLITS:
             raise JuratError(f"There is no split {name!r}.", hint=f"There are {', '.join(SPLITS)}.")
-    methods, subjects = _chosen(preset, ablate, model)
+    methods, subjects = _chosen(preset, ablate, model, trust_remote_code)
     plan = Plan(
         out,
         methods,
@@ -96,6 +105,8 @@ def pictograms(
         _named(detector),
         _named(matcher),
         _command(),
+        claims_of_seeds=not preset,
+        workers=workers,
     )
     _run(plan, quiet)
 
@@ -115,6 +126,8 @@ def labelled(
     detector: Detector = "none",
     matcher: Matcher = "none",
     out: Out = Path("bench"),
+    workers: Workers = 1,
+    trust_remote_code: TrustRemoteCode = False,
     quiet: Quiet = False,
 ) -> None:
     """Run the same methods on labelled images of your own.
@@ -128,7 +141,7 @@ def labelled(
 
     law = load_constitution(constitution)
     items = read_labelled(images, labels, law)
-    methods, subjects = _chosen(preset, ablate, model)
+    methods, subjects = _chosen(preset, ablate, model, trust_remote_code)
     plan = Plan(
         out,
         methods,
@@ -137,6 +150,7 @@ def labelled(
         matcher=_named(matcher),
         command=_command(),
         labelled=Labelled(law, items),
+        workers=workers,
     )
     _run(plan, quiet)
 
@@ -152,12 +166,12 @@ def methods() -> None:
 
 
 def _chosen(
-    preset: list[str] | None, ablate: list[str] | None, model: list[str]
+    preset: list[str] | None, ablate: list[str] | None, model: list[str], trusted: bool
 ) -> tuple[list[Method], list[Subject]]:
     from jurat.bench.methods.registry import rows_for
     from jurat.bench.run import Subject
 
-    subjects = [Subject.parse(text) for text in model]
+    subjects = [replace(Subject.parse(text), trust_remote_code=trusted) for text in model]
     if len({subject.label for subject in subjects}) < len(subjects):
         raise JuratError("Two models have the same label.", hint="Give each its own: --model LABEL=NAME")
     return rows_for(preset or [], ablate or []), subjects
@@ -171,11 +185,19 @@ def _command() -> str:
     return shlex.join(["jurat", *sys.argv[1:]])
 
 
+def _aloud(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _nothing(line: str) -> None:
+    pass
+
+
 def _run(plan: Plan, quiet: bool) -> None:
     from jurat.bench.results import as_markdown, write_results
     from jurat.bench.run import run_bench
 
-    results = run_bench(plan, (lambda line: None) if quiet else (lambda line: typer.echo(line, err=True)))
+    results = run_bench(plan, _nothing if quiet else _aloud)
     if not results["rows"]:
         first = results["provenance"]["left_out"][:1]
         why = first[0]["reason"] if first else "no method was named"

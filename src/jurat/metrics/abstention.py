@@ -10,10 +10,12 @@ over all orders.
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from jurat.metrics.rates import one_sample, share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,30 +39,63 @@ def risk_coverage(
 
     `wrong` is what the judgement would be if it were forced. Judgements of weight 0 are left out.
     """
-    weight = np.ones(len(np.asarray(wrong))) if weights is None else np.asarray(weights, float)
-    there = weight > 0
-    weight, certain = weight[there], np.asarray(confident, float)[there]
-    bad = np.asarray(wrong, float)[there]
-    order = np.argsort(-certain, kind="stable")
-    weight, certain, bad = weight[order], certain[order], bad[order]
-    if not len(bad):
-        return np.empty(0), np.empty(0)
-    starts = np.flatnonzero(np.r_[True, certain[1:] != certain[:-1]])
-    group = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(bad)]))
-    share = np.add.reduceat(bad * weight, starts) / np.add.reduceat(weight, starts)
-    covered = np.cumsum(weight)
-    return covered / covered[-1], np.cumsum(share[group] * weight) / covered
+    curves = Curves.of(wrong, confident, one_sample(len(np.asarray(wrong)), weights))
+    there = curves.weights[0] > 0
+    return curves.coverage[0, there], curves.risk[0, there]
 
 
 def aurc(wrong: Bits, confident: Floats, weights: Floats | None = None) -> float:
     """Area under the risk-coverage curve, in [0, 1]; 0 is best; nan without judgements."""
-    coverage, risk = risk_coverage(wrong, confident, weights)
-    return float(np.sum(risk * np.diff(coverage, prepend=0.0))) if len(risk) else math.nan
+    return float(Curves.of(wrong, confident, one_sample(len(np.asarray(wrong)), weights)).areas()[0])
 
 
 def risk_at(coverage: float, wrong: Bits, confident: Floats, weights: Floats | None = None) -> float:
     """Risk at the smallest coverage that is at least the given one; nan without judgements."""
-    covered, risk = risk_coverage(wrong, confident, weights)
-    if not len(risk):
-        return math.nan
-    return float(risk[min(int(np.searchsorted(covered, coverage - 1e-9)), len(risk) - 1)])
+    return float(
+        Curves.of(wrong, confident, one_sample(len(np.asarray(wrong)), weights)).risks_at(coverage)[0]
+    )
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The risk-coverage curves of many samples at once; arrays (samples, n), the most confident first.
+
+    Before the first judgement of a sample that weighs anything, its coverage and its risk are 0.
+    """
+
+    weights: NDArray[np.float64]
+    coverage: NDArray[np.float64]
+    risk: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, wrong: Bits, confident: Floats, weights: NDArray[Any]) -> Curves:
+        """`wrong` and `confident` (n,), `weights` (samples, n)."""
+        order = np.argsort(-np.asarray(confident, float), kind="stable")
+        certain, bad = np.asarray(confident, float)[order], np.asarray(wrong, float)[order]
+        weight = np.asarray(weights, float)[:, order]
+        if not len(bad):
+            return cls(weight, weight, weight)
+        starts = np.flatnonzero(np.r_[True, certain[1:] != certain[:-1]])
+        mass = np.add.reduceat(weight, starts, 1)
+        shares = _over(np.add.reduceat(weight * bad, starts, 1), mass)
+        covered = np.cumsum(weight, 1)
+        lost = np.cumsum(np.repeat(shares, np.diff(np.r_[starts, len(bad)]), 1) * weight, 1)
+        return cls(weight, _over(covered, covered[:, -1:]), _over(lost, covered))
+
+    def areas(self) -> NDArray[np.float64]:
+        """AURC of each sample; nan without judgements."""
+        return share((self.risk * self.weights).sum(1), self.weights.sum(1))
+
+    def risks_at(self, coverage: float) -> NDArray[np.float64]:
+        """Of each sample the risk at the smallest coverage that is at least the given one; nan without
+        judgements."""
+        if not self.risk.shape[1]:
+            return np.full(len(self.risk), np.nan)
+        reached = np.argmax(self.coverage >= min(coverage, 1.0) - 1e-9, 1)
+        risks = self.risk[np.arange(len(self.risk)), reached]
+        return np.where(self.weights.sum(1) > 0, risks, np.nan)
+
+
+def _over(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """part / whole; 0 where there is nothing."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

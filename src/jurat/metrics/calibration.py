@@ -10,9 +10,11 @@ takes no soft ones. Expected calibration error: over equal-width bins of p, the 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from jurat.metrics.rates import one_sample, share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,22 +29,32 @@ CLIP = 1e-6
 def brier(truth: Floats, scores: Floats, weights: Floats | None = None) -> float:
     """Mean squared error, in [0, 1]; nan without a scored judgement. Judgements without a score (nan) are
     left out."""
+    return float(briers(truth, scores, one_sample(len(np.asarray(scores)), weights))[0])
+
+
+def briers(truth: Floats, scores: Floats, weights: NDArray[Any]) -> NDArray[np.float64]:
+    """Of many samples at once: `weights` (samples, n) give an array (samples,)."""
     true, score, weight = _scored(truth, scores, weights)
-    return _mean((score - true) ** 2, weight)
+    return share(weight @ (score - true) ** 2, weight.sum(1))
 
 
 def log_loss(truth: Floats, scores: Floats, weights: Floats | None = None) -> float:
     """Cross-entropy in nats; nan without a scored judgement. Judgements without a score are left out."""
+    return float(log_losses(truth, scores, one_sample(len(np.asarray(scores)), weights))[0])
+
+
+def log_losses(truth: Floats, scores: Floats, weights: NDArray[Any]) -> NDArray[np.float64]:
+    """Of many samples at once: `weights` (samples, n) give an array (samples,)."""
     true, score, weight = _scored(truth, scores, weights)
     safe = np.clip(score, CLIP, 1 - CLIP)
-    return _mean(-(true * np.log(safe) + (1 - true) * np.log1p(-safe)), weight)
+    return share(weight @ -(true * np.log(safe) + (1 - true) * np.log1p(-safe)), weight.sum(1))
 
 
 def calibration_error(
     truth: Floats, scores: Floats, weights: Floats | None = None, *, bins: int = BINS
 ) -> float:
     """Expected calibration error, in [0, 1]; nan without a scored judgement."""
-    true, score, weight = _scored(truth, scores, weights)
+    true, score, (weight,) = _scored(truth, scores, one_sample(len(np.asarray(scores)), weights))
     if weight.sum() <= 0:
         return math.nan
     place = np.clip(np.ceil(score * bins).astype(int) - 1, 0, bins - 1)
@@ -51,13 +63,8 @@ def calibration_error(
 
 
 def _scored(
-    truth: Floats, scores: Floats, weights: Floats | None
+    truth: Floats, scores: Floats, weights: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     score = np.asarray(scores, float)
     there = ~np.isnan(score)
-    weight = np.ones(len(score)) if weights is None else np.asarray(weights, float)
-    return np.asarray(truth, float)[there], score[there], weight[there]
-
-
-def _mean(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
-    return float((values * weight).sum() / weight.sum()) if weight.sum() > 0 else math.nan
+    return np.asarray(truth, float)[there], score[there], np.asarray(weights, float)[:, there]

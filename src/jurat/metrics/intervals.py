@@ -1,9 +1,8 @@
 """Intervals: Wilson's for a rate, and a bootstrap that draws whole clusters for everything else.
 
-Scenes of one pair, pairs of one rule and rules under one training seed are alike, so they are drawn
-together: seeds with replacement, within each drawn seed its rules, within each drawn rule its pairs
-(Davison & Hinkley 1997, section 3.8; Saravanan, Berman & Sober 2020, arXiv 2007.07797). scipy's
-`bootstrap` knows no clusters.
+Scenes of one pair and pairs of one rule are alike, so they are drawn together: rules with replacement, and
+within each drawn rule its pairs (Davison & Hinkley 1997, section 3.8; Saravanan, Berman & Sober 2020,
+arXiv 2007.07797). scipy's `bootstrap` knows no clusters.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ class Resampler:
     def __init__(self, *levels: Sequence[Any], draws: int = DRAWS, seed: int = 0) -> None:
         """`levels` name each judgement's cluster, the outermost first; each of length n.
 
-        An inner name counts within its outer cluster only: rule "a" of seed 1 is not rule "a" of seed 2.
+        An inner name counts within its outer cluster only: pair 1 of rule "a" is not pair 1 of rule "b".
         """
         if not levels or len({len(level) for level in levels}) != 1:
             raise ValueError("every level must name a cluster for each judgement")

@@ -3,14 +3,12 @@
 Unsure of a positive is a miss, and unsure of a negative is a false alarm: so a judge cannot gain by
 abstaining, and F1 is 2 TP / (2 TP + FP + FN) with all n judgements in it. With nothing unsure these
 are scikit-learn's `precision_recall_fscore_support` and `accuracy_score` (the tests compare them);
-they are written out here because a bootstrap calls them with weights thousands of times.
+they are written out here for the weights of a bootstrap, thousands of samples at once.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -24,15 +22,7 @@ UNSURE = -1
 """The outcome of what was not decided."""
 
 
-@dataclass(frozen=True)
-class Counts:
-    """The four cells; an unsure judgement is in one of the two wrong ones."""
-
-    hits: float
-    misses: float
-    false_alarms: float
-    rejections: float
-    """Negatives said to be negative."""
+RATES = ("recall", "precision", "accuracy", "f1")
 
 
 def error(truth: Bits, said: Bits) -> NDArray[np.bool_]:
@@ -40,51 +30,63 @@ def error(truth: Bits, said: Bits) -> NDArray[np.bool_]:
     return np.asarray(said) != np.asarray(truth)
 
 
-def count(truth: Bits, said: Bits, weights: Floats | None = None) -> Counts:
-    """Adds up the four cells. Raises ValueError where shapes differ or a truth is neither 0 nor 1."""
+def rates(truth: Bits, said: Bits, weights: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """Each of `RATES` for many samples at once: `weights` (samples, n) give arrays (samples,).
+
+    Raises ValueError where shapes differ or a truth is neither 0 nor 1.
+    """
     true, wrong = np.asarray(truth), error(truth, said)
     if true.shape != wrong.shape or not np.isin(true, (0, 1)).all():
         raise ValueError("truth must be 0 or 1, one a judgement")
-    weight = np.ones(len(true)) if weights is None else np.asarray(weights, float)
     positive = true == 1
-    cells = [
-        float(weight[mask].sum())
-        for mask in (positive & ~wrong, positive & wrong, ~positive & wrong, ~positive & ~wrong)
-    ]
-    return Counts(*cells)
+    cells = np.stack([positive & ~wrong, positive & wrong, ~positive & wrong, ~positive & ~wrong], 1)
+    # Of whole numbers the sums are exact, in whatever order they are taken.
+    hits, misses, false_alarms, rejections = (np.asarray(weights, float) @ cells.astype(float)).T
+    right = hits + rejections
+    return {
+        "recall": share(hits, hits + misses),
+        "precision": share(hits, hits + false_alarms),
+        "accuracy": share(right, right + misses + false_alarms),
+        "f1": share(2 * hits, 2 * hits + misses + false_alarms),
+    }
 
 
 def recall(truth: Bits, said: Bits, weights: Floats | None = None) -> float:
     """Share of the positives said to be positive; nan where there is none."""
-    found = count(truth, said, weights)
-    return _share(found.hits, found.hits + found.misses)
+    return _one("recall", truth, said, weights)
 
 
 def precision(truth: Bits, said: Bits, weights: Floats | None = None) -> float:
     """Share of positives among what is said to be positive and unsure negatives; nan where that is empty."""
-    found = count(truth, said, weights)
-    return _share(found.hits, found.hits + found.false_alarms)
+    return _one("precision", truth, said, weights)
 
 
 def accuracy(truth: Bits, said: Bits, weights: Floats | None = None) -> float:
     """Share of the right ones among all; nan where there is none."""
-    found = count(truth, said, weights)
-    right = found.hits + found.rejections
-    return _share(right, right + found.misses + found.false_alarms)
+    return _one("accuracy", truth, said, weights)
 
 
 def f1(truth: Bits, said: Bits, weights: Floats | None = None) -> float:
     """Harmonic mean of recall and precision, 2 TP / (2 TP + FP + FN); nan without positives and alarms."""
-    found = count(truth, said, weights)
-    return _share(2 * found.hits, 2 * found.hits + found.misses + found.false_alarms)
+    return _one("f1", truth, said, weights)
 
 
 def unsure_share(said: Bits, weights: Floats | None = None) -> float:
     """Share of the judgements that were not decided; nan where there is none."""
     unsure = np.asarray(said) == UNSURE
-    weight = np.ones(len(unsure)) if weights is None else np.asarray(weights, float)
-    return _share(float(weight[unsure].sum()), float(weight.sum()))
+    weight = one_sample(len(unsure), weights)
+    return float(share(weight @ unsure.astype(float), weight.sum(1))[0])
 
 
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole > 0 else math.nan
+def one_sample(n: int, weights: Floats | None) -> NDArray[Any]:
+    """The weights of n judgements as those of one sample, each counting once if left out; shape (1, n)."""
+    return np.ones((1, n)) if weights is None else np.asarray(weights)[None]
+
+
+def share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """part / whole; nan where there is nothing."""
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+
+def _one(name: str, truth: Bits, said: Bits, weights: Floats | None) -> float:
+    return float(rates(truth, said, one_sample(len(np.asarray(truth)), weights))[name][0])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import Unfit
+from jurat.bench.methods.base import Ground, Unfit
 from jurat.judge.prompts import RULE, STATEMENT, Wording
 from jurat.models import Chat, Failure, Inquiry, Model, Turn, Vocabulary, YesNo
 
@@ -28,15 +27,15 @@ class Asked:
     """Why a question was not answered."""
 
 
-def put(model: Model, images: Sequence[Image.Image], wording: Wording, texts: Sequence[str]) -> list[Asked]:
+def put(ground: Ground, images: Sequence[Image.Image], wording: Wording, texts: Sequence[str]) -> list[Asked]:
     """Puts the same questions to every image, behind one prefix each."""
     inquiries = [
         Inquiry(Chat((Turn("user", (image, wording.instruction)),)), tuple(map(wording.ask, texts)))
         for image in images
     ]
-    start = time.perf_counter()
-    replies = model.ask(inquiries)
-    seconds = (time.perf_counter() - start) / max(1, len(images))
+    start = ground.clock()
+    replies = ground.model.ask(inquiries)
+    seconds = (ground.clock() - start) / max(1, len(images))
     found: list[Asked] = []
     for reply in replies:
         usable = tuple(None if _unanswered(a) else a for a in reply.answers)

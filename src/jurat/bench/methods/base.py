@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jurat.bench.cost import Spending
+from jurat.bench.memory import Clock
 from jurat.bench.pictogram.items import BenchItem
 from jurat.errors import JuratError
 from jurat.metrics import UNSURE
@@ -80,6 +81,8 @@ class Ground:
     """How many configurations a method tried on dev; written into the results."""
     fitted: dict[str, Any] = field(default_factory=dict[str, Any])
     """What `once` keeps, for one model over all splits."""
+    clock: Clock = field(default_factory=Clock)
+    """What seconds are read from: the models may remember what they were asked before."""
 
     def once(self, key: str, fit: Callable[[], T]) -> T:
         """What `fit` gives, worked out once for all splits."""

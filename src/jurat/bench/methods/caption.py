@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -36,25 +35,24 @@ GENERATION = Generation(max_tokens=160)
 def describe(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
     """See the module's docstring."""
     knows(ground.model, REQUEST)
-    said = list(ground.law.statements())
-    ours = [text for text in said if _parsed(text) is not None]
-    others = [text for text in said if _parsed(text) is None]
+    statements = list(ground.law.statements())
+    ours = [text for text in statements if _parsed(text) is not None]
+    others = [text for text in statements if _parsed(text) is None]
     for batch in in_batches(items):
         chats = [Chat((Turn("user", (item.image, REQUEST)),), GENERATION) for item in batch]
-        start = time.perf_counter()
+        start = ground.clock()
         replies = ground.model.chat(chats)
-        seconds = (time.perf_counter() - start) / len(batch)
+        seconds = (ground.clock() - start) / len(batch)
+        said = [reply for reply in replies if reply.failure is None]
+        entailed = iter(_entailed(ground, [reply.text for reply in said], others))
         for reply in replies:
             spending = Spending(1, reply.usage.input_tokens, reply.usage.output_tokens, seconds=seconds)
             if reply.failure is not None:
                 yield _undecided(ground.law, spending, reply.failure.kind)
                 continue
-            truths: dict[str, float] = {text: _follows(text, reply) for text in ours}
-            if others:
-                asked, more = _entailed(ground, reply.text, others)
-                truths |= asked
-                spending = spending + more
-            yield _ruling(ground.law, truths, spending)
+            asked, more = next(entailed)
+            truths = {text: _follows(text, reply) for text in ours} | asked
+            yield _ruling(ground.law, truths, spending + more)
 
 
 def objects_of(sentence: str) -> list[int]:
@@ -91,18 +89,26 @@ def _follows(text: str, reply: Reply) -> float:
     return 0.5 if truth is None else float(truth)
 
 
-def _entailed(ground: Ground, sentence: str, texts: Sequence[str]) -> tuple[dict[str, float], Spending]:
-    opening = f"An image is described so: {sentence}\n{STATEMENT.instruction}"
-    knows(ground.model, opening)
-    start = time.perf_counter()
-    reply = ground.model.ask(
-        [Inquiry(Chat((Turn("user", (opening,)),)), tuple(STATEMENT.ask(text) for text in texts))]
-    )[0]
-    spending = Spending(question_tokens=reply.usage.input_tokens, seconds=time.perf_counter() - start)
-    if reply.failure is not None:
-        return dict.fromkeys(texts, 0.5), spending
-    scores = (0.5 if a.failure is not None else a.score for a in reply.answers)
-    return dict(zip(texts, scores, strict=True)), spending
+def _entailed(
+    ground: Ground, sentences: Sequence[str], texts: Sequence[str]
+) -> Iterator[tuple[dict[str, float], Spending]]:
+    """Of each sentence how far each text follows from it, as the model sees it, and what asking took."""
+    if not texts:
+        yield from (({}, Spending()) for _ in sentences)
+        return
+    openings = [f"An image is described so: {said}\n{STATEMENT.instruction}" for said in sentences]
+    knows(ground.model, *openings)
+    questions = tuple(STATEMENT.ask(text) for text in texts)
+    start = ground.clock()
+    replies = ground.model.ask([Inquiry(Chat((Turn("user", (one,)),)), questions) for one in openings])
+    seconds = (ground.clock() - start) / max(1, len(openings))
+    for reply in replies:
+        spending = Spending(question_tokens=reply.usage.input_tokens, seconds=seconds)
+        if reply.failure is not None:
+            yield dict.fromkeys(texts, 0.5), spending
+            continue
+        scores = (0.5 if a.failure is not None else a.score for a in reply.answers)
+        yield dict(zip(texts, scores, strict=True)), spending
 
 
 def _ruling(law: Constitution, truths: dict[str, float], spending: Spending) -> Ruling:

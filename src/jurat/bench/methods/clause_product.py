@@ -21,7 +21,7 @@ def product(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
     said = list(ground.law.statements())
     wording = wording_for(ground.model, [STATEMENT], said)
     for batch in in_batches(items):
-        for asked in put(ground.model, [item.image for item in batch], wording, said):
+        for asked in put(ground, [item.image for item in batch], wording, said):
             known = {
                 text: math.nan if answer is None else answer.score
                 for text, answer in zip(said, asked.answers, strict=True)

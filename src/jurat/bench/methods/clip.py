@@ -7,7 +7,6 @@ absolute cosines differ between texts more than between images.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from statistics import median
 
@@ -26,8 +25,10 @@ def match(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
         raise Unfit("no matcher was named")
     matcher = ground.matcher()
     centred, scale = ground.once("clip", lambda: _fit(ground, matcher))
-    off = _medians(matcher, ground.law, ground.backgrounds()) if centred and ground.backgrounds else {}
-    for cosines, spending, reason in _cosines(matcher, ground.law, items):
+    off = (
+        _medians(ground, matcher, ground.law, ground.backgrounds()) if centred and ground.backgrounds else {}
+    )
+    for cosines, spending, reason in _cosines(ground, matcher, ground.law, items):
         yield ruling(_less(cosines, off), scale, spending, reason)
 
 
@@ -35,8 +36,8 @@ def _fit(ground: Ground, matcher: Matcher) -> tuple[bool, Scale]:
     if ground.tuning is None or ground.backgrounds is None:
         raise Unfit("there are no labelled images to fit its cut on")
     tuning = ground.tuning()
-    seen = [cosines for cosines, *_ in _cosines(matcher, tuning.law, tuning.items)]
-    off = _medians(matcher, tuning.law, ground.backgrounds())
+    seen = [cosines for cosines, *_ in _cosines(ground, matcher, tuning.law, tuning.items)]
+    off = _medians(ground, matcher, tuning.law, ground.backgrounds())
     plain = fit_scale(tuning, seen)
     centred = fit_scale(tuning, [_less(cosines, off) for cosines in seen])
     ground.tried["clip"] = plain[2] + centred[2]
@@ -44,13 +45,13 @@ def _fit(ground: Ground, matcher: Matcher) -> tuple[bool, Scale]:
 
 
 def _cosines(
-    matcher: Matcher, law: Constitution, items: Sequence[BenchItem]
+    ground: Ground, matcher: Matcher, law: Constitution, items: Sequence[BenchItem]
 ) -> Iterator[tuple[dict[str, float], Spending, str | None]]:
     names, texts = [rule.id for rule in law.rules], [forbidden(rule) for rule in law.rules]
     for batch in in_batches(items):
-        start = time.perf_counter()
+        start = ground.clock()
         rows = matcher.match([item.image for item in batch], texts)
-        spending = Spending(scans=1, seconds=(time.perf_counter() - start) / len(batch))
+        spending = Spending(scans=1, seconds=(ground.clock() - start) / len(batch))
         for row in rows:
             if isinstance(row, Failure):
                 yield dict.fromkeys(names, math.nan), spending, row.kind
@@ -58,8 +59,10 @@ def _cosines(
                 yield dict(zip(names, row, strict=True)), spending, None
 
 
-def _medians(matcher: Matcher, law: Constitution, items: Sequence[BenchItem]) -> dict[str, float]:
-    rows = [cosines for cosines, *_ in _cosines(matcher, law, items)]
+def _medians(
+    ground: Ground, matcher: Matcher, law: Constitution, items: Sequence[BenchItem]
+) -> dict[str, float]:
+    rows = [cosines for cosines, *_ in _cosines(ground, matcher, law, items)]
     known = {rule.id: [row[rule.id] for row in rows if not math.isnan(row[rule.id])] for rule in law.rules}
     return {name: median(values) if values else 0.0 for name, values in known.items()}
 

@@ -1,29 +1,24 @@
 """CLUE with its constants fitted on dev, so that nobody can say it lost by its numbers alone.
 
 One constant after the other takes the value of `GRID` that gives the best F1 of items on dev, twice
-over. The model is asked once: every later configuration is decided on what it answered before.
+over. Models that remember are asked once: every later configuration is decided on what they answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jurat.bench.methods.base import Ground, Ruling, Tuning, Unfit
 from jurat.bench.methods.presets import as_item, judge, open_judge, ruling_of
-from jurat.bench.methods.remembering import Remembering, RememberingDetector, RememberingMatcher
 from jurat.bench.pictogram.items import BenchItem
 from jurat.metrics import f1
 
 if TYPE_CHECKING:
     from jurat.judge import Preset
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 GRID: dict[str, tuple[float, ...]] = {
     "accept": (0.2, 0.4, 0.6, 0.8, 0.9),
@@ -50,17 +45,15 @@ def _fit(ground: Ground, preset: str) -> Preset:
         raise Unfit("there are no labelled images to fit it on")
     whole = ground.tuning()
     tuning = Tuning(whole.law, [item for item in whole.items if item.pair < MOST_PAIRS])
-    best, model = find_preset(preset), Remembering(ground.model)
-    ground = replace(ground, detector=_once(ground.detector, RememberingDetector))
-    ground = replace(ground, matcher=_once(ground.matcher, RememberingMatcher))
-    reached, tried = _reached(ground, tuning, model, best), 1
+    best = find_preset(preset)
+    reached, tried = _reached(ground, tuning, best), 1
     for _ in range(ROUNDS):
         for name, values in GRID.items():
             for value in values:
                 if not _matters(best, name) or getattr(best, name) == value:
                     continue
                 candidate = replace(best, **{name: value})
-                found = _reached(ground, tuning, model, candidate)
+                found = _reached(ground, tuning, candidate)
                 tried += 1
                 if found > reached:
                     best, reached = candidate, found
@@ -68,18 +61,13 @@ def _fit(ground: Ground, preset: str) -> Preset:
     return best
 
 
-def _once(opener: Callable[[], T] | None, remember: Callable[[T], R]) -> Callable[[], R] | None:
-    """Opens it once, when it is first needed, and has it remember."""
-    return None if opener is None else cache(lambda: remember(opener()))
-
-
 def _matters(preset: Preset, name: str) -> bool:
     return {"drop": preset.regions, "crop_below": preset.crop_below > 0 or preset.regions}.get(name, True)
 
 
-def _reached(ground: Ground, tuning: Tuning, model: Remembering, preset: Preset) -> float:
+def _reached(ground: Ground, tuning: Tuning, preset: Preset) -> float:
     """F1 of items on dev."""
-    bench = open_judge(ground, tuning.law, model, preset)
+    bench = open_judge(ground, tuning.law, preset)
     said = [ruling_of(v).outcome for v in bench.stream(map(as_item, tuning.items))]
     truth = [int(bool(item.broken)) for item in tuning.items]
     return f1(np.array(truth), np.array(said))

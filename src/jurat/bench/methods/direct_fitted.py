@@ -80,8 +80,8 @@ def raw(ground: Ground, law: Constitution, items: Sequence[BenchItem]) -> Iterat
     said = [s.text for rule in excepting for clause in rule.unless for s in clause.alternatives]
     for batch in in_batches(items):
         images = [item.image for item in batch]
-        broken = put(ground.model, images, RULE, rules)
-        spared = put(ground.model, images, STATEMENT, said) if said else [None] * len(batch)
+        broken = put(ground, images, RULE, rules)
+        spared = put(ground, images, STATEMENT, said) if said else [None] * len(batch)
         for first, second in zip(broken, spared, strict=True):
             odds = {
                 rule.id: math.nan if answer is None else answer.log_odds

@@ -10,7 +10,6 @@ the pictogram world only, since it must know what a statement means.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -53,7 +52,7 @@ def detect(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
         raise Unfit("no detector was named")
     detector = ground.detector()
     shrink, scale = ground.once("detector-geometry", lambda: _fit(ground, detector))
-    for found, spending, reason in _look(detector, ground.law, items):
+    for found, spending, reason in _look(ground, detector, ground.law, items):
         yield ruling(_evidence(ground.law, found, shrink), scale, spending, reason)
 
 
@@ -61,7 +60,7 @@ def _fit(ground: Ground, detector: Detector) -> tuple[float, Scale]:
     if ground.tuning is None:
         raise Unfit("there are no labelled images to fit its cut on")
     tuning = ground.tuning()
-    seen = [found for found, *_ in _look(detector, tuning.law, tuning.items)]
+    seen = [found for found, *_ in _look(ground, detector, tuning.law, tuning.items)]
     best: tuple[float, float, Scale] | None = None
     tried = 0
     for shrink in SHRINK:
@@ -76,14 +75,14 @@ def _fit(ground: Ground, detector: Detector) -> tuple[float, Scale]:
 
 
 def _look(
-    detector: Detector, law: Constitution, items: Sequence[BenchItem]
+    ground: Ground, detector: Detector, law: Constitution, items: Sequence[BenchItem]
 ) -> Iterator[tuple[Found | None, Spending, str | None]]:
     words = _words(law)
     for batch in in_batches(items):
         images = [item.image for item in batch]
-        start = time.perf_counter()
+        start = ground.clock()
         rows = detector.detect(images, [list(words)] * len(images))
-        spending = Spending(detections=1, seconds=(time.perf_counter() - start) / len(batch))
+        spending = Spending(detections=1, seconds=(ground.clock() - start) / len(batch))
         for image, row in zip(images, rows, strict=True):
             if isinstance(row, Failure):
                 yield None, spending, row.kind

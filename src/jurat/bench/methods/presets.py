@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import Ground, Ruling, Unfit
+from jurat.bench.methods.base import Ground, Ruling, Unfit, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.errors import JuratError
 from jurat.images import Item
@@ -19,7 +20,7 @@ from jurat.metrics import UNSURE
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
     from jurat.judge import Judge, Preset, Verdict
-    from jurat.models import Model
+    from jurat.judge.verdict import RuleFinding
 
 _SAID = {"unsafe": 1, "safe": 0, "broken": 1, "kept": 0}
 
@@ -28,25 +29,29 @@ def judge(
     ground: Ground, items: Sequence[BenchItem], *, preset: str | Preset, without: Sequence[str] = ()
 ) -> Iterator[Ruling]:
     """Judges with a preset of `jurat.judge`; raises Unfit where the judge refuses."""
-    bench = open_judge(ground, ground.law, ground.model, preset, without)
-    for verdict in bench.stream(as_item(item) for item in items):
-        yield ruling_of(verdict)
+    bench = open_judge(ground, ground.law, preset, without)
+    for batch in in_batches(items, bench.batch_size):
+        owed = ground.clock.owed
+        rulings = [ruling_of(verdict) for verdict in bench.stream(map(as_item, batch))]
+        more = (ground.clock.owed - owed) / len(batch)
+        for each in rulings:
+            yield replace(each, spending=replace(each.spending, seconds=each.spending.seconds + more))
 
 
-def open_judge(
-    ground: Ground, law: Constitution, model: Model, preset: str | Preset, without: Sequence[str] = ()
-) -> Judge:
-    """A judge with the ground's detector and matcher where the preset needs them."""
+def open_judge(ground: Ground, law: Constitution, preset: str | Preset, without: Sequence[str] = ()) -> Judge:
+    """A judge with the ground's detector and matcher where the preset has a use for them."""
     from jurat.judge import Judge
     from jurat.judge.presets import find_preset
 
     try:
         wanted = find_preset(preset).without(without)
+        # Pointing changes no outcome, but it costs: so every model has to do it, or none.
+        finds = wanted.needs_detector or (wanted.points and wanted.asks == "clauses")
         return Judge(
             law,
-            model,
+            ground.model,
             wanted,
-            detector=ground.detector() if ground.detector and wanted.needs_detector else None,
+            detector=ground.detector() if ground.detector and finds else None,
             matcher=ground.matcher() if ground.matcher and wanted.relevance else None,
         )
     except JuratError as problem:
@@ -65,10 +70,17 @@ def ruling_of(verdict: Verdict) -> Ruling:
         seconds=verdict.seconds,
     )
     rules = {rule.id: _SAID.get(rule.outcome, UNSURE) for rule in verdict.rules}
-    scores = {rule.id: math.nan if rule.score is None else rule.score for rule in verdict.rules}
+    scores = {rule.id: _score(rule) for rule in verdict.rules}
     if not rules:
         return Ruling(UNSURE, math.nan, spending=spending, reason=verdict.reason or "error")
     return Ruling.of_rules(rules, scores, spending, verdict.reason)
+
+
+def _score(rule: RuleFinding) -> float:
+    """A rule that the relevance stage left out is kept as surely as can be: nothing is asked about it."""
+    if rule.score is None:
+        return 0.0 if rule.decided_by == "relevance" else math.nan
+    return rule.score
 
 
 def as_item(item: BenchItem) -> Item:

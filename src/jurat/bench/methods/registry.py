@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +31,26 @@ class Method:
     """Parts of a preset that are left out."""
     after: tuple[str, ...] = ()
     """Methods whose cost it needs to know, and which therefore run before it."""
+    asks: bool = True
+    """Whether it asks the MLLM; what does not rules alike whichever MLLM is under the bench."""
 
     @property
     def key(self) -> str:
         """Names it among all rows, as a file's name does."""
         return "-no-".join((self.name, *self.ablate))
+
+    @property
+    def claimed(self) -> bool:
+        """Whether a claim rests on its row, so that it is wanted for every training seed of a model."""
+        return self.asks and not self.ablate
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its options, a preset as the numbers that it stands for: with other numbers it rules otherwise."""
+        from jurat.judge.presets import find_preset
+
+        named = {"preset": asdict(find_preset(self.options["preset"]))} if "preset" in self.options else {}
+        return {**self.options, **named}
 
     def __call__(self, ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
         module, _, function = self.where.partition(":")
@@ -84,8 +99,8 @@ _BASELINES = (
     Method("vqascore", "P(Yes) to what the rule forbids", "vqascore:score"),
     Method("clause-product", "clauses as independent events", "clause_product:product"),
     Method("caption-logic", "a description, and logic on it", "caption:describe"),
-    Method("clip", "cosine with what the rule forbids", "clip:match"),
-    Method("detector-geometry", "boxes and arithmetic, no MLLM", "geometry:detect"),
+    Method("clip", "cosine with what the rule forbids", "clip:match", asks=False),
+    Method("detector-geometry", "boxes and arithmetic, no MLLM", "geometry:detect", asks=False),
     Method(
         "vote",
         "direct on many views, FLOPs as jurat",
@@ -93,7 +108,7 @@ _BASELINES = (
         {"budget": "jurat"},
         after=("jurat", "direct"),
     ),
-    Method("oracle", "clauses answered by the scene's facts", "oracle:oracle"),
+    Method("oracle", "clauses answered by the scene's facts", "oracle:oracle", asks=False),
 )
 
 
@@ -126,8 +141,9 @@ def rows_for(names: Sequence[str], ablate: Sequence[str]) -> list[Method]:
     """The methods of a run, what another one needs before it.
 
     With no names they are all there are, and `clue` and `jurat` also without each of their parts. With
-    `ablate`, each preset named is also run without each of these parts, one at a time; "regions+crop"
-    names two that go together. Raises JuratError for unknown names.
+    `ablate`, each preset named is also run without each of these parts that it has, one at a time;
+    "regions+crop" names two that go together. Raises JuratError for unknown names, and where no preset has
+    a part.
     """
     chosen = [find_method(name) for name in names] if names else list(methods().values())
     wanted: dict[str, Method] = {}
@@ -140,9 +156,15 @@ def rows_for(names: Sequence[str], ablate: Sequence[str]) -> list[Method]:
         judges = [method for method in judges if method.name in ABLATED]
     if ablate and not judges:
         raise JuratError("--ablate needs a preset of the judge to leave something out of.")
-    for method in judges:
-        for parts in ablate or ([] if names else _parts_of(method)):
-            less = method.without(parts.split("+"))
+    for each in ablate:
+        less = [method.without(each.split("+")) for method in judges]
+        having = [one for one, method in zip(less, judges, strict=True) if _has(method, each.split("+"))]
+        if not having:
+            raise JuratError(f"No preset that is run has {each!r} to leave out.")
+        wanted |= {one.key: one for one in having if one.key not in wanted}
+    for method in [] if names or ablate else judges:
+        for part in _parts_of(method):
+            less = method.without([part])
             wanted.setdefault(less.key, less)
     return list(wanted.values())
 
@@ -153,7 +175,14 @@ ABLATED = ("clue", "jurat")
 
 def _parts_of(method: Method) -> list[str]:
     """The parts whose removal makes a difference to a preset."""
-    from jurat.judge.presets import PARTS, find_preset
+    from jurat.judge.presets import PARTS
+
+    return [part for part in PARTS if _has(method, [part])]
+
+
+def _has(method: Method, parts: Sequence[str]) -> bool:
+    """Whether leaving them out makes another preset."""
+    from jurat.judge.presets import find_preset
 
     whole = find_preset(method.options["preset"])
-    return [part for part in PARTS if replace(whole.without([part]), name=whole.name) != whole]
+    return replace(whole.without(parts), name=whole.name) != whole

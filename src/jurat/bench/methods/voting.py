@@ -1,4 +1,5 @@
-"""Plain voting at equal FLOPs: `direct`, asked on as many views of the image as the judge's budget buys.
+"""Plain voting at equal FLOPs: `direct`, asked on as many views of the image as the judge's budget buys,
+rounded up, so that it never has less.
 
 A view is the image scaled a little and brightened or darkened a little, never turned or mirrored, so
 that every statement stays as true as it was. The log-odds of the views are averaged.
@@ -13,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from jurat.bench.methods.base import Ground, Ruling, Unfit
+from jurat.bench.methods.base import BATCH, Ground, Ruling, Unfit, in_batches
 from jurat.bench.methods.direct_fitted import Raw, raw
 from jurat.bench.methods.fitting import Scale, ruling
 from jurat.bench.pictogram.items import BenchItem
@@ -29,18 +30,20 @@ def vote(ground: Ground, items: Sequence[BenchItem], *, budget: str) -> Iterator
     wanted, single = ground.reference(budget), ground.reference("direct")
     if not math.isfinite(wanted) or not single > 0:
         raise Unfit(f"the FLOPs of {budget!r} and of 'direct' are not known")
-    count = min(MOST_VIEWS, max(1, round(wanted / single)))
-    for item in items:
-        views = [replace(item, picture=view) for view in _views(item, count)]
-        yield _mean(list(raw(ground, ground.law, views)))
+    count = min(MOST_VIEWS, max(1, math.ceil(wanted / single - 1e-9)))
+    for batch in in_batches(items, max(1, BATCH // count)):
+        views = [replace(item, picture=view) for item in batch for view in _views(item, count)]
+        seen = list(raw(ground, ground.law, views))
+        yield from (_mean(seen[first : first + count]) for first in range(0, len(seen), count))
 
 
 def _views(item: BenchItem, count: int) -> Iterator[Image.Image]:
-    yield item.image
+    image = item.image
+    yield image
     for number in range(1, count):
         rng = np.random.default_rng([number, item.pair])
-        side = round(item.image.width * rng.uniform(*SCALES)), round(item.image.height * rng.uniform(*SCALES))
-        scaled = item.image.resize(side, Image.Resampling.BICUBIC)
+        side = round(image.width * rng.uniform(*SCALES)), round(image.height * rng.uniform(*SCALES))
+        scaled = image.resize(side, Image.Resampling.BICUBIC)
         yield ImageEnhance.Brightness(scaled).enhance(float(rng.uniform(*LIGHTS)))
 
 

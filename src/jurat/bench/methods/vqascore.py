@@ -43,6 +43,6 @@ def _odds(
     texts = [forbidden(rule) for rule in law.rules]
     wording = wording_for(ground.model, [TEMPLATE, STATEMENT], texts)
     for batch in in_batches(items):
-        for asked in put(ground.model, [item.image for item in batch], wording, texts):
+        for asked in put(ground, [item.image for item in batch], wording, texts):
             odds = [math.nan if answer is None else answer.log_odds for answer in asked.answers]
             yield dict(zip(names, odds, strict=True)), asked

@@ -9,18 +9,17 @@ exceptions are not told to it.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 
 from jurat.bench.cost import Spending
 from jurat.bench.methods.asking import RULE, knows, put, wording_for
-from jurat.bench.methods.base import BATCH, Ground, Ruling, Unfit, decided, in_batches
+from jurat.bench.methods.base import Ground, Ruling, Unfit, decided, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Constitution
 from jurat.judge.prompts import Wording
 from jurat.judge.reason import read_rating
 from jurat.metrics import UNSURE
-from jurat.models import Chat, Turn
+from jurat.models import Chat, Turn, Vocabulary
 from jurat.models.base import Generation
 
 PRIOR = Wording(
@@ -35,13 +34,18 @@ THINK = "Think step by step, then answer in JSON."
 """Known to the bundled model; others are told what the JSON is to hold."""
 JSON_KEYS = 'The JSON has the keys "rating" ("Yes" if it is so, "No" if not) and "rationale".'
 GENERATION = Generation(max_tokens=512)
+OF_FEW_WORDS = Generation(max_tokens=96)
+"""For a model that says which words it knows: of the chains of thought that the bundled one was shown, those
+about statements of the bench have 40 tokens at most."""
+CHATS = 64
+"""That are continued together: the longest one keeps the others waiting."""
 
 
 def answer(ground: Ground, items: Sequence[BenchItem], *, rules: bool) -> Iterator[Ruling]:
     """Yes or No at once."""
     wording, text = _question(ground, rules)
-    for batch in in_batches(items, BATCH):
-        for asked in put(ground.model, [item.image for item in batch], wording, [text]):
+    for batch in in_batches(items):
+        for asked in put(ground, [item.image for item in batch], wording, [text]):
             said = asked.answers[0]
             score = math.nan if said is None else said.score
             yield Ruling(decided(score), score, spending=asked.spending, reason=asked.reason)
@@ -51,17 +55,18 @@ def think(ground: Ground, items: Sequence[BenchItem], *, rules: bool) -> Iterato
     """A chain of thought, then a rating in JSON; what cannot be read is not decided."""
     wording, text = _question(ground, rules)
     end = _ending(ground)
-    for batch in in_batches(items, BATCH):
+    generation = GENERATION if ground.model.capability(Vocabulary) is None else OF_FEW_WORDS
+    for batch in in_batches(items, CHATS):
         chats = [
             Chat(
                 (Turn("user", (item.image, f"{wording.instruction} {wording.ask(text)} {end}".strip())),),
-                GENERATION,
+                generation,
             )
             for item in batch
         ]
-        start = time.perf_counter()
+        start = ground.clock()
         replies = ground.model.chat(chats)
-        seconds = (time.perf_counter() - start) / len(batch)
+        seconds = (ground.clock() - start) / len(batch)
         for reply in replies:
             found = None if reply.failure else read_rating(reply.text)
             rating = None if found is None else found.rating

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -72,6 +73,22 @@ def write_items(folder: Path, items: Iterable[BenchItem], stamp: dict[str, Any])
     aside = folder / f"{LIST}.part"
     aside.write_text("\n".join(lines) + "\n")
     aside.replace(folder / LIST)
+
+
+@contextmanager
+def drawing(folder: Path) -> Generator[None]:
+    """Keeps other processes waiting that want to draw the same; the system lets go of it when this one ends,
+    however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: then both draw the same
+        yield
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("ab") as file:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def read_items(folder: Path, stamp: dict[str, Any]) -> list[BenchItem] | None:

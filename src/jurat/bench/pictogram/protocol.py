@@ -92,6 +92,8 @@ SPLITS: dict[str, Split] = {
 }
 OPEN_SPLITS = ("test", "habits", "flip", "rare", "borderline")
 """What `jurat bench pictograms` judges unless told otherwise: neither dev nor the vault."""
+CLAIMED_SPLITS = ("test", "habits", "flip", "vault")
+"""What the claims of `docs/method.md` are about."""
 
 OCCLUSION = (0.30, 0.70)
 """Borderline scenes hide this share of an object. Its soft truth of being visible falls linearly from 1 at

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jurat.bench.pictogram.drawing import Drawn, Order, draw_borderline, draw_pair
-from jurat.bench.pictogram.items import BenchItem, Want, read_items, truth_of, write_items
+from jurat.bench.pictogram.items import BenchItem, Want, drawing, read_items, truth_of, write_items
 from jurat.bench.pictogram.protocol import KINDS, LEVELS, PER_RULE, RARE, SPLITS, law_of
 from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import draw
 from jurat.pictograms.statements import Facts, Touches, Visible
 
-FORMAT = 1
+FORMAT = 2
 """Of the drawing: raised whenever the same seed would draw other scenes."""
 
 
@@ -27,7 +27,7 @@ def draw_split(split: str, seed: int = 0, per_rule: int = PER_RULE) -> Iterator[
     if split not in SPLITS:
         raise ValueError(f"there is no split {split!r}; there are {', '.join(SPLITS)}")
     if split == "flip":
-        yield from _flipped(seed, per_rule)
+        yield from _flipped(_pairs("test", seed, per_rule))
     elif split == "rare":
         yield from _rare(seed, max(1, round(RARE * per_rule / PER_RULE)))
     elif split == "borderline":
@@ -36,9 +36,10 @@ def draw_split(split: str, seed: int = 0, per_rule: int = PER_RULE) -> Iterator[
         yield from _pairs(split, seed, per_rule)
 
 
-def keep_split(folder: Path, split: str, seed: int = 0, per_rule: int = PER_RULE) -> list[BenchItem]:
-    """The split, drawn into `folder` unless it is there already. Pictures stay on disk until they are
-    looked at."""
+def keep_split(scenes: Path, split: str, seed: int = 0, per_rule: int = PER_RULE) -> list[BenchItem]:
+    """The split, drawn into a folder of its own in `scenes` unless it is there already. Pictures stay on disk
+    until they are looked at. Of several processes one draws, and the others wait for it."""
+    folder = scenes / f"{split}-{seed}-{per_rule}"
     stamp: dict[str, Any] = {
         "format": FORMAT,
         "split": split,
@@ -46,12 +47,19 @@ def keep_split(folder: Path, split: str, seed: int = 0, per_rule: int = PER_RULE
         "per_rule": per_rule,
         "constitution": law_of(split).digest,
     }
-    found = read_items(folder, stamp)
-    if found is None:
-        write_items(folder, draw_split(split, seed, per_rule), stamp)
+    if (found := read_items(folder, stamp)) is not None:
+        return found
+    with drawing(folder):
+        if (found := read_items(folder, stamp)) is not None:
+            return found
+        if split == "flip":
+            drawn: Iterable[BenchItem] = _flipped(keep_split(scenes, "test", seed, per_rule))
+        else:
+            drawn = draw_split(split, seed, per_rule)
+        write_items(folder, drawn, stamp)
         found = read_items(folder, stamp)
         assert found is not None
-    return found
+        return found
 
 
 def _rng(split: str, seed: int, *numbers: int) -> np.random.Generator:
@@ -72,10 +80,10 @@ def _pairs(split: str, seed: int, per_rule: int) -> Iterator[BenchItem]:
                 yield _item(split, rule.id, pair, want, order.level.name, each, companions=companions)
 
 
-def _flipped(seed: int, per_rule: int) -> Iterator[BenchItem]:
+def _flipped(test: Iterable[BenchItem]) -> Iterator[BenchItem]:
     """The scenes of test with their truth under the other rules; those that leave one open are left out."""
     law = law_of("flip")
-    for item in _pairs("test", seed, per_rule):
+    for item in test:
         broken = None if item.facts is None else truth_of(law, item.facts)
         if broken is not None:
             yield BenchItem(
