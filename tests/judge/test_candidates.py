@@ -85,11 +85,11 @@ def judged(preset: Any, seed: int, law: Constitution = LAW, model: type[Thinking
 
 
 TODAY = {
-    "jurat": "b1706c4ee7cb824f",
-    "quick": "330e95aead086548",
-    "clue": "3e8810cf9a68c64c",
-    "clue-quick": "e8f70628aa9af1b7",
-    "direct": "5e84c7b2e672e9f9",
+    "jurat": "cffb6196df648f50",
+    "quick": "3902edc0fb74d6c3",
+    "clue": "3a96767d3eb48c22",
+    "clue-quick": "377d5a6195cd1f77",
+    "direct": "4e17c1f1dce4328e",
 }
 """Of each preset before there were candidates: a digest of its verdicts on 24 pictures."""
 ADDED: dict[str, object] = {
@@ -102,10 +102,14 @@ ADDED: dict[str, object] = {
     "break_above": None,
     "coherence": None,
     "dollars": None,
+    "about": "image",
+    "agreeing": 1,
+    "needed": 1,
+    "parts": [],
 }
-"""Fields of findings that came with them, and what they are where nothing is switched on."""
+"""Fields that came with them, or later, and what they are where nothing of it is used."""
 TOLD = (
-    "schema", "id", "uri", "kind", "sha256", "width", "height", "frames", "frame", "outcome", "broken",
+    "id", "uri", "kind", "sha256", "width", "height", "frames", "frame", "outcome", "broken",
     "reason", "rules", "model", "constitution", "thresholds", "preset", "prompts", "dtype", "error", "cost",
     "relevant_above", "detector", "matcher", "calibration", "note",
 )  # fmt: skip

@@ -148,14 +148,14 @@ def test_roofline_counts_what_the_questions_need_and_says_where_there_is_no_gpu(
 
 @pytest.mark.slow
 def test_judge(written) -> None:
-    argv = ("--images", "3", "--scenes", "3", "--sizes", "2,5", "--presets", "quick", "--runs", "1")
+    argv = ("--images", "3", "--scenes", "3", "--sizes", "20,40", "--presets", "quick", "--runs", "1")
     _, _, (rate, *memory), told = written("judge", *argv)
     assert (rate["measure"], rate["preset"], rate["images"]) == ("rate", "quick", 3)
     assert rate["share"] == pytest.approx(rate["end_to_end_images_s"] / rate["model_alone_images_s"])
     assert rate["speedup"] == pytest.approx(rate["end_to_end_images_s"] / rate["unpacked_images_s"])
-    assert [row["images"] for row in memory] == [2, 5]
+    assert [row["images"] for row in memory] == [20, 40]
     assert all(row["peak_mib"] > 100 and row["images_s"] > 0 for row in memory)
-    assert told.count("at least") == 3 and "peak memory, 5 images / 2: " in told
+    assert told.count("at least") == 3 and "peak memory, 40 images / 20: " in told
 
 
 @pytest.mark.slow
@@ -166,6 +166,41 @@ def test_startup(written) -> None:
     assert whats[3:] == ["the classes of its model", "jurat judge, one image"]
     assert [row["ratio"] for row in rows if row["what"].startswith("import")] == [1, 1]
     assert "jurat --help: " in told
+
+
+@pytest.mark.slow
+def test_impact(written) -> None:
+    code, _, rows, told = written(
+        "impact", "--n", "500", "--distinct", "20", "--slow", "100", "--limit", "300"
+    )
+    assert code == 0
+    assert [row["change"] for row in rows] == ["thresholds, few flips", "thresholds, many flips"]
+    assert rows[0]["rows"] == 500 and rows[1]["flips"] > 100
+    assert told.count(": met") == 1
+
+
+def test_resume_index(written) -> None:
+    code, _, rows, told = written("resume_index", "--n", "20000", "--limit", "512")
+    assert code == 0 and told.count(": met") == 1
+    assert [row["items"] for row in rows] == [20_000] * 4
+    assert written("resume_index", "--n", "20000", "--limit", "0.001")[0] == 1
+
+
+@pytest.mark.slow
+def test_million(written) -> None:
+    code, _, rows, told = written("million", "--n", "300")
+    assert code == 0, told
+    assert len(rows) == 10 and rows[-1]["rows"] == 300
+    assert all(row["peak_mib"] > 50 and row["rate"] > 0 for row in rows[:3])
+    assert "met: 300 rows, each once" in told
+
+
+@pytest.mark.slow
+def test_kill(written) -> None:
+    code, origin, (row,), told = written("kill", "--kills", "1", "--n", "20", "--model", "null?pace=0.1")
+    assert code == 0, told
+    assert (row["kills"], row["problems"], origin["seed"]) == (1, 0, 0)
+    assert "met: every item is recorded once" in told
 
 
 @pytest.mark.parametrize("path", sorted(PERF.glob("*.py")), ids=lambda path: path.stem)

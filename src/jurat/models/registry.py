@@ -64,6 +64,14 @@ BACKENDS: tuple[Backend, ...] = (
         *_LOCAL,
     ),
     Backend(
+        "naive",
+        "naive",
+        "its twin for the bench, never shown what a judge does",
+        "jurat.models.bundled:open_naive",
+        _EXACT,
+        *_LOCAL,
+    ),
+    Backend(
         "hf",
         "hf/NAME_OR_PATH",
         "any transformers image-text-to-text model",
