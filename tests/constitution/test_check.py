@@ -66,6 +66,10 @@ CASES: list[tuple[str, str, str, int, int, str, str | None]] = [
     (policy("clauses:\n  - anyof: [A., B.]"), "error", "type", 5, 9, "clause 1", "Did you mean `any of`?"),
     (policy("clauses:\n  - any of: A dog is visible."), "error", "type", 5, 9, "`any of` must be a list", None),
     (policy("clauses:\n  - {not: A., any of: [B.]}"), "error", "type", 5, 9, "stand alone", None),
+    (policy("clauses:\n  - {statement: A., about: captoin}"), "error", "bad-about", 5, 32, "`about` must be one of image, caption, pair, text_in_image", "Did you mean `caption`?"),
+    (policy("clauses:\n  - {statement: A., about: caption, objects: [dog]}"), "error", "objects-unseen", 5, 32, "is about the caption alone", "`about: pair`"),
+    (policy("clauses:\n  - any of:\n      - {statement: A., about: pair}"), "error", "type", 5, 9, "`about` stands beside `any of`", None),
+    (policy("clauses:\n  - {about: pair, statment: A.}"), "error", "type", 5, 9, "clause 1", "Did you mean `statement`?"),
     (policy("clauses:\n  - statement: 3"), "error", "type", 5, 20, "clause 1 must be text, not the number 3", "in quotes"),
     (policy("clauses:\n  - {statement: A., any of: [B.]}"), "error", "type", 5, 9, "a clause has one of them", None),
     (policy("clauses:\n  - {statment: A., objects: [a]}"), "error", "type", 5, 9, "clause 1", "Did you mean `statement`?"),
@@ -334,3 +338,12 @@ def test_no_value_of_any_type_makes_the_check_fail(rule: dict[str, object]) -> N
     constitution, problems = examine(parse_source(stream.getvalue(), "p.yaml"))
     assert all(_within(problem, stream.getvalue()) for problem in problems)
     assert (constitution is None) == any(problem.severity == "error" for problem in problems)
+
+
+def test_what_is_written_may_be_a_threat() -> None:
+    clause = "clauses:\n  - statement: It is intended to hurt a man.\n    about: "
+    codes = {
+        about: [p.code for p in check_text(policy(clause + about))] for about in ("image", "caption", "pair")
+    }
+    assert "intent" in codes["image"]
+    assert "intent" not in codes["caption"] + codes["pair"]

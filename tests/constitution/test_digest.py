@@ -168,6 +168,9 @@ MEANING: dict[str, Callable[[list[Document]], list[Document]]] = {
             *clauses[1:],
         ]
     ),
+    "what it is about": _edit_clauses(
+        lambda clauses: [{"any of": _alternatives(clauses[0]), "about": "caption"}, *clauses[1:]]
+    ),
     "a description": lambda rules: [rules[0] | {"description": "a dog"}, *rules[1:]],
     "the rules turned round": lambda rules: [*reversed(rules), {"id": "last", "rule": "No elephant."}],
 }
@@ -234,6 +237,24 @@ def test_a_digest_is_the_hash_of_a_canonical_text() -> None:
     assert digests(document) == tuple(
         hashlib.sha256(text.encode()).hexdigest()[:12] for text in (meaning, thresholds)
     )
+
+
+def test_what_clauses_are_about_is_in_the_text_where_it_is_not_the_image() -> None:
+    def text(about: str) -> str:
+        return (
+            '{"jurat":"constitution/meaning/1","rules":[{'
+            + about
+            + '"clauses":[[["A dog is visible.",false]]],'
+            '"id":"no-dog","rule":"No dog.","unless":[[["A man is visible.",false]]]}]}'
+        )
+
+    for about, told in (("image", ""), ("caption", '"about":["caption","image"],')):
+        clause = {"statement": "A dog is visible.", "about": about}
+        document = {
+            "name": "p",
+            "rules": [{"rule": "No dog.", "clauses": [clause], "unless": ["A man is visible."]}],
+        }
+        assert law(document).digest == hashlib.sha256(text(told).encode()).hexdigest()[:12]
 
 
 def test_objects_and_descriptions_are_in_the_text_where_there_are_any() -> None:

@@ -30,6 +30,11 @@ def test_the_clauses_with_objects_are_clauses() -> None:
     assert check_text(f"name: p\nrules:\n  - rule: No dog.\n    clauses:\n{clauses}\n") == []
 
 
+def test_the_clauses_about_other_things_are_clauses() -> None:
+    clauses = "\n".join(f"      {line}" for line in blocks("yaml")[3].splitlines())
+    assert check_text(f"name: p\nrules:\n  - rule: No dog.\n    clauses:\n{clauses}\n") == []
+
+
 def test_the_python_of_the_page_runs() -> None:
     for block in blocks("python"):
         exec(block, {})

@@ -49,6 +49,45 @@ def test_a_clause_that_is_a_mapping_may_have_objects() -> None:
     assert clauses[3] == rule(clauses=["A man is visible."]).clauses[0]
 
 
+def test_a_clause_that_is_a_mapping_may_say_what_it_is_about() -> None:
+    given = [
+        CAT,
+        {"statement": DOG, "about": "caption"},
+        {"any of": [CAT, COW], "about": "text_in_image"},
+        {"not": COW, "about": "pair", "objects": ["cow"]},
+        {"statement": DOG, "about": "image"},
+    ]
+    whole = rule(clauses=given)
+    assert [clause.about for clause in whole.clauses] == [
+        "image",
+        "caption",
+        "text_in_image",
+        "pair",
+        "image",
+    ]
+    assert [clause.text for clause in whole.clauses] == [
+        CAT,
+        "in the caption: A dog is visible.",
+        "in the image's text: A cat is visible or A cow is visible.",
+        "in image and caption: not: A cow is visible.",
+        DOG,
+    ]
+    assert Rule.model_validate(whole.model_dump()) == whole
+    assert whole.clauses[4] == rule(clauses=[DOG]).clauses[0]
+    assert whole.model_dump()["clauses"][3] == {"not": COW, "about": "pair", "objects": ["cow"]}
+
+
+def test_the_same_of_two_things_is_no_repetition_and_no_contradiction() -> None:
+    rule(clauses=[DOG, {"statement": DOG, "about": "caption"}, {"not": DOG, "about": "text_in_image"}])
+    rule(clauses=[DOG], unless=[{"statement": DOG, "about": "caption"}])
+    for clauses in (
+        [{"statement": DOG, "about": "pair"}] * 2,
+        [{"statement": DOG, "about": "pair"}, {"not": DOG, "about": "pair"}],
+    ):
+        with pytest.raises(ValidationError):
+            rule(clauses=clauses)
+
+
 def test_shorthand_and_objects_mix() -> None:
     assert rule(clauses=(Clause(alternatives=(Statement(text=DOG),)), CAT)) == rule(clauses=[DOG, CAT])
     assert rule(clauses=[Statement(text=DOG, negated=True)]) == rule(clauses=[{"not": DOG}])

@@ -15,12 +15,17 @@ from jurat.images import (
     DEFAULT_MAX_FRAMES,
     DEFAULT_MAX_PIXELS,
     IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
     ImageError,
     decode,
     find_items,
 )
 from jurat.images.formats import FORMATS
+from jurat.images.frames import DEFAULT_FPS, DEFAULT_VIDEO_FRAMES
+from jurat.images.item import MOST_BYTES
 from jurat.images.limits import Limits
+from jurat.images.sources.cells import MOST
+from jurat.images.video import LEAST_FRAME, MAX_DECODED, MAX_FRAME, MAX_PIXELS, MAX_SECONDS, SKIPPED
 
 PAGE = (Path(__file__).parents[2] / "docs/images.md").read_text(encoding="utf-8")
 
@@ -39,7 +44,7 @@ def message(data: bytes) -> str:
 
 
 def test_all_suffixes_and_no_others_are_listed() -> None:
-    paragraph = PAGE[PAGE.index("- The image suffixes are") : PAGE.index("- A glob whose last part")]
+    paragraph = PAGE[PAGE.index("- The image suffixes are") : PAGE.index("- Videos are items too")]
     assert set(re.findall(r"\.[a-z0-9]+", paragraph)) == IMAGE_SUFFIXES
 
 
@@ -56,6 +61,8 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert limits.kept_pixels == 2 * limits.max_pixels
     assert limits.replayed_pixels == 32 * limits.max_pixels
     assert table_row("frames in a file")[1] == f"{limits.counted_frames:,}"
+    assert (table_row("images of one item")[1], table_row("their files together")[1]) == (str(MOST), "1 GiB")
+    assert MOST_BYTES == 2**30
 
 
 def test_the_errors_are_worded_as_the_page_has_them(encode: Callable[..., bytes]) -> None:
@@ -77,3 +84,18 @@ def test_the_errors_are_worded_as_the_page_has_them(encode: Callable[..., bytes]
     for kind, text in said.items():
         page = table_row(kind)[1]
         assert re.sub(r"\d+ bytes", "N bytes", text) == re.sub(r"\d+ bytes", "N bytes", page), kind
+
+
+def test_all_suffixes_of_videos_and_no_others_are_listed() -> None:
+    paragraph = PAGE[PAGE.index("- Videos are items too") : PAGE.index("are picked up like images")]
+    assert set(re.findall(r"\.[a-z0-9]+", paragraph)) == VIDEO_SUFFIXES
+
+
+def test_the_limits_of_videos_are_those_of_the_code() -> None:
+    assert MAX_SECONDS == 4 * 3600 and "at most 4 hours" in table_row("length")[1]
+    assert MAX_FRAME == 1920 * 1080 and Limits().kept_pixels // MAX_FRAME == 61
+    assert f"at most {MAX_PIXELS:,} pixels" in table_row("size of a frame")[1]
+    assert f"more than {SKIPPED:g} seconds apart" in PAGE
+    assert f"at most {MAX_DECODED:,} times" in table_row("decoding")[1]
+    assert f"counts for {LEAST_FRAME:,} at least" in table_row("decoding")[1]
+    assert (DEFAULT_FPS, f"at most {DEFAULT_VIDEO_FRAMES}," in table_row("frames")[1]) == (1.0, True)

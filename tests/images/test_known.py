@@ -79,6 +79,24 @@ def test_the_frames_of_an_animation_are_looked_up(tmp_path: Path) -> None:
     assert match is not None and match.entry.label == "stamp"
 
 
+def test_one_frame_that_is_allowed_does_not_allow_the_others(tmp_path: Path) -> None:
+    def moving(*pictures: Image.Image) -> bytes:
+        buffer = io.BytesIO()
+        pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:])
+        return buffer.getvalue()
+
+    one, two, other = drawing(1), drawing(2), drawing(3)
+    rows = [f",{pdq(one)},one,allow,,40", f",{pdq(two)},two,allow,,40"]
+    known = load_known(write(tmp_path / "k.csv", *rows))
+    both = known.match(moving(one, two))
+    assert both is not None and both.entry.action == "allow"
+    assert known.match(moving(one, other)) is None
+    assert known.match(moving(one, Image.new("RGB", one.size, "grey"))) is None  # without features
+    blocking = load_known(write(tmp_path / "k.csv", *rows, f",{pdq(other)},other,block,sealed,40"))
+    match = blocking.match(moving(one, other))
+    assert match is not None and (match.entry.label, match.entry.handling) == ("other", "sealed")
+
+
 def test_the_distance_may_be_set_and_the_nearest_decides(tmp_path: Path) -> None:
     hash = picture_hash(np.asarray(drawing(1)))
     near = bytes(np.bitwise_xor(hash, np.frombuffer(bytes([3]) + bytes(31), np.uint8))).hex()

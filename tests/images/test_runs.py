@@ -220,6 +220,16 @@ def test_a_run_is_set_aside_under_a_free_name(tmp_path: Path) -> None:
     assert numbers(tmp_path / "run.before-2") == [0, 1]
 
 
+def test_a_run_that_is_written_to_is_not_set_aside(tmp_path: Path) -> None:
+    with RunSink(tmp_path / "run", lambda: SCHEMA) as sink:
+        sink.write(row(0))
+        with pytest.raises(JuratError, match="Another run is writing to"):
+            set_aside(tmp_path / "run")
+        sink.write(row(1))
+    assert sorted(os.listdir(tmp_path)) == ["run"]
+    assert set_aside(tmp_path / "run").name == "run.before-1"
+
+
 def test_facts_are_written_whole_and_a_folder_without_them_is_no_run(tmp_path: Path) -> None:
     write_facts(tmp_path / "run", {"a": "ü"})
     assert read_facts(tmp_path / "run") == {"a": "ü"}

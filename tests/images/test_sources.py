@@ -190,7 +190,7 @@ def test_json_lines_that_are_no_rows() -> None:
     assert found[0].open() == b"a.png"
     assert said(found[1]) == "row 1 of data/t.jsonl: not an object {...}"
     assert said(found[2]).startswith("row 2 of data/t.jsonl: not JSON: ")
-    assert said(found[3]) == "row 3 of data/t.jsonl has a list of images; one is expected"
+    assert found[3].read() == (b"a.png",)
     assert said(found[4]) == "row 4 of data/t.jsonl has int in 'path', no path, URI or bytes"
     assert said(found[5]) == "row 5 of data/t.jsonl has no image: 'path' is empty"
 
@@ -439,3 +439,129 @@ def test_memory_does_not_grow_with_the_members_of_a_shard() -> None:
 
     peak(10)
     assert peak(4000) < peak(400) * 1.5
+
+
+# --- rows of several images ----------------------------------------------------------------------
+
+LISTS: dict[str, Callable[[str], None]] = {
+    "data/l.csv": lambda path: write_csv(
+        path, [{"key": "one", "images": '["a.png", "sub/c.png"]'}, {"key": "two", "images": "[]"}]
+    ),
+    "data/l.jsonl": lambda path: write_jsonl(path, _lists(["a.png", "sub/c.png"])),
+    "data/l.parquet": lambda path: pq.write_table(pa.Table.from_pylist(_lists(["a.png", "sub/c.png"])), path),
+    "data/bytes.parquet": lambda path: pq.write_table(
+        pa.Table.from_pylist(_lists([b"a.png", b"sub/c.png"])), path
+    ),
+    "data/structs.parquet": lambda path: pq.write_table(
+        pa.Table.from_pylist(
+            _lists([{"bytes": b"a.png", "path": None}, {"bytes": None, "path": "sub/c.png"}])
+        ),
+        path,
+    ),
+    "data/l.arrow": lambda path: write_arrow(path, pa.Table.from_pylist(_lists([b"a.png", b"sub/c.png"]))),
+}
+
+
+def _lists(images: list[Any]) -> list[dict[str, Any]]:
+    return [{"key": "one", "images": images}, {"key": "two", "images": []}]
+
+
+@pytest.mark.parametrize("table", LISTS)
+def test_a_row_with_a_list_is_an_item_of_several_images(table: str, tmp_path: Path) -> None:
+    LISTS[table](table)
+    first, empty = items(table)
+    assert (first.id, first.uri) == (f"{table}#0", str(tmp_path / f"{table}#0"))
+    assert first.columns == {"key": "one"}
+    assert first.read() == pickle.loads(pickle.dumps(first)).read() == (b"a.png", b"sub/c.png")
+    assert first.members is not None
+    uris = [member.uri for member in first.members()]
+    assert uris[1] in (str(tmp_path / "data/sub/c.png"), str(tmp_path / f"{table}#0/1"))
+    assert said(first) == "it has several images, which are read by Item.read"
+    with pytest.raises(ImageError, match=f"row 1 of {table} has no image: 'images' is empty"):
+        empty.read()
+
+
+def test_one_image_of_several_that_cannot_be_read_is_named() -> None:
+    write_jsonl("data/t.jsonl", [{"images": ["a.png", "gone.png", "b.png"]}, {"images": ["a.png"] * 65}])
+    gone, many = items("data/t.jsonl")
+    with pytest.raises(ImageError, match=r"^image 2 of 3: no such file or folder: data/gone\.png$"):
+        gone.read()
+    with pytest.raises(ImageError, match="has 65 images, more than the limit of 64"):
+        many.read()
+
+
+def test_the_images_of_an_item_have_a_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    from jurat.images import item
+
+    write_jsonl("data/t.jsonl", [{"images": ["a.png", "b.png"]}])
+    (both,) = items("data/t.jsonl")
+    monkeypatch.setattr(item, "MOST_BYTES", len(b"a.png") + 1)
+    with pytest.raises(ImageError, match=r"^its images have more than 6 bytes together$"):
+        both.read()
+
+
+def test_a_data_set_may_declare_lists_of_images() -> None:
+    for kind in (
+        {"_type": "List", "feature": {"_type": "Image"}},
+        {"_type": "Sequence", "feature": {"_type": "Image"}},
+        [{"_type": "Image"}],
+        {"_type": "Video"},
+    ):
+        table = pa.table({"label": [1], "shots": [[b"a.png", b"b.png"]]})
+        told = {"info": {"features": {"label": {"_type": "Value"}, "shots": kind}}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps(told)})
+        pq.write_table(table, "data/t.parquet")
+        (item,) = items("data/t.parquet")
+        assert item.read() == (b"a.png", b"b.png")
+
+
+def test_the_images_of_an_item_are_read_together_before_it_is_judged() -> None:
+    from jurat.images.reading import Roots, read_ahead
+
+    write_jsonl("data/t.jsonl", [{"images": ["a.png", "b.png"]}, {"images": ["a.png", "gone.png"]}])
+    found = list(read_ahead(iter(items("data/t.jsonl")), Roots()))
+    Path("data/a.png").unlink()
+    assert found[0].read() == (b"a.png", b"b.png")
+    with pytest.raises(ImageError, match="image 2 of 2: no such file"):
+        found[1].read()
+
+
+# --- captions ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_captions_are_found_by_their_usual_names_or_the_one_given(table: str) -> None:
+    rows = [{"path": "a.png", "Text": "one", "note": "mine"}, {"path": "b.png", "Text": " ", "note": "yours"}]
+    TABLES[table](table, rows)
+    assert [item.caption for item in items(table)] == ["one", None]
+    assert items(table)[0].columns == {"Text": "one", "note": "mine"}
+    assert [item.caption for item in items(table, caption_column="note")] == ["mine", "yours"]
+    with pytest.raises(JuratError, match="has no column 'nte'"):
+        items(table, caption_column="nte")
+
+
+def test_a_caption_that_is_the_column_of_images_is_none() -> None:
+    write_jsonl("data/t.jsonl", [{"text": "a.png"}])
+    (item,) = items("data/t.jsonl", column="text")
+    assert (item.caption, item.open()) == (None, b"a.png")
+
+
+def test_members_of_a_shard_have_the_caption_of_their_sample() -> None:
+    with tarfile.open("s.tar", "w") as tar:
+        told = b'{"caption": "two", "alt": "z"}'
+        texts = {"0.txt": b"one", "1.json": told}
+        for name in ("0.jpg", "0.txt", "1.jpg", "1.json", "2.jpg"):
+            data = texts.get(name, b"x")
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    assert [item.caption for item in items("s.tar")] == ["one", "two", None]
+    assert [item.caption for item in items("s.tar", caption_column="alt")] == [None, "z", None]
+
+
+def test_videos_in_shards_are_items() -> None:
+    with tarfile.open("s.tar", "w") as tar:
+        info = tarfile.TarInfo("0.mp4")
+        info.size = 1
+        tar.addfile(info, io.BytesIO(b"x"))
+    assert [item.id for item in items("s.tar")] == ["s.tar#0.mp4"]

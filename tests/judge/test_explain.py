@@ -16,6 +16,9 @@ from jurat.judge.presets import Preset
 from jurat.models import Failure, FailureKind, YesNo
 
 from ..models import tiny
+from ..videos import video
+from .tinted import Tinted, red
+from .tinted import law as red_law
 
 PLAIN = Preset("plain", "")
 LAW = Constitution.model_validate(
@@ -68,7 +71,8 @@ MARGIN = "the model is not sure enough either way."
     [
         ((YES, YES, NO, NO, YES), f"It breaks blade (high). The grounds: {ESTABLISHED}"),
         ((YES, YES, NO, YES, YES), f"It breaks blade (high) and dog. The grounds of blade: {ESTABLISHED}"),
-        ((NO, YES, NO, NO, NO), f"It breaks dog. The grounds: {ANIMAL} (0.99) is established."),
+        ((NO, YES, NO, NO, NO), "It breaks dog. The grounds: “not: A cat is visible” (0.99) is established."),
+        ((NO, YES, NO, YES, HALF), "It breaks dog. The grounds: “A dog is visible” (0.99) is established."),
         ((NO, YES, NO, NO, YES), f"{KEPT} blade, but “A child is visible” (0.01) is not established."),
         ((YES, YES, YES, NO, YES), f"{KEPT} blade, but {POLICE} (0.99) excuses it."),
         (
@@ -119,3 +123,23 @@ def _png() -> bytes:
     stream = BytesIO()
     tiny.picture(1).save(stream, "PNG")
     return stream.getvalue()
+
+
+def test_of_several_parts_it_says_in_which_a_rule_is_broken() -> None:
+    judge = Judge(red_law(), Tinted(), "quick")
+    assert judge([red(0.1), red(0.9), red(0.1)]).explain().endswith("is established in image 2 of 3.")
+    assert judge([red(0.9)] * 2).explain().endswith("is established in images 1 and 2 of 2.")
+    assert judge([red(0.9)] * 5).explain().endswith("is established in images 1, 2, 3 and 2 more of 5.")
+    clip = video([red(share, 32) for share in (0.1, 0.9, 0.9)], fps=2, each=2, crf="1")
+    assert judge(clip).explain().endswith("is established in 2 of 3 frames, first at 1.0 seconds.")
+    glimpse = video([red(share, 32) for share in [0.1] * 11 + [0.9]], fps=1, crf="1")
+    assert judge([glimpse, red(0.9)]).explain().endswith("is established in image 2 of 2.")
+    assert judge([glimpse, clip]).explain().endswith("is established in image 2 of 2.")
+
+
+def test_of_an_animation_it_says_in_how_many_of_the_frames_that_were_looked_at() -> None:
+    frames = [red(0.9 if i > 90 else 0.1 + i / 1000) for i in range(100)]
+    stream = BytesIO()
+    frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:], duration=50)
+    told = Judge(red_law(), Tinted(), "quick")(stream.getvalue()).explain()
+    assert told.endswith("is established in 1 of 8 frames.")

@@ -63,9 +63,10 @@ def test_an_edited_policy_asks_only_for_what_is_missing(preset: str, draw: int) 
     new = edited(random.Random(draw))
     after, asked = anew(preset, new), list[str]()
 
-    def judge(verdict: Verdict) -> Verdict:
-        asked.append(verdict.id)
-        return after[verdict.id]
+    def judge(verdicts: list[Verdict]) -> Iterator[Verdict]:
+        for verdict in verdicts:
+            asked.append(verdict.id)
+            yield after[verdict.id]
 
     found = measure(rows(preset), Change(LAW, new, PRESETS[preset]), judge)
     assert found.asked == len(asked) == len(SEEDS) - found.recorded
@@ -79,12 +80,41 @@ def test_a_sample_speaks_for_those_that_were_not_judged() -> None:
     whole = measure(rows(preset), change, None)
     assert whole.open > 8
     assert whole.open_share is None
-    drawn = [measure(rows(preset), change, lambda v: after[v.id], sample=8, seed=s) for s in range(2)]
+    drawn = [
+        measure(rows(preset), change, lambda some: [after[v.id] for v in some], sample=8, seed=s)
+        for s in range(2)
+    ]
     for found in drawn:
         assert (found.asked, found.open) == (8, whole.open - 8)
         assert found.open_share is not None
         assert found.open_share.low <= found.asked_flips / 8 <= found.open_share.high
     assert [f.id for f in drawn[0].flips] != [f.id for f in drawn[1].flips]
+
+
+def test_what_cannot_be_judged_anew_is_no_flip() -> None:
+    preset, new = "clue", edited(random.Random(1))
+    after, change = anew(preset, new), Change(LAW, edited(random.Random(1)), PRESETS[preset])
+    gone = {"outcome": "error", "error": "no such file", "rules": (), "broken": (), "sha256": None}
+    another, fewer = {"sha256": "0" * 64}, {"frames": 3}
+
+    def judge(verdicts: list[Verdict], *, otherwise: dict[str, Any]) -> list[Verdict]:
+        return [
+            after[v.id].model_copy(update=otherwise if number % 2 else {})
+            for number, v in enumerate(verdicts)
+        ]
+
+    whole = measure(rows(preset), change, lambda some: judge(some, otherwise={}))
+    for otherwise, why in (
+        (gone, "no such file"),
+        (another, "it is not the image that was judged"),
+        (fewer, "3 frames of it would be judged, and 1 were"),
+    ):
+        found = measure(rows(preset), change, lambda some, o=otherwise: judge(some, otherwise=o))
+        assert found.failed == found.open == whole.asked // 2 > 3
+        assert found.asked + found.failed == whole.asked
+        assert found.why.endswith(f": {why}")
+        assert {flip.id for flip in found.flips} < {flip.id for flip in whole.flips}
+        assert not any(after == "error" for _, after in found.changes)
 
 
 def test_a_run_under_another_policy_is_refused() -> None:

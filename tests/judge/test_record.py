@@ -60,7 +60,7 @@ def test_parquet_holds_the_same_rows(verdicts: list[Verdict], tmp_path: Path) ->
     pyarrow.parquet.write_table(table, tmp_path / "v.parquet")
     again = pyarrow.parquet.read_table(tmp_path / "v.parquet")
     assert again.to_pylist(maps_as_pydicts="strict") == rows
-    assert again.schema.metadata[b"jurat.schema"] == b"1"
+    assert again.schema.metadata[b"jurat.schema"] == b"2"
     assert [row_to_verdict(row) for row in again.to_pylist()] == [row_to_verdict(row) for row in rows]
 
 
@@ -70,7 +70,8 @@ def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict
         "schema", "decision", "time", "id", "uri", "kind", "sha256", "width", "height", "outcome", "broken",
         "reason", "rules", "model", "constitution", "thresholds", "preset", "prompts", "dtype", "jurat",
         "seconds", "error", "cost", "relevant_above", "detector", "matcher", "calibration", "columns",
-        "occurrence", "basis", "label", "distance", "handling", "reused",
+        "occurrence", "basis", "label", "distance", "handling", "reused", "images", "duration", "fps",
+        "caption",
     ]  # fmt: skip
     rule = row["rules"][0]
     assert set(rule) == {
@@ -87,12 +88,16 @@ def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict
         "keep_below",
         "break_above",
         "coherence",
+        "parts",
+        "agreeing",
+        "needed",
         "clauses",
     }
     clause = rule["clauses"][0]
     assert set(clause) == {
         "text",
         "role",
+        "about",
         "outcome",
         "score",
         "baseline",
@@ -132,7 +137,7 @@ def test_numbers_are_rounded_to_nine_digits(verdicts: list[Verdict]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 2}, "its schema is 2, not 1"),
+        ({"schema": 3}, "its schema is 3, not 2 or below"),
         ({"schema": None}, "its schema is None"),
         ({"outcome": "fine"}, "This is not a verdict: outcome"),
         ({"rules": [{}]}, "This is not a verdict: rules.0.id"),

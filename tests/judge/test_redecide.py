@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -13,10 +14,25 @@ from jurat.judge.plan import plan
 from jurat.judge.presets import Preset
 from jurat.judge.redecide import Redecider
 from jurat.judge.verdict import Verdict
+from jurat.models import Answer, Inquiry, YesNo
 
 from .test_candidates import LAW, Thinking, Wavering, judged
 
 SEEDS = range(30)
+
+
+class Murmuring(Thinking):
+    """It hardly answers some questions, and others on some pictures only."""
+
+    def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
+        return [
+            replace(answer, answers=tuple(map(self._quieter, answer.answers, inquiry.questions)))
+            for inquiry, answer in zip(inquiries, super().ask(inquiries), strict=True)
+        ]
+
+    def _quieter(self, said: YesNo, question: str) -> YesNo:
+        loud = len(question) % 3 or said.yes > 0.4
+        return said if loud else YesNo(said.yes / 9, said.no / 9)
 
 
 def redecided(verdict: Verdict, new: Constitution, preset: Preset, old: Constitution = LAW) -> Verdict | None:
@@ -80,16 +96,33 @@ def test_the_same_policy_gives_the_same_verdict_from_any_record(preset: str, mod
 
 
 @pytest.mark.parametrize("preset", ["jurat", "quick", "clue-quick", "direct"])
-def test_changed_thresholds_never_need_the_model(preset: str) -> None:
+@pytest.mark.parametrize("model", [Thinking, Murmuring])
+def test_changed_thresholds_never_need_the_model(preset: str, model: type[Thinking]) -> None:
     for seed in SEEDS:
         new = with_thresholds(random.Random(seed))
-        again = redecided(judged(preset, seed), new, PRESETS[preset])
+        again = redecided(judged(preset, seed, model=model), new, PRESETS[preset])
         assert again is not None
-        assert same(again, judged(preset, seed, new))
+        assert same(again, judged(preset, seed, new, model))
+
+
+def test_boxes_are_not_lost_by_deciding_otherwise_and_back() -> None:
+    verdict, preset = judged("jurat", 1), PRESETS["jurat"]
+    pointed = [rule for rule in verdict.rules if rule.outcome == "broken"]
+    assert any(each.regions for rule in pointed for clause in rule.clauses for each in clause.alternatives)
+    lenient = tuple(rule.model_copy(update={"break_above": 1.0, "keep_below": 1.0}) for rule in LAW.rules)
+    other = redecided(verdict, LAW.model_copy(update={"rules": lenient}), preset)
+    assert other is not None and other.outcome == "safe"
+    back = redecided(other, LAW, preset)
+    assert back is not None and same(back, verdict)
+    boxes = [
+        [each.regions for rule in one.rules for clause in rule.clauses for each in clause.alternatives]
+        for one in (row_to_verdict(verdict_to_row(verdict)), back)
+    ]
+    assert boxes[0] == boxes[1]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("model", [Thinking, Wavering])
+@pytest.mark.parametrize("model", [Thinking, Wavering, Murmuring])
 def test_an_edited_policy_gives_what_judging_anew_gives_or_nothing(
     preset: str, model: type[Thinking]
 ) -> None:

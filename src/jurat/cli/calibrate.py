@@ -10,10 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jurat.cli import asking, sourcing
 from jurat.cli.progress import progress
+from jurat.cli.trusting import TrustRemoteCode
 from jurat.errors import JuratError
 from jurat.judge.presets import DEFAULT
-from jurat.report.text import printable
+from jurat.report.text import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,16 +28,14 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def calibrate(
-    images: Annotated[Path, typer.Option(metavar="DIR", help="A folder of images of the kind to be judged.")],
-    constitution: Annotated[
-        str, typer.Option("--constitution", "-c", metavar="FILE", help="A YAML file, or shelf:NAME.")
+    images: Annotated[
+        Path, typer.Option(metavar="DIR", help="A folder of images, or videos, of the kind to be judged.")
     ],
+    constitution: asking.ConstitutionFile,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="Where the calibration is written.")
     ] = Path("calibration.json"),
-    model: Annotated[
-        str, typer.Option("--model", "-m", metavar="NAME", help="See: jurat models")
-    ] = "bundled",
+    model: asking.ModelName = "bundled",
     preset: Annotated[
         str, typer.Option(metavar="NAME", help="One that decides clauses by log-odds.")
     ] = DEFAULT,
@@ -51,10 +51,13 @@ def calibrate(
         float,
         typer.Option(metavar="SHARE", min=0.001, max=0.5, help="Of other images that may be called broken."),
     ] = 0.05,
+    fps: sourcing.Fps = 1.0,
+    max_frames: sourcing.MaxFrames = 32,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there.")] = False,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.")] = None,
-    dtype: Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16.")] = None,
-    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Images asked about together.")] = 16,
+    device: asking.Device = None,
+    dtype: asking.Dtype = None,
+    batch_size: asking.BatchSize = 16,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Fit a calibration to your own images, with or without labels.
 
@@ -63,7 +66,7 @@ def calibrate(
     --calibration FILE.
     """
     from jurat.constitution import load_constitution
-    from jurat.images import count_items, find_items
+    from jurat.images import Sampling, count_items, find_items
     from jurat.judge import Judge
     from jurat.judge.calibrate import fit
     from jurat.judge.labels import read_labels
@@ -73,8 +76,15 @@ def calibrate(
         raise JuratError(f"{out} is there already.", hint="--overwrite replaces it.")
     law = load_constitution(constitution)
     told = None if labels is None else read_labels(images, labels, law)
-    opened = open_model(model, device=device, dtype=dtype)
-    judge = Judge(law, opened, preset, batch_size=batch_size, without=("relevance", "regions", "crop"))
+    opened = open_model(model, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+    judge = Judge(
+        law,
+        opened,
+        preset,
+        batch_size=batch_size,
+        without=("relevance", "regions", "crop"),
+        sampling=Sampling(fps, max_frames),
+    )
     known = None if told is None else {str(images / label.file): label.broken for label in told}
     with progress(Console(stderr=True), lambda: count_items([str(images)]), shown=True) as advance:
 
@@ -91,7 +101,7 @@ def calibrate(
 def _report(console: Console, found: Fit, out: Path) -> None:
     calibration = found.calibration
     left = f", {found.failed:,} left out" if found.failed else ""
-    console.print(f"{calibration.images:,} images of {printable(calibration.model)}{left}")
+    console.print(f"{counted(calibration.images, 'image')} of {printable(calibration.model)}{left}")
     console.print(f"debiasing: {calibration.debias:.2f} of the language prior")
     moved = {text: b for text, b in calibration.shifts.items() if abs(b) >= 0.5}
     for text, shift in sorted(moved.items(), key=lambda pair: -abs(pair[1])):
@@ -100,6 +110,8 @@ def _report(console: Console, found: Fit, out: Path) -> None:
         console.print(f"temperature: {calibration.temperature:.2f}")
         console.print(_bounds(found))
         _needed(console, found)
+    if found.frames:
+        console.print(_frames(found))
     console.print(Text(f"{out} written. To use it: jurat judge --calibration {out}"), soft_wrap=True)
 
 
@@ -117,6 +129,19 @@ def _bounds(found: Fit) -> Table:
             "-" if bounds.break_above is None else f"{bounds.break_above:.3f}",
             f"{found.alone[name]:.0%}",
         )
+    return table
+
+
+def _frames(found: Fit) -> Table:
+    """In how many frames of a video rules have to be broken, as far as labelled videos prove it."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("rule, in videos")
+    for name in ("violations", "others", "frames needed of 32", "missed"):
+        table.add_column(name, justify="right")
+    for name, fit in found.frames.items():
+        needed = "not proved" if fit.alarm is None else str(fit.needed(32))
+        missed = "-" if not fit.violations else f"{fit.missed / fit.violations:.0%}"
+        table.add_row(Text(printable(name)), f"{fit.violations:,}", f"{fit.others:,}", needed, missed)
     return table
 
 

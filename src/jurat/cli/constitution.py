@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from jurat.cli.impact import impact
+from jurat.cli.trusting import TrustRemoteCode
 from jurat.judge.presets import DEFAULT
-from jurat.report.text import printable
+from jurat.report.text import counted, printable
 
 if TYPE_CHECKING:
     from jurat.constitution import Clause, Constitution, Problem, Rule
@@ -65,7 +66,7 @@ def check(
         for problem in problems:
             _print_problem(console, problem)
         console.print(
-            _count(errors, "error"), _count(advice, "piece of advice", "pieces of advice"), sep=", "
+            counted(errors, "error"), counted(advice, "piece of advice", "pieces of advice"), sep=", "
         )
     raise typer.Exit(FAILED if errors or (strict and advice) else 0)
 
@@ -124,6 +125,7 @@ def draft(
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.")] = None,
     dtype: Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16.")] = None,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Let a model draft what rules lack: clauses, their objects, a description; to be read by a person.
 
@@ -136,7 +138,9 @@ def draft(
     from jurat.models import open_model
 
     target = target_of(file, out, force=force)
-    opened = open_model(writer, device=device, dtype=dtype, base_url=base_url)
+    opened = open_model(
+        writer, device=device, dtype=dtype, trust_remote_code=trust_remote_code, base_url=base_url
+    )
     notes = Console(stderr=True, highlight=False, markup=False)
     drafted = draft_file(
         file,
@@ -172,6 +176,7 @@ def test(
     ] = False,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.")] = None,
     dtype: Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16.")] = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
 ) -> None:
     """Judge a constitution's examples, and fail if any differs from what its rule says.
@@ -183,7 +188,7 @@ def test(
     from jurat.models import open_model
 
     constitution = load_constitution(file)
-    opened = open_model(model, device=device, dtype=dtype)
+    opened = open_model(model, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
     report = judge_examples(constitution, opened, preset, allow_unknown=allow_unknown)
     if as_json:
         _print_json(_report_row(report))
@@ -222,10 +227,6 @@ def _print_problem(console: Console, problem: Problem) -> None:
 def _problem_row(problem: Problem) -> dict[str, Any]:
     names = ("file", "line", "column", "severity", "code", "message", "suggestion")
     return {name: getattr(problem, name) for name in names}
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 # --- show ---------------------------------------------------------------------------------------
@@ -287,7 +288,7 @@ def _print_drafts(console: Console, drafted: DraftedFile, target: Path | None) -
     counts = [f"{len(drafted.drafts) - failed} drafted", f"{failed} not"]
     if drafted.complete:
         counts.append(f"{drafted.complete} with nothing to draft")
-    console.print(_count(len(drafted.drafts) + drafted.complete, "rule"), ", ".join(counts), sep=": ")
+    console.print(counted(len(drafted.drafts) + drafted.complete, "rule"), ", ".join(counts), sep=": ")
     if target is not None and drafted.changed:
         console.print(
             Text(f"Written to {printable(str(target))}. Read it before you use it.", "dim"), soft_wrap=True
@@ -309,9 +310,9 @@ def _made(made: Draft) -> str:
         scores = [made.attempts[0].score, *([made.best.score] if made.rewritten else [])]
         parts.append(f"objectivity {', reworded '.join(map(str, scores))} of 10")
     if made.clauses:
-        parts.append(_count(len(made.clauses), "clause"))
+        parts.append(counted(len(made.clauses), "clause"))
     if objects := sum(len(c.objects) for c in made.clauses) + sum(map(len, made.objects.values())):
-        parts.append(_count(objects, "object"))
+        parts.append(counted(objects, "object"))
     if made.description:
         parts.append("a description")
     return ", ".join(parts) or "nothing"
@@ -335,7 +336,7 @@ def _print_report(console: Console, report: ExamplesReport) -> None:
             console.print(Text(f"    {printable(result.why)}"), soft_wrap=True)
     differing = len(report.failed)
     passed = len(report.results) - differing
-    console.print(f"{_count(len(report.results), 'example')}, {passed} as expected, {differing} not")
+    console.print(f"{counted(len(report.results), 'example')}, {passed} as expected, {differing} not")
     console.print(
         Text(
             f"{printable(report.constitution)}, model {printable(report.model)}, preset {report.preset}",

@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
-from jurat.cli import runs, serving, sourcing
-from jurat.cli.progress import Advance, progress
-from jurat.cli.stopping import stopping
-from jurat.cli.tables import Listing, print_items, print_summary
+from jurat.cli import asking, engines, runs, serving, sourcing
+from jurat.cli.passing import Pass, is_stdout
+from jurat.cli.tables import Listing
+from jurat.cli.trusting import TrustRemoteCode
 from jurat.errors import JuratError
 from jurat.judge.presets import DEFAULT
 from jurat.judge.verdict import ItemOutcome
 from jurat.report.tally import Tally
-from jurat.report.text import printable
+from jurat.report.text import counted
 
 if TYPE_CHECKING:
-    from jurat.images import Item, Sink
-    from jurat.judge import Judge, Verdict
-    from jurat.models import Model
+    from jurat.images import Sink
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 FOUND, INTERRUPTED = 1, 130
 """Exit codes: what --fail-on names was found; Ctrl-C."""
-
-
-class AllFailed(JuratError):
-    """Not one item could be judged."""
-
-    exit_code = 3
-
-    def __init__(self, first: str) -> None:
-        super().__init__(f"Nothing could be judged. The first reason: {printable(first)}")
 
 
 def _outcomes(value: str) -> frozenset[ItemOutcome]:
@@ -53,6 +37,7 @@ def _outcomes(value: str) -> frozenset[ItemOutcome]:
 
 @app.command()
 def judge(
+    context: typer.Context,
     paths: Annotated[
         list[str],
         typer.Argument(
@@ -60,42 +45,13 @@ def judge(
             show_default=False,
         ),
     ],
-    constitution: Annotated[
-        str,
-        typer.Option(
-            "--constitution", "-c", metavar="FILE", help="A YAML file, or shelf:NAME.", show_default=False
-        ),
-    ],
-    model: Annotated[
-        str, typer.Option("--model", "-m", metavar="NAME", help="See: jurat models")
-    ] = "bundled",
-    preset: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="How clauses are asked and decided: jurat, quick, clue, clue-quick, direct."
-        ),
-    ] = DEFAULT,
-    without: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PART",
-            help="Leave out a part: relevance, clauses, debias, views, points, regions, crop, reason.",
-            show_default=False,
-        ),
-    ] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Finds objects for regions: bundled, or hf/NAME_OR_PATH of an OWLv2."
-        ),
-    ] = None,
-    matcher: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Scans relevance: bundled, or hf/NAME_OR_PATH of a CLIP."),
-    ] = None,
-    calibration: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What jurat calibrate wrote.")
-    ] = None,
+    constitution: asking.ConstitutionFile,
+    model: asking.ModelName = "bundled",
+    preset: asking.PresetName = DEFAULT,
+    without: asking.Without = None,
+    detector: asking.DetectorName = None,
+    matcher: asking.MatcherName = None,
+    calibration: asking.CalibrationFile = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -112,28 +68,25 @@ def judge(
     fresh: runs.Fresh = False,
     column: sourcing.Column = None,
     id_column: sourcing.IdColumn = None,
+    caption_column: sourcing.CaptionColumn = None,
     root: sourcing.Root = None,
     shard: sourcing.ShardOption = None,
     known: sourcing.KnownOption = None,
     reuse_near: sourcing.ReuseNear = None,
+    fps: sourcing.Fps = 1.0,
+    max_frames: sourcing.MaxFrames = 32,
+    frames_needed: sourcing.FramesNeeded = None,
     fail_on: Annotated[
         str,
         typer.Option(
             metavar="OUTCOMES", help="Exit with 1 if any item is one of these: unsafe,unsure,error."
         ),
     ] = "",
-    allow_unknown: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unknown", help="Go on where the model does not know a word; its findings are undecided."
-        ),
-    ] = False,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.")] = None,
-    dtype: Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16.")] = None,
-    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Images judged together.")] = 16,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a model's weights.")
-    ] = False,
+    allow_unknown: asking.AllowUnknown = False,
+    device: asking.Device = None,
+    dtype: asking.Dtype = None,
+    batch_size: asking.BatchSize = 16,
+    trust_remote_code: TrustRemoteCode = False,
     base_url: serving.BaseUrl = None,
     concurrency: serving.Concurrency = None,
     questions_per_call: serving.QuestionsPerCall = None,
@@ -142,6 +95,9 @@ def judge(
     input_price: serving.Price = None,
     output_price: serving.Price = None,
     dry_run: serving.DryRun = False,
+    engine: engines.Engine = "local",
+    replicas: engines.Replicas = None,
+    gpus: engines.Gpus = None,
     show: Annotated[
         int | None,
         typer.Option(
@@ -158,68 +114,85 @@ def judge(
     could be judged, 130 interrupted.
     """
     from jurat.constitution import load_constitution
-    from jurat.images import SourceOptions, open_sink
-    from jurat.judge import Judge, arrow_schema
+    from jurat.images import Sampling, SourceOptions, open_sink
+    from jurat.judge import arrow_schema
+    from jurat.judge.calibration import load_calibration
     from jurat.judge.presets import find_preset
-    from jurat.models import ModelGone, open_model
+    from jurat.judge.spec import JudgeSpec
+    from jurat.models import ModelGone, ModelSpec, open_model
 
     failing = _outcomes(fail_on)
     folder = out if runs.is_folder(out) else None
     _check_out(out, overwrite=overwrite, fresh=fresh, retry_errors=retry_errors)
+    on_ray = engines.check_engine(engine, replicas=replicas, gpus=gpus)
+    if on_ray:
+        engines.check_ray(folder=folder, paths=paths, reuse_near=reuse_near, dry_run=dry_run, device=device)
     law, found = load_constitution(constitution), find_preset(preset)
     source = sourcing.Sourcing(
         paths,
-        SourceOptions(column, id_column, root),
+        SourceOptions(column, id_column, root, caption_column=caption_column),
         shard=None if shard is None else sourcing.Shard.parse(shard),
         known=sourcing.read_known(known),
         near=sourcing.near_duplicates(reuse_near),
     )
     items = source.found()
-    opened = open_model(
-        model,
-        device=device,
-        dtype=dtype,
-        trust_remote_code=trust_remote_code,
-        base_url=base_url,
-        serving=serving.serving_of(
-            concurrency=concurrency,
-            questions_per_call=questions_per_call,
-            max_pixels=max_pixels,
-            deadline=deadline,
-            input_price=input_price,
-            output_price=output_price,
-        ),
-    )
-    rehearsal = serving.rehearse(opened) if dry_run else None
-    bench = Judge(
+    spec = JudgeSpec(
         law,
-        rehearsal or opened,
-        found,
+        ModelSpec(
+            model,
+            device=device,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            base_url=base_url,
+            serving=serving.serving_of(
+                concurrency=concurrency,
+                questions_per_call=questions_per_call,
+                max_pixels=max_pixels,
+                deadline=deadline,
+                input_price=input_price,
+                output_price=output_price,
+            ),
+        ),
+        found.without(without or ()),
         detector=detector,
         matcher=matcher,
-        without=without or (),
-        calibration=calibration,
+        calibration=None if calibration is None else load_calibration(calibration),
         batch_size=batch_size,
         allow_unknown=allow_unknown,
+        sampling=Sampling(fps, max_frames),
+        frames_needed=frames_needed,
     )
+    workers = None
+    if on_ray:
+        workers = context.with_resource(engines.start_ray(spec, replicas=replicas, gpus=gpus, quiet=quiet))
+    opened = open_model(spec.model) if workers is None else workers.described.model
+    rehearsal = serving.rehearse(opened) if dry_run else None
+    bench = spec.of_model(rehearsal or opened) if workers is None else spec.from_afar(workers.described)
 
     if rehearsal is not None:
         serving.print_estimate(Console(highlight=False), bench, rehearsal, source.chosen(items))
         return
 
-    run = _Run(
+    run = Pass(
         source,
         out,
         quiet,
         Tally.of((rule.id, rule.severity) for rule in law.rules),
         Listing((40 if out is None else 0) if show is None else show),
-        folder is not None,
+        goes_on=folder is not None,
+        workers=workers,
     )
     if folder is None:
         sink: Sink = open_sink(out, arrow_schema, overwrite=overwrite)
     else:
         entered = runs.open_run(
-            folder, bench, source, fresh=fresh, retry_errors=retry_errors, allow_unknown=allow_unknown
+            folder,
+            bench,
+            source,
+            fresh=fresh,
+            retry_errors=retry_errors,
+            allow_unknown=allow_unknown,
+            quiet=quiet,
         )
         sink, run.before = entered.sink, entered.outcomes
         if entered.told and not quiet:
@@ -235,93 +208,11 @@ def judge(
     if interrupted:
         where = "" if out is None else f"; {run.written}"
         on = ". The same command goes on with the rest" if folder is not None else ""
-        typer.echo(f"jurat: interrupted after {run.tally.items:,} items{where}{on}.", err=True)
+        typer.echo(f"jurat: interrupted after {counted(run.tally.items, 'item')}{where}{on}.", err=True)
         raise typer.Exit(INTERRUPTED)
-    if run.tally.outcomes["error"] == run.tally.items > 0 and run.before.total() == run.before["error"]:
-        raise AllFailed(run.first_error)
-    if any(run.tally.outcomes[outcome] + run.before[outcome] for outcome in failing):
+    run.check_some()
+    if run.has(failing):
         raise typer.Exit(FOUND)
-
-
-@dataclass
-class _Run:
-    """One pass over the items: where verdicts go, and what is told of them."""
-
-    source: sourcing.Sourcing
-    out: Path | None
-    quiet: bool
-    tally: Tally
-    listing: Listing
-    goes_on: bool
-    """Whether the verdicts go to the folder of a run."""
-    before: Counter[str] = field(default_factory=Counter[str])
-    """Outcomes that were there before."""
-    seconds: float = 0.0
-    first_error: str = ""
-    written: str = ""
-    """Where the verdicts are, for a person."""
-
-    def go(self, bench: Judge, items: Iterator[Item], sink: Sink) -> bool:
-        """Judges all items; True if Ctrl-C ended it, with every verdict up to then counted and written."""
-        start = time.monotonic()
-        try:
-            with (
-                sink,
-                stopping(quiet=self.quiet) as stop,
-                progress(Console(stderr=True), self._left, shown=not self.quiet) as advance,
-            ):
-                self._judge(bench, stop.before(self.source.chosen(items)), sink, advance)
-                if not stop.asked:
-                    runs.restore(sink)
-                return stop.asked
-        except KeyboardInterrupt:
-            return True
-        finally:
-            self.seconds = time.monotonic() - start
-            self.written = sink.summary
-
-    def _judge(self, bench: Judge, items: Iterator[Item], sink: Sink, advance: Advance) -> None:
-        from jurat.judge import verdict_to_row
-
-        def record(verdict: Verdict) -> None:
-            sink.write(verdict_to_row(verdict))
-            self.tally.add(verdict)
-            self.listing.add(verdict)
-            self.first_error = self.first_error or verdict.error or ""
-            advance()
-
-        for verdict in bench.stream(self.source.undecided(items, bench, record)):
-            record(verdict)
-            self.source.judged(verdict)
-
-    def _left(self) -> int | None:
-        """How many items there are to judge, if that can be told soon."""
-        from jurat.images import count_items
-
-        total = None if self.source.shard else count_items(self.source.paths, self.source.options)
-        return None if total is None else max(0, total - self.before.total())
-
-    def report(self, model: Model, *, whole: bool) -> None:
-        """Prints the closing tables: on standard output, unless the verdicts are there."""
-        console = Console(highlight=False, stderr=_is_stdout(self.out))
-        if self.tally.items:
-            print_items(console, self.listing, self.tally)
-            print_summary(console, self.tally, self.seconds)
-            serving.print_spent(console, model)
-        if whole and self.out is not None and not _is_stdout(self.out):
-            before = f", beside {self.before.total():,} from before" if self.before else ""
-            console.print(
-                Text(
-                    f"{self.written}{before}. To look at them: jurat report {self.out} --out page.html"
-                    if self.tally.items or not self.goes_on
-                    else f"Nothing was left to judge: all of {self.before.total():,} rows are in {self.out}."
-                ),
-                soft_wrap=True,
-            )
-
-
-def _is_stdout(out: Path | None) -> bool:
-    return out is not None and str(out) == "-"
 
 
 def _check_out(out: Path | None, *, overwrite: bool, fresh: bool, retry_errors: bool) -> None:
@@ -336,7 +227,7 @@ def _check_out(out: Path | None, *, overwrite: bool, fresh: bool, retry_errors: 
             f"{'--fresh' if fresh else '--retry-errors'} is for runs in a folder.",
             hint="Name one: --out DIR.",
         )
-    if out is None or _is_stdout(out):
+    if out is None or is_stdout(out):
         return
     check_sink(out)
     if out.exists() and not overwrite:

@@ -31,6 +31,29 @@ Column = Annotated[
 IdColumn = Annotated[
     str | None, typer.Option("--id-column", metavar="NAME", help="Of tables: holds the ids.")
 ]
+CaptionColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--caption-column",
+        metavar="NAME",
+        help="Of tables: holds the captions. Of tar shards: the suffix of members.",
+    ),
+]
+Fps = Annotated[
+    float,
+    typer.Option(metavar="N", min=0.001, max=240, help="Frames of a second of a video that are looked at."),
+]
+MaxFrames = Annotated[
+    int, typer.Option(metavar="N", min=1, max=1000, help="Frames of a video that are looked at, at most.")
+]
+FramesNeeded = Annotated[
+    int | None,
+    typer.Option(
+        metavar="K",
+        min=1,
+        help="Frames of a video in which a rule has to be broken; from their number, unless told.",
+    ),
+]
 Root = Annotated[
     str | None,
     typer.Option(metavar="DIR", help="Where relative paths in tables begin, if not in the table's folder."),
@@ -153,15 +176,18 @@ class Sourcing:
         """Of the pictures that are being judged."""
 
     def _settled(self, item: Item, judge: Judge, decide: Callable[[Verdict], None]) -> bool:
+        from jurat.images.item import digest_of
         from jurat.images.known import picture_hashes
         from jurat.judge.known import known_verdict, reused_verdict
 
         try:
-            data = item.open()
+            images = item.read()
         except ImageError:
             return False
-        digest = sha256(data).hexdigest()
-        if self.known is not None and (match := self.known.match(data)) is not None:
+        digest = digest_of([sha256(data).hexdigest() for data in images])
+        match = None if self.known is None else self.known.match_all(images, judge.sampling)
+        # A picture that is allowed may come with a caption that is not.
+        if match is not None and (match.entry.action == "block" or not judge.reads_captions):
             entry, distance = match.entry, match.distance
             decide(
                 known_verdict(
@@ -175,10 +201,10 @@ class Sourcing:
                 )
             )
             return True
-        if self.near is None:
+        if self.near is None or judge.reads_captions:
             return False
-        hashes = picture_hashes(data)
-        if len(hashes) != 1:  # an animation, or nothing to go by
+        hashes = [hash for data in images for hash in picture_hashes(data, judge.sampling)]
+        if len(hashes) != 1 or hashes[0] is None:  # several pictures, or nothing to go by
             return False
         if (verdict := self.near.find(hashes[0])) is not None:
             decide(reused_verdict(verdict, item, digest))

@@ -10,6 +10,7 @@ from jurat.constitution.check import check_constitution, check_text
 from jurat.constitution.load import load_constitution, parse_constitution, shelf_names
 from jurat.constitution.model import (
     SEVERITIES,
+    About,
     Clause,
     Constitution,
     Examples,
@@ -24,6 +25,7 @@ from jurat.constitution.write import to_yaml
 
 __all__ = [
     "SEVERITIES",
+    "About",
     "Clause",
     "Constitution",
     "ConstitutionError",

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from jurat.constitution.files import find_file, read_text
 from jurat.constitution.model import (
+    ABOUTS,
     CLAUSE_KEYS,
     SEVERITIES,
     Constitution,
@@ -90,6 +91,7 @@ _SUGGESTIONS = {
     "thresholds-order": "A rule is kept below `keep_below`, broken above `break_above`, undecided between.",
     "bad-id": "Leave `id` out to have it made from the rule's text.",
     "too-long": "Split it into several clauses.",
+    "objects-unseen": "Leave `objects` out, or make it `about: pair`.",
     "example-twice": "One image cannot both break and keep a rule.",
     "control-character": "Type it anew; it may have come along in a copy.",
 }
@@ -114,6 +116,8 @@ def _explain(error: ErrorDetails, loc: Location) -> tuple[str, str, str | None]:
     if kind == "missing":
         return "missing-key", f"{_name(loc[:-1])} has no {name}", f"Add `{loc[-1]}:`."
     value: object = error["input"]
+    if kind == "literal_error" and loc[-1] == "about":
+        return "bad-about", f"{name} must be one of {', '.join(ABOUTS)}", _did_you_mean(str(value), ABOUTS)
     if kind == "literal_error":
         message = f"{name} must be one of {', '.join(SEVERITIES)}"
         return "bad-severity", message, _did_you_mean(str(value), SEVERITIES)
@@ -197,7 +201,7 @@ def _colon_advice(value: object) -> str | None:
     match value:
         case {"any of": _} | {"not": _} | {"statement": _}:
             return None
-        case {"objects": _, **items} if len(items) == 1:
+        case {"objects": _, **items} | {"about": _, **items} if len(items) == 1:
             return _did_you_mean(next(iter(items)), CLAUSE_KEYS)
         case {**items} if len(items) == 1:
             key, rest = next(iter(items.items()))
@@ -260,6 +264,12 @@ def _alternatives(path: Location, clause: object) -> Iterator[tuple[Location, st
             return
 
 
+def _is_read(rule: Mapping[str, Any], path: Location) -> bool:
+    """Whether the clause of a statement is about something that is read and not only seen."""
+    clause: object = rule[str(path[0])][path[1]]
+    return isinstance(clause, dict) and cast("dict[str, object]", clause).get("about", "image") != "image"
+
+
 def _wording(source: Source, document: Mapping[str, Any]) -> Iterator[Problem]:
     for i, rule in _rules(document):
         for path, text, negated in _statements(rule):
@@ -268,6 +278,8 @@ def _wording(source: Source, document: Mapping[str, Any]) -> Iterator[Problem]:
             at: Location = ("rules", i, *path)
             name = f"{'exception' if path[0] == 'unless' else 'clause'} {int(path[1]) + 1}"
             found = remarks(" ".join(text.split()), negated=negated, in_brackets=source.is_flow(at[:-1]))
+            if _is_read(rule, path):  # what is written may well be a threat, or a promise
+                found = (remark for remark in found if remark.code != "intent")
             for remark in found:
                 message = f"{name} {remark.message}"
                 yield source.problem(remark.severity, remark.code, at, message, remark.suggestion)

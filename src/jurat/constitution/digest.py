@@ -56,6 +56,9 @@ def _meaning(rule: Rule) -> dict[str, object]:
     objects = [list(clause.objects) for clause in (*rule.clauses, *rule.unless)]
     if any(objects):
         meaning["objects"] = objects
+    about = [clause.about for clause in (*rule.clauses, *rule.unless)]
+    if any(each != "image" for each in about):
+        meaning["about"] = about
     if rule.description is not None:
         meaning["description"] = rule.description
     return meaning

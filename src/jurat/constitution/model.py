@@ -8,6 +8,7 @@ The same shorthand works in YAML and in Python::
             {"any of": ["A dagger is visible.", "An axe is visible."]},
             {"not": "A police officer is visible."},
             {"statement": "The child is left of the axe.", "objects": ["child", "axe"]},
+            {"statement": "A knife is offered for sale.", "about": "caption"},
         ]),
     ])
 
@@ -40,6 +41,16 @@ from jurat.constitution.digest import meaning_digest, short_hash, thresholds_dig
 
 Severity = Literal["low", "medium", "high", "critical"]
 SEVERITIES: tuple[str, ...] = get_args(Severity)
+
+About = Literal["image", "caption", "pair", "text_in_image"]
+"""What a clause speaks of: the image; the item's caption; both together; the text seen in the image."""
+ABOUTS: tuple[str, ...] = get_args(About)
+_SHOWN_BEFORE: dict[About, str] = {
+    "image": "",
+    "caption": "in the caption: ",
+    "pair": "in image and caption: ",
+    "text_in_image": "in the image's text: ",
+}
 
 MAX_TEXT = 1000
 """Characters in one text: a rule, a statement, an action."""
@@ -113,7 +124,7 @@ class _Frozen(BaseModel):
 
 
 class Statement(_Frozen):
-    """A sentence about what can be seen, put to the model as it stands."""
+    """A sentence about what can be seen, or read, put to the model as it stands."""
 
     text: Text
     negated: bool = False
@@ -134,17 +145,21 @@ class Clause(_Frozen):
     alternatives: tuple[Statement, ...]
     objects: Texts = ()
     """What to find in an image to see whether it holds: a few words each, such as "kitchen knife"."""
+    about: About = "image"
+    """What its statements speak of."""
 
     @property
     def text(self) -> str:
-        """On one line: "A dagger is visible or An axe is visible.", "not: A child is visible."."""
+        """On one line: "A dagger is visible or An axe is visible.", "not: A child is visible."; before a
+        clause that is not about the image, what it is about: "in the caption: A dagger is named."."""
         *head, last = (str(statement) for statement in self.alternatives)
-        return " or ".join([*(text.removesuffix(".") for text in head), last])
+        return _SHOWN_BEFORE[self.about] + " or ".join([*(text.removesuffix(".") for text in head), last])
 
     @property
-    def key(self) -> frozenset[tuple[str, bool]]:
-        """Equal for clauses whose alternatives are equal in any order, whatever their objects."""
-        return frozenset(statement.key for statement in self.alternatives)
+    def key(self) -> tuple[About, frozenset[tuple[str, bool]]]:
+        """Equal for clauses about the same whose alternatives are equal in any order, whatever their
+        objects."""
+        return self.about, frozenset(statement.key for statement in self.alternatives)
 
     @field_validator("alternatives")
     @classmethod
@@ -167,39 +182,49 @@ class Clause(_Frozen):
         _refuse_repeats(keys, "duplicate-object", "is listed already")
         return objects
 
+    @field_validator("about")
+    @classmethod
+    def _objects_are_seen(cls, about: About, info: ValidationInfo) -> About:
+        if about == "caption" and info.data.get("objects"):
+            message = "has `objects`, which are looked for in images, and is about the caption alone"
+            raise PydanticCustomError("objects-unseen", message)
+        return about
+
     @model_serializer
     def _shorthand(self) -> Any:
         """As it is written in a file, so that a dump can be read back."""
         items = [{"not": s.text} if s.negated else s.text for s in self.alternatives]
         clause = items[0] if len(items) == 1 else {"any of": items}
-        if not self.objects:
+        if not self.objects and self.about == "image":
             return clause
         fields = {"statement": clause} if isinstance(clause, str) else clause
-        return fields | {"objects": list(self.objects)}
+        about = {} if self.about == "image" else {"about": self.about}
+        return fields | about | ({"objects": list(self.objects)} if self.objects else {})
 
 
-CLAUSE_KEYS = ("statement", "any of", "not", "objects")
-"""Of a clause that is written as a mapping: one of the first three, and perhaps its objects."""
+CLAUSE_KEYS = ("statement", "any of", "not", "objects", "about")
+"""Of a clause that is written as a mapping: one of the first three, and perhaps its objects and what it is
+about."""
 
 
 def _read_clause(value: object) -> object:
     """Shorthand to the fields of `Clause`; anything else is refused with a reason."""
-    objects: object = ()
+    others: dict[str, object] = {}
     if isinstance(value, dict):
         fields = cast("dict[object, object]", value)
         _refuse_other_keys(fields)
-        objects = fields.get("objects")
+        others = {"objects": fields.get("objects"), "about": fields.get("about", "image")}
     match value:
         case Clause():
             return value
         case Statement() | str():
             return {"alternatives": [_read_statement(value)]}
         case {"not": text}:
-            return {"alternatives": [{"text": text, "negated": True}], "objects": objects}
+            return {"alternatives": [{"text": text, "negated": True}], **others}
         case {"statement": text}:
-            return {"alternatives": [{"text": text}], "objects": objects}
+            return {"alternatives": [{"text": text}], **others}
         case {"any of": [*items]}:
-            return {"alternatives": [_read_statement(item) for item in items], "objects": objects}
+            return {"alternatives": [_read_statement(item) for item in items], **others}
         case {"any of": _}:
             raise PydanticCustomError("type", "`any of` must be a list of statements")
         case _:
@@ -217,6 +242,8 @@ def _read_statement(value: object) -> object:
             return {"text": text, "negated": True}
         case {"objects": _}:
             raise PydanticCustomError("type", "`objects` stands beside `any of`, for the whole clause")
+        case {"about": _}:
+            raise PydanticCustomError("type", "`about` stands beside `any of`, for the whole clause")
         case _:
             raise PydanticCustomError("type", "an alternative is a sentence or `not: ...`")
 
@@ -367,7 +394,10 @@ def _refuse_repeats(keys: Sequence[object], code: Any, message: Any) -> None:
 
 def _refuse_contradiction(clauses: tuple[Clause, ...], code: Any, message: Any) -> None:
     """Two one-statement clauses of which one negates the other can never both hold."""
-    single = [clause.alternatives[0].key if len(clause.alternatives) == 1 else None for clause in clauses]
+    single = [
+        (clause.about, *clause.alternatives[0].key) if len(clause.alternatives) == 1 else None
+        for clause in clauses
+    ]
     for at, key in enumerate(single):
-        if key is not None and (opposite := (key[0], not key[1])) in single[:at]:
+        if key is not None and (opposite := (key[0], key[1], not key[2])) in single[:at]:
             raise PydanticCustomError(code, message, {"at": at, "first": single.index(opposite) + 1})

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from jurat.images.decoding import decode as decode
     from jurat.images.errors import ImageError as ImageError
     from jurat.images.formats import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+    from jurat.images.formats import VIDEO_SUFFIXES as VIDEO_SUFFIXES
+    from jurat.images.frames import Sampling as Sampling
     from jurat.images.item import Item as Item
+    from jurat.images.item import Member as Member
+    from jurat.images.item import Members as Members
     from jurat.images.items import count_items as count_items
     from jurat.images.items import find_items as find_items
     from jurat.images.limits import DEFAULT_MAX_BYTES as DEFAULT_MAX_BYTES
@@ -39,7 +43,11 @@ _WHERE = {
     "Decoded": "decoding",
     "ImageError": "errors",
     "Item": "item",
+    "Member": "item",
+    "Members": "item",
+    "Sampling": "frames",
     "Sink": "sinks",
+    "VIDEO_SUFFIXES": "formats",
     "SourceChanged": "sources.base",
     "SourceOptions": "sources.base",
     "check_sink": "sinks",
@@ -58,10 +66,14 @@ __all__ = [
     "DEFAULT_MAX_FRAMES",
     "DEFAULT_MAX_PIXELS",
     "IMAGE_SUFFIXES",
+    "VIDEO_SUFFIXES",
     "ArrowSchema",
     "Decoded",
     "ImageError",
     "Item",
+    "Member",
+    "Members",
+    "Sampling",
     "Sink",
     "SourceChanged",
     "SourceOptions",

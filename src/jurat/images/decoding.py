@@ -8,33 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from PIL import Image, ImageFile
 
+from jurat.images.decoded import Decoded
 from jurat.images.errors import ImageError
 from jurat.images.formats import Format, damaged, open_image
-from jurat.images.frames import count_frames, spread
+from jurat.images.frames import Sampling, count_frames, spread
 from jurat.images.limits import DEFAULT_MAX_BYTES, DEFAULT_MAX_FRAMES, DEFAULT_MAX_PIXELS, Limits
 from jurat.images.pixels import to_rgb
 from jurat.images.quiet import quiet
+from jurat.images.video import container_of, read_video
 
-
-@dataclass(frozen=True)
-class Decoded:
-    """The frames of an image that are judged, upright and in RGB."""
-
-    frames: tuple[Image.Image, ...]
-    """Mode RGB, 8 bits a channel; one for a still image."""
-    indices: tuple[int, ...]
-    """Index of each frame in the file, from 0, rising."""
-    width: int
-    """Of the first frame as it is shown, after its EXIF orientation, in pixels."""
-    height: int
-    animated: bool
-    """Whether the file has several frames or pages."""
-    sha256: str
-    """Hex digest of the file's bytes; of the pixels for an image that came as pixels (`pixels_sha256`)."""
+__all__ = ["Decoded", "decode", "decoded", "read_frames"]
 
 
 def decode(
@@ -43,21 +29,27 @@ def decode(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     max_bytes: int = DEFAULT_MAX_BYTES,
     max_frames: int = DEFAULT_MAX_FRAMES,
+    sampling: Sampling | None = None,
 ) -> Decoded:
-    """Decodes an image file, or up to `max_frames` frames of an animation spread evenly over it.
+    """Decodes an image file, up to `max_frames` frames of an animation spread evenly over it, or frames of
+    a video.
 
     Args:
         data: the whole file.
         max_pixels: of one frame; the header is checked before any pixel is decoded.
         max_bytes: of the file.
-        max_frames: at least 1; with 2 or more the first and the last frame are among them.
+        max_frames: of an animation; at least 1; with 2 or more the first and the last are among them.
+        sampling: which frames of a video.
 
     Raises:
-        ImageError: the file is not an image, is damaged, or is beyond a limit. One frame to judge
-            that cannot be decoded makes the whole file an error: what it would have shown is not known.
+        ImageError: the file is neither an image nor a video, is damaged, or is beyond a limit. One frame to
+            judge that cannot be decoded makes the whole file an error: what it would have shown is not
+            known. Or it is a video, and the package that reads videos is not installed.
     """
     limits = Limits(max_bytes, max_pixels, max_frames)
     limits.check_bytes(len(data))
+    if (container := container_of(data)) is not None:
+        return read_video(data, container, limits, sampling or Sampling())
     with quiet():
         image, format = open_image(data, limits)
         with image:

@@ -60,11 +60,33 @@ FORMATS = (
 # Each alternative can match in one way only, so that a hostile file costs no time.
 _XML_PROLOGUE = rb"(\xef\xbb\xbf|\s|<\?xml[^>]*>|<!--((?!-->).)*-->|<!doctype svg[^>]*>)*"
 
+VIDEO_SUFFIXES = frozenset(
+    (
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".3gp",
+        ".3g2",
+        ".webm",
+        ".mkv",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".m2ts",
+        ".flv",
+        ".wmv",
+        ".asf",
+        ".ogv",
+    )
+)
+"""Of videos; `.ts` and `.mts` are left out, since programs have them too."""
+MEDIA_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+"""Of all that is picked up."""
+
 # What people most often have instead of an image. The first match is named in the error.
 _OTHERS: tuple[tuple[bytes, str], ...] = (
     (rb".{4}ftyp(hei|hev|heic|.{8,64}?heic)", "a HEIC image; convert it to JPEG or PNG first"),
     (rb"\xff\x0a|.{4}JXL ", "a JPEG XL image; convert it to JPEG or PNG first"),
-    (rb".{4}ftyp(?!avi|mif1|msf1)|RIFF.{4}AVI |\x1aE\xdf\xa3", "a video; extract its frames first"),
     (rb"8BPS", "a Photoshop file"),
     (rb"\0\0[\1\2]\0.\0", "a Windows icon or cursor"),
     (rb"%PDF", "a PDF document; render its pages first"),

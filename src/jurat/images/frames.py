@@ -1,13 +1,44 @@
-"""Which frames of an animation are judged, and how many it has."""
+"""Which frames of an animation or a video are judged, and how many an animation has."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import count
 
 from PIL import ImageFile
 
 from jurat.images.formats import Format
 from jurat.images.limits import Limits
+
+DEFAULT_FPS = 1.0
+"""Frames that are looked at for each second of a video."""
+DEFAULT_VIDEO_FRAMES = 32
+"""Frames of a video that are looked at, at most."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Which frames of a video are looked at."""
+
+    fps: float = DEFAULT_FPS
+    """For each second so many."""
+    frames: int = DEFAULT_VIDEO_FRAMES
+    """At most so many; of a video that has more they are spread evenly over it."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fps <= 240 or self.frames < 1:
+            raise ValueError("fps must be above 0 and at most 240, frames at least 1")
+
+    def times(self, duration: float) -> tuple[float, ...]:
+        """Seconds from the beginning of a video that lasts `duration` seconds, rising, the first 0.
+
+        >>> Sampling(1, 4).times(3.5)
+        (0.0, 1.0, 2.0, 3.0)
+        >>> Sampling(1, 4).times(10)
+        (0.0, 3.0, 6.0, 9.0)
+        """
+        count = max(1, int(duration * self.fps - 1e-6) + 1)
+        return tuple(index / self.fps for index in spread(count, self.frames))
 
 
 def spread(count: int, limit: int) -> tuple[int, ...]:

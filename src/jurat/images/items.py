@@ -1,4 +1,4 @@
-"""Where images come from: files, folders, globs, lists, tables, shards and URIs, as a lazy stream of items.
+"""Where images and videos come from: files, folders, globs, lists, tables, shards and URIs, as a lazy stream.
 
 Whatever cannot be read is an item too: its `open` raises `ImageError` with the reason, so that a run
 goes on and the row says what was wrong.
@@ -32,12 +32,12 @@ def find_items(
 
     - A file is an item whatever its suffix; of a table or a shard (`sources.registry.KINDS`) the rows and
       members are.
-    - A folder is walked: files with an image suffix (`IMAGE_SUFFIXES`), in byte order of their paths, hidden
-      ones too. Links to folders are followed, each folder behind links once, so that loops end. In a folder
-      that `datasets` wrote, the rows of its Arrow files are the items.
+    - A folder is walked: files with the suffix of an image or a video (`IMAGE_SUFFIXES`, `VIDEO_SUFFIXES`),
+      in byte order of their paths, hidden ones too. Links to folders are followed, each folder behind links
+      once, so that loops end. In a folder that `datasets` wrote, the rows of its Arrow files are the items.
     - A glob (`*`, `?`, `[...]`, `**` for folders at any depth) is matched as a shell does, in the same
-      order, unless a file has that very name. If its last part names no suffix, only image suffixes
-      match; a folder that matches is walked.
+      order, unless a file has that very name. If its last part names no suffix, only those
+      suffixes match; a folder that matches is walked.
     - A URI (`s3://`, `gs://`, `https://`, `hf://`) is an object, a prefix, a glob or a table, likewise.
     - `-` reads paths and URIs from `stdin`, one a line; blank lines are left out, and globs are not expanded.
 

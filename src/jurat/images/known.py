@@ -15,7 +15,7 @@ from jurat.errors import JuratError, MissingExtra
 from jurat.images.errors import ImageError, one_line, reason
 
 if TYPE_CHECKING:
-    pass
+    from jurat.images.frames import Sampling
 
 COLUMNS = ("sha256", "pdq", "label", "action", "handling", "distance")
 """Of the list: `label`, `action`, and one hash at least in each row; the others may be left out."""
@@ -73,14 +73,28 @@ class Known:
     def __len__(self) -> int:
         return len(self._files) + len(self._entries)
 
-    def match(self, data: bytes) -> Match | None:
-        """What is known of a file: the nearest entry, one that blocks before one that allows."""
+    def match(self, data: bytes, sampling: Sampling | None = None) -> Match | None:
+        """What is known of a file: of each frame that is judged the nearest entry, one that blocks before one
+        that allows; of several frames as of several images.
+
+        Args:
+            sampling: which frames of a video are judged.
+        """
         if (entry := self._files.get(sha256(data).hexdigest())) is not None:
             return Match(entry, 0)
         if not self._entries:
             return None
-        found = [match for hash in picture_hashes(data) for match in self._near(hash)]
-        return min(found, key=lambda match: (match.distance, match.entry.action == "allow"), default=None)
+        hashes = picture_hashes(data, sampling)
+        return _together([None if hash is None else self._nearest(hash) for hash in hashes])
+
+    def match_all(self, images: Sequence[bytes], sampling: Sampling | None = None) -> Match | None:
+        """What is known of an item: one image that is to be blocked is enough, all have to be allowed."""
+        return _together([self.match(data, sampling) for data in images])
+
+    def _nearest(self, hash: Any) -> Match | None:
+        return min(
+            self._near(hash), key=lambda match: (match.distance, match.entry.action == "allow"), default=None
+        )
 
     def _near(self, hash: Any) -> list[Match]:
         distances = differing_bits(self._hashes, hash)
@@ -89,6 +103,18 @@ class Known:
             for index in distances.argsort(kind="stable")[:64]
             if distances[index] <= self._entries[index].distance
         ]
+
+
+def _together(found: Sequence[Match | None]) -> Match | None:
+    """What is known of several pictures: one that is to be blocked is enough, all have to be allowed."""
+    matches = [match for match in found if match is not None]
+    blocked = [match for match in matches if match.entry.action == "block"]
+    if not blocked and len(matches) < len(found):
+        return None
+    # Of several the one that must not be shown comes first.
+    return min(
+        blocked or matches, key=lambda match: (match.entry.handling is None, match.distance), default=None
+    )
 
 
 def load_known(path: Path | str) -> Known:
@@ -192,17 +218,18 @@ def require_pdq() -> None:
         raise MissingExtra("PDQ hashes", "pdq") from error
 
 
-def picture_hashes(data: bytes) -> list[Any]:
-    """The PDQ hash, 32 bytes, of each judged frame that has features; none where it is no picture."""
+def picture_hashes(data: bytes, sampling: Sampling | None = None) -> list[Any | None]:
+    """The PDQ hash, 32 bytes, of each frame that is judged, None for one without features; nothing where it
+    is no picture."""
     import numpy as np
 
     from jurat.images.decoding import decode
 
     try:
-        frames = decode(data).frames
+        frames = decode(data, sampling=sampling).frames
     except ImageError:
         return []
-    return [hash for frame in frames if (hash := picture_hash(np.asarray(frame))) is not None]
+    return [picture_hash(np.asarray(frame)) for frame in frames]
 
 
 def picture_hash(pixels: Any) -> Any | None:

@@ -14,6 +14,7 @@ DEFAULT_MAX_FRAMES = 8
 """How many frames of an animation are decoded."""
 
 _KEPT = 2
+_SEVERAL = 8
 _REPLAYED = 32
 _COUNTED = 10_000
 
@@ -65,6 +66,14 @@ class Limits:
             raise ImageError(
                 f"its frames to judge have {pixels:,} pixels together,"
                 f" more than the limit of {self.kept_pixels:,}"
+            )
+
+    def check_several(self, pixels: int) -> None:
+        """Raises ImageError where the images of one item have more than eight frames' pixels together."""
+        if pixels > _SEVERAL * self.max_pixels:
+            raise ImageError(
+                f"its images have {pixels:,} pixels together,"
+                f" more than the limit of {_SEVERAL * self.max_pixels:,}"
             )
 
     def check_count(self, frames: int) -> None:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from jurat.images.errors import ImageError, reason, shown
 from jurat.images.limits import DEFAULT_MAX_BYTES, Limits
 
+SEVERAL = "it has several images, which are read by Item.read"
+"""Why there are no bytes of an item of several images."""
+
 
 def read_file(path: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
     """The bytes of one file, as `Item.open` reads them.

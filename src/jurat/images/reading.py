@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from jurat.images.errors import ImageError, shown
-from jurat.images.item import Item
+from jurat.images.item import Item, Member, Members, read_members
 from jurat.images.openers import Failed, Held, Remote
 from jurat.images.remote import scheme_of
 from jurat.images.sources.base import SourceChanged, SourceOptions
@@ -56,7 +56,7 @@ def read_ahead(items: Iterable[Item], roots: Roots) -> Iterator[Item]:
     pool = ThreadPoolExecutor(WORKERS)
     try:
         for item in items:
-            if isinstance(item.open, Remote):
+            if _is_remote(item):
                 ahead.append(pool.submit(_read, item))
                 if len(ahead) >= AHEAD:
                     yield ahead.popleft().result()
@@ -64,7 +64,7 @@ def read_ahead(items: Iterable[Item], roots: Roots) -> Iterator[Item]:
             while ahead:
                 yield ahead.popleft().result()
             read = _read(item)
-            if isinstance(read.open, Failed):
+            if read.members is None and isinstance(read.open, Failed):
                 roots.check()
             yield read
         while ahead:
@@ -73,13 +73,22 @@ def read_ahead(items: Iterable[Item], roots: Roots) -> Iterator[Item]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _is_remote(item: Item) -> bool:
+    listed = item.members.listed if isinstance(item.members, Members) else ()
+    return any(isinstance(opener, Remote) for opener in (item.open, *(member.open for member in listed)))
+
+
 def _read(item: Item) -> Item:
     opener: Callable[[], bytes]
     try:
+        if item.members is not None:
+            members = item.members()
+            held = zip(members, read_members(members), strict=True)
+            return replace(item, members=Members(tuple(Member(m.uri, Held(d, len(d))) for m, d in held)))
         data = item.open()
         opener = Held(data, len(data))
     except ImageError as error:
-        opener = Failed(error.message)
+        return replace(item, open=Failed(error.message), members=None)
     except Exception:  # an item of someone else's may raise anything; whoever opens it will say so
         return item
     return replace(item, open=opener)

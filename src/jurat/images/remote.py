@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 from jurat.errors import JuratError, MissingExtra
 from jurat.images.errors import ImageError, reason, shown
-from jurat.images.formats import IMAGE_SUFFIXES
+from jurat.images.formats import MEDIA_SUFFIXES
 from jurat.images.limits import Limits
 
 SCHEMES = {
@@ -156,7 +156,7 @@ def _in_order(files: Any, names: list[tuple[bytes, bool]], uri: str) -> Iterator
 
 def _is_image(name: str) -> bool:
     base, dot, suffix = name.rpartition("/")[2].rpartition(".")
-    return bool(base and dot) and f".{suffix.lower()}" in IMAGE_SUFFIXES
+    return bool(base and dot) and f".{suffix.lower()}" in MEDIA_SUFFIXES
 
 
 def _open_system(uri: str) -> tuple[Any, str]:

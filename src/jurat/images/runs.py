@@ -4,6 +4,7 @@
     DIR/parts/part-000000.parquet ...    written aside and renamed; the only Parquet files below DIR
     DIR/parts/part-000007.jsonl          the rows since the last part, flushed one by one
     DIR/retrying.jsonl                   while errors are judged anew: the rows that they had
+    DIR/parts/part-000000.0f3a...again   while all rows are rewritten (`jurat.images.rewriting`): a part to be
 
 The rows of a part go to its `.jsonl` first. When that is full, it is turned into the part and removed; where
 both are there, a run ended between the two, and the part counts. A last line that was cut off counts for
@@ -34,7 +35,11 @@ RUN_FILE, PARTS, RETRYING = "run.json", "parts", "retrying.jsonl"
 PART_ROWS, PART_BYTES = 20_000, 64 * 2**20
 """A part is closed when it has so many rows, or so many bytes of JSON."""
 
+REWRITTEN = "rewritten"
+"""In `run.json`: which parts to be are the rows now."""
+
 _PART = re.compile(r"part-(\d{6,})\.(parquet|jsonl)")
+_AGAIN = re.compile(r"part-(\d{6,})\.([0-9a-f]+)\.again")
 _SYNC_SECONDS = 10.0
 
 Facts = Mapping[str, Any]
@@ -61,7 +66,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
 def write_facts(folder: Path, facts: Facts) -> None:
     """Writes `run.json`, whole or not at all."""
     aside = beside(folder / RUN_FILE, "writing")
-    with _run_errors(folder, None):
+    with run_errors(folder, None):
         make_folder(folder)
         try:
             with aside.open("x", encoding="utf-8") as file:
@@ -87,7 +92,27 @@ def run_files(folder: Path) -> list[Path]:
     for name in names:  # `.jsonl` comes before `.parquet`, which counts
         if match := _PART.fullmatch(name):
             found[int(match[1])] = folder / PARTS / name
+    if any(_AGAIN.fullmatch(name) for name in names):
+        found |= {number: path for number, path, counts in _parts_to_be(folder, names) if counts}
     return [found[number] for number in sorted(found)]
+
+
+def _parts_to_be(folder: Path, names: Iterable[str]) -> Iterator[tuple[int, Path, bool]]:
+    """The rewritten parts that are not in their places: number, path, and whether they count already."""
+    token = read_facts(folder).get(REWRITTEN) if is_run(folder) else None
+    for name in names:
+        if match := _AGAIN.fullmatch(name):
+            yield int(match[1]), folder / PARTS / name, match[2] == token
+
+
+def settle(folder: Path) -> None:
+    """Puts rewritten parts in their places, if they count; removes them if not."""
+    for number, path, counts in list(_parts_to_be(folder, os.listdir(folder / PARTS))):
+        if counts:
+            path.replace(folder / PARTS / f"part-{number:06}.parquet")
+        else:
+            path.unlink()
+    sync_folder(folder / PARTS)
 
 
 def run_rows(folder: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
@@ -98,7 +123,9 @@ def run_rows(folder: Path, columns: list[str] | None = None) -> Iterator[dict[st
 
 def part_rows(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
     """The whole rows of one file of a run."""
-    if path.suffix == ".parquet":
+    if path.suffix == ".again" and not path.exists():  # a run that goes on has just put it in its place
+        path = path.with_name(f"{path.name.split('.', 1)[0]}.parquet")
+    if path.suffix != ".jsonl":
         yield from parquet_rows(path, columns)
         return
     try:
@@ -139,9 +166,10 @@ class RunSink:
         self._schema = schema
         self._limits = part_rows, part_bytes
         self._open = ExitStack()
-        with _run_errors(folder, None):
+        with run_errors(folder, None):
             make_folder(folder / PARTS)
             self._open.callback(_lock(folder))
+            settle(folder)
             files = run_files(folder)
             self._clean(files)
         last = files[-1] if files else None
@@ -161,7 +189,7 @@ class RunSink:
 
     def write(self, row: Mapping[str, Any]) -> None:
         line = json_line(row, self.rows + 1)
-        with _run_errors(self._folder, self.rows):
+        with run_errors(self._folder, self.rows):
             file = self._waiting or self._start()
             try:
                 file.write(line)
@@ -180,7 +208,7 @@ class RunSink:
 
     def close_part(self) -> None:
         """Turns the rows since the last part into one."""
-        with _run_errors(self._folder, self.rows):
+        with run_errors(self._folder, self.rows):
             if self._waiting is None and self._path("jsonl").exists():
                 self._start()
             if self._waiting is not None:
@@ -192,17 +220,13 @@ class RunSink:
         They are kept in `retrying.jsonl` until `restore_errors`.
         """
         self.close_part()
-        kept = self._folder / RETRYING
         dropped = 0
-        with _run_errors(self._folder, None):
+        with run_errors(self._folder, None):
             for path in run_files(self._folder):
                 errors = [row for row in part_rows(path) if row["outcome"] == "error"]
                 if errors:
                     dropped += len(errors)
-                    with kept.open("ab") as file:
-                        file.writelines(json_line(row, 0) for row in errors)
-                        file.flush()
-                        os.fsync(file.fileno())
+                    keep_aside(self._folder, errors)
                     rest = (row for row in part_rows(path) if row["outcome"] != "error")
                     write_part(path, batches_of(rest, self._schema()), self._schema())
         return dropped
@@ -291,8 +315,13 @@ class RunSink:
 
 
 def set_aside(folder: Path) -> Path:
-    """Renames a run's folder to `NAME.before-1` (or -2, ...), so that another can take its place."""
-    with _run_errors(folder, None):
+    """Renames a run's folder to `NAME.before-1` (or -2, ...), so that another can take its place.
+
+    Raises:
+        JuratError: another process is writing to it, or it cannot be renamed.
+    """
+    with run_errors(folder, None), ExitStack() as locked:
+        locked.callback(_lock(folder))
         target = folder.with_name(f"{folder.name}.before-1")
         number = 1
         while target.exists():
@@ -300,6 +329,14 @@ def set_aside(folder: Path) -> Path:
             target = folder.with_name(f"{folder.name}.before-{number}")
         folder.rename(target)
         return target
+
+
+def keep_aside(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Keeps rows that are taken out of a run until a whole pass has seen to their items."""
+    with (folder / RETRYING).open("ab") as file:
+        file.writelines(json_line(row, 0) for row in rows)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_part(path: Path, batches: Iterable[ArrowBatch], schema: ArrowSchema) -> None:
@@ -353,7 +390,7 @@ def _lock(folder: Path) -> Callable[[], None]:
     return file.close
 
 
-class _run_errors:
+class run_errors:
     """Turns errors of the file system into one line that says what was kept and how to go on."""
 
     def __init__(self, folder: Path, rows: int | None) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import translate
 
 from jurat.images.errors import reason, shown
-from jurat.images.formats import IMAGE_SUFFIXES
+from jurat.images.formats import MEDIA_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,15 @@ def is_glob(path: str) -> bool:
 
 
 def walk_folder(folder: str) -> Iterator[Found]:
-    """Image files under a folder in byte order of their paths; one that cannot be listed is a problem."""
+    """Images and videos under a folder, in byte order of their paths; what cannot be listed is a problem."""
     return _walk(folder, None)
 
 
 def walk_glob(pattern: str) -> Iterator[Found]:
     """What a pattern matches, in byte order; a problem if that is nothing.
 
-    A file whose suffix the pattern leaves open must have an image suffix; a folder that matches is walked.
+    A file whose suffix the pattern leaves open must have one of an image or a video; a folder that matches is
+    walked.
     """
     base, glob = _parse(pattern)
     if not os.path.isdir(base or os.curdir):
@@ -50,7 +51,7 @@ def walk_glob(pattern: str) -> Iterator[Found]:
 
 
 def _walk(root: str, place: _Place | None) -> Iterator[Found]:
-    """Files under `root`: those that match from this place in a pattern on, or else by image suffix."""
+    """Files under `root`: those that match from this place in a pattern on, or else by their suffix."""
     links = _Links()
     # A stack of its own: folders may lie deeper than Python's calls.
     stack: list[_Folder] = []
@@ -193,7 +194,7 @@ def _part(part: str) -> re.Pattern[str] | None:
 
 
 def _has_image_suffix(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    return os.path.splitext(name)[1].lower() in MEDIA_SUFFIXES
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -9,6 +9,9 @@ Thresholds: a rule may be called kept below the k-th smallest score of n labelle
 of the same kind then scores lower with a probability that is distributed as Beta(k, n - k + 1) (Wilks
 1941), so the largest k is taken for which it stays within the bound with 95% confidence. For a bound of
 5% the first such k, 1, takes 59 violations. `break_above` is found likewise from images that keep the rule.
+
+Labels of videos tell nothing of single frames, but in how many of them a rule has to be broken: see
+`jurat.judge.calibrate_videos`.
 """
 
 from __future__ import annotations
@@ -23,11 +26,12 @@ import numpy as np
 
 from jurat import __version__
 from jurat.errors import JuratError
-from jurat.images import Item, decode
-from jurat.judge import prompts
+from jurat.images import Item
+from jurat.judge.calibrate_videos import FramesFit, fit_frames
 from jurat.judge.calibration import Bounds, Calibration
 from jurat.judge.decide import decide_rule
 from jurat.judge.ledger import Ledger
+from jurat.judge.loading import Loaded, load_item
 from jurat.judge.plan import Question
 from jurat.judge.quick import Answers, Priors, Want, ask, attempt
 from jurat.judge.reference import REFERENCE
@@ -52,6 +56,8 @@ class Fit:
     """Images that could not be read or answered about; they were left out."""
     alone: dict[str, float] = field(default_factory=dict)
     """Of each rule with labels: the share of labelled images that is decided under the calibration."""
+    frames: dict[str, FramesFit] = field(default_factory=dict[str, FramesFit])
+    """Of each rule, where videos are labelled."""
 
 
 def fit(
@@ -73,7 +79,7 @@ def fit(
             hint="Take one that decides clauses by log-odds, as `quick` does.",
         )
     _check_labels(judge, labels)
-    batches = _Gathered(judge)
+    batches = _Gathered(judge, frozenset(labels or ()))
     batches.gather(items)
     if len(batches.digests) < FEWEST:
         raise JuratError(
@@ -84,7 +90,7 @@ def fit(
     calibration = Calibration(
         model=f"{judge.model.name}@{judge.model.revision}",
         constitution=judge.constitution.digest,
-        prompts=prompts.digest(),
+        prompts=judge.prompts,
         jurat=__version__,
         images=len(batches.digests),
         images_digest=hashlib.sha256("\n".join(sorted(batches.digests)).encode()).hexdigest()[:12],
@@ -94,6 +100,7 @@ def fit(
     found = Fit(calibration, batches.failed)
     if labels:
         _fit_labelled(found, judge, batches, labels, max_miss, max_false_alarm)
+        _fit_videos(found, judge, batches, labels, max_false_alarm)
     return found
 
 
@@ -110,44 +117,75 @@ def _check_labels(judge: Judge, labels: Mapping[str, frozenset[str]] | None) -> 
 # --- without labels ----------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Shot:
+    """A picture to be asked about."""
+
+    want: Want
+    id: str
+    digest: str
+    counts: bool = True
+    """Whether it stands for its item; of a video one frame does."""
+    video: bool = False
+
+
 class _Gathered:
     """The log-odds of all questions on all images."""
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: Judge, labelled: frozenset[str] = frozenset()) -> None:
         self._judge = judge
-        self.own = judge.questions
+        self._labelled = labelled
+        self.own = tuple(q for q in judge.questions if q.sees_image and not q.reads_caption)
         self.reference = _known_reference(judge)
         self.asked = tuple(dict.fromkeys((*self.own, *self.reference)))
         self.rows: list[Answers] = []
-        """One an image."""
+        """One an image; of a video, its middle frame."""
         self.ids: list[str] = []
+        """Of each; empty for a video."""
+        self.videos: dict[str, list[Answers]] = {}
+        """Of each labelled video, by its id: of its frames. One that was not answered about is left out."""
         self.digests: list[str] = []
         self.failed = 0
         self.priors = Priors(judge.model).of(self.asked)
 
     def gather(self, items: Iterable[Item]) -> None:
-        batch: list[tuple[Item, Want, str]] = []
+        batch: list[_Shot] = []
         for item in items:
-            try:
-                decoded = decode(item.open())
-            except (JuratError, OSError):
+            loaded = load_item(item, self._judge.sampling)
+            if loaded.error is not None:
                 self.failed += 1
                 continue
-            batch.append((item, Want(decoded.frames[0], self.asked), decoded.sha256))
+            batch += self._shots(loaded)
             if len(batch) >= self._judge.batch_size:
                 self._ask(batch)
                 batch = []
         self._ask(batch)
 
-    def _ask(self, batch: Sequence[tuple[Item, Want, str]]) -> None:
-        found = attempt(lambda some: ask(self._judge.model, some), [want for _, want, _ in batch])
-        for (item, _, digest), entry in zip(batch, found, strict=True):
+    def _shots(self, loaded: Loaded) -> Sequence[_Shot]:
+        """The first frame of an image; of a video the middle one, or all where it is labelled."""
+        wants = [Want(frame, self.asked) for frame in loaded.frames]
+        digest = loaded.sha256 or ""
+        if loaded.kind != "video":
+            return [_Shot(wants[0], loaded.id, digest)]
+        middle = len(wants) // 2
+        if loaded.id not in self._labelled:
+            return [_Shot(wants[middle], "", digest)]
+        self.videos[loaded.id] = []
+        return [_Shot(w, loaded.id, digest, at == middle, video=True) for at, w in enumerate(wants)]
+
+    def _ask(self, batch: Sequence[_Shot]) -> None:
+        found = attempt(lambda some: ask(self._judge.model, some), [shot.want for shot in batch])
+        for shot, entry in zip(batch, found, strict=True):
             if isinstance(entry, Failure):
-                self.failed += 1
+                self.failed += shot.counts
+                self.videos.pop(shot.id, None)
                 continue
-            self.rows.append(entry.answers)
-            self.ids.append(item.id)
-            self.digests.append(digest)
+            if shot.video and shot.id in self.videos:
+                self.videos[shot.id].append(entry.answers)
+            if shot.counts:
+                self.rows.append(entry.answers)
+                self.ids.append("" if shot.video else shot.id)
+                self.digests.append(shot.digest)
 
     def debiasing(self) -> tuple[float, dict[str, float]]:
         """The slope, and the shift of each of the constitution's own questions."""
@@ -160,7 +198,7 @@ class _Gathered:
             residual = self._residual(medians, question, slope)
             mostly_no = not math.isnan(residual) and medians[question] < 0
             shift = residual - centre if mostly_no else 0.0
-            shifts[question.text] = round(max(-LARGEST, min(LARGEST, shift)), 4)
+            shifts[question.label] = round(max(-LARGEST, min(LARGEST, shift)), 4)
         return round(slope, 4), shifts
 
     def _slope(self, medians: Mapping[Question, float]) -> float:
@@ -224,6 +262,8 @@ def _fit_labelled(
     max_false_alarm: float,
 ) -> None:
     rows = [i for i, item in enumerate(answers.ids) if item in labels]
+    if not rows and answers.videos:
+        return
     if not rows:
         raise JuratError(
             "None of the labels belongs to one of the images.",
@@ -253,6 +293,39 @@ def _fit_labelled(
             "max_miss": max_miss,
             "max_false_alarm": max_false_alarm,
         }
+    )
+
+
+def _fit_videos(
+    found: Fit,
+    judge: Judge,
+    answers: _Gathered,
+    labels: Mapping[str, frozenset[str]],
+    max_false_alarm: float,
+) -> None:
+    """In how many frames rules have to be broken, from labelled videos."""
+    if not answers.videos:
+        return
+    counted: dict[str, list[tuple[int, int, bool]]] = {rule.rule.id: [] for rule in judge.rules}
+    for id, frames in answers.videos.items():
+        for rule in judge.rules:
+            outcomes = [
+                decide_rule(
+                    rule,
+                    Ledger(answers=dict(said)),
+                    answers.priors,
+                    judge.preset,
+                    calibration=found.calibration,
+                ).outcome
+                for said in frames
+            ]
+            counted[rule.rule.id].append(
+                (outcomes.count("broken"), len(outcomes), rule.rule.id in labels[id])
+            )
+    found.frames = {rule: fit_frames(each, max_false_alarm) for rule, each in counted.items()}
+    alarms = {rule: fit.alarm for rule, fit in found.frames.items() if fit.alarm is not None}
+    found.calibration = found.calibration.model_copy(
+        update={"frame_alarms": alarms, "max_false_alarm": max_false_alarm}
     )
 
 

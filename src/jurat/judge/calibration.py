@@ -60,6 +60,9 @@ class Calibration(BaseModel):
     """Evidence in log-odds is divided by it."""
     rules: dict[str, Bounds] = {}
     """By a rule's id."""
+    frame_alarms: dict[str, float] = {}
+    """By a rule's id: the chance of a false alarm in a frame that the frames needed of a video follow from;
+    see `jurat.judge.parts`. Of other rules it is the default."""
     max_miss: float | None = None
     """With 95% confidence no more than this share of violations is called kept; null without labels."""
     max_false_alarm: float | None = None
@@ -71,7 +74,10 @@ class Calibration(BaseModel):
         return hashlib.sha256(self._text().encode()).hexdigest()[:12]
 
     def _text(self) -> str:
-        return json.dumps(self.model_dump(mode="json", by_alias=True), indent=1, sort_keys=True) + "\n"
+        told = self.model_dump(mode="json", by_alias=True)
+        if not self.frame_alarms:  # one without keeps the digest that records name it by
+            del told["frame_alarms"]
+        return json.dumps(told, indent=1, sort_keys=True) + "\n"
 
     def save(self, path: Path) -> None:
         """Writes it aside and renames it.

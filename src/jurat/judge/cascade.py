@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias
 
 from PIL import Image
@@ -27,7 +28,8 @@ from jurat.judge.ledger import Ledger, Located, Look, Priors
 from jurat.judge.nulls import GreyPriors, blurred
 from jurat.judge.plan import PlannedAlternative, PlannedRule, Question
 from jurat.judge.presets import Preset
-from jurat.judge.quick import WORDINGS, Asked, Want, ask, attempt
+from jurat.judge.prompts import WORDINGS
+from jurat.judge.quick import Asked, Want, ask, attempt
 from jurat.judge.quick import Priors as PriorsOf
 from jurat.judge.reason import Doubt, reason
 from jurat.judge.relevance import scan
@@ -61,15 +63,18 @@ class Cascade:
         self._asked_before = PriorsOf(self.model)
         self._asked_of_grey = GreyPriors(self.model)
         self._vocabulary = self.model.capability(Vocabulary)
+        self._looking = Lock()
+        """For the detector and the matcher."""
 
-    def investigate(self, images: Sequence[Image.Image]) -> list[Ledger]:
-        """One ledger an image, in order. Nothing that a model does makes it raise."""
-        ledgers = [Ledger() for _ in images]
+    def investigate(self, images: Sequence[Image.Image], captions: Sequence[str | None] = ()) -> list[Ledger]:
+        """One ledger an image, in order; `captions` are those of the images' items, none if left out. Nothing
+        that a model does makes it raise."""
+        ledgers = [Ledger(caption=caption) for caption in captions or [None] * len(images)]
         self._scan(images, ledgers)
         self._quick(images, ledgers)
         answered = [(i, image) for i, image in zip(ledgers, images, strict=True) if i.failure is None]
         self._learn_nulls(answered)
-        if self.preset.crop_below > 0:
+        if self.preset.crop_below > 0 and self.detector is not None:
             self._crop(answered)
         if self.preset.views is not None:
             self._move(answered)
@@ -80,7 +85,7 @@ class Cascade:
         while self.preset.reason and (doubts := self._unreasoned(answered)):
             self._reason(doubts)
         if self.preset.points and self.detector is not None:
-            self._find(self._broken(answered))
+            self._find(self._settle(answered))
         return ledgers
 
     def priors(self) -> Priors:
@@ -96,29 +101,35 @@ class Cascade:
     def _scan(self, images: Sequence[Image.Image], ledgers: Sequence[Ledger]) -> None:
         if not self.preset.relevance or self.matcher is None:
             return
-        found = scan(self.matcher, images, [planned.rule for planned in self.rules])
+        with self._looking:
+            found = scan(self.matcher, images, [planned.rule for planned in self.rules if planned.plain])
         for ledger, scanned in zip(ledgers, found, strict=True):
             ledger.spent.scans += scanned.looked
             ledger.relevance, ledger.unscanned = scanned.cosines, scanned.unscanned
             ledger.relevant_above = self.matcher.relevant_above
 
     def _quick(self, images: Sequence[Image.Image], ledgers: Sequence[Ledger]) -> None:
-        wants = [Want(image, self._questions(ledger)) for image, ledger in zip(images, ledgers, strict=True)]
+        wants = [
+            Want(image, self._questions(ledger), ledger.caption)
+            for image, ledger in zip(images, ledgers, strict=True)
+        ]
         self._refuse_foreign(
             [(ledger, want) for ledger, want in zip(ledgers, wants, strict=True) if not want.questions]
         )
         asked = [(ledger, want) for ledger, want in zip(ledgers, wants, strict=True) if want.questions]
         found = attempt(lambda some: ask(self.model, some), [want for _, want in asked])
-        for (ledger, _), entry in zip(asked, found, strict=True):
+        for (ledger, want), entry in zip(asked, found, strict=True):
             if isinstance(entry, Failure):
                 ledger.failure = entry
                 continue
             ledger.answers.update(entry.answers)
-            self._measured |= any(not answer.stated for answer in entry.answers.values())
-            ledger.spent.add(1, entry.usage)
+            if any(not answer.stated for answer in entry.answers.values()):
+                self._measured = True
+            ledger.spent.add(any(question.sees_image for question in want.questions), entry.usage)
 
     def _questions(self, ledger: Ledger | None = None) -> tuple[Question, ...]:
-        """Every distinct question once: of the rules that are relevant to an image, or of all."""
+        """Every distinct question once: of the rules that are relevant to an image, or of all. Without a
+        caption nothing is asked about one."""
         return tuple(
             dict.fromkeys(
                 question
@@ -127,6 +138,7 @@ class Cascade:
                 for clause in rule.clauses
                 for alternative in clause.alternatives
                 for question in self._put(alternative)
+                if ledger is None or ledger.caption is not None or not question.reads_caption
             )
         )
 
@@ -154,11 +166,14 @@ class Cascade:
         if not self._wants_priors:
             return
         if "grey" in self.preset.nulls:
-            grey = self._asked_of_grey.of(self._questions())
+            grey = self._asked_of_grey.of(_seen(self._questions()))
             for ledger, _ in answered:
                 ledger.nulls["grey"] = grey
         if "blurred" in self.preset.nulls:
-            wants = [Want(blurred(image), self._questions(ledger)) for ledger, image in answered]
+            wants = [
+                Want(blurred(image), _seen(self._questions(ledger)), ledger.caption)
+                for ledger, image in answered
+            ]
             found = attempt(lambda some: ask(self.model, some), wants)
             for (ledger, _), want, entry in zip(answered, wants, found, strict=True):
                 if isinstance(entry, Failure):
@@ -185,7 +200,7 @@ class Cascade:
                 )
             )
             if questions:
-                wants.append((ledger, [Want(copy, questions) for copy in moved(image)]))
+                wants.append((ledger, [Want(copy, questions, ledger.caption) for copy in moved(image)]))
         found = iter(
             attempt(lambda some: ask(self.model, some), [want for _, some in wants for want in some])
         )
@@ -278,7 +293,8 @@ class Cascade:
             regions.Search(image, tuple(dict.fromkeys(word for one in located for word in one.objects)))
             for _, image, located in missing
         ]
-        found = regions.find(self.detector, searches, self.preset.confidence)
+        with self._looking:
+            found = regions.find(self.detector, searches, self.preset.confidence)
         for (ledger, _, located), entry in zip(missing, found, strict=True):
             ledger.spent.detections += 1
             for one in located:
@@ -288,7 +304,10 @@ class Cascade:
         self, groups: Sequence[Sequence[tuple[Ledger, Located, Image.Image | None]]]
     ) -> Iterator[tuple[Ledger, Located, YesNo]]:
         """Puts each group's questions about its first picture, and pairs them with the answers."""
-        wants = [Want(group[0][2], tuple(one.question for _, one, _ in group)) for group in groups]
+        wants = [
+            Want(group[0][2], tuple(one.question for _, one, _ in group), group[0][0].caption)
+            for group in groups
+        ]
         found: list[Asked | Failure] = attempt(lambda some: ask(self.model, some), wants)
         for group, entry in zip(groups, found, strict=True):
             if not isinstance(entry, Failure):
@@ -309,31 +328,26 @@ class Cascade:
                 picture = (look.crop if (look := ledger.looks.get(one)) else None) or image
                 key = (id(ledger), id(picture), one.question)
                 if key not in alike:
-                    looks.append(Doubt(picture, one.question))
+                    looks.append(Doubt(picture, one.question, ledger.caption))
                 alike[key].append((ledger, one))
         for same, (thought, usage) in zip(alike.values(), reason(self.model, looks), strict=True):
             same[0][0].spent.add(1, usage)
             for ledger, one in same:
                 ledger.reasons[one] = thought
 
-    def _broken(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> _Doubts:
-        """For each image every question of a broken rule that has central objects."""
+    def _settle(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> _Doubts:
+        """Settles the rules that are not broken; for each image every question of those that are."""
         priors = self.priors()
-        return [
-            (
-                ledger,
-                image,
-                [
-                    Located.of(alternative)
-                    for rule in self.rules
-                    if decide_rule(rule, ledger, priors, self.preset, calibration=self.calibration).outcome
-                    == "broken"
-                    for clause in rule.clauses
-                    for alternative in clause.alternatives
-                ],
-            )
-            for ledger, image in answered
-        ]
+        broken: _Doubts = []
+        for ledger, image in answered:
+            for rule in self.rules:
+                finding = decide_rule(rule, ledger, priors, self.preset, calibration=self.calibration)
+                if finding.outcome != "broken":
+                    ledger.settled[rule.rule.id] = finding
+            due = [rule for rule in self.rules if rule.rule.id not in ledger.settled]
+            located = [Located.of(a) for rule in due for clause in rule.clauses for a in clause.alternatives]
+            broken.append((ledger, image, located))
+        return broken
 
     def _unreasoned(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> _Doubts:
         """What is to be reasoned about next, and was not yet."""
@@ -359,6 +373,11 @@ class Cascade:
             if located:
                 found.append((ledger, image, list(located)))
         return found
+
+
+def _seen(questions: tuple[Question, ...]) -> tuple[Question, ...]:
+    """Those that are asked about an image, with its caption or without."""
+    return tuple(question for question in questions if question.sees_image)
 
 
 def _look(found: Sequence[tuple[Box, ...] | Failure]) -> Look:

@@ -80,7 +80,8 @@ def decide_rule(
         return _irrelevant(planned.rule, ledger.relevance[planned.rule.id], frame)
     case = Case(ledger, priors, preset, Thresholds.of(planned.rule, preset, calibration), calibration)
     # What a rule wants of later stages follows from what earlier ones gave it: so it is told in their order.
-    case = replace(case, viewed=frozenset(map(Located.of, _uncertain(planned, case))))
+    if any(a.question in ledger.views for clause in planned.clauses for a in clause.alternatives):
+        case = replace(case, viewed=frozenset(map(Located.of, _uncertain(planned, case))))
     finding = _with(planned, case, frame)
     if preset.placebos > 0 and finding.outcome == "broken":
         case = replace(case, checked=frozenset(map(Located.of, _accepted(planned, finding))))
@@ -126,7 +127,9 @@ def uncertain_alternatives(
 def _uncertain(planned: PlannedRule, case: Case) -> Iterator[PlannedAlternative]:
     if case.preset.views is not None:
         certain = Thresholds(case.preset.views, 1 - case.preset.views)
-        yield from _open(planned, _plain(planned, replace(case, thresholds=certain), 0))
+        plain = _plain(planned, replace(case, thresholds=certain), 0)
+        # A caption is not read otherwise in a moved copy of the image.
+        yield from (one for one in _open(planned, plain) if one.question.sees_image)
 
 
 def accepted_alternatives(
@@ -242,6 +245,7 @@ def _clause(clause: PlannedClause, weighed: Sequence[Weighed]) -> Finding:
     return Finding(
         text=clause.text,
         role=clause.role,
+        about=clause.about,
         outcome=outcome,
         score=best.evidence if best is not None and certain else None,
         baseline=best.prior if best is not None else None,
@@ -280,11 +284,12 @@ def _cohered(
     each = [one for some in weighed for one in some]
     if any(one.evidence is None or one.vetoed or one.shown.reason not in (None, *OPEN) for one in each):
         return finding
-    texts = list(dict.fromkeys(one.shown.text for one in each))
+    labels = [one.question.label for clause in planned.clauses for one in clause.alternatives]
+    texts = list(dict.fromkeys(labels))
     log_odds = dict.fromkeys(texts, 0.0)
-    for one in each:
+    for label, one in zip(labels, each, strict=True):
         held = logit(one.evidence or 0.0)
-        log_odds[one.shown.text] = -held if one.shown.negated else held
+        log_odds[label] = -held if one.shown.negated else held
     formula = _formula(planned, texts)
     found = combine(formula, list(log_odds.values()), case.preset.temperature)
     outcome = _coherent_outcome(found, case)
@@ -309,7 +314,7 @@ def _formula(planned: PlannedRule, texts: Sequence[str]) -> Formula:
     number = {text: i for i, text in enumerate(texts)}
     parts = {
         role: tuple(
-            tuple((number[one.question.text], not one.negated) for one in clause.alternatives)
+            tuple((number[one.question.label], not one.negated) for one in clause.alternatives)
             for clause in planned.clauses
             if clause.role == role
         )

@@ -140,7 +140,10 @@ class _Lack:
             ("unless", rule.unless),
         )
         bare: tuple[tuple[Role, int], ...] = tuple(
-            (role, i) for role, held in roles for i, clause in enumerate(held) if not clause.objects
+            (role, i)
+            for role, held in roles
+            for i, clause in enumerate(held)
+            if not clause.objects and clause.about != "caption"
         )
         return cls(clauses, bare, force or rule.description is None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jurat.judge.verdict import Finding, Reason, RuleFinding, Verdict
+from jurat.judge.verdict import AlternativeScore, Finding, Reason, RuleFinding, Verdict
 
 _NAMED = 3
 """How many rules are named before the rest is counted."""
@@ -15,6 +15,7 @@ _WHY: dict[Reason, str] = {
     "refused": "the model refused to answer",
     "filtered": "the answer was filtered out on its way",
     "unparsed": "the model's answer could not be read",
+    "no_caption": "the item has no caption",
     "out_of_domain": "the image or the words lie outside what the model knows",
     "error": "asking the model failed",
 }
@@ -31,7 +32,7 @@ def explain(verdict: Verdict) -> str:
             why = _inline(verdict.error or "no reason was given")
             return f"It could not be judged: {why}. Nothing is known about it."
         case "unsafe":
-            return _unsafe([rule for rule in verdict.rules if rule.outcome == "broken"])
+            return _unsafe(verdict, [rule for rule in verdict.rules if rule.outcome == "broken"])
         case "unsure":
             return _unsure(
                 [rule for rule in verdict.rules if rule.outcome == "undecided"], len(verdict.rules)
@@ -40,15 +41,32 @@ def explain(verdict: Verdict) -> str:
             return _safe(verdict.rules)
 
 
-def _unsafe(broken: Sequence[RuleFinding]) -> str:
+def _unsafe(verdict: Verdict, broken: Sequence[RuleFinding]) -> str:
     worst = max(broken, key=_score)
     first = f"It breaks {_rules(broken)}."
-    grounds = [_scored(finding) for finding in worst.clauses if finding.role == "clause"]
+    grounds = [_ground(finding) for finding in worst.clauses if finding.role == "clause"]
     lifted = [finding for finding in worst.clauses if finding.role == "unless" and finding.outcome == "fails"]
     unless = f", and {_quoted(lifted[0].text)}, which would excuse it, is not" if lifted else ""
     of = f" of {worst.id}" if len(broken) > 1 else ""
     are = "is" if len(grounds) == 1 else "are"
-    return f"{first} The grounds{of}: {_list(grounds)} {are} established{unless}."
+    return f"{first} The grounds{of}: {_list(grounds)} {are} established{_where(verdict, worst)}{unless}."
+
+
+def _where(verdict: Verdict, rule: RuleFinding) -> str:
+    """In which parts of an item of several a rule is broken."""
+    broken = [part for part in rule.parts if part.outcome == "broken"]
+    if not broken:
+        return ""
+    if verdict.kind != "images":
+        first = "" if broken[0].time is None else f", first at {broken[0].time:.1f} seconds"
+        return f" in {len(broken)} of {len(rule.parts)} frames{first}"
+    # A few frames of a video may be broken without it being so: not if it is the image that decided.
+    places = sorted({part.index for part in broken if part.time is None or part.index == rule.frame})
+    named = _list(
+        [str(place + 1) for place in places[:_NAMED]]
+        + ([f"{len(places) - _NAMED} more"] if len(places) > _NAMED else [])
+    )
+    return f" in image{'s' if len(places) > 1 else ''} {named} of {len(verdict.images)}"
 
 
 def _unsure(undecided: Sequence[RuleFinding], rules: int) -> str:
@@ -107,6 +125,21 @@ def _rules(rules: Sequence[RuleFinding]) -> str:
 
 def _scored(finding: Finding) -> str:
     return f"{_quoted(finding.text)}{'' if finding.score is None else f' ({finding.score:.2f})'}"
+
+
+def _ground(finding: Finding) -> str:
+    """What established a clause: of alternatives, the surest that holds."""
+    holding = [one for one in finding.alternatives if one.outcome == "holds"]
+    if len(finding.alternatives) == 1 or finding.about != "image" or not holding:
+        return _scored(finding)
+    surest = max(holding, key=_surety)
+    text = f"not: {surest.text}" if surest.negated else surest.text
+    return _scored(finding.model_copy(update={"text": text}))
+
+
+def _surety(one: AlternativeScore) -> float:
+    score = 0.5 if one.score is None else one.score
+    return 1 - score if one.negated else score
 
 
 def _quoted(text: str) -> str:

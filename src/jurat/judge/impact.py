@@ -1,8 +1,8 @@
 """What a changed constitution does to a run: which verdicts flip, before anyone ships it.
 
 Verdicts are decided again from their records (`jurat.judge.redecide`); only what those do not hold is asked
-of the model. Where nothing but thresholds changed, and scores alone decide, a row is decided from its
-rules' scores, without being read as a whole.
+of the model. Where nothing but thresholds changed, and scores alone decide, rows are decided column by column
+(`jurat.judge.sweep`), without being read as a whole.
 """
 
 from __future__ import annotations
@@ -12,20 +12,30 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jurat.constitution import Constitution
 from jurat.errors import JuratError
+from jurat.images.blocks import Block, of_rows
 from jurat.judge.calibration import Calibration
 from jurat.judge.case import Thresholds
 from jurat.judge.plan import plan
 from jurat.judge.presets import Preset, find_preset
 from jurat.judge.record import row_to_verdict, verdict_to_row
-from jurat.judge.redecide import Redecider
+from jurat.judge.redecide import Redecider, records_all, renewed
+from jurat.judge.sweep import Sweep, Swept
 from jurat.judge.verdict import Verdict
 from jurat.metrics import Interval, wilson
 
+if TYPE_CHECKING:
+    from jurat.images.arrow import ArrowTable
+
 Row = Mapping[str, Any]
+Judging = Callable[[list[Verdict]], Iterable[Verdict]]
+"""Judges the items of verdicts anew under the changed constitution: a verdict for each, in their order."""
+
+ALIKE = ("constitution", "model", "preset", "prompts", "calibration")
+"""What is the same of all rows of a run."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +49,8 @@ class Flip:
     after: str
     rules: tuple[tuple[str, str, str], ...]
     """Rules whose outcomes differ: id, outcome before and after; "absent" where one constitution has none."""
-    row: Row
-    """The verdict under the changed constitution."""
+    row: Row | None
+    """The verdict under the changed constitution; None where nobody asked for it."""
 
     @property
     def of_item(self) -> bool:
@@ -58,6 +68,10 @@ class Impact:
     """Judged anew, since their records do not hold what the change takes."""
     open: int = 0
     """Those that would have to be judged anew, and were not."""
+    failed: int = 0
+    """Those among `open` for which that was tried in vain: the image is gone, or another one by now."""
+    why: str = ""
+    """Of the first of them."""
     changes: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     """Items by outcome before and after."""
     asked_flips: int = 0
@@ -98,15 +112,16 @@ class Change:
     @property
     def only_thresholds(self) -> bool:
         """Whether a rule's score and its thresholds alone give its outcome under both."""
-        staged = self.preset.regions or self.preset.reason or self.preset.placebos or self.preset.coherent
-        plain = self.preset.decides == "log-odds" and not (staged or self.preset.costs)
+        preset = self.preset
+        staged = preset.relevance or preset.regions or preset.reason or preset.coherent or preset.costs
+        plain = preset.decides == "log-odds" and records_all(preset) and not staged
         return plain and self.old.digest == self.new.digest
 
 
 def measure(
     rows: Iterable[Row],
     change: Change,
-    judge: Callable[[Verdict], Verdict] | None = None,
+    judge: Judging | None = None,
     *,
     sample: int | None = None,
     seed: int = 0,
@@ -114,36 +129,175 @@ def measure(
     """Decides every row of a run again.
 
     Args:
-        judge: judges an item anew under the changed constitution; None leaves such items open.
+        judge: judges items anew under the changed constitution; None leaves them open.
         sample: how many of those to judge, drawn with `seed`; None for all.
 
     Raises:
-        JuratError: a row is no verdict, or one under another constitution than the old one.
+        JuratError: a row is no verdict, one under another constitution than the old one, or one of another
+            model, preset or wording than the first one.
     """
-    impact, decider = Impact(), _Decider.of(change)
-    waiting: list[Verdict] = []
-    rng, seen = random.Random(seed), 0
-    for row in rows:
-        _check(row, change.old)
-        impact.items += 1
-        again = decider(row)
-        if again is not None:
-            impact.recorded += 1
-            _count(impact, row, again)
-            continue
-        seen += 1
+    blocks = of_rows(dict(row) for row in rows)
+    return measure_blocks(blocks, change, judge, sample=sample, seed=seed, whole_flips=True)
+
+
+def measure_blocks(
+    blocks: Iterable[Block],
+    change: Change,
+    judge: Judging | None = None,
+    *,
+    sample: int | None = None,
+    seed: int = 0,
+    whole_flips: bool = False,
+) -> Impact:
+    """As `measure`, of what `jurat.images.blocks.read_blocks` reads with `jurat.judge.sweep.LEAVES`.
+
+    `whole_flips` says whether flips are to have their rows, which takes longer.
+    """
+    run = _Run(change, judge, sample, random.Random(seed))
+    for block in blocks:
+        run.add(block, whole_flips)
+    return run.told()
+
+
+class _Run:
+    """A run that is decided again, block by block."""
+
+    def __init__(self, change: Change, judge: Judging | None, sample: int | None, rng: random.Random) -> None:
+        self._impact, self._change, self._judge = Impact(), change, judge
+        self._sample, self._rng = sample, rng
+        old, new = plan(change.old, change.preset), plan(change.new, change.preset)
+        self._redecide = Redecider(old, new, change.preset, change.calibration)
+        bounds = {
+            rule.id: Thresholds.of(rule, change.preset, change.calibration) for rule in change.new.rules
+        }
+        self._sweep = Sweep(bounds) if change.only_thresholds else None
+        self._first: Row | None = None
+        self._flips: list[tuple[int, Flip]] = []
+        """With the numbers of their rows."""
+        self._waiting: list[tuple[int, Verdict]] = []
+        """What is to be judged anew: of one block, or of a sample."""
+        self._unknown = 0
+        """Rows that their records did not decide."""
+
+    def add(self, block: Block, whole_flips: bool) -> None:
+        first, left = self._impact.items, range(block.count)
+        self._impact.items += block.count
+        if self._sweep is not None:
+            if block.columns is not None:
+                self._check_columns(block.columns)
+                swept = self._sweep(block.columns, whole_flips=whole_flips)
+            else:
+                rows = block.read(left)
+                self._check(rows)
+                swept = self._sweep.of_rows(rows, whole_flips=whole_flips)
+            self._take(swept, first, block.count)
+            left = swept.left
+        rows = block.read(left) if left else []
+        self._check(rows)
+        for place, row in zip(left, rows, strict=True):
+            before = row_to_verdict(row)
+            again = self._redecide(before)
+            if again is None:
+                self._wait(first + place, before)
+            else:
+                self._impact.recorded += 1
+                self._count(first + place, row, verdict_to_row(renewed(before, again, self._change.new)))
+        if self._sample is None:
+            self._ask()
+
+    def told(self) -> Impact:
+        self._ask()
+        self._impact.open = self._unknown - self._impact.asked
+        self._impact.flips = [flip for _, flip in sorted(self._flips, key=lambda each: each[0])]
+        return self._impact
+
+    def _take(self, swept: Swept, first: int, count: int) -> None:
+        self._impact.recorded += count - len(swept.left)
+        self._impact.changes += swept.changes
+        for id, changes in swept.rules.items():
+            self._impact.rules.setdefault(id, Counter()).update(changes)
+        self._flips += [
+            (first + each.place, Flip(each.id, each.uri, each.before, each.after, each.rules, None))
+            for each in swept.flips
+        ]
+
+    def _ask(self) -> None:
+        """Judges anew what waits for it."""
+        waiting, self._waiting = self._waiting, []
+        if self._judge is None or not waiting:
+            return
+        judged = self._judge([before for _, before in waiting])
+        for (number, before), again in zip(waiting, judged, strict=True):
+            if why := _in_vain(before, again):
+                self._impact.failed += 1
+                self._impact.why = self._impact.why or f"{before.id}: {why}"
+                continue
+            self._impact.asked += 1
+            self._impact.asked_flips += self._count(number, verdict_to_row(before), verdict_to_row(again))
+
+    def _wait(self, number: int, verdict: Verdict) -> None:
+        self._unknown += 1
+        if self._judge is None:
+            return
         # Reservoir sampling: each of those seen so far is kept with the same chance.
-        if sample is None or len(waiting) < sample:
-            waiting.append(row_to_verdict(row))
-        elif (place := rng.randrange(seen)) < sample:
-            waiting[place] = row_to_verdict(row)
-    impact.open = seen
-    if judge is not None:
-        for verdict in waiting:
-            impact.asked += 1
-            impact.open -= 1
-            impact.asked_flips += _count(impact, verdict_to_row(verdict), verdict_to_row(judge(verdict)))
-    return impact
+        if self._sample is None or len(self._waiting) < self._sample:
+            self._waiting.append((number, verdict))
+        elif (place := self._rng.randrange(self._unknown)) < self._sample:
+            self._waiting[place] = (number, verdict)
+
+    def _count(self, number: int, before: Row, after: Row) -> bool:
+        """Whether the item's outcome changed."""
+        self._impact.changes[before["outcome"], after["outcome"]] += 1
+        was, is_ = ({rule["id"]: rule["outcome"] for rule in row["rules"]} for row in (before, after))
+        changed = tuple(
+            (id, was.get(id, "absent"), is_.get(id, "absent"))
+            for id in dict.fromkeys((*was, *is_))
+            if was.get(id) != is_.get(id)
+        )
+        for id, one, other in changed:
+            self._impact.rules.setdefault(id, Counter())[one, other] += 1
+        flips = before["outcome"] != after["outcome"]
+        if changed or flips:
+            flip = Flip(before["id"], before["uri"], before["outcome"], after["outcome"], changed, after)
+            self._flips.append((number, flip))
+        return flips
+
+    def _check_columns(self, columns: ArrowTable) -> None:
+        """Looks at all rows only where they are not all alike."""
+        some = [columns.column(name) for name in ("id", *ALIKE)]
+        if all(len(each.unique()) == 1 for each in some[1:]):
+            some = [each[:1] for each in some]
+        for values in zip(*(each.to_pylist() for each in some), strict=True):
+            self._check([dict(zip(("id", *ALIKE), values, strict=True))])
+
+    def _check(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            old = self._change.old
+            self._first = first = self._first or row
+            if str(row.get("constitution", "")).rpartition("@")[2] != old.digest:
+                raise JuratError(
+                    f"{row.get('id')!r} was judged under {row.get('constitution')!r}, and the constitution"
+                    f" given as the old one is {old.name}@{old.digest}.",
+                    hint="Give the file as it was when the run was made, then the changed one.",
+                )
+            for name in ALIKE[1:]:
+                if row.get(name) != first.get(name):
+                    raise JuratError(
+                        f"{row.get('id')!r} was judged with another {name} than the first item:"
+                        f" {row.get(name)!r}, not {first.get(name)!r}.",
+                        hint="Give the verdicts of one run.",
+                    )
+
+
+def _in_vain(before: Verdict, again: Verdict) -> str:
+    """Why judging anew tells nothing of the change: no image, or not that of the record. Empty if it does."""
+    if again.outcome == "error":
+        return again.error or "no reason was given"
+    if again.sha256 != before.sha256:
+        return "it is not the image that was judged"
+    # Of a run's folder its settings are known; of a file of verdicts those of videos are not.
+    same = again.frames == before.frames
+    return "" if same else f"{again.frames} frames of it would be judged, and {before.frames} were"
 
 
 def preset_of(name: str) -> Preset:
@@ -159,84 +313,4 @@ def preset_of(name: str) -> Preset:
     return preset
 
 
-@dataclass(frozen=True)
-class _Decider:
-    """Decides a row again; None where the record does not hold what that takes."""
-
-    redecide: Redecider
-    thresholds: Mapping[str, Thresholds] | None
-    """Of each rule under the new constitution, where nothing but they differ."""
-
-    @classmethod
-    def of(cls, change: Change) -> _Decider:
-        old, new = plan(change.old, change.preset), plan(change.new, change.preset)
-        redecide = Redecider(old, new, change.preset, change.calibration)
-        if not change.only_thresholds:
-            return cls(redecide, None)
-        given = (change.preset, change.calibration)
-        return cls(redecide, {rule.id: Thresholds.of(rule, *given) for rule in change.new.rules})
-
-    def __call__(self, row: Row) -> Row | None:
-        if self.thresholds is not None and _scored(row):
-            return self._by_scores(row, self.thresholds)
-        verdict = self.redecide(row_to_verdict(row))
-        return None if verdict is None else verdict_to_row(verdict)
-
-    def _by_scores(self, row: Row, thresholds: Mapping[str, Thresholds]) -> Row:
-        found = {rule["id"]: rule for rule in row["rules"]}
-        outcomes = {id: _SAID[bounds.decide(found[id]["score"])] for id, bounds in thresholds.items()}
-        if all(outcome == found[id]["outcome"] for id, outcome in outcomes.items()):
-            return row
-        # Few rows come here; what the page shows of them is decided in full.
-        verdict = self.redecide(row_to_verdict(row))
-        return row if verdict is None else verdict_to_row(verdict)
-
-
-_SAID = {"holds": "broken", "fails": "kept", "undecided": "undecided"}
-
-
-def _scored(row: Row) -> bool:
-    """Whether every clause of every rule has a score: then the smallest one tells all. An item of several
-    frames is judged by its worst one, which thresholds may change."""
-    return (
-        row["outcome"] != "error"
-        and row.get("basis", "model") == "model"
-        and row["frames"] == 1
-        and all(
-            rule["score"] is not None and all(clause["score"] is not None for clause in rule["clauses"])
-            for rule in row["rules"]
-        )
-    )
-
-
-def _check(row: Row, old: Constitution) -> None:
-    digest = str(row.get("constitution", "")).rpartition("@")[2]
-    if digest != old.digest:
-        raise JuratError(
-            f"{row.get('id')!r} was judged under {row.get('constitution')!r}, and the constitution given as"
-            f" the old one is {old.name}@{old.digest}.",
-            hint="Give the file as it was when the run was made, then the changed one.",
-        )
-
-
-def _count(impact: Impact, before: Row, after: Row) -> bool:
-    """Whether the item's outcome changed."""
-    impact.changes[before["outcome"], after["outcome"]] += 1
-    if before is after:
-        return False
-    was, is_ = ({rule["id"]: rule["outcome"] for rule in row["rules"]} for row in (before, after))
-    changed = tuple(
-        (id, was.get(id, "absent"), is_.get(id, "absent"))
-        for id in dict.fromkeys((*was, *is_))
-        if was.get(id) != is_.get(id)
-    )
-    for id, one, other in changed:
-        impact.rules.setdefault(id, Counter())[one, other] += 1
-    if changed or before["outcome"] != after["outcome"]:
-        impact.flips.append(
-            Flip(before["id"], before["uri"], before["outcome"], after["outcome"], changed, after)
-        )
-    return before["outcome"] != after["outcome"]
-
-
-__all__ = ["Change", "Flip", "Impact", "measure", "preset_of"]
+__all__ = ["Change", "Flip", "Impact", "measure", "measure_blocks", "preset_of"]

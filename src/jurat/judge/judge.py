@@ -4,40 +4,37 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from jurat import __version__
 from jurat.constitution import Constitution, load_constitution
 from jurat.errors import JuratError
-from jurat.images import Decoded, ImageError, Item, decode, from_array, from_pil, read_file
+from jurat.images import Decoded, Item, Sampling
 from jurat.judge import prompts
 from jurat.judge.calibration import Calibration, load_calibration
 from jurat.judge.cascade import Cascade
 from jurat.judge.decide import decide_rule, gravest, item_outcome, undecided_rule
+from jurat.judge.lanes import in_lanes
 from jurat.judge.ledger import Ledger, Priors, Spent
-from jurat.judge.plan import askers, plan, questions
+from jurat.judge.loading import Loaded, Picture, Place, load_item, load_picture
+from jurat.judge.parts import FRAME_ALARM, badness, frames_needed, of_item
+from jurat.judge.plan import PlannedRule, askers, plan, questions
 from jurat.judge.presets import DEFAULT, Preset, find_preset
-from jurat.judge.quick import WORDINGS
-from jurat.judge.verdict import Cost, Reason, RuleFinding, RuleOutcome, Verdict
-from jurat.models import Disclaimer, Metered, Model, Vocabulary, open_model
+from jurat.judge.prompts import WORDINGS
+from jurat.judge.verdict import Cost, Reason, RuleFinding, Verdict
+from jurat.models import Disclaimer, Laned, Metered, Model, Vocabulary, open_model
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from jurat.models.vision import Detector, Matcher
 
-Picture: TypeAlias = "str | Path | bytes | Image.Image | NDArray[Any]"
-"""A path, a file's bytes, a Pillow image, or an array as `jurat.images.from_array` takes it."""
-
+_SHIPPED = ("bundled", "naive")
+"""Models that the bundled detector and matcher see the same world as."""
 _EYES = {"detector": "hf/google/owlv2-base-patch16-ensemble", "matcher": "hf/openai/clip-vit-base-patch16"}
-
-_WORST: dict[RuleOutcome, int] = {"kept": 0, "undecided": 1, "broken": 2}
 
 
 class Judge:
@@ -58,6 +55,8 @@ class Judge:
         calibration: Calibration | str | Path | None = None,
         batch_size: int = 16,
         allow_unknown: bool = False,
+        sampling: Sampling | None = None,
+        frames_needed: int | None = None,
     ) -> None:
         """
         Args:
@@ -70,9 +69,13 @@ class Judge:
             matcher: scans relevance, where the preset has that; likewise.
             without: parts of the preset to leave out, by the names in `jurat.judge.presets.PARTS`.
             calibration: what `jurat calibrate` found for this model and constitution, or its file.
-            batch_size: images that the model is given together; all frames of an animation stay in one batch.
+            batch_size: images that the model is given together; all images and frames of an item stay in one
+                batch.
             allow_unknown: goes on where the model does not know a word of the constitution; findings that
                 hang on it are then undecided, `out_of_domain`.
+            sampling: which frames of videos are looked at.
+            frames_needed: in how many frames of a video a rule has to be broken; left out, it follows from
+                their number, and from the calibration (`jurat.judge.parts`).
 
         Raises:
             JuratError: the constitution, the model or the preset cannot be had, the preset needs a detector
@@ -80,14 +83,22 @@ class Judge:
         """
         if batch_size < 1:
             raise JuratError(f"batch_size must be at least 1, not {batch_size}.")
+        if frames_needed is not None and frames_needed < 1:
+            raise JuratError(f"frames_needed must be at least 1, not {frames_needed}.")
         self.preset = find_preset(preset).without(without)
         self.constitution = (
             constitution if isinstance(constitution, Constitution) else load_constitution(constitution)
         )
         self.model: Model = open_model(model) if isinstance(model, str) else model
         self.batch_size = batch_size
+        self.sampling = sampling or Sampling()
+        self.frames_needed = frames_needed
         self.rules = plan(self.constitution, self.preset)
         self.questions = questions(self.rules)
+        self.prompts = prompts.digest({question.kind for question in self.questions})
+        """Digest of the wording of the questions."""
+        self.reads_captions = any(question.reads_caption for question in self.questions)
+        """Whether anything is asked about captions."""
         self.detector = self._eye(detector, "detector", self.preset.needs_detector)
         self.matcher = self._eye(matcher, "matcher", self.preset.relevance)
         self.calibration = self._fitted(calibration)
@@ -99,48 +110,70 @@ class Judge:
         if not allow_unknown:
             self._check_words()
 
-    def __call__(self, image: Picture, *, id: str | None = None) -> Verdict:
-        """Judges one image. See `judge`."""
-        return self.judge(image, id=id)
+    def __call__(
+        self, image: Picture | Sequence[Picture], *, id: str | None = None, caption: str | None = None
+    ) -> Verdict:
+        """Judges one item. See `judge`."""
+        return self.judge(image, id=id, caption=caption)
 
-    def judge(self, image: Picture, *, id: str | None = None) -> Verdict:
-        """Judges one image; one that cannot be read or decoded gets a verdict with the outcome `error`.
+    def judge(
+        self, image: Picture | Sequence[Picture], *, id: str | None = None, caption: str | None = None
+    ) -> Verdict:
+        """Judges one image, or a list or tuple of images as one item; what cannot be read or decoded gets a
+        verdict with the outcome `error`.
 
-        `id` names it in the verdict; left out, it is the path, or "image" for one from memory.
+        `id` names it in the verdict; left out, it is the path, or "image" for one from memory, "images" for
+        several. `caption` is what clauses about captions are asked about.
         """
-        return next(self._judge_batch([_load_picture(image, id)]))
+        return self._judge_batch([load_picture(image, id, caption, self.sampling)])[0]
 
     def stream(self, items: Iterable[Item]) -> Iterator[Verdict]:
-        """Judges items lazily, in their order; holds no more than one batch of them in memory.
+        """Judges items lazily, in their order; holds no more of them in memory than one batch, or one for
+        each lane of the model and the next (`jurat.models.Laned`).
 
-        No item ends the stream: what goes wrong with one is its verdict.
+        Items are taken in the caller's thread. No item ends the stream: what goes wrong with one is its
+        verdict.
         """
-        batch: list[_Loaded] = []
+        yield from chain.from_iterable(self.stream_batches(load_item(item, self.sampling) for item in items))
+
+    def stream_batches(self, items: Iterable[Loaded]) -> Iterator[list[Verdict]]:
+        """Likewise for items that were read and decoded before, maybe in another process; the verdicts of
+        each batch together."""
+        laned = self.model.capability(Laned)
+        lanes = 1 if laned is None else laned.lanes  # at work it has fewer threads to share out
+        if laned is None or lanes == 1:
+            yield from map(self._judge_batch, self._batches(items))
+            return
+        with laned.at_work():
+            yield from in_lanes(self._judge_batch, self._batches(items), lanes)
+
+    def _batches(self, items: Iterable[Loaded]) -> Iterator[list[Loaded]]:
+        batch: list[Loaded] = []
         frames = 0
-        for item in items:
-            loaded = _load_item(item)
+        for loaded in items:
             batch.append(loaded)
             frames += max(1, len(loaded.frames))
             if frames >= self.batch_size:
-                yield from self._judge_batch(batch)
+                yield batch
                 batch, frames = [], 0
         if batch:
-            yield from self._judge_batch(batch)
+            yield batch
 
-    def _judge_batch(self, batch: Sequence[_Loaded]) -> Iterator[Verdict]:
+    def _judge_batch(self, batch: Sequence[Loaded]) -> list[Verdict]:
         start = time.perf_counter()
         money = self._money()
         images = [frame for loaded in batch for frame in loaded.frames]
-        ledgers = iter(self._cascade.investigate(images))
+        captions = [loaded.caption for loaded in batch for _ in loaded.frames]
+        ledgers = iter(self._cascade.investigate(images, captions))
         priors = self._cascade.priors() if images else {}
         judged = [self._findings(loaded, [next(ledgers) for _ in loaded.frames], priors) for loaded in batch]
         if money is not None:
             judged = _priced(judged, (self._money() or 0.0) - money)
         seconds = sum(loaded.seconds for loaded in batch) + time.perf_counter() - start
-        yield from (
+        return [
             self._verdict(loaded, found, seconds / len(batch))
             for loaded, found in zip(batch, judged, strict=True)
-        )
+        ]
 
     def _money(self) -> float | None:
         """What the model's calls came to since it was opened, where that is known."""
@@ -163,7 +196,7 @@ class Judge:
             )
         calibration.check(
             model=f"{self.model.name}@{self.model.revision}",
-            prompts=prompts.digest(),
+            prompts=self.prompts,
             constitution=self.constitution,
         )
         return calibration
@@ -171,10 +204,10 @@ class Judge:
     def _eye(self, given: Any, kind: str, needed: bool) -> Any:
         """The detector or matcher that the preset needs, or would use; None where it uses none."""
         pointing = kind == "detector" and self.preset.points and self.preset.asks == "clauses"
-        if not needed and not (pointing and (given is not None or self.model.name == "bundled")):
+        if not needed and not (pointing and (given is not None or self.model.name in _SHIPPED)):
             return None
         parts = self.preset.detector_parts if kind == "detector" else ("relevance",)
-        if given is None and self.model.name != "bundled":
+        if given is None and self.model.name not in _SHIPPED:
             raise JuratError(
                 f"The preset {self.preset.name!r} needs a {kind}, and none was named.",
                 hint=f"Name one: --{kind} {_EYES[kind]}; or leave out what needs it: "
@@ -186,7 +219,7 @@ class Judge:
 
         return (open_detector if kind == "detector" else open_matcher)(given or "bundled")
 
-    def _findings(self, loaded: _Loaded, ledgers: Sequence[Ledger], priors: Priors) -> _Found:
+    def _findings(self, loaded: Loaded, ledgers: Sequence[Ledger], priors: Priors) -> _Found:
         if loaded.error is not None:
             return _Found((), loaded.error)
         cost = _total(ledgers)
@@ -197,22 +230,39 @@ class Judge:
             and len(failures) == len(ledgers)
         ):
             return _Found((), failures[0].reason, cost=cost)
-        frames = [
-            [
-                decide_rule(rule, ledger, priors, self.preset, frame=index, calibration=self.calibration)
-                if ledger.failure is None
-                else undecided_rule(rule, ledger.failure, self.preset, frame=index)
-                for rule in self.rules
-            ]
-            for ledger, index in zip(ledgers, loaded.indices, strict=True)
-        ]
-        rules = tuple(max(found, key=_badness) for found in zip(*frames, strict=True))
+        each = iter(ledgers)
+        images = [[(place, self._said(next(each), place, priors)) for place in p] for p in loaded.places()]
+        rules = tuple(
+            of_item(
+                [[(place, said[at]) for place, said in image] for image in images],
+                [self._needed(image, rule.rule.id) for image in loaded.images],
+            )
+            for at, rule in enumerate(self.rules)
+        )
         return _Found(rules, None, failures[0].reason if failures else None, cost)
 
-    def _verdict(self, loaded: _Loaded, found: _Found, seconds: float) -> Verdict:
-        decoded = loaded.decoded
+    def _said(self, ledger: Ledger, place: Place, priors: Priors) -> list[RuleFinding]:
+        """What is said of each rule in one frame."""
+        if ledger.failure is not None:
+            return [undecided_rule(r, ledger.failure, self.preset, frame=place.index) for r in self.rules]
+        return [self._finding(rule, ledger, place.index, priors) for rule in self.rules]
+
+    def _finding(self, rule: PlannedRule, ledger: Ledger, frame: int, priors: Priors) -> RuleFinding:
+        if (settled := ledger.settled.get(rule.rule.id)) is not None:
+            return settled if settled.frame == frame else settled.model_copy(update={"frame": frame})
+        return decide_rule(rule, ledger, priors, self.preset, frame=frame, calibration=self.calibration)
+
+    def _needed(self, image: Decoded, rule: str) -> int:
+        """In how many frames of an image a rule has to be broken."""
+        if image.kind != "video":
+            return 1
+        alarms = {} if self.calibration is None else self.calibration.frame_alarms
+        return self.frames_needed or frames_needed(len(image.frames), alarms.get(rule, FRAME_ALARM))
+
+    def _verdict(self, loaded: Loaded, found: _Found, seconds: float) -> Verdict:
+        first = loaded.images[0] if loaded.images else None
         outcome = "error" if found.error is not None else item_outcome(found.rules)
-        worst = max(found.rules, key=_badness, default=None)
+        worst = max(found.rules, key=badness, default=None)
         reason: Reason | None = "error" if outcome == "error" else None
         if outcome == "unsure":
             reason = gravest(rule.reason for rule in found.rules)
@@ -221,10 +271,10 @@ class Judge:
             time=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             id=loaded.id,
             uri=loaded.uri,
-            kind="animation" if decoded is not None and decoded.animated else "image",
-            sha256=decoded.sha256 if decoded is not None else None,
-            width=decoded.width if decoded is not None else None,
-            height=decoded.height if decoded is not None else None,
+            kind=loaded.kind,
+            sha256=loaded.sha256,
+            width=first.width if first is not None else None,
+            height=first.height if first is not None else None,
             frames=len(loaded.frames),
             frame=worst.frame if worst is not None else 0,
             outcome=outcome,
@@ -235,7 +285,7 @@ class Judge:
             constitution=f"{self.constitution.name}@{self.constitution.digest}",
             thresholds=self.constitution.thresholds_digest,
             preset=self.preset.name,
-            prompts=prompts.digest(),
+            prompts=self.prompts,
             dtype=self.model.dtype,
             jurat=__version__,
             seconds=seconds,
@@ -248,6 +298,10 @@ class Judge:
             note=" ".join(note for note in (self._disclaimer, found.note) if note) or None,
             columns=dict(loaded.columns),
             occurrence=loaded.occurrence,
+            images=loaded.members(),
+            duration=first.duration if first is not None and loaded.kind == "video" else None,
+            fps=self.sampling.fps if any(image.kind == "video" for image in loaded.images) else None,
+            caption=loaded.caption if self.reads_captions else None,
         )
 
     def _check_words(self) -> None:
@@ -256,8 +310,15 @@ class Judge:
         if vocabulary is None:
             return
         lines: list[str] = []
+        read = [question for question in self.questions if not question.plain]
+        for kind, wording in {question.kind: WORDINGS[question.kind] for question in read}.items():
+            if unknown := vocabulary.unknown_words(wording.instruction):
+                words = ", ".join(repr(word) for word in unknown)
+                ids = dict.fromkeys(id for q in read if q.kind == kind for id in askers(self.rules, q))
+                lines.append(f"  {words} in how it is asked about {wording.ground}, of {', '.join(ids)}")
         for question in self.questions:
-            unknown = vocabulary.unknown_words(WORDINGS[question.kind].ask(question.text))
+            asked = WORDINGS[question.kind].ask(question.text) if question.plain else question.text
+            unknown = vocabulary.unknown_words(asked)
             if unknown:
                 words = ", ".join(repr(word) for word in unknown)
                 lines.append(f"  {words} in {question.text!r} of {', '.join(askers(self.rules, question))}")
@@ -268,28 +329,6 @@ class Judge:
                 hint="Use words that it knows (docs/pictograms.md for the bundled model), name another "
                 "model, or pass --allow-unknown to leave what hangs on them undecided.",
             )
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    """An item with its frames, or with the reason why it has none."""
-
-    id: str
-    uri: str
-    decoded: Decoded | None
-    error: str | None
-    seconds: float
-    """That reading and decoding it took."""
-    columns: Mapping[str, str] = field(default_factory=dict[str, str])
-    occurrence: int = 0
-
-    @property
-    def frames(self) -> tuple[Image.Image, ...]:
-        return () if self.decoded is None else self.decoded.frames
-
-    @property
-    def indices(self) -> tuple[int, ...]:
-        return () if self.decoded is None else self.decoded.indices
 
 
 @dataclass(frozen=True)
@@ -319,39 +358,3 @@ def _priced(judged: Sequence[_Found], money: float) -> list[_Found]:
 
 def _named(eye: Detector | Matcher | None) -> str | None:
     return None if eye is None else f"{eye.name}@{eye.revision}"
-
-
-def _badness(rule: RuleFinding) -> tuple[int, float]:
-    """Orders findings about one rule from best to worst."""
-    return _WORST[rule.outcome], rule.score if rule.score is not None else 1.0
-
-
-def _load_item(item: Item) -> _Loaded:
-    loaded = _load(item.id, item.uri, lambda: decode(item.open()))
-    return replace(loaded, columns=item.columns, occurrence=item.occurrence)
-
-
-def _load_picture(image: Picture, id: str | None) -> _Loaded:
-    if isinstance(image, str | Path):
-        path = Path(image)
-        return _load(id or str(image), str(path.absolute()), lambda: decode(read_file(path)))
-    name = id or "image"
-    if isinstance(image, bytes):
-        return _load(name, "", lambda: decode(image))
-    if isinstance(image, Image.Image):
-        return _load(name, "", lambda: from_pil(image))
-    return _load(name, "", lambda: from_array(image))
-
-
-def _load(id: str, uri: str, read: Any) -> _Loaded:
-    start = time.perf_counter()
-    decoded, error = None, None
-    try:
-        decoded = read()
-    except ImageError as problem:
-        error = problem.message
-    except OSError as problem:
-        error = f"It cannot be read: {problem.strerror or problem}"
-    except Exception as problem:  # an item of someone else's may raise anything; it does not end the run
-        error = f"It cannot be read: {type(problem).__name__}: {problem}"
-    return _Loaded(id, uri, decoded, error, time.perf_counter() - start)

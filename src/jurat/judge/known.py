@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 from jurat import __version__
 from jurat.images import Item
-from jurat.judge import prompts
 from jurat.judge.verdict import Cost, Verdict
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def known_verdict(
         constitution=f"{judge.constitution.name}@{judge.constitution.digest}",
         thresholds=judge.constitution.thresholds_digest,
         preset=judge.preset.name,
-        prompts=prompts.digest(),
+        prompts=judge.prompts,
         dtype=judge.model.dtype,
         jurat=__version__,
         seconds=0.0,

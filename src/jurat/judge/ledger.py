@@ -16,6 +16,7 @@ from jurat.models import Failure, Usage, YesNo
 if TYPE_CHECKING:
     from PIL import Image
 
+    from jurat.judge.verdict import RuleFinding
     from jurat.models.vision import Box
 
 
@@ -83,6 +84,8 @@ class Spent:
 class Ledger:
     """The evidence about one image under one constitution."""
 
+    caption: str | None = None
+    """Of the item; None where it has none."""
     relevance: dict[str, float] = field(default_factory=dict)
     """Of each rule, by its id: the cosine of image and description; empty where nothing was scanned."""
     relevant_above: float = 0.0
@@ -97,6 +100,8 @@ class Ledger:
     without any image are not here."""
     looks: dict[Located, Look] = field(default_factory=dict)
     reasons: dict[Located, Reasoned] = field(default_factory=dict)
+    settled: dict[str, RuleFinding] = field(default_factory=dict)
+    """What was decided of rules, by their ids, that no stage has more evidence for."""
     failure: Failure | None = None
     """Why the model could not answer about the image at all."""
     spent: Spent = field(default_factory=Spent)

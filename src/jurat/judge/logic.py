@@ -16,6 +16,7 @@ GRAVITY: tuple[Reason, ...] = (
     "refused",
     "filtered",
     "unparsed",
+    "no_caption",
     "low_mass",
     "margin",
 )

@@ -6,18 +6,45 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from jurat.constitution import Clause, Constitution, Rule
+from jurat.constitution import About, Clause, Constitution, Rule
 from jurat.judge.contrasts import Kind, contrasts_of
 from jurat.judge.presets import Preset
+from jurat.judge.prompts import WORDINGS
+from jurat.judge.prompts import Kind as Asked
+
+_ASKED: dict[About, Asked] = {
+    "image": "statement",
+    "caption": "caption",
+    "pair": "pair",
+    "text_in_image": "text_in_image",
+}
 
 
 @dataclass(frozen=True)
 class Question:
     """A closed question, before it is worded."""
 
-    kind: Literal["statement", "rule"]
+    kind: Asked
     """Yes means that the statement is true, or that the rule is broken."""
     text: str
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is about the image, as a whole."""
+        return self.kind in ("statement", "rule")
+
+    @property
+    def sees_image(self) -> bool:
+        return WORDINGS[self.kind].image
+
+    @property
+    def reads_caption(self) -> bool:
+        return WORDINGS[self.kind].caption
+
+    @property
+    def label(self) -> str:
+        """Its text, and what it is about where that is not the image."""
+        return self.text if self.plain else f"{self.text} ({self.kind})"
 
 
 @dataclass(frozen=True)
@@ -36,6 +63,7 @@ class PlannedClause:
     text: str
     role: Literal["clause", "unless"]
     alternatives: tuple[PlannedAlternative, ...]
+    about: About = "image"
 
 
 @dataclass(frozen=True)
@@ -43,6 +71,11 @@ class PlannedRule:
     rule: Rule
     clauses: tuple[PlannedClause, ...]
     """Those that make it broken, then its exceptions."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether all of it is about the image: else the image may look like nothing that it forbids."""
+        return all(a.question.plain for clause in self.clauses for a in clause.alternatives)
 
 
 def plan(constitution: Constitution, preset: Preset) -> tuple[PlannedRule, ...]:
@@ -69,21 +102,25 @@ def _plan_rule(rule: Rule, preset: Preset) -> PlannedRule:
     if rule.clauses and preset.asks == "clauses":
         clauses = tuple(_plan_clause(clause, "clause", preset) for clause in rule.clauses)
     else:
-        whole = PlannedAlternative(Question("rule", rule.rule), negated=False)
-        clauses = (PlannedClause(rule.rule, "clause", (whole,)),)
+        captioned = any(clause.about in ("caption", "pair") for clause in rule.clauses)
+        whole = PlannedAlternative(
+            Question("rule_on_pair" if captioned else "rule", rule.rule), negated=False
+        )
+        clauses = (PlannedClause(rule.rule, "clause", (whole,), "pair" if captioned else "image"),)
     unless = tuple(_plan_clause(clause, "unless", preset) for clause in rule.unless)
     return PlannedRule(rule, clauses + unless)
 
 
 def _plan_clause(clause: Clause, role: Literal["clause", "unless"], preset: Preset) -> PlannedClause:
     kinds = preset.contrasts if preset.decides == "log-odds" else ()
+    asked = _ASKED[clause.about]
     alternatives = tuple(
         PlannedAlternative(
-            Question("statement", s.text),
+            Question(asked, s.text),
             s.negated,
             clause.objects,
-            tuple((one.kind, Question("statement", one.text)) for one in contrasts_of(s.text, kinds)),
+            tuple((one.kind, Question(asked, one.text)) for one in contrasts_of(s.text, kinds)),
         )
         for s in clause.alternatives
     )
-    return PlannedClause(clause.text, role, alternatives)
+    return PlannedClause(clause.text, role, alternatives, clause.about)

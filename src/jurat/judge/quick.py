@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from threading import Lock
 from typing import TypeAlias, TypeVar
 
 from PIL import Image
 
 from jurat.judge.plan import Question
-from jurat.judge.prompts import RULE, STATEMENT, digest
-from jurat.models import Answer, Chat, Failure, Inquiry, Model, Turn, YesNo
+from jurat.judge.prompts import LONGEST_CAPTION, WORDINGS, Kind, digest, quoted
+from jurat.models import Answer, Chat, Failure, Inquiry, Model, Turn, Vocabulary, YesNo
 from jurat.models.base import ModelGone, Usage
 from jurat.models.remembered import Remembered
 
-WORDINGS = {"statement": STATEMENT, "rule": RULE}
+_NAMED = 5
+"""Words that the model never learned, of a caption, that are named."""
 
 Answers: TypeAlias = Mapping[Question, YesNo]
 """What a model answered to each question about one image."""
@@ -29,10 +31,11 @@ F = TypeVar("F")
 
 @dataclass(frozen=True)
 class Want:
-    """Questions about one image, or about none."""
+    """Questions about one image, its caption, or both; or about none."""
 
     image: Image.Image | None
     questions: tuple[Question, ...]
+    caption: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,34 @@ def ask(model: Model, wants: Sequence[Want]) -> list[Asked | Failure]:
 
     Raises what the model raises.
     """
+    vocabulary = model.capability(Vocabulary)
     inquiries: list[Inquiry] = []
-    asked: list[list[list[Question]]] = []
+    asked: list[list[tuple[list[Question], int | Failure]]] = []
+    unseen: dict[tuple[str, tuple[str, ...]], int] = {}
     for want in wants:
         kinds = dict.fromkeys(question.kind for question in want.questions)
-        groups = [[question for question in want.questions if question.kind == kind] for kind in kinds]
-        inquiries += [_inquiry(want.image, group) for group in groups]
+        groups: list[tuple[list[Question], int | Failure]] = []
+        for kind in kinds:
+            group = [question for question in want.questions if question.kind == kind]
+            inquiry = _inquiry(want, group)
+            read = want.caption if group[0].reads_caption else None
+            failure = None if group[0].plain else _unfit(read, inquiry.prefix, vocabulary)
+            if failure is not None:
+                groups.append((group, failure))
+                continue
+            # The frames of an item share its caption: what is asked about it alone is asked once.
+            place = len(inquiries)
+            if not inquiry.prefix.images:
+                place = unseen.setdefault((inquiry.prefix.turns[0].text, inquiry.questions), place)
+            if place == len(inquiries):
+                inquiries.append(inquiry)
+            groups.append((group, place))
         asked.append(groups)
     replies = model.ask(inquiries) if inquiries else []
     if len(replies) != len(inquiries):
         raise RuntimeError(f"it gave {len(replies)} answers to {len(inquiries)} inquiries")
-    following = iter(replies)
-    return [_collect([(group, next(following)) for group in groups]) for groups in asked]
+    counted: set[int] = set()
+    return [_collect([(group, _reply(at, replies, counted)) for group, at in groups]) for groups in asked]
 
 
 def attempt(step: Callable[[Sequence[W]], Sequence[F | Failure]], wants: Sequence[W]) -> list[F | Failure]:
@@ -90,20 +109,26 @@ class Priors:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._kept: dict[Question, YesNo] = {}
+        self._asking = Lock()
         self._remembered = Remembered.of(model, digest())
 
     def of(self, questions: Sequence[Question]) -> Answers:
-        """Never raises because of the model: what went wrong is a failure in the answers."""
+        """Never raises because of the model: what went wrong is a failure in the answers. A thread waits for
+        what another one asks."""
+        with self._asking:
+            return self._of(questions)
+
+    def _of(self, questions: Sequence[Question]) -> Answers:
         missing = tuple(question for question in questions if question not in self._kept)
         if self._remembered is not None and missing:
-            named = {f"{question.kind} {question.text}": question for question in missing}
+            named = {_remembered_as(question): question for question in missing}
             self._kept.update((named[name], a) for name, a in self._remembered.known(named).items())
             missing = tuple(question for question in missing if question not in self._kept)
         if not missing:
             return self._kept
         found = self._ask(missing)
         if self._remembered is not None:
-            self._remembered.add({f"{q.kind} {q.text}": a for q, a in found.items()})
+            self._remembered.add({_remembered_as(q): a for q, a in found.items()})
         lasting = {q: a for q, a in found.items() if a.failure is None or a.failure.kind != "error"}
         self._kept.update(lasting)
         return {**self._kept, **found}
@@ -122,23 +147,72 @@ def failure_of(error: Exception) -> Failure:
     return Failure("error", f"The model raised {type(error).__name__}{': ' + line if line else ''}")
 
 
-def _inquiry(image: Image.Image | None, questions: Sequence[Question]) -> Inquiry:
-    wording = WORDINGS[questions[0].kind]
-    turn = Turn("user", (wording.instruction,) if image is None else (image, wording.instruction))
-    return Inquiry(Chat((turn,)), tuple(wording.ask(question.text) for question in questions))
+def turn_of(image: Image.Image | None, caption: str | None, kind: Kind, text: str) -> Turn:
+    """What a question of a kind is asked about, as far as it is there, before some text."""
+    wording = WORDINGS[kind]
+    seen = (image,) if image is not None and wording.image else ()
+    read = (quoted(caption),) if caption is not None and wording.caption else ()
+    return Turn("user", (*seen, *read, text))
+
+
+def _remembered_as(question: Question) -> str:
+    """A name that changes with the wording."""
+    asked = question.kind if question.plain else f"{question.kind} {digest([question.kind])}"
+    return f"{asked} {question.text}"
+
+
+def _inquiry(want: Want, questions: Sequence[Question]) -> Inquiry:
+    kind = questions[0].kind
+    turn = turn_of(want.image, want.caption, kind, WORDINGS[kind].instruction)
+    return Inquiry(Chat((turn,)), tuple(WORDINGS[kind].ask(question.text) for question in questions))
+
+
+def _unfit(caption: str | None, prefix: Chat, vocabulary: Vocabulary | None) -> Failure | None:
+    """Why a question about more than the image cannot be put; None where it can."""
+    if caption is not None and len(caption) > LONGEST_CAPTION:
+        told = f"The caption has {len(caption):,} characters, more than the limit of {LONGEST_CAPTION:,}."
+        return Failure("error", told)
+    unknown = vocabulary.unknown_words(prefix.turns[0].text) if vocabulary is not None else []
+    if not unknown:
+        return None
+    named = ", ".join(repr(word) for word in unknown[:_NAMED]) + (" and more" if unknown[_NAMED:] else "")
+    return Failure("out_of_domain", f"The model never learned {named}.")
+
+
+def _reply(at: int | Failure, replies: Sequence[Answer], counted: set[int]) -> Answer:
+    """The answer to an inquiry; its tokens count once."""
+    if isinstance(at, Failure):
+        return Answer(failure=at)
+    if at in counted:
+        return replace(replies[at], usage=Usage())
+    counted.add(at)
+    return replies[at]
 
 
 def _collect(parts: Sequence[tuple[Sequence[Question], Answer]]) -> Asked | Failure:
+    """The answers to one want. What fails about the image fails for all questions about it; another kind of
+    question fails by itself."""
     found: dict[Question, YesNo] = {}
+    failed = {group[0].kind: failure for group, answer in parts if (failure := _failure(group, answer))}
+    blind = next((failure for kind, failure in failed.items() if kind in ("statement", "rule")), None)
+    if failed and (len(failed) == len(parts) or (blind and all(group[0].plain for group, _ in parts))):
+        return blind or next(iter(failed.values()))
     for questions, answer in parts:
-        if answer.failure is not None:
-            return answer.failure
-        if len(answer.answers) != len(questions):
-            given = f"{len(answer.answers)} answers to {len(questions)} questions"
-            return Failure("error", f"The model gave {given}.")
-        found.update((q, _sound(a)) for q, a in zip(questions, answer.answers, strict=True))
+        failure = (blind if questions[0].plain else None) or failed.get(questions[0].kind)
+        if failure is not None:
+            found.update(dict.fromkeys(questions, YesNo(0.0, 0.0, failure)))
+        else:
+            found.update((q, _sound(a)) for q, a in zip(questions, answer.answers, strict=True))
     usage = [answer.usage for _, answer in parts]
     return Asked(found, Usage(sum(u.input_tokens for u in usage), sum(u.output_tokens for u in usage)))
+
+
+def _failure(questions: Sequence[Question], answer: Answer) -> Failure | None:
+    if answer.failure is None and len(answer.answers) != len(questions):
+        return Failure(
+            "error", f"The model gave {len(answer.answers)} answers to {len(questions)} questions."
+        )
+    return answer.failure
 
 
 def _sound(answer: YesNo) -> YesNo:

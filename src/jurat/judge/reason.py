@@ -16,8 +16,8 @@ from PIL import Image
 
 from jurat.judge.ledger import Reasoned
 from jurat.judge.plan import Question
-from jurat.judge.prompts import REASON, SUMMARY
-from jurat.judge.quick import WORDINGS, attempt
+from jurat.judge.prompts import REASON, WORDINGS, summary
+from jurat.judge.quick import attempt, turn_of
 from jurat.models import Chat, Failure, Model, Reply, Turn
 from jurat.models.base import Generation, Usage
 
@@ -38,17 +38,26 @@ class Doubt:
 
     image: Image.Image
     question: Question
+    caption: str | None = None
 
 
 def reason(model: Model, doubts: Sequence[Doubt]) -> list[tuple[Reasoned, Usage]]:
     """One entry a doubt, in order: what reasoning came to, and its tokens."""
-    first = [Chat((Turn("user", (doubt.image, _opening(doubt.question))),), GENERATION) for doubt in doubts]
+    turns = [turn_of(d.image, d.caption, d.question.kind, _opening(d.question)) for d in doubts]
+    first = [Chat((turn,), GENERATION) for turn in turns]
     replies = _chat(model, first)
     found: list[Reasoned | None] = [_read(reply) for reply in replies]
     usage = [reply.usage for reply in replies]
     again = [i for i, entry in enumerate(found) if entry is None]
     second = [
-        Chat((*first[i].turns, Turn("assistant", (replies[i].text,)), Turn("user", (SUMMARY,))), GENERATION)
+        Chat(
+            (
+                *first[i].turns,
+                Turn("assistant", (replies[i].text,)),
+                Turn("user", (summary(doubts[i].question.kind),)),
+            ),
+            GENERATION,
+        )
         for i in again
     ]
     for i, reply in zip(again, _chat(model, second), strict=True):

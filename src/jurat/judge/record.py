@@ -22,7 +22,9 @@ from jurat.judge.verdict import (
     Cost,
     Entailment,
     Finding,
+    ItemImage,
     NullScore,
+    Part,
     Region,
     RuleFinding,
     Verdict,
@@ -50,9 +52,9 @@ def row_to_verdict(row: Mapping[str, Any]) -> Verdict:
         JuratError: it is not a row of this schema, or of a later one that this version cannot read.
     """
     schema = row.get("schema")
-    if schema != SCHEMA:
+    if schema not in range(1, SCHEMA + 1):
         raise JuratError(
-            f"This is not a verdict that this jurat reads: its schema is {schema!r}, not {SCHEMA}.",
+            f"This is not a verdict that this jurat reads: its schema is {schema!r}, not {SCHEMA} or below.",
             hint="Name a file that `jurat judge --out` wrote." if schema is None else "Update jurat.",
         )
     fields = {("schema_" if name == "schema" else name): v for name, v in row.items()}
@@ -81,7 +83,9 @@ def describe_record() -> str:
     """The reference of the record as Markdown tables, made from the models and their docstrings."""
     models = (
         Verdict,
+        ItemImage,
         RuleFinding,
+        Part,
         Coherence,
         Entailment,
         Finding,

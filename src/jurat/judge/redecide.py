@@ -7,10 +7,13 @@ never guessed: then there is no answer here, and the image has to be judged anew
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from jurat import __version__
 from jurat.judge.calibration import Calibration
 from jurat.judge.decide import (
     decide_rule,
@@ -22,14 +25,14 @@ from jurat.judge.decide import (
     uncertain_alternatives,
 )
 from jurat.judge.ledger import Ledger, Located, Look, Priors, Reasoned
-from jurat.judge.plan import PlannedAlternative, PlannedRule, Question
+from jurat.judge.plan import PlannedAlternative, PlannedRule, Question, questions
 from jurat.judge.presets import Preset
-from jurat.judge.verdict import AlternativeScore, RuleFinding, Verdict
+from jurat.judge.verdict import AlternativeScore, Finding, RuleFinding, Verdict
 from jurat.models import Failure, YesNo
 from jurat.models.base import FailureKind
 
 if TYPE_CHECKING:
-    from jurat.constitution import Rule
+    from jurat.constitution import Constitution, Rule
 
 _KINDS: frozenset[str] = frozenset(("refused", "filtered", "unparsed", "out_of_domain", "error"))
 
@@ -52,7 +55,7 @@ class Redecider:
             return verdict
         if not self._told(verdict):
             return None
-        evidence = _Evidence.of(verdict, self.old, self.new, self.preset)
+        evidence = _Evidence.of(verdict, self.old, self.new, self.preset, self.calibration)
         if any(evidence.lacks(rule, self.preset, self.calibration) for rule in self.new):
             return None
         findings = tuple(
@@ -69,21 +72,78 @@ class Redecider:
         return _with(verdict, findings)
 
     def _told(self, verdict: Verdict) -> bool:
-        """Whether the record holds all of the evidence: of an animation it holds each rule's worst frame, and
-        of contrasts, nulls and placebos what came of them."""
-        plain = not (self.preset.contrasts or self.preset.placebos or self.preset.nulls != ("none",))
-        return verdict.frames == 1 and plain
+        """Whether the record holds all of the evidence: of several frames it holds each rule's worst one."""
+        return verdict.frames == 1 and records_all(self.preset)
+
+
+def records_all(preset: Preset) -> bool:
+    """Whether records of a preset hold all of the evidence: of contrasts, nulls and placebos they hold what
+    came of them."""
+    return not (preset.contrasts or preset.placebos or preset.nulls != ("none",))
+
+
+def renewed(before: Verdict, after: Verdict, law: Constitution) -> Verdict:
+    """The verdict that takes the place of `before` in its run: `after`, which is the same decided again under
+    `law`. One that says something else is a decision of its own, with its own time."""
+    update: dict[str, Any] = {
+        "constitution": f"{law.name}@{law.digest}",
+        "thresholds": law.thresholds_digest,
+    }
+    if _said(before) != _said(after):
+        # Made from the old one and what it was decided under: of what was taken over from a near duplicate
+        # the original gets the very name that the copy gives it.
+        update["decision"] = _successor(before.decision, law)
+        update["reused"] = None if before.reused is None else _successor(before.reused, law)
+        update["time"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        update["jurat"] = __version__
+    return after.model_copy(update=update)
+
+
+def _said(verdict: Verdict) -> object:
+    return verdict.outcome, [(rule.id, rule.outcome, rule.severity, rule.action) for rule in verdict.rules]
+
+
+def _successor(decision: str, law: Constitution) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{decision} {law.digest} {law.thresholds_digest}"))
 
 
 def _with(verdict: Verdict, findings: tuple[RuleFinding, ...]) -> Verdict:
     outcome = item_outcome(findings)
     return verdict.model_copy(
         update={
-            "rules": findings,
+            "rules": _still_pointed(verdict, findings),
             "outcome": outcome,
             "broken": tuple(finding.id for finding in findings if finding.outcome == "broken"),
             "reason": gravest(finding.reason for finding in findings) if outcome == "unsure" else None,
         }
+    )
+
+
+def _still_pointed(verdict: Verdict, findings: tuple[RuleFinding, ...]) -> tuple[RuleFinding, ...]:
+    """The findings with the boxes that the record has, also of rules that nobody would have pointed at now:
+    deciding otherwise and back loses none."""
+    boxes = {
+        (rule.id, each.text): each.regions
+        for rule in verdict.rules
+        for clause in rule.clauses
+        for each in clause.alternatives
+        if each.regions
+    }
+    if not boxes:
+        return findings
+
+    def pointed(id: str, each: AlternativeScore) -> AlternativeScore:
+        known = boxes.get((id, each.text), ())
+        return each.model_copy(update={"regions": known}) if known and not each.regions else each
+
+    def shown(id: str, clause: Finding) -> Finding:
+        return clause.model_copy(
+            update={"alternatives": tuple(pointed(id, each) for each in clause.alternatives)}
+        )
+
+    return tuple(
+        rule.model_copy(update={"clauses": tuple(shown(rule.id, clause) for clause in rule.clauses)})
+        for rule in findings
     )
 
 
@@ -93,26 +153,37 @@ class _Evidence:
 
     ledger: Ledger = field(default_factory=Ledger)
     priors: dict[Question, YesNo] = field(default_factory=dict[Question, YesNo])
+    captions_known: bool = False
+    """Whether no caption in the record means that the item has none."""
 
     @classmethod
     def of(
-        cls, verdict: Verdict, old: Sequence[PlannedRule], new: Sequence[PlannedRule], preset: Preset
+        cls,
+        verdict: Verdict,
+        old: Sequence[PlannedRule],
+        new: Sequence[PlannedRule],
+        preset: Preset,
+        calibration: Calibration | None,
     ) -> _Evidence:
-        evidence = cls()
+        evidence = cls(Ledger(caption=verdict.caption))
+        evidence.captions_known = any(q.reads_caption for q in questions(old))
         found = {finding.id: finding for finding in verdict.rules}
         for planned in old:
             for alternative, shown in _alternatives(planned, found[planned.rule.id]):
                 evidence._note(alternative, shown, preset)
         evidence._note_relevance(verdict, old, new)
+        evidence._note_unanswered_views(old, preset, calibration)
         return evidence
 
     def lacks(self, planned: PlannedRule, preset: Preset, calibration: Calibration | None) -> bool:
         """Whether judging the rule would have asked for something that is not here."""
-        if preset.relevance and planned.rule.id not in self.ledger.relevance:
+        if preset.relevance and planned.plain and planned.rule.id not in self.ledger.relevance:
             return True
         if not is_relevant(planned, self.ledger):
             return False
         asked = {one.question for clause in planned.clauses for one in clause.alternatives}
+        if self.captions_known and self.ledger.caption is None:
+            asked = {question for question in asked if not question.reads_caption}
         if not asked <= self.ledger.answers.keys():
             return True
         given = (planned, self.ledger, self.priors, preset, calibration)
@@ -147,6 +218,8 @@ class _Evidence:
 
     def _note(self, alternative: PlannedAlternative, shown: AlternativeScore, preset: Preset) -> None:
         question, located = alternative.question, Located.of(alternative)
+        if shown.reason == "no_caption":
+            return
         answer = _answer(shown)
         self.ledger.answers[question] = answer
         if shown.baseline is not None:
@@ -162,6 +235,16 @@ class _Evidence:
                 self.ledger.looks[located] = look
         if shown.rating is not None or shown.rationale is not None:
             self.ledger.reasons[located] = _reasoned(shown)
+
+    def _note_unanswered_views(
+        self, old: Sequence[PlannedRule], preset: Preset, calibration: Calibration | None
+    ) -> None:
+        """What was asked on moved copies, and has no score over them, was not answered there."""
+        for planned in old:
+            given = (planned, self.ledger, self.priors, preset, calibration)
+            if is_relevant(planned, self.ledger):
+                for one in list(uncertain_alternatives(*given)):
+                    self.ledger.views.setdefault(one.question, (YesNo(0.0, 0.0),))
 
     def _note_relevance(
         self, verdict: Verdict, old: Sequence[PlannedRule], new: Sequence[PlannedRule]

@@ -11,15 +11,17 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the record's layout."""
 
 ItemOutcome = Literal["safe", "unsafe", "unsure", "error"]
 RuleOutcome = Literal["broken", "kept", "undecided"]
 ClauseOutcome = Literal["holds", "fails", "undecided"]
-Reason = Literal["margin", "low_mass", "refused", "filtered", "unparsed", "out_of_domain", "error"]
+Reason = Literal[
+    "margin", "low_mass", "refused", "filtered", "unparsed", "no_caption", "out_of_domain", "error"
+]
 Stage = Literal["relevance", "quick", "views", "regions", "reason"]
-Kind = Literal["image", "animation"]
+Kind = Literal["image", "animation", "video", "images"]
 
 
 class _Record(BaseModel):
@@ -142,6 +144,8 @@ class Finding(_Record):
     """The clause on one line; its alternatives are joined by "or"."""
     role: Literal["clause", "unless"]
     """`clause`: one of those that make the rule broken. `unless`: one of its exceptions."""
+    about: Literal["image", "caption", "pair", "text_in_image"] = "image"
+    """What it speaks of: the image, the item's caption, both together, or the text in the image."""
     outcome: ClauseOutcome
     """After all alternatives: one that holds is enough."""
     score: float | None
@@ -182,6 +186,22 @@ class Coherence(_Record):
     """Those among the rule's statements."""
 
 
+class Part(_Record):
+    """What one part of an item says of a rule: a frame, or an image of several."""
+
+    index: int
+    """Of an item of several images: which image, from 0. Else: which frame of the file, of a video which of
+    those that were looked at."""
+    frame: int | None = None
+    """Which frame of that image, where an image among several has several itself."""
+    time: float | None = None
+    """Of a frame of a video: seconds from its beginning."""
+    outcome: RuleOutcome
+    """Of the rule in this part alone."""
+    score: float | None
+    """Likewise."""
+
+
 class RuleFinding(_Record):
     """What was established about one rule in one item."""
 
@@ -204,7 +224,8 @@ class RuleFinding(_Record):
     reason: Reason | None
     """Why it is undecided; null where it is not."""
     frame: int = 0
-    """Index, in the file, of the frame that the finding is about: the worst one for this rule."""
+    """`index` of the part that the finding is about: the worst one for this rule, of a video the `needed`-th
+    worst."""
     relevance: float | None = None
     """Cosine of the image with the rule's description, in [-1, 1]; null where nothing was scanned."""
     unscanned: Reason | None = None
@@ -216,8 +237,27 @@ class RuleFinding(_Record):
     """Likewise."""
     coherence: Coherence | None = None
     """Of a score that is a probability over truth assignments; null where it is the smallest evidence."""
+    parts: tuple[Part, ...] = ()
+    """What each frame or image says of the rule, in their order; empty where there is only one."""
+    agreeing: int = 1
+    """In how many parts the rule's outcome is this one."""
+    needed: int = 1
+    """In how many frames of one video the rule has to be broken to be broken in it."""
     clauses: tuple[Finding, ...]
     """Clauses, then exceptions, each in the constitution's order; empty where the rule was not relevant."""
+
+
+class ItemImage(_Record):
+    """One image of an item of several."""
+
+    uri: str
+    """Where it came from; empty for an image that came from memory."""
+    sha256: str
+    """Hex digest of the file's bytes, or of the pixels for an image that came from memory."""
+    width: int
+    """In pixels, upright; of the first frame."""
+    height: int
+    """In pixels, upright; of the first frame."""
 
 
 class Verdict(_Record):
@@ -234,18 +274,18 @@ class Verdict(_Record):
     uri: str
     """Where the item came from; empty for an image that came from memory."""
     kind: Kind = "image"
-    """`animation` for a file of several frames."""
+    """`animation` for a file of several frames, `images` for an item of several images."""
     sha256: str | None
-    """Hex digest of the file's bytes (of the pixels for an image that came from memory); null if it could
-    not be read."""
+    """Hex digest of the file's bytes (of the pixels for an image that came from memory; of several images,
+    that of the digests of each, a line each); null if it could not be read."""
     width: int | None
     """In pixels, upright; of the first frame."""
     height: int | None
     """In pixels, upright; of the first frame."""
     frames: int = 1
-    """How many frames were judged; of each rule the worst one is reported. 0 if there was none to judge."""
+    """How many frames were judged, of all images together. 0 if there was none to judge."""
     frame: int = 0
-    """Index, in the file, of the frame that decided the outcome."""
+    """`index` of the part that decided the outcome."""
     outcome: ItemOutcome
     """`unsafe` if a rule is broken, `safe` if all are kept, `error` if it could not be judged, else
     `unsure`."""
@@ -301,6 +341,16 @@ class Verdict(_Record):
     """`sealed`: never to be shown, sent anywhere or copied. Null where nothing forbids it."""
     reused: str | None = None
     """`decision` of the verdict of a near duplicate that was taken over; null for a verdict of its own."""
+    images: tuple[ItemImage, ...] = ()
+    """Of an item of several, in their order; empty for an item of one."""
+    duration: float | None = None
+    """Of a video, in seconds; null for anything else."""
+    fps: float | None = None
+    """Frames of a second of a video that were to be looked at, as far as their number allowed; null for
+    anything else."""
+    caption: str | None = None
+    """The item's caption, where rules have clauses about captions; null where they have none, or it has
+    none."""
 
     def explain(self) -> str:
         """Why, in two sentences, from the findings."""

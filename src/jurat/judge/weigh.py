@@ -75,6 +75,8 @@ class Weighed:
 
 
 def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
+    if alternative.question.reads_caption and alternative.question not in case.ledger.answers:
+        return _without_caption(alternative)
     answer = case.ledger.answers[alternative.question]
     look = case.look(alternative)
     cropped = look.on_crop if look is not None and case.answered(look.on_crop) else None
@@ -114,6 +116,19 @@ def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
     )
     before = None if usable is None else 1 - usable.score if alternative.negated else usable.score
     return Weighed(shown, evidence, before)
+
+
+def _without_caption(alternative: PlannedAlternative) -> Weighed:
+    """Of a statement about a caption where there is none: nothing was asked, and nothing is known."""
+    shown = AlternativeScore(
+        text=alternative.question.text,
+        negated=alternative.negated,
+        score=None,
+        baseline=None,
+        mass=None,
+        reason="no_caption",
+    )
+    return Weighed(shown, None, None)
 
 
 def _contrast(
@@ -166,7 +181,7 @@ def _quick(
     contrasts: Sequence[float],
 ) -> tuple[float, ClauseOutcome]:
     """The evidence that an alternative holds, and what the quick stage makes of it."""
-    holds, outcome = _judge_statement(alternative.question.text, answer, prior, case, contrasts)
+    holds, outcome = _judge_statement(alternative.question.label, answer, prior, case, contrasts)
     evidence = 1 - holds if alternative.negated else holds
     if case.preset.decides == "clue":
         return evidence, SWAPPED[outcome] if alternative.negated else outcome
@@ -220,7 +235,7 @@ def _shown_evidence(alternative: PlannedAlternative, case: Case) -> dict[str, An
             Region(word=b.word, score=b.score, x0=b.x0, y0=b.y0, x1=b.x1, y1=b.y1) for b in look.boxes
         )
         for name, answer in (("score_on_crop", look.on_crop), ("score_without", look.without)):
-            if answer is not None and answer.failure is None and answer.mass > 0:
+            if answer is not None and case.answered(answer):
                 shown[name] = answer.score
         shown["scores_on_placebos"] = tuple(answer.score for answer in look.placebos)
     if case.preset.nulls != ("none",) and case.preset.needs_prior:

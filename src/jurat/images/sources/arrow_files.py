@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from jurat.images.errors import ImageError, reason, shown
-from jurat.images.item import Item
+from jurat.images.item import Item, Member
 from jurat.images.remote import scheme_of
 from jurat.images.sources.base import Source, SourceOptions, open_place
 from jurat.images.sources.cells import Cells
-from jurat.images.sources.parquet import bytes_of, declared_images
+from jurat.images.sources.parquet import bytes_of, declared_images, is_heavy, members_of
 
 _FILE_MAGIC = b"ARROW1"
 
@@ -91,16 +91,16 @@ class _Arrow:
                     images = list(declared_images(batch.schema))
                     cells = Cells.of(self._place, batch.schema.names, self._options, images)
                 image = batch.column(batch.schema.get_field_index(cells.column))
-                kind = image.type
-                heavy = pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+                heavy, listed = is_heavy(image.type)
                 light = [name for name in batch.schema.names if not (heavy and name == cells.column)]
                 rows = batch.select(light).to_pylist() if light else [{} for _ in range(batch.num_rows)]
                 for index, row in enumerate(rows):
-                    lazily = None
+                    lazily = members = None
                     if heavy:
                         cell = image.slice(index, 1)
-                        lazily = _Cell(cell, number, self._place, cells.column, self._options.max_bytes)
-                    yield cells.item(number, row, lazily)
+                        held = _Cell(cell, number, self._place, cells.column, self._options.max_bytes)
+                        lazily, members = (None, held.members) if listed else (held, None)
+                    yield cells.item(number, row, lazily, members)
                     number += 1
         except (pa.ArrowException, OSError) as error:
             raise ImageError(f"{shown(self._place)} is not a whole Arrow file: {reason(error)}") from error
@@ -129,7 +129,7 @@ class _Arrow:
 
 @dataclass(frozen=True)
 class _Cell:
-    """One image of a batch, copied out of the mapped file when it is opened."""
+    """One row of a batch, copied out of the mapped file when it is opened."""
 
     cell: Any
     number: int
@@ -139,3 +139,6 @@ class _Cell:
 
     def __call__(self) -> bytes:
         return bytes_of(self.cell[0].as_py(), self.number, self.place, self.column, self.max_bytes)
+
+    def members(self) -> tuple[Member, ...]:
+        return members_of(self.cell[0].as_py(), self.number, self.place, self.column, self.max_bytes)

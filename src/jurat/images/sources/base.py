@@ -28,6 +28,8 @@ class SourceOptions:
     """Where relative paths in a table begin; None is the table's own folder."""
     max_bytes: int = DEFAULT_MAX_BYTES
     """Larger files are refused before they are read."""
+    caption_column: str | None = None
+    """That holds the captions; None looks for one by its usual names, and does without."""
 
 
 class Source(Protocol):

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from jurat.errors import JuratError
-from jurat.images.errors import printable, shown
-from jurat.images.item import Item
-from jurat.images.openers import Failed, File, Held, Remote
+from jurat.images.errors import ImageError, printable, shown
+from jurat.images.item import Item, Member, Members
+from jurat.images.openers import SEVERAL, Failed, File, Held, Remote
 from jurat.images.remote import check_uri, scheme_of
 from jurat.images.sources.base import SourceOptions
 
 USUAL = (
     "image", "img", "jpg", "jpeg", "png", "webp", "bytes", "image_bytes",
     "image_path", "img_path", "path", "file_name", "filename", "file_path", "file",
-    "uri", "image_uri", "url", "image_url",
+    "uri", "image_uri", "url", "image_url", "images", "image_paths", "image_urls",
+    "video", "mp4", "video_path", "video_url",
 )  # fmt: skip
 """Names that a column of images has, in any case; the first that a table has is taken, bytes before URLs."""
 
+CAPTIONS = ("caption", "captions", "txt", "text", "alt_text", "alt", "title")
+"""Names that a column of captions has, in any case; the first that a table has is taken."""
+
+MOST = 64
+"""Images of one item."""
+
 _LONGEST_PATH = 4096
+_JSON_LIST = re.compile(r'\s*\[\s*("|\])')
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class Cells:
     id_column: str | None
     root: str
     max_bytes: int
+    caption_column: str | None = None
 
     @classmethod
     def of(
@@ -51,26 +61,41 @@ class Cells:
         lower = {name.lower(): name for name in reversed(names)}
         usual = next((lower[name] for name in USUAL if name in lower), None)
         column = options.column or next(iter(images), None) or usual
-        for named in (column, options.id_column):
+        for named in (column, options.id_column, options.caption_column):
             if named is not None and named not in names:
                 raise _lacks(place, f"has no column {named!r}", names)
         if column is None:
             raise _lacks(place, "has no column with the usual name of images", names)
         # A URI's folder serves as well: what follows its last slash is left out.
         root = options.root or (place.rpartition("/")[0] if scheme_of(place) else os.path.dirname(place))
-        return cls(place, column, options.id_column, root, options.max_bytes)
+        usual = next((lower[name] for name in CAPTIONS if name in lower and lower[name] != column), None)
+        return cls(place, column, options.id_column, root, options.max_bytes, options.caption_column or usual)
 
-    def item(self, number: int, row: Mapping[str, Any], lazily: Callable[[], bytes] | None = None) -> Item:
+    def item(
+        self,
+        number: int,
+        row: Mapping[str, Any],
+        lazily: Callable[[], bytes] | None = None,
+        members: Callable[[], tuple[Member, ...]] | None = None,
+    ) -> Item:
         """The item of a row.
 
         Args:
             number: of the row, from 0.
-            row: may lack the image where `lazily` is given.
+            row: may lack the image where `lazily` or `members` is given.
             lazily: reads the image's bytes.
+            members: finds the images of a row of several.
         """
         where = f"{self.place}#{number}"
         cell = row.get(self.column)
         id, uri, opener = None, _absolute(self.place) + f"#{number}", lazily
+        if opener is None and members is None and (listed := _listed(cell)) is not None:
+            try:
+                members = Members(self.members(listed, number))
+            except ImageError as error:
+                opener = Failed(error.message)
+        if members is not None:
+            opener = Failed(SEVERAL)
         if opener is None:
             id, uri, opener = self.opener(cell, number, uri)
         if self.id_column is not None:
@@ -81,7 +106,8 @@ class Cells:
             for name, value in row.items()
             if name not in (self.column, self.id_column) and (text := as_text(value)) is not None
         }
-        return Item(printable(id or where), printable(uri), opener, columns)
+        caption = columns.get(self.caption_column or "", "").strip() or None
+        return Item(printable(id or where), printable(uri), opener, columns, members=members, caption=caption)
 
     def failed(self, number: int, problem: str) -> Item:
         """The item of a row that cannot be read."""
@@ -102,12 +128,6 @@ class Cells:
                 uri,
                 Failed(f"row {number} of {shown(self.place)} has no image: {self.column!r} is empty"),
             )
-        if isinstance(cell, list | tuple):
-            return (
-                None,
-                uri,
-                Failed(f"row {number} of {shown(self.place)} has a list of images; one is expected"),
-            )
         if not isinstance(cell, str) or len(cell) > _LONGEST_PATH:
             kind = "a long text" if isinstance(cell, str) else type(cell).__name__
             problem = (
@@ -115,6 +135,32 @@ class Cells:
             )
             return None, uri, Failed(problem)
         return cell, *_at(cell, self.root, self.max_bytes)
+
+    def members(self, cells: Sequence[object], number: int) -> tuple[Member, ...]:
+        """The images of a row whose cell holds a list; ImageError where that is none, or too long."""
+        if not cells:
+            raise ImageError(f"row {number} of {shown(self.place)} has no image: {self.column!r} is empty")
+        if len(cells) > MOST:
+            raise ImageError(
+                f"row {number} of {shown(self.place)} has {len(cells):,} images,"
+                f" more than the limit of {MOST}"
+            )
+        place = f"{_absolute(self.place)}#{number}"
+        found = (self.opener(cell, number, f"{place}/{at}") for at, cell in enumerate(cells))
+        return tuple(Member(printable(uri), opener) for _, uri, opener in found)
+
+
+def _listed(cell: object) -> Sequence[object] | None:
+    """The parts of a cell that holds a list; text may hold one in JSON. None for a cell that holds none."""
+    if isinstance(cell, list | tuple):
+        return cast("Sequence[object]", cell)
+    if isinstance(cell, str) and _JSON_LIST.match(cell):
+        try:
+            told: object = json.loads(cell)
+        except (ValueError, RecursionError):
+            return None
+        return cast("list[object]", told) if isinstance(told, list) else None
+    return None
 
 
 def _at(text: str, root: str, max_bytes: int) -> tuple[str, Callable[[], bytes]]:
@@ -129,6 +175,12 @@ def _at(text: str, root: str, max_bytes: int) -> tuple[str, Callable[[], bytes]]
         return os.path.abspath(path), File(path, max_bytes)
     problem = check_uri(text)
     return text, Remote(text, max_bytes) if problem is None else Failed(problem)
+
+
+def caption_in(columns: Mapping[str, str]) -> str | None:
+    """The caption among carried columns, by its usual names; None where there is none."""
+    lower = {name.lower(): name for name in reversed(list(columns))}
+    return next((columns[lower[name]] for name in CAPTIONS if name in lower), None)
 
 
 def as_text(value: Any) -> str | None:

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 
 from jurat.images.errors import ImageError, reason, shown
-from jurat.images.item import Item
+from jurat.images.item import Item, Member
 from jurat.images.limits import DEFAULT_MAX_BYTES
 from jurat.images.openers import Failed, Held
 from jurat.images.sources.base import Source, SourceOptions, open_place
@@ -46,11 +46,12 @@ class _Parquet:
             table = _parquet(file)
             schema = table.schema_arrow
             cells = Cells.of(self._place, schema.names, self._options, declared_images(schema))
-            heavy = _is_heavy(schema.field(cells.column).type)
+            heavy, listed = is_heavy(schema.field(cells.column).type)
             light = [name for name in schema.names if not (heavy and name == cells.column)]
             number = 0
             for group in range(table.num_row_groups):
                 reader = _Images(self._place, cells.column, group, self._options.max_bytes)
+                read = reader.members if listed else reader.read
                 first = number
                 # Without any light column there are no batches to count rows by.
                 rows: Iterator[dict[str, Any]] = (
@@ -61,8 +62,8 @@ class _Parquet:
                 if not light:
                     rows = ({} for _ in range(table.metadata.row_group(group).num_rows))
                 for row in rows:
-                    lazily = partial(reader.read, number - first, number) if heavy else None
-                    yield cells.item(number, row, lazily)
+                    lazily: Any = partial(read, number - first, number) if heavy else None
+                    yield cells.item(number, row, *((None, lazily) if listed else (lazily, None)))
                     number += 1
 
 
@@ -80,6 +81,13 @@ class _Images:
 
     def read(self, row: int, number: int) -> bytes:
         """The bytes in a row of the group; `number` is its number in the file."""
+        return bytes_of(self._cell(row, number), number, self.place, self.column, self.max_bytes)
+
+    def members(self, row: int, number: int) -> tuple[Member, ...]:
+        """The images in a row that holds a list of them."""
+        return members_of(self._cell(row, number), number, self.place, self.column, self.max_bytes)
+
+    def _cell(self, row: int, number: int) -> Any:
         import pyarrow as pa
 
         try:
@@ -96,7 +104,7 @@ class _Images:
             raise ImageError(
                 f"row {number} of {shown(self.place)} cannot be read: {reason(error)}"
             ) from error
-        return bytes_of(cell, number, self.place, self.column, self.max_bytes)
+        return cell
 
     def _all(self) -> Iterator[Any]:
         with open_place(self.place) as file:
@@ -118,24 +126,42 @@ def bytes_of(cell: Any, number: int, place: str, column: str, max_bytes: int) ->
     return opener()
 
 
+def members_of(cell: Any, number: int, place: str, column: str, max_bytes: int) -> tuple[Member, ...]:
+    """The images of a cell with a list of what `bytes_of` takes; ImageError where there are none."""
+    return Cells(place, column, None, _folder(place), max_bytes).members(cell or (), number)
+
+
 def declared_images(schema: Any) -> Sequence[str]:
-    """Columns that the metadata of `datasets` says are images."""
+    """Columns that the metadata of `datasets` says are images, videos, or lists of them."""
     try:
         told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         features = told["info"]["features"].items()
-        return [name for name, kind in features if kind.get("_type") == "Image" and name in schema.names]
+        return [name for name, kind in features if _is_declared(kind) and name in schema.names]
     except (ValueError, KeyError, TypeError, AttributeError):
         return []
+
+
+def _is_declared(kind: Any) -> bool:
+    if isinstance(kind, list):  # how older versions write a list
+        return len(kind) == 1 and _is_declared(kind[0])
+    if kind.get("_type") in ("List", "LargeList", "Sequence"):
+        return _is_declared(kind.get("feature", {}))
+    return kind.get("_type") in ("Image", "Video")
 
 
 def _folder(place: str) -> str:
     return place.rpartition("/")[0]
 
 
-def _is_heavy(kind: Any) -> bool:
+def is_heavy(kind: Any) -> tuple[bool, bool]:
+    """Whether a column of an Arrow type has images' bytes, and whether it has lists of them."""
     import pyarrow.types as types
 
-    return types.is_binary(kind) or types.is_large_binary(kind) or types.is_struct(kind)
+    listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    if listed:
+        kind = kind.value_type
+    heavy = types.is_binary(kind) or types.is_large_binary(kind) or types.is_struct(kind)
+    return heavy, heavy and listed
 
 
 def _parquet(file: Any) -> Any:

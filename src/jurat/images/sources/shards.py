@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
 from jurat.images.errors import ImageError, one_line, printable, reason, shown
-from jurat.images.formats import IMAGE_SUFFIXES
+from jurat.images.formats import MEDIA_SUFFIXES
 from jurat.images.item import Item
 from jurat.images.openers import Failed, Held, Slice
 from jurat.images.remote import scheme_of
 from jurat.images.sources.base import Source, SourceOptions, open_place
-from jurat.images.sources.cells import as_text
+from jurat.images.sources.cells import as_text, caption_in
 
 _TEXTS = (".txt", ".caption", ".cls", ".json")
 _LONGEST_TEXT = 1 << 20
@@ -85,7 +85,7 @@ class _Shard:
             return
         last = "." + suffix.rpartition(".")[2].lower()
         wanted = self._options.column
-        is_image = suffix == wanted if wanted is not None else last in IMAGE_SUFFIXES
+        is_image = suffix == wanted if wanted is not None else last in MEDIA_SUFFIXES
         if is_image:
             sample.images.append((member.name, self._opener(tar, member)))
         elif last in _TEXTS and member.isreg() and member.size <= _LONGEST_TEXT:
@@ -110,10 +110,11 @@ class _Shard:
         return b"" if file is None else file.read()
 
     def _of(self, sample: _Sample) -> Iterator[Item]:
+        named = self._options.caption_column
+        caption = caption_in(sample.columns) if named is None else sample.columns.get(named)
         for name, opener in sample.images:
-            yield Item(
-                printable(f"{self._place}#{name}"), printable(f"{self._uri}#{name}"), opener, sample.columns
-            )
+            id, uri = printable(f"{self._place}#{name}"), printable(f"{self._uri}#{name}")
+            yield Item(id, uri, opener, sample.columns, caption=caption)
 
 
 class _Guarded:

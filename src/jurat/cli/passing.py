@@ -1,0 +1,165 @@
+"""One pass over the items: verdicts are judged, written and counted as they come, and told in the end."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from jurat.cli import engines, runs, serving
+from jurat.cli.progress import Advance, progress
+from jurat.cli.stopping import Stop, stopping
+from jurat.cli.tables import Listing, print_items, print_summary
+from jurat.errors import JuratError
+from jurat.report.tally import Tally
+from jurat.report.text import printable
+
+if TYPE_CHECKING:
+    from jurat.cli.sourcing import Sourcing
+    from jurat.images import Item, Sink
+    from jurat.images.index import Recorded
+    from jurat.judge import Judge, Verdict
+    from jurat.judge.ray_engine import RayEngine
+    from jurat.judge.verdict import ItemOutcome
+    from jurat.models import Model
+
+
+class AllFailed(JuratError):
+    """Not one item could be judged."""
+
+    exit_code = 3
+
+    def __init__(self, first: str) -> None:
+        super().__init__(f"Nothing could be judged. The first reason: {printable(first)}")
+
+
+@dataclass
+class Pass:
+    """One pass: where verdicts go, and what is told of them."""
+
+    source: Sourcing
+    out: Path | None
+    quiet: bool
+    tally: Tally
+    listing: Listing
+    goes_on: bool
+    """Whether the verdicts go to the folder of a run."""
+    workers: RayEngine | None = None
+    """That judge, if this process does not."""
+    before: Counter[str] = field(default_factory=Counter[str])
+    """Outcomes that were there before."""
+    seconds: float = 0.0
+    first_error: str = ""
+    written: str = ""
+    """Where the verdicts are, for a person."""
+
+    def go(self, bench: Judge, items: Iterator[Item], sink: Sink) -> bool:
+        """Judges all items; True if Ctrl-C ended it, with every verdict up to then counted and written."""
+        start = time.monotonic()
+        try:
+            with (
+                sink,
+                stopping(quiet=self.quiet) as stop,
+                progress(Console(stderr=True), self._left, shown=not self.quiet) as advance,
+            ):
+                if self.workers is None:
+                    self._judge(bench, stop.before(self.source.chosen(items)), sink, advance)
+                else:
+                    self._collect(self.workers, bench, stop, sink, advance)
+                if not stop.asked:
+                    runs.restore(sink)
+                return stop.asked
+        except KeyboardInterrupt:
+            return True
+        finally:
+            self.seconds = time.monotonic() - start
+            self.written = sink.summary
+
+    def report(self, model: Model, *, whole: bool) -> None:
+        """Prints the closing tables: on standard output, unless the verdicts are there."""
+        console = Console(highlight=False, stderr=is_stdout(self.out))
+        if self.tally.items:
+            print_items(console, self.listing, self.tally)
+            print_summary(console, self.tally, self.seconds)
+            serving.print_spent(console, model)
+        if whole and self.out is not None and not is_stdout(self.out):
+            before = f", beside {self.before.total():,} from before" if self.before else ""
+            console.print(
+                Text(
+                    f"{self.written}{before}. To look at them: jurat report {self.out} --out page.html"
+                    if self.tally.items or not self.goes_on
+                    else f"Nothing was left to judge: {_all_of(self.before.total())} in {self.out}."
+                ),
+                soft_wrap=True,
+            )
+
+    def check_some(self) -> None:
+        """Raises AllFailed where every item, of this pass and before, is an error."""
+        if (
+            self.tally.outcomes["error"] == self.tally.items > 0
+            and self.before.total() == self.before["error"]
+        ):
+            raise AllFailed(self.first_error)
+
+    def has(self, outcomes: Iterable[ItemOutcome]) -> bool:
+        """Whether an item, of this pass or before, came out as one of these."""
+        return any(self.tally.outcomes[outcome] + self.before[outcome] for outcome in outcomes)
+
+    def _judge(self, bench: Judge, items: Iterator[Item], sink: Sink, advance: Advance) -> None:
+        from jurat.judge import verdict_to_row
+
+        def record(verdict: Verdict) -> None:
+            self._record(verdict, verdict_to_row(verdict), sink, advance)
+
+        for verdict in bench.stream(self.source.undecided(items, bench, record)):
+            record(verdict)
+            self.source.judged(verdict)
+
+    def _collect(self, workers: RayEngine, bench: Judge, stop: Stop, sink: Sink, advance: Advance) -> None:
+        """Likewise with what workers judge."""
+        from jurat.judge import row_to_verdict
+
+        with closing(engines.rows_from_ray(workers, bench, self.source, self._recorded)) as batches:
+            for rows in batches:
+                for row in rows:
+                    self._record(row_to_verdict(row), row, sink, advance)
+                if stop.asked:
+                    return
+
+    def _record(self, verdict: Verdict, row: Mapping[str, Any], sink: Sink, advance: Advance) -> None:
+        sink.write(row)
+        self.tally.add(verdict)
+        self.listing.add(verdict)
+        self.first_error = self.first_error or verdict.error or ""
+        advance()
+
+    def _recorded(self) -> Recorded:
+        """Which items have a row by now."""
+        from jurat.images.index import Recorded
+        from jurat.images.runs import recorded_keys
+
+        at_first, self.source.recorded = self.source.recorded, None
+        return Recorded(recorded_keys(self.out) if self.out else ()) if at_first is None else at_first
+
+    def _left(self) -> int | None:
+        """How many items there are to judge, if that can be told soon."""
+        from jurat.images import count_items
+
+        total = None if self.source.shard else count_items(self.source.paths, self.source.options)
+        return None if total is None else max(0, total - self.before.total())
+
+
+def is_stdout(out: Path | None) -> bool:
+    """Whether an --out is `-`."""
+    return out is not None and str(out) == "-"
+
+
+def _all_of(rows: int) -> str:
+    return "its 1 row is" if rows == 1 else f"all of {rows:,} rows are"

@@ -1,0 +1,35 @@
+"""What decoding a file gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The frames of an image or a video that are judged, upright and in RGB."""
+
+    frames: tuple[Image.Image, ...]
+    """Mode RGB, 8 bits a channel; one for a still image."""
+    indices: tuple[int, ...]
+    """Index of each frame in the file, from 0, rising; of a video, among these frames."""
+    width: int
+    """Of the first frame as it is shown, after its EXIF orientation, in pixels; of a video, before large
+    frames were scaled down."""
+    height: int
+    animated: bool
+    """Whether the file has several frames or pages."""
+    sha256: str
+    """Hex digest of the file's bytes; of the pixels for an image that came as pixels (`pixels_sha256`)."""
+    times: tuple[float, ...] = ()
+    """Of each frame of a video: seconds from its beginning. Empty for anything else."""
+    duration: float | None = None
+    """Of a video, in seconds."""
+
+    @property
+    def kind(self) -> Literal["image", "animation", "video"]:
+        return "video" if self.times else "animation" if self.animated else "image"

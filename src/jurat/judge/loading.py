@@ -1,0 +1,157 @@
+"""From what is to be judged to its frames, or to the reason why it has none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from PIL import Image
+
+from jurat.images import Decoded, ImageError, Item, Sampling, decode, from_array, from_pil, read_file
+from jurat.images.item import Member, digest_of, of_several, read_members
+from jurat.images.limits import Limits
+from jurat.judge.verdict import ItemImage, Kind
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Picture: TypeAlias = "str | Path | bytes | Image.Image | NDArray[Any]"
+"""A path, a file's bytes, a Pillow image, or an array as `jurat.images.from_array` takes it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a frame is in its item."""
+
+    index: int
+    """Of an item of several images: of the image. Else: of the frame in its file, of a video among those
+    that are looked at."""
+    frame: int | None = None
+    """Of an animation or a video among several images: the index that it would have had alone."""
+    time: float | None = None
+    """Of a frame of a video: seconds from its beginning."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An item with its images, or with the reason why it has none."""
+
+    id: str
+    uri: str
+    images: tuple[Decoded, ...]
+    """Empty where there is an `error`."""
+    error: str | None
+    seconds: float
+    """That reading and decoding it took."""
+    uris: tuple[str, ...] = ()
+    """Of each image."""
+    columns: Mapping[str, str] = field(default_factory=dict[str, str])
+    occurrence: int = 0
+    caption: str | None = None
+
+    @property
+    def frames(self) -> tuple[Image.Image, ...]:
+        """Of all images."""
+        return tuple(frame for image in self.images for frame in image.frames)
+
+    @property
+    def kind(self) -> Kind:
+        """As the record has it."""
+        return "images" if len(self.images) > 1 else self.images[0].kind if self.images else "image"
+
+    @property
+    def sha256(self) -> str | None:
+        """Of the file; of several images that of the hex digests of each, a line each."""
+        return digest_of([image.sha256 for image in self.images]) if self.images else None
+
+    def members(self) -> tuple[ItemImage, ...]:
+        """The images of an item of several, as the record has them."""
+        if len(self.images) < 2:
+            return ()
+        found = zip(self.uris, self.images, strict=True)
+        return tuple(ItemImage(uri=u, sha256=i.sha256, width=i.width, height=i.height) for u, i in found)
+
+    def places(self) -> Iterator[tuple[Place, ...]]:
+        """For each image where its frames are."""
+        several = len(self.images) > 1
+        for number, image in enumerate(self.images):
+            times = image.times or (None,) * len(image.frames)
+            moves = len(image.frames) > 1 or bool(image.times)
+            yield tuple(
+                Place(number, index if moves else None, time) if several else Place(index, None, time)
+                for index, time in zip(image.indices, times, strict=True)
+            )
+
+
+def load_item(item: Item, sampling: Sampling) -> Loaded:
+    """Reads and decodes an item. Never raises."""
+    uris: list[str] = []
+
+    def read() -> Iterator[Decoded]:
+        members = (Member(item.uri, item.open),) if item.members is None else item.members()
+        uris.extend(member.uri for member in members)
+        return _each([lambda d=data: decode(d, sampling=sampling) for data in read_members(members)])
+
+    caption = (item.caption or "").strip() or None
+    told = {"columns": item.columns, "occurrence": item.occurrence, "caption": caption}
+    return _load(item.id, item.uri, read, uris, told)
+
+
+def load_picture(
+    given: Picture | Sequence[Picture], id: str | None, caption: str | None, sampling: Sampling
+) -> Loaded:
+    """Reads and decodes an image, or the images of a list or tuple. Never raises."""
+    told = {"caption": (caption or "").strip() or None}
+    if isinstance(given, list | tuple):
+        pictures = cast("Sequence[Picture]", given)
+        uris = [str(Path(one).absolute()) if isinstance(one, str | Path) else "" for one in pictures]
+        steps = [lambda p=one: _decoded(p, sampling) for one in pictures]
+        return _load(id or "images", "", lambda: _each(steps), uris, told)
+    picture = cast("Picture", given)
+    path = str(picture) if isinstance(picture, str | Path) else None
+    uri = "" if path is None else str(Path(path).absolute())
+    return _load(id or path or "image", uri, lambda: iter((_decoded(picture, sampling),)), [uri], told)
+
+
+def _decoded(picture: Picture, sampling: Sampling) -> Decoded:
+    if isinstance(picture, str | Path):
+        return decode(read_file(picture), sampling=sampling)
+    if isinstance(picture, bytes):
+        return decode(picture, sampling=sampling)
+    return from_pil(picture) if isinstance(picture, Image.Image) else from_array(picture)
+
+
+def _each(steps: Sequence[Callable[[], Decoded]]) -> Iterator[Decoded]:
+    """The images, one after the other; what is wrong with one of several says which one it is."""
+    limits, pixels = Limits(), 0
+    if not steps:
+        raise ImageError("there is no image in it")
+    for number, step in enumerate(steps, 1):
+        try:
+            image = step()
+        except ImageError as error:
+            raise ImageError(of_several(number, len(steps)) + error.message) from error
+        pixels += sum(frame.width * frame.height for frame in image.frames)
+        if len(steps) > 1:
+            limits.check_several(pixels)
+        yield image
+
+
+def _load(
+    id: str, uri: str, read: Callable[[], Iterator[Decoded]], uris: list[str], told: Mapping[str, Any]
+) -> Loaded:
+    start = time.perf_counter()
+    images: tuple[Decoded, ...] = ()
+    error = None
+    try:
+        images = tuple(read())
+    except ImageError as problem:
+        error = problem.message
+    except OSError as problem:
+        error = f"It cannot be read: {problem.strerror or problem}"
+    except Exception as problem:  # an item of someone else's may raise anything; it does not end the run
+        error = f"It cannot be read: {type(problem).__name__}: {problem}"
+    return Loaded(id, uri, images, error, time.perf_counter() - start, tuple(uris), **told)

@@ -1,0 +1,79 @@
+"""From findings about the parts of an item to findings about the item: k of m.
+
+Parts are the frames of an animation or a video, and the images of an item of several. A rule is broken in
+an item if it is broken in k of its m parts, kept if that can no longer be whatever the undecided ones are,
+and undecided else. That is what the part says which is the k-th worst for the rule, so its finding stands
+for the item, with its score: the k-th largest, which the thresholds are compared with as for one image.
+
+Of the images of one item one is enough, each with as many frames of its own as it takes. Of m frames k is
+the smallest number with P(Binomial(m, f) >= k) <= `ITEM_ALARM`: were each of m frames wrongly called broken
+with a chance of f, and each for itself, so many of them would be in at most that share of items. For frames
+that are alike this promises too much, so f is better found on whole videos (`jurat calibrate`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+from jurat.judge.loading import Place
+from jurat.judge.verdict import Part, RuleFinding, RuleOutcome
+
+FRAME_ALARM = 0.01
+"""f, unless a calibration has found another one: up to 10 frames one is enough, up to 53 two."""
+ITEM_ALARM = 0.1
+"""Items that chance alone may call broken, at most, as a share."""
+
+_WORST: dict[RuleOutcome, int] = {"kept": 0, "undecided": 1, "broken": 2}
+
+
+def badness(rule: RuleFinding) -> tuple[int, float]:
+    """Orders findings about one rule from best to worst."""
+    return _WORST[rule.outcome], rule.score if rule.score is not None else 1.0
+
+
+@lru_cache(maxsize=4096)
+def frames_needed(frames: int, alarm: float = FRAME_ALARM) -> int:
+    """k for m `frames`, at least 1 and at most m; see the module's docstring.
+
+    >>> [frames_needed(m) for m in (1, 8, 10, 11, 32, 53, 54)]
+    [1, 1, 1, 2, 2, 2, 3]
+    """
+    below = 0.0
+    for k in range(1, frames):
+        hits = k - 1
+        below += math.comb(frames, hits) * alarm**hits * (1 - alarm) ** (frames - hits)
+        if 1 - below <= ITEM_ALARM:
+            return k
+    return max(frames, 1)
+
+
+def ranked(found: Sequence[RuleFinding], needed: int = 1) -> RuleFinding:
+    """The `needed`-th worst of the findings about a rule in several parts; of equal ones the first."""
+    if len(found) == 1:
+        return found[0]
+    return sorted(found, key=badness, reverse=True)[min(needed, len(found)) - 1]
+
+
+def of_item(images: Sequence[Sequence[tuple[Place, RuleFinding]]], needed: Sequence[int]) -> RuleFinding:
+    """The finding about a rule in an item.
+
+    Args:
+        images: for each image what is said of each of its frames; one frame at least.
+        needed: for each image in how many of its frames the rule has to be broken.
+    """
+    if len(images) == len(images[0]) == 1:
+        return images[0][0][1]
+    each = [
+        ranked([said for _, said in frames], k).model_copy(update={"needed": min(k, len(frames))})
+        for frames, k in zip(images, needed, strict=True)
+    ]
+    finding = ranked(each)
+    parts = [_part(place, said) for frames in images for place, said in frames]
+    agreeing = sum(part.outcome == finding.outcome for part in parts)
+    return finding.model_copy(update={"parts": tuple(parts), "agreeing": agreeing})
+
+
+def _part(place: Place, said: RuleFinding) -> Part:
+    return Part(index=place.index, frame=place.frame, time=place.time, outcome=said.outcome, score=said.score)

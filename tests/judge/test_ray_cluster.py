@@ -1,0 +1,91 @@
+"""What judges get of a cluster, and what a judge on a worker refuses; no cluster is started here."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from jurat.errors import JuratError
+from jurat.judge.bulk import Parcel
+from jurat.judge.presets import find_preset
+from jurat.judge.ray_cluster import Share, share_of
+from jurat.judge.ray_engine import _JudgeOnWorker
+from jurat.judge.spec import Described, JudgeSpec
+from jurat.models import ModelSpec
+
+from .tinted import law
+
+HEAD = {"memory": 1e9}
+CPUS = {"CPU": 8.0}
+FEW = {"CPU": 2.0}
+CARDS = {"CPU": 16.0, "GPU": 4.0}
+
+
+def spec(model: str = "null", **more) -> JudgeSpec:
+    return JudgeSpec(law(), ModelSpec(model, device=more.pop("device", None)), find_preset("quick"), **more)
+
+
+@pytest.mark.parametrize(
+    ("machines", "asked", "share"),
+    [
+        ([CARDS, CARDS], (spec("bundled"), None, None), Share(8, 1.0, None)),
+        ([HEAD, CARDS], (spec("hf/a/b"), None, 0.5), Share(8, 0.5, None)),
+        ([CARDS, CARDS], (spec("hf/a/b"), None, 0.3), Share(24, 0.3, None)),
+        ([CARDS, {"GPU": 2.0}], (spec("hf/a/b"), None, 3.0), Share(1, 3.0, None)),
+        ([CARDS], (spec("hf/a/b"), 3, None), Share(3, 1.0, None)),
+        ([CARDS], (spec("bundled", device="cpu"), None, None), Share(1, 0.0, 16)),
+        ([CARDS, CARDS], (spec("openai/a"), None, None), Share(2, 0.0, 16)),
+        ([CARDS], (spec("openai/a", detector="hf/c"), None, None), Share(4, 1.0, None)),
+        ([CARDS], (spec("null"), None, 1.0), Share(4, 1.0, None)),
+        ([HEAD, CPUS, FEW], (spec("bundled"), None, None), Share(2, 0.0, 2)),
+        ([CPUS, CPUS], (spec("bundled"), 4, None), Share(4, 0.0, 4)),
+        ([CPUS, CPUS], (spec("bundled"), 1, None), Share(1, 0.0, 8)),
+        ([FEW], (spec("bundled"), 9, None), Share(9, 0.0, 1)),
+    ],
+)
+def test_judges_share_out_a_cluster(machines, asked, share, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert share_of(machines, *asked) == share
+
+
+def test_threads_that_a_person_set_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,1")
+    assert share_of([CPUS], spec("bundled"), None, None) == Share(1, 0.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("machines", "gpus", "message"),
+    [
+        ([CPUS], 1.0, "A judge is to have 1 GPUs, and no machine of the cluster has so many."),
+        ([{"GPU": 1.0}, {"GPU": 1.0}], 2.0, "A judge is to have 2 GPUs, and no machine"),
+        ([CARDS], 1.5, "--gpus is a part of one GPU or a whole number of them, not 1.5."),
+    ],
+)
+def test_what_no_machine_has_is_refused(machines, gpus: float, message: str) -> None:
+    with pytest.raises(JuratError, match=message):
+        share_of(machines, spec("bundled"), None, gpus)
+
+
+def test_a_worker_that_opens_another_model_ends_the_run(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    mine = spec()
+    told = Described.of(mine.open())
+    empty = pa.table({"pickled": pa.array([pickle.dumps(Parcel(found=0))], pa.large_binary())})
+
+    def says(expected: Described):
+        judge = _JudgeOnWorker(mine, str(tmp_path), Share(1, 0.0, None), expected)
+        (answer,) = (pickle.loads(cell.as_buffer()) for table in judge(empty) for cell in table["pickled"])
+        return answer
+
+    assert (says(told).found, says(told).stop) == (0, None)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+    stop = says(replace(told, model=replace(told.model, dtype="float16"))).stop
+    assert stop.message.startswith("A worker opened another model than the first one did: null@none in none,")
+    assert "not null@none in float16" in stop.message
+    assert says(replace(told, jurat="0")).stop is not None
