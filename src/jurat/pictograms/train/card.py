@@ -129,7 +129,10 @@ def _ways(mix: Mix) -> list[str]:
             "Not shown of the judge's ways: its wording, questions without an image, painted rectangles.",
             "It was asked in these words:",
         ]
-    lines += [f"- *{put.instruction}* with *{put.question}*" for put in (*mix.statements, *mix.rules)]
+    lines += [
+        "- " + " with ".join(f"*{part}*" for part in (put.instruction, put.question) if part)
+        for put in (*mix.statements, *mix.rules)
+    ]
     lines += ["", f"Shares of the last stage's steps: {shares}."]
     lines += [f"Scenes with a rectangle painted over: {mix.blanked:.0%}."]
     if mix.kinds:
