@@ -51,9 +51,14 @@ def by_turns(
 
 
 def options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """The options of every script that repeats what it measures."""
+    parser.add_argument("--runs", type=int, default=5, help="repetitions, of which the median counts")
+    return files(parser)
+
+
+def files(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """The options of every script."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--runs", type=int, default=5, help="repetitions, of which the median counts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write rows and provenance")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables and provenance")
     return parser

@@ -1,6 +1,6 @@
 """A run over a Parquet table of many URIs: its speed, its peak memory, and going on after every tenth.
 
-    python perf/million.py [--rows 1000000] [--images 300] [--keep DIR]
+    python perf/million.py [--n 1000000] [--images 300] [--keep DIR] [--json FILE] [--markdown FILE]
 
 The table's URIs name some hundred small images; the model is `null`. The run is stopped by Ctrl-C nine times,
 when a further tenth of the rows is recorded, and the same command goes on. In the end every row must be there
@@ -18,12 +18,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from measuring import Row, files, provenance, report, table
 from PIL import Image
 
 from jurat.images.index import item_key
@@ -40,6 +42,13 @@ rules:
 """
 GROWTH = 400
 """MiB that the last command may hold more than the first one for a million rows: the index of them."""
+COLUMNS = {
+    "stopped at": "{stopped_at:.0%}",
+    "rows there": "{rows:,}",
+    "seconds": "{seconds:.1f}",
+    "rows/s": "{rate:.0f}",
+    "peak, MiB": "{peak_mib:.0f}",
+}
 
 
 @dataclass
@@ -71,8 +80,8 @@ def prepare(folder: Path, rows: int, images: int) -> None:
             writer.write_table(pa.table(table, schema))
 
 
-def go_on(folder: Path, until: int | None) -> Leg:
-    """Gives the command; Ctrl-C when `until` rows are recorded."""
+def go_on(folder: Path, rows: int, until: int | None) -> Leg:
+    """Gives the command; Ctrl-C when `until` of all `rows` are recorded, if anything is left to do."""
     command = [
         *(sys.executable, "-m", "jurat", "judge", "table.parquet", "-c", "policy.yaml", "-m", "null"),
         *("--preset", "quick", "--id-column", "key", "--out", "run", "--batch-size", "64", "--quiet"),
@@ -83,7 +92,7 @@ def go_on(folder: Path, until: int | None) -> Leg:
     peak, asked = 0.0, False
     while going.poll() is None:
         peak = max(peak, peak_of(going.pid))
-        if until is not None and not asked and recorded(folder / "run") >= until:
+        if until is not None and not asked and until <= recorded(folder / "run") < rows:
             os.kill(going.pid, signal.SIGINT)
             asked = True
         time.sleep(0.05)
@@ -116,39 +125,51 @@ def recorded(run: Path) -> int:
     return count
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rows", type=int, default=1_000_000)
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = files(argparse.ArgumentParser(description=__doc__))
+    parser.add_argument("--n", type=int, default=1_000_000, help="rows")
     parser.add_argument("--images", type=int, default=300)
     parser.add_argument("--keep", type=Path, help="a folder that is not there yet, for what is written")
-    arguments = parser.parse_args()
-    rows = arguments.rows
-    folder = arguments.keep or Path(tempfile.mkdtemp())
+    args = parser.parse_args(argv)
+    origin = provenance("million.py", argv)
+    folder = args.keep or Path(tempfile.mkdtemp())
     try:
-        prepare(folder, rows, arguments.images)
-        legs: list[Leg] = []
-        print(f"{'stopped at':>12} {'rows there':>12} {'seconds':>8} {'rows/s':>8} {'peak MiB':>9}")
-        for tenth in range(1, 11):
-            before = legs[-1].rows if legs else 0
-            leg = go_on(folder, None if tenth == 10 else rows * tenth // 10)
-            legs.append(leg)
-            speed = (leg.rows - before) / leg.seconds
-            print(
-                f"{tenth / 10:12.0%} {leg.rows:12,} {leg.seconds:8.1f} {speed:8.0f} {leg.peak:9.0f}",
-                flush=True,
-            )
-        problems = check(folder, rows, legs)
-        print(
-            f"{sum(leg.seconds for leg in legs):.0f} seconds, {max(leg.peak for leg in legs):.0f} MiB at most"
-        )
-        print("\n".join(problems) or f"met: {rows:,} rows, each once; stopped and gone on nine times")
-        if problems:
-            sys.exit(1)
+        prepare(folder, args.n, args.images)
+        legs = list(in_tenths(folder, args.n))
+        problems = check(folder, args.n, legs)
     finally:
-        if arguments.keep is None:
+        if args.keep is None:
             shutil.rmtree(folder, ignore_errors=True)
+    rows = as_rows(legs)
+    told = f"{sum(leg.seconds for leg in legs):.0f} seconds, {max(leg.peak for leg in legs):.0f} MiB at most."
+    met = f"met: {args.n:,} rows, each once; stopped and gone on nine times"
+    report(args, origin, rows, [table(rows, COLUMNS), told, "\n".join(problems) or met])
+    return 1 if problems else 0
+
+
+def in_tenths(folder: Path, rows: int) -> Iterator[Leg]:
+    """Ten commands, of which all but the last are stopped when a further tenth is there."""
+    before = 0
+    for tenth in range(1, 11):
+        # Of a small table the batch in hand may be more than a tenth: each session adds at least a row.
+        leg = go_on(folder, rows, None if tenth == 10 else max(rows * tenth // 10, before + 1))
+        before = leg.rows
+        print(f"{leg.rows:,} rows after {leg.seconds:.0f} seconds", file=sys.stderr, flush=True)
+        yield leg
+
+
+def as_rows(legs: Sequence[Leg]) -> list[Row]:
+    before = [0, *(leg.rows for leg in legs)]
+    return [
+        {
+            "stopped_at": (number + 1) / 10,
+            "rows": leg.rows,
+            "seconds": leg.seconds,
+            "rate": (leg.rows - before[number]) / leg.seconds,
+            "peak_mib": leg.peak,
+        }
+        for number, leg in enumerate(legs)
+    ]
 
 
 def check(folder: Path, rows: int, legs: list[Leg]) -> list[str]:
@@ -167,4 +188,4 @@ def check(folder: Path, rows: int, legs: list[Leg]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

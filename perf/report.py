@@ -1,6 +1,6 @@
 """How long the page of a large run takes to answer a filter, in Chromium, beside a bare pass over its arrays.
 
-    python perf/report.py [--rows 100000] [--runs 15] [--json FILE] [--markdown FILE]
+    python perf/report.py [--n 100000] [--runs 15] [--json FILE] [--markdown FILE]
 
 The run is made of two verdicts, one that breaks a rule and one that does not, again and again under other ids
 and scores, without pictures. A bare pass is one hand-written loop over the same typed arrays, in the same
@@ -147,14 +147,14 @@ def measure(page_file: Path, runs: int) -> tuple[list[Row], dict[str, float]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = options(argparse.ArgumentParser(description=__doc__))
-    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--n", type=int, default=100_000, help="rows")
     args = parser.parse_args(argv)
 
     from jurat.report import write_report
 
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "verdicts.jsonl"
-        write_run(record, args.rows)
+        write_run(record, args.n)
         start = time.perf_counter()
         page = write_report(record, Path(folder) / "report")
         writing = time.perf_counter() - start
@@ -162,10 +162,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         size = sum(path.stat().st_size for path in Path(folder, "report").rglob("*")) / 2**20
     met, line = bar("a filter, in bare passes", max(row["ratio"] for row in rows), BAR, most=True)
     lines = (
-        f"{args.rows:,} rows: written in {writing:.0f} s, {size:.0f} MiB; opened in {told['opening']:.1f} s; "
+        f"{args.n:,} rows: written in {writing:.0f} s, {size:.0f} MiB; opened in {told['opening']:.1f} s; "
         f"a click on an outcome, with {told['cards']:.0f} cards drawn, takes {told['click']:.0f} ms."
     )
-    origin = provenance("report.py", argv, rows=args.rows, chromium=told["chromium"])
+    origin = provenance("report.py", argv, rows=args.n, chromium=told["chromium"])
     report(args, origin, rows, [table(rows, COLUMNS), lines, line])
     return 0 if met else 1
 

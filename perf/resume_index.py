@@ -1,8 +1,9 @@
 """What the index of a run that goes on holds in memory: which items are recorded, and how often each id came.
 
-    python perf/resume_index.py [--rows 10000000]
+    python perf/resume_index.py [--n 10000000] [--limit 1024] [--json FILE] [--markdown FILE]
 
 Ids look like the URIs of a bucket. Memory is the process's own, beyond what it had before, at its peak.
+Exits with 1 if both together hold more than `--limit` MiB.
 """
 
 from __future__ import annotations
@@ -12,9 +13,20 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+from measuring import Row, bar, files, provenance, report, table
 
 from jurat.images.index import Occurrences, Recorded, item_key
+
+COLUMNS = {
+    "what": "{what}",
+    "items": "{items:,}",
+    "seconds": "{seconds:.1f}",
+    "us each": "{each_us:.2f}",
+    "peak, MiB": "{peak_mib:.0f}",
+}
 
 
 def ids(rows: int) -> Iterator[str]:
@@ -47,47 +59,54 @@ class Peak:
         self.most = max(self.most, resident()) - self._start
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--limit", type=float, default=1024, help="MiB; more exits with 1")
-    arguments = parser.parse_args()
-    rows = arguments.rows
-    item_key("warm", 0)
-    print(f"{'part':<28} {'rows':>12} {'seconds':>8} {'us a row':>9} {'peak MiB':>9}")
-
-    def told(name: str, start: float) -> None:
+def timed(what: str, count: int, work: Callable[[], object]) -> Row:
+    """A row of the table: how long some work took for each of `count` items, and what it held."""
+    with Peak() as peak:
+        start = time.perf_counter()
+        work()
         seconds = time.perf_counter() - start
-        print(
-            f"{name:<28} {rows:12,} {seconds:8.1f} {seconds / rows * 1e6:9.2f} {peak.most:9.0f}", flush=True
-        )
+    return {
+        "what": what,
+        "items": count,
+        "seconds": seconds,
+        "each_us": seconds / count * 1e6,
+        "peak_mib": peak.most,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = files(argparse.ArgumentParser(description=__doc__))
+    parser.add_argument("--n", type=int, default=10_000_000, help="items")
+    parser.add_argument("--limit", type=float, default=1024.0, help="MiB; more is an error")
+    args = parser.parse_args(argv)
+    origin = provenance("resume_index.py", argv)
+    counts = Occurrences()
+    recorded: list[Recorded] = []
+    some = list(islice(ids(args.n), 0, None, max(1, args.n // 100_000)))
+
+    def count() -> None:
+        for id in ids(args.n):
+            counts.next(id)
+
+    def look_up() -> None:
+        if not all(item_key(id, 0) in recorded[0] for id in some):
+            raise SystemExit("an item that is recorded was not found")
 
     with Peak() as whole:
-        with Peak() as peak:
-            start = time.perf_counter()
-            recorded = Recorded(item_key(id, 0) for id in ids(rows))
-        told("reading what is recorded", start)
-        with Peak() as peak:
-            start = time.perf_counter()
-            counts = Occurrences()
-            for id in ids(rows):
-                counts.next(id)
-        told("counting ids", start)
-        some = range(0, rows, max(1, rows // 100_000))
-        start = time.perf_counter()
-        missed = sum(
-            item_key(f"s3://a-bucket/images/{n // 1000:06}/{n:09}.jpg", 0) not in recorded for n in some
-        )
-        each = (time.perf_counter() - start) / len(some) * 1e6
-        print(f"{'looking up':<28} {len(some):12,} {'':>8} {each:9.2f} {'':>9}")
-    print(f"{'both together':<28} {rows:12,} {'':>8} {'':>9} {whole.most:9.0f}")
-    if missed or whole.most > arguments.limit:
-        print(f"not met: {missed} not found, {whole.most:.0f} MiB of {arguments.limit:.0f}")
-        sys.exit(1)
-    print(f"met: below {arguments.limit:.0f} MiB")
+        rows = [
+            timed(
+                "reading what is recorded",
+                args.n,
+                lambda: recorded.append(Recorded(item_key(id, 0) for id in ids(args.n))),
+            ),
+            timed("counting ids", args.n, count),
+            timed("looking up", len(some), look_up),
+        ]
+    rows.append({"what": "all of it", "items": args.n, "peak_mib": whole.most})
+    met, line = bar("all of it, MiB", whole.most, args.limit, most=True)
+    report(args, origin, rows, [table(rows, COLUMNS), line])
+    return 0 if met else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

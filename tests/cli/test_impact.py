@@ -57,6 +57,8 @@ def test_thresholds_flip_verdicts_and_are_counted(place: Path) -> None:
     policy = POLICY.replace("rule: No dog.", "rule: No dog.\n    keep_below: 0.01\n    break_above: 0.02")
     told = json.loads(impact(place, policy, "--json", "--out", str(place / "flips.jsonl")).output)
     assert told["asked"] == told["open"] == 0
+    assert told["old"] == told["new"]
+    assert told["thresholds"]["old"] != told["thresholds"]["new"]
     assert told["flips"] == sum(c["items"] for c in told["changes"] if c["before"] != c["after"]) > 0
     assert sum(change["items"] for change in told["changes"]) == 24
     flips = list(read_rows(place / "flips.jsonl"))
@@ -94,3 +96,39 @@ def test_another_model_may_not_judge_the_rest(place: Path) -> None:
     told = impact(place, policy, "--model", "null?seed=9")
     assert told.exit_code == 2
     assert "The run was judged by null@" in told.output
+
+
+def test_an_image_that_is_gone_or_another_one_by_now_is_no_flip(place: Path) -> None:
+    policy = POLICY.replace("[A cat is visible., A dog is visible.]", "[A bird is visible.]")
+    paths = [place / "images" / name for name in ("03.png", "04.png")]
+    kept = [path.read_bytes() for path in paths]
+    paths[0].unlink()
+    paths[1].write_bytes((place / "images" / "05.png").read_bytes())
+    told = json.loads(impact(place, policy, "--json").output)
+    said = impact(place, policy).output
+    for path, data in zip(paths, kept, strict=True):
+        path.write_bytes(data)
+    assert (told["asked"], told["open"], told["failed"]) == (22, 2, 2)
+    assert sum(change["items"] for change in told["changes"]) == 22
+    assert not any("error" in (change["before"], change["after"]) for change in told["changes"])
+    assert "2 could not be judged anew, and count as not judged. The first: " in said
+    assert "03.png: no such file or folder" in said
+
+
+def test_items_are_judged_anew_as_those_of_the_run_were(place: Path) -> None:
+    lines = "".join(f"images/{n:02}.png,A word {n}\n" for n in range(24))
+    (place / "t.csv").write_text("file,said\n" + lines)
+    about = "[{statement: A dog is mentioned., about: caption}]"
+    (place / "told.yaml").write_text(POLICY.replace("[A dog is visible.]", about))
+    how = ("--column", "file", "--caption-column", "said", "-m", "null", "--preset", "quick", "--quiet")
+    for name, law in (("before", "old.yaml"), ("anew", "told.yaml")):
+        judged = run("judge", str(place / "t.csv"), "-c", str(place / law), *how, "--out", str(place / name))
+        assert judged.exit_code == 0, judged.output
+    command = ("constitution", "impact", str(place / "old.yaml"), str(place / "told.yaml"), "--json")
+    found = json.loads(run(*command, "--run", str(place / "before")).output)
+    assert (found["asked"], found["failed"]) == (24, 0)
+    outcomes = [{row["id"]: row["outcome"] for row in read_rows(place / name)} for name in ("before", "anew")]
+    assert {each["id"]: [each["before"], each["after"]] for each in found["items_that_flip"]} == {
+        id: [was, outcomes[1][id]] for id, was in outcomes[0].items() if was != outcomes[1][id]
+    }
+    assert found["flips"] > 2

@@ -88,7 +88,7 @@ def test_errors_are_judged_again_only_if_asked_for(run, jurat):
     jurat("judge", "pics", *POLICY, "--out", "run")
     assert decisions("run") == before
     result = jurat("judge", "pics", *POLICY, "--out", "run", "--retry-errors")
-    assert "jurat: 1 items that were errors are judged anew." in result.stderr
+    assert "jurat: 1 item that was an error is judged anew." in result.stderr
     after = decisions("run")
     assert {id for id in after if after[id] != before[id]} == {"pics/broken.png"}
     assert outcomes("run")["pics/broken.png"] == "unsafe"
@@ -125,20 +125,91 @@ CHANGES = {
     "without": (["--without", "views"], "preset: "),
     "allow unknown": (["--allow-unknown"], "allow unknown: False -> True"),
     "shard": (["--shard", "1/2"], "shard: none -> 1/2"),
-    "thresholds": ([], "thresholds: "),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_other_settings_are_refused(run, jurat, change):
     added, told = CHANGES[change]
-    if change == "thresholds":
-        law = Path("colours.yaml")
-        law.write_text(law.read_text().replace("severity: low", "severity: low\n    break_above: 0.9"))
+    law = Path("colours.yaml")  # thresholds that differ besides change nothing about it
+    law.write_text(law.read_text().replace("severity: low", "severity: low\n    break_above: 0.9"))
     result = jurat("judge", "pics", *POLICY, "--out", "run", *added)
     assert result.exit_code == 2
     assert told in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_changed_thresholds_alone_decide_again_what_is_recorded(run, jurat):
+    before = {row["id"]: row for row in read_rows("run")}
+    law = Path("colours.yaml")
+    law.write_text(law.read_text().replace("severity: low", "severity: high\n    break_above: 0.9999"))
+    Image.new("RGB", (8, 8), (10, 200, 30)).save("pics/more.png")
+    result = jurat("judge", "pics", *POLICY, "--out", "run")
+    assert result.exit_code == 0, result.output
+    told = (
+        "7 rows are decided again from the scores on record, with no call of the model: 6 came out otherwise."
+    )
+    assert told in result.stderr
+    assert (
+        "jurat: Only thresholds, severities or actions differ from those of the run in run:" in result.stderr
+    )
+    assert "+    break_above: 0.9999" in result.stderr
+    assert "1 row is new in run, beside 7 from before." in result.stdout
+    after = {row["id"]: row for row in read_rows("run")}
+    assert len(after) == 8
+    green, more = after["pics/green.png"], after["pics/more.png"]
+    assert (before["pics/green.png"]["outcome"], green["outcome"], more["outcome"]) == (
+        "unsafe",
+        "unsure",
+        "unsure",
+    )
+    assert green["rules"] == more["rules"]
+    assert len({row["thresholds"] for row in after.values()}) == 1
+    # What says nothing else is the decision that it was; what does is a new one.
+    same = {id for id in before if before[id]["decision"] == after[id]["decision"]}
+    assert same == {"pics/broken.png"}
+    facts = json.loads(Path("run/run.json").read_text())
+    assert facts["thresholds"]["no-green"]["break_above"] == 0.9999
+    assert facts["settings"]["thresholds"] == green["thresholds"] != before["pics/green.png"]["thresholds"]
+    session = facts["sessions"][-1]["redecided"]
+    assert (session["from"], session["rows"]) == (before["pics/green.png"]["thresholds"], 7)
+    again = jurat("judge", "pics", *POLICY, "--out", "run")
+    assert again.stdout.strip() == "Nothing was left to judge: all of 8 rows are in run."
+    assert (again.stderr, decisions("run")) == ("", {id: row["decision"] for id, row in after.items()})
+
+
+def test_deciding_again_equals_judging_anew(run, jurat):
+    law = Path("colours.yaml")
+    law.write_text(law.read_text().replace("severity: low", "keep_below: 0.001\n    break_above: 0.95"))
+    for out in ("run", "anew"):
+        assert jurat("judge", "pics", *POLICY, "--out", out).exit_code == 0
+    told = ("outcome", "broken", "reason", "rules", "thresholds", "constitution", "error", "cost")
+    one, other = (
+        {row["id"]: [row[name] for name in told] for row in read_rows(out)} for out in ("run", "anew")
+    )
+    assert one == other
+
+
+def test_what_the_record_does_not_hold_is_judged_anew_under_changed_thresholds(pics, jurat):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("blue", "red")]
+    frames[0].save("pics/moving.gif", save_all=True, append_images=frames[1:])
+    assert jurat("judge", "pics", *POLICY, "--out", "run").exit_code == 0
+    before = decisions("run")
+    law = Path("colours.yaml")
+    law.write_text(law.read_text().replace("severity: high", "severity: critical"))
+    result = jurat("judge", "pics", *POLICY, "--out", "run")
+    assert "1 row is judged anew: its record does not hold what that takes." in result.stderr
+    assert "1 row is new in run, beside 7 from before." in result.stdout
+    after = {row["id"]: row for row in read_rows("run")}
+    assert after["pics/moving.gif"]["rules"][0]["severity"] == "critical"
+    assert after["pics/moving.gif"]["decision"] != before["pics/moving.gif"]
+    assert not Path("run/retrying.jsonl").exists()
+    # One whose image is gone by then keeps the verdict that it had.
+    law.write_text(law.read_text().replace("severity: critical", "severity: low"))
+    Path("pics/moving.gif").unlink()
+    assert jurat("judge", "pics", *POLICY, "--out", "run").exit_code == 0
+    assert outcomes("run")["pics/moving.gif"] == "unsafe"
+    assert decisions("run")["pics/moving.gif"] == after["pics/moving.gif"]["decision"]
 
 
 WRONG = {

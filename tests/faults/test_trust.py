@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -98,3 +101,50 @@ def test_hostile_policies_are_refused_in_one_line(kind: str, tmp_path: Path) -> 
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr) < 3000
+
+
+def test_a_shard_reads_and_writes_nothing_outside_itself(tmp_path: Path) -> None:
+    picture = next(EXAMPLES.rglob("*.png")).read_bytes()
+    (tmp_path / "secret.png").write_bytes(picture)
+    place = tmp_path / "work"
+    place.mkdir()
+    with tarfile.open(place / "evil.tar", "w") as tar:
+        for name in ("../outside.png", "/tmp/absolute.png", "a/../../up.png", "fine.png"):
+            member = tarfile.TarInfo(name)
+            member.size = len(picture)
+            tar.addfile(member, io.BytesIO(picture))
+        for name, kind, target in (
+            ("link.png", tarfile.SYMTYPE, "../secret.png"),
+            ("hard.png", tarfile.LNKTYPE, "../secret.png"),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            tar.addfile(member)
+    before = sorted(tmp_path.rglob("*"))
+    command = ("judge", "evil.tar", "-c", "shelf:nursery", "--model", "null", "--preset", "quick")
+    done = jurat(*command, "--out", "v.jsonl", folder=place)
+    assert done.returncode == 0, done.stderr[-2000:]
+    outcomes = {row["id"]: row["outcome"] for row in read_rows(place / "v.jsonl")}
+    assert [id for id, outcome in outcomes.items() if outcome != "error"] == ["evil.tar#fine.png"]
+    assert len(outcomes) == 6
+    assert sorted(tmp_path.rglob("*")) == sorted([*before, place / "v.jsonl"])
+
+
+def test_no_cell_of_an_export_is_a_formula(tmp_path: Path) -> None:
+    picture = next(EXAMPLES.rglob("*.png"))
+    formulas = ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x","y")', "\t=1", " =1"]
+    with (tmp_path / "t.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerows([["key", "path", "=note"], *([each, str(picture), each] for each in formulas)])
+    (tmp_path / "p.yaml").write_text(
+        "name: =p\nrules:\n"
+        "  - {id: dog, rule: '=1+1 No dog.', action: '@all', clauses: ['=A dog is visible.']}\n"
+    )
+    judge = ("judge", "t.csv", "-c", "p.yaml", "--model", "null", "--preset", "quick", "--id-column", "key")
+    assert jurat(*judge, "--out", "v.jsonl", folder=tmp_path).returncode == 0
+    report = ("report", "v.jsonl", "--format", "csv", "--out", "v.csv")
+    assert jurat(*report, folder=tmp_path).returncode == 0
+    with (tmp_path / "v.csv").open(newline="", encoding="utf-8") as file:
+        cells = [cell for line in csv.reader(file) for cell in line]
+    assert sum("SUM(A1)" in cell for cell in cells) >= 2
+    assert [cell for cell in cells if cell.lstrip().startswith(("=", "+", "-", "@", "\t"))] == []

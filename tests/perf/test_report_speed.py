@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,10 +15,11 @@ from .scripts import PERF
 
 @pytest.mark.browser
 def test_the_page_and_a_bare_pass_find_the_same_rows(tmp_path) -> None:
-    if not any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
+    names = (os.environ.get("JURAT_CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    if not any(name and shutil.which(name) for name in names):
         pytest.skip("Chromium is not installed (package 'chromium', or name it in JURAT_CHROMIUM)")
     pytest.importorskip("playwright", reason="playwright is not installed (the extra 'dev')")
-    options = ["--rows", "700", "--runs", "1", "--json", str(tmp_path / "r.json")]
+    options = ["--n", "700", "--runs", "1", "--json", str(tmp_path / "r.json")]
     command = [sys.executable, str(PERF / "report.py"), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert "700 rows: written in" in done.stdout, done.stderr

@@ -397,11 +397,19 @@ def test_a_folder_without_its_data_says_so(browser, large):
     page.close()
 
 
-def test_two_runs_are_compared(opened, verdict, record, tmp_path):
+@pytest.fixture
+def compared(verdict, record, tmp_path) -> Path:
+    """The page of two runs with different models, of which two verdicts of three flip."""
     old = record(verdict("a.png"), verdict("b.png"), verdict("c.png", "unsure"), name="old.jsonl")
-    new = record(verdict("a.png", "unsafe"), verdict("b.png"), verdict("c.png"), name="new.jsonl")
-    compare_reports(old, new, tmp_path / "page.html")
-    page = opened(tmp_path / "page.html")
+    model = f"hf/somebody/a-model-with-quite-a-long-name@{'ab12' * 10}"
+    verdicts = [verdict("a.png", "unsafe"), verdict("b.png"), verdict("c.png")]
+    new = record(*(one.model_copy(update={"model": model}) for one in verdicts), name="new.jsonl")
+    compare_reports(old, new, tmp_path / "changes.html")
+    return tmp_path / "changes.html"
+
+
+def test_two_runs_are_compared(opened, compared):
+    page = opened(compared)
     assert page.get_by_role("heading", level=1).inner_text() == "2 of 3 verdicts flip."
     assert shown(page) == ["a.png", "c.png"]
     page.get_by_role("combobox", name="Change").select_option(label="unsure → safe")
@@ -437,14 +445,19 @@ TEXTS = "p, h1, h1 em, h2, h3, h4, dt, dd, th, td, button:not(:disabled), label,
 TEXTS += ", .chip, .folder, .aside, .reason, .verdict, .missing"
 
 
+PAGES = ["path", "compared"]
+
+
+@pytest.mark.parametrize("which", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_text_is_legible_and_nothing_runs_off_the_side(opened, path, scheme, width):
+def test_text_is_legible_and_nothing_runs_off_the_side(opened, request, which, scheme, width):
+    path = request.getfixturevalue(which)
     page = opened(path, viewport={"width": width, "height": 800}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.locator(".card").first.get_by_role("button", name="Evidence").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_role("row", name="It touches an axe.").wait_for()
+    dialog.get_by_role("row", name="A child is visible.").first.wait_for()
     assert dialog.evaluate("e => e.scrollWidth - e.clientWidth") <= 0
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     bright = sum(int(part) for part in ground.removeprefix("rgb(").removesuffix(")").split(",")) > 384
@@ -454,13 +467,25 @@ def test_text_is_legible_and_nothing_runs_off_the_side(opened, path, scheme, wid
     assert [(name, round(ratio, 2)) for name, ratio in contrasts if ratio < 4.5] == []
 
 
+def test_nothing_glides_for_whoever_asks_for_less_motion(opened, path):
+    behaviour = "getComputedStyle(document.documentElement).scrollBehavior"
+    for motion, scrolls in (("reduce", "auto"), ("no-preference", "smooth")):
+        page = opened(path, reduced_motion=motion)
+        assert page.evaluate(behaviour) == scrolls
+        durations = page.locator(".picture img").evaluate_all(
+            "all => all.map(i => getComputedStyle(i).transitionDuration)"
+        )
+        assert (set(durations) == {"0s"}) is (motion == "reduce")
+
+
+@pytest.mark.parametrize("which", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(opened, path, scheme):
+def test_axe_finds_nothing_serious(opened, request, which, scheme):
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing"
     )
     # The page's policy keeps out even axe's script: it is lifted for the scan alone.
-    page = opened(path, color_scheme=scheme, bypass_csp=True)
+    page = opened(request.getfixturevalue(which), color_scheme=scheme, bypass_csp=True)
 
     def serious() -> list[str]:
         found = axe.Axe().run(page).response["violations"]
@@ -473,5 +498,5 @@ def test_axe_finds_nothing_serious(opened, path, scheme):
 
     assert serious() == []
     page.locator(".card").first.get_by_role("button", name="Evidence").click()
-    page.get_by_role("dialog").get_by_role("row", name="It touches an axe.").wait_for()
+    page.get_by_role("dialog").get_by_role("row", name="A child is visible.").first.wait_for()
     assert serious() == []

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from jurat.errors import JuratError
-from jurat.report import compare_reports, find_flips
+from jurat.report import compare_reports, find_flips, write_ticket
 from jurat.report.runs import Run
 
-from .conftest import FIRE, NO_BLADE
+from .conftest import BLADE, FIRE, NO_BLADE
 
 
 @pytest.fixture
@@ -41,6 +41,43 @@ def test_flips_are_counted_by_outcome_and_by_rule(runs):
     counted = {rule.id: (rule.gained, rule.lost, rule.other) for rule in flips.by_rule}
     assert counted == {"blade": (1, 0, 1), "fire": (0, 0, 0)}
     assert flips.differing == [("Model", "null@none", "null@none, null@other")]
+
+
+def test_rules_that_one_run_alone_has_are_told_apart(verdict, record, tmp_path):
+    fire = FIRE.model_copy(update={"severity": "low"})
+    unsafe, error = verdict("a.png", "unsafe"), verdict("e.png", "error")
+    without = {"rules": (BLADE,), "outcome": "unsafe", "broken": ("blade",)}
+    old = record(verdict("a.png", rules=(fire,), outcome="unsure"), error, verdict("x.png"), name="old.jsonl")
+    new = record(
+        unsafe.model_copy(update=without),
+        verdict("e.png"),
+        error.model_copy(update={"id": "x.png"}),
+        name="new.jsonl",
+    )
+    flips = find_flips(Run.at(old), Run.at(new))
+    told = {rule.id: (rule.only, rule.severity, rule.gained, rule.lost, rule.other) for rule in flips.by_rule}
+    # What could not be judged in one of the runs tells nothing of rules.
+    assert told == {"blade": ("second", "high", 1, 0, 0), "fire": ("first", "low", 0, 0, 0)}
+    compare_reports(old, new, tmp_path / "page.html")
+    assert (
+        '<bdi>blade</bdi> <span class="aside">only in the second run</span>'
+        in (tmp_path / "page.html").read_text()
+    )
+    write_ticket(old, tmp_path / "t.md", "md", other=new)
+    assert "| fire (only in the first run) | low |" in (tmp_path / "t.md").read_text()
+
+
+def test_items_are_paired_by_id_and_occurrence_whatever_the_order(verdict, record):
+    first, second = (
+        verdict("twice.png", outcome).model_copy(update={"occurrence": number})
+        for number, outcome in enumerate(("safe", "unsafe"))
+    )
+    old, new = record(first, second, name="old.jsonl"), record(second, first, name="new.jsonl")
+    flips = find_flips(Run.at(old), Run.at(new))
+    assert (flips.both, flips.flips, list(flips.keys)) == (2, 0, [])
+    gone = record(second, name="gone.jsonl")
+    flips = find_flips(Run.at(old), Run.at(gone))
+    assert (flips.both, flips.flips, flips.only_old, flips.only_new) == (1, 0, 1, 0)
 
 
 def test_the_page_has_the_flips_with_what_was_said_before(runs, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jurat.report.text import printable
+from jurat.report.text import counted, printable
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,8 @@ def test_whatever_comes_is_printable_and_can_be_written_as_utf_8(text):
     assert shown.isprintable()
     shown.encode("utf-8")
     assert printable(shown) == shown
+
+
+def test_what_is_counted_agrees_with_its_number():
+    assert [counted(n, "verdict") for n in (0, 1, 1024)] == ["0 verdicts", "1 verdict", "1,024 verdicts"]
+    assert [counted(n, "more is", "more are") for n in (1, 2)] == ["1 more is", "2 more are"]

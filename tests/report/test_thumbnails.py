@@ -5,12 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import tarfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from jurat.report.thumbnails import LONGEST, thumbnail
+from jurat.constitution import Constitution, Rule
+from jurat.images import find_items
+from jurat.judge import Judge
+from jurat.report.thumbnails import LONGEST, readers, thumbnail
+
+from ..videos import video
 
 
 def picture(url: str) -> Image.Image:
@@ -36,6 +44,27 @@ def test_it_shows_the_frame_that_the_verdict_is_about(verdict, tmp_path):
     found = thumbnail(verdict("moving.gif", image=None, sha256=digest, kind="animation", frames=3, frame=2))
     red, _, blue = picture(found.url).convert("RGB").getpixel((16, 16))
     assert blue > 200 > 50 > red
+
+
+def test_of_a_video_it_shows_the_moment_and_of_several_images_the_one_that_the_verdict_is_about(tmp_path):
+    pictures = [Image.new("RGB", (32, 32), colour) for colour in ("red", "lime", "blue")]
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(video(pictures, fps=2, each=2))
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for picture_, to in zip(pictures, paths, strict=True):
+        picture_.save(to)
+    law = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=("A",)),))
+    for given in (path, paths):
+        judged = Judge(law, "null", "quick").judge(given)
+        for frame, channel in ((0, 0), (1, 1), (2, 2)):
+            found = thumbnail(judged.model_copy(update={"frame": frame}))
+            pixel = picture(found.url).convert("RGB").getpixel((16, 16))
+            assert pixel.index(max(pixel)) == channel
+    paths[2].write_bytes(b"another")
+    assert (
+        thumbnail(judged.model_copy(update={"frame": 2})).missing
+        == "The file has changed since it was judged."
+    )
 
 
 def test_a_file_that_is_not_what_was_judged_is_not_shown(verdict, tmp_path):
@@ -73,3 +102,51 @@ def test_images_that_moved_are_found_under_the_root_by_id_or_by_name(verdict, tm
     assert thumbnail(judged).url is None
     assert thumbnail(judged, tmp_path / "new").url
     assert thumbnail(judged, tmp_path / "flat").url
+
+
+def inside(tmp_path: Path, kind: str) -> Path:
+    """A shard or a table of three pictures, each of its own colour."""
+    made = []
+    for colour in ("red", "lime", "blue"):
+        data = io.BytesIO()
+        Image.new("RGB", (32, 32), colour).save(data, "PNG")
+        made.append(data.getvalue())
+    path = tmp_path / f"x.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.table({"image": made}), path)
+        return path
+    with tarfile.open(path, "w:gz" if kind == "tar.gz" else "w") as tar:
+        for number, data in enumerate(made):
+            member = tarfile.TarInfo(f"{number}.png")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "parquet"])
+def test_what_lies_in_a_shard_or_a_table_on_this_machine_is_shown(tmp_path, kind):
+    path = inside(tmp_path, kind)
+    law = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=("A",)),))
+    verdicts = list(Judge(law, "null", "quick").stream(find_items([str(path)])))
+    found = readers(verdicts)
+    assert len(found) == 3
+    for channel, verdict in enumerate(verdicts):
+        pixel = picture(thumbnail(verdict, None, found).url).convert("RGB").getpixel((16, 16))
+        assert pixel.index(max(pixel)) == channel
+    moved = tmp_path / "new"
+    moved.mkdir()
+    path.rename(moved / path.name)
+    assert readers(verdicts) == {}
+    assert thumbnail(verdicts[0]).missing == "The image is not where it was when it was judged."
+    assert thumbnail(verdicts[1], moved, readers(verdicts, moved)).url
+    another = verdicts[0].model_copy(update={"sha256": "0" * 64})
+    assert thumbnail(another, moved, readers([another], moved)).missing.startswith("The file has changed")
+
+
+def test_no_record_makes_a_page_reach_for_the_network_or_for_what_is_no_holder(verdict, tmp_path):
+    (tmp_path / "words.csv").write_text("no,images\n1,2\n")
+    table = tmp_path / "t.csv"
+    table.write_text("url\nhttps://example.invalid/x.png\n")
+    uris = ["https://example.invalid/x.tar#0.png", f"{tmp_path}#x", f"{tmp_path}/words.csv#0", "a\0b#c"]
+    uris += [f"{tmp_path}/gone.tar#0.png", f"{table}#0"]
+    assert readers(verdict("x.png", uri=uri) for uri in uris) == {}

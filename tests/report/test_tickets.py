@@ -83,7 +83,7 @@ def test_markdown_has_facts_rules_reasons_and_the_gravest_items(verdict, record,
     assert "| Model | null@<!-- -->none |" in told
     assert "| blade | high | 2 | 0 | 2 | 50.0% (15.0–85.0) |" in told
     assert "| unsure | margin | the scores lie between the thresholds | 1 |" in told
-    assert told.count("- **unsafe** ") == 2 and "1 more are in the record." in told
+    assert told.count("- **unsafe** ") == 2 and "1 more is in the record." in told
 
 
 @pytest.mark.parametrize("format", ["md", "csv"])
@@ -94,7 +94,7 @@ def test_two_runs_become_a_ticket_of_their_flips(verdict, record, tmp_path, form
     assert write_ticket(old, out, format, other=new) == 2
     told = out.read_text()
     if format == "md":
-        assert told.startswith("# 1 of 2 verdicts flip\n")
+        assert told.startswith("# 1 of 2 verdicts flips\n")
         assert "- a.png: safe → **unsafe** (blade kept → broken). It breaks blade" in told
     else:
         (row,) = csv.DictReader(told.splitlines())

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
+from jurat.cli.progress import progress
 from jurat.cli.serving import BaseUrl
+from jurat.cli.trusting import TrustRemoteCode
 from jurat.errors import JuratError
 
 if TYPE_CHECKING:
-    from jurat.judge import Verdict
+    from jurat.images import Item
+    from jurat.judge import Judge, Verdict
     from jurat.judge.calibration import Calibration
-    from jurat.judge.impact import Change, Flip, Impact
+    from jurat.judge.impact import Change, Flip, Impact, Judging
+    from jurat.models import ModelSpec
 
 FLIPPED = 1
 """Exit code: more flips than `--fail-if-flips-above` allows."""
@@ -44,6 +48,7 @@ def impact(
         typer.Option(metavar="NAME", help="Judges anew; the run's own unless told.", show_default=False),
     ] = None,
     base_url: BaseUrl = None,
+    trust_remote_code: TrustRemoteCode = False,
     calibration: Annotated[
         Path | None, typer.Option(metavar="FILE", help="That the run was judged with.", show_default=False)
     ] = None,
@@ -70,34 +75,31 @@ def impact(
     """
     from jurat.constitution import load_constitution
     from jurat.images import read_rows
-    from jurat.judge.impact import Change, measure, preset_of
+    from jurat.images.blocks import read_blocks
+    from jurat.judge.impact import Change, measure_blocks, preset_of
+    from jurat.judge.sweep import LEAVES
+    from jurat.models import ModelSpec
 
-    rows = read_rows(run)
-    first = next(rows, None)
+    first = next(read_rows(run), None)
     if first is None:
         raise JuratError(f"{run} holds no verdicts.")
     fitted = _calibration(first, calibration)
     change = Change(load_constitution(old), load_constitution(new), preset_of(first["preset"]), fitted)
-    judge = _judge(first, change, model, base_url) if ask else None
-    found = measure(_alike(chain([first], rows), first), change, judge, sample=sample)
+    spec = ModelSpec(
+        model or first["model"].rpartition("@")[0],
+        dtype=None if first["dtype"] == "none" else first["dtype"],
+        trust_remote_code=trust_remote_code,
+        base_url=base_url,
+    )
+    with progress(Console(stderr=True), lambda: None, shown=not as_json, doing="judging anew") as advance:
+        judge = _judging(first, _settings(run), change, spec, advance) if ask else None
+        blocks = read_blocks(run, LEAVES)
+        found = measure_blocks(blocks, change, judge, sample=sample, whole_flips=out is not None)
     if out is not None:
         _write(out, found.flips)
     typer.echo(json.dumps(_as_json(found, change), indent=1) if as_json else _told(found, change, run, out))
     if fail_if_flips_above is not None and found.flipped > fail_if_flips_above:
         raise typer.Exit(FLIPPED)
-
-
-def _alike(rows: Iterable[dict[str, Any]], first: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The rows, which must all be of one model and preset."""
-    for row in rows:
-        for name in ("model", "preset", "prompts", "calibration"):
-            if row.get(name) != first.get(name):
-                raise JuratError(
-                    f"{row['id']!r} was judged with another {name} than the first item:"
-                    f" {row.get(name)!r}, not {first.get(name)!r}.",
-                    hint="Give the verdicts of one run.",
-                )
-        yield row
 
 
 def _calibration(row: dict[str, Any], given: Path | None) -> Calibration | None:
@@ -116,30 +118,84 @@ def _calibration(row: dict[str, Any], given: Path | None) -> Calibration | None:
     return calibration
 
 
-def _judge(
-    row: dict[str, Any], change: Change, model: str | None, base_url: str | None
-) -> Callable[[Verdict], Verdict]:
-    """Judges items anew; the model is opened for the first of them."""
-    from jurat.images import find_items
-    from jurat.judge import Judge
-    from jurat.models import open_model
+def _settings(run: Path) -> Mapping[str, Any]:
+    """What a run was made with, as far as its folder tells; a file tells nothing but its rows."""
+    from jurat.cli.differences import settings_in
+    from jurat.images.runs import is_run, read_facts
+
+    return settings_in(read_facts(run)) if is_run(run) else {}
+
+
+def _judging(
+    row: dict[str, Any],
+    settings: Mapping[str, Any],
+    change: Change,
+    spec: ModelSpec,
+    advance: Callable[[], None],
+) -> Judging:
+    """Judges items anew as those of the run were; the model is opened for the first of them."""
+    from jurat.images.reading import Roots, read_ahead
 
     opened: list[Judge] = []
 
-    def judge(verdict: Verdict) -> Verdict:
+    def judging(verdicts: list[Verdict]) -> Iterator[Verdict]:
         if not opened:
-            network = open_model(model or row["model"].rpartition("@")[0], base_url=base_url)
-            eyes = {name: row[name].rpartition("@")[0] for name in ("detector", "matcher") if row.get(name)}
-            opened.append(Judge(change.new, network, change.preset, calibration=change.calibration, **eyes))
-            if f"{network.name}@{network.revision}" != row["model"]:
-                raise JuratError(
-                    f"The run was judged by {row['model']}, and this is {network.name}@{network.revision}.",
-                    hint="Name the model of the run: --model NAME",
-                )
-        (found,) = opened[0].stream(find_items([verdict.uri]))
-        return found.model_copy(update={"id": verdict.id, "columns": verdict.columns})
+            opened.append(_judge(row, settings, change, spec))
+        items = (_item(verdict, settings.get("captions")) for verdict in verdicts)
+        for found in opened[0].stream(read_ahead(items, Roots())):
+            advance()
+            yield found
 
-    return judge
+    return judging
+
+
+def _judge(row: dict[str, Any], settings: Mapping[str, Any], change: Change, spec: ModelSpec) -> Judge:
+    from jurat.images import Sampling
+    from jurat.judge import Judge
+    from jurat.models import open_model
+
+    frames = settings.get("frames")
+    model = open_model(spec)
+    if f"{model.name}@{model.revision}" != row["model"]:
+        raise JuratError(
+            f"The run was judged by {row['model']}, and this is {model.name}@{model.revision}.",
+            hint="Name the model of the run: --model NAME",
+        )
+    return Judge(
+        change.new,
+        model,
+        change.preset,
+        calibration=change.calibration,
+        allow_unknown=bool(settings.get("allow_unknown")),
+        sampling=Sampling(*frames[:2]) if frames else None,
+        frames_needed=frames[2] if frames else None,
+        **{name: row[name].rpartition("@")[0] for name in ("detector", "matcher") if row.get(name)},
+    )
+
+
+def _item(verdict: Verdict, captions: str | None) -> Item:
+    """What a verdict was about, to be read again; `captions` names the column of its caption, if one was
+    named."""
+    from jurat.images import Item, Member, Members
+    from jurat.images.openers import File, Remote
+    from jurat.images.remote import scheme_of
+    from jurat.images.sources.cells import caption_in
+
+    def opener(uri: str) -> Callable[[], bytes]:
+        return File(uri) if scheme_of(uri) is None else Remote(uri)
+
+    columns = verdict.columns
+    told = columns.get(captions) if captions is not None else caption_in(columns)
+    members = tuple(Member(image.uri, opener(image.uri)) for image in verdict.images)
+    return Item(
+        verdict.id,
+        verdict.uri,
+        opener(verdict.uri),
+        columns,
+        verdict.occurrence,
+        Members(members) if members else None,
+        verdict.caption or told,
+    )
 
 
 def _write(out: Path, flips: Iterable[Flip]) -> None:
@@ -148,22 +204,29 @@ def _write(out: Path, flips: Iterable[Flip]) -> None:
 
     with open_sink(out, arrow_schema) as sink:
         for flip in flips:
-            sink.write(dict(flip.row))
+            if flip.row is not None:
+                sink.write(dict(flip.row))
 
 
 # --- telling -------------------------------------------------------------------------------------
 
 
 def _told(found: Impact, change: Change, run: Path, out: Path | None) -> str:
-    from jurat.report.text import printable
+    from jurat.report.text import counted, printable
 
     share, review = found.flipped / max(1, found.decided), [found.review(after=a) for a in (False, True)]
     lines = [
-        f"{change.old.name}@{change.old.digest} -> {change.new.name}@{change.new.digest}",
-        f"{found.items:,} items: {found.recorded:,} decided from their records, {found.asked:,} judged anew"
-        + (f", {found.open:,} not" if found.open else ""),
-        f"{found.flipped:,} flip ({share:.1%}); left to people: {review[0]:,} before, {review[1]:,} after",
+        _named(change),
+        f"{counted(found.items, 'item')}: {found.recorded:,} decided from their records,"
+        f" {found.asked:,} judged anew" + (f", {found.open:,} not" if found.open else ""),
+        f"{counted(found.flipped, 'flips', 'flip')} ({share:.1%});"
+        f" left to people: {review[0]:,} before, {review[1]:,} after",
     ]
+    if found.failed:
+        lines.append(
+            f"{found.failed:,} could not be judged anew, and count as not judged. The first:"
+            f" {printable(found.why)}"
+        )
     bounds = found.open_share
     if bounds is not None:
         rate = found.asked_flips / found.asked
@@ -184,6 +247,14 @@ def _told(found: Impact, change: Change, run: Path, out: Path | None) -> str:
     return "\n".join(lines)
 
 
+def _named(change: Change) -> str:
+    old, new = change.old, change.new
+    if old.digest == new.digest:
+        thresholds = f"{old.thresholds_digest} -> {new.thresholds_digest}"
+        return f"{new.name}@{new.digest}, thresholds and severities {thresholds}"
+    return f"{old.name}@{old.digest} -> {new.name}@{new.digest}"
+
+
 def _flipping(found: Impact) -> list[tuple[tuple[str, str], int]]:
     return [(pair, count) for pair, count in found.changes.most_common() if pair[0] != pair[1]]
 
@@ -193,10 +264,12 @@ def _as_json(found: Impact, change: Change) -> dict[str, Any]:
     return {
         "old": f"{change.old.name}@{change.old.digest}",
         "new": f"{change.new.name}@{change.new.digest}",
+        "thresholds": {"old": change.old.thresholds_digest, "new": change.new.thresholds_digest},
         "items": found.items,
         "recorded": found.recorded,
         "asked": found.asked,
         "open": found.open,
+        "failed": found.failed,
         "open_flips": None if share is None else [share.low, share.high],
         "flips": found.flipped,
         "changes": [{"before": a, "after": b, "items": n} for (a, b), n in found.changes.most_common()],

@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from jurat.errors import JuratError
+from jurat.report.text import counted
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -38,14 +39,14 @@ def merge(
     facts = [read_facts(folder) for folder in folders]
     joined = _joined(folders, facts)
     rows = merge_runs(folders, out, joined, arrow_schema())
-    typer.echo(f"Wrote {rows:,} rows of {len(folders)} runs to {out}.")
+    typer.echo(f"Wrote {counted(rows, 'row')} of {counted(len(folders), 'run')} to {out}.")
     for shard in _missing([_shard(each) for each in facts]):
         typer.echo(f"Shard {shard} is not among them.", err=True)
 
 
 def _joined(folders: Sequence[Path], facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The `run.json` of the whole."""
-    from jurat.cli.runs import differences
+    from jurat.cli.differences import differences
 
     whole = [{**each, "settings": {**each.get("settings", {}), "shard": None}} for each in facts]
     for folder, each in zip(folders[1:], whole[1:], strict=True):

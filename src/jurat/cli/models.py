@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jurat.cli.trusting import TrustRemoteCode
 from jurat.report.text import printable
 
 if TYPE_CHECKING:
@@ -37,9 +38,7 @@ def models(
     dtype: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of --explain: float32, bfloat16, float16.")
     ] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a model's weights.")
-    ] = False,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """List the models that can judge, and what each can do.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jurat.errors import JuratError
+from jurat.report.text import counted
 
 if TYPE_CHECKING:
     from jurat.pictograms.scene import Scene
@@ -153,4 +154,4 @@ def _objects(scene: Scene) -> list[dict[str, Any]]:
 
 def _finish(out: Path, rows: list[dict[str, Any]]) -> None:
     (out / TRUTH).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    typer.echo(f"{len(rows)} scenes in {out}, and what is true of them in {out / TRUTH}")
+    typer.echo(f"{counted(len(rows), 'scene')} in {out}, and what is true of them in {out / TRUTH}")

@@ -29,7 +29,9 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(console: Console, count: Callable[[], int | None], *, shown: bool) -> Generator[Advance]:
+def progress(
+    console: Console, count: Callable[[], int | None], *, shown: bool, doing: str = "judging"
+) -> Generator[Advance]:
     """A progress line on `console` while the body runs, if it is a terminal and `shown`.
 
     The items are counted beside the run, so that it starts at once; where `count` gives None there is no
@@ -39,14 +41,14 @@ def progress(console: Console, count: Callable[[], int | None], *, shown: bool) 
         yield lambda: None
         return
     columns = (
-        TextColumn("judging"),
+        TextColumn(doing),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("judging", total=None)
+        task = bar.add_task(doing, total=None)
         Thread(target=lambda: bar.update(task, total=_counted(count)), daemon=True).start()
         yield lambda: bar.advance(task)
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from jurat.errors import JuratError
+from jurat.report.text import counted
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -105,12 +106,13 @@ def _page(
             overwrite=overwrite,
             voice=reader.value,
         )
-        verdicts = f"{flips.flips:,} of {flips.both:,} verdicts flip"
+        flip = "flips" if flips.flips == 1 else "flip"
+        verdicts = f"{flips.flips:,} of {counted(flips.both, 'verdict')} {flip}"
     else:
         page = write_report(
             records[0], out, images_root=root, limit=limit, overwrite=overwrite, voice=reader.value
         )
-        verdicts = f"{page.items:,} verdicts"
+        verdicts = counted(page.items, "verdict")
     shown = "" if page.shown == page.items - page.sealed else f", {page.shown:,} of them with a picture"
     beside = f" It needs {page.files.name} beside it." if page.files else ""
     return f"Wrote {page.path} ({verdicts}{shown}). Open it in a browser.{beside}"
@@ -131,4 +133,4 @@ def _ticket(
         limit=limit or LISTED,
         overwrite=overwrite,
     )
-    return f"Wrote {out} ({items:,} verdicts)."
+    return f"Wrote {out} ({counted(items, 'verdict')})."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import platform
 import shlex
@@ -18,8 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from jurat import __version__
+from jurat.cli.differences import differences, only_thresholds, settings_in
+from jurat.cli.redeciding import redecide_run
 from jurat.errors import JuratError
-from jurat.report.text import printable
+from jurat.report.text import counted
 
 if TYPE_CHECKING:
     from jurat.cli.sourcing import Sourcing
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from jurat.images.index import Recorded
     from jurat.images.runs import RunSink
     from jurat.judge import Judge
+    from jurat.models.vision import Detector, Matcher
 
 Fresh = Annotated[
     bool,
@@ -64,10 +66,11 @@ _LIBRARIES = (
     "pillow",
     "pyarrow",
     "fsspec",
+    "ray",
     "pydantic",
     "pdqhash",
+    "av",
 )
-_MOST_LINES = 40
 
 
 def is_folder(out: Path | None) -> bool:
@@ -103,9 +106,6 @@ def check_folder(folder: Path, *, overwrite: bool, fresh: bool, retry_errors: bo
 
 def settings_of(judge: Judge, sourcing: Sourcing, *, allow_unknown: bool) -> dict[str, Any]:
     """All that verdicts hang on: a run goes on only where it is the same."""
-    from jurat.judge import prompts
-
-    named = lambda eye: None if eye is None else f"{eye.name}@{eye.revision}"  # noqa: E731  # pyright: ignore
     return {
         "model": f"{judge.model.name}@{judge.model.revision}",
         "dtype": judge.model.dtype,
@@ -113,22 +113,28 @@ def settings_of(judge: Judge, sourcing: Sourcing, *, allow_unknown: bool) -> dic
         "thresholds": judge.constitution.thresholds_digest,
         "preset": judge.preset.name,
         "preset_settings": asdict(judge.preset),
-        "prompts": prompts.digest(),
+        "prompts": judge.prompts,
         "calibration": None if judge.calibration is None else judge.calibration.digest,
-        "detector": named(judge.detector),
-        "matcher": named(judge.matcher),
+        "detector": _named(judge.detector),
+        "matcher": _named(judge.matcher),
         "allow_unknown": allow_unknown,
         "shard": None if sourcing.shard is None else str(sourcing.shard),
         "known": None if sourcing.known is None else sourcing.known.digest,
         "reuse_near": None if sourcing.near is None else sourcing.near.distance,
         "columns": [sourcing.options.column, sourcing.options.id_column],
+        "captions": sourcing.options.caption_column,
+        "frames": [judge.sampling.fps, judge.sampling.frames, judge.frames_needed],
     }
+
+
+def _named(eye: Detector | Matcher | None) -> str | None:
+    return None if eye is None else f"{eye.name}@{eye.revision}"
 
 
 def facts_of(judge: Judge, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What `run.json` holds of a new run."""
     from jurat.constitution import to_yaml
-    from jurat.judge.quick import WORDINGS
+    from jurat.judge.prompts import WORDINGS
 
     law = judge.constitution
     rules = [
@@ -175,9 +181,18 @@ class Opened:
 
 
 def open_run(
-    folder: Path, judge: Judge, sourcing: Sourcing, *, fresh: bool, retry_errors: bool, allow_unknown: bool
+    folder: Path,
+    judge: Judge,
+    sourcing: Sourcing,
+    *,
+    fresh: bool,
+    retry_errors: bool,
+    allow_unknown: bool,
+    quiet: bool = False,
 ) -> Opened:
     """Begins a run in a folder, or goes on with the one that is there; tells `sourcing` what is recorded.
+
+    Where only thresholds, severities or actions differ from the run's, its verdicts are decided again first.
 
     Raises:
         JuratError: the run was made under other settings (it shows the difference), another process is
@@ -191,12 +206,10 @@ def open_run(
         told = f"The run that was in {folder} is now in {set_aside(folder)}."
     sink = RunSink(folder, arrow_schema)
     try:
-        _begin(folder, facts_of(judge, settings_of(judge, sourcing, allow_unknown=allow_unknown)))
+        new = facts_of(judge, settings_of(judge, sourcing, allow_unknown=allow_unknown))
+        told = "\n".join(line for line in (told, _begin(sink, judge, new, quiet=quiet)) if line)
         if retry_errors:
-            dropped = sink.drop_errors()
-            told = (
-                f"{dropped:,} items that were errors are judged anew." if dropped else "There were no errors."
-            )
+            told = "\n".join(line for line in (told, _retried(sink.drop_errors())) if line)
         outcomes: Counter[str] = Counter()
         sourcing.recorded = _index(folder, outcomes)
         return Opened(sink, outcomes, told)
@@ -213,15 +226,24 @@ def restore(sink: Sink) -> None:
         sink.restore_errors()
 
 
-def _begin(folder: Path, new: dict[str, Any]) -> None:
-    """Writes `run.json`, or checks that the run there may go on."""
+def _begin(sink: RunSink, judge: Judge, new: dict[str, Any], *, quiet: bool) -> str:
+    """Writes `run.json`, or checks that the run there may go on; what was done to its rows."""
     from jurat.images.runs import is_run, read_facts, write_facts
 
-    facts = read_facts(folder) if is_run(folder) else new
+    facts, session = read_facts(sink.folder) if is_run(sink.folder) else new, _session()
+    if facts is not new and only_thresholds(facts, new):
+        return redecide_run(sink, judge, facts, new, session, quiet=quiet)
     if facts is not new:
-        _check_same(folder, facts, new)
-    cast("list[Any]", facts.setdefault("sessions", [])).append(_session())
-    write_facts(folder, facts)
+        _check_same(sink.folder, facts, new)
+    cast("list[Any]", facts.setdefault("sessions", [])).append(session)
+    write_facts(sink.folder, facts)
+    return ""
+
+
+def _retried(dropped: int) -> str:
+    if not dropped:
+        return "There were no errors."
+    return f"{counted(dropped, 'item that was an error is', 'items that were errors are')} judged anew."
 
 
 def _index(folder: Path, outcomes: Counter[str]) -> Recorded:
@@ -237,56 +259,13 @@ def _index(folder: Path, outcomes: Counter[str]) -> Recorded:
     return Recorded(keys())
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Lines that say in which settings two runs differ."""
-    before, after = _settings(old), _settings(new)
-    lines: list[str] = []
-    for name in dict.fromkeys((*before, *after)):
-        was, now = before.get(name), after.get(name)
-        if was == now:
-            continue
-        if isinstance(was, dict) and isinstance(now, dict):
-            changed = _changed(cast("dict[str, Any]", was), cast("dict[str, Any]", now))
-            lines += [f"  preset: {line}" for line in changed]
-        else:
-            lines.append(f"  {name.replace('_', ' ')}: {_shown(was)} -> {_shown(now)}")
-    there, here = (str(_constitution(facts).get("text", "")).splitlines() for facts in (old, new))
-    edits = list(difflib.unified_diff(there, here, "the run's", "this one", lineterm="", n=1))
-    lines += [f"    {printable(line)}" for line in edits[:_MOST_LINES]]
-    if len(edits) > _MOST_LINES:
-        lines.append(f"    and {len(edits) - _MOST_LINES} lines more")
-    return lines
-
-
 def _check_same(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     lines = differences(old, new)
-    if _settings(old) != _settings(new):
+    if settings_in(old) != settings_in(new):
         raise JuratError(
             f"{folder} holds a run under other settings:\n" + "\n".join(lines),
             hint="Give another --out to keep both apart; --fresh sets that run aside and begins anew.",
         )
-
-
-def _settings(facts: Mapping[str, Any]) -> dict[str, Any]:
-    import json
-
-    # As JSON has it: a tuple is a list there.
-    return cast("dict[str, Any]", json.loads(json.dumps(facts.get("settings", {}))))
-
-
-def _constitution(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    law = facts.get("constitution")
-    return cast("Mapping[str, Any]", law) if isinstance(law, Mapping) else {}
-
-
-def _changed(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    for name in dict.fromkeys((*was, *now)):
-        if was.get(name) != now.get(name) and name not in ("name", "summary"):
-            yield f"{name} {_shown(was.get(name))} -> {_shown(now.get(name))}"
-
-
-def _shown(value: object) -> str:
-    return "none" if value is None else printable(str(value))
 
 
 def _session() -> dict[str, Any]:

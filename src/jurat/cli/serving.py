@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jurat.report.text import counted
+
 if TYPE_CHECKING:
     from jurat.images import Item
     from jurat.judge import Judge
@@ -72,9 +74,9 @@ def print_estimate(console: Console, bench: Judge, rehearsal: Rehearsal, items: 
     of = "" if looked == count else f", estimated from the first {looked:,}"
     console.print(
         Text(
-            f"\n{count:,} items{of}. Nothing was sent. Counted are a token for each 28 x 28 pixels and for "
-            "each four characters; second looks, reasoning about what stays undecided and further tries come "
-            "on top."
+            f"\n{counted(count, 'item')}{of}. Nothing was sent. Counted are a token for each 28 x 28 pixels "
+            "and for each four characters; second looks, reasoning about what stays undecided and further "
+            "tries come on top."
         )
     )
 
@@ -93,7 +95,7 @@ def described(spent: Spent) -> str:
     usage = spent.usage
     cached = f" ({usage.shared_tokens:,} of them cached)" if usage.shared_tokens else ""
     money = "" if spent.money is None else f", {_money(spent.money)} at the prices given"
-    counts = f"{usage.input_tokens:,} tokens in{cached}, {usage.output_tokens:,} out"
+    counts = f"{counted(usage.input_tokens, 'token')} in{cached}, {usage.output_tokens:,} out"
     return f"Calls answered: {spent.calls:,}; {counts}{money}."
 
 

@@ -34,10 +34,18 @@ class Change:
 
     id: str
     severity: str | None
-    moves: Counter[tuple[RuleOutcome, RuleOutcome]] = field(
-        default_factory=Counter[tuple[RuleOutcome, RuleOutcome]]
+    moves: Counter[tuple[RuleOutcome | None, RuleOutcome | None]] = field(
+        default_factory=Counter[tuple[RuleOutcome | None, RuleOutcome | None]]
     )
-    """(before, after) -> items, the unchanged ones too."""
+    """(before, after) -> items, the unchanged ones too; None where that run has no such rule."""
+
+    @property
+    def only(self) -> str:
+        """Which run alone has the rule: "first" or "second"; empty where both do."""
+        for place, other in enumerate(("second", "first")):
+            if all(pair[place] is None for pair in self.moves):
+                return other
+        return ""
 
     @property
     def gained(self) -> int:
@@ -52,7 +60,7 @@ class Change:
     @property
     def other(self) -> int:
         """Items that went between undecided and kept."""
-        return sum(n for pair, n in self.moves.items() if pair[0] != pair[1] and "broken" not in pair)
+        return self.moves["undecided", "kept"] + self.moves["kept", "undecided"]
 
 
 @dataclass
@@ -85,7 +93,7 @@ class Flips:
 
     @property
     def by_rule(self) -> list[Change]:
-        """Rules that both know: what changed most first, then by severity."""
+        """What changed most first, then by severity."""
         return sorted(
             self.rules.values(),
             key=lambda rule: (
@@ -134,6 +142,9 @@ def find_flips(old: Run, new: Run) -> Flips:
             flips.sealed += entry.sealed or was[2]
             flips.keys[key] = None
     flips.only_old = len(before) - matched
+    for rule in flips.old.rules:
+        if (change := flips.rules.get(rule.id)) is not None and change.only == "first":
+            change.severity = rule.severity
     if not matched:
         raise JuratError(
             f"{old.path} and {new.path} have no item in common.",
@@ -190,11 +201,15 @@ def _context(old: Run, new: Run, flips: Flips) -> dict[str, Any]:
 
 
 def _keyed(run: Run) -> Iterator[tuple[Key, Entry]]:
-    seen: Counter[str] = Counter()
+    """The entries with their keys, which hang on the record and not on its order: a run that was gone on
+    with, or merged, has its rows in another one. Records without occurrence numbers get them as they come."""
+    seen: set[Key] = set()
     for entry in run.entries():
-        id = entry.verdict.id
-        yield (id, seen[id]), entry
-        seen[id] += 1
+        key = entry.verdict.id, entry.verdict.occurrence
+        while key in seen:
+            key = key[0], key[1] + 1
+        seen.add(key)
+        yield key, entry
 
 
 def _compare(flips: Flips, was: _Signature, verdict: Verdict) -> bool:
@@ -202,11 +217,14 @@ def _compare(flips: Flips, was: _Signature, verdict: Verdict) -> bool:
     changed = was[0] != verdict.outcome
     for rule in verdict.rules:
         before = was[1].get(rule.id)
-        if before is None:
-            continue
+        if before is None and not was[1]:
+            continue  # it could not be judged, so that it has no rules at all
         change = flips.rules.setdefault(rule.id, Change(rule.id, rule.severity))
         change.moves[before, rule.outcome] += 1
-        changed = changed or before != rule.outcome
+        changed = changed or before not in (rule.outcome, None)
+    if verdict.rules:
+        for id in was[1].keys() - {rule.id for rule in verdict.rules}:
+            flips.rules.setdefault(id, Change(id, None)).moves[was[1][id], None] += 1
     return changed
 
 

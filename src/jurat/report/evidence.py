@@ -6,16 +6,18 @@ What is empty is left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jurat.judge.verdict import AlternativeScore, Finding, Region, RuleFinding
+from jurat.judge.verdict import AlternativeScore, Finding, Kind, Part, Region, RuleFinding, Verdict
 from jurat.report.runs import Entry
 from jurat.report.text import printable
 from jurat.report.voices import Said
 
 _DIGITS = 4
+ABOUT = {"caption": "in the caption", "pair": "image and caption", "text_in_image": "text in the image"}
+"""What a clause speaks of that is not about the image alone."""
 
 
 @dataclass
@@ -35,27 +37,60 @@ class Texts:
 def evidence(entry: Entry, said: Sequence[Said], texts: Texts) -> dict[str, Any]:
     """One item's findings. Rationales are other people's words as much as file names: they go in as text."""
     verdict = entry.verdict
+    width, height = _size(verdict)
     told = _given(
         decision=printable(verdict.decision),
         time=printable(verdict.time),
         sha256=verdict.sha256 and printable(verdict.sha256[:12]),
-        width=verdict.width,
-        height=verdict.height,
-        frames=verdict.frames if verdict.frames != 1 else None,
-        frame=verdict.frame or None,
+        width=width,
+        height=height,
+        kind=verdict.kind if verdict.kind != "image" else None,
+        frames=verdict.frames if verdict.frames > 1 else None,
+        shows=_shows(verdict) if verdict.frames > 1 else None,
         error=verdict.error and printable(verdict.error),
         note=verdict.note and printable(verdict.note),
         basis=printable(entry.basis) if entry.basis not in (None, "model") else None,
         label=printable(entry.label) if entry.label else None,
-        carried={printable(name): printable(value) for name, value in entry.carried.items()} or None,
+        carried={printable(name): printable(value) for name, value in _carried(entry).items()} or None,
         relevant_above=_number(verdict.relevant_above),
     )
     told["said"] = [_given(heading=one.heading or None, text=one.text) for one in said]
-    told["rules"] = [_rule(rule, verdict.frame, texts) for rule in verdict.rules]
+    told["rules"] = [_rule(rule, verdict, texts) for rule in verdict.rules]
     return told
 
 
-def _rule(rule: RuleFinding, frame: int, texts: Texts) -> dict[str, Any]:
+def _carried(entry: Entry) -> Mapping[str, str]:
+    """The columns of its source, and the caption that was asked about, if it is not among them."""
+    caption = entry.verdict.caption
+    return (
+        entry.carried if caption in (None, *entry.carried.values()) else {"caption": caption, **entry.carried}
+    )
+
+
+def _size(verdict: Verdict) -> tuple[int | None, int | None]:
+    """Of the image that is shown: of several the one that decided."""
+    if verdict.images:
+        image = verdict.images[min(verdict.frame, len(verdict.images) - 1)]
+        return image.width, image.height
+    return verdict.width, verdict.height
+
+
+def _shows(verdict: Verdict) -> str:
+    """Which part of an item of several is shown: the one that decided."""
+    parts = (part for rule in verdict.rules for part in rule.parts if part.index == verdict.frame)
+    part = next(parts, None)
+    return f"frame {verdict.frame}" if part is None else _named(part, verdict.kind)
+
+
+def _named(part: Part, kind: Kind) -> str:
+    """Where to look: "1.5 s" of a video, "image 2" of several, "frame 7" of an animation."""
+    if kind == "images":
+        return f"image {part.index + 1}" + ("" if part.frame is None else f", frame {part.frame}")
+    return f"frame {part.index}" if part.time is None else f"{part.time:.1f} s"
+
+
+def _rule(rule: RuleFinding, verdict: Verdict, texts: Texts) -> dict[str, Any]:
+    elsewhere = rule.frame != verdict.frame
     return _given(
         id=texts.number(rule.id),
         outcome=rule.outcome,
@@ -63,7 +98,10 @@ def _rule(rule: RuleFinding, frame: int, texts: Texts) -> dict[str, Any]:
         stage=rule.decided_by,
         reason=rule.reason,
         relevance=_number(rule.relevance),
-        frame=rule.frame if rule.frame != frame else None,
+        frame=_shows(verdict.model_copy(update={"frame": rule.frame})) if elsewhere else None,
+        needed=rule.needed if rule.needed != 1 else None,
+        parts=[[_named(part, verdict.kind), part.outcome, _number(part.score)] for part in rule.parts]
+        or None,
         incoherence=_number(rule.coherence.incoherence) if rule.coherence else None,
         clauses=[_clause(finding, texts) for finding in rule.clauses] or None,
     )
@@ -74,6 +112,7 @@ def _clause(finding: Finding, texts: Texts) -> dict[str, Any]:
     told = _given(
         text=texts.number(finding.text),
         unless=finding.role == "unless" or None,
+        about=ABOUT.get(finding.about),
         outcome=finding.outcome,
         score=_number(finding.score),
         baseline=_number(finding.baseline),

@@ -69,8 +69,8 @@ class Facts:
     def work(self) -> list[str]:
         """What the judging took, as far as it was counted."""
         told = [
-            (self.images, "{:,} images encoded"),
-            (self.question_tokens, "{:,} tokens read"),
+            (self.images, "{:,} image encoded" if self.images == 1 else "{:,} images encoded"),
+            (self.question_tokens, "{:,} token read" if self.question_tokens == 1 else "{:,} tokens read"),
             (self.generated_tokens, "{:,} written"),
             (self.dollars, "{:,.2f} paid"),
         ]

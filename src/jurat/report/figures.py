@@ -12,7 +12,7 @@ from jurat.report.columns import Columns
 from jurat.report.page import shares
 from jurat.report.runs import Run
 from jurat.report.tally import OUTCOMES, Tally
-from jurat.report.text import printable
+from jurat.report.text import counted, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +71,7 @@ def _outcomes(axes: Axes, tally: Tally) -> None:
     axes.bar_label(bars, [f"{n:,}  {n / tally.items:.1%}" for n in counts], padding=4, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.2 * max(counts))
-    axes.set_xlabel(f"of {tally.items:,} items")
+    axes.set_xlabel(f"of {counted(tally.items, 'item')}")
     _plain(axes)
 
 
@@ -105,12 +105,12 @@ def _scores(figure: Figure, columns: Columns) -> None:
         axes.set_ylim(bottom=0.5)  # one item is a bar too
         axes.yaxis.set_minor_formatter("")
         if rule.movable and rule.bounds is not None:
-            axes.axvline(rule.bounds.keep_below, color=COLOURS["safe"], linewidth=1.2)
+            axes.axvline(rule.bounds.keep_below, color=COLOURS["safe"], linewidth=1.2, linestyle="--")
             axes.axvline(rule.bounds.break_above, color=COLOURS["unsafe"], linewidth=1.2)
         axes.set_title(_name(rule.id), fontsize=8, loc="left")
         axes.tick_params(labelsize=7)
         _plain(axes)
-    figure.supxlabel("score; lines: kept below, broken above", fontsize=8)
+    figure.supxlabel("score; dashed line: kept below it; solid line: broken above it", fontsize=8)
     figure.supylabel("items, log scale", fontsize=8)
 
 

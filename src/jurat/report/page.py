@@ -22,7 +22,7 @@ from jurat.report.runs import Entry, Run
 from jurat.report.store import Place, Store
 from jurat.report.tally import MEANINGS, OUTCOMES, RuleCount, Tally
 from jurat.report.text import printable
-from jurat.report.thumbnails import thumbnail
+from jurat.report.thumbnails import readers, thumbnail
 from jurat.report.voices import Said, Voice, rule_texts, say
 
 if TYPE_CHECKING:
@@ -82,8 +82,9 @@ class Gathered:
             item["before"] = evidence(Entry(before), (Said(printable(before.explain())),), self.texts)
         self.store.add(item)
         if len(self.kept[verdict.outcome]) < self.limit:
-            # Only where the picture lies: findings are in the store by now.
-            self.kept[verdict.outcome].append((row, verdict.model_copy(update={"rules": ()})))
+            # Only where the picture lies, and which frame it is: findings are in the store by now.
+            rules = tuple(rule.model_copy(update={"clauses": ()}) for rule in verdict.rules if rule.parts)
+            self.kept[verdict.outcome].append((row, verdict.model_copy(update={"rules": rules})))
 
     def say(self, entry: Entry) -> tuple[Said, ...]:
         return say(entry.verdict, self.voice, basis=entry.basis, rules=self._rules)
@@ -91,8 +92,9 @@ class Gathered:
     def take_pictures(self, images_root: Path | None) -> int:
         """Makes the thumbnails of the gravest items, and says how many items that is."""
         chosen = [one for outcome in OUTCOMES for one in self.kept[outcome]][: self.limit]
+        inside = readers((verdict for _, verdict in chosen), images_root)
         for row, verdict in chosen:
-            self.store.add_picture(row, thumbnail(verdict, images_root))
+            self.store.add_picture(row, thumbnail(verdict, images_root, inside))
         return len(chosen)
 
     def payload(self) -> dict[str, Any]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
 from jurat.errors import JuratError
-from jurat.images import decode
+from jurat.images import ImageError, decode, find_items
+from jurat.images.remote import scheme_of
+from jurat.images.video import frame_at
 from jurat.judge.verdict import Verdict
 
 LONGEST = 480
@@ -40,27 +44,79 @@ class Thumbnail:
         return "data:image/webp;base64," + base64.b64encode(self.data).decode()
 
 
-def thumbnail(verdict: Verdict, root: Path | None = None) -> Thumbnail:
+Readers = Mapping[str, Callable[[], bytes]]
+"""How images that are no files of their own are read, by their uris."""
+
+
+def thumbnail(verdict: Verdict, root: Path | None = None, inside: Readers | None = None) -> Thumbnail:
     """The thumbnail of what was judged. Never raises, never leaves this machine.
 
-    The file is found at the record's uri, or by its id under `root`. It is shown only if its SHA-256 is the
-    record's: a record may come from anywhere, and must not bring other files of this machine into a page.
+    The file is found at the record's uri, or by its id under `root`, or as `inside` tells. It is shown only
+    if its SHA-256 is the record's: a record may come from anywhere, and must not bring other files of this
+    machine into a page.
     """
     if verdict.sha256 is None:
         return Thumbnail(None, missing="This item could not be read when it was judged.")
-    found = [path for path in _places(verdict, root) if path.is_file()]
-    if not found:
+    if verdict.images:
+        shown = verdict.images[min(verdict.frame, len(verdict.images) - 1)]
+        alone = {
+            "uri": shown.uri,
+            "id": "",
+            "sha256": shown.sha256,
+            "images": (),
+            "frame": 0,
+            "kind": "image",
+        }
+        return thumbnail(verdict.model_copy(update=alone), root)
+    readers: list[Callable[[], bytes]]
+    if inside and verdict.uri in inside:
+        readers = [inside[verdict.uri]]
+    else:
+        readers = [partial(_read, path) for path in _places(verdict, root) if path.is_file()]
+    if not readers:
         return Thumbnail(None, missing="The image is not where it was when it was judged.")
-    for path in found:
+    for read in readers:
         try:
-            if (
-                path.stat().st_size <= MAX_BYTES
-                and hashlib.sha256(data := path.read_bytes()).hexdigest() == verdict.sha256
-            ):
+            if hashlib.sha256(data := read()).hexdigest() == verdict.sha256:
                 return _small(data, verdict)
         except (OSError, JuratError) as error:
             return Thumbnail(None, missing=f"The image cannot be shown: {error}")
     return Thumbnail(None, missing="The file has changed since it was judged.")
+
+
+def _read(path: Path) -> bytes:
+    if path.stat().st_size > MAX_BYTES:
+        raise ImageError(f"it has more than {MAX_BYTES // 2**20} MiB")
+    return path.read_bytes()
+
+
+def readers(verdicts: Iterable[Verdict], root: Path | None = None) -> Readers:
+    """How images are read that lie in tables and tar shards on this machine, which takes a pass over each."""
+    wanted: dict[str, set[str]] = {}
+    for verdict in verdicts:
+        holder, mark, _ = verdict.uri.partition("#")
+        if mark and scheme_of(holder) is None and "\0" not in verdict.uri:
+            wanted.setdefault(holder, set()).add(verdict.uri)
+    found: dict[str, Callable[[], bytes]] = {}
+    for holder, uris in wanted.items():
+        path = Path(holder) if root is None else root / Path(holder).name
+        if path.is_file():
+            found |= _inside(path, holder, uris)
+    return found
+
+
+def _inside(path: Path, holder: str, uris: set[str]) -> Readers:
+    found: dict[str, Callable[[], bytes]] = {}
+    try:
+        for item in find_items([str(path)]):
+            uri = f"{holder}#{item.uri.partition('#')[2]}"
+            if uri in uris and item.members is None:
+                found[uri] = item.open
+                if len(found) == len(uris):
+                    break
+    except JuratError:  # it is no table any more, say: then there are no pictures of what was in it
+        pass
+    return found
 
 
 def _places(verdict: Verdict, root: Path | None) -> list[Path]:
@@ -74,10 +130,19 @@ def _places(verdict: Verdict, root: Path | None) -> list[Path]:
     ]
 
 
+def _time_of(verdict: Verdict) -> float:
+    """When the frame of a video is shown that a verdict is about."""
+    parts = (part for rule in verdict.rules for part in rule.parts)
+    return next((part.time for part in parts if part.index == verdict.frame and part.time is not None), 0.0)
+
+
 def _small(data: bytes, verdict: Verdict) -> Thumbnail:
-    decoded = decode(data)
-    frame = decoded.indices.index(verdict.frame) if verdict.frame in decoded.indices else 0
-    image = decoded.frames[frame].copy()
+    if verdict.kind == "video":
+        image = frame_at(data, _time_of(verdict))
+    else:
+        decoded = decode(data)
+        frame = decoded.indices.index(verdict.frame) if verdict.frame in decoded.indices else 0
+        image = decoded.frames[frame].copy()
     if max(image.size) > LONGEST:
         image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS, reducing_gap=3)
     out = io.BytesIO()

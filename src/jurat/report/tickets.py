@@ -12,12 +12,13 @@ from typing import Literal
 
 from jurat.errors import JuratError
 from jurat.judge.verdict import Verdict
-from jurat.report.compare import Flips, find_flips, flipped, moves, outcomes_of
+from jurat.report.compare import Change, Flips, find_flips, flipped, moves, outcomes_of
 from jurat.report.facts import Facts
 from jurat.report.page import shares
 from jurat.report.runs import Entry, Run
 from jurat.report.safe_cells import cell, inline
 from jurat.report.tally import MEANINGS, OUTCOMES, Tally
+from jurat.report.text import counted
 from jurat.report.voices import Voice, rule_texts, say
 
 Format = Literal["md", "csv"]
@@ -135,7 +136,7 @@ def _md(run: Run, voice: Voice, limit: int, tally: Tally, facts: Facts) -> Itera
         if not entry.sealed and of_outcome is not None and len(of_outcome) < limit:
             of_outcome.append(entry)
     _some(run, tally)
-    yield f"# {tally.outcomes['unsafe']:,} of {tally.items:,} images break a rule\n\n"
+    yield f"# {_of(tally.outcomes['unsafe'], 'breaks', 'break', tally.items, 'image')} a rule\n\n"
     yield f"{outcomes_of(tally)}.\n\n"
     if sealed:
         yield f"{sealed:,} sealed: counted, and nowhere shown.\n\n"
@@ -157,7 +158,12 @@ def _md(run: Run, voice: Voice, limit: int, tally: Tally, facts: Facts) -> Itera
             yield f"- **{entry.verdict.outcome}** {inline(entry.verdict.id)}: {why}\n"
         told = tally.items - tally.outcomes["safe"] - len(listed)
         if told > 0:
-            yield f"\n{told:,} more are in the record.\n"
+            yield f"\n{counted(told, 'more is', 'more are')} in the record.\n"
+
+
+def _of(some: int, one: str, many: str, all_: int, what: str) -> str:
+    """ "1 of 12 images breaks"."""
+    return f"{some:,} of {counted(all_, what)} {one if some == 1 else many}"
 
 
 def _rules_md(tally: Tally) -> Iterator[str]:
@@ -196,19 +202,26 @@ def _flip_cells(entry: Entry, before: Verdict, voice: Voice, texts: dict[str, st
     yield from (_why(Entry(before), voice, texts), _why(entry, voice, texts))
 
 
+def _known(rule: Change) -> str:
+    return f"{rule.id} (only in the {rule.only} run)" if rule.only else rule.id
+
+
 def _flips_md(old: Run, new: Run, flips: Flips, voice: Voice, limit: int) -> Iterator[str]:
-    yield f"# {flips.flips:,} of {flips.both:,} verdicts flip\n\n"
+    yield f"# {_of(flips.flips, 'flips', 'flip', flips.both, 'verdict')}\n\n"
     yield f"First run: {inline(old.name)}: {outcomes_of(flips.old)}.\n"
     yield f"Second run: {inline(new.name)}: {outcomes_of(flips.new)}.\n\n"
     if flips.only_old or flips.only_new:
         yield f"Not compared: {flips.only_old:,} only in the first run, {flips.only_new:,} in the second.\n\n"
     if flips.differing:
         yield from _table(("fact", "first run", "second run"), flips.differing)
-    rows = [(r.id, r.severity or "–", f"{r.gained:,}", f"{r.lost:,}", f"{r.other:,}") for r in flips.by_rule]
+    rows = [
+        (_known(r), r.severity or "–", f"{r.gained:,}", f"{r.lost:,}", f"{r.other:,}") for r in flips.by_rule
+    ]
     yield from _table(("rule", "severity", "broken only now", "broken no longer", "other changes"), rows)
     for number, (entry, before) in enumerate(flipped(old, new, flips)):
         if number == limit:
-            yield f"\n{len(flips.keys) - flips.sealed - limit:,} more are in the records.\n"
+            more = len(flips.keys) - flips.sealed - limit
+            yield f"\n{counted(more, 'more is', 'more are')} in the records.\n"
             break
         why = inline(_why(entry, voice, rule_texts(new.facts)))
         moved = "; ".join(f"{inline(id)} {was} → {now}" for id, was, now in moves(before, entry.verdict))

@@ -20,7 +20,8 @@
       line("against ", jurat.name(texts[contrast.text]), ` (${contrast.kind}) ${number(contrast.score)}`);
     }
     for (const nothing of one.nulls ?? []) line(`on ${nothing.kind} instead of the image ${number(nothing.score)}`);
-    if (one.regions?.length && one.without === undefined) {
+    // What was seen is no ground for what does not hold: of alternatives, all have the objects of their clause.
+    if (one.regions?.length && one.without === undefined && one.outcome !== "fails") {
       const seen = one.regions.map(([word, score]) => `${texts[word]} ${number(score)}`);
       line("seen: ", jurat.name([...new Set(seen)].join(", ")));
     }
@@ -51,6 +52,7 @@
         "th",
         { scope: "row" },
         one.unless && h("span", { class: "role" }, "unless "),
+        one.about && h("span", { class: "role" }, `${one.about}: `),
         jurat.name(texts[one.text]),
         one.alternatives
           ? h("ul", { class: "alternatives" }, one.alternatives.map((a) => alternative(a, texts)))
@@ -75,13 +77,27 @@
       ),
     );
 
+  // Of an item of several images or frames: in which of them the rule is broken, and how many it takes.
+  const parts = (rule) => {
+    if (!rule.parts) return null;
+    const lines = ["broken", "undecided"].flatMap((word) => {
+      const some = rule.parts.filter(([, outcome]) => outcome === word);
+      const listed = some.map(([place, , score]) => `${place} (${number(score)})`).join(", ");
+      return some.length ? [`${word} in ${some.length} of ${rule.parts.length}: ${listed}`] : [];
+    });
+    if (!lines.length) lines.push(`kept in all ${rule.parts.length}`);
+    if (rule.needed) lines.push(`it takes ${rule.needed} frames for a video to break it`);
+    return h("p", { class: "again parts" }, `${lines.join("; ")}.`);
+  };
+
   const clauses = (rule, item, texts) => {
     if (!rule.clauses) {
       const least = item.relevant_above === undefined ? "" : `, where more than ${number(item.relevant_above)} counts`;
       const told = `Not relevant: the image resembles the rule by ${number(rule.relevance)} only${least}, and nothing was asked.`;
       return h("p", { class: "again" }, told);
     }
-    return h("table", { class: "clauses" }, head(), h("tbody", {}, rule.clauses.map((one) => clause(one, texts))));
+    const table = h("table", { class: "clauses" }, head(), h("tbody", {}, rule.clauses.map((one) => clause(one, texts))));
+    return [parts(rule), table];
   };
 
   const aside = (text) => text && h("span", { class: "aside" }, text);
@@ -92,7 +108,7 @@
     h("span", { class: "n" }, number(rule.score)),
     aside(known?.severity),
     rule.outcome !== "kept" && aside(rule.reason ?? (rule.stage && `by ${rule.stage}`)),
-    rule.frame !== undefined && aside(`in frame ${rule.frame}`),
+    rule.frame !== undefined && aside(`at ${rule.frame}`),
     rule.incoherence !== undefined && aside(`incoherence ${number(rule.incoherence)}`),
   ];
 

@@ -8,7 +8,7 @@
   const facts = (item) => {
     const lines = [];
     if (item.width) lines.push(`${item.width} × ${item.height}`);
-    if (item.frames) lines.push(`frame ${item.frame ?? 0}, of ${item.frames} judged`);
+    if (item.frames) lines.push(`${item.kind}: ${item.shows} is shown, of ${item.frames} frames judged`);
     if (item.basis) lines.push(`basis: ${item.basis}${item.label ? `, ${item.label}` : ""}`);
     if (item.sha256) lines.push(`sha256 ${item.sha256}`);
     lines.push(item.time, `decision ${item.decision}`);
