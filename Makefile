@@ -10,6 +10,8 @@ PYTHON   ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PIP      := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt $(PIP_ARGS)
 NEEDS    := pyproject.toml constraints.txt
+# Every extra that there is, so that a package which only one of them asks for has a pin too.
+EXTRAS    = $(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'], sep=',')")
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo test check lint types layers unit format constraints clean
@@ -32,7 +34,7 @@ $(VENV)/.stamp-local: $(NEEDS) | $(BIN)/python
 
 $(VENV)/.stamp-dev: $(NEEDS) | $(BIN)/python
 	@echo "Installing jurat, what its models need, and the tools of development into $(VENV)."
-	$(PIP) -e ".[local,openai,train,s3,https,pdq,dev]"
+	$(PIP) -e ".[$(EXTRAS)]"
 	@touch $(VENV)/.stamp-local $@
 
 install: $(VENV)/.stamp-local
@@ -70,6 +72,8 @@ constraints:
 	@{ echo "# The versions that the tests pass with. Written by 'make constraints'; no +cpu or +cu suffixes:"; \
 	   echo "# 'torch==X' means whichever build of X the package index offers."; \
 	   $(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable --exclude jurat | sed 's/+[a-z0-9]*$$//'; } > constraints.tmp
+	@$(BIN)/python -m pip install --disable-pip-version-check -q --dry-run --no-index --no-build-isolation -e ".[$(EXTRAS)]" || \
+		{ rm constraints.tmp; echo "$(VENV) lacks packages of some extra, so their pins would be lost: make clean dev constraints" >&2; exit 1; }
 	@mv constraints.tmp constraints.txt
 
 clean:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from importlib.metadata import files, requires
 from pathlib import Path
@@ -106,3 +108,15 @@ def test_every_package_that_we_ask_for_is_pinned():
     direct = {re.split(r"[\[<>=; ]", plain(need))[0] for need in requires("jurat") or []}
     assert direct <= set(pins)
     assert all("+" not in version for version in pins.values()), "a build is chosen by the index, not by us"
+
+
+def test_development_installs_every_extra_so_that_each_has_its_pins():
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    folder = Path(sys.executable).parent.parent
+    told = subprocess.run(
+        ["make", "-n", "-B", "dev", f"VENV={folder}"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    assert f'-e ".[{",".join(extras)}]"' in told

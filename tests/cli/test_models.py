@@ -63,8 +63,8 @@ def test_without_the_extra_it_gives_the_command_that_installs_it():
         [sys.executable, "-c", code, "models"], capture_output=True, text=True, timeout=60
     )
     assert (
-        'Not installed: what bundled and bundled-writer and hf needs. To add it: pip install "jurat[local]"'
-        in " ".join(models.stdout.split())
+        "Not installed: what is needed for bundled, bundled-writer, hf, naive. "
+        'To add it: pip install "jurat[local]"' in " ".join(models.stdout.split())
     )
     judge = [sys.executable, "-c", code, "judge", __file__, "-c", "shelf:nursery"]
     run = subprocess.run(judge, capture_output=True, text=True, timeout=60)

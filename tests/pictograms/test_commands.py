@@ -44,7 +44,7 @@ def test_the_last_stage_that_answers_is_the_bundled_models(tmp_path: Path) -> No
         (tmp_path / f"{name}.pt").touch()
     assert train.finished(tmp_path) == "again"
     assert train.lineage(train.LAST) == ["tower", "joint", "again", "sharpen", "final", "signs", "touches"]
-    assert train.lineage("naive-3") == ["tower", "joint", "again", "sharpen", "naive-3"]
+    assert train.lineage("naive-3")[-3:] == ["final", "signs", "naive-3"]
 
 
 @pytest.mark.parametrize(("name", "stage"), list(train.STAGES.items()))

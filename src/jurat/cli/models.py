@@ -65,9 +65,12 @@ def models(
     console = Console(highlight=False)
     console.print(table)
     for extra in sorted({b.extra for b in backends if b.missing and b.extra}):
-        names = " and ".join(sorted(b.name for b in backends if b.missing and b.extra == extra))
+        names = ", ".join(sorted(b.name for b in backends if b.missing and b.extra == extra))
         console.print(
-            Text(f'\nNot installed: what {names} needs. To add it: pip install "jurat[{extra}]"', "yellow")
+            Text(
+                f'\nNot installed: what is needed for {names}. To add it: pip install "jurat[{extra}]"',
+                "yellow",
+            )
         )
 
 

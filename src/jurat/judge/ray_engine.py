@@ -107,11 +107,16 @@ class RayEngine:
         seen = Occurrences()
         alone = replace(wanted, alone=True)
         steps = [wanted, alone, replace(alone, given_up=_GIVEN_UP)]
+        in_vain = 0
         while steps:
             found, back = yield from self._pass(steps[0], recorded(), seen)
-            if found is not None and back >= found:
+            if found is None:  # only the finder was lost; what came back until then is recorded
+                in_vain = 0 if back else in_vain + 1
+                if in_vain == TRIES:
+                    raise JuratError("The worker that finds items ended, again and again.", hint=_GO_ON)
+            elif back >= found:
                 return
-            if found is not None or back == 0:  # else only the finder was lost, and it came some way
+            else:
                 steps.pop(0)
         raise JuratError("Ray lost what its workers gave back, again and again.", hint=_GO_ON)
 
@@ -195,7 +200,11 @@ def _answers(
         # How often a task is tried can be said in this way only; the last Ray that takes it is 2.63.
         warnings.simplefilter("ignore", RayDeprecationWarning)
         found = ray.data.read_datasource(
-            _datasource(partial(_pages, asked, done)), override_num_blocks=1, num_cpus=0, concurrency=1
+            _datasource(partial(_pages, asked, done)),
+            override_num_blocks=1,
+            num_cpus=0,
+            concurrency=1,
+            ray_remote_args={"max_retries": TRIES - 1},
         )
         read = found.map_batches(
             partial(_parcels, asked), num_cpus=READER_CPUS, max_retries=TRIES - 1, **by_row
@@ -233,7 +242,8 @@ def _keep_quiet() -> None:
     context.custom_execution_callback_classes = [_forgetting()]
     warnings.filterwarnings("ignore", module=r"ray\.data\.")  # advice too
     for handler in logging.getLogger("ray.data").handlers:
-        if not isinstance(handler, logging.FileHandler):
+        # Its own handler on the console: others may listen here too.
+        if type(handler).__module__.startswith("ray._private"):
             handler.setLevel(logging.CRITICAL)
 
 

@@ -66,7 +66,7 @@ BACKENDS: tuple[Backend, ...] = (
     Backend(
         "naive",
         "naive",
-        "its twin for the bench, never shown what a judge does",
+        "its twin for the bench, never shown a judge",
         "jurat.models.bundled:open_naive",
         _EXACT,
         *_LOCAL,
