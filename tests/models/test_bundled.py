@@ -165,3 +165,21 @@ def test_answers_from_what_the_gate_saw_are_those_from_the_pixels(bundled: Bundl
             [a.log_odds for a in other.answers], abs=1e-4
         )
         assert one.usage == other.usage
+
+
+def test_streams_that_overlap_leave_torch_the_threads_that_it_had() -> None:
+    model = BundledModel(device="cpu")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        assert model.lanes == 4
+        first, second = model.at_work(), model.at_work()
+        first.__enter__()
+        assert (torch.get_num_threads(), model.lanes) == (1, 1)
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert torch.get_num_threads() == 1
+        second.__exit__(None, None, None)
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)

@@ -8,6 +8,7 @@ as well; of what was answered the mean in log-odds is taken.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 
 from PIL import Image, ImageFilter
 
@@ -42,9 +43,15 @@ class GreyPriors:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._kept: dict[Question, YesNo] = {}
+        self._asking = Lock()
 
     def of(self, questions: Sequence[Question]) -> Answers:
-        """Never raises because of the model: what went wrong is a failure in the answers."""
+        """Never raises because of the model: what went wrong is a failure in the answers. A thread waits for
+        what another one asks."""
+        with self._asking:
+            return self._of(questions)
+
+    def _of(self, questions: Sequence[Question]) -> Answers:
         missing = tuple(question for question in questions if question not in self._kept)
         if not missing:
             return self._kept

@@ -50,7 +50,8 @@ def connect() -> Callable[[], None]:
     except Exception as error:  # of a machine that is too busy Ray says so by a bare one
         raise JuratError(
             f"There is no Ray cluster to work on: {first_line(error)}.",
-            hint="RAY_ADDRESS names one, as HOST:PORT; RAY_ADDRESS=local starts one on this machine.",
+            hint="RAY_ADDRESS names one, as HOST:PORT, and RAY_AUTH_MODE=token where it asks for a token; "
+            "RAY_ADDRESS=local starts one on this machine.",
         ) from error
 
     def stop() -> None:

@@ -9,7 +9,7 @@ never with Yes or No.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -68,6 +68,34 @@ def _open(spec: ModelSpec, name: str, weights: Path) -> BundledModel:
             f"The {name} model takes no reference or options: {spec.name!r}.", hint=f'Name it "{name}".'
         )
     return BundledModel(weights, name=name, device=spec.device, dtype=spec.dtype)
+
+
+class _Shares:
+    """Torch's threads, which are one number for the process: shared out while any stream is at work."""
+
+    def __init__(self) -> None:
+        self._changing = Lock()
+        self._streams, self._whole = 0, 0
+
+    @contextmanager
+    def among(self, lanes: int) -> Generator[None]:
+        import torch
+
+        with self._changing:
+            if self._streams == 0:
+                self._whole = torch.get_num_threads()
+                torch.set_num_threads(max(1, self._whole // lanes))
+            self._streams += 1
+        try:
+            yield
+        finally:
+            with self._changing:
+                self._streams -= 1
+                if self._streams == 0:
+                    torch.set_num_threads(self._whole)
+
+
+_SHARES = _Shares()
 
 
 class BundledModel:
@@ -140,18 +168,9 @@ class BundledModel:
 
         return min(_MOST_LANES, torch.get_num_threads()) if self._on_cpu else self._local.lanes
 
-    @contextmanager
-    def at_work(self) -> Generator[None]:
+    def at_work(self) -> AbstractContextManager[None]:
         """On a CPU the lanes share torch's threads."""
-        import torch
-
-        threads = torch.get_num_threads()
-        if self._on_cpu:
-            torch.set_num_threads(max(1, threads // self.lanes))
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
+        return _SHARES.among(self.lanes) if self._on_cpu else nullcontext()
 
     def foreign(self, images: Sequence[Image.Image]) -> list[Failure | None]:
         """For each image, an `out_of_domain` failure, or None where it looks like a scene of pictograms."""

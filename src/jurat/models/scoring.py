@@ -22,6 +22,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from inspect import signature
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from jurat.models.base import YesNo
@@ -100,6 +101,7 @@ class Scorer:
         self._yes, self._no = list(yes), list(no)
         self._keeps = "logits_to_keep" in signature(network.forward).parameters
         self._known: set[tuple[Any, ...]] = set()
+        self._giving_up = Lock()
         if self.structure.packing:
             self.reasons["packed"] = self.structure.packing
         if self.structure.keeping:
@@ -128,10 +130,12 @@ class Scorer:
 
         with torch.inference_mode():
             while True:
+                path = self.path
                 try:
                     return self._score(prompts)
                 except Unfit as unfit:
-                    self._give_up(unfit)
+                    with self._giving_up:
+                        self._give_up(path, unfit)
                 except Exception as error:
                     if not ran_out_of_memory(error) or self.bounds.tokens < 1:
                         raise
@@ -318,15 +322,20 @@ class Scorer:
             window is not None and longest > window,
         )
 
-    def _give_up(self, unfit: Unfit) -> None:
-        """Takes the next path from now on; aloud, where it was not to be foreseen."""
+    def _give_up(self, path: Path, unfit: Unfit) -> None:
+        """Takes the path after `path` from now on; aloud, where it was not to be foreseen. Of several threads
+        that found the same, the first one does."""
         if isinstance(unfit, _Differs) and unfit.padded:
+            if not self.pads:
+                return
             self.pads = False
             log.warning("Images of different sizes are scored apart, which is slower: %s.", unfit)
             return
-        if self.path == "plain":  # nothing is left to fall back to
+        if path == "plain":  # nothing is left to fall back to
             raise unfit
-        self.reasons[self.path] = str(unfit)
+        if path != self.path:
+            return
+        self.reasons[path] = str(unfit)
         if isinstance(unfit, UnfitPrefix):
             self.reasons["cached"] = str(unfit)
         (log.warning if isinstance(unfit, _Differs) else log.info)("%s: %s.", _SLOWER[self.path], unfit)
