@@ -31,7 +31,7 @@ from jurat.bench.methods.base import BATCH, Ground, Ruling
 from jurat.bench.methods.presets import judge
 from jurat.bench.pictogram.protocol import law_of
 from jurat.bench.pictogram.splits import keep_split
-from jurat.bench.run import Subject
+from jurat.bench.plan import Subject
 from jurat.bench.table import Judged
 from jurat.judge.presets import ADDITIONS, DEFAULT, Preset, find_preset
 from jurat.metrics import UNSURE, confidence

@@ -20,8 +20,9 @@ from jurat.bench.methods.registry import find_method, rows_for
 from jurat.bench.pictogram import SPLITS, draw_split, law_of
 from jurat.bench.pictogram import splits as splits_module
 from jurat.bench.pictogram.splits import FORMAT
+from jurat.bench.plan import Plan, Subject
 from jurat.bench.results import as_markdown
-from jurat.bench.run import Plan, Subject, run_bench
+from jurat.bench.run import run_bench
 from jurat.bench.slice import SCENES, SPLIT, told
 from jurat.models.vision import open_detector
 

@@ -19,7 +19,8 @@ from jurat.bench.methods.registry import Method, find_method, rows_for
 from jurat.bench.pictogram import BenchItem, draw_split
 from jurat.bench.pictogram import splits as splits_module
 from jurat.bench.pictogram.splits import keep_split
-from jurat.bench.run import Plan, Subject, run_bench
+from jurat.bench.plan import Plan, Subject
+from jurat.bench.run import run_bench
 from jurat.cli import app
 from jurat.constitution import parse_constitution
 from jurat.errors import JuratError

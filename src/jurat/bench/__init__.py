@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from jurat.bench.methods.registry import methods as methods
     from jurat.bench.pictogram import BenchItem as BenchItem
     from jurat.bench.pictogram import draw_split as draw_split
-    from jurat.bench.run import Plan as Plan
+    from jurat.bench.plan import Plan as Plan
     from jurat.bench.run import run_bench as run_bench
 
 _WHERE = {
     "BenchItem": "pictogram",
     "Ground": "methods.base",
     "Method": "methods.registry",
-    "Plan": "run",
+    "Plan": "plan",
     "Ruling": "methods.base",
     "Unfit": "methods.base",
     "draw_split": "pictogram",

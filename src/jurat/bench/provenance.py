@@ -18,7 +18,7 @@ from jurat.bench.pictogram.splits import FORMAT
 from jurat.bench.table import DRAWS
 
 if TYPE_CHECKING:
-    from jurat.bench.run import Outcome, Plan
+    from jurat.bench.plan import Outcome, Plan
 
 
 def provenance(plan: Plan, outcome: Outcome) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor, wait
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from jurat.bench.run import Outcome, Plan, Subject
+    from jurat.bench.plan import Outcome, Plan, Subject
 
     Say: TypeAlias = Callable[[str], None]
     JudgeModel: TypeAlias = Callable[[Plan, Subject, Outcome, Say], None]
@@ -44,6 +44,6 @@ def _end_with_parent() -> None:
 
 
 def _judge(judge_model: JudgeModel, plan: Plan, subject: Subject, say: Say) -> None:
-    from jurat.bench.run import Outcome
+    from jurat.bench.plan import Outcome
 
     judge_model(plan, subject, Outcome(), say)

@@ -16,7 +16,7 @@ from jurat.judge.presets import PARTS
 
 if TYPE_CHECKING:
     from jurat.bench.methods.registry import Method
-    from jurat.bench.run import Plan, Subject
+    from jurat.bench.plan import Plan, Subject
 
 app = typer.Typer(
     add_completion=False,
@@ -89,7 +89,7 @@ def pictograms(
     that was stopped goes on from the methods that were done.
     """
     from jurat.bench.pictogram.protocol import OPEN_SPLITS, SPLITS
-    from jurat.bench.run import Plan
+    from jurat.bench.plan import Plan
 
     for name in split or ():
         if name not in SPLITS:
@@ -136,7 +136,7 @@ def labelled(
     Methods that need labelled images to be fitted on are left out: nothing is tuned on what is measured.
     """
     from jurat.bench.labelled import read_labelled
-    from jurat.bench.run import Labelled, Plan
+    from jurat.bench.plan import Labelled, Plan
     from jurat.constitution import load_constitution
 
     law = load_constitution(constitution)
@@ -169,7 +169,7 @@ def _chosen(
     preset: list[str] | None, ablate: list[str] | None, model: list[str], trusted: bool
 ) -> tuple[list[Method], list[Subject]]:
     from jurat.bench.methods.registry import rows_for
-    from jurat.bench.run import Subject
+    from jurat.bench.plan import Subject
 
     subjects = [replace(Subject.parse(text), trust_remote_code=trusted) for text in model]
     if len({subject.label for subject in subjects}) < len(subjects):

@@ -1,0 +1,118 @@
+"""What a run of the bench is to do, and what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jurat.bench.keeping import Note
+from jurat.bench.labelled import SPLIT as LABELLED
+from jurat.bench.methods.registry import Method
+from jurat.bench.pictogram.items import BenchItem
+from jurat.bench.pictogram.protocol import CLAIMED_SPLITS, OPEN_SPLITS, PER_RULE
+from jurat.bench.table import Judged
+
+if TYPE_CHECKING:
+    from jurat.constitution import Constitution
+    from jurat.models import Model
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model under the bench."""
+
+    label: str
+    """Its name in the results; "naive#2" is a further training seed of "naive"."""
+    spec: str
+    """As `open_model` takes it, or a folder with weights of the bundled model's kind."""
+    trust_remote_code: bool = False
+    """Whether Python code that comes with its weights may be run."""
+
+    @classmethod
+    def parse(cls, text: str) -> Subject:
+        """Reads NAME or LABEL=NAME."""
+        label, _, spec = text.partition("=")
+        return cls(label, spec or label)
+
+    @property
+    def group(self) -> str:
+        return self.label.partition("#")[0]
+
+    @property
+    def further(self) -> bool:
+        """Whether it is a further training seed of another one."""
+        return "#" in self.label
+
+    def open(self) -> Model:
+        """Raises JuratError where it cannot be had."""
+        folder = Path(self.spec)
+        if folder.is_dir() and (folder / "domain.json").is_file():
+            from jurat.models.bundled import BundledModel
+
+            return BundledModel(folder, name=self.label)
+        from jurat.models import open_model
+
+        return open_model(self.spec, trust_remote_code=self.trust_remote_code)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run."""
+
+    out: Path
+    methods: Sequence[Method]
+    subjects: Sequence[Subject]
+    splits: Sequence[str] = OPEN_SPLITS
+    seed: int = 0
+    per_rule: int = PER_RULE
+    detector: str | None = "bundled"
+    matcher: str | None = "bundled"
+    command: str = ""
+    labelled: Labelled | None = None
+    """Someone's own images, judged in the place of the splits."""
+    remember: bool = True
+    """Whether models are asked anything only once (`jurat.bench.memory`): rows stay the same, but for
+    rounding, and a run takes less."""
+    claims_of_seeds: bool = False
+    """Whether further training seeds are only put to what claims rest on: methods that are `claimed`, on
+    `CLAIMED_SPLITS`."""
+    workers: int = 1
+    """Models that are judged side by side, each by a process of its own."""
+
+    def methods_of(self, subject: Subject) -> list[Method]:
+        claims = self.claims_of_seeds and subject.further
+        return [method for method in self.methods if method.claimed or not claims]
+
+    def splits_of(self, subject: Subject) -> list[str]:
+        if self.labelled is not None:
+            return [LABELLED]
+        claims = self.claims_of_seeds and subject.further
+        return [split for split in self.splits if split in CLAIMED_SPLITS or not claims]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Labelled images with their constitution; the split's name is `jurat.bench.labelled.SPLIT`."""
+
+    law: Constitution
+    items: Sequence[BenchItem]
+
+
+@dataclass
+class Outcome:
+    """What a run came to."""
+
+    judged: list[Judged] = field(default_factory=list[Judged])
+    left_out: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    tried: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    """By model and method: configurations tried on dev."""
+    models: dict[str, str] = field(default_factory=dict[str, str])
+    """Label -> name@revision."""
+    digests: dict[str, str] = field(default_factory=dict[str, str])
+    """Split -> digest of its constitution."""
+    eyes: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
+    """name@revision of the detector and of the matcher."""
+    notes: list[Note] = field(default_factory=list[Note])
+    """Of all files of rulings that were made or read."""
