@@ -1,6 +1,6 @@
 """Kills a run with SIGKILL at random moments, goes on with it each time, and checks what is there in the end.
 
-    python perf/kill.py [--kills 100] [--n 500] [--seed 0] [--model null] [--json FILE] [--markdown FILE]
+    python perf/kill.py [--kills 100] [--n 1000] [--seed 0] [--model null] [--json FILE] [--markdown FILE]
     python perf/kill.py --model bundled --kills 5
 
 Every item must be recorded exactly once, with the outcome and, within 1e-3, the scores of an undisturbed run;
@@ -170,21 +170,24 @@ def key(row: dict[str, Any]) -> tuple[str, int]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = files(argparse.ArgumentParser(description=__doc__))
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--n", type=int, default=500, help="items")
+    parser.add_argument(
+        "--n", type=int, default=0, help="items; ten a kill unless told: a batch may be done by each"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", default=None, help="null at a pace that the kills fit in, unless told")
     args = parser.parse_args(argv)
     # Slow enough for the run not to be over before the last kill.
-    model = args.model or f"null?pace={0.6 * args.kills / args.n:.3f}"
+    items = args.n or 10 * args.kills
+    model = args.model or f"null?pace={0.6 * args.kills / items:.3f}"
     origin = provenance("kill.py", argv, seed=args.seed)
     with tempfile.TemporaryDirectory() as folder:
-        prepare(Path(folder), args.n, args.seed, scenes=model == "bundled")
+        prepare(Path(folder), items, args.seed, scenes=model == "bundled")
         start = time.monotonic()
         told = kill_often(Path(folder), args.kills, args.seed, model)
         seconds = time.monotonic() - start
     row = {
         "model": model,
-        "items": args.n,
+        "items": items,
         "kills": told.kills,
         "begun": told.begun,
         "problems": len(told.problems),
