@@ -1,6 +1,6 @@
 """Kills a run with SIGKILL at random moments, goes on with it each time, and checks what is there in the end.
 
-    python perf/kill.py [--kills 100] [--n 1000] [--seed 0] [--model null] [--json FILE] [--markdown FILE]
+    python perf/kill.py [--kills 100] [--n 500] [--seed 0] [--model null] [--json FILE] [--markdown FILE]
     python perf/kill.py --model bundled --kills 5
 
 Every item must be recorded exactly once, with the outcome and, within 1e-3, the scores of an undisturbed run;
@@ -126,8 +126,8 @@ def kill_often(folder: Path, kills: int, seed: int, model: str) -> Killed:
 
 
 def _wait(run: Path, before: int, going: subprocess.Popen[bytes], dice: random.Random) -> None:
-    """Until a random moment; a few of them lie before anything is recorded."""
-    deadline = time.monotonic() + (dice.uniform(0, 3) if dice.random() < 0.1 else 120)
+    """Until a random moment: of the first seconds, or, half of the time, once something more is recorded."""
+    deadline = time.monotonic() + (dice.uniform(0, 3) if dice.random() < 0.5 else 120)
     while time.monotonic() < deadline and going.poll() is None and len(decisions(run)) <= before:
         time.sleep(0.01)
     time.sleep(dice.uniform(0, 0.15))
@@ -171,13 +171,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = files(argparse.ArgumentParser(description=__doc__))
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument(
-        "--n", type=int, default=0, help="items; ten a kill unless told: a batch may be done by each"
+        "--n", type=int, default=0, help="items; five a kill unless told, of which half do a batch or more"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", default=None, help="null at a pace that the kills fit in, unless told")
     args = parser.parse_args(argv)
     # Slow enough for the run not to be over before the last kill.
-    items = args.n or 10 * args.kills
+    items = args.n or 5 * args.kills
     model = args.model or f"null?pace={0.6 * args.kills / items:.3f}"
     origin = provenance("kill.py", argv, seed=args.seed)
     with tempfile.TemporaryDirectory() as folder:
