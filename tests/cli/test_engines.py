@@ -127,7 +127,7 @@ def said(run: str) -> dict[tuple[str, int], dict]:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_worker_is_killed_and_every_item_is_recorded_once(pics, jurat, ray_here):
     for number in range(120):
         Image.new("RGB", (9, 9), (number, 255 - number, 60)).save(pics / f"{number:03}.png")
@@ -197,7 +197,7 @@ class Fatal:
 '''
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_an_item_that_takes_its_worker_down_is_an_error_and_no_other_is(
     pics, jurat, ray_here, tmp_path_factory, monkeypatch
 ):
@@ -224,7 +224,7 @@ def test_an_item_that_takes_its_worker_down_is_an_error_and_no_other_is(
     assert errors["pics/fatal.png"] == "The worker that had it ended, 3 times."
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_ctrl_c_keeps_what_came_back_and_the_same_command_goes_on(pics, tmp_path):
     pytest.importorskip("ray")
     for number in range(150):
