@@ -38,6 +38,7 @@ from jurat.metrics import UNSURE, confidence
 from jurat.metrics.abstention import Curves
 from jurat.metrics.intervals import percentile
 from jurat.metrics.rates import rates, share
+from jurat.models import full_name
 from jurat.models.vision import open_detector, open_matcher
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def main() -> None:
         commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True).stdout.strip()
         provenance = {
             "command": " ".join(sys.argv), "commit": commit, "seed": args.seed, "per_rule": args.per_rule,
-            "split": "dev", "model": f"{model.name}@{model.revision}", "configurations tried": len(presets),
+            "split": "dev", "model": full_name(model), "configurations tried": len(presets),
         }  # fmt: skip
         text = json.dumps({"provenance": provenance, "rows": rows}, indent=1)
         args.json.write_text(text.replace("NaN", "null") + "\n")

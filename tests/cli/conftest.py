@@ -5,6 +5,7 @@ The model is a third party's backend, installed the way one is: an entry point i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,16 +84,29 @@ def pics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture
+def install_backend(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, str], Path]:
+    """Installs a backend NAME of this source, which has `open_NAME`; the folder that it went to."""
+
+    def install(name: str, source: str) -> Path:
+        site = tmp_path_factory.mktemp(name)
+        (site / f"{name}_model.py").write_text(source)
+        info = site / f"{name}_model-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-model\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[jurat.models]\n{name} = {name}_model:open_{name}\n")
+        monkeypatch.syspath_prepend(str(site))
+        return site
+
+    return install
+
+
 @pytest.fixture(autouse=True)
-def colour_backend(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def colour_backend(install_backend: Callable[[str, str], Path]) -> None:
     """Installs the colour model."""
-    site = tmp_path_factory.mktemp("site")
-    (site / "colour_model.py").write_text(COLOUR_MODEL)
-    info = site / "colour_model-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: colour-model\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[jurat.models]\ncolour = colour_model:open_colour\n")
-    monkeypatch.syspath_prepend(str(site))
+    install_backend("colour", COLOUR_MODEL)
 
 
 @pytest.fixture

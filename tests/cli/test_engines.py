@@ -199,15 +199,9 @@ class Fatal:
 
 @pytest.mark.cluster
 def test_an_item_that_takes_its_worker_down_is_an_error_and_no_other_is(
-    pics, jurat, ray_here, tmp_path_factory, monkeypatch
+    pics, jurat, ray_here, install_backend, monkeypatch
 ):
-    site = tmp_path_factory.mktemp("fatal")
-    (site / "fatal_model.py").write_text(FATAL_MODEL)
-    info = site / "fatal_model-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fatal-model\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[jurat.models]\nfatal = fatal_model:open_fatal\n")
-    monkeypatch.syspath_prepend(str(site))
+    site = install_backend("fatal", FATAL_MODEL)
     monkeypatch.setenv("PYTHONPATH", str(site))
     # Ray asks more of what it gives GPUs to; it takes our word that there is one.
     monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"GPU": 1}')

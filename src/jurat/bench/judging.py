@@ -23,6 +23,7 @@ from jurat.bench.provenance import commit
 from jurat.bench.table import Judged
 from jurat.errors import JuratError
 from jurat.judge.prompts import digest as prompts_digest
+from jurat.models import full_name
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
@@ -39,7 +40,7 @@ def judge_model(plan: Plan, subject: Subject, outcome: Outcome, say: Callable[[s
     """Every method on every split with one model; rulings go to disk, and all that was found to `outcome`."""
     model, clock = subject.open(), Clock()
     tried = outcome.tried.setdefault(subject.label, {})
-    outcome.models[subject.label] = f"{model.name}@{model.revision}"
+    outcome.models[subject.label] = full_name(model)
     eyes = _Eyes(plan, clock)
     outcome.eyes = eyes.names
     asked = Remembering(model, clock) if plan.remember else model
@@ -125,7 +126,7 @@ class _Pass:
         stamp: dict[str, Any] = {
             "method": method.key,
             "options": method.settings,
-            "model": f"{self.model.name}@{self.model.revision}",
+            "model": full_name(self.model),
             **self.eyes.names,
             "constitution": law.digest,
             "prompts": prompts_digest(),
@@ -176,10 +177,7 @@ class _Eyes:
         matcher = open_matcher(plan.matcher) if plan.matcher else None
         self.sizes = (sizes_of(detector), sizes_of(matcher))
         """For the estimate of FLOPs."""
-        self.names = {
-            "detector": None if detector is None else f"{detector.name}@{detector.revision}",
-            "matcher": None if matcher is None else f"{matcher.name}@{matcher.revision}",
-        }
+        self.names = {"detector": full_name(detector), "matcher": full_name(matcher)}
         self.detector: Detector | None = detector
         self.matcher: Matcher | None = matcher
         if plan.remember:

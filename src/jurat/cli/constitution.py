@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from jurat.cli.asking import AllowUnknown, Device, Dtype, ModelName
 from jurat.cli.impact import impact
 from jurat.cli.trusting import TrustRemoteCode
 from jurat.judge.presets import DEFAULT
@@ -123,8 +124,8 @@ def draft(
     base_url: Annotated[
         str | None, typer.Option("--base-url", metavar="URL", help="The server of openai/NAME.")
     ] = None,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.")] = None,
-    dtype: Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16.")] = None,
+    device: Device = None,
+    dtype: Dtype = None,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Let a model draft what rules lack: clauses, their objects, a description; to be read by a person.
@@ -161,21 +162,14 @@ def draft(
 @app.command()
 def test(
     file: File,
-    model: Annotated[
-        str, typer.Option("--model", "-m", metavar="NAME", help="See: jurat models")
-    ] = "bundled",
+    model: ModelName = "bundled",
     preset: Annotated[
         str,
         typer.Option(metavar="NAME", help="How clauses are asked and decided: quick, clue-quick or direct."),
     ] = DEFAULT,
-    allow_unknown: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unknown", help="Go on where the model does not know a word; its findings are undecided."
-        ),
-    ] = False,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.")] = None,
-    dtype: Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16.")] = None,
+    allow_unknown: AllowUnknown = False,
+    device: Device = None,
+    dtype: Dtype = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: Json = False,
 ) -> None:

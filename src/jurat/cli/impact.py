@@ -152,13 +152,13 @@ def _judging(
 def _judge(row: dict[str, Any], settings: Mapping[str, Any], change: Change, spec: ModelSpec) -> Judge:
     from jurat.images import Sampling
     from jurat.judge import Judge
-    from jurat.models import open_model
+    from jurat.models import full_name, open_model
 
     frames = settings.get("frames")
     model = open_model(spec)
-    if f"{model.name}@{model.revision}" != row["model"]:
+    if full_name(model) != row["model"]:
         raise JuratError(
-            f"The run was judged by {row['model']}, and this is {model.name}@{model.revision}.",
+            f"The run was judged by {row['model']}, and this is {full_name(model)}.",
             hint="Name the model of the run: --model NAME",
         )
     return Judge(

@@ -75,10 +75,11 @@ def models(
 
 
 def _explain(model: Model) -> None:
+    from jurat.models import full_name
     from jurat.models.explaining import Explained
 
     explained = model.capability(Explained)
-    lines = [("model", f"{model.name}@{model.revision}, in {model.dtype}")]
+    lines = [("model", f"{full_name(model)}, in {model.dtype}")]
     lines += (
         [("path", "its backend decides by itself how it is asked")]
         if explained is None

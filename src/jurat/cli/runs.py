@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from jurat.images.index import Recorded
     from jurat.images.runs import RunSink
     from jurat.judge import Judge
-    from jurat.models.vision import Detector, Matcher
 
 Fresh = Annotated[
     bool,
@@ -106,8 +105,10 @@ def check_folder(folder: Path, *, overwrite: bool, fresh: bool, retry_errors: bo
 
 def settings_of(judge: Judge, sourcing: Sourcing, *, allow_unknown: bool) -> dict[str, Any]:
     """All that verdicts hang on: a run goes on only where it is the same."""
+    from jurat.models import full_name
+
     return {
-        "model": f"{judge.model.name}@{judge.model.revision}",
+        "model": full_name(judge.model),
         "dtype": judge.model.dtype,
         "constitution": judge.constitution.digest,
         "thresholds": judge.constitution.thresholds_digest,
@@ -115,8 +116,8 @@ def settings_of(judge: Judge, sourcing: Sourcing, *, allow_unknown: bool) -> dic
         "preset_settings": asdict(judge.preset),
         "prompts": judge.prompts,
         "calibration": None if judge.calibration is None else judge.calibration.digest,
-        "detector": _named(judge.detector),
-        "matcher": _named(judge.matcher),
+        "detector": full_name(judge.detector),
+        "matcher": full_name(judge.matcher),
         "allow_unknown": allow_unknown,
         "shard": None if sourcing.shard is None else str(sourcing.shard),
         "known": None if sourcing.known is None else sourcing.known.digest,
@@ -125,10 +126,6 @@ def settings_of(judge: Judge, sourcing: Sourcing, *, allow_unknown: bool) -> dic
         "captions": sourcing.options.caption_column,
         "frames": [judge.sampling.fps, judge.sampling.frames, judge.frames_needed],
     }
-
-
-def _named(eye: Detector | Matcher | None) -> str | None:
-    return None if eye is None else f"{eye.name}@{eye.revision}"
 
 
 def facts_of(judge: Judge, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from jurat.judge.loading import Loaded, load_item
 from jurat.judge.plan import Question
 from jurat.judge.quick import Answers, Priors, Want, ask, attempt
 from jurat.judge.reference import REFERENCE
-from jurat.models import Failure, Vocabulary, YesNo
+from jurat.models import Failure, Vocabulary, YesNo, full_name
 
 if TYPE_CHECKING:
     from jurat.judge.judge import Judge
@@ -88,7 +88,7 @@ def fit(
         )
     debias, shifts = batches.debiasing()
     calibration = Calibration(
-        model=f"{judge.model.name}@{judge.model.revision}",
+        model=full_name(judge.model),
         constitution=judge.constitution.digest,
         prompts=judge.prompts,
         jurat=__version__,

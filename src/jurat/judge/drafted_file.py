@@ -15,7 +15,7 @@ from jurat.constitution import ConstitutionError, parse_constitution
 from jurat.constitution.amend import Amendment, amend
 from jurat.constitution.files import SHELF_PREFIX, find_file, read_text
 from jurat.judge.draft import ROUNDS, Draft, draft_rules, lacks
-from jurat.models import Failure, Model
+from jurat.models import Failure, Model, full_name
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def draft_file(
     drafts = draft_rules(
         [constitution.rules[i] for i in lacking], model, rounds=rounds, force=force, tell=tell
     )
-    by = f"{model.name}@{model.revision}, {on or date.today()}"
+    by = f"{full_name(model)}, {on or date.today()}"
     amendments = [_amendment(i, draft, by, force) for i, draft in zip(lacking, drafts, strict=True)]
     after, refused = _written(text, [a for a in amendments if a], str(file))
     drafts = [

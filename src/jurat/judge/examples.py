@@ -16,6 +16,7 @@ from jurat.errors import JuratError
 from jurat.images import Item, find_items
 from jurat.judge.presets import DEFAULT
 from jurat.judge.verdict import ItemOutcome, RuleOutcome, Verdict
+from jurat.models import full_name
 
 if TYPE_CHECKING:
     from jurat.models import Model
@@ -105,7 +106,7 @@ def judge_examples(
     items = {example.item.uri: example.item for example in examples if example.item}
     verdicts = dict(zip(items, judge.stream(items.values()), strict=True))
     return ExamplesReport(
-        model=f"{judge.model.name}@{judge.model.revision}",
+        model=full_name(judge.model),
         constitution=f"{constitution.name}@{constitution.digest}",
         thresholds=constitution.thresholds_digest,
         preset=preset,

@@ -27,7 +27,7 @@ from jurat.judge.plan import PlannedRule, askers, plan, questions
 from jurat.judge.presets import DEFAULT, Preset, find_preset
 from jurat.judge.prompts import WORDINGS
 from jurat.judge.verdict import Cost, Reason, RuleFinding, Verdict
-from jurat.models import Disclaimer, Laned, Metered, Model, Vocabulary, open_model
+from jurat.models import Disclaimer, Laned, Metered, Model, Vocabulary, full_name, open_model
 
 if TYPE_CHECKING:
     from jurat.models.vision import Detector, Matcher
@@ -195,7 +195,7 @@ class Judge:
                 hint="Leave out contrasts, coherent and nulls, or the calibration.",
             )
         calibration.check(
-            model=f"{self.model.name}@{self.model.revision}",
+            model=full_name(self.model),
             prompts=self.prompts,
             constitution=self.constitution,
         )
@@ -281,7 +281,7 @@ class Judge:
             broken=tuple(rule.id for rule in found.rules if rule.outcome == "broken"),
             reason=reason,
             rules=found.rules,
-            model=f"{self.model.name}@{self.model.revision}",
+            model=full_name(self.model),
             constitution=f"{self.constitution.name}@{self.constitution.digest}",
             thresholds=self.constitution.thresholds_digest,
             preset=self.preset.name,
@@ -292,8 +292,8 @@ class Judge:
             error=found.error,
             cost=found.cost,
             relevant_above=None if self.matcher is None else self.matcher.relevant_above,
-            detector=_named(self.detector),
-            matcher=_named(self.matcher),
+            detector=full_name(self.detector),
+            matcher=full_name(self.matcher),
             calibration=None if self.calibration is None else self.calibration.digest,
             note=" ".join(note for note in (self._disclaimer, found.note) if note) or None,
             columns=dict(loaded.columns),
@@ -354,7 +354,3 @@ def _priced(judged: Sequence[_Found], money: float) -> list[_Found]:
         replace(found, cost=found.cost.model_copy(update={"dollars": money * share}))
         for found, share in zip(judged, shares, strict=True)
     ]
-
-
-def _named(eye: Detector | Matcher | None) -> str | None:
-    return None if eye is None else f"{eye.name}@{eye.revision}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from jurat import __version__
 from jurat.images import Item
 from jurat.judge.verdict import Cost, Verdict
+from jurat.models import full_name
 
 if TYPE_CHECKING:
     from jurat.judge.judge import Judge
@@ -42,7 +43,7 @@ def known_verdict(
         broken=(),
         reason=None,
         rules=(),
-        model=f"{judge.model.name}@{judge.model.revision}",
+        model=full_name(judge.model),
         constitution=f"{judge.constitution.name}@{judge.constitution.digest}",
         thresholds=judge.constitution.thresholds_digest,
         preset=judge.preset.name,

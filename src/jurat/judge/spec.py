@@ -13,7 +13,7 @@ from jurat.images import Sampling
 from jurat.judge.calibration import Calibration
 from jurat.judge.judge import Judge
 from jurat.judge.presets import Preset
-from jurat.models import Model, ModelSpec, open_model
+from jurat.models import Model, ModelSpec, full_name, open_model
 from jurat.models.base import Answer, C, Chat, Inquiry, Reply
 
 
@@ -103,7 +103,7 @@ class Described:
 
     def __str__(self) -> str:
         made = (self.model, self.detector, self.matcher)
-        named = [f"{each.name}@{each.revision}" for each in made if each is not None]
+        named = [full_name(each) for each in made if each is not None]
         return f"{' with '.join(named)} in {self.model.dtype}, jurat {self.jurat}"
 
     @classmethod

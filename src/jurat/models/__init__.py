@@ -28,6 +28,7 @@ from jurat.models.base import (
     Usage,
     Vocabulary,
     YesNo,
+    full_name,
 )
 from jurat.models.registry import Backend, list_backends, open_model
 from jurat.models.spec import ModelSpec, Opener, Serving
@@ -62,6 +63,7 @@ __all__ = [
     "Usage",
     "Vocabulary",
     "YesNo",
+    "full_name",
     "list_backends",
     "open_detector",
     "open_matcher",

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, overload, runtime_checkable
 
 from PIL import Image
 
@@ -199,6 +199,25 @@ class Model(Protocol):
     def capability(self, kind: type[C]) -> C | None:
         """What only some models can do, asked for by type; None where this one cannot."""
         ...
+
+
+class Named(Protocol):
+    """What has a name, and a revision that says which weights or which server stand behind it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def revision(self) -> str: ...
+
+
+@overload
+def full_name(model: Named) -> str: ...
+@overload
+def full_name(model: Named | None) -> str | None: ...
+def full_name(model: Named | None) -> str | None:
+    """NAME@REVISION, as records, runs and tables name what judged; None for nothing."""
+    return None if model is None else f"{model.name}@{model.revision}"
 
 
 @runtime_checkable
