@@ -6,7 +6,7 @@ batch by batch. Printed for each: F1 of items with unsure as an error, AURC, the
 right among the decided, what it took, and below it the differences from the default with 95% intervals of a
 paired bootstrap over rules, then pairs; at last how many configurations were tried. What several ask is asked
 once and charged to each (`jurat.bench.memory`). Name others with --candidate: "contrasts+coherent" adds two,
-"-views" leaves a part out.
+"-views" leaves a part out, "views=0.1" sets a number of the preset.
 """
 
 from __future__ import annotations
@@ -56,10 +56,17 @@ COSTS = ("images", "question_tokens", "generated_tokens", "detections", "flops",
 
 
 def preset_of(base: str, candidate: str) -> Preset:
-    """The base with parts added, or with a part left out."""
+    """The base with parts added, with a part left out ("-views"), or with another number ("views=0.1")."""
+    preset = find_preset(base)
     if candidate.startswith("-"):
-        return find_preset(base).without([candidate.removeprefix("-")])
-    return find_preset(base).plus(candidate.split("+") if candidate else ())
+        return preset.without([candidate.removeprefix("-")])
+    for part in candidate.split("+") if candidate else ():
+        name, number, value = part.partition("=")
+        if number:
+            preset = replace(preset, **{"name": f"{preset.name}+{part}", name: float(value)})
+        else:
+            preset = preset.plus([part])
+    return preset
 
 
 def judge_all(
@@ -149,7 +156,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", default="bundled", help="a name, or a folder of the bundled model's kind")
     parser.add_argument("--preset", default=DEFAULT, help="what candidates are added to")
-    parser.add_argument("--candidate", action="append", help="one, or several joined by +; repeat for more")
+    parser.add_argument(
+        "--candidate", action="append", help="one, or several joined by +; repeat for more; see above"
+    )
     parser.add_argument("--scenes", type=Path, help="keep scenes in this folder, or take them from there")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
