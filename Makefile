@@ -14,13 +14,12 @@ NEEDS    := pyproject.toml constraints.txt
 EXTRAS    = $(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'], sep=',')")
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check lint types layers unit slow cluster format constraints clean
+.PHONY: help install dev demo test check lint types layers unit slow format constraints clean
 
 help:
 	@echo "make demo     install into $(VENV), judge the scenes of examples/, write out/demo.html"
 	@echo "make test     install the tools of development too, run every check and test"
-	@echo "make slow     run the tests that take minutes: kills, small runs of perf/"
-	@echo "make cluster  run the tests that start workers of Ray"
+	@echo "make slow     run the tests that take minutes: kills, workers of Ray, small runs of perf/"
 	@echo "make install  install only"
 	@echo "make format   let ruff rewrite the code"
 
@@ -63,15 +62,11 @@ layers:
 	$(BIN)/lint-imports
 
 unit:
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto -m "not slow and not cluster" $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto -m "not slow" $(PYTEST_ARGS)
 
-# Runs that are killed, small runs of what perf/ measures: minutes. CI runs them too.
+# Runs that are killed, workers of Ray, small runs of what perf/ measures: minutes. CI runs them too.
 slow: dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto -m slow $(PYTEST_ARGS)
-
-# Not in CI: one of them was seen to wait without end (docs/scale.md, What is not solved).
-cluster: dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m cluster $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadgroup -m slow $(PYTEST_ARGS)
 
 format:
 	$(BIN)/ruff check --fix .

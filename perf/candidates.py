@@ -156,9 +156,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", default="bundled", help="a name, or a folder of the bundled model's kind")
     parser.add_argument("--preset", default=DEFAULT, help="what candidates are added to")
-    parser.add_argument(
-        "--candidate", action="append", help="one, or several joined by +; repeat for more"
-    )
+    parser.add_argument("--candidate", action="append", help="one, or several joined by +; repeat for more")
     parser.add_argument("--scenes", type=Path, help="keep scenes in this folder, or take them from there")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()

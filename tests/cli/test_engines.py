@@ -127,7 +127,8 @@ def said(run: str) -> dict[tuple[str, int], dict]:
     }
 
 
-@pytest.mark.cluster
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_a_worker_is_killed_and_every_item_is_recorded_once(pics, jurat, ray_here):
     for number in range(120):
         Image.new("RGB", (9, 9), (number, 255 - number, 60)).save(pics / f"{number:03}.png")
@@ -197,7 +198,8 @@ class Fatal:
 '''
 
 
-@pytest.mark.cluster
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_an_item_that_takes_its_worker_down_is_an_error_and_no_other_is(
     pics, jurat, ray_here, install_backend, monkeypatch
 ):
@@ -218,7 +220,8 @@ def test_an_item_that_takes_its_worker_down_is_an_error_and_no_other_is(
     assert errors["pics/fatal.png"] == "The worker that had it ended, 3 times."
 
 
-@pytest.mark.cluster
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_ctrl_c_keeps_what_came_back_and_the_same_command_goes_on(pics, tmp_path):
     pytest.importorskip("ray")
     for number in range(150):

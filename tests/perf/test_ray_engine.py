@@ -34,7 +34,8 @@ def test_the_steps_are_measured_and_multiplied(tmp_path: Path, capsys: pytest.Ca
     ]
 
 
-@pytest.mark.cluster
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_workers_are_compared(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_ADDRESS", "local")

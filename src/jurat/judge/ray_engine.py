@@ -18,6 +18,7 @@ takes its worker down thrice becomes an error row. An item that comes back twice
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import pickle
@@ -141,6 +142,9 @@ class RayEngine:
                     break  # else no more was found, and what was is judged first
         finally:
             answers.close()
+            # Ray ends a judge when nothing refers to it any more, and what it leaves behind refers to itself:
+            # until that is collected the judges of the next pass would wait for their GPUs.
+            gc.collect()
         if stop is not None:
             raise stop.error()
         return found, back
