@@ -1,12 +1,11 @@
-"""What each candidate of the judge is worth: `python perf/candidates.py [--per-rule 20] [--json FILE]`.
+"""What each candidate for the judge is worth: `python perf/candidates.py [--per-rule 20] [--markdown FILE]`.
 
-On the dev split of Pictogram Bench, the one that tuning may look at: the default preset, and the default
-with each candidate alone added to it (`jurat.judge.presets.ADDITIONS`), side by side on the same scenes,
-batch by batch. Printed for each: F1 of items with unsure as an error, AURC, the share decided, the share
-right among the decided, what it took, and below it the differences from the default with 95% intervals of a
-paired bootstrap over rules, then pairs; at last how many configurations were tried. What several ask is asked
-once and charged to each (`jurat.bench.memory`). Name others with --candidate: "contrasts+coherent" adds two,
-"-views" leaves a part out, "views=0.1" sets a number of the preset.
+On the dev split of Pictogram Bench, the one that tuning may look at: the default preset, and the default with
+one thing changed, each of `TRIED`, side by side on the same scenes, batch by batch. For each: F1 of items
+with unsure as an error and AURC, with the differences from the default and their 95% intervals (a paired
+bootstrap over rules, then pairs), the share decided, the share right among the decided, and what an item
+took. What several ask is asked once and charged to each (`jurat.bench.memory`). Name others with --candidate:
+"contrasts+coherent" adds two parts, "-views" leaves one out, "views=0.1" sets a field of the preset.
 """
 
 from __future__ import annotations
@@ -14,16 +13,15 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from measuring import files, provenance, report, table
 
 from jurat.bench.cost import Spending, flops, sizes_of
 from jurat.bench.memory import Clock, Remembering, RememberingDetector, RememberingMatcher
@@ -47,23 +45,42 @@ if TYPE_CHECKING:
     from jurat.bench.pictogram.items import BenchItem
     from jurat.models import Model
 
-ROOT = Path(__file__).resolve().parent.parent
+TRIED = (
+    *ADDITIONS,
+    *("relevance=true", "regions=true", "crop_below=0.01", "reason=true", "regions=true+reason=true"),
+    *("-debias", "-views", "views=0.05", "views=0.1", "views=0.2", "views=0.3"),
+)
 METRICS = ("f1", "aurc", "decided", "right")
 """Of items: F1 with unsure as an error, the area under risk against coverage (less is better), the share
 decided, and the share right among those."""
 COSTS = ("images", "question_tokens", "generated_tokens", "detections", "flops", "seconds")
 """Means an item."""
+COLUMNS = {
+    "model": "{model}",
+    "preset": "{preset}",
+    "F1": "{f1:.3f}",
+    "difference (95%)": "{f1_difference:+.3f} ({f1_low:+.3f} to {f1_high:+.3f})",
+    "AURC": "{aurc:.4f}",
+    "difference (95%) ": "{aurc_difference:+.4f} ({aurc_low:+.4f} to {aurc_high:+.4f})",
+    "decided": "{decided:.3f}",
+    "right": "{right:.3f}",
+    "images": "{images:.2f}",
+    "tokens read": "{question_tokens:.0f}",
+    "written": "{generated_tokens:.1f}",
+    "GFLOPs": "{gigaflops:.2f}",
+    "ms": "{milliseconds:.0f}",
+}
 
 
 def preset_of(base: str, candidate: str) -> Preset:
-    """The base with parts added, with a part left out ("-views"), or with another number ("views=0.1")."""
+    """The base with parts added, with one left out ("-views"), or with a field set ("views=0.1")."""
     preset = find_preset(base)
     if candidate.startswith("-"):
         return preset.without([candidate.removeprefix("-")])
     for part in candidate.split("+") if candidate else ():
         name, number, value = part.partition("=")
         if number:
-            preset = replace(preset, **{"name": f"{preset.name}+{part}", name: float(value)})
+            preset = replace(preset, **{"name": f"{preset.name}+{part}", name: json.loads(value)})
         else:
             preset = preset.plus([part])
     return preset
@@ -111,18 +128,19 @@ def measures(judged: Judged, weights: NDArray[Any]) -> dict[str, NDArray[np.floa
 def row(judged: Judged, base: Judged) -> dict[str, Any]:
     """The metrics and costs of a preset, and its paired differences from the base."""
     once, samples = np.ones((1, len(judged.items))), judged.arrays("item").samples()
-    values: dict[str, Any] = {"preset": judged.preset, "n": len(judged.items)}
+    values: dict[str, Any] = {"model": judged.model, "preset": judged.preset, "n": len(judged.items)}
     own, other = measures(judged, once), measures(base, once)
     draws, of_base = measures(judged, samples), measures(base, samples)
     for metric in METRICS:
         values[metric] = float(own[metric][0])
         if judged is not base:
             interval = percentile((draws[metric] - of_base[metric]).tolist())
-            values[f"{metric} difference"] = float(own[metric][0] - other[metric][0])
-            values[f"{metric} interval"] = [interval.low, interval.high]
+            values[f"{metric}_difference"] = float(own[metric][0] - other[metric][0])
+            values |= {f"{metric}_low": interval.low, f"{metric}_high": interval.high}
     spent = [ruling.spending for ruling in judged.rulings]
     values |= {name: _mean(spent, name) for name in COSTS}
-    return values
+    values |= {"gigaflops": values["flops"] / 1e9, "milliseconds": values["seconds"] * 1000}
+    return {name: None if value != value else value for name, value in values.items()}  # nan is not JSON
 
 
 def _mean(spent: Sequence[Spending], name: str) -> float:
@@ -130,56 +148,36 @@ def _mean(spent: Sequence[Spending], name: str) -> float:
     return sum(known) / len(known) if known else float("nan")
 
 
-def show(rows: Sequence[dict[str, Any]]) -> None:
-    print(f"{'preset':28}{'F1':>8}{'AURC':>8}{'decided':>9}{'right':>8}", end="")
-    print(f"{'images':>8}{'read':>8}{'written':>9}{'boxes':>7}{'GFLOPs':>8}{'ms':>8}")
-    for each in rows:
-        print(f"{each['preset']:28}{each['f1']:8.3f}{each['aurc']:8.4f}", end="")
-        print(f"{each['decided']:9.3f}{each['right']:8.3f}", end="")
-        print(f"{each['images']:8.2f}{each['question_tokens']:8.0f}{each['generated_tokens']:9.1f}", end="")
-        print(f"{each['detections']:7.2f}{each['flops'] / 1e9:8.2f}{each['seconds'] * 1000:8.0f}")
-        for metric in METRICS:
-            if f"{metric} difference" in each:
-                low, high = each[f"{metric} interval"]
-                print(f"    {metric:8} {each[f'{metric} difference']:+.3f}   95% {low:+.3f} to {high:+.3f}")
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--per-rule", type=int, default=20, help="pairs of scenes a rule; 14 rules")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--model", action="append", help="naive and bundled unless told; or a folder of their kind"
+    )
+    parser.add_argument("--preset", default=DEFAULT, help="what candidates are changes of")
+    parser.add_argument("--candidate", action="append", help="repeat for more")
+    parser.add_argument("--scenes", type=Path, help="keep scenes in this folder, or take them from there")
+    args = files(parser).parse_args(argv)
+    origin = provenance(__file__, argv, seed=args.seed, split="dev")
+    presets = [preset_of(args.preset, name) for name in ("", *(args.candidate or TRIED))]
+    rows: list[dict[str, Any]] = []
+    models: list[str] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        items = keep_split(args.scenes or Path(scratch), "dev", args.seed, args.per_rule)
+        for name in args.model or ("naive", "bundled"):
+            model = Subject.parse(name).open()
+            judged = judge_all(model, presets, items, name, _say)
+            rows += [row(each, judged[0]) for each in judged]
+            models.append(full_name(model))
+    tried = f"{len(items)} scenes; {len(presets)} configurations tried on dev."
+    report(args, {**origin, "models": ", ".join(models)}, rows, [table(rows, COLUMNS), tried])
+    return 0
 
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--per-rule", type=int, default=20, help="pairs of scenes a rule; 14 rules")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model", default="bundled", help="a name, or a folder of the bundled model's kind")
-    parser.add_argument("--preset", default=DEFAULT, help="what candidates are added to")
-    parser.add_argument("--candidate", action="append", help="one, or several joined by +; repeat for more")
-    parser.add_argument("--scenes", type=Path, help="keep scenes in this folder, or take them from there")
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
-    presets = [preset_of(args.preset, name) for name in ("", *(args.candidate or ADDITIONS))]
-    start = time.monotonic()
-    with tempfile.TemporaryDirectory() as scratch:
-        items = keep_split(args.scenes or Path(scratch), "dev", args.seed, args.per_rule)
-        model = Subject.parse(args.model).open()
-        judged = judge_all(model, presets, items, args.model, _say)
-    rows = [row(each, judged[0]) for each in judged]
-    show(rows)
-    print(f"\n{len(items)} scenes, {len(presets)} configurations tried on dev")
-    _say(f"{time.monotonic() - start:.0f} s")
-    if args.json:
-        git = ["git", "rev-parse", "HEAD"]
-        commit = subprocess.run(git, cwd=ROOT, capture_output=True, text=True).stdout.strip()
-        provenance = {
-            "command": " ".join(sys.argv), "commit": commit, "seed": args.seed, "per_rule": args.per_rule,
-            "split": "dev", "model": full_name(model), "configurations tried": len(presets),
-        }  # fmt: skip
-        text = json.dumps({"provenance": provenance, "rows": rows}, indent=1)
-        args.json.write_text(text.replace("NaN", "null") + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
