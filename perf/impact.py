@@ -102,9 +102,9 @@ def in_full(folder: Path, rows: int) -> tuple[float, int, list[str]]:
     from jurat.constitution import load_constitution
     from jurat.images import read_rows
     from jurat.judge import row_to_verdict, verdict_to_row
+    from jurat.judge.changing.redecide import Redecider
     from jurat.judge.plan import plan
     from jurat.judge.presets import find_preset
-    from jurat.judge.redecide import Redecider
 
     preset = find_preset("jurat")
     laws = (load_constitution(folder / name) for name in ("old.yaml", "new.yaml"))

@@ -41,7 +41,7 @@ from jurat.images.index import Recorded
 from jurat.images.openers import Held
 from jurat.images.runs import RunSink, run_files
 from jurat.judge import Judge, arrow_schema, row_to_verdict, verdict_to_row
-from jurat.judge.bulk import Page, Wanted, find_pages, read_page
+from jurat.judge.engines.bulk import Page, Wanted, find_pages, read_page
 from jurat.judge.presets import find_preset
 from jurat.judge.spec import JudgeSpec
 from jurat.models import ModelSpec
@@ -132,7 +132,7 @@ def writing(folder: Path, rows: int) -> Row:
 def workers(folder: Path, items: int, pace: float, runs: int) -> list[Row]:
     """One and two workers by turns; then without any time of the model, which is what Ray can carry here."""
     os.environ.setdefault("RAY_ADDRESS", "local")
-    from jurat.judge.ray_engine import RayEngine, start
+    from jurat.judge.engines.ray_engine import RayEngine, start
 
     prepare(folder / "small", items, 48)
     spec = JudgeSpec(policy(), ModelSpec(f"null?pace={pace}"), find_preset("quick"), batch_size=8)

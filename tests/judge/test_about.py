@@ -14,9 +14,9 @@ from jurat.constitution import Constitution
 from jurat.errors import JuratError
 from jurat.images import Item, find_items
 from jurat.judge import Judge, prompts, row_to_verdict, verdict_to_row
+from jurat.judge.changing.redecide import Redecider
 from jurat.judge.plan import plan
 from jurat.judge.presets import find_preset
-from jurat.judge.redecide import Redecider
 from jurat.models import Failure
 
 from .reader import PICTURE, Reader

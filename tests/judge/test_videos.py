@@ -11,8 +11,8 @@ from jurat.constitution import load_constitution
 from jurat.errors import JuratError
 from jurat.images import Item, Sampling
 from jurat.judge import Judge, row_to_verdict, verdict_to_row
-from jurat.judge.calibrate import fit
-from jurat.judge.calibrate_videos import ALARMS, fit_frames
+from jurat.judge.calibrating.calibrate import fit
+from jurat.judge.calibrating.videos import ALARMS, fit_frames
 from jurat.judge.calibration import load_calibration
 from jurat.judge.parts import frames_needed
 from jurat.pictograms import cases

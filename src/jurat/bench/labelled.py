@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jurat.bench.pictogram.items import BenchItem
-from jurat.judge.labels import read_labels
+from jurat.judge.calibrating.labels import read_labels
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution

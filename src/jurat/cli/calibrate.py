@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jurat.images import Item
-    from jurat.judge.calibrate import Fit
+    from jurat.judge.calibrating.calibrate import Fit
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -68,8 +68,8 @@ def calibrate(
     from jurat.constitution import load_constitution
     from jurat.images import Sampling, count_items, find_items
     from jurat.judge import Judge
-    from jurat.judge.calibrate import fit
-    from jurat.judge.labels import read_labels
+    from jurat.judge.calibrating.calibrate import fit
+    from jurat.judge.calibrating.labels import read_labels
     from jurat.models import open_model
 
     if out.exists() and not overwrite:
@@ -147,7 +147,7 @@ def _frames(found: Fit) -> Table:
 
 def _needed(console: Console, found: Fit) -> None:
     """Says what was proved, and what it would take to prove the rest."""
-    from jurat.judge.calibrate import fewest
+    from jurat.judge.calibrating.calibrate import fewest
 
     calibration = found.calibration
     assert calibration.max_miss is not None and calibration.max_false_alarm is not None

@@ -20,8 +20,8 @@ from jurat.report.text import counted, printable
 
 if TYPE_CHECKING:
     from jurat.constitution import Clause, Constitution, Problem, Rule
-    from jurat.judge.draft import Draft
-    from jurat.judge.drafted_file import DraftedFile
+    from jurat.judge.drafting.draft import Draft
+    from jurat.judge.drafting.drafted_file import DraftedFile
     from jurat.judge.examples import ExampleResult, ExamplesReport
 
 app = typer.Typer(
@@ -135,7 +135,7 @@ def draft(
 
     Exit codes: 0 done, 1 some rules could not be drafted, 2 wrong usage, 3 the writer failed on all.
     """
-    from jurat.judge.drafted_file import draft_file, replace_file, target_of
+    from jurat.judge.drafting.drafted_file import draft_file, replace_file, target_of
     from jurat.models import open_model
 
     target = target_of(file, out, force=force)

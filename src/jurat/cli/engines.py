@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jurat.cli.sourcing import Sourcing
     from jurat.images.index import Recorded
     from jurat.judge import Judge
-    from jurat.judge.ray_engine import RayEngine
+    from jurat.judge.engines.ray_engine import RayEngine
     from jurat.judge.spec import JudgeSpec
 
 Engine = Annotated[
@@ -52,7 +52,7 @@ def check_engine(name: str, *, replicas: int | None, gpus: float | None) -> bool
                 hint="Add --engine ray.",
             )
         return False
-    from jurat.judge.ray_engine import require_ray
+    from jurat.judge.engines.ray_engine import require_ray
 
     require_ray()
     return True
@@ -88,7 +88,7 @@ def start_ray(
     spec: JudgeSpec, *, replicas: int | None, gpus: float | None, quiet: bool
 ) -> AbstractContextManager[RayEngine]:
     """The engine, as long as the block lasts."""
-    from jurat.judge.ray_engine import start
+    from jurat.judge.engines.ray_engine import start
 
     def tell(line: str) -> None:
         if not quiet:
@@ -102,7 +102,7 @@ def rows_from_ray(
 ) -> Generator[tuple[dict[str, Any], ...]]:
     """The rows of all items of `source` that are not recorded, as they come."""
     from jurat.images.reading import Roots
-    from jurat.judge.bulk import Wanted
+    from jurat.judge.engines.bulk import Wanted
 
     wanted = Wanted(
         paths=tuple(source.paths),

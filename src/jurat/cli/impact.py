@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jurat.images import Item
     from jurat.judge import Judge, Verdict
     from jurat.judge.calibration import Calibration
-    from jurat.judge.impact import Change, Flip, Impact, Judging
+    from jurat.judge.changing.impact import Change, Flip, Impact, Judging
     from jurat.models import ModelSpec
 
 FLIPPED = 1
@@ -76,8 +76,8 @@ def impact(
     from jurat.constitution import load_constitution
     from jurat.images import read_rows
     from jurat.images.blocks import read_blocks
-    from jurat.judge.impact import Change, measure_blocks, preset_of
-    from jurat.judge.sweep import LEAVES
+    from jurat.judge.changing.impact import Change, measure_blocks, preset_of
+    from jurat.judge.changing.sweep import LEAVES
     from jurat.models import ModelSpec
 
     first = next(read_rows(run), None)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jurat.images import Item, Sink
     from jurat.images.index import Recorded
     from jurat.judge import Judge, Verdict
-    from jurat.judge.ray_engine import RayEngine
+    from jurat.judge.engines.ray_engine import RayEngine
     from jurat.judge.verdict import ItemOutcome
     from jurat.models import Model
 

@@ -30,7 +30,7 @@ def redecide_run(
     from jurat.images.rewriting import rewrite_run
     from jurat.images.runs import run_rows
     from jurat.judge import arrow_schema, row_to_verdict, verdict_to_row
-    from jurat.judge.redecide import Redecider, renewed
+    from jurat.judge.changing.redecide import Redecider, renewed
 
     law = judge.constitution
     redecide = Redecider(judge.rules, judge.rules, judge.preset, judge.calibration)

@@ -11,9 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jurat.judge.draft import Draft as Draft
-    from jurat.judge.draft import draft_rules as draft_rules
-    from jurat.judge.drafted_file import draft_file as draft_file
+    from jurat.judge.drafting.draft import Draft as Draft
+    from jurat.judge.drafting.draft import draft_rules as draft_rules
+    from jurat.judge.drafting.drafted_file import draft_file as draft_file
     from jurat.judge.judge import Judge as Judge
     from jurat.judge.presets import PRESETS as PRESETS
     from jurat.judge.presets import Preset as Preset
@@ -30,15 +30,15 @@ _WHERE = {
     "PRESETS": "presets",
     "SCHEMA": "verdict",
     "AlternativeScore": "verdict",
-    "Draft": "draft",
+    "Draft": "drafting.draft",
     "Finding": "verdict",
     "Judge": "judge",
     "Preset": "presets",
     "RuleFinding": "verdict",
     "Verdict": "verdict",
     "arrow_schema": "record",
-    "draft_file": "drafted_file",
-    "draft_rules": "draft",
+    "draft_file": "drafting.drafted_file",
+    "draft_rules": "drafting.draft",
     "row_to_verdict": "record",
     "verdict_to_row": "record",
 }

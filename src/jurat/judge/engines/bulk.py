@@ -4,7 +4,7 @@
     read_page       a page -> parcels of decoded images                       any number, of processors
     judge_parcel    a parcel -> rows, a batch at a time                       any number, one open judge each
 
-`jurat.judge.ray_engine` puts them on workers; there is nothing of Ray here. What goes from
+`jurat.judge.engines.ray_engine` puts them on workers; there is nothing of Ray here. What goes from
 step to step is pickled by one of our own processes and read by another, never taken from a user's file.
 Only images that lie inside a table or a stream, and can be had only in passing, travel as bytes.
 """

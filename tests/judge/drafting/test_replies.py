@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jurat.constitution import Clause, Statement
-from jurat.judge.drafting_prompts import CLAUSES, DESCRIPTION, OBJECTS
-from jurat.judge.drafting_replies import (
+from jurat.judge.drafting.prompts import CLAUSES, DESCRIPTION, OBJECTS
+from jurat.judge.drafting.replies import (
     ReplyError,
     parse_clauses,
     parse_description,

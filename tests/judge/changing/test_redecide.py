@@ -10,13 +10,13 @@ import pytest
 
 from jurat.constitution import Constitution, Rule
 from jurat.judge import PRESETS, row_to_verdict, verdict_to_row
+from jurat.judge.changing.redecide import Redecider
 from jurat.judge.plan import plan
 from jurat.judge.presets import Preset
-from jurat.judge.redecide import Redecider
 from jurat.judge.verdict import Verdict
 from jurat.models import Answer, Inquiry, YesNo
 
-from .test_candidates import LAW, Thinking, Wavering, judged
+from ..test_candidates import LAW, Thinking, Wavering, judged
 
 SEEDS = range(30)
 

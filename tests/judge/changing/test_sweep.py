@@ -15,11 +15,11 @@ from jurat.images import open_sink
 from jurat.images.blocks import of_rows, read_blocks
 from jurat.images.runs import RunSink, write_facts
 from jurat.judge import PRESETS, arrow_schema, verdict_to_row
-from jurat.judge.impact import Change, Impact, measure, measure_blocks
+from jurat.judge.changing.impact import Change, Impact, measure, measure_blocks
+from jurat.judge.changing.sweep import LEAVES, slim_schema
 from jurat.judge.presets import find_preset
-from jurat.judge.sweep import LEAVES, slim_schema
 
-from .test_candidates import LAW, Thinking, judged
+from ..test_candidates import LAW, Thinking, judged
 from .test_redecide import Murmuring, with_thresholds
 
 SEEDS = 30

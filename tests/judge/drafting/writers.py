@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from jurat.judge import drafting_prompts as prompts
+from jurat.judge.drafting import prompts
 
-from ..models.openai_server import Asked, Told, completion
+from ...models.openai_server import Asked, Told, completion
 
 SORRY = "I'm sorry, but I can't help with that."
 Says = str | Told | Callable[[str], str | Told]

@@ -1,8 +1,8 @@
 """Drafting: a chat model makes rules objective, takes them apart into clauses, and names their objects.
 
-The offline steps of CLUE (arXiv 2501.00192, "objectification" and "precondition extraction"), each a
-batch over all rules: rate, rewrite and rate again, clauses, objects, description. What a writer replies
-is put into the user's file by `jurat.judge.drafted_file`. A rule for which the writer fails is reported,
+The offline steps of CLUE (arXiv 2501.00192, "objectification" and "precondition extraction"), each a batch
+over all rules: rate, rewrite and rate again, clauses, objects, description. What a writer replies is put
+into the user's file by `jurat.judge.drafting.drafted_file`. A rule for which the writer fails is reported,
 and the others go on.
 """
 
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from jurat.constitution import Clause, Rule, Statement, check_text
 from jurat.constitution.amend import Role
 from jurat.constitution.source import yaml
-from jurat.judge.drafting_prompts import (
+from jurat.judge.drafting.prompts import (
     Attempt,
     clauses_chat,
     description_chat,
@@ -27,7 +27,7 @@ from jurat.judge.drafting_prompts import (
     repair_chat,
     rewriting_chat,
 )
-from jurat.judge.drafting_replies import (
+from jurat.judge.drafting.replies import (
     ReplyError,
     parse_clauses,
     parse_description,

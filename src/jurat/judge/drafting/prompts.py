@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jurat.constitution import Clause
-from jurat.judge.drafting_replies import render_clauses
+from jurat.judge.drafting.replies import render_clauses
 from jurat.models import Chat, Generation, Turn
 
 GENERATION = Generation(max_tokens=2048)

@@ -2,7 +2,7 @@
 
 A clause holds if its score is above one threshold and fails if it is below the other, so that a rule's
 outcome follows from a few columns of the record, and 100,000 rows are a matter of arrays. What cannot be
-told so is left to `jurat.judge.redecide`: items of several frames, and clauses of which only some
+told so is left to `jurat.judge.changing.redecide`: items of several frames, and clauses of which only some
 alternatives were answered.
 """
 

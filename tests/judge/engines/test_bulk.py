@@ -21,13 +21,14 @@ from jurat.images import Sampling, SourceOptions, find_items
 from jurat.images.index import Recorded, item_key, numbered
 from jurat.images.known import load_known
 from jurat.images.reading import Roots
-from jurat.judge import Judge, bulk, verdict_to_row
-from jurat.judge.bulk import Page, Rows, Stop, Wanted, find_pages, judge_parcel, read_page
+from jurat.judge import Judge, verdict_to_row
+from jurat.judge.engines import bulk
+from jurat.judge.engines.bulk import Page, Rows, Stop, Wanted, find_pages, judge_parcel, read_page
 from jurat.judge.presets import find_preset
 from jurat.judge.spec import Described, JudgeSpec
 from jurat.models import Laned, ModelGone, ModelSpec
 
-from .tinted import Tinted, law, red
+from ..tinted import Tinted, law, red
 
 NOTHING = Recorded(())
 CHANGING = ("decision", "time", "seconds")

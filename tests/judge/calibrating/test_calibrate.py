@@ -14,13 +14,13 @@ from jurat.constitution import Constitution, Rule
 from jurat.errors import JuratError
 from jurat.images import Item
 from jurat.judge import Judge
-from jurat.judge.calibrate import Fit, allowed, fewest, fit
+from jurat.judge.calibrating.calibrate import Fit, allowed, fewest, fit
+from jurat.judge.calibrating.reference import REFERENCE
 from jurat.judge.calibration import load_calibration
-from jurat.judge.reference import REFERENCE
 from jurat.models import Answer, Inquiry, YesNo
 from jurat.models.bundled import WEIGHTS, Words
 
-from .scripted import Scripted
+from ..scripted import Scripted
 
 LAW = Constitution(
     name="law",

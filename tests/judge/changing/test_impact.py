@@ -12,10 +12,10 @@ import pytest
 from jurat.constitution import Constitution
 from jurat.errors import JuratError
 from jurat.judge import PRESETS, verdict_to_row
-from jurat.judge.impact import Change, Impact, measure, preset_of
+from jurat.judge.changing.impact import Change, Impact, measure, preset_of
 from jurat.judge.verdict import Verdict
 
-from .test_candidates import LAW, judged
+from ..test_candidates import LAW, judged
 from .test_redecide import edited, with_thresholds
 
 SEEDS = range(40)

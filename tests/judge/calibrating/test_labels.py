@@ -6,7 +6,7 @@ import pytest
 
 from jurat.constitution import Constitution, Rule
 from jurat.errors import JuratError
-from jurat.judge.labels import read_labels
+from jurat.judge.calibrating.labels import read_labels
 
 LAW = Constitution(name="law", rules=(Rule(id="a", rule="No a."), Rule(id="b", rule="No b.")))
 

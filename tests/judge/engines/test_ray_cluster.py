@@ -11,14 +11,14 @@ import pyarrow as pa
 import pytest
 
 from jurat.errors import JuratError
-from jurat.judge.bulk import Parcel
+from jurat.judge.engines.bulk import Parcel
+from jurat.judge.engines.ray_cluster import Share, share_of
+from jurat.judge.engines.ray_engine import _JudgeOnWorker
 from jurat.judge.presets import find_preset
-from jurat.judge.ray_cluster import Share, share_of
-from jurat.judge.ray_engine import _JudgeOnWorker
 from jurat.judge.spec import Described, JudgeSpec
 from jurat.models import ModelSpec
 
-from .tinted import law
+from ..tinted import law
 
 HEAD = {"memory": 1e9}
 CPUS = {"CPU": 8.0}

@@ -4,11 +4,11 @@
         for rows in engine.judge(wanted, recorded):
             ...
 
-The steps of `jurat.judge.bulk` run on Ray Data: one task finds items, on the machine that leads; tasks on
-processors read and decode them; actors, each with a judge of its own that is built from its spec, judge. A
-judge takes a whole GPU where there are some, and next to nothing of a processor, so that readers never
-starve; a reader takes half a processor, since half of its time it waits for storage. Ray holds back the
-readers when decoded images fill its object store.
+The steps of `jurat.judge.engines.bulk` run on Ray Data: one task finds items, on the machine that leads;
+tasks on processors read and decode them; actors, each with a judge of its own that is built from its spec,
+judge. A judge takes a whole GPU where there are some, and next to nothing of a processor, so that readers
+never starve; a reader takes half a processor, since half of its time it waits for storage. Ray holds back
+the readers when decoded images fill its object store.
 
 A row of the Ray data set is one page, one parcel or the rows of one batch, pickled: so images are judged
 together as they were read, and Ray has few things to keep account of where there are many images. Ray runs a
@@ -32,10 +32,10 @@ from typing import Any
 
 from jurat.errors import JuratError, MissingExtra
 from jurat.images.index import Occurrences, Recorded
-from jurat.judge import bulk
-from jurat.judge.bulk import Page, Parcel, Rows, Stop, Wanted
+from jurat.judge.engines import bulk
+from jurat.judge.engines.bulk import Page, Parcel, Rows, Stop, Wanted
+from jurat.judge.engines.ray_cluster import Share, connect, first_line, machines, share_of, what_comes
 from jurat.judge.judge import Judge
-from jurat.judge.ray_cluster import Share, connect, first_line, machines, share_of, what_comes
 from jurat.judge.spec import Described, JudgeSpec
 
 READER_CPUS, JUDGE_CPUS = 0.5, 0.01

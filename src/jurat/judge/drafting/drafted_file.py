@@ -14,7 +14,7 @@ from pathlib import Path
 from jurat.constitution import ConstitutionError, parse_constitution
 from jurat.constitution.amend import Amendment, amend
 from jurat.constitution.files import SHELF_PREFIX, find_file, read_text
-from jurat.judge.draft import ROUNDS, Draft, draft_rules, lacks
+from jurat.judge.drafting.draft import ROUNDS, Draft, draft_rules, lacks
 from jurat.models import Failure, Model, full_name
 
 

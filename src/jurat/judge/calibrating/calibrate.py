@@ -1,9 +1,9 @@
 """Fits a calibration to a user's own images: without labels the debiasing, with labels the thresholds.
 
 Debiasing: s = l - a l0 - b, with l the log-odds of a statement and l0 its prior. The slope a is fitted once
-for a model, on the statements of `jurat.judge.reference`: Theil and Sen's slope of each one's median log-odds
-over the images on its prior. The shift b of a statement is how far its own median residual lies above the
-reference's, where the model mostly says No to it; what the images mostly show is no bias.
+for a model, on the statements of `jurat.judge.calibrating.reference`: Theil and Sen's slope of each one's
+median log-odds over the images on its prior. The shift b of a statement is how far its own median residual
+lies above the reference's, where the model mostly says No to it; what the images mostly show is no bias.
 
 Thresholds: a rule may be called kept below the k-th smallest score of n labelled violations. A violation
 of the same kind then scores lower with a probability that is distributed as Beta(k, n - k + 1) (Wilks
@@ -11,7 +11,7 @@ of the same kind then scores lower with a probability that is distributed as Bet
 5% the first such k, 1, takes 59 violations. `break_above` is found likewise from images that keep the rule.
 
 Labels of videos tell nothing of single frames, but in how many of them a rule has to be broken: see
-`jurat.judge.calibrate_videos`.
+`jurat.judge.calibrating.videos`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ import numpy as np
 from jurat import __version__
 from jurat.errors import JuratError
 from jurat.images import Item
-from jurat.judge.calibrate_videos import FramesFit, fit_frames
+from jurat.judge.calibrating.reference import REFERENCE
+from jurat.judge.calibrating.videos import FramesFit, fit_frames
 from jurat.judge.calibration import Bounds, Calibration
 from jurat.judge.decide import decide_rule
 from jurat.judge.ledger import Ledger
 from jurat.judge.loading import Loaded, load_item
 from jurat.judge.plan import Question
 from jurat.judge.quick import Answers, Priors, Want, ask, attempt
-from jurat.judge.reference import REFERENCE
 from jurat.models import Failure, Vocabulary, YesNo, full_name
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """What a changed constitution does to a run: which verdicts flip, before anyone ships it.
 
-Verdicts are decided again from their records (`jurat.judge.redecide`); only what those do not hold is asked
-of the model. Where nothing but thresholds changed, and scores alone decide, rows are decided column by column
-(`jurat.judge.sweep`), without being read as a whole.
+Verdicts are decided again from their records (`jurat.judge.changing.redecide`); only what those do not hold
+is asked of the model. Where nothing but thresholds changed, and scores alone decide, rows are decided column
+by column (`jurat.judge.changing.sweep`), without being read as a whole.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from jurat.errors import JuratError
 from jurat.images.blocks import Block, of_rows
 from jurat.judge.calibration import Calibration
 from jurat.judge.case import Thresholds
+from jurat.judge.changing.redecide import Redecider, records_all, renewed
+from jurat.judge.changing.sweep import Sweep, Swept
 from jurat.judge.plan import plan
 from jurat.judge.presets import Preset, find_preset
 from jurat.judge.record import row_to_verdict, verdict_to_row
-from jurat.judge.redecide import Redecider, records_all, renewed
-from jurat.judge.sweep import Sweep, Swept
 from jurat.judge.verdict import Verdict
 from jurat.metrics import Interval, wilson
 
@@ -149,7 +149,7 @@ def measure_blocks(
     seed: int = 0,
     whole_flips: bool = False,
 ) -> Impact:
-    """As `measure`, of what `jurat.images.blocks.read_blocks` reads with `jurat.judge.sweep.LEAVES`.
+    """As `measure`, of what `jurat.images.blocks.read_blocks` reads with `jurat.judge.changing.sweep.LEAVES`.
 
     `whole_flips` says whether flips are to have their rows, which takes longer.
     """

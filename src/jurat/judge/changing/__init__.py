@@ -1,0 +1,1 @@
+"""What becomes of recorded verdicts when the constitution changes, without asking again what was asked."""
