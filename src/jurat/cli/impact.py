@@ -242,7 +242,7 @@ def _told(found: Impact, change: Change, run: Path, out: Path | None) -> str:
     lines += [f"  {flip.before} -> {flip.after}  {printable(flip.id)}" for flip in shown]
     if found.flipped > len(shown):
         lines.append(f"  and {found.flipped - len(shown):,} more")
-    if out is not None:
+    if out is not None and found.flipped:
         lines.append(f"To look at them: jurat report {run} {out}")
     return "\n".join(lines)
 
