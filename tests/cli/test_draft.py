@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from jurat.cli import app
 from jurat.constitution import check_constitution, parse_constitution
 
-from ..judge.writers import GOOD, SORRY, Says, Writer
+from ..judge.drafting.writers import GOOD, SORRY, Says, Writer
 from ..models.openai_server import Server, error
 
 TEXT = """\
