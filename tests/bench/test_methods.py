@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from jurat.bench.methods.fitting import Scale, fit_scale
 from jurat.bench.methods.geometry import facts_of_boxes
 from jurat.bench.methods.registry import find_method, methods, rows_for
 from jurat.bench.pictogram import law_of
+from jurat.bench.pictogram.protocol import OPEN_SPLITS
+from jurat.bench.plan import Labelled, Plan, Subject
 from jurat.errors import JuratError
 from jurat.judge.presets import ADDITIONS, PARTS
 from jurat.metrics import UNSURE, accuracy
@@ -332,6 +335,18 @@ def test_a_run_of_everything_takes_clue_apart():
 def test_a_run_takes_what_is_needed_first_and_leaves_out_what_is_named():
     keys = [method.key for method in rows_for(["vote", "clue"], ["reason", "regions+crop"])]
     assert keys == ["jurat", "direct", "vote", "clue", "clue-no-reason", "clue-no-regions-no-crop"]
+
+
+def test_a_run_of_everything_leaves_parts_out_on_two_splits_and_a_run_of_some_wherever_it_is_told_to():
+    naive = Subject("naive", "naive")
+    everything = Plan(Path("out"), rows_for([], []), [naive])
+    told = Plan(Path("out"), rows_for(["jurat"], ["views"]), [naive])
+    less = {split: [m.key for m in everything.methods_of(naive, split) if m.ablate] for split in OPEN_SPLITS}
+    assert less["test"] == less["habits"] and {"clue-no-reason", "jurat-no-views"} < set(less["test"])
+    assert less["flip"] == less["rare"] == less["borderline"] == []
+    assert [method.key for method in told.methods_of(naive, "flip")] == ["jurat", "jurat-no-views"]
+    labelled = replace(everything, labelled=Labelled(law_of("test"), []))
+    assert labelled.methods_of(naive, "labelled") == everything.methods
 
 
 def test_every_part_that_can_be_left_out_can_be_ablated():

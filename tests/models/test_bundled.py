@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from jurat.models import Chat, DomainGate, Generation, Inquiry, Model, ModelError, Turn, Vocabulary
+from jurat.models import Chat, DomainGate, Failure, Generation, Inquiry, Model, ModelError, Turn, Vocabulary
 from jurat.models.bundled import BundledModel
 from jurat.models.domain import Gate, features
 
@@ -96,6 +97,24 @@ def test_it_does_not_talk_about_foreign_images(bundled: BundledModel, foreign: I
         "out_of_domain",
         None,
     ]
+
+
+def test_an_image_of_several_chats_is_looked_at_once_by_the_gate(
+    bundled: BundledModel, foreign: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+
+    def foreign_of(images: Sequence[Image.Image]) -> list[Failure | None]:
+        looked.append(len(images))
+        return BundledModel.foreign(bundled, images)
+
+    monkeypatch.setattr(bundled, "foreign", foreign_of)
+    settings, images = Generation(max_tokens=2), (scene(1), foreign, scene(1))
+    chats = [
+        Chat((Turn("user", (image, text)),), settings) for text in ("Answer", "A child") for image in images
+    ]
+    failed = [reply.failure is not None for reply in bundled.chat(chats)]
+    assert failed == [False, True, False] * 2 and looked == [3]
 
 
 def test_missing_weights_are_said_to_be_missing(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ class _Pass:
         self.outcome.digests[split] = law.digest
         spent: dict[str, float] = {}
         ground = self._ground(law, items, spent)
-        for method in self.plan.methods_of(self.subject):
+        for method in self.plan.methods_of(self.subject, split):
             rulings = self._rulings(method, ground, items, split)
             if rulings is None:
                 continue

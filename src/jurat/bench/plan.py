@@ -81,9 +81,12 @@ class Plan:
     workers: int = 1
     """Models that are judged side by side, each by a process of its own."""
 
-    def methods_of(self, subject: Subject) -> list[Method]:
+    def methods_of(self, subject: Subject, split: str) -> list[Method]:
         claims = self.claims_of_seeds and subject.further
-        return [method for method in self.methods if method.claimed or not claims]
+        wanted = [method for method in self.methods if method.claimed or not claims]
+        if self.labelled is not None:
+            return wanted
+        return [method for method in wanted if method.splits is None or split in method.splits]
 
     def splits_of(self, subject: Subject) -> list[str]:
         if self.labelled is not None:

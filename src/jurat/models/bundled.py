@@ -143,9 +143,10 @@ class BundledModel:
         ]
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
-        images = [image for chat in chats for image in chat.images]
-        verdicts = iter(self.foreign(images))
-        failures = [next((f for f in [next(verdicts) for _ in chat.images] if f), None) for chat in chats]
+        # A judge reasons about many statements of one image, which the gate looks at once.
+        shown = {id(image): image for chat in chats for image in chat.images}
+        foreign = dict(zip(shown, self.foreign(list(shown.values())), strict=True))
+        failures = [next((f for image in chat.images if (f := foreign[id(image)])), None) for chat in chats]
         replies = iter(
             self._local.chat([chat for chat, failure in zip(chats, failures, strict=True) if failure is None])
         )

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from jurat.bench.pictogram.protocol import ABLATED_SPLITS
 from jurat.errors import JuratError
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Method:
     """Parts of a preset that are left out."""
     after: tuple[str, ...] = ()
     """Methods whose cost it needs to know, and which therefore run before it."""
+    splits: tuple[str, ...] | None = None
+    """Of Pictogram Bench, those that it is put to; None for all that are judged."""
     asks: bool = True
     """Whether it asks the MLLM; what does not rules alike whichever MLLM is under the bench."""
 
@@ -140,10 +143,10 @@ def find_method(name: str) -> Method:
 def rows_for(names: Sequence[str], ablate: Sequence[str]) -> list[Method]:
     """The methods of a run, what another one needs before it.
 
-    With no names they are all there are, and `clue` and `jurat` also without each of their parts. With
-    `ablate`, each preset named is also run without each of these parts that it has, one at a time;
-    "regions+crop" names two that go together. Raises JuratError for unknown names, and where no preset has
-    a part.
+    With no names they are all there are, and `clue` and `jurat` also without each of their parts, on
+    `ABLATED_SPLITS`. With `ablate`, each preset named is also run without each of these parts that it has,
+    one at a time; "regions+crop" names two that go together. Raises JuratError for unknown names, and where
+    no preset has a part.
     """
     chosen = [find_method(name) for name in names] if names else list(methods().values())
     wanted: dict[str, Method] = {}
@@ -164,13 +167,13 @@ def rows_for(names: Sequence[str], ablate: Sequence[str]) -> list[Method]:
         wanted |= {one.key: one for one in having if one.key not in wanted}
     for method in [] if names or ablate else judges:
         for part in _parts_of(method):
-            less = method.without([part])
+            less = replace(method.without([part]), splits=ABLATED_SPLITS)
             wanted.setdefault(less.key, less)
     return list(wanted.values())
 
 
 ABLATED = ("clue", "jurat")
-"""Presets that a run of everything also takes apart."""
+"""Presets that a run of everything also takes apart, on `ABLATED_SPLITS`."""
 
 
 def _parts_of(method: Method) -> list[str]:

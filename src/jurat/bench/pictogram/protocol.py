@@ -94,6 +94,8 @@ OPEN_SPLITS = ("test", "habits", "flip", "rare", "borderline")
 """What `jurat bench pictograms` judges unless told otherwise: neither dev nor the vault."""
 CLAIMED_SPLITS = ("test", "habits", "flip", "vault")
 """What the claims of `docs/method.md` are about."""
+ABLATED_SPLITS = ("dev", "test", "habits")
+"""Where a run of everything also leaves out parts, one at a time: with the world's habits, and against."""
 
 OCCLUSION = (0.30, 0.70)
 """Borderline scenes hide this share of an object. Its soft truth of being visible falls linearly from 1 at
