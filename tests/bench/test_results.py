@@ -72,10 +72,10 @@ class TestCommittedTables:
 
     @pytest.mark.parametrize("label", SHIPPED)
     def test_the_slice_is_what_the_shipped_weights_decide(self, committed, label):
-        check_slice(self, committed, label)
+        check_slice(committed, label)
 
     def test_the_page_is_that_of_the_results(self, committed):
-        assert (RESULTS.parent / "results.md").read_text() == as_markdown(self, committed)
+        assert (RESULTS.parent / "results.md").read_text() == as_markdown(committed)
 
     def test_they_say_where_they_come_from(self, committed):
         came_from = committed["provenance"]
