@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 
 Rows = Sequence[dict[str, Any]]
 
+WORST = 0.3
+"""Where the figure of risk against coverage ends."""
+LEADS: dict[str, dict[str, Any]] = {
+    "jurat": {"color": "black", "linewidth": 2.0},
+    "clue": {"color": "tab:red", "linewidth": 1.6},
+    "clue-refit": {"color": "tab:red", "linewidth": 1.2, "linestyle": "--"},
+}
+"""How the presets that claims compare are drawn."""
+
 
 def draw_figures(out: Path, results: dict[str, Any]) -> list[Path]:
     """Draws what the rows allow, as SVG, and gives the paths; nothing where matplotlib is not installed."""
@@ -62,29 +71,45 @@ def _f1(axes: Axes, rows: Rows) -> bool:
 
 
 def _cost(axes: Axes, rows: Rows) -> bool:
-    for split in dict.fromkeys(row["split"] for row in rows):
+    """A split a colour; the rows of the first one are named."""
+    splits = list(dict.fromkeys(row["split"] for row in rows))
+    for split in splits:
         own = [row for row in rows if row["split"] == split]
-        axes.plot([row["flops"] / 1e9 for row in own], [row["f1"] for row in own], "o", label=split)
+        axes.plot(
+            [row["flops"] / 1e9 for row in own], [row["f1"] for row in own], "o", markersize=4, label=split
+        )
     for row in rows:
-        axes.annotate(_name(row), (row["flops"] / 1e9, row["f1"]), fontsize=6)
+        if row["split"] == splits[0]:
+            place = row["flops"] / 1e9, row["f1"]
+            axes.annotate(_name(row), place, (4, 3), textcoords="offset points", fontsize=6)
     axes.set_xscale("log")
+    for which in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        which(lambda gigaflops, _: f"{gigaflops:g}")
+    axes.tick_params(axis="x", which="both", labelsize=7)
     axes.set_xlabel("GFLOPs an item, estimated")
     axes.set_ylabel("F1 of items")
-    axes.legend()
+    axes.legend(loc="lower right", fontsize=7)
     return True
 
 
 def _risk(axes: Axes, rows: Rows) -> bool:
-    """Errors among the items that are decided, the most certain first; our claim's presets in solid lines."""
+    """Errors among the items that are decided, the most certain first; our claim's presets stand out."""
+    from matplotlib import colormaps
+
+    others = iter(colormaps["tab20"].colors * 2)  # pyright: ignore[reportAttributeAccessIssue]
+    beyond: list[str] = []
     for row in sorted(rows, key=lambda row: row["aurc"]):
-        leads = row["preset"] in ("jurat", "clue", "clue-refit")
-        axes.plot(
-            CURVE, row["risk_curve"], "-" if leads else ":", linewidth=1.6 if leads else 0.9, label=_name(row)
-        )
+        if min(row["risk_curve"]) > WORST:
+            beyond.append(_name(row))
+            continue
+        style = LEADS.get(row["preset"]) or {"color": next(others), "linestyle": ":", "linewidth": 1.0}
+        axes.plot(CURVE, row["risk_curve"], label=_name(row), **style)
     axes.set_xlabel("share of the items that are decided")
     axes.set_ylabel("share of errors among them")
-    axes.set_ylim(bottom=0)
-    axes.legend(fontsize=6, ncols=2)
+    axes.set_ylim(0, WORST)
+    if beyond:
+        axes.set_title(f"Worse everywhere: {', '.join(beyond)}", fontsize=7, loc="left")
+    axes.legend(fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return True
 
 
