@@ -104,6 +104,8 @@ def _risk(axes: Axes, rows: Rows) -> bool:
             continue
         style = LEADS.get(row["preset"]) or {"color": next(others), "linestyle": ":", "linewidth": 1.0}
         axes.plot(CURVE, row["risk_curve"], label=_name(row), **style)
+    if not axes.lines:
+        return False
     axes.set_xlabel("share of the items that are decided")
     axes.set_ylabel("share of errors among them")
     axes.set_ylim(0, WORST)
