@@ -170,24 +170,21 @@ def key(row: dict[str, Any]) -> tuple[str, int]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = files(argparse.ArgumentParser(description=__doc__))
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument(
-        "--n", type=int, default=0, help="items; five a kill unless told, of which half do a batch or more"
-    )
+    parser.add_argument("--n", type=int, default=500, help="items")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", default=None, help="null at a pace that the kills fit in, unless told")
     args = parser.parse_args(argv)
     # Slow enough for the run not to be over before the last kill.
-    items = args.n or 5 * args.kills
-    model = args.model or f"null?pace={0.6 * args.kills / items:.3f}"
+    model = args.model or f"null?pace={0.6 * args.kills / args.n:.3f}"
     origin = provenance("kill.py", argv, seed=args.seed)
     with tempfile.TemporaryDirectory() as folder:
-        prepare(Path(folder), items, args.seed, scenes=model == "bundled")
+        prepare(Path(folder), args.n, args.seed, scenes=model == "bundled")
         start = time.monotonic()
         told = kill_often(Path(folder), args.kills, args.seed, model)
         seconds = time.monotonic() - start
     row = {
         "model": model,
-        "items": items,
+        "items": args.n,
         "kills": told.kills,
         "begun": told.begun,
         "problems": len(told.problems),
