@@ -78,8 +78,8 @@ def preset_of(base: str, candidate: str) -> Preset:
     if candidate.startswith("-"):
         return preset.without([candidate.removeprefix("-")])
     for part in candidate.split("+") if candidate else ():
-        name, number, value = part.partition("=")
-        if number:
+        name, sets, value = part.partition("=")
+        if sets:
             preset = replace(preset, **{"name": f"{preset.name}+{part}", name: json.loads(value)})
         else:
             preset = preset.plus([part])

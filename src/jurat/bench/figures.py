@@ -3,6 +3,7 @@ habits mislead more."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -96,13 +97,15 @@ def _risk(axes: Axes, rows: Rows) -> bool:
     """Errors among the items that are decided, the most certain first; our claim's presets stand out."""
     from matplotlib import colormaps
 
-    others = iter(colormaps["tab20"].colors * 2)  # pyright: ignore[reportAttributeAccessIssue]
+    others = itertools.count()
     beyond: list[str] = []
     for row in sorted(rows, key=lambda row: row["aurc"]):
         if min(row["risk_curve"]) > WORST:
             beyond.append(_name(row))
             continue
-        style = LEADS.get(row["preset"]) or {"color": next(others), "linestyle": ":", "linewidth": 1.0}
+        style = LEADS.get(row["preset"])
+        if style is None:
+            style = {"color": colormaps["tab20"](next(others)), "linestyle": ":", "linewidth": 1.0}
         axes.plot(CURVE, row["risk_curve"], label=_name(row), **style)
     if not axes.lines:
         return False

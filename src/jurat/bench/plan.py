@@ -84,8 +84,6 @@ class Plan:
     def methods_of(self, subject: Subject, split: str) -> list[Method]:
         claims = self.claims_of_seeds and subject.further
         wanted = [method for method in self.methods if method.claimed or not claims]
-        if self.labelled is not None:
-            return wanted
         return [method for method in wanted if method.splits is None or split in method.splits]
 
     def splits_of(self, subject: Subject) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from jurat.bench.labelled import SPLIT as LABELLED
 from jurat.bench.pictogram.protocol import ABLATED_SPLITS
 from jurat.errors import JuratError
 
@@ -33,7 +34,7 @@ class Method:
     after: tuple[str, ...] = ()
     """Methods whose cost it needs to know, and which therefore run before it."""
     splits: tuple[str, ...] | None = None
-    """Of Pictogram Bench, those that it is put to; None for all that are judged."""
+    """What it is put to; None for every split that is judged."""
     asks: bool = True
     """Whether it asks the MLLM; what does not rules alike whichever MLLM is under the bench."""
 
@@ -167,7 +168,7 @@ def rows_for(names: Sequence[str], ablate: Sequence[str]) -> list[Method]:
         wanted |= {one.key: one for one in having if one.key not in wanted}
     for method in [] if names or ablate else judges:
         for part in _parts_of(method):
-            less = replace(method.without([part]), splits=ABLATED_SPLITS)
+            less = replace(method.without([part]), splits=(*ABLATED_SPLITS, LABELLED))
             wanted.setdefault(less.key, less)
     return list(wanted.values())
 
