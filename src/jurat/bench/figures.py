@@ -103,7 +103,7 @@ def _risk(axes: Axes, rows: Rows) -> bool:
         if min(row["risk_curve"]) > WORST:
             beyond.append(_name(row))
             continue
-        style = LEADS.get(row["preset"])
+        style: dict[str, Any] | None = LEADS.get(row["preset"])
         if style is None:
             style = {"color": colormaps["tab20"](next(others)), "linestyle": ":", "linewidth": 1.0}
         axes.plot(CURVE, row["risk_curve"], label=_name(row), **style)
