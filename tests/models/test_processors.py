@@ -11,6 +11,7 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from jurat.models import Chat, Inquiry, Turn
+from jurat.models.encoding import Encoder
 from jurat.models.loading import Loaded
 from jurat.models.local import LocalModel
 
@@ -104,3 +105,37 @@ def test_many_questions_get_the_answers_of_each(
         assert (answer.usage.shared_tokens > 10) is shared
     assert model.scorer.path == path
     assert len({round(a.log_odds, 3) for answer in together for a in answer.answers}) > len(chats)
+
+
+@pytest.mark.parametrize("processor", [idefics3, mllama, paligemma])
+def test_images_of_one_size_are_given_to_the_processor_together(processor: Callable[[], Any]) -> None:
+    accepted = frozenset(
+        ("pixel_values", "pixel_attention_mask", "token_type_ids")
+        + ("aspect_ratio_ids", "aspect_ratio_mask", "cross_attention_mask")
+    )
+    encoder = Encoder(processor(), accepted)
+    sizes = [(64, 64), (64, 32), (64, 64), (64, 32), (32, 64)]
+    inquiries = [
+        Inquiry(Chat((Turn("user", (picture(seed, size), INSTRUCTION)),)), QUESTIONS)
+        for seed, size in enumerate(sizes)
+    ]
+    together = encoder.encode_together(inquiries)
+    assert sorted(together) == [0, 1, 2, 3], "the last has no other of its size"
+    for i, prompts in together.items():
+        for prompt, alone in zip(prompts, encoder.encode(inquiries[i]), strict=True):
+            assert prompt.prefix.equal(alone.prefix) and prompt.segments == alone.segments
+            for made, expected in ((prompt.images, alone.images), (prompt.along, alone.along)):
+                assert made.keys() == expected.keys()
+                assert all(value.equal(expected[name]) for name, value in made.items())
+
+
+def test_of_what_a_processor_fails_at_together_each_is_tried_alone() -> None:
+    encoder = Encoder(idefics3(), frozenset(("pixel_values", "pixel_attention_mask")))
+    broken = Image.new("RGB", (64, 64))
+    broken.close()
+    inquiries = [
+        Inquiry(Chat((Turn("user", (image, INSTRUCTION)),)), QUESTIONS)
+        for image in (picture(1, (64, 64)), broken, picture(2, (64, 64)))
+    ]
+    assert encoder.encode_together(inquiries) == {}
+    assert len(encoder.encode(inquiries[2])) == 1

@@ -8,12 +8,14 @@ exactly what the processor would make of the question alone.
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jurat.models.base import Chat, Inquiry, ModelError, Turn
+from jurat.models.batching import by
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,6 +27,10 @@ WORD_STARTS = ("", " ", "▁", "Ġ")
 """What a vocabulary writes before a token that begins a word: nothing, a space, SentencePiece's and
 byte-level BPE's mark."""
 _TEMPLATES_KEPT = 64
+_PIXELS_A_CALL = 2**24
+"""Of images that a processor is given together: it may hold each of them several times over."""
+
+log = logging.getLogger("jurat.models")
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,25 @@ class Encoder:
             alone = (replace(inquiry, questions=(question,)) for question in inquiry.questions)
             return [self._encode_alone(one.prefix, one.questions[0]) for one in alone]
 
+    def encode_together(self, inquiries: Sequence[Inquiry]) -> dict[int, list[Prompt]]:
+        """`encode` of those inquiries that have the same words and images of the same sizes as another, by
+        their place: a processor's call checks and loads much that is the same for all of its images.
+
+        Where a call fails, as it does for one bad image, those that were in it are left out.
+        """
+        found: dict[int, list[Prompt]] = {}
+        shown = [i for i, inquiry in enumerate(inquiries) if inquiry.questions and inquiry.prefix.images]
+        for alike in by(shown, lambda i: _shape(inquiries[i])):
+            most = max(1, _PIXELS_A_CALL // _pixels(inquiries[alike[0]]))
+            for some in (alike[first : first + most] for first in range(0, len(alike), most)):
+                try:
+                    made = self._encode_alike([inquiries[i] for i in some]) if len(some) > 1 else []
+                except Exception:  # processors raise anything at all of images they cannot take
+                    log.debug("inquiries could not be encoded together", exc_info=True)
+                    continue
+                found.update(zip(some, made, strict=False))
+        return found
+
     def encode_chat(self, chat: Chat) -> Prompt:
         """A conversation to continue: the prefix is all of it but its last token."""
         return self._whole(self.render(chat), chat.images)
@@ -113,15 +138,27 @@ class Encoder:
             raise Unshareable("the processor changes the text after the images")
         return _prompt(ids, len(ids) - len(tail), segments, along, images)
 
+    def _encode_alike(self, inquiries: Sequence[Inquiry]) -> list[list[Prompt]]:
+        """Of inquiries of one `_shape`, whose shares of every input are equal."""
+        text, tail, segments = self._split(inquiries[0])
+        made = self._call(text, [inquiry.prefix.images for inquiry in inquiries])
+        rows = [value.chunk(len(inquiries)) for value in made.values()]
+        if any(len(row) != len(inquiries) or len({len(part) for part in row}) > 1 for row in rows):
+            raise ValueError("the processor's inputs are not in equal shares")
+        prompts: list[list[Prompt]] = []
+        for parts in zip(*rows, strict=True):
+            ids, along, images = self._inputs(dict(zip(made, parts, strict=True)))
+            if ids[-len(tail) :] != tail:
+                raise Unshareable("the processor changes the text after the images")
+            prompts.append([_prompt(ids, len(ids) - len(tail), segments, along, images)])
+        return prompts
+
     def _split(self, inquiry: Inquiry) -> tuple[str, list[int], tuple[tuple[int, ...], ...]]:
         """The first question's text, the end of its ids that is its own, and every question's own ids.
 
         It depends on the words only, so it is computed once for all items of a run.
         """
-        key = (
-            tuple((turn.role, tuple(_placeholders(turn))) for turn in inquiry.prefix.turns),
-            inquiry.questions,
-        )
+        key = (_words(inquiry.prefix), inquiry.questions)
         if (known := self._shared.get(key)) is not None:
             self._shared.move_to_end(key)
             return known
@@ -164,14 +201,21 @@ class Encoder:
         self, text: str, images: Sequence[Image.Image]
     ) -> tuple[list[int], dict[str, Tensor], dict[str, Tensor]]:
         """Token ids, inputs with a value a token, and image inputs."""
-        if not images:
-            return self._tokenize(text), {}, {}
-        made = self.processor(
-            text=[text],
-            images=[list(images)],
+        return self._inputs(self._call(text, [images])) if images else (self._tokenize(text), {}, {})
+
+    def _call(self, text: str, images: Sequence[Sequence[Image.Image]]) -> Mapping[str, Tensor]:
+        """What the processor makes of a text with each of several lists of images."""
+        return self.processor(
+            text=[text] * len(images),
+            images=[list(some) for some in images],
             return_tensors="pt",
             add_special_tokens=self._adds_special(text),
         )
+
+    def _inputs(
+        self, made: Mapping[str, Tensor]
+    ) -> tuple[list[int], dict[str, Tensor], dict[str, Tensor]]:
+        """As `_process` gives them, of one text."""
         ids = made["input_ids"][0]
         along: dict[str, Tensor] = {}
         inputs: dict[str, Tensor] = {}
@@ -240,11 +284,24 @@ def common_length(rows: Sequence[list[int]]) -> int:
     return min(len(first), len(last))
 
 
+def _shape(inquiry: Inquiry) -> tuple[Any, ...]:
+    """All that the number of an inquiry's tokens and the sizes of its inputs depend on."""
+    sizes = tuple((image.size, image.mode) for image in inquiry.prefix.images)
+    return _words(inquiry.prefix), inquiry.questions, sizes
+
+
+def _pixels(inquiry: Inquiry) -> int:
+    return sum(image.width * image.height for image in inquiry.prefix.images)
+
+
 def _parts(turn: Turn) -> Iterator[dict[str, Any]]:
     for part in turn.parts:
         yield {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
 
 
-def _placeholders(turn: Turn) -> Iterator[str | None]:
-    for part in turn.parts:
-        yield part if isinstance(part, str) else None
+def _words(chat: Chat) -> tuple[tuple[str, tuple[str | None, ...]], ...]:
+    """Roles and texts, with None in the place of each image."""
+    return tuple(
+        (turn.role, tuple(part if isinstance(part, str) else None for part in turn.parts))
+        for turn in chat.turns
+    )

@@ -63,7 +63,11 @@ class LocalModel:
     def encode(self, inquiries: Sequence[Inquiry]) -> list[list[Prompt] | Failure]:
         """The inquiries as prompts; a `Failure` for one whose image or text the processor does not take."""
         with self.preparing:
-            return [_attempt(self.encoder.encode, inquiry) for inquiry in inquiries]
+            together = self.encoder.encode_together(inquiries)
+            return [
+                together.get(i) or _attempt(self.encoder.encode, inquiry)
+                for i, inquiry in enumerate(inquiries)
+            ]
 
     def score(self, encoded: Sequence[list[Prompt] | Failure]) -> list[Answer]:
         """Answers to what `encode` made, in order."""
