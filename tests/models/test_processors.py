@@ -109,11 +109,9 @@ def test_many_questions_get_the_answers_of_each(
 
 @pytest.mark.parametrize("processor", [idefics3, mllama, paligemma])
 def test_images_of_one_size_are_given_to_the_processor_together(processor: Callable[[], Any]) -> None:
-    accepted = frozenset(
-        ("pixel_values", "pixel_attention_mask", "token_type_ids")
-        + ("aspect_ratio_ids", "aspect_ratio_mask", "cross_attention_mask")
-    )
-    encoder = Encoder(processor(), accepted)
+    made = "pixel_values pixel_attention_mask token_type_ids"
+    tiled = "aspect_ratio_ids aspect_ratio_mask cross_attention_mask"
+    encoder = Encoder(processor(), frozenset(f"{made} {tiled}".split()))
     sizes = [(64, 64), (64, 32), (64, 64), (64, 32), (32, 64)]
     inquiries = [
         Inquiry(Chat((Turn("user", (picture(seed, size), INSTRUCTION)),)), QUESTIONS)

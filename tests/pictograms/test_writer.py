@@ -13,7 +13,7 @@ import torch
 
 from jurat.models.base import RuleDraft
 from jurat.models.writing import NOTHING, BundledWriter, complete, without_exceptions
-from jurat.pictograms import rule_words
+from jurat.pictograms import rule_templates
 from jurat.pictograms.objects import NOUNS
 from jurat.pictograms.reading import parse
 from jurat.pictograms.rule_words import stranger, wording
@@ -123,7 +123,7 @@ def test_the_vocabulary_covers_every_wording_and_each_of_its_words_is_shown_in_t
     for text, ids in zip(unseen, tokenizer(unseen, add_special_tokens=False)["input_ids"], strict=True):
         assert shown.issuperset(ids), text
     assert all("_" not in stranger(draw_ban(rng), rng) for _ in range(50))
-    assert len(list(rule_words.templates())) > 150
+    assert len(list(rule_templates.templates())) > 150
 
 
 def test_names_are_one_token_and_plurals_too() -> None:

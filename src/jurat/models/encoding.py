@@ -212,9 +212,7 @@ class Encoder:
             add_special_tokens=self._adds_special(text),
         )
 
-    def _inputs(
-        self, made: Mapping[str, Tensor]
-    ) -> tuple[list[int], dict[str, Tensor], dict[str, Tensor]]:
+    def _inputs(self, made: Mapping[str, Tensor]) -> tuple[list[int], dict[str, Tensor], dict[str, Tensor]]:
         """As `_process` gives them, of one text."""
         ids = made["input_ids"][0]
         along: dict[str, Tensor] = {}

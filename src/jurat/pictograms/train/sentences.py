@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from jurat.pictograms.objects import CLASSES, GROUPS, LOOKALIKES, OBJECTS, WORDS, Noun
-from jurat.pictograms.rule_words import templates, wording
+from jurat.pictograms.rule_templates import templates
+from jurat.pictograms.rule_words import wording
 from jurat.pictograms.rules import Ban
 from jurat.pictograms.statements import (
     HELD_OUT,

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jurat.models.writing import END, NOTHING, PAD, START, UNKNOWN, WRITE, Language
-from jurat.pictograms import rule_words
+from jurat.pictograms import rule_templates
 from jurat.pictograms.objects import GROUPS, OBJECTS, WORDS
 from jurat.pictograms.rule_words import stranger, wording
 from jurat.pictograms.rules import Ban, Either, draw_ban, held_out
@@ -80,7 +80,7 @@ def vocabulary() -> list[str]:
     tokens = [PAD, START, WRITE, END, UNKNOWN, *"{}:.,?"]
     for noun in (*OBJECTS, *GROUPS):
         tokens += [noun.singular, noun.plural]
-    sentences = [*WORDS, *NUMBERS[1:4], *language().statements.values(), NOTHING, *rule_words.templates()]
+    sentences = [*WORDS, *NUMBERS[1:4], *language().statements.values(), NOTHING, *rule_templates.templates()]
     sentences += ["unless not a an or and nor exactly at least"]
     for sentence in sentences:
         tokens += re.findall(r"\w+", re.sub(r"\{\w*\}", " ", sentence).lower())
