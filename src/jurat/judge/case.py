@@ -75,6 +75,8 @@ class Case:
 
     def look(self, alternative: PlannedAlternative) -> Look | None:
         """What the rule may know of the regions: crops are everyone's, the rest is for who asked."""
+        if not self.ledger.looks:
+            return None
         located = Located.of(alternative)
         found = self.ledger.looks.get(located)
         if found is None:
@@ -91,6 +93,8 @@ class Case:
     def over_views(self, alternative: PlannedAlternative, question: Question | None = None) -> YesNo | None:
         """The answer over the image and its moved copies, if the rule wanted it and all were answered; to
         another question that goes with the alternative, if one is given."""
+        if not self.viewed:
+            return None
         question = question or alternative.question
         copies = self.ledger.views.get(question, ())
         if Located.of(alternative) not in self.viewed or not copies or question not in self.ledger.answers:
@@ -113,5 +117,7 @@ class Case:
         return [(null, there[null].get(question) if null in there else None) for null in self.preset.nulls]
 
     def thought(self, alternative: PlannedAlternative) -> Reasoned | None:
+        if not self.reasoned:
+            return None
         located = Located.of(alternative)
         return self.ledger.reasons.get(located) if located in self.reasoned else None
