@@ -14,9 +14,9 @@ R = TypeVar("R")
 def in_lanes(step: Callable[[T], R], batches: Iterable[T], lanes: int) -> Iterator[R]:
     """`step` of every batch, in their order; in `lanes` threads, or without any thread for one lane.
 
-    The next batch is taken, in the caller's thread, while the lanes are busy; no more than it and the
-    `lanes` before it are in hand. Raises what a step raises, in its place; when the iterator is given up, the
-    steps that have begun are waited for.
+    One more batch than there are lanes is in hand at most, so that a lane that is done finds the next one
+    there. Batches are taken in the caller's thread. Raises what a step raises, in its place; when the
+    iterator is given up, the steps that have begun are waited for.
     """
     if lanes == 1:
         yield from map(step, batches)
@@ -25,9 +25,9 @@ def in_lanes(step: Callable[[T], R], batches: Iterable[T], lanes: int) -> Iterat
     with ThreadPoolExecutor(lanes, thread_name_prefix="jurat-lane") as pool:
         try:
             for batch in batches:
-                done = [pending.popleft().result()] if len(pending) == lanes else []
                 pending.append(pool.submit(step, batch))
-                yield from done
+                if len(pending) > lanes:
+                    yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
         finally:
