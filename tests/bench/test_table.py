@@ -243,10 +243,7 @@ def test_results_are_json_without_nan_and_figures_are_drawn(tmp_path):
     assert {path.name for path in written} == {
         "results.json",
         "results.md",
-        "f1-bundled.svg",
-        "cost-bundled.svg",
-        "risk-test-bundled.svg",
-        "risk-habits-bundled.svg",
+        *(f"{what}-{split}-bundled.svg" for what in ("f1", "cost", "risk") for split in ("test", "habits")),
         "habits-bundled.svg",
     }
     assert "<svg" in (tmp_path / "habits-bundled.svg").read_text()

@@ -4,7 +4,7 @@ habits mislead more."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,17 +39,11 @@ def draw_figures(out: Path, results: dict[str, Any]) -> list[Path]:
     for model in dict.fromkeys(row["model"] for row in items if "#" not in row["model"]):
         own = [row for row in items if row["model"] == model]
         told = [row for row in own if row["f1"] is not None]
-        curves = [row for row in told if row.get("risk_curve") and not row["ablate"]]
-        splits = dict.fromkeys(row["split"] for row in curves)
-        for name, draw, rows in (
-            ("f1", _f1, told),
-            ("cost", _cost, [row for row in told if row["flops"]]),
-            *((f"risk-{split}", _risk, [row for row in curves if row["split"] == split]) for split in splits),
-            ("habits", _habits, told),
-        ):
+        for name, draw, rows in (*_of_splits(told), ("habits", _habits, told)):
             if not rows:
                 continue
-            figure = Figure(figsize=(8, 1.2 + 0.22 * len(rows) if name == "f1" else 5), layout="constrained")
+            height = 1.2 + 0.22 * len(rows) if draw is _f1 else 5
+            figure = Figure(figsize=(8, height), layout="constrained")
             if not draw(figure.subplots(), rows):
                 continue
             path = out / f"{name}-{model.replace('/', '-')}.svg"
@@ -60,36 +54,39 @@ def draw_figures(out: Path, results: dict[str, Any]) -> list[Path]:
     return written
 
 
+def _of_splits(rows: Rows) -> Iterator[tuple[str, Callable[[Axes, Rows], bool], Rows]]:
+    """The figures that each split has: their names, and what they are drawn of."""
+    for split in dict.fromkeys(row["split"] for row in rows):
+        own = [row for row in rows if row["split"] == split]
+        yield f"f1-{split}", _f1, own
+        yield f"cost-{split}", _cost, [row for row in own if row["flops"]]
+        yield f"risk-{split}", _risk, [row for row in own if row.get("risk_curve") and not row["ablate"]]
+
+
 def _f1(axes: Axes, rows: Rows) -> bool:
-    ordered = sorted(rows, key=lambda row: (row["split"], row["f1"]))
+    ordered = sorted(rows, key=lambda row: row["f1"])
     for i, row in enumerate(ordered):
-        axes.plot(row["f1"], i, "o", color="black", markersize=3)
+        color = _color(row)
+        axes.plot(row["f1"], i, "o", color=color, markersize=3)
         if row.get("f1_ci") and row["f1_ci"][0] is not None:
-            axes.plot(row["f1_ci"], [i, i], color="black", linewidth=0.8)
-    axes.set_yticks(range(len(ordered)), [f"{_name(row)} · {row['split']}" for row in ordered], fontsize=6)
+            axes.plot(row["f1_ci"], [i, i], color=color, linewidth=0.8)
+    axes.set_yticks(range(len(ordered)), [_name(row) for row in ordered], fontsize=6)
+    axes.set_ylim(-1, len(ordered))
     axes.set_xlabel("F1 of items, unsure as an error, 95% interval")
     return True
 
 
 def _cost(axes: Axes, rows: Rows) -> bool:
-    """A split a colour; the rows of the first one are named."""
-    splits = list(dict.fromkeys(row["split"] for row in rows))
-    for split in splits:
-        own = [row for row in rows if row["split"] == split]
-        axes.plot(
-            [row["flops"] / 1e9 for row in own], [row["f1"] for row in own], "o", markersize=4, label=split
-        )
     for row in rows:
-        if row["split"] == splits[0]:
-            place = row["flops"] / 1e9, row["f1"]
-            axes.annotate(_name(row), place, (4, 3), textcoords="offset points", fontsize=6)
+        place = row["flops"] / 1e9, row["f1"]
+        axes.plot(*place, "o", markersize=4, color=_color(row))
+        axes.annotate(_name(row), place, (4, 3), textcoords="offset points", fontsize=6)
     axes.set_xscale("log")
     for which in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         which(lambda gigaflops, _: f"{gigaflops:g}")
     axes.tick_params(axis="x", which="both", labelsize=7)
     axes.set_xlabel("GFLOPs an item, estimated")
     axes.set_ylabel("F1 of items")
-    axes.legend(loc="lower right", fontsize=7)
     return True
 
 
@@ -141,8 +138,13 @@ def _habits(axes: Axes, rows: Rows) -> bool:
         axes.set_xticks([0, 1, 2, 3])
         axes.set_xlabel("bystanders that stand against habit")
         axes.set_ylabel("accuracy gained by the stage")
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return drawn
+
+
+def _color(row: dict[str, Any]) -> str:
+    """Of the presets that claims compare, and of the same without a part, their own."""
+    return LEADS.get(row["preset"], {"color": "grey"})["color"]
 
 
 def _name(row: dict[str, Any]) -> str:
