@@ -137,3 +137,12 @@ def test_of_what_a_processor_fails_at_together_each_is_tried_alone() -> None:
     ]
     assert encoder.encode_together(inquiries) == {}
     assert len(encoder.encode(inquiries[2])) == 1
+
+
+def test_images_without_pixels_do_not_end_a_batch() -> None:
+    encoder = Encoder(idefics3(), frozenset(("pixel_values", "pixel_attention_mask")))
+    inquiries = [
+        Inquiry(Chat((Turn("user", (image, INSTRUCTION)),)), QUESTIONS)
+        for image in (Image.new("RGB", (0, 0)), Image.new("RGB", (0, 0)), picture(1), picture(2))
+    ]
+    assert sorted(encoder.encode_together(inquiries)) == [2, 3]

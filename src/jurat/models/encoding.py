@@ -12,7 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jurat.models.base import Chat, Inquiry, ModelError, Turn
 from jurat.models.batching import by
@@ -29,6 +29,9 @@ byte-level BPE's mark."""
 _TEMPLATES_KEPT = 64
 _PIXELS_A_CALL = 2**24
 """Of images that a processor is given together: it may hold each of them several times over."""
+
+Processed: TypeAlias = "tuple[list[int], dict[str, Tensor], dict[str, Tensor]]"
+"""What a processor makes of a text with images: token ids, inputs with a value a token, image inputs."""
 
 log = logging.getLogger("jurat.models")
 
@@ -102,16 +105,11 @@ class Encoder:
         Where a call fails, as it does for one bad image, those that were in it are left out.
         """
         found: dict[int, list[Prompt]] = {}
-        shown = [i for i, inquiry in enumerate(inquiries) if inquiry.questions and inquiry.prefix.images]
-        for alike in by(shown, lambda i: _shape(inquiries[i])):
-            most = max(1, _PIXELS_A_CALL // _pixels(inquiries[alike[0]]))
-            for some in (alike[first : first + most] for first in range(0, len(alike), most)):
-                try:
-                    made = self._encode_alike([inquiries[i] for i in some]) if len(some) > 1 else []
-                except Exception:  # processors raise anything at all of images they cannot take
-                    log.debug("inquiries could not be encoded together", exc_info=True)
-                    continue
-                found.update(zip(some, made, strict=False))
+        for group in _groups(inquiries):
+            try:
+                found |= zip(group, self._encode_alike([inquiries[i] for i in group]), strict=True)
+            except Exception:  # processors raise anything at all of images they cannot take
+                log.debug("inquiries could not be encoded together", exc_info=True)
         return found
 
     def encode_chat(self, chat: Chat) -> Prompt:
@@ -133,10 +131,7 @@ class Encoder:
 
     def _encode_shared(self, inquiry: Inquiry) -> Prompt:
         text, tail, segments = self._split(inquiry)
-        ids, along, images = self._process(text, inquiry.prefix.images)
-        if ids[-len(tail) :] != tail:
-            raise Unshareable("the processor changes the text after the images")
-        return _prompt(ids, len(ids) - len(tail), segments, along, images)
+        return _shared(self._process(text, inquiry.prefix.images), tail, segments)
 
     def _encode_alike(self, inquiries: Sequence[Inquiry]) -> list[list[Prompt]]:
         """Of inquiries of one `_shape`, whose shares of every input are equal."""
@@ -145,13 +140,8 @@ class Encoder:
         rows = [value.chunk(len(inquiries)) for value in made.values()]
         if any(len(row) != len(inquiries) or len({len(part) for part in row}) > 1 for row in rows):
             raise ValueError("the processor's inputs are not in equal shares")
-        prompts: list[list[Prompt]] = []
-        for parts in zip(*rows, strict=True):
-            ids, along, images = self._inputs(dict(zip(made, parts, strict=True)))
-            if ids[-len(tail) :] != tail:
-                raise Unshareable("the processor changes the text after the images")
-            prompts.append([_prompt(ids, len(ids) - len(tail), segments, along, images)])
-        return prompts
+        shares = (dict(zip(made, parts, strict=True)) for parts in zip(*rows, strict=True))
+        return [[_shared(self._inputs(share), tail, segments)] for share in shares]
 
     def _split(self, inquiry: Inquiry) -> tuple[str, list[int], tuple[tuple[int, ...], ...]]:
         """The first question's text, the end of its ids that is its own, and every question's own ids.
@@ -197,9 +187,7 @@ class Encoder:
         bos = self.tokenizer.bos_token
         return not (bos is not None and text.startswith(bos))
 
-    def _process(
-        self, text: str, images: Sequence[Image.Image]
-    ) -> tuple[list[int], dict[str, Tensor], dict[str, Tensor]]:
+    def _process(self, text: str, images: Sequence[Image.Image]) -> Processed:
         """Token ids, inputs with a value a token, and image inputs."""
         return self._inputs(self._call(text, [images])) if images else (self._tokenize(text), {}, {})
 
@@ -212,7 +200,7 @@ class Encoder:
             add_special_tokens=self._adds_special(text),
         )
 
-    def _inputs(self, made: Mapping[str, Tensor]) -> tuple[list[int], dict[str, Tensor], dict[str, Tensor]]:
+    def _inputs(self, made: Mapping[str, Tensor]) -> Processed:
         """As `_process` gives them, of one text."""
         ids = made["input_ids"][0]
         along: dict[str, Tensor] = {}
@@ -223,6 +211,14 @@ class Encoder:
             per_token = value.ndim >= 2 and value.shape[:2] == (1, len(ids))
             (along if per_token else inputs)[name] = value[0] if per_token else value
         return ids.tolist(), along, inputs
+
+
+def _shared(processed: Processed, tail: list[int], segments: tuple[tuple[int, ...], ...]) -> Prompt:
+    """The prompt of a text that ends with `tail`, what is the first question's own."""
+    ids, along, images = processed
+    if ids[-len(tail) :] != tail:
+        raise Unshareable("the processor changes the text after the images")
+    return _prompt(ids, len(ids) - len(tail), segments, along, images)
 
 
 def _prompt(
@@ -282,14 +278,22 @@ def common_length(rows: Sequence[list[int]]) -> int:
     return min(len(first), len(last))
 
 
+def _groups(inquiries: Sequence[Inquiry]) -> Iterator[list[int]]:
+    """The places of those that can be given to a processor together: two at least, and no more than
+    `_PIXELS_A_CALL` allows."""
+    shown = [i for i, inquiry in enumerate(inquiries) if inquiry.questions and inquiry.prefix.images]
+    for alike in by(shown, lambda i: _shape(inquiries[i])):
+        pixels = sum(image.width * image.height for image in inquiries[alike[0]].prefix.images)
+        most = max(1, _PIXELS_A_CALL // max(1, pixels))
+        for first in range(0, len(alike), most):
+            if len(group := alike[first : first + most]) > 1:
+                yield group
+
+
 def _shape(inquiry: Inquiry) -> tuple[Any, ...]:
     """All that the number of an inquiry's tokens and the sizes of its inputs depend on."""
     sizes = tuple((image.size, image.mode) for image in inquiry.prefix.images)
     return _words(inquiry.prefix), inquiry.questions, sizes
-
-
-def _pixels(inquiry: Inquiry) -> int:
-    return sum(image.width * image.height for image in inquiry.prefix.images)
 
 
 def _parts(turn: Turn) -> Iterator[dict[str, Any]]:
