@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from jurat.models import masks, packing
+from jurat.models import attention, masks, packing
 from jurat.models.encoding import Prompt
 from jurat.models.masks import UnfitPrefix, packed_masks, separate_masks
 from jurat.models.scoring import Scored, Scorer
@@ -21,6 +21,20 @@ SLACK = 1e-4
 WIDE, TALL = (64, 32), (32, 64)
 
 every = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+
+
+@pytest.fixture(autouse=True)
+def passes_in_blocks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Runs so short that packs this small have several; their number in each call of attention by blocks."""
+    seen: list[int] = []
+    inner = attention._attend
+    monkeypatch.setattr(attention, "RUN", 6)
+    monkeypatch.setattr(
+        attention,
+        "_attend",
+        lambda q, k, v, blocks, s: (seen.append(len(blocks.runs)), inner(q, k, v, blocks, s))[1],
+    )
+    return seen
 
 
 def log_odds(scored: Sequence[Scored]) -> list[float]:
@@ -50,7 +64,9 @@ def apart(family: Family, prompts: Sequence[Prompt]) -> list[float]:
 
 
 @every
-def test_answers_from_a_shared_prefix_equal_those_of_separate_calls(family: Family) -> None:
+def test_answers_from_a_shared_prefix_equal_those_of_separate_calls(
+    family: Family, passes_in_blocks: list[int]
+) -> None:
     prompts = mixed(family)
     separate = apart(family, prompts)
     assert len({round(value, 3) for value in separate}) > 15, "answers must hang on what is asked"
@@ -61,6 +77,7 @@ def test_answers_from_a_shared_prefix_equal_those_of_separate_calls(family: Fami
     alone = [scorer.score([one])[0] for one in prompts]
     assert log_odds(alone) == pytest.approx(separate, abs=SLACK)
     assert scorer.path == family.path, scorer.reasons
+    assert (max(passes_in_blocks, default=0) > 2) == (family.path == "packed")
     if family.path != "plain":
         # What is made of all of them together need not be asked alone to be known to be right.
         assert {check.path for check in scorer.checks} == {family.path}

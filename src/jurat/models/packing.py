@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from jurat.models.attention import in_blocks
 from jurat.models.batching import joined, padded
 from jurat.models.masks import PADDING, PREFIX, packed_masks, separate_masks
 from jurat.models.positions import following, prefix_positions
@@ -60,9 +61,10 @@ def packed_inputs(network: Any, prompts: Sequence[Prompt]) -> dict[str, Any]:
     before = {**images, **{k: v[:, :width] for k, v in along.items()}}
     prefix = prefix_positions(network, ids[:, :width], attended, before)
     behind = following(prefix, attended, steps[:, width:])
+    masks = packed_masks(separate, layout.places.to(device), owner, network.dtype)
     return {
         "input_ids": ids,
-        "attention_mask": packed_masks(separate, layout.places.to(device), owner, network.dtype),
+        "attention_mask": in_blocks(masks, attended.bool(), width, layout.ends),
         "position_ids": torch.cat([prefix, behind], dim=-1),
         "logits_to_keep": torch.tensor(layout.ends, device=device) - 1,
         "use_cache": False,

@@ -25,6 +25,7 @@ from inspect import signature
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
+from jurat.models.attention import use_blocks
 from jurat.models.base import YesNo
 from jurat.models.batching import Bounds, by, joined, length, ran_out_of_memory
 from jurat.models.expanding import check_prefix, keep, last_logits
@@ -90,6 +91,7 @@ class Scorer:
         self, network: Any, yes: Sequence[int], no: Sequence[int], *, path: Path | None = None
     ) -> None:
         """`yes` and `no` are the tokens of the answers. `path` fixes one, for measuring; None chooses."""
+        use_blocks(network)
         self.network = network
         self.structure = Structure.of(network)
         self.bounds = Bounds.of(network)

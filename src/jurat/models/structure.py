@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
+from jurat.models import attention
+
 _WORDS = {
     "DynamicLayer": "full attention",
     "DynamicSlidingWindowLayer": "attention in a window",
@@ -76,7 +78,7 @@ def _packing(network: Any, counts: Counter[str]) -> str | None:
         return f"some of its layers keep a cache of a kind that is not known here ({', '.join(strange)})"
     if not counts:
         return "what its layers keep is not known"
-    if text._attn_implementation not in ("sdpa", "eager"):
+    if text._attn_implementation not in ("sdpa", "eager", attention.NAME):
         return f"its attention ({text._attn_implementation}) takes no mask of ours"
     return None
 
