@@ -14,6 +14,7 @@ def test_a_packed_model_says_so_with_its_check(llava: LocalModel) -> None:
     lines = dict(told)
     assert lines["layers"] == "3 with full attention"
     assert lines["positions"] == "one number a token"
+    assert lines["attention"].startswith("sdpa; of a pack in blocks")
     assert lines["masks"] == "one for all layers"
     assert [how for what, how in told if what == "answers"] == ["yes: 'Yes' 'yes'", "no: 'No'"]
     checked = [how for what, how in told if what == "checked"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from PIL import Image
 
+from jurat.models import attention
 from jurat.models.base import Chat, Inquiry, Turn
 from jurat.models.masks import Unfit, separate_masks
 from jurat.models.positions import prefix_positions
@@ -56,6 +57,7 @@ def explain(model: LocalModel) -> list[tuple[str, str]]:
         lines.append(("prompt", f"its questions are asked one by one: {model.encoder.unshared}"))
     lines += [
         ("layers", "; ".join(scorer.structure.layers) or "unknown"),
+        ("attention", _attention(model.network)),
         ("masks", _masks(model.network, with_image, scorer.structure.window)),
         ("positions", _positions(model.network, with_image)),
         ("prefix", f"{len(with_image.prefix)} tokens with the image, {len(without.prefix)} without"),
@@ -71,6 +73,13 @@ def explain(model: LocalModel) -> list[tuple[str, str]]:
     lines.append(("a pass", f"at most {most}"))
     lines += [("answers", text) for text in _answers(model)]
     return lines
+
+
+def _attention(network: Any) -> str:
+    implementation = network.config.get_text_config(decoder=True)._attn_implementation
+    if implementation == attention.NAME:
+        return "sdpa; of a pack in blocks: the prefix, and runs of questions with the prefix"
+    return f"{implementation}; of a pack under its whole mask"
 
 
 def _masks(network: Any, prompt: Prompt, window: int | None) -> str:
