@@ -116,3 +116,30 @@ def test_a_slice_of_other_decisions_scenes_or_weights_is_found_out(tmp_path, spl
         place[path[-1]] = value
         with pytest.raises(AssertionError):
             check_slice(changed, "bundled", scenes)
+
+
+def test_readme_and_method_quote_the_committed_tables():
+    """Their figures are copied by hand: whoever makes the tables again is told which to change."""
+    results = json.loads(RESULTS.read_text())
+    rows = {
+        (row["model"], row["preset"], row["split"]): row
+        for row in results["rows"]
+        if row["level"] == "item" and not row["ablate"]
+    }
+    readme = " ".join((RESULTS.parents[3] / "README.md").read_text().split())
+    for preset in ("jurat", "clue", "direct"):
+        assert _with_interval(rows["bundled", preset, "vault"]) in readme
+    seeds = ("naive", "naive#2", "naive#3")
+    for preset in ("jurat", "clue"):
+        first, second, third = (f"{rows[seed, preset, 'vault']['f1']:.3f}" for seed in seeds)
+        assert f"{first}, {second} and {third} with the" in readme
+    method = (RESULTS.parents[2] / "method.md").read_text()
+    for model in ("naive#all", "bundled"):
+        for preset in ("jurat", "clue", "clue-refit", "clause-product", "direct"):
+            of = [rows[model, preset, split] for split in ("test", "habits", "flip", "vault")]
+            assert f"| `{preset}` | {' | '.join(map(_with_interval, of))} |" in method
+
+
+def _with_interval(row):
+    low, high = row["f1_ci"]
+    return f"{row['f1']:.3f} ({low:.3f}–{high:.3f})"
