@@ -132,7 +132,7 @@ class _Constructor(RoundTripConstructor):
     """Leaves dates as the text they were written as: `version: 2026-11-03`."""
 
 
-_Constructor.add_constructor("tag:yaml.org,2002:timestamp", RoundTripConstructor.construct_yaml_str)  # type: ignore[no-untyped-call]
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", RoundTripConstructor.construct_yaml_str)
 
 
 @dataclass

@@ -60,7 +60,7 @@ def row_to_verdict(row: Mapping[str, Any]) -> Verdict:
         )
     fields = {("schema_" if name == "schema" else name): v for name, v in row.items()}
     if isinstance(columns := fields.get("columns"), list):  # a map, as pyarrow gives it unless told
-        fields["columns"] = dict(columns)  # pyright: ignore[reportUnknownArgumentType]
+        fields["columns"] = dict(columns)
     try:
         return Verdict.model_validate(fields)
     except ValidationError as error:

@@ -76,7 +76,7 @@ def _blocks(mask: Tensor, real: Tensor, width: int, ends: Sequence[int]) -> Bloc
 
     prefix = mask[:, :, :width, :width]
     causal = torch.ones((width, width), dtype=torch.bool, device=mask.device).tril()
-    # What padding sees does not matter: nothing sees it, and its kernel finds at least itself.
+    # What padding sees does not matter, for nothing sees it; under a causal mask that is never nothing.
     plain = bool((((prefix[:, 0] == 0) == causal) | ~real[:, :, None]).all())
     runs = tuple(
         (start, stop, torch.cat([mask[:, :, start:stop, :width], mask[:, :, start:stop, start:stop]], -1))
@@ -116,7 +116,7 @@ def attend(
     ):
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **settings)  # pyright: ignore[reportReturnType]
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **settings)
     return _attend(query, key, value, blocks, scaling), None
 
 

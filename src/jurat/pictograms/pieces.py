@@ -60,7 +60,7 @@ class Layout:
     def change(self, at: int, **fields: float) -> Layout:
         """The same with fields of one piece changed."""
         pieces = list(self.pieces)
-        pieces[at] = replace(pieces[at], **fields)  # type: ignore[arg-type]
+        pieces[at] = replace(pieces[at], **fields)
         return replace(self, pieces=tuple(pieces))
 
     def without(self, at: int) -> Layout:

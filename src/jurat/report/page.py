@@ -220,5 +220,5 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["shown"] = lambda value: printable(str(value))  # pyright: ignore[reportUnknownLambdaType]
+    environment.filters["shown"] = lambda value: printable(str(value))
     return environment

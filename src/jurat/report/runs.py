@@ -104,7 +104,7 @@ def _pair(one: Any) -> tuple[Any, Any]:
     if isinstance(one, Mapping):
         row = cast("Mapping[str, Any]", one)
         return row.get("key", row.get("name")), row.get("value")
-    pair = tuple(one) if isinstance(one, list | tuple) else ()  # pyright: ignore[reportUnknownArgumentType]
+    pair = tuple(one) if isinstance(one, list | tuple) else ()
     return (pair[0], pair[1]) if len(pair) == 2 else (None, None)
 
 

@@ -50,10 +50,10 @@ def say(
 def rule_texts(facts: Mapping[str, Any]) -> dict[str, str]:
     """The rules' own texts by their ids, from `run.json`; empty where it does not hold the constitution."""
     law = facts.get("constitution")
-    rules: Any = law.get("rules") if isinstance(law, dict) else None  # pyright: ignore[reportUnknownVariableType]
+    rules: Any = law.get("rules") if isinstance(law, dict) else None
     if not isinstance(rules, list):
         return {}
-    told: list[dict[str, Any]] = [one for one in rules if isinstance(one, dict)]  # pyright: ignore[reportUnknownVariableType]
+    told: list[dict[str, Any]] = [one for one in rules if isinstance(one, dict)]
     return {str(one["id"]): str(one["rule"]) for one in told if "id" in one and "rule" in one}
 
 
