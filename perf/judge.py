@@ -137,6 +137,7 @@ class RememberingDetector:
 def rates(folder: Path, names: Sequence[str], preset: str, runs: int, batch_size: int) -> Row:
     """The judge end to end, the model alone, and the judge with questions asked one by one."""
     from jurat.judge import Judge
+    from jurat.judge.lanes import undisturbed
     from jurat.models import open_detector, open_model
     from jurat.models.bundled import WEIGHTS
     from jurat.models.loading import load
@@ -173,7 +174,8 @@ def rates(folder: Path, names: Sequence[str], preset: str, runs: int, batch_size
         "preprocess": lambda: [alone.encode(call) for call in calls],
         "write": lambda: _write(verdicts, folder),
     }
-    seconds = by_turns(ways, runs)
+    with undisturbed():  # as `jurat judge` is
+        seconds = by_turns(ways, runs)
     each = {way: 1000 * taken / len(paths) for way, taken in seconds.items()}
     parts = ("decode", "preprocess", "model", "write")
     return {

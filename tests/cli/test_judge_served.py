@@ -103,6 +103,23 @@ def test_a_dry_run_sends_nothing_and_says_what_a_run_would_take(policy, jurat, s
     assert f"gives logprobs {len(server.asked)} " in text
 
 
+def test_a_dry_run_of_a_shard_without_items_says_so(policy, jurat, serve):
+    result = jurat(*policy, serve(measuring).url, "--dry-run", "--shard", "999/1000")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "There is nothing to judge here. Nothing was sent.\n"
+
+
+def test_what_a_refused_image_cost_is_in_its_row(policy, jurat, serve):
+    def script(asked: Asked) -> Told:
+        return completion(None, refusal="Not for me.") if seen(asked) == "blue" else measuring(asked)
+
+    jurat(*policy, serve(script).url, "--preset", "quick", "--input-price", "2", "--out", "v.jsonl")
+    refused = [row["cost"] for row in rows("v.jsonl") if row["reason"] == "refused"]
+    assert refused
+    for cost in refused:
+        assert cost["question_tokens"] >= 100 and cost["images"] == 1 and cost["dollars"] > 0
+
+
 def test_a_server_that_goes_away_ends_the_run_with_exit_code_3_and_keeps_what_was_judged(
     policy, jurat, serve
 ):

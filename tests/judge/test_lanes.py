@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from jurat.judge.lanes import in_lanes
+from jurat.judge.lanes import in_lanes, undisturbed
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3])
@@ -70,3 +71,10 @@ def test_an_iterator_that_is_given_up_leaves_no_thread() -> None:
     assert next(found) == 0
     found.close()
     assert threading.active_count() == before
+
+
+def test_what_was_there_before_is_not_searched_for_garbage_inside_and_is_again_after() -> None:
+    with pytest.raises(ValueError), undisturbed():
+        assert gc.get_freeze_count() > 1000
+        raise ValueError
+    assert gc.get_freeze_count() == 0

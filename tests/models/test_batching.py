@@ -32,9 +32,19 @@ def test_a_prompt_is_split_within_bounds_and_nothing_is_lost(
 @given(LENGTHS, st.integers(1, 100))
 def test_batches_hold_what_fits_in_order(lengths: list[int], tokens: int) -> None:
     bounds = Bounds(tokens, 10**6, 7)
-    batches = list(bounds.batches(lengths, lambda n: n))
+    batches = list(bounds.batches(lengths, lambda n: (n,)))
     assert [n for batch in batches for n in batch] == lengths
     assert all(len(b) == 1 or (len(b) * max(b) <= tokens and len(b) <= 7) for b in batches)
+
+
+@given(st.lists(st.tuples(*[st.integers(1, 30)] * 3), min_size=1, max_size=20), st.integers(1, 300))
+def test_a_batch_is_as_wide_as_its_widest_parts_together(entries: list[tuple[int, ...]], tokens: int) -> None:
+    bounds = Bounds(tokens, 10**6, 7)
+    batches = list(bounds.batches(entries, lambda entry: entry))
+    assert [entry for batch in batches for entry in batch] == entries
+    for batch in batches:
+        width = sum(max(column) for column in zip(*batch, strict=True))
+        assert len(batch) == 1 or (len(batch) * width <= tokens and len(batch) <= 7)
 
 
 def test_bounds_follow_the_free_memory(monkeypatch) -> None:

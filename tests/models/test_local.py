@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 
 from jurat.errors import JuratError
-from jurat.models import Chat, Generation, Inquiry, Model, ModelError, ModelSpec, Turn, open_model
+from jurat.models import Chat, Generation, Inquiry, Model, ModelError, ModelSpec, Turn, local, open_model
+from jurat.models.decoding import decode
 from jurat.models.loading import choose_device, choose_dtype, weights_digest
 from jurat.models.local import LocalModel
 
@@ -77,6 +78,24 @@ def test_chat_depends_on_a_conversations_own_settings_and_not_on_its_company(lla
     for chat, reply in zip(chats, together, strict=True):
         assert 0 < reply.usage.output_tokens <= chat.generation.max_tokens
     assert together[1].text != together[4].text
+
+
+def test_conversations_that_memory_does_not_hold_together_are_continued_in_halves(
+    llava: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chats = [chat_about(picture(n), max_tokens=3) for n in range(5)]
+    together = llava.chat(chats)
+    rows: list[int] = []
+
+    def scarce(network: Any, tokenizer: Any, prompts: Any, *rest: Any) -> Any:
+        rows.append(len(prompts))
+        if len(prompts) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return decode(network, tokenizer, prompts, *rest)
+
+    monkeypatch.setattr(local, "decode", scarce)
+    assert llava.chat(chats) == together
+    assert rows == [5, 2, 3, 1, 2]
 
 
 def test_a_seed_names_a_draw(llava: LocalModel) -> None:

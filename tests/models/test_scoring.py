@@ -11,11 +11,11 @@ import pytest
 import torch
 from transformers import LlavaForConditionalGeneration
 
-from jurat.models.base import YesNo
+from jurat.models.base import Failure, YesNo
 from jurat.models.batching import Bounds
-from jurat.models.scoring import Scored, Scorer
+from jurat.models.scoring import PATHS, Path, Scored, Scorer
 
-from .families import BY_NAME, NO, YES
+from .families import BY_NAME, FAMILIES, NO, YES, Family
 
 LLAVA = BY_NAME["llava"]
 SLACK = 1e-4
@@ -156,12 +156,31 @@ def test_the_first_pack_is_checked_and_a_wrong_one_given_up_aloud(
     assert log_odds(got) == pytest.approx(log_odds(Scorer(good, YES, NO).score(prompts)), abs=SLACK)
 
 
-def test_logits_that_are_no_numbers_are_an_error() -> None:
-    network = copy.deepcopy(LLAVA.network())
-    with torch.no_grad():
-        network.lm_head.weight.fill_(float("nan"))
-    with pytest.raises(ArithmeticError, match="not finite"):
-        Scorer(network, YES, NO).score([LLAVA.prompt(1, (3,))])
+@pytest.mark.parametrize("path", PATHS)
+def test_logits_that_are_no_numbers_fail_alone_and_are_not_laid_to_the_path(path: Path) -> None:
+    scorer = Scorer(LLAVA.network(), YES, NO, path=path)
+    prompts = [LLAVA.prompt(seed, (3, 5)) for seed in range(3)]
+    prompts[1].images["pixel_values"].fill_(float("nan"))
+    first, infinite, last = scorer.score(prompts)
+    assert [answer.failure and answer.failure.reason for answer in infinite.answers] == [
+        "The model's logits are not finite."
+    ] * 2
+    assert {answer.failure for one in (first, last) for answer in one.answers} == {None}
+    assert scorer.path == path
+    prompts[1] = LLAVA.prompt(1, (3, 5))
+    sound = [scorer.score([prompt])[0] for prompt in (prompts[0], prompts[2])]
+    assert log_odds([first, last]) == pytest.approx(log_odds(sound), abs=SLACK)
+
+
+def test_a_path_that_gives_no_numbers_where_a_plain_call_does_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scorer = Scorer(LLAVA.network(), YES, NO)
+    failed = YesNo(0.0, 0.0, Failure("error", "not finite"))
+    monkeypatch.setattr(scorer, "packed", lambda some: [[failed] * len(one.segments) for one in some])
+    (scored,) = scorer.score([LLAVA.prompt(1, (3, 5))])
+    assert scorer.path == "cached" and "differed from a separate one by inf" in caplog.text
+    assert {answer.failure for answer in scored.answers} == {None}
 
 
 def test_a_fault_of_the_item_is_not_laid_to_the_path() -> None:
@@ -173,6 +192,17 @@ def test_a_fault_of_the_item_is_not_laid_to_the_path() -> None:
         scorer.score([bad])
     assert scorer.path == "packed"
     assert len(scorer.score([good])[0].answers) == 2
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_every_family_takes_its_pixels_in_bfloat16(family: Family) -> None:
+    """Processors make them in float32, and not every tower casts them itself."""
+    network = copy.deepcopy(family.network()).to(torch.bfloat16)
+    scorer = Scorer(network, YES, NO)
+    found = scorer.score([family.prompt(seed, (3, 5)) for seed in range(2)])
+    exact = Scorer(family.network(), YES, NO).score([family.prompt(seed, (3, 5)) for seed in range(2)])
+    assert {answer.failure for one in found for answer in one.answers} == {None}
+    assert log_odds(found) == pytest.approx(log_odds(exact), abs=0.25)
 
 
 def test_a_pass_is_checked_once_a_form() -> None:
@@ -188,7 +218,12 @@ def test_a_pass_is_checked_once_a_form() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory: 12 bytes")]
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("can't allocate memory: 12 bytes"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 4.00 GB)"),
+    ],
 )
 def test_where_memory_runs_out_passes_are_halved(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = Scorer(LLAVA.network(), YES, NO)
@@ -217,6 +252,24 @@ def test_memory_that_is_not_enough_for_one_question_is_an_error(monkeypatch: pyt
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(scorer, "packed", none_left)
+    bounds = scorer.bounds
     with pytest.raises(torch.OutOfMemoryError):
         scorer.score([LLAVA.prompt(1, (3, 5))])
     assert scorer.path == "packed"
+    assert scorer.bounds == bounds, "those that come after it fit as before"
+
+
+def test_where_memory_holds_no_three_rows_the_check_makes_do_with_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scorer = Scorer(LLAVA.network(), YES, NO)
+    plain = scorer.plain
+
+    def scarce(rows: Any) -> list[YesNo]:
+        if len(rows) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain(rows)
+
+    monkeypatch.setattr(scorer, "plain", scarce)
+    scorer.score([LLAVA.prompt(1, (3, 5))])
+    assert [check.path for check in scorer.checks] == ["packed"]

@@ -76,7 +76,8 @@ def test_a_question_is_one_call_for_one_token_with_the_image_first(serve: Serve)
     (answer,) = opened(server).ask([inquiry()])
     assert [(a.yes, a.no) for a in answer.answers] == [(pytest.approx(0.7), pytest.approx(0.2))] * 3
     assert answer.basis == "measured" and not any(a.stated for a in answer.answers)
-    assert [asked.question for asked in server.asked] == list(QUESTIONS)
+    first, *others = (asked.question for asked in server.asked)
+    assert (first, set(others)) == (QUESTIONS[0], set(QUESTIONS[1:]))
     for asked in server.asked:
         assert [message["role"] for message in asked.body["messages"]] == ["system", "user"]
         assert asked.body["messages"][0]["content"] == "Be brief."
@@ -304,6 +305,29 @@ def test_a_reply_without_logprobs_among_others_that_have_them_is_a_failure_of_it
     assert (answer.basis, kinds) == ("measured", [None, "unparsed", None])
 
 
+def test_a_server_that_lists_one_token_is_found_out_by_the_first_that_is_not_sure(serve: Serve) -> None:
+    def script(asked: Asked) -> Told:
+        if asked.body.get("logprobs") is None:
+            return stating(asked)
+        return completion("Yes", {"Yes": 0.995 if "dog" in asked.question else 0.9})
+
+    model = opened(serve(script), concurrency=1)
+    (sure,) = model.ask([inquiry(questions=QUESTIONS[:1])])
+    assert sure.basis == "measured" and sure.answers[0].yes == pytest.approx(0.995)
+    (answer,) = model.ask([inquiry()])
+    assert answer.basis == "stated" and answer.failure is None
+    assert [a.yes for a in answer.answers] == [1.0, 0.0, 0.0]
+
+
+def test_what_a_refused_image_cost_is_told_with_the_failure(serve: Serve) -> None:
+    model = opened(serve(lambda _: completion(None, refusal="I can't help with that.")))
+    (answer,) = model.ask([inquiry(questions=QUESTIONS[:1])])
+    assert answer.failure is not None and answer.failure.kind == "refused"
+    assert answer.usage.input_tokens == answer.failure.usage.input_tokens == 100
+    (reply,) = model.chat([inquiry().prefix])
+    assert reply.failure is not None and reply.usage.input_tokens == 100
+
+
 LIMITS = {
     "vLLM": ("Requested sample logprobs of {}, which is greater than max allowed: 7", 7),
     "OpenAI": ("Invalid value for 'top_logprobs': must be less than or equal to 5.", 5),
@@ -351,6 +375,44 @@ def test_settings_that_a_server_names_as_unsupported_are_left_out(serve: Serve) 
     assert len(server.asked) == 7  # what was learned holds
 
 
+def test_a_conversation_that_is_too_long_teaches_nothing_about_the_server(serve: Serve) -> None:
+    def script(asked: Asked) -> Told:
+        if asked.body["max_tokens"] > 100:
+            return error(
+                400,
+                "'max_tokens' or 'max_completion_tokens' is too large: 512. This model's maximum context "
+                "length is 4096 tokens and your request has 4000 input tokens (512 > 4096 - 4000).",
+            )
+        return completion("Yes", LISTED)
+
+    server = serve(script)
+    model = opened(server)
+    (reply,) = model.chat([Chat((Turn("user", ("Hello",)),), Generation(max_tokens=512))])
+    assert reply.failure is not None and "too large: 512" in reply.failure.reason
+    assert len(server.asked) == 1
+    model.ask([inquiry(questions=QUESTIONS[:1])])
+    assert server.asked[-1].body["max_tokens"] == 1
+
+
+@pytest.mark.parametrize("key", ["1", "none", "ollama"])
+def test_a_key_that_only_fills_its_place_is_left_in_replies(
+    serve: Serve, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    (answer,) = opened(serve(stating)).ask([inquiry()])
+    assert [a.yes for a in answer.answers] == [1.0, 0.0, 0.0]
+    (reply,) = opened(serve(lambda _: completion(f"1 llama, or {key}."))).chat([inquiry().prefix])
+    assert reply.text == f"1 llama, or {key}."
+
+
+@pytest.mark.parametrize("key", ["sk-secret\r", "sk-secret\u2026", "sk- secret"])
+def test_a_key_that_cannot_be_sent_is_said_at_once(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(JuratError, match="OPENAI_API_KEY holds a character that no key has") as raised:
+        open_model("openai/x")
+    assert "secret" not in str(raised.value)
+
+
 def test_the_same_chat_settings_are_not_forgotten_while_many_learn_at_once(serve: Serve) -> None:
     def script(asked: Asked) -> Told:
         told = error(400, "temperature: unsupported") if "temperature" in asked.body else completion("Fine.")
@@ -365,6 +427,8 @@ def test_the_same_chat_settings_are_not_forgotten_while_many_learn_at_once(serve
 WRONG = {
     "no name": ("openai", {"base_url": "http://localhost:1/v1"}, "names no model"),
     "no scheme": ("openai/x", {"base_url": "localhost:8000/v1"}, "begins with http:// or https://"),
+    "no port": ("openai/x", {"base_url": "http://localhost:80O0/v1"}, "The base URL is no address: "),
+    "half an address": ("openai/x", {"base_url": "http://[::1"}, "The base URL is no address: "),
     "a password": ("openai/x", {"base_url": "http://me:secret@localhost/v1"}, "no user, password or query"),
     "a key in the query": ("openai/x", {"base_url": "http://localhost/v1?key=secret"}, "no user, password"),
     "no key": ("openai/x", {}, "OPENAI_API_KEY is not set"),

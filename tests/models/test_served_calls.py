@@ -90,6 +90,14 @@ def test_the_server_says_how_long_to_wait(serve: Serve) -> None:
     assert second.at - first.at >= 1.3
 
 
+@pytest.mark.parametrize("header", ["0", "-3", "Thu, 01 Jan 2026 00:00:00 GMT"])
+def test_a_wait_of_no_time_at_all_is_no_reason_to_hurry(serve: Serve, header: str) -> None:
+    server = serve(in_turn(error(429, "Slow down", headers={"retry-after": header}), GOOD))
+    assert opened(server.url).chat([CHAT])[0].failure is None
+    first, second = server.asked
+    assert second.at - first.at >= 0.37
+
+
 def test_tries_are_bounded(serve: Serve) -> None:
     server = serve(in_turn(PASSING["500"]))
     (reply,) = opened(server.url, retries=2).chat([CHAT])
@@ -263,6 +271,7 @@ GONE = {
     "the key is refused": (error(401, f"Incorrect API key provided: {KEY}"), "it refuses the key (401)"),
     "the key may not": (error(403, "Forbidden"), "it refuses the key (403)"),
     "no such model": (error(404, "The model 'tiny-vision' does not exist."), "it answers 404: The model"),
+    "no such place": (error(405, "Method Not Allowed"), "it answers 405: Method Not Allowed"),
     "no money": (error(402, "Insufficient credits"), "it wants to be paid (402)"),
     "no quota": (error(429, "You exceeded your quota", code="insufficient_quota"), "no credit left (429)"),
 }
@@ -299,6 +308,15 @@ def test_a_server_that_comes_back_in_time_is_not_gone() -> None:
 def test_many_failures_in_a_row_are_the_end_of_the_run(serve: Serve) -> None:
     server = serve(lambda _: error(502, "Bad gateway"))
     with pytest.raises(ModelGone, match="the last 8 calls failed; The server answered 502: Bad gateway"):
+        opened(server.url, retries=0, concurrency=2).chat([CHAT] * 30)
+    assert len(server.asked) < 12
+
+
+def test_pages_where_replies_should_be_are_the_end_of_the_run_too(serve: Serve) -> None:
+    server = serve(lambda _: Told("<html>Welcome</html>", headers={"content-type": "text/html"}))
+    with pytest.raises(
+        ModelGone, match="the last 8 calls failed; What the server sent is no chat completion"
+    ):
         opened(server.url, retries=0, concurrency=2).chat([CHAT] * 30)
     assert len(server.asked) < 12
 

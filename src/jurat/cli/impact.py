@@ -152,11 +152,11 @@ def _judging(
 def _judge(row: dict[str, Any], settings: Mapping[str, Any], change: Change, spec: ModelSpec) -> Judge:
     from jurat.images import Sampling
     from jurat.judge import Judge
-    from jurat.models import full_name, open_model
+    from jurat.models import full_name, may_be, open_model
 
     frames = settings.get("frames")
     model = open_model(spec)
-    if full_name(model) != row["model"]:
+    if not may_be(full_name(model), row["model"]):
         raise JuratError(
             f"The run was judged by {row['model']}, and this is {full_name(model)}.",
             hint="Name the model of the run: --model NAME",

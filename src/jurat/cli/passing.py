@@ -114,13 +114,15 @@ class Pass:
 
     def _judge(self, bench: Judge, items: Iterator[Item], sink: Sink, advance: Advance) -> None:
         from jurat.judge import verdict_to_row
+        from jurat.judge.lanes import undisturbed
 
         def record(verdict: Verdict) -> None:
             self._record(verdict, verdict_to_row(verdict), sink, advance)
 
-        for verdict in bench.stream(self.source.undecided(items, bench, record)):
-            record(verdict)
-            self.source.judged(verdict)
+        with undisturbed():
+            for verdict in bench.stream(self.source.undecided(items, bench, record)):
+                record(verdict)
+                self.source.judged(verdict)
 
     def _collect(self, workers: RayEngine, bench: Judge, stop: Stop, sink: Sink, advance: Advance) -> None:
         """Likewise with what workers judge."""

@@ -63,6 +63,9 @@ def rehearse(model: Model) -> Rehearsal:
 def print_estimate(console: Console, bench: Judge, rehearsal: Rehearsal, items: Iterator[Item]) -> None:
     """Prints what judging `items` with `bench`, whose model is the rehearsal, would take."""
     looked = sum(1 for _ in bench.stream(islice(items, SAMPLE)))
+    if looked == 0:
+        console.print(Text("There is nothing to judge here. Nothing was sent."))
+        return
     count = looked + sum(1 for _ in items)
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     priced = rehearsal.measured().money is not None

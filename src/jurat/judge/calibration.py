@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from operator import eq
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jurat.errors import JuratError
+from jurat.models import may_be
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
@@ -98,12 +100,14 @@ class Calibration(BaseModel):
         Raises:
             JuratError: with what differs.
         """
-        told = {
-            "model": (self.model, model),
-            "wording of questions": (self.prompts, prompts),
-            "constitution": (self.constitution, constitution.digest),
-        }
-        wrong = [f"  {name}: {mine}, not {given}" for name, (mine, given) in told.items() if mine != given]
+        told = (
+            ("model", self.model, model, may_be),
+            ("wording of questions", self.prompts, prompts, eq),
+            ("constitution", self.constitution, constitution.digest, eq),
+        )
+        wrong = [
+            f"  {name}: {mine}, not {given}" for name, mine, given, same in told if not same(mine, given)
+        ]
         if wrong:
             lines = "\n".join(wrong)
             raise JuratError(

@@ -119,13 +119,13 @@ class Cascade:
         asked = [(ledger, want) for ledger, want in zip(ledgers, wants, strict=True) if want.questions]
         found = attempt(lambda some: ask(self.model, some), [want for _, want in asked])
         for (ledger, want), entry in zip(asked, found, strict=True):
+            _count(ledger, entry, any(question.sees_image for question in want.questions))
             if isinstance(entry, Failure):
                 ledger.failure = entry
                 continue
             ledger.answers.update(entry.answers)
             if any(not answer.stated for answer in entry.answers.values()):
                 self._measured = True
-            ledger.spent.add(any(question.sees_image for question in want.questions), entry.usage)
 
     def _questions(self, ledger: Ledger | None = None) -> tuple[Question, ...]:
         """Every distinct question once: of the rules that are relevant to an image, or of all. Without a
@@ -176,12 +176,12 @@ class Cascade:
             ]
             found = attempt(lambda some: ask(self.model, some), wants)
             for (ledger, _), want, entry in zip(answered, wants, found, strict=True):
+                _count(ledger, entry)
                 if isinstance(entry, Failure):
                     failed = YesNo(0.0, 0.0, entry)
                     ledger.nulls["blurred"] = dict.fromkeys(want.questions, failed)
                 else:
                     ledger.nulls["blurred"] = entry.answers
-                    ledger.spent.add(1, entry.usage)
 
     def _move(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> None:
         """Asks what is not certain on moved copies of the image."""
@@ -206,9 +206,9 @@ class Cascade:
         )
         for ledger, some in wants:
             entries = [next(found) for _ in some]
+            for entry in entries:
+                _count(ledger, entry)
             asked = [entry for entry in entries if not isinstance(entry, Failure)]
-            for entry in asked:
-                ledger.spent.add(1, entry.usage)
             if len(asked) == len(entries):
                 ledger.views = {
                     question: tuple(entry.answers[question] for entry in asked)
@@ -310,8 +310,7 @@ class Cascade:
         ]
         found: list[Asked | Failure] = attempt(lambda some: ask(self.model, some), wants)
         for group, entry in zip(groups, found, strict=True):
-            if not isinstance(entry, Failure):
-                group[0][0].spent.add(1, entry.usage)
+            _count(group[0][0], entry)
             for ledger, one, _ in group:
                 answer = YesNo(0.0, 0.0, entry) if isinstance(entry, Failure) else entry.answers[one.question]
                 yield ledger, one, answer
@@ -378,6 +377,12 @@ class Cascade:
 def _seen(questions: tuple[Question, ...]) -> tuple[Question, ...]:
     """Those that are asked about an image, with its caption or without."""
     return tuple(question for question in questions if question.sees_image)
+
+
+def _count(ledger: Ledger, entry: Asked | Failure, images: int = 1) -> None:
+    """Adds what an answer took, or a failure that a server wants to be paid for."""
+    if not isinstance(entry, Failure) or entry.usage.input_tokens:
+        ledger.spent.add(images, entry.usage)
 
 
 def _look(found: Sequence[tuple[Box, ...] | Failure]) -> Look:

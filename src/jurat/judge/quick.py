@@ -196,15 +196,19 @@ def _collect(parts: Sequence[tuple[Sequence[Question], Answer]]) -> Asked | Fail
     failed = {group[0].kind: failure for group, answer in parts if (failure := _failure(group, answer))}
     blind = next((failure for kind, failure in failed.items() if kind in ("statement", "rule")), None)
     if failed and (len(failed) == len(parts) or (blind and all(group[0].plain for group, _ in parts))):
-        return blind or next(iter(failed.values()))
+        return replace(blind or next(iter(failed.values())), usage=_total(parts))
     for questions, answer in parts:
         failure = (blind if questions[0].plain else None) or failed.get(questions[0].kind)
         if failure is not None:
             found.update(dict.fromkeys(questions, YesNo(0.0, 0.0, failure)))
         else:
             found.update((q, _sound(a)) for q, a in zip(questions, answer.answers, strict=True))
+    return Asked(found, _total(parts))
+
+
+def _total(parts: Sequence[tuple[Sequence[Question], Answer]]) -> Usage:
     usage = [answer.usage for _, answer in parts]
-    return Asked(found, Usage(sum(u.input_tokens for u in usage), sum(u.output_tokens for u in usage)))
+    return Usage(sum(u.input_tokens for u in usage), sum(u.output_tokens for u in usage))
 
 
 def _failure(questions: Sequence[Question], answer: Answer) -> Failure | None:

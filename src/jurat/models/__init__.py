@@ -29,6 +29,7 @@ from jurat.models.base import (
     Vocabulary,
     YesNo,
     full_name,
+    may_be,
 )
 from jurat.models.registry import Backend, list_backends, open_model
 from jurat.models.spec import ModelSpec, Opener, Serving
@@ -65,6 +66,7 @@ __all__ = [
     "YesNo",
     "full_name",
     "list_backends",
+    "may_be",
     "open_detector",
     "open_matcher",
     "open_model",

@@ -24,6 +24,9 @@ Part = str | Image.Image
 
 C = TypeVar("C")
 
+UNKNOWN = "unknown"
+"""The revision of a model that does not tell it, or not yet."""
+
 _TINY = 1e-304
 """Keeps the logarithm of a probability finite."""
 
@@ -39,12 +42,23 @@ class ModelGone(ModelError):
 
 
 @dataclass(frozen=True)
+class Usage:
+    """Tokens that an answer cost; `shared` ones were computed once for several questions."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    shared_tokens: int = 0
+
+
+@dataclass(frozen=True)
 class Failure:
     """Why a model gave no usable answer to one item."""
 
     kind: FailureKind
     reason: str
     """One sentence for a person."""
+    usage: Usage = field(default_factory=Usage, compare=False)
+    """Tokens that were spent all the same."""
 
 
 @dataclass(frozen=True)
@@ -124,15 +138,6 @@ class YesNo:
         """`log(yes / no)`: the score's logit, without its rounding near 0 and 1. In [-700, 700]; 0 without
         mass."""
         return 0.0 if self.mass <= 0 else math.log(max(self.yes, _TINY)) - math.log(max(self.no, _TINY))
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Tokens that an answer cost; `shared` ones were computed once for several questions."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    shared_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -218,6 +223,13 @@ def full_name(model: Named | None) -> str | None: ...
 def full_name(model: Named | None) -> str | None:
     """NAME@REVISION, as records, runs and tables name what judged; None for nothing."""
     return None if model is None else f"{model.name}@{model.revision}"
+
+
+def may_be(one: str, other: str) -> bool:
+    """Whether two full names may be of the same model: revisions count where both are known. A server tells
+    its own only when it answers."""
+    (name, _, revision), (named, _, revised) = one.rpartition("@"), other.rpartition("@")
+    return name == named and (revision == revised or UNKNOWN in (revision, revised))
 
 
 @runtime_checkable

@@ -83,16 +83,25 @@ class Bounds:
         yield prompt if len(part) == len(prompt.segments) else replace(prompt, segments=tuple(part))
 
     def batches(
-        self, entries: Sequence[T], length: Callable[[T], int], questions: Callable[[T], int] = lambda _: 1
+        self,
+        entries: Sequence[T],
+        parts: Callable[[T], Sequence[int]],
+        questions: Callable[[T], int] = lambda _: 1,
     ) -> Iterator[list[T]]:
-        """Consecutive entries that fit a pass as rows of one width; at least one a batch."""
+        """Consecutive entries that fit a pass as rows of one width; at least one a batch.
+
+        `parts` are the lengths of an entry's parts, as many for each: a part begins at one place in all rows.
+        """
         batch: list[T] = []
-        longest = most = 0
+        widest: Sequence[int] = ()
+        most = 0
         for entry in entries:
-            longest, most = max(longest, length(entry)), max(most, questions(entry))
-            if batch and not self.fit(len(batch) + 1, longest, most):
+            own = parts(entry)
+            wider, more = [max(pair) for pair in zip(widest or own, own, strict=True)], questions(entry)
+            if batch and not self.fit(len(batch) + 1, sum(wider), max(most, more)):
                 yield batch
-                batch, longest, most = [], length(entry), questions(entry)
+                batch, wider, most = [], own, 0
+            widest, most = wider, max(most, more)
             batch.append(entry)
         if batch:
             yield batch
@@ -120,8 +129,10 @@ def free_memory(device: Any) -> int | None:
 def ran_out_of_memory(error: BaseException) -> bool:
     import torch
 
+    # On some devices it is but a RuntimeError, which tells by its text.
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "allocate memory" in str(error)
+        isinstance(error, RuntimeError)
+        and any(told in str(error) for told in ("allocate memory", "out of memory"))
     )
 
 
@@ -138,17 +149,25 @@ def length(prompt: Prompt) -> int:
     return len(prompt.prefix) + sum(map(len, prompt.segments))
 
 
-def joined(prompts: Sequence[Prompt], device: Any) -> dict[str, Any]:
-    """The image inputs of all prompts on a device, each padded with zeros to the size of the largest.
+def slots(prompt: Prompt) -> tuple[int, ...]:
+    """Of the prefix and of each question, in tokens."""
+    return (len(prompt.prefix), *map(len, prompt.segments))
+
+
+def joined(prompts: Sequence[Prompt], network: Any) -> dict[str, Any]:
+    """The image inputs of all prompts as a network takes them: on its device, numbers in its dtype, each
+    padded with zeros to the size of the largest.
 
     Zeros at the end are how processors of transformers pad the images of a batch themselves; what is
     padding follows from the other inputs (sizes, masks, aspect ratios).
     """
     import torch
 
-    inputs: dict[str, Any] = {
-        name: torch.cat(padded([p.images[name] for p in prompts])).to(device) for name in prompts[0].images
-    }
+    inputs: dict[str, Any] = {}
+    for name in prompts[0].images:
+        one = torch.cat(padded([p.images[name] for p in prompts])).to(network.device)
+        # Not every tower casts its pixels itself.
+        inputs[name] = one.to(network.dtype) if one.is_floating_point() else one
     if FEATURES in inputs:
         from transformers.modeling_outputs import BaseModelOutputWithPooling
 

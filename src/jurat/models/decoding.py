@@ -123,7 +123,7 @@ def _alone(network: Any, tokenizer: Any, prompts: Sequence[Prompt]) -> dict[str,
         for name, value in prompt.along.items():
             along[name][row, -length:] = value
     rows = {"input_ids": ids, "attention_mask": attended, **along}
-    return {**{k: v.to(network.device) for k, v in rows.items()}, **joined(prompts, network.device)}
+    return {**{k: v.to(network.device) for k, v in rows.items()}, **joined(prompts, network)}
 
 
 def _continued(network: Any, common: Shared) -> dict[str, Any]:

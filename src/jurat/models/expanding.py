@@ -86,7 +86,7 @@ def keep(network: Any, prompts: Sequence[Prompt]) -> Kept:
         attended[row, width - length :] = 1
         for name, value in values.items():
             along[name][row, width - length :] = value[row][:-1]
-    images = joined(prompts, device)
+    images = joined(prompts, network)
     ids, attended = ids.to(device), attended.to(device)
     along = {k: v.to(device) for k, v in along.items()}
     positions = prefix_positions(network, ids, attended, {**images, **along})

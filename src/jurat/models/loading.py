@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from jurat.errors import JuratError
-from jurat.models.base import ModelError
+from jurat.models.base import UNKNOWN, ModelError
 
-UNKNOWN = "unknown"
-"""The revision of weights that cannot be told."""
 _DIGEST_LENGTH = 12
 _PARTS = {
     "config.json": ("config.json",),

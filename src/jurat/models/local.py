@@ -11,12 +11,24 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from jurat.errors import JuratError
-from jurat.models.base import Answer, C, Chat, Failure, Inquiry, Laned, ModelError, Reply, Usage
-from jurat.models.batching import by
+from jurat.models.base import (
+    UNKNOWN,
+    Answer,
+    C,
+    Chat,
+    Failure,
+    Generation,
+    Inquiry,
+    Laned,
+    ModelError,
+    Reply,
+    Usage,
+)
+from jurat.models.batching import by, ran_out_of_memory
 from jurat.models.decoding import decode
 from jurat.models.encoding import Encoder, Prompt, answer_ids
 from jurat.models.explaining import Explained, explain
-from jurat.models.loading import UNKNOWN, Loaded, load
+from jurat.models.loading import Loaded, load
 from jurat.models.remembered import Pinned
 from jurat.models.scoring import Scorer
 
@@ -90,14 +102,26 @@ class LocalModel:
         replies = [Reply(failure=entry) if isinstance(entry, Failure) else Reply() for entry in encoded]
         prompts = {i: entry for i, entry in enumerate(encoded) if isinstance(entry, Prompt)}
         for alike in by(prompts, lambda i: prompts[i].kind):
-            for batch in self.scorer.bounds.batches(alike, lambda i: _reach(prompts[i], chats[i])):
-                settings = [chats[i].generation for i in batch]
-                taken = [prompts[i] for i in batch]
-                with self.computing:
-                    made = decode(self.network, self.encoder.tokenizer, taken, settings, self.scorer)
+            for batch in self.scorer.bounds.batches(alike, lambda i: (_reach(prompts[i], chats[i]),)):
+                made = self._decoded([prompts[i] for i in batch], [chats[i].generation for i in batch])
                 for i, reply in zip(batch, made, strict=True):
                     replies[i] = reply
         return replies
+
+    def _decoded(self, prompts: Sequence[Prompt], settings: Sequence[Generation]) -> list[Reply]:
+        """The replies; where memory does not hold so many conversations at once, those of each half."""
+        try:
+            with self.computing:
+                return decode(self.network, self.encoder.tokenizer, prompts, settings, self.scorer)
+        except Exception as error:
+            if len(prompts) == 1 or not ran_out_of_memory(error):
+                raise
+        half = len(prompts) // 2
+        log.info("memory ran out; %d conversations are continued in two halves", len(prompts))
+        return [
+            *self._decoded(prompts[:half], settings[:half]),
+            *self._decoded(prompts[half:], settings[half:]),
+        ]
 
     def capability(self, kind: type[C]) -> C | None:
         if kind in (Explained, Laned) or (kind is Pinned and self.revision != UNKNOWN):

@@ -53,7 +53,7 @@ def packed_inputs(network: Any, prompts: Sequence[Prompt]) -> dict[str, Any]:
     longest = max(len(segment) for prompt in prompts for segment in prompt.segments)
     separate = separate_masks(network, prompts, longest)
     layout = lay_out(prompts)
-    images = joined(prompts, device)
+    images = joined(prompts, network)
     along = {k: v.to(device) for k, v in _along(prompts, layout.ids.shape, layout.width).items()}
     ids, owner, steps = layout.ids.to(device), layout.owner.to(device), layout.steps.to(device)
     width = layout.width

@@ -26,8 +26,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from jurat.models.attention import use_blocks
-from jurat.models.base import YesNo
-from jurat.models.batching import Bounds, by, joined, length, ran_out_of_memory
+from jurat.models.base import Failure, YesNo
+from jurat.models.batching import Bounds, by, joined, length, ran_out_of_memory, slots
 from jurat.models.expanding import check_prefix, keep, last_logits
 from jurat.models.masks import Unfit, UnfitPrefix
 from jurat.models.packing import packed_inputs
@@ -59,6 +59,7 @@ _FAULTS = (
     AssertionError,
 )
 """What a model raises where it does not take the inputs of a path."""
+_INFINITE = YesNo(0.0, 0.0, Failure("error", "The model's logits are not finite."))
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ class Scorer:
         """
         import torch
 
+        bounds = self.bounds
         with torch.inference_mode():
             while True:
                 path = self.path
@@ -139,7 +141,10 @@ class Scorer:
                     with self._giving_up:
                         self._give_up(path, unfit)
                 except Exception as error:
-                    if not ran_out_of_memory(error) or self.bounds.tokens < 1:
+                    if not ran_out_of_memory(error):
+                        raise
+                    if self.bounds.tokens < 1:
+                        self.bounds = bounds  # that one question is too large makes others no larger
                         raise
                     self.bounds = self.bounds.halved()
                     log.info("memory ran out; passes are halved to %d tokens", self.bounds.tokens)
@@ -164,7 +169,7 @@ class Scorer:
             nth = [(i, parts[n]) for i, parts in split if n < len(parts)]
             for alike in by(nth, lambda entry: len(entry[1].segments)):
                 for batch in self.bounds.batches(
-                    alike, lambda entry: length(entry[1]), lambda entry: len(entry[1].segments)
+                    alike, lambda entry: slots(entry[1]), lambda entry: len(entry[1].segments)
                 ):
                     found = self._checked("packed", [part for _, part in batch])
                     for (i, _), more in zip(batch, found, strict=True):
@@ -176,7 +181,7 @@ class Scorer:
         """Prompts of one form; those with prefixes of equal length are read together."""
         answers: dict[int, list[YesNo]] = {}
         for alike in by(range(len(prompts)), lambda i: len(prompts[i].prefix)):
-            for batch in self.bounds.batches(alike, lambda i: len(prompts[i].prefix)):
+            for batch in self.bounds.batches(alike, lambda i: (len(prompts[i].prefix),)):
                 found = self._checked("cached", [prompts[i] for i in batch])
                 answers.update(zip(batch, found, strict=True))
         for i, prompt in enumerate(prompts):
@@ -190,7 +195,7 @@ class Scorer:
             return len(prompts[row[0]].prefix) + len(prompts[row[0]].segments[row[1]])
 
         for alike in by(rows, lambda row: (prompts[row[0]].kind, size(row))):
-            for batch in self.bounds.batches(alike, size):
+            for batch in self.bounds.batches(alike, lambda row: (size(row),)):
                 found = self.plain([(prompts[i], prompts[i].segments[j]) for i, j in batch])
                 answers.update(zip(batch, found, strict=True))
         for i, prompt in enumerate(prompts):
@@ -211,7 +216,7 @@ class Scorer:
         rows = [(i, segment) for i, prompt in enumerate(prompts) for segment in prompt.segments]
         answers: list[list[YesNo]] = [[] for _ in prompts]
         width = kept.rows.ids.shape[1]
-        for batch in self.bounds.batches(rows, lambda row: width + len(row[1])):
+        for batch in self.bounds.batches(rows, lambda row: (width, len(row[1]))):
             owners, segments = [i for i, _ in batch], [segment for _, segment in batch]
             found = self._read(last_logits(self.network, kept, owners, segments))
             for i, answer in zip(owners, found, strict=True):
@@ -231,7 +236,7 @@ class Scorer:
             )
             for k, v in prompts[0].along.items()
         }
-        inputs = {**joined(prompts, device), **{k: v.to(device) for k, v in along.items()}}
+        inputs = {**joined(prompts, self.network), **{k: v.to(device) for k, v in along.items()}}
         keeping = {"logits_to_keep": 1} if self._keeps else {}
         output = self.network(
             input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **keeping, **inputs
@@ -240,14 +245,13 @@ class Scorer:
 
     def _read(self, logits: Tensor) -> list[YesNo]:
         """Logits (n, vocabulary) to answers, by way of float64, so that small probabilities keep their
-        ratio."""
+        ratio. A row that holds what is no number is a failure of its own."""
         logits = logits.float()
         total = logits.logsumexp(-1).double()
         yes = (logits[:, self._yes].double().logsumexp(-1) - total).exp().tolist()
         no = (logits[:, self._no].double().logsumexp(-1) - total).exp().tolist()
-        if not all(math.isfinite(value) for value in (*yes, *no)):
-            raise ArithmeticError("the model's logits are not finite")
-        return [YesNo(y, n) for y, n in zip(yes, no, strict=True)]
+        sound = [math.isfinite(y) and math.isfinite(n) for y, n in zip(yes, no, strict=True)]
+        return [YesNo(y, n) if s else _INFINITE for y, n, s in zip(yes, no, sound, strict=True)]
 
     def may_continue(self, prefixes: Sequence[Prompt], width: int) -> bool:
         """Whether conversations may go on from kept prefixes, padded to a width between both.
@@ -284,9 +288,6 @@ class Scorer:
         form = self._form_of(path, prompts)
         if form in self._known:
             return work(prompts)
-        # The shortest prefix is the one with padding.
-        chosen = min(range(len(prompts)), key=lambda i: len(prompts[i].prefix))
-        last = (prompts[chosen], prompts[chosen].segments[-1])
         try:
             found = work(prompts)
         except Unfit:
@@ -294,23 +295,52 @@ class Scorer:
         except _FAULTS as error:
             if ran_out_of_memory(error):
                 raise
-            self.plain([last])  # if this fails too, the fault is not the path's
+            self.plain(
+                [(prompts[0], prompts[0].segments[-1])]
+            )  # if this fails too, the fault is not the path's
             line = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
             raise _Differs(f"a {path} call failed ({type(error).__name__}: {line})", form) from error
-        alone = self.plain([last])[0].log_odds
-        twins = self.plain([last] * 3)[-1].log_odds
-        floor = NOISE_FLOOR.get(str(self.network.dtype).removeprefix("torch."), 2e-4)
-        limit = max(floor, 4 * abs(alone - twins))
-        difference = abs(found[chosen][-1].log_odds - alone)
-        self.checks.append(Check(path, _told(form), difference, limit))
-        if difference > limit:
+        check = self._compare(path, form, prompts, found)
+        if check is None:
+            return found
+        self.checks.append(check)
+        if check.difference > check.limit:
             raise _Differs(
-                f"a {path} answer differed from a separate one by {difference:.3g} in log-odds "
-                f"(at most {limit:.3g} would be rounding)",
+                f"a {path} answer differed from a separate one by {check.difference:.3g} in log-odds "
+                f"(at most {check.limit:.3g} would be rounding)",
                 form,
             )
         self._known.add(form)
         return found
+
+    def _compare(
+        self, path: Path, form: tuple[Any, ...], prompts: Sequence[Prompt], found: Sequence[Sequence[YesNo]]
+    ) -> Check | None:
+        """One of the answers against a plain one; None where there is none to the plain question either."""
+        # The first that is missing: is it the path that has none, or the model? Else the last one behind the
+        # shortest prefix, which is the one with padding.
+        missing = (
+            (i, j) for i, row in enumerate(found) for j, one in enumerate(row) if one.failure is not None
+        )
+        i, j = next(missing, (min(range(len(prompts)), key=lambda i: len(prompts[i].prefix)), -1))
+        row = (prompts[i], prompts[i].segments[j])
+        shared, (alone,) = found[i][j], self.plain([row])
+        if alone.failure is not None:
+            return None
+        rounding = abs(alone.log_odds - self._beside_twins(row).log_odds)
+        floor = NOISE_FLOOR.get(str(self.network.dtype).removeprefix("torch."), 2e-4)
+        difference = math.inf if shared.failure is not None else abs(shared.log_odds - alone.log_odds)
+        return Check(path, _told(form), difference, max(floor, 4 * rounding))
+
+    def _beside_twins(self, row: tuple[Prompt, Sequence[int]]) -> YesNo:
+        """The plain answer of a row in a pass of three like it; in a pass of one where memory does not hold
+        three."""
+        try:
+            return self.plain([row] * 3)[-1]
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
+        return self.plain([row])[0]
 
     def _form_of(self, path: Path, prompts: Sequence[Prompt]) -> tuple[Any, ...]:
         """What sets a pass apart from others, as far as it may be right while they are wrong, or wrong."""

@@ -21,11 +21,24 @@ from urllib.parse import urlsplit
 
 from jurat.errors import JuratError
 from jurat.models import served_answers as answers
-from jurat.models.base import Answer, C, Chat, Failure, Inquiry, Metered, Reply, Spent, Turn, Usage, YesNo
+from jurat.models.base import (
+    UNKNOWN,
+    Answer,
+    C,
+    Chat,
+    Failure,
+    Inquiry,
+    Metered,
+    Reply,
+    Spent,
+    Turn,
+    Usage,
+    YesNo,
+)
 from jurat.models.encoding import ask_in
 from jurat.models.served_answers import Said
 from jurat.models.served_calls import KEY, Calls, Unmeasured, total
-from jurat.models.served_dialect import Wish
+from jurat.models.served_dialect import LEAST_LISTED, Wish
 from jurat.models.served_messages import Message, data_url, messages
 from jurat.models.spec import ModelSpec, Serving
 
@@ -47,6 +60,7 @@ def open_served(spec: ModelSpec) -> ServedModel:
         raise JuratError(f"{spec.name!r} names no model.", hint="Name it as the server does: openai/NAME.")
     serving = spec.serving or Serving()
     _check(serving)
+    _check_key(os.environ.get(KEY) or "")
     base_url = spec.base_url or os.environ.get(BASE_URL) or None
     if base_url is not None:
         _check_url(base_url)
@@ -69,12 +83,12 @@ class ServedModel:
         self._probe = asyncio.Lock()
         self._probed = False
         self._measures = False
-        """Whether a reply has come with logprobs."""
+        """Whether a reply has come with several tokens' logprobs."""
 
     @property
     def revision(self) -> str:
         """The model's id and fingerprint as the server last told them; "unknown" before its first reply."""
-        return self.calls.served_by or "unknown"
+        return self.calls.served_by or UNKNOWN
 
     @property
     def spent(self) -> Spent:
@@ -97,7 +111,7 @@ class ServedModel:
         wish = Wish(settings.max_tokens, settings.temperature, settings.seed)
         said = await self._say(messages(chat.turns, urls), wish)
         if isinstance(said, Failure):
-            return Reply(failure=said)
+            return Reply(usage=said.usage, failure=said)
         if not said.text.strip():
             return Reply(usage=said.usage, failure=answers.empty(said))
         return Reply(said.text, said.usage)
@@ -134,9 +148,10 @@ class ServedModel:
     async def _measure_now(self, asked: Sequence[Message]) -> Part:
         said = await self._say(asked, Wish(max_tokens=1, measured=True))
         if isinstance(said, Failure):
-            return Part([YesNo(0.0, 0.0, said)])
+            return Part([YesNo(0.0, 0.0, said)], said.usage)
+        # One token alone, however sure, may be all that this server ever lists.
+        self._measures = self._measures or len(said.listed) >= LEAST_LISTED
         if answers.suffices(said.listed):
-            self._measures = True
             return Part([answers.measured(said.listed)], said.usage)
         if self._measures:
             failure = Failure("unparsed", "The reply came without logprobs, which others came with.")
@@ -152,7 +167,7 @@ class ServedModel:
         wish = Wish(max_tokens=STATED_TOKENS, schema=answers.schema(len(questions)))
         said = await self._say(asked, wish)
         if isinstance(said, Failure):
-            return Part([YesNo(0.0, 0.0, said, stated=True)] * len(questions))
+            return Part([YesNo(0.0, 0.0, said, stated=True)] * len(questions), said.usage)
         return Part(answers.stated(said, len(questions)), said.usage)
 
     async def _say(self, asked: Sequence[Message], wish: Wish) -> Said | Failure:
@@ -230,8 +245,19 @@ def _check(serving: Serving) -> None:
             raise JuratError(f"{name.replace('_', ' ')} must be at least {low:g}, not {value}.")
 
 
+def _check_key(key: str) -> None:
+    if not all("!" <= character <= "~" for character in key):
+        raise JuratError(
+            f"{KEY} holds a character that no key has: a space, a line's end, or one that is not ASCII.",
+            hint="It may have come along when the key was copied. Set it again.",
+        )
+
+
 def _check_url(url: str) -> None:
-    parts = urlsplit(url)
+    try:
+        parts, _ = urlsplit(url), urlsplit(url).port
+    except ValueError as error:
+        raise JuratError(f"The base URL is no address: {error}.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise JuratError(
             "The base URL of a server begins with http:// or https://.",

@@ -14,7 +14,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from jurat.models.base import Failure, Usage, YesNo
@@ -50,6 +50,11 @@ class Said:
 
 def read(reply: ChatCompletion) -> Said | Failure:
     """A reply's first choice, or why it has none to use. Never raises: servers leave out any field."""
+    said = _read(reply)
+    return replace(said, usage=usage_of(reply))
+
+
+def _read(reply: ChatCompletion) -> Said | Failure:
     choice = next(iter(reply.choices), None)
     message = getattr(choice, "message", None)
     if message is None:
@@ -61,7 +66,7 @@ def read(reply: ChatCompletion) -> Said | Failure:
     if finish == "content_filter":
         return Failure("filtered", "The server's content filter blocked the reply.")
     text = without_key(text) if isinstance(text, str) else ""
-    return Said(text, finish, tuple(_listed(choice)), usage_of(reply))
+    return Said(text, finish, tuple(_listed(choice)))
 
 
 def empty(said: Said) -> Failure:

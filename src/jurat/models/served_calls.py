@@ -42,6 +42,9 @@ _TRIES = 3
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 """Seconds before the first further try, doubled for each one after it, and their most."""
 _ADAPTATIONS = 8
+_LEAST_KEY = 8
+"""Characters of a key that is a secret: what is shorter ("none", "ollama", "1") only fills the place, and is
+found in replies that say nothing of it."""
 _FILTER = re.compile(r"content_?(filter|policy)|content management policy|moderation|ResponsibleAI", re.I)
 _SECRET = re.compile(r"\b(sk|key|pk)-[\w*.-]{4,}|(?<=bearer )\S+", re.I)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
@@ -138,11 +141,14 @@ class Calls:
                 outcome = await self._try(messages, settings, end - _now())
                 if not isinstance(outcome, _Again):
                     return outcome
-                pause = _back_off(tries) if outcome.after is None else outcome.after
+                # A server that asks to wait for no time at all is met by the usual pause.
+                pause = max(_back_off(tries), (outcome.after or 0.0) * random.uniform(1.0, 1.25))
                 if tries >= self.serving.retries or _now() + pause >= end:
                     return self._failing(outcome)
                 log.debug("trying again in %.1f s: %s", pause, outcome.reason)
                 await asyncio.sleep(pause)
+                if _now() >= end:
+                    return self._failing(outcome)
         raise AssertionError  # the loop above has no other end
 
     async def _try(
@@ -172,7 +178,6 @@ class Calls:
             return self._passing(error)
         except ValueError:  # what the SDK lets through of JSON that cannot be read
             return _Again("The server's reply is not JSON.")
-        self._failed = 0
         return self._counted(reply)
 
     def _passing(self, error: APIStatusError) -> _Again:
@@ -202,7 +207,8 @@ class Calls:
         from openai.types.chat import ChatCompletion
 
         if not isinstance(reply, ChatCompletion) or not isinstance(getattr(reply, "choices", None), list):
-            return Failure("error", "What the server sent is no chat completion.")
+            return self._failing(_Again("What the server sent is no chat completion."))
+        self._failed = 0
         usage, spent = usage_of(reply), self.spent
         self.spent = Spent(
             spent.calls + 1,
@@ -220,8 +226,9 @@ class Calls:
             return Failure("filtered", f"The server's content filter blocked it: {refusal}")
         if error.status_code == 401:
             self._gone("it refuses the key (401)", hint=f"The key comes from {KEY} in the environment.")
-        if error.status_code == 404:
-            self._gone(f"it answers 404: {refusal}", hint="Most servers want --base-url to end in /v1.")
+        if error.status_code in (404, 405):
+            hint = "Most servers want --base-url to end in /v1."
+            self._gone(f"it answers {error.status_code}: {refusal}", hint=hint)
         if error.status_code == 402:
             self._gone(f"it wants to be paid (402): {refusal}")
         return None
@@ -262,8 +269,8 @@ def clean(text: str) -> str:
 
 def without_key(text: str) -> str:
     """The text without the key, for where a server says it back."""
-    key = os.environ.get(KEY)
-    return text.replace(key, "[key]") if key else text
+    key = os.environ.get(KEY) or ""
+    return text.replace(key, "[key]") if len(key) >= _LEAST_KEY else text
 
 
 def usage_of(reply: ChatCompletion) -> Usage:

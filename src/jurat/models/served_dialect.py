@@ -14,7 +14,12 @@ TOP_LOGPROBS = (20, 10, 5)
 """Tokens to list: the protocol's most, then what some servers have as their own limit."""
 LEAST_LISTED = 3
 """With fewer listed tokens P(Yes) + P(No) is not known well enough to be called measured."""
+LEAST_TOKENS = 16
+"""The least that some gateways hand on."""
 FORMATS = ("json_schema", "json_object", "none")
+_TOO_LONG = re.compile(
+    r"too (large|long|many)|context (length|window|size)|maximum (context|model) length", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,12 @@ class Dialect:
             return replace(self, format=FORMATS[FORMATS.index(self.format) + 1])
         if "logprobs" in sent and "logprobs" in refusal:
             return replace(self, top_logprobs=_fewer(refusal, self.top_logprobs))
-        if self.limit == "max_tokens" and "max_completion_tokens" in refusal:
-            return replace(self, limit="max_completion_tokens")
-        if self.least_tokens == 1 and re.search(r"max_(completion_|output_)?tokens", refusal):
-            return replace(self, least_tokens=16)  # the least that some gateways hand on
+        # That a conversation is too long is about this one, not about what the server takes.
+        if not _TOO_LONG.search(refusal):
+            if self.limit == "max_tokens" and "max_completion_tokens" in refusal:
+                return replace(self, limit="max_completion_tokens")
+            if sent[self.limit] < LEAST_TOKENS and re.search(r"max_(completion_|output_)?tokens", refusal):
+                return replace(self, least_tokens=LEAST_TOKENS)
         if "temperature" in sent and "temperature" in refusal:
             return replace(self, temperature=False)
         if "seed" in sent and "seed" in refusal:

@@ -157,6 +157,13 @@ def test_a_calibration_for_something_else_is_refused(
     assert told in raised.value.message
 
 
+def test_a_model_whose_revision_is_not_known_yet_is_held_to_its_name(labelled: Fit) -> None:
+    """A server tells it only when it answers."""
+    model = Biased({})
+    model.revision = "unknown"
+    assert Judge(LAW, model, "quick", calibration=labelled.calibration).calibration is not None
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
