@@ -113,12 +113,37 @@ def report(
     """Prints tables and lines, and writes the files that were asked for."""
     text = "\n\n".join(part for part in parts if part)
     print(text)
-    if args.json:
-        document = {"provenance": origin, "rows": rows}
-        args.json.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    keep(args, origin, rows)
     if args.markdown:
-        told = "\n".join(f"- {name}: {value}" for name, value in origin.items() if value is not None)
+        told = "\n".join(f"- {name}: {value}" for name, value in _whole(origin).items() if value is not None)
         args.markdown.write_text(f"{text}\n\n{told}\n", encoding="utf-8")
+
+
+def keep(args: argparse.Namespace, origin: Mapping[str, Any], rows: Sequence[Row]) -> None:
+    """Writes what there is by now into `--json`, so that a run that is cut short leaves it."""
+    if args.json:
+        document = {"provenance": _whole(origin), "rows": rows}
+        args.json.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _whole(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """The provenance, and how much of the processors' time since the script began the host gave to others."""
+    now = _processors()
+    if now is None or _BEGUN is None or now[1] == _BEGUN[1]:
+        return {**origin}
+    return {**origin, "stolen": round((now[0] - _BEGUN[0]) / (now[1] - _BEGUN[1]), 3)}
+
+
+def _processors() -> tuple[int, int] | None:
+    """Of all processors' time: what was stolen, and the whole, in ticks; None where it cannot be told."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
+    except (OSError, IndexError):
+        return None
+    return (int(first[7]), sum(map(int, first))) if len(first) == 8 else None
+
+
+_BEGUN = _processors()
 
 
 def _cell(row: Row, form: str) -> str:

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from measuring import Row, bar, by_turns, numbers, options, provenance, report, table
+from measuring import Row, bar, by_turns, keep, numbers, options, provenance, report, table
 from shapes import (
     NO,
     QUESTION,
@@ -297,6 +297,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for image_tokens in subject.image_tokens:
             print(f"{subject.name}, {image_tokens:,} image tokens ...", file=sys.stderr, flush=True)
             rows += measure(subject, image_tokens, args.clauses, args.runs, settle)
+            keep(args, origin, rows)
     origin["decoder_parameters"] = decoders
     met, told = bars(rows)
     report(args, origin, rows, [table(with_ratios(rows), COLUMNS), told])

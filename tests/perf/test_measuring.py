@@ -57,6 +57,7 @@ def test_files_hold_rows_and_where_they_come_from(tmp_path, capsys) -> None:
     measuring.report(args, origin, [{"n": 1}], ["| n |", "", "- met"])
     assert capsys.readouterr().out == "| n |\n\n- met\n"
     found = json.loads((tmp_path / "a.json").read_text())
+    assert 0 <= found["provenance"].pop("stolen", 0) <= 1
     assert found == {"provenance": origin, "rows": [{"n": 1}]}
     assert found["provenance"]["command"] == "python perf/x.py --runs 3"
     assert {"commit", "machine", "time", "load", "torch", "transformers"} <= set(found["provenance"])
@@ -76,3 +77,9 @@ def test_measuring_stays_small() -> None:
     code += "print(*[m for m in ('torch', 'numpy', 'jurat') if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (run.stdout.split(), run.stderr) == ([], "")
+
+
+def test_what_is_measured_by_now_can_be_kept_before_the_end(tmp_path) -> None:
+    args = measuring.options(argparse.ArgumentParser()).parse_args(["--json", str(tmp_path / "a.json")])
+    measuring.keep(args, {"runs": 3}, [{"n": 1}])
+    assert json.loads((tmp_path / "a.json").read_text())["rows"] == [{"n": 1}]
