@@ -146,7 +146,7 @@ def by(entries: Iterable[T], key: Callable[[T], Any]) -> list[list[T]]:
 
 def length(prompt: Prompt) -> int:
     """Of the prefix and all questions, in tokens."""
-    return len(prompt.prefix) + sum(map(len, prompt.segments))
+    return sum(slots(prompt))
 
 
 def slots(prompt: Prompt) -> tuple[int, ...]:

@@ -295,9 +295,8 @@ class Scorer:
         except _FAULTS as error:
             if ran_out_of_memory(error):
                 raise
-            self.plain(
-                [(prompts[0], prompts[0].segments[-1])]
-            )  # if this fails too, the fault is not the path's
+            # If this fails too, the fault is not the path's.
+            self.plain([(prompts[0], prompts[0].segments[-1])])
             line = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
             raise _Differs(f"a {path} call failed ({type(error).__name__}: {line})", form) from error
         check = self._compare(path, form, prompts, found)
@@ -316,31 +315,32 @@ class Scorer:
     def _compare(
         self, path: Path, form: tuple[Any, ...], prompts: Sequence[Prompt], found: Sequence[Sequence[YesNo]]
     ) -> Check | None:
-        """One of the answers against a plain one; None where there is none to the plain question either."""
-        # The first that is missing: is it the path that has none, or the model? Else the last one behind the
-        # shortest prefix, which is the one with padding.
-        missing = (
-            (i, j) for i, row in enumerate(found) for j, one in enumerate(row) if one.failure is not None
-        )
-        i, j = next(missing, (min(range(len(prompts)), key=lambda i: len(prompts[i].prefix)), -1))
-        row = (prompts[i], prompts[i].segments[j])
-        shared, (alone,) = found[i][j], self.plain([row])
-        if alone.failure is not None:
-            return None
-        rounding = abs(alone.log_odds - self._beside_twins(row).log_odds)
+        """One of the answers against a plain one; None where there are none."""
         floor = NOISE_FLOOR.get(str(self.network.dtype).removeprefix("torch."), 2e-4)
-        difference = math.inf if shared.failure is not None else abs(shared.log_odds - alone.log_odds)
-        return Check(path, _told(form), difference, max(floor, 4 * rounding))
+        missing = ((i, j) for i, row in enumerate(found) for j, one in enumerate(row) if one.failure)
+        if (first := next(missing, None)) is not None:
+            i, j = first  # is it the path that has no answer, or the model?
+            if self.plain([(prompts[i], prompts[i].segments[j])])[0].failure is None:
+                return Check(path, _told(form), math.inf, floor)
+        sound = [i for i, row in enumerate(found) if row[-1].failure is None]
+        if not sound:
+            return None
+        # The shortest prefix is the one with padding.
+        i = min(sound, key=lambda i: len(prompts[i].prefix))
+        row = (prompts[i], prompts[i].segments[-1])
+        alone = self.plain([row])[0].log_odds
+        difference = abs(found[i][-1].log_odds - alone)
+        return Check(path, _told(form), difference, max(floor, 4 * self._rounding(row, alone)))
 
-    def _beside_twins(self, row: tuple[Prompt, Sequence[int]]) -> YesNo:
-        """The plain answer of a row in a pass of three like it; in a pass of one where memory does not hold
-        three."""
+    def _rounding(self, row: tuple[Prompt, Sequence[int]], alone: float) -> float:
+        """By how much the log-odds of a row asked alone differ in a pass of three like it; 0 where memory
+        does not hold three."""
         try:
-            return self.plain([row] * 3)[-1]
+            return abs(self.plain([row] * 3)[-1].log_odds - alone)
         except Exception as error:
             if not ran_out_of_memory(error):
                 raise
-        return self.plain([row])[0]
+        return 0.0
 
     def _form_of(self, path: Path, prompts: Sequence[Prompt]) -> tuple[Any, ...]:
         """What sets a pass apart from others, as far as it may be right while they are wrong, or wrong."""

@@ -255,7 +255,8 @@ def _check_key(key: str) -> None:
 
 def _check_url(url: str) -> None:
     try:
-        parts, _ = urlsplit(url), urlsplit(url).port
+        parts = urlsplit(url)
+        _ = parts.port  # read, since only that tells whether it is a number
     except ValueError as error:
         raise JuratError(f"The base URL is no address: {error}.") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
