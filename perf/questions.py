@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from jurat.models.encoding import Prompt
 
 BUNDLED = "bundled"
+WAYS = ("packed", "separate", "cached", "floor")
 SEPARATE_LIMIT = (256, 35)
 """With more image tokens than the first and more questions than the second, separate calls are not run."""
 ROWS = (1, 4, 16, 64)
@@ -150,9 +151,14 @@ def _copies(features: Any, count: int) -> Any:
 
 
 def measure(
-    subject: Subject, image_tokens: int, clauses: Sequence[int], runs: int, settle: Callable[[], object]
+    subject: Subject,
+    image_tokens: int,
+    clauses: Sequence[int],
+    runs: int,
+    settle: Callable[[], object],
+    wanted: Sequence[str] = WAYS,
 ) -> list[Row]:
-    """One row a number of questions, on one image of that many tokens."""
+    """One row a number of questions, on one image of that many tokens; None for a way that is not wanted."""
     import torch
 
     ways = Ways(subject.network)
@@ -161,7 +167,7 @@ def measure(
     with ways.looked(most):
         length = len(most.prefix) + QUESTION
         agree(subject, ways, replace(most, segments=most.segments[:5]))
-        rows = _best_rows(ways, most, settle)
+        rows = _best_rows(ways, most, settle) if "separate" in wanted else 1
         work: dict[tuple[int, str], Callable[[], object]] = {}
         for count in clauses:
             prompt = replace(most, segments=most.segments[:count])
@@ -172,7 +178,7 @@ def measure(
                 work[count, "separate"] = lambda prompt=prompt: ways.separate(prompt, rows)
             work[count, "cached"] = lambda prompt=prompt: ways.cached(prompt)
             work[count, "floor"] = lambda ids=ids: ways.floor(ids)
-        seconds = by_turns(work, runs, settle)
+        seconds = by_turns({key: do for key, do in work.items() if key[1] in wanted}, runs, settle)
         if ways.scorer.path != "packed":
             raise SystemExit(f"{subject.name} is not packed: {ways.scorer.obstacle}")
     return [
@@ -182,7 +188,7 @@ def measure(
             "clauses": count,
             "tokens_packed": len(most.prefix) + count * QUESTION,
             "tokens_separate": count * length,
-            **{f"{way}_s": seconds.get((count, way)) for way in ("packed", "separate", "cached", "floor")},
+            **{f"{way}_s": seconds.get((count, way)) for way in WAYS},
             "vision_s": vision,
         }
         for count in clauses
@@ -220,7 +226,7 @@ def with_ratios(rows: Sequence[Row]) -> list[Row]:
             "over_floor": row["packed_s"] / row["floor_s"],
             "speedup": row["separate_s"] / row["packed_s"] if row["separate_s"] is not None else None,
             "token_ratio": row["tokens_separate"] / row["tokens_packed"],
-            "over_cached": row["cached_s"] / row["packed_s"],
+            "over_cached": row["cached_s"] / row["packed_s"] if row["cached_s"] is not None else None,
             "over_one": row["packed_s"] / one
             if (one := ones.get((row["model"], row["image_tokens"])))
             else None,
@@ -264,6 +270,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", help=f"of {BUNDLED}, {', '.join(SHAPES)}, with commas between")
     parser.add_argument("--image-tokens", type=numbers, default=[64, 256, 1500])
     parser.add_argument("--clauses", type=numbers, default=[1, 5, 12, 35, 140])
+    parser.add_argument("--without", default="", help="ways to leave out: separate, cached")
     parser.add_argument("--device", help="cpu, cuda; a GPU is used where there is one")
     parser.add_argument("--dtype", help="float32 on a CPU and bfloat16 on a GPU, unless told")
     parser.add_argument("--threads", type=int, help="of torch on a CPU")
@@ -279,6 +286,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     dtype = choose_dtype(args.dtype, device)
     on_gpu = device.type == "cuda"
     names = (args.models or f"{JUDGED},{BUNDLED}{',qwen3vl-8b' if on_gpu else ''}").split(",")
+    wanted = [way for way in WAYS if way not in args.without.split(",") or way in ("packed", "floor")]
     if unknown := [name for name in names if name not in (BUNDLED, *SHAPES)]:
         parser.error(f"there is no model {unknown[0]!r}; there are {', '.join((BUNDLED, *SHAPES))}")
     origin = provenance(
@@ -296,7 +304,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         decoders[subject.name] = decoder_parameters(subject.network)
         for image_tokens in subject.image_tokens:
             print(f"{subject.name}, {image_tokens:,} image tokens ...", file=sys.stderr, flush=True)
-            rows += measure(subject, image_tokens, args.clauses, args.runs, settle)
+            rows += measure(subject, image_tokens, args.clauses, args.runs, settle, wanted)
             keep(args, origin, rows)
     origin["decoder_parameters"] = decoders
     met, told = bars(rows)

@@ -52,6 +52,40 @@ def test_the_record_names_the_calibration(fitted: tuple[Path, str], tmp_path: Pa
     assert len(json.loads(out.read_text())["calibration"]) == 12
 
 
+def test_labels_are_matched_by_where_the_files_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in sorted(SCENES.glob("00[01]*.png")):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    names = sorted(path.name for path in tmp_path.iterdir())
+    monkeypatch.chdir(tmp_path)
+    Path("labels.csv").write_text("file,broken\n" + "".join(f"./x/../{name},\n" for name in names))
+    Path("x").mkdir()
+    code, printed = run(
+        "calibrate", "--images", ".", "-c", "shelf:nursery", "--labels", "labels.csv", "--out", "c.json"
+    )
+    assert code == 0, printed
+    assert json.loads(Path("c.json").read_text())["rules"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("a.png,\n./a.png,\n", "labels.csv:3: ./a.png is listed twice."),
+        ("a.png,\nnotes.txt,\n", "Of what is labelled notes.txt is not among the images in"),
+    ],
+)
+def test_labels_that_cannot_be_meant_are_told_before_a_model_is_asked(
+    lines: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(next(SCENES.glob("*.png")).read_bytes())
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "labels.csv").write_text(f"file,broken\n{lines}")
+    code, printed = run(
+        "calibrate", "--images", tmp_path, "-c", "shelf:nursery", "-m", "hf/./nosuch",
+        "--labels", tmp_path / "labels.csv", "--out", tmp_path / "c.json",
+    )  # fmt: skip
+    assert (code, told in printed) == (2, True), printed
+
+
 def test_a_calibration_of_another_constitution_is_refused(fitted: tuple[Path, str]) -> None:
     code, printed = run("judge", SCENES, "-c", SCENES.parent / "picnic.yaml", "--calibration", fitted[0])
     assert code == 2

@@ -115,6 +115,42 @@ def test_an_image_that_is_gone_or_another_one_by_now_is_no_flip(place: Path) -> 
     assert "03.png: no such file or folder" in said
 
 
+def test_images_in_shards_are_judged_anew(place: Path) -> None:
+    import tarfile
+
+    with tarfile.open(place / "t.tar", "w") as tar:
+        tar.add(place / "images" / "00.png", "00.png")
+        tar.add(place / "images" / "20.png", "20.png")
+    how = ("-c", str(place / "old.yaml"), "--model", "null", "--preset", "quick", "--quiet")
+    judged = run("judge", str(place / "t.tar"), *how, "--out", str(place / "shard"))
+    assert judged.exit_code == 0, judged.output
+    (place / "new.yaml").write_text(POLICY.replace("[A dog is visible.]", "[A bird is visible.]"))
+    command = ("constitution", "impact", str(place / "old.yaml"), str(place / "new.yaml"), "--json")
+    told = json.loads(run(*command, "--run", str(place / "shard")).output)
+    assert (told["asked"], told["failed"]) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("there.jsonl", "there.jsonl exists already"), ("flips.csv", "jurat does not write .csv files")],
+)
+def test_what_is_in_the_way_is_told_before_anything_is_judged_anew(place: Path, name: str, told: str) -> None:
+    (place / "there.jsonl").touch()
+    policy = POLICY.replace("[A dog is visible.]", "[A bird is visible.]")
+    result = impact(place, policy, "--out", str(place / name))
+    assert result.exit_code == 2
+    assert told in result.output
+    assert "judged anew" not in result.output
+
+
+def test_a_file_that_holds_no_verdicts_is_refused(place: Path) -> None:
+    (place / "rows.jsonl").write_text('{"id": 1}\n')
+    command = ("constitution", "impact", str(place / "old.yaml"), str(place / "old.yaml"))
+    result = run(*command, "--run", str(place / "rows.jsonl"))
+    assert result.exit_code == 2
+    assert "This is not a verdict that this jurat reads" in result.output
+
+
 def test_items_are_judged_anew_as_those_of_the_run_were(place: Path) -> None:
     lines = "".join(f"images/{n:02}.png,A word {n}\n" for n in range(24))
     (place / "t.csv").write_text("file,said\n" + lines)

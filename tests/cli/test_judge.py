@@ -187,6 +187,8 @@ WRONG = {
         2,
         "there.jsonl is there already.",
     ),
+    "an output with too long a name": (["pics", *POLICY, "--out", "a" * 300], 2, "File name too long"),
+    "a file with too long a name": (["pics", *POLICY, "--out", "a" * 300 + ".jsonl"], 2, "name too long"),
     "an output that is a folder": (["pics", *POLICY, "--out", "empty", "--overwrite"], 2, "empty"),
     "a batch of none": (["pics", *POLICY, "--batch-size", "0"], 2, "--batch-size"),
 }
@@ -203,6 +205,21 @@ def test_wrong_usage_is_a_clear_line_on_stderr_and_no_traceback(pics, jurat, cas
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
     assert Path("there.jsonl").read_text() == "kept\n"
+
+
+def test_a_reader_that_goes_away_ends_it_with_a_line(pics, tmp_path):
+    for i in range(200):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(pics / f"more-{i:03}.png")
+    command = [sys.executable, "-m", "jurat", "judge", "pics", "-c", "colours.yaml", "-m", "null", "-q"]
+    with subprocess.Popen(
+        [*command, "--out", "-"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as going:
+        assert going.stdout.readline().startswith(b'{"schema":')
+        going.stdout.close()
+        told = going.stderr.read().decode()
+    assert going.returncode == 2
+    assert "standard output cannot be written: Broken pipe; " in told
+    assert "Exception ignored" not in told and "Traceback" not in told
 
 
 def test_overwrite_replaces_the_output(pics, jurat):

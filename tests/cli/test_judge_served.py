@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
+
+from jurat.images import read_rows
 
 from ..models.openai_server import Asked, Server, Told, completion, error
 
@@ -101,6 +106,40 @@ def test_a_dry_run_sends_nothing_and_says_what_a_run_would_take(policy, jurat, s
     real = jurat(*policy, server.url, "--preset", "quick")  # which takes no second looks
     assert real.exit_code == 0
     assert f"gives logprobs {len(server.asked)} " in text
+
+
+class Counting(SimpleHTTPRequestHandler):
+    """Files of the current folder."""
+
+    fetched: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.fetched.append(self.path)
+        super().do_GET()
+
+    def log_message(self, *args: object) -> None: ...
+
+
+def test_a_dry_run_fetches_no_more_than_it_looks_at(policy, pics, jurat, serve, monkeypatch):
+    monkeypatch.setattr("jurat.cli.serving.SAMPLE", 2)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Counting) as files:
+        threading.Thread(target=files.serve_forever, daemon=True).start()
+        root = f"http://127.0.0.1:{files.server_port}/pics"
+        names = sorted(str(path.relative_to(pics)) for path in pics.rglob("*") if path.is_file())
+        Path("t.csv").write_text("\n".join(["url", *(f"{root}/{name}" for name in names)]))
+        result = jurat("judge", "t.csv", *policy[2:], serve(measuring).url, "--dry-run")
+        files.shutdown()
+    assert "6 items, estimated from the first 2. Nothing was sent." in " ".join(result.stdout.split())
+    assert len(Counting.fetched) == 2
+
+
+def test_a_dry_run_counts_what_is_left_of_a_run(policy, jurat, serve):
+    url = serve(measuring).url
+    assert jurat(*policy, url, "--shard", "1/2", "--out", "run").exit_code == 0
+    done = len({row["id"] for row in read_rows("run")})
+    result = jurat(*policy, url, "--dry-run", "--out", "run")
+    assert 0 < done < 6
+    assert f"{6 - done} item" in result.stdout
 
 
 def test_a_dry_run_of_a_shard_without_items_says_so(policy, jurat, serve):

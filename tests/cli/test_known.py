@@ -89,6 +89,7 @@ def test_near_duplicates_take_over_a_verdict(pics, jurat, tmp_path):
         assert rows[name]["reused"] == first["decision"]
         assert (rows[name]["outcome"], rows[name]["rules"]) == (first["outcome"], first["rules"])
         assert rows[name]["decision"] != first["decision"]
+        assert (rows[name]["width"], rows[name]["height"]) == Image.open(name).size
         assert rows[name]["sha256"] == hashlib.sha256(Path(name).read_bytes()).hexdigest()
     jurat(*args, "--out", "apart")
     assert {row["reused"] for row in judged("apart").values()} == {None}

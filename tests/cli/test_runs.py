@@ -100,6 +100,43 @@ def test_an_error_whose_item_is_gone_is_kept(run, jurat):
     assert outcomes("run")["pics/broken.png"] == "error"
 
 
+def test_errors_that_are_kept_count_for_the_exit_code(pics, jurat):
+    for path in pics.rglob("*"):
+        if path.is_file() and path.name != "broken.png":
+            path.unlink()
+    judge = ("judge", "pics/broken.png", "pics/red-1.png", *POLICY, "--out", "run", "--retry-errors")
+    Image.new("RGB", (8, 8), "red").save("pics/red-1.png")
+    assert jurat(*judge[:-1], "--fail-on", "error").exit_code == 1
+    Path("pics/broken.png").unlink()
+    assert jurat("judge", "pics", *judge[3:], "--fail-on", "error").exit_code == 1
+    Path("pics/red-1.png").unlink()
+    assert jurat("judge", "pics/gone.png", *POLICY, "--out", "none").exit_code == 3
+    again = jurat("judge", "pics/gone.png", *POLICY, "--out", "none")
+    assert again.exit_code == 3
+    assert "jurat: Nothing could be judged. All rows are errors, from before." in again.stderr
+    assert "--retry-errors judges them anew." in again.stderr
+
+
+def test_a_run_that_was_killed_before_it_said_what_it_is_begins_anew(pics, jurat):
+    Path("run/parts").mkdir(parents=True)
+    for name in ("lock", ".run.json.12-ab34.writing"):
+        Path("run", name).touch()
+    assert jurat("judge", "pics", *POLICY, "--out", "run").exit_code == 0
+    assert {path.name for path in Path("run").iterdir()} == {"lock", "parts", "run.json"}
+
+
+def test_names_that_are_not_utf_8_and_signatures_may_be_on_the_command_line(pics, tmp_path):
+    name = b"caf\xe9.png"
+    Image.new("RGB", (8, 8), "red").save(os.fsencode(pics) + b"/" + name)
+    signed = "http://me:pass@127.0.0.1:9/a.png?X-Amz-Signature=abc"
+    command = [sys.executable, "-m", "jurat", "judge", b"pics/" + name, signed, "-c", "colours.yaml"]
+    done = subprocess.run([*command, "-m", "null", "--out", "run"], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    told = (tmp_path / "run" / "run.json").read_text()
+    assert "caf\\\\xe9.png" in told
+    assert "X-Amz-Signature=***" in told and "pass" not in told and "abc" not in told
+
+
 def test_a_changed_constitution_is_refused_with_the_difference(run, jurat):
     law = Path("colours.yaml")
     law.write_text(law.read_text().replace("The picture is red.", "The picture is blue."))
@@ -332,6 +369,46 @@ def test_ctrl_c_finishes_the_batch_and_says_how_to_go_on(pics, tmp_path, jurat):
     assert "Traceback" not in stderr
     assert jurat("judge", "pics", "-c", "colours.yaml", "-m", "null?pace=0.05", "--out", "run").exit_code == 0
     assert len(outcomes("run")) == 47
+
+
+SLOW_IN_LANES = """
+import contextlib, sys, time
+from jurat.cli import main
+from jurat.judge import judge
+from jurat.models import Laned, null
+
+class Two:
+    lanes = 2
+    at_work = staticmethod(contextlib.nullcontext)
+
+def slow(step, batches, lanes):
+    from jurat.judge.lanes import in_lanes
+    begun = []
+    def late(batch):
+        begun.append(batch)
+        time.sleep(120.0 if len(begun) > 1 else 0.0)
+        return step(batch)
+    return in_lanes(late, batches, 2)
+
+judge.in_lanes = slow
+null.NullModel.capability = lambda self, kind: Two() if kind is Laned else None
+sys.argv[0] = "jurat"
+main()
+"""
+
+
+def test_a_second_ctrl_c_does_not_wait_for_lanes(pics, tmp_path):
+    more(pics)
+    arguments = ["judge", "pics", "-c", "colours.yaml", "-m", "null", "--batch-size", "4", "--out", "run"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    going = subprocess.Popen([sys.executable, "-c", SLOW_IN_LANES, *arguments], cwd=tmp_path, **pipes)
+    wait_for_rows(tmp_path / "run", 4)
+    for _ in range(2):
+        os.kill(going.pid, signal.SIGINT)
+        time.sleep(0.5)
+    _, stderr = going.communicate(timeout=20)
+    assert (going.returncode, "Traceback" in stderr) == (130, False)
+    assert len(outcomes("run")) == 4
 
 
 def test_a_second_ctrl_c_stops_at_once_and_what_was_written_is_kept(pics, tmp_path):

@@ -308,6 +308,21 @@ def test_no_text_makes_the_check_fail(text: str) -> None:
     assert all(_within(problem, text) for problem in check_text(text))
 
 
+LONG = "No dog may be shown anywhere near a cat, on a sofa or below it, "
+
+
+@pytest.mark.parametrize("escape", ["\\ud83d\\ude00", "\\ud83d", "\\ude00\\ud83d"])
+@pytest.mark.parametrize("key", ["rule", "description", "statement"])
+def test_escapes_of_json_are_read_and_half_a_pair_is_told(escape: str, key: str) -> None:
+    rule = f'rule: "{LONG}{escape}"' if key == "rule" else f'rule: {LONG}"x"'
+    clauses = [f'{{statement: "A dog {escape}."}}' if key == "statement" else "A dog is visible."]
+    more = f'\n    description: "A dog {escape}"' if key == "description" else ""
+    text = f"name: p\nrules:\n  - {rule}{more}\n    clauses: [{', '.join(clauses)}]\n"
+    problems = [problem for problem in check_text(text) if problem.severity == "error"]
+    assert (problems == []) == (escape == "\\ud83d\\ude00")
+    assert all("control character" in problem.message for problem in problems)
+
+
 VALUES = st.recursive(
     st.none()
     | st.booleans()

@@ -8,8 +8,10 @@ import io
 import pickle
 import tarfile
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -153,6 +155,112 @@ def test_https_and_http_are_read_through_the_same_door(tmp_path: Path) -> None:
             assert said(f"{root}/gone.png") == f"no such object: {root}/gone.png"
         finally:
             server.shutdown()
+
+
+def test_globs_are_for_the_command_line_and_names_come_before_them(bucket) -> None:
+    for name in ("odd/photo[1].png", "odd/photo1.png", "days/day-1/a.png", "days/day-2/b.png"):
+        bucket.pipe(f"bucket/{name}", name.encode())
+    (named,) = find_items(["s3://bucket/odd/photo[1].png"])
+    assert named.open() == b"odd/photo[1].png"
+    listed = find_items(["-"], io.StringIO("s3://bucket/odd/photo[1].png\ns3://bucket/odd/*.png\n"))
+    assert [item.id for item in listed] == ["s3://bucket/odd/photo[1].png", "s3://bucket/odd/*.png"]
+    assert [item.id for item in find_items(["s3://bucket/days/day-*"])] == [
+        "s3://bucket/days/day-1/a.png",
+        "s3://bucket/days/day-2/b.png",
+    ]
+
+
+class _Faulty(http.server.BaseHTTPRequestHandler):
+    """Answers with the status that the path begins with; `/503-twice` is answered at the third try, and
+    `/pieces` without a length, piece by piece."""
+
+    asked: ClassVar[Counter[str]] = Counter()
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        name = self.path.partition("?")[0]
+        self.asked[f"{self.command} {name}"] += 1
+        status = int(name[1:4]) if name[1:4].isdigit() else 200
+        if name == "/503-twice" and self.asked[f"GET {name}"] > 2:
+            status = 200
+        self.send_response(status)
+        self.end_headers()
+        if self.command == "HEAD" or status != 200:
+            return
+        pieces = (b"path\n", b"x.png\n") if name.endswith(".csv") else (b"one ", b"two ", b"three")
+        for piece in pieces:
+            self.wfile.write(piece)
+            self.wfile.flush()
+            threading.Event().wait(0.05)
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def faulty() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Faulty) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pauses between tries."""
+    monkeypatch.setattr("jurat.images.remote._PAUSE", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "tries"),
+    [
+        ("404.png", "no such object: {}", 1),
+        ("403.png", "cannot be read (access was denied): {}", 1),
+        ("400.png", "cannot be read (the server answered 400): {}", 1),
+        ("503.png", "cannot be read (the server answered 503): {}", 3),
+        ("429.png", "cannot be read (the server answered 429): {}", 3),
+    ],
+)
+def test_what_a_server_answers_is_told_and_tried_again_where_it_may_pass(
+    faulty: str, hurried: None, name: str, told: str, tries: int
+) -> None:
+    assert said(f"{faulty}/{name}") == told.format(f"{faulty}/{name}")
+    assert _Faulty.asked[f"GET /{name}"] == tries
+
+
+def test_a_server_that_recovers_is_read(faulty: str, hurried: None) -> None:
+    (item,) = find_items([f"{faulty}/503-twice"])
+    assert item.open() == b"one two three"
+
+
+def test_nobody_there_is_not_no_such_object(hurried: None) -> None:
+    assert said("http://127.0.0.1:9/a.png").startswith("cannot be read (Cannot connect to host 127.0.0.1:9")
+
+
+def test_an_answer_that_comes_in_pieces_is_read_to_its_end(faulty: str) -> None:
+    (item,) = find_items([f"{faulty}/pieces"])
+    assert item.open() == b"one two three"
+    assert said(f"{faulty}/pieces", max_bytes=5) == "the file has 6 bytes, more than the limit of 5"
+
+
+def test_signatures_and_passwords_are_in_no_id_and_no_message(faulty: str, hurried: None) -> None:
+    signed = "X-Amz-Date=1&X-Amz-Signature=0123&x=1"
+    host = faulty.removeprefix("http://")
+    (item,) = find_items([f"{faulty}/404.png?{signed}"])
+    assert item.id == item.uri == f"{faulty}/404.png?X-Amz-Date=1&X-Amz-Signature=***&x=1"
+    assert said(f"http://me:secret@{host}/404.png") == f"no such object: http://***@{host}/404.png"
+    (row,) = find_items([f"{faulty}/t.csv?{signed}"])
+    assert row.id == "x.png"
+    assert row.uri == f"{faulty}/x.png"
+
+
+def test_what_looks_like_a_chain_of_file_systems_is_one_address(
+    faulty: str, tmp_path: Path, hurried: None
+) -> None:
+    (tmp_path / "secret").write_text("of this machine")
+    for address in (f"{faulty}/404::file://{tmp_path}/secret", f"{faulty}/404::{tmp_path}/secret"):
+        assert said(address).startswith("no such object: ")
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

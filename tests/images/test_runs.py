@@ -157,6 +157,16 @@ def test_a_retry_that_was_killed_goes_on(tmp_path: Path) -> None:
     assert sorted(numbers(run)) == list(range(5))
 
 
+def test_a_list_of_errors_that_was_cut_off_takes_no_later_one_with_it(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write(run, range(3), outcome="error")
+    (run / "retrying.jsonl").write_text('{"schema": 2, "id"')
+    with RunSink(run, lambda: SCHEMA) as sink:
+        assert sink.drop_errors() == 3
+        assert sink.restore_errors() == 3
+    assert sorted(numbers(run)) == [0, 1, 2]
+
+
 @posix
 def test_two_runs_cannot_write_to_one_folder(tmp_path: Path) -> None:
     there = pytest.raises(JuratError, match=r"^Another run is writing to .*run\.\n")
@@ -254,6 +264,17 @@ def test_runs_over_different_items_are_merged(tmp_path: Path) -> None:
         merge_runs([tmp_path / "a"], tmp_path / "all", {}, SCHEMA)
     assert not (tmp_path / "no").exists()
     assert not [path for path in tmp_path.iterdir() if "merging" in path.name]
+
+
+def test_a_run_whose_errors_are_being_tried_again_is_not_merged_without_them(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    write(one, range(3), outcome="error")
+    write(two, range(3, 5))
+    with RunSink(one, lambda: SCHEMA) as sink:
+        sink.drop_errors()
+    with pytest.raises(JuratError, match="one has errors that were being tried again") as raised:
+        merge_runs([one, two], tmp_path / "all", {}, SCHEMA)
+    assert raised.value.hint == "The jurat judge command of that run ends it; merge it then."
 
 
 def test_parts_of_an_older_schema_are_merged_with_nulls(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_an_existing_file_is_neither_replaced_nor_added_to(suffix: str, tmp_path
     with pytest.raises(JuratError) as raised:
         open_sink(path, schema)
     assert raised.value.message == f"{path} exists already, and nothing is added to it or replaced unasked."
-    assert raised.value.hint == "Give another name, or say that it may be overwritten."
+    assert raised.value.hint == "Give another name; --overwrite, where there is such an option, replaces it."
     assert raised.value.exit_code == 2
     assert path.read_text() == "precious"
     rows = written(path, 2, overwrite=True)

@@ -9,8 +9,10 @@ import json
 import os
 import pickle
 import tarfile
+import threading
 import tracemalloc
 from collections.abc import Callable
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +184,19 @@ def test_csv_rows_of_another_width_and_quoted_line_breaks() -> None:
     assert found[3].open() == b"b.png"
 
 
+def test_json_lines_may_lack_keys_that_others_have() -> None:
+    write_jsonl(
+        "data/t.jsonl",
+        [{"n": 1}, {"path": "a.png", "caption": None}, {"path": "b.png", "caption": "x", "key": "second"}],
+    )
+    none, first, second = items("data/t.jsonl", id_column="key")
+    assert said(none) == "row 0 of data/t.jsonl has no image: 'path' is empty"
+    assert (first.id, first.caption, first.open()) == ("data/t.jsonl#1", None, b"a.png")
+    assert (second.id, second.caption) == ("second", "x")
+    with pytest.raises(JuratError, match="has no column 'label'; it has 'n', 'path', 'caption', 'key'"):
+        items("data/t.jsonl", caption_column="label")
+
+
 def test_json_lines_that_are_no_rows() -> None:
     Path("data/t.jsonl").write_text(
         '{"path": "a.png"}\n[1]\n\n{"path": \n{"path": ["a.png"]}\n{"path": 5}\n{}\n'
@@ -236,6 +251,53 @@ def test_an_image_cell_may_have_a_path_instead_of_bytes_or_nothing(name: str) ->
     assert said(found[1]) == f"row 1 of data/{name} has no image: 'image' is empty"
     assert said(found[2]) == "the file is empty (0 bytes)"
     assert found[3].open() == b"x"
+
+
+ODD = {
+    "a date after the year 9999": pa.array([None, 10**12], pa.timestamp("s")),
+    "nanoseconds": pa.array([0, 1], pa.timestamp("ns")),
+    "text that is not UTF-8": pa.array([b"plain", b"caf\xe9"], pa.binary()).view(pa.string()),
+}
+
+
+@pytest.mark.parametrize("name", ["data/t.parquet", "data/t.arrow"])
+@pytest.mark.parametrize("what", ODD)
+def test_a_cell_that_python_has_no_value_for_costs_no_image(name: str, what: str) -> None:
+    table = pa.table({"path": ["a.png", "b.png"], "odd": ODD[what]})
+    pq.write_table(table, name) if name.endswith("parquet") else write_arrow(name, table)
+    found = items(name)
+    assert [item.open() for item in found] == [b"a.png", b"b.png"]
+    if what.startswith("text"):
+        assert [item.columns["odd"] for item in found] == ["plain", "caf\\xe9"]
+
+
+def test_a_path_in_bytes_of_another_encoding_is_read(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    (tmp_path / "data" / name).write_bytes(b"coffee")
+    pq.write_table(pa.table({"path": pa.array([b"caf\xe9.png"]).view(pa.string())}), "data/t.parquet")
+    (item,) = items("data/t.parquet")
+    assert (item.id, item.open()) == ("caf\\xe9.png", b"coffee")
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
+def test_paths_in_image_cells_begin_at_the_root_that_is_given(name: str) -> None:
+    cells = pa.array(
+        [{"bytes": None, "path": "a.png"}], pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    )
+    table = pa.table({"image": cells, "images": pa.array([cells.to_pylist()], pa.list_(cells.type))})
+    pq.write_table(table, name) if name.endswith("parquet") else write_arrow(name, table)
+    assert items(name, root="data")[0].open() == b"a.png"
+    assert items(name, root="data", column="images")[0].read() == (b"a.png",)
+    assert said(items(name)[0]) == "no such file or folder: a.png"
+
+
+def test_names_of_columns_are_text_whatever_the_file_has_them_in() -> None:
+    Path("data/t.csv").write_bytes(b"path,l\xe9gende\na.png,x\n")
+    Path("data/t.jsonl").write_text('{"path": "a.png", "\\ud800": 1}\n')
+    write_tar("t.tar", {"a.png": b"x", "a.json": b'{"\\ud800": 1}'})
+    names = [name for path in ("data/t.csv", "data/t.jsonl", "t.tar") for name in items(path)[0].columns]
+    assert names == ["l\\xe9gende", "\\ud800", "\\ud800"]
+    assert all(name.isascii() for name in names)
 
 
 def test_plain_binary_columns_and_tables_of_nothing_else() -> None:
@@ -317,6 +379,17 @@ def test_a_folder_that_datasets_saved_is_read_without_datasets() -> None:
     Path("saved/dataset_dict.json").write_text('{"splits": ["../data"]}')
     (item,) = items("saved")
     assert said(item) == "the dataset names a file outside its folder: saved"
+
+
+def test_an_arrow_file_that_is_cut_off_costs_its_folder_no_other() -> None:
+    os.makedirs("saved")
+    Path("saved/dataset_info.json").write_text("{}")
+    for number in range(3):
+        write_arrow(f"saved/data-{number}.arrow", pa.table({"image": [bytes([number]) * 9000]}))
+    os.truncate("saved/data-1.arrow", 500)
+    first, bad, last = items("saved")
+    assert (first.open()[:1], last.open()[:1]) == (b"\0", b"\2")
+    assert said(bad).startswith("saved/data-1.arrow is not a whole Arrow file: ")
 
 
 def test_a_table_that_changes_while_it_is_read_ends_with_a_clear_line() -> None:
@@ -412,12 +485,33 @@ def test_members_that_would_leave_the_archive_are_refused(name: str, tmp_path: P
     assert sorted(str(path) for path in tmp_path.rglob("*")) == sorted([*before, str(tmp_path / name)])
 
 
-def test_a_header_of_absurd_length_is_not_read_into_memory() -> None:
+@pytest.mark.parametrize("name", ["bomb.tar", "bomb.tgz"])
+def test_a_header_of_absurd_length_is_not_read_into_memory(name: str) -> None:
     header = special("x", tarfile.XHDTYPE)
     header.size = 1 << 40
-    Path("bomb.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
-    (item,) = items("bomb.tar")
-    assert said(item).startswith("the rest of bomb.tar cannot be read: a header of 1,099,511,")
+    data = header.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 25)
+    Path(name).write_bytes(gzip.compress(data, 1) if name.endswith("gz") else data)
+    tracemalloc.start()
+    (item,) = items(name)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert said(item).startswith(f"the rest of {name} cannot be read: a header of 1,099,511,")
+    assert most < 1 << 24
+
+
+def test_a_shard_whose_members_share_one_stem_is_not_held_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    from jurat.images.sources import shards
+
+    monkeypatch.setattr(shards, "_MOST_BYTES", 1000)
+    members = {f"frame.{number:03}.jpg": bytes([number]) * 400 for number in range(7)}
+    write_tar("frames.tgz", members | {"frame.txt": b"of one film"})
+    found = find_items(["frames.tgz"])
+    first = next(found)
+    assert first.open() == bytes(400)
+    rest = list(found)
+    assert [item.open() for item in (first, *rest)] == list(members.values())
+    # What came before its texts does without them.
+    assert [dict(item.columns) for item in (first, rest[-1])] == [{}, {"txt": "of one film"}]
 
 
 @pytest.mark.parametrize("name", ["big.tar", "big.tgz"])
@@ -513,6 +607,42 @@ def test_a_data_set_may_declare_lists_of_images() -> None:
         pq.write_table(table, "data/t.parquet")
         (item,) = items("data/t.parquet")
         assert item.read() == (b"a.png", b"b.png")
+
+
+def test_fewer_large_objects_are_read_ahead_than_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    from jurat.images import reading
+
+    monkeypatch.setattr(reading, "AHEAD_BYTES", 1000)
+
+    class Objects(SimpleHTTPRequestHandler):
+        asked = 0
+
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", self.path.rpartition("-")[2])
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            Objects.asked += 1
+            self.do_HEAD()
+            self.wfile.write(bytes(int(self.path.rpartition("-")[2])))
+
+        def log_message(self, *args: object) -> None: ...
+
+    def most_ahead(size: int) -> int:
+        Objects.asked, most = 0, 0
+        uris = io.StringIO("".join(f"http://127.0.0.1:{server.server_port}/{n}-{size}\n" for n in range(80)))
+        for read, item in enumerate(reading.read_ahead(find_items(["-"], uris), reading.Roots())):
+            assert len(item.open()) == size
+            most = max(most, Objects.asked - read)
+        return most
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Objects) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        small, large = most_ahead(1), most_ahead(400)
+        server.shutdown()
+    assert small > 2 * large
+    assert large <= reading._FIRST + 1
 
 
 def test_the_images_of_an_item_are_read_together_before_it_is_judged() -> None:

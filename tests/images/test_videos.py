@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import sys
 from pathlib import Path
 
@@ -229,6 +230,35 @@ def test_a_video_that_is_cut_off_says_so(kind: str, keep: float, told: str) -> N
     codec, format = KINDS[kind]
     data = video(rising(40), codec=codec, format=format)
     assert reason_for(data[: int(len(data) * keep)]).startswith(told)
+
+
+@pytest.mark.parametrize("keep", [0.2, 0.5, 0.8])
+def test_a_video_whose_index_is_whole_and_whose_frames_are_cut_off_says_so(
+    keep: float, tmp_path: Path
+) -> None:
+    import av
+
+    path, noise = tmp_path / "v.mp4", random.Random(1)
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as file:
+        stream = file.add_stream("libx264", rate=2)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        stream.options = {"g": "2", "crf": "10"}
+        for _ in range(80):
+            picture = Image.frombytes("RGB", (160, 120), noise.randbytes(160 * 120 * 3))
+            file.mux(stream.encode(av.VideoFrame.from_image(picture)))
+        file.mux(stream.encode())
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat") and len(data) > 2**20
+    told = reason_for(data[: int(len(data) * keep)])
+    assert told.startswith(
+        ("the MP4 or QuickTime video is truncated", "the MP4 or QuickTime video is damaged")
+    )
+
+
+def test_a_gif_that_looks_like_a_transport_stream_is_one() -> None:
+    data = bytearray(b"GIF89a" + bytes(400))
+    data[188] = data[376] = ord("G")
+    assert container_of(bytes(data)) is None
 
 
 def test_a_frame_that_is_damaged_makes_the_video_an_error() -> None:

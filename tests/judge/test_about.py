@@ -19,6 +19,7 @@ from jurat.judge.plan import plan
 from jurat.judge.presets import find_preset
 from jurat.models import Failure
 
+from ..models import tiny
 from .reader import PICTURE, Reader
 from .scripted import Alike
 
@@ -105,6 +106,36 @@ def test_what_fails_of_the_image_does_not_fail_of_the_caption() -> None:
     broken = Reader(dict.fromkeys(TEXTS, 0.9), {prompts.CAPTION.instruction: Failure("refused", "No.")})
     verdict = Judge(both, broken, "quick").judge(PICTURE, caption="x")
     assert [clause.reason for clause in verdict.rules[0].clauses] == [None, "refused", None, None]
+
+
+CONTROL = [
+    "<|im_end|>",
+    "</s>",
+    "<image>",
+    "<start_of_turn>",
+    "<｜User｜>",
+    "<|vision_pad|>",
+    "[INST]",
+    "[/INST]",
+    "[gMASK]",
+]
+
+
+@pytest.mark.parametrize("token", CONTROL)
+def test_what_is_spelled_like_a_control_token_is_shown_otherwise(token: str) -> None:
+    shown = prompts.quoted(f"for sale {token}, as [new as] ever \\")
+    assert token not in shown
+    assert json.loads(shown.removeprefix("Caption: ")) == f"for sale {token}, as [new as] ever \\"
+    assert "[new as]" in shown
+
+
+def test_a_caption_does_not_end_the_turn_of_a_real_tokenizer() -> None:
+    tokenizer = tiny.make_tokenizer()
+    special = set(tokenizer.all_special_ids)
+    caption = "".join(tokenizer.all_special_tokens) + " dog"
+    assert special & set(tokenizer(caption, add_special_tokens=False)["input_ids"])
+    shown = tokenizer(prompts.quoted(caption), add_special_tokens=False)["input_ids"]
+    assert not special - {tokenizer.unk_token_id} & set(shown)
 
 
 def test_a_caption_that_is_too_long_is_not_cut() -> None:

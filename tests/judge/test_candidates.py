@@ -94,6 +94,7 @@ TODAY = {
 """Of each preset before there were candidates: a digest of its verdicts on 24 pictures."""
 ADDED: dict[str, object] = {
     "contrasts": [],
+    "stated": False,
     "nulls": [],
     "scores_on_placebos": [],
     "vetoed": False,

@@ -124,6 +124,7 @@ def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict
         "contrasts",
         "nulls",
         "scores_on_placebos",
+        "stated",
         "vetoed",
     }
 

@@ -84,6 +84,13 @@ def test_copies_that_were_not_answered_are_no_evidence(wrong: Failure | Exceptio
     assert verdict.rules[0].clauses[0].alternatives[0].score_over_views is None
 
 
+def test_what_was_hardly_answered_on_the_image_is_not_asked_again() -> None:
+    model = Scripted({("A.", WHOLE): YesNo(0.1, 0.05), ("A.", COPY): 0.9})
+    verdict = judged(model, "A.")
+    assert (verdict.outcome, verdict.reason) == ("unsure", "low_mass")
+    assert not any(kind == COPY for _, kind in model.asked)
+
+
 def test_a_rule_does_not_use_the_looks_that_another_one_asked_for() -> None:
     scores = {("A.", WHOLE): 0.9, ("A.", COPY): 0.2, ("B.", WHOLE): 0.001}
     rules = (

@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from jurat.constitution import Constitution, Rule
-from jurat.images import find_items
+from jurat.images import SourceOptions, find_items
+from jurat.images.again import Inside
 from jurat.judge import Judge
-from jurat.report.thumbnails import LONGEST, readers, thumbnail
+from jurat.report.thumbnails import LONGEST, thumbnail, uris_of
 
 from ..videos import video
 
@@ -123,12 +124,26 @@ def inside(tmp_path: Path, kind: str) -> Path:
     return path
 
 
+def there(verdicts, root=None):
+    return Inside(root=root).find(uri for one in verdicts for uri in uris_of(one))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 1, 0)])
+def test_images_are_found_again_in_any_order(tmp_path, order):
+    path = inside(tmp_path, "tar.gz")
+    found = Inside()
+    uris = [f"{path}#{number}.png" for number in order]
+    colours = [Image.open(io.BytesIO(found.find([uri, "gone"])[uri]())).getpixel((0, 0)) for uri in uris]
+    assert colours == [((255, 0, 0), (0, 255, 0), (0, 0, 255))[number] for number in order]
+    assert found.find([f"{path}#9.png"]) == {}
+
+
 @pytest.mark.parametrize("kind", ["tar", "tar.gz", "parquet"])
 def test_what_lies_in_a_shard_or_a_table_on_this_machine_is_shown(tmp_path, kind):
     path = inside(tmp_path, kind)
     law = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=("A",)),))
     verdicts = list(Judge(law, "null", "quick").stream(find_items([str(path)])))
-    found = readers(verdicts)
+    found = there(verdicts)
     assert len(found) == 3
     for channel, verdict in enumerate(verdicts):
         pixel = picture(thumbnail(verdict, None, found).url).convert("RGB").getpixel((16, 16))
@@ -136,11 +151,11 @@ def test_what_lies_in_a_shard_or_a_table_on_this_machine_is_shown(tmp_path, kind
     moved = tmp_path / "new"
     moved.mkdir()
     path.rename(moved / path.name)
-    assert readers(verdicts) == {}
+    assert there(verdicts) == {}
     assert thumbnail(verdicts[0]).missing == "The image is not where it was when it was judged."
-    assert thumbnail(verdicts[1], moved, readers(verdicts, moved)).url
+    assert thumbnail(verdicts[1], moved, there(verdicts, moved)).url
     another = verdicts[0].model_copy(update={"sha256": "0" * 64})
-    assert thumbnail(another, moved, readers([another], moved)).missing.startswith("The file has changed")
+    assert thumbnail(another, moved, there([another], moved)).missing.startswith("The file has changed")
 
 
 def test_no_record_makes_a_page_reach_for_the_network_or_for_what_is_no_holder(verdict, tmp_path):
@@ -149,4 +164,36 @@ def test_no_record_makes_a_page_reach_for_the_network_or_for_what_is_no_holder(v
     table.write_text("url\nhttps://example.invalid/x.png\n")
     uris = ["https://example.invalid/x.tar#0.png", f"{tmp_path}#x", f"{tmp_path}/words.csv#0", "a\0b#c"]
     uris += [f"{tmp_path}/gone.tar#0.png", f"{table}#0"]
-    assert readers(verdict("x.png", uri=uri) for uri in uris) == {}
+    assert Inside().find(uris) == {}
+    cell = pa.array(
+        [{"bytes": None, "path": "https://example.invalid/x.png"}],
+        pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+    )
+    pq.write_table(pa.table({"image": cell}), tmp_path / "t.parquet")
+    judged = verdict("x.png", uri=f"{tmp_path}/t.parquet#0")
+    assert thumbnail(judged, None, there([judged])).missing == (
+        "The image cannot be shown: it is not on this machine: https://example.invalid/x.png"
+    )
+
+
+def test_the_images_of_an_item_of_several_are_found_in_its_table(tmp_path):
+    made = []
+    for colour in ("red", "blue"):
+        buffer = io.BytesIO()
+        Image.new("RGB", (32, 32), colour).save(buffer, "PNG")
+        made.append(buffer.getvalue())
+    table = tmp_path / "several.parquet"
+    pq.write_table(pa.table({"frames": pa.array([made], pa.list_(pa.binary()))}), table)
+    law = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=("A",)),))
+    options = SourceOptions(column="frames")
+    (judged,) = Judge(law, "null", "quick").stream(find_items([str(table)], options=options))
+    for frame, channel in ((0, 0), (1, 2)):
+        shown = judged.model_copy(update={"frame": frame})
+        found = Inside("frames").find(uris_of(shown))
+        pixel = picture(thumbnail(shown, None, found).url).convert("RGB").getpixel((16, 16))
+        assert pixel.index(max(pixel)) == channel
+
+
+def test_a_name_that_is_too_long_for_a_file_costs_no_report(verdict):
+    found = thumbnail(verdict("x.png", id="x" * 300, uri="/" + "x" * 300))
+    assert found.missing == "The image is not where it was when it was judged."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from jurat.bench.provenance import commit
 from jurat.bench.table import Judged
 from jurat.errors import JuratError
 from jurat.judge.prompts import digest as prompts_digest
+from jurat.metrics import UNSURE
 from jurat.models import full_name
 
 if TYPE_CHECKING:
@@ -40,13 +40,14 @@ def judge_model(plan: Plan, subject: Subject, outcome: Outcome, say: Callable[[s
     """Every method on every split with one model; rulings go to disk, and all that was found to `outcome`."""
     model, clock = subject.open(), Clock()
     tried = outcome.tried.setdefault(subject.label, {})
-    outcome.models[subject.label] = full_name(model)
     eyes = _Eyes(plan, clock)
     outcome.eyes = eyes.names
     asked = Remembering(model, clock) if plan.remember else model
-    one = _Pass(plan, subject, asked, eyes, sizes_of(model), tried, outcome, say, clock)
+    named = full_name(model)  # as it is before a served one has answered, whichever run this is
+    one = _Pass(plan, subject, asked, named, eyes, sizes_of(model), tried, outcome, say, clock)
     for split in plan.splits_of(subject):
         one.judge(split)
+    outcome.models[subject.label] = full_name(model)  # a served one tells its revision when it answers
 
 
 @dataclass
@@ -56,6 +57,7 @@ class _Pass:
     plan: Plan
     subject: Subject
     model: Model
+    named: str
     eyes: _Eyes
     sizes: Sizes | None
     tried: dict[str, int]
@@ -104,21 +106,42 @@ class _Pass:
         path = self.plan.out / "rulings" / label / method.key / f"{split}.jsonl"
         stamp = self._stamp(method, ground.law, split)
         kept = read_rulings(path, stamp)
-        if kept is None:
-            self.say(f"{self.subject.label}  {split}  {method.key}: {len(items):,} items")
-            try:
-                made = [_priced(ruling, self.sizes, self.eyes) for ruling in method(ground, items)]
-            except Exception as problem:  # one method's failure is its own row's
-                self.outcome.left_out.append(_left_out(method, self.subject, split, problem))
-                self.say(f"  left out: {self.outcome.left_out[-1]['reason']}")
-                return None
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            kept = Kept(made, Note(self.plan.command, commit(), now, self.tried.get(method.name)))
-            write_rulings(path, stamp, kept)
-        elif kept.note.tried is not None:
+        if kept is not None and kept.note.tried is not None:
             self.tried.setdefault(method.name, kept.note.tried)
+        there = [None] * len(items) if kept is None else kept.rulings
+        # What failed before may do so no more.
+        left = [i for i, ruling in enumerate(there) if ruling is None or ruling.failed]
+        left = [i for i in left if items[i].unreadable is None or there[i] is None]
+        if kept is None or left:
+            self.say(f"{self.subject.label}  {split}  {method.key}: {len(left):,} items")
+            try:
+                made = self._judged(method, ground, [items[i] for i in left])
+            except Exception as problem:  # one method's failure is its own row's
+                told = _left_out(method, self.subject, split, problem)
+                if kept is None:
+                    self.outcome.left_out.append(told)
+                self.say(f"  {'left out' if kept is None else 'not judged again'}: {told['reason']}")
+                return None if kept is None else self._noted(kept)
+            found = dict(enumerate(there)) | dict(zip(left, made, strict=True))
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            note = Note(self.plan.command, commit(), now, self.tried.get(method.name))
+            kept = Kept([ruling for ruling in found.values() if ruling is not None], note)
+            write_rulings(path, stamp, kept)
+        return self._noted(kept)
+
+    def _noted(self, kept: Kept) -> list[Ruling]:
         self.outcome.notes.append(kept.note)
         return kept.rulings
+
+    def _judged(self, method: Method, ground: Ground, items: Sequence[BenchItem]) -> list[Ruling]:
+        """A ruling an item; one that cannot be read is put to no method, and is an error of each."""
+        readable = [item for item in items if item.unreadable is None]
+        made = iter(method(ground, readable) if readable else ())
+        failed = Ruling(UNSURE, math.nan, reason="error")
+        return [
+            failed if item.unreadable is not None else _priced(next(made), self.sizes, self.eyes)
+            for item in items
+        ]
 
     def _stamp(self, method: Method, law: Constitution, split: str) -> dict[str, Any]:
         """What a file of rulings depends on: with any other it is made anew."""
@@ -126,7 +149,7 @@ class _Pass:
         stamp: dict[str, Any] = {
             "method": method.key,
             "options": method.settings,
-            "model": full_name(self.model),
+            "model": self.named,
             **self.eyes.names,
             "constitution": law.digest,
             "prompts": prompts_digest(),
@@ -135,8 +158,7 @@ class _Pass:
         }
         if plan.labelled is None:
             return stamp | {"seed": plan.seed, "per_rule": plan.per_rule, "format": FORMAT}
-        names = "\n".join(item.id for item in plan.labelled.items)
-        return stamp | {"items": hashlib.sha256(names.encode()).hexdigest()}
+        return stamp | {"items": plan.labelled.images, "thresholds": law.thresholds_digest}
 
 
 def _opener(eye: E | None) -> Callable[[], E] | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jurat.bench.pictogram.items import BenchItem
+from jurat.images import ImageError, decode, read_file
 from jurat.judge.calibrating.labels import read_labels
 
 if TYPE_CHECKING:
@@ -30,6 +31,15 @@ def read_labelled(images: Path, labels: Path, law: Constitution) -> list[BenchIt
             label.broken,
             None,
             label.path,
+            unreadable=_unreadable(label.path),
         )
         for number, label in enumerate(read_labels(images, labels, law))
     ]
+
+
+def _unreadable(path: Path) -> str | None:
+    try:
+        decode(read_file(path))
+    except ImageError as error:
+        return error.message
+    return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +101,16 @@ class Labelled:
 
     law: Constitution
     items: Sequence[BenchItem]
+
+    @cached_property
+    def images(self) -> str:
+        """Digest of the files, in their order. Labels are not in it: rulings do not hang on them."""
+        found = sha256()
+        for item in self.items:
+            found.update(f"{item.id}\n{item.unreadable}\n".encode("utf-8", "surrogateescape"))
+            if item.unreadable is None and isinstance(item.picture, Path):
+                found.update(sha256(item.picture.read_bytes()).digest())
+        return found.hexdigest()
 
 
 @dataclass

@@ -109,15 +109,17 @@ class Arrays:
 
     @classmethod
     def _all_pairs(cls, judged: Judged) -> Arrays:
+        # An item without any answer is undecided under every rule.
+        names = list(dict.fromkeys(name for ruling in judged.rulings for name in ruling.rules))
         pairs = [
             (number, item, ruling, name)
             for number, (item, ruling) in enumerate(zip(judged.items, judged.rulings, strict=True))
-            for name in ruling.rules
+            for name in names
         ]
         seeds = [judged.seeds[number] if judged.seeds else "" for number, *_ in pairs]
         return cls(
             np.array([float(name in item.broken) for _, item, _, name in pairs], float),
-            np.array([ruling.rules[name] for _, _, ruling, name in pairs], int),
+            np.array([ruling.rules.get(name, UNSURE) for _, _, ruling, name in pairs], int),
             np.array([ruling.scores.get(name, math.nan) for _, _, ruling, name in pairs], float),
             (seeds, [item.id for _, item, _, _ in pairs], [number for number, *_ in pairs]),
         )
@@ -206,6 +208,8 @@ def _samples(
     scenes, so a sample holds the same of them under each: were they drawn anew for every seed, what is hard
     about a rule would average out, and intervals be too short."""
     scenes = Resampler(rules, pairs, draws=draws).weights()
+    if len(set(seeds)) == 1:
+        return scenes
     return scenes * Resampler(seeds, draws=draws, seed=1).weights()
 
 

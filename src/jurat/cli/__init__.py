@@ -92,10 +92,22 @@ def root(
     """
 
 
+def _leave_at_once(code: object) -> None:
+    """After a second Ctrl-C: Python would wait for what lanes still compute."""
+    lanes: Any = sys.modules.get("jurat.judge.lanes")
+    if lanes is not None and lanes.at_work():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else BUG)
+
+
 def main() -> None:
     """Runs the command line; what a bug raises becomes two lines, or a traceback under JURAT_DEBUG=1."""
     try:
         app()
+    except SystemExit as ended:
+        _leave_at_once(ended.code)
+        raise
     except Exception as error:
         if os.environ.get("JURAT_DEBUG"):
             raise

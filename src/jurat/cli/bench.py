@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jurat.cli.runs import command_line
 from jurat.cli.trusting import TrustRemoteCode
 from jurat.errors import JuratError
 from jurat.judge.presets import PARTS
@@ -104,7 +103,7 @@ def pictograms(
         per_rule,
         _named(detector),
         _named(matcher),
-        _command(),
+        command_line(),
         claims_of_seeds=not preset,
         workers=workers,
     )
@@ -148,7 +147,7 @@ def labelled(
         subjects,
         detector=_named(detector),
         matcher=_named(matcher),
-        command=_command(),
+        command=command_line(),
         labelled=Labelled(law, items),
         workers=workers,
     )
@@ -179,10 +178,6 @@ def _chosen(
 
 def _named(eye: str) -> str | None:
     return None if eye == "none" else eye
-
-
-def _command() -> str:
-    return shlex.join(["jurat", *sys.argv[1:]])
 
 
 def _aloud(line: str) -> None:

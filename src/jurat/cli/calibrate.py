@@ -69,13 +69,15 @@ def calibrate(
     from jurat.images import Sampling, count_items, find_items
     from jurat.judge import Judge
     from jurat.judge.calibrating.calibrate import fit
-    from jurat.judge.calibrating.labels import read_labels
+    from jurat.judge.calibrating.labels import labels_by_id, read_labels
     from jurat.models import open_model
 
     if out.exists() and not overwrite:
         raise JuratError(f"{out} is there already.", hint="--overwrite replaces it.")
     law = load_constitution(constitution)
-    told = None if labels is None else read_labels(images, labels, law)
+    known = None
+    if labels is not None:
+        known = labels_by_id(read_labels(images, labels, law), find_items([str(images)]), images)
     opened = open_model(model, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
     judge = Judge(
         law,
@@ -85,7 +87,6 @@ def calibrate(
         without=("relevance", "regions", "crop"),
         sampling=Sampling(fps, max_frames),
     )
-    known = None if told is None else {str(images / label.file): label.broken for label in told}
     with progress(Console(stderr=True), lambda: count_items([str(images)]), shown=True) as advance:
 
         def watched() -> Iterator[Item]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from jurat.errors import JuratError
 
 if TYPE_CHECKING:
     from jurat.images import Item
+    from jurat.images.again import Inside, Openers
     from jurat.judge import Judge, Verdict
     from jurat.judge.calibration import Calibration
     from jurat.judge.changing.impact import Change, Flip, Impact, Judging
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 FLIPPED = 1
 """Exit code: more flips than `--fail-if-flips-above` allows."""
+LOOKED_FOR = 256
+"""Items of tables and shards whose images are looked for at once."""
 SHOWN = 20
 """Flips that are printed, at most."""
 
@@ -76,13 +79,17 @@ def impact(
     from jurat.constitution import load_constitution
     from jurat.images import read_rows
     from jurat.images.blocks import read_blocks
+    from jurat.judge import row_to_verdict
     from jurat.judge.changing.impact import Change, measure_blocks, preset_of
     from jurat.judge.changing.sweep import LEAVES
     from jurat.models import ModelSpec
 
+    if out is not None:
+        _check_out(out)
     first = next(read_rows(run), None)
     if first is None:
         raise JuratError(f"{run} holds no verdicts.")
+    row_to_verdict(first)  # or else it is no verdict, and that is said
     fitted = _calibration(first, calibration)
     change = Change(load_constitution(old), load_constitution(new), preset_of(first["preset"]), fitted)
     spec = ModelSpec(
@@ -95,9 +102,9 @@ def impact(
         judge = _judging(first, _settings(run), change, spec, advance) if ask else None
         blocks = read_blocks(run, LEAVES)
         found = measure_blocks(blocks, change, judge, sample=sample, whole_flips=out is not None)
+    typer.echo(json.dumps(_as_json(found, change), indent=1) if as_json else _told(found, change, run, out))
     if out is not None:
         _write(out, found.flips)
-    typer.echo(json.dumps(_as_json(found, change), indent=1) if as_json else _told(found, change, run, out))
     if fail_if_flips_above is not None and found.flipped > fail_if_flips_above:
         raise typer.Exit(FLIPPED)
 
@@ -134,19 +141,30 @@ def _judging(
     advance: Callable[[], None],
 ) -> Judging:
     """Judges items anew as those of the run were; the model is opened for the first of them."""
+    from jurat.images.again import Inside
     from jurat.images.reading import Roots, read_ahead
 
     opened: list[Judge] = []
+    inside = Inside(next(iter(settings.get("columns") or ()), None))
 
     def judging(verdicts: list[Verdict]) -> Iterator[Verdict]:
         if not opened:
             opened.append(_judge(row, settings, change, spec))
-        items = (_item(verdict, settings.get("captions")) for verdict in verdicts)
-        for found in opened[0].stream(read_ahead(items, Roots())):
+        for found in opened[0].stream(read_ahead(_items(verdicts, inside, settings), Roots())):
             advance()
             yield found
 
     return judging
+
+
+def _items(verdicts: Sequence[Verdict], inside: Inside, settings: Mapping[str, Any]) -> Iterator[Item]:
+    """What verdicts were about, to be read again; looked for in tables and shards some at a time."""
+    for first in range(0, len(verdicts), LOOKED_FOR):
+        some = verdicts[first : first + LOOKED_FOR]
+        uris = (uri for one in some for uri in (one.uri, *(image.uri for image in one.images)))
+        there = inside.find(uris)
+        for verdict in some:
+            yield _item(verdict, settings.get("captions"), there)
 
 
 def _judge(row: dict[str, Any], settings: Mapping[str, Any], change: Change, spec: ModelSpec) -> Judge:
@@ -173,15 +191,21 @@ def _judge(row: dict[str, Any], settings: Mapping[str, Any], change: Change, spe
     )
 
 
-def _item(verdict: Verdict, captions: str | None) -> Item:
-    """What a verdict was about, to be read again; `captions` names the column of its caption, if one was
-    named."""
+def _item(verdict: Verdict, captions: str | None, inside: Openers) -> Item:
+    """What a verdict was about, to be read again.
+
+    Args:
+        captions: names the column of its caption, if one was named.
+        inside: opens what lies in tables and shards.
+    """
     from jurat.images import Item, Member, Members
     from jurat.images.openers import File, Remote
     from jurat.images.remote import scheme_of
     from jurat.images.sources.cells import caption_in
 
     def opener(uri: str) -> Callable[[], bytes]:
+        if uri in inside:
+            return inside[uri]
         return File(uri) if scheme_of(uri) is None else Remote(uri)
 
     columns = verdict.columns
@@ -196,6 +220,18 @@ def _item(verdict: Verdict, captions: str | None) -> Item:
         Members(members) if members else None,
         verdict.caption or told,
     )
+
+
+def _check_out(out: Path) -> None:
+    """Says that --out is in the way before anything is judged anew."""
+    from jurat.images import check_sink
+    from jurat.images.files import exists_already, file_errors
+
+    with file_errors(out):
+        check_sink(out)
+        there = out.exists()
+    if there:
+        raise exists_already(out)
 
 
 def _write(out: Path, flips: Iterable[Flip]) -> None:

@@ -170,7 +170,9 @@ def judge(
     bench = spec.of_model(rehearsal or opened) if workers is None else spec.from_afar(workers.described)
 
     if rehearsal is not None:
-        serving.print_estimate(Console(highlight=False), bench, rehearsal, source.chosen(items))
+        if folder is not None and not fresh:
+            source.recorded = runs.recorded(folder, but_errors=retry_errors)
+        serving.print_estimate(Console(highlight=False), bench, rehearsal, source, source.chosen(items))
         return
 
     run = Pass(
@@ -218,9 +220,11 @@ def judge(
 def _check_out(out: Path | None, *, overwrite: bool, fresh: bool, retry_errors: bool) -> None:
     """Says that --out cannot be written, or is in the way, before a model is loaded, not after."""
     from jurat.images import check_sink
+    from jurat.images.files import file_errors
 
     if out is not None and runs.is_folder(out):
-        runs.check_folder(out, overwrite=overwrite, fresh=fresh, retry_errors=retry_errors)
+        with file_errors(out):  # its name is too long, say, or it cannot be looked into
+            runs.check_folder(out, overwrite=overwrite, fresh=fresh, retry_errors=retry_errors)
         return
     if fresh or retry_errors:
         raise JuratError(
@@ -229,6 +233,8 @@ def _check_out(out: Path | None, *, overwrite: bool, fresh: bool, retry_errors: 
         )
     if out is None or is_stdout(out):
         return
-    check_sink(out)
-    if out.exists() and not overwrite:
+    with file_errors(out):
+        check_sink(out)
+        there = out.exists()
+    if there and not overwrite:
         raise JuratError(f"{out} is there already.", hint="--overwrite replaces it.")

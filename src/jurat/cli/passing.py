@@ -37,7 +37,10 @@ class AllFailed(JuratError):
     exit_code = 3
 
     def __init__(self, first: str) -> None:
-        super().__init__(f"Nothing could be judged. The first reason: {printable(first)}")
+        why = f"The first reason: {printable(first)}" if first else "All rows are errors, from before."
+        super().__init__(
+            f"Nothing could be judged. {why}", hint=None if first else "--retry-errors judges them anew."
+        )
 
 
 @dataclass
@@ -70,11 +73,13 @@ class Pass:
                 progress(Console(stderr=True), self._left, shown=not self.quiet) as advance,
             ):
                 if self.workers is None:
-                    self._judge(bench, stop.before(self.source.chosen(items)), sink, advance)
+                    self._judge(
+                        bench, stop.before(self.source.read(self.source.chosen(items))), sink, advance
+                    )
                 else:
                     self._collect(self.workers, bench, stop, sink, advance)
                 if not stop.asked:
-                    runs.restore(sink)
+                    self.before += Counter({"error": runs.restore(sink)})
                 return stop.asked
         except KeyboardInterrupt:
             return True
@@ -102,10 +107,8 @@ class Pass:
 
     def check_some(self) -> None:
         """Raises AllFailed where every item, of this pass and before, is an error."""
-        if (
-            self.tally.outcomes["error"] == self.tally.items > 0
-            and self.before.total() == self.before["error"]
-        ):
+        items = self.tally.items + self.before.total()
+        if self.tally.outcomes["error"] + self.before["error"] == items > 0:
             raise AllFailed(self.first_error)
 
     def has(self, outcomes: Iterable[ItemOutcome]) -> bool:

@@ -77,12 +77,12 @@ def is_folder(out: Path | None) -> bool:
     if out is None or str(out) == "-":
         return False
     suffix = out.suffix.lower()
-    return suffix not in FILE_SUFFIXES and (suffix not in _NOT_FOLDERS or out.is_dir())
+    return suffix not in FILE_SUFFIXES and (suffix not in _NOT_FOLDERS or os.path.isdir(out))
 
 
 def check_folder(folder: Path, *, overwrite: bool, fresh: bool, retry_errors: bool) -> None:
     """Says that there can be no run in a folder, before a model is loaded."""
-    from jurat.images.runs import is_run
+    from jurat.images.runs import is_run, other_files
 
     if overwrite:
         raise JuratError(
@@ -91,11 +91,7 @@ def check_folder(folder: Path, *, overwrite: bool, fresh: bool, retry_errors: bo
         )
     if folder.exists() and not folder.is_dir():
         raise JuratError(f"{folder} is a file.", hint="Name it .jsonl or .parquet, or name a folder.")
-    if (
-        folder.is_dir()
-        and not is_run(folder)
-        and any(name not in ("lock", "parts") for name in os.listdir(folder))
-    ):
+    if folder.is_dir() and not is_run(folder) and other_files(folder):
         raise JuratError(
             f"{folder} has other files in it, and is not the folder of a run.", hint="Name another."
         )
@@ -215,12 +211,11 @@ def open_run(
         raise
 
 
-def restore(sink: Sink) -> None:
+def restore(sink: Sink) -> int:
     """After a whole pass: puts back errors that were to be tried again, and whose items are gone."""
     from jurat.images.runs import RunSink
 
-    if isinstance(sink, RunSink):
-        sink.restore_errors()
+    return sink.restore_errors() if isinstance(sink, RunSink) else 0
 
 
 def _begin(sink: RunSink, judge: Judge, new: dict[str, Any], *, quiet: bool) -> str:
@@ -243,7 +238,14 @@ def _retried(dropped: int) -> str:
     return f"{counted(dropped, 'item that was an error is', 'items that were errors are')} judged anew."
 
 
-def _index(folder: Path, outcomes: Counter[str]) -> Recorded:
+def recorded(folder: Path, *, but_errors: bool) -> Recorded | None:
+    """The items of the run in a folder, all or those that are no errors; None where there is none."""
+    from jurat.images.runs import is_run
+
+    return _index(folder, Counter(), but_errors=but_errors) if is_run(folder) else None
+
+
+def _index(folder: Path, outcomes: Counter[str], *, but_errors: bool = False) -> Recorded:
     """The items that are recorded; counts their outcomes."""
     from jurat.images.index import Recorded, item_key
     from jurat.images.runs import run_rows
@@ -251,6 +253,8 @@ def _index(folder: Path, outcomes: Counter[str]) -> Recorded:
     def keys() -> Iterator[bytes]:
         for row in run_rows(folder, ["id", "occurrence", "outcome"]):
             outcomes[row["outcome"]] += 1
+            if but_errors and row["outcome"] == "error":
+                continue
             yield item_key(row["id"], row["occurrence"] or 0)
 
     return Recorded(keys())
@@ -266,16 +270,23 @@ def _check_same(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) ->
 
 
 def _session() -> dict[str, Any]:
-    """How and on what this part of the run is done; nothing that names the machine or its user."""
-    arguments = sys.argv[1:] if Path(sys.argv[0]).name in ("jurat", "__main__.py") else []
+    """How and on what this part of the run is done; nothing that names the machine, or lets anyone in."""
+    ours = Path(sys.argv[0]).name in ("jurat", "__main__.py")
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "command": shlex.join(["jurat", *arguments]),
+        "command": command_line() if ours else "jurat",
         "jurat": __version__,
         "python": platform.python_version(),
         "libraries": dict(_versions(_LIBRARIES)),
         "machine": _machine(),
     }
+
+
+def command_line() -> str:
+    """The command that this process was given, as it may be recorded and published."""
+    from jurat.images.errors import recorded as without_secrets
+
+    return shlex.join(["jurat", *map(without_secrets, sys.argv[1:])])
 
 
 def _versions(names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from rich.text import Text
 from jurat.report.text import counted
 
 if TYPE_CHECKING:
+    from jurat.cli.sourcing import Sourcing
     from jurat.images import Item
     from jurat.judge import Judge
     from jurat.models import Model, Serving, Spent
@@ -60,9 +61,11 @@ def rehearse(model: Model) -> Rehearsal:
     return rehearse(model)
 
 
-def print_estimate(console: Console, bench: Judge, rehearsal: Rehearsal, items: Iterator[Item]) -> None:
-    """Prints what judging `items` with `bench`, whose model is the rehearsal, would take."""
-    looked = sum(1 for _ in bench.stream(islice(items, SAMPLE)))
+def print_estimate(
+    console: Console, bench: Judge, rehearsal: Rehearsal, source: Sourcing, items: Iterator[Item]
+) -> None:
+    """Prints what judging `items` of a source with `bench`, whose model is the rehearsal, would take."""
+    looked = sum(1 for _ in bench.stream(source.read(islice(items, SAMPLE))))
     if looked == 0:
         console.print(Text("There is nothing to judge here. Nothing was sent."))
         return

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jurat.errors import JuratError
-from jurat.images import ImageError
 
 if TYPE_CHECKING:
     from jurat.images import Item, SourceOptions
@@ -140,22 +139,22 @@ class Sourcing:
         return numbered(itertools.chain([first], items))
 
     def chosen(self, items: Iterator[Item]) -> Iterator[Item]:
-        """Those of the shard that are not recorded yet, their bytes read."""
+        """Those of the shard that are not recorded yet."""
         from jurat.images.index import in_shard, item_key
-        from jurat.images.reading import Roots, read_ahead
 
-        roots = Roots.of(self.paths, self.options)
         if self.shard is not None:
             items = in_shard(items, self.shard.number, self.shard.count)
+        for item in items:
+            if self.recorded is not None and item_key(item.id, item.occurrence) in self.recorded:
+                self.passed += 1
+            else:
+                yield item
 
-        def left() -> Iterator[Item]:
-            for item in items:
-                if self.recorded is not None and item_key(item.id, item.occurrence) in self.recorded:
-                    self.passed += 1
-                else:
-                    yield item
+    def read(self, items: Iterator[Item]) -> Iterator[Item]:
+        """The items with their bytes, which are read ahead."""
+        from jurat.images.reading import Roots, read_ahead
 
-        return read_ahead(left(), roots)
+        return read_ahead(items, Roots.of(self.paths, self.options))
 
     def undecided(
         self, items: Iterator[Item], judge: Judge, decide: Callable[[Verdict], None]
@@ -169,7 +168,8 @@ class Sourcing:
         """Remembers a verdict for near duplicates to come."""
         hash = self._hashes.pop((verdict.id, verdict.occurrence), None)
         if self.near is not None and hash is not None and verdict.outcome != "error":
-            self.near.keep(hash, verdict)
+            # As text: the verdicts of tens of thousands of pictures are gigabytes of objects.
+            self.near.keep(hash, verdict.model_dump_json(by_alias=True))
 
     def __post_init__(self) -> None:
         self._hashes: dict[tuple[str, int], object] = {}
@@ -179,10 +179,12 @@ class Sourcing:
         from jurat.images.item import digest_of
         from jurat.images.known import picture_hashes
         from jurat.judge.known import known_verdict, reused_verdict
+        from jurat.judge.loading import load_item
+        from jurat.judge.verdict import Verdict
 
         try:
             images = item.read()
-        except ImageError:
+        except Exception:  # an error row says what
             return False
         digest = digest_of([sha256(data).hexdigest() for data in images])
         match = None if self.known is None else self.known.match_all(images, judge.sampling)
@@ -204,10 +206,13 @@ class Sourcing:
         if self.near is None or judge.reads_captions:
             return False
         hashes = [hash for data in images for hash in picture_hashes(data, judge.sampling)]
-        if len(hashes) != 1 or hashes[0] is None:  # several pictures, or nothing to go by
+        if len(images) != 1 or len(hashes) != 1 or hashes[0] is None:  # several pictures, or nothing to go by
             return False
-        if (verdict := self.near.find(hashes[0])) is not None:
-            decide(reused_verdict(verdict, item, digest))
+        if (made := self.near.find(hashes[0])) is not None:
+            loaded = load_item(item, judge.sampling)
+            if loaded.error is not None:
+                return False
+            decide(reused_verdict(Verdict.model_validate_json(made), loaded))
             return True
         self._hashes[item.id, item.occurrence] = hashes[0]
         return False

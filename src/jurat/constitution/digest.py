@@ -42,7 +42,8 @@ def thresholds_digest(rules: Iterable[Rule]) -> str:
 
 
 def short_hash(text: str, length: int = LENGTH) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
+    # Half of a surrogate pair is refused elsewhere, by a message of its own.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
 def _meaning(rule: Rule) -> dict[str, object]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -129,7 +130,14 @@ def yaml() -> YAML:
 
 
 class _Constructor(RoundTripConstructor):
-    """Leaves dates as the text they were written as: `version: 2026-11-03`."""
+    """Leaves dates as the text they were written as, `version: 2026-11-03`, and reads JSON's escapes of what
+    lies beyond 16 bits: `"\\ud83d\\ude00"`."""
+
+    def construct_scalar(self, node: Any) -> Any:
+        if isinstance(node.value, str) and any("\ud800" <= c <= "\udfff" for c in node.value):
+            with suppress(UnicodeDecodeError):  # a half without the other half
+                node.value = node.value.encode("utf-16", "surrogatepass").decode("utf-16")
+        return super().construct_scalar(node)
 
 
 _Constructor.add_constructor("tag:yaml.org,2002:timestamp", RoundTripConstructor.construct_yaml_str)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from jurat.errors import JuratError
 
 _LONGEST = 200
+_USER = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]+@")
+_SECRET = re.compile(
+    r"([?&](?:x-(?:amz|goog)-(?:signature|credential|security-token)|awsaccesskeyid|googleaccessid"
+    r"|signature|sig|token|access_token|api_key|apikey|password)=)[^&#\s'\"]+",
+    re.IGNORECASE,
+)
+"""Parameters of signed addresses."""
 
 
 class ImageError(JuratError):
@@ -37,6 +46,16 @@ def printable(path: str) -> str:
         return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def shown(path: str) -> str:
-    """The path as a part of a message of one line."""
-    return "".join(c if c.isprintable() else "?" for c in printable(path))
+def recorded(place: str) -> str:
+    """The path or URI as records hold it: printable, and without what lets in whoever has the address.
+
+    Of a URI that is the user and password before the host, and the signature of a signed address.
+    """
+    if "://" in place:
+        place = _SECRET.sub(r"\1***", _USER.sub(r"\1***@", place))
+    return printable(place)
+
+
+def shown(place: str) -> str:
+    """The path or URI as a part of a message of one line; without secrets, as `recorded`."""
+    return "".join(c if c.isprintable() else "?" for c in recorded(place))

@@ -22,7 +22,7 @@ def exists_already(path: Path) -> JuratError:
     """The error for a file that must not be replaced."""
     return JuratError(
         f"{path} exists already, and nothing is added to it or replaced unasked.",
-        hint="Give another name, or say that it may be overwritten.",
+        hint="Give another name; --overwrite, where there is such an option, replaces it.",
     )
 
 

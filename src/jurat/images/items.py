@@ -11,12 +11,13 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
-from jurat.images.errors import ImageError, printable
+from jurat.errors import JuratError
+from jurat.images.errors import ImageError, reason, recorded, shown
 from jurat.images.item import Item
 from jurat.images.limits import DEFAULT_MAX_BYTES
 from jurat.images.openers import Failed, File, Remote, why_missing
 from jurat.images.remote import check_uri, scheme_of, walk_uri
-from jurat.images.sources.base import SourceOptions, unchanged
+from jurat.images.sources.base import SourceOptions, unchanged, unreadable
 from jurat.images.sources.registry import Kind, kind_of, kind_of_folder
 from jurat.images.walk import Found, is_glob, walk_folder, walk_glob
 
@@ -39,6 +40,7 @@ def find_items(
       order, unless a file has that very name. If its last part names no suffix, only those
       suffixes match; a folder that matches is walked.
     - A URI (`s3://`, `gs://`, `https://`, `hf://`) is an object, a prefix, a glob or a table, likewise.
+      Passwords and signatures in it are in no id and no message.
     - `-` reads paths and URIs from `stdin`, one a line; blank lines are left out, and globs are not expanded.
 
     Not more than the names in the folders being walked is held in memory. A path that is given twice is
@@ -106,17 +108,17 @@ def _of(path: str, options: SourceOptions, *, globs: bool) -> Iterator[Item]:
         return
     problem = check_uri(path)
     if problem is not None:
-        yield Item(printable(path), printable(path), Failed(problem))
+        yield Item(recorded(path), recorded(path), Failed(problem))
         return
     try:
-        for uri in walk_uri(path):
+        for uri in walk_uri(path, globs=globs):
             kind = kind_of(uri)
             if kind is not None:
                 yield from _within(kind, uri, options)
             else:
-                yield Item(printable(uri), printable(uri), Remote(uri, options.max_bytes))
+                yield Item(recorded(uri), recorded(uri), Remote(uri, options.max_bytes))
     except ImageError as error:
-        yield Item(printable(path), printable(path), Failed(error.message))
+        yield Item(recorded(path), recorded(path), Failed(error.message))
 
 
 def _within(kind: Kind, place: str, options: SourceOptions) -> Iterator[Item]:
@@ -124,8 +126,11 @@ def _within(kind: Kind, place: str, options: SourceOptions) -> Iterator[Item]:
     try:
         yield from unchanged(place, kind.open(place, options).items())
     except ImageError as error:
-        uri = place if scheme_of(place) else os.path.abspath(place)
-        yield Item(printable(place), printable(uri), Failed(error.message))
+        yield unreadable(place, error.message)
+    except JuratError:
+        raise
+    except Exception as error:  # a server that fails on the way, say: each backend raises its own
+        yield unreadable(place, f"the rest of {shown(place)} cannot be read: {reason(error)}")
 
 
 def _kind(found: Found) -> Kind | None:
@@ -149,7 +154,7 @@ def _at(path: str, *, globs: bool = False) -> Iterator[Found]:
 
 def _item(found: Found, max_bytes: int) -> Item:
     opener = Failed(found.problem) if found.problem is not None else File(found.path, max_bytes)
-    return Item(id=printable(found.path), uri=printable(os.path.abspath(found.path)), open=opener)
+    return Item(id=recorded(found.path), uri=recorded(os.path.abspath(found.path)), open=opener)
 
 
 def _lines(stdin: TextIO) -> Iterator[str]:

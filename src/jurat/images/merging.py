@@ -16,6 +16,7 @@ from jurat.images.parquet import batches_of
 from jurat.images.runs import (
     PART_ROWS,
     PARTS,
+    RETRYING,
     Facts,
     part_rows,
     run_files,
@@ -35,10 +36,17 @@ def merge_runs(folders: Sequence[Path], out: Path, facts: Facts, schema: ArrowSc
         schema: of its rows; columns that older parts lack are null.
 
     Raises:
-        JuratError: two of them hold the same item, or one cannot be read.
+        JuratError: two of them hold the same item, or one cannot be read,
+            or is stopped in the middle of trying its errors again.
     """
     if out.exists():
         raise JuratError(f"{out} is there already.", hint="Name a folder that is not.")
+    for folder in folders:
+        if (folder / RETRYING).exists():
+            raise JuratError(
+                f"{folder} has errors that were being tried again when its run was stopped.",
+                hint="The jurat judge command of that run ends it; merge it then.",
+            )
     _check_disjoint(folders)
     aside = beside(out, "merging")
     rows = 0

@@ -223,7 +223,8 @@ def _encodable(value: object) -> object:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, Mapping):
-        return {key: _encodable(inner) for key, inner in cast("Mapping[str, object]", value).items()}
+        inside = cast("Mapping[str, object]", value).items()
+        return {cast(str, _encodable(key)): _encodable(inner) for key, inner in inside}
     if isinstance(value, list | tuple):
         return [_encodable(inner) for inner in cast("list[object]", value)]
     return value

@@ -16,8 +16,10 @@ from jurat.images.sources.base import SourceChanged, SourceOptions
 
 WORKERS = 16
 """Objects read at once."""
-AHEAD = 48
-"""Objects that are read, or being read, before the first of them is judged."""
+AHEAD, AHEAD_BYTES = 48, 1 << 30
+"""Objects that are read, or being read, before the first of them is judged; and about how many bytes."""
+_FIRST = 4
+"""As many, before it is known how large they are."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,15 @@ def read_ahead(items: Iterable[Item], roots: Roots) -> Iterator[Item]:
     """
     ahead: deque[Future[Item]] = deque()
     pool = ThreadPoolExecutor(WORKERS)
+    room = _FIRST
     try:
         for item in items:
             if _is_remote(item):
                 ahead.append(pool.submit(_read, item))
-                if len(ahead) >= AHEAD:
-                    yield ahead.popleft().result()
+                while len(ahead) >= room:
+                    read = ahead.popleft().result()
+                    room = _room(room, read)
+                    yield read
                 continue
             while ahead:
                 yield ahead.popleft().result()
@@ -71,6 +76,14 @@ def read_ahead(items: Iterable[Item], roots: Roots) -> Iterator[Item]:
             yield ahead.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _room(room: int, read: Item) -> int:
+    """How many objects may be ahead, if they are like this one; at once fewer, and more by and by."""
+    members = read.members.listed if isinstance(read.members, Members) else ()
+    openers = (read.open, *(member.open for member in members))
+    size = sum(len(opener.data) for opener in openers if isinstance(opener, Held))
+    return max(1, min(AHEAD, room * 2, AHEAD_BYTES // max(size, 1)))
 
 
 def _is_remote(item: Item) -> bool:

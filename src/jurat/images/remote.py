@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any, BinaryIO, TypeVar, cast
 
 from jurat.errors import JuratError, MissingExtra
-from jurat.images.errors import ImageError, reason, shown
+from jurat.images.errors import ImageError, one_line, reason, recorded, shown
 from jurat.images.formats import MEDIA_SUFFIXES
 from jurat.images.limits import Limits
 
@@ -28,7 +28,11 @@ SCHEMES = {
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _TRIES = 3
+_PAUSE = 0.2
+"""Seconds; before each further try four times as long."""
 _SECONDS = 60
+_GONE, _DENIED, _BUSY = (404, 410), (401, 403), (408, 425, 429)
+"""Statuses of HTTP; of the busy ones, and those from 500 on, another try may be answered."""
 _T = TypeVar("_T")
 
 
@@ -69,14 +73,25 @@ def read_uri(uri: str, *, max_bytes: int) -> bytes:
         limits = Limits(max_bytes=max_bytes)
         if size is not None:
             limits.check_bytes(size)
+        if _is_http(uri):
+            # A stream, whatever size the server told; without one it would be asked for once more.
+            with files.open(path, "rb", block_size=0, size=size or 1) as file:
+                data = _up_to(file, max_bytes + 1)
+        else:
             data = files.cat_file(path)
-        else:  # a server that does not say
-            with files.open(path, "rb") as file:
-                data = file.read(max_bytes + 1)
         limits.check_bytes(len(data))
         return data
 
     return _trying(uri, read)
+
+
+def _up_to(file: BinaryIO, size: int) -> bytes:
+    """What a stream has, `size` bytes at most. It gives what has come by then, be it less than asked for."""
+    parts: list[bytes] = []
+    while size > 0 and (part := file.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
 
 
 def open_uri(uri: str) -> BinaryIO:
@@ -89,31 +104,53 @@ def open_uri(uri: str) -> BinaryIO:
     return _trying(uri, open_)
 
 
-def walk_uri(uri: str) -> Iterator[str]:
+def walk_uri(uri: str, *, globs: bool = True) -> Iterator[str]:
     """URIs of the objects at a URI: itself, the images below a prefix, or what a glob matches; byte order.
 
     The names in one folder are held at a time; those that a glob matches, all of them.
+
+    Args:
+        uri: is a glob only if no object has that very name.
+        globs: whether it may be one.
 
     Raises:
         ImageError: there is nothing, or it cannot be listed.
     """
     files, path = _trying(uri, lambda: _open_system(uri))
-    if scheme_of(uri) in ("http", "https"):
+    if _is_http(uri):
         yield uri
-    elif any(c in path for c in "*?["):
-        found = _trying(uri, lambda: cast("list[str]", files.glob(path)))
-        if not found:
-            raise ImageError(f"nothing matches: {shown(uri)}")
-        suffix = "." in path.rpartition("/")[2]
-        yield from (
-            files.unstrip_protocol(name)
-            for name in sorted(found, key=str.encode)
-            if suffix or _is_image(name)
-        )
-    elif _trying(uri, lambda: files.info(path))["type"] == "directory":
+        return
+    try:
+        is_folder = _trying(uri, lambda: files.info(path))["type"] == "directory"
+    except ImageError:
+        if not globs or not any(c in path for c in "*?["):
+            raise
+        yield from _matching(files, path, uri)
+        return
+    if is_folder:
         yield from _below(files, path, uri)
     else:
         yield uri
+
+
+def _matching(files: Any, path: str, uri: str) -> Iterator[str]:
+    """What a glob matches; a prefix that it matches is walked."""
+    found = _trying(uri, lambda: cast("dict[str, Any]", files.glob(path, detail=True)))
+    if not found:
+        raise ImageError(f"nothing matches: {shown(uri)}")
+    suffix = "." in path.rpartition("/")[2]
+    below = "**" in path  # which matches what lies in the prefixes, too
+    for name in sorted(found, key=str.encode):
+        if found[name]["type"] == "directory":
+            if not below:
+                yield from _below(files, name, uri)
+        elif suffix or _is_image(name):
+            yield str(files.unstrip_protocol(name))
+
+
+def name_of(place: str) -> str:
+    """A path or URI whose end is the name of the file: without the query that a web address may have."""
+    return re.split(r"[?#]", place, maxsplit=1)[0] if _is_http(place) else place
 
 
 def stamp_uri(uri: str) -> tuple[object, ...] | None:
@@ -160,14 +197,18 @@ def _is_image(name: str) -> bool:
 
 
 def _open_system(uri: str) -> tuple[Any, str]:
-    from fsspec.core import url_to_fs
+    from fsspec import get_filesystem_class
 
     options: dict[str, Any] = {}
-    if scheme_of(uri) in ("http", "https"):
+    if _is_http(uri):
         import aiohttp
 
         options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=_SECONDS)}
-    return url_to_fs(uri, **options)
+    # Not `url_to_fs`: to it `a::b` is a chain of systems, of which any may read what is on this machine.
+    system: Any = get_filesystem_class(scheme_of(uri))
+    uri = _URI.sub(lambda found: found[0].lower(), uri, count=1)
+    options |= system._get_kwargs_from_urls(uri)
+    return system(**options), str(system._strip_protocol(uri))
 
 
 def _trying(uri: str, work: Callable[[], _T]) -> _T:
@@ -176,12 +217,28 @@ def _trying(uri: str, work: Callable[[], _T]) -> _T:
             return work()
         except JuratError:
             raise
-        except FileNotFoundError as error:
-            raise ImageError(f"no such object: {shown(uri)}") from error
-        except PermissionError as error:
-            raise ImageError(f"cannot be read (access was denied): {shown(uri)}") from error
         except Exception as error:  # each backend raises its own
-            if attempt == _TRIES or isinstance(error, ValueError):
-                raise ImageError(f"cannot be read ({reason(error)}): {shown(uri)}") from error
-            time.sleep(0.2 * 4**attempt)
+            problem, passes = _problem(uri, error)
+            if attempt == _TRIES or not passes:
+                raise ImageError(f"{problem}: {shown(uri)}") from error
+            time.sleep(_PAUSE * 4**attempt)
     raise AssertionError("the last try returns or raises")
+
+
+def _problem(uri: str, error: Exception) -> tuple[str, bool]:
+    """What went wrong, and whether it may pass."""
+    if _is_http(uri) and isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # fsspec calls every failure of a request "not found"
+    status = getattr(error, "status", None)
+    if isinstance(error, FileNotFoundError) or status in _GONE:
+        return "no such object", False
+    if isinstance(error, PermissionError) or status in _DENIED:
+        return "cannot be read (access was denied)", False
+    if isinstance(status, int):
+        return f"cannot be read (the server answered {status})", status in _BUSY or status >= 500
+    told = recorded(str(error) if isinstance(error, OSError) and _is_http(uri) else reason(error))
+    return f"cannot be read ({one_line(told) or reason(error)})", not isinstance(error, ValueError)
+
+
+def _is_http(uri: str) -> bool:
+    return scheme_of(uri) in ("http", "https")

@@ -40,6 +40,7 @@ REWRITTEN = "rewritten"
 
 _PART = re.compile(r"part-(\d{6,})\.(parquet|jsonl)")
 _AGAIN = re.compile(r"part-(\d{6,})\.([0-9a-f]+)\.again")
+_FACTS_TO_BE = re.compile(rf"\.{re.escape(RUN_FILE)}\..*\.writing")
 _SYNC_SECONDS = 10.0
 
 Facts = Mapping[str, Any]
@@ -49,6 +50,12 @@ Facts = Mapping[str, Any]
 def is_run(path: Path) -> bool:
     """Whether a path is the folder of a run."""
     return (path / RUN_FILE).is_file()
+
+
+def other_files(folder: Path) -> bool:
+    """Whether a folder has files in it that no run wrote."""
+    own = ("lock", PARTS, RUN_FILE, RETRYING)
+    return any(name not in own and not _FACTS_TO_BE.fullmatch(name) for name in os.listdir(folder))
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -275,13 +282,7 @@ class RunSink:
         """Opens the file of rows, at the end of its last whole one."""
         path = self._path("jsonl")
         file = path.open("ab+")
-        file.seek(0)
-        for line in file:
-            if line.endswith(b"\n"):
-                self._whole += len(line)
-                self._waiting_rows += 1
-        os.truncate(path, self._whole)
-        file.seek(0, os.SEEK_END)
+        self._waiting_rows, self._whole = _whole_lines(file)
         self._waiting = file
         return file
 
@@ -312,6 +313,9 @@ class RunSink:
             stale = _PART.fullmatch(path.name) is not None and path not in files
             if stale or re.fullmatch(r"\.part-.*\.writing", path.name):
                 path.unlink(missing_ok=True)
+        for path in self._folder.iterdir():
+            if _FACTS_TO_BE.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
 
 def set_aside(folder: Path) -> Path:
@@ -333,10 +337,23 @@ def set_aside(folder: Path) -> Path:
 
 def keep_aside(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Keeps rows that are taken out of a run until a whole pass has seen to their items."""
-    with (folder / RETRYING).open("ab") as file:
+    with (folder / RETRYING).open("ab+") as file:
+        _whole_lines(file)
         file.writelines(json_line(row, 0) for row in rows)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _whole_lines(file: BinaryIO) -> tuple[int, int]:
+    """Cuts off a last line that was not finished: how many lines there are then, and how many bytes."""
+    file.seek(0)
+    lines = size = 0
+    for line in file:
+        if line.endswith(b"\n"):
+            lines, size = lines + 1, size + len(line)
+    file.truncate(size)
+    file.seek(0, os.SEEK_END)
+    return lines, size
 
 
 def write_part(path: Path, batches: Iterable[ArrowBatch], schema: ArrowSchema) -> None:

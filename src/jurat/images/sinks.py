@@ -139,6 +139,9 @@ class _JsonLines:
 
     def _take_back(self) -> None:
         if self._path is None:
+            # Nobody reads any more (`| head`): Python would try to write the rest once more when it ends.
+            with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), self._file.fileno())
             return
         # Closing tries once more to write what is in the buffer; whatever comes of it is then cut off.
         with suppress(OSError):

@@ -79,7 +79,7 @@ CONTAINERS = tuple(
         ("Flash", "flv", rb"FLV\x01"),
         ("Ogg", "ogg", rb"OggS\x00"),
         ("Windows Media", "asf", rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
-        ("MPEG transport stream", "mpegts", rb"G.{187}G.{187}G"),
+        ("MPEG transport stream", "mpegts", rb"G(?!IF8).{187}G.{187}G"),
         ("MPEG", "mpeg", rb"\x00\x00\x01\xba"),
     )
 )
@@ -234,7 +234,8 @@ class _Reader:
                 if earlier <= 0:
                     raise
                 continue
-            if first is None or first[0] <= time:
+            # Nothing at all may be the end of a file that was cut off: what is before it tells.
+            if first is not None and first[0] <= time:
                 break
         return frames if first is None else chain((first,), frames)
 

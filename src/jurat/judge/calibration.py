@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from operator import eq
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +64,9 @@ class Calibration(BaseModel):
     frame_alarms: dict[str, float] = {}
     """By a rule's id: the chance of a false alarm in a frame that the frames needed of a video follow from;
     see `jurat.judge.parts`. Of other rules it is the default."""
+    views: float | None = None
+    """Of labelled images: beyond which statements were asked about on moved copies, as `Preset.views` has it;
+    null without."""
     max_miss: float | None = None
     """With 95% confidence no more than this share of violations is called kept; null without labels."""
     max_false_alarm: float | None = None
@@ -77,8 +79,9 @@ class Calibration(BaseModel):
 
     def _text(self) -> str:
         told = self.model_dump(mode="json", by_alias=True)
-        if not self.frame_alarms:  # one without keeps the digest that records name it by
-            del told["frame_alarms"]
+        for name in ("frame_alarms", "views"):  # one without keeps the digest that records name it by
+            if not told[name]:
+                del told[name]
         return json.dumps(told, indent=1, sort_keys=True) + "\n"
 
     def save(self, path: Path) -> None:
@@ -94,20 +97,21 @@ class Calibration(BaseModel):
         except OSError as error:
             raise JuratError(f"{path} cannot be written: {error.strerror or error}") from error
 
-    def check(self, *, model: str, prompts: str, constitution: Constitution) -> None:
+    def check(self, *, model: str, prompts: str, constitution: Constitution, views: float | None) -> None:
         """Refuses what it was not fitted for.
 
         Raises:
             JuratError: with what differs.
         """
+        law = constitution.digest
         told = (
-            ("model", self.model, model, may_be),
-            ("wording of questions", self.prompts, prompts, eq),
-            ("constitution", self.constitution, constitution.digest, eq),
+            ("model", self.model, model, may_be(self.model, model)),
+            ("wording of questions", self.prompts, prompts, self.prompts == prompts),
+            ("constitution", self.constitution, law, self.constitution == law),
+            # What was proved holds for scores that come about alike.
+            ("views", self.views, views, self.views == views or not (self.rules or self.frame_alarms)),
         )
-        wrong = [
-            f"  {name}: {mine}, not {given}" for name, mine, given, same in told if not same(mine, given)
-        ]
+        wrong = [f"  {name}: {mine}, not {given}" for name, mine, given, same in told if not same]
         if wrong:
             lines = "\n".join(wrong)
             raise JuratError(

@@ -128,8 +128,11 @@ def _uncertain(planned: PlannedRule, case: Case) -> Iterator[PlannedAlternative]
     if case.preset.views is not None:
         certain = Thresholds(case.preset.views, 1 - case.preset.views)
         plain = _plain(planned, replace(case, thresholds=certain), 0)
-        # A caption is not read otherwise in a moved copy of the image.
-        yield from (one for one in _open(planned, plain) if one.question.sees_image)
+        for one in _open(planned, plain):
+            # A caption is not read otherwise in a moved copy of the image; and what was not answered on the
+            # image has nothing that an answer on a copy could be averaged with.
+            if one.question.sees_image and case.answered(case.ledger.answers.get(one.question)):
+                yield one
 
 
 def accepted_alternatives(

@@ -65,7 +65,8 @@ class Judge:
             preset: a name of `jurat.judge.presets.PRESETS`, with parts added ("jurat+contrasts") or not, or
                 a preset of your own.
             detector: finds the central objects of clauses, where the preset has regions; a name as
-                `jurat.models.open_detector` takes it. Left out, it is the bundled one for the bundled model.
+                `jurat.models.open_detector` takes it. Left out, it is the bundled one for the bundled model;
+                "none" is none for any.
             matcher: scans relevance, where the preset has that; likewise.
             without: parts of the preset to leave out, by the names in `jurat.judge.presets.PARTS`.
             calibration: what `jurat calibrate` found for this model and constitution, or its file.
@@ -198,16 +199,19 @@ class Judge:
             model=full_name(self.model),
             prompts=self.prompts,
             constitution=self.constitution,
+            views=self.preset.views,
         )
         return calibration
 
     def _eye(self, given: Any, kind: str, needed: bool) -> Any:
         """The detector or matcher that the preset needs, or would use; None where it uses none."""
+        shipped = given is None and self.model.name in _SHIPPED
+        given = None if given == "none" else given
         pointing = kind == "detector" and self.preset.points and self.preset.asks == "clauses"
-        if not needed and not (pointing and (given is not None or self.model.name in _SHIPPED)):
+        if not needed and not (pointing and (given is not None or shipped)):
             return None
         parts = self.preset.detector_parts if kind == "detector" else ("relevance",)
-        if given is None and self.model.name not in _SHIPPED:
+        if given is None and not shipped:
             raise JuratError(
                 f"The preset {self.preset.name!r} needs a {kind}, and none was named.",
                 hint=f"Name one: --{kind} {_EYES[kind]}; or leave out what needs it: "

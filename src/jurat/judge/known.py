@@ -13,6 +13,7 @@ from jurat.models import full_name
 
 if TYPE_CHECKING:
     from jurat.judge.judge import Judge
+    from jurat.judge.loading import Loaded
 
 
 def known_verdict(
@@ -61,19 +62,24 @@ def known_verdict(
     )
 
 
-def reused_verdict(verdict: Verdict, item: Item, sha256: str) -> Verdict:
-    """The verdict of a near duplicate, as the item's own."""
+def reused_verdict(verdict: Verdict, loaded: Loaded) -> Verdict:
+    """The verdict of a near duplicate, as that of an item of one picture."""
+    (image,) = loaded.images
     return verdict.model_copy(
         update={
             "decision": str(uuid.uuid4()),
             "time": _now(),
-            "id": item.id,
-            "uri": item.uri,
-            "sha256": sha256,
+            "id": loaded.id,
+            "uri": loaded.uri,
+            "kind": loaded.kind,
+            "sha256": loaded.sha256,
+            "width": image.width,
+            "height": image.height,
+            "duration": image.duration if loaded.kind == "video" else None,
             "seconds": 0.0,
             "cost": Cost(),
-            "columns": dict(item.columns),
-            "occurrence": item.occurrence,
+            "columns": dict(loaded.columns),
+            "occurrence": loaded.occurrence,
             "reused": verdict.reused or verdict.decision,
         }
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
+
+LANE = "jurat-lane"
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,23 +21,31 @@ def in_lanes(step: Callable[[T], R], batches: Iterable[T], lanes: int) -> Iterat
 
     One more batch than there are lanes is in hand at most, so that a lane that is done finds the next one
     there. Batches are taken in the caller's thread. Raises what a step raises, in its place; when the
-    iterator is given up, the steps that have begun are waited for.
+    iterator is given up, the steps that have begun are waited for, but not where KeyboardInterrupt ends it.
     """
     if lanes == 1:
         yield from map(step, batches)
         return
     pending: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(lanes, thread_name_prefix="jurat-lane") as pool:
-        try:
-            for batch in batches:
-                pending.append(pool.submit(step, batch))
-                if len(pending) > lanes:
-                    yield pending.popleft().result()
-            while pending:
+    pool = ThreadPoolExecutor(lanes, thread_name_prefix=LANE)
+    wait = True
+    try:
+        for batch in batches:
+            pending.append(pool.submit(step, batch))
+            if len(pending) > lanes:
                 yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+        while pending:
+            yield pending.popleft().result()
+    except KeyboardInterrupt:
+        wait = False
+        raise
+    finally:
+        pool.shutdown(wait=wait, cancel_futures=True)
+
+
+def at_work() -> bool:
+    """Whether a lane that was given up is still computing."""
+    return any(thread.name.startswith(LANE) for thread in threading.enumerate())
 
 
 @contextmanager

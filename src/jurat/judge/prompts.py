@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+_CONTROL = re.compile(r"<|\[(?=[^\[\]\s]+\])")
+"""Where control tokens begin: `<|im_end|>`, `</s>`, `<image>`, `[INST]`."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,14 @@ def summary(kind: Kind) -> str:
 
 
 def quoted(caption: str) -> str:
-    """A caption as it is shown: on one line, in quotation marks that nothing in it can close."""
-    return f"Caption: {json.dumps(caption, ensure_ascii=False)}"
+    """A caption as it is shown: on one line, in quotation marks that nothing in it can close.
+
+    A tokenizer reads what is spelled like one of its control tokens as that token, wherever it stands: a
+    caption could end the turn, or bring in an image. All of them begin with `<`, or are in brackets; both
+    are written as JSON escapes.
+    """
+    text = json.dumps(caption, ensure_ascii=False)
+    return "Caption: " + _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def digest(kinds: Iterable[Kind] = ()) -> str:
@@ -120,4 +130,6 @@ def digest(kinds: Iterable[Kind] = ()) -> str:
     used = {"statement", "rule", *kinds}
     wordings = [wording for kind, wording in WORDINGS.items() if kind in used]
     lines = [line for wording in wordings for line in (wording.instruction, wording.question)]
+    if any(wording.caption for wording in wordings):  # with the sample, the digest changes with the quoting
+        lines.append(quoted('"<s>" [a]\n'))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]

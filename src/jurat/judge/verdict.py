@@ -108,6 +108,9 @@ class AlternativeScore(_Record):
     it was not answered."""
     mass: float | None
     """P(Yes) + P(No), in [0, 1]; null where the model failed to answer."""
+    stated: bool | None = None
+    """True where a server that measures nothing said Yes or No in text: the score is 1 or 0, and no
+    probability. Null in older records, which do not tell."""
     outcome: ClauseOutcome = "undecided"
     """Of the statement after its negation, if it has one."""
     reason: Reason | None = None

@@ -106,6 +106,7 @@ def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
         score=answer.score if answer.failure is None and answer.mass > 0 else None,
         baseline=usable.score if usable is not None else None,
         mass=answer.mass if answer.failure is None else None,
+        stated=answer.stated,
         outcome=outcome,
         reason=reason,
         decided_by=stage,
@@ -237,7 +238,8 @@ def _shown_evidence(alternative: PlannedAlternative, case: Case) -> dict[str, An
         for name, answer in (("score_on_crop", look.on_crop), ("score_without", look.without)):
             if answer is not None and case.answered(answer):
                 shown[name] = answer.score
-        shown["scores_on_placebos"] = tuple(answer.score for answer in look.placebos)
+        placebos = filter(case.answered, look.placebos)
+        shown["scores_on_placebos"] = tuple(answer.score for answer in placebos)
     if case.preset.nulls != ("none",) and case.preset.needs_prior:
         shown["nulls"] = tuple(
             NullScore(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jurat.errors import JuratError
+from jurat.images.again import Inside
 from jurat.judge import Verdict
 from jurat.report import bundle
 from jurat.report.columns import Columns
@@ -22,7 +23,7 @@ from jurat.report.runs import Entry, Run
 from jurat.report.store import Place, Store
 from jurat.report.tally import MEANINGS, OUTCOMES, RuleCount, Tally
 from jurat.report.text import printable
-from jurat.report.thumbnails import readers, thumbnail
+from jurat.report.thumbnails import thumbnail, uris_of
 from jurat.report.voices import Said, Voice, rule_texts, say
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ class Gathered:
     def take_pictures(self, images_root: Path | None) -> int:
         """Makes the thumbnails of the gravest items, and says how many items that is."""
         chosen = [one for outcome in OUTCOMES for one in self.kept[outcome]][: self.limit]
-        inside = readers((verdict for _, verdict in chosen), images_root)
+        uris = (uri for _, verdict in chosen for uri in uris_of(verdict))
+        inside = Inside(self.run.column, images_root).find(uris)
         for row, verdict in chosen:
             self.store.add_picture(row, thumbnail(verdict, images_root, inside))
         return len(chosen)

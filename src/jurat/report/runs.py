@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from jurat.errors import JuratError
 from jurat.images import read_rows
+from jurat.images.runs import PARTS, RUN_FILE
 from jurat.judge import Verdict, row_to_verdict
 
 SEALED = "sealed"
@@ -45,8 +46,9 @@ class Run:
         Raises:
             JuratError: its `run.json` is not to be read.
         """
-        told = path / "run.json" if path.is_dir() else path.parent / "run.json"
-        # The parts of a run directory may be named one by one: then the run is told beside them.
+        # The parts of a run's folder may be named one by one.
+        folder = path if path.is_dir() else path.parent.parent if path.parent.name == PARTS else path.parent
+        told = folder / RUN_FILE
         if not told.is_file() or (path.is_file() and path.suffix != ".parquet"):
             return cls(path, {})
         try:
@@ -54,6 +56,14 @@ class Run:
         except (OSError, ValueError, RecursionError) as error:
             raise JuratError(f"{told} cannot be read: {error}") from error
         return cls(path, cast("dict[str, Any]", facts) if isinstance(facts, dict) else {})
+
+    @property
+    def column(self) -> str | None:
+        """Which column of tables held the images, where that was named."""
+        settings = self.facts.get("settings")
+        columns = cast("dict[str, object]", settings).get("columns") if isinstance(settings, dict) else None
+        column = cast("list[object]", columns)[0] if isinstance(columns, list) and columns else None
+        return column if isinstance(column, str) else None
 
     @property
     def name(self) -> str:

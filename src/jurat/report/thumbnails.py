@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from os.path import isfile
 from pathlib import Path
 
 from PIL import Image
 
 from jurat.errors import JuratError
-from jurat.images import ImageError, decode, find_items
-from jurat.images.remote import scheme_of
+from jurat.images import ImageError, decode
+from jurat.images.again import Openers
 from jurat.images.video import frame_at
 from jurat.judge.verdict import Verdict
 
@@ -44,14 +45,11 @@ class Thumbnail:
         return "data:image/webp;base64," + base64.b64encode(self.data).decode()
 
 
-Readers = Mapping[str, Callable[[], bytes]]
-"""How images that are no files of their own are read, by their uris."""
-
-
-def thumbnail(verdict: Verdict, root: Path | None = None, inside: Readers | None = None) -> Thumbnail:
+def thumbnail(verdict: Verdict, root: Path | None = None, inside: Openers | None = None) -> Thumbnail:
     """The thumbnail of what was judged. Never raises, never leaves this machine.
 
-    The file is found at the record's uri, or by its id under `root`, or as `inside` tells. It is shown only
+    The file is found at the record's uri, or by its id under `root`, or as `inside` tells
+    (`jurat.images.again`). It is shown only
     if its SHA-256 is the record's: a record may come from anywhere, and must not bring other files of this
     machine into a page.
     """
@@ -67,12 +65,12 @@ def thumbnail(verdict: Verdict, root: Path | None = None, inside: Readers | None
             "frame": 0,
             "kind": "image",
         }
-        return thumbnail(verdict.model_copy(update=alone), root)
+        return thumbnail(verdict.model_copy(update=alone), root, inside)
     readers: list[Callable[[], bytes]]
     if inside and verdict.uri in inside:
         readers = [inside[verdict.uri]]
     else:
-        readers = [partial(_read, path) for path in _places(verdict, root) if path.is_file()]
+        readers = [partial(_read, path) for path in _places(verdict, root) if isfile(path)]
     if not readers:
         return Thumbnail(None, missing="The image is not where it was when it was judged.")
     for read in readers:
@@ -84,39 +82,15 @@ def thumbnail(verdict: Verdict, root: Path | None = None, inside: Readers | None
     return Thumbnail(None, missing="The file has changed since it was judged.")
 
 
+def uris_of(verdict: Verdict) -> tuple[str, ...]:
+    """Where what was judged lay: of an item of several images, each of them."""
+    return tuple(image.uri for image in verdict.images) or (verdict.uri,)
+
+
 def _read(path: Path) -> bytes:
     if path.stat().st_size > MAX_BYTES:
         raise ImageError(f"it has more than {MAX_BYTES // 2**20} MiB")
     return path.read_bytes()
-
-
-def readers(verdicts: Iterable[Verdict], root: Path | None = None) -> Readers:
-    """How images are read that lie in tables and tar shards on this machine, which takes a pass over each."""
-    wanted: dict[str, set[str]] = {}
-    for verdict in verdicts:
-        holder, mark, _ = verdict.uri.partition("#")
-        if mark and scheme_of(holder) is None and "\0" not in verdict.uri:
-            wanted.setdefault(holder, set()).add(verdict.uri)
-    found: dict[str, Callable[[], bytes]] = {}
-    for holder, uris in wanted.items():
-        path = Path(holder) if root is None else root / Path(holder).name
-        if path.is_file():
-            found |= _inside(path, holder, uris)
-    return found
-
-
-def _inside(path: Path, holder: str, uris: set[str]) -> Readers:
-    found: dict[str, Callable[[], bytes]] = {}
-    try:
-        for item in find_items([str(path)]):
-            uri = f"{holder}#{item.uri.partition('#')[2]}"
-            if uri in uris and item.members is None:
-                found[uri] = item.open
-                if len(found) == len(uris):
-                    break
-    except JuratError:  # it is no table any more, say: then there are no pictures of what was in it
-        pass
-    return found
 
 
 def _places(verdict: Verdict, root: Path | None) -> list[Path]:

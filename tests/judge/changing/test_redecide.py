@@ -35,6 +35,20 @@ class Murmuring(Thinking):
         return said if loud else YesNo(said.yes / 9, said.no / 9)
 
 
+class Stating(Thinking):
+    """As a server without logprobs: it says Yes or No in text."""
+
+    def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
+        return [
+            replace(answer, answers=tuple(map(self._stated, answer.answers)), basis="stated")
+            for answer in super().ask(inquiries)
+        ]
+
+    @staticmethod
+    def _stated(said: YesNo) -> YesNo:
+        return YesNo(1.0, 0.0, stated=True) if said.yes > said.no else YesNo(0.0, 1.0, stated=True)
+
+
 def redecided(verdict: Verdict, new: Constitution, preset: Preset, old: Constitution = LAW) -> Verdict | None:
     kept = row_to_verdict(verdict_to_row(verdict))  # what is left of it on disk
     return Redecider(plan(old, preset), plan(new, preset), preset)(kept)
@@ -86,7 +100,7 @@ def edited(rng: random.Random) -> Constitution:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("model", [Thinking, Wavering])
+@pytest.mark.parametrize("model", [Thinking, Wavering, Stating])
 def test_the_same_policy_gives_the_same_verdict_from_any_record(preset: str, model: type[Thinking]) -> None:
     for seed in SEEDS:
         verdict = judged(preset, seed, model=model)
@@ -96,7 +110,7 @@ def test_the_same_policy_gives_the_same_verdict_from_any_record(preset: str, mod
 
 
 @pytest.mark.parametrize("preset", ["jurat", "quick", "clue-quick", "direct"])
-@pytest.mark.parametrize("model", [Thinking, Murmuring])
+@pytest.mark.parametrize("model", [Thinking, Murmuring, Stating])
 def test_changed_thresholds_never_need_the_model(preset: str, model: type[Thinking]) -> None:
     for seed in SEEDS:
         new = with_thresholds(random.Random(seed))
@@ -122,7 +136,7 @@ def test_boxes_are_not_lost_by_deciding_otherwise_and_back() -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("model", [Thinking, Wavering, Murmuring])
+@pytest.mark.parametrize("model", [Thinking, Wavering, Murmuring, Stating])
 def test_an_edited_policy_gives_what_judging_anew_gives_or_nothing(
     preset: str, model: type[Thinking]
 ) -> None:

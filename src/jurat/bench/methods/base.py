@@ -43,6 +43,11 @@ class Ruling:
     reason: str | None = None
     """Why it was not decided: the judge's word for it; None where it was."""
 
+    @property
+    def failed(self) -> bool:
+        """Whether nothing could be said of it, for a reason that may pass."""
+        return self.outcome == UNSURE and self.reason == "error"
+
     @classmethod
     def of_rules(
         cls,

@@ -51,8 +51,8 @@ def open_judge(ground: Ground, law: Constitution, preset: str | Preset, without:
             law,
             ground.model,
             wanted,
-            detector=ground.detector() if ground.detector and finds else None,
-            matcher=ground.matcher() if ground.matcher and wanted.relevance else None,
+            detector=ground.detector() if ground.detector and finds else "none",
+            matcher=ground.matcher() if ground.matcher and wanted.relevance else "none",
         )
     except JuratError as problem:
         raise Unfit(problem.message.splitlines()[0]) from problem

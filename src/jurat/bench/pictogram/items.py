@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
+from jurat.images import decode, read_file
 from jurat.pictograms.cases import rule_truth
 from jurat.pictograms.statements import Facts
 
@@ -46,14 +47,18 @@ class BenchItem:
     """Of `habits`: how many bystanders stand where habit would not have them."""
     layout: Layout | None = field(default=None, repr=False, compare=False)
     """What it was drawn from; None for one that was read back, and in `rare`."""
+    unreadable: str | None = None
+    """Of an image of someone else's: why it cannot be decoded."""
 
     @property
     def image(self) -> Image.Image:
-        """The picture, RGB."""
+        """The picture as a judge sees it, RGB; of one that moves the first frame.
+
+        Raises ImageError where it cannot be decoded.
+        """
         if isinstance(self.picture, Image.Image):
             return self.picture
-        with Image.open(self.picture) as opened:
-            return opened.convert("RGB")
+        return decode(read_file(self.picture)).frames[0]
 
 
 def truth_of(law: Constitution, facts: Facts) -> frozenset[str] | None:

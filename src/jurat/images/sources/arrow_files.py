@@ -11,9 +11,9 @@ from typing import Any, cast
 from jurat.images.errors import ImageError, reason, shown
 from jurat.images.item import Item, Member
 from jurat.images.remote import scheme_of
-from jurat.images.sources.base import Source, SourceOptions, open_place
+from jurat.images.sources.base import Source, SourceOptions, open_place, unreadable
 from jurat.images.sources.cells import Cells
-from jurat.images.sources.parquet import bytes_of, declared_images, is_heavy, members_of
+from jurat.images.sources.parquet import bytes_of, declared_images, is_heavy, rows_of, value_of
 
 _FILE_MAGIC = b"ARROW1"
 
@@ -29,7 +29,10 @@ class _Folder:
 
     def items(self) -> Iterator[Item]:
         for file in _files(self._place):
-            yield from _Arrow(file, self._options).items()
+            try:
+                yield from _Arrow(file, self._options).items()
+            except ImageError as error:  # the other files are judged all the same
+                yield unreadable(file, error.message)
 
     def count(self) -> int | None:
         return sum(_Arrow(file, self._options).count() or 0 for file in _files(self._place))
@@ -93,12 +96,12 @@ class _Arrow:
                 image = batch.column(batch.schema.get_field_index(cells.column))
                 heavy, listed = is_heavy(image.type)
                 light = [name for name in batch.schema.names if not (heavy and name == cells.column)]
-                rows = batch.select(light).to_pylist() if light else [{} for _ in range(batch.num_rows)]
+                rows = rows_of(batch.select(light)) if light else [{} for _ in range(batch.num_rows)]
                 for index, row in enumerate(rows):
                     lazily = members = None
                     if heavy:
                         cell = image.slice(index, 1)
-                        held = _Cell(cell, number, self._place, cells.column, self._options.max_bytes)
+                        held = _Cell(cells, cell, number)
                         lazily, members = (None, held.members) if listed else (held, None)
                     yield cells.item(number, row, lazily, members)
                     number += 1
@@ -131,14 +134,12 @@ class _Arrow:
 class _Cell:
     """One row of a batch, copied out of the mapped file when it is opened."""
 
+    cells: Cells
     cell: Any
     number: int
-    place: str
-    column: str
-    max_bytes: int
 
     def __call__(self) -> bytes:
-        return bytes_of(self.cell[0].as_py(), self.number, self.place, self.column, self.max_bytes)
+        return bytes_of(self.cells, value_of(self.cell[0]), self.number)
 
     def members(self) -> tuple[Member, ...]:
-        return members_of(self.cell[0].as_py(), self.number, self.place, self.column, self.max_bytes)
+        return self.cells.members(value_of(self.cell[0]) or (), self.number)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from jurat.errors import JuratError
-from jurat.images.errors import ImageError, shown
+from jurat.images.errors import ImageError, recorded, shown
 from jurat.images.item import Item
 from jurat.images.limits import DEFAULT_MAX_BYTES
-from jurat.images.openers import why_missing
+from jurat.images.openers import Failed, why_missing
 from jurat.images.remote import open_uri, scheme_of, stamp_uri
 
 
@@ -30,6 +30,8 @@ class SourceOptions:
     """Larger files are refused before they are read."""
     caption_column: str | None = None
     """That holds the captions; None looks for one by its usual names, and does without."""
+    local: bool = False
+    """Whether URIs in tables are left unread."""
 
 
 class Source(Protocol):
@@ -51,6 +53,12 @@ class Source(Protocol):
 
 class SourceChanged(JuratError):
     """What was being read is not what it was when the run began."""
+
+
+def unreadable(place: str, problem: str) -> Item:
+    """The item that stands for a file of items, or the rest of one, that cannot be read."""
+    uri = place if scheme_of(place) else os.path.abspath(place)
+    return Item(recorded(place), recorded(uri), Failed(problem))
 
 
 def open_place(place: str) -> BinaryIO:
@@ -96,7 +104,7 @@ def unchanged(place: str, items: Iterator[Item]) -> Iterator[Item]:
             if local:  # a question to a server for every row would be too many
                 check()
             yield item
-    except (ImageError, OSError):
+    except Exception:
         check()
         raise
     check()

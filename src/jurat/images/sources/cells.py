@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from jurat.errors import JuratError
-from jurat.images.errors import ImageError, printable, shown
+from jurat.images.errors import ImageError, printable, recorded, shown
 from jurat.images.item import Item, Member, Members
 from jurat.images.openers import SEVERAL, Failed, File, Held, Remote
-from jurat.images.remote import check_uri, scheme_of
+from jurat.images.remote import check_uri, name_of, scheme_of
 from jurat.images.sources.base import SourceOptions
 
 USUAL = (
@@ -45,6 +45,8 @@ class Cells:
     root: str
     max_bytes: int
     caption_column: str | None = None
+    local: bool = False
+    """Whether URIs are left unread."""
 
     @classmethod
     def of(
@@ -67,9 +69,11 @@ class Cells:
         if column is None:
             raise _lacks(place, "has no column with the usual name of images", names)
         # A URI's folder serves as well: what follows its last slash is left out.
-        root = options.root or (place.rpartition("/")[0] if scheme_of(place) else os.path.dirname(place))
+        beside = name_of(place).rpartition("/")[0] if scheme_of(place) else os.path.dirname(place)
+        root = options.root or beside
         usual = next((lower[name] for name in CAPTIONS if name in lower and lower[name] != column), None)
-        return cls(place, column, options.id_column, root, options.max_bytes, options.caption_column or usual)
+        caption = options.caption_column or usual
+        return cls(place, column, options.id_column, root, options.max_bytes, caption, options.local)
 
     def item(
         self,
@@ -102,17 +106,17 @@ class Cells:
             given = row.get(self.id_column)
             id = None if given is None or given == "" else as_text(given)
         columns = {
-            name: text
+            printable(name): text
             for name, value in row.items()
             if name not in (self.column, self.id_column) and (text := as_text(value)) is not None
         }
-        caption = columns.get(self.caption_column or "", "").strip() or None
-        return Item(printable(id or where), printable(uri), opener, columns, members=members, caption=caption)
+        caption = columns.get(printable(self.caption_column or ""), "").strip() or None
+        return Item(recorded(id or where), recorded(uri), opener, columns, members=members, caption=caption)
 
     def failed(self, number: int, problem: str) -> Item:
         """The item of a row that cannot be read."""
         where = f"{self.place}#{number}"
-        return Item(printable(where), printable(f"{_absolute(self.place)}#{number}"), Failed(problem))
+        return Item(recorded(where), recorded(f"{_absolute(self.place)}#{number}"), Failed(problem))
 
     def opener(self, cell: object, number: int, uri: str) -> tuple[str | None, str, Callable[[], bytes]]:
         """(id, uri, opener) of what a cell holds."""
@@ -134,7 +138,10 @@ class Cells:
                 f"row {number} of {shown(self.place)} has {kind} in {self.column!r}, no path, URI or bytes"
             )
             return None, uri, Failed(problem)
-        return cell, *_at(cell, self.root, self.max_bytes)
+        uri, opener = _at(cell, self.root, self.max_bytes)
+        if self.local and isinstance(opener, Remote):
+            opener = Failed(f"it is not on this machine: {shown(uri)}")
+        return cell, uri, opener
 
     def members(self, cells: Sequence[object], number: int) -> tuple[Member, ...]:
         """The images of a row whose cell holds a list; ImageError where that is none, or too long."""
@@ -147,7 +154,7 @@ class Cells:
             )
         place = f"{_absolute(self.place)}#{number}"
         found = (self.opener(cell, number, f"{place}/{at}") for at, cell in enumerate(cells))
-        return tuple(Member(printable(uri), opener) for _, uri, opener in found)
+        return tuple(Member(recorded(uri), opener) for _, uri, opener in found)
 
 
 def _listed(cell: object) -> Sequence[object] | None:

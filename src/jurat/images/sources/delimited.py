@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from jurat.images.errors import ImageError, reason, shown
 from jurat.images.item import Item
+from jurat.images.remote import name_of
 from jurat.images.sources.base import Source, SourceOptions, open_place
 from jurat.images.sources.cells import Cells
 
@@ -29,7 +30,7 @@ class _Delimited:
             open_place(self._place) as file,
             io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text,
         ):
-            rows = csv.reader(text, delimiter="\t" if self._place.lower().endswith(".tsv") else ",")
+            rows = csv.reader(text, delimiter="\t" if name_of(self._place).lower().endswith(".tsv") else ",")
             try:
                 names = next(rows, [])
                 cells = Cells.of(self._place, names, self._options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any, cast
 
 from jurat.images.errors import reason, shown
@@ -11,6 +12,9 @@ from jurat.images.item import Item
 from jurat.images.remote import scheme_of
 from jurat.images.sources.base import Source, SourceOptions, open_place
 from jurat.images.sources.cells import Cells
+
+_ALIKE = 100
+"""Rows, from the first, whose keys are the columns: one row may lack what the others have."""
 
 
 def open_source(place: str, options: SourceOptions) -> Source:
@@ -23,16 +27,18 @@ class _JsonLines:
         self._options = options
 
     def items(self) -> Iterator[Item]:
-        cells: Cells | None = None
-        bare = Cells(self._place, "", None, "", self._options.max_bytes)
         with open_place(self._place) as file:
-            for number, line in enumerate(line for line in file if line.strip()):
-                row = _row(line)
+            rows = (_row(line) for line in file if line.strip())
+            first = list(islice(rows, _ALIKE))
+            names = {name: None for row in first if not isinstance(row, str) for name in row}
+            bare = Cells(self._place, "", None, "", self._options.max_bytes)
+            cells: Cells | None = None
+            for number, row in enumerate(chain(first, rows)):
                 if isinstance(row, str):
                     yield bare.failed(number, f"row {number} of {shown(self._place)}: {row}")
                     continue
                 if cells is None:
-                    cells = Cells.of(self._place, list(row), self._options)
+                    cells = Cells.of(self._place, list(names or row), self._options)
                 yield cells.item(number, row)
 
     def count(self) -> int | None:

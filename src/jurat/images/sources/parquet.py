@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 from jurat.images.errors import ImageError, reason, shown
 from jurat.images.item import Item, Member
-from jurat.images.limits import DEFAULT_MAX_BYTES
-from jurat.images.openers import Failed, Held
 from jurat.images.sources.base import Source, SourceOptions, open_place
 from jurat.images.sources.cells import Cells
 
@@ -50,14 +49,14 @@ class _Parquet:
             light = [name for name in schema.names if not (heavy and name == cells.column)]
             number = 0
             for group in range(table.num_row_groups):
-                reader = _Images(self._place, cells.column, group, self._options.max_bytes)
+                reader = _Images(cells, group)
                 read = reader.members if listed else reader.read
                 first = number
                 # Without any light column there are no batches to count rows by.
                 rows: Iterator[dict[str, Any]] = (
                     row
                     for batch in table.iter_batches(_LIGHT, row_groups=[group], columns=light)
-                    for row in batch.to_pylist()
+                    for row in rows_of(batch)
                 )
                 if not light:
                     rows = ({} for _ in range(table.metadata.row_group(group).num_rows))
@@ -71,64 +70,81 @@ class _Parquet:
 class _Images:
     """Reads the image column of one row group, forwards; an item that lies behind starts it anew."""
 
-    place: str
-    column: str
+    cells: Cells
     group: int
-    max_bytes: int = DEFAULT_MAX_BYTES
-    _cells: Iterator[Any] | None = field(default=None, repr=False)
+    _read: Iterator[Any] | None = field(default=None, repr=False)
     _next: int = 0
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def read(self, row: int, number: int) -> bytes:
         """The bytes in a row of the group; `number` is its number in the file."""
-        return bytes_of(self._cell(row, number), number, self.place, self.column, self.max_bytes)
+        return bytes_of(self.cells, self._cell(row, number), number)
 
     def members(self, row: int, number: int) -> tuple[Member, ...]:
         """The images in a row that holds a list of them."""
-        return members_of(self._cell(row, number), number, self.place, self.column, self.max_bytes)
+        return self.cells.members(self._cell(row, number) or (), number)
 
     def _cell(self, row: int, number: int) -> Any:
         import pyarrow as pa
 
         try:
             with self._lock:
-                if self._cells is None or self._next > row:
-                    self._cells, self._next = self._all(), 0
+                if self._read is None or self._next > row:
+                    self._read, self._next = self._all(), 0
                 while self._next < row:
-                    next(self._cells)
+                    next(self._read)
                     self._next += 1
-                cell = next(self._cells).as_py()
+                cell = next(self._read)
                 self._next += 1
         except (pa.ArrowException, OSError, StopIteration) as error:
-            self._cells = None
+            self._read = None
             raise ImageError(
-                f"row {number} of {shown(self.place)} cannot be read: {reason(error)}"
+                f"row {number} of {shown(self.cells.place)} cannot be read: {reason(error)}"
             ) from error
-        return cell
+        return value_of(cell)
 
     def _all(self) -> Iterator[Any]:
-        with open_place(self.place) as file:
-            for batch in _parquet(file).iter_batches(_HEAVY, row_groups=[self.group], columns=[self.column]):
+        with open_place(self.cells.place) as file:
+            column = [self.cells.column]
+            for batch in _parquet(file).iter_batches(_HEAVY, row_groups=[self.group], columns=column):
                 yield from batch.column(0)
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return self.place, self.column, self.group, self.max_bytes
+        return self.cells, self.group
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.__init__(*state)
 
 
-def bytes_of(cell: Any, number: int, place: str, column: str, max_bytes: int) -> bytes:
+def rows_of(batch: Any) -> list[dict[str, Any]]:
+    """The rows of a batch of columns."""
+    try:
+        return cast("list[dict[str, Any]]", batch.to_pylist())
+    except (ValueError, OverflowError):  # one cell, which is not to cost the others
+        columns = [[value_of(cell) for cell in column] for column in batch.columns]
+        return [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def value_of(cell: Any) -> Any:
+    """What a cell holds; None where Python has no such value: a date after the year 9999, say.
+
+    Bytes of a text that are not UTF-8 are kept, as in names of files.
+    """
+    import pyarrow.types as types
+
+    try:
+        return cell.as_py()
+    except UnicodeDecodeError:
+        is_text = types.is_string(cell.type) or types.is_large_string(cell.type)
+        return os.fsdecode(cell.as_buffer().to_pybytes()) if is_text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def bytes_of(cells: Cells, cell: Any, number: int) -> bytes:
     """The bytes of a cell that may be a struct of bytes and path; ImageError where there are none."""
-    _, _, opener = Cells(place, column, None, _folder(place), max_bytes).opener(cell, number, "")
-    if not isinstance(opener, Held | Failed) and isinstance(cell, str):
-        raise ImageError(f"row {number} of {shown(place)} holds no bytes in {column!r}")
+    _, _, opener = cells.opener(cell, number, "")
     return opener()
-
-
-def members_of(cell: Any, number: int, place: str, column: str, max_bytes: int) -> tuple[Member, ...]:
-    """The images of a cell with a list of what `bytes_of` takes; ImageError where there are none."""
-    return Cells(place, column, None, _folder(place), max_bytes).members(cell or (), number)
 
 
 def declared_images(schema: Any) -> Sequence[str]:
@@ -147,10 +163,6 @@ def _is_declared(kind: Any) -> bool:
     if kind.get("_type") in ("List", "LargeList", "Sequence"):
         return _is_declared(kind.get("feature", {}))
     return kind.get("_type") in ("Image", "Video")
-
-
-def _folder(place: str) -> str:
-    return place.rpartition("/")[0]
 
 
 def is_heavy(kind: Any) -> tuple[bool, bool]:

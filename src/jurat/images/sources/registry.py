@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
+from jurat.images.remote import name_of
 from jurat.images.sources.base import Source, SourceOptions
 
 
@@ -41,7 +42,7 @@ _MARKS = ("dataset_dict.json", "dataset_info.json")
 
 def kind_of(place: str) -> Kind | None:
     """The format of a file by its name; None for a file that is one image."""
-    name = place.lower()
+    name = name_of(place).lower()
     return next((kind for kind in KINDS if name.endswith(kind.suffixes)), None)
 
 

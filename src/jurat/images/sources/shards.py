@@ -12,9 +12,10 @@ import re
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, BinaryIO, cast
 
-from jurat.images.errors import ImageError, one_line, printable, reason, shown
+from jurat.images.errors import ImageError, one_line, printable, reason, recorded, shown
 from jurat.images.formats import MEDIA_SUFFIXES
 from jurat.images.item import Item
 from jurat.images.openers import Failed, Held, Slice
@@ -25,6 +26,9 @@ from jurat.images.sources.cells import as_text, caption_in
 _TEXTS = (".txt", ".caption", ".cls", ".json")
 _LONGEST_TEXT = 1 << 20
 _LONGEST_HEADER = 1 << 24
+_PIECE = 1 << 20
+_MOST, _MOST_BYTES = 1000, 1 << 28
+"""Images of one sample, and bytes of them, that wait for the texts beside them."""
 _COMPRESSED = (".gz", ".tgz")
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)", re.S)
 
@@ -42,6 +46,8 @@ class _Sample:
         default_factory=list[tuple[str, Callable[[], bytes]]]
     )
     columns: dict[str, str] = field(default_factory=dict[str, str])
+    held: int = 0
+    """Bytes of the images that are in memory."""
 
 
 class _Shard:
@@ -62,6 +68,9 @@ class _Shard:
                         yield from self._of(sample)
                     sample = _Sample(stem)
                 self._add(sample, tar, member, suffix)
+                if len(sample.images) >= _MOST or sample.held >= _MOST_BYTES:
+                    yield from self._of(sample)
+                    sample.images, sample.held = [], 0
         except (tarfile.TarError, OSError, EOFError, ValueError) as error:
             if sample is not None:
                 yield from self._of(sample)
@@ -74,8 +83,8 @@ class _Shard:
 
     def _members(self) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
         with open_place(self._place) as file:
-            guarded = cast("Any", _Guarded(file))
-            with tarfile.open(fileobj=guarded, mode="r|*" if self._streams else "r:") as tar:
+            mode: Any = "r|*" if self._streams else "r:"
+            with _Tar.open(fileobj=file, mode=mode) as tar:
                 while (member := tar.next()) is not None:
                     yield tar, member
                     tar.members = []  # pyright: ignore[reportAttributeAccessIssue]  # it would keep them all
@@ -87,7 +96,9 @@ class _Shard:
         wanted = self._options.column
         is_image = suffix == wanted if wanted is not None else last in MEDIA_SUFFIXES
         if is_image:
-            sample.images.append((member.name, self._opener(tar, member)))
+            opener = self._opener(tar, member)
+            sample.images.append((member.name, opener))
+            sample.held += len(opener.data) if isinstance(opener, Held) else 0
         elif last in _TEXTS and member.isreg() and member.size <= _LONGEST_TEXT:
             _carry(sample.columns, suffix, self._bytes(tar, member))
 
@@ -107,18 +118,26 @@ class _Shard:
     @staticmethod
     def _bytes(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
         file = tar.extractfile(member)
-        return b"" if file is None else file.read()
+        return b"" if file is None else b"".join(iter(partial(file.read, _PIECE), b""))
 
     def _of(self, sample: _Sample) -> Iterator[Item]:
         named = self._options.caption_column
         caption = caption_in(sample.columns) if named is None else sample.columns.get(named)
         for name, opener in sample.images:
-            id, uri = printable(f"{self._place}#{name}"), printable(f"{self._uri}#{name}")
-            yield Item(id, uri, opener, sample.columns, caption=caption)
+            id, uri = recorded(f"{self._place}#{name}"), recorded(f"{self._uri}#{name}")
+            yield Item(id, uri, opener, dict(sample.columns), caption=caption)
+
+
+class _Tar(tarfile.TarFile):
+    """An archive of which no header of absurd length is read into memory."""
+
+    def __init__(self, name: Any, mode: Any, fileobj: Any, **options: Any) -> None:
+        # Here and not around the file: what is compressed has headers of any length in a few bytes.
+        super().__init__(name, mode, cast("Any", _Guarded(fileobj)), **options)
 
 
 class _Guarded:
-    """A file of which no header of absurd length can be read into memory."""
+    """A file of which not much can be read at once."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -155,9 +174,9 @@ def _carry(columns: dict[str, str], suffix: str, data: bytes) -> None:
         if isinstance(told, dict):
             for key, value in cast("dict[str, object]", told).items():
                 if (carried := as_text(value)) is not None:
-                    columns[str(key)] = carried
+                    columns[printable(str(key))] = carried
             return
-    columns[suffix] = text
+    columns[printable(suffix)] = text
 
 
 def _absolute(place: str) -> str:

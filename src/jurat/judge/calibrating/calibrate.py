@@ -9,6 +9,8 @@ Thresholds: a rule may be called kept below the k-th smallest score of n labelle
 of the same kind then scores lower with a probability that is distributed as Beta(k, n - k + 1) (Wilks
 1941), so the largest k is taken for which it stays within the bound with 95% confidence. For a bound of
 5% the first such k, 1, takes 59 violations. `break_above` is found likewise from images that keep the rule.
+That holds for the scores that are judged by, so labelled images are asked about as the preset asks, on moved
+copies too where it has views.
 
 Labels of videos tell nothing of single frames, but in how many of them a rule has to be broken: see
 `jurat.judge.calibrating.videos`.
@@ -20,7 +22,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -35,9 +37,12 @@ from jurat.judge.ledger import Ledger
 from jurat.judge.loading import Loaded, load_item
 from jurat.judge.plan import Question
 from jurat.judge.quick import Answers, Priors, Want, ask, attempt
+from jurat.judge.views import DIAGONALS, moved
 from jurat.models import Failure, Vocabulary, YesNo, full_name
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from jurat.judge.judge import Judge
 
 CONFIDENCE = 0.95
@@ -118,6 +123,18 @@ def _check_labels(judge: Judge, labels: Mapping[str, frozenset[str]] | None) -> 
 
 
 @dataclass(frozen=True)
+class _Said:
+    """What a model said of a picture, and of moved copies of it."""
+
+    answers: Answers
+    views: Mapping[Question, tuple[YesNo, ...]] = field(default_factory=dict[Question, tuple[YesNo, ...]])
+    """Of labelled pictures, where the preset has views."""
+
+    def ledger(self) -> Ledger:
+        return Ledger(answers=dict(self.answers), views=dict(self.views))
+
+
+@dataclass(frozen=True)
 class _Shot:
     """A picture to be asked about."""
 
@@ -138,11 +155,11 @@ class _Gathered:
         self.own = tuple(q for q in judge.questions if q.sees_image and not q.reads_caption)
         self.reference = _known_reference(judge)
         self.asked = tuple(dict.fromkeys((*self.own, *self.reference)))
-        self.rows: list[Answers] = []
+        self.rows: list[_Said] = []
         """One an image; of a video, its middle frame."""
         self.ids: list[str] = []
-        """Of each; empty for a video."""
-        self.videos: dict[str, list[Answers]] = {}
+        """Of each; empty for a video and an animation, of which one frame tells little."""
+        self.videos: dict[str, list[_Said]] = {}
         """Of each labelled video, by its id: of its frames. One that was not answered about is left out."""
         self.digests: list[str] = []
         self.failed = 0
@@ -166,7 +183,7 @@ class _Gathered:
         wants = [Want(frame, self.asked) for frame in loaded.frames]
         digest = loaded.sha256 or ""
         if loaded.kind != "video":
-            return [_Shot(wants[0], loaded.id, digest)]
+            return [_Shot(wants[0], loaded.id if len(wants) == 1 else "", digest)]
         middle = len(wants) // 2
         if loaded.id not in self._labelled:
             return [_Shot(wants[middle], "", digest)]
@@ -175,21 +192,41 @@ class _Gathered:
 
     def _ask(self, batch: Sequence[_Shot]) -> None:
         found = attempt(lambda some: ask(self._judge.model, some), [shot.want for shot in batch])
+        views = self._views(batch)
         for shot, entry in zip(batch, found, strict=True):
             if isinstance(entry, Failure):
                 self.failed += shot.counts
                 self.videos.pop(shot.id, None)
                 continue
+            said = _Said(entry.answers, views.get(id(shot), {}))
             if shot.video and shot.id in self.videos:
-                self.videos[shot.id].append(entry.answers)
+                self.videos[shot.id].append(said)
             if shot.counts:
-                self.rows.append(entry.answers)
+                self.rows.append(said)
                 self.ids.append("" if shot.video else shot.id)
                 self.digests.append(shot.digest)
 
+    def _views(self, batch: Sequence[_Shot]) -> dict[int, Mapping[Question, tuple[YesNo, ...]]]:
+        """The answers on moved copies of each labelled picture, by its shot; those that were answered on all.
+
+        All of them are asked about: what is not certain hangs on what is still to be fitted.
+        """
+        if self._judge.preset.views is None or not self.own:
+            return {}
+        shots = [shot for shot in batch if shot.id in self._labelled]
+        wants = [Want(copy, self.own) for shot in shots for copy in moved(cast("Image", shot.want.image))]
+        entries = iter(attempt(lambda some: ask(self._judge.model, some), wants))
+        found: dict[int, Mapping[Question, tuple[YesNo, ...]]] = {}
+        for shot in shots:
+            copies = [next(entries) for _ in DIAGONALS]
+            said = [entry.answers for entry in copies if not isinstance(entry, Failure)]
+            if len(said) == len(copies):
+                found[id(shot)] = {question: tuple(each[question] for each in said) for question in self.own}
+        return found
+
     def debiasing(self) -> tuple[float, dict[str, float]]:
         """The slope, and the shift of each of the constitution's own questions."""
-        medians = {question: _median(row[question] for row in self.rows) for question in self.asked}
+        medians = {question: _median(row.answers[question] for row in self.rows) for question in self.asked}
         slope = self._slope(medians)
         typical = [self._residual(medians, question, slope) for question in self.reference]
         centre = float(np.median([r for r in typical if not math.isnan(r)] or [0.0]))
@@ -269,26 +306,27 @@ def _fit_labelled(
             "None of the labels belongs to one of the images.",
             hint="The labels' ids must be the images' paths as they are given.",
         )
-    scored = [_scores(judge, answers.rows[i], answers.priors, found.calibration) for i in rows]
     truth = [labels[answers.ids[i]] for i in rows]
-    temperature = _temperature(
-        [
-            (score, rule in broken)
-            for scores, broken in zip(scored, truth, strict=True)
-            for rule, score in scores.items()
+
+    def scored(calibration: Calibration) -> list[tuple[str, float, bool]]:
+        """Rule, score and truth, over all labelled images and rules that have one."""
+        return [
+            (rule, score, rule in broken)
+            for i, broken in zip(rows, truth, strict=True)
+            for rule, score in _scores(judge, answers.rows[i], answers.priors, calibration).items()
         ]
-    )
+
+    temperature = _temperature([(score, broken) for _, score, broken in scored(found.calibration)])
+    cooled = found.calibration.model_copy(update={"temperature": temperature, "views": judge.preset.views})
+    # Scored once more as they will be judged: what was stated in text is not cooled, for one.
+    final = scored(cooled)
     rules: dict[str, Bounds] = {}
     for rule in judge.constitution.rules:
-        pairs = [
-            (s[rule.id], rule.id in broken) for s, broken in zip(scored, truth, strict=True) if rule.id in s
-        ]
-        cooled = [(_cooled(score, temperature), broken) for score, broken in pairs]
-        rules[rule.id] = _bounds(cooled, max_miss, max_false_alarm)
-        found.alone[rule.id] = _decided(cooled, rules[rule.id])
-    found.calibration = found.calibration.model_copy(
+        pairs = [(score, broken) for name, score, broken in final if name == rule.id]
+        rules[rule.id] = _bounds(pairs, max_miss, max_false_alarm)
+        found.alone[rule.id] = _decided(pairs, rules[rule.id])
+    found.calibration = cooled.model_copy(
         update={
-            "temperature": temperature,
             "rules": rules,
             "max_miss": max_miss,
             "max_false_alarm": max_false_alarm,
@@ -312,7 +350,7 @@ def _fit_videos(
             outcomes = [
                 decide_rule(
                     rule,
-                    Ledger(answers=dict(said)),
+                    said.ledger(),
                     answers.priors,
                     judge.preset,
                     calibration=found.calibration,
@@ -325,13 +363,17 @@ def _fit_videos(
     found.frames = {rule: fit_frames(each, max_false_alarm) for rule, each in counted.items()}
     alarms = {rule: fit.alarm for rule, fit in found.frames.items() if fit.alarm is not None}
     found.calibration = found.calibration.model_copy(
-        update={"frame_alarms": alarms, "max_false_alarm": max_false_alarm}
+        update={
+            "frame_alarms": alarms,
+            "max_false_alarm": max_false_alarm,
+            "views": judge.preset.views,
+        }
     )
 
 
-def _scores(judge: Judge, answers: Answers, priors: Answers, calibration: Calibration) -> dict[str, float]:
+def _scores(judge: Judge, said: _Said, priors: Answers, calibration: Calibration) -> dict[str, float]:
     """The score of each rule that has one."""
-    ledger = Ledger(answers=dict(answers))
+    ledger = said.ledger()
     findings = [
         decide_rule(rule, ledger, priors, judge.preset, calibration=calibration) for rule in judge.rules
     ]
@@ -370,11 +412,6 @@ def _temperature(pairs: Sequence[tuple[float, bool]]) -> float:
 
     found = minimize_scalar(loss, bounds=(math.log(0.2), math.log(20)), method="bounded")
     return round(math.exp(float(found.x)), 4)
-
-
-def _cooled(score: float, temperature: float) -> float:
-    x = _logit(score) / temperature
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
 def _logit(score: float) -> float:

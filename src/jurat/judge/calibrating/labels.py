@@ -7,7 +7,7 @@ rules that the image breaks, separated by spaces or semicolons, empty for none.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,9 @@ from jurat.errors import JuratError
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
+    from jurat.images import Item
+
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,28 @@ def read_labels(images: Path, labels: Path, law: Constitution) -> list[Label]:
     return found
 
 
+def labels_by_id(labels: Sequence[Label], items: Iterable[Item], images: Path) -> dict[str, frozenset[str]]:
+    """What each of the items breaks, by its id, as far as it is labelled.
+
+    Raises:
+        JuratError: a label is of no item.
+    """
+    left = {label.path: label for label in labels}
+    found: dict[str, frozenset[str]] = {}
+    for item in items:
+        if (label := left.pop(Path(item.uri).resolve(), None)) is not None:
+            found[item.id] = label.broken
+    if left:
+        named = ", ".join(label.file for label in list(left.values())[:_NAMED])
+        more = f" and {len(left) - _NAMED:,} more" if len(left) > _NAMED else ""
+        raise JuratError(
+            f"Of what is labelled {named}{more} {'is' if len(left) == 1 else 'are'} not among the images"
+            f" in {images}.",
+            hint="Images are known by their suffixes: .jpg, .png, .webp and so on.",
+        )
+    return found
+
+
 def _read(images: Path, labels: Path, rows: csv.DictReader[str], known: frozenset[str]) -> Iterator[Label]:
     missing = {"file", "broken"} - set(rows.fieldnames or ())
     if missing:
@@ -57,15 +82,17 @@ def _read(images: Path, labels: Path, rows: csv.DictReader[str], known: frozense
             f"{labels}:1: there is no column {', '.join(sorted(missing))}.",
             hint="The header is: file,broken",
         )
-    seen: set[str] = set()
+    seen: set[Path] = set()
     root = images.resolve()
     for row in rows:
         where = f"{labels}:{rows.line_num}"
+        if None in row or row["broken"] is None:
+            raise JuratError(
+                f"{where}: {'more' if None in row else 'fewer'} cells than the header has.",
+                hint="Several rules are separated by spaces; a file that breaks none has a comma behind it.",
+            )
         name = (row["file"] or "").strip()
         broken = frozenset((row["broken"] or "").replace(";", " ").split())
-        if name in seen:
-            raise JuratError(f"{where}: {name} is listed twice.")
-        seen.add(name)
         if unknown := sorted(broken - known):
             raise JuratError(f"{where}: {unknown[0]!r} is not a rule of the constitution.")
         path = (root / name).resolve()
@@ -73,4 +100,7 @@ def _read(images: Path, labels: Path, rows: csv.DictReader[str], known: frozense
             raise JuratError(f"{where}: {name!r} is not a file of {images}.")
         if not path.is_file():
             raise JuratError(f"{where}: {images / name} is not there.")
+        if path in seen:
+            raise JuratError(f"{where}: {name} is listed twice.")
+        seen.add(path)
         yield Label(name, path, broken)

@@ -276,11 +276,11 @@ def _answer(shown: AlternativeScore) -> YesNo:
         kind = shown.reason if shown.reason in _KINDS else "error"
         return YesNo(0.0, 0.0, Failure(cast("FailureKind", kind), "As recorded."))
     score = 0.5 if shown.score is None else shown.score
-    return YesNo(shown.mass * score, shown.mass * (1 - score))
+    return YesNo(shown.mass * score, shown.mass * (1 - score), stated=bool(shown.stated))
 
 
-def _share(score: float) -> YesNo:
-    return YesNo(score, 1 - score)
+def _share(score: float, *, stated: bool = False) -> YesNo:
+    return YesNo(score, 1 - score, stated=stated)
 
 
 def _rest(answer: YesNo, over_views: YesNo) -> YesNo:
@@ -298,8 +298,10 @@ def _look(alternative: PlannedAlternative, shown: AlternativeScore, preset: Pres
     if not alternative.objects or not (looked or preset.crop_below > 0):
         return None
     boxes = tuple(Box(r.x0, r.y0, r.x1, r.y1, r.score, r.word) for r in shown.regions)
-    on_crop = None if shown.score_on_crop is None else _share(shown.score_on_crop)
-    without = None if shown.score_without is None else _share(shown.score_without)
+    on_crop, without = (
+        None if score is None else _share(score, stated=bool(shown.stated))
+        for score in (shown.score_on_crop, shown.score_without)
+    )
     return Look(boxes, on_crop=on_crop, without=without)
 
 

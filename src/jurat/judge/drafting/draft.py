@@ -36,7 +36,7 @@ from jurat.judge.drafting.replies import (
     parse_rule,
     quoted,
 )
-from jurat.models import Chat, Failure, Model, ModelError, Reply, RuleDraft, RuleWriter
+from jurat.models import Chat, Failure, Model, ModelError, ModelGone, Reply, RuleDraft, RuleWriter
 
 OBJECTIVE = 9
 """Of 10: a rule that is rated lower is rewritten. The paper's practical cut-off."""
@@ -364,8 +364,11 @@ class _Writer:
             return []
         try:
             return self._model.chat(chats)
-        except ModelError as error:  # what was drafted before is kept
-            return [Reply(failure=Failure("error", error.message))] * len(chats)
+        except Exception as error:  # what was drafted before is kept; a third party's may raise anything
+            if len(chats) > 1 and not isinstance(error, ModelGone):
+                return [reply for chat in chats for reply in self._chat([chat])]
+            told = error.message if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
+            return [Reply(failure=Failure("error", told))] * len(chats)
 
 
 def _best(attempts: Sequence[Attempt]) -> Attempt | None:

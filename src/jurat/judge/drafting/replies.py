@@ -130,7 +130,10 @@ def render_clauses(clauses: Sequence[Clause]) -> str:
 
 def quoted(reply: str) -> str:
     """A reply's beginning, for a report."""
-    return _excerpt(_spoken(reply)) if reply.strip() else "nothing"
+    try:
+        return _excerpt(_spoken(reply)) if reply.strip() else "nothing"
+    except ReplyError:
+        return _excerpt(reply)
 
 
 def _rendered(clause: Clause) -> str:
@@ -144,6 +147,8 @@ def _rendered(clause: Clause) -> str:
 def _spoken(reply: str) -> str:
     """The reply without what was thought before it, code fences and bold type."""
     said = reply.rpartition("</think>")[2]
+    if "<think>" in said:
+        raise ReplyError("It ends before the thinking does.")
     lines = (line for line in said.splitlines() if not line.lstrip().startswith("```"))
     return "\n".join(lines).replace("**", "")
 

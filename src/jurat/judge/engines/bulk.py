@@ -20,7 +20,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from jurat.errors import JuratError
-from jurat.images import ImageError, Item, Sampling, SourceOptions, find_items
+from jurat.images import Item, Sampling, SourceOptions, find_items
 from jurat.images.index import Recorded, in_shard, numbered, unrecorded
 from jurat.images.item import Members, digest_of
 from jurat.images.known import Known, Match
@@ -209,7 +209,7 @@ def _settled(item: Item, wanted: Wanted) -> Settled | None:
         return None
     try:
         images = item.read()
-    except ImageError:
+    except Exception:  # an error row says what
         return None
     match = wanted.known.match_all(images, wanted.sampling)
     if match is None or (match.entry.action == "allow" and wanted.reads_captions):
