@@ -25,6 +25,7 @@ from jurat.cli import app
 from jurat.constitution import parse_constitution
 from jurat.errors import JuratError
 from jurat.judge.presets import PRESETS
+from jurat.metrics import UNSURE
 
 
 @pytest.fixture(autouse=True)
@@ -316,6 +317,64 @@ def test_labelled_images_give_the_same_table(pictures):
         ("vqascore", "rule"): 6,
     }
     assert {o["preset"] for o in found["provenance"]["left_out"]} == {"direct-fitted", "oracle"}
+
+
+def labelled_bench(pictures, *more):
+    arguments = ["labelled", "--images", "pictures", "--labels", "labels.csv", "--constitution", "law.yaml"]
+    places = [str(pictures / each) if (pictures / each).exists() else each for each in arguments]
+    done = bench(*places, "-p", "quick", "-p", "whole", "--out", str(pictures / "out"), *more)
+    assert done.exit_code == 0, done.output
+    found = json.loads((pictures / "out" / "results.json").read_text())
+    return done.output, {(row["preset"], row["level"]): row for row in found["rows"]}
+
+
+def test_an_image_that_cannot_be_read_counts_at_both_levels_and_for_every_method(pictures):
+    (pictures / "pictures" / "b.png").write_bytes(b"no picture")
+    _, rows = labelled_bench(pictures, "-m", "null")
+    assert {key: row["n"] for key, row in rows.items()} == {
+        ("quick", "item"): 3,
+        ("quick", "rule"): 6,
+        ("whole", "item"): 3,
+    }
+    assert [rows[name, "item"]["reasons"].get("error") for name in ("quick", "whole")] == [1, 1]
+
+
+def test_other_files_and_other_thresholds_are_judged_anew(pictures):
+    told, _ = labelled_bench(pictures, "-m", "null")
+    assert "null  labelled  quick: 3 items" in told
+    told, _ = labelled_bench(pictures, "-m", "null")
+    assert "items" not in told.partition("|")[0]
+    Image.new("RGB", (32, 32), "blue").save(pictures / "pictures" / "a.png")
+    told, _ = labelled_bench(pictures, "-m", "null")
+    assert "null  labelled  quick: 3 items" in told
+    (pictures / "law.yaml").write_text(
+        LAW.replace("id: red,", "id: red, break_above: 0.01, keep_below: 0.01,")
+    )
+    told, _ = labelled_bench(pictures, "-m", "null")
+    assert "null  labelled  quick: 3 items" in told
+
+
+def test_what_failed_is_judged_again_and_the_rest_is_not(pictures):
+    labelled_bench(pictures, "-m", "null")
+    path = next((pictures / "out" / "rulings" / "null" / "quick").glob("*.jsonl"))
+    head, *lines = path.read_text().splitlines()
+    failed = json.loads(lines[1]) | {"outcome": UNSURE, "score": None, "rules": {}, "scores": {}}
+    path.write_text("\n".join([head, lines[0], json.dumps(failed | {"reason": "error"}), lines[2]]) + "\n")
+    told, rows = labelled_bench(pictures, "-m", "null")
+    assert "null  labelled  quick: 1 items" in told
+    assert "error" not in rows["quick", "item"]["reasons"]
+    assert [json.loads(line)["rules"] for line in path.read_text().splitlines()[1:]] == [
+        json.loads(line)["rules"] for line in lines
+    ]
+
+
+def test_images_are_seen_upright_by_every_method(pictures):
+    data = Image.new("RGB", (32, 16), "red")
+    exif = data.getexif()
+    exif[0x0112] = 6
+    data.save(pictures / "pictures" / "a.png", exif=exif)
+    first, *_ = read_labelled(pictures / "pictures", pictures / "labels.csv", parse_constitution(LAW))
+    assert first.image.size == (16, 32)
 
 
 @pytest.mark.parametrize(

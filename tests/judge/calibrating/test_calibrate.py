@@ -157,6 +157,87 @@ def test_a_calibration_for_something_else_is_refused(
     assert told in raised.value.message
 
 
+class Tilted(Biased):
+    """It sees less of a picture that was moved."""
+
+    def _answer(self, inquiry: Inquiry) -> Answer:
+        said = super()._answer(inquiry)
+        if not inquiry.prefix.images or _whole(inquiry.prefix.images[0]):
+            return said
+        return Answer(
+            tuple(YesNo(sigmoid(a.log_odds - 1), 1 - sigmoid(a.log_odds - 1)) for a in said.answers)
+        )
+
+
+def _whole(image: Image.Image) -> bool:
+    """Whether a picture is one of `ramps`, and was not moved."""
+    return image.getpixel((4, 4)) == (0, 7, 0)
+
+
+def ramps(count: int, red: range) -> list[Item]:
+    import io
+
+    items = []
+    for i in range(count):
+        image, data = Image.new("RGB", (8, 8), (red[i % len(red)], i % 256, i // 256)), io.BytesIO()
+        image.putpixel((4, 4), (0, 7, 0))
+        image.save(data, "PNG")
+        items.append(Item(f"{red[0]}-{i}", "", data.getvalue))
+    return items
+
+
+def test_bounds_are_proved_on_the_scores_that_are_judged_by() -> None:
+    judge = Judge(LAW, Tilted({}), "jurat", without=("regions", "crop"))
+    kept, broken = ramps(70, range(0, 200)), ramps(70, range(201, 256))
+    labels = {item.id: frozenset[str]() for item in kept} | {item.id: frozenset({"bomb"}) for item in broken}
+    found = fit(judge, [*kept, *broken], labels).calibration
+    assert found.views == judge.preset.views
+    judging = Judge(LAW, Tilted({}), "jurat", without=("regions", "crop"), calibration=found)
+    lowest, highest = (
+        edge(verdict.rules[0].score or 0.0 for verdict in judging.stream(some))
+        for edge, some in ((min, broken), (max, kept))
+    )
+    # All is told apart, so that both bounds are in the middle between what was judged.
+    assert allowed(70, 0.05) == 1 and highest < lowest
+    assert found.rules["bomb"].keep_below == pytest.approx((highest + lowest) / 2)
+    with pytest.raises(JuratError, match=r"views: 0\.02, not None"):
+        Judge(LAW, Tilted({}), "quick", calibration=found)
+
+
+class Stating(Biased):
+    """Says Yes or No in text; of one in seven pictures without a bomb, Yes."""
+
+    def _answer(self, inquiry: Inquiry) -> Answer:
+        if not inquiry.prefix.images:
+            return Answer(tuple(YesNo(0.0, 1.0, stated=True) for _ in inquiry.questions), basis="stated")
+        red, green, _ = inquiry.prefix.images[0].getpixel((0, 0))  # pyright: ignore[reportGeneralTypeIssues]
+        yes = red > 200 or green % 7 == 0
+        answer = YesNo(1.0, 0.0, stated=True) if yes else YesNo(0.0, 1.0, stated=True)
+        return Answer((answer,) * len(inquiry.questions), basis="stated")
+
+
+def test_what_is_stated_gets_no_bound_that_it_breaks() -> None:
+    judge = Judge(LAW, Stating({}), "quick")
+    kept, broken = images(140), images(70, range(201, 256))
+    labels = {item.id: frozenset[str]() for item in kept} | {item.id: frozenset({"bomb"}) for item in broken}
+    found = fit(judge, [*kept, *broken], labels, max_false_alarm=0.05).calibration
+    judging = Judge(LAW, Stating({}), "quick", calibration=found)
+    wrong = sum(verdict.rules[0].outcome == "broken" for verdict in judging.stream(kept))
+    assert wrong <= 0.05 * len(kept)
+
+
+def test_an_animation_is_no_labelled_picture(judge: Judge) -> None:
+    import io
+
+    data, (first, second) = io.BytesIO(), (Image.new("RGB", (8, 8), (r, 0, 0)) for r in (9, 250))
+    first.save(data, "GIF", save_all=True, append_images=[second])
+    moving = Item("moving", "", data.getvalue)
+    kept = images(60)
+    labels = {item.id: frozenset[str]() for item in [*kept, moving]}
+    found = fit(judge, [*kept, moving], labels).calibration
+    assert (found.images, found.rules["bomb"].others) == (61, 60)
+
+
 def test_a_model_whose_revision_is_not_known_yet_is_held_to_its_name(labelled: Fit) -> None:
     """A server tells it only when it answers."""
     model = Biased({})

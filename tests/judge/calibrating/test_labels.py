@@ -40,6 +40,8 @@ def test_labels_are_read_in_order(folder: Path) -> None:
         ("file,broken\nthree.png,\n", ":2: .*three.png is not there."),
         ("file,broken\n../labels.csv,\n", ":2: '../labels.csv' is not a file of "),
         ("file,broken\n,a\n", ":2: '' is not a file of "),
+        ("file,broken\none.png,a,b\n", ":2: more cells than the header has."),
+        ("file,broken\none.png\n", ":2: fewer cells than the header has."),
         ("file,broken\n", ": lists no image."),
         (None, ": cannot be read"),
         (b"file,broken\n\xff\xfe,\n", ": is not a CSV file in UTF-8"),

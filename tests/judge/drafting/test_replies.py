@@ -35,6 +35,13 @@ RATINGS = [
 ]  # fmt: skip
 
 
+def test_thinking_that_was_cut_off_is_no_reply() -> None:
+    reply = "<think>They want it in the form Rating: [[5]]. So"
+    with pytest.raises(ReplyError, match="It ends before the thinking does"):
+        parse_rating(reply)
+    assert quoted(reply) == f'"{reply}"'
+
+
 @pytest.mark.parametrize(("reply", "expected"), RATINGS)
 def test_a_rating_is_read_with_its_reason(reply: str, expected: tuple[int, str]) -> None:
     assert parse_rating(reply) == expected
