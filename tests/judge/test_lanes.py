@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jurat.judge.lanes import in_lanes, undisturbed
+from jurat.judge.lanes import at_work, in_lanes, leave, stay, undisturbed
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3])
@@ -71,6 +71,19 @@ def test_an_iterator_that_is_given_up_leaves_no_thread() -> None:
     assert next(found) == 0
     found.close()
     assert threading.active_count() == before
+
+
+def test_a_process_that_is_about_to_end_waits_for_no_lane() -> None:
+    done = threading.Event()
+    found = in_lanes(lambda n: n == 0 or done.wait(20), range(9), 2)
+    assert next(found)
+    leave()
+    try:
+        found.close()
+        assert at_work() and not done.is_set()
+    finally:
+        stay()
+        done.set()
 
 
 def test_what_was_there_before_is_not_searched_for_garbage_inside_and_is_again_after() -> None:

@@ -28,10 +28,13 @@ class Stop:
 @contextmanager
 def stopping(*, quiet: bool) -> Generator[Stop]:
     """Inside, a first SIGINT or SIGTERM sets `asked`, and a second one raises KeyboardInterrupt."""
+    from jurat.judge.lanes import leave, stay
+
     stop = Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.asked:
+            leave()
             raise KeyboardInterrupt
         stop.asked = True
         if not quiet:
@@ -49,5 +52,6 @@ def stopping(*, quiet: bool) -> Generator[Stop]:
     try:
         yield stop
     finally:
+        stay()
         for number, handler in before.items():
             signal.signal(number, handler)  # pyright: ignore[reportArgumentType]

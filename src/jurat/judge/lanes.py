@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 LANE = "jurat-lane"
+_leaving = threading.Event()
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -21,14 +22,13 @@ def in_lanes(step: Callable[[T], R], batches: Iterable[T], lanes: int) -> Iterat
 
     One more batch than there are lanes is in hand at most, so that a lane that is done finds the next one
     there. Batches are taken in the caller's thread. Raises what a step raises, in its place; when the
-    iterator is given up, the steps that have begun are waited for, but not where KeyboardInterrupt ends it.
+    iterator is given up, the steps that have begun are waited for, but not after `leave`.
     """
     if lanes == 1:
         yield from map(step, batches)
         return
     pending: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(lanes, thread_name_prefix=LANE)
-    wait = True
     try:
         for batch in batches:
             pending.append(pool.submit(step, batch))
@@ -36,11 +36,17 @@ def in_lanes(step: Callable[[T], R], batches: Iterable[T], lanes: int) -> Iterat
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
-    except KeyboardInterrupt:
-        wait = False
-        raise
     finally:
-        pool.shutdown(wait=wait, cancel_futures=True)
+        pool.shutdown(wait=not _leaving.is_set(), cancel_futures=True)
+
+
+def leave() -> None:
+    """From now on steps that have begun are not waited for, since this process ends; `stay` undoes it."""
+    _leaving.set()
+
+
+def stay() -> None:
+    _leaving.clear()
 
 
 def at_work() -> bool:
