@@ -320,18 +320,21 @@ class Judge:
                 words = ", ".join(repr(word) for word in unknown)
                 ids = dict.fromkeys(id for q in read if q.kind == kind for id in askers(self.rules, q))
                 lines.append(f"  {words} in how it is asked about {wording.ground}, of {', '.join(ids)}")
+        strange = 0
         for question in self.questions:
             asked = WORDINGS[question.kind].ask(question.text) if question.plain else question.text
             unknown = vocabulary.unknown_words(asked)
             if unknown:
+                strange += 1
                 words = ", ".join(repr(word) for word in unknown)
                 lines.append(f"  {words} in {question.text!r} of {', '.join(askers(self.rules, question))}")
         if lines:
             raise JuratError(
-                f"The model {self.model.name!r} never learned some words of this constitution:\n"
-                + "\n".join(lines),
-                hint="Use words that it knows (docs/pictograms.md for the bundled model), name another "
-                "model, or pass --allow-unknown to leave what hangs on them undecided.",
+                f"The model {self.model.name!r} never learned some words of this constitution, in {strange} of "
+                f"its {len(self.questions)} questions: name another model (--model), use words that it knows "
+                "(of the bundled model: docs/pictograms.md), or pass --allow-unknown, which leaves what hangs "
+                "on them undecided.",
+                hint="These are the words:\n" + "\n".join(lines),
             )
 
 
