@@ -330,10 +330,10 @@ class Judge:
                 lines.append(f"  {words} in {question.text!r} of {', '.join(askers(self.rules, question))}")
         if lines:
             raise JuratError(
-                f"The model {self.model.name!r} never learned some words of this constitution, in {strange} of "
-                f"its {len(self.questions)} questions: name another model (--model), use words that it knows "
-                "(of the bundled model: docs/pictograms.md), or pass --allow-unknown, which leaves what hangs "
-                "on them undecided.",
+                f"The model {self.model.name!r} never learned some words of this constitution, in {strange} "
+                f"of its {len(self.questions)} questions: name another model (--model), use words that it "
+                "knows (of the bundled model: docs/pictograms.md), or pass --allow-unknown, which leaves what "
+                "hangs on them undecided.",
                 hint="These are the words:\n" + "\n".join(lines),
             )
 
