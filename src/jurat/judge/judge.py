@@ -332,8 +332,8 @@ class Judge:
             raise JuratError(
                 f"The model {self.model.name!r} never learned some words of this constitution, in {strange} "
                 f"of its {len(self.questions)} questions: name another model (--model), use words that it "
-                "knows (of the bundled model: docs/pictograms.md), or pass --allow-unknown, which leaves what "
-                "hangs on them undecided.",
+                "knows (of the bundled model: docs/pictograms.md), or pass --allow-unknown, which leaves "
+                "what hangs on them undecided.",
                 hint="These are the words:\n" + "\n".join(lines),
             )
 
