@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -82,6 +83,45 @@ def test_a_bug_is_two_lines_and_an_exit_code_of_its_own():
     assert run.stderr.startswith("jurat: unexpected ZeroDivisionError: nought\n")
     assert "please report it" in run.stderr and "Traceback" not in run.stderr
     assert "Traceback" in python(code, JURAT_DEBUG="1").stderr
+
+
+ILL = """
+from jurat.models.null import NullModel
+class Ill(NullModel):
+    def ask(self, inquiries):
+        if "ask" in self.name:
+            raise ValueError("of ask \\x1b[31m")
+        return super().ask(inquiries)
+    def capability(self, kind):
+        if "capability" in self.name:
+            raise ValueError("of capability \\x1b[31m")
+        return super().capability(kind)
+def open_ill(spec):
+    if "open" in spec.name:
+        raise ValueError("of open \\x1b[31m")
+    return Ill(name=spec.name)
+"""
+
+
+@pytest.mark.parametrize("where", ["open", "capability", "ask"])
+def test_a_plug_in_that_raises_is_named_and_its_escapes_are_not_printed(where, pics, install_backend):
+    site = install_backend("ill", ILL)
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r})\n"
+        "sys.argv = ['jurat', 'judge', 'pics', '--constitution', 'colours.yaml', '--out', 'v.jsonl',"
+        f" '--model', 'ill/{where}']\n"
+        "from jurat.cli import main; main()"
+    )
+    run = python(code, JURAT_DEBUG="", PYTHONPATH=os.pathsep.join(sys.path))
+    assert run.returncode == 3, run.stderr
+    assert "he plug-in 'ill' of ill-model" in run.stderr and f"ValueError: of {where} " in run.stderr
+    assert "bug in jurat" not in run.stderr and "Traceback" not in run.stderr
+    assert "\x1b" not in run.stderr + run.stdout
+    if where == "ask":
+        rows = [json.loads(line) for line in (pics.parent / "v.jsonl").read_text().splitlines()]
+        assert len(rows) == 7 and {row["outcome"] for row in rows} == {"error"}
+        named = "the plug-in 'ill' of ill-model: ValueError: of ask ?[31m"
+        assert [row["error"] for row in rows].count(named) == 6
 
 
 def test_a_reader_that_goes_away_early_is_one_line(pics):

@@ -100,6 +100,6 @@ def test_a_third_party_adds_a_backend_by_entry_point() -> None:
 
 @pytest.mark.usefixtures("third_party")
 def test_a_third_party_that_cannot_be_loaded_is_named() -> None:
-    with pytest.raises(ModelError, match="backend 'broken' of acme-models could not be loaded") as raised:
+    with pytest.raises(ModelError, match="plug-in 'broken' of acme-models cannot be imported") as raised:
         open_model("broken")
     assert raised.value.exit_code == 3

@@ -57,7 +57,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except JuratError as error:
-            sys.stderr.write(f"jurat: {error}\n")
+            sys.stderr.write(f"jurat: {_shown(error)}\n")
             raise typer.Exit(error.exit_code) from error
 
 
@@ -111,8 +111,25 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("JURAT_DEBUG"):
             raise
+        from jurat.models.plugins import blamed
+
+        whose = blamed(error)
+        told = f"{type(error).__name__}: {_shown(error)}"
+        if whose is not None:
+            sys.stderr.write(
+                f"jurat: {whose} failed: {told}\n"
+                "  This is a fault of the plug-in. JURAT_DEBUG=1 shows where; its makers want that.\n"
+            )
+            sys.exit(3)
         sys.stderr.write(
-            f"jurat: unexpected {type(error).__name__}: {error}\n"
+            f"jurat: unexpected {told}\n"
             "  This is a bug in jurat. JURAT_DEBUG=1 shows where it happened; please report it with that.\n"
         )
         sys.exit(BUG)
+
+
+def _shown(error: BaseException) -> str:
+    """Its message without control characters: it may quote file names, replies and third parties."""
+    from jurat.report.text import printable
+
+    return "\n".join(printable(line) for line in str(error).split("\n"))

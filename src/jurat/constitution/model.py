@@ -348,6 +348,13 @@ class Constitution(_Frozen):
 
     _source: Path | None = PrivateAttr(default=None)
 
+    def __repr__(self) -> str:
+        rules = "1 rule" if len(self.rules) == 1 else f"{len(self.rules)} rules"
+        version = f", version={self.version!r}" if self.version else ""
+        return f"Constitution({self.name!r}{version}, {rules})"
+
+    __str__ = __repr__
+
     @property
     def source(self) -> Path | None:
         """The file it was read from; example paths are relative to its folder."""

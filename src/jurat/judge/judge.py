@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from jurat import __version__
 from jurat.constitution import Constitution, load_constitution
@@ -27,7 +28,7 @@ from jurat.judge.plan import PlannedRule, askers, plan, questions
 from jurat.judge.presets import DEFAULT, Preset, find_preset
 from jurat.judge.prompts import WORDINGS
 from jurat.judge.verdict import Cost, Reason, RuleFinding, Verdict
-from jurat.models import Disclaimer, Laned, Metered, Model, Vocabulary, full_name, open_model
+from jurat.models import Disclaimer, Laned, Metered, Model, ModelSpec, Vocabulary, full_name, open_model
 
 if TYPE_CHECKING:
     from jurat.models.vision import Detector, Matcher
@@ -46,7 +47,7 @@ class Judge:
     def __init__(
         self,
         constitution: Constitution | str | Path,
-        model: Model | str = "bundled",
+        model: Model | ModelSpec | str = "bundled",
         preset: str | Preset = DEFAULT,
         *,
         detector: Detector | str | None = None,
@@ -61,7 +62,7 @@ class Judge:
         """
         Args:
             constitution: one that was loaded, a path, or "shelf:NAME".
-            model: one that was opened, or a name as `jurat.models.open_model` takes it.
+            model: one that was opened, or a name or spec as `jurat.models.open_model` takes it.
             preset: a name of `jurat.judge.presets.PRESETS`, with parts added ("jurat+contrasts") or not, or
                 a preset of your own.
             detector: finds the central objects of clauses, where the preset has regions; a name as
@@ -82,6 +83,10 @@ class Judge:
             JuratError: the constitution, the model or the preset cannot be had, the preset needs a detector
                 or a matcher that was not named, or the model does not know a word that it would be asked.
         """
+        if not isinstance(cast(object, constitution), Constitution | str | os.PathLike):
+            raise TypeError(f'constitution is a Constitution, a path or "shelf:NAME", not {constitution!r}.')
+        if not isinstance(model, str | ModelSpec) and not callable(getattr(model, "ask", None)):
+            raise TypeError(f"model is a name, a ModelSpec or a Model with the verb ask, not {model!r}.")
         if batch_size < 1:
             raise JuratError(f"batch_size must be at least 1, not {batch_size}.")
         if frames_needed is not None and frames_needed < 1:
@@ -90,7 +95,7 @@ class Judge:
         self.constitution = (
             constitution if isinstance(constitution, Constitution) else load_constitution(constitution)
         )
-        self.model: Model = open_model(model) if isinstance(model, str) else model
+        self.model: Model = open_model(model) if isinstance(model, str | ModelSpec) else model
         self.batch_size = batch_size
         self.sampling = sampling or Sampling()
         self.frames_needed = frames_needed
@@ -111,6 +116,11 @@ class Judge:
         if not allow_unknown:
             self._check_words()
 
+    def __repr__(self) -> str:
+        law = self.constitution
+        rules = "1 rule" if len(law.rules) == 1 else f"{len(law.rules)} rules"
+        return f"Judge({law.name!r}, {rules}, model={self.model.name!r}, preset={self.preset.name!r})"
+
     def __call__(
         self, image: Picture | Sequence[Picture], *, id: str | None = None, caption: str | None = None
     ) -> Verdict:
@@ -125,6 +135,9 @@ class Judge:
 
         `id` names it in the verdict; left out, it is the path, or "image" for one from memory, "images" for
         several. `caption` is what clauses about captions are asked about.
+
+        Raises:
+            TypeError: `image` is no picture of `jurat.judge.loading.Picture`: None, a number, a URL.
         """
         return self._judge_batch([load_picture(image, id, caption, self.sampling)])[0]
 

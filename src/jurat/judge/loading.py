@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
+import numpy as np
 from PIL import Image
 
 from jurat.images import Decoded, ImageError, Item, Sampling, decode, from_array, from_pil, read_file
+from jurat.images.errors import reason, shown
 from jurat.images.item import Member, digest_of, of_several, read_members
 from jurat.images.limits import Limits
 from jurat.judge.verdict import ItemImage, Kind
@@ -18,8 +23,15 @@ from jurat.judge.verdict import ItemImage, Kind
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Picture: TypeAlias = "str | Path | bytes | Image.Image | NDArray[Any]"
-"""A path, a file's bytes, a Pillow image, or an array as `jurat.images.from_array` takes it."""
+Picture: TypeAlias = "str | Path | bytes | BinaryIO | Image.Image | NDArray[Any]"
+"""A path, a file's bytes, a file opened in binary mode (read from its start where it can be rewound), a
+Pillow image, or an array as `jurat.images.from_array` takes it."""
+
+TAKEN = (
+    "a path, the bytes of a file, a file opened in binary mode, a Pillow image, or an array of pixels; "
+    "or a list or tuple of these for an item of several images"
+)
+_URL = re.compile(r"(data:|[A-Za-z][A-Za-z0-9+.-]+://)")
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,16 @@ class Loaded:
 
 
 def load_item(item: Item, sampling: Sampling) -> Loaded:
-    """Reads and decodes an item. Never raises."""
+    """Reads and decodes an item; what goes wrong becomes its `error`.
+
+    Raises:
+        TypeError: it is not an `Item`.
+    """
+    if not isinstance(cast(object, item), Item):
+        raise TypeError(
+            f"Judge.stream takes Items, not {_named(item)}: jurat.images.find_items(PATHS) makes them of "
+            "paths; Judge.judge takes one picture."
+        )
     uris: list[str] = []
 
     def read() -> Iterator[Decoded]:
@@ -103,25 +124,78 @@ def load_item(item: Item, sampling: Sampling) -> Loaded:
 def load_picture(
     given: Picture | Sequence[Picture], id: str | None, caption: str | None, sampling: Sampling
 ) -> Loaded:
-    """Reads and decodes an image, or the images of a list or tuple. Never raises."""
+    """Reads and decodes an image, or the images of a list or tuple. What is wrong with a picture becomes the
+    item's `error`.
+
+    Raises:
+        TypeError: `given` is not a picture, or `id` or `caption` is not text.
+    """
+    for name, text in (("id", id), ("caption", caption)):
+        if text is not None and not isinstance(cast(object, text), str):
+            raise TypeError(f"{name} is text or None, not {_named(text)}.")
     told = {"caption": (caption or "").strip() or None}
     if isinstance(given, list | tuple):
         pictures = cast("Sequence[Picture]", given)
-        uris = [str(Path(one).absolute()) if isinstance(one, str | Path) else "" for one in pictures]
+        for number, one in enumerate(pictures, 1):
+            _check_picture(one, of_several(number, len(pictures)))
+        uris = [str(Path(one).absolute()) if isinstance(one, str | os.PathLike) else "" for one in pictures]
         steps = [lambda p=one: _decoded(p, sampling) for one in pictures]
         return _load(id or "images", "", lambda: _each(steps), uris, told)
     picture = cast("Picture", given)
-    path = str(picture) if isinstance(picture, str | Path) else None
+    _check_picture(picture)
+    path = os.fspath(picture) if isinstance(picture, str | os.PathLike) else None
     uri = "" if path is None else str(Path(path).absolute())
     return _load(id or path or "image", uri, lambda: iter((_decoded(picture, sampling),)), [uri], told)
 
 
-def _decoded(picture: Picture, sampling: Sampling) -> Decoded:
-    if isinstance(picture, str | Path):
-        return decode(read_file(picture), sampling=sampling)
-    if isinstance(picture, bytes):
-        return decode(picture, sampling=sampling)
-    return from_pil(picture) if isinstance(picture, Image.Image) else from_array(picture)
+def _check_picture(given: object, which: str = "") -> None:
+    """Raises TypeError for what can never be a picture, whatever is in it."""
+    if isinstance(given, str):
+        if _URL.match(given) and not os.path.exists(given):
+            raise TypeError(
+                f"{which}A judge takes {TAKEN}. This is a URL: {shown(given[:200])}. Read it yourself, or "
+                "judge what jurat.images.find_items([url]) finds, with Judge.stream."
+            )
+        return
+    if isinstance(given, Item):
+        raise TypeError(f"{which}A judge takes {TAKEN}. Items are judged by Judge.stream: stream([item]).")
+    if isinstance(given, io.TextIOBase):
+        raise TypeError(
+            f"{which}A judge takes {TAKEN}. This file was opened as text: open it with mode 'rb'."
+        )
+    kinds = (os.PathLike, bytes, bytearray, memoryview, Image.Image)
+    readable = callable(getattr(given, "read", None)) and not isinstance(given, type)
+    # A table of pandas has __array__ too, and no one dtype; a number of numpy has no dimensions.
+    array = hasattr(given, "__array__") and hasattr(given, "dtype") and getattr(given, "ndim", 0) > 0
+    if not (isinstance(given, kinds) or readable or array):
+        raise TypeError(f"{which}A judge takes {TAKEN}; not {_named(given)}.")
+
+
+def _named(given: object) -> str:
+    return "None" if given is None else f"a value of the type {type(given).__name__}"
+
+
+def _decoded(picture: object, sampling: Sampling) -> Decoded:
+    if isinstance(picture, str | os.PathLike):
+        return decode(read_file(cast("str | os.PathLike[str]", picture)), sampling=sampling)
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return decode(bytes(picture), sampling=sampling)
+    if isinstance(picture, Image.Image):
+        return from_pil(picture)
+    if callable(getattr(picture, "read", None)):
+        return decode(_contents(cast(BinaryIO, picture)), sampling=sampling)
+    return from_array(np.asarray(picture))
+
+
+def _contents(file: BinaryIO) -> bytes:
+    """The bytes of an open file, from its start where it can be rewound; at most one more than the limit."""
+    seekable = getattr(file, "seekable", None)
+    if callable(seekable) and seekable():
+        file.seek(0)
+    data = cast(object, file.read(Limits().max_bytes + 1))
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise ImageError(f"the file gives {type(data).__name__}, not bytes: open it in binary mode")
+    return bytes(data)
 
 
 def _each(steps: Sequence[Callable[[], Decoded]]) -> Iterator[Decoded]:
@@ -151,7 +225,7 @@ def _load(
     except ImageError as problem:
         error = problem.message
     except OSError as problem:
-        error = f"It cannot be read: {problem.strerror or problem}"
+        error = f"It cannot be read: {reason(problem)}"
     except Exception as problem:  # an item of someone else's may raise anything; it does not end the run
-        error = f"It cannot be read: {type(problem).__name__}: {problem}"
+        error = f"It cannot be read: {type(problem).__name__}: {reason(problem)}"
     return Loaded(id, uri, images, error, time.perf_counter() - start, tuple(uris), **told)

@@ -27,6 +27,43 @@ Kind = Literal["image", "animation", "video", "images"]
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, allow_inf_nan=False)
 
+    def __repr__(self) -> str:
+        """Short: what it came to, and about what. `model_dump` has everything."""
+        told = {name: getattr(self, name) for name in _SHOWN if name in type(self).model_fields}
+        told = {name: value for name, value in told.items() if value not in (None, ())}
+        pairs = (f"{name}={_shortened(value)!r}" for name, value in told.items())
+        return f"{type(self).__name__}({', '.join(pairs)})"
+
+    __str__ = __repr__
+
+    def __dir__(self) -> list[str]:
+        """Its fields and its own methods, without what pydantic adds."""
+        own = [name for name in vars(type(self)) if not name.startswith(("_", "model_"))]
+        return sorted({*type(self).model_fields, *own, *(n for n in dir(object) if n.startswith("__"))})
+
+
+_SHOWN = (
+    "id",
+    "word",
+    "text",
+    "statement",
+    "entails",
+    "kind",
+    "role",
+    "outcome",
+    "score",
+    "broken",
+    "reason",
+    "error",
+)
+"""Fields that `repr` shows, of the models that have them."""
+
+
+def _shortened(value: object) -> object:
+    if isinstance(value, str) and len(value) > 80:
+        return value[:79] + "…"
+    return round(value, 4) if isinstance(value, float) else value
+
 
 class Region(_Record):
     """Where a detector saw a central object."""
@@ -354,6 +391,18 @@ class Verdict(_Record):
     caption: str | None = None
     """The item's caption, where rules have clauses about captions; null where they have none, or it has
     none."""
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether the outcome is `safe`: False for `unsafe`, and for `unsure` and `error` too."""
+        return self.outcome == "safe"
+
+    def __bool__(self) -> bool:
+        """Raises TypeError: there are four outcomes, and none of them is what `if verdict` would test."""
+        raise TypeError(
+            f"A verdict is neither true nor false; the outcome of this one is {self.outcome!r}. "
+            "Use verdict.is_safe, or compare verdict.outcome."
+        )
 
     def explain(self) -> str:
         """Why, in two sentences, from the findings."""

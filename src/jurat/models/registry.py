@@ -10,16 +10,14 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, cast
 
 from jurat.errors import JuratError, MissingExtra
-from jurat.models.base import Model, ModelError
+from jurat.models.base import Model
+from jurat.models.plugins import PlugIn, plug_ins
 from jurat.models.spec import ModelSpec, Opener, Serving
-
-GROUP = "jurat.models"
 
 Ability = Literal["ask", "exact", "chat", "gradients", "hooks"]
 """`exact`: answers are measured from logits. `gradients`: from pixels. `hooks`: on activations."""
@@ -109,7 +107,7 @@ BACKENDS: tuple[Backend, ...] = (
 
 def list_backends() -> list[Backend]:
     """Our backends, then those of installed third parties. Loads none of them."""
-    return [*BACKENDS, *(_described(point) for point in _third_parties())]
+    return [*BACKENDS, *(_described(plug_in) for plug_in in _third_parties())]
 
 
 def open_model(
@@ -130,7 +128,7 @@ def open_model(
     Raises:
         JuratError: no backend has that name.
         MissingExtra: the backend needs packages that are not installed.
-        ModelError: the model could not be loaded.
+        ModelError: the model could not be loaded, or the third party's code failed (the message names it).
     """
     if isinstance(name, ModelSpec):
         spec = name
@@ -151,37 +149,20 @@ def _opener(spec: ModelSpec) -> Opener:
                 )
             module, _, function = backend.opener.partition(":")
             return cast(Opener, getattr(import_module(module), function))
-    for point in _third_parties():
-        if point.name == spec.backend:
-            try:
-                return cast(Opener, point.load())
-            except Exception as error:
-                raise ModelError(
-                    f"The backend {point.name!r} of {_provider(point)} could not be loaded: {error}",
-                    hint="Its own documentation says what it needs.",
-                ) from error
+    for plug_in in _third_parties():
+        if plug_in.name == spec.backend:
+            return plug_in.open
     raise _unknown(spec.name)
 
 
-def _third_parties() -> Iterator[EntryPoint]:
-    """Entry points whose names are not taken by ours, each name once."""
-    taken = {backend.name for backend in BACKENDS}
-    for point in entry_points(group=GROUP):
-        if point.name not in taken:
-            taken.add(point.name)
-            yield point
+def _third_parties() -> Iterator[PlugIn]:
+    return plug_ins([backend.name for backend in BACKENDS])
 
 
-def _described(point: EntryPoint) -> Backend:
+def _described(plug_in: PlugIn) -> Backend:
     # What it can do is known only to its code, which listing does not load.
-    summary = f"{point.value}"
-    return Backend(
-        point.name, f"{point.name}/...", summary, point.value, frozenset(), provider=_provider(point)
-    )
-
-
-def _provider(point: EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else "an unknown package"
+    name, value = plug_in.name, plug_in.point.value
+    return Backend(name, f"{name}/...", value, value, frozenset(), provider=plug_in.provider)
 
 
 def _unknown(name: str) -> JuratError:

@@ -47,3 +47,7 @@ def __getattr__(name: str) -> Any:
         if name in names:
             return getattr(import_module(f"jurat.pictograms.{home}"), name)
     raise AttributeError(f"module 'jurat.pictograms' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

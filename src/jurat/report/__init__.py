@@ -50,3 +50,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"jurat.report.{_FILES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,167 @@
+"""What somebody meets who calls the judge from Python: what it takes, and what a verdict shows of itself."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jurat.constitution import Constitution
+from jurat.images import Item
+from jurat.judge import Judge, Verdict, verdict_to_row
+
+from ..models import tiny
+
+
+def png(seed: int = 1) -> bytes:
+    stream = io.BytesIO()
+    tiny.picture(seed).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    law = Constitution.model_validate({"name": "k", "rules": [{"id": "a", "rule": "A", "clauses": ["X."]}]})
+    return Judge(law, "null?seed=3")
+
+
+def at_its_end(data: bytes) -> io.BytesIO:
+    stream = io.BytesIO()
+    stream.write(data)
+    return stream
+
+
+def spooled(data: bytes) -> Any:
+    file = tempfile.SpooledTemporaryFile()  # noqa: SIM115
+    file.write(data)
+    return file
+
+
+class OnlyRead:
+    """A stream that cannot be rewound, as a socket's is."""
+
+    def __init__(self, data: bytes) -> None:
+        self._stream = io.BytesIO(data)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._stream.read(size)
+
+
+FILES = {
+    "BytesIO": io.BytesIO,
+    "a BytesIO that was just written": at_its_end,
+    "a spooled file": spooled,
+    "a stream": OnlyRead,
+    "a bytearray": bytearray,
+    "a memoryview": memoryview,
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_file_objects_and_buffers_are_judged_as_their_bytes(kind: str, judge: Judge) -> None:
+    expected, given = judge(png()), judge(FILES[kind](png()))
+    assert expected.outcome != "error"
+    assert (given.sha256, given.rules) == (expected.sha256, expected.rules)
+    several = judge([FILES[kind](png(1)), FILES[kind](png(2))])
+    assert (several.kind, several.sha256) == ("images", judge([png(1), png(2)]).sha256)
+
+
+def test_an_open_file_and_a_path_of_any_kind_are_judged(judge: Judge, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png())
+    with path.open("rb") as file:
+        assert judge(file).sha256 == judge(path).sha256 == judge(png()).sha256
+
+
+NO_PICTURES: dict[str, tuple[Any, str]] = {
+    "None": (None, "not None"),
+    "a number": (3, "type int"),
+    "a number of numpy": (np.int64(3), "type int64"),
+    "a dict": ({"path": "a.png"}, "type dict"),
+    "a generator": ((each for each in ()), "type generator"),
+    "a class": (Image.Image, "type type"),
+    "an http URL": ("https://example.org/a.png", "This is a URL: https://example.org/a.png"),
+    "a URL with a secret": ("s3://me:key@bucket/a.png", r"s3://\*\*\*@bucket/a.png"),
+    "a data URL": ("data:image/png;base64,AAAA", "This is a URL: data:image/png"),
+    "text": (io.StringIO("x"), "open it with mode 'rb'"),
+    "an Item": (Item("a", "", png), "Judge.stream"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_PICTURES)
+def test_what_is_no_picture_is_a_type_error_that_says_what_is_taken(kind: str, judge: Judge) -> None:
+    given, told = NO_PICTURES[kind]
+    with pytest.raises(TypeError, match=told) as raised:
+        judge(given)
+    assert "a path, the bytes of a file, a file opened in binary mode, a Pillow image" in str(raised.value)
+    with pytest.raises(TypeError, match=f"^image 2 of 2: .*{told}"):
+        judge([png(), given])
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ("nothing/there.png", "no such file or folder: nothing/there.png"),
+        (b"no image", None),
+        (b"", "the file is empty (0 bytes)"),
+        (io.BytesIO(b""), "the file is empty (0 bytes)"),
+        (np.zeros((3, 4, 5, 3)), None),
+        ([], "there is no image in it"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_is_still_a_verdict(
+    given: Any, error: str | None, judge: Judge
+) -> None:
+    verdict = judge(given)
+    assert (verdict.outcome, verdict.is_safe) == ("error", False)
+    assert error is None or verdict.error == error
+
+
+def test_other_arguments_of_a_wrong_type_are_type_errors(judge: Judge) -> None:
+    law = judge.constitution
+    for call, told in (
+        (lambda: judge(png(), id=3), "id is text or None"),  # pyright: ignore[reportArgumentType]
+        (lambda: judge(png(), caption=b"x"), "caption is text or None"),  # pyright: ignore[reportArgumentType]
+        (lambda: list(judge.stream(["a.png"])), "find_items"),  # pyright: ignore[reportArgumentType]
+        (lambda: Judge(None), "constitution is a Constitution"),  # pyright: ignore[reportArgumentType]
+        (lambda: Judge(law, 3), "model is a name"),  # pyright: ignore[reportArgumentType]
+    ):
+        with pytest.raises(TypeError, match=told):
+            call()
+
+
+@pytest.mark.parametrize("outcome", ["safe", "unsafe", "unsure", "error"])
+def test_a_verdict_is_neither_true_nor_false(outcome: Any, judge: Judge) -> None:
+    verdict = judge(png()).model_copy(update={"outcome": outcome})
+    assert verdict.is_safe is (outcome == "safe")
+    for use in (bool, lambda v: not v, lambda v: v and 1, lambda v: [1 for _ in [0] if v]):
+        with pytest.raises(TypeError, match=f"this one is '{outcome}'.*verdict.is_safe"):
+            use(verdict)
+    assert "is_safe" not in verdict_to_row(verdict)
+
+
+def test_what_is_shown_of_a_verdict_fits_a_line(judge: Judge) -> None:
+    verdict = judge(png(), id="in/\x1b[31m" + "x" * 500)
+    shown = [verdict, *verdict.rules, *verdict.rules[0].clauses, judge]
+    assert all(len(repr(one)) < 250 and "\x1b" not in repr(one) for one in shown)
+    assert repr(verdict.rules[0]).startswith("RuleFinding(id='a', outcome=")
+    assert f"outcome='{verdict.outcome}'" in repr(verdict) == str(verdict)
+    assert repr(judge) == "Judge('k', 1 rule, model='null?seed=3', preset='jurat')"
+    assert repr(judge.constitution) == "Constitution('k', 1 rule)"
+
+
+def test_a_verdict_lists_its_fields_and_methods(judge: Judge) -> None:
+    names = {name for name in dir(judge(png())) if not name.startswith("_")}
+    assert names == {*Verdict.model_fields, "is_safe", "explain"}
+
+
+@pytest.mark.parametrize("name", ["", ".judge", ".images", ".report", ".pictograms", ".bench"])
+def test_a_package_lists_its_public_names(name: str) -> None:
+    room = import_module(f"jurat{name}")
+    assert set(room.__all__) <= set(dir(room))

@@ -1,0 +1,165 @@
+"""A third party's model: what it raises is named as its fault, without its control characters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from jurat.errors import JuratError
+from jurat.models import Answer, Chat, Inquiry, ModelError, ModelGone, Turn, list_backends, open_model
+from jurat.models.plugins import blamed
+from jurat.models.registry import Backend
+
+from . import tiny
+
+ESCAPE = "\\x1b[31m"
+
+MODEL = """
+from jurat.errors import JuratError
+from jurat.models import Answer, ModelError, ModelGone, Reply, YesNo
+calls = []
+class Model:
+    name, revision, dtype = "acme", "1", "none"
+    def ask(self, inquiries):
+        calls.append(len(inquiries))
+        texts = [inquiry.questions[0] for inquiry in inquiries]
+        BODY
+        return [Answer((YesNo(0.9, 0.1),) * len(inquiry.questions)) for inquiry in inquiries]
+    def chat(self, chats):
+        raise RuntimeError("no chat \\x1b[2J")
+    def capability(self, kind):
+        return None
+    def extra(self):
+        return 7
+def open_acme(spec):
+    return Model()
+"""
+
+
+@pytest.fixture
+def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Installs a plug-in of this source, with the entry point `acme`."""
+
+    def install(source: str, target: str = "acme_source:open_acme") -> None:
+        info = tmp_path / "acme_models-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-models\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[jurat.models]\nacme = {target}\n")
+        (tmp_path / "acme_source.py").write_text(source)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.delitem(__import__("sys").modules, "acme_source", raising=False)
+
+    return install
+
+
+def inquiries(*questions: str) -> list[Inquiry]:
+    return [Inquiry(Chat((Turn("user", (tiny.picture(1),)),)), (question,)) for question in questions]
+
+
+OPENING = {
+    "raises when imported": (
+        f"raise ValueError('no {ESCAPE} licence')",
+        "cannot be imported: ValueError: no",
+    ),
+    "exits when imported": ("import sys; sys.exit('bye')", "cannot be imported: SystemExit: bye"),
+    "does not compile": ("def (", "cannot be imported: SyntaxError"),
+    "lacks the function": ("", "cannot be imported: AttributeError"),
+    "is no function": ("open_acme = 3", "cannot be used: acme_source:open_acme is no function"),
+    "raises when opened": (
+        f"def open_acme(spec): raise KeyError('x{ESCAPE}')",
+        "could not open 'acme/x': KeyError",
+    ),
+    "opens nothing": ("def open_acme(spec): pass", "opened something that is no model: it lacks name"),
+    "opens half a model": (
+        "class M:\n name = revision = 'x'\n dtype = property(lambda s: 1 / 0)\n ask = chat = print\n"
+        "open_acme = lambda spec: M()",
+        "it lacks dtype, capability",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OPENING)
+def test_a_plug_in_that_cannot_be_opened_is_named(case: str, acme: Callable[[str], None]) -> None:
+    source, told = OPENING[case]
+    acme(source)
+    with pytest.raises(ModelError) as raised:
+        open_model("acme/x")
+    message = str(raised.value)
+    assert message.startswith("The plug-in 'acme' of acme-models ") and told in message
+    assert "\x1b" not in message and "no fault of jurat" in message
+
+
+def test_what_a_plug_in_has_to_say_to_a_person_stays_as_it_is(acme: Callable[[str], None]) -> None:
+    acme(
+        "from jurat.errors import JuratError\n"
+        "def open_acme(spec): raise JuratError('Set ACME_KEY.', hint='See acme.')"
+    )
+    with pytest.raises(JuratError) as raised:
+        open_model("acme")
+    assert (raised.value.message, raised.value.exit_code) == ("Set ACME_KEY.", 2)
+
+
+ASKING = {
+    "raises": ("if 'bad' in texts: raise ValueError('a \\x1b[31m b\\nc')", "ValueError: a ?[31m b c"),
+    "raises our error": ("if 'bad' in texts: raise ModelError('no')", "ModelError: no"),
+    "gives too few": ("if 'bad' in texts: return []", "it gave no list of one Answer an item"),
+    "gives nothing": ("if 'bad' in texts: return None", "it gave no list of one Answer an item"),
+    "gives something else": ("if 'bad' in texts: return texts", "it gave no list of one Answer an item"),
+}
+
+
+@pytest.mark.parametrize("case", ASKING)
+def test_one_item_that_a_plug_in_fails_on_takes_no_other_with_it(
+    case: str, acme: Callable[[str], None]
+) -> None:
+    body, told = ASKING[case]
+    acme(MODEL.replace("BODY", body))
+    model = open_model("acme")
+    answers = model.ask(inquiries("good", "bad", "good"))
+    assert [answer.failure is None for answer in answers] == [True, False, True]
+    assert answers[0].answers[0].yes == 0.9
+    failure = answers[1].failure
+    assert failure is not None and failure.kind == "error"
+    assert failure.reason == f"the plug-in 'acme' of acme-models: {told}"
+    (reply,) = model.chat([Chat((Turn("user", ("x",)),))])
+    assert reply.failure is not None and "RuntimeError: no chat ?[2J" in reply.failure.reason
+
+
+def test_a_batch_without_a_fault_is_one_call_and_the_rest_of_the_model_is_its_own(
+    acme: Callable[[str], None],
+) -> None:
+    acme(MODEL.replace("BODY", ""))
+    model = open_model("acme")
+    assert len(model.ask(inquiries("a", "b", "c"))) == 3
+    assert (model.name, model.revision, model.dtype, model.extra()) == ("acme", "1", "none", 7)  # pyright: ignore[reportAttributeAccessIssue]
+    assert __import__("acme_source").calls == [3]
+
+
+@pytest.mark.parametrize("error", ["ModelGone('gone')", "JuratError('stop')"])
+def test_a_plug_in_may_end_a_run(error: str, acme: Callable[[str], None]) -> None:
+    acme(MODEL.replace("BODY", f"raise {error}"))
+    with pytest.raises((ModelGone, JuratError), match=r"gone|stop"):
+        open_model("acme").ask(inquiries("a", "b"))
+
+
+def test_what_is_raised_elsewhere_in_a_plug_in_is_blamed_on_it(acme: Callable[[str], None]) -> None:
+    acme("def work(): raise ValueError('x')\ndef open_acme(spec): pass\n")
+    assert list_backends()[-1].name == "acme"
+    try:
+        __import__("acme_source").work()
+    except ValueError as error:
+        assert blamed(error) == "the plug-in 'acme' of acme-models"
+    try:
+        Answer(1, 2, 3, 4, 5)  # pyright: ignore
+    except TypeError as error:
+        assert blamed(error) is None
+
+
+def test_listing_survives_hostile_names(acme: Callable[[str], None]) -> None:
+    acme("", "no module at all")
+    listed: Sequence[Backend] = list_backends()
+    assert [backend.provider for backend in listed if backend.name == "acme"] == ["acme-models"]
+    with pytest.raises(ModelError, match="The plug-in 'acme' of acme-models cannot be imported"):
+        open_model("acme")
