@@ -117,15 +117,27 @@ class Encoder:
         return self._whole(self.render(chat), chat.images)
 
     def render(self, chat: Chat, question: str | None = None) -> str:
-        """The conversation as the model's chat template writes it, up to where its answer begins."""
+        """The conversation as the model's chat template writes it, up to where its answer begins: behind what
+        was said in a last turn of the assistant's, or in a turn of its own.
+
+        Raises:
+            ValueError: the template leaves out or changes what was said in that last turn.
+        """
         turns = chat.turns if question is None else ask_in(chat.turns, question)
         conversation = [{"role": turn.role, "content": list(_parts(turn))} for turn in turns]
         # Templates of models that can think before they answer are asked not to: a closed question is
         # answered at once.
         options = {"enable_thinking": False} if "enable_thinking" in str(self.template) else {}
+        goes_on = question is None and goes_on_from(chat) is not None
+        if turns and turns[-1].role == "assistant" and not goes_on:
+            conversation.pop()  # nothing was said in it
         return str(
             self.processor.apply_chat_template(
-                conversation, add_generation_prompt=True, tokenize=False, **options
+                conversation,
+                add_generation_prompt=not goes_on,
+                continue_final_message=goes_on,
+                tokenize=False,
+                **options,
             )
         )
 
@@ -248,6 +260,13 @@ def ask_in(turns: Sequence[Turn], question: str) -> tuple[Turn, ...]:
     if isinstance(end, str):
         return (*head, Turn("user", (*parts, f"{end}\n{question}" if end else question)))
     return (*head, Turn("user", (*parts, end, question)))
+
+
+def goes_on_from(chat: Chat) -> str | None:
+    """What was said in a last turn of the assistant's, which the reply continues; None where it is not so."""
+    if not chat.turns or chat.turns[-1].role != "assistant":
+        return None
+    return chat.turns[-1].text or None
 
 
 def answer_ids(tokenizer: Any) -> dict[str, list[int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from jurat.models.batching import joined, padded
@@ -91,7 +92,7 @@ def keep(network: Any, prompts: Sequence[Prompt]) -> Kept:
     along = {k: v.to(device) for k, v in along.items()}
     positions = prefix_positions(network, ids, attended, {**images, **along})
     rows = Rows(ids, attended, positions, along)
-    made = network(**_inputs(network, rows, first=True, logits_to_keep=1, **images))
+    made = network(**_inputs(network, rows, first=True, **_keeping(network, 1), **images))
     cache = getattr(made, "past_key_values", None)
     if not isinstance(cache, Cache):
         raise Unfit("it hands back no cache that could be copied for several questions")
@@ -102,8 +103,7 @@ def keep(network: Any, prompts: Sequence[Prompt]) -> Kept:
 def continued(kept: Kept, owners: Sequence[int], segments: Sequence[Sequence[int]], *, left: bool) -> Rows:
     """The prefixes of `owners`, each followed by its segment, padded to one length.
 
-    Padding lies on the right of the segments, where it is seen by nothing, or on their left, between
-    prefix and segment.
+    Padding lies on the right of the segments, or on their left, between prefix and segment.
     """
     import torch
 
@@ -117,6 +117,7 @@ def continued(kept: Kept, owners: Sequence[int], segments: Sequence[Sequence[int
         start = longest - len(segment) if left else 0
         ids[row, start : start + len(segment)] = torch.tensor(segment)
         attended[row, :start] = 0
+        attended[row, start + len(segment) :] = 0
         steps[row] = (torch.arange(longest) - start + 1).clamp_(min=1)
     prefix, seen = before.positions.index_select(-2, chosen), before.attended[chosen]
     behind = following(prefix, seen, steps.to(device))
@@ -134,7 +135,11 @@ def continued(kept: Kept, owners: Sequence[int], segments: Sequence[Sequence[int
 
 
 def last_logits(network: Any, kept: Kept, owners: Sequence[int], segments: Sequence[Sequence[int]]) -> Tensor:
-    """Logits (rows, vocabulary) at the last token of each segment behind the prefix of its owner."""
+    """Logits (rows, vocabulary) at the last token of each segment behind the prefix of its owner.
+
+    Raises:
+        Unfit: the model hands back logits of other tokens.
+    """
     import torch
 
     rows = continued(kept, owners, segments, left=False)
@@ -145,9 +150,19 @@ def last_logits(network: Any, kept: Kept, owners: Sequence[int], segments: Seque
         first=False,
         next_sequence_length=max(map(len, segments)),
         past_key_values=kept.expanded(owners),
-        logits_to_keep=ends,
+        **_keeping(network, ends),
     )
-    return network(**inputs).logits[:, 0]
+    logits = network(**inputs).logits
+    if logits.shape[1] == rows.ids.shape[1] - kept.rows.ids.shape[1]:  # it makes them of every token
+        return logits.take_along_dim(ends[..., None], dim=1)[:, 0]
+    if logits.shape[1] != 1:
+        raise Unfit(f"its forward pass made logits of {logits.shape[1]} tokens where one was asked for")
+    return logits[:, 0]
+
+
+def _keeping(network: Any, which: Any) -> dict[str, Any]:
+    """The setting that has logits made of some tokens only, where a forward pass takes one."""
+    return {"logits_to_keep": which} if "logits_to_keep" in signature(network.forward).parameters else {}
 
 
 def _inputs(network: Any, rows: Rows, *, first: bool, **more: Any) -> dict[str, Any]:

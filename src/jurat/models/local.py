@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from inspect import signature
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -25,8 +26,8 @@ from jurat.models.base import (
     Usage,
 )
 from jurat.models.batching import by, ran_out_of_memory
-from jurat.models.decoding import decode
-from jurat.models.encoding import Encoder, Prompt, answer_ids
+from jurat.models.decoding import decode, unfit
+from jurat.models.encoding import Encoder, Prompt, answer_ids, goes_on_from
 from jurat.models.explaining import Explained, explain
 from jurat.models.loading import Loaded, load
 from jurat.models.remembered import Pinned
@@ -98,14 +99,16 @@ class LocalModel:
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
         with self.preparing:
-            encoded = [_attempt(self.encoder.encode_chat, chat) for chat in chats]
+            encoded = [unfit(chat.generation) or _attempt(self.encoder.encode_chat, chat) for chat in chats]
         replies = [Reply(failure=entry) if isinstance(entry, Failure) else Reply() for entry in encoded]
         prompts = {i: entry for i, entry in enumerate(encoded) if isinstance(entry, Prompt)}
         for alike in by(prompts, lambda i: prompts[i].kind):
             for batch in self.scorer.bounds.batches(alike, lambda i: (_reach(prompts[i], chats[i]),)):
                 made = self._decoded([prompts[i] for i in batch], [chats[i].generation for i in batch])
                 for i, reply in zip(batch, made, strict=True):
-                    replies[i] = reply
+                    # Where a reply goes on from what was said, the space between them is a part of it.
+                    goes_on = goes_on_from(chats[i]) is not None
+                    replies[i] = reply if goes_on else replace(reply, text=reply.text.strip())
         return replies
 
     def _decoded(self, prompts: Sequence[Prompt], settings: Sequence[Generation]) -> list[Reply]:

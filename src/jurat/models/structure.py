@@ -6,7 +6,10 @@ token see, positions by their axes.
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -25,6 +28,8 @@ _WORDS = {
 _MASKED = {"DynamicLayer", "DynamicSlidingWindowLayer", "DummyLayer"}
 """Caches of layers that see other tokens through a mask only."""
 _RECURRENT = "LinearAttention"
+_LENGTH = re.compile(r"(window|max_position_embeddings|top_?k|chunk_size|block_size|span|kpool)(?!_\w)", re.I)
+"""Names in a configuration of lengths at which attention or positions may change."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,22 @@ class Structure:
     pads: bool
     """Whether padding between a prefix and what goes on from it is harmless, within the window: every layer
     sees tokens through a mask, and nothing but tokens."""
+    even: bool
+    """Whether only sequences of equal length may share a pass: what padding does to a layer is not known."""
     packing: str | None
     """Why questions cannot be packed."""
     keeping: str | None
     """Why a prefix cannot be kept and continued."""
+    thresholds: tuple[int, ...] = ()
+    """Lengths in tokens that the configuration names: windows, numbers of tokens that sparse attention
+    chooses, lengths above which positions are scaled. Ascending."""
+    scaled: tuple[int, ...] = ()
+    """Lengths above which positions are scaled in another way, for all sequences of a pass if for one.
+    Ascending."""
+    growing: int | None = None
+    """A length above which the scale follows the longest sequence of a pass; None for most families."""
+    axes: bool = False
+    """Whether positions have axes, so that a sequence's length in tokens does not tell its last position."""
 
     @classmethod
     def of(cls, network: Any) -> Structure:
@@ -56,9 +73,60 @@ class Structure:
             layers=tuple(layers),
             window=min(windows, default=None),
             pads=not set(counts) - _MASKED and not crossing,
+            even=any(kind not in _WORDS for kind in counts),
             packing=_packing(network, counts),
             keeping=_keeping(network, found),
+            thresholds=tuple(sorted({n for n in _lengths(_text(network).to_dict()) if n > 1})),
+            **_scaling(network),
         )
+
+    def regime(self, length: int) -> int:
+        """How positions are scaled in a sequence of `length` tokens. Sequences of equal regimes may share a
+        pass, unless one of them is to be read `alone`."""
+        return bisect_left(self.scaled, length)
+
+    def alone(self, length: int) -> bool:
+        """Whether a sequence of `length` tokens is only read right in a pass of its own."""
+        if self.growing is not None and length >= self.growing:
+            return True
+        return self.axes and self.regime(length) > 0
+
+
+def _lengths(config: Mapping[str, Any]) -> Iterator[int]:
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _lengths(value)
+        elif isinstance(value, int) and not isinstance(value, bool) and _LENGTH.search(name):
+            yield value
+
+
+def _scaling(network: Any) -> dict[str, Any]:
+    """`scaled`, `growing` and `axes`, from the parameters of rotary positions."""
+    text = _text(network)
+    rope = getattr(text, "rope_parameters", None) or {}
+    kinds = [one for one in rope.values() if isinstance(one, Mapping)] or [rope]  # one a kind of layer
+    most = int(getattr(text, "max_position_embeddings", 0) or 0)
+    scaled = {
+        int(one.get("original_max_position_embeddings") or most)
+        for one in kinds
+        if one.get("rope_type") == "longrope"
+    }
+    growing = most if any("dynamic" in str(one.get("rope_type")) for one in kinds) else None
+    return {
+        "scaled": tuple(sorted(scaled)),
+        "growing": growing or None,
+        "axes": any("mrope_section" in one for one in kinds),
+    }
+
+
+def as_opened(network: Any) -> None:
+    """Takes back what a network has made of its positions for a longer sequence (`Structure.growing`)."""
+    for module in network.modules():
+        for name, original in list(module.named_buffers(recurse=False)):
+            kind, found, _ = name.partition("original_inv_freq")  # a kind of layer, where there are several
+            if found:
+                module.register_buffer(f"{kind}inv_freq", original.clone(), persistent=False)
+                setattr(module, f"{kind}max_seq_len_cached", module.original_max_seq_len)
 
 
 def _packing(network: Any, counts: Counter[str]) -> str | None:

@@ -1,0 +1,241 @@
+"""Further families with random weights, of transformers' image-text-to-text mapping; see `families`.
+
+Those that a check of one pass of one form did not hold: items that cannot be joined, positions that
+follow the longest sequence of a pass, attention that leaves out more the longer a sequence is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from PIL import Image
+
+from .families import (
+    AXES,
+    END,
+    IMAGE,
+    ROPE,
+    START,
+    TEXT,
+    VIDEO,
+    Family,
+    _pixels,
+    llava,
+    patches,
+    squares,
+)
+
+# --- networks ------------------------------------------------------------------------------------
+
+
+def molmo2() -> Any:
+    from transformers import Molmo2Config, Molmo2ForConditionalGeneration
+
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16}
+    vision = {
+        **heads, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "image_size": [32, 32],
+        "patch_size": 8,
+    }  # fmt: skip
+    adapter = {
+        **heads, "hidden_size": 32, "intermediate_size": 64, "text_hidden_size": 32,
+        "vision_feature_layer": [1, 0],
+    }  # fmt: skip
+    text = {**TEXT, "head_dim": 8, "additional_vocab_size": 8}
+    return Molmo2ForConditionalGeneration(
+        Molmo2Config(
+            vision_config=vision, adapter_config=adapter, text_config=text, image_patch_id=IMAGE,
+            image_start_token_id=START, image_end_token_id=END,
+        )
+    )  # fmt: skip
+
+
+def hunyuan_vl() -> Any:
+    from transformers import HunYuanVLConfig, HunYuanVLForConditionalGeneration
+
+    vision = {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "out_hidden_size": 32, "text_hidden_size": 32, "patch_size": 4, "spatial_merge_size": 2,
+        "max_image_size": 64, "img_max_token_num": 256,
+    }  # fmt: skip
+    text = {
+        **TEXT, "head_dim": 8,
+        "rope_parameters": {
+            "rope_type": "dynamic", "rope_theta": 10.0, "alpha": 1000.0, "factor": 1.0,
+            "mrope_section": [1, 1, 1, 1],
+        },
+    }  # fmt: skip
+    return HunYuanVLForConditionalGeneration(
+        HunYuanVLConfig(
+            text_config=text, vision_config=vision, image_token_id=IMAGE, im_start_id=START, im_end_id=END
+        )
+    )
+
+
+def minicpm_v46() -> Any:
+    from transformers import MiniCPMV4_6Config, MiniCPMV4_6ForConditionalGeneration
+
+    vision = {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "image_size": 64, "patch_size": 4,
+    }  # fmt: skip
+    return MiniCPMV4_6ForConditionalGeneration(
+        MiniCPMV4_6Config(
+            text_config=_recurrent(), vision_config=vision, image_token_id=IMAGE, video_token_id=VIDEO,
+            insert_layer_id=0,
+        )
+    )  # fmt: skip
+
+
+def _recurrent() -> Any:
+    from transformers import Qwen3_5TextConfig
+
+    return Qwen3_5TextConfig(
+        **TEXT, head_dim=8, linear_key_head_dim=8, linear_value_head_dim=8, linear_num_key_heads=2,
+        linear_num_value_heads=4, layer_types=["linear_attention", "full_attention"],
+        rope_parameters={**ROPE, "mrope_interleaved": True, "partial_rotary_factor": 1.0},
+    )  # fmt: skip
+
+
+def glm5_next() -> Any:
+    """One layer of its two attends to the best eight tokens only."""
+    from transformers import Glm5NextConfig, Glm5NextForConditionalGeneration
+
+    text = {
+        **TEXT, "num_key_value_heads": 4, "moe_intermediate_size": 16, "n_routed_experts": 4,
+        "num_experts_per_tok": 2, "kv_lora_rank": 16, "q_lora_rank": 16, "v_head_dim": 8,
+        "qk_nope_head_dim": 8, "index_topk": 8, "index_head_dim": 8, "index_n_heads": 2, "index_kpool": 2,
+        "linear_head_dim": 8, "linear_num_heads": 4, "hc_mult": 2, "hc_sinkhorn_iters": 4,
+        "layer_types": ["linear_attention", "indexed_attention"], "indexer_types": ["full", "full"],
+        "mlp_layer_types": ["dense", "sparse"],
+    }  # fmt: skip
+    vision = {**AXES, "image_size": 32, "projection_intermediate_size": 64}
+    return Glm5NextForConditionalGeneration(
+        Glm5NextConfig(
+            text_config=text, vision_config=vision, image_token_id=IMAGE, video_token_id=VIDEO,
+            image_start_token_id=START, image_end_token_id=END, video_start_token_id=3, video_end_token_id=4,
+        )
+    )  # fmt: skip
+
+
+def long_rope() -> Any:
+    """LLaVA around a decoder whose positions are scaled where a sequence is longer than 32 tokens."""
+    from transformers import Phi3Config
+
+    rope = {
+        "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.0, 1.0, 1.0],
+        "long_factor": [1.5, 3.0, 6.0, 12.0], "factor": 16.0, "original_max_position_embeddings": 32,
+    }  # fmt: skip
+    return llava(Phi3Config(**TEXT, rope_parameters=rope, original_max_position_embeddings=32))
+
+
+def growing_rope() -> Any:
+    """LLaVA around a decoder whose positions are scaled by how much longer than 32 tokens a sequence is."""
+    from transformers import LlamaConfig
+
+    rope = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0}
+    return llava(LlamaConfig(**{**TEXT, "max_position_embeddings": 32}, rope_parameters=rope))
+
+
+def qwen2_5_omni() -> Any:
+    from transformers import Qwen2_5OmniThinkerConfig, Qwen2_5OmniThinkerForConditionalGeneration
+
+    vision = {**AXES, "window_size": 16, "fullatt_block_indexes": [1]}
+    audio = {
+        "d_model": 32, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 32,
+        "output_dim": 32, "num_mel_bins": 8, "n_window": 4, "max_source_positions": 16,
+    }  # fmt: skip
+    return Qwen2_5OmniThinkerForConditionalGeneration(
+        Qwen2_5OmniThinkerConfig(
+            text_config={**TEXT, "rope_parameters": ROPE}, vision_config=vision, audio_config=audio,
+            image_token_index=IMAGE, video_token_index=VIDEO, audio_token_index=5, audio_start_token_id=3,
+            audio_end_token_id=4, vision_start_token_id=START, vision_end_token_id=END,
+        )
+    )  # fmt: skip
+
+
+def video_llama3() -> Any:
+    from transformers import Qwen2Config, VideoLlama3Config, VideoLlama3ForConditionalGeneration
+
+    vision = {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "patch_size": 4,
+    }  # fmt: skip
+    return VideoLlama3ForConditionalGeneration(
+        VideoLlama3Config(
+            text_config=Qwen2Config(**TEXT), vision_config=vision, image_token_id=IMAGE, video_token_id=VIDEO
+        )
+    )
+
+
+# --- image inputs --------------------------------------------------------------------------------
+
+
+def pooled(images: list[Image.Image]) -> dict[str, Any]:
+    """As many squares an image as it is large, with the patches that each token pools: Molmo2."""
+    crops: list[torch.Tensor] = []
+    pools: list[torch.Tensor] = []
+    grids: list[list[int]] = []
+    for image in images:
+        start = 16 * len(crops)
+        wide, high = image.width // 32, image.height // 32
+        for x, y in ((x, y) for y in range(high) for x in range(wide)):
+            crop = _pixels(image.crop((32 * x, 32 * y, 32 * x + 32, 32 * y + 32)))
+            crops.append(crop.unfold(1, 8, 8).unfold(2, 8, 8).permute(1, 2, 3, 4, 0).reshape(16, -1))
+        places = torch.arange(16 * wide * high).reshape(-1, 2, 2, 2, 2).permute(0, 1, 3, 2, 4)
+        pools.append(start + places.reshape(-1, 4))
+        grids.append([2, 2, 4 * wide * high - 4, 1])
+    return {
+        "pixel_values": torch.stack(crops),
+        "image_token_pooling": torch.cat(pools),
+        "image_grids": torch.tensor(grids),
+        "image_num_crops": torch.tensor([i.width * i.height // 1024 for i in images]),
+    }
+
+
+def in_rows(images: list[Image.Image]) -> dict[str, Any]:
+    """Patches of all images one after the other, with the grid of each: HunYuan-VL."""
+    cut = [_cut(image, 4) for image in images]
+    return {
+        "pixel_values": torch.cat([patches for patches, _, _ in cut]),
+        "image_grid_thw": torch.tensor([[1, high, wide] for _, high, wide in cut]),
+    }
+
+
+def in_one_strip(images: list[Image.Image]) -> dict[str, Any]:
+    """All patches side by side in one picture of a patch's height, with the grid of each: MiniCPM-V 4.6."""
+    cut = [_cut(image, 4) for image in images]
+    strips = [p.reshape(-1, 3, 4, 4).permute(1, 2, 0, 3).reshape(3, 4, -1) for p, _, _ in cut]
+    return {
+        "pixel_values": torch.cat(strips, dim=-1)[None],
+        "target_sizes": torch.tensor([[high, wide] for _, high, wide in cut], dtype=torch.int32),
+    }
+
+
+def merged_patches(images: list[Image.Image]) -> dict[str, Any]:
+    """As `patches` with one frame, and by how much each image is merged: VideoLLaMA 3."""
+    cut = [_cut(image, 4) for image in images]
+    return {
+        "pixel_values": torch.cat([patches for patches, _, _ in cut]),
+        "image_grid_thw": torch.tensor([[1, high, wide] for _, high, wide in cut]),
+        "image_merge_sizes": torch.tensor([2] * len(images)),
+    }
+
+
+def _cut(image: Image.Image, size: int) -> tuple[torch.Tensor, int, int]:
+    """Patches (n, 3 * size * size) of an image at half its size, and how many a column and a row have."""
+    sized = image.resize((image.width // 16 * 8, image.height // 16 * 8))
+    cut = _pixels(sized).unfold(1, size, size).unfold(2, size, size).permute(1, 2, 0, 3, 4)
+    return cut.reshape(-1, 3 * size * size), sized.height // size, sized.width // size
+
+
+MORE = (
+    Family("molmo2", molmo2, pooled, types="mm_token_type_ids"),
+    Family("hunyuan-vl", hunyuan_vl, in_rows, types="mm_token_type_ids"),
+    Family("minicpm-v4.6", minicpm_v46, in_one_strip, path="cached"),
+    Family("glm5-next", glm5_next, patches, path="cached", types="mm_token_type_ids"),
+    Family("llava-longrope", long_rope, squares),
+    Family("llava-dynamic-rope", growing_rope, squares),
+    Family("qwen2.5-omni", qwen2_5_omni, patches, path="cached"),
+    Family("video-llama3", video_llama3, merged_patches, path="cached"),
+)
