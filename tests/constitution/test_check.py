@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,17 +46,47 @@ CASES: list[tuple[str, str, str, int, int, str, str | None]] = [
     ("name: p\n<<: {}\n", "error", "alias", 2, 1, "merge keys are not read", "Write the keys out."),
     ("name: !x p\n", "error", "tag", 1, 7, "tags are not read (`!x`)", "Leave the tag out."),
     ("name: " + "[" * 20, "error", "too-deep", 1, 18, "nested more than 12 deep", None),
+    ('name: p\nrules: "a\n', "error", "syntax", 2, 8, "the quotes that open here are never closed", None),
+    (policy('clauses:\n  - "STOP" is written on a sign.'), "error", "syntax", 5, 16, "not YAML", """put the whole of it in quotes: '"STOP" is written on a sign.'"""),
+    (policy("clauses:\n  - 'It's a dog.'"), "error", "syntax", 5, 13, "not YAML", """in quotes: "It's a dog.\""""),
+    (policy("clauses:\n  - @jo is named."), "error", "syntax", 5, 9, "not YAML", 'in quotes: "@jo is named."'),
+    (policy("clauses:\n  - A: b: c"), "error", "syntax", 5, 13, "mapping values", 'in quotes: "A: b: c", and check'),
+    (policy("clauses:\n  - &b is visible."), "error", "alias", 5, 9, "are not read (`b`)", 'in quotes: "&b is visible."'),
+    (policy("clauses:\n  - !x is visible."), "error", "tag", 5, 9, "are not read (`!x`)", 'in quotes: "!x is visible."'),
+    # --- a ` #` that cuts a text
+    (policy("clauses:\n  - A shirt with the text #1 Dad is visible."), "error", "cut-text", 5, 9, "YAML takes `#1 Dad is visible.` for a remark", 'in quotes: "A shirt with the text #1 Dad is visible."'),
+    ("name: p\nrules:\n  - rule: No picture may carry #ad.\n", "error", "cut-text", 3, 11, "`#ad.`", '"No picture may carry #ad."'),
+    (policy("description: a post #ad"), "error", "cut-text", 4, 18, "`#ad`", '"a post #ad"'),
+    (policy("clauses:\n  - A shirt\n    with #1"), "error", "cut-text", 5, 9, "`#1`", '"A shirt with #1"'),
+    (policy("clauses:\n  - A shirt with\n    #1 Dad"), "error", "cut-text", 5, 9, "`#1 Dad`", '"A shirt with #1 Dad"'),
+    (policy('clauses:\n  - A "big" shirt #1'), "error", "cut-text", 5, 9, "`#1`", """'A "big" shirt #1'"""),
+    (policy("clauses:\n  - {statement: A shirt #1, objects: [a]}"), "error", "cut-text", 5, 21, "`#1, objects", "in quotes"),
+    (policy("clauses:\n  - not: #1 Dad is visible."), "error", "cut-text", 5, 13, "`#1 Dad is visible.`", '"#1 Dad is visible."'),
+    ("name: p #1\nrules: []\n", "error", "cut-text", 1, 7, "`#1`", '"p #1"'),
+    (policy("clauses:\n  - A shirt with # 1 on it"), "advice", "sentence", 5, 9, "is not written as a sentence", "If `# 1 on it` belongs to it, put the whole text in quotes."),
     # --- what is no constitution
     ("", "error", "not-a-constitution", 1, 1, "the file is empty", "`name:` and `rules:`"),
     ("# only this\n", "error", "not-a-constitution", 1, 1, "the file is empty", "`name:` and `rules:`"),
     ("- a\n- b\n", "error", "not-a-constitution", 1, 1, "does not hold a constitution", "`name:`"),
     ("name: p\n", "error", "missing-key", 1, 1, "the constitution has no `rules`", "Add `rules:`."),
+    ("# Guide\n\nNo dogs: never.\n", "error", "missing-key", 3, 1, "the constitution has no `name`", "jurat constitution draft FILE"),
+    ("# Guide\n\n- No dogs.\n", "error", "not-a-constitution", 3, 1, "does not hold", "jurat constitution draft FILE"),
+    ("# Guide\n\n* No dogs.\n", "error", "syntax", 3, 2, "not YAML", "jurat constitution draft FILE"),
     ("name: p\nrules:\n  - id: a\n", "error", "missing-key", 3, 5, "rule 1 has no `rule`", "Add `rule:`."),
     ("name: p\nrules: []\n", "error", "empty", 2, 8, "`rules` lists no rule", "Fill it in"),
     ("name: ''\nrules:\n  - rule: A.\n", "error", "empty", 1, 7, "`name` is empty", "Fill it in"),
     (policy("severity: low", "nmae: p"), "error", "unknown-key", 1, 1, "unknown key `nmae`", "Did you mean `name`?"),
     (policy("clause: [A dog is visible.]"), "error", "unknown-key", 4, 5, "`clause`", "Did you mean `clauses`?"),
     (policy("break-above: 0.5"), "error", "unknown-key", 4, 5, "`break-above`", "Did you mean `break_above`?"),
+    (policy("exceptions: [A cat is visible.]"), "error", "unknown-key", 4, 5, "`exceptions`", "Did you mean `unless`?"),
+    (policy("except: [A cat is visible.]"), "error", "unknown-key", 4, 5, "`except`", "Did you mean `unless`?"),
+    (policy("conditions: [A cat is visible.]"), "error", "unknown-key", 4, 5, "`conditions`", "Did you mean `clauses`?"),
+    (policy("clauses:\n  - or: [A., B.]"), "error", "type", 5, 9, "clause 1", "Did you mean `any of`?"),
+    (policy("clauses:\n  - The sign: FREE"), "error", "type", 5, 9, "clause 1", 'in quotes: "The sign: FREE"'),
+    (policy("clauses:\n  - This is visible:"), "error", "type", 5, 9, "clause 1", 'in quotes: "This is visible:"'),
+    (policy('clauses:\n  - A sign reads "a: b".'), "error", "type", 5, 9, "clause 1", """in quotes: 'A sign reads "a: b".'"""),
+    (policy("clauses:\n  - 5"), "error", "type", 5, 9, "clause 1", "Put it in quotes."),
+    (policy("clauses:\n  - ~"), "error", "type", 5, 9, "clause 1 must be text, not empty", None),
     (policy("colour: red"), "error", "unknown-key", 4, 5, "`colour`", "Known here: `rule`, `id`, `severity`"),
     (policy("examples: {brokn: [a.png]}"), "error", "unknown-key", 4, 16, "`brokn`", "Did you mean `broken`?"),
     # --- of the wrong type
@@ -101,6 +134,11 @@ CASES: list[tuple[str, str, str, int, int, str, str | None]] = [
     (policy(f"action: {'x' * (MAX_TEXT + 1)}"), "error", "too-long", 4, 13, f"longer than {MAX_TEXT}", "Split it"),
     (policy('action: "a\\x1b[2J"'), "error", "control-character", 4, 13, "a control character", "Type it anew"),
     (policy('action: "a\\u202eb"'), "error", "control-character", 4, 13, "a control character", "Type it anew"),
+    (policy(f"keep_below: 0x{'f' * 5000}"), "error", "type", 4, 17, "must be a number, not a text", None),
+    (policy("clauses: ['A c\u200bat is visible.']"), "error", "invisible-character", 4, 15, 'clause 1 holds the invisible character U+200B (ZERO WIDTH SPACE) after "A c"', "Type the text anew"),
+    (policy("unless: ['A cat\U000e0061 is visible.']"), "error", "invisible-character", 4, 14, "exception 1 holds the invisible character U+E0061", "Type the text anew"),
+    (policy("action: a\u00adb"), "error", "invisible-character", 4, 13, "U+00AD (SOFT HYPHEN)", "Type the text anew"),
+    (policy("clauses:\n  - {statement: A cat., objects: [ca\u2060t]}"), "error", "invisible-character", 5, 39, "item 1 of `objects` holds the invisible character U+2060", "Type the text anew"),
     # --- what repeats or contradicts
     (
         policy("id: a\nclauses: [A dog is visible.]") + "  - {id: a, rule: No cat., clauses: [A cat is visible.]}\n",
@@ -169,6 +207,13 @@ CASES: list[tuple[str, str, str, int, int, str, str | None]] = [
         policy("clauses:\n  - A dog is visible. A cat is visible."),
         "advice", "several-sentences", 5, 9, "holds more than one sentence", "a clause of its own",
     ),
+    (policy("clauses: [“A dog is visible.”]"), "advice", "quotes", 4, 15, "clause 1 stands in quotation marks", "Leave them out"),
+    (policy("clauses: [A d\u043eg is visible.]"), "advice", "mixed-alphabets", 4, 15, "clause 1 mixes letters", "Type the word anew"),
+    # --- the rule's text, where that is what is asked
+    ("name: p\nrules:\n  - rule: No inappropriate gesture.\n", "advice", "subjective", 3, 11, '`rule` asks for an opinion: "inappropriate"', "can be seen"),
+    ("name: p\nrules:\n  - rule: No dog meant to scare.\n", "advice", "intent", 3, 11, "`rule` speaks of intent", "is done"),
+    ("name: p\nrules:\n  - rule: Is a dog visible?\n", "error", "question", 3, 11, "`rule` is a question", "State what"),
+    ("name: p\nrules:\n  - rule: No dog. # mine\n  - rule: No cat # mine\n", "advice", "sentence", 4, 11, "`rule` is not written as a sentence", "If `# mine` belongs to it"),
 ]  # fmt: skip
 
 
@@ -258,6 +303,18 @@ def test_a_broken_rule_does_not_hide_what_is_wrong_with_the_others() -> None:
                 objects:
               - statement: A sign is visible.
             """
+        ),
+        # Remarks, with a blank behind their # or behind a text that is none.
+        policy(
+            "severity: low #todo\nclauses:  # all\n  #- A cat is visible.\n  - A dog is visible.  # a remark\n  ## b\n  #---"
+        ),
+        policy(
+            "clauses:\n  - 'A shirt with the text #1 Dad is visible.'\n  - A shirt with#1 is visible.\n  - >\n    A #1 is\n    visible.",
+            "name: p",
+        ),
+        # What people see as one sign, or their script spells with joiners.
+        policy(
+            "clauses: ['\U0001f468\u200d\U0001f469\u200d\U0001f467 or \u2764\ufe0f is visible.', '\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645.']"
         ),
         # An exception that asks for more than the clauses can apply.
         policy("clauses: [A dog is visible.]\nunless: [A dog is visible., A man is visible.]"),
@@ -362,3 +419,60 @@ def test_what_is_written_may_be_a_threat() -> None:
     }
     assert "intent" in codes["image"]
     assert "intent" not in codes["caption"] + codes["pair"]
+
+
+@pytest.mark.parametrize("clauses", ["", "\n    clauses: [A dog is visible.]"])
+def test_the_text_of_a_rule_is_looked_at_only_where_it_is_asked(clauses: str) -> None:
+    codes = {p.code for p in check_text(f"name: p\nrules:\n  - rule: No ugly dog, no cat{clauses}\n")}
+    assert codes == (set() if clauses else {"subjective", "sentence", "no-clauses"})
+
+
+HIDDEN = "\u200b\u200c\u200d\u200e\u2060\u2064\ufeff\u00ad\u034f\u061c\u115f\u1160\u180e\u2800\u3164\uffa0\ufe0f\U000e0001\U000e0041\U000e01ef\U0001d173"
+
+
+@pytest.mark.parametrize("character", HIDDEN, ids=lambda c: f"U+{ord(c):04X}")
+@pytest.mark.parametrize("key", ["name", "version", "rule", "action", "description", "clauses", "unless"])
+def test_a_character_that_nobody_sees_is_told_wherever_text_stands(character: str, key: str) -> None:
+    texts = dict.fromkeys(["name", "version", "rule", "action", "description", "clauses", "unless"], "A dog.")
+    texts["unless"], texts[key] = "A cat.", f"A ca{character}r."
+    head, rule = (
+        ", ".join(f"{k}: {json.dumps(texts[k])}" for k in keys)
+        for keys in (("name", "version"), ("rule", "action", "description"))
+    )
+    text = f"{{{head}, rules: [{{{rule}, clauses: [{json.dumps(texts['clauses'])}], unless: [{json.dumps(texts['unless'])}]}}]}}"
+    (problem,) = [problem for problem in check_text(text) if problem.severity == "error"]
+    assert problem.code == "invisible-character" and f"U+{ord(character):04X}" in problem.message
+
+
+@pytest.mark.parametrize("blank", "\u00a0\u2003\u2009\u202f\u3000")
+def test_blanks_of_other_widths_are_blanks(blank: str) -> None:
+    text = (
+        f"name: p\nrules:\n  - rule: No dog.\n    clauses: ['A{blank}dog is visible.', A dog is visible.]\n"
+    )
+    assert [problem.code for problem in check_text(text)] == ["duplicate-clause"]
+
+
+RULE = "name: p\nrules:\n  - rule: No dog.\n"
+MANY: dict[str, tuple[str, Callable[[int], str]]] = {
+    "unknown keys": (RULE, lambda i: f"    k{i}: 1\n"),
+    "keys that are numbers": (RULE, lambda i: f"    {i}: 1\n"),
+    "alternatives": (f"{RULE}    clauses:\n      - any of:\n", lambda i: f"          - A {i}.\n"),
+    "examples": (
+        f"{RULE}    examples: {{broken: [{', '.join(f'b{i}' for i in range(2000))}], kept: [\n",
+        lambda i: f"k{i},\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MANY)
+def test_ten_times_as_much_takes_about_ten_times_as_long(what: str) -> None:
+    head, line = MANY[what]
+
+    def seconds(count: int) -> float:
+        text = head + "".join(map(line, range(count))) + ("]}" if what == "examples" else "")
+        start = time.process_time()
+        check_text(text)
+        return time.process_time() - start
+
+    seconds(10)
+    assert seconds(5000) < 30 * max(0.02, min(seconds(500) for _ in range(2)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ from jurat.constitution.model import (
     repeats,
 )
 from jurat.constitution.problem import ConstitutionError, Problem
-from jurat.constitution.source import Source, parse_source
+from jurat.constitution.source import FROM_PROSE, Source, in_quotes, parse_source
 from jurat.constitution.wording import remarks
 
 Location = tuple[str | int, ...]
@@ -56,7 +56,7 @@ def examine(source: Source) -> tuple[Constitution | None, list[Problem]]:
     data = source.data()
     if not isinstance(data, dict):
         what = "is empty" if data is None else "does not hold a constitution"
-        advice = "Start with `name:` and `rules:`."
+        advice = f"Start with `name:` and `rules:`. {FROM_PROSE}"
         return None, [source.problem("error", "not-a-constitution", (), f"the file {what}", advice)]
     document = cast("dict[str, Any]", data)
     constitution: Constitution | None = None
@@ -79,6 +79,29 @@ _TYPES = {
     "model_type": "must be a mapping of keys to values",
     "float_type": "must be a number",
 }
+_SYNONYMS = {
+    "clauses": "allof, conditions, criteria, if, preconditions, requirements, statements, when",
+    "unless": "allowedif, but, except, exceptwhen, exceptions, exclude, exclusions, excluding, exempt",
+    "any of": "alternatives, any, either, oneof, or",
+    "not": "none, no, never, absent",
+    "statement": "claim, clause, fact, sentence, text",
+    "rule": "policy, text, title",
+    "rules": "guidelines, policies, policy, prohibited",
+    "name": "id, label, title",
+    "severity": "level, priority, risk",
+    "action": "consequence, do, enforcement",
+    "description": "caption, details, summary",
+    "examples": "cases, images, samples, tests",
+    "break_above": "above, threshold, unsafeabove",
+    "keep_below": "below, safebelow",
+    "objects": "entities, things",
+    "broken": "bad, negative, unsafe, violating",
+    "kept": "good, positive, safe",
+    "about": "of, modality, source",
+}
+"""Key -> what else people call it, without blanks."""
+_LONGEST_KEY = 40
+"""Longer ones are no misspelling of a key."""
 _RANGE = ("greater_than_equal", "less_than_equal", "finite_number")
 _SUGGESTIONS = {
     "empty": "Fill it in or leave it out.",
@@ -94,6 +117,7 @@ _SUGGESTIONS = {
     "objects-unseen": "Leave `objects` out, or make it `about: pair`.",
     "example-twice": "One image cannot both break and keep a rule.",
     "control-character": "Type it anew; it may have come along in a copy.",
+    "invisible-character": "Type the text anew: a model reads what people do not see.",
 }
 
 
@@ -112,9 +136,14 @@ def _explain(error: ErrorDetails, loc: Location) -> tuple[str, str, str | None]:
     kind = error["type"]
     name = _name(loc)
     if kind in ("extra_forbidden", "unknown-key"):
-        return "unknown-key", f"unknown key `{loc[-1]}`", _did_you_mean(str(loc[-1]), _keys(loc))
+        key, known = str(loc[-1]), _keys(loc)
+        advice = _did_you_mean(key, known)
+        if " " in key.strip() and _near(key, known) is None:
+            advice = f"A colon makes a key: put a text that holds one in quotes. {advice}"
+        return "unknown-key", f"unknown key `{key}`", advice
     if kind == "missing":
-        return "missing-key", f"{_name(loc[:-1])} has no {name}", f"Add `{loc[-1]}:`."
+        advice = f"Add `{loc[-1]}:`." + (f" {FROM_PROSE}" if len(loc) == 1 else "")
+        return "missing-key", f"{_name(loc[:-1])} has no {name}", advice
     value: object = error["input"]
     if kind == "literal_error" and loc[-1] == "about":
         return "bad-about", f"{name} must be one of {', '.join(ABOUTS)}", _did_you_mean(str(value), ABOUTS)
@@ -163,11 +192,21 @@ def _keys(loc: Location) -> tuple[str, ...]:
 
 
 def _did_you_mean(word: str, known: tuple[str, ...]) -> str:
+    near = _near(word, known)
+    return f"Did you mean `{near}`?" if near else f"Known here: {', '.join(f'`{key}`' for key in known)}."
+
+
+def _near(word: str, known: tuple[str, ...]) -> str | None:
+    """The known key that a word is a misspelling of, or another word for."""
+    said = re.sub("[ _-]", "", word.lower())
+    if len(said) > _LONGEST_KEY:
+        return None
     plain = {re.sub("[ _-]", "", key): key for key in known}
-    close = difflib.get_close_matches(re.sub("[ _-]", "", word.lower()), plain, n=1)
-    if close:
-        return f"Did you mean `{plain[close[0]]}`?"
-    return f"Known here: {', '.join(f'`{key}`' for key in known)}."
+    names = {other: key for key in known for other in _SYNONYMS.get(key, "").split(", ")} | plain
+    close = difflib.get_close_matches(said, names, n=1, cutoff=0.8) or difflib.get_close_matches(
+        said, plain, n=1
+    )
+    return names[close[0]] if close else None
 
 
 def _described(value: object) -> str:
@@ -205,9 +244,14 @@ def _colon_advice(value: object) -> str | None:
             return _did_you_mean(next(iter(items)), CLAUSE_KEYS)
         case {**items} if len(items) == 1:
             key, rest = next(iter(items.items()))
-            if key.count(" ") > 1 and not isinstance(rest, list):
-                return f'A colon makes a key. Put the sentence in quotes: "{key}: {rest}"'
-            return _did_you_mean(key, CLAUSE_KEYS)
+            if near := _near(key, CLAUSE_KEYS):
+                return f"Did you mean `{near}`?"
+            if isinstance(rest, list | dict) or (" " not in key.strip() and key.islower()):
+                return _did_you_mean(key, CLAUSE_KEYS)
+            text = f"{key}:" if rest is None else f"{key}: {rest}"
+            return f"A colon makes a key. Put the sentence in quotes: {in_quotes(text)}"
+        case bool() | int() | float():
+            return "Put it in quotes."
         case _:
             return None
 
@@ -273,24 +317,41 @@ def _is_read(rule: Mapping[str, Any], path: Location) -> bool:
 def _wording(source: Source, document: Mapping[str, Any]) -> Iterator[Problem]:
     for i, rule in _rules(document):
         for path, text, negated in _statements(rule):
-            if not text.strip():
-                continue
             at: Location = ("rules", i, *path)
             name = f"{'exception' if path[0] == 'unless' else 'clause'} {int(path[1]) + 1}"
-            found = remarks(" ".join(text.split()), negated=negated, in_brackets=source.is_flow(at[:-1]))
-            if _is_read(rule, path):  # what is written may well be a threat, or a promise
-                found = (remark for remark in found if remark.code != "intent")
-            for remark in found:
-                message = f"{name} {remark.message}"
-                yield source.problem(remark.severity, remark.code, at, message, remark.suggestion)
-        described = rule.get("description")
-        if isinstance(described, str) and described.strip():
-            found = remarks(" ".join(described.split()))
-            for remark in (remark for remark in found if remark.code == "negation"):
-                message = f"`description` {remark.message}"
-                advice = "Name what is there: images are compared with it as with a caption."
-                at = ("rules", i, "description")
-                yield source.problem(remark.severity, remark.code, at, message, advice)
+            codes = {"intent"} if _is_read(rule, path) else set[str]()  # what is written may be a threat
+            yield from _remarks(source, at, name, text, but=codes, negated=negated)
+        at = ("rules", i, "rule")
+        if rule.get("clauses") in (None, []):  # its text is what is asked; that it forbids is no negation
+            yield from _remarks(source, at, "`rule`", rule.get("rule"), but={"negation"})
+        at = ("rules", i, "description")
+        advice = "Name what is there: images are compared with it as with a caption."
+        yield from _remarks(
+            source, at, "`description`", rule.get("description"), only="negation", advice=advice
+        )
+
+
+def _remarks(
+    source: Source,
+    at: Location,
+    name: str,
+    text: object,
+    *,
+    but: Collection[str] = (),
+    only: str | None = None,
+    negated: bool = False,
+    advice: str | None = None,
+) -> Iterator[Problem]:
+    """Remarks on the wording of what stands at `at`, of all codes `but` some, or of one `only`."""
+    if not isinstance(text, str) or not text.strip():
+        return
+    for remark in remarks(" ".join(text.split()), negated=negated, in_brackets=source.is_flow(at[:-1])):
+        if remark.code in but or (only is not None and remark.code != only):
+            continue
+        suggestion = advice or remark.suggestion
+        if remark.code == "sentence" and (cut := source.remarks.get(source.locate(at))):
+            suggestion += f" If `{cut}` belongs to it, put the whole text in quotes."
+        yield source.problem(remark.severity, remark.code, at, f"{name} {remark.message}", suggestion)
 
 
 def _gaps(source: Source, document: Mapping[str, Any]) -> Iterator[Problem]:

@@ -37,6 +37,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from jurat.constitution.characters import invisible
 from jurat.constitution.digest import meaning_digest, short_hash, thresholds_digest
 
 Severity = Literal["low", "medium", "high", "critical"]
@@ -94,6 +95,11 @@ def _clean(value: str) -> str:
         raise PydanticCustomError("too-long", "is longer than {limit} characters", {"limit": MAX_TEXT})
     if any(unicodedata.category(c) in ("Cc", "Cs") or c in _BIDI_CONTROLS for c in text):
         raise PydanticCustomError("control-character", "holds a control character")
+    if found := invisible(text):
+        shown = {"character": found[0], "after": f' after "{found[1]}"' if found[1] else " at its start"}
+        raise PydanticCustomError(
+            "invisible-character", "holds the invisible character {character}{after}", shown
+        )
     return text
 
 
@@ -168,11 +174,13 @@ class Clause(_Frozen):
             raise PydanticCustomError("empty", "lists no alternative, so it could never hold")
         keys = [statement.key for statement in alternatives]
         _refuse_repeats(keys, "duplicate-alternative", "lists the same alternative twice")
+        seen: set[tuple[str, bool]] = set()
         for i, (text, negated) in enumerate(keys):
-            if (text, not negated) in keys[:i]:
+            if (text, not negated) in seen:
                 raise PydanticCustomError(
                     "always-holds", "always holds, for it lists a statement and its negation", {"at": i}
                 )
+            seen.add((text, negated))
         return alternatives
 
     @field_validator("objects")
@@ -276,8 +284,9 @@ class Examples(_Frozen):
     @field_validator("kept")
     @classmethod
     def _apart(cls, kept: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        broken = frozenset(info.data.get("broken", ()))
         for i, path in enumerate(kept):
-            if path in info.data.get("broken", ()):
+            if path in broken:
                 raise PydanticCustomError("example-twice", "is listed under `broken` as well", {"at": i})
         return kept
 
@@ -401,10 +410,11 @@ def _refuse_repeats(keys: Sequence[object], code: Any, message: Any) -> None:
 
 def _refuse_contradiction(clauses: tuple[Clause, ...], code: Any, message: Any) -> None:
     """Two one-statement clauses of which one negates the other can never both hold."""
-    single = [
-        (clause.about, *clause.alternatives[0].key) if len(clause.alternatives) == 1 else None
-        for clause in clauses
-    ]
-    for at, key in enumerate(single):
-        if key is not None and (opposite := (key[0], key[1], not key[2])) in single[:at]:
-            raise PydanticCustomError(code, message, {"at": at, "first": single.index(opposite) + 1})
+    first: dict[tuple[About, str, bool], int] = {}
+    for at, clause in enumerate(clauses):
+        if len(clause.alternatives) != 1:
+            continue
+        text, negated = clause.alternatives[0].key
+        if (earlier := first.get((clause.about, text, not negated))) is not None:
+            raise PydanticCustomError(code, message, {"at": at, "first": earlier + 1})
+        first.setdefault((clause.about, text, negated), at)

@@ -8,7 +8,8 @@ ruamel.yaml builds the round-trip tree.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,18 @@ from jurat.constitution.problem import ConstitutionError, Problem
 
 MAX_DEPTH = 12
 """Of lists and mappings in each other; a constitution needs 7."""
+_MAX_DIGITS = 100
+
+FROM_PROSE = "From guidelines in prose or Markdown: jurat constitution draft FILE"
+"""What makes a constitution of a text that is none."""
+
+_REMARK = re.compile(r"(?P<gap>[ \t]+|(?:[ \t]*\r?\n)+(?P<indent>[ \t]+))(?P<remark>#[^\r\n]*)")
+_NO_REMARK = re.compile(r"#+(?![\s#]|[-=*_~]{2}|$)")
+"""A `#` with no blank behind it, and no line of signs: what its author took for text."""
+_NO_TEXT = ("severity", "about", "keep_below", "break_above")
+"""Keys of one word or number: what stands behind it is a remark in any case."""
+_VALUE = re.compile(r"\s*(?:[-?] +)*(?:(?:[a-z_]+|any of): +)*(?P<value>\S.*?)\s*$")
+"""A line of a file: the text that it gives."""
 
 Place = tuple[int, int]
 """Line and column, counted from 1."""
@@ -52,6 +65,10 @@ class Source:
     """As it is named in problems."""
     tree: object
     """ruamel.yaml's round-trip tree: edit it and `dump` it, and comments stay where they were."""
+    remarks: Mapping[Place, str] = field(default_factory=dict[Place, str])
+    """Comments that stand on the line where an unquoted text ends, by the place where that text begins."""
+    _names: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
+    """Of mappings that were looked into: key as text -> key. A key need not be text: `1: x`."""
 
     def data(self) -> object:
         """The tree as plain dicts, lists, strings and numbers."""
@@ -64,7 +81,7 @@ class Source:
         """
         node, place = self.tree, _start(self.tree)
         for i, part in enumerate(path):
-            name = _find(node, part)
+            name = self._find(node, part)
             if name is None:
                 continue
             place = _place(node, name, key=key and i == len(path) - 1)
@@ -89,11 +106,24 @@ class Source:
         """True where `path` is a list or mapping written in brackets."""
         node = self.tree
         for part in path:
-            name = _find(node, part)
+            name = self._find(node, part)
             if name is None:
                 return False
             node = cast("Any", node)[name]
         return isinstance(node, CommentedMap | CommentedSeq) and bool(node.fa.flow_style())
+
+    def _find(self, node: object, part: str | int) -> Any:
+        """The key or index by which `node` holds `part`, or None."""
+        if isinstance(node, CommentedSeq):
+            return part if isinstance(part, int) and part < len(cast("list[object]", node)) else None
+        if isinstance(node, CommentedMap):
+            keys = cast("dict[Any, object]", node)
+            names = self._names.get(id(node)) or self._names.setdefault(
+                id(node), {str(key): key for key in keys}
+            )
+            spellings = (str(part), *_SHORTHAND.get(str(part), ()))
+            return next((names[name] for name in spellings if name in names), None)
+        return None
 
     def dump(self) -> str:
         """The tree as YAML text, with its comments."""
@@ -110,10 +140,11 @@ def read_source(ref: str | Path) -> Source:
 
 def parse_source(text: str, file: str) -> Source:
     """Raises ConstitutionError, whose `problems` say what cannot be read and where."""
-    problems = _guard(text, file)
+    remarks: dict[Place, str] = {}
+    problems = _guard(text, file, remarks)
     if not problems:
         try:
-            return Source(file, yaml().load(text))
+            return Source(file, yaml().load(text), remarks)
         except (YAMLError, ValueError) as error:  # ValueError: a number too long for int()
             problems = [_syntax(error, text, file)]
     raise ConstitutionError.of_problems(file, problems)
@@ -129,9 +160,21 @@ def yaml() -> YAML:
     return reader
 
 
+def in_quotes(text: str) -> str:
+    """The text as YAML reads it back whole, whatever it holds; what quotes it has already are taken off."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1]
+    if '"' in text or "\\" in text:
+        return "'" + text.replace("'", "''") + "'"
+    return f'"{text}"'
+
+
 class _Constructor(RoundTripConstructor):
-    """Leaves dates as the text they were written as, `version: 2026-11-03`, and reads JSON's escapes of what
-    lies beyond 16 bits: `"\\ud83d\\ude00"`."""
+    """Leaves dates as the text they were written as, `version: 2026-11-03`, and numbers of more than 100
+    digits; reads JSON's escapes of what lies beyond 16 bits: `"\\ud83d\\ude00"`."""
+
+    def construct_yaml_int(self, node: Any) -> Any:
+        return str(node.value) if len(node.value) > _MAX_DIGITS else super().construct_yaml_int(node)
 
     def construct_scalar(self, node: Any) -> Any:
         if isinstance(node.value, str) and any("\ud800" <= c <= "\udfff" for c in node.value):
@@ -141,6 +184,7 @@ class _Constructor(RoundTripConstructor):
 
 
 _Constructor.add_constructor("tag:yaml.org,2002:timestamp", RoundTripConstructor.construct_yaml_str)
+_Constructor.add_constructor("tag:yaml.org,2002:int", _Constructor.construct_yaml_int)
 
 
 @dataclass
@@ -148,28 +192,32 @@ class _Level:
     """A list or mapping that the guard is inside of."""
 
     mapping: bool
+    column: int
+    """Where it begins: lines that belong to a text in it are indented further."""
     keys: dict[str, int] = field(default_factory=dict[str, int])
     """Key -> its line, from 0."""
     at_key: bool = True
+    key: str = ""
+    """The last one that was read."""
 
     def repeated(self, key: str, line: int) -> int | None:
         """The line where `key` stood before, if it did."""
         return before if (before := self.keys.setdefault(key, line)) != line else None
 
 
-def _guard(text: str, file: str) -> list[Problem]:
+def _guard(text: str, file: str, remarks: dict[Place, str]) -> list[Problem]:
+    """What may not stand in a constitution; gathers `Source.remarks` on the way."""
+    problems: list[Problem] = []
     try:
-        return [
-            Problem(
-                "error", event.start_mark.line + 1, event.start_mark.column + 1, message, advice, code, file
-            )
-            for event, code, message, advice in _refused(text)
-        ]
+        for event, code, message, advice in _refused(text, remarks):
+            line, column = event.start_mark.line + 1, event.start_mark.column + 1
+            problems.append(Problem("error", line, column, message, advice, code, file))
     except (YAMLError, ValueError) as error:
-        return [_syntax(error, text, file)]
+        problems.append(_syntax(error, text, file))
+    return problems
 
 
-def _refused(text: str) -> Iterator[tuple[Any, str, str, str | None]]:
+def _refused(text: str, remarks: dict[Place, str]) -> Iterator[tuple[Any, str, str, str | None]]:
     """(event, code, message, suggestion) of each thing that a constitution may not hold."""
     stack: list[_Level] = []
     documents = 0
@@ -189,22 +237,69 @@ def _refused(text: str) -> Iterator[tuple[Any, str, str, str | None]]:
             level = stack[-1] if stack else None
             if level and level.mapping:
                 if level.at_key:
+                    level.key = str(event.value) if isinstance(event, ScalarEvent) else ""
                     yield from _refused_key(event, level)
                 level.at_key = not level.at_key
-            yield from _refused_node(event)
+            yield from _refused_node(event, text)
+            if isinstance(event, ScalarEvent):
+                yield from _refused_end(event, text, level, remarks)
             if isinstance(event, CollectionStartEvent):
-                stack.append(_Level(isinstance(event, MappingStartEvent)))
+                column = -1 if event.flow_style else event.start_mark.column
+                stack.append(_Level(isinstance(event, MappingStartEvent), column))
                 if len(stack) > MAX_DEPTH:
                     yield event, "too-deep", f"lists and mappings are nested more than {MAX_DEPTH} deep", None
                     return
 
 
-def _refused_node(event: Any) -> Iterator[tuple[Any, str, str, str | None]]:
+def _refused_node(event: Any, text: str) -> Iterator[tuple[Any, str, str, str | None]]:
     if isinstance(event, AliasEvent) or event.anchor is not None:
         advice = "Write the text out again: a statement that occurs twice is asked only once."
-        yield event, "alias", f"anchors and aliases are not read (`{event.anchor}`)", advice
+        yield (
+            event,
+            "alias",
+            f"anchors and aliases are not read (`{event.anchor}`)",
+            _or_quotes(advice, text, event),
+        )
     elif event.tag is not None:
-        yield event, "tag", f"tags are not read (`{event.tag}`)", "Leave the tag out."
+        yield (
+            event,
+            "tag",
+            f"tags are not read (`{event.tag}`)",
+            _or_quotes("Leave the tag out.", text, event),
+        )
+
+
+def _or_quotes(advice: str, text: str, event: Any) -> str:
+    """The advice, and beside it that quotes make text of a `&`, `*` or `!` with which a text begins."""
+    line = text[event.start_mark.index :].partition("\n")[0].strip()
+    return f"{advice} If it is text, put it in quotes: {in_quotes(line)}" if " " in line else advice
+
+
+def _refused_end(
+    event: Any, text: str, level: _Level | None, remarks: dict[Place, str]
+) -> Iterator[tuple[Any, str, str, str | None]]:
+    """Of an unquoted text that a ` #` ends, though its author did not mean a remark: `the text #1 Dad`."""
+    found = None if event.style else _REMARK.match(text, event.end_mark.index)
+    if found is None:
+        return
+    said = str(event.value)
+    if found["indent"] is not None:  # a line of its own, where the text could go on
+        whole = said.endswith((".", "!", "?")) or not said
+        if whole or len(found["indent"]) <= (level.column if level else -1):
+            return
+    else:
+        remarks[event.start_mark.line + 1, event.start_mark.column + 1] = found["remark"].strip()
+    if _NO_REMARK.match(found["remark"]) and not (level and level.key in _NO_TEXT):
+        whole = f"{said} {found['remark']}".strip()
+        message = f"YAML takes `{_short(found['remark'].strip())}` for a remark: it is no part of the text"
+        advice = (
+            f"Put the whole text in quotes: {in_quotes(_short(whole))}; a remark has a blank behind its #."
+        )
+        yield event, "cut-text", message, advice
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 120 else f"{text[:119]}…"
 
 
 def _refused_key(event: Any, level: _Level) -> Iterator[tuple[Any, str, str, str | None]]:
@@ -222,24 +317,34 @@ def _syntax(error: Exception, text: str, file: str) -> Problem:
     line, column = 0, 0
     message = " ".join(str(error).split())
     if isinstance(error, MarkedYAMLError):
-        mark: Any = error.problem_mark or error.context_mark
+        open_quote = "quoted scalar" in str(error.context) and "end of stream" in str(error.problem)
+        mark: Any = error.context_mark if open_quote else error.problem_mark or error.context_mark
         if mark is not None:
             line, column = mark.line, mark.column
         message = " ".join(str(error.problem or error.context or "not YAML").split())
+        if open_quote:
+            message = "the quotes that open here are never closed"
     elif isinstance(error, ReaderError):
         before = text[: error.position]
         line, column = before.count("\n"), len(before) - before.rfind("\n") - 1
         message = "a control character, which YAML does not allow"
-    return Problem(
-        "error", line + 1, column + 1, f"not YAML: {message}", _syntax_advice(message), "syntax", file
-    )
+    lines = text.splitlines()
+    advice = _syntax_advice(message, lines[line] if line < len(lines) else "")
+    if not re.search(r"^(name|rules)[ \t]*:", text, re.MULTILINE):
+        advice = FROM_PROSE
+    return Problem("error", line + 1, column + 1, f"not YAML: {message}", advice, "syntax", file)
 
 
-def _syntax_advice(message: str) -> str | None:
+def _syntax_advice(message: str, line: str) -> str | None:
     if "\\t" in message:
         return "Indent with spaces, not with tabs."
+    value = found["value"] if (found := _VALUE.match(line)) else ""
+    text = " " in value and (value[0] in "\"'[]{}*&!@`%|>,?" or value[0].isalnum())
+    quoted = f": {in_quotes(_short(value))}" if text else ""
     if "mapping values are not allowed" in message or "sequence entries are not allowed" in message:
-        return "Put a text that holds a colon in quotes, and check the indentation."
+        return f"Put a text that holds a colon in quotes{quoted}, and check the indentation."
+    if text and value[0] in "\"'[]{}*&!@`%|>,?" and "end of stream" not in message:
+        return f"If this is a text, put the whole of it in quotes{quoted}"
     return None
 
 
@@ -259,18 +364,6 @@ def _plain(node: object) -> object:
             return float(node)
         case _:
             return str(node)
-
-
-def _find(node: object, part: str | int) -> str | int | None:
-    """The key or index by which `node` holds `part`, if it does."""
-    if isinstance(node, CommentedSeq):
-        return part if isinstance(part, int) and part < len(cast("list[object]", node)) else None
-    if isinstance(node, CommentedMap):
-        keys = cast("dict[Any, object]", node)
-        names = {str(key): key for key in keys}
-        spellings = (str(part), *_SHORTHAND.get(str(part), ()))
-        return next((names[name] for name in spellings if name in names), None)
-    return None
 
 
 def _start(node: object) -> Place:

@@ -10,6 +10,7 @@ and capitals after "reads" are what a sign says, and are passed over.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -33,6 +34,7 @@ _NEGATION = re.compile(
     r"|\b\w+n['’]t\b"
 )
 _WEATHER = re.compile(r"it is (raining|snowing|hailing|foggy|dark|night|day|daytime|sunny|cloudy)\b")
+_PAIRS = frozenset(('""', "''", "“”", "„“", "«»", "‘’", "``"))
 _QUOTED = re.compile(r"""\"[^\"]*\"|“[^”]*”|«[^»]*»|(?<!\w)'[^']*'(?!\w)|‘[^’]*’(?!\w)""")
 _SIGN_TEXT = re.compile(
     r"\b(reads?|reading|says?|saying|words?|text|labels?|labell?ed|marked)"
@@ -59,6 +61,15 @@ def remarks(text: str, *, negated: bool = False, in_brackets: bool = False) -> I
         negated: it stands under `not:`.
         in_brackets: it stands in a list that is written `[a, b]`.
     """
+    if len(text) > 2 and text[0] + text[-1] in _PAIRS and text[-1] not in text[1:-1]:
+        advice = "Leave them out: the quotes of YAML itself are \" and ', and no part of the text."
+        yield Remark(
+            "advice", "quotes", "stands in quotation marks as a whole, which become a part of it", advice
+        )
+        text = text[1:-1].strip() or text
+    if strange := _mixed(text):
+        message = f'mixes letters that look alike from several alphabets: "{strange}"'
+        yield Remark("advice", "mixed-alphabets", message, "Type the word anew.")
     spoken = _mask(text)
     if _is_question(spoken):
         yield Remark("error", "question", "is a question", 'State what can be seen: "A child is visible."')
@@ -77,6 +88,17 @@ def remarks(text: str, *, negated: bool = False, in_brackets: bool = False) -> I
         yield Remark("advice", "intent", message, "Say what is done or held, and where.")
     if match := _NEGATION.search(lower):
         yield _negation(text, match[0], negated)
+
+
+def _mixed(text: str) -> str | None:
+    """A word with Latin letters and with Greek or Cyrillic ones, which look the same and are not."""
+    if text.isascii():
+        return None
+    for word in re.findall(r"[^\W\d_]{2,}", text):
+        alphabets = {unicodedata.name(c, "").partition(" ")[0] for c in word}
+        if "LATIN" in alphabets and alphabets & {"GREEK", "CYRILLIC"}:
+            return word
+    return None
 
 
 def _mask(text: str) -> str:
