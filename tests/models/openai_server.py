@@ -51,7 +51,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Told:
-    """A response: its body is JSON unless it is text."""
+    """A response: its body is JSON unless it is text or bytes."""
 
     body: Any
     status: int = 200
@@ -109,8 +109,8 @@ class Server:
                     told = error(404, f"There is nothing at {self.path}.")
                 else:
                     told = server.answer(asked)
-                body = told.body if isinstance(told.body, str) else json.dumps(told.body)
-                data = body.encode()
+                body = told.body if isinstance(told.body, str | bytes) else json.dumps(told.body)
+                data = body.encode() if isinstance(body, str) else body
                 self.send_response(told.status)
                 for name, value in ({"content-type": "application/json"} | dict(told.headers)).items():
                     self.send_header(name, value)

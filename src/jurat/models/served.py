@@ -37,9 +37,10 @@ from jurat.models.base import (
 )
 from jurat.models.encoding import ask_in
 from jurat.models.served_answers import Said
-from jurat.models.served_calls import KEY, Calls, Unmeasured, total
+from jurat.models.served_calls import Calls, Unmeasured, total
 from jurat.models.served_dialect import LEAST_LISTED, Wish
 from jurat.models.served_messages import Message, data_url, messages
+from jurat.models.served_secrets import KEY
 from jurat.models.spec import ModelSpec, Serving
 
 T = TypeVar("T")

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from jurat.models.base import Failure, Usage, YesNo
 from jurat.models.encoding import ANSWERS, WORD_STARTS
-from jurat.models.served_calls import clean, usage_of, without_key
+from jurat.models.served_calls import usage_of
 from jurat.models.served_dialect import LEAST_LISTED
+from jurat.models.served_faults import filtered_finish
+from jurat.models.served_secrets import clean, without_key
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
@@ -63,8 +65,9 @@ def _read(reply: ChatCompletion) -> Said | Failure:
     refusal, text = getattr(message, "refusal", None), getattr(message, "content", None)
     if isinstance(refusal, str) and refusal.strip():
         return Failure("refused", f"The model refused: {clean(refusal)}.")
-    if finish == "content_filter":
-        return Failure("filtered", "The server's content filter blocked the reply.")
+    if (why := filtered_finish(choice)) is not None:
+        named = "" if why == "content_filter" else f" ({why})"
+        return Failure("filtered", f"The server's content filter blocked the reply{named}.")
     text = without_key(text) if isinstance(text, str) else ""
     return Said(text, finish, tuple(_listed(choice)))
 
