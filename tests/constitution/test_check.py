@@ -61,7 +61,7 @@ CASES: list[tuple[str, str, str, int, int, str, str | None]] = [
     (policy("clauses:\n  - A shirt with\n    #1 Dad"), "error", "cut-text", 5, 9, "`#1 Dad`", '"A shirt with #1 Dad"'),
     (policy('clauses:\n  - A "big" shirt #1'), "error", "cut-text", 5, 9, "`#1`", """'A "big" shirt #1'"""),
     (policy("clauses:\n  - {statement: A shirt #1, objects: [a]}"), "error", "cut-text", 5, 21, "`#1, objects", "in quotes"),
-    (policy("clauses:\n  - not: #1 Dad is visible."), "error", "cut-text", 5, 13, "`#1 Dad is visible.`", '"#1 Dad is visible."'),
+    (policy("clauses:\n  - not: #1 Dad is visible."), "error", "cut-text", 5, 12, "`#1 Dad is visible.`", '"#1 Dad is visible."'),
     ("name: p #1\nrules: []\n", "error", "cut-text", 1, 7, "`#1`", '"p #1"'),
     (policy("clauses:\n  - A shirt with # 1 on it"), "advice", "sentence", 5, 9, "is not written as a sentence", "If `# 1 on it` belongs to it, put the whole text in quotes."),
     # --- what is no constitution
@@ -86,7 +86,7 @@ CASES: list[tuple[str, str, str, int, int, str, str | None]] = [
     (policy("clauses:\n  - This is visible:"), "error", "type", 5, 9, "clause 1", 'in quotes: "This is visible:"'),
     (policy('clauses:\n  - A sign reads "a: b".'), "error", "type", 5, 9, "clause 1", """in quotes: 'A sign reads "a: b".'"""),
     (policy("clauses:\n  - 5"), "error", "type", 5, 9, "clause 1", "Put it in quotes."),
-    (policy("clauses:\n  - ~"), "error", "type", 5, 9, "clause 1 must be text, not empty", None),
+    (policy("clauses:\n  - ~"), "error", "type", 5, 9, "clause 1: a clause is a sentence", None),
     (policy("colour: red"), "error", "unknown-key", 4, 5, "`colour`", "Known here: `rule`, `id`, `severity`"),
     (policy("examples: {brokn: [a.png]}"), "error", "unknown-key", 4, 16, "`brokn`", "Did you mean `broken`?"),
     # --- of the wrong type

@@ -41,6 +41,7 @@ FROM_PROSE = "From guidelines in prose or Markdown: jurat constitution draft FIL
 """What makes a constitution of a text that is none."""
 
 _REMARK = re.compile(r"(?P<gap>[ \t]+|(?:[ \t]*\r?\n)+(?P<indent>[ \t]+))(?P<remark>#[^\r\n]*)")
+_COLON = re.compile(r"[ \t]*:")
 _NO_REMARK = re.compile(r"#+(?![\s#]|[-=*_~]{2}|$)")
 """A `#` with no blank behind it, and no line of signs: what its author took for text."""
 _NO_TEXT = ("severity", "about", "keep_below", "break_above")
@@ -199,6 +200,8 @@ class _Level:
     at_key: bool = True
     key: str = ""
     """The last one that was read."""
+    key_end: Any = None
+    """The parser's mark of where it ends."""
 
     def repeated(self, key: str, line: int) -> int | None:
         """The line where `key` stood before, if it did."""
@@ -238,6 +241,7 @@ def _refused(text: str, remarks: dict[Place, str]) -> Iterator[tuple[Any, str, s
             if level and level.mapping:
                 if level.at_key:
                     level.key = str(event.value) if isinstance(event, ScalarEvent) else ""
+                    level.key_end = event.end_mark
                     yield from _refused_key(event, level)
                 level.at_key = not level.at_key
             yield from _refused_node(event, text)
@@ -279,7 +283,11 @@ def _refused_end(
     event: Any, text: str, level: _Level | None, remarks: dict[Place, str]
 ) -> Iterator[tuple[Any, str, str, str | None]]:
     """Of an unquoted text that a ` #` ends, though its author did not mean a remark: `the text #1 Dad`."""
-    found = None if event.style else _REMARK.match(text, event.end_mark.index)
+    end = event.end_mark.index
+    if not event.value and level and level.mapping and (colon := _COLON.match(text, level.key_end.index)):
+        end = colon.end()  # a missing value is told of where the next thing begins
+        event = ScalarEvent(None, None, (True, False), "", level.key_end, level.key_end)
+    found = None if event.style not in (None, "") else _REMARK.match(text, end)
     if found is None:
         return
     said = str(event.value)
