@@ -138,7 +138,7 @@ def test_boxes_are_those_of_the_models_own_forward_pass_and_processor(
     from transformers import AutoProcessor
 
     image, word = IMAGES[number], ASKED[number][0]
-    processor = AutoProcessor.from_pretrained(detector.network.name_or_path)
+    processor = AutoProcessor.from_pretrained(detector.network.name_or_path, backend="pil")
     inputs = processor(text=[[f"a photo of a {word}"]], images=image, return_tensors="pt")
     with torch.inference_mode():
         outputs = detector.network(**inputs)
@@ -221,7 +221,7 @@ TEXTS = ["a photo of a cat", "the dog is on the mat .", "a kitchen knife"]
 def test_cosines_are_those_of_the_models_own_embeddings(matcher: LocalMatcher) -> None:
     from transformers import AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(matcher.network.name_or_path)
+    processor = AutoProcessor.from_pretrained(matcher.network.name_or_path, backend="pil")
     padding: Any = "max_length" if matcher.network.config.model_type == "siglip" else True
     inputs = processor(text=TEXTS, images=IMAGES, padding=padding, return_tensors="pt")
     with torch.inference_mode():

@@ -43,16 +43,16 @@ class Bounds:
     def of(cls, network: Any) -> Bounds:
         """The module's bounds, or less where the free memory of the network's device asks for it."""
         text = network.config.get_text_config(decoder=True)
-        vocabulary = int(getattr(text, "vocab_size", 0) or 1)
+        vocabulary = _largest(text, "vocab_size", 1)
         bounds = cls(TOKENS_A_PASS, MASK_ENTRIES, max(1, LOGIT_ENTRIES // vocabulary))
         free = free_memory(network.device)
         if free is None:
             return bounds
         share, size = int(free * _SHARE), network.dtype.itemsize
-        hidden = int(getattr(text, "hidden_size", 0) or 1)
-        wide = int(getattr(text, "intermediate_size", 0) or 4 * hidden)
+        hidden = _largest(text, "hidden_size", 1)
+        wide = _largest(text, "intermediate_size", 4 * hidden)
         # Eager attention keeps scores and weights of every head, besides the mask itself.
-        heads = int(getattr(text, "num_attention_heads", 1)) if text._attn_implementation == "eager" else 0
+        heads = _largest(text, "num_attention_heads", 1) if text._attn_implementation == "eager" else 0
         tokens = max(_LEAST_TOKENS, share // (size * (10 * hidden + 3 * wide)))
         entries = max(_LEAST_TOKENS**2, share // (size + 2 + 3 * heads * size))
         questions = max(_LEAST_QUESTIONS, share // (2 * size * vocabulary))
@@ -105,6 +105,13 @@ class Bounds:
             batch.append(entry)
         if batch:
             yield batch
+
+
+def _largest(config: Any, name: str, usual: int) -> int:
+    """A size of a configuration; the largest where each layer has its own, as in Gemma 3n."""
+    found = getattr(config, name, None)
+    sizes = found if isinstance(found, list | tuple) else [found]
+    return max((int(size) for size in sizes if size), default=usual)
 
 
 def free_memory(device: Any) -> int | None:

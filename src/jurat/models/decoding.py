@@ -307,10 +307,13 @@ def _digest(prompt: Prompt) -> str | None:
     """Equal for prompts that show the same images; None for one without any."""
     if not prompt.images:
         return None
+    import torch
+
     digest = hashlib.blake2b()
     for name, value in sorted(prompt.images.items()):
-        digest.update(f"{name}{tuple(value.shape)}".encode())
-        digest.update(value.contiguous().numpy().tobytes())
+        digest.update(f"{name}{value.dtype}{tuple(value.shape)}".encode())
+        # As bytes: numpy has no bfloat16, which some processors make.
+        digest.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

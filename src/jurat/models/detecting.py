@@ -63,7 +63,7 @@ class LocalDetector:
                 hint="Name one of those: hf/google/owlv2-base-patch16-ensemble",
             )
         self.name = name
-        self.revision = loaded.revision
+        self.revision = loaded.revision if world else loaded.full_revision
         self.network = loaded.network
         self._processor = loaded.processor
         self._padded = bool(getattr(loaded.processor.image_processor, "do_pad", False))

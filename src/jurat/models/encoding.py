@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jurat.models.base import Chat, Inquiry, ModelError, Turn
 from jurat.models.batching import by
+from jurat.models.templates import Template, conversation
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,6 +28,8 @@ WORD_STARTS = ("", " ", "▁", "Ġ")
 """What a vocabulary writes before a token that begins a word: nothing, a space, SentencePiece's and
 byte-level BPE's mark."""
 _TEMPLATES_KEPT = 64
+_OTHER_TOKENS = "qformer_"
+"""Begins the names of inputs with a value a token of another tokenizer."""
 _PIXELS_A_CALL = 2**24
 """Of images that a processor is given together: it may hold each of them several times over."""
 
@@ -63,22 +66,24 @@ class Unshareable(Exception):
 class Encoder:
     """Makes prompts with a transformers processor."""
 
-    def __init__(self, processor: Any, accepted: frozenset[str]) -> None:
+    def __init__(self, processor: Any, accepted: frozenset[str], model_type: str = "") -> None:
         """`accepted` names the inputs that the model's forward takes; the processor's others are dropped.
+        `model_type` is the configuration's, for families that have no chat template.
 
         Raises:
-            ModelError: there is no chat template.
+            ModelError: there is no chat template, or it does not show what it is given.
         """
         self.processor = processor
         self.tokenizer = getattr(processor, "tokenizer", processor)
-        self.template = getattr(processor, "chat_template", None) or getattr(
-            self.tokenizer, "chat_template", None
-        )
-        if not self.template:
-            raise ModelError(
-                "The model has no chat template, so it cannot be told how a conversation is written.",
-                hint="Put a chat_template.jinja into its folder; instruction-tuned models come with one.",
-            )
+        self.template = Template(processor, model_type)
+        self.nested = True
+        """Whether the processor takes a list of images for each text, or one list for all texts."""
+        self.most_images = 1 if self.template.one_image else None
+        """How many images a conversation may have; None for any number."""
+        self.question_bound: str | None = None
+        """Why what the processor makes of an image belongs to one question only; None where it does not."""
+        self.writes_more = False
+        """Whether the processor adds tokens of its own to a text without images."""
         self.unshared: str | None = None
         """Why the questions of the last inquiry that was encoded one by one could not share a prefix."""
         self._accepted = accepted
@@ -124,22 +129,10 @@ class Encoder:
             ValueError: the template leaves out or changes what was said in that last turn.
         """
         turns = chat.turns if question is None else ask_in(chat.turns, question)
-        conversation = [{"role": turn.role, "content": list(_parts(turn))} for turn in turns]
-        # Templates of models that can think before they answer are asked not to: a closed question is
-        # answered at once.
-        options = {"enable_thinking": False} if "enable_thinking" in str(self.template) else {}
         goes_on = question is None and goes_on_from(chat) is not None
         if turns and turns[-1].role == "assistant" and not goes_on:
-            conversation.pop()  # nothing was said in it
-        return str(
-            self.processor.apply_chat_template(
-                conversation,
-                add_generation_prompt=not goes_on,
-                continue_final_message=goes_on,
-                tokenize=False,
-                **options,
-            )
-        )
+            turns = turns[:-1]  # nothing was said in it
+        return self.template.render(turns, at_once=question is not None, goes_on=goes_on)
 
     def _encode_shared(self, inquiry: Inquiry) -> Prompt:
         text, tail, segments = self._split(inquiry)
@@ -160,7 +153,7 @@ class Encoder:
 
         It depends on the words only, so it is computed once for all items of a run.
         """
-        key = (_words(inquiry.prefix), inquiry.questions)
+        key = (conversation(inquiry.prefix), inquiry.questions)
         if (known := self._shared.get(key)) is not None:
             self._shared.move_to_end(key)
             return known
@@ -172,6 +165,8 @@ class Encoder:
         made = (texts[0], rows[0][common:], segments)
         if inquiry.prefix.images and not self._images_precede(segments):
             raise Unshareable("an image comes after the question")
+        if inquiry.prefix.images and self.question_bound:
+            raise Unshareable(self.question_bound)
         self._shared[key] = made
         if len(self._shared) > _TEMPLATES_KEPT:
             self._shared.popitem(last=False)
@@ -201,13 +196,22 @@ class Encoder:
 
     def _process(self, text: str, images: Sequence[Image.Image]) -> Processed:
         """Token ids, inputs with a value a token, and image inputs."""
-        return self._inputs(self._call(text, [images])) if images else (self._tokenize(text), {}, {})
+        if self.most_images is not None and len(images) > self.most_images:
+            raise ValueError(
+                f"it takes {self.most_images} image in a conversation, and there are {len(images)}"
+            )
+        if not images and not self.writes_more:
+            return self._tokenize(text), {}, {}
+        return self._inputs(self._call(text, [images]))
 
     def _call(self, text: str, images: Sequence[Sequence[Image.Image]]) -> Mapping[str, Tensor]:
         """What the processor makes of a text with each of several lists of images."""
+        given = (
+            [list(some) for some in images] if self.nested else [image for some in images for image in some]
+        )
         return self.processor(
             text=[text] * len(images),
-            images=[list(some) for some in images],
+            images=given if any(images) else None,
             return_tensors="pt",
             add_special_tokens=self._adds_special(text),
         )
@@ -220,7 +224,9 @@ class Encoder:
         for name, value in made.items():
             if name not in self._accepted or name in ("input_ids", "attention_mask", "labels"):
                 continue
-            per_token = value.ndim >= 2 and value.shape[:2] == (1, len(ids))
+            per_token = (
+                value.ndim >= 2 and value.shape[:2] == (1, len(ids)) and not name.startswith(_OTHER_TOKENS)
+            )
             (along if per_token else inputs)[name] = value[0] if per_token else value
         return ids.tolist(), along, inputs
 
@@ -312,17 +318,4 @@ def _groups(inquiries: Sequence[Inquiry]) -> Iterator[list[int]]:
 def _shape(inquiry: Inquiry) -> tuple[Any, ...]:
     """All that the number of an inquiry's tokens and the sizes of its inputs depend on."""
     sizes = tuple((image.size, image.mode) for image in inquiry.prefix.images)
-    return _words(inquiry.prefix), inquiry.questions, sizes
-
-
-def _parts(turn: Turn) -> Iterator[dict[str, Any]]:
-    for part in turn.parts:
-        yield {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
-
-
-def _words(chat: Chat) -> tuple[tuple[str, tuple[str | None, ...]], ...]:
-    """Roles and texts, with None in the place of each image."""
-    return tuple(
-        (turn.role, tuple(part if isinstance(part, str) else None for part in turn.parts))
-        for turn in chat.turns
-    )
+    return conversation(inquiry.prefix), inquiry.questions, sizes

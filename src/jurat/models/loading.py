@@ -3,17 +3,35 @@ only."""
 
 from __future__ import annotations
 
-import hashlib
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from jurat.errors import JuratError
-from jurat.models.base import UNKNOWN, ModelError
+from jurat.models.base import ModelError
+from jurat.models.locating import Place, commit, locate
+from jurat.models.transforms import prepare_torchvision
+from jurat.models.weights import check_folder, weights_digest
 
-_DIGEST_LENGTH = 12
+__all__ = [
+    "IMAGE_BACKENDS",
+    "Loaded",
+    "choose_device",
+    "choose_dtype",
+    "load",
+    "weights_digest",
+    "without_bars",
+]
+
+IMAGE_BACKENDS = ("pil", "torchvision")
+"""What can resize images for a model: Pillow, which does it alike on every machine, or torchvision."""
+_REASON_LENGTH = 300
+_USUAL = (OSError, ValueError, RuntimeError, ImportError)
+"""What transformers raises with a message for people."""
 _PARTS = {
     "config.json": ("config.json",),
     "processor_config.json or preprocessor_config.json": (
@@ -23,7 +41,6 @@ _PARTS = {
     "tokenizer.json": ("tokenizer*", "vocab*", "*.model", "tekken.json"),
 }
 """What a model's folder holds besides weights: names for a person, and patterns of which one suffices."""
-_digests: dict[tuple[tuple[str, int, int], ...], str] = {}
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,13 @@ class Loaded:
     revision: str
     """12 hex characters: of the weights' SHA-256 for a folder, of the commit for a hub name."""
     dtype: str
+    image_backend: str | None = None
+    """Of `IMAGE_BACKENDS`, what resizes images; None where the model's own code does."""
+
+    @property
+    def full_revision(self) -> str:
+        """The revision, and what resizes images: answers may differ by 4e-4 in log-odds between the two."""
+        return self.revision if self.image_backend is None else f"{self.revision}-{self.image_backend}"
 
 
 def load(
@@ -52,57 +76,85 @@ def load(
     A `reference` that is a folder never touches the network. Any other is a hub name, which the hub's
     client fetches unless it is in its cache or the client is set to be offline.
 
-    `image_backend` ("pil" or "torchvision") fixes what resizes images, so that a model sees the same
-    pixels on every machine; None leaves it to transformers.
+    `image_backend` (of `IMAGE_BACKENDS`) is what resizes images, so that a model sees the same pixels on
+    every machine; None takes Pillow, and torchvision for the few families that have nothing else.
 
     Raises:
-        ModelError: nothing there, no safetensors, no processor, a device that is not there, or a family
-        transformers does not know.
+        ModelError: nothing there, no safetensors, weights that are damaged, missing or elsewhere, no
+        processor, a device that is not there, or a family transformers does not know.
     """
-    place = _locate(reference)
-    if isinstance(place, Path) and not trust_remote_code:  # code of a model's own may need none of these
-        _check_parts(place)
+    place = locate(reference)
+    if place.folder is not None:
+        if not trust_remote_code:  # code of a model's own may need none of these
+            _check_parts(place.folder)
+        check_folder(place.folder)
 
+    torchvision = prepare_torchvision()
     import torch
     import transformers
 
     chosen = choose_device(device)
     kind = choose_dtype(dtype, chosen)
-    common: dict[str, Any] = {
-        "trust_remote_code": trust_remote_code,
-        "local_files_only": isinstance(place, Path),
-    }
-    backend = {} if image_backend is None else {"backend": image_backend}
+    common: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": place.local_only}
     try:
-        with without_bars(isinstance(place, Path)):
-            processor: Any = transformers.AutoProcessor.from_pretrained(str(place), **common, **backend)
-            network: Any = getattr(transformers, family).from_pretrained(
-                str(place), dtype=getattr(torch, kind), use_safetensors=True, **common
+        with without_bars(place.local_only):
+            processor, backend = _processor(place, image_backend, torchvision, common)
+            network, told = getattr(transformers, family).from_pretrained(
+                str(place.where),
+                dtype=getattr(torch, kind),
+                use_safetensors=True,
+                output_loading_info=True,
+                **common,
             )
+        _check_complete(str(place.where), network, told)
         network = network.to(chosen).eval()
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError, AttributeError, TypeError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # a damaged or hostile configuration makes transformers raise anything at all
+        raise _unloadable(place, error) from error
+    revision = commit(str(place.where)) if place.folder is None else weights_digest(place.folder)
+    return Loaded(network, processor, revision, kind, backend)
+
+
+def _processor(
+    place: Place, wanted: str | None, torchvision: bool, common: dict[str, Any]
+) -> tuple[Any, str | None]:
+    """A model's processor, and what resizes images in it."""
+    import transformers
+
+    name = str(place.where)
+    processor: Any = transformers.AutoProcessor.from_pretrained(name, **common)
+    found = _backend(processor)
+    if found is not None and found != (wanted or "pil"):
+        # Not asked for above: what reads videos beside the images knows torchvision only.
+        processor.image_processor = transformers.AutoImageProcessor.from_pretrained(
+            name, backend=wanted or "pil", **common
+        )
+        found = _backend(processor)
+    if wanted is not None and found is not None and found != wanted:
+        fitting = "" if torchvision or wanted != "torchvision" else ": torchvision cannot be used here"
+        raise ModelError(f"The images of {name!r} cannot be resized by {wanted}{fitting}.")
+    return processor, found
+
+
+def _backend(processor: Any) -> str | None:
+    from transformers.image_processing_backends import PilBackend, TorchvisionBackend
+
+    images = getattr(processor, "image_processor", None)
+    if isinstance(images, PilBackend):
+        return "pil"
+    return "torchvision" if isinstance(images, TorchvisionBackend) else None
+
+
+def _check_complete(name: str, network: Any, told: dict[str, Any]) -> None:
+    """Raises ModelError where weights are missing, for transformers draws those at random."""
+    if missing := sorted(told.get("missing_keys") or ()):
+        count = len(list(network.state_dict()))
         raise ModelError(
-            f"The model {str(place)!r} could not be loaded: {_first_line(error)}", hint=_hint(error)
-        ) from error
-    revision = weights_digest(place) if isinstance(place, Path) else _commit(place)
-    return Loaded(network, processor, revision, kind)
-
-
-def weights_digest(folder: Path) -> str:
-    """12 hex characters of the SHA-256 of a folder's safetensors files, in order of their names.
-
-    The files are streamed; the result is kept in memory for as long as their sizes and times stay.
-    """
-    files = sorted(folder.glob("*.safetensors"))
-    key = tuple((str(file.resolve()), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-    if key not in _digests:
-        digest = hashlib.sha256()
-        for file in files:
-            with file.open("rb") as stream:
-                while chunk := stream.read(1 << 22):
-                    digest.update(chunk)
-        _digests[key] = digest.hexdigest()[:_DIGEST_LENGTH]
-    return _digests[key]
+            f"{name!r} lacks {len(missing):,} of the {count:,} weights of a {type(network).__name__}, "
+            f"{missing[0]} among them; they would be drawn at random.",
+            hint="The weights are incomplete, or belong to another architecture than config.json says.",
+        )
 
 
 def choose_device(device: str | None) -> Any:
@@ -116,7 +168,7 @@ def choose_device(device: str | None) -> Any:
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ModelError(
-            f"The device {device!r} cannot be used: {_first_line(error)}", hint="Try --device cpu."
+            f"The device {device!r} cannot be used: {_sentence(error)}", hint="Try --device cpu."
         ) from error
     return chosen
 
@@ -146,26 +198,6 @@ def without_bars(hidden: bool) -> Generator[None]:
             logging.enable_progress_bar()
 
 
-def _locate(reference: str | Path) -> Path | str:
-    folder = Path(reference).expanduser()
-    if folder.is_dir():
-        if not any(folder.glob("*.safetensors")):
-            others = any(folder.glob("*.bin")) or any(folder.glob("*.pt*"))
-            raise ModelError(
-                f"{folder} holds no safetensors weights.",
-                hint="Pickled weights can run code, so they are not read; convert them to safetensors."
-                if others
-                else "Name the folder that holds config.json and *.safetensors.",
-            )
-        return folder
-    text = str(reference)
-    if isinstance(reference, Path) or text.startswith(("/", ".", "~")) or text.count("/") > 1 or not text:
-        raise ModelError(
-            f"There is no folder {text!r}.", hint="Name a folder, or a model of the hub: hf/ORG/NAME."
-        )
-    return text
-
-
 def _check_parts(folder: Path) -> None:
     """Names what is missing at once, before transformers is imported."""
     for name, patterns in _PARTS.items():
@@ -177,27 +209,40 @@ def _check_parts(folder: Path) -> None:
             )
 
 
-def _commit(name: str) -> str:
-    """The commit that the hub's client keeps the files of `name` under, once they have been fetched."""
-    from transformers.utils.hub import cached_file
+def _unloadable(place: Place, error: Exception) -> ModelError:
+    named = f"The model {str(place.where)!r} could not be loaded"
+    if _lacks_torchvision(error):
+        try:
+            found = f"{version('torchvision')} does not fit torch {version('torch')}"
+            hint = "Install the build of torchvision that belongs to your torch."
+        except PackageNotFoundError:
+            found, hint = "is not installed", 'Install it: pip install "jurat[local]"'
+        return ModelError(f"{named}: its processor needs torchvision, which {found}.", hint=hint)
+    return ModelError(f"{named}: {_sentence(error)}", hint=_hint(error))
 
-    config = cached_file(name, "config.json", local_files_only=True)
-    return Path(config).parent.name[:_DIGEST_LENGTH] if config else UNKNOWN
+
+def _lacks_torchvision(error: Exception) -> bool:
+    text = str(error).lower()
+    return not prepare_torchvision() and ("torchvision" in text or "video_processor_mapping" in text)
 
 
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0].rstrip(".") + "." if text else f"{type(error).__name__}."
+def _sentence(error: BaseException) -> str:
+    """What an error says, in whole sentences as far as they fit."""
+    text = re.sub(r"\s+", " ", str(error)).strip().rstrip(".")
+    if len(text) > _REASON_LENGTH:
+        text = re.sub(r"[.;:]? [^.]*$", "", text[:_REASON_LENGTH]) or text[:_REASON_LENGTH]
+    kind = type(error).__name__
+    return f"{text}." if text and isinstance(error, _USUAL) else f"{kind}: {text}." if text else f"{kind}."
 
 
 def _hint(error: BaseException) -> str | None:
     text = str(error)
-    if "torchvision" in text or "VIDEO_PROCESSOR_MAPPING" in text:
-        return "This family's processor needs torchvision: pip install torchvision"
     if "trust_remote_code" in text:
         return "It comes with Python code of its own. If you trust its authors: --trust-remote-code"
     if "gated" in text or "401" in text or "403" in text:
         return "It is gated: ask for access on its page and log in with its hub's client."
     if "out of memory" in text:
         return "It does not fit: try --dtype bfloat16, a smaller model, or another device."
+    if not isinstance(error, _USUAL):
+        return "Its configuration may be damaged, or written for another version of transformers."
     return None

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from jurat.errors import JuratError
+from jurat.models.adapting import adapted
 from jurat.models.base import (
     UNKNOWN,
     Answer,
@@ -29,7 +30,7 @@ from jurat.models.batching import by, ran_out_of_memory
 from jurat.models.decoding import decode, unfit
 from jurat.models.encoding import Encoder, Prompt, answer_ids, goes_on_from
 from jurat.models.explaining import Explained, explain
-from jurat.models.loading import Loaded, load
+from jurat.models.loading import IMAGE_BACKENDS, Loaded, load
 from jurat.models.remembered import Pinned
 from jurat.models.scoring import Scorer
 
@@ -47,10 +48,21 @@ def open_local(spec: ModelSpec) -> LocalModel:
         raise JuratError(
             f"{spec.name!r} names no model.", hint="Name a folder or a model of the hub: hf/NAME_OR_PATH."
         )
+    options = dict(spec.options)
+    backend = options.pop("image_backend", None)
+    if options or backend not in (None, *IMAGE_BACKENDS):
+        raise JuratError(
+            f"{spec.name!r} has an option that local models do not know.",
+            hint=f"There is image_backend={' or '.join(IMAGE_BACKENDS)}.",
+        )
     loaded = load(
-        spec.reference, device=spec.device, dtype=spec.dtype, trust_remote_code=spec.trust_remote_code
+        spec.reference,
+        device=spec.device,
+        dtype=spec.dtype,
+        trust_remote_code=spec.trust_remote_code,
+        image_backend=backend,
     )
-    return LocalModel(loaded, name=spec.name)
+    return LocalModel(replace(loaded, revision=loaded.full_revision), name=spec.name)
 
 
 class LocalModel:
@@ -60,11 +72,15 @@ class LocalModel:
         self.name = name
         self.revision = loaded.revision
         self.dtype = loaded.dtype
-        self.network = loaded.network
-        self.encoder = Encoder(loaded.processor, frozenset(signature(loaded.network.forward).parameters))
+        self.network = adapted(loaded.network)
+        self.encoder = Encoder(
+            loaded.processor,
+            frozenset(signature(loaded.network.forward).parameters),
+            str(loaded.network.config.model_type),
+        )
         self.answers = answer_ids(self.encoder.tokenizer)
         """The tokens that spell each answer."""
-        self.scorer = Scorer(loaded.network, self.answers["yes"], self.answers["no"])
+        self.scorer = Scorer(self.network, self.answers["yes"], self.answers["no"])
         self.preparing = Lock()
         """For the processor, whose tokenizers can be lent to one thread at a time."""
         self.computing: AbstractContextManager[Any] = Lock()
@@ -145,7 +161,7 @@ class LocalModel:
 
     @property
     def pin(self) -> str:
-        template = hashlib.sha256(str(self.encoder.template).encode()).hexdigest()
+        template = hashlib.sha256(self.encoder.template.pin.encode()).hexdigest()
         return f"{type(self.network).__name__} {self.revision} {self.dtype} {template}"
 
 

@@ -68,7 +68,7 @@ class LocalMatcher:
                 hint="Name a CLIP or a SigLIP: hf/openai/clip-vit-base-patch16",
             )
         self.name = name
-        self.revision = loaded.revision
+        self.revision = loaded.revision if world else loaded.full_revision
         self.relevant_above = relevant_above
         self.network = loaded.network
         self._processor = loaded.processor

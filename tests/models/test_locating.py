@@ -1,0 +1,145 @@
+"""Where a model is looked for, and how soon it is told that it is nowhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from jurat.models import ModelError, open_model
+
+OPEN = """
+import logging, sys
+logging.basicConfig(level=logging.WARNING, format="%(message)s")
+from jurat.models import ModelError, open_model
+try:
+    print("opened", open_model(sys.argv[1], device="cpu").revision)
+except ModelError as error:
+    print(error)
+"""
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Knows no model: `acme/...` is absent, and of `down/...` it answers nothing but 503."""
+
+    asked: list[str]
+
+    def answer(self) -> None:
+        self.asked.append(self.path)
+        absent = "acme" in self.path
+        self.send_response(404 if absent else 503)
+        if absent:
+            self.send_header("X-Error-Code", "RepoNotFound")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_HEAD = do_POST = answer
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+@pytest.fixture
+def hub() -> Iterator[tuple[str, list[str]]]:
+    asked: list[str] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("AHub", (Hub,), {"asked": asked}))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+
+
+def models(asked: list[str]) -> list[str]:
+    """Of what was asked, what is about models: the hub's client also asks about itself."""
+    return [path for path in asked if "agent" not in path]
+
+
+def opened(name: str, endpoint: str, cache: Path) -> str:
+    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache)}
+    environment.pop("HF_HUB_OFFLINE", None)
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN, name],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        cwd=cache,
+        timeout=90,
+    )
+    return done.stdout + done.stderr
+
+
+def test_a_model_that_the_hub_does_not_have_is_asked_for_once(
+    hub: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    endpoint, asked = hub
+    (tmp_path / "acme" / "llava-tiny").mkdir(parents=True)
+    told = opened("hf/acme/llava-tinyy", endpoint, tmp_path)
+    assert "There is no folder 'acme/llava-tinyy', and no such model on the hub" in told
+    assert "Did you mean hf/acme/llava-tiny?" in told
+    assert len(models(asked)) == 1
+
+
+def test_a_hub_that_fails_is_asked_once_and_named_in_the_error(
+    hub: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    endpoint, asked = hub
+    told = opened("hf/down/model", endpoint, tmp_path)
+    assert "the hub gave no answer about that name" in told and "503" in told
+    assert len(models(asked)) == 1
+
+
+def test_where_the_hub_fails_what_its_cache_holds_is_used(
+    hub: tuple[str, list[str]], tmp_path: Path, llava_folder: Path
+) -> None:
+    endpoint, asked = hub
+    repository = tmp_path / "models--down--tiny"
+    shutil.copytree(llava_folder, repository / "snapshots" / COMMIT)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    told = opened("hf/down/tiny", endpoint, tmp_path)
+    assert f"opened {COMMIT[:12]}-pil" in told
+    assert "the copy in its cache is used" in told
+    assert len(models(asked)) == 1
+    index = repository / "snapshots" / COMMIT / "model.safetensors.index.json"
+    index.write_text('{"metadata": {}, "weight_map": {"a": "pytorch_model.bin"}}')
+    assert "names 'pytorch_model.bin' as weights" in opened("hf/down/tiny", endpoint, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("llava-tinyy", "Did you mean hf/llava-tiny?"),
+        ("models/deep/llava-tinyy", "Did you mean hf/models/deep/llava-tiny?"),
+        ("./llava-tinyy", "Did you mean hf/llava-tiny?"),
+        ("nothing-like-it", "Name a folder, or a model of the hub: hf/ORG/NAME."),
+    ],
+)
+def test_a_mistyped_folder_is_told_at_once_with_the_one_that_is_meant(
+    name: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "llava-tiny").mkdir()
+    (tmp_path / "models" / "deep" / "llava-tiny").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    begin = time.monotonic()
+    with pytest.raises(ModelError, match="There is no folder") as raised:
+        open_model(f"hf/{name}")
+    assert raised.value.hint == hint
+    assert time.monotonic() - begin < 5
+
+
+def test_an_unknown_option_of_a_local_model_is_refused(llava_folder: Path) -> None:
+    from jurat.errors import JuratError
+
+    for option in ("colour=blue", "image_backend=gimp"):
+        with pytest.raises(JuratError, match="has an option that local models do not know"):
+            open_model(f"hf/{llava_folder}?{option}")
