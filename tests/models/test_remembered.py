@@ -75,7 +75,7 @@ def test_other_weights_dtypes_templates_and_wordings_are_kept_apart(
         with monkeypatch.context() as patch:
             patch.setattr(llava, name, value)
             files.append(_file(llava, "one"))
-    monkeypatch.setattr(llava.encoder, "template", "another")
+    monkeypatch.setattr(llava.encoder.template, "source", "another")
     files.append(_file(llava, "one"))
     assert len(set(files)) == len(files)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jurat.errors import JuratError
-from jurat.models.base import ModelError
+from jurat.models.base import UNKNOWN, ModelError
 from jurat.models.locating import Place, commit, locate
 from jurat.models.transforms import prepare_torchvision
 from jurat.models.weights import check_folder, weights_digest
@@ -59,7 +59,8 @@ class Loaded:
     @property
     def full_revision(self) -> str:
         """The revision, and what resizes images: answers may differ by 4e-4 in log-odds between the two."""
-        return self.revision if self.image_backend is None else f"{self.revision}-{self.image_backend}"
+        unknown = self.image_backend is None or self.revision == UNKNOWN
+        return self.revision if unknown else f"{self.revision}-{self.image_backend}"
 
 
 def load(
