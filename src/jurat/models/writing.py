@@ -41,6 +41,7 @@ from jurat.models.base import (
     Vocabulary,
 )
 from jurat.models.loading import choose_device, choose_dtype, weights_digest, without_bars
+from jurat.models.transforms import prepare_torchvision
 
 if TYPE_CHECKING:
     from jurat.models.spec import ModelSpec
@@ -293,6 +294,8 @@ class BundledWriter:
             ModelError: the weights are not there or cannot be loaded.
         """
         import torch
+
+        prepare_torchvision()
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         if not path.is_dir():

@@ -16,11 +16,14 @@ import typer
 from jurat.models.bundled import NAIVE, WEIGHTS
 from jurat.models.detecting import WEIGHTS as OWL
 from jurat.models.matching import WEIGHTS as CLIP
+from jurat.models.transforms import prepare_torchvision
 from jurat.models.writing import WEIGHTS as WRITER
 from jurat.pictograms.train.mixes import MIXES
 
 if TYPE_CHECKING:
     from jurat.pictograms.train.course import Course, Done
+
+prepare_torchvision()
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
