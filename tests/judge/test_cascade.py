@@ -75,6 +75,16 @@ def test_reasoning_decides_or_leaves_it_undecided(
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
 
 
+def test_the_record_says_in_which_form_the_model_reasoned() -> None:
+    reasoned = judged(Scripted(UNDECIDED, {"A.": YES}), rule("a", "A."))
+    assert reasoned.reasoning == "full"
+    plain = judged(Scripted(UNDECIDED), rule("a", "A."), without=("reason",))
+    assert plain.reasoning is None and plain.prompts != reasoned.prompts
+    small = Judge("shelf:nursery", "bundled", "clue")
+    verdict = small(white())
+    assert (verdict.reasoning, verdict.prompts) == ("short", small.prompts)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_failure_of_the_quick_stage_is_not_reasoned_away(kind: FailureKind) -> None:
     """A failed answer to one statement stays; what could not be answered at all is not judged further."""

@@ -22,6 +22,7 @@ from jurat.bench.provenance import commit
 from jurat.bench.table import Judged
 from jurat.errors import JuratError
 from jurat.judge.prompts import digest as prompts_digest
+from jurat.judge.reason import form_of
 from jurat.metrics import UNSURE
 from jurat.models import full_name
 
@@ -152,7 +153,7 @@ class _Pass:
             "model": self.named,
             **self.eyes.names,
             "constitution": law.digest,
-            "prompts": prompts_digest(),
+            "prompts": prompts_digest(reasoning=form_of(self.model)),
             "split": split,
             "jurat": __version__,
         }

@@ -127,7 +127,7 @@ def settings_of(judge: Judge, sourcing: Sourcing, *, allow_unknown: bool) -> dic
 def facts_of(judge: Judge, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What `run.json` holds of a new run."""
     from jurat.constitution import to_yaml
-    from jurat.judge.prompts import WORDINGS
+    from jurat.judge.prompts import REASONING, WORDINGS
 
     law = judge.constitution
     rules = [
@@ -158,6 +158,7 @@ def facts_of(judge: Judge, settings: Mapping[str, Any]) -> dict[str, Any]:
         if judge.calibration is None
         else judge.calibration.model_dump(mode="json", by_alias=True),
         "prompts": {kind: asdict(cast(Any, wording)) for kind, wording in WORDINGS.items()},
+        "reasoning": None if judge.reasoning is None else asdict(REASONING[judge.reasoning]),
         "sessions": [],
     }
 

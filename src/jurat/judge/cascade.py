@@ -28,7 +28,7 @@ from jurat.judge.ledger import Ledger, Located, Look, Priors
 from jurat.judge.nulls import GreyPriors, blurred
 from jurat.judge.plan import PlannedAlternative, PlannedRule, Question
 from jurat.judge.presets import Preset
-from jurat.judge.prompts import WORDINGS
+from jurat.judge.prompts import WORDINGS, ReasoningForm
 from jurat.judge.quick import Asked, Want, ask, attempt
 from jurat.judge.quick import Priors as PriorsOf
 from jurat.judge.reason import Doubt, reason
@@ -54,6 +54,7 @@ class Cascade:
     detector: Detector | None = None
     matcher: Matcher | None = None
     calibration: Calibration | None = None
+    reasoning: ReasoningForm = "full"
     _asked_before: PriorsOf = field(init=False)
     _asked_of_grey: GreyPriors = field(init=False)
     _measured: bool = field(init=False, default=False)
@@ -329,7 +330,9 @@ class Cascade:
                 if key not in alike:
                     looks.append(Doubt(picture, one.question, ledger.caption))
                 alike[key].append((ledger, one))
-        for same, (thought, usage) in zip(alike.values(), reason(self.model, looks), strict=True):
+        for same, (thought, usage) in zip(
+            alike.values(), reason(self.model, looks, self.reasoning), strict=True
+        ):
             same[0][0].spent.add(1, usage)
             for ledger, one in same:
                 ledger.reasons[one] = thought

@@ -27,6 +27,7 @@ from jurat.judge.parts import FRAME_ALARM, badness, frames_needed, of_item
 from jurat.judge.plan import PlannedRule, askers, plan, questions
 from jurat.judge.presets import DEFAULT, Preset, find_preset
 from jurat.judge.prompts import WORDINGS
+from jurat.judge.reason import form_of
 from jurat.judge.verdict import Cost, Reason, RuleFinding, Verdict
 from jurat.models import Disclaimer, Laned, Metered, Model, ModelSpec, Vocabulary, full_name, open_model
 
@@ -101,7 +102,10 @@ class Judge:
         self.frames_needed = frames_needed
         self.rules = plan(self.constitution, self.preset)
         self.questions = questions(self.rules)
-        self.prompts = prompts.digest({question.kind for question in self.questions})
+        kinds = {question.kind for question in self.questions}
+        self.reasoning = form_of(self.model, kinds) if self.preset.reason else None
+        """The form in which the model is asked to reason in words; None where the preset does not reason."""
+        self.prompts = prompts.digest(kinds, self.reasoning)
         """Digest of the wording of the questions."""
         self.reads_captions = any(question.reads_caption for question in self.questions)
         """Whether anything is asked about captions."""
@@ -109,7 +113,13 @@ class Judge:
         self.matcher = self._eye(matcher, "matcher", self.preset.relevance)
         self.calibration = self._fitted(calibration)
         self._cascade = Cascade(
-            self.model, self.preset, self.rules, self.detector, self.matcher, self.calibration
+            self.model,
+            self.preset,
+            self.rules,
+            self.detector,
+            self.matcher,
+            self.calibration,
+            self.reasoning or "full",
         )
         disclaimer = self.model.capability(Disclaimer)
         self._disclaimer = None if disclaimer is None else disclaimer.disclaimer
@@ -211,6 +221,7 @@ class Judge:
         calibration.check(
             model=full_name(self.model),
             prompts=self.prompts,
+            reasoning=self.reasoning,
             constitution=self.constitution,
             views=self.preset.views,
         )
@@ -303,6 +314,7 @@ class Judge:
             thresholds=self.constitution.thresholds_digest,
             preset=self.preset.name,
             prompts=self.prompts,
+            reasoning=self.reasoning,
             dtype=self.model.dtype,
             jurat=__version__,
             seconds=seconds,

@@ -1,24 +1,24 @@
 """The reason stage: what is still undecided is thought about in words, all of a batch at once.
 
 CLUE (arXiv 2501.00192, section 4.5) takes two turns: a chain of thought, then its summary as JSON with
-`rating` and `rationale`. Both may come in one reply here; where the first holds no such JSON it is asked
-for in a second turn. What cannot be read after that is undecided, never a No.
+`rating` and `rationale` (`jurat.judge.prompts.REASONING` has the wording). A first reply that already ends
+in such JSON is read as it is, without a second turn. What cannot be read after that is undecided, never a No.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
 
 from jurat.judge.ledger import Reasoned
 from jurat.judge.plan import Question
-from jurat.judge.prompts import REASON, WORDINGS, summary
+from jurat.judge.prompts import REASONING, Kind, ReasoningForm
 from jurat.judge.quick import attempt, turn_of
-from jurat.models import Chat, Failure, Model, Reply, Turn
+from jurat.models import Chat, Failure, Model, Reply, Turn, Vocabulary
 from jurat.models.base import Generation, Usage
 
 GENERATION = Generation(max_tokens=512)
@@ -41,9 +41,15 @@ class Doubt:
     caption: str | None = None
 
 
-def reason(model: Model, doubts: Sequence[Doubt]) -> list[tuple[Reasoned, Usage]]:
+def reason(
+    model: Model, doubts: Sequence[Doubt], form: ReasoningForm = "full"
+) -> list[tuple[Reasoned, Usage]]:
     """One entry a doubt, in order: what reasoning came to, and its tokens."""
-    turns = [turn_of(d.image, d.caption, d.question.kind, _opening(d.question)) for d in doubts]
+    asked = REASONING[form]
+    turns = [
+        turn_of(d.image, d.caption, d.question.kind, asked.open(d.question.kind, d.question.text))
+        for d in doubts
+    ]
     first = [Chat((turn,), GENERATION) for turn in turns]
     replies = _chat(model, first)
     found: list[Reasoned | None] = [_read(reply) for reply in replies]
@@ -54,7 +60,7 @@ def reason(model: Model, doubts: Sequence[Doubt]) -> list[tuple[Reasoned, Usage]
             (
                 *first[i].turns,
                 Turn("assistant", (replies[i].text,)),
-                Turn("user", (summary(doubts[i].question.kind),)),
+                Turn("user", (asked.sum_up(doubts[i].question.kind),)),
             ),
             GENERATION,
         )
@@ -67,6 +73,15 @@ def reason(model: Model, doubts: Sequence[Doubt]) -> list[tuple[Reasoned, Usage]
             usage[i].output_tokens + reply.usage.output_tokens,
         )
     return [(entry or _unparsed(), spent) for entry, spent in zip(found, usage, strict=True)]
+
+
+def form_of(model: Model, kinds: Iterable[Kind] = ("statement", "rule")) -> ReasoningForm:
+    """The form of reasoning that is asked of a model about these kinds of question: `short` where it knows
+    only certain words, and not all of the full form."""
+    vocabulary = model.capability(Vocabulary)
+    full = REASONING["full"]
+    said = " ".join(text for kind in kinds for text in (full.open(kind, ""), full.sum_up(kind)))
+    return "full" if vocabulary is None or not vocabulary.unknown_words(said) else "short"
 
 
 def read_rating(text: str) -> Reasoned | None:
@@ -82,11 +97,6 @@ def read_rating(text: str) -> Reasoned | None:
             rationale = value.get("rationale")
             return Reasoned(said == "yes", _tidy(rationale if isinstance(rationale, str) else ""))
     return None
-
-
-def _opening(question: Question) -> str:
-    wording = WORDINGS[question.kind]
-    return f"{wording.ask(question.text)} {REASON}"
 
 
 def _chat(model: Model, chats: Sequence[Chat]) -> list[Reply]:

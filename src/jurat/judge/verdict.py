@@ -344,7 +344,7 @@ class Verdict(_Record):
     preset: str
     """Which questions were put, and how answers were decided."""
     prompts: str
-    """Digest of the wording of the questions."""
+    """Digest of the wording of the questions, and of that of reasoning in words where the preset reasons."""
     dtype: str
     """In which the model computed; "none" where that means nothing."""
     jurat: str
@@ -391,6 +391,9 @@ class Verdict(_Record):
     caption: str | None = None
     """The item's caption, where rules have clauses about captions; null where they have none, or it has
     none."""
+    reasoning: Literal["full", "short"] | None = None
+    """The form in which the model was asked to reason in words: `full` is the paper's, `short` is for a model
+    that does not know the words of `full`; null where the preset does not reason."""
 
     @property
     def is_safe(self) -> bool:
