@@ -23,11 +23,13 @@ def row(preset: str, tokens: float, risk: float, *ablate: str) -> dict[str, Any]
 @pytest.mark.parametrize(
     ("paired", "claim", "states"),
     [
-        (difference("clue", "whole", "f1", 0.1, 0.2), "1", (1, 0, 0)),
-        (difference("jurat", "direct", "f1", -0.1, 0.2), "2", (0, 1, 0)),
-        (difference("jurat", "direct", "aurc", -0.2, -0.1), "2", (1, 0, 0)),  # less is better
-        (difference("jurat", "direct", "aurc", 0.1, 0.2), "2", (0, 0, 1)),
-        (difference("jurat", "jurat-no-views", "f1", -0.2, -0.1), "5", (0, 0, 1)),
+        (difference("clue", "whole", "f1", 0.1, 0.2), "1", (0, 0, 0, 1)),  # of which there is no row
+        (difference("jurat", "direct", "f1", -0.1, 0.2), "2", (0, 1, 0, 0)),
+        (difference("jurat", "direct", "aurc", -0.2, -0.1), "2", (1, 0, 0, 0)),  # less is better
+        (difference("jurat", "direct", "aurc", 0.1, 0.2), "2", (0, 0, 1, 0)),
+        (difference("jurat", "clue-no-reason", "f1", 0.1, 0.2), "2", (1, 0, 0, 0)),
+        (difference("jurat", "clue-no-relevance", "aurc", 0.1, 0.2), "2", (0, 0, 1, 0)),
+        (difference("jurat", "jurat-no-views", "f1", -0.2, -0.1), "5", (0, 0, 1, 0)),
     ],
 )
 def test_a_difference_counts_by_its_interval(paired, claim, states):
@@ -51,29 +53,77 @@ def test_what_no_claim_speaks_of_is_passed_over(paired):
     )
 
 
-def test_costs_and_risk_are_compared_with_those_of_clue():
-    found = check({"rows": [row("jurat", 110, 0.04), row("clue", 100, 0.1)], "paired": []})
-    assert [(each.claim[0], each.comparisons) for each in found] == [
-        (
-            "3",
-            {
-                "shown": [],
-                "open": [],
-                "against": ["tokens on test, 110 to 100", "FLOPs on test, 1.1e+08 to 1e+08"],
-            },
-        ),
-        ("4", {"shown": ["test, 0.040 to 0.100"], "open": [], "against": []}),
+@pytest.mark.parametrize(
+    ("recall", "state"), [(0.3, "shown"), (0.24, "not testable"), (None, "not testable")]
+)
+def test_a_baseline_that_finds_next_to_nothing_tests_no_claim(recall: float | None, state: str) -> None:
+    paired = [difference("clue", "whole", "f1", 0.1, 0.2)]
+    (found,) = check({"rows": [row("whole", 10, 0.5) | {"recall": recall}], "paired": paired})
+    assert [name for name, some in found.comparisons.items() if some] == [state]
+
+
+def test_a_baseline_that_was_left_out_is_not_testable():
+    left = [
+        {"preset": name, "ablate": [], "model": "naive", "split": split}
+        for name in ("prior", "prior-cot", "clip")
+        for split in ("test", "habits", "rare")
     ]
+    table = {"rows": [], "paired": [], "provenance": {"left_out": left}}
+    (found,) = check(table)
+    assert found.claim.startswith("1.") and found.comparisons["shown"] == []
+    line = "\n".join(as_table(table)).splitlines()[-1]
+    assert line.endswith("| 0 | 0 | 0 | 4: prior on test, habits; prior-cot on test, habits |")
 
 
-def test_the_page_names_what_speaks_against_a_claim():
-    table = {"rows": [row("jurat", 90, 0.06), row("clue", 100, 0.1)], "paired": []}
-    page = "\n".join(as_table(table))
-    assert "risk is half of `clue`'s at most | naive | 0 | 0 | 1: test, 0.060 to 0.100 |" in page
-    assert "| 3. `jurat` takes no more than `clue` | naive | 2 | 0 | 0 |" in page
+@pytest.mark.parametrize(
+    ("better", "worse", "state"), [(3, 0, "shown"), (2, 0, "open"), (2, 1, "open"), (0, 3, "against")]
+)
+def test_several_seeds_show_a_claim_where_each_of_them_does(better: int, worse: int, state: str) -> None:
+    seeds = {"better": better, "worse": worse, "of": 3}
+    entry = difference("jurat", "direct", "f1", 0, 0) | {"ci": [None, None], "seeds": seeds}
+    (found,) = check({"rows": [], "paired": [entry]})
+    assert [name for name, some in found.comparisons.items() if some] == [state]
 
 
-def test_risk_is_compared_with_the_better_of_clue_with_and_without_relevance():
-    rows = [row("jurat", 90, 0.04), row("clue", 100, 0.1), row("clue", 200, 0.07, "relevance")]
-    (found,) = [each for each in check({"rows": rows, "paired": []}) if each.claim.startswith("4")]
-    assert found.comparisons["against"] == ["test, 0.040 to 0.070"]
+def test_costs_are_compared_with_those_of_clue():
+    found = check({"rows": [row("jurat", 110, 0.04), row("clue", 100, 0.1)], "paired": []})
+    assert [(each.claim[0], each.comparisons["against"]) for each in found if each.claim[0] == "3"] == [
+        ("3", ["tokens on test, 110 to 100", "FLOPs on test, 1.1e+08 to 1e+08"])
+    ]
+    cheaper = {"rows": [row("jurat", 90, 0.06), row("clue", 100, 0.1)], "paired": []}
+    assert "| 3. `jurat` takes no more than `clue` | naive | 2 | 0 | 0 | 0 |" in "\n".join(as_table(cheaper))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "state"),
+    [
+        ((0.1, 0.5), "shown"),
+        ((0.4, 0.6), "open"),
+        ((0.51, 0.7), "against"),
+        ((0.6, None), "against"),
+        (None, "open"),
+    ],
+)
+def test_the_ratio_of_risks_counts_by_its_interval(ratio: tuple[float, float] | None, state: str) -> None:
+    """Against the least of `clue` whole, without relevance and without reasoning."""
+    rows = [
+        row("jurat", 90, 0.04), row("clue", 100, 0.2), row("clue", 200, 0.1, "relevance"),
+        row("clue", 90, 0.07, "reason"),
+    ]  # fmt: skip
+    paired = [
+        difference("jurat", b, "risk", -0.1, 0.1) for b in ("clue", "clue-no-relevance", "clue-no-reason")
+    ]
+    paired[-1] |= {} if ratio is None else {"ratio_ci": list(ratio)}
+    (found,) = [each for each in check({"rows": rows, "paired": paired}) if each.claim.startswith("4")]
+    assert found.comparisons[state] == ["test, 0.040 to 0.070 of clue-no-reason"]  # pyright: ignore
+
+
+def test_forced_accuracy_is_compared_as_it_is():
+    rows = [
+        row("jurat", 90, 0.1) | {"risk_at": {"0.9": 0.1, "1.0": 0.3}},
+        row("clue", 90, 0.1, "reason") | {"risk_at": {"0.9": 0.1, "1.0": 0.2}},
+        row("detector-geometry", 90, 0.1) | {"risk_at": {"0.9": 0.1, "1.0": 0.1}},  # asks no MLLM
+    ]
+    (found,) = [each for each in check({"rows": rows, "paired": []}) if "forced" in each.claim]
+    assert found.comparisons["against"] == ["clue-no-reason on test, 0.700 to 0.800"]
+    assert not found.comparisons["shown"]

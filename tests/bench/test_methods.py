@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jurat.bench.cost import Sizes, Spending, flops, sizes_of
-from jurat.bench.methods.base import Ground, Ruling, Tuning, Unfit
+from jurat.bench.methods.base import Ground, Ruling, Tuning, Unfit, all_of, any_of
 from jurat.bench.methods.caption import objects_of
 from jurat.bench.methods.fitting import Scale, fit_scale
 from jurat.bench.methods.geometry import facts_of_boxes
@@ -308,6 +308,87 @@ def test_a_scale_is_fitted_to_the_best_cut(splits):
     scale, reached, tried = fit_scale(tuning, rows)
     assert reached == 1 and 1 < scale.cut < 3 and tried > 0
     assert scale.score(3.0) > 0.9 and scale.score(1.0) < 0.1 and math.isnan(Scale().score(math.nan))
+
+
+def test_a_cut_is_not_fitted_as_if_what_was_not_answered_were_safe(splits):
+    """Half of the near misses have one rule unanswered: they are errors at every cut."""
+    tuning = Tuning(law_of("dev"), splits["dev"])
+    rows = [
+        {rule.id: 3.0 if rule.id in item.broken else 1.0 for rule in tuning.law.rules}
+        for item in tuning.items
+    ]
+    kept = [row for row, item in zip(rows, tuning.items, strict=True) if not item.broken]
+    for row in kept[::2]:
+        row[tuning.law.rules[0].id] = math.nan
+    _, reached, _ = fit_scale(tuning, rows)
+    broken, alarms = len(rows) - len(kept), len(kept[::2])
+    assert reached == pytest.approx(2 * broken / (2 * broken + alarms))
+
+
+UNKNOWN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("scores", "least", "largest"),
+    [
+        ([0.9, 0.7], 0.7, 0.9),
+        ([0.2, UNKNOWN], 0.2, UNKNOWN),
+        ([UNKNOWN, 0.2], 0.2, UNKNOWN),
+        ([0.9, UNKNOWN], UNKNOWN, 0.9),
+        ([UNKNOWN, 0.9], UNKNOWN, 0.9),
+        ([UNKNOWN], UNKNOWN, UNKNOWN),
+    ],
+)
+def test_what_was_not_answered_leaves_open_what_it_could_change(scores, least, largest):
+    assert all_of(scores) == pytest.approx(least, nan_ok=True)
+    assert any_of(scores) == pytest.approx(largest, nan_ok=True)
+
+
+class Silent(Named):
+    """The bundled model, which does not answer about some words."""
+
+    def __init__(self, inner, *words):
+        super().__init__(inner)
+        self.words, self.whole = words, inner.ask
+        self.ask = self._ask
+
+    def _ask(self, inquiries):
+        unanswered = YesNo(0.01, 0.01)  # so little mass that nothing was said
+        return [
+            replace(
+                answer,
+                answers=tuple(
+                    unanswered if any(word in question for word in self.words) else one
+                    for question, one in zip(inquiry.questions, answer.answers, strict=True)
+                ),
+            )
+            for inquiry, answer in zip(inquiries, self.whole(inquiries), strict=True)
+        ]
+
+
+@pytest.mark.parametrize("name", ["clause-product", "direct", "quick"])
+def test_a_rule_with_an_unanswered_question_is_undecided_unless_others_keep_it(ground, splits, name):
+    """Nothing is answered about children or cigarettes."""
+    (item,) = [i for i in splits["test"] if i.id == "test/hat-on-child/000/broken"]
+    silent = replace(ground, model=Silent(ground.model, "child", "cigarette"), fitted={})
+    (ruling,) = find_method(name)(silent, [item])
+    assert ruling.rules["hat-on-child"] == ruling.rules["cigarette"] == UNSURE
+    assert math.isnan(ruling.scores["cigarette"])
+    if name != "direct":  # which asks about the whole rule
+        other = next(i for i in splits["test"] if i.rule == "two-bombs" and i.broken)
+        (ruling,) = find_method(name)(silent, [other])
+        assert ruling.rules["hat-on-child"] == 0 and ruling.scores["hat-on-child"] < 0.5, "there is no hat"
+
+
+@pytest.mark.parametrize("name", ["direct-fitted", "vote"])
+def test_an_unanswered_exception_leaves_its_rule_undecided(ground, splits, name):
+    items = [item for item in splits["test"] if item.rule == "horse" and item.broken]
+    exception = (
+        next(rule for rule in law_of("test").rules if rule.id == "horse").unless[0].alternatives[0].text
+    )
+    silent = replace(ground, model=Silent(ground.model, exception), fitted={})
+    for ruling in find_method(name)(silent, items[:2]):
+        assert ruling.rules["horse"] == UNSURE and math.isnan(ruling.scores["horse"])
 
 
 def test_flops_are_two_a_parameter_and_token(bundled):

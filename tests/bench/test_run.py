@@ -138,7 +138,17 @@ def test_seeds_of_a_model_are_pooled_and_counted(tmp_path):
     pooled = [r for r in found["rows"] if r["model"] == "naive#all" and r["level"] == "item"]
     assert {r["preset"]: (r["n"], r["seeds"]) for r in pooled} == {"quick": (12, 3), "oracle": (12, 3)}
     (f1,) = [p for p in found["paired"] if p["model"] == "naive#all" and p["metric"] == "accuracy"]
-    assert f1["seeds"]["of"] == 3 and 0 <= f1["seeds"]["better"] <= 3
+    assert f1["seeds"]["of"] == 3 and 0 <= f1["seeds"]["better"] + f1["seeds"]["worse"] <= 3
+    singles = {
+        row["model"]: row["accuracy"]
+        for row in found["rows"]
+        if row["level"] == "item" and row["preset"] == "quick" and row["model"] != "naive#all"
+    }
+    (quick,) = [row for row in pooled if row["preset"] == "quick"]
+    assert len(singles) == 3
+    assert quick["accuracy_range"] == [min(singles.values()), max(singles.values())]
+    assert "accuracy_ci" not in quick and f1["ci"] == [None, None]
+    assert f1["range"][0] <= f1["difference"] <= f1["range"][1]
 
 
 def test_further_seeds_get_the_rows_that_claims_rest_on(tmp_path):

@@ -166,7 +166,7 @@ def test_every_mode_asks_and_answers(pool: Pool, words: Words, mix: str, mode: s
         assert RULE.ask("x") == "Rule: x"
 
 
-def test_the_naive_mix_knows_none_of_the_judges_ways() -> None:
+def test_the_naive_mix_has_neither_the_judges_wording_nor_blanks() -> None:
     naive = MIXES["naive"]
     assert "no image" not in naive.modes
     assert naive.blanked == 0

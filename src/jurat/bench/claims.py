@@ -1,10 +1,11 @@
-"""What a table says of the claims in `docs/method.md`: which comparisons show them, which leave them open and
-which speak against them. They are aimed for, not required; this is where it stands if they fail.
+"""What a table says of the claims in `docs/method.md`: which comparisons show them, leave them open, speak
+against them, or cannot test them. They are aimed for, not required; this is where it stands if they fail.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -12,13 +13,24 @@ from jurat.bench.methods.registry import methods
 from jurat.bench.pictogram.protocol import CLAIMED_SPLITS
 from jurat.bench.table import LESS
 
-State = Literal["shown", "open", "against"]
+State = Literal["shown", "open", "against", "not testable"]
 STATES: tuple[State, ...] = get_args(State)
 TABLE_2 = ("prior", "prior-cot", "whole", "whole-cot")
 """The paper's baselines."""
+FINDS = 0.25
+"""A baseline that finds a smaller share of the violations than this says nothing about what beats it."""
 COSTS = ("tokens", "FLOPs")
 SHARE = 0.5
 """Of the risk of `clue`, what that of `jurat` is to be at most."""
+CLUES = ("clue", "clue-no-relevance", "clue-no-reason")
+"""Rows of the paper's procedure that claims 2 and 4 compare with, where they exist: with everything, and
+without the stages whose errors are an organism's own (what relevance leaves out, how it reasons)."""
+BASELINES = "1. `clue` is ahead of the paper's baselines in F1"
+FORCED = "2. `jurat` is ahead of every other row of an MLLM in forced accuracy (values, no intervals)"
+COSTLY = "3. `jurat` takes no more than `clue`"
+RISK = (
+    "4. at 90% coverage its risk is at most half of the least of `clue`'s (whole, no relevance, no reasoning)"
+)
 
 
 @dataclass
@@ -33,7 +45,13 @@ class Found:
 def check(results: dict[str, Any]) -> list[Found]:
     """Every claim that the table has comparisons for, model by model."""
     found: dict[tuple[str, str], Found] = {}
-    for claim, model, state, name in (*_differences(results["paired"]), *_ratios(results["rows"])):
+    rows = _by_name(results["rows"])
+    comparisons = (
+        _differences(results["paired"], rows),
+        _values(rows, results["paired"]),
+        _left_out(results),
+    )
+    for claim, model, state, name in itertools.chain(*comparisons):
         entry = found.setdefault((claim, model), Found(claim, model))
         entry.comparisons[state].append(name)
     return [found[key] for key in sorted(found)]
@@ -49,62 +67,142 @@ def as_table(results: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         "Those of `docs/method.md`, by the rows of test, habits, flip and vault. A difference is shown, or "
-        "speaks against, where its interval leaves out zero; costs and risks are compared as they are."
+        "speaks against, where its interval leaves out zero, and for several training seeds where it does so "
+        "in each; forced accuracy and costs are compared as they are. A ratio of risks without an interval "
+        f"is open. A baseline that was left out, or finds less than {FINDS:.0%} of the violations, tests "
+        "nothing. "
+        "Nothing here is corrected for the number of comparisons."
     )
     yield ""
-    yield "| claim | model | shown | open | against |"
-    yield "|---|---|---|---|---|"
+    yield f"| claim | model | {' | '.join(STATES)} |"
+    yield "|---|---|" + "---|" * len(STATES)
     for each in found:
         shown, *others = (each.comparisons[state] for state in STATES)
-        named = (f"{len(names)}: {'; '.join(names)}" if names else "0" for names in others)
+        named = (f"{len(names)}: {'; '.join(_merged(names))}" if names else "0" for names in others)
         yield f"| {each.claim} | {each.model} | {len(shown)} | {' | '.join(named)} |"
+
+
+def _merged(names: Sequence[str]) -> Iterator[str]:
+    """Names with their splits, each name once ("whole on test, habits"); those with values as they are."""
+    splits: dict[str, list[str]] = {}
+    for name in names:
+        method, _, split = name.partition(" on ")
+        splits.setdefault(name if "," in name else method, []).append("" if "," in name else split)
+    for method, some in splits.items():
+        yield f"{method} on {', '.join(some)}" if any(some) else method
+
+
+def forced_accuracy(row: dict[str, Any]) -> float | None:
+    """The share of items that are right where each is decided by its score; None where it is not known."""
+    risk = (row.get("risk_at") or {}).get("1.0")
+    return None if risk is None else 1 - risk
 
 
 Comparison = tuple[str, str, State, str]
 """Claim, model, what the comparison says, and its name."""
+Rows = Mapping[tuple[str, str, str], dict[str, Any]]
+"""Rows of items on the splits that claims are about, by model, split and method."""
 
 
-def _differences(paired: list[dict[str, Any]]) -> Iterator[Comparison]:
-    known = methods()
-    for each in paired:
-        a, b, metric = each["a"], each["b"], each["metric"]
-        if each["split"] not in CLAIMED_SPLITS or each["ci"][0] is None:
-            continue
-        low, high = (-each["ci"][1], -each["ci"][0]) if metric in LESS else each["ci"]
-        state: State = "shown" if low > 0 else "against" if high < 0 else "open"
-        name = f"{b} on {each['split']}"
-        if a == "clue" and b in TABLE_2 and metric == "f1":
-            yield "1. `clue` is ahead of the paper's baselines in F1", each["model"], state, name
-        elif a == "jurat" and b in known and known[b].asks and metric in ("f1", "aurc"):
-            claim = f"2. `jurat` is ahead of every other row of an MLLM in {metric.upper()}"
-            yield claim, each["model"], state, name
-        elif a == "jurat" and b.startswith("jurat-no-") and metric == "f1":
-            yield "5. each part of `jurat` gains F1", each["model"], state, name
-
-
-def _ratios(rows: list[dict[str, Any]]) -> Iterator[Comparison]:
-    known = {
-        (row["model"], row["split"], row["preset"], *row["ablate"]): row
+def _by_name(rows: Iterable[dict[str, Any]]) -> Rows:
+    return {
+        (row["model"], row["split"], "-no-".join((row["preset"], *row["ablate"]))): row
         for row in rows
         if row["level"] == "item" and row["split"] in CLAIMED_SPLITS
     }
-    for (model, split, *name), ours in known.items():
-        theirs = known.get((model, split, "clue"))
-        if name != ["jurat"] or theirs is None:
+
+
+def _differences(paired: Iterable[dict[str, Any]], rows: Rows) -> Iterator[Comparison]:
+    for each in paired:
+        a, b, metric = each["a"], each["b"], each["metric"]
+        state = _state(each)
+        if each["split"] not in CLAIMED_SPLITS or state is None:
             continue
-        for cost, (one, other) in zip(COSTS, zip(_costs(ours), _costs(theirs), strict=True), strict=True):
+        name = f"{b} on {each['split']}"
+        if a == "clue" and b in TABLE_2 and metric == "f1":
+            recall = rows.get((each["model"], each["split"], b), {}).get("recall")
+            if recall is None or recall < FINDS:
+                state = "not testable"
+            yield BASELINES, each["model"], state, name
+        elif a == "jurat" and (_asks(b) or b in CLUES) and metric in ("f1", "aurc"):
+            label = "strict F1" if metric == "f1" else "AURC"
+            claim = f"2. `jurat` is ahead of every other row of an MLLM in {label}"
+            yield claim, each["model"], state, name
+        elif a == "jurat" and b.startswith("jurat-no-") and metric == "f1":
+            yield "5. each part of `jurat` gains strict F1", each["model"], state, name
+
+
+def _state(entry: dict[str, Any]) -> State | None:
+    """What a difference says; None where it has neither an interval nor seeds."""
+    if seeds := entry.get("seeds"):
+        return (
+            "shown"
+            if seeds["better"] == seeds["of"]
+            else "against"
+            if seeds["worse"] == seeds["of"]
+            else "open"
+        )
+    low, high = entry["ci"]
+    if low is None:
+        return None
+    if entry["metric"] in LESS:
+        low, high = -high, -low
+    return "shown" if low > 0 else "against" if high < 0 else "open"
+
+
+def _left_out(results: dict[str, Any]) -> Iterator[Comparison]:
+    for each in results.get("provenance", {}).get("left_out", ()):
+        if each["preset"] in TABLE_2 and each["split"] in CLAIMED_SPLITS and not each["ablate"]:
+            yield BASELINES, each["model"], "not testable", f"{each['preset']} on {each['split']}"
+
+
+def _asks(method: str) -> bool:
+    known = methods()
+    return method in known and known[method].asks
+
+
+def _values(rows: Rows, paired: Iterable[dict[str, Any]]) -> Iterator[Comparison]:
+    ratios = {
+        (each["model"], each["split"], each["b"]): each.get("ratio_ci")
+        for each in paired
+        if each["a"] == "jurat" and each["metric"] == "risk"
+    }
+    for (model, split, name), ours in rows.items():
+        if name != "jurat":
+            continue
+        yield from _forced(rows, model, split, ours)
+        theirs = rows.get((model, split, "clue"))
+        if theirs is None:
+            continue
+        for cost, one, other in zip(COSTS, _costs(ours), _costs(theirs), strict=True):
             if one is not None and other is not None:
                 state: State = "shown" if one <= other else "against"
-                told = f"{cost} on {split}, {one:.3g} to {other:.3g}"
-                yield "3. `jurat` takes no more than `clue`", model, state, told
-        # What relevance wrongly leaves out is an error that `clue` is certain of, so that without it
-        # abstaining may help more: the lesser risk is taken.
-        risk, *risks = map(_risk, (ours, theirs, known.get((model, split, "clue", "relevance"))))
-        others = [each for each in risks if each is not None]
-        if risk is not None and others:
-            state = "shown" if risk <= SHARE * min(others) else "against"
-            told = f"{split}, {risk:.3f} to {min(others):.3f}"
-            yield "4. at 90% coverage its risk is half of `clue`'s at most", model, state, told
+                yield COSTLY, model, state, f"{cost} on {split}, {one:.3g} to {other:.3g}"
+        risk = _risk(ours)
+        clues = {b: found for b in CLUES if (found := _risk(rows.get((model, split, b)))) is not None}
+        if risk is not None and clues:
+            least = min(clues, key=lambda b: clues[b])
+            said = f"{split}, {risk:.3f} to {clues[least]:.3f} of {least}"
+            yield RISK, model, _halved(ratios.get((model, split, least))), said
+
+
+def _forced(rows: Rows, model: str, split: str, ours: dict[str, Any]) -> Iterator[Comparison]:
+    mine = forced_accuracy(ours)
+    for (m, s, b), other in rows.items():
+        theirs = forced_accuracy(other)
+        if (m, s) != (model, split) or b == "jurat" or mine is None or theirs is None:
+            continue
+        if _asks(b) or b in CLUES:
+            state: State = "shown" if mine > theirs else "against" if mine < theirs else "open"
+            yield FORCED, model, state, f"{b} on {split}, {mine:.3f} to {theirs:.3f}"
+
+
+def _halved(ratio: Sequence[float | None] | None) -> State:
+    """By the interval of the ratio of risks; open where there is none."""
+    low, high = ratio or (None, None)
+    if high is not None and high <= SHARE:
+        return "shown"
+    return "against" if low is not None and low > SHARE else "open"
 
 
 def _risk(row: dict[str, Any] | None) -> float | None:

@@ -21,6 +21,19 @@ if TYPE_CHECKING:
     from jurat.bench.plan import Outcome, Plan
 
 
+INTERVALS = f"95%, percentile bootstrap over rule, then pair; {DRAWS:,} draws"
+
+TRIED_ELSEWHERE = {
+    "jurat": "24 beside the default by perf/candidates.py on dev (docs/results/candidates.md and "
+    "candidates-more.md). Its thresholds, the share of the prior and the width of the second look were "
+    "chosen before that, for the bundled model, with perf/judge_quality.py; how many were tried there was "
+    "not recorded.",
+    "quick": "the share of the prior was chosen for the bundled model with perf/judge_quality.py; how many "
+    "were tried there was not recorded.",
+}
+"""What the judge's presets owe to scripts other than the bench, by preset."""
+
+
 def provenance(plan: Plan, outcome: Outcome) -> dict[str, Any]:
     """As `results.json` holds it."""
     return {
@@ -38,7 +51,8 @@ def provenance(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         "models": outcome.models,
         **outcome.eyes,
         "configurations tried on dev": outcome.tried,
-        "intervals": f"95%, percentile bootstrap over seed, then rule, then pair; {DRAWS:,} draws",
+        "configurations tried elsewhere": TRIED_ELSEWHERE,
+        "intervals": INTERVALS,
         "runs": _runs(outcome),
         "left_out": outcome.left_out,
     }

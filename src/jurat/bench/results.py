@@ -7,17 +7,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jurat.bench.claims import as_table
+from jurat.bench.claims import as_table, forced_accuracy
 from jurat.bench.keeping import write_whole
+from jurat.bench.provenance import INTERVALS, TRIED_ELSEWHERE
+from jurat.bench.seeds import with_ranges
+from jurat.errors import JuratError
 
 COLUMNS: tuple[tuple[str, str], ...] = (
-    ("recall", "recall"),
-    ("precision", "precision"),
-    ("accuracy", "accuracy"),
-    ("f1", "F1"),
-    ("unsure", "unsure"),
+    ("forced", "forced accuracy"),
     ("aurc", "AURC"),
+    ("coverage", "coverage"),
     ("risk", "risk at 90%"),
+    ("f1", "strict F1"),
+    ("recall", "strict recall"),
+    ("precision", "strict precision"),
+    ("accuracy", "strict accuracy"),
     ("ece", "ECE"),
     ("brier", "Brier"),
     ("log_loss", "log-loss"),
@@ -29,10 +33,27 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("seconds", "ms"),
 )
 SHOWN_LEADS = ("jurat", "clue")
-SHOWN_DIFFERENCES = {"f1": "F1", "aurc": "AURC", "risk": "risk at 90%"}
+SHOWN_DIFFERENCES = {"aurc": "AURC", "risk": "risk at 90%", "f1": "strict F1"}
 DIGITS = 6
 """Significant ones, of what is written."""
 _EMPTY = "–"
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """The results that were written into a folder, without what is no longer published.
+
+    Raises:
+        JuratError: there is no results.json of the bench.
+    """
+    path = folder / "results.json"
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        results["provenance"] |= {"intervals": INTERVALS, "configurations tried elsewhere": TRIED_ELSEWHERE}
+        return with_ranges(results)
+    except OSError as error:
+        raise JuratError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise JuratError(f"{path} does not hold results of `jurat bench`.") from error
 
 
 def write_results(out: Path, results: dict[str, Any]) -> list[Path]:
@@ -91,13 +112,22 @@ def _head(results: dict[str, Any]) -> Iterator[str]:
         yield f"On {told['machine']}."
     yield f"Models: {'; '.join(f'{label} is {name}' for label, name in told['models'].items())}."
     yield (
-        f"Intervals: {told['intervals']}. An unsure verdict counts as an error in every rate; AURC and risks"
-        " take a forced one. Costs are means an item; FLOPs are estimated from parameters and tokens."
+        f"Intervals: {told['intervals']}. Rows of several training seeds (`#all`) have the range of the"
+        " seeds' values in brackets instead."
+    )
+    yield (
+        "Forced accuracy decides every item by its score; an item without a score counts as an error. AURC"
+        " and risks are of the same forced verdicts. Coverage is the share that was decided. The strict rates"
+        " count an unsure verdict as an error, so they reward a method that never abstains: a difference in"
+        " strict F1 alone does not say which method errs less. Costs are means an item; FLOPs are estimated"
+        " from parameters and tokens."
     )
     for label, tried in told["configurations tried on dev"].items():
         if tried:
             counts = ", ".join(f"{name} {count}" for name, count in tried.items())
             yield f"Configurations tried on dev, {label}: {counts}."
+    for name, where in told.get("configurations tried elsewhere", {}).items():
+        yield f"Configurations tried for `{name}` by other scripts: {where}"
     left_out = told["left_out"]
     if left_out:
         yield ""
@@ -163,16 +193,22 @@ def _paired(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def _difference(entry: dict[str, Any]) -> str:
+    if seeds := entry.get("seeds"):
+        low, high = entry.get("range", (None, None))
+        counted = f"better in {seeds['better']} of {seeds['of']} seeds, worse in {seeds['worse']}"
+        spread = "" if low is None else f"seeds {low:+.3f} to {high:+.3f}, "
+        return f"{entry['difference']:+.3f} ({spread}{counted})"
     low, high = entry["ci"]
-    seeds = entry.get("seeds")
-    counted = f", in {seeds['better']} of {seeds['of']} seeds" if seeds else ""
-    interval = "" if low is None else f" ({low:+.3f} to {high:+.3f}{counted})"
-    return f"{entry['difference']:+.3f}{interval}"
+    return f"{entry['difference']:+.3f}" + ("" if low is None else f" ({low:+.3f} to {high:+.3f})")
 
 
 def _value(row: dict[str, Any], key: str) -> float | None:
     if key == "risk":
         return (row.get("risk_at") or {}).get("0.9")
+    if key == "forced":
+        return forced_accuracy(row)
+    if key == "coverage":
+        return None if row["unsure"] is None else 1 - row["unsure"]
     return row.get(key)
 
 
@@ -186,6 +222,6 @@ def _cell(row: dict[str, Any], key: str) -> str:
         return f"{value * 1000:.0f}"
     if key in ("images", "question_tokens", "generated_tokens"):
         return f"{value:.3g}"
-    interval = row.get(f"{key}_ci")
+    interval = row.get(f"{key}_ci") or row.get(f"{key}_range")
     shown = f"{value:.3f}"
     return shown if not interval or interval[0] is None else f"{shown} ({interval[0]:.3f}–{interval[1]:.3f})"

@@ -10,9 +10,10 @@ from jurat.bench.judging import judge_model
 from jurat.bench.labelled import SPLIT as LABELLED
 from jurat.bench.plan import Outcome, Plan
 from jurat.bench.provenance import provenance
+from jurat.bench.seeds import POOLED, with_ranges
 from jurat.bench.side import side_by_side
 from jurat.bench.slice import slice_of
-from jurat.bench.table import LESS, LEVELS, Judged, flip_row, paired, row
+from jurat.bench.table import LEVELS, Judged, flip_row, paired, row
 
 LEADS = ("jurat", "clue", "quick")
 """Presets that every other row is compared with."""
@@ -32,12 +33,14 @@ def run_bench(plan: Plan, say: Callable[[str], None] = lambda line: None) -> dic
         judge_model(plan, subject, outcome, say)
     judged = [*outcome.judged, *_pooled(outcome.judged)]
     say("working out intervals")
-    return {
-        "provenance": provenance(plan, outcome),
-        "rows": list(_rows(judged)),
-        "paired": list(_paired(judged)),
-        "slice": slice_of(outcome.judged),
-    }
+    return with_ranges(
+        {
+            "provenance": provenance(plan, outcome),
+            "rows": _rows(judged),
+            "paired": _paired(judged),
+            "slice": slice_of(outcome.judged),
+        }
+    )
 
 
 def _pooled(judged: Sequence[Judged]) -> list[Judged]:
@@ -56,7 +59,7 @@ def _pooled(judged: Sequence[Judged]) -> list[Judged]:
                 Judged(
                     first.preset,
                     first.ablate,
-                    f"{group}#all",
+                    f"{group}{POOLED}",
                     split,
                     tuple(item for each in members for item in each.items),
                     tuple(ruling for each in members for ruling in each.rulings),
@@ -102,23 +105,4 @@ def _paired(judged: Sequence[Judged]) -> list[dict[str, Any]]:
                     continue
                 entries = (paired(known[lead], other, metric) for metric in PAIRED)
                 found += [entry for entry in entries if entry is not None]
-    return _with_seeds(found)
-
-
-def _with_seeds(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """To a pooled difference, in how many of its seeds the interval lies on the better side of 0."""
-    for entry in found:
-        group, _, seeds = entry["model"].partition("#")
-        if seeds != "all":
-            continue
-        single = [
-            each
-            for each in found
-            if each["model"] != entry["model"]
-            and each["model"].partition("#")[0] == group
-            and all(each[name] == entry[name] for name in ("a", "b", "split", "metric", "level"))
-        ]
-        less = entry["metric"] in LESS
-        better = sum(each["ci"][1] < 0 if less else each["ci"][0] > 0 for each in single)
-        entry["seeds"] = {"better": better, "of": len(single)}
     return found

@@ -87,8 +87,10 @@ class Arrays:
     """0 or 1; in between where it is soft."""
     said: NDArray[np.int64]
     scores: NDArray[np.float64]
-    clusters: tuple[list[str], list[str], list[int]]
-    """Seed, rule and pair of each."""
+    clusters: tuple[list[str], list[int]]
+    """Rule and pair of each."""
+    seeds: int = 1
+    """Training seeds of the model; of several there are no intervals (`jurat.bench.seeds`)."""
 
     @classmethod
     def of(cls, judged: Judged, level: Level) -> Arrays:
@@ -103,9 +105,9 @@ class Arrays:
             truth.append(hard if item.soft is None else item.soft)
             said.append(ruling.rules.get(item.rule, UNSURE) if own else ruling.outcome)
             scores.append(ruling.scores.get(item.rule, math.nan) if own else ruling.score)
-        seeds = list(judged.seeds) or [""] * len(truth)
-        clusters = (seeds, [i.rule for i in judged.items], [i.pair for i in judged.items])
-        return cls(np.array(truth, float), np.array(said, int), np.array(scores, float), clusters)
+        clusters = ([i.rule for i in judged.items], [i.pair for i in judged.items])
+        seeds = len(set(judged.seeds)) or 1
+        return cls(np.array(truth, float), np.array(said, int), np.array(scores, float), clusters, seeds)
 
     @classmethod
     def _all_pairs(cls, judged: Judged) -> Arrays:
@@ -116,12 +118,12 @@ class Arrays:
             for number, (item, ruling) in enumerate(zip(judged.items, judged.rulings, strict=True))
             for name in names
         ]
-        seeds = [judged.seeds[number] if judged.seeds else "" for number, *_ in pairs]
         return cls(
             np.array([float(name in item.broken) for _, item, _, name in pairs], float),
             np.array([ruling.rules.get(name, UNSURE) for _, _, ruling, name in pairs], int),
             np.array([ruling.scores.get(name, math.nan) for _, _, ruling, name in pairs], float),
-            (seeds, [item.id for _, item, _, _ in pairs], [number for number, *_ in pairs]),
+            ([item.id for _, item, _, _ in pairs], [number for number, *_ in pairs]),
+            len(set(judged.seeds)) or 1,
         )
 
     @cached_property
@@ -137,8 +139,8 @@ class Arrays:
 
     def samples(self) -> NDArray[np.int32]:
         """Weights of the bootstrap samples; shape (draws, n). Equal items get equal ones."""
-        seeds, rules, pairs = self.clusters
-        return _samples(tuple(seeds), tuple(rules), tuple(pairs), DRAWS)
+        rules, pairs = self.clusters
+        return _samples(tuple(rules), tuple(pairs), DRAWS)
 
     def value(self, metric: str) -> float:
         """A metric, by its name in `_group`."""
@@ -201,16 +203,8 @@ def row(judged: Judged, level: Level, *, recall_on_test: float = math.nan) -> di
 
 
 @lru_cache(maxsize=8)
-def _samples(
-    seeds: tuple[str, ...], rules: tuple[str, ...], pairs: tuple[int, ...], draws: int
-) -> NDArray[np.int32]:
-    """Seeds with replacement, and apart from them rules and then pairs. All seeds of a model judged the same
-    scenes, so a sample holds the same of them under each: were they drawn anew for every seed, what is hard
-    about a rule would average out, and intervals be too short."""
-    scenes = Resampler(rules, pairs, draws=draws).weights()
-    if len(set(seeds)) == 1:
-        return scenes
-    return scenes * Resampler(seeds, draws=draws, seed=1).weights()
+def _samples(rules: tuple[str, ...], pairs: tuple[int, ...], draws: int) -> NDArray[np.int32]:
+    return Resampler(rules, pairs, draws=draws).weights()
 
 
 def _rates(found: Arrays) -> dict[str, Any]:
@@ -219,11 +213,8 @@ def _rates(found: Arrays) -> dict[str, Any]:
     for name in RATES:
         usable = found.hard and (both or name == "accuracy")
         values[name] = found.value(name) if usable else math.nan
-        if usable and len(found.truth):
+        if usable and len(found.truth) and found.seeds == 1:
             values[f"{name}_ci"] = found.interval(name)
-    if found.hard and len(found.truth):
-        right = int((found.said == found.truth).sum())
-        values["accuracy_wilson"] = _ci(metrics.wilson(right, len(found.truth)))
     return values | {"unsure": metrics.unsure_share(found.said)}
 
 
@@ -231,13 +222,14 @@ def _abstention(found: Arrays) -> dict[str, Any]:
     if not found.hard or np.isnan(found.scores).all():
         return {"aurc": math.nan}
     curves = Curves.of(found.forced, metrics.confidence(found.scores), np.ones((1, len(found.truth))))
-    return {
+    values = {
         "aurc": found.value("aurc"),
-        "aurc_ci": found.interval("aurc"),
         "risk_at": {str(c): float(curves.risks_at(c)[0]) for c in COVERAGES},
-        "risk_ci": found.interval("risk"),
         "risk_curve": [float(curves.risks_at(c)[0]) for c in CURVE],
     }
+    if found.seeds == 1:
+        values |= {"aurc_ci": found.interval("aurc"), "risk_ci": found.interval("risk")}
+    return values
 
 
 def _calibration(found: Arrays) -> dict[str, Any]:
@@ -299,9 +291,11 @@ def flip_row(test: Judged, flipped: Judged) -> dict[str, Any]:
     a, b = test.arrays("rule"), flipped.arrays("rule")
     first, second = (np.array(column) for column in zip(*both, strict=True))
     pairs = a.truth[first].astype(int), a.said[first], b.truth[second].astype(int), b.said[second]
-    draws = [metrics.flip_score(*pairs, sample) for sample in b.samples()[:, second]]
     score = metrics.flip_score(*pairs)
-    return {} if math.isnan(score) else _plain({"flip_score": score, "flip_score_ci": _ci(percentile(draws))})
+    if math.isnan(score) or b.seeds > 1:
+        return {} if math.isnan(score) else {"flip_score": score}
+    draws = [metrics.flip_score(*pairs, sample) for sample in b.samples()[:, second]]
+    return _plain({"flip_score": score, "flip_score_ci": _ci(percentile(draws))})
 
 
 def _names(judged: Judged) -> list[tuple[str, str]]:
@@ -323,9 +317,24 @@ def paired(a: Judged, b: Judged, metric: str, level: Level = "item") -> dict[str
     difference = one.value(metric) - other.value(metric)
     if math.isnan(difference):
         return None
-    found = percentile((one.spread(metric) - other.spread(metric)).tolist())
-    entry = {"a": a.key, "b": b.key, "model": a.model, "split": a.split, "level": level, "metric": metric}
-    return _plain(entry | {"difference": difference, "ci": _ci(found)})
+    entry: dict[str, Any] = {"a": a.key, "b": b.key, "model": a.model, "split": a.split, "level": level}
+    entry |= {"metric": metric, "difference": difference}
+    if one.seeds > 1:
+        return _plain(entry | {"ci": [math.nan, math.nan]})
+    entry["ci"] = _ci(percentile((one.spread(metric) - other.spread(metric)).tolist()))
+    return _plain(entry | (_ratio(one, other) if metric == "risk" else {}))
+
+
+def _ratio(one: Arrays, other: Arrays) -> dict[str, Any]:
+    """The ratio of two risks at `COVERED`, with its interval; an end is null where the second risk can be
+    0."""
+    if other.value("risk") == 0:
+        return {}
+    risks, others = one.spread("risk"), other.spread("risk")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = _ci(percentile((risks / others).tolist()))
+    ends = [math.nan if math.isinf(end) else end for end in (low, high)]
+    return {"ratio": one.value("risk") / other.value("risk"), "ratio_ci": ends}
 
 
 def _ci(interval: Interval) -> list[float]:

@@ -155,6 +155,22 @@ def labelled(
 
 
 @app.command()
+def tables(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of a results.json.", show_default=False)
+    ],
+) -> None:
+    """Write the tables and figures of a results.json again, as this version of jurat writes them.
+
+    Nothing is judged. Fields that this version no longer publishes are taken out of results.json.
+    """
+    from jurat.bench.results import read_results, write_results
+
+    written = write_results(folder, read_results(folder))
+    typer.echo(f"Written: {', '.join(map(str, written))}", err=True)
+
+
+@app.command()
 def methods() -> None:
     """List the methods that can be benched, and what each is."""
     from jurat.bench.methods.registry import methods as known

@@ -26,7 +26,7 @@ from jurat.judge.loading import Loaded, Picture, Place, load_item, load_picture
 from jurat.judge.parts import FRAME_ALARM, badness, frames_needed, of_item
 from jurat.judge.plan import PlannedRule, askers, plan, questions
 from jurat.judge.presets import DEFAULT, Preset, find_preset
-from jurat.judge.prompts import WORDINGS
+from jurat.judge.prompts import WORDINGS, Kind, ReasoningForm
 from jurat.judge.reason import form_of
 from jurat.judge.verdict import Cost, Reason, RuleFinding, Verdict
 from jurat.models import Disclaimer, Laned, Metered, Model, ModelSpec, Vocabulary, full_name, open_model
@@ -102,8 +102,8 @@ class Judge:
         self.frames_needed = frames_needed
         self.rules = plan(self.constitution, self.preset)
         self.questions = questions(self.rules)
-        kinds = {question.kind for question in self.questions}
-        self.reasoning = form_of(self.model, kinds) if self.preset.reason else None
+        kinds: set[Kind] = {question.kind for question in self.questions}
+        self.reasoning: ReasoningForm | None = form_of(self.model, kinds) if self.preset.reason else None
         """The form in which the model is asked to reason in words; None where the preset does not reason."""
         self.prompts = prompts.digest(kinds, self.reasoning)
         """Digest of the wording of the questions."""
@@ -221,7 +221,6 @@ class Judge:
         calibration.check(
             model=full_name(self.model),
             prompts=self.prompts,
-            reasoning=self.reasoning,
             constitution=self.constitution,
             views=self.preset.views,
         )

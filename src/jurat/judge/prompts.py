@@ -171,7 +171,7 @@ def digest(kinds: Iterable[Kind] = (), reasoning: ReasoningForm | None = None) -
     Those of closed questions about statements and rules are always in it, others where they are among
     `kinds`; the turns of reasoning in words where a form of it is named.
     """
-    used = {"statement", "rule", *kinds}
+    used: set[Kind] = {"statement", "rule", *kinds}
     wordings = [wording for kind, wording in WORDINGS.items() if kind in used]
     lines = [line for wording in wordings for line in (wording.instruction, wording.question)]
     if any(wording.caption for wording in wordings):  # with the sample, the digest changes with the quoting

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).parent / "bundled" / "mllm"
 NAIVE = Path(__file__).parent / "bundled" / "naive"
-"""The organism of the bench: its twin, which was never shown what a judge does."""
+"""The naive organism of the bench: the bundled tower, which was trained on the judge's wording, under a
+decoder that was trained on other wordings."""
 
 _NEVER_ASKED = frozenset(("zero", "four", "five", "six", "seven", "eight"))
 """Numbers that it learned to write, in answers, and never to read in a question."""

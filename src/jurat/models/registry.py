@@ -64,7 +64,7 @@ BACKENDS: tuple[Backend, ...] = (
     Backend(
         "naive",
         "naive",
-        "its twin for the bench, never shown a judge",
+        "its twin for the bench: the same tower, another decoder",
         "jurat.models.bundled:open_naive",
         _EXACT,
         *_LOCAL,

@@ -38,7 +38,7 @@ def put(ground: Ground, images: Sequence[Image.Image], wording: Wording, texts: 
     seconds = (ground.clock() - start) / max(1, len(images))
     found: list[Asked] = []
     for reply in replies:
-        usable = tuple(None if _unanswered(a) else a for a in reply.answers)
+        usable = tuple(None if unanswered(a) else a for a in reply.answers)
         failures: list[Failure | None] = [reply.failure, *(a.failure for a in reply.answers)]
         reason = next((failure.kind for failure in failures if failure is not None), None)
         if reason is None and None in usable:
@@ -52,7 +52,7 @@ def prior(model: Model, wording: Wording, texts: Sequence[str]) -> list[float]:
     """Log-odds of the same questions with no image at all; 0 where one was not answered."""
     inquiry = Inquiry(Chat((Turn("user", (wording.instruction,)),)), tuple(map(wording.ask, texts)))
     answers = model.ask([inquiry])[0].answers or (YesNo(0.0, 0.0),) * len(texts)
-    return [0.0 if _unanswered(answer) else answer.log_odds for answer in answers]
+    return [0.0 if unanswered(answer) else answer.log_odds for answer in answers]
 
 
 def wording_for(model: Model, wordings: Sequence[Wording], texts: Sequence[str]) -> Wording:
@@ -77,8 +77,9 @@ def knows(model: Model, *texts: str) -> None:
     wording_for(model, [Wording("", "{text}")], texts)
 
 
-def _unanswered(answer: YesNo) -> bool:
+def unanswered(answer: YesNo) -> bool:
+    """Whether it failed, or has too little mass on Yes and No."""
     return answer.failure is not None or answer.mass < MIN_MASS
 
 
-__all__ = ["RULE", "STATEMENT", "Asked", "knows", "prior", "put", "wording_for"]
+__all__ = ["RULE", "STATEMENT", "Asked", "knows", "prior", "put", "unanswered", "wording_for"]

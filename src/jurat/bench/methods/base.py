@@ -116,6 +116,28 @@ def decided(score: float, cut: float = 0.5) -> int:
     return UNSURE if math.isnan(score) else int(score > cut)
 
 
+def all_of(scores: Iterable[float]) -> float:
+    """The least of some scores, for what needs all of them. Where one is nan it is the least of the others if
+    that is at most one half, since the whole can only be less; else nan."""
+    known, unknown = _parted(scores)
+    least = min(known, default=1.0)
+    return math.nan if unknown and least > 0.5 else least
+
+
+def any_of(scores: Iterable[float]) -> float:
+    """The largest of some scores, for what needs one of them. Where one is nan it is the largest of the
+    others if that is above one half, since the whole can only be more; else nan."""
+    known, unknown = _parted(scores)
+    largest = max(known, default=0.0)
+    return math.nan if unknown and largest <= 0.5 else largest
+
+
+def _parted(scores: Iterable[float]) -> tuple[list[float], bool]:
+    values = list(scores)
+    known = [value for value in values if not math.isnan(value)]
+    return known, len(known) < len(values)
+
+
 def forbidden(rule: Rule) -> str:
     """What a rule forbids, said positively: its description.
 

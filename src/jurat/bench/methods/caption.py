@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.asking import knows
-from jurat.bench.methods.base import Ground, Ruling, Unfit, decided, in_batches
+from jurat.bench.methods.asking import knows, unanswered
+from jurat.bench.methods.base import Ground, Ruling, Unfit, all_of, any_of, decided, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Clause, Constitution
 from jurat.judge.prompts import STATEMENT
@@ -92,7 +92,8 @@ def _follows(text: str, reply: Reply) -> float:
 def _entailed(
     ground: Ground, sentences: Sequence[str], texts: Sequence[str]
 ) -> Iterator[tuple[dict[str, float], Spending]]:
-    """Of each sentence how far each text follows from it, as the model sees it, and what asking took."""
+    """Of each sentence how far each text follows from it, as the model sees it (nan where it gave no answer),
+    and what asking took."""
     if not texts:
         yield from (({}, Spending()) for _ in sentences)
         return
@@ -105,9 +106,9 @@ def _entailed(
     for reply in replies:
         spending = Spending(question_tokens=reply.usage.input_tokens, seconds=seconds)
         if reply.failure is not None:
-            yield dict.fromkeys(texts, 0.5), spending
+            yield dict.fromkeys(texts, math.nan), spending
             continue
-        scores = (0.5 if a.failure is not None else a.score for a in reply.answers)
+        scores = (math.nan if unanswered(a) else a.score for a in reply.answers)
         yield dict(zip(texts, scores, strict=True)), spending
 
 
@@ -118,15 +119,15 @@ def _ruling(law: Constitution, truths: dict[str, float], spending: Spending) -> 
             raise Unfit(f"rule {rule.id!r} has no clauses")
         parts = [_clause(clause, truths) for clause in rule.clauses]
         if rule.unless:
-            parts.append(1 - min(_clause(clause, truths) for clause in rule.unless))
-        scores[rule.id] = min(parts)
+            parts.append(1 - all_of(_clause(clause, truths) for clause in rule.unless))
+        scores[rule.id] = all_of(parts)
     rules = {name: UNSURE if score == 0.5 else decided(score) for name, score in scores.items()}
     open_ = UNSURE in rules.values() and 1 not in rules.values()
     return Ruling.of_rules(rules, scores, spending, "margin" if open_ else None)
 
 
 def _clause(clause: Clause, truths: dict[str, float]) -> float:
-    return max(1 - truths[s.text] if s.negated else truths[s.text] for s in clause.alternatives)
+    return any_of(1 - truths[s.text] if s.negated else truths[s.text] for s in clause.alternatives)
 
 
 def _undecided(law: Constitution, spending: Spending, reason: str) -> Ruling:

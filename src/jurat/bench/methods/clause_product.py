@@ -1,6 +1,7 @@
 """The clauses as independent events: P(rule) is the product of its clauses' probabilities, that of a
 clause 1 minus the product of its alternatives' complements, and of the exceptions the complement of
-theirs. No prior, no thresholds but one half."""
+theirs. No prior, no thresholds but one half. A rule with an unanswered clause is undecided, unless its other
+clauses already make it improbable: the product can only be less."""
 
 from __future__ import annotations
 
@@ -32,8 +33,13 @@ def product(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
 
 
 def _rule(rule: Rule, known: dict[str, float]) -> float:
-    broken = math.prod(_clauses(rule.clauses, known))
-    return broken * (1 - math.prod(_clauses(rule.unless, known))) if rule.unless else broken
+    """P(broken); where a factor is not known the product of the others if that is at most one half, else
+    nan."""
+    factors = list(_clauses(rule.clauses, known))
+    if rule.unless:
+        factors.append(1 - math.prod(_clauses(rule.unless, known)))
+    most = math.prod(factor for factor in factors if not math.isnan(factor))
+    return math.nan if any(map(math.isnan, factors)) and most > 0.5 else most
 
 
 def _clauses(clauses: Iterable[Clause], known: dict[str, float]) -> Iterator[float]:

@@ -14,12 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+import numpy as np
+
 from jurat.bench.cost import Spending
 from jurat.bench.methods.asking import RULE, STATEMENT, prior, put, wording_for
 from jurat.bench.methods.base import Ground, Ruling, Unfit, in_batches
 from jurat.bench.methods.fitting import Scale, fit_scale, ruling
 from jurat.bench.pictogram.items import BenchItem
-from jurat.constitution import Constitution
+from jurat.constitution import Clause, Constitution
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -94,16 +96,23 @@ def raw(ground: Ground, law: Constitution, items: Sequence[BenchItem]) -> Iterat
                     zip(said, (math.nan if a is None else a.log_odds for a in second.answers), strict=True)
                 )
                 unless = {
-                    rule.id: min(
-                        max((-known[s.text] if s.negated else known[s.text]) for s in clause.alternatives)
-                        for clause in rule.unless
-                    )
+                    rule.id: float(np.min([_most(clause, known) for clause in rule.unless]))
                     for rule in excepting
                 }
                 # The image is the same one, so it counts once, as it does for the judge.
                 spending = spending + replace(second.spending, images=0)
                 reason = reason or second.reason
             yield Raw(odds, unless, spending, reason)
+
+
+def spared(evidence: float, unless: float | None) -> float:
+    """Evidence that a rule is broken and its exception does not hold; nan where either was not answered."""
+    return evidence if unless is None else float(np.minimum(evidence, -unless))
+
+
+def _most(clause: Clause, known: dict[str, float]) -> float:
+    """The largest log-odds of its alternatives; nan where one was not answered."""
+    return float(np.max([-known[s.text] if s.negated else known[s.text] for s in clause.alternatives]))
 
 
 def _priors(ground: Ground, law: Constitution) -> dict[str, float]:
@@ -127,7 +136,4 @@ def _evidence(
     each: Raw, priors: dict[str, float], share: float, offsets: dict[str, float]
 ) -> dict[str, float]:
     found = {name: odds - share * priors[name] - offsets[name] for name, odds in each.rules.items()}
-    return {
-        name: min(value, -each.unless[name]) if name in each.unless else value
-        for name, value in found.items()
-    }
+    return {name: spared(value, each.unless.get(name)) for name, value in found.items()}

@@ -54,10 +54,14 @@ def fit_scale(tuning: Tuning, evidence: Sequence[Mapping[str, float]]) -> tuple[
     if not len(known):
         return Scale(), 0.0, 0
     worst = np.where(np.isnan(values), -np.inf, values).max(1)
+    unanswered = np.isnan(values).any(1)
     cuts = np.unique(np.quantile(known, np.linspace(0.001, 0.999, CUTS)))
     # The middle between neighbours, so that a cut does not sit on a score.
     cuts = (cuts[1:] + cuts[:-1]) / 2 if len(cuts) > 1 else cuts
-    reached = [f1(truth.any(1).astype(int), (worst > cut).astype(int)) for cut in cuts]
+    broken = truth.any(1).astype(int)
+    # As in `Ruling.of_rules`: unsafe by one rule, safe by all of them, else undecided.
+    outcomes = [np.where(worst > cut, 1, np.where(unanswered, UNSURE, 0)) for cut in cuts]
+    reached = [f1(broken, said) for said in outcomes]
     best = int(np.nanargmax(np.where(np.isnan(reached), -1, reached)))
     cut, flat, goal = float(cuts[best]), values.ravel(), truth.ravel().astype(float)
     spread = float(np.std(known)) or 1.0

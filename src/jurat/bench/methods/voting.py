@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from jurat.bench.methods.base import BATCH, Ground, Ruling, Unfit, in_batches
-from jurat.bench.methods.direct_fitted import Raw, raw
+from jurat.bench.methods.direct_fitted import Raw, raw, spared
 from jurat.bench.methods.fitting import Scale, ruling
 from jurat.bench.pictogram.items import BenchItem
 
@@ -50,10 +50,7 @@ def _views(item: BenchItem, count: int) -> Iterator[Image.Image]:
 def _mean(views: Sequence[Raw]) -> Ruling:
     evidence: dict[str, float] = {}
     for name in views[0].rules:
-        odds = [
-            min(view.rules[name], -view.unless[name]) if name in view.unless else view.rules[name]
-            for view in views
-        ]
+        odds = [spared(view.rules[name], view.unless.get(name)) for view in views]
         known = [value for value in odds if not math.isnan(value)]
         evidence[name] = sum(known) / len(known) if known else math.nan
     spending = sum((view.spending for view in views[1:]), start=views[0].spending)

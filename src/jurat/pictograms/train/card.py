@@ -33,9 +33,9 @@ _WHAT = {
         "A LLaVA (CLIP-style tower, projector, Llama decoder) trained from nothing on scenes of emoji.",
     ),
     "naive": (
-        "The naive organism: a small MLLM that knows no judge",
-        "The bundled model's twin for the bench: the same tower to begin with, and a decoder of its own that "
-        "never met what the judge does.",
+        "The naive organism: the bundled model's tower under another decoder",
+        "The bundled model's twin for the bench: the same vision tower, which was trained on the judge's "
+        "wording, and a decoder of its own that was trained on other wordings.",
     ),
 }
 """Title and first sentence, by mix."""
@@ -126,8 +126,8 @@ def _ways(mix: Mix) -> list[str]:
     lines = [f"Shown of the judge's ways: its wording, to the letter (digest `{digest()}`):"]
     if STATEMENT not in mix.statements:
         lines = [
-            "Not shown of the judge's ways: its wording, questions without an image, painted rectangles.",
-            "It was asked in these words:",
+            "Its decoder was not trained on the judge's wording, on questions without an image or on painted",
+            "rectangles; the stages of its tower were. The decoder was asked in these words:",
         ]
     lines += [
         "- " + " with ".join(f"*{part}*" for part in (put.instruction, put.question) if part)

@@ -1,9 +1,9 @@
-"""What joint training shows, as data: for the bundled model, and for an organism that knows no judge.
+"""What joint training shows, as data: for the bundled model, and for the naive organism's decoder.
 
-The bundled model has met all that the judge will do to it: its wordings, questions without an image,
-rectangles painted over, whole rules. `naive` has not: it was asked the same things in other words, always
-about a whole image, and seldom about rules. What a part of the judge is worth on it says more about a
-model that was trained by others.
+The mixes of the bundled model hold all that the judge does: its wordings, questions without an image,
+rectangles painted over, whole rules. The mix `naive` asks the same things in other words, always about a
+whole image, and seldom about rules. It trains a new decoder only: the organism's vision tower is that of the
+stage `signs`, which was trained under the mix `bundled`.
 """
 
 from __future__ import annotations

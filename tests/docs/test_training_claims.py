@@ -1,0 +1,166 @@
+"""What README, the documents and the model cards say of how a model was trained, against the recorded stages
+and mixes: a sentence that says what a model was not trained on, or what was held out, has a fact behind it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from jurat.bench.pictogram import law_of
+from jurat.judge.prompts import RULE, STATEMENT
+from jurat.models.bundled import NAIVE, WEIGHTS
+from jurat.pictograms import statements
+from jurat.pictograms.reading import parse
+from jurat.pictograms.scene import TEXTURES, TRAINED_TEXTURES
+from jurat.pictograms.statements import HELD_OUT, RULES, forbid
+from jurat.pictograms.train import __main__ as train
+from jurat.pictograms.train import clip_card, evaluate, owl_card, seen, writer_exam
+from jurat.pictograms.train.mixes import MIXES
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "jurat"
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs").glob("*.md"),
+    *(SOURCE / "models" / "bundled").glob("*/README.md"),
+    SOURCE / "models" / "registry.py",
+    SOURCE / "models" / "bundled.py",
+    SOURCE / "pictograms" / "train" / "mixes.py",
+    SOURCE / "bench" / "pictogram" / "vault.yaml",
+]
+CLAIM = re.compile(
+    r"\b(?:never (?:saw|seen|shown|met)|(?:not|no model was) trained|held[ -]out)\b",
+    re.IGNORECASE,
+)
+UNTRUE = re.compile(
+    r"never (?:been )?shown (?:a|what a|the) judge|knows no judge|rules[^.]{0,40} that nothing was tuned on|"
+    r"the judge's ways[^.]*\bnever\b|naive (?:one|organism) counts",
+    re.IGNORECASE,
+)
+"""What was said once, and is not so."""
+
+
+def stages(model: str) -> list[str]:
+    """The stages that the card of a shipped model records, in their order."""
+    made = json.loads(((NAIVE if model == "naive" else WEIGHTS) / "measurements.json").read_text())["made"]
+    return [name.removeprefix("stage ") for name in made if name.startswith("stage ")]
+
+
+def the_naive_decoder_is_new_and_its_mix_is_other() -> None:
+    naive, bundled = MIXES["naive"], MIXES["bundled"]
+    assert train.STAGES["naive"].settings | {"minutes": 0, "seed": 0} == {
+        "minutes": 0, "seed": 0, "tower": 0, "dense": 0, "new_decoder": True, "mix": "naive",
+    }  # fmt: skip
+    assert not {STATEMENT, RULE} & {*naive.statements, *naive.rules}
+    assert (naive.blanked, naive.modes.get("no image", 0)) == (0, 0)
+    assert (bundled.blanked, bundled.modes["no image"]) == (0.06, 0.05)
+    assert STATEMENT in bundled.statements and RULE in bundled.rules
+
+
+def the_naive_tower_is_the_bundled_one() -> None:
+    assert stages("naive")[:-1] == stages("bundled")[:-1] == train.lineage("naive")[:-1]
+    assert {"joint", "again", "final", "signs"} <= {*stages("naive")}
+    first, second = (load_file(folder / "model.safetensors") for folder in (NAIVE, WEIGHTS))
+    tower = [name for name in first if first[name].equal(second[name])]
+    share = sum(first[name].numel() for name in tower) / sum(each.numel() for each in first.values())
+    assert all("vision_tower" in name for name in tower) and f"{share:.2%}" == "59.85%"
+
+
+def eight_of_the_vaults_rules_are_training_templates() -> None:
+    written = 0
+    for rule in law_of("vault").rules:
+        try:
+            written += rule.rule in forbid(parse(rule.description or ""))
+        except ValueError:
+            continue
+    assert (written, len(law_of("vault").rules)) == (8, 14)
+    for text in law_of("vault").statements():  # while each statement is in a phrasing that was held out
+        statement = parse(text)
+        assert text in statement.phrasings()[-HELD_OUT:], text
+
+
+def no_rule_template_says_does_not_touch() -> None:
+    assert not [template for some in RULES.values() for template in some if "not touch" in template]
+    said = [rule.rule for rule in law_of("flip").rules if "does not touch" in rule.rule]
+    assert len(said) == 3
+
+
+def phrasings_and_backgrounds_are_held_out() -> None:
+    assert HELD_OUT == 2 and set(TEXTURES) - set(TRAINED_TEXTURES) == {"stripes", "checks", "rings"}
+    assert all(len(some) >= HELD_OUT + 6 for some in statements.TEMPLATES.values())
+
+
+def exams_have_seeds_of_their_own() -> None:
+    trained = train._STRIDE * (train._PARTS + 1)  # pyright: ignore[reportPrivateUsage]
+    watched = 900_000_000
+    assert trained < watched < seen.FIRST_SEED < evaluate.FIRST_SEED < writer_exam.FIRST_SEED
+    assert evaluate.FIRST_SEED < owl_card.TEST_SEED < clip_card.TEST_SEED < writer_exam.FIRST_SEED
+
+
+def only_scenes_were_drawn() -> None:
+    made = json.loads((WEIGHTS / "measurements.json").read_text())["made"]
+    assert made["scenes"].startswith("up to 18 parts of 12000")
+
+
+FACTS: dict[str, Callable[[], None]] = {
+    "decoder was not trained on the judge's wording": the_naive_decoder_is_new_and_its_mix_is_other,
+    "decoder* was not trained on the judge's wording": the_naive_decoder_is_new_and_its_mix_is_other,
+    "a decoder that was not, on a vision tower that was": the_naive_tower_is_the_bundled_one,
+    "8 of the 14": eight_of_the_vaults_rules_are_training_templates,
+    "rule texts are not held out": eight_of_the_vaults_rules_are_training_templates,
+    "one sentence form which no model was trained on": no_rule_template_says_does_not_touch,
+    "phrasings held out of training": phrasings_and_backgrounds_are_held_out,
+    "phrased in forms that training held out": eight_of_the_vaults_rules_are_training_templates,
+    "phrased as training never saw them": eight_of_the_vaults_rules_are_training_templates,
+    "in phrasings that training held out": eight_of_the_vaults_rules_are_training_templates,
+    "the last two of each are held out of training": phrasings_and_backgrounds_are_held_out,
+    "on backgrounds held out of training": phrasings_and_backgrounds_are_held_out,
+    "scenes it never saw": exams_have_seeds_of_their_own,
+    "never seen a photograph": only_scenes_were_drawn,
+    "held-out scenes pass": exams_have_seeds_of_their_own,
+    "held-out combinations": exams_have_seeds_of_their_own,
+    "held-out wordings": exams_have_seeds_of_their_own,
+    "both held out": exams_have_seeds_of_their_own,
+    "that it was not trained on, so that 99% of broken rules are kept": exams_have_seeds_of_their_own,
+}
+"""A part of a sentence -> what has to be so for it to be true."""
+
+
+def sentences(page: Path) -> list[str]:
+    """Sentences of a page, on one line each; tables by their rows, code by its lines."""
+    text = re.sub(r"\*Held out:\*", "", page.read_text(encoding="utf-8"))
+    blocks = re.split(r"\n(?:\n|(?=[|#\-]))", text)
+    return [
+        sentence
+        for block in blocks
+        for sentence in re.split(r"(?<=[.!?:])\s+(?=[A-Z*`])", " ".join(block.replace("\n#", "\n").split()))
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_says_of_training_has_a_fact_behind_it(page: Path) -> None:
+    for sentence in sentences(page):
+        assert not UNTRUE.search(sentence), sentence
+        if CLAIM.search(sentence):
+            lower = sentence.lower()
+            facts = [check for part, check in FACTS.items() if part.lower() in lower]
+            assert facts, f"no fact of FACTS stands behind: {sentence}"
+            for check in facts:
+                check()
+
+
+def test_the_method_page_names_the_lineage_of_both_organisms() -> None:
+    the_naive_tower_is_the_bundled_one()
+    method = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    shared = ", ".join(f"`{name}`" for name in stages("bundled")[:-1])
+    assert (
+        f"| vision tower | stages {shared} | the same weights, byte for byte: 59.85% of its parameters |"
+        in method
+    )
+    assert stages("bundled")[-1] == "touches" and stages("naive")[-1] == "naive"
