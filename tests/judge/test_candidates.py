@@ -13,7 +13,7 @@ import pyarrow
 import pytest
 
 from jurat.constitution import Constitution, Rule
-from jurat.judge import PRESETS, Judge, Preset, arrow_schema, row_to_verdict, verdict_to_row
+from jurat.judge import PRESETS, Judge, Preset, arrow_schema, prompts, row_to_verdict, verdict_to_row
 from jurat.judge.presets import ADDITIONS
 from jurat.judge.verdict import Verdict
 from jurat.models import Answer, Chat, Failure, FailureKind, Inquiry, Reply, Usage, YesNo
@@ -123,8 +123,9 @@ def digest(preset: str) -> str:
 
 
 def essence(row: dict[str, Any]) -> Any:
-    """Without what differs between two runs, and without fields that were added since."""
-    return _old({name: row[name] for name in TOLD})
+    """Without what differs between two runs, and without fields that were added since. `prompts` covered
+    closed questions only, and not the wording of reasoning."""
+    return _old({name: row[name] for name in TOLD} | {"prompts": prompts.digest()})
 
 
 def _old(value: Any) -> Any:
@@ -134,7 +135,11 @@ def _old(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_with_every_candidate_off_verdicts_are_what_they_were(preset: str) -> None:
+def test_with_every_candidate_off_verdicts_are_what_they_were(
+    preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reasoning is asked in the wording of then, since the null model's replies depend on it."""
+    monkeypatch.setitem(prompts.REASONING, "full", prompts.REASONING["short"])
     assert digest(preset) == TODAY[preset]
 
 

@@ -178,6 +178,6 @@ def digest(kinds: Iterable[Kind] = (), reasoning: ReasoningForm | None = None) -
         lines.append(quoted('"<s>" [a]\n'))
     if reasoning is not None:
         turns = REASONING[reasoning]
-        asked = [kind for kind in WORDINGS if kind in used]
+        asked: list[Kind] = [kind for kind in WORDINGS if kind in used]
         lines += [turn for kind in asked for turn in (turns.open(kind, ""), turns.sum_up(kind))]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
