@@ -6,7 +6,7 @@ VENV     ?= .venv
 BIN      := $(VENV)/bin
 PIP_ARGS ?=
 PYTEST_ARGS ?=
-PYTHON   ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+PYTHON   ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PIP      := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt $(PIP_ARGS)
 NEEDS    := pyproject.toml constraints.txt

@@ -135,7 +135,7 @@ def _wait(run: Path, before: int, going: subprocess.Popen[bytes], dice: random.R
 
 def decisions(run: Path) -> dict[tuple[str, int], str]:
     """Of each item that is recorded, which verdict it was."""
-    if not (run / "run.json").exists():
+    if not (run / "_run.json").exists():
         return {}
     return {key(row): row["decision"] for row in run_rows(run, ["id", "occurrence", "decision"])}
 

@@ -159,10 +159,10 @@ def test_a_worker_is_killed_and_every_item_is_recorded_once(pics, jurat, ray_her
     assert "128 rows are new in run" in result.stdout
     assert len(keys("run")) == len(set(keys("run"))) == 128
     assert sorted(path.name for path in Path("run").rglob("*")) == [
-        "lock",
+        ".lock",
         "part-000000.parquet",
         "parts",
-        "run.json",
+        "_run.json",
     ]
     assert jurat("judge", *paths, "--model", "null?pace=0", *POLICY, "--out", "whole").exit_code == 0
     assert said("run") == said("whole")

@@ -43,13 +43,13 @@ def test_a_folder_of_parts_and_facts_is_made(run):
     assert len(outcomes("run")) == 7
     assert "7 rows are new in run. To look at them: jurat report run --out page.html" in run.stdout
     assert sorted(str(path) for path in Path("run").rglob("*.parquet")) == ["run/parts/part-000000.parquet"]
-    facts = json.loads(Path("run/run.json").read_text())
+    facts = json.loads(Path("run/_run.json").read_text())
     assert facts["settings"]["model"] == "colour@1"
     assert facts["constitution"]["text"].startswith("name: colours")
     assert facts["constitution"]["rules"][0]["rule"] == "Nothing red may be visible."
     assert set(facts["thresholds"]) == {"no-red", "no-green"}
     assert {"time", "command", "jurat", "python", "libraries", "machine"} == set(facts["sessions"][0])
-    assert os.uname().nodename not in Path("run/run.json").read_text().split('"')
+    assert os.uname().nodename not in Path("run/_run.json").read_text().split('"')
 
 
 def test_the_same_command_goes_on_with_what_is_new_only(run, jurat):
@@ -64,7 +64,7 @@ def test_the_same_command_goes_on_with_what_is_new_only(run, jurat):
     again = jurat("judge", "pics", *POLICY, "--out", "run")
     assert again.stdout.strip() == "Nothing was left to judge: all of 8 rows are in run."
     assert decisions("run") == after
-    assert len(json.loads(Path("run/run.json").read_text())["sessions"]) == 3
+    assert len(json.loads(Path("run/_run.json").read_text())["sessions"]) == 3
 
 
 def test_fail_on_looks_at_the_whole_run(run, jurat):
@@ -119,10 +119,10 @@ def test_errors_that_are_kept_count_for_the_exit_code(pics, jurat):
 
 def test_a_run_that_was_killed_before_it_said_what_it_is_begins_anew(pics, jurat):
     Path("run/parts").mkdir(parents=True)
-    for name in ("lock", ".run.json.12-ab34.writing"):
+    for name in (".lock", "._run.json.12-ab34.writing"):
         Path("run", name).touch()
     assert jurat("judge", "pics", *POLICY, "--out", "run").exit_code == 0
-    assert {path.name for path in Path("run").iterdir()} == {"lock", "parts", "run.json"}
+    assert {path.name for path in Path("run").iterdir()} == {".lock", "parts", "_run.json"}
 
 
 def test_names_that_are_not_utf_8_and_signatures_may_be_on_the_command_line(pics, tmp_path):
@@ -132,7 +132,7 @@ def test_names_that_are_not_utf_8_and_signatures_may_be_on_the_command_line(pics
     command = [sys.executable, "-m", "jurat", "judge", b"pics/" + name, signed, "-c", "colours.yaml"]
     done = subprocess.run([*command, "-m", "null", "--out", "run"], cwd=tmp_path, capture_output=True)
     assert done.returncode == 0, done.stderr
-    told = (tmp_path / "run" / "run.json").read_text()
+    told = (tmp_path / "run" / "_run.json").read_text()
     assert "caf\\\\xe9.png" in told
     assert "X-Amz-Signature=***" in told and "pass" not in told and "abc" not in told
 
@@ -205,7 +205,7 @@ def test_changed_thresholds_alone_decide_again_what_is_recorded(run, jurat):
     # What says nothing else is the decision that it was; what does is a new one.
     same = {id for id in before if before[id]["decision"] == after[id]["decision"]}
     assert same == {"pics/broken.png"}
-    facts = json.loads(Path("run/run.json").read_text())
+    facts = json.loads(Path("run/_run.json").read_text())
     assert facts["thresholds"]["no-green"]["break_above"] == 0.9999
     assert facts["settings"]["thresholds"] == green["thresholds"] != before["pics/green.png"]["thresholds"]
     session = facts["sessions"][-1]["redecided"]
@@ -240,7 +240,7 @@ def test_what_the_record_does_not_hold_is_judged_anew_under_changed_thresholds(p
     after = {row["id"]: row for row in read_rows("run")}
     assert after["pics/moving.gif"]["rules"][0]["severity"] == "critical"
     assert after["pics/moving.gif"]["decision"] != before["pics/moving.gif"]
-    assert not Path("run/retrying.jsonl").exists()
+    assert not Path("run/_retrying.jsonl").exists()
     # One whose image is gone by then keeps the verdict that it had.
     law.write_text(law.read_text().replace("severity: critical", "severity: low"))
     Path("pics/moving.gif").unlink()
@@ -341,7 +341,7 @@ def start(tmp_path: Path, *args: str, **kwargs) -> subprocess.Popen:
 def wait_for_rows(run: Path, count: int) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if (run / "run.json").exists() and sum(1 for _ in read_rows(run)) >= count:
+        if (run / "_run.json").exists() and sum(1 for _ in read_rows(run)) >= count:
             return
         time.sleep(0.05)
     raise AssertionError("no rows came")

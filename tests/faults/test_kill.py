@@ -27,8 +27,8 @@ def test_five_kills_lose_nothing_and_judge_nothing_twice(kill: ModuleType, tmp_p
 
 def write(folder: Path, rows: list[dict]) -> Path:
     (folder / "parts").mkdir(parents=True)
-    (folder / "run.json").write_text("{}")
-    (folder / "parts" / "part-000000.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "_run.json").write_text("{}")
+    (folder / "parts" / "_part-000000.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
 

@@ -87,6 +87,142 @@ def test_others_read_the_parts_without_us(tmp_path: Path) -> None:
     assert pq.read_table(run / "parts").num_rows == 25
 
 
+def test_readers_of_parquet_are_pointed_at_the_folder_itself(tmp_path: Path) -> None:
+    """Also while it is written, and while its errors are judged anew: nothing else in it is in their way."""
+    import pyarrow.dataset as ds
+
+    run = tmp_path / "run"
+    write(run, range(20))
+    write(run, range(20, 23), outcome="error")
+    with RunSink(run, lambda: SCHEMA, part_rows=10) as sink:
+        assert sink.drop_errors() == 3
+        sink.write(row(23))
+        assert {".lock", "_run.json", "_retrying.jsonl", "parts"} == set(os.listdir(run))
+        assert "_part-000003.jsonl" in names(run)
+        for read in (pandas.read_parquet, pq.read_table, lambda path: ds.dataset(path).to_table()):
+            assert len(read(run)) == 20
+    assert len(pandas.read_parquet(run)) == 21
+
+
+def earlier_layout(run: Path) -> None:
+    """Renames the files of a run as an earlier jurat named them."""
+    for path in [*run.iterdir(), *(run / "parts").iterdir()]:
+        if path.name == ".lock":
+            path.rename(run / "lock")
+        elif path.name.startswith("_"):
+            path.rename(path.with_name(path.name[1:]))
+
+
+def test_a_run_of_an_earlier_layout_is_read_and_goes_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write(run, range(12))
+    write(run, range(12, 15), outcome="error")
+    with RunSink(run, lambda: SCHEMA) as sink:
+        sink.drop_errors()
+    lines = "".join(json.dumps(row(number)) + "\n" for number in (20, 21))
+    (run / "parts" / "_part-000009.jsonl").write_text(lines)
+    earlier_layout(run)
+    assert set(os.listdir(run)) == {"lock", "run.json", "retrying.jsonl", "parts"}
+    assert is_run(run) and read_facts(run) == {"settings": {}}
+    assert numbers(run) == [*range(12), 20, 21]
+    with pytest.raises(JuratError, match="errors that were being tried again"):
+        merge_runs([run], tmp_path / "all", {}, SCHEMA)
+    with RunSink(run, lambda: SCHEMA) as sink:
+        assert sink.restore_errors() == 3
+    assert sorted(numbers(run)) == [*range(15), 20, 21]
+    assert set(os.listdir(run)) == {".lock", "_run.json", "parts"}
+    assert len(pandas.read_parquet(run)) == 17
+
+
+@posix
+def test_a_run_that_an_earlier_jurat_is_writing_to_is_left_alone(tmp_path: Path) -> None:
+    import fcntl
+
+    run = tmp_path / "run"
+    write(run, range(3))
+    earlier_layout(run)
+    with (run / "lock").open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(JuratError, match="Another run is writing to"):
+            RunSink(run, lambda: SCHEMA)
+        assert (run / "run.json").exists()
+    write(run, range(3, 5))
+    assert numbers(run) == list(range(5))
+
+
+@posix
+def test_where_the_system_has_no_locks_a_file_takes_their_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    run = tmp_path / "run"
+    with RunSink(run, lambda: SCHEMA) as sink:
+        sink.write(row(0))
+        with pytest.raises(JuratError, match=r"Another run is writing to .*\n.*remove .*\.lock\.held"):
+            RunSink(run, lambda: SCHEMA)
+    write(run, range(1, 3))
+    assert numbers(run) == [0, 1, 2]
+
+
+TIMED = pa.schema([*SCHEMA, pa.field("time", pa.timestamp("ms", tz="UTC"))], SCHEMA.metadata)
+
+
+def timed(number: int) -> dict[str, Any]:
+    return {**row(number), "time": f"2026-11-20T09:30:{number:02}.050Z"}
+
+
+def write_timed(run: Path, schema: pa.Schema, numbers: range) -> None:
+    if not is_run(run):
+        write_facts(run, {"settings": {}})
+    with RunSink(run, lambda: schema) as sink:
+        for number in numbers:
+            sink.write(timed(number))
+
+
+def test_times_are_timestamps_in_parquet_and_text_in_rows(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write_timed(run, TIMED, range(5))
+    assert list(read_rows(run)) == [timed(number) for number in range(5)]
+    table = pandas.read_parquet(run)
+    assert str(table["time"].dtype) == "datetime64[ms, UTC]"
+    assert table["time"].max() == pandas.Timestamp("2026-11-20T09:30:04.050Z")
+    with RunSink(run, lambda: TIMED) as sink:  # rows that are taken out and put back are text on the way
+        assert sink.drop_errors() == 0
+    (tmp_path / "other").mkdir()
+    write_timed(tmp_path / "other" / "run", TIMED, range(5, 7))
+    assert merge_runs([run, tmp_path / "other" / "run"], tmp_path / "all", {}, TIMED) == 7
+    assert list(read_rows(tmp_path / "all")) == [timed(number) for number in range(7)]
+
+
+def test_a_run_whose_times_are_text_goes_on_with_timestamps(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    older = pa.schema([*SCHEMA, pa.field("time", pa.string())], SCHEMA.metadata)
+    write_timed(run, older, range(4))
+    assert list(read_rows(run)) == [timed(number) for number in range(4)]
+    assert merge_runs([run], tmp_path / "all", {}, TIMED) == 4
+    assert str(pandas.read_parquet(tmp_path / "all")["time"].dtype) == "datetime64[ms, UTC]"
+    write_timed(run, TIMED, range(4, 6))
+    assert list(read_rows(run)) == [timed(number) for number in range(6)]
+    assert {pq.read_schema(path).field("time").type for path in run_files(run)} == {TIMED.field("time").type}
+    assert str(pandas.read_parquet(run)["time"].dtype) == "datetime64[ms, UTC]"
+    assert (
+        duckdb.sql(f"select max(time)::text from '{run}/**/*.parquet'")
+        .fetchall()[0][0]
+        .startswith("2026-11-20")
+    )
+
+
+def test_a_time_that_is_none_is_refused_with_its_row(tmp_path: Path) -> None:
+    refused = pytest.raises(JuratError, match="row 1 does not fit the schema: Invalid isoformat string")
+    with refused, RunSink(tmp_path / "run", lambda: TIMED) as sink:
+        sink.write({**row(0), "time": "yesterday"})
+
+
 def test_a_run_that_goes_on_adds_to_what_is_there(tmp_path: Path) -> None:
     run = tmp_path / "run"
     for first in range(0, 30, 6):
@@ -118,7 +254,7 @@ def test_a_kill_at_any_byte_loses_at_most_the_row_that_was_being_written(cut: in
             kept = lines
         else:
             (run / "parts" / ".part-000001.parquet.77-ab.writing").write_bytes(b"half a part")
-        (run / "parts" / "part-000001.jsonl").write_bytes(kept)
+        (run / "parts" / "_part-000001.jsonl").write_bytes(kept)
         whole = list(range(7 + kept.count(b"\n")))
         assert numbers(run) == whole
         write(run, range(len(whole), 15))
@@ -140,7 +276,7 @@ def test_errors_are_dropped_to_be_judged_anew_and_put_back_if_nobody_did(tmp_pat
     told = {each["id"]: each["outcome"] for each in read_rows(run)}
     assert sorted(numbers(run)) == list(range(20))
     assert [number for number in range(20) if told[f"in/{number}.png"] == "error"] == [12, 14]
-    assert not (run / "retrying.jsonl").exists()
+    assert not (run / "_retrying.jsonl").exists()
 
 
 def test_a_retry_that_was_killed_goes_on(tmp_path: Path) -> None:
@@ -160,7 +296,7 @@ def test_a_retry_that_was_killed_goes_on(tmp_path: Path) -> None:
 def test_a_list_of_errors_that_was_cut_off_takes_no_later_one_with_it(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write(run, range(3), outcome="error")
-    (run / "retrying.jsonl").write_text('{"schema": 2, "id"')
+    (run / "_retrying.jsonl").write_text('{"schema": 2, "id"')
     with RunSink(run, lambda: SCHEMA) as sink:
         assert sink.drop_errors() == 3
         assert sink.restore_errors() == 3
@@ -243,10 +379,10 @@ def test_a_run_that_is_written_to_is_not_set_aside(tmp_path: Path) -> None:
 def test_facts_are_written_whole_and_a_folder_without_them_is_no_run(tmp_path: Path) -> None:
     write_facts(tmp_path / "run", {"a": "ü"})
     assert read_facts(tmp_path / "run") == {"a": "ü"}
-    assert os.listdir(tmp_path / "run") == ["run.json"]
-    with pytest.raises(JuratError, match=r"is a folder, and not one of a run: it has no run\.json\.$"):
+    assert os.listdir(tmp_path / "run") == ["_run.json"]
+    with pytest.raises(JuratError, match=r"is a folder, and not one of a run: it has no _run\.json\.$"):
         read_rows(tmp_path)
-    (tmp_path / "run" / "run.json").write_text("[]")
+    (tmp_path / "run" / "_run.json").write_text("[]")
     with pytest.raises(JuratError, match="is not what a run wrote"):
         read_facts(tmp_path / "run")
 

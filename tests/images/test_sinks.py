@@ -451,7 +451,7 @@ def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read_are_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(JuratError, match=r"gone.jsonl cannot be read: No such file or directory\.$"):
         read_rows(tmp_path / "gone.jsonl")
-    with pytest.raises(JuratError, match=r"is a folder, and not one of a run: it has no run\.json\.$"):
+    with pytest.raises(JuratError, match=r"is a folder, and not one of a run: it has no _run\.json\.$"):
         read_rows(tmp_path)
 
 

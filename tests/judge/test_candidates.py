@@ -13,6 +13,7 @@ import pyarrow
 import pytest
 
 from jurat.constitution import Constitution, Rule
+from jurat.images.parquet import batch_of, rows_of
 from jurat.judge import PRESETS, Judge, Preset, arrow_schema, prompts, row_to_verdict, verdict_to_row
 from jurat.judge.presets import ADDITIONS
 from jurat.judge.verdict import Verdict
@@ -236,8 +237,8 @@ def test_every_record_survives_and_is_explained(parts: tuple[str, ...]) -> None:
         verdict = judged(FULL.plus(parts), seed, law)
         row = json.loads(json.dumps(verdict_to_row(verdict), allow_nan=False))
         assert verdict_to_row(row_to_verdict(row)) == row
-        table = pyarrow.Table.from_pylist([row], schema=arrow_schema())
-        (again,) = table.to_pylist(maps_as_pydicts="strict")
+        table = pyarrow.Table.from_batches([batch_of([row], arrow_schema())])
+        (again,) = rows_of(table)
         assert verdict_to_row(row_to_verdict(again)) == row
         assert verdict.explain().count(". ") == 1
 

@@ -10,6 +10,7 @@ import pytest
 
 from jurat.constitution import Constitution
 from jurat.errors import JuratError
+from jurat.images.parquet import batch_of, rows_of
 from jurat.judge import Judge, Verdict, arrow_schema, row_to_verdict, verdict_to_row
 from jurat.judge.record import describe_record
 
@@ -55,12 +56,13 @@ def test_every_outcome_survives_json(verdicts: list[Verdict]) -> None:
 def test_parquet_holds_the_same_rows(verdicts: list[Verdict], tmp_path: Path) -> None:
     carried = [verdict.model_copy(update={"columns": {"source": "crawl"}}) for verdict in verdicts[:2]]
     rows = [verdict_to_row(verdict) for verdict in [*carried, *verdicts[2:]]]
-    table = pa.Table.from_pylist(rows, schema=arrow_schema())
+    table = pa.Table.from_batches([batch_of(rows, arrow_schema())])
     table.validate(full=True)
     pyarrow.parquet.write_table(table, tmp_path / "v.parquet")
     again = pyarrow.parquet.read_table(tmp_path / "v.parquet")
-    assert again.to_pylist(maps_as_pydicts="strict") == rows
-    assert again.schema.metadata[b"jurat.schema"] == b"2"
+    assert again.schema.field("time").type == pa.timestamp("ms", tz="UTC")
+    assert rows_of(again) == rows
+    assert again.schema.metadata[b"jurat.schema"] == b"3"
     assert [row_to_verdict(row) for row in again.to_pylist()] == [row_to_verdict(row) for row in rows]
 
 
@@ -138,7 +140,7 @@ def test_numbers_are_rounded_to_nine_digits(verdicts: list[Verdict]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 3}, "its schema is 3, not 2 or below"),
+        ({"schema": 4}, "its schema is 4, not 3 or below"),
         ({"schema": None}, "its schema is None"),
         ({"outcome": "fine"}, "This is not a verdict: outcome"),
         ({"rules": [{}]}, "This is not a verdict: rules.0.id"),

@@ -155,7 +155,7 @@ def run_folder(tmp_path: Path) -> Callable[..., Path]:
     def write(*verdicts: Verdict, facts: dict, name: str = "run") -> Path:
         folder = tmp_path / name
         (folder / "parts").mkdir(parents=True)
-        (folder / "run.json").write_text(json.dumps(facts))
+        (folder / "_run.json").write_text(json.dumps(facts))
         with open_sink(folder / "parts" / "part-000000.parquet", arrow_schema) as sink:
             for one in verdicts:
                 sink.write(verdict_to_row(one))

@@ -13,7 +13,7 @@ _MOST_LINES = 40
 
 
 def settings_in(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that `run.json` holds, as JSON has them: a tuple is a list there."""
+    """The settings that `_run.json` holds, as JSON has them: a tuple is a list there."""
     return cast("dict[str, Any]", json.loads(json.dumps(facts.get("settings", {}))))
 
 

@@ -35,7 +35,7 @@ def merge(
 
     for folder in folders:
         if not is_run(folder):
-            raise JuratError(f"{folder} is not the folder of a run: it has no run.json.")
+            raise JuratError(f"{folder} is not the folder of a run: it has no _run.json.")
     facts = [read_facts(folder) for folder in folders]
     joined = _joined(folders, facts)
     rows = merge_runs(folders, out, joined, arrow_schema())
@@ -45,7 +45,7 @@ def merge(
 
 
 def _joined(folders: Sequence[Path], facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The `run.json` of the whole."""
+    """The `_run.json` of the whole."""
     from jurat.cli.differences import differences
 
     whole = [{**each, "settings": {**each.get("settings", {}), "shard": None}} for each in facts]

@@ -1,4 +1,4 @@
-"""A run that can be stopped and gone on with: what `run.json` says, and when going on is refused."""
+"""A run that can be stopped and gone on with: what `_run.json` says, and when going on is refused."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def settings_of(judge: Judge, sourcing: Sourcing, *, allow_unknown: bool) -> dic
 
 
 def facts_of(judge: Judge, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What `run.json` holds of a new run."""
+    """What `_run.json` holds of a new run."""
     from jurat.constitution import to_yaml
     from jurat.judge.prompts import REASONING, WORDINGS
 
@@ -220,7 +220,7 @@ def restore(sink: Sink) -> int:
 
 
 def _begin(sink: RunSink, judge: Judge, new: dict[str, Any], *, quiet: bool) -> str:
-    """Writes `run.json`, or checks that the run there may go on; what was done to its rows."""
+    """Writes `_run.json`, or checks that the run there may go on; what was done to its rows."""
     from jurat.images.runs import is_run, read_facts, write_facts
 
     facts, session = read_facts(sink.folder) if is_run(sink.folder) else new, _session()

@@ -25,6 +25,9 @@ class ArrowBatch(Protocol):
     @property
     def nbytes(self) -> int: ...
 
+    @property
+    def schema(self) -> ArrowSchema: ...
+
     def to_pylist(self, *, maps_as_pydicts: str | None = None) -> list[dict[str, Any]]: ...
 
 
@@ -33,6 +36,9 @@ class ArrowTable(Protocol):
 
     @property
     def num_rows(self) -> int: ...
+
+    @property
+    def schema(self) -> ArrowSchema: ...
 
     def column(self, name: str) -> Any: ...
 

@@ -15,6 +15,7 @@ from typing import Any
 from jurat.errors import JuratError
 from jurat.images.arrow import ArrowTable
 from jurat.images.errors import reason
+from jurat.images.parquet import rows_of
 from jurat.images.rows import read_rows
 from jurat.images.runs import is_run, part_rows, run_files
 
@@ -91,4 +92,4 @@ def _whole(path: Path, group: int, places: Sequence[int]) -> list[Row]:
 
     with pq.ParquetFile(path) as file:
         rows = file.read_row_group(group).take(pa.array(places, pa.int64()))
-        return rows.to_pylist(maps_as_pydicts="strict")
+        return rows_of(rows)

@@ -12,13 +12,13 @@ from jurat.images.arrow import ArrowBatch, ArrowSchema
 from jurat.images.errors import reason
 from jurat.images.files import beside, make_folder
 from jurat.images.index import item_key
-from jurat.images.parquet import batches_of
+from jurat.images.parquet import batches_of, rows_of
 from jurat.images.runs import (
     PART_ROWS,
     PARTS,
-    RETRYING,
     Facts,
     part_rows,
+    retrying_file,
     run_files,
     run_rows,
     write_facts,
@@ -32,7 +32,7 @@ def merge_runs(folders: Sequence[Path], out: Path, facts: Facts, schema: ArrowSc
     Args:
         folders: of the runs; they stay as they are.
         out: is not there yet.
-        facts: what its `run.json` is to hold.
+        facts: what its `_run.json` is to hold.
         schema: of its rows; columns that older parts lack are null.
 
     Raises:
@@ -42,7 +42,7 @@ def merge_runs(folders: Sequence[Path], out: Path, facts: Facts, schema: ArrowSc
     if out.exists():
         raise JuratError(f"{out} is there already.", hint="Name a folder that is not.")
     for folder in folders:
-        if (folder / RETRYING).exists():
+        if retrying_file(folder).exists():
             raise JuratError(
                 f"{folder} has errors that were being tried again when its run was stopped.",
                 hint="The jurat judge command of that run ends it; merge it then.",
@@ -100,7 +100,7 @@ def _batches(path: Path, schema: ArrowSchema) -> Iterator[ArrowBatch]:
                 if batch.schema.equals(schema):
                     yield batch
                 else:  # of an older jurat
-                    rows = batch.to_pylist(maps_as_pydicts="strict")
+                    rows = rows_of(batch)
                     yield from batches_of(
                         ({name: row.get(name) for name in schema.names} for row in rows), schema
                     )

@@ -11,13 +11,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
 from jurat.errors import JuratError
-from jurat.images.arrow import ArrowBatch, ArrowSchema
+from jurat.images.arrow import ArrowBatch, ArrowSchema, ArrowTable
 from jurat.images.errors import reason
 from jurat.images.files import beside, count_rows, file_errors, move, move_to_free_name, sync_folder
 
@@ -62,7 +63,7 @@ class ParquetSink:
         waiting, self._waiting = self._waiting, []
         problem = None
         try:
-            batches = [pa.RecordBatch.from_pylist(waiting, schema=self._schema)] if waiting else []
+            batches = [batch_of(waiting, self._schema)] if waiting else []
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             batches, problem = _one_by_one(waiting, self._schema, self.rows - len(waiting) + 1)
         with file_errors(self._path):
@@ -147,6 +148,48 @@ def read_stream(path: Path) -> Iterator[ArrowBatch]:
         yield from pa.ipc.open_stream(file)
 
 
+def batch_of(rows: Iterable[Mapping[str, Any]], schema: ArrowSchema) -> ArrowBatch:
+    """Rows as one batch; times, which are text in rows (ISO 8601), as the schema's timestamps.
+
+    Raises:
+        pyarrow.ArrowException, TypeError, ValueError, OverflowError: a row does not fit the schema.
+    """
+    import pyarrow as pa
+
+    stamps = _timestamps(schema)
+    told = [{**row, **{name: _moment(row.get(name)) for name in stamps}} for row in rows] if stamps else rows
+    return pa.RecordBatch.from_pylist(list(told), schema=schema)
+
+
+def rows_of(batch: ArrowBatch | ArrowTable) -> list[dict[str, Any]]:
+    """The rows of a batch or table as what JSON can hold: maps as dicts, timestamps as `moment_text`."""
+    rows = batch.to_pylist(maps_as_pydicts="strict")
+    for name in _timestamps(batch.schema):
+        for row in rows:
+            if row[name] is not None:
+                row[name] = moment_text(row[name])
+    return rows
+
+
+def _timestamps(schema: ArrowSchema) -> list[str]:
+    import pyarrow as pa
+
+    return [field.name for field in cast(Any, schema) if pa.types.is_timestamp(field.type)]
+
+
+def _moment(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def moment_text(moment: datetime) -> str:
+    """A time as rows have it: ISO 8601 with milliseconds, ending in Z. One without a zone is taken as UTC."""
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def batches_of(rows: Iterable[Mapping[str, Any]], schema: ArrowSchema) -> Iterator[ArrowBatch]:
     """Rows as batches of 256. Raises JuratError where one does not fit the schema."""
     import pyarrow as pa
@@ -155,7 +198,7 @@ def batches_of(rows: Iterable[Mapping[str, Any]], schema: ArrowSchema) -> Iterat
     rows = iter(rows)
     while waiting := list(islice(rows, _BATCH_ROWS)):
         try:
-            yield pa.RecordBatch.from_pylist(waiting, schema=schema)
+            yield batch_of(waiting, schema)
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             batches, problem = _one_by_one(waiting, schema, first)
             yield from batches
@@ -174,7 +217,7 @@ def parquet_rows(path: Path, columns: list[str] | None = None) -> Iterator[dict[
             there = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
             missing = dict.fromkeys(set(columns or ()) - set(there or ()))
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=there):
-                for row in batch.to_pylist(maps_as_pydicts="strict"):
+                for row in rows_of(batch):
                     yield row | missing if missing else row
     except (pa.ArrowException, OSError) as error:
         raise JuratError(f"{path} is not a whole Parquet file: {reason(error)}") from error
@@ -212,7 +255,7 @@ def _one_by_one(
     problem: JuratError | None = None
     for number, row in enumerate(rows, first):
         try:
-            batches.append(pa.RecordBatch.from_pylist([_encodable(row)], schema=schema))
+            batches.append(batch_of([cast("Mapping[str, Any]", _encodable(row))], schema))
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             problem = problem or JuratError(f"row {number} does not fit the schema: {reason(error)}")
     return batches, problem

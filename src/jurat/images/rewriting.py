@@ -1,6 +1,6 @@
 """Every row of a run rewritten: all of them or none, whenever the process is killed.
 
-The new parts are written beside the old ones, as `part-000000.TOKEN.again`. Then `run.json` is replaced by
+The new parts are written beside the old ones, as `_part-000000.TOKEN.again`. Then `_run.json` is replaced by
 one that names the token: from that moment on they are the rows. Last they are put in their places, by
 whoever opens the run next if need be. Until then a run has the room of its parts twice on disk.
 """
@@ -36,14 +36,14 @@ def rewrite_run(
     again: Callable[[Row], Mapping[str, Any] | None],
     facts: Callable[[], Facts],
 ) -> None:
-    """Rewrites the rows of a run, and what its `run.json` holds, at once.
+    """Rewrites the rows of a run, and what its `_run.json` holds, at once.
 
     Args:
         sink: of the run; nothing was written to it yet.
         schema: of the rows.
         again: the new row for one that is there; None takes it out, so that its item is judged anew: it is
-            kept in `retrying.jsonl` as errors are, until `RunSink.restore_errors`.
-        facts: what `run.json` is to hold; called when all rows are rewritten.
+            kept in `_retrying.jsonl` as errors are, until `RunSink.restore_errors`.
+        facts: what `_run.json` is to hold; called when all rows are rewritten.
 
     Raises:
         JuratError: the folder cannot be written; then nothing has changed.
@@ -63,7 +63,7 @@ def rewrite_run(
                         else:
                             yield new
 
-                write_part(path.with_name(f"{path.stem}.{token}.again"), batches_of(rows(), schema), schema)
+                write_part(path.with_name(f"_{path.stem}.{token}.again"), batches_of(rows(), schema), schema)
                 if taken_out:
                     keep_aside(folder, taken_out)
             write_facts(folder, {**facts(), REWRITTEN: token})

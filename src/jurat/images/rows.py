@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from jurat.errors import JuratError
 from jurat.images.errors import reason
-from jurat.images.parquet import STREAM_MAGIC, parquet_rows, read_stream
+from jurat.images.parquet import STREAM_MAGIC, parquet_rows, read_stream, rows_of
 from jurat.images.runs import is_run, run_rows
 
 _PARQUET_MAGIC = b"PAR1"
@@ -27,7 +27,7 @@ def read_rows(path: Path | str) -> Iterator[dict[str, Any]]:
     path = Path(path)
     if path.is_dir():
         if not is_run(path):
-            raise JuratError(f"{path} is a folder, and not one of a run: it has no run.json.")
+            raise JuratError(f"{path} is a folder, and not one of a run: it has no _run.json.")
         return run_rows(path)
     try:
         with path.open("rb") as file:
@@ -37,7 +37,7 @@ def read_rows(path: Path | str) -> Iterator[dict[str, Any]]:
     if magic == _PARQUET_MAGIC:
         return parquet_rows(path)
     if magic == STREAM_MAGIC:
-        return (row for batch in read_stream(path) for row in batch.to_pylist(maps_as_pydicts="strict"))
+        return (row for batch in read_stream(path) for row in rows_of(batch))
     return _json_rows(path)
 
 

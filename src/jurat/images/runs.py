@@ -1,10 +1,15 @@
-"""A run's folder: `run.json`, which says what was run, and the verdicts as Parquet parts of bounded size.
+"""A run's folder: `_run.json`, which says what was run, and the verdicts as Parquet parts of bounded size.
 
-    DIR/run.json
+    DIR/_run.json
+    DIR/.lock                            held while a process writes
     DIR/parts/part-000000.parquet ...    written aside and renamed; the only Parquet files below DIR
-    DIR/parts/part-000007.jsonl          the rows since the last part, flushed one by one
-    DIR/retrying.jsonl                   while errors are judged anew: the rows that they had
-    DIR/parts/part-000000.0f3a...again   while all rows are rewritten (`jurat.images.rewriting`): a part to be
+    DIR/parts/_part-000007.jsonl         the rows since the last part, flushed one by one
+    DIR/_retrying.jsonl                  while errors are judged anew: the rows that they had
+    DIR/parts/_part-000000.0f3a...again  while all rows are rewritten (`jurat.images.rewriting`): a part to be
+
+Readers of Parquet (pyarrow, pandas, polars, Spark) pass over names that begin with `_` or `.`, so that they
+can be pointed at DIR. Runs of an earlier layout have these names without `_`: they are read as they are, and
+renamed when a run goes on.
 
 The rows of a part go to its `.jsonl` first. When that is full, it is turned into the part and removed; where
 both are there, a run ended between the two, and the part counts. A last line that was cut off counts for
@@ -13,6 +18,7 @@ nothing. So every row is there exactly once at any moment, whenever a run is kil
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -31,36 +37,50 @@ from jurat.images.index import item_key
 from jurat.images.parquet import batches_of, parquet_rows
 from jurat.images.sinks import json_line
 
-RUN_FILE, PARTS, RETRYING = "run.json", "parts", "retrying.jsonl"
+RUN_FILE, PARTS, RETRYING, LOCK = "_run.json", "parts", "_retrying.jsonl", ".lock"
+_EARLIER = {"run.json": RUN_FILE, "retrying.jsonl": RETRYING, "lock": LOCK}
+"""Names of an earlier layout and those that they have now."""
 PART_ROWS, PART_BYTES = 20_000, 64 * 2**20
 """A part is closed when it has so many rows, or so many bytes of JSON."""
 
 REWRITTEN = "rewritten"
-"""In `run.json`: which parts to be are the rows now."""
+"""In `_run.json`: which parts to be are the rows now."""
 
-_PART = re.compile(r"part-(\d{6,})\.(parquet|jsonl)")
-_AGAIN = re.compile(r"part-(\d{6,})\.([0-9a-f]+)\.again")
-_FACTS_TO_BE = re.compile(rf"\.{re.escape(RUN_FILE)}\..*\.writing")
+_PART = re.compile(r"_?part-(\d{6,})\.(parquet|jsonl)")
+_AGAIN = re.compile(r"_?part-(\d{6,})\.([0-9a-f]+)\.again")
+_FACTS_TO_BE = re.compile(r"\._?run\.json\..*\.writing")
 _SYNC_SECONDS = 10.0
 
 Facts = Mapping[str, Any]
-"""What `run.json` holds."""
+"""What `_run.json` holds."""
+
+
+def facts_file(folder: Path) -> Path:
+    """Where a run's facts are: `_run.json`, or `run.json` of an earlier layout."""
+    earlier = folder / "run.json"
+    return earlier if earlier.is_file() and not (folder / RUN_FILE).is_file() else folder / RUN_FILE
+
+
+def retrying_file(folder: Path) -> Path:
+    """Where the rows of errors that are judged anew are kept meanwhile."""
+    earlier = folder / "retrying.jsonl"
+    return earlier if earlier.exists() and not (folder / RETRYING).exists() else folder / RETRYING
 
 
 def is_run(path: Path) -> bool:
     """Whether a path is the folder of a run."""
-    return (path / RUN_FILE).is_file()
+    return facts_file(path).is_file()
 
 
 def other_files(folder: Path) -> bool:
     """Whether a folder has files in it that no run wrote."""
-    own = ("lock", PARTS, RUN_FILE, RETRYING)
+    own = (PARTS, *_EARLIER, *_EARLIER.values(), f"{LOCK}{_HELD}")
     return any(name not in own and not _FACTS_TO_BE.fullmatch(name) for name in os.listdir(folder))
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """What `run.json` holds. Raises JuratError where it cannot be read."""
-    path = folder / RUN_FILE
+    """What `_run.json` holds. Raises JuratError where it cannot be read."""
+    path = facts_file(folder)
     try:
         facts: object = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -71,7 +91,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 
 def write_facts(folder: Path, facts: Facts) -> None:
-    """Writes `run.json`, whole or not at all."""
+    """Writes `_run.json`, whole or not at all."""
     aside = beside(folder / RUN_FILE, "writing")
     with run_errors(folder, None):
         make_folder(folder)
@@ -82,6 +102,7 @@ def write_facts(folder: Path, facts: Facts) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             aside.replace(folder / RUN_FILE)
+            (folder / "run.json").unlink(missing_ok=True)
             sync_folder(folder)
         finally:
             aside.unlink(missing_ok=True)
@@ -113,7 +134,14 @@ def _parts_to_be(folder: Path, names: Iterable[str]) -> Iterator[tuple[int, Path
 
 
 def settle(folder: Path) -> None:
-    """Puts rewritten parts in their places, if they count; removes them if not."""
+    """Puts rewritten parts in their places, if they count; removes them if not. Renames what an earlier
+    layout named otherwise."""
+    for name, now in _EARLIER.items():
+        if name != "lock" and (folder / name).exists() and not (folder / now).exists():
+            (folder / name).replace(folder / now)
+    for name in os.listdir(folder / PARTS):
+        if name.startswith("part-") and name.endswith(".jsonl"):
+            (folder / PARTS / name).replace(folder / PARTS / f"_{name}")
     for number, path, counts in list(_parts_to_be(folder, os.listdir(folder / PARTS))):
         if counts:
             path.replace(folder / PARTS / f"part-{number:06}.parquet")
@@ -131,7 +159,7 @@ def run_rows(folder: Path, columns: list[str] | None = None) -> Iterator[dict[st
 def part_rows(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
     """The whole rows of one file of a run."""
     if path.suffix == ".again" and not path.exists():  # a run that goes on has just put it in its place
-        path = path.with_name(f"{path.name.split('.', 1)[0]}.parquet")
+        path = _part_of(path)
     if path.suffix != ".jsonl":
         yield from parquet_rows(path, columns)
         return
@@ -142,11 +170,17 @@ def part_rows(path: Path, columns: list[str] | None = None) -> Iterator[dict[str
                     row = json.loads(line)
                     yield row if columns is None else {name: row.get(name) for name in columns}
     except FileNotFoundError:  # a run that goes on has just turned it into a part
-        part = path.with_suffix(".parquet")
-        if part.exists():
+        if not path.name.startswith("_") and (renamed := path.with_name(f"_{path.name}")).exists():
+            yield from part_rows(renamed, columns)
+        elif (part := _part_of(path)).exists():
             yield from parquet_rows(part, columns)
     except (OSError, ValueError) as error:
         raise JuratError(f"{path} cannot be read: {reason(error)}.") from error
+
+
+def _part_of(path: Path) -> Path:
+    """The part that a file of rows or a part to be becomes."""
+    return path.with_name(f"{path.name.lstrip('_').split('.', 1)[0]}.parquet")
 
 
 def recorded_keys(folder: Path) -> Iterator[bytes]:
@@ -179,6 +213,9 @@ class RunSink:
             settle(folder)
             files = run_files(folder)
             self._clean(files)
+            for path in files:
+                if path.suffix == ".parquet":
+                    _renew_times(path, schema)
         last = files[-1] if files else None
         number = 0 if last is None else int(_PART.fullmatch(last.name)[1])  # pyright: ignore[reportOptionalSubscript]
         self._number = number + 1 if last is not None and last.suffix == ".parquet" else number
@@ -224,7 +261,7 @@ class RunSink:
     def drop_errors(self) -> int:
         """Takes the rows with the outcome `error` out of the run, to be judged anew; returns their number.
 
-        They are kept in `retrying.jsonl` until `restore_errors`.
+        They are kept in `_retrying.jsonl` until `restore_errors`.
         """
         self.close_part()
         dropped = 0
@@ -240,7 +277,7 @@ class RunSink:
 
     def restore_errors(self) -> int:
         """Puts back the rows that were dropped and have no row now; returns their number."""
-        kept = self._folder / RETRYING
+        kept = retrying_file(self._folder)
         if not kept.exists():
             return 0
         lost: dict[bytes, dict[str, Any]] = {}
@@ -276,7 +313,8 @@ class RunSink:
             self._open.close()
 
     def _path(self, suffix: str) -> Path:
-        return self._folder / PARTS / f"part-{self._number:06}.{suffix}"
+        hidden = "" if suffix == "parquet" else "_"
+        return self._folder / PARTS / f"{hidden}part-{self._number:06}.{suffix}"
 
     def _start(self) -> BinaryIO:
         """Opens the file of rows, at the end of its last whole one."""
@@ -311,7 +349,7 @@ class RunSink:
         """Removes what a run that was killed left half done."""
         for path in (self._folder / PARTS).iterdir():
             stale = _PART.fullmatch(path.name) is not None and path not in files
-            if stale or re.fullmatch(r"\.part-.*\.writing", path.name):
+            if stale or re.fullmatch(r"\._?part-.*\.writing", path.name):
                 path.unlink(missing_ok=True)
         for path in self._folder.iterdir():
             if _FACTS_TO_BE.fullmatch(path.name):
@@ -337,7 +375,7 @@ def set_aside(folder: Path) -> Path:
 
 def keep_aside(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Keeps rows that are taken out of a run until a whole pass has seen to their items."""
-    with (folder / RETRYING).open("ab+") as file:
+    with retrying_file(folder).open("ab+") as file:
         _whole_lines(file)
         file.writelines(json_line(row, 0) for row in rows)
         file.flush()
@@ -376,6 +414,23 @@ def write_part(path: Path, batches: Iterable[ArrowBatch], schema: ArrowSchema) -
     sync_folder(path.parent)
 
 
+def _renew_times(path: Path, schema: Callable[[], ArrowSchema]) -> None:
+    """Rewrites a part of an earlier schema whose times are text, so that all parts of a run have one type."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        there: Any = pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise JuratError(f"{path} is not a whole Parquet file: {reason(error)}") from error
+    kinds = {field.name: field.type for field in cast(Any, schema()) if pa.types.is_timestamp(field.type)}
+    renewed = pa.schema(
+        [field.with_type(kinds.get(field.name, field.type)) for field in there], metadata=there.metadata
+    )
+    if not renewed.equals(there):
+        write_part(path, batches_of(part_rows(path), renewed), renewed)
+
+
 def _groups(batches: Iterable[ArrowBatch]) -> Iterator[list[ArrowBatch]]:
     """Row groups of a few thousand rows, or 64 MiB."""
     group: list[ArrowBatch] = []
@@ -389,22 +444,43 @@ def _groups(batches: Iterable[ArrowBatch]) -> Iterator[list[ArrowBatch]]:
 
 
 def _lock(folder: Path) -> Callable[[], None]:
-    """Keeps other runs out of a folder; the system lets go of it when this process ends, however it ends."""
+    """Keeps other runs out of a folder, those of an earlier jurat too. What it returns lets go of the folder,
+    as the system does when this process ends, however it ends."""
+    held = ExitStack()
     try:
-        import fcntl
-    except ImportError:  # Windows
-        return lambda: None
-    file = (folder / "lock").open("ab")
+        for name in (LOCK, *(["lock"] if (folder / "lock").exists() else [])):
+            held.callback(_hold(folder / name, folder))
+    except BaseException:
+        held.close()
+        raise
+    with suppress(OSError):  # Windows keeps a file that is open
+        (folder / "lock").unlink(missing_ok=True)
+    return held.close
+
+
+_HELD = ".held"
+_NO_LOCKS = frozenset((errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL))
+"""What a file system without locks answers. ENOSYS is not among them: filelock handles that itself."""
+
+
+def _hold(path: Path, folder: Path) -> Callable[[], None]:
+    from filelock import FileLock, SoftFileLock, Timeout
+
+    held, hint = path.with_name(f"{path.name}{_HELD}"), "Wait for it to end, or give another --out."
+    lock = FileLock(path, timeout=0, thread_local=False)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise JuratError(
-            f"Another run is writing to {folder}.", hint="Wait for it to end, or give another --out."
-        ) from None
-    except OSError:  # a file system without locks
-        pass
-    return file.close
+        try:
+            lock.acquire()
+        except OSError as error:
+            if isinstance(error, Timeout) or error.errno not in _NO_LOCKS:
+                raise
+            # A file takes the lock's place: it is there while a process writes.
+            hint = f"Wait for it to end. If it was killed, remove {held}: this file system has no locks."
+            lock = SoftFileLock(held, timeout=0, thread_local=False)
+            lock.acquire()
+    except Timeout:
+        raise JuratError(f"Another run is writing to {folder}.", hint=hint) from None
+    return lock.release
 
 
 class run_errors:

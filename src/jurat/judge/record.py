@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from jurat.errors import JuratError
 from jurat.judge.verdict import (
     SCHEMA,
+    TIMESTAMP,
     AlternativeScore,
     Coherence,
     ContrastScore,
@@ -74,7 +75,7 @@ def arrow_schema() -> pyarrow.Schema:  # pyright: ignore[reportUnknownParameterT
     import pyarrow as pa
 
     fields = [
-        pa.field(_row_name(name), _arrow(info.annotation), nullable=_optional(info))
+        pa.field(_row_name(name), _arrow_of(info), nullable=_optional(info))
         for name, info in _fields(Verdict)
     ]
     return pa.schema(fields, metadata={"jurat.schema": str(SCHEMA)})
@@ -110,7 +111,7 @@ def _describe(model: type[BaseModel]) -> str:
     ]
     for name, info in _fields(model):
         meaning = " ".join((info.description or "").split()).replace("|", "\\|")
-        lines.append(f"| `{_row_name(name)}` | {_type_name(info.annotation)} | {meaning} |")
+        lines.append(f"| `{_row_name(name)}` | {_named_type(info)} | {meaning} |")
     return "\n".join(lines)
 
 
@@ -146,6 +147,12 @@ def _optional(info: FieldInfo) -> bool:
     return info.annotation != _without_none(info.annotation)
 
 
+def _arrow_of(info: FieldInfo) -> Any:
+    import pyarrow as pa
+
+    return pa.timestamp("ms", tz="UTC") if TIMESTAMP in info.metadata else _arrow(info.annotation)
+
+
 def _arrow(annotation: Any) -> Any:
     import pyarrow as pa
 
@@ -164,6 +171,10 @@ def _arrow(annotation: Any) -> Any:
             ]
         )
     return {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}[kind]
+
+
+def _named_type(info: FieldInfo) -> str:
+    return "timestamp" if TIMESTAMP in info.metadata else _type_name(info.annotation)
 
 
 def _type_name(annotation: Any) -> str:

@@ -7,12 +7,18 @@ A `Verdict` holds one `RuleFinding` a rule, which holds one `Finding` a clause, 
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-SCHEMA = 2
-"""Version of the record's layout."""
+from jurat.images.parquet import moment_text
+
+SCHEMA = 3
+"""Version of the record's layout. 3: `time` is a timestamp in Parquet, no longer text."""
+
+TIMESTAMP = "timestamp"
+"""Marks text of ISO 8601 that is a timestamp in Parquet."""
 
 ItemOutcome = Literal["safe", "unsafe", "unsure", "error"]
 RuleOutcome = Literal["broken", "kept", "undecided"]
@@ -22,6 +28,10 @@ Reason = Literal[
 ]
 Stage = Literal["relevance", "quick", "views", "regions", "reason"]
 Kind = Literal["image", "animation", "video", "images"]
+
+
+def _time_text(value: object) -> object:
+    return moment_text(value) if isinstance(value, datetime) else value
 
 
 class _Record(BaseModel):
@@ -307,8 +317,9 @@ class Verdict(_Record):
     """Version of this layout. Named `schema` in rows."""
     decision: str
     """A UUID, new for each decision."""
-    time: str
-    """When it was taken: UTC, ISO 8601, ending in Z."""
+    time: Annotated[str, BeforeValidator(_time_text), TIMESTAMP]
+    """When it was taken, in UTC: in Parquet a timestamp in milliseconds; in JSON and in Python text of
+    ISO 8601, ending in Z."""
     id: str
     """The item's own id: its path as given, as a rule."""
     uri: str

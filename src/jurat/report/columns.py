@@ -76,7 +76,7 @@ class RuleColumn:
         """Whether trying thresholds says anything: rows follow from those that are taken for its own."""
         if self.bounds is None or self.free == 0:
             return False
-        # A preset's thresholds are a guess where no run.json tells the rule's own: one row refutes it.
+        # A preset's thresholds are a guess where no _run.json tells the rule's own: one row refutes it.
         return self.contradicted == 0 if self.bounds.source == "preset" else self.free > self.contradicted
 
 

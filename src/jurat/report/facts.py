@@ -1,4 +1,4 @@
-"""How verdicts came about: the whole provenance, from the rows and from `run.json`."""
+"""How verdicts came about: the whole provenance, from the rows and from `_run.json`."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ class Facts:
 
 
 def flattened(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """`run.json` as lines, nested names joined by dots; long values are cut, and so are too many lines."""
+    """`_run.json` as lines, nested names joined by dots; long values are cut, and so are too many lines."""
     lines = _lines("", facts, DEEPEST)[: MOST_LINES + 1] if facts else []
     if len(lines) > MOST_LINES:
-        lines[-1] = ("…", "run.json has more")
+        lines[-1] = ("…", "_run.json has more")
     return lines
 
 

@@ -37,7 +37,7 @@ class Bounds:
     keep_below: float
     break_above: float
     source: str
-    """Where they were read: `record`, `run` (its `run.json`), or taken from the `preset`."""
+    """Where they were read: `record`, `run` (its `_run.json`), or taken from the `preset`."""
 
 
 def why_not(preset: str) -> str | None:
@@ -110,7 +110,7 @@ def _ordered(keep: Any, break_: Any, source: str) -> Bounds | None:
 
 
 def _told(facts: Mapping[str, Any], rule: str) -> Mapping[str, Any]:
-    """A rule's own thresholds in `run.json`."""
+    """A rule's own thresholds in `_run.json`."""
     return _table(_table(facts, "thresholds"), rule)
 
 

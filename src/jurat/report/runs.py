@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from jurat.errors import JuratError
 from jurat.images import read_rows
-from jurat.images.runs import PARTS, RUN_FILE
+from jurat.images.runs import PARTS, facts_file
 from jurat.judge import Verdict, row_to_verdict
 
 SEALED = "sealed"
@@ -33,22 +33,22 @@ class Entry:
 
 @dataclass(frozen=True)
 class Run:
-    """A file of verdicts, or a directory of them with its `run.json`."""
+    """A file of verdicts, or a directory of them with its `_run.json`."""
 
     path: Path
     facts: Mapping[str, Any]
-    """What `run.json` holds; empty where there is none."""
+    """What `_run.json` holds; empty where there is none."""
 
     @classmethod
     def at(cls, path: Path) -> Run:
         """Reads what is told of the run; the verdicts are read by `entries`.
 
         Raises:
-            JuratError: its `run.json` is not to be read.
+            JuratError: its `_run.json` is not to be read.
         """
         # The parts of a run's folder may be named one by one.
         folder = path if path.is_dir() else path.parent.parent if path.parent.name == PARTS else path.parent
-        told = folder / RUN_FILE
+        told = facts_file(folder)
         if not told.is_file() or (path.is_file() and path.suffix != ".parquet"):
             return cls(path, {})
         try:

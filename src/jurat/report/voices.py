@@ -48,7 +48,7 @@ def say(
 
 
 def rule_texts(facts: Mapping[str, Any]) -> dict[str, str]:
-    """The rules' own texts by their ids, from `run.json`; empty where it does not hold the constitution."""
+    """The rules' own texts by their ids, from `_run.json`; empty where it does not hold the constitution."""
     law = facts.get("constitution")
     rules: Any = law.get("rules") if isinstance(law, dict) else None
     if not isinstance(rules, list):

@@ -52,7 +52,7 @@ def written(rows: list[dict[str, Any]], kind: str, folder: Path) -> Path:
         with RunSink(path, arrow_schema, part_rows=13) as sink:
             for row in rows[:50]:
                 sink.write(row)
-        (path / "parts" / "part-000004.jsonl").write_text(
+        (path / "parts" / "_part-000004.jsonl").write_text(
             "".join(json.dumps(row) + "\n" for row in rows[50:])
         )
         return path
