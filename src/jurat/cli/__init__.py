@@ -6,8 +6,11 @@ This file imports typer alone. A command's own module is imported when that comm
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from contextlib import suppress
+from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -32,6 +35,8 @@ COMMANDS = {
 
 BUG = 70
 """Exit code of a failure that is ours to mend (EX_SOFTWARE); 1, 2 and 3 have meanings of their own."""
+_INTERRUPTED = 130
+_WRITING = (ENOSPC, EDQUOT, EFBIG, EIO)
 
 
 class _Commands(TyperGroup):
@@ -93,22 +98,48 @@ def root(
 
 
 def _leave_at_once(code: object) -> None:
-    """After a second Ctrl-C: Python would wait for what lanes still compute."""
+    """After Ctrl-C: Python would wait for what lanes still compute, and for names that are being resolved."""
     lanes: Any = sys.modules.get("jurat.judge.lanes")
-    if lanes is not None and lanes.at_work():
+    reading: Any = sys.modules.get("jurat.images.reading")
+    waits = code == _INTERRUPTED and reading is not None and reading.at_work()
+    if waits or (lanes is not None and lanes.at_work()):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code if isinstance(code, int) else BUG)
 
 
+def _write_everything() -> None:
+    """Makes standard output and error write what their encoding lacks as escapes, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether standard output cannot be written: its disk is full, say."""
+    if error.filename is not None or error.errno not in _WRITING:
+        return False
+    # What is still in the buffer would fail again when Python ends.
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
+
+
 def main() -> None:
     """Runs the command line; what a bug raises becomes two lines, or a traceback under JURAT_DEBUG=1."""
+    _write_everything()
     try:
-        app()
-    except SystemExit as ended:
-        _leave_at_once(ended.code)
-        raise
+        try:
+            app()
+        except SystemExit as ended:
+            _leave_at_once(ended.code)
+            sys.stdout.flush()
+            raise
     except Exception as error:
+        if isinstance(error, OSError) and _is_of_output(error):
+            with suppress(OSError):
+                sys.stderr.write(f"jurat: standard output cannot be written: {error.strerror}.\n")
+            sys.exit(2)
         if os.environ.get("JURAT_DEBUG"):
             raise
         from jurat.models.plugins import blamed

@@ -115,4 +115,9 @@ def rows_from_ray(
         known=source.known,
         reads_captions=judge.reads_captions,
     )
-    return engine.judge(wanted, recorded)
+    rows = engine.judge(wanted, recorded)
+    try:
+        yield from rows
+    finally:
+        rows.close()
+        source.passed_over.update(engine.passed_over)

@@ -70,6 +70,7 @@ def judge(
     id_column: sourcing.IdColumn = None,
     caption_column: sourcing.CaptionColumn = None,
     root: sourcing.Root = None,
+    allow_private_hosts: sourcing.AllowPrivateHosts = False,
     shard: sourcing.ShardOption = None,
     known: sourcing.KnownOption = None,
     reuse_near: sourcing.ReuseNear = None,
@@ -104,7 +105,9 @@ def judge(
             metavar="N", min=0, help="How many items to print: 40, or with --out none, unless told."
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors, and what was passed over, only.")
+    ] = False,
 ) -> None:
     """Judge images under a constitution.
 
@@ -130,7 +133,9 @@ def judge(
     law, found = load_constitution(constitution), find_preset(preset)
     source = sourcing.Sourcing(
         paths,
-        SourceOptions(column, id_column, root, caption_column=caption_column),
+        SourceOptions(
+            column, id_column, root, caption_column=caption_column, allow_private_hosts=allow_private_hosts
+        ),
         shard=None if shard is None else sourcing.Shard.parse(shard),
         known=sourcing.read_known(known),
         near=sourcing.near_duplicates(reuse_near),
@@ -173,6 +178,7 @@ def judge(
         if folder is not None and not fresh:
             source.recorded = runs.recorded(folder, but_errors=retry_errors)
         serving.print_estimate(Console(highlight=False), bench, rehearsal, source, source.chosen(items))
+        source.tell_passed_over()
         return
 
     run = Pass(
@@ -202,11 +208,13 @@ def judge(
     try:
         interrupted = run.go(bench, items, sink)
     except ModelGone:
+        source.tell_passed_over()
         if run.tally.items and not quiet:
             run.report(opened, whole=False)
         raise
     if not quiet:
         run.report(opened, whole=not interrupted)
+    source.tell_passed_over()
     if interrupted:
         where = "" if out is None else f"; {run.written}"
         on = ". The same command goes on with the rest" if folder is not None else ""

@@ -73,11 +73,11 @@ class Pass:
                 progress(Console(stderr=True), self._left, shown=not self.quiet) as advance,
             ):
                 if self.workers is None:
-                    self._judge(
-                        bench, stop.before(self.source.read(self.source.chosen(items))), sink, advance
-                    )
+                    read = self.source.read(self.source.chosen(items), lambda: stop.asked)
+                    self._judge(bench, stop.before(read), sink, advance)
                 else:
                     self._collect(self.workers, bench, stop, sink, advance)
+                runs.record_passed_over(sink, self.source.passed_over)
                 if not stop.asked:
                     self.before += Counter({"error": runs.restore(sink)})
                 return stop.asked

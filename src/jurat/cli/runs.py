@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jurat.cli.sourcing import Sourcing
     from jurat.images import Sink
     from jurat.images.index import Recorded
+    from jurat.images.passed_over import PassedOver
     from jurat.images.runs import RunSink
     from jurat.judge import Judge
 
@@ -217,6 +218,16 @@ def restore(sink: Sink) -> int:
     from jurat.images.runs import RunSink
 
     return sink.restore_errors() if isinstance(sink, RunSink) else 0
+
+
+def record_passed_over(sink: Sink, passed_over: PassedOver) -> None:
+    """Writes into `run.json` what this session found and passed over."""
+    from jurat.images.runs import RunSink, read_facts, write_facts
+
+    if isinstance(sink, RunSink) and (counts := passed_over.as_dict()):
+        facts = read_facts(sink.folder)
+        facts["sessions"][-1]["passed_over"] = counts
+        write_facts(sink.folder, facts)
 
 
 def _begin(sink: RunSink, judge: Judge, new: dict[str, Any], *, quiet: bool) -> str:

@@ -6,7 +6,7 @@ import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jurat.images import Item, SourceOptions
     from jurat.images.index import Recorded
     from jurat.images.known import Known, NearDuplicates
+    from jurat.images.passed_over import PassedOver
     from jurat.judge import Judge, Verdict
 
 Column = Annotated[
@@ -56,6 +57,13 @@ FramesNeeded = Annotated[
 Root = Annotated[
     str | None,
     typer.Option(metavar="DIR", help="Where relative paths in tables begin, if not in the table's folder."),
+]
+AllowPrivateHosts = Annotated[
+    bool,
+    typer.Option(
+        "--allow-private-hosts",
+        help="Let http(s):// URIs in tables and lists, and redirects, lead to private addresses.",
+    ),
 ]
 ShardOption = Annotated[
     str | None,
@@ -109,6 +117,12 @@ def near_duplicates(distance: int | None) -> NearDuplicates | None:
     return None if distance is None else NearDuplicates(distance)
 
 
+def _nothing_passed_over() -> PassedOver:
+    from jurat.images.passed_over import PassedOver
+
+    return PassedOver()
+
+
 @dataclass
 class Sourcing:
     """Which items are judged, and which are decided without a model."""
@@ -120,6 +134,8 @@ class Sourcing:
     near: NearDuplicates | None = None
     recorded: Recorded | None = None
     """What is not to be judged again."""
+    passed_over: PassedOver = field(default_factory=_nothing_passed_over)
+    """Files and members that were found and are no items."""
     passed: int = 0
     """Items that were recorded already."""
 
@@ -128,13 +144,13 @@ class Sourcing:
         from jurat.images import find_items
         from jurat.images.index import numbered
 
-        items = find_items(self.paths, sys.stdin, options=self.options)
+        items = find_items(self.paths, sys.stdin, options=self.options, passed_over=self.passed_over)
         first = next(items, None)
         if first is None:
             where = "the list on standard input" if self.paths == ["-"] else ", ".join(self.paths)
+            usual = "PATHS are image files, folders of them, tables, tar shards, URIs, or globs."
             raise JuratError(
-                f"No images were found in {where}.",
-                hint="PATHS are image files, folders of them, tables, tar shards, URIs, or globs.",
+                f"No images were found in {where}.", hint="\n  ".join(self.passed_over.lines()) or usual
             )
         return numbered(itertools.chain([first], items))
 
@@ -150,11 +166,16 @@ class Sourcing:
             else:
                 yield item
 
-    def read(self, items: Iterator[Item]) -> Iterator[Item]:
-        """The items with their bytes, which are read ahead."""
+    def read(self, items: Iterator[Item], stopped: Callable[[], bool] = lambda: False) -> Iterator[Item]:
+        """The items with their bytes, which are read ahead, until `stopped` says that no more are wanted."""
         from jurat.images.reading import Roots, read_ahead
 
-        return read_ahead(items, Roots.of(self.paths, self.options))
+        return read_ahead(items, Roots.of(self.paths, self.options), stopped=stopped)
+
+    def tell_passed_over(self) -> None:
+        """Says on standard error what was passed over, however quiet the command is: nobody looked at it."""
+        for line in self.passed_over.lines():
+            typer.echo(f"jurat: {line}", err=True)
 
     def undecided(
         self, items: Iterator[Item], judge: Judge, decide: Callable[[Verdict], None]

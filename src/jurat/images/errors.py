@@ -32,10 +32,10 @@ def reason(error: BaseException) -> str:
     return one_line(text) or type(error).__name__
 
 
-def one_line(text: str) -> str:
-    """`text` with runs of white space as one space, control characters as `?`, and at most 200 characters."""
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+def one_line(text: str, *, most: int = _LONGEST) -> str:
+    """`text` with runs of white space as one space, control characters as `?`, cut to `most` characters."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text[: 8 * most].split()))
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def printable(path: str) -> str:

@@ -7,19 +7,25 @@ goes on and the row says what was wrong.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TextIO
 
 from jurat.errors import JuratError
 from jurat.images.errors import ImageError, reason, recorded, shown
 from jurat.images.item import Item
 from jurat.images.limits import DEFAULT_MAX_BYTES
-from jurat.images.openers import Failed, File, Remote, why_missing
+from jurat.images.openers import Failed, File, Remote, local_path, open_regular, same_names, why_missing
+from jurat.images.passed_over import PassedOver
 from jurat.images.remote import check_uri, scheme_of, walk_uri
 from jurat.images.sources.base import SourceOptions, unchanged, unreadable
 from jurat.images.sources.registry import Kind, kind_of, kind_of_folder
 from jurat.images.walk import Found, is_glob, walk_folder, walk_glob
+
+_LISTS = (".txt", ".lst", ".list")
+_NO_TEXT = re.compile(rb"[\0-\10\13\14\16-\37\x7f]|\A\Z")
 
 
 def find_items(
@@ -28,6 +34,7 @@ def find_items(
     *,
     max_bytes: int = DEFAULT_MAX_BYTES,
     options: SourceOptions | None = None,
+    passed_over: PassedOver | None = None,
 ) -> Iterator[Item]:
     """Items for paths, one after the other, in the order given.
 
@@ -40,7 +47,9 @@ def find_items(
       order, unless a file has that very name. If its last part names no suffix, only those
       suffixes match; a folder that matches is walked.
     - A URI (`s3://`, `gs://`, `https://`, `hf://`) is an object, a prefix, a glob or a table, likewise.
-      Passwords and signatures in it are in no id and no message.
+      Passwords and signatures in it are in no id and no message. Web addresses in tables and lists, and
+      redirects of any, lead to no private address unless `options.allow_private_hosts`; one of `paths` in
+      which one can see that its host is private (`localhost`, an address, a name without a dot) may.
     - `-` reads paths and URIs from `stdin`, one a line; blank lines are left out, and globs are not expanded.
 
     Not more than the names in the folders being walked is held in memory. A path that is given twice is
@@ -51,6 +60,7 @@ def find_items(
         stdin: the list for `-`; undecodable bytes in names are kept if it has a `buffer`.
         max_bytes: larger files are refused before they are read.
         options: how tables are read; with them goes their own `max_bytes`.
+        passed_over: counts files and members that are no items, while the items are taken.
 
     Raises:
         ImageError: at once, if there is a `-` and no `stdin`.
@@ -60,7 +70,8 @@ def find_items(
     given = list(paths)
     if "-" in given and stdin is None:
         raise ImageError("'-' reads a list of paths from standard input, and there is none")
-    return _items(given, stdin, options or SourceOptions(max_bytes=max_bytes))
+    options = options or SourceOptions(max_bytes=max_bytes)
+    return _items(given, stdin, options, PassedOver() if passed_over is None else passed_over)
 
 
 def count_items(paths: Iterable[str], options: SourceOptions | None = None) -> int | None:
@@ -68,9 +79,10 @@ def count_items(paths: Iterable[str], options: SourceOptions | None = None) -> i
     options = options or SourceOptions()
     total = 0
     for path in paths:
+        path = local_path(path) or path
         if path == "-" or scheme_of(path) is not None:
             return None
-        for found in _at(path, globs=True):
+        for found in _at(path, PassedOver(), globs=True):
             kind = _kind(found)
             try:
                 number = 1 if kind is None else kind.open(found.path, options).count()
@@ -86,23 +98,25 @@ def count_items(paths: Iterable[str], options: SourceOptions | None = None) -> i
     return total
 
 
-def _items(paths: list[str], stdin: TextIO | None, options: SourceOptions) -> Iterator[Item]:
+def _items(
+    paths: list[str], stdin: TextIO | None, options: SourceOptions, passed_over: PassedOver
+) -> Iterator[Item]:
     for path in paths:
         if path == "-" and stdin is not None:
             for line in _lines(stdin):
-                yield from _of(line, options, globs=False)
+                yield from _of(line, options, passed_over, globs=False)
         else:
-            yield from _of(path, options, globs=True)
+            named = options.private_hosts.with_host_of(path).named
+            yield from _of(path, replace(options, named_hosts=named), passed_over, globs=True)
 
 
-def _of(path: str, options: SourceOptions, *, globs: bool) -> Iterator[Item]:
-    if scheme_of(path) == "file":
-        path = path[len("file://") :]
+def _of(path: str, options: SourceOptions, passed_over: PassedOver, *, globs: bool) -> Iterator[Item]:
+    path = local_path(path) or path
     if scheme_of(path) is None:
-        for found in _at(path, globs=globs):
+        for found in _at(path, passed_over, globs=globs):
             kind = _kind(found)
             if kind is not None:
-                yield from _within(kind, found.path, options)
+                yield from _within(kind, found.path, options, passed_over)
             else:
                 yield _item(found, options.max_bytes)
         return
@@ -111,20 +125,21 @@ def _of(path: str, options: SourceOptions, *, globs: bool) -> Iterator[Item]:
         yield Item(recorded(path), recorded(path), Failed(problem))
         return
     try:
-        for uri in walk_uri(path, globs=globs):
+        for uri in walk_uri(path, passed_over, globs=globs):
             kind = kind_of(uri)
             if kind is not None:
-                yield from _within(kind, uri, options)
+                yield from _within(kind, uri, options, passed_over)
             else:
-                yield Item(recorded(uri), recorded(uri), Remote(uri, options.max_bytes))
+                opener = Remote(uri, options.max_bytes, options.private_hosts)
+                yield Item(recorded(uri), recorded(uri), opener)
     except ImageError as error:
         yield Item(recorded(path), recorded(path), Failed(error.message))
 
 
-def _within(kind: Kind, place: str, options: SourceOptions) -> Iterator[Item]:
+def _within(kind: Kind, place: str, options: SourceOptions, passed_over: PassedOver) -> Iterator[Item]:
     """The items in a file of many; one more that says so where the file cannot be read to its end."""
     try:
-        yield from unchanged(place, kind.open(place, options).items())
+        yield from unchanged(place, kind.open(place, options).items(passed_over), options.private_hosts)
     except ImageError as error:
         yield unreadable(place, error.message)
     except JuratError:
@@ -139,22 +154,40 @@ def _kind(found: Found) -> Kind | None:
     return kind_of(found.path) or (kind_of_folder(found.path) if os.path.isdir(found.path) else None)
 
 
-def _at(path: str, *, globs: bool = False) -> Iterator[Found]:
+def _at(path: str, passed_over: PassedOver, *, globs: bool = False) -> Iterator[Found]:
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        if globs and is_glob(path):
-            yield from walk_glob(path)
+        same = same_names(path)
+        if len(same) == 1 and same[0] != path:
+            # The name of a file stays as it was given; what lies in a folder or a table has the name it has.
+            is_file = os.path.isfile(same[0]) and kind_of(same[0]) is None
+            yield from (Found(path),) if is_file else _at(same[0], passed_over)
+        elif globs and is_glob(path):
+            yield from walk_glob(path, passed_over)
         else:
             yield Found(path, why_missing(path, error))
     else:
         is_folder = stat.S_ISDIR(mode) and kind_of_folder(path) is None
-        yield from walk_folder(path) if is_folder else (Found(path),)
+        yield from walk_folder(path, passed_over) if is_folder else (Found(path),)
 
 
 def _item(found: Found, max_bytes: int) -> Item:
-    opener = Failed(found.problem) if found.problem is not None else File(found.path, max_bytes)
+    problem = found.problem or _why_list(found.path)
+    opener = File(found.path, max_bytes) if problem is None else Failed(problem)
     return Item(id=recorded(found.path), uri=recorded(os.path.abspath(found.path)), open=opener)
+
+
+def _why_list(path: str) -> str | None:
+    """What to do about a file that was named and seems to be a list of paths; None for any other."""
+    if os.path.splitext(path)[1].lower() not in _LISTS:
+        return None
+    try:
+        with open_regular(path) as file:
+            is_text = not _NO_TEXT.search(file.read(512))
+    except (ImageError, OSError, ValueError):  # whoever reads it says so
+        return None
+    return f"not an image but text; if it lists paths: jurat judge - < {shown(path)}" if is_text else None
 
 
 def _lines(stdin: TextIO) -> Iterator[str]:

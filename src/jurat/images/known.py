@@ -129,7 +129,7 @@ def load_known(path: Path | str) -> Known:
     pdq: list[tuple[str, Entry]] = []
     try:
         data = path.read_bytes()
-        rows = csv.DictReader(data.decode("utf-8-sig").splitlines(), restkey="")
+        rows = csv.DictReader(data.decode("utf-8-sig").splitlines(), restkey="", strict=True)
         names = rows.fieldnames or ()
         unknown = [name for name in names if name not in COLUMNS]
         if unknown or not {"label", "action"} <= set(names) or not {"sha256", "pdq"} & set(names):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
 
 from jurat.images.errors import ImageError, shown
 from jurat.images.item import Item, Member, Members, read_members
@@ -18,6 +20,8 @@ WORKERS = 16
 """Objects read at once."""
 AHEAD, AHEAD_BYTES = 48, 1 << 30
 """Objects that are read, or being read, before the first of them is judged; and about how many bytes."""
+_POLL_SECONDS = 0.2
+_READER = "jurat-reader"
 _FIRST = 4
 """As many, before it is known how large they are."""
 
@@ -48,34 +52,93 @@ class Roots:
                 )
 
 
-def read_ahead(items: Iterable[Item], roots: Roots) -> Iterator[Item]:
+def read_ahead(
+    items: Iterable[Item], roots: Roots, *, stopped: Callable[[], bool] = lambda: False
+) -> Iterator[Item]:
     """The items in their order, with bytes that are in memory, or with the reason why there are none.
+
+    Args:
+        stopped: asked while a server is waited for; once it says so, there are no more items.
 
     Raises:
         SourceChanged: an item could not be read, and the folder that it was found in is gone.
     """
     ahead: deque[Future[Item]] = deque()
-    pool = ThreadPoolExecutor(WORKERS)
+    readers = _Readers()
     room = _FIRST
     try:
         for item in items:
             if _is_remote(item):
-                ahead.append(pool.submit(_read, item))
+                ahead.append(readers.submit(item))
                 while len(ahead) >= room:
-                    read = ahead.popleft().result()
+                    if (read := _awaited(ahead.popleft(), stopped)) is None:
+                        return
                     room = _room(room, read)
                     yield read
                 continue
             while ahead:
-                yield ahead.popleft().result()
+                if (read := _awaited(ahead.popleft(), stopped)) is None:
+                    return
+                yield read
             read = _read(item)
             if read.members is None and isinstance(read.open, Failed):
                 roots.check()
             yield read
         while ahead:
-            yield ahead.popleft().result()
+            if (read := _awaited(ahead.popleft(), stopped)) is None:
+                return
+            yield read
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        readers.close()
+
+
+def _awaited(future: Future[Item], stopped: Callable[[], bool]) -> Item | None:
+    """The item that was read; None if it is not to be waited for any more."""
+    while not stopped():
+        try:
+            return future.result(_POLL_SECONDS)
+        except TimeoutError:
+            continue
+    return None
+
+
+def at_work() -> bool:
+    """Whether a thread that reads ahead is still at it, or was left behind."""
+    return any(thread.name == _READER for thread in threading.enumerate())
+
+
+class _Readers:
+    """Threads that read items. The exit of the process does not wait for them, as it would for those of an
+    executor: what they read may hang for minutes."""
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[tuple[Item, Future[Item]] | None] = SimpleQueue()
+        self._threads = 0
+        self._closed = False
+
+    def submit(self, item: Item) -> Future[Item]:
+        """Reads an item when a thread is free."""
+        future: Future[Item] = Future()
+        self._work.put((item, future))
+        if self._threads < WORKERS:
+            self._threads += 1
+            threading.Thread(target=self._run, name=_READER, daemon=True).start()
+        return future
+
+    def close(self) -> None:
+        """Lets the threads end, each when it has read what it has in hand."""
+        self._closed = True
+        for _ in range(self._threads):
+            self._work.put(None)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            item, future = work
+            if not self._closed:
+                try:
+                    future.set_result(_read(item))
+                except BaseException as error:  # whoever waits for it is to know
+                    future.set_exception(error)
 
 
 def _room(room: int, read: Item) -> int:

@@ -7,9 +7,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import translate
+from unicodedata import normalize
 
 from jurat.images.errors import reason, shown
 from jurat.images.formats import MEDIA_SUFFIXES
+from jurat.images.openers import same_names
+from jurat.images.passed_over import APPLE_DOUBLE, PassedOver
+
+APPLE_MAGIC = (b"\0\5\x16\7", b"\0\5\x16\0")
+"""How an AppleDouble or AppleSingle file begins."""
 
 
 @dataclass(frozen=True)
@@ -26,31 +32,38 @@ def is_glob(path: str) -> bool:
     return any(c in path for c in "*?[")
 
 
-def walk_folder(folder: str) -> Iterator[Found]:
-    """Images and videos under a folder, in byte order of their paths; what cannot be listed is a problem."""
-    return _walk(folder, None)
+def walk_folder(folder: str, passed_over: PassedOver) -> Iterator[Found]:
+    """Images and videos under a folder, in byte order of their paths; what cannot be listed is a problem.
+
+    Other files are counted in `passed_over`.
+    """
+    return _walk(folder, None, passed_over)
 
 
-def walk_glob(pattern: str) -> Iterator[Found]:
+def walk_glob(pattern: str, passed_over: PassedOver) -> Iterator[Found]:
     """What a pattern matches, in byte order; a problem if that is nothing.
 
-    A file whose suffix the pattern leaves open must have one of an image or a video; a folder that matches is
-    walked.
+    A file whose suffix the pattern leaves open must have one of an image or a video, or is counted in
+    `passed_over`; a folder that matches is walked.
     """
     base, glob = _parse(pattern)
+    if not os.path.isdir(base or os.curdir) and len(same := same_names(base)) == 1:
+        base = os.path.join(same[0], "")
     if not os.path.isdir(base or os.curdir):
         yield Found(pattern, f"no such folder: {shown(base)}")
         return
-    nothing = True
+    nothing, before = True, passed_over.total
     states = glob.closure({0})
-    for found in _walk(base, None if glob.accepts(states) else _Place(glob, states)):
+    for found in _walk(base, None if glob.accepts(states) else _Place(glob, states), passed_over):
         nothing = False
         yield found
-    if nothing:
+    if nothing and passed_over.total == before:
         yield Found(pattern, f"nothing matches: {shown(pattern)}")
+    elif nothing:
+        yield Found(pattern, f"nothing with the suffix of an image or a video matches: {shown(pattern)}")
 
 
-def _walk(root: str, place: _Place | None) -> Iterator[Found]:
+def _walk(root: str, place: _Place | None, passed_over: PassedOver) -> Iterator[Found]:
     """Files under `root`: those that match from this place in a pattern on, or else by their suffix."""
     links = _Links()
     # A stack of its own: folders may lie deeper than Python's calls.
@@ -71,7 +84,14 @@ def _walk(root: str, place: _Place | None) -> Iterator[Found]:
             name = os.fsdecode(key[:-1] if is_folder else key)
             path = os.path.join(stack[-1].path, name)
             if not is_folder:
-                if _takes(stack[-1].place, name):
+                here = stack[-1].place
+                if here is not None and not here.matches(name):
+                    continue
+                if not (_has_image_suffix(name) or (here is not None and here.glob.any_suffix)):
+                    passed_over.file(path)
+                elif name.startswith("._") and is_apple_double(path):
+                    passed_over.add(APPLE_DOUBLE)
+                else:
                     yield Found(path)
                 continue
             within = stack[-1].place.enter(name) if stack[-1].place else None
@@ -144,7 +164,7 @@ class _Glob:
             if part is None:
                 if is_folder and not name.startswith("."):
                     following.add(state)
-            elif part.match(name):
+            elif part.match(name if name.isascii() else normalize("NFC", name)):
                 following.add(state + 1)
         return self.closure(following)
 
@@ -166,14 +186,10 @@ class _Place:
     def enter(self, folder: str) -> _Place:
         return _Place(self.glob, self.glob.step(self.states, folder, is_folder=True))
 
-    def takes(self, file: str) -> bool:
-        if self.glob.folders_only or not (self.glob.any_suffix or _has_image_suffix(file)):
+    def matches(self, file: str) -> bool:
+        if self.glob.folders_only:
             return False
         return self.glob.accepts(self.glob.step(self.states, file, is_folder=False))
-
-
-def _takes(place: _Place | None, file: str) -> bool:
-    return place.takes(file) if place else _has_image_suffix(file)
 
 
 def _parse(pattern: str) -> tuple[str, _Glob]:
@@ -190,11 +206,22 @@ def _part(part: str) -> re.Pattern[str] | None:
     if part == "**":
         return None
     hidden = "" if part.startswith(".") else r"(?!\.)"
-    return re.compile(hidden + translate(part))
+    return re.compile(hidden + translate(normalize("NFC", part)))
 
 
 def _has_image_suffix(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in MEDIA_SUFFIXES
+
+
+def is_apple_double(path: str) -> bool:
+    """Whether a file holds what macOS keeps of another one, which has the same name without `._`."""
+    try:
+        if not os.path.isfile(path):  # a pipe would block
+            return False
+        with open(path, "rb") as file:
+            return file.read(4) in APPLE_MAGIC
+    except OSError:  # whoever reads it says so
+        return False
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

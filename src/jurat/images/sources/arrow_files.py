@@ -10,12 +10,15 @@ from typing import Any, cast
 
 from jurat.images.errors import ImageError, reason, shown
 from jurat.images.item import Item, Member
+from jurat.images.openers import open_regular
+from jurat.images.passed_over import PassedOver
 from jurat.images.remote import scheme_of
 from jurat.images.sources.base import Source, SourceOptions, open_place, unreadable
 from jurat.images.sources.cells import Cells
-from jurat.images.sources.parquet import bytes_of, declared_images, is_heavy, rows_of, value_of
+from jurat.images.sources.columns import bytes_of, damage_of, declared_images, is_heavy, rows_of, value_of
 
 _FILE_MAGIC = b"ARROW1"
+_LONGEST_FACTS = 1 << 24
 
 
 def open_source(place: str, options: SourceOptions) -> Source:
@@ -27,10 +30,10 @@ class _Folder:
         self._place = place
         self._options = options
 
-    def items(self) -> Iterator[Item]:
+    def items(self, passed_over: PassedOver) -> Iterator[Item]:
         for file in _files(self._place):
             try:
-                yield from _Arrow(file, self._options).items()
+                yield from _Arrow(file, self._options).items(passed_over)
             except ImageError as error:  # the other files are judged all the same
                 yield unreadable(file, error.message)
 
@@ -60,11 +63,11 @@ def _files(folder: str) -> list[str]:
 
 def _told(path: str) -> dict[str, object]:
     try:
-        with open(path, encoding="utf-8") as file:
-            told: object = json.load(file)
+        with open_regular(path) as file:
+            told: object = json.loads(file.read(_LONGEST_FACTS).decode("utf-8-sig"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ImageError(f"cannot be read ({reason(error)}): {shown(path)}") from error
     return cast("dict[str, object]", told) if isinstance(told, dict) else {}
 
@@ -82,7 +85,7 @@ class _Arrow:
         self._place = place
         self._options = options
 
-    def items(self) -> Iterator[Item]:
+    def items(self, passed_over: PassedOver) -> Iterator[Item]:
         import pyarrow as pa
 
         try:
@@ -90,13 +93,23 @@ class _Arrow:
             images: list[str] = []
             number = 0
             for batch in self._batches():
+                if isinstance(batch, str):
+                    yield unreadable(self._place, batch)
+                    continue
                 if cells is None:
                     images = list(declared_images(batch.schema))
                     cells = Cells.of(self._place, batch.schema.names, self._options, images)
+                if (problem := damage_of(batch.columns)) is not None:
+                    rows = f"the {batch.num_rows:,} rows from {number:,} on" if batch.num_rows != 1 else "it"
+                    yield cells.failed(
+                        number, f"{shown(self._place)} is damaged, and {rows} not read: {problem}"
+                    )
+                    number += batch.num_rows
+                    continue
                 image = batch.column(batch.schema.get_field_index(cells.column))
                 heavy, listed = is_heavy(image.type)
                 light = [name for name in batch.schema.names if not (heavy and name == cells.column)]
-                rows = rows_of(batch.select(light)) if light else [{} for _ in range(batch.num_rows)]
+                rows = rows_of(batch.select(light), cells.most_text, cells.column)
                 for index, row in enumerate(rows):
                     lazily = members = None
                     if heavy:
@@ -111,23 +124,30 @@ class _Arrow:
     def count(self) -> int | None:
         if scheme_of(self._place) is not None:
             return None
-        return sum(batch.num_rows for batch in self._batches())
+        return sum(batch.num_rows for batch in self._batches() if not isinstance(batch, str))
 
     def _batches(self) -> Iterator[Any]:
+        """The batches, or a line on one of them that cannot be read. None of them is checked yet."""
         import pyarrow as pa
 
-        with open_place(self._place) as file:
+        with open_place(self._place, self._options.private_hosts) as file:
             magic = file.read(len(_FILE_MAGIC))
         if scheme_of(self._place) is None:
             source: Any = pa.memory_map(self._place)
         else:
-            source = pa.PythonFile(open_place(self._place), "r")
+            source = pa.PythonFile(open_place(self._place, self._options.private_hosts), "r")
         with source:
-            if magic == _FILE_MAGIC:
-                reader = pa.ipc.open_file(source)
-                yield from (reader.get_batch(index) for index in range(reader.num_record_batches))
-            else:
+            if magic != _FILE_MAGIC:
                 yield from pa.ipc.open_stream(source)
+                return
+            reader = pa.ipc.open_file(source)
+            for index in range(reader.num_record_batches):
+                try:
+                    batch = reader.get_batch(index)
+                except (pa.ArrowException, OSError) as error:  # the others may be whole
+                    which = f"batch {index + 1} of {reader.num_record_batches} of {shown(self._place)}"
+                    batch = f"{which} is damaged, and its rows are not read: {reason(error)}"
+                yield batch
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, Self
 
 from jurat.errors import JuratError
 from jurat.images.errors import ImageError, recorded, shown
 from jurat.images.item import Item
 from jurat.images.limits import DEFAULT_MAX_BYTES
-from jurat.images.openers import Failed, why_missing
-from jurat.images.remote import open_uri, scheme_of, stamp_uri
+from jurat.images.openers import Failed, open_regular, why_missing
+from jurat.images.passed_over import PassedOver
+from jurat.images.remote import NO_PRIVATE_HOSTS, PrivateHosts, open_uri, scheme_of, stamp_uri
+
+MOST_TEXT = 1 << 20
+"""Characters of one carried text; a longer one is left out, which its place says."""
+
+
+class LeftOut(str):
+    """What stands in the place of a text that is too long to be carried."""
+
+    @classmethod
+    def of(cls, size: int, unit: str = "characters") -> Self:
+        """For a text of that size."""
+        return cls(f"(left out: {size:,} {unit}, more than the limit of {MOST_TEXT:,})")
 
 
 @dataclass(frozen=True)
@@ -32,13 +45,26 @@ class SourceOptions:
     """That holds the captions; None looks for one by its usual names, and does without."""
     local: bool = False
     """Whether URIs in tables are left unread."""
+    allow_private_hosts: bool = False
+    """Whether http(s):// URIs in tables and lists, and redirects, may lead to this machine and to private
+    networks."""
+    named_hosts: frozenset[tuple[str, int]] = frozenset()
+    """(host, port) of those that may otherwise: hosts that the user typed."""
+
+    @property
+    def private_hosts(self) -> PrivateHosts:
+        """Which hosts of private addresses may be connected to."""
+        return PrivateHosts(self.allow_private_hosts, self.named_hosts)
 
 
 class Source(Protocol):
     """A file that holds items."""
 
-    def items(self) -> Iterator[Item]:
+    def items(self, passed_over: PassedOver) -> Iterator[Item]:
         """In the file's order. What is wrong with a row is an item whose `open` raises ImageError.
+
+        Args:
+            passed_over: counts what is in the file and no item.
 
         Raises:
             ImageError: the file, or the rest of it, cannot be read.
@@ -61,20 +87,20 @@ def unreadable(place: str, problem: str) -> Item:
     return Item(recorded(place), recorded(uri), Failed(problem))
 
 
-def open_place(place: str) -> BinaryIO:
+def open_place(place: str, private_hosts: PrivateHosts = NO_PRIVATE_HOSTS) -> BinaryIO:
     """A path or a URI as a file that can be sought. Raises ImageError with the reason where that fails."""
     if scheme_of(place) is not None:
-        return open_uri(place)
+        return open_uri(place, private_hosts)
     try:
-        return open(place, "rb")
+        return open_regular(place)
     except (OSError, ValueError) as error:
         raise ImageError(why_missing(place, error)) from error
 
 
-def stamp(place: str) -> tuple[object, ...] | None:
+def stamp(place: str, private_hosts: PrivateHosts = NO_PRIVATE_HOSTS) -> tuple[object, ...] | None:
     """What changes when a file is written anew: its size and when it was written."""
     if scheme_of(place) is not None:
-        return stamp_uri(place)
+        return stamp_uri(place, private_hosts)
     try:
         status = os.stat(place)
     except OSError:
@@ -82,17 +108,19 @@ def stamp(place: str) -> tuple[object, ...] | None:
     return status.st_size, status.st_mtime_ns
 
 
-def unchanged(place: str, items: Iterator[Item]) -> Iterator[Item]:
+def unchanged(
+    place: str, items: Iterator[Item], private_hosts: PrivateHosts = NO_PRIVATE_HOSTS
+) -> Iterator[Item]:
     """The items of a file as long as the file stays as it is.
 
     Raises:
         SourceChanged: it was written to, replaced or taken away while it was read.
     """
     local = scheme_of(place) is None
-    before = stamp(place)
+    before = stamp(place, private_hosts)
 
     def check() -> None:
-        if stamp(place) != before:
+        if stamp(place, private_hosts) != before:
             raise SourceChanged(
                 f"{shown(place)} changed, or went away, while it was being read.",
                 hint="What was judged until then is kept. Let the file come to rest, and give the same "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from jurat.errors import JuratError
-from jurat.images.errors import ImageError, printable, recorded, shown
+from jurat.images.addresses import NO_PRIVATE_HOSTS, PrivateHosts
+from jurat.images.errors import ImageError, one_line, printable, recorded, shown
 from jurat.images.item import Item, Member, Members
-from jurat.images.openers import SEVERAL, Failed, File, Held, Remote
+from jurat.images.openers import SEVERAL, Failed, File, Held, Remote, local_path
 from jurat.images.remote import check_uri, name_of, scheme_of
-from jurat.images.sources.base import SourceOptions
+from jurat.images.sources.base import MOST_TEXT, LeftOut, SourceOptions
+from jurat.images.sources.inline import bytes_in, picture_in, without_pictures
 
 USUAL = (
     "image", "img", "jpg", "jpeg", "png", "webp", "bytes", "image_bytes",
@@ -30,8 +33,17 @@ CAPTIONS = ("caption", "captions", "txt", "text", "alt_text", "alt", "title")
 MOST = 64
 """Images of one item."""
 
-_LONGEST_PATH = 4096
-_JSON_LIST = re.compile(r'\s*\[\s*("|\])')
+WITHIN = (
+    "bytes", "b64_json", "base64", "path", "url", "src", "uri", "image_url", "image", "file_name",
+)  # fmt: skip
+"""Keys of an object in a cell that hold the image; the first of them that holds something is taken."""
+
+_LONGEST_PATH, _LONGEST_NAME = 4096, 255
+"""Characters of a path, and of a part of it; a longer text is none."""
+_WRITTEN = re.compile(r"""\s*(\[\s*(["'{]|b['"]|\])|\{\s*["'}]|b["'])""")
+"""How lists, objects and bytes begin that a text holds, as JSON or as Python writes them."""
+_DEEPEST = 4
+"""Objects in a cell, one inside another."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,13 @@ class Cells:
     caption_column: str | None = None
     local: bool = False
     """Whether URIs are left unread."""
+    private_hosts: PrivateHosts = NO_PRIVATE_HOSTS
+    """The hosts of private addresses that URIs may lead to."""
+
+    @property
+    def most_text(self) -> int:
+        """Characters of a cell that may hold an image in base64."""
+        return self.max_bytes * 4 // 3 + 4096
 
     @classmethod
     def of(
@@ -73,7 +92,8 @@ class Cells:
         root = options.root or beside
         usual = next((lower[name] for name in CAPTIONS if name in lower and lower[name] != column), None)
         caption = options.caption_column or usual
-        return cls(place, column, options.id_column, root, options.max_bytes, caption, options.local)
+        private = options.private_hosts
+        return cls(place, column, options.id_column, root, options.max_bytes, caption, options.local, private)
 
     def item(
         self,
@@ -93,25 +113,37 @@ class Cells:
         where = f"{self.place}#{number}"
         cell = row.get(self.column)
         id, uri, opener = None, _absolute(self.place) + f"#{number}", lazily
-        if opener is None and members is None and (listed := _listed(cell)) is not None:
-            try:
-                members = Members(self.members(listed, number))
-            except ImageError as error:
-                opener = Failed(error.message)
+        if opener is None and members is None:
+            cell = _inside(cell)
+            if (listed := _listed(cell)) is not None:
+                try:
+                    members = Members(self.members(listed, number))
+                except ImageError as error:
+                    opener = Failed(error.message)
         if members is not None:
             opener = Failed(SEVERAL)
         if opener is None:
             id, uri, opener = self.opener(cell, number, uri)
         if self.id_column is not None:
-            given = row.get(self.id_column)
-            id = None if given is None or given == "" else as_text(given)
+            id = as_text(row.get(self.id_column))
+            id = None if isinstance(id, LeftOut) else id
         columns = {
             printable(name): text
             for name, value in row.items()
             if name not in (self.column, self.id_column) and (text := as_text(value)) is not None
         }
-        caption = columns.get(printable(self.caption_column or ""), "").strip() or None
-        return Item(recorded(id or where), recorded(uri), opener, columns, members=members, caption=caption)
+        caption = columns.get(printable(self.caption_column or ""), "")
+        if isinstance(caption, LeftOut):  # the image is not to be judged with a part of its caption
+            opener = Failed(f"row {number} of {shown(self.place)} has a caption that is too long: {caption}")
+            members = None
+        return Item(
+            recorded(id or where),
+            recorded(uri),
+            opener,
+            columns,
+            members=members,
+            caption=caption.strip() or None,
+        )
 
     def failed(self, number: int, problem: str) -> Item:
         """The item of a row that cannot be read."""
@@ -120,28 +152,53 @@ class Cells:
 
     def opener(self, cell: object, number: int, uri: str) -> tuple[str | None, str, Callable[[], bytes]]:
         """(id, uri, opener) of what a cell holds."""
-        if isinstance(cell, dict):  # as `datasets` keeps images
-            parts = cast("dict[str, object]", cell)
-            data = parts.get("bytes")
-            cell = data if data is not None else parts.get("path")
-        if isinstance(cell, bytes):
-            return None, uri, Held(cell, self.max_bytes)
-        if cell is None or cell == "":
-            return (
-                None,
-                uri,
-                Failed(f"row {number} of {shown(self.place)} has no image: {self.column!r} is empty"),
-            )
-        if not isinstance(cell, str) or len(cell) > _LONGEST_PATH:
-            kind = "a long text" if isinstance(cell, str) else type(cell).__name__
-            problem = (
-                f"row {number} of {shown(self.place)} has {kind} in {self.column!r}, no path, URI or bytes"
-            )
-            return None, uri, Failed(problem)
-        uri, opener = _at(cell, self.root, self.max_bytes)
+        try:
+            found = self._found(_inside(cell))
+        except ImageError as error:
+            return None, uri, Failed(f"row {number} of {shown(self.place)} has {error.message}")
+        if isinstance(found, bytes):
+            return None, uri, Held(found, self.max_bytes)
+        uri, opener = _at(found, self.root, self.max_bytes, self.private_hosts)
         if self.local and isinstance(opener, Remote):
             opener = Failed(f"it is not on this machine: {shown(uri)}")
-        return cell, uri, opener
+        if found.isdecimal() and isinstance(opener, File) and not os.path.lexists(opener.path):
+            what = f"row {number} of {shown(self.place)} has the number {found} in {self.column!r}, no path"
+            opener = Failed(
+                f"{what}; if it is the index of another row, whose image is meant, write that here"
+            )
+        return found, uri, opener
+
+    def _found(self, cell: object) -> bytes | str:
+        """The bytes, path or URI in a cell; ImageError, to follow "row 3 has", for one that has none."""
+        column = repr(self.column)
+        if isinstance(cell, LeftOut):
+            raise ImageError(f"a text in {column} that is too long: {cell}")
+        if isinstance(cell, list | tuple):
+            data = bytes_in(cast("Sequence[object]", cell))
+            cell = cell if data is None else data
+        if isinstance(cell, bytes):
+            return cell
+        if cell is None or cell == "":
+            raise ImageError(f"no image: {column} is empty")
+        if isinstance(cell, dict):
+            keys = ", ".join(
+                repr(one_line(str(key), most=40)) for key in list(cast("dict[str, object]", cell))[:8]
+            )
+            raise ImageError(
+                f"an object with the keys {keys} in {column}, none of which holds a path, URI or bytes:"
+                f" {', '.join(WITHIN)}"
+                if keys
+                else f"no image: {column} is an empty object"
+            )
+        if not isinstance(cell, str):
+            raise ImageError(f"{type(cell).__name__} in {column}, no path, URI or bytes")
+        if (picture := picture_in(cell, self.max_bytes)) is not None:
+            return picture
+        if _is_too_long(cell):
+            begin = one_line(cell[:40], most=24)
+            told = f"{len(cell):,} characters that begin with {begin!r}"
+            raise ImageError(f"a long text in {column}, no path, URI or bytes: {told}")
+        return cell
 
     def members(self, cells: Sequence[object], number: int) -> tuple[Member, ...]:
         """The images of a row whose cell holds a list; ImageError where that is none, or too long."""
@@ -157,22 +214,53 @@ class Cells:
         return tuple(Member(recorded(uri), opener) for _, uri, opener in found)
 
 
+def _inside(cell: object) -> object:
+    """What a cell holds: that of `{"bytes": ...}`, as `datasets` keeps images, of `{"url": ...}` and so on;
+    also where these are written as text, in JSON or as Python prints them."""
+    if isinstance(cell, str) and _WRITTEN.match(cell):
+        cell = _read(cell)
+    for _ in range(_DEEPEST):
+        if not isinstance(cell, dict):
+            break
+        parts = cast("dict[str, object]", cell)
+        there = [parts[key] for key in WITHIN if key in parts]
+        if not there:
+            break
+        cell = next((part for part in there if part is not None and part != ""), None)
+    return cell
+
+
+def _read(text: str) -> object:
+    """What a text is in JSON, or else in Python; the text where it is neither."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text
+
+
 def _listed(cell: object) -> Sequence[object] | None:
-    """The parts of a cell that holds a list; text may hold one in JSON. None for a cell that holds none."""
-    if isinstance(cell, list | tuple):
-        return cast("Sequence[object]", cell)
-    if isinstance(cell, str) and _JSON_LIST.match(cell):
-        try:
-            told: object = json.loads(cell)
-        except (ValueError, RecursionError):
-            return None
-        return cast("list[object]", told) if isinstance(told, list) else None
-    return None
+    """The parts of a cell that holds a list of images; None for one that holds none."""
+    if not isinstance(cell, list | tuple):
+        return None
+    parts = cast("Sequence[object]", cell)
+    return None if bytes_in(parts) is not None else parts
 
 
-def _at(text: str, root: str, max_bytes: int) -> tuple[str, Callable[[], bytes]]:
-    if scheme_of(text) == "file":
-        text = text[len("file://") :]
+def _is_too_long(text: str) -> bool:
+    """Whether a text is no path and no URI that anyone has, but content."""
+    if len(text) > _LONGEST_PATH:
+        return True
+    return scheme_of(text) is None and any(
+        len(part.encode("utf-8", "replace")) > _LONGEST_NAME for part in text.split("/")
+    )
+
+
+def _at(text: str, root: str, max_bytes: int, private_hosts: PrivateHosts) -> tuple[str, Callable[[], bytes]]:
+    text = local_path(text) or text
     if scheme_of(text) is None and scheme_of(root) is not None:
         if ".." in text.split("/") or text.startswith("/"):
             return text, Failed(f"a path that leaves the table's folder: {shown(text)}")
@@ -181,7 +269,7 @@ def _at(text: str, root: str, max_bytes: int) -> tuple[str, Callable[[], bytes]]
         path = os.path.join(root, text)
         return os.path.abspath(path), File(path, max_bytes)
     problem = check_uri(text)
-    return text, Remote(text, max_bytes) if problem is None else Failed(problem)
+    return text, Remote(text, max_bytes, private_hosts) if problem is None else Failed(problem)
 
 
 def caption_in(columns: Mapping[str, str]) -> str | None:
@@ -191,12 +279,16 @@ def caption_in(columns: Mapping[str, str]) -> str | None:
 
 
 def as_text(value: Any) -> str | None:
-    """A value of a column as the record carries it: text as it is, all else as JSON; no bytes, no null."""
-    if value is None or isinstance(value, bytes):
-        return None
-    if isinstance(value, str):
-        return printable(value)
-    return json.dumps(value, ensure_ascii=False, default=_plain)
+    """A value of a column as the record carries it: text as it is, all else as JSON; no bytes, no null.
+
+    A picture in it, as a data URL or in base64, is replaced by `...`, and what is longer than `MOST_TEXT`
+    characters by a `LeftOut`.
+    """
+    if value is None or value == "" or isinstance(value, bytes | LeftOut):
+        return value if isinstance(value, LeftOut) else None if value != "" else ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_plain)
+    text = printable(without_pictures(text))
+    return text if len(text) <= MOST_TEXT else LeftOut.of(len(text))
 
 
 def _plain(value: object) -> object:

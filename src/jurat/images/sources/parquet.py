@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
-from typing import Any, cast
+from typing import Any
 
 from jurat.images.errors import ImageError, reason, shown
 from jurat.images.item import Item, Member
-from jurat.images.sources.base import Source, SourceOptions, open_place
+from jurat.images.passed_over import PassedOver
+from jurat.images.sources.base import LeftOut, Source, SourceOptions, open_place
 from jurat.images.sources.cells import Cells
+from jurat.images.sources.columns import bytes_of, damage_of, declared_images, is_heavy, rows_of, value_of
 
 _LIGHT, _HEAVY = 1024, 16
 """Rows read at once, without and with images."""
+_HEAVY_BYTES = 1 << 26
+"""Of the images that are read at once, as far as the file tells."""
+_BOMB, _RATIO = {False: 1 << 26, True: 1 << 30}, 100
+"""Bytes that a column of a row group may unpack to, without and with images; if they are more, how many times
+its size in the file they may be."""
 
 
 def open_source(place: str, options: SourceOptions) -> Source:
@@ -28,7 +33,7 @@ class _Parquet:
         self._place = place
         self._options = options
 
-    def items(self) -> Iterator[Item]:
+    def items(self, passed_over: PassedOver) -> Iterator[Item]:
         import pyarrow as pa
 
         try:
@@ -37,33 +42,93 @@ class _Parquet:
             raise ImageError(f"{shown(self._place)} is not a whole Parquet file: {reason(error)}") from error
 
     def count(self) -> int | None:
-        with open_place(self._place) as file:
+        with open_place(self._place, self._options.private_hosts) as file:
             return int(_parquet(file).metadata.num_rows)
 
     def _items(self) -> Iterator[Item]:
-        with open_place(self._place) as file:
-            table = _parquet(file)
-            schema = table.schema_arrow
+        with open_place(self._place, self._options.private_hosts) as file:
+            schema = _parquet(file).schema_arrow
             cells = Cells.of(self._place, schema.names, self._options, declared_images(schema))
             heavy, listed = is_heavy(schema.field(cells.column).type)
             light = [name for name in schema.names if not (heavy and name == cells.column)]
+            file.seek(0)
+            table = _parquet(file, _texts(schema, light))
             number = 0
             for group in range(table.num_row_groups):
-                reader = _Images(cells, group)
+                facts = _Group(table.metadata.row_group(group), schema.names)
+                reader = _Images(cells, group, self._options, facts.rows_at_once(cells.column))
                 read = reader.members if listed else reader.read
                 first = number
-                # Without any light column there are no batches to count rows by.
-                rows: Iterator[dict[str, Any]] = (
-                    row
-                    for batch in table.iter_batches(_LIGHT, row_groups=[group], columns=light)
-                    for row in rows_of(batch)
-                )
-                if not light:
-                    rows = ({} for _ in range(table.metadata.row_group(group).num_rows))
-                for row in rows:
-                    lazily: Any = partial(read, number - first, number) if heavy else None
-                    yield cells.item(number, row, *((None, lazily) if listed else (lazily, None)))
+                left_out = {
+                    name: LeftOut.of(size, "bytes in this row group") for name, size in facts.bombs(light)
+                }
+                problem = facts.bomb(cells.column) if heavy else None
+                for row in self._rows(table, group, cells, [name for name in light if name not in left_out]):
+                    if isinstance(row, int):
+                        yield cells.failed(
+                            number, f"the {row:,} rows from {number} on are damaged, and are not read"
+                        )
+                        number += row
+                        continue
+                    if problem is not None:
+                        yield cells.failed(number, problem)
+                    else:
+                        lazily: Any = partial(read, number - first, number) if heavy else None
+                        yield cells.item(
+                            number, left_out | row, *((None, lazily) if listed else (lazily, None))
+                        )
                     number += 1
+
+    def _rows(self, table: Any, group: int, cells: Cells, light: list[str]) -> Iterator[dict[str, Any] | int]:
+        """The light cells of the rows of a row group; the number of rows of a batch that is damaged."""
+        if not light:  # there are no batches to count rows by
+            yield from ({} for _ in range(table.metadata.row_group(group).num_rows))
+            return
+        for batch in table.iter_batches(_LIGHT, row_groups=[group], columns=light):
+            if damage_of(batch.columns) is not None:
+                yield batch.num_rows
+            else:
+                yield from rows_of(batch, cells.most_text, cells.column)
+
+
+class _Group:
+    """What a row group says of its columns' sizes."""
+
+    def __init__(self, metadata: Any, names: list[str]) -> None:
+        self.rows = int(metadata.num_rows)
+        self.sizes = {name: [0, 0] for name in names}
+        """By column: bytes as it is unpacked, and in the file."""
+        for at in range(metadata.num_columns):
+            leaf = metadata.column(at)
+            path = leaf.path_in_schema
+            name = next((n for n in names if path == n or path.startswith(f"{n}.")), None)
+            if name is not None:
+                self.sizes[name][0] += leaf.total_uncompressed_size
+                self.sizes[name][1] += leaf.total_compressed_size
+
+    def bombs(self, names: list[str]) -> Iterator[tuple[str, int]]:
+        """The columns without images that are not read, and how many bytes they would have."""
+        for name in names:
+            unpacked, packed = self.sizes[name]
+            if unpacked > _BOMB[False] and unpacked > _RATIO * packed:
+                yield name, unpacked
+
+    def bomb(self, name: str) -> str | None:
+        """Why a column of images is not read; None if it may be."""
+        unpacked, packed = self.sizes[name]
+        if unpacked <= _BOMB[True] or unpacked <= _RATIO * packed:
+            return None
+        return (
+            f"its row group unpacks to {unpacked:,} bytes of images, more than {_RATIO} times its size in"
+            " the file; it may be a decompression bomb and was not read"
+        )
+
+    def rows_at_once(self, name: str) -> int:
+        """How many images are read at once: few where they are large, or may be larger than the file says."""
+        unpacked, packed = self.sizes[name]
+        if unpacked > _HEAVY_BYTES and unpacked > 20 * packed:
+            return 1
+        return max(1, min(_HEAVY, _HEAVY_BYTES * self.rows // max(1, unpacked)))
 
 
 @dataclass
@@ -72,8 +137,12 @@ class _Images:
 
     cells: Cells
     group: int
+    options: SourceOptions
+    at_once: int = _HEAVY
     _read: Iterator[Any] | None = field(default=None, repr=False)
     _next: int = 0
+    _damaged: tuple[int, str] | None = None
+    """From which row on nothing can be read, and why."""
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def read(self, row: int, number: int) -> bytes:
@@ -87,8 +156,10 @@ class _Images:
     def _cell(self, row: int, number: int) -> Any:
         import pyarrow as pa
 
-        try:
-            with self._lock:
+        with self._lock:
+            try:
+                if self._damaged is not None and row >= self._damaged[0]:
+                    raise pa.ArrowInvalid(self._damaged[1])
                 if self._read is None or self._next > row:
                     self._read, self._next = self._all(), 0
                 while self._next < row:
@@ -96,88 +167,41 @@ class _Images:
                     self._next += 1
                 cell = next(self._read)
                 self._next += 1
-        except (pa.ArrowException, OSError, StopIteration) as error:
-            self._read = None
-            raise ImageError(
-                f"row {number} of {shown(self.cells.place)} cannot be read: {reason(error)}"
-            ) from error
+            except (pa.ArrowException, OSError, StopIteration) as error:
+                self._read, self._damaged = None, self._damaged or (self._next, reason(error))
+                raise ImageError(
+                    f"row {number} of {shown(self.cells.place)} cannot be read: {reason(error)}"
+                ) from error
         return value_of(cell)
 
     def _all(self) -> Iterator[Any]:
-        with open_place(self.cells.place) as file:
+        import pyarrow as pa
+
+        with open_place(self.cells.place, self.options.private_hosts) as file:
             column = [self.cells.column]
-            for batch in _parquet(file).iter_batches(_HEAVY, row_groups=[self.group], columns=column):
+            batches = _parquet(file).iter_batches(self.at_once, row_groups=[self.group], columns=column)
+            for batch in batches:
+                if (problem := damage_of(batch.columns)) is not None:
+                    raise pa.ArrowInvalid(problem)
                 yield from batch.column(0)
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return self.cells, self.group
+        return self.cells, self.group, self.options, self.at_once
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.__init__(*state)
 
 
-def rows_of(batch: Any) -> list[dict[str, Any]]:
-    """The rows of a batch of columns."""
-    try:
-        return cast("list[dict[str, Any]]", batch.to_pylist())
-    except (ValueError, OverflowError):  # one cell, which is not to cost the others
-        columns = [[value_of(cell) for cell in column] for column in batch.columns]
-        return [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def value_of(cell: Any) -> Any:
-    """What a cell holds; None where Python has no such value: a date after the year 9999, say.
-
-    Bytes of a text that are not UTF-8 are kept, as in names of files.
-    """
+def _texts(schema: Any, names: list[str]) -> list[str]:
+    """The columns of texts among these: read as dictionaries, so that what many rows share is held once."""
     import pyarrow.types as types
 
-    try:
-        return cell.as_py()
-    except UnicodeDecodeError:
-        is_text = types.is_string(cell.type) or types.is_large_string(cell.type)
-        return os.fsdecode(cell.as_buffer().to_pybytes()) if is_text else None
-    except (ValueError, OverflowError):
-        return None
+    tests = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    return [name for name in names if any(test(schema.field(name).type) for test in tests)]
 
 
-def bytes_of(cells: Cells, cell: Any, number: int) -> bytes:
-    """The bytes of a cell that may be a struct of bytes and path; ImageError where there are none."""
-    _, _, opener = cells.opener(cell, number, "")
-    return opener()
-
-
-def declared_images(schema: Any) -> Sequence[str]:
-    """Columns that the metadata of `datasets` says are images, videos, or lists of them."""
-    try:
-        told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        features = told["info"]["features"].items()
-        return [name for name, kind in features if _is_declared(kind) and name in schema.names]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return []
-
-
-def _is_declared(kind: Any) -> bool:
-    if isinstance(kind, list):  # how older versions write a list
-        return len(kind) == 1 and _is_declared(kind[0])
-    if kind.get("_type") in ("List", "LargeList", "Sequence"):
-        return _is_declared(kind.get("feature", {}))
-    return kind.get("_type") in ("Image", "Video")
-
-
-def is_heavy(kind: Any) -> tuple[bool, bool]:
-    """Whether a column of an Arrow type has images' bytes, and whether it has lists of them."""
-    import pyarrow.types as types
-
-    listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-    if listed:
-        kind = kind.value_type
-    heavy = types.is_binary(kind) or types.is_large_binary(kind) or types.is_struct(kind)
-    return heavy, heavy and listed
-
-
-def _parquet(file: Any) -> Any:
+def _parquet(file: Any, as_dictionary: list[str] | None = None) -> Any:
     import pyarrow.parquet as pq
 
     # Row groups of images may have hundreds of megabytes: pages are read as they come.
-    return pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
+    return pq.ParquetFile(file, read_dictionary=as_dictionary, pre_buffer=False, buffer_size=1 << 20)

@@ -31,7 +31,7 @@ class Kind:
 
 KINDS = (
     Kind("CSV", (".csv", ".tsv"), "delimited"),
-    Kind("JSON Lines", (".jsonl", ".ndjson"), "json_lines"),
+    Kind("JSON", (".jsonl", ".ndjson", ".json"), "json_tables"),
     Kind("Parquet", (".parquet", ".pq"), "parquet"),
     Kind("Arrow", (".arrow",), "arrow_files"),
     Kind("WebDataset shard", (".tar", ".tar.gz", ".tgz"), "shards"),

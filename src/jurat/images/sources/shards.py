@@ -12,24 +12,22 @@ import re
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, BinaryIO, cast
+from typing import cast
 
 from jurat.images.errors import ImageError, one_line, printable, reason, recorded, shown
 from jurat.images.formats import MEDIA_SUFFIXES
 from jurat.images.item import Item
 from jurat.images.openers import Failed, Held, Slice
+from jurat.images.passed_over import APPLE_DOUBLE, FOLDER, LONE_TEXT, NO_FILE, TEXT, PassedOver
 from jurat.images.remote import scheme_of
-from jurat.images.sources.base import Source, SourceOptions, open_place
+from jurat.images.sources.base import MOST_TEXT, LeftOut, Source, SourceOptions, unreadable
 from jurat.images.sources.cells import as_text, caption_in
+from jurat.images.sources.tar import FAILURES, Archive, Damage, open_archive
+from jurat.images.walk import APPLE_MAGIC
 
 _TEXTS = (".txt", ".caption", ".cls", ".json")
-_LONGEST_TEXT = 1 << 20
-_LONGEST_HEADER = 1 << 24
-_PIECE = 1 << 20
 _MOST, _MOST_BYTES = 1000, 1 << 28
 """Images of one sample, and bytes of them, that wait for the texts beside them."""
-_COMPRESSED = (".gz", ".tgz")
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)", re.S)
 
 
@@ -48,107 +46,117 @@ class _Sample:
     columns: dict[str, str] = field(default_factory=dict[str, str])
     held: int = 0
     """Bytes of the images that are in memory."""
+    texts: int = 0
+    """Members that give it columns."""
+    given: bool = False
+    """Whether images of it are items already."""
 
 
 class _Shard:
     def __init__(self, place: str, options: SourceOptions) -> None:
         self._place = place
         self._options = options
-        self._streams = scheme_of(place) is not None or place.lower().endswith(_COMPRESSED)
         self._uri = place if scheme_of(place) else _absolute(place)
 
-    def items(self) -> Iterator[Item]:
+    def items(self, passed_over: PassedOver) -> Iterator[Item]:
         sample: _Sample | None = None
-        members = self._members()
         try:
-            for tar, member in members:
-                stem, suffix = _parts(member.name)
-                if sample is None or sample.stem != stem:
-                    if sample is not None:
-                        yield from self._of(sample)
-                    sample = _Sample(stem)
-                self._add(sample, tar, member, suffix)
-                if len(sample.images) >= _MOST or sample.held >= _MOST_BYTES:
-                    yield from self._of(sample)
-                    sample.images, sample.held = [], 0
-        except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+            with open_archive(self._place) as archive:
+                for member in archive:
+                    if isinstance(member, Damage):
+                        if sample is not None:
+                            yield from self._of(sample, passed_over)
+                            sample = None
+                        yield unreadable(self._place, f"{shown(self._place)}: {member.problem}")
+                        continue
+                    if member.isdir():
+                        passed_over.add(FOLDER)
+                        continue
+                    if _is_apple_double(archive, member):
+                        passed_over.add(APPLE_DOUBLE)
+                        continue
+                    stem, suffix = _parts(member.name)
+                    if sample is None or sample.stem != stem:
+                        if sample is not None:
+                            yield from self._of(sample, passed_over)
+                        sample = _Sample(stem)
+                    self._add(sample, archive, member, suffix, passed_over)
+                    if len(sample.images) >= _MOST or sample.held >= _MOST_BYTES:
+                        yield from self._given(sample)
+        except FAILURES as error:
             if sample is not None:
-                yield from self._of(sample)
+                yield from self._of(sample, passed_over)
             raise ImageError(f"the rest of {shown(self._place)} cannot be read: {reason(error)}") from error
         if sample is not None:
-            yield from self._of(sample)
+            yield from self._of(sample, passed_over)
 
     def count(self) -> int | None:
         return None
 
-    def _members(self) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-        with open_place(self._place) as file:
-            mode: Any = "r|*" if self._streams else "r:"
-            with _Tar.open(fileobj=file, mode=mode) as tar:
-                while (member := tar.next()) is not None:
-                    yield tar, member
-                    tar.members = []  # pyright: ignore[reportAttributeAccessIssue]  # it would keep them all
-
-    def _add(self, sample: _Sample, tar: tarfile.TarFile, member: tarfile.TarInfo, suffix: str) -> None:
-        if member.isdir():
-            return
+    def _add(
+        self,
+        sample: _Sample,
+        archive: Archive,
+        member: tarfile.TarInfo,
+        suffix: str,
+        passed_over: PassedOver,
+    ) -> None:
         last = "." + suffix.rpartition(".")[2].lower()
         wanted = self._options.column
-        is_image = suffix == wanted if wanted is not None else last in MEDIA_SUFFIXES
+        is_image = (
+            last in MEDIA_SUFFIXES if wanted is None else suffix.lower() == wanted.lower().removeprefix(".")
+        )
         if is_image:
-            opener = self._opener(tar, member)
+            opener = self._opener(archive, member)
             sample.images.append((member.name, opener))
             sample.held += len(opener.data) if isinstance(opener, Held) else 0
-        elif last in _TEXTS and member.isreg() and member.size <= _LONGEST_TEXT:
-            _carry(sample.columns, suffix, self._bytes(tar, member))
+        elif last not in _TEXTS:
+            passed_over.member(suffix)
+        elif not member.isreg() or member.issparse():
+            passed_over.add(NO_FILE)
+        elif member.size > MOST_TEXT:
+            sample.texts += 1
+            sample.columns[printable(suffix)] = LeftOut.of(member.size, "bytes")
+        else:
+            sample.texts += 1
+            _carry(sample.columns, suffix, archive.read(member))
 
-    def _opener(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], bytes]:
+    def _opener(self, archive: Archive, member: tarfile.TarInfo) -> Callable[[], bytes]:
         if _leaves(member.name):
             return Failed(f"a member whose name leads out of the archive: {shown(one_line(member.name))}")
         if not member.isreg() or member.issparse():
             kind = "a link" if member.islnk() or member.issym() else "no regular file"
             return Failed(f"a member that is {kind}: {shown(one_line(member.name))}")
-        if not self._streams:
+        if not archive.packed and scheme_of(self._place) is None:
             return Slice(self._place, member.offset_data, member.size, self._options.max_bytes)
         if member.size > self._options.max_bytes:
             limit = self._options.max_bytes
             return Failed(f"the file has {member.size:,} bytes, more than the limit of {limit:,}")
-        return Held(self._bytes(tar, member), self._options.max_bytes)
+        return Held(archive.read(member), self._options.max_bytes)
 
-    @staticmethod
-    def _bytes(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-        file = tar.extractfile(member)
-        return b"" if file is None else b"".join(iter(partial(file.read, _PIECE), b""))
+    def _of(self, sample: _Sample, passed_over: PassedOver) -> Iterator[Item]:
+        """The items of a sample that is over."""
+        yield from self._given(sample)
+        passed_over.add(TEXT if sample.given else LONE_TEXT, sample.texts)
 
-    def _of(self, sample: _Sample) -> Iterator[Item]:
+    def _given(self, sample: _Sample) -> Iterator[Item]:
+        """The images of a sample as far as it was read."""
         named = self._options.caption_column
         caption = caption_in(sample.columns) if named is None else sample.columns.get(named)
         for name, opener in sample.images:
             id, uri = recorded(f"{self._place}#{name}"), recorded(f"{self._uri}#{name}")
+            if isinstance(caption, LeftOut):
+                opener = Failed(f"its caption is too long: {caption}")
             yield Item(id, uri, opener, dict(sample.columns), caption=caption)
+        sample.given = sample.given or bool(sample.images)
+        sample.images, sample.held = [], 0
 
 
-class _Tar(tarfile.TarFile):
-    """An archive of which no header of absurd length is read into memory."""
-
-    def __init__(self, name: Any, mode: Any, fileobj: Any, **options: Any) -> None:
-        # Here and not around the file: what is compressed has headers of any length in a few bytes.
-        super().__init__(name, mode, cast("Any", _Guarded(fileobj)), **options)
-
-
-class _Guarded:
-    """A file of which not much can be read at once."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= _LONGEST_HEADER:
-            raise tarfile.ReadError(f"a header of {size:,} bytes")
-        return self._file.read(size)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
+def _is_apple_double(archive: Archive, member: tarfile.TarInfo) -> bool:
+    """Whether a member holds what macOS keeps of another one."""
+    if not member.name.rpartition("/")[2].startswith("._") or not member.isreg() or member.issparse():
+        return False
+    return archive.read(member, len(APPLE_MAGIC[0])) in APPLE_MAGIC
 
 
 def _parts(name: str) -> tuple[str, str]:
@@ -156,8 +164,11 @@ def _parts(name: str) -> tuple[str, str]:
     found = _KEY.fullmatch(name)
     if found:
         return found[1], found[2]
-    stem, _, suffix = name.rpartition(".")
-    return stem, suffix
+    folder, _, last = name.rpartition("/")
+    if "." not in last:
+        return name, ""
+    stem, _, suffix = last.rpartition(".")
+    return f"{folder}/{stem}", suffix
 
 
 def _leaves(name: str) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jurat.errors import JuratError
+from jurat.images.openers import same_names
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
@@ -43,7 +44,7 @@ def read_labels(images: Path, labels: Path, law: Constitution) -> list[Label]:
     known = frozenset(rule.id for rule in law.rules)
     try:
         with labels.open(newline="", encoding="utf-8-sig") as file:
-            found = list(_read(images, labels, csv.DictReader(file), known))
+            found = list(_read(images, labels, csv.DictReader(file, strict=True), known))
     except OSError as problem:
         raise JuratError(f"{labels}: cannot be read ({problem.strerror}).") from None
     except (UnicodeDecodeError, csv.Error) as problem:
@@ -98,6 +99,9 @@ def _read(images: Path, labels: Path, rows: csv.DictReader[str], known: frozense
         path = (root / name).resolve()
         if not name or not path.is_relative_to(root):
             raise JuratError(f"{where}: {name!r} is not a file of {images}.")
+        same = [] if path.is_file() else same_names(str(path))
+        if len(same) == 1:  # the name in another Unicode form
+            path = Path(same[0])
         if not path.is_file():
             raise JuratError(f"{where}: {images / name} is not there.")
         if path in seen:

@@ -25,6 +25,7 @@ from jurat.images.index import Recorded, in_shard, numbered, unrecorded
 from jurat.images.item import Members, digest_of
 from jurat.images.known import Known, Match
 from jurat.images.openers import Failed, File, Held, Remote, Slice
+from jurat.images.passed_over import PassedOver
 from jurat.images.reading import Roots, read_ahead
 from jurat.judge.judge import Judge
 from jurat.judge.known import known_verdict
@@ -97,6 +98,8 @@ class Page:
     """How many there were, on the last page."""
     stop: Stop | None = None
     """Why there are no more, though there should be."""
+    passed_over: PassedOver | None = None
+    """What was found and is no item, on the last page."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ class Parcel:
     found: int | None = None
     stop: Stop | None = None
     """Without `found`: what made it impossible to read on, or to judge."""
+    passed_over: PassedOver | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,7 @@ class Rows:
     rows: tuple[dict[str, Any], ...] = ()
     found: int | None = None
     stop: Stop | None = None
+    passed_over: PassedOver | None = None
 
 
 def find_pages(wanted: Wanted, recorded: Recorded) -> Iterator[Page]:
@@ -136,9 +141,10 @@ def find_pages(wanted: Wanted, recorded: Recorded) -> Iterator[Page]:
     found = size = 0
     most = 1 if wanted.alone else wanted.batch_size
     page: list[Item] = []
+    passed_over = PassedOver()
     try:
         enter(wanted.folder)
-        for each in unrecorded(_items(wanted), recorded):
+        for each in unrecorded(_items(wanted, passed_over), recorded):
             item, held = _travelling(each)
             page.append(item)
             found, size = found + 1, size + held
@@ -151,11 +157,11 @@ def find_pages(wanted: Wanted, recorded: Recorded) -> Iterator[Page]:
         stop = Stop.of(error)
     if page:
         yield Page(tuple(page))
-    yield Page(found=found, stop=stop)
+    yield Page(found=found, stop=stop, passed_over=passed_over)
 
 
-def _items(wanted: Wanted) -> Iterator[Item]:
-    items = numbered(find_items(wanted.paths, options=wanted.options))
+def _items(wanted: Wanted, passed_over: PassedOver) -> Iterator[Item]:
+    items = numbered(find_items(wanted.paths, options=wanted.options, passed_over=passed_over))
     return items if wanted.shard is None else in_shard(items, *wanted.shard)
 
 
@@ -173,7 +179,7 @@ def _travelling(item: Item) -> tuple[Item, int]:
 def read_page(page: Page, wanted: Wanted) -> Iterator[Parcel]:
     """Reads and decodes the items of a page. Never raises."""
     if not page.items:
-        yield Parcel(found=page.found, stop=page.stop)
+        yield Parcel(found=page.found, stop=page.stop, passed_over=page.passed_over)
         return
     most = 1 if wanted.alone else PARCEL_BATCHES * wanted.batch_size
     loaded: list[Loaded] = []
@@ -237,7 +243,7 @@ def judge_parcel(parcel: Parcel, judge: Judge) -> Iterator[Rows]:
         yield Rows(stop=Stop.of(error))
         return
     if parcel.found is not None or parcel.stop is not None:
-        yield Rows(found=parcel.found, stop=parcel.stop)
+        yield Rows(found=parcel.found, stop=parcel.stop, passed_over=parcel.passed_over)
 
 
 def _known_row(each: Settled, judge: Judge) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from typing import Any
 
 from jurat.errors import JuratError, MissingExtra
 from jurat.images.index import Occurrences, Recorded
+from jurat.images.passed_over import PassedOver
 from jurat.judge.engines import bulk
 from jurat.judge.engines.bulk import Page, Parcel, Rows, Stop, Wanted
 from jurat.judge.engines.ray_cluster import Share, connect, first_line, machines, share_of, what_comes
@@ -90,6 +91,8 @@ class RayEngine:
         self.share = share
         self.described = described
         """What the judges are made of."""
+        self.passed_over = PassedOver()
+        """What the last pass found and is no item."""
         self._spec = spec
 
     def judge(
@@ -133,6 +136,7 @@ class RayEngine:
         try:
             for answer in answers:
                 found = answer.found if found is None else found
+                self.passed_over = answer.passed_over or self.passed_over
                 stop = stop or answer.stop
                 rows = tuple(row for row in answer.rows if not seen.next(f"{row['occurrence']} {row['id']}"))
                 back += len(rows)

@@ -1,0 +1,60 @@
+"""Which servers do not answer: each is given up for a while after a few requests that ran out of time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from threading import Lock
+
+MOST, SECONDS = 3, 60.0
+"""Requests in a row that run out of time before a server is given up, and for how long it is."""
+
+
+@dataclass
+class Hanging:
+    """Counts the requests of each server that ran out of time; may be used by several threads at once."""
+
+    _times: dict[str, int] = field(default_factory=dict[str, int])
+    """In a row, by server."""
+    _until: dict[str, float] = field(default_factory=dict[str, float])
+    """Until when a server is given up, on the monotonic clock."""
+    _lock: Lock = field(default_factory=Lock)
+
+    def given_up(self, host: str) -> str | None:
+        """Why a server is not asked now, in one line; None if it may be."""
+        with self._lock:
+            until = self._until.get(host)
+            if until is None or time.monotonic() >= until:
+                return None
+            return (
+                f"the server did not answer {self._times[host]} times in a row and is given up for a minute"
+            )
+
+    def failed(self, host: str, error: BaseException) -> None:
+        """Counts a request that failed, if its time ran out."""
+        if not _ran_out_of_time(error):
+            return
+        with self._lock:
+            self._times[host] = self._times.get(host, 0) + 1
+            if self._times[host] >= MOST:
+                self._until[host] = time.monotonic() + SECONDS
+
+    def answered(self, host: str) -> None:
+        """Forgets what was counted of a server that answers."""
+        with self._lock:
+            self._times.pop(host, None)
+            self._until.pop(host, None)
+
+
+HANGING = Hanging()
+"""Of this process."""
+
+
+def _ran_out_of_time(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised from, is a timeout of any of the backends."""
+    depth = 0
+    while error is not None and depth < 5:
+        if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
+            return True
+        error, depth = error.__cause__, depth + 1
+    return False
