@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jurat.images.memory import from_array as from_array
     from jurat.images.memory import from_pil as from_pil
     from jurat.images.openers import read_file as read_file
+    from jurat.images.passed_over import PassedOver as PassedOver
     from jurat.images.rows import read_rows as read_rows
     from jurat.images.sinks import Sink as Sink
     from jurat.images.sinks import check_sink as check_sink
@@ -45,6 +46,7 @@ _WHERE = {
     "Item": "item",
     "Member": "item",
     "Members": "item",
+    "PassedOver": "passed_over",
     "Sampling": "frames",
     "Sink": "sinks",
     "VIDEO_SUFFIXES": "formats",
@@ -73,6 +75,7 @@ __all__ = [
     "Item",
     "Member",
     "Members",
+    "PassedOver",
     "Sampling",
     "Sink",
     "SourceChanged",

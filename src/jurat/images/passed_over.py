@@ -48,7 +48,7 @@ class PassedOver:
 
     def member(self, suffix: str) -> None:
         """Counts a member of an archive that is passed over by its suffix, which is given without a dot."""
-        self._count(self.members, _cut(f".{suffix}") if suffix else "no suffix")
+        self._count(self.members, _cut(f".{suffix.lower()}") if suffix else "no suffix")
 
     def add(self, reason: str, count: int = 1) -> None:
         """Counts files or members that are passed over for another reason."""
