@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,11 +18,10 @@ from jurat.images.sources.columns import bytes_of, damage_of, declared_images, i
 
 _LIGHT, _HEAVY = 1024, 16
 """Rows read at once, without and with images."""
-_HEAVY_BYTES = 1 << 26
-"""Of the images that are read at once, as far as the file tells."""
-_BOMB, _RATIO = {False: 1 << 26, True: 1 << 30}, 100
-"""Bytes that a column of a row group may unpack to, without and with images; if they are more, how many times
-its size in the file they may be."""
+_BOMB, _RATIO = 1 << 26, 100
+"""Bytes that a row group may unpack to; if they are more, how many times the size of the file they may be."""
+_MOST_HEAVY = 1 << 30
+"""Bytes of such a row group that is beyond this ratio, and of which the images are read even so."""
 
 
 def open_source(place: str, options: SourceOptions) -> Source:
@@ -53,21 +53,25 @@ class _Parquet:
             light = [name for name in schema.names if not (heavy and name == cells.column)]
             file.seek(0)
             table = _parquet(file, _texts(schema, light))
+            size = file.seek(0, os.SEEK_END)
             number = 0
             for group in range(table.num_row_groups):
-                facts = _Group(table.metadata.row_group(group), schema.names)
-                reader = _Images(cells, group, self._options, facts.rows_at_once(cells.column))
+                # Facts on single columns are not asked for: damaged ones end the process in pyarrow.
+                facts = table.metadata.row_group(group)
+                unpacked = int(facts.total_byte_size)
+                is_bomb = unpacked > _BOMB and unpacked > _RATIO * size
+                left_out = {name: LeftOut.of(unpacked, "bytes in its row group") for name in light if is_bomb}
+                problem = None
+                if heavy and is_bomb and unpacked > _MOST_HEAVY:
+                    problem = _is_a_bomb(unpacked, size)
+                at_once = 1 if is_bomb else max(1, min(_HEAVY, _BOMB * facts.num_rows // max(1, unpacked)))
+                reader = _Images(cells, group, self._options, at_once)
                 read = reader.members if listed else reader.read
                 first = number
-                left_out = {
-                    name: LeftOut.of(size, "bytes in this row group") for name, size in facts.bombs(light)
-                }
-                problem = facts.bomb(cells.column) if heavy else None
-                for row in self._rows(table, group, cells, [name for name in light if name not in left_out]):
+                for row in self._rows(table, group, cells, [] if is_bomb else light):
                     if isinstance(row, int):
-                        yield cells.failed(
-                            number, f"the {row:,} rows from {number} on are damaged, and are not read"
-                        )
+                        what = f"the {row:,} rows from {number:,} on" if row != 1 else f"row {number:,}"
+                        yield cells.failed(number, f"{shown(self._place)} is damaged, and {what} not read")
                         number += row
                         continue
                     if problem is not None:
@@ -91,44 +95,11 @@ class _Parquet:
                 yield from rows_of(batch, cells.most_text, cells.column)
 
 
-class _Group:
-    """What a row group says of its columns' sizes."""
-
-    def __init__(self, metadata: Any, names: list[str]) -> None:
-        self.rows = int(metadata.num_rows)
-        self.sizes = {name: [0, 0] for name in names}
-        """By column: bytes as it is unpacked, and in the file."""
-        for at in range(metadata.num_columns):
-            leaf = metadata.column(at)
-            path = leaf.path_in_schema
-            name = next((n for n in names if path == n or path.startswith(f"{n}.")), None)
-            if name is not None:
-                self.sizes[name][0] += leaf.total_uncompressed_size
-                self.sizes[name][1] += leaf.total_compressed_size
-
-    def bombs(self, names: list[str]) -> Iterator[tuple[str, int]]:
-        """The columns without images that are not read, and how many bytes they would have."""
-        for name in names:
-            unpacked, packed = self.sizes[name]
-            if unpacked > _BOMB[False] and unpacked > _RATIO * packed:
-                yield name, unpacked
-
-    def bomb(self, name: str) -> str | None:
-        """Why a column of images is not read; None if it may be."""
-        unpacked, packed = self.sizes[name]
-        if unpacked <= _BOMB[True] or unpacked <= _RATIO * packed:
-            return None
-        return (
-            f"its row group unpacks to {unpacked:,} bytes of images, more than {_RATIO} times its size in"
-            " the file; it may be a decompression bomb and was not read"
-        )
-
-    def rows_at_once(self, name: str) -> int:
-        """How many images are read at once: few where they are large, or may be larger than the file says."""
-        unpacked, packed = self.sizes[name]
-        if unpacked > _HEAVY_BYTES and unpacked > 20 * packed:
-            return 1
-        return max(1, min(_HEAVY, _HEAVY_BYTES * self.rows // max(1, unpacked)))
+def _is_a_bomb(unpacked: int, size: int) -> str:
+    return (
+        f"its row group unpacks to {unpacked:,} bytes, more than {_RATIO} times the {size:,} of its file;"
+        " it may be a decompression bomb and was not read"
+    )
 
 
 @dataclass
