@@ -1,4 +1,4 @@
-"""Tar shards that are joined, cut, damaged or packed by a Mac: nothing in them is lost without a row or a count."""
+"""Tar shards that are joined, cut, damaged or packed by a Mac: every member is a row or is counted."""
 
 from __future__ import annotations
 
@@ -165,7 +165,8 @@ def test_a_small_archive_that_unpacks_to_gigabytes_is_given_up(monkeypatch: pyte
     items, _ = read("bomb.tar", bomb)
     assert told(items) == [
         b"a",
-        "the rest of bomb.tar cannot be read: it unpacks to more than 200 times its own size and 4,194,304 bytes",
+        "the rest of bomb.tar cannot be read: it unpacks to more than 200 times its own size and"
+        " 4,194,304 bytes",
     ]
 
 
