@@ -102,7 +102,7 @@ class Family:
         """Tokens of each image (or of all together): as many as the network has features for them."""
         from inspect import signature
 
-        inner = self.network().model
+        inner = getattr(self.network(), "model", self.network())
         taken = signature(inner.get_image_features).parameters
         defaults = {k: getattr(inner.config, k) for k in taken if k.startswith("vision_feature")}
         if "vision_aspect_ratio" in taken:
@@ -111,7 +111,8 @@ class Family:
             found = inner.get_image_features(
                 **defaults, **{k: v for k, v in images.items() if k in taken}, return_dict=True
             )
-        return [len(one) for one in found.pooler_output]
+        pooled = found.pooler_output
+        return [len(one) for one in (found.last_hidden_state if pooled is None else pooled)]
 
 
 @cache

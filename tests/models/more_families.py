@@ -15,10 +15,14 @@ from .families import (
     AXES,
     END,
     IMAGE,
+    PINPOINTS,
     ROPE,
     START,
     TEXT,
+    TOKENS,
+    TOWER,
     VIDEO,
+    VOCABULARY,
     Family,
     _pixels,
     llava,
@@ -168,6 +172,209 @@ def video_llama3() -> Any:
     )
 
 
+def aya_vision() -> Any:
+    from transformers import AyaVisionConfig, AyaVisionForConditionalGeneration
+
+    return AyaVisionForConditionalGeneration(
+        AyaVisionConfig(
+            vision_config=_siglip(), text_config=_cohere(), image_token_index=IMAGE, downsample_factor=2,
+            alignment_intermediate_size=64,
+        )
+    )  # fmt: skip
+
+
+def cohere2_vision() -> Any:
+    from transformers import Cohere2VisionConfig, Cohere2VisionForConditionalGeneration
+
+    return Cohere2VisionForConditionalGeneration(
+        Cohere2VisionConfig(
+            vision_config=_siglip(), text_config=_cohere(), image_token_id=IMAGE, downsample_factor=2,
+            alignment_intermediate_size=64,
+        )
+    )  # fmt: skip
+
+
+def _siglip() -> Any:
+    from transformers import SiglipVisionConfig
+
+    return SiglipVisionConfig(**TOWER, vision_use_head=False)
+
+
+def _cohere() -> Any:
+    """Every other layer looks back eight tokens only."""
+    from transformers import Cohere2Config
+
+    return Cohere2Config(
+        **TEXT, head_dim=8, sliding_window=8, logit_scale=1.0,
+        layer_types=["sliding_attention", "full_attention"],
+    )  # fmt: skip
+
+
+def aria() -> Any:
+    from transformers import AriaConfig, AriaForConditionalGeneration, AriaTextConfig
+
+    vision = {"model_type": "idefics3_vision", **TOWER}
+    text = AriaTextConfig(**TEXT, moe_num_experts=4, moe_topk=2, moe_num_shared_experts=1)
+    return AriaForConditionalGeneration(
+        AriaConfig(
+            vision_config=vision, text_config=text, image_token_index=IMAGE,
+            projector_patch_to_query_dict={16: 4},
+        )
+    )  # fmt: skip
+
+
+def llava_next() -> Any:
+    from transformers import (
+        CLIPVisionConfig,
+        LlavaNextConfig,
+        LlavaNextForConditionalGeneration,
+        MistralConfig,
+    )
+
+    return LlavaNextForConditionalGeneration(
+        LlavaNextConfig(
+            vision_config=CLIPVisionConfig(**TOWER), text_config=MistralConfig(**TEXT, sliding_window=None),
+            image_token_index=IMAGE, image_grid_pinpoints=PINPOINTS, vision_feature_layer=-1,
+        )
+    )  # fmt: skip
+
+
+def vipllava() -> Any:
+    from transformers import (
+        CLIPVisionConfig,
+        LlamaConfig,
+        VipLlavaConfig,
+        VipLlavaForConditionalGeneration,
+    )
+
+    return VipLlavaForConditionalGeneration(
+        VipLlavaConfig(
+            vision_config=CLIPVisionConfig(**TOWER), text_config=LlamaConfig(**TEXT), image_token_index=IMAGE,
+            vision_feature_layers=[-1, -2],
+        )
+    )  # fmt: skip
+
+
+def llama4() -> Any:
+    """Layers look at chunks of eight tokens, or at everything with a temperature that grows with the place."""
+    from transformers import Llama4Config, Llama4ForConditionalGeneration
+
+    vision = {
+        "hidden_size": 32, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "image_size": 32, "patch_size": 8, "vision_output_dim": 32, "projector_input_dim": 32,
+        "projector_output_dim": 32, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+    }  # fmt: skip
+    text = {
+        **TEXT, "head_dim": 8, "intermediate_size_mlp": 64, "num_local_experts": 2, "no_rope_layers": [1, 0],
+        "attention_chunk_size": 8, "floor_scale": 16, "attn_scale": 0.5, "interleave_moe_layer_step": 2,
+        "layer_types": ["chunked_attention", "full_attention"],
+    }  # fmt: skip
+    return Llama4ForConditionalGeneration(
+        Llama4Config(vision_config=vision, text_config=text, image_token_index=IMAGE, boi_token_index=START)
+    )
+
+
+def gemma4() -> Any:
+    from transformers import Gemma4Config, Gemma4ForConditionalGeneration
+
+    text = {
+        **TEXT, "head_dim": 8, "global_head_dim": 8, "sliding_window": 8, "hidden_size_per_layer_input": 4,
+        "vocab_size_per_layer_input": VOCABULARY, "use_bidirectional_attention": "vision",
+        "layer_types": ["sliding_attention", "full_attention"],
+    }  # fmt: skip
+    vision = {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "num_key_value_heads": 2, "head_dim": 16, "patch_size": 4, "pooling_kernel_size": 2,
+        "position_embedding_size": 64,
+    }  # fmt: skip
+    return Gemma4ForConditionalGeneration(
+        Gemma4Config(
+            text_config=text, vision_config=vision, audio_config=None, image_token_id=IMAGE,
+            video_token_id=VIDEO, boi_token_id=START, eoi_token_id=END, audio_token_id=3, boa_token_id=4,
+            eoa_token_index=5,
+        )
+    )  # fmt: skip
+
+
+def idefics2() -> Any:
+    from transformers import Idefics2Config, Idefics2ForConditionalGeneration, MistralConfig
+
+    perceiver = {
+        "hidden_size": 32, "resampler_n_latents": 4, "resampler_depth": 1, "resampler_n_heads": 2,
+        "resampler_head_dim": 16, "num_key_value_heads": 2,
+    }  # fmt: skip
+    return Idefics2ForConditionalGeneration(
+        Idefics2Config(
+            vision_config=TOWER, perceiver_config=perceiver, image_token_id=IMAGE,
+            text_config=MistralConfig(**TEXT, sliding_window=None),
+        )
+    )  # fmt: skip
+
+
+def ovis2() -> Any:
+    from transformers import Ovis2Config, Ovis2ForConditionalGeneration, Qwen2Config
+
+    vision = {**TOWER, "vocab_size": 32, "num_visual_indicator_tokens": 5, "hidden_stride": 2}
+    return Ovis2ForConditionalGeneration(
+        Ovis2Config(
+            vision_config=vision, text_config=Qwen2Config(**TEXT), image_token_id=IMAGE, hidden_size=32,
+            visual_indicator_token_ids=[3, 4, 5, 6, 7],
+        )
+    )  # fmt: skip
+
+
+def paddleocr_vl() -> Any:
+    from transformers import PaddleOCRVLConfig, PaddleOCRVLForConditionalGeneration
+
+    vision = {**TOWER, "patch_size": 4, "spatial_merge_size": 2}
+    text = {**TEXT, "head_dim": 8, "rope_parameters": ROPE}
+    return PaddleOCRVLForConditionalGeneration(
+        PaddleOCRVLConfig(text_config=text, vision_config=vision, **TOKENS)
+    )
+
+
+def ernie_vl() -> Any:
+    from transformers import Ernie4_5_VLMoeConfig, Ernie4_5_VLMoeForConditionalGeneration
+
+    vision = {
+        "depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64, "patch_size": 4,
+    }  # fmt: skip
+    text = {
+        **TEXT, "moe_intermediate_size": [32, 32], "moe_k": 2, "moe_num_experts": 4,
+        "mlp_layer_types": ["dense", "sparse"],
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]},
+    }  # fmt: skip
+    return Ernie4_5_VLMoeForConditionalGeneration(
+        Ernie4_5_VLMoeConfig(
+            text_config=text, vision_config=vision, image_token_id=IMAGE, video_token_id=VIDEO,
+            image_start_token_id=START, image_end_token_id=END, video_start_token_id=3, video_end_token_id=4,
+        )
+    )  # fmt: skip
+
+
+def minimax_m3() -> Any:
+    """One layer of its two attends to the two best blocks of four tokens, and to the last one."""
+    from transformers import MiniMaxM3VLConfig, MiniMaxM3SparseForConditionalGeneration
+
+    text = {
+        **TEXT, "head_dim": 8, "num_experts_per_tok": 2, "num_local_experts": 4, "dense_intermediate_size": 64,
+        "shared_intermediate_size": 32, "rotary_dim": 8, "index_n_heads": 2, "index_head_dim": 8,
+        "index_block_size": 4, "index_topk_blocks": 2, "mlp_layer_types": ["dense", "sparse"],
+        "layer_types": ["full_attention", "minimax_m3_sparse"],
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+    }  # fmt: skip
+    vision = {
+        "hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "image_size": 32, "patch_size": 4,
+    }  # fmt: skip
+    return MiniMaxM3SparseForConditionalGeneration(
+        MiniMaxM3VLConfig(
+            text_config=text, vision_config=vision, image_token_index=IMAGE, video_token_index=VIDEO,
+            projector_hidden_size=32,
+        )
+    )  # fmt: skip
+
+
 # --- image inputs --------------------------------------------------------------------------------
 
 
@@ -222,6 +429,42 @@ def merged_patches(images: list[Image.Image]) -> dict[str, Any]:
     }
 
 
+def with_overview(images: list[Image.Image]) -> dict[str, Any]:
+    """An overview and a grid of tiles an image, padded to as many as the image with the most has: LLaVA-NeXT."""
+    from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+
+    processor = LlavaNextImageProcessorPil(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}, image_grid_pinpoints=PINPOINTS
+    )
+    made = processor(images, return_tensors="pt")
+    return {k: made[k] for k in ("pixel_values", "image_sizes")}
+
+
+def squares_in_a_row(images: list[Image.Image]) -> dict[str, Any]:
+    """Squares of an item's images in a dimension of their own, with masks of their pixels: Idefics2."""
+    pixels = squares(images)["pixel_values"]
+    return {
+        "pixel_values": pixels[None],
+        "pixel_attention_mask": torch.ones((1, len(images), *pixels.shape[-2:]), dtype=torch.long),
+    }
+
+
+def placed_patches(images: list[Image.Image]) -> dict[str, Any]:
+    """Patches of each image, padded to 128, with their places; -1 for padding: Gemma 4."""
+    cut = [_cut(image, 4) for image in images]
+    pixels, places = torch.zeros(len(images), 128, 48), torch.full((len(images), 128, 2), -1)
+    for row, (patches, high, wide) in enumerate(cut):
+        pixels[row, : len(patches)] = patches / 2 + 0.5
+        places[row, : len(patches)] = torch.tensor([(x, y) for y in range(high) for x in range(wide)])
+    return {"pixel_values": pixels, "image_position_ids": places}
+
+
+def small_patches(images: list[Image.Image]) -> dict[str, Any]:
+    """As `in_rows`, each patch a picture: PaddleOCR-VL."""
+    made = in_rows(images)
+    return {**made, "pixel_values": made["pixel_values"].reshape(-1, 3, 4, 4)}
+
+
 def _cut(image: Image.Image, size: int) -> tuple[torch.Tensor, int, int]:
     """Patches (n, 3 * size * size) of an image at half its size, and how many a column and a row have."""
     sized = image.resize((image.width // 16 * 8, image.height // 16 * 8))
@@ -237,5 +480,17 @@ MORE = (
     Family("llava-longrope", long_rope, squares),
     Family("llava-dynamic-rope", growing_rope, squares),
     Family("qwen2.5-omni", qwen2_5_omni, patches, path="cached"),
+    Family("aya-vision", aya_vision, squares),
+    Family("cohere2-vision", cohere2_vision, squares),
+    Family("aria", aria, squares),
+    Family("llava-next", llava_next, with_overview),
+    Family("vipllava", vipllava, squares),
+    Family("llama4", llama4, squares),
+    Family("gemma4", gemma4, placed_patches, types="mm_token_type_ids"),
+    Family("idefics2", idefics2, squares_in_a_row),
+    Family("ovis2", ovis2, squares),
+    Family("paddleocr-vl", paddleocr_vl, small_patches, types="mm_token_type_ids"),
+    Family("ernie4.5-vl", ernie_vl, in_rows, types="mm_token_type_ids"),
+    Family("minimax-m3-vl", minimax_m3, patches, path="cached"),
     Family("video-llama3", video_llama3, merged_patches, path="cached"),
 )

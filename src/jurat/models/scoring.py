@@ -528,6 +528,7 @@ class Scorer:
         if path != self.path:
             return
         self.reasons[path] = str(unfit)
+        self.even = self.structure.even  # it was not the lengths
         if isinstance(unfit, UnfitPrefix):
             self.reasons["cached"] = str(unfit)
         (log.warning if isinstance(unfit, _Differs) else log.info)("%s: %s.", _SLOWER[self.path], unfit)
