@@ -256,7 +256,7 @@ def vipllava() -> Any:
 
 
 def llama4() -> Any:
-    """Layers look at chunks of eight tokens, or at everything with a temperature that grows with the place."""
+    """Layers look at chunks of eight tokens, or at everything, less evenly the longer a sequence is."""
     from transformers import Llama4Config, Llama4ForConditionalGeneration
 
     vision = {
@@ -354,10 +354,11 @@ def ernie_vl() -> Any:
 
 def minimax_m3() -> Any:
     """One layer of its two attends to the two best blocks of four tokens, and to the last one."""
-    from transformers import MiniMaxM3VLConfig, MiniMaxM3SparseForConditionalGeneration
+    from transformers import MiniMaxM3SparseForConditionalGeneration, MiniMaxM3VLConfig
 
     text = {
-        **TEXT, "head_dim": 8, "num_experts_per_tok": 2, "num_local_experts": 4, "dense_intermediate_size": 64,
+        **TEXT, "head_dim": 8, "num_experts_per_tok": 2, "num_local_experts": 4,
+        "dense_intermediate_size": 64,
         "shared_intermediate_size": 32, "rotary_dim": 8, "index_n_heads": 2, "index_head_dim": 8,
         "index_block_size": 4, "index_topk_blocks": 2, "mlp_layer_types": ["dense", "sparse"],
         "layer_types": ["full_attention", "minimax_m3_sparse"],
@@ -430,7 +431,7 @@ def merged_patches(images: list[Image.Image]) -> dict[str, Any]:
 
 
 def with_overview(images: list[Image.Image]) -> dict[str, Any]:
-    """An overview and a grid of tiles an image, padded to as many as the image with the most has: LLaVA-NeXT."""
+    """An overview and a grid of tiles an image, padded to the most that an image has: LLaVA-NeXT."""
     from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 
     processor = LlavaNextImageProcessorPil(
@@ -453,9 +454,9 @@ def placed_patches(images: list[Image.Image]) -> dict[str, Any]:
     """Patches of each image, padded to 128, with their places; -1 for padding: Gemma 4."""
     cut = [_cut(image, 4) for image in images]
     pixels, places = torch.zeros(len(images), 128, 48), torch.full((len(images), 128, 2), -1)
-    for row, (patches, high, wide) in enumerate(cut):
-        pixels[row, : len(patches)] = patches / 2 + 0.5
-        places[row, : len(patches)] = torch.tensor([(x, y) for y in range(high) for x in range(wide)])
+    for row, (of_image, high, wide) in enumerate(cut):
+        pixels[row, : len(of_image)] = of_image / 2 + 0.5
+        places[row, : len(of_image)] = torch.tensor([(x, y) for y in range(high) for x in range(wide)])
     return {"pixel_values": pixels, "image_position_ids": places}
 
 

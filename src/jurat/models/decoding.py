@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 from jurat.models.base import Failure, Generation, Reply, Usage
 from jurat.models.batching import by, joined, ran_out_of_memory
-from jurat.models.checking import Check, Way, form_of, picked, reach_of
+from jurat.models.checking import FAULTS, names_of
 from jurat.models.encoding import common_length
 from jurat.models.expanding import continued, keep
-from jurat.models.scoring import FAULTS, names_of
+from jurat.models.forms import Check, Way, form_of, picked, reach_of
 
 if TYPE_CHECKING:
     from torch import Tensor

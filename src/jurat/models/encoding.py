@@ -86,6 +86,9 @@ class Encoder:
         """Whether the processor adds tokens of its own to a text without images."""
         self.unshared: str | None = None
         """Why the questions of the last inquiry that was encoded one by one could not share a prefix."""
+        self.shares = True
+        """Whether what a processor makes of several items is, item by item, what it makes of each."""
+        self._compared = False
         self._accepted = accepted
         self._shared: OrderedDict[Any, tuple[str, list[int], tuple[tuple[int, ...], ...]]] = OrderedDict()
 
@@ -107,12 +110,20 @@ class Encoder:
         """`encode` of those inquiries that have the same words and images of the same sizes as another, by
         their place: a processor's call checks and loads much that is the same for all of its images.
 
-        Where a call fails, as it does for one bad image, those that were in it are left out.
+        Where a call fails, as it does for one bad image, those that were in it are left out. The last inquiry
+        of the first call is also encoded alone; where that gives another prompt, none are encoded together.
         """
         found: dict[int, list[Prompt]] = {}
         for group in _groups(inquiries):
+            if not self.shares:
+                break
             try:
-                found |= zip(group, self._encode_alike([inquiries[i] for i in group]), strict=True)
+                made = self._encode_alike([inquiries[i] for i in group])
+                if not self._compared:
+                    self.shares = _equal(made[-1][0], self._encode_shared(inquiries[group[-1]]))
+                    self._compared = True
+                if self.shares:
+                    found |= zip(group, made, strict=True)
             except Exception:  # processors raise anything at all of images they cannot take
                 log.debug("inquiries could not be encoded together", exc_info=True)
         return found
@@ -141,7 +152,7 @@ class Encoder:
     def _encode_alike(self, inquiries: Sequence[Inquiry]) -> list[list[Prompt]]:
         """Of inquiries of one `_shape`, whose shares of every input are equal."""
         text, tail, segments = self._split(inquiries[0])
-        made = self._call(text, [inquiry.prefix.images for inquiry in inquiries])
+        made = self.process(text, [inquiry.prefix.images for inquiry in inquiries])
         rows = [value.chunk(len(inquiries)) for value in made.values()]
         if any(len(row) != len(inquiries) or len({len(part) for part in row}) > 1 for row in rows):
             raise ValueError("the processor's inputs are not in equal shares")
@@ -202,9 +213,9 @@ class Encoder:
             )
         if not images and not self.writes_more:
             return self._tokenize(text), {}, {}
-        return self._inputs(self._call(text, [images]))
+        return self._inputs(self.process(text, [images]))
 
-    def _call(self, text: str, images: Sequence[Sequence[Image.Image]]) -> Mapping[str, Tensor]:
+    def process(self, text: str, images: Sequence[Sequence[Image.Image]]) -> Mapping[str, Tensor]:
         """What the processor makes of a text with each of several lists of images."""
         given = (
             [list(some) for some in images] if self.nested else [image for some in images for image in some]
@@ -319,3 +330,14 @@ def _shape(inquiry: Inquiry) -> tuple[Any, ...]:
     """All that the number of an inquiry's tokens and the sizes of its inputs depend on."""
     sizes = tuple((image.size, image.mode) for image in inquiry.prefix.images)
     return conversation(inquiry.prefix), inquiry.questions, sizes
+
+
+def _equal(one: Prompt, other: Prompt) -> bool:
+    """Whether two prompts hold the same, up to the rounding of a resized image."""
+    import torch
+
+    if one.segments != other.segments or one.kind != other.kind or one.along.keys() != other.along.keys():
+        return False
+    pairs = [(one.prefix, other.prefix), *((one.along[k], other.along[k]) for k in one.along)]
+    pairs += [(one.images[k], other.images[k]) for k in one.images]
+    return all(a.shape == b.shape and torch.allclose(a.double(), b.double(), atol=1e-3) for a, b in pairs)

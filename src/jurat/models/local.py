@@ -27,9 +27,11 @@ from jurat.models.base import (
     Usage,
 )
 from jurat.models.batching import by, ran_out_of_memory
+from jurat.models.checking import names_of
 from jurat.models.decoding import decode, unfit
 from jurat.models.encoding import Encoder, Prompt, answer_ids, goes_on_from
 from jurat.models.explaining import Explained, explain
+from jurat.models.joining import obstacle
 from jurat.models.loading import IMAGE_BACKENDS, Loaded, load
 from jurat.models.remembered import Pinned
 from jurat.models.scoring import Scorer
@@ -81,6 +83,7 @@ class LocalModel:
         self.answers = answer_ids(self.encoder.tokenizer)
         """The tokens that spell each answer."""
         self.scorer = Scorer(self.network, self.answers["yes"], self.answers["no"])
+        self._recognised = False
         self.preparing = Lock()
         """For the processor, whose tokenizers can be lent to one thread at a time."""
         self.computing: AbstractContextManager[Any] = Lock()
@@ -92,6 +95,7 @@ class LocalModel:
     def encode(self, inquiries: Sequence[Inquiry]) -> list[list[Prompt] | Failure]:
         """The inquiries as prompts; a `Failure` for one whose image or text the processor does not take."""
         with self.preparing:
+            self._recognise(sum(bool(inquiry.prefix.images) for inquiry in inquiries))
             together = self.encoder.encode_together(inquiries)
             return [
                 together.get(i) or _attempt(self.encoder.encode, inquiry)
@@ -115,6 +119,7 @@ class LocalModel:
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
         with self.preparing:
+            self._recognise(sum(bool(chat.images) for chat in chats))
             encoded = [unfit(chat.generation) or _attempt(self.encoder.encode_chat, chat) for chat in chats]
         replies = [Reply(failure=entry) if isinstance(entry, Failure) else Reply() for entry in encoded]
         prompts = {i: entry for i, entry in enumerate(encoded) if isinstance(entry, Prompt)}
@@ -126,6 +131,15 @@ class LocalModel:
                     goes_on = goes_on_from(chats[i]) is not None
                     replies[i] = reply if goes_on else replace(reply, text=reply.text.strip())
         return replies
+
+    def _recognise(self, shown: int) -> None:
+        """Finds out whether a pass may hold several items with images, before one does."""
+        if shown < 2 or self._recognised:
+            return
+        self._recognised = True
+        if (found := obstacle(self.encoder)) is not None:
+            prompt, reason = found
+            self.scorer.part(names_of(prompt), reason)
 
     def _decoded(self, prompts: Sequence[Prompt], settings: Sequence[Generation]) -> list[Reply]:
         """The replies; where memory does not hold so many conversations at once, those of each half."""

@@ -11,10 +11,8 @@ questions, a row each (`expanding`).
 and is what the others are measured against.
 
 The first of the three is taken that the model's structure allows (`structure`, `masks`). The first
-pass of every form is checked, and again where sequences grow longer (`checking`): its last, its longest
-and its shortest item are also asked alone. Where the two differ by more than the dtype's noise, passes
-hold less from then on, with a warning: one size of image, one length of sequence, one item; where an item
-alone is read wrong, the model falls back to the next path.
+pass of every form is compared with separate calls, and again where sequences grow longer (`checking`).
+Where they differ, passes hold less from then on, or the model falls back to the next path, with a warning.
 """
 
 from __future__ import annotations
@@ -24,28 +22,17 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from inspect import signature
-from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jurat.models.attention import use_blocks
 from jurat.models.base import Failure, YesNo
 from jurat.models.batching import Bounds, by, joined, length, ran_out_of_memory, slots
-from jurat.models.checking import (
-    NOISE_FLOOR,
-    Check,
-    Form,
-    Path,
-    Verified,
-    form_of,
-    in_words,
-    picked,
-    reach_of,
-    twin,
-)
+from jurat.models.checking import Checker, Differs
 from jurat.models.expanding import check_prefix, keep, last_logits
+from jurat.models.forms import Path, form_of
 from jurat.models.masks import Unfit, UnfitPrefix
 from jurat.models.packing import packed_inputs
-from jurat.models.structure import Structure, as_opened
+from jurat.models.structure import as_opened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,16 +49,6 @@ _SLOWER = {
     "cached": "Questions are asked from a kept prefix, which is slower than packing them",
     "plain": "Questions are asked one by one, which is slower",
 }
-FAULTS = (
-    TypeError,
-    ValueError,
-    RuntimeError,
-    AttributeError,
-    LookupError,
-    ArithmeticError,
-    AssertionError,
-)
-"""What a model raises where it does not take the inputs of a pass."""
 _INFINITE = YesNo(0.0, 0.0, Failure("error", "The model's logits are not finite."))
 
 
@@ -85,7 +62,7 @@ class Scored:
     """Of `tokens`, those that were computed once for all questions."""
 
 
-class Scorer:
+class Scorer(Checker):
     """Scores prompts with one transformers model."""
 
     def __init__(
@@ -93,28 +70,12 @@ class Scorer:
     ) -> None:
         """`yes` and `no` are the tokens of the answers. `path` fixes one, for measuring; None chooses."""
         use_blocks(network)
-        self.network = network
-        self.structure = Structure.of(network)
+        super().__init__(network)
         self.bounds = Bounds.of(network)
         self.reasons: dict[Path, str] = {}
         """Why paths before the one that is taken are not."""
-        self.checks: list[Check] = []
-        self.pads = True
-        """Whether images of several sizes share a pass, padded."""
-        self.even = self.structure.even
-        """Whether only sequences of equal length share a pass."""
-        self.unshared: str | None = None
-        """Why conversations are not continued from prefixes that were read before."""
-        self.unjoined: dict[tuple[str, ...], str] = {}
-        """Why conversations with inputs of these names are continued one by one."""
-        self.apart: dict[tuple[str, ...], str] = {}
-        """Why items with inputs of these names are read one a pass."""
         self._yes, self._no = list(yes), list(no)
         self._keeps = "logits_to_keep" in signature(network.forward).parameters
-        self.verified = Verified()
-        self._joinable: set[tuple[str, ...]] = set()
-        """Names of inputs that were seen to be joined right."""
-        self._giving_up = Lock()
         if self.structure.packing:
             self.reasons["packed"] = self.structure.packing
         if self.structure.keeping:
@@ -148,7 +109,7 @@ class Scorer:
                 try:
                     return self._score(prompts)
                 except Unfit as unfit:
-                    with self._giving_up:
+                    with self._learning:
                         self._give_up(path, unfit)
                 except Exception as error:
                     if not ran_out_of_memory(error):
@@ -206,7 +167,7 @@ class Scorer:
                 for batch in self._passes(
                     alike, lambda e: e[1], lambda e: slots(e[1]), lambda e: len(e[1].segments)
                 ):
-                    found = self._checked("packed", [part for _, part in batch])
+                    found = self.checked("packed", [part for _, part in batch])
                     for (i, _), more in zip(batch, found, strict=True):
                         answers[i].extend(more)
         for prompt, found in zip(prompts, answers, strict=True):
@@ -219,7 +180,7 @@ class Scorer:
             for batch in self._passes(
                 alike, lambda i: prompts[i], lambda i: (len(prompts[i].prefix),), equal=False
             ):
-                found = self._checked("cached", [prompts[i] for i in batch])
+                found = self.checked("cached", [prompts[i] for i in batch])
                 answers.update(zip(batch, found, strict=True))
         for i, prompt in enumerate(prompts):
             yield Scored(tuple(answers[i]), length(prompt), len(prompt.prefix))
@@ -234,7 +195,7 @@ class Scorer:
         answers: dict[tuple[int, int], YesNo] = {}
         for alike in by(rows, lambda row: (row[2].kind, length(row[2]))):
             for batch in self._passes(alike, lambda row: row[2], lambda row: (length(row[2]),)):
-                found = self._checked("plain", [row for _, _, row in batch])
+                found = self.checked("plain", [row for _, _, row in batch])
                 answers.update(((i, j), one) for (i, j, _), (one,) in zip(batch, found, strict=True))
         for i, prompt in enumerate(prompts):
             tokens = sum(len(prompt.prefix) + len(segment) for segment in prompt.segments)
@@ -324,84 +285,22 @@ class Scorer:
         sound = [math.isfinite(y) and math.isfinite(n) for y, n in zip(yes, no, strict=True)]
         return [YesNo(y, n) if s else _INFINITE for y, n, s in zip(yes, no, sound, strict=True)]
 
-    # --- what passes may hold --------------------------------------------------------------------
+    def _give_up(self, path: Path, unfit: Unfit) -> None:
+        """Lets passes hold less from now on, or takes the path after `path`; aloud, where it was not to be
+        foreseen. Of several threads that found the same, the first one does."""
+        if isinstance(unfit, Differs) and self.narrow(unfit):
+            return
+        if path == "plain":  # nothing is left to fall back to
+            raise unfit
+        if path != self.path:
+            return
+        self.reasons[path] = str(unfit)
+        self.even = self.structure.even  # it was not the lengths
+        if isinstance(unfit, UnfitPrefix):
+            self.reasons["cached"] = str(unfit)
+        (log.warning if isinstance(unfit, Differs) else log.info)("%s: %s.", _SLOWER[self.path], unfit)
 
-    def joins(self, prompts: Sequence[Prompt]) -> bool:
-        """Whether items like these may share a pass. The first time, a prompt is joined with others of equal
-        sizes whose images differ; a family that takes the one for the other is told by its answer."""
-        names = names_of(prompts[0])
-        if len(prompts) < 2 or not prompts[0].images or names in self._joinable:
-            return names not in self.apart
-        if names not in self.apart:
-            try:
-                if self._joined(prompts[-1]):
-                    self._joinable.add(names)
-            except _Apart as reason:
-                self.part(names, str(reason))
-        return names not in self.apart
-
-    def _joined(self, prompt: Prompt) -> bool:
-        """False where nothing could be told.
-
-        Raises:
-            _Apart: the answer about the last of several items in a pass is not that of a separate call.
-        """
-        lone = replace(prompt, segments=prompt.segments[-1:])
-        row = (lone, lone.segments[0])
-        try:
-            alone = self.plain([row])[0]
-        except FAULTS:  # a fault of the item's, or memory: whoever asks it will see
-            return False
-        if alone.failure is not None:
-            return False
-        try:
-            last = self.plain([(twin(lone), lone.segments[0])] * 3 + [row])[-1]
-        except FAULTS as error:
-            if ran_out_of_memory(error):
-                return False
-            raise _Apart(f"a call about several items failed ({_line(error)})") from error
-        difference = math.inf if last.failure else abs(last.log_odds - alone.log_odds)
-        if difference > (limit := self.limit(lone, difference)):
-            raise _Apart(
-                f"the answer about the last of several items in a pass differed from a separate one by "
-                f"{difference:.3g} in log-odds (at most {limit:.3g} would be rounding)"
-            )
-        return True
-
-    def part(self, names: tuple[str, ...], reason: str) -> None:
-        """From now on items with inputs of these names are read one a pass; aloud."""
-        with self._giving_up:
-            if names not in self.apart:
-                self.apart[names] = reason
-                log.warning("Items are read one a pass, which is slower: %s.", reason)
-
-    def narrow_chat(self, form: Form, reason: str) -> None:
-        """Lets batches of conversations hold less from now on, one thing after the other: prefixes that were
-        read before, conversations of several lengths, several conversations; aloud."""
-        with self._giving_up:
-            if form.way == "continued":
-                self.unshared = reason
-                log.warning("Conversations about one image are read one by one, which is slower: %s.", reason)
-            elif form.uneven and not self.even:
-                self.even = True
-                log.warning("Sequences of different lengths are read apart, which is slower: %s.", reason)
-            else:
-                self.unjoined[form.inputs] = reason
-                log.warning("Conversations are continued one by one, which is slower: %s.", reason)
-
-    def limit(self, prompt: Prompt, difference: float) -> float:
-        """The log-odds up to which a difference is rounding: the dtype's, or, where `difference` is larger,
-        four times that between as many tokens without an image, asked alone and in a pass of three."""
-        floor = NOISE_FLOOR.get(str(self.network.dtype).removeprefix("torch."), 2e-4)
-        if not floor < difference < math.inf:
-            return floor
-        words = in_words(prompt)
-        row = (words, words.segments[-1])
-        try:
-            one, three = self.plain([row])[0], self.plain([row] * 3)[-1]
-        except FAULTS:  # a family that is not asked without an image, or memory for no three rows
-            return floor
-        return max(floor, 4 * abs(three.log_odds - one.log_odds))
+    # --- what goes on from kept prefixes -----------------------------------------------------------
 
     def may_continue(self, prefixes: Sequence[Prompt], width: int) -> bool:
         """Whether conversations may go on from kept prefixes, padded to a width between both.
@@ -425,133 +324,13 @@ class Scorer:
             return True
         try:
             with torch.inference_mode():
-                self._checked("cached", [chosen])
+                self.checked("cached", [chosen])
         except Unfit as unfit:
             self.reasons["cached"] = str(unfit)
-            level = logging.WARNING if isinstance(unfit, _Differs) else logging.INFO
+            level = logging.WARNING if isinstance(unfit, Differs) else logging.INFO
             log.log(level, "Conversations about one image are read one by one, which is slower: %s.", unfit)
             return False
         return True
-
-    # --- the check -------------------------------------------------------------------------------
-
-    def _checked(self, path: Path, prompts: Sequence[Prompt]) -> list[list[YesNo]]:
-        """The answers on a path, of which the first of every form are checked against separate calls.
-
-        Raises:
-            Unfit: they differ, or the model does not take what the path gives it.
-        """
-        work = self._work(path)
-        form, reach = form_of(path, prompts, self.structure), reach_of(prompts)
-        if (path == "plain" and not form.several) or self.verified.covers(form, reach):
-            return work(prompts)
-        try:
-            found = work(prompts)
-        except Unfit:
-            raise
-        except FAULTS as error:
-            if ran_out_of_memory(error):
-                raise
-            for prompt in prompts:  # if a separate call fails too, the fault is not the path's
-                self.plain([(prompt, prompt.segments[-1])])
-            last = len(prompts[-1].segments) - 1
-            alone = form.several and self._holds(path, prompts[-1], last)
-            raise _Differs(f"a {path} call failed ({_line(error)})", form, joined=alone) from error
-        self._compare(form, prompts, found)
-        return found
-
-    def _work(self, path: Path) -> Callable[[Sequence[Prompt]], list[list[YesNo]]]:
-        if path == "plain":
-            return lambda prompts: [[one] for one in self.plain([(p, p.segments[0]) for p in prompts])]
-        return self.packed if path == "packed" else self.cached
-
-    def _compare(self, form: Form, prompts: Sequence[Prompt], found: Sequence[Sequence[YesNo]]) -> None:
-        """Compares a pass's answers to its last, its longest and its shortest item with separate ones.
-
-        Where the form was compared before, and sequences are longer now, the longest and the shortest.
-
-        Raises:
-            _Differs: one of them is not what it is alone.
-        """
-        missing = ((i, j) for i, row in enumerate(found) for j, one in enumerate(row) if one.failure)
-        if (first := next(missing, None)) is not None:
-            i, j = first  # is it the pass that has no answer, or the model?
-            if self.plain([(prompts[i], prompts[i].segments[j])])[0].failure is None:
-                self._judge(form, prompts[i], j, math.inf)
-        sound = [i for i, row in enumerate(found) if all(one.failure is None for one in row)]
-        if not sound:
-            return
-        again, worst = self.verified.knows(form), (-1.0, 0, 0)
-        for k, j in picked([prompts[i] for i in sound], longest_only=again):
-            i = sound[k]
-            alone = self.plain([(prompts[i], prompts[i].segments[j])])[0]
-            worst = max(worst, (abs(found[i][j].log_odds - alone.log_odds), i, j))
-        difference, i, j = worst
-        self._judge(form, prompts[i], j, difference)
-        self.verified.add(form, reach_of(prompts))
-
-    def _judge(self, form: Form, prompt: Prompt, question: int, difference: float) -> None:
-        """Notes a difference.
-
-        Raises:
-            _Differs: it is more than rounding.
-        """
-        limit = self.limit(replace(prompt, segments=(prompt.segments[question],)), difference)
-        self.checks.append(Check(form.way, form.text, difference, limit))
-        if difference > limit:
-            raise _Differs(
-                f"a {form.way} answer differed from a separate one by {difference:.3g} in log-odds "
-                f"(at most {limit:.3g} would be rounding)",
-                form,
-                joined=form.several and self._holds(form.way, prompt, question),
-            )
-
-    def _holds(self, way: Any, prompt: Prompt, question: int) -> bool:
-        """Whether a path answers the question right in a pass of its item alone."""
-        if way == "plain":
-            return True
-        alone = self.plain([(prompt, prompt.segments[question])])[0]
-        try:
-            own = self._work(way)([prompt])[0][question]
-        except (Unfit, *FAULTS):
-            return False
-        difference = math.inf if own.failure else abs(own.log_odds - alone.log_odds)
-        return difference <= self.limit(prompt, difference)
-
-    def _give_up(self, path: Path, unfit: Unfit) -> None:
-        """Lets passes hold less from now on, or takes the path after `path`; aloud, where it was not to be
-        foreseen. Of several threads that found the same, the first one does."""
-        if isinstance(unfit, _Differs) and self._narrow(unfit):
-            return
-        if path == "plain":  # nothing is left to fall back to
-            raise unfit
-        if path != self.path:
-            return
-        self.reasons[path] = str(unfit)
-        self.even = self.structure.even  # it was not the lengths
-        if isinstance(unfit, UnfitPrefix):
-            self.reasons["cached"] = str(unfit)
-        (log.warning if isinstance(unfit, _Differs) else log.info)("%s: %s.", _SLOWER[self.path], unfit)
-
-    def _narrow(self, unfit: _Differs) -> bool:
-        """Whether there was something that passes need not hold: images of several sizes, sequences of
-        several lengths, several items."""
-        form = unfit.form
-        if unfit.joined and form.padded:
-            if self.pads:
-                self.pads = False
-                log.warning("Images of different sizes are scored apart, which is slower: %s.", unfit)
-            return True
-        if form.uneven and (unfit.joined or form.way == "cached") and not self.even:
-            self.even = True
-            log.warning("Sequences of different lengths are scored apart, which is slower: %s.", unfit)
-            return True
-        if unfit.joined and form.inputs not in self.apart:
-            self.apart[form.inputs] = str(unfit)
-            self.even = self.structure.even  # it was not the lengths
-            log.warning("Items are read one a pass, which is slower: %s.", unfit)
-            return True
-        return False
 
 
 @dataclass(frozen=True)
@@ -565,30 +344,6 @@ class _Part:
     sharing: tuple[int, int, bool, bool]
     """Parts with equal values may share a pass: the number of questions; how their positions are scaled,
     whether each is to be read alone, and whether the prefix alone is scaled alike."""
-
-
-class _Differs(Unfit):
-    """What a path gave was not what separate calls give."""
-
-    def __init__(self, reason: str, form: Form, *, joined: bool) -> None:
-        super().__init__(reason)
-        self.form = form
-        self.joined = joined
-        """Whether it is only so for several items in a pass."""
-
-
-class _Apart(Unfit):
-    """Items of a family are not to be joined."""
-
-
-def names_of(prompt: Prompt) -> tuple[str, ...]:
-    """Of the inputs besides the token ids."""
-    return tuple(sorted({*prompt.images, *prompt.along}))
-
-
-def _line(error: BaseException) -> str:
-    line = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
-    return f"{type(error).__name__}: {line}"
 
 
 def _form(prompt: Prompt, pads: bool) -> tuple[Any, ...]:

@@ -28,7 +28,9 @@ _WORDS = {
 _MASKED = {"DynamicLayer", "DynamicSlidingWindowLayer", "DummyLayer"}
 """Caches of layers that see other tokens through a mask only."""
 _RECURRENT = "LinearAttention"
-_LENGTH = re.compile(r"(window|max_position_embeddings|top_?k|chunk_size|block_size|span|kpool)(?!_\w)", re.I)
+_LENGTH = re.compile(
+    r"(window|max_position_embeddings|top_?k|chunk_size|block_size|span|kpool|floor_scale)(?!_\w)", re.I
+)
 """Names in a configuration of lengths at which attention or positions may change."""
 
 
