@@ -200,8 +200,8 @@ def test_one_text_about_two_things_is_two_statements() -> None:
 def test_the_bundled_model_says_that_it_never_learned_to_read_captions() -> None:
     with pytest.raises(JuratError) as raised:
         Judge(law({"statement": "A child is visible.", "about": "caption"}), "bundled", "quick")
-    assert "'caption'" in raised.value.message
-    assert raised.value.message.endswith(" in how it is asked about the caption, of offer")
+    assert "'caption'" in (raised.value.hint or "")
+    assert (raised.value.hint or "").endswith(" in how it is asked about the caption, of offer")
     judge = Judge(
         law({"statement": "A child is visible.", "about": "caption"}), "bundled", "quick", allow_unknown=True
     )

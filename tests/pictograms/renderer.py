@@ -6,7 +6,7 @@ backgrounds of bands and spots; what touches is computed from the drawn alpha by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -24,6 +24,8 @@ class Drawing:
     names: list[int]
     touching: set[frozenset[int]]
     """Pairs of objects, by index, whose drawn pixels overlap."""
+    masks: list[np.ndarray] = field(default_factory=list)
+    """Pixels that each object is drawn on, (SIDE, SIDE) of bool."""
 
 
 def backdrop(rng: np.random.Generator) -> Image.Image:
@@ -72,7 +74,7 @@ def render(
             return None
         canvas.paste(sprite, (x, y), sprite)
         masks.append(mask)
-    return Drawing(canvas, kinds, {frozenset(touching)} if touching else set())
+    return Drawing(canvas, kinds, {frozenset(touching)} if touching else set(), masks)
 
 
 def _fits(mask: np.ndarray, other: np.ndarray, wish: Pair | None, pair: Pair, touching: Pair | None) -> bool:

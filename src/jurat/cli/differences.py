@@ -14,7 +14,10 @@ _MOST_LINES = 40
 
 def settings_in(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that `_run.json` holds, as JSON has them: a tuple is a list there."""
-    return cast("dict[str, Any]", json.loads(json.dumps(facts.get("settings", {}))))
+    settings = cast("dict[str, Any]", json.loads(json.dumps(facts.get("settings", {}))))
+    if isinstance(preset := settings.get("preset_settings"), dict):
+        preset.setdefault("presence", False)  # runs of before it was a setting had none
+    return settings
 
 
 def only_thresholds(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

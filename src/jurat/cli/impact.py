@@ -91,7 +91,12 @@ def impact(
         raise JuratError(f"{run} holds no verdicts.")
     row_to_verdict(first)  # or else it is no verdict, and that is said
     fitted = _calibration(first, calibration)
-    change = Change(load_constitution(old), load_constitution(new), preset_of(first["preset"]), fitted)
+    change = Change(
+        load_constitution(old),
+        load_constitution(new),
+        preset_of(first["preset"], presence=first.get("presence")),
+        fitted,
+    )
     spec = ModelSpec(
         model or first["model"].rpartition("@")[0],
         dtype=None if first["dtype"] == "none" else first["dtype"],

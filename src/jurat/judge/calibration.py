@@ -64,6 +64,9 @@ class Calibration(BaseModel):
     frame_alarms: dict[str, float] = {}
     """By a rule's id: the chance of a false alarm in a frame that the frames needed of a video follow from;
     see `jurat.judge.parts`. Of other rules it is the default."""
+    presence: bool = False
+    """Of labelled images: whether relations were held against the presence of what they name, as
+    `Preset.presence` has it."""
     views: float | None = None
     """Of labelled images: beyond which statements were asked about on moved copies, as `Preset.views` has it;
     null without."""
@@ -79,7 +82,11 @@ class Calibration(BaseModel):
 
     def _text(self) -> str:
         told = self.model_dump(mode="json", by_alias=True)
-        for name in ("frame_alarms", "views"):  # one without keeps the digest that records name it by
+        for name in (
+            "frame_alarms",
+            "presence",
+            "views",
+        ):  # one without keeps the digest that records name it by
             if not told[name]:
                 del told[name]
         return json.dumps(told, indent=1, sort_keys=True) + "\n"
@@ -97,19 +104,22 @@ class Calibration(BaseModel):
         except OSError as error:
             raise JuratError(f"{path} cannot be written: {error.strerror or error}") from error
 
-    def check(self, *, model: str, prompts: str, constitution: Constitution, views: float | None) -> None:
+    def check(
+        self, *, model: str, prompts: str, constitution: Constitution, views: float | None, presence: bool
+    ) -> None:
         """Refuses what it was not fitted for.
 
         Raises:
             JuratError: with what differs.
         """
-        law = constitution.digest
+        law, proved = constitution.digest, bool(self.rules or self.frame_alarms)
         told = (
             ("model", self.model, model, may_be(self.model, model)),
             ("wording of questions", self.prompts, prompts, self.prompts == prompts),
             ("constitution", self.constitution, law, self.constitution == law),
             # What was proved holds for scores that come about alike.
-            ("views", self.views, views, self.views == views or not (self.rules or self.frame_alarms)),
+            ("views", self.views, views, self.views == views or not proved),
+            ("presence", self.presence, presence, self.presence == presence or not proved),
         )
         wrong = [f"  {name}: {mine}, not {given}" for name, mine, given, same in told if not same]
         if wrong:

@@ -34,7 +34,7 @@ from jurat.judge.quick import Priors as PriorsOf
 from jurat.judge.reason import Doubt, reason
 from jurat.judge.relevance import scan
 from jurat.judge.views import moved
-from jurat.models import DomainGate, Failure, Model, Vocabulary, YesNo
+from jurat.models import DomainGate, Failure, Model, StatementReader, Vocabulary, YesNo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +64,7 @@ class Cascade:
         self._asked_before = PriorsOf(self.model)
         self._asked_of_grey = GreyPriors(self.model)
         self._vocabulary = self.model.capability(Vocabulary)
+        self._reader = self.model.capability(StatementReader)
         self._looking = Lock()
         """For the detector and the matcher."""
 
@@ -144,12 +145,14 @@ class Cascade:
         )
 
     def _put(self, alternative: PlannedAlternative) -> Iterator[Question]:
-        """The question of an alternative, and those that go with it; a contrast whose words the model never
-        learned is not put."""
+        """The question of an alternative, and those that go with it; a contrast that the model cannot be
+        asked is not put."""
         yield alternative.question
+        yield from alternative.asked_beside
         for _, question in alternative.contrasts:
             words = WORDINGS[question.kind].ask(question.text)
-            if self._vocabulary is None or not self._vocabulary.unknown_words(words):
+            known = self._vocabulary is None or not self._vocabulary.unknown_words(words)
+            if known and (self._reader is None or self._reader.refusal(question.text) is None):
                 yield question
 
     def _refuse_foreign(self, unasked: Sequence[tuple[Ledger, Want]]) -> None:

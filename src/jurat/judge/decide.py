@@ -27,7 +27,7 @@ from jurat.judge.logic import (
     rule_outcome,
 )
 from jurat.judge.odds import logit
-from jurat.judge.plan import PlannedAlternative, PlannedClause, PlannedRule
+from jurat.judge.plan import PlannedAlternative, PlannedClause, PlannedRule, questions
 from jurat.judge.presets import Preset
 from jurat.judge.verdict import (
     Coherence,
@@ -102,7 +102,7 @@ def decide_rule(
 def undecided_rule(planned: PlannedRule, failure: Failure, preset: Preset, *, frame: int = 0) -> RuleFinding:
     """What is said of a rule where the model could not answer about the image at all."""
     unanswered = YesNo(0.0, 0.0, failure)
-    answers = {a.question: unanswered for clause in planned.clauses for a in clause.alternatives}
+    answers = dict.fromkeys(questions([planned]), unanswered)
     return decide_rule(planned, Ledger(answers=answers), {}, preset, frame=frame)
 
 

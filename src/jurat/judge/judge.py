@@ -29,7 +29,17 @@ from jurat.judge.presets import DEFAULT, Preset, find_preset
 from jurat.judge.prompts import WORDINGS, Kind, ReasoningForm
 from jurat.judge.reason import form_of
 from jurat.judge.verdict import Cost, Reason, RuleFinding, Verdict
-from jurat.models import Disclaimer, Laned, Metered, Model, ModelSpec, Vocabulary, full_name, open_model
+from jurat.models import (
+    Disclaimer,
+    Laned,
+    Metered,
+    Model,
+    ModelSpec,
+    StatementReader,
+    Vocabulary,
+    full_name,
+    open_model,
+)
 
 if TYPE_CHECKING:
     from jurat.models.vision import Detector, Matcher
@@ -100,7 +110,8 @@ class Judge:
         self.batch_size = batch_size
         self.sampling = sampling or Sampling()
         self.frames_needed = frames_needed
-        self.rules = plan(self.constitution, self.preset)
+        self._reader = self.model.capability(StatementReader)
+        self.rules = plan(self.constitution, self.preset, self._reader)
         self.questions = questions(self.rules)
         kinds: set[Kind] = {question.kind for question in self.questions}
         self.reasoning: ReasoningForm | None = form_of(self.model, kinds) if self.preset.reason else None
@@ -223,6 +234,7 @@ class Judge:
             prompts=self.prompts,
             constitution=self.constitution,
             views=self.preset.views,
+            presence=self.preset.presence,
         )
         return calibration
 
@@ -319,6 +331,7 @@ class Judge:
             seconds=seconds,
             error=found.error,
             cost=found.cost,
+            presence=self.preset.presence,
             relevant_above=None if self.matcher is None else self.matcher.relevant_above,
             detector=full_name(self.detector),
             matcher=full_name(self.matcher),
@@ -335,30 +348,48 @@ class Judge:
     def _check_words(self) -> None:
         """Refuses a constitution with words that the model never learned, before anything is judged."""
         vocabulary = self.model.capability(Vocabulary)
-        if vocabulary is None:
+        if vocabulary is None and self._reader is None:
             return
+
+        def unknown_in(text: str) -> list[str]:
+            return [] if vocabulary is None else vocabulary.unknown_words(text)
+
         lines: list[str] = []
         read = [question for question in self.questions if not question.plain]
         for kind, wording in {question.kind: WORDINGS[question.kind] for question in read}.items():
-            if unknown := vocabulary.unknown_words(wording.instruction):
+            if unknown := unknown_in(wording.instruction):
                 words = ", ".join(repr(word) for word in unknown)
                 ids = dict.fromkeys(id for q in read if q.kind == kind for id in askers(self.rules, q))
                 lines.append(f"  {words} in how it is asked about {wording.ground}, of {', '.join(ids)}")
-        strange = 0
+        unread = {q for q in read if unknown_in(WORDINGS[q.kind].instruction)}
+        misread = 0
         for question in self.questions:
             asked = WORDINGS[question.kind].ask(question.text) if question.plain else question.text
-            unknown = vocabulary.unknown_words(asked)
-            if unknown:
-                strange += 1
-                words = ", ".join(repr(word) for word in unknown)
-                lines.append(f"  {words} in {question.text!r} of {', '.join(askers(self.rules, question))}")
+            of, advice = ", ".join(askers(self.rules, question)), ""
+            if self._reader is not None and question.kind == "statement":
+                advice = self._reader.refusal(question.text) or ""
+            if unknown := unknown_in(asked):
+                unread.add(question)
+                words, near = ", ".join(repr(word) for word in unknown), advice.partition("; ")[2]
+                meant = f"; {near}" if near.startswith("did you mean") else ""
+                lines.append(f"  {words} in {question.text!r} of {of}{meant}")
+            elif advice:
+                misread += 1
+                lines.append(f"  {question.text!r} of {of}: {advice}")
         if lines:
+            n, named = len(self.questions), f"The model {self.model.name!r}"
+            what = f"{named} never learned some words of this constitution, in {len(unread)} of its {n} questions"
+            wrong = f"{misread} of the {n} statements of this constitution" if misread else ""
+            if wrong and len(lines) == misread:
+                what = f"{named} would answer {wrong} wrongly, and is not asked them"
+            elif wrong:
+                what += f", and would answer {misread} more wrongly"
             raise JuratError(
-                f"The model {self.model.name!r} never learned some words of this constitution, in {strange} "
-                f"of its {len(self.questions)} questions: name another model (--model), use words that it "
-                "knows (of the bundled model: docs/pictograms.md), or pass --allow-unknown, which leaves "
-                "what hangs on them undecided.",
-                hint="These are the words:\n" + "\n".join(lines),
+                f"{what}: name another model (--model), use words and sentences that it knows (of the "
+                "bundled model: docs/pictograms.md), or pass --allow-unknown, which leaves what hangs on "
+                "them undecided.",
+                hint=f"These are the {'statements' if len(lines) == misread else 'words'}:\n"
+                + "\n".join(lines),
             )
 
 

@@ -8,9 +8,11 @@ from typing import Literal
 
 from jurat.constitution import About, Clause, Constitution, Rule
 from jurat.judge.contrasts import Kind, contrasts_of
+from jurat.judge.presence import presence_of
 from jurat.judge.presets import Preset
 from jurat.judge.prompts import WORDINGS
 from jurat.judge.prompts import Kind as Asked
+from jurat.models import StatementReader
 
 _ASKED: dict[About, Asked] = {
     "image": "statement",
@@ -56,6 +58,14 @@ class PlannedAlternative:
     """The central objects of the clause: what a detector is to look for."""
     contrasts: tuple[tuple[Kind, Question], ...] = ()
     """What excludes the statement, where the preset holds it against that."""
+    presence: tuple[tuple[Question, ...], ...] = ()
+    """What must be true for the statement to be, where the preset asks that of relations: one of each
+    group."""
+
+    @property
+    def asked_beside(self) -> tuple[Question, ...]:
+        """All questions of `presence`."""
+        return tuple(question for group in self.presence for question in group)
 
 
 @dataclass(frozen=True)
@@ -78,49 +88,73 @@ class PlannedRule:
         return all(a.question.plain for clause in self.clauses for a in clause.alternatives)
 
 
-def plan(constitution: Constitution, preset: Preset) -> tuple[PlannedRule, ...]:
+def plan(
+    constitution: Constitution, preset: Preset, reader: StatementReader | None = None
+) -> tuple[PlannedRule, ...]:
     """One entry a rule. A rule without clauses, or any rule where the preset asks for rules, is one
-    clause: its own text."""
-    return tuple(_plan_rule(rule, preset) for rule in constitution.rules)
+    clause: its own text.
+
+    `reader` is the capability of the model that is to be asked, None where it has none.
+    """
+    return tuple(_plan_rule(rule, preset, reader) for rule in constitution.rules)
 
 
 def questions(rules: Sequence[PlannedRule]) -> tuple[Question, ...]:
     """Every distinct question once, in order of first appearance."""
     return tuple(
-        dict.fromkeys(a.question for rule in rules for clause in rule.clauses for a in clause.alternatives)
+        dict.fromkeys(
+            question
+            for rule in rules
+            for clause in rule.clauses
+            for a in clause.alternatives
+            for question in (a.question, *a.asked_beside)
+        )
     )
 
 
 def askers(rules: Sequence[PlannedRule], question: Question) -> Iterator[str]:
     """Ids of the rules that put a question."""
     for rule in rules:
-        if any(a.question == question for clause in rule.clauses for a in clause.alternatives):
+        if any(
+            question in (a.question, *a.asked_beside) for clause in rule.clauses for a in clause.alternatives
+        ):
             yield rule.rule.id
 
 
-def _plan_rule(rule: Rule, preset: Preset) -> PlannedRule:
+def _plan_rule(rule: Rule, preset: Preset, reader: StatementReader | None) -> PlannedRule:
     if rule.clauses and preset.asks == "clauses":
-        clauses = tuple(_plan_clause(clause, "clause", preset) for clause in rule.clauses)
+        clauses = tuple(_plan_clause(clause, "clause", preset, reader) for clause in rule.clauses)
     else:
         captioned = any(clause.about in ("caption", "pair") for clause in rule.clauses)
         whole = PlannedAlternative(
             Question("rule_on_pair" if captioned else "rule", rule.rule), negated=False
         )
         clauses = (PlannedClause(rule.rule, "clause", (whole,), "pair" if captioned else "image"),)
-    unless = tuple(_plan_clause(clause, "unless", preset) for clause in rule.unless)
+    unless = tuple(_plan_clause(clause, "unless", preset, reader) for clause in rule.unless)
     return PlannedRule(rule, clauses + unless)
 
 
-def _plan_clause(clause: Clause, role: Literal["clause", "unless"], preset: Preset) -> PlannedClause:
+def _plan_clause(
+    clause: Clause, role: Literal["clause", "unless"], preset: Preset, reader: StatementReader | None
+) -> PlannedClause:
     kinds = preset.contrasts if preset.decides == "log-odds" else ()
     asked = _ASKED[clause.about]
+    held = preset.presence and asked == "statement"
     alternatives = tuple(
         PlannedAlternative(
             Question(asked, s.text),
             s.negated,
             clause.objects,
             tuple((one.kind, Question(asked, one.text)) for one in contrasts_of(s.text, kinds)),
+            _presence(s.text, clause, reader) if held else (),
         )
         for s in clause.alternatives
     )
     return PlannedClause(clause.text, role, alternatives, clause.about)
+
+
+def _presence(
+    statement: str, clause: Clause, reader: StatementReader | None
+) -> tuple[tuple[Question, ...], ...]:
+    groups = presence_of(statement, clause.objects, reader)
+    return tuple(tuple(Question("statement", text) for text in group) for group in groups)

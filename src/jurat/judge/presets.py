@@ -47,6 +47,8 @@ class Preset:
     views: float | None = None
     """A statement whose evidence is not within this of 0 or 1 is asked again on moved copies of the image,
     and the answers averaged. In [0, 0.5); None for never."""
+    presence: bool = False
+    """Whether a relation is held against the presence of what it is between; see `jurat.judge.presence`."""
     relevance: bool = False
     """Whether rules that an image does not resemble are left out; the matcher brings the threshold."""
     points: bool = False
@@ -140,6 +142,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "clauses": {"asks": "rules"},
     "debias": {"debias": 0.0},
     "views": {"views": None},
+    "presence": {"presence": False},
     "points": {"points": False},
     "regions": {"regions": False},
     "crop": {"crop_below": 0.0},
@@ -176,11 +179,14 @@ PRESETS: dict[str, Preset] = {
             "each statement, debiased log-odds, and what is not certain again on moved copies of the image",
             debias=0.25,
             views=0.02,
+            presence=True,
             points=True,
             keep_below=0.4,
             break_above=0.6,
         ),
-        Preset("quick", "each statement, debiased log-odds against two thresholds", debias=0.25),
+        Preset(
+            "quick", "each statement, debiased log-odds against two thresholds", debias=0.25, presence=True
+        ),
         Preset(
             "clue",
             "the whole CLUE paper: relevance, each statement as printed, regions, reasoning",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from jurat import __version__
 from jurat.constitution import Constitution
@@ -13,7 +13,7 @@ from jurat.images import Sampling
 from jurat.judge.calibration import Calibration
 from jurat.judge.judge import Judge
 from jurat.judge.presets import Preset
-from jurat.models import Model, ModelSpec, full_name, open_model
+from jurat.models import Model, ModelSpec, StatementReader, full_name, open_model
 from jurat.models.base import Answer, C, Chat, Inquiry, Reply
 
 
@@ -66,6 +66,8 @@ class ModelAfar:
     name: str
     revision: str
     dtype: str
+    reader: StatementReader | None = None
+    """Its capability, which says what would be asked."""
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         raise JuratError(f"The model {self.name!r} is open in other processes, not in this one.")
@@ -74,7 +76,7 @@ class ModelAfar:
         raise JuratError(f"The model {self.name!r} is open in other processes, not in this one.")
 
     def capability(self, kind: type[C]) -> C | None:
-        return None
+        return cast("C | None", self.reader) if kind is StatementReader else None
 
 
 @dataclass(frozen=True)
@@ -108,5 +110,6 @@ class Described:
 
     @classmethod
     def of(cls, judge: Judge) -> Described:
-        model = ModelAfar(judge.model.name, judge.model.revision, judge.model.dtype)
+        reader = judge.model.capability(StatementReader)
+        model = ModelAfar(judge.model.name, judge.model.revision, judge.model.dtype, reader)
         return cls(model, EyeAfar.of(judge.detector), EyeAfar.of(judge.matcher))

@@ -129,6 +129,27 @@ class ContrastScore(_Record):
     """Why it does not count; null where it does."""
 
 
+class PresenceScore(_Record):
+    """What a relation takes for granted, and was asked beside it: that a thing it names is visible."""
+
+    group: int = 0
+    """Of those with the same number, one has to be true."""
+    text: str
+    """The statement."""
+    score: float | None
+    """M; null where it was not answered."""
+    baseline: float | None
+    """M0."""
+    mass: float | None
+    """P(Yes) + P(No); null where the model failed to answer."""
+    stated: bool | None = None
+    """As of an alternative."""
+    score_over_views: float | None = None
+    """M over the image and its moved copies, where the statement was asked there."""
+    reason: Reason | None = None
+    """Why it says nothing; null where it does."""
+
+
 class NullScore(_Record):
     """A question asked of what shows nothing of the image: a part of its language prior."""
 
@@ -185,6 +206,9 @@ class AlternativeScore(_Record):
     vetoed: bool = False
     """True where it would hold, but painting over its objects lowered M hardly more than painting
     elsewhere did."""
+    presence: tuple[PresenceScore, ...] = ()
+    """What else must hold for a relation to: its evidence is the least of its own and of each group's
+    largest. Empty where it is no relation, or the preset asks for none."""
 
 
 class Finding(_Record):
@@ -405,6 +429,9 @@ class Verdict(_Record):
     reasoning: Literal["full", "short"] | None = None
     """The form in which the model was asked to reason in words: `full` is the paper's, `short` is for a model
     that does not know the words of `full`; null where the preset does not reason."""
+    presence: bool | None = None
+    """Whether relations were held against the presence of what they name; null in older records, in which
+    they were not."""
 
     @property
     def is_safe(self) -> bool:

@@ -11,6 +11,10 @@ a rule is the smallest among its clauses' evidence and, where it has exceptions,
 among theirs; an exception is decided by the same thresholds on that 1 minus. So a rule is broken exactly
 if its score is above `break_above`, and kept exactly if it is below `keep_below`.
 
+With presence a relation is as true as the least true of itself and of what it takes for granted
+(`jurat.judge.presence`): p is the least of its own and of the largest of each group, each debiased alike, and
+`clue` decides the conjunction. What was not answered of these leaves the relation undecided.
+
 With contrasts the log-odds of the statement are held against those of what excludes it, each debiased alike:
 see `jurat.judge.contrasts`. With several nulls M0 is their mean in log-odds.
 
@@ -39,7 +43,7 @@ from jurat.judge.calibration import Calibration
 from jurat.judge.case import Case
 from jurat.judge.contrasts import Kind, against
 from jurat.judge.ledger import Look
-from jurat.judge.logic import SWAPPED
+from jurat.judge.logic import SWAPPED, all_of, any_of, gravest
 from jurat.judge.odds import sigmoid
 from jurat.judge.plan import PlannedAlternative, Question
 from jurat.judge.presets import Preset
@@ -48,6 +52,7 @@ from jurat.judge.verdict import (
     ClauseOutcome,
     ContrastScore,
     NullScore,
+    PresenceScore,
     Reason,
     Region,
     Stage,
@@ -87,11 +92,18 @@ def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
     usable = prior if case.answered(prior) else None
     # A crop shows less than the image that contrasts were asked of.
     contrasts = [_contrast(kind, q, alternative, case) for kind, q in alternative.contrasts if not cropped]
-    reason = _unanswered(seen, prior, usable, case)
+    presence = [
+        [_presence(number, question, alternative, case) for question in group]
+        for number, group in enumerate(alternative.presence)
+    ]
+    beside = [shown for group in presence for shown, _ in group]
+    reason = gravest([_unanswered(seen, prior, usable, case), *(each.reason for each in beside)])
     evidence, outcome = None, "undecided"
     if reason is None:
         held = [log_odds for _, log_odds in contrasts if log_odds is not None]
-        evidence, outcome = _quick(alternative, role, seen, usable, case, held)
+        own = _judge_statement(alternative.question.label, seen, usable, case, held)
+        present = [[found for _, found in group if found is not None] for group in presence]
+        evidence, outcome = _quick(alternative, role, _together(own, present), case)
         reason = "margin" if outcome == "undecided" else None
     vetoed = role == "clause" and outcome == "holds" and _vetoed(alternative, answer, look, case)
     if vetoed:
@@ -112,6 +124,7 @@ def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
         decided_by=stage,
         score_over_views=None if viewed is None else viewed.score,
         contrasts=tuple(shown for shown, _ in contrasts),
+        presence=tuple(beside),
         vetoed=vetoed,
         **_shown_evidence(alternative, case),
     )
@@ -162,6 +175,40 @@ def _contrast(
     return shown, log_odds if reason is None else None
 
 
+def _presence(
+    group: int, question: Question, alternative: PlannedAlternative, case: Case
+) -> tuple[PresenceScore, tuple[float, ClauseOutcome] | None]:
+    """What a relation takes for granted, as it is shown, and how true it is; None where that is not known."""
+    answer = case.ledger.answers[question]
+    viewed = case.over_views(alternative, question)
+    seen = viewed or answer
+    prior = None if seen.stated else case.prior(question)
+    usable = prior if case.answered(prior) else None
+    reason = _unanswered(seen, prior, usable, case)
+    shown = PresenceScore(
+        group=group,
+        text=question.text,
+        score=answer.score if answer.failure is None and answer.mass > 0 else None,
+        baseline=usable.score if usable is not None else None,
+        mass=answer.mass if answer.failure is None else None,
+        stated=answer.stated,
+        score_over_views=None if viewed is None else viewed.score,
+        reason=reason,
+    )
+    return shown, _judge_statement(question.label, seen, usable, case, ()) if reason is None else None
+
+
+def _together(
+    own: tuple[float, ClauseOutcome], present: Sequence[Sequence[tuple[float, ClauseOutcome]]]
+) -> tuple[float, ClauseOutcome]:
+    """How true a statement is, with what it takes for granted: one of each group."""
+    groups: list[tuple[float, ClauseOutcome]] = [
+        (max(score for score, _ in group), any_of(outcome for _, outcome in group)) for group in present
+    ]
+    each = [own, *groups]
+    return min(score for score, _ in each), all_of(outcome for _, outcome in each)
+
+
 def _vetoed(alternative: PlannedAlternative, answer: YesNo, look: Look | None, case: Case) -> bool:
     """Whether painting over the objects of a statement that is taken for true hardly mattered."""
     if look is None or alternative.negated or not case.answered(answer):
@@ -174,15 +221,10 @@ def _vetoed(alternative: PlannedAlternative, answer: YesNo, look: Look | None, c
 
 
 def _quick(
-    alternative: PlannedAlternative,
-    role: str,
-    answer: YesNo,
-    prior: YesNo | None,
-    case: Case,
-    contrasts: Sequence[float],
+    alternative: PlannedAlternative, role: str, statement: tuple[float, ClauseOutcome], case: Case
 ) -> tuple[float, ClauseOutcome]:
     """The evidence that an alternative holds, and what the quick stage makes of it."""
-    holds, outcome = _judge_statement(alternative.question.label, answer, prior, case, contrasts)
+    holds, outcome = statement
     evidence = 1 - holds if alternative.negated else holds
     if case.preset.decides == "clue":
         return evidence, SWAPPED[outcome] if alternative.negated else outcome

@@ -242,6 +242,22 @@ class Vocabulary(Protocol):
 
 
 @runtime_checkable
+class StatementReader(Protocol):
+    """Capability of a model that reads statements of a small language only, and answers others wrongly."""
+
+    def refusal(self, statement: str) -> str | None:
+        """Why the model is not asked whether `statement` is true, and what to write instead; None where it
+        is asked."""
+        ...
+
+    def presence(self, statement: str) -> tuple[tuple[str, ...], ...]:
+        """What is true wherever a relation is: that each thing it names is visible, and of a list that the
+        relation is to one of them. Of the statements of each inner tuple one is true. Empty where `statement`
+        is no relation."""
+        ...
+
+
+@runtime_checkable
 class Disclaimer(Protocol):
     """Capability of a model that has a remark to make about itself in every record."""
 

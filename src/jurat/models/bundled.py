@@ -1,9 +1,9 @@
 """The bundled model: a small MLLM of the LLaVA layout that knows scenes of pictograms, and says so.
 
 It is a `LocalModel` over the weights that ship with jurat, plus what it knows about itself: the words
-that it learned (`Vocabulary`) and the images that it learned on (`DomainGate`). A question with a word
-that it never learned, or an image unlike any scene, is answered with the failure `out_of_domain`,
-never with Yes or No.
+that it learned (`Vocabulary`), the statements that it reads rightly (`StatementReader`) and the images that
+it learned on (`DomainGate`). A question with a word that it never learned, a statement that it would read
+wrongly, or an image unlike any scene, is answered with the failure `out_of_domain`, never with Yes or No.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from jurat.models.base import (
     Laned,
     ModelError,
     Reply,
+    StatementReader,
     Vocabulary,
     YesNo,
 )
@@ -34,6 +35,7 @@ from jurat.models.batching import FEATURES
 from jurat.models.domain import Gate, patches_of, pooled
 from jurat.models.loading import load
 from jurat.models.local import LocalModel
+from jurat.models.statements import Language
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -69,6 +71,13 @@ def _open(spec: ModelSpec, name: str, weights: Path) -> BundledModel:
             f"The {name} model takes no reference or options: {spec.name!r}.", hint=f'Name it "{name}".'
         )
     return BundledModel(weights, name=name, device=spec.device, dtype=spec.dtype)
+
+
+def language_of(name: str) -> Language | None:
+    """The statements that a shipped model reads, by its name or NAME@REVISION, without opening it; None for
+    any other model."""
+    folder = {"bundled": WEIGHTS, "naive": NAIVE}.get(name.partition("@")[0])
+    return None if folder is None else Language.load(folder)
 
 
 class _Shares:
@@ -124,6 +133,8 @@ class BundledModel:
         # Pillow resizes alike everywhere; the gate's threshold was set on pixels that it made.
         self._local = LocalModel(load(path, device=device, dtype=dtype, image_backend="pil"), name=name)
         self._words = Words(self._local.encoder.tokenizer, self._local.preparing)
+        self._language = Language.load(path)
+        self._why_not = lru_cache(maxsize=4096)(self._unfit)  # the same questions come with every image
         self._gate = Gate.load(path)
         if self._on_cpu:
             # Its network keeps nothing in itself: threads may use it side by side.
@@ -132,14 +143,14 @@ class BundledModel:
         self.dtype = self._local.dtype
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
-        known = [_known_questions(inquiry, self._words) for inquiry in inquiries]
+        known = [[i for i, q in enumerate(one.questions) if self._why_not(q) is None] for one in inquiries]
         asked = [
             replace(inquiry, questions=tuple(inquiry.questions[i] for i in ids))
             for inquiry, ids in zip(inquiries, known, strict=True)
         ]
         answers = self._local.score(self._seen(self._local.encode(asked)))
         return [
-            _with_unknown(answer, inquiry, ids, self._words)
+            self._with_refused(answer, inquiry, ids)
             for answer, inquiry, ids in zip(answers, inquiries, known, strict=True)
         ]
 
@@ -156,7 +167,29 @@ class BundledModel:
     def capability(self, kind: type[C]) -> C | None:
         if kind is Vocabulary:
             return cast(C, self._words)
+        if kind is StatementReader:
+            return cast("C | None", self._language)
         return cast(C, self) if kind in (DomainGate, Laned) else self._local.capability(kind)
+
+    def _unfit(self, question: str) -> str | None:
+        """Why a question is not put, in a sentence; None where it is."""
+        if unknown := self._words.unknown_words(question):
+            return f"The bundled model never learned {', '.join(map(repr, unknown))}."
+        why = None if self._language is None else self._language.unfit(question)
+        return None if why is None else f"The bundled model is not asked this statement: {why}."
+
+    def _with_refused(self, answer: Answer, inquiry: Inquiry, asked: list[int]) -> Answer:
+        """The answer with an `out_of_domain` failure in the place of each question that was not asked."""
+        if answer.failure is not None or len(asked) == len(inquiry.questions):
+            return answer
+        found = dict(zip(asked, answer.answers, strict=True))
+        return replace(
+            answer,
+            answers=tuple(
+                found.get(i) or YesNo(0.0, 0.0, Failure("out_of_domain", self._why_not(question) or ""))
+                for i, question in enumerate(inquiry.questions)
+            ),
+        )
 
     @property
     def _on_cpu(self) -> bool:
@@ -232,28 +265,6 @@ class Words:
         return tuple(
             dict.fromkeys(word for token, word in words if token == unknown or word.lower() in _NEVER_ASKED)
         )
-
-
-def _known_questions(inquiry: Inquiry, words: Words) -> list[int]:
-    return [i for i, question in enumerate(inquiry.questions) if not words.unknown_words(question)]
-
-
-def _with_unknown(answer: Answer, inquiry: Inquiry, asked: list[int], words: Words) -> Answer:
-    """The answer with an `out_of_domain` failure in the place of each question that was not asked."""
-    if answer.failure is not None or len(asked) == len(inquiry.questions):
-        return answer
-    found = dict(zip(asked, answer.answers, strict=True))
-    return replace(
-        answer,
-        answers=tuple(
-            found.get(i) or _unknown(words.unknown_words(q)) for i, q in enumerate(inquiry.questions)
-        ),
-    )
-
-
-def _unknown(words: list[str]) -> YesNo:
-    named = ", ".join(repr(word) for word in words)
-    return YesNo(0.0, 0.0, Failure("out_of_domain", f"The bundled model never learned {named}."))
 
 
 def _look(image: Image.Image) -> Chat:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jurat.bench.methods.base import Ground, Ruling, Tuning, Unfit
-from jurat.bench.methods.presets import as_item, judge, open_judge, ruling_of
+from jurat.bench.methods.presets import as_item, bench_preset, judge, open_judge, ruling_of
 from jurat.bench.pictogram.items import BenchItem
 from jurat.metrics import f1
 
@@ -39,13 +39,11 @@ def refit(ground: Ground, items: Sequence[BenchItem], *, preset: str) -> Iterato
 
 
 def _fit(ground: Ground, preset: str) -> Preset:
-    from jurat.judge.presets import find_preset
-
     if ground.tuning is None:
         raise Unfit("there are no labelled images to fit it on")
     whole = ground.tuning()
     tuning = Tuning(whole.law, [item for item in whole.items if item.pair < MOST_PAIRS])
-    best = find_preset(preset)
+    best = bench_preset(preset)
     reached, tried = _reached(ground, tuning, best), 1
     for _ in range(ROUNDS):
         for name, values in GRID.items():

@@ -41,10 +41,9 @@ def judge(
 def open_judge(ground: Ground, law: Constitution, preset: str | Preset, without: Sequence[str] = ()) -> Judge:
     """A judge with the ground's detector and matcher where the preset has a use for them."""
     from jurat.judge import Judge
-    from jurat.judge.presets import find_preset
 
     try:
-        wanted = find_preset(preset).without(without)
+        wanted = bench_preset(preset).without(without)
         # Pointing changes no outcome, but it costs: so every model has to do it, or none.
         finds = wanted.needs_detector or (wanted.points and wanted.asks == "clauses")
         return Judge(
@@ -56,6 +55,13 @@ def open_judge(ground: Ground, law: Constitution, preset: str | Preset, without:
         )
     except JuratError as problem:
         raise Unfit(problem.message.splitlines()[0]) from problem
+
+
+def bench_preset(name: str | Preset) -> Preset:
+    """A preset as the bench runs it: without presence, which its committed tables were made before."""
+    from jurat.judge.presets import find_preset
+
+    return replace(find_preset(name), presence=False)
 
 
 def ruling_of(verdict: Verdict) -> Ruling:

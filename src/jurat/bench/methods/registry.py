@@ -51,9 +51,9 @@ class Method:
     @property
     def settings(self) -> dict[str, Any]:
         """Its options, a preset as the numbers that it stands for: with other numbers it rules otherwise."""
-        from jurat.judge.presets import find_preset
+        from jurat.bench.methods.presets import bench_preset
 
-        named = {"preset": asdict(find_preset(self.options["preset"]))} if "preset" in self.options else {}
+        named = {"preset": asdict(bench_preset(self.options["preset"]))} if "preset" in self.options else {}
         return {**self.options, **named}
 
     def __call__(self, ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
@@ -186,7 +186,7 @@ def _parts_of(method: Method) -> list[str]:
 
 def _has(method: Method, parts: Sequence[str]) -> bool:
     """Whether leaving them out makes another preset."""
-    from jurat.judge.presets import find_preset
+    from jurat.bench.methods.presets import bench_preset
 
-    whole = find_preset(method.options["preset"])
+    whole = bench_preset(method.options["preset"])
     return replace(whole.without(parts), name=whole.name) != whole

@@ -38,7 +38,7 @@ from jurat.judge.loading import Loaded, load_item
 from jurat.judge.plan import Question
 from jurat.judge.quick import Answers, Priors, Want, ask, attempt
 from jurat.judge.views import DIAGONALS, moved
-from jurat.models import Failure, Vocabulary, YesNo, full_name
+from jurat.models import Failure, StatementReader, Vocabulary, YesNo, full_name
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -261,7 +261,9 @@ class _Gathered:
 def _known_reference(judge: Judge) -> tuple[Question, ...]:
     """The reference statements that the model has the words for."""
     vocabulary = judge.model.capability(Vocabulary)
+    reader = judge.model.capability(StatementReader)
     texts = [t for t in REFERENCE if vocabulary is None or not vocabulary.unknown_words(t)]
+    texts = [text for text in texts if reader is None or reader.refusal(text) is None]
     return tuple(Question("statement", text) for text in texts)
 
 
@@ -317,7 +319,13 @@ def _fit_labelled(
         ]
 
     temperature = _temperature([(score, broken) for _, score, broken in scored(found.calibration)])
-    cooled = found.calibration.model_copy(update={"temperature": temperature, "views": judge.preset.views})
+    cooled = found.calibration.model_copy(
+        update={
+            "temperature": temperature,
+            "views": judge.preset.views,
+            "presence": judge.preset.presence,
+        }
+    )
     # Scored once more as they will be judged: what was stated in text is not cooled, for one.
     final = scored(cooled)
     rules: dict[str, Bounds] = {}
@@ -367,6 +375,7 @@ def _fit_videos(
             "frame_alarms": alarms,
             "max_false_alarm": max_false_alarm,
             "views": judge.preset.views,
+            "presence": judge.preset.presence,
         }
     )
 

@@ -11,7 +11,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from jurat.constitution import Constitution
@@ -26,6 +26,7 @@ from jurat.judge.presets import Preset, find_preset
 from jurat.judge.record import row_to_verdict, verdict_to_row
 from jurat.judge.verdict import Verdict
 from jurat.metrics import Interval, wilson
+from jurat.models.bundled import language_of
 
 if TYPE_CHECKING:
     from jurat.images.arrow import ArrowTable
@@ -165,8 +166,7 @@ class _Run:
     def __init__(self, change: Change, judge: Judging | None, sample: int | None, rng: random.Random) -> None:
         self._impact, self._change, self._judge = Impact(), change, judge
         self._sample, self._rng = sample, rng
-        old, new = plan(change.old, change.preset), plan(change.new, change.preset)
-        self._redecide = Redecider(old, new, change.preset, change.calibration)
+        self._redecider: Redecider | None = None
         bounds = {
             rule.id: Thresholds.of(rule, change.preset, change.calibration) for rule in change.new.rules
         }
@@ -204,6 +204,13 @@ class _Run:
                 self._count(first + place, row, verdict_to_row(renewed(before, again, self._change.new)))
         if self._sample is None:
             self._ask()
+
+    def _redecide(self, verdict: Verdict) -> Verdict | None:
+        if self._redecider is None:
+            change, reader = self._change, language_of(verdict.model)
+            old, new = (plan(law, change.preset, reader) for law in (change.old, change.new))
+            self._redecider = Redecider(old, new, change.preset, change.calibration)
+        return self._redecider(verdict)
 
     def told(self) -> Impact:
         self._ask()
@@ -300,8 +307,10 @@ def _in_vain(before: Verdict, again: Verdict) -> str:
     return "" if same else f"{again.frames} frames of it would be judged, and {before.frames} were"
 
 
-def preset_of(name: str) -> Preset:
+def preset_of(name: str, *, presence: bool | None = True) -> Preset:
     """The preset that a record names, parts left out and added.
+
+    `presence` is what the record says of it: older verdicts were reached without, under the same name.
 
     Raises:
         JuratError: there is none of that name any more.
@@ -310,7 +319,7 @@ def preset_of(name: str) -> Preset:
     preset = find_preset(base)
     for sign, part in re.findall(r"(-no-|\+)([a-z]+)", name[len(base) :]):
         preset = preset.without([part]) if sign == "-no-" else preset.plus([part])
-    return preset
+    return preset if presence else replace(preset, presence=False)
 
 
 __all__ = ["Change", "Flip", "Impact", "measure", "measure_blocks", "preset_of"]

@@ -27,7 +27,7 @@ from jurat.judge.decide import (
 from jurat.judge.ledger import Ledger, Located, Look, Priors, Reasoned
 from jurat.judge.plan import PlannedAlternative, PlannedRule, Question, questions
 from jurat.judge.presets import Preset
-from jurat.judge.verdict import AlternativeScore, Finding, RuleFinding, Verdict
+from jurat.judge.verdict import AlternativeScore, Finding, PresenceScore, RuleFinding, Verdict
 from jurat.models import Failure, YesNo
 from jurat.models.base import FailureKind
 
@@ -55,8 +55,9 @@ class Redecider:
             return verdict
         if not self._told(verdict):
             return None
-        evidence = _Evidence.of(verdict, self.old, self.new, self.preset, self.calibration)
-        if any(evidence.lacks(rule, self.preset, self.calibration) for rule in self.new):
+        old, new = self._plans(verdict)
+        evidence = _Evidence.of(verdict, old, new, self.preset, self.calibration)
+        if any(evidence.lacks(rule, self.preset, self.calibration) for rule in new):
             return None
         findings = tuple(
             decide_rule(
@@ -67,9 +68,43 @@ class Redecider:
                 frame=verdict.frame,
                 calibration=self.calibration,
             )
-            for rule in self.new
+            for rule in new
         )
         return _with(verdict, findings)
+
+    def _plans(self, verdict: Verdict) -> tuple[Sequence[PlannedRule], Sequence[PlannedRule]]:
+        """What was asked, and what would be: with what relations were held against as it is on record.
+
+        Older records hold no presence, and verdicts that were reached without are decided again without.
+        """
+        found = {finding.id: finding for finding in verdict.rules}
+        held = {
+            Located.of(alternative): _groups(shown)
+            for planned in self.old
+            for alternative, shown in _alternatives(planned, found[planned.rule.id])
+        }
+
+        def as_judged(alternative: PlannedAlternative) -> PlannedAlternative:
+            own = alternative.presence if verdict.presence else ()
+            return replace(alternative, presence=held.get(Located.of(alternative), own))
+
+        each = (a for rule in (*self.old, *self.new) for clause in rule.clauses for a in clause.alternatives)
+        if all(as_judged(one).presence == one.presence for one in each):
+            return self.old, self.new
+        plans = [
+            [
+                replace(
+                    rule,
+                    clauses=tuple(
+                        replace(clause, alternatives=tuple(map(as_judged, clause.alternatives)))
+                        for clause in rule.clauses
+                    ),
+                )
+                for rule in rules
+            ]
+            for rules in (self.old, self.new)
+        ]
+        return plans[0], plans[1]
 
     def _told(self, verdict: Verdict) -> bool:
         """Whether the record holds all of the evidence: of several frames it holds each rule's worst one."""
@@ -181,13 +216,17 @@ class _Evidence:
             return True
         if not is_relevant(planned, self.ledger):
             return False
-        asked = {one.question for clause in planned.clauses for one in clause.alternatives}
+        asked = set(questions([planned]))
         if self.captions_known and self.ledger.caption is None:
             asked = {question for question in asked if not question.reads_caption}
         if not asked <= self.ledger.answers.keys():
             return True
         given = (planned, self.ledger, self.priors, preset, calibration)
-        if any(one.question not in self.ledger.views for one in uncertain_alternatives(*given)):
+        if any(
+            question not in self.ledger.views
+            for one in uncertain_alternatives(*given)
+            for question in (one.question, *one.asked_beside)
+        ):
             return True
         return self._lacks_regions(*given) or self._lacks_reasons(*given)
 
@@ -217,9 +256,20 @@ class _Evidence:
         )
 
     def _note(self, alternative: PlannedAlternative, shown: AlternativeScore, preset: Preset) -> None:
-        question, located = alternative.question, Located.of(alternative)
+        located = Located.of(alternative)
         if shown.reason == "no_caption":
             return
+        self._note_answer(alternative.question, shown)
+        for each in shown.presence:
+            self._note_answer(Question("statement", each.text), each)
+        if located not in self.ledger.looks or shown.score_without is not None:
+            look = _look(alternative, shown, preset)
+            if look is not None:
+                self.ledger.looks[located] = look
+        if shown.rating is not None or shown.rationale is not None:
+            self.ledger.reasons[located] = _reasoned(shown)
+
+    def _note_answer(self, question: Question, shown: AlternativeScore | PresenceScore) -> None:
         answer = _answer(shown)
         self.ledger.answers[question] = answer
         if shown.baseline is not None:
@@ -229,12 +279,6 @@ class _Evidence:
             self.priors[question] = YesNo(0.0, 0.0)
         if shown.score_over_views is not None:
             self.ledger.views[question] = (_rest(answer, _share(shown.score_over_views)),)
-        if located not in self.ledger.looks or shown.score_without is not None:
-            look = _look(alternative, shown, preset)
-            if look is not None:
-                self.ledger.looks[located] = look
-        if shown.rating is not None or shown.rationale is not None:
-            self.ledger.reasons[located] = _reasoned(shown)
 
     def _note_unanswered_views(
         self, old: Sequence[PlannedRule], preset: Preset, calibration: Calibration | None
@@ -244,7 +288,8 @@ class _Evidence:
             given = (planned, self.ledger, self.priors, preset, calibration)
             if is_relevant(planned, self.ledger):
                 for one in list(uncertain_alternatives(*given)):
-                    self.ledger.views.setdefault(one.question, (YesNo(0.0, 0.0),))
+                    for question in (one.question, *one.asked_beside):
+                        self.ledger.views.setdefault(question, (YesNo(0.0, 0.0),))
 
     def _note_relevance(
         self, verdict: Verdict, old: Sequence[PlannedRule], new: Sequence[PlannedRule]
@@ -271,7 +316,16 @@ def _description(rule: Rule) -> str:
     return rule.description or rule.rule
 
 
-def _answer(shown: AlternativeScore) -> YesNo:
+def _groups(shown: AlternativeScore) -> tuple[tuple[Question, ...], ...]:
+    """What the record says that a relation was held against."""
+    numbers = dict.fromkeys(each.group for each in shown.presence)
+    return tuple(
+        tuple(Question("statement", each.text) for each in shown.presence if each.group == number)
+        for number in numbers
+    )
+
+
+def _answer(shown: AlternativeScore | PresenceScore) -> YesNo:
     if shown.mass is None:
         kind = shown.reason if shown.reason in _KINDS else "error"
         return YesNo(0.0, 0.0, Failure(cast("FailureKind", kind), "As recorded."))
