@@ -377,13 +377,14 @@ class Judge:
                 misread += 1
                 lines.append(f"  {question.text!r} of {of}: {advice}")
         if lines:
-            n, named = len(self.questions), f"The model {self.model.name!r}"
-            what = f"{named} never learned some words of this constitution, in {len(unread)} of its {n} questions"
-            wrong = f"{misread} of the {n} statements of this constitution" if misread else ""
-            if wrong and len(lines) == misread:
-                what = f"{named} would answer {wrong} wrongly, and is not asked them"
-            elif wrong:
-                what += f", and would answer {misread} more wrongly"
+            n, what = len(self.questions), f"The model {self.model.name!r}"
+            if len(lines) == misread:
+                what += f" would answer {misread} of the {n} statements of this constitution wrongly"
+            else:
+                what += (
+                    f" never learned some words of this constitution, in {len(unread)} of its {n} questions"
+                )
+                what += f", and would answer {misread} more wrongly" if misread else ""
             raise JuratError(
                 f"{what}: name another model (--model), use words and sentences that it knows (of the "
                 "bundled model: docs/pictograms.md), or pass --allow-unknown, which leaves what hangs on "
