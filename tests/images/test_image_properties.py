@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +13,12 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from jurat.images import ImageError, decode, from_array
-from jurat.images.frames import gif_frames, spread
+from jurat.images.frames import spread
+from jurat.images.gif import read_gif
+from jurat.images.jpeg import read_jpeg
+from jurat.images.limits import Limits
+from jurat.images.png import read_png
+from jurat.images.tiff import check_tiff
 
 MAGIC = [
     b"", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\xff\xd8\xff", b"GIF89a", b"BM",
@@ -87,6 +93,13 @@ def test_frames_are_spread_evenly(count: int, limit: int) -> None:
     assert not gaps or max(gaps) - min(gaps) <= 1
 
 
-@given(st.binary(max_size=300), st.integers(1, 50))
-def test_counting_gif_frames_ends_on_any_bytes(data: bytes, enough: int) -> None:
-    assert 0 <= gif_frames(b"GIF89a" + data, enough) <= enough
+@given(st.binary(max_size=300))
+def test_reading_the_structure_of_any_bytes_ends_and_raises_nothing_else(data: bytes) -> None:
+    for read, magic in (
+        (lambda data: read_gif(data, Limits()), b"GIF89a"),
+        (read_jpeg, b"\xff\xd8"),
+        (read_png, b"\x89PNG\r\n\x1a\n"),
+        (lambda data: check_tiff(data, Limits()), b"II*\0"),
+    ):
+        with suppress(ImageError):
+            read(magic + data)

@@ -21,7 +21,7 @@ from jurat.images import (
     find_items,
 )
 from jurat.images.formats import FORMATS
-from jurat.images.frames import DEFAULT_FPS, DEFAULT_VIDEO_FRAMES
+from jurat.images.frames import DEFAULT_FPS
 from jurat.images.item import MOST_BYTES
 from jurat.images.limits import Limits
 from jurat.images.sources.cells import MOST
@@ -98,4 +98,4 @@ def test_the_limits_of_videos_are_those_of_the_code() -> None:
     assert f"more than {SKIPPED:g} seconds apart" in PAGE
     assert f"at most {MAX_DECODED:,} times" in table_row("decoding")[1]
     assert f"counts for {LEAST_FRAME:,} at least" in table_row("decoding")[1]
-    assert (DEFAULT_FPS, f"at most {DEFAULT_VIDEO_FRAMES}," in table_row("frames")[1]) == (1.0, True)
+    assert (DEFAULT_FPS, f"at most {DEFAULT_MAX_FRAMES}," in table_row("frames")[1]) == (1.0, True)

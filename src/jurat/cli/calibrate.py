@@ -53,6 +53,7 @@ def calibrate(
     ] = 0.05,
     fps: sourcing.Fps = 1.0,
     max_frames: sourcing.MaxFrames = 32,
+    max_image_pixels: sourcing.MaxImagePixels = sourcing.MAX_IMAGE_PIXELS,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there.")] = False,
     device: asking.Device = None,
     dtype: asking.Dtype = None,
@@ -85,7 +86,7 @@ def calibrate(
         preset,
         batch_size=batch_size,
         without=("relevance", "regions", "crop"),
-        sampling=Sampling(fps, max_frames),
+        sampling=Sampling(fps, max_frames, max_image_pixels),
     )
     with progress(Console(stderr=True), lambda: count_items([str(images)]), shown=True) as advance:
 

@@ -76,6 +76,7 @@ def judge(
     reuse_near: sourcing.ReuseNear = None,
     fps: sourcing.Fps = 1.0,
     max_frames: sourcing.MaxFrames = 32,
+    max_image_pixels: sourcing.MaxImagePixels = sourcing.MAX_IMAGE_PIXELS,
     frames_needed: sourcing.FramesNeeded = None,
     fail_on: Annotated[
         str,
@@ -164,7 +165,7 @@ def judge(
         calibration=None if calibration is None else load_calibration(calibration),
         batch_size=batch_size,
         allow_unknown=allow_unknown,
-        sampling=Sampling(fps, max_frames),
+        sampling=Sampling(fps, max_frames, max_image_pixels),
         frames_needed=frames_needed,
     )
     workers = None

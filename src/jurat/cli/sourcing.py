@@ -44,8 +44,21 @@ Fps = Annotated[
     typer.Option(metavar="N", min=0.001, max=240, help="Frames of a second of a video that are looked at."),
 ]
 MaxFrames = Annotated[
-    int, typer.Option(metavar="N", min=1, max=1000, help="Frames of a video that are looked at, at most.")
+    int,
+    typer.Option(
+        metavar="N", min=1, max=1000, help="Frames of a video or an animation that are looked at, at most."
+    ),
 ]
+MaxImagePixels = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="A picture that has more pixels is an error; a JPEG may have eight times as many.",
+    ),
+]
+MAX_IMAGE_PIXELS = 64_000_000
+"""`jurat.images.DEFAULT_MAX_PIXELS`, without importing it."""
 FramesNeeded = Annotated[
     int | None,
     typer.Option(

@@ -16,10 +16,11 @@ class Decoded:
     frames: tuple[Image.Image, ...]
     """Mode RGB, 8 bits a channel; one for a still image."""
     indices: tuple[int, ...]
-    """Index of each frame in the file, from 0, rising; of a video, among these frames."""
+    """Index of each frame in the file, from 0, rising; of a video, among these frames. A frame that viewers
+    show in several ways comes several times, with the same index."""
     width: int
-    """Of the first frame as it is shown, after its EXIF orientation, in pixels; of a video, before large
-    frames were scaled down."""
+    """Of the first frame as it is shown, after its EXIF orientation, in pixels, before large frames were
+    scaled down."""
     height: int
     animated: bool
     """Whether the file has several frames or pages."""
@@ -29,6 +30,11 @@ class Decoded:
     """Of each frame of a video: seconds from its beginning. Empty for anything else."""
     duration: float | None = None
     """Of a video, in seconds."""
+    renderings: tuple[str | None, ...] = ()
+    """Of each frame: in which of the ways that viewers show it ("over black"); None for one with only one
+    way. Empty where all have only one."""
+    count: int | None = 1
+    """How many frames or pages the file has; None for a video."""
 
     @property
     def kind(self) -> Literal["image", "animation", "video"]:

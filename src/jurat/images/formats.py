@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,12 +84,35 @@ VIDEO_SUFFIXES = frozenset(
 MEDIA_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
 """Of all that is picked up."""
 
+_CONVERT = "convert it to JPEG or PNG first"
+_FEW_ZEROS = 64
+_MOST_CHUNKS = 100_000
+
 # What people most often have instead of an image. The first match is named in the error.
 _OTHERS: tuple[tuple[bytes, str], ...] = (
-    (rb".{4}ftyp(hei|hev|heic|.{8,64}?heic)", "a HEIC image; convert it to JPEG or PNG first"),
-    (rb"\xff\x0a|.{4}JXL ", "a JPEG XL image; convert it to JPEG or PNG first"),
+    (rb".{4}ftyp(hei|hev|heic|.{8,64}?heic)", f"a HEIC image; {_CONVERT}"),
+    (rb"\xff\x0a|.{4}JXL ", f"a JPEG XL image; {_CONVERT}"),
     (rb"8BPS", "a Photoshop file"),
-    (rb"\0\0[\1\2]\0.\0", "a Windows icon or cursor"),
+    (rb"gimp xcf", "a GIMP file"),
+    (rb"#\?(RADIANCE|RGBE)", f"a Radiance HDR image; {_CONVERT}"),
+    (rb"\x76\x2f\x31\x01", f"an OpenEXR image; {_CONVERT}"),
+    (rb"qoif", f"a QOI image; {_CONVERT}"),
+    (rb"DDS ", f"a DirectDraw surface; {_CONVERT}"),
+    (rb"\x01\xda[\0\1][\1\2]", f"an SGI image; {_CONVERT}"),
+    (rb"\x0a[\0\2-\5][\0\1][\1\2\4\x08]", f"a PCX image; {_CONVERT}"),
+    (rb"SIMPLE  =", f"a FITS image; {_CONVERT}"),
+    (rb"/\* XPM \*/|#define \w{1,64}_width ", f"an X11 image; {_CONVERT}"),
+    (rb"[\x8a\x8b][MJ]NG\r\n\x1a\n", f"an MNG or JNG image; {_CONVERT}"),
+    (rb"AT&TFORM", "a DjVu document; render its pages first"),
+    (rb"icns", "an icon of macOS"),
+    (rb"(.{4}ftypcrx |FUJIFILMCCD-RAW|IIRO|IIU\0|MMOR|FOVb)", f"a camera's raw file; {_CONVERT}"),
+    # Its own bytes say little: a kind, no colour map or one, and the bits of a pixel.
+    (
+        rb".\0[\2\3\x0a\x0b]\0{5}.{8}[\x08\x0f\x10\x18\x20]"
+        rb"|.\x01[\x01\x09].{4}[\x0f\x10\x18\x20].{8}[\x08\x10]",
+        f"a TGA image; {_CONVERT}",
+    ),
+    (rb"\0\0[\1\2]\0[^\0]\0", "a Windows icon or cursor"),
     (rb"%PDF", "a PDF document; render its pages first"),
     (rb"%!PS|\xc5\xd0\xd3\xc6", "a PostScript file"),
     (_XML_PROLOGUE + rb"<svg", "an SVG drawing; render it first"),
@@ -103,37 +127,42 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
 _OTHER_PATTERNS = tuple((re.compile(rb"\A(?:" + p + rb")", re.S | re.I), text) for p, text in _OTHERS)
 
 
-def open_image(data: bytes, limits: Limits) -> tuple[ImageFile.ImageFile, Format]:
-    """Opens an image by its content and reads its header, but decodes no pixels.
-
-    This is `PIL.Image.open` for a fixed set of formats, without its look at the process-wide
-    `Image.MAX_IMAGE_PIXELS`: the size in the header is checked against `limits`.
+def format_of(data: bytes) -> Format:
+    """The format of an image by its first bytes.
 
     Raises:
-        ImageError: not an image of these formats, one with a broken header, or one that is too large.
+        ImageError: it is none of these formats, or one that this Pillow was built without.
     """
-    prefix = data[:16]
-    broken: list[str] = []
     for format in FORMATS:
         try:
             importlib.import_module(f"PIL.{format.plugin}")  # which registers itself
         except ImportError:  # AVIF came with Pillow 11.3
             continue
-        factory, accept = Image.OPEN[format.name]
-        accepted = accept(prefix) if accept is not None else False
+        accept = Image.OPEN[format.name][1]
+        accepted = accept(data[:16]) if accept is not None else False
         if isinstance(accepted, str):
-            broken.append(f"{format.name} images need a Pillow that was built with {format.name} support")
-        elif accepted:
-            if format.name == "WEBP":
-                _check_webp(data, limits)
-            try:
-                image = factory(io.BytesIO(data), "")
-            except Exception as error:  # hostile headers raise anything
-                broken.append(damaged(format, error, "its header: "))
-                continue
-            limits.check_size(image.width, image.height)
-            return image, format
-    raise ImageError(_not_an_image(data, broken))
+            raise ImageError(f"{format.name} images need a Pillow that was built with {format.name} support")
+        if accepted:
+            return format
+    raise ImageError(_not_an_image(data) or f"not an image of a known format: it begins with {data[:8]!r}")
+
+
+def open_image(file: io.BytesIO, format: Format, data: bytes) -> ImageFile.ImageFile:
+    """Opens an image and reads its header, but decodes no pixels.
+
+    This is `PIL.Image.open` for one format, without its look at the process-wide `Image.MAX_IMAGE_PIXELS`.
+
+    Args:
+        data: the file, to say what else it may be.
+
+    Raises:
+        ImageError: its header is broken.
+    """
+    factory = Image.OPEN[format.name][0]
+    try:
+        return factory(file, "")
+    except Exception as error:  # hostile headers raise anything
+        raise ImageError(_not_an_image(data) or damaged(format, error, "its header: ")) from error
 
 
 def damaged(format: Format, error: Exception, where: str = "") -> str:
@@ -145,25 +174,67 @@ def damaged(format: Format, error: Exception, where: str = "") -> str:
     return f"the {format.name} image is {kind}: {where}{text}"
 
 
-def _check_webp(data: bytes, limits: Limits) -> None:
-    # Its decoder allocates the canvas when it is made, before Pillow can tell the size.
+@dataclass(frozen=True)
+class WebP:
+    """The header of a WebP file."""
+
+    width: int
+    height: int
+    animated: bool = False
+    metadata: int = 0
+    """Bytes of what lies beside the picture."""
+
+
+def read_webp(data: bytes, limits: Limits) -> WebP:
+    """Its header, before its decoder is made, which allocates the canvas at once.
+
+    Raises:
+        ImageError: it is too large, cut off, or ends in nothing but zeros.
+    """
     kind, body = data[12:16], data[20:30]
     if len(body) < 10:
         raise ImageError("the WEBP image is truncated: its header is cut off")
+    size = int.from_bytes(data[4:8], "little") + 8
+    check_tail(data[:size], "WEBP")
+    found = WebP(1, 1)
     if kind == b"VP8X":
-        limits.check_size(int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1)
+        width, height = (int.from_bytes(body[at : at + 3], "little") + 1 for at in (4, 7))
+        metadata = sum(length for kind, length in _riff_chunks(data) if kind in (b"EXIF", b"XMP ", b"ICCP"))
+        found = WebP(width, height, bool(body[0] & 2), metadata)
     elif kind == b"VP8L":
         bits = int.from_bytes(body[1:5], "little")
-        limits.check_size((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
+        found = WebP((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
     elif kind == b"VP8 ":
-        limits.check_size(
-            int.from_bytes(body[6:8], "little") & 0x3FFF, int.from_bytes(body[8:10], "little") & 0x3FFF
-        )
+        width, height = (int.from_bytes(body[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+        found = WebP(width, height)
+    limits.check_size(found.width, found.height)
+    return found
 
 
-def _not_an_image(data: bytes, broken: list[str]) -> str:
+def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """The chunks of a RIFF file: their names and how many bytes they have."""
+    at = 12
+    for _ in range(_MOST_CHUNKS):
+        if at + 8 > len(data):
+            return
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        yield data[at : at + 4], length
+        at += 8 + length + length % 2
+    raise ImageError(f"the WEBP image has more chunks than the limit of {_MOST_CHUNKS:,}")
+
+
+def check_tail(data: bytes, name: str) -> None:
+    """Raises ImageError where more than an eighth of compressed data is zeros at the end: a download that was
+    not finished. A large image of one colour has a twentieth."""
+    zeros = len(data) - len(data.rstrip(b"\0"))
+    if zeros > max(_FEW_ZEROS, len(data) // 8):
+        raise ImageError(f"the {name} image is truncated: its last {zeros:,} bytes are zeros")
+
+
+def _not_an_image(data: bytes) -> str | None:
+    """What a file is instead of an image, if that can be told."""
     start = data[:512]
     for pattern, what in _OTHER_PATTERNS:
         if pattern.match(start):
             return f"not an image: it looks like {what}"
-    return broken[0] if broken else f"not an image of a known format: it begins with {start[:8]!r}"
+    return None

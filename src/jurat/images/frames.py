@@ -8,26 +8,28 @@ from itertools import count
 from PIL import ImageFile
 
 from jurat.images.formats import Format
-from jurat.images.limits import Limits
+from jurat.images.limits import DEFAULT_MAX_FRAMES, DEFAULT_MAX_PIXELS, Limits
 
 DEFAULT_FPS = 1.0
 """Frames that are looked at for each second of a video."""
-DEFAULT_VIDEO_FRAMES = 32
-"""Frames of a video that are looked at, at most."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Which frames of a video are looked at."""
+    """Which frames of a video or an animation are looked at, and how large a picture may be."""
 
     fps: float = DEFAULT_FPS
-    """For each second so many."""
-    frames: int = DEFAULT_VIDEO_FRAMES
-    """At most so many; of a video that has more they are spread evenly over it."""
+    """For each second of a video so many."""
+    frames: int = DEFAULT_MAX_FRAMES
+    """At most so many; of a video or an animation that has more they are spread evenly over it."""
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    """Of one frame; a larger one is an error."""
 
     def __post_init__(self) -> None:
         if not 0 < self.fps <= 240 or self.frames < 1:
             raise ValueError("fps must be above 0 and at most 240, frames at least 1")
+        if self.max_pixels < 1:
+            raise ValueError("max_pixels must be at least 1")
 
     def times(self, duration: float) -> tuple[float, ...]:
         """Seconds from the beginning of a video that lasts `duration` seconds, rising, the first 0.
@@ -59,7 +61,7 @@ def spread(count: int, limit: int) -> tuple[int, ...]:
     return tuple((i * (count - 1) + gaps // 2) // gaps for i in range(limit))
 
 
-def count_frames(image: ImageFile.ImageFile, format: Format, data: bytes, limits: Limits) -> int:
+def count_frames(image: ImageFile.ImageFile, format: Format, limits: Limits) -> int:
     """How many frames or pages an opened image has, found without decoding them.
 
     Raises:
@@ -70,9 +72,6 @@ def count_frames(image: ImageFile.ImageFile, format: Format, data: bytes, limits
         return 1
     if format.frames == "pages":
         return _count_pages(image, limits)
-    if format.name == "GIF":
-        # Pillow counts a GIF's frames in Python without a limit; count roughly first.
-        limits.check_count(gif_frames(data, limits.counted_frames + 1))
     frames = int(getattr(image, "n_frames", 1))
     limits.check_count(frames)
     return max(frames, 1)
@@ -87,31 +86,3 @@ def _count_pages(image: ImageFile.ImageFile, limits: Limits) -> int:
             image.seek(0)
             return page
     raise AssertionError("count() does not end")
-
-
-def gif_frames(data: bytes, enough: int) -> int:
-    """How many image blocks a GIF has, counted up to `enough`; broken files count as far as they go."""
-    at = 13 + _palette_bytes(data, 10)
-    frames = 0
-    while at < len(data) and frames < enough:
-        kind = data[at]
-        at += 1
-        if kind == 0x3B:  # the trailer
-            break
-        if kind == 0x2C:  # an image
-            frames += 1
-            at = _after_blocks(data, at + 9 + _palette_bytes(data, at + 8) + 1)
-        elif kind == 0x21:  # an extension
-            at = _after_blocks(data, at + 1)
-    return frames
-
-
-def _palette_bytes(data: bytes, at: int) -> int:
-    flags = data[at] if at < len(data) else 0
-    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
-
-
-def _after_blocks(data: bytes, at: int) -> int:
-    while at < len(data) and data[at]:
-        at += 1 + data[at]
-    return at + 1

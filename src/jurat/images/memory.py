@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from jurat.images.decoding import Decoded, decoded, read_frames
+from jurat.images.decoded import Decoded
+from jurat.images.decoding import decode
 from jurat.images.errors import ImageError, reason
-from jurat.images.formats import FORMATS, Format
+from jurat.images.formats import FORMATS, format_of
 from jurat.images.limits import DEFAULT_MAX_FRAMES, DEFAULT_MAX_PIXELS, Limits
-from jurat.images.pixels import grey_to_8_bits, to_rgb, unit_to_8_bits
+from jurat.images.pixels import grey_to_8_bits, renderings, unit_to_8_bits
 from jurat.images.quiet import quiet
 
 _ANIMATED = {format.name: format for format in FORMATS if format.frames != "one"}
@@ -27,21 +28,23 @@ def from_pil(
 ) -> Decoded:
     """An image of Pillow's, of any mode, as `decode` would have given it.
 
-    An image that was opened from an animated file is read from all its frames, wherever it stands; pass
-    `image.copy()` for the frame it stands at. It is left at the frame where it was.
+    An image that was opened from a file and not loaded yet, or from an animated file, is read from the file,
+    all its frames, wherever it stands; pass `image.copy()` for the frame it stands at. It is left at the
+    frame where it was.
 
     Raises:
         ImageError: as for `decode`; the file behind it may be damaged.
     """
     limits = Limits(max_pixels=max_pixels, max_frames=max_frames)
     limits.check_size(image.width, image.height)
+    if (data := _file_of(image)) is not None:
+        try:
+            found = decode(data, max_pixels=max_pixels, max_frames=max_frames, max_bytes=len(data))
+        except ImageError as error:
+            raise ImageError(f"the image cannot be loaded: {error.message}") from error
+        return replace(found, sha256=pixels_sha256(found.frames))
     with quiet():
-        format = _ANIMATED.get(image.format or "")
-        if format is not None and isinstance(image, ImageFile.ImageFile):
-            frames, indices, count = _all_frames(image, format, limits)
-        else:
-            frames, indices, count = (_still(image),), (0,), 1
-    return decoded(frames, indices, count, pixels_sha256(frames))
+        return _of_pixels(image)
 
 
 def from_array(array: NDArray[Any], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
@@ -63,8 +66,7 @@ def from_array(array: NDArray[Any], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> 
     channels = 1 if array.ndim == 2 else array.shape[2]
     pixels = _to_uint8(array).reshape(array.shape[0], array.shape[1], channels)
     image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if channels == 1 else pixels))
-    frame = to_rgb(image)
-    return decoded((frame,), (0,), 1, pixels_sha256((frame,)))
+    return _of_pixels(image)
 
 
 def pixels_sha256(frames: Iterable[Image.Image]) -> str:
@@ -76,29 +78,49 @@ def pixels_sha256(frames: Iterable[Image.Image]) -> str:
     return digest.hexdigest()
 
 
-def _all_frames(
-    image: ImageFile.ImageFile, format: Format, limits: Limits
-) -> tuple[tuple[Image.Image, ...], tuple[int, ...], int]:
-    at = image.tell()
+def _file_of(image: Image.Image) -> bytes | None:
+    """The file behind an image, where its pixels are still to be read from there."""
+    animated = image.format in _ANIMATED
+    if not isinstance(image, ImageFile.ImageFile) or not (image.tile or animated):
+        return None
     try:
-        image.seek(0)
-        return read_frames(image, format, b"", limits)
-    except ImageError:
-        raise
+        file = image.fp or getattr(image, "_fp", None)
+        if animated and getattr(image, "n_frames", 1) == 1 and not image.tile and image.format != "WEBP":
+            return None  # its one frame was loaded
+        if file is None:
+            raise ValueError("its file was closed")
+        at = file.tell()
+        try:
+            file.seek(0)
+            data = file.read()
+        finally:
+            file.seek(at)
+        format_of(data)
+    except ImageError:  # a format that only Pillow reads
+        return None
     except Exception as error:  # a closed file, say
         raise ImageError(f"the image cannot be loaded: {reason(error)}") from error
-    finally:
-        with suppress(Exception):
-            image.seek(at)
+    return data
 
 
-def _still(image: Image.Image) -> Image.Image:
+def _of_pixels(image: Image.Image) -> Decoded:
     try:
-        return to_rgb(image)
+        shown = renderings(image)
     except ImageError:
         raise
     except Exception as error:
         raise ImageError(f"the image cannot be loaded: {reason(error)}") from error
+    frames = tuple(each.image for each in shown)
+    names = tuple(each.name for each in shown)
+    return Decoded(
+        frames,
+        (0,) * len(frames),
+        frames[0].width,
+        frames[0].height,
+        animated=False,
+        sha256=pixels_sha256(frames),
+        renderings=names if any(names) else (),
+    )
 
 
 def _to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:

@@ -1,7 +1,8 @@
 """Keeps Pillow and the C library behind its TIFF reader from writing to standard error.
 
 Pillow reports an odd header by `warnings.warn` and a few oddities by `logging`; libtiff prints. In a run
-over millions of files these are noise: what matters is in the row.
+over millions of files these are noise: what matters is in the row. What libtiff's decoders complain of is
+kept, since a strip that ends too soon is a warning there, and no error.
 """
 
 from __future__ import annotations
@@ -21,9 +22,29 @@ from PIL import Image
 _FILTER = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _LIBTIFF = ("TIFFSetErrorHandler", "TIFFSetWarningHandler")
 
+_DECODERS = (b"JPEGLib", b"Fax3Decode", b"Fax4Decode")
+"""Where libtiff says that a warning comes from, of those that are about pixels."""
+
 _lock = threading.Lock()
 _inside = 0
 _libtiff_handlers: list[int | None] = []
+_complaints: list[str] = []
+
+
+def complaints() -> list[str]:
+    """Which of libtiff's decoders warned of missing or broken data since this was asked last."""
+    found = list(_complaints)
+    _complaints.clear()
+    return found
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
+def _keep(module: bytes | None, text: bytes | None, values: int | None) -> None:
+    if module is not None and module.startswith(_DECODERS):
+        _complaints.append(module.decode("ascii", "replace"))
+
+
+_KEEP = ctypes.cast(_keep, ctypes.c_void_p).value
 
 # The usual courtesy of a library: without any handler, Python itself prints errors of the logger "PIL".
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -41,7 +62,7 @@ def quiet() -> Generator[None]:
         _inside += 1
         if _inside == 1:
             _filters().insert(0, _FILTER)
-            _libtiff_handlers[:] = _set_libtiff_handlers([None, None])
+            _libtiff_handlers[:] = _set_libtiff_handlers([_KEEP, _KEEP])
     try:
         yield
     finally:
@@ -60,7 +81,7 @@ def _filters() -> list[object]:
 
 
 def _set_libtiff_handlers(handlers: list[int | None]) -> list[int | None]:
-    """Sets where libtiff prints errors and warnings (None: nowhere); returns what was set before."""
+    """Sets what libtiff calls for errors and warnings (None: nothing); returns what was set before."""
     library = _libtiff()
     if library is None:
         return handlers

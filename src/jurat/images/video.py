@@ -15,6 +15,7 @@ import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from itertools import chain
 from math import sqrt
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -90,6 +91,12 @@ def container_of(data: bytes) -> Container | None:
     return next((container for container in CONTAINERS if container.start.match(data)), None)
 
 
+def require_pyav() -> None:
+    """Raises ImageError where PyAV is not installed."""
+    if find_spec("av") is None:
+        raise ImageError(_INSTALL)
+
+
 def read_video(data: bytes, container: Container, limits: Limits, sampling: Sampling) -> Decoded:
     """The frames of a video that `sampling` wants: each is the one that is shown at its time. Fewer where one
     frame is shown at several times.
@@ -118,6 +125,7 @@ def read_video(data: bytes, container: Container, limits: Limits, sampling: Samp
         sha256=hashlib.sha256(data).hexdigest(),
         times=tuple(round(time, 3) for time, _ in found),
         duration=round(duration, 3),
+        count=None,
     )
 
 
@@ -323,7 +331,9 @@ def _opened(data: bytes, container: Container, limits: Limits) -> Generator[_Rea
 
 
 def _check_size(limits: Limits, given: Any) -> None:
-    replace(limits, max_pixels=min(limits.max_pixels, MAX_PIXELS)).check_size(given.width, given.height)
+    if limits.max_pixels > MAX_PIXELS:
+        limits = replace(limits, max_pixels=MAX_PIXELS, hint="")
+    limits.check_size(given.width, given.height)
 
 
 def _is_cover(stream: Any) -> bool:

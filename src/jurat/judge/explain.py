@@ -57,9 +57,12 @@ def _where(verdict: Verdict, rule: RuleFinding) -> str:
     broken = [part for part in rule.parts if part.outcome == "broken"]
     if not broken:
         return ""
+    if verdict.kind == "image":
+        return f", {_list([part.rendering or '' for part in broken])}"
     if verdict.kind != "images":
+        broken = list({part.index: part for part in reversed(broken)}.values())[::-1]
         first = "" if broken[0].time is None else f", first at {broken[0].time:.1f} seconds"
-        return f" in {len(broken)} of {len(rule.parts)} frames{first}"
+        return f" in {len(broken)} of {len({part.index for part in rule.parts})} frames{first}"
     # A few frames of a video may be broken without it being so: not if it is the image that decided.
     places = sorted({part.index for part in broken if part.time is None or part.index == rule.frame})
     named = _list(

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 _SHIPPED = ("bundled", "naive")
 """Models that the bundled detector and matcher see the same world as."""
+BATCH_BYTES = 64 * 2**20
+"""Of pixels: a batch that has so many is closed, however few images that is."""
 _EYES = {"detector": "hf/google/owlv2-base-patch16-ensemble", "matcher": "hf/openai/clip-vit-base-patch16"}
 
 
@@ -184,13 +186,14 @@ class Judge:
 
     def _batches(self, items: Iterable[Loaded]) -> Iterator[list[Loaded]]:
         batch: list[Loaded] = []
-        frames = 0
+        frames = size = 0
         for loaded in items:
             batch.append(loaded)
             frames += max(1, len(loaded.frames))
-            if frames >= self.batch_size:
+            size += loaded.bytes
+            if frames >= self.batch_size or size >= BATCH_BYTES:
                 yield batch
-                batch, frames = [], 0
+                batch, frames, size = [], 0, 0
         if batch:
             yield batch
 
@@ -315,6 +318,7 @@ class Judge:
             width=first.width if first is not None else None,
             height=first.height if first is not None else None,
             frames=len(loaded.frames),
+            frames_in_file=loaded.frames_in_file if loaded.images else None,
             frame=worst.frame if worst is not None else 0,
             outcome=outcome,
             broken=tuple(rule.id for rule in found.rules if rule.outcome == "broken"),

@@ -45,6 +45,8 @@ class Place:
     """Of an animation or a video among several images: the index that it would have had alone."""
     time: float | None = None
     """Of a frame of a video: seconds from its beginning."""
+    rendering: str | None = None
+    """Of a frame that viewers show in several ways: in which one, "over black" say."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,17 @@ class Loaded:
         return tuple(frame for image in self.images for frame in image.frames)
 
     @property
+    def bytes(self) -> int:
+        """Of the pixels of its frames."""
+        return sum(3 * frame.width * frame.height for frame in self.frames)
+
+    @property
+    def frames_in_file(self) -> int | None:
+        """How many frames or pages its images have, also those that are not judged; None for a video."""
+        counts = [image.count for image in self.images]
+        return None if None in counts else sum(count or 0 for count in counts)
+
+    @property
     def kind(self) -> Kind:
         """As the record has it."""
         return "images" if len(self.images) > 1 else self.images[0].kind if self.images else "image"
@@ -91,10 +104,13 @@ class Loaded:
         several = len(self.images) > 1
         for number, image in enumerate(self.images):
             times = image.times or (None,) * len(image.frames)
-            moves = len(image.frames) > 1 or bool(image.times)
+            ways = image.renderings or (None,) * len(image.frames)
+            moves = len(set(image.indices)) > 1 or bool(image.times)
             yield tuple(
-                Place(number, index if moves else None, time) if several else Place(index, None, time)
-                for index, time in zip(image.indices, times, strict=True)
+                Place(number, index if moves else None, time, way)
+                if several
+                else Place(index, None, time, way)
+                for index, time, way in zip(image.indices, times, ways, strict=True)
             )
 
 
@@ -181,10 +197,10 @@ def _decoded(picture: object, sampling: Sampling) -> Decoded:
     if isinstance(picture, bytes | bytearray | memoryview):
         return decode(bytes(picture), sampling=sampling)
     if isinstance(picture, Image.Image):
-        return from_pil(picture)
+        return from_pil(picture, max_pixels=sampling.max_pixels, max_frames=sampling.frames)
     if callable(getattr(picture, "read", None)):
         return decode(_contents(cast(BinaryIO, picture)), sampling=sampling)
-    return from_array(np.asarray(picture))
+    return from_array(np.asarray(picture), max_pixels=sampling.max_pixels)
 
 
 def _contents(file: BinaryIO) -> bytes:

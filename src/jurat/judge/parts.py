@@ -76,4 +76,11 @@ def of_item(images: Sequence[Sequence[tuple[Place, RuleFinding]]], needed: Seque
 
 
 def _part(place: Place, said: RuleFinding) -> Part:
-    return Part(index=place.index, frame=place.frame, time=place.time, outcome=said.outcome, score=said.score)
+    return Part(
+        index=place.index,
+        frame=place.frame,
+        time=place.time,
+        rendering=place.rendering,
+        outcome=said.outcome,
+        score=said.score,
+    )

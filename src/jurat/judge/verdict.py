@@ -270,6 +270,10 @@ class Part(_Record):
     """Which frame of that image, where an image among several has several itself."""
     time: float | None = None
     """Of a frame of a video: seconds from its beginning."""
+    rendering: str | None = None
+    """Of a frame that viewers show in several ways, each of which is judged: in which one. `over white` or
+    `over black` of a translucent frame, `as stored` or `with gamma` of a PNG with a gamma, `cut to the
+    screen` or `beyond the screen` of a GIF. Null where there is only one way."""
     outcome: RuleOutcome
     """Of the rule in this part alone."""
     score: float | None
@@ -358,7 +362,11 @@ class Verdict(_Record):
     height: int | None
     """In pixels, upright; of the first frame."""
     frames: int = 1
-    """How many frames were judged, of all images together. 0 if there was none to judge."""
+    """How many frames were judged, of all images together; one that viewers show in several ways counts in
+    each. 0 if there was none to judge."""
+    frames_in_file: int | None = None
+    """How many frames or pages its files have together, also those that were not judged; null for a video,
+    where nothing could be decoded, and in older records."""
     frame: int = 0
     """`index` of the part that decided the outcome."""
     outcome: ItemOutcome

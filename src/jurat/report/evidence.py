@@ -13,6 +13,7 @@ from typing import Any
 from jurat.judge.verdict import AlternativeScore, Finding, Kind, Part, Region, RuleFinding, Verdict
 from jurat.report.runs import Entry
 from jurat.report.text import printable
+from jurat.report.thumbnails import part_shown
 from jurat.report.voices import Said
 
 _DIGITS = 4
@@ -46,6 +47,7 @@ def evidence(entry: Entry, said: Sequence[Said], texts: Texts) -> dict[str, Any]
         height=height,
         kind=verdict.kind if verdict.kind != "image" else None,
         frames=verdict.frames if verdict.frames > 1 else None,
+        frames_in_file=verdict.frames_in_file if (verdict.frames_in_file or 0) > verdict.frames else None,
         shows=_shows(verdict) if verdict.frames > 1 else None,
         error=verdict.error and printable(verdict.error),
         note=verdict.note and printable(verdict.note),
@@ -77,16 +79,19 @@ def _size(verdict: Verdict) -> tuple[int | None, int | None]:
 
 def _shows(verdict: Verdict) -> str:
     """Which part of an item of several is shown: the one that decided."""
-    parts = (part for rule in verdict.rules for part in rule.parts if part.index == verdict.frame)
-    part = next(parts, None)
+    part = part_shown(verdict)
     return f"frame {verdict.frame}" if part is None else _named(part, verdict.kind)
 
 
 def _named(part: Part, kind: Kind) -> str:
-    """Where to look: "1.5 s" of a video, "image 2" of several, "frame 7" of an animation."""
+    """Where to look: "1.5 s" of a video, "image 2" of several, "frame 7" of an animation, "over black" of
+    a translucent picture."""
+    way = f", {part.rendering}" if part.rendering else ""
     if kind == "images":
-        return f"image {part.index + 1}" + ("" if part.frame is None else f", frame {part.frame}")
-    return f"frame {part.index}" if part.time is None else f"{part.time:.1f} s"
+        return f"image {part.index + 1}" + ("" if part.frame is None else f", frame {part.frame}") + way
+    if kind == "image" and part.rendering:
+        return part.rendering
+    return (f"frame {part.index}" if part.time is None else f"{part.time:.1f} s") + way
 
 
 def _rule(rule: RuleFinding, verdict: Verdict, texts: Texts) -> dict[str, Any]:

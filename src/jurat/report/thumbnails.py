@@ -11,13 +11,11 @@ from functools import partial
 from os.path import isfile
 from pathlib import Path
 
-from PIL import Image
-
 from jurat.errors import JuratError
-from jurat.images import ImageError, decode
+from jurat.images import ImageError
 from jurat.images.again import Openers
-from jurat.images.video import frame_at
-from jurat.judge.verdict import Verdict
+from jurat.images.decoding import still
+from jurat.judge.verdict import Part, Verdict
 
 LONGEST = 480
 """Pixels of a thumbnail's longer side, at most; smaller images are kept as they are."""
@@ -55,17 +53,22 @@ def thumbnail(verdict: Verdict, root: Path | None = None, inside: Openers | None
     """
     if verdict.sha256 is None:
         return Thumbnail(None, missing="This item could not be read when it was judged.")
-    if verdict.images:
-        shown = verdict.images[min(verdict.frame, len(verdict.images) - 1)]
-        alone = {
-            "uri": shown.uri,
-            "id": "",
-            "sha256": shown.sha256,
-            "images": (),
-            "frame": 0,
-            "kind": "image",
-        }
-        return thumbnail(verdict.model_copy(update=alone), root, inside)
+    return _thumbnail(*_alone(verdict), part_shown(verdict), root, inside)
+
+
+def _alone(verdict: Verdict) -> tuple[Verdict, int]:
+    """What a verdict says of the image that it is about, and which frame of that image is shown."""
+    if not verdict.images:
+        return verdict, verdict.frame
+    shown = verdict.images[min(verdict.frame, len(verdict.images) - 1)]
+    update = {"uri": shown.uri, "id": "", "sha256": shown.sha256, "images": ()}
+    part = part_shown(verdict)
+    return verdict.model_copy(update=update), part.frame or 0 if part else 0
+
+
+def _thumbnail(
+    verdict: Verdict, frame: int, part: Part | None, root: Path | None, inside: Openers | None
+) -> Thumbnail:
     readers: list[Callable[[], bytes]]
     if inside and verdict.uri in inside:
         readers = [inside[verdict.uri]]
@@ -76,7 +79,7 @@ def thumbnail(verdict: Verdict, root: Path | None = None, inside: Openers | None
     for read in readers:
         try:
             if hashlib.sha256(data := read()).hexdigest() == verdict.sha256:
-                return _small(data, verdict)
+                return _small(data, frame, part)
         except (OSError, JuratError) as error:
             return Thumbnail(None, missing=f"The image cannot be shown: {error}")
     return Thumbnail(None, missing="The file has changed since it was judged.")
@@ -104,21 +107,16 @@ def _places(verdict: Verdict, root: Path | None) -> list[Path]:
     ]
 
 
-def _time_of(verdict: Verdict) -> float:
-    """When the frame of a video is shown that a verdict is about."""
-    parts = (part for rule in verdict.rules for part in rule.parts)
-    return next((part.time for part in parts if part.index == verdict.frame and part.time is not None), 0.0)
-
-
-def _small(data: bytes, verdict: Verdict) -> Thumbnail:
-    if verdict.kind == "video":
-        image = frame_at(data, _time_of(verdict))
-    else:
-        decoded = decode(data)
-        frame = decoded.indices.index(verdict.frame) if verdict.frame in decoded.indices else 0
-        image = decoded.frames[frame].copy()
-    if max(image.size) > LONGEST:
-        image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS, reducing_gap=3)
+def _small(data: bytes, frame: int, part: Part | None) -> Thumbnail:
+    rendering, time = (None, None) if part is None else (part.rendering, part.time)
+    image = still(data, frame, rendering, time, LONGEST)
     out = io.BytesIO()
     image.save(out, "WEBP", quality=78, method=4)
     return Thumbnail(out.getvalue(), *image.size)
+
+
+def part_shown(verdict: Verdict) -> Part | None:
+    """The part that a verdict is about: of those at its frame the worst."""
+    parts = [part for rule in verdict.rules for part in rule.parts if part.index == verdict.frame]
+    worst = {"broken": 2, "undecided": 1, "kept": 0}
+    return max(parts, key=lambda part: (worst[part.outcome], part.score or 0.0), default=None)

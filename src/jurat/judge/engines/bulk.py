@@ -193,7 +193,7 @@ def read_page(page: Page, wanted: Wanted) -> Iterator[Parcel]:
                 continue
             loaded.append(load_item(item, wanted.sampling))
             frames += max(1, len(loaded[-1].frames))
-            size += sum(3 * frame.width * frame.height for frame in loaded[-1].frames)
+            size += loaded[-1].bytes
             if frames >= most or size >= PARCEL_BYTES:
                 yield Parcel(tuple(loaded), tuple(settled))
                 loaded, settled, frames, size = [], [], 0, 0

@@ -8,7 +8,10 @@
   const facts = (item) => {
     const lines = [];
     if (item.width) lines.push(`${item.width} × ${item.height}`);
-    if (item.frames) lines.push(`${item.kind}: ${item.shows} is shown, of ${item.frames} frames judged`);
+    if (item.frames) {
+      const all = item.frames_in_file ? `, of ${item.frames_in_file} in the file` : "";
+      lines.push(`${item.kind ?? "image"}: ${item.shows} is shown, of ${item.frames} frames judged${all}`);
+    }
     if (item.basis) lines.push(`basis: ${item.basis}${item.label ? `, ${item.label}` : ""}`);
     if (item.sha256) lines.push(`sha256 ${item.sha256}`);
     lines.push(item.time, `decision ${item.decision}`);
