@@ -20,11 +20,16 @@ from jurat.images import (
     decode,
     find_items,
 )
+from jurat.images.decoding import QUICK_PIXELS
 from jurat.images.formats import FORMATS
 from jurat.images.frames import DEFAULT_FPS
+from jurat.images.gif import MAX_BLOCKS
 from jurat.images.item import MOST_BYTES
-from jurat.images.limits import Limits
+from jurat.images.jpeg import MAX_SCANS
+from jurat.images.limits import WALL, Limits
+from jurat.images.png import MAX_CHUNKS
 from jurat.images.sources.cells import MOST
+from jurat.images.tiff import MAX_ENTRIES
 from jurat.images.video import LEAST_FRAME, MAX_DECODED, MAX_FRAME, MAX_PIXELS, MAX_SECONDS, SKIPPED
 
 PAGE = (Path(__file__).parents[2] / "docs/images.md").read_text(encoding="utf-8")
@@ -56,8 +61,18 @@ def test_all_formats_are_named() -> None:
 def test_the_limits_are_those_of_the_code() -> None:
     limits = Limits()
     assert table_row("size of a file")[1] == f"{DEFAULT_MAX_BYTES // 2**20} MiB"
-    assert table_row("pixels of a frame")[1] == f"{DEFAULT_MAX_PIXELS:,}"
-    assert table_row("frames that are judged")[1] == str(DEFAULT_MAX_FRAMES)
+    assert table_row("pixels of a frame, `--max-image-pixels`")[1] == f"{DEFAULT_MAX_PIXELS:,}"
+    assert table_row("frames that are judged, `--max-frames`")[1] == str(DEFAULT_MAX_FRAMES)
+    assert limits.scaled_pixels == 8 * limits.max_pixels
+    assert table_row("scans of a JPEG")[1] == str(MAX_SCANS)
+    assert table_row("directory entries of a TIFF, of all pages")[1] == f"{MAX_ENTRIES:,}"
+    assert table_row("chunks of a PNG")[1] == f"{MAX_CHUNKS:,}"
+    assert table_row("blocks of a GIF")[1] == f"{MAX_BLOCKS:,}"
+    seconds = f"{limits.seconds(video=False):g} s; of a video {limits.seconds(video=True):g} s"
+    assert table_row("processor time that decoding takes")[1] == seconds
+    assert (table_row("time by the clock")[1], WALL) == ("three times as long", 3)
+    assert f"{limits.memory:,} bytes" in table_row("memory that decoding takes, besides the file")[1]
+    assert f"of up to {QUICK_PIXELS:,} pixels" in PAGE
     assert limits.kept_pixels == 2 * limits.max_pixels
     assert limits.replayed_pixels == 32 * limits.max_pixels
     assert table_row("frames in a file")[1] == f"{limits.counted_frames:,}"

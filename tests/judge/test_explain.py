@@ -6,6 +6,7 @@ from io import BytesIO
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from jurat.constitution import Constitution
 from jurat.judge import Judge
@@ -142,4 +143,11 @@ def test_of_an_animation_it_says_in_how_many_of_the_frames_that_were_looked_at()
     stream = BytesIO()
     frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:], duration=50)
     told = Judge(red_law(), Tinted(), "quick")(stream.getvalue()).explain()
-    assert told.endswith("is established in 1 of 8 frames.")
+    assert told.endswith("is established in 1 of 24 frames.")
+
+
+def test_of_a_translucent_picture_it_says_over_which_background() -> None:
+    red_on_black = Image.new("RGBA", (8, 8), (255, 0, 0, 200))
+    verdict = Judge(red_law(), Tinted(), "quick")(red_on_black)
+    assert (verdict.kind, verdict.frames, verdict.frames_in_file) == ("image", 2, 1)
+    assert verdict.explain().endswith("is established, over white and over black.")

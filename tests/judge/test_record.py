@@ -73,7 +73,7 @@ def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict
         "reason", "rules", "model", "constitution", "thresholds", "preset", "prompts", "dtype", "jurat",
         "seconds", "error", "cost", "relevant_above", "detector", "matcher", "calibration", "columns",
         "occurrence", "basis", "label", "distance", "handling", "reused", "images", "duration", "fps",
-        "caption", "reasoning", "presence",
+        "caption", "reasoning", "presence", "frames_in_file",
     ]  # fmt: skip
     rule = row["rules"][0]
     assert set(rule) == {

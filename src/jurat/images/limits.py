@@ -12,11 +12,11 @@ DEFAULT_MAX_PIXELS = 64_000_000
 """Largest frame that is decoded, in pixels: 64 megapixels, 192 MB as RGB."""
 DEFAULT_MAX_FRAMES = 32
 """How many frames of an animation or a video are decoded."""
-DEFAULT_SECONDS = 30.0
+DEFAULT_SECONDS = 20.0
 """Processor time that decoding one picture may take, in seconds, with the default limit of pixels."""
-VIDEO_SECONDS = 300.0
+VIDEO_SECONDS = 200.0
 """Likewise one video."""
-WALL = 4
+WALL = 3
 """By the clock, decoding may take so many times its processor time, on a machine that is busy."""
 MAX_METADATA = 2**16
 """Bytes of EXIF data that are read; more is passed over."""

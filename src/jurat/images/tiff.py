@@ -13,6 +13,7 @@ from jurat.images.limits import Limits
 
 MAX_ENTRIES = 200_000
 """Entries of all directories together; a page has about 20."""
+_MOST = f"{MAX_ENTRIES:,}"
 
 _SUBFILE, _DNG_VERSION, _SUB_DIRECTORIES = 254, 50706, 330
 _REDUCED = 1

@@ -364,9 +364,6 @@ class Verdict(_Record):
     frames: int = 1
     """How many frames were judged, of all images together; one that viewers show in several ways counts in
     each. 0 if there was none to judge."""
-    frames_in_file: int | None = None
-    """How many frames or pages its files have together, also those that were not judged; null for a video,
-    where nothing could be decoded, and in older records."""
     frame: int = 0
     """`index` of the part that decided the outcome."""
     outcome: ItemOutcome
@@ -440,6 +437,9 @@ class Verdict(_Record):
     presence: bool | None = None
     """Whether relations were held against the presence of what they name; null in older records, in which
     they were not."""
+    frames_in_file: int | None = None
+    """How many frames or pages its files have together, also those that were not judged; null for a video,
+    where nothing could be decoded, and in older records."""
 
     @property
     def is_safe(self) -> bool:
