@@ -97,6 +97,7 @@ class _Pass:
             tried=self.tried,
             fitted=self.fitted,
             clock=self.clock,
+            calibration=plan.calibration,
         )
 
     def _rulings(
@@ -156,7 +157,10 @@ class _Pass:
             "prompts": prompts_digest(reasoning=form_of(self.model)),
             "split": split,
             "jurat": __version__,
+            **self.subject.changed,
         }
+        if plan.calibration is not None:
+            stamp["calibration"] = plan.calibration.digest
         if plan.labelled is None:
             return stamp | {"seed": plan.seed, "per_rule": plan.per_rule, "format": FORMAT}
         return stamp | {"items": plan.labelled.images, "thresholds": law.thresholds_digest}

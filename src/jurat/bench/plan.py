@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -18,7 +18,8 @@ from jurat.bench.table import Judged
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
-    from jurat.models import Model
+    from jurat.judge.calibration import Calibration
+    from jurat.models import Model, ModelSpec
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,26 @@ class Subject:
 
     label: str
     """Its name in the results; "naive#2" is a further training seed of "naive"."""
-    spec: str
+    spec: str | ModelSpec
     """As `open_model` takes it, or a folder with weights of the bundled model's kind."""
-    trust_remote_code: bool = False
-    """Whether Python code that comes with its weights may be run."""
 
     @classmethod
-    def parse(cls, text: str) -> Subject:
-        """Reads NAME or LABEL=NAME."""
-        label, _, spec = text.partition("=")
-        return cls(label, spec or label)
+    def parse(cls, text: str, how: Callable[[str], str | ModelSpec] = str) -> Subject:
+        """Reads NAME or LABEL=NAME; `how` makes of NAME what is opened."""
+        label, _, name = text.partition("=")
+        return cls(label, how(name or label))
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """What was chosen of how the model is opened and may change its answers."""
+        if isinstance(self.spec, str):
+            return {}
+        chosen = {"dtype": self.spec.dtype, "base_url": self.spec.base_url}
+        if self.spec.serving is not None:
+            chosen |= {
+                name: getattr(self.spec.serving, name) for name in ("questions_per_call", "max_pixels")
+            }
+        return {name: value for name, value in chosen.items() if value is not None}
 
     @property
     def group(self) -> str:
@@ -49,14 +60,14 @@ class Subject:
 
     def open(self) -> Model:
         """Raises JuratError where it cannot be had."""
-        folder = Path(self.spec)
+        folder = Path(self.spec if isinstance(self.spec, str) else self.spec.name)
         if folder.is_dir() and (folder / "domain.json").is_file():
             from jurat.models.bundled import BundledModel
 
             return BundledModel(folder, name=self.label)
         from jurat.models import open_model
 
-        return open_model(self.spec, trust_remote_code=self.trust_remote_code)
+        return open_model(self.spec)
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,8 @@ class Plan:
     `CLAIMED_SPLITS`."""
     workers: int = 1
     """Models that are judged side by side, each by a process of its own."""
+    calibration: Calibration | None = None
+    """That presets judge with; those that take none, or not this one, are left out."""
 
     def methods_of(self, subject: Subject, split: str) -> list[Method]:
         claims = self.claims_of_seeds and subject.further

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jurat.cli.asking import CalibrationFile
+from jurat.cli.opening import Opening, opens_model
 from jurat.cli.runs import command_line
-from jurat.cli.trusting import TrustRemoteCode
 from jurat.errors import JuratError
 from jurat.judge.presets import PARTS
 
@@ -59,6 +59,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only
 
 
 @app.command()
+@opens_model
 def pictograms(
     preset: Presets = None,
     ablate: Ablate = None,
@@ -79,8 +80,9 @@ def pictograms(
     matcher: Matcher = "bundled",
     out: Out = Path("bench"),
     workers: Workers = 1,
-    trust_remote_code: TrustRemoteCode = False,
     quiet: Quiet = False,
+    *,
+    opening: Opening,
 ) -> None:
     """Run Pictogram Bench: violating scenes and near misses for fourteen rules, and further splits.
 
@@ -93,7 +95,7 @@ def pictograms(
     for name in split or ():
         if name not in SPLITS:
             raise JuratError(f"There is no split {name!r}.", hint=f"There are {', '.join(SPLITS)}.")
-    methods, subjects = _chosen(preset, ablate, model, trust_remote_code)
+    methods, subjects = _chosen(preset, ablate, model, opening)
     plan = Plan(
         out,
         methods,
@@ -111,6 +113,7 @@ def pictograms(
 
 
 @app.command()
+@opens_model
 def labelled(
     images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the images.", show_default=False)],
     labels: Annotated[
@@ -124,23 +127,27 @@ def labelled(
     model: Models = ["bundled"],  # noqa: B006
     detector: Detector = "none",
     matcher: Matcher = "none",
+    calibration: CalibrationFile = None,
     out: Out = Path("bench"),
     workers: Workers = 1,
-    trust_remote_code: TrustRemoteCode = False,
     quiet: Quiet = False,
+    *,
+    opening: Opening,
 ) -> None:
     """Run the same methods on labelled images of your own.
 
     The labels' second column holds the ids of the rules that an image breaks, separated by spaces.
-    Methods that need labelled images to be fitted on are left out: nothing is tuned on what is measured.
+    Methods that need labelled images to be fitted on are left out: nothing is tuned on what is measured. A
+    --calibration must have been fitted on other images than these.
     """
     from jurat.bench.labelled import read_labelled
     from jurat.bench.plan import Labelled, Plan
     from jurat.constitution import load_constitution
+    from jurat.judge.calibration import load_calibration
 
     law = load_constitution(constitution)
     items = read_labelled(images, labels, law)
-    methods, subjects = _chosen(preset, ablate, model, trust_remote_code)
+    methods, subjects = _chosen(preset, ablate, model, opening)
     plan = Plan(
         out,
         methods,
@@ -150,6 +157,7 @@ def labelled(
         command=command_line(),
         labelled=Labelled(law, items),
         workers=workers,
+        calibration=None if calibration is None else load_calibration(calibration),
     )
     _run(plan, quiet)
 
@@ -181,12 +189,12 @@ def methods() -> None:
 
 
 def _chosen(
-    preset: list[str] | None, ablate: list[str] | None, model: list[str], trusted: bool
+    preset: list[str] | None, ablate: list[str] | None, model: list[str], opening: Opening
 ) -> tuple[list[Method], list[Subject]]:
     from jurat.bench.methods.registry import rows_for
     from jurat.bench.plan import Subject
 
-    subjects = [replace(Subject.parse(text), trust_remote_code=trusted) for text in model]
+    subjects = [Subject.parse(text, opening.spec) for text in model]
     if len({subject.label for subject in subjects}) < len(subjects):
         raise JuratError("Two models have the same label.", hint="Give each its own: --model LABEL=NAME")
     return rows_for(preset or [], ablate or []), subjects

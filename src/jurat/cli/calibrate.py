@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from jurat.cli import asking, sourcing
+from jurat.cli.opening import Opening, opens_model
 from jurat.cli.progress import progress
-from jurat.cli.trusting import TrustRemoteCode
 from jurat.errors import JuratError
 from jurat.judge.presets import DEFAULT
 from jurat.report.text import counted, printable
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+UNPROVED = 1
+"""Exit code of `--strict`."""
+
 
 @app.command()
+@opens_model
 def calibrate(
     images: Annotated[
         Path, typer.Option(metavar="DIR", help="A folder of images, or videos, of the kind to be judged.")
@@ -55,10 +59,12 @@ def calibrate(
     max_frames: sourcing.MaxFrames = 32,
     max_image_pixels: sourcing.MaxImagePixels = sourcing.MAX_IMAGE_PIXELS,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there.")] = False,
-    device: asking.Device = None,
-    dtype: asking.Dtype = None,
     batch_size: asking.BatchSize = 16,
-    trust_remote_code: TrustRemoteCode = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 where a bound is not proved for some rule.")
+    ] = False,
+    *,
+    opening: Opening,
 ) -> None:
     """Fit a calibration to your own images, with or without labels.
 
@@ -71,7 +77,6 @@ def calibrate(
     from jurat.judge import Judge
     from jurat.judge.calibrating.calibrate import fit
     from jurat.judge.calibrating.labels import labels_by_id, read_labels
-    from jurat.models import open_model
 
     if out.exists() and not overwrite:
         raise JuratError(f"{out} is there already.", hint="--overwrite replaces it.")
@@ -79,10 +84,9 @@ def calibrate(
     known = None
     if labels is not None:
         known = labels_by_id(read_labels(images, labels, law), find_items([str(images)]), images)
-    opened = open_model(model, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
     judge = Judge(
         law,
-        opened,
+        opening.spec(model),
         preset,
         batch_size=batch_size,
         without=("relevance", "regions", "crop"),
@@ -98,6 +102,10 @@ def calibrate(
         found = fit(judge, watched(), known, max_miss=max_miss, max_false_alarm=max_false_alarm)
     found.calibration.save(out)
     _report(Console(highlight=False), found, out)
+    bounds = found.calibration.rules.values()
+    if strict and not (bounds and all(bound.keep_below is not None for bound in bounds)):
+        typer.echo("jurat: --strict: not every rule has a proved bound.", err=True)
+        raise typer.Exit(UNPROVED)
 
 
 def _report(console: Console, found: Fit, out: Path) -> None:

@@ -12,9 +12,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jurat.cli.asking import AllowUnknown, Device, Dtype, ModelName
+from jurat.cli import asking
 from jurat.cli.impact import impact
-from jurat.cli.trusting import TrustRemoteCode
+from jurat.cli.opening import Opening, opens_model
 from jurat.judge.presets import DEFAULT
 from jurat.report.text import counted, printable
 
@@ -95,6 +95,7 @@ def show(file: File, as_json: Json = False) -> None:
 
 
 @app.command()
+@opens_model
 def draft(
     file: File,
     writer: Annotated[
@@ -121,12 +122,8 @@ def draft(
         bool,
         typer.Option("--force", help="Write over what people wrote, and over the file of --out."),
     ] = False,
-    base_url: Annotated[
-        str | None, typer.Option("--base-url", metavar="URL", help="The server of openai/NAME.")
-    ] = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    trust_remote_code: TrustRemoteCode = False,
+    *,
+    opening: Opening,
 ) -> None:
     """Let a model draft what rules lack: clauses, their objects, a description; to be read by a person.
 
@@ -139,9 +136,7 @@ def draft(
     from jurat.models import open_model
 
     target = target_of(file, out, force=force)
-    opened = open_model(
-        writer, device=device, dtype=dtype, trust_remote_code=trust_remote_code, base_url=base_url
-    )
+    opened = open_model(opening.spec(writer))
     notes = Console(stderr=True, highlight=False, markup=False)
     drafted = draft_file(
         file,
@@ -160,35 +155,50 @@ def draft(
 
 
 @app.command()
+@opens_model
 def test(
     file: File,
-    model: ModelName = "bundled",
-    preset: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="How clauses are asked and decided: quick, clue-quick or direct."),
-    ] = DEFAULT,
-    allow_unknown: AllowUnknown = False,
-    device: Device = None,
-    dtype: Dtype = None,
-    trust_remote_code: TrustRemoteCode = False,
+    model: asking.ModelName = "bundled",
+    preset: asking.PresetName = DEFAULT,
+    without: asking.Without = None,
+    detector: asking.DetectorName = None,
+    matcher: asking.MatcherName = None,
+    calibration: asking.CalibrationFile = None,
+    allow_unknown: asking.AllowUnknown = False,
+    batch_size: asking.BatchSize = 16,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 where a rule lacks examples of either kind too.")
+    ] = False,
     as_json: Json = False,
+    *,
+    opening: Opening,
 ) -> None:
     """Judge a constitution's examples, and fail if any differs from what its rule says.
+
+    A rule without examples is not tested, and one with examples of one kind only is passed by a judge that
+    always says the same: both are told, and --strict fails on them.
 
     Exit codes: 0 all as expected, 1 some differ or could not be judged, 2 wrong usage, 3 the model failed.
     """
     from jurat.constitution import load_constitution
     from jurat.judge.examples import judge_examples
-    from jurat.models import open_model
 
-    constitution = load_constitution(file)
-    opened = open_model(model, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
-    report = judge_examples(constitution, opened, preset, allow_unknown=allow_unknown)
+    report = judge_examples(
+        load_constitution(file),
+        opening.spec(model),
+        preset,
+        without=without or (),
+        detector=detector,
+        matcher=matcher,
+        calibration=calibration,
+        allow_unknown=allow_unknown,
+        batch_size=batch_size,
+    )
     if as_json:
         _print_json(_report_row(report))
     else:
         _print_report(_console(), report)
-    raise typer.Exit(FAILED if report.failed else 0)
+    raise typer.Exit(FAILED if report.failed or (strict and report.untested) else 0)
 
 
 @app.command()
@@ -331,6 +341,8 @@ def _print_report(console: Console, report: ExamplesReport) -> None:
     differing = len(report.failed)
     passed = len(report.results) - differing
     console.print(f"{counted(len(report.results), 'example')}, {passed} as expected, {differing} not")
+    for rule, lacking in report.untested.items():
+        console.print(Text(f"not tested   {printable(rule)}: {lacking}", "yellow"), soft_wrap=True)
     console.print(
         Text(
             f"{printable(report.constitution)}, model {printable(report.model)}, preset {report.preset}",
@@ -348,6 +360,7 @@ def _report_row(report: ExamplesReport) -> dict[str, Any]:
         "preset": report.preset,
         "passed": len(report.results) - len(report.failed),
         "failed": len(report.failed),
+        "untested": dict(report.untested),
         "examples": [_result_row(result) for result in report.results],
     }
 

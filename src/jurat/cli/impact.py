@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from jurat.cli.opening import Opening, opens_model
 from jurat.cli.progress import progress
-from jurat.cli.serving import BaseUrl
-from jurat.cli.trusting import TrustRemoteCode
 from jurat.errors import JuratError
 
 if TYPE_CHECKING:
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from jurat.models import ModelSpec
 
 FLIPPED = 1
-"""Exit code: more flips than `--fail-if-flips-above` allows."""
+"""Exit code: more flips than `--fail-if-flips-above` allows, or not shown that there are not."""
 LOOKED_FOR = 256
 """Items of tables and shards whose images are looked for at once."""
 SHOWN = 20
 """Flips that are printed, at most."""
 
 
+@opens_model
 def impact(
     old: Annotated[
         str, typer.Argument(metavar="OLD", help="The constitution of the run.", show_default=False)
@@ -50,8 +51,6 @@ def impact(
         str | None,
         typer.Option(metavar="NAME", help="Judges anew; the run's own unless told.", show_default=False),
     ] = None,
-    base_url: BaseUrl = None,
-    trust_remote_code: TrustRemoteCode = False,
     calibration: Annotated[
         Path | None, typer.Option(metavar="FILE", help="That the run was judged with.", show_default=False)
     ] = None,
@@ -61,20 +60,29 @@ def impact(
             "--out",
             "-o",
             metavar="FILE",
-            help="Write the verdicts that flip, as they would be: .jsonl or .parquet.",
+            help="Write the verdicts of items whose outcome flips, as they would be: .jsonl or .parquet.",
             show_default=False,
         ),
     ] = None,
     fail_if_flips_above: Annotated[
         int | None,
-        typer.Option(metavar="N", min=0, help="Exit with 1 if more items flip.", show_default=False),
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Exit with 1 if more items flip, or may: undecided ones, or by the interval of --sample.",
+            show_default=False,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    *,
+    opening: Opening,
 ) -> None:
     """Say which verdicts of a run would flip under a changed constitution.
 
     Changed thresholds, logic and exceptions, and rules that are gone, are decided from the run's records
     without any call of the model. What was never asked is asked, of the images that need it.
+
+    Exit codes: 0 done, 1 --fail-if-flips-above is not met or not shown to be, 2 wrong usage.
     """
     from jurat.constitution import load_constitution
     from jurat.images import read_rows
@@ -82,7 +90,6 @@ def impact(
     from jurat.judge import row_to_verdict
     from jurat.judge.changing.impact import Change, measure_blocks, preset_of
     from jurat.judge.changing.sweep import LEAVES
-    from jurat.models import ModelSpec
 
     if out is not None:
         _check_out(out)
@@ -97,20 +104,20 @@ def impact(
         preset_of(first["preset"], presence=first.get("presence")),
         fitted,
     )
-    spec = ModelSpec(
-        model or first["model"].rpartition("@")[0],
-        dtype=None if first["dtype"] == "none" else first["dtype"],
-        trust_remote_code=trust_remote_code,
-        base_url=base_url,
-    )
+    if opening.dtype is None and first["dtype"] != "none":
+        opening = replace(opening, dtype=first["dtype"])
+    spec = opening.spec(model or first["model"].rpartition("@")[0])
     with progress(Console(stderr=True), lambda: None, shown=not as_json, doing="judging anew") as advance:
         judge = _judging(first, _settings(run), change, spec, advance) if ask else None
         blocks = read_blocks(run, LEAVES)
         found = measure_blocks(blocks, change, judge, sample=sample, whole_flips=out is not None)
-    typer.echo(json.dumps(_as_json(found, change), indent=1) if as_json else _told(found, change, run, out))
+    why = None if fail_if_flips_above is None else found.objection(fail_if_flips_above)
+    told = _as_json(found, change) | {"objection": why} if as_json else _told(found, change, run, out)
+    typer.echo(json.dumps(told, indent=1) if as_json else told)
     if out is not None:
-        _write(out, found.flips)
-    if fail_if_flips_above is not None and found.flipped > fail_if_flips_above:
+        _write(out, (flip for flip in found.flips if flip.of_item))
+    if why is not None:
+        typer.echo(f"jurat: --fail-if-flips-above {fail_if_flips_above}: {why}.", err=True)
         raise typer.Exit(FLIPPED)
 
 
@@ -256,13 +263,16 @@ def _told(found: Impact, change: Change, run: Path, out: Path | None) -> str:
     from jurat.report.text import counted, printable
 
     share, review = found.flipped / max(1, found.decided), [found.review(after=a) for a in (False, True)]
+    of = f" of the {found.decided:,} decided" if found.open else ""
     lines = [
         _named(change),
         f"{counted(found.items, 'item')}: {found.recorded:,} decided from their records,"
         f" {found.asked:,} judged anew" + (f", {found.open:,} not" if found.open else ""),
-        f"{counted(found.flipped, 'flips', 'flip')} ({share:.1%});"
+        f"{counted(found.flipped, 'flips', 'flip')} ({share:.1%}{of});"
         f" left to people: {review[0]:,} before, {review[1]:,} after",
     ]
+    if found.errors:
+        lines.append(f"{counted(found.errors, 'item')} could not be judged in the run, and still cannot be")
     if found.failed:
         lines.append(
             f"{found.failed:,} could not be judged anew, and count as not judged. The first:"
@@ -311,6 +321,7 @@ def _as_json(found: Impact, change: Change) -> dict[str, Any]:
         "asked": found.asked,
         "open": found.open,
         "failed": found.failed,
+        "errors": found.errors,
         "open_flips": None if share is None else [share.low, share.high],
         "flips": found.flipped,
         "changes": [{"before": a, "after": b, "items": n} for (a, b), n in found.changes.most_common()],

@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 
 from jurat.cli import asking, engines, runs, serving, sourcing
+from jurat.cli.opening import Opening, opens_model
 from jurat.cli.passing import Pass, is_stdout
 from jurat.cli.tables import Listing
-from jurat.cli.trusting import TrustRemoteCode
 from jurat.errors import JuratError
 from jurat.judge.presets import DEFAULT
 from jurat.judge.verdict import ItemOutcome
@@ -36,6 +36,7 @@ def _outcomes(value: str) -> frozenset[ItemOutcome]:
 
 
 @app.command()
+@opens_model
 def judge(
     context: typer.Context,
     paths: Annotated[
@@ -85,17 +86,7 @@ def judge(
         ),
     ] = "",
     allow_unknown: asking.AllowUnknown = False,
-    device: asking.Device = None,
-    dtype: asking.Dtype = None,
     batch_size: asking.BatchSize = 16,
-    trust_remote_code: TrustRemoteCode = False,
-    base_url: serving.BaseUrl = None,
-    concurrency: serving.Concurrency = None,
-    questions_per_call: serving.QuestionsPerCall = None,
-    max_pixels: serving.MaxPixels = None,
-    deadline: serving.Deadline = None,
-    input_price: serving.Price = None,
-    output_price: serving.Price = None,
     dry_run: serving.DryRun = False,
     engine: engines.Engine = "local",
     replicas: engines.Replicas = None,
@@ -109,6 +100,8 @@ def judge(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print errors, and what was passed over, only.")
     ] = False,
+    *,
+    opening: Opening,
 ) -> None:
     """Judge images under a constitution.
 
@@ -123,14 +116,16 @@ def judge(
     from jurat.judge.calibration import load_calibration
     from jurat.judge.presets import find_preset
     from jurat.judge.spec import JudgeSpec
-    from jurat.models import ModelGone, ModelSpec, open_model
+    from jurat.models import ModelGone, open_model
 
     failing = _outcomes(fail_on)
     folder = out if runs.is_folder(out) else None
     _check_out(out, overwrite=overwrite, fresh=fresh, retry_errors=retry_errors)
     on_ray = engines.check_engine(engine, replicas=replicas, gpus=gpus)
     if on_ray:
-        engines.check_ray(folder=folder, paths=paths, reuse_near=reuse_near, dry_run=dry_run, device=device)
+        engines.check_ray(
+            folder=folder, paths=paths, reuse_near=reuse_near, dry_run=dry_run, device=opening.device
+        )
     law, found = load_constitution(constitution), find_preset(preset)
     source = sourcing.Sourcing(
         paths,
@@ -144,21 +139,7 @@ def judge(
     items = source.found()
     spec = JudgeSpec(
         law,
-        ModelSpec(
-            model,
-            device=device,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
-            base_url=base_url,
-            serving=serving.serving_of(
-                concurrency=concurrency,
-                questions_per_call=questions_per_call,
-                max_pixels=max_pixels,
-                deadline=deadline,
-                input_price=input_price,
-                output_price=output_price,
-            ),
-        ),
+        opening.spec(model),
         found.without(without or ()),
         detector=detector,
         matcher=matcher,
@@ -224,6 +205,8 @@ def judge(
     run.check_some()
     if run.has(failing):
         raise typer.Exit(FOUND)
+    if failing and (others := run.undecided(failing)):
+        typer.echo(f"jurat: --fail-on {fail_on} found none, and does not name {others}.", err=True)
 
 
 def _check_out(out: Path | None, *, overwrite: bool, fresh: bool, retry_errors: bool) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jurat.cli.trusting import TrustRemoteCode
+from jurat.cli.opening import Opening, opens_model
 from jurat.report.text import printable
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ ABILITIES = ("ask", "exact", "chat", "gradients", "hooks")
 
 
 @app.command()
+@opens_model
 def models(
     explain: Annotated[
         str | None,
@@ -32,23 +33,20 @@ def models(
             show_default=False,
         ),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of --explain: cpu, cuda, cuda:1, mps.")
-    ] = None,
-    dtype: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of --explain: float32, bfloat16, float16.")
-    ] = None,
-    trust_remote_code: TrustRemoteCode = False,
+    *,
+    opening: Opening,
 ) -> None:
     """List the models that can judge, and what each can do.
 
     ask: answers closed questions. exact: answers are probabilities measured from logits, not stated in text.
     chat: continues a conversation. gradients: from pixels. hooks: on activations.
+
+    The options on how a model is opened are for --explain.
     """
     from jurat.models import list_backends, open_model
 
     if explain is not None:
-        _explain(open_model(explain, device=device, dtype=dtype, trust_remote_code=trust_remote_code))
+        _explain(open_model(opening.spec(explain)))
         return
     backends = list_backends()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from jurat.models import Model
 
 
+_BE = ("is", "are")
+
+
 class AllFailed(JuratError):
     """Not one item could be judged."""
 
@@ -114,6 +117,13 @@ class Pass:
     def has(self, outcomes: Iterable[ItemOutcome]) -> bool:
         """Whether an item, of this pass or before, came out as one of these."""
         return any(self.tally.outcomes[outcome] + self.before[outcome] for outcome in outcomes)
+
+    def undecided(self, but: Iterable[ItemOutcome]) -> str:
+        """How many items, of this pass and before, came out as neither safe nor unsafe, in words; those that
+        are one of `but` left out."""
+        counts = self.tally.outcomes + self.before
+        left = [name for name in ("unsure", "error") if counts[name] and name not in but]
+        return " and ".join(f"{counts[name]:,} that {_BE[counts[name] != 1]} {name}" for name in left)
 
     def _judge(self, bench: Judge, items: Iterator[Item], sink: Sink, advance: Advance) -> None:
         from jurat.judge import verdict_to_row

@@ -6,12 +6,12 @@ have examples, each image once, and what a rule's verdict is must be what its li
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from jurat.constitution import Constitution
+from jurat.constitution import Constitution, Rule
 from jurat.errors import JuratError
 from jurat.images import Item, find_items
 from jurat.judge.presets import DEFAULT
@@ -19,7 +19,7 @@ from jurat.judge.verdict import ItemOutcome, RuleOutcome, Verdict
 from jurat.models import full_name
 
 if TYPE_CHECKING:
-    from jurat.models import Model
+    from jurat.models import Model, ModelSpec
 
 Expected = Literal["broken", "kept"]
 
@@ -57,6 +57,8 @@ class ExamplesReport:
     thresholds: str
     preset: str
     results: tuple[ExampleResult, ...]
+    untested: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Rule id -> which examples it lacks: "no examples", or "no example that breaks it" or "... keeps it"."""
 
     @property
     def failed(self) -> tuple[ExampleResult, ...]:
@@ -75,15 +77,20 @@ class _Example:
 
 def judge_examples(
     constitution: Constitution,
-    model: Model | str = "bundled",
+    model: Model | ModelSpec | str = "bundled",
     preset: str = DEFAULT,
     *,
+    without: Iterable[str] = (),
+    detector: str | None = None,
+    matcher: str | None = None,
+    calibration: str | Path | None = None,
     batch_size: int = 16,
     allow_unknown: bool = False,
 ) -> ExamplesReport:
     """Judges the examples of `constitution`. Their paths are relative to the folder of its file.
 
-    A path may be a folder or a glob: then each image in it is an example.
+    A path may be a folder or a glob: then each image in it is an example. What judges them is described by
+    `jurat.judge.Judge`; a calibration is one of the whole constitution.
 
     Raises:
         JuratError: if no rule has examples, or the model cannot be opened.
@@ -95,11 +102,17 @@ def judge_examples(
         where = constitution.source or f'the constitution "{constitution.name}"'
         hint = "Give a rule `examples: {broken: [...], kept: [...]}`, with paths of images."
         raise JuratError(f"There are no examples to test in {where}.", hint=hint)
-    rules = tuple(rule for rule in constitution.rules if rule.examples)
+    tested = {example.rule for example in examples}
+    rules = tuple(rule for rule in constitution.rules if rule.id in tested)
     judge = Judge(
-        constitution.model_copy(update={"rules": rules}),
+        # A calibration is held to the constitution that it was fitted for.
+        constitution if calibration is not None else constitution.model_copy(update={"rules": rules}),
         model,
         preset,
+        without=without,
+        detector=detector,
+        matcher=matcher,
+        calibration=calibration,
         batch_size=batch_size,
         allow_unknown=allow_unknown,
     )
@@ -109,9 +122,19 @@ def judge_examples(
         model=full_name(judge.model),
         constitution=f"{constitution.name}@{constitution.digest}",
         thresholds=constitution.thresholds_digest,
-        preset=preset,
+        preset=judge.preset.name,
         results=tuple(_result(example, verdicts) for example in examples),
+        untested=_untested(constitution.rules, examples),
     )
+
+
+def _untested(rules: Iterable[Rule], examples: Iterable[_Example]) -> dict[str, str]:
+    """Which examples rules lack, by id; a rule with both kinds lacks none."""
+    kinds: dict[str, set[Expected]] = {rule.id: set() for rule in rules}
+    for example in examples:
+        kinds[example.rule].add(example.expected)
+    lacking = {"": "no examples", "broken": "no example that keeps it", "kept": "no example that breaks it"}
+    return {id: lacking["".join(known)] for id, known in kinds.items() if len(known) < 2}
 
 
 def _examples(constitution: Constitution) -> Iterator[_Example]:

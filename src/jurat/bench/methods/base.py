@@ -16,6 +16,7 @@ from jurat.metrics import UNSURE
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution, Rule
+    from jurat.judge.calibration import Calibration
     from jurat.models import Model
     from jurat.models.vision import Detector, Matcher
 
@@ -88,6 +89,9 @@ class Ground:
     """What `once` keeps, for one model over all splits."""
     clock: Clock = field(default_factory=Clock)
     """What seconds are read from: the models may remember what they were asked before."""
+
+    calibration: Calibration | None = None
+    """That presets judge with."""
 
     def once(self, key: str, fit: Callable[[], T]) -> T:
         """What `fit` gives, worked out once for all splits."""

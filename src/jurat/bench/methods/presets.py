@@ -52,6 +52,7 @@ def open_judge(ground: Ground, law: Constitution, preset: str | Preset, without:
             wanted,
             detector=ground.detector() if ground.detector and finds else "none",
             matcher=ground.matcher() if ground.matcher and wanted.relevance else "none",
+            calibration=ground.calibration,
         )
     except JuratError as problem:
         raise Unfit(problem.message.splitlines()[0]) from problem

@@ -7,6 +7,7 @@ by column (`jurat.judge.changing.sweep`), without being read as a whole.
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections import Counter
@@ -99,6 +100,26 @@ class Impact:
         """Of a sample that was judged anew: the share that flips among all that would have to be, as a 95%
         Wilson interval. None where nothing was left open, or nothing was asked."""
         return wilson(self.asked_flips, self.asked) if self.open and self.asked else None
+
+    @property
+    def errors(self) -> int:
+        """Items among those decided that ended in an error before, and so stay one."""
+        return sum(count for pair, count in self.changes.items() if pair[0] == "error")
+
+    def objection(self, limit: int) -> str | None:
+        """Why it is not shown that at most `limit` items flip; None where it is.
+
+        What is left open may flip: it has to be bounded by a sample, with 95% confidence.
+        """
+        if self.flipped > limit:
+            return f"{self.flipped:,} flip, more than {limit:,}"
+        if self.errors == self.decided:
+            return "not one item was judged, so nothing is known of flips"
+        share = self.open_share
+        if self.open and (share is None or self.failed):
+            return f"{self.open:,} of {self.items:,} were not decided, and may flip"
+        most = self.flipped + math.ceil(self.open * share.high) if share is not None else self.flipped
+        return f"up to {most:,} flip with 95% confidence, more than {limit:,}" if most > limit else None
 
 
 @dataclass(frozen=True)
