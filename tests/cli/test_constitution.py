@@ -255,3 +255,25 @@ def test_a_constitution_without_examples_has_nothing_to_test(write: Any) -> None
     assert result.exit_code == 2
     assert "There are no examples to test in" in result.stderr
     assert "examples: {broken: [...], kept: [...]}" in result.stderr
+
+
+TWO = f"""{SOUND}    examples: {{{{broken: {{}}, kept: {{}}}}}}
+  - id: cat
+    rule: No cat may be visible.
+    clauses: [A cat is visible.]
+"""
+
+
+def test_what_no_example_tests_is_told_and_strict_fails_on_it(
+    write: Any, images: dict[str, list[str]]
+) -> None:
+    path = write(TWO.format(json.dumps(images["broken"]), "[]"))
+    result = run("test", path, *OPTIONS)
+    assert result.exit_code == 0
+    assert "not tested   dog: no example that keeps it" in result.stdout
+    assert "not tested   cat: no examples" in result.stdout
+    assert run("test", path, *OPTIONS, "--strict").exit_code == 1
+    report = json.loads(run("test", path, *OPTIONS, "--json").stdout)
+    assert report["untested"] == {"dog": "no example that keeps it", "cat": "no examples"}
+    whole = write(_examples(images["broken"], images["kept"]))
+    assert run("test", whole, *OPTIONS, "--strict").exit_code == 0

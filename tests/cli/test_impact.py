@@ -84,6 +84,65 @@ def test_too_many_flips_fail_a_build(place: Path) -> None:
     assert impact(place, policy, "--fail-if-flips-above", "24").exit_code == 0
 
 
+ANEW = POLICY.replace("[A cat is visible., A dog is visible.]", "[A bird is visible.]")
+
+
+@pytest.mark.parametrize(
+    ("options", "limit", "why"),
+    [
+        (("--no-ask",), 0, "24 of 24 were not decided, and may flip"),
+        (("--no-ask",), 24, "24 of 24 were not decided, and may flip"),
+        (("--sample", "1"), 3, "flip with 95% confidence, more than 3"),
+        (("--sample", "5"), 3, "flip with 95% confidence, more than 3"),
+        (("--sample", "5"), 24, None),
+        (("--sample", "24"), 24, None),
+        ((), 24, None),
+    ],
+)
+def test_the_gate_fails_while_anything_it_needs_is_open(
+    place: Path, options: tuple[str, ...], limit: int, why: str | None
+) -> None:
+    told = impact(place, ANEW, *options, "--json", "--fail-if-flips-above", str(limit))
+    assert told.exit_code == (0 if why is None else 1)
+    said = json.loads(told.stdout)["objection"]
+    assert said is None if why is None else (why in said or "more than" in said)
+    assert (why is None) == (told.stderr == "" or "--fail-if" not in told.stderr)
+
+
+def test_the_gate_fails_where_an_image_is_gone(place: Path) -> None:
+    path = place / "images" / "03.png"
+    kept = path.read_bytes()
+    path.unlink()
+    told = impact(place, ANEW, "--fail-if-flips-above", "24")
+    path.write_bytes(kept)
+    assert told.exit_code == 1
+    assert "--fail-if-flips-above 24: 1 of 24 were not decided, and may flip." in told.stderr
+
+
+def test_the_gate_fails_where_nothing_was_ever_judged(place: Path) -> None:
+    (place / "bad").mkdir(exist_ok=True)
+    (place / "bad" / "a.png").write_bytes(b"no image")
+    how = ("-c", str(place / "old.yaml"), "--model", "null", "--preset", "quick", "--quiet")
+    run("judge", str(place / "bad"), *how, "--out", str(place / "bad.jsonl"))
+    command = ("constitution", "impact", str(place / "old.yaml"), str(place / "old.yaml"))
+    told = run(*command, "--run", str(place / "bad.jsonl"), "--fail-if-flips-above", "9")
+    assert told.exit_code == 1
+    assert "1 item could not be judged in the run, and still cannot be" in told.stdout
+    assert "not one item was judged, so nothing is known of flips" in told.stderr
+
+
+def test_out_holds_the_items_whose_outcome_flips_and_no_others(place: Path) -> None:
+    policy = POLICY.replace(
+        "rule: No cat on", "keep_below: 0.001\n    break_above: 0.002\n    rule: No cat on"
+    )
+    told = json.loads(impact(place, policy, "--json", "--out", str(place / "items.jsonl")).stdout)
+    moved = sum(change["items"] for changes in told["rules"].values() for change in changes)
+    assert moved > told["flips"] > 0
+    written = [row["id"] for row in read_rows(place / "items.jsonl")]
+    assert written == [each["id"] for each in told["items_that_flip"]]
+    assert len(written) == told["flips"]
+
+
 def test_a_run_of_another_policy_is_refused(place: Path) -> None:
     (place / "other.yaml").write_text(POLICY.replace("A cat is visible., ", ""))
     told = impact(place, POLICY, old="other.yaml")

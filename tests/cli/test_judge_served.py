@@ -244,3 +244,97 @@ def test_without_the_sdk_it_gives_the_command_that_installs_it():
         "jurat: The model 'openai/x' needs packages that are not installed.\n"
         '  Install them: pip install "jurat[openai]"\n'
     )
+
+
+# --- wherever a model is opened
+
+
+EXAMPLES = """    examples:
+      broken: [pics/red-1.png, pics/deep/red-2.png]
+      kept: [pics/blue-1.jpg, pics/green.png]
+"""
+
+
+def test_a_server_is_asked_by_every_command_that_opens_a_model(pics, jurat, serve):
+    """With the options of `judge`: the address, how many calls at once, how large pictures are."""
+    text = Path("colours.yaml").read_text()
+    Path("tested.yaml").write_text(text.replace("severity: high\n", f"severity: high\n{EXAMPLES}"))
+    Path("labels.csv").write_text("file,broken\nred-1.png,no-red\nblue-1.jpg,\n")
+    (pics / "broken.png").unlink()
+    (pics / "grey.png").unlink()
+    for number in range(20):
+        (pics / f"more-{number}.jpg").write_bytes((pics / "blue-1.jpg").read_bytes() + bytes([number]))
+    law = ("--constitution", "colours.yaml")
+    commands = {
+        "test": ("constitution", "test", "tested.yaml", "--preset", "quick"),
+        "calibrate": ("calibrate", "--images", "pics", *law),
+        "bench": (
+            "bench", "labelled", "--images", "pics", "--labels", "labels.csv", *law, "-p", "quick", "--quiet",
+        ),
+    }  # fmt: skip
+    for name, command in commands.items():
+        server = serve(measuring)
+        options = ("--base-url", server.url, "--concurrency", "2", "--max-pixels", "1024", "--deadline", "60")
+        result = jurat(*command, "--model", "openai/tiny-vision", *options)
+        assert result.exit_code == 0, (name, result.output)
+        assert len(server.asked) > 3, name
+        sizes = {image.size for asked in server.asked for image in asked.images}
+        assert sizes and max(width * height for width, height in sizes) <= 1024, name
+
+
+def test_a_calibration_and_any_preset_are_taken_by_test_and_bench(pics, jurat, serve):
+    (pics / "broken.png").unlink()
+    (pics / "grey.png").unlink()
+    for number in range(20):
+        (pics / f"more-{number}.jpg").write_bytes((pics / "blue-1.jpg").read_bytes() + bytes([number]))
+    text = Path("colours.yaml").read_text()
+    Path("colours.yaml").write_text(text.replace("severity: high\n", f"severity: high\n{EXAMPLES}"))
+    Path("labels.csv").write_text("file,broken\nred-1.png,no-red\nblue-1.jpg,\n")
+    model = ("--model", "openai/tiny-vision", "--base-url", serve(measuring).url)
+    fitted = jurat("calibrate", "--images", "pics", "-c", "colours.yaml", *model, "--out", "c.json")
+    assert fitted.exit_code == 0, fitted.output
+    test = ("constitution", "test", "colours.yaml", *model)
+    told = jurat(*test, "--preset", "jurat", "--calibration", "c.json", "--json")
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["preset"] == "jurat"
+    other = Path("other.yaml")
+    other.write_text(Path("colours.yaml").read_text().replace("is green", "is blue"))
+    refused = jurat("constitution", "test", "other.yaml", *model, "--calibration", "c.json")
+    assert (refused.exit_code, "fitted for something else" in refused.stderr) == (2, True)
+    bench = (
+        "bench",
+        "labelled",
+        "--images",
+        "pics",
+        "--labels",
+        "labels.csv",
+        *model,
+        "-p",
+        "quick",
+        "--quiet",
+    )
+    assert jurat(*bench, "-c", "colours.yaml", "--calibration", "c.json", "--out", "b").exit_code == 0
+    left = jurat(*bench, "-c", "other.yaml", "--calibration", "c.json", "--out", "b2")
+    assert (left.exit_code, "fitted for something else" in left.stderr) == (2, True)
+
+
+def test_strict_calibrating_fails_where_a_bound_is_not_proved(pics, jurat, serve):
+    (pics / "broken.png").unlink()
+    for number in range(20):
+        (pics / f"more-{number}.jpg").write_bytes((pics / "blue-1.jpg").read_bytes() + bytes([number]))
+    Path("labels.csv").write_text("file,broken\nred-1.png,no-red\nblue-1.jpg,\n")
+    command = ("calibrate", "--images", "pics", "-c", "colours.yaml", "--labels", "labels.csv", "--overwrite")
+    model = ("--model", "openai/tiny-vision", "--base-url", serve(measuring).url)
+    assert jurat(*command, *model).exit_code == 0
+    strict = jurat(*command, *model, "--strict")
+    assert (strict.exit_code, "not every rule has a proved bound" in strict.stderr) == (1, True)
+
+
+def test_fail_on_says_what_it_does_not_name(pics, jurat):
+    judge = ("judge", "pics/blue-1.jpg", "pics/grey.png", "pics/broken.png", "-c", "colours.yaml")
+    told = jurat(*judge, "--model", "colour", "--fail-on", "unsafe")
+    assert told.exit_code == 0
+    assert (
+        "--fail-on unsafe found none, and does not name 1 that is unsure and 1 that is error." in told.stderr
+    )
+    assert jurat(*judge, "--model", "colour", "--fail-on", "unsafe,error").exit_code == 1

@@ -113,11 +113,11 @@ class Impact:
         """
         if self.flipped > limit:
             return f"{self.flipped:,} flip, more than {limit:,}"
-        if self.errors == self.decided:
-            return "not one item was judged, so nothing is known of flips"
         share = self.open_share
         if self.open and (share is None or self.failed):
             return f"{self.open:,} of {self.items:,} were not decided, and may flip"
+        if self.errors == self.decided:
+            return "not one item was judged, so nothing is known of flips"
         most = self.flipped + math.ceil(self.open * share.high) if share is not None else self.flipped
         return f"up to {most:,} flip with 95% confidence, more than {limit:,}" if most > limit else None
 
