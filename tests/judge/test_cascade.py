@@ -302,6 +302,18 @@ def test_a_preset_that_needs_eyes_asks_for_them(kind: str, parts: str) -> None:
     assert f"--without {parts}" in (raised.value.hint or "")
 
 
+def test_all_that_a_preset_needs_is_asked_for_at_once() -> None:
+    with pytest.raises(
+        JuratError, match="'clue' needs a detector and a matcher, and neither was named"
+    ) as raised:
+        Judge(law(rule("a", "A.")), Scripted({}), "clue", matcher="none")
+    hint = raised.value.hint or ""
+    assert hint.startswith("Name them: --detector hf/google/owlv2") and "--matcher hf/openai/clip" in hint
+    without = hint.partition("leave out what needs them: ")[2].replace("--without ", "").split()
+    assert without == ["regions", "crop", "relevance"]
+    Judge(law(rule("a", "A.")), Scripted({}), "clue", without=without)
+
+
 def test_rules_are_judged_apart() -> None:
     """Whatever else the constitution says, a rule's finding is the same."""
     rng = random.Random(3)

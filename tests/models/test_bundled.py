@@ -7,12 +7,25 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
-from jurat.models import Chat, DomainGate, Failure, Generation, Inquiry, Model, ModelError, Turn, Vocabulary
+from jurat.models import (
+    Chat,
+    DomainGate,
+    Failure,
+    Generation,
+    Inquiry,
+    Model,
+    ModelError,
+    Turn,
+    Vocabulary,
+    open_detector,
+    open_matcher,
+)
 from jurat.models.bundled import BundledModel
 from jurat.models.domain import Gate, features
 
@@ -185,6 +198,45 @@ def test_answers_from_what_the_gate_saw_are_those_from_the_pixels(bundled: Bundl
             [a.log_odds for a in other.answers], abs=1e-4
         )
         assert one.usage == other.usage
+
+
+def test_one_call_computes_with_one_thread_and_leaves_torch_those_that_it_had(bundled: BundledModel) -> None:
+    seen: list[int] = []
+    hook = bundled._local.network.register_forward_pre_hook(lambda *_: seen.append(torch.get_num_threads()))
+    tower = bundled._local.network.model.vision_tower
+    also = tower.register_forward_pre_hook(lambda *_: seen.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    look = Chat((Turn("user", (scene(1),)),))
+    try:
+        torch.set_num_threads(3)
+        bundled.ask([Inquiry(look, ("Is a dog visible?",))])
+        bundled.chat([look])
+        bundled.foreign([scene(1)])
+        with pytest.raises(AttributeError):
+            bundled.ask([None])  # pyright: ignore[reportArgumentType]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+        hook.remove()
+        also.remove()
+    assert len(seen) >= 4 and set(seen) == {1}
+
+
+@pytest.mark.parametrize("open_", [open_detector, open_matcher])
+def test_the_bundled_eyes_compute_with_one_thread(open_: Any) -> None:
+    eye, before = open_("bundled", device="cpu"), torch.get_num_threads()
+    seen: list[int] = []
+    for module in eye.network.modules():
+        module.register_forward_pre_hook(lambda *_: seen.append(torch.get_num_threads()))
+    try:
+        torch.set_num_threads(3)
+        words: Any = [["dog"]] if hasattr(eye, "detect") else ["dog"]
+        found = getattr(eye, "detect", None) or eye.match
+        found = found([scene(1)], words)
+        assert len(found) == 1 and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert seen and set(seen) == {1}
 
 
 def test_streams_that_overlap_leave_torch_the_threads_that_it_had() -> None:

@@ -122,6 +122,7 @@ class Judge:
         """Digest of the wording of the questions."""
         self.reads_captions = any(question.reads_caption for question in self.questions)
         """Whether anything is asked about captions."""
+        self._check_eyes(detector, matcher)
         self.detector = self._eye(detector, "detector", self.preset.needs_detector)
         self.matcher = self._eye(matcher, "matcher", self.preset.relevance)
         self.calibration = self._fitted(calibration)
@@ -241,6 +242,30 @@ class Judge:
         )
         return calibration
 
+    def _check_eyes(self, detector: Any, matcher: Any) -> None:
+        """Names all that the preset needs and that was not named, at once."""
+        wanted = (
+            ("detector", detector, self.preset.needs_detector, self.preset.detector_parts),
+            ("matcher", matcher, self.preset.relevance, ("relevance",)),
+        )
+        shipped = self.model.name in _SHIPPED
+        absent = {
+            kind: parts
+            for kind, given, needed, parts in wanted
+            if needed and (given == "none" or (given is None and not shipped))
+        }
+        if absent:
+            without = dict.fromkeys(part for parts in absent.values() for part in parts)
+            one = len(absent) == 1
+            raise JuratError(
+                f"The preset {self.preset.name!r} needs {' and '.join(f'a {kind}' for kind in absent)}, and "
+                f"{'none was' if one else 'neither was'} named.",
+                hint=f"Name {'one' if one else 'them'}: "
+                + " ".join(f"--{kind} {_EYES[kind]}" for kind in absent)
+                + f"; or leave out what needs {'it' if one else 'them'}: "
+                + " ".join(f"--without {part}" for part in without),
+            )
+
     def _eye(self, given: Any, kind: str, needed: bool) -> Any:
         """The detector or matcher that the preset needs, or would use; None where it uses none."""
         shipped = given is None and self.model.name in _SHIPPED
@@ -248,13 +273,6 @@ class Judge:
         pointing = kind == "detector" and self.preset.points and self.preset.asks == "clauses"
         if not needed and not (pointing and (given is not None or shipped)):
             return None
-        parts = self.preset.detector_parts if kind == "detector" else ("relevance",)
-        if given is None and not shipped:
-            raise JuratError(
-                f"The preset {self.preset.name!r} needs a {kind}, and none was named.",
-                hint=f"Name one: --{kind} {_EYES[kind]}; or leave out what needs it: "
-                f"--without {' --without '.join(parts)}",
-            )
         if given is not None and not isinstance(given, str):
             return given
         from jurat.models.vision import open_detector, open_matcher

@@ -8,8 +8,8 @@ wrongly, or an image unlike any scene, is answered with the failure `out_of_doma
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -36,6 +36,7 @@ from jurat.models.domain import Gate, patches_of, pooled
 from jurat.models.loading import load
 from jurat.models.local import LocalModel
 from jurat.models.statements import Language
+from jurat.models.threads import one_thread
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -80,34 +81,6 @@ def language_of(name: str) -> Language | None:
     return None if folder is None else Language.load(folder)
 
 
-class _Shares:
-    """Torch's threads, which are one number for the process: shared out while any stream is at work."""
-
-    def __init__(self) -> None:
-        self._changing = Lock()
-        self._streams, self._whole = 0, 0
-
-    @contextmanager
-    def among(self, lanes: int) -> Generator[None]:
-        import torch
-
-        with self._changing:
-            if self._streams == 0:
-                self._whole = torch.get_num_threads()
-                torch.set_num_threads(max(1, self._whole // lanes))
-            self._streams += 1
-        try:
-            yield
-        finally:
-            with self._changing:
-                self._streams -= 1
-                if self._streams == 0:
-                    torch.set_num_threads(self._whole)
-
-
-_SHARES = _Shares()
-
-
 class BundledModel:
     """See the module's docstring."""
 
@@ -142,6 +115,7 @@ class BundledModel:
         self.revision = self._local.revision
         self.dtype = self._local.dtype
 
+    @one_thread()
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         known = [[i for i, q in enumerate(one.questions) if self._why_not(q) is None] for one in inquiries]
         asked = [
@@ -154,6 +128,7 @@ class BundledModel:
             for answer, inquiry, ids in zip(answers, inquiries, known, strict=True)
         ]
 
+    @one_thread()
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
         # A judge reasons about many statements of one image, which the gate looks at once.
         shown = {id(image): image for chat in chats for image in chat.images}
@@ -204,9 +179,10 @@ class BundledModel:
         return min(_MOST_LANES, torch.get_num_threads()) if self._on_cpu else self._local.lanes
 
     def at_work(self) -> AbstractContextManager[None]:
-        """On a CPU the lanes share torch's threads."""
-        return _SHARES.among(self.lanes) if self._on_cpu else nullcontext()
+        """On a CPU each lane has one thread of torch's."""
+        return one_thread() if self._on_cpu else nullcontext()
 
+    @one_thread()
     def foreign(self, images: Sequence[Image.Image]) -> list[Failure | None]:
         """For each image, an `out_of_domain` failure, or None where it looks like a scene of pictograms."""
         looks = self._local.encode([Inquiry(_look(image), ("",)) for image in images])

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jurat.models.base import Failure, ModelError
 from jurat.models.loading import Loaded, load
 from jurat.models.pixels import World, batches, check_bundled, joined, prepare
+from jurat.models.threads import one_thread
 from jurat.models.vision import Box
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class LocalDetector:
         self._padded = bool(getattr(loaded.processor.image_processor, "do_pad", False))
         self._prompt = prompt
         self._world = world
+        self._threads = one_thread if world else nullcontext
         self._limit = int(loaded.network.config.text_config.max_position_embeddings)
         self._embedded: OrderedDict[str, Tensor] = OrderedDict()
 
@@ -106,7 +109,7 @@ class LocalDetector:
     ) -> list[list[Box] | Failure]:
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), self._threads():
             network = self.network
             map_, _ = network.image_embedder(pixel_values=pixels.to(network.dtype))
             patches = map_.flatten(1, 2)

@@ -11,6 +11,7 @@ import logging
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import nullcontext
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from jurat.models.base import Failure, ModelError
 from jurat.models.loading import Loaded, load
 from jurat.models.pixels import World, batches, check_bundled, joined, prepare
+from jurat.models.threads import one_thread
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -73,6 +75,7 @@ class LocalMatcher:
         self.network = loaded.network
         self._processor = loaded.processor
         self._world = world
+        self._threads = one_thread if world else nullcontext
         self._limit = int(loaded.network.config.text_config.max_position_embeddings)
         # SigLIP was trained on texts of full length, and reads shorter ones badly.
         self._padding = "max_length" if loaded.network.config.model_type.startswith("siglip") else True
@@ -105,7 +108,7 @@ class LocalMatcher:
     def _compare(self, inputs: dict[str, Tensor], texts: Sequence[str]) -> list[list[float] | Failure]:
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), self._threads():
             pixels = inputs["pixel_values"]
             foreign = self._world.foreign(self.network.vision_model, pixels) if self._world else None
             taken = {name: value for name, value in inputs.items() if name in self._accepted["image"]}

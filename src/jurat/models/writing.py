@@ -41,6 +41,7 @@ from jurat.models.base import (
     Vocabulary,
 )
 from jurat.models.loading import choose_device, choose_dtype, weights_digest, without_bars
+from jurat.models.threads import one_thread
 from jurat.models.transforms import prepare_torchvision
 
 if TYPE_CHECKING:
@@ -403,7 +404,7 @@ class BundledWriter:
             rows = order[first : first + batch]
             inputs = self._tokenizer.pad({"input_ids": [ids[i] for i in rows]}, return_tensors="pt")
             inputs = inputs.to(self._network.device)
-            with torch.inference_mode():
+            with torch.inference_mode(), one_thread():
                 made = self._network.generate(**inputs, do_sample=False, max_new_tokens=MOST_WRITTEN)
             for i, row in zip(rows, made[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
                 tokens = self._tokenizer.convert_ids_to_tokens(row)
