@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from jurat.errors import JuratError, MissingExtra
+from jurat.errors import JuratError
 from jurat.images.known import NearDuplicates, load_known, picture_hash, picture_hashes
 
 Encode = Callable[..., bytes]
@@ -144,16 +143,6 @@ def test_what_is_wrong_with_a_list_is_said_with_its_line(case: str, tmp_path: Pa
     with pytest.raises(JuratError) as raised:
         load_known(write(tmp_path / "k.csv", *rows, header=header))
     assert told in raised.value.message
-
-
-def test_pdq_hashes_need_their_package_and_are_never_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "pdqhash", None)
-    load_known(write(tmp_path / "k.csv", f"{H},,x,block,,"))
-    with pytest.raises(MissingExtra) as raised:
-        load_known(write(tmp_path / "k.csv", f",{H},x,block,,"))
-    assert 'pip install "jurat[pdq]"' in str(raised.value)
 
 
 def test_near_duplicates_are_found_among_the_last_pictures() -> None:

@@ -68,7 +68,6 @@ _LIBRARIES = (
     "fsspec",
     "ray",
     "pydantic",
-    "pdqhash",
     "av",
 )
 
@@ -221,7 +220,7 @@ def restore(sink: Sink) -> int:
 
 
 def record_passed_over(sink: Sink, passed_over: PassedOver) -> None:
-    """Writes into `run.json` what this session found and passed over."""
+    """Writes into `_run.json` what this session found and passed over."""
     from jurat.images.runs import RunSink, read_facts, write_facts
 
     if isinstance(sink, RunSink) and (counts := passed_over.as_dict()):

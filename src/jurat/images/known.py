@@ -7,11 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jurat.errors import JuratError, MissingExtra
+from jurat.errors import JuratError
 from jurat.images.errors import ImageError, one_line, reason
 
 if TYPE_CHECKING:
@@ -62,8 +61,6 @@ class Known:
         self._entries = [entry for _, entry in pdq]
         joined = bytes.fromhex("".join(hash for hash, _ in pdq))
         self._hashes: Any = np.frombuffer(joined, np.uint8).reshape(-1, 32)
-        if pdq:
-            require_pdq()
 
     @property
     def compares_pictures(self) -> bool:
@@ -122,7 +119,6 @@ def load_known(path: Path | str) -> Known:
 
     Raises:
         JuratError: it cannot be read, or a row is not right; with the line.
-        MissingExtra: it has PDQ hashes, and the package for them is not installed.
     """
     path = Path(path)
     files: dict[str, Entry] = {}
@@ -186,7 +182,6 @@ class NearDuplicates:
         """`distance`: bits in which hashes may differ. `size`: pictures that are remembered."""
         import numpy as np
 
-        require_pdq()
         self.distance = distance
         self._hashes: Any = np.zeros((size, 32), np.uint8)
         self._made: list[Any] = []
@@ -210,14 +205,6 @@ class NearDuplicates:
         self._next = (self._next + 1) % len(self._hashes)
 
 
-def require_pdq() -> None:
-    """Raises MissingExtra where PDQ hashes cannot be made."""
-    try:
-        import_module("pdqhash")
-    except ImportError as error:
-        raise MissingExtra("PDQ hashes", "pdq") from error
-
-
 def picture_hashes(data: bytes, sampling: Sampling | None = None) -> list[Any | None]:
     """The PDQ hash, 32 bytes, of each frame that is judged, None for one without features; nothing where it
     is no picture."""
@@ -234,11 +221,10 @@ def picture_hashes(data: bytes, sampling: Sampling | None = None) -> list[Any | 
 
 def picture_hash(pixels: Any) -> Any | None:
     """The PDQ hash of RGB pixels, 32 bytes; None where it says nothing."""
-    import numpy as np
-    import pdqhash  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
+    from jurat.images.pdq import pdq
 
-    bits, quality = pdqhash.compute(np.ascontiguousarray(pixels))
-    return np.packbits(bits) if quality >= MIN_QUALITY else None
+    hash, quality = pdq(pixels)
+    return hash if quality >= MIN_QUALITY else None
 
 
 def differing_bits(hashes: Any, hash: Any) -> Any:
