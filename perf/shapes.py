@@ -75,6 +75,10 @@ _PATCH, _MERGE, _FRAMES = 16, 2, 2
 def build(name: str, device: Any, dtype: str, seed: int = 0) -> Any:
     """A `Qwen3VLForConditionalGeneration` of that shape, in evaluation mode."""
     import torch
+
+    from jurat.models.transforms import prepare_torchvision
+
+    prepare_torchvision()
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
     shape = SHAPES[name]

@@ -23,6 +23,7 @@ IMAGE = "examples/scenes/0000-child-with-blade-broken.png"
 CLASSES = (
     "AutoModelForImageTextToText, LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerFast"
 )
+READY = "from jurat.models.transforms import prepare_torchvision; prepare_torchvision()"
 HELP, VERDICT = "jurat --help", "jurat judge, one image"
 COMMANDS = {
     "help": {
@@ -31,7 +32,7 @@ COMMANDS = {
     },
     "verdict": {
         "import torch, transformers": [*PYTHON, "import torch, transformers"],
-        "the classes of its model": [*PYTHON, f"import torch; from transformers import {CLASSES}"],
+        "the classes of its model": [*PYTHON, f"import torch; {READY}; from transformers import {CLASSES}"],
         VERDICT: [*JURAT, "judge", IMAGE, "--constitution", "shelf:nursery", "--device", "cpu", "--quiet"],
     },
 }

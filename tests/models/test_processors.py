@@ -15,7 +15,7 @@ from jurat.models.encoding import Encoder
 from jurat.models.loading import Loaded
 from jurat.models.local import LocalModel
 
-from .families import BY_NAME, END, IMAGE, START
+from .families import BY_NAME, END, IMAGE, START, VIDEO
 from .tiny import picture
 
 TEXT = """
@@ -38,7 +38,7 @@ QUESTIONS = (
 def tokenizer(image: str, *marks: str) -> PreTrainedTokenizerFast:
     """Of at most 64 tokens, of which the families' tiny networks know the image's."""
     special = {"<pad>": 0, "<s>": 1, "</s>": 2, "<unk>": 3, image: IMAGE}
-    named = dict(zip(marks, (START, END), strict=False))
+    named = dict(zip(marks, (START, END, VIDEO), strict=False))
     answers = {"Yes": 10, "yes": 11, "No": 12, "no": 13}
     vocabulary = {**special, **named, **answers}
     vocabulary |= {word: 14 + i for i, word in enumerate(w for w in WORDS if w not in vocabulary)}

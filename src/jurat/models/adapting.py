@@ -45,8 +45,8 @@ class Captioner:
             inputs["decoder_input_ids"] = input_ids.new_full((len(input_ids), 1), self._start)
         return SimpleNamespace(logits=self._of(images)(**inputs).logits)
 
-    def generate(self, *, input_ids: Tensor, logits_processor: Sequence[Any], **settings: Any) -> Tensor:
-        """The tokens that were given and those that follow them, padded on the left as they were."""
+    def generate(self, *, input_ids: Tensor, logits_processor: Sequence[Any], **settings: Any) -> Any:
+        """The tokens that were given and those that follow them, in what `generate` returns."""
         import torch
 
         def whole(made: Tensor) -> Tensor:
@@ -54,7 +54,10 @@ class Captioner:
 
         processors = [_OnWhole(one, whole) for one in logits_processor]
         made = self._of(settings).generate(input_ids=input_ids, logits_processor=processors, **settings)
-        return whole(made)
+        if isinstance(made, torch.Tensor):
+            return whole(made)
+        made.sequences = whole(made.sequences)
+        return made
 
     def _of(self, inputs: dict[str, Any]) -> Any:
         return self._network if PIXELS in inputs else self._network.language_model

@@ -145,6 +145,18 @@ class Encoder:
             turns = turns[:-1]  # nothing was said in it
         return self.template.render(turns, at_once=question is not None, goes_on=goes_on)
 
+    def encode_alone(self, inquiry: Inquiry) -> Prompt:
+        """The prompt of an inquiry's only question, with all of it as its own."""
+        return self._encode_alone(inquiry.prefix, inquiry.questions[0])
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of a text without images."""
+        return list(self.tokenizer(text, add_special_tokens=self._adds_special(text))["input_ids"])
+
+    def through_processor(self, text: str, *images: Image.Image) -> list[int]:
+        """Token ids that the processor makes of a text with images."""
+        return self.process(text, [images])["input_ids"][0].tolist()
+
     def _encode_shared(self, inquiry: Inquiry) -> Prompt:
         text, tail, segments = self._split(inquiry)
         return _shared(self._process(text, inquiry.prefix.images), tail, segments)
@@ -169,7 +181,7 @@ class Encoder:
             self._shared.move_to_end(key)
             return known
         texts = [self.render(inquiry.prefix, question) for question in inquiry.questions]
-        rows = [self._tokenize(text) for text in texts]
+        rows = [self.tokenize(text) for text in texts]
         # Every segment keeps at least its last token: that is where the answer is read.
         common = min(common_length(rows), min(len(row) for row in rows) - 1)
         segments = tuple(tuple(row[common:]) for row in rows)
@@ -197,9 +209,6 @@ class Encoder:
         ids, along, inputs = self._process(text, images)
         return _prompt(ids, len(ids) - 1, ((ids[-1],),), along, inputs)
 
-    def _tokenize(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=self._adds_special(text))["input_ids"])
-
     def _adds_special(self, text: str) -> bool:
         """False where the template has already written the token that begins a text."""
         bos = self.tokenizer.bos_token
@@ -212,7 +221,7 @@ class Encoder:
                 f"it takes {self.most_images} image in a conversation, and there are {len(images)}"
             )
         if not images and not self.writes_more:
-            return self._tokenize(text), {}, {}
+            return self.tokenize(text), {}, {}
         return self._inputs(self.process(text, [images]))
 
     def process(self, text: str, images: Sequence[Sequence[Image.Image]]) -> Mapping[str, Tensor]:

@@ -33,6 +33,7 @@ from jurat.models.encoding import Encoder, Prompt, answer_ids, goes_on_from
 from jurat.models.explaining import Explained, explain
 from jurat.models.joining import obstacle
 from jurat.models.loading import IMAGE_BACKENDS, Loaded, load
+from jurat.models.probing import probe, refuse
 from jurat.models.remembered import Pinned
 from jurat.models.scoring import Scorer
 
@@ -64,7 +65,9 @@ def open_local(spec: ModelSpec) -> LocalModel:
         trust_remote_code=spec.trust_remote_code,
         image_backend=backend,
     )
-    return LocalModel(replace(loaded, revision=loaded.full_revision), name=spec.name)
+    model = LocalModel(replace(loaded, revision=loaded.full_revision), name=spec.name)
+    probe(model)
+    return model
 
 
 class LocalModel:
@@ -84,6 +87,8 @@ class LocalModel:
         """The tokens that spell each answer."""
         self.scorer = Scorer(self.network, self.answers["yes"], self.answers["no"])
         self._recognised = False
+        self.unable: dict[str, str] = {}
+        """What it cannot take, and why, as far as it was probed."""
         self.preparing = Lock()
         """For the processor, whose tokenizers can be lent to one thread at a time."""
         self.computing: AbstractContextManager[Any] = Lock()
@@ -94,6 +99,8 @@ class LocalModel:
 
     def encode(self, inquiries: Sequence[Inquiry]) -> list[list[Prompt] | Failure]:
         """The inquiries as prompts; a `Failure` for one whose image or text the processor does not take."""
+        if self.unable and any(not inquiry.prefix.images for inquiry in inquiries):
+            refuse(self, "questions without an image")
         with self.preparing:
             self._recognise(sum(bool(inquiry.prefix.images) for inquiry in inquiries))
             together = self.encoder.encode_together(inquiries)
@@ -118,6 +125,7 @@ class LocalModel:
         return answers
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
+        refuse(self, "conversations")
         with self.preparing:
             self._recognise(sum(bool(chat.images) for chat in chats))
             encoded = [unfit(chat.generation) or _attempt(self.encoder.encode_chat, chat) for chat in chats]

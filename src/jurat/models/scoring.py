@@ -250,6 +250,10 @@ class Scorer(Checker):
 
     def plain(self, rows: Sequence[tuple[Prompt, Sequence[int]]]) -> list[YesNo]:
         """(Prompt, one of its segments) a row, all of one kind and one length, in one forward pass."""
+        return self._read(self.logits(rows))
+
+    def logits(self, rows: Sequence[tuple[Prompt, Sequence[int]]]) -> Tensor:
+        """What `plain` reads: logits at the last token of each row, (n, vocabulary)."""
         import torch
 
         self.fresh()
@@ -267,7 +271,7 @@ class Scorer(Checker):
         output = self.network(
             input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **keeping, **inputs
         )
-        return self._read(output.logits[:, -1])
+        return output.logits[:, -1]
 
     def fresh(self) -> None:
         """To be called before a pass: some networks keep how positions were scaled for the longest one so

@@ -52,6 +52,7 @@ _FORMS = [
     for folded in (False, True)
 ]
 """The usual one first."""
+_UNPLACED = [form for form in _FORMS if not form.placed]
 
 
 class Template:
@@ -63,7 +64,8 @@ class Template:
         """
         self._processor = processor
         self._tokenizer = getattr(processor, "tokenizer", processor)
-        self.source = _source(processor) or _source(self._tokenizer) or _PROMPTS.get(model_type)
+        own = _source(processor) or _source(self._tokenizer)
+        self.source = own or _PROMPTS.get(model_type)
         if not self.source:
             raise ModelError(
                 "The model has no chat template, so it cannot be told how a conversation is written.",
@@ -72,7 +74,7 @@ class Template:
         token = getattr(processor, "image_token", None)
         self.placeholder = None if token is None else str(token)
         """What the template writes for an image, as far as the processor tells."""
-        self.form = self._choose()
+        self.form = self._choose(_FORMS if own else _UNPLACED)
         self.thinking = _THINKING.search(self._written((Turn("user", ("ocelot",)),), self.form))
         """What the answer begins with, where that is the start of a thinking block."""
         self.one_image = self.form.placed and self._fault(self.form, 2) is not None
@@ -117,9 +119,18 @@ class Template:
         ]
         return [text for holds, text in found if holds]
 
-    def _choose(self) -> Form:
+    def leave_images(self) -> None:
+        """From now on no placeholders are written, since the processor puts images before the text itself.
+
+        Raises:
+            ModelError: the template writes them all the same.
+        """
+        self.form = self._choose(_UNPLACED)
+        self.one_image = False
+
+    def _choose(self, forms: Sequence[Form]) -> Form:
         reasons: list[str] = []
-        for form in _FORMS:
+        for form in forms:
             if (reason := self._fault(form)) is None:
                 return form
             reasons.append(reason)
