@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .families import IMAGE, TEXT, TOWER, VOCABULARY
+from .families import END, IMAGE, START, TEXT, TOWER, VOCABULARY
 from .test_processors import TEMPLATE, tokenizer
 
 SIDE = {"height": 32, "width": 32}
@@ -41,13 +41,14 @@ def save(parts: Parts, folder: Path, scale: float = 6.0) -> Path:
     return folder
 
 
-def with_token(name: str, *, words: Any = None, **attributes: str) -> Any:
-    """A tokenizer that names the token of images, and further ones, as some families' tokenizers do."""
-    made = words or tokenizer(name)
-    special = {"image_token": name, **attributes}
-    made.add_special_tokens({}, replace_extra_special_tokens=False)
-    made._set_model_specific_special_tokens(special)
-    return made
+def naming_images(name: str) -> Any:
+    """A tokenizer that names the token of images itself, as some families' do."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer(name).backend_tokenizer, pad_token="<pad>", bos_token="<s>",
+        eos_token="</s>", unk_token="<unk>", extra_special_tokens={"image_token": name},
+    )  # fmt: skip
 
 
 def qwen3_vl() -> Parts:
@@ -104,13 +105,6 @@ def _squares() -> Any:
     return BlipImageProcessorPil(size=SIDE)
 
 
-def _named_image() -> Any:
-    """BLIP's processors add the token of images to a tokenizer that does not name it."""
-    words = tokenizer("<image>")
-    words.image_token = words.added_tokens_decoder[IMAGE]
-    return words
-
-
 def blip_2(text: Callable[[], Any] = _opt) -> Parts:
     from transformers import Blip2Processor
 
@@ -125,10 +119,97 @@ def instructblip(text: Callable[[], Any] | None = None) -> Parts:
     return Parts(_blip("InstructBlip", language), processor, None)
 
 
+def llama4() -> Parts:
+    from transformers import Llama4Config, Llama4ForConditionalGeneration, Llama4Processor
+    from transformers.models.llama4.image_processing_llama4 import Llama4ImageProcessor
+
+    vision = {
+        "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128,
+        "vision_output_dim": 32, "image_size": 32, "patch_size": 8, "projector_input_dim": 32,
+        "projector_output_dim": 32,
+    }  # fmt: skip
+    text = {
+        **TEXT, "head_dim": 8, "intermediate_size_mlp": 64, "num_local_experts": 2,
+        "attention_chunk_size": 512,
+    }  # fmt: skip
+    config = Llama4Config(
+        vision_config=vision, text_config=text, image_token_index=IMAGE, boi_token_index=START,
+        eoi_token_index=END,
+    )  # fmt: skip
+    words = tokenizer("<|patch|>", "<|image_start|>", "<|image_end|>", "<|image|>")
+    processor = Llama4Processor(Llama4ImageProcessor(size=SIDE), words, patch_size=8)
+    return Parts(Llama4ForConditionalGeneration(config), processor, TEMPLATE.replace("<image>", "<|image|>"))
+
+
+def got_ocr2() -> Parts:
+    """Its processor writes 256 tokens an image, whatever the network."""
+    from transformers import GotOcr2Config, GotOcr2ForConditionalGeneration, GotOcr2Processor
+    from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+
+    vision = {
+        "hidden_size": 16, "output_channels": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "image_size": 128, "patch_size": 2, "mlp_dim": 16, "global_attn_indexes": [], "window_size": 8,
+        "initializer_range": 0.02,
+    }  # fmt: skip
+    config = GotOcr2Config(
+        vision_config=vision, text_config={**TEXT, "model_type": "qwen2"}, image_token_index=IMAGE
+    )
+    processor = GotOcr2Processor(
+        GotOcr2ImageProcessorPil(size={"height": 128, "width": 128}), tokenizer("<imgpad>")
+    )
+    return Parts(GotOcr2ForConditionalGeneration(config), processor, TEMPLATE.replace("<image>", "<imgpad>"))
+
+
+def chameleon() -> Parts:
+    from transformers import ChameleonConfig, ChameleonForConditionalGeneration, ChameleonProcessor
+    from transformers.models.chameleon.image_processing_pil_chameleon import ChameleonImageProcessorPil
+
+    codes = {
+        "embed_dim": 8, "num_embeddings": 4, "latent_channels": 8, "resolution": 32, "base_channels": 32,
+        "channel_multiplier": [1, 2, 2], "num_res_blocks": 1,
+    }  # fmt: skip
+    names = {f"IMGIMG{letter}Z": 50 + i for i, letter in enumerate("ABCD")}
+    config = ChameleonConfig(**TEXT, vq_config=codes, vocabulary_map={"<image>": IMAGE, **names})
+    words = tokenizer("<image>", "<racm3:break>", "<eoss>")
+    words.sep_token = "</s>"
+    images = ChameleonImageProcessorPil(size={"shortest_edge": 32}, crop_size=SIDE)
+    return Parts(ChameleonForConditionalGeneration(config), ChameleonProcessor(images, words, 64))
+
+
+def florence2() -> Parts:
+    from transformers import (
+        BartConfig,
+        Florence2Config,
+        Florence2ForConditionalGeneration,
+        Florence2Processor,
+    )
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    vision = {
+        "depths": [1, 1], "patch_size": [7, 3], "patch_stride": [4, 2], "patch_padding": [3, 1],
+        "patch_prenorm": [False, True], "embed_dim": [16, 32], "num_heads": [2, 2], "num_groups": [2, 2],
+        "window_size": 4, "projection_dim": 32,
+    }  # fmt: skip
+    text = BartConfig(
+        vocab_size=VOCABULARY, d_model=32, encoder_layers=2, decoder_layers=2, encoder_ffn_dim=64,
+        decoder_ffn_dim=64, encoder_attention_heads=2, decoder_attention_heads=2, max_position_embeddings=256,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=2, forced_eos_token_id=None,
+    )  # fmt: skip
+    config = Florence2Config(vision_config=vision, text_config=text.to_dict(), image_token_id=IMAGE)
+    images = CLIPImageProcessorPil(size=SIDE, do_center_crop=False)
+    images.image_seq_length = 17
+    words = naming_images("<image>")
+    return Parts(Florence2ForConditionalGeneration(config), Florence2Processor(images, words))
+
+
 FOLDERS: dict[str, Callable[[], Parts]] = {
     "qwen3-vl": qwen3_vl,
     "blip-2-opt": blip_2,
     "blip-2-t5": lambda: blip_2(_t5),
     "instructblip-vicuna": instructblip,
     "instructblip-t5": lambda: instructblip(_t5),
+    "llama4": llama4,
+    "got-ocr2": got_ocr2,
+    "chameleon": chameleon,
+    "florence2": florence2,
 }

@@ -1,10 +1,9 @@
-"""Networks that do not take a conversation as others do, given the same manner as theirs.
+"""Networks that do not take a conversation as decoders do, called in the same manner.
 
-BLIP-2, InstructBLIP and their kind put an image before a language model that stands on its own. Their forward
-pass needs an image, and their `generate` needs one too and hands the rest to the language model; where that
-is an encoder and a decoder (T5), the answer is what the decoder begins with. A `Captioner` is called as
-decoders are: without an image it is the language model alone, and what is generated follows the tokens that
-were given.
+*An encoder and a decoder* (Florence-2, BLIP-2 on T5): the conversation goes into the encoder, and the answer
+is what the decoder begins with, behind the tokens that it always begins with. *An image before a language
+model that stands on its own* (BLIP-2, InstructBLIP): the forward pass and `generate` need an image; without
+one the language model is called alone.
 """
 
 from __future__ import annotations
@@ -21,36 +20,48 @@ PIXELS = "pixel_values"
 
 
 def adapted(network: Any) -> Any:
-    """The network, or a `Captioner` around it."""
+    """The network, with an `Adapted` around it where it needs one."""
+    return Adapted(network) if _decodes_apart(network) or _needs_image(network) else network
+
+
+def _decodes_apart(network: Any) -> bool:
+    inner = getattr(network, "language_model", network)
+    return bool(network.config.is_encoder_decoder or inner.config.is_encoder_decoder)
+
+
+def _needs_image(network: Any) -> bool:
     parameter = signature(network.forward).parameters.get(PIXELS)
-    needs_image = parameter is not None and parameter.default is Parameter.empty
-    return Captioner(network) if needs_image and hasattr(network, "language_model") else network
+    return parameter is not None and parameter.default is Parameter.empty
 
 
-class Captioner:
+class Adapted:
     """See the module's docstring. Everything else is the network's own."""
 
     def __init__(self, network: Any) -> None:
         self._network = network
+        alone = _needs_image(network) and hasattr(network, "language_model")
+        self._without_images = network.language_model if alone else network
+        self._begins = _decoder_begins(network) if _decodes_apart(network) else []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._network, name)
 
     def __call__(
-        self, *, input_ids: Tensor, attention_mask: Tensor, use_cache: bool = False, **images: Any
+        self, *, input_ids: Tensor, attention_mask: Tensor, use_cache: bool = False, **inputs: Any
     ) -> Any:
-        """Logits at every token that was given; of an encoder and a decoder, at the decoder's first."""
-        inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask, **images}
-        if self._decodes_apart:
-            inputs["decoder_input_ids"] = input_ids.new_full((len(input_ids), 1), self._start)
-        return SimpleNamespace(logits=self._of(images)(**inputs).logits)
+        """Logits at every token that was given; of an encoder and a decoder, at those that the decoder always
+        begins with."""
+        given = {"input_ids": input_ids, "attention_mask": attention_mask, **inputs}
+        if self._begins:
+            given["decoder_input_ids"] = input_ids.new_tensor([self._begins] * len(input_ids))
+        return SimpleNamespace(logits=self._of(inputs)(**given).logits)
 
     def generate(self, *, input_ids: Tensor, logits_processor: Sequence[Any], **settings: Any) -> Any:
         """The tokens that were given and those that follow them, in what `generate` returns."""
         import torch
 
         def whole(made: Tensor) -> Tensor:
-            return torch.cat([input_ids.to(made.device), made[:, 1:]], 1) if self._decodes_apart else made
+            return torch.cat([input_ids.to(made.device), made[:, 1:]], 1) if self._begins else made
 
         processors = [_OnWhole(one, whole) for one in logits_processor]
         made = self._of(settings).generate(input_ids=input_ids, logits_processor=processors, **settings)
@@ -60,18 +71,23 @@ class Captioner:
         return made
 
     def _of(self, inputs: dict[str, Any]) -> Any:
-        return self._network if PIXELS in inputs else self._network.language_model
+        return self._network if PIXELS in inputs else self._without_images
 
-    @property
-    def _decodes_apart(self) -> bool:
-        return bool(self._network.language_model.config.is_encoder_decoder)
 
-    @property
-    def _start(self) -> int:
-        """The token that the decoder begins with."""
-        text = self._network.language_model.config
-        start = text.decoder_start_token_id
-        return int(text.pad_token_id if start is None else start)
+def _decoder_begins(network: Any) -> list[int]:
+    """The tokens that its decoder begins with: its start, and where one is forced upon it, the next."""
+    text = network.config.get_text_config(decoder=True)
+    places = (network.generation_config, text, network.config)
+
+    def named(*names: str) -> int | None:
+        found = (getattr(place, name, None) for name in names for place in places)
+        return next((int(token) for token in found if token is not None), None)
+
+    start, forced = (
+        named("decoder_start_token_id", "bos_token_id", "pad_token_id"),
+        named("forced_bos_token_id"),
+    )
+    return [token for token in (start, forced) if token is not None]
 
 
 class _OnWhole:

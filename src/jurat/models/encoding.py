@@ -59,6 +59,10 @@ class Prompt:
         return tuple(sorted((name, str(t.dtype), tuple(t.shape[1:])) for name, t in self.images.items()))
 
 
+class TooManyImages(Exception):
+    """A conversation has more images than the model takes; the text is a sentence for a person."""
+
+
 class Unshareable(Exception):
     """The questions of an inquiry cannot be given one prefix; the text says why."""
 
@@ -217,8 +221,8 @@ class Encoder:
     def _process(self, text: str, images: Sequence[Image.Image]) -> Processed:
         """Token ids, inputs with a value a token, and image inputs."""
         if self.most_images is not None and len(images) > self.most_images:
-            raise ValueError(
-                f"it takes {self.most_images} image in a conversation, and there are {len(images)}"
+            raise TooManyImages(
+                f"The model takes {self.most_images} image in a conversation, and there are {len(images)}."
             )
         if not images and not self.writes_more:
             return self.tokenize(text), {}, {}

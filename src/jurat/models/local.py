@@ -29,7 +29,7 @@ from jurat.models.base import (
 from jurat.models.batching import by, ran_out_of_memory
 from jurat.models.checking import names_of
 from jurat.models.decoding import decode, unfit
-from jurat.models.encoding import Encoder, Prompt, answer_ids, goes_on_from
+from jurat.models.encoding import Encoder, Prompt, TooManyImages, answer_ids, goes_on_from
 from jurat.models.explaining import Explained, explain
 from jurat.models.joining import obstacle
 from jurat.models.loading import IMAGE_BACKENDS, Loaded, load
@@ -197,6 +197,8 @@ def _attempt(encode: Callable[[Q], R], what: Q) -> R | Failure:
         return encode(what)
     except ModelError:
         raise  # of the model, not of this item
+    except TooManyImages as error:
+        return Failure("error", str(error))
     except Exception as error:  # processors raise anything at all of images they cannot take
         log.debug("an item could not be encoded", exc_info=True)
         line = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""

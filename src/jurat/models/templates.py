@@ -28,6 +28,7 @@ _THINKING = re.compile(r"<(think|thinking|reasoning|thought)>\s*\Z")
 _WORDS = {"system": "zebra", "instruction": "quokka", "answer": "narwhal", "question": "ocelot"}
 """What the conversation of the trial says in each place."""
 _IMAGE = object()
+_TOO_OFTEN = "more than once"
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,8 @@ class Template:
     def _choose(self, forms: Sequence[Form]) -> Form:
         reasons: list[str] = []
         for form in forms:
+            if not form.placed and any(reason.endswith(_TOO_OFTEN) for reason in reasons):
+                break  # the template does write placeholders
             if (reason := self._fault(form)) is None:
                 return form
             reasons.append(reason)
@@ -158,7 +161,9 @@ class Template:
             return "it prints the list that a turn's content is"
         expected = images if form.placed else 0
         found = expected if self.placeholder is None else text.count(self.placeholder)
-        return None if found == expected else f"of {images} images it writes {found}"
+        if found > expected:
+            return f"an image is written {_TOO_OFTEN}"
+        return None if found == expected else f"it writes {found} of {images} images"
 
     def _written(self, turns: Sequence[Turn], form: Form, goes_on: bool = False) -> str:
         # Templates of models that can think before they answer are asked not to.
