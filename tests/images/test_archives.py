@@ -249,14 +249,19 @@ def test_every_member_is_an_item_or_counted(suffix: str) -> None:
 def test_a_text_that_is_too_long_is_left_out_and_says_so(suffix: str) -> None:
     members = {
         "0.jpg": b"a",
-        "0.ocr.json": b" " * (1 << 20) + b"{}",
+        "0.ocr.json": b" " * (1 << 18) + b"{}",
         "1.jpg": b"b",
-        "1.txt": b"x" * (1 << 20) + b"y",
+        "1.txt": b"x" * (1 << 18) + b"y",
     }
     data = tar(members)
-    items, _ = read(f"long.{suffix}", gzip.compress(data) if suffix == "tgz" else data)
-    assert items[0].columns == {"ocr.json": "(left out: 1,048,578 bytes, more than the limit of 1,048,576)"}
-    assert told(items) == [
-        b"a",
-        "its caption is too long: (left out: 1,048,577 bytes, more than the limit of 1,048,576)",
+    packed = gzip.compress(data) if suffix == "tgz" else data
+    items, _ = read(f"long.{suffix}", packed)
+    left_out = "(left out: {} bytes, more than the limit of 262,144)"
+    assert [dict(item.columns) for item in items] == [
+        {"ocr.json": left_out.format("262,146")},
+        {"txt": left_out.format("262,145")},
     ]
+    assert told(items) == [b"a", b"b"]
+    assert [item.caption for item in items] == [None, None]
+    items, _ = read(f"long.{suffix}", packed, caption_column="txt")
+    assert told(items) == [b"a", f"its caption is too long: {left_out.format('262,145')}"]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, cast
 
 import typer
@@ -38,10 +42,32 @@ def merge(
             raise JuratError(f"{folder} is not the folder of a run: it has no _run.json.")
     facts = [read_facts(folder) for folder in folders]
     joined = _joined(folders, facts)
-    rows = merge_runs(folders, out, joined, arrow_schema())
+    with _ended_by_signals():
+        rows = merge_runs(folders, out, joined, arrow_schema())
     typer.echo(f"Wrote {counted(rows, 'row')} of {counted(len(folders), 'run')} to {out}.")
     for shard in _missing([_shard(each) for each in facts]):
         typer.echo(f"Shard {shard} is not among them.", err=True)
+
+
+@contextmanager
+def _ended_by_signals() -> Generator[None]:
+    """Inside, a signal that ends the process raises SystemExit, so that what is half made is removed."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before: dict[int, Any] = {}
+    with suppress(ValueError):  # not in the main thread: there signals are someone else's
+        for name in ("SIGTERM", "SIGHUP"):
+            if (number := getattr(signal, name, None)) is not None and signal.getsignal(
+                number
+            ) == signal.SIG_DFL:
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _joined(folders: Sequence[Path], facts: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from jurat.images.runs import (
     PART_ROWS,
     PARTS,
     Facts,
+    hold,
     part_rows,
     retrying_file,
     run_files,
@@ -48,10 +51,13 @@ def merge_runs(folders: Sequence[Path], out: Path, facts: Facts, schema: ArrowSc
                 hint="The jurat judge command of that run ends it; merge it then.",
             )
     _check_disjoint(folders)
+    _remove_remains(out)
     aside = beside(out, "merging")
     rows = 0
+    held = ExitStack()
     try:
         make_folder(aside / PARTS)
+        held.callback(hold(aside))
         batches = _pieces(
             batch for folder in folders for path in run_files(folder) for batch in _batches(path, schema)
         )
@@ -64,7 +70,18 @@ def merge_runs(folders: Sequence[Path], out: Path, facts: Facts, schema: ArrowSc
         raise JuratError(f"{out} cannot be written: {reason(error)}.") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+        held.close()
     return rows
+
+
+def _remove_remains(out: Path) -> None:
+    """Removes what merges into `out` that were killed left behind; one that is under way holds its folder."""
+    name = re.compile(rf"\.{re.escape(out.name)}\.\d+-[0-9a-f]+\.merging")
+    with suppress(OSError):
+        for path in [path for path in out.parent.iterdir() if name.fullmatch(path.name)]:
+            with suppress(JuratError), ExitStack() as held:
+                held.callback(hold(path))
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _check_disjoint(folders: Sequence[Path]) -> None:

@@ -209,7 +209,7 @@ class RunSink:
         self._open = ExitStack()
         with run_errors(folder, None):
             make_folder(folder / PARTS)
-            self._open.callback(_lock(folder))
+            self._open.callback(hold(folder))
             settle(folder)
             files = run_files(folder)
             self._clean(files)
@@ -363,7 +363,7 @@ def set_aside(folder: Path) -> Path:
         JuratError: another process is writing to it, or it cannot be renamed.
     """
     with run_errors(folder, None), ExitStack() as locked:
-        locked.callback(_lock(folder))
+        locked.callback(hold(folder))
         target = folder.with_name(f"{folder.name}.before-1")
         number = 1
         while target.exists():
@@ -443,7 +443,7 @@ def _groups(batches: Iterable[ArrowBatch]) -> Iterator[list[ArrowBatch]]:
         yield group
 
 
-def _lock(folder: Path) -> Callable[[], None]:
+def hold(folder: Path) -> Callable[[], None]:
     """Keeps other runs out of a folder, those of an earlier jurat too. What it returns lets go of the folder,
     as the system does when this process ends, however it ends."""
     held = ExitStack()

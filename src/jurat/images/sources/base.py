@@ -15,7 +15,7 @@ from jurat.images.openers import Failed, open_regular, why_missing
 from jurat.images.passed_over import PassedOver
 from jurat.images.remote import NO_PRIVATE_HOSTS, PrivateHosts, open_uri, scheme_of, stamp_uri
 
-MOST_TEXT = 1 << 20
+MOST_TEXT = 1 << 18
 """Characters of one carried text; a longer one is left out, which its place says."""
 
 

@@ -57,6 +57,8 @@ class Cells:
     root: str
     max_bytes: int
     caption_column: str | None = None
+    caption_named: bool = False
+    """Whether the user named the column of captions."""
     local: bool = False
     """Whether URIs are left unread."""
     private_hosts: PrivateHosts = NO_PRIVATE_HOSTS
@@ -92,8 +94,17 @@ class Cells:
         root = options.root or beside
         usual = next((lower[name] for name in CAPTIONS if name in lower and lower[name] != column), None)
         caption = options.caption_column or usual
-        private = options.private_hosts
-        return cls(place, column, options.id_column, root, options.max_bytes, caption, options.local, private)
+        return cls(
+            place,
+            column,
+            options.id_column,
+            root,
+            options.max_bytes,
+            caption,
+            caption_named=options.caption_column is not None,
+            local=options.local,
+            private_hosts=options.private_hosts,
+        )
 
     def item(
         self,
@@ -133,9 +144,13 @@ class Cells:
             if name not in (self.column, self.id_column) and (text := as_text(value)) is not None
         }
         caption = columns.get(printable(self.caption_column or ""), "")
-        if isinstance(caption, LeftOut):  # the image is not to be judged with a part of its caption
-            opener = Failed(f"row {number} of {shown(self.place)} has a caption that is too long: {caption}")
-            members = None
+        if isinstance(caption, LeftOut):
+            if self.caption_named:  # the image is not to be judged without it
+                opener = Failed(
+                    f"row {number} of {shown(self.place)} has a caption that is too long: {caption}"
+                )
+                members = None
+            caption = ""
         return Item(
             recorded(id or where),
             recorded(uri),

@@ -27,6 +27,7 @@ _IN_TEXT = re.compile(
     r"[A-Za-z0-9+/_\-]{200,}={0,2}"
 )
 """A picture somewhere in a text."""
+_MARKS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "Qk", "SUkq", "TU0A", "AAAA")
 _NUMBERS = re.compile(r"\[\s*(?:\d{1,3}\s*,\s*){64,}\d{1,3}\s*\]")
 
 
@@ -57,9 +58,9 @@ def bytes_in(numbers: Sequence[object]) -> bytes | None:
 
 def without_pictures(text: str) -> str:
     """The text with `...` in the place of pictures that it holds: they are to be judged, not spread."""
-    if len(text) < _SHORTEST:
-        return text
-    return _NUMBERS.sub("[...]", _IN_TEXT.sub(lambda found: f"{found[0][:24].partition(',')[0]}...", text))
+    if "base64," in text.lower() or any(mark in text for mark in _MARKS):
+        text = _IN_TEXT.sub(lambda found: f"{found[0][:24].partition(',')[0]}...", text)
+    return _NUMBERS.sub("[...]", text) if "[" in text else text
 
 
 def _begins_like_a_picture(text: str) -> bool:

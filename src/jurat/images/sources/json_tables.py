@@ -42,17 +42,19 @@ class _Json:
             start = buffered.peek(_PIECE)
             lines.check_start(start, self._place)
             rows = self._rows(buffered, start)
-            first = list(_first(rows))
+            first, failed = _first(rows)
             names = {name: None for row in first if isinstance(row, dict) for name in row}
             bare = Cells(self._place, "", None, "", self._options.max_bytes)
             cells: Cells | None = None
-            for number, row in enumerate(chain(first, rows)):
+            for number, row in enumerate(chain(first, rows if failed is None else ())):
                 if isinstance(row, str):
                     yield bare.failed(number, f"row {number} of {shown(self._place)}: {row}")
                     continue
                 if cells is None:
                     cells = Cells.of(self._place, list(names or row), self._options)
                 yield cells.item(number, row)
+            if failed is not None:
+                raise failed
 
     def count(self) -> int | None:
         if scheme_of(self._place) is not None or _is_json(self._place):
@@ -79,14 +81,23 @@ class _Json:
                 yield _row(cast("bytes", line))
 
 
-def _first(rows: Iterator[dict[str, Any] | str]) -> Iterator[dict[str, Any] | str]:
-    """The first rows, fewer where they are long."""
+def _first(
+    rows: Iterator[dict[str, Any] | str],
+) -> tuple[list[dict[str, Any] | str], ImageError | None]:
+    """The first rows, fewer where they are long; and why there are no more, if the rest cannot be read."""
+    first: list[dict[str, Any] | str] = []
     size = 0
-    for row in islice(rows, _ALIKE):
-        yield row
-        size += len(row) if isinstance(row, str) else sum(len(v) for v in row.values() if isinstance(v, str))
-        if size > _ALIKE_CHARACTERS:
-            return
+    try:
+        for row in islice(rows, _ALIKE):
+            first.append(row)
+            size += (
+                len(row) if isinstance(row, str) else sum(len(v) for v in row.values() if isinstance(v, str))
+            )
+            if size > _ALIKE_CHARACTERS:
+                break
+    except ImageError as error:
+        return first, error
+    return first, None
 
 
 def _row(line: bytes) -> dict[str, Any] | str:

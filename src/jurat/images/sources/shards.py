@@ -145,8 +145,9 @@ class _Shard:
         caption = caption_in(sample.columns) if named is None else sample.columns.get(named)
         for name, opener in sample.images:
             id, uri = recorded(f"{self._place}#{name}"), recorded(f"{self._uri}#{name}")
-            if isinstance(caption, LeftOut):
+            if isinstance(caption, LeftOut) and named is not None:
                 opener = Failed(f"its caption is too long: {caption}")
+            caption = None if isinstance(caption, LeftOut) else caption
             yield Item(id, uri, opener, dict(sample.columns), caption=caption)
         sample.given = sample.given or bool(sample.images)
         sample.images, sample.held = [], 0
