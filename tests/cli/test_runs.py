@@ -312,6 +312,38 @@ def test_shards_are_merged_to_what_one_run_gives(pics, jurat):
     assert "Nothing was left to judge: all of 7 rows are in run." in again.stdout
 
 
+def _many_rows(folder: Path, count: int) -> None:
+    """Makes a run's folder hold the rows that it has again and again, under other ids."""
+    rows = [row for row in read_rows(folder)]
+    (part,) = (folder / "parts").iterdir()
+    lines = (
+        json.dumps({**rows[number % len(rows)], "id": f"{number}"}, default=str) for number in range(count)
+    )
+    part.with_name("_part-000001.jsonl").write_text("".join(f"{line}\n" for line in lines))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_a_merge_that_is_ended_leaves_nothing(run, jurat, number: signal.Signals):
+    _many_rows(Path("run"), 40_000)
+    before = sorted(Path().iterdir())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jurat", "merge", "run", "--out", "all"], stderr=subprocess.PIPE
+    )
+    while not list(Path().glob(".all.*.merging/parts")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert not Path("all").exists()
+    if number != signal.SIGKILL:
+        assert sorted(Path().iterdir()) == before
+        return
+    assert len(list(Path().glob(".all.*.merging"))) == 1
+    assert jurat("merge", "run", "--out", "all").exit_code == 0  # removes what the killed one left behind
+    assert sorted(Path().iterdir()) == sorted([*before, Path("all")])
+    assert sum(1 for _ in read_rows(Path("all"))) == 40_000 + 7
+
+
 def test_runs_under_different_settings_are_not_merged(run, jurat):
     jurat("judge", "pics", "-c", "colours.yaml", "-m", "null", "--out", "other")
     result = jurat("merge", "run", "other", "--out", "all")

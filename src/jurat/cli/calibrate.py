@@ -60,6 +60,7 @@ def calibrate(
     max_image_pixels: sourcing.MaxImagePixels = sourcing.MAX_IMAGE_PIXELS,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there.")] = False,
     batch_size: asking.BatchSize = 16,
+    allow_private_hosts: sourcing.AllowPrivateHosts = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 where a bound is not proved for some rule.")
     ] = False,
@@ -73,7 +74,7 @@ def calibrate(
     --calibration FILE.
     """
     from jurat.constitution import load_constitution
-    from jurat.images import Sampling, count_items, find_items
+    from jurat.images import PassedOver, Sampling, SourceOptions, count_items, find_items
     from jurat.judge import Judge
     from jurat.judge.calibrating.calibrate import fit
     from jurat.judge.calibrating.labels import labels_by_id, read_labels
@@ -92,15 +93,19 @@ def calibrate(
         without=("relevance", "regions", "crop"),
         sampling=Sampling(fps, max_frames, max_image_pixels),
     )
+    passed_over = PassedOver()
     with progress(Console(stderr=True), lambda: count_items([str(images)]), shown=True) as advance:
 
         def watched() -> Iterator[Item]:
-            for item in find_items([str(images)]):
+            options = SourceOptions(allow_private_hosts=allow_private_hosts)
+            for item in find_items([str(images)], options=options, passed_over=passed_over):
                 yield item
                 advance()
 
         found = fit(judge, watched(), known, max_miss=max_miss, max_false_alarm=max_false_alarm)
     found.calibration.save(out)
+    for line in passed_over.lines():
+        typer.echo(f"jurat: {line}", err=True)
     _report(Console(highlight=False), found, out)
     bounds = found.calibration.rules.values()
     if strict and not (bounds and all(bound.keep_below is not None for bound in bounds)):

@@ -13,10 +13,12 @@ from rich.console import Console
 
 from jurat.cli.opening import Opening, opens_model
 from jurat.cli.progress import progress
+from jurat.cli.sourcing import AllowPrivateHosts
 from jurat.errors import JuratError
 
 if TYPE_CHECKING:
     from jurat.images import Item
+    from jurat.images.addresses import PrivateHosts
     from jurat.images.again import Inside, Openers
     from jurat.judge import Judge, Verdict
     from jurat.judge.calibration import Calibration
@@ -51,6 +53,7 @@ def impact(
         str | None,
         typer.Option(metavar="NAME", help="Judges anew; the run's own unless told.", show_default=False),
     ] = None,
+    allow_private_hosts: AllowPrivateHosts = False,
     calibration: Annotated[
         Path | None, typer.Option(metavar="FILE", help="That the run was judged with.", show_default=False)
     ] = None,
@@ -86,6 +89,7 @@ def impact(
     """
     from jurat.constitution import load_constitution
     from jurat.images import read_rows
+    from jurat.images.addresses import PrivateHosts
     from jurat.images.blocks import read_blocks
     from jurat.judge import row_to_verdict
     from jurat.judge.changing.impact import Change, measure_blocks, preset_of
@@ -108,7 +112,8 @@ def impact(
         opening = replace(opening, dtype=first["dtype"])
     spec = opening.spec(model or first["model"].rpartition("@")[0])
     with progress(Console(stderr=True), lambda: None, shown=not as_json, doing="judging anew") as advance:
-        judge = _judging(first, _settings(run), change, spec, advance) if ask else None
+        settings = {**_settings(run), "private_hosts": PrivateHosts(allow_private_hosts)}
+        judge = _judging(first, settings, change, spec, advance) if ask else None
         blocks = read_blocks(run, LEAVES)
         found = measure_blocks(blocks, change, judge, sample=sample, whole_flips=out is not None)
     why = None if fail_if_flips_above is None else found.objection(fail_if_flips_above)
@@ -176,7 +181,7 @@ def _items(verdicts: Sequence[Verdict], inside: Inside, settings: Mapping[str, A
         uris = (uri for one in some for uri in (one.uri, *(image.uri for image in one.images)))
         there = inside.find(uris)
         for verdict in some:
-            yield _item(verdict, settings.get("captions"), there)
+            yield _item(verdict, settings.get("captions"), there, settings["private_hosts"])
 
 
 def _judge(row: dict[str, Any], settings: Mapping[str, Any], change: Change, spec: ModelSpec) -> Judge:
@@ -203,12 +208,13 @@ def _judge(row: dict[str, Any], settings: Mapping[str, Any], change: Change, spe
     )
 
 
-def _item(verdict: Verdict, captions: str | None, inside: Openers) -> Item:
+def _item(verdict: Verdict, captions: str | None, inside: Openers, private_hosts: PrivateHosts) -> Item:
     """What a verdict was about, to be read again.
 
     Args:
         captions: names the column of its caption, if one was named.
         inside: opens what lies in tables and shards.
+        private_hosts: the hosts of private addresses that its URIs may lead to.
     """
     from jurat.images import Item, Member, Members
     from jurat.images.openers import File, Remote
@@ -218,7 +224,7 @@ def _item(verdict: Verdict, captions: str | None, inside: Openers) -> Item:
     def opener(uri: str) -> Callable[[], bytes]:
         if uri in inside:
             return inside[uri]
-        return File(uri) if scheme_of(uri) is None else Remote(uri)
+        return File(uri) if scheme_of(uri) is None else Remote(uri, private_hosts=private_hosts)
 
     columns = verdict.columns
     told = columns.get(captions) if captions is not None else caption_in(columns)
