@@ -486,7 +486,7 @@ MORE = (
     Family("aria", aria, squares),
     Family("llava-next", llava_next, with_overview),
     Family("vipllava", vipllava, squares),
-    Family("llama4", llama4, squares),
+    Family("llama4", llama4, squares, path="cached"),
     Family("gemma4", gemma4, placed_patches, types="mm_token_type_ids"),
     Family("idefics2", idefics2, squares_in_a_row),
     Family("ovis2", ovis2, squares),

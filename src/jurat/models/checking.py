@@ -119,7 +119,7 @@ class Checker:
         except FAULTS as error:
             if ran_out_of_memory(error):
                 return False
-            raise _Apart(f"a call about several items failed ({_line(error)})") from error
+            raise _Apart(f"a call about several items failed ({line_of(error)})") from error
         difference = math.inf if last.failure else abs(last.log_odds - alone.log_odds)
         if difference > (limit := self.limit(lone, difference)):
             raise _Apart(
@@ -182,13 +182,25 @@ class Checker:
         except FAULTS as error:
             if ran_out_of_memory(error):
                 raise
-            for prompt in prompts:  # if a separate call fails too, the fault is not the path's
-                self.plain([(prompt, prompt.segments[-1])])
-            last = len(prompts[-1].segments) - 1
-            alone = form.several and self._holds(path, prompts[-1], last)
-            raise Differs(f"a {path} call failed ({_line(error)})", form, joined=alone) from error
+            passable = all([self._passable(path, prompt) for prompt in prompts])
+            reason = f"a {path} call failed ({line_of(error)})"
+            raise Differs(reason, form, joined=passable and form.several) from error
         self._compare(form, prompts, found)
         return found
+
+    def _passable(self, path: Path, prompt: Prompt) -> bool:
+        """Whether a path takes an item alone.
+
+        Raises what the model raises where it does not take one of its questions by itself either: the fault
+        is the item's.
+        """
+        try:
+            self._work(path)([prompt])
+        except (Unfit, *FAULTS):
+            for segment in prompt.segments:
+                self.plain([(prompt, segment)])
+            return False
+        return True
 
     def _work(self, path: Path) -> Callable[[Sequence[Prompt]], list[list[YesNo]]]:
         if path == "plain":
@@ -288,6 +300,6 @@ def names_of(prompt: Prompt) -> tuple[str, ...]:
     return tuple(sorted({*prompt.images, *prompt.along}))
 
 
-def _line(error: BaseException) -> str:
+def line_of(error: BaseException) -> str:
     line = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
     return f"{type(error).__name__}: {line}"

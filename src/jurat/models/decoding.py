@@ -156,27 +156,29 @@ def _verified(
     if scorer.verified.covers(form, reach):
         return True
     token = _ordinary(prompts, _ends(network, tokenizer))
-    worst, limit, reason = 0.0, 0.0, ""
+    scorer.fresh()
     try:
         together = _steps(network, tokenizer, _inputs(network, tokenizer, prompts, common), token)
     except FAULTS as error:
         if ran_out_of_memory(error):
             raise
-        together, worst, reason = None, math.inf, f"a call about several of them failed ({error})"[:200]
+        scorer.narrow_chat(form, f"a call about several of them failed ({type(error).__name__})")
+        return False
+    worst, limit = -1.0, 0.0
     for i, _ in picked(prompts, longest_only=scorer.verified.knows(form)):
+        scorer.fresh()
         alone = _steps(network, tokenizer, _inputs(network, tokenizer, prompts[i : i + 1], None), token)[0]
-        if together is not None and bool(alone.isfinite().all()):
+        if not bool(alone.isnan().any()):
             worst = max(worst, _difference(together[i], alone))
-        limit = max(limit, scorer.limit(prompts[i], worst))
+            limit = max(limit, scorer.limit(prompts[i], worst))
+    if worst < 0:  # none of them gave numbers, so nothing could be told
+        return True
     scorer.checks.append(Check(way, form.text, worst, limit))
     if worst <= limit:
         scorer.verified.add(form, reach)
         return True
-    reason = reason or (
-        f"a token's log-probability differed by {worst:.3g} from that of a conversation alone "
-        f"(at most {limit:.3g} would be rounding)"
-    )
-    scorer.narrow_chat(form, reason)
+    reason = f"a token's log-probability differed by {worst:.3g} from that of a conversation alone"
+    scorer.narrow_chat(form, f"{reason} (at most {limit:.3g} would be rounding)")
     return False
 
 
@@ -185,20 +187,21 @@ def _steps(network: Any, tokenizer: Any, inputs: Mapping[str, Any], token: int) 
     would go on with."""
     import torch
 
+    seen: list[Tensor] = []
+
     def forced(_: Tensor, scores: Tensor) -> Tensor:
+        seen.append(scores.float().log_softmax(-1))
         only = torch.full_like(scores, -math.inf)
         only[:, token] = 0.0
         return only
 
-    made = network.generate(
+    network.generate(
         **inputs,
         **_greedy(tokenizer, _ends(network, tokenizer)),
         logits_processor=[forced],
         max_new_tokens=_STEPS,
-        output_logits=True,
-        return_dict_in_generate=True,
     )
-    return torch.stack(made.logits, dim=1).float().log_softmax(-1)
+    return torch.stack(seen, dim=1)
 
 
 def _difference(together: Tensor, alone: Tensor) -> float:

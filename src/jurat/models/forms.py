@@ -130,7 +130,8 @@ def reach_of(prompts: Sequence[Prompt], more: int = 0) -> Reach:
 
 
 def picked(prompts: Sequence[Prompt], *, longest_only: bool = False) -> list[tuple[int, int]]:
-    """(prompt, question) by their numbers: the last of both, the longest and the shortest sequence."""
+    """(prompt, question) by their numbers: the last of both, the longest and the shortest sequence. Of equal
+    ones that in the middle is chosen, for the first is right where a pass takes it for all."""
     every = [(i, j) for i, prompt in enumerate(prompts) for j in range(len(prompt.segments))]
 
     def size(at: tuple[int, int]) -> tuple[int, int]:
@@ -140,7 +141,8 @@ def picked(prompts: Sequence[Prompt], *, longest_only: bool = False) -> list[tup
             sum(tensor.numel() for tensor in prompt.images.values()),
         )
 
-    chosen = [max(every, key=size), min(every, key=size)]
+    by_middle = sorted(every, key=lambda at: abs(at[0] - len(prompts) // 2))
+    chosen = [max(by_middle, key=size), min(by_middle, key=size)]
     return list(dict.fromkeys(chosen if longest_only else [every[-1], *chosen]))
 
 

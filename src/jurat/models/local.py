@@ -27,7 +27,7 @@ from jurat.models.base import (
     Usage,
 )
 from jurat.models.batching import by, ran_out_of_memory
-from jurat.models.checking import names_of
+from jurat.models.checking import FAULTS, line_of, names_of
 from jurat.models.decoding import decode, unfit
 from jurat.models.encoding import Encoder, Prompt, TooManyImages, answer_ids, goes_on_from
 from jurat.models.explaining import Explained, explain
@@ -35,7 +35,7 @@ from jurat.models.joining import obstacle
 from jurat.models.loading import IMAGE_BACKENDS, Loaded, load
 from jurat.models.probing import probe, refuse
 from jurat.models.remembered import Pinned
-from jurat.models.scoring import Scorer
+from jurat.models.scoring import Scored, Scorer
 
 if TYPE_CHECKING:
     from jurat.models.spec import ModelSpec
@@ -111,18 +111,28 @@ class LocalModel:
 
     def score(self, encoded: Sequence[list[Prompt] | Failure]) -> list[Answer]:
         """Answers to what `encode` made, in order."""
-        prompts = [prompt for entry in encoded if isinstance(entry, list) for prompt in entry]
-        with self.computing:
-            scored = iter(self.scorer.score(prompts))
+        scored = iter(self._scored([entry for entry in encoded if isinstance(entry, list)]))
         answers: list[Answer] = []
         for entry in encoded:
-            if isinstance(entry, Failure):
-                answers.append(Answer(failure=entry))
+            parts = entry if isinstance(entry, Failure) else next(scored)
+            if isinstance(parts, Failure):
+                answers.append(Answer(failure=parts))
                 continue
-            parts = [next(scored) for _ in entry]
             usage = Usage(sum(part.tokens for part in parts), 0, sum(part.shared for part in parts))
             answers.append(Answer(tuple(answer for part in parts for answer in part.answers), usage=usage))
         return answers
+
+    def _scored(self, entries: Sequence[list[Prompt]]) -> list[list[Scored] | Failure]:
+        """What each inquiry's prompts came to; where the network fails at several, each is tried alone."""
+        try:
+            with self.computing:
+                scored = iter(self.scorer.score([prompt for entry in entries for prompt in entry]))
+            return [[next(scored) for _ in entry] for entry in entries]
+        except (*FAULTS, MemoryError) as error:
+            log.debug("%d inquiries could not be answered", len(entries), exc_info=True)
+            if len(entries) == 1:
+                return [_failed(error)]
+        return [found for entry in entries for found in self._scored([entry])]
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
         refuse(self, "conversations")
@@ -150,15 +160,18 @@ class LocalModel:
             self.scorer.part(names_of(prompt), reason)
 
     def _decoded(self, prompts: Sequence[Prompt], settings: Sequence[Generation]) -> list[Reply]:
-        """The replies; where memory does not hold so many conversations at once, those of each half."""
+        """The replies; where memory does not hold so many conversations at once, or the network fails at one
+        of them, those of each half."""
         try:
             with self.computing:
                 return decode(self.network, self.encoder.tokenizer, prompts, settings, self.scorer)
-        except Exception as error:
-            if len(prompts) == 1 or not ran_out_of_memory(error):
-                raise
+        except (*FAULTS, MemoryError) as error:
+            log.debug("%d conversations could not be continued", len(prompts), exc_info=True)
+            if len(prompts) == 1:
+                return [Reply(failure=_failed(error))]
+            if ran_out_of_memory(error):
+                log.info("memory ran out; %d conversations are continued in two halves", len(prompts))
         half = len(prompts) // 2
-        log.info("memory ran out; %d conversations are continued in two halves", len(prompts))
         return [
             *self._decoded(prompts[:half], settings[:half]),
             *self._decoded(prompts[half:], settings[half:]),
@@ -185,6 +198,12 @@ class LocalModel:
     def pin(self) -> str:
         template = hashlib.sha256(self.encoder.template.pin.encode()).hexdigest()
         return f"{type(self.network).__name__} {self.revision} {self.dtype} {template}"
+
+
+def _failed(error: BaseException) -> Failure:
+    if ran_out_of_memory(error):
+        return Failure("error", "Memory does not hold it: a smaller image, or a smaller model, may fit.")
+    return Failure("error", f"The model could not read it: {line_of(error)}")
 
 
 def _reach(prompt: Prompt, chat: Chat) -> int:

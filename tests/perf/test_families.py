@@ -1,0 +1,39 @@
+"""Every family is asked in batches as it is asked one question at a time, on every path and in `chat`."""
+
+from __future__ import annotations
+
+import pytest
+
+from .scripts import script
+
+families = script("families")
+KNOWN = families.families()
+ONE_A_PASS = {"molmo2", "hunyuan-vl", "minicpm-v4.6"}
+"""Families whose items cannot be joined: indices within an item, a running index, another dimension."""
+NEW = [name for name in KNOWN if name not in families.of_before()]
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_a_batch_is_answered_as_each_question_alone(name: str) -> None:
+    family = KNOWN[name]
+    row = families.trial(family)
+    assert families.right(row), row
+    assert row["path"] == family.path, row["reasons"]
+    assert row["items"] == ("one" if name in ONE_A_PASS else "several"), row["reasons"]
+
+
+def test_ten_families_or_more_are_new() -> None:
+    assert len(NEW) >= 18
+
+
+def test_the_table_says_what_is_wrong(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert families.main(["--only", "vipllava"]) == 0
+    told = capsys.readouterr().out
+    assert "| items a pass |" in told and "1 families; more than rounding: none" in told
+    monkeypatch.setattr(families, "NOISE", 0.0)
+    assert families.main(["--only", "vipllava"]) == 1
+    assert "more than rounding: vipllava" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="There is no family nobody"):
+        families.main(["--only", "nobody"])
