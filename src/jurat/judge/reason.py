@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -75,9 +76,19 @@ def reason(
     return [(entry or _unparsed(), spent) for entry, spent in zip(found, usage, strict=True)]
 
 
+@runtime_checkable
+class ReasonsIn(Protocol):
+    """Capability of a stand-in for a model that is open elsewhere: the form in which that one reasons."""
+
+    @property
+    def reasoning(self) -> ReasoningForm: ...
+
+
 def form_of(model: Model, kinds: Iterable[Kind] = ("statement", "rule")) -> ReasoningForm:
     """The form of reasoning that is asked of a model about these kinds of question: `short` where it knows
     only certain words, and not all of the full form."""
+    if (told := model.capability(ReasonsIn)) is not None:
+        return told.reasoning
     vocabulary = model.capability(Vocabulary)
     full = REASONING["full"]
     said = " ".join(text for kind in kinds for text in (full.open(kind, ""), full.sum_up(kind)))

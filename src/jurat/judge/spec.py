@@ -13,6 +13,8 @@ from jurat.images import Sampling
 from jurat.judge.calibration import Calibration
 from jurat.judge.judge import Judge
 from jurat.judge.presets import Preset
+from jurat.judge.prompts import ReasoningForm
+from jurat.judge.reason import ReasonsIn
 from jurat.models import Model, ModelSpec, StatementReader, full_name, open_model
 from jurat.models.base import Answer, C, Chat, Inquiry, Reply
 
@@ -68,6 +70,8 @@ class ModelAfar:
     dtype: str
     reader: StatementReader | None = None
     """Its capability, which says what would be asked."""
+    reasoning: ReasoningForm = "full"
+    """The form in which it is asked to reason in words."""
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         raise JuratError(f"The model {self.name!r} is open in other processes, not in this one.")
@@ -76,7 +80,8 @@ class ModelAfar:
         raise JuratError(f"The model {self.name!r} is open in other processes, not in this one.")
 
     def capability(self, kind: type[C]) -> C | None:
-        return cast("C | None", self.reader) if kind is StatementReader else None
+        found = {StatementReader: self.reader, ReasonsIn: self}.get(kind)
+        return cast("C | None", found)
 
 
 @dataclass(frozen=True)
@@ -111,5 +116,6 @@ class Described:
     @classmethod
     def of(cls, judge: Judge) -> Described:
         reader = judge.model.capability(StatementReader)
-        model = ModelAfar(judge.model.name, judge.model.revision, judge.model.dtype, reader)
+        reasoning = judge.reasoning or "full"
+        model = ModelAfar(judge.model.name, judge.model.revision, judge.model.dtype, reader, reasoning)
         return cls(model, EyeAfar.of(judge.detector), EyeAfar.of(judge.matcher))

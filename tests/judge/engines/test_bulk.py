@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from jurat.constitution import load_constitution
 from jurat.errors import JuratError
 from jurat.images import Sampling, SourceOptions, find_items
 from jurat.images.index import Recorded, item_key, numbered
@@ -310,3 +311,14 @@ def test_a_judge_travels_as_plain_data_and_is_described_from_afar(pictures: Path
             verb([])
     same = Judge(law(), "null?seed=4", preset)
     assert rows(steps(wanted("pictures"), judge)) == ordinary(same, "pictures")
+
+
+@pytest.mark.parametrize(("preset", "form"), [("clue", "short"), ("quick", None)])
+def test_a_stand_in_names_the_wording_of_the_model_elsewhere(preset: str, form: str | None) -> None:
+    """The bundled model reasons in the short form."""
+    nursery = load_constitution("shelf:nursery")
+    spec = JudgeSpec(nursery, ModelSpec("bundled"), find_preset(preset), "bundled", "bundled")
+    judge = spec.open()
+    afar = spec.from_afar(pickle.loads(pickle.dumps(Described.of(judge))))
+    assert (afar.reasoning, afar.prompts) == (form, judge.prompts)
+    assert judge.reasoning == form and Described.of(judge) == pickle.loads(pickle.dumps(Described.of(judge)))
