@@ -80,8 +80,8 @@ class ModelAfar:
         raise JuratError(f"The model {self.name!r} is open in other processes, not in this one.")
 
     def capability(self, kind: type[C]) -> C | None:
-        found = {StatementReader: self.reader, ReasonsIn: self}.get(kind)
-        return cast("C | None", found)
+        found: dict[Any, object] = {StatementReader: self.reader, ReasonsIn: self}
+        return cast("C | None", found.get(kind))
 
 
 @dataclass(frozen=True)
