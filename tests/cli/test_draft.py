@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from jurat.cli import app
 from jurat.constitution import check_constitution, parse_constitution
 
-from ..judge.drafting.writers import GOOD, SORRY, Says, Writer
+from ..judge.drafting.writers import GOOD, SORRY, Says, Writer, take_apart
 from ..models.openai_server import Server, error
 
 TEXT = """\
@@ -22,7 +22,7 @@ rules:
     rule: No nice animal.   # mine
 
   - id: axe
-    rule: No axe or dagger may be visible.
+    rule: No axe or dagger may be visible, unless a man holds an axe.
 """
 
 
@@ -55,7 +55,12 @@ def test_a_good_writer_fills_the_file_which_then_passes_the_check(policy: Path, 
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [
         "drafted  dog: objectivity 3, reworded 9 of 10, 1 clause, 1 object, a description",
+        "    rule:  No nice animal.",
+        "    draft: An image breaks it if a dog is visible.",
         "drafted  axe: objectivity 9 of 10, 2 clauses, 4 objects, a description",
+        "    rule:  No axe or dagger may be visible, unless a man holds an axe.",
+        "    draft: An image breaks it if a dagger is visible or an axe is visible, and it is not so that a"
+        " man holds an axe.",
         "2 rules: 2 drafted, 0 not",
         "Written to pets.yaml. Read it before you use it.",
     ]
@@ -93,7 +98,7 @@ def test_a_rule_that_cannot_be_drafted_is_named_and_the_others_are_written(
     policy: Path, draft: Draft
 ) -> None:
     def only_axes(request: str) -> str:
-        return "1. An axe is visible." if "axe" in request else SORRY
+        return take_apart(request) if "axe" in request else SORRY
 
     result = draft(GOOD | {"clauses": only_axes}, "--rounds", "0")
     assert result.exit_code == 1
@@ -102,7 +107,7 @@ def test_a_rule_that_cannot_be_drafted_is_named_and_the_others_are_written(
         f'    clauses: It holds no numbered list. The writer said "{SORRY}". [unparsed]',
     ]
     assert "2 rules: 1 drafted, 1 not" in result.stdout
-    assert [len(rule.clauses) for rule in parse_constitution(policy.read_text()).rules] == [0, 1]
+    assert [len(rule.clauses) for rule in parse_constitution(policy.read_text()).rules] == [0, 2]
 
 
 @pytest.mark.parametrize(
@@ -134,3 +139,25 @@ def test_wrong_usage_exits_with_2(
     result = draft(GOOD, *options, file=file)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_a_draft_that_drops_what_the_rule_says_is_a_comment_only(policy: Path, draft: Draft) -> None:
+    def careless(request: str) -> str:
+        return "1. An axe is visible." if "axe" in request else "1. A dog is visible."
+
+    result = draft(GOOD | {"clauses": careless})
+    assert result.exit_code == 1
+    assert "look at  axe: " in result.stdout
+    assert "    draft: An image breaks it if an axe is visible.\n" in result.stdout
+    assert (
+        '    look at this: The rule names "dagger" as an alternative, and the draft does not.'
+        in result.stdout
+    )
+    assert '    look at this: The rule names "man" as an exception, and the draft does not.' in result.stdout
+    assert "2 rules: 1 drafted, 0 not, 1 to be looked at, in comments only" in result.stdout
+    text = policy.read_text()
+    assert check_constitution(policy)[0].code == "no-clauses"
+    assert [len(rule.clauses) for rule in parse_constitution(text).rules] == [1, 0]
+    assert "    # proposed: clauses: [{statement: An axe is visible., objects: [axe]}]\n" in text
+    assert '    # proposed: look at this: The rule names "man" as an exception' in text
+    assert draft(GOOD | {"clauses": careless}).exit_code == 1 and policy.read_text() == text

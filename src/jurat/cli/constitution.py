@@ -128,9 +128,11 @@ def draft(
     """Let a model draft what rules lack: clauses, their objects, a description; to be read by a person.
 
     A rule without clauses is rated first, from 1 to 10, and reworded while it is not objective (below 9);
-    the better wording is put beside it as a comment. Each drafted part is marked by a comment.
+    the better wording is put beside it as a comment. Each drafted part is marked by a comment. Clauses are
+    read back: where they do not say what the rule says, they are written as a comment only.
 
-    Exit codes: 0 done, 1 some rules could not be drafted, 2 wrong usage, 3 the writer failed on all.
+    Exit codes: 0 done, 1 some rules could not be drafted, or have to be looked at, 2 wrong usage, 3 the
+    writer failed on all.
     """
     from jurat.judge.drafting.drafted_file import draft_file, replace_file, target_of
     from jurat.models import open_model
@@ -151,7 +153,8 @@ def draft(
     elif drafted.changed or out is not None:
         replace_file(target, drafted)
     _print_drafts(notes if dry_run else _console(), drafted, None if dry_run else target)
-    raise typer.Exit(WRITER_FAILED if drafted.hopeless else FAILED if drafted.failed else 0)
+    unfinished = drafted.failed or drafted.doubtful
+    raise typer.Exit(WRITER_FAILED if drafted.hopeless else FAILED if unfinished else 0)
 
 
 @app.command()
@@ -289,7 +292,10 @@ def _print_drafts(console: Console, drafted: DraftedFile, target: Path | None) -
     for made in drafted.drafts:
         _print_draft(console, made)
     failed = len(drafted.failed)
-    counts = [f"{len(drafted.drafts) - failed} drafted", f"{failed} not"]
+    doubtful = sum(not made.problems for made in drafted.doubtful)
+    counts = [f"{len(drafted.drafts) - failed - doubtful} drafted", f"{failed} not"]
+    if doubtful:
+        counts.append(f"{doubtful} to be looked at, in comments only")
     if drafted.complete:
         counts.append(f"{drafted.complete} with nothing to draft")
     console.print(counted(len(drafted.drafts) + drafted.complete, "rule"), ", ".join(counts), sep=": ")
@@ -300,9 +306,17 @@ def _print_drafts(console: Console, drafted: DraftedFile, target: Path | None) -
 
 
 def _print_draft(console: Console, made: Draft) -> None:
-    line = Text("failed   " if made.problems else "drafted  ", "bold red" if made.problems else "green")
+    word, style = ("failed   ", "bold red") if made.problems else ("drafted  ", "green")
+    if made.doubts and not made.problems:
+        word, style = "look at  ", "bold yellow"
+    line = Text(word, style)
     line.append(printable(made.rule.id), "bold default").append(f": {_made(made)}", "not bold default")
     console.print(line, soft_wrap=True)
+    if made.clauses:
+        console.print(Text(f"    rule:  {printable(made.rule.rule)}", "dim"), soft_wrap=True)
+        console.print(Text(f"    draft: {printable(made.reading)}", "dim"), soft_wrap=True)
+    for doubt in made.doubts:
+        console.print(Text(f"    look at this: {printable(doubt)}", "yellow"), soft_wrap=True)
     for step, failure in made.problems:
         console.print(Text(f"    {step}: {printable(failure.reason)} [{failure.kind}]"), soft_wrap=True)
 

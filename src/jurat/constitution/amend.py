@@ -247,7 +247,7 @@ class _RuleEditor:
         if amendment.description is not None:
             self._set("description", amendment.description, text)
         if amendment.clauses:
-            self._set("clauses", [_shorthand(clause) for clause in amendment.clauses], self._head())
+            self._set("clauses", [shorthand(clause) for clause in amendment.clauses], self._head())
         for (role, i), objects in amendment.objects.items():
             self._objects(role, self.entries[role][1].value[i], objects)
 
@@ -265,7 +265,7 @@ class _RuleEditor:
         elif self.flow:
             if marked:
                 self._mark(_start(self.node))
-            self._into_braces(self.node, f"{key}: {_inline(value)}")
+            self._into_braces(self.node, f"{key}: {inline(value)}")
         else:
             mark = [f"{DRAFTED}{comment(self.mark)}"] if marked else []
             lines = [f"{self.pad}{line}" for line in (*mark, *_block({key: value}))]
@@ -276,7 +276,7 @@ class _RuleEditor:
         colon = self.edits.colon(name)
         end = self.edits.entry_end(name, old)
         if self.flow:
-            self.edits.replace(colon, end, f" {_inline(value)}")
+            self.edits.replace(colon, end, f" {inline(value)}")
         elif not isinstance(value, list):
             self.edits.replace(colon, end, _block({key: value})[0].partition(":")[2])
         else:
@@ -296,7 +296,7 @@ class _RuleEditor:
 
     def _objects(self, role: Role, clause: Node, objects: tuple[str, ...]) -> None:
         listed = self.entries[role][1]
-        words = f"objects: {_inline(list(objects))}"
+        words = f"objects: {inline(list(objects))}"
         start, end = _start(clause), self.edits.end(clause)
         span = self.edits.text[start:end]
         above = self.node if self.flow else self.entries[role][0] if _in_brackets(listed) else clause
@@ -316,7 +316,7 @@ class _RuleEditor:
             pad = " " * int(clause.start_mark.column)
             if isinstance(clause, ScalarNode):
                 if "\n" in span:
-                    span = _inline(" ".join(clause.value.split()))
+                    span = inline(" ".join(clause.value.split()))
                 self.edits.replace(start, end, f"statement: {span}")
             self.edits.insert_lines(end, [f"{pad}{words} {DRAFTED}{comment(self.mark)}"])
 
@@ -331,7 +331,7 @@ class _RuleEditor:
 # --- how values are written ---------------------------------------------------------------------
 
 
-def _shorthand(clause: Clause) -> object:
+def shorthand(clause: Clause) -> object:
     """A clause as it is written in a file, its objects in brackets."""
     value = cast("object", clause.model_dump())
     if not isinstance(value, dict) or not clause.objects:
@@ -348,7 +348,7 @@ def _block(value: Mapping[str, object]) -> list[str]:
     return stream.getvalue().splitlines()
 
 
-def _inline(value: object) -> str:
+def inline(value: object) -> str:
     """YAML on one line, as it may stand in brackets too."""
     stream = io.StringIO()
     writer = yaml()

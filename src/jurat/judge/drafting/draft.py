@@ -27,6 +27,7 @@ from jurat.judge.drafting.prompts import (
     repair_chat,
     rewriting_chat,
 )
+from jurat.judge.drafting.reading_back import doubts, render
 from jurat.judge.drafting.replies import (
     ReplyError,
     parse_clauses,
@@ -66,6 +67,17 @@ class Draft:
     description: str | None = None
     problems: tuple[tuple[Step, Failure], ...] = ()
     """What could not be drafted, and why."""
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why a person has to look at the clauses before they are used: they do not say what the rule says,
+        or that could not be told. Empty where their logic is the rule's."""
+        return doubts(self.rule.rule, self.clauses, self.rule.unless) if self.clauses else ()
+
+    @property
+    def reading(self) -> str:
+        """The drafted clauses as a sentence, to be held against the rule; "" where there are none."""
+        return render(self.clauses, self.rule.unless) if self.clauses else ""
 
     @property
     def best(self) -> Attempt | None:

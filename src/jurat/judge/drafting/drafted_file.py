@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from jurat.constitution import ConstitutionError, parse_constitution
-from jurat.constitution.amend import Amendment, amend
+from jurat.constitution.amend import Amendment, amend, inline, shorthand
 from jurat.constitution.files import SHELF_PREFIX, find_file, read_text
 from jurat.judge.drafting.draft import ROUNDS, Draft, draft_rules, lacks
 from jurat.models import Failure, Model, full_name
@@ -45,6 +45,11 @@ class DraftedFile:
     @property
     def failed(self) -> tuple[Draft, ...]:
         return tuple(draft for draft in self.drafts if draft.problems)
+
+    @property
+    def doubtful(self) -> tuple[Draft, ...]:
+        """Those whose clauses a person has to look at: they stand in the file as comments only."""
+        return tuple(draft for draft in self.drafts if draft.doubts)
 
     @property
     def hopeless(self) -> bool:
@@ -154,15 +159,19 @@ def _amendment(index: int, draft: Draft, by: str, force: bool) -> Amendment | No
     best, better = draft.best, draft.rewritten
     mark = f"{by}, " + (f"objectivity {best.score} of 10" if best else "not rated")
     proposals: tuple[str, ...] = ()
-    if better and not force:
+    doubtful = draft.doubts
+    if better and (doubtful or not force):
         own = draft.attempts[0]
         proposals = (f"rule: {better}", f"{mark}; the text above {own.score}: {own.reason}")
+    if doubtful:
+        drafted = inline([shorthand(clause) for clause in draft.clauses])
+        proposals += (*(f"look at this: {doubt}" for doubt in doubtful), draft.reading, f"clauses: {drafted}")
     return Amendment(
         index,
         mark,
-        text=better if force else None,
-        description=draft.description,
-        clauses=draft.clauses,
+        text=better if force and not doubtful else None,
+        description=None if doubtful else draft.description,
+        clauses=() if doubtful else draft.clauses,
         objects=draft.objects,
         proposals=proposals,
     )

@@ -1,0 +1,442 @@
+"""Reading a draft back: is what was drafted what the rule says?
+
+A draft is rendered into a sentence that a person can hold against the rule. Beside that its logic is
+compared with the rule's own: which of the things that the rule names may be visible together. The rule's
+sentence is read by the words that carry its logic (no, unless, only if, without, nothing but, or, and ...),
+and every combination of the things it names is tried under both. That is a plain reading of English: it
+finds drafts that drop or turn around a negation, an exception or an alternative, and where a sentence's
+logic is beyond it, it says so.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from jurat.constitution import Clause, Statement
+
+World = frozenset[str]
+"""The words whose things are visible."""
+Formula = Callable[[World], bool]
+
+MOST_WORDS = 12
+"""Words whose combinations are tried: 4,096 of them."""
+
+
+def render(clauses: Sequence[Clause], unless: Sequence[Clause] = ()) -> str:
+    """The clauses as one sentence: when an image breaks the rule."""
+    said = f"An image breaks it if {', and '.join(map(_clause, clauses))}"
+    return f"{said}; unless {', and '.join(map(_clause, unless))}." if unless else f"{said}."
+
+
+def _clause(clause: Clause) -> str:
+    return " or ".join(map(_statement, clause.alternatives))
+
+
+def _statement(statement: Statement) -> str:
+    text = statement.text.rstrip(".")
+    first = text.split(" ")[0]
+    text = text if len(first) > 1 and first.isupper() else text[:1].lower() + text[1:]
+    return f"it is not so that {text}" if statement.negated else text
+
+
+def doubts(rule: str, clauses: Sequence[Clause], unless: Sequence[Clause] = ()) -> tuple[str, ...]:
+    """Why a person has to look at a draft of `rule`: each a sentence. Empty where its logic is the rule's."""
+    try:
+        read = _Reader(rule).read()
+    except _Beyond as beyond:
+        return (f"The logic of the rule is not understood: {beyond}.",)
+    drafted = [
+        (statement, _words(statement.text)) for c in (*clauses, *unless) for statement in c.alternatives
+    ]
+    mentioned = frozenset(word for _, words in drafted for word in words)
+    lost = tuple(
+        f'The rule names "{said}" as {what}, and the draft does not.'
+        for word, (said, what) in read.parts.items()
+        if what != "what is forbidden" and word not in mentioned
+    )
+    if lost:
+        return lost
+    if added := _added(read, clauses, mentioned):
+        return added
+    words = sorted(set(read.parts) & mentioned)
+    if len(words) > MOST_WORDS:
+        return (f"The rule names more than {MOST_WORDS} things: its logic is not compared.",)
+    held = frozenset(set(read.parts) - mentioned)  # said in other words: taken to be there
+    for count in range(len(words) + 1):
+        for some in itertools.combinations(words, count):
+            world = held | frozenset(some)
+            if _impossible(world):
+                continue
+            wanted, found = read.broken(world), _broken(world, clauses, unless, frozenset(read.parts))
+            if wanted != found:
+                return (_difference(read, some, words, wanted),)
+    return ()
+
+
+def _added(read: _Read, clauses: Sequence[Clause], mentioned: World) -> tuple[str, ...]:
+    """What a draft says and the rule does not: an exception, an amount, another thing."""
+    named = frozenset(read.parts)
+    for clause in clauses:
+        said = [(statement, _words(statement.text)) for statement in clause.alternatives]
+        for statement, words in said:
+            amounts = [
+                word for word in words - named if word.startswith(_ALONE) or word in _COUNTS or word.isdigit()
+            ]
+            if amounts or (statement.negated and not words & named):
+                so = "not to be so" if statement.negated else "to be so"
+                return (f'The draft wants "{statement.text}" {so}, of which the rule says nothing.',)
+        if named <= mentioned and not any(words & named for _, words in said):
+            return (f'The draft asks for "{clause.text}", of which the rule says nothing.',)
+    return ()
+
+
+def _difference(read: _Read, some: Sequence[str], words: Sequence[str], wanted: bool) -> str:
+    there = ", ".join(f'"{read.parts[word][0]}"' for word in some) or "none of what it names"
+    without = ", ".join(f'"{read.parts[word][0]}"' for word in words if word not in some)
+    says = ("breaks the rule", "keeps it") if wanted else ("keeps the rule", "breaks it")
+    return (
+        f"With {there}{f' and without {without}' if without and some else ''} an image {says[0]} as it is "
+        f"written, and {says[1]} as it is drafted."
+    )
+
+
+# --- what a draft says --------------------------------------------------------------------------
+
+
+def _broken(world: World, clauses: Sequence[Clause], unless: Sequence[Clause], known: World) -> bool:
+    if not all(_holds(world, clause, known, neutral=True) for clause in clauses):
+        return False
+    return not unless or not all(_holds(world, clause, known, neutral=False) for clause in unless)
+
+
+def _holds(world: World, clause: Clause, known: World, *, neutral: bool) -> bool:
+    return any(_is_so(world, statement, known, neutral) for statement in clause.alternatives)
+
+
+def _is_so(world: World, statement: Statement, known: World, neutral: bool) -> bool:
+    """Whether a statement holds; one that speaks of nothing that the rule names decides nothing."""
+    words = _words(statement.text) & known
+    return neutral if not words else (words <= world) != statement.negated
+
+
+def _impossible(world: World) -> bool:
+    """Nothing but a dog is visible, and no dog is."""
+    return any(word.startswith(_ALONE) and word.removeprefix(_ALONE) not in world for word in world)
+
+
+# --- words --------------------------------------------------------------------------------------
+
+_ALONE = "only "
+"""Before a word: it, and nothing else, is visible."""
+_IRREGULAR = {
+    "children": "child",
+    "feet": "foot",
+    "knives": "knife",
+    "men": "man",
+    "mice": "mouse",
+    "people": "person",
+    "persons": "person",
+    "teeth": "tooth",
+    "wolves": "wolf",
+    "women": "woman",
+}
+_NUMBERS: dict[str, int] = {
+    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+}  # fmt: skip
+_EMPTY: frozenset[str] = frozenset(
+    re.findall(
+        r"\S+",
+        """
+    a about above accept acceptable accepted across after against all allow allowed allows along also
+    always among an and any anybody anyone anything anywhere appear appearing appears are around as at
+    banned be been before behind being below beneath beside between bigger break breaking breaks but by
+    can carries carry carrying contact contain containing contains could depict depicted depicting
+    depicts do does during each ever every everyone everything feature features featuring for forbidden
+    from has have having he held her here his hold holding holds how i image images in include included
+    includes including inside into is it it's item items its just kept larger least left less lie lies
+    lying may me more most must near next object objects of off on onto or other our out over per
+    permitted photo photos picture pictures post posted posting present private prohibited publish
+    published publishing read reading reads right rule same say saying says scene scenes see seen shall
+    she should show showing shown shows side sit sits sitting smaller so some somebody someone something
+    stand standing stands such than that the their them then there these they thing things this those
+    through to together touch touched touches touching toward towards under up upload upon us use used
+    using violate violates visible was we wear wearing wears were what when whenever where which while
+    who whose will with within word words worn written you your
+        """,
+    )
+)
+"""Words that name nothing visible by themselves: a rule's frame, and how things stand to each other."""
+
+
+def _amounts(text: str) -> str:
+    """The text with one wording for one amount: "more than two" is "at least 3"."""
+
+    def said(match: re.Match[str]) -> str:
+        number = _NUMBERS.get(match[2]) or int(match[2])
+        return f"at least {number + 1}" if match[1] == "more" else f"at most {number - 1}"
+
+    return re.sub(rf"\b(more|less|fewer) than (\d+|{'|'.join(_NUMBERS)})\b", said, text)
+
+
+def _stem(word: str) -> str:
+    word = word.removesuffix("'s").strip("'")
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if word.isdigit() or word in _NUMBERS:
+        return str(_NUMBERS.get(word, word))
+    for ending, instead in (("ies", "y"), ("sses", "ss"), ("shes", "sh"), ("ches", "ch"), ("xes", "x")):
+        if word.endswith(ending) and len(word) > len(ending) + 1:
+            return word[: -len(ending)] + instead
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us")) else word
+
+
+def _content(text: str) -> Iterator[tuple[str, str]]:
+    """(stem, word as it is written) of the words that name something."""
+    for word in re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", text):
+        if word.casefold() not in _EMPTY and word.casefold() not in _NEGATORS:
+            yield _stem(word.casefold()), word
+
+
+_NEGATORS = frozenset(
+    (
+        "lack",
+        "lacks",
+        "lacking",
+        "no",
+        "not",
+        "never",
+        "neither",
+        "nor",
+        "none",
+        "nothing",
+        "nobody",
+        "without",
+        "absent",
+        "missing",
+    )
+)
+_COUNTS = ("at least", "at most", "exactly")
+_ONLY = re.compile(
+    r"\b(?:nothing (?:but|else but|else than|other than|except(?: for)?|besides)|only)\b\s*(?P<what>.*?)"
+    r"(?:\s+and nothing else)?$"
+)
+_ELSE = re.compile(r"(?P<what>.*?)\s+and nothing else\b")
+
+
+def _words(statement: str) -> World:
+    """Of a drafted statement: what has to be visible for it to hold."""
+    text = _amounts(statement.casefold().rstrip(". "))
+    alone = _ONLY.search(text) or _ELSE.match(text)
+    words = [stem for stem, _ in _content(alone["what"] if alone else text)]
+    counts = [count for count in _COUNTS if count in text]
+    return frozenset([*(f"{_ALONE}{word}" if alone else word for word in words), *counts])
+
+
+# --- what a rule says ---------------------------------------------------------------------------
+
+
+class _Beyond(ValueError):
+    """What cannot be read of a rule's logic, in a few words."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A rule's logic."""
+
+    broken: Formula
+    parts: dict[str, tuple[str, str]]
+    """Word -> as it is written, and what it is part of: "what is forbidden", "an exception" ..."""
+
+
+_MARKS = (
+    # (what begins a part of a sentence, what kind of part it is); the longest first
+    (r"(?:if and )?only (?:if|when|where|while|as long as)", "needed"),
+    (r"(?:provided|as long as|so long as|on condition|given)(?: that)?", "needed"),
+    (r"unless", "exception"),
+    (
+        r"(?:except|excepting|excluding|with the exception)(?: (?:for|if|when|where|in|of|that|while))?",
+        "exception",
+    ),
+    (r"(?:other than|apart from|aside from|save for)", "exception"),
+    (r"but not(?: (?:if|when|where))?", "exception"),
+    (r"(?:even )?if|when(?:ever)?|while|where(?:ver)?", "condition"),
+    (r"without", "lack"),
+)
+_MARK = re.compile("|".join(rf"\b(?P<m{i}>{pattern})\b" for i, (pattern, _) in enumerate(_MARKS)))
+_NOTHING_BUT = re.compile(r"\bnothing (?:but|else but|else than|other than|except(?: for)?|besides)\b")
+_FORBIDS = re.compile(
+    r"\b(?:(?:must|may|can|should|shall|will|do|does|is|are|to be) (?:not|never)|cannot|never|not (?:be )?"
+    r"(?:allowed|permitted|accepted|acceptable|accept)|forbidden|prohibited|banned|breaks? (?:this|the) rule|"
+    r"violates?|not to)\b"
+)
+_PERMITS = re.compile(
+    r"\b(?:may|can)\b(?! (?:not|never))|\ballow|"
+    r"\b(?:is|are|be) (?:allowed|permitted|acceptable|accepted|ok|okay|fine)\b"
+)
+_DEMANDS = re.compile(
+    r"\b(?:must|should|shall|has to|have to|needs? to|need|required?|requires|necessary|mandatory)\b"
+)
+
+
+class _Reader:
+    """Reads the logic of one rule."""
+
+    def __init__(self, rule: str) -> None:
+        text = rule.casefold().replace("’", "'").strip().rstrip(".! ")
+        text = re.sub(r"\bcan't\b|\bcannot\b", "can not", text)
+        text = re.sub(r"\bwon't\b", "will not", text)
+        text = re.sub(r"^no more than (\w+)", lambda m: f"no {_amounts(f'more than {m[1]}')}", text)
+        self.text = _amounts(re.sub(r"n't\b", " not", text))
+        self.parts: dict[str, tuple[str, str]] = {}
+
+    def read(self) -> _Read:
+        if re.search(r"[.!?;:]\s", self.text):
+            raise _Beyond("it is more than one sentence")
+        if re.search(
+            r"\bno (?:more|less|fewer|other)\b|\bnot (?:only|every|all|any)\b|\ball but\b|\bboth\b", self.text
+        ):
+            raise _Beyond("it counts, or negates a number")
+        main, others = self._split()
+        for at, (kind, said) in enumerate(others):
+            if kind == "lack" and not _FORBIDS.search(main) and (frame := _FORBIDS.search(said)):
+                others[at] = kind, said[: frame.start()]  # "a dog without a leash | is forbidden"
+                main = f"{main} {said[frame.start() :]}"
+        forbidden = self._main(main, [kind for kind, _ in others])
+        formulas: list[Formula] = [forbidden]
+        for kind, text in others:
+            negative = kind != "condition"
+            what = {"exception": "an exception", "needed": "a condition", "lack": "what is missing"}
+            holds = self._part(text, what.get(kind, "a condition"))
+            formulas.append((lambda world, holds=holds: not holds(world)) if negative else holds)
+        if not self.parts:
+            raise _Beyond("it names nothing that can be seen")
+        return _Read(lambda world: all(formula(world) for formula in formulas), self.parts)
+
+    def _split(self) -> tuple[str, list[tuple[str, str]]]:
+        """The sentence that forbids, and the parts that say when."""
+        text = _NOTHING_BUT.sub("nothing-but", self.text)
+        found = list(_MARK.finditer(text))
+        ends = [*(match.start() for match in found[1:]), len(text)][: len(found)]
+        parts: list[tuple[str, str]] = []
+        main = text[: found[0].start()] if found else text
+        for match, end in zip(found, ends, strict=True):
+            kind = next(_MARKS[i][1] for i in range(len(_MARKS)) if match[f"m{i}"])
+            said = text[match.end() : end]
+            if not main.strip(" ,"):  # "If a dog is visible, no cat may be shown"
+                said, comma, main = said.partition(",")
+                if not comma:
+                    raise _Beyond("where its condition ends is not told by a comma")
+            parts.append((kind, said))
+        if len(parts) > 2:
+            raise _Beyond("it has more than two conditions or exceptions")
+        return main.strip(" ,"), parts
+
+    def _main(self, text: str, kinds: Sequence[str]) -> Formula:
+        """When the sentence itself is broken, whatever its conditions."""
+        pictures = re.match(r"no (?:image|picture|photo|scene)s?\b", text) is not None
+        forbids = pictures or _FORBIDS.search(text) is not None
+        if "nothing-but" in text or re.search(r"\bonly\b|\bnothing else\b", text):
+            return self._alone(text, forbids, kinds)
+        repeated = len(re.findall(r"(?:,|\b(?:and|or|nor)) no\b", text))
+        if len(_NEGATIVE.findall(text)) - repeated > 1:
+            raise _Beyond("it negates more than once")
+        if forbids or re.match(
+            r"(?:there (?:must|may|should|shall|can) be )?(?:no|neither|nobody|none)\b", text
+        ):
+            if "needed" in kinds:
+                raise _Beyond("it forbids, and says when that is allowed")
+            return self._phrases(text, "what is forbidden", listed=repeated > 0 or _is_list(text, self.text))
+        if _PERMITS.search(text) and kinds:
+            if "condition" in kinds or "exception" in kinds:
+                raise _Beyond("it allows, and does not say what is forbidden")
+            return self._phrases(text, "what is forbidden", listed=False)
+        if demands := _DEMANDS.search(text):
+            return self._demanded(text[: demands.start()], text[demands.end() :])
+        raise _Beyond("it does not say that anything is forbidden")
+
+    def _demanded(self, subject: str, wanted: str) -> Formula:
+        """Broken where something is there and what it must have is not."""
+        every = re.match(r"(?:each|every|all|any)\b", subject.strip())
+        subjects = self._phrases(subject, "what is forbidden", listed=False) if every else None
+        needs = self._phrases(wanted if every else f"{subject} {wanted}", "what is demanded", listed=False)
+        return lambda world: (subjects is None or subjects(world)) and not needs(world)
+
+    def _alone(self, text: str, forbids: bool, kinds: Sequence[str]) -> Formula:
+        """ "Nothing but a dog may be shown" is broken unless a dog alone is visible."""
+        if kinds:
+            raise _Beyond('it says "only" or "nothing but", and has a condition')
+        words = [(f"{_ALONE}{stem}", said) for stem, said in _content(text.replace("nothing-but", " "))]
+        words = [(word, said) for word, said in words if said not in ("only", "else", "nothing-but")]
+        if not words or re.search(r"\b(?:or|and)\b(?! nothing)", text):
+            raise _Beyond('it says "only" or "nothing but" of several things')
+        for word, said in words:
+            self.parts[word] = (f"only {said}", "what is forbidden" if forbids else "what alone is allowed")
+            self.parts.setdefault(word.removeprefix(_ALONE), (said, "what is forbidden"))
+        needed = frozenset(word for word, _ in words)
+        return lambda world: (needed <= world) == forbids
+
+    def _part(self, text: str, what: str) -> Formula:
+        """A condition or an exception: a plain sentence, or one that says that something is not there."""
+        negators = re.findall(
+            r"\b(?:no|not|never|neither|none|nothing|nobody|without|absent|missing|lack\w*)\b", text
+        )
+        if "only" in text.split() or "nothing-but" in text or "nothing" in negators:
+            raise _Beyond('it says "only" or "nothing" in a condition')
+        if len(negators) - len(re.findall(r"\b(?:and|or|nor) (?:no|not)\b", text)) > 1:
+            raise _Beyond("it negates more than once")
+        both = re.search(r"\b(?:and|nor) no\b", text) is not None or "neither" in negators
+        if negators and re.search(r"\band\b", text) and not both:
+            raise _Beyond("a negation may reach over an and, or not")
+        holds = self._phrases(text, what, listed=both)
+        return (lambda world: not holds(world)) if negators else holds
+
+    def _phrases(self, text: str, what: str, *, listed: bool) -> Formula:
+        """Groups of alternatives that all have to be there. `listed`: an "and" lists what is enough alone."""
+        groups: list[list[frozenset[str]]] = []
+        for chunk in _BOUNDARY.split(text):
+            joint = r"\bor\b|\bnor\b|/|,\s*(?:and|or)?\b" + (r"|\band\b" if listed else "")
+            listing = [part for part in re.split(joint, chunk) if any(_content(part))]
+            for group in [listing] if listed or len(listing) < 2 or " and " not in chunk else [None]:
+                if group is None:
+                    raise _Beyond('it mixes "and" with "or"')
+                if not group:
+                    continue
+                role = what if what != "what is forbidden" or len(group) < 2 else "an alternative"
+                alternatives: list[frozenset[str]] = []
+                for part in group:
+                    words = dict(_content(part))
+                    self.parts |= {
+                        word: (said, role) for word, said in words.items() if word not in self.parts
+                    }
+                    alternatives.append(frozenset(words))
+                groups.append(alternatives)
+        counts = frozenset(count for count in _COUNTS if count in text)
+        self.parts |= {count: (count, "an amount") for count in counts}
+        if not groups and what != "what is forbidden":
+            raise _Beyond("it names nothing that can be seen")
+        return lambda world: (
+            counts <= world and all(any(words <= world for words in group) for group in groups)
+        )
+
+
+_NEGATIVE = re.compile(
+    r"\b(?:no|not|never|neither|none|nothing|nobody|missing|absent|lack\w*|forbidden|prohibited|banned|"
+    r"breaks?|violates?)\b"
+)
+_BOUNDARY = re.compile(
+    r"\b(?:touch\w*|in contact with|l(?:ie|ies|ying)|on|above|below|under|beside|near|left of|right of|with|"
+    r"hold\w*|larger than|bigger than|smaller than|in front of|behind|that|which|who|reads?|reading|wear\w*|"
+    r"carry\w*|carries|in|at|inside|against)\b"
+)
+"""Between what stands in a relation."""
+
+
+def _is_list(main: str, text: str) -> bool:
+    """Whether an "and" lists things of which each is forbidden: "dogs and cats are not allowed"."""
+    found = re.search(r"(\w+) and (?:any |the )?(\w+)", main)
+    if found is None or re.search(r"\b(?:together|in one|in the same|at once)\b", text):
+        return False
+    return all((word.endswith("s") and _stem(word) != word) or word in _IRREGULAR for word in found.groups())
