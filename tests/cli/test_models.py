@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from PIL import Image
+
 
 def rows(text: str) -> dict[str, list[str]]:
     return {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
@@ -25,7 +27,9 @@ def test_it_explains_how_a_model_is_asked(jurat):
     assert result.exit_code == 0, result.output
     told = [line.rstrip().split(maxsplit=1) for line in result.stdout.splitlines()]
     assert ["path", "packed: the prefix and all questions in one forward pass"] in told
-    assert {"model", "layers", "masks", "positions", "checked", "answers"} <= {words[0] for words in told}
+    named = {words[0] for words in told}
+    assert {"model", "layers", "masks", "positions", "checked", "answers", "first"} <= named
+    assert any("Yes and No have" in " ".join(words) for words in told)
 
 
 def test_of_a_model_that_does_not_tell_it_says_so(jurat):
@@ -73,3 +77,22 @@ def test_without_the_extra_it_gives_the_command_that_installs_it():
         "jurat: The model 'bundled' needs packages that are not installed.\n"
         '  Install them: pip install "jurat[local]"\n'
     )
+
+
+def test_a_run_that_is_mostly_low_mass_tells_what_the_model_says_instead(jurat, tmp_path, monkeypatch):
+    from tests.models import tiny
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "grey").mkdir()
+    for level in (60, 120, 180):
+        Image.new("RGB", (40, 40), (level,) * 3).save(tmp_path / "grey" / f"{level}.png")
+    (tmp_path / "policy.yaml").write_text(
+        'name: p\nversion: "1"\nrules:\n  - {id: r, rule: The picture is red.}\n'
+    )
+    served = jurat("judge", "grey", "-c", "policy.yaml", "-m", "colour/any")
+    assert "3 of 3 items: colour answers with neither Yes nor No." in served.stdout
+    folder = tiny.make_llava(tmp_path / "llava")
+    local = jurat("judge", "grey", "-c", "policy.yaml", "-m", f"hf/{folder}", "--device", "cpu")
+    assert "3 of 3 items: " in local.stdout
+    assert "Its answers begin, with an image: '" in local.stdout and "Yes and No have 0." in local.stdout
+    assert f"jurat models --explain hf/{folder}" in local.stdout

@@ -19,7 +19,7 @@ from jurat.cli.stopping import Stop, stopping
 from jurat.cli.tables import Listing, print_items, print_summary
 from jurat.errors import JuratError
 from jurat.report.tally import Tally
-from jurat.report.text import printable
+from jurat.report.text import counted, printable
 
 if TYPE_CHECKING:
     from jurat.cli.sourcing import Sourcing
@@ -97,6 +97,7 @@ class Pass:
             print_items(console, self.listing, self.tally)
             print_summary(console, self.tally, self.seconds)
             serving.print_spent(console, model)
+            _tell_low_mass(console, self.tally, model)
         if whole and self.out is not None and not is_stdout(self.out):
             before = f", beside {self.before.total():,} from before" if self.before else ""
             console.print(
@@ -178,3 +179,22 @@ def is_stdout(out: Path | None) -> bool:
 
 def _all_of(rows: int) -> str:
     return "its 1 row is" if rows == 1 else f"all of {rows:,} rows are"
+
+
+def _tell_low_mass(console: Console, tally: Tally, model: Model) -> None:
+    """What a model says instead, where most items are undecided since it said neither Yes nor No."""
+    from jurat.models.explaining import Explained, first_tokens
+
+    count = tally.reasons["unsure", "low_mass"]
+    if 2 * count <= tally.items:
+        return
+    lines = [f"{count:,} of {counted(tally.items, 'item')}: {model.name} answers with neither Yes nor No."]
+    explained = model.capability(Explained)
+    if explained is None:
+        lines.append(
+            "A model that thinks before it answers does so; turn its thinking off where it is served."
+        )
+    else:
+        lines += [f"Its answers begin, {begun}." for begun in first_tokens(explained)]
+        lines.append(f"How it is asked: jurat models --explain {model.name}")
+    console.print(Text("\n".join(lines), "yellow"), soft_wrap=True)

@@ -26,6 +26,8 @@ _QUESTIONS = (
     "Statement: A dog is left of a car.",
     "Statement: Nothing but a tree is visible.",
 )
+FIRST_TOKENS = "first tokens"
+_SHOWN = 4
 _PATHS = {
     "packed": "packed: the prefix and all questions in one forward pass",
     "cached": "cached: the prefix once, then a row a question, going on from a copy of what was kept of it",
@@ -51,6 +53,8 @@ def explain(model: LocalModel) -> list[tuple[str, str]]:
     for prompts in encoded:
         scorer.score(prompts)
     lines = [("path", _PATHS[scorer.path])]
+    lines += [("template", remark) for remark in model.encoder.template.remarks]
+    lines += [("not taken", f"{what}: {reason}") for what, reason in model.unable.items()]
     for path, reason in scorer.reasons.items():
         lines.append((f"not {path}", reason))
     if len(encoded[0]) > 1:
@@ -72,7 +76,28 @@ def explain(model: LocalModel) -> list[tuple[str, str]]:
     most = f"{bounds.tokens:,} tokens, {bounds.entries:,} mask entries, {bounds.questions:,} questions"
     lines.append(("a pass", f"at most {most}"))
     lines += [("answers", text) for text in _answers(model)]
+    for prompts, where in zip(encoded, ("with an image", "without an image"), strict=True):
+        lines.append((FIRST_TOKENS, f"{where}: {_first_tokens(model, prompts[0])}"))
     return lines
+
+
+def first_tokens(explained: Explained) -> list[str]:
+    """What a model begins its answers with, as it explains it."""
+    return [how for what, how in explained.explain() if what == FIRST_TOKENS]
+
+
+def _first_tokens(model: LocalModel, prompt: Prompt) -> str:
+    """The likeliest ones of an answer with their probabilities, and what Yes and No have of it."""
+    import torch
+
+    with torch.inference_mode():
+        row = (prompt, prompt.segments[-1])
+        chances, ids = model.scorer.logits([row])[0].float().softmax(-1).topk(_SHOWN)
+        (answer,) = model.scorer.plain([row])
+    tokenizer = model.encoder.tokenizer
+    texts = [tokenizer.decode([token]) or tokenizer.convert_ids_to_tokens(token) for token in ids.tolist()]
+    named = [f"{text!r} {chance:.2g}" for text, chance in zip(texts, chances.tolist(), strict=True)]
+    return f"{', '.join(named)}; Yes and No have {answer.mass:.2g} together"
 
 
 def _attention(network: Any) -> str:
