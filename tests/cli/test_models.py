@@ -28,7 +28,7 @@ def test_it_explains_how_a_model_is_asked(jurat):
     told = [line.rstrip().split(maxsplit=1) for line in result.stdout.splitlines()]
     assert ["path", "packed: the prefix and all questions in one forward pass"] in told
     named = {words[0] for words in told}
-    assert {"model", "layers", "masks", "positions", "checked", "answers", "first"} <= named
+    assert {"model", "layers", "masks", "positions", "checked", "answers", "begins"} <= named
     assert any("Yes and No have" in " ".join(words) for words in told)
 
 

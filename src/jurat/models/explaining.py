@@ -26,8 +26,9 @@ _QUESTIONS = (
     "Statement: A dog is left of a car.",
     "Statement: Nothing but a tree is visible.",
 )
-FIRST_TOKENS = "first tokens"
-_SHOWN = 4
+FIRST_TOKENS = "begins"
+"""What lines about the first tokens of an answer are about."""
+_SHOWN = 3
 _PATHS = {
     "packed": "packed: the prefix and all questions in one forward pass",
     "cached": "cached: the prefix once, then a row a question, going on from a copy of what was kept of it",
@@ -97,7 +98,7 @@ def _first_tokens(model: LocalModel, prompt: Prompt) -> str:
     tokenizer = model.encoder.tokenizer
     texts = [tokenizer.decode([token]) or tokenizer.convert_ids_to_tokens(token) for token in ids.tolist()]
     named = [f"{text!r} {chance:.2g}" for text, chance in zip(texts, chances.tolist(), strict=True)]
-    return f"{', '.join(named)}; Yes and No have {answer.mass:.2g} together"
+    return f"{', '.join(named)}; Yes and No have {answer.mass:.2g}"
 
 
 def _attention(network: Any) -> str:
