@@ -319,6 +319,48 @@ def test_a_server_that_lists_one_token_is_found_out_by_the_first_that_is_not_sur
     assert [a.yes for a in answer.answers] == [1.0, 0.0, 0.0]
 
 
+def certain(asked: Asked) -> Told:
+    """A server that samples first and then calls what it sampled certain."""
+    if not asked.body.get("logprobs"):
+        return stating(asked)
+    told = completion("Yes" if "dog" in asked.question else "No", {"Yes": 0.5})
+    token = told.body["choices"][0]["message"]["content"]
+    listed = [
+        {"token": token, "logprob": 0.0},
+        {"token": "The", "logprob": None},
+        {"token": "A", "logprob": None},
+    ]
+    told.body["choices"][0]["logprobs"] = {"content": [{**listed[0], "top_logprobs": listed}]}
+    return told
+
+
+def test_answers_of_a_server_that_calls_one_token_certain_are_stated(serve: Serve, caplog) -> None:
+    answers = opened(serve(certain)).ask([inquiry(), inquiry()])
+    for answer in answers:
+        assert answer.basis == "stated"
+        assert [(a.yes, a.stated) for a in answer.answers] == [(1.0, True), (0.0, True), (0.0, True)]
+    assert len(caplog.records) == 1 and "stated, not measured" in caplog.text
+
+
+def test_a_certain_answer_among_measured_ones_is_measured(serve: Serve) -> None:
+    script = lambda asked: certain(asked) if "bus" in asked.question else completion("Yes", LISTED)  # noqa: E731
+    model = opened(serve(script), concurrency=1)
+    (answer,) = model.ask([inquiry()])
+    assert answer.basis == "measured" and not any(a.stated for a in answer.answers)
+    assert 0 < answer.answers[2].yes < 1e-5
+
+
+def test_a_certain_answer_that_is_neither_yes_nor_no_is_unparsed(serve: Serve) -> None:
+    def script(asked: Asked) -> Told:
+        told = certain(asked)
+        for entry in told.body["choices"][0]["logprobs"]["content"][0]["top_logprobs"][:1]:
+            entry["token"] = "Maybe"
+        return told
+
+    (answer,) = opened(serve(script)).ask([inquiry()])
+    assert answer.failure is not None and answer.failure.kind == "unparsed"
+
+
 def test_what_a_refused_image_cost_is_told_with_the_failure(serve: Serve) -> None:
     model = opened(serve(lambda _: completion(None, refusal="I can't help with that.")))
     (answer,) = model.ask([inquiry(questions=QUESTIONS[:1])])

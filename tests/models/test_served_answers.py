@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,9 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jurat.judge.reason import read_rating
 from jurat.models import Failure, Usage
 from jurat.models.encoding import ANSWERS, WORD_STARTS
-from jurat.models.served_answers import Said, instruction, measured, parse, read, schema, stated, suffices
+from jurat.models.served_answers import (
+    Said,
+    certain,
+    instruction,
+    measured,
+    parse,
+    read,
+    schema,
+    stated,
+    suffices,
+)
 
 SPELLINGS = {answer: [m + w for w in words for m in WORD_STARTS] for answer, words in ANSWERS.items()}
 EVERY = [*SPELLINGS["yes"], *SPELLINGS["no"], "The", "<think>", " Maybe", "\n", "Yeah", "None"]
@@ -100,6 +112,67 @@ def test_logprobs_that_stand_for_unlikely_are_not_counted_as_listed() -> None:
     assert not suffices([("Yes", -0.5), ("No", -9999.0), ("The", -9999.0)])
 
 
+def listing(*listed: tuple[str, Any], chosen: tuple[str, Any] | None = None) -> tuple[tuple[str, float], ...]:
+    """What is read of a first token's alternatives as a server sends them."""
+    entries = [SimpleNamespace(token=token, logprob=logprob) for token, logprob in listed]
+    token, logprob = chosen or listed[0]
+    first = SimpleNamespace(token=token, logprob=logprob, top_logprobs=entries)
+    said = read(reply(message={"content": token}, logprobs=SimpleNamespace(content=[first])))
+    assert isinstance(said, Said)
+    return said.listed
+
+
+INF, NAN = math.inf, math.nan
+NOT_LOGARITHMS = {
+    "infinite": [("Yes", INF), ("No", -1.0), ("The", -5.0)],
+    "no number": [("No", -3.0), ("Yes", NAN), ("The", -5.0), ("A", -6.0)],
+    "text": [("No", "-0.03"), ("Yes", "-3.6"), ("The", "-9.0")],
+    "text among numbers": [("No", -3.0), ("Yes", "-0.06"), ("The", -5.0), ("A", -6.0)],
+    "true and false": [("No", True), ("Yes", False), ("The", False)],
+    "null where nothing is certain": [("No", -3.0), ("Yes", None), ("The", -5.0), ("A", -6.0)],
+    "probabilities": [("No", 0.96), ("Yes", 0.03), ("The", 0.01)],
+    "raw scores": [("No", 24.5), ("Yes", 20.1), ("The", 11.0)],
+    "all certain": [("Yes", 0.0), ("No", 0.0), ("The", 0.0)],
+    "more than a whole": [("Yes", -0.2), ("No", -0.3), ("The", -5.0)],
+    "lists": [("No", [-0.03]), ("Yes", [-3.6]), ("The", [-9.0])],
+}
+
+
+@pytest.mark.parametrize("case", NOT_LOGARITHMS)
+def test_what_is_no_logarithm_of_a_probability_measures_nothing(case: str) -> None:
+    listed = listing(*NOT_LOGARITHMS[case])
+    assert not suffices(listed) and certain(listed) is None
+
+
+def test_the_chosen_token_is_counted_once_however_it_is_spelled() -> None:
+    listed = listing(("▁No", -0.03), ("Yes", -3.6), ("The", -9.0), chosen=(" No", -0.03))
+    assert measured(listed).mass == pytest.approx(math.exp(-0.03) + math.exp(-3.6))
+
+
+CERTAIN = {
+    "minus infinity": [-INF, -INF, -INF],
+    "null": [None, None, None],
+    "-9999": [-9999.0, -9999.0],
+    "-100": [-100.0, -100.5],
+    "the largest negative float": [-3.4e38, -3.4e38],
+    "one value for all": [-23.02585, -23.02585, -23.02585],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("top", [0.0, -0.0, 0, -1e-9])
+@pytest.mark.parametrize("case", CERTAIN)
+def test_a_token_that_is_called_certain_beside_nothing_is_not_measured(case: str, top: float) -> None:
+    rest = list(zip(("Yes", "The", "A"), CERTAIN[case], strict=False))
+    assert certain(listing(("No", top), *rest)) == "No"
+
+
+def test_a_sure_answer_beside_others_that_differ_is_measured() -> None:
+    listed = listing(("No", 0.0), ("Yes", -17.25), ("The", -18.5), ("A", -18.5))
+    assert certain(listed) is None and suffices(listed)
+    assert measured(listed).log_odds == pytest.approx(-17.25)
+
+
 SAID = {
     '{"1": "Yes", "2": "No"}': {1: True, 2: False},
     '{"1": "yes.", "2": " NO "}': {1: True, 2: False},
@@ -126,6 +199,27 @@ SAID = {
 @pytest.mark.parametrize("text", SAID, ids=lambda text: text[:40])
 def test_stated_answers_are_read_out_of_a_reply(text: str) -> None:
     assert parse(text, 2) == SAID[text]
+
+
+HOSTILE = {
+    "braces": "{" * 300_000,
+    "objects that do not end": '{"a":' * 60_000,
+    "strings that do not end": '{"a' * 100_000,
+    "lists in objects": '{"a":[' * 50_000,
+    "objects that are whole": '{"a":' * 900 + "1" + "}" * 900,
+    "many objects": '{"a": 1} ' * 30_000,
+    "spaces": '{ "' + " " * 300_000 + "{ ",
+    "a number": '{"1": ' + "9" * 300_000,
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_reply_takes_no_time_that_grows_with_its_square(case: str) -> None:
+    start = time.process_time()
+    assert parse(HOSTILE[case], 8) == {}
+    assert read_rating(HOSTILE[case]) is None
+    assert time.process_time() - start < 3
+    assert parse('{"1": "Yes"} ' + "{" * 300_000, 1) == {1: True}
 
 
 @given(
@@ -197,6 +291,10 @@ READ = {
     "a refusal": (
         reply(message={"refusal": "I cannot\nhelp with that."}, finish_reason="stop"),
         Failure("refused", "The model refused: I cannot help with that."),
+    ),
+    "a reply that a gateway says was filtered": (
+        reply(message={"content": "Par"}, finish_reason="stop", native_finish_reason="PROHIBITED_CONTENT"),
+        Failure("filtered", "The server's content filter blocked the reply (PROHIBITED_CONTENT)."),
     ),
     "a filtered reply": (
         reply(message={"content": "Par"}, finish_reason="content_filter"),

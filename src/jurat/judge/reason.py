@@ -7,7 +7,6 @@ in such JSON is read as it is, without a second turn. What cannot be read after 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from jurat.judge.prompts import REASONING, Kind, ReasoningForm
 from jurat.judge.quick import attempt, turn_of
 from jurat.models import Chat, Failure, Model, Reply, Turn, Vocabulary
 from jurat.models.base import Generation, Usage
+from jurat.models.replies import objects_in
 
 GENERATION = Generation(max_tokens=512)
 """Greedy; the paper states no decoding parameters."""
@@ -97,12 +97,8 @@ def form_of(model: Model, kinds: Iterable[Kind] = ("statement", "rule")) -> Reas
 
 def read_rating(text: str) -> Reasoned | None:
     """The last JSON object of a reply that has a `rating` of Yes or No; None where there is none."""
-    for start in reversed([match.start() for match in re.finditer(r"\{", text)]):
-        try:
-            value, _ = json.JSONDecoder().raw_decode(text, start)
-        except (ValueError, RecursionError):
-            continue
-        rating = value.get("rating") if isinstance(value, dict) else None
+    for value in objects_in(text):
+        rating = value.get("rating")
         said = rating.strip().rstrip(".").lower() if isinstance(rating, str) else None
         if said in ("yes", "no"):
             rationale = value.get("rationale")

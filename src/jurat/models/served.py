@@ -12,6 +12,7 @@ answered in JSON: such answers are *stated*.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -42,6 +43,8 @@ from jurat.models.served_dialect import LEAST_LISTED, Wish
 from jurat.models.served_messages import Message, data_url, messages
 from jurat.models.served_secrets import KEY
 from jurat.models.spec import ModelSpec, Serving
+
+log = logging.getLogger("jurat.models")
 
 T = TypeVar("T")
 
@@ -84,7 +87,8 @@ class ServedModel:
         self._probe = asyncio.Lock()
         self._probed = False
         self._measures = False
-        """Whether a reply has come with several tokens' logprobs."""
+        """Whether a reply has come with several tokens' logprobs that differ."""
+        self._warned = False
 
     @property
     def revision(self) -> str:
@@ -150,6 +154,8 @@ class ServedModel:
         said = await self._say(asked, Wish(max_tokens=1, measured=True))
         if isinstance(said, Failure):
             return Part([YesNo(0.0, 0.0, said)], said.usage)
+        if not self._measures and (token := answers.certain(said.listed)) is not None:
+            return Part([self._certain(token)], said.usage)
         # One token alone, however sure, may be all that this server ever lists.
         self._measures = self._measures or len(said.listed) >= LEAST_LISTED
         if answers.suffices(said.listed):
@@ -161,6 +167,20 @@ class ServedModel:
             return Part([YesNo(0.0, 0.0, answers.empty(said))], said.usage)
         self.calls.give_up_logprobs()
         raise Unmeasured
+
+    def _certain(self, token: str) -> YesNo:
+        """The answer of a server that calls each token certain, as it states it."""
+        if not self._warned:
+            self._warned = True
+            log.warning(
+                "%s calls one token certain and tells nothing of the others: its answers are stated, not "
+                "measured.",
+                self.calls.model,
+            )
+        if (said := answers.spelled(token)) is None:
+            why = f"The reply begins with neither Yes nor No: {answers.clean(token)}"
+            return YesNo(0.0, 0.0, Failure("unparsed", why), stated=True)
+        return YesNo(1.0 * said, 1.0 * (not said), stated=True)
 
     async def _state(self, turns: Sequence[Turn], questions: Sequence[str], urls: Sequence[str]) -> Part:
         """Several questions' answers from one reply in JSON."""
@@ -213,6 +233,7 @@ async def _in_turn(puts: Sequence[_Put], basis: Literal["measured", "stated"]) -
     if failure is None or failure.kind != "error":
         parts += await _together(other.put() for other in others)
     found = tuple(answer for part in parts for answer in part.answers)
+    basis = "stated" if all(answer.stated for answer in found) else basis
     usage = total(part.usage for part in parts)
     failures = [answer.failure for answer in found if answer.failure is not None]
     if len(failures) == len(found) and len({failure.kind for failure in failures}) == 1:

@@ -3,7 +3,8 @@
 Measured: the first token's alternatives are listed with their logprobs. P(Yes) is the sum over those that
 spell yes, as the local models sum over their vocabulary. An answer of which no token is listed is
 not impossible but unlikely: it counts as the smallest listed probability, or as what the listed leave over if
-that is less.
+that is less. A list that holds anything but logarithms of probabilities measures nothing, nor does one
+that calls a token certain and tells nothing of the others.
 
 Stated: several questions are asked at once, and answered by a JSON object from their numbers to Yes or No.
 """
@@ -12,13 +13,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from jurat.models.base import Failure, Usage, YesNo
 from jurat.models.encoding import ANSWERS, WORD_STARTS
+from jurat.models.replies import objects_in
 from jurat.models.served_calls import usage_of
 from jurat.models.served_dialect import LEAST_LISTED
 from jurat.models.served_faults import filtered_finish
@@ -31,8 +32,13 @@ _SPELLINGS = {
     mark + word: answer for answer, words in ANSWERS.items() for word in words for mark in WORD_STARTS
 }
 """What a listed token may look like, and the answer that it spells."""
-_NEVER = -700.0
-"""At or below this a logprob tells nothing: the protocol has -9999 for "very unlikely"."""
+_NEVER = -50.0
+"""At or below this a logprob tells nothing: no model in half precision computes one, and servers have -100,
+-9999 or less for "very unlikely"."""
+_CERTAIN = -1e-5
+"""A logprob above this is that of a token that is called certain."""
+_ROUNDED, _MOST = 1e-3, 1.05
+"""No logprob is above the one, and no probabilities have a larger sum than the other."""
 _ROUNDING = 1e-6
 """Of probabilities that a server computed in single precision."""
 _SAID = {"yes": True, "true": True, "no": False, "false": False}
@@ -77,6 +83,21 @@ def empty(said: Said) -> Failure:
     if said.finish == "length":
         return Failure("unparsed", "The limit of tokens cut the reply off before its first word.")
     return Failure("unparsed", "The reply is empty.")
+
+
+def certain(listed: Sequence[tuple[str, float]]) -> str | None:
+    """The token that a list calls certain without telling the others apart: they are missing, out of bounds,
+    or all the same. Nothing was measured then; None where something was."""
+    if not listed:
+        return None
+    token, top = max(listed, key=lambda entry: entry[1])
+    rest = {logprob for other, logprob in listed if other != token and logprob > _NEVER}
+    return token if top > _CERTAIN and len(rest) <= 1 else None
+
+
+def spelled(token: str) -> bool | None:
+    """The answer that a token spells; None where it is neither."""
+    return {"yes": True, "no": False}.get(_SPELLINGS.get(token, ""))
 
 
 def suffices(listed: Sequence[tuple[str, float]]) -> bool:
@@ -153,17 +174,10 @@ def parse(text: str, count: int) -> dict[int, bool]:
 
     The object may stand in a fence or behind other words. A number that it answers in two ways is left out.
     """
-    for start in reversed([match.start() for match in re.finditer(r"\{", text)]):
-        try:
-            pairs, _ = _DECODER.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            continue
+    for pairs in objects_in(text, list):
         if found := _answers(pairs, count):
             return found
     return {}
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=list)
 
 
 def _answers(pairs: Any, count: int) -> dict[int, bool]:
@@ -180,21 +194,27 @@ def _word(value: Any) -> str:
     return value.strip().rstrip(".").lower() if isinstance(value, str) else ""
 
 
-def _listed(choice: Any) -> Iterable[tuple[str, float]]:
-    """(token, logprob) of each alternative of the first token, the chosen one among them."""
+def _listed(choice: Any) -> list[tuple[str, float]]:
+    """(token, logprob) of each alternative of the first token, the chosen one among them; none if any of them
+    is no logarithm of a probability. What is null or minus infinity has no probability."""
     content = getattr(getattr(choice, "logprobs", None), "content", None)
     if not isinstance(content, list) or not content:
-        return
+        return []
     first: Any = content[0]
-    listed = [*_pairs(getattr(first, "top_logprobs", None) or ())]
+    told: Any = getattr(first, "top_logprobs", None)
+    entries = [(getattr(e, "token", None), getattr(e, "logprob", None)) for e in told or ()]
+    chosen = (getattr(first, "token", None), getattr(first, "logprob", None))
     # Several tokens may look alike (a word with and without its mark), and all of them count.
-    if not any(token == getattr(first, "token", None) for token, _ in listed):
-        listed += _pairs([first])
-    yield from listed
-
-
-def _pairs(entries: Iterable[Any]) -> Iterable[tuple[str, float]]:
-    for entry in entries:
-        token, logprob = getattr(entry, "token", None), getattr(entry, "logprob", None)
-        if isinstance(token, str) and isinstance(logprob, int | float):
-            yield token, float(logprob)
+    if not any(token == chosen[0] or logprob == chosen[1] for token, logprob in entries):
+        entries.append(chosen)
+    named = [(token, logprob) for token, logprob in entries if isinstance(token, str)]
+    known = [(token, float(logprob)) for token, logprob in named if type(logprob) in (int, float)]
+    if len(known) < len(named):
+        # Servers write null for what has no probability; beside a token that is not certain it hides one.
+        nulls = all(logprob is None for _, logprob in named if type(logprob) not in (int, float))
+        if not nulls or not any(logprob > _CERTAIN for _, logprob in known):
+            return []
+    if not all(logprob < _ROUNDED for _, logprob in known):
+        return []
+    listed = [(token, logprob) for token, logprob in known if logprob > -math.inf]
+    return listed if sum(math.exp(logprob) for _, logprob in listed) < _MOST else []

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable
 
 import pytest
@@ -256,3 +258,29 @@ def test_ratings_survive_the_round_trip(score: int, reason: str) -> None:
 def test_rules_and_descriptions_survive_the_round_trip(rule: str, words: str) -> None:
     assert parse_rule(f"Rule: {rule}") == rule
     assert parse_description(f"Description: {words}") == words
+
+
+HOSTILE = {
+    "spaces": " " * 19_000,
+    "line breaks": "\n" * 19_000,
+    "marks": "1. {A" + " #" * 9_000 + "}",
+    "ors": "1. {" + " or" * 6_000 + "}",
+    "ratings": "rating " * 2_700,
+    "a rating behind marks": "x" + "\n#>_" * 4_700 + "Rating: [[5]]",
+    "too long": "1. A dog is visible.\n" * 20_000,
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_reply_is_read_or_refused_at_once(case: str) -> None:
+    start = time.process_time()
+    for parser in (parse_rating, parse_rule, parse_clauses, parse_description, parse_numbered):
+        with contextlib.suppress(ReplyError):
+            parser(HOSTILE[case])
+    assert len(quoted(HOSTILE[case])) < 200
+    assert time.process_time() - start < 3
+
+
+def test_a_reply_that_is_too_long_is_said() -> None:
+    with pytest.raises(ReplyError, match="It has 420,000 characters, more than 20,000"):
+        parse_numbered(HOSTILE["too long"])

@@ -29,6 +29,7 @@ from jurat.judge.drafting.prompts import (
 )
 from jurat.judge.drafting.reading_back import doubts, render
 from jurat.judge.drafting.replies import (
+    LONGEST_REPLY,
     ReplyError,
     parse_clauses,
     parse_description,
@@ -362,7 +363,7 @@ class _Writer:
             try:
                 found.append(reply.failure or reader(reply.text))
             except ReplyError as error:
-                again.append((i, repair_chat(chat, reply.text, str(error))))
+                again.append((i, repair_chat(chat, reply.text[:LONGEST_REPLY], str(error))))
                 found.append(Failure("unparsed", str(error)))
         for (i, _), reply in zip(again, self._chat([chat for _, chat in again]), strict=True):
             try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from string import whitespace
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,11 +24,14 @@ MAX_OBJECTS = 12
 MAX_OBJECT_LENGTH = 60
 MAX_DESCRIPTION_WORDS = 40
 """CLIP's text encoder reads 77 tokens."""
+LONGEST_REPLY = 20_000
+"""Characters; a longer reply is not read."""
 
 _ITEM = re.compile(r"\s*(\d{1,3})[.)]\s+(\S.*)")
 _BRACKETED = re.compile(r"\[\[\s*(\d{1,3})\s*\]\]")
-_LABELLED = re.compile(r"^\W*(?:rating|score)\W{1,4}(\d{1,3})(?![.,]?\d)", re.IGNORECASE | re.MULTILINE)
-_RATING_LABEL = re.compile(r"\s[#>\s_-]*(?:rating|score)\W*$|^\W*(?:rating|score)\W*$", re.IGNORECASE)
+_LABELLED = re.compile(r"^[^\w\n]*(?:rating|score)\W{1,4}(\d{1,3})(?![.,]?\d)", re.IGNORECASE | re.MULTILINE)
+_WORD = re.compile(r"\w")
+_MARKS = "#>_-" + whitespace
 _NOT = re.compile(r"not(?::\s*|\s+)", re.IGNORECASE)
 _OR_AFTER_SENTENCE = re.compile(r"(?:(?<=[.!])|(?<=[.!][\"”')]))\s+or\s+", re.IGNORECASE)
 _OR_BEFORE_CAPITAL = re.compile(r"\s+or\s+(?=(?:not:?\s+)?[A-Z])")
@@ -53,7 +57,7 @@ def parse_rating(reply: str) -> tuple[int, str]:
     score = int(found[-1][1])
     if not 1 <= score <= 10:
         raise ReplyError(f"The rating {score} is not from 1 to 10.")
-    before = _RATING_LABEL.sub("", text[: found[-1].start()])
+    before = _without_label(text[: found[-1].start()])
     return score, " ".join((before if before.strip() else text[found[-1].end() :]).split())
 
 
@@ -111,7 +115,7 @@ def parse_numbered(reply: str) -> tuple[str, ...]:
             expected = "after the list's end" if ended else f"where {len(items) + 1} belongs"
             raise ReplyError(f"The number {int(match[1])} stands {expected}.")
         else:
-            items.append(match[2].strip())
+            items.append(" ".join(match[2].split()))
             closed = False
     if not items:
         raise ReplyError("It holds no numbered list.")
@@ -147,15 +151,31 @@ def _rendered(clause: Clause) -> str:
 def _spoken(reply: str) -> str:
     """The reply without what was thought before it, code fences and bold type."""
     said = reply.rpartition("</think>")[2]
+    if len(said) > LONGEST_REPLY:
+        raise ReplyError(f"It has {len(said):,} characters, more than {LONGEST_REPLY:,}.")
     if "<think>" in said:
         raise ReplyError("It ends before the thinking does.")
     lines = (line for line in said.splitlines() if not line.lstrip().startswith("```"))
     return "\n".join(lines).replace("**", "")
 
 
+def _without_label(text: str) -> str:
+    """What stands before a rating, without "Rating:" or "Score:" and the marks of a heading at its end."""
+    end = len(text)
+    while end and not _WORD.match(text, end - 1):
+        end -= 1
+    for label in ("rating", "score"):
+        if text[max(0, end - len(label)) : end].lower() == label:
+            head = text[: end - len(label)]
+            bare = head.rstrip(_MARKS)
+            if not bare or any(character.isspace() for character in head[len(bare) :]):
+                return bare
+    return text
+
+
 def _labelled(reply: str, label: str) -> str:
     found: list[str] = re.findall(
-        rf"^\W*{label}[ \t]*:[ \t]*(\S.*)$", _spoken(reply), re.IGNORECASE | re.MULTILINE
+        rf"^[^\w\n]*{label}[ \t]*:[ \t]*(\S.*)$", _spoken(reply), re.IGNORECASE | re.MULTILINE
     )
     if not found:
         raise ReplyError(f'It holds no line that begins with "{label}:".')
