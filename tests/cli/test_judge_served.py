@@ -200,6 +200,22 @@ def test_faults_of_items_are_rows_with_reasons_and_no_key(policy, jurat, serve):
     assert KEY not in everything and KEY[3:] not in everything
 
 
+def test_a_server_that_counts_more_tokens_than_there_are_does_not_wedge_the_run(policy, jurat, serve):
+    def script(asked: Asked) -> Told:
+        told = measuring(asked)
+        if seen(asked) == "red":
+            told.body["usage"] |= {"prompt_tokens": 10**20, "completion_tokens": 10**19}
+        return told
+
+    url = serve(script).url
+    for number in (1, 2):
+        for options in ([], ["--retry-errors"]):
+            result = jurat(*policy, url, "--out", f"run{number}", "--shard", f"{number}/2", *options)
+            assert result.exit_code in (0, 3), result.output  # 3 where a shard has errors only
+    assert jurat("merge", "run1", "run2", "--out", "all").exit_code == 0
+    assert {row["id"]: row["outcome"] for row in read_rows("all")} == OUTCOMES
+
+
 WRONG = {
     "no scheme": (["localhost:8000"], 2, "begins with http:// or https://"),
     "a key in the address": (["https://me:secret@host/v1"], 2, "no user, password or query"),

@@ -255,6 +255,60 @@ def test_signatures_and_passwords_are_in_no_id_and_no_message(faulty: str, hurri
     assert row.uri == f"{faulty}/x.png"
 
 
+class _Signed(http.server.BaseHTTPRequestHandler):
+    """Answers with the path as it came; `/to/PLACE` redirects to what `?` is followed by, byte for byte."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        body = self.path.encode("latin-1")
+        if self.path.startswith("/to?"):
+            self.send_response(302)
+            self.send_header("Location", bytes.fromhex(self.path[4:]).decode("latin-1"))
+            body = b""
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def signed() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Signed) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+ADDRESSES = {
+    "/it%27s%20a%2Cb%40c.png?Expires=1&Signature=ab%2Fcd%2Bef%3D": None,
+    "/a%2fb.png?X-Amz-Credential=AK%2F2026%2Fs3&sig=a+b/c==": None,
+    "/%41%7e.png?policy=eyJ%22": None,
+    "/plain,(1)'s@x;y=1.png?a=1": None,
+    "/a%27.png?a=[1]": "/a'.png?a=%5B1%5D",
+    "/a b.png?q=c d": "/a%20b.png?q=c+d",
+    "/stra\u00dfe.png": "/stra%C3%9Fe.png",
+    "/100%.png": "/100%25.png",
+    "/a b%27.png": "/a%20b'.png",
+}
+"""Path and query, and how it is sent; None where as it stands."""
+
+
+@pytest.mark.parametrize("redirected", [False, True])
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_is_sent_as_it_stands_or_escaped_where_it_has_to_be(
+    signed: str, address: str, redirected: bool
+) -> None:
+    uri = f"{signed}/to?{address.encode().hex()}" if redirected else f"{signed}{address}"
+    (item,) = find_items([uri])
+    assert item.open() == (ADDRESSES[address] or address).encode()
+
+
 def test_what_looks_like_a_chain_of_file_systems_is_one_address(
     faulty: str, tmp_path: Path, hurried: None
 ) -> None:

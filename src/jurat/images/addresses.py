@@ -6,6 +6,7 @@ makes, at the moment when it is made. A name that resolves to another address th
 
 from __future__ import annotations
 
+import re
 import socket
 from dataclasses import dataclass, replace
 from errno import EACCES
@@ -22,6 +23,11 @@ _PORTS = {"http": 80, "https": 443}
 _PRIVATE_NAMES = ("localhost", "local", "internal", "lan", "intranet")
 """Last labels of names that are private by what they say."""
 _NAT64 = IPv6Network("64:ff9b::/96")
+
+WELL_FORMED = re.compile(
+    r"https?://[^/?#\s]+(?:[A-Za-z0-9\-._~:/?#@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*", re.ASCII | re.IGNORECASE
+)
+"""An address that needs no escaping (RFC 3986): none of its characters, of which `%` begins an escape."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,18 @@ async def client(allowed: PrivateHosts, **options: Any) -> aiohttp.ClientSession
 
     connector = aiohttp.TCPConnector(resolver=Resolver(), socket_factory=connect)
     return aiohttp.ClientSession(connector=connector, **options)
+
+
+async def well_formed(
+    request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """A middleware that escapes the address of a request, of a redirect too, where that is needed."""
+    from yarl import URL
+
+    address = str(request.url)
+    if not WELL_FORMED.fullmatch(address):
+        request.url = URL(address)
+    return await send(request)
 
 
 def _host_of(uri: str) -> tuple[str, int] | None:

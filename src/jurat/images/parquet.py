@@ -21,6 +21,7 @@ from jurat.errors import JuratError
 from jurat.images.arrow import ArrowBatch, ArrowSchema, ArrowTable
 from jurat.images.errors import reason
 from jurat.images.files import beside, count_rows, file_errors, move, move_to_free_name, sync_folder
+from jurat.images.unwritable import check_nulls, error_row
 
 STREAM_MAGIC = b"\xff\xff\xff\xff"
 """The first bytes of an Arrow stream."""
@@ -58,20 +59,12 @@ class ParquetSink:
             self._spool_waiting()
 
     def _spool_waiting(self) -> None:
-        import pyarrow as pa
-
         waiting, self._waiting = self._waiting, []
-        problem = None
-        try:
-            batches = [batch_of(waiting, self._schema)] if waiting else []
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            batches, problem = _one_by_one(waiting, self._schema, self.rows - len(waiting) + 1)
+        batches = _batches(waiting, self._schema, self.rows - len(waiting) + 1)
         with file_errors(self._path):
             for batch in batches:
                 self._stream.write_batch(batch)
             self._file.flush()
-        if problem is not None:
-            raise problem
 
     def __enter__(self) -> Self:
         return self
@@ -152,13 +145,16 @@ def batch_of(rows: Iterable[Mapping[str, Any]], schema: ArrowSchema) -> ArrowBat
     """Rows as one batch; times, which are text in rows (ISO 8601), as the schema's timestamps.
 
     Raises:
-        pyarrow.ArrowException, TypeError, ValueError, OverflowError: a row does not fit the schema.
+        pyarrow.ArrowException, TypeError, ValueError, OverflowError: a row does not fit the schema, or has
+            a null where none may be.
     """
     import pyarrow as pa
 
     stamps = _timestamps(schema)
     told = [{**row, **{name: _moment(row.get(name)) for name in stamps}} for row in rows] if stamps else rows
-    return pa.RecordBatch.from_pylist(list(told), schema=schema)
+    batch = pa.RecordBatch.from_pylist(list(told), schema=schema)
+    check_nulls(batch, schema)
+    return batch
 
 
 def rows_of(batch: ArrowBatch | ArrowTable) -> list[dict[str, Any]]:
@@ -191,19 +187,11 @@ def moment_text(moment: datetime) -> str:
 
 
 def batches_of(rows: Iterable[Mapping[str, Any]], schema: ArrowSchema) -> Iterator[ArrowBatch]:
-    """Rows as batches of 256. Raises JuratError where one does not fit the schema."""
-    import pyarrow as pa
-
+    """Rows as batches of 256; one that does not fit the schema becomes an error row (`unwritable`)."""
     first = 1
     rows = iter(rows)
     while waiting := list(islice(rows, _BATCH_ROWS)):
-        try:
-            yield batch_of(waiting, schema)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            batches, problem = _one_by_one(waiting, schema, first)
-            yield from batches
-            if problem is not None:
-                raise problem from None
+        yield from _batches(waiting, schema, first)
         first += len(waiting)
 
 
@@ -245,20 +233,29 @@ def _to_parquet(spool: Path, target: Path, schema: ArrowSchema) -> int:
     return rows
 
 
-def _one_by_one(
-    rows: list[Mapping[str, Any]], schema: ArrowSchema, first: int
-) -> tuple[list[ArrowBatch], JuratError | None]:
-    """The rows that fit, each a batch, and the error of the first that does not."""
+def _batches(rows: list[Mapping[str, Any]], schema: ArrowSchema, first: int) -> Iterator[ArrowBatch]:
+    """Rows as one batch, or as one each where some do not fit; `first` is the number of the first."""
     import pyarrow as pa
 
-    batches: list[ArrowBatch] = []
+    if not rows:
+        return
+    try:
+        yield batch_of(rows, schema)
+        return
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        pass
     problem: JuratError | None = None
     for number, row in enumerate(rows, first):
+        row = cast("Mapping[str, Any]", _encodable(row))
         try:
-            batches.append(batch_of([cast("Mapping[str, Any]", _encodable(row))], schema))
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            problem = problem or JuratError(f"row {number} does not fit the schema: {reason(error)}")
-    return batches, problem
+            yield batch_of([row], schema)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            try:
+                yield batch_of([error_row(row, schema, number)], schema)
+            except JuratError as error:  # the rows behind it are kept all the same
+                problem = problem or error
+    if problem is not None:
+        raise problem
 
 
 def _encodable(value: object) -> object:

@@ -14,7 +14,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from jurat.errors import JuratError, MissingExtra
-from jurat.images.addresses import NO_PRIVATE_HOSTS, REFUSED, PrivateHosts, client
+from jurat.images.addresses import (
+    NO_PRIVATE_HOSTS,
+    REFUSED,
+    WELL_FORMED,
+    PrivateHosts,
+    client,
+    well_formed,
+)
 from jurat.images.errors import ImageError, one_line, reason, recorded, shown
 from jurat.images.formats import MEDIA_SUFFIXES
 from jurat.images.hanging import HANGING
@@ -215,7 +222,13 @@ def _open_system(uri: str, private_hosts: PrivateHosts = NO_PRIVATE_HOSTS) -> tu
         timeout = aiohttp.ClientTimeout(
             total=_SECONDS, sock_connect=_CONNECT_SECONDS, sock_read=_READ_SECONDS
         )
-        options["client_kwargs"] = {"timeout": timeout}
+        # A signature is over the very bytes of an address: what is well-formed is sent as it stands.
+        options["encoded"] = WELL_FORMED.fullmatch(uri) is not None
+        options["client_kwargs"] = {
+            "timeout": timeout,
+            "requote_redirect_url": False,
+            "middlewares": (well_formed,),
+        }
         options["get_client"] = partial(client, private_hosts)
     elif scheme == "s3":
         limits = {"connect_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS}

@@ -35,7 +35,7 @@ from jurat.images.errors import reason
 from jurat.images.files import beside, count_rows, make_folder, sync_folder
 from jurat.images.index import item_key
 from jurat.images.parquet import batches_of, parquet_rows
-from jurat.images.sinks import json_line
+from jurat.images.sinks import json_line, json_line_or_error
 
 RUN_FILE, PARTS, RETRYING, LOCK = "_run.json", "parts", "_retrying.jsonl", ".lock"
 _EARLIER = {"run.json": RUN_FILE, "retrying.jsonl": RETRYING, "lock": LOCK}
@@ -232,7 +232,7 @@ class RunSink:
         return self._folder
 
     def write(self, row: Mapping[str, Any]) -> None:
-        line = json_line(row, self.rows + 1)
+        line = json_line_or_error(row, self._schema, self.rows + 1)
         with run_errors(self._folder, self.rows):
             file = self._waiting or self._start()
             try:

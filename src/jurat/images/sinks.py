@@ -59,7 +59,8 @@ def open_sink(path: Path | str | None, schema: Callable[[], ArrowSchema], *, ove
 
     Args:
         path: of the file to write.
-        schema: makes the `pyarrow.Schema` of the rows, with its metadata; called for Parquet only.
+        schema: makes the `pyarrow.Schema` of the rows, with its metadata; called for Parquet, and where a
+            row cannot be written.
         overwrite: whether a file that exists may be replaced.
 
     Raises:
@@ -68,7 +69,7 @@ def open_sink(path: Path | str | None, schema: Callable[[], ArrowSchema], *, ove
     if path is None:
         return _Nowhere()
     if str(path) == "-":
-        return _JsonLines(None, sys.stdout.buffer)
+        return _JsonLines(None, sys.stdout.buffer, schema)
     path = Path(path)
     check_sink(path)
     suffix = path.suffix.lower()
@@ -77,7 +78,7 @@ def open_sink(path: Path | str | None, schema: Callable[[], ArrowSchema], *, ove
     with file_errors(path):
         make_folder(path.parent)
         if suffix in _JSON:
-            return _JsonLines(path, path.open("wb" if overwrite else "xb"))
+            return _JsonLines(path, path.open("wb" if overwrite else "xb"), schema)
         from jurat.images.parquet import ParquetSink
 
         return ParquetSink(path, schema(), overwrite=overwrite)
@@ -113,8 +114,9 @@ class _Nowhere:
 
 
 class _JsonLines:
-    def __init__(self, path: Path | None, file: BinaryIO) -> None:
+    def __init__(self, path: Path | None, file: BinaryIO, schema: Callable[[], ArrowSchema]) -> None:
         self.rows = 0
+        self._schema = schema
         self._path = path
         self._name = "standard output" if path is None else str(path)
         self._file = file
@@ -126,7 +128,7 @@ class _JsonLines:
         return f"{count_rows(self.rows)} in {self._name}"
 
     def write(self, row: Row) -> None:
-        line = json_line(row, self.rows + 1)
+        line = json_line_or_error(row, self._schema, self.rows + 1)
         with file_errors(self._name, self.rows):
             try:
                 self._file.write(line)
@@ -161,6 +163,19 @@ class _JsonLines:
             with suppress(OSError):  # not every file can be synced: a device, some network shares
                 os.fsync(self._file.fileno())
             self._file.close()
+
+
+def json_line_or_error(row: Row, schema: Callable[[], ArrowSchema], number: int) -> bytes:
+    """A row as a line of JSON, or the error row that stands for it where it has no such form."""
+    try:
+        return json_line(row, number)
+    except JuratError as error:
+        from jurat.images.unwritable import error_row
+
+        try:
+            return json_line(error_row(row, schema(), number), number)
+        except JuratError:  # the schema has no place for an error
+            raise error from None
 
 
 def json_line(row: Row, number: int) -> bytes:

@@ -12,6 +12,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from pydantic import ValidationError
+
 from jurat import __version__
 from jurat.constitution import Constitution, load_constitution
 from jurat.errors import JuratError
@@ -44,6 +46,7 @@ from jurat.models import (
 if TYPE_CHECKING:
     from jurat.models.vision import Detector, Matcher
 
+_MOST_TOKENS = 2**63 - 1
 _SHIPPED = ("bundled", "naive")
 """Models that the bundled detector and matcher see the same world as."""
 BATCH_BYTES = 64 * 2**20
@@ -205,7 +208,7 @@ class Judge:
         captions = [loaded.caption for loaded in batch for _ in loaded.frames]
         ledgers = iter(self._cascade.investigate(images, captions))
         priors = self._cascade.priors() if images else {}
-        judged = [self._findings(loaded, [next(ledgers) for _ in loaded.frames], priors) for loaded in batch]
+        judged = [self._found(loaded, [next(ledgers) for _ in loaded.frames], priors) for loaded in batch]
         if money is not None:
             judged = _priced(judged, (self._money() or 0.0) - money)
         seconds = sum(loaded.seconds for loaded in batch) + time.perf_counter() - start
@@ -278,6 +281,18 @@ class Judge:
         from jurat.models.vision import open_detector, open_matcher
 
         return (open_detector if kind == "detector" else open_matcher)(given or "bundled")
+
+    def _found(self, loaded: Loaded, ledgers: Sequence[Ledger], priors: Priors) -> _Found:
+        """What the stages established; an error where a model gave what no record can hold."""
+        try:
+            found = self._findings(loaded, ledgers, priors)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            return _Found((), f"What was found cannot be recorded: {where}: {first['msg']}.")
+        if max(found.cost.question_tokens, found.cost.generated_tokens) > _MOST_TOKENS:
+            return _Found((), "The model counts more tokens than can be recorded.")
+        return found
 
     def _findings(self, loaded: Loaded, ledgers: Sequence[Ledger], priors: Priors) -> _Found:
         if loaded.error is not None:
