@@ -218,7 +218,7 @@ def test_a_run_whose_times_are_text_goes_on_with_timestamps(tmp_path: Path) -> N
 
 
 def test_a_time_that_is_none_is_refused_with_its_row(tmp_path: Path) -> None:
-    refused = pytest.raises(JuratError, match="row 1 does not fit the schema: Invalid isoformat string")
+    refused = pytest.raises(JuratError, match="row 1 does not fit the schema: time: Invalid isoformat string")
     with refused, RunSink(tmp_path / "run", lambda: TIMED) as sink:
         sink.write({**row(0), "time": "yesterday"})
 
