@@ -202,19 +202,30 @@ def _listed(choice: Any) -> list[tuple[str, float]]:
         return []
     first: Any = content[0]
     told: Any = getattr(first, "top_logprobs", None)
-    entries = [(getattr(e, "token", None), getattr(e, "logprob", None)) for e in told or ()]
-    chosen = (getattr(first, "token", None), getattr(first, "logprob", None))
+    entries = [_entry(entry) for entry in told or ()]
+    chosen = _entry(first)
     # Several tokens may look alike (a word with and without its mark), and all of them count.
     if not any(token == chosen[0] or logprob == chosen[1] for token, logprob in entries):
         entries.append(chosen)
     named = [(token, logprob) for token, logprob in entries if isinstance(token, str)]
-    known = [(token, float(logprob)) for token, logprob in named if type(logprob) in (int, float)]
+    known = [(token, number) for token, logprob in named if (number := _number(logprob)) is not None]
     if len(known) < len(named):
         # Servers write null for what has no probability; beside a token that is not certain it hides one.
-        nulls = all(logprob is None for _, logprob in named if type(logprob) not in (int, float))
+        nulls = all(logprob is None for _, logprob in named if _number(logprob) is None)
         if not nulls or not any(logprob > _CERTAIN for _, logprob in known):
             return []
     if not all(logprob < _ROUNDED for _, logprob in known):
         return []
     listed = [(token, logprob) for token, logprob in known if logprob > -math.inf]
     return listed if sum(math.exp(logprob) for _, logprob in listed) < _MOST else []
+
+
+def _entry(entry: Any) -> tuple[Any, Any]:
+    return getattr(entry, "token", None), getattr(entry, "logprob", None)
+
+
+def _number(value: object) -> float | None:
+    """A number as JSON has it; None for what is none, or has no end."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < 1e300 or value == -math.inf else None
