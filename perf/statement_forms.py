@@ -1,9 +1,9 @@
-"""Which statements a bundled model reads rightly: `python perf/statement_forms.py [--n 260] [--json FILE]`.
+"""Which statements a bundled model reads rightly: `python perf/statement_forms.py [--n 120] [--json FILE]`.
 
-Every form of the pictogram language (`jurat.pictograms.statements.TEMPLATES`, with definite and indefinite
-names, lists and numbers) is asked about fresh scenes of two renderers: this package's own, and the one of
-tests/pictograms/renderer.py. Half of what is asked is true; what is false is mostly a near miss. Each answer
-counts twice: as the model gives it alone, and as the default preset weighs it, a relation held against the
+Every form of the pictogram language (`jurat.pictograms.statements.TEMPLATES`, with one name a slot, lists and
+numbers; "a" or "the" is drawn each time) is asked about fresh scenes of two renderers: this package's own,
+and the one of tests/pictograms/renderer.py. Half of what is asked is true; what is false is mostly a near
+miss. Each answer counts twice: as the model gives it alone, and as the default preset weighs it, a relation held against the
 presence of what it names (`jurat.judge.presence`). Sentences outside of the language, which are refused,
 follow.
 
@@ -141,7 +141,7 @@ def ask_about(facts: Facts, questioner: Any, rng: random.Random) -> Asking:
         for truth in (True, False):
             drawn = questioner.draw(facts, kind, truth)
             if drawn is not None:
-                say(asking, drawn[1], truth, facts)
+                say(asking, drawn[1], truth, facts, rng)
     for _ in range(4):
         lists(asking, facts, rng)
     absent_arguments(asking, facts, rng)
@@ -149,9 +149,9 @@ def ask_about(facts: Facts, questioner: Any, rng: random.Random) -> Asking:
     return asking
 
 
-def say(asking: Asking, statement: Statement, truth: bool, facts: Facts) -> None:
+def say(asking: Asking, statement: Statement, truth: bool, facts: Facts, rng: random.Random) -> None:
     """All forms of a statement."""
-    from jurat.pictograms.forms import spellings
+    from jurat.pictograms.forms import spellings, variant_of
     from jurat.pictograms.statements import All, walk
 
     where = "there" if is_about(statement, facts) else "absent"
@@ -160,9 +160,9 @@ def say(asking: Asking, statement: Statement, truth: bool, facts: Facts) -> None
         for text in statement.phrasings()[:1]:
             asking.add(where, "joined", kinds, "and", text, truth)
         return
-    said = list(spellings(statement))
-    for template, variant, text in said if where == "there" else said[:1]:
-        asking.add(where, statement.kind, template, variant, text, truth)
+    said = list(spellings(statement, rng))
+    for template, text in said if where == "there" else said[:1]:
+        asking.add(where, statement.kind, template, variant_of(statement), text, truth)
 
 
 def is_about(statement: Statement, facts: Facts) -> bool:
@@ -194,7 +194,7 @@ def lists(asking: Asking, facts: Facts, rng: random.Random) -> None:
     statement = Touches(first, tuple(others))
     truth = statement.truth(facts)
     if truth is not None:
-        say(asking, statement, truth, facts)
+        say(asking, statement, truth, facts, rng)
 
 
 def absent_arguments(asking: Asking, facts: Facts, rng: random.Random) -> None:
@@ -210,9 +210,9 @@ def absent_arguments(asking: Asking, facts: Facts, rng: random.Random) -> None:
     side: Any = rng.choice(("left of", "right of", "above", "below"))
     for first, other in ((here, away), (away, here)):
         for one in (Larger(first, other), Lies(first, side, other), Touches(first, (other,))):
-            say(asking, one, False, facts)
+            say(asking, one, False, facts, rng)
     if away != further:
-        say(asking, Touches(away, (here, further)), False, facts)
+        say(asking, Touches(away, (here, further)), False, facts, rng)
 
 
 def outside(asking: Asking, facts: Facts, rng: random.Random) -> None:
@@ -430,7 +430,7 @@ def write(rows: Sequence[Row]) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     parser = files(argparse.ArgumentParser(description=__doc__))
-    parser.add_argument("--n", type=int, default=260, help="scenes of each renderer")
+    parser.add_argument("--n", type=int, default=120, help="scenes of each renderer")
     parser.add_argument("--seed", type=int, default=18_071)
     parser.add_argument("--write", action="store_true", help="write statements.json from the rows in --json")
     args = parser.parse_args(argv)

@@ -117,7 +117,8 @@ def _report(console: Console, found: Fit, out: Path) -> None:
     calibration = found.calibration
     left = f", {found.failed:,} left out" if found.failed else ""
     console.print(f"{counted(calibration.images, 'image')} of {printable(calibration.model)}{left}")
-    console.print(f"debiasing: {calibration.debias:.2f} of the language prior")
+    on = "" if calibration.clean is None else f", on {counted(calibration.clean, 'image')} that break no rule"
+    console.print(f"debiasing: {calibration.debias:.2f} of the language prior{on}")
     moved = {text: b for text, b in calibration.shifts.items() if abs(b) >= 0.5}
     for text, shift in sorted(moved.items(), key=lambda pair: -abs(pair[1])):
         console.print(Text(f"  {shift:+.1f} in log-odds taken off {printable(text)}", "dim"))
@@ -127,6 +128,8 @@ def _report(console: Console, found: Fit, out: Path) -> None:
         _needed(console, found)
     if found.frames:
         console.print(_frames(found))
+    for warning in found.warnings:
+        console.print(Text(warning, "yellow"), soft_wrap=True)
     console.print(Text(f"{out} written. To use it: jurat judge --calibration {out}"), soft_wrap=True)
 
 

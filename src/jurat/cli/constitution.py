@@ -49,6 +49,16 @@ def check(
         list[str], typer.Argument(metavar="FILE...", help="YAML files, or shelf:NAME.", show_default=False)
     ],
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on advice too.")] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="That is to judge: what a bundled model reads wrongly is an error.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print what is wrong with constitutions: file, line, column, and what to do.
@@ -57,7 +67,13 @@ def check(
     """
     from jurat.constitution import check_constitution
 
-    problems = [problem for file in files for problem in check_constitution(file)]
+    refusal = None
+    if model is not None:
+        from jurat.models.bundled import language_of
+
+        language = language_of(model)
+        refusal = None if language is None else language.refusal
+    problems = [problem for file in files for problem in check_constitution(file, refusal=refusal)]
     errors = sum(problem.severity == "error" for problem in problems)
     advice = len(problems) - errors
     if as_json:

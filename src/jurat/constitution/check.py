@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,30 +28,37 @@ from jurat.constitution.model import (
 )
 from jurat.constitution.problem import ConstitutionError, Problem
 from jurat.constitution.source import FROM_PROSE, Source, in_quotes, parse_source
-from jurat.constitution.wording import remarks
+from jurat.constitution.wording import names, related, remarks
 
 Location = tuple[str | int, ...]
 
 
-def check_constitution(path: str | Path) -> list[Problem]:
+Refusal = Callable[[str], str | None]
+"""Why a model is not asked a statement; None where it is (`refusal` of `jurat.models.StatementReader`)."""
+
+
+def check_constitution(path: str | Path, *, refusal: Refusal | None = None) -> list[Problem]:
     """Every problem of the file `path` (or "shelf:NAME"), in the file's order; empty where there is none.
+
+    `refusal` is that of the model that is to judge: a statement that it is not asked is an error, and so is
+    then a negation, which is advice elsewhere.
 
     Raises ConstitutionError only where there is no text to check: no such file, too large, not UTF-8.
     """
     file = find_file(path)
-    return check_text(read_text(file), file=str(file))
+    return check_text(read_text(file), file=str(file), refusal=refusal)
 
 
-def check_text(text: str, *, file: str = "<text>") -> list[Problem]:
+def check_text(text: str, *, file: str = "<text>", refusal: Refusal | None = None) -> list[Problem]:
     """The same for YAML text; `file` is how problems name it."""
     try:
         source = parse_source(text, file)
     except ConstitutionError as error:
         return list(error.problems)
-    return examine(source)[1]
+    return examine(source, refusal)[1]
 
 
-def examine(source: Source) -> tuple[Constitution | None, list[Problem]]:
+def examine(source: Source, refusal: Refusal | None = None) -> tuple[Constitution | None, list[Problem]]:
     """The constitution, or None where there are errors; and all problems, in the file's order."""
     data = source.data()
     if not isinstance(data, dict):
@@ -60,7 +67,11 @@ def examine(source: Source) -> tuple[Constitution | None, list[Problem]]:
         return None, [source.problem("error", "not-a-constitution", (), f"the file {what}", advice)]
     document = cast("dict[str, Any]", data)
     constitution: Constitution | None = None
-    problems = [*_repeated_ids(source, document), *_wording(source, document), *_gaps(source, document)]
+    problems = [
+        *_repeated_ids(source, document),
+        *_wording(source, document, refusal),
+        *_gaps(source, document),
+    ]
     try:
         constitution = Constitution.model_validate(document)
     except ValidationError as invalid:
@@ -314,12 +325,21 @@ def _is_read(rule: Mapping[str, Any], path: Location) -> bool:
     return isinstance(clause, dict) and cast("dict[str, object]", clause).get("about", "image") != "image"
 
 
-def _wording(source: Source, document: Mapping[str, Any]) -> Iterator[Problem]:
+def _wording(
+    source: Source, document: Mapping[str, Any], refusal: Refusal | None = None
+) -> Iterator[Problem]:
     for i, rule in _rules(document):
         for path, text, negated in _statements(rule):
             at: Location = ("rules", i, *path)
             name = f"{'exception' if path[0] == 'unless' else 'clause'} {int(path[1]) + 1}"
             codes = {"intent"} if _is_read(rule, path) else set[str]()  # what is written may be a threat
+            why = None if refusal is None or _is_read(rule, path) or not text.strip() else refusal(text)
+            if why is not None:
+                message, _, advice = why.rpartition("; ")
+                code = "negation" if message.startswith("it is a negation") else "unread"
+                told = advice[0].upper() + advice[1:]
+                yield source.problem("error", code, at, f"{name} would be answered wrongly: {message}", told)
+                codes |= {"negation"}
             yield from _remarks(source, at, name, text, but=codes, negated=negated)
         at = ("rules", i, "rule")
         if rule.get("clauses") in (None, []):  # its text is what is asked; that it forbids is no negation
@@ -362,12 +382,37 @@ def _gaps(source: Source, document: Mapping[str, Any]) -> Iterator[Problem]:
             message = "the rule has no clauses yet: its own text is asked as one question"
             advice = "Add `clauses:`, each one thing that can be seen."
             yield source.problem("advice", "no-clauses", ("rules", i, "rule"), message, advice)
+        yield from _without_presence(source, i, rule)
         if lone := _lone_threshold(rule):
             key, other = lone
             message = f"`{key}` is {rule[key]}, and `{other}` is left to the preset"
             yield source.problem(
                 "advice", "lone-threshold", ("rules", i, key), message, f"Give `{other}` too."
             )
+
+
+def _without_presence(source: Source, number: int, rule: Mapping[str, Any]) -> Iterator[Problem]:
+    """Relations between things of which no clause says that they are there."""
+    said: dict[str | int, set[str]] = {"clauses": set(), "unless": set()}
+    relations: list[tuple[Location, tuple[str, str]]] = []
+    for path, text, negated in _statements(rule):
+        clause: object = rule[str(path[0])][path[1]]
+        if negated or _is_read(rule, path):
+            continue
+        if (between := related(text)) is None:
+            said[path[0]].update(re.findall(r"\w+", text.lower()))
+        elif not (isinstance(clause, dict) and cast("dict[str, object]", clause).get("objects")):
+            relations.append((path, between))
+    for path, between in relations:
+        if all(names(phrase, said[path[0]]) for phrase in between):
+            continue
+        role = "exception" if path[0] == "unless" else "clause"
+        message = (
+            f'{role} {int(path[1]) + 1} relates "{between[0]}" to "{between[1]}", and no clause says that'
+        )
+        message += " both are there: models often say yes where one is missing"
+        advice = " and ".join(f'"{one[0].upper()}{one[1:]} is visible."' for one in between)
+        yield source.problem("advice", "no-presence", ("rules", number, *path), message, f"Add {advice}")
 
 
 def _lone_threshold(rule: Mapping[str, Any]) -> tuple[str, str] | None:

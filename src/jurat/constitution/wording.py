@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +40,20 @@ _SIGN_TEXT = re.compile(
     r"\b(reads?|reading|says?|saying|words?|text|labels?|labell?ed|marked)"
     r"((?: [A-Z0-9][A-Z0-9'!?&-]*)+)(?![a-z])"
 )
+
+
+_NAME = r"(?:an?|the|some|one) \w+(?: of)?(?: \w+)??"
+_RELATIONS = (
+    "touch(?:es|ing)?|in contact with|left of|right of|to the left of|to the right of|above|below|under"
+    "|behind|beside|in front of|next to|on top of"
+    "|(?:larger|bigger|smaller|taller|shorter|longer|higher|lower|wider) than"
+)
+_RELATED = re.compile(
+    r"(?:the (?:image|picture) shows |there is )?"
+    rf"(?P<first>{_NAME}) (?:(?:that|which) )?(?:is )?(?:{_RELATIONS}) "
+    rf"(?P<other>{_NAME}(?:(?:, | or |, or ){_NAME})*)[.!]*"
+)
+_THING = re.compile(r"^(?:an?|the|some|one) ")
 
 
 @dataclass(frozen=True)
@@ -99,6 +113,19 @@ def _mixed(text: str) -> str | None:
         if "LATIN" in alphabets and alphabets & {"GREEK", "CYRILLIC"}:
             return word
     return None
+
+
+def related(statement: str) -> tuple[str, str] | None:
+    """The things that a statement is a relation between, a phrase each: ("a ball", "a horse or a dog"); None
+    where it is no relation of a few common forms."""
+    match = _RELATED.fullmatch(_mask(" ".join(statement.split())).lower())
+    return None if match is None else (match["first"], match["other"])
+
+
+def names(phrase: str, words: Container[str]) -> bool:
+    """Whether a thing of a phrase is among words: of "a horse or a dog" one of the two."""
+    things = (_THING.sub("", one).split() for one in re.split(r",? or |, ", phrase))
+    return any(all(word in words or f"{word}s" in words for word in thing) for thing in things)
 
 
 def _mask(text: str) -> str:

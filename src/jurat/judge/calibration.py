@@ -53,6 +53,8 @@ class Calibration(BaseModel):
     """How many images it was fitted on."""
     images_digest: str
     """Over the SHA-256 of each, in sorted order."""
+    clean: int | None = None
+    """Of labelled images: how many break nothing, which the debiasing was fitted on; null without labels."""
     debias: float = Field(ge=0, le=1)
     """Share of the language prior's log-odds that is taken off."""
     shifts: dict[str, float]
@@ -83,6 +85,7 @@ class Calibration(BaseModel):
     def _text(self) -> str:
         told = self.model_dump(mode="json", by_alias=True)
         for name in (
+            "clean",
             "frame_alarms",
             "presence",
             "views",

@@ -48,7 +48,7 @@ class Read:
     """A key of `Language.forms`."""
     template: str
     variant: str
-    """How names or numbers are said: "a X, a X or a Y", "exactly two"."""
+    """How names or numbers are said: "one", "list", "exactly two"."""
     slots: Mapping[str, tuple[str, ...]]
     """Slot -> the singular names in it, in order."""
 
@@ -172,7 +172,7 @@ class Language:
         for kind, template, slots in self._templates.get(skeleton, ()):
             filled = dict(sorted(zip(slots, said, strict=True)))
             if all(one.fits(kind, slot) for slot, one in filled.items()):
-                variant = ", ".join(one.variant for one in filled.values())
+                variant = next((v.variant for v in filled.values() if v.variant != "one"), "one")
                 return Read(kind, template, variant, {slot: one.names for slot, one in filled.items()})
         return None
 
@@ -184,8 +184,8 @@ class Language:
             agrees = match["counted"] == (name if number == "one" else self.nouns[name][2])
             return _Said("n" if agrees else "", (name,), f"{match['how']} {number}")
         found = [self._with_article[phrase] for phrase in re.split(r", | or ", match["list"])]
-        article = " or ".join(dict.fromkeys(article for _, article in found))
-        variant = f"{article} X" if len(found) == 1 else f"{article} X or {article} Y"
+        alike = len({article for _, article in found}) == 1
+        variant = "one" if len(found) == 1 else "list" if alike else "a and the"
         return _Said("ab", tuple(name for name, _ in found), variant)
 
     @cached_property
@@ -291,7 +291,7 @@ class Language:
         for template, variants in self.forms[read.kind].items():
             if read.kind == "reads":
                 continue
-            if "n" not in read.slots and any("the" not in variant for variant in variants):
+            if "n" not in read.slots and variants:
                 yield template.format_map({slot: self._listed(names) for slot, names in read.slots.items()})
             elif read.variant in variants and "n" in read.slots:
                 (name,) = read.slots["n"]

@@ -1,22 +1,22 @@
 """The forms in which a statement of this world can be put: templates, with how names and numbers are said.
 
-A form is a template of `jurat.pictograms.statements` and a variant: "a X", "the X", "exactly two".
-Which of them a model reads rightly is measured by `perf/statement_forms.py`, form by form.
+A form is a template of `jurat.pictograms.statements` and a variant: one name a slot, a list ("a beer or a
+wine glass"), or a number ("exactly two"). Names stand with "a" or with "the". Which forms a model reads
+rightly is measured by `perf/statement_forms.py`.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 
 from jurat.judge.prompts import STATEMENT
 from jurat.models.statements import Language
-from jurat.pictograms.objects import NOUNS, WORDS, Noun
+from jurat.pictograms.objects import NOUNS, WORDS
 from jurat.pictograms.statements import (
     NUMBERS,
     TEMPLATES,
     Count,
-    Larger,
-    Lies,
     Only,
     Reads,
     Statement,
@@ -24,61 +24,39 @@ from jurat.pictograms.statements import (
     Visible,
 )
 
-ARTICLES = ("a", "the")
-_ALONE = tuple(f"{article} X" for article in ARTICLES)
-_LISTED = tuple(f"{article} X or {article} Y" for article in ARTICLES)
-_PAIRS = tuple(f"{one}, {other}" for one in _ALONE for other in _ALONE)
-
 VARIANTS: dict[str, tuple[str, ...]] = {
-    "visible": _ALONE + _LISTED,
-    "touches": (*_PAIRS, *(f"{one}, {other}" for one in _ALONE for other in _LISTED)),
-    **dict.fromkeys(("left of", "right of", "above", "below", "larger"), _PAIRS),
+    "visible": ("one", "list"),
+    "touches": ("one", "list"),
+    **dict.fromkeys(("left of", "right of", "above", "below", "larger", "only"), ("one",)),
     "count": ("exactly two", "exactly three", "at least two", "at least three"),
     "one": ("exactly one", "at least one"),
     "reads": ("sign",),
-    "only": _ALONE,
 }
 """Kind -> how names or numbers can be said in its templates. Larger numbers were never asked about in
 training."""
 
 
-def spellings(statement: Statement) -> Iterator[tuple[str, str, str]]:
-    """(template, variant, sentence) for every form of an atomic statement."""
-    for variant, slots in _slots(statement):
-        for template in TEMPLATES[statement.kind]:
-            text = template.format_map(slots)
-            yield template, variant, text[0].upper() + text[1:]
+def variant_of(statement: Statement) -> str:
+    """How names or numbers are said in an atomic statement."""
+    if isinstance(statement, Reads):
+        return "sign"
+    if isinstance(statement, Count):
+        return f"{statement.how} {NUMBERS[statement.number]}"
+    listed = statement.any_of if isinstance(statement, Visible) else ()
+    listed = statement.others if isinstance(statement, Touches) else listed
+    return "list" if len(listed) > 1 else "one"
 
 
-def _slots(statement: Statement) -> Iterator[tuple[str, dict[str, str]]]:
-    match statement:
-        case Reads():
-            yield "sign", {"w": statement.word}
-        case Count():
-            yield f"{statement.how} {NUMBERS[statement.number]}", statement.slots(False)
-        case Visible():
-            for article in ARTICLES:
-                yield _variant(article, statement.any_of), {"a": _listed(article, statement.any_of)}
-        case Only():
-            for article in ARTICLES:
-                yield _variant(article, (statement.noun,)), {"a": _listed(article, (statement.noun,))}
-        case Touches() | Lies() | Larger():
-            others = statement.others if isinstance(statement, Touches) else (statement.other,)
-            for first in ARTICLES:
-                for second in ARTICLES:
-                    slots = {"a": _listed(first, (statement.first,)), "b": _listed(second, others)}
-                    yield f"{_variant(first, (statement.first,))}, {_variant(second, others)}", slots
-        case _:
-            raise ValueError(f"no forms are known for {type(statement).__name__}")
-
-
-def _variant(article: str, nouns: tuple[Noun, ...]) -> str:
-    return f"{article} X" if len(nouns) == 1 else f"{article} X or {article} Y"
-
-
-def _listed(article: str, nouns: tuple[Noun, ...]) -> str:
-    names = [noun.indefinite if article == "a" else noun.definite for noun in nouns]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+def spellings(statement: Statement, rng: random.Random) -> Iterator[tuple[str, str]]:
+    """(template, sentence) for every template of an atomic statement, "a" or "the" drawn for each slot."""
+    for template in TEMPLATES[statement.kind]:
+        both = statement.slots(False), statement.slots(True)
+        if isinstance(statement, Visible | Only):  # whose slots are indefinite in training
+            nouns = statement.nouns()
+            names = [noun.definite for noun in nouns]
+            both = both[0], {"a": names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"}
+        text = template.format_map({slot: rng.choice(both)[slot] for slot in both[0]})
+        yield template, text[0].upper() + text[1:]
 
 
 # --- what a model is asked -------------------------------------------------------------------------

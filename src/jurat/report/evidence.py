@@ -159,6 +159,10 @@ def _again(one: AlternativeScore, texts: Texts) -> dict[str, Any]:
             for c in one.contrasts
         ]
         or None,
+        presence=[
+            _given(text=texts.number(p.text), score=_number(p.score), reason=p.reason) for p in one.presence
+        ]
+        or None,
         nulls=[_given(kind=null.kind, score=_number(null.score)) for null in one.nulls] or None,
         regions=[_region(region, texts) for region in one.regions] or None,
     )

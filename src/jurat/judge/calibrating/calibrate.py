@@ -4,6 +4,8 @@ Debiasing: s = l - a l0 - b, with l the log-odds of a statement and l0 its prior
 for a model, on the statements of `jurat.judge.calibrating.reference`: Theil and Sen's slope of each one's
 median log-odds over the images on its prior. The shift b of a statement is how far its own median residual
 lies above the reference's, where the model mostly says No to it; what the images mostly show is no bias.
+Both are fitted on ordinary images: where some are labelled, on those that are labelled as breaking nothing,
+since a statement that half of the images bear out is not biased for it.
 
 Thresholds: a rule may be called kept below the k-th smallest score of n labelled violations. A violation
 of the same kind then scores lower with a probability that is distributed as Beta(k, n - k + 1) (Wilks
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -50,6 +52,10 @@ FEWEST = 20
 """Images that the debiasing takes, at least."""
 LARGEST = 3.0
 """A shift is at most this, either way, in log-odds."""
+MOST_FOREIGN = 0.2
+"""Share of the images that the model may refuse as none of its own."""
+MOST_BROKEN = 0.2
+"""Share of images without labels that may break a rule before that is said."""
 
 
 @dataclass
@@ -63,6 +69,8 @@ class Fit:
     """Of each rule with labels: the share of labelled images that is decided under the calibration."""
     frames: dict[str, FramesFit] = field(default_factory=dict[str, FramesFit])
     """Of each rule, where videos are labelled."""
+    warnings: list[str] = field(default_factory=list[str])
+    """Why the calibration may do harm, in sentences."""
 
 
 def fit(
@@ -76,7 +84,8 @@ def fit(
     """Fits to the images of `items`; labels are the ids of the rules that each breaks, by item id.
 
     Raises:
-        JuratError: there are too few images, or labels name rules that the constitution has not.
+        JuratError: there are too few images, the model refuses many of them as none of its own, or labels
+            name rules that the constitution has not.
     """
     if not judge.preset.calibratable or judge.preset.asks != "clauses":
         raise JuratError(
@@ -91,7 +100,10 @@ def fit(
             f"{len(batches.digests)} images could be used; a calibration takes at least {FEWEST}.",
             hint="Name more images. They need no labels.",
         )
-    debias, shifts = batches.debiasing()
+    _check_kind(batches)
+    ordinary = batches.ordinary(labels)
+    rows = batches.rows if ordinary is None else ordinary
+    debias, shifts = batches.debiasing(rows) if len(rows) >= FEWEST else (judge.preset.debias, {})
     calibration = Calibration(
         model=full_name(judge.model),
         constitution=judge.constitution.digest,
@@ -99,14 +111,62 @@ def fit(
         jurat=__version__,
         images=len(batches.digests),
         images_digest=hashlib.sha256("\n".join(sorted(batches.digests)).encode()).hexdigest()[:12],
+        clean=None if ordinary is None else len(ordinary),
         debias=debias,
         shifts=shifts,
     )
-    found = Fit(calibration, batches.failed)
+    found = Fit(calibration, batches.failed, warnings=list(_warnings(judge, batches, rows, shifts, labels)))
     if labels:
         _fit_labelled(found, judge, batches, labels, max_miss, max_false_alarm)
         _fit_videos(found, judge, batches, labels, max_false_alarm)
     return found
+
+
+def _check_kind(batches: _Gathered) -> None:
+    """Refuses images of which the model knows that they are none of its own."""
+    tried = len(batches.digests) + batches.foreign
+    if batches.foreign > MOST_FOREIGN * tried:
+        raise JuratError(
+            f"The model refuses {batches.foreign} of {tried} images as unlike what it knows: what is fitted "
+            "to the others is not for images of this kind.",
+            hint="Name images that the model can judge, or another model.",
+        )
+
+
+def _warnings(
+    judge: Judge,
+    batches: _Gathered,
+    rows: Sequence[_Said],
+    shifts: Mapping[str, float],
+    labels: Mapping[str, frozenset[str]] | None,
+) -> Iterator[str]:
+    """What speaks against using a calibration."""
+    if len(rows) < FEWEST:
+        yield (
+            f"Only {len(rows)} images are labelled as breaking nothing, or have no label: the debiasing "
+            f"takes {FEWEST}, and is left as the preset has it."
+        )
+    limit = [label for label, shift in shifts.items() if shift >= LARGEST]
+    if limit:
+        yield (
+            f"The shifts of {len(limit)} statements ran into their limit of {LARGEST}, the first of them "
+            f"{limit[0]!r}: the images are of another kind than the model is used to, or often show what is "
+            "asked about. Compare verdicts with and without the calibration before you use it."
+        )
+    if not labels and rows:
+        broken = sum(_breaks(judge, said, batches.priors) for said in rows)
+        if broken > MOST_BROKEN * len(rows):
+            yield (
+                f"{broken} of {len(rows)} images break a rule as the preset judges them: without labels the "
+                "debiasing is for ordinary images, and takes violations for bias. Name images of which few "
+                "break a rule, or label them."
+            )
+
+
+def _breaks(judge: Judge, said: _Said, priors: Answers) -> bool:
+    """Whether an image breaks a rule, without any calibration."""
+    findings = (decide_rule(rule, said.ledger(), priors, judge.preset) for rule in judge.rules)
+    return any(finding.outcome == "broken" for finding in findings)
 
 
 def _check_labels(judge: Judge, labels: Mapping[str, frozenset[str]] | None) -> None:
@@ -141,6 +201,8 @@ class _Shot:
     want: Want
     id: str
     digest: str
+    item: str = ""
+    """The id of its item, whatever its kind."""
     counts: bool = True
     """Whether it stands for its item; of a video one frame does."""
     video: bool = False
@@ -163,6 +225,10 @@ class _Gathered:
         """Of each labelled video, by its id: of its frames. One that was not answered about is left out."""
         self.digests: list[str] = []
         self.failed = 0
+        self.foreign = 0
+        """Of those that failed: images that the model refuses as none of its own."""
+        self.items: list[str] = []
+        """The id of each row's item."""
         self.priors = Priors(judge.model).of(self.asked)
 
     def gather(self, items: Iterable[Item]) -> None:
@@ -183,12 +249,14 @@ class _Gathered:
         wants = [Want(frame, self.asked) for frame in loaded.frames]
         digest = loaded.sha256 or ""
         if loaded.kind != "video":
-            return [_Shot(wants[0], loaded.id if len(wants) == 1 else "", digest)]
+            return [_Shot(wants[0], loaded.id if len(wants) == 1 else "", digest, loaded.id)]
         middle = len(wants) // 2
         if loaded.id not in self._labelled:
-            return [_Shot(wants[middle], "", digest)]
+            return [_Shot(wants[middle], "", digest, loaded.id)]
         self.videos[loaded.id] = []
-        return [_Shot(w, loaded.id, digest, at == middle, video=True) for at, w in enumerate(wants)]
+        return [
+            _Shot(w, loaded.id, digest, loaded.id, at == middle, video=True) for at, w in enumerate(wants)
+        ]
 
     def _ask(self, batch: Sequence[_Shot]) -> None:
         found = attempt(lambda some: ask(self._judge.model, some), [shot.want for shot in batch])
@@ -196,6 +264,7 @@ class _Gathered:
         for shot, entry in zip(batch, found, strict=True):
             if isinstance(entry, Failure):
                 self.failed += shot.counts
+                self.foreign += shot.counts and entry.kind == "out_of_domain"
                 self.videos.pop(shot.id, None)
                 continue
             said = _Said(entry.answers, views.get(id(shot), {}))
@@ -204,6 +273,7 @@ class _Gathered:
             if shot.counts:
                 self.rows.append(said)
                 self.ids.append("" if shot.video else shot.id)
+                self.items.append(shot.item)
                 self.digests.append(shot.digest)
 
     def _views(self, batch: Sequence[_Shot]) -> dict[int, Mapping[Question, tuple[YesNo, ...]]]:
@@ -224,9 +294,18 @@ class _Gathered:
                 found[id(shot)] = {question: tuple(each[question] for each in said) for question in self.own}
         return found
 
-    def debiasing(self) -> tuple[float, dict[str, float]]:
-        """The slope, and the shift of each of the constitution's own questions."""
-        medians = {question: _median(row.answers[question] for row in self.rows) for question in self.asked}
+    def ordinary(self, labels: Mapping[str, frozenset[str]] | None) -> list[_Said] | None:
+        """What was said of the images that are labelled as breaking nothing; of those without a label too,
+        where the others are too few. None without labels."""
+        if not labels:
+            return None
+        known = [(labels.get(item), said) for item, said in zip(self.items, self.rows, strict=True)]
+        clean = [said for broken, said in known if broken is not None and not broken]
+        return clean if len(clean) >= FEWEST else [said for broken, said in known if not broken]
+
+    def debiasing(self, rows: Sequence[_Said]) -> tuple[float, dict[str, float]]:
+        """The slope, and the shift of each of the constitution's own questions, fitted on some rows."""
+        medians = {question: _median(row.answers[question] for row in rows) for question in self.asked}
         slope = self._slope(medians)
         typical = [self._residual(medians, question, slope) for question in self.reference]
         centre = float(np.median([r for r in typical if not math.isnan(r)] or [0.0]))

@@ -19,6 +19,9 @@
     for (const contrast of one.contrasts ?? []) {
       line("against ", jurat.name(texts[contrast.text]), ` (${contrast.kind}) ${number(contrast.score)}`);
     }
+    for (const there of one.presence ?? []) {
+      line("with ", jurat.name(texts[there.text]), ` ${there.reason ?? number(there.score)}`);
+    }
     for (const nothing of one.nulls ?? []) line(`on ${nothing.kind} instead of the image ${number(nothing.score)}`);
     // What was seen is no ground for what does not hold: of alternatives, all have the objects of their clause.
     if (one.regions?.length && one.without === undefined && one.outcome !== "fails") {
