@@ -3,9 +3,9 @@
 Every form of the pictogram language (`jurat.pictograms.statements.TEMPLATES`, with one name a slot, lists and
 numbers; "a" or "the" is drawn each time) is asked about fresh scenes of two renderers: this package's own,
 and the one of tests/pictograms/renderer.py. Half of what is asked is true; what is false is mostly a near
-miss. Each answer counts twice: as the model gives it alone, and as the default preset weighs it, a relation held against the
-presence of what it names (`jurat.judge.presence`). Sentences outside of the language, which are refused,
-follow.
+miss. Each answer counts twice: as the model gives it alone, and as the default preset weighs it, a relation
+held against the presence of what it names (`jurat.judge.presence`). Sentences outside of the language, which
+are refused, follow.
 
 A form is accepted where at least 95% of its answers are right as the judge weighs them, over both renderers
 together, and the same way to say names or numbers reaches that over all templates with each of them.
