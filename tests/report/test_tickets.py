@@ -79,7 +79,9 @@ def test_markdown_has_facts_rules_reasons_and_the_gravest_items(verdict, record,
     verdicts = [verdict(f"{n}.png", o) for n, o in enumerate(["safe", "unsure", "unsafe", "unsafe"])]
     write_ticket(record(*verdicts), tmp_path / "t.md", "md", limit=2)
     told = (tmp_path / "t.md").read_text()
-    assert told.startswith("# 2 of 4 images break a rule\n\n2 unsafe, 1 unsure, 0 error, 1 safe.\n")
+    assert told.startswith(
+        "# 2 of 4 images break a rule of the policy nursery\n\n2 unsafe, 1 unsure, 0 error, 1 safe.\n"
+    )
     assert "| Model | null@<!-- -->none |" in told
     assert "| blade | high | 2 | 0 | 2 | 50.0% (15.0–85.0) |" in told
     assert "| unsure | margin | the scores lie between the thresholds | 1 |" in told

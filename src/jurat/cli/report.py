@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jurat.errors import JuratError
 from jurat.report.text import counted
+
+if TYPE_CHECKING:
+    from jurat.constitution import Constitution
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -67,6 +70,16 @@ def report(
             show_default=False,
         ),
     ] = None,
+    constitution: Annotated[
+        str | None,
+        typer.Option(
+            "--constitution",
+            "-c",
+            metavar="FILE",
+            help="Of the verdicts: shows the rules' sentences where the record is a file without them.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Write verdicts as a page to look at, or compare two runs of the same images.
@@ -77,10 +90,11 @@ def report(
     if len(records) > 2:
         raise JuratError("One run is shown, or two are compared.", hint=f"{len(records)} were named.")
     out = out or Path(f"report.{format}")
+    law = None if constitution is None else _loaded(constitution)
     if format is Format.html:
-        told = _page(records, out, reader, images_root, limit, overwrite=overwrite)
+        told = _page(records, out, reader, images_root, limit, law, overwrite=overwrite)
     else:
-        told = _ticket(records, out, format, reader, limit, overwrite=overwrite)
+        told = _ticket(records, out, format, reader, limit, law, overwrite=overwrite)
     typer.echo(told)
     if figures is not None:
         from jurat.report import write_figures
@@ -89,8 +103,21 @@ def report(
         typer.echo(f"Drew {', '.join(path.name for path in paths)} in {figures}.")
 
 
+def _loaded(constitution: str) -> Constitution:
+    from jurat.constitution import load_constitution
+
+    return load_constitution(constitution)
+
+
 def _page(
-    records: list[Path], out: Path, reader: Reader, root: Path | None, limit: int | None, *, overwrite: bool
+    records: list[Path],
+    out: Path,
+    reader: Reader,
+    root: Path | None,
+    limit: int | None,
+    law: Constitution | None,
+    *,
+    overwrite: bool,
 ) -> str:
     from jurat.report import compare_reports, write_report
     from jurat.report.page import LIMIT
@@ -105,12 +132,19 @@ def _page(
             limit=limit,
             overwrite=overwrite,
             voice=reader.value,
+            constitution=law,
         )
         flip = "flips" if flips.flips == 1 else "flip"
         verdicts = f"{flips.flips:,} of {counted(flips.both, 'verdict')} {flip}"
     else:
         page = write_report(
-            records[0], out, images_root=root, limit=limit, overwrite=overwrite, voice=reader.value
+            records[0],
+            out,
+            images_root=root,
+            limit=limit,
+            overwrite=overwrite,
+            voice=reader.value,
+            constitution=law,
         )
         verdicts = counted(page.items, "verdict")
     shown = "" if page.shown == page.items - page.sealed else f", {page.shown:,} of them with a picture"
@@ -119,7 +153,14 @@ def _page(
 
 
 def _ticket(
-    records: list[Path], out: Path, format: Format, reader: Reader, limit: int | None, *, overwrite: bool
+    records: list[Path],
+    out: Path,
+    format: Format,
+    reader: Reader,
+    limit: int | None,
+    law: Constitution | None,
+    *,
+    overwrite: bool,
 ) -> str:
     from jurat.report import write_ticket
     from jurat.report.tickets import LISTED
@@ -132,5 +173,6 @@ def _ticket(
         voice=reader.value,
         limit=limit or LISTED,
         overwrite=overwrite,
+        constitution=law,
     )
     return f"Wrote {out} ({counted(items, 'verdict')})."

@@ -19,6 +19,7 @@ SCRIPTS = (
     "charts",
     "picture",
     "evidence",
+    "labels",
     "gallery",
     "item",
     "scores",

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import math
+import os
 import sys
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,6 +104,46 @@ class Carried:
 
 
 @dataclass
+class Labelled:
+    """Which rows a person can label for `jurat calibrate` and `jurat bench labelled`: files of one folder."""
+
+    files: array[int] = field(default_factory=lambda: array("B"))
+    """1 for a row that is a file by its path."""
+    named: str | None = None
+    """The folder that all of them are in, as in their ids; None before the first."""
+    folder: str | None = None
+    """Likewise, its absolute path."""
+
+    def add(self, verdict: Verdict) -> None:
+        id, uri = verdict.id, verdict.uri
+        # Members of tables and archives, URIs and repeated files cannot be named in a file of labels.
+        fits = os.path.isabs(uri) and os.path.abspath(id) == uri if os.path.isabs(id) else _ends(uri, id)
+        fits = fits and verdict.occurrence == 0 and id == id.strip() == printable(id)
+        self.files.append(int(fits))
+        if fits:
+            self.named = _common(self.named, os.path.dirname(id))
+            self.folder = _common(self.folder, os.path.dirname(uri))
+
+    def payload(self, rows: int) -> dict[str, Any] | None:
+        if self.named is None or self.folder is None:
+            return None
+        cut = len(os.path.join(self.named, "")) if self.named else 0
+        return {"files": packed(self.files), "cut": cut, "folder": printable(self.folder)}
+
+
+def _ends(uri: str, id: str) -> bool:
+    """Whether an absolute path ends in a relative one that has no steps up."""
+    parts, wanted = uri.split(os.sep), id.split(os.sep)
+    return os.path.isabs(uri) and not {"", ".", ".."} & set(wanted) and parts[-len(wanted) :] == wanted
+
+
+def _common(known: str | None, folder: str) -> str:
+    if known is None:
+        return folder
+    return os.path.commonpath([known, folder]) if known and folder else ""
+
+
+@dataclass
 class Columns:
     """The rows of a page, gathered as they come. Some 10 bytes an item and 6 a rule, and its name."""
 
@@ -114,6 +156,7 @@ class Columns:
     scores: array[float] = field(default_factory=lambda: array("f"))
     rules: dict[str, RuleColumn] = field(default_factory=dict[str, RuleColumn])
     carried: dict[str, Carried] = field(default_factory=dict[str, Carried])
+    labelled: Labelled = field(default_factory=Labelled)
     presets: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     """Preset -> why no thresholds can be tried under it."""
 
@@ -123,6 +166,7 @@ class Columns:
     def add(self, entry: Entry, before: Verdict | None = None) -> None:
         """Appends a row; `before` is what another run said of the same item."""
         verdict, row = entry.verdict, len(self)
+        self.labelled.add(verdict)
         self.names.append(printable(verdict.id))
         self.outcomes.append(OUTCOMES.index(verdict.outcome))
         self.before.append(NONE if before is None else OUTCOMES.index(before.outcome))
@@ -173,8 +217,8 @@ class Columns:
             return "The thresholds that these verdicts were decided by are not in the record."
         return None
 
-    def payload(self) -> dict[str, Any]:
-        """What the page's script reads."""
+    def payload(self, sentences: Mapping[str, str]) -> dict[str, Any]:
+        """What the page's script reads; `sentences` are the rules' own by their ids."""
         for rule in self.rules.values():
             rule.fill(len(self))
         compared = any(code != NONE for code in self.before)
@@ -191,16 +235,20 @@ class Columns:
             "reason": packed(self.reasons),
             "stage": packed(self.stages),
             "score": packed(self.scores),
-            "rules": [_rule_payload(rule, compared=compared) for rule in self.rules.values()],
+            "rules": [
+                _rule_payload(rule, sentences.get(rule.id), compared=compared) for rule in self.rules.values()
+            ],
             "carried": [_carried_payload(name, column, len(self)) for name, column in shown.items()],
             "stuck": self.stuck,
+            "labels": self.labelled.payload(len(self)),
         }
 
 
-def _rule_payload(rule: RuleColumn, *, compared: bool) -> dict[str, Any]:
+def _rule_payload(rule: RuleColumn, sentence: str | None, *, compared: bool) -> dict[str, Any]:
     at = rule.bounds
     return {
         "id": printable(rule.id),
+        "sentence": sentence and printable(sentence),
         "severity": rule.severity and printable(rule.severity),
         "rank": SEVERITY_RANK.get(rule.severity or "", len(SEVERITY_RANK)),
         "keep": at.keep_below if at else None,

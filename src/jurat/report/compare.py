@@ -6,16 +6,19 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jurat.errors import JuratError
 from jurat.judge.verdict import ItemOutcome, RuleOutcome, Verdict
-from jurat.report.facts import FACTS, Facts
+from jurat.report.facts import FACTS, USER_FACTS, Facts
 from jurat.report.page import LIMIT, Gathered, Page, context, write_page, written
 from jurat.report.runs import Entry, Run
 from jurat.report.store import Place, Store
 from jurat.report.tally import OUTCOMES, SEVERITY_RANK, Tally
 from jurat.report.voices import Voice
+
+if TYPE_CHECKING:
+    from jurat.constitution import Constitution
 
 __all__ = ["MOST_FLIPS", "Change", "Flips", "compare_reports", "find_flips", "flipped"]
 
@@ -172,6 +175,7 @@ def compare_reports(
     limit: int = LIMIT,
     overwrite: bool = False,
     voice: Voice = "reviewer",
+    constitution: Constitution | None = None,
 ) -> tuple[Page, Flips]:
     """Writes the page of what flipped between two runs; arguments and errors are those of `write_report`."""
     place = Place.at(out)
@@ -179,25 +183,26 @@ def compare_reports(
     first, second = Run.at(old), Run.at(new)
     flips = find_flips(first, second)
     with written(place), Store(place) as store:
-        gathered = Gathered(second, store, voice, limit)
+        gathered = Gathered(second, store, voice, limit, constitution=constitution)
         for entry, before in flipped(first, second, flips):
             gathered.count(entry)
             gathered.show(entry, before)
         pictures = gathered.take_pictures(images_root)
-        filling = context(gathered, pictures) | _context(first, second, flips)
+        filling = context(gathered, pictures) | _context(first, second, flips, voice)
         write_page("compare.html", gathered, filling)
         files = place.files if store.apart else None
     return Page(place.page, gathered.tally.items, pictures, files, flips.sealed), flips
 
 
-def _context(old: Run, new: Run, flips: Flips) -> dict[str, Any]:
+def _context(old: Run, new: Run, flips: Flips, voice: Voice) -> dict[str, Any]:
     from jurat.metrics import wilson
 
     try:
         interval = wilson(flips.flips, flips.both)
     except ImportError:  # scipy comes with the extra `local`
         interval = None
-    return {"old": old.name, "new": new.name, "flips": flips, "interval": interval, "most": MOST_FLIPS}
+    told = {"old": old.name, "new": new.name, "flips": flips, "interval": interval, "most": MOST_FLIPS}
+    return told | {"differing": [row for row in flips.differing if voice != "user" or row[0] in USER_FACTS]}
 
 
 def _keyed(run: Run) -> Iterator[tuple[Key, Entry]]:

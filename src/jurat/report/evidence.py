@@ -14,7 +14,7 @@ from jurat.judge.verdict import AlternativeScore, Finding, Kind, Part, Region, R
 from jurat.report.runs import Entry
 from jurat.report.text import printable
 from jurat.report.thumbnails import part_shown
-from jurat.report.voices import Said
+from jurat.report.voices import Said, Voice
 
 _DIGITS = 4
 ABOUT = {"caption": "in the caption", "pair": "image and caption", "text_in_image": "text in the image"}
@@ -35,9 +35,14 @@ class Texts:
         return [printable(text) for text in self.known]
 
 
-def evidence(entry: Entry, said: Sequence[Said], texts: Texts) -> dict[str, Any]:
-    """One item's findings. Rationales are other people's words as much as file names: they go in as text."""
+def evidence(
+    entry: Entry, said: Sequence[Said], texts: Texts, *, voice: Voice = "reviewer"
+) -> dict[str, Any]:
+    """One item's findings. Rationales are other people's words as much as file names: they go in as text.
+    What a model remarked and why it failed may name it: a user is not shown these."""
     verdict = entry.verdict
+    if voice == "user":
+        verdict = verdict.model_copy(update={"note": None, "error": None})
     width, height = _size(verdict)
     told = _given(
         decision=printable(verdict.decision),

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from jurat.judge import Verdict
 from jurat.report.text import printable
+from jurat.report.voices import Voice
 
 FACTS = {
     "Model": "model",
@@ -22,6 +23,9 @@ FACTS = {
     "jurat": "jurat",
 }
 """What a page says of how its verdicts came about: heading -> field of the record."""
+
+USER_FACTS = ("Constitution", "Thresholds", "jurat")
+"""What is shown to a user: neither models nor how they were asked."""
 
 MOST = 120
 """Characters of one value that are shown."""
@@ -56,6 +60,11 @@ class Facts:
         self.question_tokens += verdict.cost.question_tokens
         self.generated_tokens += verdict.cost.generated_tokens
         self.dollars += verdict.cost.dollars or 0.0
+
+    def shown(self, voice: Voice) -> dict[str, list[str]]:
+        """The values by their headings; for a user without the names of models and how they were asked."""
+        names = USER_FACTS if voice == "user" else FACTS
+        return {name: list(self.values[name]) for name in names if self.values[name]}
 
     @property
     def span(self) -> str:

@@ -7,6 +7,7 @@ their digests, and pictures that it carries or that lie beside it. Whatever come
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,15 +20,18 @@ from jurat.report import bundle
 from jurat.report.columns import Columns
 from jurat.report.evidence import Texts, evidence
 from jurat.report.facts import Facts, flattened
+from jurat.report.policy import Policy, policy_of
 from jurat.report.runs import Entry, Run
 from jurat.report.store import Place, Store
 from jurat.report.tally import MEANINGS, OUTCOMES, RuleCount, Tally
-from jurat.report.text import printable
+from jurat.report.text import counted, printable
 from jurat.report.thumbnails import thumbnail, uris_of
-from jurat.report.voices import Said, Voice, rule_texts, say
+from jurat.report.voices import Said, Voice, say
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+    from jurat.constitution import Constitution
 
 LIMIT = 400
 """Pictures that a page has unless told otherwise; one takes some 15 kB."""
@@ -60,16 +64,21 @@ class Gathered:
     facts: Facts = field(default_factory=Facts)
     texts: Texts = field(default_factory=Texts)
     sealed: int = 0
+    constitution: Constitution | None = None
+    """Of the verdicts, where a person named it."""
+    policy: Policy | None = None
+    """Known once a verdict was counted."""
     kept: dict[str, list[tuple[int, Verdict]]] = field(default_factory=lambda: {one: [] for one in OUTCOMES})
 
     def __post_init__(self) -> None:
         self.columns = Columns(self.run)
-        self._rules = rule_texts(self.run.facts)
 
     def count(self, entry: Entry) -> None:
         """Counts a verdict."""
         # A sealed item is a number: not even what a model remarked on it is repeated.
         verdict = entry.verdict.model_copy(update={"note": None}) if entry.sealed else entry.verdict
+        if self.policy is None:
+            self.policy = policy_of(self.run.facts, verdict, self.constitution)
         self.tally.add(verdict)
         self.facts.add(verdict)
         self.sealed += entry.sealed
@@ -78,9 +87,10 @@ class Gathered:
         """Puts an item into the gallery, beside what was said of it before, if a run is compared."""
         verdict, row = entry.verdict, len(self.columns)
         self.columns.add(entry, before)
-        item = evidence(entry, self.say(entry), self.texts)
+        item = evidence(entry, self.say(entry), self.texts, voice=self.voice)
         if before is not None:
-            item["before"] = evidence(Entry(before), (Said(printable(before.explain())),), self.texts)
+            said = (Said(printable(before.explain())),)
+            item["before"] = evidence(Entry(before), said, self.texts, voice=self.voice)
         self.store.add(item)
         if len(self.kept[verdict.outcome]) < self.limit:
             # Only where the picture lies, and which frame it is: findings are in the store by now.
@@ -88,7 +98,14 @@ class Gathered:
             self.kept[verdict.outcome].append((row, verdict.model_copy(update={"rules": rules})))
 
     def say(self, entry: Entry) -> tuple[Said, ...]:
-        return say(entry.verdict, self.voice, basis=entry.basis, rules=self._rules)
+        texts = self.policy.texts(entry.verdict) if self.policy else {}
+        return say(entry.verdict, self.voice, basis=entry.basis, rules=texts)
+
+    @property
+    def rules(self) -> Mapping[str, str]:
+        """The rules' sentences by their ids; none where the verdicts are of several policies."""
+        one = len(self.facts.values["Constitution"]) == 1
+        return self.policy.rules if self.policy is not None and one else {}
 
     def take_pictures(self, images_root: Path | None) -> int:
         """Makes the thumbnails of the gravest items, and says how many items that is."""
@@ -100,7 +117,12 @@ class Gathered:
         return len(chosen)
 
     def payload(self) -> dict[str, Any]:
-        return self.columns.payload() | {"texts": self.texts.listed, "voice": self.voice}
+        told = self.columns.payload(self.rules) | {"texts": self.texts.listed, "voice": self.voice}
+        if self.voice != "reviewer":
+            told["labels"] = None
+        if self.voice == "user" and told["stuck"]:
+            told["stuck"] = "No thresholds can be tried here."
+        return told
 
 
 def write_report(
@@ -111,6 +133,7 @@ def write_report(
     limit: int = LIMIT,
     overwrite: bool = False,
     voice: Voice = "reviewer",
+    constitution: Constitution | None = None,
 ) -> Page:
     """Writes the page of a run. Memory grows with `limit`, and by some bytes an item.
 
@@ -121,15 +144,18 @@ def write_report(
         limit: how many items have a picture; the unsafe ones come first.
         overwrite: whether `out` may be replaced.
         voice: for whom the items are put in words; see `jurat.report.voices`.
+        constitution: of the verdicts, whose rules' sentences are then shown. A run's folder holds them, and
+            those of the shelf are found by their digests.
 
     Raises:
-        JuratError: the record cannot be read, holds no verdicts, or `out` is there already.
+        JuratError: the record cannot be read, holds no verdicts or is of another constitution, or `out` is
+            there already.
     """
     place = Place.at(out)
     place.check(overwrite=overwrite)
     run = Run.at(record)
     with written(place), Store(place) as store:
-        gathered = Gathered(run, store, voice, limit)
+        gathered = Gathered(run, store, voice, limit, constitution=constitution)
         for entry in run.entries():
             gathered.count(entry)
             if not entry.sealed:
@@ -145,10 +171,16 @@ def write_report(
 def context(gathered: Gathered, pictures: int) -> dict[str, Any]:
     """What the template of a page is filled with."""
     facts, tally = gathered.facts, gathered.tally
+    to_user = gathered.voice == "user"
+    policies = list(facts.values["Constitution"])
     return {
         "record": gathered.run.name,
+        "policy_name": str(gathered.policy) if len(policies) == 1 else ", ".join(policies),
+        "sentences": gathered.rules,
+        "notes": [] if to_user else [note_on(*pair, tally.items) for pair in tally.notes.items()],
         "facts": facts,
-        "told": flattened(gathered.run.facts),
+        "fact_values": facts.shown(gathered.voice),
+        "told": [] if to_user else flattened(gathered.run.facts),
         "tally": tally,
         "shares": shares(tally.rules),
         "outcomes": OUTCOMES,
@@ -158,6 +190,13 @@ def context(gathered: Gathered, pictures: int) -> dict[str, Any]:
         "sealed": gathered.sealed,
         "voice": gathered.voice,
     }
+
+
+def note_on(note: str, count: int, items: int) -> str:
+    """A remark on `count` items of all: "The image is ..." as "10 images are ..."."""
+    if note.startswith("The image is "):
+        return f"{counted(count, 'image is', 'images are')} {note.removeprefix('The image is ')}"
+    return note if count == items else f"{note.rstrip('.')} ({counted(count, 'image')} of {items:,})."
 
 
 def shares(rules: list[RuleCount]) -> dict[str, tuple[float, float, float]] | None:

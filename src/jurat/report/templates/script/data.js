@@ -89,6 +89,7 @@
       reason: bytes(packed.reason),
       stage: bytes(packed.stage),
       score: floats(packed.score),
+      labels: packed.labels && { ...packed.labels, files: bytes(packed.labels.files) },
       carried: packed.carried.map((column) => ({ ...column, codes: bytes(column.codes) })),
     };
   };

@@ -113,6 +113,7 @@
     rule.outcome !== "kept" && aside(rule.reason ?? (rule.stage && `by ${rule.stage}`)),
     rule.frame !== undefined && aside(`at ${rule.frame}`),
     rule.incoherence !== undefined && aside(`incoherence ${number(rule.incoherence)}`),
+    known?.sentence && jurat.name(known.sentence, { class: "sentence" }),
   ];
 
   // The rules of an item: broken ones first, the gravest first among them; kept ones folded.

@@ -42,6 +42,7 @@
           "li",
           { class: CODES[code] ?? "kept" },
           jurat.name(rule.id, { class: "id" }),
+          rule.sentence && jurat.name(rule.sentence, { class: "sentence" }),
           jurat.gauge(score),
           h("span", { class: "n" }, jurat.number(score)),
           h("span", { class: "word" }, word, rule.severity ? `, ${rule.severity}` : ""),
@@ -59,6 +60,7 @@
       was && was !== outcome && [jurat.chip(was), " → "],
       jurat.chip(outcome),
       would && [" ", h("span", { class: `chip would ${would}` }, `would be ${would}`)],
+      jurat.marked(table, row) && [" ", jurat.marked(table, row)],
     ];
   };
 

@@ -60,6 +60,7 @@
       told.append(
         ...[
           jurat.said(item),
+          jurat.labelling(table, row),
           item.note && h("p", { class: "note" }, jurat.name(item.note)),
           carried(item),
           h("div", { class: "findings", "aria-describedby": "legend" }, jurat.rules(table, item)),
@@ -104,6 +105,10 @@
       if (event.key === "ArrowLeft") step(dialog, -1);
       else if (event.key === "ArrowRight") step(dialog, 1);
       else if (event.key === "b") dialog.querySelector(".veil")?.click();
+      else if (event.key === "r") jurat.mark(jurat.table, row, true) && step(dialog, 1);
+      else if (event.key === "w") jurat.mark(jurat.table, row, false);
+      else if (event.key === "x") jurat.mark(jurat.table, row, null);
+      else if (/^[1-9]$/.test(event.key)) jurat.tickRule(jurat.table, row, Number(event.key));
       else return;
       event.preventDefault();
     });

@@ -139,6 +139,7 @@
     jurat.table = jurat.unpack(packed);
     controls(jurat.table);
     wire();
+    jurat.wireLabels(jurat.table);
     filter();
     jurat.drawScores(jurat.table, () => {
       const trying = jurat.table.rules.some((rule) => rule.now.some((one, i) => one !== rule.outcome[i]));
