@@ -234,7 +234,11 @@ def test_an_interrupt_ends_decoding_at_once_and_leaves_no_process(tmp_path: Path
     path = tmp_path / "slow.ppm"
     path.write_bytes(slow_ppm())
     running = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, str(path)], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", INTERRUPTED, str(path)],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert running.stdout is not None
     assert running.stdout.readline() == "ready\n"

@@ -40,6 +40,7 @@ _LOSSLESS = 0xC3
 
 _NO_CODE = b"\xff\x00" * 12
 """Bits that no Huffman code begins with: more than a decoder reads ahead."""
+_FEW_ZEROS = 16
 _LEFT_OVER = 64
 """Bytes that a scan may have more than are needed."""
 _JUNK_OF_INTERVAL, _JUNK_OF_SCAN = 64, 1024
@@ -175,8 +176,9 @@ def read_jpeg(data: bytes) -> Jpeg:
         size += end - start
         return size
 
+    ended = False
     for marker, start, end in _segments(data):
-        if marker == _END:
+        if ended := marker == _END:
             break
         body = data[start + 4 : end]
         if marker in _FRAMES:
@@ -196,6 +198,8 @@ def read_jpeg(data: bytes) -> Jpeg:
                 raise ImageError(f"the JPEG image has more scans than the limit of {MAX_SCANS}")
         elif marker in _FRAMES or marker in (*_TABLES, _INTERVAL) or _matters(marker, body, kept_once):
             keep(start, end)
+    if not ended and data.endswith(bytes(_FEW_ZEROS)):
+        raise ImageError("the JPEG image is truncated: it ends in zeros, without an end mark")
     if frame is None or not scans:
         raise ImageError("the JPEG image is truncated: its header is cut off")
     parts.append(b"\xff\xd9")

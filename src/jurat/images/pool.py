@@ -123,8 +123,8 @@ class _Process:
         late = threading.Event()
         clock = threading.Timer(request["seconds"] * WALL, lambda: (late.set(), self._popen.kill()))
         clock.daemon = True
-        clock.start()
         try:
+            clock.start()
             head = json.dumps(request).encode()
             _send(_pipe(self._popen.stdin), HEADER.pack(len(head), len(data)), head, data)
             return _receive(_pipe(self._popen.stdout), most)

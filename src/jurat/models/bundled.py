@@ -32,7 +32,7 @@ from jurat.models.base import (
     YesNo,
 )
 from jurat.models.batching import FEATURES
-from jurat.models.domain import Gate, patches_of, pooled
+from jurat.models.domain import Gate, patches_of, pooled, scaled_away
 from jurat.models.loading import load
 from jurat.models.local import LocalModel
 from jurat.models.statements import Language
@@ -55,6 +55,9 @@ _NEVER_ASKED = frozenset(("zero", "four", "five", "six", "seven", "eight"))
 _LOOKS = 64
 """Prompts whose images the tower looks at together."""
 _MOST_LANES = 4
+_SCALED_AWAY = (
+    "The image is so large, or what is in it so small, that the bundled model sees too little of it."
+)
 _FOREIGN = "The image is unlike the scenes of pictograms that the bundled model knows."
 
 
@@ -122,7 +125,7 @@ class BundledModel:
             replace(inquiry, questions=tuple(inquiry.questions[i] for i in ids))
             for inquiry, ids in zip(inquiries, known, strict=True)
         ]
-        answers = self._local.score(self._seen(self._local.encode(asked)))
+        answers = self._local.score(self._seen(self._encoded(asked)))
         return [
             self._with_refused(answer, inquiry, ids)
             for answer, inquiry, ids in zip(answers, inquiries, known, strict=True)
@@ -185,8 +188,14 @@ class BundledModel:
     @one_thread()
     def foreign(self, images: Sequence[Image.Image]) -> list[Failure | None]:
         """For each image, an `out_of_domain` failure, or None where it looks like a scene of pictograms."""
-        looks = self._local.encode([Inquiry(_look(image), ("",)) for image in images])
+        looks = self._encoded([Inquiry(_look(image), ("",)) for image in images])
         return [entry if isinstance(entry, Failure) else None for entry in self._seen(looks)]
+
+    def _encoded(self, inquiries: Sequence[Inquiry]) -> list[list[Prompt] | Failure]:
+        """Each inquiry's prompts, or a failure where it shows an image of which the tower sees too little."""
+        fits = [not any(map(scaled_away, inquiry.prefix.images)) for inquiry in inquiries]
+        encoded = iter(self._local.encode([one for one, fit in zip(inquiries, fits, strict=True) if fit]))
+        return [next(encoded) if fit else Failure("out_of_domain", _SCALED_AWAY) for fit in fits]
 
     def _seen(self, encoded: Sequence[list[Prompt] | Failure]) -> list[list[Prompt] | Failure]:
         """The same with what the tower made of the images in the place of their pixels, and with failures in

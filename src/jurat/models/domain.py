@@ -6,6 +6,9 @@ logistic regression of scenes against made-up pictures that are no scenes (outli
 et al. 2019, arXiv 1812.04606). An image is foreign if s(x) is above a threshold set on held-out scenes.
 Distances from the scenes alone (Mahalanobis, pooled or by patch) were tried first: smooth photographs passed.
 
+A tower sees an image at one small size, so that a scene in a corner of a large image is scaled away, and what
+is left looks like an empty scene. Such images are told by their pixels before (`scaled_away`).
+
 A gate lies beside the weights: `domain.safetensors` holds `weight` (D), and `domain.json` is
 {"version": 1, "layers": [1, 2, 3], "bias": -0.7, "threshold": 1.2}.
 """
@@ -21,7 +24,19 @@ from typing import TYPE_CHECKING, Any
 from jurat.models.base import ModelError
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
+
+DRAWN = 384
+"""Pixels of the longer side of the largest scenes that the models learned on."""
+LARGEST = 1024
+"""Pixels of the longer side of an image, at most: a scene of `DRAWN` pixels is 48 of 128 in it."""
+FILLED = 0.6
+"""Of an image larger than `DRAWN` what is not background has to have such a share of the longer side."""
+_OUTLIERS = 2.0
+"""Percent of the pixels that are not background which may lie anywhere: a dot in a corner is no scene."""
+_UNLIKE = 24
+"""Steps of 255 from which on a pixel is not of the background's colour."""
 
 VERSION = 1
 WEIGHTS, SETTINGS = "domain.safetensors", "domain.json"
@@ -80,6 +95,26 @@ class Gate:
             )
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"The domain gate in {folder} cannot be read: {error}") from error
+
+
+def scaled_away(image: Image.Image) -> bool:
+    """Whether an image is so large, and what is in it so small, that a model which sees it at the size of its
+    scenes sees too little of it."""
+    import numpy as np
+
+    longest = max(image.size)
+    if longest <= DRAWN:
+        return False
+    if longest > LARGEST:
+        return True
+    pixels = np.asarray(image.convert("RGB")).astype(np.int16)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    unlike = (np.abs(pixels - np.median(border, axis=0)) > _UNLIKE).any(axis=2)
+    if not unlike.any():
+        return False
+    places = np.nonzero(unlike)
+    first, last = np.percentile(places, [_OUTLIERS, 100 - _OUTLIERS], axis=1)
+    return bool((last - first).max() < FILLED * longest)
 
 
 def features(tower: Any, pixels: Tensor, layers: tuple[int, ...]) -> Tensor:
