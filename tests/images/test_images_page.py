@@ -26,7 +26,7 @@ from jurat.images.frames import DEFAULT_FPS
 from jurat.images.gif import MAX_BLOCKS
 from jurat.images.item import MOST_BYTES
 from jurat.images.jpeg import MAX_SCANS
-from jurat.images.limits import WALL, Limits
+from jurat.images.limits import JUDGED_PIXELS, WALL, Limits
 from jurat.images.png import MAX_CHUNKS
 from jurat.images.sources.cells import MOST
 from jurat.images.tiff import MAX_ENTRIES
@@ -63,6 +63,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert table_row("size of a file")[1] == f"{DEFAULT_MAX_BYTES // 2**20} MiB"
     assert table_row("pixels of a frame, `--max-image-pixels`")[1] == f"{DEFAULT_MAX_PIXELS:,}"
     assert table_row("frames that are judged, `--max-frames`")[1] == str(DEFAULT_MAX_FRAMES)
+    assert table_row("pixels of a frame that is judged")[1].startswith(f"{JUDGED_PIXELS:,};")
     assert limits.scaled_pixels == 8 * limits.max_pixels
     assert table_row("scans of a JPEG")[1] == str(MAX_SCANS)
     assert table_row("directory entries of a TIFF, of all pages")[1] == f"{MAX_ENTRIES:,}"

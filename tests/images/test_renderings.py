@@ -186,7 +186,7 @@ def test_a_wrong_checksum_beside_a_picture_is_passed_over(encode: Encode, pictur
 
 @pytest.mark.parametrize(
     ("size", "judged"),
-    [((12000, 9000), (6000, 4500)), ((16320, 12240), (4080, 3060)), ((8000, 8000), (8000, 8000))],
+    [((12000, 9000), (4618, 3464)), ((16320, 12240), (4080, 3060)), ((4000, 4000), (4000, 4000))],
 )
 def test_a_large_jpeg_is_scaled_down_while_it_is_read(
     size: tuple[int, int], judged: tuple[int, int], encode: Encode
@@ -194,6 +194,7 @@ def test_a_large_jpeg_is_scaled_down_while_it_is_read(
     decoded = decode(encode(Image.new("L", size, 101), "JPEG", quality=30))
     assert (decoded.width, decoded.height) == size
     assert decoded.frames[0].size == judged
+    assert decoded.scales == (() if size == judged else (pytest.approx(size[0] / judged[0]),))
     assert decoded.frames[0].getpixel((7, 7)) == (101, 101, 101)
 
 
@@ -207,6 +208,17 @@ def test_a_large_jpeg_that_was_turned_and_one_that_was_cut(encode: Encode) -> No
         decode(data[: len(data) // 2] + b"\xff\xd9", max_pixels=20_000)
     with pytest.raises(ImageError, match=r"300 x 200 pixels .* limit of 59,992; .*max-image-pixels"):
         decode(data, max_pixels=7_499)
+
+
+def test_a_picture_of_many_pixels_is_judged_on_16_million_of_them(encode: Encode) -> None:
+    large = Image.new("1", (8000, 8000))
+    for decoded in (
+        decode(encode(large, "PNG")),
+        from_pil(large),
+        from_array(np.zeros((8000, 8000), np.uint8)),
+    ):
+        assert (decoded.width, decoded.height) == (8000, 8000)
+        assert (decoded.frames[0].size, decoded.scales) == ((4000, 4000), (2.0,))
 
 
 def test_the_limit_of_pixels_can_be_raised(encode: Encode) -> None:

@@ -17,8 +17,8 @@ from jurat.errors import JuratError
 from jurat.images import Item, Member, Members, Sampling, find_items
 from jurat.judge import Judge, row_to_verdict, verdict_to_row
 from jurat.judge.loading import Place
-from jurat.judge.parts import FRAME_ALARM, ITEM_ALARM, frames_needed, of_item
-from jurat.judge.verdict import RuleFinding, RuleOutcome
+from jurat.judge.parts import FRAME_ALARM, ITEM_ALARM, frames_needed, in_pixels_of_the_file, of_item
+from jurat.judge.verdict import AlternativeScore, Finding, Region, RuleFinding, RuleOutcome
 
 from .tinted import Tinted, law, red
 
@@ -208,3 +208,33 @@ def test_settings_that_mean_nothing_are_refused() -> None:
         Judge(law(), Tinted(), "quick", frames_needed=0)
     with pytest.raises(ValueError, match="fps must be above 0"):
         Sampling(fps=0)
+
+
+def test_regions_of_a_frame_that_was_scaled_down_are_where_they_are_in_the_file() -> None:
+    region = Region(word="ball", score=0.9, x0=1, y0=2, x1=10, y1=20)
+    one = AlternativeScore(text="x", score=0.9, baseline=None, mass=1, regions=(region,))
+    clause = Finding(
+        text="x",
+        role="clause",
+        outcome="holds",
+        score=0.9,
+        baseline=None,
+        mass=1,
+        decided_by=None,
+        reason=None,
+        alternatives=(one,),
+    )
+    finding = said("b").model_copy(update={"clauses": (clause,)})
+    (scaled,) = in_pixels_of_the_file(finding, 2.5).clauses[0].alternatives[0].regions
+    assert (scaled.x0, scaled.y0, scaled.x1, scaled.y1) == (2.5, 5, 25, 50)
+    assert in_pixels_of_the_file(finding, 1.0) == finding
+
+
+def test_the_record_says_how_many_frames_there_are_beside_those_that_were_judged() -> None:
+    judge = Judge(law(), Tinted(), "quick", sampling=Sampling(frames=4))
+    verdict = judge(gif(*[0.1 + 0.02 * i for i in range(20)]))
+    assert (verdict.kind, verdict.frames, verdict.frames_in_file) == ("animation", 4, 20)
+    whole = Judge(law(), Tinted(), "quick")(gif(0.1, 0.9, *[0.1 + 0.01 * i for i in range(1, 19)]))
+    assert (whole.outcome, whole.frame, whole.frames, whole.frames_in_file) == ("unsafe", 1, 20, 20)
+    assert judge([red(0.1), gif(0.1, 0.2, 0.3)]).frames_in_file == 4
+    assert judge(b"no picture").frames_in_file is None

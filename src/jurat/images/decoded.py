@@ -33,6 +33,9 @@ class Decoded:
     renderings: tuple[str | None, ...] = ()
     """Of each frame: in which of the ways that viewers show it ("over black"); None for one with only one
     way. Empty where all have only one."""
+    scales: tuple[float, ...] = ()
+    """Of each frame: how many pixels of the file one of its own stands for, along a side. Empty where none
+    was scaled down."""
     count: int | None = 1
     """How many frames or pages the file has; None for a video."""
 

@@ -12,7 +12,6 @@ import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 from PIL import Image, ImageFile
 
@@ -22,8 +21,8 @@ from jurat.images.formats import Format, WebP, check_tail, damaged, format_of, o
 from jurat.images.frames import Sampling, count_frames, spread
 from jurat.images.gif import Gif, read_gif
 from jurat.images.jpeg import Jpeg, read_jpeg
-from jurat.images.limits import DEFAULT_MAX_BYTES, MAX_METADATA, Limits
-from jurat.images.pixels import Rendering, renderings
+from jurat.images.limits import DEFAULT_MAX_BYTES, JUDGED_PIXELS, MAX_METADATA, Limits
+from jurat.images.pixels import Rendering, reduced, renderings
 from jurat.images.png import Png, read_png
 from jurat.images.quiet import complaints, quiet
 from jurat.images.tiff import check_tiff
@@ -198,6 +197,7 @@ class _File:
             frames = list(self._drawn(image, spread(count, limits.max_frames), count, limits))
         shown = [(frame.index, each) for frame in frames for each in frame.shown]
         names = tuple(each.name for _, each in shown)
+        scales = tuple(max(1.0, f.size[0] / each.image.width) for f in frames for each in f.shown)
         return Decoded(
             tuple(each.image for _, each in shown),
             tuple(index for index, _ in shown),
@@ -205,6 +205,7 @@ class _File:
             animated=count > 1,
             sha256=hashlib.sha256(self.data).hexdigest(),
             renderings=names if any(names) else (),
+            scales=scales if max(scales) > 1 else (),
             count=count,
         )
 
@@ -282,8 +283,8 @@ class _File:
             size = (width, height) if size == image.size else (height, width)
         if isinstance(self.parsed, Gif) and self.parsed.beyond_screen:
             shown = [part for each in shown for part in _with_screen(each, self.parsed.screen)]
-        most = largest // len(shown)
-        return _Frame(index, size, [Rendering(_reduced(each.image, most), each.name) for each in shown])
+        most = min(JUDGED_PIXELS, largest // len(shown))
+        return _Frame(index, size, [Rendering(reduced(each.image, most), each.name) for each in shown])
 
     def _check_whole(self, image: ImageFile.ImageFile, source: object) -> None:
         """Raises ImageError where an image that was loaded lacks pixels, which its decoder does not tell."""
@@ -323,15 +324,6 @@ def _with_screen(shown: Rendering, screen: tuple[int, int]) -> list[Rendering]:
     cut = image.crop((0, 0, min(image.width, screen[0]), min(image.height, screen[1])))
     before = f"{shown.name}, " if shown.name else ""
     return [Rendering(cut, before + "cut to the screen"), Rendering(image, before + "beyond the screen")]
-
-
-def _reduced(image: Image.Image, most: int) -> Image.Image:
-    """The image, scaled down to `most` pixels if it has more."""
-    if image.width * image.height <= most:
-        return image
-    factor = sqrt(most / (image.width * image.height))
-    sides = max(1, int(image.width * factor)), max(1, int(image.height * factor))
-    return image.resize(sides, Image.Resampling.BOX)
 
 
 def _of_frame(index: int, count: int) -> str:

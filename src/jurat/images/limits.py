@@ -12,6 +12,8 @@ DEFAULT_MAX_PIXELS = 64_000_000
 """Largest frame that is decoded, in pixels: 64 megapixels, 192 MB as RGB."""
 DEFAULT_MAX_FRAMES = 32
 """How many frames of an animation or a video are decoded."""
+JUDGED_PIXELS = 16_000_000
+"""Pixels of a frame that is judged, at most: larger ones are scaled down. No model sees as many."""
 DEFAULT_SECONDS = 20.0
 """Processor time that decoding one picture may take, in seconds, with the default limit of pixels."""
 VIDEO_SECONDS = 200.0

@@ -15,8 +15,8 @@ from jurat.images.decoded import Decoded
 from jurat.images.decoding import decode
 from jurat.images.errors import ImageError, reason
 from jurat.images.formats import FORMATS, format_of
-from jurat.images.limits import DEFAULT_MAX_FRAMES, DEFAULT_MAX_PIXELS, Limits
-from jurat.images.pixels import grey_to_8_bits, renderings, unit_to_8_bits
+from jurat.images.limits import DEFAULT_MAX_FRAMES, DEFAULT_MAX_PIXELS, JUDGED_PIXELS, Limits
+from jurat.images.pixels import grey_to_8_bits, reduced, renderings, unit_to_8_bits
 from jurat.images.quiet import quiet
 
 _ANIMATED = {format.name: format for format in FORMATS if format.frames != "one"}
@@ -110,16 +110,18 @@ def _of_pixels(image: Image.Image) -> Decoded:
         raise
     except Exception as error:
         raise ImageError(f"the image cannot be loaded: {reason(error)}") from error
-    frames = tuple(each.image for each in shown)
+    width, height = shown[0].image.size
+    frames = tuple(reduced(each.image, JUDGED_PIXELS) for each in shown)
     names = tuple(each.name for each in shown)
     return Decoded(
         frames,
         (0,) * len(frames),
-        frames[0].width,
-        frames[0].height,
+        width,
+        height,
         animated=False,
-        sha256=pixels_sha256(frames),
+        sha256=pixels_sha256(each.image for each in shown),
         renderings=names if any(names) else (),
+        scales=(width / frames[0].width,) * len(frames) if frames[0].width < width else (),
     )
 
 

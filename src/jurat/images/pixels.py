@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any, cast
 
 import numpy as np
@@ -82,6 +83,15 @@ def renderings(image: Image.Image, gamma: float | None = None) -> list[Rendering
 def to_rgb(image: Image.Image) -> Image.Image:
     """The first of its `renderings`: over white, as stored."""
     return renderings(image)[0].image
+
+
+def reduced(image: Image.Image, most: int) -> Image.Image:
+    """The image, scaled down to `most` pixels if it has more."""
+    if image.width * image.height <= most:
+        return image
+    factor = sqrt(most / (image.width * image.height))
+    sides = max(1, int(image.width * factor)), max(1, int(image.height * factor))
+    return image.resize(sides, Image.Resampling.BOX)
 
 
 def grey_to_8_bits(samples: NDArray[Any], white: int) -> NDArray[np.uint8]:

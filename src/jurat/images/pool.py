@@ -48,7 +48,7 @@ def decode_elsewhere(data: bytes, limits: Limits, sampling: Sampling) -> Decoded
         ImageError: likewise; or the budget was spent, or the decoder ended its process.
     """
     told, frames = _ask("decode", data, limits, {"sampling": asdict(sampling)})
-    for name in ("indices", "times", "renderings"):
+    for name in ("indices", "times", "renderings", "scales"):
         told[name] = tuple(told[name])
     return Decoded(tuple(frames), sha256=hashlib.sha256(data).hexdigest(), **told)
 

@@ -125,6 +125,7 @@ def read_video(data: bytes, container: Container, limits: Limits, sampling: Samp
         sha256=hashlib.sha256(data).hexdigest(),
         times=tuple(round(time, 3) for time, _ in found),
         duration=round(duration, 3),
+        scales=tuple(width / frame.width for frame in frames) if frames[0].width < width else (),
         count=None,
     )
 

@@ -25,7 +25,7 @@ from jurat.judge.decide import decide_rule, gravest, item_outcome, undecided_rul
 from jurat.judge.lanes import in_lanes
 from jurat.judge.ledger import Ledger, Priors, Spent
 from jurat.judge.loading import Loaded, Picture, Place, load_item, load_picture
-from jurat.judge.parts import FRAME_ALARM, badness, frames_needed, of_item
+from jurat.judge.parts import FRAME_ALARM, badness, frames_needed, in_pixels_of_the_file, of_item
 from jurat.judge.plan import PlannedRule, askers, plan, questions
 from jurat.judge.presets import DEFAULT, Preset, find_preset
 from jurat.judge.prompts import WORDINGS, Kind, ReasoningForm
@@ -320,7 +320,8 @@ class Judge:
         """What is said of each rule in one frame."""
         if ledger.failure is not None:
             return [undecided_rule(r, ledger.failure, self.preset, frame=place.index) for r in self.rules]
-        return [self._finding(rule, ledger, place.index, priors) for rule in self.rules]
+        found = [self._finding(rule, ledger, place.index, priors) for rule in self.rules]
+        return [in_pixels_of_the_file(each, place.scale) for each in found]
 
     def _finding(self, rule: PlannedRule, ledger: Ledger, frame: int, priors: Priors) -> RuleFinding:
         if (settled := ledger.settled.get(rule.rule.id)) is not None:

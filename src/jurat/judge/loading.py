@@ -47,6 +47,9 @@ class Place:
     """Of a frame of a video: seconds from its beginning."""
     rendering: str | None = None
     """Of a frame that viewers show in several ways: in which one, "over black" say."""
+    scale: float = 1.0
+    """Pixels of the file that one pixel of the frame stands for, along a side; above 1 for one that was
+    scaled down."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +109,10 @@ class Loaded:
             times = image.times or (None,) * len(image.frames)
             ways = image.renderings or (None,) * len(image.frames)
             moves = len(set(image.indices)) > 1 or bool(image.times)
+            scales = image.scales or (1.0,) * len(image.frames)
             yield tuple(
-                Place(number, index if moves else None, time, way)
-                if several
-                else Place(index, None, time, way)
-                for index, time, way in zip(image.indices, times, ways, strict=True)
+                Place(number if several else i, i if several and moves else None, time, way, scale)
+                for i, time, way, scale in zip(image.indices, times, ways, scales, strict=True)
             )
 
 

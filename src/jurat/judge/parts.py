@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from jurat.judge.loading import Place
-from jurat.judge.verdict import Part, RuleFinding, RuleOutcome
+from jurat.judge.verdict import Part, Region, RuleFinding, RuleOutcome
 
 FRAME_ALARM = 0.01
 """f, unless a calibration has found another one: up to 10 frames one is enough, up to 53 two."""
@@ -73,6 +73,29 @@ def of_item(images: Sequence[Sequence[tuple[Place, RuleFinding]]], needed: Seque
     parts = [_part(place, said) for frames in images for place, said in frames]
     agreeing = sum(part.outcome == finding.outcome for part in parts)
     return finding.model_copy(update={"parts": tuple(parts), "agreeing": agreeing})
+
+
+def in_pixels_of_the_file(finding: RuleFinding, scale: float) -> RuleFinding:
+    """A finding about a frame that was scaled down, with its regions where they are in the file's."""
+    if scale == 1:
+        return finding
+
+    def larger(region: Region) -> Region:
+        x0, y0, x1, y1 = (side * scale for side in (region.x0, region.y0, region.x1, region.y1))
+        return region.model_copy(update={"x0": x0, "y0": y0, "x1": x1, "y1": y1})
+
+    clauses = tuple(
+        clause.model_copy(
+            update={
+                "alternatives": tuple(
+                    one.model_copy(update={"regions": tuple(map(larger, one.regions))})
+                    for one in clause.alternatives
+                )
+            }
+        )
+        for clause in finding.clauses
+    )
+    return finding.model_copy(update={"clauses": clauses})
 
 
 def _part(place: Place, said: RuleFinding) -> Part:

@@ -83,7 +83,7 @@ class Region(_Record):
     score: float
     """The detector's confidence, in [0, 1]."""
     x0: float
-    """Left, in pixels of the judged frame."""
+    """Left, in pixels of the frame as its file has it, also where it was scaled down to be judged."""
     y0: float
     """Top."""
     x1: float
