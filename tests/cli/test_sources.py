@@ -86,6 +86,16 @@ def test_an_output_on_a_full_disk_is_one_line(pics: Path, args: tuple[str, ...])
     assert result.stderr == b"jurat: standard output cannot be written: No space left on device.\n"
 
 
+def test_an_output_that_is_closed_or_not_read_to_its_end_is_no_bug(pics: Path) -> None:
+    command = f"{sys.executable} -m jurat judge pics {' '.join(POLICY)}"
+    piped = subprocess.run(
+        ["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"], capture_output=True, timeout=100
+    )
+    assert (piped.returncode in (0, 1), b"bug" in piped.stderr) == (True, False)
+    closed = subprocess.run(["bash", "-c", f"{command} >&-"], stderr=subprocess.PIPE, timeout=100)
+    assert (closed.returncode, b"bug" in closed.stderr) == (0, False)
+
+
 @pytest.fixture
 def hanging() -> Iterator[tuple[str, list[socket.socket]]]:
     """A server that takes connections and never answers: its address, and the connections."""

@@ -7,6 +7,7 @@ import os
 import unicodedata
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from jurat.images import ImageError, PassedOver, SourceOptions, find_items
@@ -95,6 +96,22 @@ def test_tables_and_shards_in_a_folder_are_told_how_to_be_judged() -> None:
         "3 files were passed over by the name (.tar 2, .txt 1); there are 2 files of many items"
         " (WebDataset shard): jurat judge 'shards/*.tar'."
     ]
+
+
+def test_files_beside_the_rows_of_a_data_set_are_counted() -> None:
+    table = pa.table({"image": [b"a", b"b"]})
+    Path("saved/more").mkdir(parents=True)
+    with pa.OSFile("saved/data.arrow", "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    make("saved/dataset_info.json", "saved/state.json", data=b"{}")
+    make("saved/state.json", data=b'{"_data_files": [{"filename": "data.arrow"}]}')
+    make("saved/cache-1.arrow", "saved/more/c.png")
+    ids, passed_over = walk("saved")
+    assert ids == ["saved/data.arrow#0", "saved/data.arrow#1"]
+    assert passed_over.as_dict() == {
+        "files": {".arrow": 1, ".png": 1},
+        "others": {"facts on a data set": 2},
+    }
 
 
 def test_suffixes_without_end_take_little_room() -> None:

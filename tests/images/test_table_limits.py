@@ -308,6 +308,17 @@ def test_a_batch_whose_buffers_are_broken_is_one_error_and_the_others_are_read(k
     )
 
 
+def test_a_few_bytes_that_stand_for_billions_of_rows_are_one_error() -> None:
+    table = pa.table({"image": pa.nulls(2**31 - 1)})
+    with pa.OSFile("t.arrow", "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    (found,) = told(rows("t.arrow"))
+    assert found.endswith(": it has 2,147,483,647 rows in 0 bytes")
+    pq.write_table(pa.table({"path": pa.nulls(1 << 26, pa.string())}), "t.parquet", row_group_size=1 << 26)
+    (found,) = told(rows("t.parquet"))
+    assert found.startswith("t.parquet is not read: it has 67,108,864 rows in ")
+
+
 @pytest.mark.parametrize("kind", ["file", "stream", "parquet"])
 def test_no_mutation_of_a_table_ends_the_process(kind: str) -> None:
     out = io.BytesIO()

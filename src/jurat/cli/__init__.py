@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -119,10 +119,14 @@ def _is_of_output(error: OSError) -> bool:
     """Whether standard output cannot be written: its disk is full, say."""
     if error.filename is not None or error.errno not in _WRITING:
         return False
-    # What is still in the buffer would fail again when Python ends.
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _give_up_output()
     return True
+
+
+def _give_up_output() -> None:
+    """Sends nowhere what is still in the buffer of standard output: it would fail again when Python ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> None:
@@ -133,8 +137,12 @@ def main() -> None:
             app()
         except SystemExit as ended:
             _leave_at_once(ended.code)
-            sys.stdout.flush()
+            if cast("Any", sys.stdout) is not None:
+                sys.stdout.flush()
             raise
+    except BrokenPipeError:  # whoever read the output has seen enough
+        _give_up_output()
+        sys.exit(1)
     except Exception as error:
         if isinstance(error, OSError) and _is_of_output(error):
             with suppress(OSError):

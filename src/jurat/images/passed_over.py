@@ -17,7 +17,8 @@ OTHERS = "others"
 
 FOLDER = "folder entries"
 TEXT = "texts carried with an image"
-SILENT = (FOLDER, TEXT)
+FACTS = "facts on a data set"
+SILENT = (FOLDER, TEXT, FACTS)
 """Members whose content is used or that have none: they are counted, and no message names them."""
 APPLE_DOUBLE = "macOS attributes (._NAME)"
 LONE_TEXT = "texts of archives without an image of the same name beside them"
@@ -120,7 +121,7 @@ def _suffix(place: str) -> str:
 
 
 def _cut(suffix: str) -> str:
-    return one_line(shown(suffix), most=_LONGEST)
+    return one_line(shown(suffix[: 2 * _LONGEST]), most=_LONGEST)
 
 
 def _were(count: int, what: str) -> str:

@@ -172,6 +172,16 @@ def test_what_is_recorded_is_left_out_and_shards_are_those_of_the_command(pictur
     assert min(map(len, halves)) > 5
 
 
+def test_what_was_passed_over_is_told_with_the_last_rows(pictures: Path, judge: Judge) -> None:
+    for name in ("a.dng", "b.dng", "notes"):
+        (pictures / name).write_bytes(b"x")
+    said = steps(wanted(pictures), judge)
+    assert [rows.passed_over is not None for rows in said] == [False] * (len(said) - 1) + [True]
+    last = said[-1].passed_over
+    assert last is not None
+    assert last.as_dict() == {"files": {".dng": 2, "no suffix": 1}}
+
+
 def test_known_content_is_settled_without_the_model_and_its_pixels_go_nowhere(
     pictures: Path, judge: Judge
 ) -> None:

@@ -11,14 +11,23 @@ from typing import Any, cast
 from jurat.images.errors import ImageError, reason, shown
 from jurat.images.item import Item, Member
 from jurat.images.openers import open_regular
-from jurat.images.passed_over import PassedOver
+from jurat.images.passed_over import FACTS, PassedOver
 from jurat.images.remote import scheme_of
 from jurat.images.sources.base import Source, SourceOptions, open_place, unreadable
 from jurat.images.sources.cells import Cells
-from jurat.images.sources.columns import bytes_of, damage_of, declared_images, is_heavy, rows_of, value_of
+from jurat.images.sources.columns import (
+    bytes_of,
+    damage_of,
+    declared_images,
+    is_heavy,
+    rows_of,
+    too_many,
+    value_of,
+)
 
 _FILE_MAGIC = b"ARROW1"
 _LONGEST_FACTS = 1 << 24
+_FACTS = ("dataset_dict.json", "dataset_info.json", "state.json")
 
 
 def open_source(place: str, options: SourceOptions) -> Source:
@@ -31,7 +40,9 @@ class _Folder:
         self._options = options
 
     def items(self, passed_over: PassedOver) -> Iterator[Item]:
-        for file in _files(self._place):
+        files = _files(self._place)
+        _count_others(self._place, files, passed_over)
+        for file in files:
             try:
                 yield from _Arrow(file, self._options).items(passed_over)
             except ImageError as error:  # the other files are judged all the same
@@ -39,6 +50,18 @@ class _Folder:
 
     def count(self) -> int | None:
         return sum(_Arrow(file, self._options).count() or 0 for file in _files(self._place))
+
+
+def _count_others(folder: str, files: list[str], passed_over: PassedOver) -> None:
+    """Counts the files in a folder that hold none of its rows."""
+    rows = set(files)
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(inside, name)
+            if name in _FACTS:
+                passed_over.add(FACTS)
+            elif path not in rows:
+                passed_over.file(path)
 
 
 def _files(folder: str) -> list[str]:
@@ -99,7 +122,8 @@ class _Arrow:
                 if cells is None:
                     images = list(declared_images(batch.schema))
                     cells = Cells.of(self._place, batch.schema.names, self._options, images)
-                if (problem := damage_of(batch.columns)) is not None:
+                problem = too_many(batch.num_rows, batch.get_total_buffer_size()) or damage_of(batch.columns)
+                if problem is not None:
                     rows = f"the {batch.num_rows:,} rows from {number:,} on" if batch.num_rows != 1 else "it"
                     yield cells.failed(
                         number, f"{shown(self._place)} is damaged, and {rows} not read: {problem}"

@@ -15,6 +15,19 @@ _QUICK = 1 << 24
 """Bytes of a column that is turned into Python values at once."""
 
 
+_ROWS, _ROWS_A_BYTE = 1 << 20, 1000
+
+
+def too_many(rows: int, size: int) -> str | None:
+    """Why a file, or a part of one, is not read that has more rows than anyone means; None if it is.
+
+    A row takes next to nothing where it is like the one before: a few bytes may stand for billions of rows.
+    """
+    if rows <= _ROWS or rows <= _ROWS_A_BYTE * size:
+        return None
+    return f"it has {rows:,} rows in {size:,} bytes"
+
+
 def damage_of(columns: Sequence[Any]) -> str | None:
     """What is wrong with arrays, in one line; None if they are sound.
 

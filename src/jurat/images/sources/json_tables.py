@@ -137,7 +137,7 @@ def _values(text: io.TextIOWrapper, place: str, *, is_array: bool) -> Iterator[d
                 # A number may go on behind what is held; nothing else can.
                 if end < len(held) or over or isinstance(value, dict | list):
                     yield _alone(value, place, number) if number == 0 and not is_array else _object(value)
-                    held, at, wanted, number = held[end:], 0, _PIECE, number + 1
+                    at, wanted, number = end, _PIECE, number + 1
                     continue
         except (ValueError, RecursionError) as error:
             problem = error
@@ -147,13 +147,14 @@ def _values(text: io.TextIOWrapper, place: str, *, is_array: bool) -> Iterator[d
             what = "its array has no end" if problem is None and is_array else "not JSON"
             why = f": {reason(problem)}" if problem is not None else ""
             raise ImageError(f"the rest of {shown(place)} is not read, from row {number} on: {what}{why}")
+        held = held[at:]
         if len(held) > lines.MOST or held.count(",") > _MOST_VALUES:
             raise ImageError(
                 f"the rest of {shown(place)} is not read: row {number} has {len(held):,} characters"
             )
         # As much again each time, so that a long value is not tried too often.
         more = text.read(wanted)
-        held, at, wanted, over = held[at:] + more, 0, min(2 * wanted, 1 << 24), not more
+        held, at, wanted, over = held + more, 0, min(2 * wanted, 1 << 24), not more
 
 
 def _alone(value: object, place: str, number: int) -> dict[str, Any] | str:

@@ -14,7 +14,15 @@ from jurat.images.item import Item, Member
 from jurat.images.passed_over import PassedOver
 from jurat.images.sources.base import LeftOut, Source, SourceOptions, open_place
 from jurat.images.sources.cells import Cells
-from jurat.images.sources.columns import bytes_of, damage_of, declared_images, is_heavy, rows_of, value_of
+from jurat.images.sources.columns import (
+    bytes_of,
+    damage_of,
+    declared_images,
+    is_heavy,
+    rows_of,
+    too_many,
+    value_of,
+)
 
 _LIGHT, _HEAVY = 1024, 16
 """Rows read at once, without and with images."""
@@ -54,6 +62,8 @@ class _Parquet:
             file.seek(0)
             table = _parquet(file, _texts(schema, light))
             size = file.seek(0, os.SEEK_END)
+            if (problem := too_many(table.metadata.num_rows, size)) is not None:
+                raise ImageError(f"{shown(self._place)} is not read: {problem}")
             number = 0
             for group in range(table.num_row_groups):
                 # Facts on single columns are not asked for: damaged ones end the process in pyarrow.
