@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from jurat.cli import app
 from jurat.constitution import check_constitution, parse_constitution
+from jurat.constitution.files import find_file
 
 from ..judge.drafting.writers import GOOD, SORRY, Says, Writer, take_apart
 from ..models.openai_server import Server, error
@@ -161,3 +162,58 @@ def test_a_draft_that_drops_what_the_rule_says_is_a_comment_only(policy: Path, d
     assert "    # proposed: clauses: [{statement: An axe is visible., objects: [axe]}]\n" in text
     assert '    # proposed: look at this: The rule names "man" as an exception' in text
     assert draft(GOOD | {"clauses": careless}).exit_code == 1 and policy.read_text() == text
+
+
+GUIDELINES = """\
+# Ours
+
+- No dog may be visible.
+- No axe or dagger may be visible, unless a man holds an axe.
+
+Thanks.
+"""
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["constitution", *arguments], env={"COLUMNS": "200", "TERM": "dumb"})
+
+
+def test_guidelines_become_rules_to_fill_in_without_a_writer(policy: Path) -> None:
+    Path("ours.md").write_text(GUIDELINES)
+    result = run("draft", "ours.md")
+    assert result.exit_code == 0, result.output
+    assert "2 rules read from ours.md, 2 other sentences put beside them as comments" in result.stdout
+    law = parse_constitution(Path("ours.yaml").read_text())
+    assert [rule.rule for rule in law.rules] == [
+        line[2:] for line in GUIDELINES.splitlines() if line[:1] == "-"
+    ]
+    assert Path("ours.md").read_text() == GUIDELINES
+    assert "ours.yaml is there already." in run("draft", "ours.md").stderr
+    assert "takes a writer" in run("draft", "pets.yaml").stderr
+
+
+def test_guidelines_are_drafted_by_a_writer(policy: Path, draft: Draft) -> None:
+    Path("ours.md").write_text(GUIDELINES)
+    shown = draft(GOOD, "--dry-run", file="ours.md")
+    assert shown.exit_code == 0 and not Path("ours.yaml").exists()
+    assert "+  - rule: No dog may be visible." in shown.stdout.splitlines()
+    result = draft(GOOD, file="ours.md")
+    assert result.exit_code == 0, result.output
+    assert "2 rules: 2 drafted, 0 not" in result.stdout and "Written to ours.yaml." in result.stdout
+    assert [len(rule.clauses) for rule in parse_constitution(Path("ours.yaml").read_text()).rules] == [1, 2]
+
+
+def test_new_copies_the_shelf_with_its_comments(policy: Path) -> None:
+    result = run("new", "--from", "shelf:community", "mine.yaml")
+    assert result.exit_code == 0 and "mine.yaml written: community, 7 rules." in result.stdout
+    assert Path("mine.yaml").read_text() == find_file("shelf:community").read_text()
+    again = run("new", "--from", "shelf:nursery", "mine.yaml")
+    assert (again.exit_code, "--force replaces it" in again.stderr) == (2, True)
+    assert run("new", "--from", "shelf:nursery", "mine.yaml", "--force").exit_code == 0
+    assert "Did you mean shelf:nursery?" in run("new", "--from", "shelf:nursry", "x.yaml").stderr
+
+
+def test_new_without_a_source_is_a_sound_example(policy: Path) -> None:
+    assert run("new", "my policy.yaml").exit_code == 0
+    assert check_constitution("my policy.yaml") == []
+    assert parse_constitution(Path("my policy.yaml").read_text()).name == "my policy"

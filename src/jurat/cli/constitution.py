@@ -111,19 +111,83 @@ def show(file: File, as_json: Json = False) -> None:
 
 
 @app.command()
+def new(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to be written.", show_default=False)],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="NAME", help="Start from shelf:NAME, or from a file.", show_default=False
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over FILE if it is there.")] = False,
+) -> None:
+    """Write a constitution to start from: a copy of one of the shelf, or one rule to be changed.
+
+    The copy is that of the file, with its comments. From guidelines in prose: jurat constitution draft.
+
+    Exit codes: 0 done, 2 wrong usage.
+    """
+    from jurat.constitution import load_constitution, to_yaml
+    from jurat.constitution.files import find_file, read_text
+    from jurat.judge.drafting.drafted_file import check_target, write_whole
+
+    check_target(file, force=force)
+    if source is None:
+        text = to_yaml(_first(file))
+    else:
+        load_constitution(source)
+        text = read_text(find_file(source))
+    write_whole(file, text.encode())
+    law = load_constitution(file)
+    console = _console()
+    console.print(
+        Text(f"{printable(str(file))} written: {law.name}, {counted(len(law.rules), 'rule')}."),
+        soft_wrap=True,
+    )
+    console.print(
+        Text(f"Change it, then: jurat constitution check {printable(str(file))}", "dim"), soft_wrap=True
+    )
+
+
+def _first(file: Path) -> Constitution:
+    """A constitution of one rule, as an example of how they are written."""
+    from jurat.constitution import Constitution, Rule
+    from jurat.constitution.model import Clause, Statement
+
+    def clause(text: str) -> Clause:
+        return Clause(alternatives=(Statement(text=text),))
+
+    rule = Rule(
+        rule="No child may be shown touching a blade, unless a police officer is visible.",
+        severity="high",
+        clauses=(clause("A child is visible."), clause("A child touches a blade.")),
+        unless=(clause("A police officer is visible."),),
+    )
+    return Constitution(name=" ".join(file.stem.split()) or "policy", version="1", rules=(rule,))
+
+
+@app.command()
 @opens_model
 def draft(
-    file: File,
-    writer: Annotated[
+    file: Annotated[
         str,
+        typer.Argument(
+            metavar="FILE",
+            help="A YAML file, shelf:NAME, or guidelines in prose or Markdown.",
+            show_default=False,
+        ),
+    ],
+    writer: Annotated[
+        str | None,
         typer.Option(
             "--writer",
             "-w",
             metavar="MODEL",
-            help="A model that can chat; see: jurat models",
+            help="A model that can chat; see: jurat models. Guidelines need none: their rules are then to be "
+            "filled in.",
             show_default=False,
         ),
-    ],
+    ] = None,
     rule: Annotated[
         list[str] | None, typer.Option("--rule", metavar="ID", help="Draft this rule only; may be repeated.")
     ] = None,
@@ -143,6 +207,9 @@ def draft(
 ) -> None:
     """Let a model draft what rules lack: clauses, their objects, a description; to be read by a person.
 
+    Guidelines in prose or Markdown become a constitution beside them, or in --out, with a rule for each
+    sentence and list item that forbids or demands something; the others are comments in it.
+
     A rule without clauses is rated first, from 1 to 10, and reworded while it is not objective (below 9);
     the better wording is put beside it as a comment. Each drafted part is marked by a comment. Clauses are
     read back: where they do not say what the rule says, they are written as a comment only.
@@ -154,7 +221,7 @@ def draft(
     from jurat.models import open_model
 
     target = target_of(file, out, force=force)
-    opened = open_model(opening.spec(writer))
+    opened = None if writer is None else open_model(opening.spec(writer))
     notes = Console(stderr=True, highlight=False, markup=False)
     drafted = draft_file(
         file,
@@ -307,6 +374,21 @@ def _settings(rule: Rule) -> Text:
 def _print_drafts(console: Console, drafted: DraftedFile, target: Path | None) -> None:
     for made in drafted.drafts:
         _print_draft(console, made)
+    if drafted.skeleton is not None:
+        rules, others = drafted.skeleton.rules, drafted.skeleton.remarks
+        told = f"{counted(rules, 'rule')} read from {printable(drafted.file.name)}"
+        console.print(f"{told}, {counted(others, 'other sentence')} put beside them as comments")
+    if drafted.skeleton is not None and not drafted.drafts:
+        console.print("Give each rule clauses, or name a model that drafts them: --writer MODEL")
+    else:
+        _print_counts(console, drafted)
+    if target is not None and drafted.changed:
+        console.print(
+            Text(f"Written to {printable(str(target))}. Read it before you use it.", "dim"), soft_wrap=True
+        )
+
+
+def _print_counts(console: Console, drafted: DraftedFile) -> None:
     failed = len(drafted.failed)
     doubtful = sum(not made.problems for made in drafted.doubtful)
     counts = [f"{len(drafted.drafts) - failed - doubtful} drafted", f"{failed} not"]
@@ -315,10 +397,6 @@ def _print_drafts(console: Console, drafted: DraftedFile, target: Path | None) -
     if drafted.complete:
         counts.append(f"{drafted.complete} with nothing to draft")
     console.print(counted(len(drafted.drafts) + drafted.complete, "rule"), ", ".join(counts), sep=": ")
-    if target is not None and drafted.changed:
-        console.print(
-            Text(f"Written to {printable(str(target))}. Read it before you use it.", "dim"), soft_wrap=True
-        )
 
 
 def _print_draft(console: Console, made: Draft) -> None:

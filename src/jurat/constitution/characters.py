@@ -49,11 +49,28 @@ def invisible(text: str) -> tuple[str, str] | None:
     selector behind a sign or a digit. Blanks of other widths count as blanks and are collapsed elsewhere.
     """
     for at, c in enumerate(text):
-        hidden = unicodedata.category(c) == "Cf" or any(low <= ord(c) <= high for low, high in _IGNORABLE)
-        if hidden and not c.isascii() and not _belongs(text, at):
+        if _is_hidden(text, at):
             name = unicodedata.name(c, "")
             return f"U+{ord(c):04X}" + (f" ({name})" if name else ""), text[max(0, at - 20) : at]
     return None
+
+
+def without_invisible(text: str) -> tuple[str, int]:
+    """The text without characters that cannot be seen, or that move a cursor, and how many there were."""
+    kept = "".join(
+        c
+        for at, c in enumerate(text)
+        if c in "\n\r\t" or not (_is_hidden(text, at) or unicodedata.category(c) in ("Cc", "Cs"))
+    )
+    return kept, len(text) - len(kept)
+
+
+def _is_hidden(text: str, at: int) -> bool:
+    c = text[at]
+    if c.isascii():
+        return False
+    hidden = unicodedata.category(c) == "Cf" or any(low <= ord(c) <= high for low, high in _IGNORABLE)
+    return hidden and not _belongs(text, at)
 
 
 def _belongs(text: str, at: int) -> bool:

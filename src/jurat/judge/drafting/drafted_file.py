@@ -14,6 +14,7 @@ from pathlib import Path
 from jurat.constitution import ConstitutionError, parse_constitution
 from jurat.constitution.amend import Amendment, amend, inline, shorthand
 from jurat.constitution.files import SHELF_PREFIX, find_file, read_text
+from jurat.constitution.guidelines import Skeleton, is_guidelines, skeleton
 from jurat.judge.drafting.draft import ROUNDS, Draft, draft_rules, lacks
 from jurat.models import Failure, Model, full_name
 
@@ -30,6 +31,8 @@ class DraftedFile:
     """Of the rules that lacked something."""
     complete: int
     """How many of the rules that were asked for lacked nothing."""
+    skeleton: Skeleton | None = None
+    """What `before` was made into first, where it is guidelines and no constitution."""
 
     @property
     def changed(self) -> bool:
@@ -37,7 +40,8 @@ class DraftedFile:
 
     def diff(self, name: str) -> str:
         """The change as a patch; "" where there is none."""
-        before, after = (text.splitlines(keepends=True) for text in (self.before, self.after))
+        old = "" if self.skeleton else self.before
+        before, after = (text.splitlines(keepends=True) for text in (old, self.after))
         patch = difflib.unified_diff(before, after, name, name)
         ending = "\n\\ No newline at end of file\n"
         return "".join(line if line.endswith("\n") else f"{line}{ending}" for line in patch)
@@ -59,7 +63,7 @@ class DraftedFile:
 
 def draft_file(
     path: str | Path,
-    model: Model,
+    model: Model | None = None,
     *,
     rules: Iterable[str] = (),
     rounds: int = ROUNDS,
@@ -70,7 +74,9 @@ def draft_file(
     """Drafts what the rules of a constitution's file lack. Nothing is written to disk.
 
     Args:
-        path: the file, or "shelf:NAME".
+        path: the file, or "shelf:NAME". Guidelines in prose or Markdown are made into rules first
+            (`jurat.constitution.guidelines`).
+        model: the writer; None leaves the rules of guidelines to be filled in.
         rules: ids of the rules to draft; all if empty.
         rounds: see `draft_rules`.
         force: also write over texts, clauses and descriptions that the file has.
@@ -78,10 +84,21 @@ def draft_file(
         tell: is called with a few words before each step.
 
     Raises:
-        ConstitutionError: the file cannot be used, or has no rule of such an id.
+        ConstitutionError: the file cannot be used, has no rule of such an id, or is a constitution and no
+            writer was given.
     """
     file = find_file(path)
-    text = read_text(file)
+    given = text = read_text(file)
+    made = skeleton(text, file.name) if is_guidelines(text) else None
+    if made is not None:
+        text = made.text
+    if model is None:
+        if made is None:
+            raise ConstitutionError(
+                f"{file} is a constitution already, and drafting what it lacks takes a writer.",
+                hint="Name a model that can chat: --writer MODEL; see: jurat models",
+            )
+        return DraftedFile(given, text, file, (), 0, made)
     constitution = parse_constitution(text, file=str(file))
     wanted = _chosen([rule.id for rule in constitution.rules], tuple(rules), str(file))
     lacking = [i for i in wanted if lacks(constitution.rules[i], force=force)]
@@ -95,11 +112,12 @@ def draft_file(
         _with_problem(draft, refused[i]) if i in refused else draft
         for i, draft in zip(lacking, drafts, strict=True)
     ]
-    return DraftedFile(text, after, file, tuple(drafts), len(wanted) - len(lacking))
+    return DraftedFile(given, after, file, tuple(drafts), len(wanted) - len(lacking), made)
 
 
 def target_of(ref: str, out: Path | None, *, force: bool = False) -> Path:
-    """Where the outcome is to be written. Raises where that may not be, before a writer is asked.
+    """Where the outcome is to be written: guidelines are left as they are, and a constitution stands beside
+    them. Raises where that may not be, before a writer is asked.
 
     Raises:
         ConstitutionError: no file `ref`, one of the shelf without `out`, or a file in the way of `out`.
@@ -108,14 +126,26 @@ def target_of(ref: str, out: Path | None, *, force: bool = False) -> Path:
     if out is None:
         if ref.startswith(SHELF_PREFIX):
             raise ConstitutionError(f"{ref} comes with jurat and is not written to.", hint="Give --out FILE.")
-        return file
+        if not is_guidelines(read_text(file)):
+            return file
+        out = file.with_suffix(".yaml")
+        if out == file:
+            raise ConstitutionError(
+                f"{file} has no `rules:` and is read as guidelines.",
+                hint="Give --out FILE, or write `rules:` if it is to be a constitution.",
+            )
+    check_target(out, force=force or (out.exists() and out.samefile(file)))
+    return out
+
+
+def check_target(out: Path, *, force: bool = False) -> None:
+    """Raises ConstitutionError where a file cannot be written, or is in the way."""
     if out.is_dir():
         raise ConstitutionError(f"{out} is a folder, not a file to write.")
     if not out.parent.is_dir():
         raise ConstitutionError(f"There is no folder {out.parent} to write {out.name} in.")
-    if out.exists() and not force and not out.samefile(file):
+    if out.exists() and not force:
         raise ConstitutionError(f"{out} is there already.", hint="--force replaces it.")
-    return out
 
 
 def replace_file(target: Path, drafted: DraftedFile) -> None:
@@ -123,17 +153,22 @@ def replace_file(target: Path, drafted: DraftedFile) -> None:
 
     Raises ConstitutionError where that cannot be done, or the constitution was edited in the meantime.
     """
-    whole = target.resolve()  # what a link names, not the link
     if read_text(drafted.file) != drafted.before:
         raise ConstitutionError(
             f"{drafted.file} was edited while it was drafted; nothing was written.", hint="Run it again."
         )
     data = drafted.file.read_bytes()
     mark = codecs.BOM_UTF8 if data.startswith(codecs.BOM_UTF8) else b""
+    write_whole(target, mark + drafted.after.encode())
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Writes beside a file, then puts that in its place. Raises ConstitutionError where it cannot."""
+    whole = target.resolve()  # what a link names, not the link
     aside = whole.with_name(f".{whole.name}.{os.getpid()}.tmp")
     try:
         try:
-            aside.write_bytes(mark + drafted.after.encode())
+            aside.write_bytes(data)
             if whole.exists():
                 shutil.copymode(whole, aside)
             aside.replace(whole)
