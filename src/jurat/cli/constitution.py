@@ -160,7 +160,9 @@ def _first(file: Path) -> Constitution:
     rule = Rule(
         rule="No child may be shown touching a blade, unless a police officer is visible.",
         severity="high",
-        clauses=(clause("A child is visible."), clause("A child touches a blade.")),
+        clauses=tuple(
+            map(clause, ("A child is visible.", "A blade is visible.", "A child touches a blade."))
+        ),
         unless=(clause("A police officer is visible."),),
     )
     return Constitution(name=" ".join(file.stem.split()) or "policy", version="1", rules=(rule,))
