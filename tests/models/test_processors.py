@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoModelForImageTextToText, AutoProcessor, LlavaProcessor, PreTrainedTokenizerFast
 
 from jurat.models import Chat, Inquiry, Turn
 from jurat.models.encoding import Encoder
+from jurat.models.joining import obstacle
 from jurat.models.loading import Loaded
 from jurat.models.local import LocalModel
 
 from .families import BY_NAME, END, IMAGE, START, VIDEO
+from .more_families import MORE
 from .tiny import picture
 
 TEXT = """
@@ -146,3 +150,110 @@ def test_images_without_pixels_do_not_end_a_batch() -> None:
         for image in (Image.new("RGB", (0, 0)), Image.new("RGB", (0, 0)), picture(1), picture(2))
     ]
     assert sorted(encoder.encode_together(inquiries)) == [2, 3]
+
+
+class Strip(LlavaProcessor):
+    """Puts the images of all items side by side in one, as MiniCPM-V 4.6 does with their patches."""
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        made = super().__call__(*args, **settings)
+        if "pixel_values" in made:
+            made["pixel_values"] = torch.cat(list(made["pixel_values"]), -1)[None]
+        return made
+
+
+class Counting(LlavaProcessor):
+    """Numbers the patches of all items on, as Molmo2 does."""
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        made = super().__call__(*args, **settings)
+        if "pixel_values" in made:
+            made["image_token_pooling"] = torch.arange(4 * len(made["pixel_values"])).reshape(-1, 4)
+        return made
+
+
+def llava_like(kind: type[LlavaProcessor], folder: Path) -> Any:
+    given = AutoProcessor.from_pretrained(folder, backend="pil")
+    return kind(
+        given.image_processor,
+        given.tokenizer,
+        patch_size=given.patch_size,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=given.chat_template,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "shares"),
+    [
+        (LlavaProcessor, None, True),
+        (Strip, "its processor gives the pixel_values of two items the shape (1, 3, 32, 64)", True),
+        (Counting, "its processor gives the second of two items another image_token_pooling", False),
+    ],
+)
+def test_what_a_processor_makes_of_two_items_tells_whether_they_can_be_joined(
+    kind: type[LlavaProcessor], reason: str | None, shares: bool, llava_folder: Path
+) -> None:
+    accepted = frozenset(("pixel_values", "image_token_pooling"))
+    encoder = Encoder(llava_like(kind, llava_folder), accepted)
+    found = obstacle(encoder)
+    assert (found is None) if reason is None else (found is not None and found[1].startswith(reason))
+    inquiries = [
+        Inquiry(Chat((Turn("user", (picture(seed, (64, 64)), INSTRUCTION)),)), QUESTIONS) for seed in range(3)
+    ]
+    together = encoder.encode_together(inquiries)
+    assert encoder.shares is shares
+    assert sorted(together) == ([0, 1, 2] if reason is None else [])
+
+
+def test_items_that_cannot_be_joined_are_known_before_anything_is_asked(
+    llava_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = AutoModelForImageTextToText.from_pretrained(llava_folder)
+    model = LocalModel(Loaded(network, llava_like(Strip, llava_folder), "0" * 12, "float32"), name="strip")
+    about = [Chat((Turn("user", (picture(seed), INSTRUCTION)),)) for seed in range(3)]
+    model.encode([Inquiry(about[0], QUESTIONS)])
+    assert not model.scorer.apart, "one item is not joined with others"
+    model.encode([Inquiry(chat, QUESTIONS) for chat in about])
+    assert caplog.text.count("Items are read one a pass, which is slower: its processor gives") == 1
+    together = model.ask([Inquiry(chat, QUESTIONS) for chat in about])
+    alone = [model.ask([Inquiry(chat, QUESTIONS)])[0] for chat in about]
+    assert together == alone and all(answer.failure is None for answer in together)
+    replies = model.chat(about)
+    assert replies == [model.chat([chat])[0] for chat in about]
+    assert all(reply.failure is None for reply in replies)
+
+
+def hunyuan() -> Any:
+    from transformers import HunYuanVLProcessor
+    from transformers.models.hunyuan_vl.image_processing_pil_hunyuan_vl import HunYuanVLImageProcessorPil
+
+    words = tokenizer("<image>", "<im>", "</im>")
+    for name, mark in (("image", "<image>"), ("image_start", "<im>"), ("image_end", "</im>")):
+        setattr(words, f"{name}_token", mark)
+        setattr(words, f"{name}_token_id", words.convert_tokens_to_ids(mark))
+    size = {"shortest_edge": 64, "longest_edge": 1024}
+    images = HunYuanVLImageProcessorPil(patch_size=4, merge_size=2, temporal_patch_size=1, size=size)
+    return HunYuanVLProcessor(
+        images,
+        words,
+        chat_template=TEMPLATE.replace("'<image>'", "'<im> <image> </im>'").replace("> <", "><"),
+    )
+
+
+def test_a_running_image_index_is_found_through_the_familys_own_processor(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    network = next(family for family in MORE if family.name == "hunyuan-vl").network()
+    model = LocalModel(Loaded(network, hunyuan(), "0" * 12, "float32"), name="hunyuan")
+    sizes = [(32, 32), (64, 32), (32, 64)]
+    inquiries = [
+        Inquiry(Chat((Turn("user", (picture(seed, sizes[seed % 3]), INSTRUCTION)),)), QUESTIONS)
+        for seed in range(9)
+    ]
+    together = model.ask(inquiries)
+    alone = [model.ask([Inquiry(one.prefix, (q,))])[0].answers[0] for one in inquiries for q in QUESTIONS]
+    found = [answer.log_odds for one in together for answer in one.answers]
+    assert found == pytest.approx([answer.log_odds for answer in alone], abs=1e-5)
+    assert "Items are read one a pass, which is slower: the answer about the last of several" in caplog.text
