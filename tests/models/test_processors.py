@@ -235,11 +235,7 @@ def hunyuan() -> Any:
         setattr(words, f"{name}_token_id", words.convert_tokens_to_ids(mark))
     size = {"shortest_edge": 64, "longest_edge": 1024}
     images = HunYuanVLImageProcessorPil(patch_size=4, merge_size=2, temporal_patch_size=1, size=size)
-    return HunYuanVLProcessor(
-        images,
-        words,
-        chat_template=TEMPLATE.replace("'<image>'", "'<im> <image> </im>'").replace("> <", "><"),
-    )
+    return HunYuanVLProcessor(images, words, chat_template=TEMPLATE.replace("<image>", "<im><image></im>"))
 
 
 def test_a_running_image_index_is_found_through_the_familys_own_processor(
