@@ -15,7 +15,7 @@ _QUICK = 1 << 24
 """Bytes of a column that is turned into Python values at once."""
 
 
-_ROWS, _ROWS_A_BYTE = 1 << 20, 1000
+_ROWS, _ROWS_A_BYTE = 1 << 20, 100
 
 
 def too_many(rows: int, size: int) -> str | None:
