@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from .families import END, IMAGE, START, TEXT, TOWER, VOCABULARY
+from . import test_processors
+from .families import BY_NAME, END, IMAGE, START, TEXT, TOWER, VOCABULARY
 from .test_processors import TEMPLATE, tokenizer
 
 SIDE = {"height": 32, "width": 32}
@@ -28,7 +29,9 @@ def save(parts: Parts, folder: Path, scale: float = 6.0) -> Path:
     torch.manual_seed(0)
     with torch.no_grad():
         for name, weight in parts.network.named_parameters():
-            if not weight.any() and weight.ndim >= 2:
+            if "gate" in name and weight.ndim == 1:  # of cross-attention: closed before training
+                weight.fill_(1.0)
+            elif not weight.any() and weight.ndim >= 2:
                 weight.normal_(std=0.2)
             elif weight.ndim >= 2 and "norm" not in name:
                 weight.mul_(scale)
@@ -202,6 +205,12 @@ def florence2() -> Parts:
     return Parts(Florence2ForConditionalGeneration(config), Florence2Processor(images, words))
 
 
+def known(name: str) -> Parts:
+    """Of `families`, with the processor of `test_processors`."""
+    processor = getattr(test_processors, name)()
+    return Parts(BY_NAME[name].build(), processor, processor.chat_template)
+
+
 FOLDERS: dict[str, Callable[[], Parts]] = {
     "qwen3-vl": qwen3_vl,
     "blip-2-opt": blip_2,
@@ -212,4 +221,6 @@ FOLDERS: dict[str, Callable[[], Parts]] = {
     "got-ocr2": got_ocr2,
     "chameleon": chameleon,
     "florence2": florence2,
+    "idefics3": lambda: known("idefics3"),
+    "mllama": lambda: known("mllama"),
 }

@@ -132,6 +132,20 @@ def test_a_second_image_is_looked_at(name: str, opened: Callable[[str], LocalMod
     assert log_odds(model, about(picture(1), picture(2))) != log_odds(model, about(picture(1), picture(3)))
 
 
+def test_a_processor_that_would_place_an_image_itself_is_left_the_placeholder_where_that_is_the_same() -> (
+    None
+):
+    from jurat.models.loading import Loaded
+    from jurat.models.probing import probe
+
+    from .families import BY_NAME
+    from .test_processors import paligemma
+
+    model = LocalModel(Loaded(BY_NAME["paligemma"].network(), paligemma(), "0" * 12, "float32"), name="p")
+    probe(model)
+    assert model.encoder.template.form.placed and model.encoder.most_images is None
+
+
 def test_sizes_of_each_layer_are_read_as_their_largest() -> None:
     from transformers import Gemma3nForCausalLM, Gemma3nTextConfig
 

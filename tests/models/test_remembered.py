@@ -75,6 +75,9 @@ def test_other_weights_dtypes_templates_and_wordings_are_kept_apart(
         with monkeypatch.context() as patch:
             patch.setattr(llava, name, value)
             files.append(_file(llava, "one"))
+    with monkeypatch.context() as patch:  # other settings, with the same weights
+        patch.setattr(llava.network.config.text_config, "rms_norm_eps", 0.1)
+        files.append(_file(llava, "one"))
     monkeypatch.setattr(llava.encoder.template, "source", "another")
     files.append(_file(llava, "one"))
     assert len(set(files)) == len(files)

@@ -92,6 +92,12 @@ def configured_elsewhere(folder: Path) -> None:
     edit(folder, transformers_weights="../other.safetensors")
 
 
+def audio_network(folder: Path) -> None:
+    settings = json.loads((folder / "processor_config.json").read_text())
+    named = {"audio_tokenizer_class": "DacModel", "audio_tokenizer_name_or_path": str(folder.parent)}
+    (folder / "processor_config.json").write_text(json.dumps({**settings, "audio_tokenizer": named}))
+
+
 def adapter(folder: Path) -> None:
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "acme/base"}')
 
@@ -149,6 +155,7 @@ def config_of_a_list(folder: Path) -> None:
         (adapter_weights, "names 'adapter_model.bin' as weights, which is no safetensors file"),
         (configured_elsewhere, "names weights outside its folder: '../other.safetensors'"),
         (adapter, "holds an adapter"),
+        (audio_network, "processor_config.json names a network for audio"),
         (cut, "model.safetensors is damaged, or no safetensors file"),
         (header_of_nothing, "model.safetensors is damaged, or no safetensors file"),
         (without_a_tensor, "lacks 1 of the [0-9]+ weights of a LlavaForConditionalGeneration, .* at random"),

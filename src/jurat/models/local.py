@@ -196,8 +196,14 @@ class LocalModel:
 
     @property
     def pin(self) -> str:
-        template = hashlib.sha256(self.encoder.template.pin.encode()).hexdigest()
-        return f"{type(self.network).__name__} {self.revision} {self.dtype} {template}"
+        processor = self.encoder.processor
+        made_of = (
+            self.encoder.template.pin,
+            self.network.config.to_json_string(),
+            processor.to_json_string() if hasattr(processor, "to_json_string") else "",
+        )
+        digest = hashlib.sha256("\0".join(made_of).encode()).hexdigest()
+        return f"{type(self.network).__name__} {self.revision} {self.dtype} {digest}"
 
 
 def _failed(error: BaseException) -> Failure:

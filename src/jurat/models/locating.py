@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jurat.models.base import UNKNOWN, ModelError
-from jurat.models.weights import CONFIG, INDEX, check_name, read_json, shards
+from jurat.models.weights import (
+    AUDIO,
+    CONFIG,
+    INDEX,
+    PROCESSOR,
+    check_name,
+    check_processor,
+    read_json,
+    shards,
+)
 
 _REVISION_LENGTH = 12
 _PATIENCE = 10.0
@@ -109,7 +118,7 @@ def _check_named(place: Place) -> None:
     from transformers.utils.hub import cached_file
 
     found: list[str | None] = []
-    for file in (CONFIG, INDEX):
+    for file in (CONFIG, INDEX, PROCESSOR, AUDIO):
         try:
             found.append(
                 cached_file(
@@ -122,7 +131,9 @@ def _check_named(place: Place) -> None:
             )
         except (OSError, ValueError):  # loading meets the same, and says what it is
             return
-    config, index = found
+    config, index, *processing = found
+    for file in filter(None, processing):
+        check_processor(Path(file))
     if config and (named := read_json(Path(config)).get("transformers_weights")) is not None:
         check_name(str(named).removesuffix(".index.json"), CONFIG)
     if index:

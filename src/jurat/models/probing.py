@@ -111,15 +111,21 @@ def _settle_lists(name: str, encoder: Encoder, image: Image.Image) -> None:
 
 
 def _places_images(encoder: Encoder, image: Image.Image) -> bool:
-    """Whether the processor writes an image's tokens where the text has no placeholder for it."""
+    """Whether the processor writes an image's tokens where the text has no placeholder for it, and other ones
+    than these where it has."""
     token = encoder.template.placeholder
     if token is None:
         return False
-    try:
-        ids = encoder.through_processor("a", image)
-    except Exception:  # it misses the placeholder
-        return False
-    return encoder.tokenizer.convert_tokens_to_ids(token) in ids
+    placed = encoder.tokenizer.convert_tokens_to_ids(token)
+
+    def count(text: str) -> int:
+        try:
+            return encoder.through_processor(text, image).count(placed)
+        except Exception:  # processors count placeholders and raise what they like
+            return 0
+
+    alone = count("a")
+    return alone > 0 and count(encoder.render(_about(image).prefix, _SHORT)) != alone
 
 
 def _bound(encoder: Encoder, image: Image.Image) -> str | None:

@@ -19,6 +19,7 @@ from jurat.models.base import ModelError
 CONFIG = "config.json"
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
+PROCESSOR, AUDIO = "processor_config.json", "audio_tokenizer_config.json"
 _DIGEST_LENGTH = 12
 _LARGEST_JSON = 1 << 26
 """Bytes of a configuration or an index that is read."""
@@ -57,6 +58,9 @@ def check_folder(folder: Path) -> None:
             f"{folder} holds an adapter ({ADAPTER}), which belongs to other weights.",
             hint="Merge it into its model, save that with save_pretrained, and name the new folder.",
         )
+    for file in (folder / PROCESSOR, folder / AUDIO):
+        if file.is_file():
+            check_processor(file)
     weights = Weights.of(folder)
     for key, count in _counts(read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}):
         if count > max(_MOST_MODULES, weights.tensors):
@@ -64,6 +68,16 @@ def check_folder(folder: Path) -> None:
                 f"{folder / CONFIG} asks for {key} = {count:,}; the weights are {weights.tensors:,} tensors.",
                 hint="The configuration is damaged, or belongs to other weights.",
             )
+
+
+def check_processor(file: Path) -> None:
+    """Raises ModelError for a processor's configuration that names a network of its own, which transformers
+    would load from wherever it says, pickled or not."""
+    if file.name == AUDIO or read_json(file).get("audio_tokenizer") is not None:
+        raise ModelError(
+            f"{file} names a network for audio, which would be loaded besides the model's own weights.",
+            hint="Judging images needs none: remove audio_tokenizer from it.",
+        )
 
 
 def check_name(name: object, named_in: object) -> None:
