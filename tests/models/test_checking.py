@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from transformers import LlavaForConditionalGeneration
 
 from jurat.models.base import Generation, YesNo
@@ -69,6 +70,26 @@ def test_pictures_that_are_all_the_same_bless_no_pass_for_others() -> None:
     scorer = Scorer(family.network(), YES, NO)
     scorer.score(copies)
     assert log_odds(scorer.score(others)) == pytest.approx(alone(family, others), abs=SLACK)
+
+
+def test_a_first_item_that_tells_nothing_blesses_no_pass() -> None:
+    """A network that answers alike about all images of the first batches."""
+    family = NEW["molmo2"]
+    dull = [family.prompt(seed, (3, 5), (SQUARE,)) for seed in (1, 4)]
+    scorer = Scorer(family.network(), YES, NO)
+    with torch.no_grad():
+        projector = family.network().model.multi_modal_projector.image_projector.down_proj.weight
+        kept = projector.clone()
+        try:
+            projector.zero_()
+            for _ in range(3):
+                scorer.score(dull)
+                assert not scorer.apart
+        finally:
+            projector.copy_(kept)
+    others = [family.prompt(seed, (3, 5, 4), (SQUARE,)) for seed in (1, 4, 7)]
+    assert log_odds(scorer.score(others)) == pytest.approx(alone(family, others), abs=SLACK)
+    assert scorer.apart
 
 
 def test_the_last_the_longest_and_the_shortest_are_compared() -> None:

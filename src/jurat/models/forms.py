@@ -148,7 +148,7 @@ def picked(prompts: Sequence[Prompt], *, longest_only: bool = False) -> list[tup
 
 def twin(prompt: Prompt) -> Prompt:
     """The same in every size and token, with images of other content."""
-    images = {k: -v if v.is_floating_point() else v for k, v in prompt.images.items()}
+    images = {k: 1 - v if v.is_floating_point() else v for k, v in prompt.images.items()}
     return replace(prompt, images=images)
 
 
