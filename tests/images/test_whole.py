@@ -197,6 +197,17 @@ def test_an_apng_whose_frame_has_too_few_rows(encode: Encode) -> None:
         decode(data[:at] + short + data[at + 12 + size :])
 
 
+def test_an_apng_that_has_more_frames_than_it_says(encode: Encode) -> None:
+    frames = [Image.new("L", (20, 20), shade) for shade in (9, 90, 200)]
+    data = encode(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    at = data.index(b"acTL")
+    for count in (1, 2):
+        body = b"acTL" + struct.pack(">II", count, 0)
+        told = data[:at] + body + struct.pack(">I", zlib.crc32(body)) + data[at + 16 :]
+        with pytest.raises(ImageError, match=f"it says that it has {count} frames, and has 3"):
+            decode(told)
+
+
 # --- GIF -----------------------------------------------------------------------------------------
 
 

@@ -245,7 +245,7 @@ class _File:
         replayed = self.format.frames == "replayed"
         if replayed:
             limits.check_replay((indices[-1] + 1) * image.width * image.height)
-        if isinstance(self.parsed, Png) and count > 1:
+        if isinstance(self.parsed, Png) and self.parsed.animated:
             self.parsed.check_frames()
         drawn = 0
         for index in indices:

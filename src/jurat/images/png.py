@@ -93,7 +93,12 @@ class Png:
             self.check_frames()
 
     def check_frames(self) -> None:
-        """Raises ImageError where the compressed data of the image or of a frame have fewer rows than it."""
+        """Raises ImageError where the compressed data of the image or of a frame have fewer rows than it, or
+        where there are more frames than the file says: some viewers show them."""
+        told = next((unpack_from(">I", self.data, c.start)[0] for c in self._chunks if c.kind == b"acTL"), 0)
+        there = sum(chunk.kind == b"fcTL" for chunk in self._chunks)
+        if there > told:
+            raise ImageError(f"the PNG image is damaged: it says that it has {told} frames, and has {there}")
         for number, (sides, spans) in enumerate(self._pictures()):
             wanted = self._raw_bytes(*sides)
             there = _inflated(self.data, spans, wanted)
