@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jurat.images import decode, find_items
+from jurat.images import DEFAULT_MAX_FRAMES, decode, find_items
 from jurat.images.frames import spread
 
 FILES_A_FOLDER = 500
@@ -44,7 +44,7 @@ def encoded(image: Image.Image, format: str, count: int = 1) -> bytes:
 def bare(data: bytes) -> None:
     """The same frames with Pillow alone."""
     with Image.open(io.BytesIO(data)) as image:
-        for index in spread(getattr(image, "n_frames", 1), 8):
+        for index in spread(getattr(image, "n_frames", 1), DEFAULT_MAX_FRAMES):
             image.seek(index)
             image.convert("RGB")
 
