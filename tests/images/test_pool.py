@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jurat.cli.stopping import LONG
 from jurat.images import ImageError, decode, limits, pool
 from jurat.images.decoding import QUICK_PIXELS, still
 
@@ -251,6 +252,24 @@ def test_an_interrupt_ends_decoding_at_once_and_leaves_no_process(tmp_path: Path
     assert running.wait(timeout=10) == 0
     assert time.monotonic() - started < 5
     assert decoders and not any(Path(f"/proc/{pid}").exists() for pid in decoders)
+
+
+def test_one_interrupt_ends_a_run_whose_file_has_been_decoding_for_long(tmp_path: Path) -> None:
+    path = tmp_path / "slow.ppm"
+    path.write_bytes(slow_ppm())
+    command = [sys.executable, "-m", "jurat", "judge", str(path), "-c", "shelf:nursery", "--model", "null"]
+    running = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+    deadline = time.monotonic() + 60
+    while children.exists() and not children.read_text().split() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(LONG + 2)
+    started = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    told = running.communicate(timeout=30)[0].decode()
+    assert running.returncode == 130, told
+    assert time.monotonic() - started < 8
+    assert "interrupted after 0 items" in told
 
 
 def test_the_still_of_a_report_is_decoded_within_a_budget_too(

@@ -1,4 +1,7 @@
-"""Ctrl-C, told twice: the first time the batch in hand is finished and written, the second time all stops."""
+"""Ctrl-C, told twice: the first time the batch in hand is finished and written, the second time all stops.
+
+Where a file has been decoding for long, the first time is enough: nobody knows when it would be finished.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
+
+LONG = 2.0
+"""Seconds of decoding that are not waited for."""
 
 T = TypeVar("T")
 
@@ -25,15 +31,21 @@ class Stop:
             yield item
 
 
+def _decodes_for_long() -> bool:
+    pool = sys.modules.get("jurat.images.pool")
+    return pool is not None and pool.decoding_for() > LONG
+
+
 @contextmanager
 def stopping(*, quiet: bool) -> Generator[Stop]:
-    """Inside, a first SIGINT or SIGTERM sets `asked`, and a second one raises KeyboardInterrupt."""
+    """Inside, a first SIGINT or SIGTERM sets `asked`, and a second one raises KeyboardInterrupt; so does a
+    first one while a file has been decoding for more than `LONG` seconds."""
     from jurat.judge.lanes import leave, stay
 
     stop = Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.asked:
+        if stop.asked or _decodes_for_long():
             leave()
             raise KeyboardInterrupt
         stop.asked = True

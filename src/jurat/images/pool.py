@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -199,6 +200,13 @@ class _Pool:
         """Forgets them: a process that was forked must not use the pipes of its parent."""
         self._lock = threading.Lock()
         self._free: list[_Process] = []
+        self._begun: dict[int, float] = {}
+        """When each thread that waits for a process began to."""
+
+    def waits_for(self) -> float:
+        """Seconds that the longest file has been decoding for; 0 where none is."""
+        begun = list(self._begun.values())
+        return time.monotonic() - min(begun) if begun else 0.0
 
     @contextmanager
     def process(self) -> Generator[_Process]:
@@ -206,8 +214,13 @@ class _Pool:
             while self._free and not self._free[-1].is_alive:
                 self._free.pop().end()
             process = self._free.pop() if self._free else None
-        process = process or _Process()
-        yield process  # it has ended where this raises
+        me = threading.get_ident()
+        self._begun[me] = time.monotonic()
+        try:
+            process = process or _Process()
+            yield process  # it has ended where this raises
+        finally:
+            self._begun.pop(me, None)
         with self._lock:
             self._free.append(process)
 
@@ -217,6 +230,13 @@ class _Pool:
 
 
 _POOL = _Pool()
+
+
+def decoding_for() -> float:
+    """Seconds that a file has been decoding for in another process, by now; 0 where none is."""
+    return _POOL.waits_for()
+
+
 atexit.register(_POOL.close)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_POOL.forget)
