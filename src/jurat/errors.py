@@ -27,3 +27,11 @@ class MissingExtra(JuratError):
             hint=f'Install them: pip install "jurat[{extra}]"',
         )
         self.extra = extra
+
+
+def require(feature: str, extra: str, *modules: str) -> None:
+    """Raises MissingExtra where a module that an extra installs is not there. Imports nothing."""
+    from importlib.util import find_spec
+
+    if any(find_spec(module) is None for module in modules):
+        raise MissingExtra(feature, extra)

@@ -39,6 +39,21 @@ _INTERRUPTED = 130
 _WRITING = (ENOSPC, EDQUOT, EFBIG, EIO)
 
 
+_EXTRAS = {
+    "torch": "local",
+    "transformers": "local",
+    "safetensors": "local",
+    "tokenizers": "local",
+    "scipy": "local",
+    "openai": "openai",
+    "matplotlib": "bench",
+    "sklearn": "train",
+    "av": "video",
+    "ray": "ray",
+}
+"""Packages that only extras install: where one is missing and nothing said so before, that is no bug."""
+
+
 class _Commands(TyperGroup):
     """Loads a command's module when the command is run, never to list it."""
 
@@ -152,6 +167,13 @@ def main() -> None:
             raise
         from jurat.models.plugins import blamed
 
+        if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+            extra = _EXTRAS[error.name]
+            sys.stderr.write(
+                f"jurat: This needs {error.name}, which is not installed.\n"
+                f'  Install it: pip install "jurat[{extra}]"\n'
+            )
+            sys.exit(2)
         whose = blamed(error)
         told = f"{type(error).__name__}: {_shown(error)}"
         if whose is not None:

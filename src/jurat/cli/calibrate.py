@@ -13,7 +13,7 @@ from rich.text import Text
 from jurat.cli import asking, sourcing
 from jurat.cli.opening import Opening, opens_model
 from jurat.cli.progress import progress
-from jurat.errors import JuratError
+from jurat.errors import JuratError, require
 from jurat.judge.presets import DEFAULT
 from jurat.report.text import counted, printable
 
@@ -81,6 +81,7 @@ def calibrate(
 
     if out.exists() and not overwrite:
         raise JuratError(f"{out} is there already.", hint="--overwrite replaces it.")
+    require("jurat calibrate", "local", "scipy")
     law = load_constitution(constitution)
     known = None
     if labels is not None:

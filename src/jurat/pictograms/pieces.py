@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from jurat.pictograms.atlas import sprites
+from jurat.pictograms.distances import distances_to
 from jurat.pictograms.objects import OBJECTS
 from jurat.pictograms.scene import SIDE, Placed, Scene, background
 
@@ -193,9 +194,7 @@ class _Shape:
     @cached_property
     def distance(self) -> NDArray[np.float32]:
         """Of every pixel to the piece, in scene units."""
-        from scipy.ndimage import distance_transform_edt
-
-        return np.asarray(distance_transform_edt(~self.mask), np.float32) / self.unit
+        return distances_to(self.mask) / self.unit
 
 
 @lru_cache(maxsize=512)

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from jurat.pictograms.atlas import sprites
+from jurat.pictograms.distances import distances_to
 from jurat.pictograms.objects import CLASSES, GROUPS, HABITS, LOOKALIKES, NUMBER, OBJECTS
 
 if TYPE_CHECKING:
@@ -308,8 +309,6 @@ def _paint(
     placed: list[Placed],
     unit: float,
 ) -> Placed:
-    from scipy.ndimage import distance_transform_edt
-
     height, width = sprite.shape[:2]
     window = pixels[y : y + height, x : x + width]
     window *= 1 - sprite[..., 3:] / 255
@@ -318,7 +317,7 @@ def _paint(
     mask[y : y + height, x : x + width] = sprite[..., 3] > 127
     for other in placed:
         other.visible &= ~mask
-    distance = np.asarray(distance_transform_edt(~mask), np.float32) / unit
+    distance = distances_to(mask) / unit
     centre = (x + width / 2) / unit, (y + height / 2) / unit
     return Placed(kind, *centre, mask, mask.copy(), float(mask.sum()) / unit**2, distance)
 

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from jurat import __version__
-from jurat.errors import JuratError
+from jurat.errors import JuratError, require
 from jurat.images import Item
 from jurat.judge.calibrating.reference import REFERENCE
 from jurat.judge.calibrating.videos import FramesFit, fit_frames
@@ -86,7 +86,9 @@ def fit(
     Raises:
         JuratError: there are too few images, the model refuses many of them as none of its own, or labels
             name rules that the constitution has not.
+        MissingExtra: scipy is not installed.
     """
+    require("Calibrating", "local", "scipy")
     if not judge.preset.calibratable or judge.preset.asks != "clauses":
         raise JuratError(
             f"The preset {judge.preset.name!r} cannot be calibrated.",
