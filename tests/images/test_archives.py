@@ -127,6 +127,12 @@ def test_a_header_of_negative_length_does_not_go_round_in_circles() -> None:
     assert "a negative length" in str(told(items)[1])
 
 
+def test_an_end_mark_behind_the_first_part_of_a_header_hides_nothing() -> None:
+    data = tar({"0.jpg": b"a", f"{'x' * 200}.jpg": b"b"}, format=tarfile.GNU_FORMAT)
+    items, _ = read("cut.tar", data[: 1024 + 1024] + bytes(1024))
+    assert told(items) == [b"a", "the rest of cut.tar cannot be read: the header of a member is missing"]
+
+
 def test_what_follows_the_end_and_is_no_archive_is_told() -> None:
     items, _ = read("tail.tar", FIRST + b"a signature" * 200)
     assert told(items) == [

@@ -34,6 +34,7 @@ _ERRORS = cast("Any", tarfile)
 _CHECKSUM = re.compile(rb"[ \0]*[0-7]+[ \0]*")
 _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
 _UNREAD = {b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "Zstandard", b"PK\3\4": "ZIP", b"7z\xbc\xaf": "7-Zip"}
+_MISSING = dict.fromkeys(("end of file header", "empty header"), "the header of a member is missing")
 FAILURES = (tarfile.TarError, OSError, EOFError, ValueError, zlib.error)
 """What reading an archive raises where it is damaged."""
 
@@ -91,14 +92,13 @@ class Archive:
                     raise
                 raise tarfile.ReadError("what follows its end is no archive") from error
             except (tarfile.HeaderError, tarfile.ReadError, ValueError, RecursionError) as error:
+                why = _MISSING.get(str(error), reason(error))
                 found = self._search()
                 if found is None:
-                    raise tarfile.ReadError(
-                        "what follows its end is no archive" if ended else reason(error)
-                    ) from error
+                    raise tarfile.ReadError("what follows its end is no archive" if ended else why) from error
                 what = "bytes after an end mark that are no archive" if ended else "a damaged header"
                 yield Damage(
-                    f"{what} at byte {start:,} ({reason(error)}): {found - start:,} bytes were passed over,"
+                    f"{what} at byte {start:,} ({why}): {found - start:,} bytes were passed over,"
                     " up to the next header"
                 )
                 ended, zeros, tar.offset = False, 0, found
