@@ -268,9 +268,9 @@ _MARKS = (
 _MARK = re.compile("|".join(rf"\b(?P<m{i}>{pattern})\b" for i, (pattern, _) in enumerate(_MARKS)))
 _NOTHING_BUT = re.compile(r"\bnothing (?:but|else but|else than|other than|except(?: for)?|besides)\b")
 _FORBIDS = re.compile(
-    r"\b(?:(?:must|may|can|should|shall|will|do|does|is|are|to be) (?:not|never)|cannot|never|not (?:be )?"
-    r"(?:allowed|permitted|accepted|acceptable|accept)|forbidden|prohibited|banned|breaks? (?:this|the) rule|"
-    r"violates?|not to)\b"
+    r"\b(?:(?:\w+ )?(?:not|never) (?:be )?(?:allowed|permitted|accepted|acceptable|accept|allow)|"
+    r"(?:must|may|can|should|shall|will|do|does|is|are|to be) (?:not|never)|never|"
+    r"forbidden|prohibited|banned|breaks? (?:this|the) rule|violates?|not to)\b"
 )
 _PERMITS = re.compile(
     r"\b(?:may|can)\b(?! (?:not|never))|\ballow|"
@@ -299,6 +299,8 @@ class _Reader:
             r"\bno (?:more|less|fewer|other)\b|\bnot (?:only|every|all|any)\b|\ball but\b|\bboth\b", self.text
         ):
             raise _Beyond("it counts, or negates a number")
+        if re.search(r"\b(?:it|they) (?!(?:is|are|was|were|may|must)\b)", self.text):
+            raise _Beyond("it says it or they, and not of what")
         main, others = self._split()
         for at, (kind, said) in enumerate(others):
             if kind == "lack" and not _FORBIDS.search(main) and (frame := _FORBIDS.search(said)):
@@ -343,12 +345,19 @@ class _Reader:
         repeated = len(re.findall(r"(?:,|\b(?:and|or|nor)) no\b", text))
         if len(_NEGATIVE.findall(text)) - repeated > 1:
             raise _Beyond("it negates more than once")
+        allows = len(_PERMITS.findall(_FORBIDS.sub(" ", text)))
+        if allows > (0 if _FORBIDS.search(text) else 1 + repeated) and (forbids or repeated):
+            raise _Beyond("it forbids one thing and allows another")
+        listed = repeated > 0 or _is_list(text, self.text)
+        together = re.search(r"\b(?:together|in one|in the same|at once|at the same time)\b", self.text)
+        if re.search(r"\band\b", text) and not (listed or together):
+            raise _Beyond('it does not say whether its "and" means both together or each')
         if forbids or re.match(
             r"(?:there (?:must|may|should|shall|can) be )?(?:no|neither|nobody|none)\b", text
         ):
             if "needed" in kinds:
                 raise _Beyond("it forbids, and says when that is allowed")
-            return self._phrases(text, "what is forbidden", listed=repeated > 0 or _is_list(text, self.text))
+            return self._phrases(text, "what is forbidden", listed=listed)
         if _PERMITS.search(text) and kinds:
             if "condition" in kinds or "exception" in kinds:
                 raise _Beyond("it allows, and does not say what is forbidden")
