@@ -115,10 +115,15 @@ def cases(
 
 @app.command()
 def words() -> None:
-    """List the objects, the groups and the sign words that scenes are made of."""
-    from jurat.pictograms.objects import GROUPS, OBJECTS, WORDS
+    """List the objects, the groups and the sign words that scenes are made of.
 
-    typer.echo("objects: " + ", ".join(noun.singular for noun in OBJECTS))
+    Each object has its glyph and code point: what the model knows are their pictures in Noto Color Emoji.
+    """
+    from jurat.pictograms.objects import CODE_POINTS, GROUPS, OBJECTS, WORDS
+
+    typer.echo("objects:")
+    for noun, code in zip(OBJECTS, CODE_POINTS, strict=True):
+        typer.echo(f"  {chr(code)}  U+{code:04X}  {noun.singular}")
     for noun in GROUPS:
         typer.echo(f"{noun.indefinite}: " + ", ".join(OBJECTS[i].singular for i in sorted(noun.classes)))
     typer.echo("signs that read: " + ", ".join(WORDS))
