@@ -1,8 +1,8 @@
 """What holding relations against presence does: `python perf/presence.py [--n 12] [--json FILE]`.
 
 Six rules, each one relation, on fresh scenes in which it holds, just fails, or is about things that are not
-there; judged by the default preset with the part `presence` and without it. Printed by what the scenes lack, over
-all rules whose truth a scene settles: false alarms, misses, undecided; and tokens read and FLOPs an image.
+there; judged by the default preset with the part `presence` and without it. Printed by what the scenes lack,
+over all rules whose truth a scene settles: false alarms, misses, undecided; and tokens and FLOPs an image.
 """
 
 from __future__ import annotations

@@ -60,14 +60,16 @@ class Subject:
 
     def open(self) -> Model:
         """Raises JuratError where it cannot be had."""
+        from jurat.models import open_model
+        from jurat.models.bundled import BundledModel
+
         folder = Path(self.spec if isinstance(self.spec, str) else self.spec.name)
         if folder.is_dir() and (folder / "domain.json").is_file():
-            from jurat.models.bundled import BundledModel
-
             return BundledModel(folder, name=self.label)
-        from jurat.models import open_model
-
-        return open_model(self.spec)
+        model = open_model(self.spec)
+        if isinstance(model, BundledModel):
+            model.ask_anything()  # how wrongly an organism reads is for the tables to show
+        return model
 
 
 @dataclass(frozen=True)

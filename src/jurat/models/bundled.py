@@ -149,6 +149,11 @@ class BundledModel:
             return cast("C | None", self._language)
         return cast(C, self) if kind in (DomainGate, Laned) else self._local.capability(kind)
 
+    def ask_anything(self) -> None:
+        """Refuses no statement any more, but for its words: for those who measure what it reads wrongly."""
+        self._language = None
+        self._why_not.cache_clear()
+
     def _unfit(self, question: str) -> str | None:
         """Why a question is not put, in a sentence; None where it is."""
         if unknown := self._words.unknown_words(question):

@@ -113,13 +113,14 @@ def write_card(
         f"(other sizes and backgrounds among them) and {gate['strangers']:.1%} of {gate['n']:,} made-up",
         "pictures that are no scenes. `tests/pictograms/test_gate.py` shows it photographs, screenshots,",
         "drawings and noise.",
-        "It is known not to notice untaught emoji of the same font, many emoji of other fonts, letters, flat shapes,",
-        "and stickers on photographs: of such pictures it may answer as if they were scenes, and be sure and wrong.\n",
+        "It is known not to notice untaught emoji of the same font, many emoji of other fonts, letters,",
+        "flat shapes, and stickers on photographs: of such pictures it may answer as if they were scenes,",
+        "and be sure and wrong.\n",
         "## Limits\n",
         "It knows the objects, groups and statements of `docs/pictograms.md` and no others; of numbers, one,",
         "two and three. Counting among look-alikes and touches that nearly happen are its hardest questions.",
-        "Of the forms of these statements it is asked those in `statements.json`, which it reads rightly at least",
-        "95% of the time; it reads a negation as its opposite, and is never asked one.",
+        "Of the forms of these statements it is asked those in `statements.json`, which it reads rightly at",
+        "least 95% of the time; it reads a negation as its opposite, and is never asked one.",
     ]
     (folder / "README.md").write_text("\n".join(lines) + "\n")
 
