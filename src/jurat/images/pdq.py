@@ -18,7 +18,7 @@ SIDE, BITS = 64, 16
 """The picture is scaled to 64 x 64; of its cosine transform 16 x 16 numbers are a bit each."""
 _LEAST = 5
 """Pixels a side, at least; a smaller picture has no hash."""
-_PASSES = 2
+_PASSES, _ROWS = 2, 256
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -42,8 +42,12 @@ def pdq(pixels: NDArray[Any]) -> tuple[NDArray[np.uint8], int]:
 def _luma(pixels: NDArray[Any]) -> NDArray[np.float32]:
     import numpy as np
 
-    red, green, blue = (pixels[:, :, channel] * share for channel, share in enumerate(_LUMA))
-    return (red + green + blue).astype(np.float32)
+    made = np.empty(pixels.shape[:2], np.float32)
+    for first in range(0, len(made), _ROWS):  # in doubles, which the whole picture has no room for
+        rows = pixels[first : first + _ROWS]
+        red, green, blue = (rows[:, :, channel] * share for channel, share in enumerate(_LUMA))
+        made[first : first + _ROWS] = red + green + blue
+    return made
 
 
 def _scaled(luma: NDArray[np.float32]) -> NDArray[np.float32]:
