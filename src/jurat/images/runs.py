@@ -7,7 +7,7 @@
     DIR/_retrying.jsonl                  while errors are judged anew: the rows that they had
     DIR/parts/_part-000000.0f3a...again  while all rows are rewritten (`jurat.images.rewriting`): a part to be
 
-Readers of Parquet (pyarrow, pandas, polars, Spark) pass over names that begin with `_` or `.`, so that they
+Readers of Parquet (pyarrow, pandas, Spark) pass over names that begin with `_` or `.`, so that they
 can be pointed at DIR. Runs of an earlier layout have these names without `_`: they are read as they are, and
 renamed when a run goes on.
 
