@@ -16,6 +16,8 @@ from typing import Any
 
 from PIL import Image
 
+from jurat.models.served_sight import OTHER, RED
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -65,13 +67,27 @@ class Told:
 Script = Callable[[Asked], Told]
 
 
+def looking(asked: Asked) -> Told:
+    """What a server that sees says of the pictures of known colours that it is checked with."""
+    red = bool(asked.urls) and asked.images[0].convert("RGB").getpixel((50, 50)) == (255, 0, 0)
+    yes = 0.9 if red or OTHER in asked.text else 0.1 + 0.1 * bool(asked.urls)
+    if asked.body.get("logprobs"):
+        return completion("Yes" if yes > 0.5 else "No", {"Yes": yes, "No": 0.93 - yes, "The": 0.01})
+    return completion(json.dumps({"1": "Yes" if yes > 0.5 else "No"}))
+
+
 class Server:
     """Running, with what it was asked so far."""
 
-    def __init__(self, script: Script, port: int = 0) -> None:
-        """`port` 0 takes a free one."""
-        self.script = script
+    def __init__(self, script: Script, port: int = 0, *, check: Script | None = looking) -> None:
+        """`port` 0 takes a free one. `check` answers what is asked to learn whether the server sees: about
+        pictures of known colours, and without a picture what was asked about one. None leaves that to the
+        script."""
+        self.script, self.check = script, check
         self.asked: list[Asked] = []
+        self.checks: list[Asked] = []
+        """What `check` answered."""
+        self._shown: set[str] = set()
         self.most_at_once = 0
         self._at_once = 0
         self._lock = threading.Lock()
@@ -82,9 +98,18 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._http.server_port}/v1"
 
+    def _checks(self, asked: Asked) -> bool:
+        known = RED in asked.text or OTHER in asked.text
+        return known or (not asked.urls and asked.text in self._shown)
+
     def answer(self, asked: Asked) -> Told:
+        if self.check is not None and self._checks(asked):
+            self.checks.append(asked)
+            return self.check(asked)
         with self._lock:
             self.asked.append(asked)
+            if asked.urls:
+                self._shown.add(asked.text)
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
         try:

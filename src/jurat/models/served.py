@@ -5,8 +5,8 @@ the environment and from nowhere else; servers of one's own need none.
 
 A closed question is one call for one token with its logprobs: the images come first and the question last,
 and an image's first question goes ahead of the others, so that a server which caches prefixes reads the
-images once. Where a server gives no logprobs, which is found out once, several questions share a call and are
-answered in JSON: such answers are *stated*.
+images once. That the server looks at them is checked (`served_sight`). Where it gives no logprobs, which is
+found out once, several questions share a call and are answered in JSON: such answers are *stated*.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import asyncio
 import logging
 import math
 import os
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, cast
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import urlsplit
 
 from jurat.errors import JuratError
@@ -30,18 +29,19 @@ from jurat.models.base import (
     Failure,
     Inquiry,
     Metered,
+    ModelGone,
     Reply,
     Spent,
     Turn,
-    Usage,
     YesNo,
 )
 from jurat.models.encoding import ask_in
-from jurat.models.served_answers import Said
+from jurat.models.served_answers import Basis, Part, Said
 from jurat.models.served_calls import Calls, Unmeasured, total
 from jurat.models.served_dialect import LEAST_LISTED, Wish
 from jurat.models.served_messages import Message, data_url, messages
 from jurat.models.served_secrets import KEY
+from jurat.models.served_sight import Sight
 from jurat.models.spec import ModelSpec, Serving
 
 log = logging.getLogger("jurat.models")
@@ -89,6 +89,7 @@ class ServedModel:
         self._measures = False
         """Whether a reply has come with several tokens' logprobs that differ."""
         self._warned = False
+        self._sight = Sight(calls.model, self._plain, self._look_into, self._blind)
 
     @property
     def revision(self) -> str:
@@ -117,6 +118,8 @@ class ServedModel:
         said = await self._say(messages(chat.turns, urls), wish)
         if isinstance(said, Failure):
             return Reply(usage=said.usage, failure=said)
+        if urls:
+            await self._sight.look()
         if not said.text.strip():
             return Reply(usage=said.usage, failure=answers.empty(said))
         return Reply(said.text, said.usage)
@@ -127,13 +130,54 @@ class ServedModel:
         urls = await self._urls(inquiry.prefix)
         if isinstance(urls, Failure):
             return Answer(failure=urls)
-        turns, questions = inquiry.prefix.turns, inquiry.questions
+        questions = inquiry.questions
         try:
-            return await _in_turn([_Put(self._measure, turns, (one,), urls) for one in questions], "measured")
+            return await self._in_turn(inquiry, urls, [(one,) for one in questions], "measured")
         except Unmeasured:
             size = self.calls.serving.questions_per_call
             groups = [questions[at : at + size] for at in range(0, len(questions), size)]
-            return await _in_turn([_Put(self._state, turns, group, urls) for group in groups], "stated")
+            return await self._in_turn(inquiry, urls, groups, "stated")
+
+    async def _in_turn(
+        self, inquiry: Inquiry, urls: Sequence[str], groups: Sequence[tuple[str, ...]], basis: Basis
+    ) -> Answer:
+        """The first call, then all others at once. If the first fails with an error, the others are not
+        made."""
+        turns = inquiry.prefix.turns
+
+        def put(group: tuple[str, ...]) -> Coroutine[Any, Any, Part]:
+            if urls:
+                return self._put(turns, group, urls, basis)
+            return self._sight.plain(turns, group, basis)
+
+        parts = [await put(groups[0])]
+        failure = parts[0].answers[0].failure
+        if failure is None or failure.kind != "error":
+            parts += await _together(put(group) for group in groups[1:])
+            if urls:
+                parts = await self._sight.checked(turns, groups, parts, basis)
+        return _answer_of(parts, basis)
+
+    async def _put(
+        self, turns: Sequence[Turn], group: Sequence[str], urls: Sequence[str], basis: Basis
+    ) -> Part:
+        """One call."""
+        if basis == "stated":
+            return await self._state(turns, group, urls)
+        return await self._measure(turns, group, urls)
+
+    async def _look_into(self, turns: Sequence[Turn], question: str) -> Part:
+        """One question about pictures that are no item's, in whichever way the server answers."""
+        urls = await self._urls(Chat(tuple(turns)))
+        if isinstance(urls, Failure):
+            return Part([YesNo(0.0, 0.0, urls)])
+        try:
+            return await self._put(turns, (question,), urls, "measured")
+        except Unmeasured:
+            return await self._put(turns, (question,), urls, "stated")
+
+    async def _plain(self, turns: Sequence[Turn], group: Sequence[str], basis: Basis) -> Part:
+        return await self._put(turns, group, (), basis)
 
     async def _measure(self, turns: Sequence[Turn], questions: Sequence[str], urls: Sequence[str]) -> Part:
         """One question's answer from its first token.
@@ -155,11 +199,11 @@ class ServedModel:
         if isinstance(said, Failure):
             return Part([YesNo(0.0, 0.0, said)], said.usage)
         if not self._measures and (token := answers.certain(said.listed)) is not None:
-            return Part([self._certain(token)], said.usage)
+            return Part([self._certain(token)], said.usage, said.listed)
         # One token alone, however sure, may be all that this server ever lists.
         self._measures = self._measures or len(said.listed) >= LEAST_LISTED
         if answers.suffices(said.listed):
-            return Part([answers.measured(said.listed)], said.usage)
+            return Part([answers.measured(said.listed)], said.usage, said.listed)
         if self._measures:
             failure = Failure("unparsed", "The reply came without logprobs, which others came with.")
             return Part([YesNo(0.0, 0.0, failure)], said.usage)
@@ -167,6 +211,13 @@ class ServedModel:
             return Part([YesNo(0.0, 0.0, answers.empty(said))], said.usage)
         self.calls.give_up_logprobs()
         raise Unmeasured
+
+    def _blind(self, why: str) -> NoReturn:
+        where = self.calls.base_url or "OpenAI"
+        raise ModelGone(
+            f"{self.calls.model!r} at {where} cannot judge: {why}.",
+            hint="Does a gateway before it drop pictures, or does the model take none?",
+        )
 
     def _certain(self, token: str) -> YesNo:
         """The answer of a server that calls each token certain, as it states it."""
@@ -204,34 +255,7 @@ class ServedModel:
             return Failure("error", f"The image could not be sent: {type(error).__name__}: {error}")
 
 
-@dataclass(frozen=True)
-class Part:
-    """What one call said about some questions of an inquiry."""
-
-    answers: list[YesNo]
-    usage: Usage = field(default_factory=Usage)
-
-
-@dataclass(frozen=True)
-class _Put:
-    """Some questions of an inquiry, to be put in one call."""
-
-    how: Callable[[Sequence[Turn], Sequence[str], Sequence[str]], Coroutine[Any, Any, Part]]
-    turns: Sequence[Turn]
-    questions: Sequence[str]
-    urls: Sequence[str]
-
-    def put(self) -> Coroutine[Any, Any, Part]:
-        return self.how(self.turns, self.questions, self.urls)
-
-
-async def _in_turn(puts: Sequence[_Put], basis: Literal["measured", "stated"]) -> Answer:
-    """The first call, then all others at once. If the first fails with an error, the others are not made."""
-    first, *others = puts
-    parts = [await first.put()]
-    failure = parts[0].answers[0].failure
-    if failure is None or failure.kind != "error":
-        parts += await _together(other.put() for other in others)
+def _answer_of(parts: Sequence[Part], basis: Basis) -> Answer:
     found = tuple(answer for part in parts for answer in part.answers)
     basis = "stated" if all(answer.stated for answer in found) else basis
     usage = total(part.usage for part in parts)

@@ -15,7 +15,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from jurat.models.base import Failure, Usage, YesNo
 from jurat.models.encoding import ANSWERS, WORD_STARTS
@@ -54,6 +54,29 @@ class Said:
     listed: tuple[tuple[str, float], ...] = ()
     """Alternatives of the first token, with their logprobs; empty where the server gives none."""
     usage: Usage = field(default_factory=Usage)
+
+
+Basis: TypeAlias = Literal["measured", "stated"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one call said about some questions of an inquiry."""
+
+    answers: list[YesNo]
+    usage: Usage = field(default_factory=Usage)
+    listed: tuple[tuple[str, float], ...] = ()
+    """What its answers were measured from."""
+
+    @property
+    def failed(self) -> bool:
+        return any(answer.failure is not None for answer in self.answers)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that were read. Some servers leave those out of the count that they had in their cache."""
+        read, cached = self.usage.input_tokens, self.usage.shared_tokens
+        return read + cached if cached > read else read
 
 
 def read(reply: ChatCompletion) -> Said | Failure:

@@ -20,6 +20,7 @@ from jurat.models.served import ServedModel
 from jurat.models.served_answers import instruction
 from jurat.models.served_calls import money, total
 from jurat.models.served_messages import scaled_size
+from jurat.models.served_sight import INSTRUCTION, RED, SQUARE
 from jurat.models.spec import Serving
 
 PIXELS_A_TOKEN = 28 * 28
@@ -57,6 +58,9 @@ class Rehearsal:
         self.name = name
         self.serving = serving
         self._measured, self._stated = Count(), Count()
+        self._bare: set[tuple[tuple[str, ...], str]] = set()
+        """What was asked without images: the text before a question, and the question."""
+        self._looked = False
 
     def measured(self, times: float = 1.0) -> Spent:
         """If the server gives logprobs."""
@@ -80,13 +84,34 @@ class Rehearsal:
         return None
 
     def _ask(self, inquiry: Inquiry) -> Answer:
-        shared, size = self._tokens(inquiry.prefix), self.serving.questions_per_call
-        groups = [inquiry.questions[at : at + size] for at in range(0, len(inquiry.questions), size)]
-        one = [Usage(shared + _text(question), 1) for question in inquiry.questions]
+        shared = self._tokens(inquiry.prefix)
+        text = tuple(turn.text for turn in inquiry.prefix.turns)
+        if inquiry.prefix.images:
+            self._count(shared, inquiry.questions, each=True)
+            self._look()
+        # Without images each is asked once a run: for its prior, and to tell whether they are looked at.
+        new = [question for question in inquiry.questions if (text, question) not in self._bare]
+        self._bare.update((text, question) for question in new)
+        self._count(sum(map(_text, text)), new, each=False)
+        return Answer(tuple(YesNo(0.0, 1.0) for _ in inquiry.questions))
+
+    def _count(self, shared: int, questions: Sequence[str], *, each: bool) -> None:
+        size = self.serving.questions_per_call
+        groups = [questions[at : at + size] for at in range(0, len(questions), size)]
+        one = [Usage(shared + _text(question), 1) for question in questions]
         several = [Usage(shared + _text(instruction(g)), _STATED_ANSWER * len(g)) for g in groups]
         for count, usages in ((self._measured, one), (self._stated, several)):
-            (count.each if inquiry.prefix.images else count.once).extend(usages)
-        return Answer(tuple(YesNo(0.0, 1.0) for _ in inquiry.questions))
+            (count.each if each else count.once).extend(usages)
+
+    def _look(self) -> None:
+        """Counts the calls about pictures of known colours and about none, once a run."""
+        if self._looked:
+            return
+        self._looked = True
+        shown = math.ceil(SQUARE[0] * SQUARE[1] / PIXELS_A_TOKEN)
+        for images in (1, 1, 0, 0):
+            for count in (self._measured, self._stated):
+                count.once.append(Usage(images * shown + _text(INSTRUCTION) + _text(RED), 1))
 
     def _tokens(self, chat: Chat) -> int:
         images = sum(self._image(image) for image in chat.images)
