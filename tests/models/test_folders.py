@@ -310,6 +310,22 @@ def test_what_only_conversations_need_is_found_too_and_ends_the_first_one(
     assert raised.value.hint == "Take a preset that asks closed questions only."
 
 
+def test_a_package_that_a_family_needs_is_named_with_how_to_install_it(
+    llava_folder: Path, tmp_path: Path
+) -> None:
+    from importlib.util import find_spec
+
+    if find_spec("timm") is not None:
+        pytest.skip("timm is installed here")
+    folder = Path(shutil.copytree(llava_folder, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    config["vision_config"] = {"model_type": "timm_wrapper", "architecture": "resnet18"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="requires the timm library but it was not found") as raised:
+        open_model(f"hf/{folder}", device="cpu")
+    assert raised.value.hint == "Install it: pip install timm"
+
+
 # --- torchvision ---------------------------------------------------------------------------------
 
 

@@ -96,7 +96,10 @@ def _first_tokens(model: LocalModel, prompt: Prompt) -> str:
         chances, ids = model.scorer.logits([row])[0].float().softmax(-1).topk(_SHOWN)
         (answer,) = model.scorer.plain([row])
     tokenizer = model.encoder.tokenizer
-    texts = [tokenizer.decode([token]) or tokenizer.convert_ids_to_tokens(token) for token in ids.tolist()]
+    texts = [
+        tokenizer.decode([token]) or tokenizer.convert_ids_to_tokens(token) or f"token {token}"
+        for token in ids.tolist()
+    ]
     named = [f"{text!r} {chance:.2g}" for text, chance in zip(texts, chances.tolist(), strict=True)]
     return f"{', '.join(named)}; Yes and No have {answer.mass:.2g}"
 

@@ -30,6 +30,7 @@ __all__ = [
 IMAGE_BACKENDS = ("pil", "torchvision")
 """What can resize images for a model: Pillow, which does it alike on every machine, or torchvision."""
 _REASON_LENGTH = 300
+_LIBRARY = re.compile(r"requires the (\S+) library")
 _USUAL = (OSError, ValueError, RuntimeError, ImportError)
 """What transformers raises with a message for people."""
 _PARTS = {
@@ -210,8 +211,10 @@ def _check_parts(folder: Path) -> None:
             )
 
 
-def _unloadable(place: Place, error: Exception) -> ModelError:
+def _unloadable(place: Place, error: BaseException) -> ModelError:
     named = f"The model {str(place.where)!r} could not be loaded"
+    if str(error).startswith("Could not import module") and error.__cause__ is not None:
+        error = error.__cause__  # what that says is where to look for the reason
     if _lacks_torchvision(error):
         try:
             found = f"{version('torchvision')} does not fit torch {version('torch')}"
@@ -222,7 +225,7 @@ def _unloadable(place: Place, error: Exception) -> ModelError:
     return ModelError(f"{named}: {_sentence(error)}", hint=_hint(error))
 
 
-def _lacks_torchvision(error: Exception) -> bool:
+def _lacks_torchvision(error: BaseException) -> bool:
     text = str(error).lower()
     return not prepare_torchvision() and ("torchvision" in text or "video_processor_mapping" in text)
 
@@ -238,6 +241,8 @@ def _sentence(error: BaseException) -> str:
 
 def _hint(error: BaseException) -> str | None:
     text = str(error)
+    if (package := _LIBRARY.search(text)) is not None:
+        return f"Install it: pip install {package[1].lower()}"
     if "trust_remote_code" in text:
         return "It comes with Python code of its own. If you trust its authors: --trust-remote-code"
     if "gated" in text or "401" in text or "403" in text:
