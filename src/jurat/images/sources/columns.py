@@ -12,7 +12,7 @@ from jurat.images.sources.base import MOST_TEXT, LeftOut
 from jurat.images.sources.cells import Cells
 
 _QUICK = 1 << 24
-"""Bytes of a column that is turned into Python values at once."""
+"""Bytes of the texts of a column that are turned into Python values at once."""
 
 
 _ROWS, _ROWS_A_BYTE = 1 << 20, 100
@@ -109,12 +109,43 @@ def rows_of(batch: Any, most: int, column: str) -> Iterator[dict[str, Any]]:
 
 
 def _values(array: Any, most: int) -> Iterator[Any]:
-    if _is_plain(array.type) and array.nbytes <= min(_QUICK, most):
+    small = _small(array, most)
+    if small is not None:
         try:
-            return iter(cast("list[Any]", array.to_pylist()))
+            return iter(cast("list[Any]", small.to_pylist()))
         except (ValueError, OverflowError):  # one cell, which is not to cost the others
             pass
     return (_value_within(cell, most) for cell in array)
+
+
+def _small(array: Any, most: int) -> Any:
+    """The array without dictionaries, if no cell of it is too long; None where each has to be looked at."""
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    if types.is_dictionary(array.type):
+        if not is_text(array.type.value_type):
+            return None
+        lengths = pc.take(pc.binary_length(array.dictionary), array.indices)
+        return array.dictionary_decode() if _are_small(lengths, most) else None
+    if is_text(array.type):
+        return array if _are_small(pc.binary_length(array), most) else None
+    return array if _is_plain(array.type) and array.nbytes <= most else None
+
+
+def _are_small(lengths: Any, most: int) -> bool:
+    import pyarrow.compute as pc
+
+    longest, total = pc.max(lengths).as_py() or 0, pc.sum(lengths).as_py() or 0
+    return longest <= most and total <= _QUICK
+
+
+def is_text(kind: Any) -> bool:
+    """Whether an Arrow type is that of texts or of bytes, of any length."""
+    import pyarrow.types as types
+
+    tests = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    return any(test(kind) for test in tests)
 
 
 def _value_within(cell: Any, most: int) -> Any:

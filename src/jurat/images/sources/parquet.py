@@ -60,7 +60,7 @@ class _Parquet:
             heavy, listed = is_heavy(schema.field(cells.column).type)
             light = [name for name in schema.names if not (heavy and name == cells.column)]
             file.seek(0)
-            table = _parquet(file, _texts(schema, light))
+            table = _parquet(file, [name for name in light if is_text(schema.field(name).type)])
             size = file.seek(0, os.SEEK_END)
             if (problem := too_many(table.metadata.num_rows, size)) is not None:
                 raise ImageError(f"{shown(self._place)} is not read: {problem}")
@@ -173,16 +173,8 @@ class _Images:
         self.__init__(*state)
 
 
-def _texts(schema: Any, names: list[str]) -> list[str]:
-    """The columns of texts among these: read as dictionaries, so that what many rows share is held once."""
-    import pyarrow.types as types
-
-    tests = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
-    return [name for name in names if any(test(schema.field(name).type) for test in tests)]
-
-
 def _parquet(file: Any, as_dictionary: list[str] | None = None) -> Any:
     import pyarrow.parquet as pq
 
-    # Row groups of images may have hundreds of megabytes: pages are read as they come.
+    # A long text that many rows share is held once as a dictionary. Row groups of images may have hundreds of megabytes: pages are read as they come.
     return pq.ParquetFile(file, read_dictionary=as_dictionary, pre_buffer=False, buffer_size=1 << 20)
