@@ -19,6 +19,7 @@ from jurat.images.sources.columns import (
     damage_of,
     declared_images,
     is_heavy,
+    is_text,
     rows_of,
     too_many,
     value_of,
@@ -176,5 +177,6 @@ class _Images:
 def _parquet(file: Any, as_dictionary: list[str] | None = None) -> Any:
     import pyarrow.parquet as pq
 
-    # A long text that many rows share is held once as a dictionary. Row groups of images may have hundreds of megabytes: pages are read as they come.
+    # As a dictionary, a long text that many rows share is held once. Row groups of images may have hundreds of
+    # megabytes: pages are read as they come.
     return pq.ParquetFile(file, read_dictionary=as_dictionary, pre_buffer=False, buffer_size=1 << 20)
