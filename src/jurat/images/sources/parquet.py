@@ -177,6 +177,6 @@ class _Images:
 def _parquet(file: Any, as_dictionary: list[str] | None = None) -> Any:
     import pyarrow.parquet as pq
 
-    # As a dictionary, a long text that many rows share is held once. Row groups of images may have hundreds of
-    # megabytes: pages are read as they come.
+    # As a dictionary, a long text that many rows share is held once. Row groups of images may have
+    # hundreds of megabytes: pages are read as they come.
     return pq.ParquetFile(file, read_dictionary=as_dictionary, pre_buffer=False, buffer_size=1 << 20)
