@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from jurat.models import ModelError, open_model
 from jurat.models.bundled import NAIVE, WEIGHTS
 from jurat.models.loading import load, weights_digest
+from jurat.models.weights import check_folder
 
 Change = Callable[[Path], None]
 
@@ -207,6 +208,14 @@ def test_the_revisions_of_the_bundled_models_are_those_of_the_committed_tables()
     text = results.read_text()
     for name, weights in (("bundled", WEIGHTS), ("naive", NAIVE)):
         assert f"{name}@{weights_digest(weights)}" in text
+
+
+def test_sizes_that_are_no_counts_are_no_obstacle(folder: Path) -> None:
+    edit(folder, text_config={"shared_experts_intermediate_size": 20_000, "num_experts": 16_384})
+    check_folder(folder)
+    edit(folder, text_config={"num_experts": 10**7})
+    with pytest.raises(ModelError, match="asks for num_experts = 10,000,000"):
+        check_folder(folder)
 
 
 def test_ten_million_layers_end_at_once_on_the_command_line(folder: Path) -> None:

@@ -23,9 +23,11 @@ PROCESSOR, AUDIO = "processor_config.json", "audio_tokenizer_config.json"
 _DIGEST_LENGTH = 12
 _LARGEST_JSON = 1 << 26
 """Bytes of a configuration or an index that is read."""
-_COUNTS = re.compile(r"layers|depth|blocks|experts|heads|stages")
-_MOST_MODULES = 4096
-"""A count of modules in a configuration may be larger only where the weights hold as many tensors."""
+_COUNTS = {re.compile(r"layers|depths?\b|blocks|stages|heads"): 4096, re.compile(r"experts"): 1 << 16}
+"""Names of counts of modules in configurations, with the largest that is plausible: a larger one is refused
+unless the weights hold as many tensors."""
+_SIZES = re.compile(r"size|dim|width|channel|length|index|indices")
+"""In the names of what is no count."""
 _digests: dict[tuple[Any, ...], str] = {}
 
 
@@ -62,8 +64,8 @@ def check_folder(folder: Path) -> None:
         if file.is_file():
             check_processor(file)
     weights = Weights.of(folder)
-    for key, count in _counts(read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}):
-        if count > max(_MOST_MODULES, weights.tensors):
+    for key, count, most in _counts(read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}):
+        if count > max(most, weights.tensors):
             raise ModelError(
                 f"{folder / CONFIG} asks for {key} = {count:,}; the weights are {weights.tensors:,} tensors.",
                 hint="The configuration is damaged, or belongs to other weights.",
@@ -177,14 +179,14 @@ def _tensors(file: Path) -> int:
         ) from error
 
 
-def _counts(config: Any, key: str = "") -> Iterator[tuple[str, int]]:
-    """Numbers of modules that a configuration asks for, with their keys."""
-    stack = [(key, config)]
+def _counts(config: Any) -> Iterator[tuple[str, int, int]]:
+    """Numbers of modules that a configuration asks for: (key, number, the largest plausible one)."""
+    stack = [("", config)]
     while stack:
         key, value = stack.pop()
         if isinstance(value, dict):
             stack.extend((str(name), inner) for name, inner in value.items())
         elif isinstance(value, list):
             stack.extend((key, inner) for inner in value if isinstance(inner, dict | list | int))
-        elif isinstance(value, int) and _COUNTS.search(key):
-            yield key, value
+        elif isinstance(value, int) and not _SIZES.search(key):
+            yield from ((key, value, most) for name, most in _COUNTS.items() if name.search(key))
