@@ -277,3 +277,52 @@ def test_what_no_example_tests_is_told_and_strict_fails_on_it(
     assert report["untested"] == {"dog": "no example that keeps it", "cat": "no examples"}
     whole = write(_examples(images["broken"], images["kept"]))
     assert run("test", whole, *OPTIONS, "--strict").exit_code == 0
+
+
+# --- a bundled model's language ---------------------------------------------------------------------
+
+
+def test_a_negation_in_a_clause_is_an_error_where_a_bundled_model_judges(write: Any) -> None:
+    path = write(SOUND.replace("A dog is visible.", "No dog is visible."))
+    advised, wrong = run("check", path), run("check", path, "--model", "bundled")
+    assert advised.exit_code == 0 and "advice" in advised.output
+    assert wrong.exit_code == 1 and "reads as its opposite" in wrong.output
+    assert "Write `not: A dog is visible.`" in wrong.output and "1 error, 0 pieces" in wrong.output
+    assert run("check", path, "--model", "hf/some/model").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("clause", "advice"),
+    [
+        ("A man with a guitar is visible.", 'Did you mean "A man touches a guitar."?'),
+        ("Dogs are visible.", 'Did you mean "There are at least two dogs."?'),
+        ("A helmet is visible.", "See docs/pictograms.md for what can be said"),
+    ],
+)
+def test_what_a_bundled_model_reads_wrongly_is_an_error(write: Any, clause: str, advice: str) -> None:
+    path = write(SOUND.replace("A dog is visible.", clause))
+    assert run("check", path).exit_code == 0
+    found = run("check", path, "--model", "bundled")
+    assert found.exit_code == 1 and "[unread]" in found.output and advice in found.output
+
+
+@pytest.mark.parametrize(
+    ("clauses", "told"),
+    [
+        ("[A ball is larger than a horse.]", True),
+        ("[A ball is visible., A ball is larger than a horse.]", True),
+        ("[A ball is visible., A horse is visible., A ball is larger than a horse.]", False),
+        (
+            "[A child is visible., A cup or a mug is visible., 'A child touches a cup, a glass or a mug.']",
+            False,
+        ),
+        ("[{statement: A ball is larger than a horse., objects: [ball, horse]}]", False),
+        ("[{not: A ball is larger than a horse.}]", False),
+        ("[A dog is visible.]", False),
+        ("[A person sits on a chair.]", False),
+    ],
+)
+def test_a_relation_without_presence_is_advice(write: Any, clauses: str, told: bool) -> None:
+    found = run("check", write(SOUND.replace("[A dog is visible.]", clauses)))
+    assert found.exit_code == 0 and ("[no-presence]" in found.output) is told
+    assert not told or 'Add "A ball is visible." and "A horse is visible."' in found.output

@@ -113,7 +113,7 @@ class Language:
         if _JOINED.search(statement) and any(map(self.read, _parts(statement))):
             return "the model reads one statement at a time; write each as a clause of its own"
         instead = self._near(statement)
-        advice = f'did you mean "{instead}"?' if instead else "docs/pictograms.md says what can be said"
+        advice = f'did you mean "{instead}"?' if instead else "see docs/pictograms.md for what can be said"
         if self.parse(statement) is not None:
             return f"the model reads this form wrongly too often; {advice}"
         return f"the model never learned to read it; {advice}"

@@ -294,3 +294,65 @@ def test_the_reference_is_in_the_bundled_models_words() -> None:
     words = Words(AutoTokenizer.from_pretrained(WEIGHTS))
     assert {text: words.unknown_words(text) for text in REFERENCE if words.unknown_words(text)} == {}
     assert len(set(REFERENCE)) == len(REFERENCE) >= 40
+
+
+# --- which images the debiasing is fitted on ------------------------------------------------------
+
+
+def test_shifts_are_fitted_on_images_that_break_nothing(judge: Judge) -> None:
+    """Half of the labelled images break the rule, as a bound takes: no reason to take that for bias."""
+    kept, broken = images(60), images(200, range(201, 256))
+    labels = {item.id: frozenset[str]() for item in kept} | {item.id: frozenset({"bomb"}) for item in broken}
+    clean = fit(judge, kept).calibration
+    found = fit(judge, [*kept, *broken], labels)
+    assert (found.calibration.shifts, found.calibration.debias) == (clean.shifts, clean.debias)
+    assert found.calibration.clean == 60 and found.calibration.rules["bomb"].violations == 200
+    assert clean.clean is None and found.warnings == []
+
+
+def test_images_without_a_label_count_where_the_clean_ones_are_too_few(judge: Judge) -> None:
+    kept, broken = images(40), images(60, range(201, 256))
+    labels = {item.id: frozenset[str]() for item in kept[:10]}
+    labels |= {item.id: frozenset({"bomb"}) for item in broken}
+    assert fit(judge, [*kept, *broken], labels).calibration.clean == 40
+
+
+def test_without_enough_of_them_the_presets_debiasing_stays(judge: Judge) -> None:
+    kept, broken = images(5), images(60, range(201, 256))
+    labels = {item.id: frozenset[str]() for item in kept} | {item.id: frozenset({"bomb"}) for item in broken}
+    found = fit(judge, [*kept, *broken], labels)
+    assert (found.calibration.debias, found.calibration.shifts) == (judge.preset.debias, {})
+    assert found.calibration.rules["bomb"].keep_below is not None
+    assert "Only 5 images are labelled as breaking nothing" in found.warnings[0]
+
+
+def test_it_warns_of_images_that_mostly_break_rules(judge: Judge) -> None:
+    found = fit(judge, [*images(30), *images(30, range(201, 256))])
+    assert any("30 of 60 images break a rule" in warning for warning in found.warnings)
+    assert fit(judge, images(60)).warnings == []
+
+
+def test_it_warns_of_a_shift_at_its_limit() -> None:
+    class Far(Biased):
+        slope, biases = 0.6, {"A bomb is visible.": 3.9}
+
+    found = fit(Judge(LAW, Far({}), "quick"), images(60))
+    assert found.calibration.shifts["A bomb is visible."] == 3.0
+    assert "ran into their limit of 3.0" in found.warnings[0] and "A bomb is visible." in found.warnings[0]
+
+
+def test_images_of_another_kind_are_refused() -> None:
+    from jurat.models import Failure
+
+    class Choosy(Biased):
+        def _answer(self, inquiry: Inquiry) -> Answer:
+            shown = inquiry.prefix.images
+            if shown and shown[0].getpixel((0, 0))[0] > 200:  # pyright: ignore[reportIndexIssue, reportOptionalSubscript]
+                return Answer(failure=Failure("out_of_domain", "It is no scene."))
+            return super()._answer(inquiry)
+
+    choosy = Judge(LAW, Choosy({}), "quick")
+    with pytest.raises(JuratError, match="refuses 30 of 90 images as unlike what it knows"):
+        fit(choosy, [*images(60), *images(30, range(201, 256))])
+    few = fit(choosy, [*images(60), *images(10, range(201, 256))])
+    assert (few.failed, few.calibration.images) == (10, 60)
