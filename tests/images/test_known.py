@@ -133,6 +133,11 @@ WRONG = {
     ),
     "a bad distance": ("pdq,label,action,distance", (f"{H},x,block,-1",), "k.csv:2: the distance is '-1'"),
     "no label": ("sha256,label,action", (f"{H},x,block", f"{H}, ,block"), "k.csv:3: a label is missing."),
+    "a quote that is not closed": (
+        "sha256,action,label",
+        (f'{H},block,"x', f"{H},block,y"),
+        "k.csv cannot be read: unexpected end of data.",
+    ),
     "too many cells": ("sha256,label,action", (f"{H},x,block,sealed",), "k.csv:2: more cells than"),
 }
 

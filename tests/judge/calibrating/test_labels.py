@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
 from jurat.constitution import Constitution, Rule
 from jurat.errors import JuratError
-from jurat.judge.calibrating.labels import read_labels
+from jurat.judge.calibrating.labels import labels_by_id, read_labels
 
 LAW = Constitution(name="law", rules=(Rule(id="a", rule="No a."), Rule(id="b", rule="No b.")))
 
@@ -31,6 +32,19 @@ def test_labels_are_read_in_order(folder: Path) -> None:
     assert found[0].path == (folder / "images/one.png").resolve()
 
 
+@pytest.mark.parametrize(("there", "given"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_labels_name_files_in_either_unicode_form(folder: Path, there: str, given: str) -> None:
+    from jurat.images import find_items
+
+    name = folder / "images" / normalize(there, "bücher/café.png")
+    name.parent.mkdir()
+    name.write_bytes(b"")
+    (folder / "labels.csv").write_text(f"file,broken\n{normalize(given, 'bücher/café.png')},a\n", "utf-8")
+    labels = read_labels(folder / "images", folder / "labels.csv", LAW)
+    known = labels_by_id(labels, find_items([str(folder / "images")]), folder / "images")
+    assert known == {str(name): frozenset("a")}
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -43,6 +57,7 @@ def test_labels_are_read_in_order(folder: Path) -> None:
         ("file,broken\none.png,a,b\n", ":2: more cells than the header has."),
         ("file,broken\none.png\n", ":2: fewer cells than the header has."),
         ("file,broken\n", ": lists no image."),
+        ('file,broken\none.png,"a\ndeep/two.png,b\n', ": is not a CSV file in UTF-8 .unexpected end of data"),
         (None, ": cannot be read"),
         (b"file,broken\n\xff\xfe,\n", ": is not a CSV file in UTF-8"),
     ],
