@@ -189,6 +189,18 @@ def test_threads_decode_side_by_side(picture: Image.Image, encode: Encode) -> No
         assert [d.width for d in threads.map(decode, files)] == [8 + i for i in range(6) for _ in range(3)]
 
 
+@LINUX
+def test_a_process_that_decodes_has_no_keys_of_services(
+    monkeypatch: pytest.MonkeyPatch, picture: Image.Image, encode: Encode
+) -> None:
+    pool._POOL.close()
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    assert decode(encode(picture, "GIF")).width == 48
+    (pid,) = processes()
+    told = Path(f"/proc/{pid}/environ").read_bytes()
+    assert b"PATH=" in told and b"sk-secret" not in told
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_has_decoders_of_its_own(picture: Image.Image, encode: Encode) -> None:
     data, other = encode(picture, "GIF"), encode(picture.resize((20, 20)), "GIF")

@@ -12,6 +12,7 @@ import atexit
 import hashlib
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -36,6 +37,8 @@ HEADER = struct.Struct("<QQ")
 
 # The path is set before anything is imported: the folder in which a command is given comes first there.
 _COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from jurat.images.pool_process import main; main()"
+_PASSED_ON = re.compile(r"(PATH|HOME|LANG|TE?MP|TMPDIR|SYSTEMROOT|(PYTHON|LC_|LD_|DYLD_)\w*)$", re.I)
+"""Of the environment: what a program needs to start, and no keys of services."""
 _MOST_JSON = 2**20
 _VIDEO_MEMORY = 3
 """A decoder of videos keeps so many times as much."""
@@ -89,7 +92,7 @@ class _Process:
 
     def __init__(self) -> None:
         """Raises ImageError where it cannot be started."""
-        environment = os.environ | {
+        environment = {name: value for name, value in os.environ.items() if _PASSED_ON.match(name)} | {
             "OMP_NUM_THREADS": "1",  # the threads of libraries count as memory, and none is needed
             "OPENBLAS_NUM_THREADS": "1",
             "MALLOC_ARENA_MAX": "1",
