@@ -147,6 +147,29 @@ def test_what_cannot_be_said_is_not_labelled(opened, verdict, record, tmp_path):
     assert [row["file"] for row in download(page, tmp_path / "l.csv")] == ["safe.png"]
 
 
+def test_files_are_named_from_their_folder_however_they_were_given(opened, verdict, record, tmp_path):  # noqa: F811
+    inside = tmp_path / "in"
+    ids = {
+        "./in/a.png": "a.png",
+        "../in/b/c, d.png": "b/c, d.png",
+        str(inside / "=e.png"): "=e.png",
+        "in/\U0001f600/f.png": "\U0001f600/f.png",
+        "in/a.png": "a.png",
+    }
+    rows = [
+        verdict(f"in/{file}").model_copy(update={"id": id, "uri": str(inside / file)})
+        for id, file in ids.items()
+    ]
+    write_report(record(*rows), tmp_path / "page.html")
+    page = opened(tmp_path / "page.html")
+    for place in range(len(ids)):
+        page.locator(".card .open").nth(place).focus()
+        page.keyboard.press("r")
+    assert status(page).startswith(f"{len(ids)} images labelled")
+    got = [row["file"] for row in download(page, tmp_path / "l.csv")]
+    assert sorted(got) == sorted(set(ids.values()))
+
+
 @pytest.mark.parametrize("voice", ["user", "statement"])
 def test_pages_for_others_take_no_labels(opened, verdict, record, tmp_path, voice):  # noqa: F811
     write_report(record(verdict("a.png")), tmp_path / "page.html", voice=voice)

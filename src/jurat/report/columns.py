@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import math
 import os
+import re
 import sys
 from array import array
 from collections.abc import Mapping
@@ -105,42 +106,49 @@ class Carried:
 
 @dataclass
 class Labelled:
-    """Which rows a person can label for `jurat calibrate` and `jurat bench labelled`: files of one folder."""
+    """Which rows a person can label for `jurat calibrate` and `jurat bench labelled`: files of one folder.
 
-    files: array[int] = field(default_factory=lambda: array("B"))
-    """1 for a row that is a file by its path."""
-    named: str | None = None
-    """The folder that all of them are in, as in their ids; None before the first."""
+    Lengths are in UTF-16 units, in which a browser counts.
+    """
+
+    begins: array[int] = field(default_factory=lambda: array("I"))
+    """Where in its absolute path a row's id begins, without steps like `../`."""
+    ends: array[int] = field(default_factory=lambda: array("I"))
+    """How long that path is; 0 for a row that cannot be labelled."""
     folder: str | None = None
-    """Likewise, its absolute path."""
+    """The folder that all of them are in; None before the first."""
 
     def add(self, verdict: Verdict) -> None:
         id, uri = verdict.id, verdict.uri
+        named = re.sub(rf"^(\.{{1,2}}{re.escape(os.sep)})+", "", id)
         # Members of tables and archives, URIs and repeated files cannot be named in a file of labels.
-        fits = os.path.isabs(uri) and os.path.abspath(id) == uri if os.path.isabs(id) else _ends(uri, id)
-        fits = fits and verdict.occurrence == 0 and id == id.strip() == printable(id)
-        self.files.append(int(fits))
+        fits = verdict.occurrence == 0 and id == id.strip() == printable(id) and _ends(uri, named)
+        self.begins.append(_units(uri) - _units(named) if fits else 0)
+        self.ends.append(_units(uri) if fits else 0)
         if fits:
-            self.named = _common(self.named, os.path.dirname(id))
-            self.folder = _common(self.folder, os.path.dirname(uri))
+            folder = os.path.dirname(uri)
+            self.folder = folder if self.folder is None else os.path.commonpath([self.folder, folder])
 
-    def payload(self, rows: int) -> dict[str, Any] | None:
-        if self.named is None or self.folder is None:
+    def payload(self) -> dict[str, Any] | None:
+        """Of each row how much of the end of its name is its path from the folder; 0 where it has none."""
+        if self.folder is None:
             return None
-        cut = len(os.path.join(self.named, "")) if self.named else 0
-        return {"files": packed(self.files), "cut": cut, "folder": printable(self.folder)}
+        cut = _units(os.path.join(self.folder, ""))
+        pairs = zip(self.begins, self.ends, strict=True)
+        tails = array("I", (end - cut if end and begin <= cut else 0 for begin, end in pairs))
+        return {"tails": packed(tails), "folder": printable(self.folder)}
 
 
-def _ends(uri: str, id: str) -> bool:
-    """Whether an absolute path ends in a relative one that has no steps up."""
-    parts, wanted = uri.split(os.sep), id.split(os.sep)
+def _ends(uri: str, named: str) -> bool:
+    """Whether an absolute path ends in another path, which has no steps up or aside."""
+    if os.path.isabs(named):
+        return named == uri
+    parts, wanted = uri.split(os.sep), named.split(os.sep)
     return os.path.isabs(uri) and not {"", ".", ".."} & set(wanted) and parts[-len(wanted) :] == wanted
 
 
-def _common(known: str | None, folder: str) -> str:
-    if known is None:
-        return folder
-    return os.path.commonpath([known, folder]) if known and folder else ""
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 @dataclass
@@ -240,7 +248,7 @@ class Columns:
             ],
             "carried": [_carried_payload(name, column, len(self)) for name, column in shown.items()],
             "stuck": self.stuck,
-            "labels": self.labelled.payload(len(self)),
+            "labels": self.labelled.payload(),
         }
 
 

@@ -89,7 +89,7 @@
       reason: bytes(packed.reason),
       stage: bytes(packed.stage),
       score: floats(packed.score),
-      labels: packed.labels && { ...packed.labels, files: bytes(packed.labels.files) },
+      labels: packed.labels && { ...packed.labels, tails: new Uint32Array(bytes(packed.labels.tails).buffer) },
       carried: packed.carried.map((column) => ({ ...column, codes: bytes(column.codes) })),
     };
   };

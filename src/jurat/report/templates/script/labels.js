@@ -8,7 +8,7 @@
   const judged = (table, row, code) => table.rules.filter((rule) => rule.outcome[row] === code).map((rule) => rule.id);
   const same = (a, b) => a.size === b.length && b.every((id) => a.has(id));
 
-  jurat.canLabel = (table, row) => Boolean(table.labels?.files[row]);
+  jurat.canLabel = (table, row) => Boolean(table.labels?.tails[row]);
 
   // Whether every rule was decided: only then can a person say that all of it is right.
   const decided = (table, row) =>
@@ -131,10 +131,10 @@
 
   // Files as paths from the folder that holds them all; rules separated by spaces.
   jurat.labelsCsv = (table) => {
-    const lines = [...marks]
-      .filter(([row, mark]) => finished(table, row, mark))
-      .sort(([a], [b]) => a - b)
-      .map(([row, { broken }]) => `${cell(table.names[row].slice(table.labels.cut))},${cell([...broken].join(" "))}`);
+    const rows = [...marks].filter(([row, mark]) => finished(table, row, mark)).sort(([a], [b]) => a - b);
+    // A file that was judged under two names has a line once: the later row's.
+    const byFile = new Map(rows.map(([row, { broken }]) => [table.names[row].slice(-table.labels.tails[row]), broken]));
+    const lines = [...byFile].map(([file, broken]) => `${cell(file)},${cell([...broken].join(" "))}`);
     return ["file,broken", ...lines, ""].join("\n");
   };
 
