@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from jurat.constitution import Clause, Statement
@@ -118,8 +119,19 @@ def _holds(world: World, clause: Clause, known: World, *, neutral: bool) -> bool
 
 def _is_so(world: World, statement: Statement, known: World, neutral: bool) -> bool:
     """Whether a statement holds; one that speaks of nothing that the rule names decides nothing."""
-    words = _words(statement.text) & known
-    return neutral if not words else (words <= world) != statement.negated
+    words = _words(statement.text)
+    if not words & known:
+        return neutral
+    there = world | (words - known)
+    return _said_of(statement.text, words)(there) != statement.negated
+
+
+def _said_of(text: str, words: World) -> Formula:
+    """When a drafted statement holds: "A child touches an axe or a dagger." with either of them."""
+    if re.search(r"\bor\b", text) and not any(word.startswith(_ALONE) for word in words):
+        with suppress(_Beyond):
+            return _Reader(text).phrases()
+    return lambda world: words <= world
 
 
 def _impossible(world: World) -> bool:
@@ -254,7 +266,7 @@ class _Read:
 _MARKS = (
     # (what begins a part of a sentence, what kind of part it is); the longest first
     (r"(?:if and )?only (?:if|when|where|while|as long as)", "needed"),
-    (r"(?:provided|as long as|so long as|on condition|given)(?: that)?", "needed"),
+    (r"(?:(?:provided|as long as|so long as|on condition)(?: that)?|given that)", "needed"),
     (r"unless", "exception"),
     (
         r"(?:except|excepting|excluding|with the exception)(?: (?:for|if|when|where|in|of|that|while))?",
@@ -289,6 +301,7 @@ class _Reader:
         text = re.sub(r"\bcan't\b|\bcannot\b", "can not", text)
         text = re.sub(r"\bwon't\b", "will not", text)
         text = re.sub(r"^no more than (\w+)", lambda m: f"no {_amounts(f'more than {m[1]}')}", text)
+        text = re.sub(rf"^no (\d+|{'|'.join(_NUMBERS)})\b", r"no at least \1", text)
         self.text = _amounts(re.sub(r"n't\b", " not", text))
         self.parts: dict[str, tuple[str, str]] = {}
 
@@ -316,6 +329,10 @@ class _Reader:
         if not self.parts:
             raise _Beyond("it names nothing that can be seen")
         return _Read(lambda world: all(formula(world) for formula in formulas), self.parts)
+
+    def phrases(self) -> Formula:
+        """Of a plain statement: the things that have to be there."""
+        return self._phrases(self.text, "a statement", listed=False)
 
     def _split(self) -> tuple[str, list[tuple[str, str]]]:
         """The sentence that forbids, and the parts that say when."""
