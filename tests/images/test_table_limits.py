@@ -77,6 +77,25 @@ def test_a_quote_that_the_next_one_closes_loses_no_row_in_silence() -> None:
     assert told(items)[2].endswith("; the 3 lines behind it are read as rows of their own")
 
 
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ('2.png,"caption,x\n', '5.png,caption",x\n'),  # as many cells as a row has
+        ('"2.png,caption,x\n', '5.png,",x\n'),  # fewer
+        ('2.png,caption,"x\n', '5.png,caption,x"\n'),
+    ],
+)
+def test_rows_that_two_stray_quotes_join_are_read_one_by_one(first: str, last: str) -> None:
+    table = [f"{number}.png,caption {number},x\n" for number in range(8)]
+    table[2], table[5] = first, last
+    items = rows("t.csv", "path,caption,label\n" + "".join(table))
+    assert len(items) == 8
+    assert told(items)[2] == (
+        "t.csv:4: a quote joins several rows; the 3 lines behind it are read as rows of their own"
+    )
+    assert [told(items)[number] for number in (0, 1, 3, 4, 6, 7)] == list("013467")
+
+
 def test_lines_in_quotes_and_text_behind_a_quote_are_read_as_before() -> None:
     items = rows("t.csv", 'path,caption\n0.png,"two\nlines, ""quoted"""\n1.png,"a"b\n2.png,a "b" c\n')
     assert [item.caption for item in items] == ['two\nlines, "quoted"', "ab", 'a "b" c']

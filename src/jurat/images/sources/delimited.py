@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
 from jurat.images.errors import ImageError, reason, shown
+from jurat.images.formats import MEDIA_SUFFIXES
 from jurat.images.item import Item
 from jurat.images.passed_over import PassedOver
 from jurat.images.remote import name_of
@@ -38,12 +40,14 @@ class _Delimited:
         ):
             lines.check_start(buffered.peek(8), self._place)
             with io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="") as text:
-                rows = _rows(text, delimiter, self._place)
+                shape = _Shape()
+                rows = _rows(text, delimiter, self._place, shape)
                 names = next(rows, [])
                 if isinstance(names, _Broken):
                     raise ImageError(f"{shown(self._place)}:1: {names.problem}")
                 names = _distinct(names)
                 cells = Cells.of(self._place, names, self._options)
+                shape.width, shape.column = len(names), names.index(cells.column)
                 for number, row in enumerate(rows):
                     if isinstance(row, _Broken):
                         yield cells.failed(number, f"{shown(self._place)}:{row.line}: {row.problem}")
@@ -66,6 +70,26 @@ class _Broken:
     line: int
     """On which it begins, from 1."""
     problem: str
+
+
+@dataclass
+class _Shape:
+    """What rows are like, once the first line has said so."""
+
+    width: int = 0
+    column: int = 0
+    """The place of the image."""
+
+    def is_swallowed(self, of_row: list[str | int], cells: int, delimiter: str) -> bool:
+        """Whether the lines of a row of so many cells are rows of their own that stray quotes joined."""
+        if self.width == 0 or len(of_row) == 1:
+            return False
+        return cells != self.width or any(self._is_row(line, delimiter) for line in of_row[1:])
+
+    def _is_row(self, line: str | int, delimiter: str) -> bool:
+        parts = str(line).rstrip("\r\n").split(delimiter)
+        suffix = os.path.splitext(parts[self.column].strip('"'))[1] if len(parts) == self.width else ""
+        return suffix.lower() in MEDIA_SUFFIXES
 
 
 class _Lines:
@@ -100,7 +124,7 @@ class _Lines:
         self.of_row = self.of_row[:1]
 
 
-def _rows(text: io.TextIOWrapper, delimiter: str, place: str) -> Iterator[list[str] | _Broken]:
+def _rows(text: io.TextIOWrapper, delimiter: str, place: str, shape: _Shape) -> Iterator[list[str] | _Broken]:
     """The rows, without empty ones; in the place of one whose quotes are broken what is wrong with it.
 
     A quote that is not closed would swallow the rows that follow, up to the next quote or the end: that row
@@ -112,14 +136,17 @@ def _rows(text: io.TextIOWrapper, delimiter: str, place: str) -> Iterator[list[s
     broken = 0
     while True:
         source.next_row()
+        row: list[str] | None
         try:
-            row: list[str] | None = next(strict)
+            row = next(strict)
         except StopIteration:
             return
         except csv.Error as error:
             row, problem = _leniently(source.of_row, delimiter), reason(error)
         else:
-            problem = ""
+            problem = "a quote joins several rows"
+            if shape.is_swallowed(source.of_row, len(row), delimiter):
+                row = None
         if row is None:
             broken += 1
             if broken > _MOST_BROKEN:
