@@ -289,6 +289,8 @@ def test_a_negation_in_a_clause_is_an_error_where_a_bundled_model_judges(write: 
     assert wrong.exit_code == 1 and "reads as its opposite" in wrong.output
     assert "Write `not: A dog is visible.`" in wrong.output and "1 error, 0 pieces" in wrong.output
     assert run("check", path, "--model", "hf/some/model").exit_code == 0
+    twice = write(SOUND.replace("[A dog is visible.]", "[{not: No dog is visible.}]"))
+    assert "Write `A dog is visible.` without `not:`" in run("check", twice, "--model", "bundled").output
 
 
 @pytest.mark.parametrize(

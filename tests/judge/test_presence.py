@@ -176,6 +176,9 @@ def test_a_constitution_with_a_negation_inside_a_statement_is_refused_before_any
     with pytest.raises(JuratError, match="would answer 1 of the 2 statements") as raised:
         Judge(law("A dog is visible.", "No snake is visible."), "bundled")
     assert "write `not: A snake is visible.`" in (raised.value.hint or "")
+    with pytest.raises(JuratError) as raised:
+        Judge(law({"not": "No snake is visible."}), "bundled")
+    assert "write `A snake is visible.` without `not:`" in (raised.value.hint or "")
     verdict = Judge(law("No snake is visible."), "bundled", allow_unknown=True).judge(white_scene())
     assert (verdict.outcome, verdict.reason) == ("unsure", "out_of_domain")
     whole = Constitution(name="law", rules=(Rule(rule="No snake may be visible."),))

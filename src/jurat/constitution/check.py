@@ -337,6 +337,8 @@ def _wording(
             if why is not None:
                 message, _, advice = why.rpartition("; ")
                 code = "negation" if message.startswith("it is a negation") else "unread"
+                if negated:  # denied twice, it is what the positive says
+                    advice = re.sub(r"`not: (.*)`$", r"`\1` without `not:`", advice)
                 told = advice[0].upper() + advice[1:]
                 yield source.problem("error", code, at, f"{name} would be answered wrongly: {message}", told)
                 codes |= {"negation"}

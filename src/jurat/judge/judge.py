@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +27,7 @@ from jurat.judge.lanes import in_lanes
 from jurat.judge.ledger import Ledger, Priors, Spent
 from jurat.judge.loading import Loaded, Picture, Place, load_item, load_picture
 from jurat.judge.parts import FRAME_ALARM, badness, frames_needed, in_pixels_of_the_file, of_item
-from jurat.judge.plan import PlannedRule, askers, plan, questions
+from jurat.judge.plan import PlannedRule, askers, negated, plan, questions
 from jurat.judge.presets import DEFAULT, Preset, find_preset
 from jurat.judge.prompts import WORDINGS, Kind, ReasoningForm
 from jurat.judge.reason import form_of
@@ -406,6 +407,8 @@ class Judge:
             of, advice = ", ".join(askers(self.rules, question)), ""
             if self._reader is not None and question.kind == "statement":
                 advice = self._reader.refusal(question.text) or ""
+                if any(negated(self.rules, question)):  # denied twice, it is what the positive says
+                    advice = re.sub(r"`not: (.*)`$", r"`\1` without `not:`", advice)
             if unknown := unknown_in(asked):
                 unread.add(question)
                 words, near = ", ".join(repr(word) for word in unknown), advice.partition("; ")[2]

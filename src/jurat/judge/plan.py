@@ -121,6 +121,13 @@ def askers(rules: Sequence[PlannedRule], question: Question) -> Iterator[str]:
             yield rule.rule.id
 
 
+def negated(rules: Sequence[PlannedRule], question: Question) -> Iterator[bool]:
+    """Whether a question is wanted false, for each clause that puts it."""
+    for rule in rules:
+        for clause in rule.clauses:
+            yield from (one.negated for one in clause.alternatives if one.question == question)
+
+
 def _plan_rule(rule: Rule, preset: Preset, reader: StatementReader | None) -> PlannedRule:
     if rule.clauses and preset.asks == "clauses":
         clauses = tuple(_plan_clause(clause, "clause", preset, reader) for clause in rule.clauses)
