@@ -118,7 +118,8 @@ def _report(console: Console, found: Fit, out: Path) -> None:
     calibration = found.calibration
     left = f", {found.failed:,} left out" if found.failed else ""
     console.print(f"{counted(calibration.images, 'image')} of {printable(calibration.model)}{left}")
-    on = "" if calibration.clean is None else f", on {counted(calibration.clean, 'image')} that break no rule"
+    clean = calibration.clean
+    on = "" if clean is None else f", on {counted(clean, 'image')} not labelled as violations"
     console.print(f"debiasing: {calibration.debias:.2f} of the language prior{on}")
     moved = {text: b for text, b in calibration.shifts.items() if abs(b) >= 0.5}
     for text, shift in sorted(moved.items(), key=lambda pair: -abs(pair[1])):

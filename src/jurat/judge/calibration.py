@@ -54,7 +54,8 @@ class Calibration(BaseModel):
     images_digest: str
     """Over the SHA-256 of each, in sorted order."""
     clean: int | None = None
-    """Of labelled images: how many break nothing, which the debiasing was fitted on; null without labels."""
+    """With labels: on how many images the debiasing was fitted, those that are labelled as breaking nothing
+    and, where they are too few, those without a label; null without labels."""
     debias: float = Field(ge=0, le=1)
     """Share of the language prior's log-odds that is taken off."""
     shifts: dict[str, float]
