@@ -24,19 +24,33 @@ def test_it_sees_as_the_bundled_model_sees_and_thinks_for_itself() -> None:
     assert not any("language_model" in name and name.endswith("_proj.weight") for name in same)
 
 
-def test_it_judges_though_it_was_never_shown_how() -> None:
+LISTS = {"child-with-blade", "child-with-alcohol", "child-with-fire", "child-with-medicine"}
+"""Rules of the nursery with a touch of one of several things, a form that it reads wrongly too often."""
+
+
+def test_it_is_not_asked_what_it_reads_wrongly() -> None:
+    with pytest.raises(JuratError, match="would answer 4 of the 35 statements of this constitution wrongly"):
+        Judge("shelf:nursery", "naive", "quick")
+
+
+def test_it_is_right_about_the_rules_that_it_is_asked_about() -> None:
     with (SCENES / "truth.jsonl").open() as lines:
         truth = [json.loads(line) for line in lines]
-    judge = Judge("shelf:nursery", "naive", "quick")
-    verdicts = [judge(SCENES / scene["file"]) for scene in truth]
-    assert {verdict.model for verdict in verdicts} == {f"naive@{judge.model.revision}"}
-    outcomes = ["unsafe" if scene["broken"] else "safe" for scene in truth]
-    right = sum(v.outcome == o for v, o in zip(verdicts, outcomes, strict=True))
-    assert right >= 0.8 * len(truth)
+    judge = Judge("shelf:nursery", "naive", "quick", allow_unknown=True)
+    right = decided = 0
+    for scene in truth:
+        verdict = judge(SCENES / scene["file"])
+        assert verdict.model == f"naive@{judge.model.revision}"
+        for rule in verdict.rules:
+            if rule.id not in LISTS and rule.outcome != "undecided":
+                decided += 1
+                right += (rule.outcome == "broken") == (rule.id in scene["broken"])
+    asked = len(truth) * (len(judge.rules) - len(LISTS))
+    assert decided >= 0.9 * asked and right >= 0.97 * decided
 
 
 def test_it_points_at_what_it_saw_without_being_told_a_detector() -> None:
-    assert Judge("shelf:nursery", "naive", "jurat").detector is not None
+    assert Judge("shelf:nursery", "naive", "jurat", allow_unknown=True).detector is not None
 
 
 @pytest.mark.parametrize("name", ["naive/2", "naive?seed=2"])
