@@ -308,6 +308,12 @@ def test_what_a_bundled_model_reads_wrongly_is_an_error(write: Any, clause: str,
     assert found.exit_code == 1 and "[unread]" in found.output and advice in found.output
 
 
+def test_a_model_that_there_is_none_of_is_refused(write: Any) -> None:
+    found = run("check", write(SOUND), "--model", "bundeld")
+    assert found.exit_code == 2 and "There is no model 'bundeld'" in found.output
+    assert run("check", write(SOUND), "--model", "hf/some/model").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("clauses", "told"),
     [

@@ -42,7 +42,7 @@ def test_the_comparison_sees_what_is_wrong(kill: ModuleType, tmp_path: Path) -> 
     whole = write(tmp_path / "whole", [row("a"), row("b"), row("c"), row("d")])
     run = write(tmp_path / "run", [row("a"), row("a"), row("b", "unsafe"), row("c", score=0.6), row("e")])
     assert sorted(kill.compare(whole, run)) == [
-        f"{run / 'parts' / 'part-000000.jsonl'} was left behind",
+        f"{run / 'parts' / '_part-000000.jsonl'} was left behind",
         "a is recorded twice",
         "b came out as unsafe, not safe",
         "c: a score of 0.6, not 0.5",

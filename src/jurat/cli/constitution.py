@@ -70,7 +70,9 @@ def check(
     refusal = None
     if model is not None:
         from jurat.models.bundled import language_of
+        from jurat.models.registry import check_name
 
+        check_name(model)
         language = language_of(model)
         refusal = None if language is None else language.refusal
     problems = [problem for file in files for problem in check_constitution(file, refusal=refusal)]

@@ -110,6 +110,16 @@ def list_backends() -> list[Backend]:
     return [*BACKENDS, *(_described(plug_in) for plug_in in _third_parties())]
 
 
+def check_name(name: str) -> None:
+    """Loads nothing.
+
+    Raises:
+        JuratError: no backend has that name.
+    """
+    if ModelSpec(name).backend not in {backend.name for backend in list_backends()}:
+        raise _unknown(name)
+
+
 def open_model(
     name: str | ModelSpec,
     *,
