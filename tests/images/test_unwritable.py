@@ -157,6 +157,58 @@ def test_such_runs_are_merged(plain: dict[str, Any], tmp_path: Path) -> None:
     assert sum(row["outcome"] == "error" for row in read_rows(tmp_path / "all")) == 2
 
 
+def without(value: Any, column: str) -> Any:
+    """The value without a column, however deep, as a version wrote it that did not know that column."""
+    if isinstance(value, dict):
+        return {name: without(inner, column) for name, inner in value.items() if name != column}
+    return [without(inner, column) for inner in value] if isinstance(value, list) else value
+
+
+def older_kind(kind: Any) -> Any:
+    """A type without the lists `presence` in it."""
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(older_kind(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct(
+            [each.with_type(older_kind(each.type)) for each in kind.fields if each.name != "presence"]
+        )
+    return kind
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_rows_that_an_older_version_wrote_keep_their_verdicts(
+    plain: dict[str, Any], tmp_path: Path, suffix: str
+) -> None:
+    """Merged, and beside errors that are tried again; a list that they lack is empty."""
+    run = tmp_path / "run"
+    write_facts(run, {"settings": {}})
+    (run / "parts").mkdir()
+    rows = [without({**plain, "id": f"{number}.png"}, "presence") for number in range(3)]
+    rows[1] |= {"outcome": "error", "reason": "error", "error": "it is damaged"}
+    part = run / "parts" / f"part-000000.{suffix}"
+    if suffix == "jsonl":
+        part.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        schema = pa.schema(
+            [field.with_type(older_kind(field.type)) for field in SCHEMA if field.name != "presence"]
+        )
+        with open_sink(part, lambda: schema) as sink:
+            for row in rows:
+                sink.write(row)
+
+    def outcomes(folder: Path) -> dict[str, str]:
+        return {row["id"]: row_to_verdict(row).outcome for row in read_rows(folder)}
+
+    was = {"0.png": plain["outcome"], "1.png": "error", "2.png": plain["outcome"]}
+    assert outcomes(run) == was and plain["outcome"] != "error"
+    assert merge_runs([run], tmp_path / "all", {"settings": {}}, SCHEMA) == 3
+    assert outcomes(tmp_path / "all") == was
+    with RunSink(run, lambda: SCHEMA) as sink:
+        assert sink.drop_errors() == 1
+        sink.write({**plain, "id": "1.png"})
+    assert outcomes(run) == was | {"1.png": plain["outcome"]}
+
+
 def test_where_a_schema_has_no_place_for_an_error_the_row_is_named(tmp_path: Path) -> None:
     from jurat.errors import JuratError
 

@@ -21,7 +21,7 @@ from jurat.errors import JuratError
 from jurat.images.arrow import ArrowBatch, ArrowSchema, ArrowTable
 from jurat.images.errors import reason
 from jurat.images.files import beside, count_rows, file_errors, move, move_to_free_name, sync_folder
-from jurat.images.unwritable import check_nulls, error_row
+from jurat.images.unwritable import check_nulls, completed, error_row
 
 STREAM_MAGIC = b"\xff\xff\xff\xff"
 """The first bytes of an Arrow stream."""
@@ -235,27 +235,33 @@ def _to_parquet(spool: Path, target: Path, schema: ArrowSchema) -> int:
 
 def _batches(rows: list[Mapping[str, Any]], schema: ArrowSchema, first: int) -> Iterator[ArrowBatch]:
     """Rows as one batch, or as one each where some do not fit; `first` is the number of the first."""
-    import pyarrow as pa
-
     if not rows:
         return
-    try:
-        yield batch_of(rows, schema)
+    whole = _one_batch(rows, schema)
+    if whole is None:
+        rows = [completed(cast("Mapping[str, Any]", _encodable(row)), schema) for row in rows]
+        whole = _one_batch(rows, schema)
+    if whole is not None:
+        yield whole
         return
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        pass
     problem: JuratError | None = None
     for number, row in enumerate(rows, first):
-        row = cast("Mapping[str, Any]", _encodable(row))
         try:
-            yield batch_of([row], schema)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            try:
-                yield batch_of([error_row(row, schema, number)], schema)
-            except JuratError as error:  # the rows behind it are kept all the same
-                problem = problem or error
+            yield _one_batch([row], schema) or batch_of([error_row(row, schema, number)], schema)
+        except JuratError as error:  # the rows behind it are kept all the same
+            problem = problem or error
     if problem is not None:
         raise problem
+
+
+def _one_batch(rows: list[Mapping[str, Any]], schema: ArrowSchema) -> ArrowBatch | None:
+    """The rows as a batch; None where one does not fit the schema."""
+    import pyarrow as pa
+
+    try:
+        return batch_of(rows, schema)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _encodable(value: object) -> object:

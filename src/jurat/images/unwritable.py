@@ -30,6 +30,33 @@ def check_nulls(batch: Any, schema: ArrowSchema) -> None:
             raise ValueError(f"{place} is null")
 
 
+def completed(row: Mapping[str, Any], schema: ArrowSchema) -> dict[str, Any]:
+    """The row with an empty list for each list that may not be null and that it does not name: rows of older
+    versions have no such column. A null that it does name stays."""
+    return {**row, **{field.name: _completed(row, field) for field in cast(Any, schema)}}
+
+
+def _completed(inside: Mapping[str, Any], field: Any) -> Any:
+    """The value of a field of a row or struct."""
+    import pyarrow as pa
+
+    if field.name not in inside:
+        return [] if pa.types.is_list(field.type) and not field.nullable else None
+    return _completed_value(inside[field.name], field.type)
+
+
+def _completed_value(value: Any, kind: Any) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind) and isinstance(value, Mapping):
+        given = cast("Mapping[str, Any]", value)
+        fields: list[Any] = [kind.field(at) for at in range(kind.num_fields)]
+        return {**given, **{each.name: _completed(given, each) for each in fields}}
+    if pa.types.is_list(kind) and isinstance(value, list | tuple):
+        return [_completed_value(each, kind.value_type) for each in cast("list[Any]", value)]
+    return value
+
+
 def error_row(row: Mapping[str, Any], schema: ArrowSchema, number: int) -> dict[str, Any]:
     """The error row that stands for one that does not fit; `number` is its own, from 1.
 
