@@ -246,6 +246,18 @@ def test_a_model_that_means_nothing_says_so(pics, jurat):
     assert "Note: The null model draws its answers from a seed: they mean nothing." in text
 
 
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_an_animation_that_was_looked_at_in_part_is_told(pics, jurat, quiet):
+    frames = [Image.new("RGB", (8, 8), (0, number, 200)) for number in range(40)]
+    frames[0].save("pics/long.webp", save_all=True, append_images=frames[1:], lossless=True)
+    told = (
+        "Not all frames or pages were looked at of 1 item that is not unsafe; --max-frames N looks at more."
+    )
+    assert told in jurat("judge", "pics/long.webp", *POLICY, *quiet).stderr
+    whole = jurat("judge", "pics/long.webp", *POLICY, "--max-frames", "40", *quiet)
+    assert whole.exit_code == 0 and "looked at" not in whole.stderr
+
+
 def start(tmp_path: Path, *args: str, **kwargs) -> subprocess.Popen:
     # A shell starts what it runs in the background with SIGINT ignored, and children inherit that.
     heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)

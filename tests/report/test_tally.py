@@ -26,6 +26,22 @@ def test_rules_come_most_broken_first_then_by_severity_then_as_written(verdict):
     assert [rule.id for rule in tally.rules] == ["blade", "fire", "b", "a", "none"]
 
 
+def test_items_that_were_looked_at_in_part_and_are_not_unsafe_are_counted(verdict):
+    cases = {
+        "an image": ({"frames": 1, "frames_in_file": 1}, 0),
+        "all frames": ({"frames": 32, "frames_in_file": 32}, 0),
+        "some frames": ({"frames": 32, "frames_in_file": 120}, 1),
+        "an older record": ({"frames": 32}, 0),
+        "a video whole": ({"frames": 5, "duration": 5.9, "fps": 1.0}, 0),
+        "a video in part": ({"frames": 32, "duration": 600.0, "fps": 1.0}, 1),
+    }
+    for name, (facts, expected) in cases.items():
+        for outcome, counts in (("safe", 1), ("unsure", 1), ("unsafe", 0)):
+            tally = Tally()
+            tally.add(verdict("x.gif", outcome, image=None, **facts))
+            assert tally.in_part == expected * counts, (name, outcome)
+
+
 def test_notes_that_differ_on_every_item_do_not_pile_up(verdict):
     tally = Tally()
     for number in range(100):

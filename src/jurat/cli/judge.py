@@ -196,6 +196,7 @@ def judge(
         raise
     if not quiet:
         run.report(opened, whole=not interrupted)
+    run.tell_in_part()
     source.tell_passed_over()
     if interrupted:
         where = "" if out is None else f"; {run.written}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
@@ -107,6 +108,15 @@ class Pass:
                     else f"Nothing was left to judge: {_all_of(self.before.total())} in {self.out}."
                 ),
                 soft_wrap=True,
+            )
+
+    def tell_in_part(self) -> None:
+        """Says of how many items some frames or pages were not looked at, if there are any."""
+        if count := self.tally.in_part:
+            typer.echo(
+                f"jurat: Not all frames or pages were looked at of {counted(count, 'item')} that "
+                f"{_BE[count != 1]} not unsafe; --max-frames N looks at more.",
+                err=True,
             )
 
     def check_some(self) -> None:

@@ -52,6 +52,9 @@ class Tally:
     """Of the items that are `unsure` or `error`: (outcome, reason) -> items."""
     notes: Counter[str] = field(default_factory=Counter[str])
     """What models remarked, the first few different ones."""
+    in_part: int = 0
+    """Items that are not `unsafe`, and of which some frames or pages were not looked at: those of a file that
+    has more than `--max-frames`, or a video of which that is less than `--fps` asks for."""
     _rules: dict[str, RuleCount] = field(default_factory=dict[str, RuleCount])
 
     @classmethod
@@ -64,6 +67,8 @@ class Tally:
         self.outcomes[verdict.outcome] += 1
         if verdict.outcome in ("unsure", "error"):
             self.reasons[verdict.outcome, verdict.reason or "not given"] += 1
+        if verdict.outcome in ("safe", "unsure") and _seen_in_part(verdict):
+            self.in_part += 1
         if verdict.note and (verdict.note in self.notes or len(self.notes) < MOST_NOTES):
             self.notes[verdict.note] += 1
         for finding in verdict.rules:
@@ -82,3 +87,10 @@ class Tally:
             self._rules.values(),
             key=lambda rule: (-rule.outcomes["broken"], SEVERITY_RANK.get(rule.severity or "", 4)),
         )
+
+
+def _seen_in_part(verdict: Verdict) -> bool:
+    """Whether frames or pages were left out; of a video, only those that `fps` asks for count."""
+    if verdict.frames_in_file is not None:
+        return verdict.frames_in_file > verdict.frames
+    return (verdict.duration or 0) * (verdict.fps or 0) > verdict.frames + 1
