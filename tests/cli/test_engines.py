@@ -160,9 +160,9 @@ def test_a_worker_is_killed_and_every_item_is_recorded_once(pics, jurat, ray_her
     assert len(keys("run")) == len(set(keys("run"))) == 128
     assert sorted(path.name for path in Path("run").rglob("*")) == [
         ".lock",
+        "_run.json",
         "part-000000.parquet",
         "parts",
-        "_run.json",
     ]
     assert jurat("judge", *paths, "--model", "null?pace=0", *POLICY, "--out", "whole").exit_code == 0
     assert said("run") == said("whole")
