@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from jurat.constitution import Clause, Constitution, Rule, Statement
+from jurat.judge import Judge
 from jurat.judge.calibrating.reference import REFERENCE
 from jurat.models import Chat, Inquiry, ModelError, StatementReader, Turn, open_model
 from jurat.models.bundled import NAIVE, WEIGHTS, BundledModel, language_of
@@ -207,6 +209,19 @@ def test_the_model_answers_refused_statements_with_out_of_domain(name: str, fold
         assert seen.failure is None and rule.failure is None
         assert negated.failure is not None and negated.failure.kind == "out_of_domain"
         assert "not: A child is visible." in negated.failure.reason and negated.mass == 0
+
+
+def test_a_rule_that_is_asked_as_its_whole_text_is_told_in_the_record() -> None:
+    text = "No dog and no cigarette may be visible."
+    asked = Clause(alternatives=(Statement(text="A cigarette is visible."),))
+    whole, rule = Rule(id="whole", rule=text), Rule(id="asked", rule=text, clauses=(asked,))
+    scene = "examples/scenes/0008-cigarette-broken.png"
+    verdict = Judge(Constitution(name="c", rules=(whole, rule)), "bundled")(scene)
+    assert verdict.note is not None
+    assert verdict.note.startswith("The whole text of whole was asked as one question.")
+    assert Judge(Constitution(name="c", rules=(rule,)), "bundled")(scene).note is None
+    every = Judge(Constitution(name="c", rules=(rule,)), "bundled", without=("clauses",))(scene).note
+    assert every is not None and every.startswith("The whole text of asked was asked")
 
 
 def test_only_weights_without_the_file_are_asked_anything(tmp_path: Path) -> None:

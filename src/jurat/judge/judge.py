@@ -140,7 +140,8 @@ class Judge:
             self.reasoning or "full",
         )
         disclaimer = self.model.capability(Disclaimer)
-        self._disclaimer = None if disclaimer is None else disclaimer.disclaimer
+        remarks = (None if disclaimer is None else disclaimer.disclaimer, self._unread_rules())
+        self._disclaimer = " ".join(remark for remark in remarks if remark) or None
         if not allow_unknown:
             self._check_words()
 
@@ -382,6 +383,19 @@ class Judge:
             duration=first.duration if first is not None and loaded.kind == "video" else None,
             fps=self.sampling.fps if any(image.kind == "video" for image in loaded.images) else None,
             caption=loaded.caption if self.reads_captions else None,
+        )
+
+    def _unread_rules(self) -> str | None:
+        """That rules are asked as their whole text, where the model is known to misread sentences and only
+        statements are checked for that; None where no rule is."""
+        whole = [question for question in self.questions if question.kind == "rule"]
+        if self._reader is None or not whole:
+            return None
+        ids = [id for question in whole for id in askers(self.rules, question)]
+        named = ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
+        return (
+            f"The whole text of {named} was asked as one question. Only its words were checked: the model "
+            "may read a negation or an exception as its opposite, which is checked in clauses only."
         )
 
     def _check_words(self) -> None:
