@@ -312,6 +312,13 @@ def test_shards_are_merged_to_what_one_run_gives(pics, jurat):
     assert "Nothing was left to judge: all of 7 rows are in run." in again.stdout
 
 
+def test_a_run_whose_rows_are_gone_is_named_when_it_is_merged(pics, jurat):
+    jurat("judge", "pics", *POLICY, "--out", "s1", "--shard", "1/2")
+    jurat("judge", "pics", *POLICY, "--out", "s2", "--shard", "2/2")
+    shutil.rmtree("s2/parts")
+    assert jurat("merge", "s1", "s2", "--out", "run").stderr == "s2 holds no rows.\n"
+
+
 def _many_rows(folder: Path, count: int) -> None:
     """Makes a run's folder hold the rows that it has again and again, under other ids."""
     rows = [row for row in read_rows(folder)]

@@ -34,7 +34,7 @@ def merge(
     they are.
     """
     from jurat.images.merging import merge_runs
-    from jurat.images.runs import is_run, read_facts
+    from jurat.images.runs import is_run, read_facts, run_files
     from jurat.judge import arrow_schema
 
     for folder in folders:
@@ -45,6 +45,9 @@ def merge(
     with _ended_by_signals():
         rows = merge_runs(folders, out, joined, arrow_schema())
     typer.echo(f"Wrote {counted(rows, 'row')} of {counted(len(folders), 'run')} to {out}.")
+    for folder in folders:
+        if not run_files(folder):
+            typer.echo(f"{folder} holds no rows.", err=True)
     for shard in _missing([_shard(each) for each in facts]):
         typer.echo(f"Shard {shard} is not among them.", err=True)
 
