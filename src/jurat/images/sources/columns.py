@@ -120,9 +120,9 @@ def _values(array: Any, most: int) -> Iterator[Any]:
 
 def _small(array: Any, most: int) -> Any:
     """The array without dictionaries, if no cell of it is too long; None where each has to be looked at."""
-    import pyarrow.compute as pc
     import pyarrow.types as types
 
+    pc = _compute()
     if types.is_dictionary(array.type):
         if not is_text(array.type.value_type):
             return None
@@ -133,9 +133,15 @@ def _small(array: Any, most: int) -> Any:
     return array if _is_plain(array.type) and array.nbytes <= most else None
 
 
-def _are_small(lengths: Any, most: int) -> bool:
-    import pyarrow.compute as pc
+def _compute() -> Any:
+    """pyarrow's functions on columns, which it makes when it is imported, so that no stub has them."""
+    import pyarrow.compute
 
+    return pyarrow.compute
+
+
+def _are_small(lengths: Any, most: int) -> bool:
+    pc = _compute()
     longest, total = pc.max(lengths).as_py() or 0, pc.sum(lengths).as_py() or 0
     return longest <= most and total <= _QUICK
 

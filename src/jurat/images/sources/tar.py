@@ -34,7 +34,9 @@ _ERRORS = cast("Any", tarfile)
 _CHECKSUM = re.compile(rb"[ \0]*[0-7]+[ \0]*")
 _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
 _UNREAD = {b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "Zstandard", b"PK\3\4": "ZIP", b"7z\xbc\xaf": "7-Zip"}
-_MISSING = dict.fromkeys(("end of file header", "empty header"), "the header of a member is missing")
+_MISSING: dict[str, str] = {
+    text: "the header of a member is missing" for text in ("end of file header", "empty header")
+}
 FAILURES = (tarfile.TarError, OSError, EOFError, ValueError, zlib.error)
 """What reading an archive raises where it is damaged."""
 
