@@ -1,7 +1,7 @@
 """Training seeds of one model: the range of their values, in the place of an interval over a few seeds.
 
-A bootstrap over three seeds gives intervals that cover too little (82% of nominal 95% in a simulation of that
-scheme), so rows of several seeds have none: they have the least and the largest value among the seeds.
+A bootstrap over two or three seeds gives intervals that cover less than their nominal level, so rows of
+several seeds have none: they have the least and the largest value among the seeds.
 """
 
 from __future__ import annotations

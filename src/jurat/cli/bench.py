@@ -51,7 +51,9 @@ Models = Annotated[
 ]
 Detector = Annotated[str, typer.Option(metavar="NAME", help="Finds objects; none for none.")]
 Matcher = Annotated[str, typer.Option(metavar="NAME", help="Scans relevance; none for none.")]
-Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Kept there, and gone on with.")]
+Out = Annotated[
+    Path, typer.Option("--out", "-o", metavar="DIR", help="Output folder; rerun the same command to resume.")
+]
 Workers = Annotated[
     int, typer.Option(metavar="N", min=1, max=64, help="Models judged side by side, a process each.")
 ]

@@ -1,4 +1,4 @@
-"""A run that can be stopped and gone on with: what `_run.json` says, and when going on is refused."""
+"""Resumable runs: what `_run.json` holds, and when resuming is refused."""
 
 from __future__ import annotations
 

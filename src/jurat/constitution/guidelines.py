@@ -129,7 +129,7 @@ def skeleton(text: str, name: str) -> Skeleton:
 def _read(blocks: list[_Block], found: _Found) -> None:
     heading: Stance = "neither"
     leads: list[tuple[int, Stance]] = []
-    """Of the items and lead-ins under way: indent, and what they say of the items below."""
+    """Open items and lead-ins: indent, and what they say of the items below."""
     for block in blocks:
         text = block.text
         if block.heading:
@@ -212,7 +212,7 @@ def _stance(text: str) -> Stance:
 
 
 def _leads(text: str) -> Stance:
-    """Of a heading or a line that ends in a colon: what it says of the items below."""
+    """What a heading, or a line that ends in a colon, says of the items below."""
     stance = _stance(text)
     return "allows" if stance == "neither" and _MAY.search(text.casefold()) else stance
 

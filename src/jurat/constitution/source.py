@@ -69,7 +69,7 @@ class Source:
     remarks: Mapping[Place, str] = field(default_factory=dict[Place, str])
     """Comments that stand on the line where an unquoted text ends, by the place where that text begins."""
     _names: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
-    """Of mappings that were looked into: key as text -> key. A key need not be text: `1: x`."""
+    """Keys of the mappings looked into, by their text. A key need not be text: `1: x`."""
 
     def data(self) -> object:
         """The tree as plain dicts, lists, strings and numbers."""
@@ -282,7 +282,7 @@ def _or_quotes(advice: str, text: str, event: Any) -> str:
 def _refused_end(
     event: Any, text: str, level: _Level | None, remarks: dict[Place, str]
 ) -> Iterator[tuple[Any, str, str, str | None]]:
-    """Of an unquoted text that a ` #` ends, though its author did not mean a remark: `the text #1 Dad`."""
+    """An unquoted text that a ` #` ends, though its author did not mean a remark: `the text #1 Dad`."""
     end = event.end_mark.index
     if not event.value and level and level.mapping and (colon := _COLON.match(text, level.key_end.index)):
         end = colon.end()  # a missing value is told of where the next thing begins

@@ -23,7 +23,7 @@ class Sampling:
     frames: int = DEFAULT_MAX_FRAMES
     """At most so many; of a video or an animation that has more they are spread evenly over it."""
     max_pixels: int = DEFAULT_MAX_PIXELS
-    """Of one frame; a larger one is an error."""
+    """Limit for one frame; a larger one is an error."""
 
     def __post_init__(self) -> None:
         if not 0 < self.fps <= 240 or self.frames < 1:

@@ -76,7 +76,7 @@ class Loaded:
 
     @property
     def bytes(self) -> int:
-        """Of the pixels of its frames."""
+        """Size of the pixels of its frames."""
         return sum(3 * frame.width * frame.height for frame in self.frames)
 
     @property

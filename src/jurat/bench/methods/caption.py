@@ -92,8 +92,8 @@ def _follows(text: str, reply: Reply) -> float:
 def _entailed(
     ground: Ground, sentences: Sequence[str], texts: Sequence[str]
 ) -> Iterator[tuple[dict[str, float], Spending]]:
-    """Of each sentence how far each text follows from it, as the model sees it (nan where it gave no answer),
-    and what asking took."""
+    """How far each text follows from each sentence, as the model sees it (nan where it gave no answer), and
+    what asking took."""
     if not texts:
         yield from (({}, Spending()) for _ in sentences)
         return
