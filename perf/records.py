@@ -52,7 +52,7 @@ def write(out: Path) -> int:
         base, *without = preset.split("-no-")
         options = [option for part in without for option in ("--no", part)]
         _jurat("judge", *sources, "--constitution", law, "--model", model, "--preset", base, *options,
-               "--out", file, "--quiet", ok=(0, 1))  # fmt: skip
+               "--out", file, "--quiet", "--allow-unknown", ok=(0, 1))  # fmt: skip
     return 0
 
 
