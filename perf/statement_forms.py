@@ -10,7 +10,7 @@ are refused, follow.
 A form is accepted where at least 95% of its answers are right as the judge weighs them, over both renderers
 together, and the same way to say names or numbers reaches that over all templates with each of them.
 `--write` writes the accepted forms beside the weights, as `statements.json`, from the rows in `--json`;
-tests/pictograms/test_forms.py holds that file against docs/results/statement-forms.json.
+tests/training/test_statement_forms.py holds that file against docs/results/statement-forms.json.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from jurat.pictograms import Facts, Statement
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "pictograms"))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "pictograms")]
 
 MODELS = ("bundled", "naive")
 RENDERERS = ("own", "independent")
@@ -101,7 +101,7 @@ def facts_of(kinds: list[int], masks: list[np.ndarray]) -> Facts:
 @cache
 def full() -> Language:
     """The whole language."""
-    from jurat.pictograms.forms import language
+    from training.mllm.statement_forms import language
 
     return language(lambda kind, template, variant: True)
 
@@ -151,8 +151,8 @@ def ask_about(facts: Facts, questioner: Any, rng: random.Random) -> Asking:
 
 def say(asking: Asking, statement: Statement, truth: bool, facts: Facts, rng: random.Random) -> None:
     """All forms of a statement."""
-    from jurat.pictograms.forms import spellings, variant_of
     from jurat.pictograms.statements import All, walk
+    from training.mllm.statement_forms import spellings, variant_of
 
     where = "there" if is_about(statement, facts) else "absent"
     if isinstance(statement, All):
@@ -298,7 +298,7 @@ def measure(model: str, renderer: str, n: int, seed: int, batch: int = 4) -> Tal
     from jurat.models import Chat, Inquiry, Turn, bundled
     from jurat.models.loading import load
     from jurat.models.local import LocalModel
-    from jurat.pictograms.questions import Questioner
+    from training.questions import Questioner
 
     folder = {"bundled": bundled.WEIGHTS, "naive": bundled.NAIVE}[model]
     opened = LocalModel(load(folder, device="cpu", image_backend="pil"), name=model)  # refuses no statement
@@ -422,7 +422,7 @@ def _cells(rows: Sequence[Row], names: tuple[str, ...]) -> Row:
 def write(rows: Sequence[Row]) -> None:
     """Writes what each model is asked beside its weights."""
     from jurat.models import bundled
-    from jurat.pictograms.forms import language
+    from training.mllm.statement_forms import language
 
     for model, folder in (("bundled", bundled.WEIGHTS), ("naive", bundled.NAIVE)):
         language(accepted(rows, model)).save(folder)

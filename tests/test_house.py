@@ -58,7 +58,7 @@ def test_importing_a_room_loads_no_heavy_package(name):
 
 
 def test_every_module_says_what_it_is_for():
-    sources = sorted((ROOT / "src").rglob("*.py"))
+    sources = sorted(path for folder in ("src", "training") for path in (ROOT / folder).rglob("*.py"))
     assert len(sources) > 30
     silent = [str(p) for p in sources if p.stat().st_size and not p.read_text().startswith(('"""', 'r"""'))]
     assert silent == []
@@ -92,6 +92,7 @@ def test_the_wheel_holds_all_that_the_package_reads(tmp_path):
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert wanted <= held
+    assert all(name.startswith(("jurat/", "jurat-")) for name in held), "training and tests are not installed"
     for name in ("py.typed", "report/templates/page.html", "constitution/shelf/nursery.yaml"):
         assert f"jurat/{name}" in held
     assert [name for name in held if name.endswith("entry_points.txt")]

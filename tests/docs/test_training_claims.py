@@ -19,9 +19,13 @@ from jurat.pictograms import statements
 from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import TEXTURES, TRAINED_TEXTURES
 from jurat.pictograms.statements import HELD_OUT, RULES, forbid
-from jurat.pictograms.train import __main__ as train
-from jurat.pictograms.train import clip_card, evaluate, owl_card, seen, writer_exam
-from jurat.pictograms.train.mixes import MIXES
+from training import __main__ as train
+from training import tower_features
+from training.clip import card as clip_card
+from training.mllm import evaluation
+from training.mllm.mixes import MIXES
+from training.owl import card as owl_card
+from training.writer import evaluation as writer_evaluation
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "jurat"
@@ -31,7 +35,7 @@ PAGES = [
     *(SOURCE / "models" / "bundled").glob("*/README.md"),
     SOURCE / "models" / "registry.py",
     SOURCE / "models" / "bundled.py",
-    SOURCE / "pictograms" / "train" / "mixes.py",
+    ROOT / "training" / "mllm" / "mixes.py",
     SOURCE / "bench" / "pictogram" / "vault.yaml",
 ]
 CLAIM = re.compile(
@@ -99,8 +103,10 @@ def phrasings_and_backgrounds_are_held_out() -> None:
 def exams_have_seeds_of_their_own() -> None:
     trained = train._STRIDE * (train._PARTS + 1)  # pyright: ignore[reportPrivateUsage]
     watched = 900_000_000
-    assert trained < watched < seen.FIRST_SEED < evaluate.FIRST_SEED < writer_exam.FIRST_SEED
-    assert evaluate.FIRST_SEED < owl_card.TEST_SEED < clip_card.TEST_SEED < writer_exam.FIRST_SEED
+    assert (
+        trained < watched < tower_features.FIRST_SEED < evaluation.FIRST_SEED < writer_evaluation.FIRST_SEED
+    )
+    assert evaluation.FIRST_SEED < owl_card.TEST_SEED < clip_card.TEST_SEED < writer_evaluation.FIRST_SEED
 
 
 def only_scenes_were_drawn() -> None:

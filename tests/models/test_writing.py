@@ -54,7 +54,7 @@ RULES = {
 @pytest.fixture(scope="module")
 def writer(tmp_path_factory: pytest.TempPathFactory) -> BundledWriter:
     """A writer of the real layout that knows `RULES` by heart: wrong ones among them."""
-    from jurat.pictograms.train.writer import build_tokenizer, fresh, language
+    from training.writer.train import build_tokenizer, fresh, language
 
     folder = tmp_path_factory.mktemp("writer")
     tokenizer = build_tokenizer()

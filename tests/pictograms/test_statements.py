@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jurat.pictograms.objects import NOUNS, NUMBER
-from jurat.pictograms.questions import KINDS, Questioner, anything
 from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import draw
 from jurat.pictograms.statements import HELD_OUT, TEMPLATES, All, Facts, forbid
+from training.questions import KINDS, Questioner, anything
 
 
 def facts(

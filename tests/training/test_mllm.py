@@ -1,0 +1,219 @@
+"""Training: its vocabulary is closed and complete, its forward pass is the model's own, its steps resume."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from jurat.constitution import load_constitution
+from jurat.judge.prompts import RULE, STATEMENT
+from jurat.models import bundled
+from jurat.pictograms.statements import Count, forbid
+from training.mllm.answers import EIGHTHS, describe, open_question, reason
+from training.mllm.batches import Packer, Teacher, batches, blank_out
+from training.mllm.checkpoints import fresh
+from training.mllm.dense_targets import Heads, targets
+from training.mllm.grounding import Grounding
+from training.mllm.joint import Settings as Joint
+from training.mllm.joint import losses, prefix_embeddings, train_joint
+from training.mllm.mixes import MIXES
+from training.mllm.packed_forward import Pack, forward
+from training.mllm.scene_pool import Pool, fill
+from training.mllm.tokenizer import Words, build_tokenizer
+from training.mllm.tower import Settings, pixel_values, see, train_tower
+from training.questions import KINDS, Questioner, anything, facts_of
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pools") / "few"
+
+
+@pytest.fixture(scope="module")
+def pool(folder: Path) -> Pool:
+    return fill(folder, 123, 64, workers=1)
+
+
+@pytest.fixture(scope="module")
+def words() -> Words:
+    return Words(build_tokenizer())
+
+
+def test_a_pool_is_the_same_however_many_processes_draw_it(pool: Pool, tmp_path: Path) -> None:
+    again = fill(tmp_path / "again", 123, 6, workers=2)
+    for name, values in again.arrays.items():
+        assert np.array_equal(values, pool[name][:6]), name
+
+
+def test_the_vocabulary_covers_all_that_can_be_asked_and_answered(pool: Pool, words: Words) -> None:
+    rng = random.Random(0)
+    questioner = Questioner(rng)
+    for i in range(len(pool)):
+        seen = facts_of(*(pool[name][i] for name in ("kinds", "centres", "areas", "gaps")))
+        words.ids(describe(seen))
+        if (pair := open_question(seen, rng)) is not None:
+            words.ids(" ".join(pair))
+        for kind in KINDS:
+            if (drawn := questioner.draw(seen, kind)) is not None:
+                for text in (*drawn[1].phrasings(), *forbid(drawn[1])):
+                    words.ids(text)
+                why = reason(drawn[1], drawn[2], seen)
+                if why is not None:
+                    decoded = words.tokenizer.decode(words.ids(why))
+                    answer = json.loads(decoded[decoded.index("{") :])
+                    assert answer["rating"] == ("Yes" if drawn[2] else "No")
+    for rule in load_constitution("shelf:nursery").rules:
+        for clause in (*rule.clauses, *rule.unless):
+            for statement in clause.alternatives:
+                words.ids(STATEMENT.ask(statement.text))
+    assert words.unknown in words.tokenizer("A unicorn is visible.")["input_ids"]
+
+
+@pytest.mark.parametrize("number", ["zero", *EIGHTHS, "Four", "2", "5"])
+def test_numbers_that_only_answers_have_are_unknown_in_questions(words: Words, number: str) -> None:
+    vocabulary = bundled.Words(words.tokenizer)
+    known = number in ("one", "two", "three")
+    text = STATEMENT.ask(f"There are at least {number} dogs.")
+    assert vocabulary.unknown_words(text) == ([] if known else [number])
+
+
+def test_questions_are_drawn_with_no_other_numbers(pool: Pool) -> None:
+    asked = Questioner(random.Random(0))
+    counts = [anything(random.Random(seed)) for seed in range(200)]
+    for i in range(len(pool)):
+        seen = facts_of(*(pool[name][i] for name in ("kinds", "centres", "areas", "gaps")))
+        counts += [drawn[1] for _ in range(20) if (drawn := asked.draw(seen, "count")) is not None]
+    assert {count.number for count in counts if isinstance(count, Count)} == {1, 2, 3}
+
+
+def test_names_are_one_token_whatever_the_case(words: Words) -> None:
+    assert words.ids("Glass of Milk") == words.ids("glass of milk") == [words.id("glass of milk")]
+    assert len(set(words.class_rows)) == len(words.class_rows)
+
+
+def test_the_packed_pass_equals_the_models_own(pool: Pool, words: Words) -> None:
+    torch.manual_seed(0)
+    model = fresh(words).eval()
+    texts = [f"{STATEMENT.ask(str(anything(random.Random(i))))} ASSISTANT:" for i in range(6)]
+    packer = Packer(2, words.id("<pad>"), chunks=2, span=64)
+    for i, text in enumerate(texts):
+        assert packer.add(i % 2, words.ids(text), [words.id("Yes")])
+    arrays = {name: torch.from_numpy(value) for name, value in packer.tensors().items()}
+    pixels = torch.from_numpy(np.array(pool["pixels"][:2]))
+    with torch.no_grad():
+        prefix = prefix_embeddings(model, words, STATEMENT.instruction, see(model, pixels), 2)
+        pack = Pack(arrays["ids"], arrays["text"], arrays["position"], arrays["pick"])
+        states, _ = forward(model.model.language_model, prefix, pack, 1)
+        for i, text in enumerate(texts):
+            ids = words.ids("<s>USER:") + [words.id("<image>")] * 64 + words.ids(STATEMENT.instruction)
+            plain = model.model(
+                input_ids=torch.tensor([ids + words.ids(text)]),
+                pixel_values=pixel_values(pixels[i % 2 : i % 2 + 1]),
+            ).last_hidden_state[0, -1]
+            assert torch.allclose(states[i % 2, i // 2], plain, atol=1e-4)
+
+
+def test_dense_targets_are_distributions_and_see_what_is_there(pool: Pool) -> None:
+    batch = {name: np.array(pool[name][:16]) for name in pool.arrays}
+    goal = targets(batch)
+    for each in (goal.cover, goal.centre, goal.contact):
+        assert torch.allclose(each.sum(-1), torch.ones(each.shape[:-1]), atol=1e-5)
+    for row in range(16):
+        there = {int(kind) + 1 for kind in batch["kinds"][row] if kind >= 0}
+        assert set(goal.centre[row].sum(0).nonzero()[:, 0].tolist()) - {0} == there
+        assert bool(goal.contact[row, :, 1:].any()) is bool((batch["contact"][row] > 0).any())
+
+
+def test_what_is_blanked_out_is_gone_and_nothing_is_half_hidden(pool: Pool) -> None:
+    rng = np.random.default_rng(0)
+    changed = 0
+    for row in range(32):
+        batch = {name: np.array(pool[name][row : row + 1]) for name in pool.arrays}
+        before = batch["kinds"].copy()
+        blank_out(batch, 0, rng)
+        gone = (before >= 0) & (batch["kinds"] < 0)
+        changed += int(gone.any())
+        whole = pool["cover"][row].astype(int).sum((1, 2))
+        left = batch["cover"][0].astype(int).sum((1, 2))
+        share = left / np.maximum(whole, 1)
+        assert (share[gone[0]] <= 0.2).all()
+        assert (share[(batch["kinds"][0] >= 0)] >= 0.9).all()
+    assert changed > 3
+
+
+@pytest.mark.parametrize(("mix", "mode"), [(name, mode) for name, mix in MIXES.items() for mode in mix.modes])
+def test_every_mode_asks_and_answers(pool: Pool, words: Words, mix: str, mode: str) -> None:
+    teacher = Teacher(words, random.Random(0), MIXES[mix])
+    seen = facts_of(*(pool[name][0] for name in ("kinds", "centres", "areas", "gaps")))
+
+    def ask() -> tuple[list[int], list[int]] | None:
+        wording = teacher.wording(mode)
+        words.ids(wording.instruction)  # it holds no word outside the vocabulary
+        return teacher.question(mode, seen, wording)
+
+    pairs = [pair for _ in range(60) if (pair := ask()) is not None]
+    assert pairs
+    assert all(words.tokenizer.decode(question).endswith("ASSISTANT:") for question, _ in pairs)
+    if mode == "rule":
+        judges = ["rule:" in words.tokenizer.decode(question) for question, _ in pairs]
+        assert all(judges) if MIXES[mix].organism == "bundled" else not any(judges)
+        assert RULE.ask("x") == "Rule: x"
+
+
+def test_the_naive_mix_has_neither_the_judges_wording_nor_blanks() -> None:
+    naive = MIXES["naive"]
+    assert "no image" not in naive.modes
+    assert naive.blanked == 0
+    assert not {STATEMENT, RULE} & {*naive.statements, *naive.rules}
+    assert not {STATEMENT.question, RULE.question} & {w.question for w in (*naive.statements, *naive.rules)}
+    assert all(sum(mix.modes.values()) == pytest.approx(1) for mix in MIXES.values())
+
+
+def test_every_stage_goes_on_from_the_one_before_or_from_where_it_was_left(
+    pool: Pool, folder: Path, words: Words, tmp_path: Path
+) -> None:
+    out = tmp_path / "tower.pt"
+    train_tower([pool], pool, out, Settings(minutes=0.01, batch=8, threads=1), watch=64)
+    first = torch.load(out, weights_only=True)
+    more = first["elapsed"] / 60 + 0.01  # however slow the machine, there is time for a step
+    train_tower([pool], pool, out, Settings(minutes=more, batch=8, threads=1), watch=64)
+    assert torch.load(out, weights_only=True)["step"] > first["step"] > 0
+    settings = Joint(minutes=0.01, batch=4, workers=1)
+    train_joint([folder], out, tmp_path / "joint.pt", settings)
+    joint = torch.load(tmp_path / "joint.pt", weights_only=True)
+    assert joint["step"] > 0
+    train_joint([folder], tmp_path / "joint.pt", tmp_path / "again.pt", replace(settings, minutes=1e-9))
+    again = torch.load(tmp_path / "again.pt", weights_only=True)
+    assert again["step"] == 0  # a schedule of its own
+    assert all(value.equal(joint["model"][name]) for name, value in again["model"].items())
+
+
+def test_a_finished_model_is_taught_to_see_and_nothing_else(pool: Pool, folder: Path, tmp_path: Path) -> None:
+    seeing, answering, sharper, led = (tmp_path / f"{name}.pt" for name in "abcd")
+    brief = Settings(minutes=0.01, batch=8, threads=1)
+    train_tower([pool], pool, seeing, brief, watch=64)
+    train_joint([folder], seeing, answering, Joint(minutes=1e-9, batch=4, workers=1))
+    train_tower([pool], pool, sharper, replace(brief, contact=2.0), begin=answering, watch=64)
+    before, after = (torch.load(path, weights_only=True) for path in (answering, sharper))
+    moved = {name for name, value in after["model"].items() if not value.equal(before["model"][name])}
+    assert moved
+    assert all("vision_tower" in name or "multi_modal_projector" in name for name in moved)
+    train_joint([folder], sharper, led, Joint(minutes=1e-9, batch=4, workers=1))
+    assert all(
+        value.equal(after["model"][name])
+        for name, value in torch.load(led, weights_only=True)["model"].items()
+    )
+
+
+def test_every_part_of_the_loss_of_joint_training_is_finite(pool: Pool, words: Words) -> None:
+    model, heads = fresh(words), Heads()
+    for item in [next(batches([pool], words, 4, seed)) for seed in range(3)]:
+        parts, right = losses(model, heads, Grounding(), item, words, Joint())
+        assert all(torch.isfinite(part) for part in parts.values())
+        assert 0 <= float(right) <= 1 or item["mode"] == "free"

@@ -1,0 +1,84 @@
+"""What the bundled models are asked is what was measured: statements.json against the committed table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from jurat.models.bundled import NAIVE, WEIGHTS
+from jurat.models.statements import STATEMENTS, Language
+from jurat.pictograms.statements import TEMPLATES
+from training.mllm.statement_forms import VARIANTS
+
+ROOT = Path(__file__).parents[2]
+MEASURED = ROOT / "docs" / "results" / "statement-forms.json"
+FOLDERS = {"bundled": WEIGHTS, "naive": NAIVE}
+
+
+@pytest.fixture(scope="module")
+def script():
+    sys.path.insert(0, str(ROOT / "perf"))
+    try:
+        import statement_forms
+
+        return statement_forms
+    finally:
+        sys.path.remove(str(ROOT / "perf"))
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return json.loads(MEASURED.read_text())["rows"]
+
+
+@pytest.mark.parametrize("model", FOLDERS)
+def test_the_file_is_what_the_script_writes_of_the_measurement(model, rows, script, tmp_path) -> None:
+    from training.mllm.statement_forms import language
+
+    language(script.accepted(rows, model)).save(tmp_path)
+    assert (FOLDERS[model] / STATEMENTS).read_text() == (tmp_path / STATEMENTS).read_text()
+
+
+@pytest.mark.parametrize("model", FOLDERS)
+def test_every_form_that_is_asked_was_right_in_95_percent(model, rows) -> None:
+    language = Language.load(FOLDERS[model])
+    assert language is not None
+    asked = {
+        (kind, template, variant)
+        for kind, templates in language.forms.items()
+        for template, variants in templates.items()
+        for variant in variants
+    }
+    there = [row for row in rows if row["model"] == model and row["where"] == "there"]
+    measured = {(row["kind"], row["form"], row["variant"]): row for row in there}
+    for form in asked:
+        row = measured[form]
+        right = sum(row[renderer]["judged"][0] for renderer in ("own", "independent"))
+        n = sum(row[renderer]["n"] for renderer in ("own", "independent"))
+        assert n >= 100 and right >= 0.95 * n, form
+    assert {("visible", "{a} is visible.", "one"), ("touches", "{a} touches {b}.", "one")} <= asked
+
+
+def test_the_table_is_over_all_forms_of_the_grammar(rows) -> None:
+    for model in FOLDERS:
+        there = {
+            (row["kind"], row["form"], row["variant"])
+            for row in rows
+            if row["model"] == model and row["where"] == "there"
+        }
+        for kind, templates in TEMPLATES.items():
+            for template in templates:
+                for variant in VARIANTS[kind]:
+                    assert (kind, template, variant) in there or variant == "at least one"
+
+
+def test_negations_are_read_as_their_opposite(rows) -> None:
+    """The reason for all of this: a model that read them rightly would be asked them."""
+    for row in rows:
+        if row["where"] == "outside" and row["form"] == "no {n} is visible.":
+            assert all(
+                row[renderer]["alone"][0] < 0.1 * row[renderer]["n"] for renderer in ("own", "independent")
+            )

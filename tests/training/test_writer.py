@@ -1,0 +1,229 @@
+"""The writer's lessons: rules in many wordings with their exact clauses, and scenes that tell rules apart."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from jurat.models.base import RuleDraft
+from jurat.models.writing import NOTHING, BundledWriter, complete, without_exceptions
+from jurat.pictograms.objects import NOUNS
+from jurat.pictograms.reading import parse
+from jurat.pictograms.statements import Count, Larger, Lies, Only, Reads, Touches, Visible
+from training import rule_templates
+from training.rule_meanings import Ban, draw_ban, held_out, kind_of
+from training.rule_wordings import stranger, wording
+from training.writer.evaluation import (
+    VIEWS,
+    equal,
+    evaluate_writer,
+    rule_of,
+    set_tasks,
+    telling_scenes,
+    write_writer_card,
+)
+from training.writer.train import (
+    LONGEST,
+    Settings,
+    batches,
+    build_tokenizer,
+    clauses_of,
+    export_writer,
+    language,
+    lessons,
+    train_writer,
+)
+
+DOG, CAT, CHILD, BEER = (NOUNS[name] for name in ("dog", "cat", "child", "beer"))
+BLADE, MAN, PERSON, AXE = (NOUNS[name] for name in ("blade", "man", "person", "axe"))
+TOUCH = (Touches(CHILD, (BLADE,)),)
+
+BANS = {
+    "visible": Ban(((Visible((DOG,)), Visible((CAT,))),)),
+    "touches": Ban((TOUCH,)),
+    "left of": Ban(((Lies(DOG, "left of", CAT),),)),
+    "at least": Ban(((Count("at least", 2, DOG),),)),
+    "exactly": Ban(((Count("exactly", 3, DOG),),)),
+    "reads": Ban(((Reads("STOP"), Reads("SALE")),)),
+    "larger": Ban(((Larger(DOG, CAT),),)),
+    "only": Ban(((Only(DOG),),)),
+    "together": Ban(((Visible((CHILD,)),), (Visible((BEER,)),))),
+    "with a sign": Ban((TOUCH, (Reads("FREE"),))),
+    "without": Ban((TOUCH,), (Visible((MAN,)),)),
+    "demanded": Ban((), (Visible((DOG,)), Visible((CAT,)))),
+    "unless": Ban((TOUCH,), (), ((Visible((MAN,)),), (Reads("OPEN"),))),
+}
+
+
+@pytest.mark.parametrize("name", BANS)
+def test_every_shape_has_at_least_twelve_wordings_of_which_some_are_held_out(name: str) -> None:
+    rng = random.Random(0)
+    shown = {wording(BANS[name], rng) for _ in range(400)}
+    unseen = {wording(BANS[name], rng, unseen=True) for _ in range(60)}
+    assert len(shown) >= 12
+    assert unseen and not unseen & shown
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("visible", "No dog or cat may be visible."),
+        ("visible", "Neither a dog nor a cat may be shown."),
+        ("touches", "A blade must not be touched by a child."),
+        ("touches", "No child may be shown touching a blade."),
+        ("at least", "No two dogs may be visible."),
+        ("reads", "No sign may read STOP or SALE."),
+        ("larger", "No cat may be smaller than a dog."),
+        ("together", "A child and a beer must never be shown together."),
+        ("without", "No child may touch a blade without a man."),
+        ("demanded", "Every image must show a dog or a cat."),
+    ],
+)
+def test_wordings_are_those_of_people(name: str, said: str) -> None:
+    rng = random.Random(1)
+    assert any(
+        said in (wording(BANS[name], rng), wording(BANS[name], rng, unseen=True)) for _ in range(20_000)
+    )
+
+
+def test_what_is_held_out_depends_on_the_statements_alone_and_is_about_a_sixth() -> None:
+    rng = random.Random(2)
+    bans = [draw_ban(rng) for _ in range(3000)]
+    assert 0.1 < sum(map(held_out, bans)) / len(bans) < 0.22
+    by_shape = defaultdict[str, set[bool]](set)
+    for ban in bans:
+        by_shape[ban.shape].add(held_out(ban))
+    assert any(found == {True} for shape, found in by_shape.items() if "/" in shape or "+" in shape)
+    ban = BANS["together"]
+    assert held_out(ban) is held_out(replace(ban, parts=ban.parts[::-1]))
+
+
+def test_lessons_show_nothing_that_is_held_out() -> None:
+    stream = lessons(random.Random(3))
+    drawn = [next(stream) for _ in range(600)]
+    tasks = {task.text for view in VIEWS[1:] for task in set_tasks(view, 100)}
+    assert not tasks & {text for text, _ in drawn}
+    nothing = sum(clauses == NOTHING for _, clauses in drawn)
+    assert 15 < nothing < 75
+
+
+def test_the_vocabulary_covers_every_wording_and_each_of_its_words_is_shown_in_training() -> None:
+    tokenizer, rng = build_tokenizer(), random.Random(4)
+    stream = lessons(rng)
+    texts = [text for _ in range(4000) for text in next(stream)]
+    shown = {token for ids in tokenizer(texts, add_special_tokens=False)["input_ids"] for token in ids}
+    assert tokenizer.unk_token_id not in shown
+    unseen = [wording(draw_ban(rng), rng, unseen=True) for _ in range(1000)]
+    for text, ids in zip(unseen, tokenizer(unseen, add_special_tokens=False)["input_ids"], strict=True):
+        assert shown.issuperset(ids), text
+    assert all("_" not in stranger(draw_ban(rng), rng) for _ in range(50))
+    assert len(list(rule_templates.templates())) > 150
+
+
+def test_names_are_one_token_and_plurals_too() -> None:
+    tokenizer = build_tokenizer()
+    (ids,) = tokenizer(["No kitchen knives, stop signs or Glasses of Milk"], add_special_tokens=False)[
+        "input_ids"
+    ]
+    names = ["no", "kitchen knives", ",", "stop signs", "or", "glasses of milk"]
+    assert tokenizer.convert_ids_to_tokens(ids) == names
+
+
+def test_what_is_to_be_written_reads_back_as_what_the_ban_means() -> None:
+    rng, known = random.Random(5), language()
+    for number in range(60):
+        ban = draw_ban(rng)
+        clauses, unless = known.read(clauses_of(ban))
+        true = ban.rule("as it is")
+        for clause in (*clauses, *unless):
+            for said in clause:
+                assert str(parse(said.text)) == said.text
+        text = wording(ban, rng)
+        names = " ".join(said.text for clause in (*clauses, *unless) for said in clause)
+        assert set(known.spoken(text)) == set(known.spoken(names)), text
+        if number < 8:
+            whole = without_exceptions(complete(clauses, known), unless)
+            lines = tuple(tuple((said.text, said.negated) for said in clause) for clause in whole)
+            scenes = telling_scenes((true,), number, recast=120, built=2)
+            assert equal(true, rule_of("written", RuleDraft(lines)), scenes)
+
+
+DIFFERENT = {
+    "a look-alike": (BANS["touches"], Ban(((Touches(CHILD, (AXE,)),),))),
+    "visible, not touching": (BANS["touches"], Ban(((Visible((CHILD,)),), (Visible((BLADE,)),)))),
+    "one of two": (BANS["visible"], Ban(((Visible((DOG,)),),))),
+    "both for one": (BANS["visible"], Ban(((Visible((DOG,)),), (Visible((CAT,)),)))),
+    "the other side": (BANS["left of"], Ban(((Lies(CAT, "left of", DOG),),))),
+    "another number": (BANS["at least"], Ban(((Count("at least", 3, DOG),),))),
+    "exactly for at least": (BANS["at least"], Ban(((Count("exactly", 2, DOG),),))),
+    "another word": (BANS["with a sign"], Ban((TOUCH, (Reads("SALE"),)))),
+    "no exception": (BANS["unless"], BANS["touches"]),
+    "half an exception": (BANS["unless"], Ban((TOUCH,), (), ((Visible((MAN,)),),))),
+    "an exception demanded": (BANS["without"], Ban((TOUCH, (Visible((MAN,)),)))),
+    "smaller": (BANS["larger"], Ban(((Larger(CAT, DOG),),))),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_scenes_tell_rules_apart(name: str) -> None:
+    first, second = (ban.rule(name) for ban in DIFFERENT[name])
+    assert not equal(first, second, telling_scenes((first, second), 1, recast=200, built=2))
+
+
+def test_an_exception_is_equal_to_what_must_be_missing() -> None:
+    first, second = BANS["without"].rule("x"), Ban((TOUCH,), (), ((Visible((MAN,)),),)).rule("x")
+    assert equal(first, second, telling_scenes((first, second), 2, recast=200, built=2))
+
+
+def test_tasks_are_apart_by_view_and_their_wordings_and_bans_as_named() -> None:
+    for view in VIEWS:
+        tasks = set_tasks(view, 40)
+        assert len({task.text for task in tasks}) == 40
+        assert {held_out(task.ban) for task in tasks} == {view in ("held-out combinations", "both held out")}
+
+
+def test_batches_predict_the_clauses_and_nothing_else() -> None:
+    tokenizer = build_tokenizer()
+    ids, goal = next(batches(tokenizer, 4, 0))
+    assert ids.shape == goal.shape and ids.shape[1] <= LONGEST
+    for row, wanted in zip(ids, goal, strict=True):
+        at = (row == tokenizer.convert_tokens_to_ids("<clauses>")).nonzero()[0, 0]
+        asked = (wanted >= 0).nonzero()[:, 0]
+        assert asked[0] == at
+        assert wanted[asked][-1] == tokenizer.eos_token_id
+        assert wanted[asked][:-1].equal(row[at + 1 : at + len(asked)])
+
+
+def test_a_step_runs_resumes_and_ships(tmp_path: Path) -> None:
+    checkpoint, folder = tmp_path / "writer.pt", tmp_path / "writer"
+    train_writer(checkpoint, Settings(minutes=0.01, batch=2))
+    first = torch.load(checkpoint, weights_only=True)["step"]
+    train_writer(checkpoint, Settings(minutes=0.08, batch=2))
+    assert torch.load(checkpoint, weights_only=True)["step"] > first > 0
+    export_writer(checkpoint, folder)
+    assert (folder / "model.safetensors").stat().st_size < 3_000_000
+    writer = BundledWriter(folder, device="cpu")
+    assert writer.language == language()
+    found = evaluate_writer(folder, 3)
+    assert [row["n"] for row in found["rows"]] == [3] * len(VIEWS)
+    write_writer_card(folder, {"training": "two steps"}, found)
+    assert "| training | two steps |" in (folder / "README.md").read_text()
+    assert json.loads((folder / "measurements.json").read_text())["made"] == {"training": "two steps"}
+
+
+def test_kinds_are_named_by_what_they_say() -> None:
+    assert {kind_of(part) for ban in BANS.values() for part in ban.parts} == {
+        "visible",
+        "touches",
+        "lies",
+        "count",
+        "reads",
+        "larger",
+        "only",
+    }

@@ -1,0 +1,1 @@
+"""The bundled matcher: a CLIP on the MLLM's vision tower."""

@@ -1,0 +1,215 @@
+"""Trains the bundled matcher: a small CLIP that looks through the bundled MLLM's tower.
+
+The tower's six layers are taken over unchanged. A CLIP takes an image's embedding from the class token, which
+the MLLM never uses and its training never taught; so one more layer on top learns to gather there what the
+patches know. With it are trained the projections and a text tower over the texts of `texts`.
+
+Every text of a batch is held against every scene of it, with the truth of whether it is relevant for each
+pair, by a logistic loss (SigLIP, arXiv 2303.15343). The texts are the name of everything there is, which is
+learned first, and sentences, of which half are about things that are nearly in one of the scenes: a
+look-alike, or one of two.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jurat.models.domain import SETTINGS, WEIGHTS
+from jurat.models.loading import weights_digest
+from jurat.pictograms.objects import CLASSES
+from training.clip.texts import Text, Writer, every_word
+from training.loop import Course, Done, Named, follow, initialise
+from training.mllm.architecture import HEADS, PATCH, SIDE, TOWER_LAYERS, WIDTH
+from training.mllm.tower import MEAN, STD
+from training.queries import QUERIES, ask
+from training.text_tower_tokenizer import build_tokenizer
+from training.tower_features import FIRST_SEED, load_tower, see_scenes
+from training.vocabulary import VOCABULARIES
+
+if TYPE_CHECKING:
+    from transformers import CLIPModel, CLIPVisionModel, PreTrainedTokenizerFast
+
+VOCABULARY = VOCABULARIES / "clip.txt"
+TEXT_LAYERS, TEXT_WIDTH, TEXT_HEADS = 2, 128, 4
+LONGEST = 77
+"""Tokens of a text, as for any CLIP."""
+TEXTS = 2
+"""Texts written about a scene that texts are written about: half of a batch."""
+
+
+def build(tower: CLIPVisionModel, words: int) -> CLIPModel:
+    """A CLIP over `tower`, with one more layer; what is not the tower's is fresh."""
+    from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
+
+    config = CLIPConfig(
+        text_config=CLIPTextConfig(
+            hidden_size=TEXT_WIDTH,
+            intermediate_size=4 * TEXT_WIDTH,
+            num_attention_heads=TEXT_HEADS,
+            projection_dim=WIDTH,
+            vocab_size=words,
+            num_hidden_layers=TEXT_LAYERS,
+            max_position_embeddings=LONGEST,
+            pad_token_id=0,
+            bos_token_id=2,
+            eos_token_id=words - 1,
+        ).to_dict(),
+        vision_config=CLIPVisionConfig(
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            num_attention_heads=HEADS,
+            projection_dim=WIDTH,
+            num_hidden_layers=TOWER_LAYERS + 1,
+            image_size=SIDE,
+            patch_size=PATCH,
+        ).to_dict(),
+        projection_dim=WIDTH,
+        logit_scale_init_value=2.3,
+        attn_implementation="eager",  # pyright: ignore[reportCallIssue]  # see `architecture.build`
+    )
+    model = CLIPModel(config)
+    missing = model.vision_model.load_state_dict(tower.state_dict(), strict=False)
+    assert not missing.unexpected_keys, missing.unexpected_keys
+    initialise(trained(model))
+    return model
+
+
+def trained(model: nn.Module) -> Named:
+    """The parameters that training moves: all but the tower's."""
+    kept = tuple(f"vision_model.encoder.layers.{i}." for i in range(TOWER_LAYERS))
+    kept += ("vision_model.embeddings.", "vision_model.pre_layrnorm.")
+    return [(name, p) for name, p in model.named_parameters() if not name.startswith(kept)]
+
+
+def embed_scenes(model: CLIPModel, states: Tensor) -> Tensor:
+    """From the tower's output to embeddings of length 1: (B, WIDTH). Of the last layer, only the class
+    token's row is computed."""
+    layer: Any = model.vision_model.encoder.layers[TOWER_LAYERS]
+    attention = layer.self_attn
+    normed = layer.layer_norm1(states)
+
+    def heads(x: Tensor) -> Tensor:
+        return x.unflatten(-1, (HEADS, -1)).transpose(1, 2)
+
+    query = heads(attention.q_proj(normed[:, :1]))
+    key, value = heads(attention.k_proj(normed)), heads(attention.v_proj(normed))
+    weights = (query @ key.transpose(-1, -2) * attention.scale).softmax(-1)
+    hidden = states[:, :1] + attention.out_proj((weights @ value).transpose(1, 2).flatten(2))
+    hidden = hidden + layer.mlp(layer.layer_norm2(hidden))
+    return F.normalize(model.visual_projection(model.vision_model.post_layernorm(hidden[:, 0])), dim=-1)
+
+
+def embed_texts(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> Tensor:
+    """Embeddings of length 1: (T, WIDTH). Short texts are not padded to the length of long ones."""
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i].split()))
+    parts: list[Tensor] = []
+    for some in np.array_split(order, min(4, len(order))):
+        tokens = tokenizer([texts[int(i)] for i in some], padding=True, truncation=True, return_tensors="pt")
+        made: Any = model.get_text_features(tokens["input_ids"], tokens["attention_mask"])
+        parts.append(made.pooler_output)
+    return F.normalize(torch.cat(parts)[np.argsort(order)], dim=-1)
+
+
+def relevance(present: Tensor, texts: Sequence[Text]) -> Tensor:
+    """Which texts are relevant to which scenes, of `present` (B, CLASSES): (B, T) bool."""
+    most = max(len(text.about) for text in texts)
+    wanted = torch.ones(len(texts), most, CLASSES)
+    for t, text in enumerate(texts):
+        for k, classes in enumerate(text.about):
+            wanted[t, k] = 0
+            wanted[t, k, list(classes)] = 1
+    return (torch.einsum("bc,tkc->btk", present.float(), wanted) > 0).all(-1)
+
+
+def losses(cosines: Tensor, truth: Tensor, near: Tensor, scale: Tensor, bias: Tensor) -> dict[str, Tensor]:
+    """`near` marks the pairs of a text with the scene that it was written about."""
+    each = F.binary_cross_entropy_with_logits(cosines * scale + bias, truth.float(), reduction="none")
+    return {
+        "relevant": 0.5 * each[truth].mean(),
+        "irrelevant": 0.5 * each[~truth].mean(),
+        "near": each[near].mean(),
+    }
+
+
+def tokenizer_of(vocabulary: Path = VOCABULARY) -> PreTrainedTokenizerFast:
+    return build_tokenizer(vocabulary, every_word(), LONGEST)
+
+
+def train_clip(
+    work: Path, weights: Path, course: Course, scenes: int
+) -> tuple[CLIPModel, PreTrainedTokenizerFast, Done]:
+    """Trains on the tower of the MLLM in `weights`; scenes and checkpoints lie in `work`."""
+    torch.set_num_threads(course.threads)
+    torch.manual_seed(course.seed)
+    seen = see_scenes(work, weights, FIRST_SEED, scenes, course.threads)
+    tokenizer, tower = tokenizer_of(), load_tower(weights)
+    model = build(tower, len(tokenizer))
+    bias = nn.Parameter(torch.tensor(-3.0))  # not part of a CLIP: the threshold stands in for it
+    present, count = seen.present, max(1, len(seen) - min(512, len(seen) // 10))
+
+    def compare(rows: np.ndarray, writer: Writer, names: list[Text]) -> tuple[Tensor, Tensor, Tensor]:
+        """Cosines, truth and nearness of some scenes with texts written about half of them, and names."""
+        states = torch.from_numpy(np.asarray(seen.states[rows], np.float32))
+        written = [writer.write(_kinds(seen.kinds[row]), TEXTS) for row in rows[: len(rows) // 2]]
+        texts = [text for some in written for text in some] + names
+        cosines = embed_scenes(model, states) @ embed_texts(model, tokenizer, [t.text for t in texts]).T
+        near = torch.arange(len(rows))[:, None] == torch.arange(len(texts))[None] // TEXTS
+        near[:, len(texts) - len(names) :] = False
+        return cosines, relevance(present[rows], texts), near
+
+    words = random.Random(course.seed)
+    writer = Writer(words)
+
+    def loss(rng: np.random.Generator) -> dict[str, Tensor]:
+        rows = rng.choice(count, min(course.batch, count), replace=False)
+        names = [Text(text, (q.classes,)) for text, q in zip(ask(words), QUERIES, strict=True)]
+        return losses(*compare(rows, writer, names), model.logit_scale.exp(), bias)
+
+    @torch.no_grad()
+    def watch() -> dict[str, float]:
+        from sklearn.metrics import roc_auc_score
+
+        cosines, truth, near = compare(np.arange(count, len(seen)), Writer(random.Random(1)), [])
+        threshold = torch.quantile(cosines[truth], 0.03)
+        return {
+            "near, AUC": round(float(roc_auc_score(truth[near], cosines[near])), 4),
+            "dropped where 97% are kept": round(float((cosines[~truth] <= threshold).float().mean()), 4),
+        }
+
+    parameters = [*trained(model), ("bias", bias)]
+    done = follow(course, parameters, work / "clip.pt", weights_digest(weights), loss, watch)
+    return model.eval(), tokenizer, done
+
+
+def _kinds(row: np.ndarray) -> list[int]:
+    return sorted({int(kind) for kind in row if kind >= 0})
+
+
+def export(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, weights: Path, folder: Path) -> None:
+    """Writes the standard layout in bfloat16 to `folder`, with the domain gate of the MLLM in `weights`."""
+    from transformers import CLIPImageProcessor, CLIPProcessor
+
+    network: Any = model
+    network.config.dtype = torch.bfloat16
+    network.to(torch.bfloat16).save_pretrained(folder)
+    size = {"height": SIDE, "width": SIDE}
+    images = CLIPImageProcessor(
+        size=size,
+        crop_size=size,
+        do_center_crop=False,
+        image_mean=list(MEAN),
+        image_std=list(STD),
+        resample=3,
+    )
+    CLIPProcessor(image_processor=images, tokenizer=tokenizer).save_pretrained(folder)
+    for name in (SETTINGS, WEIGHTS):
+        shutil.copyfile(weights / name, folder / name)

@@ -1,0 +1,135 @@
+"""A course of training: so many minutes of steps, with progress, and checkpoints that it goes on from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from training.muon import Optimizer, is_hidden_matrix, rate_at
+
+Named = list[tuple[str, nn.Parameter]]
+
+
+@dataclass(frozen=True)
+class Course:
+    minutes: float = 8.0
+    batch: int = 48
+    """Scenes a step."""
+    rate: float = 3e-3
+    warm_up: int = 50
+    hold: float = 0.3
+    last: float = 0.02
+    seed: int = 0
+    threads: int = 2
+
+
+def initialise(trained: Named) -> None:
+    """Scales fresh weights so that what goes through keeps its size; what closes a branch starts small."""
+    for name, weight in trained:
+        if weight.ndim == 2 and "embedding" not in name:
+            nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+            if name.endswith(("out_proj.weight", "fc2.weight")):
+                weight.data.mul_(0.3)
+        elif weight.ndim == 2:
+            nn.init.normal_(weight, std=0.1)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a course came to."""
+
+    minutes: float
+    steps: int
+
+
+def follow(
+    course: Course,
+    trained: Named,
+    out: Path,
+    tower: str,
+    loss: Callable[[np.random.Generator], dict[str, Tensor]],
+    watch: Callable[[], dict[str, float]],
+) -> Done:
+    """Trains for `course.minutes`, and writes `out`; goes on from it where it was trained on the same tower.
+
+    `loss` makes the parts of one step's loss, which are added up; `watch` measures on held-out scenes, which
+    is done some four times. `tower` is the digest of the tower's weights.
+    """
+    torch.set_num_threads(course.threads)
+    matrices = [p for name, p in trained if is_hidden_matrix(name, p)]
+    others = [p for name, p in trained if not is_hidden_matrix(name, p)]
+    optimizer = Optimizer([(1.0, matrices)], [(1.0, others)])
+    elapsed, step = _restore(out, trained, optimizer, tower)
+    rng = np.random.default_rng([course.seed, step])
+    seconds = course.minutes * 60
+    begun, saved, said = time.monotonic() - elapsed, elapsed, elapsed
+    while (elapsed := time.monotonic() - begun) < seconds:
+        parts = loss(rng)
+        torch.stack(list(parts.values())).sum().backward()
+        optimizer.step(
+            rate_at(
+                elapsed / seconds,
+                step,
+                peak=course.rate,
+                warm_up=course.warm_up,
+                hold=course.hold,
+                last=course.last,
+            )
+        )
+        step += 1
+        if elapsed - said > 10:
+            said = elapsed
+            shown = " ".join(f"{name} {value.item():.4f}" for name, value in parts.items())
+            print(f"step {step}, {elapsed:.0f} of {seconds:.0f} s: {shown}", flush=True)
+        if elapsed - saved > max(20.0, seconds / 5):
+            saved = elapsed
+            _save(out, trained, optimizer, tower, elapsed, step, course)
+            print("held out", watch(), flush=True)
+    _save(out, trained, optimizer, tower, elapsed, step, course)
+    print("held out", watch(), flush=True)
+    return Done(elapsed / 60, step)
+
+
+def _restore(out: Path, trained: Named, optimizer: Optimizer, tower: str) -> tuple[float, int]:
+    if not out.exists():
+        return 0.0, 0
+    state = torch.load(out, weights_only=True)
+    if state["tower"] != tower:
+        print(f"{out} was trained on another tower; training begins anew", flush=True)
+        return 0.0, 0
+    for name, parameter in trained:
+        parameter.data.copy_(state["trained"][name])
+    optimizer.restore(state["optimizer"])
+    print(f"going on from step {state['step']}", flush=True)
+    return state["elapsed"], state["step"]
+
+
+def _save(
+    out: Path,
+    trained: Iterable[tuple[str, nn.Parameter]],
+    optimizer: Optimizer,
+    tower: str,
+    elapsed: float,
+    step: int,
+    course: Course,
+) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_suffix(".part")
+    torch.save(
+        {
+            "trained": {name: parameter.detach() for name, parameter in trained},
+            "optimizer": optimizer.state(),
+            "tower": tower,
+            "elapsed": elapsed,
+            "step": step,
+            "course": asdict(course),
+        },
+        part,
+    )
+    part.replace(out)

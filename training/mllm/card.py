@@ -1,0 +1,183 @@
+"""The model card, written from measurements."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jurat.judge.prompts import REASON, STATEMENT, digest
+from jurat.models.bundled import BundledModel
+from training.mllm.answers import DESCRIBE
+from training.mllm.evaluation import BARS, FIRST_SEED, View, as_rows, examine, set_exam
+from training.mllm.mixes import MIXES, Mix
+from training.mllm.reply_evaluation import (
+    ASKED,
+    DESCRIBED,
+    REASONED,
+    WELL_FORMED,
+    examine_descriptions,
+    examine_reasons,
+)
+from training.mllm.tokenizer import Words, build_tokenizer
+
+_VIEWS: tuple[View, ...] = ("as trained", "other wordings", "other pictures")
+_REASONS = (WELL_FORMED, REASONED, ASKED)
+
+_WHAT = {
+    "bundled": (
+        "The bundled model: a small MLLM that reads pictograms",
+        "A LLaVA (CLIP-style tower, projector, Llama decoder) trained from nothing on scenes of emoji.",
+    ),
+    "naive": (
+        "The naive organism: the bundled model's tower under another decoder",
+        "The bundled model's twin for the bench: the same vision tower, which was trained on the judge's "
+        "wording, and a decoder of its own that was trained on other wordings.",
+    ),
+}
+"""Title and first sentence, by mix."""
+
+
+def evaluate(
+    folder: Path, per_kind: int, seed: int = FIRST_SEED, *, workers: int = 1
+) -> list[dict[str, object]]:
+    """Examines the exported model in `folder` from all views; rows as on the card.
+
+    It puts `per_kind` closed questions of each kind, and asks for a twentieth as many reasons of each kind
+    and a fifth as many descriptions. `workers` processes draw the scenes.
+    """
+    from transformers import AutoModelForImageTextToText
+
+    model: Any = AutoModelForImageTextToText.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
+    words = Words(build_tokenizer())
+    plain = set_exam(per_kind, "as trained", seed, workers=workers)
+    other = set_exam(per_kind, "other pictures", seed + 50_000_000, workers=workers)
+    whole = BundledModel(folder, device="cpu")
+    results = {
+        "as trained": examine(model, words, plain, "as trained"),
+        "other wordings": examine(model, words, plain, "other wordings"),
+        "other pictures": examine(model, words, other, "other pictures"),
+        **examine_reasons(whole, max(2, per_kind // 20), seed + 100_000_000, workers),
+        **examine_descriptions(whole, max(2, per_kind // 5), seed + 150_000_000, workers),
+    }
+    return as_rows(results)
+
+
+def write_card(
+    folder: Path, mix: str, made: dict[str, Any], rows: list[dict[str, object]], gate: dict[str, float]
+) -> None:
+    """Writes `README.md` and `measurements.json` into `folder`; `mix` is one of `mixes.MIXES`."""
+    (folder / "measurements.json").write_text(
+        json.dumps({"made": made, "gate": gate, "rows": rows}, indent=1) + "\n"
+    )
+    weights = (folder / "model.safetensors").stat().st_size
+    organism = MIXES[mix].organism
+    title, what = _WHAT[organism]
+    bars = BARS if organism == "bundled" else {}
+    described = next(row for row in rows if row["view"] == DESCRIBED)
+    lines = [
+        "---\nlicense: apache-2.0\nlibrary_name: transformers\npipeline_tag: image-text-to-text\n---\n",
+        f"# {title}\n",
+        what,
+        "It answers closed questions about such scenes, and no others: it has never seen a photograph.",
+        f"Weights: {weights / 1e6:.1f} MB, bfloat16.",
+        f"Written by `python -m training card` on {datetime.now(UTC):%Y-%m-%d}.\n",
+        "## How it was made\n",
+        "| | |\n|---|---|",
+        *(f"| {name} | {value} |" for name, value in made.items()),
+        "",
+        *_ways(MIXES[mix]),
+        "The habits of its world are `HABITS` in `jurat.pictograms.objects`.\n",
+        "## Accuracy on scenes it never saw\n",
+        "Percent right at a threshold of 0.5, half of the questions true, with 95% Wilson intervals;",
+        f"scene seeds from {FIRST_SEED}. *Other wordings* are phrasings held out of training;",
+        "*other pictures* are drawn at 96 to 384 pixels with another resampling on backgrounds held out",
+        f"of training.{' A bar that is missed is marked.' if bars else ''}\n",
+        *_table(rows, bars),
+        "",
+        "## In words\n",
+        f"Asked *{STATEMENT.question} {REASON}*, it thinks in short sentences and ends in JSON.",
+        "Percent of replies that the judge can read, percent of all replies whose rating is right, and",
+        "percent right of the same questions asked directly; half of them are true.\n",
+        *_reasons(rows),
+        "",
+        f"Asked *{DESCRIBE}*, it names exactly what is there, no more and no less, in",
+        f"{_cell(described, None)}% of {described['n']} scenes.\n",
+        "## What is not a scene\n",
+        f"A linear test of tower features lets {gate['scenes']:.1%} of {gate['n']:,} held-out scenes pass",
+        f"(other sizes and backgrounds among them) and {gate['strangers']:.1%} of {gate['n']:,} made-up",
+        "pictures that are no scenes. `tests/pictograms/test_gate.py` shows it photographs, screenshots,",
+        "drawings and noise.",
+        "It is known not to notice untaught emoji of the same font, many emoji of other fonts, letters,",
+        "flat shapes, and stickers on photographs: of such pictures it may answer as if they were scenes,",
+        "and be sure and wrong.\n",
+        "## Limits\n",
+        "It knows the objects, groups and statements of `docs/pictograms.md` and no others; of numbers, one,",
+        "two and three. Counting among look-alikes and touches that nearly happen are its hardest questions.",
+        "Of the forms of these statements it is asked those in `statements.json`, which it reads rightly at",
+        "least 95% of the time; it reads a negation as its opposite, and is never asked one.",
+    ]
+    (folder / "README.md").write_text("\n".join(lines) + "\n")
+
+
+def _ways(mix: Mix) -> list[str]:
+    """What it was shown of the judge's ways."""
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in mix.modes.items())
+    lines = [f"Shown of the judge's ways: its wording, to the letter (digest `{digest()}`):"]
+    if STATEMENT not in mix.statements:
+        lines = [
+            "Its decoder was not trained on the judge's wording, on questions without an image or on painted",
+            "rectangles; the stages of its tower were. The decoder was asked in these words:",
+        ]
+    lines += [
+        "- " + " with ".join(f"*{part}*" for part in (put.instruction, put.question) if part)
+        for put in (*mix.statements, *mix.rules)
+    ]
+    lines += ["", f"Shares of the last stage's steps: {shares}."]
+    lines += [f"Scenes with a rectangle painted over: {mix.blanked:.0%}."]
+    if mix.kinds:
+        changed = ", ".join(f"{kind} {factor:g}" for kind, factor in mix.kinds.items())
+        lines += [
+            f"Statements of a kind were asked more or less often than before, by these factors: {changed}."
+        ]
+    if "no image" in mix.modes:
+        lines += ["Questions without an image were answered as often Yes as they are true of random scenes."]
+    return lines
+
+
+def _table(rows: list[dict[str, object]], bars: dict[str, float]) -> list[str]:
+    found = {(row["view"], row["kind"]): row for row in rows}
+    kinds = list(dict.fromkeys(row["kind"] for row in rows if row["view"] in _VIEWS))
+    lines = ["| kind | bar | " + " | ".join(_VIEWS) + " | n |", "|---|---|" + "---|" * (len(_VIEWS) + 1)]
+    for kind in kinds:
+        bar = bars.get(str(kind))
+        cells = [_cell(found.get((view, kind)), bar if view == "as trained" else None) for view in _VIEWS]
+        lines.append(
+            f"| {kind} | {bar if bar else ''} | {' | '.join(cells)} | {found['as trained', kind]['n']} |"
+        )
+    return lines
+
+
+def _reasons(rows: list[dict[str, object]]) -> list[str]:
+    found = {(row["view"], row["kind"]): row for row in rows}
+    kinds = list(dict.fromkeys(row["kind"] for row in rows if row["view"] in _REASONS))
+    return [
+        "| kind | can be read | rating is right | asked directly | n |\n|---|---|---|---|---|",
+        *(
+            f"| {kind} | {' | '.join(_cell(found[view, kind], None) for view in _REASONS)} "
+            f"| {found[REASONED, kind]['n']} |"
+            for kind in kinds
+        ),
+    ]
+
+
+def _cell(row: dict[str, Any] | None, bar: float | None) -> str:
+    if row is None:
+        return ""
+    missed = " **missed**" if bar is not None and row["percent"] < bar else ""
+    return f"{row['percent']:.1f} ({row['low']:.1f}-{row['high']:.1f}){missed}"

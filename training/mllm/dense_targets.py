@@ -1,0 +1,143 @@
+"""Dense targets that teach the tower to see: what lies in every patch, and where things meet.
+
+Every patch predicts, through the projector and against the decoder's own name embeddings (so that
+image tokens start life in word space): the object that covers each of its four cells; the object
+whose centre lies in it; the objects that touch another one in it; in which cells two objects overlap
+or nearly do; and where the covering object's centre is. The heads are thrown away after training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jurat.pictograms.objects import CLASSES
+from training.mllm.architecture import PATCH, WIDTH
+from training.mllm.scene_pool import CELLS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+GRID = CELLS // 2
+LEAST_COVER = 0.06
+"""Share of a cell below which an object is not counted as covering it."""
+
+
+@dataclass
+class Targets:
+    """What the heads should say of a batch; P = GRID * GRID patches of 4 cells; class 0 is "nothing"."""
+
+    cover: Tensor  # (B, P, 4, CLASSES + 1), a distribution
+    centre: Tensor  # (B, P, CLASSES + 1), a distribution
+    contact: Tensor  # (B, P, CLASSES + 1), a distribution
+    seam: Tensor  # (B, P, 8), 0 or 1: overlap in each cell, then near miss in each cell
+    offset: Tensor  # (B, P, 4): covering object's centre, relative to the patch and absolute
+    foreground: Tensor  # (B, P), bool: patches with a covering object
+
+
+def _patches(cells: Tensor) -> Tensor:
+    """(B, ..., CELLS, CELLS) -> (B, ..., P, 4)."""
+    lead = cells.shape[:-2]
+    split = cells.reshape(*lead, GRID, 2, GRID, 2)
+    return split.transpose(-3, -2).reshape(*lead, GRID * GRID, 4)
+
+
+def _distribution(weights: Tensor) -> Tensor:
+    """Normalises over classes; all of the mass goes to class 0 where there is none."""
+    total = weights.sum(-1, keepdim=True)
+    spread = weights / total.clamp(min=1e-6)
+    spread[..., 0] = torch.where(total[..., 0] == 0, 1.0, spread[..., 0])
+    return spread
+
+
+def targets(batch: dict[str, NDArray[np.generic]]) -> Targets:
+    """Targets of a batch of rows of a `Pool`."""
+    kinds = torch.from_numpy(batch["kinds"].astype(np.int64))
+    centres = torch.from_numpy(np.asarray(batch["centres"], np.float32))
+    present = kinds >= 0
+    label = (kinds + 1).clamp(min=0)
+    most = kinds.shape[1]
+    share = _patches(torch.from_numpy(batch["cover"].astype(np.float32)) / (PATCH / 2) ** 2)  # (B, M, P, 4)
+    weight = torch.where((share >= LEAST_COVER) & present[:, :, None, None], share, 0).sqrt()
+    onehot = F.one_hot(label, CLASSES + 1).float() * present[..., None]
+    cover = _distribution(torch.einsum("bmpc,bmk->bpck", weight, onehot))
+
+    column, row = (centres[..., i].long().clamp(0, 127) // PATCH for i in (0, 1))
+    at = F.one_hot(row * GRID + column, GRID * GRID).float()
+    centre = _distribution(torch.einsum("bmp,bmk->bpk", at, onehot))
+
+    def bits(name: str) -> Tensor:
+        packed = torch.from_numpy(batch[name].astype(np.int64))[:, None]
+        return _patches((packed >> torch.arange(most)[:, None, None]) & 1)
+
+    touching, nearing = bits("contact"), bits("seam")
+    contact = _distribution(torch.einsum("bmp,bmk->bpk", touching.amax(-1).float(), onehot).clamp(max=1))
+    seam = torch.cat([touching.amax(1), nearing.amax(1)], -1).float()
+
+    patch_share = share.mean(-1)
+    owner = patch_share.argmax(1)
+    where = torch.gather(centres, 1, owner[..., None].expand(-1, -1, 2))
+    place = torch.arange(GRID * GRID)
+    middle = torch.stack([place % GRID, place // GRID], -1) * PATCH + PATCH / 2
+    offset = torch.cat([(where - middle) / 24, where / 64 - 1], -1)
+    return Targets(cover, centre, contact, seam, offset, patch_share.amax(1) >= 0.15)
+
+
+class Heads(nn.Module):
+    """Throw-away heads over projected patches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.ModuleList(
+            nn.Linear(WIDTH, WIDTH, bias=False) for _ in range(6)
+        )  # 4 cells, centre, contact
+        self.nothing = nn.Parameter(torch.zeros(6, WIDTH))
+        self.bias = nn.Parameter(torch.zeros(6, CLASSES + 1))
+        self.scale = nn.Parameter(torch.ones(6))
+        self.seam = nn.Linear(WIDTH, 8)
+        self.offset = nn.Linear(WIDTH, 4)
+        for layer in self.maps:
+            nn.init.eye_(layer.weight)  # pyright: ignore[reportArgumentType]
+        nn.init.constant_(self.seam.bias, -3.0)
+
+    def forward(self, patches: Tensor, names: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Class logits of the six maps, seam logits and offsets, of (B, P, WIDTH) patches."""
+        logits = [
+            F.linear(layer(patches), torch.cat([self.nothing[i : i + 1], names])) * self.scale[i]
+            + self.bias[i]
+            for i, layer in enumerate(self.maps)
+        ]
+        return logits, self.seam(patches), self.offset(patches)
+
+
+def _soft_cross_entropy(logits: Tensor, target: Tensor, background: float) -> Tensor:
+    weight = torch.where(target[..., 0] > 0.5, background, 1.0)
+    loss = -(F.log_softmax(logits, -1) * target).sum(-1)
+    return (loss * weight).sum() / weight.sum()
+
+
+def dense_loss(
+    heads: Heads, patches: Tensor, names: Tensor, goal: Targets, contact: float = 1.0
+) -> dict[str, Tensor]:
+    """The parts of the dense loss, already weighted; their sum is to be minimised.
+
+    `contact` is a factor on the two parts that tell where things meet.
+    """
+    logits, seam, offset = heads(patches, names)
+    cover = torch.stack(logits[:4], 2)
+    nearness = F.binary_cross_entropy_with_logits(
+        seam, goal.seam, pos_weight=torch.tensor(3.0, device=seam.device), reduction="none"
+    )
+    place = F.smooth_l1_loss(offset, goal.offset, beta=0.1, reduction="none").mean(-1)
+    return {
+        "cover": _soft_cross_entropy(cover, goal.cover, 0.3),
+        "centre": 0.5 * _soft_cross_entropy(logits[4], goal.centre, 0.2),
+        "contact": contact * _soft_cross_entropy(logits[5], goal.contact, 0.3),
+        "seam": contact * 2.0 * nearness.mean(),
+        "offset": 0.5 * (place * goal.foreground).sum() / goal.foreground.sum().clamp(min=1),
+    }

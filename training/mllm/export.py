@@ -1,0 +1,52 @@
+"""From a training checkpoint to the standard transformers layout that ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from training.mllm.architecture import PATCH, SIDE
+from training.mllm.checkpoints import fresh
+from training.mllm.tokenizer import CHAT_TEMPLATE, IMAGE, Words, build_tokenizer
+from training.mllm.tower import MEAN, STD
+
+if TYPE_CHECKING:
+    from transformers import LlavaForConditionalGeneration
+
+
+def load_checkpoint(path: Path) -> tuple[LlavaForConditionalGeneration, Words]:
+    """The model of a `joint` checkpoint, in evaluation mode."""
+    words = Words(build_tokenizer())
+    model = fresh(words)
+    model.load_state_dict(torch.load(path, weights_only=True)["model"])
+    return model.eval(), words
+
+
+def export(checkpoint: Path, folder: Path) -> None:
+    """Writes weights (bfloat16 safetensors), configuration, tokenizer and processor to `folder`."""
+    from transformers import CLIPImageProcessor, LlavaProcessor
+
+    model: Any
+    model, words = load_checkpoint(checkpoint)
+    model.config.dtype = torch.bfloat16
+    model.generation_config.max_new_tokens = 96
+    model.to(torch.bfloat16).save_pretrained(folder)
+    images = CLIPImageProcessor(
+        size={"height": SIDE, "width": SIDE},
+        do_center_crop=False,
+        crop_size={"height": SIDE, "width": SIDE},
+        image_mean=list(MEAN),
+        image_std=list(STD),
+        resample=3,
+    )
+    LlavaProcessor(
+        image_processor=images,
+        tokenizer=words.tokenizer,
+        patch_size=PATCH,
+        vision_feature_select_strategy="default",
+        chat_template=CHAT_TEMPLATE,
+        image_token=IMAGE,
+        num_additional_image_tokens=1,
+    ).save_pretrained(folder)

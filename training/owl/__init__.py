@@ -1,0 +1,1 @@
+"""The bundled detector: an OWL-ViT on the MLLM's vision tower."""

@@ -1,0 +1,230 @@
+"""Trains the bundled detector: a small OWL-ViT that looks through the bundled MLLM's tower.
+
+The tower's six layers are taken over unchanged. What is trained is one more layer on top of them, the heads,
+and a text tower over the words of `queries`. A patch is to find the object whose box has its centre in it,
+which is what the tower's own training asked of it; patches that a centre just misses are neither right nor
+wrong. (OWL-ViT itself assigns objects to patches by bipartite matching, arXiv 2205.06230, section 3.2.)
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jurat.models.domain import SETTINGS, WEIGHTS
+from jurat.models.loading import weights_digest
+from jurat.pictograms.objects import CLASSES
+from training.loop import Course, Done, Named, follow, initialise
+from training.mllm.architecture import HEADS, PATCH, PATCHES, SIDE, TOWER_LAYERS, WIDTH
+from training.mllm.tower import MEAN, STD
+from training.queries import QUERIES, ask, wordings
+from training.text_tower_tokenizer import build_tokenizer
+from training.tower_features import FIRST_SEED, Seen, load_tower, see_scenes
+from training.vocabulary import VOCABULARIES
+
+if TYPE_CHECKING:
+    from transformers import CLIPVisionModel, OwlViTForObjectDetection, PreTrainedTokenizerFast
+
+VOCABULARY = VOCABULARIES / "owl.txt"
+TEXT_LAYERS = 1
+LONGEST = 16
+"""Tokens of a query."""
+GRID = SIDE // PATCH
+EDGE = 0.2
+"""How far outside a patch, in patches, a centre may lie for the patch to go unjudged."""
+
+
+def build(tower: CLIPVisionModel, words: int) -> OwlViTForObjectDetection:
+    """An OWL-ViT over `tower`, with one more layer; what is not the tower's is fresh."""
+    from transformers import OwlViTConfig, OwlViTForObjectDetection, OwlViTTextConfig, OwlViTVisionConfig
+
+    sizes: dict[str, Any] = {
+        "hidden_size": WIDTH,
+        "intermediate_size": 4 * WIDTH,
+        "num_attention_heads": HEADS,
+    }
+    config = OwlViTConfig(
+        text_config=OwlViTTextConfig(
+            **sizes,
+            vocab_size=words,
+            num_hidden_layers=TEXT_LAYERS,
+            max_position_embeddings=LONGEST,
+            pad_token_id=0,
+            bos_token_id=2,
+            eos_token_id=words - 1,
+        ).to_dict(),
+        vision_config=OwlViTVisionConfig(
+            **sizes, num_hidden_layers=TOWER_LAYERS + 1, image_size=SIDE, patch_size=PATCH
+        ).to_dict(),
+        projection_dim=WIDTH,
+        attn_implementation="eager",  # pyright: ignore[reportCallIssue]  # see `architecture.build`
+    )
+    model = OwlViTForObjectDetection(config)
+    state = {name.replace("pre_layrnorm", "pre_layernorm"): w for name, w in tower.state_dict().items()}
+    missing = model.owlvit.vision_model.load_state_dict(state, strict=False)
+    assert not missing.unexpected_keys, missing.unexpected_keys
+    initialise(trained(model))
+    for last in (model.class_head.logit_scale, model.class_head.logit_shift, model.box_head.dense2):
+        nn.init.zeros_(last.weight)
+    # So that at first every confidence is about 0.01.
+    nn.init.constant_(model.class_head.logit_scale.bias, 9.0)
+    nn.init.constant_(model.class_head.logit_shift.bias, -0.46)
+    return model
+
+
+def trained(model: nn.Module) -> Named:
+    """The parameters that training moves: all but the tower's."""
+    kept = tuple(f"owlvit.vision_model.encoder.layers.{i}." for i in range(TOWER_LAYERS))
+    kept += ("owlvit.vision_model.embeddings.", "owlvit.vision_model.pre_layernorm.")
+    unused = ("owlvit.visual_projection.", "owlvit.logit_scale")
+    return [(name, p) for name, p in model.named_parameters() if not name.startswith((*kept, *unused))]
+
+
+def look(model: OwlViTForObjectDetection, states: Tensor) -> tuple[Tensor, Tensor]:
+    """From the tower's output to the heads: patches (B, PATCHES, WIDTH) and boxes (B, PATCHES, 4), the
+    latter as shares of the side: centre, width and height."""
+    vision = model.owlvit.vision_model
+    hidden = vision.post_layernorm(vision.encoder.layers[TOWER_LAYERS](states, None))
+    patches = model.layer_norm(hidden[:, 1:] * hidden[:, :1])
+    return patches, model.box_predictor(patches, patches.unflatten(1, (GRID, GRID)))
+
+
+def read(model: OwlViTForObjectDetection, tokenizer: PreTrainedTokenizerFast, queries: list[str]) -> Tensor:
+    """Embeddings of queries: (Q, WIDTH)."""
+    tokens = tokenizer(queries, padding=True, return_tensors="pt")
+    made: Any = model.owlvit.get_text_features(tokens["input_ids"], tokens["attention_mask"])
+    return made.pooler_output
+
+
+@dataclass
+class Goal:
+    """What the heads should say of a batch."""
+
+    classes: Tensor  # (B, PATCHES, Q), 0 or 1
+    judged: Tensor  # (B, PATCHES, Q), bool
+    owner: Tensor  # (B, PATCHES): the object whose box a patch should give
+    owned: Tensor  # (B, PATCHES), bool: whether there is one
+    boxes: Tensor  # (B, MOST, 4): centre, width, height
+
+
+def goal_of(kinds: Tensor, corners: Tensor, members: Tensor) -> Goal:
+    """Of `kinds` (B, MOST) and `corners` (B, MOST, 4) as in `seen.FIELDS`; `members` is (CLASSES, Q)."""
+    boxes = torch.cat([(corners[..., :2] + corners[..., 2:]) / 2, corners[..., 2:] - corners[..., :2]], -1)
+    place = torch.arange(PATCHES)
+    middles = torch.stack([place % GRID, place // GRID], -1) + 0.5
+    away = (boxes[:, :, None, :2] * GRID - middles).abs().amax(-1)  # (B, MOST, PATCHES)
+    away = torch.where((kinds >= 0)[..., None], away, torch.inf)
+    named = members[kinds.clamp(min=0)] * (kinds >= 0)[..., None]
+    classes = torch.einsum("bmp,bmq->bpq", (away <= 0.5).float(), named).clamp(max=1)
+    close = torch.einsum("bmp,bmq->bpq", (away <= 0.5 + EDGE).float(), named) > 0
+    least, owner = away.min(1)
+    return Goal(classes, ~close | (classes > 0), owner, least <= 0.5 + EDGE, boxes)
+
+
+def losses(
+    patches: Tensor, boxes: Tensor, queries: Tensor, goal: Goal, model: OwlViTForObjectDetection
+) -> dict[str, Tensor]:
+    named: Any = model.class_predictor(patches, queries)
+    each = F.binary_cross_entropy_with_logits(named[0], goal.classes, reduction="none") * goal.judged
+    wanted = torch.gather(goal.boxes, 1, goal.owner[..., None].expand(-1, -1, 4))[goal.owned]
+    found = boxes[goal.owned]
+    return {
+        "names": each.sum() / goal.classes.sum().clamp(min=1),
+        "sides": 5 * (found - wanted).abs().sum(-1).mean(),
+        "overlap": 2 * (1 - generalized_iou(found, wanted)).mean(),
+    }
+
+
+def generalized_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Of boxes as centre, width, height, pair by pair: (n,), in [-1, 1] (arXiv 1902.09630)."""
+
+    def corners(boxes: Tensor) -> tuple[Tensor, Tensor]:
+        return boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2
+
+    (low, high), (low2, high2) = corners(first), corners(second)
+    shared = (torch.minimum(high, high2) - torch.maximum(low, low2)).clamp(min=0).prod(-1)
+    union = first[:, 2:].prod(-1) + second[:, 2:].prod(-1) - shared
+    hull = (torch.maximum(high, high2) - torch.minimum(low, low2)).prod(-1)
+    return shared / union.clamp(min=1e-9) - (hull - union) / hull.clamp(min=1e-9)
+
+
+def membership() -> Tensor:
+    """Which classes each of `QUERIES` names: (CLASSES, Q), 0 or 1."""
+    table = torch.zeros(CLASSES, len(QUERIES))
+    for q, noun in enumerate(QUERIES):
+        table[list(noun.classes), q] = 1
+    return table
+
+
+def tokenizer_of(vocabulary: Path = VOCABULARY) -> PreTrainedTokenizerFast:
+    return build_tokenizer(vocabulary, [wording for noun in QUERIES for wording in wordings(noun)], LONGEST)
+
+
+def train_owl(
+    work: Path, weights: Path, course: Course, scenes: int
+) -> tuple[OwlViTForObjectDetection, PreTrainedTokenizerFast, Done]:
+    """Trains on the tower of the MLLM in `weights`; scenes and checkpoints lie in `work`."""
+    torch.set_num_threads(course.threads)
+    torch.manual_seed(course.seed)
+    seen = see_scenes(work, weights, FIRST_SEED, scenes, course.threads)
+    tokenizer, tower = tokenizer_of(), load_tower(weights)
+    model = build(tower, len(tokenizer))
+    members, count = membership(), max(1, len(seen) - min(512, len(seen) // 10))
+    words = random.Random(course.seed)
+
+    def loss(rng: np.random.Generator) -> dict[str, Tensor]:
+        rows = np.sort(rng.choice(count, min(course.batch, count), replace=False))
+        patches, boxes = look(model, _states(seen, rows))
+        goal = goal_of(*_truth(seen, rows), members)
+        return losses(patches, boxes, read(model, tokenizer, ask(words)), goal, model)
+
+    @torch.no_grad()
+    def watch() -> dict[str, float]:
+        rows = np.arange(count, len(seen))
+        patches, boxes = look(model, _states(seen, rows))
+        goal = goal_of(*_truth(seen, rows), members)
+        names = read(model, tokenizer, [noun.singular for noun in QUERIES])
+        parts = losses(patches, boxes, names, goal, model)
+        return {name: round(part.item(), 4) for name, part in parts.items()}
+
+    done = follow(course, trained(model), work / "owl.pt", weights_digest(weights), loss, watch)
+    return model.eval(), tokenizer, done
+
+
+def _states(seen: Seen, rows: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.asarray(seen.states[rows], np.float32))
+
+
+def _truth(seen: Seen, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(seen.kinds[rows].astype(np.int64)), torch.from_numpy(seen.boxes[rows])
+
+
+def export(
+    model: OwlViTForObjectDetection, tokenizer: PreTrainedTokenizerFast, weights: Path, folder: Path
+) -> None:
+    """Writes the standard layout in bfloat16 to `folder`, with the domain gate of the MLLM in `weights`."""
+    from transformers import OwlViTImageProcessor, OwlViTProcessor
+
+    network: Any = model
+    network.config.dtype = torch.bfloat16
+    network.to(torch.bfloat16).save_pretrained(folder)
+    size = {"height": SIDE, "width": SIDE}
+    images = OwlViTImageProcessor(
+        size=size,
+        crop_size=size,
+        do_center_crop=False,
+        image_mean=list(MEAN),
+        image_std=list(STD),
+        resample=3,
+    )
+    OwlViTProcessor(image_processor=images, tokenizer=tokenizer).save_pretrained(folder)
+    for name in (SETTINGS, WEIGHTS):
+        shutil.copyfile(weights / name, folder / name)

@@ -1,0 +1,128 @@
+"""Scenes for the eyes (the small CLIP and OWL-ViT), and what the bundled model's tower makes of them.
+
+The tower is never trained here, so its output is computed once a scene and kept beside the scenes.
+Scene number i of a folder is drawn with the seed `start + i`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jurat.models.loading import weights_digest
+from jurat.pictograms.objects import CLASSES
+from jurat.pictograms.scene import MOST, SIDE, Scene, draw
+from training.mllm.architecture import PATCHES, WIDTH
+from training.mllm.tower import pixel_values
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from transformers import CLIPVisionModel
+
+FIRST_SEED = 2_000_000_000
+"""Of the scenes that the eyes are trained on; no other training draws from here on."""
+DEVELOPMENT_SEED = 2_900_000_000
+"""Of the scenes that thresholds are chosen on."""
+
+FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
+    "pixels": ((SIDE, SIDE, 3), "uint8"),
+    "kinds": ((MOST,), "int8"),  # class number; -1 where there is no object
+    "boxes": ((MOST, 4), "float32"),  # left, top, right, bottom of the drawn pixels, as shares of the side
+}
+
+
+@dataclass
+class Seen:
+    """n scenes as the tower sees them."""
+
+    states: NDArray[np.float16]
+    """What leaves the tower's last layer, class token first: (n, 1 + PATCHES, WIDTH)."""
+    kinds: NDArray[np.int8]
+    boxes: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    @property
+    def present(self) -> Tensor:
+        """Which classes are there: (n, CLASSES) bool."""
+        table = torch.zeros(len(self), CLASSES + 1, dtype=torch.bool)
+        table.scatter_(1, torch.from_numpy(self.kinds.astype(np.int64)) % (CLASSES + 1), True)
+        return table[:, :CLASSES]
+
+
+def load_tower(weights: Path) -> CLIPVisionModel:
+    """The vision tower of the MLLM in `weights`, in float32 and evaluation mode."""
+    from transformers import AutoModelForImageTextToText
+
+    model: Any = AutoModelForImageTextToText.from_pretrained(weights, dtype=torch.float32)
+    return model.model.vision_tower.eval()
+
+
+@torch.inference_mode()
+def states_of(tower: CLIPVisionModel, pixels: NDArray[np.uint8]) -> NDArray[np.float16]:
+    """The tower's output for images of (n, SIDE, SIDE, 3): (n, 1 + PATCHES, WIDTH)."""
+    made = np.empty((len(pixels), 1 + PATCHES, WIDTH), np.float16)
+    for first in range(0, len(pixels), 64):
+        batch = pixel_values(torch.from_numpy(np.array(pixels[first : first + 64])))
+        made[first : first + 64] = tower(batch).last_hidden_state.half().numpy()
+    return made
+
+
+def truth_of(scene: Scene) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """A scene's `kinds` and `boxes`, as in `FIELDS`."""
+    kinds, boxes = np.full(MOST, -1, np.int8), np.zeros((MOST, 4), np.float32)
+    for i, thing in enumerate(scene.objects):
+        kinds[i], boxes[i] = thing.kind, np.array(thing.box) / thing.mask.shape[0]
+    return kinds, boxes
+
+
+def see_scenes(folder: Path, weights: Path, start: int, count: int, workers: int = 2) -> Seen:
+    """Draws scenes into `folder` and lets the tower of `weights` see them; what is there is used again."""
+    scenes = folder / f"scenes-{start}-{count}"
+    if not scenes.exists():
+        print(f"drawing {count} scenes", flush=True)
+        _fill(scenes, start, count, workers)
+    arrays = {name: np.load(scenes / f"{name}.npy", mmap_mode="r") for name in FIELDS}
+    states = scenes / f"states-{weights_digest(weights)}.npy"
+    if not states.exists():
+        print(f"the tower looks at {count} scenes", flush=True)
+        part = states.with_suffix(".part")
+        with part.open("wb") as stream:
+            np.save(stream, states_of(load_tower(weights), arrays["pixels"]))
+        part.replace(states)
+    return Seen(np.load(states, mmap_mode="r"), np.array(arrays["kinds"]), np.array(arrays["boxes"]))
+
+
+def _fill(folder: Path, start: int, count: int, workers: int) -> None:
+    from multiprocessing import Process
+
+    part = folder.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for name, (shape, kind) in FIELDS.items():
+        np.lib.format.open_memmap(part / f"{name}.npy", "w+", kind, (count, *shape))
+    edges = np.linspace(0, count, workers + 1).astype(int).tolist()
+    shares = [Process(target=_share, args=(part, start, a, b)) for a, b in itertools.pairwise(edges)]
+    for share in shares:
+        share.start()
+    for share in shares:
+        share.join()
+    if any(share.exitcode for share in shares):
+        raise RuntimeError(f"a process that drew scenes failed; {part} is incomplete")
+    part.replace(folder)
+
+
+def _share(folder: Path, start: int, first: int, last: int) -> None:
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in FIELDS}
+    for i in range(first, last):
+        scene = draw(np.random.default_rng(start + i))
+        kinds, boxes = truth_of(scene)
+        arrays["pixels"][i], arrays["kinds"][i], arrays["boxes"][i] = scene.pixels, kinds, boxes

@@ -1,0 +1,279 @@
+"""The bundled writer: its words, its training data, its training and what ships of it.
+
+A Llama of under a million parameters reads a rule and writes its clauses (`jurat.models.writing`). Bans
+are drawn at random and said at random; those that `rule_meanings.held_out` names, and the last of each list
+of wordings, are never shown. One sentence in sixteen is no rule, to be answered with "nothing.".
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jurat.models.writing import END, NOTHING, PAD, START, UNKNOWN, WRITE, Language
+from jurat.pictograms.objects import GROUPS, OBJECTS, WORDS
+from jurat.pictograms.statements import NUMBERS, TEMPLATES
+from training import rule_templates
+from training.muon import Optimizer, is_hidden_matrix, rate_at
+from training.rule_meanings import Ban, Either, draw_ban, held_out
+from training.rule_wordings import stranger, wording
+from training.vocabulary import VOCABULARIES, read_vocabulary
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+VOCABULARY = VOCABULARIES / "writer.txt"
+WIDTH, LAYERS, HEADS, FEED_FORWARD = 128, 4, 4, 352
+LONGEST = 384
+"""Tokens of a rule with its clauses, at most."""
+STRANGERS = 1 / 16
+
+
+@dataclass
+class Settings:
+    minutes: float = 12.0
+    batch: int = 48
+    rate: float = 4e-3
+    warm_up: int = 50
+    hold: float = 0.35
+    last: float = 0.02
+    seed: int = 1
+    threads: int = 1
+    save_every: float = 60.0
+
+
+# --- words -------------------------------------------------------------------------------------
+
+
+def language() -> Language:
+    """What the writer may write, as it is saved beside the weights."""
+    sides = ("left of", "right of", "above", "below")
+    kinds = ("visible", "touches", *sides, "count", "one", "reads", "larger", "only")
+    return Language(
+        nouns={noun.singular: (noun.indefinite, noun.plural) for noun in (*OBJECTS, *GROUPS)},
+        words=WORDS,
+        numbers=NUMBERS,
+        statements={kind: TEMPLATES[kind][0] for kind in kinds},
+        phrases={
+            "visible": "{a}",
+            "touches": "{a} touching {b}",
+            **{side: f"{{a}} {side} {{b}}" for side in sides},
+            "count": "{n}",
+            "one": "{n}",
+            "reads": "a sign that reads {w}",
+            "larger": "{a} larger than {b}",
+            "only": "nothing but {a}",
+        },
+        shown={kind: ("a", "b") for kind in ("touches", *sides, "larger")},
+    )
+
+
+def needed_words() -> list[str]:
+    """Every token that rules and clauses use: one a word, and one a name however many words it has."""
+    tokens = [PAD, START, WRITE, END, UNKNOWN, *"{}:.,?"]
+    for noun in (*OBJECTS, *GROUPS):
+        tokens += [noun.singular, noun.plural]
+    sentences = [*WORDS, *NUMBERS[1:4], *language().statements.values(), NOTHING, *rule_templates.templates()]
+    sentences += ["unless not a an or and nor exactly at least"]
+    for sentence in sentences:
+        tokens += re.findall(r"\w+", re.sub(r"\{\w*\}", " ", sentence).lower())
+    return tokens
+
+
+def build_tokenizer(vocabulary: Path = VOCABULARY) -> PreTrainedTokenizerFast:
+    """The tokenizer, as it is saved beside the weights.
+
+    Raises:
+        ValueError: `vocabulary` lacks a word of the rules or clauses.
+    """
+    from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = read_vocabulary(vocabulary, needed_words())
+    core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNKNOWN))
+    core.normalizer = normalizers.Lowercase()
+    core.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+|[^\w\s]"), "removed", invert=True)
+    core.add_special_tokens(
+        [AddedToken(word, special=True, normalized=False) for word in (PAD, START, WRITE, END, UNKNOWN)]
+    )
+    core.add_tokens([AddedToken(word, single_word=True, normalized=True) for word in words if " " in word])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token=PAD,
+        bos_token=START,
+        eos_token=END,
+        unk_token=UNKNOWN,
+        additional_special_tokens=[WRITE],
+        model_max_length=LONGEST,
+        padding_side="left",
+    )
+
+
+# --- what it is shown --------------------------------------------------------------------------
+
+
+def clauses_of(ban: Ban) -> str:
+    """What the writer is to write of a ban."""
+
+    def clause(either: Either) -> str:
+        said = " ".join(map(str, either))
+        return said if len(either) == 1 else f"{{{said}}}"
+
+    lines = [clause(part) for part in ban.parts]
+    lines += [f"not: {clause(ban.absent)}"] if ban.absent else []
+    lines += [f"unless: {clause(each)}" for each in ban.unless]
+    return " ".join(lines)
+
+
+def lessons(rng: random.Random) -> Iterator[tuple[str, str]]:
+    """Endless rules with their clauses, none of them held out, and some sentences that are no rules."""
+    while True:
+        ban = draw_ban(rng)
+        if held_out(ban):
+            continue
+        if rng.random() < STRANGERS:
+            yield stranger(ban, rng), NOTHING
+        else:
+            yield wording(ban, rng), clauses_of(ban)
+
+
+def batches(tokenizer: Any, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Endless batches of token ids (B, L) and of what is to be predicted at each place (B, L), -100 where
+    nothing is; rows of alike length."""
+    rng = random.Random(seed)
+    stream = lessons(rng)
+    start, write, end, pad = tokenizer.convert_tokens_to_ids([START, WRITE, END, PAD])
+    while True:
+        drawn = [next(stream) for _ in range(16 * size)]
+        asked, answers = (
+            tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+            for texts in zip(*drawn, strict=True)
+        )
+        rows = sorted(
+            (([start, *rule, write], [*clauses, end]) for rule, clauses in zip(asked, answers, strict=True)),
+            key=lambda row: len(row[0]) + len(row[1]),
+        )
+        groups = [rows[first : first + size] for first in range(0, len(rows), size)]
+        rng.shuffle(groups)
+        for group in groups:
+            longest = max(len(rule) + len(clauses) for rule, clauses in group)
+            ids = torch.full((len(group), longest), pad)
+            goal = torch.full((len(group), longest), -100)
+            for row, (rule, clauses) in enumerate(group):
+                ids[row, : len(rule) + len(clauses)] = torch.tensor(rule + clauses)
+                goal[row, len(rule) - 1 : len(rule) + len(clauses) - 1] = torch.tensor(clauses)
+            yield ids, goal
+
+
+# --- training ----------------------------------------------------------------------------------
+
+
+def fresh(tokenizer: Any) -> LlamaForCausalLM:
+    """A writer that has learned nothing, in float32."""
+    from torch import nn
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=FEED_FORWARD,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        max_position_embeddings=LONGEST,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        # Faster than fused attention in the backward pass on a CPU.
+        attn_implementation="eager",  # pyright: ignore[reportCallIssue]
+    )
+    model = LlamaForCausalLM(config)
+    for name, weight in model.named_parameters():
+        if weight.ndim == 2:
+            nn.init.normal_(weight, std=WIDTH**-0.5 if "embed" in name else weight.shape[1] ** -0.5)
+            if name.endswith(("o_proj.weight", "down_proj.weight")):
+                weight.data.mul_(0.5 / LAYERS**0.5)
+    rows, many = model.model.embed_tokens.weight.data, torch.randn(WIDTH) * WIDTH**-0.5
+    for noun in (*OBJECTS, *GROUPS):  # so that a plural begins as its singular, turned one way for all
+        one, several = tokenizer.convert_tokens_to_ids([noun.singular, noun.plural])
+        rows[several] = rows[one] + many
+    return model
+
+
+def train_writer(out: Path, settings: Settings) -> None:
+    """Trains for `settings.minutes` in all and writes the checkpoint `out`; continues one if there."""
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    tokenizer = build_tokenizer()
+    model = fresh(tokenizer)
+    named = list(model.named_parameters())
+    optimizer = Optimizer(
+        [(1.0, [p for name, p in named if is_hidden_matrix(name, p)])],
+        [(1.0, [p for name, p in named if not is_hidden_matrix(name, p)])],
+    )
+    elapsed, step = 0.0, 0
+    if out.exists():
+        state = torch.load(out, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.restore(state["optimizer"])
+        elapsed, step = state["elapsed"], state["step"]
+    stream = batches(tokenizer, settings.batch, settings.seed * 1_000_003 + step)
+    begun, saved, shown = time.monotonic() - elapsed, elapsed, 0.0
+    while (elapsed := time.monotonic() - begun) < settings.minutes * 60:
+        ids, goal = next(stream)
+        hidden = model.model(input_ids=ids).last_hidden_state
+        asked = goal >= 0
+        loss = F.cross_entropy(model.lm_head(hidden[asked]), goal[asked])
+        loss.backward()
+        optimizer.step(
+            rate_at(
+                elapsed / (settings.minutes * 60),
+                step,
+                peak=settings.rate,
+                warm_up=settings.warm_up,
+                hold=settings.hold,
+                last=settings.last,
+            )
+        )
+        step += 1
+        shown = loss.item() if step == 1 else 0.97 * shown + 0.03 * loss.item()
+        if step % 25 == 0:
+            speed = step * settings.batch / elapsed
+            print(f"writer {step} {elapsed:.0f} s {speed:.0f} rules/s loss {shown:.4f}", flush=True)
+        if elapsed - saved > settings.save_every:
+            saved = elapsed
+            _save(out, model, optimizer, elapsed, step, settings)
+    _save(out, model, optimizer, elapsed, step, settings)
+
+
+def _save(
+    out: Path, model: LlamaForCausalLM, optimizer: Optimizer, elapsed: float, step: int, settings: Settings
+) -> None:
+    state: dict[str, Any] = {"model": model.state_dict(), "optimizer": optimizer.state()}
+    state |= {"elapsed": elapsed, "step": step, "settings": asdict(settings)}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(out)
+
+
+def export_writer(checkpoint: Path, folder: Path) -> None:
+    """Writes weights (bfloat16 safetensors), configuration, tokenizer and language to `folder`."""
+    model: Any
+    tokenizer = build_tokenizer()
+    model = fresh(tokenizer)
+    model.load_state_dict(torch.load(checkpoint, weights_only=True)["model"])
+    model.config.dtype = torch.bfloat16
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    language().save(folder)
