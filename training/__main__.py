@@ -23,7 +23,7 @@ from jurat.models.writing import WEIGHTS as WRITER
 from training.mllm.mixes import MIXES
 
 if TYPE_CHECKING:
-    from training.loop import Course, Done
+    from training.loop import Course, TrainingResult
 
 prepare_torchvision()
 
@@ -124,7 +124,7 @@ def stage(
     minutes: Annotated[float | None, typer.Option(help="Instead of the stage's own.")] = None,
     workers: Annotated[int, typer.Option(help="Processes, or threads where only the tower learns.")] = 2,
 ) -> None:
-    """Train one stage; continues what it finds half done."""
+    """Train one stage. Rerun to resume."""
     from training.mllm import joint, tower
     from training.mllm.scene_pool import Pool
 
@@ -209,7 +209,7 @@ def writer(
     rules: Annotated[int, typer.Option(help="Rules to examine it on, of each view.")] = 1000,
     seed: int = 1,
 ) -> None:
-    """Train the text model that drafts clauses, write it and its card. Continues what it finds half done."""
+    """Train the text model that drafts clauses, write it and its card. Rerun to resume."""
     import torch
 
     from training.writer.evaluation import evaluate_writer, write_writer_card
@@ -238,14 +238,14 @@ def owl(
     threads: int = 2,
     seed: int = 0,
 ) -> None:
-    """Train the detector over the tower of a finished MLLM, write it and its card. Continues what it finds
-    half done; drawing the scenes and looking at them comes before the minutes."""
+    """Train the detector on the tower of a finished MLLM, write it and its card. Rerun to resume; drawing the
+    scenes and computing their features comes before the minutes."""
     from training.loop import Course
     from training.owl.card import evaluate_owl, write_owl_card
     from training.owl.train import export, train_owl
 
     course = Course(minutes=minutes, batch=48, threads=threads, seed=seed)
-    model, tokenizer, done = train_owl(out / "eyes", tower, course, scenes)
+    model, tokenizer, done = train_owl(out / "clip-and-owl", tower, course, scenes)
     export(model, tokenizer, tower, weights)
     print(f"measuring on {test} scenes", flush=True)
     write_owl_card(weights, _made_of(course, done, tower, scenes), evaluate_owl(weights, test))
@@ -263,21 +263,21 @@ def clip(
     threads: int = 2,
     seed: int = 0,
 ) -> None:
-    """Train the matcher over the tower of a finished MLLM, choose its threshold, write it and its card. As
-    `owl`, whose scenes it shares."""
+    """Train the matcher on the tower of a finished MLLM, choose its threshold, write it and its card. Uses
+    the scenes of `owl`. Rerun to resume."""
     from training.clip.card import evaluate_clip, write_clip_card
     from training.clip.train import export, train_clip
     from training.loop import Course
 
     course = Course(minutes=minutes, batch=96, threads=threads, seed=seed)
-    model, tokenizer, done = train_clip(out / "eyes", tower, course, scenes)
+    model, tokenizer, done = train_clip(out / "clip-and-owl", tower, course, scenes)
     export(model, tokenizer, tower, weights)
     print(f"measuring on scenes for {rules} rules", flush=True)
     write_clip_card(weights, _made_of(course, done, tower, scenes), evaluate_clip(weights, rules, per_rule))
 
 
-def _made_of(course: Course, done: Done, tower: Path, scenes: int) -> dict[str, object]:
-    """How one of the eyes was made, for its card."""
+def _made_of(course: Course, done: TrainingResult, tower: Path, scenes: int) -> dict[str, object]:
+    """How a CLIP or OWL-ViT was made, for its card."""
     from dataclasses import asdict
 
     import torch

@@ -1,4 +1,4 @@
-"""A course of training: so many minutes of steps, with progress, and checkpoints that it goes on from."""
+"""Training loop of CLIP and OWL-ViT: runs for a given time, prints progress, resumes from its checkpoint."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ Named = list[tuple[str, nn.Parameter]]
 
 @dataclass(frozen=True)
 class Course:
+    """Settings of a training run."""
+
     minutes: float = 8.0
     batch: int = 48
     """Scenes a step."""
@@ -41,25 +43,25 @@ def initialise(trained: Named) -> None:
 
 
 @dataclass(frozen=True)
-class Done:
-    """What a course came to."""
+class TrainingResult:
+    """Time spent and steps taken."""
 
     minutes: float
     steps: int
 
 
-def follow(
+def train(
     course: Course,
     trained: Named,
     out: Path,
     tower: str,
     loss: Callable[[np.random.Generator], dict[str, Tensor]],
     watch: Callable[[], dict[str, float]],
-) -> Done:
-    """Trains for `course.minutes`, and writes `out`; goes on from it where it was trained on the same tower.
+) -> TrainingResult:
+    """Trains for `course.minutes` and writes the checkpoint `out`; resumes from one of the same tower.
 
-    `loss` makes the parts of one step's loss, which are added up; `watch` measures on held-out scenes, which
-    is done some four times. `tower` is the digest of the tower's weights.
+    `loss` returns the parts of one step's loss, which are summed; `watch` measures on held-out scenes, about
+    four times. `tower` is the digest of the tower's weights.
     """
     torch.set_num_threads(course.threads)
     matrices = [p for name, p in trained if is_hidden_matrix(name, p)]
@@ -93,7 +95,7 @@ def follow(
             print("held out", watch(), flush=True)
     _save(out, trained, optimizer, tower, elapsed, step, course)
     print("held out", watch(), flush=True)
-    return Done(elapsed / 60, step)
+    return TrainingResult(elapsed / 60, step)
 
 
 def _restore(out: Path, trained: Named, optimizer: Optimizer, tower: str) -> tuple[float, int]:
@@ -101,12 +103,12 @@ def _restore(out: Path, trained: Named, optimizer: Optimizer, tower: str) -> tup
         return 0.0, 0
     state = torch.load(out, weights_only=True)
     if state["tower"] != tower:
-        print(f"{out} was trained on another tower; training begins anew", flush=True)
+        print(f"{out} was trained on another tower; starting over", flush=True)
         return 0.0, 0
     for name, parameter in trained:
         parameter.data.copy_(state["trained"][name])
     optimizer.restore(state["optimizer"])
-    print(f"going on from step {state['step']}", flush=True)
+    print(f"resuming from step {state['step']}", flush=True)
     return state["elapsed"], state["step"]
 
 

@@ -1,4 +1,4 @@
-"""Things made one after another by several processes, and handed over in order."""
+"""Maps a function over tasks in several processes, results in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the bundled detector can be asked to find, and in which words."""
+"""Objects the bundled detector can be asked for, and how each is worded."""
 
 from __future__ import annotations
 

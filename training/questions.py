@@ -1,7 +1,7 @@
-"""Statements to ask about a scene: of every kind, as often true as false, and hard where they are false.
+"""Statements to ask about a scene: every kind, as many true as false, with hard false ones.
 
-A third or more of what is false names a look-alike of something that is there; half of the touches
-that do not happen are near misses; counts are taken where look-alikes are about.
+At least a third of the false statements name a look-alike of an object in the scene; half of the false
+touches are near misses; counts are asked where look-alikes are present.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a rule of this world can forbid: the meanings that the trained writer finds in sentences.
+"""What a rule of the pictogram world can forbid. The writer learns to find these meanings in sentences.
 
-A `Ban` is what a rule means; `rule_wordings.wording` says it as people would. About a sixth of all bans are
-held out of training: `held_out` says which.
+A `Ban` is the meaning of a rule; `rule_wordings.wording` writes it as a sentence. About a sixth of all bans
+are held out of training (`held_out`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Templates for what people write down when they forbid something, as data.
+"""Templates of sentences that forbid something, as data.
 
 The last of each list (a sixth of it, at least one) is held out of training.
 

@@ -1,6 +1,6 @@
-"""The ways in which people write down what a rule forbids, and sentences in the same words that are no rules.
+"""Sentences that forbid a `Ban`, and sentences in the same words that are not rules.
 
-`wording` says a `Ban` as a sentence, put together from the lists of `rule_templates`.
+`wording` builds a sentence from the lists of `rule_templates`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def wording(ban: Ban, rng: random.Random, *, unseen: bool = False) -> str:
     return _Speaker(rng, unseen).rule(ban)
 
 
-def stranger(ban: Ban, rng: random.Random) -> str:
+def no_rule(ban: Ban, rng: random.Random) -> str:
     """A text in the words of rules that is none: it permits, asks or tells, is two rules, or is scrambled."""
     speaker = _Speaker(rng, False)
     chance = rng.random()

@@ -1,6 +1,6 @@
-"""Scenes for the eyes (the small CLIP and OWL-ViT), and what the bundled model's tower makes of them.
+"""Training scenes of CLIP and OWL-ViT, with the output of the bundled MLLM's vision tower for each.
 
-The tower is never trained here, so its output is computed once a scene and kept beside the scenes.
+Both models keep the tower frozen, so its output is computed once a scene and stored beside the scenes.
 Scene number i of a folder is drawn with the seed `start + i`.
 """
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from transformers import CLIPVisionModel
 
 FIRST_SEED = 2_000_000_000
-"""Of the scenes that the eyes are trained on; no other training draws from here on."""
+"""Seed of the first training scene of CLIP and OWL-ViT; no other training uses seeds from here on."""
 DEVELOPMENT_SEED = 2_900_000_000
-"""Of the scenes that thresholds are chosen on."""
+"""Seed of the first scene that thresholds are chosen on."""
 
 FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
     "pixels": ((SIDE, SIDE, 3), "uint8"),
@@ -39,8 +39,8 @@ FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
 
 
 @dataclass
-class Seen:
-    """n scenes as the tower sees them."""
+class TowerFeatures:
+    """What the tower makes of n scenes, with their truth."""
 
     states: NDArray[np.float16]
     """What leaves the tower's last layer, class token first: (n, 1 + PATCHES, WIDTH)."""
@@ -84,7 +84,7 @@ def truth_of(scene: Scene) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     return kinds, boxes
 
 
-def see_scenes(folder: Path, weights: Path, start: int, count: int, workers: int = 2) -> Seen:
+def compute_features(folder: Path, weights: Path, start: int, count: int, workers: int = 2) -> TowerFeatures:
     """Draws scenes into `folder` and lets the tower of `weights` see them; what is there is used again."""
     scenes = folder / f"scenes-{start}-{count}"
     if not scenes.exists():
@@ -98,7 +98,7 @@ def see_scenes(folder: Path, weights: Path, start: int, count: int, workers: int
         with part.open("wb") as stream:
             np.save(stream, states_of(load_tower(weights), arrays["pixels"]))
         part.replace(states)
-    return Seen(np.load(states, mmap_mode="r"), np.array(arrays["kinds"]), np.array(arrays["boxes"]))
+    return TowerFeatures(np.load(states, mmap_mode="r"), np.array(arrays["kinds"]), np.array(arrays["boxes"]))
 
 
 def _fill(folder: Path, start: int, count: int, workers: int) -> None:

@@ -19,13 +19,13 @@ from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import draw
 from training.clip import train as clip
 from training.clip.card import Pairs, draw_questions, set_threshold
-from training.clip.texts import Text, Writer, about
+from training.clip.texts import Text, TextSampler, about
 from training.loop import Course
 from training.mllm.tower import pixel_values
 from training.owl import train as owl
 from training.owl.card import Tally, overlap
 from training.queries import QUERIES, READING, SIGN, ask, wordings
-from training.tower_features import Seen, load_tower, see_scenes, states_of, truth_of
+from training.tower_features import TowerFeatures, compute_features, load_tower, states_of, truth_of
 
 SEED, COUNT = 77, 48
 EYES: dict[str, Any] = {"owl": owl, "clip": clip}
@@ -42,8 +42,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def seen(work: Path) -> Seen:
-    return see_scenes(work, WEIGHTS, SEED, COUNT, workers=1)
+def seen(work: Path) -> TowerFeatures:
+    return compute_features(work, WEIGHTS, SEED, COUNT, workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +52,14 @@ def pixels() -> np.ndarray:
 
 
 def test_scenes_are_drawn_from_their_seeds_and_seen_by_the_tower(
-    seen: Seen, work: Path, pixels: np.ndarray
+    seen: TowerFeatures, work: Path, pixels: np.ndarray
 ) -> None:
     scene = draw(np.random.default_rng(SEED + 3))
     kinds, boxes = truth_of(scene)
     assert np.array_equal(seen.kinds[3], kinds) and np.array_equal(seen.boxes[3], boxes)
     assert seen.present[3].nonzero()[:, 0].tolist() == sorted(set(scene.kinds))
     assert np.allclose(seen.states[:6], states_of(load_tower(WEIGHTS), pixels), atol=1e-2)
-    again = see_scenes(work, WEIGHTS, SEED, COUNT)
+    again = compute_features(work, WEIGHTS, SEED, COUNT)
     assert np.array_equal(again.states, seen.states)
 
 
@@ -127,7 +127,7 @@ def test_what_the_matcher_trains_on_is_its_own_forward_pass(
 
 @pytest.mark.parametrize("name", EYES)
 def test_training_moves_all_but_the_tower_goes_on_and_is_exported(
-    seen: Seen,
+    seen: TowerFeatures,
     work: Path,
     name: str,
     tmp_path: Path,
@@ -135,13 +135,13 @@ def test_training_moves_all_but_the_tower_goes_on_and_is_exported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     eye = EYES[name]
-    monkeypatch.setattr(eye, "see_scenes", lambda *_: seen)
+    monkeypatch.setattr(eye, "compute_features", lambda *_: seen)
     short = Course(minutes=0.02, batch=8, threads=1)
     _, _, first = getattr(eye, f"train_{name}")(tmp_path, WEIGHTS, short, COUNT)
     more = Course(minutes=first.minutes + 0.05, batch=8, threads=1)
     model, tokenizer, done = getattr(eye, f"train_{name}")(tmp_path, WEIGHTS, more, COUNT)
     assert done.steps > first.steps > 0
-    assert "going on from step" in capsys.readouterr().out
+    assert "resuming from step" in capsys.readouterr().out
     eye.export(model, tokenizer, WEIGHTS, tmp_path / name)
     assert (tmp_path / name / "model.safetensors").stat().st_size < 8e6
 
@@ -170,7 +170,7 @@ def test_training_moves_all_but_the_tower_goes_on_and_is_exported(
     assert all(torch.equal(kept[k], v) for k, v in tower.items() if not k.startswith("post_layernorm"))
 
 
-def test_training_lowers_the_loss_on_what_it_sees(models: dict[str, Any], seen: Seen) -> None:
+def test_training_lowers_the_loss_on_what_it_sees(models: dict[str, Any], seen: TowerFeatures) -> None:
     model, tokenizer = models["owl"]
     members, words = owl.membership(), random.Random(0)
     states = torch.from_numpy(np.asarray(seen.states[:8], np.float32))
@@ -226,7 +226,7 @@ def test_every_text_is_read_and_half_of_them_are_relevant() -> None:
     tokenizer = clip.tokenizer_of()
     relevant = []
     for held_out in (False, True):
-        writer = Writer(random.Random(3), held_out=held_out)
+        writer = TextSampler(random.Random(3), held_out=held_out)
         for seed in range(400):
             there = random.Random(seed).sample(range(CLASSES), 4)
             for text in writer.write(there, 2):

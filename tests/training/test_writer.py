@@ -18,7 +18,7 @@ from jurat.pictograms.reading import parse
 from jurat.pictograms.statements import Count, Larger, Lies, Only, Reads, Touches, Visible
 from training import rule_templates
 from training.rule_meanings import Ban, draw_ban, held_out, kind_of
-from training.rule_wordings import stranger, wording
+from training.rule_wordings import no_rule, wording
 from training.writer.evaluation import (
     VIEWS,
     equal,
@@ -122,7 +122,7 @@ def test_the_vocabulary_covers_every_wording_and_each_of_its_words_is_shown_in_t
     unseen = [wording(draw_ban(rng), rng, unseen=True) for _ in range(1000)]
     for text, ids in zip(unseen, tokenizer(unseen, add_special_tokens=False)["input_ids"], strict=True):
         assert shown.issuperset(ids), text
-    assert all("_" not in stranger(draw_ban(rng), rng) for _ in range(50))
+    assert all("_" not in no_rule(draw_ban(rng), rng) for _ in range(50))
     assert len(list(rule_templates.templates())) > 150
 
 

@@ -1,7 +1,7 @@
 """Chooses the bundled matcher's threshold, measures it on scenes that it never saw, and writes its card.
 
-The protocol is that of CLUE's figure 7 (arXiv 2501.00192): over thresholds, the share of the rules that an
-image breaks which are kept, and the share of (image, rule) pairs that are dropped.
+The protocol is that of CLUE's figure 7 (arXiv 2501.00192): for each threshold, the share of broken rules
+that are kept, and the share of (image, rule) pairs that are dropped.
 """
 
 from __future__ import annotations

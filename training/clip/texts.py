@@ -1,9 +1,8 @@
-"""What the bundled matcher reads: statements, rules and descriptions, each with what must be there.
+"""Training texts of the bundled matcher: statements, rules and descriptions, with the objects each is about.
 
-A text is relevant to a scene where everything it is about is there: for "No child may be shown touching a
-blade." a child, and a kitchen knife, a dagger or an axe, touching or not. What a rule makes an exception of
-("unless a woman is visible", "without a man") need not be there. Whether the rule is broken is not the
-matcher's business.
+A text is relevant to a scene that holds every object it is about: for "No child may be shown touching a
+blade." a child, and a kitchen knife, a dagger or an axe, touching or not. Exceptions of a rule ("unless a
+woman is visible", "without a man") do not count. Whether the rule is broken makes no difference.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ def about(statement: Statement) -> tuple[Classes, ...]:
     return tuple(noun.classes for noun in statement.nouns())
 
 
-class Writer:
+class TextSampler:
     """Writes texts about what is in a scene, and about what nearly is."""
 
     def __init__(self, rng: random.Random, *, held_out: bool = False) -> None:

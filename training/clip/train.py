@@ -1,13 +1,12 @@
-"""Trains the bundled matcher: a small CLIP that looks through the bundled MLLM's tower.
+"""Trains the bundled matcher: a small CLIP on the frozen vision tower of the bundled MLLM.
 
-The tower's six layers are taken over unchanged. A CLIP takes an image's embedding from the class token, which
-the MLLM never uses and its training never taught; so one more layer on top learns to gather there what the
-patches know. With it are trained the projections and a text tower over the texts of `texts`.
+CLIP takes an image's embedding from the class token, which the MLLM never uses or trains. So one more layer
+on top of the tower's six learns to gather there what the patches hold. It is trained together with the
+projections and a text tower, on the texts of `clip.texts`.
 
-Every text of a batch is held against every scene of it, with the truth of whether it is relevant for each
-pair, by a logistic loss (SigLIP, arXiv 2303.15343). The texts are the name of everything there is, which is
-learned first, and sentences, of which half are about things that are nearly in one of the scenes: a
-look-alike, or one of two.
+Every text of a batch is compared with every scene of it, by a logistic loss against whether the text is
+relevant (SigLIP, arXiv 2303.15343). The texts are the name of every object, and sentences; half of the
+sentences are about something nearly in a scene: a look-alike, or one of two objects.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from torch import Tensor, nn
 from jurat.models.domain import SETTINGS, WEIGHTS
 from jurat.models.loading import weights_digest
 from jurat.pictograms.objects import CLASSES
-from training.clip.texts import Text, Writer, every_word
-from training.loop import Course, Done, Named, follow, initialise
+from training.clip.texts import Text, TextSampler, every_word
+from training.loop import Course, Named, TrainingResult, initialise, train
 from training.mllm.architecture import HEADS, PATCH, SIDE, TOWER_LAYERS, WIDTH
 from training.mllm.tower import MEAN, STD
 from training.queries import QUERIES, ask
 from training.text_tower_tokenizer import build_tokenizer
-from training.tower_features import FIRST_SEED, load_tower, see_scenes
+from training.tower_features import FIRST_SEED, compute_features, load_tower
 from training.vocabulary import VOCABULARIES
 
 if TYPE_CHECKING:
@@ -146,17 +145,17 @@ def tokenizer_of(vocabulary: Path = VOCABULARY) -> PreTrainedTokenizerFast:
 
 def train_clip(
     work: Path, weights: Path, course: Course, scenes: int
-) -> tuple[CLIPModel, PreTrainedTokenizerFast, Done]:
+) -> tuple[CLIPModel, PreTrainedTokenizerFast, TrainingResult]:
     """Trains on the tower of the MLLM in `weights`; scenes and checkpoints lie in `work`."""
     torch.set_num_threads(course.threads)
     torch.manual_seed(course.seed)
-    seen = see_scenes(work, weights, FIRST_SEED, scenes, course.threads)
+    seen = compute_features(work, weights, FIRST_SEED, scenes, course.threads)
     tokenizer, tower = tokenizer_of(), load_tower(weights)
     model = build(tower, len(tokenizer))
     bias = nn.Parameter(torch.tensor(-3.0))  # not part of a CLIP: the threshold stands in for it
     present, count = seen.present, max(1, len(seen) - min(512, len(seen) // 10))
 
-    def compare(rows: np.ndarray, writer: Writer, names: list[Text]) -> tuple[Tensor, Tensor, Tensor]:
+    def compare(rows: np.ndarray, writer: TextSampler, names: list[Text]) -> tuple[Tensor, Tensor, Tensor]:
         """Cosines, truth and nearness of some scenes with texts written about half of them, and names."""
         states = torch.from_numpy(np.asarray(seen.states[rows], np.float32))
         written = [writer.write(_kinds(seen.kinds[row]), TEXTS) for row in rows[: len(rows) // 2]]
@@ -167,7 +166,7 @@ def train_clip(
         return cosines, relevance(present[rows], texts), near
 
     words = random.Random(course.seed)
-    writer = Writer(words)
+    writer = TextSampler(words)
 
     def loss(rng: np.random.Generator) -> dict[str, Tensor]:
         rows = rng.choice(count, min(course.batch, count), replace=False)
@@ -178,7 +177,7 @@ def train_clip(
     def watch() -> dict[str, float]:
         from sklearn.metrics import roc_auc_score
 
-        cosines, truth, near = compare(np.arange(count, len(seen)), Writer(random.Random(1)), [])
+        cosines, truth, near = compare(np.arange(count, len(seen)), TextSampler(random.Random(1)), [])
         threshold = torch.quantile(cosines[truth], 0.03)
         return {
             "near, AUC": round(float(roc_auc_score(truth[near], cosines[near])), 4),
@@ -186,7 +185,7 @@ def train_clip(
         }
 
     parameters = [*trained(model), ("bias", bias)]
-    done = follow(course, parameters, work / "clip.pt", weights_digest(weights), loss, watch)
+    done = train(course, parameters, work / "clip.pt", weights_digest(weights), loss, watch)
     return model.eval(), tokenizer, done
 
 

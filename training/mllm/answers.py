@@ -1,4 +1,4 @@
-"""Answers in words that training shows: one-word answers, short reasons that end in JSON, descriptions."""
+"""Target replies in words: one-word answers, short reasons that end in JSON, descriptions."""
 
 from __future__ import annotations
 

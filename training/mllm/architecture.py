@@ -1,4 +1,4 @@
-"""The shape of the bundled MLLM: CLIP-style tower, GELU projector, Llama decoder, all small."""
+"""Architecture of the bundled MLLM: CLIP-style tower, GELU projector, Llama decoder, all small."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What joint training is shown: batches of scenes with questions about them, packed, and their answers.
+"""Batches of joint training: scenes with packed questions about them, and their answers.
 
 Each batch has one mode: the judge's statements (most batches), the judge's whole rules, free questions
-(one word, reasons in JSON, descriptions), or statements with no image at all, answered as often Yes as
-they are true in this world, which gives the model a language prior. Some scenes come with a blanked-out
-rectangle, and some as if they had come in another size. What the shares and the wordings are is in `mixes`.
+(one word, reasons in JSON, descriptions), or statements without an image, answered Yes as often as they are
+true in this world, which gives the model a language prior. Some scenes have a blanked-out rectangle, and some
+are resampled as if from another size. Shares and wordings are in `mixes`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the stages of training hand on to each other: the model, its throw-away heads, the optimizer."""
+"""Checkpoints passed between training stages: the model, its temporary heads, the optimizer."""
 
 from __future__ import annotations
 

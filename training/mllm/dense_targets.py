@@ -1,9 +1,9 @@
-"""Dense targets that teach the tower to see: what lies in every patch, and where things meet.
+"""Dense targets that teach the tower to see: which objects lie in every patch, and where they meet.
 
 Every patch predicts, through the projector and against the decoder's own name embeddings (so that
-image tokens start life in word space): the object that covers each of its four cells; the object
-whose centre lies in it; the objects that touch another one in it; in which cells two objects overlap
-or nearly do; and where the covering object's centre is. The heads are thrown away after training.
+image tokens start in word space): the object that covers each of its four cells; the object whose centre
+lies in it; the objects that touch another one in it; in which cells two objects overlap or nearly do; and
+where the covering object's centre is. The heads are discarded after training.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Fits the domain gate: a linear test of tower features that tells scenes from all other pictures.
+"""Fits the domain gate: a linear classifier on tower features that separates scenes from all other pictures.
 
-Scenes (resampled, of several sizes and backgrounds) stand against `strangers`; the threshold is then
-set on held-out scenes, among them ones with backgrounds and sizes that nothing was trained on.
+It is fitted on scenes (resampled, of several sizes and backgrounds) against the pictures of `out_of_domain`.
+The threshold is set on held-out scenes, some with backgrounds and sizes that training never used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jurat.pictograms.objects import CLASSES
 from jurat.pictograms.scene import SIDE, TEXTURES, Wish, draw
 from training.mllm.batches import resample
 from training.mllm.evaluation import FIRST_SEED
-from training.mllm.out_of_domain import stranger
+from training.mllm.out_of_domain import out_of_domain_picture
 from training.mllm.tower import pixel_values
 from training.parallel import in_order
 
@@ -56,7 +56,7 @@ def _drawn(rng: np.random.Generator, held_out: bool) -> np.ndarray:
 def _picture(task: tuple[str, int]) -> np.ndarray:
     kind, seed = task
     if kind == "stranger":
-        return np.asarray(stranger(np.random.default_rng(seed)))
+        return np.asarray(out_of_domain_picture(np.random.default_rng(seed)))
     return _scene(seed, kind == "held out")
 
 

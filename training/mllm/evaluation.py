@@ -1,7 +1,7 @@
-"""How well a model reads this world, on scenes and wordings that training never saw.
+"""Accuracy of a model on scenes and wordings that training never saw.
 
-`examine` asks balanced questions of every kind and gives accuracies with Wilson intervals; `card`
-writes them, with how the model was made, into the model card. Nothing on a card is written by hand.
+`examine` asks balanced questions of every kind and returns accuracies with Wilson intervals; `card` writes
+them into the model card, with how the model was made. Nothing on a card is written by hand.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a training checkpoint to the standard transformers layout that ships."""
+"""Converts a training checkpoint to the transformers layout that ships."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A throw-away head that grounds the nouns of questions in the picture.
+"""A temporary head that locates the nouns of questions in the picture.
 
-Answers alone leave left and right at chance for a long time: the model has to be told where things are
+With answers alone, left and right stay at chance for a long time: the model must be told where things are
 before it can compare them.
 """
 

@@ -1,8 +1,8 @@
-"""Tower, projector and decoder learn together to answer.
+"""Joint training of tower, projector and decoder on questions and answers.
 
 A step takes a batch of scenes with the questions that `batches` packs for it. The dense losses of `tower`
-stay on. A throw-away head grounds every noun of every question: after the second decoder layer it must
-tell where the thing is, how many there are and what they touch.
+stay on. A temporary head grounds every noun of every question: after the second decoder layer it must
+predict where the object is, how many there are and what they touch.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Pictures that are not scenes, made from nothing, to teach the domain gate what lies outside.
+"""Generated pictures that are not scenes, the negatives of the domain gate.
 
 No photograph is among them: clouds of natural spectrum, overlapping leaves, drawings, text, noise, and
-scenes that are spoilt (enlarged, tiled, negative, smeared). What the gate makes of photographs, which
-it has never seen, is measured in the tests.
+spoilt scenes (enlarged, tiled, negative, smeared). Tests measure the gate on photographs.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from jurat.pictograms.scene import SIDE, background, draw
 Maker = Callable[[np.random.Generator], Image.Image]
 
 
-def stranger(rng: np.random.Generator) -> Image.Image:
+def out_of_domain_picture(rng: np.random.Generator) -> Image.Image:
     """One picture that is not a scene, `SIDE` pixels a side."""
     maker = _MAKERS[int(rng.integers(len(_MAKERS)))]
     image = maker(rng).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)

@@ -1,8 +1,8 @@
 """The training forward pass: a prefix once, then many short texts that each see the prefix and themselves.
 
-It runs the transformers model's own layers, only arranged so that no text pays for another one:
-B items, each with C chunks of L tokens, several texts packed into a chunk. `tests/pictograms` holds it
-equal to the model's plain forward pass.
+It runs the transformers model's own layers, arranged so that no text pays for another one: B items, each with
+C chunks of L tokens, several texts packed into a chunk. `tests/training` checks that it equals the model's
+plain forward pass.
 """
 
 from __future__ import annotations

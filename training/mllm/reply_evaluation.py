@@ -1,7 +1,7 @@
-"""How well a model does in words, on scenes it never saw: reasons that end in JSON, and descriptions.
+"""Accuracy of the model's replies in words on scenes it never saw: reasons in JSON, and descriptions.
 
-Asked through `chat` of the finished model, gate and all, as the judge asks; what the judge could not
-read counts as wrong.
+Asked through `chat` of the finished model with its gate, as the judge asks; replies the judge could not read
+count as wrong.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The forms in which a statement of this world can be put: templates, with how names and numbers are said.
+"""The forms in which a statement can be put: templates, with ways to write names and numbers.
 
 A form is a template of `jurat.pictograms.statements` and a variant: one name a slot, a list ("a beer or a
-wine glass"), or a number ("exactly two"). Names stand with "a" or with "the". Which forms a model reads
-rightly is measured by `perf/statement_forms.py`.
+wine glass"), or a number ("exactly two"). Names stand with "a" or with "the". `perf/statement_forms.py`
+measures which forms a model reads rightly.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The tower and the projector learn to see, from dense targets alone.
+"""Training of the vision tower and the projector on dense targets alone.
 
-So begins training: decoder and question answering come with `joint`, which starts from a checkpoint of
-this. From a checkpoint of `joint` the same sharpens the eyes of a finished model, three times as many
-pictures an hour as with questions; its decoder stays as it is and must be led after them by `joint`.
+It is the first stage; `joint` continues from its checkpoint with decoder and questions. It also sharpens the
+tower of a `joint` checkpoint, with three times as many pictures an hour; the decoder stays as it is, so
+`joint` must follow.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Trains the bundled detector: a small OWL-ViT that looks through the bundled MLLM's tower.
+"""Trains the bundled detector: a small OWL-ViT on the frozen vision tower of the bundled MLLM.
 
-The tower's six layers are taken over unchanged. What is trained is one more layer on top of them, the heads,
-and a text tower over the words of `queries`. A patch is to find the object whose box has its centre in it,
-which is what the tower's own training asked of it; patches that a centre just misses are neither right nor
-wrong. (OWL-ViT itself assigns objects to patches by bipartite matching, arXiv 2205.06230, section 3.2.)
+What is trained is one more layer on top of the tower's six, the heads, and a text tower over the words of
+`queries`. A patch must find the object whose box has its centre in the patch, as in the tower's own training;
+patches that a centre just misses are left out of the loss. (OWL-ViT itself assigns objects to patches by
+bipartite matching, arXiv 2205.06230, section 3.2.)
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from jurat.models.domain import SETTINGS, WEIGHTS
 from jurat.models.loading import weights_digest
 from jurat.pictograms.objects import CLASSES
-from training.loop import Course, Done, Named, follow, initialise
+from training.loop import Course, Named, TrainingResult, initialise, train
 from training.mllm.architecture import HEADS, PATCH, PATCHES, SIDE, TOWER_LAYERS, WIDTH
 from training.mllm.tower import MEAN, STD
 from training.queries import QUERIES, ask, wordings
 from training.text_tower_tokenizer import build_tokenizer
-from training.tower_features import FIRST_SEED, Seen, load_tower, see_scenes
+from training.tower_features import FIRST_SEED, TowerFeatures, compute_features, load_tower
 from training.vocabulary import VOCABULARIES
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Goal:
 
 
 def goal_of(kinds: Tensor, corners: Tensor, members: Tensor) -> Goal:
-    """Of `kinds` (B, MOST) and `corners` (B, MOST, 4) as in `seen.FIELDS`; `members` is (CLASSES, Q)."""
+    """`kinds` (B, MOST), `corners` (B, MOST, 4): see `tower_features.FIELDS`; `members` is (CLASSES, Q)."""
     boxes = torch.cat([(corners[..., :2] + corners[..., 2:]) / 2, corners[..., 2:] - corners[..., :2]], -1)
     place = torch.arange(PATCHES)
     middles = torch.stack([place % GRID, place // GRID], -1) + 0.5
@@ -170,11 +170,11 @@ def tokenizer_of(vocabulary: Path = VOCABULARY) -> PreTrainedTokenizerFast:
 
 def train_owl(
     work: Path, weights: Path, course: Course, scenes: int
-) -> tuple[OwlViTForObjectDetection, PreTrainedTokenizerFast, Done]:
+) -> tuple[OwlViTForObjectDetection, PreTrainedTokenizerFast, TrainingResult]:
     """Trains on the tower of the MLLM in `weights`; scenes and checkpoints lie in `work`."""
     torch.set_num_threads(course.threads)
     torch.manual_seed(course.seed)
-    seen = see_scenes(work, weights, FIRST_SEED, scenes, course.threads)
+    seen = compute_features(work, weights, FIRST_SEED, scenes, course.threads)
     tokenizer, tower = tokenizer_of(), load_tower(weights)
     model = build(tower, len(tokenizer))
     members, count = membership(), max(1, len(seen) - min(512, len(seen) // 10))
@@ -195,15 +195,15 @@ def train_owl(
         parts = losses(patches, boxes, names, goal, model)
         return {name: round(part.item(), 4) for name, part in parts.items()}
 
-    done = follow(course, trained(model), work / "owl.pt", weights_digest(weights), loss, watch)
+    done = train(course, trained(model), work / "owl.pt", weights_digest(weights), loss, watch)
     return model.eval(), tokenizer, done
 
 
-def _states(seen: Seen, rows: np.ndarray) -> Tensor:
+def _states(seen: TowerFeatures, rows: np.ndarray) -> Tensor:
     return torch.from_numpy(np.asarray(seen.states[rows], np.float32))
 
 
-def _truth(seen: Seen, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+def _truth(seen: TowerFeatures, rows: np.ndarray) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(seen.kinds[rows].astype(np.int64)), torch.from_numpy(seen.boxes[rows])
 
 

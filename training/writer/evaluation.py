@@ -1,10 +1,9 @@
-"""How well the bundled writer writes: its clauses against the truth, on scenes, and its card.
+"""Accuracy of the bundled writer's clauses, compared with the true ones on scenes, and its card.
 
-Two rules are equal here if their form shows it: the same statements in the same logic. Else they must have
-the same three-valued truth in every one of some 400 scenes that are made to tell them apart: some are
-drawn to break one of the two, or to keep it by a hair; in the others, drawn at random, things are recast
-as what the rules speak of and what is easily taken for it. A draft that the writer's own checks turn
-into a failure counts as wrong.
+Two rules are equal if they hold the same statements in the same logic. Otherwise they must have the same
+three-valued truth in about 400 scenes made to tell them apart: some break one of the two rules or narrowly
+keep it; in others, drawn at random, objects are replaced by those the rules name and their look-alikes. A
+draft that the writer's own checks turn into a failure counts as wrong.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from jurat.pictograms.statements import (
 )
 from training.mllm.evaluation import Score
 from training.rule_meanings import Ban, draw_ban, held_out
-from training.rule_wordings import stranger, wording
+from training.rule_wordings import no_rule, wording
 
 BAR = 95.0
 """Percent of rules of `BARRED` whose clauses are to be equal to the truth."""
@@ -251,7 +250,7 @@ def examine(writer: BundledWriter, tasks: Sequence[Task], seed: int = FIRST_SEED
 def recognise(writer: BundledWriter, count: int, seed: int = FIRST_SEED) -> Score:
     """How many sentences that are no rules, in words that it knows, the writer turns down."""
     rng = random.Random(f"{seed} strangers")
-    texts = [stranger(draw_ban(rng), rng) for _ in range(count)]
+    texts = [no_rule(draw_ban(rng), rng) for _ in range(count)]
     return Score(sum(isinstance(found, Failure) for found in writer.write(texts)), count)
 
 

@@ -1,8 +1,8 @@
-"""The bundled writer: its words, its training data, its training and what ships of it.
+"""The bundled writer: its vocabulary, training data, training and export.
 
-A Llama of under a million parameters reads a rule and writes its clauses (`jurat.models.writing`). Bans
-are drawn at random and said at random; those that `rule_meanings.held_out` names, and the last of each list
-of wordings, are never shown. One sentence in sixteen is no rule, to be answered with "nothing.".
+A Llama of under a million parameters reads a rule and writes its clauses (`jurat.models.writing`). Bans and
+their wordings are drawn at random; those that `rule_meanings.held_out` names, and the last of each list of
+wordings, are never shown. One sentence in sixteen is not a rule, to be answered with "nothing.".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from jurat.pictograms.statements import NUMBERS, TEMPLATES
 from training import rule_templates
 from training.muon import Optimizer, is_hidden_matrix, rate_at
 from training.rule_meanings import Ban, Either, draw_ban, held_out
-from training.rule_wordings import stranger, wording
+from training.rule_wordings import no_rule, wording
 from training.vocabulary import VOCABULARIES, read_vocabulary
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ VOCABULARY = VOCABULARIES / "writer.txt"
 WIDTH, LAYERS, HEADS, FEED_FORWARD = 128, 4, 4, 352
 LONGEST = 384
 """Tokens of a rule with its clauses, at most."""
-STRANGERS = 1 / 16
+NO_RULE_SHARE = 1 / 16
 
 
 @dataclass
@@ -140,8 +140,8 @@ def lessons(rng: random.Random) -> Iterator[tuple[str, str]]:
         ban = draw_ban(rng)
         if held_out(ban):
             continue
-        if rng.random() < STRANGERS:
-            yield stranger(ban, rng), NOTHING
+        if rng.random() < NO_RULE_SHARE:
+            yield no_rule(ban, rng), NOTHING
         else:
             yield wording(ban, rng), clauses_of(ban)
 
