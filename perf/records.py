@@ -4,7 +4,7 @@
     python perf/records.py write after           # in the new one
     python perf/records.py compare before after
 
-`write` draws 1,000 scenes for three constitutions, and judges them and the forty of `examples/scenes` under
+`write` goes on where it was stopped. It draws 1,000 scenes for three constitutions, and judges them and the forty of `examples/scenes` under
 each preset, all through the command line of the checkout that it lies in. `compare` reads both folders: the
 scenes must be equal byte for byte; of the records every field that the first folder has must be in the second
 with the same value, numbers within 1e-6, except what differs between any two runs (`VOLATILE`). Exit code 1
@@ -28,10 +28,11 @@ from measuring import ROOT
 
 SETS = {"nursery": ("shelf:nursery", 400), "picnic": ("examples/picnic.yaml", 300), "flip": (None, 300)}
 """Constitution and number of scenes drawn for it; None for that of Pictogram Bench's flip split."""
-RUNS = [
-    ("nursery", "bundled", preset)
-    for preset in ("quick", "jurat", "clue", "clue-quick", "direct", "jurat-no-points")
-] + [("picnic", "bundled", "jurat"), ("flip", "bundled", "jurat"), ("flip", "naive", "quick")]
+RUNS = [("nursery", "bundled", preset) for preset in ("quick", "jurat", "clue", "clue-quick", "direct")] + [
+    ("picnic", "bundled", "jurat"),
+    ("flip", "bundled", "jurat"),
+    ("flip", "naive", "quick"),
+]
 """Set of scenes, model, preset."""
 TOLERANCE = 1e-6
 VOLATILE = {"decision", "time", "seconds", "jurat", "uri", "cost", "schema"}
@@ -39,20 +40,19 @@ VOLATILE = {"decision", "time", "seconds", "jurat", "uri", "cost", "schema"}
 
 
 def write(out: Path) -> int:
-    out.mkdir(parents=True)
     for name, (constitution, count) in SETS.items():
         law = constitution or str(_flip())
         folder = out / "scenes" / name
-        _jurat("pictograms", "cases", "--constitution", law, "--n", count, "--seed", 19, "--out", folder)
-    shutil.copytree(ROOT / "examples" / "scenes", out / "scenes" / "examples")
+        if not folder.exists():
+            _jurat("pictograms", "cases", "--constitution", law, "--n", count, "--seed", 19, "--out", folder)
+    shutil.copytree(ROOT / "examples" / "scenes", out / "scenes" / "examples", dirs_exist_ok=True)
     for name, model, preset in RUNS:
         law = SETS[name][0] or str(_flip())
         sources = [out / "scenes" / name, *([out / "scenes" / "examples"] if name == "nursery" else [])]
         file = out / f"{name}-{model}-{preset}.jsonl"
-        base, *without = preset.split("-no-")
-        options = [option for part in without for option in ("--no", part)]
-        _jurat("judge", *sources, "--constitution", law, "--model", model, "--preset", base, *options,
-               "--out", file, "--quiet", "--allow-unknown", ok=(0, 1))  # fmt: skip
+        if not file.exists():
+            _jurat("judge", *sources, "--constitution", law, "--model", model, "--preset", preset,
+                   "--out", file, "--quiet", "--allow-unknown", ok=(0, 1))  # fmt: skip
     return 0
 
 
