@@ -4,11 +4,11 @@
     python perf/records.py write after           # in the new one
     python perf/records.py compare before after
 
-`write` goes on where it was stopped. It draws 1,000 scenes for three constitutions, and judges them and the forty of `examples/scenes` under
-each preset, all through the command line of the checkout that it lies in. `compare` reads both folders: the
-scenes must be equal byte for byte; of the records every field that the first folder has must be in the second
-with the same value, numbers within 1e-6, except what differs between any two runs (`VOLATILE`). Exit code 1
-where something differs.
+`write` goes on where it was stopped. It draws 1,000 scenes for three constitutions, and judges them and
+the forty of `examples/scenes` under each preset, all through the command line of the checkout that it
+lies in. `compare` reads both folders: the scenes must be equal byte for byte; of the records every field
+that the first folder has must be in the second with the same value, numbers within 1e-6, except what
+differs between any two runs (`VOLATILE`). Exit code 1 where something differs.
 """
 
 from __future__ import annotations
