@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+REMOVED_PARTS = Path(__file__).parents[1] / "judge" / "removed_parts.jsonl"
 POLICY = ["--constitution", "colours.yaml", "--model", "colour"]
 
 
@@ -30,6 +31,13 @@ def test_images_that_moved_are_found_with_images_root(record, jurat):
     assert jurat("report", record, "-o", "b.html", "--images-root", "new").exit_code == 0
     counts = [Path(name).read_text().count("data:image/webp") for name in ("a.html", "b.html")]
     assert counts == [0, 6]
+
+
+def test_a_record_made_with_removed_parts_is_shown_as_it_was_decided(tmp_path, jurat):
+    result = jurat("report", str(REMOVED_PARTS), "--out", str(tmp_path / "page.html"))
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "page.html").read_text()
+    assert "These verdicts were made with `contrasts`, which jurat no longer has." in page
 
 
 def test_limit_says_how_many_are_shown(record, jurat):

@@ -176,6 +176,43 @@ def test_other_settings_are_refused(run, jurat, change):
     assert "Traceback" not in result.stderr
 
 
+def made_before(name: str) -> None:
+    """Rewrites the run as the version with contrasts and the like left it, made with this preset."""
+    facts = json.loads(Path("run/_run.json").read_text())
+    facts["settings"]["preset"] = name
+    facts["settings"]["preset_settings"] |= {
+        "contrasts": ["negation"] if "contrasts" in name else [], "coherent": False, "temperature": 1.0,
+        "incoherent_above": 0.5, "placebos": 0, "placebo_gap": 0.05, "costs": False, "ordered": False,
+        "nulls": ["none"],
+    }  # fmt: skip
+    Path("run/_run.json").write_text(json.dumps(facts))
+
+
+def test_a_run_of_before_parts_were_removed_goes_on_and_is_decided_again(run, jurat):
+    made_before("jurat")
+    result = jurat("judge", "pics", *POLICY, "--out", "run")
+    assert (result.exit_code, "Nothing was left to judge" in result.output) == (0, True), result.output
+    made_before("jurat")
+    law = Path("colours.yaml")
+    law.write_text(law.read_text().replace("severity: low", "severity: low\n    break_above: 0.9"))
+    result = jurat("judge", "pics", *POLICY, "--out", "run")
+    assert result.exit_code == 0 and "7 rows are decided again" in result.stderr, result.output
+
+
+def test_a_run_made_with_a_removed_part_is_refused_by_name(run, jurat):
+    made_before("jurat+contrasts")
+    for command in (
+        ("judge", "pics", *POLICY, "--out", "run"),
+        ("judge", "pics", *POLICY, "--out", "run", "--retry-errors"),
+        ("merge", "run", "--out", "all"),
+    ):
+        result = jurat(*command)
+        assert result.exit_code == 2
+        assert "This record was made with `contrasts`, which jurat no longer has." in result.output
+    assert not Path("all").exists()
+    assert jurat("judge", "pics", *POLICY, "--out", "run", "--fresh").exit_code == 0
+
+
 def test_changed_thresholds_alone_decide_again_what_is_recorded(run, jurat):
     before = {row["id"]: row for row in read_rows("run")}
     law = Path("colours.yaml")

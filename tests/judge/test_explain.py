@@ -14,6 +14,7 @@ from jurat.judge.decide import decide_rule, item_outcome
 from jurat.judge.ledger import Ledger
 from jurat.judge.plan import plan, questions
 from jurat.judge.presets import Preset
+from jurat.judge.verdict import ItemOutcome, RuleOutcome
 from jurat.models import Failure, FailureKind, YesNo
 
 from ..models import tiny
@@ -110,6 +111,18 @@ def test_an_explanation_is_two_sentences(answers: list[YesNo]) -> None:
     without_numbers = re.sub(r"\d\.\d", "", text)
     assert without_numbers.count(".") == 2
     assert text.endswith(".")
+
+
+@pytest.mark.parametrize(("outcome", "item"), [("kept", "safe"), ("undecided", "unsure")])
+def test_a_coherent_rule_of_an_older_record_is_explained(outcome: RuleOutcome, item: ItemOutcome) -> None:
+    """Each of its clauses holds by itself, and the rule was decided by their joint probability."""
+    verdict = Judge(LAW, "null")(tiny.picture(1))
+    (first, _) = verdict.rules
+    clauses = (clause for clause in first.clauses if clause.role == "clause")
+    holding = tuple(clause.model_copy(update={"outcome": "holds"}) for clause in clauses)
+    rule = first.model_copy(update={"outcome": outcome, "reason": "margin", "clauses": holding})
+    told = verdict.model_copy(update={"outcome": item, "rules": (rule,)}).explain()
+    assert told.endswith(".") and told.count(". ") == 1
 
 
 def test_many_rules_are_counted_after_three() -> None:

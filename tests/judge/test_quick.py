@@ -9,7 +9,7 @@ from jurat.constitution import Constitution
 from jurat.errors import JuratError
 from jurat.judge import PRESETS, Preset
 from jurat.judge.plan import Question, askers, plan, questions
-from jurat.judge.presets import find_preset
+from jurat.judge.presets import REMOVED, find_preset
 from jurat.judge.quick import Answers, Priors, Want
 from jurat.judge.quick import ask as ask_wants
 from jurat.models import Answer, Chat, Failure, Inquiry, Reply, YesNo, open_model
@@ -185,6 +185,14 @@ def test_an_unknown_preset_is_wrong_usage(name: str, hint: str) -> None:
     with pytest.raises(JuratError, match=f"There is no preset '{name}'") as raised:
         find_preset(name)
     assert raised.value.hint == hint
+
+
+@pytest.mark.parametrize("part", REMOVED)
+def test_a_removed_part_is_refused_by_name(part: str) -> None:
+    with pytest.raises(JuratError, match=rf"no preset 'jurat\+{part}': '{part}' was removed from jurat"):
+        find_preset(f"jurat+{part}")
+    with pytest.raises(JuratError, match=f"no part '{part}' to leave out: it was removed from jurat"):
+        PRESETS["jurat"].without([part])
 
 
 def test_a_preset_of_ones_own_is_taken_as_it_is() -> None:

@@ -16,6 +16,8 @@ from jurat.judge.record import describe_record
 
 from ..models import tiny
 
+REMOVED_PARTS = Path(__file__).with_name("removed_parts.jsonl")
+"""A verdict of the version before contrasts, coherent rules, nulls, costs and placebos were removed."""
 DOCS = Path(__file__).parents[2] / "docs" / "record.md"
 
 
@@ -87,9 +89,6 @@ def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict
         "frame",
         "relevance",
         "unscanned",
-        "keep_below",
-        "break_above",
-        "coherence",
         "parts",
         "agreeing",
         "needed",
@@ -123,11 +122,7 @@ def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict
         "score_without",
         "rating",
         "rationale",
-        "contrasts",
-        "nulls",
-        "scores_on_placebos",
         "stated",
-        "vetoed",
         "presence",
     }
 
@@ -160,6 +155,25 @@ def test_what_is_not_a_verdict_is_refused(
 def test_a_later_version_may_add_fields(verdicts: list[Verdict]) -> None:
     row = {**verdict_to_row(verdicts[0]), "added": 1}
     assert verdict_to_row(row_to_verdict(row)) == verdict_to_row(verdicts[0])
+
+
+def test_a_record_made_with_removed_parts_is_read_without_their_fields() -> None:
+    old = json.loads(REMOVED_PARTS.read_text(encoding="utf-8"))
+    verdict = row_to_verdict(old)
+    row = verdict_to_row(verdict)
+    assert {name: row[name] for name in row if name != "rules"} == {
+        name: value for name, value in old.items() if name != "rules"
+    }
+    for before, after in zip(old["rules"], row["rules"], strict=True):
+        assert before.keys() - after.keys() == {"coherence", "keep_below", "break_above"}
+        assert (after["outcome"], after["score"]) == (before["outcome"], before["score"])
+    said, shown = ((r["rules"][0]["clauses"][0]["alternatives"][0]) for r in (old, row))
+    assert said.keys() - shown.keys() == {"contrasts", "nulls", "scores_on_placebos", "vetoed"}
+    assert shown == {name: said[name] for name in shown}
+    assert batch_of([row], arrow_schema()).num_rows == 1
+    assert verdict.explain().startswith(
+        "It breaks blade (critical). The grounds: “A child is visible” (1.00)"
+    )
 
 
 def test_every_field_says_what_it_means() -> None:

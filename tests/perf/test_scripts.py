@@ -203,18 +203,6 @@ def test_kill(written) -> None:
     assert "met: every item is recorded once" in told
 
 
-@pytest.mark.slow
-def test_candidates(written) -> None:
-    argv = ("--per-rule", "1", "--model", "bundled", "--candidate=-views", "--candidate", "relevance=true")
-    _, origin, rows, told = written("candidates", *argv)
-    assert origin["split"] == "dev" and origin["models"].startswith("bundled@")
-    assert [row["preset"] for row in rows] == ["jurat", "jurat-no-views", "jurat+relevance=true"]
-    assert rows[0].keys() < rows[1].keys() and rows[1]["images"] == 1 <= rows[0]["images"]
-    assert rows[2]["question_tokens"] < rows[1]["question_tokens"] <= rows[0]["question_tokens"]
-    assert all(row["f1_low"] <= row["f1_difference"] <= row["f1_high"] for row in rows[1:])
-    assert "28 scenes; 3 configurations tried on dev." in told
-
-
 @pytest.mark.parametrize("path", sorted(PERF.glob("*.py")), ids=lambda path: path.stem)
 def test_every_script_says_how_it_is_run(path: Path) -> None:
     if path.stem in ("measuring", "shapes"):

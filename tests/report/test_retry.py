@@ -73,11 +73,11 @@ def test_what_was_not_answered_can_become_undecided_and_never_broken():
         ("jurat", None),
         ("quick", None),
         ("direct", None),
-        ("jurat+costs+coherent", None),
+        ("jurat+costs+coherent", "made with `costs`, which jurat no longer has"),
         ("jurat-no-views", None),
         ("clue", "constants"),
         ("clue-quick", "constants"),
-        ("jurat+placebo", "looks again"),
+        ("jurat-no-costs", None),
         ("of-our-own", "not known"),
     ],
 )
@@ -101,5 +101,3 @@ def test_thresholds_are_the_rules_own_then_the_calibrations_then_the_presets(ver
     ]
     wrong = ({"keep_below": float("nan")}, {"break_above": "0.5"}, {"break_above": 7})
     assert [bounds(finding, one, {"thresholds": {"blade": own}}) for own in wrong] == [None] * 3
-    costs = finding.model_copy(update={"keep_below": 0.05, "break_above": 0.6})
-    assert bounds(costs, one, own).source == "record"

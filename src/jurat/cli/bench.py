@@ -30,7 +30,7 @@ Presets = Annotated[
         "--preset",
         "-p",
         metavar="NAME",
-        help="A method, or a preset with parts added (jurat+costs); repeat for more. All unless told.",
+        help="A method; repeat for more. All unless told.",
         show_default=False,
     ),
 ]

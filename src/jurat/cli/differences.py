@@ -10,6 +10,10 @@ from typing import Any, cast
 from jurat.report.text import counted, printable
 
 _MOST_LINES = 40
+_REMOVED_SETTINGS = ("contrasts", "coherent", "temperature", "incoherent_above", "placebos", "placebo_gap")
+_REMOVED_SETTINGS += ("costs", "ordered", "nulls")
+"""Settings of presets that jurat no longer has. `_run.json` of older runs has them, switched off: those that
+used one are refused by their preset's name."""
 
 
 def settings_in(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,6 +21,8 @@ def settings_in(facts: Mapping[str, Any]) -> dict[str, Any]:
     settings = cast("dict[str, Any]", json.loads(json.dumps(facts.get("settings", {}))))
     if isinstance(preset := settings.get("preset_settings"), dict):
         preset.setdefault("presence", False)  # runs of before it was a setting had none
+        for name in _REMOVED_SETTINGS:
+            preset.pop(name, None)
     return settings
 
 

@@ -76,7 +76,10 @@ def _ended_by_signals() -> Generator[None]:
 def _joined(folders: Sequence[Path], facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The `_run.json` of the whole."""
     from jurat.cli.differences import differences
+    from jurat.judge.presets import check_made_without
 
+    for each in facts:
+        check_made_without(str(each.get("settings", {}).get("preset")))
     whole = [{**each, "settings": {**each.get("settings", {}), "shard": None}} for each in facts]
     for folder, each in zip(folders[1:], whole[1:], strict=True):
         if lines := differences(whole[0], each):

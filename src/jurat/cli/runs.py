@@ -232,8 +232,10 @@ def record_passed_over(sink: Sink, passed_over: PassedOver) -> None:
 def _begin(sink: RunSink, judge: Judge, new: dict[str, Any], *, quiet: bool) -> str:
     """Writes `_run.json`, or checks that the run there may go on; what was done to its rows."""
     from jurat.images.runs import is_run, read_facts, write_facts
+    from jurat.judge.presets import check_made_without
 
     facts, session = read_facts(sink.folder) if is_run(sink.folder) else new, _session()
+    check_made_without(str(settings_in(facts).get("preset")))
     if facts is not new and only_thresholds(facts, new):
         return redecide_run(sink, judge, facts, new, session, quiet=quiet)
     if facts is not new:

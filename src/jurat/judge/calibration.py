@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jurat.errors import JuratError
+from jurat.judge.presets import REMOVED
 from jurat.models import may_be
 
 if TYPE_CHECKING:
@@ -146,6 +147,11 @@ def load_calibration(path: str | Path) -> Calibration:
         raise JuratError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValidationError, UnicodeDecodeError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "not text"}
+        if first["loc"] and first["loc"][0] in REMOVED:
+            raise JuratError(
+                f"{path} was made with `{first['loc'][0]}`, which jurat no longer has.",
+                hint="Fit one anew: jurat calibrate.",
+            ) from error
         where = ".".join(str(part) for part in first["loc"])
         raise JuratError(
             f"{path} is no calibration{': ' + where if where else ''}: {first['msg']}.",

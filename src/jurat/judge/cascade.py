@@ -1,4 +1,4 @@
-"""The stages in their order, on a batch of images: relevance, quick, views, placebos, regions, reason.
+"""The stages in their order, on a batch of images: relevance, quick, views, regions, reason.
 
 Each later stage is only asked about what is still undecided and could still change a rule's outcome.
 What goes wrong with one image in one stage is evidence about that image, and never a No.
@@ -17,24 +17,21 @@ from PIL import Image
 from jurat.judge import regions
 from jurat.judge.calibration import Calibration
 from jurat.judge.decide import (
-    accepted_alternatives,
     decide_rule,
     is_relevant,
-    next_alternatives,
     open_alternatives,
     uncertain_alternatives,
 )
 from jurat.judge.ledger import Ledger, Located, Look, Priors
-from jurat.judge.nulls import GreyPriors, blurred
 from jurat.judge.plan import PlannedAlternative, PlannedRule, Question
 from jurat.judge.presets import Preset
-from jurat.judge.prompts import WORDINGS, ReasoningForm
+from jurat.judge.prompts import ReasoningForm
 from jurat.judge.quick import Asked, Want, ask, attempt
 from jurat.judge.quick import Priors as PriorsOf
 from jurat.judge.reason import Doubt, reason
 from jurat.judge.relevance import scan
 from jurat.judge.views import moved
-from jurat.models import DomainGate, Failure, Model, StatementReader, Vocabulary, YesNo
+from jurat.models import DomainGate, Failure, Model, YesNo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,15 +53,11 @@ class Cascade:
     calibration: Calibration | None = None
     reasoning: ReasoningForm = "full"
     _asked_before: PriorsOf = field(init=False)
-    _asked_of_grey: GreyPriors = field(init=False)
     _measured: bool = field(init=False, default=False)
     """Whether any answer yet was a probability; answers stated in text have no prior to take off."""
 
     def __post_init__(self) -> None:
         self._asked_before = PriorsOf(self.model)
-        self._asked_of_grey = GreyPriors(self.model)
-        self._vocabulary = self.model.capability(Vocabulary)
-        self._reader = self.model.capability(StatementReader)
         self._looking = Lock()
         """For the detector and the matcher."""
 
@@ -75,30 +68,23 @@ class Cascade:
         self._scan(images, ledgers)
         self._quick(images, ledgers)
         answered = [(i, image) for i, image in zip(ledgers, images, strict=True) if i.failure is None]
-        self._learn_nulls(answered)
         if self.preset.crop_below > 0 and self.detector is not None:
             self._crop(answered)
         if self.preset.views is not None:
             self._move(answered)
-        if self.preset.placebos > 0:
-            self._compare(self._gathered(answered, accepted_alternatives))
         if self.preset.regions:
             self._paint_over(self._gathered(answered, open_alternatives))
-        while self.preset.reason and (doubts := self._unreasoned(answered)):
-            self._reason(doubts)
+        if self.preset.reason:
+            self._reason(self._gathered(answered, open_alternatives))
         if self.preset.points and self.detector is not None:
             self._find(self._settle(answered))
         return ledgers
 
     def priors(self) -> Priors:
         """The model's answers to every question without an image, where they are wanted."""
-        wanted = "none" in self.preset.nulls and self._wants_priors
-        return self._asked_before.of(self._questions()) if wanted else {}
-
-    @property
-    def _wants_priors(self) -> bool:
         fitted = self.calibration is not None and self.calibration.debias > 0
-        return (self.preset.needs_prior or fitted) and self._measured
+        wanted = (self.preset.needs_prior or fitted) and self._measured
+        return self._asked_before.of(self._questions()) if wanted else {}
 
     def _scan(self, images: Sequence[Image.Image], ledgers: Sequence[Ledger]) -> None:
         if not self.preset.relevance or self.matcher is None:
@@ -139,21 +125,10 @@ class Cascade:
                 if ledger is None or is_relevant(rule, ledger)
                 for clause in rule.clauses
                 for alternative in clause.alternatives
-                for question in self._put(alternative)
+                for question in (alternative.question, *alternative.asked_beside)
                 if ledger is None or ledger.caption is not None or not question.reads_caption
             )
         )
-
-    def _put(self, alternative: PlannedAlternative) -> Iterator[Question]:
-        """The question of an alternative, and those that go with it; a contrast that the model cannot be
-        asked is not put."""
-        yield alternative.question
-        yield from alternative.asked_beside
-        for _, question in alternative.contrasts:
-            words = WORDINGS[question.kind].ask(question.text)
-            known = self._vocabulary is None or not self._vocabulary.unknown_words(words)
-            if known and (self._reader is None or self._reader.refusal(question.text) is None):
-                yield question
 
     def _refuse_foreign(self, unasked: Sequence[tuple[Ledger, Want]]) -> None:
         """An image of which no rule is relevant is put before the model's gate all the same."""
@@ -164,28 +139,6 @@ class Cascade:
         found = attempt(gate.foreign, images)
         for (ledger, _), entry in zip(unasked, found, strict=True):
             ledger.failure = entry
-
-    def _learn_nulls(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> None:
-        """Asks the same of a grey image, once a run, and of each image blurred."""
-        if not self._wants_priors:
-            return
-        if "grey" in self.preset.nulls:
-            grey = self._asked_of_grey.of(_seen(self._questions()))
-            for ledger, _ in answered:
-                ledger.nulls["grey"] = grey
-        if "blurred" in self.preset.nulls:
-            wants = [
-                Want(blurred(image), _seen(self._questions(ledger)), ledger.caption)
-                for ledger, image in answered
-            ]
-            found = attempt(lambda some: ask(self.model, some), wants)
-            for (ledger, _), want, entry in zip(answered, wants, found, strict=True):
-                _count(ledger, entry)
-                if isinstance(entry, Failure):
-                    failed = YesNo(0.0, 0.0, entry)
-                    ledger.nulls["blurred"] = dict.fromkeys(want.questions, failed)
-                else:
-                    ledger.nulls["blurred"] = entry.answers
 
     def _move(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> None:
         """Asks what is not certain on moved copies of the image."""
@@ -200,7 +153,7 @@ class Cascade:
                     for alternative in uncertain_alternatives(
                         rule, ledger, priors, self.preset, self.calibration
                     )
-                    for question in self._put(alternative)
+                    for question in (alternative.question, *alternative.asked_beside)
                 )
             )
             if questions:
@@ -238,7 +191,7 @@ class Cascade:
             ledger.looks[one] = replace(ledger.looks[one], on_crop=answer)
 
     def _paint_over(self, doubts: _Doubts) -> None:
-        """Asks what is undecided, or compared with placebos, once more with its objects painted over."""
+        """Asks what is undecided once more with its objects painted over."""
         self._find(doubts)
         groups = [
             [(ledger, one, regions.without(image, boxes)) for one in alike]
@@ -247,26 +200,16 @@ class Cascade:
         for ledger, one, answer in self._ask_about(groups):
             ledger.looks[one] = replace(ledger.looks[one], without=answer)
 
-    def _compare(self, accepted: _Doubts) -> None:
-        """Asks what would hold with its objects painted over, and with equal boxes elsewhere."""
-        self._paint_over(accepted)
-        groups = [
-            [(ledger, one, regions.without(image, places)) for one in alike]
-            for ledger, image, alike, boxes in self._by_boxes(accepted, painted=True)
-            for places in regions.elsewhere(image, boxes, self.preset.placebos)
-        ]
-        for ledger, one, answer in self._ask_about(groups):
-            look = ledger.looks[one]
-            ledger.looks[one] = replace(look, placebos=(*look.placebos, answer))
-
     def _by_boxes(
-        self, doubts: _Doubts, *, painted: bool = False
+        self, doubts: _Doubts
     ) -> Iterator[tuple[Ledger, Image.Image, list[Located], tuple[Box, ...]]]:
-        """What hangs on the same boxes, together; what was not asked with them painted over yet, or what
-        was."""
+        """What hangs on the same boxes, together; what was not asked with them painted over yet."""
         for ledger, image, located in doubts:
-            due = [one for one in located if (look := ledger.looks.get(one)) and look.boxes]
-            due = [one for one in due if (ledger.looks[one].without is not None) is painted]
+            due = [
+                one
+                for one in located
+                if (look := ledger.looks.get(one)) and look.boxes and look.without is None
+            ]
             for objects in dict.fromkeys(one.objects for one in due):
                 alike = [one for one in due if one.objects == objects]
                 yield ledger, image, alike, ledger.looks[alike[0]].boxes
@@ -354,12 +297,6 @@ class Cascade:
             broken.append((ledger, image, located))
         return broken
 
-    def _unreasoned(self, answered: Sequence[tuple[Ledger, Image.Image]]) -> _Doubts:
-        """What is to be reasoned about next, and was not yet."""
-        gathered = self._gathered(answered, next_alternatives)
-        due = [(i, image, [one for one in located if one not in i.reasons]) for i, image, located in gathered]
-        return [(ledger, image, located) for ledger, image, located in due if located]
-
     def _gathered(
         self,
         answered: Sequence[tuple[Ledger, Image.Image]],
@@ -378,11 +315,6 @@ class Cascade:
             if located:
                 found.append((ledger, image, list(located)))
         return found
-
-
-def _seen(questions: tuple[Question, ...]) -> tuple[Question, ...]:
-    """Those that are asked about an image, with its caption or without."""
-    return tuple(question for question in questions if question.sees_image)
 
 
 def _count(ledger: Ledger, entry: Asked | Failure, images: int = 1) -> None:

@@ -6,17 +6,14 @@ another rule that shares a statement does not change what is said of this one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from jurat.constitution import Rule
 from jurat.judge.calibration import Bounds, Calibration
-from jurat.judge.costs import costs_of
 from jurat.judge.ledger import Ledger, Located, Look, Priors, Reasoned
-from jurat.judge.nulls import mean_prior
 from jurat.judge.odds import sigmoid
 from jurat.judge.plan import PlannedAlternative, Question
-from jurat.judge.presets import Null, Preset
+from jurat.judge.presets import Preset
 from jurat.judge.verdict import ClauseOutcome
 from jurat.judge.views import averaged
 from jurat.models import YesNo
@@ -31,12 +28,11 @@ class Thresholds:
 
     @classmethod
     def of(cls, rule: Rule, preset: Preset, calibration: Calibration | None = None) -> Thresholds:
-        """The rule's own where it has them, else the calibration's, else those of its costs where the preset
-        has them, else the preset's. One that a rule leaves out gives way to the one it has."""
+        """The rule's own where it has them, else the calibration's, else the preset's. One that a rule
+        leaves out gives way to the one it has."""
         bounds = (calibration.rules.get(rule.id) if calibration is not None else None) or Bounds()
-        costs = costs_of(rule.severity) if preset.costs else preset
-        break_ = _first(rule.break_above, bounds.break_above, costs.break_above)
-        keep = _first(rule.keep_below, bounds.keep_below, costs.keep_below)
+        break_ = _first(rule.break_above, bounds.break_above, preset.break_above)
+        keep = _first(rule.keep_below, bounds.keep_below, preset.keep_below)
         return cls(min(keep, break_), break_)
 
     def decide(self, evidence: float) -> ClauseOutcome:
@@ -60,8 +56,6 @@ class Case:
     calibration: Calibration | None = None
     viewed: frozenset[Located] = frozenset()
     """What the rule wanted to be asked about on moved copies."""
-    checked: frozenset[Located] = frozenset()
-    """What the rule wanted to be compared with placebos."""
     pointed: bool = False
     """Whether the rule shows where its objects are, having been found broken."""
     looked: frozenset[Located] = frozenset()
@@ -81,14 +75,10 @@ class Case:
         found = self.ledger.looks.get(located)
         if found is None:
             return None
-        looked, checked = located in self.looked, located in self.checked
-        if not (looked or checked or self.preset.crop_below > 0 or self.pointed):
+        looked = located in self.looked
+        if not (looked or self.preset.crop_below > 0 or self.pointed):
             return None
-        return replace(
-            found,
-            without=found.without if looked or checked else None,
-            placebos=found.placebos if checked else (),
-        )
+        return found if looked else replace(found, without=None)
 
     def over_views(self, alternative: PlannedAlternative, question: Question | None = None) -> YesNo | None:
         """The answer over the image and its moved copies, if the rule wanted it and all were answered; to
@@ -104,17 +94,6 @@ class Case:
             return None
         share = sigmoid(averaged(answers))
         return YesNo(share, 1 - share, stated=any(answer.stated for answer in answers))
-
-    def prior(self, question: Question) -> YesNo | None:
-        """The answer without the image: over several nulls, where the preset has them."""
-        if self.preset.nulls == ("none",):
-            return self.priors.get(question)
-        return mean_prior([answer for _, answer in self.null_answers(question)], self.answered)
-
-    def null_answers(self, question: Question) -> Sequence[tuple[Null, YesNo | None]]:
-        """By the names of the preset's nulls."""
-        there = {"none": self.priors, **self.ledger.nulls}
-        return [(null, there[null].get(question) if null in there else None) for null in self.preset.nulls]
 
     def thought(self, alternative: PlannedAlternative) -> Reasoned | None:
         if not self.reasoned:

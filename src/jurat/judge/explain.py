@@ -77,7 +77,7 @@ def _unsure(undecided: Sequence[RuleFinding], rules: int) -> str:
     comma = "," if len(undecided) > _NAMED else ""
     first = f"{_rules(undecided)}{comma} could not be decided{_rest(rules - len(undecided))}."
     why = _WHY[worst.reason or "error"]
-    # A coherent rule can be undecided while each of its clauses is decided.
+    # In records made with `coherent`, which jurat no longer has, all clauses of the rule may be decided.
     open_ = [finding for finding in worst.clauses if finding.outcome == "undecided"] or list(worst.clauses)
     if worst.reason == "out_of_domain" and len(open_) == len(worst.clauses):
         return f"{first} The reason is that {why}."
@@ -108,7 +108,7 @@ def _safe(rules: Sequence[RuleFinding]) -> str:
         why = f"{_scored(least)} is not established"
     elif excuses:
         why = f"{_list([_scored(finding) for finding in excuses])} excuses it"
-    else:  # a coherent rule can be kept though no clause fails by itself
+    else:  # in records made with `coherent` a kept rule may have no clause that fails
         together = " together" if len(closest.clauses) > 1 else ""
         why = f"{_list([_scored(finding) for finding in closest.clauses])}{together} make it unlikely"
     return f"{first} Closest to being broken is {closest.id}, but {why}."

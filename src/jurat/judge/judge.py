@@ -80,8 +80,7 @@ class Judge:
         Args:
             constitution: one that was loaded, a path, or "shelf:NAME".
             model: one that was opened, or a name or spec as `jurat.models.open_model` takes it.
-            preset: a name of `jurat.judge.presets.PRESETS`, with parts added ("jurat+contrasts") or not, or
-                a preset of your own.
+            preset: a name of `jurat.judge.presets.PRESETS`, or a preset of your own.
             detector: finds the central objects of clauses, where the preset has regions; a name as
                 `jurat.models.open_detector` takes it. Left out, it is the bundled one for the bundled model;
                 "none" is none for any.
@@ -231,12 +230,6 @@ class Judge:
         if self.preset.decides != "log-odds":
             raise JuratError(
                 f"The preset {self.preset.name!r} has constants of its own: it takes no calibration."
-            )
-        if not self.preset.calibratable:
-            raise JuratError(
-                f"The preset {self.preset.name!r} weighs answers in a way that calibrations are not fitted "
-                "for.",
-                hint="Leave out contrasts, coherent and nulls, or the calibration.",
             )
         calibration.check(
             model=full_name(self.model),

@@ -48,8 +48,6 @@ class Look:
     """The answer on the crop."""
     without: YesNo | None = None
     """The answer with the boxes painted over."""
-    placebos: tuple[YesNo, ...] = ()
-    """The answers with equal boxes elsewhere painted over; empty unless all of them are there."""
     failure: Failure | None = None
     """Why there are no boxes, where the detector failed."""
 
@@ -95,9 +93,6 @@ class Ledger:
     answers: dict[Question, YesNo] = field(default_factory=dict)
     views: dict[Question, tuple[YesNo, ...]] = field(default_factory=dict)
     """The answers on moved copies of the image."""
-    nulls: dict[str, Mapping[Question, YesNo]] = field(default_factory=dict)
-    """The answers on what shows nothing of the image, by the names of `jurat.judge.presets.Null`; those
-    without any image are not here."""
     looks: dict[Located, Look] = field(default_factory=dict)
     reasons: dict[Located, Reasoned] = field(default_factory=dict)
     settled: dict[str, RuleFinding] = field(default_factory=dict)

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jurat.constitution import About, Clause, Constitution, Rule
-from jurat.judge.contrasts import Kind, contrasts_of
 from jurat.judge.presence import presence_of
 from jurat.judge.presets import Preset
-from jurat.judge.prompts import WORDINGS
-from jurat.judge.prompts import Kind as Asked
+from jurat.judge.prompts import WORDINGS, Kind
 from jurat.models import StatementReader
 
-_ASKED: dict[About, Asked] = {
+_ASKED: dict[About, Kind] = {
     "image": "statement",
     "caption": "caption",
     "pair": "pair",
@@ -26,7 +24,7 @@ _ASKED: dict[About, Asked] = {
 class Question:
     """A closed question, before it is worded."""
 
-    kind: Asked
+    kind: Kind
     """Yes means that the statement is true, or that the rule is broken."""
     text: str
 
@@ -56,8 +54,6 @@ class PlannedAlternative:
     """True where the clause wants No for an answer."""
     objects: tuple[str, ...] = ()
     """The central objects of the clause: what a detector is to look for."""
-    contrasts: tuple[tuple[Kind, Question], ...] = ()
-    """What excludes the statement, where the preset holds it against that."""
     presence: tuple[tuple[Question, ...], ...] = ()
     """What must be true for the statement to be, where the preset asks that of relations: one of each
     group."""
@@ -144,7 +140,6 @@ def _plan_rule(rule: Rule, preset: Preset, reader: StatementReader | None) -> Pl
 def _plan_clause(
     clause: Clause, role: Literal["clause", "unless"], preset: Preset, reader: StatementReader | None
 ) -> PlannedClause:
-    kinds = preset.contrasts if preset.decides == "log-odds" else ()
     asked = _ASKED[clause.about]
     held = preset.presence and asked == "statement"
     alternatives = tuple(
@@ -152,7 +147,6 @@ def _plan_clause(
             Question(asked, s.text),
             s.negated,
             clause.objects,
-            tuple((one.kind, Question(asked, one.text)) for one in contrasts_of(s.text, kinds)),
             _presence(s.text, clause, reader) if held else (),
         )
         for s in clause.alternatives

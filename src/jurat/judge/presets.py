@@ -8,15 +8,12 @@ named below. Dividing by a power of the language prior is VisualGPTScore's (Lin 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from jurat.errors import JuratError
-from jurat.judge.contrasts import KINDS, Kind
-
-Null = Literal["none", "grey", "blurred"]
-"""What a question is asked of to learn its language prior: nothing, a grey image, the image blurred."""
 
 
 @dataclass(frozen=True)
@@ -65,28 +62,6 @@ class Preset:
     reason: bool = False
     """Whether the model reasons in words about what is still undecided."""
 
-    contrasts: tuple[Kind, ...] = ()
-    """Kinds of statements that exclude a statement, which its evidence is held against; see
-    `jurat.judge.contrasts`."""
-    coherent: bool = False
-    """Whether a rule's score is its probability over the truth assignments that its words allow; see
-    `jurat.judge.coherent`."""
-    temperature: float = 1.0
-    """Of `coherent`: log-odds are divided by it. Above 0."""
-    incoherent_above: float = 0.5
-    """Of `coherent`: a rule whose words rule out more than this of what the answers say is undecided."""
-    placebos: int = 0
-    """In how many other places boxes are painted over, to compare with the objects' own, before what they
-    are evidence for is accepted; 0 for never."""
-    placebo_gap: float = 0.05
-    """Painting over the objects must lower M by this more than the most that a placebo does."""
-    costs: bool = False
-    """Whether a rule's thresholds come from its severity; see `jurat.judge.costs`."""
-    ordered: bool = False
-    """Whether reasoning goes clause by clause, the one most likely to settle the rule first."""
-    nulls: tuple[Null, ...] = ("none",)
-    """What the language prior is learned on; of several the mean in log-odds is taken."""
-
     @property
     def needs_prior(self) -> bool:
         return self.debias > 0
@@ -98,13 +73,8 @@ class Preset:
     @property
     def detector_parts(self) -> tuple[str, ...]:
         """The parts that need a detector, by the names in `PARTS`."""
-        parts = {"regions": self.regions, "crop": self.crop_below > 0, "placebo": self.placebos > 0}
+        parts = {"regions": self.regions, "crop": self.crop_below > 0}
         return tuple(name for name, there in parts.items() if there)
-
-    @property
-    def calibratable(self) -> bool:
-        """Whether a calibration's numbers mean what they say under it."""
-        return self.decides == "log-odds" and not (self.contrasts or self.coherent or self.nulls != ("none",))
 
     def without(self, stages: Iterable[str]) -> Preset:
         """The preset with parts removed, for ablations; its name says which.
@@ -114,26 +84,11 @@ class Preset:
         """
         preset = self
         for stage in dict.fromkeys(stages):
+            if stage in REMOVED:
+                raise JuratError(f"There is no part {stage!r} to leave out: it was removed from jurat.")
             if stage not in PARTS:
                 raise JuratError(f"There is no part {stage!r} to leave out.", hint=_suggest(stage, PARTS))
             preset = replace(preset, name=f"{preset.name}-no-{stage}", **PARTS[stage])
-        return preset
-
-    def plus(self, parts: Iterable[str]) -> Preset:
-        """The preset with parts added; its name says which.
-
-        Raises:
-            JuratError: a name is not in `ADDITIONS`, or does nothing where the paper's rule decides.
-        """
-        preset = self
-        for part in dict.fromkeys(parts):
-            if part not in ADDITIONS:
-                raise JuratError(f"There is no part {part!r} to add.", hint=_suggest(part, ADDITIONS))
-            if self.decides == "clue" and part in OF_LOG_ODDS:
-                raise JuratError(
-                    f"{part!r} adds nothing to the preset {self.name!r}, which has constants of its own."
-                )
-            preset = replace(preset, name=f"{preset.name}+{part}", **ADDITIONS[part])
         return preset
 
 
@@ -147,27 +102,11 @@ PARTS: dict[str, dict[str, Any]] = {
     "regions": {"regions": False},
     "crop": {"crop_below": 0.0},
     "reason": {"reason": False},
-    "contrasts": {"contrasts": ()},
-    "coherent": {"coherent": False},
-    "placebo": {"placebos": 0},
-    "costs": {"costs": False},
-    "ordered": {"ordered": False},
-    "nulls": {"nulls": ("none",)},
 }
 """What can be left out of a preset, and what it is without it."""
 
-ADDITIONS: dict[str, dict[str, Any]] = {
-    "contrasts": {"contrasts": KINDS},
-    "opposites": {"contrasts": tuple(kind for kind in KINDS if kind != "negation")},
-    "coherent": {"coherent": True},
-    "placebo": {"placebos": 3},
-    "costs": {"costs": True},
-    "ordered": {"ordered": True},
-    "nulls": {"nulls": ("none", "grey", "blurred")},
-}
-"""What can be added to a preset by name ("jurat+contrasts"), and what it is with it."""
-OF_LOG_ODDS = frozenset(("contrasts", "opposites", "coherent", "costs"))
-"""Additions that the paper's rule makes no use of."""
+REMOVED = ("contrasts", "opposites", "coherent", "placebo", "costs", "ordered", "nulls")
+"""Parts that presets could have in earlier versions. Records name them in their preset: "jurat+contrasts"."""
 
 DEFAULT = "jurat"
 
@@ -212,18 +151,39 @@ PRESETS: dict[str, Preset] = {
 
 
 def find_preset(name: str | Preset) -> Preset:
-    """The preset of that name, "jurat", or with parts added, "jurat+contrasts+costs"; one of your own is
-    passed through.
+    """The preset of that name; one of your own is passed through.
 
     Raises:
-        JuratError: there is none of that name, or no such part.
+        JuratError: there is none of that name.
     """
     if isinstance(name, Preset):
         return name
-    plain, *added = name.split("+")
-    if plain in PRESETS:
-        return PRESETS[plain].plus(added)
-    raise JuratError(f"There is no preset {plain!r}.", hint=_suggest(plain, PRESETS))
+    if name in PRESETS:
+        return PRESETS[name]
+    if part := removed_part(name):
+        raise JuratError(
+            f"There is no preset {name!r}: {part!r} was removed from jurat.",
+            hint=f"Name the preset without it: {name.partition('+')[0]!r}.",
+        )
+    raise JuratError(f"There is no preset {name!r}.", hint=_suggest(name, PRESETS))
+
+
+def removed_part(preset: str) -> str | None:
+    """The first part that a preset's name adds and jurat no longer has; None where it adds none."""
+    return next((part for part in re.findall(r"\+([a-z]+)", preset) if part in REMOVED), None)
+
+
+def check_made_without(preset: str) -> None:
+    """Refuses a record, by its preset's name, that was made with a part that jurat no longer has.
+
+    Raises:
+        JuratError: it was.
+    """
+    if part := removed_part(preset):
+        raise JuratError(
+            f"This record was made with `{part}`, which jurat no longer has.",
+            hint="It can still be shown: jurat report.",
+        )
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

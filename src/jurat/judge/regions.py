@@ -9,14 +9,10 @@ the clause is accepted if painting them over lowers its score by more than beta 
   at most; all of these, of all central objects, are painted over together;
 - the paint is the mean colour of what lies outside the boxes;
 - a crop is made where every box that counts is small; it holds them all, with as much again on each side.
-
-The paper only accepts by regions. Placebos make a veto of them: a statement that is taken for true, of a
-rule that would be broken, has to hang on its objects more than on equal boxes elsewhere.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -36,8 +32,6 @@ NEXT = 0.5
 """A further box counts if it is at least this times as confident as the first."""
 LEAST_SIDE = 32
 """Pixels that a crop has along each side, where the image has as many."""
-TRIES = 64
-"""Places that are drawn for a box of a placebo before it counts as having none."""
 
 
 @dataclass(frozen=True)
@@ -140,36 +134,3 @@ def _padded(low: float, high: float, extent: int) -> tuple[int, int]:
 
 def _span(low: float, high: float, extent: int) -> slice:
     return slice(max(0, int(np.floor(low))), min(extent, int(np.ceil(high))))
-
-
-def elsewhere(image: Image.Image, boxes: Sequence[Box], count: int) -> list[tuple[Box, ...]]:
-    """Equal boxes in other places of the image, up to `count` times: none overlaps one of `boxes`, nor
-    another of its own time. Fewer where there is no room.
-
-    The places are drawn from the image's own pixels and the boxes, so that the same image has the same ones.
-    """
-    corners = [(b.x0, b.y0, b.x1, b.y1) for b in boxes]
-    seed = hashlib.sha256(image.convert("RGB").tobytes() + repr((image.size, corners)).encode()).digest()
-    rng = np.random.default_rng(list(seed))
-    found = (_moved_away(image, boxes, rng) for _ in range(count))
-    return [places for places in found if places]
-
-
-def _moved_away(image: Image.Image, boxes: Sequence[Box], rng: np.random.Generator) -> tuple[Box, ...]:
-    """The boxes somewhere else; empty where no place is found for one of them."""
-    placed: list[Box] = []
-    for box in sorted(boxes, key=lambda box: -share(image, box)):
-        wide, high = box.x1 - box.x0, box.y1 - box.y0
-        for _ in range(TRIES):
-            x, y = rng.uniform(0, image.width - wide), rng.uniform(0, image.height - high)
-            moved = replace(box, x0=x, y0=y, x1=x + wide, y1=y + high)
-            if not any(_overlap(moved, other) for other in (*boxes, *placed)):
-                placed.append(moved)
-                break
-        else:
-            return ()
-    return tuple(placed)
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    return a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1

@@ -2,7 +2,8 @@
 
 A `Verdict` holds one `RuleFinding` a rule, which holds one `Finding` a clause, which holds one
 `AlternativeScore` a statement that was put to the model. The fields are the record's fields
-(`docs/record.md`); a later version of jurat only adds to them.
+(`docs/record.md`). A later version of jurat adds to them, and drops only what a part wrote that it no longer
+has.
 """
 
 from __future__ import annotations
@@ -56,8 +57,6 @@ _SHOWN = (
     "id",
     "word",
     "text",
-    "statement",
-    "entails",
     "kind",
     "role",
     "outcome",
@@ -110,25 +109,6 @@ class Cost(_Record):
     by tokens; null where no prices were given."""
 
 
-class ContrastScore(_Record):
-    """A statement that excludes another one, and was asked beside it."""
-
-    kind: Literal["negation", "opposite", "swap", "number"]
-    """How it was made from the other's words."""
-    text: str
-    """The statement."""
-    score: float | None
-    """M; null where it was not answered, or not asked since the model never learned a word of it."""
-    baseline: float | None
-    """M0."""
-    mass: float | None
-    """P(Yes) + P(No)."""
-    score_over_views: float | None = None
-    """M over the image and its moved copies, where the statement was asked there."""
-    reason: Reason | None = None
-    """Why it does not count; null where it does."""
-
-
 class PresenceScore(_Record):
     """What a relation takes for granted, and was asked beside it: that a thing it names is visible."""
 
@@ -148,17 +128,6 @@ class PresenceScore(_Record):
     """M over the image and its moved copies, where the statement was asked there."""
     reason: Reason | None = None
     """Why it says nothing; null where it does."""
-
-
-class NullScore(_Record):
-    """A question asked of what shows nothing of the image: a part of its language prior."""
-
-    kind: Literal["none", "grey", "blurred"]
-    """No image, a grey one, or the image itself, blurred."""
-    score: float | None
-    """M there; null where it was not answered."""
-    mass: float | None
-    """P(Yes) + P(No) there; null where the model failed to answer."""
 
 
 class AlternativeScore(_Record):
@@ -197,15 +166,6 @@ class AlternativeScore(_Record):
     """What reasoning in words came to; null where there was none, or it could not be read."""
     rationale: str | None = None
     """The reason that it gave."""
-    contrasts: tuple[ContrastScore, ...] = ()
-    """What its evidence is held against, where the preset has contrasts."""
-    nulls: tuple[NullScore, ...] = ()
-    """What `baseline` is the mean of in log-odds, where the preset has several nulls."""
-    scores_on_placebos: tuple[float, ...] = ()
-    """M with equal boxes elsewhere painted over; empty where that was not asked."""
-    vetoed: bool = False
-    """True where it would hold, but painting over its objects lowered M hardly more than painting
-    elsewhere did."""
     presence: tuple[PresenceScore, ...] = ()
     """What else must hold for a relation to: its evidence is the least of its own and of each group's
     largest. Empty where it is no relation, or the preset asks for none."""
@@ -237,27 +197,6 @@ class Finding(_Record):
     """Why it is undecided; null where it is not."""
     alternatives: tuple[AlternativeScore, ...]
     """In the constitution's order."""
-
-
-class Entailment(_Record):
-    """Two statements of a rule of which one cannot be true without the other."""
-
-    statement: str
-    """If this one is true,"""
-    entails: str
-    """so is this one."""
-
-
-class Coherence(_Record):
-    """How the score of a rule follows from its statements together."""
-
-    method: Literal["exact", "independent"]
-    """`exact`: over all truth assignments that the entailments allow. `independent`: the statements taken as
-    independent events, since there are more than 12."""
-    incoherence: float
-    """Share of the probability, under independence, that the entailments rule out; in [0, 1]."""
-    entailments: tuple[Entailment, ...]
-    """Those among the rule's statements."""
 
 
 class Part(_Record):
@@ -309,12 +248,6 @@ class RuleFinding(_Record):
     unscanned: Reason | None = None
     """Why the rule was not scanned though the preset scans: such a rule counts as relevant. Null
     elsewhere."""
-    keep_below: float | None = None
-    """The threshold that the costs of wrong verdicts came to; null where the preset has no costs."""
-    break_above: float | None = None
-    """Likewise."""
-    coherence: Coherence | None = None
-    """Of a score that is a probability over truth assignments; null where it is the smallest evidence."""
     parts: tuple[Part, ...] = ()
     """What each frame or image says of the rule, in their order; empty where there is only one."""
     agreeing: int = 1

@@ -15,9 +15,6 @@ With presence a relation is as true as the least true of itself and of what it t
 (`jurat.judge.presence`): p is the least of its own and of the largest of each group, each debiased alike, and
 `clue` decides the conjunction. What was not answered of these leaves the relation undecided.
 
-With contrasts the log-odds of the statement are held against those of what excludes it, each debiased alike:
-see `jurat.judge.contrasts`. With several nulls M0 is their mean in log-odds.
-
 With a calibration it is p = sigmoid((logit M - a logit M0 - b) / T), with a, b and T as fitted.
 
 `clue`: a statement fails if M - M0 < -0.3 M0, holds if M - M0 > 0.8 (1 - M0), and is undecided
@@ -25,10 +22,6 @@ otherwise; the evidence shown is M. Thresholds of rules are not used.
 
 Later stages only decide what is undecided by then: a statement holds if M - M- > `drop`, else it is what
 reasoning says. With `log-odds` its evidence then moves to the side of the thresholds that it was decided to.
-
-With placebos, a statement that would hold for a rule that would be broken does so only if painting over its
-objects lowers M by more than painting over equal boxes elsewhere does: M - M- > max(M - M_placebo) +
-`placebo_gap`. Else it is undecided, in the middle between the thresholds, and only reasoning settles it.
 
 What was not answered is undecided, whatever its numbers: it is never a No.
 """
@@ -41,8 +34,6 @@ from typing import Any
 
 from jurat.judge.calibration import Calibration
 from jurat.judge.case import Case
-from jurat.judge.contrasts import Kind, against
-from jurat.judge.ledger import Look
 from jurat.judge.logic import SWAPPED, all_of, any_of, gravest
 from jurat.judge.odds import sigmoid
 from jurat.judge.plan import PlannedAlternative, Question
@@ -50,8 +41,6 @@ from jurat.judge.presets import Preset
 from jurat.judge.verdict import (
     AlternativeScore,
     ClauseOutcome,
-    ContrastScore,
-    NullScore,
     PresenceScore,
     Reason,
     Region,
@@ -73,11 +62,6 @@ class Weighed:
     prior: float | None
     """The same without the image, before any debiasing."""
 
-    @property
-    def vetoed(self) -> bool:
-        """Whether a placebo keeps it from holding."""
-        return self.shown.vetoed and self.shown.outcome == "undecided"
-
 
 def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
     if alternative.question.reads_caption and alternative.question not in case.ledger.answers:
@@ -88,10 +72,8 @@ def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
     viewed = case.over_views(alternative) if cropped is None else None
     seen = cropped or viewed or answer
     # What was stated in text is no probability, and has no prior to take off.
-    prior = None if seen.stated else case.prior(alternative.question)
+    prior = None if seen.stated else case.priors.get(alternative.question)
     usable = prior if case.answered(prior) else None
-    # A crop shows less than the image that contrasts were asked of.
-    contrasts = [_contrast(kind, q, alternative, case) for kind, q in alternative.contrasts if not cropped]
     presence = [
         [_presence(number, question, alternative, case) for question in group]
         for number, group in enumerate(alternative.presence)
@@ -100,17 +82,13 @@ def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
     reason = gravest([_unanswered(seen, prior, usable, case), *(each.reason for each in beside)])
     evidence, outcome = None, "undecided"
     if reason is None:
-        held = [log_odds for _, log_odds in contrasts if log_odds is not None]
-        own = _judge_statement(alternative.question.label, seen, usable, case, held)
+        own = _judge_statement(alternative.question.label, seen, usable, case)
         present = [[found for _, found in group if found is not None] for group in presence]
         evidence, outcome = _quick(alternative, role, _together(own, present), case)
         reason = "margin" if outcome == "undecided" else None
-    vetoed = role == "clause" and outcome == "holds" and _vetoed(alternative, answer, look, case)
-    if vetoed:
-        evidence, outcome, reason = (case.thresholds.keep + case.thresholds.break_) / 2, "undecided", "margin"
     stage: Stage | None = None if outcome == "undecided" else "quick" if viewed is None else "views"
     if reason in OPEN:
-        stage, outcome, reason = _look_again(alternative, answer, case, reason, vetoed)
+        stage, outcome, reason = _look_again(alternative, answer, case, reason)
         evidence = _moved(evidence, outcome, role, case)
     shown = AlternativeScore(
         text=alternative.question.text,
@@ -123,9 +101,7 @@ def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
         reason=reason,
         decided_by=stage,
         score_over_views=None if viewed is None else viewed.score,
-        contrasts=tuple(shown for shown, _ in contrasts),
         presence=tuple(beside),
-        vetoed=vetoed,
         **_shown_evidence(alternative, case),
     )
     before = None if usable is None else 1 - usable.score if alternative.negated else usable.score
@@ -145,36 +121,6 @@ def _without_caption(alternative: PlannedAlternative) -> Weighed:
     return Weighed(shown, None, None)
 
 
-def _contrast(
-    kind: Kind, question: Question, alternative: PlannedAlternative, case: Case
-) -> tuple[ContrastScore, float | None]:
-    """A contrast as it is shown, and its log-odds; None where it does not count."""
-    answer = case.ledger.answers.get(question)
-    # Without an answer it was never put: the model does not know a word of it.
-    if answer is None:
-        unput = ContrastScore(
-            kind=kind, text=question.text, score=None, baseline=None, mass=None, reason="out_of_domain"
-        )
-        return unput, None
-    viewed = case.over_views(alternative, question)
-    missing = case.over_views(alternative) is not None and viewed is None
-    seen = viewed or answer
-    prior = None if seen.stated else case.prior(question)
-    usable = prior if case.answered(prior) else None
-    reason = "low_mass" if missing else _unanswered(seen, prior, usable, case)
-    shown = ContrastScore(
-        kind=kind,
-        text=question.text,
-        score=answer.score if answer.failure is None and answer.mass > 0 else None,
-        baseline=usable.score if usable is not None else None,
-        mass=answer.mass if answer.failure is None else None,
-        score_over_views=None if viewed is None else viewed.score,
-        reason=reason,
-    )
-    log_odds = debiased(seen.log_odds, None if usable is None else usable.log_odds, case.preset)
-    return shown, log_odds if reason is None else None
-
-
 def _presence(
     group: int, question: Question, alternative: PlannedAlternative, case: Case
 ) -> tuple[PresenceScore, tuple[float, ClauseOutcome] | None]:
@@ -182,7 +128,7 @@ def _presence(
     answer = case.ledger.answers[question]
     viewed = case.over_views(alternative, question)
     seen = viewed or answer
-    prior = None if seen.stated else case.prior(question)
+    prior = None if seen.stated else case.priors.get(question)
     usable = prior if case.answered(prior) else None
     reason = _unanswered(seen, prior, usable, case)
     shown = PresenceScore(
@@ -195,7 +141,7 @@ def _presence(
         score_over_views=None if viewed is None else viewed.score,
         reason=reason,
     )
-    return shown, _judge_statement(question.label, seen, usable, case, ()) if reason is None else None
+    return shown, _judge_statement(question.label, seen, usable, case) if reason is None else None
 
 
 def _together(
@@ -207,17 +153,6 @@ def _together(
     ]
     each = [own, *groups]
     return min(score for score, _ in each), all_of(outcome for _, outcome in each)
-
-
-def _vetoed(alternative: PlannedAlternative, answer: YesNo, look: Look | None, case: Case) -> bool:
-    """Whether painting over the objects of a statement that is taken for true hardly mattered."""
-    if look is None or alternative.negated or not case.answered(answer):
-        return False
-    known = look.without is not None and all(map(case.answered, (look.without, *look.placebos)))
-    if not (known and look.placebos and look.without is not None):
-        return False
-    most = max(answer.score - placebo.score for placebo in look.placebos)
-    return answer.score - look.without.score <= most + case.preset.placebo_gap
 
 
 def _quick(
@@ -236,18 +171,13 @@ def _quick(
 
 
 def _look_again(
-    alternative: PlannedAlternative, answer: YesNo, case: Case, reason: Reason | None, vetoed: bool
+    alternative: PlannedAlternative, answer: YesNo, case: Case, reason: Reason | None
 ) -> tuple[Stage | None, ClauseOutcome, Reason | None]:
     """What regions and then reasoning make of an undecided alternative; `answer` is on the whole image."""
     look = case.look(alternative)
     true, false = ("fails", "holds") if alternative.negated else ("holds", "fails")
     painted = look.without if look is not None and case.answered(look.without) else None
-    if (
-        painted is not None
-        and not vetoed
-        and case.answered(answer)
-        and answer.score - painted.score > case.preset.drop
-    ):
+    if painted is not None and case.answered(answer) and answer.score - painted.score > case.preset.drop:
         return "regions", true, None
     thought = case.thought(alternative)
     if thought is None:
@@ -280,17 +210,6 @@ def _shown_evidence(alternative: PlannedAlternative, case: Case) -> dict[str, An
         for name, answer in (("score_on_crop", look.on_crop), ("score_without", look.without)):
             if answer is not None and case.answered(answer):
                 shown[name] = answer.score
-        placebos = filter(case.answered, look.placebos)
-        shown["scores_on_placebos"] = tuple(answer.score for answer in placebos)
-    if case.preset.nulls != ("none",) and case.preset.needs_prior:
-        shown["nulls"] = tuple(
-            NullScore(
-                kind=null,
-                score=answer.score if answer is not None and case.answered(answer) else None,
-                mass=answer.mass if answer is not None and answer.failure is None else None,
-            )
-            for null, answer in case.null_answers(alternative.question)
-        )
     if thought is not None:
         shown["rating"] = None if thought.rating is None else "Yes" if thought.rating else "No"
         shown["rationale"] = thought.rationale or (thought.failure.reason if thought.failure else None)
@@ -315,15 +234,14 @@ def _unanswered(answer: YesNo, prior: YesNo | None, usable: YesNo | None, case: 
 
 
 def _judge_statement(
-    text: str, answer: YesNo, prior: YesNo | None, case: Case, contrasts: Sequence[float]
+    text: str, answer: YesNo, prior: YesNo | None, case: Case
 ) -> tuple[float, ClauseOutcome]:
     """The evidence that a statement as put is true, and, for `clue`, its outcome."""
     preset, prior_log_odds = case.preset, prior.log_odds if prior is not None else None
     if preset.decides == "log-odds":
         if case.calibration is not None and not answer.stated:
             return sigmoid(calibrated(answer.log_odds, prior_log_odds, text, case.calibration)), "undecided"
-        own = debiased(answer.log_odds, prior_log_odds, preset)
-        return sigmoid(against(own, contrasts)), "undecided"
+        return sigmoid(debiased(answer.log_odds, prior_log_odds, preset)), "undecided"
     if preset.debias == 0 or prior is None:
         return answer.score, "holds" if answer.score > 0.5 else "fails"
     return answer.score, _clue(answer.score, prior.score, preset)

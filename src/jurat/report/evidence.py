@@ -112,7 +112,6 @@ def _rule(rule: RuleFinding, verdict: Verdict, texts: Texts) -> dict[str, Any]:
         needed=rule.needed if rule.needed != 1 else None,
         parts=[[_named(part, verdict.kind), part.outcome, _number(part.score)] for part in rule.parts]
         or None,
-        incoherence=_number(rule.coherence.incoherence) if rule.coherence else None,
         clauses=[_clause(finding, texts) for finding in rule.clauses] or None,
     )
 
@@ -155,20 +154,12 @@ def _again(one: AlternativeScore, texts: Texts) -> dict[str, Any]:
         views=_number(one.score_over_views),
         crop=_number(one.score_on_crop),
         without=_number(one.score_without),
-        placebos=[_number(score) for score in one.scores_on_placebos] or None,
-        vetoed=one.vetoed or None,
         rating=one.rating,
         rationale=one.rationale and printable(one.rationale),
-        contrasts=[
-            _given(kind=c.kind, text=texts.number(c.text), score=_number(c.score), reason=c.reason)
-            for c in one.contrasts
-        ]
-        or None,
         presence=[
             _given(text=texts.number(p.text), score=_number(p.score), reason=p.reason) for p in one.presence
         ]
         or None,
-        nulls=[_given(kind=null.kind, score=_number(null.score)) for null in one.nulls] or None,
         regions=[_region(region, texts) for region in one.regions] or None,
     )
 

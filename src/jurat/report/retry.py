@@ -14,8 +14,7 @@ from enum import IntEnum
 from typing import Any, cast
 
 from jurat.errors import JuratError
-from jurat.judge.costs import costs_of
-from jurat.judge.presets import Preset, find_preset
+from jurat.judge.presets import REMOVED, Preset, find_preset, removed_part
 from jurat.judge.verdict import RuleFinding, RuleOutcome, Verdict
 
 
@@ -37,17 +36,19 @@ class Bounds:
     keep_below: float
     break_above: float
     source: str
-    """Where they were read: `record`, `run` (its `_run.json`), or taken from the `preset`."""
+    """Where they were read: `run` (its `_run.json`), or taken from the `preset`."""
 
 
 def why_not(preset: str) -> str | None:
     """Why no thresholds can be tried under a preset; None where they can."""
+    if part := removed_part(preset):
+        return f"These verdicts were made with `{part}`, which jurat no longer has."
     found = _preset(preset)
     if found is None:
         return f"The preset {preset} is not known here, so how its scores decide is not known."
     if found.decides != "log-odds":
         return f"The preset {found.name} decides by the paper's constants, not by thresholds of rules."
-    if found.regions or found.reason or found.placebos:
+    if found.regions or found.reason:
         return f"The preset {found.name} looks again where scores leave it open, so more would be asked."
     return None
 
@@ -59,12 +60,7 @@ def freedom(finding: RuleFinding, preset: str) -> Freedom:
         return Freedom.FIXED
     if finding.reason not in (None, "margin"):
         return Freedom.FIXED
-    if finding.coherence is not None and finding.coherence.incoherence > found.incoherent_above:
-        return Freedom.FIXED
-    again = (
-        a.vetoed or a.decided_by in ("regions", "reason") for c in finding.clauses for a in c.alternatives
-    )
-    if any(again):
+    if any(a.decided_by in ("regions", "reason") for c in finding.clauses for a in c.alternatives):
         return Freedom.FIXED
     open_ = [c for c in finding.clauses if any(a.reason not in (None, "margin") for a in c.alternatives)]
     if not open_:
@@ -86,15 +82,12 @@ def retry(finding: RuleFinding, free: Freedom, keep_below: float, break_above: f
 def bounds(finding: RuleFinding, verdict: Verdict, facts: Mapping[str, Any]) -> Bounds | None:
     """The thresholds that a finding was decided by, as far as the record and its run tell."""
     preset = _preset(verdict.preset)
-    if finding.break_above is not None and finding.keep_below is not None:
-        return _ordered(finding.keep_below, finding.break_above, "record")
     if preset is None:
         return None
-    defaults: Any = costs_of(finding.severity) if preset.costs else preset
-    # As the judge does: the rule's own, else the calibration's, else those of its costs or of the preset.
+    # As the judge does: the rule's own, else the calibration's, else the preset's.
     told = [_told(facts, finding.id), _calibrated(facts, finding.id)]
-    keep = _first(*(one.get("keep_below") for one in told), defaults.keep_below)
-    break_ = _first(*(one.get("break_above") for one in told), defaults.break_above)
+    keep = _first(*(one.get("keep_below") for one in told), preset.keep_below)
+    break_ = _first(*(one.get("break_above") for one in told), preset.break_above)
     return _ordered(keep, break_, "run" if any(told) else "preset")
 
 
@@ -125,9 +118,9 @@ def _table(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _preset(name: str) -> Preset | None:
-    """By the name in a record, which says what was left out: "jurat+costs-no-views"."""
+    """By the name in a record, which says what was left out: "jurat-no-views"."""
     plain, *without = name.split("-no-")
     try:
-        return find_preset(plain).without(without)
+        return find_preset(plain).without(part for part in without if part not in REMOVED)
     except JuratError:
         return None

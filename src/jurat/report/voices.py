@@ -158,7 +158,7 @@ def _seen(broken: Sequence[RuleFinding]) -> list[str]:
 
 def _held(clause: Finding) -> list[str]:
     if clause.outcome != "holds":
-        return []  # a coherent rule can be broken though not each of its clauses holds by itself
+        return []  # possible in records made with `coherent`, which jurat no longer has
     holding = [a for a in clause.alternatives if a.outcome == "holds"]
     return [f"not: {a.text}" if a.negated else a.text for a in holding] or [clause.text]
 

@@ -261,6 +261,14 @@ def test_a_file_that_is_no_calibration_is_refused(tmp_path: Path, content: str |
         load_calibration(path)
 
 
+def test_a_file_that_names_a_removed_part_is_refused_by_name(labelled: Fit, tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    labelled.calibration.save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"contrasts": ["negation"]}))
+    with pytest.raises(JuratError, match="made with `contrasts`, which jurat no longer has"):
+        load_calibration(path)
+
+
 def test_a_later_schema_is_refused(labelled: Fit, tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
     labelled.calibration.save(path)

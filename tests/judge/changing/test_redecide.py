@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from jurat.constitution import Constitution, Rule
+from jurat.errors import JuratError
 from jurat.judge import PRESETS, row_to_verdict, verdict_to_row
 from jurat.judge.changing.redecide import Redecider
 from jurat.judge.plan import plan
@@ -16,7 +17,7 @@ from jurat.judge.presets import Preset
 from jurat.judge.verdict import Verdict
 from jurat.models import Answer, Inquiry, YesNo
 
-from ..test_candidates import LAW, Thinking, Wavering, judged
+from ..drawn import LAW, Thinking, Wavering, judged
 
 SEEDS = range(30)
 
@@ -149,7 +150,7 @@ def test_an_edited_policy_gives_what_judging_anew_gives_or_nothing(
     assert told > 0
 
 
-@pytest.mark.parametrize("change", ["a new statement", "frames", "contrasts"])
+@pytest.mark.parametrize("change", ["a new statement", "frames"])
 def test_what_the_record_does_not_hold_is_not_guessed(change: str) -> None:
     verdict, new, preset = judged("jurat", 1), LAW, PRESETS["jurat"]
     if change == "a new statement":
@@ -157,11 +158,15 @@ def test_what_the_record_does_not_hold_is_not_guessed(change: str) -> None:
             name="law",
             rules=(Rule(id="bird", rule="No bird.", clauses=("A bird is visible.",)),),  # pyright: ignore[reportArgumentType]
         )
-    elif change == "frames":
-        verdict = verdict.model_copy(update={"frames": 3, "kind": "animation"})
     else:
-        preset = preset.plus(["contrasts"])
+        verdict = verdict.model_copy(update={"frames": 3, "kind": "animation"})
     assert redecided(verdict, new, preset) is None
+
+
+def test_a_record_made_with_a_removed_part_is_refused_by_name() -> None:
+    verdict = judged("jurat", 1).model_copy(update={"preset": "jurat+coherent"})
+    with pytest.raises(JuratError, match="This record was made with `coherent`, which jurat no longer has"):
+        redecided(verdict, LAW, PRESETS["jurat"])
 
 
 @pytest.mark.parametrize("update", [{"outcome": "error", "rules": ()}, {"basis": "known_match"}])

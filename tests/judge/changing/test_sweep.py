@@ -19,7 +19,7 @@ from jurat.judge.changing.impact import Change, Impact, measure, measure_blocks
 from jurat.judge.changing.sweep import LEAVES, slim_schema
 from jurat.judge.presets import find_preset
 
-from ..test_candidates import LAW, Thinking, judged
+from ..drawn import LAW, Thinking, judged
 from .test_redecide import Murmuring, with_thresholds
 
 SEEDS = 30
@@ -114,9 +114,7 @@ def test_a_rule_that_the_constitution_lacks_is_told(rows: list[dict[str, Any]]) 
         measure(strange, change_of(rows, 0))
 
 
-@pytest.mark.parametrize(
-    "preset", ["clue", "jurat+contrasts", "jurat+nulls", "jurat+placebo", "jurat+coherent", "jurat+costs"]
-)
+@pytest.mark.parametrize("preset", ["clue", "clue-quick"])
 def test_presets_whose_scores_do_not_decide_alone_are_not_swept(preset: str) -> None:
     assert not Change(LAW, with_thresholds(random.Random(0)), find_preset(preset)).only_thresholds
 

@@ -122,20 +122,18 @@ def methods() -> dict[str, Method]:
 
 
 def find_method(name: str) -> Method:
-    """The method of that name, or a preset with parts added: "jurat+costs".
+    """The method of that name.
 
     Raises:
         JuratError: there is none.
     """
+    from jurat.judge.presets import removed_part
+
     known = methods()
     if name in known:
         return known[name]
-    plain, _, added = name.partition("+")
-    if added and plain in known and known[plain].where == _JUDGE:
-        from jurat.judge.presets import find_preset
-
-        preset = find_preset(name)
-        return Method(name, f"{preset.summary}, with {added}", _JUDGE, {"preset": name})
+    if part := removed_part(name):
+        raise JuratError(f"There is no method {name!r}: {part!r} was removed from jurat.")
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}."
     raise JuratError(f"There is no method {name!r}.", hint=hint)

@@ -89,7 +89,7 @@ def fit(
         MissingExtra: scipy is not installed.
     """
     require("Calibrating", "local", "scipy")
-    if not judge.preset.calibratable or judge.preset.asks != "clauses":
+    if judge.preset.decides != "log-odds" or judge.preset.asks != "clauses":
         raise JuratError(
             f"The preset {judge.preset.name!r} cannot be calibrated.",
             hint="Take one that decides clauses by log-odds, as `quick` does.",

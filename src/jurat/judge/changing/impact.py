@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,10 +19,10 @@ from jurat.errors import JuratError
 from jurat.images.blocks import Block, of_rows
 from jurat.judge.calibration import Calibration
 from jurat.judge.case import Thresholds
-from jurat.judge.changing.redecide import Redecider, records_all, renewed
+from jurat.judge.changing.redecide import Redecider, renewed
 from jurat.judge.changing.sweep import Sweep, Swept
 from jurat.judge.plan import plan
-from jurat.judge.presets import Preset, find_preset
+from jurat.judge.presets import REMOVED, Preset, check_made_without, find_preset
 from jurat.judge.record import row_to_verdict, verdict_to_row
 from jurat.judge.verdict import Verdict
 from jurat.metrics import Interval, wilson
@@ -135,9 +134,8 @@ class Change:
     def only_thresholds(self) -> bool:
         """Whether a rule's score and its thresholds alone give its outcome under both."""
         preset = self.preset
-        staged = preset.relevance or preset.regions or preset.reason or preset.coherent or preset.costs
-        plain = preset.decides == "log-odds" and records_all(preset) and not staged
-        return plain and self.old.digest == self.new.digest
+        staged = preset.relevance or preset.regions or preset.reason
+        return preset.decides == "log-odds" and not staged and self.old.digest == self.new.digest
 
 
 def measure(
@@ -329,17 +327,16 @@ def _in_vain(before: Verdict, again: Verdict) -> str:
 
 
 def preset_of(name: str, *, presence: bool | None = True) -> Preset:
-    """The preset that a record names, parts left out and added.
+    """The preset that a record names, with the parts left out that it says.
 
     `presence` is what the record says of it: older verdicts were reached without, under the same name.
 
     Raises:
-        JuratError: there is none of that name any more.
+        JuratError: there is none of that name any more, or it had a part that jurat no longer has.
     """
-    base = re.split(r"-no-|\+", name, maxsplit=1)[0]
-    preset = find_preset(base)
-    for sign, part in re.findall(r"(-no-|\+)([a-z]+)", name[len(base) :]):
-        preset = preset.without([part]) if sign == "-no-" else preset.plus([part])
+    check_made_without(name)
+    base, *left_out = name.split("-no-")
+    preset = find_preset(base).without(part for part in left_out if part not in REMOVED)
     return preset if presence else replace(preset, presence=False)
 
 

@@ -20,13 +20,12 @@ from jurat.judge.decide import (
     gravest,
     is_relevant,
     item_outcome,
-    next_alternatives,
     open_alternatives,
     uncertain_alternatives,
 )
 from jurat.judge.ledger import Ledger, Located, Look, Priors, Reasoned
 from jurat.judge.plan import PlannedAlternative, PlannedRule, Question, questions
-from jurat.judge.presets import Preset
+from jurat.judge.presets import Preset, check_made_without
 from jurat.judge.verdict import AlternativeScore, Finding, PresenceScore, RuleFinding, Verdict
 from jurat.models import Failure, YesNo
 from jurat.models.base import FailureKind
@@ -50,10 +49,14 @@ class Redecider:
         """The verdict under the edited constitution; None where its record does not hold what that takes.
 
         An item that could not be judged, or was decided by its known content, stays as it is.
+
+        Raises:
+            JuratError: the verdict was made with a part that jurat no longer has.
         """
+        check_made_without(verdict.preset)
         if verdict.outcome == "error" or verdict.basis == "known_match":
             return verdict
-        if not self._told(verdict):
+        if verdict.frames != 1:  # of several frames the record holds each rule's worst one
             return None
         old, new = self._plans(verdict)
         evidence = _Evidence.of(verdict, old, new, self.preset, self.calibration)
@@ -105,16 +108,6 @@ class Redecider:
             for rules in (self.old, self.new)
         ]
         return plans[0], plans[1]
-
-    def _told(self, verdict: Verdict) -> bool:
-        """Whether the record holds all of the evidence: of several frames it holds each rule's worst one."""
-        return verdict.frames == 1 and records_all(self.preset)
-
-
-def records_all(preset: Preset) -> bool:
-    """Whether records of a preset hold all of the evidence: of contrasts, nulls and placebos they hold what
-    came of them."""
-    return not (preset.contrasts or preset.placebos or preset.nulls != ("none",))
 
 
 def renewed(before: Verdict, after: Verdict, law: Constitution) -> Verdict:
@@ -245,14 +238,13 @@ class _Evidence:
         return any(look is None or (look.boxes and look.without is None) for look in looks)
 
     def _lacks_reasons(self, planned: PlannedRule, ledger: Ledger, priors: Priors, *how: Any) -> bool:
-        """Whether something was open that was not reasoned about: of an ordered preset now, else at the time,
-        when all that was open was reasoned about at once."""
+        """Whether something was open that was not reasoned about."""
         preset: Preset = how[0]
         if not preset.reason:
             return False
-        at = ledger if preset.ordered else replace(ledger, reasons={})
+        before = replace(ledger, reasons={})
         return any(
-            Located.of(one) not in ledger.reasons for one in next_alternatives(planned, at, priors, *how)
+            Located.of(one) not in ledger.reasons for one in open_alternatives(planned, before, priors, *how)
         )
 
     def _note(self, alternative: PlannedAlternative, shown: AlternativeScore, preset: Preset) -> None:

@@ -14,15 +14,9 @@
       const words = [...new Set((one.regions ?? []).map(([word]) => texts[word]))].join(", ");
       line("with ", jurat.name(words || "its objects"), ` painted over ${number(one.without)}`);
     }
-    if (one.placebos) line(`with other places painted over ${one.placebos.map(number).join(", ")}`);
-    if (one.vetoed) line("not accepted: painting elsewhere mattered as much");
-    for (const contrast of one.contrasts ?? []) {
-      line("against ", jurat.name(texts[contrast.text]), ` (${contrast.kind}) ${number(contrast.score)}`);
-    }
     for (const there of one.presence ?? []) {
       line("with ", jurat.name(texts[there.text]), ` ${there.reason ?? number(there.score)}`);
     }
-    for (const nothing of one.nulls ?? []) line(`on ${nothing.kind} instead of the image ${number(nothing.score)}`);
     // What was seen is no ground for what does not hold: of alternatives, all have the objects of their clause.
     if (one.regions?.length && one.without === undefined && one.outcome !== "fails") {
       const seen = one.regions.map(([word, score]) => `${texts[word]} ${number(score)}`);
@@ -112,7 +106,6 @@
     aside(known?.severity),
     rule.outcome !== "kept" && aside(rule.reason ?? (rule.stage && `by ${rule.stage}`)),
     rule.frame !== undefined && aside(`at ${rule.frame}`),
-    rule.incoherence !== undefined && aside(`incoherence ${number(rule.incoherence)}`),
     known?.sentence && jurat.name(known.sentence, { class: "sentence" }),
   ];
 

@@ -1,4 +1,4 @@
-"""The candidates together: switched off they change nothing, and none lets one rule change another."""
+"""Verdicts of every preset stay what they were, and no rule changes what is said of another."""
 
 from __future__ import annotations
 
@@ -15,75 +15,12 @@ import pytest
 from jurat.constitution import Constitution, Rule
 from jurat.images.parquet import batch_of, rows_of
 from jurat.judge import PRESETS, Judge, Preset, arrow_schema, prompts, row_to_verdict, verdict_to_row
-from jurat.judge.presets import ADDITIONS
-from jurat.judge.verdict import Verdict
-from jurat.models import Answer, Chat, Failure, FailureKind, Inquiry, Reply, Usage, YesNo
-from jurat.models.null import NullModel, NullSettings
+from jurat.models import Answer, Failure, FailureKind, Inquiry, YesNo
+from jurat.models.null import NullSettings
 
 from ..models import tiny
+from .drawn import Thinking, Wavering, judged
 from .scripted import Alike, Finder, box
-
-TOUCH: Any = {"statement": "A child touches a dog.", "objects": ["child"]}
-LAW = Constitution(
-    name="law",
-    rules=(
-        Rule(
-            id="left",
-            rule="No dog left of a cat.",
-            severity="high",
-            clauses=(
-                {"statement": "A dog is visible.", "objects": ["dog"]},
-                {"statement": "A dog is left of a cat.", "objects": ["dog", "cat"]},
-            ),
-        ),
-        Rule(
-            id="count",
-            rule="No two dogs.",
-            clauses=(
-                {"statement": "There are at least two dogs.", "objects": ["dog"]},
-                {"any of": ["A cat is visible.", {"not": "A child is visible."}], "objects": ["cat"]},
-            ),
-            unless=("A police officer is visible.", {"not": "A child touches a dog."}),
-        ),
-        Rule(id="touch", rule="No.", clauses=(TOUCH,)),
-        Rule(id="whole", rule="No dagger may be shown."),
-    ),
-)  # fmt: skip  # pyright: ignore[reportArgumentType]
-
-
-class Thinking(NullModel):
-    """The null model, whose reasoning can be read."""
-
-    def chat(self, chats: Sequence[Chat]) -> list[Reply]:
-        return [
-            Reply(
-                f'{{"rating": "{"Yes" if "Yes" in reply.text else "No"}", "rationale": "So."}}', Usage(9, 4)
-            )
-            for reply in super().chat(chats)
-        ]
-
-
-class Wavering(Thinking):
-    """It cannot be read about every third statement."""
-
-    def chat(self, chats: Sequence[Chat]) -> list[Reply]:
-        said = super().chat(chats)
-        return [
-            Reply("Hm.", Usage(9, 1)) if len(chat.turns[0].text) % 3 == 0 else reply
-            for chat, reply in zip(chats, said, strict=True)
-        ]
-
-
-def judged(preset: Any, seed: int, law: Constitution = LAW, model: type[Thinking] = Thinking) -> Verdict:
-    judge = Judge(
-        law,
-        model(NullSettings(seed=seed)),
-        preset,
-        detector=Finder({"dog": [box("dog", 8)], "cat": [box("cat", 3, at=20)], "child": [box("child", 14)]}),
-        matcher=Alike(lambda text: 0.5 if "dog" in text else 0.1),
-    )
-    return judge(tiny.picture(seed))
-
 
 TODAY = {
     "jurat": "cffb6196df648f50",
@@ -92,17 +29,10 @@ TODAY = {
     "clue-quick": "377d5a6195cd1f77",
     "direct": "4e17c1f1dce4328e",
 }
-"""Of each preset before there were candidates: a digest of its verdicts on 24 pictures."""
+"""Of each preset: a digest of its verdicts on 24 pictures, from the first version of the record."""
 ADDED: dict[str, object] = {
-    "contrasts": [],
     "stated": False,
-    "nulls": [],
-    "scores_on_placebos": [],
-    "vetoed": False,
     "unscanned": None,
-    "keep_below": None,
-    "break_above": None,
-    "coherence": None,
     "dollars": None,
     "about": "image",
     "agreeing": 1,
@@ -110,7 +40,7 @@ ADDED: dict[str, object] = {
     "parts": [],
     "presence": [],
 }
-"""Fields that came with them, or later, and what they are where nothing of it is used."""
+"""Fields that were added since, and what they are where nothing of it is used."""
 TOLD = (
     "id", "uri", "kind", "sha256", "width", "height", "frames", "frame", "outcome", "broken",
     "reason", "rules", "model", "constitution", "thresholds", "preset", "prompts", "dtype", "error", "cost",
@@ -138,9 +68,7 @@ def _old(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_with_every_candidate_off_verdicts_are_what_they_were(
-    preset: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_verdicts_of_every_preset_are_unchanged(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reasoning is asked in the wording of then, since the null model's replies depend on it."""
     monkeypatch.setitem(prompts.REASONING, "full", prompts.REASONING["short"])
     assert digest(preset) == TODAY[preset]
@@ -157,8 +85,6 @@ FULL = Preset(
     "full", "all stages", debias=0.25, views=0.05, relevance=True, regions=True, drop=0.3, crop_below=0.01,
     reason=True, points=True, keep_below=0.35, break_above=0.65,
 )  # fmt: skip
-NONE_OF_THEM: tuple[str, ...] = ()
-SWITCHED = [NONE_OF_THEM, *((part,) for part in ADDITIONS), tuple(p for p in ADDITIONS if p != "opposites")]
 
 
 def drawn_rule(rng: random.Random, id: str) -> Rule:
@@ -183,24 +109,22 @@ def drawn_rule(rng: random.Random, id: str) -> Rule:
     return Rule.model_validate(rule)
 
 
-@pytest.mark.parametrize("parts", SWITCHED, ids="+".join)
-def test_rules_are_judged_apart_with_each_candidate(parts: tuple[str, ...]) -> None:
+def test_rules_are_judged_apart() -> None:
     """Whatever else the constitution says, a rule's finding is the same."""
-    rng, preset = random.Random("+".join(parts)), FULL.plus(parts)
+    rng = random.Random("")
     outcomes: set[str] = set()
     for seed in range(12):
         rules = tuple(drawn_rule(rng, f"r{n}") for n in range(rng.randint(2, 5)))
-        together = judged(preset, seed, Constitution(name="all", rules=rules), Wavering)
+        together = judged(FULL, seed, Constitution(name="all", rules=rules), Wavering)
         for rule, found in zip(rules, together.rules, strict=True):
-            (alone,) = judged(preset, seed, Constitution(name="one", rules=(rule,)), Wavering).rules
+            (alone,) = judged(FULL, seed, Constitution(name="one", rules=(rule,)), Wavering).rules
             assert alone == found
             outcomes.add(found.outcome)
     assert len(outcomes) == 3, "the draw reaches every outcome"
 
 
-@pytest.mark.parametrize("parts", SWITCHED, ids="+".join)
 @pytest.mark.parametrize("kind", ["refused", "filtered", "unparsed", "out_of_domain", "error"])
-def test_a_failure_is_never_a_verdict_with_any_candidate(parts: tuple[str, ...], kind: FailureKind) -> None:
+def test_a_failure_is_never_a_verdict(kind: FailureKind) -> None:
     """Whatever is asked, a statement that failed on the image leaves its one-clause rule undecided."""
 
     class Failing(Thinking):
@@ -223,7 +147,7 @@ def test_a_failure_is_never_a_verdict_with_any_candidate(parts: tuple[str, ...],
         judge = Judge(
             Constitution(name="law", rules=(rule,)),
             Failing(NullSettings(seed=seed)),
-            FULL.plus(parts),
+            FULL,
             detector=Finder({"dog": [box("dog", 14)]}),
             matcher=Alike(lambda text: 1.0),
         )
@@ -231,24 +155,14 @@ def test_a_failure_is_never_a_verdict_with_any_candidate(parts: tuple[str, ...],
         assert (verdict.outcome, verdict.reason) == ("unsure", kind)
 
 
-@pytest.mark.parametrize("parts", SWITCHED, ids="+".join)
-def test_every_record_survives_and_is_explained(parts: tuple[str, ...]) -> None:
+def test_every_record_survives_and_is_explained() -> None:
     rng = random.Random(1)
     for seed in range(6):
         law = Constitution(name="all", rules=tuple(drawn_rule(rng, f"r{n}") for n in range(3)))
-        verdict = judged(FULL.plus(parts), seed, law)
+        verdict = judged(FULL, seed, law)
         row = json.loads(json.dumps(verdict_to_row(verdict), allow_nan=False))
         assert verdict_to_row(row_to_verdict(row)) == row
         table = pyarrow.Table.from_batches([batch_of([row], arrow_schema())])
         (again,) = rows_of(table)
         assert verdict_to_row(row_to_verdict(again)) == row
         assert verdict.explain().count(". ") == 1
-
-
-@pytest.mark.parametrize("parts", [*SWITCHED[1:-1]], ids="+".join)
-def test_a_candidate_left_out_again_leaves_no_trace(parts: tuple[str, ...]) -> None:
-    part = "contrasts" if parts == ("opposites",) else parts[0]
-    preset = FULL.plus(parts).without([part])
-    assert preset.name == f"full+{parts[0]}-no-{part}"
-    assert replace(preset, name="full") == FULL
-    assert FULL.plus(parts) != FULL
