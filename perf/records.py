@@ -7,8 +7,9 @@
 `write` goes on where it was stopped. It draws 1,000 scenes for three constitutions, and judges them and
 the forty of `examples/scenes` under each preset, all through the command line of the checkout that it
 lies in. `compare` reads both folders: the scenes must be equal byte for byte; of the records every field
-that the first folder has must be in the second with the same value, numbers within 1e-6, except what
-differs between any two runs (`VOLATILE`). Exit code 1 where something differs.
+that the first folder has, and that is not empty or false, must be in the second with the same value,
+numbers within 1e-6, except what differs between any two runs (`VOLATILE`). Exit code 1 where something
+differs.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def _differences(one: Any, other: Any, where: str = "") -> Iterator[str]:
             if name in VOLATILE and not where:
                 continue
             if name not in other:
-                if value not in (None, [], {}):
+                if value not in (None, [], {}) and value is not False:
                     yield f"{where}.{name}: is gone, was {value!r}"
             else:
                 yield from _differences(value, other[name], f"{where}.{name}")
