@@ -10,8 +10,10 @@ from typing import Any, cast
 from jurat.report.text import counted, printable
 
 _MOST_LINES = 40
-_REMOVED_SETTINGS = ("contrasts", "coherent", "temperature", "incoherent_above", "placebos", "placebo_gap")
-_REMOVED_SETTINGS += ("costs", "ordered", "nulls")
+_REMOVED_SETTINGS = (
+    "contrasts", "coherent", "temperature", "incoherent_above", "placebos", "placebo_gap", "costs", "ordered",
+    "nulls",
+)  # fmt: skip
 """Settings of presets that jurat no longer has. `_run.json` of older runs has them, switched off: those that
 used one are refused by their preset's name."""
 

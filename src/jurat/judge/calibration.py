@@ -147,12 +147,12 @@ def load_calibration(path: str | Path) -> Calibration:
         raise JuratError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValidationError, UnicodeDecodeError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "not text"}
-        if first["loc"] and first["loc"][0] in REMOVED:
+        where = ".".join(str(part) for part in first["loc"])
+        if (part := where.partition(".")[0]) in REMOVED:
             raise JuratError(
-                f"{path} was made with `{first['loc'][0]}`, which jurat no longer has.",
+                f"{path} was made with `{part}`, which jurat no longer has.",
                 hint="Fit one anew: jurat calibrate.",
             ) from error
-        where = ".".join(str(part) for part in first["loc"])
         raise JuratError(
             f"{path} is no calibration{': ' + where if where else ''}: {first['msg']}.",
             hint="Name a file that `jurat calibrate --out` wrote.",
