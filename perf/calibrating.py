@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from jurat.judge import Judge
-    from jurat.judge.calibration import Calibration
+    from jurat.judge.calibrate.calibration import Calibration
     from jurat.pictograms import Facts
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +61,7 @@ def known(law: Any, some: Sequence[Picture]) -> list[dict[str, bool]]:
 
 
 def items(kind: str, some: Sequence[Picture]) -> list[Any]:
-    from jurat.images import Item
+    from jurat.content import Item
 
     def png(image: Image.Image) -> bytes:
         buffer = io.BytesIO()
@@ -100,7 +100,7 @@ def judged(judge: Judge, kind: str, some: Sequence[Picture], truths: Sequence[di
 def main(argv: list[str] | None = None) -> None:
     from jurat.constitution import load_constitution
     from jurat.judge import Judge
-    from jurat.judge.calibrating.calibrate import fit
+    from jurat.judge.calibrate.fit import fit
     from jurat.models import open_model
 
     parser = files(argparse.ArgumentParser(description=__doc__))

@@ -1,4 +1,4 @@
-"""What `jurat.images.decode` costs beside Pillow alone, and what a walk over many files holds in memory.
+"""What `jurat.media.decode` costs beside Pillow alone, and what a walk over many files holds in memory.
 
     python perf/decode.py [--runs 9]
 
@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jurat.images import DEFAULT_MAX_FRAMES, decode, find_items
-from jurat.images.frames import spread
+from jurat.media import DEFAULT_MAX_FRAMES, decode
+from jurat.media.frames import spread
+from jurat.sources import find_items
 
 FILES_A_FOLDER = 500
 

@@ -41,7 +41,7 @@ COLUMNS = {
 
 
 def scenes(folder: Path, count: int) -> list[Image.Image]:
-    from jurat.images import decode
+    from jurat.media import decode
 
     drawn = ["pictograms", "cases", "--constitution", LAW, "--n", str(count), "--out", str(folder)]
     subprocess.run([sys.executable, "-m", "jurat", *drawn], check=True, stdout=subprocess.DEVNULL)
@@ -52,9 +52,10 @@ def answers(
     name: str, device: str | None, dtype: str, images: Sequence[Image.Image | None], batch: int
 ) -> list[YesNo]:
     """Of every clause about every image, in order; None asks without one."""
+    from jurat.content import Failure
     from jurat.judge import Judge
-    from jurat.judge.quick import Want, ask
-    from jurat.models import Failure, open_model
+    from jurat.judge.stages.quick import Want, ask
+    from jurat.models import open_model
 
     model = open_model(name, device=device, dtype=dtype)
     wanted = tuple(Judge(LAW, model, "quick", allow_unknown=True).questions)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from measuring import ROOT, Row, files, keep, provenance, report, table
 
 if TYPE_CHECKING:
-    from jurat.models.encoding import Prompt
+    from jurat.models.hf.encoding import Prompt
 
 NOISE = 2e-4
 """Log-odds by which answers in float32 may differ."""
@@ -50,7 +50,7 @@ DIFFERENCES = ("batch", "long", "mixed", "plain", "cached")
 
 def trial(family: Any) -> Row:
     """What a family's answers in batches differ by from separate ones, and what was said about it."""
-    from jurat.models.scoring import Scorer
+    from jurat.models.hf.scoring import Scorer
 
     network, ids = family.network(), _answers()
     short, long = prompts(family), longer(family)
@@ -106,8 +106,8 @@ def apart(scorer: Any, some: Sequence[Prompt], separate: Sequence[float]) -> flo
 
 def chats(family: Any, scorer: Any) -> tuple[int, int]:
     """How many conversations of a batch go on as each does alone, and of how many."""
-    from jurat.models import Generation
-    from jurat.models.decoding import decode
+    from jurat.content import Generation
+    from jurat.models.hf.generation import decode
     from models.tiny import make_tokenizer
 
     network, tokenizer = family.network(), make_tokenizer()

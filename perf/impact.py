@@ -58,8 +58,8 @@ def prepare(folder: Path, rows: int, distinct: int) -> float:
     from PIL import Image
 
     from jurat.constitution import load_constitution
-    from jurat.images.runs import RunSink, write_facts
     from jurat.judge import Judge, arrow_schema, verdict_to_row
+    from jurat.runs.folder import RunSink, write_facts
 
     (folder / "old.yaml").write_text(policy({}))
     judge = Judge(load_constitution(folder / "old.yaml"), "null")
@@ -100,11 +100,11 @@ def command(folder: Path) -> tuple[float, float, float, dict[str, Any]]:
 def in_full(folder: Path, rows: int) -> tuple[float, int, list[str]]:
     """Decides some rows again one by one: seconds a row, their number, and the ids of those that flip."""
     from jurat.constitution import load_constitution
-    from jurat.images import read_rows
     from jurat.judge import row_to_verdict, verdict_to_row
-    from jurat.judge.changing.redecide import Redecider
     from jurat.judge.plan import plan
     from jurat.judge.presets import find_preset
+    from jurat.judge.replay.redecide import Redecider
+    from jurat.runs import read_rows
 
     preset = find_preset("jurat")
     laws = (load_constitution(folder / name) for name in ("old.yaml", "new.yaml"))

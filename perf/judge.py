@@ -137,11 +137,11 @@ class RememberingDetector:
 def rates(folder: Path, names: Sequence[str], preset: str, runs: int, batch_size: int) -> Row:
     """The judge end to end, the model alone, and the judge with questions asked one by one."""
     from jurat.judge import Judge
-    from jurat.judge.lanes import undisturbed
+    from jurat.judge.concurrency import undisturbed
     from jurat.models import open_detector, open_model
-    from jurat.models.bundled import WEIGHTS
-    from jurat.models.loading import load
-    from jurat.models.local import LocalModel
+    from jurat.models.bundled.model import WEIGHTS
+    from jurat.models.hf.loading import load
+    from jurat.models.hf.model import LocalModel
 
     paths = [str(folder / name) for name in names]
     detector = open_detector("bundled")
@@ -195,8 +195,9 @@ def rates(folder: Path, names: Sequence[str], preset: str, runs: int, batch_size
 
 def through(judge: Judge, paths: Sequence[str], folder: Path) -> list[Any]:
     """What `jurat judge` does with files, in this process; the verdicts."""
-    from jurat.images import find_items, open_sink
     from jurat.judge import arrow_schema, verdict_to_row
+    from jurat.runs import open_sink
+    from jurat.sources import find_items
 
     verdicts: list[Any] = []
     with open_sink(folder / "through.jsonl", arrow_schema, overwrite=True) as sink:
@@ -208,8 +209,8 @@ def through(judge: Judge, paths: Sequence[str], folder: Path) -> list[Any]:
 
 def _unpacked(model: Any) -> Any:
     """The same model, asked question by question."""
-    from jurat.models.encoding import answer_ids
-    from jurat.models.scoring import Scorer
+    from jurat.models.hf.encoding import answer_ids
+    from jurat.models.hf.scoring import Scorer
 
     local = model._local
     ids = answer_ids(local.encoder.tokenizer)
@@ -218,15 +219,16 @@ def _unpacked(model: Any) -> Any:
 
 
 def _decode(paths: Sequence[str]) -> None:
-    from jurat.images import decode, find_items
+    from jurat.media import decode
+    from jurat.sources import find_items
 
     for item in find_items(paths):
         decode(item.open())
 
 
 def _write(verdicts: Sequence[Any], folder: Path) -> None:
-    from jurat.images import open_sink
     from jurat.judge import arrow_schema, verdict_to_row
+    from jurat.runs import open_sink
 
     with open_sink(folder / "again.jsonl", arrow_schema, overwrite=True) as sink:
         for verdict in verdicts:

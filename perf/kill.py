@@ -27,8 +27,8 @@ from typing import Any
 from measuring import files, provenance, report, table
 from PIL import Image
 
-from jurat.images import read_rows
-from jurat.images.runs import run_rows
+from jurat.runs import read_rows
+from jurat.runs.folder import run_rows
 
 POLICY = """\
 name: colours

@@ -28,8 +28,8 @@ import pyarrow.parquet as pq
 from measuring import Row, files, provenance, report, table
 from PIL import Image
 
-from jurat.images.index import item_key
-from jurat.images.runs import run_files, run_rows
+from jurat.runs.folder import run_files, run_rows
+from jurat.runs.recorded_items import item_key
 
 POLICY = """\
 name: million

@@ -40,7 +40,7 @@ from shapes import (
 )
 
 if TYPE_CHECKING:
-    from jurat.models.encoding import Prompt
+    from jurat.models.hf.encoding import Prompt
 
 BUNDLED = "bundled"
 WAYS = ("packed", "separate", "cached", "floor")
@@ -90,7 +90,7 @@ class Ways:
     """The ways to ask about one image, with what the vision tower makes of it already there."""
 
     def __init__(self, network: Any) -> None:
-        from jurat.models.scoring import Scorer
+        from jurat.models.hf.scoring import Scorer
 
         self.network = network
         self.scorer = Scorer(network, YES, NO)
@@ -256,8 +256,8 @@ def subjects(names: Sequence[str], image_tokens: Sequence[int], device: Any, dty
     """The models, each made when its turn comes. The bundled one has one size of images: its own."""
     for name in names:
         if name == BUNDLED:
-            from jurat.models.bundled import WEIGHTS
-            from jurat.models.loading import load
+            from jurat.models.bundled.model import WEIGHTS
+            from jurat.models.hf.loading import load
 
             network = load(WEIGHTS, device=str(device), dtype=dtype, image_backend="pil").network
             yield Subject(name, network, (llava_image_tokens(network),))
@@ -278,7 +278,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
-    from jurat.models.loading import choose_device, choose_dtype
+    from jurat.models.hf.loading import choose_device, choose_dtype
 
     if args.threads:
         torch.set_num_threads(args.threads)

@@ -36,16 +36,18 @@ from measuring import Row, bar, options, provenance, report, table
 from PIL import Image
 
 from jurat.constitution import Constitution, Rule
-from jurat.images import Item, Sampling, SourceOptions, find_items
-from jurat.images.index import Recorded
-from jurat.images.openers import Held
-from jurat.images.runs import RunSink, run_files
+from jurat.content import Item
 from jurat.judge import Judge, arrow_schema, row_to_verdict, verdict_to_row
-from jurat.judge.engines.bulk import Page, Wanted, find_pages, read_page
+from jurat.judge.engines.steps import Page, Wanted, find_pages, read_page
 from jurat.judge.presets import find_preset
 from jurat.judge.spec import JudgeSpec
+from jurat.media import Sampling
 from jurat.models import ModelSpec
 from jurat.report.tally import Tally
+from jurat.runs.folder import RunSink, run_files
+from jurat.runs.recorded_items import Recorded
+from jurat.sources import SourceOptions, find_items
+from jurat.sources.openers import Held
 
 STEPS = ("find", "read", "write", "workers")
 SPEEDUP = 1.6

@@ -18,7 +18,7 @@ from itertools import islice
 
 from measuring import Row, bar, files, provenance, report, table
 
-from jurat.images.index import Occurrences, Recorded, item_key
+from jurat.runs.recorded_items import Occurrences, Recorded, item_key
 
 COLUMNS = {
     "what": "{what}",

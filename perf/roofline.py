@@ -22,7 +22,7 @@ from measuring import Row, bar, by_turns, numbers, options, provenance, report, 
 from shapes import NO, SHAPES, YES, build, decoder_parameters, qwen_prompt
 
 if TYPE_CHECKING:
-    from jurat.models.encoding import Prompt
+    from jurat.models.hf.encoding import Prompt
 
 AIM = 0.6
 COLUMNS = {
@@ -69,7 +69,7 @@ def product(device: Any, dtype: str, side: int) -> tuple[Callable[[], Any], floa
 def measure(
     name: str, network: Any, image_tokens: int, args: argparse.Namespace, settle: Callable[[], object]
 ) -> Row:
-    from jurat.models.scoring import Scorer
+    from jurat.models.hf.scoring import Scorer
 
     scorer = Scorer(network, YES, NO)
     prompts = [qwen_prompt(network, image_tokens, args.clauses, seed) for seed in range(args.images)]
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
-    from jurat.models.loading import choose_device, choose_dtype
+    from jurat.models.hf.loading import choose_device, choose_dtype
 
     device = choose_device(args.device)
     on_gpu = device.type == "cuda"

@@ -23,7 +23,7 @@ IMAGE = "examples/scenes/0000-child-with-blade-broken.png"
 CLASSES = (
     "AutoModelForImageTextToText, LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerFast"
 )
-READY = "from jurat.models.transforms import prepare_torchvision; prepare_torchvision()"
+READY = "from jurat.models.hf.torchvision_import import prepare_torchvision; prepare_torchvision()"
 HELP, VERDICT = "jurat --help", "jurat judge, one image"
 COMMANDS = {
     "help": {

@@ -33,7 +33,7 @@ from measuring import Row, files, provenance, report, table
 if TYPE_CHECKING:
     from PIL import Image
 
-    from jurat.models.statements import Language
+    from jurat.models.bundled.statement_language import Language
     from jurat.pictograms import Facts, Statement
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -294,10 +294,12 @@ Tally = dict[tuple[str, str, str, str], list[tuple[bool, bool]]]
 
 def measure(model: str, renderer: str, n: int, seed: int, batch: int = 4) -> Tally:
     """Asks about `n` scenes."""
+    from jurat.content import Chat, Turn
     from jurat.judge.prompts import STATEMENT
-    from jurat.models import Chat, Inquiry, Turn, bundled
-    from jurat.models.loading import load
-    from jurat.models.local import LocalModel
+    from jurat.models import Inquiry
+    from jurat.models.bundled import model as bundled
+    from jurat.models.hf.loading import load
+    from jurat.models.hf.model import LocalModel
     from training.questions import Questioner
 
     folder = {"bundled": bundled.WEIGHTS, "naive": bundled.NAIVE}[model]
@@ -421,7 +423,7 @@ def _cells(rows: Sequence[Row], names: tuple[str, ...]) -> Row:
 
 def write(rows: Sequence[Row]) -> None:
     """Writes what each model is asked beside its weights."""
-    from jurat.models import bundled
+    from jurat.models.bundled import model as bundled
     from training.mllm.statement_forms import language
 
     for model, folder in (("bundled", bundled.WEIGHTS), ("naive", bundled.NAIVE)):

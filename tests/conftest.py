@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+import pytest
 from hypothesis import settings
+from PIL import Image
 
-from jurat.models.transforms import prepare_torchvision
+from jurat.models.hf.torchvision_import import prepare_torchvision
 
 prepare_torchvision()  # before a test module imports transformers
 
@@ -14,3 +20,25 @@ os.environ["JURAT_CACHE"] = "off"  # nothing is remembered from one test to the 
 
 settings.register_profile("jurat", deadline=None)
 settings.load_profile("jurat")
+
+Encode = Callable[..., bytes]
+
+
+@pytest.fixture(scope="session")
+def picture() -> Image.Image:
+    """48 x 32 pixels, smooth, so that lossy formats keep it; no symmetry."""
+    y, x = np.mgrid[0:32, 0:48]
+    red, green, blue = x * 5, y * 7, 255 - (x + y) * 3
+    return Image.fromarray(np.stack([red, green, blue], axis=-1).clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def encode() -> Encode:
+    """encode(image, "PNG", **options): the bytes of a file as Pillow writes it."""
+
+    def write(image: Image.Image, format: str, **options: Any) -> bytes:
+        buffer = io.BytesIO()
+        image.save(buffer, format, **options)
+        return buffer.getvalue()
+
+    return write

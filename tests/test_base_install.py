@@ -86,7 +86,7 @@ def test_the_commands_work_without_extras(place: Path) -> None:
 def test_known_content_needs_no_extra(place: Path) -> None:
     jurat(place, "pictograms", "draw", "--n", "1", "--out", "one")
     python = (
-        "import numpy; from PIL import Image; from jurat.images.known import picture_hash;"
+        "import numpy; from PIL import Image; from jurat.media.hash_list import picture_hash;"
         "print(bytes(picture_hash(numpy.asarray(Image.open('one/scene-0000.png')))).hex())"
     )
     command = [place / "env/bin/python", "-c", python]

@@ -13,7 +13,18 @@ from pathlib import Path
 
 import pytest
 
-ROOMS = ("cli", "report", "pictograms", "judge", "models", "constitution", "images")
+ROOMS = (
+    "cli",
+    "report",
+    "pictograms",
+    "judge",
+    "runs",
+    "models",
+    "constitution",
+    "sources",
+    "media",
+    "content",
+)
 ROOT = Path(__file__).parents[1]
 
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from jurat.models.bundled import NAIVE, WEIGHTS
-from jurat.models.detecting import WEIGHTS as OWL
-from jurat.models.matching import WEIGHTS as CLIP
-from jurat.models.transforms import prepare_torchvision
-from jurat.models.writing import WEIGHTS as WRITER
+from jurat.models.bundled.model import NAIVE, WEIGHTS
+from jurat.models.bundled.rule_writer import WEIGHTS as WRITER
+from jurat.models.hf.detectors import WEIGHTS as OWL
+from jurat.models.hf.matchers import WEIGHTS as CLIP
+from jurat.models.hf.torchvision_import import prepare_torchvision
 from training.mllm.mixes import MIXES
 
 if TYPE_CHECKING:
@@ -282,7 +282,7 @@ def _made_of(course: Course, done: TrainingResult, tower: Path, scenes: int) -> 
 
     import torch
 
-    from jurat.models.loading import weights_digest
+    from jurat.models.hf.loading import weights_digest
     from training.tower_features import FIRST_SEED
 
     settings = ", ".join(f"{key} {value}" for key, value in asdict(course).items())

@@ -18,10 +18,11 @@ from jurat.bench.methods.registry import find_method, methods, rows_for
 from jurat.bench.pictogram import law_of
 from jurat.bench.pictogram.protocol import OPEN_SPLITS
 from jurat.bench.plan import Labelled, Plan, Subject
+from jurat.content import Reply, Usage
 from jurat.errors import JuratError
 from jurat.judge.presets import PARTS
 from jurat.metrics import UNSURE, accuracy
-from jurat.models import Answer, Reply, Usage, Vocabulary, YesNo, open_model
+from jurat.models import Answer, Vocabulary, YesNo, open_model
 from jurat.models.vision import Box
 from jurat.pictograms.objects import NUMBER, OBJECTS, WORDS
 

@@ -150,7 +150,7 @@ def test_the_bundled_model_knows_every_word_of_them(name):
     from transformers import AutoTokenizer
 
     from jurat.judge.prompts import RULE, STATEMENT
-    from jurat.models.bundled import WEIGHTS, Words
+    from jurat.models.bundled.model import WEIGHTS, Words
 
     words = Words(AutoTokenizer.from_pretrained(WEIGHTS))
     for rule in law_of(name).rules:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jurat.bench import slice as slice_module
+from jurat.bench import scene_slice as slice_module
 from jurat.bench import table
 from jurat.bench.methods.base import Ground
 from jurat.bench.methods.registry import find_method, rows_for
@@ -23,7 +23,7 @@ from jurat.bench.pictogram.splits import FORMAT
 from jurat.bench.plan import Plan, Subject
 from jurat.bench.results import as_markdown
 from jurat.bench.run import run_bench
-from jurat.bench.slice import SCENES, SPLIT, told
+from jurat.bench.scene_slice import SCENES, SPLIT, told
 from jurat.models.vision import open_detector
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results" / "pictograms" / "results.json"

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from jurat.bench import run as module
 from jurat.bench import table
-from jurat.bench.labelled import read_labelled
+from jurat.bench.labelled_images import read_labelled
 from jurat.bench.methods.base import Ruling
 from jurat.bench.methods.registry import Method, find_method, rows_for
 from jurat.bench.pictogram import BenchItem, draw_split

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from jurat.bench import table
 from jurat.bench.cost import Spending
-from jurat.bench.keeping import Kept, Note, read_rulings, write_rulings
 from jurat.bench.methods.base import Ruling
 from jurat.bench.pictogram.items import BenchItem
 from jurat.bench.results import as_markdown, read_results, write_results
+from jurat.bench.rulings import Kept, Note, read_rulings, write_rulings
 from jurat.bench.table import Judged, flip_row, paired, row
 from jurat.cli import app
 from jurat.errors import JuratError

@@ -14,7 +14,8 @@ from typer.testing import CliRunner, Result
 
 COLOUR_MODEL = '''
 from jurat.errors import JuratError
-from jurat.models import Answer, ModelError, Reply, YesNo
+from jurat.models import Answer, ModelError, YesNo
+from jurat.content import Reply
 
 COLOURS = {"red": 0, "green": 1, "blue": 2}
 

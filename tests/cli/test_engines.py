@@ -15,7 +15,7 @@ from threading import Thread
 import pytest
 from PIL import Image
 
-from jurat.images import read_rows
+from jurat.runs import read_rows
 
 ROOT = Path(__file__).parents[2]
 POLICY = ["--constitution", "colours.yaml", "--preset", "quick"]
@@ -175,7 +175,8 @@ def test_a_worker_is_killed_and_every_item_is_recorded_once(pics, jurat, ray_her
 
 FATAL_MODEL = '''
 import os
-from jurat.models import Answer, Reply, YesNo
+from jurat.models import Answer, YesNo
+from jurat.content import Reply
 
 def open_fatal(spec):
     return Fatal()

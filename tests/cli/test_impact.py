@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from jurat.cli import app
-from jurat.images import read_rows
+from jurat.runs import read_rows
 
 POLICY = """
 name: p

@@ -111,7 +111,7 @@ def test_paths_may_be_files_globs_and_a_list_on_standard_input(pics, jurat):
 
 
 def test_parquet_holds_the_same_rows_as_json_lines(pics, jurat):
-    from jurat.images import read_rows
+    from jurat.runs import read_rows
 
     for out in ("v.jsonl", "v.parquet"):
         assert jurat("judge", "pics", *POLICY, "--out", out).exit_code == 0

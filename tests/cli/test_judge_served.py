@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pytest
 
-from jurat.images import read_rows
+from jurat.runs import read_rows
 
 from ..models.openai_server import Asked, Server, Told, completion, error
 
@@ -121,7 +121,7 @@ class Counting(SimpleHTTPRequestHandler):
 
 
 def test_a_dry_run_fetches_no_more_than_it_looks_at(policy, pics, jurat, serve, monkeypatch):
-    monkeypatch.setattr("jurat.cli.serving.SAMPLE", 2)
+    monkeypatch.setattr("jurat.cli.endpoint_options.SAMPLE", 2)
     with ThreadingHTTPServer(("127.0.0.1", 0), Counting) as files:
         threading.Thread(target=files.serve_forever, daemon=True).start()
         root = f"http://127.0.0.1:{files.server_port}/pics"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jurat.images import read_rows
 from jurat.judge import row_to_verdict
+from jurat.runs import read_rows
 
 POLICY = ["--constitution", "colours.yaml", "--model", "colour"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from jurat.images import read_rows
+from jurat.runs import read_rows
 
 POLICY = ["--constitution", "colours.yaml", "--model", "colour"]
 
@@ -451,14 +451,14 @@ SLOW_IN_LANES = """
 import contextlib, sys, time
 from jurat.cli import main
 from jurat.judge import judge
-from jurat.models import Laned, null
+from jurat.models import ConcurrencySupport, null
 
 class Two:
     lanes = 2
     at_work = staticmethod(contextlib.nullcontext)
 
 def slow(step, batches, lanes):
-    from jurat.judge.lanes import in_lanes
+    from jurat.judge.concurrency import in_lanes
     def late(batch):
         number, items = batch
         time.sleep(120.0 if number else 0.0)
@@ -466,7 +466,7 @@ def slow(step, batches, lanes):
     return in_lanes(late, enumerate(batches), 2)
 
 judge.in_lanes = slow
-null.NullModel.capability = lambda self, kind: Two() if kind is Laned else None
+null.NullModel.capability = lambda self, kind: Two() if kind is ConcurrencySupport else None
 sys.argv[0] = "jurat"
 main()
 """

@@ -141,9 +141,10 @@ def test_ctrl_c_does_not_wait_for_a_server_that_hangs(
 def test_a_server_that_hangs_is_given_up_after_a_few_requests(
     pics: Path, hanging: tuple[str, list[socket.socket]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jurat.images import ImageError, SourceOptions, find_items, remote
-    from jurat.images.hanging import HANGING, Hanging
-    from jurat.images.reading import Roots, read_ahead
+    from jurat.content import ImageError
+    from jurat.sources import SourceOptions, find_items, remote
+    from jurat.sources.prefetch import Roots, read_ahead
+    from jurat.sources.unresponsive_hosts import HANGING, Hanging
 
     monkeypatch.setattr(remote, "HANGING", Hanging())
     monkeypatch.setattr(remote, "_READ_SECONDS", 0.5)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from jurat.bench.pictogram import law_of
 from jurat.judge.prompts import RULE, STATEMENT
-from jurat.models.bundled import NAIVE, WEIGHTS
+from jurat.models.bundled.model import NAIVE, WEIGHTS
 from jurat.pictograms import statements
 from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import TEXTURES, TRAINED_TEXTURES

@@ -23,8 +23,10 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from jurat.images import ImageError, decode, read_rows
-from jurat.images.limits import DEFAULT_MAX_PIXELS
+from jurat.content import ImageError
+from jurat.media import decode
+from jurat.media.limits import DEFAULT_MAX_PIXELS
+from jurat.runs import read_rows
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF")
 PER_FORMAT = 150
@@ -106,7 +108,8 @@ def mutations(format: str) -> list[bytes]:
 
 DECODER = f"""
 import json, resource, sys, time
-from jurat.images import ImageError, decode
+from jurat.content import ImageError
+from jurat.media import decode
 import PIL.AvifImagePlugin, PIL.WebPImagePlugin
 if sys.platform == "linux":
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

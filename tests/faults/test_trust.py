@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from jurat.images import read_rows
+from jurat.runs import read_rows
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

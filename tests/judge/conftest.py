@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from jurat.constitution import Constitution, Rule
-from jurat.models.bundled import BundledModel
+from jurat.models.bundled.model import BundledModel
 
 from ..models import tiny
 

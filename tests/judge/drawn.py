@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from jurat.constitution import Constitution, Rule
+from jurat.content import Chat, Reply, Usage
 from jurat.judge import Judge
 from jurat.judge.verdict import Verdict
-from jurat.models import Chat, Reply, Usage
 from jurat.models.null import NullModel, NullSettings
 
 from ..models import tiny

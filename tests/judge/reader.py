@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from jurat.models import Answer, Chat, Failure, Inquiry, Reply, Usage, YesNo
+from jurat.content import Chat, Failure, Reply, Usage
+from jurat.models import Answer, Inquiry, YesNo
 
 PICTURE = Image.new("RGB", (8, 8), "white")
 

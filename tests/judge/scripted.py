@@ -12,7 +12,8 @@ from typing import Any
 
 from PIL import Image
 
-from jurat.models import Answer, Chat, Failure, Inquiry, Reply, Usage, YesNo
+from jurat.content import Chat, Failure, Reply, Usage
+from jurat.models import Answer, Inquiry, YesNo
 from jurat.models.vision import Box
 
 WHOLE, NONE, PAINTED, CROP = "whole", "none", "painted", "crop"

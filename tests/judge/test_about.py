@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 from jurat.constitution import Constitution
+from jurat.content import Failure, Item
 from jurat.errors import JuratError
-from jurat.images import Item, find_items
 from jurat.judge import Judge, prompts, row_to_verdict, verdict_to_row
-from jurat.judge.changing.redecide import Redecider
 from jurat.judge.plan import plan
 from jurat.judge.presets import find_preset
-from jurat.models import Failure
+from jurat.judge.replay.redecide import Redecider
+from jurat.sources import find_items
 
 from ..models import tiny
 from .reader import PICTURE, Reader

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from jurat.constitution import Constitution, Rule
-from jurat.images import Item
+from jurat.content import Item, Usage
 from jurat.judge import Judge, Preset
-from jurat.models import Answer, Inquiry, Metered, Usage
-from jurat.models.base import Spent
+from jurat.models import Answer, Inquiry, UsageMeter
+from jurat.models.protocol import Spent
 
 from .scripted import Scripted, white
 
@@ -29,7 +29,7 @@ class Priced(Scripted):
         return Spent(1, Usage(1, 1), self.money)
 
     def capability(self, kind: type) -> object:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self if kind is Metered else None
+        return self if kind is UsageMeter else None
 
 
 class Unpriced(Priced):

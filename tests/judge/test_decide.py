@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jurat.constitution import Constitution, Rule
+from jurat.content import Failure, FailureKind
 from jurat.judge import PRESETS, Preset, RuleFinding
-from jurat.judge.case import Thresholds
 from jurat.judge.decide import (
     GRAVITY,
     all_of,
@@ -24,12 +24,13 @@ from jurat.judge.decide import (
     rule_outcome,
     undecided_rule,
 )
-from jurat.judge.ledger import Ledger
+from jurat.judge.evidence import Ledger
 from jurat.judge.odds import sigmoid
 from jurat.judge.plan import PlannedRule, Question, plan
+from jurat.judge.rule_context import Thresholds
+from jurat.judge.statement_scoring import debiased
 from jurat.judge.verdict import ClauseOutcome, Reason, RuleOutcome
-from jurat.judge.weigh import debiased
-from jurat.models import Failure, FailureKind, YesNo
+from jurat.models import YesNo
 
 QUICK, CLUE, DIRECT = PRESETS["quick"], PRESETS["clue-quick"], PRESETS["direct"]
 PLAIN = Preset("plain", "no debiasing", debias=0.0)

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jurat.constitution import Constitution
+from jurat.content import Failure, FailureKind
 from jurat.judge import Judge
 from jurat.judge.decide import decide_rule, item_outcome
-from jurat.judge.ledger import Ledger
+from jurat.judge.evidence import Ledger
 from jurat.judge.plan import plan, questions
 from jurat.judge.presets import Preset
 from jurat.judge.verdict import ItemOutcome, RuleOutcome
-from jurat.models import Failure, FailureKind, YesNo
+from jurat.models import YesNo
 
 from ..models import tiny
 from ..videos import video

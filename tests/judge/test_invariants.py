@@ -13,10 +13,11 @@ import pyarrow
 import pytest
 
 from jurat.constitution import Constitution, Rule
-from jurat.images.parquet import batch_of, rows_of
+from jurat.content import Failure, FailureKind
 from jurat.judge import PRESETS, Judge, Preset, arrow_schema, prompts, row_to_verdict, verdict_to_row
-from jurat.models import Answer, Failure, FailureKind, Inquiry, YesNo
+from jurat.models import Answer, Inquiry, YesNo
 from jurat.models.null import NullSettings
+from jurat.runs.parquet_sink import batch_of, rows_of
 
 from ..models import tiny
 from .drawn import Thinking, Wavering, judged

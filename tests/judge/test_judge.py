@@ -16,10 +16,11 @@ from PIL import Image
 
 import jurat
 from jurat.constitution import Constitution, Rule
+from jurat.content import ImageError, Item
 from jurat.errors import JuratError
-from jurat.images import ImageError, Item, find_items
 from jurat.judge import Judge, Verdict, verdict_to_row
-from jurat.models.bundled import BundledModel
+from jurat.models.bundled.model import BundledModel
+from jurat.sources import find_items
 
 from ..models import tiny
 
@@ -326,7 +327,8 @@ def test_every_preset_judges_with_a_real_model(law: Constitution, bundled: Bundl
 
 def test_scores_are_the_models_own(law: Constitution, bundled: BundledModel) -> None:
     """What the record says of a statement is what asking it alone gives."""
-    from jurat.models import Chat, Inquiry, Turn
+    from jurat.content import Chat, Turn
+    from jurat.models import Inquiry
 
     image = tiny.scene(2)
     verdict = Judge(law, bundled)(image)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from jurat.constitution import Constitution
-from jurat.images import Item
+from jurat.content import Item
 from jurat.judge import Judge, Verdict, verdict_to_row
 
 from ..models import tiny

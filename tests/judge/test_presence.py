@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 from jurat.constitution import Constitution, Rule
+from jurat.content import Failure
 from jurat.errors import JuratError
 from jurat.judge import PRESETS, Judge, row_to_verdict, verdict_to_row
-from jurat.judge.calibration import Bounds, Calibration
-from jurat.judge.changing.impact import Change, measure, preset_of
-from jurat.judge.changing.redecide import Redecider
+from jurat.judge.calibrate.calibration import Bounds, Calibration
 from jurat.judge.plan import plan
 from jurat.judge.presence import presence_of
+from jurat.judge.replay.impact import Change, measure, preset_of
+from jurat.judge.replay.redecide import Redecider
 from jurat.judge.verdict import Verdict
-from jurat.models import Failure, full_name, open_model
+from jurat.models import full_name, open_model
 from jurat.pictograms import compose, parse
 
 from .scripted import NONE, WHOLE, Scripted, white

@@ -10,9 +10,9 @@ import pytest
 
 from jurat.constitution import Constitution
 from jurat.errors import JuratError
-from jurat.images.parquet import batch_of, rows_of
 from jurat.judge import Judge, Verdict, arrow_schema, row_to_verdict, verdict_to_row
 from jurat.judge.record import describe_record
+from jurat.runs.parquet_sink import batch_of, rows_of
 
 from ..models import tiny
 

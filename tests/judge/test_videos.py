@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 from jurat.constitution import load_constitution
+from jurat.content import Item
 from jurat.errors import JuratError
-from jurat.images import Item, Sampling
 from jurat.judge import Judge, row_to_verdict, verdict_to_row
-from jurat.judge.calibrating.calibrate import fit
-from jurat.judge.calibrating.videos import ALARMS, fit_frames
-from jurat.judge.calibration import load_calibration
-from jurat.judge.parts import frames_needed
+from jurat.judge.aggregation import frames_needed
+from jurat.judge.calibrate.calibration import load_calibration
+from jurat.judge.calibrate.fit import fit
+from jurat.judge.calibrate.videos import ALARMS, fit_frames
+from jurat.media import Sampling
 from jurat.pictograms import cases
 
 from ..videos import video
-from .test_parts import png
+from .test_aggregation import png
 from .tinted import Tinted, law, red
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from PIL import Image
 
 from jurat.constitution import Constitution, Rule
-from jurat.models import Answer, Chat, Failure, Inquiry, Reply, YesNo
+from jurat.content import Chat, Failure, Reply
+from jurat.models import Answer, Inquiry, YesNo
 
 
 def red(share: float, size: int = 8) -> Image.Image:

@@ -20,11 +20,10 @@ from fastapi import FastAPI, HTTPException
 from PIL import Image
 from pydantic import BaseModel, Field
 
-from jurat.models import Chat, Turn
-from jurat.models.base import Generation
-from jurat.models.bundled import WEIGHTS
-from jurat.models.loading import load
-from jurat.models.local import LocalModel
+from jurat.content import Chat, Generation, Turn
+from jurat.models.bundled.model import WEIGHTS
+from jurat.models.hf.loading import load
+from jurat.models.hf.model import LocalModel
 
 PREFIX = "data:image/png;base64,"
 

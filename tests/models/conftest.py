@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from jurat.models.bundled import BundledModel
-from jurat.models.local import LocalModel
+from jurat.models.bundled.model import BundledModel
+from jurat.models.hf.model import LocalModel
 
 from . import tiny
 
@@ -24,7 +24,7 @@ def llava_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def llava(llava_folder: Path) -> LocalModel:
     from jurat.models import ModelSpec
-    from jurat.models.local import open_local
+    from jurat.models.hf.model import open_local
 
     return open_local(ModelSpec(f"hf/{llava_folder}", device="cpu"))
 

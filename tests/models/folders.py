@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from . import test_processors
 from .families import BY_NAME, END, IMAGE, START, TEXT, TOWER, VOCABULARY
-from .test_processors import TEMPLATE, tokenizer
+from .hf import test_processors
+from .hf.test_processors import TEMPLATE, tokenizer
 
 SIDE = {"height": 32, "width": 32}
 

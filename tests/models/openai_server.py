@@ -16,7 +16,7 @@ from typing import Any
 
 from PIL import Image
 
-from jurat.models.served_sight import OTHER, RED
+from jurat.models.openai.sight_check import OTHER, RED
 
 
 @dataclass(frozen=True)

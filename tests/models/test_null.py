@@ -5,8 +5,9 @@ import time
 import pytest
 from PIL import Image
 
+from jurat.content import Chat, Turn
 from jurat.errors import JuratError
-from jurat.models import Chat, Disclaimer, Inquiry, ModelSpec, Turn, Vocabulary, open_model
+from jurat.models import Disclaimer, Inquiry, ModelSpec, Vocabulary, open_model
 
 QUESTIONS = ("Statement: A child is visible.", "Statement: A dog is visible.")
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from jurat.content import Chat, Turn
 from jurat.errors import JuratError
-from jurat.models import Answer, Chat, Inquiry, ModelError, ModelGone, Turn, list_backends, open_model
+from jurat.models import Answer, Inquiry, ModelError, ModelGone, list_backends, open_model
 from jurat.models.plugins import blamed
 from jurat.models.registry import Backend
 
@@ -18,7 +19,8 @@ ESCAPE = "\\x1b[31m"
 
 MODEL = """
 from jurat.errors import JuratError
-from jurat.models import Answer, ModelError, ModelGone, Reply, YesNo
+from jurat.models import Answer, ModelError, ModelGone, YesNo
+from jurat.content import Reply
 calls = []
 class Model:
     name, revision, dtype = "acme", "1", "none"

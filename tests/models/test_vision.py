@@ -14,10 +14,11 @@ from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from jurat.content import Failure
 from jurat.errors import JuratError
-from jurat.models import Failure, ModelError
-from jurat.models.detecting import LEAST_SCORE, OVERLAP, LocalDetector
-from jurat.models.matching import RELEVANT_ABOVE, LocalMatcher
+from jurat.models import ModelError
+from jurat.models.hf.detectors import LEAST_SCORE, OVERLAP, LocalDetector
+from jurat.models.hf.matchers import RELEVANT_ABOVE, LocalMatcher
 from jurat.models.vision import Box, Detector, Matcher, open_detector, open_matcher
 
 from .tiny import picture

@@ -18,7 +18,7 @@ from transformers import (
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from jurat.models.domain import Gate, features
+from jurat.models.bundled.domain_gate import Gate, features
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>", "<image>"]
 TEXT = """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jurat.models import Failure, YesNo
+from jurat.content import Failure
+from jurat.models import YesNo
 
 from .scripts import script
 

@@ -149,8 +149,8 @@ def record(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Callable[..., Path]:
     """Writes a run's folder: verdicts as one Parquet part, and what is told of the run."""
-    from jurat.images import open_sink
     from jurat.judge import arrow_schema
+    from jurat.runs import open_sink
 
     def write(*verdicts: Verdict, facts: dict, name: str = "run") -> Path:
         folder = tmp_path / name

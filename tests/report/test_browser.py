@@ -11,7 +11,7 @@ import pytest
 
 from jurat.judge import PRESETS, Verdict, verdict_to_row
 from jurat.report import compare_reports, write_report
-from jurat.report.retry import freedom, retry
+from jurat.report.redecide_scores import freedom, retry
 
 from .conftest import LOOKED_AT, NOT_RELEVANT
 

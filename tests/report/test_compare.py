@@ -8,7 +8,7 @@ import pytest
 
 from jurat.errors import JuratError
 from jurat.report import compare_reports, find_flips, write_ticket
-from jurat.report.runs import Run
+from jurat.report.read_run import Run
 
 from .conftest import BLADE, FIRE, NO_BLADE
 

@@ -16,7 +16,7 @@ from jurat.judge import Judge, Verdict
 from jurat.judge.verdict import Part
 from jurat.report import write_report
 from jurat.report.evidence import Texts, evidence
-from jurat.report.runs import Entry
+from jurat.report.read_run import Entry
 
 from ..videos import video
 

@@ -15,8 +15,8 @@ import pytest
 from jurat.errors import JuratError
 from jurat.judge import verdict_to_row
 from jurat.report import bundle, write_report
-from jurat.report.facts import flattened
-from jurat.report.store import ONE_FILE
+from jurat.report.page_files import ONE_FILE
+from jurat.report.run_facts import flattened
 
 from .conftest import LOOKED_AT, NOT_RELEVANT
 
@@ -347,8 +347,8 @@ def test_a_file_of_several_runs_names_them_all(verdict, page):
 
 
 def test_parquet_makes_the_same_page_as_json_lines(verdict, record, tmp_path):
-    from jurat.images import open_sink
     from jurat.judge import arrow_schema
+    from jurat.runs import open_sink
 
     verdicts = [verdict("a.png", "unsafe"), verdict("b.png", "error", image=None)]
     with open_sink(tmp_path / "verdicts.parquet", arrow_schema) as sink:

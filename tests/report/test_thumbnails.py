@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from jurat.constitution import Constitution, Rule
-from jurat.images import SourceOptions, find_items
-from jurat.images.again import Inside
 from jurat.judge import Judge
 from jurat.report.thumbnails import LONGEST, thumbnail, uris_of
+from jurat.sources import SourceOptions, find_items
+from jurat.sources.reopen import Inside
 
 from ..videos import video
 

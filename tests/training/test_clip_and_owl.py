@@ -12,8 +12,10 @@ import torch
 from PIL import Image
 
 from jurat.constitution import load_constitution
-from jurat.models import Failure, detecting, matching
-from jurat.models.bundled import WEIGHTS
+from jurat.content import Failure
+from jurat.models.bundled.model import WEIGHTS
+from jurat.models.hf import detectors as detecting
+from jurat.models.hf import matchers as matching
 from jurat.pictograms.objects import CLASSES, NUMBER, OBJECTS
 from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import draw

@@ -12,8 +12,9 @@ import torch
 from scipy.stats import binom
 
 from jurat.constitution import load_constitution
-from jurat.models import detecting, matching
-from jurat.models.bundled import WEIGHTS
+from jurat.models.bundled.model import WEIGHTS
+from jurat.models.hf import detectors as detecting
+from jurat.models.hf import matchers as matching
 from training.clip.card import TEST_SEED as CLIP_SEED
 from training.clip.card import measure
 from training.owl.card import CONFIDENCE, TEST_SEED, evaluate_owl

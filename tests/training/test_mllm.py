@@ -13,7 +13,7 @@ import torch
 
 from jurat.constitution import load_constitution
 from jurat.judge.prompts import RULE, STATEMENT
-from jurat.models import bundled
+from jurat.models.bundled import model as bundled
 from jurat.pictograms.statements import Count, forbid
 from training.mllm.answers import EIGHTHS, describe, open_question, reason
 from training.mllm.batches import Packer, Teacher, batches, blank_out

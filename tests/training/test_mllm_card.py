@@ -13,7 +13,7 @@ import torch
 from scipy.stats import binom
 
 from jurat.judge.prompts import digest
-from jurat.models.bundled import WEIGHTS, BundledModel
+from jurat.models.bundled.model import WEIGHTS, BundledModel
 from training.mllm.evaluation import BARS, FIRST_SEED, Score, View, examine, set_exam
 from training.mllm.reply_evaluation import examine_descriptions, examine_reasons
 from training.mllm.tokenizer import Words, build_tokenizer

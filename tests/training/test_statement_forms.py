@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jurat.models.bundled import NAIVE, WEIGHTS
-from jurat.models.statements import STATEMENTS, Language
+from jurat.models.bundled.model import NAIVE, WEIGHTS
+from jurat.models.bundled.statement_language import STATEMENTS, Language
 from jurat.pictograms.statements import TEMPLATES
 from training.mllm.statement_forms import VARIANTS
 

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from jurat.models import bundled, detecting, matching, writing
+from jurat.models.bundled import model as bundled
+from jurat.models.bundled import rule_writer as writing
+from jurat.models.hf import detectors as detecting
+from jurat.models.hf import matchers as matching
 from training import vocabulary
 from training.clip import train as clip
 from training.mllm import tokenizer as mllm

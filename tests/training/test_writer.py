@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from jurat.models.base import RuleDraft
-from jurat.models.writing import NOTHING, BundledWriter, complete, without_exceptions
+from jurat.models.bundled.rule_writer import NOTHING, BundledWriter, complete, without_exceptions
+from jurat.models.protocol import RuleDraft
 from jurat.pictograms.objects import NOUNS
 from jurat.pictograms.reading import parse
 from jurat.pictograms.statements import Count, Larger, Lies, Only, Reads, Touches, Visible

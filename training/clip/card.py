@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jurat.constitution import Rule, load_constitution
-from jurat.models import Failure
-from jurat.models.matching import SETTINGS, VERSION, LocalMatcher, open_bundled
+from jurat.content import Failure
+from jurat.models.hf.matchers import SETTINGS, VERSION, LocalMatcher, open_bundled
 from jurat.pictograms.cases import draw_cases, rule_truth
 from jurat.pictograms.composing import compose
 from jurat.pictograms.objects import GROUPS, OBJECTS, WORDS, Noun

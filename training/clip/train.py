@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jurat.models.domain import SETTINGS, WEIGHTS
-from jurat.models.loading import weights_digest
+from jurat.models.bundled.domain_gate import SETTINGS, WEIGHTS
+from jurat.models.hf.loading import weights_digest
 from jurat.pictograms.objects import CLASSES
 from training.clip.texts import Text, TextSampler, every_word
 from training.loop import Course, Named, TrainingResult, initialise, train

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from jurat.judge.prompts import REASON, STATEMENT, digest
-from jurat.models.bundled import BundledModel
+from jurat.models.bundled.model import BundledModel
 from training.mllm.answers import DESCRIBE
 from training.mllm.evaluation import BARS, FIRST_SEED, View, as_rows, examine, set_exam
 from training.mllm.mixes import MIXES, Mix

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from jurat.models.domain import Gate, features
+from jurat.models.bundled.domain_gate import Gate, features
 from jurat.pictograms.objects import CLASSES
 from jurat.pictograms.scene import SIDE, TEXTURES, Wish, draw
 from training.mllm.batches import resample

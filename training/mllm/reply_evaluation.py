@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from jurat.content import Chat, Generation, Turn
 from jurat.judge.prompts import REASON, STATEMENT
-from jurat.judge.reason import read_rating
-from jurat.models import Chat, Inquiry, Model, Turn
-from jurat.models.base import Generation
+from jurat.judge.stages.reason import read_rating
+from jurat.models import Inquiry, Model
 from training.mllm.answers import DESCRIBE, name
 from training.mllm.evaluation import Score, pictures, set_exam, wording
 

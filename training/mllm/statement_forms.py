@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 
 from jurat.judge.prompts import STATEMENT
-from jurat.models.statements import Language
+from jurat.models.bundled.statement_language import Language
 from jurat.pictograms.objects import NOUNS, WORDS
 from jurat.pictograms.statements import (
     NUMBERS,

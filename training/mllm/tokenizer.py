@@ -2,7 +2,7 @@
 
 The vocabulary is closed: what the language of `statements`, the judge's prompts and the training
 answers use, in the order of `vocabularies/mllm.txt`. Any other word becomes `<unk>`, which the model was
-never shown; `jurat.models.bundled` refuses such questions.
+never shown; `jurat.models.bundled.model` refuses such questions.
 """
 
 from __future__ import annotations

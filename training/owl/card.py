@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from jurat.models import Failure
-from jurat.models.detecting import LEAST_SCORE, OVERLAP, open_bundled
+from jurat.content import Failure
+from jurat.models.hf.detectors import LEAST_SCORE, OVERLAP, open_bundled
 from jurat.models.vision import Box
 from jurat.pictograms.objects import GROUPS, OBJECTS, Noun
 from jurat.pictograms.scene import SIDE, Scene, draw

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jurat.models.domain import SETTINGS, WEIGHTS
-from jurat.models.loading import weights_digest
+from jurat.models.bundled.domain_gate import SETTINGS, WEIGHTS
+from jurat.models.hf.loading import weights_digest
 from jurat.pictograms.objects import CLASSES
 from training.loop import Course, Named, TrainingResult, initialise, train
 from training.mllm.architecture import HEADS, PATCH, PATCHES, SIDE, TOWER_LAYERS, WIDTH

@@ -23,8 +23,9 @@ import numpy as np
 
 from jurat.constitution import Clause, Constitution, Rule
 from jurat.constitution import Statement as Line
-from jurat.models.base import Failure, RuleDraft
-from jurat.models.writing import BundledWriter
+from jurat.content import Failure
+from jurat.models.bundled.rule_writer import BundledWriter
+from jurat.models.protocol import RuleDraft
 from jurat.pictograms.cases import draw_case, rule_truth
 from jurat.pictograms.objects import CLASSES, LOOKALIKES, OBJECTS, WORDS
 from jurat.pictograms.reading import parse

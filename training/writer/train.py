@@ -1,8 +1,9 @@
 """The bundled writer: its vocabulary, training data, training and export.
 
-A Llama of under a million parameters reads a rule and writes its clauses (`jurat.models.writing`). Bans and
-their wordings are drawn at random; those that `rule_meanings.held_out` names, and the last of each list of
-wordings, are never shown. One sentence in sixteen is not a rule, to be answered with "nothing.".
+A Llama of under a million parameters reads a rule and writes its clauses
+(`jurat.models.bundled.rule_writer`). Bans and their wordings are drawn at random; those that
+`rule_meanings.held_out` names, and the last of each list of wordings, are never shown. One sentence in
+sixteen is not a rule, to be answered with "nothing.".
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jurat.models.writing import END, NOTHING, PAD, START, UNKNOWN, WRITE, Language
+from jurat.models.bundled.rule_writer import END, NOTHING, PAD, START, UNKNOWN, WRITE, Language
 from jurat.pictograms.objects import GROUPS, OBJECTS, WORDS
 from jurat.pictograms.statements import NUMBERS, TEMPLATES
 from training import rule_templates

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from jurat.models import Failure, Inquiry, Model, Usage, Vocabulary
+from jurat.content import Failure, Usage
+from jurat.models import Inquiry, Model, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def counter_of(model: Model) -> Callable[[Inquiry], Usage | None] | None:
     vocabulary = model.capability(Vocabulary)
 
     def count(inquiry: Inquiry) -> Usage | None:
-        from jurat.models.batching import length
+        from jurat.models.hf.batch_sizes import length
 
         known = tuple(q for q in inquiry.questions if vocabulary is None or not vocabulary.unknown_words(q))
         entry = local.encode([replace(inquiry, questions=known)])[0]

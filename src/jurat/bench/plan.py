@@ -9,16 +9,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jurat.bench.keeping import Note
-from jurat.bench.labelled import SPLIT as LABELLED
+from jurat.bench.labelled_images import SPLIT as LABELLED
 from jurat.bench.methods.registry import Method
 from jurat.bench.pictogram.items import BenchItem
 from jurat.bench.pictogram.protocol import CLAIMED_SPLITS, OPEN_SPLITS, PER_RULE
+from jurat.bench.rulings import Note
 from jurat.bench.table import Judged
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
-    from jurat.judge.calibration import Calibration
+    from jurat.judge.calibrate.calibration import Calibration
     from jurat.models import Model, ModelSpec
 
 
@@ -61,7 +61,7 @@ class Subject:
     def open(self) -> Model:
         """Raises JuratError where it cannot be had."""
         from jurat.models import open_model
-        from jurat.models.bundled import BundledModel
+        from jurat.models.bundled.model import BundledModel
 
         folder = Path(self.spec if isinstance(self.spec, str) else self.spec.name)
         if folder.is_dir() and (folder / "domain.json").is_file():
@@ -88,7 +88,7 @@ class Plan:
     labelled: Labelled | None = None
     """Someone's own images, judged in the place of the splits."""
     remember: bool = True
-    """Whether models are asked anything only once (`jurat.bench.memory`): rows stay the same, but for
+    """Whether models are asked anything only once (`jurat.bench.answer_cache`): rows stay the same, but for
     rounding, and a run takes less."""
     claims_of_seeds: bool = False
     """Whether further training seeds are only put to what claims rest on: methods that are `claimed`, on
@@ -112,7 +112,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled images with their constitution; the split's name is `jurat.bench.labelled.SPLIT`."""
+    """Labelled images with their constitution; the split's name is `jurat.bench.labelled_images.SPLIT`."""
 
     law: Constitution
     items: Sequence[BenchItem]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from jurat.bench.claims import as_table, forced_accuracy
-from jurat.bench.keeping import write_whole
 from jurat.bench.provenance import INTERVALS, TRIED_ELSEWHERE
+from jurat.bench.rulings import write_whole
 from jurat.bench.seeds import with_ranges
 from jurat.errors import JuratError
 

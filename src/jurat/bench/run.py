@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jurat.bench.judging import judge_model
-from jurat.bench.labelled import SPLIT as LABELLED
+from jurat.bench.judge_splits import judge_model
+from jurat.bench.labelled_images import SPLIT as LABELLED
 from jurat.bench.plan import Outcome, Plan
 from jurat.bench.provenance import provenance
+from jurat.bench.scene_slice import slice_of
 from jurat.bench.seeds import POOLED, with_ranges
-from jurat.bench.side import side_by_side
-from jurat.bench.slice import slice_of
 from jurat.bench.table import LEVELS, Judged, flip_row, paired, row
+from jurat.bench.worker_processes import side_by_side
 
 LEADS = ("jurat", "clue", "quick")
 """Presets that every other row is compared with."""

@@ -114,8 +114,8 @@ def root(
 
 def _leave_at_once(code: object) -> None:
     """After Ctrl-C: Python would wait for what lanes still compute, and for names that are being resolved."""
-    lanes: Any = sys.modules.get("jurat.judge.lanes")
-    reading: Any = sys.modules.get("jurat.images.reading")
+    lanes: Any = sys.modules.get("jurat.judge.concurrency")
+    reading: Any = sys.modules.get("jurat.sources.prefetch")
     waits = code == _INTERRUPTED and reading is not None and reading.at_work()
     if waits or (lanes is not None and lanes.at_work()):
         sys.stdout.flush()
@@ -191,6 +191,6 @@ def main() -> None:
 
 def _shown(error: BaseException) -> str:
     """Its message without control characters: it may quote file names, replies and third parties."""
-    from jurat.report.text import printable
+    from jurat.text import printable
 
     return "\n".join(printable(line) for line in str(error).split("\n"))

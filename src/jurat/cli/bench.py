@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jurat.cli.asking import CalibrationFile
-from jurat.cli.opening import Opening, opens_model
+from jurat.cli.model_choice import CalibrationFile
+from jurat.cli.model_options import Opening, opens_model
 from jurat.cli.runs import command_line
 from jurat.errors import JuratError
 from jurat.judge.presets import PARTS
@@ -142,10 +142,10 @@ def labelled(
     Methods that need labelled images to be fitted on are left out: nothing is tuned on what is measured. A
     --calibration must have been fitted on other images than these.
     """
-    from jurat.bench.labelled import read_labelled
+    from jurat.bench.labelled_images import read_labelled
     from jurat.bench.plan import Labelled, Plan
     from jurat.constitution import load_constitution
-    from jurat.judge.calibration import load_calibration
+    from jurat.judge.calibrate.calibration import load_calibration
 
     law = load_constitution(constitution)
     items = read_labelled(images, labels, law)

@@ -10,18 +10,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jurat.cli import asking, sourcing
-from jurat.cli.opening import Opening, opens_model
+from jurat.cli import model_choice as asking
+from jurat.cli import source_options as sourcing
+from jurat.cli.model_options import Opening, opens_model
 from jurat.cli.progress import progress
 from jurat.errors import JuratError, require
 from jurat.judge.presets import DEFAULT
-from jurat.report.text import counted, printable
+from jurat.text import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from jurat.images import Item
-    from jurat.judge.calibrating.calibrate import Fit
+    from jurat.content import Item
+    from jurat.judge.calibrate.fit import Fit
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -74,10 +75,11 @@ def calibrate(
     --calibration FILE.
     """
     from jurat.constitution import load_constitution
-    from jurat.images import PassedOver, Sampling, SourceOptions, count_items, find_items
     from jurat.judge import Judge
-    from jurat.judge.calibrating.calibrate import fit
-    from jurat.judge.calibrating.labels import labels_by_id, read_labels
+    from jurat.judge.calibrate.fit import fit
+    from jurat.judge.calibrate.labels import labels_by_id, read_labels
+    from jurat.media import Sampling
+    from jurat.sources import PassedOver, SourceOptions, count_items, find_items
 
     if out.exists() and not overwrite:
         raise JuratError(f"{out} is there already.", hint="--overwrite replaces it.")
@@ -167,7 +169,7 @@ def _frames(found: Fit) -> Table:
 
 def _needed(console: Console, found: Fit) -> None:
     """Says what was proved, and what it would take to prove the rest."""
-    from jurat.judge.calibrating.calibrate import fewest
+    from jurat.judge.calibrate.fit import fewest
 
     calibration = found.calibration
     assert calibration.max_miss is not None and calibration.max_false_alarm is not None

@@ -12,11 +12,11 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jurat.cli import asking
+from jurat.cli import model_choice as asking
 from jurat.cli.impact import impact
-from jurat.cli.opening import Opening, opens_model
+from jurat.cli.model_options import Opening, opens_model
 from jurat.judge.presets import DEFAULT
-from jurat.report.text import counted, printable
+from jurat.text import counted, printable
 
 if TYPE_CHECKING:
     from jurat.constitution import Clause, Constitution, Problem, Rule
@@ -69,7 +69,7 @@ def check(
 
     refusal = None
     if model is not None:
-        from jurat.models.bundled import language_of
+        from jurat.models.bundled.model import language_of
         from jurat.models.registry import check_name
 
         check_name(model)

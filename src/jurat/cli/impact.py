@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from jurat.cli.opening import Opening, opens_model
+from jurat.cli.model_options import Opening, opens_model
 from jurat.cli.progress import progress
-from jurat.cli.sourcing import AllowPrivateHosts
+from jurat.cli.source_options import AllowPrivateHosts
 from jurat.errors import JuratError
 
 if TYPE_CHECKING:
-    from jurat.images import Item
-    from jurat.images.addresses import PrivateHosts
-    from jurat.images.again import Inside, Openers
+    from jurat.content import Item
     from jurat.judge import Judge, Verdict
-    from jurat.judge.calibration import Calibration
-    from jurat.judge.changing.impact import Change, Flip, Impact, Judging
+    from jurat.judge.calibrate.calibration import Calibration
+    from jurat.judge.replay.impact import Change, Flip, Impact, Judging
     from jurat.models import ModelSpec
+    from jurat.sources.private_hosts import PrivateHosts
+    from jurat.sources.reopen import Inside, Openers
 
 FLIPPED = 1
 """Exit code: more flips than `--fail-if-flips-above` allows, or not shown that there are not."""
@@ -88,12 +88,12 @@ def impact(
     Exit codes: 0 done, 1 --fail-if-flips-above is not met or not shown to be, 2 wrong usage.
     """
     from jurat.constitution import load_constitution
-    from jurat.images import read_rows
-    from jurat.images.addresses import PrivateHosts
-    from jurat.images.blocks import read_blocks
     from jurat.judge import row_to_verdict
-    from jurat.judge.changing.impact import Change, measure_blocks, preset_of
-    from jurat.judge.changing.sweep import LEAVES
+    from jurat.judge.replay.impact import Change, measure_blocks, preset_of
+    from jurat.judge.replay.sweep import LEAVES
+    from jurat.runs import read_rows
+    from jurat.runs.row_blocks import read_blocks
+    from jurat.sources.private_hosts import PrivateHosts
 
     if out is not None:
         _check_out(out)
@@ -127,7 +127,7 @@ def impact(
 
 
 def _calibration(row: dict[str, Any], given: Path | None) -> Calibration | None:
-    from jurat.judge.calibration import load_calibration
+    from jurat.judge.calibrate.calibration import load_calibration
 
     wanted = row.get("calibration")
     if given is None and wanted is not None:
@@ -144,8 +144,8 @@ def _calibration(row: dict[str, Any], given: Path | None) -> Calibration | None:
 
 def _settings(run: Path) -> Mapping[str, Any]:
     """What a run was made with, as far as its folder tells; a file tells nothing but its rows."""
-    from jurat.cli.differences import settings_in
-    from jurat.images.runs import is_run, read_facts
+    from jurat.cli.settings_difference import settings_in
+    from jurat.runs.folder import is_run, read_facts
 
     return settings_in(read_facts(run)) if is_run(run) else {}
 
@@ -158,8 +158,8 @@ def _judging(
     advance: Callable[[], None],
 ) -> Judging:
     """Judges items anew as those of the run were; the model is opened for the first of them."""
-    from jurat.images.again import Inside
-    from jurat.images.reading import Roots, read_ahead
+    from jurat.sources.prefetch import Roots, read_ahead
+    from jurat.sources.reopen import Inside
 
     opened: list[Judge] = []
     inside = Inside(next(iter(settings.get("columns") or ()), None))
@@ -185,8 +185,8 @@ def _items(verdicts: Sequence[Verdict], inside: Inside, settings: Mapping[str, A
 
 
 def _judge(row: dict[str, Any], settings: Mapping[str, Any], change: Change, spec: ModelSpec) -> Judge:
-    from jurat.images import Sampling
     from jurat.judge import Judge
+    from jurat.media import Sampling
     from jurat.models import full_name, may_be, open_model
 
     frames = settings.get("frames")
@@ -216,10 +216,10 @@ def _item(verdict: Verdict, captions: str | None, inside: Openers, private_hosts
         inside: opens what lies in tables and shards.
         private_hosts: the hosts of private addresses that its URIs may lead to.
     """
-    from jurat.images import Item, Member, Members
-    from jurat.images.openers import File, Remote
-    from jurat.images.remote import scheme_of
-    from jurat.images.sources.cells import caption_in
+    from jurat.content import Item, Member, Members
+    from jurat.sources.cells import caption_in
+    from jurat.sources.openers import File, Remote
+    from jurat.sources.remote import scheme_of
 
     def opener(uri: str) -> Callable[[], bytes]:
         if uri in inside:
@@ -242,8 +242,8 @@ def _item(verdict: Verdict, captions: str | None, inside: Openers, private_hosts
 
 def _check_out(out: Path) -> None:
     """Says that --out is in the way before anything is judged anew."""
-    from jurat.images import check_sink
-    from jurat.images.files import exists_already, file_errors
+    from jurat.files import exists_already, file_errors
+    from jurat.runs import check_sink
 
     with file_errors(out):
         check_sink(out)
@@ -253,8 +253,8 @@ def _check_out(out: Path) -> None:
 
 
 def _write(out: Path, flips: Iterable[Flip]) -> None:
-    from jurat.images import open_sink
     from jurat.judge.record import arrow_schema
+    from jurat.runs import open_sink
 
     with open_sink(out, arrow_schema) as sink:
         for flip in flips:
@@ -266,7 +266,7 @@ def _write(out: Path, flips: Iterable[Flip]) -> None:
 
 
 def _told(found: Impact, change: Change, run: Path, out: Path | None) -> str:
-    from jurat.report.text import counted, printable
+    from jurat.text import counted, printable
 
     share, review = found.flipped / max(1, found.decided), [found.review(after=a) for a in (False, True)]
     of = f" of the {found.decided:,} decided" if found.open else ""

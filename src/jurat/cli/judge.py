@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 from rich.console import Console
 
-from jurat.cli import asking, engines, runs, serving, sourcing
-from jurat.cli.opening import Opening, opens_model
-from jurat.cli.passing import Pass, is_stdout
-from jurat.cli.tables import Listing
+from jurat.cli import endpoint_options as serving
+from jurat.cli import engine_options as engines
+from jurat.cli import model_choice as asking
+from jurat.cli import runs
+from jurat.cli import source_options as sourcing
+from jurat.cli.judging_pass import Pass, is_stdout
+from jurat.cli.model_options import Opening, opens_model
+from jurat.cli.summary import Listing
 from jurat.errors import JuratError
 from jurat.judge.presets import DEFAULT
 from jurat.judge.verdict import ItemOutcome
 from jurat.report.tally import Tally
-from jurat.report.text import counted
+from jurat.text import counted
 
 if TYPE_CHECKING:
-    from jurat.images import Sink
+    from jurat.runs import Sink
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -111,12 +115,14 @@ def judge(
     could be judged, 130 interrupted.
     """
     from jurat.constitution import load_constitution
-    from jurat.images import Sampling, SourceOptions, open_sink
     from jurat.judge import arrow_schema
-    from jurat.judge.calibration import load_calibration
+    from jurat.judge.calibrate.calibration import load_calibration
     from jurat.judge.presets import find_preset
     from jurat.judge.spec import JudgeSpec
+    from jurat.media import Sampling
     from jurat.models import ModelGone, open_model
+    from jurat.runs import open_sink
+    from jurat.sources import SourceOptions
 
     failing = _outcomes(fail_on)
     folder = out if runs.is_folder(out) else None
@@ -212,8 +218,8 @@ def judge(
 
 def _check_out(out: Path | None, *, overwrite: bool, fresh: bool, retry_errors: bool) -> None:
     """Says that --out cannot be written, or is in the way, before a model is loaded, not after."""
-    from jurat.images import check_sink
-    from jurat.images.files import file_errors
+    from jurat.files import file_errors
+    from jurat.runs import check_sink
 
     if out is not None and runs.is_folder(out):
         with file_errors(out):  # its name is too long, say, or it cannot be looked into

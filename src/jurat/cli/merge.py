@@ -13,7 +13,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from jurat.errors import JuratError
-from jurat.report.text import counted
+from jurat.text import counted
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -33,9 +33,9 @@ def merge(
     They must have been made under the same settings, and no item may be in two of them. They stay as
     they are.
     """
-    from jurat.images.merging import merge_runs
-    from jurat.images.runs import is_run, read_facts, run_files
     from jurat.judge import arrow_schema
+    from jurat.runs.folder import is_run, read_facts, run_files
+    from jurat.runs.merge import merge_runs
 
     for folder in folders:
         if not is_run(folder):
@@ -75,7 +75,7 @@ def _ended_by_signals() -> Generator[None]:
 
 def _joined(folders: Sequence[Path], facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The `_run.json` of the whole."""
-    from jurat.cli.differences import differences
+    from jurat.cli.settings_difference import differences
     from jurat.judge.presets import check_made_without
 
     for each in facts:

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jurat.cli.opening import Opening, opens_model
-from jurat.report.text import printable
+from jurat.cli.model_options import Opening, opens_model
+from jurat.text import printable
 
 if TYPE_CHECKING:
     from jurat.models import Model
@@ -74,9 +74,9 @@ def models(
 
 def _explain(model: Model) -> None:
     from jurat.models import full_name
-    from jurat.models.explaining import Explained
+    from jurat.models.hf.diagnosis import Diagnosable
 
-    explained = model.capability(Explained)
+    explained = model.capability(Diagnosable)
     lines = [("model", f"{full_name(model)}, in {model.dtype}")]
     lines += (
         [("path", "its backend decides by itself how it is asked")]

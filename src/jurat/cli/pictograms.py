@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jurat.errors import JuratError
-from jurat.report.text import counted
+from jurat.text import counted
 
 if TYPE_CHECKING:
     from jurat.pictograms.scene import Scene

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from jurat import __version__
-from jurat.cli.differences import differences, only_thresholds, settings_in
-from jurat.cli.redeciding import redecide_run
+from jurat.cli.redecide import redecide_run
+from jurat.cli.settings_difference import differences, only_thresholds, settings_in
 from jurat.errors import JuratError
-from jurat.report.text import counted
+from jurat.text import counted
 
 if TYPE_CHECKING:
-    from jurat.cli.sourcing import Sourcing
-    from jurat.images import Sink
-    from jurat.images.index import Recorded
-    from jurat.images.passed_over import PassedOver
-    from jurat.images.runs import RunSink
+    from jurat.cli.source_options import Sourcing
     from jurat.judge import Judge
+    from jurat.runs import Sink
+    from jurat.runs.folder import RunSink
+    from jurat.runs.recorded_items import Recorded
+    from jurat.sources.passed_over import PassedOver
 
 Fresh = Annotated[
     bool,
@@ -82,7 +82,7 @@ def is_folder(out: Path | None) -> bool:
 
 def check_folder(folder: Path, *, overwrite: bool, fresh: bool, retry_errors: bool) -> None:
     """Says that there can be no run in a folder, before a model is loaded."""
-    from jurat.images.runs import is_run, other_files
+    from jurat.runs.folder import is_run, other_files
 
     if overwrite:
         raise JuratError(
@@ -192,8 +192,8 @@ def open_run(
         JuratError: the run was made under other settings (it shows the difference), another process is
             writing to it, or the folder cannot be written.
     """
-    from jurat.images.runs import RunSink, is_run, set_aside
     from jurat.judge import arrow_schema
+    from jurat.runs.folder import RunSink, is_run, set_aside
 
     told = ""
     if fresh and is_run(folder):
@@ -214,14 +214,14 @@ def open_run(
 
 def restore(sink: Sink) -> int:
     """After a whole pass: puts back errors that were to be tried again, and whose items are gone."""
-    from jurat.images.runs import RunSink
+    from jurat.runs.folder import RunSink
 
     return sink.restore_errors() if isinstance(sink, RunSink) else 0
 
 
 def record_passed_over(sink: Sink, passed_over: PassedOver) -> None:
     """Writes into `_run.json` what this session found and passed over."""
-    from jurat.images.runs import RunSink, read_facts, write_facts
+    from jurat.runs.folder import RunSink, read_facts, write_facts
 
     if isinstance(sink, RunSink) and (counts := passed_over.as_dict()):
         facts = read_facts(sink.folder)
@@ -231,8 +231,8 @@ def record_passed_over(sink: Sink, passed_over: PassedOver) -> None:
 
 def _begin(sink: RunSink, judge: Judge, new: dict[str, Any], *, quiet: bool) -> str:
     """Writes `_run.json`, or checks that the run there may go on; what was done to its rows."""
-    from jurat.images.runs import is_run, read_facts, write_facts
     from jurat.judge.presets import check_made_without
+    from jurat.runs.folder import is_run, read_facts, write_facts
 
     facts, session = read_facts(sink.folder) if is_run(sink.folder) else new, _session()
     check_made_without(str(settings_in(facts).get("preset")))
@@ -253,15 +253,15 @@ def _retried(dropped: int) -> str:
 
 def recorded(folder: Path, *, but_errors: bool) -> Recorded | None:
     """The items of the run in a folder, all or those that are no errors; None where there is none."""
-    from jurat.images.runs import is_run
+    from jurat.runs.folder import is_run
 
     return _index(folder, Counter(), but_errors=but_errors) if is_run(folder) else None
 
 
 def _index(folder: Path, outcomes: Counter[str], *, but_errors: bool = False) -> Recorded:
     """The items that are recorded; counts their outcomes."""
-    from jurat.images.index import Recorded, item_key
-    from jurat.images.runs import run_rows
+    from jurat.runs.folder import run_rows
+    from jurat.runs.recorded_items import Recorded, item_key
 
     def keys() -> Iterator[bytes]:
         for row in run_rows(folder, ["id", "occurrence", "outcome"]):
@@ -297,7 +297,7 @@ def _session() -> dict[str, Any]:
 
 def command_line() -> str:
     """The command that this process was given, as it may be recorded and published."""
-    from jurat.images.errors import recorded as without_secrets
+    from jurat.text import recorded as without_secrets
 
     return shlex.join(["jurat", *map(without_secrets, sys.argv[1:])])
 

@@ -1,7 +1,7 @@
 """From evidence to findings: pure functions, in three-valued logic (Kleene's strong one).
 
 A clause holds if one of its alternatives holds. A rule is broken if all its clauses hold and not all of
-its exceptions do. What a single statement's evidence says is `jurat.judge.weigh`'s business.
+its exceptions do. What a single statement's evidence says is `jurat.judge.statement_scoring`'s business.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from jurat.constitution import Rule
-from jurat.judge.calibration import Calibration
-from jurat.judge.case import Case, Thresholds
-from jurat.judge.ledger import Ledger, Located, Priors
+from jurat.content import Failure
+from jurat.judge.calibrate.calibration import Calibration
+from jurat.judge.evidence import Ledger, Located, Priors
 from jurat.judge.logic import (
     GRAVITY,
     STAGES,
@@ -26,6 +26,8 @@ from jurat.judge.logic import (
 )
 from jurat.judge.plan import PlannedAlternative, PlannedClause, PlannedRule, questions
 from jurat.judge.presets import Preset
+from jurat.judge.rule_context import Case, Thresholds
+from jurat.judge.statement_scoring import OPEN, Weighed, weigh
 from jurat.judge.verdict import (
     Finding,
     Reason,
@@ -33,8 +35,7 @@ from jurat.judge.verdict import (
     RuleOutcome,
     Stage,
 )
-from jurat.judge.weigh import OPEN, Weighed, weigh
-from jurat.models import Failure, YesNo
+from jurat.models import YesNo
 
 __all__ = [
     "GRAVITY",

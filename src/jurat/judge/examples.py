@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from jurat.constitution import Constitution, Rule
+from jurat.content import Item
 from jurat.errors import JuratError
-from jurat.images import Item, find_items
 from jurat.judge.presets import DEFAULT
 from jurat.judge.verdict import ItemOutcome, RuleOutcome, Verdict
 from jurat.models import full_name
+from jurat.sources import find_items
 
 if TYPE_CHECKING:
     from jurat.models import Model, ModelSpec

@@ -17,28 +17,29 @@ from pydantic import ValidationError
 
 from jurat import __version__
 from jurat.constitution import Constitution, load_constitution
+from jurat.content import Item
 from jurat.errors import JuratError
-from jurat.images import Decoded, Item, Sampling
 from jurat.judge import prompts
-from jurat.judge.calibration import Calibration, load_calibration
-from jurat.judge.cascade import Cascade
+from jurat.judge.aggregation import FRAME_ALARM, badness, frames_needed, in_pixels_of_the_file, of_item
+from jurat.judge.calibrate.calibration import Calibration, load_calibration
+from jurat.judge.concurrency import in_lanes
 from jurat.judge.decide import decide_rule, gravest, item_outcome, undecided_rule
-from jurat.judge.lanes import in_lanes
-from jurat.judge.ledger import Ledger, Priors, Spent
+from jurat.judge.evidence import Ledger, Priors, Spent
 from jurat.judge.loading import Loaded, Picture, Place, load_item, load_picture
-from jurat.judge.parts import FRAME_ALARM, badness, frames_needed, in_pixels_of_the_file, of_item
+from jurat.judge.pipeline import Cascade
 from jurat.judge.plan import PlannedRule, askers, negated, plan, questions
 from jurat.judge.presets import DEFAULT, Preset, find_preset
 from jurat.judge.prompts import WORDINGS, Kind, ReasoningForm
-from jurat.judge.reason import form_of
+from jurat.judge.stages.reason import form_of
 from jurat.judge.verdict import Cost, Reason, RuleFinding, Verdict
+from jurat.media import Decoded, Sampling
 from jurat.models import (
+    ConcurrencySupport,
     Disclaimer,
-    Laned,
-    Metered,
     Model,
     ModelSpec,
     StatementReader,
+    UsageMeter,
     Vocabulary,
     full_name,
     open_model,
@@ -93,7 +94,7 @@ class Judge:
                 hang on it are then undecided, `out_of_domain`.
             sampling: which frames of videos are looked at.
             frames_needed: in how many frames of a video a rule has to be broken; left out, it follows from
-                their number, and from the calibration (`jurat.judge.parts`).
+                their number, and from the calibration (`jurat.judge.aggregation`).
 
         Raises:
             JuratError: the constitution, the model or the preset cannot be had, the preset needs a detector
@@ -171,7 +172,7 @@ class Judge:
 
     def stream(self, items: Iterable[Item]) -> Iterator[Verdict]:
         """Judges items lazily, in their order; holds no more of them in memory than one batch, or one for
-        each lane of the model and the next (`jurat.models.Laned`).
+        each lane of the model and the next (`jurat.models.ConcurrencySupport`).
 
         Items are taken in the caller's thread. No item ends the stream: what goes wrong with one is its
         verdict.
@@ -181,7 +182,7 @@ class Judge:
     def stream_batches(self, items: Iterable[Loaded]) -> Iterator[list[Verdict]]:
         """Likewise for items that were read and decoded before, maybe in another process; the verdicts of
         each batch together."""
-        laned = self.model.capability(Laned)
+        laned = self.model.capability(ConcurrencySupport)
         lanes = 1 if laned is None else laned.lanes  # at work it has fewer threads to share out
         if laned is None or lanes == 1:
             yield from map(self._judge_batch, self._batches(items))
@@ -220,7 +221,7 @@ class Judge:
 
     def _money(self) -> float | None:
         """What the model's calls came to since it was opened, where that is known."""
-        metered = self.model.capability(Metered)
+        metered = self.model.capability(UsageMeter)
         return None if metered is None else metered.spent.money
 
     def _fitted(self, given: Calibration | str | Path | None) -> Calibration | None:

@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 import numpy as np
 from PIL import Image
 
-from jurat.images import Decoded, ImageError, Item, Sampling, decode, from_array, from_pil, read_file
-from jurat.images.errors import reason, shown
-from jurat.images.item import Member, digest_of, of_several, read_members
-from jurat.images.limits import Limits
+from jurat.content import ImageError, Item, Member
+from jurat.content.item import digest_of, of_several, read_members
 from jurat.judge.verdict import ItemImage, Kind
+from jurat.media import Decoded, Sampling, decode, from_array, from_pil
+from jurat.media.limits import Limits
+from jurat.sources import read_file
+from jurat.text import reason, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Picture: TypeAlias = "str | Path | bytes | BinaryIO | Image.Image | NDArray[Any]"
 """A path, a file's bytes, a file opened in binary mode (read from its start where it can be rewound), a
-Pillow image, or an array as `jurat.images.from_array` takes it."""
+Pillow image, or an array as `jurat.media.from_array` takes it."""
 
 TAKEN = (
     "a path, the bytes of a file, a file opened in binary mode, a Pillow image, or an array of pixels; "
@@ -124,7 +126,7 @@ def load_item(item: Item, sampling: Sampling) -> Loaded:
     """
     if not isinstance(cast(object, item), Item):
         raise TypeError(
-            f"Judge.stream takes Items, not {_named(item)}: jurat.images.find_items(PATHS) makes them of "
+            f"Judge.stream takes Items, not {_named(item)}: jurat.sources.find_items(PATHS) makes them of "
             "paths; Judge.judge takes one picture."
         )
     uris: list[str] = []
@@ -172,7 +174,7 @@ def _check_picture(given: object, which: str = "") -> None:
         if _URL.match(given) and not os.path.exists(given):
             raise TypeError(
                 f"{which}A judge takes {TAKEN}. This is a URL: {shown(given[:200])}. Read it yourself, or "
-                "judge what jurat.images.find_items([url]) finds, with Judge.stream."
+                "judge what jurat.sources.find_items([url]) finds, with Judge.stream."
             )
         return
     if isinstance(given, Item):

@@ -8,15 +8,16 @@ from typing import Any, cast
 
 from jurat import __version__
 from jurat.constitution import Constitution
+from jurat.content import Chat, Reply
 from jurat.errors import JuratError
-from jurat.images import Sampling
-from jurat.judge.calibration import Calibration
+from jurat.judge.calibrate.calibration import Calibration
 from jurat.judge.judge import Judge
 from jurat.judge.presets import Preset
 from jurat.judge.prompts import ReasoningForm
-from jurat.judge.reason import ReasonsIn
+from jurat.judge.stages.reason import ReasonsIn
+from jurat.media import Sampling
 from jurat.models import Model, ModelSpec, StatementReader, full_name, open_model
-from jurat.models.base import Answer, C, Chat, Inquiry, Reply
+from jurat.models.protocol import Answer, C, Inquiry
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, cast, get_args
 
+from jurat.content import Chat, Failure, FailureKind, Reply, Usage
 from jurat.errors import JuratError
-from jurat.models.base import Answer, C, Chat, Disclaimer, Failure, FailureKind, Inquiry, Reply, Usage, YesNo
+from jurat.models.protocol import Answer, C, Disclaimer, Inquiry, YesNo
 from jurat.models.spec import ModelSpec
 
 _DISCLAIMER = "The null model draws its answers from a seed: they mean nothing."

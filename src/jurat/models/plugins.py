@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar, cast
 
+from jurat.content import Chat, Failure, Reply
 from jurat.errors import JuratError
-from jurat.images.errors import one_line
-from jurat.models.base import Answer, C, Chat, Failure, Inquiry, Model, ModelError, ModelGone, Reply
+from jurat.models.protocol import Answer, C, Inquiry, Model, ModelError, ModelGone
 from jurat.models.spec import ModelSpec
+from jurat.text import one_line
 
 GROUP = "jurat.models"
 _HINT = "This is no fault of jurat: the plug-in's own documentation or issue tracker helps."

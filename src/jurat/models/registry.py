@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 from jurat.errors import JuratError, MissingExtra
-from jurat.models.base import Model
 from jurat.models.plugins import PlugIn, plug_ins
+from jurat.models.protocol import Model
 from jurat.models.spec import ModelSpec, Opener, Serving
 
 Ability = Literal["ask", "exact", "chat", "gradients", "hooks"]
@@ -57,7 +57,7 @@ BACKENDS: tuple[Backend, ...] = (
         "bundled",
         "bundled",
         "a small MLLM for scenes of pictograms",
-        "jurat.models.bundled:open_bundled",
+        "jurat.models.bundled.model:open_bundled",
         _EXACT,
         *_LOCAL,
     ),
@@ -65,7 +65,7 @@ BACKENDS: tuple[Backend, ...] = (
         "naive",
         "naive",
         "its twin for the bench: the same tower, another decoder",
-        "jurat.models.bundled:open_naive",
+        "jurat.models.bundled.model:open_naive",
         _EXACT,
         *_LOCAL,
     ),
@@ -73,7 +73,7 @@ BACKENDS: tuple[Backend, ...] = (
         "hf",
         "hf/NAME_OR_PATH",
         "any transformers image-text-to-text model",
-        "jurat.models.local:open_local",
+        "jurat.models.hf.model:open_local",
         _EXACT,
         *_LOCAL,
     ),
@@ -81,7 +81,7 @@ BACKENDS: tuple[Backend, ...] = (
         "openai",
         "openai/NAME",
         "any model behind an OpenAI-compatible server",
-        "jurat.models.served:open_served",
+        "jurat.models.openai.model:open_served",
         _EXACT,
         "openai",
         ("openai",),
@@ -98,7 +98,7 @@ BACKENDS: tuple[Backend, ...] = (
         "bundled-writer",
         "bundled-writer",
         "a small text model that drafts clauses for rules about pictograms",
-        "jurat.models.writing:open_writer",
+        "jurat.models.bundled.rule_writer:open_writer",
         frozenset({"chat"}),
         *_LOCAL,
     ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import parse_qsl
 
-from jurat.models.base import Model
+from jurat.models.protocol import Model
 
 
 @dataclass(frozen=True)

@@ -16,19 +16,19 @@ from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 from PIL import Image
 
+from jurat.content import Failure
 from jurat.errors import JuratError, MissingExtra
-from jurat.models.base import Failure
 
 Kind = Literal["detector", "matcher"]
 
 _OPENERS: dict[Kind, dict[str, str]] = {
     "detector": {
-        "bundled": "jurat.models.detecting:open_bundled",
-        "hf": "jurat.models.detecting:open_local",
+        "bundled": "jurat.models.hf.detectors:open_bundled",
+        "hf": "jurat.models.hf.detectors:open_local",
     },
     "matcher": {
-        "bundled": "jurat.models.matching:open_bundled",
-        "hf": "jurat.models.matching:open_local",
+        "bundled": "jurat.models.hf.matchers:open_bundled",
+        "hf": "jurat.models.hf.matchers:open_local",
     },
 }
 _NEEDED = ("torch", "transformers", "safetensors")

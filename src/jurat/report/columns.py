@@ -17,10 +17,10 @@ from typing import Any
 
 from jurat.judge.logic import STAGES, last_stage
 from jurat.judge.verdict import RuleFinding, RuleOutcome, Verdict
-from jurat.report.retry import Bounds, Freedom, bounds, freedom, retry, why_not
-from jurat.report.runs import Entry, Run
+from jurat.report.read_run import Entry, Run
+from jurat.report.redecide_scores import Bounds, Freedom, bounds, freedom, retry, why_not
 from jurat.report.tally import MEANINGS, OUTCOMES, SEVERITY_RANK
-from jurat.report.text import printable
+from jurat.text import printable
 
 NONE = 255
 RULE_OUTCOMES: tuple[RuleOutcome, ...] = ("broken", "undecided", "kept")

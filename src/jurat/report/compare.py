@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from jurat.errors import JuratError
 from jurat.judge.verdict import ItemOutcome, RuleOutcome, Verdict
-from jurat.report.facts import FACTS, USER_FACTS, Facts
+from jurat.report.explanations import Voice
 from jurat.report.page import LIMIT, Gathered, Page, context, write_page, written
-from jurat.report.runs import Entry, Run
-from jurat.report.store import Place, Store
+from jurat.report.page_files import Place, Store
+from jurat.report.read_run import Entry, Run
+from jurat.report.run_facts import FACTS, USER_FACTS, Facts
 from jurat.report.tally import OUTCOMES, SEVERITY_RANK, Tally
-from jurat.report.voices import Voice
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jurat.judge.verdict import AlternativeScore, Finding, Kind, Part, Region, RuleFinding, Verdict
-from jurat.report.runs import Entry
-from jurat.report.text import printable
+from jurat.report.explanations import Said, Voice
+from jurat.report.read_run import Entry
 from jurat.report.thumbnails import part_shown
-from jurat.report.voices import Said, Voice
+from jurat.text import printable
 
 _DIGITS = 4
 ABOUT = {"caption": "in the caption", "pair": "image and caption", "text_in_image": "text in the image"}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from jurat.errors import JuratError
 from jurat.report.columns import Columns
 from jurat.report.page import shares
-from jurat.report.runs import Run
+from jurat.report.read_run import Run
 from jurat.report.tally import OUTCOMES, Tally
-from jurat.report.text import counted, printable
+from jurat.text import counted, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jurat.errors import JuratError
-from jurat.images.again import Inside
 from jurat.judge import Verdict
 from jurat.report import bundle
 from jurat.report.columns import Columns
 from jurat.report.evidence import Texts, evidence
-from jurat.report.facts import Facts, flattened
+from jurat.report.explanations import Said, Voice, say
+from jurat.report.page_files import Place, Store
 from jurat.report.policy import Policy, policy_of
-from jurat.report.runs import Entry, Run
-from jurat.report.store import Place, Store
+from jurat.report.read_run import Entry, Run
+from jurat.report.run_facts import Facts, flattened
 from jurat.report.tally import MEANINGS, OUTCOMES, RuleCount, Tally
-from jurat.report.text import counted, printable
 from jurat.report.thumbnails import thumbnail, uris_of
-from jurat.report.voices import Said, Voice, say
+from jurat.sources.reopen import Inside
+from jurat.text import counted, printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -143,7 +143,7 @@ def write_report(
         images_root: where the images lie now, if not where they were judged.
         limit: how many items have a picture; the unsafe ones come first.
         overwrite: whether `out` may be replaced.
-        voice: for whom the items are put in words; see `jurat.report.voices`.
+        voice: for whom the items are put in words; see `jurat.report.explanations`.
         constitution: of the verdicts, whose rules' sentences are then shown. A run's folder holds them, and
             those of the shelf are found by their digests.
 

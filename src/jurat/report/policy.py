@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from jurat.errors import JuratError
 from jurat.judge import Verdict
-from jurat.report.text import printable
-from jurat.report.voices import rule_texts
+from jurat.report.explanations import rule_texts
+from jurat.text import printable
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution

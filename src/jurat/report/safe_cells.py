@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from jurat.report.text import printable
+from jurat.text import printable
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#+!|<>~$])")

@@ -11,11 +11,11 @@ from functools import partial
 from os.path import isfile
 from pathlib import Path
 
+from jurat.content import ImageError
 from jurat.errors import JuratError
-from jurat.images import ImageError
-from jurat.images.again import Openers
-from jurat.images.decoding import still
 from jurat.judge.verdict import Part, Verdict
+from jurat.media.decoding import still
+from jurat.sources.reopen import Openers
 
 LONGEST = 480
 """Pixels of a thumbnail's longer side, at most; smaller images are kept as they are."""
@@ -47,7 +47,7 @@ def thumbnail(verdict: Verdict, root: Path | None = None, inside: Openers | None
     """The thumbnail of what was judged. Never raises, never leaves this machine.
 
     The file is found at the record's uri, or by its id under `root`, or as `inside` tells
-    (`jurat.images.again`). It is shown only
+    (`jurat.sources.reopen`). It is shown only
     if its SHA-256 is the record's: a record may come from anywhere, and must not bring other files of this
     machine into a page.
     """

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Literal
 from jurat.errors import JuratError
 from jurat.judge.verdict import Verdict
 from jurat.report.compare import Change, Flips, find_flips, flipped, moves, outcomes_of
-from jurat.report.facts import USER_FACTS, Facts
+from jurat.report.explanations import Voice, say
 from jurat.report.page import shares
 from jurat.report.policy import Policy, policy_of
-from jurat.report.runs import Entry, Run
+from jurat.report.read_run import Entry, Run
+from jurat.report.run_facts import USER_FACTS, Facts
 from jurat.report.safe_cells import cell, inline
 from jurat.report.tally import MEANINGS, OUTCOMES, Tally
-from jurat.report.text import counted
-from jurat.report.voices import Voice, say
+from jurat.text import counted
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from jurat.constitution import ConstitutionError, check_text, parse_constitution
+from jurat.content import Chat, Failure, Reply
 from jurat.judge.drafting.draft import OBJECTIVE, Draft, draft_rules
 from jurat.judge.drafting.drafted_file import DraftedFile, draft_file, replace_file, target_of
-from jurat.models import Chat, Failure, Model, Reply, RuleDraft, RuleWriter, Serving, open_model
+from jurat.models import Model, RuleDraft, RuleWriter, Serving, open_model
 
 from ...models.openai_server import Server, completion, error
 from .writers import GOOD, SORRY, Says, Writer, rambling

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from jurat.constitution import Clause, Statement
+from jurat.content import Failure
 from jurat.judge.drafting.reading_back import doubts, render
-from jurat.models import Failure, RuleDraft, RuleWriter, open_model
+from jurat.models import RuleDraft, RuleWriter, open_model
 
 
 def clauses(*lines: str) -> tuple[Clause, ...]:

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from jurat.errors import JuratError
-from jurat.judge.engines.bulk import Parcel
 from jurat.judge.engines.ray_cluster import Share, share_of
 from jurat.judge.engines.ray_engine import _JudgeOnWorker
+from jurat.judge.engines.steps import Parcel
 from jurat.judge.presets import find_preset
 from jurat.judge.spec import Described, JudgeSpec
 from jurat.models import ModelSpec

@@ -9,8 +9,9 @@ from PIL import Image
 
 from jurat.bench.cost import Spending
 from jurat.bench.methods.base import Ground, Unfit
+from jurat.content import Chat, Failure, Turn
 from jurat.judge.prompts import RULE, STATEMENT, Wording
-from jurat.models import Chat, Failure, Inquiry, Model, Turn, Vocabulary, YesNo
+from jurat.models import Inquiry, Model, Vocabulary, YesNo
 
 MIN_MASS = 0.5
 """With less P(Yes) + P(No) a question counts as not answered, as in the judge."""

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from jurat.bench.answer_cache import Clock
 from jurat.bench.cost import Spending
-from jurat.bench.memory import Clock
 from jurat.bench.pictogram.items import BenchItem
 from jurat.errors import JuratError
 from jurat.metrics import UNSURE
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution, Rule
-    from jurat.judge.calibration import Calibration
+    from jurat.judge.calibrate.calibration import Calibration
     from jurat.models import Model
     from jurat.models.vision import Detector, Matcher
 

@@ -20,10 +20,10 @@ from jurat.bench.methods.asking import knows, unanswered
 from jurat.bench.methods.base import Ground, Ruling, Unfit, all_of, any_of, decided, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Clause, Constitution
+from jurat.content import Chat, Generation, Reply, Turn
 from jurat.judge.prompts import STATEMENT
 from jurat.metrics import UNSURE
-from jurat.models import Chat, Inquiry, Reply, Turn
-from jurat.models.base import Generation
+from jurat.models import Inquiry
 from jurat.pictograms.objects import OBJECTS, WORDS
 from jurat.pictograms.reading import parse
 from jurat.pictograms.statements import NUMBERS, Count, Facts, Lies, Only, Reads, Statement, Visible, walk

@@ -15,7 +15,7 @@ from jurat.bench.methods.base import Ground, Ruling, Unfit, forbidden, in_batche
 from jurat.bench.methods.fitting import Scale, fit_scale, ruling
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Constitution
-from jurat.models import Failure
+from jurat.content import Failure
 from jurat.models.vision import Matcher
 
 

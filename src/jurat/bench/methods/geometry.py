@@ -20,7 +20,7 @@ from jurat.bench.methods.base import Ground, Ruling, Unfit, in_batches
 from jurat.bench.methods.fitting import Scale, fit_scale, ruling
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Constitution
-from jurat.models import Failure
+from jurat.content import Failure
 from jurat.models.vision import Box, Detector
 from jurat.pictograms.cases import rule_truth
 from jurat.pictograms.objects import OBJECTS, WORDS

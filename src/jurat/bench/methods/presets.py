@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from jurat.bench.cost import Spending
 from jurat.bench.methods.base import Ground, Ruling, Unfit, in_batches
 from jurat.bench.pictogram.items import BenchItem
+from jurat.content import Item
 from jurat.errors import JuratError
-from jurat.images import Item
 from jurat.metrics import UNSURE
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from jurat.bench.labelled import SPLIT as LABELLED
+from jurat.bench.labelled_images import SPLIT as LABELLED
 from jurat.bench.pictogram.protocol import ABLATED_SPLITS
 from jurat.errors import JuratError
 

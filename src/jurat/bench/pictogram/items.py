@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from jurat.images import decode, read_file
+from jurat.media import decode
 from jurat.pictograms.cases import rule_truth
 from jurat.pictograms.statements import Facts
+from jurat.sources import read_file
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from jurat.constitution import Clause, Rule, Statement, check_text
 from jurat.constitution.amend import Role
 from jurat.constitution.source import yaml
+from jurat.content import Chat, Failure, Reply
 from jurat.judge.drafting.prompts import (
     Attempt,
     clauses_chat,
@@ -38,7 +39,7 @@ from jurat.judge.drafting.replies import (
     parse_rule,
     quoted,
 )
-from jurat.models import Chat, Failure, Model, ModelError, ModelGone, Reply, RuleDraft, RuleWriter
+from jurat.models import Model, ModelError, ModelGone, RuleDraft, RuleWriter
 
 OBJECTIVE = 9
 """Of 10: a rule that is rated lower is rewritten. The paper's practical cut-off."""

@@ -15,8 +15,9 @@ from jurat.constitution import ConstitutionError, parse_constitution
 from jurat.constitution.amend import Amendment, amend, inline, shorthand
 from jurat.constitution.files import SHELF_PREFIX, find_file, read_text
 from jurat.constitution.guidelines import Skeleton, is_guidelines, skeleton
+from jurat.content import Failure
 from jurat.judge.drafting.draft import ROUNDS, Draft, draft_rules, lacks
-from jurat.models import Failure, Model, full_name
+from jurat.models import Model, full_name
 
 
 @dataclass(frozen=True)

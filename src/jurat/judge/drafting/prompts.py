@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jurat.constitution import Clause
+from jurat.content import Chat, Generation, Turn
 from jurat.judge.drafting.replies import render_clauses
-from jurat.models import Chat, Generation, Turn
 
 GENERATION = Generation(max_tokens=2048)
 """Greedy. Room for models that think aloud before they answer."""

@@ -4,7 +4,7 @@
         for rows in engine.judge(wanted, recorded):
             ...
 
-The steps of `jurat.judge.engines.bulk` run on Ray Data: one task finds items, on the machine that leads;
+The steps of `jurat.judge.engines.steps` run on Ray Data: one task finds items, on the machine that leads;
 tasks on processors read and decode them; actors, each with a judge of its own that is built from its spec,
 judge. A judge takes a whole GPU where there are some, and next to nothing of a processor, so that readers
 never starve; a reader takes half a processor, since half of its time it waits for storage. Ray holds back
@@ -31,13 +31,13 @@ from importlib.util import find_spec
 from typing import Any
 
 from jurat.errors import JuratError, MissingExtra
-from jurat.images.index import Occurrences, Recorded
-from jurat.images.passed_over import PassedOver
-from jurat.judge.engines import bulk
-from jurat.judge.engines.bulk import Page, Parcel, Rows, Stop, Wanted
+from jurat.judge.engines import steps as bulk
 from jurat.judge.engines.ray_cluster import Share, connect, first_line, machines, share_of, what_comes
+from jurat.judge.engines.steps import Page, Parcel, Rows, Stop, Wanted
 from jurat.judge.judge import Judge
 from jurat.judge.spec import Described, JudgeSpec
+from jurat.runs.recorded_items import Occurrences, Recorded
+from jurat.sources.passed_over import PassedOver
 
 READER_CPUS, JUDGE_CPUS = 0.5, 0.01
 TRIES = 3

@@ -1,0 +1,10 @@
+from .labelled_images import read_labelled as read_labelled
+from .methods.base import Ground as Ground
+from .methods.base import Ruling as Ruling
+from .methods.base import Unfit as Unfit
+from .methods.registry import Method as Method
+from .methods.registry import methods as methods
+from .pictogram import BenchItem as BenchItem
+from .pictogram import draw_split as draw_split
+from .plan import Plan as Plan
+from .run import run_bench as run_bench

@@ -1,0 +1,114 @@
+"""Options of served models, what a run of one is estimated to take, and what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jurat.text import counted
+
+if TYPE_CHECKING:
+    from jurat.cli.source_options import Sourcing
+    from jurat.content import Item
+    from jurat.judge import Judge
+    from jurat.models import Model, Serving, Spent
+    from jurat.models.openai.estimate import Rehearsal
+
+SAMPLE = 200
+"""Items that an estimate looks at; the others are counted."""
+
+BaseUrl = Annotated[str | None, typer.Option("--base-url", metavar="URL", help="The server of openai/NAME.")]
+Concurrency = Annotated[
+    int | None, typer.Option(metavar="N", help="Of a server: calls under way at once. 16 unless told.")
+]
+QuestionsPerCall = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Of a server without logprobs: questions in one call. 8 unless told."),
+]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Of a server: larger images are scaled down. 1048576 unless told."),
+]
+Deadline = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Of a server: for one call with its tries. 300 unless told."),
+]
+Price = Annotated[float | None, typer.Option(metavar="PRICE", help="Of a server: of a million tokens.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Estimate calls, tokens and money of a server; send nothing."),
+]
+
+
+def serving_of(**given: Any) -> Serving | None:
+    """The options that were given, the others as they are by default; None if none was."""
+    from jurat.models import Serving
+
+    told = {name: value for name, value in given.items() if value is not None}
+    return Serving(**told) if told else None
+
+
+def rehearse(model: Model) -> Rehearsal:
+    """A stand-in for a served model that counts its calls; a JuratError for any other model."""
+    from jurat.models.openai.estimate import rehearse
+
+    return rehearse(model)
+
+
+def print_estimate(
+    console: Console, bench: Judge, rehearsal: Rehearsal, source: Sourcing, items: Iterator[Item]
+) -> None:
+    """Prints what judging `items` of a source with `bench`, whose model is the rehearsal, would take."""
+    looked = sum(1 for _ in bench.stream(source.read(islice(items, SAMPLE))))
+    if looked == 0:
+        console.print(Text("There is nothing to judge here. Nothing was sent."))
+        return
+    count = looked + sum(1 for _ in items)
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    priced = rehearsal.measured().money is not None
+    for column in ("if the server", "calls", "tokens in", "tokens out", *(["money"] if priced else [])):
+        table.add_column(column, justify="left" if column.startswith("if") else "right")
+    table.add_row("gives logprobs", *_cells(rehearsal.measured(count / looked)))
+    table.add_row("gives none", *_cells(rehearsal.stated(count / looked)))
+    console.print(table)
+    of = "" if looked == count else f", estimated from the first {looked:,}"
+    console.print(
+        Text(
+            f"\n{counted(count, 'item')}{of}. Nothing was sent. Counted are a token for each 28 x 28 pixels "
+            "and for each four characters; second looks, reasoning about what stays undecided and further "
+            "tries come on top."
+        )
+    )
+
+
+def print_spent(console: Console, model: Model) -> None:
+    """Prints what a model's calls came to, if they are counted."""
+    from jurat.models import UsageMeter
+
+    metered = model.capability(UsageMeter)
+    if metered is not None:
+        console.print(Text(described(metered.spent)), soft_wrap=True)
+
+
+def described(spent: Spent) -> str:
+    """Calls, tokens and money on one line."""
+    usage = spent.usage
+    cached = f" ({usage.shared_tokens:,} of them cached)" if usage.shared_tokens else ""
+    money = "" if spent.money is None else f", {_money(spent.money)} at the prices given"
+    counts = f"{counted(usage.input_tokens, 'token')} in{cached}, {usage.output_tokens:,} out"
+    return f"Calls answered: {spent.calls:,}; {counts}{money}."
+
+
+def _cells(spent: Spent) -> list[str]:
+    counts = [spent.calls, spent.usage.input_tokens, spent.usage.output_tokens]
+    return [f"{count:,}" for count in counts] + ([] if spent.money is None else [_money(spent.money)])
+
+
+def _money(amount: float) -> str:
+    return f"{amount:,.2f}" if amount >= 1 else f"{amount:.4f}"

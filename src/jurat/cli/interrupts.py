@@ -1,0 +1,69 @@
+"""Ctrl-C, told twice: the first time the batch in hand is finished and written, the second time all stops.
+
+Where a file has been decoding for long, the first time is enough: nobody knows when it would be finished.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TypeVar
+
+LONG = 2.0
+"""Seconds of decoding that are not waited for."""
+
+T = TypeVar("T")
+
+
+class Stop:
+    """Whether someone asked to stop."""
+
+    asked = False
+
+    def before(self, items: Iterable[T]) -> Iterator[T]:
+        """The items until then."""
+        for item in items:
+            if self.asked:
+                return
+            yield item
+
+
+def _decodes_for_long() -> bool:
+    pool = sys.modules.get("jurat.media.decoder_pool")
+    return pool is not None and pool.decoding_for() > LONG
+
+
+@contextmanager
+def stopping(*, quiet: bool) -> Generator[Stop]:
+    """Inside, a first SIGINT or SIGTERM sets `asked`, and a second one raises KeyboardInterrupt; so does a
+    first one while a file has been decoding for more than `LONG` seconds."""
+    from jurat.judge.concurrency import leave, stay
+
+    stop = Stop()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.asked or _decodes_for_long():
+            leave()
+            raise KeyboardInterrupt
+        stop.asked = True
+        if not quiet:
+            sys.stderr.write("jurat: finishing the batch in hand; Ctrl-C again stops at once.\n")
+            sys.stderr.flush()
+
+    before: dict[int, object] = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Where a shell has told it to ignore Ctrl-C, it goes on ignoring it.
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, handle)
+    except ValueError:  # not in the main thread: there signals are someone else's
+        pass
+    try:
+        yield stop
+    finally:
+        stay()
+        for number, handler in before.items():
+            signal.signal(number, handler)  # pyright: ignore[reportArgumentType]

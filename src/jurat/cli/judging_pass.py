@@ -1,0 +1,213 @@
+"""One pass over the items: verdicts are judged, written and counted as they come, and told in the end."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from jurat.cli import endpoint_options as serving
+from jurat.cli import engine_options as engines
+from jurat.cli import runs
+from jurat.cli.interrupts import Stop, stopping
+from jurat.cli.progress import Advance, progress
+from jurat.cli.summary import Listing, print_items, print_summary
+from jurat.errors import JuratError
+from jurat.report.tally import Tally
+from jurat.text import counted, printable
+
+if TYPE_CHECKING:
+    from jurat.cli.source_options import Sourcing
+    from jurat.content import Item
+    from jurat.judge import Judge, Verdict
+    from jurat.judge.engines.ray_engine import RayEngine
+    from jurat.judge.verdict import ItemOutcome
+    from jurat.models import Model
+    from jurat.runs import Sink
+    from jurat.runs.recorded_items import Recorded
+
+
+_BE = ("is", "are")
+
+
+class AllFailed(JuratError):
+    """Not one item could be judged."""
+
+    exit_code = 3
+
+    def __init__(self, first: str) -> None:
+        why = f"The first reason: {printable(first)}" if first else "All rows are errors, from before."
+        super().__init__(
+            f"Nothing could be judged. {why}", hint=None if first else "--retry-errors judges them anew."
+        )
+
+
+@dataclass
+class Pass:
+    """One pass: where verdicts go, and what is told of them."""
+
+    source: Sourcing
+    out: Path | None
+    quiet: bool
+    tally: Tally
+    listing: Listing
+    goes_on: bool
+    """Whether the verdicts go to the folder of a run."""
+    workers: RayEngine | None = None
+    """That judge, if this process does not."""
+    before: Counter[str] = field(default_factory=Counter[str])
+    """Outcomes that were there before."""
+    seconds: float = 0.0
+    first_error: str = ""
+    written: str = ""
+    """Where the verdicts are, for a person."""
+
+    def go(self, bench: Judge, items: Iterator[Item], sink: Sink) -> bool:
+        """Judges all items; True if Ctrl-C ended it, with every verdict up to then counted and written."""
+        start = time.monotonic()
+        try:
+            with (
+                sink,
+                stopping(quiet=self.quiet) as stop,
+                progress(Console(stderr=True), self._left, shown=not self.quiet) as advance,
+            ):
+                if self.workers is None:
+                    read = self.source.read(self.source.chosen(items), lambda: stop.asked)
+                    self._judge(bench, stop.before(read), sink, advance)
+                else:
+                    self._collect(self.workers, bench, stop, sink, advance)
+                runs.record_passed_over(sink, self.source.passed_over)
+                if not stop.asked:
+                    self.before += Counter({"error": runs.restore(sink)})
+                return stop.asked
+        except KeyboardInterrupt:
+            return True
+        finally:
+            self.seconds = time.monotonic() - start
+            self.written = sink.summary
+
+    def report(self, model: Model, *, whole: bool) -> None:
+        """Prints the closing tables: on standard output, unless the verdicts are there."""
+        console = Console(highlight=False, stderr=is_stdout(self.out))
+        if self.tally.items:
+            print_items(console, self.listing, self.tally)
+            print_summary(console, self.tally, self.seconds)
+            serving.print_spent(console, model)
+            _tell_low_mass(console, self.tally, model)
+        if whole and self.out is not None and not is_stdout(self.out):
+            before = f", beside {self.before.total():,} from before" if self.before else ""
+            console.print(
+                Text(
+                    f"{self.written}{before}. To look at them: jurat report {self.out} --out page.html"
+                    if self.tally.items or not self.goes_on
+                    else f"Nothing was left to judge: {_all_of(self.before.total())} in {self.out}."
+                ),
+                soft_wrap=True,
+            )
+
+    def tell_in_part(self) -> None:
+        """Says of how many items some frames or pages were not looked at, if there are any."""
+        if count := self.tally.in_part:
+            typer.echo(
+                f"jurat: Not all frames or pages were looked at of {counted(count, 'item')} that "
+                f"{_BE[count != 1]} not unsafe; --max-frames N looks at more.",
+                err=True,
+            )
+
+    def check_some(self) -> None:
+        """Raises AllFailed where every item, of this pass and before, is an error."""
+        items = self.tally.items + self.before.total()
+        if self.tally.outcomes["error"] + self.before["error"] == items > 0:
+            raise AllFailed(self.first_error)
+
+    def has(self, outcomes: Iterable[ItemOutcome]) -> bool:
+        """Whether an item, of this pass or before, came out as one of these."""
+        return any(self.tally.outcomes[outcome] + self.before[outcome] for outcome in outcomes)
+
+    def undecided(self, but: Iterable[ItemOutcome]) -> str:
+        """How many items, of this pass and before, came out as neither safe nor unsafe, in words; those that
+        are one of `but` left out."""
+        counts = self.tally.outcomes + self.before
+        left = [name for name in ("unsure", "error") if counts[name] and name not in but]
+        return " and ".join(f"{counts[name]:,} that {_BE[counts[name] != 1]} {name}" for name in left)
+
+    def _judge(self, bench: Judge, items: Iterator[Item], sink: Sink, advance: Advance) -> None:
+        from jurat.judge import verdict_to_row
+        from jurat.judge.concurrency import undisturbed
+
+        def record(verdict: Verdict) -> None:
+            self._record(verdict, verdict_to_row(verdict), sink, advance)
+
+        with undisturbed():
+            for verdict in bench.stream(self.source.undecided(items, bench, record)):
+                record(verdict)
+                self.source.judged(verdict)
+
+    def _collect(self, workers: RayEngine, bench: Judge, stop: Stop, sink: Sink, advance: Advance) -> None:
+        """Likewise with what workers judge."""
+        from jurat.judge import row_to_verdict
+
+        with closing(engines.rows_from_ray(workers, bench, self.source, self._recorded)) as batches:
+            for rows in batches:
+                for row in rows:
+                    self._record(row_to_verdict(row), row, sink, advance)
+                if stop.asked:
+                    return
+
+    def _record(self, verdict: Verdict, row: Mapping[str, Any], sink: Sink, advance: Advance) -> None:
+        sink.write(row)
+        self.tally.add(verdict)
+        self.listing.add(verdict)
+        self.first_error = self.first_error or verdict.error or ""
+        advance()
+
+    def _recorded(self) -> Recorded:
+        """Which items have a row by now."""
+        from jurat.runs.folder import recorded_keys
+        from jurat.runs.recorded_items import Recorded
+
+        at_first, self.source.recorded = self.source.recorded, None
+        return Recorded(recorded_keys(self.out) if self.out else ()) if at_first is None else at_first
+
+    def _left(self) -> int | None:
+        """How many items there are to judge, if that can be told soon."""
+        from jurat.sources import count_items
+
+        total = None if self.source.shard else count_items(self.source.paths, self.source.options)
+        return None if total is None else max(0, total - self.before.total())
+
+
+def is_stdout(out: Path | None) -> bool:
+    """Whether an --out is `-`."""
+    return out is not None and str(out) == "-"
+
+
+def _all_of(rows: int) -> str:
+    return "its 1 row is" if rows == 1 else f"all of {rows:,} rows are"
+
+
+def _tell_low_mass(console: Console, tally: Tally, model: Model) -> None:
+    """What a model says instead, where most items are undecided since it said neither Yes nor No."""
+    from jurat.models.hf.diagnosis import Diagnosable, first_tokens
+
+    count = tally.reasons["unsure", "low_mass"]
+    if 2 * count <= tally.items:
+        return
+    lines = [f"{count:,} of {counted(tally.items, 'item')}: {model.name} answers with neither Yes nor No."]
+    explained = model.capability(Diagnosable)
+    if explained is None:
+        lines.append(
+            "A model that thinks before it answers does so; turn its thinking off where it is served."
+        )
+    else:
+        lines += [f"Its answers begin, {begun}." for begun in first_tokens(explained)]
+        lines.append(f"How it is asked: jurat models --explain {model.name}")
+    console.print(Text("\n".join(lines), "yellow"), soft_wrap=True)

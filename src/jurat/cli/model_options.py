@@ -1,0 +1,88 @@
+"""The options on how a model is opened: the same for every command that opens one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from jurat.cli import endpoint_options as serving
+from jurat.cli import model_choice as asking
+from jurat.cli.remote_code import TrustRemoteCode
+
+if TYPE_CHECKING:
+    from jurat.models import ModelSpec
+
+_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "device": (asking.Device, None),
+    "dtype": (asking.Dtype, None),
+    "trust_remote_code": (TrustRemoteCode, False),
+    "base_url": (serving.BaseUrl, None),
+    "concurrency": (serving.Concurrency, None),
+    "questions_per_call": (serving.QuestionsPerCall, None),
+    "max_pixels": (serving.MaxPixels, None),
+    "deadline": (serving.Deadline, None),
+    "input_price": (serving.Price, None),
+    "output_price": (serving.Price, None),
+}
+"""Name -> annotation and default."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What was said on the command line of how a model is opened; None where nothing was."""
+
+    device: str | None = None
+    dtype: str | None = None
+    trust_remote_code: bool = False
+    base_url: str | None = None
+    concurrency: int | None = None
+    questions_per_call: int | None = None
+    max_pixels: int | None = None
+    deadline: float | None = None
+    input_price: float | None = None
+    output_price: float | None = None
+
+    def spec(self, name: str) -> ModelSpec:
+        """The model `name`, opened like this."""
+        from jurat.models import ModelSpec
+
+        served = {key: getattr(self, key) for key in list(_OPTIONS)[4:]}
+        return ModelSpec(
+            name,
+            device=self.device,
+            dtype=self.dtype,
+            trust_remote_code=self.trust_remote_code,
+            base_url=self.base_url,
+            serving=serving.serving_of(**served),
+        )
+
+
+def opens_model(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options on how a model is opened. It takes them as one argument, `opening`."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in signature.parameters.values()
+        if parameter.name != "opening"
+    ]
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in _OPTIONS.items()
+    ]
+
+    @wraps(command)
+    def with_options(**given: Any) -> None:
+        opening = Opening(**{name: given.pop(name) for name in _OPTIONS})
+        command(**given, opening=opening)
+
+    made: Any = with_options
+    made.__signature__ = signature.replace(parameters=[*own, *options])
+    made.__annotations__ = {each.name: each.annotation for each in (*own, *options)}
+    del made.__wrapped__
+    return made
+
+
+__all__ = ["Opening", "opens_model"]

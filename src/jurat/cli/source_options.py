@@ -1,0 +1,253 @@
+"""Options on where items come from, and what happens to them before a model looks."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jurat.errors import JuratError
+
+if TYPE_CHECKING:
+    from jurat.content import Item
+    from jurat.judge import Judge, Verdict
+    from jurat.media.hash_list import Known, NearDuplicates
+    from jurat.runs.recorded_items import Recorded
+    from jurat.sources import SourceOptions
+    from jurat.sources.passed_over import PassedOver
+
+Column = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Of tables: holds paths, URIs or bytes. Of tar shards: the images' suffix."
+    ),
+]
+IdColumn = Annotated[
+    str | None, typer.Option("--id-column", metavar="NAME", help="Of tables: holds the ids.")
+]
+CaptionColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--caption-column",
+        metavar="NAME",
+        help="Of tables: holds the captions. Of tar shards: the suffix of members.",
+    ),
+]
+Fps = Annotated[
+    float,
+    typer.Option(metavar="N", min=0.001, max=240, help="Frames of a second of a video that are looked at."),
+]
+MaxFrames = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=1, max=1000, help="Frames of a video or an animation that are looked at, at most."
+    ),
+]
+MaxImagePixels = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="A picture that has more pixels is an error; a JPEG may have eight times as many.",
+    ),
+]
+MAX_IMAGE_PIXELS = 64_000_000
+"""`jurat.media.DEFAULT_MAX_PIXELS`, without importing it."""
+FramesNeeded = Annotated[
+    int | None,
+    typer.Option(
+        metavar="K",
+        min=1,
+        help="Frames of a video in which a rule has to be broken; from their number, unless told.",
+    ),
+]
+Root = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Where relative paths in tables begin, if not in the table's folder."),
+]
+AllowPrivateHosts = Annotated[
+    bool,
+    typer.Option(
+        "--allow-private-hosts",
+        help="Let http(s):// URIs in tables and lists, and redirects, lead to private addresses.",
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Judge only part I of N, I from 1: for job arrays."),
+]
+KnownOption = Annotated[
+    Path | None,
+    typer.Option("--known", metavar="FILE", help="A CSV file of hashes that decide before any model looks."),
+]
+ReuseNear = Annotated[
+    int | None,
+    typer.Option(
+        metavar="BITS",
+        min=0,
+        max=128,
+        help="Take over verdicts of pictures whose PDQ hash differs so little.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of the items."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Reads "2/8"."""
+        found = re.fullmatch(r"(\d+)/(\d+)", text)
+        if not found or not 1 <= int(found[1]) <= int(found[2]):
+            raise JuratError(f"--shard is I/N with I from 1 to N, not {text!r}.")
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+
+def read_known(path: Path | None) -> Known | None:
+    """The list of known content, if one is named."""
+    from jurat.media.hash_list import load_known
+
+    return None if path is None else load_known(path)
+
+
+def near_duplicates(distance: int | None) -> NearDuplicates | None:
+    """A memory for near duplicates, if they are to be looked for."""
+    from jurat.media.hash_list import NearDuplicates
+
+    return None if distance is None else NearDuplicates(distance)
+
+
+def _nothing_passed_over() -> PassedOver:
+    from jurat.sources.passed_over import PassedOver
+
+    return PassedOver()
+
+
+@dataclass
+class Sourcing:
+    """Which items are judged, and which are decided without a model."""
+
+    paths: list[str]
+    options: SourceOptions
+    shard: Shard | None = None
+    known: Known | None = None
+    near: NearDuplicates | None = None
+    recorded: Recorded | None = None
+    """What is not to be judged again."""
+    passed_over: PassedOver = field(default_factory=_nothing_passed_over)
+    """Files and members that were found and are no items."""
+    passed: int = 0
+    """Items that were recorded already."""
+
+    def found(self) -> Iterator[Item]:
+        """The items of `paths`, of which there is at least one, each numbered among those of its id."""
+        from jurat.runs.recorded_items import numbered
+        from jurat.sources import find_items
+
+        items = find_items(self.paths, sys.stdin, options=self.options, passed_over=self.passed_over)
+        first = next(items, None)
+        if first is None:
+            where = "the list on standard input" if self.paths == ["-"] else ", ".join(self.paths)
+            usual = "PATHS are image files, folders of them, tables, tar shards, URIs, or globs."
+            raise JuratError(
+                f"No images were found in {where}.", hint="\n  ".join(self.passed_over.lines()) or usual
+            )
+        return numbered(itertools.chain([first], items))
+
+    def chosen(self, items: Iterator[Item]) -> Iterator[Item]:
+        """Those of the shard that are not recorded yet."""
+        from jurat.runs.recorded_items import in_shard, item_key
+
+        if self.shard is not None:
+            items = in_shard(items, self.shard.number, self.shard.count)
+        for item in items:
+            if self.recorded is not None and item_key(item.id, item.occurrence) in self.recorded:
+                self.passed += 1
+            else:
+                yield item
+
+    def read(self, items: Iterator[Item], stopped: Callable[[], bool] = lambda: False) -> Iterator[Item]:
+        """The items with their bytes, which are read ahead, until `stopped` says that no more are wanted."""
+        from jurat.sources.prefetch import Roots, read_ahead
+
+        return read_ahead(items, Roots.of(self.paths, self.options), stopped=stopped)
+
+    def tell_passed_over(self) -> None:
+        """Says on standard error what was passed over, however quiet the command is: nobody looked at it."""
+        for line in self.passed_over.lines():
+            typer.echo(f"jurat: {line}", err=True)
+
+    def undecided(
+        self, items: Iterator[Item], judge: Judge, decide: Callable[[Verdict], None]
+    ) -> Iterator[Item]:
+        """The items that a model has to look at; `decide` is told the verdicts on the others."""
+        if self.known is None and self.near is None:
+            return items
+        return (item for item in items if not self._settled(item, judge, decide))
+
+    def judged(self, verdict: Verdict) -> None:
+        """Remembers a verdict for near duplicates to come."""
+        hash = self._hashes.pop((verdict.id, verdict.occurrence), None)
+        if self.near is not None and hash is not None and verdict.outcome != "error":
+            # As text: the verdicts of tens of thousands of pictures are gigabytes of objects.
+            self.near.keep(hash, verdict.model_dump_json(by_alias=True))
+
+    def __post_init__(self) -> None:
+        self._hashes: dict[tuple[str, int], object] = {}
+        """Of the pictures that are being judged."""
+
+    def _settled(self, item: Item, judge: Judge, decide: Callable[[Verdict], None]) -> bool:
+        from jurat.content.item import digest_of
+        from jurat.judge.hash_list_verdicts import known_verdict, reused_verdict
+        from jurat.judge.loading import load_item
+        from jurat.judge.verdict import Verdict
+        from jurat.media.hash_list import picture_hashes
+
+        try:
+            images = item.read()
+        except Exception:  # an error row says what
+            return False
+        digest = digest_of([sha256(data).hexdigest() for data in images])
+        match = None if self.known is None else self.known.match_all(images, judge.sampling)
+        # A picture that is allowed may come with a caption that is not.
+        if match is not None and (match.entry.action == "block" or not judge.reads_captions):
+            entry, distance = match.entry, match.distance
+            decide(
+                known_verdict(
+                    judge,
+                    item,
+                    digest,
+                    label=entry.label,
+                    block=entry.action == "block",
+                    distance=distance,
+                    handling=entry.handling,
+                )
+            )
+            return True
+        if self.near is None or judge.reads_captions:
+            return False
+        hashes = [hash for data in images for hash in picture_hashes(data, judge.sampling)]
+        if len(images) != 1 or len(hashes) != 1 or hashes[0] is None:  # several pictures, or nothing to go by
+            return False
+        if (made := self.near.find(hashes[0])) is not None:
+            loaded = load_item(item, judge.sampling)
+            if loaded.error is not None:
+                return False
+            decide(reused_verdict(Verdict.model_validate_json(made), loaded))
+            return True
+        self._hashes[item.id, item.occurrence] = hashes[0]
+        return False

@@ -1,0 +1,7 @@
+"""Plain data that every package shares: items, and why one cannot be judged."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

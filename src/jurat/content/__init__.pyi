@@ -1,0 +1,13 @@
+from .chat import Chat as Chat
+from .chat import Failure as Failure
+from .chat import FailureKind as FailureKind
+from .chat import Generation as Generation
+from .chat import Part as Part
+from .chat import Reply as Reply
+from .chat import Role as Role
+from .chat import Turn as Turn
+from .chat import Usage as Usage
+from .errors import ImageError as ImageError
+from .item import Item as Item
+from .item import Member as Member
+from .item import Members as Members

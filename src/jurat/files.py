@@ -1,0 +1,95 @@
+"""What the sinks share: names that are not taken, moves that replace nothing, errors of one line."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from errno import ENOTDIR
+from pathlib import Path
+
+from jurat.errors import JuratError
+from jurat.text import reason
+
+
+def count_rows(count: int) -> str:
+    """ "1 row is", "1,024 rows are"."""
+    return "1 row is" if count == 1 else f"{count:,} rows are"
+
+
+def exists_already(path: Path) -> JuratError:
+    """The error for a file that must not be replaced."""
+    return JuratError(
+        f"{path} exists already, and nothing is added to it or replaced unasked.",
+        hint="Give another name; --overwrite, where there is such an option, replaces it.",
+    )
+
+
+@contextmanager
+def file_errors(path: Path | str, rows: int | None = None) -> Generator[None]:
+    """Turns errors of the file system into a JuratError of one line, which tells how many rows were kept."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise exists_already(Path(path)) from error
+    except OSError as error:
+        kept = "" if rows is None else f"; {count_rows(rows)} whole in it"
+        raise JuratError(f"{path} cannot be written: {reason(error)}{kept}.") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(ENOTDIR, f"{folder} is not a folder") from error
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """A hidden name in the same folder that no other process uses."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.{suffix}")
+
+
+def move(source: Path, target: Path, *, replace: bool = False) -> None:
+    """Renames within a folder.
+
+    Raises:
+        FileExistsError: `target` exists and is not to be replaced. Where the file system has hard links
+            no other process can come in between.
+    """
+    if replace:
+        source.replace(target)
+        return
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links here
+        if target.exists():
+            raise FileExistsError(target) from None
+        source.replace(target)
+    else:
+        source.unlink()
+
+
+def move_to_free_name(source: Path, target: Path) -> Path:
+    """Renames to `target`, or to `target-2`, `target-3` ... if that exists; returns the name it got."""
+    name, number = target, 1
+    while True:
+        try:
+            move(source, name)
+            return name
+        except FileExistsError:
+            number += 1
+            name = target.with_name(f"{target.name}-{number}")
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a rename in `folder` last through a power cut, where the system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

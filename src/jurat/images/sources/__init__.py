@@ -1,1 +1,0 @@
-"""Files that hold many items: tables, Arrow files, tar shards. One file a format, one line in `registry`."""

@@ -1,0 +1,14 @@
+from .drafting.draft import Draft as Draft
+from .drafting.draft import draft_rules as draft_rules
+from .drafting.drafted_file import draft_file as draft_file
+from .judge import Judge as Judge
+from .presets import PRESETS as PRESETS
+from .presets import Preset as Preset
+from .record import arrow_schema as arrow_schema
+from .record import row_to_verdict as row_to_verdict
+from .record import verdict_to_row as verdict_to_row
+from .verdict import SCHEMA as SCHEMA
+from .verdict import AlternativeScore as AlternativeScore
+from .verdict import Finding as Finding
+from .verdict import RuleFinding as RuleFinding
+from .verdict import Verdict as Verdict

@@ -1,0 +1,162 @@
+"""A calibration: what was fitted of one model under one constitution, as a small file.
+
+It names what it was fitted for, and is refused for anything else: numbers of another model, of other
+wording or of another constitution mean nothing here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from jurat.errors import JuratError
+from jurat.judge.presets import REMOVED
+from jurat.models import may_be
+
+if TYPE_CHECKING:
+    from jurat.constitution import Constitution
+
+SCHEMA = 1
+
+
+class Bounds(BaseModel):
+    """Thresholds of one rule that a bound was proved for; null where the labels were too few."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keep_below: float | None = Field(default=None, ge=0, le=1)
+    break_above: float | None = Field(default=None, ge=0, le=1)
+    violations: int = 0
+    """Labelled images that break the rule."""
+    others: int = 0
+    """Labelled images that do not."""
+
+
+class Calibration(BaseModel):
+    """What `jurat calibrate` found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    model: str
+    """name@revision"""
+    constitution: str
+    """Digest of the constitution."""
+    prompts: str
+    """Digest of the wording."""
+    jurat: str
+    images: int
+    """How many images it was fitted on."""
+    images_digest: str
+    """Over the SHA-256 of each, in sorted order."""
+    clean: int | None = None
+    """With labels: on how many images the debiasing was fitted, those that are labelled as breaking nothing
+    and, where they are too few, those without a label; null without labels."""
+    debias: float = Field(ge=0, le=1)
+    """Share of the language prior's log-odds that is taken off."""
+    shifts: dict[str, float]
+    """Of each statement: log-odds that it shows on images of this kind beyond what others show."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Evidence in log-odds is divided by it."""
+    rules: dict[str, Bounds] = {}
+    """By a rule's id."""
+    frame_alarms: dict[str, float] = {}
+    """By a rule's id: the chance of a false alarm in a frame that the frames needed of a video follow from;
+    see `jurat.judge.aggregation`. Of other rules it is the default."""
+    presence: bool = False
+    """Of labelled images: whether relations were held against the presence of what they name, as
+    `Preset.presence` has it."""
+    views: float | None = None
+    """Of labelled images: beyond which statements were asked about on moved copies, as `Preset.views` has it;
+    null without."""
+    max_miss: float | None = None
+    """With 95% confidence no more than this share of violations is called kept; null without labels."""
+    max_false_alarm: float | None = None
+    """Likewise of other images called broken."""
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits over all of it: what verdicts name it by."""
+        return hashlib.sha256(self._text().encode()).hexdigest()[:12]
+
+    def _text(self) -> str:
+        told = self.model_dump(mode="json", by_alias=True)
+        for name in (
+            "clean",
+            "frame_alarms",
+            "presence",
+            "views",
+        ):  # one without keeps the digest that records name it by
+            if not told[name]:
+                del told[name]
+        return json.dumps(told, indent=1, sort_keys=True) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Writes it aside and renames it.
+
+        Raises:
+            JuratError: it cannot be written.
+        """
+        aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            aside.write_text(self._text(), encoding="utf-8")
+            aside.replace(path)
+        except OSError as error:
+            raise JuratError(f"{path} cannot be written: {error.strerror or error}") from error
+
+    def check(
+        self, *, model: str, prompts: str, constitution: Constitution, views: float | None, presence: bool
+    ) -> None:
+        """Refuses what it was not fitted for.
+
+        Raises:
+            JuratError: with what differs.
+        """
+        law, proved = constitution.digest, bool(self.rules or self.frame_alarms)
+        told = (
+            ("model", self.model, model, may_be(self.model, model)),
+            ("wording of questions", self.prompts, prompts, self.prompts == prompts),
+            ("constitution", self.constitution, law, self.constitution == law),
+            # What was proved holds for scores that come about alike.
+            ("views", self.views, views, self.views == views or not proved),
+            ("presence", self.presence, presence, self.presence == presence or not proved),
+        )
+        wrong = [f"  {name}: {mine}, not {given}" for name, mine, given, same in told if not same]
+        if wrong:
+            lines = "\n".join(wrong)
+            raise JuratError(
+                f"The calibration was fitted for something else:\n{lines}",
+                hint="Fit one anew: jurat calibrate.",
+            )
+
+
+def load_calibration(path: str | Path) -> Calibration:
+    """Reads a calibration.
+
+    Raises:
+        JuratError: it cannot be read, or is none.
+    """
+    try:
+        calibration = Calibration.model_validate_json(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise JuratError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": "not text"}
+        where = ".".join(str(part) for part in first["loc"])
+        if (part := where.partition(".")[0]) in REMOVED:
+            raise JuratError(
+                f"{path} was made with `{part}`, which jurat no longer has.",
+                hint="Fit one anew: jurat calibrate.",
+            ) from error
+        raise JuratError(
+            f"{path} is no calibration{': ' + where if where else ''}: {first['msg']}.",
+            hint="Name a file that `jurat calibrate --out` wrote.",
+        ) from error
+    if calibration.schema_ != SCHEMA:
+        raise JuratError(f"{path} has the schema {calibration.schema_}, not {SCHEMA}.", hint="Update jurat.")
+    return calibration

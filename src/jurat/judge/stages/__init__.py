@@ -1,0 +1,1 @@
+"""The stages of the judge, one a file."""

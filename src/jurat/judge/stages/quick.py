@@ -1,0 +1,229 @@
+"""The quick stage: closed questions about an image, all behind one prefix, and once without any image.
+
+A pure step on a batch: images with their questions in, answers out. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import TypeAlias, TypeVar
+
+from PIL import Image
+
+from jurat.content import Chat, Failure, Turn, Usage
+from jurat.judge.plan import Question
+from jurat.judge.prompts import LONGEST_CAPTION, WORDINGS, Kind, digest, quoted
+from jurat.models import Answer, Inquiry, Model, Vocabulary, YesNo
+from jurat.models.prior_cache import Remembered
+from jurat.models.protocol import ModelGone
+
+_NAMED = 5
+"""Words that the model never learned, of a caption, that are named."""
+
+Answers: TypeAlias = Mapping[Question, YesNo]
+"""What a model answered to each question about one image."""
+
+W = TypeVar("W")
+F = TypeVar("F")
+
+
+@dataclass(frozen=True)
+class Want:
+    """Questions about one image, its caption, or both; or about none."""
+
+    image: Image.Image | None
+    questions: tuple[Question, ...]
+    caption: str | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The answers to one want, and what they cost."""
+
+    answers: Answers
+    usage: Usage
+
+
+def ask(model: Model, wants: Sequence[Want]) -> list[Asked | Failure]:
+    """One entry a want, in order: its answers, or why the model could not answer about the image at all.
+
+    Raises what the model raises.
+    """
+    vocabulary = model.capability(Vocabulary)
+    inquiries: list[Inquiry] = []
+    asked: list[list[tuple[list[Question], int | Failure]]] = []
+    unseen: dict[tuple[str, tuple[str, ...]], int] = {}
+    for want in wants:
+        kinds = dict.fromkeys(question.kind for question in want.questions)
+        groups: list[tuple[list[Question], int | Failure]] = []
+        for kind in kinds:
+            group = [question for question in want.questions if question.kind == kind]
+            inquiry = _inquiry(want, group)
+            read = want.caption if group[0].reads_caption else None
+            failure = None if group[0].plain else _unfit(read, inquiry.prefix, vocabulary)
+            if failure is not None:
+                groups.append((group, failure))
+                continue
+            # The frames of an item share its caption: what is asked about it alone is asked once.
+            place = len(inquiries)
+            if not inquiry.prefix.images:
+                place = unseen.setdefault((inquiry.prefix.turns[0].text, inquiry.questions), place)
+            if place == len(inquiries):
+                inquiries.append(inquiry)
+            groups.append((group, place))
+        asked.append(groups)
+    replies = model.ask(inquiries) if inquiries else []
+    if len(replies) != len(inquiries):
+        raise RuntimeError(f"it gave {len(replies)} answers to {len(inquiries)} inquiries")
+    counted: set[int] = set()
+    return [_collect([(group, _reply(at, replies, counted)) for group, at in groups]) for groups in asked]
+
+
+def attempt(step: Callable[[Sequence[W]], Sequence[F | Failure]], wants: Sequence[W]) -> list[F | Failure]:
+    """A step on a batch; if it raises on several it is taken again one by one: only its cause fails.
+
+    Raises:
+        ModelGone: nobody will be answered any more.
+    """
+    if not wants:
+        return []
+    try:
+        return list(step(wants))
+    except ModelGone:
+        raise
+    except Exception as error:
+        if len(wants) == 1:
+            return [failure_of(error)]
+    return [found for want in wants for found in attempt(step, [want])]
+
+
+class Priors:
+    """The model's language prior: its answers to the same questions with the image left out.
+
+    They depend on the model and the wording only, so each is asked once and kept: for the next run too,
+    where the model answers the same then. An answer that failed with an error is asked again the next time.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._kept: dict[Question, YesNo] = {}
+        self._asking = Lock()
+        self._remembered = Remembered.of(model, digest())
+
+    def of(self, questions: Sequence[Question]) -> Answers:
+        """Never raises because of the model: what went wrong is a failure in the answers. A thread waits for
+        what another one asks."""
+        with self._asking:
+            return self._of(questions)
+
+    def _of(self, questions: Sequence[Question]) -> Answers:
+        missing = tuple(question for question in questions if question not in self._kept)
+        if self._remembered is not None and missing:
+            named = {_remembered_as(question): question for question in missing}
+            self._kept.update((named[name], a) for name, a in self._remembered.known(named).items())
+            missing = tuple(question for question in missing if question not in self._kept)
+        if not missing:
+            return self._kept
+        found = self._ask(missing)
+        if self._remembered is not None:
+            self._remembered.add({_remembered_as(q): a for q, a in found.items()})
+        lasting = {q: a for q, a in found.items() if a.failure is None or a.failure.kind != "error"}
+        self._kept.update(lasting)
+        return {**self._kept, **found}
+
+    def _ask(self, questions: tuple[Question, ...]) -> Answers:
+        (entry,) = attempt(lambda wants: ask(self._model, wants), [Want(None, questions)])
+        if isinstance(entry, Failure):
+            return {question: YesNo(0.0, 0.0, entry) for question in questions}
+        return entry.answers
+
+
+def failure_of(error: Exception) -> Failure:
+    """An exception of a model as a failure of one item."""
+    text = str(error).strip()
+    line = text.splitlines()[0][:300] if text else ""
+    return Failure("error", f"The model raised {type(error).__name__}{': ' + line if line else ''}")
+
+
+def turn_of(image: Image.Image | None, caption: str | None, kind: Kind, text: str) -> Turn:
+    """What a question of a kind is asked about, as far as it is there, before some text."""
+    wording = WORDINGS[kind]
+    seen = (image,) if image is not None and wording.image else ()
+    read = (quoted(caption),) if caption is not None and wording.caption else ()
+    return Turn("user", (*seen, *read, text))
+
+
+def _remembered_as(question: Question) -> str:
+    """A name that changes with the wording."""
+    asked = question.kind if question.plain else f"{question.kind} {digest([question.kind])}"
+    return f"{asked} {question.text}"
+
+
+def _inquiry(want: Want, questions: Sequence[Question]) -> Inquiry:
+    kind = questions[0].kind
+    turn = turn_of(want.image, want.caption, kind, WORDINGS[kind].instruction)
+    return Inquiry(Chat((turn,)), tuple(WORDINGS[kind].ask(question.text) for question in questions))
+
+
+def _unfit(caption: str | None, prefix: Chat, vocabulary: Vocabulary | None) -> Failure | None:
+    """Why a question about more than the image cannot be put; None where it can."""
+    if caption is not None and len(caption) > LONGEST_CAPTION:
+        told = f"The caption has {len(caption):,} characters, more than the limit of {LONGEST_CAPTION:,}."
+        return Failure("error", told)
+    unknown = vocabulary.unknown_words(prefix.turns[0].text) if vocabulary is not None else []
+    if not unknown:
+        return None
+    named = ", ".join(repr(word) for word in unknown[:_NAMED]) + (" and more" if unknown[_NAMED:] else "")
+    return Failure("out_of_domain", f"The model never learned {named}.")
+
+
+def _reply(at: int | Failure, replies: Sequence[Answer], counted: set[int]) -> Answer:
+    """The answer to an inquiry; its tokens count once."""
+    if isinstance(at, Failure):
+        return Answer(failure=at)
+    if at in counted:
+        return replace(replies[at], usage=Usage())
+    counted.add(at)
+    return replies[at]
+
+
+def _collect(parts: Sequence[tuple[Sequence[Question], Answer]]) -> Asked | Failure:
+    """The answers to one want. What fails about the image fails for all questions about it; another kind of
+    question fails by itself."""
+    found: dict[Question, YesNo] = {}
+    failed = {group[0].kind: failure for group, answer in parts if (failure := _failure(group, answer))}
+    blind = next((failure for kind, failure in failed.items() if kind in ("statement", "rule")), None)
+    if failed and (len(failed) == len(parts) or (blind and all(group[0].plain for group, _ in parts))):
+        return replace(blind or next(iter(failed.values())), usage=_total(parts))
+    for questions, answer in parts:
+        failure = (blind if questions[0].plain else None) or failed.get(questions[0].kind)
+        if failure is not None:
+            found.update(dict.fromkeys(questions, YesNo(0.0, 0.0, failure)))
+        else:
+            found.update((q, _sound(a)) for q, a in zip(questions, answer.answers, strict=True))
+    return Asked(found, _total(parts))
+
+
+def _total(parts: Sequence[tuple[Sequence[Question], Answer]]) -> Usage:
+    usage = [answer.usage for _, answer in parts]
+    return Usage(sum(u.input_tokens for u in usage), sum(u.output_tokens for u in usage))
+
+
+def _failure(questions: Sequence[Question], answer: Answer) -> Failure | None:
+    if answer.failure is None and len(answer.answers) != len(questions):
+        return Failure(
+            "error", f"The model gave {len(answer.answers)} answers to {len(questions)} questions."
+        )
+    return answer.failure
+
+
+def _sound(answer: YesNo) -> YesNo:
+    """The answer, or a failure where its numbers are no probabilities: what cannot be read is never an
+    answer."""
+    sound = all(math.isfinite(p) and p >= 0 for p in (answer.yes, answer.no)) and answer.mass <= 1.001
+    if sound or answer.failure is not None:
+        return answer
+    return YesNo(0.0, 0.0, Failure("error", f"The model gave no probabilities: {answer.yes}, {answer.no}."))

@@ -1,0 +1,10 @@
+from .decoded import Decoded as Decoded
+from .decoding import decode as decode
+from .formats import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from .formats import VIDEO_SUFFIXES as VIDEO_SUFFIXES
+from .frames import Sampling as Sampling
+from .in_memory import from_array as from_array
+from .in_memory import from_pil as from_pil
+from .limits import DEFAULT_MAX_BYTES as DEFAULT_MAX_BYTES
+from .limits import DEFAULT_MAX_FRAMES as DEFAULT_MAX_FRAMES
+from .limits import DEFAULT_MAX_PIXELS as DEFAULT_MAX_PIXELS

@@ -1,0 +1,110 @@
+"""The process that decodes one file after the other, as `jurat.media.decoder_pool` asks on standard input."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import Any
+
+from PIL import Image
+
+from jurat.content import ImageError
+from jurat.media.decoder_pool import HEADER
+from jurat.media.decoding import decode_here, still_here
+from jurat.media.frames import Sampling
+from jurat.media.limits import Limits
+from jurat.media.video import container_of
+
+
+def main() -> None:
+    """Answers until standard input ends."""
+    source = sys.stdin.buffer
+    sink = os.fdopen(os.dup(1), "wb")
+    with open(os.devnull, "wb") as nowhere:  # what libraries print is no answer
+        os.dup2(nowhere.fileno(), 1)
+    _prepare()
+    while len(header := source.read(HEADER.size)) == HEADER.size:
+        head, size = HEADER.unpack(header)
+        request, data = json.loads(source.read(head)), source.read(size)
+        answer, images = _answer(request, data)
+        told = json.dumps(answer | {"sizes": [image.size for image in images]}).encode()
+        sink.write(HEADER.pack(len(told), sum(3 * image.width * image.height for image in images)))
+        sink.write(told)
+        for image in images:
+            sink.write(image.tobytes())
+        sink.flush()
+        del request, data, answer, images
+
+
+def _prepare() -> None:
+    with suppress(ImportError):  # AVIF came with Pillow 11.3
+        from PIL import AvifImagePlugin
+
+        AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    with suppress(ImportError):  # on Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], tuple[Image.Image, ...]]:
+    limits = Limits(**request["limits"])
+    if container_of(data) is not None:
+        with suppress(ImportError):
+            import_module("av")  # so that its libraries do not count as the file's memory
+    try:
+        with _budget(request["seconds"], request["memory"] + 2 * len(data)):
+            if request["job"] == "still":
+                return {}, (still_here(data, limits, **request["frame"]),)
+            decoded = decode_here(data, limits, Sampling(**request["sampling"]))
+    except MemoryError:
+        return {"error": f"decoding it takes more memory than the limit of {request['memory']:,} bytes"}, ()
+    except ImageError as error:
+        return {"error": error.message}, ()
+    told = {name: value for name, value in vars(decoded).items() if name not in ("frames", "sha256")}
+    return told, decoded.frames
+
+
+@contextmanager
+def _budget(seconds: float, memory: int) -> Generator[None]:
+    """Inside, this process ends after so many seconds of processor time, and gets so much more memory, as far
+    as the system can see to that; the parent looks at the clock as well."""
+    with _memory(memory), _time(seconds):
+        yield
+
+
+@contextmanager
+def _time(seconds: float) -> Generator[None]:
+    try:
+        from signal import ITIMER_PROF, setitimer
+    except ImportError:  # on Windows
+        yield
+        return
+    setitimer(ITIMER_PROF, seconds)  # its signal ends a process, whatever that is doing
+    try:
+        yield
+    finally:
+        setitimer(ITIMER_PROF, 0)
+
+
+@contextmanager
+def _memory(most: int) -> Generator[None]:
+    try:
+        import resource
+
+        with open("/proc/self/statm", encoding="ascii") as file:
+            now = int(file.read().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):  # not on Linux
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    hard = before[1]
+    resource.setrlimit(resource.RLIMIT_AS, (now + most if hard < 0 else min(now + most, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)

@@ -1,0 +1,1 @@
+"""The models that ship with jurat, which know scenes of pictograms only."""

@@ -1,0 +1,178 @@
+"""Kept prefixes: read once, and continued by many rows from copies of what the layers kept of them.
+
+This is the way of models whose questions cannot be packed (recurrent layers, attention that takes no
+mask of ours), and of conversations that go on from one image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+from jurat.models.hf.batch_sizes import joined, padded
+from jurat.models.hf.masks import Unfit, UnfitPrefix, separate_masks
+from jurat.models.hf.positions import following, prefix_positions
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from jurat.models.hf.encoding import Prompt
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Sequences with all that a forward pass takes of them but the images. Tensors are (rows, T, ...)."""
+
+    ids: Tensor
+    attended: Tensor
+    """1 for a token, 0 for padding."""
+    positions: Tensor
+    """(rows, T) or (axes, rows, T)."""
+    along: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Prefixes, padded on the left, and what the model's layers kept of them."""
+
+    rows: Rows
+    tails: dict[str, Tensor]
+    """The value of each input of `along` for a token behind the prefix: (rows, 1, ...)."""
+    cache: Any
+
+    def expanded(self, owners: Sequence[int]) -> Any:
+        """The cache with one row for each of `owners`, by their number; this one is left as it is."""
+        import torch
+
+        cache = deepcopy(self.cache)
+        cache.reorder_cache(torch.tensor(owners, device=self.rows.ids.device))
+        return cache
+
+
+def check_prefix(network: Any, prompts: Sequence[Prompt]) -> None:
+    """
+    Raises:
+        UnfitPrefix: a prefix attends to what is behind it.
+    """
+    longest = max(len(segment) for prompt in prompts for segment in prompt.segments)
+    try:
+        separate_masks(network, prompts, longest)
+    except UnfitPrefix:
+        raise
+    except Unfit:
+        return  # masks that are not known here; the model makes its own
+
+
+def keep(network: Any, prompts: Sequence[Prompt]) -> Kept:
+    """Reads the prefixes of prompts of one form in one pass.
+
+    Raises:
+        Unfit: the model keeps nothing that could be copied.
+    """
+    import torch
+    from transformers.cache_utils import Cache
+
+    device = network.device
+    width = max(len(prompt.prefix) for prompt in prompts)
+    ids = torch.zeros((len(prompts), width), dtype=torch.long)
+    attended = torch.zeros_like(ids)
+    values = {name: padded([prompt.along[name] for prompt in prompts]) for name in prompts[0].along}
+    along = {k: v[0].new_zeros((len(prompts), width, *v[0].shape[1:])) for k, v in values.items()}
+    for row, prompt in enumerate(prompts):
+        length = len(prompt.prefix)
+        ids[row, width - length :] = prompt.prefix
+        attended[row, width - length :] = 1
+        for name, value in values.items():
+            along[name][row, width - length :] = value[row][:-1]
+    images = joined(prompts, network)
+    ids, attended = ids.to(device), attended.to(device)
+    along = {k: v.to(device) for k, v in along.items()}
+    positions = prefix_positions(network, ids, attended, {**images, **along})
+    rows = Rows(ids, attended, positions, along)
+    made = network(**_inputs(network, rows, first=True, **_keeping(network, 1), **images))
+    cache = getattr(made, "past_key_values", None)
+    if not isinstance(cache, Cache):
+        raise Unfit("it hands back no cache that could be copied for several questions")
+    tails = {k: torch.stack([value[-1:] for value in v]).to(device) for k, v in values.items()}
+    return Kept(rows, tails, cache)
+
+
+def continued(kept: Kept, owners: Sequence[int], segments: Sequence[Sequence[int]], *, left: bool) -> Rows:
+    """The prefixes of `owners`, each followed by its segment, padded to one length.
+
+    Padding lies on the right of the segments, or on their left, between prefix and segment.
+    """
+    import torch
+
+    before = kept.rows
+    device, longest = before.ids.device, max(map(len, segments))
+    chosen = torch.tensor(owners, device=device)
+    ids = torch.zeros((len(segments), longest), dtype=torch.long)
+    attended = torch.ones_like(ids)
+    steps = torch.zeros_like(ids)
+    for row, segment in enumerate(segments):
+        start = longest - len(segment) if left else 0
+        ids[row, start : start + len(segment)] = torch.tensor(segment)
+        attended[row, :start] = 0
+        attended[row, start + len(segment) :] = 0
+        steps[row] = (torch.arange(longest) - start + 1).clamp_(min=1)
+    prefix, seen = before.positions.index_select(-2, chosen), before.attended[chosen]
+    behind = following(prefix, seen, steps.to(device))
+    return Rows(
+        torch.cat([before.ids[chosen], ids.to(device)], dim=1),
+        torch.cat([seen, attended.to(device)], dim=1),
+        torch.cat([prefix, behind], dim=-1),
+        {
+            name: torch.cat(
+                [value[chosen], kept.tails[name][chosen].expand(-1, longest, *value.shape[2:])], dim=1
+            )
+            for name, value in before.along.items()
+        },
+    )
+
+
+def last_logits(network: Any, kept: Kept, owners: Sequence[int], segments: Sequence[Sequence[int]]) -> Tensor:
+    """Logits (rows, vocabulary) at the last token of each segment behind the prefix of its owner.
+
+    Raises:
+        Unfit: the model hands back logits of other tokens.
+    """
+    import torch
+
+    rows = continued(kept, owners, segments, left=False)
+    ends = torch.tensor([[len(segment) - 1] for segment in segments], device=rows.ids.device)
+    inputs = _inputs(
+        network,
+        rows,
+        first=False,
+        next_sequence_length=max(map(len, segments)),
+        past_key_values=kept.expanded(owners),
+        **_keeping(network, ends),
+    )
+    logits = network(**inputs).logits
+    if logits.shape[1] == rows.ids.shape[1] - kept.rows.ids.shape[1]:  # it makes them of every token
+        return logits.take_along_dim(ends[..., None], dim=1)[:, 0]
+    if logits.shape[1] != 1:
+        raise Unfit(f"its forward pass made logits of {logits.shape[1]} tokens where one was asked for")
+    return logits[:, 0]
+
+
+def _keeping(network: Any, which: Any) -> dict[str, Any]:
+    """The setting that has logits made of some tokens only, where a forward pass takes one."""
+    return {"logits_to_keep": which} if "logits_to_keep" in signature(network.forward).parameters else {}
+
+
+def _inputs(network: Any, rows: Rows, *, first: bool, **more: Any) -> dict[str, Any]:
+    """What the family's forward pass takes of rows, by the family's own preparation for generating."""
+    return network.prepare_inputs_for_generation(
+        rows.ids,
+        attention_mask=rows.attended,
+        position_ids=rows.positions,
+        use_cache=True,
+        is_first_iteration=first,
+        **rows.along,
+        **more,
+    )

@@ -1,0 +1,177 @@
+"""CLIP, SigLIP and the like of transformers as matchers: the bundled one, and `hf/NAME_OR_PATH`.
+
+A text longer than the model reads (77 tokens for CLIP, 64 for SigLIP) is cut at the end by its tokenizer;
+a warning is logged, once a text.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import nullcontext
+from inspect import signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jurat.content import Failure
+from jurat.models.hf.image_inputs import World, batches, check_bundled, joined, prepare
+from jurat.models.hf.loading import Loaded, load
+from jurat.models.hf.torch_threads import one_thread
+from jurat.models.protocol import ModelError
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+log = logging.getLogger("jurat.models")
+
+WEIGHTS = Path(__file__).parents[1] / "bundled" / "clip"
+RELEVANT_ABOVE = 0.22
+"""CLUE's threshold (arXiv 2501.00192, section 4.2), for clip-vit-base-patch16. SigLIP's lies elsewhere."""
+SETTINGS = "matching.json"
+"""Beside the bundled weights: {"version": 1, "relevant_above": 0.31}."""
+VERSION = 1
+_KEPT = 4096
+"""Texts whose embeddings are remembered."""
+
+
+def open_local(reference: str, device: str | None) -> LocalMatcher:
+    loaded = load(reference, device=device, family="AutoModel")
+    return LocalMatcher(loaded, name=f"hf/{reference}")
+
+
+def open_bundled(_reference: str, device: str | None, folder: Path = WEIGHTS) -> LocalMatcher:
+    """The matcher for scenes of pictograms. `folder` holds other weights of its making."""
+    check_bundled(folder, "matcher")
+    loaded = load(folder, device=device, image_backend="pil", family="AutoModel")
+    world = World(folder, loaded.processor.tokenizer)
+    return LocalMatcher(loaded, name="bundled", relevant_above=_threshold(folder), world=world)
+
+
+class LocalMatcher:
+    """See the module's docstring."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        name: str,
+        relevant_above: float = RELEVANT_ABOVE,
+        world: World | None = None,
+    ) -> None:
+        """Raises:
+        ModelError: the model does not embed both images and texts.
+        """
+        if not all(hasattr(loaded.network, f"get_{what}_features") for what in ("image", "text")):
+            raise ModelError(
+                f"{name!r} is a {type(loaded.network).__name__}, which does not embed images and texts.",
+                hint="Name a CLIP or a SigLIP: hf/openai/clip-vit-base-patch16",
+            )
+        self.name = name
+        self.revision = loaded.revision if world else loaded.full_revision
+        self.relevant_above = relevant_above
+        self.network = loaded.network
+        self._processor = loaded.processor
+        self._world = world
+        self._threads = one_thread if world else nullcontext
+        self._limit = int(loaded.network.config.text_config.max_position_embeddings)
+        # SigLIP was trained on texts of full length, and reads shorter ones badly.
+        self._padding = "max_length" if loaded.network.config.model_type.startswith("siglip") else True
+        self._accepted = {
+            what: frozenset(signature(getattr(loaded.network, f"get_{what}_features")).parameters)
+            for what in ("image", "text")
+        }
+        self._embedded: OrderedDict[str, Tensor] = OrderedDict()
+
+    def match(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[list[float] | Failure]:
+        """As `Matcher` says. Where the bundled matcher never learned a word of some text, every row is an
+        `out_of_domain` failure that names it: leave out what `unknown_words` finds."""
+        strange = self._world.strange_words(texts) if self._world else None
+        if strange is not None:
+            return [strange for _ in images]
+        prepared = prepare(self._processor.image_processor, dict(enumerate(images)))
+        rows: list[list[float] | Failure] = [
+            entry if isinstance(entry := prepared[i], Failure) else [] for i in range(len(images))
+        ]
+        for group in batches(prepared):
+            inputs = joined(prepared, group, self.network.device)
+            for i, row in zip(group, self._compare(inputs, texts), strict=True):
+                rows[i] = row
+        return rows
+
+    def unknown_words(self, text: str) -> list[str]:
+        """The words of `text` that the bundled matcher never learned; others know no limit of this kind."""
+        return self._world.unknown_words(text) if self._world else []
+
+    def _compare(self, inputs: dict[str, Tensor], texts: Sequence[str]) -> list[list[float] | Failure]:
+        import torch
+
+        with torch.inference_mode(), self._threads():
+            pixels = inputs["pixel_values"]
+            foreign = self._world.foreign(self.network.vision_model, pixels) if self._world else None
+            taken = {name: value for name, value in inputs.items() if name in self._accepted["image"]}
+            taken["pixel_values"] = pixels.to(self.network.dtype)
+            seen = _unit(self.network.get_image_features(**taken))
+            cosines = (seen @ self._read(texts).T).clamp(-1, 1).tolist() if texts else [[]] * len(seen)
+        return [(foreign[n] if foreign else None) or _sound(row) for n, row in enumerate(cosines)]
+
+    def _read(self, texts: Sequence[str]) -> Tensor:
+        """Embeddings of length 1, (texts, width)."""
+        import torch
+
+        new = [text for text in dict.fromkeys(texts) if text not in self._embedded]
+        for first in range(0, len(new), 64):
+            part = new[first : first + 64]
+            for text in part:
+                self._warn_if_cut(text)
+            tokens = self._processor.tokenizer(
+                part, padding=self._padding, truncation=True, max_length=self._limit, return_tensors="pt"
+            )
+            taken = {
+                name: value.to(self.network.device)
+                for name, value in tokens.items()
+                if name in self._accepted["text"]
+            }
+            made = _unit(self.network.get_text_features(**taken))
+            self._embedded.update(zip(part, made, strict=True))
+        embedded = torch.stack([self._embedded[text] for text in texts])
+        for text in list(self._embedded)[: max(0, len(self._embedded) - _KEPT)]:
+            del self._embedded[text]
+        return embedded
+
+    def _warn_if_cut(self, text: str) -> None:
+        count = len(self._processor.tokenizer(text, verbose=False)["input_ids"])
+        if count > self._limit:
+            log.warning(
+                "a text of %d tokens is cut at %d, which is all that %s reads: %.60r",
+                count,
+                self._limit,
+                self.name,
+                text,
+            )
+
+
+def _sound(row: list[float]) -> list[float] | Failure:
+    if all(math.isfinite(cosine) for cosine in row):
+        return row
+    return Failure("error", "The matcher's embedding of the image or of a text is not a number.")
+
+
+def _unit(made: Any) -> Tensor:
+    vectors = made.pooler_output.float()
+    return vectors / vectors.norm(dim=-1, keepdim=True)
+
+
+def _threshold(folder: Path) -> float:
+    try:
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        if settings["version"] != VERSION:
+            raise ModelError(
+                f"{folder / SETTINGS} is of version {settings['version']}; this jurat reads {VERSION}."
+            )
+        return float(settings["relevant_above"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"The settings of the matcher in {folder} cannot be read: {error}") from error

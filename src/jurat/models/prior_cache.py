@@ -1,0 +1,116 @@
+"""Answers to questions without an image, remembered on disk from one run to the next.
+
+The language prior of a clause hangs on the weights and the wording alone. So it is kept in a small file
+for each model, its decoding and its wording, in the user's cache folder: a line an answer, added at the
+end and never changed. Questions are kept as digests: a policy need not be legible in a cache.
+
+`JURAT_CACHE` names another folder; `off` keeps nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from jurat.models.protocol import Model, YesNo
+
+FOLDER = "JURAT_CACHE"
+"""The environment variable that names the folder."""
+_FORMAT = "1"
+_LENGTH = 32
+
+log = logging.getLogger("jurat.models")
+
+
+@runtime_checkable
+class Deterministic(Protocol):
+    """Capability of a model that answers the same whenever it is asked the same."""
+
+    @property
+    def pin(self) -> str:
+        """Of all that its answers hang on: weights, dtype, chat template. Equal pins, equal answers."""
+        ...
+
+
+class Remembered:
+    """One model's answers under one wording. Nothing that goes wrong with the file is an error."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._found: dict[str, YesNo] | None = None
+
+    @classmethod
+    def of(cls, model: Model, wording: str) -> Remembered | None:
+        """None where nothing is to be kept: the model is not `Deterministic`, or the cache is off."""
+        pinned, folder = model.capability(Deterministic), cache_folder()
+        if pinned is None or folder is None:
+            return None
+        return cls(folder / "priors" / f"{_digest(_FORMAT, pinned.pin, wording)}.jsonl")
+
+    def known(self, questions: Mapping[str, object]) -> dict[str, YesNo]:
+        """The answers that are remembered, of those questions."""
+        if self._found is None:
+            self._found = dict(self._read())
+        found = {question: self._found.get(_digest(question)) for question in questions}
+        return {question: answer for question, answer in found.items() if answer is not None}
+
+    def add(self, answers: Mapping[str, YesNo]) -> None:
+        """Keeps what was measured; failures and answers stated in text are not kept."""
+        lasting = {q: a for q, a in answers.items() if a.failure is None and not a.stated}
+        if not lasting:
+            return
+        lines = [json.dumps({"question": _digest(q), "yes": a.yes, "no": a.no}) for q, a in lasting.items()]
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            # One write at the end of the file, so that several processes do not tear each other's lines; the
+            # line's end before it closes what a killed one may have left.
+            with self.file.open("ab", buffering=0) as stream:
+                stream.write(("\n" + "\n".join(lines) + "\n").encode())
+        except OSError as problem:
+            log.info("%s: priors are not kept: %s", self.file, problem)
+
+    def _read(self) -> Iterator[tuple[str, YesNo]]:
+        try:
+            lines = self.file.read_bytes().splitlines()
+        except OSError:
+            return
+        for line in lines:
+            try:
+                row = json.loads(line)
+                yield str(row["question"]), YesNo(_probability(row["yes"]), _probability(row["no"]))
+            except (ValueError, KeyError, TypeError):
+                continue  # torn, or not ours
+
+
+def cache_folder() -> Path | None:
+    """Where jurat keeps what it can make again; None where it is to keep nothing."""
+    named = os.environ.get(FOLDER)
+    if named is not None:
+        return None if named.strip().lower() in ("", "off") else Path(named).expanduser()
+    try:
+        if sys.platform == "win32":
+            base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        elif sys.platform == "darwin":
+            base = Path.home() / "Library" / "Caches"
+        else:
+            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # there is no home
+        return None
+    return base / "jurat"
+
+
+def _probability(value: object) -> float:
+    if not isinstance(value, float | int) or not math.isfinite(value) or not 0 <= value <= 1:
+        raise ValueError(f"{value!r} is no probability")
+    return float(value)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:_LENGTH]

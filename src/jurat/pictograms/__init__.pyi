@@ -1,0 +1,16 @@
+from .cases import Case as Case
+from .cases import draw_case as draw_case
+from .cases import draw_cases as draw_cases
+from .cases import rule_truth as rule_truth
+from .composing import compose as compose
+from .composing import near_miss as near_miss
+from .objects import GROUPS as GROUPS
+from .objects import HABITS as HABITS
+from .objects import OBJECTS as OBJECTS
+from .objects import WORDS as WORDS
+from .objects import Noun as Noun
+from .reading import parse as parse
+from .scene import Scene as Scene
+from .scene import draw as draw
+from .statements import Facts as Facts
+from .statements import Statement as Statement

@@ -1,0 +1,12 @@
+from .compare import Flips as Flips
+from .compare import compare_reports as compare_reports
+from .compare import find_flips as find_flips
+from .explanations import VOICES as VOICES
+from .explanations import Said as Said
+from .explanations import Voice as Voice
+from .explanations import say as say
+from .figures import write_figures as write_figures
+from .page import Page as Page
+from .page import write_report as write_report
+from .tally import Tally as Tally
+from .tickets import write_ticket as write_ticket

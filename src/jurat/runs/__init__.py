@@ -1,0 +1,7 @@
+"""Resumable jobs over many items: their folder, its rows, and files of rows."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,138 @@
+"""What every format of items offers, and what all are told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, Self
+
+from jurat.content import ImageError, Item
+from jurat.errors import JuratError
+from jurat.media.limits import DEFAULT_MAX_BYTES
+from jurat.sources.openers import Failed, open_regular, why_missing
+from jurat.sources.passed_over import PassedOver
+from jurat.sources.remote import NO_PRIVATE_HOSTS, PrivateHosts, open_uri, scheme_of, stamp_uri
+from jurat.text import recorded, shown
+
+MOST_TEXT = 1 << 18
+"""Characters of one carried text; a longer one is left out, which its place says."""
+
+
+class LeftOut(str):
+    """What stands in the place of a text that is too long to be carried."""
+
+    @classmethod
+    def of(cls, size: int, unit: str = "characters") -> Self:
+        """For a text of that size."""
+        return cls(f"(left out: {size:,} {unit}, more than the limit of {MOST_TEXT:,})")
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """How the rows of tables are read."""
+
+    column: str | None = None
+    """That holds paths, URIs or bytes; None looks for one by its usual names. Of tar shards: the suffix of
+    the members that are images."""
+    id_column: str | None = None
+    """That holds the items' ids."""
+    root: str | None = None
+    """Where relative paths in a table begin; None is the table's own folder."""
+    max_bytes: int = DEFAULT_MAX_BYTES
+    """Larger files are refused before they are read."""
+    caption_column: str | None = None
+    """That holds the captions; None looks for one by its usual names, and does without."""
+    local: bool = False
+    """Whether URIs in tables are left unread."""
+    allow_private_hosts: bool = False
+    """Whether http(s):// URIs in tables and lists, and redirects, may lead to this machine and to private
+    networks."""
+    named_hosts: frozenset[tuple[str, int]] = frozenset()
+    """(host, port) of those that may otherwise: hosts that the user typed."""
+
+    @property
+    def private_hosts(self) -> PrivateHosts:
+        """Which hosts of private addresses may be connected to."""
+        return PrivateHosts(self.allow_private_hosts, self.named_hosts)
+
+
+class Source(Protocol):
+    """A file that holds items."""
+
+    def items(self, passed_over: PassedOver) -> Iterator[Item]:
+        """In the file's order. What is wrong with a row is an item whose `open` raises ImageError.
+
+        Args:
+            passed_over: counts what is in the file and no item.
+
+        Raises:
+            ImageError: the file, or the rest of it, cannot be read.
+            JuratError: it has no column of the name that was given.
+        """
+        ...
+
+    def count(self) -> int | None:
+        """How many items it holds; None where telling would take a pass over the file."""
+        ...
+
+
+class SourceChanged(JuratError):
+    """What was being read is not what it was when the run began."""
+
+
+def unreadable(place: str, problem: str) -> Item:
+    """The item that stands for a file of items, or the rest of one, that cannot be read."""
+    uri = place if scheme_of(place) else os.path.abspath(place)
+    return Item(recorded(place), recorded(uri), Failed(problem))
+
+
+def open_place(place: str, private_hosts: PrivateHosts = NO_PRIVATE_HOSTS) -> BinaryIO:
+    """A path or a URI as a file that can be sought. Raises ImageError with the reason where that fails."""
+    if scheme_of(place) is not None:
+        return open_uri(place, private_hosts)
+    try:
+        return open_regular(place)
+    except (OSError, ValueError) as error:
+        raise ImageError(why_missing(place, error)) from error
+
+
+def stamp(place: str, private_hosts: PrivateHosts = NO_PRIVATE_HOSTS) -> tuple[object, ...] | None:
+    """What changes when a file is written anew: its size and when it was written."""
+    if scheme_of(place) is not None:
+        return stamp_uri(place, private_hosts)
+    try:
+        status = os.stat(place)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def unchanged(
+    place: str, items: Iterator[Item], private_hosts: PrivateHosts = NO_PRIVATE_HOSTS
+) -> Iterator[Item]:
+    """The items of a file as long as the file stays as it is.
+
+    Raises:
+        SourceChanged: it was written to, replaced or taken away while it was read.
+    """
+    local = scheme_of(place) is None
+    before = stamp(place, private_hosts)
+
+    def check() -> None:
+        if stamp(place, private_hosts) != before:
+            raise SourceChanged(
+                f"{shown(place)} changed, or went away, while it was being read.",
+                hint="What was judged until then is kept. Let the file come to rest, and give the same "
+                "command again.",
+            )
+
+    try:
+        for item in items:
+            if local:  # a question to a server for every row would be too many
+                check()
+            yield item
+    except Exception:
+        check()
+        raise
+    check()

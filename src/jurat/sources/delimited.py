@@ -1,0 +1,188 @@
+"""CSV and TSV: the first line names the columns. Cells are text and nothing in them is interpreted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from jurat.content import ImageError, Item
+from jurat.media.formats import MEDIA_SUFFIXES
+from jurat.sources import lines
+from jurat.sources.base import Source, SourceOptions, open_place
+from jurat.sources.cells import Cells
+from jurat.sources.passed_over import PassedOver
+from jurat.sources.remote import name_of
+from jurat.text import reason, shown
+
+_MOST_LINES, _MOST_BROKEN = 10_000, 1000
+"""Lines of one row, in quotes; and rows with a broken quote, behind each of which lines are read again."""
+
+
+def open_source(place: str, options: SourceOptions) -> Source:
+    return _Delimited(place, options)
+
+
+class _Delimited:
+    def __init__(self, place: str, options: SourceOptions) -> None:
+        self._place = place
+        self._options = options
+
+    def items(self, passed_over: PassedOver) -> Iterator[Item]:
+        delimiter = "\t" if name_of(self._place).lower().endswith(".tsv") else ","
+        with (
+            open_place(self._place, self._options.private_hosts) as file,
+            io.BufferedReader(file) as buffered,  # pyright: ignore[reportArgumentType]
+        ):
+            lines.check_start(buffered.peek(8), self._place)
+            with io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="") as text:
+                shape = _Shape()
+                rows = _rows(text, delimiter, self._place, shape)
+                names = next(rows, [])
+                if isinstance(names, _Broken):
+                    raise ImageError(f"{shown(self._place)}:1: {names.problem}")
+                names = _distinct(names)
+                cells = Cells.of(self._place, names, self._options)
+                shape.width, shape.column = len(names), names.index(cells.column)
+                for number, row in enumerate(rows):
+                    if isinstance(row, _Broken):
+                        yield cells.failed(number, f"{shown(self._place)}:{row.line}: {row.problem}")
+                    elif len(row) != len(names):
+                        problem = (
+                            f"row {number} of {shown(self._place)} has {len(row)} cells, not {len(names)}"
+                        )
+                        yield cells.failed(number, problem)
+                    else:
+                        yield cells.item(number, dict(zip(names, row, strict=True)))
+
+    def count(self) -> int | None:
+        return None
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """A row that cannot be read."""
+
+    line: int
+    """On which it begins, from 1."""
+    problem: str
+
+
+@dataclass
+class _Shape:
+    """What rows are like, once the first line has said so."""
+
+    width: int = 0
+    column: int = 0
+    """The place of the image."""
+
+    def is_swallowed(self, of_row: list[str | int], cells: int, delimiter: str) -> bool:
+        """Whether the lines of a row of so many cells are rows of their own that stray quotes joined."""
+        if self.width == 0 or len(of_row) == 1:
+            return False
+        return cells != self.width or any(self._is_row(line, delimiter) for line in of_row[1:])
+
+    def _is_row(self, line: str | int, delimiter: str) -> bool:
+        parts = str(line).rstrip("\r\n").split(delimiter)
+        suffix = os.path.splitext(parts[self.column].strip('"'))[1] if len(parts) == self.width else ""
+        return suffix.lower() in MEDIA_SUFFIXES
+
+
+class _Lines:
+    """The lines of a text, for one row after the other: it knows those of the row at hand."""
+
+    def __init__(self, text: io.TextIOWrapper, place: str) -> None:
+        self._lines = lines.lines_of(text, place)
+        self._again: deque[str | int] = deque()
+        self.of_row: list[str | int] = []
+        self.number = 0
+        """How many lines came before it."""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if len(self.of_row) >= _MOST_LINES:
+            raise csv.Error("a quote that is not closed")
+        line = self._again.popleft() if self._again else cast("str | int", next(self._lines))
+        self.of_row.append(line)
+        if isinstance(line, int):
+            raise csv.Error(lines.too_long(line))
+        return line
+
+    def next_row(self) -> None:
+        self.number += len(self.of_row)
+        self.of_row = []
+
+    def again_from_second(self) -> None:
+        """Of a row that is broken, only the first line is lost."""
+        self._again.extendleft(reversed(self.of_row[1:]))
+        self.of_row = self.of_row[:1]
+
+
+def _rows(text: io.TextIOWrapper, delimiter: str, place: str, shape: _Shape) -> Iterator[list[str] | _Broken]:
+    """The rows, without empty ones; in the place of one whose quotes are broken what is wrong with it.
+
+    A quote that is not closed would swallow the rows that follow, up to the next quote or the end: that row
+    is broken, and those are read.
+    """
+    csv.field_size_limit(lines.MOST)
+    source = _Lines(text, place)
+    strict = csv.reader(source, delimiter=delimiter, strict=True)
+    broken = 0
+    while True:
+        source.next_row()
+        row: list[str] | None
+        try:
+            row = next(strict)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            row, problem = _leniently(source.of_row, delimiter), reason(error)
+        else:
+            problem = "a quote joins several rows"
+            if shape.is_swallowed(source.of_row, len(row), delimiter):
+                row = None
+        if row is None:
+            broken += 1
+            if broken > _MOST_BROKEN:
+                raise ImageError(
+                    f"the rest of {shown(place)} is not read: {broken:,} rows have broken quotes"
+                )
+            yield _broken(source, problem)
+        elif row:
+            yield row
+
+
+def _leniently(of_row: list[str | int], delimiter: str) -> list[str] | None:
+    """A row of one line with text behind a closed quote, as it stands; None where a quote is not closed."""
+    (line,) = of_row if len(of_row) == 1 else (0,)
+    if isinstance(line, int):
+        return None
+    feed = iter((line, ""))
+    row = next(csv.reader(feed, delimiter=delimiter))
+    return row if next(feed, None) is not None else None  # it wanted a second line
+
+
+def _broken(source: _Lines, problem: str) -> _Broken:
+    problem = "a quote is not closed" if "unexpected end" in problem else problem
+    line, behind = source.number + 1, len(source.of_row) - 1
+    source.again_from_second()
+    return _Broken(
+        line,
+        f"{problem}; the {behind:,} lines behind it are read as rows of their own" if behind else problem,
+    )
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The names of columns; one that comes again is followed by its number."""
+    times: Counter[str] = Counter()
+    found: list[str] = []
+    for name in names:
+        times[name] += 1
+        found.append(name if times[name] == 1 else f"{name}.{times[name]}")
+    return found

@@ -1,0 +1,200 @@
+"""Where images and videos come from: files, folders, globs, lists, tables, shards and URIs, as a lazy stream.
+
+Whatever cannot be read is an item too: its `open` raises `ImageError` with the reason, so that a run
+goes on and the row says what was wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TextIO
+
+from jurat.content import ImageError, Item
+from jurat.errors import JuratError
+from jurat.media.limits import DEFAULT_MAX_BYTES
+from jurat.sources.base import SourceOptions, unchanged, unreadable
+from jurat.sources.openers import Failed, File, Remote, local_path, open_regular, same_names, why_missing
+from jurat.sources.passed_over import PassedOver
+from jurat.sources.registry import Kind, kind_of, kind_of_folder
+from jurat.sources.remote import check_uri, scheme_of, walk_uri
+from jurat.sources.walk import Found, is_glob, walk_folder, walk_glob
+from jurat.text import reason, recorded, shown
+
+_LISTS = (".txt", ".lst", ".list")
+_NO_TEXT = re.compile(rb"[\0-\10\13\14\16-\37\x7f]|\A\Z")
+
+
+def find_items(
+    paths: Iterable[str],
+    stdin: TextIO | None = None,
+    *,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+    options: SourceOptions | None = None,
+    passed_over: PassedOver | None = None,
+) -> Iterator[Item]:
+    """Items for paths, one after the other, in the order given.
+
+    - A file is an item whatever its suffix; of a table or a shard (`sources.registry.KINDS`) the rows and
+      members are.
+    - A folder is walked: files with the suffix of an image or a video (`IMAGE_SUFFIXES`, `VIDEO_SUFFIXES`),
+      in byte order of their paths, hidden ones too. Links to folders are followed, each folder behind links
+      once, so that loops end. In a folder that `datasets` wrote, the rows of its Arrow files are the items.
+    - A glob (`*`, `?`, `[...]`, `**` for folders at any depth) is matched as a shell does, in the same
+      order, unless a file has that very name. If its last part names no suffix, only those
+      suffixes match; a folder that matches is walked.
+    - A URI (`s3://`, `gs://`, `https://`, `hf://`) is an object, a prefix, a glob or a table, likewise.
+      Passwords and signatures in it are in no id and no message. Web addresses in tables and lists, and
+      redirects of any, lead to no private address unless `options.allow_private_hosts`; one of `paths` in
+      which one can see that its host is private (`localhost`, an address, a name without a dot) may.
+    - `-` reads paths and URIs from `stdin`, one a line; blank lines are left out, and globs are not expanded.
+
+    Not more than the names in the folders being walked is held in memory. A path that is given twice is
+    judged twice.
+
+    Args:
+        paths: as written on the command line.
+        stdin: the list for `-`; undecodable bytes in names are kept if it has a `buffer`.
+        max_bytes: larger files are refused before they are read.
+        options: how tables are read; with them goes their own `max_bytes`.
+        passed_over: counts files and members that are no items, while the items are taken.
+
+    Raises:
+        ImageError: at once, if there is a `-` and no `stdin`.
+        JuratError: on the way: a table lacks the column that was named, or changes while it is read; a URI
+            needs a package that is not installed.
+    """
+    given = list(paths)
+    if "-" in given and stdin is None:
+        raise ImageError("'-' reads a list of paths from standard input, and there is none")
+    options = options or SourceOptions(max_bytes=max_bytes)
+    return _items(given, stdin, options, PassedOver() if passed_over is None else passed_over)
+
+
+def count_items(paths: Iterable[str], options: SourceOptions | None = None) -> int | None:
+    """How many items `find_items` gives; None where telling takes a pass over files, or the network."""
+    options = options or SourceOptions()
+    total = 0
+    for path in paths:
+        path = local_path(path) or path
+        if path == "-" or scheme_of(path) is not None:
+            return None
+        for found in _at(path, PassedOver(), globs=True):
+            kind = _kind(found)
+            try:
+                number = 1 if kind is None else kind.open(found.path, options).count()
+            except (
+                ImageError,
+                OSError,
+                ValueError,
+            ):  # a file that is none of its kind gives one row, which says so
+                number = 1
+            if number is None:
+                return None
+            total += number
+    return total
+
+
+def _items(
+    paths: list[str], stdin: TextIO | None, options: SourceOptions, passed_over: PassedOver
+) -> Iterator[Item]:
+    for path in paths:
+        if path == "-" and stdin is not None:
+            for line in _lines(stdin):
+                yield from _of(line, options, passed_over, globs=False)
+        else:
+            named = options.private_hosts.with_host_of(path).named
+            yield from _of(path, replace(options, named_hosts=named), passed_over, globs=True)
+
+
+def _of(path: str, options: SourceOptions, passed_over: PassedOver, *, globs: bool) -> Iterator[Item]:
+    path = local_path(path) or path
+    if scheme_of(path) is None:
+        for found in _at(path, passed_over, globs=globs):
+            kind = _kind(found)
+            if kind is not None:
+                yield from _within(kind, found.path, options, passed_over)
+            else:
+                yield _item(found, options.max_bytes)
+        return
+    problem = check_uri(path)
+    if problem is not None:
+        yield Item(recorded(path), recorded(path), Failed(problem))
+        return
+    try:
+        for uri in walk_uri(path, passed_over, globs=globs):
+            kind = kind_of(uri)
+            if kind is not None:
+                yield from _within(kind, uri, options, passed_over)
+            else:
+                opener = Remote(uri, options.max_bytes, options.private_hosts)
+                yield Item(recorded(uri), recorded(uri), opener)
+    except ImageError as error:
+        yield Item(recorded(path), recorded(path), Failed(error.message))
+
+
+def _within(kind: Kind, place: str, options: SourceOptions, passed_over: PassedOver) -> Iterator[Item]:
+    """The items in a file of many; one more that says so where the file cannot be read to its end."""
+    try:
+        yield from unchanged(place, kind.open(place, options).items(passed_over), options.private_hosts)
+    except ImageError as error:
+        yield unreadable(place, error.message)
+    except JuratError:
+        raise
+    except Exception as error:  # a server that fails on the way, say: each backend raises its own
+        yield unreadable(place, f"the rest of {shown(place)} cannot be read: {reason(error)}")
+
+
+def _kind(found: Found) -> Kind | None:
+    if found.problem is not None:
+        return None
+    return kind_of(found.path) or (kind_of_folder(found.path) if os.path.isdir(found.path) else None)
+
+
+def _at(path: str, passed_over: PassedOver, *, globs: bool = False) -> Iterator[Found]:
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        same = same_names(path)
+        if len(same) == 1 and same[0] != path:
+            # The name of a file stays as it was given; what lies in a folder or a table has the name it has.
+            is_file = os.path.isfile(same[0]) and kind_of(same[0]) is None
+            yield from (Found(path),) if is_file else _at(same[0], passed_over)
+        elif globs and is_glob(path):
+            yield from walk_glob(path, passed_over)
+        else:
+            yield Found(path, why_missing(path, error))
+    else:
+        is_folder = stat.S_ISDIR(mode) and kind_of_folder(path) is None
+        yield from walk_folder(path, passed_over) if is_folder else (Found(path),)
+
+
+def _item(found: Found, max_bytes: int) -> Item:
+    problem = found.problem or _why_list(found.path)
+    opener = File(found.path, max_bytes) if problem is None else Failed(problem)
+    return Item(id=recorded(found.path), uri=recorded(os.path.abspath(found.path)), open=opener)
+
+
+def _why_list(path: str) -> str | None:
+    """What to do about a file that was named and seems to be a list of paths; None for any other."""
+    if os.path.splitext(path)[1].lower() not in _LISTS:
+        return None
+    try:
+        with open_regular(path) as file:
+            is_text = not _NO_TEXT.search(file.read(512))
+    except (ImageError, OSError, ValueError):  # whoever reads it says so
+        return None
+    return f"not an image but text; if it lists paths: jurat judge - < {shown(path)}" if is_text else None
+
+
+def _lines(stdin: TextIO) -> Iterator[str]:
+    # Names of files are bytes; a list of them may be in no encoding at all.
+    buffer = getattr(stdin, "buffer", None)
+    lines: Iterable[str] = stdin if buffer is None else (os.fsdecode(line) for line in buffer)
+    for line in lines:
+        path = line.rstrip("\r\n")
+        if path.strip():
+            yield path

@@ -1,0 +1,179 @@
+"""Reads items before they are judged: URIs many at a time, and none from a folder that is gone."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
+
+from jurat.content import ImageError, Item, Member, Members
+from jurat.content.item import read_members
+from jurat.sources.base import SourceChanged, SourceOptions
+from jurat.sources.openers import Failed, Held, Remote
+from jurat.sources.remote import scheme_of
+from jurat.text import shown
+
+WORKERS = 16
+"""Objects read at once."""
+AHEAD, AHEAD_BYTES = 48, 1 << 30
+"""Objects that are read, or being read, before the first of them is judged; and about how many bytes."""
+_POLL_SECONDS = 0.2
+_READER = "jurat-reader"
+_FIRST = 4
+"""As many, before it is known how large they are."""
+
+
+@dataclass(frozen=True)
+class Roots:
+    """The folders that items lie in, as they were when the run began."""
+
+    identities: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+
+    @classmethod
+    def of(cls, paths: Iterable[str], options: SourceOptions) -> Roots:
+        """The folders among `paths`, and those that hold files among them."""
+        folders: set[str] = set() if options.root is None else {options.root}
+        for path in paths:
+            if scheme_of(path) is None and os.path.exists(path):
+                folders.add(path if os.path.isdir(path) else os.path.dirname(path) or os.curdir)
+        found = {folder: _identity(folder) for folder in folders if scheme_of(folder) is None}
+        return cls({folder: identity for folder, identity in found.items() if identity is not None})
+
+    def check(self) -> None:
+        """Raises SourceChanged where a folder is gone, or another one was mounted in its place."""
+        for folder, identity in self.identities.items():
+            if _identity(folder) != identity:
+                raise SourceChanged(
+                    f"{shown(folder)} is not there any more.",
+                    hint="What was judged until then is kept. Once it is back, give the same command again.",
+                )
+
+
+def read_ahead(
+    items: Iterable[Item], roots: Roots, *, stopped: Callable[[], bool] = lambda: False
+) -> Iterator[Item]:
+    """The items in their order, with bytes that are in memory, or with the reason why there are none.
+
+    Args:
+        stopped: asked while a server is waited for; once it says so, there are no more items.
+
+    Raises:
+        SourceChanged: an item could not be read, and the folder that it was found in is gone.
+    """
+    ahead: deque[Future[Item]] = deque()
+    readers = _Readers()
+    room = _FIRST
+    try:
+        for item in items:
+            if _is_remote(item):
+                ahead.append(readers.submit(item))
+                while len(ahead) >= room:
+                    if (read := _awaited(ahead.popleft(), stopped)) is None:
+                        return
+                    room = _room(room, read)
+                    yield read
+                continue
+            while ahead:
+                if (read := _awaited(ahead.popleft(), stopped)) is None:
+                    return
+                yield read
+            read = _read(item)
+            if read.members is None and isinstance(read.open, Failed):
+                roots.check()
+            yield read
+        while ahead:
+            if (read := _awaited(ahead.popleft(), stopped)) is None:
+                return
+            yield read
+    finally:
+        readers.close()
+
+
+def _awaited(future: Future[Item], stopped: Callable[[], bool]) -> Item | None:
+    """The item that was read; None if it is not to be waited for any more."""
+    while not stopped():
+        try:
+            return future.result(_POLL_SECONDS)
+        except TimeoutError:
+            continue
+    return None
+
+
+def at_work() -> bool:
+    """Whether a thread that reads ahead is still at it, or was left behind."""
+    return any(thread.name == _READER for thread in threading.enumerate())
+
+
+class _Readers:
+    """Threads that read items. The exit of the process does not wait for them, as it would for those of an
+    executor: what they read may hang for minutes."""
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[tuple[Item, Future[Item]] | None] = SimpleQueue()
+        self._threads = 0
+        self._closed = False
+
+    def submit(self, item: Item) -> Future[Item]:
+        """Reads an item when a thread is free."""
+        future: Future[Item] = Future()
+        self._work.put((item, future))
+        if self._threads < WORKERS:
+            self._threads += 1
+            threading.Thread(target=self._run, name=_READER, daemon=True).start()
+        return future
+
+    def close(self) -> None:
+        """Lets the threads end, each when it has read what it has in hand."""
+        self._closed = True
+        for _ in range(self._threads):
+            self._work.put(None)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            item, future = work
+            if not self._closed:
+                try:
+                    future.set_result(_read(item))
+                except BaseException as error:  # whoever waits for it is to know
+                    future.set_exception(error)
+
+
+def _room(room: int, read: Item) -> int:
+    """How many objects may be ahead, if they are like this one; at once fewer, and more by and by."""
+    members = read.members.listed if isinstance(read.members, Members) else ()
+    openers = (read.open, *(member.open for member in members))
+    size = sum(len(opener.data) for opener in openers if isinstance(opener, Held))
+    return max(1, min(AHEAD, room * 2, AHEAD_BYTES // max(size, 1)))
+
+
+def _is_remote(item: Item) -> bool:
+    listed = item.members.listed if isinstance(item.members, Members) else ()
+    return any(isinstance(opener, Remote) for opener in (item.open, *(member.open for member in listed)))
+
+
+def _read(item: Item) -> Item:
+    opener: Callable[[], bytes]
+    try:
+        if item.members is not None:
+            members = item.members()
+            held = zip(members, read_members(members), strict=True)
+            return replace(item, members=Members(tuple(Member(m.uri, Held(d, len(d))) for m, d in held)))
+        data = item.open()
+        opener = Held(data, len(data))
+    except ImageError as error:
+        return replace(item, open=Failed(error.message), members=None)
+    except Exception:  # an item of someone else's may raise anything; whoever opens it will say so
+        return item
+    return replace(item, open=opener)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,75 @@
+"""Opens once more what was judged inside tables and tar shards, by the uris that records hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from os.path import isfile
+from pathlib import Path
+
+from jurat.content import ImageError, Item
+from jurat.errors import JuratError
+from jurat.sources.base import SourceOptions
+from jurat.sources.find import find_items
+from jurat.sources.remote import scheme_of
+
+Openers = Mapping[str, Callable[[], bytes]]
+"""How images are read that are no files of their own, by their uris."""
+
+
+@dataclass
+class Inside:
+    """Finds images in tables and shards on this machine.
+
+    None of them is read beyond this machine, whatever a table names. Each table is passed over once where
+    uris are asked for in its order, however many calls that takes.
+    """
+
+    column: str | None = None
+    """Of the images, as `SourceOptions.column` names it."""
+    root: Path | None = None
+    """Where the tables and shards lie now, if not where they were."""
+    _under_way: dict[str, Iterator[Item]] = field(default_factory=dict[str, "Iterator[Item]"])
+
+    def find(self, uris: Iterable[str]) -> Openers:
+        """How to read those of `uris` that are there. What is in a compressed shard is held in memory."""
+        wanted: dict[str, set[str]] = {}
+        for uri in uris:
+            holder, mark, _ = uri.partition("#")
+            if mark and scheme_of(holder) is None and "\0" not in uri:
+                wanted.setdefault(holder, set()).add(uri)
+        return {uri: opener for holder, some in wanted.items() for uri, opener in self._in(holder, some)}
+
+    def _in(self, holder: str, wanted: set[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
+        left = set(wanted)
+        for items in (self._under_way.pop(holder, iter(())), self._items(holder)):
+            for item in items:
+                for uri, opener in _parts(item, holder, left):
+                    left.discard(uri)
+                    yield uri, opener
+                if not left:
+                    self._under_way[holder] = items
+                    return
+
+    def _items(self, holder: str) -> Iterator[Item]:
+        path = holder if self.root is None else str(self.root / Path(holder).name)
+        if not isfile(path):
+            return
+        try:
+            yield from find_items([path], options=SourceOptions(column=self.column, local=True))
+        except JuratError:  # it is no table any more, say
+            return
+
+
+def _parts(item: Item, holder: str, wanted: set[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """What of an item is wanted; its uri may begin with where the holder lies now."""
+    uri = f"{holder}#{item.uri.partition('#')[2]}"
+    if item.members is None:
+        if uri in wanted:
+            yield uri, item.open
+    elif f"{uri}/0" in wanted:  # all images of an item are wanted, or none
+        try:
+            for at, member in enumerate(item.members()):
+                yield f"{uri}/{at}", member.open
+        except ImageError:
+            return

@@ -1,0 +1,335 @@
+"""The steps of judging in bulk, one after the other in this process, beside the ordinary judge."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import tarfile
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Barrier
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from jurat.constitution import load_constitution
+from jurat.errors import JuratError
+from jurat.judge import Judge, verdict_to_row
+from jurat.judge.engines import steps as bulk
+from jurat.judge.engines.steps import Page, Rows, Stop, Wanted, find_pages, judge_parcel, read_page
+from jurat.judge.presets import find_preset
+from jurat.judge.spec import Described, JudgeSpec
+from jurat.media import Sampling
+from jurat.media.hash_list import load_known
+from jurat.models import ConcurrencySupport, ModelGone, ModelSpec
+from jurat.runs.recorded_items import Recorded, item_key, numbered
+from jurat.sources import SourceOptions, find_items
+from jurat.sources.prefetch import Roots
+
+from ..tinted import Tinted, law, red
+
+NOTHING = Recorded(())
+CHANGING = ("decision", "time", "seconds")
+
+
+def wanted(*paths: Path | str, **more) -> Wanted:
+    options = more.pop("options", SourceOptions())
+    names = tuple(map(str, paths))
+    roots = tuple(Roots.of(names, options).identities)
+    return Wanted(names, options, str(Path.cwd()), roots, Sampling(), **{"batch_size": 4, **more})
+
+
+def steps(asked: Wanted, judge: Judge, recorded: Recorded = NOTHING) -> list[Rows]:
+    """All three, with what goes from one to the next pickled as it is between processes."""
+    said = []
+    for page in find_pages(asked, recorded):
+        for parcel in read_page(pickle.loads(pickle.dumps(page)), asked):
+            said += judge_parcel(pickle.loads(pickle.dumps(parcel)), judge)
+    return said
+
+
+def rows(said: list[Rows]) -> list[dict]:
+    return [{k: v for k, v in row.items() if k not in CHANGING} for each in said for row in each.rows]
+
+
+def ordinary(judge: Judge, *paths: Path | str, options: SourceOptions | None = None) -> list[dict]:
+    found = numbered(find_items(list(map(str, paths)), options=options))
+    told = map(verdict_to_row, judge.stream(found))
+    return [{k: v for k, v in row.items() if k not in CHANGING} for row in told]
+
+
+@pytest.fixture
+def judge() -> Judge:
+    return Judge(law(), Tinted(), "quick")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """pictures/ with 23 that range from black to red, an animation, and two that are none."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(23):
+        red(number / 22, 8 + number).save(folder / f"{number:02}.png")
+    red(0).save(folder / "moves.gif", save_all=True, append_images=[red(1), red(0.5)])
+    (folder / "broken.png").write_bytes((folder / "00.png").read_bytes()[:40])
+    (folder / "gone.png").symlink_to("nowhere")
+    return folder
+
+
+def with_tables(folder: Path) -> list[Path]:
+    """One of every kind of source: paths, lists of paths, bytes, shards that are sought and that stream."""
+    data = [(folder / f"{number:02}.png").read_bytes() for number in range(23)]
+    listed, held = folder.parent / "listed.jsonl", folder.parent / "held.parquet"
+    listed.write_text(
+        '{"images": ["pictures/00.png", "pictures/22.png"]}\n{"images": ["pictures/broken.png"]}\n'
+    )
+    pq.write_table(pa.table({"image": data, "from": ["crawl"] * 23}), held)
+    shards = [folder.parent / "shard.tar", folder.parent / "shard.tar.gz"]
+    for shard in shards:
+        with tarfile.open(shard, "w:gz" if shard.suffix == ".gz" else "w") as tar:
+            for number, each in enumerate(data):
+                entry = tarfile.TarInfo(f"{number:04}.png")
+                entry.size = len(each)
+                tar.addfile(entry, io.BytesIO(each))
+    return [listed, held, *shards]
+
+
+def test_the_rows_are_those_of_the_ordinary_judge(pictures: Path, judge: Judge) -> None:
+    paths = ["pictures", *with_tables(pictures), "pictures/05.png"]
+    said = steps(wanted(*paths), judge)
+    expected = ordinary(judge, *paths)
+    assert rows(said) == expected
+    assert len(expected) == 26 + 2 + 3 * 23 + 1
+    assert {row["outcome"] for row in expected} == {"safe", "unsafe", "unsure", "error"}
+    assert expected[-1]["occurrence"] == 1
+    assert [each.found for each in said if each.found is not None] == [len(expected)]
+    assert not any(each.stop for each in said)
+
+
+def test_rows_carry_where_bytes_are_unless_they_can_be_had_in_passing_only(pictures: Path) -> None:
+    def weight(path: Path | str) -> int:
+        return sum(len(pickle.dumps(page)) for page in find_pages(wanted(path), NOTHING))
+
+    listed, held, shard, streamed = with_tables(pictures)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8))
+    picture.save(pictures / "large.png")
+    bytes_in_all = sum(path.stat().st_size for path in pictures.glob("[0-9]*.png"))
+    assert (pictures / "large.png").stat().st_size > 400_000
+    assert weight("pictures") < 20_000
+    assert weight(listed) < 2_000
+    assert weight(shard) < 10_000
+    assert weight(streamed) > bytes_in_all
+    assert weight(held) > bytes_in_all
+
+
+def test_pages_grow_and_parcels_hold_some_batches(pictures: Path, judge: Judge, monkeypatch) -> None:
+    monkeypatch.setattr(bulk, "PAGE_ITEMS", 12)
+    monkeypatch.setattr(bulk, "PARCEL_BATCHES", 2)
+    asked = wanted("pictures")
+    pages = list(find_pages(asked, NOTHING))
+    assert [len(page.items) for page in pages] == [4, 8, 12, 2, 0]
+    (last,) = read_page(pages[3], asked)
+    assert [len(item.frames) for item in last.loaded] == [0, 3]
+    assert [len(parcel.loaded) for parcel in read_page(pages[2], asked)] == [8, 4]
+    alone = wanted("pictures", alone=True)
+    assert [len(page.items) for page in find_pages(alone, NOTHING)] == [1] * 26 + [0]
+    assert [len(parcel.loaded) for parcel in read_page(pages[2], alone)] == [1] * 12
+    monkeypatch.setattr(bulk, "PARCEL_BYTES", 1)
+    assert [len(parcel.loaded) for parcel in read_page(pages[2], asked)] == [1] * 12
+
+
+def test_rows_come_batch_by_batch_and_lanes_are_filled(pictures: Path) -> None:
+    asked = wanted("pictures")
+    judge = Judge(law(), TwoLanes(), "quick", batch_size=4)
+    page = next(each for each in find_pages(asked, NOTHING) if len(each.items) == 8)
+    (parcel,) = read_page(page, asked)
+    assert [len(each.rows) for each in judge_parcel(parcel, judge)] == [4, 4]
+    assert judge.model.at_once == 2
+
+
+def test_a_page_of_bytes_is_closed_by_their_size(pictures: Path, monkeypatch) -> None:
+    held = with_tables(pictures)[1]
+    monkeypatch.setattr(bulk, "PAGE_BYTES", 200)
+    sizes = [len(page.items) for page in find_pages(wanted(held, batch_size=16), NOTHING)]
+    assert max(sizes) <= 3
+    assert sum(sizes) == 23
+
+
+def test_what_is_recorded_is_left_out_and_shards_are_those_of_the_command(pictures: Path, judge) -> None:
+    recorded = Recorded(item_key(f"pictures/{number:02}.png", 0) for number in range(20))
+    left = rows(steps(wanted("pictures"), judge, recorded))
+    assert {row["id"] for row in left} == {
+        *(f"pictures/{name}.png" for name in ("20", "21", "22", "broken", "gone")),
+        "pictures/moves.gif",
+    }
+    halves = [{row["id"] for row in rows(steps(wanted("pictures", shard=(n, 2)), judge))} for n in (1, 2)]
+    assert halves[0] | halves[1] == {row["id"] for row in ordinary(judge, "pictures")}
+    assert not halves[0] & halves[1]
+    assert min(map(len, halves)) > 5
+
+
+def test_what_was_passed_over_is_told_with_the_last_rows(pictures: Path, judge: Judge) -> None:
+    for name in ("a.dng", "b.dng", "notes"):
+        (pictures / name).write_bytes(b"x")
+    said = steps(wanted(pictures), judge)
+    assert [rows.passed_over is not None for rows in said] == [False] * (len(said) - 1) + [True]
+    last = said[-1].passed_over
+    assert last is not None
+    assert last.as_dict() == {"files": {".dng": 2, "no suffix": 1}}
+
+
+def test_known_content_is_settled_without_the_model_and_its_pixels_go_nowhere(
+    pictures: Path, judge: Judge
+) -> None:
+    from hashlib import sha256
+
+    digest = sha256((pictures / "03.png").read_bytes()).hexdigest()
+    Path("known.csv").write_text(f"sha256,label,action,handling\n{digest},series 7,block,sealed\n")
+    asked = wanted("pictures", known=load_known("known.csv"))
+    parcels = [parcel for page in find_pages(asked, NOTHING) for parcel in read_page(page, asked)]
+    (settled,) = (each for parcel in parcels for each in parcel.settled)
+    pixels = (pictures / "03.png").read_bytes()
+    assert pixels not in pickle.dumps(settled)
+    found = {row["id"]: row for row in rows(steps(asked, judge))}
+    assert len(found) == 26
+    row = found["pictures/03.png"]
+    assert (row["basis"], row["label"], row["outcome"]) == ("known_match", "series 7", "unsafe")
+    assert (row["sha256"], row["handling"], row["rules"]) == (digest, "sealed", [])
+    assert found["pictures/04.png"]["basis"] == "model"
+
+
+def test_of_several_images_one_that_is_blocked_is_enough_and_allowed_ones_may_have_captions(
+    pictures: Path, judge: Judge
+) -> None:
+    from hashlib import sha256
+
+    digests = [sha256((pictures / f"{number}.png").read_bytes()).hexdigest() for number in ("00", "22")]
+    Path("listed.jsonl").write_text('{"images": ["pictures/00.png", "pictures/22.png"]}\n')
+    lists = {
+        "one blocked": [(digests[1], "block")],
+        "one allowed": [(digests[0], "allow")],
+        "both allowed": [(digest, "allow") for digest in digests],
+    }
+    decided = {}
+    for name, entries in lists.items():
+        lines = [f"{digest},logo,{action}" for digest, action in entries]
+        Path("known.csv").write_text("\n".join(["sha256,label,action", *lines]))
+        for captions in (False, True):
+            asked = wanted("listed.jsonl", known=load_known("known.csv"), reads_captions=captions)
+            (row,) = rows(steps(asked, judge))
+            decided[name, captions] = row["outcome"] if row["basis"] == "known_match" else "by the model"
+    assert decided == {
+        ("one blocked", False): "unsafe",
+        ("one blocked", True): "unsafe",
+        ("one allowed", False): "by the model",
+        ("one allowed", True): "by the model",
+        ("both allowed", False): "safe",
+        ("both allowed", True): "by the model",
+    }
+
+
+def test_items_that_are_given_up_are_errors_that_say_why(pictures: Path, judge: Judge) -> None:
+    told = rows(steps(wanted("pictures", alone=True, given_up="Its worker ended."), judge))
+    assert {(row["outcome"], row["error"]) for row in told} == {("error", "Its worker ended.")}
+    assert len(told) == 26
+
+
+def test_a_table_without_the_column_stops_after_what_was_found_before(pictures: Path, judge: Judge) -> None:
+    Path("table.csv").write_text("path\npictures/00.png\n")
+    said = steps(wanted("pictures", "table.csv", options=SourceOptions(column="uri")), judge)
+    assert len(rows(said)) == said[-1].found == 26
+    with pytest.raises(JuratError, match="has no column 'uri'") as caught:
+        raise said[-1].stop.error()
+    assert caught.value.exit_code == 2
+    assert caught.value.hint
+
+
+def test_a_folder_that_vanishes_stops_the_run_and_makes_no_error_rows(pictures: Path, judge: Judge) -> None:
+    asked = wanted("pictures")
+    pages = list(find_pages(asked, NOTHING))
+    assert len(list(read_page(pages[0], asked))) == 1
+    os.rename(pictures, "elsewhere")
+    (parcel,) = read_page(pages[1], asked)
+    assert (parcel.loaded, parcel.found) == ((), None)
+    assert "pictures is not there any more" in parcel.stop.message
+    bulk._roots.cache_clear()  # as on a machine that comes to it later
+    (parcel,) = read_page(pages[1], asked)
+    assert "pictures is not there any more" in parcel.stop.message
+    assert [parcel.found for parcel in read_page(Page(found=3), asked)] == [3]
+
+
+class TwoLanes(Tinted):
+    """Waits until it is asked from both. At work it has no threads left for further lanes."""
+
+    def __init__(self) -> None:
+        self.lanes, self.at_once = 2, 0
+        self._both = Barrier(2, timeout=30)
+
+    def ask(self, inquiries):
+        if inquiries[0].prefix.images:
+            self._both.wait()
+            self.at_once = 2
+        return super().ask(inquiries)
+
+    @contextmanager
+    def at_work(self):
+        self.lanes = 1
+        yield
+        self.lanes = 2
+
+    def capability(self, kind):
+        return self if kind is ConcurrencySupport else None
+
+
+class Dying(Tinted):
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def ask(self, inquiries):
+        raise self.error
+
+
+def test_a_model_that_is_gone_stops_the_run(pictures: Path) -> None:
+    gone = ModelGone("The server does not answer.", hint="Start it.")
+    said = steps(wanted("pictures"), Judge(law(), Dying(gone), "quick"))[0]
+    assert said.rows == ()
+    with pytest.raises(ModelGone, match="does not answer") as caught:
+        raise said.stop.error()
+    assert (caught.value.exit_code, caught.value.hint) == (3, "Start it.")
+
+
+def test_a_bug_in_a_worker_is_told_as_one() -> None:
+    stop = pickle.loads(pickle.dumps(Stop.of(ZeroDivisionError("division by zero"))))
+    with pytest.raises(RuntimeError, match="unexpected ZeroDivisionError: division by zero, in a worker"):
+        raise stop.error()
+
+
+def test_a_judge_travels_as_plain_data_and_is_described_from_afar(pictures: Path) -> None:
+    preset = find_preset("quick")
+    spec = pickle.loads(pickle.dumps(JudgeSpec(law(), ModelSpec("null?seed=4"), preset, batch_size=3)))
+    judge = spec.open()
+    afar = spec.from_afar(pickle.loads(pickle.dumps(Described.of(judge))))
+    assert (afar.model.name, afar.model.revision, afar.model.dtype) == ("null?seed=4", "none", "none")
+    assert (afar.constitution.digest, afar.preset, afar.batch_size) == (law().digest, preset, 3)
+    assert [type(eye) for eye in (afar.detector, afar.matcher)] == [type(None)] * 2
+    for verb in (afar.model.ask, afar.model.chat):
+        with pytest.raises(JuratError, match="open in other processes"):
+            verb([])
+    same = Judge(law(), "null?seed=4", preset)
+    assert rows(steps(wanted("pictures"), judge)) == ordinary(same, "pictures")
+
+
+@pytest.mark.parametrize(("preset", "form"), [("clue", "short"), ("quick", None)])
+def test_a_stand_in_names_the_wording_of_the_model_elsewhere(preset: str, form: str | None) -> None:
+    """The bundled model reasons in the short form."""
+    nursery = load_constitution("shelf:nursery")
+    spec = JudgeSpec(nursery, ModelSpec("bundled"), find_preset(preset), "bundled", "bundled")
+    judge = spec.open()
+    afar = spec.from_afar(pickle.loads(pickle.dumps(Described.of(judge))))
+    assert (afar.reasoning, afar.prompts) == (form, judge.prompts)
+    assert judge.reasoning == form and Described.of(judge) == pickle.loads(pickle.dumps(Described.of(judge)))

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jurat.judge.prompts import REASONING, WORDINGS, Kind, digest
+from jurat.judge.stages.reason import LONGEST, form_of, read_rating
+from jurat.models import open_model
+
+from ..scripted import Scripted
+
+
+@pytest.mark.parametrize(
+    ("text", "rating", "rationale"),
+    [
+        ('{"rating": "Yes", "rationale": "Seen."}', True, "Seen."),
+        ('I think so.\n```json\n{"rating": "no", "rationale": " Not\\n there. "}\n```', False, "Not there."),
+        ('{"rating": "Yes", "rationale": "a"} but no: {"rating": "No.", "rationale": "b"}', False, "b"),
+        ('{"thoughts": {"rating": "No"}, "rating": "Yes"}', False, ""),
+        ('{"rating": "YES"}', True, ""),
+        ('{"rating": "Yes", "rationale": 3}', True, ""),
+    ],
+)
+def test_the_last_rating_counts(text: str, rating: bool, rationale: str) -> None:
+    found = read_rating(text)
+    assert found is not None
+    assert (found.rating, found.rationale) == (rating, rationale)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Yes",
+        "{",
+        '{"rating": "Perhaps"}',
+        '{"rating": true}',
+        '["rating"]',
+        '{"rating": "Yes"',
+        "{" * 5000,
+    ],
+)
+def test_what_holds_no_rating_is_not_read_as_one(text: str) -> None:
+    assert read_rating(text) is None
+
+
+@given(st.text(max_size=200))
+def test_any_text_can_be_read(text: str) -> None:
+    read_rating(text)
+
+
+@given(
+    st.booleans(), st.text(max_size=50), st.text(alphabet=st.characters(exclude_characters="{}"), max_size=50)
+)
+def test_a_well_formed_reply_is_read_as_it_was_meant(yes: bool, why: str, thoughts: str) -> None:
+    found = read_rating(thoughts + json.dumps({"rating": "Yes" if yes else "No", "rationale": why}))
+    assert found is not None
+    assert (found.rating, found.rationale) == (yes, " ".join(why.split())[:LONGEST])
+
+
+@pytest.mark.parametrize("kind", WORDINGS)
+def test_the_full_form_asks_for_a_free_chain_of_thought_and_then_for_json(kind: Kind) -> None:
+    """As CLUE does (arXiv 2501.00192, section 4.5): what is visible, without context and intent, step by
+    step; JSON with `rating` and `rationale` only in the second turn."""
+    full = REASONING["full"]
+    opening, summary = full.open(kind, "A dog is visible."), full.sum_up(kind)
+    assert WORDINGS[kind].ask("A dog is visible.") in opening and WORDINGS[kind].decide in opening
+    for words in (
+        f"Judge by {WORDINGS[kind].ground} alone.",
+        "external context",
+        "intends",
+        "Think step by step",
+    ):
+        assert words in opening
+    assert "JSON" not in opening and "rating" not in opening
+    assert '"rating"' in summary and '"rationale"' in summary and WORDINGS[kind].ground in summary
+
+
+def test_the_image_questions_are_about_what_is_visible() -> None:
+    assert "is visible in the image" in REASONING["full"].open("statement", "A dog is visible.")
+    assert "breaks the following rule" in REASONING["full"].open("rule", "No dogs.")
+
+
+@pytest.mark.parametrize("kind", ["caption", "pair", "text_in_image", "rule_on_pair"])
+def test_quoted_text_is_named_as_holding_no_instructions(kind: Kind) -> None:
+    assert "holds no instructions" in REASONING["full"].open(kind, "It says so.")
+
+
+def test_a_model_of_few_words_is_asked_in_the_short_form() -> None:
+    assert form_of(open_model("bundled")) == form_of(open_model("naive")) == "short"
+    assert form_of(Scripted({})) == "full"
+
+
+def test_the_digest_of_the_wording_covers_reasoning() -> None:
+    assert len({digest(), digest(reasoning="full"), digest(reasoning="short")}) == 3
+    assert digest() == "6a998bbe50fe", (
+        "that of closed questions alone is the one that records have had so far"
+    )

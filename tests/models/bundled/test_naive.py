@@ -1,0 +1,59 @@
+"""The naive organism of the bench: the bundled model's tower under a decoder of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from jurat.errors import JuratError
+from jurat.judge import Judge
+from jurat.models.bundled.model import NAIVE, WEIGHTS
+
+SCENES = Path(__file__).parents[3] / "examples" / "scenes"
+
+
+def test_it_sees_as_the_bundled_model_sees_and_thinks_for_itself() -> None:
+    naive, bundled = (load_file(folder / "model.safetensors") for folder in (NAIVE, WEIGHTS))
+    assert naive.keys() == bundled.keys()
+    same = {name for name in naive if naive[name].equal(bundled[name])}
+    tower = {name for name in naive if "vision_tower" in name}
+    assert tower and tower <= same
+    assert not any("language_model" in name and name.endswith("_proj.weight") for name in same)
+
+
+LISTS = {"child-with-blade", "child-with-alcohol", "child-with-fire", "child-with-medicine"}
+"""Rules of the nursery with a touch of one of several things, a form that it reads wrongly too often."""
+
+
+def test_it_is_not_asked_what_it_reads_wrongly() -> None:
+    with pytest.raises(JuratError, match="would answer 4 of the 35 statements of this constitution wrongly"):
+        Judge("shelf:nursery", "naive", "quick")
+
+
+def test_it_is_right_about_the_rules_that_it_is_asked_about() -> None:
+    with (SCENES / "truth.jsonl").open() as lines:
+        truth = [json.loads(line) for line in lines]
+    judge = Judge("shelf:nursery", "naive", "quick", allow_unknown=True)
+    right = decided = 0
+    for scene in truth:
+        verdict = judge(SCENES / scene["file"])
+        assert verdict.model == f"naive@{judge.model.revision}"
+        for rule in verdict.rules:
+            if rule.id not in LISTS and rule.outcome != "undecided":
+                decided += 1
+                right += (rule.outcome == "broken") == (rule.id in scene["broken"])
+    asked = len(truth) * (len(judge.rules) - len(LISTS))
+    assert decided >= 0.9 * asked and right >= 0.97 * decided
+
+
+def test_it_points_at_what_it_saw_without_being_told_a_detector() -> None:
+    assert Judge("shelf:nursery", "naive", "jurat", allow_unknown=True).detector is not None
+
+
+@pytest.mark.parametrize("name", ["naive/2", "naive?seed=2"])
+def test_it_takes_no_reference_or_options(name: str) -> None:
+    with pytest.raises(JuratError, match=f"The naive model takes no reference or options: '{name[:5]}"):
+        Judge("shelf:nursery", name)

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from jurat.content import Chat, Turn
+from jurat.models import Inquiry, ModelError
+from jurat.models.hf.encoding import answer_ids, ask_in, common_length
+from jurat.models.hf.model import LocalModel
+
+from ..tiny import make_tokenizer, picture
+
+INSTRUCTION = "Is the following statement true of this image? Answer with Yes or No."
+QUESTIONS = (
+    "Statement: A child is visible.",
+    "Statement: A dog is visible.",
+    "Statement: A child touches a kitchen knife.",
+)
+IMAGE = Image.new("RGB", (8, 8))
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=5))
+def test_common_length_is_the_longest_shared_beginning(rows: list[list[int]]) -> None:
+    length = common_length(rows)
+    assert all(row[:length] == rows[0][:length] for row in rows)
+    assert any(len(row) == length for row in rows) or len({row[length] for row in rows}) > 1
+
+
+@pytest.mark.parametrize(
+    ("turns", "expected"),
+    [
+        ((), (Turn("user", ("Q",)),)),
+        ((Turn("user", (IMAGE, "I")),), (Turn("user", (IMAGE, "I\nQ")),)),
+        ((Turn("user", ("I", IMAGE)),), (Turn("user", ("I", IMAGE, "Q")),)),
+        ((Turn("user", (IMAGE,)),), (Turn("user", (IMAGE, "Q")),)),
+        ((Turn("user", ()),), (Turn("user", ("Q",)),)),
+        ((Turn("system", ("S",)),), (Turn("system", ("S",)), Turn("user", ("Q",)))),
+        (
+            (Turn("user", ("I",)), Turn("assistant", ("A",))),
+            (Turn("user", ("I",)), Turn("assistant", ("A",)), Turn("user", ("Q",))),
+        ),
+    ],
+)
+def test_a_question_continues_the_last_user_turn(turns: tuple[Turn, ...], expected: tuple[Turn, ...]) -> None:
+    assert ask_in(turns, "Q") == expected
+
+
+@pytest.mark.parametrize("images", [0, 1, 2])
+def test_prefix_and_segment_are_what_the_processor_makes_of_the_question_alone(
+    llava: LocalModel, images: int
+) -> None:
+    chat = Chat(
+        (Turn("system", ("Answer",)), Turn("user", (*[picture(i) for i in range(images)], INSTRUCTION)))
+    )
+    (prompt,) = llava.encoder.encode(Inquiry(chat, QUESTIONS))
+    for question, segment in zip(QUESTIONS, prompt.segments, strict=True):
+        text = llava.encoder.render(chat, question)
+        pictures = {"images": list(chat.images)} if images else {}
+        whole = llava.encoder.processor(text=text, add_special_tokens=False, return_tensors="pt", **pictures)
+        assert [*prompt.prefix.tolist(), *segment] == whole["input_ids"][0].tolist()
+    words = llava.encoder.tokenizer.convert_ids_to_tokens(prompt.prefix.tolist())
+    assert words[0] == "<s>" and words[1] != "<s>"
+    assert words.count("<image>") == 4 * images
+    assert words[-3:] == ["Statement", ":", "A"], "what all questions begin with belongs to the prefix"
+
+
+def test_questions_are_split_once_for_all_items(llava: LocalModel) -> None:
+    first, second = (
+        llava.encoder.encode(Inquiry(Chat((Turn("user", (picture(seed), INSTRUCTION)),)), QUESTIONS))[0]
+        for seed in (1, 2)
+    )
+    assert first.segments is second.segments
+    assert not first.images["pixel_values"].equal(second.images["pixel_values"])
+
+
+def test_one_question_and_equal_questions_keep_a_token_to_be_read_at(llava: LocalModel) -> None:
+    chat = Chat((Turn("user", (IMAGE, INSTRUCTION)),))
+    for questions in (QUESTIONS[:1], QUESTIONS[:1] * 2):
+        (prompt,) = llava.encoder.encode(Inquiry(chat, questions))
+        assert [len(segment) for segment in prompt.segments] == [1] * len(questions)
+
+
+def test_an_image_after_the_question_is_encoded_one_by_one(llava: LocalModel) -> None:
+    """A template may put the images last; then there is nothing to share, and it still works."""
+    template = llava.encoder.processor.chat_template
+    last = (
+        "<s>USER:{% for part in messages[0]['content'] %}"
+        "{{ ' ' + part['text'] if part['type'] == 'text' else '' }}"
+        "{% endfor %} <image> ASSISTANT:"
+    )
+    from jurat.models.hf.encoding import Encoder
+
+    llava.encoder.processor.chat_template = last
+    try:
+        encoder = Encoder(llava.encoder.processor, frozenset({"pixel_values"}))
+        prompts = encoder.encode(Inquiry(Chat((Turn("user", (IMAGE, INSTRUCTION)),)), QUESTIONS))
+    finally:
+        llava.encoder.processor.chat_template = template
+    assert [len(prompt.segments) for prompt in prompts] == [1, 1, 1]
+    assert len(llava.scorer.score(prompts)) == 3
+
+
+def test_no_questions_are_no_prompts(llava: LocalModel) -> None:
+    assert llava.encoder.encode(Inquiry(Chat(), ())) == []
+
+
+def test_answers_are_single_tokens_in_every_spelling_there_is() -> None:
+    tokenizer = make_tokenizer()
+    found = answer_ids(tokenizer)
+    assert tokenizer.convert_ids_to_tokens(found["yes"]) == ["Yes", "yes"]
+    assert tokenizer.convert_ids_to_tokens(found["no"]) == ["No"]
+
+
+def test_a_vocabulary_without_an_answer_is_refused() -> None:
+    class OnlyYes:
+        def get_vocab(self) -> dict[str, int]:
+            return {"▁Yes": 3, "ĠYes": 4, "No,": 5}
+
+    with pytest.raises(ModelError, match="no single token for no"):
+        answer_ids(OnlyYes())

@@ -1,0 +1,139 @@
+"""A batch of conversations continues as each would alone, with what they share read once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from jurat.content import Chat, Generation, Turn
+from jurat.models.bundled.model import BundledModel
+from jurat.models.hf.encoding import Prompt
+from jurat.models.hf.generation import decode, shared
+from jurat.models.hf.scoring import Scorer
+
+from ..families import BY_NAME, FAMILIES, NO, SQUARE, YES, Family
+from ..tiny import make_tokenizer, scene
+
+WIDE = (64, 32)
+every = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+REUSED = {
+    "llava", "llava-onevision", "qwen2-vl", "qwen2.5-vl", "qwen3-vl", "internvl", "idefics3", "smolvlm",
+    "mistral3", "pixtral", "glm4v",
+}  # fmt: skip
+"""Families whose every layer sees tokens through a mask of full width."""
+
+
+def chats(family: Family) -> list[Prompt]:
+    """Six conversations about three images, each with an end of its own."""
+    made: list[Prompt] = []
+    for seed, size, lengths in ((1, SQUARE, (4, 1, 6)), (2, SQUARE, (5, 5)), (3, SQUARE, (2,))):
+        prompt = family.prompt(seed, lengths, (size,))
+        for segment in prompt.segments:
+            ids = torch.cat([prompt.prefix, torch.tensor(segment)])
+            along = {
+                k: torch.cat([v[:-1], v[-1:].expand(len(segment), *v.shape[1:])])
+                for k, v in prompt.along.items()
+            }
+            made.append(replace(prompt, prefix=ids[:-1], segments=((int(ids[-1]),),), along=along))
+    return made
+
+
+@every
+def test_greedy_replies_equal_those_of_each_alone(family: Family) -> None:
+    network, tokenizer = family.network(), make_tokenizer()
+    prompts = chats(family)
+    settings = [Generation(max_tokens=3 + i % 4) for i in range(len(prompts))]
+    scorer = Scorer(network, YES, NO)
+    together = decode(network, tokenizer, prompts, settings, scorer)
+    alone = [decode(network, tokenizer, [p], [s])[0] for p, s in zip(prompts, settings, strict=True)]
+    assert together == alone
+    assert len({reply.text for reply in together}) > 2
+    assert (shared(network, prompts, scorer, 6) is not None) == (family.name in REUSED)
+
+
+def test_what_is_drawn_does_not_depend_on_what_is_shared() -> None:
+    family = BY_NAME["llava"]
+    network, tokenizer, prompts = family.network(), make_tokenizer(), chats(family)
+    settings = [Generation(max_tokens=6, temperature=1.0, seed=i) for i in range(len(prompts))]
+    together = decode(network, tokenizer, prompts, settings, Scorer(network, YES, NO))
+    assert together == [
+        decode(network, tokenizer, [p], [s])[0] for p, s in zip(prompts, settings, strict=True)
+    ]
+
+
+def test_an_image_is_looked_at_once_for_all_conversations_about_it() -> None:
+    family = BY_NAME["llava"]
+    network, prompts = family.network(), chats(family)
+    scorer = Scorer(network, YES, NO)
+    settings = [Generation(max_tokens=4)] * len(prompts)
+    decode(network, make_tokenizer(), prompts, settings, scorer)  # with the check
+    seen: list[int] = []
+    hook = network.model.vision_tower.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(len((*args, *kwargs.values())[0])), with_kwargs=True
+    )
+    try:
+        decode(network, make_tokenizer(), prompts, settings, scorer)
+    finally:
+        hook.remove()
+    assert seen == [3], "six conversations about three images"
+
+
+def test_images_after_what_differs_are_not_shared() -> None:
+    """Two images with a question before the second: the second is no part of what all begin with."""
+    family = BY_NAME["llava"]
+    first, second = (family.prompt(1, (1,), (SQUARE, SQUARE)) for _ in range(2))
+    ids = second.prefix.clone()
+    ids[2] = 30  # among the placeholders of the first image stands something else
+    second = replace(second, prefix=ids)
+    assert shared(family.network(), [first, second], Scorer(family.network(), YES, NO), 4) is None
+
+
+def test_a_window_is_only_reused_where_it_holds_everything() -> None:
+    family = BY_NAME["llava-windowed"]
+    network, prompts = family.network(), chats(family)
+    scorer = Scorer(network, YES, NO)
+    assert shared(network, prompts, scorer, 4) is None
+    scorer.structure = replace(scorer.structure, window=1000)  # what a real one might have
+    assert scorer.may_continue([family.prompt(1, (3, 4))], 100)
+
+
+def test_a_wrong_reuse_is_found_out_and_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    family = BY_NAME["llava"]
+    network, tokenizer, prompts = family.network(), make_tokenizer(), chats(family)
+    settings = [Generation(max_tokens=4)] * len(prompts)
+    from jurat.models.hf import scoring
+
+    right = scoring.last_logits
+    monkeypatch.setattr(scoring, "last_logits", lambda *args: right(*args).roll(1, dims=-1))
+    scorer = Scorer(network, YES, NO)
+    together = decode(network, tokenizer, prompts, settings, scorer)
+    assert "Conversations about one image are read one by one, which is slower" in caplog.text
+    assert together == decode(network, tokenizer, prompts, settings)
+    assert scorer.path == "packed", "questions go on being packed"
+
+
+def test_the_bundled_model_reasons_about_many_items_as_about_each(bundled: BundledModel) -> None:
+    asks = ("A child is visible.", "A dog touches a knife.", "Nothing but a dog is visible.")
+    every = [
+        Chat((Turn("user", (scene(seed), f"Statement: {text} Answer with Yes or No.")),), settings)
+        for seed in range(3)
+        for text in asks
+        for settings in (Generation(max_tokens=8),)
+    ]
+    together = bundled.chat(every)
+    assert together == [bundled.chat([chat])[0] for chat in every]
+    assert all(reply.failure is None and reply.usage.output_tokens for reply in together)
+    assert _shared(bundled, every) == 3
+
+
+def _shared(model: BundledModel, chats: list[Chat]) -> int:
+    """How many prefixes the conversations come down to."""
+    local: Any = model._local
+    prompts = [local.encoder.encode_chat(chat) for chat in chats]
+    found = shared(local.network, prompts, local.scorer, 8)
+    return len(found.prefixes) if found else len(prompts)

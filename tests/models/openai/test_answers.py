@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import json
+import math
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jurat.content import Failure, Usage
+from jurat.judge.stages.reason import read_rating
+from jurat.models.hf.encoding import ANSWERS, WORD_STARTS
+from jurat.models.openai.answers import (
+    Said,
+    certain,
+    instruction,
+    measured,
+    parse,
+    read,
+    schema,
+    stated,
+    suffices,
+)
+
+SPELLINGS = {answer: [m + w for w in words for m in WORD_STARTS] for answer, words in ANSWERS.items()}
+EVERY = [*SPELLINGS["yes"], *SPELLINGS["no"], "The", "<think>", " Maybe", "\n", "Yeah", "None"]
+
+
+def logprobs(listed: dict[str, float]) -> list[tuple[str, float]]:
+    return [(token, math.log(p)) for token, p in listed.items()]
+
+
+@pytest.mark.parametrize(
+    ("listed", "yes", "no"),
+    [
+        ({"Yes": 0.6, "No": 0.3, "The": 0.1}, 0.6, 0.3),
+        ({"Yes": 0.5, " yes": 0.1, "▁YES": 0.1, "ĠNo": 0.1, "no": 0.1, "Yeah": 0.05}, 0.7, 0.2),
+        ({"Yes": 0.9, "The": 0.05, "It": 0.01}, 0.9, 0.01),  # No is at most the smallest listed
+        ({"Yes": 0.9, "The": 0.0596, "It": 0.04}, 0.9, 0.0004),  # and at most what is left
+        ({"No": 0.99, "The": 0.005, "It": 0.004}, 0.001, 0.99),
+        ({"The": 0.5, "It": 0.2, "A": 0.1}, 0.1, 0.1),  # neither is listed
+    ],
+)
+def test_probabilities_are_summed_over_spellings_and_a_missing_answer_is_bounded(
+    listed: dict[str, float], yes: float, no: float
+) -> None:
+    answer = measured(logprobs(listed))
+    assert (answer.yes, answer.no) == (pytest.approx(yes), pytest.approx(no))
+    assert not answer.stated and answer.failure is None
+
+
+def test_a_missing_answer_is_never_called_zero_even_where_the_listed_sum_to_one() -> None:
+    answer = measured([("Yes", 0.0), ("The", -20.0), ("It", -21.0)])
+    assert 0 < answer.no <= math.exp(-21)
+    assert math.isfinite(answer.log_odds)
+
+
+def test_tokens_that_look_alike_all_count() -> None:
+    answer = measured([("Yes", math.log(0.4)), ("Yes", math.log(0.3)), ("No", math.log(0.2))])
+    assert answer.yes == pytest.approx(0.7)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(EVERY), st.floats(1e-9, 1.0)), max_size=20),
+    st.floats(0.01, 1.0),
+)
+def test_summing_gives_probabilities_that_keep_to_the_list(
+    weights: list[tuple[str, float]], share: float
+) -> None:
+    total = sum(weight for _, weight in weights) or 1.0
+    listed = [(token, share * weight / total) for token, weight in weights]
+    answer = measured([(token, math.log(p)) for token, p in listed])
+    assert answer.yes >= 0 and answer.no >= 0 and answer.mass <= 1 + 1e-9
+    for name, mass in (("yes", answer.yes), ("no", answer.no)):
+        told = sum(p for token, p in listed if token in SPELLINGS[name])
+        if told:
+            assert mass == pytest.approx(told, rel=1e-5)
+        elif listed:
+            assert 0 < mass <= min(p for _, p in listed) * (1 + 1e-9)
+        else:
+            assert mass == 0
+    asked = any(token in SPELLINGS["yes"] + SPELLINGS["no"] for token, _ in listed)
+    if not asked and suffices([(t, math.log(p)) for t, p in listed]):
+        assert answer.mass < 0.5  # what was not answered never counts as answered
+
+
+@given(st.lists(st.tuples(st.text(max_size=3), st.floats(allow_nan=True, allow_infinity=True)), max_size=6))
+def test_summing_takes_any_numbers(listed: list[tuple[str, float]]) -> None:
+    answer = measured(listed)
+    assert math.isfinite(answer.yes) and math.isfinite(answer.no)
+    assert 0 <= answer.mass <= 1 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("listed", "enough"),
+    [
+        ({}, False),
+        ({"Yes": 0.6}, False),
+        ({"Yes": 0.6, "No": 0.3}, False),
+        ({"Yes": 0.6, "No": 0.2, "The": 0.1}, True),
+        ({"Yes": 0.9999}, True),
+    ],
+)
+def test_too_short_a_list_does_not_measure(listed: dict[str, float], enough: bool) -> None:
+    assert suffices(logprobs(listed)) is enough
+
+
+def test_logprobs_that_stand_for_unlikely_are_not_counted_as_listed() -> None:
+    assert not suffices([("Yes", -0.5), ("No", -9999.0), ("The", -9999.0)])
+
+
+def listing(*listed: tuple[str, Any], chosen: tuple[str, Any] | None = None) -> tuple[tuple[str, float], ...]:
+    """What is read of a first token's alternatives as a server sends them."""
+    entries = [SimpleNamespace(token=token, logprob=logprob) for token, logprob in listed]
+    token, logprob = chosen or listed[0]
+    first = SimpleNamespace(token=token, logprob=logprob, top_logprobs=entries)
+    said = read(reply(message={"content": token}, logprobs=SimpleNamespace(content=[first])))
+    assert isinstance(said, Said)
+    return said.listed
+
+
+INF, NAN = math.inf, math.nan
+NOT_LOGARITHMS = {
+    "infinite": [("Yes", INF), ("No", -1.0), ("The", -5.0)],
+    "no number": [("No", -3.0), ("Yes", NAN), ("The", -5.0), ("A", -6.0)],
+    "text": [("No", "-0.03"), ("Yes", "-3.6"), ("The", "-9.0")],
+    "text among numbers": [("No", -3.0), ("Yes", "-0.06"), ("The", -5.0), ("A", -6.0)],
+    "true and false": [("No", True), ("Yes", False), ("The", False)],
+    "null where nothing is certain": [("No", -3.0), ("Yes", None), ("The", -5.0), ("A", -6.0)],
+    "probabilities": [("No", 0.96), ("Yes", 0.03), ("The", 0.01)],
+    "raw scores": [("No", 24.5), ("Yes", 20.1), ("The", 11.0)],
+    "all certain": [("Yes", 0.0), ("No", 0.0), ("The", 0.0)],
+    "more than a whole": [("Yes", -0.2), ("No", -0.3), ("The", -5.0)],
+    "lists": [("No", [-0.03]), ("Yes", [-3.6]), ("The", [-9.0])],
+}
+
+
+@pytest.mark.parametrize("case", NOT_LOGARITHMS)
+def test_what_is_no_logarithm_of_a_probability_measures_nothing(case: str) -> None:
+    listed = listing(*NOT_LOGARITHMS[case])
+    assert not suffices(listed) and certain(listed) is None
+
+
+def test_the_chosen_token_is_counted_once_however_it_is_spelled() -> None:
+    listed = listing(("▁No", -0.03), ("Yes", -3.6), ("The", -9.0), chosen=(" No", -0.03))
+    assert measured(listed).mass == pytest.approx(math.exp(-0.03) + math.exp(-3.6))
+
+
+CERTAIN = {
+    "minus infinity": [-INF, -INF, -INF],
+    "null": [None, None, None],
+    "-9999": [-9999.0, -9999.0],
+    "-100": [-100.0, -100.5],
+    "the largest negative float": [-3.4e38, -3.4e38],
+    "one value for all": [-23.02585, -23.02585, -23.02585],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("top", [0.0, -0.0, 0, -1e-9])
+@pytest.mark.parametrize("case", CERTAIN)
+def test_a_token_that_is_called_certain_beside_nothing_is_not_measured(case: str, top: float) -> None:
+    rest = list(zip(("Yes", "The", "A"), CERTAIN[case], strict=False))
+    assert certain(listing(("No", top), *rest)) == "No"
+
+
+def test_a_sure_answer_beside_others_that_differ_is_measured() -> None:
+    listed = listing(("No", 0.0), ("Yes", -17.25), ("The", -18.5), ("A", -18.5))
+    assert certain(listed) is None and suffices(listed)
+    assert measured(listed).log_odds == pytest.approx(-17.25)
+
+
+SAID = {
+    '{"1": "Yes", "2": "No"}': {1: True, 2: False},
+    '{"1": "yes.", "2": " NO "}': {1: True, 2: False},
+    '{"1": true, "2": false}': {1: True, 2: False},
+    '```json\n{"1": "No",\n "2": "Yes"}\n```': {1: False, 2: True},
+    'Here you are: {"1": "Yes", "2": "No"}. Anything else?': {1: True, 2: False},
+    '<think>{"1": "No"} would be wrong</think>{"1": "Yes", "2": "Yes"}': {1: True, 2: True},
+    '{"answers": {"1": "Yes", "2": "No"}}': {1: True, 2: False},
+    '{"1": "Yes"}': {1: True},
+    '{"1": "Yes", "2": "unclear", "3": "No", "0": "No"}': {1: True},
+    '{"1": "Yes", "1": "No", "2": "No"}': {2: False},
+    '{"1": "Yes", "1": "Yes"}': {1: True},
+    '{"1": {"answer": "Yes"}, "2": ["No"]}': {},
+    '{"1": "Yes", "2": "N': {},
+    '["Yes", "No"]': {},
+    "Yes, and no.": {},
+    "": {},
+    "{" * 3000: {},
+    '{"1": 1, "2": 0}': {},
+    '{"one": "Yes", "²": "Yes", "99999999999999999999": "No"}': {},
+}
+
+
+@pytest.mark.parametrize("text", SAID, ids=lambda text: text[:40])
+def test_stated_answers_are_read_out_of_a_reply(text: str) -> None:
+    assert parse(text, 2) == SAID[text]
+
+
+HOSTILE = {
+    "braces": "{" * 300_000,
+    "objects that do not end": '{"a":' * 60_000,
+    "strings that do not end": '{"a' * 100_000,
+    "lists in objects": '{"a":[' * 50_000,
+    "objects that are whole": '{"a":' * 900 + "1" + "}" * 900,
+    "many objects": '{"a": 1} ' * 30_000,
+    "spaces": '{ "' + " " * 300_000 + "{ ",
+    "a number": '{"1": ' + "9" * 300_000,
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_reply_takes_no_time_that_grows_with_its_square(case: str) -> None:
+    start = time.process_time()
+    assert parse(HOSTILE[case], 8) == {}
+    assert read_rating(HOSTILE[case]) is None
+    assert time.process_time() - start < 3
+    assert parse('{"1": "Yes"} ' + "{" * 300_000, 1) == {1: True}
+
+
+@given(
+    st.dictionaries(st.integers(1, 9), st.booleans(), min_size=1),
+    st.sampled_from(["{}", "```json\n{}\n```", "Sure!\n{}\nDone.", "<think>a {{b}} c</think> {}"]),
+    st.sampled_from([("Yes", "No"), ("yes", "no"), ("YES.", "NO."), (True, False)]),
+    st.sampled_from([None, 2]),
+)
+def test_what_is_stated_is_read_whatever_stands_around_it(
+    answers: dict[int, bool], around: str, words: tuple[Any, Any], indent: int | None
+) -> None:
+    said = {str(n): words[0] if yes else words[1] for n, yes in answers.items()}
+    assert parse(around.format(json.dumps(said, indent=indent)), 9) == answers
+
+
+@given(st.text(alphabet=st.sampled_from('{}[]":,123 YesNotrue\n\\'), max_size=60) | st.text(max_size=60))
+def test_reading_never_raises_and_invents_nothing(text: str) -> None:
+    for number in parse(text, 3):
+        assert f'"{number}"' in text or "\\u" in text
+
+
+def test_each_question_that_a_reply_leaves_out_is_a_failure_of_its_own() -> None:
+    first, second = stated(Said('{"1": "Yes"}', "stop"), 2)
+    assert (first.yes, first.no, first.stated, first.failure) == (1.0, 0.0, True, None)
+    assert second.failure == Failure(
+        "unparsed", "The reply leaves this question out, or answers it by neither Yes nor No."
+    )
+    assert second.mass == 0 and second.stated
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (Said("I see a dog.", "stop"), "The reply is not the JSON that was asked for: I see a dog"),
+        (Said('{"1": "Ye', "length"), "The limit of tokens cut the reply off before its JSON was whole."),
+        (Said("", "length"), "The limit of tokens cut the reply off before its first word."),
+        (Said(" ", "stop"), "The reply is empty."),
+    ],
+)
+def test_a_reply_that_cannot_be_read_says_why(said: Said, reason: str) -> None:
+    (answer,) = stated(said, 1)
+    assert answer.failure == Failure("unparsed", reason)
+
+
+def test_the_schema_and_the_instruction_name_the_same_questions() -> None:
+    text = instruction(("Statement: a", "Statement: b"))
+    assert text.startswith("1. Statement: a\n2. Statement: b\n")
+    assert '{"1": "Yes or No", "2": "Yes or No"}' in text
+    made = schema(2)
+    assert made["required"] == list(made["properties"]) == ["1", "2"]
+    assert made["properties"]["1"]["enum"] == ["Yes", "No"]
+    assert made["additionalProperties"] is False
+
+
+def reply(**choice: Any) -> Any:
+    message = SimpleNamespace(**{"content": None, "refusal": None} | choice.pop("message", {}))
+    return SimpleNamespace(choices=[SimpleNamespace(message=message, **choice)], usage=None)
+
+
+READ = {
+    "no choices": (
+        SimpleNamespace(choices=[], usage=None),
+        Failure("unparsed", "The reply holds no choice."),
+    ),
+    "an empty choice": (
+        SimpleNamespace(choices=[SimpleNamespace()], usage=None),
+        Failure("unparsed", "The reply holds no choice."),
+    ),
+    "a refusal": (
+        reply(message={"refusal": "I cannot\nhelp with that."}, finish_reason="stop"),
+        Failure("refused", "The model refused: I cannot help with that."),
+    ),
+    "a reply that a gateway says was filtered": (
+        reply(message={"content": "Par"}, finish_reason="stop", native_finish_reason="PROHIBITED_CONTENT"),
+        Failure("filtered", "The server's content filter blocked the reply (PROHIBITED_CONTENT)."),
+    ),
+    "a filtered reply": (
+        reply(message={"content": "Par"}, finish_reason="content_filter"),
+        Failure("filtered", "The server's content filter blocked the reply."),
+    ),
+    "no content": (reply(), Said("", "", (), Usage())),
+    "logprobs of nothing": (
+        reply(message={"content": "Yes"}, finish_reason="stop", logprobs=SimpleNamespace(content=[])),
+        Said("Yes", "stop"),
+    ),
+    "logprobs without alternatives": (
+        reply(
+            message={"content": "Yes"},
+            logprobs=SimpleNamespace(content=[SimpleNamespace(token="Yes", logprob=-0.1, top_logprobs=None)]),
+        ),
+        Said("Yes", "", (("Yes", -0.1),)),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", READ)
+def test_a_choice_is_read_whatever_it_leaves_out(case: str) -> None:
+    given_, expected = READ[case]
+    assert read(given_) == expected

@@ -1,0 +1,424 @@
+"""A run's folder holds every row exactly once, whatever happens to the process that writes it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jurat.errors import JuratError
+from jurat.runs import read_rows
+from jurat.runs.folder import RunSink, is_run, read_facts, recorded_keys, run_files, set_aside, write_facts
+from jurat.runs.merge import merge_runs
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits and locks")
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("occurrence", pa.int64()),
+        ("outcome", pa.string()),
+        ("columns", pa.map_(pa.string(), pa.string())),
+    ],
+    metadata={"jurat.schema": "1"},
+)
+
+
+def row(number: int, outcome: str = "safe") -> dict[str, Any]:
+    return {"id": f"in/{number}.png", "occurrence": 0, "outcome": outcome, "columns": {"n": str(number)}}
+
+
+def write(folder: Path, numbers: range, part_rows: int = 10, outcome: str = "safe") -> None:
+    if not is_run(folder):
+        write_facts(folder, {"settings": {}})
+    with RunSink(folder, lambda: SCHEMA, part_rows=part_rows) as sink:
+        for number in numbers:
+            sink.write(row(number, outcome))
+
+
+def numbers(folder: Path) -> list[int]:
+    return [int(each["columns"]["n"]) for each in read_rows(folder)]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "parts").iterdir())
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 35])
+def test_rows_come_back_as_they_were_from_parts_of_bounded_size(count: int, tmp_path: Path) -> None:
+    write(tmp_path / "run", range(count))
+    assert list(read_rows(tmp_path / "run")) == [row(number) for number in range(count)]
+    parts = [pq.ParquetFile(path) for path in run_files(tmp_path / "run")]
+    assert [part.metadata.num_rows for part in parts] == [10] * (count // 10) + [count % 10] * (
+        count % 10 > 0
+    )
+    assert all(part.schema_arrow.metadata[b"jurat.schema"] == b"1" for part in parts)
+    assert names(tmp_path / "run") == [f"part-{number:06}.parquet" for number in range(len(parts))]
+
+
+def test_parts_are_bounded_in_bytes_too(tmp_path: Path) -> None:
+    with RunSink(tmp_path / "run", lambda: SCHEMA, part_bytes=500) as sink:
+        for number in range(30):
+            sink.write(row(number))
+    assert len(run_files(tmp_path / "run")) > 3
+
+
+def test_others_read_the_parts_without_us(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write(run, range(25))
+    pattern = f"{run}/**/*.parquet"
+    told = duckdb.sql(f"select count(*), max(columns['n']::int) from read_parquet('{pattern}')").fetchall()
+    assert told == [(25, 24)]
+    assert list(pandas.read_parquet(run / "parts")["id"]) == [f"in/{number}.png" for number in range(25)]
+    assert pq.read_table(run / "parts").num_rows == 25
+
+
+def test_readers_of_parquet_are_pointed_at_the_folder_itself(tmp_path: Path) -> None:
+    """Also while it is written, and while its errors are judged anew: nothing else in it is in their way."""
+    import pyarrow.dataset as ds
+
+    run = tmp_path / "run"
+    write(run, range(20))
+    write(run, range(20, 23), outcome="error")
+    with RunSink(run, lambda: SCHEMA, part_rows=10) as sink:
+        assert sink.drop_errors() == 3
+        sink.write(row(23))
+        assert {".lock", "_run.json", "_retrying.jsonl", "parts"} == set(os.listdir(run))
+        assert "_part-000003.jsonl" in names(run)
+        for read in (pandas.read_parquet, pq.read_table, lambda path: ds.dataset(path).to_table()):
+            assert len(read(run)) == 20
+    assert len(pandas.read_parquet(run)) == 21
+
+
+def earlier_layout(run: Path) -> None:
+    """Renames the files of a run as an earlier jurat named them."""
+    for path in [*run.iterdir(), *(run / "parts").iterdir()]:
+        if path.name == ".lock":
+            path.rename(run / "lock")
+        elif path.name.startswith("_"):
+            path.rename(path.with_name(path.name[1:]))
+
+
+def test_a_run_of_an_earlier_layout_is_read_and_goes_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write(run, range(12))
+    write(run, range(12, 15), outcome="error")
+    with RunSink(run, lambda: SCHEMA) as sink:
+        sink.drop_errors()
+    lines = "".join(json.dumps(row(number)) + "\n" for number in (20, 21))
+    (run / "parts" / "_part-000009.jsonl").write_text(lines)
+    earlier_layout(run)
+    assert set(os.listdir(run)) == {"lock", "run.json", "retrying.jsonl", "parts"}
+    assert is_run(run) and read_facts(run) == {"settings": {}}
+    assert numbers(run) == [*range(12), 20, 21]
+    with pytest.raises(JuratError, match="errors that were being tried again"):
+        merge_runs([run], tmp_path / "all", {}, SCHEMA)
+    with RunSink(run, lambda: SCHEMA) as sink:
+        assert sink.restore_errors() == 3
+    assert sorted(numbers(run)) == [*range(15), 20, 21]
+    assert set(os.listdir(run)) == {".lock", "_run.json", "parts"}
+    assert len(pandas.read_parquet(run)) == 17
+
+
+@posix
+def test_a_run_that_an_earlier_jurat_is_writing_to_is_left_alone(tmp_path: Path) -> None:
+    import fcntl
+
+    run = tmp_path / "run"
+    write(run, range(3))
+    earlier_layout(run)
+    with (run / "lock").open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(JuratError, match="Another run is writing to"):
+            RunSink(run, lambda: SCHEMA)
+        assert (run / "run.json").exists()
+    write(run, range(3, 5))
+    assert numbers(run) == list(range(5))
+
+
+@posix
+def test_where_the_system_has_no_locks_a_file_takes_their_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    run = tmp_path / "run"
+    with RunSink(run, lambda: SCHEMA) as sink:
+        sink.write(row(0))
+        with pytest.raises(JuratError, match=r"Another run is writing to .*\n.*remove .*\.lock\.held"):
+            RunSink(run, lambda: SCHEMA)
+    write(run, range(1, 3))
+    assert numbers(run) == [0, 1, 2]
+
+
+TIMED = pa.schema([*SCHEMA, pa.field("time", pa.timestamp("ms", tz="UTC"))], SCHEMA.metadata)
+
+
+def timed(number: int) -> dict[str, Any]:
+    return {**row(number), "time": f"2026-11-20T09:30:{number:02}.050Z"}
+
+
+def write_timed(run: Path, schema: pa.Schema, numbers: range) -> None:
+    if not is_run(run):
+        write_facts(run, {"settings": {}})
+    with RunSink(run, lambda: schema) as sink:
+        for number in numbers:
+            sink.write(timed(number))
+
+
+def test_times_are_timestamps_in_parquet_and_text_in_rows(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write_timed(run, TIMED, range(5))
+    assert list(read_rows(run)) == [timed(number) for number in range(5)]
+    table = pandas.read_parquet(run)
+    assert str(table["time"].dtype) == "datetime64[ms, UTC]"
+    assert table["time"].max() == pandas.Timestamp("2026-11-20T09:30:04.050Z")
+    with RunSink(run, lambda: TIMED) as sink:  # rows that are taken out and put back are text on the way
+        assert sink.drop_errors() == 0
+    (tmp_path / "other").mkdir()
+    write_timed(tmp_path / "other" / "run", TIMED, range(5, 7))
+    assert merge_runs([run, tmp_path / "other" / "run"], tmp_path / "all", {}, TIMED) == 7
+    assert list(read_rows(tmp_path / "all")) == [timed(number) for number in range(7)]
+
+
+def test_a_run_whose_times_are_text_goes_on_with_timestamps(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    older = pa.schema([*SCHEMA, pa.field("time", pa.string())], SCHEMA.metadata)
+    write_timed(run, older, range(4))
+    assert list(read_rows(run)) == [timed(number) for number in range(4)]
+    assert merge_runs([run], tmp_path / "all", {}, TIMED) == 4
+    assert str(pandas.read_parquet(tmp_path / "all")["time"].dtype) == "datetime64[ms, UTC]"
+    write_timed(run, TIMED, range(4, 6))
+    assert list(read_rows(run)) == [timed(number) for number in range(6)]
+    assert {pq.read_schema(path).field("time").type for path in run_files(run)} == {TIMED.field("time").type}
+    assert str(pandas.read_parquet(run)["time"].dtype) == "datetime64[ms, UTC]"
+    assert (
+        duckdb.sql(f"select max(time)::text from '{run}/**/*.parquet'")
+        .fetchall()[0][0]
+        .startswith("2026-11-20")
+    )
+
+
+def test_a_time_that_is_none_is_refused_with_its_row(tmp_path: Path) -> None:
+    refused = pytest.raises(JuratError, match="row 1 does not fit the schema: time: Invalid isoformat string")
+    with refused, RunSink(tmp_path / "run", lambda: TIMED) as sink:
+        sink.write({**row(0), "time": "yesterday"})
+
+
+def test_a_run_that_goes_on_adds_to_what_is_there(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for first in range(0, 30, 6):
+        write(run, range(first, first + 6))
+    assert numbers(run) == list(range(30))
+    assert len(set(recorded_keys(run))) == 30
+
+
+def test_rows_can_be_read_while_they_are_written(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write_facts(run, {})
+    with RunSink(run, lambda: SCHEMA, part_rows=4) as sink:
+        for number in range(10):
+            sink.write(row(number))
+            assert numbers(run) == list(range(number + 1))
+
+
+@given(cut=st.integers(0, 400), part=st.booleans())
+def test_a_kill_at_any_byte_loses_at_most_the_row_that_was_being_written(cut: int, part: bool) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder, "run")
+        write(run, range(7), part_rows=7)
+        lines = b"".join(json.dumps(row(number)).encode() + b"\n" for number in range(7, 11))
+        kept = lines[: min(cut, len(lines))]
+        if part:  # the part was put in its place, and the rows behind it not removed yet
+            write(run, range(7, 11))
+            kept = lines
+        else:
+            (run / "parts" / ".part-000001.parquet.77-ab.writing").write_bytes(b"half a part")
+        (run / "parts" / "_part-000001.jsonl").write_bytes(kept)
+        whole = list(range(7 + kept.count(b"\n")))
+        assert numbers(run) == whole
+        write(run, range(len(whole), 15))
+        assert numbers(run) == list(range(15))
+        assert [name for name in names(run) if not name.endswith(".parquet")] == []
+
+
+def test_errors_are_dropped_to_be_judged_anew_and_put_back_if_nobody_did(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write(run, range(12))
+    write(run, range(12, 15), outcome="error")
+    write(run, range(15, 20))
+    with RunSink(run, lambda: SCHEMA, part_rows=10) as sink:
+        assert sink.drop_errors() == 3
+        assert sorted(numbers(run)) == [*range(12), *range(15, 20)]
+        sink.write(row(13))
+        assert sink.restore_errors() == 2
+        assert sink.restore_errors() == 0
+    told = {each["id"]: each["outcome"] for each in read_rows(run)}
+    assert sorted(numbers(run)) == list(range(20))
+    assert [number for number in range(20) if told[f"in/{number}.png"] == "error"] == [12, 14]
+    assert not (run / "_retrying.jsonl").exists()
+
+
+def test_a_retry_that_was_killed_goes_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write(run, range(5), outcome="error")
+    with RunSink(run, lambda: SCHEMA) as sink:
+        sink.drop_errors()
+    # Killed between the list of what was dropped and the part without it: both hold the rows.
+    write(run, range(3), outcome="error")
+    with RunSink(run, lambda: SCHEMA) as sink:
+        assert sink.drop_errors() == 3
+        sink.write(row(0))
+        assert sink.restore_errors() == 4
+    assert sorted(numbers(run)) == list(range(5))
+
+
+def test_a_list_of_errors_that_was_cut_off_takes_no_later_one_with_it(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write(run, range(3), outcome="error")
+    (run / "_retrying.jsonl").write_text('{"schema": 2, "id"')
+    with RunSink(run, lambda: SCHEMA) as sink:
+        assert sink.drop_errors() == 3
+        assert sink.restore_errors() == 3
+    assert sorted(numbers(run)) == [0, 1, 2]
+
+
+@posix
+def test_two_runs_cannot_write_to_one_folder(tmp_path: Path) -> None:
+    there = pytest.raises(JuratError, match=r"^Another run is writing to .*run\.\n")
+    with RunSink(tmp_path / "run", lambda: SCHEMA), there:
+        RunSink(tmp_path / "run", lambda: SCHEMA)
+    with RunSink(tmp_path / "run", lambda: SCHEMA) as sink:
+        sink.write(row(0))
+
+
+@posix
+def test_a_full_disk_ends_it_with_a_line_and_the_whole_rows_are_kept(tmp_path: Path) -> None:
+    program = """
+        import resource, signal, sys
+        from pathlib import Path
+        sys.path.insert(0, sys.argv[2])
+        from test_folder import RunSink, SCHEMA, row, write_facts
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        run = Path(sys.argv[1])
+        write_facts(run, {})
+        with RunSink(run, lambda: SCHEMA) as sink:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+            try:
+                for number in range(1000):
+                    sink.write(row(number))
+            finally:
+                print(sink.rows)
+    """
+    arguments = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(program),
+        str(tmp_path / "run"),
+        str(Path(__file__).parent),
+    ]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    rows = int(done.stdout)
+    assert 10 < rows < 100
+    assert f"run cannot be written: File too large; {rows} rows are new and whole in it." in done.stderr
+    assert "Once it can be written again, the same command goes on." in done.stderr
+    assert numbers(tmp_path / "run") == list(range(rows))
+    write(tmp_path / "run", range(rows, 100))
+    assert numbers(tmp_path / "run") == list(range(100))
+
+
+def test_a_folder_that_vanishes_ends_it_with_a_line(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    told = rf"run cannot be written: {os.strerror(errno.ENOENT)}; 3 rows are new"
+    with pytest.raises(JuratError, match=told), RunSink(run, lambda: SCHEMA, part_rows=4) as sink:
+        for number in range(8):
+            if number == 3:
+                shutil.move(run, tmp_path / "elsewhere")
+            sink.write(row(number))
+    write_facts(tmp_path / "elsewhere", {})
+    assert numbers(tmp_path / "elsewhere")[:3] == [0, 1, 2]
+
+
+def test_a_run_is_set_aside_under_a_free_name(tmp_path: Path) -> None:
+    for number in (1, 2):
+        write(tmp_path / "run", range(number))
+        assert set_aside(tmp_path / "run").name == f"run.before-{number}"
+    assert numbers(tmp_path / "run.before-2") == [0, 1]
+
+
+def test_a_run_that_is_written_to_is_not_set_aside(tmp_path: Path) -> None:
+    with RunSink(tmp_path / "run", lambda: SCHEMA) as sink:
+        sink.write(row(0))
+        with pytest.raises(JuratError, match="Another run is writing to"):
+            set_aside(tmp_path / "run")
+        sink.write(row(1))
+    assert sorted(os.listdir(tmp_path)) == ["run"]
+    assert set_aside(tmp_path / "run").name == "run.before-1"
+
+
+def test_facts_are_written_whole_and_a_folder_without_them_is_no_run(tmp_path: Path) -> None:
+    write_facts(tmp_path / "run", {"a": "ü"})
+    assert read_facts(tmp_path / "run") == {"a": "ü"}
+    assert os.listdir(tmp_path / "run") == ["_run.json"]
+    with pytest.raises(JuratError, match=r"is a folder, and not one of a run: it has no _run\.json\.$"):
+        read_rows(tmp_path)
+    (tmp_path / "run" / "_run.json").write_text("[]")
+    with pytest.raises(JuratError, match="is not what a run wrote"):
+        read_facts(tmp_path / "run")
+
+
+def test_runs_over_different_items_are_merged(tmp_path: Path) -> None:
+    write(tmp_path / "a", range(0, 25))
+    write(tmp_path / "b", range(25, 30))
+    assert merge_runs([tmp_path / "a", tmp_path / "b"], tmp_path / "all", {"settings": {}}, SCHEMA) == 30
+    assert numbers(tmp_path / "all") == list(range(30))
+    assert len(run_files(tmp_path / "all")) == 1
+    write(tmp_path / "c", range(29, 31))
+    with pytest.raises(JuratError, match=r"b and .*c both hold 'in/29\.png'\."):
+        merge_runs([tmp_path / "b", tmp_path / "c"], tmp_path / "no", {}, SCHEMA)
+    with pytest.raises(JuratError, match="all is there already"):
+        merge_runs([tmp_path / "a"], tmp_path / "all", {}, SCHEMA)
+    assert not (tmp_path / "no").exists()
+    assert not [path for path in tmp_path.iterdir() if "merging" in path.name]
+
+
+def test_a_run_whose_errors_are_being_tried_again_is_not_merged_without_them(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    write(one, range(3), outcome="error")
+    write(two, range(3, 5))
+    with RunSink(one, lambda: SCHEMA) as sink:
+        sink.drop_errors()
+    with pytest.raises(JuratError, match="one has errors that were being tried again") as raised:
+        merge_runs([one, two], tmp_path / "all", {}, SCHEMA)
+    assert raised.value.hint == "The jurat judge command of that run ends it; merge it then."
+
+
+def test_parts_of_an_older_schema_are_merged_with_nulls(tmp_path: Path) -> None:
+    older = pa.schema([field for field in SCHEMA if field.name != "columns"], SCHEMA.metadata)
+    write_facts(tmp_path / "a", {})
+    with RunSink(tmp_path / "a", lambda: older) as sink:
+        sink.write({"id": "x", "occurrence": 0, "outcome": "safe"})
+    merge_runs([tmp_path / "a"], tmp_path / "all", {}, SCHEMA)
+    assert list(read_rows(tmp_path / "all")) == [
+        {"id": "x", "occurrence": 0, "outcome": "safe", "columns": None}
+    ]
