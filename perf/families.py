@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from measuring import ROOT, Row, files, keep, provenance, report, table
 
 if TYPE_CHECKING:
-    from jurat.models.hf.encoding import Prompt
+    from jurat.models.hf.prompt import Prompt
 
 NOISE = 2e-4
 """Log-odds by which answers in float32 may differ."""

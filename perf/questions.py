@@ -40,7 +40,7 @@ from shapes import (
 )
 
 if TYPE_CHECKING:
-    from jurat.models.hf.encoding import Prompt
+    from jurat.models.hf.prompt import Prompt
 
 BUNDLED = "bundled"
 WAYS = ("packed", "separate", "cached", "floor")

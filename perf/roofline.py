@@ -22,7 +22,7 @@ from measuring import Row, bar, by_turns, numbers, options, provenance, report, 
 from shapes import NO, SHAPES, YES, build, decoder_parameters, qwen_prompt
 
 if TYPE_CHECKING:
-    from jurat.models.hf.encoding import Prompt
+    from jurat.models.hf.prompt import Prompt
 
 AIM = 0.6
 COLUMNS = {

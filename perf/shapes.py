@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jurat.models.hf.encoding import Prompt
+    from jurat.models.hf.prompt import Prompt
 
 QUESTION = 24
 """Tokens of one question."""
@@ -106,7 +106,7 @@ def qwen_prompt(network: Any, image_tokens: int, clauses: int, seed: int = 0) ->
     """An image of that many tokens between its marks, the instruction, and questions, all of random words."""
     import torch
 
-    from jurat.models.hf.encoding import Prompt
+    from jurat.models.hf.prompt import Prompt
 
     config = network.config
     height, width = _sides(image_tokens)
@@ -133,7 +133,7 @@ def llava_prompt(network: Any, clauses: int, seed: int = 0) -> Prompt:
     """The same for a LLaVA whose images have one size."""
     import torch
 
-    from jurat.models.hf.encoding import Prompt
+    from jurat.models.hf.prompt import Prompt
 
     config, side = network.config, network.config.vision_config.image_size
     words = random_words(config.text_config.vocab_size, INSTRUCTION + clauses * QUESTION, seed)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from jurat.models.hf.encoding import Prompt
+from jurat.models.hf.prompt import Prompt
 
 from .tiny import picture
 

@@ -55,7 +55,7 @@ def counter_of(model: Model) -> Callable[[Inquiry], Usage | None] | None:
     vocabulary = model.capability(Vocabulary)
 
     def count(inquiry: Inquiry) -> Usage | None:
-        from jurat.models.hf.batch_sizes import length
+        from jurat.models.hf.prompt import length
 
         known = tuple(q for q in inquiry.questions if vocabulary is None or not vocabulary.unknown_words(q))
         entry = local.encode([replace(inquiry, questions=known)])[0]

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jurat.models.hf import batch_sizes as batching
-from jurat.models.hf.batch_sizes import Bounds, length, padded
-from jurat.models.hf.encoding import Prompt
+from jurat.models.hf.batch_sizes import Bounds, padded
+from jurat.models.hf.prompt import Prompt, length
 
 from ..families import BY_NAME
 

@@ -10,8 +10,8 @@ import torch
 
 from jurat.content import Chat, Generation, Turn
 from jurat.models.bundled.model import BundledModel
-from jurat.models.hf.encoding import Prompt
 from jurat.models.hf.generation import decode, shared
+from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.scoring import Scorer
 
 from ..families import BY_NAME, FAMILIES, NO, SQUARE, YES, Family

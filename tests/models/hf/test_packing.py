@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from jurat.models.hf import attention, masks, packing
-from jurat.models.hf.encoding import Prompt
 from jurat.models.hf.masks import UnfitPrefix, packed_masks, separate_masks
+from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.scoring import Scored, Scorer
 
 from .. import families

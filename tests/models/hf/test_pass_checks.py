@@ -14,9 +14,9 @@ from transformers import LlavaForConditionalGeneration
 
 from jurat.content import Generation
 from jurat.models.hf.architecture import Structure
-from jurat.models.hf.encoding import Prompt
 from jurat.models.hf.generation import decode
 from jurat.models.hf.pass_shapes import form_of, picked, reach_of
+from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.scoring import PATHS, Path, Scored, Scorer
 from jurat.models.protocol import YesNo
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from jurat.models.hf.encoding import Prompt
+    from jurat.models.hf.prompt import Prompt
     from jurat.models.spec import ModelSpec
 
 WEIGHTS = Path(__file__).parent / "mllm"

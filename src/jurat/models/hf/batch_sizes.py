@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from jurat.models.hf.encoding import Prompt
+    from jurat.models.hf.prompt import Prompt
 
 T = TypeVar("T")
 
@@ -149,16 +149,6 @@ def by(entries: Iterable[T], key: Callable[[T], Any]) -> list[list[T]]:
     for entry in entries:
         groups.setdefault(key(entry), []).append(entry)
     return list(groups.values())
-
-
-def length(prompt: Prompt) -> int:
-    """Of the prefix and all questions, in tokens."""
-    return sum(slots(prompt))
-
-
-def slots(prompt: Prompt) -> tuple[int, ...]:
-    """Of the prefix and of each question, in tokens."""
-    return (len(prompt.prefix), *map(len, prompt.segments))
 
 
 def joined(prompts: Sequence[Prompt], network: Any) -> dict[str, Any]:

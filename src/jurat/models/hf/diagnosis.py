@@ -18,8 +18,8 @@ from jurat.models.hf.positions import prefix_positions
 from jurat.models.protocol import Inquiry
 
 if TYPE_CHECKING:
-    from jurat.models.hf.encoding import Prompt
-    from jurat.models.hf.model import LocalModel
+    from jurat.models.hf.parts import ModelParts
+    from jurat.models.hf.prompt import Prompt
 
 _INSTRUCTION = "Is the following statement true of this image? Answer with Yes or No."
 _QUESTIONS = (
@@ -46,7 +46,7 @@ class Diagnosable(Protocol):
         ...
 
 
-def explain(model: LocalModel) -> list[tuple[str, str]]:
+def explain(model: ModelParts) -> list[tuple[str, str]]:
     """See `Diagnosable`."""
     scorer, about = model.scorer, _picture()
     chats = [Chat((Turn("user", (*parts, _INSTRUCTION)),)) for parts in ((about,), ())]
@@ -88,7 +88,7 @@ def first_tokens(explained: Diagnosable) -> list[str]:
     return [how for what, how in explained.explain() if what == FIRST_TOKENS]
 
 
-def _first_tokens(model: LocalModel, prompt: Prompt) -> str:
+def _first_tokens(model: ModelParts, prompt: Prompt) -> str:
     """The likeliest ones of an answer with their probabilities, and what Yes and No have of it."""
     import torch
 
@@ -137,7 +137,7 @@ def _positions(network: Any, prompt: Prompt) -> str:
     return f"{len(found)} axes a token; the image moves the text by {-ahead}"
 
 
-def _answers(model: LocalModel) -> Iterator[str]:
+def _answers(model: ModelParts) -> Iterator[str]:
     for answer, ids in model.answers.items():
         tokens: Sequence[str] = model.encoder.tokenizer.convert_ids_to_tokens(ids)
         yield f"{answer}: {' '.join(repr(token) for token in tokens)}"

@@ -11,12 +11,13 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jurat.content import Chat, Turn
 from jurat.models.hf.batch_sizes import by
 from jurat.models.hf.chat_templates import Template, conversation
+from jurat.models.hf.prompt import Prompt
 from jurat.models.protocol import Inquiry, ModelError
 
 if TYPE_CHECKING:
@@ -38,26 +39,6 @@ Processed: TypeAlias = "tuple[list[int], dict[str, Tensor], dict[str, Tensor]]"
 """What a processor makes of a text with images: token ids, inputs with a value a token, image inputs."""
 
 log = logging.getLogger("jurat.models")
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """One inquiry as tokens. All tensors are on the CPU."""
-
-    prefix: Tensor
-    """Token ids that all questions share, images and system turn included. (P,) int64."""
-    segments: tuple[tuple[int, ...], ...]
-    """Token ids of each question and of what follows it; none is empty."""
-    along: dict[str, Tensor]
-    """Further inputs with a value a token, such as `mm_token_type_ids`: (P + 1, ...), the last for every
-    segment token."""
-    images: dict[str, Tensor]
-    """What the processor made of the images: `pixel_values` and its kin. The first dimension joins items."""
-
-    @property
-    def kind(self) -> tuple[Any, ...]:
-        """Prompts of equal kind can share a forward pass: their image inputs can be joined."""
-        return tuple(sorted((name, str(t.dtype), tuple(t.shape[1:])) for name, t in self.images.items()))
 
 
 class TooManyImages(Exception):

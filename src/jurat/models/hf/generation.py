@@ -33,7 +33,7 @@ from jurat.models.hf.pass_shapes import Check, Way, form_of, picked, reach_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from jurat.models.hf.encoding import Prompt
+    from jurat.models.hf.prompt import Prompt
     from jurat.models.hf.scoring import Scorer
 
 

@@ -15,7 +15,8 @@ from PIL import Image
 from jurat.content import Chat, Turn
 
 if TYPE_CHECKING:
-    from jurat.models.hf.encoding import Encoder, Prompt
+    from jurat.models.hf.encoding import Encoder
+    from jurat.models.hf.prompt import Prompt
 
 _SIDE = 224
 log = logging.getLogger("jurat.models")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from jurat.models.hf.encoding import Prompt
+    from jurat.models.hf.prompt import Prompt
 
 PREFIX, PADDING = 0, -1
 """Owners of a pack's tokens that belong to no question; question j owns its tokens as j + 1."""

@@ -7,32 +7,27 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from inspect import signature
-from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from jurat.content import Chat, Failure, Generation, Reply, Usage
 from jurat.errors import JuratError
-from jurat.models.hf.adapters import adapted
 from jurat.models.hf.batch_sizes import by, ran_out_of_memory
 from jurat.models.hf.diagnosis import Diagnosable, explain
-from jurat.models.hf.encoding import Encoder, Prompt, TooManyImages, answer_ids, goes_on_from
+from jurat.models.hf.encoding import goes_on_from
 from jurat.models.hf.generation import decode, unfit
-from jurat.models.hf.joinable_inputs import obstacle
-from jurat.models.hf.loading import IMAGE_BACKENDS, Loaded, load
-from jurat.models.hf.pass_checks import FAULTS, line_of, names_of
-from jurat.models.hf.probe import probe, refuse
-from jurat.models.hf.scoring import Scored, Scorer
+from jurat.models.hf.loading import IMAGE_BACKENDS, load
+from jurat.models.hf.parts import ModelParts, attempt, failed
+from jurat.models.hf.pass_checks import FAULTS
+from jurat.models.hf.probe import probe
+from jurat.models.hf.prompt import Prompt
+from jurat.models.hf.scoring import Scored
 from jurat.models.prior_cache import Deterministic
-from jurat.models.protocol import UNKNOWN, Answer, C, ConcurrencySupport, Inquiry, ModelError
+from jurat.models.protocol import UNKNOWN, Answer, C, ConcurrencySupport, Inquiry
 
 if TYPE_CHECKING:
     from jurat.models.spec import ModelSpec
 
 log = logging.getLogger("jurat.models")
-
-Q = TypeVar("Q")
-R = TypeVar("R")
 
 
 def open_local(spec: ModelSpec) -> LocalModel:
@@ -59,29 +54,8 @@ def open_local(spec: ModelSpec) -> LocalModel:
     return model
 
 
-class LocalModel:
+class LocalModel(ModelParts):
     """A loaded transformers model behind the two verbs. Threads take turns at its network."""
-
-    def __init__(self, loaded: Loaded, *, name: str) -> None:
-        self.name = name
-        self.revision = loaded.revision
-        self.dtype = loaded.dtype
-        self.network = adapted(loaded.network)
-        self.encoder = Encoder(
-            loaded.processor,
-            frozenset(signature(loaded.network.forward).parameters),
-            str(loaded.network.config.model_type),
-        )
-        self.answers = answer_ids(self.encoder.tokenizer)
-        """The tokens that spell each answer."""
-        self.scorer = Scorer(self.network, self.answers["yes"], self.answers["no"])
-        self._recognised = False
-        self.unable: dict[str, str] = {}
-        """What it cannot take, and why, as far as it was probed."""
-        self.preparing = Lock()
-        """For the processor, whose tokenizers can be lent to one thread at a time."""
-        self.computing: AbstractContextManager[Any] = Lock()
-        """For the network: some keep what they are at in themselves."""
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         return self.score(self.encode(inquiries))
@@ -89,12 +63,12 @@ class LocalModel:
     def encode(self, inquiries: Sequence[Inquiry]) -> list[list[Prompt] | Failure]:
         """The inquiries as prompts; a `Failure` for one whose image or text the processor does not take."""
         if self.unable and any(not inquiry.prefix.images for inquiry in inquiries):
-            refuse(self, "questions without an image")
+            self.refuse("questions without an image")
         with self.preparing:
-            self._recognise(sum(bool(inquiry.prefix.images) for inquiry in inquiries))
+            self.recognise(sum(bool(inquiry.prefix.images) for inquiry in inquiries))
             together = self.encoder.encode_together(inquiries)
             return [
-                together.get(i) or _attempt(self.encoder.encode, inquiry)
+                together.get(i) or attempt(self.encoder.encode, inquiry)
                 for i, inquiry in enumerate(inquiries)
             ]
 
@@ -120,14 +94,14 @@ class LocalModel:
         except (*FAULTS, MemoryError) as error:
             log.debug("%d inquiries could not be answered", len(entries), exc_info=True)
             if len(entries) == 1:
-                return [_failed(error)]
+                return [failed(error)]
         return [found for entry in entries for found in self._scored([entry])]
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
-        refuse(self, "conversations")
+        self.refuse("conversations")
         with self.preparing:
-            self._recognise(sum(bool(chat.images) for chat in chats))
-            encoded = [unfit(chat.generation) or _attempt(self.encoder.encode_chat, chat) for chat in chats]
+            self.recognise(sum(bool(chat.images) for chat in chats))
+            encoded = [unfit(chat.generation) or attempt(self.encoder.encode_chat, chat) for chat in chats]
         replies = [Reply(failure=entry) if isinstance(entry, Failure) else Reply() for entry in encoded]
         prompts = {i: entry for i, entry in enumerate(encoded) if isinstance(entry, Prompt)}
         for alike in by(prompts, lambda i: prompts[i].kind):
@@ -139,15 +113,6 @@ class LocalModel:
                     replies[i] = reply if goes_on else replace(reply, text=reply.text.strip())
         return replies
 
-    def _recognise(self, shown: int) -> None:
-        """Finds out whether a pass may hold several items with images, before one does."""
-        if shown < 2 or self._recognised:
-            return
-        self._recognised = True
-        if (found := obstacle(self.encoder)) is not None:
-            prompt, reason = found
-            self.scorer.part(names_of(prompt), reason)
-
     def _decoded(self, prompts: Sequence[Prompt], settings: Sequence[Generation]) -> list[Reply]:
         """The replies; where memory does not hold so many conversations at once, or the network fails at one
         of them, those of each half."""
@@ -157,7 +122,7 @@ class LocalModel:
         except (*FAULTS, MemoryError) as error:
             log.debug("%d conversations could not be continued", len(prompts), exc_info=True)
             if len(prompts) == 1:
-                return [Reply(failure=_failed(error))]
+                return [Reply(failure=failed(error))]
             if ran_out_of_memory(error):
                 log.info("memory ran out; %d conversations are continued in two halves", len(prompts))
         half = len(prompts) // 2
@@ -167,9 +132,8 @@ class LocalModel:
         ]
 
     def capability(self, kind: type[C]) -> C | None:
-        if kind in (Diagnosable, ConcurrencySupport) or (kind is Deterministic and self.revision != UNKNOWN):
-            return cast(C, self)
-        return None
+        make = CAPABILITIES.get(kind)
+        return None if make is None else cast("C | None", make(self))
 
     @property
     def lanes(self) -> int:
@@ -195,27 +159,18 @@ class LocalModel:
         return f"{type(self.network).__name__} {self.revision} {self.dtype} {digest}"
 
 
-def _failed(error: BaseException) -> Failure:
-    if ran_out_of_memory(error):
-        return Failure("error", "Memory does not hold it: a smaller image, or a smaller model, may fit.")
-    return Failure("error", f"The model could not read it: {line_of(error)}")
-
-
 def _reach(prompt: Prompt, chat: Chat) -> int:
     """How many tokens a conversation may come to."""
     return len(prompt.prefix) + 1 + chat.generation.max_tokens
 
 
-def _attempt(encode: Callable[[Q], R], what: Q) -> R | Failure:
-    try:
-        return encode(what)
-    except ModelError:
-        raise  # of the model, not of this item
-    except TooManyImages as error:
-        return Failure("error", str(error))
-    except Exception as error:  # processors raise anything at all of images they cannot take
-        log.debug("an item could not be encoded", exc_info=True)
-        line = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
-        return Failure(
-            "error", f"The model's processor could not take it: {type(error).__name__}: {line}".rstrip(": ")
-        )
+def _itself(model: LocalModel) -> LocalModel:
+    return model
+
+
+CAPABILITIES: dict[type[Any], Callable[[LocalModel], Any]] = {
+    Diagnosable: _itself,
+    ConcurrencySupport: _itself,
+    Deterministic: lambda model: model if model.revision != UNKNOWN else None,
+}
+"""What gives each capability of a local model; None where this one does not have it."""

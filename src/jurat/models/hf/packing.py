@@ -21,7 +21,7 @@ from jurat.models.hf.positions import following, prefix_positions
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from jurat.models.hf.encoding import Prompt
+    from jurat.models.hf.prompt import Prompt
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from jurat.models.hf.pass_shapes import (
 )
 
 if TYPE_CHECKING:
-    from jurat.models.hf.encoding import Prompt
+    from jurat.models.hf.prompt import Prompt
     from jurat.models.protocol import YesNo
 
 log = logging.getLogger("jurat.models")

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from jurat.models.hf.batch_sizes import length, slots
+from jurat.models.hf.prompt import length, slots
 
 if TYPE_CHECKING:
     from jurat.models.hf.architecture import Structure
-    from jurat.models.hf.encoding import Prompt
+    from jurat.models.hf.prompt import Prompt
 
 Path = Literal["packed", "cached", "plain"]
 Way = Literal["packed", "cached", "plain", "chat", "continued"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image
 
@@ -22,8 +22,9 @@ from jurat.models.protocol import Inquiry, ModelError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from jurat.models.hf.encoding import Encoder, Prompt
-    from jurat.models.hf.model import LocalModel
+    from jurat.models.hf.encoding import Encoder
+    from jurat.models.hf.parts import ModelParts
+    from jurat.models.hf.prompt import Prompt
 
 R = TypeVar("R")
 
@@ -33,7 +34,7 @@ _SHORT = "Statement: A dog is visible."
 _LONG = "Statement: Nothing but a small tree and a car is visible."
 
 
-def probe(model: LocalModel) -> None:
+def probe(model: ModelParts) -> None:
     """Settles how the model is asked, and what it cannot do.
 
     Raises:
@@ -147,7 +148,7 @@ def _writes_more(encoder: Encoder) -> bool:
         return False
 
 
-def _sees_both(model: LocalModel, one: Image.Image, other: Image.Image) -> bool:
+def _sees_both(model: ModelParts, one: Image.Image, other: Image.Image) -> bool:
     """Whether a second image in a conversation is taken and looked at."""
     try:
         both = [model.encoder.encode(_about(one, second))[0] for second in (one, other)]
@@ -158,11 +159,11 @@ def _sees_both(model: LocalModel, one: Image.Image, other: Image.Image) -> bool:
     return not made[0].equal(made[1])
 
 
-def _logits(model: LocalModel, prompt: Prompt) -> Tensor:
+def _logits(model: ModelParts, prompt: Prompt) -> Tensor:
     return model.scorer.logits([(prompt, prompt.segments[-1])])
 
 
-def _continued(model: LocalModel, image: Image.Image) -> None:
+def _continued(model: ModelParts, image: Image.Image) -> None:
     prompt = model.encoder.encode_chat(_about(image).prefix)
     decode(model.network, model.encoder.tokenizer, [prompt], [Generation(max_tokens=1)], model.scorer)
 
@@ -188,13 +189,3 @@ def _unable(name: str, reason: str) -> ModelError:
         f"{name!r} cannot judge images: {reason}.",
         hint="Models that answer questions about images in a chat can; see docs/models.md.",
     )
-
-
-def refuse(model: LocalModel, what: str) -> None:
-    """Raises ModelError where the probe found that the model cannot do something."""
-    if reason := model.unable.get(what):
-        hints: dict[str, Any] = {
-            "questions without an image": "Take a preset that asks for no language prior: --preset direct.",
-            "conversations": "Take a preset that asks closed questions only.",
-        }
-        raise ModelError(f"{model.name!r} cannot take {what}: {reason}.", hint=hints[what])

@@ -27,18 +27,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from jurat.content import Failure
 from jurat.models.hf.architecture import as_opened
 from jurat.models.hf.attention import use_blocks
-from jurat.models.hf.batch_sizes import Bounds, by, joined, length, ran_out_of_memory, slots
+from jurat.models.hf.batch_sizes import Bounds, by, joined, ran_out_of_memory
 from jurat.models.hf.kv_cache import check_prefix, keep, last_logits
 from jurat.models.hf.masks import Unfit, UnfitPrefix
 from jurat.models.hf.packing import packed_inputs
 from jurat.models.hf.pass_checks import Checker, Differs
 from jurat.models.hf.pass_shapes import Path, form_of
+from jurat.models.hf.prompt import length, slots
 from jurat.models.protocol import YesNo
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from jurat.models.hf.encoding import Prompt
+    from jurat.models.hf.prompt import Prompt
 
 T = TypeVar("T")
 

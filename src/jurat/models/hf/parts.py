@@ -1,0 +1,96 @@
+"""What a local model is made of: its network, its encoder, its scorer, and the locks that guard them.
+
+The verbs (`model`), the trial on opening (`probe`), what a model tells of itself (`diagnosis`) and its other
+capabilities all work on these.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from inspect import signature
+from threading import Lock
+from typing import Any, TypeVar
+
+from jurat.content import Failure
+from jurat.models.hf.adapters import adapted
+from jurat.models.hf.batch_sizes import ran_out_of_memory
+from jurat.models.hf.encoding import Encoder, TooManyImages, answer_ids
+from jurat.models.hf.joinable_inputs import obstacle
+from jurat.models.hf.loading import Loaded
+from jurat.models.hf.pass_checks import line_of, names_of
+from jurat.models.hf.scoring import Scorer
+from jurat.models.protocol import ModelError
+
+log = logging.getLogger("jurat.models")
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+_HINTS = {
+    "questions without an image": "Take a preset that asks for no language prior: --preset direct.",
+    "conversations": "Take a preset that asks closed questions only.",
+}
+
+
+class ModelParts:
+    """See the module's docstring."""
+
+    def __init__(self, loaded: Loaded, *, name: str) -> None:
+        self.name = name
+        self.revision = loaded.revision
+        self.dtype = loaded.dtype
+        self.network = adapted(loaded.network)
+        self.encoder = Encoder(
+            loaded.processor,
+            frozenset(signature(loaded.network.forward).parameters),
+            str(loaded.network.config.model_type),
+        )
+        self.answers = answer_ids(self.encoder.tokenizer)
+        """The tokens that spell each answer."""
+        self.scorer = Scorer(self.network, self.answers["yes"], self.answers["no"])
+        self._recognised = False
+        self.unable: dict[str, str] = {}
+        """What it cannot take, and why, as far as it was probed."""
+        self.preparing = Lock()
+        """For the processor, whose tokenizers can be lent to one thread at a time."""
+        self.computing: AbstractContextManager[Any] = Lock()
+        """For the network: some keep what they are at in themselves."""
+
+    def refuse(self, what: str) -> None:
+        """Raises ModelError where the probe found that the model cannot do something."""
+        if reason := self.unable.get(what):
+            raise ModelError(f"{self.name!r} cannot take {what}: {reason}.", hint=_HINTS[what])
+
+    def recognise(self, shown: int) -> None:
+        """Finds out whether a pass may hold several items with images, before one does."""
+        if shown < 2 or self._recognised:
+            return
+        self._recognised = True
+        if (found := obstacle(self.encoder)) is not None:
+            prompt, reason = found
+            self.scorer.part(names_of(prompt), reason)
+
+
+def attempt(encode: Callable[[Q], R], what: Q) -> R | Failure:
+    """What `encode` makes of an item, or why its processor could not take it."""
+    try:
+        return encode(what)
+    except ModelError:
+        raise  # of the model, not of this item
+    except TooManyImages as error:
+        return Failure("error", str(error))
+    except Exception as error:  # processors raise anything at all of images they cannot take
+        log.debug("an item could not be encoded", exc_info=True)
+        line = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
+        return Failure(
+            "error", f"The model's processor could not take it: {type(error).__name__}: {line}".rstrip(": ")
+        )
+
+
+def failed(error: BaseException) -> Failure:
+    """Of an item that the network fails at when it is alone in a pass."""
+    if ran_out_of_memory(error):
+        return Failure("error", "Memory does not hold it: a smaller image, or a smaller model, may fit.")
+    return Failure("error", f"The model could not read it: {line_of(error)}")

@@ -1,0 +1,39 @@
+"""An inquiry or a conversation as tokens: what the encoder makes and the passes read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One inquiry as tokens. All tensors are on the CPU."""
+
+    prefix: Tensor
+    """Token ids that all questions share, images and system turn included. (P,) int64."""
+    segments: tuple[tuple[int, ...], ...]
+    """Token ids of each question and of what follows it; none is empty."""
+    along: dict[str, Tensor]
+    """Further inputs with a value a token, such as `mm_token_type_ids`: (P + 1, ...), the last for every
+    segment token."""
+    images: dict[str, Tensor]
+    """What the processor made of the images: `pixel_values` and its kin. The first dimension joins items."""
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """Prompts of equal kind can share a forward pass: their image inputs can be joined."""
+        return tuple(sorted((name, str(t.dtype), tuple(t.shape[1:])) for name, t in self.images.items()))
+
+
+def length(prompt: Prompt) -> int:
+    """Of the prefix and all questions, in tokens."""
+    return sum(slots(prompt))
+
+
+def slots(prompt: Prompt) -> tuple[int, ...]:
+    """Of the prefix and of each question, in tokens."""
+    return (len(prompt.prefix), *map(len, prompt.segments))
