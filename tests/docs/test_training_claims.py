@@ -34,7 +34,7 @@ PAGES = [
     *(ROOT / "docs").glob("*.md"),
     *(SOURCE / "models" / "bundled").glob("*/README.md"),
     SOURCE / "models" / "registry.py",
-    SOURCE / "models" / "bundled.py",
+    SOURCE / "models" / "bundled" / "model.py",
     ROOT / "training" / "mllm" / "mixes.py",
     SOURCE / "bench" / "pictogram" / "vault.yaml",
 ]

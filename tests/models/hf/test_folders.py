@@ -139,7 +139,7 @@ def test_a_processor_that_would_place_an_image_itself_is_left_the_placeholder_wh
     from jurat.models.hf.loading import Loaded
     from jurat.models.hf.probe import probe
 
-    from .families import BY_NAME
+    from ..families import BY_NAME
     from .test_processors import paligemma
 
     model = LocalModel(Loaded(BY_NAME["paligemma"].network(), paligemma(), "0" * 12, "float32"), name="p")
