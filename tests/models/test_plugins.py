@@ -10,8 +10,8 @@ import pytest
 from jurat.content import Chat, Turn
 from jurat.errors import JuratError
 from jurat.models import Answer, Inquiry, ModelError, ModelGone, list_backends, open_model
-from jurat.models.plugins import blamed
 from jurat.models.registry import Backend
+from jurat.registry import blamed
 
 from . import tiny
 

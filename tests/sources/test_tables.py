@@ -23,7 +23,7 @@ import pytest
 from jurat.content import ImageError, Item
 from jurat.errors import JuratError
 from jurat.sources import SourceChanged, SourceOptions, count_items, find_items
-from jurat.sources.registry import KINDS
+from jurat.sources.registry import SOURCES
 
 HUB = {"info": {"features": {"label": {"_type": "ClassLabel"}, "picture": {"_type": "Image"}}}}
 
@@ -149,8 +149,8 @@ def test_counts_are_given_where_they_are_cheap() -> None:
     assert count_items(["bad.parquet"]) == len(items("bad.parquet")) == 1
 
 
-def test_every_kind_of_table_is_tried_here() -> None:
-    suffixes = {suffix for kind in KINDS for suffix in kind.suffixes}
+def test_every_table_format_is_tried_here() -> None:
+    suffixes = {suffix for format in SOURCES for suffix in format.suffixes}
     assert suffixes - {Path(table).suffix for table in TABLES} == {".pq", ".tar", ".tar.gz", ".tgz"}
 
 

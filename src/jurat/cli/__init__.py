@@ -165,7 +165,7 @@ def main() -> None:
             sys.exit(2)
         if os.environ.get("JURAT_DEBUG"):
             raise
-        from jurat.models.plugins import blamed
+        from jurat.registry import blamed
 
         if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
             extra = _EXTRAS[error.name]

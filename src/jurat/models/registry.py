@@ -1,123 +1,110 @@
 """Which backends there are, and how a model is opened by name.
 
-A backend of ours is a file of this folder and a line of `BACKENDS`. A third party's is an entry
-point of the group `jurat.models`, whose name is the backend's name and which loads to an `Opener`.
+A backend of ours is a file of this folder and an entry of `MODELS`. A third party's is an entry point of the
+group `jurat.models`. Either way its factory is an `Opener`.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
-from jurat.errors import JuratError, MissingExtra
-from jurat.models.plugins import PlugIn, plug_ins
-from jurat.models.protocol import Model
+from jurat.errors import JuratError
+from jurat.models.plugins import open_plug_in
+from jurat.models.protocol import Model, ModelError
 from jurat.models.spec import ModelSpec, Opener, Serving
+from jurat.registry import Entry, Registry
 
 Ability = Literal["ask", "exact", "chat", "gradients", "hooks"]
 """`exact`: answers are measured from logits. `gradients`: from pixels. `hooks`: on activations."""
 
 
-@dataclass(frozen=True)
-class Backend:
-    """One way to run models: a line of the registry."""
+@dataclass(frozen=True, kw_only=True)
+class Backend(Entry):
+    """One way to run models."""
 
-    name: str
-    usage: str
-    """How a model of it is named."""
-    summary: str
-    opener: str
-    """Module and function: "jurat.models.null:open_null"."""
-    abilities: frozenset[Ability]
-    extra: str | None = None
-    """Of jurat's extras, the one that installs what it needs."""
-    modules: tuple[str, ...] = ()
-    """What it needs, as import names."""
-    provider: str = "jurat"
-    """The distribution that it comes from."""
+    error: ClassVar = ModelError
+
+    abilities: frozenset[Ability] = frozenset()
+    """Empty for a third party's: what it can do is known only to its code, which listing does not load."""
     served: bool = False
     """True where it calls a server: takes `base_url` and `serving`."""
 
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """The modules that are not installed. Nothing is imported to find out."""
-        return tuple(module for module in self.modules if find_spec(module) is None)
+
+def _plug_in(**known: Any) -> Backend:
+    return Backend(**known, usage=f"{known['name']}/...")
 
 
-_LOCAL = ("local", ("torch", "transformers", "safetensors"))
 _EXACT: frozenset[Ability] = frozenset({"ask", "exact", "chat"})
 
-BACKENDS: tuple[Backend, ...] = (
-    Backend(
-        "bundled",
-        "bundled",
-        "a small MLLM for scenes of pictograms",
-        "jurat.models.bundled.model:open_bundled",
-        _EXACT,
-        *_LOCAL,
-    ),
-    Backend(
-        "naive",
-        "naive",
-        "its twin for the bench: the same tower, another decoder",
-        "jurat.models.bundled.model:open_naive",
-        _EXACT,
-        *_LOCAL,
-    ),
-    Backend(
-        "hf",
-        "hf/NAME_OR_PATH",
-        "any transformers image-text-to-text model",
-        "jurat.models.hf.model:open_local",
-        _EXACT,
-        *_LOCAL,
-    ),
-    Backend(
-        "openai",
-        "openai/NAME",
-        "any model behind an OpenAI-compatible server",
-        "jurat.models.openai.model:open_served",
-        _EXACT,
-        "openai",
-        ("openai",),
-        served=True,
-    ),
-    Backend(
-        "null",
-        "null?seed=0&pace=0",
-        "answers drawn from a seed, for measuring",
-        "jurat.models.null:open_null",
-        frozenset({"ask", "chat"}),
-    ),
-    Backend(
-        "bundled-writer",
-        "bundled-writer",
-        "a small text model that drafts clauses for rules about pictograms",
-        "jurat.models.bundled.rule_writer:open_writer",
-        frozenset({"chat"}),
-        *_LOCAL,
-    ),
+MODELS = Registry(
+    "models",
+    "model",
+    _plug_in,
+    [
+        Backend(
+            "bundled",
+            "a small MLLM for scenes of pictograms",
+            "jurat.models.bundled.model:open_bundled",
+            abilities=_EXACT,
+            extra="local",
+        ),
+        Backend(
+            "naive",
+            "its twin for the bench: the same tower, another decoder",
+            "jurat.models.bundled.model:open_naive",
+            abilities=_EXACT,
+            extra="local",
+        ),
+        Backend(
+            "hf",
+            "any transformers image-text-to-text model",
+            "jurat.models.hf.model:open_local",
+            usage="hf/NAME_OR_PATH",
+            abilities=_EXACT,
+            extra="local",
+        ),
+        Backend(
+            "openai",
+            "any model behind an OpenAI-compatible server",
+            "jurat.models.openai.model:open_served",
+            usage="openai/NAME",
+            abilities=_EXACT,
+            served=True,
+            extra="openai",
+        ),
+        Backend(
+            "null",
+            "answers drawn from a seed, for measuring",
+            "jurat.models.null:open_null",
+            usage="null?seed=0&pace=0",
+            abilities=frozenset({"ask", "chat"}),
+        ),
+        Backend(
+            "bundled-writer",
+            "a small text model that drafts clauses for rules about pictograms",
+            "jurat.models.bundled.rule_writer:open_writer",
+            abilities=frozenset({"chat"}),
+            extra="local",
+        ),
+    ],
+    see=" See: jurat models",
 )
 
 
 def list_backends() -> list[Backend]:
     """Our backends, then those of installed third parties. Loads none of them."""
-    return [*BACKENDS, *(_described(plug_in) for plug_in in _third_parties())]
+    return list(MODELS)
 
 
 def check_name(name: str) -> None:
-    """Loads nothing.
+    """Checks that a backend has that name, without loading it.
 
     Raises:
-        JuratError: no backend has that name.
+        JuratError: none has.
     """
-    if ModelSpec(name).backend not in {backend.name for backend in list_backends()}:
-        raise _unknown(name)
+    _find(ModelSpec(name))
 
 
 def open_model(
@@ -144,44 +131,28 @@ def open_model(
         spec = name
     else:
         spec = ModelSpec(name, device, dtype, trust_remote_code, seed, base_url, serving)
-    return _opener(spec)(spec)
+    backend = _find(spec)
+    if backend.is_plug_in:
+        return open_plug_in(backend, spec)
+    opener = cast(Opener, backend.load(f"The model {spec.name!r}"))
+    if not backend.served and (spec.base_url or spec.serving):
+        raise JuratError(
+            f"The model {spec.name!r} runs here: it has no server to call.",
+            hint="--base-url and the options of servers belong to openai/NAME.",
+        )
+    return opener(spec)
 
 
-def _opener(spec: ModelSpec) -> Opener:
-    for backend in BACKENDS:
-        if backend.name == spec.backend:
-            if backend.missing and backend.extra:
-                raise MissingExtra(f"The model {spec.name!r}", backend.extra)
-            if not backend.served and (spec.base_url or spec.serving):
-                raise JuratError(
-                    f"The model {spec.name!r} runs here: it has no server to call.",
-                    hint="--base-url and the options of servers belong to openai/NAME.",
-                )
-            module, _, function = backend.opener.partition(":")
-            return cast(Opener, getattr(import_module(module), function))
-    for plug_in in _third_parties():
-        if plug_in.name == spec.backend:
-            return plug_in.open
-    raise _unknown(spec.name)
+def _find(spec: ModelSpec) -> Backend:
+    found = MODELS.get(spec.backend)
+    if found is None:
+        raise _unknown(spec)
+    return found
 
 
-def _third_parties() -> Iterator[PlugIn]:
-    return plug_ins([backend.name for backend in BACKENDS])
-
-
-def _described(plug_in: PlugIn) -> Backend:
-    # What it can do is known only to its code, which listing does not load.
-    name, value = plug_in.name, plug_in.point.value
-    return Backend(name, f"{name}/...", value, value, frozenset(), provider=plug_in.provider)
-
-
-def _unknown(name: str) -> JuratError:
-    known = [backend.name for backend in list_backends()]
-    close = difflib.get_close_matches(name.partition("?")[0].partition("/")[0], known, n=1)
-    if name and (Path(name).expanduser().is_dir() or (name.count("/") == 1 and not close)):
+def _unknown(spec: ModelSpec) -> JuratError:
+    name, hint = spec.name, None
+    is_folder = bool(name) and Path(name).expanduser().is_dir()
+    if is_folder or (name.count("/") == 1 and MODELS.closest(spec.backend) is None):
         hint = f'To run it with transformers, name it "hf/{name}".'
-    elif close:
-        hint = f"Did you mean {close[0]!r}? See: jurat models"
-    else:
-        hint = f"There are {', '.join(known)}. See: jurat models"
-    return JuratError(f"There is no model {name!r}.", hint=hint)
+    return MODELS.unknown(name, closest_to=spec.backend, hint=hint)

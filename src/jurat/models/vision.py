@@ -2,36 +2,22 @@
 
 Both take batches, and what goes wrong with one image is a `Failure` in its own result. Opened by name:
 "bundled" for the small ones that know scenes of pictograms, "hf/NAME_OR_PATH" for those of transformers.
-Another kind is one file with two functions, and a line of `_OPENERS`.
+A further one is a function of (reference, device), where `reference` is what follows its name and a slash,
+and an entry of `DETECTORS` or `MATCHERS`; a third party's is an entry point of `jurat.detectors` or
+`jurat.matchers`.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from PIL import Image
 
 from jurat.content import Failure
-from jurat.errors import JuratError, MissingExtra
-
-Kind = Literal["detector", "matcher"]
-
-_OPENERS: dict[Kind, dict[str, str]] = {
-    "detector": {
-        "bundled": "jurat.models.hf.detectors:open_bundled",
-        "hf": "jurat.models.hf.detectors:open_local",
-    },
-    "matcher": {
-        "bundled": "jurat.models.hf.matchers:open_bundled",
-        "hf": "jurat.models.hf.matchers:open_local",
-    },
-}
-_NEEDED = ("torch", "transformers", "safetensors")
+from jurat.errors import JuratError
+from jurat.registry import Entry, Registry
 
 
 @dataclass(frozen=True)
@@ -81,49 +67,70 @@ class Matcher(Protocol):
         ...
 
 
+def _shipped(module: str, noun: str, of_transformers: str) -> list[Entry]:
+    return [
+        Entry("bundled", f"a small {noun} for scenes of pictograms", f"{module}:open_bundled", extra="local"),
+        Entry("hf", of_transformers, f"{module}:open_local", usage="hf/NAME_OR_PATH", extra="local"),
+    ]
+
+
+DETECTORS = Registry(
+    "detectors",
+    "detector",
+    Entry,
+    _shipped("jurat.models.hf.detectors", "detector", "any OWL-ViT or OWLv2 of transformers"),
+)
+MATCHERS = Registry(
+    "matchers",
+    "matcher",
+    Entry,
+    _shipped("jurat.models.hf.matchers", "matcher", "any CLIP, SigLIP or the like of transformers"),
+)
+
+
 def open_detector(name: str, *, device: str | None = None) -> Detector:
-    """Opens "bundled", or "hf/NAME_OR_PATH": an OWL-ViT or OWLv2, in a folder or on the hub.
+    """Opens "bundled", "hf/NAME_OR_PATH" (an OWL-ViT or OWLv2, in a folder or on the hub), or a plug-in's.
 
     `device` is as torch names it; None takes a GPU where there is one.
 
     Raises:
-        JuratError: nothing is called so.
+        JuratError: nothing is called so, or a third party's code failed (the message names it).
         MissingExtra: it needs packages that are not installed.
         ModelError: it could not be loaded, or is no such model.
     """
-    return cast(Detector, _open("detector", name, device))
+    return cast(Detector, _open(DETECTORS, name, device, ("detect",)))
 
 
 def open_matcher(name: str, *, device: str | None = None) -> Matcher:
-    """Opens "bundled", or "hf/NAME_OR_PATH": a CLIP, SigLIP or the like, in a folder or on the hub.
+    """Opens "bundled", "hf/NAME_OR_PATH" (a CLIP, SigLIP or the like, in a folder or on the hub), or a
+    plug-in's.
 
     Takes and raises what `open_detector` does.
     """
-    return cast(Matcher, _open("matcher", name, device))
+    return cast(Matcher, _open(MATCHERS, name, device, ("match",)))
 
 
-def _open(kind: Kind, name: str, device: str | None) -> Any:
+def _open(registry: Registry[Entry], name: str, device: str | None, methods: Sequence[str]) -> object:
     backend, _, reference = name.partition("/")
-    opener = _OPENERS[kind].get(backend)
-    if opener is None:
-        raise _unknown(kind, name)
-    if (backend == "hf") != bool(reference):
+    noun, entry = registry.noun, registry.get(backend)
+    if entry is None:
+        hint = None
+        if registry.closest(backend) is None:
+            usages = ", ".join(f'"{each.usage}"' for each in registry)
+            is_hub_name = name.count("/") == 1
+            hint = (
+                f'To run it with transformers, name it "hf/{name}".'
+                if is_hub_name
+                else f"There are {usages}."
+            )
+        raise registry.unknown(name, closest_to=backend, hint=hint)
+    if not entry.is_plug_in and (backend == "hf") != bool(reference):
         raise JuratError(
-            f"{name!r} names no {kind}.",
+            f"{name!r} names no {noun}.",
             hint='Name it "bundled", or "hf/" and a folder or a model of the hub.',
         )
-    if any(find_spec(module) is None for module in _NEEDED):
-        raise MissingExtra(f"The {kind} {name!r}", "local")
-    module, _, function = opener.partition(":")
-    return getattr(import_module(module), function)(reference, device)
-
-
-def _unknown(kind: Kind, name: str) -> JuratError:
-    close = difflib.get_close_matches(name.partition("/")[0], _OPENERS[kind], n=1)
-    if close:
-        hint = f"Did you mean {close[0]!r}?"
-    elif name.count("/") == 1:
-        hint = f'To run it with transformers, name it "hf/{name}".'
-    else:
-        hint = 'There are "bundled" and "hf/NAME_OR_PATH".'
-    return JuratError(f"There is no {kind} {name!r}.", hint=hint)
+    opener = entry.load(f"The {noun} {name!r}")
+    opened = entry.attempt(f"could not open {name!r}", lambda: opener(reference, device))
+    if entry.is_plug_in:
+        entry.check(opened, noun, strings=("name", "revision"), methods=methods)
+    return opened

@@ -17,9 +17,10 @@ from jurat.content import ImageError, Item
 from jurat.errors import JuratError
 from jurat.media.limits import DEFAULT_MAX_BYTES
 from jurat.sources.base import SourceOptions, unchanged, unreadable
+from jurat.sources.open_format import open_format
 from jurat.sources.openers import Failed, File, Remote, local_path, open_regular, same_names, why_missing
 from jurat.sources.passed_over import PassedOver
-from jurat.sources.registry import Kind, kind_of, kind_of_folder
+from jurat.sources.registry import Format, format_of, format_of_folder
 from jurat.sources.remote import check_uri, scheme_of, walk_uri
 from jurat.sources.walk import Found, is_glob, walk_folder, walk_glob
 from jurat.text import reason, recorded, shown
@@ -38,7 +39,7 @@ def find_items(
 ) -> Iterator[Item]:
     """Items for paths, one after the other, in the order given.
 
-    - A file is an item whatever its suffix; of a table or a shard (`sources.registry.KINDS`) the rows and
+    - A file is an item whatever its suffix; of a table or a shard (`sources.registry.SOURCES`) the rows and
       members are.
     - A folder is walked: files with the suffix of an image or a video (`IMAGE_SUFFIXES`, `VIDEO_SUFFIXES`),
       in byte order of their paths, hidden ones too. Links to folders are followed, each folder behind links
@@ -83,9 +84,9 @@ def count_items(paths: Iterable[str], options: SourceOptions | None = None) -> i
         if path == "-" or scheme_of(path) is not None:
             return None
         for found in _at(path, PassedOver(), globs=True):
-            kind = _kind(found)
+            format = _format(found)
             try:
-                number = 1 if kind is None else kind.open(found.path, options).count()
+                number = 1 if format is None else open_format(format, found.path, options).count()
             except (
                 ImageError,
                 OSError,
@@ -114,9 +115,9 @@ def _of(path: str, options: SourceOptions, passed_over: PassedOver, *, globs: bo
     path = local_path(path) or path
     if scheme_of(path) is None:
         for found in _at(path, passed_over, globs=globs):
-            kind = _kind(found)
-            if kind is not None:
-                yield from _within(kind, found.path, options, passed_over)
+            format = _format(found)
+            if format is not None:
+                yield from _within(format, found.path, options, passed_over)
             else:
                 yield _item(found, options.max_bytes)
         return
@@ -126,9 +127,9 @@ def _of(path: str, options: SourceOptions, passed_over: PassedOver, *, globs: bo
         return
     try:
         for uri in walk_uri(path, passed_over, globs=globs):
-            kind = kind_of(uri)
-            if kind is not None:
-                yield from _within(kind, uri, options, passed_over)
+            format = format_of(uri)
+            if format is not None:
+                yield from _within(format, uri, options, passed_over)
             else:
                 opener = Remote(uri, options.max_bytes, options.private_hosts)
                 yield Item(recorded(uri), recorded(uri), opener)
@@ -136,10 +137,12 @@ def _of(path: str, options: SourceOptions, passed_over: PassedOver, *, globs: bo
         yield Item(recorded(path), recorded(path), Failed(error.message))
 
 
-def _within(kind: Kind, place: str, options: SourceOptions, passed_over: PassedOver) -> Iterator[Item]:
+def _within(format: Format, place: str, options: SourceOptions, passed_over: PassedOver) -> Iterator[Item]:
     """The items in a file of many; one more that says so where the file cannot be read to its end."""
     try:
-        yield from unchanged(place, kind.open(place, options).items(passed_over), options.private_hosts)
+        yield from unchanged(
+            place, open_format(format, place, options).items(passed_over), options.private_hosts
+        )
     except ImageError as error:
         yield unreadable(place, error.message)
     except JuratError:
@@ -148,10 +151,10 @@ def _within(kind: Kind, place: str, options: SourceOptions, passed_over: PassedO
         yield unreadable(place, f"the rest of {shown(place)} cannot be read: {reason(error)}")
 
 
-def _kind(found: Found) -> Kind | None:
+def _format(found: Found) -> Format | None:
     if found.problem is not None:
         return None
-    return kind_of(found.path) or (kind_of_folder(found.path) if os.path.isdir(found.path) else None)
+    return format_of(found.path) or (format_of_folder(found.path) if os.path.isdir(found.path) else None)
 
 
 def _at(path: str, passed_over: PassedOver, *, globs: bool = False) -> Iterator[Found]:
@@ -161,14 +164,14 @@ def _at(path: str, passed_over: PassedOver, *, globs: bool = False) -> Iterator[
         same = same_names(path)
         if len(same) == 1 and same[0] != path:
             # The name of a file stays as it was given; what lies in a folder or a table has the name it has.
-            is_file = os.path.isfile(same[0]) and kind_of(same[0]) is None
+            is_file = os.path.isfile(same[0]) and format_of(same[0]) is None
             yield from (Found(path),) if is_file else _at(same[0], passed_over)
         elif globs and is_glob(path):
             yield from walk_glob(path, passed_over)
         else:
             yield Found(path, why_missing(path, error))
     else:
-        is_folder = stat.S_ISDIR(mode) and kind_of_folder(path) is None
+        is_folder = stat.S_ISDIR(mode) and format_of_folder(path) is None
         yield from walk_folder(path, passed_over) if is_folder else (Found(path),)
 
 

@@ -96,15 +96,15 @@ class PassedOver:
 
     def _how(self) -> str:
         """How what was passed over by its name can be judged."""
-        from jurat.sources.registry import kind_of
+        from jurat.sources.registry import format_of
 
         for suffix, place in self.examples.items():
-            if (kind := kind_of(place)) is not None:
+            if (format := format_of(place)) is not None:
                 count = self.files[suffix]
                 what = "is a file" if count == 1 else f"are {count:,} files"
                 folder = place.rpartition("/")[0]
                 glob = shown(f"{folder}/*{suffix}" if folder else f"*{suffix}")
-                return f"there {what} of many items ({kind.name}): jurat judge '{glob}'"
+                return f"there {what} of many items ({format.title}): jurat judge '{glob}'"
         return "to judge them too, name them, by a glob ('*.SUFFIX') or in a list for -"
 
     @staticmethod

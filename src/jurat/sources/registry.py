@@ -1,51 +1,95 @@
-"""Files that hold many items. A format is one file beside this one with `open_source`, and one line here."""
+"""Files that hold many items.
+
+A format is one file beside this one with a function from a path or URI and `SourceOptions` to a `Source`,
+and one entry of `SOURCES`. A third party's is an entry point of the group `jurat.sources` that is named like
+the files' suffix: `acme = acme_jurat:open_source` reads `*.acme`.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from typing import cast
+from typing import Any, ClassVar
 
-from jurat.sources.base import Source, SourceOptions
+from jurat.content import ImageError
+from jurat.registry import Entry, Registry
 from jurat.sources.remote import name_of
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A format."""
+@dataclass(frozen=True, kw_only=True)
+class Format(Entry):
+    """A file format."""
 
-    name: str
-    """For people."""
-    suffixes: tuple[str, ...]
-    """In lower case."""
-    module: str
-    """In this folder."""
+    error: ClassVar = ImageError  # becomes the row of the file
 
-    def open(self, place: str, options: SourceOptions) -> Source:
-        """The source at a path or URI; nothing is read yet."""
-        module = import_module(f"jurat.sources.{self.module}")
-        return cast("Callable[[str, SourceOptions], Source]", module.open_source)(place, options)
+    title: str
+    """Its name in messages."""
+    suffixes: tuple[str, ...] = ()
+    """In lower case; none for what is recognised by its content."""
 
 
-KINDS = (
-    Kind("CSV", (".csv", ".tsv"), "delimited"),
-    Kind("JSON", (".jsonl", ".ndjson", ".json"), "json_tables"),
-    Kind("Parquet", (".parquet", ".pq"), "parquet_tables"),
-    Kind("Arrow", (".arrow",), "arrow_files"),
-    Kind("WebDataset shard", (".tar", ".tar.gz", ".tgz"), "shards"),
+def _plug_in(**known: Any) -> Format:
+    return Format(**known, title=known["name"], suffixes=(f".{known['name'].lower()}",))
+
+
+SOURCES = Registry(
+    "sources",
+    "source",
+    _plug_in,
+    [
+        Format(
+            "csv",
+            "rows of a CSV or TSV file",
+            "jurat.sources.delimited:open_source",
+            title="CSV",
+            suffixes=(".csv", ".tsv"),
+        ),
+        Format(
+            "json",
+            "rows of JSON lines, or of a JSON list",
+            "jurat.sources.json_tables:open_source",
+            title="JSON",
+            suffixes=(".jsonl", ".ndjson", ".json"),
+        ),
+        Format(
+            "parquet",
+            "rows of a Parquet file",
+            "jurat.sources.parquet_tables:open_source",
+            title="Parquet",
+            suffixes=(".parquet", ".pq"),
+        ),
+        Format(
+            "arrow",
+            "rows of an Arrow file",
+            "jurat.sources.arrow_files:open_source",
+            title="Arrow",
+            suffixes=(".arrow",),
+        ),
+        Format(
+            "shard",
+            "members of a WebDataset shard",
+            "jurat.sources.shards:open_source",
+            title="WebDataset shard",
+            suffixes=(".tar", ".tar.gz", ".tgz"),
+        ),
+        Format(
+            "dataset",
+            "rows of a folder that `datasets` wrote",
+            "jurat.sources.arrow_files:open_source",
+            title="datasets folder",
+        ),
+    ],
 )
-_DATASET = Kind("datasets folder", (), "arrow_files")
 _MARKS = ("dataset_dict.json", "dataset_info.json")
 
 
-def kind_of(place: str) -> Kind | None:
+def format_of(place: str) -> Format | None:
     """The format of a file by its name; None for a file that is one image."""
     name = name_of(place).lower()
-    return next((kind for kind in KINDS if name.endswith(kind.suffixes)), None)
+    return next((each for each in SOURCES if each.suffixes and name.endswith(each.suffixes)), None)
 
 
-def kind_of_folder(folder: str) -> Kind | None:
+def format_of_folder(folder: str) -> Format | None:
     """The format of a folder that `datasets` wrote; None for any other."""
-    return _DATASET if any(os.path.isfile(os.path.join(folder, mark)) for mark in _MARKS) else None
+    is_dataset = any(os.path.isfile(os.path.join(folder, mark)) for mark in _MARKS)
+    return SOURCES.find("dataset") if is_dataset else None

@@ -1,33 +1,29 @@
 """All methods, as data: a name, what it is, where its function is and with which options.
 
-A further one is a file with a function of (ground, items, **options) and a line here.
+A further one is a file with a function of (ground, items, **options) and a line here; a third party's is an
+entry point of the group `jurat.bench_methods`.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from jurat.bench.labelled_images import SPLIT as LABELLED
 from jurat.bench.pictogram.protocol import ABLATED_SPLITS
 from jurat.errors import JuratError
+from jurat.registry import Entry, Registry
 
 if TYPE_CHECKING:
     from jurat.bench.methods.base import Ground, Ruling
     from jurat.bench.pictogram.items import BenchItem
 
 
-@dataclass(frozen=True)
-class Method:
+@dataclass(frozen=True, kw_only=True)
+class Method(Entry):
     """A row of the table."""
 
-    name: str
-    summary: str
-    where: str
-    """"module:function", the module in `jurat.bench.methods`."""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     ablate: tuple[str, ...] = ()
     """Parts of a preset that are left out."""
@@ -57,9 +53,8 @@ class Method:
         return {**self.options, **named}
 
     def __call__(self, ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
-        module, _, function = self.where.partition(":")
-        run = getattr(import_module(f"jurat.bench.methods.{module}"), function)
-        return run(ground, items, **self.options)
+        run = self.load()
+        return self.attempt("failed", lambda: iter(run(ground, items, **self.options)))
 
     def without(self, parts: Sequence[str]) -> Method:
         """The same judge with parts left out.
@@ -69,56 +64,69 @@ class Method:
         """
         from jurat.judge.presets import PARTS, find_preset
 
-        if self.where != _JUDGE:
+        if self.factory != _JUDGE:
             raise JuratError(f"Nothing can be left out of {self.name!r}: it is no preset of the judge.")
         find_preset(self.options["preset"]).without(parts)
         options = {**self.options, "without": tuple(parts)}
         said = ", ".join(part for part in parts if part in PARTS)
-        return Method(self.name, f"{self.summary}, without {said}", self.where, options, tuple(parts))
+        summary = f"{self.summary}, without {said}"
+        return replace(self, summary=summary, options=options, ablate=tuple(parts))
 
 
-_JUDGE = "presets:judge"
+_HERE = "jurat.bench.methods"
+_JUDGE = f"{_HERE}.presets:judge"
 
 
 def _presets() -> Iterator[Method]:
     from jurat.judge.presets import PRESETS
 
     for preset in PRESETS.values():
-        yield Method(preset.name, preset.summary, _JUDGE, {"preset": preset.name})
+        yield Method(preset.name, preset.summary, _JUDGE, options={"preset": preset.name})
 
 
 _BASELINES = (
-    Method("prior", "is it unsafe, without any rules", "whole:answer", {"rules": False}),
-    Method("prior-cot", "the same after a chain of thought", "whole:think", {"rules": False}),
-    Method("whole", "does it break any rule of the whole constitution", "whole:answer", {"rules": True}),
-    Method("whole-cot", "the same after a chain of thought", "whole:think", {"rules": True}),
-    Method("direct-fitted", "direct, debiased and cut as fitted on dev", "direct_fitted:direct"),
+    Method("prior", "is it unsafe, without any rules", f"{_HERE}.whole:answer", options={"rules": False}),
+    Method(
+        "prior-cot", "the same after a chain of thought", f"{_HERE}.whole:think", options={"rules": False}
+    ),
+    Method(
+        "whole",
+        "does it break any rule of the whole constitution",
+        f"{_HERE}.whole:answer",
+        options={"rules": True},
+    ),
+    Method("whole-cot", "the same after a chain of thought", f"{_HERE}.whole:think", options={"rules": True}),
+    Method("direct-fitted", "direct, debiased and cut as fitted on dev", f"{_HERE}.direct_fitted:direct"),
     Method(
         "clue-quick-refit",
         "clue-quick, constants fitted on dev",
-        "clue_refit:refit",
-        {"preset": "clue-quick"},
+        f"{_HERE}.clue_refit:refit",
+        options={"preset": "clue-quick"},
     ),
-    Method("clue-refit", "clue, constants fitted on dev", "clue_refit:refit", {"preset": "clue"}),
-    Method("vqascore", "P(Yes) to what the rule forbids", "vqascore:score"),
-    Method("clause-product", "clauses as independent events", "clause_product:product"),
-    Method("caption-logic", "a description, and logic on it", "caption:describe"),
-    Method("clip", "cosine with what the rule forbids", "clip:match", asks=False),
-    Method("detector-geometry", "boxes and arithmetic, no MLLM", "geometry:detect", asks=False),
+    Method(
+        "clue-refit", "clue, constants fitted on dev", f"{_HERE}.clue_refit:refit", options={"preset": "clue"}
+    ),
+    Method("vqascore", "P(Yes) to what the rule forbids", f"{_HERE}.vqascore:score"),
+    Method("clause-product", "clauses as independent events", f"{_HERE}.clause_product:product"),
+    Method("caption-logic", "a description, and logic on it", f"{_HERE}.caption:describe"),
+    Method("clip", "cosine with what the rule forbids", f"{_HERE}.clip:match", asks=False),
+    Method("detector-geometry", "boxes and arithmetic, no MLLM", f"{_HERE}.geometry:detect", asks=False),
     Method(
         "vote",
         "direct on many views, FLOPs as jurat",
-        "voting:vote",
-        {"budget": "jurat"},
+        f"{_HERE}.voting:vote",
+        options={"budget": "jurat"},
         after=("jurat", "direct"),
     ),
-    Method("oracle", "clauses answered by the scene's facts", "oracle:oracle", asks=False),
+    Method("oracle", "clauses answered by the scene's facts", f"{_HERE}.oracle:oracle", asks=False),
 )
+
+METHODS = Registry("bench_methods", "method", Method, lambda: (*_presets(), *_BASELINES))
 
 
 def methods() -> dict[str, Method]:
-    """Presets of the judge first, then the baselines, by name."""
-    return {method.name: method for method in (*_presets(), *_BASELINES)}
+    """Presets of the judge first, then the baselines, then those of third parties, by name."""
+    return {method.name: method for method in METHODS}
 
 
 def find_method(name: str) -> Method:
@@ -129,14 +137,9 @@ def find_method(name: str) -> Method:
     """
     from jurat.judge.presets import removed_part
 
-    known = methods()
-    if name in known:
-        return known[name]
-    if part := removed_part(name):
+    if METHODS.get(name) is None and (part := removed_part(name)):
         raise JuratError(f"There is no method {name!r}: {part!r} was removed from jurat.")
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}."
-    raise JuratError(f"There is no method {name!r}.", hint=hint)
+    return METHODS.find(name)
 
 
 def rows_for(names: Sequence[str], ablate: Sequence[str]) -> list[Method]:
@@ -153,7 +156,7 @@ def rows_for(names: Sequence[str], ablate: Sequence[str]) -> list[Method]:
         for earlier in method.after:
             wanted.setdefault(earlier, find_method(earlier))
         wanted.setdefault(method.key, method)
-    judges = [method for method in chosen if method.where == _JUDGE]
+    judges = [method for method in chosen if method.factory == _JUDGE]
     if not names:
         judges = [method for method in judges if method.name in ABLATED]
     if ablate and not judges:

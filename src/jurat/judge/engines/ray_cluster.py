@@ -14,7 +14,7 @@ from typing import cast
 
 from jurat.errors import JuratError
 from jurat.judge.spec import JudgeSpec
-from jurat.models.registry import list_backends
+from jurat.models.registry import MODELS
 
 Machine = Mapping[str, float]
 """What a machine has, as Ray counts it: CPU, GPU, memory."""
@@ -141,9 +141,9 @@ def _computes_here(spec: JudgeSpec) -> bool:
     """Whether a model computes in the process that opens it, as far as its backend says."""
     if spec.model.device == "cpu":
         return False
-    backend = next((each for each in list_backends() if each.name == spec.model.backend), None)
+    backend = MODELS.get(spec.model.backend)
     eyes = spec.detector or spec.matcher
-    return bool(eyes) or backend is None or backend.provider != "jurat" or backend.extra == "local"
+    return bool(eyes) or backend is None or backend.is_plug_in or backend.extra == "local"
 
 
 def first_line(error: Exception) -> str:
