@@ -1,12 +1,12 @@
-"""What the sinks share: names that are not taken, moves that replace nothing, errors of one line."""
+"""Writing files: whole or not at all, without replacing others, one process at a time; errors of one line."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from errno import ENOTDIR
+from errno import EINVAL, ENOLCK, ENOTDIR, ENOTSUP, EOPNOTSUPP
 from pathlib import Path
 
 from jurat.errors import JuratError
@@ -51,6 +51,33 @@ def beside(path: Path, suffix: str) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.{suffix}")
 
 
+@contextmanager
+def written_aside(path: Path, *, replace: bool = True) -> Generator[Path]:
+    """A hidden name beside `path` to write to. When the block ends, the file is synced and renamed to `path`;
+    when it raises, the file is removed and `path` stays as it was.
+
+    Raises:
+        FileExistsError: `path` exists and is not to be replaced.
+    """
+    aside = beside(path, "writing")
+    try:
+        yield aside
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
+        move(aside, path, replace=replace)
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file aside and renames it; makes its folder if need be."""
+    make_folder(path.parent)
+    with written_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
 def move(source: Path, target: Path, *, replace: bool = False) -> None:
     """Renames within a folder.
 
@@ -93,3 +120,46 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+class Locked(Exception):
+    """Another process holds a lock. `leftover` is the file to remove if that process was killed, on a file
+    system without locks; else None."""
+
+    def __init__(self, leftover: Path | None) -> None:
+        super().__init__("locked by another process")
+        self.leftover = leftover
+
+
+_NO_LOCKS = frozenset((ENOTSUP, EOPNOTSUPP, ENOLCK, EINVAL))
+"""What a file system without locks answers. ENOSYS is not among them: filelock handles that itself."""
+
+
+def lock(path: Path, *, wait: bool = False) -> Callable[[], None]:
+    """Locks a file, which is created if need be, and returns the function that unlocks it. The system unlocks
+    it too when this process ends.
+
+    On a file system without locks a second file, `NAME.held`, marks the lock while it is held; a caller that
+    would `wait` goes on without a lock there, since a killed process leaves that file behind.
+
+    Raises:
+        Locked: another process holds the lock, and the caller does not `wait`.
+    """
+    from filelock import FileLock, SoftFileLock, Timeout
+
+    leftover = None
+    held: FileLock | SoftFileLock = FileLock(path, timeout=-1 if wait else 0, thread_local=False)
+    try:
+        try:
+            held.acquire()
+        except OSError as error:
+            if isinstance(error, Timeout) or error.errno not in _NO_LOCKS:
+                raise
+            if wait:
+                return lambda: None
+            leftover = path.with_name(f"{path.name}.held")
+            held = SoftFileLock(leftover, timeout=0, thread_local=False)
+            held.acquire()
+    except Timeout:
+        raise Locked(leftover) from None
+    return held.release

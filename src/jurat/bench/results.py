@@ -9,9 +9,9 @@ from typing import Any
 
 from jurat.bench.claims import as_table, forced_accuracy
 from jurat.bench.provenance import INTERVALS, TRIED_ELSEWHERE
-from jurat.bench.rulings import write_whole
 from jurat.bench.seeds import with_ranges
 from jurat.errors import JuratError
+from jurat.files import write_whole
 
 COLUMNS: tuple[tuple[str, str], ...] = (
     ("forced", "forced accuracy"),

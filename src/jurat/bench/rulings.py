@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from jurat.bench.cost import Spending
 from jurat.bench.methods.base import Ruling
+from jurat.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,6 @@ def write_rulings(path: Path, stamp: dict[str, Any], kept: Kept) -> None:
     head = json.dumps({"stamp": stamp, "note": asdict(kept.note)})
     rows = (json.dumps(_row(ruling), allow_nan=False) for ruling in kept.rulings)
     write_whole(path, "\n".join([head, *rows]) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file of which nobody sees a part, another process with the same file in hand included."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    aside.write_text(text)
-    aside.replace(path)
 
 
 def read_rulings(path: Path, stamp: dict[str, Any]) -> Kept | None:

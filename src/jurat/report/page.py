@@ -6,14 +6,13 @@ their digests, and pictures that it carries or that lie beside it. Whatever come
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jurat.errors import JuratError
+from jurat.files import make_folder, written_aside
 from jurat.judge import Verdict
 from jurat.report import bundle
 from jurat.report.columns import Columns
@@ -226,16 +225,11 @@ def write_page(template: str, gathered: Gathered, filling: dict[str, Any]) -> No
         "blocks": store.blocks(gathered.payload()),
         "columns": gathered.columns,
     }
-    aside = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
+    with written_aside(out) as aside:
         with aside.open("w", encoding="utf-8") as file:
             file.writelines(templates().get_template(template).generate(filling))
         store.commit()
-        aside.replace(out)
-    finally:
-        with suppress(OSError):
-            aside.unlink()
 
 
 class written:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from jurat.errors import JuratError
+from jurat.files import make_folder, written_aside
 from jurat.judge.verdict import Verdict
 from jurat.report.compare import Change, Flips, find_flips, flipped, moves, outcomes_of
 from jurat.report.explanations import Voice, say
@@ -83,17 +82,12 @@ def _policy(run: Run, given: Constitution | None) -> Policy:
 
 
 def _write(out: Path, lines: Iterable[str]) -> None:
-    aside = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", encoding="utf-8", newline="") as file:
+        make_folder(out.parent)
+        with written_aside(out) as aside, aside.open("w", encoding="utf-8", newline="") as file:
             file.writelines(lines)
-        aside.replace(out)
     except OSError as error:
         raise JuratError(f"{out} cannot be written: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            aside.unlink()
 
 
 def _csv_line(values: Iterable[object]) -> str:

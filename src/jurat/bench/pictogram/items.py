@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
+from jurat.files import lock, make_folder, write_whole
 from jurat.media import decode
 from jurat.pictograms.cases import rule_truth
 from jurat.pictograms.statements import Facts
@@ -76,25 +77,18 @@ def write_items(folder: Path, items: Iterable[BenchItem], stamp: dict[str, Any])
         name = f"{i:05d}.png"
         item.image.save(folder / name)
         lines.append(json.dumps(_row(item) | {"file": name}))
-    aside = folder / f"{LIST}.part"
-    aside.write_text("\n".join(lines) + "\n")
-    aside.replace(folder / LIST)
+    write_whole(folder / LIST, "\n".join(lines) + "\n")
 
 
 @contextmanager
 def drawing(folder: Path) -> Generator[None]:
-    """Keeps other processes waiting that want to draw the same; the system lets go of it when this one ends,
-    however it ends."""
+    """Keeps other processes waiting that want to draw the same."""
+    make_folder(folder.parent)
+    unlock = lock(folder.with_name(f"{folder.name}.lock"), wait=True)
     try:
-        import fcntl
-    except ImportError:  # Windows: then both draw the same
         yield
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("ab") as file:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    finally:
+        unlock()
 
 
 def read_items(folder: Path, stamp: dict[str, Any]) -> list[BenchItem] | None:

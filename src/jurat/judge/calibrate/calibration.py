@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jurat.errors import JuratError
+from jurat.files import write_whole
 from jurat.judge.presets import REMOVED
 from jurat.models import may_be
 
@@ -97,15 +97,13 @@ class Calibration(BaseModel):
         return json.dumps(told, indent=1, sort_keys=True) + "\n"
 
     def save(self, path: Path) -> None:
-        """Writes it aside and renames it.
+        """Writes it, whole or not at all.
 
         Raises:
             JuratError: it cannot be written.
         """
-        aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
-            aside.write_text(self._text(), encoding="utf-8")
-            aside.replace(path)
+            write_whole(path, self._text())
         except OSError as error:
             raise JuratError(f"{path} cannot be written: {error.strerror or error}") from error
 

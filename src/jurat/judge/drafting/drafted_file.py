@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import difflib
-import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from jurat.constitution.amend import Amendment, amend, inline, shorthand
 from jurat.constitution.files import SHELF_PREFIX, find_file, read_text
 from jurat.constitution.guidelines import Skeleton, is_guidelines, skeleton
 from jurat.content import Failure
+from jurat.files import written_aside
 from jurat.judge.drafting.draft import ROUNDS, Draft, draft_rules, lacks
 from jurat.models import Model, full_name
 
@@ -166,15 +166,11 @@ def replace_file(target: Path, drafted: DraftedFile) -> None:
 def write_whole(target: Path, data: bytes) -> None:
     """Writes beside a file, then puts that in its place. Raises ConstitutionError where it cannot."""
     whole = target.resolve()  # what a link names, not the link
-    aside = whole.with_name(f".{whole.name}.{os.getpid()}.tmp")
     try:
-        try:
+        with written_aside(whole) as aside:
             aside.write_bytes(data)
             if whole.exists():
                 shutil.copymode(whole, aside)
-            aside.replace(whole)
-        finally:
-            aside.unlink(missing_ok=True)
     except OSError as error:
         raise ConstitutionError(f"{target} cannot be written: {error.strerror}.") from error
 
