@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 COLOUR_MODEL = '''
 from jurat.errors import JuratError
-from jurat.models import Answer, ModelError, YesNo
+from jurat.models import Answer, Model, ModelError, YesNo
 from jurat.content import Reply
 
 COLOURS = {"red": 0, "green": 1, "blue": 2}
@@ -24,10 +24,11 @@ def open_colour(spec):
         raise ModelError("The weights of colour/broken cannot be read.", hint="Fetch them again.")
     return Colour()
 
-class Colour:
+class Colour(Model):
     """Answers Yes where the named channel is the only bright one; a grey picture gets no answer at all."""
 
     name, revision, dtype = "colour", "1", "none"
+    supported_settings = {"max_tokens"}
 
     def ask(self, inquiries):
         return [Answer(tuple(self._answer(i.prefix.images, q) for q in i.questions)) for i in inquiries]
@@ -44,9 +45,6 @@ class Colour:
 
     def chat(self, chats):
         return [Reply("A colour.") for _ in chats]
-
-    def capability(self, kind):
-        return None
 '''
 
 POLICY = """\

@@ -175,13 +175,13 @@ def test_a_worker_is_killed_and_every_item_is_recorded_once(pics, jurat, ray_her
 
 FATAL_MODEL = '''
 import os
-from jurat.models import Answer, YesNo
+from jurat.models import Answer, Model, YesNo
 from jurat.content import Reply
 
 def open_fatal(spec):
     return Fatal()
 
-class Fatal:
+class Fatal(Model):
     """Takes its process down when it sees red."""
 
     name, revision, dtype = "fatal", "1", "none"
@@ -193,9 +193,6 @@ class Fatal:
 
     def chat(self, chats):
         return [Reply() for _ in chats]
-
-    def capability(self, kind):
-        return None
 '''
 
 

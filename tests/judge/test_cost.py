@@ -26,7 +26,7 @@ class Priced(Scripted):
 
     @property
     def spent(self) -> Spent:
-        return Spent(1, Usage(1, 1), self.money)
+        return Spent(1, Usage(1, 1, money=self.money))
 
     def capability(self, kind: type) -> object:  # pyright: ignore[reportIncompatibleMethodOverride]
         return self if kind is UsageMeter else None
@@ -35,7 +35,7 @@ class Priced(Scripted):
 class Unpriced(Priced):
     @property
     def spent(self) -> Spent:
-        return Spent(1, Usage(1, 1), None)
+        return Spent(1, Usage(1, 1))
 
 
 LAW = Constitution(

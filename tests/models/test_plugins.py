@@ -19,10 +19,10 @@ ESCAPE = "\\x1b[31m"
 
 MODEL = """
 from jurat.errors import JuratError
-from jurat.models import Answer, ModelError, ModelGone, YesNo
+from jurat.models import Answer, Model, ModelError, ModelGone, YesNo
 from jurat.content import Reply
 calls = []
-class Model:
+class Acme(Model):
     name, revision, dtype = "acme", "1", "none"
     def ask(self, inquiries):
         calls.append(len(inquiries))
@@ -31,12 +31,10 @@ class Model:
         return [Answer((YesNo(0.9, 0.1),) * len(inquiry.questions)) for inquiry in inquiries]
     def chat(self, chats):
         raise RuntimeError("no chat \\x1b[2J")
-    def capability(self, kind):
-        return None
     def extra(self):
         return 7
 def open_acme(spec):
-    return Model()
+    return Acme()
 """
 
 
@@ -77,7 +75,7 @@ OPENING = {
     "opens half a model": (
         "class M:\n name = revision = 'x'\n dtype = property(lambda s: 1 / 0)\n ask = chat = print\n"
         "open_acme = lambda spec: M()",
-        "it lacks dtype, capability",
+        "it lacks dtype, capability, close",
     ),
 }
 

@@ -100,14 +100,16 @@ def described(spent: Spent) -> str:
     """Calls, tokens and money on one line."""
     usage = spent.usage
     cached = f" ({usage.shared_tokens:,} of them cached)" if usage.shared_tokens else ""
-    money = "" if spent.money is None else f", {_money(spent.money)} at the prices given"
+    money = "" if spent.usage.money is None else f", {_money(spent.usage.money)} at the prices given"
     counts = f"{counted(usage.input_tokens, 'token')} in{cached}, {usage.output_tokens:,} out"
     return f"Calls answered: {spent.calls:,}; {counts}{money}."
 
 
 def _cells(spent: Spent) -> list[str]:
     counts = [spent.calls, spent.usage.input_tokens, spent.usage.output_tokens]
-    return [f"{count:,}" for count in counts] + ([] if spent.money is None else [_money(spent.money)])
+    return [f"{count:,}" for count in counts] + (
+        [] if spent.usage.money is None else [_money(spent.usage.money)]
+    )
 
 
 def _money(amount: float) -> str:

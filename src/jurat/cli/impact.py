@@ -187,11 +187,11 @@ def _items(verdicts: Sequence[Verdict], inside: Inside, settings: Mapping[str, A
 def _judge(row: dict[str, Any], settings: Mapping[str, Any], change: Change, spec: ModelSpec) -> Judge:
     from jurat.judge import Judge
     from jurat.media import Sampling
-    from jurat.models import full_name, may_be, open_model
+    from jurat.models import full_name, may_be_same_model, open_model
 
     frames = settings.get("frames")
     model = open_model(spec)
-    if not may_be(full_name(model), row["model"]):
+    if not may_be_same_model(full_name(model), row["model"]):
         raise JuratError(
             f"The run was judged by {row['model']}, and this is {full_name(model)}.",
             hint="Name the model of the run: --model NAME",

@@ -1,4 +1,4 @@
-"""Plain data that every package shares: items, and why one cannot be judged."""
+"""Plain data that every package shares: items, conversations, replies and failures."""
 
 from __future__ import annotations
 

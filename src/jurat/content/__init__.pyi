@@ -1,6 +1,7 @@
 from .chat import Chat as Chat
 from .chat import Failure as Failure
 from .chat import FailureKind as FailureKind
+from .chat import FinishReason as FinishReason
 from .chat import Generation as Generation
 from .chat import Part as Part
 from .chat import Reply as Reply

@@ -9,17 +9,31 @@ from PIL import Image
 
 FailureKind = Literal["refused", "filtered", "unparsed", "out_of_domain", "error"]
 Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length"]
+"""`stop`: the model ended its reply, or wrote a stop text. `length`: the limit of tokens cut it off."""
 Part = str | Image.Image
 """A piece of a turn: text, or a decoded RGB image."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens that an answer cost; `shared` ones were computed once for several questions."""
+    """What one answer or reply cost. Usages can be added."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     shared_tokens: int = 0
+    """Those of the input that were computed once for several questions."""
+    money: float | None = None
+    """Price of these tokens, in the currency of the prices given; None where no prices are known."""
+
+    def __add__(self, other: Usage) -> Usage:
+        known = [money for money in (self.money, other.money) if money is not None]
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.shared_tokens + other.shared_tokens,
+            sum(known) if known else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -30,18 +44,28 @@ class Failure:
     reason: str
     """One sentence for a person."""
     usage: Usage = field(default_factory=Usage, compare=False)
-    """Tokens that were spent all the same."""
+    """What the failed call cost."""
 
 
 @dataclass(frozen=True)
 class Generation:
-    """Decoding settings of one conversation."""
+    """Decoding settings of one conversation.
+
+    No setting is dropped: a model raises `jurat.models.UnsupportedSetting` for one that is not at its default
+    and that it cannot honour.
+    """
 
     max_tokens: int = 256
     temperature: float = 0.0
     """0 is greedy."""
+    top_p: float = 1.0
+    """Draws from the smallest set of tokens with at least this probability, above 0; 1 draws from all."""
     seed: int | None = None
     """Of the draws, where the temperature is above 0; local models take None as 0."""
+    stop: tuple[str, ...] = ()
+    """Texts that end the reply where the model writes one; the reply does not contain it."""
+    thinking: bool = False
+    """Lets a model that can think think before it replies; the thoughts are no part of the reply's text."""
     logits_processors: tuple[Any, ...] = ()
     """transformers `LogitsProcessor` objects; only local models honour them."""
 
@@ -74,8 +98,14 @@ class Chat:
 
 @dataclass(frozen=True)
 class Reply:
-    """A continuation in text; empty where `failure` is set."""
+    """A continuation in text.
+
+    An empty `text` without a `failure` is a reply that says nothing. Where an error, a refusal or a filter
+    left no text, `failure` says so, `text` is empty and `finish` is None.
+    """
 
     text: str = ""
     usage: Usage = field(default_factory=Usage)
     failure: Failure | None = None
+    finish: FinishReason | None = None
+    """Why the text ends; None where the backend does not say."""

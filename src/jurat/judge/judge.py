@@ -222,7 +222,7 @@ class Judge:
     def _money(self) -> float | None:
         """What the model's calls came to since it was opened, where that is known."""
         metered = self.model.capability(UsageMeter)
-        return None if metered is None else metered.spent.money
+        return None if metered is None else metered.spent.usage.money
 
     def _fitted(self, given: Calibration | str | Path | None) -> Calibration | None:
         if given is None:

@@ -1,7 +1,7 @@
-"""The eyes: one interface to multimodal LLMs, several backends, and the bundled model.
+"""Multimodal LLMs: one protocol of two batched verbs (`ask`, `chat`), its backends, and the bundled model.
 
-A model answers to two batched verbs, `ask` and `chat` (`jurat.models.protocol`). What only some models
-can do is a capability that is asked for by its type. Models know nothing of rules.
+`jurat.models.protocol` defines the protocol. What only some models can do is a capability, asked for by its
+type. Models know nothing of constitutions.
 """
 
 from __future__ import annotations
@@ -26,15 +26,19 @@ from jurat.models.protocol import (
     Spent,
     StatementReader,
     Steerable,
+    UnsupportedSetting,
     UsageMeter,
     Vocabulary,
     YesNo,
+    check_settings,
     full_name,
-    may_be,
+    invalid_setting,
+    may_be_same_model,
 )
 from jurat.models.registry import Backend, list_backends, open_model
 from jurat.models.spec import ModelSpec, Opener, Serving
 from jurat.models.vision import Box, Detector, Matcher, open_detector, open_matcher
+from jurat.models.wrapper import ModelWrapper
 
 __all__ = [
     "Answer",
@@ -56,6 +60,7 @@ __all__ = [
     "ModelError",
     "ModelGone",
     "ModelSpec",
+    "ModelWrapper",
     "Opener",
     "RuleDraft",
     "RuleWriter",
@@ -63,12 +68,15 @@ __all__ = [
     "Spent",
     "StatementReader",
     "Steerable",
+    "UnsupportedSetting",
     "UsageMeter",
     "Vocabulary",
     "YesNo",
+    "check_settings",
     "full_name",
+    "invalid_setting",
     "list_backends",
-    "may_be",
+    "may_be_same_model",
     "open_detector",
     "open_matcher",
     "open_model",

@@ -23,17 +23,23 @@ from typing import Any, cast, get_args
 
 from jurat.content import Chat, Failure, FailureKind, Reply, Usage
 from jurat.errors import JuratError
-from jurat.models.protocol import Answer, C, Disclaimer, Inquiry, YesNo
+from jurat.models.protocol import (
+    Answer,
+    C,
+    Disclaimer,
+    Inquiry,
+    Model,
+    YesNo,
+    check_settings,
+    invalid_setting,
+)
 from jurat.models.spec import ModelSpec
 
 _DISCLAIMER = "The null model draws its answers from a seed: they mean nothing."
 
 
 def open_null(spec: ModelSpec) -> NullModel:
-    if spec.reference:
-        raise JuratError(
-            f"The null model takes no reference: {spec.name!r}.", hint='Name it "null" or "null?seed=3".'
-        )
+    spec.check(*(field.name for field in fields(NullSettings)))
     return NullModel(NullSettings.parse(spec), name=spec.name)
 
 
@@ -60,9 +66,6 @@ class NullSettings:
         }
         values: dict[str, Any] = {"seed": spec.seed}
         for key, text in spec.options.items():
-            if key not in readers:
-                known = ", ".join(field.name for field in fields(cls))
-                raise JuratError(f"The null model has no option {key!r}.", hint=f"It has {known}.")
             try:
                 values[key] = readers[key](text)
             except ValueError as error:
@@ -70,11 +73,12 @@ class NullSettings:
         return cls(**values)
 
 
-class NullModel:
+class NullModel(Model):
     """See the module's docstring."""
 
     revision = "none"
     dtype = "none"
+    supported_settings = frozenset({"max_tokens", "temperature", "top_p", "seed", "stop"})
 
     def __init__(self, settings: NullSettings | None = None, *, name: str = "null") -> None:
         self.settings = settings or NullSettings()
@@ -88,6 +92,7 @@ class NullModel:
         return [self._answer(inquiry) for inquiry in inquiries]
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
+        check_settings(self, chats)
         return [self._reply(chat) for chat in chats]
 
     def capability(self, kind: type[C]) -> C | None:
@@ -105,11 +110,19 @@ class NullModel:
         return Answer(answers, usage=Usage(input_tokens=tokens))
 
     def _reply(self, chat: Chat) -> Reply:
-        failure = self._fault(chat)
+        settings = chat.generation
+        failure = invalid_setting(settings) or self._fault(chat)
         if failure is not None:
             return Reply(failure=failure)
-        draw = self._draw(b"reply", _digest(chat), b"")
-        return Reply(f"The null model says {'Yes' if draw > 0.5 else 'No'}.", usage=Usage(output_tokens=6))
+        # At temperature 0 neither the seed nor top_p means anything.
+        drawn = (settings.seed, settings.temperature, settings.top_p) if settings.temperature else ""
+        draw = self._draw(b"reply", _digest(chat), str(drawn).encode())
+        words = f"The null model says {'Yes' if draw > 0.5 else 'No'}.".split()
+        text = " ".join(words[: settings.max_tokens])
+        cut = min((at for stop in settings.stop if (at := text.find(stop)) >= 0), default=None)
+        ended = cut is not None or len(words) <= settings.max_tokens
+        usage = Usage(output_tokens=len(text[:cut].split()))
+        return Reply(text[:cut].strip(), usage, finish="stop" if ended else "length")
 
     def _fault(self, chat: Chat) -> Failure | None:
         """Takes the time an answer takes, then fails as often as asked to. Chats without images never

@@ -11,8 +11,18 @@ from typing import Any, TypeVar, cast
 
 from jurat.content import Chat, Failure, Reply
 from jurat.errors import JuratError
-from jurat.models.protocol import Answer, C, Inquiry, Model, ModelError, ModelGone
+from jurat.models.protocol import (
+    Answer,
+    C,
+    Inquiry,
+    Model,
+    ModelError,
+    ModelGone,
+    UnsupportedSetting,
+    check_settings,
+)
 from jurat.models.spec import ModelSpec
+from jurat.models.wrapper import ModelWrapper
 from jurat.registry import Entry
 
 R = TypeVar("R", Answer, Reply)
@@ -27,29 +37,33 @@ def open_plug_in(entry: Entry, spec: ModelSpec) -> Model:
     """
     opener = entry.load()
     model = entry.attempt(f"could not open {spec.name!r}", lambda: opener(spec))
-    entry.check(model, "model", strings=("name", "revision", "dtype"), methods=("ask", "chat", "capability"))
-    return cast(Model, PlugInModel(entry, model))
+    methods = ("ask", "chat", "capability", "close")
+    entry.check(model, "model", strings=("name", "revision", "dtype"), methods=methods)
+    return PlugInModel(entry, model)
 
 
-class PlugInModel:
-    """A third party's model; everything but the two verbs is its own."""
+class PlugInModel(ModelWrapper):
+    """A third party's model; everything but the two verbs is its own. It changes no answer, so that all
+    capabilities of the model stay true."""
 
     def __init__(self, entry: Entry, model: Model) -> None:
-        self._entry, self._model = entry, model
+        super().__init__(model)
+        self._entry = entry
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("_entry", "_model"):  # not there yet while it is unpickled
+        if name in ("_entry", "_inner"):  # not there yet while it is unpickled
             raise AttributeError(name)
-        return getattr(self._model, name)
+        return getattr(self._inner, name)
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
-        return self._each(self._model.ask, inquiries, Answer)
+        return self._each(self._inner.ask, inquiries, Answer)
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
-        return self._each(self._model.chat, chats, Reply)
+        check_settings(self, chats)
+        return self._each(self._inner.chat, chats, Reply)
 
     def capability(self, kind: type[C]) -> C | None:
-        return self._model.capability(kind)
+        return self._inner.capability(kind)
 
     def _each(self, verb: Callable[[Any], Any], items: Sequence[Any], kind: type[R]) -> list[R]:
         try:
@@ -60,7 +74,7 @@ class PlugInModel:
                     return answers
             problem = f"{self._entry}: it gave no list of one {kind.__name__} an item"
         except JuratError as error:
-            if isinstance(error, ModelGone) or not isinstance(error, ModelError):
+            if isinstance(error, ModelGone | UnsupportedSetting) or not isinstance(error, ModelError):
                 raise
             problem = self._entry.reason(error)
         except Exception as error:

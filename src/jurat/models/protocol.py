@@ -1,21 +1,22 @@
-"""The two verbs every model answers to, and the plain data that travels through them.
+"""The model protocol: two batched verbs and the plain data they take and return.
 
-`ask` puts closed questions about a conversation and returns probabilities; `chat` continues a
-conversation in text. Both take a batch and return as many results, in order; neither raises because
-of one item. What went wrong with an item is a `Failure` in its own result.
+`ask` puts closed questions about a conversation and returns probabilities; `chat` continues a conversation
+in text. Both take a batch and return as many results, in order. What goes wrong with one item is a `Failure`
+in its own result; only what is wrong with the model or the request as a whole raises. What only some models
+can do is a capability, asked for by its type.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar, overload, runtime_checkable
 
 from PIL import Image
 
-from jurat.content import Chat, Failure, Reply, Usage
+from jurat.content import Chat, Failure, Generation, Reply, Usage
 from jurat.errors import JuratError
 
 if TYPE_CHECKING:
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 
 UNKNOWN = "unknown"
-"""The revision of a model that does not tell it, or not yet."""
+"""The revision of a model that does not report one, or has not yet."""
 
+SETTINGS = tuple(each.name for each in fields(Generation))
+"""The names of all decoding settings."""
+
+_DEFAULTS = Generation()
 _TINY = 1e-304
 """Keeps the logarithm of a probability finite."""
 
@@ -37,15 +42,23 @@ class ModelError(JuratError):
 
 
 class ModelGone(ModelError):
-    """A model that answers nobody any more: its server is gone, or refuses the key. A run had better end."""
+    """The server is unreachable or rejects the credentials; callers should stop the run."""
+
+
+class UnsupportedSetting(ModelError):
+    """A chat asks for a decoding setting that the model cannot honour. The whole batch is refused, before
+    anything of it runs."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True)
 class Inquiry:
-    """Many closed questions that share one conversation.
+    """Closed questions that share one conversation.
 
-    Each question's text continues the last user turn of `prefix` on a new line, and is answered by
-    Yes or No as if it alone had been asked. A prefix without images gives the language prior.
+    Each question's text continues the last user turn of `prefix` on a new line, and is answered by Yes or No
+    as if it alone had been asked. A prefix without images gives the language prior. The decoding settings of
+    `prefix` are not used: nothing is decoded.
     """
 
     prefix: Chat
@@ -59,9 +72,9 @@ class YesNo:
     yes: float
     no: float
     failure: Failure | None = None
-    """Set where this one question could not be put (a word outside the model's vocabulary, say)."""
+    """Set where this one question could not be asked: it has a word outside the model's vocabulary, say."""
     stated: bool = False
-    """True where it was read from text: 1 and 0, or 0 and 1, which are no probabilities."""
+    """True where the answer was read from text: 1 and 0, or 0 and 1, which are no probabilities."""
 
     @property
     def mass(self) -> float:
@@ -82,17 +95,15 @@ class YesNo:
 
 @dataclass(frozen=True)
 class Spent:
-    """What calls of a model came to, failed ones included."""
+    """Calls of a model and what they cost together, failed ones included."""
 
     calls: int = 0
     usage: Usage = field(default_factory=Usage)
-    money: float | None = None
-    """In the currency of the prices that were given; None where none were."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One `YesNo` a question, in the order of the inquiry; empty where `failure` is set."""
+    """One `YesNo` for each question, in the order of the inquiry; none where `failure` is set."""
 
     answers: tuple[YesNo, ...] = ()
     basis: Literal["measured", "stated"] = "measured"
@@ -103,42 +114,106 @@ class Answer:
 
 @dataclass(frozen=True)
 class RuleDraft:
-    """A rule taken apart: it is broken where every clause holds, and a clause where one alternative does."""
+    """The clauses of a rule. An image breaks the rule where all clauses hold; a clause holds where one of its
+    alternatives does."""
 
     clauses: tuple[tuple[tuple[str, bool], ...], ...]
-    """The alternatives of each clause: (statement, True where it is wanted false)."""
+    """The alternatives of each clause: (statement, whether it is negated)."""
     objects: tuple[tuple[str, ...], ...] = ()
     """The central objects of each clause, in the order of `clauses`; empty where the writer names none."""
     description: str | None = None
-    """What breaks the rule, as a short positive description of what is seen."""
+    """What an image that breaks the rule shows, as a short phrase."""
 
 
 @runtime_checkable
 class Model(Protocol):
-    """An MLLM behind two batched verbs."""
+    """An MLLM behind two batched verbs.
+
+    A backend may inherit from this class: it then has no capabilities, nothing to close and no settings but
+    the defaults until it says otherwise.
+    """
 
     name: str
     """As a user names it: "bundled", "hf/Qwen/Qwen3-VL-8B-Instruct", "null"."""
     revision: str
     """Digest of the weights, or what the server reports."""
     dtype: str
-    """In which it computes: "float32", "bfloat16"; "none" where that means nothing."""
+    """Of its computations: "float32", "bfloat16"; "none" where that means nothing."""
+    supported_settings: Collection[str] = frozenset()
+    """The fields of `Generation` that `chat` honours; it takes the others at their defaults only."""
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
-        """Answers closed questions; one `Answer` an inquiry, in order."""
+        """Answers closed questions; one `Answer` for each inquiry, in order."""
         ...
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
-        """Continues conversations; one `Reply` a chat, in order."""
+        """Continues conversations; one `Reply` for each chat, in order.
+
+        A setting of the wrong value (`invalid_setting`) is a `Failure` of its own chat.
+
+        Raises:
+            UnsupportedSetting: some chat has a setting that the model cannot honour (`check_settings`).
+        """
         ...
 
     def capability(self, kind: type[C]) -> C | None:
-        """What only some models can do, asked for by type; None where this one cannot."""
-        ...
+        """This model's implementation of an optional protocol; None where it has none."""
+        return None
+
+    def close(self) -> None:
+        """Frees weights and connections. Closing twice is no error; calling a verb afterwards is one."""
+        return None
+
+
+def check_settings(model: Model, chats: Sequence[Chat]) -> None:
+    """Refuses a batch with a setting that a model cannot honour; backends call it first in `chat`.
+
+    Raises:
+        UnsupportedSetting: names the settings.
+    """
+    supported: Collection[str] = getattr(model, "supported_settings", ())
+    refused = [
+        name
+        for name in SETTINGS
+        if name not in supported
+        and any(getattr(chat.generation, name) != getattr(_DEFAULTS, name) for chat in chats)
+    ]
+    if refused:
+        known = ", ".join(name for name in SETTINGS if name in supported) or "none"
+        raise UnsupportedSetting(
+            f"The model {model.name!r} does not support {' and '.join(refused)}.",
+            hint=f"Leave {'it' if len(refused) == 1 else 'them'} out. It supports these settings: {known}.",
+        )
+
+
+def invalid_setting(settings: Generation) -> Failure | None:
+    """Why a conversation cannot be continued with settings of these values; None where it can."""
+    tokens, temperature, seed, top_p = (
+        settings.max_tokens,
+        settings.temperature,
+        settings.seed,
+        settings.top_p,
+    )
+    wrong = None
+    if type(tokens) is not int or tokens < 1:
+        wrong = f"max_tokens is {tokens!r}; it is a whole number from 1."
+    elif type(temperature) not in (int, float) or not 0 <= temperature < math.inf:
+        wrong = f"temperature is {temperature!r}; it is a number from 0."
+    elif type(top_p) not in (int, float) or not 0 < top_p <= 1:
+        wrong = f"top_p is {top_p!r}; it is a number above 0, at most 1."
+    elif seed is not None and (type(seed) is not int or not -(2**63) <= seed < 2**64):
+        wrong = f"seed is {seed!r}; it is a whole number of 64 bits, or None."
+    elif type(settings.stop) is not tuple or not all(type(one) is str and one for one in settings.stop):
+        wrong = f"stop is {settings.stop!r}; it is a tuple of texts that are not empty."
+    elif type(settings.thinking) is not bool:
+        wrong = f"thinking is {settings.thinking!r}; it is True or False."
+    elif not all(callable(one) for one in settings.logits_processors):
+        wrong = "logits_processors holds what cannot be called with token ids and scores."
+    return None if wrong is None else Failure("error", f"The conversation was not continued: {wrong}")
 
 
 class Named(Protocol):
-    """What has a name, and a revision that says which weights or which server stand behind it."""
+    """A model, detector or matcher: a name, and the revision of its weights or its server."""
 
     @property
     def name(self) -> str: ...
@@ -152,20 +227,23 @@ def full_name(model: Named) -> str: ...
 @overload
 def full_name(model: Named | None) -> str | None: ...
 def full_name(model: Named | None) -> str | None:
-    """NAME@REVISION, as records, runs and tables name what judged; None for nothing."""
+    """NAME@REVISION, as records, runs and tables have it; None for None."""
     return None if model is None else f"{model.name}@{model.revision}"
 
 
-def may_be(one: str, other: str) -> bool:
-    """Whether two full names may be of the same model: revisions count where both are known. A server tells
-    its own only when it answers."""
-    (name, _, revision), (named, _, revised) = one.rpartition("@"), other.rpartition("@")
-    return name == named and (revision == revised or UNKNOWN in (revision, revised))
+def may_be_same_model(one: str, other: str) -> bool:
+    """Whether two full names may be of the same model: revisions are compared where both are known, which
+    that of a server is only after its first reply."""
+    (name, _, revision), (other_name, _, other_revision) = one.rpartition("@"), other.rpartition("@")
+    return name == other_name and (revision == other_revision or UNKNOWN in (revision, other_revision))
+
+
+# --- capabilities --------------------------------------------------------------------------------
 
 
 @runtime_checkable
 class Vocabulary(Protocol):
-    """Capability of a model that knows only certain words."""
+    """A model that knows only certain words."""
 
     def unknown_words(self, text: str) -> list[str]:
         """The words of `text` that the model never learned, in order, without repeats."""
@@ -174,7 +252,7 @@ class Vocabulary(Protocol):
 
 @runtime_checkable
 class StatementReader(Protocol):
-    """Capability of a model that reads statements of a small language only, and answers others wrongly."""
+    """A model that reads statements of a small language only, and answers others wrongly."""
 
     def refusal(self, statement: str) -> str | None:
         """Why the model is not asked whether `statement` is true, and what to write instead; None where it
@@ -182,62 +260,62 @@ class StatementReader(Protocol):
         ...
 
     def presence(self, statement: str) -> tuple[tuple[str, ...], ...]:
-        """What is true wherever a relation is: that each thing it names is visible, and of a list that the
-        relation is to one of them. Of the statements of each inner tuple one is true. Empty where `statement`
+        """What a relation implies: that each thing it names is visible, and that it holds for one of the
+        things in a list. Each inner tuple holds alternatives, one of which is true. Empty where `statement`
         is no relation."""
         ...
 
 
 @runtime_checkable
 class Disclaimer(Protocol):
-    """Capability of a model that has a remark to make about itself in every record."""
+    """A model whose records all carry a remark about it."""
 
     @property
     def disclaimer(self) -> str:
-        """One sentence: the `null` model says here that its answers mean nothing."""
+        """One sentence: of the `null` model, that its answers mean nothing."""
         ...
 
 
 @runtime_checkable
 class UsageMeter(Protocol):
-    """Capability of a model whose calls are counted, and may cost money."""
+    """A model whose calls are counted."""
 
     @property
     def spent(self) -> Spent:
-        """Since it was opened."""
+        """All calls since it was opened. What a single answer cost is in its `usage`."""
         ...
 
 
 @runtime_checkable
 class ConcurrencySupport(Protocol):
-    """Capability of a model whose verbs may be called from several threads: it prepares what one of them asks
-    while it computes for another, or computes for several side by side."""
+    """A model whose verbs may be called from several threads: it prepares one call while it computes another,
+    or computes several side by side."""
 
     @property
     def lanes(self) -> int:
-        """How many calls at once are worth while, from 1."""
+        """How many concurrent calls are worthwhile, from 1."""
         ...
 
     def at_work(self) -> AbstractContextManager[None]:
-        """To be held while calls come from several threads, which are started within it."""
+        """A context to hold while several threads call; start the threads inside it."""
         ...
 
 
 @runtime_checkable
 class RuleWriter(Protocol):
-    """Capability of a model that takes rules apart itself, without being told how in a conversation."""
+    """A model that drafts clauses from a rule itself, without instructions in a conversation."""
 
     def draft_rule(self, text: str) -> RuleDraft | Failure:
-        """The clauses, objects and description of a rule that is given as a sentence."""
+        """The clauses, objects and description of a rule given as a sentence."""
         ...
 
 
 @runtime_checkable
 class DomainGate(Protocol):
-    """Capability of a model that can tell images of its own world from others."""
+    """A model that recognises images outside the domain it was trained on."""
 
     def foreign(self, images: Sequence[Image.Image]) -> list[Failure | None]:
-        """For each image, an `out_of_domain` failure, or None where the image is of the model's world."""
+        """For each image an `out_of_domain` failure, or None where it is inside the domain."""
         ...
 
 

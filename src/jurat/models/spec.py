@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import parse_qsl
 
+from jurat.errors import JuratError
 from jurat.models.protocol import Model
 
 
@@ -62,6 +63,34 @@ class ModelSpec:
     def options(self) -> dict[str, str]:
         """What follows the question mark: {"seed": "3"} for "null?seed=3"."""
         return dict(parse_qsl(self.name.partition("?")[2], keep_blank_values=True))
+
+    def check(self, *options: str, reference: str | None = None) -> None:
+        """Refuses a name that its backend cannot use; openers call it first.
+
+        Args:
+            options: the names of the options that the backend has.
+            reference: how help texts call what has to follow the backend's name ("NAME_OR_PATH"); None where
+                nothing may follow it.
+
+        Raises:
+            JuratError: an option is unknown or given twice, or the reference is missing or not wanted.
+        """
+        backend = self.backend
+        if reference and not self.reference:
+            raise JuratError(f"{self.name!r} names no model.", hint=f"Name one: {backend}/{reference}.")
+        if self.reference and not reference:
+            example = f' or "{backend}?{options[0]}=..."' if options else ""
+            raise JuratError(
+                f"The backend {backend!r} takes no reference: {self.name!r}.",
+                hint=f'Name it "{backend}"{example}.',
+            )
+        given = [name for name, _ in parse_qsl(self.name.partition("?")[2], keep_blank_values=True)]
+        for name in given:
+            if name not in options:
+                known = f"It has {', '.join(options)}." if options else "It has none."
+                raise JuratError(f"The backend {backend!r} has no option {name!r}.", hint=known)
+            if given.count(name) > 1:
+                raise JuratError(f"{self.name!r} has the option {name!r} twice.", hint="Give it once.")
 
 
 Opener: TypeAlias = Callable[[ModelSpec], Model]

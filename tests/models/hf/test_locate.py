@@ -140,6 +140,10 @@ def test_a_mistyped_folder_is_told_at_once_with_the_one_that_is_meant(
 def test_an_unknown_option_of_a_local_model_is_refused(llava_folder: Path) -> None:
     from jurat.errors import JuratError
 
-    for option in ("colour=blue", "image_backend=gimp"):
-        with pytest.raises(JuratError, match="has an option that local models do not know"):
+    for option, problem in {
+        "colour=blue": "The backend 'hf' has no option 'colour'.\n  It has image_backend.",
+        "image_backend=gimp": "The option image_backend cannot be 'gimp'.",
+        "image_backend=pil&image_backend=pil": "has the option 'image_backend' twice",
+    }.items():
+        with pytest.raises(JuratError, match=problem):
             open_model(f"hf/{llava_folder}?{option}")

@@ -224,8 +224,6 @@ FAULTS = {
     "a list": (Told("[1, 2]"), "error", "What the server sent is no chat completion."),
     "no choices": (Told(GOOD.body | {"choices": []}), "unparsed", "The reply holds no choice."),
     "an empty choice": (Told(GOOD.body | {"choices": [{}]}), "unparsed", "The reply holds no choice."),
-    "an empty reply": (completion(""), "unparsed", "The reply is empty."),
-    "no content": (completion(None), "unparsed", "The reply is empty."),
     "a refusal": (
         completion(None, refusal="I can't help with that."),
         "refused",
@@ -262,6 +260,13 @@ FAULTS = {
         "The server answered 422: [{'msg': 'image input is not supported'}]",
     ),
 }
+
+
+@pytest.mark.parametrize("content", ["", " \n", None])
+@pytest.mark.parametrize("finish", ["stop", "length"])
+def test_a_reply_without_text_says_nothing_and_is_no_failure(serve: Serve, content, finish: str) -> None:
+    (reply,) = opened(serve(lambda _: completion(content, finish=finish)).url).chat([CHAT])
+    assert (reply.text, reply.failure, reply.finish) == ("", None, finish)
 
 
 @pytest.mark.parametrize("case", FAULTS)

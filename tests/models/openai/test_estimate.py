@@ -66,10 +66,10 @@ def test_conversations_count_with_the_longest_reply() -> None:
 def test_prices_make_money() -> None:
     model = rehearsal(input_price=2, output_price=10)
     model.ask([inquiry(Image.new("RGB", (280, 560)))])
-    assert model.measured(times=1000).money == pytest.approx(
+    assert model.measured(times=1000).usage.money == pytest.approx(
         ((1_075_000 + 75 + LOOK_TOKENS) * 2 + (5_000 + 5 + LOOKS) * 10) / 1e6
     )
-    assert rehearsal().measured().money is None
+    assert rehearsal().measured().usage.money is None
 
 
 def test_only_served_models_are_rehearsed() -> None:

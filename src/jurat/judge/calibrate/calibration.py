@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from jurat.errors import JuratError
 from jurat.files import write_whole
 from jurat.judge.presets import REMOVED
-from jurat.models import may_be
+from jurat.models import may_be_same_model
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
@@ -117,7 +117,7 @@ class Calibration(BaseModel):
         """
         law, proved = constitution.digest, bool(self.rules or self.frame_alarms)
         told = (
-            ("model", self.model, model, may_be(self.model, model)),
+            ("model", self.model, model, may_be_same_model(self.model, model)),
             ("wording of questions", self.prompts, prompts, self.prompts == prompts),
             ("constitution", self.constitution, law, self.constitution == law),
             # What was proved holds for scores that come about alike.

@@ -119,6 +119,8 @@ def _chat(model: Model, chats: Sequence[Chat]) -> list[Reply]:
 def _read(reply: Reply) -> Reasoned | None:
     if reply.failure is not None:
         return Reasoned(None, failure=reply.failure)
+    if not reply.text.strip():
+        return Reasoned(None, failure=Failure("unparsed", "The reply is empty."))
     found = read_rating(reply.text)
     if found is None and _REFUSAL.match(reply.text):
         return Reasoned(None, failure=Failure("refused", "The model refused to reason about it."))

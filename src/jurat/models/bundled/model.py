@@ -17,13 +17,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
 from jurat.content import Chat, Failure, Reply
-from jurat.errors import JuratError
 from jurat.models.bundled.domain_gate import Gate, patches_of, pooled, scaled_away
 from jurat.models.bundled.statement_language import Language
 from jurat.models.hf.batch_sizes import FEATURES
+from jurat.models.hf.diagnosis import Diagnosable
 from jurat.models.hf.loading import load
 from jurat.models.hf.model import LocalModel
 from jurat.models.hf.torch_threads import one_thread
+from jurat.models.prior_cache import Deterministic
 from jurat.models.protocol import (
     Answer,
     C,
@@ -34,7 +35,9 @@ from jurat.models.protocol import (
     StatementReader,
     Vocabulary,
     YesNo,
+    check_settings,
 )
+from jurat.models.wrapper import ModelWrapper
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,10 +71,7 @@ def open_naive(spec: ModelSpec) -> BundledModel:
 
 
 def _open(spec: ModelSpec, name: str, weights: Path) -> BundledModel:
-    if spec.reference or spec.options:
-        raise JuratError(
-            f"The {name} model takes no reference or options: {spec.name!r}.", hint=f'Name it "{name}".'
-        )
+    spec.check()
     return BundledModel(weights, name=name, device=spec.device, dtype=spec.dtype)
 
 
@@ -82,8 +82,11 @@ def language_of(name: str) -> Language | None:
     return None if folder is None else Language.load(folder)
 
 
-class BundledModel:
+class BundledModel(ModelWrapper):
     """See the module's docstring."""
+
+    passes = (Diagnosable, Deterministic)
+    provides = (DomainGate, ConcurrencySupport)
 
     def __init__(
         self,
@@ -103,9 +106,9 @@ class BundledModel:
                 f"The weights of the bundled model are not there: {path}",
                 hint="This installation of jurat is incomplete: install it again, or name another model.",
             )
-        self.name = name
         # Pillow resizes alike everywhere; the gate's threshold was set on pixels that it made.
         self._local = LocalModel(load(path, device=device, dtype=dtype, image_backend="pil"), name=name)
+        super().__init__(self._local)
         self._words = Words(self._local.encoder.tokenizer, self._local.preparing)
         self._language = Language.load(path)
         self._why_not = lru_cache(maxsize=4096)(self._unfit)  # the same questions come with every image
@@ -113,8 +116,6 @@ class BundledModel:
         if self._on_cpu:
             # Its network keeps nothing in itself: threads may use it side by side.
             self._local.computing = nullcontext()
-        self.revision = self._local.revision
-        self.dtype = self._local.dtype
 
     @one_thread()
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
@@ -131,6 +132,7 @@ class BundledModel:
 
     @one_thread()
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
+        check_settings(self, chats)
         # A judge reasons about many statements of one image, which the gate looks at once.
         shown = {id(image): image for chat in chats for image in chat.images}
         foreign = dict(zip(shown, self.foreign(list(shown.values())), strict=True))
@@ -145,7 +147,7 @@ class BundledModel:
             return cast(C, self._words)
         if kind is StatementReader:
             return cast("C | None", self._language)
-        return cast(C, self) if kind in (DomainGate, ConcurrencySupport) else self._local.capability(kind)
+        return super().capability(kind)
 
     def ask_anything(self) -> None:
         """Refuses no statement any more, but for its words: for those who measure what it reads wrongly."""

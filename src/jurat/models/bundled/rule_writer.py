@@ -27,11 +27,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from jurat.content import Chat, Failure, Reply, Usage
-from jurat.errors import JuratError
 from jurat.models.hf.loading import choose_device, choose_dtype, weights_digest, without_bars
 from jurat.models.hf.torch_threads import one_thread
 from jurat.models.hf.torchvision_import import prepare_torchvision
-from jurat.models.protocol import Answer, C, Inquiry, ModelError, RuleDraft, RuleWriter, Vocabulary
+from jurat.models.protocol import (
+    Answer,
+    C,
+    Inquiry,
+    Model,
+    ModelError,
+    RuleDraft,
+    RuleWriter,
+    Vocabulary,
+    check_settings,
+    invalid_setting,
+)
 
 if TYPE_CHECKING:
     from jurat.models.spec import ModelSpec
@@ -244,12 +254,13 @@ def in_lines(clauses: Clauses, unless: Clauses = ()) -> str:
 
 
 def open_writer(spec: ModelSpec) -> BundledWriter:
-    if spec.reference or spec.options:
-        raise JuratError(
-            f"The bundled writer takes no reference or options: {spec.name!r}.",
-            hint='Name it "bundled-writer".',
-        )
+    spec.check()
     return BundledWriter(device=spec.device, dtype=spec.dtype)
+
+
+def _refused(chat: Chat) -> Failure | None:
+    """Why a conversation is none that it can continue."""
+    return invalid_setting(chat.generation) or (Failure("out_of_domain", _BLIND) if chat.images else None)
 
 
 class ReadWords:
@@ -266,8 +277,10 @@ class ReadWords:
         return list(dict.fromkeys(text[start:end] for token, (start, end) in spans if token in self._unread))
 
 
-class BundledWriter:
+class BundledWriter(Model):
     """See the module's docstring."""
+
+    supported_settings = frozenset({"max_tokens"})
 
     def __init__(
         self,
@@ -315,17 +328,24 @@ class BundledWriter:
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
         """The clauses of the rule that each conversation's last turn is, in lines."""
-        texts = [chat.turns[-1].text if chat.turns else "" for chat in chats]
-        written = self.write(texts)
+        check_settings(self, chats)
+        refused = [_refused(chat) for chat in chats]
+        put = [chat for chat, failure in zip(chats, refused, strict=True) if failure is None]
+        texts = [chat.turns[-1].text if chat.turns else "" for chat in put]
+        written = iter(self.write(texts, [chat.generation.max_tokens for chat in put]))
         replies: list[Reply] = []
-        for chat, text, found in zip(chats, texts, written, strict=True):
-            if chat.images or isinstance(found, Failure):
-                failure = found if isinstance(found, Failure) else Failure("out_of_domain", _BLIND)
-                replies.append(Reply(failure=failure))
-            else:
-                said = in_lines(*found)
-                replies.append(Reply(said, Usage(len(text.split()), len(said.split()))))
+        for chat, failure in zip(chats, refused, strict=True):
+            found = failure or next(written)
+            if isinstance(found, Failure):
+                replies.append(Reply(failure=found))
+                continue
+            text = in_lines(*found)
+            usage = Usage(len(chat.turns[-1].text.split()), len(text.split()))
+            replies.append(Reply(text, usage, finish="stop"))
         return replies
+
+    def close(self) -> None:
+        self.__dict__.pop("_network", None)
 
     def capability(self, kind: type[C]) -> C | None:
         if kind is Vocabulary:
@@ -348,12 +368,18 @@ class BundledWriter:
             describe(clauses, self.language) or None,
         )
 
-    def write(self, texts: Sequence[str]) -> list[tuple[Clauses, Clauses] | Failure]:
-        """The clauses and the exceptions of each rule, as the model writes them, checked."""
+    def write(
+        self, texts: Sequence[str], limits: Sequence[int] = ()
+    ) -> list[tuple[Clauses, Clauses] | Failure]:
+        """The clauses and the exceptions of each rule, as the model writes them, checked; `limits` are those
+        of the tokens that each draft may have."""
+        limits = [min(limit, MOST_WRITTEN) for limit in limits] or [MOST_WRITTEN] * len(texts)
         found: list[Failure | None] = [self._beyond(text) for text in texts]
-        readable = [text for text, failure in zip(texts, found, strict=True) if failure is None]
-        raw = iter(self._generate(readable))
-        return [failure or self._checked(text, next(raw)) for text, failure in zip(texts, found, strict=True)]
+        raw = iter(self._generate([text for text, fail in zip(texts, found, strict=True) if fail is None]))
+        return [
+            failure or self._checked(text, next(raw), limit)
+            for text, limit, failure in zip(texts, limits, found, strict=True)
+        ]
 
     def _beyond(self, text: str) -> Failure | None:
         """Why a text is not one that it can read."""
@@ -366,7 +392,9 @@ class BundledWriter:
             return Failure("out_of_domain", f"The rule is longer than {MOST_READ} words.")
         return None
 
-    def _checked(self, text: str, raw: str) -> tuple[Clauses, Clauses] | Failure:
+    def _checked(self, text: str, raw: str, limit: int) -> tuple[Clauses, Clauses] | Failure:
+        if len(raw.split()) >= limit:
+            return Failure("unparsed", f"The draft has more than {limit} tokens, and was cut off.")
         if raw.replace(" ", "") == NOTHING:
             return Failure("out_of_domain", _NO_RULE)
         try:

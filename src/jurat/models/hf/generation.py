@@ -218,21 +218,6 @@ def _ordinary(prompts: Sequence[Prompt], ends: Sequence[int]) -> int:
     return next((token for token in reversed(last) if token not in ends), last[-1])
 
 
-def unfit(settings: Generation) -> Failure | None:
-    """Why a conversation cannot be continued with these settings; None where it can."""
-    tokens, temperature, seed = settings.max_tokens, settings.temperature, settings.seed
-    wrong = None
-    if type(tokens) is not int or tokens < 1:
-        wrong = f"max_tokens is {tokens!r}; it is a whole number from 1."
-    elif type(temperature) not in (int, float) or not 0 <= temperature < math.inf:
-        wrong = f"temperature is {temperature!r}; it is a number from 0."
-    elif seed is not None and (type(seed) is not int or not -(2**63) <= seed < 2**64):
-        wrong = f"seed is {seed!r}; it is a whole number of 64 bits, or None."
-    elif not all(callable(one) for one in settings.logits_processors):
-        wrong = "logits_processors holds what cannot be called with token ids and scores."
-    return None if wrong is None else Failure("error", f"The conversation was not continued: {wrong}")
-
-
 @dataclass(frozen=True)
 class Shared:
     """Conversations taken apart into what some of them begin with and what each goes on with."""
@@ -399,7 +384,8 @@ def _reply(
     usage = Usage(input_tokens=read, output_tokens=min(stop + 1, len(ids)))
     if failure is not None:
         return Reply(usage=usage, failure=failure)
-    return Reply(tokenizer.decode(ids[:stop], skip_special_tokens=True), usage)
+    text = tokenizer.decode(ids[:stop], skip_special_tokens=True)
+    return Reply(text, usage, finish="stop" if stop < len(ids) else "length")
 
 
 def _ends(network: Any, tokenizer: Any) -> list[int]:

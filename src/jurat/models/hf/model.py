@@ -14,7 +14,7 @@ from jurat.errors import JuratError
 from jurat.models.hf.batch_sizes import by, ran_out_of_memory
 from jurat.models.hf.diagnosis import Diagnosable, explain
 from jurat.models.hf.encoding import goes_on_from
-from jurat.models.hf.generation import decode, unfit
+from jurat.models.hf.generation import decode
 from jurat.models.hf.loading import IMAGE_BACKENDS, load
 from jurat.models.hf.parts import ModelParts, attempt, failed
 from jurat.models.hf.pass_checks import FAULTS
@@ -22,7 +22,15 @@ from jurat.models.hf.probe import probe
 from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.scoring import Scored
 from jurat.models.prior_cache import Deterministic
-from jurat.models.protocol import UNKNOWN, Answer, C, ConcurrencySupport, Inquiry
+from jurat.models.protocol import (
+    UNKNOWN,
+    Answer,
+    C,
+    ConcurrencySupport,
+    Inquiry,
+    check_settings,
+    invalid_setting,
+)
 
 if TYPE_CHECKING:
     from jurat.models.spec import ModelSpec
@@ -31,16 +39,11 @@ log = logging.getLogger("jurat.models")
 
 
 def open_local(spec: ModelSpec) -> LocalModel:
-    if not spec.reference:
+    spec.check("image_backend", reference="NAME_OR_PATH")
+    backend = spec.options.get("image_backend")
+    if backend not in (None, *IMAGE_BACKENDS):
         raise JuratError(
-            f"{spec.name!r} names no model.", hint="Name a folder or a model of the hub: hf/NAME_OR_PATH."
-        )
-    options = dict(spec.options)
-    backend = options.pop("image_backend", None)
-    if options or backend not in (None, *IMAGE_BACKENDS):
-        raise JuratError(
-            f"{spec.name!r} has an option that local models do not know.",
-            hint=f"There is image_backend={' or '.join(IMAGE_BACKENDS)}.",
+            f"The option image_backend cannot be {backend!r}.", hint=f"It is {' or '.join(IMAGE_BACKENDS)}."
         )
     loaded = load(
         spec.reference,
@@ -56,6 +59,8 @@ def open_local(spec: ModelSpec) -> LocalModel:
 
 class LocalModel(ModelParts):
     """A loaded transformers model behind the two verbs. Threads take turns at its network."""
+
+    supported_settings = frozenset({"max_tokens", "temperature", "seed", "logits_processors"})
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         return self.score(self.encode(inquiries))
@@ -98,10 +103,13 @@ class LocalModel(ModelParts):
         return [found for entry in entries for found in self._scored([entry])]
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
+        check_settings(self, chats)
         self.refuse("conversations")
         with self.preparing:
             self.recognise(sum(bool(chat.images) for chat in chats))
-            encoded = [unfit(chat.generation) or attempt(self.encoder.encode_chat, chat) for chat in chats]
+            encoded = [
+                invalid_setting(chat.generation) or attempt(self.encoder.encode_chat, chat) for chat in chats
+            ]
         replies = [Reply(failure=entry) if isinstance(entry, Failure) else Reply() for entry in encoded]
         prompts = {i: entry for i, entry in enumerate(encoded) if isinstance(entry, Prompt)}
         for alike in by(prompts, lambda i: prompts[i].kind):
@@ -134,6 +142,10 @@ class LocalModel(ModelParts):
     def capability(self, kind: type[C]) -> C | None:
         make = CAPABILITIES.get(kind)
         return None if make is None else cast("C | None", make(self))
+
+    def close(self) -> None:
+        for held in ("network", "scorer"):
+            self.__dict__.pop(held, None)
 
     @property
     def lanes(self) -> int:

@@ -80,7 +80,7 @@ class Calls:
         self.dialect = Dialect()
         self.served_by: str | None = None
         """What the server reports of itself: model and fingerprint; None before its first reply."""
-        self.spent = Spent(money=None if _price(serving) is None else 0.0)
+        self.spent = Spent(usage=Usage(money=None if _price(serving) is None else 0.0))
         self._failed = 0
         """Calls in a row that came to nothing for reasons that may pass."""
         self._answered: tuple[Sequence[Message], dict[str, Any]] | None = None
@@ -105,6 +105,15 @@ class Calls:
             return future.result()
         finally:
             future.cancel()  # does nothing to one that has ended
+
+    def close(self) -> None:
+        """Closes the connections and ends the thread of the calls."""
+        loop, client, self._loop, self._client = self._loop, self._client, None, None
+        if loop is None:
+            return
+        if client is not None:
+            asyncio.run_coroutine_threadsafe(client.close(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
 
     async def complete(self, messages: Sequence[Message], wish: Wish) -> ChatCompletion | Failure:
         """One call, with its further tries.
@@ -232,12 +241,9 @@ class Calls:
         self._failed = 0
         if self._answered is None or _shows(messages):
             self._answered = messages, settings
-        usage, spent = usage_of(reply), self.spent
-        self.spent = Spent(
-            spent.calls + 1,
-            total((spent.usage, usage)),
-            None if spent.money is None else spent.money + (money(usage, self.serving) or 0.0),
-        )
+        usage = usage_of(reply)
+        usage = replace(usage, money=money(usage, self.serving))
+        self.spent = Spent(self.spent.calls + 1, self.spent.usage + usage)
         names = [getattr(reply, "model", None), getattr(reply, "system_fingerprint", None)]
         told = "+".join(clean(name) for name in names if isinstance(name, str) and name)
         self.served_by = told or self.served_by
@@ -321,9 +327,7 @@ def usage_of(reply: ChatCompletion) -> Usage:
 
 
 def total(usages: Iterable[Usage]) -> Usage:
-    """All tokens together."""
-    counts = [(usage.input_tokens, usage.output_tokens, usage.shared_tokens) for usage in usages]
-    return Usage(*(sum(column) for column in zip(*counts, strict=True))) if counts else Usage()
+    return sum(usages, Usage())
 
 
 def money(usage: Usage, serving: Serving) -> float | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
@@ -21,7 +21,7 @@ from jurat.models.openai.calls import money, total
 from jurat.models.openai.messages import scaled_size
 from jurat.models.openai.model import ServedModel
 from jurat.models.openai.sight_check import INSTRUCTION, RED, SQUARE
-from jurat.models.protocol import Answer, C, Inquiry, Model, Spent, YesNo
+from jurat.models.protocol import SETTINGS, Answer, Inquiry, Model, Spent, YesNo
 from jurat.models.spec import Serving
 
 PIXELS_A_TOKEN = 28 * 28
@@ -46,14 +46,16 @@ class Count:
             round(item.input_tokens * times) + prior.input_tokens,
             round(item.output_tokens * times) + prior.output_tokens,
         )
-        return Spent(round(len(self.each) * times) + len(self.once), usage, money(usage, serving))
+        usage = replace(usage, money=money(usage, serving))
+        return Spent(round(len(self.each) * times) + len(self.once), usage)
 
 
-class Rehearsal:
+class Rehearsal(Model):
     """See the module's docstring. It answers No to every question, which settles it; nothing is sent."""
 
     revision = "rehearsal"
     dtype = "none"
+    supported_settings = frozenset(SETTINGS)
 
     def __init__(self, name: str, serving: Serving) -> None:
         self.name = name
@@ -80,9 +82,6 @@ class Rehearsal:
             for count in (self._measured, self._stated):
                 (count.each if chat.images else count.once).append(usage)
         return [Reply("No.") for _ in chats]
-
-    def capability(self, kind: type[C]) -> C | None:
-        return None
 
     def _ask(self, inquiry: Inquiry) -> Answer:
         shared = self._tokens(inquiry.prefix)

@@ -16,6 +16,7 @@ import logging
 import math
 import os
 from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -24,12 +25,23 @@ from jurat.errors import JuratError
 from jurat.models.hf.encoding import ask_in
 from jurat.models.openai import answers as answers
 from jurat.models.openai.answers import Basis, Part, Said
-from jurat.models.openai.calls import Calls, Unmeasured, total
+from jurat.models.openai.calls import Calls, Unmeasured, money, total
 from jurat.models.openai.dialect import LEAST_LISTED, Wish
 from jurat.models.openai.messages import Message, data_url, messages
 from jurat.models.openai.secrets import KEY
 from jurat.models.openai.sight_check import Sight
-from jurat.models.protocol import UNKNOWN, Answer, C, Inquiry, ModelGone, Spent, UsageMeter, YesNo
+from jurat.models.protocol import (
+    UNKNOWN,
+    Answer,
+    C,
+    Inquiry,
+    ModelGone,
+    Spent,
+    UsageMeter,
+    YesNo,
+    check_settings,
+    invalid_setting,
+)
 from jurat.models.spec import ModelSpec, Serving
 
 log = logging.getLogger("jurat.models")
@@ -48,8 +60,7 @@ def open_served(spec: ModelSpec) -> ServedModel:
         JuratError: no model is named, the server's address or an option makes no sense, or OpenAI's own
             server is meant and there is no key.
     """
-    if not spec.reference:
-        raise JuratError(f"{spec.name!r} names no model.", hint="Name it as the server does: openai/NAME.")
+    spec.check(reference="NAME")
     serving = spec.serving or Serving()
     _check(serving)
     _check_key(os.environ.get(KEY) or "")
@@ -68,6 +79,7 @@ class ServedModel:
     """See the module's docstring."""
 
     dtype = "none"
+    supported_settings = frozenset({"max_tokens", "temperature", "seed"})
 
     def __init__(self, calls: Calls, *, name: str) -> None:
         self.name = name
@@ -92,13 +104,19 @@ class ServedModel:
         return self.calls.run(_together(self._answer(inquiry) for inquiry in inquiries))
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
+        check_settings(self, chats)
         return self.calls.run(_together(self._reply(chat) for chat in chats))
 
     def capability(self, kind: type[C]) -> C | None:
         return cast(C, self) if kind is UsageMeter else None
 
+    def close(self) -> None:
+        self.calls.close()
+
     async def _reply(self, chat: Chat) -> Reply:
         settings = chat.generation
+        if (failure := invalid_setting(settings)) is not None:
+            return Reply(failure=failure)
         urls = await self._urls(chat)
         if isinstance(urls, Failure):
             return Reply(failure=urls)
@@ -108,9 +126,8 @@ class ServedModel:
             return Reply(usage=said.usage, failure=said)
         if urls:
             await self._sight.look()
-        if not said.text.strip():
-            return Reply(usage=said.usage, failure=answers.empty(said))
-        return Reply(said.text, said.usage)
+        finish = said.finish if said.finish in ("stop", "length") else None
+        return Reply(said.text if said.text.strip() else "", said.usage, finish=finish)
 
     async def _answer(self, inquiry: Inquiry) -> Answer:
         if not inquiry.questions:
@@ -232,7 +249,10 @@ class ServedModel:
 
     async def _say(self, asked: Sequence[Message], wish: Wish) -> Said | Failure:
         reply = await self.calls.complete(asked, wish)
-        return reply if isinstance(reply, Failure) else answers.read(reply)
+        if isinstance(reply, Failure):
+            return reply
+        said = answers.read(reply)
+        return replace(said, usage=replace(said.usage, money=money(said.usage, self.calls.serving)))
 
     async def _urls(self, chat: Chat) -> list[str] | Failure:
         """The data URL of each image, made beside the calls that are under way."""
