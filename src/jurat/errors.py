@@ -24,9 +24,14 @@ class MissingExtra(JuratError):
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
             f"{feature} needs packages that are not installed.",
-            hint=f'Install them: pip install "jurat[{extra}]"',
+            hint=f"Install them: {install(extra)}",
         )
         self.extra = extra
+
+
+def install(extra: str) -> str:
+    """The command that installs an extra of jurat."""
+    return f'pip install "jurat[{extra}]"'
 
 
 def require(feature: str, extra: str, *modules: str) -> None:

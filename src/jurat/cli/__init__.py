@@ -27,11 +27,14 @@ COMMANDS = {
     "merge": "Join runs over parts of the same items.",
     "constitution": "Check, show, draft and test constitutions.",
     "calibrate": "Fit debiasing and thresholds to your own images.",
+    "list": "List models, sources, bench methods and whatever else can be used by name.",
     "models": "List the models that can judge, and what each can do.",
     "pictograms": "Draw scenes whose truth is known.",
     "bench": "Measure judges and baselines on scenes whose truth is known.",
 }
 """The commands in the order of the help: each is a module of this folder with a typer `app`."""
+_MODULES = {"list": "listing"}
+"""Modules that are not named as their command: `list` in this package would hide the built-in."""
 
 BUG = 70
 """Exit code of a failure that is ours to mend (EX_SOFTWARE); 1, 2 and 3 have meanings of their own."""
@@ -69,7 +72,7 @@ class _Commands(TyperGroup):
         for name in COMMANDS:
             self.get_command(ctx, name)  # what "did you mean" draws on
         if args[0] in COMMANDS:
-            module = import_module(f"jurat.cli.{args[0]}")
+            module = import_module(f"jurat.cli.{_MODULES.get(args[0], args[0])}")
             self.commands[args[0]] = typer.main.get_command(module.app)
         return super().resolve_command(ctx, args)
 

@@ -24,13 +24,14 @@ app = typer.Typer(
     help="Measure judges and baselines on scenes whose truth is known.",
 )
 
-Presets = Annotated[
+Methods = Annotated[
     list[str] | None,
     typer.Option(
+        "--method",
         "--preset",
         "-p",
         metavar="NAME",
-        help="A method; repeat for more. All unless told.",
+        help="See: jurat list bench_methods; repeat for more. All unless told.",
         show_default=False,
     ),
 ]
@@ -63,7 +64,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only
 @app.command()
 @opens_model
 def pictograms(
-    preset: Presets = None,
+    method: Methods = None,
     ablate: Ablate = None,
     model: Models = ["bundled"],  # noqa: B006 (typer reads the default, and nobody changes it)
     split: Annotated[
@@ -97,7 +98,7 @@ def pictograms(
     for name in split or ():
         if name not in SPLITS:
             raise JuratError(f"There is no split {name!r}.", hint=f"There are {', '.join(SPLITS)}.")
-    methods, subjects = _chosen(preset, ablate, model, opening)
+    methods, subjects = _chosen(method, ablate, model, opening)
     plan = Plan(
         out,
         methods,
@@ -108,7 +109,7 @@ def pictograms(
         _named(detector),
         _named(matcher),
         command_line(),
-        claims_of_seeds=not preset,
+        claims_of_seeds=not method,
         workers=workers,
     )
     _run(plan, quiet)
@@ -124,7 +125,7 @@ def labelled(
     constitution: Annotated[
         str, typer.Option("--constitution", "-c", metavar="FILE", help="A YAML file, or shelf:NAME.")
     ],
-    preset: Presets = None,
+    method: Methods = None,
     ablate: Ablate = None,
     model: Models = ["bundled"],  # noqa: B006
     detector: Detector = "none",
@@ -149,7 +150,7 @@ def labelled(
 
     law = load_constitution(constitution)
     items = read_labelled(images, labels, law)
-    methods, subjects = _chosen(preset, ablate, model, opening)
+    methods, subjects = _chosen(method, ablate, model, opening)
     plan = Plan(
         out,
         methods,
@@ -180,18 +181,16 @@ def tables(
     typer.echo(f"Written: {', '.join(map(str, written))}", err=True)
 
 
-@app.command()
+@app.command(hidden=True)
 def methods() -> None:
-    """List the methods that can be benched, and what each is."""
-    from jurat.bench.methods.registry import methods as known
+    """The same as `jurat list bench_methods`."""
+    from jurat.cli.listing import list_entries
 
-    width = max(map(len, known()))
-    for method in known().values():
-        typer.echo(f"{method.name:<{width}}  {method.summary}")
+    list_entries("bench_methods")
 
 
 def _chosen(
-    preset: list[str] | None, ablate: list[str] | None, model: list[str], opening: Opening
+    names: list[str] | None, ablate: list[str] | None, model: list[str], opening: Opening
 ) -> tuple[list[Method], list[Subject]]:
     from jurat.bench.methods.registry import rows_for
     from jurat.bench.plan import Subject
@@ -199,7 +198,7 @@ def _chosen(
     subjects = [Subject.parse(text, opening.spec) for text in model]
     if len({subject.label for subject in subjects}) < len(subjects):
         raise JuratError("Two models have the same label.", hint="Give each its own: --model LABEL=NAME")
-    return rows_for(preset or [], ablate or []), subjects
+    return rows_for(names or [], ablate or []), subjects
 
 
 def _named(eye: str) -> str | None:

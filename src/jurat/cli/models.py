@@ -1,14 +1,16 @@
-"""`jurat models`: what can judge here, what each can do, and what an absent extra would add."""
+"""`jurat models`: `jurat list models` with what each can do; how a model is asked."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jurat.cli.listing import print_entries, print_missing
 from jurat.cli.model_options import Opening, opens_model
 from jurat.text import printable
 
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from jurat.models.registry import Backend
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-ABILITIES = ("ask", "exact", "chat", "gradients", "hooks")
 
 
 @app.command()
@@ -44,32 +44,16 @@ def models(
     The options on how a model is opened are for --explain.
     """
     from jurat.models import list_backends, open_model
+    from jurat.models.registry import Ability
 
     if explain is not None:
         _explain(open_model(opening.spec(explain)))
         return
     backends = list_backends()
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("--model", no_wrap=True)
-    table.add_column("what it is", overflow="fold")
-    for ability in ABILITIES:
-        table.add_column(ability, justify="center")
-    for backend in backends:
-        table.add_row(
-            Text(printable(backend.usage), "dim" if backend.missing else "bold"),
-            Text(printable(_described(backend))),
-            *(_sign(backend, ability) for ability in ABILITIES),
-        )
     console = Console(highlight=False)
-    console.print(table)
-    for extra in sorted({b.extra for b in backends if b.missing and b.extra}):
-        names = ", ".join(sorted(b.name for b in backends if b.missing and b.extra == extra))
-        console.print(
-            Text(
-                f'\nNot installed: what is needed for {names}. To add it: pip install "jurat[{extra}]"',
-                "yellow",
-            )
-        )
+    signs = {ability: partial(_sign, ability=ability) for ability in get_args(Ability)}
+    print_entries(console, backends, "--model", signs)
+    print_missing(console, backends)
 
 
 def _explain(model: Model) -> None:
@@ -89,10 +73,6 @@ def _explain(model: Model) -> None:
     for what, how in lines:
         table.add_row(Text(printable(what)), Text(printable(how)))
     Console(highlight=False).print(table)
-
-
-def _described(backend: Backend) -> str:
-    return backend.summary if backend.provider == "jurat" else f"{backend.summary} ({backend.provider})"
 
 
 def _sign(backend: Backend, ability: str) -> str:

@@ -27,6 +27,9 @@ class Format(Entry):
     suffixes: tuple[str, ...] = ()
     """In lower case; none for what is recognised by its content."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "usage", ", ".join(self.suffixes) or self.name)
+
 
 def _plug_in(**known: Any) -> Format:
     return Format(**known, title=known["name"], suffixes=(f".{known['name'].lower()}",))
@@ -74,7 +77,7 @@ SOURCES = Registry(
         ),
         Format(
             "dataset",
-            "rows of a folder that `datasets` wrote",
+            "rows of a folder that save_to_disk of `datasets` wrote",
             "jurat.sources.arrow_files:open_source",
             title="datasets folder",
         ),

@@ -52,9 +52,13 @@ class Method(Entry):
         named = {"preset": asdict(bench_preset(self.options["preset"]))} if "preset" in self.options else {}
         return {**self.options, **named}
 
-    def __call__(self, ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
+    def __call__(self, ground: Ground, items: Sequence[BenchItem]) -> list[Ruling]:
+        """A ruling an item."""
         run = self.load()
-        return self.attempt("failed", lambda: iter(run(ground, items, **self.options)))
+        rulings = self.attempt("failed", lambda: list(run(ground, items, **self.options)))
+        if self.is_plug_in and len(rulings) != len(items):
+            raise self.fault(f"gave {len(rulings)} rulings for {len(items)} items")
+        return rulings
 
     def without(self, parts: Sequence[str]) -> Method:
         """The same judge with parts left out.
@@ -73,52 +77,62 @@ class Method(Entry):
         return replace(self, summary=summary, options=options, ablate=tuple(parts))
 
 
-_HERE = "jurat.bench.methods"
-_JUDGE = f"{_HERE}.presets:judge"
+_CLUE = "arXiv:2501.00192"
+_JUDGE = "jurat.bench.methods.presets:judge"
 
 
 def _presets() -> Iterator[Method]:
     from jurat.judge.presets import PRESETS
 
     for preset in PRESETS.values():
-        yield Method(preset.name, preset.summary, _JUDGE, options={"preset": preset.name})
+        paper = _CLUE if preset.decides == "clue" else None
+        yield Method(preset.name, preset.summary, _JUDGE, options={"preset": preset.name}, paper=paper)
+
+
+def _here(name: str, summary: str, where: str, **more: Any) -> Method:
+    return Method(name, summary, f"jurat.bench.methods.{where}", **more)
 
 
 _BASELINES = (
-    Method("prior", "is it unsafe, without any rules", f"{_HERE}.whole:answer", options={"rules": False}),
-    Method(
-        "prior-cot", "the same after a chain of thought", f"{_HERE}.whole:think", options={"rules": False}
+    _here("prior", "is it unsafe, without any rules", "whole:answer", options={"rules": False}),
+    _here("prior-cot", "the same after a chain of thought", "whole:think", options={"rules": False}),
+    _here(
+        "whole", "does it break any rule of the whole constitution", "whole:answer", options={"rules": True}
     ),
-    Method(
-        "whole",
-        "does it break any rule of the whole constitution",
-        f"{_HERE}.whole:answer",
-        options={"rules": True},
+    _here("whole-cot", "the same after a chain of thought", "whole:think", options={"rules": True}),
+    _here(
+        "direct-fitted",
+        "direct, debiased and cut as fitted on dev",
+        "direct_fitted:direct",
+        paper="arXiv:2309.17249",
     ),
-    Method("whole-cot", "the same after a chain of thought", f"{_HERE}.whole:think", options={"rules": True}),
-    Method("direct-fitted", "direct, debiased and cut as fitted on dev", f"{_HERE}.direct_fitted:direct"),
-    Method(
+    _here(
         "clue-quick-refit",
         "clue-quick, constants fitted on dev",
-        f"{_HERE}.clue_refit:refit",
+        "clue_refit:refit",
         options={"preset": "clue-quick"},
+        paper=_CLUE,
     ),
-    Method(
-        "clue-refit", "clue, constants fitted on dev", f"{_HERE}.clue_refit:refit", options={"preset": "clue"}
+    _here(
+        "clue-refit",
+        "clue, constants fitted on dev",
+        "clue_refit:refit",
+        options={"preset": "clue"},
+        paper=_CLUE,
     ),
-    Method("vqascore", "P(Yes) to what the rule forbids", f"{_HERE}.vqascore:score"),
-    Method("clause-product", "clauses as independent events", f"{_HERE}.clause_product:product"),
-    Method("caption-logic", "a description, and logic on it", f"{_HERE}.caption:describe"),
-    Method("clip", "cosine with what the rule forbids", f"{_HERE}.clip:match", asks=False),
-    Method("detector-geometry", "boxes and arithmetic, no MLLM", f"{_HERE}.geometry:detect", asks=False),
-    Method(
+    _here("vqascore", "P(Yes) to what the rule forbids", "vqascore:score", paper="arXiv:2404.01291"),
+    _here("clause-product", "clauses as independent events", "clause_product:product"),
+    _here("caption-logic", "a description, and logic on it", "caption:describe"),
+    _here("clip", "cosine with what the rule forbids", "clip:match", asks=False, paper="arXiv:2103.00020"),
+    _here("detector-geometry", "boxes and arithmetic, no MLLM", "geometry:detect", asks=False),
+    _here(
         "vote",
         "direct on many views, FLOPs as jurat",
-        f"{_HERE}.voting:vote",
+        "voting:vote",
         options={"budget": "jurat"},
         after=("jurat", "direct"),
     ),
-    Method("oracle", "clauses answered by the scene's facts", f"{_HERE}.oracle:oracle", asks=False),
+    _here("oracle", "clauses answered by the scene's facts", "oracle:oracle", asks=False),
 )
 
 METHODS = Registry("bench_methods", "method", Method, lambda: (*_presets(), *_BASELINES))

@@ -1,0 +1,200 @@
+"""A package of its own that adds a model, a source and a bench method, one file each, by its entry points.
+
+It is built as a wheel and unpacked where a new process finds it; each is then used on the command line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+FILES = {
+    "pyproject.toml": """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "acme-jurat"
+version = "1.0"
+description = "Things of Acme."
+
+[project.entry-points."jurat.models"]
+acme-colour = "acme_jurat.model:open_model"
+
+[project.entry-points."jurat.sources"]
+swatch = "acme_jurat.source:open_source"
+
+[project.entry-points."jurat.bench_methods"]
+acme-red = "acme_jurat.method:judge"
+acme-broken = "acme_jurat.method:fail"
+""",
+    "acme_jurat/__init__.py": "",
+    "acme_jurat/model.py": '''
+from jurat.content import Reply
+from jurat.models import Answer, YesNo
+
+
+class Colour:
+    """Says Yes where the image is red."""
+
+    revision, dtype = "1", "none"
+
+    def __init__(self, name):
+        self.name = name
+
+    def ask(self, inquiries):
+        return [Answer((self._answer(inquiry),) * len(inquiry.questions)) for inquiry in inquiries]
+
+    def _answer(self, inquiry):
+        if not inquiry.prefix.images:
+            return YesNo(0.5, 0.5)
+        red, _, blue = inquiry.prefix.images[0].resize((1, 1)).getpixel((0, 0))
+        return YesNo(0.99, 0.01) if red > blue else YesNo(0.01, 0.99)
+
+    def chat(self, chats):
+        return [Reply("Red.") for _ in chats]
+
+    def capability(self, kind):
+        return None
+
+    def close(self):
+        pass
+
+
+def open_model(spec):
+    return Colour(spec.name)
+''',
+    "acme_jurat/source.py": '''
+import io
+from functools import partial
+
+from PIL import Image
+
+from jurat.content import Item
+
+
+def open_source(place, options):
+    return Swatches(place)
+
+
+class Swatches:
+    """A file with the name of a colour a line; each is an image."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def items(self, passed_over):
+        with open(self.place) as file:
+            for number, line in enumerate(file):
+                colour = line.strip()
+                if colour == "explode":
+                    raise ValueError("no such colour")
+                yield Item(f"{self.place}#{number}", f"{self.place}#{number}", partial(draw, colour))
+
+    def count(self):
+        return None
+
+
+def draw(colour):
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+''',
+    "acme_jurat/method.py": """
+from jurat.bench.methods.base import Ruling
+
+
+def judge(ground, items):
+    for item in items:
+        yield Ruling(1, 0.9)
+
+
+def fail(ground, items):
+    raise ValueError("not today")
+""",
+}
+
+POLICY = """\
+name: colours
+version: "1"
+rules:
+  - id: no-red
+    rule: Nothing red may be visible.
+    clauses: [The picture is red.]
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package installed, for `PYTHONPATH`."""
+    from hatchling.builders.wheel import WheelBuilder
+
+    source, site = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
+    for name, text in FILES.items():
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text(text.lstrip())
+    (wheel,) = WheelBuilder(str(source)).build(directory=str(source / "dist"), versions=["standard"])
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(site)
+    return site
+
+
+def jurat(site: Path, folder: Path, *arguments: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "jurat", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(site), "COLUMNS": "120"},
+        timeout=120,
+    )
+    told = done.stdout + done.stderr
+    assert done.returncode == code, told
+    return told
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("models", "acme-colour"), ("sources", "swatch"), ("bench_methods", "acme-red")],
+)
+def test_what_a_package_adds_is_listed(kind: str, name: str, site: Path, tmp_path: Path) -> None:
+    listed = {entry["name"]: entry for entry in json.loads(jurat(site, tmp_path, "list", kind, "--json"))}
+    assert listed[name]["provider"] == "acme-jurat"
+    assert listed[name]["summary"] == "Things of Acme."
+
+
+def test_its_source_is_read_and_judged_by_its_model(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    (tmp_path / "three.swatch").write_text("red\nblue\nexplode\ngreen\n")
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "red.png")
+    command = "judge three.swatch red.png -c policy.yaml -m acme-colour/1 --out v.jsonl"
+    jurat(site, tmp_path, *command.split())
+    rows = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()]
+    assert [(Path(row["id"]).name, row["outcome"]) for row in rows] == [
+        ("three.swatch#0", "unsafe"),
+        ("three.swatch#1", "safe"),
+        ("three.swatch", "error"),
+        ("red.png", "unsafe"),
+    ]
+    assert "the plug-in 'swatch' of acme-jurat: ValueError: no such colour" in json.dumps(rows[2])
+    assert rows[0]["model"] == "acme-colour/1@1"
+
+
+def test_its_bench_method_is_a_row_and_one_that_fails_is_left_out(site: Path, tmp_path: Path) -> None:
+    command = "bench pictograms --model null --detector none --matcher none --split test --per-rule 1 --quiet"
+    methods = ("--method", "acme-red", "--method", "acme-broken")
+    jurat(site, tmp_path, *command.split(), *methods, "--out", "bench")
+    results = json.loads((tmp_path / "bench" / "results.json").read_text())
+    items = [row for row in results["rows"] if row["level"] == "item"]
+    assert {row["preset"]: row["recall"] for row in items} == {"acme-red": 1.0}
+    (left_out,) = results["provenance"]["left_out"]
+    assert left_out["preset"] == "acme-broken"
+    assert left_out["reason"] == "The plug-in 'acme-broken' of acme-jurat failed: ValueError: not today."
