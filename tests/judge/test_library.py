@@ -161,7 +161,9 @@ def test_a_verdict_lists_its_fields_and_methods(judge: Judge) -> None:
     assert names == {*Verdict.model_fields, "is_safe", "explain"}
 
 
-@pytest.mark.parametrize("name", ["", ".judge", ".images", ".report", ".pictograms", ".bench"])
+@pytest.mark.parametrize(
+    "name", ["", ".judge", ".content", ".media", ".sources", ".runs", ".report", ".pictograms", ".bench"]
+)
 def test_a_package_lists_its_public_names(name: str) -> None:
     room = import_module(f"jurat{name}")
     assert set(room.__all__) <= set(dir(room))
