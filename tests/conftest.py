@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from hypothesis import settings
 from PIL import Image
 
 from jurat.models.hf.torchvision_import import prepare_torchvision
+
+from .preloaded import Preloaded
 
 prepare_torchvision()  # before a test module imports transformers
 
@@ -42,3 +44,10 @@ def encode() -> Encode:
         return buffer.getvalue()
 
     return write
+
+
+@pytest.fixture(scope="session")
+def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
+    """Runs `jurat` and `python` without their imports; started once, when a test first asks for it."""
+    with Preloaded(tmp_path_factory.mktemp("preloaded")) as programs:
+        yield programs

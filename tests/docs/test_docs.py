@@ -1,5 +1,8 @@
 """What the documents tell people to type is typed, page by page, in the order of the page.
 
+The commands of README are started as a shell starts them; those of other pages in forks of a process that has
+imported what they need (`tests/preloaded.py`).
+
 A fenced `console` block holds commands after `$ `; the lines after a command are what it prints, where a line
 may leave parts out with `…`, and a line of `…` alone stands for any lines. Without any `$ ` all its lines are
 commands. A fenced `python` block is run. Comments on the lines before a block say more:
@@ -72,13 +75,14 @@ def prints(told: list[str], printed: str) -> bool:
     return re.fullmatch("\n".join(lines), printed) is not None
 
 
-def environment(folder: Path) -> dict[str, str]:
-    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def environment(folder: Path, programs: Path) -> dict[str, str]:
+    tools = f"{programs}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": tools, "PYTHONPATH": str(folder), "COLUMNS": "100", "HF_HUB_OFFLINE": "1"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_a_page_tells_one_to_type_works(page, tmp_path):
+def test_what_a_page_tells_one_to_type_works(page, tmp_path, preloaded):
+    programs = Path(sys.executable).parent if page.stem == "README" else preloaded.bin
     if (ROOT / "examples").is_dir():
         shutil.copytree(ROOT / "examples", tmp_path / "examples")
     for block in blocks(page):
@@ -88,18 +92,20 @@ def test_what_a_page_tells_one_to_type_works(page, tmp_path):
         if "file" in block.marks:
             (tmp_path / block.marks["file"]).write_text(block.text, encoding="utf-8")
         elif block.language == "python":
-            run(where, [sys.executable, "-c", block.text], tmp_path)
+            run(where, ["python", "-c", block.text], tmp_path, programs)
         elif block.language == "console":
             commands = block.commands
             for number, (command, told) in enumerate(commands, start=1):
                 code = int(block.marks.get("exit", 0)) if number == len(commands) else 0
-                printed = run(f"{where}: $ {command}", ["bash", "-c", command], tmp_path, code)
+                printed = run(f"{where}: $ {command}", ["bash", "-c", command], tmp_path, programs, code)
                 assert not told or prints(told, printed), f"{where}: $ {command}\nprinted\n{printed}"
 
 
-def run(where: str, command: list[str], folder: Path, code: int = 0) -> str:
+def run(where: str, command: list[str], folder: Path, programs: Path, code: int = 0) -> str:
+    env = environment(folder, programs)
+    command = [shutil.which(command[0], path=env["PATH"]) or command[0], *command[1:]]
     done = subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300, check=False
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == code, (
         f"{where}\nexited with {done.returncode}, not {code}\n{done.stdout}{done.stderr}"
