@@ -310,6 +310,64 @@ class RuleWriter(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class PromptScore:
+    """What a model makes of a given continuation of a conversation."""
+
+    log_probabilities: tuple[float, ...]
+    """Natural logarithms, one a token of the continuation: its probability after all before it."""
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def total(self) -> float:
+        """The logarithm of the whole continuation's probability."""
+        return math.fsum(self.log_probabilities)
+
+    @property
+    def tokens(self) -> int:
+        """How many the continuation has."""
+        return len(self.log_probabilities)
+
+
+@runtime_checkable
+class PromptScores(Protocol):
+    """Capability of a model that tells how likely it finds a given continuation."""
+
+    def prompt_scores(
+        self, chats: Sequence[Chat], continuations: Sequence[str]
+    ) -> list[PromptScore | Failure]:
+        """The score of each conversation's continuation, in order.
+
+        A last turn of the assistant's is gone on with; otherwise the continuation begins the answer.
+        """
+        ...
+
+
+@runtime_checkable
+class Sized(Protocol):
+    """Capability of a model whose size is known."""
+
+    @property
+    def parameters(self) -> int:
+        """All of them; those that are shared count once."""
+        ...
+
+    @property
+    def language_parameters(self) -> int:
+        """Of the part that reads tokens, its embeddings included."""
+        ...
+
+    @property
+    def vision_parameters(self) -> int:
+        """Of the part that looks at images, up to what it hands to the language part."""
+        ...
+
+    def prefill_flops(self, tokens: int, images: int = 0) -> float:
+        """Estimate of the floating-point operations of reading `tokens` tokens, those that stand for images
+        included, and `images` images. A multiplication and an addition count as two."""
+        ...
+
+
 @runtime_checkable
 class DomainGate(Protocol):
     """A model that recognises images outside the domain it was trained on."""

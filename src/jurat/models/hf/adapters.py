@@ -41,19 +41,29 @@ class Adapted:
         self._network = network
         alone = _needs_image(network) and hasattr(network, "language_model")
         self._without_images = network.language_model if alone else network
-        self._begins = _decoder_begins(network) if _decodes_apart(network) else []
+        self.begins = _decoder_begins(network) if _decodes_apart(network) else []
+        """The tokens that its decoder always begins with; empty where there is no encoder."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._network, name)
 
     def __call__(
-        self, *, input_ids: Tensor, attention_mask: Tensor, use_cache: bool = False, **inputs: Any
+        self,
+        *,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        use_cache: bool = False,
+        decoded: Tensor | None = None,
+        **inputs: Any,
     ) -> Any:
         """Logits at every token that was given; of an encoder and a decoder, at those that the decoder always
-        begins with."""
+        begins with, and at those of `decoded` (rows, tokens) behind them."""
+        import torch
+
         given = {"input_ids": input_ids, "attention_mask": attention_mask, **inputs}
-        if self._begins:
-            given["decoder_input_ids"] = input_ids.new_tensor([self._begins] * len(input_ids))
+        if self.begins:
+            begun = input_ids.new_tensor([self.begins] * len(input_ids))
+            given["decoder_input_ids"] = begun if decoded is None else torch.cat([begun, decoded], 1)
         return SimpleNamespace(logits=self._of(inputs)(**given).logits)
 
     def generate(self, *, input_ids: Tensor, logits_processor: Sequence[Any], **settings: Any) -> Any:
@@ -61,7 +71,7 @@ class Adapted:
         import torch
 
         def whole(made: Tensor) -> Tensor:
-            return torch.cat([input_ids.to(made.device), made[:, 1:]], 1) if self._begins else made
+            return torch.cat([input_ids.to(made.device), made[:, 1:]], 1) if self.begins else made
 
         processors = [_OnWhole(one, whole) for one in logits_processor]
         made = self._of(settings).generate(input_ids=input_ids, logits_processor=processors, **settings)

@@ -94,7 +94,7 @@ def _first_tokens(model: ModelParts, prompt: Prompt) -> str:
 
     with torch.inference_mode():
         row = (prompt, prompt.segments[-1])
-        chances, ids = model.scorer.logits([row])[0].float().softmax(-1).topk(_SHOWN)
+        chances, ids = model.scorer.logits([row])[0, 0].float().softmax(-1).topk(_SHOWN)
         (answer,) = model.scorer.plain([row])
     tokenizer = model.encoder.tokenizer
     texts = [

@@ -118,6 +118,37 @@ class Encoder:
         """A conversation to continue: the prefix is all of it but its last token."""
         return self._whole(self.render(chat), chat.images)
 
+    def encode_continuation(self, chat: Chat, text: str) -> Prompt:
+        """A conversation that is continued by a text, whose tokens are the only segment: those from the first
+        that differs from the tokens of the conversation alone.
+
+        Raises:
+            ValueError: the text has no tokens, or the processor changes it.
+        """
+        import torch
+
+        before = self.render(chat)
+        said = Turn("assistant", ((goes_on_from(chat) or "") + text,))
+        turns = chat.turns[:-1] if chat.turns and chat.turns[-1].role == "assistant" else chat.turns
+        whole = self.render(replace(chat, turns=(*turns, said)))
+        if not whole.startswith(before):  # what an answer begins with is left out of earlier answers
+            whole = before + text
+        rows = [self.tokenize(before), self.tokenize(whole)]
+        common = common_length(rows)
+        own = rows[1][common:]
+        if not own:
+            raise ValueError("the continuation has no tokens")
+        # What is made of an image may depend on the conversation, and never on the continuation.
+        ids, along, inputs = self._process(before, chat.images)
+        if common == len(rows[0]):
+            along = {name: torch.cat([value, value[-1:]]) for name, value in along.items()}
+            return _prompt(ids, len(ids), (tuple(own),), along, inputs)
+        # The first token of the continuation holds the end of the conversation, too.
+        ids, along, _ = self._process(whole, chat.images)
+        if ids[-len(own) :] != own:
+            raise ValueError("the processor changes the continuation")
+        return _prompt(ids, len(ids) - len(own), (tuple(own),), along, inputs)
+
     def render(self, chat: Chat, question: str | None = None) -> str:
         """The conversation as the model's chat template writes it, up to where its answer begins: behind what
         was said in a last turn of the assistant's, or in a turn of its own.

@@ -27,7 +27,7 @@ from jurat.content import Failure, Generation, Reply, Usage
 from jurat.models.hf.batch_sizes import by, joined, ran_out_of_memory
 from jurat.models.hf.encoding import common_length
 from jurat.models.hf.kv_cache import continued, keep
-from jurat.models.hf.pass_checks import FAULTS, names_of
+from jurat.models.hf.pass_checks import FAULTS, likely_difference, names_of
 from jurat.models.hf.pass_shapes import Check, Way, form_of, picked, reach_of
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 _STEPS = 3
 """Tokens of a conversation that are compared: one from the whole of it, two from what was kept of it."""
-_LIKELY = 16
-"""Tokens of each step whose probabilities are compared: those that are likeliest."""
 
 log = logging.getLogger("jurat.models")
 
@@ -169,7 +167,7 @@ def _verified(
         scorer.fresh()
         alone = _steps(network, tokenizer, _inputs(network, tokenizer, prompts[i : i + 1], None), token)[0]
         if not bool(alone.isnan().any()):
-            worst = max(worst, _difference(together[i], alone))
+            worst = max(worst, likely_difference(together[i], alone))
             limit = max(limit, scorer.limit(prompts[i], worst))
     if worst < 0:  # none of them gave numbers, so nothing could be told
         return True
@@ -202,14 +200,6 @@ def _steps(network: Any, tokenizer: Any, inputs: Mapping[str, Any], token: int) 
         max_new_tokens=_STEPS,
     )
     return torch.stack(seen, dim=1)
-
-
-def _difference(together: Tensor, alone: Tensor) -> float:
-    """The largest one in the log-probabilities, both (steps, vocabulary), of the tokens that are likeliest
-    alone."""
-    likely = alone.topk(min(_LIKELY, alone.shape[-1]), dim=-1).indices
-    found = (together.gather(-1, likely) - alone.gather(-1, likely)).abs().max()
-    return math.inf if bool(found.isnan()) else float(found)
 
 
 def _ordinary(prompts: Sequence[Prompt], ends: Sequence[int]) -> int:

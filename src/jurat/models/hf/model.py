@@ -20,6 +20,7 @@ from jurat.models.hf.parts import ModelParts, attempt, failed
 from jurat.models.hf.pass_checks import FAULTS
 from jurat.models.hf.probe import probe
 from jurat.models.hf.prompt import Prompt
+from jurat.models.hf.prompt_scores import PromptScorer
 from jurat.models.hf.scoring import Scored
 from jurat.models.prior_cache import Deterministic
 from jurat.models.protocol import (
@@ -28,6 +29,7 @@ from jurat.models.protocol import (
     C,
     ConcurrencySupport,
     Inquiry,
+    PromptScores,
     check_settings,
     invalid_setting,
 )
@@ -183,6 +185,7 @@ def _itself(model: LocalModel) -> LocalModel:
 CAPABILITIES: dict[type[Any], Callable[[LocalModel], Any]] = {
     Diagnosable: _itself,
     ConcurrencySupport: _itself,
+    PromptScores: PromptScorer,
     Deterministic: lambda model: model if model.revision != UNKNOWN else None,
 }
 """What gives each capability of a local model; None where this one does not have it."""

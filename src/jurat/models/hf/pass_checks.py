@@ -33,6 +33,8 @@ from jurat.models.hf.pass_shapes import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from jurat.models.hf.prompt import Prompt
     from jurat.models.protocol import YesNo
 
@@ -50,6 +52,8 @@ FAULTS = (
 """What a model raises where it does not take the inputs of a pass."""
 
 
+_LIKELY = 16
+"""Tokens whose probabilities are compared: those that are likeliest."""
 _MOST_TRIES = 8
 """Prompts that are joined with others before a model that answers about all alike is trusted."""
 
@@ -302,6 +306,13 @@ class Differs(Unfit):
 
 class _Apart(Unfit):
     """Items of a family are not to be joined."""
+
+
+def likely_difference(together: Tensor, alone: Tensor) -> float:
+    """The largest one in the log-probabilities (..., vocabulary) of the tokens that are likeliest alone."""
+    likely = alone.topk(min(_LIKELY, alone.shape[-1]), dim=-1).indices
+    found = (together.gather(-1, likely) - alone.gather(-1, likely)).abs().max()
+    return math.inf if bool(found.isnan()) else float(found)
 
 
 def names_of(prompt: Prompt) -> tuple[str, ...]:

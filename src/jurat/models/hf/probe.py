@@ -160,7 +160,7 @@ def _sees_both(model: ModelParts, one: Image.Image, other: Image.Image) -> bool:
 
 
 def _logits(model: ModelParts, prompt: Prompt) -> Tensor:
-    return model.scorer.logits([(prompt, prompt.segments[-1])])
+    return model.scorer.logits([(prompt, prompt.segments[-1])])[:, 0]
 
 
 def _continued(model: ModelParts, image: Image.Image) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,17 @@ class Prompt:
     def kind(self) -> tuple[Any, ...]:
         """Prompts of equal kind can share a forward pass: their image inputs can be joined."""
         return tuple(sorted((name, str(t.dtype), tuple(t.shape[1:])) for name, t in self.images.items()))
+
+    def ending(self, tokens: Sequence[int]) -> Prompt:
+        """The prefix and `tokens`, of which the last one is the only segment."""
+        import torch
+
+        ids = torch.cat([self.prefix, torch.tensor(tokens, dtype=self.prefix.dtype)])
+        along = {
+            k: torch.cat([v[:-1], v[-1:].expand(len(tokens), *v.shape[1:])])[: len(ids)]
+            for k, v in self.along.items()
+        }
+        return Prompt(ids[:-1], ((int(ids[-1]),),), along, self.images)
 
 
 def length(prompt: Prompt) -> int:

@@ -252,15 +252,20 @@ class Scorer(Checker):
 
     def plain(self, rows: Sequence[tuple[Prompt, Sequence[int]]]) -> list[YesNo]:
         """(Prompt, one of its segments) a row, all of one kind and one length, in one forward pass."""
-        return self._read(self.logits(rows))
+        return self._read(self.logits(rows)[:, 0])
 
-    def logits(self, rows: Sequence[tuple[Prompt, Sequence[int]]]) -> Tensor:
-        """What `plain` reads: logits at the last token of each row, (n, vocabulary)."""
+    def logits(
+        self, rows: Sequence[tuple[Prompt, Sequence[int]]], last: int = 1, *, decoded: Tensor | None = None
+    ) -> Tensor:
+        """Logits at the `last` tokens of each row, (rows, last, vocabulary). `decoded` (rows, tokens) is what
+        the decoder of an encoder and a decoder is given to read."""
         import torch
 
         self.fresh()
         device = self.network.device
-        ids = torch.stack([torch.cat([p.prefix, torch.tensor(segment)]) for p, segment in rows]).to(device)
+        ids = torch.stack([torch.cat([p.prefix, torch.tensor(s, dtype=p.prefix.dtype)]) for p, s in rows]).to(
+            device
+        )
         prompts = [prompt for prompt, _ in rows]
         along = {
             k: torch.stack(
@@ -269,11 +274,12 @@ class Scorer(Checker):
             for k, v in prompts[0].along.items()
         }
         inputs = {**joined(prompts, self.network), **{k: v.to(device) for k, v in along.items()}}
-        keeping = {"logits_to_keep": 1} if self._keeps else {}
-        output = self.network(
-            input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **keeping, **inputs
-        )
-        return output.logits[:, -1]
+        if self._keeps:
+            inputs["logits_to_keep"] = last
+        if decoded is not None:
+            inputs["decoded"] = decoded.to(device)
+        output = self.network(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **inputs)
+        return output.logits[:, -last:]
 
     def fresh(self) -> None:
         """To be called before a pass: some networks keep how positions were scaled for the longest one so
