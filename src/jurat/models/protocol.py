@@ -312,59 +312,59 @@ class RuleWriter(Protocol):
 
 @dataclass(frozen=True)
 class PromptScore:
-    """What a model makes of a given continuation of a conversation."""
+    """The log-probability of a given continuation of a conversation."""
 
     log_probabilities: tuple[float, ...]
-    """Natural logarithms, one a token of the continuation: its probability after all before it."""
+    """One for each token of the continuation, given all tokens before it; natural logarithms."""
     usage: Usage = field(default_factory=Usage)
 
     @property
     def total(self) -> float:
-        """The logarithm of the whole continuation's probability."""
+        """Log-probability of the whole continuation."""
         return math.fsum(self.log_probabilities)
 
     @property
     def tokens(self) -> int:
-        """How many the continuation has."""
+        """How many tokens the continuation has."""
         return len(self.log_probabilities)
 
 
 @runtime_checkable
 class PromptScores(Protocol):
-    """Capability of a model that tells how likely it finds a given continuation."""
+    """A model that gives the log-probability of a given continuation."""
 
     def prompt_scores(
         self, chats: Sequence[Chat], continuations: Sequence[str]
     ) -> list[PromptScore | Failure]:
         """The score of each conversation's continuation, in order.
 
-        A last turn of the assistant's is gone on with; otherwise the continuation begins the answer.
+        A continuation goes on from a last assistant turn that has text; otherwise it begins the answer.
         """
         ...
 
 
 @runtime_checkable
 class Sized(Protocol):
-    """Capability of a model whose size is known."""
+    """A model whose size is known."""
 
     @property
     def parameters(self) -> int:
-        """All of them; those that are shared count once."""
+        """All parameters; tied ones count once."""
         ...
 
     @property
     def language_parameters(self) -> int:
-        """Of the part that reads tokens, its embeddings included."""
+        """Those of the language model, embeddings and output layer included."""
         ...
 
     @property
     def vision_parameters(self) -> int:
-        """Of the part that looks at images, up to what it hands to the language part."""
+        """Those of the vision tower and the projector behind it."""
         ...
 
     def prefill_flops(self, tokens: int, images: int = 0) -> float:
-        """Estimate of the floating-point operations of reading `tokens` tokens, those that stand for images
-        included, and `images` images. A multiplication and an addition count as two."""
+        """Estimated floating-point operations of one forward pass over `tokens` tokens, those of images
+        included, and `images` images; a multiplication and an addition count as two."""
         ...
 
 

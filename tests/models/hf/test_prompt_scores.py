@@ -12,6 +12,7 @@ import torch
 
 from jurat.content import Chat, Failure, Turn
 from jurat.models import ModelError, PromptScore, PromptScores, open_model
+from jurat.models.bundled.model import BundledModel
 from jurat.models.hf.model import LocalModel
 from jurat.models.hf.prompt_scores import PromptScorer, Row
 from jurat.models.hf.scoring import Scorer
@@ -19,7 +20,7 @@ from jurat.models.hf.scoring import Scorer
 from ..families import BY_NAME, FAMILIES, NO, SQUARE, YES, Family
 from ..folders import FOLDERS, save
 from ..more_families import MORE
-from ..tiny import picture
+from ..tiny import noise, picture, scene
 from .test_folders import families
 from .test_processors import INSTRUCTION
 
@@ -189,3 +190,14 @@ def test_a_model_that_does_not_read_words_alone_is_refused_with_the_reason(llava
     assert scores is not None
     with pytest.raises(ModelError, match="its forward pass needs one"):
         scores.prompt_scores([about()], ["Yes"])
+
+
+def test_the_bundled_model_scores_scenes_only(bundled: BundledModel) -> None:
+    scores = bundled.capability(PromptScores)
+    assert scores is not None
+    chats = [about(scene(1)), about(noise()), about(scene(2))]
+    first, foreign, last = scores.prompt_scores(chats, ["Yes", "Yes", "No"])
+    assert isinstance(foreign, Failure) and foreign.kind == "out_of_domain"
+    for chat, reply, one in ((chats[0], "Yes", first), (chats[2], "No", last)):
+        expected = PromptScorer(bundled._local).prompt_scores([chat], [reply])
+        assert found([one])[0] == pytest.approx(found(expected)[0], abs=2e-4)

@@ -23,6 +23,7 @@ from jurat.models.hf.batch_sizes import FEATURES
 from jurat.models.hf.diagnosis import Diagnosable
 from jurat.models.hf.loading import load
 from jurat.models.hf.model import LocalModel
+from jurat.models.hf.prompt_scores import PromptScorer
 from jurat.models.hf.torch_threads import one_thread
 from jurat.models.prior_cache import Deterministic
 from jurat.models.protocol import (
@@ -32,6 +33,8 @@ from jurat.models.protocol import (
     DomainGate,
     Inquiry,
     ModelError,
+    PromptScore,
+    PromptScores,
     StatementReader,
     Vocabulary,
     YesNo,
@@ -86,7 +89,7 @@ class BundledModel(ModelWrapper):
     """See the module's docstring."""
 
     passes = (Diagnosable, Deterministic)
-    provides = (DomainGate, ConcurrencySupport)
+    provides = (DomainGate, ConcurrencySupport, PromptScores)
 
     def __init__(
         self,
@@ -133,14 +136,32 @@ class BundledModel(ModelWrapper):
     @one_thread()
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
         check_settings(self, chats)
-        # A judge reasons about many statements of one image, which the gate looks at once.
-        shown = {id(image): image for chat in chats for image in chat.images}
-        foreign = dict(zip(shown, self.foreign(list(shown.values())), strict=True))
-        failures = [next((f for image in chat.images if (f := foreign[id(image)])), None) for chat in chats]
+        failures = self._foreign_in(chats)
         replies = iter(
             self._local.chat([chat for chat, failure in zip(chats, failures, strict=True) if failure is None])
         )
         return [Reply(failure=failure) if failure else next(replies) for failure in failures]
+
+    @one_thread()
+    def prompt_scores(
+        self, chats: Sequence[Chat], continuations: Sequence[str]
+    ) -> list[PromptScore | Failure]:
+        """See `PromptScores`; conversations with images outside the domain are failures."""
+        failures = self._foreign_in(chats)
+        inside = [i for i, failure in enumerate(failures) if failure is None]
+        scores = iter(
+            PromptScorer(self._local).prompt_scores(
+                [chats[i] for i in inside], [continuations[i] for i in inside]
+            )
+        )
+        return [failure or next(scores) for failure in failures]
+
+    def _foreign_in(self, chats: Sequence[Chat]) -> list[Failure | None]:
+        """The failure of each conversation's first image outside the domain; None where there is none."""
+        # A judge reasons about many statements of one image, which the gate looks at once.
+        shown = {id(image): image for chat in chats for image in chat.images}
+        foreign = dict(zip(shown, self.foreign(list(shown.values())), strict=True))
+        return [next((f for image in chat.images if (f := foreign[id(image)])), None) for chat in chats]
 
     def capability(self, kind: type[C]) -> C | None:
         if kind is Vocabulary:
