@@ -1,68 +1,116 @@
-"""What verdicts cost: the money of a model's calls, shared out."""
+"""What verdicts cost: the money of each item's own calls, and a share of the language prior's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from io import BytesIO
+from threading import Barrier, Lock
+from typing import Any
 
 import pytest
 
 from jurat.constitution import Constitution, Rule
-from jurat.content import Item, Usage
+from jurat.content import Chat, Failure, Item, Reply, Usage
 from jurat.judge import Judge, Preset
-from jurat.models import Answer, Inquiry, UsageMeter
+from jurat.models import Answer, ConcurrencySupport, Inquiry, UsageMeter
 from jurat.models.protocol import Spent
 
 from .scripted import Scripted, white
 
 
 class Priced(Scripted):
-    """A model of which a question costs 2."""
+    """A model of which a question costs 2, and a reply 3."""
 
-    money = 0.0
+    def __init__(self, replies: Mapping[str, Any] | None = None) -> None:
+        super().__init__({}, replies or {})
+        self.money, self._counting = 0.0, Lock()
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
-        self.money += 2 * sum(len(inquiry.questions) for inquiry in inquiries)
-        return super().ask(inquiries)
+        return [
+            replace(answer, usage=self._priced(answer.usage, 2 * len(inquiry.questions)))
+            for answer, inquiry in zip(super().ask(inquiries), inquiries, strict=True)
+        ]
+
+    def chat(self, chats: Sequence[Chat]) -> list[Reply]:
+        return [replace(reply, usage=self._priced(reply.usage, 3)) for reply in super().chat(chats)]
+
+    def _priced(self, usage: Usage, money: float) -> Usage:
+        with self._counting:
+            self.money += money
+        return replace(usage, money=money)
 
     @property
     def spent(self) -> Spent:
         return Spent(1, Usage(1, 1, money=self.money))
 
-    def capability(self, kind: type) -> object:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def capability(self, kind: type) -> Any:
         return self if kind is UsageMeter else None
 
 
-class Unpriced(Priced):
-    @property
-    def spent(self) -> Spent:
-        return Spent(1, Usage(1, 1))
+class Unpriced(Scripted):
+    spent = Spent(1, Usage(1, 1))
+
+    def capability(self, kind: type) -> Any:
+        return self if kind is UsageMeter else None
 
 
-LAW = Constitution(
+class Concurrent(Priced):
+    """Of whose calls four are always under way at once."""
+
+    lanes = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._together = Barrier(4, timeout=20)
+
+    def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
+        self._together.wait()
+        answers = super().ask(inquiries)
+        self._together.wait()
+        return answers
+
+    def at_work(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def capability(self, kind: type) -> Any:
+        return self if kind in (ConcurrencySupport, UsageMeter) else None
+
+
+CONSTITUTION = Constitution(
     name="law",
     rules=(Rule(id="r", rule="No.", clauses=("A.", "B.")),),  # pyright: ignore[reportArgumentType]
 )
 
 
 def items(count: int) -> list[Item]:
-    from io import BytesIO
-
     stream = BytesIO()
     white().save(stream, "PNG")
     return [Item(str(n), "", stream.getvalue) for n in range(count)] + [Item("bad", "", lambda: b"no image")]
 
 
-def test_money_is_shared_out_by_tokens_and_nothing_is_lost() -> None:
-    model = Priced({})
-    verdicts = list(Judge(LAW, model, Preset("p", "", debias=0.5), batch_size=4).stream(items(6)))
-    dollars = [verdict.cost.dollars for verdict in verdicts]
-    assert None not in dollars
-    assert sum(d or 0 for d in dollars) == pytest.approx(model.money)
-    assert dollars[-1] == 0
-    assert dollars[4] == dollars[5] == pytest.approx(4)
-    assert dollars[0] == pytest.approx(5), "the prior's four are the first batch's"
+def test_each_item_is_charged_its_own_calls_and_a_share_of_the_priors() -> None:
+    model = Priced()
+    judge = Judge(CONSTITUTION, model, Preset("p", "", debias=0.5), batch_size=4)
+    dollars = [verdict.cost.dollars for verdict in judge.stream(items(6))]
+    assert dollars == pytest.approx([5, 5, 5, 5, 4, 4, 0]), "the prior's four are the first batch's"
+    assert sum(d or 0 for d in dollars) == model.money
+
+
+def test_concurrent_batches_are_not_charged_for_one_another() -> None:
+    model = Concurrent()
+    verdicts = list(Judge(CONSTITUTION, model, Preset("p", ""), batch_size=1).stream(items(8)[:8]))
+    assert [verdict.cost.dollars for verdict in verdicts] == [4] * 8
+    assert model.money == 32
+
+
+def test_reasoning_and_failed_answers_cost_money_too() -> None:
+    model = Priced({"A.": ["Hm.", '{"rating": "No"}'], "B.": Failure("refused", "No.")})
+    verdict = Judge(CONSTITUTION, model, Preset("p", "", reason=True))(white())
+    assert verdict.cost.dollars == model.money > 4
 
 
 def test_without_prices_there_is_no_money() -> None:
     for model in (Scripted({}), Unpriced({})):
-        assert Judge(LAW, model, Preset("p", ""))(white()).cost.dollars is None
+        assert Judge(CONSTITUTION, model, Preset("p", ""))(white()).cost.dollars is None

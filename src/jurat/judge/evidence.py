@@ -72,11 +72,15 @@ class Spent:
     generated_tokens: int = 0
     detections: int = 0
     scans: int = 0
+    money: float | None = None
+    """None where no price is known."""
 
     def add(self, images: int, usage: Usage) -> None:
         self.images += images
         self.question_tokens += usage.input_tokens
         self.generated_tokens += usage.output_tokens
+        if usage.money is not None:
+            self.money = (self.money or 0.0) + usage.money
 
 
 @dataclass

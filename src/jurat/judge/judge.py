@@ -7,7 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -24,7 +24,7 @@ from jurat.judge.aggregation import FRAME_ALARM, badness, frames_needed, in_pixe
 from jurat.judge.calibrate.calibration import Calibration, load_calibration
 from jurat.judge.concurrency import in_lanes
 from jurat.judge.decide import decide_rule, gravest, item_outcome, undecided_rule
-from jurat.judge.evidence import Ledger, Priors, Spent
+from jurat.judge.evidence import Ledger, Priors
 from jurat.judge.loading import Loaded, Picture, Place, load_item, load_picture
 from jurat.judge.pipeline import Cascade
 from jurat.judge.plan import PlannedRule, askers, negated, plan, questions
@@ -205,24 +205,22 @@ class Judge:
 
     def _judge_batch(self, batch: Sequence[Loaded]) -> list[Verdict]:
         start = time.perf_counter()
-        money = self._money()
         images = [frame for loaded in batch for frame in loaded.frames]
         captions = [loaded.caption for loaded in batch for _ in loaded.frames]
         ledgers = iter(self._cascade.investigate(images, captions))
         priors = self._cascade.priors() if images else {}
         judged = [self._found(loaded, [next(ledgers) for _ in loaded.frames], priors) for loaded in batch]
-        if money is not None:
-            judged = _priced(judged, (self._money() or 0.0) - money)
+        judged = _with_priors(judged, self._cascade.bill_priors().money, self._has_prices())
         seconds = sum(loaded.seconds for loaded in batch) + time.perf_counter() - start
         return [
             self._verdict(loaded, found, seconds / len(batch))
             for loaded, found in zip(batch, judged, strict=True)
         ]
 
-    def _money(self) -> float | None:
-        """What the model's calls came to since it was opened, where that is known."""
+    def _has_prices(self) -> bool:
+        """Whether what the model's calls cost is known also where there were none."""
         metered = self.model.capability(UsageMeter)
-        return None if metered is None else metered.spent.usage.money
+        return metered is not None and metered.spent.usage.money is not None
 
     def _fitted(self, given: Calibration | str | Path | None) -> Calibration | None:
         if given is None:
@@ -454,15 +452,24 @@ class _Found:
 
 
 def _total(ledgers: Iterable[Ledger]) -> Cost:
-    spent = [asdict(ledger.spent) for ledger in ledgers]
-    return Cost(**{each.name: sum(one[each.name] for one in spent) for each in fields(Spent)})
+    spent = [ledger.spent for ledger in ledgers]
+    counts = ("images", "question_tokens", "generated_tokens", "detections", "scans")
+    money = [one.money for one in spent if one.money is not None]
+    return Cost(
+        **{name: sum(getattr(one, name) for one in spent) for name in counts},
+        dollars=sum(money) if money else None,
+    )
 
 
-def _priced(judged: Sequence[_Found], money: float) -> list[_Found]:
-    """The same with a batch's money shared out by tokens; the language prior's and further tries' too."""
+def _with_priors(judged: Sequence[_Found], money: float | None, priced: bool) -> list[_Found]:
+    """The same with what priors cost shared out by tokens. With prices, an item of no calls costs 0."""
     tokens = [found.cost.question_tokens + found.cost.generated_tokens for found in judged]
     shares = [each / sum(tokens) if any(tokens) else 1 / len(tokens) for each in tokens]
-    return [
-        replace(found, cost=found.cost.model_copy(update={"dollars": money * share}))
+    priced = priced or money is not None
+    costs = [
+        found.cost.model_copy(update={"dollars": (found.cost.dollars or 0.0) + (money or 0.0) * share})
+        if priced or found.cost.dollars is not None
+        else found.cost
         for found, share in zip(judged, shares, strict=True)
     ]
+    return [replace(found, cost=cost) for found, cost in zip(judged, costs, strict=True)]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from PIL import Image
 
-from jurat.content import Failure
+from jurat.content import Failure, Usage
 from jurat.judge.calibrate.calibration import Calibration
 from jurat.judge.decide import (
     decide_rule,
@@ -86,6 +86,10 @@ class Cascade:
         fitted = self.calibration is not None and self.calibration.debias > 0
         wanted = (self.preset.needs_prior or fitted) and self._measured
         return self._asked_before.of(self._questions()) if wanted else {}
+
+    def bill_priors(self) -> Usage:
+        """What was spent on priors since this was last called: no image's, so that it is no ledger's."""
+        return self._asked_before.bill()
 
     def _scan(self, images: Sequence[Image.Image], ledgers: Sequence[Ledger]) -> None:
         if not self.preset.relevance or self.matcher is None:

@@ -105,8 +105,8 @@ class Cost(_Record):
     scans: int = 0
     """Images that were compared with the rules' descriptions."""
     dollars: float | None = None
-    """What the calls of a served model cost at the prices given, in their currency: of the batch, shared out
-    by tokens; null where no prices were given."""
+    """What the item's calls of a served model cost at the prices given, in their currency; the language
+    prior's are shared out over the batch in which they were asked. Null where no prices were given."""
 
 
 class PresenceScore(_Record):

@@ -111,6 +111,7 @@ class Priors:
         self._model = model
         self._kept: dict[Question, YesNo] = {}
         self._asking = Lock()
+        self._unbilled = Usage()
         self._remembered = Remembered.of(model, digest())
 
     def of(self, questions: Sequence[Question]) -> Answers:
@@ -118,6 +119,12 @@ class Priors:
         what another one asks."""
         with self._asking:
             return self._of(questions)
+
+    def bill(self) -> Usage:
+        """What was spent on answers without an image since this was last called."""
+        with self._asking:
+            usage, self._unbilled = self._unbilled, Usage()
+        return usage
 
     def _of(self, questions: Sequence[Question]) -> Answers:
         missing = tuple(question for question in questions if question not in self._kept)
@@ -136,6 +143,7 @@ class Priors:
 
     def _ask(self, questions: tuple[Question, ...]) -> Answers:
         (entry,) = attempt(lambda wants: ask(self._model, wants), [Want(None, questions)])
+        self._unbilled += entry.usage
         if isinstance(entry, Failure):
             return {question: YesNo(0.0, 0.0, entry) for question in questions}
         return entry.answers
@@ -208,8 +216,7 @@ def _collect(parts: Sequence[tuple[Sequence[Question], Answer]]) -> Asked | Fail
 
 
 def _total(parts: Sequence[tuple[Sequence[Question], Answer]]) -> Usage:
-    usage = [answer.usage for _, answer in parts]
-    return Usage(sum(u.input_tokens for u in usage), sum(u.output_tokens for u in usage))
+    return sum((answer.usage for _, answer in parts), Usage())
 
 
 def _failure(questions: Sequence[Question], answer: Answer) -> Failure | None:

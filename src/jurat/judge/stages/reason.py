@@ -69,10 +69,7 @@ def reason(
     ]
     for i, reply in zip(again, _chat(model, second), strict=True):
         found[i] = _read(reply)
-        usage[i] = Usage(
-            usage[i].input_tokens + reply.usage.input_tokens,
-            usage[i].output_tokens + reply.usage.output_tokens,
-        )
+        usage[i] += reply.usage
     return [(entry or _unparsed(), spent) for entry, spent in zip(found, usage, strict=True)]
 
 
