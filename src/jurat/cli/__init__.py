@@ -27,7 +27,7 @@ COMMANDS = {
     "merge": "Join runs over parts of the same items.",
     "constitution": "Check, show, draft and test constitutions.",
     "calibrate": "Fit debiasing and thresholds to your own images.",
-    "list": "List models, sources, bench methods and whatever else can be used by name.",
+    "list": "List models, sources, bench methods and what else has a name.",
     "models": "List the models that can judge, and what each can do.",
     "pictograms": "Draw scenes whose truth is known.",
     "bench": "Measure judges and baselines on scenes whose truth is known.",
