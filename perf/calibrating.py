@@ -68,7 +68,7 @@ def items(kind: str, some: Sequence[Picture]) -> list[Any]:
         image.save(buffer, "PNG")
         return buffer.getvalue()
 
-    return [Item(f"{kind} {i}", "", lambda image=image: png(image)) for i, (image, _) in enumerate(some)]
+    return [Item([lambda image=image: png(image)], f"{kind} {i}", "") for i, (image, _) in enumerate(some)]
 
 
 def judged(judge: Judge, kind: str, some: Sequence[Picture], truths: Sequence[dict[str, bool]]) -> Row:

@@ -117,7 +117,7 @@ def writing(folder: Path, rows: int) -> Row:
         file = io.BytesIO()
         Image.fromarray(dice.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(file, "PNG")
         uri = f"s3://a-bucket/images/{number:09}.jpg"
-        return Item(uri, uri, Held(file.getvalue()))
+        return Item([Held(file.getvalue())], uri, uri)
 
     given = [verdict_to_row(verdict) for verdict in judge.stream(map(item, range(rows)))]
     tally = Tally.of(())

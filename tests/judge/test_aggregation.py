@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from jurat.content import Item, Member, Members
+from jurat.content import Item, LazyImage
 from jurat.errors import JuratError
 from jurat.judge import Judge, row_to_verdict, verdict_to_row
 from jurat.judge.aggregation import FRAME_ALARM, ITEM_ALARM, frames_needed, in_pixels_of_the_file, of_item
@@ -111,7 +111,7 @@ def test_of_an_animation_and_of_still_images_one_frame_is_enough_by_default() ->
 def test_a_list_of_images_has_one_verdict_that_says_where_a_rule_is_broken(tmp_path: Path) -> None:
     path = tmp_path / "b.png"
     path.write_bytes(png(red(0.9)))
-    verdict = Judge(law(), Tinted(), "quick").judge([red(0.1), path, png(red(0.2, 16))])
+    verdict = Judge(law(), Tinted(), "quick").judge(Item([red(0.1), path, png(red(0.2, 16))]))
     assert (verdict.outcome, verdict.broken, verdict.kind) == ("unsafe", ("red",), "images")
     assert (verdict.id, verdict.uri, verdict.frames, verdict.frame) == ("images", "", 3, 1)
     (rule,) = verdict.rules
@@ -134,13 +134,13 @@ def test_a_list_of_images_has_one_verdict_that_says_where_a_rule_is_broken(tmp_p
 
 def test_a_list_of_one_is_judged_as_that_image() -> None:
     judge = Judge(law(), Tinted(), "quick")
-    one, listed = judge.judge(red(0.9)), judge.judge([red(0.9)])
+    one, listed = judge.judge(red(0.9)), judge.judge(Item([red(0.9)]))
     assert (listed.kind, listed.images, listed.sha256) == ("image", (), one.sha256)
     assert listed.rules == one.rules
 
 
 def test_an_animation_among_images_says_which_frame() -> None:
-    verdict = Judge(law(), Tinted(), "quick").judge([red(0.1), gif(0.1, 0.2, 0.9)])
+    verdict = Judge(law(), Tinted(), "quick").judge(Item([red(0.1), gif(0.1, 0.2, 0.9)]))
     (rule,) = verdict.rules
     assert [(part.index, part.frame) for part in rule.parts] == [(0, None), (1, 0), (1, 1), (1, 2)]
     assert (verdict.outcome, rule.frame, rule.parts[3].outcome) == ("unsafe", 1, "broken")
@@ -155,8 +155,9 @@ def test_an_animation_alone_says_it_too() -> None:
 def test_what_cannot_be_answered_of_one_image_keeps_the_item_from_being_safe() -> None:
     judge = Judge(law(), Tinted(), "quick")
     blue = Image.new("RGB", (8, 8), (0, 0, 255))
-    assert (judge([red(0.1), blue]).outcome, judge([red(0.1), blue]).reason) == ("unsure", "refused")
-    assert judge([red(0.9), blue]).outcome == "unsafe"
+    verdict = judge(Item([red(0.1), blue]))
+    assert (verdict.outcome, verdict.reason) == ("unsure", "refused")
+    assert judge(Item([red(0.9), blue])).outcome == "unsafe"
 
 
 @pytest.mark.parametrize(
@@ -170,18 +171,18 @@ def test_what_cannot_be_answered_of_one_image_keeps_the_item_from_being_safe() -
 def test_an_item_of_which_an_image_cannot_be_read_is_an_error_that_says_which(
     given: list[object], told: str
 ) -> None:
-    verdict = Judge(law(), Tinted(), "quick").judge(given)  # pyright: ignore[reportArgumentType]
+    verdict = Judge(law(), Tinted(), "quick").judge(Item(given))  # pyright: ignore[reportArgumentType]
     assert (verdict.outcome, verdict.error, verdict.images) == ("error", told, ())
 
 
 def test_items_of_several_are_streamed_with_others_in_order() -> None:
-    def member(share: float) -> Member:
-        return Member(f"memory:{share}", lambda: png(red(share)))
+    def image(share: float) -> LazyImage:
+        return LazyImage(f"memory:{share}", lambda: png(red(share)))
 
     items = [
-        Item("a", "m:a", lambda: png(red(0.9))),
-        Item("b", "m:b", lambda: b"", members=Members((member(0.1), member(0.9), member(0.8)))),
-        Item("c", "m:c", lambda: png(red(0.1))),
+        Item([lambda: png(red(0.9))], "a", "m:a"),
+        Item([image(0.1), image(0.9), image(0.8)], "b", "m:b"),
+        Item([lambda: png(red(0.1))], "c", "m:c"),
     ]
     found = list(Judge(law(), Tinted(), "quick", batch_size=2).stream(items))
     assert [(v.id, v.kind, v.outcome) for v in found] == [
@@ -238,5 +239,5 @@ def test_the_record_says_how_many_frames_there_are_beside_those_that_were_judged
     assert (verdict.kind, verdict.frames, verdict.frames_in_file) == ("animation", 4, 20)
     whole = Judge(law(), Tinted(), "quick")(gif(0.1, 0.9, *[0.1 + 0.01 * i for i in range(1, 19)]))
     assert (whole.outcome, whole.frame, whole.frames, whole.frames_in_file) == ("unsafe", 1, 20, 20)
-    assert judge([red(0.1), gif(0.1, 0.2, 0.3)]).frames_in_file == 4
+    assert judge(Item([red(0.1), gif(0.1, 0.2, 0.3)])).frames_in_file == 4
     assert judge(b"no picture").frames_in_file is None

@@ -87,7 +87,7 @@ CONSTITUTION = Constitution(
 def items(count: int) -> list[Item]:
     stream = BytesIO()
     white().save(stream, "PNG")
-    return [Item(str(n), "", stream.getvalue) for n in range(count)] + [Item("bad", "", lambda: b"no image")]
+    return [Item([stream.getvalue], str(n)) for n in range(count)] + [Item([lambda: b"no image"], "bad")]
 
 
 def test_each_item_is_charged_its_own_calls_and_a_share_of_the_priors() -> None:

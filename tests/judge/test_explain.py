@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jurat.constitution import Constitution
-from jurat.content import Failure, FailureKind
+from jurat.content import Failure, FailureKind, Item
 from jurat.judge import Judge
 from jurat.judge.decide import decide_rule, item_outcome
 from jurat.judge.evidence import Ledger
@@ -142,14 +142,14 @@ def _png() -> bytes:
 
 def test_of_several_parts_it_says_in_which_a_rule_is_broken() -> None:
     judge = Judge(red_law(), Tinted(), "quick")
-    assert judge([red(0.1), red(0.9), red(0.1)]).explain().endswith("is established in image 2 of 3.")
-    assert judge([red(0.9)] * 2).explain().endswith("is established in images 1 and 2 of 2.")
-    assert judge([red(0.9)] * 5).explain().endswith("is established in images 1, 2, 3 and 2 more of 5.")
+    assert judge(Item([red(0.1), red(0.9), red(0.1)])).explain().endswith("is established in image 2 of 3.")
+    assert judge(Item([red(0.9)] * 2)).explain().endswith("is established in images 1 and 2 of 2.")
+    assert judge(Item([red(0.9)] * 5)).explain().endswith("is established in images 1, 2, 3 and 2 more of 5.")
     clip = video([red(share, 32) for share in (0.1, 0.9, 0.9)], fps=2, each=2, crf="1")
     assert judge(clip).explain().endswith("is established in 2 of 3 frames, first at 1.0 seconds.")
     glimpse = video([red(share, 32) for share in [0.1] * 11 + [0.9]], fps=1, crf="1")
-    assert judge([glimpse, red(0.9)]).explain().endswith("is established in image 2 of 2.")
-    assert judge([glimpse, clip]).explain().endswith("is established in image 2 of 2.")
+    assert judge(Item([glimpse, red(0.9)])).explain().endswith("is established in image 2 of 2.")
+    assert judge(Item([glimpse, clip])).explain().endswith("is established in image 2 of 2.")
 
 
 def test_of_an_animation_it_says_in_how_many_of_the_frames_that_were_looked_at() -> None:

@@ -32,14 +32,14 @@ def png(seed: int) -> bytes:
 
 
 def item(seed: int) -> Item:
-    return Item(f"{seed}", f"memory:{seed}", lambda: png(seed))
+    return Item([lambda: png(seed)], f"{seed}", f"memory:{seed}")
 
 
 def broken(reason: str) -> Item:
     def fail() -> bytes:
         raise ImageError(reason)
 
-    return Item("broken", "memory:broken", fail)
+    return Item([fail], "broken", "memory:broken")
 
 
 def essence(verdict: Verdict) -> dict[str, object]:
@@ -98,7 +98,7 @@ def test_a_batch_changes_nothing_that_is_said_of_an_item(
     law: Constitution, bundled: BundledModel, batch_size: int
 ) -> None:
     judge = Judge(law, bundled, batch_size=batch_size)
-    files = [Item(str(seed), "", lambda seed=seed: _scene(seed)) for seed in range(7)]
+    files = [Item([lambda seed=seed: _scene(seed)], str(seed)) for seed in range(7)]
     together = list(judge.stream(files))
     assert [verdict.id for verdict in together] == [str(seed) for seed in range(7)]
     for seed, verdict in enumerate(together):
@@ -129,8 +129,8 @@ def test_bad_items_are_rows_and_the_stream_goes_on(law: Constitution) -> None:
     items = [
         item(1),
         broken("the disk is on fire"),
-        Item("text", "", lambda: b"no image"),
-        Item("bug", "", nonsense),
+        Item([lambda: b"no image"], "text"),
+        Item([nonsense], "bug"),
         item(2),
     ]
     verdicts = list(Judge(law, "null", batch_size=2).stream(items))

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from jurat.constitution import Constitution
-from jurat.content import Item
+from jurat.content import Item, Turn
 from jurat.judge import Judge, Verdict, verdict_to_row
 
 from ..models import tiny
@@ -68,8 +68,8 @@ def test_file_objects_and_buffers_are_judged_as_their_bytes(kind: str, judge: Ju
     expected, given = judge(png()), judge(FILES[kind](png()))
     assert expected.outcome != "error"
     assert (given.sha256, given.rules) == (expected.sha256, expected.rules)
-    several = judge([FILES[kind](png(1)), FILES[kind](png(2))])
-    assert (several.kind, several.sha256) == ("images", judge([png(1), png(2)]).sha256)
+    several = judge(Item([FILES[kind](png(1)), FILES[kind](png(2))]))
+    assert (several.kind, several.sha256) == ("images", judge(Item([png(1), png(2)])).sha256)
 
 
 def test_an_open_file_and_a_path_of_any_kind_are_judged(judge: Judge, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ NO_PICTURES: dict[str, tuple[Any, str]] = {
     "a URL with a secret": ("s3://me:key@bucket/a.png", r"s3://\*\*\*@bucket/a.png"),
     "a data URL": ("data:image/png;base64,AAAA", "This is a URL: data:image/png"),
     "text": (io.StringIO("x"), "open it with mode 'rb'"),
-    "an Item": (Item("a", "", png), "Judge.stream"),
+    "an opener": (png, "type function"),
 }
 
 
@@ -100,8 +100,9 @@ def test_what_is_no_picture_is_a_type_error_that_says_what_is_taken(kind: str, j
     with pytest.raises(TypeError, match=told) as raised:
         judge(given)
     assert "a path, the bytes of a file, a file opened in binary mode, a Pillow image" in str(raised.value)
-    with pytest.raises(TypeError, match=f"^image 2 of 2: .*{told}"):
-        judge([png(), given])
+    if kind != "an opener":
+        with pytest.raises(TypeError, match=f"^image 2 of 2: .*{told}"):
+            judge(Item([png(), given]))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_what_is_no_picture_is_a_type_error_that_says_what_is_taken(kind: str, j
         (b"", "the file is empty (0 bytes)"),
         (io.BytesIO(b""), "the file is empty (0 bytes)"),
         (np.zeros((3, 4, 5, 3)), None),
-        ([], "there is no image in it"),
+        (Item([]), "there is no image in it"),
     ],
 )
 def test_a_picture_that_cannot_be_read_is_still_a_verdict(
@@ -128,12 +129,40 @@ def test_other_arguments_of_a_wrong_type_are_type_errors(judge: Judge) -> None:
     for call, told in (
         (lambda: judge(png(), id=3), "id is text or None"),  # pyright: ignore[reportArgumentType]
         (lambda: judge(png(), caption=b"x"), "caption is text or None"),  # pyright: ignore[reportArgumentType]
-        (lambda: list(judge.stream(["a.png"])), "find_items"),  # pyright: ignore[reportArgumentType]
+        (lambda: judge([png(), png()]), r"judge\.many\(pictures\) .* judge\(Item\(pictures\)\)"),  # pyright: ignore[reportArgumentType]
+        (lambda: judge.many([[png()]]), r"judge\(Item\(pictures\)\)"),  # pyright: ignore[reportArgumentType]
+        (lambda: judge(Item([Item([png()])])), "takes pictures, not Items"),  # pyright: ignore[reportArgumentType]
+        (lambda: Item(png()), r"Item\(\[image\]\)"),  # pyright: ignore[reportArgumentType]
+        (lambda: judge(Item([png()], turns=["x"])), "turns are of the type"),  # pyright: ignore[reportArgumentType]
         (lambda: Judge(None), "constitution is a Constitution"),  # pyright: ignore[reportArgumentType]
         (lambda: Judge(law, 3), "model is a name"),  # pyright: ignore[reportArgumentType]
     ):
         with pytest.raises(TypeError, match=told):
             call()
+
+
+def test_many_judges_pictures_and_items_each_by_itself(judge: Judge, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(1))
+    two = Item([png(1), png(2)], "two", caption="x")
+    found = judge.many([png(1), path, two, Image.open(path)])
+    assert [v.id for v in found] == ["image 1", str(path), "two", "image 4"]
+    assert [v.kind for v in found] == ["image", "image", "images", "image"]
+    assert found[2].rules == judge(two).rules and found[0].rules == judge(png(1)).rules
+    assert judge.many([]) == []
+
+
+def test_an_item_of_pictures_is_not_read_as_files(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="find_items"):
+        Item([tmp_path / "a.png"]).read()
+    assert Item([png]).read() == (png(),)
+
+
+def test_images_of_an_item_may_stand_in_its_turns(judge: Judge) -> None:
+    turns = [Turn("user", (Image.open(io.BytesIO(png())), "What is this?"))]
+    assert judge(Item(turns=turns)).rules == judge(png()).rules
+    with pytest.raises(ValueError, match="not in both"):
+        Item([png()], turns=turns)
 
 
 @pytest.mark.parametrize("outcome", ["safe", "unsafe", "unsure", "error"])

@@ -75,7 +75,7 @@ def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict
         "reason", "rules", "model", "constitution", "thresholds", "preset", "prompts", "dtype", "jurat",
         "seconds", "error", "cost", "relevant_above", "detector", "matcher", "calibration", "columns",
         "occurrence", "basis", "label", "distance", "handling", "reused", "images", "duration", "fps",
-        "caption", "reasoning", "presence", "frames_in_file",
+        "caption", "reasoning", "presence", "frames_in_file", "turns",
     ]  # fmt: skip
     rule = row["rules"][0]
     assert set(rule) == {
@@ -161,6 +161,7 @@ def test_a_record_made_with_removed_parts_is_read_without_their_fields() -> None
     old = json.loads(REMOVED_PARTS.read_text(encoding="utf-8"))
     verdict = row_to_verdict(old)
     row = verdict_to_row(verdict)
+    assert row.pop("turns") == []  # came later
     assert {name: row[name] for name in row if name != "rules"} == {
         name: value for name, value in old.items() if name != "rules"
     }
@@ -170,7 +171,7 @@ def test_a_record_made_with_removed_parts_is_read_without_their_fields() -> None
     said, shown = ((r["rules"][0]["clauses"][0]["alternatives"][0]) for r in (old, row))
     assert said.keys() - shown.keys() == {"contrasts", "nulls", "scores_on_placebos", "vetoed"}
     assert shown == {name: said[name] for name in shown}
-    assert batch_of([row], arrow_schema()).num_rows == 1
+    assert batch_of([row | {"turns": []}], arrow_schema()).num_rows == 1
     assert verdict.explain().startswith(
         "It breaks blade (critical). The grounds: “A child is visible” (1.00)"
     )

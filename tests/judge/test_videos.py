@@ -55,15 +55,15 @@ def test_of_many_frames_one_is_not_enough_unless_told() -> None:
 def test_a_video_among_images_needs_its_own_number_of_frames() -> None:
     judge = Judge(law(), Tinted(), "quick")
     data = clip([0.1] * 10 + [0.9] + [0.1] * 9)
-    assert judge.judge([data, red(0.1)]).outcome == "safe"
-    both = judge.judge([data, red(0.9)])
+    assert judge.judge(Item([data, red(0.1)])).outcome == "safe"
+    both = judge.judge(Item([data, red(0.9)]))
     assert (both.outcome, both.kind, both.frame, both.rules[0].needed) == ("unsafe", "images", 1, 1)
     assert (both.rules[0].parts[10].index, both.rules[0].parts[10].frame) == (0, 10)
 
 
 def test_a_broken_video_is_an_error_row_and_the_others_are_judged() -> None:
     whole = clip([0.9, 0.9])
-    items = [Item(str(i), "", lambda d=data: d) for i, data in enumerate((whole, whole[:300], whole))]
+    items = [Item([lambda d=data: d], str(i)) for i, data in enumerate((whole, whole[:300], whole))]
     found = list(Judge(law(), Tinted(), "quick").stream(items))
     assert [verdict.outcome for verdict in found] == ["unsafe", "error", "unsafe"]
     assert found[1].error is not None and found[1].error.startswith("the MP4 or QuickTime ")
@@ -105,8 +105,8 @@ def test_too_few_videos_prove_nothing_and_the_default_stays() -> None:
 
 def test_a_calibration_on_videos_is_what_judging_follows(tmp_path: Path) -> None:
     quiet, loud = clip([0.1] * 12), clip([0.9, 0.9] + [0.1] * 10)
-    videos = [Item(f"v{i}", "", lambda d=data: d) for i, data in enumerate([quiet] * 40 + [loud] * 20)]
-    images = [Item(f"i{i}", "", lambda i=i: png(red(0.1 + i / 200))) for i in range(20)]
+    videos = [Item([lambda d=data: d], f"v{i}") for i, data in enumerate([quiet] * 40 + [loud] * 20)]
+    images = [Item([lambda i=i: png(red(0.1 + i / 200))], f"i{i}") for i in range(20)]
     labels = {item.id: frozenset[str]() for item in videos}
     judge = Judge(law(), Tinted(), "quick", batch_size=64)
     found = fit(judge, [*images, *videos], labels, max_false_alarm=0.1)
@@ -122,7 +122,7 @@ def test_a_calibration_on_videos_is_what_judging_follows(tmp_path: Path) -> None
 
 
 def test_a_calibration_without_videos_keeps_its_digest_and_its_file(tmp_path: Path) -> None:
-    images = [Item(f"i{i}", "", lambda i=i: png(red(i / 30))) for i in range(20)]
+    images = [Item([lambda i=i: png(red(i / 30))], f"i{i}") for i in range(20)]
     found = fit(Judge(law(), Tinted(), "quick"), images)
     found.calibration.save(tmp_path / "c.json")
     assert "frame_alarms" not in (tmp_path / "c.json").read_text()

@@ -63,7 +63,7 @@ def test_formats(kind: str, picture: Image.Image, encode: Encode, tmp_path: Path
     path = tmp_path / "picture.bin"  # the content decides, not the suffix
     path.write_bytes(encode(picture, format, **options))
     (item,) = find_items([str(path)])
-    decoded = decode(item.open())
+    decoded = decode(item.read()[0])
     assert (decoded.width, decoded.height) == (48, 32)
     assert decoded.frames[0].mode == "RGB"
     assert decoded.indices == (0,)

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from jurat.constitution import Clause, Constitution, Rule, Statement
+from jurat.content import Item
 from jurat.judge import Judge, Verdict
 from jurat.judge.verdict import Part
 from jurat.report import write_report
@@ -63,12 +64,12 @@ def test_of_several_images_it_tells_which_and_boxes_are_those_of_the_one_that_is
     paths = [tmp_path / f"{n}.png" for n in range(3)]
     for number, path in enumerate(paths):
         Image.new("RGB", (16 * (number + 1), 16), COLOURS[number]).save(path)
-    item = told(parts(Judge(LAW, "null", "quick").judge(paths), worst=1))
+    item = told(parts(Judge(LAW, "null", "quick").judge(Item(paths)), worst=1))
     assert (item["kind"], item["shows"], item["width"], item["height"]) == ("images", "image 2", 32, 16)
     assert [place for place, _, _ in item["rules"][0]["parts"]] == ["image 1", "image 2", "image 3"]
     within = Part(index=1, frame=4, outcome="broken", score=0.9)
-    (rule,) = parts(Judge(LAW, "null", "quick").judge(paths), worst=1).rules
-    verdict = Judge(LAW, "null", "quick").judge(paths)
+    (rule,) = parts(Judge(LAW, "null", "quick").judge(Item(paths)), worst=1).rules
+    verdict = Judge(LAW, "null", "quick").judge(Item(paths))
     moved = verdict.model_copy(update={"frame": 1, "rules": (rule.model_copy(update={"parts": (within,)}),)})
     assert told(moved)["shows"] == "image 2, frame 4"
 

@@ -46,7 +46,7 @@ def told(items: list[Item]) -> list[bytes | str]:
     found: list[bytes | str] = []
     for item in items:
         try:
-            found.append(item.open())
+            found.append(item.read()[0])
         except ImageError as error:
             found.append(error.message)
     return found

@@ -94,7 +94,7 @@ def test_the_errors_are_worded_as_the_page_has_them(encode: Callable[..., bytes]
     }
     (missing,) = find_items(["gone.png"], io.StringIO())
     try:
-        missing.open()
+        missing.read()
     except ImageError as error:
         said["missing file"] = error.message
     for kind, text in said.items():

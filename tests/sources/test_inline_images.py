@@ -43,7 +43,7 @@ def rows(name: str, content: str | bytes, **options: Any) -> list[Item]:
 
 def said(item: Item) -> str:
     with pytest.raises(ImageError) as raised:
-        item.open()
+        item.read()
     assert "\n" not in raised.value.message
     return raised.value.message
 
@@ -65,7 +65,7 @@ def test_base64_that_begins_like_a_picture_is_the_picture(format: str) -> None:
         base64.encodebytes(data).decode(),
     ]
     items = rows("t.jsonl", "".join(json.dumps({"image": form}) + "\n" for form in forms))
-    assert [item.open() for item in items] == [data] * 4
+    assert [item.read()[0] for item in items] == [data] * 4
     assert [item.id for item in items] == [f"t.jsonl#{number}" for number in range(4)]
 
 
@@ -88,11 +88,11 @@ CELLS: dict[str, Any] = {
 @pytest.mark.parametrize("cell", CELLS)
 def test_bytes_in_text_are_read_from_json(cell: str) -> None:
     (item,) = rows("t.jsonl", json.dumps({"image": CELLS[cell]}))
-    assert item.open() == PNG
+    assert item.read()[0] == PNG
     assert (item.id, item.uri) == ("t.jsonl#0", f"{Path.cwd()}/t.jsonl#0")
     (item,) = rows("u.jsonl", json.dumps({"key": "1", "images": [CELLS[cell], "a.png"]}), id_column="key")
-    assert [member.open() for member in item.members()] == [PNG, PNG]
-    assert [member.uri for member in item.members()] == [f"{Path.cwd()}/u.jsonl#0/0", f"{Path.cwd()}/a.png"]
+    assert list(item.read()) == [PNG, PNG]
+    assert [image.uri for image in item.lazy_images()] == [f"{Path.cwd()}/u.jsonl#0/0", f"{Path.cwd()}/a.png"]
 
 
 def test_bytes_in_text_are_read_from_csv() -> None:
@@ -106,7 +106,7 @@ def test_bytes_in_text_are_read_from_csv() -> None:
     ]
     cells += [json.dumps({"url": "a.png"}), json.dumps({"bytes": TEXT}), "a.png"]
     items = rows("t.tsv", "image\tlabel\n" + "".join('"' + c.replace('"', '""') + '"\tx\n' for c in cells))
-    assert [item.open() for item in items] == [PNG, LARGE, *[PNG] * 6]
+    assert [item.read()[0] for item in items] == [PNG, LARGE, *[PNG] * 6]
     assert [item.id for item in items[:5]] == [f"t.tsv#{number}" for number in range(5)]
     assert [item.id for item in items[5:]] == ["a.png", "t.tsv#6", "a.png"]
 
@@ -178,7 +178,7 @@ def test_paths_that_begin_like_base64_are_paths() -> None:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_bytes(name.encode())
         (item,) = rows("t.csv", f"path\n{name}\n")
-        assert item.open() == name.encode()
+        assert item.read()[0] == name.encode()
 
 
 def test_an_index_of_another_row_is_refused_by_that_name() -> None:
@@ -188,7 +188,7 @@ def test_an_index_of_another_row_is_refused_by_that_name() -> None:
         "row 0 of t.csv has the number 0 in 'image', no path; if it is the index of another row,"
         " whose image is meant, write that here"
     )
-    assert seven.open() == b"a file of that name"
+    assert seven.read()[0] == b"a file of that name"
 
 
 # --- tables in JSON
@@ -209,7 +209,7 @@ ARRAYS = {
 @pytest.mark.parametrize("name", ARRAYS)
 def test_arrays_and_objects_that_follow_one_another_are_tables(name: str) -> None:
     items = rows(name, ARRAYS[name])
-    assert [(item.id, item.open(), dict(item.columns)) for item in items] == [
+    assert [(item.id, item.read()[0], dict(item.columns)) for item in items] == [
         ("a.png", PNG, {"id": "1"}),
         ("a.png", PNG, {"id": "2"}),
     ]
@@ -240,7 +240,7 @@ def test_an_array_longer_than_what_is_held_is_read_to_its_end() -> None:
 )
 def test_json_that_is_cut_or_damaged_says_from_where(text: str, whole: int, told: str) -> None:
     items = rows("t.json", text)
-    assert [item.open() for item in items[:whole]] == [PNG] * whole
+    assert [item.read()[0] for item in items[:whole]] == [PNG] * whole
     assert said(items[whole]).startswith(told)
 
 
@@ -263,7 +263,7 @@ def test_objects_in_cells_say_what_they_hold() -> None:
         None,
     ]
     items = rows("t.jsonl", "".join(json.dumps({"image": cell}) + "\n" for cell in cells))
-    assert [item.open() for item in items[:2]] == [PNG, PNG]
+    assert [item.read()[0] for item in items[:2]] == [PNG, PNG]
     assert said(items[2]).startswith(
         "row 2 of t.jsonl has an object with the keys 'width', 'id' in 'image', none of"
     )
@@ -299,4 +299,4 @@ def test_a_column_that_is_nested_one_deeper_is_named_by_what_there_is() -> None:
     with pytest.raises(JuratError, match="it has 'id', 'data'"):
         rows("t.json", '[{"id": 5, "data": {"image": "a.png"}}]')
     (item,) = rows("t.json", '[{"id": 5, "data": {"image": "a.png"}}]', column="data")
-    assert item.open() == PNG
+    assert item.read()[0] == PNG

@@ -75,7 +75,7 @@ def in_table(uri: str, **options: Any) -> bytes | str:
 
 def opened(item: Any) -> bytes | str:
     try:
-        return item.open()
+        return item.read()[0]
     except ImageError as error:
         return error.message
 

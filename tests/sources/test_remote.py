@@ -59,7 +59,7 @@ def bucket(endpoint: dict[str, str], monkeypatch: pytest.MonkeyPatch):
 def said(uri: str, **options: int) -> str:
     (item,) = find_items([uri], **options)
     with pytest.raises(ImageError) as raised:
-        item.open()
+        item.read()
     return raised.value.message
 
 
@@ -67,13 +67,13 @@ def test_a_prefix_is_walked_in_byte_order_like_a_folder(bucket) -> None:
     found = list(find_items(["s3://bucket/in/"]))
     names = ["in/a.jpg", "in/b.png", "in/deep-1.png", "in/deep/c.png"]
     assert [item.id for item in found] == [f"s3://bucket/{name}" for name in names]
-    assert [item.open() for item in found] == [name.encode() for name in names]
+    assert [item.read()[0] for item in found] == [name.encode() for name in names]
     assert found[0].uri == found[0].id
-    assert pickle.loads(pickle.dumps(found[0])).open() == b"in/a.jpg"
+    assert pickle.loads(pickle.dumps(found[0])).read()[0] == b"in/a.jpg"
 
 
 def test_objects_and_globs(bucket) -> None:
-    assert [item.open() for item in find_items(["s3://bucket/x.bin"])] == [b"x.bin"]
+    assert [item.read()[0] for item in find_items(["s3://bucket/x.bin"])] == [b"x.bin"]
     assert [item.id for item in find_items(["s3://bucket/in/*.png"])] == [
         "s3://bucket/in/b.png",
         "s3://bucket/in/deep-1.png",
@@ -88,7 +88,7 @@ def test_objects_and_globs(bucket) -> None:
 
 def test_a_list_on_standard_input_may_have_uris(bucket) -> None:
     found = find_items(["-"], io.StringIO("s3://bucket/in/a.jpg\ns3://bucket/x.bin\n"))
-    assert [item.open() for item in found] == [b"in/a.jpg", b"x.bin"]
+    assert [item.read()[0] for item in found] == [b"in/a.jpg", b"x.bin"]
 
 
 def test_what_cannot_be_read_says_why(bucket) -> None:
@@ -104,7 +104,7 @@ def test_an_object_that_went_away_since_it_was_listed(bucket) -> None:
     (item,) = find_items(["s3://bucket/other/"])
     bucket.rm("bucket/other/a.png")
     with pytest.raises(ImageError, match="no such object"):
-        item.open()
+        item.read()
 
 
 def test_tables_and_shards_in_a_bucket(bucket) -> None:
@@ -112,11 +112,11 @@ def test_tables_and_shards_in_a_bucket(bucket) -> None:
     pq.write_table(pa.table({"path": ["in/a.jpg", "s3://bucket/x.bin", "../x"], "n": [1, 2, 3]}), buffer)
     bucket.pipe("bucket/t.parquet", buffer.getvalue())
     found = list(find_items(["s3://bucket/t.parquet"]))
-    assert [item.open() for item in found[:2]] == [b"in/a.jpg", b"x.bin"]
+    assert [item.read()[0] for item in found[:2]] == [b"in/a.jpg", b"x.bin"]
     assert found[0].uri == "s3://bucket/in/a.jpg"
     assert found[1].columns == {"n": "2"}
     with pytest.raises(ImageError, match=r"a path that leaves the table's folder: \.\./x"):
-        found[2].open()
+        found[2].read()
 
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
@@ -126,7 +126,7 @@ def test_tables_and_shards_in_a_bucket(bucket) -> None:
             tar.addfile(member, io.BytesIO(data))
     bucket.pipe("bucket/shards/00.tar", buffer.getvalue())
     found = list(find_items(["s3://bucket/shards/*.tar"]))
-    assert [(item.id, item.open()) for item in found] == [
+    assert [(item.id, item.read()[0]) for item in found] == [
         ("s3://bucket/shards/00.tar#0.jpg", b"zero"),
         ("s3://bucket/shards/00.tar#1.jpg", b"one"),
     ]
@@ -137,9 +137,9 @@ def test_a_local_table_may_name_objects(bucket, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("key,uri\n1,s3://bucket/in/a.jpg\n2,ftp://x/y.png\n")
     one, two = find_items([str(table)], options=SourceOptions(id_column="key"))
-    assert (one.id, one.open()) == ("1", b"in/a.jpg")
+    assert (one.id, one.read()[0]) == ("1", b"in/a.jpg")
     with pytest.raises(ImageError, match="jurat reads no ftp:// URIs"):
-        two.open()
+        two.read()
 
 
 def test_https_and_http_are_read_through_the_same_door(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_https_and_http_are_read_through_the_same_door(tmp_path: Path) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         root = f"http://127.0.0.1:{server.server_port}"
         try:
-            assert [item.open() for item in find_items([f"{root}/a.png", f"{root}/t.jsonl"])] == [
+            assert [item.read()[0] for item in find_items([f"{root}/a.png", f"{root}/t.jsonl"])] == [
                 b"from a server"
             ] * 2
             assert said(f"{root}/gone.png") == f"no such object: {root}/gone.png"
@@ -162,7 +162,7 @@ def test_globs_are_for_the_command_line_and_names_come_before_them(bucket) -> No
     for name in ("odd/photo[1].png", "odd/photo1.png", "days/day-1/a.png", "days/day-2/b.png"):
         bucket.pipe(f"bucket/{name}", name.encode())
     (named,) = find_items(["s3://bucket/odd/photo[1].png"])
-    assert named.open() == b"odd/photo[1].png"
+    assert named.read()[0] == b"odd/photo[1].png"
     listed = find_items(["-"], io.StringIO("s3://bucket/odd/photo[1].png\ns3://bucket/odd/*.png\n"))
     assert [item.id for item in listed] == ["s3://bucket/odd/photo[1].png", "s3://bucket/odd/*.png"]
     assert [item.id for item in find_items(["s3://bucket/days/day-*"])] == [
@@ -232,7 +232,7 @@ def test_what_a_server_answers_is_told_and_tried_again_where_it_may_pass(
 
 def test_a_server_that_recovers_is_read(faulty: str, hurried: None) -> None:
     (item,) = find_items([f"{faulty}/503-twice"])
-    assert item.open() == b"one two three"
+    assert item.read()[0] == b"one two three"
 
 
 def test_nobody_there_is_not_no_such_object(hurried: None) -> None:
@@ -241,7 +241,7 @@ def test_nobody_there_is_not_no_such_object(hurried: None) -> None:
 
 def test_an_answer_that_comes_in_pieces_is_read_to_its_end(faulty: str) -> None:
     (item,) = find_items([f"{faulty}/pieces"])
-    assert item.open() == b"one two three"
+    assert item.read()[0] == b"one two three"
     assert said(f"{faulty}/pieces", max_bytes=5) == "the file has 6 bytes, more than the limit of 5"
 
 
@@ -307,7 +307,7 @@ def test_an_address_is_sent_as_it_stands_or_escaped_where_it_has_to_be(
 ) -> None:
     uri = f"{signed}/to?{address.encode().hex()}" if redirected else f"{signed}{address}"
     (item,) = find_items([uri])
-    assert item.open() == (ADDRESSES[address] or address).encode()
+    assert item.read()[0] == (ADDRESSES[address] or address).encode()
 
 
 def test_what_looks_like_a_chain_of_file_systems_is_one_address(

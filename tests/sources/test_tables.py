@@ -43,7 +43,7 @@ def items(*paths: str, **options: Any) -> list[Item]:
 
 def said(item: Item) -> str:
     with pytest.raises(ImageError) as raised:
-        item.open()
+        item.read()
     assert "\n" not in raised.value.message
     return raised.value.message
 
@@ -88,10 +88,12 @@ def test_rows_with_paths_are_items_with_their_other_columns(table: str, tmp_path
     TABLES[table](table, ROWS)
     found = items(table)
     assert [item.id for item in found] == ["a.png", "sub/c.png", "a.png"]
-    assert [item.open() for item in found] == [b"a.png", b"sub/c.png", b"a.png"]
+    assert [item.read()[0] for item in found] == [b"a.png", b"sub/c.png", b"a.png"]
     assert found[1].uri == str(tmp_path / "data/sub/c.png")
     assert found[1].columns == {"name": "second", "label": "5", "split": "test"}
-    assert [pickle.loads(pickle.dumps(item)).open() for item in found] == [item.open() for item in found]
+    assert [pickle.loads(pickle.dumps(item)).read()[0] for item in found] == [
+        item.read()[0] for item in found
+    ]
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -100,7 +102,7 @@ def test_columns_may_be_named_and_paths_begin_elsewhere(table: str) -> None:
     table = "t" + Path(table).suffix
     TABLES[f"data/{table}"](table, rows)
     found = items(table, column="photo", id_column="key", root="data")
-    assert [(item.id, item.open()) for item in found[:2]] == [("one", b"b.png"), ("two", b"a.png")]
+    assert [(item.id, item.read()[0]) for item in found[:2]] == [("one", b"b.png"), ("two", b"a.png")]
     assert found[2].id == f"{table}#2"
     assert found[0].columns == {}
 
@@ -123,7 +125,7 @@ def test_a_column_that_is_not_there_ends_it_with_those_that_are(table: str) -> N
 def test_a_row_without_an_image_says_so_and_the_others_are_read(table: str) -> None:
     TABLES[table](table, [{"path": "a.png"}, {"path": ""}, {"path": "gone.png"}, {"path": "b.png"}])
     found = items(table)
-    assert [item.open() for item in (found[0], found[3])] == [b"a.png", b"b.png"]
+    assert [item.read()[0] for item in (found[0], found[3])] == [b"a.png", b"b.png"]
     assert said(found[1]) == f"row 1 of {table} has no image: 'path' is empty"
     assert said(found[2]) == "no such file or folder: data/gone.png"
 
@@ -184,7 +186,7 @@ def test_csv_rows_of_another_width_and_quoted_line_breaks() -> None:
     assert found[0].columns == {"note": "two\nlines, one comma"}
     assert said(found[1]) == "row 1 of data/t.csv has 1 cells, not 2"
     assert said(found[2]) == "row 2 of data/t.csv has 3 cells, not 2"
-    assert found[3].open() == b"b.png"
+    assert found[3].read()[0] == b"b.png"
 
 
 def test_json_lines_may_lack_keys_that_others_have() -> None:
@@ -194,7 +196,7 @@ def test_json_lines_may_lack_keys_that_others_have() -> None:
     )
     none, first, second = items("data/t.jsonl", id_column="key")
     assert said(none) == "row 0 of data/t.jsonl has no image: 'path' is empty"
-    assert (first.id, first.caption, first.open()) == ("data/t.jsonl#1", None, b"a.png")
+    assert (first.id, first.caption, first.read()[0]) == ("data/t.jsonl#1", None, b"a.png")
     assert (second.id, second.caption) == ("second", "x")
     with pytest.raises(JuratError, match="has no column 'label'; it has 'n', 'path', 'caption', 'key'"):
         items("data/t.jsonl", caption_column="label")
@@ -205,7 +207,7 @@ def test_json_lines_that_are_no_rows() -> None:
         '{"path": "a.png"}\n[1]\n\n{"path": \n{"path": ["a.png"]}\n{"path": 5}\n{}\n'
     )
     found = items("data/t.jsonl")
-    assert found[0].open() == b"a.png"
+    assert found[0].read()[0] == b"a.png"
     assert said(found[1]) == "row 1 of data/t.jsonl: not an object {...}"
     assert said(found[2]).startswith("row 2 of data/t.jsonl: not JSON: ")
     assert found[3].read() == (b"a.png",)
@@ -234,8 +236,10 @@ def test_images_inside_a_table_are_found_by_what_the_file_declares(name: str, tm
     assert found[4].uri == f"{tmp_path / name}#4"
     assert found[4].columns == {"label": "4"}
     order = (0, 1, 4, 2, 2, 0, 3)  # a row may be opened at any time, and again
-    assert [found[number].open()[:1] for number in order] == [bytes([number]) for number in order]
-    assert [pickle.loads(pickle.dumps(item)).open() for item in found] == [item.open() for item in found]
+    assert [found[number].read()[0][:1] for number in order] == [bytes([number]) for number in order]
+    assert [pickle.loads(pickle.dumps(item)).read()[0] for item in found] == [
+        item.read()[0] for item in found
+    ]
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
@@ -250,10 +254,10 @@ def test_an_image_cell_may_have_a_path_instead_of_bytes_or_nothing(name: str) ->
     table = pa.table({"image": pa.array(cells, kind)})
     pq.write_table(table, "data/t.parquet") if name == "t.parquet" else write_arrow("data/t.arrow", table)
     found = items(f"data/{name}")
-    assert found[0].open() == b"a.png"
+    assert found[0].read()[0] == b"a.png"
     assert said(found[1]) == f"row 1 of data/{name} has no image: 'image' is empty"
     assert said(found[2]) == "the file is empty (0 bytes)"
-    assert found[3].open() == b"x"
+    assert found[3].read()[0] == b"x"
 
 
 ODD = {
@@ -269,7 +273,7 @@ def test_a_cell_that_python_has_no_value_for_costs_no_image(name: str, what: str
     table = pa.table({"path": ["a.png", "b.png"], "odd": ODD[what]})
     pq.write_table(table, name) if name.endswith("parquet") else write_arrow(name, table)
     found = items(name)
-    assert [item.open() for item in found] == [b"a.png", b"b.png"]
+    assert [item.read()[0] for item in found] == [b"a.png", b"b.png"]
     if what.startswith("text"):
         assert [item.columns["odd"] for item in found] == ["plain", "caf\\xe9"]
 
@@ -279,7 +283,7 @@ def test_a_path_in_bytes_of_another_encoding_is_read(tmp_path: Path) -> None:
     (tmp_path / "data" / name).write_bytes(b"coffee")
     pq.write_table(pa.table({"path": pa.array([b"caf\xe9.png"]).view(pa.string())}), "data/t.parquet")
     (item,) = items("data/t.parquet")
-    assert (item.id, item.open()) == ("caf\\xe9.png", b"coffee")
+    assert (item.id, item.read()[0]) == ("caf\\xe9.png", b"coffee")
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
@@ -289,7 +293,7 @@ def test_paths_in_image_cells_begin_at_the_root_that_is_given(name: str) -> None
     )
     table = pa.table({"image": cells, "images": pa.array([cells.to_pylist()], pa.list_(cells.type))})
     pq.write_table(table, name) if name.endswith("parquet") else write_arrow(name, table)
-    assert items(name, root="data")[0].open() == b"a.png"
+    assert items(name, root="data")[0].read()[0] == b"a.png"
     assert items(name, root="data", column="images")[0].read() == (b"a.png",)
     assert said(items(name)[0]) == "no such file or folder: a.png"
 
@@ -306,7 +310,7 @@ def test_names_of_columns_are_text_whatever_the_file_has_them_in() -> None:
 def test_plain_binary_columns_and_tables_of_nothing_else() -> None:
     pq.write_table(pa.table({"jpg": [b"x", b"yy", None]}), "t.parquet")
     found = items("t.parquet")
-    assert [item.open() for item in found[:2]] == [b"x", b"yy"]
+    assert [item.read()[0] for item in found[:2]] == [b"x", b"yy"]
     assert said(found[2]) == "row 2 of t.parquet has no image: 'jpg' is empty"
     assert said(next(find_items(["t.parquet"], options=SourceOptions(max_bytes=0)))).startswith(
         "the file has 1 "
@@ -316,7 +320,7 @@ def test_plain_binary_columns_and_tables_of_nothing_else() -> None:
 def test_bytes_are_taken_before_urls_so_that_nothing_is_fetched_unasked() -> None:
     pq.write_table(pa.table({"url": ["https://example.org/x.jpg"], "jpg": [b"x"]}), "t.parquet")
     (item,) = items("t.parquet")
-    assert item.open() == b"x"
+    assert item.read()[0] == b"x"
 
 
 def test_images_of_rows_that_are_passed_over_are_not_held(tmp_path: Path) -> None:
@@ -327,7 +331,7 @@ def test_images_of_rows_that_are_passed_over_are_not_held(tmp_path: Path) -> Non
     most = 0
     for number, item in enumerate(find_items(["t.parquet"])):
         if number % 40 == 0:
-            assert item.open() == bytes([number % 256]) * 100_000
+            assert item.read()[0] == bytes([number % 256]) * 100_000
         most = max(most, pa.total_allocated_bytes() - before)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -359,7 +363,7 @@ def test_a_file_that_was_cut_off_gives_what_is_whole_and_then_says_so(name: str)
     found = items(name)
     if name != "t.parquet":  # its table of contents is at its end
         assert len(found) > 3
-        assert found[0].open()
+        assert found[0].read()[0]
     assert name in said(found[-1])
 
 
@@ -377,7 +381,7 @@ def test_a_folder_that_datasets_saved_is_read_without_datasets() -> None:
         *(f"train/data-00000-of-00001.arrow#{number}" for number in range(3)),
         *(f"test/data-00000-of-00001.arrow#{number}" for number in range(2)),
     ]
-    assert found[3].open() == bytes(10)
+    assert found[3].read()[0] == bytes(10)
     assert count_items(["saved"]) == 5
     Path("saved/dataset_dict.json").write_text('{"splits": ["../data"]}')
     (item,) = items("saved")
@@ -391,7 +395,7 @@ def test_an_arrow_file_that_is_cut_off_costs_its_folder_no_other() -> None:
         write_arrow(f"saved/data-{number}.arrow", pa.table({"image": [bytes([number]) * 9000]}))
     os.truncate("saved/data-1.arrow", 500)
     first, bad, last = items("saved")
-    assert (first.open()[:1], last.open()[:1]) == (b"\0", b"\2")
+    assert (first.read()[0][:1], last.read()[0][:1]) == (b"\0", b"\2")
     assert said(bad).startswith("saved/data-1.arrow is not a whole Arrow file: ")
 
 
@@ -450,11 +454,13 @@ def test_members_of_a_shard_that_share_a_stem_are_one_item(name: str, tmp_path: 
     assert [item.id for item in found] == [
         f"data/{name}#{m}" for m in ("000.jpg", "dir/001.seg.png", "003.webp")
     ]
-    assert [item.open() for item in found] == [b"first", b"second", b"third"]
+    assert [item.read()[0] for item in found] == [b"first", b"second", b"third"]
     assert found[0].columns == {"txt": "a cat", "sha256": "ab", "width": "12"}
     assert found[1].columns == {"cls": "7"}
     assert found[0].uri == f"{tmp_path}/data/{name}#000.jpg"
-    assert [pickle.loads(pickle.dumps(item)).open() for item in found] == [item.open() for item in found]
+    assert [pickle.loads(pickle.dumps(item)).read()[0] for item in found] == [
+        item.read()[0] for item in found
+    ]
     assert [item.id for item in items(f"data/{name}", column="seg.png")] == [f"data/{name}#dir/001.seg.png"]
 
 
@@ -484,7 +490,7 @@ def test_members_that_would_leave_the_archive_are_refused(name: str, tmp_path: P
         *["a member that is a link"] * 2,
         *["a member that is no regular file"] * 2,
     ]
-    assert fine.open() == b"fine"
+    assert fine.read()[0] == b"fine"
     assert sorted(str(path) for path in tmp_path.rglob("*")) == sorted([*before, str(tmp_path / name)])
 
 
@@ -510,9 +516,9 @@ def test_a_shard_whose_members_share_one_stem_is_not_held_whole(monkeypatch: pyt
     write_tar("frames.tgz", members | {"frame.txt": b"of one film"})
     found = find_items(["frames.tgz"])
     first = next(found)
-    assert first.open() == bytes(400)
+    assert first.read()[0] == bytes(400)
     rest = list(found)
-    assert [item.open() for item in (first, *rest)] == list(members.values())
+    assert [item.read()[0] for item in (first, *rest)] == list(members.values())
     # What came before its texts does without them.
     assert [dict(item.columns) for item in (first, rest[-1])] == [{}, {"txt": "of one film"}]
 
@@ -522,7 +528,7 @@ def test_a_member_beyond_the_limit_is_refused(name: str) -> None:
     write_tar(name, {"a.png": bytes(2000), "b.png": b"fine"})
     big, fine = items(name, max_bytes=1000)
     assert said(big) == "the file has 2,000 bytes, more than the limit of 1,000"
-    assert fine.open() == b"fine"
+    assert fine.read()[0] == b"fine"
 
 
 def test_memory_does_not_grow_with_the_members_of_a_shard() -> None:
@@ -570,10 +576,8 @@ def test_a_row_with_a_list_is_an_item_of_several_images(table: str, tmp_path: Pa
     assert (first.id, first.uri) == (f"{table}#0", str(tmp_path / f"{table}#0"))
     assert first.columns == {"key": "one"}
     assert first.read() == pickle.loads(pickle.dumps(first)).read() == (b"a.png", b"sub/c.png")
-    assert first.members is not None
-    uris = [member.uri for member in first.members()]
+    uris = [image.uri for image in first.lazy_images()]
     assert uris[1] in (str(tmp_path / "data/sub/c.png"), str(tmp_path / f"{table}#0/1"))
-    assert said(first) == "it has several images, which are read by Item.read"
     with pytest.raises(ImageError, match=f"row 1 of {table} has no image: 'images' is empty"):
         empty.read()
 
@@ -640,7 +644,7 @@ def test_fewer_large_objects_are_read_ahead_than_small_ones(monkeypatch: pytest.
         for read, item in enumerate(
             reading.read_ahead(find_items(["-"], uris, options=anywhere), reading.Roots())
         ):
-            assert len(item.open()) == size
+            assert len(item.read()[0]) == size
             most = max(most, Objects.asked - read)
         return most
 
@@ -680,7 +684,7 @@ def test_captions_are_found_by_their_usual_names_or_the_one_given(table: str) ->
 def test_a_caption_that_is_the_column_of_images_is_none() -> None:
     write_jsonl("data/t.jsonl", [{"text": "a.png"}])
     (item,) = items("data/t.jsonl", column="text")
-    assert (item.caption, item.open()) == (None, b"a.png")
+    assert (item.caption, item.read()[0]) == (None, b"a.png")
 
 
 def test_members_of_a_shard_have_the_caption_of_their_sample() -> None:

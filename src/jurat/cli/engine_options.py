@@ -113,7 +113,7 @@ def rows_from_ray(
         batch_size=judge.batch_size,
         shard=None if source.shard is None else (source.shard.number, source.shard.count),
         known=source.known,
-        reads_captions=judge.reads_captions,
+        reads_texts=bool(judge.reads),
     )
     rows = engine.judge(wanted, recorded)
     try:

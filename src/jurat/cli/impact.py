@@ -216,7 +216,7 @@ def _item(verdict: Verdict, captions: str | None, inside: Openers, private_hosts
         inside: opens what lies in tables and shards.
         private_hosts: the hosts of private addresses that its URIs may lead to.
     """
-    from jurat.content import Item, Member, Members
+    from jurat.content import Item, LazyImage, Turn
     from jurat.sources.cells import caption_in
     from jurat.sources.openers import File, Remote
     from jurat.sources.remote import scheme_of
@@ -228,15 +228,15 @@ def _item(verdict: Verdict, captions: str | None, inside: Openers, private_hosts
 
     columns = verdict.columns
     told = columns.get(captions) if captions is not None else caption_in(columns)
-    members = tuple(Member(image.uri, opener(image.uri)) for image in verdict.images)
+    several = [LazyImage(image.uri, opener(image.uri)) for image in verdict.images]
     return Item(
+        several or [opener(verdict.uri)],
         verdict.id,
         verdict.uri,
-        opener(verdict.uri),
+        verdict.caption or told,
+        [Turn(turn.role, (turn.text,)) for turn in verdict.turns],
         columns,
         verdict.occurrence,
-        Members(members) if members else None,
-        verdict.caption or told,
     )
 
 

@@ -223,8 +223,8 @@ class Sourcing:
             return False
         digest = digest_of([sha256(data).hexdigest() for data in images])
         match = None if self.known is None else self.known.match_all(images, judge.sampling)
-        # A picture that is allowed may come with a caption that is not.
-        if match is not None and (match.entry.action == "block" or not judge.reads_captions):
+        # A picture that is allowed may come with a text that is not.
+        if match is not None and (match.entry.action == "block" or not judge.reads):
             entry, distance = match.entry, match.distance
             decide(
                 known_verdict(
@@ -238,7 +238,7 @@ class Sourcing:
                 )
             )
             return True
-        if self.near is None or judge.reads_captions:
+        if self.near is None or judge.reads:
             return False
         hashes = [hash for data in images for hash in picture_hashes(data, judge.sampling)]
         if len(images) != 1 or len(hashes) != 1 or hashes[0] is None:  # several pictures, or nothing to go by

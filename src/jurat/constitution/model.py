@@ -43,14 +43,18 @@ from jurat.constitution.digest import meaning_digest, short_hash, thresholds_dig
 Severity = Literal["low", "medium", "high", "critical"]
 SEVERITIES: tuple[str, ...] = get_args(Severity)
 
-About = Literal["image", "caption", "pair", "text_in_image"]
-"""What a clause speaks of: the image; the item's caption; both together; the text seen in the image."""
+About = Literal["image", "caption", "pair", "text_in_image", "prompt", "response", "conversation"]
+"""What a clause speaks of: the image; the item's caption; both together; the text seen in the image; of the
+item's conversation the user's turns, the model's last one, or all turns with the image."""
 ABOUTS: tuple[str, ...] = get_args(About)
 _SHOWN_BEFORE: dict[About, str] = {
     "image": "",
     "caption": "in the caption: ",
     "pair": "in image and caption: ",
     "text_in_image": "in the image's text: ",
+    "prompt": "in the prompt: ",
+    "response": "in the response: ",
+    "conversation": "in the conversation: ",
 }
 
 MAX_TEXT = 1000
@@ -193,9 +197,9 @@ class Clause(_Frozen):
     @field_validator("about")
     @classmethod
     def _objects_are_seen(cls, about: About, info: ValidationInfo) -> About:
-        if about == "caption" and info.data.get("objects"):
-            message = "has `objects`, which are looked for in images, and is about the caption alone"
-            raise PydanticCustomError("objects-unseen", message)
+        if about in ("caption", "prompt", "response") and info.data.get("objects"):
+            message = "has `objects`, which are looked for in images, and is about the {about} alone"
+            raise PydanticCustomError("objects-unseen", message, {"about": about})
         return about
 
     @model_serializer

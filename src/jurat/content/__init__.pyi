@@ -10,5 +10,6 @@ from .chat import Turn as Turn
 from .chat import Usage as Usage
 from .errors import ImageError as ImageError
 from .item import Item as Item
-from .item import Member as Member
-from .item import Members as Members
+from .item import LazyImage as LazyImage
+from .item import Opener as Opener
+from .item import Picture as Picture

@@ -112,7 +112,7 @@ def _uncertain(planned: PlannedRule, case: Case) -> Iterator[PlannedAlternative]
     if case.preset.views is not None:
         certain = Thresholds(case.preset.views, 1 - case.preset.views)
         for one in _open(planned, _finding(planned, replace(case, thresholds=certain), 0)):
-            # A caption is not read otherwise in a moved copy of the image; and what was not answered on the
+            # A text is not read otherwise beside a moved copy of the image; and what was not answered on the
             # image has nothing that an answer on a copy could be averaged with.
             if one.question.sees_image and case.answered(case.ledger.answers.get(one.question)):
                 yield one

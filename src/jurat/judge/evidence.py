@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jurat.content import Failure, Usage
+from jurat.judge.item_texts import NO_TEXTS, ItemTexts
 from jurat.judge.plan import PlannedAlternative, Question
 from jurat.models import YesNo
 
@@ -87,8 +88,8 @@ class Spent:
 class Ledger:
     """The evidence about one image under one constitution."""
 
-    caption: str | None = None
-    """Of the item; None where it has none."""
+    texts: ItemTexts = NO_TEXTS
+    """Of the item."""
     relevance: dict[str, float] = field(default_factory=dict)
     """Of each rule, by its id: the cosine of image and description; empty where nothing was scanned."""
     relevant_above: float = 0.0

@@ -16,6 +16,7 @@ _WHY: dict[Reason, str] = {
     "filtered": "the answer was filtered out on its way",
     "unparsed": "the model's answer could not be read",
     "no_caption": "the item has no caption",
+    "no_conversation": "the item has no conversation, or not the part of it that the rule is about",
     "out_of_domain": "the image or the words lie outside what the model knows",
     "error": "asking the model failed",
 }

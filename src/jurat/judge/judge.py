@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from jurat import __version__
 from jurat.constitution import Constitution, load_constitution
-from jurat.content import Item
+from jurat.content import Item, Picture
 from jurat.errors import JuratError
 from jurat.judge import prompts
 from jurat.judge.aggregation import FRAME_ALARM, badness, frames_needed, in_pixels_of_the_file, of_item
@@ -25,7 +25,7 @@ from jurat.judge.calibrate.calibration import Calibration, load_calibration
 from jurat.judge.concurrency import in_lanes
 from jurat.judge.decide import decide_rule, gravest, item_outcome, undecided_rule
 from jurat.judge.evidence import Ledger, Priors
-from jurat.judge.loading import Loaded, Picture, Place, load_item, load_picture
+from jurat.judge.loading import Loaded, Place, item_of, load_item
 from jurat.judge.pipeline import Cascade
 from jurat.judge.plan import PlannedRule, askers, negated, plan, questions
 from jurat.judge.presets import DEFAULT, Preset, find_preset
@@ -124,8 +124,8 @@ class Judge:
         """The form in which the model is asked to reason in words; None where the preset does not reason."""
         self.prompts = prompts.digest(kinds, self.reasoning)
         """Digest of the wording of the questions."""
-        self.reads_captions = any(question.reads_caption for question in self.questions)
-        """Whether anything is asked about captions."""
+        self.reads = frozenset(question.reads for question in self.questions if question.reads is not None)
+        """The texts of items that are asked about: captions, prompts, responses, conversations."""
         self._check_eyes(detector, matcher)
         self.detector = self._eye(detector, "detector", self.preset.needs_detector)
         self.matcher = self._eye(matcher, "matcher", self.preset.relevance)
@@ -150,34 +150,44 @@ class Judge:
         rules = "1 rule" if len(law.rules) == 1 else f"{len(law.rules)} rules"
         return f"Judge({law.name!r}, {rules}, model={self.model.name!r}, preset={self.preset.name!r})"
 
-    def __call__(
-        self, image: Picture | Sequence[Picture], *, id: str | None = None, caption: str | None = None
-    ) -> Verdict:
+    def __call__(self, item: Item | Picture, *, id: str | None = None, caption: str | None = None) -> Verdict:
         """Judges one item. See `judge`."""
-        return self.judge(image, id=id, caption=caption)
+        return self.judge(item, id=id, caption=caption)
 
-    def judge(
-        self, image: Picture | Sequence[Picture], *, id: str | None = None, caption: str | None = None
-    ) -> Verdict:
-        """Judges one image, or a list or tuple of images as one item; what cannot be read or decoded gets a
-        verdict with the outcome `error`.
+    def judge(self, item: Item | Picture, *, id: str | None = None, caption: str | None = None) -> Verdict:
+        """Judges one image, or an `Item` of several, with a caption or a conversation. An image that cannot
+        be read or decoded gets a verdict with the outcome `error`.
 
-        `id` names it in the verdict; left out, it is the path, or "image" for one from memory, "images" for
-        several. `caption` is what clauses about captions are asked about.
+        Args:
+            id: names it in the verdict; left out, it is the item's, the path, or "image" for one from
+                memory, "images" for several.
+            caption: what clauses about captions are asked about; left out, it is the item's.
 
         Raises:
-            TypeError: `image` is no picture of `jurat.judge.loading.Picture`: None, a number, a URL.
+            TypeError: `item` is neither an Item nor a picture of `jurat.content.Picture`: None, a number, a
+                URL; a list, which might be many items or one.
         """
-        return self._judge_batch([load_picture(image, id, caption, self.sampling)])[0]
+        given = {name: value for name, value in (("id", id), ("caption", caption)) if value is not None}
+        return self._judge_batch([load_item(replace(item_of(item), **given), self.sampling)])[0]
 
-    def stream(self, items: Iterable[Item]) -> Iterator[Verdict]:
+    def many(self, items: Iterable[Item | Picture]) -> list[Verdict]:
+        """Judges items, pictures or both: a verdict each, in their order. As `stream`, at once."""
+        return list(self.stream(items))
+
+    def stream(self, items: Iterable[Item | Picture]) -> Iterator[Verdict]:
         """Judges items lazily, in their order; holds no more of them in memory than one batch, or one for
         each lane of the model and the next (`jurat.models.ConcurrencySupport`).
 
         Items are taken in the caller's thread. No item ends the stream: what goes wrong with one is its
-        verdict.
+        verdict. Pictures from memory are named "image 1", "image 2" ... by their places.
+
+        Raises:
+            TypeError: as `judge`.
         """
-        yield from chain.from_iterable(self.stream_batches(load_item(item, self.sampling) for item in items))
+        loaded = (
+            load_item(item_of(item), self.sampling, f"image {number}") for number, item in enumerate(items, 1)
+        )
+        yield from chain.from_iterable(self.stream_batches(loaded))
 
     def stream_batches(self, items: Iterable[Loaded]) -> Iterator[list[Verdict]]:
         """Likewise for items that were read and decoded before, maybe in another process; the verdicts of
@@ -206,8 +216,8 @@ class Judge:
     def _judge_batch(self, batch: Sequence[Loaded]) -> list[Verdict]:
         start = time.perf_counter()
         images = [frame for loaded in batch for frame in loaded.frames]
-        captions = [loaded.caption for loaded in batch for _ in loaded.frames]
-        ledgers = iter(self._cascade.investigate(images, captions))
+        texts = [loaded.texts for loaded in batch for _ in loaded.frames]
+        ledgers = iter(self._cascade.investigate(images, texts))
         priors = self._cascade.priors() if images else {}
         judged = [self._found(loaded, [next(ledgers) for _ in loaded.frames], priors) for loaded in batch]
         judged = _with_priors(judged, self._cascade.bill_priors().money, self._has_prices())
@@ -374,7 +384,8 @@ class Judge:
             images=loaded.members(),
             duration=first.duration if first is not None and loaded.kind == "video" else None,
             fps=self.sampling.fps if any(image.kind == "video" for image in loaded.images) else None,
-            caption=loaded.caption if self.reads_captions else None,
+            caption=loaded.texts.caption if "caption" in self.reads else None,
+            turns=loaded.texts.recorded_turns() if self.reads - {"caption"} else (),
         )
 
     def _unread_rules(self) -> str | None:

@@ -6,32 +6,26 @@ import io
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 from PIL import Image
 
-from jurat.content import ImageError, Item, Member
-from jurat.content.item import digest_of, of_several, read_members
+from jurat.content import ImageError, Item, LazyImage, Opener, Picture, Turn
+from jurat.content.item import digest_of, of_several, read_images
+from jurat.judge.item_texts import NO_TEXTS, ItemTexts
 from jurat.judge.verdict import ItemImage, Kind
 from jurat.media import Decoded, Sampling, decode, from_array, from_pil
 from jurat.media.limits import Limits
 from jurat.sources import read_file
 from jurat.text import reason, shown
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-Picture: TypeAlias = "str | Path | bytes | BinaryIO | Image.Image | NDArray[Any]"
-"""A path, a file's bytes, a file opened in binary mode (read from its start where it can be rewound), a
-Pillow image, or an array as `jurat.media.from_array` takes it."""
-
 TAKEN = (
     "a path, the bytes of a file, a file opened in binary mode, a Pillow image, or an array of pixels; "
-    "or a list or tuple of these for an item of several images"
+    "or an Item, which may have several images, a caption and a conversation"
 )
 _URL = re.compile(r"(data:|[A-Za-z][A-Za-z0-9+.-]+://)")
 
@@ -69,7 +63,7 @@ class Loaded:
     """Of each image."""
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
     occurrence: int = 0
-    caption: str | None = None
+    texts: ItemTexts = NO_TEXTS
 
     @property
     def frames(self) -> tuple[Image.Image, ...]:
@@ -118,54 +112,98 @@ class Loaded:
             )
 
 
-def load_item(item: Item, sampling: Sampling) -> Loaded:
-    """Reads and decodes an item; what goes wrong becomes its `error`.
+def load_item(item: Item, sampling: Sampling, default_id: str = "image") -> Loaded:
+    """Reads and decodes an item; what is wrong with an image becomes the item's `error`.
+
+    Args:
+        default_id: of an item that has neither an id nor a path.
 
     Raises:
-        TypeError: it is not an `Item`.
+        TypeError: one of its images is no picture, or its id, caption or turns are of a wrong type.
     """
-    if not isinstance(cast(object, item), Item):
-        raise TypeError(
-            f"Judge.stream takes Items, not {_named(item)}: jurat.sources.find_items(PATHS) makes them of "
-            "paths; Judge.judge takes one picture."
-        )
+    _check_texts(item)
+    given = () if callable(item.images) else tuple(item.images)
+    for number, image in enumerate(given, 1):
+        _check_picture(image, of_several(number, len(given)))
+    path = os.fspath(given[0]) if len(given) == 1 and isinstance(given[0], str | os.PathLike) else ""
+    uri = item.uri or _uri(path)
+    images: tuple[Decoded, ...] = ()
     uris: list[str] = []
+    error = None
+    start = time.perf_counter()
+    try:
+        found = item.found()
+        uris = [uri] if len(found) == 1 else [_uri(image) for image in found]
+        images = tuple(_decode_each(found, sampling))
+    except ImageError as problem:
+        error = problem.message
+    except OSError as problem:
+        error = f"It cannot be read: {reason(problem)}"
+    except Exception as problem:  # an item of someone else's may raise anything; it does not end the run
+        error = f"It cannot be read: {type(problem).__name__}: {reason(problem)}"
+    return Loaded(
+        id=item.id or path or ("images" if len(given) > 1 else default_id),
+        uri=uri,
+        images=images,
+        error=error,
+        seconds=time.perf_counter() - start,
+        uris=tuple(uris),
+        columns=item.columns,
+        occurrence=item.occurrence,
+        texts=ItemTexts((item.caption or "").strip() or None, tuple(item.turns)),
+    )
 
-    def read() -> Iterator[Decoded]:
-        members = (Member(item.uri, item.open),) if item.members is None else item.members()
-        uris.extend(member.uri for member in members)
-        return _each([lambda d=data: decode(d, sampling=sampling) for data in read_members(members)])
 
-    caption = (item.caption or "").strip() or None
-    told = {"columns": item.columns, "occurrence": item.occurrence, "caption": caption}
-    return _load(item.id, item.uri, read, uris, told)
-
-
-def load_picture(
-    given: Picture | Sequence[Picture], id: str | None, caption: str | None, sampling: Sampling
-) -> Loaded:
-    """Reads and decodes an image, or the images of a list or tuple. What is wrong with a picture becomes the
-    item's `error`.
+def item_of(given: Item | Picture) -> Item:
+    """An item, or a picture as an item of one.
 
     Raises:
-        TypeError: `given` is not a picture, or `id` or `caption` is not text.
+        TypeError: it is neither.
     """
-    for name, text in (("id", id), ("caption", caption)):
+    if isinstance(given, Item):
+        return given
+    if isinstance(given, list | tuple):
+        raise TypeError(
+            "A list is either many items or one item of several images: write judge.many(pictures) for a "
+            "verdict on each, judge(Item(pictures)) for one on all."
+        )
+    if callable(given):
+        raise TypeError(f"A judge takes {TAKEN}; not {_named(given)}.")
+    _check_picture(given)
+    return Item([given])
+
+
+def _decode_each(found: Sequence[Picture | Opener | LazyImage], sampling: Sampling) -> Iterator[Decoded]:
+    """The images, one after the other; what is wrong with one of several says which one it is."""
+    limits, pixels = Limits(), 0
+    if not found:
+        raise ImageError("there is no image in it")
+    if all(isinstance(image, LazyImage) or callable(image) for image in found):
+        found = read_images([i if isinstance(i, LazyImage) else LazyImage("", i) for i in found])
+    for number, image in enumerate(found, 1):
+        try:
+            decoded = _decoded(image, sampling)
+        except ImageError as error:
+            raise ImageError(of_several(number, len(found)) + error.message) from error
+        pixels += sum(frame.width * frame.height for frame in decoded.frames)
+        if len(found) > 1:
+            limits.check_several(pixels)
+        yield decoded
+
+
+def _uri(image: object) -> str:
+    if isinstance(image, LazyImage):
+        return image.uri
+    return str(Path(image).absolute()) if isinstance(image, str | os.PathLike) and image else ""
+
+
+def _check_texts(item: Item) -> None:
+    for name, text in (("id", item.id), ("caption", item.caption)):
         if text is not None and not isinstance(cast(object, text), str):
             raise TypeError(f"{name} is text or None, not {_named(text)}.")
-    told = {"caption": (caption or "").strip() or None}
-    if isinstance(given, list | tuple):
-        pictures = cast("Sequence[Picture]", given)
-        for number, one in enumerate(pictures, 1):
-            _check_picture(one, of_several(number, len(pictures)))
-        uris = [str(Path(one).absolute()) if isinstance(one, str | os.PathLike) else "" for one in pictures]
-        steps = [lambda p=one: _decoded(p, sampling) for one in pictures]
-        return _load(id or "images", "", lambda: _each(steps), uris, told)
-    picture = cast("Picture", given)
-    _check_picture(picture)
-    path = os.fspath(picture) if isinstance(picture, str | os.PathLike) else None
-    uri = "" if path is None else str(Path(path).absolute())
-    return _load(id or path or "image", uri, lambda: iter((_decoded(picture, sampling),)), [uri], told)
+    for turn in item.turns:
+        if not isinstance(cast(object, turn), Turn):
+            raise TypeError(f"turns are of the type jurat.content.Turn, not {_named(turn)}.")
 
 
 def _check_picture(given: object, which: str = "") -> None:
@@ -178,13 +216,13 @@ def _check_picture(given: object, which: str = "") -> None:
             )
         return
     if isinstance(given, Item):
-        raise TypeError(f"{which}A judge takes {TAKEN}. Items are judged by Judge.stream: stream([item]).")
+        raise TypeError(f"{which}An Item takes pictures, not Items; judge.many(items) judges several.")
     if isinstance(given, io.TextIOBase):
         raise TypeError(
             f"{which}A judge takes {TAKEN}. This file was opened as text: open it with mode 'rb'."
         )
-    kinds = (os.PathLike, bytes, bytearray, memoryview, Image.Image)
-    readable = callable(getattr(given, "read", None)) and not isinstance(given, type)
+    kinds = (os.PathLike, bytes, bytearray, memoryview, Image.Image, LazyImage)
+    readable = (callable(getattr(given, "read", None)) or callable(given)) and not isinstance(given, type)
     # A table of pandas has __array__ too, and no one dtype; a number of numpy has no dimensions.
     array = hasattr(given, "__array__") and hasattr(given, "dtype") and getattr(given, "ndim", 0) > 0
     if not (isinstance(given, kinds) or readable or array):
@@ -196,6 +234,10 @@ def _named(given: object) -> str:
 
 
 def _decoded(picture: object, sampling: Sampling) -> Decoded:
+    if isinstance(picture, LazyImage):
+        return decode(picture.open(), sampling=sampling)
+    if callable(picture):
+        return decode(cast(Opener, picture)(), sampling=sampling)
     if isinstance(picture, str | os.PathLike):
         return decode(read_file(cast("str | os.PathLike[str]", picture)), sampling=sampling)
     if isinstance(picture, bytes | bytearray | memoryview):
@@ -216,36 +258,3 @@ def _contents(file: BinaryIO) -> bytes:
     if not isinstance(data, bytes | bytearray | memoryview):
         raise ImageError(f"the file gives {type(data).__name__}, not bytes: open it in binary mode")
     return bytes(data)
-
-
-def _each(steps: Sequence[Callable[[], Decoded]]) -> Iterator[Decoded]:
-    """The images, one after the other; what is wrong with one of several says which one it is."""
-    limits, pixels = Limits(), 0
-    if not steps:
-        raise ImageError("there is no image in it")
-    for number, step in enumerate(steps, 1):
-        try:
-            image = step()
-        except ImageError as error:
-            raise ImageError(of_several(number, len(steps)) + error.message) from error
-        pixels += sum(frame.width * frame.height for frame in image.frames)
-        if len(steps) > 1:
-            limits.check_several(pixels)
-        yield image
-
-
-def _load(
-    id: str, uri: str, read: Callable[[], Iterator[Decoded]], uris: list[str], told: Mapping[str, Any]
-) -> Loaded:
-    start = time.perf_counter()
-    images: tuple[Decoded, ...] = ()
-    error = None
-    try:
-        images = tuple(read())
-    except ImageError as problem:
-        error = problem.message
-    except OSError as problem:
-        error = f"It cannot be read: {reason(problem)}"
-    except Exception as problem:  # an item of someone else's may raise anything; it does not end the run
-        error = f"It cannot be read: {type(problem).__name__}: {reason(problem)}"
-    return Loaded(id, uri, images, error, time.perf_counter() - start, tuple(uris), **told)

@@ -17,6 +17,7 @@ GRAVITY: tuple[Reason, ...] = (
     "filtered",
     "unparsed",
     "no_caption",
+    "no_conversation",
     "low_mass",
     "margin",
 )

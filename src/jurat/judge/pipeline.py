@@ -23,6 +23,7 @@ from jurat.judge.decide import (
     uncertain_alternatives,
 )
 from jurat.judge.evidence import Ledger, Located, Look, Priors
+from jurat.judge.item_texts import NO_TEXTS, ItemTexts
 from jurat.judge.plan import PlannedAlternative, PlannedRule, Question
 from jurat.judge.presets import Preset
 from jurat.judge.prompts import ReasoningForm
@@ -62,10 +63,10 @@ class Cascade:
         self._looking = Lock()
         """For the detector and the matcher."""
 
-    def investigate(self, images: Sequence[Image.Image], captions: Sequence[str | None] = ()) -> list[Ledger]:
-        """One ledger an image, in order; `captions` are those of the images' items, none if left out. Nothing
+    def investigate(self, images: Sequence[Image.Image], texts: Sequence[ItemTexts] = ()) -> list[Ledger]:
+        """One ledger an image, in order; `texts` are those of the images' items, none if left out. Nothing
         that a model does makes it raise."""
-        ledgers = [Ledger(caption=caption) for caption in captions or [None] * len(images)]
+        ledgers = [Ledger(texts=each) for each in texts or [NO_TEXTS] * len(images)]
         self._scan(images, ledgers)
         self._quick(images, ledgers)
         answered = [(i, image) for i, image in zip(ledgers, images, strict=True) if i.failure is None]
@@ -103,7 +104,7 @@ class Cascade:
 
     def _quick(self, images: Sequence[Image.Image], ledgers: Sequence[Ledger]) -> None:
         wants = [
-            Want(image, self._questions(ledger), ledger.caption)
+            Want(image, self._questions(ledger), ledger.texts)
             for image, ledger in zip(images, ledgers, strict=True)
         ]
         self._refuse_foreign(
@@ -121,8 +122,8 @@ class Cascade:
                 self._measured = True
 
     def _questions(self, ledger: Ledger | None = None) -> tuple[Question, ...]:
-        """Every distinct question once: of the rules that are relevant to an image, or of all. Without a
-        caption nothing is asked about one."""
+        """Every distinct question once: of the rules that are relevant to an image, or of all. Nothing is
+        asked about a text that the item lacks."""
         return tuple(
             dict.fromkeys(
                 question
@@ -131,7 +132,7 @@ class Cascade:
                 for clause in rule.clauses
                 for alternative in clause.alternatives
                 for question in (alternative.question, *alternative.asked_beside)
-                if ledger is None or ledger.caption is not None or not question.reads_caption
+                if ledger is None or question.reads is None or ledger.texts.has(question.reads)
             )
         )
 
@@ -162,7 +163,7 @@ class Cascade:
                 )
             )
             if questions:
-                wants.append((ledger, [Want(copy, questions, ledger.caption) for copy in moved(image)]))
+                wants.append((ledger, [Want(copy, questions, ledger.texts) for copy in moved(image)]))
         found = iter(
             attempt(lambda some: ask(self.model, some), [want for _, some in wants for want in some])
         )
@@ -257,7 +258,7 @@ class Cascade:
     ) -> Iterator[tuple[Ledger, Located, YesNo]]:
         """Puts each group's questions about its first picture, and pairs them with the answers."""
         wants = [
-            Want(group[0][2], tuple(one.question for _, one, _ in group), group[0][0].caption)
+            Want(group[0][2], tuple(one.question for _, one, _ in group), group[0][0].texts)
             for group in groups
         ]
         found: list[Asked | Failure] = attempt(lambda some: ask(self.model, some), wants)
@@ -279,7 +280,7 @@ class Cascade:
                 picture = (look.crop if (look := ledger.looks.get(one)) else None) or image
                 key = (id(ledger), id(picture), one.question)
                 if key not in alike:
-                    looks.append(Doubt(picture, one.question, ledger.caption))
+                    looks.append(Doubt(picture, one.question, ledger.texts))
                 alike[key].append((ledger, one))
         for same, (thought, usage) in zip(
             alike.values(), reason(self.model, looks, self.reasoning), strict=True

@@ -9,7 +9,7 @@ from typing import Literal
 from jurat.constitution import About, Clause, Constitution, Rule
 from jurat.judge.presence import presence_of
 from jurat.judge.presets import Preset
-from jurat.judge.prompts import WORDINGS, Kind
+from jurat.judge.prompts import WORDINGS, Kind, TextPart
 from jurat.models import StatementReader
 
 _ASKED: dict[About, Kind] = {
@@ -17,6 +17,9 @@ _ASKED: dict[About, Kind] = {
     "caption": "caption",
     "pair": "pair",
     "text_in_image": "text_in_image",
+    "prompt": "prompt",
+    "response": "response",
+    "conversation": "conversation",
 }
 
 
@@ -38,8 +41,9 @@ class Question:
         return WORDINGS[self.kind].image
 
     @property
-    def reads_caption(self) -> bool:
-        return WORDINGS[self.kind].caption
+    def reads(self) -> TextPart | None:
+        """The text of the item that it is about, alone or with the image."""
+        return WORDINGS[self.kind].reads
 
     @property
     def label(self) -> str:
@@ -128,13 +132,23 @@ def _plan_rule(rule: Rule, preset: Preset, reader: StatementReader | None) -> Pl
     if rule.clauses and preset.asks == "clauses":
         clauses = tuple(_plan_clause(clause, "clause", preset, reader) for clause in rule.clauses)
     else:
-        captioned = any(clause.about in ("caption", "pair") for clause in rule.clauses)
-        whole = PlannedAlternative(
-            Question("rule_on_pair" if captioned else "rule", rule.rule), negated=False
-        )
-        clauses = (PlannedClause(rule.rule, "clause", (whole,), "pair" if captioned else "image"),)
+        clauses = (_plan_whole(rule),)
     unless = tuple(_plan_clause(clause, "unless", preset, reader) for clause in rule.unless)
     return PlannedRule(rule, clauses + unless)
+
+
+def _plan_whole(rule: Rule) -> PlannedClause:
+    """The rule's text as one clause. Where clauses are about the caption and others about the conversation,
+    it is asked of the image with each: either may break it."""
+    abouts = {clause.about for clause in rule.clauses}
+    kinds: list[Kind] = []
+    if abouts & {"caption", "pair"}:
+        kinds.append("rule_on_pair")
+    if abouts & {"prompt", "response", "conversation"}:
+        kinds.append("rule_on_conversation")
+    about: About = "image" if not kinds else "pair" if kinds == ["rule_on_pair"] else "conversation"
+    whole = tuple(PlannedAlternative(Question(kind, rule.rule), negated=False) for kind in kinds or ["rule"])
+    return PlannedClause(rule.rule, "clause", whole, about)
 
 
 def _plan_clause(

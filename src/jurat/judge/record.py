@@ -23,6 +23,7 @@ from jurat.judge.verdict import (
     ItemImage,
     Part,
     PresenceScore,
+    RecordedTurn,
     Region,
     RuleFinding,
     Verdict,
@@ -83,6 +84,7 @@ def describe_record() -> str:
     models = (
         Verdict,
         ItemImage,
+        RecordedTurn,
         RuleFinding,
         Part,
         Finding,

@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jurat.judge.calibrate.calibration import Calibration
+from jurat.judge.item_texts import MISSING
 from jurat.judge.logic import SWAPPED, all_of, any_of, gravest
 from jurat.judge.odds import sigmoid
 from jurat.judge.plan import PlannedAlternative, Question
@@ -64,8 +65,9 @@ class Weighed:
 
 
 def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
-    if alternative.question.reads_caption and alternative.question not in case.ledger.answers:
-        return _without_caption(alternative)
+    read = alternative.question.reads
+    if read is not None and alternative.question not in case.ledger.answers:
+        return _without_text(alternative, MISSING[read])
     answer = case.ledger.answers[alternative.question]
     look = case.look(alternative)
     cropped = look.on_crop if look is not None and case.answered(look.on_crop) else None
@@ -108,15 +110,15 @@ def weigh(alternative: PlannedAlternative, role: str, case: Case) -> Weighed:
     return Weighed(shown, evidence, before)
 
 
-def _without_caption(alternative: PlannedAlternative) -> Weighed:
-    """Of a statement about a caption where there is none: nothing was asked, and nothing is known."""
+def _without_text(alternative: PlannedAlternative, reason: Reason) -> Weighed:
+    """Of a statement about a text that the item lacks: nothing was asked, and nothing is known."""
     shown = AlternativeScore(
         text=alternative.question.text,
         negated=alternative.negated,
         score=None,
         baseline=None,
         mass=None,
-        reason="no_caption",
+        reason=reason,
     )
     return Weighed(shown, None, None)
 

@@ -25,7 +25,15 @@ ItemOutcome = Literal["safe", "unsafe", "unsure", "error"]
 RuleOutcome = Literal["broken", "kept", "undecided"]
 ClauseOutcome = Literal["holds", "fails", "undecided"]
 Reason = Literal[
-    "margin", "low_mass", "refused", "filtered", "unparsed", "no_caption", "out_of_domain", "error"
+    "margin",
+    "low_mass",
+    "refused",
+    "filtered",
+    "unparsed",
+    "no_caption",
+    "no_conversation",
+    "out_of_domain",
+    "error",
 ]
 Stage = Literal["relevance", "quick", "views", "regions", "reason"]
 Kind = Literal["image", "animation", "video", "images"]
@@ -178,8 +186,11 @@ class Finding(_Record):
     """The clause on one line; its alternatives are joined by "or"."""
     role: Literal["clause", "unless"]
     """`clause`: one of those that make the rule broken. `unless`: one of its exceptions."""
-    about: Literal["image", "caption", "pair", "text_in_image"] = "image"
-    """What it speaks of: the image, the item's caption, both together, or the text in the image."""
+    about: Literal["image", "caption", "pair", "text_in_image", "prompt", "response", "conversation"] = (
+        "image"
+    )
+    """What it speaks of: the image, the item's caption, both together, the text in the image; of the item's
+    conversation the user's turns (`prompt`), the last answer (`response`), or all turns with the image."""
     outcome: ClauseOutcome
     """After all alternatives: one that holds is enough."""
     score: float | None
@@ -256,6 +267,15 @@ class RuleFinding(_Record):
     """In how many frames of one video the rule has to be broken to be broken in it."""
     clauses: tuple[Finding, ...]
     """Clauses, then exceptions, each in the constitution's order; empty where the rule was not relevant."""
+
+
+class RecordedTurn(_Record):
+    """One turn of an item's conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    """Who speaks."""
+    text: str
+    """What was said, with "(image)" in the place of images."""
 
 
 class ItemImage(_Record):
@@ -373,6 +393,8 @@ class Verdict(_Record):
     frames_in_file: int | None = None
     """How many frames or pages its files have together, also those that were not judged; null for a video,
     where nothing could be decoded, and in older records."""
+    turns: tuple[RecordedTurn, ...] = ()
+    """The item's conversation, where rules have clauses about it or a part of it; else empty."""
 
     @property
     def is_safe(self) -> bool:

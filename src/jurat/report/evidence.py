@@ -17,7 +17,14 @@ from jurat.report.thumbnails import part_shown
 from jurat.text import printable
 
 _DIGITS = 4
-ABOUT = {"caption": "in the caption", "pair": "image and caption", "text_in_image": "text in the image"}
+ABOUT = {
+    "caption": "in the caption",
+    "pair": "image and caption",
+    "text_in_image": "text in the image",
+    "prompt": "in the prompt",
+    "response": "in the response",
+    "conversation": "image and conversation",
+}
 """What a clause speaks of that is not about the image alone."""
 
 

@@ -22,6 +22,7 @@ MEANINGS: dict[str, str] = {
     "filtered": "a filter held the answer back",
     "unparsed": "the answer could not be read",
     "no_caption": "the rules ask about a caption, and there is none",
+    "no_conversation": "the rules ask about a prompt or a response, and there is none",
     "out_of_domain": "the image or the words are outside what the model knows",
     "error": "the image could not be judged",
 }

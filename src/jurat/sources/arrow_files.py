@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from jurat.content import ImageError, Item, Member
+from jurat.content import ImageError, Item, LazyImage
 from jurat.sources.arrow_columns import (
     bytes_of,
     damage_of,
@@ -135,12 +135,11 @@ class _Arrow:
                 light = [name for name in batch.schema.names if not (heavy and name == cells.column)]
                 rows = rows_of(batch.select(light), cells.most_text, cells.column)
                 for index, row in enumerate(rows):
-                    lazily = members = None
+                    images = None
                     if heavy:
-                        cell = image.slice(index, 1)
-                        held = _Cell(cells, cell, number)
-                        lazily, members = (None, held.members) if listed else (held, None)
-                    yield cells.item(number, row, lazily, members)
+                        cell = _Cell(cells, image.slice(index, 1), number)
+                        images = cell.images if listed else (cell,)
+                    yield cells.item(number, row, images)
                     number += 1
         except (pa.ArrowException, OSError) as error:
             raise ImageError(f"{shown(self._place)} is not a whole Arrow file: {reason(error)}") from error
@@ -185,5 +184,5 @@ class _Cell:
     def __call__(self) -> bytes:
         return bytes_of(self.cells, value_of(self.cell[0]), self.number)
 
-    def members(self) -> tuple[Member, ...]:
-        return self.cells.members(value_of(self.cell[0]) or (), self.number)
+    def images(self) -> tuple[LazyImage, ...]:
+        return self.cells.images(value_of(self.cell[0]) or (), self.number)

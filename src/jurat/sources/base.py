@@ -61,7 +61,7 @@ class Source(Protocol):
     """A file that holds items."""
 
     def items(self, passed_over: PassedOver) -> Iterator[Item]:
-        """In the file's order. What is wrong with a row is an item whose `open` raises ImageError.
+        """In the file's order. What is wrong with a row is an item that raises ImageError when it is read.
 
         Args:
             passed_over: counts what is in the file and no item.
@@ -84,7 +84,7 @@ class SourceChanged(JuratError):
 def unreadable(place: str, problem: str) -> Item:
     """The item that stands for a file of items, or the rest of one, that cannot be read."""
     uri = place if scheme_of(place) else os.path.abspath(place)
-    return Item(recorded(place), recorded(uri), Failed(problem))
+    return Item((Failed(problem),), recorded(place), recorded(uri))
 
 
 def open_place(place: str, private_hosts: PrivateHosts = NO_PRIVATE_HOSTS) -> BinaryIO:

@@ -8,13 +8,13 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
-from jurat.content import ImageError, Item, Member, Members
+from jurat.content import ImageError, Item, LazyImage, Opener
 from jurat.errors import JuratError
 from jurat.sources.base import MOST_TEXT, LeftOut, SourceOptions
 from jurat.sources.inline_images import bytes_in, picture_in, without_pictures
-from jurat.sources.openers import SEVERAL, Failed, File, Held, Remote, local_path
+from jurat.sources.openers import Failed, File, Held, Remote, local_path
 from jurat.sources.private_hosts import NO_PRIVATE_HOSTS, PrivateHosts
 from jurat.sources.remote import check_uri, name_of, scheme_of
 from jurat.text import one_line, recorded, shown, storable
@@ -44,6 +44,10 @@ _WRITTEN = re.compile(r"""\s*(\[\s*(["'{]|b['"]|\])|\{\s*["'}]|b["'])""")
 """How lists, objects and bytes begin that a text holds, as JSON or as Python writes them."""
 _DEEPEST = 4
 """Objects in a cell, one inside another."""
+
+
+Images: TypeAlias = Sequence[Opener | LazyImage] | Callable[[], Sequence[LazyImage]]
+"""Images of one row, as `Item.images` takes them."""
 
 
 @dataclass(frozen=True)
@@ -110,31 +114,24 @@ class Cells:
         self,
         number: int,
         row: Mapping[str, Any],
-        lazily: Callable[[], bytes] | None = None,
-        members: Callable[[], tuple[Member, ...]] | None = None,
+        images: Images | None = None,
     ) -> Item:
         """The item of a row.
 
         Args:
             number: of the row, from 0.
-            row: may lack the image where `lazily` or `members` is given.
-            lazily: reads the image's bytes.
-            members: finds the images of a row of several.
+            row: may lack the image where `images` are given.
+            images: that are read later, each or all of them.
         """
         where = f"{self.place}#{number}"
-        cell = row.get(self.column)
-        id, uri, opener = None, _absolute(self.place) + f"#{number}", lazily
-        if opener is None and members is None:
-            cell = _inside(cell)
-            if (listed := _listed(cell)) is not None:
-                try:
-                    members = Members(self.members(listed, number))
-                except ImageError as error:
-                    opener = Failed(error.message)
-        if members is not None:
-            opener = Failed(SEVERAL)
-        if opener is None:
-            id, uri, opener = self.opener(cell, number, uri)
+        id, uri = None, f"{_absolute(self.place)}#{number}"
+        if images is None:
+            cell = _inside(row.get(self.column))
+            if (listed := _listed(cell)) is None:
+                id, uri, opener = self.opener(cell, number, uri)
+                images = (opener,)
+            else:
+                images = self._listed_images(listed, number)
         if self.id_column is not None:
             id = as_text(row.get(self.id_column))
             id = None if isinstance(id, LeftOut) else id
@@ -146,24 +143,15 @@ class Cells:
         caption = columns.get(storable(self.caption_column or ""), "")
         if isinstance(caption, LeftOut):
             if self.caption_named:  # the image is not to be judged without it
-                opener = Failed(
-                    f"row {number} of {shown(self.place)} has a caption that is too long: {caption}"
-                )
-                members = None
+                problem = f"row {number} of {shown(self.place)} has a caption that is too long: {caption}"
+                images = (Failed(problem),)
             caption = ""
-        return Item(
-            recorded(id or where),
-            recorded(uri),
-            opener,
-            columns,
-            members=members,
-            caption=caption.strip() or None,
-        )
+        return Item(images, recorded(id or where), recorded(uri), caption.strip() or None, columns=columns)
 
     def failed(self, number: int, problem: str) -> Item:
         """The item of a row that cannot be read."""
         where = f"{self.place}#{number}"
-        return Item(recorded(where), recorded(f"{_absolute(self.place)}#{number}"), Failed(problem))
+        return Item((Failed(problem),), recorded(where), recorded(f"{_absolute(self.place)}#{number}"))
 
     def opener(self, cell: object, number: int, uri: str) -> tuple[str | None, str, Callable[[], bytes]]:
         """(id, uri, opener) of what a cell holds."""
@@ -215,7 +203,13 @@ class Cells:
             raise ImageError(f"a long text in {column}, no path, URI or bytes: {told}")
         return cell
 
-    def members(self, cells: Sequence[object], number: int) -> tuple[Member, ...]:
+    def _listed_images(self, cells: Sequence[object], number: int) -> Images:
+        try:
+            return self.images(cells, number)
+        except ImageError as error:
+            return (Failed(error.message),)
+
+    def images(self, cells: Sequence[object], number: int) -> tuple[LazyImage, ...]:
         """The images of a row whose cell holds a list; ImageError where that is none, or too long."""
         if not cells:
             raise ImageError(f"row {number} of {shown(self.place)} has no image: {self.column!r} is empty")
@@ -226,7 +220,7 @@ class Cells:
             )
         place = f"{_absolute(self.place)}#{number}"
         found = (self.opener(cell, number, f"{place}/{at}") for at, cell in enumerate(cells))
-        return tuple(Member(recorded(uri), opener) for _, uri, opener in found)
+        return tuple(LazyImage(recorded(uri), opener) for _, uri, opener in found)
 
 
 def _inside(cell: object) -> object:

@@ -1,6 +1,6 @@
 """Where images and videos come from: files, folders, globs, lists, tables, shards and URIs, as a lazy stream.
 
-Whatever cannot be read is an item too: its `open` raises `ImageError` with the reason, so that a run
+Whatever cannot be read is an item too: reading it raises `ImageError` with the reason, so that a run
 goes on and the row says what was wrong.
 """
 
@@ -123,7 +123,7 @@ def _of(path: str, options: SourceOptions, passed_over: PassedOver, *, globs: bo
         return
     problem = check_uri(path)
     if problem is not None:
-        yield Item(recorded(path), recorded(path), Failed(problem))
+        yield Item((Failed(problem),), recorded(path), recorded(path))
         return
     try:
         for uri in walk_uri(path, passed_over, globs=globs):
@@ -132,9 +132,9 @@ def _of(path: str, options: SourceOptions, passed_over: PassedOver, *, globs: bo
                 yield from _within(format, uri, options, passed_over)
             else:
                 opener = Remote(uri, options.max_bytes, options.private_hosts)
-                yield Item(recorded(uri), recorded(uri), opener)
+                yield Item((opener,), recorded(uri), recorded(uri))
     except ImageError as error:
-        yield Item(recorded(path), recorded(path), Failed(error.message))
+        yield Item((Failed(error.message),), recorded(path), recorded(path))
 
 
 def _within(format: Format, place: str, options: SourceOptions, passed_over: PassedOver) -> Iterator[Item]:
@@ -178,7 +178,7 @@ def _at(path: str, passed_over: PassedOver, *, globs: bool = False) -> Iterator[
 def _item(found: Found, max_bytes: int) -> Item:
     problem = found.problem or _why_list(found.path)
     opener = File(found.path, max_bytes) if problem is None else Failed(problem)
-    return Item(id=recorded(found.path), uri=recorded(os.path.abspath(found.path)), open=opener)
+    return Item((opener,), recorded(found.path), recorded(os.path.abspath(found.path)))
 
 
 def _why_list(path: str) -> str | None:

@@ -16,9 +16,6 @@ from jurat.media.limits import DEFAULT_MAX_BYTES, Limits
 from jurat.sources.private_hosts import NO_PRIVATE_HOSTS, PrivateHosts
 from jurat.text import reason, shown
 
-SEVERAL = "it has several images, which are read by Item.read"
-"""Why there are no bytes of an item of several images."""
-
 
 def read_file(path: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
     """The bytes of one file, as `Item.open` reads them.

@@ -9,7 +9,7 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
-from jurat.content import ImageError, Item, Member
+from jurat.content import ImageError, Item, LazyImage
 from jurat.sources.arrow_columns import (
     bytes_of,
     damage_of,
@@ -77,7 +77,6 @@ class _Parquet:
                     problem = _is_a_bomb(unpacked, size)
                 at_once = 1 if is_bomb else max(1, min(_HEAVY, _BOMB * facts.num_rows // max(1, unpacked)))
                 reader = _Images(cells, group, self._options, at_once)
-                read = reader.members if listed else reader.read
                 first = number
                 for row in self._rows(table, group, cells, [] if is_bomb else light):
                     if isinstance(row, int):
@@ -88,10 +87,11 @@ class _Parquet:
                     if problem is not None:
                         yield cells.failed(number, problem)
                     else:
-                        lazily: Any = partial(read, number - first, number) if heavy else None
-                        yield cells.item(
-                            number, left_out | row, *((None, lazily) if listed else (lazily, None))
-                        )
+                        images = None
+                        if heavy:
+                            at = (number - first, number)
+                            images = partial(reader.images, *at) if listed else (partial(reader.read, *at),)
+                        yield cells.item(number, left_out | row, images)
                     number += 1
 
     def _rows(self, table: Any, group: int, cells: Cells, light: list[str]) -> Iterator[dict[str, Any] | int]:
@@ -131,9 +131,9 @@ class _Images:
         """The bytes in a row of the group; `number` is its number in the file."""
         return bytes_of(self.cells, self._cell(row, number), number)
 
-    def members(self, row: int, number: int) -> tuple[Member, ...]:
+    def images(self, row: int, number: int) -> tuple[LazyImage, ...]:
         """The images in a row that holds a list of them."""
-        return self.cells.members(self._cell(row, number) or (), number)
+        return self.cells.images(self._cell(row, number) or (), number)
 
     def _cell(self, row: int, number: int) -> Any:
         import pyarrow as pa

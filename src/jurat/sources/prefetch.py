@@ -10,8 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 
-from jurat.content import ImageError, Item, Member, Members
-from jurat.content.item import read_members
+from jurat.content import ImageError, Item, LazyImage, Opener
+from jurat.content.item import read_images
 from jurat.sources.base import SourceChanged, SourceOptions
 from jurat.sources.openers import Failed, Held, Remote
 from jurat.sources.remote import scheme_of
@@ -82,7 +82,7 @@ def read_ahead(
                     return
                 yield read
             read = _read(item)
-            if read.members is None and isinstance(read.open, Failed):
+            if any(isinstance(opener, Failed) for opener in _openers(read)):
                 roots.check()
             yield read
         while ahead:
@@ -144,31 +144,28 @@ class _Readers:
 
 def _room(room: int, read: Item) -> int:
     """How many objects may be ahead, if they are like this one; at once fewer, and more by and by."""
-    members = read.members.listed if isinstance(read.members, Members) else ()
-    openers = (read.open, *(member.open for member in members))
-    size = sum(len(opener.data) for opener in openers if isinstance(opener, Held))
+    size = sum(len(opener.data) for opener in _openers(read) if isinstance(opener, Held))
     return max(1, min(AHEAD, room * 2, AHEAD_BYTES // max(size, 1)))
 
 
 def _is_remote(item: Item) -> bool:
-    listed = item.members.listed if isinstance(item.members, Members) else ()
-    return any(isinstance(opener, Remote) for opener in (item.open, *(member.open for member in listed)))
+    return any(isinstance(opener, Remote) for opener in _openers(item))
+
+
+def _openers(item: Item) -> list[Opener]:
+    """How its images are read; none where they are yet to be found."""
+    return [] if callable(item.images) else [image.open for image in item.lazy_images()]
 
 
 def _read(item: Item) -> Item:
-    opener: Callable[[], bytes]
     try:
-        if item.members is not None:
-            members = item.members()
-            held = zip(members, read_members(members), strict=True)
-            return replace(item, members=Members(tuple(Member(m.uri, Held(d, len(d))) for m, d in held)))
-        data = item.open()
-        opener = Held(data, len(data))
+        images = item.lazy_images()
+        contents = zip(images, read_images(images), strict=True)
+        return replace(item, images=tuple(LazyImage(i.uri, Held(data, len(data))) for i, data in contents))
     except ImageError as error:
-        return replace(item, open=Failed(error.message), members=None)
+        return replace(item, images=(Failed(error.message),))
     except Exception:  # an item of someone else's may raise anything; whoever opens it will say so
         return item
-    return replace(item, open=opener)
 
 
 def _identity(path: str) -> tuple[int, int] | None:

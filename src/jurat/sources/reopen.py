@@ -64,12 +64,12 @@ class Inside:
 def _parts(item: Item, holder: str, wanted: set[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """What of an item is wanted; its uri may begin with where the holder lies now."""
     uri = f"{holder}#{item.uri.partition('#')[2]}"
-    if item.members is None:
+    try:
         if uri in wanted:
-            yield uri, item.open
-    elif f"{uri}/0" in wanted:  # all images of an item are wanted, or none
-        try:
-            for at, member in enumerate(item.members()):
-                yield f"{uri}/{at}", member.open
-        except ImageError:
-            return
+            (image,) = item.lazy_images()
+            yield uri, image.open
+        elif f"{uri}/0" in wanted:  # all images of an item are wanted, or none
+            for at, image in enumerate(item.lazy_images()):
+                yield f"{uri}/{at}", image.open
+    except ImageError:
+        return

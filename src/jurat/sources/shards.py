@@ -148,7 +148,7 @@ class _Shard:
             if isinstance(caption, LeftOut) and named is not None:
                 opener = Failed(f"its caption is too long: {caption}")
             caption = None if isinstance(caption, LeftOut) else caption
-            yield Item(id, uri, opener, dict(sample.columns), caption=caption)
+            yield Item((opener,), id, uri, caption, columns=dict(sample.columns))
         sample.given = sample.given or bool(sample.images)
         sample.images, sample.held = [], 0
 

@@ -64,7 +64,7 @@ def images(count: int, red: range = range(0, 200)) -> list[Item]:
     for i in range(count):
         data = io.BytesIO()
         Image.new("RGB", (8, 8), (red[i % len(red)], i % 256, i // 256)).save(data, "PNG")
-        items.append(Item(f"{red[0]}-{i}", "", data.getvalue))
+        items.append(Item([data.getvalue], f"{red[0]}-{i}"))
     return items
 
 
@@ -96,8 +96,8 @@ def test_what_the_images_mostly_show_is_no_bias(judge: Judge) -> None:
 def test_a_calibration_corrects_the_judge(labelled: Fit) -> None:
     model = Biased({})
     (kept,) = images(1)
-    plain = Judge(LAW, model, "quick").judge(kept.open())
-    fitted = Judge(LAW, model, "quick", calibration=labelled.calibration).judge(kept.open())
+    plain = Judge(LAW, model, "quick").judge(kept.read()[0])
+    fitted = Judge(LAW, model, "quick", calibration=labelled.calibration).judge(kept.read()[0])
     assert fitted.rules[0].score is not None and plain.rules[0].score is not None
     assert fitted.rules[0].score < plain.rules[0].score
     assert (fitted.outcome, fitted.calibration) == ("safe", labelled.calibration.digest)
@@ -182,7 +182,7 @@ def ramps(count: int, red: range) -> list[Item]:
         image, data = Image.new("RGB", (8, 8), (red[i % len(red)], i % 256, i // 256)), io.BytesIO()
         image.putpixel((4, 4), (0, 7, 0))
         image.save(data, "PNG")
-        items.append(Item(f"{red[0]}-{i}", "", data.getvalue))
+        items.append(Item([data.getvalue], f"{red[0]}-{i}"))
     return items
 
 
@@ -231,7 +231,7 @@ def test_an_animation_is_no_labelled_picture(judge: Judge) -> None:
 
     data, (first, second) = io.BytesIO(), (Image.new("RGB", (8, 8), (r, 0, 0)) for r in (9, 250))
     first.save(data, "GIF", save_all=True, append_images=[second])
-    moving = Item("moving", "", data.getvalue)
+    moving = Item([data.getvalue], "moving")
     kept = images(60)
     labels = {item.id: frozenset[str]() for item in [*kept, moving]}
     found = fit(judge, [*kept, moving], labels).calibration
@@ -278,7 +278,7 @@ def test_a_later_schema_is_refused(labelled: Fit, tmp_path: Path) -> None:
 
 
 def test_too_few_images_are_refused_and_bad_ones_are_counted(judge: Judge) -> None:
-    broken = Item("bad.png", "", lambda: b"no image")
+    broken = Item([lambda: b"no image"], "bad.png")
     with pytest.raises(JuratError, match="19 images could be used; a calibration takes at least 20"):
         fit(judge, [*images(19), broken])
     assert fit(judge, [*images(20), broken]).failed == 1

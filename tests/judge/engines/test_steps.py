@@ -220,7 +220,7 @@ def test_of_several_images_one_that_is_blocked_is_enough_and_allowed_ones_may_ha
         lines = [f"{digest},logo,{action}" for digest, action in entries]
         Path("known.csv").write_text("\n".join(["sha256,label,action", *lines]))
         for captions in (False, True):
-            asked = wanted("listed.jsonl", known=load_known("known.csv"), reads_captions=captions)
+            asked = wanted("listed.jsonl", known=load_known("known.csv"), reads_texts=captions)
             (row,) = rows(steps(asked, judge))
             decided[name, captions] = row["outcome"] if row["basis"] == "known_match" else "by the model"
     assert decided == {

@@ -93,8 +93,8 @@ def _score(rule: RuleFinding) -> float:
 def as_item(item: BenchItem) -> Item:
     """A bench item as the judge reads it: from its file, or from memory."""
     if isinstance(item.picture, Path):
-        return Item(item.id, str(item.picture), item.picture.read_bytes)
-    return Item(item.id, "", partial(_png, item))
+        return Item([item.picture.read_bytes], item.id, str(item.picture))
+    return Item([partial(_png, item)], item.id)
 
 
 def _png(item: BenchItem) -> bytes:

@@ -216,7 +216,7 @@ class _Gathered:
     def __init__(self, judge: Judge, labelled: frozenset[str] = frozenset()) -> None:
         self._judge = judge
         self._labelled = labelled
-        self.own = tuple(q for q in judge.questions if q.sees_image and not q.reads_caption)
+        self.own = tuple(q for q in judge.questions if q.sees_image and q.reads is None)
         self.reference = _known_reference(judge)
         self.asked = tuple(dict.fromkeys((*self.own, *self.reference)))
         self.rows: list[_Said] = []

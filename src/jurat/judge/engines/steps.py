@@ -19,7 +19,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Literal
 
-from jurat.content import Item, Members
+from jurat.content import Item
 from jurat.content.item import digest_of
 from jurat.errors import JuratError
 from jurat.judge.hash_list_verdicts import known_verdict
@@ -57,8 +57,8 @@ class Wanted:
     shard: tuple[int, int] | None = None
     """(I, N): part I of N, from 1."""
     known: Known | None = None
-    reads_captions: bool = False
-    """Whether rules ask about captions, which a list of allowed pictures says nothing of."""
+    reads_texts: bool = False
+    """Whether rules ask about captions or conversations, which a list of allowed pictures says nothing of."""
     alone: bool = False
     """Each item has a page and a parcel of its own, so that one that brings a process down takes no other
     with it."""
@@ -170,11 +170,10 @@ def _items(wanted: Wanted, passed_over: PassedOver) -> Iterator[Item]:
 def _travelling(item: Item) -> tuple[Item, int]:
     """The item, as it can be read in another process, and how many bytes go with it."""
     light = (File, Slice, Remote, Failed)
-    listed = item.members.listed if isinstance(item.members, Members) else ()
-    if isinstance(item.open, light) and all(isinstance(member.open, light) for member in listed):
+    if not callable(item.images) and all(isinstance(image.open, light) for image in item.lazy_images()):
         return item, 0
     (read,) = read_ahead((item,), Roots())
-    openers = [member.open for member in read.members()] if read.members else [read.open]
+    openers = [image.open for image in read.lazy_images()]
     return read, sum(len(opener.data) for opener in openers if isinstance(opener, Held))
 
 
@@ -208,7 +207,7 @@ def read_page(page: Page, wanted: Wanted) -> Iterator[Parcel]:
 
 def _read(items: Iterable[Item], wanted: Wanted) -> Iterator[Item]:
     if wanted.given_up is not None:
-        return (replace(item, open=Failed(wanted.given_up), members=None) for item in items)
+        return (replace(item, images=(Failed(wanted.given_up),)) for item in items)
     return read_ahead(items, _roots(wanted.folder, wanted.roots))
 
 
@@ -220,10 +219,10 @@ def _settled(item: Item, wanted: Wanted) -> Settled | None:
     except Exception:  # an error row says what
         return None
     match = wanted.known.match_all(images, wanted.sampling)
-    if match is None or (match.entry.action == "allow" and wanted.reads_captions):
+    if match is None or (match.entry.action == "allow" and wanted.reads_texts):
         return None
     digest = digest_of([sha256(data).hexdigest() for data in images])
-    return Settled(replace(item, open=Failed(match.entry.label), members=None), digest, match)
+    return Settled(replace(item, images=(Failed(match.entry.label),)), digest, match)
 
 
 @lru_cache(maxsize=8)

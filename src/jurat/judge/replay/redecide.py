@@ -25,8 +25,10 @@ from jurat.judge.decide import (
     uncertain_alternatives,
 )
 from jurat.judge.evidence import Ledger, Located, Look, Priors, Reasoned
+from jurat.judge.item_texts import ItemTexts
 from jurat.judge.plan import PlannedAlternative, PlannedRule, Question, questions
 from jurat.judge.presets import Preset, check_made_without
+from jurat.judge.prompts import TextPart
 from jurat.judge.verdict import AlternativeScore, Finding, PresenceScore, RuleFinding, Verdict
 from jurat.models import YesNo
 
@@ -181,8 +183,8 @@ class _Evidence:
 
     ledger: Ledger = field(default_factory=Ledger)
     priors: dict[Question, YesNo] = field(default_factory=dict[Question, YesNo])
-    captions_known: bool = False
-    """Whether no caption in the record means that the item has none."""
+    missing: frozenset[TextPart] = frozenset()
+    """Texts that the record shows the item to lack; a record holds those only that rules were about."""
 
     @classmethod
     def of(
@@ -193,8 +195,8 @@ class _Evidence:
         preset: Preset,
         calibration: Calibration | None,
     ) -> _Evidence:
-        evidence = cls(Ledger(caption=verdict.caption))
-        evidence.captions_known = any(q.reads_caption for q in questions(old))
+        evidence = cls(Ledger(texts=ItemTexts.of_record(verdict)))
+        evidence.missing = _missing(evidence.ledger.texts, old)
         found = {finding.id: finding for finding in verdict.rules}
         for planned in old:
             for alternative, shown in _alternatives(planned, found[planned.rule.id]):
@@ -210,8 +212,7 @@ class _Evidence:
         if not is_relevant(planned, self.ledger):
             return False
         asked = set(questions([planned]))
-        if self.captions_known and self.ledger.caption is None:
-            asked = {question for question in asked if not question.reads_caption}
+        asked = {question for question in asked if question.reads not in self.missing}
         if not asked <= self.ledger.answers.keys():
             return True
         given = (planned, self.ledger, self.priors, preset, calibration)
@@ -249,7 +250,7 @@ class _Evidence:
 
     def _note(self, alternative: PlannedAlternative, shown: AlternativeScore, preset: Preset) -> None:
         located = Located.of(alternative)
-        if shown.reason == "no_caption":
+        if shown.reason in ("no_caption", "no_conversation"):
             return
         self._note_answer(alternative.question, shown)
         for each in shown.presence:
@@ -294,6 +295,15 @@ class _Evidence:
             cosine = known.get(_description(planned.rule))
             if cosine is not None:
                 self.ledger.relevance[planned.rule.id] = cosine
+
+
+def _missing(texts: ItemTexts, old: Sequence[PlannedRule]) -> frozenset[TextPart]:
+    """Texts that an item lacks, as far as its record tells."""
+    asked = {question.reads for question in questions(old)} - {None}
+    conversation: set[TextPart] = {"prompt", "response", "conversation"}
+    told: set[TextPart] = {"caption"} if "caption" in asked else set()
+    told |= conversation if asked & conversation else set()
+    return frozenset(part for part in told if not texts.has(part))
 
 
 def _alternatives(

@@ -14,14 +14,15 @@ from typing import TypeAlias, TypeVar
 from PIL import Image
 
 from jurat.content import Chat, Failure, Turn, Usage
+from jurat.judge.item_texts import NO_TEXTS, ItemTexts
 from jurat.judge.plan import Question
-from jurat.judge.prompts import LONGEST_CAPTION, WORDINGS, Kind, digest, quoted
+from jurat.judge.prompts import LONGEST_TEXT, WORDINGS, Kind, TextPart, digest
 from jurat.models import Answer, Inquiry, Model, Vocabulary, YesNo
 from jurat.models.prior_cache import Remembered
 from jurat.models.protocol import ModelGone
 
 _NAMED = 5
-"""Words that the model never learned, of a caption, that are named."""
+"""Words that the model never learned, of a text of the item, that are named."""
 
 Answers: TypeAlias = Mapping[Question, YesNo]
 """What a model answered to each question about one image."""
@@ -32,11 +33,11 @@ F = TypeVar("F")
 
 @dataclass(frozen=True)
 class Want:
-    """Questions about one image, its caption, or both; or about none."""
+    """Questions about one image, texts of its item, or both; or about none."""
 
     image: Image.Image | None
     questions: tuple[Question, ...]
-    caption: str | None = None
+    texts: ItemTexts = NO_TEXTS
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,13 @@ def ask(model: Model, wants: Sequence[Want]) -> list[Asked | Failure]:
         for kind in kinds:
             group = [question for question in want.questions if question.kind == kind]
             inquiry = _inquiry(want, group)
-            read = want.caption if group[0].reads_caption else None
-            failure = None if group[0].plain else _unfit(read, inquiry.prefix, vocabulary)
+            failure = None
+            if not group[0].plain:
+                failure = _unfit(want.texts, group[0].reads, inquiry.prefix, vocabulary)
             if failure is not None:
                 groups.append((group, failure))
                 continue
-            # The frames of an item share its caption: what is asked about it alone is asked once.
+            # The frames of an item share its texts: what is asked about a text alone is asked once.
             place = len(inquiries)
             if not inquiry.prefix.images:
                 place = unseen.setdefault((inquiry.prefix.turns[0].text, inquiry.questions), place)
@@ -156,12 +158,12 @@ def failure_of(error: Exception) -> Failure:
     return Failure("error", f"The model raised {type(error).__name__}{': ' + line if line else ''}")
 
 
-def turn_of(image: Image.Image | None, caption: str | None, kind: Kind, text: str) -> Turn:
+def turn_of(image: Image.Image | None, texts: ItemTexts, kind: Kind, text: str) -> Turn:
     """What a question of a kind is asked about, as far as it is there, before some text."""
     wording = WORDINGS[kind]
     seen = (image,) if image is not None and wording.image else ()
-    read = (quoted(caption),) if caption is not None and wording.caption else ()
-    return Turn("user", (*seen, *read, text))
+    read = None if wording.reads is None else texts.quoted(wording.reads)
+    return Turn("user", (*seen, *(() if read is None else (read,)), text))
 
 
 def _remembered_as(question: Question) -> str:
@@ -172,14 +174,17 @@ def _remembered_as(question: Question) -> str:
 
 def _inquiry(want: Want, questions: Sequence[Question]) -> Inquiry:
     kind = questions[0].kind
-    turn = turn_of(want.image, want.caption, kind, WORDINGS[kind].instruction)
+    turn = turn_of(want.image, want.texts, kind, WORDINGS[kind].instruction)
     return Inquiry(Chat((turn,)), tuple(WORDINGS[kind].ask(question.text) for question in questions))
 
 
-def _unfit(caption: str | None, prefix: Chat, vocabulary: Vocabulary | None) -> Failure | None:
+def _unfit(
+    texts: ItemTexts, read: TextPart | None, prefix: Chat, vocabulary: Vocabulary | None
+) -> Failure | None:
     """Why a question about more than the image cannot be put; None where it can."""
-    if caption is not None and len(caption) > LONGEST_CAPTION:
-        told = f"The caption has {len(caption):,} characters, more than the limit of {LONGEST_CAPTION:,}."
+    size = 0 if read is None else texts.size(read)
+    if size > LONGEST_TEXT:
+        told = f"The {read} has {size:,} characters, more than the limit of {LONGEST_TEXT:,}."
         return Failure("error", told)
     unknown = vocabulary.unknown_words(prefix.turns[0].text) if vocabulary is not None else []
     if not unknown:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from jurat.content import Chat, Failure, Generation, Reply, Turn, Usage
 from jurat.judge.evidence import Reasoned
+from jurat.judge.item_texts import NO_TEXTS, ItemTexts
 from jurat.judge.plan import Question
 from jurat.judge.prompts import REASONING, Kind, ReasoningForm
 from jurat.judge.stages.quick import attempt, turn_of
@@ -39,7 +40,7 @@ class Doubt:
 
     image: Image.Image
     question: Question
-    caption: str | None = None
+    texts: ItemTexts = NO_TEXTS
 
 
 def reason(
@@ -48,7 +49,7 @@ def reason(
     """One entry a doubt, in order: what reasoning came to, and its tokens."""
     asked = REASONING[form]
     turns = [
-        turn_of(d.image, d.caption, d.question.kind, asked.open(d.question.kind, d.question.text))
+        turn_of(d.image, d.texts, d.question.kind, asked.open(d.question.kind, d.question.text))
         for d in doubts
     ]
     first = [Chat((turn,), GENERATION) for turn in turns]
