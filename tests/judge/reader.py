@@ -36,7 +36,8 @@ class Reader:
         for word, failure in self.failing.items():
             if word in text:
                 return Answer(failure=failure)
-        prior = not pictures and "Caption:" not in text
+        quotes = any(text.startswith(f'{label}: "') for label in ("Caption", "Prompt", "Response"))
+        prior = not pictures and not quotes
         said = [0.5 if prior else self.scores.get(q.split(": ", 1)[1], 0.5) for q in inquiry.questions]
         return Answer(tuple(YesNo(p, 1 - p) for p in said), usage=Usage(10 * len(said)))
 

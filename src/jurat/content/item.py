@@ -66,6 +66,9 @@ class Item:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "turns", tuple(self.turns))
+        for turn in self.turns:
+            if not isinstance(cast(object, turn), Turn):
+                raise TypeError(f"turns are of the type jurat.content.Turn, not {type(turn).__name__}.")
         shown = tuple(image for turn in self.turns for image in turn.images)
         if callable(self.images):
             return

@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 import numpy as np
 from PIL import Image
 
-from jurat.content import ImageError, Item, LazyImage, Opener, Picture, Turn
+from jurat.content import ImageError, Item, LazyImage, Opener, Picture
 from jurat.content.item import digest_of, of_several, read_images
 from jurat.judge.item_texts import NO_TEXTS, ItemTexts
 from jurat.judge.verdict import ItemImage, Kind
@@ -201,9 +201,6 @@ def _check_texts(item: Item) -> None:
     for name, text in (("id", item.id), ("caption", item.caption)):
         if text is not None and not isinstance(cast(object, text), str):
             raise TypeError(f"{name} is text or None, not {_named(text)}.")
-    for turn in item.turns:
-        if not isinstance(cast(object, turn), Turn):
-            raise TypeError(f"turns are of the type jurat.content.Turn, not {_named(turn)}.")
 
 
 def _check_picture(given: object, which: str = "") -> None:
