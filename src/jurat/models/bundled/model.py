@@ -35,6 +35,7 @@ from jurat.models.protocol import (
     ModelError,
     PromptScore,
     PromptScores,
+    Sized,
     StatementReader,
     Vocabulary,
     YesNo,
@@ -88,7 +89,7 @@ def language_of(name: str) -> Language | None:
 class BundledModel(ModelWrapper):
     """See the module's docstring."""
 
-    passes = (Diagnosable, Deterministic)
+    passes = (Diagnosable, Deterministic, Sized)
     provides = (DomainGate, ConcurrencySupport, PromptScores)
 
     def __init__(

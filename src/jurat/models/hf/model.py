@@ -22,6 +22,7 @@ from jurat.models.hf.probe import probe
 from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.prompt_scores import PromptScorer
 from jurat.models.hf.scoring import Scored
+from jurat.models.hf.sized import ModelSize
 from jurat.models.prior_cache import Deterministic
 from jurat.models.protocol import (
     UNKNOWN,
@@ -30,6 +31,7 @@ from jurat.models.protocol import (
     ConcurrencySupport,
     Inquiry,
     PromptScores,
+    Sized,
     check_settings,
     invalid_setting,
 )
@@ -186,6 +188,7 @@ CAPABILITIES: dict[type[Any], Callable[[LocalModel], Any]] = {
     Diagnosable: _itself,
     ConcurrencySupport: _itself,
     PromptScores: PromptScorer,
+    Sized: ModelSize,
     Deterministic: lambda model: model if model.revision != UNKNOWN else None,
 }
 """What gives each capability of a local model; None where this one does not have it."""
