@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 from urllib.parse import parse_qsl
 
 from jurat.errors import JuratError
 from jurat.models.protocol import Model
+
+ImageFormat: TypeAlias = Literal["auto", "png", "jpeg"]
+ThinkingField: TypeAlias = Literal["reasoning_effort", "chat_template_kwargs"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,11 @@ class Serving:
     """Closed questions that share a call where the server gives no logprobs. 1 keeps their answers apart."""
     max_pixels: int = 1 << 20
     """Larger images are scaled down to this area."""
+    image_format: ImageFormat = "auto"
+    """How images are sent: `png` is lossless; `auto` sends those above 512 x 512 pixels as JPEG."""
+    thinking_field: ThinkingField | None = None
+    """The field by which the server turns thinking on and off; None where it is not known: thinking is then
+    as the server has it."""
     deadline: float = 300.0
     """Seconds that one call may take, all its tries together; one try may take a third of it."""
     retries: int = 5

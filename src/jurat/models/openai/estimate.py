@@ -16,10 +16,10 @@ from PIL import Image
 
 from jurat.content import Chat, Reply, Usage
 from jurat.errors import JuratError
-from jurat.models.openai.answers import instruction
-from jurat.models.openai.calls import money, total
+from jurat.models.openai.closed_answers import numbered_questions
 from jurat.models.openai.messages import scaled_size
 from jurat.models.openai.model import ServedModel
+from jurat.models.openai.server import price_of
 from jurat.models.openai.sight_check import INSTRUCTION, RED, SQUARE
 from jurat.models.protocol import SETTINGS, Answer, Inquiry, Model, Spent, YesNo
 from jurat.models.spec import Serving
@@ -41,12 +41,12 @@ class Count:
 
     def spent(self, serving: Serving, times: float) -> Spent:
         """With as many items as were rehearsed, `times` over."""
-        item, prior = total(self.each), total(self.once)
+        item, prior = sum(self.each, Usage()), sum(self.once, Usage())
         usage = Usage(
             round(item.input_tokens * times) + prior.input_tokens,
             round(item.output_tokens * times) + prior.output_tokens,
         )
-        usage = replace(usage, money=money(usage, serving))
+        usage = replace(usage, money=price_of(usage, serving))
         return Spent(round(len(self.each) * times) + len(self.once), usage)
 
 
@@ -99,7 +99,7 @@ class Rehearsal(Model):
         size = self.serving.questions_per_call
         groups = [questions[at : at + size] for at in range(0, len(questions), size)]
         one = [Usage(shared + _text(question), 1) for question in questions]
-        several = [Usage(shared + _text(instruction(g)), _STATED_ANSWER * len(g)) for g in groups]
+        several = [Usage(shared + _text(numbered_questions(g)), _STATED_ANSWER * len(g)) for g in groups]
         for count, usages in ((self._measured, one), (self._stated, several)):
             (count.each if each else count.once).extend(usages)
 
@@ -133,7 +133,7 @@ def rehearse(model: Model) -> Rehearsal:
             f"The model {model.name!r} runs here: there are no calls to estimate.",
             hint="--dry-run is for served models: openai/NAME.",
         )
-    return Rehearsal(model.name, model.calls.serving)
+    return Rehearsal(model.name, model.server.serving)
 
 
 def _text(text: str) -> int:

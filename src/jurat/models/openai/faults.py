@@ -1,4 +1,4 @@
-"""What a server says is wrong: with an HTTP status, or in the body of a 200.
+"""Errors of a server: with an HTTP status, or in the body of a 200.
 
 Gateways answer 200 with `{"error": {"code": 502, ...}}` where they had sent the status line before the server
 behind them failed; the code in the body then counts as the status. Content filters answer with many statuses
@@ -7,20 +7,19 @@ and in many words; all of them mean `filtered`.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, replace
+from http.client import responses
+from typing import Any, cast
 from urllib.parse import urlsplit
 
-from jurat.content import Failure
 from jurat.models.openai.secrets import clean
 
-if TYPE_CHECKING:
-    from openai import APIStatusError
-
 _PASSING = (408, 409, 425, 429)
-_OF_THE_SERVER = (401, 402, 403, 404, 405)
+_ABOUT_SERVER = (401, 402, 403, 404, 405)
 """Statuses that speak of the key, the account or the address, as a rule, and not of what was sent."""
 _CODES = ("code", "status", "status_code", "http_status", "error_code")
 _TEXTS = ("message", "msg", "detail", "status_msg", "error_msg", "error_message", "error", "reason")
@@ -52,91 +51,128 @@ _HOPELESS = re.compile(
 """In an error without a status: what another try will not change."""
 
 
+_REPLY_FIELDS = frozenset({"id", "object", "created", "model", "service_tier", "system_fingerprint", "usage"})
+"""Fields of a reply that say nothing about an error."""
+
+
+@dataclass(frozen=True)
+class ReplyKind:
+    """What an endpoint answers with."""
+
+    name: str
+    """In messages: "chat completion"."""
+    field: str
+    """The list that such a reply always has."""
+
+
 @dataclass(frozen=True)
 class Fault:
-    """What a server says is wrong with one call."""
+    """Why one call of a server came to nothing."""
 
-    status: int
-    """HTTP's, or the one that the body of a 200 names; 0 where it names none."""
-    told: str
-    """What it says, on one line, without the key."""
-    words: str
+    reason: str
+    """For a person, in one sentence."""
+    failed: bool = False
+    """True where the server or the connection failed; False where the server rejected the call."""
+    retry: bool = False
+    """Whether the same call may be answered later."""
+    status: int = 0
+    """HTTP's, or the one that the body of a 200 names; 0 where there is none."""
+    message: str = ""
+    """What the server says, on one line, without the key."""
+    words: str = ""
     """All that it says, the names of fields and codes too."""
-    in_body: bool = False
-    """Whether it came in the body of a 200."""
-    after: str | None = None
-    """Its `Retry-After`."""
+    wait: float = 0.0
+    """Seconds that its `Retry-After` asks to wait; 0 where that is a date, which only the SDK reads."""
+    unreachable: bool = False
+    """Whether no connection could be made."""
 
     @property
     def filtered(self) -> bool:
-        """Whether a content filter speaks."""
+        """Whether a content filter rejected the call."""
         return self.status not in (401, 402, 404, 429) and bool(
             self.status == 451 or _FILTER.search(self.words)
         )
 
     @property
-    def passes(self) -> bool:
-        """Whether the same call may be answered later."""
-        if not self.status:
-            return not _HOPELESS.search(self.words)
-        return self.status in _PASSING or self.status >= 500
-
-    @property
     def no_credit(self) -> bool:
-        return "insufficient_quota" in self.words
+        """Whether the account has no credit left."""
+        return "insufficient_quota" in self.words and self.status in (0, 402, 429)
 
     @property
-    def of_the_server(self) -> bool:
+    def about_server(self) -> bool:
         """Whether it may be about the key, the account or the address, and not about what was sent."""
-        return self.status in _OF_THE_SERVER or 300 <= self.status < 400
-
-    @property
-    def reason(self) -> str:
-        """For a person, in one sentence."""
-        if not self.in_body:
-            return f"The server answered {self.status}: {self.told}"
-        code = f" {self.status}" if self.status else ""
-        return f"The server answered with an error{code}: {self.told}"
+        return self.status in _ABOUT_SERVER or 300 <= self.status < 400
 
 
-class Refused(Exception):
-    """A fault that will not pass."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.told)
-        self.fault = fault
-
-
-def fault_of(error: APIStatusError) -> Fault:
-    """What an HTTP status and its body say."""
-    response = error.response
+def fault_in(status: int, headers: Mapping[str, str], content: bytes, kind: ReplyKind) -> Fault | None:
+    """What a response says is wrong; None where it holds a reply of that kind."""
+    success = 200 <= status < 300
     try:
-        body: object = response.json()
+        body: object = json.loads(content)
     except (ValueError, RecursionError):
-        body = response.text
-    told = _told(body) or clean(error.message)
-    if 300 <= error.status_code < 400:
-        parts = urlsplit(response.headers.get("location", ""))
-        told = clean(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else "elsewhere")
-    return Fault(error.status_code, told, _words(body), after=response.headers.get("retry-after"))
+        if success:
+            return _unreadable(headers, kind)
+        body = content.decode("utf-8", "replace")
+    if not success:
+        message = _message(body) or clean(responses.get(status, "no message"))
+        if 300 <= status < 400:
+            parts = urlsplit(headers.get("location", ""))
+            origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+            message = clean(origin if parts.netloc else "elsewhere")
+        reason = f"The server answered {status}: {message}"
+        return _server_fault(reason, status, message, _words(body), headers.get("retry-after"))
+    if not isinstance(body, Mapping):
+        return Fault(f"What the server sent is no {kind.name}.", failed=True)
+    fields = cast("Mapping[str, Any]", body)
+    if (error := _error_in(fields, kind)) is not None:
+        named = next(_statuses(error), 0)
+        message = _message(error) or "it does not say which"
+        code = f" {named}" if named else ""
+        reason = f"The server answered with an error{code}: {message}"
+        return _server_fault(reason, named, message, _words(error), headers.get("retry-after"))
+    if not isinstance(fields.get(kind.field), list):
+        return Fault(f"What the server sent is no {kind.name}.", failed=True, retry=kind.field in fields)
+    return None
 
 
-def fault_in(reply: object) -> Fault | None:
-    """What the body of a 200, or its first choice, says is wrong; None where it says nothing of the kind."""
-    body = cast("Mapping[str, Any]", getattr(reply, "model_extra", None) or {})
-    choices = getattr(reply, "choices", None)
-    choice: Any = choices[0] if isinstance(choices, list) and choices else None
-    inside = getattr(choice, "error", None)
-    ended = getattr(choice, "finish_reason", None) == "error"
-    if inside or ended:
-        error = inside or body.get("error") or {}
-    elif body.get("error") or (choice is None and _says_something(body)):
-        error = body
-    else:
-        return None
-    said = {"error": error}
-    status = next(_statuses(said), 0)
-    return Fault(status, _told(said) or "it does not say which", _words(said), in_body=True)
+def _unreadable(headers: Mapping[str, str], kind: ReplyKind) -> Fault:
+    if "json" in headers.get("content-type", ""):
+        return Fault("The server's reply is not JSON.", failed=True, retry=True)
+    return Fault(f"What the server sent is no {kind.name}.", failed=True)  # a page, as a rule
+
+
+def _server_fault(reason: str, status: int, message: str, words: str, wait: str | None) -> Fault:
+    fault = Fault(reason, status=status, message=message, words=words)
+    passing = status in _PASSING or status >= 500 if status else not _HOPELESS.search(words)
+    if fault.filtered or fault.no_credit or not passing:
+        return fault
+    seconds = _seconds(wait)
+    if status == 429:
+        asked = f"; it asked to wait {seconds:.3g} s" if seconds else ""
+        reason = f"The server's rate limit did not let it through (429{asked})."
+    return replace(fault, reason=reason, failed=True, retry=True, wait=seconds)
+
+
+def _seconds(header: str | None) -> float:
+    try:
+        seconds = float(header or 0)
+    except ValueError:
+        return 0.0
+    return max(0.0, seconds) if math.isfinite(seconds) else 0.0
+
+
+def _error_in(body: Mapping[str, Any], kind: ReplyKind) -> Mapping[str, Any] | None:
+    """The part of a 200's body, or of its first choice, that says what is wrong; None where none does."""
+    rest = {name: value for name, value in body.items() if name not in {*_REPLY_FIELDS, kind.field}}
+    found = body.get(kind.field)
+    first: Any = found[0] if isinstance(found, list) and found else None
+    inside = first.get("error") if isinstance(first, Mapping) else None
+    if inside or (isinstance(first, Mapping) and first.get("finish_reason") == "error"):
+        return {"error": inside or rest.get("error") or {}}
+    if rest.get("error"):
+        return {"error": rest}
+    says = _message(rest) or next(_statuses(rest), 0) or _FILTER.search(_words(rest))
+    return {"error": rest} if first is None and says else None
 
 
 def filtered_finish(choice: object) -> str | None:
@@ -146,15 +182,6 @@ def filtered_finish(choice: object) -> str | None:
         if isinstance(reason, str) and _FILTERED_FINISH.search(reason):
             return clean(reason)
     return None
-
-
-def blocked(fault: Fault) -> Failure:
-    return Failure("filtered", f"The server's content filter blocked it: {fault.told}")
-
-
-def _says_something(body: Mapping[str, Any]) -> bool:
-    """Whether a body without a choice has a text or a code of an error."""
-    return bool(_told(body) or next(_statuses(body), 0) or _FILTER.search(_words(body)))
 
 
 def _statuses(value: object, depth: int = 0) -> Iterator[int]:
@@ -172,7 +199,7 @@ def _statuses(value: object, depth: int = 0) -> Iterator[int]:
         yield from _statuses(fields.get(name), depth + 1)
 
 
-def _told(body: object) -> str:
+def _message(body: object) -> str:
     """The text of an error, on one line; empty where there is none."""
     if isinstance(body, str):
         return clean(body)
@@ -182,8 +209,8 @@ def _told(body: object) -> str:
         return ""
     fields = cast("Mapping[str, object]", body)
     for name in (*_NESTED, *_TEXTS):
-        if (found := fields.get(name)) and (told := _told(found)):
-            return told
+        if (found := fields.get(name)) and (message := _message(found)):
+            return message
     return ""
 
 

@@ -25,7 +25,6 @@ from PIL import Image
 
 from jurat.content import Chat, Turn
 from jurat.models import Inquiry, ModelError, ModelGone, ModelSpec, Serving, open_model
-from jurat.models.openai.calls import retry_after
 from jurat.models.openai.model import ServedModel
 from jurat.models.openai.secrets import without_key
 
@@ -120,7 +119,7 @@ def test_the_server_says_how_long_to_wait(serve: Serve) -> None:
     assert second.at - first.at >= 1.3
 
 
-@pytest.mark.parametrize("header", ["0", "-3", "Thu, 01 Jan 2026 00:00:00 GMT"])
+@pytest.mark.parametrize("header", ["0", "-3", "Thu, 01 Jan 2026 00:00:00 GMT", "soon", "nan", "inf"])
 def test_a_wait_of_no_time_at_all_is_no_reason_to_hurry(serve: Serve, header: str) -> None:
     server = serve(in_turn(error(429, "Slow down", headers={"retry-after": header}), GOOD))
     assert opened(server.url).chat([CHAT])[0].failure is None
@@ -143,17 +142,29 @@ def test_pauses_grow_from_try_to_try(serve: Serve) -> None:
     assert times[2] - times[1] >= 0.75
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [(None, None), ("7", 7), ("0.5", 0.5), ("-3", 0), ("soon", None), ("nan", None), ("inf", None)],
-)
-def test_retry_after_is_read(header: str | None, seconds: float | None) -> None:
-    assert retry_after(header) == seconds
+def test_the_wait_may_be_a_date(serve: Serve) -> None:
+    date = formatdate(time.time() + 3, usegmt=True)  # of whole seconds
+    server = serve(in_turn(error(429, "Slow down", headers={"retry-after": date}), GOOD))
+    assert opened(server.url).chat([CHAT])[0].failure is None
+    first, second = server.asked
+    assert second.at - first.at >= 1.5
 
 
-def test_retry_after_may_be_a_date() -> None:
-    seconds = retry_after(formatdate(time.time() + 30, usegmt=True))
-    assert seconds is not None and 28 < seconds <= 30
+def test_a_wait_beyond_the_deadline_fails_at_once(serve: Serve) -> None:
+    server = serve(in_turn(error(429, "Slow down", headers={"retry-after": "60"}), GOOD))
+    start = time.monotonic()
+    (reply,) = opened(server.url, deadline=20, retries=3).chat([CHAT])
+    assert time.monotonic() - start < 10
+    assert reply.failure is not None and "(429; it asked to wait 60 s)" in reply.failure.reason
+    assert len(server.asked) == 1
+
+
+def test_a_storm_ends_at_the_deadline_with_the_reason(serve: Serve) -> None:
+    server = serve(in_turn(error(503, "Loading model")))
+    start = time.monotonic()
+    (reply,) = opened(server.url, deadline=1.5, retries=100).chat([CHAT])
+    assert time.monotonic() - start < 10
+    assert reply.failure is not None and reply.failure.reason == "The server answered 503: Loading model"
 
 
 FAULTS = {
@@ -599,7 +610,7 @@ def test_the_key_is_sent_and_appears_nowhere_else(
         replies = model.chat([chat])
         out.append(repr(replies))
         out.append(repr(model.ask([Inquiry(Chat(), (word,))])))
-    model.calls.give_up_logprobs()
+    model.give_up_logprobs()
     out.append(repr(model.ask([Inquiry(Chat(), ("unparsed",))])))
     for word in ("end", "lost"):
         try:
@@ -610,7 +621,7 @@ def test_the_key_is_sent_and_appears_nowhere_else(
         repr(spec),
         repr(model),
         repr(vars(model)),
-        repr(vars(model.calls)),
+        repr(vars(model.server)),
         model.revision,
         str(model.spent),
     ]

@@ -13,16 +13,15 @@ from hypothesis import strategies as st
 from jurat.content import Failure, Usage
 from jurat.judge.stages.reason import read_rating
 from jurat.models.hf.encoding import ANSWERS, WORD_STARTS
-from jurat.models.openai.answers import (
-    Said,
-    certain,
-    instruction,
-    measured,
-    parse,
-    read,
-    schema,
-    stated,
-    suffices,
+from jurat.models.openai.choices import Choice, read_choice
+from jurat.models.openai.closed_answers import (
+    answer_schema,
+    certain_token,
+    enough_listed,
+    measured_answer,
+    numbered_questions,
+    parse_answers,
+    stated_answers,
 )
 
 SPELLINGS = {answer: [m + w for w in words for m in WORD_STARTS] for answer, words in ANSWERS.items()}
@@ -47,19 +46,19 @@ def logprobs(listed: dict[str, float]) -> list[tuple[str, float]]:
 def test_probabilities_are_summed_over_spellings_and_a_missing_answer_is_bounded(
     listed: dict[str, float], yes: float, no: float
 ) -> None:
-    answer = measured(logprobs(listed))
+    answer = measured_answer(logprobs(listed))
     assert (answer.yes, answer.no) == (pytest.approx(yes), pytest.approx(no))
     assert not answer.stated and answer.failure is None
 
 
 def test_a_missing_answer_is_never_called_zero_even_where_the_listed_sum_to_one() -> None:
-    answer = measured([("Yes", 0.0), ("The", -20.0), ("It", -21.0)])
+    answer = measured_answer([("Yes", 0.0), ("The", -20.0), ("It", -21.0)])
     assert 0 < answer.no <= math.exp(-21)
     assert math.isfinite(answer.log_odds)
 
 
 def test_tokens_that_look_alike_all_count() -> None:
-    answer = measured([("Yes", math.log(0.4)), ("Yes", math.log(0.3)), ("No", math.log(0.2))])
+    answer = measured_answer([("Yes", math.log(0.4)), ("Yes", math.log(0.3)), ("No", math.log(0.2))])
     assert answer.yes == pytest.approx(0.7)
 
 
@@ -72,7 +71,7 @@ def test_summing_gives_probabilities_that_keep_to_the_list(
 ) -> None:
     total = sum(weight for _, weight in weights) or 1.0
     listed = [(token, share * weight / total) for token, weight in weights]
-    answer = measured([(token, math.log(p)) for token, p in listed])
+    answer = measured_answer([(token, math.log(p)) for token, p in listed])
     assert answer.yes >= 0 and answer.no >= 0 and answer.mass <= 1 + 1e-9
     for name, mass in (("yes", answer.yes), ("no", answer.no)):
         told = sum(p for token, p in listed if token in SPELLINGS[name])
@@ -83,13 +82,13 @@ def test_summing_gives_probabilities_that_keep_to_the_list(
         else:
             assert mass == 0
     asked = any(token in SPELLINGS["yes"] + SPELLINGS["no"] for token, _ in listed)
-    if not asked and suffices([(t, math.log(p)) for t, p in listed]):
+    if not asked and enough_listed([(t, math.log(p)) for t, p in listed]):
         assert answer.mass < 0.5  # what was not answered never counts as answered
 
 
 @given(st.lists(st.tuples(st.text(max_size=3), st.floats(allow_nan=True, allow_infinity=True)), max_size=6))
 def test_summing_takes_any_numbers(listed: list[tuple[str, float]]) -> None:
-    answer = measured(listed)
+    answer = measured_answer(listed)
     assert math.isfinite(answer.yes) and math.isfinite(answer.no)
     assert 0 <= answer.mass <= 1 + 1e-9
 
@@ -105,11 +104,11 @@ def test_summing_takes_any_numbers(listed: list[tuple[str, float]]) -> None:
     ],
 )
 def test_too_short_a_list_does_not_measure(listed: dict[str, float], enough: bool) -> None:
-    assert suffices(logprobs(listed)) is enough
+    assert enough_listed(logprobs(listed)) is enough
 
 
 def test_logprobs_that_stand_for_unlikely_are_not_counted_as_listed() -> None:
-    assert not suffices([("Yes", -0.5), ("No", -9999.0), ("The", -9999.0)])
+    assert not enough_listed([("Yes", -0.5), ("No", -9999.0), ("The", -9999.0)])
 
 
 def listing(*listed: tuple[str, Any], chosen: tuple[str, Any] | None = None) -> tuple[tuple[str, float], ...]:
@@ -117,9 +116,9 @@ def listing(*listed: tuple[str, Any], chosen: tuple[str, Any] | None = None) -> 
     entries = [SimpleNamespace(token=token, logprob=logprob) for token, logprob in listed]
     token, logprob = chosen or listed[0]
     first = SimpleNamespace(token=token, logprob=logprob, top_logprobs=entries)
-    said = read(reply(message={"content": token}, logprobs=SimpleNamespace(content=[first])))
-    assert isinstance(said, Said)
-    return said.listed
+    choice = read_choice(reply(message={"content": token}, logprobs=SimpleNamespace(content=[first])))
+    assert isinstance(choice, Choice)
+    return choice.listed
 
 
 INF, NAN = math.inf, math.nan
@@ -141,12 +140,12 @@ NOT_LOGARITHMS = {
 @pytest.mark.parametrize("case", NOT_LOGARITHMS)
 def test_what_is_no_logarithm_of_a_probability_measures_nothing(case: str) -> None:
     listed = listing(*NOT_LOGARITHMS[case])
-    assert not suffices(listed) and certain(listed) is None
+    assert not enough_listed(listed) and certain_token(listed) is None
 
 
 def test_the_chosen_token_is_counted_once_however_it_is_spelled() -> None:
     listed = listing(("▁No", -0.03), ("Yes", -3.6), ("The", -9.0), chosen=(" No", -0.03))
-    assert measured(listed).mass == pytest.approx(math.exp(-0.03) + math.exp(-3.6))
+    assert measured_answer(listed).mass == pytest.approx(math.exp(-0.03) + math.exp(-3.6))
 
 
 CERTAIN = {
@@ -164,13 +163,13 @@ CERTAIN = {
 @pytest.mark.parametrize("case", CERTAIN)
 def test_a_token_that_is_called_certain_beside_nothing_is_not_measured(case: str, top: float) -> None:
     rest = list(zip(("Yes", "The", "A"), CERTAIN[case], strict=False))
-    assert certain(listing(("No", top), *rest)) == "No"
+    assert certain_token(listing(("No", top), *rest)) == "No"
 
 
 def test_a_sure_answer_beside_others_that_differ_is_measured() -> None:
     listed = listing(("No", 0.0), ("Yes", -17.25), ("The", -18.5), ("A", -18.5))
-    assert certain(listed) is None and suffices(listed)
-    assert measured(listed).log_odds == pytest.approx(-17.25)
+    assert certain_token(listed) is None and enough_listed(listed)
+    assert measured_answer(listed).log_odds == pytest.approx(-17.25)
 
 
 SAID = {
@@ -198,7 +197,7 @@ SAID = {
 
 @pytest.mark.parametrize("text", SAID, ids=lambda text: text[:40])
 def test_stated_answers_are_read_out_of_a_reply(text: str) -> None:
-    assert parse(text, 2) == SAID[text]
+    assert parse_answers(text, 2) == SAID[text]
 
 
 HOSTILE = {
@@ -216,10 +215,10 @@ HOSTILE = {
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_reply_takes_no_time_that_grows_with_its_square(case: str) -> None:
     start = time.process_time()
-    assert parse(HOSTILE[case], 8) == {}
+    assert parse_answers(HOSTILE[case], 8) == {}
     assert read_rating(HOSTILE[case]) is None
     assert time.process_time() - start < 3
-    assert parse('{"1": "Yes"} ' + "{" * 300_000, 1) == {1: True}
+    assert parse_answers('{"1": "Yes"} ' + "{" * 300_000, 1) == {1: True}
 
 
 @given(
@@ -231,18 +230,18 @@ def test_a_reply_takes_no_time_that_grows_with_its_square(case: str) -> None:
 def test_what_is_stated_is_read_whatever_stands_around_it(
     answers: dict[int, bool], around: str, words: tuple[Any, Any], indent: int | None
 ) -> None:
-    said = {str(n): words[0] if yes else words[1] for n, yes in answers.items()}
-    assert parse(around.format(json.dumps(said, indent=indent)), 9) == answers
+    choice = {str(n): words[0] if yes else words[1] for n, yes in answers.items()}
+    assert parse_answers(around.format(json.dumps(choice, indent=indent)), 9) == answers
 
 
 @given(st.text(alphabet=st.sampled_from('{}[]":,123 YesNotrue\n\\'), max_size=60) | st.text(max_size=60))
 def test_reading_never_raises_and_invents_nothing(text: str) -> None:
-    for number in parse(text, 3):
+    for number in parse_answers(text, 3):
         assert f'"{number}"' in text or "\\u" in text
 
 
 def test_each_question_that_a_reply_leaves_out_is_a_failure_of_its_own() -> None:
-    first, second = stated(Said('{"1": "Yes"}', "stop"), 2)
+    first, second = stated_answers(Choice('{"1": "Yes"}', "stop"), 2)
     assert (first.yes, first.no, first.stated, first.failure) == (1.0, 0.0, True, None)
     assert second.failure == Failure(
         "unparsed", "The reply leaves this question out, or answers it by neither Yes nor No."
@@ -251,24 +250,24 @@ def test_each_question_that_a_reply_leaves_out_is_a_failure_of_its_own() -> None
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("choice", "reason"),
     [
-        (Said("I see a dog.", "stop"), "The reply is not the JSON that was asked for: I see a dog"),
-        (Said('{"1": "Ye', "length"), "The limit of tokens cut the reply off before its JSON was whole."),
-        (Said("", "length"), "The limit of tokens cut the reply off before its first word."),
-        (Said(" ", "stop"), "The reply is empty."),
+        (Choice("I see a dog.", "stop"), "The reply is not the JSON that was asked for: I see a dog"),
+        (Choice('{"1": "Ye', "length"), "The limit of tokens cut the reply off before its JSON was whole."),
+        (Choice("", "length"), "The limit of tokens cut the reply off before its first word."),
+        (Choice(" ", "stop"), "The reply is empty."),
     ],
 )
-def test_a_reply_that_cannot_be_read_says_why(said: Said, reason: str) -> None:
-    (answer,) = stated(said, 1)
+def test_a_reply_that_cannot_be_read_says_why(choice: Choice, reason: str) -> None:
+    (answer,) = stated_answers(choice, 1)
     assert answer.failure == Failure("unparsed", reason)
 
 
 def test_the_schema_and_the_instruction_name_the_same_questions() -> None:
-    text = instruction(("Statement: a", "Statement: b"))
+    text = numbered_questions(("Statement: a", "Statement: b"))
     assert text.startswith("1. Statement: a\n2. Statement: b\n")
     assert '{"1": "Yes or No", "2": "Yes or No"}' in text
-    made = schema(2)
+    made = answer_schema(2)
     assert made["required"] == list(made["properties"]) == ["1", "2"]
     assert made["properties"]["1"]["enum"] == ["Yes", "No"]
     assert made["additionalProperties"] is False
@@ -300,17 +299,17 @@ READ = {
         reply(message={"content": "Par"}, finish_reason="content_filter"),
         Failure("filtered", "The server's content filter blocked the reply."),
     ),
-    "no content": (reply(), Said("", "", (), Usage())),
+    "no content": (reply(), Choice("", "", (), Usage())),
     "logprobs of nothing": (
         reply(message={"content": "Yes"}, finish_reason="stop", logprobs=SimpleNamespace(content=[])),
-        Said("Yes", "stop"),
+        Choice("Yes", "stop"),
     ),
     "logprobs without alternatives": (
         reply(
             message={"content": "Yes"},
             logprobs=SimpleNamespace(content=[SimpleNamespace(token="Yes", logprob=-0.1, top_logprobs=None)]),
         ),
-        Said("Yes", "", (("Yes", -0.1),)),
+        Choice("Yes", "", (("Yes", -0.1),)),
     ),
 }
 
@@ -318,4 +317,4 @@ READ = {
 @pytest.mark.parametrize("case", READ)
 def test_a_choice_is_read_whatever_it_leaves_out(case: str) -> None:
     given_, expected = READ[case]
-    assert read(given_) == expected
+    assert read_choice(given_) == expected

@@ -1,0 +1,122 @@
+"""Settings of a call, and which of them a server takes.
+
+Servers differ. `ServerSupport` begins with all that may be sent and gives way where the server rejects
+something by name; what was learned so holds for every later call. What changes a reply is never left out: a
+server that rejects it cannot honour it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from jurat.models.spec import ThinkingField
+
+TOP_LOGPROBS = (20, 10, 5)
+"""Tokens to list: the protocol's most, then what some servers have as their own limit."""
+LEAST_LISTED = 3
+"""With fewer listed tokens P(Yes) + P(No) is not known well enough to be called measured."""
+LEAST_TOKENS = 16
+"""The least that some gateways hand on."""
+FORMATS = ("json_schema", "json_object", "none")
+_THINKING: dict[ThinkingField, dict[bool, dict[str, Any]]] = {
+    "reasoning_effort": {False: {"reasoning_effort": "none"}, True: {"reasoning_effort": "medium"}},
+    "chat_template_kwargs": {
+        on: {"extra_body": {"chat_template_kwargs": {"enable_thinking": on}}} for on in (False, True)
+    },
+}
+"""What turns thinking off and on."""
+_TOO_LONG = re.compile(
+    r"too (large|long|many)|context (length|window|size)|maximum (context|model) length", re.I
+)
+
+
+@dataclass(frozen=True)
+class CallSettings:
+    """What a call asks for besides the messages."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    thinking: bool = False
+    logprobs: bool = False
+    """Whether the first token's alternatives are to be listed, with their logprobs."""
+    schema: dict[str, Any] | None = None
+    """A JSON schema that the reply is to follow."""
+
+
+@dataclass(frozen=True)
+class ServerSupport:
+    """What a server takes, as far as it is known."""
+
+    top_logprobs: int = TOP_LOGPROBS[0]
+    """How many tokens it lists; 0 if it gives no logprobs."""
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    least_tokens: int = 1
+    zero_temperature: bool = True
+    """Whether it takes a temperature of 0; models that reason may take none but 1."""
+    seed: bool = True
+    format: str = FORMATS[0]
+    thinking: ThinkingField | None = None
+    """The field that turns thinking on and off; None where none is known."""
+
+    def arguments(self, wanted: CallSettings) -> dict[str, Any]:
+        """The settings as arguments of the SDK's method."""
+        made: dict[str, Any] = {self.limit: max(wanted.max_tokens, self.least_tokens)}
+        if wanted.temperature > 0 or self.zero_temperature:
+            made["temperature"] = wanted.temperature
+        if wanted.seed is not None and (wanted.temperature > 0 or self.seed):
+            made["seed"] = wanted.seed  # at a temperature of 0 nothing is drawn
+        if wanted.top_p < 1:
+            made["top_p"] = wanted.top_p
+        if wanted.stop:
+            made["stop"] = list(wanted.stop)
+        if self.thinking is not None:
+            made |= _THINKING[self.thinking][wanted.thinking]
+        if wanted.logprobs:
+            made |= {"logprobs": True, "top_logprobs": self.top_logprobs}
+        if wanted.schema is not None and self.format == "json_schema":
+            schema = {"name": "answers", "strict": True, "schema": wanted.schema}
+            made["response_format"] = {"type": "json_schema", "json_schema": schema}
+        elif wanted.schema is not None and self.format == "json_object":
+            made["response_format"] = {"type": "json_object"}
+        return made
+
+    def without(self, message: str, sent: dict[str, Any]) -> ServerSupport | None:
+        """The support that avoids what a rejection names; None if it names nothing that was `sent` and may be
+        left out."""
+        if "response_format" in sent and re.search(r"response_format|json_?schema|json_?object", message):
+            return replace(self, format=FORMATS[FORMATS.index(self.format) + 1])
+        if "logprobs" in sent and "logprobs" in message:
+            return replace(self, top_logprobs=_fewer(message, self.top_logprobs))
+        # That a conversation is too long is about this one, not about what the server takes.
+        if not _TOO_LONG.search(message):
+            if self.limit == "max_tokens" and "max_completion_tokens" in message:
+                return replace(self, limit="max_completion_tokens")
+            if sent[self.limit] < LEAST_TOKENS and re.search(r"max_(completion_|output_)?tokens", message):
+                return replace(self, least_tokens=LEAST_TOKENS)
+        if sent.get("temperature") == 0 and "temperature" in message:
+            return replace(self, zero_temperature=False)
+        if "seed" in sent and "seed" in message and not sent.get("temperature"):
+            return replace(self, seed=False)
+        return None
+
+
+def rejected_setting(message: str, sent: dict[str, Any]) -> str | None:
+    """The setting that a rejection names and that changes the reply; None where it names none."""
+    names = ("temperature", "top_p", "seed", "stop", "reasoning_effort", "chat_template_kwargs")
+    told = {*sent, *sent.get("extra_body", {})}
+    return next((name for name in names if name in told and re.search(rf"\b{name}\b", message)), None)
+
+
+def _fewer(message: str, asked: int) -> int:
+    """How many logprobs to ask for after a rejection: its own limit if it names one, else a step less."""
+    limits = [int(number) for number in re.findall(r"\b\d{1,2}\b", message) if 0 < int(number) < asked]
+    if limits:
+        return max(limits) if max(limits) >= LEAST_LISTED else 0
+    if not re.search(r"less|great|most|max|range|between|exceed|large|many|allowed value", message):
+        return 0
+    return next((step for step in TOP_LOGPROBS if step < asked), 0)
