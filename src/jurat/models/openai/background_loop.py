@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 from jurat.models.protocol import ModelError
@@ -35,18 +36,22 @@ class BackgroundLoop:
             raise
         try:
             return future.result()
-        except asyncio.CancelledError:
+        except CancelledError:
             raise ModelError("The model was closed.") from None
         finally:
             future.cancel()  # does nothing to one that has ended
 
-    def close(self) -> None:
-        """Cancels what is under way, and ends the loop and its thread. May be called again."""
+    def close(self, last: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Cancels what is under way, awaits `last`, and ends the loop and its thread. May be called again."""
         with self._guard:
             self._closed = True
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
-        if loop is not None and thread is not None:
+        if loop is None or thread is None:
+            return
+        try:
+            asyncio.run_coroutine_threadsafe(_end(last), loop).result()
+        finally:
             _stop(loop)
             thread.join()
 
@@ -63,6 +68,15 @@ class BackgroundLoop:
                 # Ends the thread of a model that nobody closed: the thread does not refer to this object.
                 weakref.finalize(self, _stop, self._loop)
             return self._loop
+
+
+async def _end(last: Callable[[], Awaitable[None]] | None) -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    if last is not None:
+        await last()
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -96,9 +96,7 @@ class Server:
     def close(self) -> None:
         """Cancels the calls under way, closes the connections and ends the thread."""
         client, self._client = self._client, None
-        if client is not None:
-            self._background.run(client.close())
-        self._background.close()
+        self._background.close(None if client is None else client.close)
 
     async def call(
         self, request: dict[str, Any], *, image: bool, adapt: Adapt | None = None

@@ -1,0 +1,128 @@
+"""One event loop a served model, whoever calls first, and none once it is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+
+import pytest
+
+from jurat.content import Chat, Turn
+from jurat.models import ModelError, Serving, open_model
+from jurat.models.openai.background_loop import BackgroundLoop
+from jurat.models.openai.model import ServedModel
+
+from ..openai_server import Server, Told, completion
+
+CHAT = Chat((Turn("user", ("Hello.",)),))
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+LOOP, HELPER = "jurat-server-calls", "asyncio_"
+"""Names of the threads of loops, and of those that loops start for work that blocks."""
+
+
+@pytest.fixture(autouse=True)
+def none_before() -> None:
+    """Models of tests before this one are collected."""
+    gc.collect()
+    end = time.monotonic() + 10
+    while threads(LOOP, HELPER) and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+def threads(*names: str) -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(names)]
+
+
+def loops() -> set[int]:
+    """The event loops that are not closed."""
+    gc.collect()
+    loops = [x for x in gc.get_objects() if issubclass(type(x), asyncio.AbstractEventLoop)]
+    return {id(loop) for loop in loops if not loop.is_closed()}
+
+
+def opened(url: str) -> ServedModel:
+    model = open_model("openai/tiny", base_url=url, serving=Serving(retries=0, deadline=60))
+    assert isinstance(model, ServedModel)
+    return model
+
+
+def test_closing_a_model_leaves_no_thread_and_no_loop() -> None:
+    before = loops()
+    with Server(lambda _: completion("Yes")).running() as server:
+        model = opened(server.url)
+        assert model.chat([CHAT])[0].text == "Yes"
+        assert threads(LOOP) == [LOOP]
+        model.close()
+        model.close()
+    assert threads(LOOP, HELPER) == []
+    assert loops() <= before
+    with pytest.raises(ModelError, match="was closed"):
+        model.chat([CHAT])
+
+
+def test_a_model_that_was_never_asked_is_closed_too() -> None:
+    opened("http://127.0.0.1:1/v1").close()
+    assert threads(LOOP, HELPER) == []
+
+
+def test_threads_that_ask_at_once_share_one_loop() -> None:
+    barrier = threading.Barrier(8)
+    with Server(lambda _: completion("Yes")).running() as server:
+        model = opened(server.url)
+        found: list[str] = []
+
+        def ask() -> None:
+            barrier.wait()
+            found.append(model.chat([CHAT])[0].text)
+
+        callers = [threading.Thread(target=ask) for _ in range(8)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        assert found == ["Yes"] * 8
+        assert threads(LOOP) == [LOOP]
+        model.close()
+    assert threads(LOOP, HELPER) == []
+
+
+def test_closing_ends_the_calls_under_way() -> None:
+    with Server(lambda _: Told(completion("Yes").body, delay=30)).running() as server:
+        model = opened(server.url)
+        threading.Timer(0.3, model.close).start()
+        start = time.monotonic()
+        with pytest.raises(ModelError, match="was closed"):
+            model.chat([CHAT])
+        assert time.monotonic() - start < 15
+    assert threads(LOOP, HELPER) == []
+
+
+def test_the_thread_of_a_model_that_nobody_closed_ends_with_it() -> None:
+    with Server(lambda _: completion("Yes")).running() as server:
+        model = opened(server.url)
+        model.chat([CHAT])
+        del model
+        gc.collect()
+        end = time.monotonic() + 10
+        while threads(LOOP) and time.monotonic() < end:
+            time.sleep(0.02)
+    assert threads(LOOP, HELPER) == []
+
+
+def test_what_a_coroutine_raises_is_raised() -> None:
+    async def wrong() -> None:
+        raise ValueError("no")
+
+    loop = BackgroundLoop()
+    with pytest.raises(ValueError, match="no"):
+        loop.run(wrong())
+    loop.close()
