@@ -23,7 +23,18 @@ from PIL import Image
 
 from jurat.bench.cost import counter_of
 from jurat.content import Chat, Failure, Reply, Usage
-from jurat.models import Answer, ConcurrencySupport, DomainGate, Inquiry, Model, Vocabulary
+from jurat.models import (
+    Answer,
+    Disclaimer,
+    DomainGate,
+    Inquiry,
+    Model,
+    ModelWrapper,
+    StatementReader,
+    UsageMeter,
+    Vocabulary,
+)
+from jurat.models.prior_cache import Deterministic
 from jurat.models.protocol import C, YesNo
 
 if TYPE_CHECKING:
@@ -49,14 +60,14 @@ class Clock:
         return time.perf_counter() + self.owed
 
 
-class Remembering:
-    """A model that answers as it did before.
+class Remembering(ModelWrapper):
+    """A model that answers as it did before. It has no `ConcurrencySupport`: what is measured runs alone."""
 
-    Its capabilities are the inner model's, but it is one lane: what is measured runs alone.
-    """
+    passes = (Vocabulary, StatementReader, Disclaimer, UsageMeter, Deterministic)
 
     def __init__(self, inner: Model, clock: Clock) -> None:
-        self._inner, self._clock = inner, clock
+        super().__init__(inner)
+        self._clock = clock
         self._count = counter_of(inner)
         self._said: _Lately[_Said] = _Lately()
         self._forms: dict[Key, Usage] = {}
@@ -64,7 +75,6 @@ class Remembering:
         self._chats: _Lately[tuple[Reply, float]] = _Lately()
         gate = inner.capability(DomainGate)
         self._gate = None if gate is None else _Gate(gate, clock)
-        self.name, self.revision, self.dtype = inner.name, inner.revision, inner.dtype
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         wanted = [(_key(inquiry.prefix), inquiry.questions) for inquiry in inquiries]
@@ -98,9 +108,7 @@ class Remembering:
         return [self._replied(fresh.get(key) or self._chats[key], new.pop(key, None)) for key in keys]
 
     def capability(self, kind: type[C]) -> C | None:
-        if kind is ConcurrencySupport:
-            return None
-        return cast(C, self._gate) if kind is DomainGate else self._inner.capability(kind)
+        return cast(C, self._gate) if kind is DomainGate else super().capability(kind)
 
     def _missing(self, key: Key, inquiry: Inquiry) -> Questions:
         """What has to be asked for an inquiry: nothing, some of its questions, or all."""

@@ -6,6 +6,7 @@ type. Models know nothing of constitutions.
 
 from __future__ import annotations
 
+from jurat.models.micro_batcher import MicroBatcher
 from jurat.models.protocol import (
     Answer,
     ConcurrencySupport,
@@ -59,6 +60,7 @@ __all__ = [
     "ImageFeatures",
     "Inquiry",
     "Matcher",
+    "MicroBatcher",
     "Model",
     "ModelError",
     "ModelGone",
