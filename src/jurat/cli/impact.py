@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from jurat.judge.calibrate.calibration import Calibration
     from jurat.judge.replay.impact import Change, Flip, Impact, Judging
     from jurat.models import ModelSpec
-    from jurat.sources.private_hosts import PrivateHosts
     from jurat.sources.reopen import Inside, Openers
 
 FLIPPED = 1
@@ -181,7 +180,7 @@ def _items(verdicts: Sequence[Verdict], inside: Inside, settings: Mapping[str, A
         uris = (uri for one in some for uri in (one.uri, *(image.uri for image in one.images)))
         there = inside.find(uris)
         for verdict in some:
-            yield _item(verdict, settings.get("captions"), there, settings["private_hosts"])
+            yield _item(verdict, settings, there)
 
 
 def _judge(row: dict[str, Any], settings: Mapping[str, Any], change: Change, spec: ModelSpec) -> Judge:
@@ -208,33 +207,37 @@ def _judge(row: dict[str, Any], settings: Mapping[str, Any], change: Change, spe
     )
 
 
-def _item(verdict: Verdict, captions: str | None, inside: Openers, private_hosts: PrivateHosts) -> Item:
+def _item(verdict: Verdict, settings: Mapping[str, Any], inside: Openers) -> Item:
     """What a verdict was about, to be read again.
 
     Args:
-        captions: names the column of its caption, if one was named.
+        settings: of the run: the columns that were named, and which private hosts URIs may lead to.
         inside: opens what lies in tables and shards.
-        private_hosts: the hosts of private addresses that its URIs may lead to.
     """
     from jurat.content import Item, LazyImage, Turn
+    from jurat.sources import PassedOver, SourceOptions
     from jurat.sources.cells import caption_in
+    from jurat.sources.conversations import ConversationColumns
     from jurat.sources.openers import File, Remote
     from jurat.sources.remote import scheme_of
 
     def opener(uri: str) -> Callable[[], bytes]:
         if uri in inside:
             return inside[uri]
-        return File(uri) if scheme_of(uri) is None else Remote(uri, private_hosts=private_hosts)
+        return File(uri) if scheme_of(uri) is None else Remote(uri, private_hosts=settings["private_hosts"])
 
-    columns = verdict.columns
+    columns, captions = verdict.columns, settings.get("captions")
     told = columns.get(captions) if captions is not None else caption_in(columns)
+    named = settings.get("conversations") or (None, None, None)
+    options = SourceOptions(conversation_column=named[0], prompt_column=named[1], response_column=named[2])
+    conversation = replace(ConversationColumns.of(list(columns), options), named=False)
     several = [LazyImage(image.uri, opener(image.uri)) for image in verdict.images]
     return Item(
         several or [opener(verdict.uri)],
         verdict.id,
         verdict.uri,
         verdict.caption or told,
-        [Turn(turn.role, (turn.text,)) for turn in verdict.turns],
+        [Turn(turn.role, (turn.text,)) for turn in verdict.turns] or conversation.read(columns, PassedOver()),
         columns,
         verdict.occurrence,
     )

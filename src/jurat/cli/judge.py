@@ -74,6 +74,9 @@ def judge(
     column: sourcing.Column = None,
     id_column: sourcing.IdColumn = None,
     caption_column: sourcing.CaptionColumn = None,
+    conversation_column: sourcing.ConversationColumn = None,
+    prompt_column: sourcing.PromptColumn = None,
+    response_column: sourcing.ResponseColumn = None,
     root: sourcing.Root = None,
     allow_private_hosts: sourcing.AllowPrivateHosts = False,
     shard: sourcing.ShardOption = None,
@@ -136,7 +139,14 @@ def judge(
     source = sourcing.Sourcing(
         paths,
         SourceOptions(
-            column, id_column, root, caption_column=caption_column, allow_private_hosts=allow_private_hosts
+            column,
+            id_column,
+            root,
+            caption_column=caption_column,
+            conversation_column=conversation_column,
+            prompt_column=prompt_column,
+            response_column=response_column,
+            allow_private_hosts=allow_private_hosts,
         ),
         shard=None if shard is None else sourcing.Shard.parse(shard),
         known=sourcing.read_known(known),

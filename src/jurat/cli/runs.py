@@ -103,6 +103,8 @@ def settings_of(judge: Judge, sourcing: Sourcing, *, allow_unknown: bool) -> dic
     """All that verdicts hang on: a run goes on only where it is the same."""
     from jurat.models import full_name
 
+    options = sourcing.options
+    conversations = [options.conversation_column, options.prompt_column, options.response_column]
     return {
         "model": full_name(judge.model),
         "dtype": judge.model.dtype,
@@ -121,6 +123,7 @@ def settings_of(judge: Judge, sourcing: Sourcing, *, allow_unknown: bool) -> dic
         "columns": [sourcing.options.column, sourcing.options.id_column],
         "captions": sourcing.options.caption_column,
         "frames": [judge.sampling.fps, judge.sampling.frames, judge.frames_needed],
+        **({"conversations": conversations} if any(conversations) else {}),
     }
 
 

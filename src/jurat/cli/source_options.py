@@ -40,6 +40,22 @@ CaptionColumn = Annotated[
         help="Of tables: holds the captions. Of tar shards: the suffix of members.",
     ),
 ]
+ConversationColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--conversation-column",
+        metavar="NAME",
+        help="Of tables: holds lists of turns (role and content), also as JSON.",
+    ),
+]
+PromptColumn = Annotated[
+    str | None,
+    typer.Option("--prompt-column", metavar="NAME", help="Of tables: holds what a model was asked."),
+]
+ResponseColumn = Annotated[
+    str | None,
+    typer.Option("--response-column", metavar="NAME", help="Of tables: holds what the model answered."),
+]
 Fps = Annotated[
     float,
     typer.Option(metavar="N", min=0.001, max=240, help="Frames of a second of a video that are looked at."),

@@ -241,11 +241,13 @@ def _is_declared(kind: Any) -> bool:
     return kind.get("_type") in ("Image", "Video")
 
 
-def is_heavy(kind: Any) -> tuple[bool, bool]:
-    """Whether a column of an Arrow type has images' bytes, and whether it has lists of them."""
+def is_heavy(cells: Cells, kind: Any) -> tuple[bool, bool]:
+    """Whether the images' column, of an Arrow type, has images' bytes, and whether it has lists of them."""
     import pyarrow as pa
     import pyarrow.types as types
 
+    if cells.images_in_turns:
+        return False, False
     if _is_bytes_list(kind):
         return True, False
     listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)

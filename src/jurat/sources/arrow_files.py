@@ -121,7 +121,7 @@ class _Arrow:
                     continue
                 if cells is None:
                     images = list(declared_images(batch.schema))
-                    cells = Cells.of(self._place, batch.schema.names, self._options, images)
+                    cells = Cells.of(self._place, batch.schema.names, self._options, passed_over, images)
                 problem = too_many(batch.num_rows, batch.get_total_buffer_size()) or damage_of(batch.columns)
                 if problem is not None:
                     rows = f"the {batch.num_rows:,} rows from {number:,} on" if batch.num_rows != 1 else "it"
@@ -131,7 +131,7 @@ class _Arrow:
                     number += batch.num_rows
                     continue
                 image = batch.column(batch.schema.get_field_index(cells.column))
-                heavy, listed = is_heavy(image.type)
+                heavy, listed = is_heavy(cells, image.type)
                 light = [name for name in batch.schema.names if not (heavy and name == cells.column)]
                 rows = rows_of(batch.select(light), cells.most_text, cells.column)
                 for index, row in enumerate(rows):

@@ -43,6 +43,12 @@ class SourceOptions:
     """Larger files are refused before they are read."""
     caption_column: str | None = None
     """That holds the captions; None looks for one by its usual names, and does without."""
+    conversation_column: str | None = None
+    """That holds lists of turns, each with its role and content; None looks for one by its usual names."""
+    prompt_column: str | None = None
+    """That holds what a model was asked; likewise."""
+    response_column: str | None = None
+    """That holds what the model answered; likewise."""
     local: bool = False
     """Whether URIs in tables are left unread."""
     allow_private_hosts: bool = False

@@ -7,14 +7,16 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
 from jurat.content import ImageError, Item, LazyImage, Opener
 from jurat.errors import JuratError
 from jurat.sources.base import MOST_TEXT, LeftOut, SourceOptions
+from jurat.sources.conversations import ConversationColumns, images_in
 from jurat.sources.inline_images import bytes_in, picture_in, without_pictures
 from jurat.sources.openers import Failed, File, Held, Remote, local_path
+from jurat.sources.passed_over import PassedOver
 from jurat.sources.private_hosts import NO_PRIVATE_HOSTS, PrivateHosts
 from jurat.sources.remote import check_uri, name_of, scheme_of
 from jurat.text import one_line, recorded, shown, storable
@@ -63,10 +65,18 @@ class Cells:
     caption_column: str | None = None
     caption_named: bool = False
     """Whether the user named the column of captions."""
+    conversation: ConversationColumns = field(default_factory=ConversationColumns)
     local: bool = False
     """Whether URIs are left unread."""
     private_hosts: PrivateHosts = NO_PRIVATE_HOSTS
     """The hosts of private addresses that URIs may lead to."""
+    passed_over: PassedOver = field(default_factory=PassedOver, compare=False, repr=False)
+    """Counts conversations that cannot be read."""
+
+    @property
+    def images_in_turns(self) -> bool:
+        """Whether the images are parts of the conversation, since there is no column of images."""
+        return self.column == self.conversation.turns
 
     @property
     def most_text(self) -> int:
@@ -75,11 +85,17 @@ class Cells:
 
     @classmethod
     def of(
-        cls, place: str, names: Sequence[str], options: SourceOptions, images: Sequence[str] = ()
+        cls,
+        place: str,
+        names: Sequence[str],
+        options: SourceOptions,
+        passed_over: PassedOver,
+        images: Sequence[str] = (),
     ) -> Cells:
         """Chooses the columns of a table that has these.
 
         Args:
+            passed_over: counts conversations that cannot be read.
             images: columns that the file itself declares to be images.
 
         Raises:
@@ -87,8 +103,9 @@ class Cells:
         """
         lower = {name.lower(): name for name in reversed(names)}
         usual = next((lower[name] for name in USUAL if name in lower), None)
-        column = options.column or next(iter(images), None) or usual
-        for named in (column, options.id_column, options.caption_column):
+        conversation = ConversationColumns.of(names, options)
+        column = options.column or next(iter(images), None) or usual or conversation.turns
+        for named in (column, options.id_column, options.caption_column, *conversation.all):
             if named is not None and named not in names:
                 raise _lacks(place, f"has no column {named!r}", names)
         if column is None:
@@ -106,6 +123,8 @@ class Cells:
             options.max_bytes,
             caption,
             caption_named=options.caption_column is not None,
+            conversation=conversation,
+            passed_over=passed_over,
             local=options.local,
             private_hosts=options.private_hosts,
         )
@@ -126,7 +145,8 @@ class Cells:
         where = f"{self.place}#{number}"
         id, uri = None, f"{_absolute(self.place)}#{number}"
         if images is None:
-            cell = _inside(row.get(self.column))
+            cell = row.get(self.column)
+            cell = images_in(cell) if self.images_in_turns else _inside(cell)
             if (listed := _listed(cell)) is None:
                 id, uri, opener = self.opener(cell, number, uri)
                 images = (opener,)
@@ -135,10 +155,11 @@ class Cells:
         if self.id_column is not None:
             id = as_text(row.get(self.id_column))
             id = None if isinstance(id, LeftOut) else id
+        left_out = (None if self.images_in_turns else self.column, self.id_column)
         columns = {
             storable(name): text
             for name, value in row.items()
-            if name not in (self.column, self.id_column) and (text := as_text(value)) is not None
+            if name not in left_out and (text := as_text(value)) is not None
         }
         caption = columns.get(storable(self.caption_column or ""), "")
         if isinstance(caption, LeftOut):
@@ -146,7 +167,13 @@ class Cells:
                 problem = f"row {number} of {shown(self.place)} has a caption that is too long: {caption}"
                 images = (Failed(problem),)
             caption = ""
-        return Item(images, recorded(id or where), recorded(uri), caption.strip() or None, columns=columns)
+        try:
+            turns = self.conversation.read(row, self.passed_over)
+        except ImageError as error:
+            images, turns = (Failed(f"row {number} of {shown(self.place)} has {error.message}"),), ()
+        return Item(
+            images, recorded(id or where), recorded(uri), caption.strip() or None, turns, columns=columns
+        )
 
     def failed(self, number: int, problem: str) -> Item:
         """The item of a row that cannot be read."""
@@ -212,7 +239,8 @@ class Cells:
     def images(self, cells: Sequence[object], number: int) -> tuple[LazyImage, ...]:
         """The images of a row whose cell holds a list; ImageError where that is none, or too long."""
         if not cells:
-            raise ImageError(f"row {number} of {shown(self.place)} has no image: {self.column!r} is empty")
+            why = f"none in {self.column!r}" if self.images_in_turns else f"{self.column!r} is empty"
+            raise ImageError(f"row {number} of {shown(self.place)} has no image: {why}")
         if len(cells) > MOST:
             raise ImageError(
                 f"row {number} of {shown(self.place)} has {len(cells):,} images,"

@@ -46,7 +46,7 @@ class _Delimited:
                 if isinstance(names, _Broken):
                     raise ImageError(f"{shown(self._place)}:1: {names.problem}")
                 names = _distinct(names)
-                cells = Cells.of(self._place, names, self._options)
+                cells = Cells.of(self._place, names, self._options, passed_over)
                 shape.width, shape.column = len(names), names.index(cells.column)
                 for number, row in enumerate(rows):
                     if isinstance(row, _Broken):

@@ -51,7 +51,7 @@ class _Json:
                     yield bare.failed(number, f"row {number} of {shown(self._place)}: {row}")
                     continue
                 if cells is None:
-                    cells = Cells.of(self._place, list(names or row), self._options)
+                    cells = Cells.of(self._place, list(names or row), self._options, passed_over)
                 yield cells.item(number, row)
             if failed is not None:
                 raise failed

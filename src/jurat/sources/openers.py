@@ -18,7 +18,7 @@ from jurat.text import reason, shown
 
 
 def read_file(path: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX_BYTES) -> bytes:
-    """The bytes of one file, as `Item.open` reads them.
+    """The bytes of one file, as `Item.read` reads them.
 
     Raises:
         ImageError: it is missing, empty, a folder, a pipe or a device, or larger than `max_bytes`.

@@ -46,7 +46,7 @@ class _Parquet:
         import pyarrow as pa
 
         try:
-            yield from self._items()
+            yield from self._items(passed_over)
         except (pa.ArrowException, OSError) as error:
             raise ImageError(f"{shown(self._place)} is not a whole Parquet file: {reason(error)}") from error
 
@@ -54,11 +54,11 @@ class _Parquet:
         with open_place(self._place, self._options.private_hosts) as file:
             return int(_parquet(file).metadata.num_rows)
 
-    def _items(self) -> Iterator[Item]:
+    def _items(self, passed_over: PassedOver) -> Iterator[Item]:
         with open_place(self._place, self._options.private_hosts) as file:
             schema = _parquet(file).schema_arrow
-            cells = Cells.of(self._place, schema.names, self._options, declared_images(schema))
-            heavy, listed = is_heavy(schema.field(cells.column).type)
+            cells = Cells.of(self._place, schema.names, self._options, passed_over, declared_images(schema))
+            heavy, listed = is_heavy(cells, schema.field(cells.column).type)
             light = [name for name in schema.names if not (heavy and name == cells.column)]
             file.seek(0)
             table = _parquet(file, [name for name in light if is_text(schema.field(name).type)])

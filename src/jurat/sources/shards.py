@@ -18,6 +18,7 @@ from jurat.content import ImageError, Item
 from jurat.media.formats import MEDIA_SUFFIXES
 from jurat.sources.base import MOST_TEXT, LeftOut, Source, SourceOptions, unreadable
 from jurat.sources.cells import as_text, caption_in
+from jurat.sources.conversations import ConversationColumns
 from jurat.sources.openers import Failed, Held, Slice
 from jurat.sources.passed_over import APPLE_DOUBLE, FOLDER, LONE_TEXT, NO_FILE, TEXT, PassedOver
 from jurat.sources.remote import scheme_of
@@ -65,7 +66,7 @@ class _Shard:
                 for member in archive:
                     if isinstance(member, Damage):
                         if sample is not None:
-                            yield from self._of(sample, passed_over)
+                            yield from self._all(sample, passed_over)
                             sample = None
                         yield unreadable(self._place, f"{shown(self._place)}: {member.problem}")
                         continue
@@ -78,17 +79,17 @@ class _Shard:
                     stem, suffix = _parts(member.name)
                     if sample is None or sample.stem != stem:
                         if sample is not None:
-                            yield from self._of(sample, passed_over)
+                            yield from self._all(sample, passed_over)
                         sample = _Sample(stem)
                     self._add(sample, archive, member, suffix, passed_over)
                     if len(sample.images) >= _MOST or sample.held >= _MOST_BYTES:
-                        yield from self._given(sample)
+                        yield from self._given(sample, passed_over)
         except FAILURES as error:
             if sample is not None:
-                yield from self._of(sample, passed_over)
+                yield from self._all(sample, passed_over)
             raise ImageError(f"the rest of {shown(self._place)} cannot be read: {reason(error)}") from error
         if sample is not None:
-            yield from self._of(sample, passed_over)
+            yield from self._all(sample, passed_over)
 
     def count(self) -> int | None:
         return None
@@ -134,21 +135,28 @@ class _Shard:
             return Failed(f"the file has {member.size:,} bytes, more than the limit of {limit:,}")
         return Held(archive.read(member), self._options.max_bytes)
 
-    def _of(self, sample: _Sample, passed_over: PassedOver) -> Iterator[Item]:
+    def _all(self, sample: _Sample, passed_over: PassedOver) -> Iterator[Item]:
         """The items of a sample that is over."""
-        yield from self._given(sample)
+        yield from self._given(sample, passed_over)
         passed_over.add(TEXT if sample.given else LONE_TEXT, sample.texts)
 
-    def _given(self, sample: _Sample) -> Iterator[Item]:
+    def _given(self, sample: _Sample, passed_over: PassedOver) -> Iterator[Item]:
         """The images of a sample as far as it was read."""
         named = self._options.caption_column
         caption = caption_in(sample.columns) if named is None else sample.columns.get(named)
+        problem, turns = None, ()
+        if isinstance(caption, LeftOut):
+            problem = None if named is None else f"its caption is too long: {caption}"
+            caption = None
+        try:
+            conversation = ConversationColumns.of(list(sample.columns), self._options)
+            turns = conversation.read(sample.columns, passed_over) if sample.images else ()
+        except ImageError as error:
+            problem = f"its sample has {error.message}"
         for name, opener in sample.images:
             id, uri = recorded(f"{self._place}#{name}"), recorded(f"{self._uri}#{name}")
-            if isinstance(caption, LeftOut) and named is not None:
-                opener = Failed(f"its caption is too long: {caption}")
-            caption = None if isinstance(caption, LeftOut) else caption
-            yield Item((opener,), id, uri, caption, columns=dict(sample.columns))
+            opener = opener if problem is None else Failed(problem)
+            yield Item((opener,), id, uri, caption, turns, dict(sample.columns))
         sample.given = sample.given or bool(sample.images)
         sample.images, sample.held = [], 0
 
