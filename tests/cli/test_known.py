@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,21 @@ def test_known_content_is_decided_before_any_model_looks(pics, jurat):
     assert row_to_verdict(rows["pics/blue-1.jpg"]).explain() == (
         "It is known content that a list blocks, labelled “series 7”. No model looked at it."
     )
+
+
+def test_a_known_item_of_several_images_or_a_video_is_recorded_as_such(pics, jurat):
+    Path("pics/clip.mp4").write_bytes(bytes((0, 0, 0, 24)) + b"ftypisom" + bytes(100))
+    rows = [{"images": ["pics/red-1.png", "pics/green.png"]}, {"images": ["pics/clip.mp4"]}]
+    Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    listed(("pics/green.png", "series 7", "block", ""), ("pics/clip.mp4", "series 8", "block", ""))
+    assert jurat("judge", "t.jsonl", *POLICY, "--known", "known.csv", "--out", "run").exit_code == 0
+    two, clip = judged().values()
+    digests = [hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in rows[0]["images"]]
+    assert (two["kind"], two["basis"], clip["kind"], clip["images"]) == ("images", "known_match", "video", [])
+    assert [(image["uri"], image["sha256"]) for image in two["images"]] == [
+        (str(Path(name).absolute()), digest) for name, digest in zip(rows[0]["images"], digests, strict=True)
+    ]
+    assert two["sha256"] == hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def test_the_model_is_never_asked_about_known_content(pics, jurat):

@@ -114,6 +114,16 @@ def test_the_distance_may_be_set_and_the_nearest_decides(tmp_path: Path) -> None
     assert match(f"{digest},,one,block,,", f"{digest},,two,allow,,").entry.label == "one"
 
 
+def test_entries_behind_many_nearer_ones_are_tested_against_their_own_distances(tmp_path: Path) -> None:
+    hash = bytes(picture_hash(np.asarray(drawing(1))))
+    near = [bytes([hash[0] ^ 1, *hash[1:-1], hash[-1] ^ 2]).hex()] * 100  # 2 bits off, and 0 or 1 are allowed
+    far = bytes([hash[0] ^ 255, *hash[1:]]).hex()
+    rows = [f",{each},strict,allow,,{number % 2}" for number, each in enumerate(near)]
+    known = load_known(write(tmp_path / "k.csv", *rows, f",{far},wide,block,sealed,8"))
+    match = known.match(png(drawing(1)))
+    assert match is not None and (match.entry.label, match.distance) == ("wide", 8)
+
+
 H = "a" * 64
 WRONG = {
     "no columns": ("path,label", (), "is no list of known content: its columns are path, label."),

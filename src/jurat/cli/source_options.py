@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -227,34 +226,20 @@ class Sourcing:
         """Of the pictures that are being judged."""
 
     def _settled(self, item: Item, judge: Judge, decide: Callable[[Verdict], None]) -> bool:
-        from jurat.content.item import digest_of
-        from jurat.judge.hash_list_verdicts import known_verdict, reused_verdict
+        from jurat.judge.hash_list_verdicts import find_known, known_verdict, reused_verdict
         from jurat.judge.loading import load_item
         from jurat.judge.verdict import Verdict
         from jurat.media.hash_list import picture_hashes
 
-        try:
-            images = item.read()
-        except Exception:  # an error row says what
-            return False
-        digest = digest_of([sha256(data).hexdigest() for data in images])
-        match = None if self.known is None else self.known.match_all(images, judge.sampling)
-        # A picture that is allowed may come with a text that is not.
-        if match is not None and (match.entry.action == "block" or not judge.reads):
-            entry, distance = match.entry, match.distance
-            decide(
-                known_verdict(
-                    judge,
-                    item,
-                    digest,
-                    label=entry.label,
-                    block=entry.action == "block",
-                    distance=distance,
-                    handling=entry.handling,
-                )
-            )
+        found = find_known(item, self.known, judge.sampling, reads_texts=bool(judge.reads))
+        if found is not None:
+            decide(known_verdict(judge, found))
             return True
         if self.near is None or judge.reads:
+            return False
+        try:
+            images = item.read()
+        except Exception:  # its error row says why
             return False
         hashes = [hash for data in images for hash in picture_hashes(data, judge.sampling)]
         if len(images) != 1 or len(hashes) != 1 or hashes[0] is None:  # several pictures, or nothing to go by

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from jurat import __version__
 from jurat.content import Item
-from jurat.judge.verdict import Cost, Verdict
+from jurat.content.item import digest_of, read_images
+from jurat.judge.verdict import Cost, ItemImage, Kind, Verdict
+from jurat.media import Sampling
+from jurat.media.hash_list import Known, Match
+from jurat.media.video import container_of
 from jurat.models import full_name
 
 if TYPE_CHECKING:
@@ -16,31 +22,69 @@ if TYPE_CHECKING:
     from jurat.judge.loading import Loaded
 
 
-def known_verdict(
-    judge: Judge,
-    item: Item,
-    sha256: str,
-    *,
-    label: str,
-    block: bool,
-    distance: int,
-    handling: Literal["sealed"] | None,
-) -> Verdict:
-    """What a list of known content says of an item: `unsafe` if it is to be blocked, else `safe`.
+@dataclass(frozen=True)
+class KnownItem:
+    """An item that a list of known content decides. It holds none of the item's bytes."""
+
+    item: Item
+    """Without images."""
+    match: Match
+    kind: Kind
+    sha256: str
+    images: tuple[ItemImage, ...]
+    """Of an item of several."""
+
+
+def find_known(item: Item, known: Known | None, sampling: Sampling, *, reads_texts: bool) -> KnownItem | None:
+    """What a list says of an item; None where it says nothing, or the item cannot be read.
+
+    Args:
+        reads_texts: whether rules are about captions or conversations. An allowed picture may come with a
+            text that breaks one, so it is then judged all the same.
+    """
+    if known is None:
+        return None
+    try:
+        images = item.lazy_images()
+        contents = read_images(images)
+    except Exception:  # its error row says why
+        return None
+    match = known.match_all(contents, sampling)
+    if match is None or (match.entry.action == "allow" and reads_texts):
+        return None
+    digests = [sha256(data).hexdigest() for data in contents]
+    kind: Kind = "images" if len(images) > 1 else "video" if container_of(contents[0]) else "image"
+    several = [
+        ItemImage(uri=image.uri, sha256=digest, width=None, height=None)
+        for image, digest in zip(images, digests, strict=True)
+    ]
+    return KnownItem(
+        replace(item, images=()),
+        match,
+        kind,
+        digest_of(digests),
+        tuple(several) if len(several) > 1 else (),
+    )
+
+
+def known_verdict(judge: Judge, known: KnownItem) -> Verdict:
+    """The verdict on known content: `unsafe` if it is to be blocked, else `safe`.
 
     It has no findings: no rule of the constitution was looked at. The model and the constitution named
     are those of the run.
     """
+    item, entry = known.item, known.match.entry
     return Verdict(
         decision=str(uuid.uuid4()),
         time=_now(),
         id=item.id,
         uri=item.uri,
-        sha256=sha256,
+        kind=known.kind,
+        sha256=known.sha256,
         width=None,
         height=None,
         frames=0,
-        outcome="unsafe" if block else "safe",
+        outcome="unsafe" if entry.action == "block" else "safe",
         broken=(),
         reason=None,
         rules=(),
@@ -56,9 +100,10 @@ def known_verdict(
         columns=dict(item.columns),
         occurrence=item.occurrence,
         basis="known_match",
-        label=label,
-        distance=distance,
-        handling=handling,
+        label=entry.label,
+        distance=known.match.distance,
+        handling=entry.handling,
+        images=known.images,
     )
 
 

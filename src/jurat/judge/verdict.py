@@ -285,10 +285,10 @@ class ItemImage(_Record):
     """Where it came from; empty for an image that came from memory."""
     sha256: str
     """Hex digest of the file's bytes, or of the pixels for an image that came from memory."""
-    width: int
-    """In pixels, upright; of the first frame."""
-    height: int
-    """In pixels, upright; of the first frame."""
+    width: int | None
+    """In pixels, upright; of the first frame. Null for known content, which is not decoded."""
+    height: int | None
+    """In pixels, upright; of the first frame. Null for known content, which is not decoded."""
 
 
 class Verdict(_Record):

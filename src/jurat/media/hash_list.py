@@ -60,6 +60,8 @@ class Known:
         """12 hex digits of the list's bytes."""
         self._files = files
         self._entries = [entry for _, entry in pdq]
+        self._distances: Any = np.array([entry.distance for entry in self._entries], np.int64)
+        self._allows: Any = np.array([entry.action == "allow" for entry in self._entries], np.int64)
         joined = bytes.fromhex("".join(hash for hash, _ in pdq))
         self._hashes: Any = np.frombuffer(joined, np.uint8).reshape(-1, 32)
 
@@ -90,17 +92,13 @@ class Known:
         return _together([self.match(data, sampling) for data in images])
 
     def _nearest(self, hash: Any) -> Match | None:
-        return min(
-            self._near(hash), key=lambda match: (match.distance, match.entry.action == "allow"), default=None
-        )
-
-    def _near(self, hash: Any) -> list[Match]:
+        """The nearest of the entries that are within their own distances, of equals one that blocks."""
         distances = differing_bits(self._hashes, hash)
-        return [
-            Match(self._entries[index], int(distances[index]))
-            for index in distances.argsort(kind="stable")[:64]
-            if distances[index] <= self._entries[index].distance
-        ]
+        (within,) = (distances <= self._distances).nonzero()
+        if not within.size:
+            return None
+        at = within[(2 * distances[within] + self._allows[within]).argmin()]
+        return Match(self._entries[at], int(distances[at]))
 
 
 def _together(found: Sequence[Match | None]) -> Match | None:

@@ -16,18 +16,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from hashlib import sha256
 from typing import Any, Literal
 
 from jurat.content import Item
-from jurat.content.item import digest_of
 from jurat.errors import JuratError
-from jurat.judge.hash_list_verdicts import known_verdict
+from jurat.judge.hash_list_verdicts import KnownItem, find_known, known_verdict
 from jurat.judge.judge import Judge
 from jurat.judge.loading import Loaded, load_item
 from jurat.judge.record import verdict_to_row
 from jurat.media import Sampling
-from jurat.media.hash_list import Known, Match
+from jurat.media.hash_list import Known
 from jurat.models import ModelGone
 from jurat.runs.recorded_items import Recorded, in_shard, numbered, unrecorded
 from jurat.sources import SourceOptions, find_items
@@ -105,20 +103,11 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Settled:
-    """An item whose content is known, so that no model has to look; it holds nothing of its bytes."""
-
-    item: Item
-    sha256: str
-    match: Match
-
-
-@dataclass(frozen=True)
 class Parcel:
     """Images that a judge is given at once, and what is known already; or the end, as pages have it."""
 
     loaded: tuple[Loaded, ...] = ()
-    settled: tuple[Settled, ...] = ()
+    settled: tuple[KnownItem, ...] = ()
     found: int | None = None
     stop: Stop | None = None
     """Without `found`: what made it impossible to read on, or to judge."""
@@ -184,12 +173,13 @@ def read_page(page: Page, wanted: Wanted) -> Iterator[Parcel]:
         return
     most = 1 if wanted.alone else PARCEL_BATCHES * wanted.batch_size
     loaded: list[Loaded] = []
-    settled: list[Settled] = []
+    settled: list[KnownItem] = []
     frames = size = 0
     try:
         enter(wanted.folder)
         for item in _read(page.items, wanted):
-            if (known := _settled(item, wanted)) is not None:
+            known = find_known(item, wanted.known, wanted.sampling, reads_texts=wanted.reads_texts)
+            if known is not None:
                 settled.append(known)
                 continue
             loaded.append(load_item(item, wanted.sampling))
@@ -211,20 +201,6 @@ def _read(items: Iterable[Item], wanted: Wanted) -> Iterator[Item]:
     return read_ahead(items, _roots(wanted.folder, wanted.roots))
 
 
-def _settled(item: Item, wanted: Wanted) -> Settled | None:
-    if wanted.known is None:
-        return None
-    try:
-        images = item.read()
-    except Exception:  # an error row says what
-        return None
-    match = wanted.known.match_all(images, wanted.sampling)
-    if match is None or (match.entry.action == "allow" and wanted.reads_texts):
-        return None
-    digest = digest_of([sha256(data).hexdigest() for data in images])
-    return Settled(replace(item, images=(Failed(match.entry.label),)), digest, match)
-
-
 @lru_cache(maxsize=8)
 def _roots(within: str, folders: tuple[str, ...]) -> Roots:
     """The folders as this process, which is in `within`, first saw them: what identifies them differs between
@@ -237,7 +213,7 @@ def judge_parcel(parcel: Parcel, judge: Judge) -> Iterator[Rows]:
     """Judges a parcel; each batch's rows come when it is done. Never raises."""
     try:
         if parcel.settled:
-            yield Rows(tuple(_known_row(each, judge) for each in parcel.settled))
+            yield Rows(tuple(verdict_to_row(known_verdict(judge, each)) for each in parcel.settled))
         for verdicts in judge.stream_batches(parcel.loaded):
             yield Rows(tuple(map(verdict_to_row, verdicts)))
     except Exception as error:
@@ -245,20 +221,6 @@ def judge_parcel(parcel: Parcel, judge: Judge) -> Iterator[Rows]:
         return
     if parcel.found is not None or parcel.stop is not None:
         yield Rows(found=parcel.found, stop=parcel.stop, passed_over=parcel.passed_over)
-
-
-def _known_row(each: Settled, judge: Judge) -> dict[str, Any]:
-    entry = each.match.entry
-    verdict = known_verdict(
-        judge,
-        each.item,
-        each.sha256,
-        label=entry.label,
-        block=entry.action == "block",
-        distance=each.match.distance,
-        handling=entry.handling,
-    )
-    return verdict_to_row(verdict)
 
 
 def enter(folder: str) -> None:
