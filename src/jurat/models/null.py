@@ -99,10 +99,10 @@ class NullModel(Model):
         return cast(C, self) if kind is Disclaimer else None
 
     def _answer(self, inquiry: Inquiry) -> Answer:
-        context = _digest(inquiry.prefix)
         failure = self._fault(inquiry.prefix)
         if failure is not None:
             return Answer(failure=failure)
+        context = _digest(inquiry.prefix)
         draws = (self._draw(b"question", context, question.encode()) for question in inquiry.questions)
         mass = self.settings.mass
         answers = tuple(YesNo(mass * draw, mass - mass * draw) for draw in draws)
@@ -114,9 +114,9 @@ class NullModel(Model):
         failure = invalid_setting(settings) or self._fault(chat)
         if failure is not None:
             return Reply(failure=failure)
-        # At temperature 0 neither the seed nor top_p means anything.
-        drawn = (settings.seed, settings.temperature, settings.top_p) if settings.temperature else ""
-        draw = self._draw(b"reply", _digest(chat), str(drawn).encode())
+        # There are two replies, equally likely: top_p of at most one half leaves only the greedy one.
+        drawn = settings.temperature > 0 and settings.top_p > 0.5
+        draw = self._draw(b"reply", _digest(chat), str(settings.seed or 0).encode() if drawn else b"")
         words = f"The null model says {'Yes' if draw > 0.5 else 'No'}.".split()
         text = " ".join(words[: settings.max_tokens])
         cut = min((at for stop in settings.stop if (at := text.find(stop)) >= 0), default=None)
@@ -131,7 +131,10 @@ class NullModel(Model):
             time.sleep(self.settings.pace)
         if not chat.images:
             return None
-        images = _digest_images(chat)
+        try:
+            images = _digest_images(chat)
+        except (OSError, ValueError) as error:
+            return Failure("error", f"The image cannot be read: {error}")
         if self._draw(b"crash", images, b"") < self.settings.crash:
             raise RuntimeError("the null model crashed, as it was asked to")
         if self._draw(b"fail", images, b"") < self.settings.fail:
