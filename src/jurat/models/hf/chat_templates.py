@@ -25,7 +25,11 @@ _PROMPTS = {
 }
 """Of model types without chat templates: how their authors prompt them (arXiv 2301.12597, 2305.06500). Their
 processors put the image before the text themselves."""
-_THINKING = re.compile(r"<(think|thinking|reasoning|thought)>\s*\Z")
+_TAGS = r"(think|thinking|reasoning|thought)"
+_OPENED = re.compile(rf"<{_TAGS}>\s*\Z")
+_CLOSED = re.compile(rf"</{_TAGS}>")
+_SWITCH = "enable_thinking"
+"""What templates of models that can think before they answer call that setting."""
 _WORDS = {"system": "zebra", "instruction": "quokka", "answer": "narwhal", "question": "ocelot"}
 """What the conversation of the trial says in each place."""
 _IMAGE = object()
@@ -44,6 +48,15 @@ class Form:
     """The template writes placeholders; else the processor puts images before the text."""
     single: bool = False
     """Only one user turn is shown."""
+
+
+@dataclass(frozen=True)
+class Thoughts:
+    """How a model writes what it thinks before it answers: <TAG>...</TAG>."""
+
+    tag: str
+    opened: bool
+    """Whether the template opens the block; else the model does."""
 
 
 _FORMS = [
@@ -77,15 +90,23 @@ class Template:
         self.placeholder = None if token is None else str(token)
         """What the template writes for an image, as far as the processor tells."""
         self.form = self._choose(_FORMS if own else _UNPLACED)
-        self.thinking = _THINKING.search(self._written((Turn("user", ("ocelot",)),), self.form))
-        """What the answer begins with, where that is the start of a thinking block."""
+        asked = (Turn("user", ("ocelot",)),)
+        opened = _OPENED.search(self._written(asked, self.form))
+        self.opens = opened is not None
+        """Whether it opens a thinking block where the answer begins, though it is asked not to."""
+        self.thoughts: Thoughts | None = None
+        """How a model that can think writes its thoughts; None where it is not known to think."""
+        if self.opens or _SWITCH in self.source:
+            text = self._written(asked, self.form, thinking=True)
+            tag = _OPENED.search(text) or _CLOSED.search(self.source)
+            self.thoughts = Thoughts(tag[1] if tag else "think", _OPENED.search(text) is not None)
         self.one_image = self.form.placed and self._fault(self.form, 2) is not None
         """Whether a second image would not be shown."""
 
-    def render(self, turns: Sequence[Turn], *, at_once: bool = False, goes_on: bool = False) -> str:
+    def render(self, turns: Sequence[Turn], *, thinking: bool = False, goes_on: bool = False) -> str:
         """The conversation, up to where its answer begins: behind what was said in the last turn where it
-        `goes_on`, else in a turn of its own. `at_once` closes a thinking block that the answer would begin
-        with, since a closed question is answered by the first token.
+        `goes_on`, else in a turn of its own. Without `thinking`, a thinking block that the answer would begin
+        with is closed.
 
         Raises:
             ModelError: the template writes one turn only, and there are more.
@@ -95,15 +116,15 @@ class Template:
             raise ModelError(
                 "The model's chat template writes one turn only, and the conversation has several."
             )
-        text = self._written(turns, self.form, goes_on)
-        opened = _THINKING.search(text) if at_once and self.thinking else None
+        text = self._written(turns, self.form, goes_on, thinking)
+        opened = None if thinking or not self.opens else _OPENED.search(text)
         return text if opened is None else f"{text[: opened.end(1) + 1]}\n\n</{opened[1]}>\n\n"
 
     @property
     def pin(self) -> str:
         """Equal where conversations are written alike."""
-        plain = self.form == Form() and not self.thinking
-        return str(self.source) if plain else f"{self.source}\n{self.form} {bool(self.thinking)}"
+        plain = self.form == Form() and not self.opens
+        return str(self.source) if plain else f"{self.source}\n{self.form} {self.opens}"
 
     @property
     def remarks(self) -> list[str]:
@@ -115,8 +136,8 @@ class Template:
             (self.form.single, "it shows one turn only"),
             (self.one_image, "it shows one image only"),
             (
-                self.thinking,
-                "it opens a thinking block, which is closed at once where Yes or No is asked for",
+                self.opens,
+                "it opens a thinking block, which is closed unless thinking is asked for",
             ),
         ]
         return [text for holds, text in found if holds]
@@ -166,9 +187,10 @@ class Template:
             return f"an image is written {_TOO_OFTEN}"
         return None if found == expected else f"it writes {found} of {images} images"
 
-    def _written(self, turns: Sequence[Turn], form: Form, goes_on: bool = False) -> str:
-        # Templates of models that can think before they answer are asked not to.
-        options = {"enable_thinking": False} if "enable_thinking" in str(self.source) else {}
+    def _written(
+        self, turns: Sequence[Turn], form: Form, goes_on: bool = False, thinking: bool = False
+    ) -> str:
+        options = {_SWITCH: thinking} if _SWITCH in str(self.source) else {}
         return str(
             self._processor.apply_chat_template(
                 [

@@ -160,7 +160,8 @@ class Encoder:
         goes_on = question is None and goes_on_from(chat) is not None
         if turns and turns[-1].role == "assistant" and not goes_on:
             turns = turns[:-1]  # nothing was said in it
-        return self.template.render(turns, at_once=question is not None, goes_on=goes_on)
+        thinking = question is None and chat.generation.thinking
+        return self.template.render(turns, thinking=thinking, goes_on=goes_on)
 
     def encode_alone(self, inquiry: Inquiry) -> Prompt:
         """The prompt of an inquiry's only question, with all of it as its own."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -33,6 +34,7 @@ from jurat.models.hf.pass_shapes import Check, Way, form_of, picked, reach_of
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from jurat.models.hf.chat_templates import Thoughts
     from jurat.models.hf.prompt import Prompt
     from jurat.models.hf.scoring import Scorer
 
@@ -49,11 +51,13 @@ def decode(
     prompts: Sequence[Prompt],
     settings: Sequence[Generation],
     scorer: Scorer | None = None,
+    thoughts: Thoughts | None = None,
 ) -> list[Reply]:
     """One reply a prompt, in order, as its tokens spell it; all prompts are of one kind.
 
     `scorer`, of the same network, knows what a batch may hold and whether prefixes can be shared; without
-    one all conversations are continued together, and no prefix is shared.
+    one all conversations are continued together, and no prefix is shared. `thoughts` is how the model writes
+    what it thinks, which the replies of conversations with `thinking` do not contain.
 
     Raises what the model raises, for instance when memory runs out.
     """
@@ -63,7 +67,8 @@ def decode(
     with torch.inference_mode():
         for group in _batches(prompts, settings, scorer):
             chosen, own = [prompts[i] for i in group], [settings[i] for i in group]
-            replies.update(zip(group, _decode(network, tokenizer, chosen, own, scorer), strict=True))
+            made = _decode(network, tokenizer, chosen, own, scorer, thoughts)
+            replies.update(zip(group, made, strict=True))
     return [replies[i] for i in range(len(prompts))]
 
 
@@ -73,6 +78,7 @@ def _decode(
     prompts: Sequence[Prompt],
     settings: Sequence[Generation],
     scorer: Scorer | None,
+    thoughts: Thoughts | None,
 ) -> list[Reply]:
     """The replies of conversations that may be continued together."""
     longest = max(one.max_tokens for one in settings)
@@ -83,17 +89,18 @@ def _decode(
             common = None
         if common is None and not _verified(network, tokenizer, prompts, longest, scorer, None):
             # What a batch may hold has been learned just now.
-            return decode(network, tokenizer, prompts, settings, scorer)
+            return decode(network, tokenizer, prompts, settings, scorer, thoughts)
     if scorer is not None:
         scorer.fresh()
     inputs = _inputs(network, tokenizer, prompts, common)
     width, ends = inputs["input_ids"].shape[1], _ends(network, tokenizer)
-    rows = _EachRow(settings, width, ends)
+    reader = _Reader(tokenizer, thoughts)
+    rows = _EachRow(settings, width, ends, reader)
     made = network.generate(
         **inputs, **_greedy(tokenizer, ends), logits_processor=[rows], max_new_tokens=longest
     )
     return [
-        _reply(tokenizer, ids[width:].tolist(), len(prompt.prefix) + 1, one, ends, rows.failures.get(i))
+        _reply(reader, ids[width:].tolist(), len(prompt.prefix) + 1, one, ends, rows.over.get(i))
         for i, (ids, prompt, one) in enumerate(zip(made, prompts, settings, strict=True))
     ]
 
@@ -305,17 +312,55 @@ def _placeholders(network: Any) -> set[int]:
     }
 
 
+class _Reader:
+    """Reads the text of a reply from its tokens."""
+
+    def __init__(self, tokenizer: Any, thoughts: Thoughts | None) -> None:
+        self._tokenizer = tokenizer
+        self._thoughts = thoughts
+
+    def text(self, ids: Sequence[int], settings: Generation) -> str:
+        """What is said, without thoughts; empty while the model still thinks."""
+        thoughts = self._thoughts if settings.thinking else None
+        if thoughts is None:
+            return self._tokenizer.decode(ids, skip_special_tokens=True)
+        marks = self._tokenizer.decode(ids, skip_special_tokens=False)
+        opening, closing = f"<{thoughts.tag}>", f"</{thoughts.tag}>"
+        if closing not in marks:
+            thinks = thoughts.opened or marks.lstrip().startswith(opening)
+            return "" if thinks else self._tokenizer.decode(ids, skip_special_tokens=True)
+        # The fewest tokens that hold the closing mark: of more, all do.
+        first = 1 + bisect_left(
+            range(1, len(ids)), True, key=lambda n: closing in self._tokenizer.decode(ids[:n])
+        )
+        rest = self._tokenizer.decode(ids[:first]).partition(closing)[2]
+        return (rest + self._tokenizer.decode(ids[first:], skip_special_tokens=True)).lstrip()
+
+    def stopped(self, ids: Sequence[int], settings: Generation) -> str | None:
+        """The text up to the first of the stop texts that was written; None where none was."""
+        if not settings.stop:
+            return None
+        text = self.text(ids, settings)
+        ends = [at for stop in settings.stop if (at := text.find(stop)) >= 0]
+        return text[: min(ends)] if ends else None
+
+
 class _EachRow:
     """A logits processor that treats every row as its own conversation wants it."""
 
-    def __init__(self, settings: Sequence[Generation], width: int, ends: Sequence[int]) -> None:
+    def __init__(
+        self, settings: Sequence[Generation], width: int, ends: Sequence[int], reader: _Reader
+    ) -> None:
         import torch
+        from transformers import TopPLogitsWarper
 
-        self.failures: dict[int, Failure] = {}
-        """By row: what went wrong with it. It ends, while others go on."""
+        self.over: dict[int, int | Failure] = {}
+        """By row, before others are: after how many tokens a stop text was written, or what went wrong."""
         self._settings = settings
         self._width = width
         self._ends = list(ends)
+        self._reader = reader
+        self._nuclei = [TopPLogitsWarper(one.top_p) if one.top_p < 1 else None for one in settings]
         # Drawn on the CPU, so that a seed means the same on every device.
         self._generators = [torch.Generator().manual_seed(one.seed or 0) for one in settings]
 
@@ -323,30 +368,38 @@ class _EachRow:
         import torch
 
         for i in scores.isnan().any(-1).nonzero().flatten().tolist():
-            self.failures.setdefault(i, Failure("error", "The model's logits are not finite."))
+            self.over.setdefault(i, Failure("error", "The model's logits are not finite."))
         return torch.cat([self._row(ids[i : i + 1], scores[i : i + 1], i) for i in range(len(scores))])
 
     def _row(self, ids: Tensor, scores: Tensor, i: int) -> Tensor:
         import torch
 
-        one = self._settings[i]
-        if i not in self.failures and one.logits_processors:
+        one, made = self._settings[i], ids.shape[1] - self._width
+        if one.stop and i not in self.over:
+            written = ids[0, self._width :].tolist()
+            by_itself = any(token in self._ends for token in written)
+            if not by_itself and self._reader.stopped(written, one) is not None:
+                self.over[i] = made
+        if i not in self.over and one.logits_processors:
             try:
                 scores = self._processed(ids, scores, one)
             except Exception as error:  # code of a user's own
                 line = " ".join(str(error).split())[:200]
                 reason = f"A logits processor failed: {type(error).__name__}: {line}".rstrip(": ")
-                self.failures[i] = Failure("error", reason)
-        if i in self.failures or ids.shape[1] - self._width >= one.max_tokens:
+                self.over[i] = Failure("error", reason)
+        if i in self.over or made >= one.max_tokens:
             # It has had its tokens, or failed: it ends, while others go on.
             ended = torch.full_like(scores, float("-inf"))
             ended[:, self._ends[0] if self._ends else 0] = 0.0
             return ended
-        if one.temperature > 0:
-            uniform = torch.rand(scores.shape, generator=self._generators[i], dtype=torch.float64)
-            noise = -torch.log(-torch.log(uniform.clamp_(1e-300, 1 - 1e-16)))
-            return scores.float() / one.temperature + noise.to(scores.device, torch.float32)
-        return scores
+        if one.temperature == 0:
+            return scores
+        scores = scores.float() / one.temperature
+        if (nucleus := self._nuclei[i]) is not None:
+            scores = nucleus(ids, scores)  # pyright: ignore[reportArgumentType]
+        uniform = torch.rand(scores.shape, generator=self._generators[i], dtype=torch.float64)
+        noise = -torch.log(-torch.log(uniform.clamp_(1e-300, 1 - 1e-16)))
+        return scores + noise.to(scores.device, torch.float32)
 
     def _processed(self, ids: Tensor, scores: Tensor, one: Generation) -> Tensor:
         shape = scores.shape
@@ -362,20 +415,22 @@ class _EachRow:
 
 
 def _reply(
-    tokenizer: Any,
+    reader: _Reader,
     ids: list[int],
     read: int,
     settings: Generation,
     ends: Sequence[int],
-    failure: Failure | None,
+    over: int | Failure | None,
 ) -> Reply:
-    ids = ids[: settings.max_tokens]
-    stop = next((i for i, token in enumerate(ids) if token in ends), len(ids))
-    usage = Usage(input_tokens=read, output_tokens=min(stop + 1, len(ids)))
-    if failure is not None:
-        return Reply(usage=usage, failure=failure)
-    text = tokenizer.decode(ids[:stop], skip_special_tokens=True)
-    return Reply(text, usage, finish="stop" if stop < len(ids) else "length")
+    ids = ids[: min(over, settings.max_tokens) if isinstance(over, int) else settings.max_tokens]
+    end = next((i for i, token in enumerate(ids) if token in ends), len(ids))
+    usage = Usage(input_tokens=read, output_tokens=min(end + 1, len(ids)))
+    if isinstance(over, Failure):
+        return Reply(usage=usage, failure=over)
+    before_stop = reader.stopped(ids[:end], settings)
+    text = reader.text(ids[:end], settings) if before_stop is None else before_stop
+    ended = end < len(ids) or before_stop is not None
+    return Reply(text, usage, finish="stop" if ended else "length")
 
 
 def _ends(network: Any, tokenizer: Any) -> list[int]:

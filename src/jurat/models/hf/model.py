@@ -25,6 +25,7 @@ from jurat.models.hf.scoring import Scored
 from jurat.models.hf.sized import ModelSize
 from jurat.models.prior_cache import Deterministic
 from jurat.models.protocol import (
+    SETTINGS,
     UNKNOWN,
     Answer,
     C,
@@ -64,7 +65,11 @@ def open_local(spec: ModelSpec) -> LocalModel:
 class LocalModel(ModelParts):
     """A loaded transformers model behind the two verbs. Threads take turns at its network."""
 
-    supported_settings = frozenset({"max_tokens", "temperature", "seed", "logits_processors"})
+    @property
+    def supported_settings(self) -> frozenset[str]:
+        """All; thinking where the chat template can switch it on."""
+        able = self.encoder.template.thoughts is not None
+        return frozenset(SETTINGS) if able else frozenset(SETTINGS) - {"thinking"}
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         return self.score(self.encode(inquiries))
@@ -118,7 +123,7 @@ class LocalModel(ModelParts):
         prompts = {i: entry for i, entry in enumerate(encoded) if isinstance(entry, Prompt)}
         for alike in by(prompts, lambda i: prompts[i].kind):
             for batch in self.scorer.bounds.batches(alike, lambda i: (_reach(prompts[i], chats[i]),)):
-                made = self._decoded([prompts[i] for i in batch], [chats[i].generation for i in batch])
+                made = self._decoded([prompts[i] for i in batch], [_settings(chats[i]) for i in batch])
                 for i, reply in zip(batch, made, strict=True):
                     # Where a reply goes on from what was said, the space between them is a part of it.
                     goes_on = goes_on_from(chats[i]) is not None
@@ -130,7 +135,9 @@ class LocalModel(ModelParts):
         of them, those of each half."""
         try:
             with self.computing:
-                return decode(self.network, self.encoder.tokenizer, prompts, settings, self.scorer)
+                encoder = self.encoder
+                thoughts = encoder.template.thoughts
+                return decode(self.network, encoder.tokenizer, prompts, settings, self.scorer, thoughts)
         except (*FAULTS, MemoryError) as error:
             log.debug("%d conversations could not be continued", len(prompts), exc_info=True)
             if len(prompts) == 1:
@@ -173,6 +180,12 @@ class LocalModel(ModelParts):
         )
         digest = hashlib.sha256("\0".join(made_of).encode()).hexdigest()
         return f"{type(self.network).__name__} {self.revision} {self.dtype} {digest}"
+
+
+def _settings(chat: Chat) -> Generation:
+    """Its own; a reply that was begun is gone on with, and no thoughts come before the rest."""
+    begun = goes_on_from(chat) is not None
+    return replace(chat.generation, thinking=False) if begun else chat.generation
 
 
 def _reach(prompt: Prompt, chat: Chat) -> int:
