@@ -20,7 +20,7 @@ import pytest
 from jurat.content import ImageError
 from jurat.errors import MissingExtra
 from jurat.sources import SourceOptions, find_items
-from jurat.sources.remote import SCHEMES
+from jurat.sources.uris import SCHEMES
 
 from ..servers import s3_server
 

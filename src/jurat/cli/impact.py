@@ -219,7 +219,7 @@ def _item(verdict: Verdict, settings: Mapping[str, Any], inside: Openers) -> Ite
     from jurat.sources.cells import caption_in
     from jurat.sources.conversations import ConversationColumns
     from jurat.sources.openers import File, Remote
-    from jurat.sources.remote import scheme_of
+    from jurat.sources.uris import scheme_of
 
     def opener(uri: str) -> Callable[[], bytes]:
         if uri in inside:

@@ -22,7 +22,7 @@ from jurat.sources.base import Source, SourceOptions, open_place, unreadable
 from jurat.sources.cells import Cells
 from jurat.sources.openers import open_regular
 from jurat.sources.passed_over import FACTS, PassedOver
-from jurat.sources.remote import scheme_of
+from jurat.sources.uris import scheme_of
 from jurat.text import reason, shown
 
 _FILE_MAGIC = b"ARROW1"

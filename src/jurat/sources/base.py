@@ -12,7 +12,9 @@ from jurat.errors import JuratError
 from jurat.media.limits import DEFAULT_MAX_BYTES
 from jurat.sources.openers import Failed, open_regular, why_missing
 from jurat.sources.passed_over import PassedOver
-from jurat.sources.remote import NO_PRIVATE_HOSTS, PrivateHosts, open_uri, scheme_of, stamp_uri
+from jurat.sources.private_hosts import NO_PRIVATE_HOSTS, PrivateHosts
+from jurat.sources.remote import open_uri, stamp_uri
+from jurat.sources.uris import scheme_of
 from jurat.text import recorded, shown
 
 MOST_TEXT = 1 << 18

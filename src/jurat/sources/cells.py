@@ -18,7 +18,7 @@ from jurat.sources.inline_images import bytes_in, picture_in, without_pictures
 from jurat.sources.openers import Failed, File, Held, Remote, local_path
 from jurat.sources.passed_over import PassedOver
 from jurat.sources.private_hosts import NO_PRIVATE_HOSTS, PrivateHosts
-from jurat.sources.remote import check_uri, name_of, scheme_of
+from jurat.sources.uris import check_uri, name_of, scheme_of
 from jurat.text import one_line, recorded, shown, storable
 
 USUAL = (

@@ -16,7 +16,7 @@ from jurat.sources import lines
 from jurat.sources.base import Source, SourceOptions, open_place
 from jurat.sources.cells import Cells
 from jurat.sources.passed_over import PassedOver
-from jurat.sources.remote import name_of
+from jurat.sources.uris import name_of
 from jurat.text import reason, shown
 
 _MOST_LINES, _MOST_BROKEN = 10_000, 1000

@@ -21,7 +21,8 @@ from jurat.sources.open_format import open_format
 from jurat.sources.openers import Failed, File, Remote, local_path, open_regular, same_names, why_missing
 from jurat.sources.passed_over import PassedOver
 from jurat.sources.registry import Format, format_of, format_of_folder
-from jurat.sources.remote import check_uri, scheme_of, walk_uri
+from jurat.sources.remote import walk_uri
+from jurat.sources.uris import check_uri, scheme_of
 from jurat.sources.walk import Found, is_glob, walk_folder, walk_glob
 from jurat.text import reason, recorded, shown
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from jurat.content import ImageError
 from jurat.media.limits import DEFAULT_MAX_BYTES, Limits
 from jurat.sources.private_hosts import NO_PRIVATE_HOSTS, PrivateHosts
+from jurat.sources.remote import read_uri
 from jurat.text import reason, shown
 
 
@@ -191,6 +192,4 @@ class Remote:
     """The hosts of private addresses that it may lead to."""
 
     def __call__(self) -> bytes:
-        from jurat.sources.remote import read_uri
-
         return read_uri(self.uri, max_bytes=self.max_bytes, private_hosts=self.private_hosts)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from jurat.sources.remote import name_of
+from jurat.sources.uris import name_of
 from jurat.text import one_line, shown
 
 _KINDS, _LONGEST = 1000, 24

@@ -14,7 +14,7 @@ from jurat.content import ImageError, Item, LazyImage, Opener
 from jurat.content.item import read_images
 from jurat.sources.base import SourceChanged, SourceOptions
 from jurat.sources.openers import Failed, Held, Remote
-from jurat.sources.remote import scheme_of
+from jurat.sources.uris import scheme_of
 from jurat.text import shown
 
 WORKERS = 16

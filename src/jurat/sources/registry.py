@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from jurat.content import ImageError
 from jurat.registry import Entry, Registry
-from jurat.sources.remote import name_of
+from jurat.sources.uris import name_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,13 +10,13 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from jurat.content import ImageError
-from jurat.errors import JuratError, MissingExtra
+from jurat.errors import JuratError
 from jurat.media.formats import MEDIA_SUFFIXES
 from jurat.media.limits import Limits
+from jurat.sources.passed_over import PassedOver
 from jurat.sources.private_hosts import (
     NO_PRIVATE_HOSTS,
     REFUSED,
@@ -26,21 +26,9 @@ from jurat.sources.private_hosts import (
     well_formed,
 )
 from jurat.sources.unresponsive_hosts import HANGING
+from jurat.sources.uris import SCHEME, is_http, scheme_of
 from jurat.text import one_line, reason, recorded, shown
 
-if TYPE_CHECKING:
-    from jurat.sources.passed_over import PassedOver
-
-SCHEMES = {
-    "s3": ("s3fs", "s3"),
-    "gs": ("gcsfs", "gs"),
-    "https": ("aiohttp", "https"),
-    "http": ("aiohttp", "https"),
-    "hf": ("huggingface_hub", "hf"),
-}
-"""Scheme -> the module that it needs, and the extra that brings it."""
-
-_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _TRIES = 3
 _PAUSE = 0.2
 """Seconds; before each further try four times as long."""
@@ -49,30 +37,6 @@ _SECONDS, _CONNECT_SECONDS, _READ_SECONDS = 60, 10, 20
 _GONE, _DENIED, _BUSY = (404, 410), (401, 403), (408, 425, 429)
 """Statuses of HTTP; of the busy ones, and those from 500 on, another try may be answered."""
 _T = TypeVar("_T")
-
-
-def scheme_of(text: str) -> str | None:
-    """The scheme of a URI, in lower case; None for what is no URI."""
-    found = _URI.match(text)
-    return found[1].lower() if found else None
-
-
-def check_uri(uri: str) -> str | None:
-    """Why a URI is none that jurat reads, in one line; None if it is one.
-
-    Raises:
-        MissingExtra: its backend is not installed: no item of it could ever be read.
-    """
-    scheme = scheme_of(uri)
-    if scheme not in SCHEMES:
-        known = ", ".join(f"{name}://" for name in SCHEMES)
-        return f"jurat reads no {scheme}:// URIs (there are {known}): {shown(uri)}"
-    module, extra = SCHEMES[scheme]
-    try:
-        import_module(module)
-    except ImportError as error:
-        raise MissingExtra(f"Reading {scheme}:// URIs", extra) from error
-    return None
 
 
 def read_uri(uri: str, *, max_bytes: int, private_hosts: PrivateHosts = NO_PRIVATE_HOSTS) -> bytes:
@@ -91,7 +55,7 @@ def read_uri(uri: str, *, max_bytes: int, private_hosts: PrivateHosts = NO_PRIVA
         limits = Limits(max_bytes=max_bytes)
         if size is not None:
             limits.check_bytes(size)
-        if _is_http(uri):
+        if is_http(uri):
             # A stream, whatever size the server told; without one it would be asked for once more.
             with files.open(path, "rb", block_size=0, size=size or 1) as file:
                 data = _up_to(file, max_bytes + 1)
@@ -135,7 +99,7 @@ def walk_uri(uri: str, passed_over: PassedOver, *, globs: bool = True) -> Iterat
     Raises:
         ImageError: there is nothing, or it cannot be listed.
     """
-    if _is_http(uri):
+    if is_http(uri):
         yield uri
         return
     files, path = _trying(uri, lambda: _open_system(uri))
@@ -167,11 +131,6 @@ def _matching(files: Any, path: str, uri: str, passed_over: PassedOver) -> Itera
             yield str(files.unstrip_protocol(name))
         else:
             passed_over.file(str(files.unstrip_protocol(name)))
-
-
-def name_of(place: str) -> str:
-    """A path or URI whose end is the name of the file: without the query that a web address may have."""
-    return re.split(r"[?#]", place, maxsplit=1)[0] if _is_http(place) else place
 
 
 def stamp_uri(uri: str, private_hosts: PrivateHosts = NO_PRIVATE_HOSTS) -> tuple[object, ...] | None:
@@ -217,7 +176,7 @@ def _open_system(uri: str, private_hosts: PrivateHosts = NO_PRIVATE_HOSTS) -> tu
 
     options: dict[str, Any] = {}
     scheme = scheme_of(uri)
-    if _is_http(uri):
+    if is_http(uri):
         import aiohttp
 
         timeout = aiohttp.ClientTimeout(
@@ -236,7 +195,7 @@ def _open_system(uri: str, private_hosts: PrivateHosts = NO_PRIVATE_HOSTS) -> tu
         options["config_kwargs"] = limits | conf.get("s3", {}).get("config_kwargs", {})
     # Not `url_to_fs`: to it `a::b` is a chain of systems, of which any may read what is on this machine.
     system: Any = get_filesystem_class(scheme)
-    uri = _URI.sub(lambda found: found[0].lower(), uri, count=1)
+    uri = SCHEME.sub(lambda found: found[0].lower(), uri, count=1)
     options |= system._get_kwargs_from_urls(uri)
     return system(**options), str(system._strip_protocol(uri))
 
@@ -265,7 +224,7 @@ def _trying(uri: str, work: Callable[[], _T]) -> _T:
 
 def _problem(uri: str, error: Exception) -> tuple[str, bool]:
     """What went wrong, and whether it may pass."""
-    if _is_http(uri) and isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
+    if is_http(uri) and isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
         error = error.__cause__  # fsspec calls every failure of a request "not found"
     status = getattr(error, "status", None)
     if REFUSED in str(error):
@@ -277,9 +236,5 @@ def _problem(uri: str, error: Exception) -> tuple[str, bool]:
         return "cannot be read (access was denied)", False
     if isinstance(status, int):
         return f"cannot be read (the server answered {status})", status in _BUSY or status >= 500
-    told = recorded(str(error) if isinstance(error, OSError) and _is_http(uri) else reason(error))
+    told = recorded(str(error) if isinstance(error, OSError) and is_http(uri) else reason(error))
     return f"cannot be read ({one_line(told) or reason(error)})", not isinstance(error, ValueError)
-
-
-def _is_http(uri: str) -> bool:
-    return scheme_of(uri) in ("http", "https")

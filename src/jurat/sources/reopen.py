@@ -11,7 +11,7 @@ from jurat.content import ImageError, Item
 from jurat.errors import JuratError
 from jurat.sources.base import SourceOptions
 from jurat.sources.find import find_items
-from jurat.sources.remote import scheme_of
+from jurat.sources.uris import scheme_of
 
 Openers = Mapping[str, Callable[[], bytes]]
 """How images are read that are no files of their own, by their uris."""

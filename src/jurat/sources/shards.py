@@ -21,8 +21,8 @@ from jurat.sources.cells import as_text, caption_in
 from jurat.sources.conversations import ConversationColumns
 from jurat.sources.openers import Failed, Held, Slice
 from jurat.sources.passed_over import APPLE_DOUBLE, FOLDER, LONE_TEXT, NO_FILE, TEXT, PassedOver
-from jurat.sources.remote import scheme_of
 from jurat.sources.tar import FAILURES, Archive, Damage, open_archive
+from jurat.sources.uris import scheme_of
 from jurat.sources.walk import APPLE_MAGIC
 from jurat.text import one_line, reason, recorded, shown, storable
 

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, cast
 
 from jurat.content import ImageError
 from jurat.sources.base import open_place
-from jurat.sources.remote import scheme_of
+from jurat.sources.uris import scheme_of
 from jurat.text import reason, shown
 
 BLOCK = 512
