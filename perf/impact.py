@@ -58,8 +58,9 @@ def prepare(folder: Path, rows: int, distinct: int) -> float:
     from PIL import Image
 
     from jurat.constitution import load_constitution
-    from jurat.judge import Judge, arrow_schema, verdict_to_row
-    from jurat.runs.folder import RunSink, write_facts
+    from jurat.judge import VERDICT_ROWS, Judge, verdict_to_row
+    from jurat.runs.folder import write_facts
+    from jurat.runs.parts import PartWriter
 
     (folder / "old.yaml").write_text(policy({}))
     judge = Judge(load_constitution(folder / "old.yaml"), "null")
@@ -68,7 +69,7 @@ def prepare(folder: Path, rows: int, distinct: int) -> float:
     made = [verdict_to_row(judge(picture)) for picture in pictures]
     start = time.perf_counter()
     write_facts(folder / "run", {"settings": {}})
-    with RunSink(folder / "run", arrow_schema) as sink:
+    with PartWriter(folder / "run", VERDICT_ROWS) as sink:
         for number in range(rows):
             name = f"pics/{number:08}.png"
             sink.write({**made[number * 7919 % distinct], "id": name, "uri": f"/{name}"})

@@ -195,12 +195,12 @@ def rates(folder: Path, names: Sequence[str], preset: str, runs: int, batch_size
 
 def through(judge: Judge, paths: Sequence[str], folder: Path) -> list[Any]:
     """What `jurat judge` does with files, in this process; the verdicts."""
-    from jurat.judge import arrow_schema, verdict_to_row
+    from jurat.judge import VERDICT_ROWS, verdict_to_row
     from jurat.runs import open_sink
     from jurat.sources import find_items
 
     verdicts: list[Any] = []
-    with open_sink(folder / "through.jsonl", arrow_schema, overwrite=True) as sink:
+    with open_sink(folder / "through.jsonl", VERDICT_ROWS, overwrite=True) as sink:
         for verdict in judge.stream(find_items(paths)):
             sink.write(verdict_to_row(verdict))
             verdicts.append(verdict)
@@ -227,10 +227,10 @@ def _decode(paths: Sequence[str]) -> None:
 
 
 def _write(verdicts: Sequence[Any], folder: Path) -> None:
-    from jurat.judge import arrow_schema, verdict_to_row
+    from jurat.judge import VERDICT_ROWS, verdict_to_row
     from jurat.runs import open_sink
 
-    with open_sink(folder / "again.jsonl", arrow_schema, overwrite=True) as sink:
+    with open_sink(folder / "again.jsonl", VERDICT_ROWS, overwrite=True) as sink:
         for verdict in verdicts:
             sink.write(verdict_to_row(verdict))
 

@@ -37,14 +37,16 @@ from PIL import Image
 
 from jurat.constitution import Constitution, Rule
 from jurat.content import Item
-from jurat.judge import Judge, arrow_schema, row_to_verdict, verdict_to_row
-from jurat.judge.engines.steps import Page, Wanted, find_pages, read_page
+from jurat.judge import VERDICT_ROWS, Judge, row_to_verdict, verdict_to_row
 from jurat.judge.presets import find_preset
 from jurat.judge.spec import JudgeSpec
+from jurat.judge.workers import ItemReader, JudgeWorkers
 from jurat.media import Sampling
 from jurat.models import ModelSpec
 from jurat.report.tally import Tally
-from jurat.runs.folder import RunSink, run_files
+from jurat.runs.engines.steps import Job, Page, find_pages, read_page
+from jurat.runs.folder import run_files
+from jurat.runs.parts import PartWriter
 from jurat.runs.recorded_items import Recorded
 from jurat.sources import SourceOptions, find_items
 from jurat.sources.openers import Held
@@ -64,8 +66,8 @@ def policy() -> Constitution:
     return Constitution(name="six", rules=tuple(rules))
 
 
-def wanted(place: Path, batch: int) -> Wanted:
-    return Wanted((str(place),), SourceOptions(), os.getcwd(), (), Sampling(), batch)
+def job(place: Path, batch: int) -> Job:
+    return Job(ItemReader(Sampling(), batch), (str(place),), SourceOptions(), os.getcwd(), ())
 
 
 def prepare(folder: Path, images: int, pixels: int) -> None:
@@ -87,7 +89,7 @@ def finding(folder: Path, rows: int) -> Row:
     uris = [f"s3://a-bucket/images/{n // 1000:06}/{n:09}.jpg" for n in range(rows)]
     pq.write_table(pa.table({"uri": uris}), place)
     start = time.process_time()
-    sent = [len(pickle.dumps(page)) for page in find_pages(wanted(place, 16), Recorded(()))]
+    sent = [len(pickle.dumps(page)) for page in find_pages(job(place, 16), Recorded(()))]
     rate = rows / (time.process_time() - start)
     return {"step": "find, in a table", "rate": rate, "each": sum(sent) / rows}
 
@@ -96,7 +98,7 @@ def reading(folder: Path, images: int, pixels: int, runs: int) -> list[Row]:
     """Files to decoded images, and those to bytes that another process can take."""
     prepare(folder / "photos", images, pixels)
     items = tuple(find_items([str(folder / "photos")]))
-    asked = wanted(folder / "photos", 16)
+    asked = job(folder / "photos", 16)
     sizes = [path.stat().st_size for path in (folder / "photos").iterdir()]
     parcels = list(read_page(Page(items), asked))
     read = median(lambda: list(read_page(Page(items), asked)), runs)
@@ -122,7 +124,7 @@ def writing(folder: Path, rows: int) -> Row:
     given = [verdict_to_row(verdict) for verdict in judge.stream(map(item, range(rows)))]
     tally = Tally.of(())
     start = time.process_time()
-    with RunSink(folder / "run", arrow_schema) as sink:
+    with PartWriter(folder / "run", VERDICT_ROWS) as sink:
         for row in given:
             tally.add(row_to_verdict(row))
             sink.write(row)
@@ -134,22 +136,21 @@ def writing(folder: Path, rows: int) -> Row:
 def workers(folder: Path, items: int, pace: float, runs: int) -> list[Row]:
     """One and two workers by turns; then without any time of the model, which is what Ray can carry here."""
     os.environ.setdefault("RAY_ADDRESS", "local")
-    from jurat.judge.engines.ray_engine import RayEngine, start
+    from jurat.runs.engines.ray_engine import RayEngine, start
 
     prepare(folder / "small", items, 48)
     spec = JudgeSpec(policy(), ModelSpec(f"null?pace={pace}"), find_preset("quick"), batch_size=8)
     quick = replace(spec, model=ModelSpec("null"))
     rates: dict[tuple[str, int], list[float]] = {}
-    with start(spec, replicas=1, gpus=0) as engine:
+    with start(JudgeWorkers(spec), replicas=1, gpus=0) as engine:
         for _ in range(runs):
             for what, each, count in (("paced", spec, 1), ("paced", spec, 2), ("bare", quick, 2)):
                 share = replace(engine.share, replicas=count)
                 described = replace(
                     engine.described, model=replace(engine.described.model, name=each.model.name)
                 )
-                answers = RayEngine(each, share, described).judge(
-                    wanted(folder / "small", 8), lambda: Recorded(())
-                )
+                engine_of = RayEngine(JudgeWorkers(each), share, described)
+                answers = engine_of.rows(job(folder / "small", 8), lambda: Recorded(()), VERDICT_ROWS.key)
                 rates.setdefault((what, count), []).append(steady(answers, items))
     return [
         {

@@ -98,7 +98,7 @@ def judges() -> list[int]:
     from ray._private import state
 
     alive = [actor for actor in state.actors().values() if actor["State"] == "ALIVE"]
-    return [actor["Pid"] for actor in alive if "_JudgeOnWorker" in actor["ActorClassName"]]
+    return [actor["Pid"] for actor in alive if "_RayWorker" in actor["ActorClassName"]]
 
 
 def recorded(run: Path) -> int:

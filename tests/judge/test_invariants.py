@@ -17,7 +17,7 @@ from jurat.content import Failure, FailureKind
 from jurat.judge import PRESETS, Judge, Preset, arrow_schema, prompts, row_to_verdict, verdict_to_row
 from jurat.models import Answer, Inquiry, YesNo
 from jurat.models.null import NullSettings
-from jurat.runs.parquet_sink import batch_of, rows_of
+from jurat.runs.parquet import batch_of, rows_of
 
 from ..models import tiny
 from .drawn import Thinking, Wavering, judged

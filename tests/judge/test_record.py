@@ -12,7 +12,7 @@ from jurat.constitution import Constitution
 from jurat.errors import JuratError
 from jurat.judge import Judge, Verdict, arrow_schema, row_to_verdict, verdict_to_row
 from jurat.judge.record import describe_record
-from jurat.runs.parquet_sink import batch_of, rows_of
+from jurat.runs.parquet import batch_of, rows_of
 
 from ..models import tiny
 

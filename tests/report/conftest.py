@@ -149,14 +149,14 @@ def record(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Callable[..., Path]:
     """Writes a run's folder: verdicts as one Parquet part, and what is told of the run."""
-    from jurat.judge import arrow_schema
+    from jurat.judge import VERDICT_ROWS
     from jurat.runs import open_sink
 
     def write(*verdicts: Verdict, facts: dict, name: str = "run") -> Path:
         folder = tmp_path / name
         (folder / "parts").mkdir(parents=True)
         (folder / "_run.json").write_text(json.dumps(facts))
-        with open_sink(folder / "parts" / "part-000000.parquet", arrow_schema) as sink:
+        with open_sink(folder / "parts" / "part-000000.parquet", VERDICT_ROWS) as sink:
             for one in verdicts:
                 sink.write(verdict_to_row(one))
         return folder

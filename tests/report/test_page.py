@@ -347,11 +347,11 @@ def test_a_file_of_several_runs_names_them_all(verdict, page):
 
 
 def test_parquet_makes_the_same_page_as_json_lines(verdict, record, tmp_path):
-    from jurat.judge import arrow_schema
+    from jurat.judge import VERDICT_ROWS
     from jurat.runs import open_sink
 
     verdicts = [verdict("a.png", "unsafe"), verdict("b.png", "error", image=None)]
-    with open_sink(tmp_path / "verdicts.parquet", arrow_schema) as sink:
+    with open_sink(tmp_path / "verdicts.parquet", VERDICT_ROWS) as sink:
         for one in verdicts:
             sink.write(verdict_to_row(one))
     pages = []

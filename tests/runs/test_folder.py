@@ -21,9 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jurat.errors import JuratError
-from jurat.runs import read_rows
-from jurat.runs.folder import RunSink, is_run, read_facts, recorded_keys, run_files, set_aside, write_facts
-from jurat.runs.merge import merge_runs
+from jurat.runs import RowSchema, merge_runs, read_rows
+from jurat.runs.folder import is_run, read_facts, run_files, set_aside, write_facts
+from jurat.runs.parts import PartWriter
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits and locks")
 
@@ -36,6 +36,7 @@ SCHEMA = pa.schema(
     ],
     metadata={"jurat.schema": "1"},
 )
+ROWS = RowSchema(lambda: SCHEMA)
 
 
 def row(number: int, outcome: str = "safe") -> dict[str, Any]:
@@ -45,7 +46,7 @@ def row(number: int, outcome: str = "safe") -> dict[str, Any]:
 def write(folder: Path, numbers: range, part_rows: int = 10, outcome: str = "safe") -> None:
     if not is_run(folder):
         write_facts(folder, {"settings": {}})
-    with RunSink(folder, lambda: SCHEMA, part_rows=part_rows) as sink:
+    with PartWriter(folder, ROWS, part_rows=part_rows) as sink:
         for number in numbers:
             sink.write(row(number, outcome))
 
@@ -71,7 +72,7 @@ def test_rows_come_back_as_they_were_from_parts_of_bounded_size(count: int, tmp_
 
 
 def test_parts_are_bounded_in_bytes_too(tmp_path: Path) -> None:
-    with RunSink(tmp_path / "run", lambda: SCHEMA, part_bytes=500) as sink:
+    with PartWriter(tmp_path / "run", ROWS, part_bytes=500) as sink:
         for number in range(30):
             sink.write(row(number))
     assert len(run_files(tmp_path / "run")) > 3
@@ -94,8 +95,8 @@ def test_readers_of_parquet_are_pointed_at_the_folder_itself(tmp_path: Path) -> 
     run = tmp_path / "run"
     write(run, range(20))
     write(run, range(20, 23), outcome="error")
-    with RunSink(run, lambda: SCHEMA, part_rows=10) as sink:
-        assert sink.drop_errors() == 3
+    with PartWriter(run, ROWS, part_rows=10) as sink:
+        assert sink.take_out_errors() == 3
         sink.write(row(23))
         assert {".lock", "_run.json", "_retrying.jsonl", "parts"} == set(os.listdir(run))
         assert "_part-000003.jsonl" in names(run)
@@ -117,8 +118,8 @@ def test_a_run_of_an_earlier_layout_is_read_and_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write(run, range(12))
     write(run, range(12, 15), outcome="error")
-    with RunSink(run, lambda: SCHEMA) as sink:
-        sink.drop_errors()
+    with PartWriter(run, ROWS) as sink:
+        sink.take_out_errors()
     lines = "".join(json.dumps(row(number)) + "\n" for number in (20, 21))
     (run / "parts" / "_part-000009.jsonl").write_text(lines)
     earlier_layout(run)
@@ -126,9 +127,9 @@ def test_a_run_of_an_earlier_layout_is_read_and_goes_on(tmp_path: Path) -> None:
     assert is_run(run) and read_facts(run) == {"settings": {}}
     assert numbers(run) == [*range(12), 20, 21]
     with pytest.raises(JuratError, match="errors that were being tried again"):
-        merge_runs([run], tmp_path / "all", {}, SCHEMA)
-    with RunSink(run, lambda: SCHEMA) as sink:
-        assert sink.restore_errors() == 3
+        merge_runs([run], tmp_path / "all", ROWS)
+    with PartWriter(run, ROWS) as sink:
+        assert sink.put_back() == 3
     assert sorted(numbers(run)) == [*range(15), 20, 21]
     assert set(os.listdir(run)) == {".lock", "_run.json", "parts"}
     assert len(pandas.read_parquet(run)) == 17
@@ -144,7 +145,7 @@ def test_a_run_that_an_earlier_jurat_is_writing_to_is_left_alone(tmp_path: Path)
     with (run / "lock").open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(JuratError, match="Another run is writing to"):
-            RunSink(run, lambda: SCHEMA)
+            PartWriter(run, ROWS)
         assert (run / "run.json").exists()
     write(run, range(3, 5))
     assert numbers(run) == list(range(5))
@@ -161,10 +162,10 @@ def test_where_the_system_has_no_locks_a_file_takes_their_place(
 
     monkeypatch.setattr(fcntl, "flock", none)
     run = tmp_path / "run"
-    with RunSink(run, lambda: SCHEMA) as sink:
+    with PartWriter(run, ROWS) as sink:
         sink.write(row(0))
         with pytest.raises(JuratError, match=r"Another run is writing to .*\n.*remove .*\.lock\.held"):
-            RunSink(run, lambda: SCHEMA)
+            PartWriter(run, ROWS)
     write(run, range(1, 3))
     assert numbers(run) == [0, 1, 2]
 
@@ -179,7 +180,7 @@ def timed(number: int) -> dict[str, Any]:
 def write_timed(run: Path, schema: pa.Schema, numbers: range) -> None:
     if not is_run(run):
         write_facts(run, {"settings": {}})
-    with RunSink(run, lambda: schema) as sink:
+    with PartWriter(run, RowSchema(lambda: schema)) as sink:
         for number in numbers:
             sink.write(timed(number))
 
@@ -191,11 +192,13 @@ def test_times_are_timestamps_in_parquet_and_text_in_rows(tmp_path: Path) -> Non
     table = pandas.read_parquet(run)
     assert str(table["time"].dtype) == "datetime64[ms, UTC]"
     assert table["time"].max() == pandas.Timestamp("2026-11-20T09:30:04.050Z")
-    with RunSink(run, lambda: TIMED) as sink:  # rows that are taken out and put back are text on the way
-        assert sink.drop_errors() == 0
+    with PartWriter(
+        run, RowSchema(lambda: TIMED)
+    ) as sink:  # rows that are taken out and put back are text on the way
+        assert sink.take_out_errors() == 0
     (tmp_path / "other").mkdir()
     write_timed(tmp_path / "other" / "run", TIMED, range(5, 7))
-    assert merge_runs([run, tmp_path / "other" / "run"], tmp_path / "all", {}, TIMED) == 7
+    assert merge_runs([run, tmp_path / "other" / "run"], tmp_path / "all", RowSchema(lambda: TIMED)).rows == 7
     assert list(read_rows(tmp_path / "all")) == [timed(number) for number in range(7)]
 
 
@@ -204,7 +207,7 @@ def test_a_run_whose_times_are_text_goes_on_with_timestamps(tmp_path: Path) -> N
     older = pa.schema([*SCHEMA, pa.field("time", pa.string())], SCHEMA.metadata)
     write_timed(run, older, range(4))
     assert list(read_rows(run)) == [timed(number) for number in range(4)]
-    assert merge_runs([run], tmp_path / "all", {}, TIMED) == 4
+    assert merge_runs([run], tmp_path / "all", RowSchema(lambda: TIMED)).rows == 4
     assert str(pandas.read_parquet(tmp_path / "all")["time"].dtype) == "datetime64[ms, UTC]"
     write_timed(run, TIMED, range(4, 6))
     assert list(read_rows(run)) == [timed(number) for number in range(6)]
@@ -219,7 +222,7 @@ def test_a_run_whose_times_are_text_goes_on_with_timestamps(tmp_path: Path) -> N
 
 def test_a_time_that_is_none_is_refused_with_its_row(tmp_path: Path) -> None:
     refused = pytest.raises(JuratError, match="row 1 does not fit the schema: time: Invalid isoformat string")
-    with refused, RunSink(tmp_path / "run", lambda: TIMED) as sink:
+    with refused, PartWriter(tmp_path / "run", RowSchema(lambda: TIMED)) as sink:
         sink.write({**row(0), "time": "yesterday"})
 
 
@@ -228,13 +231,13 @@ def test_a_run_that_goes_on_adds_to_what_is_there(tmp_path: Path) -> None:
     for first in range(0, 30, 6):
         write(run, range(first, first + 6))
     assert numbers(run) == list(range(30))
-    assert len(set(recorded_keys(run))) == 30
+    assert len(set(map(ROWS.key, read_rows(run)))) == 30
 
 
 def test_rows_can_be_read_while_they_are_written(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write_facts(run, {})
-    with RunSink(run, lambda: SCHEMA, part_rows=4) as sink:
+    with PartWriter(run, ROWS, part_rows=4) as sink:
         for number in range(10):
             sink.write(row(number))
             assert numbers(run) == list(range(number + 1))
@@ -267,12 +270,12 @@ def test_errors_are_dropped_to_be_judged_anew_and_put_back_if_nobody_did(tmp_pat
     write(run, range(12))
     write(run, range(12, 15), outcome="error")
     write(run, range(15, 20))
-    with RunSink(run, lambda: SCHEMA, part_rows=10) as sink:
-        assert sink.drop_errors() == 3
+    with PartWriter(run, ROWS, part_rows=10) as sink:
+        assert sink.take_out_errors() == 3
         assert sorted(numbers(run)) == [*range(12), *range(15, 20)]
         sink.write(row(13))
-        assert sink.restore_errors() == 2
-        assert sink.restore_errors() == 0
+        assert sink.put_back() == 2
+        assert sink.put_back() == 0
     told = {each["id"]: each["outcome"] for each in read_rows(run)}
     assert sorted(numbers(run)) == list(range(20))
     assert [number for number in range(20) if told[f"in/{number}.png"] == "error"] == [12, 14]
@@ -282,14 +285,14 @@ def test_errors_are_dropped_to_be_judged_anew_and_put_back_if_nobody_did(tmp_pat
 def test_a_retry_that_was_killed_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write(run, range(5), outcome="error")
-    with RunSink(run, lambda: SCHEMA) as sink:
-        sink.drop_errors()
+    with PartWriter(run, ROWS) as sink:
+        sink.take_out_errors()
     # Killed between the list of what was dropped and the part without it: both hold the rows.
     write(run, range(3), outcome="error")
-    with RunSink(run, lambda: SCHEMA) as sink:
-        assert sink.drop_errors() == 3
+    with PartWriter(run, ROWS) as sink:
+        assert sink.take_out_errors() == 3
         sink.write(row(0))
-        assert sink.restore_errors() == 4
+        assert sink.put_back() == 4
     assert sorted(numbers(run)) == list(range(5))
 
 
@@ -297,18 +300,18 @@ def test_a_list_of_errors_that_was_cut_off_takes_no_later_one_with_it(tmp_path: 
     run = tmp_path / "run"
     write(run, range(3), outcome="error")
     (run / "_retrying.jsonl").write_text('{"schema": 2, "id"')
-    with RunSink(run, lambda: SCHEMA) as sink:
-        assert sink.drop_errors() == 3
-        assert sink.restore_errors() == 3
+    with PartWriter(run, ROWS) as sink:
+        assert sink.take_out_errors() == 3
+        assert sink.put_back() == 3
     assert sorted(numbers(run)) == [0, 1, 2]
 
 
 @posix
 def test_two_runs_cannot_write_to_one_folder(tmp_path: Path) -> None:
     there = pytest.raises(JuratError, match=r"^Another run is writing to .*run\.\n")
-    with RunSink(tmp_path / "run", lambda: SCHEMA), there:
-        RunSink(tmp_path / "run", lambda: SCHEMA)
-    with RunSink(tmp_path / "run", lambda: SCHEMA) as sink:
+    with PartWriter(tmp_path / "run", ROWS), there:
+        PartWriter(tmp_path / "run", ROWS)
+    with PartWriter(tmp_path / "run", ROWS) as sink:
         sink.write(row(0))
 
 
@@ -318,11 +321,11 @@ def test_a_full_disk_ends_it_with_a_line_and_the_whole_rows_are_kept(tmp_path: P
         import resource, signal, sys
         from pathlib import Path
         sys.path.insert(0, sys.argv[2])
-        from test_folder import RunSink, SCHEMA, row, write_facts
+        from test_folder import PartWriter, ROWS, row, write_facts
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         run = Path(sys.argv[1])
         write_facts(run, {})
-        with RunSink(run, lambda: SCHEMA) as sink:
+        with PartWriter(run, ROWS) as sink:
             resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
             try:
                 for number in range(1000):
@@ -350,7 +353,7 @@ def test_a_full_disk_ends_it_with_a_line_and_the_whole_rows_are_kept(tmp_path: P
 def test_a_folder_that_vanishes_ends_it_with_a_line(tmp_path: Path) -> None:
     run = tmp_path / "run"
     told = rf"run cannot be written: {os.strerror(errno.ENOENT)}; 3 rows are new"
-    with pytest.raises(JuratError, match=told), RunSink(run, lambda: SCHEMA, part_rows=4) as sink:
+    with pytest.raises(JuratError, match=told), PartWriter(run, ROWS, part_rows=4) as sink:
         for number in range(8):
             if number == 3:
                 shutil.move(run, tmp_path / "elsewhere")
@@ -367,7 +370,7 @@ def test_a_run_is_set_aside_under_a_free_name(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_written_to_is_not_set_aside(tmp_path: Path) -> None:
-    with RunSink(tmp_path / "run", lambda: SCHEMA) as sink:
+    with PartWriter(tmp_path / "run", ROWS) as sink:
         sink.write(row(0))
         with pytest.raises(JuratError, match="Another run is writing to"):
             set_aside(tmp_path / "run")
@@ -390,14 +393,14 @@ def test_facts_are_written_whole_and_a_folder_without_them_is_no_run(tmp_path: P
 def test_runs_over_different_items_are_merged(tmp_path: Path) -> None:
     write(tmp_path / "a", range(0, 25))
     write(tmp_path / "b", range(25, 30))
-    assert merge_runs([tmp_path / "a", tmp_path / "b"], tmp_path / "all", {"settings": {}}, SCHEMA) == 30
+    assert merge_runs([tmp_path / "a", tmp_path / "b"], tmp_path / "all", ROWS).rows == 30
     assert numbers(tmp_path / "all") == list(range(30))
     assert len(run_files(tmp_path / "all")) == 1
     write(tmp_path / "c", range(29, 31))
     with pytest.raises(JuratError, match=r"b and .*c both hold 'in/29\.png'\."):
-        merge_runs([tmp_path / "b", tmp_path / "c"], tmp_path / "no", {}, SCHEMA)
+        merge_runs([tmp_path / "b", tmp_path / "c"], tmp_path / "no", ROWS)
     with pytest.raises(JuratError, match="all is there already"):
-        merge_runs([tmp_path / "a"], tmp_path / "all", {}, SCHEMA)
+        merge_runs([tmp_path / "a"], tmp_path / "all", ROWS)
     assert not (tmp_path / "no").exists()
     assert not [path for path in tmp_path.iterdir() if "merging" in path.name]
 
@@ -406,19 +409,19 @@ def test_a_run_whose_errors_are_being_tried_again_is_not_merged_without_them(tmp
     one, two = tmp_path / "one", tmp_path / "two"
     write(one, range(3), outcome="error")
     write(two, range(3, 5))
-    with RunSink(one, lambda: SCHEMA) as sink:
-        sink.drop_errors()
+    with PartWriter(one, ROWS) as sink:
+        sink.take_out_errors()
     with pytest.raises(JuratError, match="one has errors that were being tried again") as raised:
-        merge_runs([one, two], tmp_path / "all", {}, SCHEMA)
+        merge_runs([one, two], tmp_path / "all", ROWS)
     assert raised.value.hint == "The jurat judge command of that run ends it; merge it then."
 
 
 def test_parts_of_an_older_schema_are_merged_with_nulls(tmp_path: Path) -> None:
     older = pa.schema([field for field in SCHEMA if field.name != "columns"], SCHEMA.metadata)
     write_facts(tmp_path / "a", {})
-    with RunSink(tmp_path / "a", lambda: older) as sink:
+    with PartWriter(tmp_path / "a", RowSchema(lambda: older)) as sink:
         sink.write({"id": "x", "occurrence": 0, "outcome": "safe"})
-    merge_runs([tmp_path / "a"], tmp_path / "all", {}, SCHEMA)
+    merge_runs([tmp_path / "a"], tmp_path / "all", ROWS)
     assert list(read_rows(tmp_path / "all")) == [
         {"id": "x", "occurrence": 0, "outcome": "safe", "columns": None}
     ]

@@ -9,9 +9,9 @@ import typer
 
 from jurat.cli.model_choice import CalibrationFile
 from jurat.cli.model_options import Opening, opens_model
-from jurat.cli.runs import command_line
 from jurat.errors import JuratError
 from jurat.judge.presets import PARTS
+from jurat.runs.session import command_line
 
 if TYPE_CHECKING:
     from jurat.bench.methods.registry import Method

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,9 +13,9 @@ from jurat.errors import JuratError
 if TYPE_CHECKING:
     from jurat.cli.source_options import Sourcing
     from jurat.judge import Judge
-    from jurat.judge.engines.ray_engine import RayEngine
     from jurat.judge.spec import JudgeSpec
-    from jurat.runs.recorded_items import Recorded
+    from jurat.runs.engines.ray_engine import RayEngine
+    from jurat.runs.engines.steps import Job
 
 Engine = Annotated[
     str,
@@ -52,7 +50,7 @@ def check_engine(name: str, *, replicas: int | None, gpus: float | None) -> bool
                 hint="Add --engine ray.",
             )
         return False
-    from jurat.judge.engines.ray_engine import require_ray
+    from jurat.runs.engines.ray_engine import require_ray
 
     require_ray()
     return True
@@ -88,36 +86,19 @@ def start_ray(
     spec: JudgeSpec, *, replicas: int | None, gpus: float | None, quiet: bool
 ) -> AbstractContextManager[RayEngine]:
     """The engine, as long as the block lasts."""
-    from jurat.judge.engines.ray_engine import start
+    from jurat.judge.workers import JudgeWorkers
+    from jurat.runs.engines.ray_engine import start
 
     def tell(line: str) -> None:
         if not quiet:
             typer.echo(f"jurat: {line}", err=True)
 
-    return start(spec, replicas=replicas, gpus=gpus, tell=tell)
+    return start(JudgeWorkers(spec), replicas=replicas, gpus=gpus, tell=tell)
 
 
-def rows_from_ray(
-    engine: RayEngine, judge: Judge, source: Sourcing, recorded: Callable[[], Recorded]
-) -> Generator[tuple[dict[str, Any], ...]]:
-    """The rows of all items of `source` that are not recorded, as they come."""
-    from jurat.judge.engines.steps import Wanted
-    from jurat.sources.prefetch import Roots
+def job_of(judge: Judge, source: Sourcing) -> Job:
+    """The items that workers are to judge, read as `judge` needs them."""
+    from jurat.judge.workers import ItemReader
+    from jurat.runs.engines.steps import Job
 
-    wanted = Wanted(
-        paths=tuple(source.paths),
-        options=source.options,
-        folder=os.getcwd(),
-        roots=tuple(Roots.of(source.paths, source.options).identities),
-        sampling=judge.sampling,
-        batch_size=judge.batch_size,
-        shard=None if source.shard is None else (source.shard.number, source.shard.count),
-        known=source.known,
-        reads_texts=bool(judge.reads),
-    )
-    rows = engine.judge(wanted, recorded)
-    try:
-        yield from rows
-    finally:
-        rows.close()
-        source.passed_over.update(engine.passed_over)
+    return Job.of(ItemReader.of(judge, source.known), source.paths, source.options, source.shard)

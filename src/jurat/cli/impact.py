@@ -90,8 +90,7 @@ def impact(
     from jurat.judge import row_to_verdict
     from jurat.judge.replay.impact import Change, measure_blocks, preset_of
     from jurat.judge.replay.sweep import LEAVES
-    from jurat.runs import read_rows
-    from jurat.runs.row_blocks import read_blocks
+    from jurat.runs import read_blocks, read_rows
     from jurat.sources.private_hosts import PrivateHosts
 
     if out is not None:
@@ -143,10 +142,11 @@ def _calibration(row: dict[str, Any], given: Path | None) -> Calibration | None:
 
 def _settings(run: Path) -> Mapping[str, Any]:
     """What a run was made with, as far as its folder tells; a file tells nothing but its rows."""
-    from jurat.cli.settings_difference import settings_in
+    from jurat.judge.verdict_runs import VERDICT_ROWS
     from jurat.runs.folder import is_run, read_facts
+    from jurat.runs.settings import settings_in
 
-    return settings_in(read_facts(run)) if is_run(run) else {}
+    return settings_in(read_facts(run), VERDICT_ROWS) if is_run(run) else {}
 
 
 def _judging(
@@ -256,10 +256,10 @@ def _check_out(out: Path) -> None:
 
 
 def _write(out: Path, flips: Iterable[Flip]) -> None:
-    from jurat.judge.record import arrow_schema
+    from jurat.judge.verdict_runs import VERDICT_ROWS
     from jurat.runs import open_sink
 
-    with open_sink(out, arrow_schema) as sink:
+    with open_sink(out, VERDICT_ROWS) as sink:
         for flip in flips:
             if flip.row is not None:
                 sink.write(dict(flip.row))

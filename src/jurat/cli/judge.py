@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import Annotated, get_args
 
 import typer
 from rich.console import Console
@@ -11,19 +10,15 @@ from rich.console import Console
 from jurat.cli import endpoint_options as serving
 from jurat.cli import engine_options as engines
 from jurat.cli import model_choice as asking
-from jurat.cli import runs
+from jurat.cli import out_options as output
 from jurat.cli import source_options as sourcing
-from jurat.cli.judging_pass import Pass, is_stdout
+from jurat.cli.judging_pass import Pass
 from jurat.cli.model_options import Opening, opens_model
 from jurat.cli.summary import Listing
-from jurat.errors import JuratError
 from jurat.judge.presets import DEFAULT
 from jurat.judge.verdict import ItemOutcome
 from jurat.report.tally import Tally
 from jurat.text import counted
-
-if TYPE_CHECKING:
-    from jurat.runs import Sink
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -57,20 +52,10 @@ def judge(
     detector: asking.DetectorName = None,
     matcher: asking.MatcherName = None,
     calibration: asking.CalibrationFile = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Write verdicts: to a folder, a run that can go on; .jsonl; .parquet; - for JSON here.",
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a file --out if it is there.")
-    ] = False,
-    retry_errors: runs.RetryErrors = False,
-    fresh: runs.Fresh = False,
+    out: output.Out = None,
+    overwrite: output.Overwrite = False,
+    retry_errors: output.RetryErrors = False,
+    fresh: output.Fresh = False,
     column: sourcing.Column = None,
     id_column: sourcing.IdColumn = None,
     caption_column: sourcing.CaptionColumn = None,
@@ -118,18 +103,19 @@ def judge(
     could be judged, 130 interrupted.
     """
     from jurat.constitution import load_constitution
-    from jurat.judge import arrow_schema
+    from jurat.judge import VERDICT_ROWS
     from jurat.judge.calibrate.calibration import load_calibration
     from jurat.judge.presets import find_preset
     from jurat.judge.spec import JudgeSpec
     from jurat.media import Sampling
     from jurat.models import ModelGone, open_model
-    from jurat.runs import open_sink
+    from jurat.runs import Shard, is_run, open_sink
+    from jurat.runs.run import index
     from jurat.sources import SourceOptions
 
     failing = _outcomes(fail_on)
-    folder = out if runs.is_folder(out) else None
-    _check_out(out, overwrite=overwrite, fresh=fresh, retry_errors=retry_errors)
+    folder = out if output.is_folder(out) else None
+    output.check_out(out, overwrite=overwrite, fresh=fresh, retry_errors=retry_errors)
     on_ray = engines.check_engine(engine, replicas=replicas, gpus=gpus)
     if on_ray:
         engines.check_ray(
@@ -148,7 +134,7 @@ def judge(
             response_column=response_column,
             allow_private_hosts=allow_private_hosts,
         ),
-        shard=None if shard is None else sourcing.Shard.parse(shard),
+        shard=None if shard is None else Shard.parse(shard),
         known=sourcing.read_known(known),
         near=sourcing.near_duplicates(reuse_near),
     )
@@ -173,38 +159,28 @@ def judge(
     bench = spec.of_model(rehearsal or opened) if workers is None else spec.from_afar(workers.described)
 
     if rehearsal is not None:
-        if folder is not None and not fresh:
-            source.recorded = runs.recorded(folder, but_errors=retry_errors)
-        serving.print_estimate(Console(highlight=False), bench, rehearsal, source, source.chosen(items))
+        resumed = folder is not None and is_run(folder) and not fresh
+        recorded = index(folder, VERDICT_ROWS, but_errors=retry_errors) if folder and resumed else None
+        chosen = source.chosen(items, recorded)
+        serving.print_estimate(Console(highlight=False), bench, rehearsal, source, chosen)
         source.tell_passed_over()
         return
 
+    kept = None
+    if folder is not None:
+        how = {"fresh": fresh, "retry_errors": retry_errors, "allow_unknown": allow_unknown}
+        kept = output.open_run(folder, bench, source, **how, quiet=quiet)
     run = Pass(
         source,
         out,
         quiet,
         Tally.of((rule.id, rule.severity) for rule in law.rules),
         Listing((40 if out is None else 0) if show is None else show),
-        goes_on=folder is not None,
+        run=kept,
         workers=workers,
     )
-    if folder is None:
-        sink: Sink = open_sink(out, arrow_schema, overwrite=overwrite)
-    else:
-        entered = runs.open_run(
-            folder,
-            bench,
-            source,
-            fresh=fresh,
-            retry_errors=retry_errors,
-            allow_unknown=allow_unknown,
-            quiet=quiet,
-        )
-        sink, run.before = entered.sink, entered.outcomes
-        if entered.told and not quiet:
-            typer.echo(f"jurat: {entered.told}", err=True)
     try:
-        interrupted = run.go(bench, items, sink)
+        interrupted = run.go(bench, items, kept or open_sink(out, VERDICT_ROWS, overwrite=overwrite))
     except ModelGone:
         source.tell_passed_over()
         if run.tally.items and not quiet:
@@ -224,26 +200,3 @@ def judge(
         raise typer.Exit(FOUND)
     if failing and (others := run.undecided(failing)):
         typer.echo(f"jurat: --fail-on {fail_on} found none, and does not name {others}.", err=True)
-
-
-def _check_out(out: Path | None, *, overwrite: bool, fresh: bool, retry_errors: bool) -> None:
-    """Says that --out cannot be written, or is in the way, before a model is loaded, not after."""
-    from jurat.files import file_errors
-    from jurat.runs import check_sink
-
-    if out is not None and runs.is_folder(out):
-        with file_errors(out):  # its name is too long, say, or it cannot be looked into
-            runs.check_folder(out, overwrite=overwrite, fresh=fresh, retry_errors=retry_errors)
-        return
-    if fresh or retry_errors:
-        raise JuratError(
-            f"{'--fresh' if fresh else '--retry-errors'} is for runs in a folder.",
-            hint="Name one: --out DIR.",
-        )
-    if out is None or is_stdout(out):
-        return
-    with file_errors(out):
-        check_sink(out)
-        there = out.exists()
-    if there and not overwrite:
-        raise JuratError(f"{out} is there already.", hint="--overwrite replaces it.")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -16,8 +16,8 @@ from rich.text import Text
 
 from jurat.cli import endpoint_options as serving
 from jurat.cli import engine_options as engines
-from jurat.cli import runs
 from jurat.cli.interrupts import Stop, stopping
+from jurat.cli.out_options import is_stdout
 from jurat.cli.progress import Advance, progress
 from jurat.cli.summary import Listing, print_items, print_summary
 from jurat.errors import JuratError
@@ -28,11 +28,10 @@ if TYPE_CHECKING:
     from jurat.cli.source_options import Sourcing
     from jurat.content import Item
     from jurat.judge import Judge, Verdict
-    from jurat.judge.engines.ray_engine import RayEngine
     from jurat.judge.verdict import ItemOutcome
     from jurat.models import Model
-    from jurat.runs import Sink
-    from jurat.runs.recorded_items import Recorded
+    from jurat.runs import Run, Sink
+    from jurat.runs.engines.ray_engine import RayEngine
 
 
 _BE = ("is", "are")
@@ -59,12 +58,12 @@ class Pass:
     quiet: bool
     tally: Tally
     listing: Listing
-    goes_on: bool
-    """Whether the verdicts go to the folder of a run."""
+    run: Run | None
+    """The run that the verdicts go to; None for a file or none."""
     workers: RayEngine | None = None
-    """That judge, if this process does not."""
+    """What judges, if this process does not."""
     before: Counter[str] = field(default_factory=Counter[str])
-    """Outcomes that were there before."""
+    """Outcomes of earlier sessions."""
     seconds: float = 0.0
     first_error: str = ""
     written: str = ""
@@ -72,25 +71,28 @@ class Pass:
 
     def go(self, bench: Judge, items: Iterator[Item], sink: Sink) -> bool:
         """Judges all items; True if Ctrl-C ended it, with every verdict up to then counted and written."""
-        start = time.monotonic()
+        run, start = self.run, time.monotonic()
+        self.before = Counter() if run is None else run.before
         try:
             with (
                 sink,
                 stopping(quiet=self.quiet) as stop,
                 progress(Console(stderr=True), self._left, shown=not self.quiet) as advance,
             ):
-                if self.workers is None:
-                    read = self.source.read(self.source.chosen(items), lambda: stop.asked)
-                    self._judge(bench, stop.before(read), sink, advance)
+                if run is not None and self.workers is not None:
+                    self._collect(run, self.workers, bench, stop, advance)
                 else:
-                    self._collect(self.workers, bench, stop, sink, advance)
-                runs.record_passed_over(sink, self.source.passed_over)
-                if not stop.asked:
-                    self.before += Counter({"error": runs.restore(sink)})
+                    chosen = self.source.chosen(items) if run is None else run.pending(items)
+                    read = self.source.read(chosen, lambda: stop.asked)
+                    self._judge(bench, stop.before(read), sink, advance)
+                if run is not None and (counts := self.source.passed_over.as_dict()):
+                    run.note(passed_over=counts)
                 return stop.asked
         except KeyboardInterrupt:
             return True
         finally:
+            if run is not None:
+                self.before += Counter({"error": run.restored})
             self.seconds = time.monotonic() - start
             self.written = sink.summary
 
@@ -107,7 +109,7 @@ class Pass:
             console.print(
                 Text(
                     f"{self.written}{before}. To look at them: jurat report {self.out} --out page.html"
-                    if self.tally.items or not self.goes_on
+                    if self.tally.items or self.run is None
                     else f"Nothing was left to judge: {_all_of(self.before.total())} in {self.out}."
                 ),
                 soft_wrap=True,
@@ -144,38 +146,31 @@ class Pass:
         from jurat.judge.concurrency import undisturbed
 
         def record(verdict: Verdict) -> None:
-            self._record(verdict, verdict_to_row(verdict), sink, advance)
+            sink.write(verdict_to_row(verdict))
+            self._count(verdict, advance)
 
         with undisturbed():
             for verdict in bench.stream(self.source.undecided(items, bench, record)):
                 record(verdict)
                 self.source.judged(verdict)
 
-    def _collect(self, workers: RayEngine, bench: Judge, stop: Stop, sink: Sink, advance: Advance) -> None:
+    def _collect(self, run: Run, workers: RayEngine, bench: Judge, stop: Stop, advance: Advance) -> None:
         """Likewise with what workers judge."""
         from jurat.judge import row_to_verdict
 
-        with closing(engines.rows_from_ray(workers, bench, self.source, self._recorded)) as batches:
-            for rows in batches:
+        with closing(run.collect(workers, engines.job_of(bench, self.source))) as groups:
+            for rows in groups:
                 for row in rows:
-                    self._record(row_to_verdict(row), row, sink, advance)
+                    self._count(row_to_verdict(row), advance)
                 if stop.asked:
-                    return
+                    break
+        self.source.passed_over.update(workers.passed_over)
 
-    def _record(self, verdict: Verdict, row: Mapping[str, Any], sink: Sink, advance: Advance) -> None:
-        sink.write(row)
+    def _count(self, verdict: Verdict, advance: Advance) -> None:
         self.tally.add(verdict)
         self.listing.add(verdict)
         self.first_error = self.first_error or verdict.error or ""
         advance()
-
-    def _recorded(self) -> Recorded:
-        """Which items have a row by now."""
-        from jurat.runs.folder import recorded_keys
-        from jurat.runs.recorded_items import Recorded
-
-        at_first, self.source.recorded = self.source.recorded, None
-        return Recorded(recorded_keys(self.out) if self.out else ()) if at_first is None else at_first
 
     def _left(self) -> int | None:
         """How many items there are to judge, if that can be told soon."""
@@ -183,11 +178,6 @@ class Pass:
 
         total = None if self.source.shard else count_items(self.source.paths, self.source.options)
         return None if total is None else max(0, total - self.before.total())
-
-
-def is_stdout(out: Path | None) -> bool:
-    """Whether an --out is `-`."""
-    return out is not None and str(out) == "-"
 
 
 def _all_of(rows: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from jurat.content import Item
     from jurat.judge import Judge, Verdict
     from jurat.media.hash_list import Known, NearDuplicates
+    from jurat.runs import Shard
     from jurat.runs.recorded_items import Recorded
     from jurat.sources import SourceOptions
     from jurat.sources.passed_over import PassedOver
@@ -113,25 +113,6 @@ ReuseNear = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class Shard:
-    """A part of the items."""
-
-    number: int
-    count: int
-
-    @classmethod
-    def parse(cls, text: str) -> Shard:
-        """Reads "2/8"."""
-        found = re.fullmatch(r"(\d+)/(\d+)", text)
-        if not found or not 1 <= int(found[1]) <= int(found[2]):
-            raise JuratError(f"--shard is I/N with I from 1 to N, not {text!r}.")
-        return cls(int(found[1]), int(found[2]))
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
-
-
 def read_known(path: Path | None) -> Known | None:
     """The list of known content, if one is named."""
     from jurat.media.hash_list import load_known
@@ -161,16 +142,11 @@ class Sourcing:
     shard: Shard | None = None
     known: Known | None = None
     near: NearDuplicates | None = None
-    recorded: Recorded | None = None
-    """What is not to be judged again."""
     passed_over: PassedOver = field(default_factory=_nothing_passed_over)
     """Files and members that were found and are no items."""
-    passed: int = 0
-    """Items that were recorded already."""
 
     def found(self) -> Iterator[Item]:
-        """The items of `paths`, of which there is at least one, each numbered among those of its id."""
-        from jurat.runs.recorded_items import numbered
+        """The items of `paths`, of which there is at least one."""
         from jurat.sources import find_items
 
         items = find_items(self.paths, sys.stdin, options=self.options, passed_over=self.passed_over)
@@ -181,19 +157,28 @@ class Sourcing:
             raise JuratError(
                 f"No images were found in {where}.", hint="\n  ".join(self.passed_over.lines()) or usual
             )
-        return numbered(itertools.chain([first], items))
+        return itertools.chain([first], items)
 
-    def chosen(self, items: Iterator[Item]) -> Iterator[Item]:
-        """Those of the shard that are not recorded yet."""
-        from jurat.runs.recorded_items import in_shard, item_key
+    def chosen(self, items: Iterator[Item], recorded: Recorded | None = None) -> Iterator[Item]:
+        """Those of the shard that are not recorded yet, each numbered among those of its id."""
+        from jurat.runs.recorded_items import in_shard, numbered, unrecorded
 
+        items = numbered(items)
         if self.shard is not None:
             items = in_shard(items, self.shard.number, self.shard.count)
-        for item in items:
-            if self.recorded is not None and item_key(item.id, item.occurrence) in self.recorded:
-                self.passed += 1
-            else:
-                yield item
+        return items if recorded is None else unrecorded(items, recorded)
+
+    def settings(self) -> dict[str, object]:
+        """What verdicts depend on, as `_run.json` holds it."""
+        options = self.options
+        conversations = [options.conversation_column, options.prompt_column, options.response_column]
+        return {
+            "known": None if self.known is None else self.known.digest,
+            "reuse_near": None if self.near is None else self.near.distance,
+            "columns": [options.column, options.id_column],
+            "captions": options.caption_column,
+            **({"conversations": conversations} if any(conversations) else {}),
+        }
 
     def read(self, items: Iterator[Item], stopped: Callable[[], bool] = lambda: False) -> Iterator[Item]:
         """The items with their bytes, which are read ahead, until `stopped` says that no more are wanted."""

@@ -12,3 +12,5 @@ from .verdict import AlternativeScore as AlternativeScore
 from .verdict import Finding as Finding
 from .verdict import RuleFinding as RuleFinding
 from .verdict import Verdict as Verdict
+from .verdict_runs import VERDICT_ROWS as VERDICT_ROWS
+from .verdict_runs import open_verdict_run as open_verdict_run

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from jurat.runs.parquet_sink import moment_text
+from jurat.runs.arrow import moment_text
 
 SCHEMA = 3
 """Version of the record's layout. 3: `time` is a timestamp in Parquet, no longer text."""

@@ -1,5 +1,14 @@
-from .arrow import ArrowSchema as ArrowSchema
-from .rows import read_rows as read_rows
+from .folder import is_run as is_run
+from .merge import Merged as Merged
+from .merge import merge_runs as merge_runs
+from .reading import Block as Block
+from .reading import read_blocks as read_blocks
+from .reading import read_rows as read_rows
+from .recorded_items import Shard as Shard
+from .run import Progress as Progress
+from .run import Rewriter as Rewriter
+from .run import Run as Run
+from .schema import RowSchema as RowSchema
 from .sinks import Sink as Sink
 from .sinks import check_sink as check_sink
 from .sinks import open_sink as open_sink

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 
@@ -16,26 +17,14 @@ class ArrowSchema(Protocol):
     def metadata(self) -> Mapping[bytes, bytes] | None: ...
 
 
-class ArrowBatch(Protocol):
-    """A `pyarrow.RecordBatch`."""
+class ArrowTable(Protocol):
+    """A `pyarrow.Table`."""
 
     @property
     def num_rows(self) -> int: ...
 
     @property
     def nbytes(self) -> int: ...
-
-    @property
-    def schema(self) -> ArrowSchema: ...
-
-    def to_pylist(self, *, maps_as_pydicts: str | None = None) -> list[dict[str, Any]]: ...
-
-
-class ArrowTable(Protocol):
-    """A `pyarrow.Table`."""
-
-    @property
-    def num_rows(self) -> int: ...
 
     @property
     def schema(self) -> ArrowSchema: ...
@@ -47,3 +36,13 @@ class ArrowTable(Protocol):
     def take(self, indices: Any) -> ArrowTable: ...
 
     def to_pylist(self, *, maps_as_pydicts: str | None = None) -> list[dict[str, Any]]: ...
+
+
+ArrowBatch = ArrowTable
+"""A `pyarrow.RecordBatch`, as far as it is used like a table."""
+
+
+def moment_text(moment: datetime) -> str:
+    """A time as rows hold it: ISO 8601 with milliseconds, ending in Z. One without a zone is taken as UTC."""
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +14,53 @@ from jurat.errors import JuratError
 from jurat.files import beside, make_folder
 from jurat.runs.arrow import ArrowBatch, ArrowSchema
 from jurat.runs.folder import (
-    PART_ROWS,
     PARTS,
     Facts,
     hold,
+    is_run,
     part_rows,
+    read_facts,
     retrying_file,
     run_files,
     run_rows,
     write_facts,
-    write_part,
 )
-from jurat.runs.parquet_sink import batches_of, rows_of
-from jurat.runs.recorded_items import item_key
+from jurat.runs.parquet import batches_of, not_whole, rows_of, write_parquet
+from jurat.runs.parts import PART_ROWS
+from jurat.runs.recorded_items import Recorded
+from jurat.runs.schema import RowSchema
+from jurat.runs.settings import differences
 from jurat.text import reason
 
 
-def merge_runs(folders: Sequence[Path], out: Path, facts: Facts, schema: ArrowSchema) -> int:
-    """Copies the rows of runs into a new one, which is there whole or not at all; returns their number.
+@dataclass(frozen=True)
+class Merged:
+    """What was merged."""
+
+    rows: int
+    empty: tuple[Path, ...]
+    """The runs that hold no rows."""
+    missing: tuple[str, ...]
+    """Shards that no run was for, "2/3" say."""
+
+
+def merge_runs(folders: Sequence[Path], out: Path, schema: RowSchema) -> Merged:
+    """Copies the rows of runs into a new one, which is there whole or not at all.
 
     Args:
-        folders: of the runs; they stay as they are.
+        folders: of the runs, such as those of a job array; they stay as they are.
         out: is not there yet.
-        facts: what its `_run.json` is to hold.
-        schema: of its rows; columns that older parts lack are null.
+        schema: of their rows; columns that older parts lack are null.
 
     Raises:
-        JuratError: two of them hold the same item, or one cannot be read,
-            or is stopped in the middle of trying its errors again.
+        JuratError: they were made under different settings, two of them hold the same item, or one cannot be
+            read, or was stopped in the middle of retrying its errors.
     """
+    for folder in folders:
+        if not is_run(folder):
+            raise JuratError(f"{folder} is not the folder of a run: it has no _run.json.")
+    facts = [read_facts(folder) for folder in folders]
+    joined = _joined(folders, facts, schema)
     if out.exists():
         raise JuratError(f"{out} is there already.", hint="Name a folder that is not.")
     for folder in folders:
@@ -50,28 +69,52 @@ def merge_runs(folders: Sequence[Path], out: Path, facts: Facts, schema: ArrowSc
                 f"{folder} has errors that were being tried again when its run was stopped.",
                 hint="The jurat judge command of that run ends it; merge it then.",
             )
-    _check_disjoint(folders)
+    _check_disjoint(folders, schema)
     _remove_remains(out)
-    aside = beside(out, "merging")
-    rows = 0
-    held = ExitStack()
-    try:
-        make_folder(aside / PARTS)
-        held.callback(hold(aside))
-        batches = _pieces(
-            batch for folder in folders for path in run_files(folder) for batch in _batches(path, schema)
-        )
-        for number, part in enumerate(batches):
-            rows += sum(batch.num_rows for batch in part)
-            write_part(aside / PARTS / f"part-{number:06}.parquet", part, schema)
-        write_facts(aside, facts)
-        aside.rename(out)
-    except OSError as error:
-        raise JuratError(f"{out} cannot be written: {reason(error)}.") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        held.close()
-    return rows
+    rows = _write(folders, out, joined, schema)
+    empty = tuple(folder for folder in folders if not run_files(folder))
+    return Merged(rows, empty, tuple(_missing([_shard(each) for each in facts])))
+
+
+def _joined(folders: Sequence[Path], facts: Sequence[dict[str, Any]], schema: RowSchema) -> dict[str, Any]:
+    """The `_run.json` of the whole."""
+    whole = [{**each, "settings": {**each.get("settings", {}), "shard": None}} for each in facts]
+    for folder, each in zip(folders, whole, strict=True):
+        if lines := differences(whole[0], each, schema):
+            told = "\n".join(lines)
+            raise JuratError(f"{folders[0]} and {folder} were made under different settings:\n{told}")
+    shards = [_shard(each) for each in facts]
+    merged = whole[0]
+    if None in shards or _missing(shards):
+        merged["settings"]["shard"] = ", ".join(shard or "all" for shard in shards) if any(shards) else None
+    merged["sessions"] = [session for each in facts for session in each.get("sessions", [])]
+    return merged
+
+
+def _shard(facts: Facts) -> str | None:
+    return facts.get("settings", {}).get("shard")
+
+
+def _missing(shards: Sequence[str | None]) -> list[str]:
+    """Shards of the same number that were not named."""
+    named = {shard for shard in shards if shard is not None}
+    counts = {shard.rpartition("/")[2] for shard in named}
+    if len(counts) != 1 or not (count := next(iter(counts))).isdigit():
+        return []
+    return [each for number in range(1, int(count) + 1) if (each := f"{number}/{count}") not in named]
+
+
+def _check_disjoint(folders: Sequence[Path], schema: RowSchema) -> None:
+    seen: list[tuple[Path, Recorded]] = []
+    for folder in folders:
+        for row in run_rows(folder, schema.keys):
+            for other, keys in seen:
+                if schema.key(row) in keys:
+                    raise JuratError(
+                        f"{other} and {folder} both hold {row[schema.id]!r}.",
+                        hint="Only runs over different items can be merged: shards of the same ones, say.",
+                    )
+        seen.append((folder, Recorded(map(schema.key, run_rows(folder, schema.keys)))))
 
 
 def _remove_remains(out: Path) -> None:
@@ -84,55 +127,50 @@ def _remove_remains(out: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _check_disjoint(folders: Sequence[Path]) -> None:
-    from jurat.runs.recorded_items import Recorded
+def _write(folders: Sequence[Path], out: Path, facts: Facts, schema: RowSchema) -> int:
+    aside, arrow, rows, held = beside(out, "merging"), schema.arrow(), 0, ExitStack()
+    try:
+        make_folder(aside / PARTS)
+        held.callback(hold(aside))
+        files = (path for folder in folders for path in run_files(folder))
+        batches = (batch for path in files for batch in _batches(path, schema, arrow))
+        for number, part in enumerate(_part_sized(batches)):
+            rows += write_parquet(aside / PARTS / f"part-{number:06}.parquet", part, arrow)
+        write_facts(aside, facts)
+        aside.rename(out)
+    except OSError as error:
+        raise JuratError(f"{out} cannot be written: {reason(error)}.") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        held.close()
+    return rows
 
-    seen: list[tuple[Path, Recorded]] = []
-    for folder in folders:
-        for row in run_rows(folder, ["id", "occurrence"]):
-            key = item_key(row["id"], row["occurrence"] or 0)
-            for other, keys in seen:
-                if key in keys:
-                    raise JuratError(
-                        f"{other} and {folder} both hold {row['id']!r}.",
-                        hint="Only runs over different items can be merged: shards of the same ones, say.",
-                    )
-        seen.append((folder, Recorded(_keys(folder))))
 
-
-def _keys(folder: Path) -> Iterator[bytes]:
-    return (item_key(row["id"], row["occurrence"] or 0) for row in run_rows(folder, ["id", "occurrence"]))
-
-
-def _batches(path: Path, schema: ArrowSchema) -> Iterator[ArrowBatch]:
+def _batches(path: Path, schema: RowSchema, arrow: ArrowSchema) -> Iterator[ArrowBatch]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if path.suffix != ".parquet":
-        yield from batches_of(part_rows(path), schema)
+        yield from batches_of(part_rows(path), schema, arrow)
         return
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=1024):
-                if batch.schema.equals(schema):
+                if batch.schema.equals(arrow):
                     yield batch
                 else:  # of an older jurat
-                    rows = rows_of(batch)
-                    yield from batches_of(
-                        ({name: row.get(name) for name in schema.names} for row in rows), schema
-                    )
+                    rows = ({name: row.get(name) for name in arrow.names} for row in rows_of(batch))
+                    yield from batches_of(rows, schema, arrow)
     except (pa.ArrowException, OSError) as error:
-        raise JuratError(f"{path} is not a whole Parquet file: {reason(error)}") from error
+        raise not_whole(path, error) from error
 
 
-def _pieces(batches: Iterable[ArrowBatch]) -> Iterator[list[ArrowBatch]]:
-    piece: list[Any] = []
-    rows = 0
+def _part_sized(batches: Iterable[ArrowBatch]) -> Iterator[list[ArrowBatch]]:
+    piece: list[ArrowBatch] = []
     for batch in batches:
         piece.append(batch)
-        rows += batch.num_rows
-        if rows >= PART_ROWS:
+        if sum(each.num_rows for each in piece) >= PART_ROWS:
             yield piece
-            piece, rows = [], 0
+            piece = []
     if piece:
         yield piece

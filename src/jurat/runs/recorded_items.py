@@ -6,12 +6,14 @@ An item's identity is its id and how many items with that id came before it. Of 
 from __future__ import annotations
 
 import hashlib
+import re
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jurat.content import Item
+from jurat.errors import JuratError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,10 +113,29 @@ def numbered(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def in_shard(items: Iterable[Item], number: int, count: int) -> Iterator[Item]:
-    """The items of shard `number` (from 1) of `count`: which ones hangs on nothing but id and occurrence."""
+    """The items of shard `number` (from 1) of `count`; an item's shard depends on id and occurrence alone."""
     for item in items:
         if int.from_bytes(item_key(item.id, item.occurrence)[:8], "big") % count == number - 1:
             yield item
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part `number`, from 1, of `count`: what one task of a job array does."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Reads "2/8"."""
+        found = re.fullmatch(r"(\d+)/(\d+)", text)
+        if not found or not 1 <= int(found[1]) <= int(found[2]):
+            raise JuratError(f"--shard is I/N with I from 1 to N, not {text!r}.")
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
 
 
 def unrecorded(items: Iterable[Item], recorded: Recorded) -> Iterator[Item]:

@@ -1,26 +1,33 @@
-"""Where rows go: JSON Lines, written as they come, or one Parquet file, put in its place at the end.
+"""Files of rows: JSON Lines, written as they come, or one Parquet file, put in its place at the end.
 
-Neither replaces a file unless told to, and neither loses rows that were written when a run ends early.
+Neither replaces a file unless told to, and neither loses rows that were written when a run ends early. A
+Parquet file cannot be read before its footer is written, so its rows first go to a hidden JSON Lines file
+beside it.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Protocol, Self
+from typing import BinaryIO, Protocol, Self
 
 from jurat.errors import JuratError
-from jurat.files import count_rows, exists_already, file_errors, make_folder
-from jurat.runs.arrow import ArrowSchema
-from jurat.text import reason
-
-Row = Mapping[str, Any]
-"""Names to values that JSON can hold: text, numbers, booleans, None, lists and dicts of these."""
+from jurat.files import (
+    beside,
+    count_rows,
+    exists_already,
+    file_errors,
+    make_folder,
+    move_to_free_name,
+)
+from jurat.runs.arrow import ArrowBatch
+from jurat.runs.line_file import LineFile, lines_in
+from jurat.runs.parquet import batches_of, write_parquet
+from jurat.runs.schema import Row, RowSchema
 
 _JSON = (".jsonl", ".ndjson")
 _PARQUET = (".parquet", ".pq")
@@ -48,7 +55,7 @@ class Sink(Protocol):
     ) -> None: ...
 
 
-def open_sink(path: Path | str | None, schema: Callable[[], ArrowSchema], *, overwrite: bool = False) -> Sink:
+def open_sink(path: Path | str | None, schema: RowSchema, *, overwrite: bool = False) -> Sink:
     """A sink for the format that the suffix names, in a folder that is made if need be.
 
     - `.jsonl`, `.ndjson`: each row is flushed before `write` returns. A row that could be written only
@@ -59,8 +66,7 @@ def open_sink(path: Path | str | None, schema: Callable[[], ArrowSchema], *, ove
 
     Args:
         path: of the file to write.
-        schema: makes the `pyarrow.Schema` of the rows, with its metadata; called for Parquet, and where a
-            row cannot be written.
+        schema: of the rows.
         overwrite: whether a file that exists may be replaced.
 
     Raises:
@@ -69,19 +75,16 @@ def open_sink(path: Path | str | None, schema: Callable[[], ArrowSchema], *, ove
     if path is None:
         return _Nowhere()
     if str(path) == "-":
-        return _JsonLines(None, sys.stdout.buffer, schema)
+        return _StandardOutput(schema)
     path = Path(path)
     check_sink(path)
-    suffix = path.suffix.lower()
     if path.exists() and not overwrite:
         raise exists_already(path)
     with file_errors(path):
         make_folder(path.parent)
-        if suffix in _JSON:
-            return _JsonLines(path, path.open("wb" if overwrite else "xb"), schema)
-        from jurat.runs.parquet_sink import ParquetSink
-
-        return ParquetSink(path, schema(), overwrite=overwrite)
+        if path.suffix.lower() in _JSON:
+            return _JsonFile(path, path.open("wb" if overwrite else "xb"), schema)
+        return _ParquetFile(path, schema, overwrite=overwrite)
 
 
 def check_sink(path: Path) -> None:
@@ -113,43 +116,48 @@ class _Nowhere:
     ) -> None: ...
 
 
-class _JsonLines:
-    def __init__(self, path: Path | None, file: BinaryIO, schema: Callable[[], ArrowSchema]) -> None:
-        self.rows = 0
+class _StandardOutput(_Nowhere):
+    def __init__(self, schema: RowSchema) -> None:
+        super().__init__()
         self._schema = schema
-        self._path = path
-        self._name = "standard output" if path is None else str(path)
-        self._file = file
-        self._whole = 0
-        """Bytes up to the end of the last whole row."""
-
-    @property
-    def summary(self) -> str:
-        return f"{count_rows(self.rows)} in {self._name}"
+        self._file = sys.stdout.buffer
 
     def write(self, row: Row) -> None:
-        line = json_line_or_error(row, self._schema, self.rows + 1)
-        with file_errors(self._name, self.rows):
+        line = self._schema.json_line(row, self.rows + 1)
+        with file_errors("standard output", self.rows):
             try:
                 self._file.write(line)
                 self._file.flush()
             except OSError:
-                self._take_back()
+                # The reader is gone (`| head`): Python would try to write the rest once more when it ends.
+                with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+                    os.dup2(nowhere.fileno(), self._file.fileno())
                 raise
-        self._whole += len(line)
         self.rows += 1
 
-    def _take_back(self) -> None:
-        if self._path is None:
-            # Nobody reads any more (`| head`): Python would try to write the rest once more when it ends.
-            with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), self._file.fileno())
-            return
-        # Closing tries once more to write what is in the buffer; whatever comes of it is then cut off.
-        with suppress(OSError):
-            self._file.close()
-        with suppress(OSError):
-            os.truncate(self._path, self._whole)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.summary = f"{count_rows(self.rows)} in standard output"
+
+
+class _JsonFile:
+    def __init__(self, path: Path, file: BinaryIO, schema: RowSchema) -> None:
+        self._schema = schema
+        self._lines = LineFile(path, file)
+
+    @property
+    def rows(self) -> int:
+        return self._lines.lines
+
+    @property
+    def summary(self) -> str:
+        return f"{count_rows(self.rows)} in {self._lines.path}"
+
+    def write(self, row: Row) -> None:
+        line = self._schema.json_line(row, self.rows + 1)
+        with file_errors(self._lines.path, self.rows):
+            self._lines.write(line)
 
     def __enter__(self) -> Self:
         return self
@@ -157,32 +165,82 @@ class _JsonLines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._path is None or self._file.closed:
+        with suppress(OSError, ValueError):  # not every file can be synced: a device, some network shares
+            self._lines.sync()
+        self._lines.close()
+
+
+class _ParquetFile:
+    """Holds at most a row group of 64 MiB in memory, at the end."""
+
+    def __init__(self, path: Path, schema: RowSchema, *, overwrite: bool) -> None:
+        self.rows = 0
+        self.summary = f"the rows for {path} are not written yet"
+        self._path = path
+        self._overwrite = overwrite
+        self._schema = schema
+        self._columns = frozenset(schema.arrow().names)
+        spool = beside(path, "writing")
+        self._lines = LineFile(spool, spool.open("xb"))
+
+    def write(self, row: Row) -> None:
+        if unknown := row.keys() - self._columns:
+            names = ", ".join(sorted(unknown))
+            raise JuratError(f"row {self.rows + 1} has fields that the schema lacks: {names}")
+        line = self._schema.json_line(row, self.rows + 1)
+        with file_errors(self._path):
+            self._lines.write(line)
+        self.rows += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lines.close()
+        late: BaseException | None = None
+        if error is None:
+            try:
+                self._put_in_place()
+                self._lines.path.unlink(missing_ok=True)
+                self.summary = f"{count_rows(self.rows)} in {self._path}"
+                return
+            except BaseException as problem:  # an impatient Ctrl-C too: the rows have to be kept
+                late = problem
+        self._keep(convert=late is None or isinstance(late, Exception))
+        cause = error or late
+        if cause is not None:
+            cause.add_note(self.summary)
+        if late is not None:
+            raise late
+
+    def _put_in_place(self) -> None:
+        with file_errors(self._path):
+            batches = batches_of(lines_in(self._lines.path), self._schema)
+            rows = write_parquet(self._path, batches, self._schema.arrow(), replace=self._overwrite)
+        if rows != self.rows:
+            raise JuratError(f"only {rows} of {self.rows} rows for {self._path} could be read back.")
+
+    def _fitting_batches(self) -> Iterator[ArrowBatch]:
+        with suppress(JuratError):  # raised after all rows that fit
+            yield from batches_of(lines_in(self._lines.path), self._schema)
+
+    def _keep(self, *, convert: bool) -> None:
+        """Leaves the rows as `NAME.partial`: as Parquet, or as JSON Lines where there is no room for both."""
+        spool = kept = self._lines.path
+        if self.rows == 0:
+            spool.unlink(missing_ok=True)
+            self.summary = f"no rows were written to {self._path}"
             return
-        with file_errors(self._name, self.rows):
-            with suppress(OSError):  # not every file can be synced: a device, some network shares
-                os.fsync(self._file.fileno())
-            self._file.close()
-
-
-def json_line_or_error(row: Row, schema: Callable[[], ArrowSchema], number: int) -> bytes:
-    """A row as a line of JSON, or the error row that stands for it where it has no such form."""
-    try:
-        return json_line(row, number)
-    except JuratError as error:
-        from jurat.runs.unwritable import error_row
-
-        try:
-            return json_line(error_row(row, schema(), number), number)
-        except JuratError:  # the schema has no place for an error
-            raise error from None
-
-
-def json_line(row: Row, number: int) -> bytes:
-    """A row as a line of JSON. Raises JuratError, with the row's number, where it has no such form."""
-    try:
-        text = json.dumps(row, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise JuratError(f"row {number} cannot be written as JSON: {reason(error)}") from error
-    # A lone surrogate has no UTF-8. Written as \udcff it is JSON all the same, and reads back as it was.
-    return text.encode("utf-8", "backslashreplace") + b"\n"
+        aside = beside(self._path, "parquet")
+        if convert:
+            with suppress(Exception):
+                self.rows = write_parquet(aside, self._fitting_batches(), self._schema.arrow())
+                kept = aside
+        name = kept
+        with suppress(OSError):
+            name = move_to_free_name(kept, self._path.with_name(self._path.name + ".partial"))
+        for rest in {spool, aside} - {name}:
+            rest.unlink(missing_ok=True)
+        self.summary = f"{count_rows(self.rows)} in {name}"

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from jurat.errors import JuratError
-from jurat.judge import PRESETS, arrow_schema, verdict_to_row
+from jurat.judge import PRESETS, verdict_to_row
 from jurat.judge.presets import find_preset
 from jurat.judge.replay.impact import Change, Impact, measure, measure_blocks
 from jurat.judge.replay.sweep import LEAVES, slim_schema
-from jurat.runs import open_sink
-from jurat.runs.folder import RunSink, write_facts
-from jurat.runs.row_blocks import of_rows, read_blocks
+from jurat.runs import open_sink, read_blocks
+from jurat.runs.folder import write_facts
+from jurat.runs.parts import PartWriter
+from jurat.runs.reading import blocks_of
 
 from ..drawn import LAW, Thinking, judged
 from .test_redecide import Murmuring, with_thresholds
@@ -49,14 +50,14 @@ def written(rows: list[dict[str, Any]], kind: str, folder: Path) -> Path:
     path = folder / kind
     if kind == "run":
         write_facts(path, {})
-        with RunSink(path, arrow_schema, part_rows=13) as sink:
+        with PartWriter(path, VERDICT_ROWS, part_rows=13) as sink:
             for row in rows[:50]:
                 sink.write(row)
         (path / "parts" / "_part-000004.jsonl").write_text(
             "".join(json.dumps(row) + "\n" for row in rows[50:])
         )
         return path
-    with open_sink(path, arrow_schema) as sink:
+    with open_sink(path, VERDICT_ROWS) as sink:
         for row in rows:
             sink.write(row)
     return path
@@ -79,7 +80,7 @@ def test_columns_tell_what_whole_rows_tell(
     assert slow.open == 1  # the animation
     assert slow.flipped > 5 and slow.rules
     assert all(flip.row is not None for flip in slow.flips)
-    assert told(measure(rows, change)) == told(measure_blocks(of_rows(rows), change)) == told(slow)
+    assert told(measure(rows, change)) == told(measure_blocks(blocks_of(rows), change)) == told(slow)
     for kind in ("run", "v.parquet", "v.jsonl"):
         path = written(rows, kind, tmp_path)
         blocks = list(read_blocks(path, LEAVES))

@@ -26,7 +26,7 @@ from jurat.judge.rule_context import Thresholds
 from jurat.judge.verdict import Verdict
 from jurat.metrics import Interval, wilson
 from jurat.models.bundled.model import language_of
-from jurat.runs.row_blocks import Block, of_rows
+from jurat.runs.reading import Block, blocks_of
 
 if TYPE_CHECKING:
     from jurat.runs.arrow import ArrowTable
@@ -156,7 +156,7 @@ def measure(
         JuratError: a row is no verdict, one under another constitution than the old one, or one of another
             model, preset or wording than the first one.
     """
-    blocks = of_rows(dict(row) for row in rows)
+    blocks = blocks_of(dict(row) for row in rows)
     return measure_blocks(blocks, change, judge, sample=sample, seed=seed, whole_flips=True)
 
 
@@ -169,7 +169,7 @@ def measure_blocks(
     seed: int = 0,
     whole_flips: bool = False,
 ) -> Impact:
-    """As `measure`, of what `jurat.runs.row_blocks.read_blocks` reads with `jurat.judge.replay.sweep.LEAVES`.
+    """As `measure`, of what `jurat.runs.read_blocks` reads with `jurat.judge.replay.sweep.LEAVES`.
 
     `whole_flips` says whether flips are to have their rows, which takes longer.
     """

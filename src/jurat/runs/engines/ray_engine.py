@@ -1,19 +1,19 @@
-"""Judging on the workers of a Ray cluster (extra `ray`).
+"""Computing rows on the workers of a Ray cluster (extra `ray`).
 
     with start(spec) as engine:
-        for rows in engine.judge(wanted, recorded):
+        for rows in run.collect(engine, job):
             ...
 
-The steps of `jurat.judge.engines.steps` run on Ray Data: one task finds items, on the machine that leads;
-tasks on processors read and decode them; actors, each with a judge of its own that is built from its spec,
-judge. A judge takes a whole GPU where there are some, and next to nothing of a processor, so that readers
-never starve; a reader takes half a processor, since half of its time it waits for storage. Ray holds back
-the readers when decoded images fill its object store.
+The steps of `jurat.runs.engines.steps` run on Ray Data: one task finds items, on the machine that leads;
+tasks on processors read and decode them; actors, each with a worker of its own that is opened from its spec,
+compute rows. A worker takes a whole GPU where there are some, and next to nothing of a processor, so that
+readers never starve; a reader takes half a processor, since half of its time it waits for storage. Ray holds
+back the readers when what they read fills its object store.
 
-A row of the Ray data set is one page, one parcel or the rows of one batch, pickled: so images are judged
-together as they were read, and Ray has few things to keep account of where there are many images. Ray runs a
-task again when its worker dies. What was lost even so is judged once more, each item by itself; one that
-takes its worker down thrice becomes an error row. An item that comes back twice counts once.
+A row of the Ray data set is one page, one parcel or the rows of one batch, pickled: so items are computed
+together as they were read, and Ray has few things to keep account of where there are many items. Ray runs a
+task again when its worker dies. What was lost even so is computed once more, each item by itself; one that
+takes its worker down three times becomes an error row. An item that comes back twice counts once.
 """
 
 from __future__ import annotations
@@ -31,15 +31,13 @@ from importlib.util import find_spec
 from typing import Any
 
 from jurat.errors import JuratError, MissingExtra
-from jurat.judge.engines import steps as bulk
-from jurat.judge.engines.ray_cluster import Share, connect, first_line, machines, share_of, what_comes
-from jurat.judge.engines.steps import Page, Parcel, Rows, Stop, Wanted
-from jurat.judge.judge import Judge
-from jurat.judge.spec import Described, JudgeSpec
+from jurat.runs.engines import steps
+from jurat.runs.engines.ray_cluster import Share, connect, first_line, machines, share_of, what_comes
+from jurat.runs.engines.steps import Job, Key, Page, Parcel, Rows, Stop, Worker, WorkerSpec
 from jurat.runs.recorded_items import Occurrences, Recorded
 from jurat.sources.passed_over import PassedOver
 
-READER_CPUS, JUDGE_CPUS = 0.5, 0.01
+READER_CPUS, WORKER_CPUS = 0.5, 0.01
 TRIES = 3
 """Of what a worker has in hand when it dies."""
 _CELL = "pickled"
@@ -55,29 +53,29 @@ def require_ray() -> None:
 
 @contextmanager
 def start(
-    spec: JudgeSpec,
+    spec: WorkerSpec,
     *,
     replicas: int | None = None,
     gpus: float | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Generator[RayEngine]:
-    """Joins the Ray cluster of RAY_ADDRESS or of this machine, or starts one here, and opens the judge once.
+    """Joins the Ray cluster of RAY_ADDRESS or of this machine, or starts one here, and opens a worker once.
 
     A cluster that it starts ends with the block, reports nothing to anyone and has no dashboard.
 
     Args:
-        replicas: judges at work at once; left out, as many as have a GPU, or one a machine.
-        gpus: that each of them takes; left out, one if the model computes on the workers and there are any.
+        replicas: workers that compute at once; left out, as many as have a GPU, or one a machine.
+        gpus: that each of them takes; left out, one if workers use GPUs and there are any.
         tell: is told what takes long.
 
     Raises:
-        JuratError: the judge cannot be opened on a worker, or the cluster lacks what it needs.
+        JuratError: a worker cannot be opened, or the cluster lacks what it needs.
         MissingExtra: Ray is not installed.
     """
     require_ray()
     stop = connect()
     try:
-        share = share_of(machines(), spec, replicas, gpus)
+        share = share_of(machines(), spec.uses_gpu, replicas, gpus)
         tell(what_comes(share))
         yield RayEngine(spec, share, _describe(spec, share))
     finally:
@@ -85,35 +83,36 @@ def start(
 
 
 class RayEngine:
-    """Workers of a Ray cluster that judge."""
+    """Workers of a Ray cluster."""
 
-    def __init__(self, spec: JudgeSpec, share: Share, described: Described) -> None:
+    def __init__(self, spec: WorkerSpec, share: Share, described: Any) -> None:
         self.share = share
         self.described = described
-        """What the judges are made of."""
+        """What the workers are made of, as the first one describes it."""
         self.passed_over = PassedOver()
         """What the last pass found and is no item."""
         self._spec = spec
 
-    def judge(
-        self, wanted: Wanted, recorded: Callable[[], Recorded]
+    def rows(
+        self, job: Job, recorded: Callable[[], Recorded], key: Key
     ) -> Generator[tuple[dict[str, Any], ...]]:
-        """Rows of verdicts as they come, in any order; each item once, whatever becomes of workers.
+        """Rows as they come, in any order; each item once, whatever becomes of workers.
 
         Args:
-            wanted: which items.
+            job: which items.
             recorded: tells which of them have a row already; asked again, after what was given out until
                 then is recorded, if any was lost.
+            key: identifies the item of a row.
 
         Raises:
             JuratError: what ended the run on a worker, or Ray lost items again and again.
         """
         seen = Occurrences()
-        alone = replace(wanted, alone=True)
-        steps = [wanted, alone, replace(alone, given_up=_GIVEN_UP)]
+        alone = replace(job, alone=True)
+        passes = [job, alone, replace(alone, given_up=_GIVEN_UP)]
         in_vain = 0
-        while steps:
-            found, back = yield from self._pass(steps[0], recorded(), seen)
+        while passes:
+            found, back = yield from self._pass(passes[0], recorded(), key, seen)
             if found is None:  # only the finder was lost; what came back until then is recorded
                 in_vain = 0 if back else in_vain + 1
                 if in_vain == TRIES:
@@ -121,46 +120,46 @@ class RayEngine:
             elif back >= found:
                 return
             else:
-                steps.pop(0)
+                passes.pop(0)
         raise JuratError("Ray lost what its workers gave back, again and again.", hint=_GO_ON)
 
     def _pass(
-        self, wanted: Wanted, recorded: Recorded, seen: Occurrences
+        self, job: Job, recorded: Recorded, key: Key, seen: Occurrences
     ) -> Generator[tuple[dict[str, Any], ...], None, tuple[int | None, int]]:
-        """Judges all that is not recorded; how many items were found, if that is known, and how many came
+        """Computes all that is not recorded; how many items were found, if that is known, and how many came
         back."""
         found: int | None = None
         back = 0
         stop: Stop | None = None
-        answers = _answers(wanted, recorded, self._spec, self.share, self.described)
+        answers = _answers(job, recorded, self._spec, self.share, self.described)
         try:
             for answer in answers:
                 found = answer.found if found is None else found
                 self.passed_over = answer.passed_over or self.passed_over
                 stop = stop or answer.stop
-                rows = tuple(row for row in answer.rows if not seen.next(f"{row['occurrence']} {row['id']}"))
+                rows = tuple(row for row in answer.rows if not seen.next(key(row).hex()))
                 back += len(rows)
                 if rows:
                     yield rows
                 if answer.stop is not None and answer.found is None:
-                    break  # else no more was found, and what was is judged first
+                    break  # else no more was found, and what was is computed first
         finally:
             answers.close()
-            # Ray ends a judge when nothing refers to it any more, and what it leaves behind refers to itself:
-            # until that is collected the judges of the next pass would wait for their GPUs.
+            # Ray ends a worker when nothing refers to it any more, and what it leaves behind refers to
+            # itself: until that is collected the workers of the next pass would wait for their GPUs.
             gc.collect()
         if stop is not None:
             raise stop.error()
         return found, back
 
 
-def _describe(spec: JudgeSpec, share: Share) -> Described:
-    """Opens the judge on a worker like those to come; what it is made of, or why it cannot be opened."""
+def _describe(spec: WorkerSpec, share: Share) -> Any:
+    """Opens a worker like those to come; what it is made of. Raises JuratError where it cannot be opened."""
     import ray
     from ray.exceptions import RayError
 
-    # Its worker ends with it: the model is gone from the GPU before the judges come.
-    open_once = ray.remote(num_cpus=JUDGE_CPUS, num_gpus=share.gpus, max_calls=1, max_retries=1)(_opened)
+    # Its process ends with it: the model is gone from the GPU before the workers come.
+    open_once = ray.remote(num_cpus=WORKER_CPUS, num_gpus=share.gpus, max_calls=1, max_retries=1)(_opened)
     try:
         told = ray.get(open_once.remote(spec, os.getcwd(), share))
     except RayError as error:
@@ -173,13 +172,13 @@ def _describe(spec: JudgeSpec, share: Share) -> Described:
     return told
 
 
-def _opened(spec: JudgeSpec, folder: str, share: Share) -> Described | Stop:
-    judge = _open(spec, folder, share)
-    return judge if isinstance(judge, Stop) else Described.of(judge)
+def _opened(spec: WorkerSpec, folder: str, share: Share) -> Any:
+    worker = _open(spec, folder, share)
+    return worker if isinstance(worker, Stop) else worker.describe()
 
 
-def _open(spec: JudgeSpec, folder: str, share: Share) -> Judge | Stop:
-    bulk.enter(folder)
+def _open(spec: WorkerSpec, folder: str, share: Share) -> Worker | Stop:
+    steps.enter(folder)
     if share.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(share.threads)  # Ray has made it 1; torch is not imported yet
     if not share.gpus:
@@ -190,10 +189,8 @@ def _open(spec: JudgeSpec, folder: str, share: Share) -> Judge | Stop:
         return Stop.of(error)
 
 
-def _answers(
-    wanted: Wanted, recorded: Recorded, spec: JudgeSpec, share: Share, described: Described
-) -> Generator[Rows]:
-    """What the judges say, as it comes."""
+def _answers(job: Job, recorded: Recorded, spec: WorkerSpec, share: Share, described: Any) -> Generator[Rows]:
+    """What the workers give back, as it comes."""
     import ray
     import ray.data
     from ray.data.exceptions import ExecutionTimeoutError
@@ -201,8 +198,8 @@ def _answers(
     from ray.util.annotations import RayDeprecationWarning
 
     _keep_quiet()
-    asked, done = ray.put(wanted), ray.put(recorded)  # sent once a machine, not once a task
-    # A block is a row; for judges with GPUs Ray wants it said in numbers.
+    asked, done = ray.put(job), ray.put(recorded)  # sent once a machine, not once a task
+    # A block is a row; for workers with GPUs Ray wants it said in numbers.
     by_row: dict[str, Any] = {"batch_size": 1, "batch_format": "pyarrow"}
     with warnings.catch_warnings():
         # How often a task is tried can be said in this way only; the last Ray that takes it is 2.63.
@@ -217,21 +214,21 @@ def _answers(
         read = found.map_batches(
             partial(_parcels, asked), num_cpus=READER_CPUS, max_retries=TRIES - 1, **by_row
         )
-        judged = read.map_batches(
-            _JudgeOnWorker,
-            fn_constructor_args=(spec, wanted.folder, share, described),
+        computed = read.map_batches(
+            _RayWorker,
+            fn_constructor_args=(spec, job.folder, share, described),
             # Of two, one waits in the actor; if that dies it counts as a try of both.
             compute=ray.data.ActorPoolStrategy(
-                size=share.replicas, max_tasks_in_flight_per_actor=1 if wanted.alone else 2
+                size=share.replicas, max_tasks_in_flight_per_actor=1 if job.alone else 2
             ),
-            num_cpus=JUDGE_CPUS,
+            num_cpus=WORKER_CPUS,
             num_gpus=share.gpus,
             max_restarts=-1,
             max_task_retries=TRIES - 1,
             **by_row,
         )
     try:
-        for table in judged.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+        for table in computed.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             yield from _unpacked(table)
     except (RayError, ExecutionTimeoutError) as error:
         raise JuratError(f"Ray gave up: {first_line(error)}.", hint=_GO_ON) from error
@@ -297,38 +294,38 @@ def _got(shared: Any) -> Any:
 
 
 def _pages(asked: Any, done: Any) -> Iterator[Any]:
-    return map(_packed, bulk.find_pages(_got(asked), _got(done)))
+    return map(_packed, steps.find_pages(_got(asked), _got(done)))
 
 
 def _parcels(asked: Any, table: Any) -> Iterator[Any]:
     for page in _unpacked(table):
-        yield from map(_packed, bulk.read_page(page, _got(asked)))
+        yield from map(_packed, steps.read_page(page, _got(asked)))
 
 
-class _JudgeOnWorker:
-    """A judge in a process of its own."""
+class _RayWorker:
+    """A worker in a process of its own."""
 
-    def __init__(self, spec: JudgeSpec, folder: str, share: Share, expected: Described) -> None:
-        self._judge = _open(spec, folder, share)
-        if isinstance(self._judge, Judge) and (found := Described.of(self._judge)) != expected:
-            self._judge = Stop(
-                "wrong",
+    def __init__(self, spec: WorkerSpec, folder: str, share: Share, expected: Any) -> None:
+        self._worker = _open(spec, folder, share)
+        if not isinstance(self._worker, Stop) and (found := self._worker.describe()) != expected:
+            self._worker = Stop(
+                JuratError,
                 f"A worker opened another model than the first one did: {found}, not {expected}.",
                 "All need the same weights and packages. --dtype has them compute alike on unlike GPUs.",
             )
 
     def __call__(self, table: Any) -> Iterator[Any]:
         for parcel in _unpacked(table):
-            judge = self._judge
-            said = [Rows(stop=judge)] if isinstance(judge, Stop) else bulk.judge_parcel(parcel, judge)
-            yield from map(_packed, said)
+            worker = self._worker
+            given = [Rows(stop=worker)] if isinstance(worker, Stop) else steps.compute(parcel, worker)
+            yield from map(_packed, given)
 
 
-def _packed(said: Page | Parcel | Rows) -> Any:
+def _packed(given: Page | Parcel | Rows) -> Any:
     """A table of one row."""
     import pyarrow as pa
 
-    return pa.table({_CELL: pa.array([pickle.dumps(said, protocol=5)], pa.large_binary())})
+    return pa.table({_CELL: pa.array([pickle.dumps(given, protocol=5)], pa.large_binary())})
 
 
 def _unpacked(table: Any) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""A Ray cluster: joining or starting one, and what judges get of it (extra `ray`)."""
+"""A Ray cluster: joining or starting one, and what workers get of it (extra `ray`)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import cast
 
 from jurat.errors import JuratError
-from jurat.judge.spec import JudgeSpec
-from jurat.models.registry import MODELS
 
 Machine = Mapping[str, float]
 """What a machine has, as Ray counts it: CPU, GPU, memory."""
@@ -22,14 +20,14 @@ Machine = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Share:
-    """What the judges get of a cluster."""
+    """What the workers get of a cluster."""
 
     replicas: int
-    """Judges at work at once."""
+    """Workers that compute at once."""
     gpus: float
-    """That each of them has."""
+    """GPUs of each of them."""
     threads: int | None
-    """Of a judge that computes on processors; None for one with GPUs, which the environment tells."""
+    """Threads of a worker that computes on processors; None for one that has GPUs."""
 
 
 def connect() -> Callable[[], None]:
@@ -106,19 +104,19 @@ def machines() -> list[Machine]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def share_of(machines: Sequence[Machine], spec: JudgeSpec, replicas: int | None, gpus: float | None) -> Share:
-    """What judges get of a cluster. Raises JuratError where no machine has what one of them needs."""
+def share_of(machines: Sequence[Machine], uses_gpu: bool, replicas: int | None, gpus: float | None) -> Share:
+    """What workers get of a cluster. Raises JuratError where no machine has what one of them needs."""
     cards = [int(machine.get("GPU", 0)) for machine in machines]
     if gpus is None:
-        gpus = 1.0 if any(cards) and _computes_here(spec) else 0.0
+        gpus = 1.0 if any(cards) and uses_gpu else 0.0
     if gpus > 1 and gpus % 1:
         raise JuratError(f"--gpus is a part of one GPU or a whole number of them, not {gpus:g}.")
     if gpus:
         room = sum(int(count / gpus) if gpus >= 1 else count * int(1 / gpus + 1e-6) for count in cards)
         if not room:
             raise JuratError(
-                f"A judge is to have {gpus:g} GPUs, and no machine of the cluster has so many.",
-                hint="--gpus 0 judges on processors; or start machines with GPUs first.",
+                f"Each worker takes {gpus:g} GPUs, and no machine of the cluster has that many.",
+                hint="--gpus 0 computes on processors; or start machines with GPUs first.",
             )
         return Share(replicas or room, gpus, None)
     cores = [int(machine["CPU"]) for machine in machines if machine.get("CPU", 0) >= 1] or [1]
@@ -129,21 +127,12 @@ def share_of(machines: Sequence[Machine], spec: JudgeSpec, replicas: int | None,
 
 
 def what_comes(share: Share) -> str:
-    """What the first judge does before anything is judged."""
+    """What the first worker does before any row is computed."""
     import ray
 
     if share.gpus > ray.available_resources().get("GPU", 0.0):
         return "waiting for a GPU of the cluster: all are taken"
     return "opening the model on a worker"
-
-
-def _computes_here(spec: JudgeSpec) -> bool:
-    """Whether a model computes in the process that opens it, as far as its backend says."""
-    if spec.model.device == "cpu":
-        return False
-    backend = MODELS.get(spec.model.backend)
-    eyes = spec.detector or spec.matcher
-    return bool(eyes) or backend is None or backend.is_plug_in or backend.extra == "local"
 
 
 def first_line(error: Exception) -> str:

@@ -7,6 +7,7 @@ import os
 import pickle
 import tarfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 
@@ -19,36 +20,39 @@ from PIL import Image
 from jurat.constitution import load_constitution
 from jurat.errors import JuratError
 from jurat.judge import Judge, verdict_to_row
-from jurat.judge.engines import steps as bulk
-from jurat.judge.engines.steps import Page, Rows, Stop, Wanted, find_pages, judge_parcel, read_page
 from jurat.judge.presets import find_preset
 from jurat.judge.spec import Described, JudgeSpec
+from jurat.judge.workers import ItemReader, JudgeWorker, Settled
 from jurat.media import Sampling
 from jurat.media.hash_list import load_known
 from jurat.models import ConcurrencySupport, ModelGone, ModelSpec
+from jurat.runs import Shard
+from jurat.runs.engines import steps
+from jurat.runs.engines.steps import Job, Page, Rows, Stop, compute, find_pages, read_page
 from jurat.runs.recorded_items import Recorded, item_key, numbered
 from jurat.sources import SourceOptions, find_items
-from jurat.sources.prefetch import Roots
 
-from ..tinted import Tinted, law, red
+from .tinted import Tinted, law, red
 
 NOTHING = Recorded(())
 CHANGING = ("decision", "time", "seconds")
 
 
-def wanted(*paths: Path | str, **more) -> Wanted:
+def job(
+    *paths: Path | str, shard: Shard | None = None, alone: bool = False, given_up: str | None = None, **more
+):
     options = more.pop("options", SourceOptions())
-    names = tuple(map(str, paths))
-    roots = tuple(Roots.of(names, options).identities)
-    return Wanted(names, options, str(Path.cwd()), roots, Sampling(), **{"batch_size": 4, **more})
+    reader = ItemReader(Sampling(), **{"batch_size": 4, **more})
+    whole = Job.of(reader, list(map(str, paths)), options, shard)
+    return replace(whole, alone=alone, given_up=given_up)
 
 
-def steps(asked: Wanted, judge: Judge, recorded: Recorded = NOTHING) -> list[Rows]:
-    """All three, with what goes from one to the next pickled as it is between processes."""
+def computed(asked: Job, judge: Judge, recorded: Recorded = NOTHING) -> list[Rows]:
+    """All three steps, with what goes from one to the next pickled as it is between processes."""
     said = []
     for page in find_pages(asked, recorded):
         for parcel in read_page(pickle.loads(pickle.dumps(page)), asked):
-            said += judge_parcel(pickle.loads(pickle.dumps(parcel)), judge)
+            said += compute(pickle.loads(pickle.dumps(parcel)), JudgeWorker(judge))
     return said
 
 
@@ -101,7 +105,7 @@ def with_tables(folder: Path) -> list[Path]:
 
 def test_the_rows_are_those_of_the_ordinary_judge(pictures: Path, judge: Judge) -> None:
     paths = ["pictures", *with_tables(pictures), "pictures/05.png"]
-    said = steps(wanted(*paths), judge)
+    said = computed(job(*paths), judge)
     expected = ordinary(judge, *paths)
     assert rows(said) == expected
     assert len(expected) == 26 + 2 + 3 * 23 + 1
@@ -113,7 +117,7 @@ def test_the_rows_are_those_of_the_ordinary_judge(pictures: Path, judge: Judge) 
 
 def test_rows_carry_where_bytes_are_unless_they_can_be_had_in_passing_only(pictures: Path) -> None:
     def weight(path: Path | str) -> int:
-        return sum(len(pickle.dumps(page)) for page in find_pages(wanted(path), NOTHING))
+        return sum(len(pickle.dumps(page)) for page in find_pages(job(path), NOTHING))
 
     listed, held, shard, streamed = with_tables(pictures)
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8))
@@ -128,46 +132,48 @@ def test_rows_carry_where_bytes_are_unless_they_can_be_had_in_passing_only(pictu
 
 
 def test_pages_grow_and_parcels_hold_some_batches(pictures: Path, judge: Judge, monkeypatch) -> None:
-    monkeypatch.setattr(bulk, "PAGE_ITEMS", 12)
-    monkeypatch.setattr(bulk, "PARCEL_BATCHES", 2)
-    asked = wanted("pictures")
+    monkeypatch.setattr(steps, "PAGE_ITEMS", 12)
+    monkeypatch.setattr(steps, "PARCEL_BATCHES", 2)
+    asked = job("pictures")
     pages = list(find_pages(asked, NOTHING))
     assert [len(page.items) for page in pages] == [4, 8, 12, 2, 0]
     (last,) = read_page(pages[3], asked)
-    assert [len(item.frames) for item in last.loaded] == [0, 3]
-    assert [len(parcel.loaded) for parcel in read_page(pages[2], asked)] == [8, 4]
-    alone = wanted("pictures", alone=True)
+    assert [len(load.content.frames) for load in last.loads] == [0, 3]
+    assert [len(parcel.loads) for parcel in read_page(pages[2], asked)] == [8, 4]
+    alone = job("pictures", alone=True)
     assert [len(page.items) for page in find_pages(alone, NOTHING)] == [1] * 26 + [0]
-    assert [len(parcel.loaded) for parcel in read_page(pages[2], alone)] == [1] * 12
-    monkeypatch.setattr(bulk, "PARCEL_BYTES", 1)
-    assert [len(parcel.loaded) for parcel in read_page(pages[2], asked)] == [1] * 12
+    assert [len(parcel.loads) for parcel in read_page(pages[2], alone)] == [1] * 12
+    monkeypatch.setattr(steps, "PARCEL_BYTES", 1)
+    assert [len(parcel.loads) for parcel in read_page(pages[2], asked)] == [1] * 12
 
 
 def test_rows_come_batch_by_batch_and_lanes_are_filled(pictures: Path) -> None:
-    asked = wanted("pictures")
+    asked = job("pictures")
     judge = Judge(law(), TwoLanes(), "quick", batch_size=4)
     page = next(each for each in find_pages(asked, NOTHING) if len(each.items) == 8)
     (parcel,) = read_page(page, asked)
-    assert [len(each.rows) for each in judge_parcel(parcel, judge)] == [4, 4]
+    assert [len(each.rows) for each in compute(parcel, JudgeWorker(judge))] == [4, 4]
     assert judge.model.at_once == 2
 
 
 def test_a_page_of_bytes_is_closed_by_their_size(pictures: Path, monkeypatch) -> None:
     held = with_tables(pictures)[1]
-    monkeypatch.setattr(bulk, "PAGE_BYTES", 200)
-    sizes = [len(page.items) for page in find_pages(wanted(held, batch_size=16), NOTHING)]
+    monkeypatch.setattr(steps, "PAGE_BYTES", 200)
+    sizes = [len(page.items) for page in find_pages(job(held, batch_size=16), NOTHING)]
     assert max(sizes) <= 3
     assert sum(sizes) == 23
 
 
 def test_what_is_recorded_is_left_out_and_shards_are_those_of_the_command(pictures: Path, judge) -> None:
     recorded = Recorded(item_key(f"pictures/{number:02}.png", 0) for number in range(20))
-    left = rows(steps(wanted("pictures"), judge, recorded))
+    left = rows(computed(job("pictures"), judge, recorded))
     assert {row["id"] for row in left} == {
         *(f"pictures/{name}.png" for name in ("20", "21", "22", "broken", "gone")),
         "pictures/moves.gif",
     }
-    halves = [{row["id"] for row in rows(steps(wanted("pictures", shard=(n, 2)), judge))} for n in (1, 2)]
+    halves = [
+        {row["id"] for row in rows(computed(job("pictures", shard=Shard(n, 2)), judge))} for n in (1, 2)
+    ]
     assert halves[0] | halves[1] == {row["id"] for row in ordinary(judge, "pictures")}
     assert not halves[0] & halves[1]
     assert min(map(len, halves)) > 5
@@ -176,7 +182,7 @@ def test_what_is_recorded_is_left_out_and_shards_are_those_of_the_command(pictur
 def test_what_was_passed_over_is_told_with_the_last_rows(pictures: Path, judge: Judge) -> None:
     for name in ("a.dng", "b.dng", "notes"):
         (pictures / name).write_bytes(b"x")
-    said = steps(wanted(pictures), judge)
+    said = computed(job(pictures), judge)
     assert [rows.passed_over is not None for rows in said] == [False] * (len(said) - 1) + [True]
     last = said[-1].passed_over
     assert last is not None
@@ -190,12 +196,13 @@ def test_known_content_is_settled_without_the_model_and_its_pixels_go_nowhere(
 
     digest = sha256((pictures / "03.png").read_bytes()).hexdigest()
     Path("known.csv").write_text(f"sha256,label,action,handling\n{digest},series 7,block,sealed\n")
-    asked = wanted("pictures", known=load_known("known.csv"))
+    asked = job("pictures", known=load_known("known.csv"))
     parcels = [parcel for page in find_pages(asked, NOTHING) for parcel in read_page(page, asked)]
-    (settled,) = (each for parcel in parcels for each in parcel.settled)
+    contents = [load.content for parcel in parcels for load in parcel.loads]
+    (settled,) = (content for content in contents if isinstance(content, Settled))
     pixels = (pictures / "03.png").read_bytes()
     assert pixels not in pickle.dumps(settled)
-    found = {row["id"]: row for row in rows(steps(asked, judge))}
+    found = {row["id"]: row for row in rows(computed(asked, judge))}
     assert len(found) == 26
     row = found["pictures/03.png"]
     assert (row["basis"], row["label"], row["outcome"]) == ("known_match", "series 7", "unsafe")
@@ -220,8 +227,8 @@ def test_of_several_images_one_that_is_blocked_is_enough_and_allowed_ones_may_ha
         lines = [f"{digest},logo,{action}" for digest, action in entries]
         Path("known.csv").write_text("\n".join(["sha256,label,action", *lines]))
         for captions in (False, True):
-            asked = wanted("listed.jsonl", known=load_known("known.csv"), reads_texts=captions)
-            (row,) = rows(steps(asked, judge))
+            asked = job("listed.jsonl", known=load_known("known.csv"), reads_texts=captions)
+            (row,) = rows(computed(asked, judge))
             decided[name, captions] = row["outcome"] if row["basis"] == "known_match" else "by the model"
     assert decided == {
         ("one blocked", False): "unsafe",
@@ -234,14 +241,14 @@ def test_of_several_images_one_that_is_blocked_is_enough_and_allowed_ones_may_ha
 
 
 def test_items_that_are_given_up_are_errors_that_say_why(pictures: Path, judge: Judge) -> None:
-    told = rows(steps(wanted("pictures", alone=True, given_up="Its worker ended."), judge))
+    told = rows(computed(job("pictures", alone=True, given_up="Its worker ended."), judge))
     assert {(row["outcome"], row["error"]) for row in told} == {("error", "Its worker ended.")}
     assert len(told) == 26
 
 
 def test_a_table_without_the_column_stops_after_what_was_found_before(pictures: Path, judge: Judge) -> None:
     Path("table.csv").write_text("path\npictures/00.png\n")
-    said = steps(wanted("pictures", "table.csv", options=SourceOptions(column="uri")), judge)
+    said = computed(job("pictures", "table.csv", options=SourceOptions(column="uri")), judge)
     assert len(rows(said)) == said[-1].found == 26
     with pytest.raises(JuratError, match="has no column 'uri'") as caught:
         raise said[-1].stop.error()
@@ -250,14 +257,14 @@ def test_a_table_without_the_column_stops_after_what_was_found_before(pictures: 
 
 
 def test_a_folder_that_vanishes_stops_the_run_and_makes_no_error_rows(pictures: Path, judge: Judge) -> None:
-    asked = wanted("pictures")
+    asked = job("pictures")
     pages = list(find_pages(asked, NOTHING))
     assert len(list(read_page(pages[0], asked))) == 1
     os.rename(pictures, "elsewhere")
     (parcel,) = read_page(pages[1], asked)
-    assert (parcel.loaded, parcel.found) == ((), None)
+    assert (parcel.loads, parcel.found) == ((), None)
     assert "pictures is not there any more" in parcel.stop.message
-    bulk._roots.cache_clear()  # as on a machine that comes to it later
+    steps._roots.cache_clear()  # as on a machine that comes to it later
     (parcel,) = read_page(pages[1], asked)
     assert "pictures is not there any more" in parcel.stop.message
     assert [parcel.found for parcel in read_page(Page(found=3), asked)] == [3]
@@ -296,7 +303,7 @@ class Dying(Tinted):
 
 def test_a_model_that_is_gone_stops_the_run(pictures: Path) -> None:
     gone = ModelGone("The server does not answer.", hint="Start it.")
-    said = steps(wanted("pictures"), Judge(law(), Dying(gone), "quick"))[0]
+    said = computed(job("pictures"), Judge(law(), Dying(gone), "quick"))[0]
     assert said.rows == ()
     with pytest.raises(ModelGone, match="does not answer") as caught:
         raise said.stop.error()
@@ -321,7 +328,7 @@ def test_a_judge_travels_as_plain_data_and_is_described_from_afar(pictures: Path
         with pytest.raises(JuratError, match="open in other processes"):
             verb([])
     same = Judge(law(), "null?seed=4", preset)
-    assert rows(steps(wanted("pictures"), judge)) == ordinary(same, "pictures")
+    assert rows(computed(job("pictures"), judge)) == ordinary(same, "pictures")
 
 
 @pytest.mark.parametrize(("preset", "form"), [("clue", "short"), ("quick", None)])

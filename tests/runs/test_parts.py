@@ -11,10 +11,10 @@ import pytest
 
 from jurat.errors import JuratError
 from jurat.runs import read_rows
-from jurat.runs.folder import RETRYING, RunSink, read_facts, run_rows
-from jurat.runs.rewrite import rewrite_run
+from jurat.runs.folder import RETRYING, read_facts, run_rows
+from jurat.runs.parts import PartWriter
 
-from .test_folder import SCHEMA, names, numbers, write
+from .test_folder import ROWS, names, numbers, write
 
 CALLS = ("replace", "fsync", "unlink")
 
@@ -25,8 +25,8 @@ def again(row: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def rewrite(run: Path) -> None:
-    with RunSink(run, lambda: SCHEMA, part_rows=10) as sink:
-        rewrite_run(sink, SCHEMA, again, lambda: {"settings": {"law": "new"}})
+    with PartWriter(run, ROWS, part_rows=10) as sink:
+        sink.rewrite(again, lambda: {"settings": {"law": "new"}})
 
 
 def state(run: Path) -> tuple[str, list[int], set[str]]:
@@ -57,8 +57,8 @@ def test_what_was_taken_out_comes_back_if_nobody_judged_it_anew(tmp_path: Path) 
     rewrite(run)
     lines = (run / RETRYING).read_text().splitlines()
     assert [int(json.loads(line)["columns"]["n"]) for line in lines] == [3, 10, 17, 24]
-    with RunSink(run, lambda: SCHEMA) as sink:
-        assert sink.restore_errors() == 4
+    with PartWriter(run, ROWS) as sink:
+        assert sink.put_back() == 4
     assert sorted(numbers(run)) == list(range(25))
 
 
@@ -119,7 +119,7 @@ def test_a_row_that_cannot_be_rewritten_changes_nothing(tmp_path: Path) -> None:
             raise JuratError("This is no verdict.")
         return row
 
-    with pytest.raises(JuratError, match="no verdict"), RunSink(run, lambda: SCHEMA) as sink:
-        rewrite_run(sink, SCHEMA, wrong, lambda: {"settings": {"law": "new"}})
+    with pytest.raises(JuratError, match="no verdict"), PartWriter(run, ROWS) as sink:
+        sink.rewrite(wrong, lambda: {"settings": {"law": "new"}})
     assert state(run) == OLD
     assert names(run) == [f"part-{number:06}.parquet" for number in range(3)]

@@ -11,14 +11,15 @@ import pyarrow as pa
 import pytest
 
 from jurat.errors import JuratError
-from jurat.judge.engines.ray_cluster import Share, share_of
-from jurat.judge.engines.ray_engine import _JudgeOnWorker
-from jurat.judge.engines.steps import Parcel
 from jurat.judge.presets import find_preset
 from jurat.judge.spec import Described, JudgeSpec
+from jurat.judge.workers import JudgeWorkers
 from jurat.models import ModelSpec
+from jurat.runs.engines.ray_cluster import Share, share_of
+from jurat.runs.engines.ray_engine import _RayWorker
+from jurat.runs.engines.steps import Parcel
 
-from ..tinted import law
+from ...judge.tinted import law
 
 HEAD = {"memory": 1e9}
 CPUS = {"CPU": 8.0}
@@ -26,8 +27,9 @@ FEW = {"CPU": 2.0}
 CARDS = {"CPU": 16.0, "GPU": 4.0}
 
 
-def spec(model: str = "null", **more) -> JudgeSpec:
-    return JudgeSpec(law(), ModelSpec(model, device=more.pop("device", None)), find_preset("quick"), **more)
+def spec(model: str = "null", **more) -> JudgeWorkers:
+    spec = JudgeSpec(law(), ModelSpec(model, device=more.pop("device", None)), find_preset("quick"), **more)
+    return JudgeWorkers(spec)
 
 
 @pytest.mark.parametrize(
@@ -50,37 +52,38 @@ def spec(model: str = "null", **more) -> JudgeSpec:
 )
 def test_judges_share_out_a_cluster(machines, asked, share, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert share_of(machines, *asked) == share
+    workers, replicas, gpus = asked
+    assert share_of(machines, workers.uses_gpu, replicas, gpus) == share
 
 
 def test_threads_that_a_person_set_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3,1")
-    assert share_of([CPUS], spec("bundled"), None, None) == Share(1, 0.0, 3)
+    assert share_of([CPUS], True, None, None) == Share(1, 0.0, 3)
 
 
 @pytest.mark.parametrize(
     ("machines", "gpus", "message"),
     [
-        ([CPUS], 1.0, "A judge is to have 1 GPUs, and no machine of the cluster has so many."),
-        ([{"GPU": 1.0}, {"GPU": 1.0}], 2.0, "A judge is to have 2 GPUs, and no machine"),
+        ([CPUS], 1.0, "Each worker takes 1 GPUs, and no machine of the cluster has that many."),
+        ([{"GPU": 1.0}, {"GPU": 1.0}], 2.0, "Each worker takes 2 GPUs, and no machine"),
         ([CARDS], 1.5, "--gpus is a part of one GPU or a whole number of them, not 1.5."),
     ],
 )
 def test_what_no_machine_has_is_refused(machines, gpus: float, message: str) -> None:
     with pytest.raises(JuratError, match=message):
-        share_of(machines, spec("bundled"), None, gpus)
+        share_of(machines, True, None, gpus)
 
 
 def test_a_worker_that_opens_another_model_ends_the_run(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     mine = spec()
-    told = Described.of(mine.open())
+    told = mine.open().describe()
     empty = pa.table({"pickled": pa.array([pickle.dumps(Parcel(found=0))], pa.large_binary())})
 
     def says(expected: Described):
-        judge = _JudgeOnWorker(mine, str(tmp_path), Share(1, 0.0, None), expected)
-        (answer,) = (pickle.loads(cell.as_buffer()) for table in judge(empty) for cell in table["pickled"])
+        worker = _RayWorker(mine, str(tmp_path), Share(1, 0.0, None), expected)
+        (answer,) = (pickle.loads(cell.as_buffer()) for table in worker(empty) for cell in table["pickled"])
         return answer
 
     assert (says(told).found, says(told).stop) == (0, None)

@@ -1,0 +1,1 @@
+"""What computes the rows of a run outside this process: the workers of a Ray cluster."""

@@ -1,0 +1,284 @@
+"""Three steps, each of which may run in another process: items are found, read, and their rows computed.
+
+    find_pages      paths -> pages of items, which say where the bytes are    one process
+    read_page       a page -> parcels of what workers take                    any number, of processors
+    compute         a parcel -> rows, a batch at a time                       any number, one open worker each
+
+`jurat.runs.engines.ray_engine` runs them on a cluster; there is nothing of Ray here. What goes from step to
+step is pickled by one of our own processes and read by another, never taken from a user's file. Only images
+that lie inside a table or a stream, and can be had only in passing, travel as bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Protocol
+
+from jurat.content import Item
+from jurat.errors import JuratError
+from jurat.runs.recorded_items import Recorded, Shard, in_shard, numbered, unrecorded
+from jurat.sources import SourceOptions, find_items
+from jurat.sources.openers import Failed, File, Held, Remote, Slice
+from jurat.sources.passed_over import PassedOver
+from jurat.sources.prefetch import Roots, read_ahead
+
+PAGE_ITEMS, PAGE_BYTES = 256, 32 * 2**20
+"""A page is closed when it has so many items, or so many bytes of those that travel as bytes."""
+PARCEL_BATCHES, PARCEL_BYTES = 4, 64 * 2**20
+"""A parcel is closed when it has so many of a worker's batches, so that a model with concurrent calls can use
+them, or so many bytes, however few items that is."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """An item as it is handed to a worker: read, and decoded if need be."""
+
+    content: Any
+    images: int = 0
+    """How many images it adds to a batch; 0 where no model has to look."""
+    bytes: int = 0
+
+
+class Reader(Protocol):
+    """Makes of items what workers take. Can be pickled."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images that a worker computes together."""
+        ...
+
+    def read(self, item: Item) -> Load:
+        """Reads and decodes an item, wherever readers run. What is wrong with an item becomes its row."""
+        ...
+
+
+class Worker(Protocol):
+    """Computes rows, in one process."""
+
+    def describe(self) -> object:
+        """What it is made of. Two workers with equal descriptions compute the same rows."""
+        ...
+
+    def rows(self, loads: Sequence[Load]) -> Iterator[Sequence[dict[str, Any]]]:
+        """A row for each load, a batch at a time."""
+        ...
+
+
+class WorkerSpec(Protocol):
+    """A worker as plain data: it can be pickled, and opened on any machine."""
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether a worker computes on a GPU where there is one."""
+        ...
+
+    def open(self) -> Worker:
+        """Opens the worker in this process. Raises JuratError where it cannot."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """Which items rows are computed of, and how those are read."""
+
+    reader: Reader
+    paths: tuple[str, ...]
+    options: SourceOptions
+    folder: str
+    """Where relative paths begin, on every machine that has it."""
+    roots: tuple[str, ...]
+    """The folders that the items lie in. If one of them is gone, the run ends."""
+    shard: Shard | None = None
+    alone: bool = False
+    """Each item has a page and a parcel of its own, so that one that kills its process takes no other with
+    it."""
+    given_up: str | None = None
+    """Why no item is read any more, and each becomes an error."""
+
+    @classmethod
+    def of(
+        cls, reader: Reader, paths: Sequence[str], options: SourceOptions, shard: Shard | None = None
+    ) -> Job:
+        """All items of some paths, or of one shard of them; relative paths begin in this folder."""
+        roots = tuple(Roots.of(list(paths), options).identities)
+        return cls(reader, tuple(paths), options, os.getcwd(), roots, shard)
+
+
+Key = Callable[[dict[str, Any]], bytes]
+"""What identifies the item of a row, as `jurat.runs.RowSchema.key` does."""
+
+
+class Engine(Protocol):
+    """Workers that compute rows."""
+
+    def rows(
+        self, job: Job, recorded: Callable[[], Recorded], key: Key
+    ) -> Generator[tuple[dict[str, Any], ...]]:
+        """Rows as they come, in any order; each item once, whatever becomes of workers.
+
+        Args:
+            recorded: tells which items have a row already; asked again if rows were lost.
+            key: identifies the item of a row.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Stop:
+    """What ends the run, as one process tells another."""
+
+    kind: type[Exception]
+    message: str
+    hint: str | None = None
+    exit_code: int = 2
+
+    @classmethod
+    def of(cls, error: Exception) -> Stop:
+        if not isinstance(error, JuratError):
+            return cls(RuntimeError, f"unexpected {type(error).__name__}: {error}")
+        ours = next(each for each in type(error).__mro__ if each.__module__.startswith("jurat."))
+        return cls(ours, error.message, error.hint, error.exit_code)
+
+    def error(self) -> Exception:
+        """To be raised in the process that leads the run."""
+        if not issubclass(self.kind, JuratError):
+            return RuntimeError(f"{self.message}, in a worker")
+        error = self.kind.__new__(self.kind)
+        JuratError.__init__(error, self.message, hint=self.hint)
+        error.exit_code = self.exit_code
+        return error
+
+
+@dataclass(frozen=True)
+class Page:
+    """Items to be read; or the end of them."""
+
+    items: tuple[Item, ...] = ()
+    found: int | None = None
+    """How many there were, on the last page."""
+    stop: Stop | None = None
+    """Why there are no more, though there should be."""
+    passed_over: PassedOver | None = None
+    """What was found and is no item, on the last page."""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What a worker is given at once; or the end, as pages have it."""
+
+    loads: tuple[Load, ...] = ()
+    found: int | None = None
+    stop: Stop | None = None
+    """Without `found`: what made it impossible to read on, or to compute."""
+    passed_over: PassedOver | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that were computed; or the end, as parcels have it."""
+
+    rows: tuple[dict[str, Any], ...] = ()
+    found: int | None = None
+    stop: Stop | None = None
+    passed_over: PassedOver | None = None
+
+
+def find_pages(job: Job, recorded: Recorded) -> Iterator[Page]:
+    """Pages of all items of a job that are not recorded, then one that says how many they were.
+
+    The first pages are small, so that no reader waits for the first one to be full. Never raises.
+    """
+    found = size = 0
+    most = 1 if job.alone else job.reader.batch_size
+    page: list[Item] = []
+    passed_over = PassedOver()
+    try:
+        enter(job.folder)
+        for each in unrecorded(_items(job, passed_over), recorded):
+            item, held = _travelling(each)
+            page.append(item)
+            found, size = found + 1, size + held
+            if len(page) >= most or size >= PAGE_BYTES:
+                yield Page(tuple(page))
+                page, size = [], 0
+                most = most if job.alone else max(most, min(2 * most, PAGE_ITEMS))
+        stop = None
+    except Exception as error:
+        stop = Stop.of(error)
+    if page:
+        yield Page(tuple(page))
+    yield Page(found=found, stop=stop, passed_over=passed_over)
+
+
+def _items(job: Job, passed_over: PassedOver) -> Iterator[Item]:
+    items = numbered(find_items(job.paths, options=job.options, passed_over=passed_over))
+    return items if job.shard is None else in_shard(items, job.shard.number, job.shard.count)
+
+
+def _travelling(item: Item) -> tuple[Item, int]:
+    """The item, as it can be read in another process, and how many bytes go with it."""
+    light = (File, Slice, Remote, Failed)
+    if not callable(item.images) and all(isinstance(image.open, light) for image in item.lazy_images()):
+        return item, 0
+    (read,) = read_ahead((item,), Roots())
+    openers = [image.open for image in read.lazy_images()]
+    return read, sum(len(opener.data) for opener in openers if isinstance(opener, Held))
+
+
+def read_page(page: Page, job: Job) -> Iterator[Parcel]:
+    """Reads and decodes the items of a page. Never raises."""
+    if not page.items:
+        yield Parcel(found=page.found, stop=page.stop, passed_over=page.passed_over)
+        return
+    most = 1 if job.alone else PARCEL_BATCHES * job.reader.batch_size
+    loads: list[Load] = []
+    images = size = 0
+    try:
+        enter(job.folder)
+        for item in _read(page.items, job):
+            loads.append(job.reader.read(item))
+            images, size = images + loads[-1].images, size + loads[-1].bytes
+            if images >= most or size >= PARCEL_BYTES:
+                yield Parcel(tuple(loads))
+                loads, images, size = [], 0, 0
+    except Exception as error:
+        yield Parcel(tuple(loads), stop=Stop.of(error))
+        return
+    if loads:
+        yield Parcel(tuple(loads))
+
+
+def _read(items: Iterable[Item], job: Job) -> Iterator[Item]:
+    if job.given_up is not None:
+        return (replace(item, images=(Failed(job.given_up),)) for item in items)
+    return read_ahead(items, _roots(job.folder, job.roots))
+
+
+@lru_cache(maxsize=8)
+def _roots(within: str, folders: tuple[str, ...]) -> Roots:
+    """The folders as this process, which is in `within`, first saw them: what identifies them differs between
+    machines."""
+    here = Roots.of(folders, SourceOptions()).identities
+    return Roots({folder: here.get(folder, (-1, -1)) for folder in folders})
+
+
+def compute(parcel: Parcel, worker: Worker) -> Iterator[Rows]:
+    """Computes the rows of a parcel; each batch's rows come when it is done. Never raises."""
+    try:
+        for rows in worker.rows(parcel.loads):
+            yield Rows(tuple(rows))
+    except Exception as error:
+        yield Rows(stop=Stop.of(error))
+        return
+    if parcel.found is not None or parcel.stop is not None:
+        yield Rows(found=parcel.found, stop=parcel.stop, passed_over=parcel.passed_over)
+
+
+def enter(folder: str) -> None:
+    """Goes where relative paths begin, if this machine has that folder."""
+    with suppress(OSError):
+        os.chdir(folder)

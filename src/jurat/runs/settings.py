@@ -1,0 +1,55 @@
+"""In what the settings of two runs differ, for people to read."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from jurat.runs.folder import Facts
+from jurat.runs.schema import RowSchema
+from jurat.text import counted, printable
+
+_MOST_LINES = 40
+
+
+def settings_in(facts: Facts, schema: RowSchema) -> dict[str, Any]:
+    """The settings that `_run.json` holds, as this version would record them and as JSON has them.
+
+    Raises:
+        JuratError: the run is of an earlier version, and can be neither resumed nor merged any more.
+    """
+    return schema.upgrade(cast("dict[str, Any]", json.loads(json.dumps(facts.get("settings", {})))))
+
+
+def differences(old: Facts, new: Facts, schema: RowSchema) -> list[str]:
+    """Lines that say in which settings two runs differ, and in which lines of their text."""
+    before, after = settings_in(old, schema), settings_in(new, schema)
+    lines: list[str] = []
+    for name in dict.fromkeys((*before, *after)):
+        was, now = before.get(name), after.get(name)
+        if was == now:
+            continue
+        label = name.removesuffix("_settings").replace("_", " ")
+        if isinstance(was, dict) and isinstance(now, dict):
+            changed = _changed(cast("dict[str, Any]", was), cast("dict[str, Any]", now))
+            lines += [f"  {label}: {line}" for line in changed]
+        else:
+            lines.append(f"  {label}: {_shown(was)} -> {_shown(now)}")
+    there, here = (schema.text_of(facts).splitlines() for facts in (old, new))
+    edits = list(difflib.unified_diff(there, here, "the run's", "this one", lineterm="", n=1))
+    lines += [f"    {printable(line)}" for line in edits[:_MOST_LINES]]
+    if len(edits) > _MOST_LINES:
+        lines.append(f"    and {counted(len(edits) - _MOST_LINES, 'more line')}")
+    return lines
+
+
+def _changed(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for name in dict.fromkeys((*was, *now)):
+        if was.get(name) != now.get(name) and name not in ("name", "summary"):
+            yield f"{name} {_shown(was.get(name))} -> {_shown(now.get(name))}"
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else printable(str(value))
