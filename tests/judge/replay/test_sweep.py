@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jurat.errors import JuratError
-from jurat.judge import PRESETS, verdict_to_row
+from jurat.judge import PRESETS, VERDICT_ROWS, verdict_to_row
 from jurat.judge.presets import find_preset
 from jurat.judge.replay.impact import Change, Impact, measure, measure_blocks
 from jurat.judge.replay.sweep import LEAVES, slim_schema
