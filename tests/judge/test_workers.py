@@ -20,9 +20,10 @@ from PIL import Image
 from jurat.constitution import load_constitution
 from jurat.errors import JuratError
 from jurat.judge import Judge, verdict_to_row
+from jurat.judge.hash_list_verdicts import KnownItem
 from jurat.judge.presets import find_preset
 from jurat.judge.spec import Described, JudgeSpec
-from jurat.judge.workers import ItemReader, JudgeWorker, Settled
+from jurat.judge.workers import ItemReader, JudgeWorker
 from jurat.media import Sampling
 from jurat.media.hash_list import load_known
 from jurat.models import ConcurrencySupport, ModelGone, ModelSpec
@@ -199,7 +200,7 @@ def test_known_content_is_settled_without_the_model_and_its_pixels_go_nowhere(
     asked = job("pictures", known=load_known("known.csv"))
     parcels = [parcel for page in find_pages(asked, NOTHING) for parcel in read_page(page, asked)]
     contents = [load.content for parcel in parcels for load in parcel.loads]
-    (settled,) = (content for content in contents if isinstance(content, Settled))
+    (settled,) = (content for content in contents if isinstance(content, KnownItem))
     pixels = (pictures / "03.png").read_bytes()
     assert pixels not in pickle.dumps(settled)
     found = {row["id"]: row for row in rows(computed(asked, judge))}
