@@ -13,7 +13,8 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, get_args, runtime_checkable
+from functools import partial
+from typing import Any, Protocol, cast, get_args, runtime_checkable
 
 from PIL import Image, ImageDraw
 
@@ -177,7 +178,7 @@ def every_chat_has_its_reply(case: Case) -> None:
     for reply in _continued(case, case.chats):
         _check_usage(reply.usage)
         _check_failure(reply.failure)
-        _need(isinstance(reply.text, str), f"a reply's text is {reply.text!r}")
+        _need(isinstance(cast(object, reply.text), str), f"a reply's text is {reply.text!r}")
         _need(reply.finish in (None, *get_args(FinishReason)), f"a finish reason is {reply.finish!r}")
         if reply.failure is not None:
             _need(reply.text == "" and reply.finish is None, "a failed reply has text or a finish too")
@@ -272,7 +273,7 @@ def concurrent_calls_equal_single_ones(case: Case) -> None:
         return
     expected = _asked(case, case.inquiries)
     with support.at_work(), ThreadPoolExecutor(support.lanes) as pool:
-        for answers in pool.map(lambda _: _asked(case, case.inquiries), range(2 * support.lanes)):
+        for answers in pool.map(partial(_asked, case), [case.inquiries] * (2 * support.lanes)):
             _need(
                 _alike(answers, expected, case.tolerance),
                 "answers of concurrent calls differ from those of a single one",

@@ -9,7 +9,7 @@ can do is a capability, asked for by its type.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar, overload, runtime_checkable
@@ -139,7 +139,7 @@ class Model(Protocol):
     """Digest of the weights, or what the server reports."""
     dtype: str
     """Of its computations: "float32", "bfloat16"; "none" where that means nothing."""
-    supported_settings: Collection[str] = frozenset()
+    supported_settings: frozenset[str] = frozenset()
     """The fields of `Generation` that `chat` honours; it takes the others at their defaults only."""
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
@@ -171,7 +171,7 @@ def check_settings(model: Model, chats: Sequence[Chat]) -> None:
     Raises:
         UnsupportedSetting: names the settings.
     """
-    supported: Collection[str] = getattr(model, "supported_settings", ())
+    supported: frozenset[str] = getattr(model, "supported_settings", frozenset())
     refused = [
         name
         for name in SETTINGS

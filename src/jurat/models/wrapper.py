@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, cast
 
 from jurat.content import Chat, Reply
@@ -48,8 +48,8 @@ class ModelWrapper(Model):
         return self._inner.dtype
 
     @property
-    def supported_settings(self) -> Collection[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return getattr(self._inner, "supported_settings", ())
+    def supported_settings(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return getattr(self._inner, "supported_settings", frozenset())
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         return self._inner.ask(inquiries)
