@@ -214,7 +214,7 @@ class Run:
         try:
             if error is None and self._exhausted and self.rows >= self._taken:
                 self.restored = self._parts.put_back()
-                self.outcomes[self.schema.failed] += self.restored
+                self.outcomes += Counter({self.schema.failed: self.restored})
         except BaseException as problem:
             self._parts.__exit__(type(problem), problem, None)
             raise
