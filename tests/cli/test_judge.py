@@ -317,3 +317,28 @@ def test_progress_is_shown_on_a_terminal_with_rate_and_remaining_time(pics, tmp_
     assert run.wait(timeout=60) == 0
     text = seen.decode(errors="replace")
     assert "/37" in text and "images/s" in text and "0:00" in text
+
+
+def test_help_lists_every_option_in_a_panel_as_plain_text():
+    import subprocess
+    import sys
+
+    import typer
+
+    from jurat.cli.help_panels import PANELS
+    from jurat.cli.judge import app
+
+    command = typer.main.get_command(app)
+    options = [param for param in command.params if param.param_type_name == "option"]
+    assert sorted(param.name for param in options) == sorted(
+        name for names in PANELS.values() for name in names
+    )
+    told = subprocess.run(
+        [sys.executable, "-m", "jurat", "judge", "--help"], capture_output=True, text=True
+    ).stdout
+    assert [line[:-1] for line in told.splitlines() if line.endswith(":") and line[0] != " "] == [
+        "Arguments",
+        *PANELS,
+        "Options",
+    ]
+    assert told.isascii() and max(map(len, told.splitlines())) <= 80

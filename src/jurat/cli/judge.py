@@ -12,6 +12,7 @@ from jurat.cli import engine_options as engines
 from jurat.cli import model_choice as asking
 from jurat.cli import out_options as output
 from jurat.cli import source_options as sourcing
+from jurat.cli.help_panels import PanelCommand
 from jurat.cli.judging_pass import Pass
 from jurat.cli.model_options import Opening, opens_model
 from jurat.cli.summary import Listing
@@ -34,7 +35,7 @@ def _outcomes(value: str) -> frozenset[ItemOutcome]:
     return frozenset(known[name] for name in names)
 
 
-@app.command()
+@app.command(cls=PanelCommand)
 @opens_model
 def judge(
     context: typer.Context,

@@ -25,7 +25,7 @@ Out = Annotated[
         "--out",
         "-o",
         metavar="DIR",
-        help="Write verdicts: to a folder, a run that can be resumed; .jsonl; .parquet; - for JSON here.",
+        help="Write verdicts: to a folder, which can be resumed; .jsonl; .parquet; - for JSON here.",
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file --out if it is there.")]
