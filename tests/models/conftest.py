@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,12 @@ def bundled_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def bundled(bundled_folder: Path) -> BundledModel:
     return BundledModel(bundled_folder, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def white_box(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], LocalModel]:
+    """Opens a model of `white_box.NAMES`, once."""
+    from .white_box import opened
+
+    folder = tmp_path_factory.mktemp("families")
+    return lambda name: opened(name, folder)

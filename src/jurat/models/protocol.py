@@ -481,8 +481,7 @@ class Steerable(Protocol):
         ...
 
     def hidden_states(self, chats: Sequence[Chat], layers: Sequence[str]) -> list[dict[str, Tensor]]:
-        """For each chat the output of each of the named layers, as hooks see it; language layers without the
-        leading 1: (tokens, width)."""
+        """For each chat the output of each of the named layers, as hooks see it, when the chat is read."""
         ...
 
 

@@ -30,13 +30,16 @@ from jurat.models.protocol import (
     Answer,
     C,
     ConcurrencySupport,
+    Differentiable,
     DomainGate,
+    Embedder,
     Inquiry,
     ModelError,
     PromptScore,
     PromptScores,
     Sized,
     StatementReader,
+    Steerable,
     Vocabulary,
     YesNo,
     check_settings,
@@ -89,7 +92,7 @@ def language_of(name: str) -> Language | None:
 class BundledModel(ModelWrapper):
     """See the module's docstring."""
 
-    passes = (Diagnosable, Deterministic, Sized)
+    passes = (Diagnosable, Deterministic, Sized, Differentiable, Steerable, Embedder)
     provides = (DomainGate, ConcurrencySupport, PromptScores)
 
     def __init__(

@@ -10,17 +10,18 @@ import json
 import logging
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from jurat.content import Failure
+from jurat.models.hf.float_pixels import PIXELS, FloatProcessor, check_pixels
 from jurat.models.hf.image_inputs import World, batches, check_bundled, joined, prepare
 from jurat.models.hf.loading import Loaded, load
 from jurat.models.hf.torch_threads import one_thread
-from jurat.models.protocol import ModelError
+from jurat.models.protocol import C, Embedder, ImageFeatures, ModelError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -85,6 +86,7 @@ class LocalMatcher:
             for what in ("image", "text")
         }
         self._embedded: OrderedDict[str, Tensor] = OrderedDict()
+        self._floats: FloatProcessor | None = None
 
     def match(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[list[float] | Failure]:
         """As `Matcher` says. Where the bundled matcher never learned a word of some text, every row is an
@@ -102,6 +104,46 @@ class LocalMatcher:
                 rows[i] = row
         return rows
 
+    def capability(self, kind: type[C]) -> C | None:
+        """`Embedder`, by this matcher itself; None for anything else."""
+        return cast(C, self) if kind is Embedder else None
+
+    def images(self, images: Sequence[Image.Image]) -> list[ImageFeatures]:
+        """See `jurat.models.Embedder`. Images outside a bundled matcher's domain have features, too."""
+        import torch
+
+        prepared = prepare(self._processor.image_processor, dict(enumerate(images)))
+        if failures := [one for one in prepared.values() if isinstance(one, Failure)]:
+            raise ModelError(failures[0].reason)
+        with torch.no_grad(), self._threads():
+            return self._features(prepared)
+
+    def pixels(self, pixels: Sequence[Tensor], *, rounded: bool = False) -> list[ImageFeatures]:
+        """See `jurat.models.Embedder`."""
+        import torch
+
+        check_pixels(pixels)
+        floats = self._floats = self._floats or FloatProcessor(self._processor.image_processor, self.name)
+        with torch.enable_grad(), self._threads():
+            made = floats.inputs([[one] for one in pixels], rounded=rounded)
+            return self._features(dict(enumerate(made)))
+
+    def texts(self, texts: Sequence[str]) -> Tensor:
+        """See `jurat.models.Embedder`.
+
+        Raises:
+            ModelError: the bundled matcher never learned a word of some text.
+        """
+        import torch
+
+        strange = self._world.strange_words(texts) if self._world else None
+        if strange is not None:
+            raise ModelError(strange.reason)
+        with torch.no_grad(), self._threads():
+            return torch.cat(
+                [self._of_texts(texts[first : first + 64]) for first in range(0, len(texts), 64)]
+            )
+
     def unknown_words(self, text: str) -> list[str]:
         """The words of `text` that the bundled matcher never learned; others know no limit of this kind."""
         return self._world.unknown_words(text) if self._world else []
@@ -110,13 +152,25 @@ class LocalMatcher:
         import torch
 
         with torch.inference_mode(), self._threads():
-            pixels = inputs["pixel_values"]
+            pixels = inputs[PIXELS]
             foreign = self._world.foreign(self.network.vision_model, pixels) if self._world else None
-            taken = {name: value for name, value in inputs.items() if name in self._accepted["image"]}
-            taken["pixel_values"] = pixels.to(self.network.dtype)
-            seen = _unit(self.network.get_image_features(**taken))
+            seen = _unit(self._of_images(inputs).pooler_output.float())
             cosines = (seen @ self._read(texts).T).clamp(-1, 1).tolist() if texts else [[]] * len(seen)
         return [(foreign[n] if foreign else None) or _sound(row) for n, row in enumerate(cosines)]
+
+    def _of_images(self, inputs: Mapping[str, Tensor]) -> Any:
+        """What the network makes of images: `pooler_output` and `last_hidden_state`, a row an image."""
+        taken = {name: value for name, value in inputs.items() if name in self._accepted["image"]}
+        taken[PIXELS] = taken[PIXELS].to(self.network.dtype)
+        return self.network.get_image_features(**taken, return_dict=True)
+
+    def _features(self, prepared: Mapping[int, dict[str, Tensor] | Failure]) -> list[ImageFeatures]:
+        found: dict[int, ImageFeatures] = {}
+        for group in batches(prepared):
+            seen = self._of_images(joined(prepared, group, self.network.device))
+            rows = zip(seen.pooler_output.float(), seen.last_hidden_state.float(), strict=True)
+            found.update(zip(group, (ImageFeatures(*row) for row in rows), strict=True))
+        return [found[i] for i in range(len(prepared))]
 
     def _read(self, texts: Sequence[str]) -> Tensor:
         """Embeddings of length 1, (texts, width)."""
@@ -125,22 +179,25 @@ class LocalMatcher:
         new = [text for text in dict.fromkeys(texts) if text not in self._embedded]
         for first in range(0, len(new), 64):
             part = new[first : first + 64]
-            for text in part:
-                self._warn_if_cut(text)
-            tokens = self._processor.tokenizer(
-                part, padding=self._padding, truncation=True, max_length=self._limit, return_tensors="pt"
-            )
-            taken = {
-                name: value.to(self.network.device)
-                for name, value in tokens.items()
-                if name in self._accepted["text"]
-            }
-            made = _unit(self.network.get_text_features(**taken))
-            self._embedded.update(zip(part, made, strict=True))
+            self._embedded.update(zip(part, _unit(self._of_texts(part)), strict=True))
         embedded = torch.stack([self._embedded[text] for text in texts])
         for text in list(self._embedded)[: max(0, len(self._embedded) - _KEPT)]:
             del self._embedded[text]
         return embedded
+
+    def _of_texts(self, texts: Sequence[str]) -> Tensor:
+        """Embeddings (texts, width), float32, as the network makes them."""
+        for text in texts:
+            self._warn_if_cut(text)
+        tokens = self._processor.tokenizer(
+            list(texts), padding=self._padding, truncation=True, max_length=self._limit, return_tensors="pt"
+        )
+        taken = {
+            name: value.to(self.network.device)
+            for name, value in tokens.items()
+            if name in self._accepted["text"]
+        }
+        return self.network.get_text_features(**taken, return_dict=True).pooler_output.float()
 
     def _warn_if_cut(self, text: str) -> None:
         count = len(self._processor.tokenizer(text, verbose=False)["input_ids"])
@@ -160,8 +217,7 @@ def _sound(row: list[float]) -> list[float] | Failure:
     return Failure("error", "The matcher's embedding of the image or of a text is not a number.")
 
 
-def _unit(made: Any) -> Tensor:
-    vectors = made.pooler_output.float()
+def _unit(vectors: Tensor) -> Tensor:
     return vectors / vectors.norm(dim=-1, keepdim=True)
 
 

@@ -13,6 +13,8 @@ from jurat.content import Chat, Failure, Generation, Reply, Usage
 from jurat.errors import JuratError
 from jurat.models.hf.batch_sizes import by, ran_out_of_memory
 from jurat.models.hf.diagnosis import Diagnosable, explain
+from jurat.models.hf.differentiable import PixelGradients
+from jurat.models.hf.embedding import TowerFeatures
 from jurat.models.hf.encoding import goes_on_from
 from jurat.models.hf.generation import decode
 from jurat.models.hf.loading import IMAGE_BACKENDS, load
@@ -23,6 +25,7 @@ from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.prompt_scores import PromptScorer
 from jurat.models.hf.scoring import Scored
 from jurat.models.hf.sized import ModelSize
+from jurat.models.hf.steering import LayerHooks
 from jurat.models.prior_cache import Deterministic
 from jurat.models.protocol import (
     SETTINGS,
@@ -30,9 +33,12 @@ from jurat.models.protocol import (
     Answer,
     C,
     ConcurrencySupport,
+    Differentiable,
+    Embedder,
     Inquiry,
     PromptScores,
     Sized,
+    Steerable,
     check_settings,
     invalid_setting,
 )
@@ -202,6 +208,9 @@ CAPABILITIES: dict[type[Any], Callable[[LocalModel], Any]] = {
     ConcurrencySupport: _itself,
     PromptScores: PromptScorer,
     Sized: ModelSize,
+    Differentiable: PixelGradients,
+    Steerable: LayerHooks,
+    Embedder: TowerFeatures,
     Deterministic: lambda model: model if model.revision != UNKNOWN else None,
 }
 """What gives each capability of a local model; None where this one does not have it."""

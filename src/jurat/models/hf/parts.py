@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from inspect import signature
-from threading import Lock
+from threading import Lock, RLock
 from typing import Any, TypeVar
 
 from jurat.content import Failure
@@ -55,8 +55,10 @@ class ModelParts:
         """What it cannot take, and why, as far as it was probed."""
         self.preparing = Lock()
         """For the processor, whose tokenizers can be lent to one thread at a time."""
-        self.computing: AbstractContextManager[Any] = Lock()
+        self.computing: AbstractContextManager[Any] = RLock()
         """For the network: some keep what they are at in themselves."""
+        self.steering = RLock()
+        """Held by the one thread that has set hooks on layers."""
 
     def refuse(self, what: str) -> None:
         """Raises ModelError where the probe found that the model cannot do something."""

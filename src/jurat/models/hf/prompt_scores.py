@@ -22,6 +22,7 @@ from jurat.models.protocol import PromptScore
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from jurat.models.hf.encoding import Encoder
     from jurat.models.hf.prompt import Prompt
 
 log = logging.getLogger("jurat.models")
@@ -73,7 +74,8 @@ class PromptScorer:
         with self._parts.preparing:
             self._parts.recognise(sum(bool(chat.images) for chat in chats))
             found: list[Row | Failure] = [
-                attempt(self._encode, pair) for pair in zip(chats, continuations, strict=True)
+                attempt(lambda pair: self.encode(*pair), pair)
+                for pair in zip(chats, continuations, strict=True)
             ]
         scores = iter(self.score([row for row in found if isinstance(row, Row)]))
         return [next(scores) if isinstance(entry, Row) else entry for entry in found]
@@ -82,7 +84,7 @@ class PromptScorer:
         """One result a row, in order."""
         scores: dict[int, PromptScore | Failure] = {}
         for alike in by(range(len(rows)), lambda i: rows[i].shape):
-            if (refused := self._refusal(rows[alike[0]])) is not None:
+            if (refused := self.refusal(rows[alike[0]])) is not None:
                 scores.update(dict.fromkeys(alike, refused))
                 continue
             for batch in self._parts.scorer.bounds.batches(
@@ -93,7 +95,7 @@ class PromptScorer:
                 scores.update(zip(batch, self._scored([rows[i] for i in batch]), strict=True))
         return [scores[i] for i in range(len(rows))]
 
-    def _refusal(self, row: Row) -> Failure | None:
+    def refusal(self, row: Row) -> Failure | None:
         """Why continuations of conversations like this one cannot be scored; None where they can.
 
         The first token's probability must not depend on whether that token is read.
@@ -117,9 +119,9 @@ class PromptScorer:
         self._refusals[names] = _SEES_AHEAD if sees_ahead else None
         return self._refusals[names]
 
-    def _encode(self, pair: tuple[Chat, str]) -> Row:
-        chat, continuation = pair
-        encoder = self._parts.encoder
+    def encode(self, chat: Chat, continuation: str, encoder: Encoder | None = None) -> Row:
+        """Raises whatever the processor raises of what it cannot take. `encoder` replaces the model's."""
+        encoder = encoder or self._parts.encoder
         if self._decodes_apart:
             prompt = encoder.encode_chat(chat)
             tokens = encoder.tokenizer(continuation, add_special_tokens=False)["input_ids"]
