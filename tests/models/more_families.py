@@ -101,6 +101,56 @@ def _recurrent() -> Any:
     )  # fmt: skip
 
 
+def qwen3_5_moe() -> Any:
+    from transformers import Qwen3_5MoeConfig, Qwen3_5MoeForConditionalGeneration
+
+    vision = {**AXES, "num_position_embeddings": 64}
+    return Qwen3_5MoeForConditionalGeneration(
+        Qwen3_5MoeConfig(text_config=_sparse_and_recurrent(), vision_config=vision, **TOKENS)
+    )
+
+
+def qwen4_exp() -> Any:
+    """Its layers with attention choose blocks of tokens, and its embeddings hold the tokens before."""
+    from transformers import Qwen4ExpConfig, Qwen4ExpForConditionalGeneration
+
+    text = {
+        **_sparse_and_recurrent(), "indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 8,
+        "indexer_budget": 8, "indexer_compress_ratio": 2, "hc_count": 2, "hc_lowrank": 8,
+        "ngram_vocab_size_base": 32, "heads_per_ngram": 2, "split_ngram_parts": 1,
+        "make_ngram_vocab_size_divisible_by": 8,
+    }  # fmt: skip
+    vision = {**AXES, "num_position_embeddings": 64}
+    return Qwen4ExpForConditionalGeneration(Qwen4ExpConfig(text_config=text, vision_config=vision, **TOKENS))
+
+
+def _sparse_and_recurrent() -> dict[str, Any]:
+    return {
+        **TEXT, "head_dim": 8, "linear_key_head_dim": 8, "linear_value_head_dim": 8,
+        "linear_num_key_heads": 2, "linear_num_value_heads": 4, "num_experts": 4, "num_experts_per_tok": 2,
+        "moe_intermediate_size": 16, "shared_expert_intermediate_size": 16,
+        "layer_types": ["linear_attention", "full_attention"],
+        "rope_parameters": {**ROPE, "mrope_interleaved": True, "partial_rotary_factor": 1.0},
+    }  # fmt: skip
+
+
+def lfm3_vl() -> Any:
+    """A convolution, attention in a window of eight tokens, and full attention."""
+    from transformers import Lfm3Config, Lfm3VlConfig, Lfm3VlForConditionalGeneration
+
+    vision = {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "num_key_value_heads": 2, "patch_size": 4, "layer_types": ["conv", "full_attention"],
+    }  # fmt: skip
+    text = Lfm3Config(
+        **{**TEXT, "num_hidden_layers": 3}, head_dim=8, sliding_window=8, conv_L_cache=3,
+        layer_types=["conv", "sliding_attention", "full_attention"],
+    )  # fmt: skip
+    return Lfm3VlForConditionalGeneration(
+        Lfm3VlConfig(vision_config=vision, text_config=text, projector_hidden_size=32, **TOKENS)
+    )
+
+
 def glm5_next() -> Any:
     """One layer of its two attends to the best eight tokens only."""
     from transformers import Glm5NextConfig, Glm5NextForConditionalGeneration
@@ -477,6 +527,9 @@ MORE = (
     Family("molmo2", molmo2, pooled, types="mm_token_type_ids"),
     Family("hunyuan-vl", hunyuan_vl, in_rows, types="mm_token_type_ids"),
     Family("minicpm-v4.6", minicpm_v46, in_one_strip, path="cached"),
+    Family("qwen3.5-moe", qwen3_5_moe, patches, path="cached", types="mm_token_type_ids"),
+    Family("qwen4-exp", qwen4_exp, patches, path="cached", types="mm_token_type_ids"),
+    Family("lfm3-vl", lfm3_vl, patches, path="cached"),
     Family("glm5-next", glm5_next, patches, path="cached", types="mm_token_type_ids"),
     Family("llava-longrope", long_rope, squares),
     Family("llava-dynamic-rope", growing_rope, squares),
