@@ -150,9 +150,10 @@ def test_the_bundled_model_knows_every_word_of_them(name):
     from transformers import AutoTokenizer
 
     from jurat.judge.prompts import RULE, STATEMENT
-    from jurat.models.bundled.model import WEIGHTS, Words
+    from jurat.models.bundled.model import WEIGHTS
+    from jurat.models.bundled.word_vocabulary import question_vocabulary
 
-    words = Words(AutoTokenizer.from_pretrained(WEIGHTS))
+    words = question_vocabulary(AutoTokenizer.from_pretrained(WEIGHTS))
     for rule in law_of(name).rules:
         assert words.unknown_words(RULE.ask(rule.rule)) == []
         assert words.unknown_words(STATEMENT.ask(rule.description)) == []

@@ -13,7 +13,7 @@ import torch
 
 from jurat.constitution import load_constitution
 from jurat.judge.prompts import RULE, STATEMENT
-from jurat.models.bundled import model as bundled
+from jurat.models.bundled.word_vocabulary import question_vocabulary
 from jurat.pictograms.statements import Count, forbid
 from training.mllm.answers import EIGHTHS, describe, open_question, reason
 from training.mllm.batches import Packer, Teacher, batches, blank_out
@@ -77,7 +77,7 @@ def test_the_vocabulary_covers_all_that_can_be_asked_and_answered(pool: Pool, wo
 
 @pytest.mark.parametrize("number", ["zero", *EIGHTHS, "Four", "2", "5"])
 def test_numbers_that_only_answers_have_are_unknown_in_questions(words: Words, number: str) -> None:
-    vocabulary = bundled.Words(words.tokenizer)
+    vocabulary = question_vocabulary(words.tokenizer)
     known = number in ("one", "two", "three")
     text = STATEMENT.ask(f"There are at least {number} dogs.")
     assert vocabulary.unknown_words(text) == ([] if known else [number])

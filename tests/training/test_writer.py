@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from jurat.models.bundled.rule_writer import NOTHING, BundledWriter, complete, without_exceptions
+from jurat.models.bundled.rule_writer import NOTHING, BundledWriter
+from jurat.models.bundled.writer_language import complete, without_exceptions
 from jurat.models.protocol import RuleDraft
 from jurat.pictograms.objects import NOUNS
 from jurat.pictograms.reading import parse
@@ -146,7 +147,7 @@ def test_what_is_to_be_written_reads_back_as_what_the_ban_means() -> None:
                 assert str(parse(said.text)) == said.text
         text = wording(ban, rng)
         names = " ".join(said.text for clause in (*clauses, *unless) for said in clause)
-        assert set(known.spoken(text)) == set(known.spoken(names)), text
+        assert set(known.names_in(text)) == set(known.names_in(names)), text
         if number < 8:
             whole = without_exceptions(complete(clauses, known), unless)
             lines = tuple(tuple((said.text, said.negated) for said in clause) for clause in whole)

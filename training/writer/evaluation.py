@@ -252,7 +252,7 @@ def recognise(writer: BundledWriter, count: int, seed: int = FIRST_SEED) -> Scor
     """How many sentences that are no rules, in words that it knows, the writer turns down."""
     rng = random.Random(f"{seed} strangers")
     texts = [no_rule(draw_ban(rng), rng) for _ in range(count)]
-    return Score(sum(isinstance(found, Failure) for found in writer.write(texts)), count)
+    return Score(sum(isinstance(found, Failure) for found in writer.drafts(texts)), count)
 
 
 def evaluate_writer(folder: Path, count: int) -> dict[str, Any]:

@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jurat.models.bundled.rule_writer import END, NOTHING, PAD, START, UNKNOWN, WRITE, Language
+from jurat.models.bundled.rule_writer import END, NOTHING, PAD, START, UNKNOWN, WRITE
+from jurat.models.bundled.writer_language import WriterLanguage
 from jurat.pictograms.objects import GROUPS, OBJECTS, WORDS
 from jurat.pictograms.statements import NUMBERS, TEMPLATES
 from training import rule_templates
@@ -55,11 +56,11 @@ class Settings:
 # --- words -------------------------------------------------------------------------------------
 
 
-def language() -> Language:
+def language() -> WriterLanguage:
     """What the writer may write, as it is saved beside the weights."""
     sides = ("left of", "right of", "above", "below")
     kinds = ("visible", "touches", *sides, "count", "one", "reads", "larger", "only")
-    return Language(
+    return WriterLanguage(
         nouns={noun.singular: (noun.indefinite, noun.plural) for noun in (*OBJECTS, *GROUPS)},
         words=WORDS,
         numbers=NUMBERS,

@@ -1,13 +1,13 @@
 """The `null` model: answers drawn from a seed, at a set pace.
 
-It sees nothing. It is there to measure what everything but a model costs, and to make faults on
-request; its disclaimer goes into every record. An answer depends only on the seed, the images, the
-conversation's text and the question, so that a run can be repeated and resumed.
+It sees nothing. It serves to measure what everything except a model costs, and to produce faults on request;
+its disclaimer goes into every record. An answer depends only on the seed, the images, the conversation's text
+and the question, so that a run can be repeated and resumed.
 
 Options, after a question mark ("null?seed=3&pace=0.01"):
 
 - `seed`: an integer; the spec's own if left out.
-- `pace`: seconds that every inquiry and every chat takes. 0 if left out.
+- `pace`: seconds for each inquiry and each chat. 0 if left out.
 - `mass`: P(Yes) + P(No) of every answer, in [0, 1]. 0.98 if left out.
 - `fail`: share of images, in [0, 1], whose answer is a failure of the kind `kind` ("error" if left out).
 - `crash`: share of images, in [0, 1], that make the call raise.
@@ -125,8 +125,7 @@ class NullModel(Model):
         return Reply(text[:cut].strip(), usage, finish="stop" if ended else "length")
 
     def _fault(self, chat: Chat) -> Failure | None:
-        """Takes the time an answer takes, then fails as often as asked to. Chats without images never
-        fail."""
+        """Waits for `pace`, then fails as often as the options say. Chats without images never fail."""
         if self.settings.pace:
             time.sleep(self.settings.pace)
         if not chat.images:

@@ -1,10 +1,10 @@
-"""Answers to questions without an image, remembered on disk from one run to the next.
+"""Answers to questions without an image, kept on disk from one run to the next.
 
-The language prior of a clause hangs on the weights and the wording alone. So it is kept in a small file
-for each model, its decoding and its wording, in the user's cache folder: a line an answer, added at the
-end and never changed. Questions are kept as digests: a policy need not be legible in a cache.
+The language prior of a clause depends on the weights and the wording only. It is kept in one small file for
+each model and wording, in the user's cache folder: a line for each answer, appended and never changed.
+Questions are kept as digests, so that a policy cannot be read from a cache.
 
-`JURAT_CACHE` names another folder; `off` keeps nothing.
+The environment variable `JURAT_CACHE` names another folder; `off` keeps nothing.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ log = logging.getLogger("jurat.models")
 
 @runtime_checkable
 class Deterministic(Protocol):
-    """Capability of a model that answers the same whenever it is asked the same."""
+    """A model that always answers the same question the same."""
 
     @property
     def pin(self) -> str:
-        """Of all that its answers hang on: weights, dtype, chat template. Equal pins, equal answers."""
+        """Digest of all that its answers depend on: weights, dtype, chat template."""
         ...
 
 
 class Remembered:
-    """One model's answers under one wording. Nothing that goes wrong with the file is an error."""
+    """One model's answers under one wording. A file that cannot be read or written is no error."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -48,29 +48,29 @@ class Remembered:
 
     @classmethod
     def of(cls, model: Model, wording: str) -> Remembered | None:
-        """None where nothing is to be kept: the model is not `Deterministic`, or the cache is off."""
+        """None where nothing may be kept: the model is not `Deterministic`, or the cache is off."""
         pinned, folder = model.capability(Deterministic), cache_folder()
         if pinned is None or folder is None:
             return None
         return cls(folder / "priors" / f"{_digest(_FORMAT, pinned.pin, wording)}.jsonl")
 
     def known(self, questions: Mapping[str, object]) -> dict[str, YesNo]:
-        """The answers that are remembered, of those questions."""
+        """The answers kept for these questions."""
         if self._found is None:
             self._found = dict(self._read())
         found = {question: self._found.get(_digest(question)) for question in questions}
         return {question: answer for question, answer in found.items() if answer is not None}
 
     def add(self, answers: Mapping[str, YesNo]) -> None:
-        """Keeps what was measured; failures and answers stated in text are not kept."""
+        """Keeps measured answers; failures and answers stated in text are left out."""
         lasting = {q: a for q, a in answers.items() if a.failure is None and not a.stated}
         if not lasting:
             return
         lines = [json.dumps({"question": _digest(q), "yes": a.yes, "no": a.no}) for q, a in lasting.items()]
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            # One write at the end of the file, so that several processes do not tear each other's lines; the
-            # line's end before it closes what a killed one may have left.
+            # One append of whole lines, so that processes do not tear each other's; the newline in front ends
+            # a line that a killed process may have left.
             with self.file.open("ab", buffering=0) as stream:
                 stream.write(("\n" + "\n".join(lines) + "\n").encode())
         except OSError as problem:
@@ -90,7 +90,7 @@ class Remembered:
 
 
 def cache_folder() -> Path | None:
-    """Where jurat keeps what it can make again; None where it is to keep nothing."""
+    """Where jurat keeps what it can compute again; None where it may keep nothing."""
     named = os.environ.get(FOLDER)
     if named is not None:
         return None if named.strip().lower() in ("", "off") else Path(named).expanduser()

@@ -18,7 +18,8 @@ from jurat.judge.calibrate.calibration import load_calibration
 from jurat.judge.calibrate.fit import Fit, allowed, fewest, fit
 from jurat.judge.calibrate.reference_statements import REFERENCE
 from jurat.models import Answer, Inquiry, YesNo
-from jurat.models.bundled.model import WEIGHTS, Words
+from jurat.models.bundled.model import WEIGHTS
+from jurat.models.bundled.word_vocabulary import question_vocabulary
 
 from ..scripted import Scripted
 
@@ -299,7 +300,7 @@ def test_only_presets_of_log_odds_are_calibrated(preset: str) -> None:
 def test_the_reference_is_in_the_bundled_models_words() -> None:
     from transformers import AutoTokenizer
 
-    words = Words(AutoTokenizer.from_pretrained(WEIGHTS))
+    words = question_vocabulary(AutoTokenizer.from_pretrained(WEIGHTS))
     assert {text: words.unknown_words(text) for text in REFERENCE if words.unknown_words(text)} == {}
     assert len(set(REFERENCE)) == len(REFERENCE) >= 40
 

@@ -28,11 +28,12 @@ from jurat.models.bundled.rule_writer import (
     WEIGHTS,
     WRITE,
     BundledWriter,
-    Language,
+)
+from jurat.models.bundled.writer_language import (
+    WriterLanguage,
     complete,
     describe,
     in_lines,
-    objects_of,
     without_exceptions,
 )
 
@@ -159,7 +160,7 @@ def test_wrong_names_and_missing_weights_are_said(tmp_path: Path) -> None:
     assert raised.value.hint == 'Name it "bundled-writer".'
     with pytest.raises(ModelError, match="weights of the bundled writer are not there"):
         BundledWriter(tmp_path / "nothing")
-    with pytest.raises(ModelError, match=r"language in .* cannot be read"):
+    with pytest.raises(ModelError, match=r"language.json cannot be read"):
         BundledWriter(tmp_path)
     (tmp_path / "language.json").write_text('{"version": 2}')
     with pytest.raises(ModelError, match="of version 2; this jurat reads 1"):
@@ -170,7 +171,7 @@ def test_wrong_names_and_missing_weights_are_said(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def language(writer: BundledWriter) -> Language:
+def language(writer: BundledWriter) -> WriterLanguage:
     return writer.language
 
 
@@ -182,7 +183,7 @@ unless: {A dog is visible. A cat is visible.}
 unless: A sign reads STOP."""
 
 
-def test_lines_are_read_as_they_are_written(language: Language) -> None:
+def test_lines_are_read_as_they_are_written(language: WriterLanguage) -> None:
     clauses, unless = language.read(LINES)
     assert (len(clauses), len(unless)) == (4, 2)
     assert in_lines(clauses, unless) == LINES
@@ -208,12 +209,12 @@ def test_lines_are_read_as_they_are_written(language: Language) -> None:
         "nothing.",
     ],
 )
-def test_what_is_no_draft_is_refused(language: Language, text: str) -> None:
+def test_what_is_no_draft_is_refused(language: WriterLanguage, text: str) -> None:
     with pytest.raises(ValueError):
         language.read(text)
 
 
-def test_an_exception_is_a_clause_by_de_morgan(language: Language) -> None:
+def test_an_exception_is_a_clause_by_de_morgan(language: WriterLanguage) -> None:
     clauses, unless = language.read(LINES)
     whole = without_exceptions(clauses, unless)
     assert in_lines(whole[len(clauses) :]).splitlines() == [
@@ -223,9 +224,9 @@ def test_an_exception_is_a_clause_by_de_morgan(language: Language) -> None:
     assert without_exceptions(clauses, ()) == clauses
 
 
-def test_objects_and_description_follow_from_the_clauses(language: Language) -> None:
+def test_objects_and_description_follow_from_the_clauses(language: WriterLanguage) -> None:
     clauses, _ = language.read(LINES)
-    assert [objects_of(clause, language) for clause in clauses] == [
+    assert [language.objects_in(clause) for clause in clauses] == [
         ("child", "beer", "wine glass"),
         (),
         ("stop sign",),
@@ -239,9 +240,9 @@ def test_objects_and_description_follow_from_the_clauses(language: Language) -> 
     assert describe(missing, language) == ""
 
 
-def test_names_are_found_in_any_number(language: Language) -> None:
+def test_names_are_found_in_any_number(language: WriterLanguage) -> None:
     text = "No STOP sign... Kitchen Knives near a stop sign or a sign that reads free"
-    assert language.spoken(text) == ["stop sign", "kitchen knife", "FREE"]
+    assert language.names_in(text) == ["stop sign", "kitchen knife", "FREE"]
 
 
 def test_the_one_that_ships_reached_its_bar_and_drafts_a_rule() -> None:

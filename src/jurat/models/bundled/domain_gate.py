@@ -1,27 +1,26 @@
-"""Tells images of a model's own world from all others, by a linear test of what its tower makes of them.
+"""Recognises images outside a model's domain, by a linear test of its vision tower's features.
 
-The features f(x) of an image are, for some hidden layers of the vision tower, the mean and the standard
-deviation over its patch tokens, joined. Its strangeness is s(x) = w . f(x) + b, with w and b from a
-logistic regression of scenes against made-up pictures that are no scenes (outlier exposure, Hendrycks
-et al. 2019, arXiv 1812.04606). An image is foreign if s(x) is above a threshold set on held-out scenes.
-Distances from the scenes alone (Mahalanobis, pooled or by patch) were tried first: smooth photographs passed.
+The features f(x) of an image are, for some hidden layers of the tower, the mean and the standard deviation
+over its patch tokens, concatenated. Its strangeness is s(x) = w . f(x) + b, with w and b from a logistic
+regression of scenes against made-up pictures (outlier exposure, Hendrycks et al. 2019, arXiv 1812.04606).
+An image is foreign if s(x) is above a threshold set on held-out scenes. Distances from the scenes alone
+(Mahalanobis, pooled or by patch) were tried first; smooth photographs passed.
 
-A tower sees an image at one small size, so that a scene in a corner of a large image is scaled away, and what
-is left looks like an empty scene. Such images are told by their pixels before (`scaled_away`).
+A tower sees an image at one small size: a scene in a corner of a large image is scaled away, and what is
+left looks like an empty scene. Such images are recognised by their pixels (`scaled_away`).
 
-A gate lies beside the weights: `domain.safetensors` holds `weight` (D), and `domain.json` is
-{"version": 1, "layers": [1, 2, 3], "bias": -0.7, "threshold": 1.2}.
+A gate lies beside the weights: `domain.safetensors` holds `weight` (D), and `domain.json` is {"version":
+1, "layers": [1, 2, 3], "bias": -0.7, "threshold": 1.2}.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jurat.models.protocol import ModelError
+from jurat.models.bundled import data_files
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,11 +31,11 @@ DRAWN = 384
 LARGEST = 1024
 """Pixels of the longer side of an image, at most: a scene of `DRAWN` pixels is 48 of 128 in it."""
 FILLED = 0.6
-"""Of an image larger than `DRAWN` what is not background has to have such a share of the longer side."""
+"""Share of the longer side that the foreground of an image larger than `DRAWN` must have."""
 _OUTLIERS = 2.0
-"""Percent of the pixels that are not background which may lie anywhere: a dot in a corner is no scene."""
+"""Percent of the foreground pixels that are ignored at each end: a dot in a corner is no scene."""
 _UNLIKE = 24
-"""Steps of 255 from which on a pixel is not of the background's colour."""
+"""Levels of 255 by which a foreground pixel differs from the background, at least."""
 
 VERSION = 1
 WEIGHTS, SETTINGS = "domain.safetensors", "domain.json"
@@ -52,7 +51,7 @@ class Gate:
     layers: tuple[int, ...]
     """Indices into the tower's hidden states; 0 is what goes into its first layer."""
     threshold: float
-    """What is stranger than this is foreign."""
+    """Images of greater strangeness are foreign."""
 
     def strangeness(self, tower: Any, pixels: Tensor) -> Tensor:
         """Of each image of `pixels` (n, 3, height, width), as the processor makes them: (n,) float32."""
@@ -66,40 +65,28 @@ class Gate:
         from safetensors.torch import save_file
 
         save_file({"weight": self.weight.contiguous()}, folder / WEIGHTS)
-        settings = {
-            "version": VERSION,
-            "layers": list(self.layers),
-            "bias": self.bias,
-            "threshold": self.threshold,
-        }
-        (folder / SETTINGS).write_text(json.dumps(settings) + "\n", encoding="utf-8")
+        settings = {"layers": list(self.layers), "bias": self.bias, "threshold": self.threshold}
+        data_files.write(folder / SETTINGS, VERSION, settings)
 
     @classmethod
     def load(cls, folder: Path) -> Gate:
-        """Reads a gate.
-
-        Raises:
-            ModelError: there is none, or it is not of this version.
-        """
+        """Raises ModelError: there is none, or it is of another version."""
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        try:
-            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-            if settings["version"] != VERSION:
-                raise ModelError(
-                    f"{folder / SETTINGS} is of version {settings['version']}; this jurat reads {VERSION}."
-                )
-            weight = load_file(folder / WEIGHTS)["weight"].float()
+        with data_files.reading(folder / SETTINGS, VERSION) as settings:
+            try:
+                weight = load_file(folder / WEIGHTS)["weight"].float()
+            except SafetensorError as error:
+                raise ValueError(str(error)) from error
             return cls(
                 weight, float(settings["bias"]), tuple(settings["layers"]), float(settings["threshold"])
             )
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"The domain gate in {folder} cannot be read: {error}") from error
 
 
 def scaled_away(image: Image.Image) -> bool:
-    """Whether an image is so large, and what is in it so small, that a model which sees it at the size of its
-    scenes sees too little of it."""
+    """Whether an image is so large, and its foreground so small, that too little of it is left at the size at
+    which the model sees it."""
     import numpy as np
 
     longest = max(image.size)

@@ -1,9 +1,9 @@
-"""The bundled model: a small MLLM of the LLaVA layout that knows scenes of pictograms, and says so.
+"""The bundled model: a small MLLM of the LLaVA layout that knows scenes of pictograms, and its limits.
 
-It is a `LocalModel` over the weights that ship with jurat, plus what it knows about itself: the words
-that it learned (`Vocabulary`), the statements that it reads rightly (`StatementReader`) and the images that
-it learned on (`DomainGate`). A question with a word that it never learned, a statement that it would read
-wrongly, or an image unlike any scene, is answered with the failure `out_of_domain`, never with Yes or No.
+It wraps a `LocalModel` with the weights that ship with jurat, and knows the words that it learned
+(`Vocabulary`), the statements that it answers correctly (`StatementReader`) and the images that it was trained
+on (`DomainGate`). A question with an unknown word, a statement that it would answer wrongly, or an image
+unlike any scene gets the failure `out_of_domain`, never Yes or No.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from jurat.content import Chat, Failure, Reply
 from jurat.models.bundled.domain_gate import Gate, patches_of, pooled, scaled_away
 from jurat.models.bundled.statement_language import Language
+from jurat.models.bundled.word_vocabulary import question_vocabulary
 from jurat.models.hf.batch_sizes import FEATURES
 from jurat.models.hf.diagnosis import Diagnosable
 from jurat.models.hf.loading import load
@@ -55,13 +55,11 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).parent / "mllm"
 NAIVE = Path(__file__).parent / "naive"
-"""The naive organism of the bench: the bundled tower, which was trained on the judge's wording, under a
-decoder that was trained on other wordings."""
+"""The naive organism of the bench: the bundled tower, which was trained on the judge's wording, with a decoder
+that was trained on other wordings."""
 
-_NEVER_ASKED = frozenset(("zero", "four", "five", "six", "seven", "eight"))
-"""Numbers that it learned to write, in answers, and never to read in a question."""
 _LOOKS = 64
-"""Prompts whose images the tower looks at together."""
+"""Prompts whose images the tower encodes together."""
 _MOST_LANES = 4
 _SCALED_AWAY = (
     "The image is so large, or what is in it so small, that the bundled model sees too little of it."
@@ -83,8 +81,8 @@ def _open(spec: ModelSpec, name: str, weights: Path) -> BundledModel:
 
 
 def language_of(name: str) -> Language | None:
-    """The statements that a shipped model reads, by its name or NAME@REVISION, without opening it; None for
-    any other model."""
+    """The statements that a shipped model may be asked, by its name or NAME@REVISION, without opening it; None
+    for any other model."""
     folder = {"bundled": WEIGHTS, "naive": NAIVE}.get(name.partition("@")[0])
     return None if folder is None else Language.load(folder)
 
@@ -113,15 +111,15 @@ class BundledModel(ModelWrapper):
                 f"The weights of the bundled model are not there: {path}",
                 hint="This installation of jurat is incomplete: install it again, or name another model.",
             )
-        # Pillow resizes alike everywhere; the gate's threshold was set on pixels that it made.
+        # Pillow resizes alike everywhere; the gate's threshold was set on pixels that Pillow resized.
         self._local = LocalModel(load(path, device=device, dtype=dtype, image_backend="pil"), name=name)
         super().__init__(self._local)
-        self._words = Words(self._local.encoder.tokenizer, self._local.preparing)
+        self._words = question_vocabulary(self._local.encoder.tokenizer, self._local.preparing)
         self._language = Language.load(path)
         self._why_not = lru_cache(maxsize=4096)(self._unfit)  # the same questions come with every image
         self._gate = Gate.load(path)
         if self._on_cpu:
-            # Its network keeps nothing in itself: threads may use it side by side.
+            # Its network has no state: threads may use it side by side.
             self._local.computing = nullcontext()
 
     @one_thread()
@@ -175,19 +173,19 @@ class BundledModel(ModelWrapper):
         return super().capability(kind)
 
     def ask_anything(self) -> None:
-        """Refuses no statement any more, but for its words: for those who measure what it reads wrongly."""
+        """Asks every statement whose words it knows, for measuring which it answers wrongly."""
         self._language = None
         self._why_not.cache_clear()
 
     def _unfit(self, question: str) -> str | None:
-        """Why a question is not put, in a sentence; None where it is."""
+        """Why a question is not asked, in a sentence; None where it is."""
         if unknown := self._words.unknown_words(question):
             return f"The bundled model never learned {', '.join(map(repr, unknown))}."
-        why = None if self._language is None else self._language.unfit(question)
+        why = None if self._language is None else self._language.refusal_of_question(question)
         return None if why is None else f"The bundled model is not asked this statement: {why}."
 
     def _with_refused(self, answer: Answer, inquiry: Inquiry, asked: list[int]) -> Answer:
-        """The answer with an `out_of_domain` failure in the place of each question that was not asked."""
+        """The answer with an `out_of_domain` failure for each question that was not asked."""
         if answer.failure is not None or len(asked) == len(inquiry.questions):
             return answer
         found = dict(zip(asked, answer.answers, strict=True))
@@ -205,31 +203,31 @@ class BundledModel(ModelWrapper):
 
     @property
     def lanes(self) -> int:
-        """On a CPU one a thread of torch's, up to `_MOST_LANES`: so small a network gains little from several
-        threads at one pass."""
+        """On a CPU one for each of torch's threads, up to `_MOST_LANES`: a network this small gains little
+        from several threads in one pass."""
         import torch
 
         return min(_MOST_LANES, torch.get_num_threads()) if self._on_cpu else self._local.lanes
 
     def at_work(self) -> AbstractContextManager[None]:
-        """On a CPU each lane has one thread of torch's."""
+        """On a CPU each lane computes with one thread."""
         return one_thread() if self._on_cpu else nullcontext()
 
     @one_thread()
     def foreign(self, images: Sequence[Image.Image]) -> list[Failure | None]:
-        """For each image, an `out_of_domain` failure, or None where it looks like a scene of pictograms."""
+        """See `DomainGate`."""
         looks = self._encoded([Inquiry(_look(image), ("",)) for image in images])
         return [entry if isinstance(entry, Failure) else None for entry in self._seen(looks)]
 
     def _encoded(self, inquiries: Sequence[Inquiry]) -> list[list[Prompt] | Failure]:
-        """Each inquiry's prompts, or a failure where it shows an image of which the tower sees too little."""
+        """Each inquiry's prompts, or a failure for an image of which the tower sees too little."""
         fits = [not any(map(scaled_away, inquiry.prefix.images)) for inquiry in inquiries]
         encoded = iter(self._local.encode([one for one, fit in zip(inquiries, fits, strict=True) if fit]))
         return [next(encoded) if fit else Failure("out_of_domain", _SCALED_AWAY) for fit in fits]
 
     def _seen(self, encoded: Sequence[list[Prompt] | Failure]) -> list[list[Prompt] | Failure]:
-        """The same with what the tower made of the images in the place of their pixels, and with failures in
-        the place of prompts that show foreign images. The tower looks once, for the gate and the answers."""
+        """The same with the tower's features in place of the pixels, and with failures in place of prompts
+        with foreign images. The tower encodes an image once, for the gate and the answers."""
         seen = list(encoded)
         shown = [
             i for i, e in enumerate(encoded) if isinstance(e, list) and e and "pixel_values" in e[0].images
@@ -239,7 +237,7 @@ class BundledModel(ModelWrapper):
             entries = [cast("list[Prompt]", encoded[i]) for i in some]
             looks = self._look_at([entry[0].images["pixel_values"] for entry in entries])
             for i, entry, (features, strange) in zip(some, entries, looks, strict=True):
-                # What is not a number is foreign too.
+                # NaN counts as foreign too.
                 if bool((strange <= self._gate.threshold).all()):
                     seen[i] = [replace(prompt, images={FEATURES: features}) for prompt in entry]
                 else:
@@ -247,7 +245,7 @@ class BundledModel(ModelWrapper):
         return seen
 
     def _look_at(self, pixels: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """What goes to the decoder of each prompt's images, and how strange each of them is."""
+        """The features of each prompt's images for the decoder, and the strangeness of each image."""
         import torch
 
         model, sizes = self._local.network.model, [len(each) for each in pixels]
@@ -258,28 +256,6 @@ class BundledModel(ModelWrapper):
             strange = self._gate.strangeness_of(summary)
             features = torch.stack(list(made.pooler_output))
         return zip(features.split(sizes), strange.split(sizes), strict=True)
-
-
-class Words:
-    """The `Vocabulary` of a word-level tokenizer; unknown are also the words that only answers have."""
-
-    def __init__(self, tokenizer: Any, lock: Lock | None = None) -> None:
-        """`lock` is held while the tokenizer is used; one of its own unless others use it too."""
-        self._tokenizer, self._lock = tokenizer, lock or Lock()
-        self._find = lru_cache(maxsize=4096)(self._look_up)  # the same questions come with every image
-
-    def unknown_words(self, text: str) -> list[str]:
-        return list(self._find(text))
-
-    def _look_up(self, text: str) -> tuple[str, ...]:
-        with self._lock:
-            encoding = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        unknown = self._tokenizer.unk_token_id
-        spans = zip(encoding["input_ids"], encoding["offset_mapping"], strict=True)
-        words = [(token, text[start:end]) for token, (start, end) in spans]
-        return tuple(
-            dict.fromkeys(word for token, word in words if token == unknown or word.lower() in _NEVER_ASKED)
-        )
 
 
 def _look(image: Image.Image) -> Chat:

@@ -1,24 +1,23 @@
-"""The statements that a bundled model is asked: a small language, as data beside the weights.
+"""The statements that a bundled model may be asked: a small language, as data beside the weights.
 
-`statements.json` holds the names of the pictogram world and the forms in which a statement may be put: a
-template, and how names or numbers are said in it. Only forms that the model reads rightly are in it
-(`perf/statement_forms.py` measures them and writes the file; docs/results/statement-forms.md has the table).
-What the language does not hold whole is refused, as a word that the model never learned is: a small model
-answers "No dog is visible." as if it were "A dog is visible.", and is sure of it.
+`statements.json` holds the names of the pictogram world and the forms of a statement: a template, and how
+names or numbers may be phrased in it. It holds only forms that the model answers correctly
+(`perf/statement_forms.py` measures them and writes the file; docs/results/statement-forms.md has the
+table). Everything else is refused, like a word that the model never learned: a small model answers "No dog
+is visible." as if it were "A dog is visible.", with great confidence.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from jurat.models.protocol import ModelError
+from jurat.models.bundled import data_files
+from jurat.models.bundled.writer_language import any_of
 
 STATEMENTS = "statements.json"
 VERSION = 1
@@ -41,47 +40,45 @@ _TOGETHER = re.compile(r"\b(?:with|on|holds?|holding|carries|wears|has|touch\w*|
 
 
 @dataclass(frozen=True)
-class Read:
-    """A statement that was read."""
+class ParsedStatement:
+    """A statement in one of the forms of the language."""
 
     kind: str
     """A key of `Language.forms`."""
     template: str
     variant: str
-    """How names or numbers are said: "one", "list", "exactly two"."""
+    """How names or numbers are phrased: "one", "list", "exactly two"."""
     slots: Mapping[str, tuple[str, ...]]
     """Slot -> the singular names in it, in order."""
 
 
 @dataclass(frozen=True)
 class Language:
-    """What a model may be asked; the data of `statements.json`. A `StatementReader`."""
+    """What a model may be asked; the data of `statements.json`. A `jurat.models.StatementReader`."""
 
     asked: str
-    """How a statement is put: "Statement: {text}"."""
+    """The wording of a question: "Statement: {text}"."""
     nouns: Mapping[str, tuple[str, str, str]]
     """Singular -> with its article, with "the", plural."""
     words: tuple[str, ...]
     """What signs read."""
     forms: Mapping[str, Mapping[str, tuple[str, ...]]]
     """Kind -> template with the slots {a}, {b} (names), {n} (how many of what), {w} (a sign's word) -> the
-    variants that are read rightly; none where the model is not to be asked so."""
+    variants that the model answers correctly; none where it may not be asked this way."""
     present: Mapping[str, tuple[str, ...]]
-    """Kind of a relation -> the slots whose things are in the picture where it is true."""
+    """Kind of a relation -> the slots whose things are in every picture where it is true."""
 
     @classmethod
     def load(cls, folder: Path) -> Language | None:
         """None where there is no such file: then only words are checked.
 
-        Raises ModelError: it is not of this version, or cannot be read.
+        Raises:
+            ModelError: it cannot be read, or is of another version.
         """
         file = folder / STATEMENTS
         if not file.is_file():
             return None
-        try:
-            data = json.loads(file.read_text(encoding="utf-8"))
-            if data["version"] != VERSION:
-                raise ModelError(f"{file} is of version {data['version']}; this jurat reads {VERSION}.")
+        with data_files.reading(file, VERSION) as data:
             return cls(
                 data["asked"],
                 {name: (a, the, plural) for name, (a, the, plural) in data["nouns"].items()},
@@ -92,18 +89,15 @@ class Language:
                 },
                 {kind: tuple(slots) for kind, slots in data["present"].items()},
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelError(f"The statements in {file} cannot be read: {error}") from error
 
     def save(self, folder: Path) -> None:
-        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        text = json.dumps({"version": VERSION, **fields}, indent=1) + "\n"
-        (folder / STATEMENTS).write_text(text, encoding="utf-8")
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        data_files.write(folder / STATEMENTS, VERSION, fields)
 
     # --- what the judge asks of it -----------------------------------------------------------------
 
     def refusal(self, statement: str) -> str | None:
-        """Why the model is not asked a statement, and what to write; None where it is asked."""
+        """See `jurat.models.StatementReader`."""
         if self.read(statement) is not None:
             return None
         if negation := _NEGATION.search(statement):
@@ -119,9 +113,7 @@ class Language:
         return f"the model never learned to read it; {advice}"
 
     def presence(self, statement: str) -> tuple[tuple[str, ...], ...]:
-        """What else is true wherever a relation is: that each thing it names is visible, and of a list that
-        the relation is to one of them. Of each inner tuple one is true. Empty for what is no relation, or is
-        not read."""
+        """See `jurat.models.StatementReader`."""
         read = self.read(statement)
         if read is None:
             return ()
@@ -142,8 +134,8 @@ class Language:
         ]
         return tuple(dict.fromkeys((*seen, *each)))
 
-    def unfit(self, question: str) -> str | None:
-        """`refusal` of the statement that a question puts; None for a question that puts none."""
+    def refusal_of_question(self, question: str) -> str | None:
+        """`refusal` of the statement in a question; None for a question of another wording."""
         before, _, after = self.asked.partition("{text}")
         if not question.startswith(before) or not question.endswith(after):
             return None
@@ -151,42 +143,44 @@ class Language:
 
     # --- reading -----------------------------------------------------------------------------------
 
-    def read(self, statement: str) -> Read | None:
-        """A statement of the language, in a form that is read rightly; else None."""
+    def read(self, statement: str) -> ParsedStatement | None:
+        """A statement in a form that the model answers correctly; else None."""
         read = self.parse(statement)
         return read if read is not None and read.variant in self.forms[read.kind][read.template] else None
 
-    def parse(self, statement: str) -> Read | None:
-        """A statement in any form of the language, rightly read or not; None where it holds something else,
-        or names one thing twice."""
-        said: list[_Said] = []
+    def parse(self, statement: str) -> ParsedStatement | None:
+        """A statement in any form of the language, also one that the model answers wrongly; None where it
+        has another form, or names one thing twice."""
+        phrases: list[_Phrase] = []
 
         def masked(match: re.Match[str]) -> str:
-            said.append(self._said(match))
+            phrases.append(self._phrase_of(match))
             return "@"
 
-        skeleton = self._phrase.sub(masked, " ".join(statement.lower().split()))
-        named = [name for one in said for name in one.names]
+        skeleton = self._slot_pattern.sub(masked, " ".join(statement.lower().split()))
+        named = [name for one in phrases for name in one.names]
         if len(set(named)) < len(named):
             return None
         for kind, template, slots in self._templates.get(skeleton, ()):
-            filled = dict(sorted(zip(slots, said, strict=True)))
+            filled = dict(sorted(zip(slots, phrases, strict=True)))
             if all(one.fits(kind, slot) for slot, one in filled.items()):
                 variant = next((v.variant for v in filled.values() if v.variant != "one"), "one")
-                return Read(kind, template, variant, {slot: one.names for slot, one in filled.items()})
+                return ParsedStatement(
+                    kind, template, variant, {slot: one.names for slot, one in filled.items()}
+                )
         return None
 
-    def _said(self, match: re.Match[str]) -> _Said:
+    def _phrase_of(self, match: re.Match[str]) -> _Phrase:
         if match["word"]:
-            return _Said("w", (), "sign")
+            return _Phrase("w", (), "sign")
         if match["how"]:
             name, number = self._named[match["counted"]], match["number"]
             agrees = match["counted"] == (name if number == "one" else self.nouns[name][2])
-            return _Said("n" if agrees else "", (name,), f"{match['how']} {number}")
+            return _Phrase("n" if agrees else "", (name,), f"{match['how']} {number}")
         found = [self._with_article[phrase] for phrase in re.split(r", | or ", match["list"])]
         alike = len({article for _, article in found}) == 1
         variant = "one" if len(found) == 1 else "list" if alike else "a and the"
-        return _Said("ab", tuple(name for name, _ in found), variant)
+        return _Phrase("ab", tuple(name for name, _ in found), variant)
 
     @cached_property
     def _named(self) -> dict[str, str]:
@@ -202,13 +196,13 @@ class Language:
         }
 
     @cached_property
-    def _phrase(self) -> re.Pattern[str]:
+    def _slot_pattern(self) -> re.Pattern[str]:
         """What fills a slot."""
-        one = f"(?:{_any_of(self._with_article)})"
+        one = f"(?:{any_of(self._with_article)})"
         return re.compile(
-            rf"\b(?:(?P<how>exactly|at least) (?P<number>\w+) (?P<counted>{_any_of(self._named)})"
+            rf"\b(?:(?P<how>exactly|at least) (?P<number>\w+) (?P<counted>{any_of(self._named)})"
             rf"|(?P<list>{one}(?:(?:, {one})* or {one})?)"
-            rf"|(?P<word>{_any_of(word.lower() for word in self.words)}))\b"
+            rf"|(?P<word>{any_of(word.lower() for word in self.words)}))\b"
         )
 
     @cached_property
@@ -228,12 +222,12 @@ class Language:
     # --- advice ------------------------------------------------------------------------------------
 
     def _positive(self, statement: str) -> str | None:
-        """A statement without its negation, where that is one of the language."""
+        """A statement without its negation, where the language has it."""
         plain = statement.lower()
         for pattern, instead in _POSITIVE:
             plain = re.sub(pattern, instead, plain)
         # "No dogs" denies one dog, not two.
-        plurals = _any_of(plural for _, _, plural in self.nouns.values())
+        plurals = any_of(plural for _, _, plural in self.nouns.values())
         several = rf"(?<!two )(?<!three )\b(?:an? |any )?({plurals})\b"
         plain = re.sub(several, lambda match: self.nouns[self._named[match[1]]][0], plain)
         return None if _NEGATION.search(plain) else self._near(plain)
@@ -241,10 +235,10 @@ class Language:
     def _near(self, statement: str) -> str | None:
         """A statement of the language that says nearly the same, or None."""
         repaired = self._repaired(statement)
-        for candidate in (repaired, *self._said_otherwise(repaired)):
+        for candidate in (repaired, *self._alternatives(repaired)):
             if self.read(candidate) is not None:
                 text = _sentence(candidate)
-                signs = rf"\b(?:{_any_of(map(str.lower, self.words))})\b(?= on |[.?]$)"
+                signs = rf"\b(?:{any_of(map(str.lower, self.words))})\b(?= on |[.?]$)"
                 return re.sub(signs, lambda match: match[0].upper(), text) if "sign" in text else text
         return None
 
@@ -252,7 +246,7 @@ class Language:
         """With words that the language lacks replaced by the nearest ones, and with articles put right."""
         words = re.findall(r"[\w'’-]+|[^\w\s]", statement.lower())
         text = re.sub(r"\s+([.,?!])", r"\1", " ".join(map(self._nearest, words))).rstrip(".!")
-        name = rf"\b(?:an?|some|any) ({_any_of(self.nouns)})\b"
+        name = rf"\b(?:an?|some|any) ({any_of(self.nouns)})\b"
         text = re.sub(name, lambda match: self.nouns[match[1]][0], text)
         return text if text.endswith("?") else f"{text}."
 
@@ -267,11 +261,11 @@ class Language:
         texts = (*templates, *self._named, *self.words, "a an the some any or at least exactly one two three")
         return tuple(dict.fromkeys(re.findall(r"[a-z]+", " ".join(texts).lower())))
 
-    def _said_otherwise(self, plain: str) -> Iterator[str]:
-        """Statements about the same things, the most likely first."""
+    def _alternatives(self, plain: str) -> Iterator[str]:
+        """Statements about the same things, the likeliest to be meant first."""
         if (read := self.parse(plain)) is not None:
             yield from self._canonical(read)
-        found = re.findall(rf"\b({_any_of(self._named)})\b", plain)
+        found = re.findall(rf"\b({any_of(self._named)})\b", plain)
         names = list(dict.fromkeys(self._named[word] for word in found))
         articles = [self.nouns[name][0] for name in names]
         if len(names) == 1:
@@ -286,8 +280,8 @@ class Language:
         elif len(names) == 2 and _TOGETHER.search(plain):
             yield f"{articles[0]} touches {articles[1]}."
 
-    def _canonical(self, read: Read) -> Iterator[str]:
-        """The same in forms of its kind that are read rightly."""
+    def _canonical(self, read: ParsedStatement) -> Iterator[str]:
+        """The same in forms of its kind that the model answers correctly."""
         for template, variants in self.forms[read.kind].items():
             if read.kind == "reads":
                 continue
@@ -301,7 +295,7 @@ class Language:
 
 
 @dataclass(frozen=True, order=True)
-class _Said:
+class _Phrase:
     """What fills a slot."""
 
     slots: str
@@ -322,7 +316,3 @@ def _parts(statement: str) -> list[str]:
 
 def _sentence(text: str) -> str:
     return text[0].upper() + text[1:]
-
-
-def _any_of(names: Iterable[str]) -> str:
-    return "|".join(sorted(map(re.escape, names), key=len, reverse=True))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jurat.content import Failure
 from jurat.models.bundled.domain_gate import Gate
-from jurat.models.bundled.model import Words
+from jurat.models.bundled.word_vocabulary import question_vocabulary
 from jurat.models.protocol import ModelError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class World:
             ModelError: there is no gate.
         """
         self._gate = Gate.load(folder)
-        self._words = Words(tokenizer)
+        self._words = question_vocabulary(tokenizer)
 
     def unknown_words(self, text: str) -> list[str]:
         return self._words.unknown_words(text)

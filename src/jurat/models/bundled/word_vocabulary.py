@@ -1,0 +1,52 @@
+"""The words that a model with a word-level tokenizer knows."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+_NEVER_ASKED = frozenset(("zero", "four", "five", "six", "seven", "eight"))
+"""Numbers that it learned to write, in answers, and never to read in a question."""
+
+
+class WordVocabulary:
+    """A `jurat.models.Vocabulary`."""
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        unread: Container[int],
+        unread_words: Container[str] = (),
+        lock: Lock | None = None,
+    ) -> None:
+        """
+        Args:
+            tokenizer: its tokens are words.
+            unread: ids of tokens that the model never read.
+            unread_words: likewise, as words in lower case.
+            lock: held while the tokenizer is used; its own if left out.
+        """
+        self._tokenizer, self._lock = tokenizer, lock or Lock()
+        self._unread, self._unread_words = unread, unread_words
+        self._find = lru_cache(maxsize=4096)(self._look_up)  # the same questions come with every image
+
+    def unknown_words(self, text: str) -> list[str]:
+        return list(self._find(text))
+
+    def _look_up(self, text: str) -> tuple[str, ...]:
+        with self._lock:
+            encoding = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        spans = zip(encoding["input_ids"], encoding["offset_mapping"], strict=True)
+        words = [(token, text[start:end]) for token, (start, end) in spans]
+        return tuple(
+            dict.fromkeys(
+                word for token, word in words if token in self._unread or word.lower() in self._unread_words
+            )
+        )
+
+
+def question_vocabulary(tokenizer: Any, lock: Lock | None = None) -> WordVocabulary:
+    """The words that a bundled model knows in questions; see `WordVocabulary` for the lock."""
+    return WordVocabulary(tokenizer, {tokenizer.unk_token_id}, _NEVER_ASKED, lock)
