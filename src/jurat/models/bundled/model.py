@@ -1,9 +1,9 @@
 """The bundled model: a small MLLM of the LLaVA layout that knows scenes of pictograms, and its limits.
 
 It wraps a `LocalModel` with the weights that ship with jurat, and knows the words that it learned
-(`Vocabulary`), the statements that it answers correctly (`StatementReader`) and the images that it was trained
-on (`DomainGate`). A question with an unknown word, a statement that it would answer wrongly, or an image
-unlike any scene gets the failure `out_of_domain`, never Yes or No.
+(`Vocabulary`), the statements that it answers correctly (`StatementReader`) and the images that it was
+trained on (`DomainGate`). A question with an unknown word, a statement that it would answer wrongly, or an
+image unlike any scene gets the failure `out_of_domain`, never Yes or No.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).parent / "mllm"
 NAIVE = Path(__file__).parent / "naive"
-"""The naive organism of the bench: the bundled tower, which was trained on the judge's wording, with a decoder
-that was trained on other wordings."""
+"""The naive organism of the bench: the bundled tower, which was trained on the judge's wording, with a
+decoder that was trained on other wordings."""
 
 _LOOKS = 64
 """Prompts whose images the tower encodes together."""
@@ -81,8 +81,8 @@ def _open(spec: ModelSpec, name: str, weights: Path) -> BundledModel:
 
 
 def language_of(name: str) -> Language | None:
-    """The statements that a shipped model may be asked, by its name or NAME@REVISION, without opening it; None
-    for any other model."""
+    """The statements that a shipped model may be asked, by its name or NAME@REVISION, without opening it;
+    None for any other model."""
     folder = {"bundled": WEIGHTS, "naive": NAIVE}.get(name.partition("@")[0])
     return None if folder is None else Language.load(folder)
 
