@@ -18,6 +18,8 @@ from training.mllm.evaluation import BARS, FIRST_SEED, Score, View, examine, set
 from training.mllm.reply_evaluation import examine_descriptions, examine_reasons
 from training.mllm.tokenizer import Words, build_tokenizer
 
+pytestmark = pytest.mark.xdist_group("mllm-card")  # one worker measures what all of them compare
+
 PER_KIND = 120
 CARD = json.loads((WEIGHTS / "measurements.json").read_text())
 
