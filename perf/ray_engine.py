@@ -49,7 +49,7 @@ from jurat.runs.folder import run_files
 from jurat.runs.parts import PartWriter
 from jurat.runs.recorded_items import Recorded
 from jurat.sources import SourceOptions, find_items
-from jurat.sources.openers import Held
+from jurat.sources.openers import InMemory
 
 STEPS = ("find", "read", "write", "workers")
 SPEEDUP = 1.6
@@ -119,7 +119,7 @@ def writing(folder: Path, rows: int) -> Row:
         file = io.BytesIO()
         Image.fromarray(dice.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(file, "PNG")
         uri = f"s3://a-bucket/images/{number:09}.jpg"
-        return Item([Held(file.getvalue())], uri, uri)
+        return Item([InMemory(file.getvalue())], uri, uri)
 
     given = [verdict_to_row(verdict) for verdict in judge.stream(map(item, range(rows)))]
     tally = Tally.of(())

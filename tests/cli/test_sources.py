@@ -143,7 +143,7 @@ def test_a_server_that_hangs_is_given_up_after_a_few_requests(
 ) -> None:
     from jurat.content import ImageError
     from jurat.sources import SourceOptions, find_items, remote
-    from jurat.sources.prefetch import Roots, read_ahead
+    from jurat.sources.prefetch import SourceFolders, read_ahead
     from jurat.sources.unresponsive_hosts import HANGING, Hanging
 
     monkeypatch.setattr(remote, "HANGING", Hanging())
@@ -154,7 +154,7 @@ def test_a_server_that_hangs_is_given_up_after_a_few_requests(
     Path("list.csv").write_text("url\n" + "".join(f"{address}/{number}.png\n" for number in range(200)))
     found = find_items(["list.csv"], options=SourceOptions(allow_private_hosts=True))
     start, told = time.monotonic(), []
-    for item in read_ahead(found, Roots()):
+    for item in read_ahead(found, SourceFolders()):
         with pytest.raises(ImageError) as raised:
             item.read()
         told.append(raised.value.message)

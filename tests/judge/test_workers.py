@@ -25,7 +25,7 @@ from jurat.judge.presets import find_preset
 from jurat.judge.spec import Described, JudgeSpec
 from jurat.judge.workers import ItemReader, JudgeWorker
 from jurat.media import Sampling
-from jurat.media.hash_list import load_known
+from jurat.media.hash_list import load_hash_list
 from jurat.models import ConcurrencySupport, ModelGone, ModelSpec
 from jurat.runs import Shard
 from jurat.runs.engines import steps
@@ -197,7 +197,7 @@ def test_known_content_is_settled_without_the_model_and_its_pixels_go_nowhere(
 
     digest = sha256((pictures / "03.png").read_bytes()).hexdigest()
     Path("known.csv").write_text(f"sha256,label,action,handling\n{digest},series 7,block,sealed\n")
-    asked = job("pictures", known=load_known("known.csv"))
+    asked = job("pictures", known=load_hash_list("known.csv"))
     parcels = [parcel for page in find_pages(asked, NOTHING) for parcel in read_page(page, asked)]
     contents = [load.content for parcel in parcels for load in parcel.loads]
     (settled,) = (content for content in contents if isinstance(content, KnownItem))
@@ -228,7 +228,7 @@ def test_of_several_images_one_that_is_blocked_is_enough_and_allowed_ones_may_ha
         lines = [f"{digest},logo,{action}" for digest, action in entries]
         Path("known.csv").write_text("\n".join(["sha256,label,action", *lines]))
         for captions in (False, True):
-            asked = job("listed.jsonl", known=load_known("known.csv"), reads_texts=captions)
+            asked = job("listed.jsonl", known=load_hash_list("known.csv"), reads_texts=captions)
             (row,) = rows(computed(asked, judge))
             decided[name, captions] = row["outcome"] if row["basis"] == "known_match" else "by the model"
     assert decided == {

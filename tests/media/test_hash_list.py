@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from jurat.errors import JuratError
-from jurat.media.hash_list import NearDuplicates, load_known, picture_hash, picture_hashes
+from jurat.media.hash_list import NearDuplicates, load_hash_list, picture_hash, picture_hashes
 
 Encode = Callable[..., bytes]
 
@@ -46,7 +46,9 @@ def write(path: Path, *rows: str, header: str = "sha256,pdq,label,action,handlin
 def test_a_file_is_known_by_its_digest(tmp_path: Path) -> None:
     data = png(drawing(1))
     digest = hashlib.sha256(data).hexdigest().upper()
-    known = load_known(write(tmp_path / "k.csv", f"{digest},,stamp,block,sealed,", f"{'0' * 64},,x,allow,,"))
+    known = load_hash_list(
+        write(tmp_path / "k.csv", f"{digest},,stamp,block,sealed,", f"{'0' * 64},,x,allow,,")
+    )
     match = known.match(data)
     assert match is not None
     assert (match.entry.label, match.entry.action, match.entry.handling) == ("stamp", "block", "sealed")
@@ -57,7 +59,7 @@ def test_a_file_is_known_by_its_digest(tmp_path: Path) -> None:
 
 def test_a_picture_is_known_by_what_it_looks_like(tmp_path: Path) -> None:
     image = drawing(1)
-    known = load_known(
+    known = load_hash_list(
         write(tmp_path / "k.csv", f",{pdq(image)},stamp,block,,", f",{pdq(drawing(2))},x,allow,,")
     )
     copies = [png(image.resize((180, 180)), "JPEG", quality=60), png(image, "WEBP", quality=40)]
@@ -73,7 +75,7 @@ def test_a_picture_is_known_by_what_it_looks_like(tmp_path: Path) -> None:
 def test_the_frames_of_an_animation_are_looked_up(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     drawing(5).save(buffer, "GIF", save_all=True, append_images=[drawing(1), drawing(6)])
-    known = load_known(write(tmp_path / "k.csv", f",{pdq(drawing(1))},stamp,block,,40"))
+    known = load_hash_list(write(tmp_path / "k.csv", f",{pdq(drawing(1))},stamp,block,,40"))
     match = known.match(buffer.getvalue())
     assert match is not None and match.entry.label == "stamp"
 
@@ -86,12 +88,12 @@ def test_one_frame_that_is_allowed_does_not_allow_the_others(tmp_path: Path) -> 
 
     one, two, other = drawing(1), drawing(2), drawing(3)
     rows = [f",{pdq(one)},one,allow,,40", f",{pdq(two)},two,allow,,40"]
-    known = load_known(write(tmp_path / "k.csv", *rows))
+    known = load_hash_list(write(tmp_path / "k.csv", *rows))
     both = known.match(moving(one, two))
     assert both is not None and both.entry.action == "allow"
     assert known.match(moving(one, other)) is None
     assert known.match(moving(one, Image.new("RGB", one.size, "grey"))) is None  # without features
-    blocking = load_known(write(tmp_path / "k.csv", *rows, f",{pdq(other)},other,block,sealed,40"))
+    blocking = load_hash_list(write(tmp_path / "k.csv", *rows, f",{pdq(other)},other,block,sealed,40"))
     match = blocking.match(moving(one, other))
     assert match is not None and (match.entry.label, match.entry.handling) == ("other", "sealed")
 
@@ -102,7 +104,7 @@ def test_the_distance_may_be_set_and_the_nearest_decides(tmp_path: Path) -> None
     data = png(drawing(1))
 
     def match(*rows: str):
-        return load_known(write(tmp_path / "k.csv", *rows)).match(data)
+        return load_hash_list(write(tmp_path / "k.csv", *rows)).match(data)
 
     assert match(f",{near},near,block,,1") is None
     assert match(f",{near},near,block,,2").distance == 2
@@ -119,7 +121,7 @@ def test_entries_behind_many_nearer_ones_are_tested_against_their_own_distances(
     near = [bytes([hash[0] ^ 1, *hash[1:-1], hash[-1] ^ 2]).hex()] * 100  # 2 bits off, and 0 or 1 are allowed
     far = bytes([hash[0] ^ 255, *hash[1:]]).hex()
     rows = [f",{each},strict,allow,,{number % 2}" for number, each in enumerate(near)]
-    known = load_known(write(tmp_path / "k.csv", *rows, f",{far},wide,block,sealed,8"))
+    known = load_hash_list(write(tmp_path / "k.csv", *rows, f",{far},wide,block,sealed,8"))
     match = known.match(png(drawing(1)))
     assert match is not None and (match.entry.label, match.distance) == ("wide", 8)
 
@@ -156,7 +158,7 @@ WRONG = {
 def test_what_is_wrong_with_a_list_is_said_with_its_line(case: str, tmp_path: Path) -> None:
     header, rows, told = WRONG[case]
     with pytest.raises(JuratError) as raised:
-        load_known(write(tmp_path / "k.csv", *rows, header=header))
+        load_hash_list(write(tmp_path / "k.csv", *rows, header=header))
     assert told in raised.value.message
 
 

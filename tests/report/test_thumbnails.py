@@ -17,7 +17,7 @@ from jurat.constitution import Constitution, Rule
 from jurat.judge import Judge
 from jurat.report.thumbnails import LONGEST, thumbnail, uris_of
 from jurat.sources import SourceOptions, find_items
-from jurat.sources.reopen import Inside
+from jurat.sources.reopen import Reopener
 
 from ..videos import video
 
@@ -125,13 +125,13 @@ def inside(tmp_path: Path, kind: str) -> Path:
 
 
 def there(verdicts, root=None):
-    return Inside(root=root).find(uri for one in verdicts for uri in uris_of(one))
+    return Reopener(root=root).find(uri for one in verdicts for uri in uris_of(one))
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 1, 0)])
 def test_images_are_found_again_in_any_order(tmp_path, order):
     path = inside(tmp_path, "tar.gz")
-    found = Inside()
+    found = Reopener()
     uris = [f"{path}#{number}.png" for number in order]
     colours = [Image.open(io.BytesIO(found.find([uri, "gone"])[uri]())).getpixel((0, 0)) for uri in uris]
     assert colours == [((255, 0, 0), (0, 255, 0), (0, 0, 255))[number] for number in order]
@@ -164,7 +164,7 @@ def test_no_record_makes_a_page_reach_for_the_network_or_for_what_is_no_holder(v
     table.write_text("url\nhttps://example.invalid/x.png\n")
     uris = ["https://example.invalid/x.tar#0.png", f"{tmp_path}#x", f"{tmp_path}/words.csv#0", "a\0b#c"]
     uris += [f"{tmp_path}/gone.tar#0.png", f"{table}#0"]
-    assert Inside().find(uris) == {}
+    assert Reopener().find(uris) == {}
     cell = pa.array(
         [{"bytes": None, "path": "https://example.invalid/x.png"}],
         pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
@@ -189,7 +189,7 @@ def test_the_images_of_an_item_of_several_are_found_in_its_table(tmp_path):
     (judged,) = Judge(law, "null", "quick").stream(find_items([str(table)], options=options))
     for frame, channel in ((0, 0), (1, 2)):
         shown = judged.model_copy(update={"frame": frame})
-        found = Inside("frames").find(uris_of(shown))
+        found = Reopener("frames").find(uris_of(shown))
         pixel = picture(thumbnail(shown, None, found).url).convert("RGB").getpixel((16, 16))
         assert pixel.index(max(pixel)) == channel
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from jurat.content import Item
 from jurat.runs.recorded_items import Occurrences, Recorded, in_shard, item_key, numbered, unrecorded
-from jurat.sources.openers import Failed
+from jurat.sources.openers import Unreadable
 
 ids = st.lists(st.sampled_from(["a", "b", "ü", "a.png", "", "half\ud800"]) | st.text(max_size=4), max_size=60)
 
 
 def items(names: list[str]) -> list[Item]:
-    return list(numbered(Item([Failed("x")], name, name) for name in names))
+    return list(numbered(Item([Unreadable("x")], name, name) for name in names))
 
 
 @given(ids)

@@ -21,7 +21,7 @@ import pytest
 from jurat.content import Item
 from jurat.errors import JuratError
 from jurat.runs import Progress, RowSchema, Run, Shard, merge_runs, open_sink, read_rows
-from jurat.sources.openers import Failed
+from jurat.sources.openers import Unreadable
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals and limits")
 
@@ -39,7 +39,7 @@ SETTINGS = {"model": "echo@1", "prompt": "What is this?"}
 
 
 def items(count: int) -> Iterator[Item]:
-    return (Item([Failed("x")], f"in/{number}.png", f"/in/{number}.png") for number in range(count))
+    return (Item([Unreadable("x")], f"in/{number}.png", f"/in/{number}.png") for number in range(count))
 
 
 def answer(item: Item, state: str = "answered") -> dict[str, Any]:

@@ -30,7 +30,7 @@ from jurat.media.png import MAX_CHUNKS
 from jurat.media.tiff import MAX_ENTRIES
 from jurat.media.video import LEAST_FRAME, MAX_DECODED, MAX_FRAME, MAX_PIXELS, MAX_SECONDS, SKIPPED
 from jurat.sources import find_items
-from jurat.sources.cells import MOST
+from jurat.sources.table_rows import MOST
 
 PAGE = (Path(__file__).parents[2] / "docs/images.md").read_text(encoding="utf-8")
 

@@ -642,7 +642,7 @@ def test_fewer_large_objects_are_read_ahead_than_small_ones(monkeypatch: pytest.
         Objects.asked, most = 0, 0
         uris = io.StringIO("".join(f"http://127.0.0.1:{server.server_port}/{n}-{size}\n" for n in range(80)))
         for read, item in enumerate(
-            reading.read_ahead(find_items(["-"], uris, options=anywhere), reading.Roots())
+            reading.read_ahead(find_items(["-"], uris, options=anywhere), reading.SourceFolders())
         ):
             assert len(item.read()[0]) == size
             most = max(most, Objects.asked - read)
@@ -657,10 +657,10 @@ def test_fewer_large_objects_are_read_ahead_than_small_ones(monkeypatch: pytest.
 
 
 def test_the_images_of_an_item_are_read_together_before_it_is_judged() -> None:
-    from jurat.sources.prefetch import Roots, read_ahead
+    from jurat.sources.prefetch import SourceFolders, read_ahead
 
     write_jsonl("data/t.jsonl", [{"images": ["a.png", "b.png"]}, {"images": ["a.png", "gone.png"]}])
-    found = list(read_ahead(iter(items("data/t.jsonl")), Roots()))
+    found = list(read_ahead(iter(items("data/t.jsonl")), SourceFolders()))
     Path("data/a.png").unlink()
     assert found[0].read() == (b"a.png", b"b.png")
     with pytest.raises(ImageError, match="image 2 of 2: no such file"):

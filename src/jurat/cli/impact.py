@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jurat.judge.calibrate.calibration import Calibration
     from jurat.judge.replay.impact import Change, Flip, Impact, Judging
     from jurat.models import ModelSpec
-    from jurat.sources.reopen import Inside, Openers
+    from jurat.sources.reopen import Openers, Reopener
 
 FLIPPED = 1
 """Exit code: more flips than `--fail-if-flips-above` allows, or not shown that there are not."""
@@ -157,23 +157,23 @@ def _judging(
     advance: Callable[[], None],
 ) -> Judging:
     """Judges items anew as those of the run were; the model is opened for the first of them."""
-    from jurat.sources.prefetch import Roots, read_ahead
-    from jurat.sources.reopen import Inside
+    from jurat.sources.prefetch import SourceFolders, read_ahead
+    from jurat.sources.reopen import Reopener
 
     opened: list[Judge] = []
-    inside = Inside(next(iter(settings.get("columns") or ()), None))
+    inside = Reopener(next(iter(settings.get("columns") or ()), None))
 
     def judging(verdicts: list[Verdict]) -> Iterator[Verdict]:
         if not opened:
             opened.append(_judge(row, settings, change, spec))
-        for found in opened[0].stream(read_ahead(_items(verdicts, inside, settings), Roots())):
+        for found in opened[0].stream(read_ahead(_items(verdicts, inside, settings), SourceFolders())):
             advance()
             yield found
 
     return judging
 
 
-def _items(verdicts: Sequence[Verdict], inside: Inside, settings: Mapping[str, Any]) -> Iterator[Item]:
+def _items(verdicts: Sequence[Verdict], inside: Reopener, settings: Mapping[str, Any]) -> Iterator[Item]:
     """What verdicts were about, to be read again; looked for in tables and shards some at a time."""
     for first in range(0, len(verdicts), LOOKED_FOR):
         some = verdicts[first : first + LOOKED_FOR]
@@ -216,15 +216,19 @@ def _item(verdict: Verdict, settings: Mapping[str, Any], inside: Openers) -> Ite
     """
     from jurat.content import Item, LazyImage, Turn
     from jurat.sources import PassedOver, SourceOptions
-    from jurat.sources.cells import caption_in
     from jurat.sources.conversations import ConversationColumns
-    from jurat.sources.openers import File, Remote
+    from jurat.sources.openers import LocalFile, RemoteObject
+    from jurat.sources.table_rows import caption_in
     from jurat.sources.uris import scheme_of
 
     def opener(uri: str) -> Callable[[], bytes]:
         if uri in inside:
             return inside[uri]
-        return File(uri) if scheme_of(uri) is None else Remote(uri, private_hosts=settings["private_hosts"])
+        return (
+            LocalFile(uri)
+            if scheme_of(uri) is None
+            else RemoteObject(uri, private_hosts=settings["private_hosts"])
+        )
 
     columns, captions = verdict.columns, settings.get("captions")
     told = columns.get(captions) if captions is not None else caption_in(columns)

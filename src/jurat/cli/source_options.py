@@ -16,7 +16,7 @@ from jurat.errors import JuratError
 if TYPE_CHECKING:
     from jurat.content import Item
     from jurat.judge import Judge, Verdict
-    from jurat.media.hash_list import Known, NearDuplicates
+    from jurat.media.hash_list import HashList, NearDuplicates
     from jurat.runs import Shard
     from jurat.runs.recorded_items import Recorded
     from jurat.sources import SourceOptions
@@ -113,11 +113,11 @@ ReuseNear = Annotated[
 ]
 
 
-def read_known(path: Path | None) -> Known | None:
+def read_known(path: Path | None) -> HashList | None:
     """The list of known content, if one is named."""
-    from jurat.media.hash_list import load_known
+    from jurat.media.hash_list import load_hash_list
 
-    return None if path is None else load_known(path)
+    return None if path is None else load_hash_list(path)
 
 
 def near_duplicates(distance: int | None) -> NearDuplicates | None:
@@ -140,7 +140,7 @@ class Sourcing:
     paths: list[str]
     options: SourceOptions
     shard: Shard | None = None
-    known: Known | None = None
+    known: HashList | None = None
     near: NearDuplicates | None = None
     passed_over: PassedOver = field(default_factory=_nothing_passed_over)
     """Files and members that were found and are no items."""
@@ -182,9 +182,9 @@ class Sourcing:
 
     def read(self, items: Iterator[Item], stopped: Callable[[], bool] = lambda: False) -> Iterator[Item]:
         """The items with their bytes, which are read ahead, until `stopped` says that no more are wanted."""
-        from jurat.sources.prefetch import Roots, read_ahead
+        from jurat.sources.prefetch import SourceFolders, read_ahead
 
-        return read_ahead(items, Roots.of(self.paths, self.options), stopped=stopped)
+        return read_ahead(items, SourceFolders.of(self.paths, self.options), stopped=stopped)
 
     def tell_passed_over(self) -> None:
         """Says on standard error what was passed over, however quiet the command is: nobody looked at it."""

@@ -13,7 +13,7 @@ from jurat.content import Item
 from jurat.content.item import digest_of, read_images
 from jurat.judge.verdict import Cost, ItemImage, Kind, Verdict
 from jurat.media import Sampling
-from jurat.media.hash_list import Known, Match
+from jurat.media.hash_list import HashList, HashMatch
 from jurat.media.video import container_of
 from jurat.models import full_name
 
@@ -28,14 +28,16 @@ class KnownItem:
 
     item: Item
     """Without images."""
-    match: Match
+    match: HashMatch
     kind: Kind
     sha256: str
     images: tuple[ItemImage, ...]
     """Of an item of several."""
 
 
-def find_known(item: Item, known: Known | None, sampling: Sampling, *, reads_texts: bool) -> KnownItem | None:
+def find_known(
+    item: Item, known: HashList | None, sampling: Sampling, *, reads_texts: bool
+) -> KnownItem | None:
     """What a list says of an item; None where it says nothing, or the item cannot be read.
 
     Args:

@@ -13,7 +13,7 @@ from jurat.judge.loading import Loaded, load_item
 from jurat.judge.record import verdict_to_row
 from jurat.judge.spec import Described, JudgeSpec
 from jurat.media import Sampling
-from jurat.media.hash_list import Known
+from jurat.media.hash_list import HashList
 from jurat.models.registry import MODELS
 from jurat.runs.engines.steps import Load
 
@@ -24,12 +24,12 @@ class ItemReader:
 
     sampling: Sampling
     batch_size: int
-    known: Known | None = None
+    known: HashList | None = None
     reads_texts: bool = False
     """Whether rules ask about captions or conversations, of which a list of allowed pictures says nothing."""
 
     @classmethod
-    def of(cls, judge: Judge, known: Known | None) -> ItemReader:
+    def of(cls, judge: Judge, known: HashList | None) -> ItemReader:
         """As that judge needs them."""
         return cls(judge.sampling, judge.batch_size, known, bool(judge.reads))
 

@@ -31,7 +31,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Entry:
+class HashEntry:
     """What is known of one content."""
 
     label: str
@@ -42,18 +42,20 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Match:
+class HashMatch:
     """A content that is known."""
 
-    entry: Entry
+    entry: HashEntry
     distance: int
     """Differing bits; 0 for the very same file."""
 
 
-class Known:
+class HashList:
     """A list of known content."""
 
-    def __init__(self, digest: str, files: dict[str, Entry], pdq: Sequence[tuple[str, Entry]]) -> None:
+    def __init__(
+        self, digest: str, files: dict[str, HashEntry], pdq: Sequence[tuple[str, HashEntry]]
+    ) -> None:
         import numpy as np
 
         self.digest = digest
@@ -73,7 +75,7 @@ class Known:
     def __len__(self) -> int:
         return len(self._files) + len(self._entries)
 
-    def match(self, data: bytes, sampling: Sampling | None = None) -> Match | None:
+    def match(self, data: bytes, sampling: Sampling | None = None) -> HashMatch | None:
         """What is known of a file: of each frame that is judged the nearest entry, one that blocks before one
         that allows; of several frames as of several images.
 
@@ -81,27 +83,27 @@ class Known:
             sampling: which frames of a video are judged.
         """
         if (entry := self._files.get(sha256(data).hexdigest())) is not None:
-            return Match(entry, 0)
+            return HashMatch(entry, 0)
         if not self._entries:
             return None
         hashes = picture_hashes(data, sampling)
         return _together([None if hash is None else self._nearest(hash) for hash in hashes])
 
-    def match_all(self, images: Sequence[bytes], sampling: Sampling | None = None) -> Match | None:
+    def match_all(self, images: Sequence[bytes], sampling: Sampling | None = None) -> HashMatch | None:
         """What is known of an item: one image that is to be blocked is enough, all have to be allowed."""
         return _together([self.match(data, sampling) for data in images])
 
-    def _nearest(self, hash: Any) -> Match | None:
+    def _nearest(self, hash: Any) -> HashMatch | None:
         """The nearest of the entries that are within their own distances, of equals one that blocks."""
         distances = differing_bits(self._hashes, hash)
         (within,) = (distances <= self._distances).nonzero()
         if not within.size:
             return None
         at = within[(2 * distances[within] + self._allows[within]).argmin()]
-        return Match(self._entries[at], int(distances[at]))
+        return HashMatch(self._entries[at], int(distances[at]))
 
 
-def _together(found: Sequence[Match | None]) -> Match | None:
+def _together(found: Sequence[HashMatch | None]) -> HashMatch | None:
     """What is known of several pictures: one that is to be blocked is enough, all have to be allowed."""
     matches = [match for match in found if match is not None]
     blocked = [match for match in matches if match.entry.action == "block"]
@@ -113,15 +115,15 @@ def _together(found: Sequence[Match | None]) -> Match | None:
     )
 
 
-def load_known(path: Path | str) -> Known:
+def load_hash_list(path: Path | str) -> HashList:
     """Reads a list: a CSV file with a header line of `COLUMNS`.
 
     Raises:
         JuratError: it cannot be read, or a row is not right; with the line.
     """
     path = Path(path)
-    files: dict[str, Entry] = {}
-    pdq: list[tuple[str, Entry]] = []
+    files: dict[str, HashEntry] = {}
+    pdq: list[tuple[str, HashEntry]] = []
     try:
         data = path.read_bytes()
         rows = csv.DictReader(data.decode("utf-8-sig").splitlines(), restkey="", strict=True)
@@ -146,17 +148,17 @@ def load_known(path: Path | str) -> Known:
                 pdq.append((hashes["pdq"], entry))
     except (OSError, UnicodeError, csv.Error) as error:
         raise JuratError(f"{path} cannot be read: {reason(error)}.") from error
-    return Known(sha256(data).hexdigest()[:12], files, pdq)
+    return HashList(sha256(data).hexdigest()[:12], files, pdq)
 
 
-def _add(files: dict[str, Entry], hash: str, entry: Entry) -> None:
+def _add(files: dict[str, HashEntry], hash: str, entry: HashEntry) -> None:
     # Of two that contradict each other the more careful one holds.
     there = files.get(hash)
     if there is None or (there.action == "allow" and entry.action == "block"):
         files[hash] = entry
 
 
-def _entry(row: dict[str, Any], where: str) -> Entry:
+def _entry(row: dict[str, Any], where: str) -> HashEntry:
     action, handling = ((row.get(name) or "").strip() for name in ("action", "handling"))
     if row.get("") is not None:
         raise JuratError(f"{where}: more cells than the first line has.")
@@ -171,7 +173,7 @@ def _entry(row: dict[str, Any], where: str) -> Entry:
     if told and not (told.isascii() and told.isdigit() and int(told) <= 128):
         raise JuratError(f"{where}: the distance is {told!r}; a number of bits from 0 to 128 is expected.")
     distance = int(told) if told else DISTANCE
-    return Entry(label, action, "sealed" if handling else None, distance)
+    return HashEntry(label, action, "sealed" if handling else None, distance)
 
 
 class NearDuplicates:

@@ -24,7 +24,7 @@ from jurat.report.read_run import Entry, Run
 from jurat.report.run_facts import Facts, flattened
 from jurat.report.tally import MEANINGS, OUTCOMES, RuleCount, Tally
 from jurat.report.thumbnails import thumbnail, uris_of
-from jurat.sources.reopen import Inside
+from jurat.sources.reopen import Reopener
 from jurat.text import counted, printable
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Gathered:
         """Makes the thumbnails of the gravest items, and says how many items that is."""
         chosen = [one for outcome in OUTCOMES for one in self.kept[outcome]][: self.limit]
         uris = (uri for _, verdict in chosen for uri in uris_of(verdict))
-        inside = Inside(self.run.column, images_root).find(uris)
+        inside = Reopener(self.run.column, images_root).find(uris)
         for row, verdict in chosen:
             self.store.add_picture(row, thumbnail(verdict, images_root, inside))
         return len(chosen)

@@ -7,21 +7,26 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.types as types
+
 from jurat.sources.base import MOST_TEXT, LeftOut
-from jurat.sources.cells import Cells
+from jurat.sources.table_rows import TableRows
 from jurat.text import reason
 
 _QUICK = 1 << 24
 """Bytes of the texts of a column that are turned into Python values at once."""
-
-
 _ROWS, _ROWS_A_BYTE = 1 << 20, 100
+_compute: Any = pyarrow.compute
+"""It makes its functions when it is imported, so that no stub has them."""
+_TEXT_AS_BYTES = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
 
 
 def too_many(rows: int, size: int) -> str | None:
-    """Why a file, or a part of one, is not read that has more rows than anyone means; None if it is.
+    """Why a file, or a part of one, is not read that has more rows than anyone means; None if it is read.
 
-    A row takes next to nothing where it is like the one before: a few bytes may stand for billions of rows.
+    A row that is like the one before takes next to nothing: a few bytes may stand for billions of rows.
     """
     if rows <= _ROWS or rows <= _ROWS_A_BYTE * size:
         return None
@@ -32,10 +37,8 @@ def damage_of(columns: Sequence[Any]) -> str | None:
     """What is wrong with arrays, in one line; None if they are sound.
 
     The offsets, lengths and indices in a file are whatever someone wrote there: reading a value by them may
-    end the process, or give out memory that is none of the file's.
+    end the process, or return memory outside the file.
     """
-    import pyarrow as pa
-
     for column in columns:
         try:
             column.validate(full=True)
@@ -47,54 +50,44 @@ def damage_of(columns: Sequence[Any]) -> str | None:
 
 def _is_sound_but_for_encoding(array: Any) -> bool:
     """Whether all that is wrong are texts that are not UTF-8, which are kept as in names of files."""
-    import pyarrow as pa
-
     try:
         if isinstance(array, pa.DictionaryArray):
             array.indices.validate(full=True)
-            plain = _without_encoding(array.dictionary.type)
-            values = None if plain is None else array.dictionary.view(plain)
-            if values is None:
-                return False
-            pa.DictionaryArray.from_arrays(array.indices, values).validate(full=True)
-            return True
-        plain = _without_encoding(array.type)
-        if plain is None:
-            return False
-        array.view(plain).validate(full=True)
+            array = pa.DictionaryArray.from_arrays(array.indices, _bytes_for_texts(array.dictionary))
+        else:
+            array = _bytes_for_texts(array)
+        array.validate(full=True)
     except (pa.ArrowException, ValueError, NotImplementedError):
         return False
     return True
 
 
-def _without_encoding(kind: Any) -> Any:
-    """The type with bytes in the place of texts; None for a type of which that cannot be said."""
-    import pyarrow as pa
-    import pyarrow.types as types
+def _bytes_for_texts(array: Any) -> Any:
+    """The array with bytes in the place of texts."""
+    return array.view(_without_encoding(array.type))
 
-    if types.is_string(kind):
-        return pa.binary()
-    if types.is_large_string(kind):
-        return pa.large_binary()
+
+def _without_encoding(kind: Any) -> Any:
+    """The type with bytes in the place of texts. Raises NotImplementedError where that cannot be said."""
+    if kind in _TEXT_AS_BYTES:
+        return _TEXT_AS_BYTES[kind]
     if types.is_list(kind) or types.is_large_list(kind):
-        inner = _without_encoding(kind.value_type)
-        made = pa.list_ if types.is_list(kind) else pa.large_list
-        return None if inner is None else made(kind.value_field.with_type(inner))
+        make = pa.list_ if types.is_list(kind) else pa.large_list
+        return make(kind.value_field.with_type(_without_encoding(kind.value_type)))
     if types.is_struct(kind):
         fields = [kind.field(at) for at in range(kind.num_fields)]
-        inner = [_without_encoding(field.type) for field in fields]
-        if any(each is None for each in inner):
-            return None
-        return pa.struct([field.with_type(each) for field, each in zip(fields, inner, strict=True)])
-    return kind if types.is_primitive(kind) or types.is_binary(kind) or types.is_large_binary(kind) else None
+        return pa.struct([field.with_type(_without_encoding(field.type)) for field in fields])
+    if types.is_primitive(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+        return kind
+    raise NotImplementedError(str(kind))
 
 
 def rows_of(batch: Any, most: int, column: str) -> Iterator[dict[str, Any]]:
     """The rows of a batch that is sound, one at a time.
 
     Args:
-        most: bytes of a cell of the image's column; of the others `MOST_TEXT`.
-        column: the image's. A value that is too long is a `LeftOut`.
+        most: bytes of a cell of the images' column; of the others `MOST_TEXT`.
+        column: the images'. A value that is too long is a `LeftOut`.
     """
     names: list[str] = batch.schema.names
     columns = [
@@ -120,36 +113,23 @@ def _values(array: Any, most: int) -> Iterator[Any]:
 
 def _small(array: Any, most: int) -> Any:
     """The array without dictionaries, if no cell of it is too long; None where each has to be looked at."""
-    import pyarrow.types as types
-
-    pc = _compute()
     if types.is_dictionary(array.type):
         if not is_text(array.type.value_type):
             return None
-        lengths = pc.take(pc.binary_length(array.dictionary), array.indices)
+        lengths = _compute.take(_compute.binary_length(array.dictionary), array.indices)
         return array.dictionary_decode() if _are_small(lengths, most) else None
     if is_text(array.type):
-        return array if _are_small(pc.binary_length(array), most) else None
+        return array if _are_small(_compute.binary_length(array), most) else None
     return array if _is_plain(array.type) and array.nbytes <= most else None
 
 
-def _compute() -> Any:
-    """pyarrow's functions on columns, which it makes when it is imported, so that no stub has them."""
-    import pyarrow.compute
-
-    return pyarrow.compute
-
-
 def _are_small(lengths: Any, most: int) -> bool:
-    pc = _compute()
-    longest, total = pc.max(lengths).as_py() or 0, pc.sum(lengths).as_py() or 0
+    longest, total = _compute.max(lengths).as_py() or 0, _compute.sum(lengths).as_py() or 0
     return longest <= most and total <= _QUICK
 
 
 def is_text(kind: Any) -> bool:
-    """Whether an Arrow type is that of texts or of bytes, of any length."""
-    import pyarrow.types as types
-
+    """Whether an Arrow type holds texts or bytes, of any length."""
     tests = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
     return any(test(kind) for test in tests)
 
@@ -161,9 +141,6 @@ def _value_within(cell: Any, most: int) -> Any:
 
 def _is_plain(kind: Any) -> bool:
     """Whether values take about as many bytes in Python as in the column: nothing in it stands for many."""
-    import pyarrow as pa
-    import pyarrow.types as types
-
     if isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type
     if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
@@ -173,9 +150,6 @@ def _is_plain(kind: Any) -> bool:
 
 def _size(cell: Any) -> int:
     """About how many bytes a cell's value has."""
-    import pyarrow as pa
-    import pyarrow.types as types
-
     if not cell.is_valid:
         return 0
     if isinstance(cell, pa.DictionaryScalar | pa.ExtensionScalar):
@@ -183,8 +157,7 @@ def _size(cell: Any) -> int:
     if isinstance(cell, pa.StructScalar):
         return sum(_size(part) for part in cell.values())
     if isinstance(cell, pa.ListScalar):  # and its kin
-        values = cell.values
-        return _size_of_array(values) if values is not None else 0
+        return 0 if cell.values is None else _size_of_array(cell.values)
     if hasattr(cell, "as_buffer"):
         buffer = cell.as_buffer()
         return 0 if buffer is None else int(buffer.size)
@@ -202,24 +175,20 @@ def value_of(cell: Any) -> Any:
 
     Bytes of a text that are not UTF-8 are kept, as in names of files. Lists of unsigned bytes are bytes.
     """
-    import pyarrow.types as types
-
     try:
         if cell.is_valid and _is_bytes_list(cell.type) and not cell.values.null_count:
             return cell.values.to_numpy(zero_copy_only=False).tobytes()
         return cell.as_py()
     except UnicodeDecodeError:
-        kind = cell.type.value_type if types.is_dictionary(cell.type) else cell.type
-        is_text = types.is_string(kind) or types.is_large_string(kind)
         text = cell.value if types.is_dictionary(cell.type) else cell
-        return os.fsdecode(text.as_buffer().to_pybytes()) if is_text else None
+        return os.fsdecode(text.as_buffer().to_pybytes()) if text.type in _TEXT_AS_BYTES else None
     except (ValueError, OverflowError):
         return None
 
 
-def bytes_of(cells: Cells, cell: Any, number: int) -> bytes:
+def bytes_of(rows: TableRows, cell: Any, number: int) -> bytes:
     """The bytes of a cell that may be a struct of bytes and path; ImageError where there are none."""
-    _, _, opener = cells.opener(cell, number, "")
+    _, _, opener = rows.opener(cell, number, "")
     return opener()
 
 
@@ -241,16 +210,13 @@ def _is_declared(kind: Any) -> bool:
     return kind.get("_type") in ("Image", "Video")
 
 
-def is_heavy(cells: Cells, kind: Any) -> tuple[bool, bool]:
+def is_heavy(rows: TableRows, kind: Any) -> tuple[bool, bool]:
     """Whether the images' column, of an Arrow type, has images' bytes, and whether it has lists of them."""
-    import pyarrow as pa
-    import pyarrow.types as types
-
-    if cells.images_in_turns:
+    if rows.images_in_turns:
         return False, False
     if _is_bytes_list(kind):
         return True, False
-    listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    listed = _is_list(kind)
     if listed:
         kind = kind.value_type
     if isinstance(kind, pa.BaseExtensionType):
@@ -262,9 +228,10 @@ def is_heavy(cells: Cells, kind: Any) -> tuple[bool, bool]:
     return heavy, heavy and listed
 
 
+def _is_list(kind: Any) -> bool:
+    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+
+
 def _is_bytes_list(kind: Any) -> bool:
     """Whether a type is a list of unsigned bytes, as which some tools write images."""
-    import pyarrow.types as types
-
-    listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-    return listed and types.is_uint8(kind.value_type)
+    return _is_list(kind) and types.is_uint8(kind.value_type)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+import pyarrow as pa
+
 from jurat.content import ImageError, Item, LazyImage
 from jurat.sources.arrow_columns import (
     bytes_of,
@@ -18,10 +20,10 @@ from jurat.sources.arrow_columns import (
     too_many,
     value_of,
 )
-from jurat.sources.base import Source, SourceOptions, open_place, unreadable
-from jurat.sources.cells import Cells
+from jurat.sources.base import FileSource, unreadable
 from jurat.sources.openers import open_regular
 from jurat.sources.passed_over import FACTS, PassedOver
+from jurat.sources.table_rows import TableRows
 from jurat.sources.uris import scheme_of
 from jurat.text import reason, shown
 
@@ -30,26 +32,20 @@ _LONGEST_FACTS = 1 << 24
 _FACTS = ("dataset_dict.json", "dataset_info.json", "state.json")
 
 
-def open_source(place: str, options: SourceOptions) -> Source:
-    return _Folder(place, options) if os.path.isdir(place) else _Arrow(place, options)
-
-
-class _Folder:
-    def __init__(self, place: str, options: SourceOptions) -> None:
-        self._place = place
-        self._options = options
+class DatasetFolder(FileSource):
+    """A folder that `datasets` wrote."""
 
     def items(self, passed_over: PassedOver) -> Iterator[Item]:
-        files = _files(self._place)
-        _count_others(self._place, files, passed_over)
+        files = _files(self.place)
+        _count_others(self.place, files, passed_over)
         for file in files:
             try:
-                yield from _Arrow(file, self._options).items(passed_over)
+                yield from ArrowFile(file, self.options).items(passed_over)
             except ImageError as error:  # the other files are judged all the same
                 yield unreadable(file, error.message)
 
     def count(self) -> int | None:
-        return sum(_Arrow(file, self._options).count() or 0 for file in _files(self._place))
+        return sum(ArrowFile(file, self.options).count() or 0 for file in _files(self.place))
 
 
 def _count_others(folder: str, files: list[str], passed_over: PassedOver) -> None:
@@ -101,64 +97,38 @@ def _inside(folder: str, name: object) -> str:
     return os.path.join(folder, name)
 
 
-class _Arrow:
+class ArrowFile(FileSource):
     """One file, in Arrow's stream or file format, mapped into memory where it is local."""
 
-    def __init__(self, place: str, options: SourceOptions) -> None:
-        self._place = place
-        self._options = options
-
     def items(self, passed_over: PassedOver) -> Iterator[Item]:
-        import pyarrow as pa
-
+        rows: TableRows | None = None
+        number = 0
         try:
-            cells: Cells | None = None
-            images: list[str] = []
-            number = 0
             for batch in self._batches():
                 if isinstance(batch, str):
-                    yield unreadable(self._place, batch)
+                    yield unreadable(self.place, batch)
                     continue
-                if cells is None:
-                    images = list(declared_images(batch.schema))
-                    cells = Cells.of(self._place, batch.schema.names, self._options, passed_over, images)
-                problem = too_many(batch.num_rows, batch.get_total_buffer_size()) or damage_of(batch.columns)
-                if problem is not None:
-                    rows = f"the {batch.num_rows:,} rows from {number:,} on" if batch.num_rows != 1 else "it"
-                    yield cells.failed(
-                        number, f"{shown(self._place)} is damaged, and {rows} not read: {problem}"
-                    )
-                    number += batch.num_rows
-                    continue
-                image = batch.column(batch.schema.get_field_index(cells.column))
-                heavy, listed = is_heavy(cells, image.type)
-                light = [name for name in batch.schema.names if not (heavy and name == cells.column)]
-                rows = rows_of(batch.select(light), cells.most_text, cells.column)
-                for index, row in enumerate(rows):
-                    images = None
-                    if heavy:
-                        cell = _Cell(cells, image.slice(index, 1), number)
-                        images = cell.images if listed else (cell,)
-                    yield cells.item(number, row, images)
-                    number += 1
+                if rows is None:
+                    names, images = batch.schema.names, declared_images(batch.schema)
+                    rows = TableRows.of(self.place, names, self.options, passed_over, images)
+                yield from _items(rows, batch, number)
+                number += batch.num_rows
         except (pa.ArrowException, OSError) as error:
-            raise ImageError(f"{shown(self._place)} is not a whole Arrow file: {reason(error)}") from error
+            raise ImageError(f"{shown(self.place)} is not a whole Arrow file: {reason(error)}") from error
 
     def count(self) -> int | None:
-        if scheme_of(self._place) is not None:
+        if scheme_of(self.place) is not None:
             return None
         return sum(batch.num_rows for batch in self._batches() if not isinstance(batch, str))
 
     def _batches(self) -> Iterator[Any]:
         """The batches, or a line on one of them that cannot be read. None of them is checked yet."""
-        import pyarrow as pa
-
-        with open_place(self._place, self._options.private_hosts) as file:
+        with self.open() as file:
             magic = file.read(len(_FILE_MAGIC))
-        if scheme_of(self._place) is None:
-            source: Any = pa.memory_map(self._place)
+        if scheme_of(self.place) is None:
+            source: Any = pa.memory_map(self.place)
         else:
-            source = pa.PythonFile(open_place(self._place, self._options.private_hosts), "r")
+            source = pa.PythonFile(self.open(), "r")
         with source:
             if magic != _FILE_MAGIC:
                 yield from pa.ipc.open_stream(source)
@@ -168,21 +138,39 @@ class _Arrow:
                 try:
                     batch = reader.get_batch(index)
                 except (pa.ArrowException, OSError) as error:  # the others may be whole
-                    which = f"batch {index + 1} of {reader.num_record_batches} of {shown(self._place)}"
+                    which = f"batch {index + 1} of {reader.num_record_batches} of {shown(self.place)}"
                     batch = f"{which} is damaged, and its rows are not read: {reason(error)}"
                 yield batch
+
+
+def _items(rows: TableRows, batch: Any, first: int) -> Iterator[Item]:
+    """The items of a batch, whose first row is number `first` of its file; one for all if it is damaged."""
+    problem = too_many(batch.num_rows, batch.get_total_buffer_size()) or damage_of(batch.columns)
+    if problem is not None:
+        which = f"the {batch.num_rows:,} rows from {first:,} on" if batch.num_rows != 1 else "it"
+        yield rows.failed(first, f"{shown(rows.place)} is damaged, and {which} not read: {problem}")
+        return
+    column = batch.column(batch.schema.get_field_index(rows.column))
+    heavy, listed = is_heavy(rows, column.type)
+    light = [name for name in batch.schema.names if not (heavy and name == rows.column)]
+    for at, row in enumerate(rows_of(batch.select(light), rows.most_text, rows.column)):
+        images = None
+        if heavy:
+            cell = _Cell(rows, column.slice(at, 1), first + at)
+            images = cell.images if listed else (cell,)
+        yield rows.item(first + at, row, images)
 
 
 @dataclass(frozen=True)
 class _Cell:
     """One row of a batch, copied out of the mapped file when it is opened."""
 
-    cells: Cells
+    rows: TableRows
     cell: Any
     number: int
 
     def __call__(self) -> bytes:
-        return bytes_of(self.cells, value_of(self.cell[0]), self.number)
+        return bytes_of(self.rows, value_of(self.cell[0]), self.number)
 
     def images(self) -> tuple[LazyImage, ...]:
-        return self.cells.images(value_of(self.cell[0]) or (), self.number)
+        return self.rows.images(value_of(self.cell[0]) or (), self.number)

@@ -10,11 +10,11 @@ from typing import BinaryIO, Protocol, Self
 from jurat.content import ImageError, Item
 from jurat.errors import JuratError
 from jurat.media.limits import DEFAULT_MAX_BYTES
-from jurat.sources.openers import Failed, open_regular, why_missing
+from jurat.sources.openers import Unreadable, open_regular, why_missing
 from jurat.sources.passed_over import PassedOver
 from jurat.sources.private_hosts import NO_PRIVATE_HOSTS, PrivateHosts
 from jurat.sources.remote import open_uri, stamp_uri
-from jurat.sources.uris import scheme_of
+from jurat.sources.uris import absolute, scheme_of
 from jurat.text import recorded, shown
 
 MOST_TEXT = 1 << 18
@@ -85,14 +85,28 @@ class Source(Protocol):
         ...
 
 
+@dataclass
+class FileSource:
+    """A source in one file, at a path or URI; nothing is read before its items are taken."""
+
+    place: str
+    options: SourceOptions
+
+    def open(self) -> BinaryIO:
+        """The file, to be sought in. Raises ImageError with the reason where that fails."""
+        return open_place(self.place, self.options.private_hosts)
+
+    def count(self) -> int | None:
+        return None
+
+
 class SourceChanged(JuratError):
     """What was being read is not what it was when the run began."""
 
 
 def unreadable(place: str, problem: str) -> Item:
     """The item that stands for a file of items, or the rest of one, that cannot be read."""
-    uri = place if scheme_of(place) else os.path.abspath(place)
-    return Item((Failed(problem),), recorded(place), recorded(uri))
+    return Item((Unreadable(problem),), recorded(place), recorded(absolute(place)))
 
 
 def open_place(place: str, private_hosts: PrivateHosts = NO_PRIVATE_HOSTS) -> BinaryIO:

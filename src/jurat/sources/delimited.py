@@ -13,9 +13,9 @@ from typing import cast
 from jurat.content import ImageError, Item
 from jurat.media.formats import MEDIA_SUFFIXES
 from jurat.sources import lines
-from jurat.sources.base import Source, SourceOptions, open_place
-from jurat.sources.cells import Cells
+from jurat.sources.base import FileSource
 from jurat.sources.passed_over import PassedOver
+from jurat.sources.table_rows import TableRows
 from jurat.sources.uris import name_of
 from jurat.text import reason, shown
 
@@ -23,44 +23,35 @@ _MOST_LINES, _MOST_BROKEN = 10_000, 1000
 """Lines of one row, in quotes; and rows with a broken quote, behind each of which lines are read again."""
 
 
-def open_source(place: str, options: SourceOptions) -> Source:
-    return _Delimited(place, options)
-
-
-class _Delimited:
-    def __init__(self, place: str, options: SourceOptions) -> None:
-        self._place = place
-        self._options = options
+class DelimitedTable(FileSource):
+    """Rows behind a line of column names."""
 
     def items(self, passed_over: PassedOver) -> Iterator[Item]:
-        delimiter = "\t" if name_of(self._place).lower().endswith(".tsv") else ","
+        delimiter = "\t" if name_of(self.place).lower().endswith(".tsv") else ","
         with (
-            open_place(self._place, self._options.private_hosts) as file,
+            self.open() as file,
             io.BufferedReader(file) as buffered,  # pyright: ignore[reportArgumentType]
         ):
-            lines.check_start(buffered.peek(8), self._place)
+            lines.check_start(buffered.peek(8), self.place)
             with io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="") as text:
                 shape = _Shape()
-                rows = _rows(text, delimiter, self._place, shape)
+                rows = _rows(text, delimiter, self.place, shape)
                 names = next(rows, [])
                 if isinstance(names, _Broken):
-                    raise ImageError(f"{shown(self._place)}:1: {names.problem}")
+                    raise ImageError(f"{shown(self.place)}:1: {names.problem}")
                 names = _distinct(names)
-                cells = Cells.of(self._place, names, self._options, passed_over)
+                cells = TableRows.of(self.place, names, self.options, passed_over)
                 shape.width, shape.column = len(names), names.index(cells.column)
                 for number, row in enumerate(rows):
                     if isinstance(row, _Broken):
-                        yield cells.failed(number, f"{shown(self._place)}:{row.line}: {row.problem}")
+                        yield cells.failed(number, f"{shown(self.place)}:{row.line}: {row.problem}")
                     elif len(row) != len(names):
                         problem = (
-                            f"row {number} of {shown(self._place)} has {len(row)} cells, not {len(names)}"
+                            f"row {number} of {shown(self.place)} has {len(row)} cells, not {len(names)}"
                         )
                         yield cells.failed(number, problem)
                     else:
                         yield cells.item(number, dict(zip(names, row, strict=True)))
-
-    def count(self) -> int | None:
-        return None
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,20 @@ from jurat.errors import JuratError
 from jurat.media.limits import DEFAULT_MAX_BYTES
 from jurat.sources.base import SourceOptions, unchanged, unreadable
 from jurat.sources.open_format import open_format
-from jurat.sources.openers import Failed, File, Remote, local_path, open_regular, same_names, why_missing
+from jurat.sources.openers import (
+    LocalFile,
+    RemoteObject,
+    Unreadable,
+    local_path,
+    open_regular,
+    same_names,
+    why_missing,
+)
 from jurat.sources.passed_over import PassedOver
 from jurat.sources.registry import Format, format_of, format_of_folder
 from jurat.sources.remote import walk_uri
 from jurat.sources.uris import check_uri, scheme_of
-from jurat.sources.walk import Found, is_glob, walk_folder, walk_glob
+from jurat.sources.walk import FoundPath, is_glob, walk_folder, walk_glob
 from jurat.text import reason, recorded, shown
 
 _LISTS = (".txt", ".lst", ".list")
@@ -124,7 +132,7 @@ def _of(path: str, options: SourceOptions, passed_over: PassedOver, *, globs: bo
         return
     problem = check_uri(path)
     if problem is not None:
-        yield Item((Failed(problem),), recorded(path), recorded(path))
+        yield Item((Unreadable(problem),), recorded(path), recorded(path))
         return
     try:
         for uri in walk_uri(path, passed_over, globs=globs):
@@ -132,10 +140,10 @@ def _of(path: str, options: SourceOptions, passed_over: PassedOver, *, globs: bo
             if format is not None:
                 yield from _within(format, uri, options, passed_over)
             else:
-                opener = Remote(uri, options.max_bytes, options.private_hosts)
+                opener = RemoteObject(uri, options.max_bytes, options.private_hosts)
                 yield Item((opener,), recorded(uri), recorded(uri))
     except ImageError as error:
-        yield Item((Failed(error.message),), recorded(path), recorded(path))
+        yield Item((Unreadable(error.message),), recorded(path), recorded(path))
 
 
 def _within(format: Format, place: str, options: SourceOptions, passed_over: PassedOver) -> Iterator[Item]:
@@ -152,13 +160,13 @@ def _within(format: Format, place: str, options: SourceOptions, passed_over: Pas
         yield unreadable(place, f"the rest of {shown(place)} cannot be read: {reason(error)}")
 
 
-def _format(found: Found) -> Format | None:
+def _format(found: FoundPath) -> Format | None:
     if found.problem is not None:
         return None
     return format_of(found.path) or (format_of_folder(found.path) if os.path.isdir(found.path) else None)
 
 
-def _at(path: str, passed_over: PassedOver, *, globs: bool = False) -> Iterator[Found]:
+def _at(path: str, passed_over: PassedOver, *, globs: bool = False) -> Iterator[FoundPath]:
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
@@ -166,19 +174,19 @@ def _at(path: str, passed_over: PassedOver, *, globs: bool = False) -> Iterator[
         if len(same) == 1 and same[0] != path:
             # The name of a file stays as it was given; what lies in a folder or a table has the name it has.
             is_file = os.path.isfile(same[0]) and format_of(same[0]) is None
-            yield from (Found(path),) if is_file else _at(same[0], passed_over)
+            yield from (FoundPath(path),) if is_file else _at(same[0], passed_over)
         elif globs and is_glob(path):
             yield from walk_glob(path, passed_over)
         else:
-            yield Found(path, why_missing(path, error))
+            yield FoundPath(path, why_missing(path, error))
     else:
         is_folder = stat.S_ISDIR(mode) and format_of_folder(path) is None
-        yield from walk_folder(path, passed_over) if is_folder else (Found(path),)
+        yield from walk_folder(path, passed_over) if is_folder else (FoundPath(path),)
 
 
-def _item(found: Found, max_bytes: int) -> Item:
+def _item(found: FoundPath, max_bytes: int) -> Item:
     problem = found.problem or _why_list(found.path)
-    opener = File(found.path, max_bytes) if problem is None else Failed(problem)
+    opener = LocalFile(found.path, max_bytes) if problem is None else Unreadable(problem)
     return Item((opener,), recorded(found.path), recorded(os.path.abspath(found.path)))
 
 

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 from jurat.content import ImageError, Item
 from jurat.sources import lines
-from jurat.sources.base import Source, SourceOptions, open_place
-from jurat.sources.cells import Cells
+from jurat.sources.base import FileSource
 from jurat.sources.passed_over import PassedOver
+from jurat.sources.table_rows import TableRows
 from jurat.sources.uris import name_of, scheme_of
 from jurat.text import one_line, reason, shown
 
@@ -25,56 +25,50 @@ _MOST_VALUES = 4_000_000
 """Values of a row: in memory each has up to a hundred times as many bytes as in the file."""
 
 
-def open_source(place: str, options: SourceOptions) -> Source:
-    return _Json(place, options)
-
-
-class _Json:
-    def __init__(self, place: str, options: SourceOptions) -> None:
-        self._place = place
-        self._options = options
+class JsonTable(FileSource):
+    """Objects, whose keys are the columns."""
 
     def items(self, passed_over: PassedOver) -> Iterator[Item]:
         with (
-            open_place(self._place, self._options.private_hosts) as file,
+            self.open() as file,
             io.BufferedReader(file, _PIECE) as buffered,  # pyright: ignore[reportArgumentType]
         ):
             start = buffered.peek(_PIECE)
-            lines.check_start(start, self._place)
+            lines.check_start(start, self.place)
             rows = self._rows(buffered, start)
             first, failed = _first(rows)
             names = {name: None for row in first if isinstance(row, dict) for name in row}
-            bare = Cells(self._place, "", None, "", self._options.max_bytes)
-            cells: Cells | None = None
+            bare = TableRows(self.place, "", None, "", self.options.max_bytes)
+            cells: TableRows | None = None
             for number, row in enumerate(chain(first, rows if failed is None else ())):
                 if isinstance(row, str):
-                    yield bare.failed(number, f"row {number} of {shown(self._place)}: {row}")
+                    yield bare.failed(number, f"row {number} of {shown(self.place)}: {row}")
                     continue
                 if cells is None:
-                    cells = Cells.of(self._place, list(names or row), self._options, passed_over)
+                    cells = TableRows.of(self.place, list(names or row), self.options, passed_over)
                 yield cells.item(number, row)
             if failed is not None:
                 raise failed
 
     def count(self) -> int | None:
-        if scheme_of(self._place) is not None or _is_json(self._place):
+        if scheme_of(self.place) is not None or _is_json(self.place):
             return None
-        with open_place(self._place) as file:
+        with self.open() as file:
             if _begins_with(file.read(_PIECE), b"["):
                 return None
             file.seek(0)
             return sum(
-                1 for line in lines.lines_of(file, self._place) if isinstance(line, int) or line.strip()
+                1 for line in lines.lines_of(file, self.place) if isinstance(line, int) or line.strip()
             )
 
     def _rows(self, file: io.BufferedReader, start: bytes) -> Iterator[dict[str, Any] | str]:
         """The rows, or what is wrong with one."""
-        is_array = _begins_with(start, b"[") and (_is_json(self._place) or not _is_list_a_line(start))
-        if is_array or _is_json(self._place):
+        is_array = _begins_with(start, b"[") and (_is_json(self.place) or not _is_list_a_line(start))
+        if is_array or _is_json(self.place):
             with io.TextIOWrapper(file, "utf-8-sig", errors="replace", newline="") as text:
-                yield from _values(text, self._place, is_array=is_array)
+                yield from _values(text, self.place, is_array=is_array)
             return
-        for line in lines.lines_of(cast("Any", file), self._place):
+        for line in lines.lines_of(cast("Any", file), self.place):
             if isinstance(line, int):
                 yield lines.too_long(line)
             elif line.strip():

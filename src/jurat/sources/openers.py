@@ -128,7 +128,7 @@ _FILE_URI = re.compile(r"file:(?=/)(?://([^/]*))?(.*)", re.IGNORECASE | re.DOTAL
 
 
 @dataclass(frozen=True)
-class Failed:
+class Unreadable:
     """Nothing to read, and why."""
 
     problem: str
@@ -138,7 +138,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class File:
+class LocalFile:
     """A file on this machine."""
 
     path: str
@@ -149,7 +149,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Slice:
+class FilePart:
     """A part of a file: a member of an archive that is not compressed."""
 
     path: str
@@ -171,7 +171,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Held:
+class InMemory:
     """Bytes that were read already."""
 
     data: bytes
@@ -183,7 +183,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteObject:
     """An object behind a URI."""
 
     uri: str

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from jurat.content import ImageError, Item, LazyImage, Opener
 from jurat.content.item import read_images
 from jurat.sources.base import SourceChanged, SourceOptions
-from jurat.sources.openers import Failed, Held, Remote
+from jurat.sources.openers import InMemory, RemoteObject, Unreadable
 from jurat.sources.uris import scheme_of
 from jurat.text import shown
 
@@ -28,13 +28,13 @@ _FIRST = 4
 
 
 @dataclass(frozen=True)
-class Roots:
+class SourceFolders:
     """The folders that items lie in, as they were when the run began."""
 
     identities: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
     @classmethod
-    def of(cls, paths: Iterable[str], options: SourceOptions) -> Roots:
+    def of(cls, paths: Iterable[str], options: SourceOptions) -> SourceFolders:
         """The folders among `paths`, and those that hold files among them."""
         folders: set[str] = set() if options.root is None else {options.root}
         for path in paths:
@@ -54,7 +54,7 @@ class Roots:
 
 
 def read_ahead(
-    items: Iterable[Item], roots: Roots, *, stopped: Callable[[], bool] = lambda: False
+    items: Iterable[Item], roots: SourceFolders, *, stopped: Callable[[], bool] = lambda: False
 ) -> Iterator[Item]:
     """The items in their order, with bytes that are in memory, or with the reason why there are none.
 
@@ -82,7 +82,7 @@ def read_ahead(
                     return
                 yield read
             read = _read(item)
-            if any(isinstance(opener, Failed) for opener in _openers(read)):
+            if any(isinstance(opener, Unreadable) for opener in _openers(read)):
                 roots.check()
             yield read
         while ahead:
@@ -144,12 +144,12 @@ class _Readers:
 
 def _room(room: int, read: Item) -> int:
     """How many objects may be ahead, if they are like this one; at once fewer, and more by and by."""
-    size = sum(len(opener.data) for opener in _openers(read) if isinstance(opener, Held))
+    size = sum(len(opener.data) for opener in _openers(read) if isinstance(opener, InMemory))
     return max(1, min(AHEAD, room * 2, AHEAD_BYTES // max(size, 1)))
 
 
 def _is_remote(item: Item) -> bool:
-    return any(isinstance(opener, Remote) for opener in _openers(item))
+    return any(isinstance(opener, RemoteObject) for opener in _openers(item))
 
 
 def _openers(item: Item) -> list[Opener]:
@@ -161,9 +161,11 @@ def _read(item: Item) -> Item:
     try:
         images = item.lazy_images()
         contents = zip(images, read_images(images), strict=True)
-        return replace(item, images=tuple(LazyImage(i.uri, Held(data, len(data))) for i, data in contents))
+        return replace(
+            item, images=tuple(LazyImage(i.uri, InMemory(data, len(data))) for i, data in contents)
+        )
     except ImageError as error:
-        return replace(item, images=(Failed(error.message),))
+        return replace(item, images=(Unreadable(error.message),))
     except Exception:  # an item of someone else's may raise anything; whoever opens it will say so
         return item
 

@@ -18,7 +18,7 @@ Openers = Mapping[str, Callable[[], bytes]]
 
 
 @dataclass
-class Inside:
+class Reopener:
     """Finds images in tables and shards on this machine.
 
     None of them is read beyond this machine, whatever a table names. Each table is passed over once where

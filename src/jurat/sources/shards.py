@@ -16,13 +16,13 @@ from typing import cast
 
 from jurat.content import ImageError, Item
 from jurat.media.formats import MEDIA_SUFFIXES
-from jurat.sources.base import MOST_TEXT, LeftOut, Source, SourceOptions, unreadable
-from jurat.sources.cells import as_text, caption_in
+from jurat.sources.base import MOST_TEXT, FileSource, LeftOut, unreadable
 from jurat.sources.conversations import ConversationColumns
-from jurat.sources.openers import Failed, Held, Slice
+from jurat.sources.openers import FilePart, InMemory, Unreadable
 from jurat.sources.passed_over import APPLE_DOUBLE, FOLDER, LONE_TEXT, NO_FILE, TEXT, PassedOver
+from jurat.sources.table_rows import as_text, caption_in
 from jurat.sources.tar import FAILURES, Archive, Damage, open_archive
-from jurat.sources.uris import scheme_of
+from jurat.sources.uris import absolute, scheme_of
 from jurat.sources.walk import APPLE_MAGIC
 from jurat.text import one_line, reason, recorded, shown, storable
 
@@ -30,10 +30,6 @@ _TEXTS = (".txt", ".caption", ".cls", ".json")
 _MOST, _MOST_BYTES = 1000, 1 << 28
 """Images of one sample, and bytes of them, that wait for the texts beside them."""
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)", re.S)
-
-
-def open_source(place: str, options: SourceOptions) -> Source:
-    return _Shard(place, options)
 
 
 @dataclass
@@ -53,22 +49,19 @@ class _Sample:
     """Whether images of it are items already."""
 
 
-class _Shard:
-    def __init__(self, place: str, options: SourceOptions) -> None:
-        self._place = place
-        self._options = options
-        self._uri = place if scheme_of(place) else _absolute(place)
+class TarShard(FileSource):
+    """One WebDataset shard."""
 
     def items(self, passed_over: PassedOver) -> Iterator[Item]:
         sample: _Sample | None = None
         try:
-            with open_archive(self._place) as archive:
+            with open_archive(self.place) as archive:
                 for member in archive:
                     if isinstance(member, Damage):
                         if sample is not None:
                             yield from self._all(sample, passed_over)
                             sample = None
-                        yield unreadable(self._place, f"{shown(self._place)}: {member.problem}")
+                        yield unreadable(self.place, f"{shown(self.place)}: {member.problem}")
                         continue
                     if member.isdir():
                         passed_over.add(FOLDER)
@@ -87,12 +80,9 @@ class _Shard:
         except FAILURES as error:
             if sample is not None:
                 yield from self._all(sample, passed_over)
-            raise ImageError(f"the rest of {shown(self._place)} cannot be read: {reason(error)}") from error
+            raise ImageError(f"the rest of {shown(self.place)} cannot be read: {reason(error)}") from error
         if sample is not None:
             yield from self._all(sample, passed_over)
-
-    def count(self) -> int | None:
-        return None
 
     def _add(
         self,
@@ -103,14 +93,14 @@ class _Shard:
         passed_over: PassedOver,
     ) -> None:
         last = "." + suffix.rpartition(".")[2].lower()
-        wanted = self._options.column
+        wanted = self.options.column
         is_image = (
             last in MEDIA_SUFFIXES if wanted is None else suffix.lower() == wanted.lower().removeprefix(".")
         )
         if is_image:
             opener = self._opener(archive, member)
             sample.images.append((member.name, opener))
-            sample.held += len(opener.data) if isinstance(opener, Held) else 0
+            sample.held += len(opener.data) if isinstance(opener, InMemory) else 0
         elif last not in _TEXTS:
             passed_over.member(suffix)
         elif not member.isreg() or member.issparse():
@@ -124,16 +114,16 @@ class _Shard:
 
     def _opener(self, archive: Archive, member: tarfile.TarInfo) -> Callable[[], bytes]:
         if _leaves(member.name):
-            return Failed(f"a member whose name leads out of the archive: {shown(one_line(member.name))}")
+            return Unreadable(f"a member whose name leads out of the archive: {shown(one_line(member.name))}")
         if not member.isreg() or member.issparse():
             kind = "a link" if member.islnk() or member.issym() else "no regular file"
-            return Failed(f"a member that is {kind}: {shown(one_line(member.name))}")
-        if not archive.packed and scheme_of(self._place) is None:
-            return Slice(self._place, member.offset_data, member.size, self._options.max_bytes)
-        if member.size > self._options.max_bytes:
-            limit = self._options.max_bytes
-            return Failed(f"the file has {member.size:,} bytes, more than the limit of {limit:,}")
-        return Held(archive.read(member), self._options.max_bytes)
+            return Unreadable(f"a member that is {kind}: {shown(one_line(member.name))}")
+        if not archive.packed and scheme_of(self.place) is None:
+            return FilePart(self.place, member.offset_data, member.size, self.options.max_bytes)
+        if member.size > self.options.max_bytes:
+            limit = self.options.max_bytes
+            return Unreadable(f"the file has {member.size:,} bytes, more than the limit of {limit:,}")
+        return InMemory(archive.read(member), self.options.max_bytes)
 
     def _all(self, sample: _Sample, passed_over: PassedOver) -> Iterator[Item]:
         """The items of a sample that is over."""
@@ -142,20 +132,20 @@ class _Shard:
 
     def _given(self, sample: _Sample, passed_over: PassedOver) -> Iterator[Item]:
         """The images of a sample as far as it was read."""
-        named = self._options.caption_column
+        named = self.options.caption_column
         caption = caption_in(sample.columns) if named is None else sample.columns.get(named)
         problem, turns = None, ()
         if isinstance(caption, LeftOut):
             problem = None if named is None else f"its caption is too long: {caption}"
             caption = None
         try:
-            conversation = ConversationColumns.of(list(sample.columns), self._options)
+            conversation = ConversationColumns.of(list(sample.columns), self.options)
             turns = conversation.read(sample.columns, passed_over) if sample.images else ()
         except ImageError as error:
             problem = f"its sample has {error.message}"
         for name, opener in sample.images:
-            id, uri = recorded(f"{self._place}#{name}"), recorded(f"{self._uri}#{name}")
-            opener = opener if problem is None else Failed(problem)
+            id, uri = recorded(f"{self.place}#{name}"), recorded(f"{absolute(self.place)}#{name}")
+            opener = opener if problem is None else Unreadable(problem)
             yield Item((opener,), id, uri, caption, turns, dict(sample.columns))
         sample.given = sample.given or bool(sample.images)
         sample.images, sample.held = [], 0
@@ -197,9 +187,3 @@ def _carry(columns: dict[str, str], suffix: str, data: bytes) -> None:
                     columns[storable(str(key))] = carried
             return
     columns[storable(suffix)] = text
-
-
-def _absolute(place: str) -> str:
-    from os.path import abspath
-
-    return abspath(place)

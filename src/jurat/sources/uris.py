@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib import import_module
 
@@ -28,6 +29,11 @@ def scheme_of(text: str) -> str | None:
 
 def is_http(uri: str) -> bool:
     return scheme_of(uri) in ("http", "https")
+
+
+def absolute(place: str) -> str:
+    """A URI as it is, a path from the root."""
+    return place if scheme_of(place) else os.path.abspath(place)
 
 
 def name_of(place: str) -> str:

@@ -19,7 +19,7 @@ APPLE_MAGIC = (b"\0\5\x16\7", b"\0\5\x16\0")
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundPath:
     """A path to judge, or one that could not be looked into."""
 
     path: str
@@ -32,7 +32,7 @@ def is_glob(path: str) -> bool:
     return any(c in path for c in "*?[")
 
 
-def walk_folder(folder: str, passed_over: PassedOver) -> Iterator[Found]:
+def walk_folder(folder: str, passed_over: PassedOver) -> Iterator[FoundPath]:
     """Images and videos under a folder, in byte order of their paths; what cannot be listed is a problem.
 
     Other files are counted in `passed_over`.
@@ -40,7 +40,7 @@ def walk_folder(folder: str, passed_over: PassedOver) -> Iterator[Found]:
     return _walk(folder, None, passed_over)
 
 
-def walk_glob(pattern: str, passed_over: PassedOver) -> Iterator[Found]:
+def walk_glob(pattern: str, passed_over: PassedOver) -> Iterator[FoundPath]:
     """What a pattern matches, in byte order; a problem if that is nothing.
 
     A file whose suffix the pattern leaves open must have one of an image or a video, or is counted in
@@ -50,7 +50,7 @@ def walk_glob(pattern: str, passed_over: PassedOver) -> Iterator[Found]:
     if not os.path.isdir(base or os.curdir) and len(same := same_names(base)) == 1:
         base = os.path.join(same[0], "")
     if not os.path.isdir(base or os.curdir):
-        yield Found(pattern, f"no such folder: {shown(base)}")
+        yield FoundPath(pattern, f"no such folder: {shown(base)}")
         return
     nothing, before = True, passed_over.total
     states = glob.closure({0})
@@ -58,12 +58,12 @@ def walk_glob(pattern: str, passed_over: PassedOver) -> Iterator[Found]:
         nothing = False
         yield found
     if nothing and passed_over.total == before:
-        yield Found(pattern, f"nothing matches: {shown(pattern)}")
+        yield FoundPath(pattern, f"nothing matches: {shown(pattern)}")
     elif nothing:
-        yield Found(pattern, f"nothing with the suffix of an image or a video matches: {shown(pattern)}")
+        yield FoundPath(pattern, f"nothing with the suffix of an image or a video matches: {shown(pattern)}")
 
 
-def _walk(root: str, place: _Place | None, passed_over: PassedOver) -> Iterator[Found]:
+def _walk(root: str, place: _Place | None, passed_over: PassedOver) -> Iterator[FoundPath]:
     """Files under `root`: those that match from this place in a pattern on, or else by their suffix."""
     links = _Links()
     # A stack of its own: folders may lie deeper than Python's calls.
@@ -73,7 +73,7 @@ def _walk(root: str, place: _Place | None, passed_over: PassedOver) -> Iterator[
         try:
             stack.append(_Folder(folder, place, links))
         except OSError as error:
-            yield Found(folder or os.curdir, f"the folder cannot be listed: {reason(error)}")
+            yield FoundPath(folder or os.curdir, f"the folder cannot be listed: {reason(error)}")
         while stack:
             key = next(stack[-1].entries, None)
             if key is None:
@@ -92,7 +92,7 @@ def _walk(root: str, place: _Place | None, passed_over: PassedOver) -> Iterator[
                 elif name.startswith("._") and is_apple_double(path):
                     passed_over.add(APPLE_DOUBLE)
                 else:
-                    yield Found(path)
+                    yield FoundPath(path)
                 continue
             within = stack[-1].place.enter(name) if stack[-1].place else None
             pruned = within is not None and not within.states

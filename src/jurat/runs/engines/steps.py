@@ -22,9 +22,9 @@ from jurat.content import Item
 from jurat.errors import JuratError
 from jurat.runs.recorded_items import Recorded, Shard, in_shard, numbered, unrecorded
 from jurat.sources import SourceOptions, find_items
-from jurat.sources.openers import Failed, File, Held, Remote, Slice
+from jurat.sources.openers import FilePart, InMemory, LocalFile, RemoteObject, Unreadable
 from jurat.sources.passed_over import PassedOver
-from jurat.sources.prefetch import Roots, read_ahead
+from jurat.sources.prefetch import SourceFolders, read_ahead
 
 PAGE_ITEMS, PAGE_BYTES = 256, 32 * 2**20
 """A page is closed when it has so many items, or so many bytes of those that travel as bytes."""
@@ -104,7 +104,7 @@ class Job:
         cls, reader: Reader, paths: Sequence[str], options: SourceOptions, shard: Shard | None = None
     ) -> Job:
         """All items of some paths, or of one shard of them; relative paths begin in this folder."""
-        roots = tuple(Roots.of(list(paths), options).identities)
+        roots = tuple(SourceFolders.of(list(paths), options).identities)
         return cls(reader, tuple(paths), options, os.getcwd(), roots, shard)
 
 
@@ -221,12 +221,12 @@ def _items(job: Job, passed_over: PassedOver) -> Iterator[Item]:
 
 def _travelling(item: Item) -> tuple[Item, int]:
     """The item, as it can be read in another process, and how many bytes go with it."""
-    light = (File, Slice, Remote, Failed)
+    light = (LocalFile, FilePart, RemoteObject, Unreadable)
     if not callable(item.images) and all(isinstance(image.open, light) for image in item.lazy_images()):
         return item, 0
-    (read,) = read_ahead((item,), Roots())
+    (read,) = read_ahead((item,), SourceFolders())
     openers = [image.open for image in read.lazy_images()]
-    return read, sum(len(opener.data) for opener in openers if isinstance(opener, Held))
+    return read, sum(len(opener.data) for opener in openers if isinstance(opener, InMemory))
 
 
 def read_page(page: Page, job: Job) -> Iterator[Parcel]:
@@ -254,16 +254,16 @@ def read_page(page: Page, job: Job) -> Iterator[Parcel]:
 
 def _read(items: Iterable[Item], job: Job) -> Iterator[Item]:
     if job.given_up is not None:
-        return (replace(item, images=(Failed(job.given_up),)) for item in items)
+        return (replace(item, images=(Unreadable(job.given_up),)) for item in items)
     return read_ahead(items, _roots(job.folder, job.roots))
 
 
 @lru_cache(maxsize=8)
-def _roots(within: str, folders: tuple[str, ...]) -> Roots:
+def _roots(within: str, folders: tuple[str, ...]) -> SourceFolders:
     """The folders as this process, which is in `within`, first saw them: what identifies them differs between
     machines."""
-    here = Roots.of(folders, SourceOptions()).identities
-    return Roots({folder: here.get(folder, (-1, -1)) for folder in folders})
+    here = SourceFolders.of(folders, SourceOptions()).identities
+    return SourceFolders({folder: here.get(folder, (-1, -1)) for folder in folders})
 
 
 def compute(parcel: Parcel, worker: Worker) -> Iterator[Rows]:

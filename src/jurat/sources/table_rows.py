@@ -15,10 +15,10 @@ from jurat.errors import JuratError
 from jurat.sources.base import MOST_TEXT, LeftOut, SourceOptions
 from jurat.sources.conversations import ConversationColumns, images_in
 from jurat.sources.inline_images import bytes_in, picture_in, without_pictures
-from jurat.sources.openers import Failed, File, Held, Remote, local_path
+from jurat.sources.openers import InMemory, LocalFile, RemoteObject, Unreadable, local_path
 from jurat.sources.passed_over import PassedOver
 from jurat.sources.private_hosts import NO_PRIVATE_HOSTS, PrivateHosts
-from jurat.sources.uris import check_uri, name_of, scheme_of
+from jurat.sources.uris import absolute, check_uri, name_of, scheme_of
 from jurat.text import one_line, recorded, shown, storable
 
 USUAL = (
@@ -53,7 +53,7 @@ Images: TypeAlias = Sequence[Opener | LazyImage] | Callable[[], Sequence[LazyIma
 
 
 @dataclass(frozen=True)
-class Cells:
+class TableRows:
     """How the rows of one table become items."""
 
     place: str
@@ -91,7 +91,7 @@ class Cells:
         options: SourceOptions,
         passed_over: PassedOver,
         images: Sequence[str] = (),
-    ) -> Cells:
+    ) -> TableRows:
         """Chooses the columns of a table that has these.
 
         Args:
@@ -143,7 +143,7 @@ class Cells:
             images: that are read later, each or all of them.
         """
         where = f"{self.place}#{number}"
-        id, uri = None, f"{_absolute(self.place)}#{number}"
+        id, uri = None, f"{absolute(self.place)}#{number}"
         if images is None:
             cell = row.get(self.column)
             cell = images_in(cell) if self.images_in_turns else _inside(cell)
@@ -165,12 +165,12 @@ class Cells:
         if isinstance(caption, LeftOut):
             if self.caption_named:  # the image is not to be judged without it
                 problem = f"row {number} of {shown(self.place)} has a caption that is too long: {caption}"
-                images = (Failed(problem),)
+                images = (Unreadable(problem),)
             caption = ""
         try:
             turns = self.conversation.read(row, self.passed_over)
         except ImageError as error:
-            images, turns = (Failed(f"row {number} of {shown(self.place)} has {error.message}"),), ()
+            images, turns = (Unreadable(f"row {number} of {shown(self.place)} has {error.message}"),), ()
         return Item(
             images, recorded(id or where), recorded(uri), caption.strip() or None, turns, columns=columns
         )
@@ -178,22 +178,22 @@ class Cells:
     def failed(self, number: int, problem: str) -> Item:
         """The item of a row that cannot be read."""
         where = f"{self.place}#{number}"
-        return Item((Failed(problem),), recorded(where), recorded(f"{_absolute(self.place)}#{number}"))
+        return Item((Unreadable(problem),), recorded(where), recorded(f"{absolute(self.place)}#{number}"))
 
     def opener(self, cell: object, number: int, uri: str) -> tuple[str | None, str, Callable[[], bytes]]:
         """(id, uri, opener) of what a cell holds."""
         try:
             found = self._found(_inside(cell))
         except ImageError as error:
-            return None, uri, Failed(f"row {number} of {shown(self.place)} has {error.message}")
+            return None, uri, Unreadable(f"row {number} of {shown(self.place)} has {error.message}")
         if isinstance(found, bytes):
-            return None, uri, Held(found, self.max_bytes)
+            return None, uri, InMemory(found, self.max_bytes)
         uri, opener = _at(found, self.root, self.max_bytes, self.private_hosts)
-        if self.local and isinstance(opener, Remote):
-            opener = Failed(f"it is not on this machine: {shown(uri)}")
-        if found.isdecimal() and isinstance(opener, File) and not os.path.lexists(opener.path):
+        if self.local and isinstance(opener, RemoteObject):
+            opener = Unreadable(f"it is not on this machine: {shown(uri)}")
+        if found.isdecimal() and isinstance(opener, LocalFile) and not os.path.lexists(opener.path):
             what = f"row {number} of {shown(self.place)} has the number {found} in {self.column!r}, no path"
-            opener = Failed(
+            opener = Unreadable(
                 f"{what}; if it is the index of another row, whose image is meant, write that here"
             )
         return found, uri, opener
@@ -234,7 +234,7 @@ class Cells:
         try:
             return self.images(cells, number)
         except ImageError as error:
-            return (Failed(error.message),)
+            return (Unreadable(error.message),)
 
     def images(self, cells: Sequence[object], number: int) -> tuple[LazyImage, ...]:
         """The images of a row whose cell holds a list; ImageError where that is none, or too long."""
@@ -246,7 +246,7 @@ class Cells:
                 f"row {number} of {shown(self.place)} has {len(cells):,} images,"
                 f" more than the limit of {MOST}"
             )
-        place = f"{_absolute(self.place)}#{number}"
+        place = f"{absolute(self.place)}#{number}"
         found = (self.opener(cell, number, f"{place}/{at}") for at, cell in enumerate(cells))
         return tuple(LazyImage(recorded(uri), opener) for _, uri, opener in found)
 
@@ -300,13 +300,13 @@ def _at(text: str, root: str, max_bytes: int, private_hosts: PrivateHosts) -> tu
     text = local_path(text) or text
     if scheme_of(text) is None and scheme_of(root) is not None:
         if ".." in text.split("/") or text.startswith("/"):
-            return text, Failed(f"a path that leaves the table's folder: {shown(text)}")
+            return text, Unreadable(f"a path that leaves the table's folder: {shown(text)}")
         text = f"{root.rstrip('/')}/{text}"
     if scheme_of(text) is None:
         path = os.path.join(root, text)
-        return os.path.abspath(path), File(path, max_bytes)
+        return os.path.abspath(path), LocalFile(path, max_bytes)
     problem = check_uri(text)
-    return text, Remote(text, max_bytes, private_hosts) if problem is None else Failed(problem)
+    return text, RemoteObject(text, max_bytes, private_hosts) if problem is None else Unreadable(problem)
 
 
 def caption_in(columns: Mapping[str, str]) -> str | None:
@@ -330,10 +330,6 @@ def as_text(value: Any) -> str | None:
 
 def _plain(value: object) -> object:
     return None if isinstance(value, bytes) else str(value)
-
-
-def _absolute(place: str) -> str:
-    return place if scheme_of(place) else os.path.abspath(place)
 
 
 def _lacks(place: str, what: str, names: Sequence[str]) -> JuratError:
