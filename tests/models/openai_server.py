@@ -67,9 +67,13 @@ class Told:
 Script = Callable[[Asked], Told]
 
 
+REDS = ((255, 0, 0), (254, 0, 0))
+"""Red as PNG and as JPEG keep it."""
+
+
 def looking(asked: Asked) -> Told:
     """What a server that sees says of the pictures of known colours that it is checked with."""
-    red = bool(asked.urls) and asked.images[0].convert("RGB").getpixel((50, 50)) == (255, 0, 0)
+    red = bool(asked.urls) and asked.images[0].convert("RGB").getpixel((50, 50)) in REDS
     yes = 0.9 if red or OTHER in asked.text else 0.1 + 0.1 * bool(asked.urls)
     if asked.body.get("logprobs"):
         return completion("Yes" if yes > 0.5 else "No", {"Yes": yes, "No": 0.93 - yes, "The": 0.01})

@@ -32,8 +32,8 @@ def test_a_name_says_backend_reference_and_options(
     [
         ("bundeld", "There is no model 'bundeld'.", "Did you mean 'bundled'?"),
         ("org/name", "There is no model 'org/name'.", 'name it "hf/org/name"'),
-        ("xyz", "There is no model 'xyz'.", "There are bundled, naive, hf, openai, null"),
-        ("", "There is no model ''.", "There are bundled, naive, hf, openai, null"),
+        ("xyz", "There is no model 'xyz'.", "There are bundled, naive, hf, openai, decisions, null"),
+        ("", "There is no model ''.", "There are bundled, naive, hf, openai, decisions, null"),
         ("hf", "'hf' names no model.", "hf/NAME_OR_PATH"),
         ("bundled/x", "takes no reference", 'Name it "bundled"'),
         ("null/x", "takes no reference", "null?seed="),
@@ -56,7 +56,7 @@ def test_a_folder_without_its_backend_is_recognised(tmp_path: Path) -> None:
 
 def test_listing_says_what_each_backend_can_do() -> None:
     backends = {backend.name: backend for backend in list_backends()}
-    assert list(backends)[:5] == ["bundled", "naive", "hf", "openai", "null"]
+    assert list(backends)[:5] == ["bundled", "naive", "hf", "openai", "decisions"]
     assert backends["hf"].abilities == {"ask", "exact", "chat"}
     assert backends["null"].abilities == {"ask", "chat"}
     assert backends["hf"].extra == "local"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 SAMPLE = 200
 """Items that an estimate looks at; the others are counted."""
 
-BaseUrl = Annotated[str | None, typer.Option("--base-url", metavar="URL", help="The server of openai/NAME.")]
+BaseUrl = Annotated[
+    str | None, typer.Option("--base-url", metavar="URL", help="The server of openai/NAME or decisions/NAME.")
+]
 Concurrency = Annotated[
     int | None, typer.Option(metavar="N", help="Of a server: calls under way at once. 16 unless told.")
 ]
@@ -34,6 +36,14 @@ QuestionsPerCall = Annotated[
 MaxPixels = Annotated[
     int | None,
     typer.Option(metavar="N", help="Of a server: larger images are scaled down. 1048576 unless told."),
+]
+ImageFormat = Annotated[
+    Literal["auto", "png", "jpeg"] | None,
+    typer.Option(help="Of a server: how images are sent. png is lossless; auto takes jpeg for large ones."),
+]
+ThinkingField = Annotated[
+    Literal["reasoning_effort", "chat_template_kwargs"] | None,
+    typer.Option(help="Of a server: the field that turns a model's thinking off and on, where it has one."),
 ]
 Deadline = Annotated[
     float | None,
@@ -71,11 +81,12 @@ def print_estimate(
         return
     count = looked + sum(1 for _ in items)
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-    priced = rehearsal.measured().money is not None
+    estimates = rehearsal.estimates(count / looked)
+    priced = any(spent.usage.money is not None for spent in estimates.values())
     for column in ("if the server", "calls", "tokens in", "tokens out", *(["money"] if priced else [])):
         table.add_column(column, justify="left" if column.startswith("if") else "right")
-    table.add_row("gives logprobs", *_cells(rehearsal.measured(count / looked)))
-    table.add_row("gives none", *_cells(rehearsal.stated(count / looked)))
+    for form, spent in estimates.items():
+        table.add_row(form, *_cells(spent))
     console.print(table)
     of = "" if looked == count else f", estimated from the first {looked:,}"
     console.print(

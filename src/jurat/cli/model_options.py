@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jurat.cli import endpoint_options as serving
 from jurat.cli import model_choice as asking
@@ -23,6 +23,8 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "concurrency": (serving.Concurrency, None),
     "questions_per_call": (serving.QuestionsPerCall, None),
     "max_pixels": (serving.MaxPixels, None),
+    "image_format": (serving.ImageFormat, None),
+    "thinking_field": (serving.ThinkingField, None),
     "deadline": (serving.Deadline, None),
     "input_price": (serving.Price, None),
     "output_price": (serving.Price, None),
@@ -41,6 +43,8 @@ class Opening:
     concurrency: int | None = None
     questions_per_call: int | None = None
     max_pixels: int | None = None
+    image_format: Literal["auto", "png", "jpeg"] | None = None
+    thinking_field: Literal["reasoning_effort", "chat_template_kwargs"] | None = None
     deadline: float | None = None
     input_price: float | None = None
     output_price: float | None = None

@@ -113,6 +113,12 @@ class Judge:
             constitution if isinstance(constitution, Constitution) else load_constitution(constitution)
         )
         self.model: Model = open_model(model) if isinstance(model, str | ModelSpec) else model
+        if self.preset.reason and not getattr(self.model, "can_chat", True):
+            raise JuratError(
+                f"The preset {self.preset.name!r} reasons in words, and the model {self.model.name!r} "
+                "answers closed questions only.",
+                hint="Leave the reasoning out: --without reason",
+            )
         self.batch_size = batch_size
         self.sampling = sampling or Sampling()
         self.frames_needed = frames_needed

@@ -141,6 +141,8 @@ class Model(Protocol):
     """Of its computations: "float32", "bfloat16"; "none" where that means nothing."""
     supported_settings: frozenset[str] = frozenset()
     """The fields of `Generation` that `chat` honours; it takes the others at their defaults only."""
+    can_chat: bool = True
+    """False for a model that answers closed questions only: its `chat` raises a `JuratError`."""
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         """Answers closed questions; one `Answer` for each inquiry, in order."""

@@ -75,6 +75,15 @@ MODELS = Registry(
             extra="openai",
         ),
         Backend(
+            "decisions",
+            "any model behind OpenAI's decisions endpoint, or a server that speaks its protocol",
+            "jurat.models.decisions.model:open_decisions",
+            usage="decisions/NAME",
+            abilities=frozenset({"ask", "exact"}),
+            served=True,
+            extra="openai",
+        ),
+        Backend(
             "null",
             "answers drawn from a seed, for measuring",
             "jurat.models.null:open_null",
@@ -138,7 +147,7 @@ def open_model(
     if not backend.served and (spec.base_url or spec.serving):
         raise JuratError(
             f"The model {spec.name!r} runs here: it has no server to call.",
-            hint="--base-url and the options of servers belong to openai/NAME.",
+            hint="--base-url and the options of servers belong to openai/NAME and decisions/NAME.",
         )
     return opener(spec)
 

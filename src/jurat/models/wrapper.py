@@ -51,6 +51,10 @@ class ModelWrapper(Model):
     def supported_settings(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return getattr(self._inner, "supported_settings", frozenset())
 
+    @property
+    def can_chat(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return getattr(self._inner, "can_chat", True)
+
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         return self._inner.ask(inquiries)
 

@@ -27,7 +27,7 @@ def rehearsal(**options: float) -> Rehearsal:
 def test_with_logprobs_each_question_is_a_call_that_sends_the_image_again() -> None:
     model = rehearsal()
     model.ask([inquiry(Image.new("RGB", (280, 560)))])
-    spent = model.measured()
+    spent = model.estimates()["gives logprobs"]
     assert spent.calls == 5 + 5 + LOOKS  # the same without the image, once
     assert spent.usage.input_tokens == 5 * (200 + 10 + 5) + 5 * (10 + 5) + LOOK_TOKENS
     assert spent.usage.output_tokens == 10 + LOOKS
@@ -36,7 +36,7 @@ def test_with_logprobs_each_question_is_a_call_that_sends_the_image_again() -> N
 def test_without_them_several_questions_share_a_call() -> None:
     model = rehearsal(questions_per_call=2)
     model.ask([inquiry(Image.new("RGB", (280, 560)))])
-    spent = model.stated()
+    spent = model.estimates()["gives none"]
     assert spent.calls == 3 + 3 + LOOKS
     least = 3 * 210 + 5 * 5 + 3 * 10 + 5 * 5 + LOOK_TOKENS
     assert least < spent.usage.input_tokens < least + 6 * 60
@@ -46,30 +46,35 @@ def test_without_them_several_questions_share_a_call() -> None:
 def test_large_images_count_as_they_are_sent() -> None:
     model = rehearsal(max_pixels=280 * 280)
     model.ask([inquiry(Image.new("RGB", (2800, 2800)))])
-    assert model.measured().usage.input_tokens == 5 * (100 + 10 + 5) + 5 * (10 + 5) + LOOK_TOKENS
+    assert (
+        model.estimates()["gives logprobs"].usage.input_tokens
+        == 5 * (100 + 10 + 5) + 5 * (10 + 5) + LOOK_TOKENS
+    )
 
 
 def test_what_is_asked_without_an_image_is_asked_once_a_run() -> None:
     model = rehearsal()
     model.ask([inquiry(Image.new("RGB", (280, 280))), inquiry()])
-    assert model.measured(times=10).calls == 10 * 5 + 5 + LOOKS
-    assert model.measured(times=10).usage.input_tokens == 10 * 5 * 115 + 5 * 15 + LOOK_TOKENS
+    assert model.estimates(times=10)["gives logprobs"].calls == 10 * 5 + 5 + LOOKS
+    assert (
+        model.estimates(times=10)["gives logprobs"].usage.input_tokens == 10 * 5 * 115 + 5 * 15 + LOOK_TOKENS
+    )
 
 
 def test_conversations_count_with_the_longest_reply() -> None:
     model = rehearsal()
     model.chat([Chat((Turn("user", (TEXT,)),), Generation(max_tokens=64))])
-    for spent in (model.measured(), model.stated()):
+    for spent in (model.estimates()["gives logprobs"], model.estimates()["gives none"]):
         assert (spent.calls, spent.usage.input_tokens, spent.usage.output_tokens) == (1, 10, 64)
 
 
 def test_prices_make_money() -> None:
     model = rehearsal(input_price=2, output_price=10)
     model.ask([inquiry(Image.new("RGB", (280, 560)))])
-    assert model.measured(times=1000).usage.money == pytest.approx(
+    assert model.estimates(times=1000)["gives logprobs"].usage.money == pytest.approx(
         ((1_075_000 + 75 + LOOK_TOKENS) * 2 + (5_000 + 5 + LOOKS) * 10) / 1e6
     )
-    assert rehearsal().measured().usage.money is None
+    assert rehearsal().estimates()["gives logprobs"].usage.money is None
 
 
 def test_only_served_models_are_rehearsed() -> None:

@@ -7,13 +7,14 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from jurat.content import Chat, Failure, Generation, Turn
 from jurat.errors import JuratError
-from jurat.models import Inquiry, Serving, UsageMeter, YesNo, open_model
+from jurat.models import Inquiry, Serving, UnsupportedSetting, UsageMeter, YesNo, open_model
 from jurat.models.openai.model import ServedModel
 
 from ..openai_server import Asked, Server, Told, completion, error
@@ -37,8 +38,8 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def opened(server: Server, **serving: float) -> ServedModel:
-    model = open_model("openai/tiny-vision", base_url=server.url, serving=Serving(**serving))  # type: ignore[arg-type]
+def opened(server: Server, **serving: Any) -> ServedModel:
+    model = open_model("openai/tiny-vision", base_url=server.url, serving=Serving(**serving))
     assert isinstance(model, ServedModel)
     return model
 
@@ -129,6 +130,19 @@ def test_small_images_arrive_as_they_are_and_large_ones_scaled(serve: Serve) -> 
     assert arrived["JPEG"].size == (1000, 500)
 
 
+@pytest.mark.parametrize("image_format", ["png", "jpeg"])
+def test_the_image_format_may_be_chosen(serve: Serve, image_format: str) -> None:
+    server = serve(measuring)
+    noise = Image.effect_noise((900, 700), 90).convert("RGB")
+    small = Image.effect_noise((300, 200), 90).convert("RGB")
+    model = opened(server, image_format=image_format)
+    model.ask([inquiry(noise, QUESTIONS[:1]), inquiry(small, QUESTIONS[:1])])
+    arrived = {asked.images[0].size: asked.images[0] for asked in server.asked if asked.urls}
+    assert {image.format for image in arrived.values()} == {image_format.upper()}
+    lossless = arrived[noise.size].tobytes() == noise.tobytes()
+    assert lossless is (image_format == "png")
+
+
 def test_no_more_calls_than_the_bound_are_under_way(serve: Serve) -> None:
     def script(asked: Asked) -> Told:
         return completion("Yes", LISTED, delay=0.02)
@@ -190,6 +204,84 @@ def test_it_chats_with_the_settings_of_each_conversation(serve: Serve) -> None:
     assert "seed" not in bodies["two"] and bodies["two"]["temperature"] == 0
     assert [turn["content"] for turn in bodies["two"]["messages"]] == ["a", "b", "two"]
     assert not {"logprobs", "top_logprobs", "response_format"} & set(bodies["two"])
+
+
+def test_settings_of_decoding_are_sent_with_their_own_conversation(serve: Serve) -> None:
+    server = serve(lambda asked: completion("Fine."))
+    turns = (Turn("user", ("one",)),), (Turn("user", ("two",)),)
+    drawn = Generation(temperature=0.7, top_p=0.9, seed=1, stop=("\n\n", "END"))
+    opened(server).chat([Chat(turns[0], drawn), Chat(turns[1])])
+    bodies = {asked.text: asked.body for asked in server.asked}
+    assert (bodies["one"]["top_p"], bodies["one"]["stop"]) == (0.9, ["\n\n", "END"])
+    assert not {"top_p", "stop", "seed"} & set(bodies["two"])
+
+
+FIELDS = {
+    "reasoning_effort": ({"reasoning_effort": "none"}, {"reasoning_effort": "medium"}),
+    "chat_template_kwargs": (
+        {"chat_template_kwargs": {"enable_thinking": False}},
+        {"chat_template_kwargs": {"enable_thinking": True}},
+    ),
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_thinking_is_turned_off_and_on_by_the_field_that_the_server_has(serve: Serve, field: str) -> None:
+    server = serve(measuring)
+    model = opened(server, thinking_field=field)
+    model.chat(
+        [Chat((Turn("user", ("Hello",)),), Generation(thinking=thinking)) for thinking in (False, True)]
+    )
+    model.ask([inquiry(None, QUESTIONS[:1])])
+    sent = [{name: asked.body[name] for name in FIELDS if name in asked.body} for asked in server.asked]
+    off, on = FIELDS[field]
+    assert sorted(sent[:2], key=str) == sorted([off, on], key=str)
+    assert sent[2] == off  # a closed question is answered by its first token
+
+
+UNSUPPORTED = {
+    "thinking": Generation(thinking=True),
+    "logits_processors": Generation(logits_processors=(lambda ids, scores: scores,)),
+}
+
+
+@pytest.mark.parametrize("setting", UNSUPPORTED)
+def test_settings_that_cannot_be_sent_are_refused_before_anything_is(serve: Serve, setting: str) -> None:
+    server = serve(measuring)
+    with pytest.raises(UnsupportedSetting, match=f"does not support {setting}"):
+        opened(server).chat([inquiry().prefix, Chat((Turn("user", ("a",)),), UNSUPPORTED[setting])])
+    assert not server.asked
+
+
+REJECTED = {
+    "temperature": Generation(temperature=0.5),
+    "top_p": Generation(top_p=0.5, temperature=0.5),
+    "seed": Generation(seed=1, temperature=0.5),
+    "stop": Generation(stop=("END",)),
+}
+
+
+@pytest.mark.parametrize("setting", REJECTED)
+def test_a_setting_that_the_server_rejects_is_refused_and_not_left_out(serve: Serve, setting: str) -> None:
+    message = f"Unsupported parameter: '{setting}' is not supported with this model."
+    server = serve(lambda asked: error(400, message) if setting in asked.body else completion("Fine."))
+    with pytest.raises(UnsupportedSetting, match=f"does not support {setting}: Unsupported parameter"):
+        opened(server).chat([Chat((Turn("user", ("Hello",)),), REJECTED[setting])])
+    assert len(server.asked) == 1
+
+
+def test_thoughts_are_no_part_of_a_reply(serve: Serve) -> None:
+    replies = iter(["<think>\nA cat.\n</think>\n\nYes.", "<think>A cat, or", "No <think> here."])
+    model = opened(serve(lambda _: completion(next(replies))), concurrency=1)
+    chats = [Chat((Turn("user", ("Hello",)),))] * 3
+    assert [reply.text for reply in model.chat(chats)] == ["Yes.", "", "No <think> here."]
+
+
+def test_why_a_reply_ends_is_told(serve: Serve) -> None:
+    ends = iter(["stop", "length", "tool_calls"])
+    model = opened(serve(lambda _: completion("So", finish=next(ends))), concurrency=1)
+    replies = model.chat([Chat((Turn("user", ("Hello",)),))] * 3)
+    assert [reply.finish for reply in replies] == ["stop", "length", None]
 
 
 def test_images_keep_their_places_among_the_words_of_a_turn(serve: Serve) -> None:

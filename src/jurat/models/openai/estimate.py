@@ -1,16 +1,17 @@
-"""What a run of a served model would take, told before anything is sent.
+"""What a run of a model behind a server would take, told before anything is sent.
 
 A `Rehearsal` stands in for the model: whatever asks it asks as it would ask the model, and the calls are
-counted both ways, since whether the server gives logprobs is not known before it is asked. Tokens are counted
-by two rules of thumb: an image makes one for each 28 x 28 pixels, as Qwen2-VL's do, and a text one for each
-four characters.
+counted for each form in which the server may take them, since whether a server gives logprobs is not known
+before it is asked. Tokens are counted by two rules of thumb: an image makes one for each 28 x 28 pixels, as
+Qwen2-VL's do, and a text one for each four characters.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -18,8 +19,7 @@ from jurat.content import Chat, Reply, Usage
 from jurat.errors import JuratError
 from jurat.models.openai.closed_answers import numbered_questions
 from jurat.models.openai.messages import scaled_size
-from jurat.models.openai.model import ServedModel
-from jurat.models.openai.server import price_of
+from jurat.models.openai.server import Server, price_of
 from jurat.models.openai.sight_check import INSTRUCTION, RED, SQUARE
 from jurat.models.protocol import SETTINGS, Answer, Inquiry, Model, Spent, YesNo
 from jurat.models.spec import Serving
@@ -28,6 +28,29 @@ PIXELS_A_TOKEN = 28 * 28
 CHARACTERS_A_TOKEN = 4
 _STATED_ANSWER = 7
 """Tokens of `"12": "Yes", ` in a reply."""
+
+
+@dataclass(frozen=True)
+class CallForm:
+    """One form in which closed questions are put to a server."""
+
+    questions: int | None = 1
+    """In one call, at most; None takes `Serving.questions_per_call`."""
+    stated: bool = False
+    """Whether they are answered in text."""
+
+
+@runtime_checkable
+class Rehearsable(Protocol):
+    """A model whose calls can be estimated."""
+
+    @property
+    def server(self) -> Server: ...
+
+    @property
+    def call_forms(self) -> Mapping[str, CallForm]:
+        """By what the server does: "gives logprobs"."""
+        ...
 
 
 @dataclass
@@ -57,21 +80,21 @@ class Rehearsal(Model):
     dtype = "none"
     supported_settings = frozenset(SETTINGS)
 
-    def __init__(self, name: str, serving: Serving) -> None:
+    def __init__(
+        self, name: str, serving: Serving, forms: Mapping[str, CallForm], *, can_chat: bool = True
+    ) -> None:
         self.name = name
+        self.can_chat = can_chat
         self.serving = serving
-        self._measured, self._stated = Count(), Count()
+        self._forms = forms
+        self._counts = {form: Count() for form in forms}
         self._bare: set[tuple[tuple[str, ...], str]] = set()
         """What was asked without images: the text before a question, and the question."""
         self._looked = False
 
-    def measured(self, times: float = 1.0) -> Spent:
-        """If the server gives logprobs."""
-        return self._measured.spent(self.serving, times)
-
-    def stated(self, times: float = 1.0) -> Spent:
-        """If it gives none."""
-        return self._stated.spent(self.serving, times)
+    def estimates(self, times: float = 1.0) -> dict[str, Spent]:
+        """What as many items as were rehearsed would take, `times` over, by what the server does."""
+        return {form: count.spent(self.serving, times) for form, count in self._counts.items()}
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         return [self._ask(inquiry) for inquiry in inquiries]
@@ -79,7 +102,7 @@ class Rehearsal(Model):
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
         for chat in chats:
             usage = Usage(self._tokens(chat), chat.generation.max_tokens)
-            for count in (self._measured, self._stated):
+            for count in self._counts.values():
                 (count.each if chat.images else count.once).append(usage)
         return [Reply("No.") for _ in chats]
 
@@ -96,12 +119,14 @@ class Rehearsal(Model):
         return Answer(tuple(YesNo(0.0, 1.0) for _ in inquiry.questions))
 
     def _count(self, shared: int, questions: Sequence[str], *, each: bool) -> None:
-        size = self.serving.questions_per_call
-        groups = [questions[at : at + size] for at in range(0, len(questions), size)]
-        one = [Usage(shared + _text(question), 1) for question in questions]
-        several = [Usage(shared + _text(numbered_questions(g)), _STATED_ANSWER * len(g)) for g in groups]
-        for count, usages in ((self._measured, one), (self._stated, several)):
-            (count.each if each else count.once).extend(usages)
+        for name, form in self._forms.items():
+            size = form.questions or self.serving.questions_per_call
+            for at in range(0, len(questions), size):
+                group = questions[at : at + size]
+                asked = _text(numbered_questions(group)) if form.stated else sum(map(_text, group))
+                usage = Usage(shared + asked, len(group) * (_STATED_ANSWER if form.stated else 1))
+                count = self._counts[name]
+                (count.each if each else count.once).append(usage)
 
     def _look(self) -> None:
         """Counts the calls about pictures of known colours and about none, once a run."""
@@ -110,7 +135,7 @@ class Rehearsal(Model):
         self._looked = True
         shown = math.ceil(SQUARE[0] * SQUARE[1] / PIXELS_A_TOKEN)
         for images in (1, 1, 0, 0):
-            for count in (self._measured, self._stated):
+            for count in self._counts.values():
                 count.once.append(Usage(images * shown + _text(INSTRUCTION) + _text(RED), 1))
 
     def _tokens(self, chat: Chat) -> int:
@@ -123,17 +148,18 @@ class Rehearsal(Model):
 
 
 def rehearse(model: Model) -> Rehearsal:
-    """A stand-in for a served model.
+    """A stand-in for a model behind a server.
 
     Raises:
-        JuratError: the model is not served, so that its calls cost nothing.
+        JuratError: the model runs here, so that its calls cost nothing.
     """
-    if not isinstance(model, ServedModel):
+    rehearsable = model.capability(Rehearsable)
+    if rehearsable is None:
         raise JuratError(
             f"The model {model.name!r} runs here: there are no calls to estimate.",
-            hint="--dry-run is for served models: openai/NAME.",
+            hint="--dry-run is for models behind a server: openai/NAME, decisions/NAME.",
         )
-    return Rehearsal(model.name, model.server.serving)
+    return Rehearsal(model.name, rehearsable.server.serving, rehearsable.call_forms, can_chat=model.can_chat)
 
 
 def _text(text: str) -> int:

@@ -15,7 +15,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, ClassVar
 
 from jurat.content import Chat, Failure, Reply, Turn
 from jurat.models.hf.encoding import ask_in
@@ -23,18 +23,17 @@ from jurat.models.openai import closed_answers as closed
 from jurat.models.openai.call_settings import LEAST_LISTED, CallSettings, ServerSupport, rejected_setting
 from jurat.models.openai.choices import Choice, read_choice, without_thoughts
 from jurat.models.openai.closed_answers import Basis, CallAnswers, failed_call
+from jurat.models.openai.estimate import CallForm
 from jurat.models.openai.faults import Fault, ReplyKind
 from jurat.models.openai.messages import Message, data_urls, messages
 from jurat.models.openai.secrets import clean
 from jurat.models.openai.server import Endpoint, Server, gather, open_server, usage_of
+from jurat.models.openai.server_model import ServerModel
 from jurat.models.openai.sight_check import SightCheck
 from jurat.models.protocol import (
     Answer,
-    C,
     Inquiry,
-    Spent,
     UnsupportedSetting,
-    UsageMeter,
     YesNo,
     check_settings,
     invalid_setting,
@@ -61,14 +60,13 @@ def open_served(spec: ModelSpec) -> ServedModel:
     return ServedModel(open_server(spec, _ENDPOINT), name=spec.name)
 
 
-class ServedModel:
+class ServedModel(ServerModel):
     """See the module's docstring."""
 
-    dtype = "none"
+    call_forms: ClassVar = {"gives logprobs": CallForm(), "gives none": CallForm(None, stated=True)}
 
     def __init__(self, server: Server, *, name: str) -> None:
-        self.name = name
-        self.server = server
+        super().__init__(server, name=name)
         known = {"max_tokens", "temperature", "top_p", "seed", "stop"}
         self.supported_settings = known if server.serving.thinking_field is None else known | {"thinking"}
         self.support = ServerSupport(thinking=server.serving.thinking_field)
@@ -79,27 +77,12 @@ class ServedModel:
         self._warned = False
         self._sight = SightCheck(server, self._answers, self._answers_in_any_form)
 
-    @property
-    def revision(self) -> str:
-        """Id and fingerprint as the server last reported them; "unknown" before its first reply."""
-        return self.server.revision
-
-    @property
-    def spent(self) -> Spent:
-        return self.server.spent
-
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         return self.server.run(self._answer(inquiry) for inquiry in inquiries)
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
         check_settings(self, chats)
         return self.server.run(self._reply(chat) for chat in chats)
-
-    def capability(self, kind: type[C]) -> C | None:
-        return cast(C, self) if kind is UsageMeter else None
-
-    def close(self) -> None:
-        self.server.close()
 
     def give_up_logprobs(self) -> None:
         """Asks for none from now on."""

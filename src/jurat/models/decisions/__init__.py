@@ -1,0 +1,1 @@
+"""Models behind a decisions endpoint: the backend `decisions/NAME`."""

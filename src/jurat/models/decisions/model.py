@@ -1,0 +1,152 @@
+"""Any model behind OpenAI's decisions endpoint, or a server that speaks the same protocol: `decisions/NAME`.
+
+One request holds a conversation, with its images, and all closed questions about it as predicates; each comes
+back with its probability. What fails is that question's: a refusal, a missing answer, one in another place
+than its question, a number that is no probability. Keys, faults, retries and the check that the server looks
+at images are those of `openai/NAME`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from jurat.content import Chat, Failure, Reply, Turn
+from jurat.errors import JuratError
+from jurat.models.openai.closed_answers import CallAnswers, failed_call, joined
+from jurat.models.openai.estimate import CallForm
+from jurat.models.openai.faults import ReplyKind
+from jurat.models.openai.messages import data_urls
+from jurat.models.openai.server import Endpoint, gather, open_server, usage_of
+from jurat.models.openai.server_model import ServerModel
+from jurat.models.openai.sight_check import SightCheck
+from jurat.models.protocol import Answer, Inquiry, YesNo
+from jurat.models.spec import ModelSpec
+
+MOST_QUESTIONS = 400
+"""Of one request, by the protocol."""
+
+
+def _predicates(questions: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {"type": "predicate", "name": f"q{number}", "instructions": question}
+        for number, question in enumerate(questions, start=1)
+    ]
+
+
+_ENDPOINT = Endpoint(
+    ReplyKind("decision", "answers"),
+    lambda client: client.decisions.create,
+    {"input": "One and one.", "questions": _predicates(["The sum is two."])},
+)
+
+
+def open_decisions(spec: ModelSpec) -> DecisionsModel:
+    """Opens a model behind a decisions endpoint; see `open_server`."""
+    return DecisionsModel(spec)
+
+
+class DecisionsModel(ServerModel):
+    """See the module's docstring."""
+
+    can_chat = False
+    call_forms: ClassVar = {"takes decisions": CallForm(MOST_QUESTIONS)}
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(open_server(spec, _ENDPOINT), name=spec.name)
+        # All questions share one upload of the images, so they are sent as they are.
+        chosen = self.server.serving.image_format
+        self._image_format = "png" if chosen == "auto" else chosen
+        self._sight = SightCheck(self.server, self._answers, self._ask_one)
+
+    def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
+        return self.server.run(self._answer(inquiry) for inquiry in inquiries)
+
+    def chat(self, chats: Sequence[Chat]) -> list[Reply]:
+        """Raises a JuratError: the endpoint gives no text."""
+        raise JuratError(
+            f"The model {self.name!r} answers closed questions only: it cannot chat.",
+            hint="Name another model, for example openai/NAME.",
+        )
+
+    async def _answer(self, inquiry: Inquiry) -> Answer:
+        turns, questions = inquiry.prefix.turns, inquiry.questions
+        groups = [questions[at : at + MOST_QUESTIONS] for at in range(0, len(questions), MOST_QUESTIONS)]
+        if not groups:
+            return Answer()
+        images = inquiry.prefix.images
+        if not images:
+            calls = await gather(self._sight.without_images(turns, group, "measured") for group in groups)
+            return joined(calls, "measured")
+        urls = await data_urls(images, self.server.serving, self._image_format)
+        if isinstance(urls, Failure):
+            return Answer(failure=urls)
+        calls = await gather(self._answers(turns, group, urls) for group in groups)
+        return joined(await self._sight.checked(turns, groups, calls, "measured"), "measured")
+
+    async def _ask_one(self, turns: Sequence[Turn], question: str) -> CallAnswers:
+        urls = await data_urls(Chat(tuple(turns)).images, self.server.serving, self._image_format)
+        if isinstance(urls, Failure):
+            return failed_call(urls, 1)
+        return await self._answers(turns, (question,), urls)
+
+    async def _answers(
+        self, turns: Sequence[Turn], questions: Sequence[str], urls: Sequence[str], _basis: str = "measured"
+    ) -> CallAnswers:
+        """One request."""
+        request = {"input": _input(turns, urls), "questions": _predicates(questions)}
+        reply = await self.server.call(request, image=bool(urls))
+        if isinstance(reply, Failure):
+            return failed_call(reply, len(questions))
+        answers = read_answers(reply.answers, len(questions))
+        # Probabilities that a server rounds may be equal with and without an image.
+        exact = any(round(answer.yes, 4) != answer.yes for answer in answers)
+        numbers = tuple((f"q{n}", answer.yes) for n, answer in enumerate(answers, start=1)) if exact else ()
+        return CallAnswers(answers, usage_of(reply, self.server.serving), numbers)
+
+
+def read_answers(found: Sequence[Any], count: int) -> list[YesNo]:
+    """The answers of a decision to `count` questions named q1, q2, ... Never raises: servers leave out any
+    field."""
+    if len(found) > count:
+        why = f"The server gave {len(found)} answers to {count} questions."
+        return [YesNo(0.0, 0.0, Failure("error", why))] * count
+    missing = YesNo(0.0, 0.0, Failure("error", "The server's decision leaves this question out."))
+    read = [_read(answer, f"q{number}") for number, answer in enumerate(found, start=1)]
+    return read + [missing] * (count - len(found))
+
+
+def _read(answer: Any, name: str) -> YesNo:
+    given, kind = getattr(answer, "name", None), getattr(answer, "type", None)
+    if given != name:
+        # Not put in order by name: a server that mixes up its answers may mix up the names as well.
+        return _failed("The server's answer in this question's place is to another question.")
+    if kind == "refusal":
+        return YesNo(0.0, 0.0, Failure("refused", "The model declined to answer this question."))
+    if kind != "predicate":
+        return _failed("The server's answer to this question is no predicate.")
+    probability = getattr(answer, "probability", None)
+    if isinstance(probability, bool) or not isinstance(probability, int | float) or not 0 <= probability <= 1:
+        return _failed("The server's answer to this question is no probability.")
+    return YesNo(float(probability), 1.0 - probability)
+
+
+def _failed(why: str) -> YesNo:
+    return YesNo(0.0, 0.0, Failure("error", why))
+
+
+def _input(turns: Sequence[Turn], urls: Sequence[str]) -> list[dict[str, Any]]:
+    """The conversation as the endpoint takes it, with the images' data URLs in their order."""
+    following = iter(urls)
+    made: list[dict[str, Any]] = []
+    for turn in turns:
+        content: str | list[dict[str, Any]] = turn.text
+        if turn.images:
+            content = [
+                {"type": "input_text", "text": part}
+                if isinstance(part, str)
+                else {"type": "input_image", "image_url": next(following), "detail": "original"}
+                for part in turn.parts
+            ]
+        made.append({"role": turn.role, "content": content})
+    return made
