@@ -71,7 +71,14 @@ def test_the_example_scenes_are_judged_alike(
     assert len(here) == len(there) == 40
     assert {"safe", "unsafe"} <= {row["outcome"] for row in here}
     for mine, theirs in zip(here, there, strict=True):
-        same = ("id", "outcome", "sha256", "constitution", "preset", *(("broken", "reason") if without else ()))
+        same = (
+            "id",
+            "outcome",
+            "sha256",
+            "constitution",
+            "preset",
+            *(("broken", "reason") if without else ()),
+        )
         assert {name: theirs[name] for name in same} == {name: mine[name] for name in same}
         if without:
             expected, found = dict(scores(mine["rules"])), dict(scores(theirs["rules"]))
