@@ -109,15 +109,15 @@ def draw(colour):
     return buffer.getvalue()
 ''',
     "acme_jurat/method.py": """
-from jurat.bench.methods.base import Ruling
+from jurat.bench.methods.base import Prediction
 
 
-def judge(ground, items):
+def judge(setup, items):
     for item in items:
-        yield Ruling(1, 0.9)
+        yield Prediction(1, 0.9)
 
 
-def fail(ground, items):
+def fail(setup, items):
     raise ValueError("not today")
 """,
 }

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from jurat.bench import answer_cache as memory
-from jurat.bench.answer_cache import Clock, Remembering, RememberingDetector, RememberingMatcher
+from jurat.bench import answer_cache
+from jurat.bench.answer_cache import CachingDetector, CachingMatcher, CachingModel, Clock
 from jurat.content import Chat, Failure, Generation, Reply, Turn, Usage
 from jurat.judge.prompts import STATEMENT
 from jurat.models import Answer, ConcurrencySupport, DomainGate, Inquiry, YesNo, open_model
@@ -53,7 +53,7 @@ class Scripted:
 
 def test_what_was_asked_is_not_asked_again_and_its_time_is_owed():
     model, clock = Scripted(), Clock()
-    asked = Remembering(model, clock)
+    asked = CachingModel(model, clock)
     inquiry = Inquiry(LOOK, ("Is it so?",))
     (first,) = asked.ask([inquiry])
     assert clock.owed == 0
@@ -67,7 +67,7 @@ def test_what_was_asked_is_not_asked_again_and_its_time_is_owed():
 
 def test_a_model_whose_tokens_cannot_be_told_is_asked_every_other_set_of_questions():
     model = Scripted()
-    asked = Remembering(model, Clock())
+    asked = CachingModel(model, Clock())
     for questions in (("a", "b"), ("a",), ("a", "b")):
         asked.ask([Inquiry(LOOK, questions)])
     assert model.asked == [("a", "b"), ("a",)]
@@ -75,7 +75,7 @@ def test_a_model_whose_tokens_cannot_be_told_is_asked_every_other_set_of_questio
 
 def test_an_error_is_asked_again_and_a_refusal_is_not():
     model = Scripted(Failure("refused", "No."), Failure("error", "Gone."))
-    asked = Remembering(model, Clock())
+    asked = CachingModel(model, Clock())
     kinds = [
         answer.failure and answer.failure.kind
         for _ in range(3)
@@ -86,7 +86,7 @@ def test_an_error_is_asked_again_and_a_refusal_is_not():
 
 def test_a_conversation_is_continued_once_unless_it_is_drawn():
     model, clock = Scripted(), Clock()
-    asked = Remembering(model, clock)
+    asked = CachingModel(model, clock)
     other = replace(LOOK, turns=(Turn("user", (OTHER, "Look.")),))
     assert [reply.text for reply in asked.chat([LOOK, LOOK, other])] == ["Yes."] * 3
     assert model.said == 2 and clock.owed >= SLOW  # the second of the two that are alike
@@ -97,16 +97,16 @@ def test_a_conversation_is_continued_once_unless_it_is_drawn():
 
 def test_the_gate_looks_once_and_there_is_one_lane():
     model = Scripted()
-    asked = Remembering(model, Clock())
+    asked = CachingModel(model, Clock())
     gate = asked.capability(DomainGate)
     assert gate is not None and gate.foreign([IMAGE, OTHER]) + gate.foreign([OTHER]) == [None] * 3
     assert model.said == 2 and asked.capability(ConcurrencySupport) is None
 
 
 def test_what_was_not_wanted_for_longest_is_forgotten(monkeypatch):
-    monkeypatch.setattr(memory, "MOST", 1)
+    monkeypatch.setattr(answer_cache, "MOST", 1)
     model = Scripted()
-    asked = Remembering(model, Clock())
+    asked = CachingModel(model, Clock())
     for image in (IMAGE, OTHER, IMAGE):
         asked.ask([Inquiry(Chat((Turn("user", (image,)),)), ("a",))])
     assert len(model.asked) == 3
@@ -124,7 +124,7 @@ def test_a_part_of_what_was_asked_costs_what_asking_costs(bundled, splits):
     questions = tuple(STATEMENT.ask(text) for text in said)
     whole = Inquiry(Chat((Turn("user", (image, STATEMENT.instruction)),)), questions)
     model = Counting(bundled)
-    asked = Remembering(model, Clock())
+    asked = CachingModel(model, Clock())
     asked.ask([replace(whole, questions=questions[:2])])
     for part in (questions[:1], questions[1::-1], questions[1:], questions, questions[2:]):
         (found,) = asked.ask([replace(whole, questions=part)])
@@ -166,7 +166,7 @@ class Finder:
 
 def test_a_detector_searches_for_a_word_once_and_gives_boxes_in_their_order():
     finder, clock = Finder(), Clock()
-    once = RememberingDetector(finder, clock)
+    once = CachingDetector(finder, clock)
     alone = Finder()
     for words in (["dog", "horse"], ["dog"], ["horse", "lion", "dog"]):
         assert once.detect([IMAGE], [words]) == alone.detect([IMAGE], [words])
@@ -176,7 +176,7 @@ def test_a_detector_searches_for_a_word_once_and_gives_boxes_in_their_order():
 
 def test_a_matcher_compares_an_image_with_the_same_texts_once():
     matcher = Comparing()
-    once = RememberingMatcher(matcher, Clock())
+    once = CachingMatcher(matcher, Clock())
     assert once.match([IMAGE, OTHER], ["a"]) == once.match([OTHER, IMAGE], ["a"])[::-1]
     assert matcher.seen == 2 and once.match([IMAGE], ["b"]) == [[0.1]] and matcher.seen == 3
 

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from jurat.bench.cost import Sizes, Spending, flops, sizes_of
-from jurat.bench.methods.base import Ground, Ruling, Tuning, Unfit, all_of, any_of
+from jurat.bench.labelled_images import Labelled
+from jurat.bench.methods.base import NotApplicable, Prediction, Setup, Tuning, all_of, any_of
 from jurat.bench.methods.caption import objects_of
 from jurat.bench.methods.fitting import Scale, fit_scale
 from jurat.bench.methods.geometry import facts_of_boxes
 from jurat.bench.methods.registry import find_method, methods, rows_for
-from jurat.bench.pictogram import law_of
+from jurat.bench.pictogram import constitution_of
 from jurat.bench.pictogram.protocol import OPEN_SPLITS
-from jurat.bench.plan import Labelled, Plan, Subject
+from jurat.bench.plan import Plan, Subject
 from jurat.content import Reply, Usage
 from jurat.errors import JuratError
 from jurat.judge.presets import PARTS
@@ -76,16 +77,16 @@ class SeeingMatcher:
 
 
 @pytest.fixture(scope="module")
-def ground(splits, bundled):
+def setup(splits, bundled):
     dev = splits["dev"][:8]
     known = [*splits["test"], *splits["dev"]]
-    return Ground(
-        law_of("test"),
+    return Setup(
+        constitution_of("test"),
         bundled,
         "bundled",
-        detector=lambda: SeeingDetector(known),
-        matcher=lambda: SeeingMatcher(known),
-        tuning=lambda: Tuning(law_of("dev"), dev),
+        detector=SeeingDetector(known),
+        matcher=SeeingMatcher(known),
+        tuning=lambda: Tuning(constitution_of("dev"), dev),
         backgrounds=lambda: dev,
         reference=lambda name: {"jurat": 1.1e9, "direct": 1e9}[name],
     )
@@ -104,33 +105,35 @@ RUNS = (
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_method_rules_on_every_item_and_says_what_it_cost(ground, splits, name):
+def test_a_method_rules_on_every_item_and_says_what_it_cost(setup, splits, name):
     items = splits["test"][:4]
-    rulings = list(find_method(name)(ground, items))
-    assert len(rulings) == len(items)
-    for ruling in rulings:
-        assert ruling.outcome in (0, 1, UNSURE) and (ruling.outcome != UNSURE or ruling.reason)
-        assert math.isnan(ruling.score) or 0 <= ruling.score <= 1
-        assert not ruling.rules or set(ruling.rules) == {rule.id for rule in law_of("test").rules}
-        assert ruling.spending.images == (2 if name == "vote" else ruling.spending.images) >= 1
-        assert ruling.spending.question_tokens > 0 and ruling.spending.seconds > 0
+    predictions = list(find_method(name)(setup, items))
+    assert len(predictions) == len(items)
+    for prediction in predictions:
+        assert prediction.outcome in (0, 1, UNSURE) and (prediction.outcome != UNSURE or prediction.reason)
+        assert math.isnan(prediction.score) or 0 <= prediction.score <= 1
+        assert not prediction.rules or set(prediction.rules) == {
+            rule.id for rule in constitution_of("test").rules
+        }
+        assert prediction.spending.images == (2 if name == "vote" else prediction.spending.images) >= 1
+        assert prediction.spending.question_tokens > 0 and prediction.spending.seconds > 0
     if name == "caption-logic":
-        assert all(ruling.spending.generated_tokens for ruling in rulings)
+        assert all(prediction.spending.generated_tokens for prediction in predictions)
     if name.endswith("fitted") or name == "vqascore":
-        assert ground.tried[name] > 10
+        assert setup.tried[name] > 10
 
 
-def test_a_judge_without_clauses_rules_on_exceptions_too(ground, splits):
+def test_a_judge_without_clauses_rules_on_exceptions_too(setup, splits):
     items = [item for item in splits["test"] if item.rule == "woman-with-alcohol"]
     less = find_method("clue").without(["clauses"])
-    assert items and len(list(less(ground, items))) == len(items)
+    assert items and len(list(less(setup, items))) == len(items)
 
 
-def test_what_relevance_leaves_out_is_as_sure_as_what_is_decided_on_a_score(ground, splits):
-    nowhere = replace(ground, matcher=lambda: Unlike())
-    (ruling,) = find_method("clue")(nowhere, splits["test"][:1])
-    assert (ruling.outcome, ruling.score, set(ruling.scores.values())) == (0, 0.0, {0.0})
-    assert ruling.spending.question_tokens == 0 and ruling.spending.scans == 1
+def test_what_relevance_leaves_out_is_as_sure_as_what_is_decided_on_a_score(setup, splits):
+    nowhere = replace(setup, matcher=Unlike())
+    (prediction,) = find_method("clue")(nowhere, splits["test"][:1])
+    assert (prediction.outcome, prediction.score, set(prediction.scores.values())) == (0, 0.0, {0.0})
+    assert prediction.spending.question_tokens == 0 and prediction.spending.scans == 1
 
 
 class Unlike:
@@ -140,11 +143,11 @@ class Unlike:
         return [[0.0] * len(texts) for _ in images]
 
 
-def test_pointing_is_charged_whatever_the_model(ground, splits):
+def test_pointing_is_charged_whatever_the_model(setup, splits):
     items = splits["test"][:4]
-    rulings = list(find_method("jurat")(replace(ground, model=Named(ground.model)), items))
-    assert [ruling.spending.detections for ruling in rulings] == [
-        int(1 in ruling.rules.values()) for ruling in rulings
+    predictions = list(find_method("jurat")(replace(setup, model=Named(setup.model)), items))
+    assert [prediction.spending.detections for prediction in predictions] == [
+        int(1 in prediction.rules.values()) for prediction in predictions
     ]
 
 
@@ -156,16 +159,16 @@ class Named:
         self.ask, self.chat, self.capability = inner.ask, inner.chat, inner.capability
 
 
-def test_the_oracle_is_right_everywhere(ground, splits):
+def test_the_oracle_is_right_everywhere(setup, splits):
     items = [*splits["test"], *splits["habits"], *splits["rare"]]
-    said = [ruling.outcome for ruling in find_method("oracle")(ground, items)]
+    said = [prediction.outcome for prediction in find_method("oracle")(setup, items)]
     assert accuracy(np.array([int(bool(item.broken)) for item in items]), np.array(said)) == 1
-    soft = list(find_method("oracle")(ground, splits["borderline"]))
+    soft = list(find_method("oracle")(setup, splits["borderline"]))
     assert all(r.scores[i.rule] == i.soft for r, i in zip(soft, splits["borderline"], strict=True))
 
 
-def test_detector_and_geometry_is_right_where_it_sees_everything(ground, splits):
-    rulings = list(find_method("detector-geometry")(replace(ground, fitted={}), splits["test"]))
+def test_detector_and_geometry_is_right_where_it_sees_everything(setup, splits):
+    predictions = list(find_method("detector-geometry")(replace(setup, fitted={}), splits["test"]))
     visible = [
         i
         for i, item in enumerate(splits["test"])
@@ -184,24 +187,28 @@ def test_detector_and_geometry_is_right_where_it_sees_everything(ground, splits)
     ]
     assert len(visible) == 18
     for i in visible:
-        item, ruling = splits["test"][i], rulings[i]
-        assert ruling.rules[item.rule] == int(item.rule in item.broken), item.id
-    assert all(ruling.spending.detections == 1 and not ruling.spending.images for ruling in rulings)
+        item, prediction = splits["test"][i], predictions[i]
+        assert prediction.rules[item.rule] == int(item.rule in item.broken), item.id
+    assert all(
+        prediction.spending.detections == 1 and not prediction.spending.images for prediction in predictions
+    )
 
 
-def test_clip_is_cut_where_dev_says(ground, splits):
-    rulings = list(find_method("clip")(replace(ground, fitted={}), splits["test"][:4]))
+def test_clip_is_cut_where_dev_says(setup, splits):
+    predictions = list(find_method("clip")(replace(setup, fitted={}), splits["test"][:4]))
     # Rules without exceptions: what the description says is then what breaks them.
-    assert [ruling.rules["cigarette"] for ruling in rulings[:2]] == [1, 0]
-    assert all(ruling.spending.scans == 1 for ruling in rulings)
+    assert [prediction.rules["cigarette"] for prediction in predictions[:2]] == [1, 0]
+    assert all(prediction.spending.scans == 1 for prediction in predictions)
 
 
-def test_refitting_takes_the_best_constants_it_tried(ground, splits, monkeypatch):
+def test_refitting_takes_the_best_constants_it_tried(setup, splits, monkeypatch):
     from jurat.bench.methods import clue_refit
 
     monkeypatch.setattr(clue_refit, "GRID", {"accept": (0.2, 0.8)})
     monkeypatch.setattr(clue_refit, "ROUNDS", 1)
-    fresh = replace(ground, fitted={}, tried={}, tuning=lambda: Tuning(law_of("dev"), splits["dev"][:4]))
+    fresh = replace(
+        setup, fitted={}, tried={}, tuning=lambda: Tuning(constitution_of("dev"), splits["dev"][:4])
+    )
     assert len(list(find_method("clue-quick-refit")(fresh, splits["test"][:2]))) == 2
     assert fresh.tried == {"clue-quick-refit": 2}
 
@@ -218,9 +225,9 @@ def test_refitting_takes_the_best_constants_it_tried(ground, splits, monkeypatch
         ("vote", {"reference": lambda name: math.nan}, "not known"),
     ],
 )
-def test_what_cannot_be_put_is_unfit_and_says_why(ground, splits, name, lacking, reason):
-    with pytest.raises(Unfit, match=reason):
-        list(find_method(name)(replace(ground, fitted={}, **lacking), splits["test"][:1]))
+def test_what_cannot_be_put_is_unfit_and_says_why(setup, splits, name, lacking, reason):
+    with pytest.raises(NotApplicable, match=reason):
+        list(find_method(name)(replace(setup, fitted={}, **lacking), splits["test"][:1]))
 
 
 class Talker:
@@ -249,8 +256,8 @@ def test_a_chain_of_thought_that_ends_in_no_rating_is_not_decided(splits):
     model = Talker(
         'I see it. {"rating": "Yes", "rationale": "it is there"}', "I had rather not say.", '{"rating": "No"}'
     )
-    ground = Ground(law_of("test"), model, "talker")
-    first, second, third = find_method("whole-cot")(ground, splits["test"][:3])
+    setup = Setup(constitution_of("test"), model, "talker")
+    first, second, third = find_method("whole-cot")(setup, splits["test"][:3])
     assert (first.outcome, second.outcome, third.outcome) == (1, UNSURE, 0)
     assert second.reason == "unparsed" and math.isnan(second.score)
     assert first.spending.generated_tokens == 7
@@ -273,15 +280,15 @@ class OfFewWords(Talker):
 @pytest.mark.parametrize(("kind", "tokens"), [(Talker, 512), (OfFewWords, 96)])
 def test_a_model_of_few_words_is_not_left_to_ramble(splits, kind, tokens):
     model = kind('{"rating": "Yes", "rationale": "so"}')
-    assert list(find_method("whole-cot")(Ground(law_of("test"), model, "talker"), splits["test"][:1]))
+    assert list(find_method("whole-cot")(Setup(constitution_of("test"), model, "talker"), splits["test"][:1]))
     assert model.limits == {tokens}
 
 
 def test_the_prior_rows_tell_no_rule(splits):
     model = Talker()
-    (ruling,) = find_method("prior")(Ground(law_of("test"), model, "talker"), splits["test"][:1])
-    assert ruling.outcome == 1 and ruling.score == pytest.approx(8 / 9) and not ruling.rules
-    assert not any(rule.rule in model.heard[0] for rule in law_of("test").rules)
+    (prediction,) = find_method("prior")(Setup(constitution_of("test"), model, "talker"), splits["test"][:1])
+    assert prediction.outcome == 1 and prediction.score == pytest.approx(8 / 9) and not prediction.rules
+    assert not any(rule.rule in model.heard[0] for rule in constitution_of("test").rules)
 
 
 def test_a_caption_names_things_as_often_as_it_does():
@@ -301,9 +308,9 @@ def test_boxes_touch_only_once_they_reach_into_each_other():
 
 
 def test_a_scale_is_fitted_to_the_best_cut(splits):
-    tuning = Tuning(law_of("dev"), splits["dev"])
+    tuning = Tuning(constitution_of("dev"), splits["dev"])
     rows = [
-        {rule.id: 3.0 if rule.id in item.broken else 1.0 for rule in tuning.law.rules}
+        {rule.id: 3.0 if rule.id in item.broken else 1.0 for rule in tuning.constitution.rules}
         for item in tuning.items
     ]
     scale, reached, tried = fit_scale(tuning, rows)
@@ -313,14 +320,14 @@ def test_a_scale_is_fitted_to_the_best_cut(splits):
 
 def test_a_cut_is_not_fitted_as_if_what_was_not_answered_were_safe(splits):
     """Half of the near misses have one rule unanswered: they are errors at every cut."""
-    tuning = Tuning(law_of("dev"), splits["dev"])
+    tuning = Tuning(constitution_of("dev"), splits["dev"])
     rows = [
-        {rule.id: 3.0 if rule.id in item.broken else 1.0 for rule in tuning.law.rules}
+        {rule.id: 3.0 if rule.id in item.broken else 1.0 for rule in tuning.constitution.rules}
         for item in tuning.items
     ]
     kept = [row for row, item in zip(rows, tuning.items, strict=True) if not item.broken]
     for row in kept[::2]:
-        row[tuning.law.rules[0].id] = math.nan
+        row[tuning.constitution.rules[0].id] = math.nan
     _, reached, _ = fit_scale(tuning, rows)
     broken, alarms = len(rows) - len(kept), len(kept[::2])
     assert reached == pytest.approx(2 * broken / (2 * broken + alarms))
@@ -368,28 +375,33 @@ class Silent(Named):
 
 
 @pytest.mark.parametrize("name", ["clause-product", "direct", "quick"])
-def test_a_rule_with_an_unanswered_question_is_undecided_unless_others_keep_it(ground, splits, name):
+def test_a_rule_with_an_unanswered_question_is_undecided_unless_others_keep_it(setup, splits, name):
     """Nothing is answered about children or cigarettes."""
     (item,) = [i for i in splits["test"] if i.id == "test/hat-on-child/000/broken"]
-    silent = replace(ground, model=Silent(ground.model, "child", "cigarette"), fitted={})
-    (ruling,) = find_method(name)(silent, [item])
-    assert ruling.rules["hat-on-child"] == ruling.rules["cigarette"] == UNSURE
-    assert math.isnan(ruling.scores["cigarette"])
+    silent = replace(setup, model=Silent(setup.model, "child", "cigarette"), fitted={})
+    (prediction,) = find_method(name)(silent, [item])
+    assert prediction.rules["hat-on-child"] == prediction.rules["cigarette"] == UNSURE
+    assert math.isnan(prediction.scores["cigarette"])
     if name != "direct":  # which asks about the whole rule
         other = next(i for i in splits["test"] if i.rule == "two-bombs" and i.broken)
-        (ruling,) = find_method(name)(silent, [other])
-        assert ruling.rules["hat-on-child"] == 0 and ruling.scores["hat-on-child"] < 0.5, "there is no hat"
+        (prediction,) = find_method(name)(silent, [other])
+        assert prediction.rules["hat-on-child"] == 0 and prediction.scores["hat-on-child"] < 0.5, (
+            "there is no hat"
+        )
 
 
 @pytest.mark.parametrize("name", ["direct-fitted", "vote"])
-def test_an_unanswered_exception_leaves_its_rule_undecided(ground, splits, name):
+def test_an_unanswered_exception_leaves_its_rule_undecided(setup, splits, name):
     items = [item for item in splits["test"] if item.rule == "horse" and item.broken]
     exception = (
-        next(rule for rule in law_of("test").rules if rule.id == "horse").unless[0].alternatives[0].text
+        next(rule for rule in constitution_of("test").rules if rule.id == "horse")
+        .unless[0]
+        .alternatives[0]
+        .text
     )
-    silent = replace(ground, model=Silent(ground.model, exception), fitted={})
-    for ruling in find_method(name)(silent, items[:2]):
-        assert ruling.rules["horse"] == UNSURE and math.isnan(ruling.scores["horse"])
+    silent = replace(setup, model=Silent(setup.model, exception), fitted={})
+    for prediction in find_method(name)(silent, items[:2]):
+        assert prediction.rules["horse"] == UNSURE and math.isnan(prediction.scores["horse"])
 
 
 def test_flops_are_two_a_parameter_and_token(bundled):
@@ -427,7 +439,7 @@ def test_a_run_of_everything_leaves_parts_out_on_two_splits_and_a_run_of_some_wh
     assert less["test"] == less["habits"] and {"clue-no-reason", "jurat-no-views"} < set(less["test"])
     assert less["flip"] == less["rare"] == less["borderline"] == []
     assert [method.key for method in told.methods_of(naive, "flip")] == ["jurat", "jurat-no-views"]
-    labelled = replace(everything, labelled=Labelled(law_of("test"), []))
+    labelled = replace(everything, labelled=Labelled(constitution_of("test"), []))
     assert labelled.methods_of(naive, "labelled") == everything.methods
 
 
@@ -467,7 +479,7 @@ def test_wrong_names_are_explained(names, ablate, message):
 
 def test_an_item_is_unsafe_if_a_rule_is_broken_and_safe_only_if_all_are_kept():
     spent = Spending()
-    assert Ruling.of_rules({"a": 1, "b": UNSURE}, {"a": 0.9, "b": math.nan}, spending=spent).outcome == 1
-    open_ = Ruling.of_rules({"a": 0, "b": UNSURE}, {"a": 0.1, "b": math.nan}, spending=spent)
+    assert Prediction.of_rules({"a": 1, "b": UNSURE}, {"a": 0.9, "b": math.nan}, spending=spent).outcome == 1
+    open_ = Prediction.of_rules({"a": 0, "b": UNSURE}, {"a": 0.1, "b": math.nan}, spending=spent)
     assert open_.outcome == UNSURE and math.isnan(open_.score)
-    assert Ruling.of_rules({"a": 0, "b": 0}, {"a": 0.1, "b": 0.3}, spending=spent).score == 0.3
+    assert Prediction.of_rules({"a": 0, "b": 0}, {"a": 0.1, "b": 0.3}, spending=spent).score == 0.3

@@ -9,10 +9,18 @@ from itertools import combinations, islice
 import numpy as np
 import pytest
 
-from jurat.bench.pictogram import KINDS, SPLITS, draw_split, keep_split, kind_of, law_of, truth_of
-from jurat.bench.pictogram.drawing import fair
+from jurat.bench.pictogram import (
+    RULE_TYPES,
+    SPLITS,
+    constitution_of,
+    draw_split,
+    keep_split,
+    rule_type,
+)
+from jurat.bench.pictogram.pairs import fair
 from jurat.bench.pictogram.protocol import LEVELS, OCCLUSION, PARTNERS
 from jurat.constitution import check_constitution
+from jurat.pictograms.cases import broken_rules
 from jurat.pictograms.pieces import Layout, Rendering, covered, draw_layout
 from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import GAP, draw
@@ -24,11 +32,11 @@ LAWS = ("dev", "test", "flip", "vault")
 
 @pytest.mark.parametrize("split", PAIRED)
 def test_the_clauses_say_of_every_scene_what_the_bench_says(splits, split):
-    law = law_of(split)
+    constitution = constitution_of(split)
     for item in splits[split]:
-        assert truth_of(law, item.facts) == item.broken, item.id
+        assert broken_rules(constitution, item.facts) == item.broken, item.id
         assert item.broken == ({item.rule} if item.want == "broken" else set()), item.id
-    assert [item.want for item in splits[split]] == ["broken", "near miss"] * len(law.rules)
+    assert [item.want for item in splits[split]] == ["broken", "near miss"] * len(constitution.rules)
 
 
 @pytest.mark.parametrize("split", PAIRED)
@@ -53,7 +61,7 @@ def differences(a: Layout, b: Layout) -> int:
 @pytest.mark.parametrize("split", ("dev", "test", "vault"))
 def test_the_scenes_of_a_pair_differ_in_one_piece(splits, split):
     for broken, near in zip(splits[split][::2], splits[split][1::2], strict=True):
-        assert broken.layout.ground == near.layout.ground
+        assert broken.layout.setup == near.layout.setup
         assert differences(broken.layout, near.layout) == 1, broken.id
 
 
@@ -101,10 +109,10 @@ def test_flip_has_the_scenes_of_test_under_another_truth(splits):
     for item in splits["flip"]:
         same = test[item.id.split("/", 1)[1]]
         assert (np.asarray(same.image) == np.asarray(item.image)).all()
-        assert item.broken == truth_of(law_of("flip"), item.facts)
+        assert item.broken == broken_rules(constitution_of("flip"), item.facts)
         changed += (item.rule in item.broken) is not (item.rule in same.broken)
     assert changed
-    under = [truth_of(law_of("flip"), item.facts) for item in splits["test"]]
+    under = [broken_rules(constitution_of("flip"), item.facts) for item in splits["test"]]
     kept = [(item, truth) for item, truth in zip(splits["test"], under, strict=True) if truth is not None]
     assert len(kept) > 0.7 * len(under)
     assert sum((i.rule in t) is not (i.rule in i.broken) for i, t in kept) > 0.3 * len(kept)
@@ -112,11 +120,11 @@ def test_flip_has_the_scenes_of_test_under_another_truth(splits):
 
 def test_rare_scenes_break_nothing(splits):
     for item in splits["rare"]:
-        assert truth_of(law_of("rare"), item.facts) == item.broken == frozenset()
+        assert broken_rules(constitution_of("rare"), item.facts) == item.broken == frozenset()
 
 
 def test_borderline_scenes_are_half_true_as_declared(splits):
-    kinds = {kind_of("borderline", item.rule) for item in splits["borderline"]}
+    kinds = {rule_type("borderline", item.rule) for item in splits["borderline"]}
     assert {"attribute", "part", "relation"} <= kinds and "count" not in kinds
     for item in splits["borderline"]:
         assert item.soft is not None and 0 < item.soft < 1 and not item.broken
@@ -132,17 +140,17 @@ def test_borderline_scenes_are_half_true_as_declared(splits):
 
 @pytest.mark.parametrize("name", LAWS)
 def test_constitutions_have_the_kinds_of_the_protocol_in_words_of_this_world(name):
-    law = law_of(name)
-    assert len(law.rules) == len(KINDS) == 14
-    assert set(KINDS) == {"attribute", "part", "relation", "count", "alternatives", "text", "exception"}
-    for rule, kind in zip(law.rules, KINDS, strict=True):
+    constitution = constitution_of(name)
+    assert len(constitution.rules) == len(RULE_TYPES) == 14
+    assert set(RULE_TYPES) == {"attribute", "part", "relation", "count", "alternatives", "text", "exception"}
+    for rule, kind in zip(constitution.rules, RULE_TYPES, strict=True):
         assert rule.description and parse(rule.description)
         for clause in (*rule.clauses, *rule.unless):
             assert clause.objects and all(parse(s.text) for s in clause.alternatives)
         if name != "flip":
             assert bool(rule.unless) is (kind == "exception")
-    assert law.source is not None
-    assert [p for p in check_constitution(law.source) if p.severity == "error"] == []
+    assert constitution.source is not None
+    assert [p for p in check_constitution(constitution.source) if p.severity == "error"] == []
 
 
 @pytest.mark.parametrize("name", LAWS)
@@ -154,15 +162,15 @@ def test_the_bundled_model_knows_every_word_of_them(name):
     from jurat.models.bundled.word_vocabulary import question_vocabulary
 
     words = question_vocabulary(AutoTokenizer.from_pretrained(WEIGHTS))
-    for rule in law_of(name).rules:
+    for rule in constitution_of(name).rules:
         assert words.unknown_words(RULE.ask(rule.rule)) == []
         assert words.unknown_words(STATEMENT.ask(rule.description)) == []
-    for text in law_of(name).statements():
+    for text in constitution_of(name).statements():
         assert words.unknown_words(STATEMENT.ask(text)) == []
 
 
 def test_dev_test_and_vault_share_neither_wordings_nor_rules_nor_looks_nor_streams():
-    laws = [law_of(name) for name in ("dev", "test", "vault")]
+    laws = [constitution_of(name) for name in ("dev", "test", "vault")]
     for a, b in combinations(laws, 2):
         assert not set(a.statements()) & set(b.statements())
         assert not {rule.rule for rule in a.rules} & {rule.rule for rule in b.rules}

@@ -13,17 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from jurat.bench import scene_slice as slice_module
+from jurat.bench import run as run_module
 from jurat.bench import table
-from jurat.bench.methods.base import Ground
+from jurat.bench.methods.base import Setup
 from jurat.bench.methods.registry import find_method, rows_for
-from jurat.bench.pictogram import SPLITS, draw_split, law_of
+from jurat.bench.pictogram import SPLITS, constitution_of, draw_split
 from jurat.bench.pictogram import splits as splits_module
 from jurat.bench.pictogram.splits import FORMAT
 from jurat.bench.plan import Plan, Subject
 from jurat.bench.results import as_markdown
-from jurat.bench.run import run_bench
-from jurat.bench.scene_slice import SCENES, SPLIT, told
+from jurat.bench.run import SLICE_SCENES, SLICE_SPLIT, run_bench, slice_entry
 from jurat.models.vision import open_detector
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results" / "pictograms" / "results.json"
@@ -42,20 +41,20 @@ def check_slice(results, label, scenes=None):
     came_from = results["provenance"]
     bench = came_from["bench"]
     assert bench["format"] == FORMAT, f"The scenes are drawn in another way since. {AGAIN}"
-    assert came_from["splits"][SPLIT]["constitution"] == law_of(SPLIT).digest, (
+    assert came_from["splits"][SLICE_SPLIT]["constitution"] == constitution_of(SLICE_SPLIT).digest, (
         f"The rules are others. {AGAIN}"
     )
     assert label in came_from["models"], f"There are no results of {label!r}. {AGAIN}"
     model, detector = Subject(label, label).open(), open_detector("bundled")
     for kept, opened in ((came_from["models"][label], model), (came_from["detector"], detector)):
         assert kept == f"{opened.name}@{opened.revision}", f"These weights are others since. {AGAIN}"
-    scenes = scenes or list(islice(draw_split(SPLIT, bench["seed"], bench["per_rule"]), SCENES))
-    ground = Ground(law_of(SPLIT), model, label, detector=lambda: detector)
+    scenes = scenes or list(islice(draw_split(SLICE_SPLIT, bench["seed"], bench["per_rule"]), SLICE_SCENES))
+    setup = Setup(constitution_of(SLICE_SPLIT), model, label, detector=detector)
     for preset in PRESETS:
         kept = [dict(e) for e in results["slice"] if (e["model"], e["preset"]) == (label, preset)]
         assert [entry.pop("scene") for entry in kept] == [scene.id for scene in scenes]
-        for entry, ruling in zip(kept, find_method(preset)(ground, scenes), strict=True):
-            again = {"model": label, "preset": preset} | told(ruling)
+        for entry, prediction in zip(kept, find_method(preset)(setup, scenes), strict=True):
+            again = {"model": label, "preset": preset} | slice_entry(prediction)
             # Machines differ in the last digits of a score, and in nothing else.
             assert again.pop("score") == pytest.approx(entry.pop("score"), abs=1e-3)
             assert again == entry
@@ -97,11 +96,11 @@ class TestCommittedTables:
 
 def test_a_slice_of_other_decisions_scenes_or_weights_is_found_out(tmp_path, splits, monkeypatch):
     monkeypatch.setattr(table, "DRAWS", 20)
-    monkeypatch.setattr(slice_module, "SCENES", 4)
+    monkeypatch.setattr(run_module, "SLICE_SCENES", 4)
     monkeypatch.setattr(splits_module, "draw_split", lambda split, seed, n: islice(splits[split], 4))
-    plan = Plan(tmp_path, rows_for(PRESETS, []), [Subject("bundled", "bundled")], (SPLIT,), 3, 1)
+    plan = Plan(tmp_path, rows_for(PRESETS, []), [Subject("bundled", "bundled")], (SLICE_SPLIT,), 3, 1)
     results = json.loads(json.dumps(run_bench(plan)))
-    scenes = splits[SPLIT][:4]
+    scenes = splits[SLICE_SPLIT][:4]
     check_slice(results, "bundled", scenes)
     for path, value in (
         (("slice", 0, "outcome"), "unsure"),

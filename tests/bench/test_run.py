@@ -14,13 +14,14 @@ from typer.testing import CliRunner
 from jurat.bench import run as module
 from jurat.bench import table
 from jurat.bench.labelled_images import read_labelled
-from jurat.bench.methods.base import Ruling
+from jurat.bench.methods.base import Prediction
 from jurat.bench.methods.registry import Method, find_method, rows_for
 from jurat.bench.pictogram import BenchItem, draw_split
 from jurat.bench.pictogram import splits as splits_module
 from jurat.bench.pictogram.splits import keep_split
 from jurat.bench.plan import Plan, Subject
 from jurat.bench.run import run_bench
+from jurat.bench.seeds import pooled
 from jurat.cli import app
 from jurat.constitution import parse_constitution
 from jurat.errors import JuratError
@@ -48,7 +49,7 @@ def test_a_run_is_resumed_where_it_was_stopped(tmp_path):
     assert [line for line in told if "items" in line] == [
         f"null  {split}  {name}: 4 items" for split in ("test", "rare") for name in ("direct", "oracle")
     ]
-    (tmp_path / "rulings" / "null" / "direct" / "rare.jsonl").unlink()
+    (tmp_path / "predictions" / "null" / "direct" / "rare.jsonl").unlink()
     told.clear()
     again = run_bench(plan, told.append)
     assert [line for line in told if "items" in line] == ["null  rare  direct: 4 items"]
@@ -71,20 +72,20 @@ ROWS = [
 ]
 
 
-def test_rows_are_the_same_whether_models_remember_or_not(tmp_path):
+def test_rows_are_the_same_with_and_without_cached_answers(tmp_path):
     """Costs are equal, and so is what was decided; scores are, up to the rounding of packed passes."""
     subject = Subject("bundled", "bundled")
     plans = [
         Plan(
-            tmp_path / str(remember),
+            tmp_path / str(cache_answers),
             [*rows_for(ROWS, []), *rows_for(["clue"], ["clauses", "relevance", "crop", "reason"])[1:]],
             [subject],
             ("test", "flip"),
             3,
             1,
-            remember=remember,
+            cache_answers=cache_answers,
         )
-        for remember in (True, False)
+        for cache_answers in (True, False)
     ]
     found, plain = (run_bench(plan)["rows"] for plan in plans)
     assert len(found) == len(plain) == 2 * 2 * 13
@@ -107,7 +108,7 @@ def alike(one, other) -> bool:
     return one == other if one is None or other is None else abs(one - other) < 1e-5
 
 
-def test_another_seed_or_model_does_not_reuse_rulings(tmp_path):
+def test_another_seed_or_model_does_not_reuse_predictions(tmp_path):
     told: list[str] = []
     for spec in ("null?seed=1", "null?seed=2"):
         plan = Plan(tmp_path, [find_method("direct")], [Subject("null", spec)], ("test",), 3, 1)
@@ -166,9 +167,9 @@ def test_further_seeds_get_the_rows_that_claims_rest_on(tmp_path):
 
 def test_a_row_that_one_seed_lacks_is_not_pooled():
     items = (BenchItem("test/a", "test", "a", 0, "clear", "", frozenset(), None, Path()),)
-    rulings = (Ruling(0, 0.1, {"a": 0}, {"a": 0.1}),)
+    predictions = (Prediction(0, 0.1, {"a": 0}, {"a": 0.1}),)
     judged = [
-        table.Judged(name, (), model, "test", items, rulings)
+        table.Evaluated(name, (), model, "test", items, predictions)
         for model, names in (
             ("naive", ("quick", "vote")),
             ("naive#2", ("quick", "vote")),
@@ -176,7 +177,7 @@ def test_a_row_that_one_seed_lacks_is_not_pooled():
         )
         for name in names
     ]
-    assert [(each.preset, each.seeds) for each in module._pooled(judged)] == [
+    assert [(each.preset, each.seeds) for each in pooled(judged)] == [
         ("quick", ("naive", "naive#2", "naive#3"))
     ]
 
@@ -194,7 +195,7 @@ def test_models_judged_side_by_side_come_to_the_same_table(tmp_path):
     assert found["rows"] == alone["rows"]
 
 
-def test_other_constants_of_a_preset_do_not_reuse_rulings(tmp_path, monkeypatch):
+def test_other_constants_of_a_preset_do_not_reuse_predictions(tmp_path, monkeypatch):
     told: list[str] = []
     plan = Plan(tmp_path, [find_method("quick")], [Subject("null", "null")], ("test",), 3, 1)
     run_bench(plan, told.append)
@@ -291,7 +292,7 @@ def pictures(tmp_path):
     folder.mkdir()
     for name in ("a.png", "b.png", "c.png"):
         Image.new("RGB", (32, 32), "red").save(folder / name)
-    (tmp_path / "law.yaml").write_text(LAW)
+    (tmp_path / "constitution.yaml").write_text(LAW)
     (tmp_path / "labels.csv").write_text("file,broken\na.png,red\nb.png,\nc.png,red; big\n")
     return tmp_path
 
@@ -304,7 +305,7 @@ def test_labelled_images_give_the_same_table(pictures):
         "--labels",
         str(pictures / "labels.csv"),
         "--constitution",
-        str(pictures / "law.yaml"),
+        str(pictures / "constitution.yaml"),
         "-m",
         "null",
         "-p",
@@ -330,7 +331,15 @@ def test_labelled_images_give_the_same_table(pictures):
 
 
 def labelled_bench(pictures, *more):
-    arguments = ["labelled", "--images", "pictures", "--labels", "labels.csv", "--constitution", "law.yaml"]
+    arguments = [
+        "labelled",
+        "--images",
+        "pictures",
+        "--labels",
+        "labels.csv",
+        "--constitution",
+        "constitution.yaml",
+    ]
     places = [str(pictures / each) if (pictures / each).exists() else each for each in arguments]
     done = bench(*places, "-p", "quick", "-p", "whole", "--out", str(pictures / "out"), *more)
     assert done.exit_code == 0, done.output
@@ -357,7 +366,7 @@ def test_other_files_and_other_thresholds_are_judged_anew(pictures):
     Image.new("RGB", (32, 32), "blue").save(pictures / "pictures" / "a.png")
     told, _ = labelled_bench(pictures, "-m", "null")
     assert "null  labelled  quick: 3 items" in told
-    (pictures / "law.yaml").write_text(
+    (pictures / "constitution.yaml").write_text(
         LAW.replace("id: red,", "id: red, break_above: 0.01, keep_below: 0.01,")
     )
     told, _ = labelled_bench(pictures, "-m", "null")
@@ -366,7 +375,7 @@ def test_other_files_and_other_thresholds_are_judged_anew(pictures):
 
 def test_what_failed_is_judged_again_and_the_rest_is_not(pictures):
     labelled_bench(pictures, "-m", "null")
-    path = next((pictures / "out" / "rulings" / "null" / "quick").glob("*.jsonl"))
+    path = next((pictures / "out" / "predictions" / "null" / "quick").glob("*.jsonl"))
     head, *lines = path.read_text().splitlines()
     failed = json.loads(lines[1]) | {"outcome": UNSURE, "score": None, "rules": {}, "scores": {}}
     path.write_text("\n".join([head, lines[0], json.dumps(failed | {"reason": "error"}), lines[2]]) + "\n")
@@ -383,7 +392,8 @@ def test_images_are_seen_upright_by_every_method(pictures):
     exif = data.getexif()
     exif[0x0112] = 6
     data.save(pictures / "pictures" / "a.png", exif=exif)
-    first, *_ = read_labelled(pictures / "pictures", pictures / "labels.csv", parse_constitution(LAW))
+    labelled = read_labelled(pictures / "pictures", pictures / "labels.csv", parse_constitution(LAW))
+    first = labelled.items[0]
     assert first.image.size == (16, 32)
 
 
@@ -393,7 +403,7 @@ def test_images_are_seen_upright_by_every_method(pictures):
         ("file,rules\na.png,red\n", "labels.csv:1: there is no column broken."),
         ("file,broken\na.png,blue\n", "labels.csv:2: 'blue' is not a rule of the constitution."),
         ("file,broken\nz.png,red\n", "z.png is not there."),
-        ("file,broken\n../law.yaml,\n", "is not a file of"),
+        ("file,broken\n../constitution.yaml,\n", "is not a file of"),
         ("file,broken\na.png,\na.png,red\n", "labels.csv:3: a.png is listed twice."),
         ("file,broken\n", "lists no image."),
     ],
@@ -408,6 +418,6 @@ def test_labels_that_cannot_be_used_are_told_by_line(pictures, labels, message):
 def test_a_label_and_a_name_can_differ():
     assert Subject.parse("naive#2=weights/naive-2") == Subject("naive#2", "weights/naive-2")
     assert (
-        Subject.parse("bundled") == Subject("bundled", "bundled") and Subject("naive#2", "x").group == "naive"
+        Subject.parse("bundled") == Subject("bundled", "bundled") and Subject("naive#2", "x").is_further_seed
     )
     assert module.LEADS[0] == "jurat" and next(iter(draw_split("dev", 0, 1))).split == "dev"

@@ -1,4 +1,4 @@
-"""Rows, paired differences and pages from rulings made by hand."""
+"""Rows, paired differences and pages from predictions made by hand."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from jurat.bench import table
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import Ruling
+from jurat.bench.methods.base import Prediction
 from jurat.bench.pictogram.items import BenchItem
+from jurat.bench.predictions import Origin, PredictionFile, read_predictions, write_predictions
 from jurat.bench.results import as_markdown, read_results, write_results
-from jurat.bench.rulings import Kept, Note, read_rulings, write_rulings
-from jurat.bench.table import Judged, flip_row, paired, row
+from jurat.bench.table import Evaluated, flip_row, paired, row
 from jurat.cli import app
 from jurat.errors import JuratError
 from jurat.metrics import UNSURE
@@ -35,13 +35,13 @@ def item(split: str, rule: str, pair: int, broken: bool, **more) -> BenchItem:
     )
 
 
-def judged(name: str, outcomes: list[int], scores: list[float], split: str = "test", **more) -> Judged:
+def judged(name: str, outcomes: list[int], scores: list[float], split: str = "test", **more) -> Evaluated:
     items = tuple(
         item(split, "ab"[i // 2 % 2], i // 4, i % 2 == 0, companions=1 + i % 3 if split == "habits" else 0)
         for i in range(len(outcomes))
     )
-    rulings = tuple(
-        Ruling(
+    predictions = tuple(
+        Prediction(
             said,
             score,
             {each.rule: said, "c": 0},
@@ -51,7 +51,7 @@ def judged(name: str, outcomes: list[int], scores: list[float], split: str = "te
         )
         for each, said, score in zip(items, outcomes, scores, strict=True)
     )
-    return Judged(name, (), "bundled", split, items, rulings, **more)
+    return Evaluated(name, (), "bundled", split, items, predictions, **more)
 
 
 GOOD = judged("quick", [1, 0, 1, 0, 1, UNSURE, 1, 0], [0.9, 0.1, 0.95, 0.2, 0.8, 0.6, 0.7, 0.05])
@@ -131,18 +131,18 @@ def test_rare_gives_precision_at_a_prevalence_and_no_recall():
     items = tuple(
         BenchItem(f"rare/{i}", "rare", "", i, "clear", "random", frozenset(), None, Path()) for i in range(10)
     )
-    rulings = tuple(Ruling(int(i == 0), 0.9 if i == 0 else 0.1) for i in range(10))
-    found = row(Judged("quick", (), "bundled", "rare", items, rulings), "item", recall_on_test=0.9)
+    predictions = tuple(Prediction(int(i == 0), 0.9 if i == 0 else 0.1) for i in range(10))
+    found = row(Evaluated("quick", (), "bundled", "rare", items, predictions), "item", recall_on_test=0.9)
     assert found["recall"] is None and found["f1"] is None and found["accuracy"] == 0.9
     assert found["precision_at"]["0.03"] == pytest.approx(0.027 / (0.027 + 0.097))
 
 
 def test_borderline_has_brier_and_log_loss_and_no_rates():
     items = tuple(item("borderline", "a", i, False, soft=soft) for i, soft in enumerate((0.25, 0.75)))
-    rulings = tuple(Ruling(UNSURE, s, {"a": UNSURE}, {"a": s}) for s in (0.25, 0.25))
-    found = row(Judged("quick", (), "bundled", "borderline", items, rulings), "rule")
+    predictions = tuple(Prediction(UNSURE, s, {"a": UNSURE}, {"a": s}) for s in (0.25, 0.25))
+    found = row(Evaluated("quick", (), "bundled", "borderline", items, predictions), "rule")
     assert found["brier"] == pytest.approx(0.125) and found["f1"] is None and found["aurc"] is None
-    assert paired(*[Judged(n, (), "b", "borderline", items, rulings) for n in "ab"], "f1") is None
+    assert paired(*[Evaluated(n, (), "b", "borderline", items, predictions) for n in "ab"], "f1") is None
 
 
 def test_flips_are_counted_over_the_scenes_that_both_splits_hold():
@@ -160,43 +160,46 @@ def test_flips_are_counted_over_the_scenes_that_both_splits_hold():
         )
         for i in GOOD.items[:4]
     )
-    rulings = tuple(
-        Ruling(s, 0.5, {i.rule: s}, {i.rule: 0.5}) for i, s in zip(flipped, (0, 1, 1, 1), strict=True)
+    predictions = tuple(
+        Prediction(s, 0.5, {i.rule: s}, {i.rule: 0.5}) for i, s in zip(flipped, (0, 1, 1, 1), strict=True)
     )
-    found = flip_row(GOOD, Judged("quick", (), "bundled", "flip", flipped, rulings))
+    found = flip_row(GOOD, Evaluated("quick", (), "bundled", "flip", flipped, predictions))
     assert found["flip_score"] == pytest.approx(3 / 4)
     assert found["flip_score_ci"][0] <= 3 / 4 <= found["flip_score_ci"][1]
     assert flip_row(GOOD, GOOD) == {}  # no truth changes
 
 
-def test_rulings_of_other_items_are_refused():
-    with pytest.raises(ValueError, match="1 rulings on 8 items"):
-        Judged("quick", (), "bundled", "test", GOOD.items, GOOD.rulings[:1])
+def test_predictions_of_other_items_are_refused():
+    with pytest.raises(ValueError, match="1 predictions on 8 items"):
+        Evaluated("quick", (), "bundled", "test", GOOD.items, GOOD.predictions[:1])
 
 
-def test_rulings_come_back_from_disk_as_they_were(tmp_path):
+def test_predictions_are_read_as_they_were_written(tmp_path):
     path = tmp_path / "deep" / "test.jsonl"
-    kept = Kept(
-        [*GOOD.rulings, Ruling(UNSURE, math.nan, reason="error")], Note("jurat bench", None, "now", 7)
+    kept = PredictionFile(
+        [*GOOD.predictions, Prediction(UNSURE, math.nan, reason="error")],
+        Origin("jurat bench", None, "now", 7),
     )
-    write_rulings(path, {"a": (1, 2)}, kept)
-    again = read_rulings(path, {"a": [1, 2]})
-    assert again is not None and again.rulings[:-1] == kept.rulings[:-1] and again.note == kept.note
-    assert math.isnan(again.rulings[-1].score) and again.rulings[-1].reason == "error"
-    assert read_rulings(path, {"a": 3}) is None and read_rulings(tmp_path / "none", {}) is None
+    write_predictions(path, {"a": (1, 2)}, kept)
+    again = read_predictions(path, {"a": [1, 2]})
+    assert (
+        again is not None and again.predictions[:-1] == kept.predictions[:-1] and again.origin == kept.origin
+    )
+    assert math.isnan(again.predictions[-1].score) and again.predictions[-1].reason == "error"
+    assert read_predictions(path, {"a": 3}) is None and read_predictions(tmp_path / "none", {}) is None
     assert [each.name for each in path.parent.iterdir()] == ["test.jsonl"]
 
 
 @pytest.mark.parametrize(
     "text", ["", "[]\n", '{"stamp": {}}\n', '{"stamp": {}, "note": {}}\n{"outco', "\x00"]
 )
-def test_a_file_that_is_no_file_of_rulings_is_made_anew(tmp_path, text):
+def test_a_broken_prediction_file_is_made_anew(tmp_path, text):
     (tmp_path / "test.jsonl").write_text(text)
-    assert read_rulings(tmp_path / "test.jsonl", {}) is None
+    assert read_predictions(tmp_path / "test.jsonl", {}) is None
 
 
 def results():
-    less = Judged(
+    less = Evaluated(
         "quick", ("debias",), "bundled", "habits", *_of(judged("quick", [1, 1] * 6, [0.9, 0.6] * 6, "habits"))
     )
     whole = judged("quick", [1, 0] * 6, [0.9, 0.2] * 6, "habits")
@@ -227,8 +230,8 @@ def results():
     }
 
 
-def _of(each: Judged):
-    return each.items, each.rulings
+def _of(each: Evaluated):
+    return each.items, each.predictions
 
 
 def test_the_page_has_tables_differences_and_what_was_left_out():

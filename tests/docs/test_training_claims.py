@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from jurat.bench.pictogram import law_of
+from jurat.bench.pictogram import constitution_of
 from jurat.judge.prompts import RULE, STATEMENT
 from jurat.models.bundled.model import NAIVE, WEIGHTS
 from jurat.pictograms import statements
@@ -78,20 +78,22 @@ def the_naive_tower_is_the_bundled_one() -> None:
 
 def eight_of_the_vaults_rules_are_training_templates() -> None:
     written = 0
-    for rule in law_of("vault").rules:
+    for rule in constitution_of("vault").rules:
         try:
             written += rule.rule in forbid(parse(rule.description or ""))
         except ValueError:
             continue
-    assert (written, len(law_of("vault").rules)) == (8, 14)
-    for text in law_of("vault").statements():  # while each statement is in a phrasing that was held out
+    assert (written, len(constitution_of("vault").rules)) == (8, 14)
+    for text in constitution_of(
+        "vault"
+    ).statements():  # while each statement is in a phrasing that was held out
         statement = parse(text)
         assert text in statement.phrasings()[-HELD_OUT:], text
 
 
 def no_rule_template_says_does_not_touch() -> None:
     assert not [template for some in RULES.values() for template in some if "not touch" in template]
-    said = [rule.rule for rule in law_of("flip").rules if "does not touch" in rule.rule]
+    said = [rule.rule for rule in constitution_of("flip").rules if "does not touch" in rule.rule]
     assert len(said) == 3
 
 

@@ -1,7 +1,7 @@
-"""The proving yard: judges and baselines on the same scenes, counted alike.
+"""Comparisons of judges and baselines on the same scenes, counted alike.
 
-`pictogram` is the bench itself, `methods` what is put to it (one file one idea, listed in `registry`),
-`run` the passes over it, `table` what they come to, and `results` and `figures` how it is shown.
+`pictogram` draws the scenes, `methods` has what is compared (one file a method, listed in `registry`), `run`
+runs a `Plan`, `table` computes the rows, `results` and `figures` show them.
 """
 
 from __future__ import annotations

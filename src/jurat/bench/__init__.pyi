@@ -1,10 +1,12 @@
 from .labelled_images import read_labelled as read_labelled
-from .methods.base import Ground as Ground
-from .methods.base import Ruling as Ruling
-from .methods.base import Unfit as Unfit
+from .methods.base import NotApplicable as NotApplicable
+from .methods.base import Prediction as Prediction
+from .methods.base import Setup as Setup
 from .methods.registry import Method as Method
 from .methods.registry import methods as methods
+from .methods.registry import rows_for as rows_for
 from .pictogram import BenchItem as BenchItem
 from .pictogram import draw_split as draw_split
 from .plan import Plan as Plan
+from .plan import Subject as Subject
 from .run import run_bench as run_bench

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,26 +21,45 @@ if TYPE_CHECKING:
 SPLIT = "labelled"
 
 
-def read_labelled(images: Path, labels: Path, law: Constitution) -> list[BenchItem]:
+@dataclass(frozen=True)
+class Labelled:
+    """Labelled images with the constitution that they are judged under."""
+
+    constitution: Constitution
+    items: Sequence[BenchItem]
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the files, in their order. Labels are not in it: no prediction depends on them."""
+        found = sha256()
+        for item in self.items:
+            found.update(f"{item.id}\n{item.unreadable}\n".encode("utf-8", "surrogateescape"))
+            if item.unreadable is None and isinstance(item.picture, Path):
+                found.update(sha256(item.picture.read_bytes()).digest())
+        return found.hexdigest()
+
+
+def read_labelled(images: Path, labels: Path, constitution: Constitution) -> Labelled:
     """One item a line of the labels; every rule that is not named for an image is taken to be kept by it.
 
     Raises what `read_labels` raises.
     """
-    return [
+    items = [
         BenchItem(
-            label.file,
-            SPLIT,
-            "",
-            number,
-            "broken" if label.broken else "clear",
-            "",
-            label.broken,
-            None,
-            label.path,
+            id=label.file,
+            split=SPLIT,
+            rule="",
+            pair=number,
+            want="broken" if label.broken else "clear",
+            level="",
+            broken=label.broken,
+            facts=None,
+            picture=label.path,
             unreadable=_unreadable(label.path),
         )
-        for number, label in enumerate(read_labels(images, labels, law))
+        for number, label in enumerate(read_labels(images, labels, constitution))
     ]
+    return Labelled(constitution, items)
 
 
 def _unreadable(path: Path) -> str | None:

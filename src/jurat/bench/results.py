@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from jurat.bench.claims import as_table, forced_accuracy
-from jurat.bench.provenance import INTERVALS, TRIED_ELSEWHERE
 from jurat.bench.seeds import with_ranges
+from jurat.bench.table import INTERVALS
 from jurat.errors import JuratError
 from jurat.files import write_whole
 
@@ -37,6 +37,15 @@ SHOWN_DIFFERENCES = {"aurc": "AURC", "risk": "risk at 90%", "f1": "strict F1"}
 DIGITS = 6
 """Significant ones, of what is written."""
 _EMPTY = "–"
+TRIED_ELSEWHERE = {
+    "jurat": "24 beside the default by perf/candidates.py on dev (docs/results/candidates.md and "
+    "candidates-more.md). Its thresholds, the share of the prior and the width of the second look were "
+    "chosen before that, for the bundled model, with perf/judge_quality.py; how many were tried there was "
+    "not recorded.",
+    "quick": "the share of the prior was chosen for the bundled model with perf/judge_quality.py; how many "
+    "were tried there was not recorded.",
+}
+"""Configurations of presets that were tried by scripts other than the bench. Both scripts are gone since."""
 
 
 def read_results(folder: Path) -> dict[str, Any]:

@@ -1,108 +1,194 @@
-"""A run of the bench: every method on every split with every model, kept as it goes, then the table."""
+"""A run of the bench: every method on every split with every model, then the results as one dictionary."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import multiprocessing
+import os
+import platform
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
 from typing import Any
 
-from jurat.bench.judge_splits import judge_model
+from jurat import __version__
+from jurat.bench.evaluate import Progress, evaluate_model
 from jurat.bench.labelled_images import SPLIT as LABELLED
-from jurat.bench.plan import Outcome, Plan
-from jurat.bench.provenance import provenance
-from jurat.bench.scene_slice import slice_of
-from jurat.bench.seeds import POOLED, with_ranges
-from jurat.bench.table import LEVELS, Judged, flip_row, paired, row
-from jurat.bench.worker_processes import side_by_side
+from jurat.bench.methods.base import Prediction
+from jurat.bench.pictogram.protocol import SPLITS
+from jurat.bench.pictogram.splits import FORMAT
+from jurat.bench.plan import Plan, Subject
+from jurat.bench.predictions import Origin
+from jurat.bench.results import TRIED_ELSEWHERE
+from jurat.bench.seeds import pooled, with_ranges
+from jurat.bench.table import INTERVALS, LEVELS, Evaluated, flip_row, paired, row
+from jurat.metrics import UNSURE
+from jurat.provenance import commit, machine, now, versions
+
+Say = Callable[[str], None]
 
 LEADS = ("jurat", "clue", "quick")
 """Presets that every other row is compared with."""
 PAIRED = ("f1", "aurc", "risk", "accuracy", "brier")
+SLICE_SPLIT, SLICE_SCENES, SLICE_PRESETS = "test", 28, ("jurat", "clue", "direct")
+"""What a results file holds scene by scene: the first pair of every rule."""
 
 
-def run_bench(plan: Plan, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+def run_bench(plan: Plan, say: Say = lambda line: None) -> dict[str, Any]:
     """Runs what is not there yet and gives the whole as `results.json` holds it.
 
-    `say` is told what is being done, one line each. Raises JuratError where a model cannot be opened;
-    what one method cannot do is told in `left_out`, and the others go on.
+    `say` is given a line for each thing that is done. A method that cannot be run is in `left_out`, and the
+    others go on. Raises JuratError where a model cannot be opened.
     """
     if plan.workers > 1 and len(plan.subjects) > 1:
-        side_by_side(judge_model, plan, say)
-    outcome = Outcome()
+        _evaluate_side_by_side(plan, say)
+    progress = Progress()
     for subject in plan.subjects:
-        judge_model(plan, subject, outcome, say)
-    judged = [*outcome.judged, *_pooled(outcome.judged)]
+        evaluate_model(plan, subject, progress, say)
+    evaluated = [*progress.evaluated, *pooled(progress.evaluated)]
     say("working out intervals")
     return with_ranges(
         {
-            "provenance": provenance(plan, outcome),
-            "rows": _rows(judged),
-            "paired": _paired(judged),
-            "slice": slice_of(outcome.judged),
+            "provenance": _provenance(plan, progress),
+            "rows": _rows(evaluated),
+            "paired": _paired(evaluated),
+            "slice": _slice(progress.evaluated),
         }
     )
 
 
-def _pooled(judged: Sequence[Judged]) -> list[Judged]:
-    """The training seeds of one model together (labels alike up to a "#"), where each of them has a row."""
-    groups: dict[tuple[str, str, str], list[Judged]] = {}
-    seeds: dict[tuple[str, str], set[str]] = {}
-    for each in judged:
-        group = each.model.partition("#")[0]
-        groups.setdefault((group, each.key, each.split), []).append(each)
-        seeds.setdefault((group, each.split), set()).add(each.model)
-    pooled: list[Judged] = []
-    for (group, _, split), members in groups.items():
-        if len(members) == len(seeds[group, split]) > 1:
-            first = members[0]
-            pooled.append(
-                Judged(
-                    first.preset,
-                    first.ablate,
-                    f"{group}{POOLED}",
-                    split,
-                    tuple(item for each in members for item in each.items),
-                    tuple(ruling for each in members for ruling in each.rulings),
-                    tuple(each.model for each in members for _ in each.items),
-                )
-            )
-    return pooled
+# --- rows ----------------------------------------------------------------------------------------
 
 
-def _rows(judged: Sequence[Judged]) -> list[dict[str, Any]]:
-    known = {(each.model, each.key, each.split): each for each in judged}
+def _rows(evaluated: Sequence[Evaluated]) -> list[dict[str, Any]]:
+    known = {(each.model, each.key, each.split): each for each in evaluated}
     rows: list[dict[str, Any]] = []
-    for each in judged:
+    for each in evaluated:
         test = known.get((each.model, each.key, "test"))
+        recall = math.nan if test is None else test.arrays("item").value("recall")
         for level in LEVELS:
             if level == "rule" and not _tells_rules(each):
                 continue
-            on_test = math.nan if test is None else test.arrays("item").value("recall")
-            values = row(each, level, recall_on_test=on_test)
+            values = row(each, level, recall_on_test=recall)
             if each.split == "flip" and level == "rule" and test is not None:
                 values |= flip_row(test, each)
             rows.append(values)
     return rows
 
 
-def _tells_rules(judged: Judged) -> bool:
-    told = any(ruling.rules for ruling in judged.rulings)
-    return told and (judged.split == LABELLED or any(item.rule for item in judged.items))
+def _tells_rules(each: Evaluated) -> bool:
+    told = any(prediction.rules for prediction in each.predictions)
+    return told and (each.split == LABELLED or any(item.rule for item in each.items))
 
 
-def _paired(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+def _paired(evaluated: Sequence[Evaluated]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    groups: dict[tuple[str, str], list[Judged]] = {}
-    for each in judged:
-        groups.setdefault((each.model, each.split), []).append(each)
+    groups: dict[tuple[str, str], dict[str, Evaluated]] = {}
+    for each in evaluated:
+        groups.setdefault((each.model, each.split), {})[each.key] = each
     for members in groups.values():
-        known = {each.key: each for each in members}
-        for lead in LEADS:
-            if lead not in known:
-                continue
-            for other in members:
-                if other.key in LEADS[: LEADS.index(lead) + 1]:
-                    continue
-                entries = (paired(known[lead], other, metric) for metric in PAIRED)
+        for number, lead in enumerate(LEADS):
+            others = (other for key, other in members.items() if key not in LEADS[: number + 1])
+            for other in others if lead in members else ():
+                entries = (paired(members[lead], other, metric) for metric in PAIRED)
                 found += [entry for entry in entries if entry is not None]
     return found
+
+
+def _slice(evaluated: Iterable[Evaluated]) -> list[dict[str, Any]]:
+    """One entry a model, preset and scene. They can be drawn again from the seed alone and judged again in
+    seconds, so that anyone can see that the tables come from this code and these weights."""
+    return [
+        {"model": each.model, "preset": each.preset, "scene": item.id} | slice_entry(prediction)
+        for each in evaluated
+        if each.split == SLICE_SPLIT and each.key in SLICE_PRESETS
+        for item, prediction in list(zip(each.items, each.predictions, strict=True))[:SLICE_SCENES]
+    ]
+
+
+def slice_entry(prediction: Prediction) -> dict[str, Any]:
+    """What a prediction decided and what it cost, as an entry of the slice holds it."""
+    return {
+        "outcome": {1: "unsafe", 0: "safe", UNSURE: "unsure"}[prediction.outcome],
+        "broken": sorted(name for name, outcome in prediction.rules.items() if outcome == 1),
+        "score": None if math.isnan(prediction.score) else prediction.score,
+        "images": prediction.spending.images,
+        "question_tokens": prediction.spending.question_tokens,
+        "generated_tokens": prediction.spending.generated_tokens,
+        "detections": prediction.spending.detections,
+    }
+
+
+# --- where they come from ------------------------------------------------------------------------
+
+
+def _provenance(plan: Plan, progress: Progress) -> dict[str, Any]:
+    splits = {
+        split: {"constitution": progress.digests.get(split), "summary": SPLITS[split].summary}
+        for split in (() if plan.labelled else plan.splits)
+    }
+    return {
+        "command": plan.command,
+        "commit": commit(),
+        "jurat": __version__,
+        "time": now(),
+        "bench": None if plan.labelled else {"format": FORMAT, "seed": plan.seed, "per_rule": plan.per_rule},
+        "splits": splits or progress.digests,
+        "machine": _machine(),
+        "models": progress.models,
+        **progress.vision,
+        "configurations tried on dev": progress.tried,
+        "configurations tried elsewhere": TRIED_ELSEWHERE,
+        "intervals": INTERVALS,
+        "runs": _runs(progress.origins),
+        "left_out": progress.left_out,
+    }
+
+
+def _machine() -> str:
+    """What rounding and seconds depend on."""
+    facts = machine()
+    libraries = (f"{name} {number}" for name, number in versions("torch", "transformers").items())
+    python = f"Python {platform.python_version()}"
+    return ", ".join([facts["architecture"], f"{facts['cores']} cores", python, *libraries])
+
+
+def _runs(origins: Iterable[Origin]) -> list[dict[str, Any]]:
+    """The commands that made the predictions, some perhaps earlier or by other processes."""
+    runs: dict[tuple[str, str | None], list[str]] = {}
+    for origin in origins:
+        runs.setdefault((origin.command, origin.commit), []).append(origin.time)
+    return [
+        {"command": command, "commit": commit, "from": min(times), "to": max(times), "files": len(times)}
+        for (command, commit), times in runs.items()
+    ]
+
+
+# --- several models at once ----------------------------------------------------------------------
+
+
+def _evaluate_side_by_side(plan: Plan, say: Say) -> None:
+    """Evaluates all models, `plan.workers` at a time, each in a process of its own; what they found is then
+    on disk. Where one fails, this process evaluates that model again and reports the failure."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(plan.workers, context, _start_worker, (plan.workers,)) as pool:
+        wait([pool.submit(_evaluate_in_worker, plan, subject, say) for subject in plan.subjects])
+
+
+def _start_worker(workers: int) -> None:
+    import torch
+
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when its parent ends, however that happens."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _evaluate_in_worker(plan: Plan, subject: Subject, say: Say) -> None:
+    evaluate_model(plan, subject, Progress(), say)

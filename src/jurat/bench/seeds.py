@@ -1,4 +1,4 @@
-"""Training seeds of one model: the range of their values, in the place of an interval over a few seeds.
+"""Training seeds of one model: their rows together, with the range of their values in the place of intervals.
 
 A bootstrap over two or three seeds gives intervals that cover less than their nominal level, so rows of
 several seeds have none: they have the least and the largest value among the seeds.
@@ -6,9 +6,11 @@ several seeds have none: they have the least and the largest value among the see
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from jurat.bench.table import LESS
+from jurat.bench.table import LESS, Evaluated
 
 POOLED = "#all"
 """Ends the name of a model that stands for all of its training seeds."""
@@ -16,15 +18,36 @@ _GONE = ("accuracy_wilson",)
 """Fields that earlier versions wrote."""
 
 
+def pooled(evaluated: Sequence[Evaluated]) -> list[Evaluated]:
+    """The training seeds of one model together (labels alike up to a "#"), where each of them has a row."""
+    groups: dict[tuple[str, str, str], list[Evaluated]] = {}
+    seeds: dict[tuple[str, str], set[str]] = {}
+    for each in evaluated:
+        group = each.model.partition("#")[0]
+        groups.setdefault((group, each.key, each.split), []).append(each)
+        seeds.setdefault((group, each.split), set()).add(each.model)
+    return [
+        replace(
+            members[0],
+            model=f"{group}{POOLED}",
+            items=tuple(item for each in members for item in each.items),
+            predictions=tuple(prediction for each in members for prediction in each.predictions),
+            seeds=tuple(each.model for each in members for _ in each.items),
+        )
+        for (group, _, split), members in groups.items()
+        if len(members) == len(seeds[group, split]) > 1
+    ]
+
+
 def with_ranges(results: dict[str, Any]) -> dict[str, Any]:
     """The results, with a `*_range` in every row of several seeds and a `range` and the count of seeds in
     every difference of such rows. What earlier versions wrote there is dropped."""
     rows = [_without(row, _GONE) for row in results["rows"]]
-    singles = {_of_row(row): row for row in rows if not _pooled(row)}
-    differences = {_of_difference(each): each for each in results["paired"] if not _pooled(each)}
+    singles = {_of_row(row): row for row in rows if not _is_pooled(row)}
+    differences = {_of_difference(each): each for each in results["paired"] if not _is_pooled(each)}
     return results | {
-        "rows": [_row(row, singles) if _pooled(row) else row for row in rows],
-        "paired": [_difference(e, differences) if _pooled(e) else e for e in results["paired"]],
+        "rows": [_row(row, singles) if _is_pooled(row) else row for row in rows],
+        "paired": [_difference(e, differences) if _is_pooled(e) else e for e in results["paired"]],
     }
 
 
@@ -62,7 +85,7 @@ def _better(entry: dict[str, Any]) -> int:
     return -side if entry["metric"] in LESS else side
 
 
-def _pooled(entry: dict[str, Any]) -> bool:
+def _is_pooled(entry: dict[str, Any]) -> bool:
     return entry["model"].endswith(POOLED)
 
 

@@ -1,8 +1,8 @@
-"""Rulings to rows: every metric at item and rule level, with intervals, and paired differences.
+"""Predictions to rows: every metric at item and rule level, with intervals, and paired differences.
 
 Item level: unsafe or not, against whether any rule is broken. Rule level: each scene for the rule it
 was drawn for, as in the paper's Table 4; `false_flags` is the share of the other (scene, rule) pairs
-that are wrongly said to be broken. Of someone's own images every pair of image and rule counts.
+that are wrongly called broken. Of someone's own images every pair of image and rule counts.
 On `rare` all scenes are negatives, on `borderline` truth is soft, so what needs both kinds of scene, or a
 hard truth, is null there.
 """
@@ -29,12 +29,13 @@ from jurat.metrics.rates import RATES, rates
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jurat.bench.methods.base import Ruling
+    from jurat.bench.methods.base import Prediction
     from jurat.bench.pictogram.items import BenchItem
 
 Level = Literal["item", "rule"]
 LEVELS: tuple[Level, ...] = ("item", "rule")
 DRAWS = 1000
+INTERVALS = f"95%, percentile bootstrap over rule, then pair; {DRAWS:,} draws"
 BLOCK = 2_000_000
 """Weights that are worked on at once."""
 COVERED = 0.9
@@ -48,21 +49,21 @@ SOFT = ("brier", "log_loss")
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One method's rulings on one split, with the items; of one model, or of several seeds of it."""
+class Evaluated:
+    """One method's predictions on one split, with the items; of one model, or of several seeds of it."""
 
     preset: str
     ablate: tuple[str, ...]
     model: str
     split: str
     items: tuple[BenchItem, ...]
-    rulings: tuple[Ruling, ...]
+    predictions: tuple[Prediction, ...]
     seeds: tuple[str, ...] = ()
-    """Of each ruling, the training seed of the model; empty for a single one."""
+    """Of each prediction, the training seed of the model; empty for a single one."""
 
     def __post_init__(self) -> None:
-        if len(self.items) != len(self.rulings):
-            raise ValueError(f"{self.preset}: {len(self.rulings)} rulings on {len(self.items)} items")
+        if len(self.items) != len(self.predictions):
+            raise ValueError(f"{self.preset}: {len(self.predictions)} predictions on {len(self.items)} items")
 
     @property
     def key(self) -> str:
@@ -85,7 +86,7 @@ class Arrays:
 
     truth: NDArray[np.float64]
     """0 or 1; in between where it is soft."""
-    said: NDArray[np.int64]
+    outcomes: NDArray[np.int64]
     scores: NDArray[np.float64]
     clusters: tuple[list[str], list[int]]
     """Rule and pair of each."""
@@ -93,37 +94,20 @@ class Arrays:
     """Training seeds of the model; of several there are no intervals (`jurat.bench.seeds`)."""
 
     @classmethod
-    def of(cls, judged: Judged, level: Level) -> Arrays:
-        if level == "rule" and judged.split == "labelled":
-            return cls._all_pairs(judged)
-        truth: list[float] = []
-        said: list[int] = []
-        scores: list[float] = []
-        for item, ruling in zip(judged.items, judged.rulings, strict=True):
-            own = level == "rule" and bool(item.rule)
-            hard = float(item.rule in item.broken if own else bool(item.broken))
-            truth.append(hard if item.soft is None else item.soft)
-            said.append(ruling.rules.get(item.rule, UNSURE) if own else ruling.outcome)
-            scores.append(ruling.scores.get(item.rule, math.nan) if own else ruling.score)
-        clusters = ([i.rule for i in judged.items], [i.pair for i in judged.items])
-        seeds = len(set(judged.seeds)) or 1
-        return cls(np.array(truth, float), np.array(said, int), np.array(scores, float), clusters, seeds)
-
-    @classmethod
-    def _all_pairs(cls, judged: Judged) -> Arrays:
-        # An item without any answer is undecided under every rule.
-        names = list(dict.fromkeys(name for ruling in judged.rulings for name in ruling.rules))
-        pairs = [
-            (number, item, ruling, name)
-            for number, (item, ruling) in enumerate(zip(judged.items, judged.rulings, strict=True))
-            for name in names
-        ]
+    def of(cls, evaluated: Evaluated, level: Level) -> Arrays:
+        items = list(zip(evaluated.items, evaluated.predictions, strict=True))
+        if level == "rule" and evaluated.split == "labelled":
+            # Every rule of every image; an image without any answer is undecided under each.
+            names = dict.fromkeys(name for _, prediction in items for name in prediction.rules)
+            rows = [(*each, name, each[0].id, number) for number, each in enumerate(items) for name in names]
+        else:
+            rows = [(*each, each[0].rule * (level == "rule"), each[0].rule, each[0].pair) for each in items]
         return cls(
-            np.array([float(name in item.broken) for _, item, _, name in pairs], float),
-            np.array([ruling.rules.get(name, UNSURE) for _, _, ruling, name in pairs], int),
-            np.array([ruling.scores.get(name, math.nan) for _, _, ruling, name in pairs], float),
-            ([item.id for _, item, _, _ in pairs], [number for number, *_ in pairs]),
-            len(set(judged.seeds)) or 1,
+            np.array([_truth(item, rule) for item, _, rule, *_ in rows], float),
+            np.array([_outcome(prediction, rule) for _, prediction, rule, *_ in rows], int),
+            np.array([_score(prediction, rule) for _, prediction, rule, *_ in rows], float),
+            ([cluster for *_, cluster, _ in rows], [pair for *_, pair in rows]),
+            len(set(evaluated.seeds)) or 1,
         )
 
     @cached_property
@@ -135,7 +119,7 @@ class Arrays:
         """Which would be wrong if everything were decided: what is unsure goes by its score, and is wrong
         without one."""
         leaning = np.where(np.isnan(self.scores), UNSURE, (self.scores > 0.5).astype(int))
-        return np.where(self.said == UNSURE, leaning, self.said) != self.truth
+        return np.where(self.outcomes == UNSURE, leaning, self.outcomes) != self.truth
 
     def samples(self) -> NDArray[np.int32]:
         """Weights of the bootstrap samples; shape (draws, n). Equal items get equal ones."""
@@ -166,7 +150,7 @@ class Arrays:
     def _group(self, metric: str, weights: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
         """A metric and those that are worked out with it, of each sample of `weights` (samples, n)."""
         if metric in RATES:
-            return rates(self.truth.astype(int), self.said, weights)
+            return rates(self.truth.astype(int), self.outcomes, weights)
         if metric in SOFT:
             return {
                 "brier": briers(self.truth, self.scores, weights),
@@ -176,30 +160,45 @@ class Arrays:
         return {"aurc": curves.areas(), "risk": curves.risks_at(COVERED)}
 
 
-def row(judged: Judged, level: Level, *, recall_on_test: float = math.nan) -> dict[str, Any]:
+def _truth(item: BenchItem, rule: str) -> float:
+    """Of the rule, or of the item where none is named."""
+    if item.soft is not None:
+        return item.soft
+    return float(rule in item.broken if rule else bool(item.broken))
+
+
+def _outcome(prediction: Prediction, rule: str) -> int:
+    return prediction.rules.get(rule, UNSURE) if rule else prediction.outcome
+
+
+def _score(prediction: Prediction, rule: str) -> float:
+    return prediction.scores.get(rule, math.nan) if rule else prediction.score
+
+
+def row(evaluated: Evaluated, level: Level, *, recall_on_test: float = math.nan) -> dict[str, Any]:
     """One line of `results.json`. `recall_on_test` is what the precision at a prevalence is worked out
     with, on `rare`."""
-    found = judged.arrays(level)
+    found = evaluated.arrays(level)
     values: dict[str, Any] = {
-        "preset": judged.preset,
-        "ablate": list(judged.ablate),
-        "model": judged.model,
-        "split": judged.split,
+        "preset": evaluated.preset,
+        "ablate": list(evaluated.ablate),
+        "model": evaluated.model,
+        "split": evaluated.split,
         "level": level,
         "n": len(found.truth),
-        "seeds": len(set(judged.seeds)) or 1,
+        "seeds": len(set(evaluated.seeds)) or 1,
     }
     values |= _rates(found) | _abstention(found) | _calibration(found)
-    if judged.split == "rare" and level == "item":
+    if evaluated.split == "rare" and level == "item":
         alarms = 1 - values["accuracy"]
         values["precision_at"] = {
             str(p): metrics.precision_at(p, recall_on_test, alarms) for p in PREVALENCES
         }
     if level == "rule":
-        values["false_flags"] = _false_flags(judged)
-    values["reasons"] = dict(Counter(r.reason for r in judged.rulings if r.reason is not None))
-    values["by"] = _parts(judged, found)
-    return _plain(values | _spending(judged))
+        values["false_flags"] = _false_flags(evaluated)
+    values["reasons"] = dict(Counter(r.reason for r in evaluated.predictions if r.reason is not None))
+    values["by"] = _parts(evaluated, found)
+    return _plain(values | _spending(evaluated))
 
 
 @lru_cache(maxsize=8)
@@ -215,7 +214,7 @@ def _rates(found: Arrays) -> dict[str, Any]:
         values[name] = found.value(name) if usable else math.nan
         if usable and len(found.truth) and found.seeds == 1:
             values[f"{name}_ci"] = found.interval(name)
-    return values | {"unsure": metrics.unsure_share(found.said)}
+    return values | {"unsure": metrics.unsure_share(found.outcomes)}
 
 
 def _abstention(found: Arrays) -> dict[str, Any]:
@@ -241,25 +240,25 @@ def _calibration(found: Arrays) -> dict[str, Any]:
     }
 
 
-def _false_flags(judged: Judged) -> float:
+def _false_flags(evaluated: Evaluated) -> float:
     wrong = others = 0
-    for item, ruling in zip(judged.items, judged.rulings, strict=True):
-        for name, said in ruling.rules.items():
+    for item, prediction in zip(evaluated.items, evaluated.predictions, strict=True):
+        for name, outcome in prediction.rules.items():
             if name != item.rule and name not in item.broken:
                 others += 1
-                wrong += said == 1
+                wrong += outcome == 1
     return wrong / others if others else math.nan
 
 
-def _parts(judged: Judged, found: Arrays) -> dict[str, dict[str, float]]:
+def _parts(evaluated: Evaluated, found: Arrays) -> dict[str, dict[str, float]]:
     """Accuracy by rule, by level of difficulty and by companions: where it fails."""
-    if not found.hard or len(found.truth) != len(judged.items):
+    if not found.hard or len(found.truth) != len(evaluated.items):
         return {}
-    wrong = found.said != found.truth
+    wrong = found.outcomes != found.truth
     keys: dict[str, list[str]] = {
-        "rule": [item.rule for item in judged.items],
-        "level": [item.level for item in judged.items],
-        "companions": [str(item.companions or "") for item in judged.items],
+        "rule": [item.rule for item in evaluated.items],
+        "level": [item.level for item in evaluated.items],
+        "companions": [str(item.companions or "") for item in evaluated.items],
     }
     parts: dict[str, dict[str, float]] = {}
     for name, values in keys.items():
@@ -270,9 +269,9 @@ def _parts(judged: Judged, found: Arrays) -> dict[str, dict[str, float]]:
     return parts
 
 
-def _spending(judged: Judged) -> dict[str, Any]:
+def _spending(evaluated: Evaluated) -> dict[str, Any]:
     """Means an item."""
-    spent = [ruling.spending for ruling in judged.rulings]
+    spent = [prediction.spending for prediction in evaluated.predictions]
     means: dict[str, Any] = {}
     for each in fields(Spending):
         values = [getattr(one, each.name) for one in spent]
@@ -281,7 +280,7 @@ def _spending(judged: Judged) -> dict[str, Any]:
     return means
 
 
-def flip_row(test: Judged, flipped: Judged) -> dict[str, Any]:
+def flip_row(test: Evaluated, flipped: Evaluated) -> dict[str, Any]:
     """The flip score of the rule that each scene was drawn for, with its interval, over the scenes that both
     splits hold; nothing where there is none."""
     before = {name: i for i, name in enumerate(_names(test))}
@@ -290,7 +289,7 @@ def flip_row(test: Judged, flipped: Judged) -> dict[str, Any]:
         return {}
     a, b = test.arrays("rule"), flipped.arrays("rule")
     first, second = (np.array(column) for column in zip(*both, strict=True))
-    pairs = a.truth[first].astype(int), a.said[first], b.truth[second].astype(int), b.said[second]
+    pairs = a.truth[first].astype(int), a.outcomes[first], b.truth[second].astype(int), b.outcomes[second]
     score = metrics.flip_score(*pairs)
     if math.isnan(score) or b.seeds > 1:
         return {} if math.isnan(score) else {"flip_score": score}
@@ -298,13 +297,13 @@ def flip_row(test: Judged, flipped: Judged) -> dict[str, Any]:
     return _plain({"flip_score": score, "flip_score_ci": _ci(percentile(draws))})
 
 
-def _names(judged: Judged) -> list[tuple[str, str]]:
+def _names(evaluated: Evaluated) -> list[tuple[str, str]]:
     """Seed and scene of each item, whichever split shows it."""
-    seeds = judged.seeds or ("",) * len(judged.items)
-    return [(seed, item.id.partition("/")[2]) for seed, item in zip(seeds, judged.items, strict=True)]
+    seeds = evaluated.seeds or ("",) * len(evaluated.items)
+    return [(seed, item.id.partition("/")[2]) for seed, item in zip(seeds, evaluated.items, strict=True)]
 
 
-def paired(a: Judged, b: Judged, metric: str, level: Level = "item") -> dict[str, Any] | None:
+def paired(a: Evaluated, b: Evaluated, metric: str, level: Level = "item") -> dict[str, Any] | None:
     """The difference a - b on the same items, with its interval; None where one of them is undefined.
 
     Of recall, precision, accuracy and F1 more is better; of those in `LESS` less.

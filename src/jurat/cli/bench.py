@@ -89,7 +89,7 @@ def pictograms(
 ) -> None:
     """Run Pictogram Bench: violating scenes and near misses for fourteen rules, and further splits.
 
-    Writes results.json, results.md and figures into --out, beside the scenes and every ruling. A run
+    Writes results.json, results.md and figures into --out, beside the scenes and every prediction. A run
     that was stopped goes on from the methods that were done.
     """
     from jurat.bench.pictogram.protocol import OPEN_SPLITS, SPLITS
@@ -144,12 +144,11 @@ def labelled(
     --calibration must have been fitted on other images than these.
     """
     from jurat.bench.labelled_images import read_labelled
-    from jurat.bench.plan import Labelled, Plan
+    from jurat.bench.plan import Plan
     from jurat.constitution import load_constitution
     from jurat.judge.calibrate.calibration import load_calibration
 
-    law = load_constitution(constitution)
-    items = read_labelled(images, labels, law)
+    own_images = read_labelled(images, labels, load_constitution(constitution))
     methods, subjects = _chosen(method, ablate, model, opening)
     plan = Plan(
         out,
@@ -158,7 +157,7 @@ def labelled(
         detector=_named(detector),
         matcher=_named(matcher),
         command=command_line(),
-        labelled=Labelled(law, items),
+        labelled=own_images,
         workers=workers,
         calibration=None if calibration is None else load_calibration(calibration),
     )

@@ -40,6 +40,13 @@ def rule_truth(rule: Rule, facts: Facts) -> bool | None:
     return None if broken is None or excepted is None else True
 
 
+def broken_rules(constitution: Constitution, facts: Facts) -> frozenset[str] | None:
+    """The ids of the rules that a scene breaks, by the constitution's own clauses; None where one is left
+    open."""
+    truths = {rule.id: rule_truth(rule, facts) for rule in constitution.rules}
+    return None if None in truths.values() else frozenset(name for name, truth in truths.items() if truth)
+
+
 @dataclass(frozen=True)
 class Case:
     """A scene drawn for one rule, with what the whole constitution says of it."""
@@ -72,11 +79,10 @@ def draw_case(
         except ValueError as trouble:
             problem = trouble
             continue
-        facts = Facts.of(scene)
-        truths = {each.id: rule_truth(each, facts) for each in constitution.rules}
+        broken = broken_rules(constitution, Facts.of(scene))
         problem = ValueError(f"every scene drawn for rule {rule.id!r} left some rule open")
-        if None not in truths.values() and truths[rule.id] is (want == "broken"):
-            return Case(scene, rule.id, want, frozenset(name for name, truth in truths.items() if truth))
+        if broken is not None and (rule.id in broken) is (want == "broken"):
+            return Case(scene, rule.id, want, broken)
     raise ValueError(f"no scene for rule {rule.id!r} as {want!r}: {problem}")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import Ground, Unfit
+from jurat.bench.methods.base import NotApplicable, Setup
 from jurat.content import Chat, Failure, Turn
 from jurat.judge.prompts import RULE, STATEMENT, Wording
 from jurat.models import Inquiry, Model, Vocabulary, YesNo
@@ -28,15 +28,15 @@ class Asked:
     """Why a question was not answered."""
 
 
-def put(ground: Ground, images: Sequence[Image.Image], wording: Wording, texts: Sequence[str]) -> list[Asked]:
+def put(setup: Setup, images: Sequence[Image.Image], wording: Wording, texts: Sequence[str]) -> list[Asked]:
     """Puts the same questions to every image, behind one prefix each."""
     inquiries = [
         Inquiry(Chat((Turn("user", (image, wording.instruction)),)), tuple(map(wording.ask, texts)))
         for image in images
     ]
-    start = ground.clock()
-    replies = ground.model.ask(inquiries)
-    seconds = (ground.clock() - start) / max(1, len(images))
+    start = setup.clock()
+    replies = setup.model.ask(inquiries)
+    seconds = (setup.clock() - start) / max(1, len(images))
     found: list[Asked] = []
     for reply in replies:
         usable = tuple(None if unanswered(a) else a for a in reply.answers)
@@ -59,7 +59,7 @@ def prior(model: Model, wording: Wording, texts: Sequence[str]) -> list[float]:
 def wording_for(model: Model, wordings: Sequence[Wording], texts: Sequence[str]) -> Wording:
     """The first wording whose words the model knows.
 
-    Raises Unfit where it knows none of them.
+    Raises NotApplicable where it knows none of them.
     """
     vocabulary = model.capability(Vocabulary)
     if vocabulary is None:
@@ -70,11 +70,11 @@ def wording_for(model: Model, wordings: Sequence[Wording], texts: Sequence[str])
         unknown = vocabulary.unknown_words(said)
         if not unknown:
             return wording
-    raise Unfit(f"the model never learned {', '.join(map(repr, unknown[:4]))}")
+    raise NotApplicable(f"the model never learned {', '.join(map(repr, unknown[:4]))}")
 
 
 def knows(model: Model, *texts: str) -> None:
-    """Raises Unfit where the model does not know a word."""
+    """Raises NotApplicable where the model does not know a word."""
     wording_for(model, [Wording("", "{text}")], texts)
 
 

@@ -24,13 +24,13 @@ T = TypeVar("T")
 BATCH = 16
 
 
-class Unfit(JuratError):
-    """A method that cannot be put to this model or these items in any fair way; its row is left out, with
-    the reason."""
+class NotApplicable(JuratError):
+    """A method cannot be put to this model or these items in any fair way; its row is left out, with the
+    reason."""
 
 
 @dataclass(frozen=True)
-class Ruling:
+class Prediction:
     """What a method said of one item."""
 
     outcome: int
@@ -38,11 +38,12 @@ class Ruling:
     score: float
     """Evidence that it is unsafe, in [0, 1], 0.5 where the method would change its mind; nan for none."""
     rules: Mapping[str, int] = field(default_factory=dict[str, int])
-    """The same for each rule, by id; empty where the method does not tell them apart."""
+    """The outcome of each rule, by id; empty where the method does not tell them apart."""
     scores: Mapping[str, float] = field(default_factory=dict[str, float])
+    """The score of each rule."""
     spending: Spending = field(default_factory=Spending)
     reason: str | None = None
-    """Why it was not decided: the judge's word for it; None where it was."""
+    """Why it was not decided, in the judge's words; None where it was."""
 
     @property
     def failed(self) -> bool:
@@ -56,27 +57,34 @@ class Ruling:
         scores: Mapping[str, float],
         spending: Spending,
         reason: str | None = None,
-    ) -> Ruling:
+    ) -> Prediction:
         """Unsafe if a rule is broken, safe if all are kept; the score is the largest of a rule's."""
-        said = set(rules.values())
-        outcome = 1 if 1 in said else 0 if said == {0} else UNSURE
+        outcomes = set(rules.values())
+        outcome = 1 if 1 in outcomes else 0 if outcomes == {0} else UNSURE
         known = [score for score in scores.values() if not math.isnan(score)]
         certain = len(known) == len(scores) or outcome == 1
         score = max(known) if known and certain else math.nan
         return cls(outcome, score, dict(rules), dict(scores), spending, reason)
 
 
-@dataclass
-class Ground:
-    """Where a method stands: the constitution, the models, and what it may tune itself on."""
+@dataclass(frozen=True)
+class Tuning:
+    """What a method may tune itself on."""
 
-    law: Constitution
+    constitution: Constitution
+    items: Sequence[BenchItem]
+
+
+@dataclass
+class Setup:
+    """What a method works with: the constitution, the models, and what it may tune itself on."""
+
+    constitution: Constitution
     model: Model
     label: str
-    """Bare name of the model, as rows have it."""
-    detector: Callable[[], Detector] | None = None
-    """Opens the detector; None where none was named."""
-    matcher: Callable[[], Matcher] | None = None
+    """The model's name in the rows."""
+    detector: Detector | None = None
+    matcher: Matcher | None = None
     tuning: Callable[[], Tuning] | None = None
     """Draws labelled items of the dev split; None where there are none to tune on."""
     backgrounds: Callable[[], Sequence[BenchItem]] | None = None
@@ -88,24 +96,21 @@ class Ground:
     fitted: dict[str, Any] = field(default_factory=dict[str, Any])
     """What `once` keeps, for one model over all splits."""
     clock: Clock = field(default_factory=Clock)
-    """What seconds are read from: the models may remember what they were asked before."""
-
+    """What seconds are read from, since answers may be cached."""
     calibration: Calibration | None = None
     """That presets judge with."""
 
     def once(self, key: str, fit: Callable[[], T]) -> T:
-        """What `fit` gives, worked out once for all splits."""
+        """What `fit` gives, computed once for all splits."""
         if key not in self.fitted:
             self.fitted[key] = fit()
         return self.fitted[key]
 
-
-@dataclass(frozen=True)
-class Tuning:
-    """What a method may tune itself on."""
-
-    law: Constitution
-    items: Sequence[BenchItem]
+    def labelled(self) -> Tuning:
+        """The labelled items to fit on. Raises NotApplicable where there are none."""
+        if self.tuning is None:
+            raise NotApplicable("there are no labelled images to fit it on")
+        return self.tuning()
 
 
 def in_batches(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
@@ -123,20 +128,20 @@ def decided(score: float, cut: float = 0.5) -> int:
 def all_of(scores: Iterable[float]) -> float:
     """The least of some scores, for what needs all of them. Where one is nan it is the least of the others if
     that is at most one half, since the whole can only be less; else nan."""
-    known, unknown = _parted(scores)
+    known, has_unknown = _known(scores)
     least = min(known, default=1.0)
-    return math.nan if unknown and least > 0.5 else least
+    return math.nan if has_unknown and least > 0.5 else least
 
 
 def any_of(scores: Iterable[float]) -> float:
     """The largest of some scores, for what needs one of them. Where one is nan it is the largest of the
     others if that is above one half, since the whole can only be more; else nan."""
-    known, unknown = _parted(scores)
+    known, has_unknown = _known(scores)
     largest = max(known, default=0.0)
-    return math.nan if unknown and largest <= 0.5 else largest
+    return math.nan if has_unknown and largest <= 0.5 else largest
 
 
-def _parted(scores: Iterable[float]) -> tuple[list[float], bool]:
+def _known(scores: Iterable[float]) -> tuple[list[float], bool]:
     values = list(scores)
     known = [value for value in values if not math.isnan(value)]
     return known, len(known) < len(values)
@@ -145,8 +150,8 @@ def _parted(scores: Iterable[float]) -> tuple[list[float], bool]:
 def forbidden(rule: Rule) -> str:
     """What a rule forbids, said positively: its description.
 
-    Raises Unfit where it has none: a prohibition is no description of an image.
+    Raises NotApplicable where it has none: a prohibition is no description of an image.
     """
     if not rule.description:
-        raise Unfit(f"rule {rule.id!r} has no description")
+        raise NotApplicable(f"rule {rule.id!r} has no description")
     return rule.description

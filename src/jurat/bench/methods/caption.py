@@ -17,7 +17,7 @@ import numpy as np
 
 from jurat.bench.cost import Spending
 from jurat.bench.methods.asking import knows, unanswered
-from jurat.bench.methods.base import Ground, Ruling, Unfit, all_of, any_of, decided, in_batches
+from jurat.bench.methods.base import NotApplicable, Prediction, Setup, all_of, any_of, decided, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Clause, Constitution
 from jurat.content import Chat, Generation, Reply, Turn
@@ -32,27 +32,27 @@ REQUEST = "Describe the image in one sentence."
 GENERATION = Generation(max_tokens=160)
 
 
-def describe(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
+def describe(setup: Setup, items: Sequence[BenchItem]) -> Iterator[Prediction]:
     """See the module's docstring."""
-    knows(ground.model, REQUEST)
-    statements = list(ground.law.statements())
+    knows(setup.model, REQUEST)
+    statements = list(setup.constitution.statements())
     ours = [text for text in statements if _parsed(text) is not None]
     others = [text for text in statements if _parsed(text) is None]
     for batch in in_batches(items):
         chats = [Chat((Turn("user", (item.image, REQUEST)),), GENERATION) for item in batch]
-        start = ground.clock()
-        replies = ground.model.chat(chats)
-        seconds = (ground.clock() - start) / len(batch)
+        start = setup.clock()
+        replies = setup.model.chat(chats)
+        seconds = (setup.clock() - start) / len(batch)
         said = [reply for reply in replies if reply.failure is None]
-        entailed = iter(_entailed(ground, [reply.text for reply in said], others))
+        entailed = iter(_entailed(setup, [reply.text for reply in said], others))
         for reply in replies:
             spending = Spending(1, reply.usage.input_tokens, reply.usage.output_tokens, seconds=seconds)
             if reply.failure is not None:
-                yield _undecided(ground.law, spending, reply.failure.kind)
+                yield _undecided(setup.constitution, spending, reply.failure.kind)
                 continue
             asked, more = next(entailed)
             truths = {text: _follows(text, reply) for text in ours} | asked
-            yield _ruling(ground.law, truths, spending + more)
+            yield _ruling(setup.constitution, truths, spending + more)
 
 
 def objects_of(sentence: str) -> list[int]:
@@ -90,7 +90,7 @@ def _follows(text: str, reply: Reply) -> float:
 
 
 def _entailed(
-    ground: Ground, sentences: Sequence[str], texts: Sequence[str]
+    setup: Setup, sentences: Sequence[str], texts: Sequence[str]
 ) -> Iterator[tuple[dict[str, float], Spending]]:
     """How far each text follows from each sentence, as the model sees it (nan where it gave no answer), and
     what asking took."""
@@ -98,11 +98,11 @@ def _entailed(
         yield from (({}, Spending()) for _ in sentences)
         return
     openings = [f"An image is described so: {said}\n{STATEMENT.instruction}" for said in sentences]
-    knows(ground.model, *openings)
+    knows(setup.model, *openings)
     questions = tuple(STATEMENT.ask(text) for text in texts)
-    start = ground.clock()
-    replies = ground.model.ask([Inquiry(Chat((Turn("user", (one,)),)), questions) for one in openings])
-    seconds = (ground.clock() - start) / max(1, len(openings))
+    start = setup.clock()
+    replies = setup.model.ask([Inquiry(Chat((Turn("user", (one,)),)), questions) for one in openings])
+    seconds = (setup.clock() - start) / max(1, len(openings))
     for reply in replies:
         spending = Spending(question_tokens=reply.usage.input_tokens, seconds=seconds)
         if reply.failure is not None:
@@ -112,27 +112,27 @@ def _entailed(
         yield dict(zip(texts, scores, strict=True)), spending
 
 
-def _ruling(law: Constitution, truths: dict[str, float], spending: Spending) -> Ruling:
+def _ruling(constitution: Constitution, truths: dict[str, float], spending: Spending) -> Prediction:
     scores: dict[str, float] = {}
-    for rule in law.rules:
+    for rule in constitution.rules:
         if not rule.clauses:
-            raise Unfit(f"rule {rule.id!r} has no clauses")
+            raise NotApplicable(f"rule {rule.id!r} has no clauses")
         parts = [_clause(clause, truths) for clause in rule.clauses]
         if rule.unless:
             parts.append(1 - all_of(_clause(clause, truths) for clause in rule.unless))
         scores[rule.id] = all_of(parts)
     rules = {name: UNSURE if score == 0.5 else decided(score) for name, score in scores.items()}
     open_ = UNSURE in rules.values() and 1 not in rules.values()
-    return Ruling.of_rules(rules, scores, spending, "margin" if open_ else None)
+    return Prediction.of_rules(rules, scores, spending, "margin" if open_ else None)
 
 
 def _clause(clause: Clause, truths: dict[str, float]) -> float:
     return any_of(1 - truths[s.text] if s.negated else truths[s.text] for s in clause.alternatives)
 
 
-def _undecided(law: Constitution, spending: Spending, reason: str) -> Ruling:
-    names = [rule.id for rule in law.rules]
-    return Ruling.of_rules(dict.fromkeys(names, UNSURE), dict.fromkeys(names, math.nan), spending, reason)
+def _undecided(constitution: Constitution, spending: Spending, reason: str) -> Prediction:
+    names = [rule.id for rule in constitution.rules]
+    return Prediction.of_rules(dict.fromkeys(names, UNSURE), dict.fromkeys(names, math.nan), spending, reason)
 
 
 def _parsed(text: str) -> Statement | None:

@@ -9,27 +9,27 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from jurat.bench.methods.asking import STATEMENT, put, wording_for
-from jurat.bench.methods.base import Ground, Ruling, Unfit, decided, in_batches
+from jurat.bench.methods.base import NotApplicable, Prediction, Setup, decided, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Clause, Rule
 
 
-def product(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
+def product(setup: Setup, items: Sequence[BenchItem]) -> Iterator[Prediction]:
     """See the module's docstring."""
-    bare = [rule.id for rule in ground.law.rules if not rule.clauses]
+    bare = [rule.id for rule in setup.constitution.rules if not rule.clauses]
     if bare:
-        raise Unfit(f"rule {bare[0]!r} has no clauses")
-    said = list(ground.law.statements())
-    wording = wording_for(ground.model, [STATEMENT], said)
+        raise NotApplicable(f"rule {bare[0]!r} has no clauses")
+    said = list(setup.constitution.statements())
+    wording = wording_for(setup.model, [STATEMENT], said)
     for batch in in_batches(items):
-        for asked in put(ground, [item.image for item in batch], wording, said):
+        for asked in put(setup, [item.image for item in batch], wording, said):
             known = {
                 text: math.nan if answer is None else answer.score
                 for text, answer in zip(said, asked.answers, strict=True)
             }
-            scores = {rule.id: _rule(rule, known) for rule in ground.law.rules}
+            scores = {rule.id: _rule(rule, known) for rule in setup.constitution.rules}
             rules = {name: decided(score) for name, score in scores.items()}
-            yield Ruling.of_rules(rules, scores, asked.spending, asked.reason)
+            yield Prediction.of_rules(rules, scores, asked.spending, asked.reason)
 
 
 def _rule(rule: Rule, known: dict[str, float]) -> float:

@@ -8,50 +8,42 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from statistics import median
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import Ground, Ruling, Unfit, forbidden, in_batches
-from jurat.bench.methods.fitting import Scale, fit_scale, ruling
+from jurat.bench.methods.base import NotApplicable, Prediction, Setup, forbidden, in_batches
+from jurat.bench.methods.fitting import Evidence, Scale, fit_best, medians, predict
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Constitution
 from jurat.content import Failure
-from jurat.models.vision import Matcher
 
 
-def match(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
+def match(setup: Setup, items: Sequence[BenchItem]) -> Iterator[Prediction]:
     """See the module's docstring; centred if that is better on dev."""
-    if ground.matcher is None:
-        raise Unfit("no matcher was named")
-    matcher = ground.matcher()
-    centred, scale = ground.once("clip", lambda: _fit(ground, matcher))
-    off = (
-        _medians(ground, matcher, ground.law, ground.backgrounds()) if centred and ground.backgrounds else {}
-    )
-    for cosines, spending, reason in _cosines(ground, matcher, ground.law, items):
-        yield ruling(_less(cosines, off), scale, spending, reason)
+    if setup.matcher is None:
+        raise NotApplicable("no matcher was named")
+    centred, scale = setup.once("clip", lambda: _fit(setup))
+    offsets = _offsets(setup, setup.constitution) if centred else {}
+    for cosines, spending, reason in _cosines(setup, setup.constitution, items):
+        yield predict(_less(cosines, offsets), scale, spending, reason)
 
 
-def _fit(ground: Ground, matcher: Matcher) -> tuple[bool, Scale]:
-    if ground.tuning is None or ground.backgrounds is None:
-        raise Unfit("there are no labelled images to fit its cut on")
-    tuning = ground.tuning()
-    seen = [cosines for cosines, *_ in _cosines(ground, matcher, tuning.law, tuning.items)]
-    off = _medians(ground, matcher, tuning.law, ground.backgrounds())
-    plain = fit_scale(tuning, seen)
-    centred = fit_scale(tuning, [_less(cosines, off) for cosines in seen])
-    ground.tried["clip"] = plain[2] + centred[2]
-    return (True, centred[0]) if centred[1] > plain[1] else (False, plain[0])
+def _fit(setup: Setup) -> tuple[bool, Scale]:
+    tuning = setup.labelled()
+    plain = [cosines for cosines, *_ in _cosines(setup, tuning.constitution, tuning.items)]
+    offsets = _offsets(setup, tuning.constitution)
+    return fit_best(setup, "clip", [(False, plain), (True, [_less(each, offsets) for each in plain])])
 
 
 def _cosines(
-    ground: Ground, matcher: Matcher, law: Constitution, items: Sequence[BenchItem]
-) -> Iterator[tuple[dict[str, float], Spending, str | None]]:
-    names, texts = [rule.id for rule in law.rules], [forbidden(rule) for rule in law.rules]
+    setup: Setup, constitution: Constitution, items: Sequence[BenchItem]
+) -> Iterator[tuple[Evidence, Spending, str | None]]:
+    assert setup.matcher is not None
+    names = [rule.id for rule in constitution.rules]
+    texts = [forbidden(rule) for rule in constitution.rules]
     for batch in in_batches(items):
-        start = ground.clock()
-        rows = matcher.match([item.image for item in batch], texts)
-        spending = Spending(scans=1, seconds=(ground.clock() - start) / len(batch))
+        start = setup.clock()
+        rows = setup.matcher.match([item.image for item in batch], texts)
+        spending = Spending(scans=1, seconds=(setup.clock() - start) / len(batch))
         for row in rows:
             if isinstance(row, Failure):
                 yield dict.fromkeys(names, math.nan), spending, row.kind
@@ -59,13 +51,11 @@ def _cosines(
                 yield dict(zip(names, row, strict=True)), spending, None
 
 
-def _medians(
-    ground: Ground, matcher: Matcher, law: Constitution, items: Sequence[BenchItem]
-) -> dict[str, float]:
-    rows = [cosines for cosines, *_ in _cosines(ground, matcher, law, items)]
-    known = {rule.id: [row[rule.id] for row in rows if not math.isnan(row[rule.id])] for rule in law.rules}
-    return {name: median(values) if values else 0.0 for name, values in known.items()}
+def _offsets(setup: Setup, constitution: Constitution) -> dict[str, float]:
+    backgrounds = setup.backgrounds() if setup.backgrounds else ()
+    rows = [cosines for cosines, *_ in _cosines(setup, constitution, backgrounds)]
+    return medians(rows, (rule.id for rule in constitution.rules))
 
 
-def _less(cosines: dict[str, float], off: dict[str, float]) -> dict[str, float]:
-    return {name: value - off.get(name, 0.0) for name, value in cosines.items()}
+def _less(cosines: Evidence, offsets: Evidence) -> Evidence:
+    return {name: value - offsets.get(name, 0.0) for name, value in cosines.items()}

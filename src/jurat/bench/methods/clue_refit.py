@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jurat.bench.methods.base import Ground, Ruling, Tuning, Unfit
-from jurat.bench.methods.presets import as_item, bench_preset, judge, open_judge, ruling_of
+from jurat.bench.methods.base import Prediction, Setup, Tuning
+from jurat.bench.methods.presets import as_item, bench_preset, judge, open_judge, prediction_of
 from jurat.bench.pictogram.items import BenchItem
 from jurat.metrics import f1
 
@@ -32,30 +32,28 @@ MOST_PAIRS = 10
 """Pairs of scenes a rule that it is fitted on."""
 
 
-def refit(ground: Ground, items: Sequence[BenchItem], *, preset: str) -> Iterator[Ruling]:
+def refit(setup: Setup, items: Sequence[BenchItem], *, preset: str) -> Iterator[Prediction]:
     """See the module's docstring; `preset` is the one whose constants are fitted."""
-    fitted = ground.once(f"{preset}-refit", lambda: _fit(ground, preset))
-    yield from judge(ground, items, preset=replace(fitted, name=f"{preset}-refit"))
+    fitted = setup.once(f"{preset}-refit", lambda: _fit(setup, preset))
+    yield from judge(setup, items, preset=replace(fitted, name=f"{preset}-refit"))
 
 
-def _fit(ground: Ground, preset: str) -> Preset:
-    if ground.tuning is None:
-        raise Unfit("there are no labelled images to fit it on")
-    whole = ground.tuning()
-    tuning = Tuning(whole.law, [item for item in whole.items if item.pair < MOST_PAIRS])
+def _fit(setup: Setup, preset: str) -> Preset:
+    whole = setup.labelled()
+    tuning = Tuning(whole.constitution, [item for item in whole.items if item.pair < MOST_PAIRS])
     best = bench_preset(preset)
-    reached, tried = _reached(ground, tuning, best), 1
+    reached, tried = _reached(setup, tuning, best), 1
     for _ in range(ROUNDS):
         for name, values in GRID.items():
             for value in values:
                 if not _matters(best, name) or getattr(best, name) == value:
                     continue
                 candidate = replace(best, **{name: value})
-                found = _reached(ground, tuning, candidate)
+                found = _reached(setup, tuning, candidate)
                 tried += 1
                 if found > reached:
                     best, reached = candidate, found
-    ground.tried[f"{preset}-refit"] = tried
+    setup.tried[f"{preset}-refit"] = tried
     return best
 
 
@@ -63,9 +61,9 @@ def _matters(preset: Preset, name: str) -> bool:
     return {"drop": preset.regions, "crop_below": preset.crop_below > 0 or preset.regions}.get(name, True)
 
 
-def _reached(ground: Ground, tuning: Tuning, preset: Preset) -> float:
+def _reached(setup: Setup, tuning: Tuning, preset: Preset) -> float:
     """F1 of items on dev."""
-    bench = open_judge(ground, tuning.law, preset)
-    said = [ruling_of(v).outcome for v in bench.stream(map(as_item, tuning.items))]
+    bench = open_judge(setup, tuning.constitution, preset)
+    said = [prediction_of(v).outcome for v in bench.stream(map(as_item, tuning.items))]
     truth = [int(bool(item.broken)) for item in tuning.items]
     return f1(np.array(truth), np.array(said))

@@ -9,17 +9,17 @@ Exceptions are asked as statements, as the judge's `direct` does: e = min(e of t
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 
 import numpy as np
 
 from jurat.bench.cost import Spending
 from jurat.bench.methods.asking import RULE, STATEMENT, prior, put, wording_for
-from jurat.bench.methods.base import Ground, Ruling, Unfit, in_batches
-from jurat.bench.methods.fitting import Scale, fit_scale, ruling
+from jurat.bench.methods.base import Prediction, Setup, in_batches
+from jurat.bench.methods.fitting import Evidence, Scale, fit_best, medians, predict
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Clause, Constitution
 
@@ -37,57 +37,48 @@ class Raw:
     reason: str | None
 
 
-def direct(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
+def direct(setup: Setup, items: Sequence[BenchItem]) -> Iterator[Prediction]:
     """See the module's docstring."""
-    share, centred, scale = ground.once("direct-fitted", lambda: _fit(ground))
-    priors = _priors(ground, ground.law)
-    background = list(raw(ground, ground.law, _background(ground))) if centred else []
+    (share, centred), scale = setup.once("direct-fitted", lambda: _fit(setup))
+    priors = _priors(setup, setup.constitution)
+    background = _background(setup, setup.constitution) if centred else []
     offsets = _offsets(background, priors, share, centred)
-    for each in raw(ground, ground.law, items):
-        yield ruling(_evidence(each, priors, share, offsets), scale, each.spending, each.reason)
+    for each in raw(setup, setup.constitution, items):
+        yield predict(_evidence(each, priors, share, offsets), scale, each.spending, each.reason)
 
 
-def _fit(ground: Ground) -> tuple[float, bool, Scale]:
-    if ground.tuning is None:
-        raise Unfit("there are no labelled images to fit it on")
-    tuning = ground.tuning()
-    priors = _priors(ground, tuning.law)
-    background = list(raw(ground, tuning.law, _background(ground)))
-    seen = list(raw(ground, tuning.law, tuning.items))
-    best: tuple[float, float, bool, Scale] | None = None
-    tried = 0
-    for share in SHARES:
-        for centred in (False, True):
-            offsets = _offsets(background, priors, share, centred)
-            scale, reached, configurations = fit_scale(
-                tuning, [_evidence(each, priors, share, offsets) for each in seen]
-            )
-            tried += configurations
-            if best is None or reached > best[0]:
-                best = (reached, share, centred, scale)
-    assert best is not None
-    ground.tried["direct-fitted"] = tried
-    return best[1:]
+def _fit(setup: Setup) -> tuple[tuple[float, bool], Scale]:
+    tuning = setup.labelled()
+    priors = _priors(setup, tuning.constitution)
+    background = _background(setup, tuning.constitution)
+    seen = list(raw(setup, tuning.constitution, tuning.items))
+
+    def evidence(share: float, centred: bool) -> list[Evidence]:
+        offsets = _offsets(background, priors, share, centred)
+        return [_evidence(each, priors, share, offsets) for each in seen]
+
+    variants = itertools.product(SHARES, (False, True))
+    return fit_best(setup, "direct-fitted", ((each, evidence(*each)) for each in variants))
 
 
-def _background(ground: Ground) -> Sequence[BenchItem]:
-    return () if ground.backgrounds is None else ground.backgrounds()
+def _background(setup: Setup, constitution: Constitution) -> list[Raw]:
+    return list(raw(setup, constitution, () if setup.backgrounds is None else setup.backgrounds()))
 
 
-def raw(ground: Ground, law: Constitution, items: Sequence[BenchItem]) -> Iterator[Raw]:
+def raw(setup: Setup, constitution: Constitution, items: Sequence[BenchItem]) -> Iterator[Raw]:
     """Asks every rule, and the statements of exceptions, about every item."""
-    rules = [rule.rule for rule in law.rules]
-    wording_for(ground.model, [RULE], rules)
-    excepting = [rule for rule in law.rules if rule.unless]
+    rules = [rule.rule for rule in constitution.rules]
+    wording_for(setup.model, [RULE], rules)
+    excepting = [rule for rule in constitution.rules if rule.unless]
     said = [s.text for rule in excepting for clause in rule.unless for s in clause.alternatives]
     for batch in in_batches(items):
         images = [item.image for item in batch]
-        broken = put(ground, images, RULE, rules)
-        spared = put(ground, images, STATEMENT, said) if said else [None] * len(batch)
+        broken = put(setup, images, RULE, rules)
+        spared = put(setup, images, STATEMENT, said) if said else [None] * len(batch)
         for first, second in zip(broken, spared, strict=True):
             odds = {
                 rule.id: math.nan if answer is None else answer.log_odds
-                for rule, answer in zip(law.rules, first.answers, strict=True)
+                for rule, answer in zip(constitution.rules, first.answers, strict=True)
             }
             unless: dict[str, float] = {}
             spending, reason = first.spending, first.reason
@@ -115,9 +106,9 @@ def _most(clause: Clause, known: dict[str, float]) -> float:
     return float(np.max([-known[s.text] if s.negated else known[s.text] for s in clause.alternatives]))
 
 
-def _priors(ground: Ground, law: Constitution) -> dict[str, float]:
-    rules = [rule.rule for rule in law.rules]
-    return dict(zip((rule.id for rule in law.rules), prior(ground.model, RULE, rules), strict=True))
+def _priors(setup: Setup, constitution: Constitution) -> dict[str, float]:
+    rules = [rule.rule for rule in constitution.rules]
+    return dict(zip((rule.id for rule in constitution.rules), prior(setup.model, RULE, rules), strict=True))
 
 
 def _offsets(
@@ -125,15 +116,12 @@ def _offsets(
 ) -> dict[str, float]:
     if not centred:
         return dict.fromkeys(priors, 0.0)
-    residuals = {
-        name: [each.rules[name] - share * before for each in background if not math.isnan(each.rules[name])]
-        for name, before in priors.items()
-    }
-    return {name: median(values) if values else 0.0 for name, values in residuals.items()}
+    residuals = [
+        {name: each.rules[name] - share * prior for name, prior in priors.items()} for each in background
+    ]
+    return medians(residuals, priors)
 
 
-def _evidence(
-    each: Raw, priors: dict[str, float], share: float, offsets: dict[str, float]
-) -> dict[str, float]:
+def _evidence(each: Raw, priors: Evidence, share: float, offsets: Evidence) -> Evidence:
     found = {name: odds - share * priors[name] - offsets[name] for name, odds in each.rules.items()}
     return {name: spared(value, each.unless.get(name)) for name, value in found.items()}

@@ -9,14 +9,20 @@ numbers which all rules share can be carried over.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import Ruling, Tuning
+from jurat.bench.methods.base import Prediction, Setup, Tuning
 from jurat.metrics import UNSURE, f1, log_loss
+
+V = TypeVar("V")
+Evidence: TypeAlias = Mapping[str, float]
+"""Of one item, by rule; nan where a question was not answered."""
 
 CUTS = 60
 TEMPERATURES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
@@ -36,18 +42,39 @@ class Scale:
         return 1 / (1 + math.exp(-x))
 
 
-def ruling(
-    evidence: Mapping[str, float], scale: Scale, spending: Spending, reason: str | None = None
-) -> Ruling:
+def predict(evidence: Evidence, scale: Scale, spending: Spending, reason: str | None = None) -> Prediction:
     """Each rule by its evidence; one without any is not decided."""
     scores = {name: scale.score(value) for name, value in evidence.items()}
     rules = {name: UNSURE if math.isnan(score) else int(score > 0.5) for name, score in scores.items()}
-    return Ruling.of_rules(rules, scores, spending, reason)
+    return Prediction.of_rules(rules, scores, spending, reason)
 
 
-def fit_scale(tuning: Tuning, evidence: Sequence[Mapping[str, float]]) -> tuple[Scale, float, int]:
+def medians(rows: Sequence[Evidence], rules: Iterable[str]) -> dict[str, float]:
+    """The median of each rule over the items that have one; 0 for none."""
+    known = {name: [row[name] for row in rows if not math.isnan(row[name])] for name in rules}
+    return {name: median(values) if values else 0.0 for name, values in known.items()}
+
+
+def fit_best(setup: Setup, method: str, variants: Iterable[tuple[V, Sequence[Evidence]]]) -> tuple[V, Scale]:
+    """The variant of a method whose evidence on dev reaches the best F1, the first of equals, and its scale.
+
+    How many configurations were tried is noted in `setup.tried`.
+    """
+    tuning, tried = setup.labelled(), 0
+    best: tuple[float, V, Scale] | None = None
+    for variant, evidence in variants:
+        scale, reached, configurations = fit_scale(tuning, evidence)
+        tried += configurations
+        if best is None or reached > best[0]:
+            best = reached, variant, scale
+    assert best is not None
+    setup.tried[method] = tried
+    return best[1:]
+
+
+def fit_scale(tuning: Tuning, evidence: Sequence[Evidence]) -> tuple[Scale, float, int]:
     """The scale, the F1 of items that it reaches on dev, and how many configurations were tried."""
-    rules = [rule.id for rule in tuning.law.rules]
+    rules = [rule.id for rule in tuning.constitution.rules]
     values = np.array([[row[name] for name in rules] for row in evidence], float)
     truth = np.array([[name in item.broken for name in rules] for item in tuning.items])
     known = values[~np.isnan(values)]
@@ -59,7 +86,7 @@ def fit_scale(tuning: Tuning, evidence: Sequence[Mapping[str, float]]) -> tuple[
     # The middle between neighbours, so that a cut does not sit on a score.
     cuts = (cuts[1:] + cuts[:-1]) / 2 if len(cuts) > 1 else cuts
     broken = truth.any(1).astype(int)
-    # As in `Ruling.of_rules`: unsafe by one rule, safe by all of them, else undecided.
+    # As in `Prediction.of_rules`: unsafe by one rule, safe by all of them, else undecided.
     outcomes = [np.where(worst > cut, 1, np.where(unanswered, UNSURE, 0)) for cut in cuts]
     reached = [f1(broken, said) for said in outcomes]
     best = int(np.nanargmax(np.where(np.isnan(reached), -1, reached)))

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import Ground, Ruling, Unfit, in_batches
-from jurat.bench.methods.fitting import Scale, fit_scale, ruling
+from jurat.bench.methods.base import NotApplicable, Prediction, Setup, in_batches
+from jurat.bench.methods.fitting import Scale, fit_best, predict
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Constitution
 from jurat.content import Failure
-from jurat.models.vision import Box, Detector
+from jurat.models.vision import Box
 from jurat.pictograms.cases import rule_truth
 from jurat.pictograms.objects import OBJECTS, WORDS
 from jurat.pictograms.reading import parse
@@ -37,7 +37,7 @@ SAME = 0.6
 
 
 @dataclass(frozen=True)
-class Found:
+class DetectedObjects:
     """What was detected in one image."""
 
     kinds: np.ndarray
@@ -46,43 +46,34 @@ class Found:
     scores: np.ndarray
 
 
-def detect(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
+def detect(setup: Setup, items: Sequence[BenchItem]) -> Iterator[Prediction]:
     """See the module's docstring."""
-    if ground.detector is None:
-        raise Unfit("no detector was named")
-    detector = ground.detector()
-    shrink, scale = ground.once("detector-geometry", lambda: _fit(ground, detector))
-    for found, spending, reason in _look(ground, detector, ground.law, items):
-        yield ruling(_evidence(ground.law, found, shrink), scale, spending, reason)
+    if setup.detector is None:
+        raise NotApplicable("no detector was named")
+    shrink, scale = setup.once("detector-geometry", lambda: _fit(setup))
+    for found, spending, reason in _look(setup, setup.constitution, items):
+        yield predict(_evidence(setup.constitution, found, shrink), scale, spending, reason)
 
 
-def _fit(ground: Ground, detector: Detector) -> tuple[float, Scale]:
-    if ground.tuning is None:
-        raise Unfit("there are no labelled images to fit its cut on")
-    tuning = ground.tuning()
-    seen = [found for found, *_ in _look(ground, detector, tuning.law, tuning.items)]
-    best: tuple[float, float, Scale] | None = None
-    tried = 0
-    for shrink in SHRINK:
-        evidence = [_evidence(tuning.law, found, shrink) for found in seen]
-        scale, reached, configurations = fit_scale(tuning, evidence)
-        tried += configurations
-        if best is None or reached > best[0]:
-            best = (reached, shrink, scale)
-    assert best is not None
-    ground.tried["detector-geometry"] = tried
-    return best[1:]
+def _fit(setup: Setup) -> tuple[float, Scale]:
+    tuning = setup.labelled()
+    seen = [found for found, *_ in _look(setup, tuning.constitution, tuning.items)]
+    variants = (
+        (shrink, [_evidence(tuning.constitution, found, shrink) for found in seen]) for shrink in SHRINK
+    )
+    return fit_best(setup, "detector-geometry", variants)
 
 
 def _look(
-    ground: Ground, detector: Detector, law: Constitution, items: Sequence[BenchItem]
-) -> Iterator[tuple[Found | None, Spending, str | None]]:
-    words = _words(law)
+    setup: Setup, constitution: Constitution, items: Sequence[BenchItem]
+) -> Iterator[tuple[DetectedObjects | None, Spending, str | None]]:
+    assert setup.detector is not None
+    words = _words(constitution)
     for batch in in_batches(items):
         images = [item.image for item in batch]
-        start = ground.clock()
-        rows = detector.detect(images, [list(words)] * len(images))
-        spending = Spending(detections=1, seconds=(ground.clock() - start) / len(batch))
+        start = setup.clock()
+        rows = setup.detector.detect(images, [list(words)] * len(images))
+        spending = Spending(detections=1, seconds=(setup.clock() - start) / len(batch))
         for image, row in zip(images, rows, strict=True):
             if isinstance(row, Failure):
                 yield None, spending, row.kind
@@ -90,14 +81,14 @@ def _look(
                 yield _objects(row, words, SIDE / image.width, SIDE / image.height), spending, None
 
 
-def _words(law: Constitution) -> dict[str, int]:
+def _words(constitution: Constitution) -> dict[str, int]:
     """Word to search for -> class; groups are searched by their members."""
     words: dict[str, int] = {}
-    for text in law.statements():
+    for text in constitution.statements():
         try:
             statement = parse(text)
         except ValueError as problem:
-            raise Unfit(f"{text!r} is not a statement of the pictogram world") from problem
+            raise NotApplicable(f"{text!r} is not a statement of the pictogram world") from problem
         for part in walk(statement):
             if isinstance(part, Reads):
                 words |= {f"sign that reads {word}": len(OBJECTS) + i for i, word in enumerate(WORDS)}
@@ -106,12 +97,12 @@ def _words(law: Constitution) -> dict[str, int]:
     return words
 
 
-def _objects(boxes: Sequence[Box], words: dict[str, int], wide: float, high: float) -> Found:
+def _objects(boxes: Sequence[Box], words: dict[str, int], wide: float, high: float) -> DetectedObjects:
     kept: list[Box] = []
     for box in sorted(boxes, key=lambda box: -box.score):
         if box.word in words and all(_overlap(box, other) <= SAME for other in kept):
             kept.append(box)
-    return Found(
+    return DetectedObjects(
         np.array([words[box.word] for box in kept], int),
         np.array([(b.x0 * wide, b.y0 * high, b.x1 * wide, b.y1 * high) for b in kept]).reshape(-1, 4),
         np.array([box.score for box in kept]),
@@ -124,17 +115,17 @@ def _overlap(a: Box, b: Box) -> float:
     return shared / ((a.x1 - a.x0) * (a.y1 - a.y0) + (b.x1 - b.x0) * (b.y1 - b.y0) - shared)
 
 
-def _evidence(law: Constitution, found: Found | None, shrink: float) -> dict[str, float]:
+def _evidence(constitution: Constitution, found: DetectedObjects | None, shrink: float) -> dict[str, float]:
     if found is None:
-        return {rule.id: math.nan for rule in law.rules}
-    broken = dict.fromkeys((rule.id for rule in law.rules), 0.0)
+        return {rule.id: math.nan for rule in constitution.rules}
+    broken = dict.fromkeys((rule.id for rule in constitution.rules), 0.0)
     last: int | None = None
     truths: dict[str, bool] = {}
     for step in STEPS:
         there = np.flatnonzero(found.scores >= step)
         if len(there) != last:
             facts = facts_of_boxes(found.kinds[there], found.boxes[there], shrink)
-            truths = {rule.id: rule_truth(rule, facts) is True for rule in law.rules}
+            truths = {rule.id: rule_truth(rule, facts) is True for rule in constitution.rules}
             last = len(there)
         for name, truth in truths.items():
             broken[name] += truth / len(STEPS)

@@ -7,22 +7,22 @@ import math
 from collections.abc import Iterator, Sequence
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import Ground, Ruling, Unfit
+from jurat.bench.methods.base import NotApplicable, Prediction, Setup
 from jurat.bench.pictogram.items import BenchItem
 from jurat.metrics import UNSURE
 from jurat.pictograms.cases import rule_truth
 
 
-def oracle(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
+def oracle(setup: Setup, items: Sequence[BenchItem]) -> Iterator[Prediction]:
     """See the module's docstring."""
     for item in items:
         if item.facts is None:
-            raise Unfit("nothing is known of what the images show")
-        truths = {rule.id: rule_truth(rule, item.facts) for rule in ground.law.rules}
+            raise NotApplicable("nothing is known of what the images show")
+        truths = {rule.id: rule_truth(rule, item.facts) for rule in setup.constitution.rules}
         rules = {name: UNSURE if truth is None else int(truth) for name, truth in truths.items()}
         scores = {name: 0.5 if truth is None else float(truth) for name, truth in truths.items()}
         if item.soft is not None:
             scores[item.rule] = item.soft
         reason = "margin" if UNSURE in rules.values() and 1 not in rules.values() else None
         assert not any(math.isnan(score) for score in scores.values())
-        yield Ruling.of_rules(rules, scores, Spending(flops=0.0), reason)
+        yield Prediction.of_rules(rules, scores, Spending(flops=0.0), reason)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import Ground, Ruling, Unfit, in_batches
+from jurat.bench.methods.base import NotApplicable, Prediction, Setup, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.content import Item
 from jurat.errors import JuratError
@@ -26,20 +26,22 @@ _SAID = {"unsafe": 1, "safe": 0, "broken": 1, "kept": 0}
 
 
 def judge(
-    ground: Ground, items: Sequence[BenchItem], *, preset: str | Preset, without: Sequence[str] = ()
-) -> Iterator[Ruling]:
-    """Judges with a preset of `jurat.judge`; raises Unfit where the judge refuses."""
-    bench = open_judge(ground, ground.law, preset, without)
+    setup: Setup, items: Sequence[BenchItem], *, preset: str | Preset, without: Sequence[str] = ()
+) -> Iterator[Prediction]:
+    """Judges with a preset of `jurat.judge`; raises NotApplicable where the judge refuses."""
+    bench = open_judge(setup, setup.constitution, preset, without)
     for batch in in_batches(items, bench.batch_size):
-        owed = ground.clock.owed
-        rulings = [ruling_of(verdict) for verdict in bench.stream(map(as_item, batch))]
-        more = (ground.clock.owed - owed) / len(batch)
-        for each in rulings:
+        owed = setup.clock.owed
+        predictions = [prediction_of(verdict) for verdict in bench.stream(map(as_item, batch))]
+        more = (setup.clock.owed - owed) / len(batch)
+        for each in predictions:
             yield replace(each, spending=replace(each.spending, seconds=each.spending.seconds + more))
 
 
-def open_judge(ground: Ground, law: Constitution, preset: str | Preset, without: Sequence[str] = ()) -> Judge:
-    """A judge with the ground's detector and matcher where the preset has a use for them."""
+def open_judge(
+    setup: Setup, constitution: Constitution, preset: str | Preset, without: Sequence[str] = ()
+) -> Judge:
+    """A judge with the setup's detector and matcher where the preset has a use for them."""
     from jurat.judge import Judge
 
     try:
@@ -47,15 +49,15 @@ def open_judge(ground: Ground, law: Constitution, preset: str | Preset, without:
         # Pointing changes no outcome, but it costs: so every model has to do it, or none.
         finds = wanted.needs_detector or (wanted.points and wanted.asks == "clauses")
         return Judge(
-            law,
-            ground.model,
+            constitution,
+            setup.model,
             wanted,
-            detector=ground.detector() if ground.detector and finds else "none",
-            matcher=ground.matcher() if ground.matcher and wanted.relevance else "none",
-            calibration=ground.calibration,
+            detector=setup.detector if setup.detector and finds else "none",
+            matcher=setup.matcher if setup.matcher and wanted.relevance else "none",
+            calibration=setup.calibration,
         )
     except JuratError as problem:
-        raise Unfit(problem.message.splitlines()[0]) from problem
+        raise NotApplicable(problem.message.splitlines()[0]) from problem
 
 
 def bench_preset(name: str | Preset) -> Preset:
@@ -65,7 +67,7 @@ def bench_preset(name: str | Preset) -> Preset:
     return replace(find_preset(name), presence=False)
 
 
-def ruling_of(verdict: Verdict) -> Ruling:
+def prediction_of(verdict: Verdict) -> Prediction:
     """A verdict as the bench counts it."""
     cost = verdict.cost
     spending = Spending(
@@ -79,8 +81,8 @@ def ruling_of(verdict: Verdict) -> Ruling:
     rules = {rule.id: _SAID.get(rule.outcome, UNSURE) for rule in verdict.rules}
     scores = {rule.id: _score(rule) for rule in verdict.rules}
     if not rules:
-        return Ruling(UNSURE, math.nan, spending=spending, reason=verdict.reason or "error")
-    return Ruling.of_rules(rules, scores, spending, verdict.reason)
+        return Prediction(UNSURE, math.nan, spending=spending, reason=verdict.reason or "error")
+    return Prediction.of_rules(rules, scores, spending, verdict.reason)
 
 
 def _score(rule: RuleFinding) -> float:

@@ -1,6 +1,6 @@
 """All methods, as data: a name, what it is, where its function is and with which options.
 
-A further one is a file with a function of (ground, items, **options) and a line here; a third party's is an
+A further one is a file with a function of (setup, items, **options) and a line here; a third party's is an
 entry point of the group `jurat.bench_methods`.
 """
 
@@ -16,7 +16,7 @@ from jurat.errors import JuratError
 from jurat.registry import Entry, Registry
 
 if TYPE_CHECKING:
-    from jurat.bench.methods.base import Ground, Ruling
+    from jurat.bench.methods.base import Prediction, Setup
     from jurat.bench.pictogram.items import BenchItem
 
 
@@ -52,13 +52,13 @@ class Method(Entry):
         named = {"preset": asdict(bench_preset(self.options["preset"]))} if "preset" in self.options else {}
         return {**self.options, **named}
 
-    def __call__(self, ground: Ground, items: Sequence[BenchItem]) -> list[Ruling]:
-        """A ruling an item."""
+    def __call__(self, setup: Setup, items: Sequence[BenchItem]) -> list[Prediction]:
+        """A prediction an item."""
         run = self.load()
-        rulings = self.attempt("failed", lambda: list(run(ground, items, **self.options)))
-        if self.is_plug_in and len(rulings) != len(items):
-            raise self.fault(f"gave {len(rulings)} rulings for {len(items)} items")
-        return rulings
+        predictions = self.attempt("failed", lambda: list(run(setup, items, **self.options)))
+        if self.is_plug_in and len(predictions) != len(items):
+            raise self.fault(f"gave {len(predictions)} predictions for {len(items)} items")
+        return predictions
 
     def without(self, parts: Sequence[str]) -> Method:
         """The same judge with parts left out.

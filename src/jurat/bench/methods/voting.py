@@ -14,26 +14,26 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from jurat.bench.methods.base import BATCH, Ground, Ruling, Unfit, in_batches
+from jurat.bench.methods.base import BATCH, NotApplicable, Prediction, Setup, in_batches
 from jurat.bench.methods.direct_fitted import Raw, raw, spared
-from jurat.bench.methods.fitting import Scale, ruling
+from jurat.bench.methods.fitting import Scale, predict
 from jurat.bench.pictogram.items import BenchItem
 
 MOST_VIEWS = 16
 SCALES, LIGHTS = (0.8, 1.25), (0.85, 1.15)
 
 
-def vote(ground: Ground, items: Sequence[BenchItem], *, budget: str) -> Iterator[Ruling]:
+def vote(setup: Setup, items: Sequence[BenchItem], *, budget: str) -> Iterator[Prediction]:
     """`budget` is the method whose FLOPs an item it may spend, and its own `direct` is what a view costs."""
-    if ground.reference is None:
-        raise Unfit("no other method's cost is known")
-    wanted, single = ground.reference(budget), ground.reference("direct")
+    if setup.reference is None:
+        raise NotApplicable("no other method's cost is known")
+    wanted, single = setup.reference(budget), setup.reference("direct")
     if not math.isfinite(wanted) or not single > 0:
-        raise Unfit(f"the FLOPs of {budget!r} and of 'direct' are not known")
+        raise NotApplicable(f"the FLOPs of {budget!r} and of 'direct' are not known")
     count = min(MOST_VIEWS, max(1, math.ceil(wanted / single - 1e-9)))
     for batch in in_batches(items, max(1, BATCH // count)):
         views = [replace(item, picture=view) for item in batch for view in _views(item, count)]
-        seen = list(raw(ground, ground.law, views))
+        seen = list(raw(setup, setup.constitution, views))
         yield from (_mean(seen[first : first + count]) for first in range(0, len(seen), count))
 
 
@@ -47,7 +47,7 @@ def _views(item: BenchItem, count: int) -> Iterator[Image.Image]:
         yield ImageEnhance.Brightness(scaled).enhance(float(rng.uniform(*LIGHTS)))
 
 
-def _mean(views: Sequence[Raw]) -> Ruling:
+def _mean(views: Sequence[Raw]) -> Prediction:
     evidence: dict[str, float] = {}
     for name in views[0].rules:
         odds = [spared(view.rules[name], view.unless.get(name)) for view in views]
@@ -55,4 +55,4 @@ def _mean(views: Sequence[Raw]) -> Ruling:
         evidence[name] = sum(known) / len(known) if known else math.nan
     spending = sum((view.spending for view in views[1:]), start=views[0].spending)
     open_ = any(math.isnan(value) for value in evidence.values())
-    return ruling(evidence, Scale(), spending, views[0].reason if open_ else None)
+    return predict(evidence, Scale(), spending, views[0].reason if open_ else None)

@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from jurat.bench.methods.asking import STATEMENT, Asked, put, wording_for
-from jurat.bench.methods.base import Ground, Ruling, forbidden, in_batches
-from jurat.bench.methods.fitting import Scale, fit_scale, ruling
+from jurat.bench.methods.base import Prediction, Setup, forbidden, in_batches
+from jurat.bench.methods.fitting import Evidence, Scale, fit_best, predict
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Constitution
 from jurat.judge.prompts import Wording
@@ -20,29 +20,28 @@ from jurat.judge.prompts import Wording
 TEMPLATE = Wording("", 'Does this figure show "{text}"? Please answer yes or no.')
 
 
-def score(ground: Ground, items: Sequence[BenchItem]) -> Iterator[Ruling]:
+def score(setup: Setup, items: Sequence[BenchItem]) -> Iterator[Prediction]:
     """See the module's docstring."""
-    scale = ground.once("vqascore", lambda: _fit(ground))
-    for odds, asked in _odds(ground, ground.law, items):
-        yield ruling(odds, scale, asked.spending, asked.reason)
+    scale = setup.once("vqascore", lambda: _fit(setup))
+    for odds, asked in _odds(setup, setup.constitution, items):
+        yield predict(odds, scale, asked.spending, asked.reason)
 
 
-def _fit(ground: Ground) -> Scale:
-    if ground.tuning is None:
+def _fit(setup: Setup) -> Scale:
+    if setup.tuning is None:
         return Scale()
-    tuning = ground.tuning()
-    found = [odds for odds, _ in _odds(ground, tuning.law, tuning.items)]
-    scale, _, ground.tried["vqascore"] = fit_scale(tuning, found)
-    return scale
+    tuning = setup.tuning()
+    evidence = [odds for odds, _ in _odds(setup, tuning.constitution, tuning.items)]
+    return fit_best(setup, "vqascore", [(None, evidence)])[1]
 
 
 def _odds(
-    ground: Ground, law: Constitution, items: Sequence[BenchItem]
-) -> Iterator[tuple[dict[str, float], Asked]]:
-    names = [rule.id for rule in law.rules]
-    texts = [forbidden(rule) for rule in law.rules]
-    wording = wording_for(ground.model, [TEMPLATE, STATEMENT], texts)
+    setup: Setup, constitution: Constitution, items: Sequence[BenchItem]
+) -> Iterator[tuple[Evidence, Asked]]:
+    names = [rule.id for rule in constitution.rules]
+    texts = [forbidden(rule) for rule in constitution.rules]
+    wording = wording_for(setup.model, [TEMPLATE, STATEMENT], texts)
     for batch in in_batches(items):
-        for asked in put(ground, [item.image for item in batch], wording, texts):
+        for asked in put(setup, [item.image for item in batch], wording, texts):
             odds = [math.nan if answer is None else answer.log_odds for answer in asked.answers]
             yield dict(zip(names, odds, strict=True)), asked

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from jurat.bench.cost import Spending
 from jurat.bench.methods.asking import RULE, knows, put, wording_for
-from jurat.bench.methods.base import Ground, Ruling, Unfit, decided, in_batches
+from jurat.bench.methods.base import NotApplicable, Prediction, Setup, decided, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Constitution
 from jurat.content import Chat, Generation, Turn
@@ -41,21 +41,21 @@ CHATS = 64
 """That are continued together: the longest one keeps the others waiting."""
 
 
-def answer(ground: Ground, items: Sequence[BenchItem], *, rules: bool) -> Iterator[Ruling]:
+def answer(setup: Setup, items: Sequence[BenchItem], *, rules: bool) -> Iterator[Prediction]:
     """Yes or No at once."""
-    wording, text = _question(ground, rules)
+    wording, text = _question(setup, rules)
     for batch in in_batches(items):
-        for asked in put(ground, [item.image for item in batch], wording, [text]):
+        for asked in put(setup, [item.image for item in batch], wording, [text]):
             said = asked.answers[0]
             score = math.nan if said is None else said.score
-            yield Ruling(decided(score), score, spending=asked.spending, reason=asked.reason)
+            yield Prediction(decided(score), score, spending=asked.spending, reason=asked.reason)
 
 
-def think(ground: Ground, items: Sequence[BenchItem], *, rules: bool) -> Iterator[Ruling]:
+def think(setup: Setup, items: Sequence[BenchItem], *, rules: bool) -> Iterator[Prediction]:
     """A chain of thought, then a rating in JSON; what cannot be read is not decided."""
-    wording, text = _question(ground, rules)
-    end = _ending(ground)
-    generation = GENERATION if ground.model.capability(Vocabulary) is None else OF_FEW_WORDS
+    wording, text = _question(setup, rules)
+    end = _ending(setup)
+    generation = GENERATION if setup.model.capability(Vocabulary) is None else OF_FEW_WORDS
     for batch in in_batches(items, CHATS):
         chats = [
             Chat(
@@ -64,42 +64,44 @@ def think(ground: Ground, items: Sequence[BenchItem], *, rules: bool) -> Iterato
             )
             for item in batch
         ]
-        start = ground.clock()
-        replies = ground.model.chat(chats)
-        seconds = (ground.clock() - start) / len(batch)
+        start = setup.clock()
+        replies = setup.model.chat(chats)
+        seconds = (setup.clock() - start) / len(batch)
         for reply in replies:
             found = None if reply.failure else read_rating(reply.text)
             rating = None if found is None else found.rating
             spending = Spending(1, reply.usage.input_tokens, reply.usage.output_tokens, seconds=seconds)
             score = math.nan if rating is None else float(rating)
             reason = reply.failure.kind if reply.failure else ("unparsed" if rating is None else None)
-            yield Ruling(UNSURE if rating is None else int(rating), score, spending=spending, reason=reason)
+            yield Prediction(
+                UNSURE if rating is None else int(rating), score, spending=spending, reason=reason
+            )
 
 
-def _question(ground: Ground, rules: bool) -> tuple[Wording, str]:
+def _question(setup: Setup, rules: bool) -> tuple[Wording, str]:
     if not rules:
-        knows(ground.model, PRIOR.instruction)
+        knows(setup.model, PRIOR.instruction)
         return PRIOR, ""
-    text = _written(ground.law)
+    text = _written(setup.constitution)
     try:
-        return wording_for(ground.model, [WHOLE], [text]), text
-    except Unfit:
-        plain = " ".join(rule.rule for rule in ground.law.rules)
-        return wording_for(ground.model, [RULE], [plain]), plain
+        return wording_for(setup.model, [WHOLE], [text]), text
+    except NotApplicable:
+        plain = " ".join(rule.rule for rule in setup.constitution.rules)
+        return wording_for(setup.model, [RULE], [plain]), plain
 
 
-def _ending(ground: Ground) -> str:
+def _ending(setup: Setup) -> str:
     try:
-        knows(ground.model, JSON_KEYS)
-    except Unfit:
-        knows(ground.model, THINK)
+        knows(setup.model, JSON_KEYS)
+    except NotApplicable:
+        knows(setup.model, THINK)
         return THINK
     return f"{THINK} {JSON_KEYS}"
 
 
-def _written(law: Constitution) -> str:
+def _written(constitution: Constitution) -> str:
     lines: list[str] = []
-    for number, rule in enumerate(law.rules, start=1):
+    for number, rule in enumerate(constitution.rules, start=1):
         unless = " and ".join(clause.text.removesuffix(".") for clause in rule.unless)
         lines.append(f"{number}. {rule.rule}" + (f" Unless: {unless}." if unless else ""))
     return "\n".join(lines)

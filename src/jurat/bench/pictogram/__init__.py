@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from jurat.bench.pictogram.items import BenchItem, truth_of
+from jurat.bench.pictogram.items import BenchItem
 from jurat.bench.pictogram.protocol import (
-    KINDS,
     LEVELS,
     PER_RULE,
+    RULE_TYPES,
     SPLITS,
     Split,
-    kind_of,
-    law_of,
+    constitution_of,
+    rule_type,
 )
 from jurat.bench.pictogram.splits import draw_split, keep_split
 
 __all__ = [
-    "KINDS",
     "LEVELS",
     "PER_RULE",
+    "RULE_TYPES",
     "SPLITS",
     "BenchItem",
     "Split",
+    "constitution_of",
     "draw_split",
     "keep_split",
-    "kind_of",
-    "law_of",
-    "truth_of",
+    "rule_type",
 ]

@@ -14,15 +14,13 @@ from PIL import Image
 
 from jurat.files import lock, make_folder, write_whole
 from jurat.media import decode
-from jurat.pictograms.cases import rule_truth
 from jurat.pictograms.statements import Facts
 from jurat.sources import read_file
 
 if TYPE_CHECKING:
-    from jurat.constitution import Constitution
     from jurat.pictograms.pieces import Layout
 
-Want = Literal["broken", "near miss", "clear", "borderline"]
+Purpose = Literal["broken", "near miss", "clear", "borderline"]
 LIST = "items.jsonl"
 
 
@@ -36,7 +34,7 @@ class BenchItem:
     rule: str
     """Id of the rule that it was drawn for; empty in `rare`."""
     pair: int
-    want: Want
+    want: Purpose
     level: str
     broken: frozenset[str]
     """Ids of all rules that it breaks; those of its soft truth are not among them."""
@@ -61,12 +59,6 @@ class BenchItem:
         if isinstance(self.picture, Image.Image):
             return self.picture
         return decode(read_file(self.picture)).frames[0]
-
-
-def truth_of(law: Constitution, facts: Facts) -> frozenset[str] | None:
-    """The rules that a scene breaks, from the constitution's own clauses; None where one is left open."""
-    truths = {rule.id: rule_truth(rule, facts) for rule in law.rules}
-    return None if None in truths.values() else frozenset(name for name, truth in truths.items() if truth)
 
 
 def write_items(folder: Path, items: Iterable[BenchItem], stamp: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ PER_RULE = 100
 RARE = 3000
 """Scenes that break no rule, at `PER_RULE`; fewer in proportion where fewer pairs are drawn."""
 
-KINDS = (
+RULE_TYPES = (
     *("attribute",) * 2,
     *("part",) * 2,
     *("relation",) * 3,
@@ -64,7 +64,7 @@ class Split:
     """A part of the bench."""
 
     name: str
-    law: str
+    constitution: str
     """Name of the constitution it is judged under, without `.yaml`."""
     stream: int
     """Which random numbers draw it: splits of different streams share no scene."""
@@ -111,11 +111,11 @@ for _name, _others in HABITS.items():
 
 
 @cache
-def law_of(split: str) -> Constitution:
+def constitution_of(split: str) -> Constitution:
     """The constitution that a split is judged under."""
-    return load_constitution(HERE / f"{SPLITS[split].law}.yaml")
+    return load_constitution(HERE / f"{SPLITS[split].constitution}.yaml")
 
 
-def kind_of(split: str, rule: str) -> str:
+def rule_type(split: str, rule: str) -> str:
     """The kind of a rule, by its place in the constitution."""
-    return KINDS[[each.id for each in law_of(split).rules].index(rule)]
+    return RULE_TYPES[[each.id for each in constitution_of(split).rules].index(rule)]

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jurat.bench.pictogram.drawing import Drawn, Order, draw_borderline, draw_pair
-from jurat.bench.pictogram.items import BenchItem, Want, drawing, read_items, truth_of, write_items
-from jurat.bench.pictogram.protocol import KINDS, LEVELS, PER_RULE, RARE, SPLITS, law_of
+from jurat.bench.pictogram.borderline import draw_borderline
+from jurat.bench.pictogram.items import BenchItem, Purpose, drawing, read_items, write_items
+from jurat.bench.pictogram.pairs import draw_pair
+from jurat.bench.pictogram.placing import DrawnScene, SceneRequest
+from jurat.bench.pictogram.protocol import LEVELS, PER_RULE, RARE, RULE_TYPES, SPLITS, constitution_of
+from jurat.pictograms.cases import broken_rules
 from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import draw
 from jurat.pictograms.statements import Facts, Touches, Visible
 
 FORMAT = 2
 """Of the drawing: raised whenever the same seed would draw other scenes."""
+
+
+_PAIR: tuple[Purpose, Purpose] = ("broken", "near miss")
 
 
 def draw_split(split: str, seed: int = 0, per_rule: int = PER_RULE) -> Iterator[BenchItem]:
@@ -45,7 +52,7 @@ def keep_split(scenes: Path, split: str, seed: int = 0, per_rule: int = PER_RULE
         "split": split,
         "seed": seed,
         "per_rule": per_rule,
-        "constitution": law_of(split).digest,
+        "constitution": constitution_of(split).digest,
     }
     if (found := read_items(folder, stamp)) is not None:
         return found
@@ -67,41 +74,30 @@ def _rng(split: str, seed: int, *numbers: int) -> np.random.Generator:
 
 
 def _pairs(split: str, seed: int, per_rule: int) -> Iterator[BenchItem]:
-    law, rendering = law_of(split), SPLITS[split].rendering
+    constitution, rendering = constitution_of(split), SPLITS[split].rendering
     for pair in range(per_rule):
-        for number, rule in enumerate(law.rules):
+        for number, rule in enumerate(constitution.rules):
             rng = _rng(split, seed, number, pair)
             level = LEVELS[pair % len(LEVELS)]
             # Companions come on top of the bystanders, so habits are broken in plainer scenes.
             companions = 1 + pair % 3 if split == "habits" else 0
-            order = Order(law, rule, LEVELS[0] if companions else level, rendering)
-            drawn = draw_pair(order, rng, companions)
-            for want, each in zip(("broken", "near miss"), drawn, strict=True):
-                yield _item(split, rule.id, pair, want, order.level.name, each, companions=companions)
+            request = SceneRequest(constitution, rule, LEVELS[0] if companions else level, rendering)
+            drawn = draw_pair(request, rng, companions)
+            for want, each in zip(_PAIR, drawn, strict=True):
+                yield _item(split, rule.id, pair, want, request, each, companions=companions)
 
 
 def _flipped(test: Iterable[BenchItem]) -> Iterator[BenchItem]:
     """The scenes of test with their truth under the other rules; those that leave one open are left out."""
-    law = law_of("flip")
+    constitution = constitution_of("flip")
     for item in test:
-        broken = None if item.facts is None else truth_of(law, item.facts)
+        broken = None if item.facts is None else broken_rules(constitution, item.facts)
         if broken is not None:
-            yield BenchItem(
-                item.id.replace("test/", "flip/", 1),
-                "flip",
-                item.rule,
-                item.pair,
-                item.want,
-                item.level,
-                broken,
-                item.facts,
-                item.picture,
-                layout=item.layout,
-            )
+            yield replace(item, id=item.id.replace("test/", "flip/", 1), split="flip", broken=broken)
 
 
 def _rare(seed: int, count: int) -> Iterator[BenchItem]:
-    law, look = law_of("rare"), SPLITS["rare"].rendering
+    constitution, look = constitution_of("rare"), SPLITS["rare"].rendering
     done = number = 0
     while done < count:
         rng = _rng("rare", seed, number)
@@ -109,7 +105,7 @@ def _rare(seed: int, count: int) -> Iterator[BenchItem]:
         texture = str(rng.choice(look.textures))
         scene = draw(rng, size=look.size, texture=texture, resample=look.resample)
         facts = Facts.of(scene)
-        if truth_of(law, facts) == frozenset():
+        if broken_rules(constitution, facts) == frozenset():
             item = BenchItem(
                 f"rare/{done:05d}", "rare", "", done, "clear", "random", frozenset(), facts, scene.image
             )
@@ -118,41 +114,39 @@ def _rare(seed: int, count: int) -> Iterator[BenchItem]:
 
 
 def _borderline(seed: int, per_rule: int) -> Iterator[BenchItem]:
-    law, rendering = law_of("borderline"), SPLITS["borderline"].rendering
+    constitution, rendering = constitution_of("borderline"), SPLITS["borderline"].rendering
     for pair in range(per_rule):
-        for number, (rule, kind) in enumerate(zip(law.rules, KINDS, strict=True)):
+        for number, (rule, kind) in enumerate(zip(constitution.rules, RULE_TYPES, strict=True)):
             said = [parse(s.text) for clause in rule.clauses for s in clause.alternatives]
             if kind == "text" or not all(isinstance(s, Visible | Touches) for s in said):
                 continue  # relations, counts and words have no declared half-truth
-            order = Order(law, rule, LEVELS[0], rendering)
-            drawn, soft = draw_borderline(order, _rng("borderline", seed, number, pair))
-            yield _item("borderline", rule.id, pair, "borderline", "plain", drawn, soft=soft)
+            request = SceneRequest(constitution, rule, LEVELS[0], rendering)
+            drawn, soft = draw_borderline(request, _rng("borderline", seed, number, pair))
+            yield _item("borderline", rule.id, pair, "borderline", request, drawn, soft=soft)
 
 
 def _item(
     split: str,
     rule: str,
     pair: int,
-    want: str,
-    level: str,
-    drawn: Drawn,
+    want: Purpose,
+    request: SceneRequest,
+    drawn: DrawnScene,
     *,
     soft: float | None = None,
     companions: int = 0,
 ) -> BenchItem:
-    wanted: Want = "borderline" if soft is not None else ("broken" if want == "broken" else "near miss")
-    broken = drawn.broken if soft is None else frozenset[str]()
     return BenchItem(
-        f"{split}/{rule}/{pair:03d}/{want.replace(' ', '-')}",
-        split,
-        rule,
-        pair,
-        wanted,
-        level,
-        broken,
-        drawn.facts,
-        drawn.scene.image,
-        soft,
-        companions,
-        drawn.layout,
+        id=f"{split}/{rule}/{pair:03d}/{want.replace(' ', '-')}",
+        split=split,
+        rule=rule,
+        pair=pair,
+        want=want,
+        level=request.level.name,
+        broken=drawn.broken if soft is None else frozenset(),
+        facts=drawn.facts,
+        picture=drawn.scene.image,
+        soft=soft,
+        companions=companions,
+        layout=drawn.layout,
     )

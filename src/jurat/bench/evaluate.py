@@ -1,0 +1,204 @@
+"""One model under every method on every split; predictions that are on disk are not made again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from jurat import __version__
+from jurat.bench.answer_cache import CachingDetector, CachingMatcher, CachingModel, Clock
+from jurat.bench.cost import flops, sizes_of
+from jurat.bench.methods.base import Prediction, Setup, Tuning
+from jurat.bench.methods.registry import Method
+from jurat.bench.pictogram.items import BenchItem
+from jurat.bench.pictogram.protocol import PER_RULE, constitution_of
+from jurat.bench.pictogram.splits import FORMAT, keep_split
+from jurat.bench.plan import Plan, Subject
+from jurat.bench.predictions import Origin, PredictionFile, read_predictions, write_predictions
+from jurat.bench.table import Evaluated
+from jurat.errors import JuratError
+from jurat.judge.prompts import digest as prompts_digest
+from jurat.judge.stages.reason import form_of
+from jurat.metrics import UNSURE
+from jurat.models import full_name
+from jurat.models.vision import open_detector, open_matcher
+from jurat.provenance import commit, now
+from jurat.registry import PlugInError
+
+if TYPE_CHECKING:
+    from jurat.constitution import Constitution
+
+TUNING = 40
+"""Pairs a rule of dev that methods are fitted on, at `PER_RULE`; never more than are judged."""
+
+
+@dataclass
+class Progress:
+    """What a run has come to."""
+
+    evaluated: list[Evaluated] = field(default_factory=list[Evaluated])
+    left_out: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    tried: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    """By model and method: configurations tried on dev."""
+    models: dict[str, str] = field(default_factory=dict[str, str])
+    """Label -> name@revision."""
+    digests: dict[str, str] = field(default_factory=dict[str, str])
+    """Split -> digest of its constitution."""
+    vision: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
+    """name@revision of the detector and of the matcher."""
+    origins: list[Origin] = field(default_factory=list[Origin])
+    """Of all files of predictions that were made or read."""
+
+
+def evaluate_model(plan: Plan, subject: Subject, progress: Progress, say: Callable[[str], None]) -> None:
+    """Predictions of every method on every split with one model; they go to disk, and what they came to into
+    `progress`. Raises JuratError where the model cannot be opened."""
+    evaluation = _Evaluation(plan, subject, progress, say)
+    for split in plan.splits_of(subject):
+        evaluation.evaluate(split)
+    progress.models[subject.label] = full_name(evaluation.opened)  # a served one tells its revision by now
+
+
+class _Evaluation:
+    """One model, opened, over all splits."""
+
+    def __init__(self, plan: Plan, subject: Subject, progress: Progress, say: Callable[[str], None]) -> None:
+        self.plan, self.subject, self.progress, self.say = plan, subject, progress, say
+        self.opened, clock = subject.open(), Clock()
+        self.model_name = full_name(self.opened)  # before a served one has answered, whichever run this is
+        detector = open_detector(plan.detector) if plan.detector else None
+        matcher = open_matcher(plan.matcher) if plan.matcher else None
+        self.sizes = sizes_of(self.opened), sizes_of(detector), sizes_of(matcher)
+        progress.vision = {"detector": full_name(detector), "matcher": full_name(matcher)}
+        model = self.opened
+        if plan.cache_answers:
+            model = CachingModel(model, clock)
+            detector = None if detector is None else CachingDetector(detector, clock)
+            matcher = None if matcher is None else CachingMatcher(matcher, clock)
+        self.tried = progress.tried.setdefault(subject.label, {})
+        self.setup = Setup(
+            constitution_of("test"),
+            model,
+            subject.label,
+            detector,
+            matcher,
+            tuning=None if plan.labelled else self._tuning,
+            backgrounds=lambda: self._tuning().items,
+            tried=self.tried,
+            clock=clock,
+            calibration=plan.calibration,
+        )
+
+    def evaluate(self, split: str) -> None:
+        """Every method on one split."""
+        constitution, items = self._items_of(split)
+        self.progress.digests[split] = constitution.digest
+        flops_of: dict[str, float] = {}
+
+        def reference(method: str) -> float:
+            return flops_of.get(method, math.nan)
+
+        setup = replace(self.setup, constitution=constitution, reference=reference)
+        if self.plan.labelled is not None:
+            setup = replace(setup, backgrounds=lambda: items)
+        for method in self.plan.methods_of(self.subject, split):
+            found = self._predictions(method, setup, items, split)
+            if found is None:
+                continue
+            self.progress.origins.append(found.origin)
+            spent = [each.spending.flops for each in found.predictions]
+            known = [each for each in spent if each is not None]
+            flops_of[method.key] = sum(known) / len(known) if len(known) == len(spent) else math.nan
+            row = (method.name, method.ablate, self.subject.label, split)
+            self.progress.evaluated.append(Evaluated(*row, tuple(items), tuple(found.predictions)))
+
+    def _items_of(self, split: str) -> tuple[Constitution, Sequence[BenchItem]]:
+        plan = self.plan
+        if plan.labelled is not None:
+            return plan.labelled.constitution, plan.labelled.items
+        return constitution_of(split), keep_split(plan.out / "scenes", split, plan.seed, plan.per_rule)
+
+    def _tuning(self) -> Tuning:
+        plan = self.plan
+        pairs = max(1, min(plan.per_rule, round(TUNING * max(1.0, plan.per_rule / PER_RULE))))
+        return Tuning(constitution_of("dev"), keep_split(plan.out / "scenes", "dev", plan.seed, pairs))
+
+    def _predictions(
+        self, method: Method, setup: Setup, items: Sequence[BenchItem], split: str
+    ) -> PredictionFile | None:
+        """From disk, or made and written; None where the method is left out."""
+        label = self.subject.label.replace("/", "-")
+        path = self.plan.out / "predictions" / label / method.key / f"{split}.jsonl"
+        stamp = self._stamp(method, setup.constitution, split)
+        file = read_predictions(path, stamp)
+        if file is not None and file.origin.tried is not None:
+            self.tried.setdefault(method.name, file.origin.tried)
+        found: list[Prediction | None] = [None] * len(items) if file is None else [*file.predictions]
+        # What failed before may succeed now, unless the image itself cannot be read.
+        missing = [
+            i for i, each in enumerate(found) if each is None or (each.failed and items[i].unreadable is None)
+        ]
+        if file is not None and not missing:
+            return file
+        self.say(f"{self.subject.label}  {split}  {method.key}: {len(missing):,} items")
+        try:
+            made = self._predict(method, setup, [items[i] for i in missing])
+        except Exception as problem:  # one method's failure leaves out its own row only
+            entry = _left_out(method, self.subject, split, problem)
+            if file is None:
+                self.progress.left_out.append(entry)
+            self.say(f"  {'left out' if file is None else 'not judged again'}: {entry['reason']}")
+            return file
+        for i, prediction in zip(missing, made, strict=True):
+            found[i] = prediction
+        origin = Origin(self.plan.command, commit(), now(), self.tried.get(method.name))
+        file = PredictionFile([each for each in found if each is not None], origin)
+        write_predictions(path, stamp, file)
+        return file
+
+    def _predict(self, method: Method, setup: Setup, items: Sequence[BenchItem]) -> list[Prediction]:
+        """A prediction an item; one that cannot be read is put to no method, and is an error of each."""
+        readable = [item for item in items if item.unreadable is None]
+        made = iter(method(setup, readable) if readable else ())
+        failed = Prediction(UNSURE, math.nan, reason="error")
+        return [failed if item.unreadable is not None else self._with_flops(next(made)) for item in items]
+
+    def _with_flops(self, prediction: Prediction) -> Prediction:
+        spending = prediction.spending
+        if spending.flops is not None:
+            return prediction
+        return replace(prediction, spending=replace(spending, flops=flops(spending, *self.sizes)))
+
+    def _stamp(self, method: Method, constitution: Constitution, split: str) -> dict[str, Any]:
+        """What predictions depend on: with any other they are made anew."""
+        plan = self.plan
+        stamp: dict[str, Any] = {
+            "method": method.key,
+            "options": method.settings,
+            "model": self.model_name,
+            **self.progress.vision,
+            "constitution": constitution.digest,
+            "prompts": prompts_digest(reasoning=form_of(self.setup.model)),
+            "split": split,
+            "jurat": __version__,
+            **self.subject.settings,
+        }
+        if plan.calibration is not None:
+            stamp["calibration"] = plan.calibration.digest
+        if plan.labelled is None:
+            return stamp | {"seed": plan.seed, "per_rule": plan.per_rule, "format": FORMAT}
+        return stamp | {"items": plan.labelled.digest, "thresholds": constitution.thresholds_digest}
+
+
+def _left_out(method: Method, subject: Subject, split: str, problem: Exception) -> dict[str, Any]:
+    reason = problem.message if isinstance(problem, JuratError) else f"{type(problem).__name__}: {problem}"
+    return {
+        "preset": method.name,
+        "ablate": list(method.ablate),
+        "model": subject.label,
+        "split": split,
+        "reason": reason.splitlines()[0] if reason else type(problem).__name__,
+        "failed": not isinstance(problem, JuratError) or isinstance(problem, PlugInError),
+    }
