@@ -15,12 +15,9 @@ import os
 import platform
 import shlex
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,15 +68,18 @@ def numbers(text: str) -> list[int]:
 
 def provenance(script: str, argv: Sequence[str] | None, **more: Any) -> dict[str, Any]:
     """Where the figures of this run come from. Call it when the work begins: it notes the machine's load."""
-    given = sys.argv[1:] if argv is None else argv
+    from jurat.provenance import commit, machine, now, processor, versions
+
+    given, facts = sys.argv[1:] if argv is None else argv, machine()
+    memory = f", {facts['memory_gib']:.0f} GiB" if "memory_gib" in facts else ""
     return {
         "command": shlex.join(["python", f"perf/{Path(script).name}", *given]),
-        "commit": _commit(),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": _machine(),
+        "commit": commit(),
+        "time": now(),
+        "machine": f"{processor()}, {facts['cores']} cores{memory}",
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "python": platform.python_version(),
-        **{name: _version(name) for name in ("jurat", "torch", "transformers")},
+        **versions("jurat", "torch", "transformers"),
         **more,
     }
 
@@ -151,33 +151,3 @@ def _cell(row: Row, form: str) -> str:
         return form.format_map(row)
     except (KeyError, TypeError):
         return ""
-
-
-def _commit() -> str | None:
-    """Of the checkout, marked where it has changes; None for a copy without a history."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match", ""]
-    try:
-        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found.stdout.strip()
-
-
-def _machine() -> str:
-    """The processor, its cores, the memory."""
-    name = platform.processor() or platform.machine()
-    cpus = Path("/proc/cpuinfo")
-    if cpus.exists():
-        lines = cpus.read_text(encoding="utf-8", errors="replace").splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-    parts = [name, f"{os.cpu_count()} cores"]
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        parts.append(f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB")
-    return ", ".join(parts)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["commit", "machine", "now", "versions"]
+__all__ = ["commit", "machine", "now", "processor", "versions"]
 
 
 def now() -> str:
@@ -50,7 +50,6 @@ def machine() -> dict[str, Any]:
     facts: dict[str, Any] = {
         "system": platform.system(),
         "architecture": platform.machine(),
-        "processor": _processor(),
         "cores": os.cpu_count(),
     }
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
@@ -61,7 +60,8 @@ def machine() -> dict[str, Any]:
     return facts
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of its model."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from jurat.bench.claims import as_table, check
+from jurat.bench.claims import check
+from jurat.bench.results import claims_table
 
 
 def difference(a: str, b: str, metric: str, low: float, high: float, split: str = "test") -> dict[str, Any]:
@@ -49,7 +50,7 @@ def test_a_difference_counts_by_its_interval(paired, claim, states):
 )
 def test_what_no_claim_speaks_of_is_passed_over(paired):
     assert check({"rows": [], "paired": [paired]}) == [] and not list(
-        as_table({"rows": [], "paired": [paired]})
+        claims_table({"rows": [], "paired": [paired]})
     )
 
 
@@ -71,7 +72,7 @@ def test_a_baseline_that_was_left_out_is_not_testable():
     table = {"rows": [], "paired": [], "provenance": {"left_out": left}}
     (found,) = check(table)
     assert found.claim.startswith("1.") and found.comparisons["shown"] == []
-    line = "\n".join(as_table(table)).splitlines()[-1]
+    line = "\n".join(claims_table(table)).splitlines()[-1]
     assert line.endswith("| 0 | 0 | 0 | 4: prior on test, habits; prior-cot on test, habits |")
 
 
@@ -91,7 +92,9 @@ def test_costs_are_compared_with_those_of_clue():
         ("3", ["tokens on test, 110 to 100", "FLOPs on test, 1.1e+08 to 1e+08"])
     ]
     cheaper = {"rows": [row("jurat", 90, 0.06), row("clue", 100, 0.1)], "paired": []}
-    assert "| 3. `jurat` takes no more than `clue` | naive | 2 | 0 | 0 | 0 |" in "\n".join(as_table(cheaper))
+    assert "| 3. `jurat` takes no more than `clue` | naive | 2 | 0 | 0 | 0 |" in "\n".join(
+        claims_table(cheaper)
+    )
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ RISK = (
 
 
 @dataclass
-class Found:
+class Claim:
     """One claim about one model: each comparison's name, by what it says."""
 
     claim: str
@@ -42,9 +42,9 @@ class Found:
     comparisons: dict[State, list[str]] = field(default_factory=lambda: {state: [] for state in STATES})
 
 
-def check(results: dict[str, Any]) -> list[Found]:
+def check(results: dict[str, Any]) -> list[Claim]:
     """Every claim that the table has comparisons for, model by model."""
-    found: dict[tuple[str, str], Found] = {}
+    found: dict[tuple[str, str], Claim] = {}
     rows = _by_name(results["rows"])
     comparisons = (
         _differences(results["paired"], rows),
@@ -52,44 +52,9 @@ def check(results: dict[str, Any]) -> list[Found]:
         _left_out(results),
     )
     for claim, model, state, name in itertools.chain(*comparisons):
-        entry = found.setdefault((claim, model), Found(claim, model))
+        entry = found.setdefault((claim, model), Claim(claim, model))
         entry.comparisons[state].append(name)
     return [found[key] for key in sorted(found)]
-
-
-def as_table(results: dict[str, Any]) -> Iterator[str]:
-    """For the page of results; nothing where no claim is touched."""
-    found = check(results)
-    if not found:
-        return
-    yield ""
-    yield "## What became of the claims"
-    yield ""
-    yield (
-        "Those of `docs/method.md`, by the rows of test, habits, flip and vault. A difference is shown, or "
-        "speaks against, where its interval leaves out zero, and for several training seeds where it does so "
-        "in each; forced accuracy and costs are compared as they are. A ratio of risks without an interval "
-        f"is open. A baseline that was left out, or finds less than {FINDS:.0%} of the violations, tests "
-        "nothing. "
-        "Nothing here is corrected for the number of comparisons."
-    )
-    yield ""
-    yield f"| claim | model | {' | '.join(STATES)} |"
-    yield "|---|---|" + "---|" * len(STATES)
-    for each in found:
-        shown, *others = (each.comparisons[state] for state in STATES)
-        named = (f"{len(names)}: {'; '.join(_merged(names))}" if names else "0" for names in others)
-        yield f"| {each.claim} | {each.model} | {len(shown)} | {' | '.join(named)} |"
-
-
-def _merged(names: Sequence[str]) -> Iterator[str]:
-    """Names with their splits, each name once ("whole on test, habits"); those with values as they are."""
-    splits: dict[str, list[str]] = {}
-    for name in names:
-        method, _, split = name.partition(" on ")
-        splits.setdefault(name if "," in name else method, []).append("" if "," in name else split)
-    for method, some in splits.items():
-        yield f"{method} on {', '.join(some)}" if any(some) else method
 
 
 def forced_accuracy(row: dict[str, Any]) -> float | None:

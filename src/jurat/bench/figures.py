@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jurat.bench.table import CURVE
+from jurat.bench.table import CURVE, title_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +70,7 @@ def _f1(axes: Axes, rows: Rows) -> bool:
         axes.plot(row["f1"], i, "o", color=color, markersize=3)
         if row.get("f1_ci") and row["f1_ci"][0] is not None:
             axes.plot(row["f1_ci"], [i, i], color=color, linewidth=0.8)
-    axes.set_yticks(range(len(ordered)), [_name(row) for row in ordered], fontsize=6)
+    axes.set_yticks(range(len(ordered)), [title_of(row) for row in ordered], fontsize=6)
     axes.set_ylim(-1, len(ordered))
     axes.set_xlabel("F1 of items, unsure as an error, 95% interval")
     return True
@@ -80,7 +80,7 @@ def _cost(axes: Axes, rows: Rows) -> bool:
     for row in rows:
         place = row["flops"] / 1e9, row["f1"]
         axes.plot(*place, "o", markersize=4, color=_color(row))
-        axes.annotate(_name(row), place, (4, 3), textcoords="offset points", fontsize=6)
+        axes.annotate(title_of(row), place, (4, 3), textcoords="offset points", fontsize=6)
     axes.set_xscale("log")
     for which in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         which(lambda gigaflops, _: f"{gigaflops:g}")
@@ -98,12 +98,12 @@ def _risk(axes: Axes, rows: Rows) -> bool:
     beyond: list[str] = []
     for row in sorted(rows, key=lambda row: row["aurc"]):
         if min(row["risk_curve"]) > WORST:
-            beyond.append(_name(row))
+            beyond.append(title_of(row))
             continue
         style: dict[str, Any] | None = LEADS.get(row["preset"])
         if style is None:
             style = {"color": colormaps["tab20"](next(others)), "linestyle": ":", "linewidth": 1.0}
-        axes.plot(CURVE, row["risk_curve"], label=_name(row), **style)
+        axes.plot(CURVE, row["risk_curve"], label=title_of(row), **style)
     if not axes.lines:
         return False
     axes.set_xlabel("share of the items that are decided")
@@ -145,7 +145,3 @@ def _habits(axes: Axes, rows: Rows) -> bool:
 def _color(row: dict[str, Any]) -> str:
     """Of the presets that claims compare, and of the same without a part, their own."""
     return LEADS.get(row["preset"], {"color": "grey"})["color"]
-
-
-def _name(row: dict[str, Any]) -> str:
-    return row["preset"] + "".join(f" − {part}" for part in row["ablate"])

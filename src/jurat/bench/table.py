@@ -175,6 +175,11 @@ def _score(prediction: Prediction, rule: str) -> float:
     return prediction.scores.get(rule, math.nan) if rule else prediction.score
 
 
+def title_of(row: dict[str, Any]) -> str:
+    """How tables and figures name a row's method: "jurat − views"."""
+    return row["preset"] + "".join(f" − {part}" for part in row["ablate"])
+
+
 def row(evaluated: Evaluated, level: Level, *, recall_on_test: float = math.nan) -> dict[str, Any]:
     """One line of `results.json`. `recall_on_test` is what the precision at a prevalence is worked out
     with, on `rare`."""

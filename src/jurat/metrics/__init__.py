@@ -1,8 +1,10 @@
-"""The scales: many judgements to a number with an interval. Pure functions on arrays.
+"""Many judgements to a number with an interval. Pure functions on arrays.
 
 An outcome is 1 (positive: unsafe, broken), 0 (negative) or `UNSURE` (-1), which every rate counts as
 an error. A score is the evidence for the positive class, in [0, 1]. All functions take `weights`, how
 often each judgement counts (1 each if left out), which is how the bootstrap draws its samples.
+
+Formulas that scikit-learn and scipy have too are ours only because the wheel without extras prints them.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,12 +35,13 @@ class Interval:
 
 def wilson(right: int, n: int, level: float = LEVEL) -> Interval:
     """Wilson's interval of a rate of `right` in `n` (Wilson 1927); the whole of [0, 1] for n = 0."""
-    from scipy.stats import binomtest
-
     if n == 0:
         return Interval(0.0, 1.0)
-    found = binomtest(right, n).proportion_ci(confidence_level=level, method="wilson")
-    return Interval(float(found.low), float(found.high))
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    rate, extra = right / n, z * z / n
+    centre = (rate + extra / 2) / (1 + extra)
+    half = z * math.sqrt((rate * (1 - rate) + extra / 4) / n) / (1 + extra)
+    return Interval(0.0 if right == 0 else centre - half, 1.0 if right == n else centre + half)
 
 
 class Resampler:

@@ -16,7 +16,7 @@ PREVALENCES = (0.003, 0.03, 0.5)
 
 
 def flip_score(
-    truth: Bits, said: Bits, truth_flipped: Bits, said_flipped: Bits, weights: Floats | None = None
+    truth: Bits, outcomes: Bits, truth_flipped: Bits, outcomes_flipped: Bits, weights: Floats | None = None
 ) -> float:
     """Of the images whose truth changes with the policy, the share judged rightly under both policies.
 
@@ -24,7 +24,9 @@ def flip_score(
     that cannot tell, gets nothing for it. In [0, 1]; nan where no truth changes.
     """
     changes = np.asarray(truth) != np.asarray(truth_flipped)
-    right = (np.asarray(said) == np.asarray(truth)) & (np.asarray(said_flipped) == np.asarray(truth_flipped))
+    right = (np.asarray(outcomes) == np.asarray(truth)) & (
+        np.asarray(outcomes_flipped) == np.asarray(truth_flipped)
+    )
     weight = np.ones(len(changes)) if weights is None else np.asarray(weights, float)
     whole = float(weight[changes].sum())
     return float(weight[changes & right].sum()) / whole if whole > 0 else math.nan

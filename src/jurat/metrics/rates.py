@@ -25,17 +25,17 @@ UNSURE = -1
 RATES = ("recall", "precision", "accuracy", "f1")
 
 
-def error(truth: Bits, said: Bits) -> NDArray[np.bool_]:
+def error(truth: Bits, outcomes: Bits) -> NDArray[np.bool_]:
     """Which judgements are wrong, unsure ones among them. `truth` is 0 or 1; shapes (n,)."""
-    return np.asarray(said) != np.asarray(truth)
+    return np.asarray(outcomes) != np.asarray(truth)
 
 
-def rates(truth: Bits, said: Bits, weights: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+def rates(truth: Bits, outcomes: Bits, weights: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     """Each of `RATES` for many samples at once: `weights` (samples, n) give arrays (samples,).
 
     Raises ValueError where shapes differ or a truth is neither 0 nor 1.
     """
-    true, wrong = np.asarray(truth), error(truth, said)
+    true, wrong = np.asarray(truth), error(truth, outcomes)
     if true.shape != wrong.shape or not np.isin(true, (0, 1)).all():
         raise ValueError("truth must be 0 or 1, one a judgement")
     positive = true == 1
@@ -51,29 +51,29 @@ def rates(truth: Bits, said: Bits, weights: NDArray[Any]) -> dict[str, NDArray[n
     }
 
 
-def recall(truth: Bits, said: Bits, weights: Floats | None = None) -> float:
-    """Share of the positives said to be positive; nan where there is none."""
-    return _one("recall", truth, said, weights)
+def recall(truth: Bits, outcomes: Bits, weights: Floats | None = None) -> float:
+    """Share of the positives called positive; nan where there is none."""
+    return _one("recall", truth, outcomes, weights)
 
 
-def precision(truth: Bits, said: Bits, weights: Floats | None = None) -> float:
-    """Share of positives among what is said to be positive and unsure negatives; nan where that is empty."""
-    return _one("precision", truth, said, weights)
+def precision(truth: Bits, outcomes: Bits, weights: Floats | None = None) -> float:
+    """Share of positives among what is called positive and unsure negatives; nan where that is empty."""
+    return _one("precision", truth, outcomes, weights)
 
 
-def accuracy(truth: Bits, said: Bits, weights: Floats | None = None) -> float:
+def accuracy(truth: Bits, outcomes: Bits, weights: Floats | None = None) -> float:
     """Share of the right ones among all; nan where there is none."""
-    return _one("accuracy", truth, said, weights)
+    return _one("accuracy", truth, outcomes, weights)
 
 
-def f1(truth: Bits, said: Bits, weights: Floats | None = None) -> float:
+def f1(truth: Bits, outcomes: Bits, weights: Floats | None = None) -> float:
     """Harmonic mean of recall and precision, 2 TP / (2 TP + FP + FN); nan without positives and alarms."""
-    return _one("f1", truth, said, weights)
+    return _one("f1", truth, outcomes, weights)
 
 
-def unsure_share(said: Bits, weights: Floats | None = None) -> float:
+def unsure_share(outcomes: Bits, weights: Floats | None = None) -> float:
     """Share of the judgements that were not decided; nan where there is none."""
-    unsure = np.asarray(said) == UNSURE
+    unsure = np.asarray(outcomes) == UNSURE
     weight = one_sample(len(unsure), weights)
     return float(share(weight @ unsure.astype(float), weight.sum(1))[0])
 
@@ -88,5 +88,5 @@ def share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.f
     return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
 
 
-def _one(name: str, truth: Bits, said: Bits, weights: Floats | None) -> float:
-    return float(rates(truth, said, one_sample(len(np.asarray(truth)), weights))[name][0])
+def _one(name: str, truth: Bits, outcomes: Bits, weights: Floats | None) -> float:
+    return float(rates(truth, outcomes, one_sample(len(np.asarray(truth)), weights))[name][0])
