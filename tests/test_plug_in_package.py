@@ -97,7 +97,8 @@ class Swatches:
                 colour = line.strip()
                 if colour == "explode":
                     raise ValueError("no such colour")
-                yield Item(f"{self.place}#{number}", f"{self.place}#{number}", partial(draw, colour))
+                name = f"{self.place}#{number}"
+                yield Item([partial(draw, colour)], id=name, uri=name)
 
     def count(self):
         return None
