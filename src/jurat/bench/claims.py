@@ -1,5 +1,5 @@
-"""What a table says of the claims in `docs/method.md`: which comparisons show them, leave them open, speak
-against them, or cannot test them. They are aimed for, not required; this is where it stands if they fail.
+"""The claims of `docs/method.md` against a table: which comparisons show a claim, leave it open, speak
+against it, or cannot test it. No claim is required to hold.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ State = Literal["shown", "open", "against", "not testable"]
 STATES: tuple[State, ...] = get_args(State)
 TABLE_2 = ("prior", "prior-cot", "whole", "whole-cot")
 """The paper's baselines."""
-FINDS = 0.25
-"""A baseline that finds a smaller share of the violations than this says nothing about what beats it."""
+LEAST_RECALL = 0.25
+"""A baseline with a lower recall tests no claim: beating it says nothing."""
 COSTS = ("tokens", "FLOPs")
-SHARE = 0.5
-"""Of the risk of `clue`, what that of `jurat` is to be at most."""
+RISK_SHARE = 0.5
+"""The risk of `jurat` is to be at most this share of that of `clue`."""
 CLUES = ("clue", "clue-no-relevance", "clue-no-reason")
 """Rows of the paper's procedure that claims 2 and 4 compare with, where they exist: with everything, and
-without the stages whose errors are an organism's own (what relevance leaves out, how it reasons)."""
+without the stages whose errors are the small model's own (what relevance leaves out, how it reasons)."""
 BASELINES = "1. `clue` is ahead of the paper's baselines in F1"
 FORCED = "2. `jurat` is ahead of every other row of an MLLM in forced accuracy (values, no intervals)"
 COSTLY = "3. `jurat` takes no more than `clue`"
@@ -35,7 +35,7 @@ RISK = (
 
 @dataclass
 class Claim:
-    """One claim about one model: each comparison's name, by what it says."""
+    """One claim about one model, with the names of its comparisons by what they say."""
 
     claim: str
     model: str
@@ -58,13 +58,13 @@ def check(results: dict[str, Any]) -> list[Claim]:
 
 
 def forced_accuracy(row: dict[str, Any]) -> float | None:
-    """The share of items that are right where each is decided by its score; None where it is not known."""
+    """Accuracy if each item is decided by its score; None where it is not known."""
     risk = (row.get("risk_at") or {}).get("1.0")
     return None if risk is None else 1 - risk
 
 
 Comparison = tuple[str, str, State, str]
-"""Claim, model, what the comparison says, and its name."""
+"""(claim, model, what the comparison says, its name)."""
 Rows = Mapping[tuple[str, str, str], dict[str, Any]]
 """Rows of items on the splits that claims are about, by model, split and method."""
 
@@ -86,7 +86,7 @@ def _differences(paired: Iterable[dict[str, Any]], rows: Rows) -> Iterator[Compa
         name = f"{b} on {each['split']}"
         if a == "clue" and b in TABLE_2 and metric == "f1":
             recall = rows.get((each["model"], each["split"], b), {}).get("recall")
-            if recall is None or recall < FINDS:
+            if recall is None or recall < LEAST_RECALL:
                 state = "not testable"
             yield BASELINES, each["model"], state, name
         elif a == "jurat" and (_asks(b) or b in CLUES) and metric in ("f1", "aurc"):
@@ -100,13 +100,9 @@ def _differences(paired: Iterable[dict[str, Any]], rows: Rows) -> Iterator[Compa
 def _state(entry: dict[str, Any]) -> State | None:
     """What a difference says; None where it has neither an interval nor seeds."""
     if seeds := entry.get("seeds"):
-        return (
-            "shown"
-            if seeds["better"] == seeds["of"]
-            else "against"
-            if seeds["worse"] == seeds["of"]
-            else "open"
-        )
+        if seeds["better"] == seeds["of"]:
+            return "shown"
+        return "against" if seeds["worse"] == seeds["of"] else "open"
     low, high = entry["ci"]
     if low is None:
         return None
@@ -147,8 +143,8 @@ def _values(rows: Rows, paired: Iterable[dict[str, Any]]) -> Iterator[Comparison
         clues = {b: found for b in CLUES if (found := _risk(rows.get((model, split, b)))) is not None}
         if risk is not None and clues:
             least = min(clues, key=lambda b: clues[b])
-            said = f"{split}, {risk:.3f} to {clues[least]:.3f} of {least}"
-            yield RISK, model, _halved(ratios.get((model, split, least))), said
+            name = f"{split}, {risk:.3f} to {clues[least]:.3f} of {least}"
+            yield RISK, model, _halved(ratios.get((model, split, least))), name
 
 
 def _forced(rows: Rows, model: str, split: str, ours: dict[str, Any]) -> Iterator[Comparison]:
@@ -165,9 +161,9 @@ def _forced(rows: Rows, model: str, split: str, ours: dict[str, Any]) -> Iterato
 def _halved(ratio: Sequence[float | None] | None) -> State:
     """By the interval of the ratio of risks; open where there is none."""
     low, high = ratio or (None, None)
-    if high is not None and high <= SHARE:
+    if high is not None and high <= RISK_SHARE:
         return "shown"
-    return "against" if low is not None and low > SHARE else "open"
+    return "against" if low is not None and low > RISK_SHARE else "open"
 
 
 def _risk(row: dict[str, Any] | None) -> float | None:

@@ -1,10 +1,10 @@
-"""What judging took: counted where it can be, estimated where it cannot.
+"""What judging costs: tokens and images are counted, FLOPs estimated.
 
 FLOPs are an estimate from parameter counts and tokens: a forward pass takes about 2 per parameter and
 token (Kaplan et al. 2020, arXiv 2001.08361, table 1), for the language model over the tokens read and
 written, for the image tower over its patches. The attention's own share, which grows with the length
 of the context, is left out, as is the embedding table, which is looked up. The same formula is used for
-all rows, so ratios mean more than the numbers do. Unknown sizes (a model behind an endpoint) give None.
+all rows, so ratios mean more than the numbers do. For unknown sizes (a served model) the estimate is None.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jurat.models import Inquiry, Model, Vocabulary
 
 @dataclass(frozen=True)
 class Spending:
-    """What one item took."""
+    """What one item cost."""
 
     images: int = 0
     """Images that the MLLM encoded, crops and changed ones among them."""
@@ -48,7 +48,7 @@ class Spending:
 
 
 def counter_of(model: Model) -> Callable[[Inquiry], Usage | None] | None:
-    """What tells the tokens that `ask` would read of an inquiry, without asking; None where nothing can."""
+    """A function that counts the tokens that `ask` would read of an inquiry; None where only asking tells."""
     local: Any = model if hasattr(model, "scorer") else getattr(model, "_local", None)
     if local is None:
         return None

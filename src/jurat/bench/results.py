@@ -1,4 +1,4 @@
-"""Results as people read them: `results.json`, `results.md` and, where matplotlib is there, figures."""
+"""Results on disk: `results.json`, `results.md` and, where matplotlib is installed, figures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jurat.bench.claims import FINDS, STATES, check, forced_accuracy
+from jurat.bench.claims import LEAST_RECALL, STATES, check, forced_accuracy
 from jurat.bench.seeds import with_ranges
 from jurat.bench.table import INTERVALS, title_of
 from jurat.errors import JuratError
@@ -35,7 +35,7 @@ COLUMNS: tuple[tuple[str, str], ...] = (
 SHOWN_LEADS = ("jurat", "clue")
 SHOWN_DIFFERENCES = {"aurc": "AURC", "risk": "risk at 90%", "f1": "strict F1"}
 DIGITS = 6
-"""Significant ones, of what is written."""
+"""Significant digits of the numbers that are written."""
 _EMPTY = "–"
 TRIED_ELSEWHERE = {
     "jurat": "24 beside the default by perf/candidates.py on dev (docs/results/candidates.md and "
@@ -162,8 +162,8 @@ def claims_table(results: dict[str, Any]) -> Iterator[str]:
         "Those of `docs/method.md`, by the rows of test, habits, flip and vault. A difference is shown, or "
         "speaks against, where its interval leaves out zero, and for several training seeds where it does so "
         "in each; forced accuracy and costs are compared as they are. A ratio of risks without an interval "
-        f"is open. A baseline that was left out, or finds less than {FINDS:.0%} of the violations, tests "
-        "nothing. "
+        "is open. A baseline that was left out, or finds less than "
+        f"{LEAST_RECALL:.0%} of the violations, tests nothing. "
         "Nothing here is corrected for the number of comparisons."
     )
     rows: list[list[str]] = []

@@ -106,8 +106,8 @@ def pictograms(
         tuple(dict.fromkeys(split or OPEN_SPLITS)),
         seed,
         per_rule,
-        _named(detector),
-        _named(matcher),
+        _or_none(detector),
+        _or_none(matcher),
         command_line(),
         claims_of_seeds=not method,
         workers=workers,
@@ -154,8 +154,8 @@ def labelled(
         out,
         methods,
         subjects,
-        detector=_named(detector),
-        matcher=_named(matcher),
+        detector=_or_none(detector),
+        matcher=_or_none(matcher),
         command=command_line(),
         labelled=own_images,
         workers=workers,
@@ -200,15 +200,15 @@ def _chosen(
     return rows_for(names or [], ablate or []), subjects
 
 
-def _named(eye: str) -> str | None:
-    return None if eye == "none" else eye
+def _or_none(name: str) -> str | None:
+    return None if name == "none" else name
 
 
-def _aloud(line: str) -> None:
+def _print(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _nothing(line: str) -> None:
+def _ignore(line: str) -> None:
     pass
 
 
@@ -216,7 +216,7 @@ def _run(plan: Plan, quiet: bool) -> None:
     from jurat.bench.results import as_markdown, write_results
     from jurat.bench.run import run_bench
 
-    results = run_bench(plan, _nothing if quiet else _aloud)
+    results = run_bench(plan, _ignore if quiet else _print)
     if not results["rows"]:
         first = results["provenance"]["left_out"][:1]
         why = first[0]["reason"] if first else "no method was named"

@@ -1,4 +1,4 @@
-"""Closed questions about a batch of images, for the baselines: asked, counted, and never a No by failure."""
+"""Closed questions about a batch of images, for the baselines. A failure never counts as No."""
 
 from __future__ import annotations
 

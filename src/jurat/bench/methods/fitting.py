@@ -1,4 +1,4 @@
-"""Fitting the few numbers of a baseline on labelled scenes of dev, with the configurations counted.
+"""Fits the few numbers of a baseline on labelled scenes of dev, and counts the configurations tried.
 
 A score is an evidence e for each item and rule, on any scale. What is fitted: the cut above which a
 rule counts as broken (the best F1 of items on dev), and the temperature that turns e - cut into a

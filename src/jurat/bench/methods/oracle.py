@@ -1,5 +1,5 @@
-"""Oracle clauses: each clause is answered by the scene's own facts, the verdict follows by the rules'
-logic. It must be right everywhere; where it is not, the bench is wrong."""
+"""Oracle clauses: each clause is answered by the scene's own facts, and the verdict follows by the rules'
+logic. Wherever it is wrong, the bench is."""
 
 from __future__ import annotations
 

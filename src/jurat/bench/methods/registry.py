@@ -32,7 +32,7 @@ class Method(Entry):
     splits: tuple[str, ...] | None = None
     """What it is put to; None for every split that is judged."""
     asks: bool = True
-    """Whether it asks the MLLM; what does not rules alike whichever MLLM is under the bench."""
+    """Whether it asks the MLLM. One that does not gives the same predictions for any MLLM."""
 
     @property
     def key(self) -> str:
@@ -41,12 +41,12 @@ class Method(Entry):
 
     @property
     def claimed(self) -> bool:
-        """Whether a claim rests on its row, so that it is wanted for every training seed of a model."""
+        """Whether a claim rests on its row, so that it is run for every training seed of a model."""
         return self.asks and not self.ablate
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Its options, a preset as the numbers that it stands for: with other numbers it rules otherwise."""
+        """Its options, with the settings of its preset: predictions depend on both."""
         from jurat.bench.methods.presets import bench_preset
 
         named = {"preset": asdict(bench_preset(self.options["preset"]))} if "preset" in self.options else {}
@@ -54,10 +54,12 @@ class Method(Entry):
 
     def __call__(self, setup: Setup, items: Sequence[BenchItem]) -> list[Prediction]:
         """A prediction an item."""
+        from jurat.bench.methods.base import Prediction
+
         run = self.load()
         predictions = self.attempt("failed", lambda: list(run(setup, items, **self.options)))
-        if self.is_plug_in and len(predictions) != len(items):
-            raise self.fault(f"gave {len(predictions)} predictions for {len(items)} items")
+        if self.is_plug_in and [type(each) for each in predictions] != [Prediction] * len(items):
+            raise self.fault("gave no list of one Prediction an item")
         return predictions
 
     def without(self, parts: Sequence[str]) -> Method:
