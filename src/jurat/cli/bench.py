@@ -89,8 +89,8 @@ def pictograms(
 ) -> None:
     """Run Pictogram Bench: violating scenes and near misses for fourteen rules, and further splits.
 
-    Writes results.json, results.md and figures into --out, beside the scenes and every prediction. A run
-    that was stopped goes on from the methods that were done.
+    Writes results.json, results.md and figures into --out, beside the scenes and all predictions. The same
+    command resumes a run that was stopped.
     """
     from jurat.bench.pictogram.protocol import OPEN_SPLITS, SPLITS
     from jurat.bench.plan import Plan
