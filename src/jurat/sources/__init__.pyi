@@ -1,3 +1,5 @@
+from .base import FileSource as FileSource
+from .base import Source as Source
 from .base import SourceChanged as SourceChanged
 from .base import SourceOptions as SourceOptions
 from .find import count_items as count_items
