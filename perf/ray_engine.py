@@ -44,7 +44,7 @@ from jurat.judge.workers import ItemReader, JudgeWorkers
 from jurat.media import Sampling
 from jurat.models import ModelSpec
 from jurat.report.tally import Tally
-from jurat.runs.engines.steps import Job, Page, find_pages, read_page
+from jurat.runs.engines.steps import Job, Parcel, find, read
 from jurat.runs.folder import run_files
 from jurat.runs.parts import PartWriter
 from jurat.runs.recorded_items import Recorded
@@ -89,7 +89,7 @@ def finding(folder: Path, rows: int) -> Row:
     uris = [f"s3://a-bucket/images/{n // 1000:06}/{n:09}.jpg" for n in range(rows)]
     pq.write_table(pa.table({"uri": uris}), place)
     start = time.process_time()
-    sent = [len(pickle.dumps(page)) for page in find_pages(job(place, 16), Recorded(()))]
+    sent = [len(pickle.dumps(page)) for page in find(job(place, 16), Recorded(()))]
     rate = rows / (time.process_time() - start)
     return {"step": "find, in a table", "rate": rate, "each": sum(sent) / rows}
 
@@ -100,12 +100,16 @@ def reading(folder: Path, images: int, pixels: int, runs: int) -> list[Row]:
     items = tuple(find_items([str(folder / "photos")]))
     asked = job(folder / "photos", 16)
     sizes = [path.stat().st_size for path in (folder / "photos").iterdir()]
-    parcels = list(read_page(Page(items), asked))
-    read = median(lambda: list(read_page(Page(items), asked)), runs)
+    parcels = list(read(Parcel(items), asked))
+    reading = median(lambda: list(read(Parcel(items), asked)), runs)
     packed = [pickle.dumps(parcel, protocol=5) for parcel in parcels]
     pack = median(lambda: [pickle.loads(pickle.dumps(parcel, protocol=5)) for parcel in parcels], runs)
     return [
-        {"step": f"read and decode, {pixels} x {pixels}", "rate": images / read, "each": sum(sizes) / images},
+        {
+            "step": f"read and decode, {pixels} x {pixels}",
+            "rate": images / reading,
+            "each": sum(sizes) / images,
+        },
         {"step": "pack and unpack", "rate": images / pack, "each": sum(map(len, packed)) / images},
     ]
 

@@ -29,7 +29,7 @@ from jurat.media.hash_list import load_hash_list
 from jurat.models import ConcurrencySupport, ModelGone, ModelSpec
 from jurat.runs import Shard
 from jurat.runs.engines import steps
-from jurat.runs.engines.steps import Job, Page, Rows, Stop, compute, find_pages, read_page
+from jurat.runs.engines.steps import Job, Parcel, Stop, compute, find, read
 from jurat.runs.recorded_items import Recorded, item_key, numbered
 from jurat.sources import SourceOptions, find_items
 
@@ -48,17 +48,17 @@ def job(
     return replace(whole, alone=alone, given_up=given_up)
 
 
-def computed(asked: Job, judge: Judge, recorded: Recorded = NOTHING) -> list[Rows]:
+def computed(asked: Job, judge: Judge, recorded: Recorded = NOTHING) -> list[Parcel]:
     """All three steps, with what goes from one to the next pickled as it is between processes."""
     said = []
-    for page in find_pages(asked, recorded):
-        for parcel in read_page(pickle.loads(pickle.dumps(page)), asked):
+    for page in find(asked, recorded):
+        for parcel in read(pickle.loads(pickle.dumps(page)), asked):
             said += compute(pickle.loads(pickle.dumps(parcel)), JudgeWorker(judge))
     return said
 
 
-def rows(said: list[Rows]) -> list[dict]:
-    return [{k: v for k, v in row.items() if k not in CHANGING} for each in said for row in each.rows]
+def rows(said: list[Parcel]) -> list[dict]:
+    return [{k: v for k, v in row.items() if k not in CHANGING} for each in said for row in each.contents]
 
 
 def ordinary(judge: Judge, *paths: Path | str, options: SourceOptions | None = None) -> list[dict]:
@@ -118,7 +118,7 @@ def test_the_rows_are_those_of_the_ordinary_judge(pictures: Path, judge: Judge) 
 
 def test_rows_carry_where_bytes_are_unless_they_can_be_had_in_passing_only(pictures: Path) -> None:
     def weight(path: Path | str) -> int:
-        return sum(len(pickle.dumps(page)) for page in find_pages(job(path), NOTHING))
+        return sum(len(pickle.dumps(page)) for page in find(job(path), NOTHING))
 
     listed, held, shard, streamed = with_tables(pictures)
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8))
@@ -133,34 +133,34 @@ def test_rows_carry_where_bytes_are_unless_they_can_be_had_in_passing_only(pictu
 
 
 def test_pages_grow_and_parcels_hold_some_batches(pictures: Path, judge: Judge, monkeypatch) -> None:
-    monkeypatch.setattr(steps, "PAGE_ITEMS", 12)
-    monkeypatch.setattr(steps, "PARCEL_BATCHES", 2)
+    monkeypatch.setattr(steps, "FOUND_ITEMS", 12)
+    monkeypatch.setattr(steps, "LOAD_BATCHES", 2)
     asked = job("pictures")
-    pages = list(find_pages(asked, NOTHING))
-    assert [len(page.items) for page in pages] == [4, 8, 12, 2, 0]
-    (last,) = read_page(pages[3], asked)
-    assert [len(load.content.frames) for load in last.loads] == [0, 3]
-    assert [len(parcel.loads) for parcel in read_page(pages[2], asked)] == [8, 4]
+    pages = list(find(asked, NOTHING))
+    assert [len(page.contents) for page in pages] == [4, 8, 12, 2, 0]
+    (last,) = read(pages[3], asked)
+    assert [len(load.content.frames) for load in last.contents] == [0, 3]
+    assert [len(parcel.contents) for parcel in read(pages[2], asked)] == [8, 4]
     alone = job("pictures", alone=True)
-    assert [len(page.items) for page in find_pages(alone, NOTHING)] == [1] * 26 + [0]
-    assert [len(parcel.loads) for parcel in read_page(pages[2], alone)] == [1] * 12
-    monkeypatch.setattr(steps, "PARCEL_BYTES", 1)
-    assert [len(parcel.loads) for parcel in read_page(pages[2], asked)] == [1] * 12
+    assert [len(page.contents) for page in find(alone, NOTHING)] == [1] * 26 + [0]
+    assert [len(parcel.contents) for parcel in read(pages[2], alone)] == [1] * 12
+    monkeypatch.setattr(steps, "LOAD_BYTES", 1)
+    assert [len(parcel.contents) for parcel in read(pages[2], asked)] == [1] * 12
 
 
 def test_rows_come_batch_by_batch_and_lanes_are_filled(pictures: Path) -> None:
     asked = job("pictures")
     judge = Judge(law(), TwoLanes(), "quick", batch_size=4)
-    page = next(each for each in find_pages(asked, NOTHING) if len(each.items) == 8)
-    (parcel,) = read_page(page, asked)
-    assert [len(each.rows) for each in compute(parcel, JudgeWorker(judge))] == [4, 4]
+    page = next(each for each in find(asked, NOTHING) if len(each.contents) == 8)
+    (parcel,) = read(page, asked)
+    assert [len(each.contents) for each in compute(parcel, JudgeWorker(judge))] == [4, 4]
     assert judge.model.at_once == 2
 
 
 def test_a_page_of_bytes_is_closed_by_their_size(pictures: Path, monkeypatch) -> None:
     held = with_tables(pictures)[1]
-    monkeypatch.setattr(steps, "PAGE_BYTES", 200)
-    sizes = [len(page.items) for page in find_pages(job(held, batch_size=16), NOTHING)]
+    monkeypatch.setattr(steps, "FOUND_BYTES", 200)
+    sizes = [len(page.contents) for page in find(job(held, batch_size=16), NOTHING)]
     assert max(sizes) <= 3
     assert sum(sizes) == 23
 
@@ -198,8 +198,8 @@ def test_known_content_is_settled_without_the_model_and_its_pixels_go_nowhere(
     digest = sha256((pictures / "03.png").read_bytes()).hexdigest()
     Path("known.csv").write_text(f"sha256,label,action,handling\n{digest},series 7,block,sealed\n")
     asked = job("pictures", known=load_hash_list("known.csv"))
-    parcels = [parcel for page in find_pages(asked, NOTHING) for parcel in read_page(page, asked)]
-    contents = [load.content for parcel in parcels for load in parcel.loads]
+    parcels = [parcel for page in find(asked, NOTHING) for parcel in read(page, asked)]
+    contents = [load.content for parcel in parcels for load in parcel.contents]
     (settled,) = (content for content in contents if isinstance(content, KnownItem))
     pixels = (pictures / "03.png").read_bytes()
     assert pixels not in pickle.dumps(settled)
@@ -259,16 +259,16 @@ def test_a_table_without_the_column_stops_after_what_was_found_before(pictures: 
 
 def test_a_folder_that_vanishes_stops_the_run_and_makes_no_error_rows(pictures: Path, judge: Judge) -> None:
     asked = job("pictures")
-    pages = list(find_pages(asked, NOTHING))
-    assert len(list(read_page(pages[0], asked))) == 1
+    pages = list(find(asked, NOTHING))
+    assert len(list(read(pages[0], asked))) == 1
     os.rename(pictures, "elsewhere")
-    (parcel,) = read_page(pages[1], asked)
-    assert (parcel.loads, parcel.found) == ((), None)
+    (parcel,) = read(pages[1], asked)
+    assert (parcel.contents, parcel.found) == ((), None)
     assert "pictures is not there any more" in parcel.stop.message
     steps._roots.cache_clear()  # as on a machine that comes to it later
-    (parcel,) = read_page(pages[1], asked)
+    (parcel,) = read(pages[1], asked)
     assert "pictures is not there any more" in parcel.stop.message
-    assert [parcel.found for parcel in read_page(Page(found=3), asked)] == [3]
+    assert [parcel.found for parcel in read(Parcel(found=3), asked)] == [3]
 
 
 class TwoLanes(Tinted):
@@ -305,7 +305,7 @@ class Dying(Tinted):
 def test_a_model_that_is_gone_stops_the_run(pictures: Path) -> None:
     gone = ModelGone("The server does not answer.", hint="Start it.")
     said = computed(job("pictures"), Judge(law(), Dying(gone), "quick"))[0]
-    assert said.rows == ()
+    assert said.contents == ()
     with pytest.raises(ModelGone, match="does not answer") as caught:
         raise said.stop.error()
     assert (caught.value.exit_code, caught.value.hint) == (3, "Start it.")

@@ -1,45 +1,16 @@
-"""The parts of pyarrow's objects that are used here: it ships no types of its own."""
+"""pyarrow's objects, which ship no types, and times as rows hold them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
-
-class ArrowSchema(Protocol):
-    """A `pyarrow.Schema`."""
-
-    @property
-    def names(self) -> list[str]: ...
-
-    @property
-    def metadata(self) -> Mapping[bytes, bytes] | None: ...
-
-
-class ArrowTable(Protocol):
-    """A `pyarrow.Table`."""
-
-    @property
-    def num_rows(self) -> int: ...
-
-    @property
-    def nbytes(self) -> int: ...
-
-    @property
-    def schema(self) -> ArrowSchema: ...
-
-    def column(self, name: str) -> Any: ...
-
-    def combine_chunks(self) -> ArrowTable: ...
-
-    def take(self, indices: Any) -> ArrowTable: ...
-
-    def to_pylist(self, *, maps_as_pydicts: str | None = None) -> list[dict[str, Any]]: ...
-
-
-ArrowBatch = ArrowTable
-"""A `pyarrow.RecordBatch`, as far as it is used like a table."""
+ArrowSchema: TypeAlias = Any
+"""A `pyarrow.Schema`."""
+ArrowBatch: TypeAlias = Any
+"""A `pyarrow.RecordBatch`."""
+ArrowTable: TypeAlias = Any
+"""A `pyarrow.Table`."""
 
 
 def moment_text(moment: datetime) -> str:

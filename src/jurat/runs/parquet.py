@@ -97,7 +97,7 @@ def batch_of(rows: Iterable[Row], schema: ArrowSchema) -> ArrowBatch:
     stamps = _timestamps(schema)
     told = [{**row, **{name: _moment(row.get(name)) for name in stamps}} for row in rows] if stamps else rows
     batch = pa.RecordBatch.from_pylist(list(told), schema=schema)
-    for field in cast(Any, schema):
+    for field in schema:
         if (place := null_in(batch.column(field.name), field, field.name)) is not None:
             raise ValueError(f"{place} is null")
     return batch
@@ -146,7 +146,7 @@ def not_whole(path: Path, error: Exception) -> JuratError:
 def _timestamps(schema: ArrowSchema) -> list[str]:
     import pyarrow as pa
 
-    return [field.name for field in cast(Any, schema) if pa.types.is_timestamp(field.type)]
+    return [field.name for field in schema if pa.types.is_timestamp(field.type)]
 
 
 def _moment(text: object) -> object:

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from jurat.files import count_rows, make_folder
-from jurat.runs.arrow import ArrowSchema
 from jurat.runs.folder import (
     HALF_WRITTEN,
     PART,
@@ -231,8 +230,8 @@ def _renew_times(path: Path, schema: RowSchema) -> None:
         there: Any = pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
         raise not_whole(path, error) from error
-    kinds = {each.name: each.type for each in cast(Any, schema.arrow()) if pa.types.is_timestamp(each.type)}
+    kinds = {each.name: each.type for each in schema.arrow() if pa.types.is_timestamp(each.type)}
     fields = [each.with_type(kinds.get(each.name, each.type)) for each in there]
-    renewed: ArrowSchema = pa.schema(fields, metadata=there.metadata)
-    if not cast(Any, renewed).equals(there):
+    renewed: Any = pa.schema(fields, metadata=there.metadata)
+    if not renewed.equals(there):
         write_parquet(path, batches_of(part_rows(path), schema, renewed), renewed)

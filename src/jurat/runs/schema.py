@@ -98,7 +98,7 @@ class RowSchema:
             JuratError: the schema has no columns for an error.
         """
         misfits: list[str] = []
-        schema = cast(Any, self.arrow())
+        schema = self.arrow()
         made = {each.name: _fitting(row.get(each.name), each, each.name, misfits) for each in schema}
         why = misfits[0] if misfits else "it is not a row"
         if not {self.outcome, self.error} <= set(schema.names):

@@ -10,10 +10,10 @@ compute rows. A worker takes a whole GPU where there are some, and next to nothi
 readers never starve; a reader takes half a processor, since half of its time it waits for storage. Ray holds
 back the readers when what they read fills its object store.
 
-A row of the Ray data set is one page, one parcel or the rows of one batch, pickled: so items are computed
-together as they were read, and Ray has few things to keep account of where there are many items. Ray runs a
-task again when its worker dies. What was lost even so is computed once more, each item by itself; one that
-takes its worker down three times becomes an error row. An item that comes back twice counts once.
+A row of the Ray data set is one parcel, pickled: so items are computed together as they were read, and Ray
+has few things to keep account of where there are many items. Ray runs a task again when its worker dies. What
+was lost even so is computed once more, each item by itself; one that takes its worker down three times
+becomes an error row. An item that comes back twice counts once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from typing import Any
 from jurat.errors import JuratError, MissingExtra
 from jurat.runs.engines import steps
 from jurat.runs.engines.ray_cluster import Share, connect, first_line, machines, share_of, what_comes
-from jurat.runs.engines.steps import Job, Key, Page, Parcel, Rows, Stop, Worker, WorkerSpec
+from jurat.runs.engines.steps import Job, Key, Parcel, Stop, Worker, WorkerSpec
 from jurat.runs.recorded_items import Occurrences, Recorded
 from jurat.sources.passed_over import PassedOver
 
@@ -137,7 +137,7 @@ class RayEngine:
                 found = answer.found if found is None else found
                 self.passed_over = answer.passed_over or self.passed_over
                 stop = stop or answer.stop
-                rows = tuple(row for row in answer.rows if not seen.next(key(row).hex()))
+                rows = tuple(row for row in answer.contents if not seen.next(key(row).hex()))
                 back += len(rows)
                 if rows:
                     yield rows
@@ -189,7 +189,9 @@ def _open(spec: WorkerSpec, folder: str, share: Share) -> Worker | Stop:
         return Stop.of(error)
 
 
-def _answers(job: Job, recorded: Recorded, spec: WorkerSpec, share: Share, described: Any) -> Generator[Rows]:
+def _answers(
+    job: Job, recorded: Recorded, spec: WorkerSpec, share: Share, described: Any
+) -> Generator[Parcel[dict[str, Any]]]:
     """What the workers give back, as it comes."""
     import ray
     import ray.data
@@ -205,14 +207,14 @@ def _answers(job: Job, recorded: Recorded, spec: WorkerSpec, share: Share, descr
         # How often a task is tried can be said in this way only; the last Ray that takes it is 2.63.
         warnings.simplefilter("ignore", RayDeprecationWarning)
         found = ray.data.read_datasource(
-            _datasource(partial(_pages, asked, done)),
+            _datasource(partial(_found, asked, done)),
             override_num_blocks=1,
             num_cpus=0,
             concurrency=1,
             ray_remote_args={"max_retries": TRIES - 1},
         )
         read = found.map_batches(
-            partial(_parcels, asked), num_cpus=READER_CPUS, max_retries=TRIES - 1, **by_row
+            partial(_loads, asked), num_cpus=READER_CPUS, max_retries=TRIES - 1, **by_row
         )
         computed = read.map_batches(
             _RayWorker,
@@ -293,13 +295,13 @@ def _got(shared: Any) -> Any:
     return ray.get(shared)
 
 
-def _pages(asked: Any, done: Any) -> Iterator[Any]:
-    return map(_packed, steps.find_pages(_got(asked), _got(done)))
+def _found(asked: Any, done: Any) -> Iterator[Any]:
+    return map(_packed, steps.find(_got(asked), _got(done)))
 
 
-def _parcels(asked: Any, table: Any) -> Iterator[Any]:
-    for page in _unpacked(table):
-        yield from map(_packed, steps.read_page(page, _got(asked)))
+def _loads(asked: Any, table: Any) -> Iterator[Any]:
+    for items in _unpacked(table):
+        yield from map(_packed, steps.read(items, _got(asked)))
 
 
 class _RayWorker:
@@ -315,13 +317,13 @@ class _RayWorker:
             )
 
     def __call__(self, table: Any) -> Iterator[Any]:
-        for parcel in _unpacked(table):
+        for loads in _unpacked(table):
             worker = self._worker
-            given = [Rows(stop=worker)] if isinstance(worker, Stop) else steps.compute(parcel, worker)
-            yield from map(_packed, given)
+            rows = [Parcel(stop=worker)] if isinstance(worker, Stop) else steps.compute(loads, worker)
+            yield from map(_packed, rows)
 
 
-def _packed(given: Page | Parcel | Rows) -> Any:
+def _packed(given: Parcel[Any]) -> Any:
     """A table of one row."""
     import pyarrow as pa
 

@@ -1,8 +1,8 @@
 """Three steps, each of which may run in another process: items are found, read, and their rows computed.
 
-    find_pages      paths -> pages of items, which say where the bytes are    one process
-    read_page       a page -> parcels of what workers take                    any number, of processors
-    compute         a parcel -> rows, a batch at a time                       any number, one open worker each
+    find    paths -> parcels of items, which say where the bytes are      one process
+    read    a parcel of items -> parcels of what workers take             any number, of processors
+    compute a parcel of these -> rows, a batch at a time                  any number, one open worker each
 
 `jurat.runs.engines.ray_engine` runs them on a cluster; there is nothing of Ray here. What goes from step to
 step is pickled by one of our own processes and read by another, never taken from a user's file. Only images
@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from jurat.content import Item
 from jurat.errors import JuratError
@@ -26,11 +26,14 @@ from jurat.sources.openers import FilePart, InMemory, LocalFile, RemoteObject, U
 from jurat.sources.passed_over import PassedOver
 from jurat.sources.prefetch import SourceFolders, read_ahead
 
-PAGE_ITEMS, PAGE_BYTES = 256, 32 * 2**20
-"""A page is closed when it has so many items, or so many bytes of those that travel as bytes."""
-PARCEL_BATCHES, PARCEL_BYTES = 4, 64 * 2**20
-"""A parcel is closed when it has so many of a worker's batches, so that a model with concurrent calls can use
-them, or so many bytes, however few items that is."""
+FOUND_ITEMS, FOUND_BYTES = 256, 32 * 2**20
+"""A parcel of items is closed when it has so many, or so many bytes of those that travel as bytes."""
+LOAD_BATCHES, LOAD_BYTES = 4, 64 * 2**20
+"""A parcel of loads is closed when it has so many of a worker's batches, so that a model with concurrent
+calls can use them, or so many bytes, however few items that is."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Job:
     """The folders that the items lie in. If one of them is gone, the run ends."""
     shard: Shard | None = None
     alone: bool = False
-    """Each item has a page and a parcel of its own, so that one that kills its process takes no other with
+    """Each item has parcels of its own, so that one that kills its process takes no other with
     it."""
     given_up: str | None = None
     """Why no item is read any more, and each becomes an error."""
@@ -154,43 +157,22 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Page:
-    """Items to be read; or the end of them."""
+class Parcel(Generic[T]):
+    """What one step hands to the next: some items, loads or rows; or the end of them."""
 
-    items: tuple[Item, ...] = ()
+    contents: tuple[T, ...] = ()
     found: int | None = None
-    """How many there were, on the last page."""
+    """In the last parcel: how many items there were."""
     stop: Stop | None = None
-    """Why there are no more, though there should be."""
+    """Why there are no more; without `found`: what made it impossible to read or compute these."""
     passed_over: PassedOver | None = None
-    """What was found and is no item, on the last page."""
+    """In the last parcel: what was found and is no item."""
 
 
-@dataclass(frozen=True)
-class Parcel:
-    """What a worker is given at once; or the end, as pages have it."""
+def find(job: Job, recorded: Recorded) -> Iterator[Parcel[Item]]:
+    """All items of a job that are not recorded; the last parcel says how many they were.
 
-    loads: tuple[Load, ...] = ()
-    found: int | None = None
-    stop: Stop | None = None
-    """Without `found`: what made it impossible to read on, or to compute."""
-    passed_over: PassedOver | None = None
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows that were computed; or the end, as parcels have it."""
-
-    rows: tuple[dict[str, Any], ...] = ()
-    found: int | None = None
-    stop: Stop | None = None
-    passed_over: PassedOver | None = None
-
-
-def find_pages(job: Job, recorded: Recorded) -> Iterator[Page]:
-    """Pages of all items of a job that are not recorded, then one that says how many they were.
-
-    The first pages are small, so that no reader waits for the first one to be full. Never raises.
+    The first parcels are small, so that no reader waits for the first one to be full. Never raises.
     """
     found = size = 0
     most = 1 if job.alone else job.reader.batch_size
@@ -202,16 +184,16 @@ def find_pages(job: Job, recorded: Recorded) -> Iterator[Page]:
             item, held = _travelling(each)
             page.append(item)
             found, size = found + 1, size + held
-            if len(page) >= most or size >= PAGE_BYTES:
-                yield Page(tuple(page))
+            if len(page) >= most or size >= FOUND_BYTES:
+                yield Parcel(tuple(page))
                 page, size = [], 0
-                most = most if job.alone else max(most, min(2 * most, PAGE_ITEMS))
+                most = most if job.alone else max(most, min(2 * most, FOUND_ITEMS))
         stop = None
     except Exception as error:
         stop = Stop.of(error)
     if page:
-        yield Page(tuple(page))
-    yield Page(found=found, stop=stop, passed_over=passed_over)
+        yield Parcel(tuple(page))
+    yield Parcel(found=found, stop=stop, passed_over=passed_over)
 
 
 def _items(job: Job, passed_over: PassedOver) -> Iterator[Item]:
@@ -229,20 +211,20 @@ def _travelling(item: Item) -> tuple[Item, int]:
     return read, sum(len(opener.data) for opener in openers if isinstance(opener, InMemory))
 
 
-def read_page(page: Page, job: Job) -> Iterator[Parcel]:
-    """Reads and decodes the items of a page. Never raises."""
-    if not page.items:
-        yield Parcel(found=page.found, stop=page.stop, passed_over=page.passed_over)
+def read(items: Parcel[Item], job: Job) -> Iterator[Parcel[Load]]:
+    """Reads and decodes items. Never raises."""
+    if not items.contents:
+        yield Parcel(found=items.found, stop=items.stop, passed_over=items.passed_over)
         return
-    most = 1 if job.alone else PARCEL_BATCHES * job.reader.batch_size
+    most = 1 if job.alone else LOAD_BATCHES * job.reader.batch_size
     loads: list[Load] = []
     images = size = 0
     try:
         enter(job.folder)
-        for item in _read(page.items, job):
+        for item in _read_ahead(items.contents, job):
             loads.append(job.reader.read(item))
             images, size = images + loads[-1].images, size + loads[-1].bytes
-            if images >= most or size >= PARCEL_BYTES:
+            if images >= most or size >= LOAD_BYTES:
                 yield Parcel(tuple(loads))
                 loads, images, size = [], 0, 0
     except Exception as error:
@@ -252,7 +234,7 @@ def read_page(page: Page, job: Job) -> Iterator[Parcel]:
         yield Parcel(tuple(loads))
 
 
-def _read(items: Iterable[Item], job: Job) -> Iterator[Item]:
+def _read_ahead(items: Iterable[Item], job: Job) -> Iterator[Item]:
     if job.given_up is not None:
         return (replace(item, images=(Unreadable(job.given_up),)) for item in items)
     return read_ahead(items, _roots(job.folder, job.roots))
@@ -266,16 +248,16 @@ def _roots(within: str, folders: tuple[str, ...]) -> SourceFolders:
     return SourceFolders({folder: here.get(folder, (-1, -1)) for folder in folders})
 
 
-def compute(parcel: Parcel, worker: Worker) -> Iterator[Rows]:
-    """Computes the rows of a parcel; each batch's rows come when it is done. Never raises."""
+def compute(loads: Parcel[Load], worker: Worker) -> Iterator[Parcel[dict[str, Any]]]:
+    """Computes rows; each batch's rows come when it is done. Never raises."""
     try:
-        for rows in worker.rows(parcel.loads):
-            yield Rows(tuple(rows))
+        for rows in worker.rows(loads.contents):
+            yield Parcel(tuple(rows))
     except Exception as error:
-        yield Rows(stop=Stop.of(error))
+        yield Parcel(stop=Stop.of(error))
         return
-    if parcel.found is not None or parcel.stop is not None:
-        yield Rows(found=parcel.found, stop=parcel.stop, passed_over=parcel.passed_over)
+    if loads.found is not None or loads.stop is not None:
+        yield Parcel(found=loads.found, stop=loads.stop, passed_over=loads.passed_over)
 
 
 def enter(folder: str) -> None:
