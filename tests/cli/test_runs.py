@@ -513,3 +513,17 @@ def test_a_folder_that_vanishes_ends_the_run_and_it_goes_on_when_it_is_back(pics
     told = outcomes("run")
     assert len(told) == 47
     assert [id for id, outcome in told.items() if outcome == "error"] == ["pics/broken.png"]
+
+
+def test_python_resumes_what_the_command_began(run, jurat):
+    from jurat.judge import Judge, open_verdict_run
+    from jurat.sources import find_items
+
+    Image.new("RGB", (8, 8), "red").save("pics/more.png")
+    judge = Judge("colours.yaml", "colour")
+    with open_verdict_run("run", judge) as resumed:
+        for verdict in judge.stream(resumed.pending(find_items(["pics"]))):
+            resumed.write(verdict)
+    assert (resumed.before.total(), resumed.rows, outcomes("run")["pics/more.png"]) == (7, 1, "unsafe")
+    again = jurat("judge", "pics", *POLICY, "--out", "run")
+    assert again.stdout.strip() == "Nothing was left to judge: all of 8 rows are in run."

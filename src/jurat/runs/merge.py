@@ -44,7 +44,7 @@ class Merged:
     """Shards that no run was for, "2/3" say."""
 
 
-def merge_runs(folders: Sequence[Path], out: Path, schema: RowSchema) -> Merged:
+def merge_runs(folders: Sequence[Path | str], out: Path | str, schema: RowSchema) -> Merged:
     """Copies the rows of runs into a new one, which is there whole or not at all.
 
     Args:
@@ -56,6 +56,7 @@ def merge_runs(folders: Sequence[Path], out: Path, schema: RowSchema) -> Merged:
         JuratError: they were made under different settings, two of them hold the same item, or one cannot be
             read, or was stopped in the middle of retrying its errors.
     """
+    folders, out = [Path(folder) for folder in folders], Path(out)
     for folder in folders:
         if not is_run(folder):
             raise JuratError(f"{folder} is not the folder of a run: it has no _run.json.")

@@ -15,12 +15,14 @@ _MOST_LINES = 40
 
 
 def settings_in(facts: Facts, schema: RowSchema) -> dict[str, Any]:
-    """The settings that `_run.json` holds, as this version would record them and as JSON has them.
+    """The settings that `_run.json` holds, as this version would record them and as JSON has them. Those that
+    are not set are left out, so that a run is resumed by a version that has more of them.
 
     Raises:
         JuratError: the run is of an earlier version, and can be neither resumed nor merged any more.
     """
-    return schema.upgrade(cast("dict[str, Any]", json.loads(json.dumps(facts.get("settings", {})))))
+    settings = cast("dict[str, Any]", json.loads(json.dumps(facts.get("settings", {}))))
+    return {name: value for name, value in schema.upgrade(settings).items() if _is_set(value)}
 
 
 def differences(old: Facts, new: Facts, schema: RowSchema) -> list[str]:
@@ -43,6 +45,10 @@ def differences(old: Facts, new: Facts, schema: RowSchema) -> list[str]:
     if len(edits) > _MOST_LINES:
         lines.append(f"    and {counted(len(edits) - _MOST_LINES, 'more line')}")
     return lines
+
+
+def _is_set(value: object) -> bool:
+    return value is not None and not (isinstance(value, list) and all(each is None for each in value))
 
 
 def _changed(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
