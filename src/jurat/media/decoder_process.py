@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
@@ -71,40 +71,21 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], tuple
 
 @contextmanager
 def _budget(seconds: float, memory: int) -> Generator[None]:
-    """Inside, this process ends after so many seconds of processor time, and gets so much more memory, as far
-    as the system can see to that; the parent looks at the clock as well."""
-    with _memory(memory), _time(seconds):
-        yield
+    """Ends this process after some seconds of processor time, and gives it no more than some bytes on top of
+    its memory, where the system can do that. The parent watches the clock as well."""
+    with ExitStack() as undone:
+        with suppress(ImportError):  # on Windows
+            from signal import ITIMER_PROF, setitimer
 
+            setitimer(ITIMER_PROF, seconds)  # its signal ends a process, whatever that is doing
+            undone.callback(setitimer, ITIMER_PROF, 0)
+        with suppress(ImportError, OSError):  # not on Linux
+            import resource
 
-@contextmanager
-def _time(seconds: float) -> Generator[None]:
-    try:
-        from signal import ITIMER_PROF, setitimer
-    except ImportError:  # on Windows
+            with open("/proc/self/statm", encoding="ascii") as file:
+                now = int(file.read().split()[0]) * resource.getpagesize()
+            before = resource.getrlimit(resource.RLIMIT_AS)
+            most = now + memory if before[1] < 0 else min(now + memory, before[1])
+            resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+            undone.callback(resource.setrlimit, resource.RLIMIT_AS, before)
         yield
-        return
-    setitimer(ITIMER_PROF, seconds)  # its signal ends a process, whatever that is doing
-    try:
-        yield
-    finally:
-        setitimer(ITIMER_PROF, 0)
-
-
-@contextmanager
-def _memory(most: int) -> Generator[None]:
-    try:
-        import resource
-
-        with open("/proc/self/statm", encoding="ascii") as file:
-            now = int(file.read().split()[0]) * resource.getpagesize()
-    except (ImportError, OSError):  # not on Linux
-        yield
-        return
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    hard = before[1]
-    resource.setrlimit(resource.RLIMIT_AS, (now + most if hard < 0 else min(now + most, hard), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)

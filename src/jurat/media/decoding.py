@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from PIL import Image, ImageFile
@@ -32,7 +33,6 @@ __all__ = ["Decoded", "decode", "decode_here", "still", "still_here"]
 
 QUICK_PIXELS = 16_000_000
 """Pixels of an image that is decoded in this process, at most."""
-_NO_MEMORY = "decoding it needs more memory than there is"
 
 
 def decode(
@@ -63,18 +63,12 @@ def decode(
     """
     sampling = sampling or Sampling()
     limits = Limits(max_bytes, max_pixels or sampling.max_pixels, max_frames or sampling.frames)
-    limits.check_bytes(len(data))
-    if container_of(data) is not None:
-        require_pyav()
-    if (opened := _quick(data, limits)) is None:
+    if (image := _quick(data, limits)) is None:
         from jurat.media.decoder_pool import decode_elsewhere
 
         return decode_elsewhere(data, limits, sampling)
-    try:
-        with quiet():
-            return opened.decoded(limits)
-    except MemoryError as error:
-        raise ImageError(_NO_MEMORY) from error
+    with _memory_errors(), quiet():
+        return image.decoded(limits)
 
 
 def decode_here(data: bytes, limits: Limits, sampling: Sampling) -> Decoded:
@@ -82,7 +76,7 @@ def decode_here(data: bytes, limits: Limits, sampling: Sampling) -> Decoded:
     if (container := container_of(data)) is not None:
         return read_video(data, container, limits, sampling)
     with quiet():
-        return _File.of(data, limits).decoded(limits)
+        return _ImageFile.of(data, limits).decoded(limits)
 
 
 def still(data: bytes, index: int, rendering: str | None, time: float | None, longest: int) -> Image.Image:
@@ -99,14 +93,9 @@ def still(data: bytes, index: int, rendering: str | None, time: float | None, lo
         ImageError: as `decode` does.
     """
     limits = Limits()
-    limits.check_bytes(len(data))
-    if container_of(data) is not None:
-        require_pyav()
     if _quick(data, limits) is not None:
-        try:
+        with _memory_errors():
             return still_here(data, limits, index, rendering, time, longest)
-        except MemoryError as error:
-            raise ImageError(_NO_MEMORY) from error
     from jurat.media.decoder_pool import still_elsewhere
 
     return still_elsewhere(data, limits, index, rendering, time, longest)
@@ -120,20 +109,32 @@ def still_here(
         image = frame_at(data, time or 0.0)
     else:
         with quiet():
-            found = _File.of(data, limits).frame(index, limits)
+            found = _ImageFile.of(data, limits).frame(index, limits)
         image = next((each.image for each in found if each.name == rendering), found[0].image)
     if max(image.size) > longest:
         image.thumbnail((longest, longest), Image.Resampling.LANCZOS, reducing_gap=3)
     return image
 
 
-def _quick(data: bytes, limits: Limits) -> _File | None:
-    """The file, if what is known of it bounds what decoding it takes, so that it may happen here."""
-    if container_of(data) is not None or format_of(data).name not in ("PNG", "JPEG", "WEBP"):
+@contextmanager
+def _memory_errors() -> Generator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise ImageError("decoding it needs more memory than there is") from error
+
+
+def _quick(data: bytes, limits: Limits) -> _ImageFile | None:
+    """The image, if its header bounds what decoding it takes, so that it is decoded in this process."""
+    limits.check_bytes(len(data))
+    if container_of(data) is not None:
+        require_pyav()
+        return None
+    if format_of(data).name not in ("PNG", "JPEG", "WEBP"):
         return None
     with quiet():
-        file = _File.of(data, limits)
-    return file if file.is_quick else None
+        image = _ImageFile.of(data, limits)
+    return image if image.is_quick else None
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class _Frame:
 
 
 @dataclass(frozen=True)
-class _File:
+class _ImageFile:
     """An image whose format is known, read as far as the format's own checks go."""
 
     data: bytes
@@ -153,7 +154,7 @@ class _File:
     parsed: Png | Jpeg | Gif | WebP | None
 
     @classmethod
-    def of(cls, data: bytes, limits: Limits) -> _File:
+    def of(cls, data: bytes, limits: Limits) -> _ImageFile:
         """Raises ImageError as `decode` does."""
         format = format_of(data)
         parsed: Png | Jpeg | Gif | WebP | None = None

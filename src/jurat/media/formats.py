@@ -62,28 +62,15 @@ FORMATS = (
 # Each alternative can match in one way only, so that a hostile file costs no time.
 _XML_PROLOGUE = rb"(\xef\xbb\xbf|\s|<\?xml[^>]*>|<!--((?!-->).)*-->|<!doctype svg[^>]*>)*"
 
-VIDEO_SUFFIXES = frozenset(
-    (
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".3gp",
-        ".3g2",
-        ".webm",
-        ".mkv",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".m2ts",
-        ".flv",
-        ".wmv",
-        ".asf",
-        ".ogv",
-    )
-)
-"""Of videos; `.ts` and `.mts` are left out, since programs have them too."""
+# fmt: off
+VIDEO_SUFFIXES = frozenset((
+    ".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".m2ts", ".flv", ".wmv",
+    ".asf", ".ogv",
+))
+# fmt: on
+"""Suffixes of videos. `.ts` and `.mts` are left out, since program files have them too."""
 MEDIA_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-"""Of all that is picked up."""
+"""Suffixes of all files that are picked up inside folders."""
 
 _CONVERT = "convert it to JPEG or PNG first"
 _FEW_ZEROS = 64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 from jurat.content import ImageError
 
@@ -29,6 +30,12 @@ _BYTES_A_PIXEL = 16
 _SEVERAL = 8
 _REPLAYED = 32
 _COUNTED = 10_000
+
+
+def fitted(width: int, height: int, most: int) -> tuple[int, int]:
+    """Width and height in the same proportion, with at most `most` pixels."""
+    factor = min(1.0, sqrt(most / (width * height)))
+    return max(1, int(width * factor)), max(1, int(height * factor))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any, cast
 
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from jurat.content import ImageError
+from jurat.media.limits import fitted
 
 _ORIENTATION = 0x0112
 _PHOTOMETRIC = 262
@@ -89,9 +89,7 @@ def reduced(image: Image.Image, most: int) -> Image.Image:
     """The image, scaled down to `most` pixels if it has more."""
     if image.width * image.height <= most:
         return image
-    factor = sqrt(most / (image.width * image.height))
-    sides = max(1, int(image.width * factor)), max(1, int(image.height * factor))
-    return image.resize(sides, Image.Resampling.BOX)
+    return image.resize(fitted(image.width, image.height, most), Image.Resampling.BOX)
 
 
 def grey_to_8_bits(samples: NDArray[Any], white: int) -> NDArray[np.uint8]:
@@ -152,14 +150,9 @@ def _flattened(image: Image.Image) -> list[tuple[Image.Image, str | None]]:
     if clear == 0:
         return [(rgba.convert("RGB"), None)]
     white = _over(rgba, alpha, 255)
-    return (
-        [(white, None)]
-        if clear <= _TRANSLUCENT
-        else [
-            (white, "over white"),
-            (_over(rgba, alpha, 0), "over black"),
-        ]
-    )
+    if clear <= _TRANSLUCENT:
+        return [(white, None)]
+    return [(white, "over white"), (_over(rgba, alpha, 0), "over black")]
 
 
 def _with_alpha(image: Image.Image) -> Image.Image:

@@ -17,17 +17,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import chain
-from math import sqrt
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
+
+from PIL import Image
 
 from jurat.content import ImageError
 from jurat.media.decoded import Decoded
 from jurat.media.frames import Sampling
-from jurat.media.limits import Limits
+from jurat.media.limits import Limits, fitted
 from jurat.text import one_line, reason
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 MAX_SECONDS = 4 * 3600.0
 """Longest video that is read."""
@@ -362,6 +360,13 @@ def _too_long(seconds: float) -> str:
 # --- its pictures --------------------------------------------------------------------------------
 
 
+_TURNS = {
+    90: Image.Transpose.ROTATE_90,
+    180: Image.Transpose.ROTATE_180,
+    270: Image.Transpose.ROTATE_270,
+}
+
+
 def _upright(frame: Any) -> tuple[int, int]:
     """Width and height as it is shown."""
     sides = (frame.width, frame.height)
@@ -370,18 +375,10 @@ def _upright(frame: Any) -> tuple[int, int]:
 
 def _picture(frame: Any, largest: int) -> Image.Image:
     """A frame as it is shown, with at most so many pixels."""
-    width, height = frame.width, frame.height
-    if width * height > largest:
-        factor = sqrt(largest / (width * height))
-        width, height = max(1, int(width * factor)), max(1, int(height * factor))
+    width, height = fitted(frame.width, frame.height, largest)
     try:
         image: Image.Image = frame.to_image(width=width, height=height, interpolation="AREA")
     except Exception as error:
         raise ImageError(f"a frame cannot be made a picture: {reason(error)}") from error
-    turned = frame.rotation % 360
-    if turned in (90, 180, 270):
-        from PIL import Image as Pillow
-
-        turn = {90: "ROTATE_90", 180: "ROTATE_180", 270: "ROTATE_270"}[turned]
-        return image.transpose(Pillow.Transpose[turn])
-    return image
+    turn = _TURNS.get(frame.rotation % 360)
+    return image if turn is None else image.transpose(turn)
