@@ -24,7 +24,7 @@ class Usage:
     shared_tokens: int = 0
     """Those of the input that were computed once for several questions."""
     money: float | None = None
-    """Price of these tokens, in the currency of the prices given; None where no prices are known."""
+    """Price of all calls made for it, in the currency of the prices given; None where no prices are known."""
 
     def __add__(self, other: Usage) -> Usage:
         known = [money for money in (self.money, other.money) if money is not None]

@@ -259,12 +259,13 @@ def test_tokens_and_money_are_counted(opened: Open) -> None:
     (answer,) = used.ask()
     usage = answer.usage
     assert (usage.input_tokens, usage.output_tokens, usage.shared_tokens) == (100, 10, 80)
-    assert usage.money == pytest.approx((100 * 2.5 + 10 * 10) / 1e6)
     meter = used.model.capability(UsageMeter)
     assert meter is not None
     # The item, the same without its image, and four to learn whether the server looks at images.
     assert (meter.spent.calls, meter.spent.usage.input_tokens) == (6, 600)
     assert meter.spent.usage.money == pytest.approx(6 * (100 * 2.5 + 10 * 10) / 1e6)
+    assert usage.money == meter.spent.usage.money, "the first item pays for what is asked because of it"
+    assert used.ask()[0].usage.money == pytest.approx((100 * 2.5 + 10 * 10) / 1e6)
 
 
 def test_four_threads_that_spent_four_recorded_four(opened: Open) -> None:

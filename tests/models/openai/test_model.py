@@ -172,6 +172,17 @@ def test_tokens_are_counted_and_priced(serve: Serve) -> None:
     assert opened(serve(measuring)).spent.usage.money is None
 
 
+def test_the_money_of_answers_is_that_of_all_calls(serve: Serve) -> None:
+    model = opened(serve(measuring), input_price=2.5, output_price=10)
+    answers = model.ask([inquiry(Image.new("RGB", (8, 6), (red, 30, 30))) for red in (1, 2, 3)])
+    replies = model.chat([inquiry().prefix] * 2)
+    money = [result.usage.money for result in (*answers, *replies)]
+    assert money[3:] == [pytest.approx((100 * 2.5 + 10) / 1e6)] * 2
+    # Whoever comes first pays for the calls that check whether the server sees.
+    assert sum(each or 0 for each in money) == pytest.approx(model.spent.usage.money)
+    assert [a.usage.money for a in opened(serve(measuring)).ask([inquiry()])] == [None]
+
+
 def test_a_server_that_counts_no_tokens_is_taken_as_it_is(serve: Serve) -> None:
     (answer,) = opened(serve(lambda _: completion("Yes", LISTED, usage=None))).ask([inquiry()])
     assert answer.usage.input_tokens == 0

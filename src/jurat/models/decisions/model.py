@@ -60,7 +60,7 @@ class DecisionsModel(ServerModel):
         self._sight = SightCheck(self.server, self._answers, self._ask_one)
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
-        return self.server.run(self._answer(inquiry) for inquiry in inquiries)
+        return self.server.run(self._answer, inquiries)
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
         """Raises a JuratError: the endpoint gives no text."""

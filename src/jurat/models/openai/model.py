@@ -78,11 +78,11 @@ class ServedModel(ServerModel):
         self._sight = SightCheck(server, self._answers, self._answers_in_any_form)
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
-        return self.server.run(self._answer(inquiry) for inquiry in inquiries)
+        return self.server.run(self._answer, inquiries)
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
         check_settings(self, chats)
-        return self.server.run(self._reply(chat) for chat in chats)
+        return self.server.run(self._reply, chats)
 
     def give_up_logprobs(self) -> None:
         """Asks for none from now on."""

@@ -12,27 +12,32 @@ import asyncio
 import math
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
-from jurat.content import Failure, Usage
+from jurat.content import Failure, Reply, Usage
 from jurat.errors import JuratError
 from jurat.models.openai.background_loop import BackgroundLoop
 from jurat.models.openai.faults import Fault, ReplyKind
 from jurat.models.openai.secrets import KEY, clean
-from jurat.models.protocol import UNKNOWN, ModelGone, Spent
+from jurat.models.protocol import UNKNOWN, Answer, ModelGone, Spent
 from jurat.models.spec import ModelSpec, Serving
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 T = TypeVar("T")
+Q = TypeVar("Q")
+R = TypeVar("R", Answer, Reply)
 Adapt: TypeAlias = Callable[[Fault, dict[str, Any]], dict[str, Any] | None]
 
 BASE_URL = "OPENAI_BASE_URL"
 NO_KEY = "none"
 """Sent where the environment holds no key: servers of one's own do not look at it."""
+_BILL: ContextVar[list[float]] = ContextVar("bill")
+"""Money of the calls made so far for the item that is worked on."""
 _TRIES = 3
 """One try may take the deadline divided by this."""
 _MOST_TOKENS = 10**9
@@ -89,9 +94,20 @@ class Server:
         """For messages."""
         return self.base_url or "OpenAI"
 
-    def run(self, coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-        """Runs coroutines side by side, from any thread. If one raises, the others are cancelled."""
-        return self._background.run(gather(coroutines))
+    def run(self, work: Callable[[Q], Coroutine[Any, Any, R]], items: Iterable[Q]) -> list[R]:
+        """Works on items side by side, from any thread. If work on one raises, the others are cancelled.
+
+        The money of a result is that of all calls made for it, those that check the server among them.
+        """
+
+        async def billed(item: Q) -> R:
+            bill: list[float] = []
+            _BILL.set(bill)  # of this task and of those that it starts
+            result = await work(item)
+            money = None if self.spent.usage.money is None else math.fsum(bill)
+            return replace(result, usage=replace(result.usage, money=money))
+
+        return self._background.run(gather(billed(item) for item in items))
 
     def close(self) -> None:
         """Cancels the calls under way, closes the connections and ends the thread."""
@@ -167,7 +183,10 @@ class Server:
         self._failed = 0
         if self._answered is None or image:
             self._answered = request
-        self.spent = Spent(self.spent.calls + 1, self.spent.usage + usage_of(reply, self.serving))
+        usage = usage_of(reply, self.serving)
+        self.spent = Spent(self.spent.calls + 1, self.spent.usage + usage)
+        if usage.money is not None:
+            _BILL.get([]).append(usage.money)
         names = [getattr(reply, "model", None), getattr(reply, "system_fingerprint", None)]
         reported = "+".join(clean(name) for name in names if isinstance(name, str) and name)
         self.revision = reported or self.revision
