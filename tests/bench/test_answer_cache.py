@@ -51,7 +51,7 @@ class Scripted:
         return self if kind in (DomainGate, ConcurrencySupport) else None
 
 
-def test_what_was_asked_is_not_asked_again_and_its_time_is_owed():
+def test_a_cached_answer_is_not_asked_again_and_its_seconds_are_charged():
     model, clock = Scripted(), Clock()
     asked = CachingModel(model, clock)
     inquiry = Inquiry(LOOK, ("Is it so?",))
@@ -65,7 +65,7 @@ def test_what_was_asked_is_not_asked_again_and_its_time_is_owed():
     assert len(model.asked) == 2 and clock.owed > before
 
 
-def test_a_model_whose_tokens_cannot_be_told_is_asked_every_other_set_of_questions():
+def test_without_a_token_count_only_equal_sets_of_questions_are_cached():
     model = Scripted()
     asked = CachingModel(model, Clock())
     for questions in (("a", "b"), ("a",), ("a", "b")):
@@ -73,7 +73,7 @@ def test_a_model_whose_tokens_cannot_be_told_is_asked_every_other_set_of_questio
     assert model.asked == [("a", "b"), ("a",)]
 
 
-def test_an_error_is_asked_again_and_a_refusal_is_not():
+def test_an_error_is_asked_again_and_a_refusal_is_cached():
     model = Scripted(Failure("refused", "No."), Failure("error", "Gone."))
     asked = CachingModel(model, Clock())
     kinds = [
@@ -84,7 +84,7 @@ def test_an_error_is_asked_again_and_a_refusal_is_not():
     assert kinds == ["error", "refused", "refused"] and len(model.asked) == 2
 
 
-def test_a_conversation_is_continued_once_unless_it_is_drawn():
+def test_a_greedy_reply_is_cached_and_a_sampled_one_is_not():
     model, clock = Scripted(), Clock()
     asked = CachingModel(model, clock)
     other = replace(LOOK, turns=(Turn("user", (OTHER, "Look.")),))
@@ -95,7 +95,7 @@ def test_a_conversation_is_continued_once_unless_it_is_drawn():
     assert model.said == 4
 
 
-def test_the_gate_looks_once_and_there_is_one_lane():
+def test_the_domain_gate_is_cached_and_concurrency_is_denied():
     model = Scripted()
     asked = CachingModel(model, Clock())
     gate = asked.capability(DomainGate)
@@ -103,7 +103,7 @@ def test_the_gate_looks_once_and_there_is_one_lane():
     assert model.said == 2 and asked.capability(ConcurrencySupport) is None
 
 
-def test_what_was_not_wanted_for_longest_is_forgotten(monkeypatch):
+def test_the_least_recently_used_conversation_is_dropped(monkeypatch):
     monkeypatch.setattr(answer_cache, "MOST", 1)
     model = Scripted()
     asked = CachingModel(model, Clock())
@@ -117,7 +117,7 @@ def bundled():
     return open_model("bundled", device="cpu")
 
 
-def test_a_part_of_what_was_asked_costs_what_asking_costs(bundled, splits):
+def test_answers_assembled_from_the_cache_cost_what_asking_costs(bundled, splits):
     """Its tokens can be told without asking, so that any inquiry is put together of what is known."""
     image = splits["test"][0].image
     said = ["A child is visible.", "A dog is visible.", "There are at least two dogs.", "A zebra is visible."]
@@ -164,7 +164,7 @@ class Finder:
         return [sorted(boxes, key=lambda box: -box.score) for boxes in found]
 
 
-def test_a_detector_searches_for_a_word_once_and_gives_boxes_in_their_order():
+def test_a_detector_searches_for_a_word_once_and_keeps_the_order_of_boxes():
     finder, clock = Finder(), Clock()
     once = CachingDetector(finder, clock)
     alone = Finder()

@@ -48,7 +48,7 @@ def test_a_difference_counts_by_its_interval(paired, claim, states):
         difference("quick", "direct", "f1", 0.1, 0.2),
     ],
 )
-def test_what_no_claim_speaks_of_is_passed_over(paired):
+def test_a_comparison_outside_the_claims_is_ignored(paired):
     assert check({"rows": [], "paired": [paired]}) == [] and not list(
         claims_table({"rows": [], "paired": [paired]})
     )
@@ -57,7 +57,7 @@ def test_what_no_claim_speaks_of_is_passed_over(paired):
 @pytest.mark.parametrize(
     ("recall", "state"), [(0.3, "shown"), (0.24, "not testable"), (None, "not testable")]
 )
-def test_a_baseline_that_finds_next_to_nothing_tests_no_claim(recall: float | None, state: str) -> None:
+def test_a_baseline_with_low_recall_tests_no_claim(recall: float | None, state: str) -> None:
     paired = [difference("clue", "whole", "f1", 0.1, 0.2)]
     (found,) = check({"rows": [row("whole", 10, 0.5) | {"recall": recall}], "paired": paired})
     assert [name for name, some in found.comparisons.items() if some] == [state]
@@ -79,7 +79,7 @@ def test_a_baseline_that_was_left_out_is_not_testable():
 @pytest.mark.parametrize(
     ("better", "worse", "state"), [(3, 0, "shown"), (2, 0, "open"), (2, 1, "open"), (0, 3, "against")]
 )
-def test_several_seeds_show_a_claim_where_each_of_them_does(better: int, worse: int, state: str) -> None:
+def test_seeds_show_a_claim_only_if_each_of_them_does(better: int, worse: int, state: str) -> None:
     seeds = {"better": better, "worse": worse, "of": 3}
     entry = difference("jurat", "direct", "f1", 0, 0) | {"ci": [None, None], "seeds": seeds}
     (found,) = check({"rows": [], "paired": [entry]})
@@ -121,7 +121,7 @@ def test_the_ratio_of_risks_counts_by_its_interval(ratio: tuple[float, float] | 
     assert found.comparisons[state] == ["test, 0.040 to 0.070 of clue-no-reason"]  # pyright: ignore
 
 
-def test_forced_accuracy_is_compared_as_it_is():
+def test_forced_accuracy_is_compared_without_an_interval():
     rows = [
         row("jurat", 90, 0.1) | {"risk_at": {"0.9": 0.1, "1.0": 0.3}},
         row("clue", 90, 0.1, "reason") | {"risk_at": {"0.9": 0.1, "1.0": 0.2}},

@@ -105,7 +105,7 @@ RUNS = (
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_method_rules_on_every_item_and_says_what_it_cost(setup, splits, name):
+def test_a_method_predicts_every_item_and_counts_its_cost(setup, splits, name):
     items = splits["test"][:4]
     predictions = list(find_method(name)(setup, items))
     assert len(predictions) == len(items)
@@ -123,13 +123,13 @@ def test_a_method_rules_on_every_item_and_says_what_it_cost(setup, splits, name)
         assert setup.tried[name] > 10
 
 
-def test_a_judge_without_clauses_rules_on_exceptions_too(setup, splits):
+def test_a_judge_without_clauses_still_applies_exceptions(setup, splits):
     items = [item for item in splits["test"] if item.rule == "woman-with-alcohol"]
     less = find_method("clue").without(["clauses"])
     assert items and len(list(less(setup, items))) == len(items)
 
 
-def test_what_relevance_leaves_out_is_as_sure_as_what_is_decided_on_a_score(setup, splits):
+def test_a_rule_that_relevance_leaves_out_has_the_score_0(setup, splits):
     nowhere = replace(setup, matcher=Unlike())
     (prediction,) = find_method("clue")(nowhere, splits["test"][:1])
     assert (prediction.outcome, prediction.score, set(prediction.scores.values())) == (0, 0.0, {0.0})
@@ -194,7 +194,7 @@ def test_detector_and_geometry_is_right_where_it_sees_everything(setup, splits):
     )
 
 
-def test_clip_is_cut_where_dev_says(setup, splits):
+def test_the_cut_of_clip_is_fitted_on_dev(setup, splits):
     predictions = list(find_method("clip")(replace(setup, fitted={}), splits["test"][:4]))
     # Rules without exceptions: what the description says is then what breaks them.
     assert [prediction.rules["cigarette"] for prediction in predictions[:2]] == [1, 0]
@@ -225,7 +225,7 @@ def test_refitting_takes_the_best_constants_it_tried(setup, splits, monkeypatch)
         ("vote", {"reference": lambda name: math.nan}, "not known"),
     ],
 )
-def test_what_cannot_be_put_is_unfit_and_says_why(setup, splits, name, lacking, reason):
+def test_a_method_that_does_not_apply_says_why(setup, splits, name, lacking, reason):
     with pytest.raises(NotApplicable, match=reason):
         list(find_method(name)(replace(setup, fitted={}, **lacking), splits["test"][:1]))
 
@@ -252,7 +252,7 @@ class Talker:
         return None
 
 
-def test_a_chain_of_thought_that_ends_in_no_rating_is_not_decided(splits):
+def test_a_chain_of_thought_without_a_rating_is_undecided(splits):
     model = Talker(
         'I see it. {"rating": "Yes", "rationale": "it is there"}', "I had rather not say.", '{"rating": "No"}'
     )
@@ -278,20 +278,20 @@ class OfFewWords(Talker):
 
 
 @pytest.mark.parametrize(("kind", "tokens"), [(Talker, 512), (OfFewWords, 96)])
-def test_a_model_of_few_words_is_not_left_to_ramble(splits, kind, tokens):
+def test_a_model_with_a_vocabulary_gets_a_shorter_token_limit(splits, kind, tokens):
     model = kind('{"rating": "Yes", "rationale": "so"}')
     assert list(find_method("whole-cot")(Setup(constitution_of("test"), model, "talker"), splits["test"][:1]))
     assert model.limits == {tokens}
 
 
-def test_the_prior_rows_tell_no_rule(splits):
+def test_the_prior_rows_have_no_rules(splits):
     model = Talker()
     (prediction,) = find_method("prior")(Setup(constitution_of("test"), model, "talker"), splits["test"][:1])
     assert prediction.outcome == 1 and prediction.score == pytest.approx(8 / 9) and not prediction.rules
     assert not any(rule.rule in model.heard[0] for rule in constitution_of("test").rules)
 
 
-def test_a_caption_names_things_as_often_as_it_does():
+def test_objects_of_a_caption_are_counted():
     found = objects_of("the image shows a dog, a sign that reads FREE, a glass of milk and two wine glasses.")
     assert found == [
         NUMBER["dog"],
@@ -301,7 +301,7 @@ def test_a_caption_names_things_as_often_as_it_does():
     ]
 
 
-def test_boxes_touch_only_once_they_reach_into_each_other():
+def test_boxes_touch_only_if_they_overlap_after_shrinking():
     boxes = np.array([[0, 0, 40, 40], [38, 0, 78, 40]], float)
     assert facts_of_boxes(np.array([0, 1]), boxes, 0.0).gaps[0, 1] == 0
     assert facts_of_boxes(np.array([0, 1]), boxes, 0.2).gaps[0, 1] >= 6
@@ -318,7 +318,7 @@ def test_a_scale_is_fitted_to_the_best_cut(splits):
     assert scale.score(3.0) > 0.9 and scale.score(1.0) < 0.1 and math.isnan(Scale().score(math.nan))
 
 
-def test_a_cut_is_not_fitted_as_if_what_was_not_answered_were_safe(splits):
+def test_fitting_a_cut_counts_unanswered_as_unsure(splits):
     """Half of the near misses have one rule unanswered: they are errors at every cut."""
     tuning = Tuning(constitution_of("dev"), splits["dev"])
     rows = [
@@ -347,7 +347,7 @@ UNKNOWN = math.nan
         ([UNKNOWN], UNKNOWN, UNKNOWN),
     ],
 )
-def test_what_was_not_answered_leaves_open_what_it_could_change(scores, least, largest):
+def test_an_unanswered_part_leaves_open_what_it_could_change(scores, least, largest):
     assert all_of(scores) == pytest.approx(least, nan_ok=True)
     assert any_of(scores) == pytest.approx(largest, nan_ok=True)
 
@@ -420,18 +420,18 @@ def test_spending_adds_up():
     assert (Spending(flops=1.0) + Spending()).flops is None
 
 
-def test_a_run_of_everything_takes_clue_apart():
+def test_a_run_of_all_methods_ablates_clue():
     keys = [method.key for method in rows_for([], [])]
     assert {*methods(), "clue-no-debias", "clue-no-clauses", "clue-no-regions", "clue-no-reason"} <= set(keys)
     assert {"clue-no-relevance", "clue-no-crop"} <= set(keys)
 
 
-def test_a_run_takes_what_is_needed_first_and_leaves_out_what_is_named():
+def test_a_run_puts_required_methods_first_and_ablates_named_parts():
     keys = [method.key for method in rows_for(["vote", "clue"], ["reason", "regions+crop"])]
     assert keys == ["jurat", "direct", "vote", "clue", "clue-no-reason", "clue-no-regions-no-crop"]
 
 
-def test_a_run_of_everything_leaves_parts_out_on_two_splits_and_a_run_of_some_wherever_it_is_told_to():
+def test_ablations_run_on_their_splits_unless_they_are_named():
     naive = Subject("naive", "naive")
     everything = Plan(Path("out"), rows_for([], []), [naive])
     told = Plan(Path("out"), rows_for(["jurat"], ["views"]), [naive])

@@ -31,7 +31,7 @@ LAWS = ("dev", "test", "flip", "vault")
 
 
 @pytest.mark.parametrize("split", PAIRED)
-def test_the_clauses_say_of_every_scene_what_the_bench_says(splits, split):
+def test_the_truth_of_every_scene_follows_from_its_clauses(splits, split):
     constitution = constitution_of(split)
     for item in splits[split]:
         assert broken_rules(constitution, item.facts) == item.broken, item.id
@@ -40,7 +40,7 @@ def test_the_clauses_say_of_every_scene_what_the_bench_says(splits, split):
 
 
 @pytest.mark.parametrize("split", PAIRED)
-def test_the_truth_is_that_of_the_pixels_that_are_shown(splits, split):
+def test_the_truth_is_that_of_the_pixels(splits, split):
     for item in splits[split][:6]:
         assert item.layout is not None
         again = draw_layout(item.layout, SPLITS[split].rendering)
@@ -103,7 +103,7 @@ def test_companions_go_with_nothing_that_is_there(splits):
         assert not any(PARTNERS.get(piece.kind, frozenset()) & others for piece in companions), item.id
 
 
-def test_flip_has_the_scenes_of_test_under_another_truth(splits):
+def test_flip_has_the_scenes_of_test_under_other_rules(splits):
     test = {item.id.split("/", 1)[1]: item for item in splits["test"]}
     changed = 0
     for item in splits["flip"]:
@@ -139,7 +139,7 @@ def test_borderline_scenes_are_half_true_as_declared(splits):
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_constitutions_have_the_kinds_of_the_protocol_in_words_of_this_world(name):
+def test_constitutions_have_the_rule_types_of_the_protocol(name):
     constitution = constitution_of(name)
     assert len(constitution.rules) == len(RULE_TYPES) == 14
     assert set(RULE_TYPES) == {"attribute", "part", "relation", "count", "alternatives", "text", "exception"}
@@ -154,7 +154,7 @@ def test_constitutions_have_the_kinds_of_the_protocol_in_words_of_this_world(nam
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_the_bundled_model_knows_every_word_of_them(name):
+def test_the_bundled_model_knows_every_word_of_the_constitutions(name):
     from transformers import AutoTokenizer
 
     from jurat.judge.prompts import RULE, STATEMENT
@@ -169,7 +169,7 @@ def test_the_bundled_model_knows_every_word_of_them(name):
         assert words.unknown_words(STATEMENT.ask(text)) == []
 
 
-def test_dev_test_and_vault_share_neither_wordings_nor_rules_nor_looks_nor_streams():
+def test_dev_test_and_vault_share_no_wordings_rules_renderings_or_streams():
     laws = [constitution_of(name) for name in ("dev", "test", "vault")]
     for a, b in combinations(laws, 2):
         assert not set(a.statements()) & set(b.statements())
@@ -201,7 +201,7 @@ def test_pairs_take_the_levels_in_turn():
     assert names[::2] == [level.name for level in LEVELS] == names[1::2]
 
 
-def test_a_kept_split_is_read_back_as_it_was_drawn(tmp_path, monkeypatch):
+def test_a_split_on_disk_equals_the_drawn_one(tmp_path, monkeypatch):
     from jurat.bench.pictogram import splits as module
 
     monkeypatch.setattr(module, "draw_split", lambda split, seed, n: islice(draw_split(split, seed, n), 4))
@@ -217,7 +217,7 @@ def test_a_kept_split_is_read_back_as_it_was_drawn(tmp_path, monkeypatch):
         keep_split(tmp_path / "dev", "dev", 3, 1)  # another seed is drawn anew
 
 
-def test_flip_is_made_of_the_scenes_of_test_that_are_kept(tmp_path, splits, monkeypatch):
+def test_flip_uses_the_scenes_of_test_on_disk(tmp_path, splits, monkeypatch):
     from jurat.bench.pictogram import splits as module
 
     drawn: list[str] = []
@@ -234,7 +234,7 @@ def test_flip_is_made_of_the_scenes_of_test_that_are_kept(tmp_path, splits, monk
         assert (np.asarray(one.image) == np.asarray(other.image)).all()
 
 
-def test_of_two_that_want_the_same_scenes_one_draws_and_the_other_waits(tmp_path, splits, monkeypatch):
+def test_of_two_processes_one_draws_a_split_and_the_other_waits(tmp_path, splits, monkeypatch):
     from jurat.bench.pictogram import splits as module
 
     drawn: list[str] = []

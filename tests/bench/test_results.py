@@ -73,10 +73,10 @@ class TestCommittedTables:
     def test_the_slice_is_what_the_shipped_weights_decide(self, committed, label):
         check_slice(committed, label)
 
-    def test_the_page_is_that_of_the_results(self, committed):
+    def test_results_md_is_written_from_results_json(self, committed):
         assert (RESULTS.parent / "results.md").read_text() == as_markdown(committed)
 
-    def test_they_say_where_they_come_from(self, committed):
+    def test_the_committed_tables_have_provenance(self, committed):
         came_from = committed["provenance"]
         assert came_from["command"].startswith("jurat bench pictograms") and came_from["bench"]["seed"] >= 0
         commits = [run["commit"] for run in came_from["runs"]]
@@ -94,7 +94,7 @@ class TestCommittedTables:
             assert row["question_tokens"] is not None and row["flops"] is not None, row["preset"]
 
 
-def test_a_slice_of_other_decisions_scenes_or_weights_is_found_out(tmp_path, splits, monkeypatch):
+def test_a_slice_with_other_decisions_scenes_or_weights_fails(tmp_path, splits, monkeypatch):
     monkeypatch.setattr(table, "DRAWS", 20)
     monkeypatch.setattr(run_module, "SLICE_SCENES", 4)
     monkeypatch.setattr(splits_module, "draw_split", lambda split, seed, n: islice(splits[split], 4))
@@ -170,7 +170,7 @@ def test_the_method_page_quotes_strict_f1(rows, method):
             assert f"| `{name}` | {' | '.join(map(_with_interval, of))} |" in method
 
 
-def test_what_the_method_page_says_of_its_figures_is_so(rows, method):
+def test_statements_of_the_method_page_match_its_figures(rows, method):
     def value(model, split, name, key="forced", level="item"):
         row = rows[model, split, name, level]
         return {

@@ -116,7 +116,7 @@ def test_another_seed_or_model_does_not_reuse_predictions(tmp_path):
     assert len([line for line in told if "items" in line]) == 2
 
 
-def test_what_several_processes_judged_in_one_folder_becomes_one_table(tmp_path):
+def test_predictions_of_several_processes_in_one_folder_become_one_table(tmp_path):
     told: list[str] = []
     both = [Subject("naive", "null?seed=1"), Subject("bundled", "null?seed=2")]
     methods = rows_for(["direct", "oracle"], [])
@@ -182,7 +182,7 @@ def test_a_row_that_one_seed_lacks_is_not_pooled():
     ]
 
 
-def test_models_judged_side_by_side_come_to_the_same_table(tmp_path):
+def test_models_in_worker_processes_give_the_same_table(tmp_path):
     told: list[str] = []
     subjects = [Subject(f"{seed}", f"null?seed={seed}") for seed in (1, 2)]
     plan = Plan(tmp_path, rows_for(["direct"], []), subjects, ("test",), 3, 1, None, None)
@@ -358,7 +358,7 @@ def test_an_image_that_cannot_be_read_counts_at_both_levels_and_for_every_method
     assert [rows[name, "item"]["reasons"].get("error") for name in ("quick", "whole")] == [1, 1]
 
 
-def test_other_files_and_other_thresholds_are_judged_anew(pictures):
+def test_changed_files_and_thresholds_are_judged_again(pictures):
     told, _ = labelled_bench(pictures, "-m", "null")
     assert "null  labelled  quick: 3 items" in told
     told, _ = labelled_bench(pictures, "-m", "null")
@@ -373,7 +373,7 @@ def test_other_files_and_other_thresholds_are_judged_anew(pictures):
     assert "null  labelled  quick: 3 items" in told
 
 
-def test_what_failed_is_judged_again_and_the_rest_is_not(pictures):
+def test_only_failed_items_are_judged_again(pictures):
     labelled_bench(pictures, "-m", "null")
     path = next((pictures / "out" / "predictions" / "null" / "quick").glob("*.jsonl"))
     head, *lines = path.read_text().splitlines()
@@ -387,7 +387,7 @@ def test_what_failed_is_judged_again_and_the_rest_is_not(pictures):
     ]
 
 
-def test_images_are_seen_upright_by_every_method(pictures):
+def test_images_are_rotated_by_their_exif_orientation(pictures):
     data = Image.new("RGB", (32, 16), "red")
     exif = data.getexif()
     exif[0x0112] = 6
@@ -408,7 +408,7 @@ def test_images_are_seen_upright_by_every_method(pictures):
         ("file,broken\n", "lists no image."),
     ],
 )
-def test_labels_that_cannot_be_used_are_told_by_line(pictures, labels, message):
+def test_wrong_labels_are_reported_with_their_line(pictures, labels, message):
     (pictures / "labels.csv").write_text(labels)
     with pytest.raises(JuratError) as raised:
         read_labelled(pictures / "pictures", pictures / "labels.csv", parse_constitution(LAW))

@@ -88,7 +88,7 @@ def test_a_row_counts_unsure_as_an_error_and_forces_it_for_risks():
     } <= set(found)
 
 
-def test_rule_level_is_the_scenes_own_rule_and_counts_flags_of_others():
+def test_rule_level_counts_the_scenes_own_rule_and_false_flags_of_others():
     found = row(GOOD, "rule")
     assert found["accuracy"] == 7 / 8 and found["false_flags"] == 0
     assert found["by"]["rule"] == {"a": 0.75, "b": 1.0}
@@ -145,7 +145,7 @@ def test_borderline_has_brier_and_log_loss_and_no_rates():
     assert paired(*[Evaluated(n, (), "b", "borderline", items, predictions) for n in "ab"], "f1") is None
 
 
-def test_flips_are_counted_over_the_scenes_that_both_splits_hold():
+def test_flips_are_counted_over_scenes_in_both_splits():
     flipped = tuple(
         BenchItem(
             i.id.replace("test/", "flip/"),
@@ -262,7 +262,7 @@ def test_results_are_json_without_nan_and_figures_are_drawn(tmp_path):
     assert "<svg" in (tmp_path / "habits-bundled.svg").read_text()
 
 
-def test_tables_are_written_again_from_their_results(tmp_path):
+def test_tables_are_rewritten_from_results_json(tmp_path):
     old = results()
     old["rows"] = [row | {"accuracy_wilson": [0, 1]} for row in old["rows"]]
     (tmp_path / "results.json").write_text(json.dumps(old))
@@ -274,7 +274,7 @@ def test_tables_are_written_again_from_their_results(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "message"), [("{", "does not hold results"), (None, "cannot be read")])
-def test_results_that_cannot_be_read_are_told(tmp_path, text, message):
+def test_unreadable_results_are_refused(tmp_path, text, message):
     if text is not None:
         (tmp_path / "results.json").write_text(text)
     with pytest.raises(JuratError, match=message):

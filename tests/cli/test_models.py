@@ -32,7 +32,7 @@ def test_it_explains_how_a_model_is_asked(jurat):
     assert any("Yes and No have" in " ".join(words) for words in told)
 
 
-def test_of_a_model_that_does_not_tell_it_says_so(jurat):
+def test_explaining_a_model_without_a_diagnosis_says_so(jurat):
     result = jurat("models", "--explain", "colour/any")
     assert result.exit_code == 0, result.output
     assert result.stdout.split("\n")[0].split() == ["model", "colour@1,", "in", "none"]
@@ -52,7 +52,7 @@ def test_it_loads_no_backend():
     assert run.stdout.strip() == "[]", run.stderr
 
 
-def test_without_the_extra_it_gives_the_command_that_installs_it():
+def test_a_missing_extra_is_named_with_its_install_command():
     code = (
         "import sys; from importlib.machinery import PathFinder\n"
         "class Without:\n"
@@ -79,7 +79,7 @@ def test_without_the_extra_it_gives_the_command_that_installs_it():
     )
 
 
-def test_a_run_that_is_mostly_low_mass_tells_what_the_model_says_instead(jurat, tmp_path, monkeypatch):
+def test_a_run_with_mostly_low_mass_shows_what_the_model_says_instead(jurat, tmp_path, monkeypatch):
     from tests.models import tiny
 
     monkeypatch.chdir(tmp_path)

@@ -44,7 +44,7 @@ def test_the_calibration_error_by_hand():
     assert calibration_error(truth, scores, bins=2) == pytest.approx(expected)
 
 
-def test_soft_truth_is_met_by_its_own_value():
+def test_a_score_equal_to_the_soft_truth_is_best():
     truth = np.array([0.25, 0.5, 0.75])
     assert brier(truth, truth) == 0
     entropy = -np.mean(truth * np.log(truth) + (1 - truth) * np.log(1 - truth))
@@ -52,7 +52,7 @@ def test_soft_truth_is_met_by_its_own_value():
     assert log_loss(truth, np.array([0.3, 0.5, 0.7])) > entropy
 
 
-def test_what_has_no_score_is_left_out():
+def test_judgements_without_a_score_are_left_out():
     truth, scores = np.array([1, 0]), np.array([0.8, np.nan])
     assert brier(truth, scores) == pytest.approx(0.04)
     for measure in (brier, log_loss, calibration_error):

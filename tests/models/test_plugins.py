@@ -91,7 +91,7 @@ def test_a_plug_in_that_cannot_be_opened_is_named(case: str, acme: Callable[[str
     assert "\x1b" not in message and "no fault of jurat" in message
 
 
-def test_what_a_plug_in_has_to_say_to_a_person_stays_as_it_is(acme: Callable[[str], None]) -> None:
+def test_a_jurat_error_of_a_plug_in_is_passed_on(acme: Callable[[str], None]) -> None:
     acme(
         "from jurat.errors import JuratError\n"
         "def open_acme(spec): raise JuratError('Set ACME_KEY.', hint='See acme.')"
@@ -111,9 +111,7 @@ ASKING = {
 
 
 @pytest.mark.parametrize("case", ASKING)
-def test_one_item_that_a_plug_in_fails_on_takes_no_other_with_it(
-    case: str, acme: Callable[[str], None]
-) -> None:
+def test_an_item_that_a_plug_in_fails_on_fails_alone(case: str, acme: Callable[[str], None]) -> None:
     body, told = ASKING[case]
     acme(MODEL.replace("BODY", body))
     model = open_model("acme")
@@ -127,7 +125,7 @@ def test_one_item_that_a_plug_in_fails_on_takes_no_other_with_it(
     assert reply.failure is not None and "RuntimeError: no chat ?[2J" in reply.failure.reason
 
 
-def test_a_batch_without_a_fault_is_one_call_and_the_rest_of_the_model_is_its_own(
+def test_a_batch_without_a_fault_is_one_call(
     acme: Callable[[str], None],
 ) -> None:
     acme(MODEL.replace("BODY", ""))
@@ -144,7 +142,7 @@ def test_a_plug_in_may_end_a_run(error: str, acme: Callable[[str], None]) -> Non
         open_model("acme").ask(inquiries("a", "b"))
 
 
-def test_what_is_raised_elsewhere_in_a_plug_in_is_blamed_on_it(acme: Callable[[str], None]) -> None:
+def test_an_exception_from_a_plug_ins_module_is_blamed_on_it(acme: Callable[[str], None]) -> None:
     acme("def work(): raise ValueError('x')\ndef open_acme(spec): pass\n")
     assert list_backends()[-1].name == "acme"
     try:

@@ -39,7 +39,7 @@ def test_a_name_says_backend_reference_and_options(
         ("null/x", "takes no reference", "null?seed="),
     ],
 )
-def test_a_wrong_name_is_wrong_usage_and_says_what_to_write(name: str, message: str, hint: str) -> None:
+def test_an_unknown_name_is_wrong_usage_with_a_hint(name: str, message: str, hint: str) -> None:
     with pytest.raises(JuratError) as raised:
         open_model(name)
     assert message in raised.value.message

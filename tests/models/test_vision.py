@@ -250,7 +250,7 @@ def test_a_bad_image_fails_alone_in_a_match(matcher: LocalMatcher) -> None:
     assert matcher.match([], TEXTS) == []
 
 
-def test_a_text_that_is_too_long_is_cut_and_that_is_said_once(
+def test_a_text_that_is_too_long_is_cut_with_one_warning(
     matcher: LocalMatcher, caplog: pytest.LogCaptureFixture
 ) -> None:
     long = " ".join(["very"] * 30) + " big cat"
@@ -272,7 +272,7 @@ def test_a_text_that_is_too_long_is_cut_and_that_is_said_once(
         ("hf//nowhere/at/all", "There is no folder '/nowhere/at/all'.", "hf/ORG/NAME"),
     ],
 )
-def test_a_name_that_is_none_is_one_clear_line(name: str, message: str, hint: str) -> None:
+def test_an_unknown_detector_name_is_refused_with_a_hint(name: str, message: str, hint: str) -> None:
     with pytest.raises(JuratError) as raised:
         open_detector(name)
     assert raised.value.message.startswith(message)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from jurat.bench.cost import Spending
 from jurat.bench.methods.base import NotApplicable, Setup
-from jurat.content import Chat, Failure, Turn
+from jurat.content import Chat, Failure, Reply, Turn
 from jurat.judge.prompts import RULE, STATEMENT, Wording
 from jurat.models import Inquiry, Model, Vocabulary, YesNo
 
@@ -49,6 +49,17 @@ def put(setup: Setup, images: Sequence[Image.Image], wording: Wording, texts: Se
     return found
 
 
+def continued(setup: Setup, chats: Sequence[Chat]) -> list[tuple[Reply, Spending]]:
+    """The replies to conversations about an image each, and what each cost."""
+    start = setup.clock()
+    replies = setup.model.chat(chats)
+    seconds = (setup.clock() - start) / max(1, len(chats))
+    return [
+        (reply, Spending(1, reply.usage.input_tokens, reply.usage.output_tokens, seconds=seconds))
+        for reply in replies
+    ]
+
+
 def prior(model: Model, wording: Wording, texts: Sequence[str]) -> list[float]:
     """Log-odds of the same questions with no image at all; 0 where one was not answered."""
     inquiry = Inquiry(Chat((Turn("user", (wording.instruction,)),)), tuple(map(wording.ask, texts)))
@@ -83,4 +94,4 @@ def unanswered(answer: YesNo) -> bool:
     return answer.failure is not None or answer.mass < MIN_MASS
 
 
-__all__ = ["RULE", "STATEMENT", "Asked", "knows", "prior", "put", "unanswered", "wording_for"]
+__all__ = ["RULE", "STATEMENT", "Asked", "continued", "knows", "prior", "put", "unanswered", "wording_for"]

@@ -16,11 +16,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.asking import knows, unanswered
+from jurat.bench.methods.asking import continued, knows, unanswered
 from jurat.bench.methods.base import NotApplicable, Prediction, Setup, all_of, any_of, decided, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Clause, Constitution
-from jurat.content import Chat, Generation, Reply, Turn
+from jurat.content import Chat, Generation, Turn
 from jurat.judge.prompts import STATEMENT
 from jurat.metrics import UNSURE
 from jurat.models import Inquiry
@@ -40,19 +40,16 @@ def describe(setup: Setup, items: Sequence[BenchItem]) -> Iterator[Prediction]:
     others = [text for text in statements if _parsed(text) is None]
     for batch in in_batches(items):
         chats = [Chat((Turn("user", (item.image, REQUEST)),), GENERATION) for item in batch]
-        start = setup.clock()
-        replies = setup.model.chat(chats)
-        seconds = (setup.clock() - start) / len(batch)
-        said = [reply for reply in replies if reply.failure is None]
-        entailed = iter(_entailed(setup, [reply.text for reply in said], others))
-        for reply in replies:
-            spending = Spending(1, reply.usage.input_tokens, reply.usage.output_tokens, seconds=seconds)
+        replies = continued(setup, chats)
+        captions = [reply.text for reply, _ in replies if reply.failure is None]
+        entailed = iter(_entailed(setup, captions, others))
+        for reply, spending in replies:
             if reply.failure is not None:
                 yield _undecided(setup.constitution, spending, reply.failure.kind)
                 continue
-            asked, more = next(entailed)
-            truths = {text: _follows(text, reply) for text in ours} | asked
-            yield _ruling(setup.constitution, truths, spending + more)
+            probabilities, more = next(entailed)
+            truths = {text: _follows(text, reply.text) for text in ours} | probabilities
+            yield _prediction(setup.constitution, truths, spending + more)
 
 
 def objects_of(sentence: str) -> list[int]:
@@ -68,11 +65,11 @@ def objects_of(sentence: str) -> list[int]:
     return found
 
 
-def _follows(text: str, reply: Reply) -> float:
-    """1 or 0, or 0.5 where the sentence does not tell."""
+def _follows(text: str, caption: str) -> float:
+    """1 or 0, or 0.5 where the caption does not tell."""
     statement = _parsed(text)
     assert statement is not None
-    kinds = objects_of(reply.text)
+    kinds = objects_of(caption)
     count = len(kinds)
     centres = np.stack([np.arange(count) * 1000.0, np.zeros(count)], 1)  # far apart, from left to right
     facts = Facts(np.array(kinds, int), centres, np.ones(count), np.full((count, count), 3.0))
@@ -97,7 +94,7 @@ def _entailed(
     if not texts:
         yield from (({}, Spending()) for _ in sentences)
         return
-    openings = [f"An image is described so: {said}\n{STATEMENT.instruction}" for said in sentences]
+    openings = [f"An image is described so: {each}\n{STATEMENT.instruction}" for each in sentences]
     knows(setup.model, *openings)
     questions = tuple(STATEMENT.ask(text) for text in texts)
     start = setup.clock()
@@ -112,7 +109,7 @@ def _entailed(
         yield dict(zip(texts, scores, strict=True)), spending
 
 
-def _ruling(constitution: Constitution, truths: dict[str, float], spending: Spending) -> Prediction:
+def _prediction(constitution: Constitution, truths: dict[str, float], spending: Spending) -> Prediction:
     scores: dict[str, float] = {}
     for rule in constitution.rules:
         if not rule.clauses:

@@ -3,7 +3,7 @@
 
 A model with a vocabulary of its own is asked in words that it knows, the first wording that fits; the
 bundled one knows no word for "safe", so its `prior` rows are left out, and none for "unless", so that
-exceptions are not told to it.
+it is not told the exceptions.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from jurat.bench.cost import Spending
-from jurat.bench.methods.asking import RULE, knows, put, wording_for
+from jurat.bench.methods.asking import RULE, continued, knows, put, wording_for
 from jurat.bench.methods.base import NotApplicable, Prediction, Setup, decided, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Constitution
@@ -35,10 +34,10 @@ THINK = "Think step by step, then answer in JSON."
 JSON_KEYS = 'The JSON has the keys "rating" ("Yes" if it is so, "No" if not) and "rationale".'
 GENERATION = Generation(max_tokens=512)
 OF_FEW_WORDS = Generation(max_tokens=96)
-"""For a model that says which words it knows: of the chains of thought that the bundled one was shown, those
-about statements of the bench have 40 tokens at most."""
+"""For a model with a vocabulary of its own: the chains of thought that the bundled one was trained on have at
+most 40 tokens for statements of the bench."""
 CHATS = 64
-"""That are continued together: the longest one keeps the others waiting."""
+"""Conversations a batch: all wait for the longest one."""
 
 
 def answer(setup: Setup, items: Sequence[BenchItem], *, rules: bool) -> Iterator[Prediction]:
@@ -46,8 +45,8 @@ def answer(setup: Setup, items: Sequence[BenchItem], *, rules: bool) -> Iterator
     wording, text = _question(setup, rules)
     for batch in in_batches(items):
         for asked in put(setup, [item.image for item in batch], wording, [text]):
-            said = asked.answers[0]
-            score = math.nan if said is None else said.score
+            found = asked.answers[0]
+            score = math.nan if found is None else found.score
             yield Prediction(decided(score), score, spending=asked.spending, reason=asked.reason)
 
 
@@ -64,13 +63,9 @@ def think(setup: Setup, items: Sequence[BenchItem], *, rules: bool) -> Iterator[
             )
             for item in batch
         ]
-        start = setup.clock()
-        replies = setup.model.chat(chats)
-        seconds = (setup.clock() - start) / len(batch)
-        for reply in replies:
+        for reply, spending in continued(setup, chats):
             found = None if reply.failure else read_rating(reply.text)
             rating = None if found is None else found.rating
-            spending = Spending(1, reply.usage.input_tokens, reply.usage.output_tokens, seconds=seconds)
             score = math.nan if rating is None else float(rating)
             reason = reply.failure.kind if reply.failure else ("unparsed" if rating is None else None)
             yield Prediction(
