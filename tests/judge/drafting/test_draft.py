@@ -241,6 +241,14 @@ def test_what_cannot_be_read_is_sent_back_once_with_what_is_wrong(policy: Path, 
     )
 
 
+def test_an_empty_reply_is_unparsed_and_is_not_sent_back(policy: Path, writer_of: Open) -> None:
+    writer = Writer(GOOD | {"description": " "}, repairs=GOOD)
+    drafted = draft_file(policy, writer_of(writer))
+    assert problems(drafted.drafts) == [[("description", "unparsed")]] * 2
+    assert drafted.drafts[0].problems[0][1].reason == "The reply is empty."
+    assert (writer.count("description"), writer.count("description again")) == (2, 0)
+
+
 def test_clauses_with_errors_are_sent_back_with_what_the_check_says(policy: Path, writer_of: Open) -> None:
     contradictory = "1. A dog is visible.\n2. not: A dog is visible.\n3. Is a cat visible?"
     writer = Writer(GOOD | {"clauses": contradictory}, repairs=GOOD)

@@ -362,13 +362,13 @@ class _Writer:
         again: list[tuple[int, Chat]] = []
         for i, ((chat, reader), reply) in enumerate(zip(requests, replies, strict=True)):
             try:
-                found.append(reply.failure or reader(reply.text))
+                found.append(_failure(reply) or reader(reply.text))
             except ReplyError as error:
                 again.append((i, repair_chat(chat, reply.text[:LONGEST_REPLY], str(error))))
                 found.append(Failure("unparsed", str(error)))
         for (i, _), reply in zip(again, self._chat([chat for _, chat in again]), strict=True):
             try:
-                found[i] = reply.failure or requests[i][1](reply.text)
+                found[i] = _failure(reply) or requests[i][1](reply.text)
             except ReplyError as error:
                 found[i] = Failure("unparsed", f"{error} The writer said {quoted(reply.text)}.")
         return found
@@ -383,6 +383,13 @@ class _Writer:
                 return [reply for chat in chats for reply in self._chat([chat])]
             told = error.message if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
             return [Reply(failure=Failure("error", told))] * len(chats)
+
+
+def _failure(reply: Reply) -> Failure | None:
+    """Why a reply cannot be read. An empty one is not sent back: many servers refuse an empty turn."""
+    if reply.failure is None and not reply.text.strip():
+        return Failure("unparsed", "The reply is empty.")
+    return reply.failure
 
 
 def _best(attempts: Sequence[Attempt]) -> Attempt | None:
