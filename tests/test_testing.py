@@ -237,6 +237,11 @@ class LooksAtNeighbours(Sound):
         return [replace(r, text=f"{len(chats)} {r.text}") for r in super().chat(chats)]
 
 
+class TakesTheFirstChatsSettings(Sound):
+    def chat(self, chats: Sequence[Chat]) -> list[Reply]:
+        return super().chat([replace(chat, generation=chats[0].generation) for chat in chats])
+
+
 class Changes(Sound):
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         self.calls += 1
@@ -376,6 +381,7 @@ FAULTS: dict[type[Sound], tuple[str, str]] = {
     CountsBackwards: ("every_chat_has_its_reply", "a usage is Usage(input_tokens=-1"),
     ReversesBatches: ("batches_equal_single_calls", "answers in a batch differ"),
     LooksAtNeighbours: ("batches_equal_single_calls", "replies in a batch differ"),
+    TakesTheFirstChatsSettings: ("batches_equal_single_calls", "replies in a batch differ"),
     Changes: ("it_repeats_itself", "answers change when asked again"),
     RaisesForABadImage: ("failures_stay_with_their_item", "it raised OSError"),
     FailsAsAWhole: ("failures_stay_with_their_item", "a bad chat changes others"),
@@ -407,6 +413,13 @@ def test_a_fault_is_found_and_named(kind: type[Sound]) -> None:
     lines = str(raised.value).splitlines()
     assert "is no conforming model" in lines[0]
     assert any(line.startswith(f"{check}: ") and problem in line for line in lines[1:]), lines
+
+
+def test_a_model_without_any_setting_conforms() -> None:
+    class Plain(Sound):
+        supported_settings = frozenset()
+
+    check_model(Plain)
 
 
 def test_a_wrapper_that_refuses_nothing_itself_refuses_what_the_inner_model_does() -> None:

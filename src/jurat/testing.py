@@ -85,15 +85,17 @@ def check_model(
         open: opens the model.
         inquiries: what it is asked, two at least, different from each other; `sample_inquiries` if left out.
             Give those that the model can answer: of failures there is little to check.
-        chats: what it continues, likewise; `sample_chats` if left out.
+        chats: what it continues, likewise; `sample_chats` if left out. Settings that it does not support are
+            left out.
         tolerance: by how much a probability in a batch may differ from that of a single call.
 
     Raises:
         AssertionError: a line for each check that failed.
     """
+    model = open()
     asked = tuple(sample_inquiries() if inquiries is None else inquiries)
-    said = tuple(sample_chats() if chats is None else chats)
-    case = Case(open(), asked, said, tolerance, _pixels(asked, said))
+    continued = tuple(_supported(model, chat) for chat in (sample_chats() if chats is None else chats))
+    case = Case(model, asked, continued, tolerance, _pixels(asked, continued))
     problems: list[str] = []
     for check in (*CHECKS, closing_twice_is_no_error):
         try:
@@ -126,17 +128,19 @@ def sample_inquiries(images: Sequence[Image.Image] | None = None) -> list[Inquir
 
 
 def sample_chats(images: Sequence[Image.Image] | None = None) -> list[Chat]:
-    """Conversations with and without images and a system turn, one whose last turn is to be continued."""
+    """Conversations with and without images, with a system turn, with images in several turns, with settings
+    of their own, and one whose last turn is to be continued."""
     first, *others = sample_images() if images is None else images
     user = Turn("user", (first, "What is this?"))
-    turns = [
-        (user,),
-        (Turn("user", ("Say hello.",)),),
-        (Turn("system", ("Be brief.",)), Turn("user", (others[0], "Describe it."))),
-        (user, Turn("assistant", ("A rectangle.",)), Turn("user", (others[-1], "And this?"))),
-        (user, Turn("assistant", ("This is",))),
+    brief = Turn("system", ("Be brief.",))
+    answered = (user, Turn("assistant", ("A rectangle.",)), Turn("user", (others[-1], "And this?")))
+    return [
+        Chat((user,), Generation(max_tokens=16)),
+        Chat((Turn("user", ("Say hello.",)),), Generation(max_tokens=3)),
+        Chat((brief, Turn("user", (others[0], "Describe it."))), Generation(12, temperature=0.8, seed=3)),
+        Chat(answered, Generation(max_tokens=16)),
+        Chat((user, Turn("assistant", ("This is",))), Generation(max_tokens=16)),
     ]
-    return [Chat(each, Generation(max_tokens=16)) for each in turns]
 
 
 # --- the checks ----------------------------------------------------------------------------------
@@ -199,11 +203,11 @@ def batches_equal_single_calls(case: Case) -> None:
 
 
 def it_repeats_itself(case: Case) -> None:
-    """Asked again it answers the same, and continues the same at temperature 0."""
+    """Asked again it answers the same, and continues the same at temperature 0 or with a seed."""
     first, second = (_asked(case, case.inquiries) for _ in range(2))
     _need(_alike(first, second, 1e-6), "answers change when asked again")
     texts = [[_gist(reply) for reply in _continued(case, case.chats)] for _ in range(2)]
-    _need(texts[0] == texts[1], "replies change at temperature 0")
+    _need(texts[0] == texts[1], "replies change when asked again")
 
 
 def failures_stay_with_their_item(case: Case) -> None:
@@ -320,6 +324,14 @@ class _NeverHeardOf(Protocol):
 def _need(condition: bool, problem: str) -> None:
     if not condition:
         raise AssertionError(problem)
+
+
+def _supported(model: Model, chat: Chat) -> Chat:
+    """The chat with its settings as far as the model supports them; without a seed nothing is drawn."""
+    supported = set(model.supported_settings)
+    supported -= set() if "seed" in supported else {"temperature"}
+    kept = {name: getattr(chat.generation, name) for name in protocol.SETTINGS if name in supported}
+    return replace(chat, generation=Generation(**kept))
 
 
 def _pixels(inquiries: Sequence[Inquiry], chats: Sequence[Chat]) -> list[bytes]:
