@@ -1,12 +1,25 @@
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from jurat.content import Chat, Turn
-from jurat.models import YesNo
+from jurat.content import Chat, Generation, Turn, Usage
+from jurat.models import (
+    Answer,
+    Inquiry,
+    Model,
+    UnsupportedSetting,
+    Vocabulary,
+    YesNo,
+    check_settings,
+    full_name,
+    invalid_setting,
+    may_be_same_model,
+    open_model,
+)
 
 probabilities = st.floats(0, 0.5)
 
@@ -34,3 +47,76 @@ def test_a_turn_tells_its_text_from_its_images() -> None:
     chat = Chat((Turn("system", ("Be brief.",)), Turn("user", (image, "What", "is this?"))))
     assert chat.images == (image,)
     assert chat.turns[1].text == "What\nis this?"
+
+
+def test_usages_add_up_and_unknown_money_stays_unknown() -> None:
+    assert Usage(1, 2, 3) + Usage(10, 20, 30) == Usage(11, 22, 33)
+    assert Usage(1, money=0.5) + Usage(2) == Usage(3, money=0.5)
+    assert sum([Usage(money=1.0), Usage(money=2.0)], Usage()).money == 3.0
+
+
+def settings(**values: object) -> Chat:
+    return Chat(generation=Generation(**values))  # pyright: ignore[reportArgumentType]
+
+
+def test_a_batch_with_one_unsupported_setting_is_refused_by_name() -> None:
+    model = open_model("null")
+    check_settings(model, [])
+    check_settings(model, [settings(), settings(max_tokens=1, stop=("x",), top_p=0.5, seed=3)])
+    with pytest.raises(UnsupportedSetting) as raised:
+        check_settings(model, [settings(), settings(thinking=True), settings(logits_processors=(print,))])
+    assert raised.value.message == "The model 'null' does not support thinking and logits_processors."
+    assert raised.value.hint == (
+        "Leave them out. It supports these settings: max_tokens, temperature, top_p, seed, stop."
+    )
+    assert raised.value.exit_code == 2
+
+
+def test_an_unsupported_setting_is_refused_before_anything_runs() -> None:
+    """The slow model would take an hour for the first chat."""
+    with pytest.raises(UnsupportedSetting):
+        open_model("null?pace=3600").chat([settings(), settings(thinking=True)])
+
+
+WRONG = {
+    "max_tokens": [0, -1, 1.5, True, "9", None],
+    "temperature": [-0.1, math.inf, math.nan, "hot", None],
+    "top_p": [0, -0.5, 1.01, math.nan, "x"],
+    "seed": [1.5, 2**64, -(2**63) - 1, "x"],
+    "stop": ["text", ["text"], ("",), (3,)],
+    "thinking": [1, "yes", None],
+    "logits_processors": [("x",)],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in WRONG for value in WRONG[name]])
+def test_an_impossible_value_of_a_setting_is_a_failure(name: str, value: object) -> None:
+    failure = invalid_setting(settings(**{name: value}).generation)
+    assert failure is not None and failure.kind == "error"
+    assert failure.reason.startswith(f"The conversation was not continued: {name} ")
+
+
+def test_possible_values_are_none() -> None:
+    for values in ({}, {"temperature": 0, "top_p": 1}, {"seed": 2**64 - 1, "stop": ("a", "b")}):
+        assert invalid_setting(settings(**values).generation) is None
+
+
+def test_revisions_count_where_both_are_known() -> None:
+    assert full_name(open_model("null")) == "null@none" and full_name(None) is None
+    assert may_be_same_model("a@1", "a@1") and may_be_same_model("a@unknown", "a@1")
+    assert not may_be_same_model("a@1", "a@2") and not may_be_same_model("a@1", "b@1")
+
+
+def test_a_backend_that_inherits_the_protocol_needs_two_verbs_only() -> None:
+    class Mute(Model):
+        name, revision, dtype = "mute", "1", "none"
+
+        def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
+            return [Answer() for _ in inquiries]
+
+    model = Mute()
+    assert isinstance(model, Model)
+    assert model.capability(Vocabulary) is None and not model.supported_settings
+    model.close()
+    with pytest.raises(UnsupportedSetting, match="It supports these settings: none"):
+        check_settings(model, [settings(max_tokens=3)])
