@@ -1,4 +1,15 @@
-"""Text that came from outside, made fit to be shown; numbers with what they count."""
+"""Text from outside (file names, addresses, models, exceptions) made safe to show and to record.
+
+| function | for |
+|---|---|
+| `shown` | a path or URI in a message: no secrets, one line, `?` for what is not printable |
+| `recorded` | a path or URI in a record: no secrets, valid UTF-8 |
+| `storable` | any other text in a record: valid UTF-8 |
+| `printable` | a text on a terminal, whole: escapes for what is not printable |
+| `one_line` | a long or hostile text in a message: one line, cut |
+| `reason` | an exception in a message: its text by `one_line` |
+| `counted` | a number with what it counts |
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What decoding a file gives."""
+"""The result of decoding a file."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Decoded:
     animated: bool
     """Whether the file has several frames or pages."""
     sha256: str
-    """Hex digest of the file's bytes; of the pixels for an image that came as pixels (`pixels_sha256`)."""
+    """Hex digest of the file's bytes, or of the pixels of an image from memory (`pixels_sha256`)."""
     times: tuple[float, ...] = ()
-    """Of each frame of a video: seconds from its beginning. Empty for anything else."""
+    """Seconds from the beginning, for each frame of a video. Empty for anything else."""
     duration: float | None = None
-    """Of a video, in seconds."""
+    """Length of a video in seconds."""
     renderings: tuple[str | None, ...] = ()
-    """Of each frame: in which of the ways that viewers show it ("over black"); None for one with only one
-    way. Empty where all have only one."""
+    """For each frame, which of the ways in which viewers show it ("over black"); None for one that all show
+    alike. Empty where all are."""
     scales: tuple[float, ...] = ()
-    """Of each frame: how many pixels of the file one of its own stands for, along a side. Empty where none
-    was scaled down."""
+    """For each frame, how many pixels of the file one of its pixels stands for, along a side. Empty where
+    none was scaled down."""
     count: int | None = 1
     """How many frames or pages the file has; None for a video."""
 

@@ -1,9 +1,9 @@
-"""Decodes in processes of their own, within a budget of time and memory; one that spends it is replaced.
+"""Decodes in child processes with a budget of time and memory; one that exceeds it is replaced.
 
 A decoder is a C library that cannot be interrupted, and a small file may keep one busy for hours or make
-it take gigabytes. So a process that is kept for the next file decodes it (`jurat.media.decoder_process`).
-It ends where the budget is spent, by its own timer or the parent's. It is started as a command of its
-own, so that the user's program is not imported again.
+it take gigabytes. So a child process (`jurat.media.decoder_process`), kept for the next file, decodes it.
+Its own timer or the parent's ends it when the budget is spent. It is started as a command of its own, so
+that the user's program is not imported again.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ HEADER = struct.Struct("<QQ")
 # The path is set before anything is imported: the folder in which a command is given comes first there.
 _COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from jurat.media.decoder_process import main; main()"
 _PASSED_ON = re.compile(r"(PATH|HOME|LANG|TE?MP|TMPDIR|SYSTEMROOT|(PYTHON|LC_|LD_|DYLD_)\w*)$", re.I)
-"""Of the environment: what a program needs to start, and no keys of services."""
+"""Environment variables that are passed on: what a program needs to start, and no keys of services."""
 _MOST_JSON = 2**20
 _VIDEO_MEMORY = 3
-"""A decoder of videos keeps so many times as much."""
+"""A video may take so many times the memory of a picture."""
 _SPENT = {getattr(signal, name) for name in ("SIGPROF", "SIGALRM", "SIGXCPU") if hasattr(signal, name)}
 
 
@@ -118,12 +118,12 @@ class _Process:
     def ask(
         self, request: dict[str, Any], data: bytes, most: int
     ) -> tuple[dict[str, Any], list[Image.Image]]:
-        """What it answers, and the images that come with it, which have `most` bytes at most.
+        """Its answer, with images of at most `most` bytes.
 
         Raises:
             ImageError: it ended, or was ended, before it had answered.
 
-        After anything that is raised here it is gone.
+        After any exception the process has ended.
         """
         late = threading.Event()
         clock = threading.Timer(request["seconds"] * WALL, lambda: (late.set(), self._popen.kill()))
@@ -172,7 +172,7 @@ def _send(pipe: IO[bytes], *parts: bytes) -> None:
 
 
 def _receive(pipe: IO[bytes], most: int) -> tuple[dict[str, Any], list[Image.Image]]:
-    # What a process says that has read a hostile file is not taken on trust.
+    # A process that has read a hostile file is not trusted.
     head, size = HEADER.unpack(_read(pipe, HEADER.size))
     if head > _MOST_JSON or size > most:
         raise ImageError("its decoder's answer makes no sense")
@@ -195,20 +195,20 @@ def _read(pipe: IO[bytes], size: int) -> bytearray:
 
 
 class _Pool:
-    """The processes that are free. As many are at work as there are callers at a time."""
+    """The idle processes. As many are at work as there are callers at a time."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Forgets them: a process that was forked must not use the pipes of its parent."""
+        """Drops the idle processes: a forked process must not use the pipes of its parent."""
         self._lock = threading.Lock()
         self._free: list[_Process] = []
         self._begun: dict[int, float] = {}
-        """When each thread that waits for a process began to."""
+        """When each thread that waits for a process began to wait."""
 
     def waits_for(self) -> float:
-        """Seconds that the longest file has been decoding for; 0 where none is."""
+        """Seconds for which the slowest file has been decoding; 0 where none is."""
         begun = list(self._begun.values())
         return time.monotonic() - min(begun) if begun else 0.0
 
@@ -237,7 +237,7 @@ _POOL = _Pool()
 
 
 def decoding_for() -> float:
-    """Seconds that a file has been decoding for in another process, by now; 0 where none is."""
+    """Seconds for which the slowest file has been decoding in another process; 0 where none is."""
     return _POOL.waits_for()
 
 

@@ -1,4 +1,4 @@
-"""The process that decodes one file after the other, as `jurat.media.decoder_pool` asks on standard input."""
+"""The child process of `jurat.media.decoder_pool`: decodes the files that arrive on standard input."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from jurat.media.video import container_of, frame_at, read_video, require_pyav
 __all__ = ["Decoded", "decode", "decode_here", "still", "still_here"]
 
 QUICK_PIXELS = 16_000_000
-"""Pixels of an image that is decoded in this process, at most."""
+"""Most pixels of an image that is decoded in this process."""
 
 
 def decode(
@@ -141,13 +141,13 @@ def _quick(data: bytes, limits: Limits) -> _ImageFile | None:
 class _Frame:
     index: int
     size: tuple[int, int]
-    """Width and height as it is shown, before it was scaled down."""
+    """Width and height as shown, before scaling down."""
     shown: list[Rendering]
 
 
 @dataclass(frozen=True)
 class _ImageFile:
-    """An image whose format is known, read as far as the format's own checks go."""
+    """An image file whose format is known, parsed as far as the format's own checks need."""
 
     data: bytes
     format: Format
@@ -272,7 +272,7 @@ class _ImageFile:
             raise ImageError("the GIF image is truncated: it ends before its end mark")
 
     def _frame(self, image: ImageFile.ImageFile, index: int, largest: int) -> _Frame:
-        """The frame at which `image` stands, in renderings that have `largest` pixels together."""
+        """The current frame of `image`, in renderings that have at most `largest` pixels together."""
         source = image.fp
         complaints()
         image.load()
@@ -288,7 +288,7 @@ class _ImageFile:
         return _Frame(index, size, [Rendering(reduced(each.image, most), each.name) for each in shown])
 
     def _check_whole(self, image: ImageFile.ImageFile, source: object) -> None:
-        """Raises ImageError where an image that was loaded lacks pixels, which its decoder does not tell."""
+        """Raises ImageError where a loaded image lacks pixels, which its decoder does not report."""
         match self.parsed:
             case Png() if not self.parsed.animated:
                 self.parsed.check_rows(image)

@@ -1,4 +1,4 @@
-"""Which image formats are read, and what a file is that is none of them.
+"""The image formats that are read, and names for what files of other formats are.
 
 A file is what its first bytes say; its name's suffix decides only whether a folder's file is looked
 at. Formats without a signature (TGA), formats that run programs (EPS, WMF) and containers of other
@@ -38,7 +38,7 @@ class Format:
     """A format that is read."""
 
     name: str
-    """As Pillow knows it."""
+    """Pillow's name for it."""
     plugin: str
     """Pillow's module for it."""
     frames: Frames
@@ -170,7 +170,7 @@ class WebP:
     height: int
     animated: bool = False
     metadata: int = 0
-    """Bytes of what lies beside the picture."""
+    """Bytes of EXIF, XMP and colour profiles."""
 
 
 def read_webp(data: bytes, limits: Limits) -> WebP:
@@ -220,7 +220,7 @@ def check_tail(data: bytes, name: str) -> None:
 
 
 def _not_an_image(data: bytes) -> str | None:
-    """What a file is instead of an image, if that can be told."""
+    """What a file is instead of an image, if it can be recognised."""
     start = data[:512]
     for pattern, what in _OTHER_PATTERNS:
         if pattern.match(start):

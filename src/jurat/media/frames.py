@@ -1,4 +1,4 @@
-"""Which frames of an animation or a video are judged, and how many an animation has."""
+"""Chooses the frames of animations and videos to judge, and counts those of an animation."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from jurat.media.formats import Format
 from jurat.media.limits import DEFAULT_MAX_FRAMES, DEFAULT_MAX_PIXELS, Limits
 
 DEFAULT_FPS = 1.0
-"""Frames that are looked at for each second of a video."""
+"""Frames judged for each second of a video."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Which frames of a video or an animation are looked at, and how large a picture may be."""
+    """Which frames of a video or an animation are judged, and how large a picture may be."""
 
     fps: float = DEFAULT_FPS
-    """For each second of a video so many."""
+    """Frames for each second of a video."""
     frames: int = DEFAULT_MAX_FRAMES
-    """At most so many; of a video or an animation that has more they are spread evenly over it."""
+    """Most frames of one video or animation, spread evenly over it where it has more."""
     max_pixels: int = DEFAULT_MAX_PIXELS
-    """Limit for one frame; a larger one is an error."""
+    """Most pixels of one frame; a larger one is an error."""
 
     def __post_init__(self) -> None:
         if not 0 < self.fps <= 240 or self.frames < 1:

@@ -1,4 +1,4 @@
-"""GIF files before Pillow sees them: without comments, and whether all pixels of each frame are there.
+"""Prepares GIF files for Pillow: drops comments, and checks that all pixels of each frame are there.
 
 Pillow joins comments and counts frames in Python, without a limit; it enlarges the screen for a frame that
 goes beyond it; and it leaves what a frame's data do not reach as it was.
@@ -29,22 +29,22 @@ class _Frame:
     height: int
     interlaced: bool
     start: int
-    """Of its compressed data, with the byte before them that tells the size of codes."""
+    """Start of its compressed data, with the byte before them that holds the size of codes."""
     end: int
 
 
 @dataclass(frozen=True)
 class Gif:
-    """A GIF file, read as far as its blocks."""
+    """A GIF file, parsed into blocks."""
 
     data: bytes
     """The file without comments and what programs put beside the pictures."""
     screen: tuple[int, int]
-    """Width and height that it says it has."""
+    """Width and height in its header."""
     frames: tuple[_Frame, ...]
     """With places in `data`."""
     ended: bool
-    """Whether it goes on to its end mark, so that no frame can be missing; a still image needs none."""
+    """Whether it reaches its end mark, so that no frame can be missing; a still image needs none."""
 
     @property
     def beyond_screen(self) -> bool:
@@ -116,13 +116,13 @@ def read_gif(data: bytes, limits: Limits) -> Gif:
 
 @dataclass
 class _Blocks:
-    """Passes over blocks, and counts them."""
+    """Skips blocks, and counts them."""
 
     data: bytes
     passed: int = 0
 
     def after(self, at: int) -> int:
-        """Where the blocks end that begin at a place."""
+        """The end of the blocks that begin at a place."""
         data, passed = self.data, self.passed
         while at < len(data) and data[at]:
             at += 1 + data[at]

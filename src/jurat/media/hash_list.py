@@ -1,4 +1,4 @@
-"""Content that is known beforehand: a list of hashes with labels, which decides before any model looks."""
+"""Lists of known content: hashes with labels, which decide before any model is asked."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from jurat.media.frames import Sampling
 
 COLUMNS = ("sha256", "pdq", "label", "action", "handling", "distance")
-"""Of the list: `label`, `action`, and one hash at least in each row; the others may be left out."""
+"""Columns of the list. `label`, `action` and at least one hash are needed in each row."""
 DISTANCE = 31
-"""Bits, of 256, in which two PDQ hashes of the same picture may differ, as PDQ's authors recommend."""
+"""Bits, of 256, in which PDQ hashes of the same picture may differ, as PDQ's authors recommend."""
 MIN_QUALITY = 50
 """A PDQ hash of lower quality, in [0, 100], says nothing: the picture is nearly without features."""
 
@@ -32,18 +32,18 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class HashEntry:
-    """What is known of one content."""
+    """One row of a list."""
 
     label: str
     action: Action
     handling: Handling | None
     distance: int
-    """Of the PDQ hash: differing bits up to which it matches."""
+    """Most differing bits of a PDQ hash that matches."""
 
 
 @dataclass(frozen=True)
 class HashMatch:
-    """A content that is known."""
+    """A row that an image matches."""
 
     entry: HashEntry
     distance: int
@@ -177,10 +177,10 @@ def _entry(row: dict[str, Any], where: str) -> HashEntry:
 
 
 class NearDuplicates:
-    """What was made of the last pictures of a run, to be found again by what they look like."""
+    """Results of the last pictures of a run, found again by what the pictures look like."""
 
     def __init__(self, distance: int, *, size: int = 50_000) -> None:
-        """`distance`: bits in which hashes may differ. `size`: pictures that are remembered."""
+        """`distance`: most differing bits. `size`: most pictures that are remembered."""
         import numpy as np
 
         self.distance = distance
@@ -189,7 +189,7 @@ class NearDuplicates:
         self._next = 0
 
     def find(self, hash: Any) -> Any | None:
-        """What was kept for the nearest picture; None where none is near."""
+        """The result of the nearest picture; None where none is near."""
         if not self._made:
             return None
         distances = differing_bits(self._hashes[: len(self._made)], hash)
@@ -197,7 +197,7 @@ class NearDuplicates:
         return self._made[at] if distances[at] <= self.distance else None
 
     def keep(self, hash: Any, made: Any) -> None:
-        """Remembers a picture in the place of the oldest one."""
+        """Remembers the result of a picture, in the place of the oldest one."""
         if len(self._made) < len(self._hashes):
             self._made.append(made)
         else:

@@ -1,4 +1,4 @@
-"""JPEG files before Pillow sees them: how many scans there are, and whether the data of each are all there.
+"""Prepares JPEG files for Pillow: counts scans, and checks that the data of each are complete.
 
 libjpeg fills what is missing with grey, counts a warning, and Pillow does not look at the count. So the
 markers are read here, and each scan has to have all its restart intervals and, together with the others,
@@ -79,19 +79,19 @@ class _Frame:
 class _Scan:
     components: tuple[int, ...]
     band: tuple[int, int]
-    """First and last coefficient."""
+    """The first and last coefficient."""
     bits: tuple[int | None, int]
     """The lowest bit of them that was there before, None for none, and the lowest that is there with it."""
     start: int
     """Of its coded data."""
     end: int
     interval: int
-    """Coded units between restart markers; 0 for none."""
+    """Coded units between restart markers; 0 if there are none."""
 
 
 @dataclass(frozen=True)
 class Jpeg:
-    """A JPEG file, read as far as its markers."""
+    """A JPEG file, parsed into segments and scans."""
 
     data: bytes
     """The file up to its end mark, without segments that no pixel depends on."""
@@ -134,7 +134,7 @@ class Jpeg:
 
 
 class Watched(io.BytesIO):
-    """A file that is handed out up to one of some places at a time, and tells how far it was read."""
+    """A file whose reads end at given places, and which records how far it was read."""
 
     def __init__(self, data: bytes, stops: tuple[int, ...]) -> None:
         super().__init__(data)

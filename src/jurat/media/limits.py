@@ -1,4 +1,4 @@
-"""How large an image may be: what is checked before memory is spent on it."""
+"""Limits on the size of images, checked before memory is spent on them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ DEFAULT_MAX_BYTES = 256 * 2**20
 DEFAULT_MAX_PIXELS = 64_000_000
 """Largest frame that is decoded, in pixels: 64 megapixels, 192 MB as RGB."""
 DEFAULT_MAX_FRAMES = 32
-"""How many frames of an animation or a video are decoded."""
+"""Most frames of an animation or a video that are decoded."""
 JUDGED_PIXELS = 16_000_000
-"""Pixels of a frame that is judged, at most: larger ones are scaled down. No model sees as many."""
+"""Most pixels of a frame that is judged; larger ones are scaled down. No model sees as many."""
 DEFAULT_SECONDS = 20.0
 """Processor time that decoding one picture may take, in seconds, with the default limit of pixels."""
 VIDEO_SECONDS = 200.0
-"""Likewise one video."""
+"""Processor time for one video."""
 WALL = 3
-"""By the clock, decoding may take so many times its processor time, on a machine that is busy."""
+"""Wall-clock time that decoding may take, as a multiple of its processor time: the machine may be busy."""
 MAX_METADATA = 2**16
-"""Bytes of EXIF data that are read; more is passed over."""
+"""Most bytes of EXIF data that are read; larger blocks are ignored."""
 
 _KEPT = 2
 _SCALED = 8
@@ -47,7 +47,7 @@ class Limits:
     """Of one frame."""
     max_frames: int = DEFAULT_MAX_FRAMES
     hint: str = " (--max-image-pixels raises the limit)"
-    """Behind what is said of a frame that is too large."""
+    """Ends the message on a frame that is too large."""
 
     @property
     def kept_pixels(self) -> int:

@@ -1,4 +1,4 @@
-"""PNG files before Pillow sees them: without what lies beside the picture, and whether all rows are there.
+"""Prepares PNG files for Pillow: drops chunks that no pixel depends on, and checks that all rows are there.
 
 Text, colour profiles and other chunks that no pixel depends on are taken out unread, so that they can
 neither make a picture unreadable nor cost time. Pillow's decoder accepts a compressed stream that ends
@@ -22,7 +22,7 @@ MAX_CHUNKS = 100_000
 """Chunks of a file, so that reading them ends soon."""
 
 _KEPT = frozenset((b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT"))
-"""Chunks that may be left out of a file, and matter to the picture."""
+"""Optional chunks that matter to the picture."""
 _FRAME_DATA = frozenset((b"acTL", b"fcTL", b"fdAT"))
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # Of each pass of Adam7: first column, step between columns, first row, step between rows.
@@ -40,14 +40,14 @@ _VISIBLE = 0.05
 """A gamma that changes the exponent by less is not told from none, as in libpng."""
 
 Span = tuple[int, int]
-"""Where bytes begin and end in a file."""
+"""Start and end of bytes in a file."""
 
 
 @dataclass(frozen=True)
 class _Chunk:
     kind: bytes
     start: int
-    """Of its body."""
+    """Start of its body."""
     size: int
 
     @property
@@ -62,7 +62,7 @@ class _Chunk:
 
 @dataclass(frozen=True)
 class Png:
-    """A PNG file, read as far as its chunks."""
+    """A PNG file, parsed into chunks."""
 
     data: bytes
     """The file without the chunks that no pixel depends on."""

@@ -1,4 +1,4 @@
-"""Turns a loaded image of any kind into upright 8-bit RGB, in each of the ways that viewers show it.
+"""Converts a loaded image to upright 8-bit RGB, in each of the ways in which viewers show it.
 
 - An image of which more than an outline is translucent is laid over white and over black. Any other is laid
   over white.
@@ -44,7 +44,7 @@ _STRIP = 2**22
 
 @dataclass(frozen=True)
 class Rendering:
-    """An image in one of the ways that viewers show it."""
+    """An image in one of the ways in which viewers show it."""
 
     image: Image.Image
     """A new one of mode RGB, upright."""

@@ -1,4 +1,4 @@
-"""TIFF files before Pillow sees them: how many pages and directory entries they have.
+"""Checks TIFF files before Pillow opens them: the number of pages and directory entries.
 
 Directories may lie over each other, so that a small file has any number of them.
 """

@@ -28,15 +28,15 @@ from jurat.media.limits import Limits, fitted
 from jurat.text import one_line, reason
 
 MAX_SECONDS = 4 * 3600.0
-"""Longest video that is read."""
+"""Longest video that is read, in seconds."""
 MAX_FRAME = 1920 * 1080
-"""Pixels of a frame that is judged, at most; larger ones are scaled down."""
+"""Most pixels of a frame that is judged; larger ones are scaled down."""
 MAX_DECODED = 1000
-"""Pixels that may be decoded to reach the frames wanted, in frames as large as one may be."""
+"""Most pixels decoded to reach the frames wanted, in multiples of the largest frame allowed."""
 LEAST_FRAME = 2**16
-"""Pixels that a frame counts for there, at least, so that many small ones end as well."""
+"""Least pixels that a frame counts for there, so that many small frames are bounded as well."""
 MAX_PIXELS = 36_000_000
-"""Pixels of a frame that is decoded, at most: 8K. A decoder keeps up to 16 of them while it works."""
+"""Most pixels of a frame that is decoded: 8K. A decoder holds up to 16 frames."""
 SKIPPED = 10.0
 """Seconds between two frames wanted from which on the way is not decoded but skipped, where a file has no
 index that tells when skipping pays."""
@@ -58,11 +58,11 @@ class Container:
     """A format that holds videos."""
 
     name: str
-    """For people."""
+    """Its name in messages."""
     demuxer: str
-    """As FFmpeg knows it."""
+    """FFmpeg's name for its reader."""
     start: re.Pattern[bytes]
-    """What such files begin with."""
+    """The first bytes of such files."""
     indexed: bool = True
     """Whether times in its index, if it has one, are those of frames."""
 
@@ -191,7 +191,7 @@ def _streamed(reader: _Reader, sampling: Sampling) -> tuple[list[tuple[float, Im
 
 
 class _Reader:
-    """A video that is open."""
+    """An open video."""
 
     def __init__(self, container: Container, file: Any, stream: Any, limits: Limits) -> None:
         self.name = container.name
@@ -207,7 +207,7 @@ class _Reader:
         self._last: float | None = None
         rate = stream.average_rate or stream.guessed_rate
         self.period = 1 / float(rate) if rate else 0.04
-        """Seconds of a frame, on average."""
+        """Average seconds a frame."""
         self.duration = self._duration()
         """In seconds; None where the file does not say."""
 
@@ -270,7 +270,7 @@ class _Reader:
                 leading -= 1
 
     def ends_before(self, time: float) -> bool:
-        """Whether the frames end, as far as they were read, long before a time."""
+        """Whether the frames read so far end long before a time."""
         return self._last is not None and time - self._last > max(SHORT, 2 * self._longest_pause, self.period)
 
     def _stamp(self, time: float) -> int:
@@ -348,7 +348,7 @@ def _refuse(url: str, flags: int, options: object) -> NoReturn:
 
 
 def _why(error: Exception) -> str:
-    """What FFmpeg says, without its numbers and the names of its functions."""
+    """FFmpeg's message, without its numbers and the names of its functions."""
     said = getattr(error, "strerror", None)
     return one_line(said) if isinstance(said, str) and said else reason(error)
 
@@ -368,13 +368,13 @@ _TURNS = {
 
 
 def _upright(frame: Any) -> tuple[int, int]:
-    """Width and height as it is shown."""
+    """Width and height as shown."""
     sides = (frame.width, frame.height)
     return sides if frame.rotation % 180 == 0 else sides[::-1]
 
 
 def _picture(frame: Any, largest: int) -> Image.Image:
-    """A frame as it is shown, with at most so many pixels."""
+    """A frame as shown, scaled down to at most `largest` pixels."""
     width, height = fitted(frame.width, frame.height, largest)
     try:
         image: Image.Image = frame.to_image(width=width, height=height, interpolation="AREA")

@@ -1,4 +1,4 @@
-"""What every format of items offers, and what all are told."""
+"""Sources: files that hold many items, the options they take, and what is said when they change."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from jurat.sources.uris import absolute, scheme_of
 from jurat.text import recorded, shown
 
 MOST_TEXT = 1 << 18
-"""Characters of one carried text; a longer one is left out, which its place says."""
+"""Most characters of a text that an item carries; a longer one is replaced by a `LeftOut`."""
 
 
 class LeftOut(str):
-    """What stands in the place of a text that is too long to be carried."""
+    """Stands for a text that is too long to be carried."""
 
     @classmethod
     def of(cls, size: int, unit: str = "characters") -> Self:
@@ -35,33 +35,33 @@ class SourceOptions:
     """How the rows of tables are read."""
 
     column: str | None = None
-    """That holds paths, URIs or bytes; None looks for one by its usual names. Of tar shards: the suffix of
-    the members that are images."""
+    """The column of paths, URIs or bytes; None looks for one by its usual names. For tar shards, the suffix
+    of the members that are images."""
     id_column: str | None = None
-    """That holds the items' ids."""
+    """The column of the items' ids."""
     root: str | None = None
     """Where relative paths in a table begin; None is the table's own folder."""
     max_bytes: int = DEFAULT_MAX_BYTES
     """Larger files are refused before they are read."""
     caption_column: str | None = None
-    """That holds the captions; None looks for one by its usual names, and does without."""
+    """The column of captions; None looks for one by its usual names, and does without."""
     conversation_column: str | None = None
-    """That holds lists of turns, each with its role and content; None looks for one by its usual names."""
+    """The column of lists of turns, each with its role and content; None as for captions."""
     prompt_column: str | None = None
-    """That holds what a model was asked; likewise."""
+    """The column of prompts; None as for captions."""
     response_column: str | None = None
-    """That holds what the model answered; likewise."""
+    """The column of responses; None as for captions."""
     local: bool = False
     """Whether URIs in tables are left unread."""
     allow_private_hosts: bool = False
     """Whether http(s):// URIs in tables and lists, and redirects, may lead to this machine and to private
     networks."""
     named_hosts: frozenset[tuple[str, int]] = frozenset()
-    """(host, port) of those that may otherwise: hosts that the user typed."""
+    """(host, port) of private hosts that are allowed all the same, since the user typed them."""
 
     @property
     def private_hosts(self) -> PrivateHosts:
-        """Which hosts of private addresses may be connected to."""
+        """The private hosts that may be connected to."""
         return PrivateHosts(self.allow_private_hosts, self.named_hosts)
 
 
@@ -101,11 +101,11 @@ class FileSource:
 
 
 class SourceChanged(JuratError):
-    """What was being read is not what it was when the run began."""
+    """A file or folder changed, or went away, while it was being read."""
 
 
 def unreadable(place: str, problem: str) -> Item:
-    """The item that stands for a file of items, or the rest of one, that cannot be read."""
+    """The item for a file of items that cannot be read, or not to its end."""
     return Item((Unreadable(problem),), recorded(place), recorded(absolute(place)))
 
 
@@ -120,7 +120,7 @@ def open_place(place: str, private_hosts: PrivateHosts = NO_PRIVATE_HOSTS) -> Bi
 
 
 def stamp(place: str, private_hosts: PrivateHosts = NO_PRIVATE_HOSTS) -> tuple[object, ...] | None:
-    """What changes when a file is written anew: its size and when it was written."""
+    """The size and time of a file, which change when it is written."""
     if scheme_of(place) is not None:
         return stamp_uri(place, private_hosts)
     try:

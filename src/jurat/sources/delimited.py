@@ -40,18 +40,18 @@ class DelimitedTable(FileSource):
                 if isinstance(names, _Broken):
                     raise ImageError(f"{shown(self.place)}:1: {names.problem}")
                 names = _distinct(names)
-                cells = TableRows.of(self.place, names, self.options, passed_over)
-                shape.width, shape.column = len(names), names.index(cells.column)
+                table = TableRows.of(self.place, names, self.options, passed_over)
+                shape.width, shape.column = len(names), names.index(table.column)
                 for number, row in enumerate(rows):
                     if isinstance(row, _Broken):
-                        yield cells.failed(number, f"{shown(self.place)}:{row.line}: {row.problem}")
+                        yield table.failed(number, f"{shown(self.place)}:{row.line}: {row.problem}")
                     elif len(row) != len(names):
                         problem = (
                             f"row {number} of {shown(self.place)} has {len(row)} cells, not {len(names)}"
                         )
-                        yield cells.failed(number, problem)
+                        yield table.failed(number, problem)
                     else:
-                        yield cells.item(number, dict(zip(names, row, strict=True)))
+                        yield table.item(number, dict(zip(names, row, strict=True)))
 
 
 @dataclass(frozen=True)

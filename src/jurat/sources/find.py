@@ -1,6 +1,6 @@
-"""Where images and videos come from: files, folders, globs, lists, tables, shards and URIs, as a lazy stream.
+"""Finds images and videos in files, folders, globs, lists, tables, shards and URIs, lazily.
 
-Whatever cannot be read is an item too: reading it raises `ImageError` with the reason, so that a run
+What cannot be read is an item too: reading it raises `ImageError` with the reason, so that a run
 goes on and the row says what was wrong.
 """
 
@@ -147,7 +147,7 @@ def _of(path: str, options: SourceOptions, passed_over: PassedOver, *, globs: bo
 
 
 def _within(format: Format, place: str, options: SourceOptions, passed_over: PassedOver) -> Iterator[Item]:
-    """The items in a file of many; one more that says so where the file cannot be read to its end."""
+    """The items in a file of many, and one with the reason if it cannot be read to its end."""
     try:
         yield from unchanged(
             place, open_format(format, place, options).items(passed_over), options.private_hosts
@@ -191,7 +191,7 @@ def _item(found: FoundPath, max_bytes: int) -> Item:
 
 
 def _why_list(path: str) -> str | None:
-    """What to do about a file that was named and seems to be a list of paths; None for any other."""
+    """How to judge a file that seems to be a list of paths; None for any other file."""
     if os.path.splitext(path)[1].lower() not in _LISTS:
         return None
     try:

@@ -38,15 +38,15 @@ class JsonTable(FileSource):
             rows = self._rows(buffered, start)
             first, failed = _first(rows)
             names = {name: None for row in first if isinstance(row, dict) for name in row}
-            bare = TableRows(self.place, "", None, "", self.options.max_bytes)
-            cells: TableRows | None = None
+            bare = TableRows(self.place, self.options)
+            table: TableRows | None = None
             for number, row in enumerate(chain(first, rows if failed is None else ())):
                 if isinstance(row, str):
                     yield bare.failed(number, f"row {number} of {shown(self.place)}: {row}")
                     continue
-                if cells is None:
-                    cells = TableRows.of(self.place, list(names or row), self.options, passed_over)
-                yield cells.item(number, row)
+                if table is None:
+                    table = TableRows.of(self.place, list(names or row), self.options, passed_over)
+                yield table.item(number, row)
             if failed is not None:
                 raise failed
 

@@ -54,7 +54,7 @@ def lines_of(file: TextIO | BinaryIO, place: str) -> Iterator[str | bytes | int]
 
 
 def too_long(size: int) -> str:
-    """What is wrong with a line of `size` characters."""
+    """The problem of a line of `size` characters."""
     return f"a line of {size:,} characters, more than the limit of {MOST:,}"
 
 

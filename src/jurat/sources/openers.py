@@ -1,4 +1,4 @@
-"""The ways to an item's bytes; all can be pickled, so that a worker may read what another process found."""
+"""Functions that read an image's bytes. All can be pickled, so that another process may call them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _alike(folder: str, name: str) -> list[str]:
 
 @lru_cache(maxsize=4)
 def _by_form(folder: str, changed: int) -> dict[str, list[str]]:
-    """The names in a folder that have other forms, by their composed form; `changed` is its time stamp."""
+    """Names in a folder that are not ASCII, by their composed Unicode form; `changed` is its time stamp."""
     names: dict[str, list[str]] = {}
     for name in os.listdir(folder):
         if not name.isascii():
@@ -129,7 +129,7 @@ _FILE_URI = re.compile(r"file:(?=/)(?://([^/]*))?(.*)", re.IGNORECASE | re.DOTAL
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Nothing to read, and why."""
+    """Raises the reason why there is nothing to read."""
 
     problem: str
 
@@ -189,7 +189,7 @@ class RemoteObject:
     uri: str
     max_bytes: int = DEFAULT_MAX_BYTES
     private_hosts: PrivateHosts = NO_PRIVATE_HOSTS
-    """The hosts of private addresses that it may lead to."""
+    """The private hosts that it may lead to."""
 
     def __call__(self) -> bytes:
         return read_uri(self.uri, max_bytes=self.max_bytes, private_hosts=self.private_hosts)

@@ -23,7 +23,7 @@ from jurat.sources.arrow_columns import (
     too_many,
     value_of,
 )
-from jurat.sources.base import FileSource, LeftOut, SourceOptions, open_place
+from jurat.sources.base import FileSource, LeftOut, open_place
 from jurat.sources.passed_over import PassedOver
 from jurat.sources.table_rows import TableRows
 from jurat.text import reason, shown
@@ -62,7 +62,7 @@ class ParquetTable(FileSource):
                 raise ImageError(f"{shown(self.place)} is not read: {problem}")
             first = 0
             for number in range(table.num_row_groups):
-                group = _RowGroup(self.options, rows, table, number, size, heavy, listed)
+                group = _RowGroup(rows, table, number, size, heavy, listed)
                 yield from group.items(light, first)
                 first += group.facts.num_rows
 
@@ -71,7 +71,6 @@ class ParquetTable(FileSource):
 class _RowGroup:
     """One row group of a file of `size` bytes."""
 
-    options: SourceOptions
     rows: TableRows
     table: Any
     number: int
@@ -96,7 +95,7 @@ class _RowGroup:
                 f" {self.size:,} of its file; it may be a decompression bomb and was not read"
             )
         at_once = max(1, min(_HEAVY, _BOMB * self.facts.num_rows // max(1, self.unpacked)))
-        reader = _Images(self.rows, self.number, self.options, 1 if self.is_bomb else at_once)
+        reader = _Images(self.rows, self.number, 1 if self.is_bomb else at_once)
         number = first
         for row in self._light_cells([] if self.is_bomb else light):
             if isinstance(row, int):
@@ -133,7 +132,6 @@ class _Images:
 
     rows: TableRows
     group: int
-    options: SourceOptions
     at_once: int = _HEAVY
     _read: Iterator[Any] | None = field(default=None, repr=False)
     _next: int = 0
@@ -169,7 +167,7 @@ class _Images:
         return value_of(cell)
 
     def _all(self) -> Iterator[Any]:
-        with open_place(self.rows.place, self.options.private_hosts) as file:
+        with open_place(self.rows.place, self.rows.options.private_hosts) as file:
             column = [self.rows.column]
             batches = _parquet(file).iter_batches(self.at_once, row_groups=[self.group], columns=column)
             for batch in batches:
@@ -178,7 +176,7 @@ class _Images:
                 yield from batch.column(0)
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return self.rows, self.group, self.options, self.at_once
+        return self.rows, self.group, self.at_once
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.__init__(*state)

@@ -1,4 +1,4 @@
-"""Counts what was found and is no item: files passed over by their names, and members of archives."""
+"""Counts what was found and is no item: files, members of archives, conversations that cannot be read."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from jurat.sources.uris import name_of
 from jurat.text import one_line, shown
 
 _KINDS, _LONGEST = 1000, 24
-"""Suffixes that are told apart, and characters of one."""
+"""Most suffixes that are counted apart, and characters of one."""
 _NAMED = 8
-"""Suffixes in a message."""
+"""Most suffixes in a message."""
 OTHERS = "others"
 
 FOLDER = "folder entries"
 TEXT = "texts carried with an image"
 FACTS = "facts on a data set"
 SILENT = (FOLDER, TEXT, FACTS)
-"""Members whose content is used or that have none: they are counted, and no message names them."""
+"""Reasons that are counted but not reported: what these members hold is used, or they hold nothing."""
 APPLE_DOUBLE = "macOS attributes (._NAME)"
 LONE_TEXT = "texts of archives without an image of the same name beside them"
 NO_FILE = "members of archives that are no regular file"
@@ -70,12 +70,12 @@ class PassedOver:
         return self.files.total() + self.members.total() + told
 
     def as_dict(self) -> dict[str, Any]:
-        """For the record: counts by suffix and by reason; what was not met is left out."""
+        """Counts by suffix and by reason, for the record; without empty ones."""
         named = {"files": self.files, "members": self.members, "others": self.others}
         return {name: dict(counter.most_common()) for name, counter in named.items() if counter}
 
     def lines(self) -> list[str]:
-        """What to tell a person, a line a kind; none if nothing was passed over."""
+        """Lines for the user, one a kind; none if nothing was passed over."""
         lines: list[str] = []
         if self.files:
             were = _were(self.files.total(), "file")
@@ -95,7 +95,7 @@ class PassedOver:
         return [one_line(line, most=600) for line in lines]
 
     def _how(self) -> str:
-        """How what was passed over by its name can be judged."""
+        """What to do to have files judged that were passed over by their names."""
         from jurat.sources.registry import format_of
 
         for suffix, place in self.examples.items():

@@ -1,4 +1,4 @@
-"""Reads items before they are judged: URIs many at a time, and none from a folder that is gone."""
+"""Reads items before they are judged: many URIs at a time; stops where a folder has gone."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from jurat.text import shown
 WORKERS = 16
 """Objects read at once."""
 AHEAD, AHEAD_BYTES = 48, 1 << 30
-"""Objects that are read, or being read, before the first of them is judged; and about how many bytes."""
+"""Most objects, and about how many bytes, that are read before the first of them is judged."""
 _POLL_SECONDS = 0.2
 _READER = "jurat-reader"
 _FIRST = 4
-"""As many, before it is known how large they are."""
+"""Objects read ahead before their size is known."""
 
 
 @dataclass(frozen=True)
 class SourceFolders:
-    """The folders that items lie in, as they were when the run began."""
+    """The folders of the items, identified as they were when the run began."""
 
     identities: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
@@ -56,10 +56,10 @@ class SourceFolders:
 def read_ahead(
     items: Iterable[Item], roots: SourceFolders, *, stopped: Callable[[], bool] = lambda: False
 ) -> Iterator[Item]:
-    """The items in their order, with bytes that are in memory, or with the reason why there are none.
+    """The items in their order, with their bytes in memory, or with the reason why they cannot be read.
 
     Args:
-        stopped: asked while a server is waited for; once it says so, there are no more items.
+        stopped: asked while waiting for a server; once it is true, there are no more items.
 
     Raises:
         SourceChanged: an item could not be read, and the folder that it was found in is gone.
@@ -94,7 +94,7 @@ def read_ahead(
 
 
 def _awaited(future: Future[Item], stopped: Callable[[], bool]) -> Item | None:
-    """The item that was read; None if it is not to be waited for any more."""
+    """The item that was read; None once `stopped` is true."""
     while not stopped():
         try:
             return future.result(_POLL_SECONDS)
@@ -104,13 +104,13 @@ def _awaited(future: Future[Item], stopped: Callable[[], bool]) -> Item | None:
 
 
 def at_work() -> bool:
-    """Whether a thread that reads ahead is still at it, or was left behind."""
+    """Whether a thread that reads ahead is running, maybe left over from a run that stopped."""
     return any(thread.name == _READER for thread in threading.enumerate())
 
 
 class _Readers:
-    """Threads that read items. The exit of the process does not wait for them, as it would for those of an
-    executor: what they read may hang for minutes."""
+    """Daemon threads that read items. The process exits without waiting for them, since a read may hang for
+    minutes; it would wait for those of an executor."""
 
     def __init__(self) -> None:
         self._work: SimpleQueue[tuple[Item, Future[Item]] | None] = SimpleQueue()
@@ -127,7 +127,7 @@ class _Readers:
         return future
 
     def close(self) -> None:
-        """Lets the threads end, each when it has read what it has in hand."""
+        """Ends each thread after the item that it is reading."""
         self._closed = True
         for _ in range(self._threads):
             self._work.put(None)
@@ -143,7 +143,7 @@ class _Readers:
 
 
 def _room(room: int, read: Item) -> int:
-    """How many objects may be ahead, if they are like this one; at once fewer, and more by and by."""
+    """How many objects of this one's size may be read ahead; it shrinks at once, and doubles at most."""
     size = sum(len(opener.data) for opener in _openers(read) if isinstance(opener, InMemory))
     return max(1, min(AHEAD, room * 2, AHEAD_BYTES // max(size, 1)))
 
@@ -153,7 +153,7 @@ def _is_remote(item: Item) -> bool:
 
 
 def _openers(item: Item) -> list[Opener]:
-    """How its images are read; none where they are yet to be found."""
+    """The openers of its images; none where the images are yet to be found."""
     return [] if callable(item.images) else [image.open for image in item.lazy_images()]
 
 

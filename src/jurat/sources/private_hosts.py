@@ -1,7 +1,7 @@
-"""Which addresses http(s):// URIs of others may lead to: none that is private, unless it is allowed.
+"""Keeps http(s):// URIs in tables, lists and redirects from private addresses, unless these are allowed.
 
-Redirects and names are followed by the client; what is checked is the address of each connection that it
-makes, at the moment when it is made. A name that resolves to another address the second time gains nothing.
+The address of each connection is checked at the moment when it is made, after redirects and name
+resolution. So a name that resolves to another address the second time gains nothing.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import aiohttp
 
 REFUSED = "is an address of this machine or of a private network; --allow-private-hosts permits it"
-"""What the error of a connection that was refused says of the address."""
+"""Follows the address in the error of a refused connection."""
 _PORTS = {"http": 80, "https": 443}
 _PRIVATE_NAMES = ("localhost", "local", "internal", "lan", "intranet")
-"""Last labels of names that are private by what they say."""
+"""Last labels of names of private hosts."""
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 WELL_FORMED = re.compile(
@@ -32,12 +32,12 @@ WELL_FORMED = re.compile(
 
 @dataclass(frozen=True)
 class PrivateHosts:
-    """Which hosts of loopback, private, link-local and other special addresses may be connected to."""
+    """Which hosts of loopback, private, link-local and other special addresses are allowed."""
 
     every: bool = False
-    """Whether all of them may."""
+    """Whether all are."""
     named: frozenset[tuple[str, int]] = frozenset()
-    """(host, port) of those that may otherwise."""
+    """(host, port) of those that are, if not all."""
 
     def with_host_of(self, uri: str) -> PrivateHosts:
         """With the host of a URI that the user typed, if one can see in it that it is private.

@@ -1,4 +1,4 @@
-"""What lies behind a URI, through fsspec. This is the only part of jurat.sources that uses the network.
+"""Reads and lists objects behind URIs, through fsspec. Only this part of jurat.sources uses the network.
 
 Credentials, endpoints and the like are the backends' own: AWS_ENDPOINT_URL, AWS_PROFILE,
 GOOGLE_APPLICATION_CREDENTIALS, HF_TOKEN, and fsspec's configuration (FSSPEC_S3_ANON=true).

@@ -1,4 +1,4 @@
-"""Opens once more what was judged inside tables and tar shards, by the uris that records hold."""
+"""Opens images in tables and tar shards again, by the URIs that records hold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jurat.sources.find import find_items
 from jurat.sources.uris import scheme_of
 
 Openers = Mapping[str, Callable[[], bytes]]
-"""How images are read that are no files of their own, by their uris."""
+"""URI of an image inside a table or shard -> how it is read."""
 
 
 @dataclass

@@ -17,10 +17,11 @@ from typing import cast
 from jurat.content import ImageError, Item
 from jurat.media.formats import MEDIA_SUFFIXES
 from jurat.sources.base import MOST_TEXT, FileSource, LeftOut, unreadable
+from jurat.sources.cells import as_text
 from jurat.sources.conversations import ConversationColumns
 from jurat.sources.openers import FilePart, InMemory, Unreadable
 from jurat.sources.passed_over import APPLE_DOUBLE, FOLDER, LONE_TEXT, NO_FILE, TEXT, PassedOver
-from jurat.sources.table_rows import as_text, caption_in
+from jurat.sources.table_rows import caption_in
 from jurat.sources.tar import FAILURES, Archive, Damage, open_archive
 from jurat.sources.uris import absolute, scheme_of
 from jurat.sources.walk import APPLE_MAGIC
@@ -28,13 +29,13 @@ from jurat.text import one_line, reason, recorded, shown, storable
 
 _TEXTS = (".txt", ".caption", ".cls", ".json")
 _MOST, _MOST_BYTES = 1000, 1 << 28
-"""Images of one sample, and bytes of them, that wait for the texts beside them."""
+"""Most images of one sample, and bytes of them, that are held until its texts were read."""
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)", re.S)
 
 
 @dataclass
 class _Sample:
-    """Members in a row that share a stem."""
+    """Consecutive members that share a stem."""
 
     stem: str
     images: list[tuple[str, Callable[[], bytes]]] = field(
@@ -46,7 +47,7 @@ class _Sample:
     texts: int = 0
     """Members that give it columns."""
     given: bool = False
-    """Whether images of it are items already."""
+    """Whether some of its images have been given as items."""
 
 
 class TarShard(FileSource):

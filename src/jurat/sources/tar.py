@@ -44,7 +44,7 @@ FAILURES = (tarfile.TarError, OSError, EOFError, ValueError, zlib.error)
 
 @dataclass(frozen=True)
 class Damage:
-    """A place in an archive where something cannot be read."""
+    """A part of an archive that cannot be read."""
 
     problem: str
     """One line."""

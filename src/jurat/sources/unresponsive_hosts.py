@@ -1,4 +1,4 @@
-"""Which servers do not answer: each is given up for a while after a few requests that ran out of time."""
+"""Gives up servers that do not answer, for a minute after a few timeouts in a row."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 MOST, SECONDS = 3, 60.0
-"""Requests in a row that run out of time before a server is given up, and for how long it is."""
+"""Timeouts in a row before a server is given up, and for how many seconds."""
 
 
 @dataclass
 class Hanging:
-    """Counts the requests of each server that ran out of time; may be used by several threads at once."""
+    """Counts the timeouts of each server. Thread-safe."""
 
     _times: dict[str, int] = field(default_factory=dict[str, int])
     """In a row, by server."""
@@ -21,7 +21,7 @@ class Hanging:
     _lock: Lock = field(default_factory=Lock)
 
     def given_up(self, host: str) -> str | None:
-        """Why a server is not asked now, in one line; None if it may be."""
+        """Why a server is not to be asked now, in one line; None if it is."""
         with self._lock:
             until = self._until.get(host)
             if until is None or time.monotonic() >= until:
@@ -31,7 +31,7 @@ class Hanging:
             )
 
     def failed(self, host: str, error: BaseException) -> None:
-        """Counts a request that failed, if its time ran out."""
+        """Counts a failed request, if it was a timeout."""
         if not _ran_out_of_time(error):
             return
         with self._lock:
@@ -40,18 +40,18 @@ class Hanging:
                 self._until[host] = time.monotonic() + SECONDS
 
     def answered(self, host: str) -> None:
-        """Forgets what was counted of a server that answers."""
+        """Resets the count of a server that answers."""
         with self._lock:
             self._times.pop(host, None)
             self._until.pop(host, None)
 
 
 HANGING = Hanging()
-"""Of this process."""
+"""Shared by this process."""
 
 
 def _ran_out_of_time(error: BaseException | None) -> bool:
-    """Whether an error, or one that it was raised from, is a timeout of any of the backends."""
+    """Whether an error, or one of its causes, is a timeout of any backend."""
     depth = 0
     while error is not None and depth < 5:
         if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:

@@ -20,15 +20,15 @@ APPLE_MAGIC = (b"\0\5\x16\7", b"\0\5\x16\0")
 
 @dataclass(frozen=True)
 class FoundPath:
-    """A path to judge, or one that could not be looked into."""
+    """A file that was found, or a folder that could not be listed."""
 
     path: str
     problem: str | None = None
-    """One line on why there is nothing to read there."""
+    """Why there is nothing to read, in one line."""
 
 
 def is_glob(path: str) -> bool:
-    """Whether a path has any of the characters that make it a pattern."""
+    """Whether a path has a glob character."""
     return any(c in path for c in "*?[")
 
 
@@ -104,7 +104,7 @@ def _walk(root: str, place: _Place | None, passed_over: PassedOver) -> Iterator[
 
 
 class _Folder:
-    """A folder that is being walked, and the names in it that are still to come."""
+    """A folder that is being walked, with its remaining names."""
 
     def __init__(self, path: str, place: _Place | None, links: _Links) -> None:
         self.path = path
@@ -141,16 +141,16 @@ class _Links:
 
 @dataclass(frozen=True)
 class _Glob:
-    """A pattern as a small automaton over the parts of a path; a state is how many parts are matched."""
+    """A pattern as an automaton over the parts of a path; a state is the number of parts matched."""
 
     parts: tuple[re.Pattern[str] | None, ...]
     """None is `**`."""
     any_suffix: bool
-    """Whether the last part says what the suffix is."""
+    """Whether the last part has a suffix, so that files of any suffix may match."""
     folders_only: bool
 
     def closure(self, states: set[int]) -> frozenset[int]:
-        """With the states that are reached as `**` matches no folder at all."""
+        """The states with those that are reached where `**` matches no folder."""
         closed = set(states)
         for state in range(len(self.parts)):
             if state in closed and self.parts[state] is None:
