@@ -32,6 +32,8 @@ from jurat.models.null import NullModel
 from jurat.testing import check_model, sample_chats, sample_inquiries
 
 from .models import tiny
+from .models.bundled_server import serving
+from .models.decisions_server import DecisionRequest, DecisionsServer, decision, seeing
 from .models.openai_server import Asked, Server, Told, completion
 
 QUESTIONS = tuple(
@@ -128,6 +130,20 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def test_a_served_model_conforms(server: Server) -> None:
     check_model(lambda: open_model("openai/tiny-vision", base_url=server.url, serving=Serving(retries=0)))
+
+
+def test_a_model_behind_a_decisions_endpoint_conforms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+
+    def script(asked: DecisionRequest) -> dict[str, Any]:
+        if asked.is_check:
+            return seeing(asked)
+        shown = [image.getpixel((20, 20)) for image in asked.images]
+        digests = [hashlib.sha256(repr((shown, q)).encode()).digest() for q in asked.questions]
+        return decision(*(0.05 + 0.9 * digest[0] / 255 for digest in digests))
+
+    with serving(DecisionsServer(script)) as url:
+        check_model(lambda: open_model("decisions/tiny", base_url=url, serving=Serving(retries=0)))
 
 
 # --- an empty reply ------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from typing import Any, Protocol, cast, get_args, runtime_checkable
 from PIL import Image, ImageDraw
 
 from jurat.content import Chat, Failure, FailureKind, FinishReason, Generation, Reply, Turn, Usage
+from jurat.errors import JuratError
 from jurat.models import (
     Answer,
     ConcurrencySupport,
@@ -94,7 +95,8 @@ def check_model(
     """
     model = open()
     asked = tuple(sample_inquiries() if inquiries is None else inquiries)
-    continued = tuple(_supported(model, chat) for chat in (sample_chats() if chats is None else chats))
+    given = sample_chats() if chats is None else chats
+    continued = tuple(_supported(model, chat) for chat in given if getattr(model, "can_chat", True))
     case = Case(model, asked, continued, tolerance, _pixels(asked, continued))
     problems: list[str] = []
     for check in (*CHECKS, closing_twice_is_no_error):
@@ -219,6 +221,8 @@ def failures_stay_with_their_item(case: Case) -> None:
         first, found, last = _asked(case, [good, bad, good])
         _need(_alike(alone * 2, [first, last], case.tolerance), "a bad inquiry changes others")
         _need(bad.prefix != unreadable or found.failure is not None, "an unreadable image is no failure")
+    if not case.chats:
+        return
     chat = case.chats[0]
     text = _gist(_continued(case, [chat])[0])
     wrong = [
@@ -238,6 +242,8 @@ def failures_stay_with_their_item(case: Case) -> None:
 
 def settings_are_honoured_or_refused(case: Case) -> None:
     """A setting that is not in `supported_settings` raises before anything runs; one that is does not."""
+    if not case.chats:
+        return
     for name, value in _OTHER_VALUES.items():
         chat = replace(case.chats[0], generation=Generation(**{name: value}))
         if name in case.model.supported_settings:
@@ -261,6 +267,16 @@ def honoured_settings_do_what_they_say(case: Case) -> None:
                 _check_stop(case, chat, full)
             if number == 0:
                 _check_sampling(case, chat, full)
+
+
+def a_model_without_chat_refuses_it(case: Case) -> None:
+    if getattr(case.model, "can_chat", True):
+        return
+    try:
+        case.model.chat(sample_chats()[:1])
+    except JuratError:
+        return
+    raise AssertionError("can_chat is False, and chat raises no JuratError")
 
 
 def capabilities_are_typed_or_none(case: Case) -> None:
@@ -304,6 +320,7 @@ CHECKS: tuple[Check, ...] = (
     failures_stay_with_their_item,
     settings_are_honoured_or_refused,
     honoured_settings_do_what_they_say,
+    a_model_without_chat_refuses_it,
     capabilities_are_typed_or_none,
     concurrent_calls_equal_single_ones,
     its_input_is_left_alone,

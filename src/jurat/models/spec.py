@@ -29,6 +29,9 @@ class Serving:
     thinking_field: ThinkingField | None = None
     """The field by which the server turns thinking on and off; None where it is not known: thinking is then
     as the server has it."""
+    continue_final_message: bool = False
+    """Whether the server takes the field of that name, by which vLLM and SGLang continue a last turn of the
+    assistant's. Without it the turn is sent as it is: some servers continue it, others reply to it."""
     deadline: float = 300.0
     """Seconds that one call may take, all its tries together; one try may take a third of it."""
     retries: int = 5

@@ -331,3 +331,22 @@ def test_presets_that_reason_are_refused_when_opened(opened: Open) -> None:
     assert raised.value.hint is not None and "--without reason" in raised.value.hint
     Judge("shelf:nursery", used.model, "clue", without=["reason"], **eyes)
     assert not used.server.received
+
+
+def test_a_refused_prior_is_not_asked_again_for_each_item(opened: Open) -> None:
+    def script(asked: DecisionRequest) -> dict[str, Any]:
+        shown = 0.123456 if asked.images else 0.0
+        return decision(0.1234567 + shown, None, 0.5234567 - shown)
+
+    used = opened(script)
+    for width in (9, 10, 11):
+        (answer,) = used.ask(inquiry(Image.new("RGB", (width, 9))))
+        assert failures(answer) == [None, "refused", None]
+    assert [bool(asked.images) for asked in used.asked].count(False) == 1
+
+
+def test_a_dropped_image_is_found_out_beside_a_refusal(opened: Open) -> None:
+    used = opened(lambda asked: decision(0.1234567, None, 0.5234567))
+    (answer,) = used.ask()
+    assert answer.failure is not None and answer.failure.kind == "error"
+    assert answer.failure.reason.startswith("The server does not seem to have looked at the picture: ")

@@ -250,6 +250,29 @@ def test_thinking_is_turned_off_and_on_by_the_field_that_the_server_has(serve: S
     assert sent[2] == off  # a closed question is answered by its first token
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_last_turn_of_the_assistants_is_continued_by_the_field_that_the_server_has(
+    serve: Serve, taken: bool
+) -> None:
+    server = serve(lambda asked: completion("a cat."))
+    turns = (Turn("user", ("What?",)), Turn("assistant", ("It is",)))
+    model = opened(server, continue_final_message=taken, concurrency=1)
+    model.chat([Chat(turns), Chat(turns[:1])])
+    fields = ("continue_final_message", "add_generation_prompt")
+    continued, replied = ([asked.body.get(name) for name in fields] for asked in server.asked)
+    assert continued == ([True, False] if taken else [None, None])
+    assert replied == [None, None]
+    assert server.asked[0].body["messages"][-1] == {"role": "assistant", "content": "It is"}
+
+
+def test_what_a_prior_cost_is_counted_once(serve: Serve) -> None:
+    model = opened(serve(measuring), input_price=2.0)
+    first, second = (model.ask([inquiry(None)])[0] for _ in range(2))
+    assert first.answers == second.answers
+    assert (first.usage.input_tokens, second.usage.input_tokens) == (300, 0)
+    assert model.spent.usage.input_tokens == 300
+
+
 UNSUPPORTED = {
     "thinking": Generation(thinking=True),
     "logits_processors": Generation(logits_processors=(lambda ids, scores: scores,)),

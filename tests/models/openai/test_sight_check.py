@@ -108,7 +108,7 @@ BLIND: dict[str, Script] = {
 @pytest.mark.parametrize("case", BLIND)
 def test_a_server_that_looks_at_no_picture_ends_the_run(ask: Any, case: str, count: int) -> None:
     with pytest.raises(
-        ModelGone, match="it does not seem to look at pictures: it says of a red one"
+        ModelGone, match="it does not seem to look at pictures: it answers the same about a red one"
     ) as raised:
         ask(BLIND[case], QUESTIONS[:count])
     assert raised.value.exit_code == 3

@@ -9,6 +9,7 @@ at images are those of `openai/NAME`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from jurat.content import Chat, Failure, Reply, Turn
@@ -17,11 +18,11 @@ from jurat.models.openai.closed_answers import CallAnswers, failed_call, joined
 from jurat.models.openai.estimate import CallForm
 from jurat.models.openai.faults import ReplyKind
 from jurat.models.openai.messages import data_urls
-from jurat.models.openai.server import Endpoint, gather, open_server, usage_of
+from jurat.models.openai.server import Endpoint, Server, gather, open_server, usage_of
 from jurat.models.openai.server_model import ServerModel
 from jurat.models.openai.sight_check import SightCheck
 from jurat.models.protocol import Answer, Inquiry, YesNo
-from jurat.models.spec import ModelSpec
+from jurat.models.spec import ModelSpec, Serving
 
 MOST_QUESTIONS = 400
 """Of one request, by the protocol."""
@@ -43,7 +44,10 @@ _ENDPOINT = Endpoint(
 
 def open_decisions(spec: ModelSpec) -> DecisionsModel:
     """Opens a model behind a decisions endpoint; see `open_server`."""
-    return DecisionsModel(spec)
+    serving = spec.serving or Serving()
+    if serving.image_format == "auto":  # all questions share one upload of the images
+        serving = replace(serving, image_format="png")
+    return DecisionsModel(open_server(replace(spec, serving=serving), _ENDPOINT), name=spec.name)
 
 
 class DecisionsModel(ServerModel):
@@ -52,18 +56,17 @@ class DecisionsModel(ServerModel):
     can_chat = False
     call_forms: ClassVar = {"takes decisions": CallForm(MOST_QUESTIONS)}
 
-    def __init__(self, spec: ModelSpec) -> None:
-        super().__init__(open_server(spec, _ENDPOINT), name=spec.name)
-        # All questions share one upload of the images, so they are sent as they are.
-        chosen = self.server.serving.image_format
-        self._image_format = "png" if chosen == "auto" else chosen
-        self._sight = SightCheck(self.server, self._answers, self._ask_one)
+    def __init__(self, server: Server, *, name: str) -> None:
+        super().__init__(server, name=name)
+        self._sight = SightCheck(server, self._answers, self._ask_one)
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         return self.server.run(self._answer, inquiries)
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
         """Raises a JuratError: the endpoint gives no text."""
+        if not chats:
+            return []
         raise JuratError(
             f"The model {self.name!r} answers closed questions only: it cannot chat.",
             hint="Name another model, for example openai/NAME.",
@@ -76,16 +79,16 @@ class DecisionsModel(ServerModel):
             return Answer()
         images = inquiry.prefix.images
         if not images:
-            calls = await gather(self._sight.without_images(turns, group, "measured") for group in groups)
+            calls = await gather(self._sight.prior(turns, group, "measured") for group in groups)
             return joined(calls, "measured")
-        urls = await data_urls(images, self.server.serving, self._image_format)
+        urls = await data_urls(images, self.server.serving)
         if isinstance(urls, Failure):
             return Answer(failure=urls)
         calls = await gather(self._answers(turns, group, urls) for group in groups)
         return joined(await self._sight.checked(turns, groups, calls, "measured"), "measured")
 
     async def _ask_one(self, turns: Sequence[Turn], question: str) -> CallAnswers:
-        urls = await data_urls(Chat(tuple(turns)).images, self.server.serving, self._image_format)
+        urls = await data_urls(Chat(tuple(turns)).images, self.server.serving)
         if isinstance(urls, Failure):
             return failed_call(urls, 1)
         return await self._answers(turns, (question,), urls)
@@ -101,8 +104,9 @@ class DecisionsModel(ServerModel):
         answers = read_answers(reply.answers, len(questions))
         # Probabilities that a server rounds may be equal with and without an image.
         exact = any(round(answer.yes, 4) != answer.yes for answer in answers)
-        numbers = tuple((f"q{n}", answer.yes) for n, answer in enumerate(answers, start=1)) if exact else ()
-        return CallAnswers(answers, usage_of(reply, self.server.serving), numbers)
+        found = zip(questions, answers, strict=True)
+        numbers = tuple((question, answer.yes) for question, answer in found if not answer.failure)
+        return CallAnswers(answers, usage_of(reply, self.server.serving), numbers if exact else ())
 
 
 def read_answers(found: Sequence[Any], count: int) -> list[YesNo]:

@@ -22,9 +22,7 @@ LEAST_TOKENS = 16
 FORMATS = ("json_schema", "json_object", "none")
 _THINKING: dict[ThinkingField, dict[bool, dict[str, Any]]] = {
     "reasoning_effort": {False: {"reasoning_effort": "none"}, True: {"reasoning_effort": "medium"}},
-    "chat_template_kwargs": {
-        on: {"extra_body": {"chat_template_kwargs": {"enable_thinking": on}}} for on in (False, True)
-    },
+    "chat_template_kwargs": {on: {"chat_template_kwargs": {"enable_thinking": on}} for on in (False, True)},
 }
 """What turns thinking off and on."""
 _TOO_LONG = re.compile(
@@ -42,6 +40,8 @@ class CallSettings:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     thinking: bool = False
+    continues: bool = False
+    """Whether the last message is the assistant's and is to be continued."""
     logprobs: bool = False
     """Whether the first token's alternatives are to be listed, with their logprobs."""
     schema: dict[str, Any] | None = None
@@ -62,6 +62,7 @@ class ServerSupport:
     format: str = FORMATS[0]
     thinking: ThinkingField | None = None
     """The field that turns thinking on and off; None where none is known."""
+    continue_final_message: bool = False
 
     def arguments(self, wanted: CallSettings) -> dict[str, Any]:
         """The settings as arguments of the SDK's method."""
@@ -74,8 +75,13 @@ class ServerSupport:
             made["top_p"] = wanted.top_p
         if wanted.stop:
             made["stop"] = list(wanted.stop)
+        extra: dict[str, Any] = {}
         if self.thinking is not None:
-            made |= _THINKING[self.thinking][wanted.thinking]
+            extra |= _THINKING[self.thinking][wanted.thinking]
+        if self.continue_final_message and wanted.continues:
+            extra |= {"continue_final_message": True, "add_generation_prompt": False}
+        if extra:
+            made["extra_body"] = extra  # fields of the request that the SDK does not know
         if wanted.logprobs:
             made |= {"logprobs": True, "top_logprobs": self.top_logprobs}
         if wanted.schema is not None and self.format == "json_schema":
@@ -107,7 +113,7 @@ class ServerSupport:
 
 def rejected_setting(message: str, sent: dict[str, Any]) -> str | None:
     """The setting that a rejection names and that changes the reply; None where it names none."""
-    names = ("temperature", "top_p", "seed", "stop", "reasoning_effort", "chat_template_kwargs")
+    names = ("temperature", "top_p", "seed", "stop", *_THINKING, "continue_final_message")
     told = {*sent, *sent.get("extra_body", {})}
     return next((name for name in names if name in told and re.search(rf"\b{name}\b", message)), None)
 

@@ -53,6 +53,11 @@ class CallAnswers:
         return any(answer.failure is not None for answer in self.answers)
 
     @property
+    def has_error(self) -> bool:
+        """Whether asking again may help."""
+        return any(answer.failure is not None and answer.failure.kind == "error" for answer in self.answers)
+
+    @property
     def tokens(self) -> int:
         """Tokens that were read. Some servers leave those out of the count that they had in their cache."""
         read, cached = self.usage.input_tokens, self.usage.shared_tokens

@@ -56,14 +56,11 @@ def data_url(image: Image.Image, max_pixels: int, image_format: ImageFormat = "a
     return f"data:image/{image_format};base64,{base64.b64encode(out.getbuffer()).decode('ascii')}"
 
 
-async def data_urls(
-    images: Sequence[Image.Image], serving: Serving, image_format: ImageFormat | None = None
-) -> list[str] | Failure:
-    """The data URL of each image, made beside the calls that are under way. `image_format` goes before the
-    serving's."""
-    chosen = image_format or serving.image_format
+async def data_urls(images: Sequence[Image.Image], serving: Serving) -> list[str] | Failure:
+    """The data URL of each image, made beside the calls that are under way."""
+    size, form = serving.max_pixels, serving.image_format
     try:
-        return [await asyncio.to_thread(data_url, image, serving.max_pixels, chosen) for image in images]
+        return [await asyncio.to_thread(data_url, image, size, form) for image in images]
     except (OSError, ValueError, MemoryError) as error:
         return Failure("error", f"The image could not be sent: {type(error).__name__}: {error}")
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from jurat.content import Chat, Failure, Reply, Turn
-from jurat.models.hf.encoding import ask_in
+from jurat.models.hf.encoding import ask_in, goes_on_from
 from jurat.models.openai import closed_answers as closed
 from jurat.models.openai.call_settings import LEAST_LISTED, CallSettings, ServerSupport, rejected_setting
 from jurat.models.openai.choices import Choice, read_choice, without_thoughts
@@ -67,9 +67,12 @@ class ServedModel(ServerModel):
 
     def __init__(self, server: Server, *, name: str) -> None:
         super().__init__(server, name=name)
-        known = {"max_tokens", "temperature", "top_p", "seed", "stop"}
-        self.supported_settings = known if server.serving.thinking_field is None else known | {"thinking"}
-        self.support = ServerSupport(thinking=server.serving.thinking_field)
+        thinking = () if server.serving.thinking_field is None else ("thinking",)
+        self.supported_settings = frozenset({"max_tokens", "temperature", "top_p", "seed", "stop", *thinking})
+        self.support = ServerSupport(
+            thinking=server.serving.thinking_field,
+            continue_final_message=server.serving.continue_final_message,
+        )
         self._probe = asyncio.Lock()
         self._probed = False
         self._measures = False
@@ -97,7 +100,13 @@ class ServedModel(ServerModel):
         if isinstance(urls, Failure):
             return Reply(failure=urls)
         settings = CallSettings(
-            wanted.max_tokens, wanted.temperature, wanted.top_p, wanted.seed, wanted.stop, wanted.thinking
+            wanted.max_tokens,
+            wanted.temperature,
+            wanted.top_p,
+            wanted.seed,
+            wanted.stop,
+            wanted.thinking,
+            continues=goes_on_from(chat) is not None,
         )
         choice = await self._complete(messages(chat.turns, urls), settings)
         if isinstance(choice, Failure):
@@ -131,7 +140,7 @@ class ServedModel(ServerModel):
         def answers(group: tuple[str, ...]) -> Coroutine[Any, Any, CallAnswers]:
             if urls:
                 return self._answers(turns, group, urls, basis)
-            return self._sight.without_images(turns, group, basis)
+            return self._sight.prior(turns, group, basis)
 
         calls = [await answers(groups[0])]
         failure = calls[0].answers[0].failure

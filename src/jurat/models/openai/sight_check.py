@@ -1,12 +1,11 @@
-"""Whether a server looks at the pictures that it is sent.
+"""Checks that a server looks at the pictures that it is sent.
 
-Gateways drop a picture and send the text alone, always or now and then, and the model behind them answers all
-the same: as it would without a picture. A judge that was shown nothing says nothing, so two things are
-checked:
+Some gateways drop pictures, always or now and then, and send the text alone; the model behind them answers as
+it would without a picture. Such answers must not become verdicts, so two things are checked:
 
-- once, beside the first picture that is answered: about a red picture and a blue one the answers differ;
-- for every question about a picture: its answer is not the one to the same text without the picture, which is
-  the language prior and is asked once, and the server counts more tokens where it counts pictures at all.
+- once, beside the first picture that is answered: answers about a red picture and a blue one differ;
+- for every question about a picture: its answer differs from the one to the same text without the picture
+  (the language prior, asked once), and the server counts more tokens if it counts pictures at all.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import TypeAlias
 
 from PIL import Image
 
-from jurat.content import Failure, Turn
+from jurat.content import Failure, Turn, Usage
 from jurat.models.openai.closed_answers import Basis, CallAnswers
 from jurat.models.openai.server import Server
 from jurat.models.protocol import ModelGone, YesNo
@@ -28,18 +27,18 @@ log = logging.getLogger("jurat.models")
 
 INSTRUCTION = "Is the following statement true of this image? Answer with Yes or No."
 RED, OTHER = "Statement: The image is red.", "Statement: One and one is two."
-"""What is asked of a red picture, of a blue one and of none; and what else is asked of none, to learn whether
-anything changes what the server says."""
+"""RED is asked about a red picture, a blue one and none; OTHER about none, to learn whether answers ever
+change."""
 SQUARE = (112, 112)
 
 _NEAR = 0.125
-"""In log-odds: answers to the same tokens differ by as much where they are computed in bfloat16."""
+"""In log-odds: in bfloat16, answers to the same tokens differ by as much."""
 _TRIES = 3
 _TEXTS = 8
-"""Conversations without their pictures of which all questions are checked. Where there are more, each has a
-text of its own (a caption), and only its first question is."""
+"""Conversations, by their text, of which all questions are checked. Further ones have texts of their own
+(captions), and only their first questions are checked."""
 _KEPT = 4096
-"""Answers without a picture that are kept."""
+"""Calls without a picture whose answers are kept."""
 
 Ask: TypeAlias = Callable[[Sequence[Turn], Sequence[str], Sequence[str], Basis], Awaitable[CallAnswers]]
 """Asks questions: turns, questions, the images' data URLs, and the basis that the answers should have."""
@@ -52,7 +51,10 @@ class _Kept:
     """An answer without an image, once it is there."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    call: CallAnswers | None = None
+    call: CallAnswers = field(default_factory=lambda: CallAnswers([]))
+    """No answers before it was asked."""
+    reported: bool = False
+    """Whether its usage is part of an answer."""
 
 
 class SightCheck:
@@ -70,26 +72,29 @@ class SightCheck:
         self._others: tuple[CallAnswers, ...] = ()
         """What it answered without an image when it was checked."""
 
-    async def without_images(
-        self, turns: Sequence[Turn], questions: Sequence[str], basis: Basis
-    ) -> CallAnswers:
-        """The answers without the images of a conversation; asked once."""
+    async def prior(self, turns: Sequence[Turn], questions: Sequence[str], basis: Basis) -> CallAnswers:
+        """The answers to questions of a conversation without images. What they cost is reported once."""
+        kept = await self._without_images(turns, questions, basis)
+        reported, kept.reported = kept.reported, True
+        return replace(kept.call, usage=Usage()) if reported else kept.call
+
+    async def _without_images(self, turns: Sequence[Turn], questions: Sequence[str], basis: Basis) -> _Kept:
+        """Asked once, and again after an error."""
         bare = tuple(Turn(turn.role, tuple(p for p in turn.parts if isinstance(p, str))) for turn in turns)
         key = (tuple(turn.text for turn in bare), tuple(questions), basis)
         kept = self._kept.setdefault(key, _Kept())
         if len(self._kept) > _KEPT:
             del self._kept[next(iter(self._kept))]
         async with kept.lock:
-            call = kept.call or await self._ask(bare, questions, (), basis)
-            if not call.failed:
-                kept.call = call
-            return call
+            if not kept.call.answers or kept.call.has_error:
+                kept.call, kept.reported = await self._ask(bare, questions, (), basis), False
+            return kept
 
     async def look(self) -> None:
         """Shows the server a red picture and a blue one, unless that was done.
 
         Raises:
-            ModelGone: what it says of the one is what it says of the other.
+            ModelGone: it answers the same about both.
         """
         if self._done:
             return
@@ -108,7 +113,7 @@ class SightCheck:
         if any(call.failed for call in (red, blue, none, other)):
             self._done = self._tries >= _TRIES
             if self._done:
-                self._unknown("it does not answer what it is asked about plain pictures")
+                self._unknown("it does not answer questions about plain pictures")
             return
         self._done = True
         self._others = (none, other)
@@ -120,12 +125,10 @@ class SightCheck:
             counted = "" if not red.tokens else f", and counts {_tokens(red, none)}"
             raise ModelGone(
                 f"{self._server.model!r} at {self._server.address} cannot judge: it does not seem to look at "
-                f"pictures: it says of a red one what it says of a blue one{counted}.",
+                f"pictures: it answers the same about a red one and a blue one{counted}.",
                 hint="Does a gateway before it drop pictures, or does the model take none?",
             )
-        self._unknown(
-            "it says of a red one what it says of a blue one, and hardly anything changes its answers"
-        )
+        self._unknown("it answers the same about a red one and a blue one, and nearly everything else")
 
     async def checked(
         self,
@@ -143,7 +146,8 @@ class SightCheck:
         due = len(groups) if text in self._texts else 1
         if not self._others or (basis == "stated" and not self._counts):
             due = 0  # nothing could be learned from it
-        plain = await asyncio.gather(*(self.without_images(turns, group, basis) for group in groups[:due]))
+        kept = [self._without_images(turns, group, basis) for group in groups[:due]]
+        plain = [each.call for each in await asyncio.gather(*kept)]
         found = list(calls)
         for at, without in enumerate(plain):
             others = (*self._others, *plain[:at], *plain[at + 1 :])
@@ -152,10 +156,8 @@ class SightCheck:
         return found
 
     def _dropped(self, call: CallAnswers, without: CallAnswers, others: Sequence[CallAnswers]) -> bool:
-        """Whether answers are those without the image: `others` are those to other questions."""
-        if call.failed or without.failed:
-            return False
-        # Where the server says the same to everything, that it says so again tells nothing.
+        """Whether answers are those without the image; `others` are answers to other questions."""
+        # Of a server that answers everything alike, an equal answer shows nothing.
         measured = call.numbers and not call.answers[0].stated
         if measured and _same(call, without) and not any(_same(without, other) for other in others):
             return True
@@ -167,15 +169,17 @@ class SightCheck:
 
 def _same(one: CallAnswers, other: CallAnswers) -> bool:
     """Whether two answers are equal to the last digit."""
+    if one.failed and not one.numbers:
+        return False
     if one.numbers or other.numbers:
         return sorted(one.numbers) == sorted(other.numbers)
     return [answer.yes for answer in one.answers] == [answer.yes for answer in other.answers]
 
 
 def _near(one: CallAnswers, other: CallAnswers) -> bool:
-    """Whether they are equal but for the noise of the arithmetic."""
-    pairs = zip(one.answers, other.answers, strict=True)
-    return all(a.stated == b.stated and abs(a.log_odds - b.log_odds) <= _NEAR for a, b in pairs)
+    """Whether they are equal but for the noise of the arithmetic, as far as both answered."""
+    both = [(a, b) for a, b in zip(one.answers, other.answers, strict=True) if not (a.failure or b.failure)]
+    return bool(both) and all(a.stated == b.stated and abs(a.log_odds - b.log_odds) <= _NEAR for a, b in both)
 
 
 def _unseen(call: CallAnswers, without: CallAnswers) -> CallAnswers:
