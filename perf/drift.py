@@ -54,14 +54,14 @@ def answers(
     """Of every clause about every image, in order; None asks without one."""
     from jurat.content import Failure
     from jurat.judge import Judge
-    from jurat.judge.stages.quick import Want, ask
+    from jurat.judge.asking import ImageQuestions, ask
     from jurat.models import open_model
 
     model = open_model(name, device=device, dtype=dtype)
     wanted = tuple(Judge(LAW, model, "quick", allow_unknown=True).questions)
     found: list[YesNo] = []
     for start in range(0, len(images), batch):
-        for asked in ask(model, [Want(image, wanted) for image in images[start : start + batch]]):
+        for asked in ask(model, [ImageQuestions(image, wanted) for image in images[start : start + batch]]):
             if isinstance(asked, Failure):
                 raise SystemExit(f"{name} in {dtype}: {asked.reason}")
             found += [asked.answers[question] for question in wanted]

@@ -199,7 +199,7 @@ def test_other_constants_of_a_preset_do_not_reuse_predictions(tmp_path, monkeypa
     told: list[str] = []
     plan = Plan(tmp_path, [find_method("quick")], [Subject("null", "null")], ("test",), 3, 1)
     run_bench(plan, told.append)
-    monkeypatch.setitem(PRESETS, "quick", replace(PRESETS["quick"], debias=0.5))
+    monkeypatch.setitem(PRESETS, "quick", PRESETS["quick"].replace(debias=0.5))
     run_bench(plan, told.append)
     assert len([line for line in told if "items" in line]) == 2
 

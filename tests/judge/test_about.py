@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,9 @@ from jurat.content import Failure, Item
 from jurat.errors import JuratError
 from jurat.judge import Judge, prompts, row_to_verdict, verdict_to_row
 from jurat.judge.plan import plan
-from jurat.judge.presets import find_preset
+from jurat.judge.presets import PRESETS
 from jurat.judge.replay.redecide import Redecider
+from jurat.judge.stages import Reason, Relevance
 from jurat.sources import find_items
 
 from ..models import tiny
@@ -159,7 +159,8 @@ def test_moved_copies_and_reasoning_keep_the_caption_where_it_belongs() -> None:
     assert all("Caption:" in text for text in views if prompts.PAIR.instruction in text)
     assert verdict.rules[0].clauses[1].alternatives[0].score_over_views is None
 
-    thinking = replace(find_preset("quick"), name="thinking", reason=True)
+    quick = PRESETS["quick"]
+    thinking = quick.replace(name="thinking", stages=(*quick.stages, Reason()))
     verdict = Judge(law(), model, thinking).judge(PICTURE, caption="x")
     turns = {chat.turns[0].text: chat for chat in model.chatted if len(chat.turns) == 1}
     (about,) = [chat for text, chat in turns.items() if "about the caption" in text]
@@ -172,7 +173,8 @@ def test_moved_copies_and_reasoning_keep_the_caption_where_it_belongs() -> None:
 
 def test_a_rule_about_words_is_not_passed_over_for_what_the_image_looks_like() -> None:
     unlike = Alike(lambda text: -1.0)
-    scanning = replace(find_preset("quick"), name="scanning", relevance=True)
+    quick = PRESETS["quick"]
+    scanning = quick.replace(name="scanning", stages=(Relevance(), *quick.stages))
     model = Reader(dict.fromkeys(TEXTS, 0.9))
     judged = Judge(law(), model, scanning, matcher=unlike).judge(PICTURE, caption="x")
     assert (judged.outcome, judged.rules[0].relevance) == ("unsafe", None)
@@ -235,7 +237,7 @@ def test_an_item_of_ones_own_may_have_a_caption(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("caption", ["x", None])
 def test_a_record_holds_what_was_read(caption: str | None) -> None:
-    preset = find_preset("quick")
+    preset = PRESETS["quick"]
     old, new = law(), law(keep_below=0.01, break_above=0.5)
     model = Reader(dict.fromkeys(TEXTS, 0.7))
     verdict = Judge(old, model, "quick").judge(PICTURE, caption=caption)
@@ -247,7 +249,7 @@ def test_a_record_holds_what_was_read(caption: str | None) -> None:
 
 
 def test_what_was_never_read_is_not_decided_from_the_record() -> None:
-    preset = find_preset("quick")
+    preset = PRESETS["quick"]
     old, new = law("A knife is visible."), law()
     verdict = Judge(old, Reader(), "quick").judge(PICTURE, caption="x")
     assert Redecider(plan(old, preset), plan(new, preset), preset)(verdict) is None

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from jurat.constitution import Constitution, Rule
 from jurat.judge import Judge
-from jurat.judge.verdict import Stage
 
 from .scripted import CROP, NONE, PAINTED, WHOLE, Alike, Finder, Scripted, box, white
 
@@ -46,7 +45,7 @@ def algorithm_1(relevance: float, clauses: list[C]) -> bool:
     return accepted == len(clauses)
 
 
-def judge_by_clue(relevance: float, clauses: list[C]) -> tuple[str, Stage | None, Scripted]:
+def judge_by_clue(relevance: float, clauses: list[C]) -> tuple[str, str | None, Scripted]:
     scores: dict[tuple[str, str], float] = {}
     places = {}
     for i, c in enumerate(clauses):

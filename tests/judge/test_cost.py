@@ -14,6 +14,8 @@ import pytest
 from jurat.constitution import Constitution, Rule
 from jurat.content import Chat, Failure, Item, Reply, Usage
 from jurat.judge import Judge, Preset
+from jurat.judge.decision import LogOdds
+from jurat.judge.stages import Quick, Reason
 from jurat.models import Answer, ConcurrencySupport, Inquiry, UsageMeter
 from jurat.models.protocol import Spent
 
@@ -92,7 +94,7 @@ def items(count: int) -> list[Item]:
 
 def test_each_item_is_charged_its_own_calls_and_a_share_of_the_priors() -> None:
     model = Priced()
-    judge = Judge(CONSTITUTION, model, Preset("p", "", debias=0.5), batch_size=4)
+    judge = Judge(CONSTITUTION, model, Preset("p", decision=LogOdds(debias=0.5)), batch_size=4)
     dollars = [verdict.cost.dollars for verdict in judge.stream(items(6))]
     assert dollars == pytest.approx([5, 5, 5, 5, 4, 4, 0]), "the prior's four are the first batch's"
     assert sum(d or 0 for d in dollars) == model.money
@@ -100,17 +102,17 @@ def test_each_item_is_charged_its_own_calls_and_a_share_of_the_priors() -> None:
 
 def test_concurrent_batches_are_not_charged_for_one_another() -> None:
     model = Concurrent()
-    verdicts = list(Judge(CONSTITUTION, model, Preset("p", ""), batch_size=1).stream(items(8)[:8]))
+    verdicts = list(Judge(CONSTITUTION, model, Preset("p"), batch_size=1).stream(items(8)[:8]))
     assert [verdict.cost.dollars for verdict in verdicts] == [4] * 8
     assert model.money == 32
 
 
 def test_reasoning_and_failed_answers_cost_money_too() -> None:
     model = Priced({"A.": ["Hm.", '{"rating": "No"}'], "B.": Failure("refused", "No.")})
-    verdict = Judge(CONSTITUTION, model, Preset("p", "", reason=True))(white())
+    verdict = Judge(CONSTITUTION, model, Preset("p", stages=(Quick(), Reason())))(white())
     assert verdict.cost.dollars == model.money > 4
 
 
 def test_without_prices_there_is_no_money() -> None:
     for model in (Scripted({}), Unpriced({})):
-        assert Judge(CONSTITUTION, model, Preset("p", ""))(white()).cost.dollars is None
+        assert Judge(CONSTITUTION, model, Preset("p"))(white()).cost.dollars is None

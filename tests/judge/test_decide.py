@@ -14,26 +14,18 @@ from hypothesis import strategies as st
 from jurat.constitution import Constitution, Rule
 from jurat.content import Failure, FailureKind
 from jurat.judge import PRESETS, Preset, RuleFinding
-from jurat.judge.decide import (
-    GRAVITY,
-    all_of,
-    any_of,
-    decide_rule,
-    gravest,
-    item_outcome,
-    rule_outcome,
-    undecided_rule,
-)
-from jurat.judge.evidence import Ledger
+from jurat.judge.decide import decide_rule, undecided_rule
+from jurat.judge.decision import LogOdds, debiased
+from jurat.judge.evidence import Evidence, Priors
+from jurat.judge.logic import GRAVITY, all_of, any_of, gravest, item_outcome, rule_outcome
 from jurat.judge.odds import sigmoid
-from jurat.judge.plan import PlannedRule, Question, plan
-from jurat.judge.rule_context import Thresholds
-from jurat.judge.statement_scoring import debiased
+from jurat.judge.plan import plan
+from jurat.judge.questions import PlannedRule, Question
 from jurat.judge.verdict import ClauseOutcome, Reason, RuleOutcome
 from jurat.models import YesNo
 
 QUICK, CLUE, DIRECT = PRESETS["quick"], PRESETS["clue-quick"], PRESETS["direct"]
-PLAIN = Preset("plain", "no debiasing", debias=0.0)
+PLAIN = Preset("plain", "no debiasing")
 H, F, U = "holds", "fails", "undecided"
 
 
@@ -47,6 +39,12 @@ def failed(kind: FailureKind = "refused") -> YesNo:
 
 def planned(rule: Rule, preset: Preset = PLAIN) -> PlannedRule:
     return plan(Constitution(name="test", rules=(rule,)), preset)[0]
+
+
+def evidence(answers: dict[Question, YesNo], priors: Priors | None = None) -> Evidence:
+    found = Evidence(priors=priors or {})
+    found.answers.update(answers)
+    return found
 
 
 def statement(text: str) -> Question:
@@ -80,8 +78,7 @@ def find(
     ]
     return decide_rule(
         planned(rule, preset),
-        Ledger(answers=dict(zip(texts, given_, strict=True))),
-        dict(zip(texts, before, strict=True)),
+        evidence(dict(zip(texts, given_, strict=True)), dict(zip(texts, before, strict=True))),
         preset,
     )
 
@@ -153,7 +150,7 @@ def test_an_item_is_safe_only_if_all_rules_are_kept(rules: list[str], outcome: s
 def test_a_rules_own_thresholds_take_the_place_of_the_presets(
     keep: float | None, above: float | None, expected: tuple[float, float]
 ) -> None:
-    thresholds = Thresholds.of(Rule(rule="Test", keep_below=keep, break_above=above), QUICK)
+    thresholds = QUICK.decision.thresholds(Rule(rule="Test", keep_below=keep, break_above=above))
     assert (thresholds.keep, thresholds.break_) == expected
 
 
@@ -181,9 +178,7 @@ def test_the_likelier_answer_decides_a_direct_question() -> None:
     for score in (0.49, 0.5, 0.51):
         rule = planned(Rule(rule="No dog.", clauses=("A dog is visible.",)), DIRECT)  # pyright: ignore[reportArgumentType]
         outcomes.append(
-            decide_rule(
-                rule, Ledger(answers={Question("rule", "No dog."): answer(score)}), {}, DIRECT
-            ).outcome
+            decide_rule(rule, evidence({Question("rule", "No dog."): answer(score)}), DIRECT).outcome
         )
     assert outcomes == ["kept", "undecided", "broken"]
 
@@ -244,12 +239,12 @@ def test_what_was_not_answered_never_decides_anything(
     found = find(clauses, unless=unless, preset=preset)
     for fill in (answer(0.0), answer(1.0)):
         settled = [
-            [fill if a.failure is not None or a.mass < preset.min_mass else a for a in group]
+            [fill if a.failure is not None or a.mass < preset.decision.min_mass else a for a in group]
             for group in (clauses, unless)
         ]
         other = find(settled[0], unless=settled[1], preset=preset)
         assert found.outcome in ("undecided", other.outcome)
-        if found.score is not None and preset.decides == "log-odds" and found.outcome != "kept":
+        if found.score is not None and isinstance(preset.decision, LogOdds) and found.outcome != "kept":
             assert other.score == pytest.approx(found.score) or found.outcome == "broken"
     assert (found.reason is None) == (found.outcome != "undecided")
 
@@ -296,7 +291,7 @@ def test_of_several_reasons_the_gravest_is_given() -> None:
 
 def alternatives(a: YesNo, b: YesNo, *, negate_b: bool = False) -> RuleFinding:
     rule = Rule(rule="Test", clauses=({"any of": ["A", {"not": "B"} if negate_b else "B"]},))  # pyright: ignore[reportArgumentType]
-    return decide_rule(planned(rule), Ledger(answers={statement("A"): a, statement("B"): b}), {}, PLAIN)
+    return decide_rule(planned(rule), evidence({statement("A"): a, statement("B"): b}), PLAIN)
 
 
 def test_one_alternative_is_enough() -> None:
@@ -344,9 +339,7 @@ def test_clue_rejects_below_and_accepts_above_as_the_paper_prints(m0: float, low
 def test_clue_swaps_its_outcomes_for_a_negation() -> None:
     rule = planned(Rule(rule="Test", clauses=({"not": "A"},)), CLUE)  # pyright: ignore[reportArgumentType]
     outcomes = [
-        decide_rule(
-            rule, Ledger(answers={statement("A"): answer(m)}), {statement("A"): answer(0.5)}, CLUE
-        ).outcome
+        decide_rule(rule, evidence({statement("A"): answer(m)}, {statement("A"): answer(0.5)}), CLUE).outcome
         for m in (0.3, 0.5, 0.95)
     ]
     assert outcomes == ["broken", "undecided", "kept"]
@@ -374,9 +367,11 @@ def test_a_quarter_of_the_bounded_prior_is_taken_off_in_log_odds(
 
 @given(st.floats(-50, 50), st.floats(-50, 50))
 def test_debiasing_is_bounded_and_odd(log_odds: float, prior: float) -> None:
-    moved = debiased(log_odds, prior, QUICK)
-    assert abs(moved - log_odds) <= QUICK.debias * QUICK.prior_limit + 1e-9
-    assert debiased(-log_odds, -prior, QUICK) == pytest.approx(-moved), (
+    decision = QUICK.decision
+    assert isinstance(decision, LogOdds)
+    moved = debiased(log_odds, prior, decision)
+    assert abs(moved - log_odds) <= decision.debias * decision.prior_limit + 1e-9
+    assert debiased(-log_odds, -prior, decision) == pytest.approx(-moved), (
         "a negation is debiased as its statement is"
     )
 

@@ -11,10 +11,12 @@ from PIL import Image
 from jurat.constitution import Constitution
 from jurat.content import Failure, FailureKind, Item
 from jurat.judge import Judge
-from jurat.judge.decide import decide_rule, item_outcome
-from jurat.judge.evidence import Ledger
-from jurat.judge.plan import plan, questions
+from jurat.judge.decide import decide_rule
+from jurat.judge.evidence import Evidence
+from jurat.judge.logic import item_outcome
+from jurat.judge.plan import plan
 from jurat.judge.presets import Preset
+from jurat.judge.questions import questions
 from jurat.judge.verdict import ItemOutcome, RuleOutcome
 from jurat.models import YesNo
 
@@ -23,7 +25,7 @@ from ..videos import video
 from .tinted import Tinted, red
 from .tinted import law as red_law
 
-PLAIN = Preset("plain", "")
+PLAIN = Preset("plain")
 LAW = Constitution.model_validate(
     {
         "name": "k",
@@ -56,7 +58,9 @@ def explained(*answers: YesNo) -> str:
     """For child, dagger, police officer, dog, cat."""
     template = Judge(LAW, "null")(b"")
     given_ = dict(zip(ASKED, answers, strict=True))
-    rules = tuple(decide_rule(rule, Ledger(answers=given_), {}, PLAIN) for rule in PLAN)
+    evidence = Evidence()
+    evidence.answers.update(given_)
+    rules = tuple(decide_rule(rule, evidence, PLAIN) for rule in PLAN)
     outcome = item_outcome(rules)
     return template.model_copy(update={"rules": rules, "outcome": outcome}).explain()
 

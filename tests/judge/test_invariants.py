@@ -15,6 +15,8 @@ import pytest
 from jurat.constitution import Constitution, Rule
 from jurat.content import Failure, FailureKind
 from jurat.judge import PRESETS, Judge, Preset, arrow_schema, prompts, row_to_verdict, verdict_to_row
+from jurat.judge.decision import LogOdds
+from jurat.judge.stages import Crop, Points, Quick, Reason, Regions, Relevance, Views
 from jurat.models import Answer, Inquiry, YesNo
 from jurat.models.null import NullSettings
 from jurat.runs.parquet import batch_of, rows_of
@@ -40,6 +42,7 @@ ADDED: dict[str, object] = {
     "needed": 1,
     "parts": [],
     "presence": [],
+    "found": [],
 }
 """Fields that were added since, and what they are where nothing of it is used."""
 TOLD = (
@@ -51,7 +54,7 @@ TOLD = (
 
 
 def digest(preset: str) -> str:
-    before = replace(PRESETS[preset], presence=False)
+    before = PRESETS[preset].replace(presence=False)
     rows = [essence(verdict_to_row(judged(before, seed))) for seed in range(24)]
     return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -83,8 +86,10 @@ STATEMENTS = (
     "There are at least two dogs.", "There are exactly two dogs.", "There is exactly one dog.", "It rains.",
 )  # fmt: skip
 FULL = Preset(
-    "full", "all stages", debias=0.25, views=0.05, relevance=True, regions=True, drop=0.3, crop_below=0.01,
-    reason=True, points=True, keep_below=0.35, break_above=0.65,
+    "full",
+    "all stages",
+    (Relevance(), Quick(), Crop(0.01), Views(0.05), Regions(drop=0.3), Reason(), Points()),
+    LogOdds(debias=0.25, keep_below=0.35, break_above=0.65),
 )  # fmt: skip
 
 

@@ -13,12 +13,16 @@ from jurat.constitution import Constitution, Rule
 from jurat.content import Failure, FailureKind
 from jurat.errors import JuratError
 from jurat.judge import Judge, Preset, verdict_to_row
+from jurat.judge.decision import LogOdds
+from jurat.judge.stages import Crop, Points, Quick, Reason, Regions, Relevance
 from jurat.judge.verdict import Verdict
 from jurat.models import YesNo
 
 from .scripted import CROP, NONE, PAINTED, WHOLE, Alike, Finder, Scripted, box, white
 
-FULL = Preset("full", "all stages", relevance=True, regions=True, crop_below=0.01, reason=True, debias=0.25)
+FULL = Preset(
+    "full", "all stages", (Relevance(), Quick(), Crop(0.01), Regions(), Reason()), LogOdds(debias=0.25)
+)
 KINDS: list[FailureKind] = ["refused", "filtered", "unparsed", "out_of_domain", "error"]
 NO_MASS = YesNo(0.1, 0.1)
 
@@ -258,7 +262,7 @@ def test_any_part_can_be_left_out_by_name(part: str, outcome: str) -> None:
     assert after.preset == f"full{''.join(f'-no-{name}' for name in (*rest, part))}"
 
 
-POINTING = Preset("pointing", "shows where", points=True, debias=0.0)
+POINTING = Preset("pointing", "shows where", (Quick(), Points()))
 
 
 def test_broken_rules_point_at_their_objects_and_others_do_not() -> None:
@@ -311,7 +315,7 @@ def test_all_that_a_preset_needs_is_asked_for_at_once() -> None:
     hint = raised.value.hint or ""
     assert hint.startswith("Name them: --detector hf/google/owlv2") and "--matcher hf/openai/clip" in hint
     without = hint.partition("leave out what needs them: ")[2].replace("--without ", "").split()
-    assert without == ["regions", "crop", "relevance"]
+    assert without == ["crop", "regions", "relevance"]
     Judge(law(rule("a", "A.")), Scripted({}), "clue", without=without)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ from jurat.judge import PRESETS, Judge, row_to_verdict, verdict_to_row
 from jurat.judge.calibrate.calibration import Bounds, Calibration
 from jurat.judge.plan import plan
 from jurat.judge.presence import presence_of
-from jurat.judge.replay.impact import Change, measure, preset_of
+from jurat.judge.preset_settings import preset_of_record
+from jurat.judge.replay.impact import Change, measure
 from jurat.judge.replay.redecide import Redecider
 from jurat.judge.verdict import Verdict
 from jurat.models import full_name, open_model
@@ -25,7 +25,7 @@ from jurat.pictograms import compose, parse
 from .scripted import NONE, WHOLE, Scripted, white
 
 QUICK = PRESETS["quick"]
-BARE = replace(QUICK, presence=False)
+BARE = QUICK.replace(presence=False)
 TOUCH = "A child touches a cup or a glass."
 CHILD, CUPS = "The image shows a child.", "The image shows a cup or a glass."
 
@@ -205,7 +205,7 @@ def test_a_record_holds_what_deciding_again_takes() -> None:
 
 def test_an_older_record_is_decided_again_without_presence() -> None:
     row = verdict_to_row(judged({TOUCH: 0.7, CHILD: 0.05, CUPS: 0.95}, preset=BARE))
-    del row["presence"]
+    del row["presence"], row["preset_digest"]
     for rule in row["rules"]:
         for alternative in rule["clauses"][0]["alternatives"]:
             del alternative["presence"]
@@ -214,8 +214,9 @@ def test_an_older_record_is_decided_again_without_presence() -> None:
     strict = law({"statement": TOUCH, "objects": ["child", "cup", "glass"]}, break_above=0.6)
     again = Redecider(plan(TOUCHING, QUICK), plan(strict, QUICK), QUICK)(verdict)
     assert again is not None and again.outcome == "unsafe"
-    assert preset_of("quick", presence=None) == BARE and preset_of("quick", presence=True) == QUICK
-    found = measure([row], Change(TOUCHING, strict, preset_of("quick", presence=row.get("presence"))))
+    assert preset_of_record("quick", None, presence=None) == BARE
+    assert preset_of_record("quick", QUICK.digest, presence=True) == QUICK
+    found = measure([row], Change(TOUCHING, strict, preset_of_record("quick", None, presence=None)))
     assert (found.items, found.recorded, found.flipped) == (1, 1, 1)
 
 

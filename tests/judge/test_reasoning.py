@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from jurat.constitution import Constitution, Rule
 from jurat.judge import Judge, Preset
+from jurat.judge.stages import Crop, Quick, Reason
 from jurat.judge.verdict import Verdict
 
 from .scripted import CROP, WHOLE, Finder, Scripted, box, white
 
-PRESET = Preset("reasoning", "reasons about what is undecided", reason=True)
+PRESET = Preset("reasoning", "reasons about what is undecided", (Quick(), Reason()))
 YES, NO = '{"rating": "Yes", "rationale": "There."}', '{"rating": "No", "rationale": "Not there."}'
 
 
@@ -55,7 +56,7 @@ def test_what_rules_share_is_reasoned_about_once() -> None:
 def test_crops_are_pictures_of_their_own() -> None:
     model = Scripted({("A.", WHOLE): 0.5, ("A.", CROP): 0.5}, {"A.": YES})
     finder = Finder({"thing": [box("thing", 8)], "other": [box("other", 9, at=50)]})
-    preset = Preset("crops", "", reason=True, crop_below=0.01)
+    preset = Preset("crops", "", (Quick(), Crop(0.01), Reason()))
     clauses = ({"statement": "A.", "objects": ["thing"]}, {"statement": "A.", "objects": ["other"]}, "A.")
     judged(model, *(rule(f"r{n}", clause) for n, clause in enumerate(clauses)), preset=preset, finder=finder)
     assert model.chatted == ["A."] * 3

@@ -64,7 +64,7 @@ def test_parquet_holds_the_same_rows(verdicts: list[Verdict], tmp_path: Path) ->
     again = pyarrow.parquet.read_table(tmp_path / "v.parquet")
     assert again.schema.field("time").type == pa.timestamp("ms", tz="UTC")
     assert rows_of(again) == rows
-    assert again.schema.metadata[b"jurat.schema"] == b"3"
+    assert again.schema.metadata[b"jurat.schema"] == b"4"
     assert [row_to_verdict(row) for row in again.to_pylist()] == [row_to_verdict(row) for row in rows]
 
 
@@ -75,7 +75,7 @@ def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict
         "reason", "rules", "model", "constitution", "thresholds", "preset", "prompts", "dtype", "jurat",
         "seconds", "error", "cost", "relevant_above", "detector", "matcher", "calibration", "columns",
         "occurrence", "basis", "label", "distance", "handling", "reused", "images", "duration", "fps",
-        "caption", "reasoning", "presence", "frames_in_file", "turns",
+        "caption", "reasoning", "presence", "frames_in_file", "turns", "preset_digest",
     ]  # fmt: skip
     rule = row["rules"][0]
     assert set(rule) == {
@@ -124,6 +124,7 @@ def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict
         "rationale",
         "stated",
         "presence",
+        "found",
     }
 
 
@@ -136,7 +137,7 @@ def test_numbers_are_rounded_to_nine_digits(verdicts: list[Verdict]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": 4}, "its schema is 4, not 3 or below"),
+        ({"schema": 5}, "its schema is 5, not 4 or below"),
         ({"schema": None}, "its schema is None"),
         ({"outcome": "fine"}, "This is not a verdict: outcome"),
         ({"rules": [{}]}, "This is not a verdict: rules.0.id"),
@@ -161,7 +162,7 @@ def test_a_record_made_with_removed_parts_is_read_without_their_fields() -> None
     old = json.loads(REMOVED_PARTS.read_text(encoding="utf-8"))
     verdict = row_to_verdict(old)
     row = verdict_to_row(verdict)
-    assert row.pop("turns") == []  # came later
+    assert (row.pop("turns"), row.pop("preset_digest")) == ([], None)  # came later
     assert {name: row[name] for name in row if name != "rules"} == {
         name: value for name, value in old.items() if name != "rules"
     }
@@ -170,8 +171,9 @@ def test_a_record_made_with_removed_parts_is_read_without_their_fields() -> None
         assert (after["outcome"], after["score"]) == (before["outcome"], before["score"])
     said, shown = ((r["rules"][0]["clauses"][0]["alternatives"][0]) for r in (old, row))
     assert said.keys() - shown.keys() == {"contrasts", "nulls", "scores_on_placebos", "vetoed"}
+    assert shown.pop("found") == []
     assert shown == {name: said[name] for name in shown}
-    assert batch_of([row | {"turns": []}], arrow_schema()).num_rows == 1
+    assert batch_of([row | {"turns": [], "preset_digest": None}], arrow_schema()).num_rows == 1
     assert verdict.explain().startswith(
         "It breaks blade (critical). The grounds: “A child is visible” (1.00)"
     )

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from jurat.content import Failure
-from jurat.judge.plan import Question
-from jurat.judge.stages.quick import Priors
+from jurat.judge.asking import PriorAnswers
+from jurat.judge.questions import Question
 from jurat.models import Model, YesNo, open_model
 from jurat.models.hf.model import LocalModel
 from jurat.models.prior_cache import Deterministic, Remembered, cache_folder
@@ -41,12 +41,12 @@ def test_priors_are_asked_once_for_all_runs(
 ) -> None:
     asked = counted(llava, monkeypatch)
     one, two, three = (Question("statement", f"A {word} is visible.") for word in ("child", "dog", "cat"))
-    first = Priors(llava).of([one, two])
-    again = Priors(llava).of([two, one])
+    first = PriorAnswers(llava).of([one, two])
+    again = PriorAnswers(llava).of([two, one])
     assert asked == [2]
     assert {q: again[q] for q in (one, two)} == {q: first[q] for q in (one, two)}, "to the last digit"
-    Priors(llava).of([one, three])
-    Priors(llava).of([Question("rule", one.text)])
+    PriorAnswers(llava).of([one, three])
+    PriorAnswers(llava).of([Question("rule", one.text)])
     assert asked == [2, 1, 1]
     (file,) = (folder / "priors").iterdir()
     assert one.text not in file.read_text()

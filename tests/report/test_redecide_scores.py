@@ -10,8 +10,9 @@ from jurat.constitution import Constitution, Rule
 from jurat.content import Failure
 from jurat.judge import PRESETS, RuleFinding
 from jurat.judge.decide import decide_rule
-from jurat.judge.evidence import Ledger
-from jurat.judge.plan import Question, plan
+from jurat.judge.evidence import Evidence
+from jurat.judge.plan import plan
+from jurat.judge.questions import Question
 from jurat.models import YesNo
 from jurat.report.redecide_scores import Freedom, bounds, freedom, retry, why_not
 
@@ -46,7 +47,9 @@ def judged(clauses, excuses, keep_below: float | None, break_above: float | None
     }
     priors = dict.fromkeys(questions, YesNo(0.5, 0.5))
     (planned,) = plan(Constitution(name="test", rules=(rule,)), QUICK)
-    return decide_rule(planned, Ledger(answers=answers), priors, QUICK)
+    evidence = Evidence(priors=priors)
+    evidence.answers.update(answers)
+    return decide_rule(planned, evidence, QUICK)
 
 
 PAIRS = st.tuples(SHARES, SHARES).map(sorted)

@@ -88,8 +88,9 @@ def impact(
     """
     from jurat.constitution import load_constitution
     from jurat.judge import row_to_verdict
-    from jurat.judge.replay.impact import Change, measure_blocks, preset_of
-    from jurat.judge.replay.sweep import LEAVES
+    from jurat.judge.preset_settings import preset_of_record
+    from jurat.judge.replay.impact import Change, measure_blocks
+    from jurat.judge.replay.sweep import LEAVES, OPTIONAL
     from jurat.runs import read_blocks, read_rows
     from jurat.sources.private_hosts import PrivateHosts
 
@@ -99,20 +100,25 @@ def impact(
     if first is None:
         raise JuratError(f"{run} holds no verdicts.")
     row_to_verdict(first)  # or else it is no verdict, and that is said
-    fitted = _calibration(first, calibration)
+    fitted, recorded = _calibration(first, calibration), _settings(run)
     change = Change(
         load_constitution(old),
         load_constitution(new),
-        preset_of(first["preset"], presence=first.get("presence")),
+        preset_of_record(
+            first["preset"],
+            first.get("preset_digest"),
+            presence=first.get("presence"),
+            settings=recorded.get("preset_settings"),
+        ),
         fitted,
     )
     if opening.dtype is None and first["dtype"] != "none":
         opening = replace(opening, dtype=first["dtype"])
     spec = opening.spec(model or first["model"].rpartition("@")[0])
     with progress(Console(stderr=True), lambda: None, shown=not as_json, doing="judging anew") as advance:
-        settings = {**_settings(run), "private_hosts": PrivateHosts(allow_private_hosts)}
+        settings = {**recorded, "private_hosts": PrivateHosts(allow_private_hosts)}
         judge = _judging(first, settings, change, spec, advance) if ask else None
-        blocks = read_blocks(run, LEAVES)
+        blocks = read_blocks(run, LEAVES, OPTIONAL)
         found = measure_blocks(blocks, change, judge, sample=sample, whole_flips=out is not None)
     why = None if fail_if_flips_above is None else found.objection(fail_if_flips_above)
     told = _as_json(found, change) | {"objection": why} if as_json else _told(found, change, run, out)

@@ -360,6 +360,8 @@ class Constitution(_Frozen):
     rules: tuple[Rule, ...]
 
     _source: Path | None = PrivateAttr(default=None)
+    _digests: tuple[object, str, str] | None = PrivateAttr(default=None)
+    """The rules that the digests were computed of, and both."""
 
     def __repr__(self) -> str:
         rules = "1 rule" if len(self.rules) == 1 else f"{len(self.rules)} rules"
@@ -380,12 +382,19 @@ class Constitution(_Frozen):
 
         Not of the name, the version or the examples.
         """
-        return meaning_digest(self.rules)
+        return self._computed()[1]
 
     @property
     def thresholds_digest(self) -> str:
         """12 hex characters of what is done with the answers: thresholds, severities, actions."""
-        return thresholds_digest(self.rules)
+        return self._computed()[2]
+
+    def _computed(self) -> tuple[object, str, str]:
+        """Both digests, computed once: they take milliseconds, and every verdict has them. A copy with other
+        rules has its own."""
+        if self._digests is None or self._digests[0] is not self.rules:
+            self._digests = (self.rules, meaning_digest(self.rules), thresholds_digest(self.rules))
+        return self._digests
 
     def statements(self) -> Iterator[str]:
         """Every distinct statement text of clauses and exceptions once, in order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,6 +39,23 @@ def in_lanes(step: Callable[[T], R], batches: Iterable[T], lanes: int) -> Iterat
             yield pending.popleft().result()
     finally:
         pool.shutdown(wait=not _leaving.is_set(), cancel_futures=True)
+
+
+_locks: dict[int, threading.Lock] = {}
+_making_locks = threading.Lock()
+
+
+def lock_of(model: object) -> threading.Lock:
+    """The lock of a detector or a matcher, which is called from one thread at a time, whichever judges have
+    it. Models that cannot be weakly referenced share one."""
+    with _making_locks:
+        if (lock := _locks.get(id(model))) is not None:
+            return lock
+        try:
+            weakref.finalize(model, _locks.pop, id(model), None)
+        except TypeError:
+            return _locks.setdefault(0, threading.Lock())
+        return _locks.setdefault(id(model), threading.Lock())
 
 
 def leave() -> None:

@@ -1,236 +1,125 @@
-"""From evidence to findings: pure functions, in three-valued logic (Kleene's strong one).
+"""The one loop over a preset's stages: judging, deciding, and deciding a record again.
 
-A clause holds if one of its alternatives holds. A rule is broken if all its clauses hold and not all of
-its exceptions do. What a single statement's evidence says is `jurat.judge.statement_scoring`'s business.
+For each stage in turn: it selects statements of every rule, it asks about them, and the rules change by what
+it found. What happens between selecting and applying is given to the loop: `jurat.judge.pipeline` asks the
+models, `jurat.judge.replay.redecide` checks that the record holds what would be asked, and deciding from
+evidence does nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from jurat.constitution import Rule
 from jurat.content import Failure
 from jurat.judge.calibrate.calibration import Calibration
-from jurat.judge.evidence import Ledger, Located, Priors
-from jurat.judge.logic import (
-    GRAVITY,
-    STAGES,
-    all_of,
-    any_of,
-    first_stage,
-    gravest,
-    item_outcome,
-    last_stage,
-    rule_outcome,
-)
-from jurat.judge.plan import PlannedAlternative, PlannedClause, PlannedRule, questions
+from jurat.judge.evidence import Evidence
+from jurat.judge.findings import RuleFinding
 from jurat.judge.presets import Preset
-from jurat.judge.rule_context import Case, Thresholds
-from jurat.judge.statement_scoring import OPEN, Weighed, weigh
-from jurat.judge.verdict import (
-    Finding,
-    Reason,
-    RuleFinding,
-    RuleOutcome,
-    Stage,
-)
+from jurat.judge.questions import PlannedRule, questions
+from jurat.judge.rule_findings import finding_of
+from jurat.judge.rule_state import RuleState
+from jurat.judge.stages.base import Request, Stage
+from jurat.judge.statement_scoring import Scoring
 from jurat.models import YesNo
 
-__all__ = [
-    "GRAVITY",
-    "STAGES",
-    "all_of",
-    "any_of",
-    "decide_rule",
-    "first_stage",
-    "gravest",
-    "is_relevant",
-    "item_outcome",
-    "last_stage",
-    "open_alternatives",
-    "rule_outcome",
-    "uncertain_alternatives",
-    "undecided_rule",
-]
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["ImageState", "Selected", "decide_rule", "run_stages", "undecided_rule"]
+
+
+@dataclass
+class ImageState:
+    """The rules on one image, and the evidence about it."""
+
+    evidence: Evidence
+    rules: list[RuleState]
+    image: Image.Image | None = None
+    """None where only evidence is decided."""
+
+    @classmethod
+    def of(
+        cls,
+        rules: Sequence[PlannedRule],
+        preset: Preset,
+        evidence: Evidence,
+        calibration: Calibration | None = None,
+        image: Image.Image | None = None,
+    ) -> ImageState:
+        """The state before the first stage."""
+        decision, order = preset.decision, preset.stage_names
+        states = [
+            RuleState(
+                rule,
+                Scoring(decision, decision.thresholds(rule.rule, calibration), evidence, calibration),
+                order=order,
+            )
+            for rule in rules
+        ]
+        return cls(evidence, states, image)
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What one stage looks at in one image."""
+
+    image: ImageState
+    by_rule: Sequence[Sequence[Any]]
+    """What it selected of each rule."""
+
+    def keys(self, stage: Stage) -> tuple[Any, ...]:
+        """What is to be asked, each once."""
+        return tuple(
+            dict.fromkeys(key for some in self.by_rule for target in some for key in stage.keys(target))
+        )
+
+
+Between: TypeAlias = Callable[[Stage, Sequence[Selected]], None]
+
+
+def run_stages(stages: Sequence[Stage], images: Sequence[ImageState], between: Between | None = None) -> None:
+    """Runs the stages on images; `between` is called for each stage with what it selected, before the rules
+    change by what the evidence then holds. An image with a failure takes no part in later stages."""
+    for stage in stages:
+        active = [image for image in images if image.evidence.failure is None]
+        selected = [
+            Selected(image, [() if rule.irrelevant else tuple(stage.select(rule)) for rule in image.rules])
+            for image in active
+        ]
+        if between is not None:
+            between(stage, selected)
+        for each in selected:
+            if each.image.evidence.failure is None:
+                each.image.rules = [
+                    rule if rule.irrelevant else stage.apply(rule, targets)
+                    for rule, targets in zip(each.image.rules, each.by_rule, strict=True)
+                ]
+
+
+def store(stage: Stage, request: Request, results: Mapping[Any, Any]) -> None:
+    """Puts a stage's results into the evidence; None for what was asked in vain."""
+    if request.evidence.failure is None:
+        request.evidence.found[stage.name].update({key: results.get(key) for key in request.keys})
 
 
 def decide_rule(
     planned: PlannedRule,
-    ledger: Ledger,
-    priors: Priors,
+    evidence: Evidence,
     preset: Preset,
     *,
     frame: int = 0,
     calibration: Calibration | None = None,
 ) -> RuleFinding:
     """What the evidence about one image says of one rule."""
-    if not is_relevant(planned, ledger):
-        return _irrelevant(planned.rule, ledger.relevance[planned.rule.id], frame)
-    case = Case(ledger, priors, preset, Thresholds.of(planned.rule, preset, calibration), calibration)
-    # What a rule wants of later stages follows from what earlier ones gave it: so it is told in their order.
-    if any(a.question in ledger.views for clause in planned.clauses for a in clause.alternatives):
-        case = replace(case, viewed=frozenset(map(Located.of, _uncertain(planned, case))))
-    finding = _finding(planned, case, frame)
-    if open_ := frozenset(map(Located.of, _open(planned, finding))):
-        case = replace(case, looked=open_)
-        finding = _finding(planned, case, frame)
-    if open_ := frozenset(map(Located.of, _open(planned, finding))):
-        case = replace(case, reasoned=open_)
-        finding = _finding(planned, case, frame)
-    if preset.points and finding.outcome == "broken":
-        finding = _finding(planned, replace(case, pointed=True), frame)
-    return finding
+    state = ImageState.of([planned], preset, evidence, calibration)
+    run_stages(preset.stages, [state])
+    return finding_of(state.rules[0], frame)
 
 
 def undecided_rule(planned: PlannedRule, failure: Failure, preset: Preset, *, frame: int = 0) -> RuleFinding:
-    """What is said of a rule where the model could not answer about the image at all."""
-    unanswered = YesNo(0.0, 0.0, failure)
-    answers = dict.fromkeys(questions([planned]), unanswered)
-    return decide_rule(planned, Ledger(answers=answers), {}, preset, frame=frame)
-
-
-def is_relevant(planned: PlannedRule, ledger: Ledger) -> bool:
-    """False only where the relevance stage found the image too unlike the rule's description."""
-    cosine = ledger.relevance.get(planned.rule.id)
-    return cosine is None or cosine > ledger.relevant_above
-
-
-def uncertain_alternatives(
-    planned: PlannedRule,
-    ledger: Ledger,
-    priors: Priors,
-    preset: Preset,
-    calibration: Calibration | None = None,
-) -> Iterator[PlannedAlternative]:
-    """What the views stage is to ask again: what is not certain, and matters to a rule that is not."""
-    case = Case(ledger, priors, preset, Thresholds.of(planned.rule, preset, calibration), calibration)
-    yield from _uncertain(planned, case)
-
-
-def _uncertain(planned: PlannedRule, case: Case) -> Iterator[PlannedAlternative]:
-    if case.preset.views is not None:
-        certain = Thresholds(case.preset.views, 1 - case.preset.views)
-        for one in _open(planned, _finding(planned, replace(case, thresholds=certain), 0)):
-            # A text is not read otherwise beside a moved copy of the image; and what was not answered on the
-            # image has nothing that an answer on a copy could be averaged with.
-            if one.question.sees_image and case.answered(case.ledger.answers.get(one.question)):
-                yield one
-
-
-def open_alternatives(
-    planned: PlannedRule,
-    ledger: Ledger,
-    priors: Priors,
-    preset: Preset,
-    calibration: Calibration | None = None,
-) -> Iterator[PlannedAlternative]:
-    """What is undecided, could be settled by looking again, and could change the rule's outcome."""
-    yield from _open(planned, decide_rule(planned, ledger, priors, preset, calibration=calibration))
-
-
-def _open(planned: PlannedRule, finding: RuleFinding) -> Iterator[PlannedAlternative]:
-    if finding.outcome != "undecided":
-        return
-    for clause, found in zip(planned.clauses, finding.clauses, strict=True):
-        if found.outcome == "undecided":
-            for alternative, shown in zip(clause.alternatives, found.alternatives, strict=True):
-                if shown.outcome == "undecided" and shown.reason in OPEN:
-                    yield alternative
-
-
-def _finding(planned: PlannedRule, case: Case, frame: int) -> RuleFinding:
-    findings = tuple(
-        _clause(clause, [weigh(alternative, clause.role, case) for alternative in clause.alternatives])
-        for clause in planned.clauses
-    )
-    finding = _rule_finding(planned.rule, findings, frame, case.ledger.relevance.get(planned.rule.id))
-    failure = case.ledger.unscanned.get(planned.rule.id)
-    return finding if failure is None else finding.model_copy(update={"unscanned": failure.kind})
-
-
-def _clause(clause: PlannedClause, weighed: Sequence[Weighed]) -> Finding:
-    """The disjunction of its alternatives."""
-    outcome = any_of(one.shown.outcome for one in weighed)
-    known = [one for one in weighed if one.evidence is not None]
-    best = max(known, key=lambda one: one.evidence or 0.0, default=None)
-    # An alternative that was not answered might have had more evidence than the best one has: then there
-    # is no score.
-    certain = len(known) == len(weighed) or outcome == "holds"
-    stages: list[Stage | None] = [one.shown.decided_by for one in weighed if one.shown.outcome == outcome]
-    return Finding(
-        text=clause.text,
-        role=clause.role,
-        about=clause.about,
-        outcome=outcome,
-        score=best.evidence if best is not None and certain else None,
-        baseline=best.prior if best is not None else None,
-        mass=best.shown.mass if best is not None else weighed[0].shown.mass,
-        decided_by=first_stage(stages) if outcome == "holds" else last_stage(stages),
-        reason=gravest(one.shown.reason for one in weighed) if outcome == "undecided" else None,
-        alternatives=tuple(one.shown for one in weighed),
-    )
-
-
-def _rule_finding(
-    rule: Rule, findings: tuple[Finding, ...], frame: int, relevance: float | None
-) -> RuleFinding:
-    clauses = [finding for finding in findings if finding.role == "clause"]
-    unless = [finding for finding in findings if finding.role == "unless"]
-    outcome = rule_outcome([finding.outcome for finding in clauses], [finding.outcome for finding in unless])
-    return RuleFinding(
-        id=rule.id,
-        outcome=outcome,
-        score=_rule_score(clauses, unless, outcome),
-        severity=rule.severity,
-        action=rule.action,
-        decided_by=_rule_stage(clauses, unless, outcome),
-        reason=_rule_reason(clauses, unless) if outcome == "undecided" else None,
-        frame=frame,
-        relevance=relevance,
-        clauses=findings,
-    )
-
-
-def _irrelevant(rule: Rule, relevance: float, frame: int) -> RuleFinding:
-    return RuleFinding(
-        id=rule.id,
-        outcome="kept",
-        score=None,
-        severity=rule.severity,
-        action=rule.action,
-        decided_by="relevance",
-        reason=None,
-        frame=frame,
-        relevance=relevance,
-        clauses=(),
-    )
-
-
-def _rule_stage(clauses: Sequence[Finding], unless: Sequence[Finding], outcome: RuleOutcome) -> Stage | None:
-    """The stage after which the outcome was certain."""
-    if outcome == "undecided":
-        return None
-    excused = last_stage(finding.decided_by for finding in unless) if unless else None
-    spoiled = first_stage(finding.decided_by for finding in unless if finding.outcome == "fails")
-    if outcome == "broken":
-        return last_stage([*(finding.decided_by for finding in clauses), spoiled])
-    failed = first_stage(finding.decided_by for finding in clauses if finding.outcome == "fails")
-    return first_stage([failed, None if any(f.outcome != "holds" for f in unless) else excused])
-
-
-def _rule_score(clauses: Sequence[Finding], unless: Sequence[Finding], outcome: RuleOutcome) -> float | None:
-    """The smallest evidence; None where a clause without a score might have had less, and it matters."""
-    parts = [finding.score for finding in clauses]
-    if unless:
-        failing = [1 - finding.score for finding in unless if finding.score is not None]
-        certain = len(failing) == len(unless) or any(finding.outcome == "fails" for finding in unless)
-        parts.append(max(failing) if failing and certain else None)
-    known = [part for part in parts if part is not None]
-    return min(known) if known and (len(known) == len(parts) or outcome == "kept") else None
-
-
-def _rule_reason(clauses: Sequence[Finding], unless: Sequence[Finding]) -> Reason | None:
-    """The gravest among the findings that stand in the way; exceptions do not once one of them fails."""
-    excepted = [] if any(finding.outcome == "fails" for finding in unless) else unless
-    return gravest(finding.reason for finding in (*clauses, *excepted))
+    """The finding on a rule where the model could not answer about the image at all."""
+    evidence = Evidence()
+    evidence.answers.update(dict.fromkeys(questions([planned]), YesNo(0.0, 0.0, failure)))
+    return decide_rule(planned, evidence, preset, frame=frame)

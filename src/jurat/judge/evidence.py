@@ -1,72 +1,34 @@
-"""What the stages have established about one image so far, statement by statement.
+"""What the stages found out about one image.
 
-Stages write evidence into a ledger; `decide` reads it and nothing else, so that every verdict can be
-decided again from what its record holds.
+Stages write evidence; deciding reads it and nothing else, so that a verdict can be decided again from what
+its record holds.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jurat.content import Failure, Usage
 from jurat.judge.item_texts import NO_TEXTS, ItemTexts
-from jurat.judge.plan import PlannedAlternative, Question
+from jurat.judge.prompts import TextPart
+from jurat.judge.questions import Question
 from jurat.models import YesNo
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from jurat.judge.verdict import RuleFinding
     from jurat.models.vision import Box
 
+__all__ = ["CostCounter", "Evidence", "Priors"]
 
-@dataclass(frozen=True)
-class Located:
-    """A question with the objects that its answer should hang on.
-
-    Two rules may put one question and name other objects for it; each then has its own evidence, so that
-    no rule changes what is said of another.
-    """
-
-    question: Question
-    objects: tuple[str, ...]
-
-    @classmethod
-    def of(cls, alternative: PlannedAlternative) -> Located:
-        return cls(alternative.question, alternative.objects)
-
-
-@dataclass(frozen=True)
-class Look:
-    """What looking at the regions of the central objects gave."""
-
-    boxes: tuple[Box, ...] = ()
-    """Of the central objects, in pixels of the image, most confident first."""
-    crop: Image.Image | None = None
-    """Stands for the image where the object is small."""
-    on_crop: YesNo | None = None
-    """The answer on the crop."""
-    without: YesNo | None = None
-    """The answer with the boxes painted over."""
-    failure: Failure | None = None
-    """Why there are no boxes, where the detector failed."""
-
-
-@dataclass(frozen=True)
-class Reasoned:
-    """What reasoning in words came to."""
-
-    rating: bool | None
-    """Whether the statement is true; None where that could not be read from the reply."""
-    rationale: str = ""
-    failure: Failure | None = None
+Priors: TypeAlias = Mapping[Question, YesNo]
+"""The model's answers without an image."""
 
 
 @dataclass
-class Spent:
-    """What judging an image took; see `jurat.judge.verdict.Cost`."""
+class CostCounter:
+    """What judging an image took; the fields are those of `jurat.judge.verdict.Cost`."""
 
     images: int = 0
     question_tokens: int = 0
@@ -85,28 +47,35 @@ class Spent:
 
 
 @dataclass
-class Ledger:
+class Evidence:
     """The evidence about one image under one constitution."""
 
+    found: defaultdict[str, dict[Any, Any]] = field(
+        default_factory=lambda: defaultdict[str, dict[Any, Any]](dict)
+    )
+    """By the stage's name, then by what it asked about: its result, or None where it asked in vain."""
+    priors: Priors = field(default_factory=dict[Question, YesNo])
     texts: ItemTexts = NO_TEXTS
-    """Of the item."""
-    relevance: dict[str, float] = field(default_factory=dict)
-    """Of each rule, by its id: the cosine of image and description; empty where nothing was scanned."""
+    """The item's."""
+    unknown_texts: frozenset[TextPart] = frozenset()
+    """Texts that the item may have, though they are not here: a record holds only those that its rules were
+    about."""
+    boxes: dict[tuple[str, ...], tuple[Box, ...]] = field(
+        default_factory=dict[tuple[str, ...], "tuple[Box, ...]"]
+    )
+    """Where central objects are, in pixels, most confident first; empty where one could not be looked for."""
     relevant_above: float = 0.0
-    """Rules with a cosine up to this are not judged further."""
-    unscanned: dict[str, Failure] = field(default_factory=dict)
-    """Why a rule, by its id, was not scanned where others were to be."""
-    answers: dict[Question, YesNo] = field(default_factory=dict)
-    views: dict[Question, tuple[YesNo, ...]] = field(default_factory=dict)
-    """The answers on moved copies of the image."""
-    looks: dict[Located, Look] = field(default_factory=dict)
-    reasons: dict[Located, Reasoned] = field(default_factory=dict)
-    settled: dict[str, RuleFinding] = field(default_factory=dict)
-    """What was decided of rules, by their ids, that no stage has more evidence for."""
+    """The matcher's threshold on record; only for evidence that is read from one."""
     failure: Failure | None = None
     """Why the model could not answer about the image at all."""
-    spent: Spent = field(default_factory=Spent)
+    cost: CostCounter = field(default_factory=CostCounter)
 
+    @property
+    def answers(self) -> dict[Question, YesNo]:
+        """On the whole image."""
+        return self.found["quick"]
 
-Priors = Mapping[Question, YesNo]
-"""The model's answers without an image."""
+    def may_ask(self, question: Question) -> bool:
+        """False for a question about a text that the item lacks."""
+        part = question.reads
+        return part is None or self.texts.has(part) or part in self.unknown_texts

@@ -1,10 +1,13 @@
-"""A verdict in two sentences: what it is, and on what grounds. Made from the findings alone."""
+"""A verdict in two sentences: what it is, and why. Made from the findings alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from jurat.judge.verdict import AlternativeScore, Finding, Reason, RuleFinding, Verdict
+from jurat.judge.findings import AlternativeScore, Finding, ItemKind, ItemOutcome, Reason, RuleFinding
+
+__all__ = ["Explainable", "explain"]
 
 _NAMED = 3
 """How many rules are named before the rest is counted."""
@@ -22,7 +25,26 @@ _WHY: dict[Reason, str] = {
 }
 
 
-def explain(verdict: Verdict) -> str:
+class Explainable(Protocol):
+    """What an explanation is made from: the fields of `jurat.judge.verdict.Verdict` that it reads."""
+
+    @property
+    def basis(self) -> str: ...
+    @property
+    def label(self) -> str | None: ...
+    @property
+    def outcome(self) -> ItemOutcome: ...
+    @property
+    def error(self) -> str | None: ...
+    @property
+    def kind(self) -> ItemKind: ...
+    @property
+    def rules(self) -> tuple[RuleFinding, ...]: ...
+    @property
+    def images(self) -> Sequence[object]: ...
+
+
+def explain(verdict: Explainable) -> str:
     """Two sentences, each ending in a full stop and holding no other."""
     if verdict.basis == "known_match":
         what = "blocks" if verdict.outcome == "unsafe" else "allows"
@@ -42,7 +64,7 @@ def explain(verdict: Verdict) -> str:
             return _safe(verdict.rules)
 
 
-def _unsafe(verdict: Verdict, broken: Sequence[RuleFinding]) -> str:
+def _unsafe(verdict: Explainable, broken: Sequence[RuleFinding]) -> str:
     worst = max(broken, key=_score)
     first = f"It breaks {_rules(broken)}."
     grounds = [_ground(finding) for finding in worst.clauses if finding.role == "clause"]
@@ -53,7 +75,7 @@ def _unsafe(verdict: Verdict, broken: Sequence[RuleFinding]) -> str:
     return f"{first} The grounds{of}: {_list(grounds)} {are} established{_where(verdict, worst)}{unless}."
 
 
-def _where(verdict: Verdict, rule: RuleFinding) -> str:
+def _where(verdict: Explainable, rule: RuleFinding) -> str:
     """In which parts of an item of several a rule is broken."""
     broken = [part for part in rule.parts if part.outcome == "broken"]
     if not broken:

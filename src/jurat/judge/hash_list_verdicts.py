@@ -94,6 +94,7 @@ def known_verdict(judge: Judge, known: KnownItem) -> Verdict:
         constitution=f"{judge.constitution.name}@{judge.constitution.digest}",
         thresholds=judge.constitution.thresholds_digest,
         preset=judge.preset.name,
+        preset_digest=judge.preset.digest,
         prompts=judge.prompts,
         dtype=judge.model.dtype,
         jurat=__version__,

@@ -1,4 +1,4 @@
-"""The judge: items in, verdicts out. It composes the stages and decides nothing itself."""
+"""The judge: items in, verdicts out. It runs the stages of a preset and decides nothing itself."""
 
 from __future__ import annotations
 
@@ -23,13 +23,17 @@ from jurat.judge import prompts
 from jurat.judge.aggregation import FRAME_ALARM, badness, frames_needed, in_pixels_of_the_file, of_item
 from jurat.judge.calibrate.calibration import Calibration, load_calibration
 from jurat.judge.concurrency import in_lanes
-from jurat.judge.decide import decide_rule, gravest, item_outcome, undecided_rule
-from jurat.judge.evidence import Ledger, Priors
+from jurat.judge.decide import ImageState, undecided_rule
+from jurat.judge.decision import LogOdds
 from jurat.judge.loading import Loaded, Place, item_of, load_item
-from jurat.judge.pipeline import Cascade
-from jurat.judge.plan import PlannedRule, askers, negated, plan, questions
+from jurat.judge.logic import gravest, item_outcome
+from jurat.judge.pipeline import Pipeline
+from jurat.judge.plan import plan
 from jurat.judge.presets import DEFAULT, Preset, find_preset
 from jurat.judge.prompts import WORDINGS, Kind, ReasoningForm
+from jurat.judge.questions import askers, negated, questions
+from jurat.judge.rule_findings import finding_of
+from jurat.judge.stages.base import Models, Need
 from jurat.judge.stages.reason import form_of
 from jurat.judge.verdict import Cost, Reason, RuleFinding, Verdict
 from jurat.media import Decoded, Sampling
@@ -53,7 +57,10 @@ _SHIPPED = ("bundled", "naive")
 """Models that the bundled detector and matcher see the same world as."""
 BATCH_BYTES = 64 * 2**20
 """Of pixels: a batch that has so many is closed, however few images that is."""
-_EYES = {"detector": "hf/google/owlv2-base-patch16-ensemble", "matcher": "hf/openai/clip-vit-base-patch16"}
+_SUGGESTED = {
+    "detector": "hf/google/owlv2-base-patch16-ensemble",
+    "matcher": "hf/openai/clip-vit-base-patch16",
+}
 
 
 class Judge:
@@ -86,7 +93,7 @@ class Judge:
                 `jurat.models.open_detector` takes it. Left out, it is the bundled one for the bundled model;
                 "none" is none for any.
             matcher: scans relevance, where the preset has that; likewise.
-            without: parts of the preset to leave out, by the names in `jurat.judge.presets.PARTS`.
+            without: parts of the preset to leave out: its stages, or those in `jurat.judge.presets.PARTS`.
             calibration: what `jurat calibrate` found for this model and constitution, or its file.
             batch_size: images that the model is given together; all images and frames of an item stay in one
                 batch.
@@ -126,25 +133,20 @@ class Judge:
         self.rules = plan(self.constitution, self.preset, self._reader)
         self.questions = questions(self.rules)
         kinds: set[Kind] = {question.kind for question in self.questions}
-        self.reasoning: ReasoningForm | None = form_of(self.model, kinds) if self.preset.reason else None
+        self.reasoning: ReasoningForm | None = (
+            form_of(self.model, kinds) if self.preset.uses("chat") else None
+        )
         """The form in which the model is asked to reason in words; None where the preset does not reason."""
         self.prompts = prompts.digest(kinds, self.reasoning)
         """Digest of the wording of the questions."""
         self.reads = frozenset(question.reads for question in self.questions if question.reads is not None)
         """The texts of items that are asked about: captions, prompts, responses, conversations."""
-        self._check_eyes(detector, matcher)
-        self.detector = self._eye(detector, "detector", self.preset.needs_detector)
-        self.matcher = self._eye(matcher, "matcher", self.preset.relevance)
+        self._check_needs(detector, matcher)
+        self.detector = self._opened(detector, "detector")
+        self.matcher = self._opened(matcher, "matcher")
         self.calibration = self._fitted(calibration)
-        self._cascade = Cascade(
-            self.model,
-            self.preset,
-            self.rules,
-            self.detector,
-            self.matcher,
-            self.calibration,
-            self.reasoning or "full",
-        )
+        models = Models(self.model, self.detector, self.matcher, self.reasoning or "full")
+        self._pipeline = Pipeline(models, self.preset, self.rules, self.calibration)
         disclaimer = self.model.capability(Disclaimer)
         remarks = (None if disclaimer is None else disclaimer.disclaimer, self._unread_rules())
         self._disclaimer = " ".join(remark for remark in remarks if remark) or None
@@ -223,10 +225,9 @@ class Judge:
         start = time.perf_counter()
         images = [frame for loaded in batch for frame in loaded.frames]
         texts = [loaded.texts for loaded in batch for _ in loaded.frames]
-        ledgers = iter(self._cascade.investigate(images, texts))
-        priors = self._cascade.priors() if images else {}
-        judged = [self._found(loaded, [next(ledgers) for _ in loaded.frames], priors) for loaded in batch]
-        judged = _with_priors(judged, self._cascade.bill_priors().money, self._has_prices())
+        states = iter(self._pipeline.run(images, texts))
+        judged = [self._found(loaded, [next(states) for _ in loaded.frames]) for loaded in batch]
+        judged = _with_priors(judged, self._pipeline.bill_priors().money, self._has_prices())
         seconds = sum(loaded.seconds for loaded in batch) + time.perf_counter() - start
         return [
             self._verdict(loaded, found, seconds / len(batch))
@@ -242,7 +243,7 @@ class Judge:
         if given is None:
             return None
         calibration = given if isinstance(given, Calibration) else load_calibration(given)
-        if self.preset.decides != "log-odds":
+        if not isinstance(self.preset.decision, LogOdds):
             raise JuratError(
                 f"The preset {self.preset.name!r} has constants of its own: it takes no calibration."
             )
@@ -255,47 +256,44 @@ class Judge:
         )
         return calibration
 
-    def _check_eyes(self, detector: Any, matcher: Any) -> None:
+    def _check_needs(self, detector: Any, matcher: Any) -> None:
         """Names all that the preset needs and that was not named, at once."""
-        wanted = (
-            ("detector", detector, self.preset.needs_detector, self.preset.detector_parts),
-            ("matcher", matcher, self.preset.relevance, ("relevance",)),
-        )
         shipped = self.model.name in _SHIPPED
         absent = {
-            kind: parts
-            for kind, given, needed, parts in wanted
-            if needed and (given == "none" or (given is None and not shipped))
+            need: parts
+            for need, given in (("detector", detector), ("matcher", matcher))
+            if (parts := self.preset.needing(need)) and (given == "none" or (given is None and not shipped))
         }
         if absent:
             without = dict.fromkeys(part for parts in absent.values() for part in parts)
             one = len(absent) == 1
             raise JuratError(
-                f"The preset {self.preset.name!r} needs {' and '.join(f'a {kind}' for kind in absent)}, and "
+                f"The preset {self.preset.name!r} needs {' and '.join(f'a {need}' for need in absent)}, and "
                 f"{'none was' if one else 'neither was'} named.",
                 hint=f"Name {'one' if one else 'them'}: "
-                + " ".join(f"--{kind} {_EYES[kind]}" for kind in absent)
+                + " ".join(f"--{need} {_SUGGESTED[need]}" for need in absent)
                 + f"; or leave out what needs {'it' if one else 'them'}: "
                 + " ".join(f"--without {part}" for part in without),
             )
 
-    def _eye(self, given: Any, kind: str, needed: bool) -> Any:
+    def _opened(self, given: Any, need: Need) -> Any:
         """The detector or matcher that the preset needs, or would use; None where it uses none."""
         shipped = given is None and self.model.name in _SHIPPED
         given = None if given == "none" else given
-        pointing = kind == "detector" and self.preset.points and self.preset.asks == "clauses"
-        if not needed and not (pointing and (given is not None or shipped)):
+        if not self.preset.uses(need):
+            return None
+        if not self.preset.needing(need) and given is None and not shipped:
             return None
         if given is not None and not isinstance(given, str):
             return given
         from jurat.models.vision import open_detector, open_matcher
 
-        return (open_detector if kind == "detector" else open_matcher)(given or "bundled")
+        return (open_detector if need == "detector" else open_matcher)(given or "bundled")
 
-    def _found(self, loaded: Loaded, ledgers: Sequence[Ledger], priors: Priors) -> _Found:
+    def _found(self, loaded: Loaded, states: Sequence[ImageState]) -> _Found:
         """What the stages established; an error where a model gave what no record can hold."""
         try:
-            found = self._findings(loaded, ledgers, priors)
+            found = self._findings(loaded, states)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
@@ -304,39 +302,30 @@ class Judge:
             return _Found((), "The model counts more tokens than can be recorded.")
         return found
 
-    def _findings(self, loaded: Loaded, ledgers: Sequence[Ledger], priors: Priors) -> _Found:
+    def _findings(self, loaded: Loaded, states: Sequence[ImageState]) -> _Found:
         if loaded.error is not None:
             return _Found((), loaded.error)
-        cost = _total(ledgers)
-        failures = [ledger.failure for ledger in ledgers if ledger.failure is not None]
-        if (
-            failures
-            and all(failure.kind == "error" for failure in failures)
-            and len(failures) == len(ledgers)
-        ):
+        cost = _total(states)
+        failures = [state.evidence.failure for state in states if state.evidence.failure is not None]
+        if failures and len(failures) == len(states) and all(failure.kind == "error" for failure in failures):
             return _Found((), failures[0].reason, cost=cost)
-        each = iter(ledgers)
-        images = [[(place, self._said(next(each), place, priors)) for place in p] for p in loaded.places()]
+        each = iter(states)
+        images = [[(place, self._of_frame(next(each), place)) for place in p] for p in loaded.places()]
         rules = tuple(
             of_item(
-                [[(place, said[at]) for place, said in image] for image in images],
+                [[(place, found[at]) for place, found in image] for image in images],
                 [self._needed(image, rule.rule.id) for image in loaded.images],
             )
             for at, rule in enumerate(self.rules)
         )
         return _Found(rules, None, failures[0].reason if failures else None, cost)
 
-    def _said(self, ledger: Ledger, place: Place, priors: Priors) -> list[RuleFinding]:
-        """What is said of each rule in one frame."""
-        if ledger.failure is not None:
-            return [undecided_rule(r, ledger.failure, self.preset, frame=place.index) for r in self.rules]
-        found = [self._finding(rule, ledger, place.index, priors) for rule in self.rules]
+    def _of_frame(self, state: ImageState, place: Place) -> list[RuleFinding]:
+        """The finding on each rule in one frame."""
+        if (failure := state.evidence.failure) is not None:
+            return [undecided_rule(rule, failure, self.preset, frame=place.index) for rule in self.rules]
+        found = [finding_of(rule, place.index) for rule in state.rules]
         return [in_pixels_of_the_file(each, place.scale) for each in found]
-
-    def _finding(self, rule: PlannedRule, ledger: Ledger, frame: int, priors: Priors) -> RuleFinding:
-        if (settled := ledger.settled.get(rule.rule.id)) is not None:
-            return settled if settled.frame == frame else settled.model_copy(update={"frame": frame})
-        return decide_rule(rule, ledger, priors, self.preset, frame=frame, calibration=self.calibration)
 
     def _needed(self, image: Decoded, rule: str) -> int:
         """In how many frames of an image a rule has to be broken."""
@@ -372,6 +361,7 @@ class Judge:
             constitution=f"{self.constitution.name}@{self.constitution.digest}",
             thresholds=self.constitution.thresholds_digest,
             preset=self.preset.name,
+            preset_digest=self.preset.digest,
             prompts=self.prompts,
             reasoning=self.reasoning,
             dtype=self.model.dtype,
@@ -468,12 +458,12 @@ class _Found:
     cost: Cost = field(default_factory=Cost)
 
 
-def _total(ledgers: Iterable[Ledger]) -> Cost:
-    spent = [ledger.spent for ledger in ledgers]
+def _total(states: Iterable[ImageState]) -> Cost:
+    costs = [state.evidence.cost for state in states]
     counts = ("images", "question_tokens", "generated_tokens", "detections", "scans")
-    money = [one.money for one in spent if one.money is not None]
+    money = [one.money for one in costs if one.money is not None]
     return Cost(
-        **{name: sum(getattr(one, name) for one in spent) for name in counts},
+        **{name: sum(getattr(one, name) for one in costs) for name in counts},
         dollars=sum(money) if money else None,
     )
 

@@ -17,7 +17,7 @@ from PIL import Image
 from jurat.content import ImageError, Item, LazyImage, Opener, Picture
 from jurat.content.item import digest_of, of_several, read_images
 from jurat.judge.item_texts import NO_TEXTS, ItemTexts
-from jurat.judge.verdict import ItemImage, Kind
+from jurat.judge.verdict import ItemImage, ItemKind
 from jurat.media import Decoded, Sampling, decode, from_array, from_pil
 from jurat.media.limits import Limits
 from jurat.sources import read_file
@@ -82,7 +82,7 @@ class Loaded:
         return None if None in counts else sum(count or 0 for count in counts)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ItemKind:
         """As the record has it."""
         return "images" if len(self.images) > 1 else self.images[0].kind if self.images else "image"
 

@@ -1,11 +1,22 @@
-"""Three-valued logic (Kleene's strong one), and which reason and stage are told of several."""
+"""Three-valued logic (Kleene's strong one), and which of several reasons and stages is recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import get_args
 
-from jurat.judge.verdict import ClauseOutcome, ItemOutcome, Reason, RuleFinding, RuleOutcome, Stage
+from jurat.judge.findings import ClauseOutcome, ItemOutcome, Reason, RuleFinding, RuleOutcome
+
+__all__ = [
+    "GRAVITY",
+    "SWAPPED",
+    "all_of",
+    "any_of",
+    "first_of",
+    "gravest",
+    "item_outcome",
+    "last_of",
+    "rule_outcome",
+]
 
 SWAPPED: dict[ClauseOutcome, ClauseOutcome] = {"holds": "fails", "fails": "holds", "undecided": "undecided"}
 """The negation."""
@@ -21,23 +32,19 @@ GRAVITY: tuple[Reason, ...] = (
     "low_mass",
     "margin",
 )
-"""Of several reasons the first of these is given: what kept the model from answering before what it
+"""Of several reasons the first of these is recorded: what kept the model from answering before what it
 answered."""
 
-STAGES: tuple[Stage, ...] = get_args(Stage)
-"""In their order."""
 
-
-def first_stage(stages: Iterable[Stage | None]) -> Stage | None:
-    """The earliest: where one part was enough."""
+def first_of(stages: Iterable[str | None], order: Sequence[str]) -> str | None:
+    """The earliest of some stages: where one part was enough."""
     given = set(stages)
-    return next((stage for stage in STAGES if stage in given), None)
+    return next((stage for stage in order if stage in given), None)
 
 
-def last_stage(stages: Iterable[Stage | None]) -> Stage | None:
-    """The latest: where every part was needed."""
-    given = set(stages)
-    return next((stage for stage in reversed(STAGES) if stage in given), None)
+def last_of(stages: Iterable[str | None], order: Sequence[str]) -> str | None:
+    """The latest of some stages: where every part was needed."""
+    return first_of(stages, order[::-1])
 
 
 def any_of(outcomes: Iterable[ClauseOutcome]) -> ClauseOutcome:

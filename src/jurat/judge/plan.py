@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from jurat.constitution import About, Clause, Constitution, Rule
 from jurat.judge.presence import presence_of
 from jurat.judge.presets import Preset
-from jurat.judge.prompts import WORDINGS, Kind, TextPart
+from jurat.judge.prompts import Kind
+from jurat.judge.questions import PlannedAlternative, PlannedClause, PlannedRule, Question
 from jurat.models import StatementReader
+
+__all__ = ["plan"]
 
 _ASKED: dict[About, Kind] = {
     "image": "statement",
@@ -23,71 +24,6 @@ _ASKED: dict[About, Kind] = {
 }
 
 
-@dataclass(frozen=True)
-class Question:
-    """A closed question, before it is worded."""
-
-    kind: Kind
-    """Yes means that the statement is true, or that the rule is broken."""
-    text: str
-
-    @property
-    def plain(self) -> bool:
-        """Whether it is about the image, as a whole."""
-        return self.kind in ("statement", "rule")
-
-    @property
-    def sees_image(self) -> bool:
-        return WORDINGS[self.kind].image
-
-    @property
-    def reads(self) -> TextPart | None:
-        """The text of the item that it is about, alone or with the image."""
-        return WORDINGS[self.kind].reads
-
-    @property
-    def label(self) -> str:
-        """Its text, and what it is about where that is not the image."""
-        return self.text if self.plain else f"{self.text} ({self.kind})"
-
-
-@dataclass(frozen=True)
-class PlannedAlternative:
-    question: Question
-    negated: bool
-    """True where the clause wants No for an answer."""
-    objects: tuple[str, ...] = ()
-    """The central objects of the clause: what a detector is to look for."""
-    presence: tuple[tuple[Question, ...], ...] = ()
-    """What must be true for the statement to be, where the preset asks that of relations: one of each
-    group."""
-
-    @property
-    def asked_beside(self) -> tuple[Question, ...]:
-        """All questions of `presence`."""
-        return tuple(question for group in self.presence for question in group)
-
-
-@dataclass(frozen=True)
-class PlannedClause:
-    text: str
-    role: Literal["clause", "unless"]
-    alternatives: tuple[PlannedAlternative, ...]
-    about: About = "image"
-
-
-@dataclass(frozen=True)
-class PlannedRule:
-    rule: Rule
-    clauses: tuple[PlannedClause, ...]
-    """Those that make it broken, then its exceptions."""
-
-    @property
-    def plain(self) -> bool:
-        """Whether all of it is about the image: else the image may look like nothing that it forbids."""
-        return all(a.question.plain for clause in self.clauses for a in clause.alternatives)
-
-
 def plan(
     constitution: Constitution, preset: Preset, reader: StatementReader | None = None
 ) -> tuple[PlannedRule, ...]:
@@ -97,35 +33,6 @@ def plan(
     `reader` is the capability of the model that is to be asked, None where it has none.
     """
     return tuple(_plan_rule(rule, preset, reader) for rule in constitution.rules)
-
-
-def questions(rules: Sequence[PlannedRule]) -> tuple[Question, ...]:
-    """Every distinct question once, in order of first appearance."""
-    return tuple(
-        dict.fromkeys(
-            question
-            for rule in rules
-            for clause in rule.clauses
-            for a in clause.alternatives
-            for question in (a.question, *a.asked_beside)
-        )
-    )
-
-
-def askers(rules: Sequence[PlannedRule], question: Question) -> Iterator[str]:
-    """Ids of the rules that put a question."""
-    for rule in rules:
-        if any(
-            question in (a.question, *a.asked_beside) for clause in rule.clauses for a in clause.alternatives
-        ):
-            yield rule.rule.id
-
-
-def negated(rules: Sequence[PlannedRule], question: Question) -> Iterator[bool]:
-    """Whether a question is wanted false, for each clause that puts it."""
-    for rule in rules:
-        for clause in rule.clauses:
-            yield from (one.negated for one in clause.alternatives if one.question == question)
 
 
 def _plan_rule(rule: Rule, preset: Preset, reader: StatementReader | None) -> PlannedRule:

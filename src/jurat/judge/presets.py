@@ -1,150 +1,234 @@
-"""Presets: which stages there are, what is asked and how answers are decided, as data.
-
-Sources: CLUE is arXiv 2501.00192 (CVPR 2025), section 4, Algorithm 1 and appendix; its constants are
-named below. Dividing by a power of the language prior is VisualGPTScore's (Lin et al. 2024, arXiv
-2306.01879); subtracting in log-odds is its form for two answers.
-"""
+"""Presets: which stages run, in which order, with which settings, and how scores become outcomes."""
 
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from dataclasses import replace as copy_with
+from functools import cached_property
+from typing import Any, Literal, TypeVar
 
 from jurat.errors import JuratError
+from jurat.judge.decision import Clue, Decision, LogOdds
+from jurat.judge.removed_parts import REMOVED, check_made_without, removed_part
+from jurat.judge.stages.base import Need, Stage
+from jurat.judge.stages.crop import Crop
+from jurat.judge.stages.points import Points
+from jurat.judge.stages.quick import Quick
+from jurat.judge.stages.reason import Reason
+from jurat.judge.stages.regions import Regions
+from jurat.judge.stages.relevance import Relevance
+from jurat.judge.stages.views import Views
+
+__all__ = [
+    "DEFAULT",
+    "PARTS",
+    "PRESETS",
+    "REMOVED",
+    "Preset",
+    "check_made_without",
+    "find_preset",
+    "removed_part",
+]
+
+S = TypeVar("S", bound=Stage)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """See `docs/judging.md` for what each number does."""
+    """How images are judged. See `docs/judging.md` for what each setting does.
+
+    Preset("mine", stages=(Quick(), Views(margin=0.05)), decision=LogOdds(keep_below=0.1, break_above=0.9))
+    """
 
     name: str
-    summary: str
-    asks: Literal["clauses", "rules"] = "clauses"
-    """`clauses`: every statement. `rules`: each rule's text, and the statements of its exceptions."""
-    decides: Literal["log-odds", "clue"] = "log-odds"
-    """`log-odds`: the debiased probability against two thresholds. `clue`: the paper's rule, as printed."""
-    debias: float = 0.0
-    """Share of the language prior's log-odds that is taken off, in [0, 1]; 0 asks for no prior. `clue`
-    takes off what the paper does for any value above 0, and takes the likelier answer for 0."""
-    prior_limit: float = 2.0
-    """The prior's log-odds count as at most this, either way: a prior can move a score by `debias` x this."""
-    keep_below: float = 0.2
-    """A clause whose evidence is below it fails, unless its rule says otherwise. In [0, 1]."""
-    break_above: float = 0.8
-    """A clause whose evidence is above it holds, unless its rule says otherwise. In [0, 1]."""
-    reject: float = 0.3
-    """Of `clue`: a statement fails if M - M0 < -reject x M0."""
-    accept: float = 0.8
-    """Of `clue`: a statement holds if M - M0 > accept x (1 - M0)."""
-    min_mass: float = 0.5
-    """With less P(Yes) + P(No) than this a question counts as not answered. In [0, 1]."""
-    views: float | None = None
-    """A statement whose evidence is not within this of 0 or 1 is asked again on moved copies of the image,
-    and the answers averaged. In [0, 0.5); None for never."""
-    presence: bool = False
-    """Whether a relation is held against the presence of what it is between; see `jurat.judge.presence`."""
-    relevance: bool = False
-    """Whether rules that an image does not resemble are left out; the matcher brings the threshold."""
-    points: bool = False
-    """Whether the central objects of broken rules are looked for, if there is a detector: to point at them.
-    It changes no outcome."""
-    regions: bool = False
-    """Whether an undecided statement is asked again with its central objects painted over."""
-    drop: float = 0.6
-    """A statement holds if painting over lowers M by more than this (the paper's beta)."""
-    confidence: float = 0.05
-    """Boxes with a higher score than this count."""
-    crop_below: float = 0.0
-    """Objects whose boxes are below this share of the image are asked about on a crop; 0 for never."""
-    reason: bool = False
-    """Whether the model reasons in words about what is still undecided."""
+    summary: str = ""
+    stages: tuple[Stage, ...] = (Quick(),)
+    """In the order in which they run. `quick` is one of them, and no name stands twice."""
+    decision: Decision = field(default_factory=LogOdds)
+    """How the score of a statement becomes its outcome."""
+
+    def __post_init__(self) -> None:
+        names = self.stage_names
+        if "quick" not in names or len(set(names)) < len(names):
+            raise JuratError(f"The stages of a preset hold `quick`, and none of them twice, not {names}.")
+        searching = {stage.confidence for stage in self.stages if hasattr(stage, "confidence")}
+        if len(searching) > 1:
+            raise JuratError("Stages that look for objects share the boxes: give them the same confidence.")
 
     @property
-    def needs_prior(self) -> bool:
-        return self.debias > 0
+    def stage_names(self) -> tuple[str, ...]:
+        return tuple(stage.name for stage in self.stages)
+
+    @cached_property
+    def quick(self) -> Quick:
+        return next(stage for stage in self.stages if isinstance(stage, Quick))
+
+    def stage(self, kind: type[S]) -> S | None:
+        """The stage of that class; None where the preset has none."""
+        return next((stage for stage in self.stages if isinstance(stage, kind)), None)
 
     @property
-    def needs_detector(self) -> bool:
-        return self.asks == "clauses" and bool(self.detector_parts)
+    def asks(self) -> Literal["clauses", "rules"]:
+        return self.quick.asks
 
     @property
-    def detector_parts(self) -> tuple[str, ...]:
-        """The parts that need a detector, by the names in `PARTS`."""
-        parts = {"regions": self.regions, "crop": self.crop_below > 0}
-        return tuple(name for name, there in parts.items() if there)
+    def presence(self) -> bool:
+        return self.quick.presence
 
-    def without(self, stages: Iterable[str]) -> Preset:
+    @property
+    def views(self) -> float | None:
+        """The margin of the views stage; None without that stage."""
+        stage = self.stage(Views)
+        return None if stage is None else stage.margin
+
+    @property
+    def thresholds_decide(self) -> bool:
+        """Whether recorded scores and the rules' thresholds alone give outcomes."""
+        return isinstance(self.decision, LogOdds) and not any(
+            stage.depends_on_thresholds for stage in self.stages
+        )
+
+    def setting(self, name: str) -> Any:
+        """A setting of a stage or of the decision rule; None where nothing in the preset has it."""
+        return next(
+            (getattr(part, name) for part in (self.decision, *self.stages) if hasattr(part, name)), None
+        )
+
+    def needing(self, need: Need) -> tuple[str, ...]:
+        """The names of the stages that cannot do without a detector, a matcher or `chat`. Nothing is looked
+        for where whole rules are asked about."""
+        if need == "detector" and self.asks == "rules":
+            return ()
+        return tuple(stage.name for stage in self.stages if need in stage.needs and not stage.optional)
+
+    def uses(self, need: Need) -> bool:
+        """Whether a stage would use it, if it is there."""
+        if need == "detector" and self.asks == "rules":
+            return False
+        return any(need in stage.needs for stage in self.stages)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that makes up a preset, as JSON has it; `jurat.judge.preset_settings` reads it back."""
+        parts = {"decision": self.decision, **{stage.name: stage for stage in self.stages}}
+        return {
+            "name": self.name,
+            "summary": self.summary,
+            "decides": self.decision.kind,
+            "stages": list(self.stage_names),
+            **{
+                f"{part}.{name}": value
+                for part, holder in parts.items()
+                for name, value in asdict(holder).items()  # pyright: ignore[reportArgumentType]
+            },
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """12 hex digits of the stages, their settings and the decision rule; not of the name."""
+        told = {name: value for name, value in self.settings.items() if name not in ("name", "summary")}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+
+    def replace(
+        self,
+        *,
+        name: str | None = None,
+        summary: str | None = None,
+        stages: Iterable[Stage] | None = None,
+        decision: Decision | None = None,
+        **settings: Any,
+    ) -> Preset:
+        """The preset with parts replaced, or with settings of its stages and its decision rule changed:
+        `PRESETS["quick"].replace(name="strict", break_above=0.95)`.
+
+        Raises:
+            JuratError: nothing in the preset has such a setting.
+        """
+        decision = self.decision if decision is None else decision
+        stages = self.stages if stages is None else tuple(stages)
+        known = {each.name for part in (decision, *stages) for each in fields(part)}  # pyright: ignore[reportArgumentType]
+        for unknown in settings.keys() - known:
+            raise JuratError(
+                f"The preset {self.name!r} has no setting {unknown!r}.", hint=_suggest(unknown, sorted(known))
+            )
+        return Preset(
+            self.name if name is None else name,
+            self.summary if summary is None else summary,
+            tuple(_with(stage, settings) for stage in stages),
+            _with(decision, settings),
+        )
+
+    def without(self, parts: Iterable[str]) -> Preset:
         """The preset with parts removed, for ablations; its name says which.
 
         Raises:
-            JuratError: a name is not in `PARTS`.
+            JuratError: a name is neither in `PARTS` nor a stage of the preset.
         """
         preset = self
-        for stage in dict.fromkeys(stages):
-            if stage in REMOVED:
-                raise JuratError(f"There is no part {stage!r} to leave out: it was removed from jurat.")
-            if stage not in PARTS:
-                raise JuratError(f"There is no part {stage!r} to leave out.", hint=_suggest(stage, PARTS))
-            preset = replace(preset, name=f"{preset.name}-no-{stage}", **PARTS[stage])
+        for part in dict.fromkeys(parts):
+            if part in REMOVED:
+                raise JuratError(f"There is no part {part!r} to leave out: it was removed from jurat.")
+            if part not in (*PARTS, *self.stage_names):
+                raise JuratError(f"There is no part {part!r} to leave out.", hint=_suggest(part, PARTS))
+            preset = preset._without(part).replace(name=f"{preset.name}-no-{part}")
         return preset
 
+    def _without(self, part: str) -> Preset:
+        if part == "clauses":
+            return self.replace(asks="rules")
+        if part == "presence":
+            return self.replace(presence=False)
+        if part == "debias":
+            return self.replace(decision=self.decision.without_debiasing())
+        return self.replace(stages=[stage for stage in self.stages if stage.name != part])
 
-PARTS: dict[str, dict[str, Any]] = {
-    "relevance": {"relevance": False},
-    "clauses": {"asks": "rules"},
-    "debias": {"debias": 0.0},
-    "views": {"views": None},
-    "presence": {"presence": False},
-    "points": {"points": False},
-    "regions": {"regions": False},
-    "crop": {"crop_below": 0.0},
-    "reason": {"reason": False},
-}
-"""What can be left out of a preset, and what it is without it."""
 
-REMOVED = ("contrasts", "opposites", "coherent", "placebo", "costs", "ordered", "nulls")
-"""Parts that presets could have in earlier versions. Records name them in their preset: "jurat+contrasts"."""
+P = TypeVar("P")
+
+
+def _with(part: P, settings: Mapping[str, Any]) -> P:
+    own = {each.name for each in fields(part)}  # pyright: ignore[reportArgumentType]
+    return copy_with(part, **{name: value for name, value in settings.items() if name in own})  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+PARTS = ("relevance", "clauses", "debias", "views", "presence", "points", "regions", "crop", "reason")
+"""What can be left out of a preset: its stages, asking about clauses instead of whole rules, debiasing, and
+presence."""
 
 DEFAULT = "jurat"
 
+_CLUE = Clue()
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
         Preset(
             "jurat",
             "each statement, debiased log-odds, and what is not certain again on moved copies of the image",
-            debias=0.25,
-            views=0.02,
-            presence=True,
-            points=True,
-            keep_below=0.4,
-            break_above=0.6,
+            (Quick(presence=True), Views(0.02), Points()),
+            LogOdds(debias=0.25, keep_below=0.4, break_above=0.6),
         ),
         Preset(
-            "quick", "each statement, debiased log-odds against two thresholds", debias=0.25, presence=True
+            "quick",
+            "each statement, debiased log-odds against two thresholds",
+            (Quick(presence=True),),
+            LogOdds(debias=0.25),
         ),
         Preset(
             "clue",
             "the whole CLUE paper: relevance, each statement as printed, regions, reasoning",
-            decides="clue",
-            debias=1.0,
-            relevance=True,
-            regions=True,
-            crop_below=0.01,
-            reason=True,
+            (Relevance(), Quick(), Crop(0.01), Regions(), Reason()),
+            _CLUE,
         ),
-        Preset(
-            "clue-quick", "each statement, decided as the CLUE paper prints it", decides="clue", debias=1.0
-        ),
+        Preset("clue-quick", "each statement, decided as the CLUE paper prints it", (Quick(),), _CLUE),
         Preset(
             "direct",
             "one question a rule, the more likely answer",
-            asks="rules",
-            keep_below=0.5,
-            break_above=0.5,
+            (Quick(asks="rules"),),
+            LogOdds(keep_below=0.5, break_above=0.5),
         ),
     )
 }
@@ -166,24 +250,6 @@ def find_preset(name: str | Preset) -> Preset:
             hint=f"Name the preset without it: {name.partition('+')[0]!r}.",
         )
     raise JuratError(f"There is no preset {name!r}.", hint=_suggest(name, PRESETS))
-
-
-def removed_part(preset: str) -> str | None:
-    """The first part that a preset's name adds and jurat no longer has; None where it adds none."""
-    return next((part for part in re.findall(r"\+([a-z]+)", preset) if part in REMOVED), None)
-
-
-def check_made_without(preset: str) -> None:
-    """Refuses a record, by its preset's name, that was made with a part that jurat no longer has.
-
-    Raises:
-        JuratError: it was.
-    """
-    if part := removed_part(preset):
-        raise JuratError(
-            f"This record was made with `{part}`, which jurat no longer has.",
-            hint="It can still be shown: jurat report.",
-        )
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:

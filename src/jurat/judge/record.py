@@ -26,6 +26,7 @@ from jurat.judge.verdict import (
     RecordedTurn,
     Region,
     RuleFinding,
+    StageEvidence,
     Verdict,
 )
 
@@ -90,6 +91,7 @@ def describe_record() -> str:
         Finding,
         AlternativeScore,
         PresenceScore,
+        StageEvidence,
         Region,
         Cost,
     )

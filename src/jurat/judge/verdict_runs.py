@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from jurat.files import count_rows
-from jurat.judge.presets import check_made_without
+from jurat.judge.preset_settings import read_preset
 from jurat.judge.record import arrow_schema, row_to_verdict, verdict_to_row
+from jurat.judge.removed_parts import check_made_without
 from jurat.judge.replay.redecide import Redecider, renewed
 from jurat.models import full_name
 from jurat.runs import Progress, RowSchema, Run, Shard
@@ -21,21 +22,13 @@ from jurat.runs.settings import differences, settings_in
 if TYPE_CHECKING:
     from jurat.judge.judge import Judge
 
-_REMOVED_SETTINGS = (
-    "contrasts", "coherent", "temperature", "incoherent_above", "placebos", "placebo_gap", "costs", "ordered",
-    "nulls",
-)  # fmt: skip
-"""Settings of presets that jurat no longer has. `_run.json` of older runs holds them, switched off: those
-that used one are refused by their preset's name."""
-
 
 def _upgrade(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of an earlier version as this one records them. Raises JuratError for a removed part."""
+    """Settings of an earlier version as this one records them. Raises JuratError for a removed part, and for
+    a stage that is not installed."""
     check_made_without(str(settings.get("preset")))
     if isinstance(preset := settings.get("preset_settings"), dict):
-        preset.setdefault("presence", False)  # runs recorded before it was a setting had none
-        for name in _REMOVED_SETTINGS:
-            preset.pop(name, None)
+        settings["preset_settings"] = read_preset(cast("dict[str, Any]", preset)).settings
     return settings
 
 
@@ -144,7 +137,7 @@ def _settings(judge: Judge, allow_unknown: bool, source: Mapping[str, Any]) -> d
         "constitution": judge.constitution.digest,
         "thresholds": judge.constitution.thresholds_digest,
         "preset": judge.preset.name,
-        "preset_settings": asdict(judge.preset),
+        "preset_settings": judge.preset.settings,
         "prompts": judge.prompts,
         "calibration": None if judge.calibration is None else judge.calibration.digest,
         "detector": full_name(judge.detector),

@@ -15,16 +15,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jurat.judge.logic import STAGES, last_stage
+from jurat.judge.logic import last_of
+from jurat.judge.presets import Preset
 from jurat.judge.verdict import RuleFinding, RuleOutcome, Verdict
 from jurat.report.read_run import Entry, Run
-from jurat.report.redecide_scores import Bounds, Freedom, bounds, freedom, retry, why_not
+from jurat.report.redecide_scores import (
+    OUTCOMES as OUTCOMES_OF_SCORES,
+)
+from jurat.report.redecide_scores import (
+    Bounds,
+    Freedom,
+    bounds,
+    freedom,
+    recorded_preset,
+    retry,
+    why_not,
+)
 from jurat.report.tally import MEANINGS, OUTCOMES, SEVERITY_RANK
 from jurat.text import printable
 
 NONE = 255
 RULE_OUTCOMES: tuple[RuleOutcome, ...] = ("broken", "undecided", "kept")
 REASONS = tuple(MEANINGS)
+STAGES = ("relevance", "quick", "views", "regions", "reason")
+"""Stages that decide; those of other packages come behind them on a page."""
 MOST_VALUES = 200
 """Different values of a carried column that can be filtered by; one with more is only shown."""
 MOST_CARRIED = 40
@@ -165,8 +179,11 @@ class Columns:
     rules: dict[str, RuleColumn] = field(default_factory=dict[str, RuleColumn])
     carried: dict[str, Carried] = field(default_factory=dict[str, Carried])
     labelled: Labelled = field(default_factory=Labelled)
-    presets: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
-    """Preset -> why no thresholds can be tried under it."""
+    presets: dict[tuple[str, str | None], tuple[Preset | None, str | None]] = field(
+        default_factory=dict[tuple[str, "str | None"], tuple["Preset | None", "str | None"]]
+    )
+    """By name and digest: the preset, if it is known, and why no thresholds can be tried under it."""
+    stage_names: list[str] = field(default_factory=lambda: list(STAGES))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -179,12 +196,9 @@ class Columns:
         self.outcomes.append(OUTCOMES.index(verdict.outcome))
         self.before.append(NONE if before is None else OUTCOMES.index(before.outcome))
         self.reasons.append(REASONS.index(verdict.reason) if verdict.reason else NONE)
-        stage = last_stage(rule.decided_by for rule in verdict.rules)
-        self.stages.append(NONE if stage is None else STAGES.index(stage))
+        self.stages.append(self._stage(verdict))
         scores = [rule.score for rule in verdict.rules if rule.score is not None]
         self.scores.append(max(scores, default=math.nan))
-        if verdict.preset not in self.presets:
-            self.presets[verdict.preset] = why_not(verdict.preset)
         self._add_rules(verdict, row)
         if before is not None:
             self._add_before(before, row)
@@ -194,8 +208,23 @@ class Columns:
         for name, column in self.carried.items():
             column.add(entry.carried.get(name), row)
 
+    def _stage(self, verdict: Verdict) -> int:
+        """The stage after which all rules were decided, as a number of `stage_names`."""
+        decided = [rule.decided_by for rule in verdict.rules if rule.decided_by is not None]
+        self.stage_names += [stage for stage in dict.fromkeys(decided) if stage not in self.stage_names]
+        preset = self._preset(verdict)[0]
+        stage = last_of(decided, self.stage_names if preset is None else preset.stage_names)
+        return NONE if stage is None else self.stage_names.index(stage)
+
+    def _preset(self, verdict: Verdict) -> tuple[Preset | None, str | None]:
+        key = verdict.preset, verdict.preset_digest
+        if key not in self.presets:
+            preset = recorded_preset(verdict, self.run.facts)
+            self.presets[key] = preset, why_not(verdict.preset, preset)
+        return self.presets[key]
+
     def _add_rules(self, verdict: Verdict, row: int) -> None:
-        stuck = self.presets[verdict.preset] is not None
+        preset, stuck = self._preset(verdict)
         for finding in verdict.rules:
             column = self.rules.get(finding.id)
             if column is None:
@@ -203,8 +232,8 @@ class Columns:
             if len(column.outcomes) > row:
                 continue  # a rule that a row names twice counts once
             column.fill(row)
-            free = Freedom.FIXED if stuck else freedom(finding, verdict.preset)
-            column.add(finding, free, bounds(finding, verdict, self.run.facts))
+            free = Freedom.FIXED if stuck else freedom(finding)
+            column.add(finding, free, bounds(finding, preset, self.run.facts))
 
     def _add_before(self, before: Verdict, row: int) -> None:
         for finding in before.rules:
@@ -218,7 +247,7 @@ class Columns:
     @property
     def stuck(self) -> str | None:
         """Why no thresholds can be tried on this page; None where they can."""
-        reasons = [why for why in self.presets.values() if why]
+        reasons = [why for _, why in self.presets.values() if why]
         if reasons:
             return reasons[0]
         if self.rules and not any(rule.movable for rule in self.rules.values()):
@@ -235,8 +264,12 @@ class Columns:
             "n": len(self),
             "outcomes": OUTCOMES,
             "ruleOutcomes": RULE_OUTCOMES,
+            "decides": {
+                int(free): [RULE_OUTCOMES.index(outcome) for outcome in outcomes]
+                for free, outcomes in OUTCOMES_OF_SCORES.items()
+            },
             "reasons": REASONS,
-            "stages": STAGES,
+            "stages": self.stage_names,
             "names": self.names,
             "outcome": packed(self.outcomes),
             "before": packed(self.before) if compared else None,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jurat.judge.verdict import AlternativeScore, Finding, Kind, Part, Region, RuleFinding, Verdict
+from jurat.judge.verdict import AlternativeScore, Finding, ItemKind, Part, Region, RuleFinding, Verdict
 from jurat.report.explanations import Said, Voice
 from jurat.report.read_run import Entry
 from jurat.report.thumbnails import part_shown
@@ -95,7 +95,7 @@ def _shows(verdict: Verdict) -> str:
     return f"frame {verdict.frame}" if part is None else _named(part, verdict.kind)
 
 
-def _named(part: Part, kind: Kind) -> str:
+def _named(part: Part, kind: ItemKind) -> str:
     """Where to look: "1.5 s" of a video, "image 2" of several, "frame 7" of an animation, "over black" of
     a translucent picture."""
     way = f", {part.rendering}" if part.rendering else ""

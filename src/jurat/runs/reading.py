@@ -60,22 +60,24 @@ def read_rows(path: Path | str) -> Iterator[dict[str, Any]]:
     return _stream_rows(path) if magic == _STREAM_MAGIC else _json_rows(path)
 
 
-def read_blocks(path: Path, leaves: Sequence[str]) -> Iterator[Block]:
+def read_blocks(path: Path, leaves: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Block]:
     """The rows of a file or a run's folder, as `read_rows` reads them, in blocks.
 
     Args:
         path: what a sink or a run wrote.
         leaves: columns by their paths in Parquet, `rules.list.element.id` say. A file that lacks one of them
             is read in whole rows.
+        optional: columns that are read too where a file has them.
 
     Raises:
         JuratError: at once or on the way, where it cannot be read.
     """
     if path.is_dir() and is_run(path):
         for part in run_files(path):
-            yield from _parquet_blocks(part, leaves) if _is_parquet(part) else blocks_of(part_rows(part))
+            parquet = _is_parquet(part)
+            yield from _parquet_blocks(part, leaves, optional) if parquet else blocks_of(part_rows(part))
     elif _is_parquet(path):
-        yield from _parquet_blocks(path, leaves)
+        yield from _parquet_blocks(path, leaves, optional)
     else:
         yield from blocks_of(read_rows(path))
 
@@ -98,14 +100,14 @@ def _is_parquet(path: Path) -> bool:
     return False
 
 
-def _parquet_blocks(path: Path, leaves: Sequence[str]) -> Iterator[Block]:
+def _parquet_blocks(path: Path, leaves: Sequence[str], optional: Sequence[str]) -> Iterator[Block]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
             there = {file.schema.column(number).path for number in range(len(file.schema))}
-            wanted = list(leaves) if there.issuperset(leaves) else None
+            wanted = [*leaves, *there.intersection(optional)] if there.issuperset(leaves) else None
             for group in range(file.num_row_groups):
                 columns = None if wanted is None else file.read_row_group(group, columns=wanted)
                 count = file.metadata.row_group(group).num_rows

@@ -330,7 +330,7 @@ def test_without_enough_of_them_the_presets_debiasing_stays(judge: Judge) -> Non
     kept, broken = images(5), images(60, range(201, 256))
     labels = {item.id: frozenset[str]() for item in kept} | {item.id: frozenset({"bomb"}) for item in broken}
     found = fit(judge, [*kept, *broken], labels)
-    assert (found.calibration.debias, found.calibration.shifts) == (judge.preset.debias, {})
+    assert (found.calibration.debias, found.calibration.shifts) == (judge.preset.setting("debias"), {})
     assert found.calibration.rules["bomb"].keep_below is not None
     assert "Only 5 images are labelled as breaking nothing" in found.warnings[0]
 

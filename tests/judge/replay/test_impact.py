@@ -12,8 +12,9 @@ import pytest
 from jurat.constitution import Constitution
 from jurat.errors import JuratError
 from jurat.judge import PRESETS, verdict_to_row
+from jurat.judge.preset_settings import preset_named
 from jurat.judge.presets import REMOVED
-from jurat.judge.replay.impact import Change, Impact, measure, preset_of
+from jurat.judge.replay.impact import Change, Impact, measure
 from jurat.judge.verdict import Verdict
 
 from ..drawn import LAW, judged
@@ -126,13 +127,13 @@ def test_a_run_under_another_policy_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["jurat", "clue-quick", "clue-no-regions-no-crop"])
 def test_a_preset_is_known_by_the_name_in_a_record(name: str) -> None:
-    assert preset_of(name).name == name
+    assert preset_named(name).name == name
     with pytest.raises(JuratError, match="no preset"):
-        preset_of("yesterday")
+        preset_named("yesterday")
 
 
 @pytest.mark.parametrize("part", REMOVED)
 def test_records_made_with_a_removed_part_are_refused_by_name(part: str) -> None:
     with pytest.raises(JuratError, match=f"This record was made with `{part}`, which jurat no longer has."):
-        preset_of(f"jurat-no-views+{part}")
-    assert preset_of(f"jurat-no-{part}-no-views") == preset_of("jurat-no-views"), "it was made without"
+        preset_named(f"jurat-no-views+{part}")
+    assert preset_named(f"jurat-no-{part}-no-views") == preset_named("jurat-no-views"), "it was made without"

@@ -14,7 +14,7 @@ from jurat.errors import JuratError
 from jurat.judge import PRESETS, VERDICT_ROWS, verdict_to_row
 from jurat.judge.presets import find_preset
 from jurat.judge.replay.impact import Change, Impact, measure, measure_blocks
-from jurat.judge.replay.sweep import LEAVES, slim_schema
+from jurat.judge.replay.sweep import LEAVES, OPTIONAL, slim_schema
 from jurat.runs import open_sink, read_blocks
 from jurat.runs.folder import write_facts
 from jurat.runs.parts import PartWriter
@@ -128,4 +128,4 @@ def test_a_few_columns_are_read() -> None:
             return [leaf for each in kind for leaf in leaves(each.type, f"{path}.{each.name}")]
         return [path]
 
-    assert {leaf for each in slim_schema() for leaf in leaves(each.type, each.name)} == set(LEAVES)
+    assert {leaf for each in slim_schema() for leaf in leaves(each.type, each.name)} == {*LEAVES, *OPTIONAL}

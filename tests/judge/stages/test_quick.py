@@ -9,10 +9,12 @@ from jurat.constitution import Constitution
 from jurat.content import Chat, Failure, Reply
 from jurat.errors import JuratError
 from jurat.judge import PRESETS, Preset
-from jurat.judge.plan import Question, askers, plan, questions
+from jurat.judge.asking import Answers, ImageQuestions, PriorAnswers
+from jurat.judge.asking import ask as ask_sets
+from jurat.judge.decision import LogOdds
+from jurat.judge.plan import plan
 from jurat.judge.presets import REMOVED, find_preset
-from jurat.judge.stages.quick import Answers, Priors, Want
-from jurat.judge.stages.quick import ask as ask_wants
+from jurat.judge.questions import Question, askers, questions
 from jurat.models import Answer, Inquiry, YesNo, open_model
 
 STATEMENTS = (Question("statement", "A child is visible."), Question("statement", "A dog is visible."))
@@ -47,7 +49,7 @@ def yes(inquiry: Inquiry) -> Answer:
 def ask(
     model: Third, images: Sequence[Image.Image], questions: Sequence[Question]
 ) -> list[Answers | Failure]:
-    found = ask_wants(model, [Want(image, tuple(questions)) for image in images])
+    found = ask_sets(model, [ImageQuestions(image, tuple(questions)) for image in images])
     return [entry if isinstance(entry, Failure) else entry.answers for entry in found]
 
 
@@ -116,7 +118,7 @@ def test_a_model_that_loses_count_is_not_believed() -> None:
 
 def test_the_prior_is_asked_without_an_image_and_once() -> None:
     model = Third(yes)
-    priors = Priors(model)
+    priors = PriorAnswers(model)
     first = priors.of(STATEMENTS)
     second = priors.of([*STATEMENTS, *RULES])
     assert first[STATEMENTS[0]].score == pytest.approx(0.9)
@@ -129,7 +131,7 @@ def test_the_prior_is_asked_without_an_image_and_once() -> None:
 @pytest.mark.parametrize(("kind", "times"), [("error", 2), ("refused", 1)])
 def test_a_prior_that_failed_with_an_error_is_asked_again(kind: str, times: int) -> None:
     model = Third(lambda inquiry: Answer(failure=Failure(kind, "No.")))  # pyright: ignore[reportArgumentType]
-    priors = Priors(model)
+    priors = PriorAnswers(model)
     for _ in range(2):
         failure = priors.of(STATEMENTS)[STATEMENTS[0]].failure
         assert failure is not None
@@ -142,7 +144,7 @@ def test_a_prior_that_raised_is_an_error_and_asked_again() -> None:
         raise ConnectionError("gone")
 
     model = Third(crash)
-    priors = Priors(model)
+    priors = PriorAnswers(model)
     failure = priors.of(STATEMENTS)[STATEMENTS[1]].failure
     assert failure == Failure("error", "The model raised ConnectionError: gone")
     model.answers = yes
@@ -197,12 +199,12 @@ def test_a_removed_part_is_refused_by_name(part: str) -> None:
 
 
 def test_a_preset_of_ones_own_is_taken_as_it_is() -> None:
-    mine = Preset("mine", "strict", keep_below=0.05)
+    mine = Preset("mine", "strict", decision=LogOdds(keep_below=0.05))
     assert find_preset(mine) is mine
 
 
 def test_only_presets_that_use_a_prior_ask_for_it() -> None:
-    assert {name: preset.needs_prior for name, preset in PRESETS.items()} == {
+    assert {name: preset.decision.needs_prior for name, preset in PRESETS.items()} == {
         "jurat": True,
         "quick": True,
         "clue": True,

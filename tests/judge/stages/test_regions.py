@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jurat.content import Failure
-from jurat.judge.stages.regions import LEAST_SIDE, Search, crop, find, share, without
+from jurat.judge.stages.boxes import Search, find, share
+from jurat.judge.stages.crop import LEAST_SIDE, crop
+from jurat.judge.stages.regions import painted_over
 from jurat.models.vision import Box
 
 from ..scripted import Finder, white
@@ -76,7 +78,7 @@ def test_what_is_found_of_a_word_hangs_on_no_other_word(beside: tuple[str, ...])
 def test_painting_over_changes_the_boxes_and_nothing_else(some: list[Box]) -> None:
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (100, 100, 3), dtype=np.uint8))
-    before, after = np.array(image), np.array(without(image, some))
+    before, after = np.array(image), np.array(painted_over(image, some))
     inside = np.zeros((100, 100), bool)
     for one in some:
         inside[int(one.y0) : int(np.ceil(one.y1)), int(one.x0) : int(np.ceil(one.x1))] = True
@@ -110,4 +112,4 @@ def test_a_crop_shows_the_object_in_its_surroundings() -> None:
 
 def test_an_image_that_is_all_object_is_painted_all_over() -> None:
     image = Image.new("RGB", (10, 10), "red")
-    assert without(image, [Box(0, 0, 10, 10, 0.9, "a")]).getpixel((5, 5)) == (255, 0, 0)
+    assert painted_over(image, [Box(0, 0, 10, 10, 0.9, "a")]).getpixel((5, 5)) == (255, 0, 0)

@@ -11,13 +11,14 @@ from PIL import Image
 from jurat.constitution import Constitution, Rule
 from jurat.content import Failure
 from jurat.judge import Judge, Preset
-from jurat.judge.stages.views import DIAGONALS, averaged, moved
+from jurat.judge.stages.quick import Quick
+from jurat.judge.stages.views import DIAGONALS, Views, averaged, shifted
 from jurat.judge.verdict import Verdict
 from jurat.models import YesNo
 
 from ..scripted import NONE, PAINTED, WHOLE, Scripted, white
 
-PRESET = Preset("looks", "second looks", views=0.02)
+PRESET = Preset("looks", "second looks", (Quick(), Views(0.02)))
 COPY = PAINTED
 """What the scripted model calls any picture that is not the whole one."""
 
@@ -33,7 +34,7 @@ def test_copies_are_the_image_moved_along_the_diagonals(size: tuple[int, int]) -
     image = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
     original = np.asarray(image)
     wide, high = max(1, round(0.04 * size[0])), max(1, round(0.04 * size[1]))
-    copies = moved(image)
+    copies = shifted(image)
     assert [copy.size for copy in copies] == [size] * len(DIAGONALS)
     for copy, (x, y) in zip(copies, DIAGONALS, strict=True):
         rows = np.clip(np.arange(size[1]) + y * high, 0, size[1] - 1)

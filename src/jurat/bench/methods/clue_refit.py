@@ -7,7 +7,6 @@ over. Models that remember are asked once: every later configuration is decided 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +25,7 @@ GRID: dict[str, tuple[float, ...]] = {
     "drop": (0.2, 0.4, 0.6, 0.8),
     "crop_below": (0.0, 0.01, 0.05),
 }
-"""Fields of the preset, and what they may become; the paper's values are among them."""
+"""Settings of the preset, and the values tried; the paper's are among them."""
 ROUNDS = 2
 MOST_PAIRS = 10
 """Pairs of scenes a rule that it is fitted on."""
@@ -35,7 +34,7 @@ MOST_PAIRS = 10
 def refit(setup: Setup, items: Sequence[BenchItem], *, preset: str) -> Iterator[Prediction]:
     """See the module's docstring; `preset` is the one whose constants are fitted."""
     fitted = setup.once(f"{preset}-refit", lambda: _fit(setup, preset))
-    yield from judge(setup, items, preset=replace(fitted, name=f"{preset}-refit"))
+    yield from judge(setup, items, preset=fitted.replace(name=f"{preset}-refit"))
 
 
 def _fit(setup: Setup, preset: str) -> Preset:
@@ -46,19 +45,15 @@ def _fit(setup: Setup, preset: str) -> Preset:
     for _ in range(ROUNDS):
         for name, values in GRID.items():
             for value in values:
-                if not _matters(best, name) or getattr(best, name) == value:
+                if best.setting(name) in (None, value):
                     continue
-                candidate = replace(best, **{name: value})
+                candidate = best.replace(**{name: value})
                 found = _reached(setup, tuning, candidate)
                 tried += 1
                 if found > reached:
                     best, reached = candidate, found
     setup.tried[f"{preset}-refit"] = tried
     return best
-
-
-def _matters(preset: Preset, name: str) -> bool:
-    return {"drop": preset.regions, "crop_below": preset.crop_below > 0 or preset.regions}.get(name, True)
 
 
 def _reached(setup: Setup, tuning: Tuning, preset: Preset) -> float:

@@ -47,13 +47,12 @@ def open_judge(
     try:
         wanted = bench_preset(preset).without(without)
         # Pointing changes no outcome, but it costs: so every model has to do it, or none.
-        finds = wanted.needs_detector or (wanted.points and wanted.asks == "clauses")
         return Judge(
             constitution,
             setup.model,
             wanted,
-            detector=setup.detector if setup.detector and finds else "none",
-            matcher=setup.matcher if setup.matcher and wanted.relevance else "none",
+            detector=setup.detector if setup.detector and wanted.uses("detector") else "none",
+            matcher=setup.matcher if setup.matcher and wanted.uses("matcher") else "none",
             calibration=setup.calibration,
         )
     except JuratError as problem:
@@ -64,7 +63,7 @@ def bench_preset(name: str | Preset) -> Preset:
     """A preset as the bench runs it: without presence, which its committed tables were made before."""
     from jurat.judge.presets import find_preset
 
-    return replace(find_preset(name), presence=False)
+    return find_preset(name).replace(presence=False)
 
 
 def prediction_of(verdict: Verdict) -> Prediction:

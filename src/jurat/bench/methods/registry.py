@@ -7,7 +7,7 @@ entry point of the group `jurat.bench_methods`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from jurat.bench.labelled_images import SPLIT as LABELLED
@@ -49,7 +49,7 @@ class Method(Entry):
         """Its options, with the settings of its preset: predictions depend on both."""
         from jurat.bench.methods.presets import bench_preset
 
-        named = {"preset": asdict(bench_preset(self.options["preset"]))} if "preset" in self.options else {}
+        named = {"preset": bench_preset(self.options["preset"]).settings} if "preset" in self.options else {}
         return {**self.options, **named}
 
     def __call__(self, setup: Setup, items: Sequence[BenchItem]) -> list[Prediction]:
@@ -206,4 +206,4 @@ def _has(method: Method, parts: Sequence[str]) -> bool:
     from jurat.bench.methods.presets import bench_preset
 
     whole = bench_preset(method.options["preset"])
-    return replace(whole.without(parts), name=whole.name) != whole
+    return whole.without(parts).digest != whole.digest

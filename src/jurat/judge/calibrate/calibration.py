@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jurat.errors import JuratError
 from jurat.files import write_whole
-from jurat.judge.presets import REMOVED
+from jurat.judge.removed_parts import REMOVED
 from jurat.models import may_be_same_model
 
 if TYPE_CHECKING:

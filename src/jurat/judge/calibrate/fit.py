@@ -31,15 +31,16 @@ import numpy as np
 from jurat import __version__
 from jurat.content import Failure, Item
 from jurat.errors import JuratError, require
+from jurat.judge.asking import Answers, ImageQuestions, PriorAnswers, ask, attempt
 from jurat.judge.calibrate.calibration import Bounds, Calibration
 from jurat.judge.calibrate.reference_statements import REFERENCE
 from jurat.judge.calibrate.videos import FramesFit, fit_frames
 from jurat.judge.decide import decide_rule
-from jurat.judge.evidence import Ledger
+from jurat.judge.decision import LogOdds
+from jurat.judge.evidence import Evidence
 from jurat.judge.loading import Loaded, load_item
-from jurat.judge.plan import Question
-from jurat.judge.stages.quick import Answers, Priors, Want, ask, attempt
-from jurat.judge.stages.views import DIAGONALS, moved
+from jurat.judge.questions import Question
+from jurat.judge.stages.views import DIAGONALS, shifted
 from jurat.models import StatementReader, Vocabulary, YesNo, full_name
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def fit(
         MissingExtra: scipy is not installed.
     """
     require("Calibrating", "local", "scipy")
-    if judge.preset.decides != "log-odds" or judge.preset.asks != "clauses":
+    decision = judge.preset.decision
+    if not isinstance(decision, LogOdds) or judge.preset.asks != "clauses":
         raise JuratError(
             f"The preset {judge.preset.name!r} cannot be calibrated.",
             hint="Take one that decides clauses by log-odds, as `quick` does.",
@@ -105,7 +107,7 @@ def fit(
     _check_kind(batches)
     ordinary = batches.ordinary(labels)
     rows = batches.rows if ordinary is None else ordinary
-    debias, shifts = batches.debiasing(rows) if len(rows) >= FEWEST else (judge.preset.debias, {})
+    debias, shifts = batches.debiasing(rows) if len(rows) >= FEWEST else (decision.debias, {})
     calibration = Calibration(
         model=full_name(judge.model),
         constitution=judge.constitution.digest,
@@ -167,7 +169,7 @@ def _warnings(
 
 def _breaks(judge: Judge, said: _Said, priors: Answers) -> bool:
     """Whether an image breaks a rule, without any calibration."""
-    findings = (decide_rule(rule, said.ledger(), priors, judge.preset) for rule in judge.rules)
+    findings = (decide_rule(rule, said.evidence(priors), judge.preset) for rule in judge.rules)
     return any(finding.outcome == "broken" for finding in findings)
 
 
@@ -192,15 +194,18 @@ class _Said:
     views: Mapping[Question, tuple[YesNo, ...]] = field(default_factory=dict[Question, tuple[YesNo, ...]])
     """Of labelled pictures, where the preset has views."""
 
-    def ledger(self) -> Ledger:
-        return Ledger(answers=dict(self.answers), views=dict(self.views))
+    def evidence(self, priors: Answers) -> Evidence:
+        evidence = Evidence(priors=priors)
+        evidence.answers.update(self.answers)
+        evidence.found["views"].update(self.views)
+        return evidence
 
 
 @dataclass(frozen=True)
 class _Shot:
     """A picture to be asked about."""
 
-    want: Want
+    asked: ImageQuestions
     id: str
     digest: str
     item: str = ""
@@ -231,7 +236,7 @@ class _Gathered:
         """Of those that failed: images that the model refuses as none of its own."""
         self.items: list[str] = []
         """The id of each row's item."""
-        self.priors = Priors(judge.model).of(self.asked)
+        self.priors = PriorAnswers(judge.model).of(self.asked)
 
     def gather(self, items: Iterable[Item]) -> None:
         batch: list[_Shot] = []
@@ -248,20 +253,20 @@ class _Gathered:
 
     def _shots(self, loaded: Loaded) -> Sequence[_Shot]:
         """The first frame of an image; of a video the middle one, or all where it is labelled."""
-        wants = [Want(frame, self.asked) for frame in loaded.frames]
+        asked = [ImageQuestions(frame, self.asked) for frame in loaded.frames]
         digest = loaded.sha256 or ""
         if loaded.kind != "video":
-            return [_Shot(wants[0], loaded.id if len(wants) == 1 else "", digest, loaded.id)]
-        middle = len(wants) // 2
+            return [_Shot(asked[0], loaded.id if len(asked) == 1 else "", digest, loaded.id)]
+        middle = len(asked) // 2
         if loaded.id not in self._labelled:
-            return [_Shot(wants[middle], "", digest, loaded.id)]
+            return [_Shot(asked[middle], "", digest, loaded.id)]
         self.videos[loaded.id] = []
         return [
-            _Shot(w, loaded.id, digest, loaded.id, at == middle, video=True) for at, w in enumerate(wants)
+            _Shot(w, loaded.id, digest, loaded.id, at == middle, video=True) for at, w in enumerate(asked)
         ]
 
     def _ask(self, batch: Sequence[_Shot]) -> None:
-        found = attempt(lambda some: ask(self._judge.model, some), [shot.want for shot in batch])
+        found = attempt(lambda some: ask(self._judge.model, some), [shot.asked for shot in batch])
         views = self._views(batch)
         for shot, entry in zip(batch, found, strict=True):
             if isinstance(entry, Failure):
@@ -286,8 +291,12 @@ class _Gathered:
         if self._judge.preset.views is None or not self.own:
             return {}
         shots = [shot for shot in batch if shot.id in self._labelled]
-        wants = [Want(copy, self.own) for shot in shots for copy in moved(cast("Image", shot.want.image))]
-        entries = iter(attempt(lambda some: ask(self._judge.model, some), wants))
+        asked = [
+            ImageQuestions(copy, self.own)
+            for shot in shots
+            for copy in shifted(cast("Image", shot.asked.image))
+        ]
+        entries = iter(attempt(lambda some: ask(self._judge.model, some), asked))
         found: dict[int, Mapping[Question, tuple[YesNo, ...]]] = {}
         for shot in shots:
             copies = [next(entries) for _ in DIAGONALS]
@@ -335,7 +344,7 @@ class _Gathered:
 
     def _prior(self, question: Question) -> float:
         prior = self.priors[question]
-        usable = prior.failure is None and prior.mass >= self._judge.preset.min_mass
+        usable = prior.failure is None and prior.mass >= self._judge.preset.decision.min_mass
         return prior.log_odds if usable else math.nan
 
 
@@ -439,8 +448,7 @@ def _fit_videos(
             outcomes = [
                 decide_rule(
                     rule,
-                    said.ledger(),
-                    answers.priors,
+                    said.evidence(answers.priors),
                     judge.preset,
                     calibration=found.calibration,
                 ).outcome
@@ -463,10 +471,8 @@ def _fit_videos(
 
 def _scores(judge: Judge, said: _Said, priors: Answers, calibration: Calibration) -> dict[str, float]:
     """The score of each rule that has one."""
-    ledger = said.ledger()
-    findings = [
-        decide_rule(rule, ledger, priors, judge.preset, calibration=calibration) for rule in judge.rules
-    ]
+    evidence = said.evidence(priors)
+    findings = [decide_rule(rule, evidence, judge.preset, calibration=calibration) for rule in judge.rules]
     return {finding.id: finding.score for finding in findings if finding.score is not None}
 
 

@@ -11,18 +11,17 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jurat.constitution import Constitution
 from jurat.errors import JuratError
 from jurat.judge.calibrate.calibration import Calibration
 from jurat.judge.plan import plan
-from jurat.judge.presets import REMOVED, Preset, check_made_without, find_preset
+from jurat.judge.presets import Preset
 from jurat.judge.record import row_to_verdict, verdict_to_row
 from jurat.judge.replay.redecide import Redecider, renewed
 from jurat.judge.replay.sweep import Sweep, Swept
-from jurat.judge.rule_context import Thresholds
 from jurat.judge.verdict import Verdict
 from jurat.metrics import Interval, wilson
 from jurat.models.bundled.model import language_of
@@ -31,12 +30,14 @@ from jurat.runs.reading import Block, blocks_of
 if TYPE_CHECKING:
     from jurat.runs.arrow import ArrowTable
 
+__all__ = ["Change", "Flip", "Impact", "measure", "measure_blocks"]
+
 Row = Mapping[str, Any]
 Judging = Callable[[list[Verdict]], Iterable[Verdict]]
 """Judges the items of verdicts anew under the changed constitution: a verdict for each, in their order."""
 
 ALIKE = ("constitution", "model", "preset", "prompts", "calibration")
-"""What is the same of all rows of a run."""
+"""Fields that are the same in all rows of a run."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,7 @@ class Change:
     @property
     def only_thresholds(self) -> bool:
         """Whether a rule's score and its thresholds alone give its outcome under both."""
-        preset = self.preset
-        staged = preset.relevance or preset.regions or preset.reason
-        return preset.decides == "log-odds" and not staged and self.old.digest == self.new.digest
+        return self.preset.thresholds_decide and self.old.digest == self.new.digest
 
 
 def measure(
@@ -186,9 +185,8 @@ class _Run:
         self._impact, self._change, self._judge = Impact(), change, judge
         self._sample, self._rng = sample, rng
         self._redecider: Redecider | None = None
-        bounds = {
-            rule.id: Thresholds.of(rule, change.preset, change.calibration) for rule in change.new.rules
-        }
+        decision = change.preset.decision
+        bounds = {rule.id: decision.thresholds(rule, change.calibration) for rule in change.new.rules}
         self._sweep = Sweep(bounds) if change.only_thresholds else None
         self._first: Row | None = None
         self._flips: list[tuple[int, Flip]] = []
@@ -290,11 +288,12 @@ class _Run:
 
     def _check_columns(self, columns: ArrowTable) -> None:
         """Looks at all rows only where they are not all alike."""
-        some = [columns.column(name) for name in ("id", *ALIKE)]
+        names = ("id", *ALIKE, *(name for name in columns.column_names if name == "preset_digest"))
+        some = [columns.column(name) for name in names]
         if all(len(each.unique()) == 1 for each in some[1:]):
             some = [each[:1] for each in some]
         for values in zip(*(each.to_pylist() for each in some), strict=True):
-            self._check([dict(zip(("id", *ALIKE), values, strict=True))])
+            self._check([dict(zip(names, values, strict=True))])
 
     def _check(self, rows: Iterable[Row]) -> None:
         for row in rows:
@@ -305,6 +304,12 @@ class _Run:
                     f"{row.get('id')!r} was judged under {row.get('constitution')!r}, and the constitution"
                     f" given as the old one is {old.name}@{old.digest}.",
                     hint="Give the file as it was when the run was made, then the changed one.",
+                )
+            if (digest := row.get("preset_digest")) not in (None, self._change.preset.digest):
+                raise JuratError(
+                    f"{row.get('id')!r} was judged under a preset {row.get('preset')!r} with other settings:"
+                    f" its digest is {digest}, not {self._change.preset.digest}.",
+                    hint="Name the run's folder, which holds its settings.",
                 )
             for name in ALIKE[1:]:
                 if row.get(name) != first.get(name):
@@ -324,20 +329,3 @@ def _in_vain(before: Verdict, again: Verdict) -> str:
     # Of a run's folder its settings are known; of a file of verdicts those of videos are not.
     same = again.frames == before.frames
     return "" if same else f"{again.frames} frames of it would be judged, and {before.frames} were"
-
-
-def preset_of(name: str, *, presence: bool | None = True) -> Preset:
-    """The preset that a record names, with the parts left out that it says.
-
-    `presence` is what the record says of it: older verdicts were reached without, under the same name.
-
-    Raises:
-        JuratError: there is none of that name any more, or it had a part that jurat no longer has.
-    """
-    check_made_without(name)
-    base, *left_out = name.split("-no-")
-    preset = find_preset(base).without(part for part in left_out if part not in REMOVED)
-    return preset if presence else replace(preset, presence=False)
-
-
-__all__ = ["Change", "Flip", "Impact", "measure", "measure_blocks", "preset_of"]

@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, get_args
 
 from jurat.errors import JuratError
-from jurat.judge.rule_context import Thresholds
+from jurat.judge.decision import Thresholds
 from jurat.judge.verdict import ItemOutcome, RuleOutcome
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ LEAVES = (
     "rules.list.element.clauses.list.element.score",
     "rules.list.element.clauses.list.element.alternatives.list.element.reason",
 )
-"""What is read of a row."""
+"""The columns that are read."""
+OPTIONAL = ("preset_digest",)
+"""Columns that are read where the file has them: rows of schema 3 and below lack them."""
 
 _ITEMS: tuple[ItemOutcome, ...] = get_args(ItemOutcome)
 _RULES: tuple[RuleOutcome, ...] = get_args(RuleOutcome)
@@ -151,7 +153,8 @@ class Sweep:
         kept = (count(~excepts & keeps) > 0) | ((excepted > 0) & (count(excepts & ~keeps) == 0))
         decided = np.where(kept, _KEPT, np.where(broken, _BROKEN, _UNDECIDED))
         unclear = (answered > 0) & ((answered < 1) | np.isnan(score))
-        return decided, count(unclear) > 0
+        without_clauses = np.bincount(clauses.row, minlength=len(ids)) == 0  # the rule was not relevant
+        return decided, (count(unclear) > 0) | without_clauses
 
     def _list(
         self, swept: Swept, columns: ArrowTable, items: Sequence[NDArray[np.int64]], rules: Sequence[Any]
@@ -174,7 +177,7 @@ class Sweep:
 
 @cache
 def slim_schema() -> pyarrow.Schema:  # pyright: ignore[reportUnknownParameterType]
-    """The record's Arrow schema with nothing but `LEAVES`."""
+    """The record's Arrow schema with nothing but `LEAVES` and `OPTIONAL`."""
     import pyarrow as pa
 
     from jurat.judge.record import arrow_schema
@@ -188,7 +191,7 @@ def slim_schema() -> pyarrow.Schema:  # pyright: ignore[reportUnknownParameterTy
             inner = [slim(kind.field(i), f"{path}.{kind.field(i).name}") for i in range(kind.num_fields)]
             some = [one for one in inner if one is not None]
             return field.with_type(pa.struct(some)) if some else None
-        return field if path in LEAVES else None
+        return field if path in (*LEAVES, *OPTIONAL) else None
 
     fields = (slim(field, field.name) for field in arrow_schema())
     return pa.schema([field for field in fields if field is not None])

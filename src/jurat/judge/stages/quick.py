@@ -1,241 +1,113 @@
-"""The quick stage: closed questions about an image, all behind one prefix, and once without any image.
-
-A pure step on a batch: images with their questions in, answers out. Nothing is decided here.
-"""
+"""The quick stage: every statement is asked about the whole image, all behind one prefix."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from threading import Lock
-from typing import TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal
 
-from PIL import Image
+from jurat.content import Failure
+from jurat.judge.asking import ImageQuestions, ask, attempt, count
+from jurat.judge.evidence import Evidence
+from jurat.judge.findings import AlternativeScore, PresenceScore, RuleFinding
+from jurat.judge.item_texts import MISSING
+from jurat.judge.questions import PlannedAlternative, PlannedClause, PlannedRule, Question
+from jurat.judge.rule_state import RuleState
+from jurat.judge.stages.base import Models, Request, Stage, recorded_kind, recorded_statements
+from jurat.judge.statement_scoring import PresenceAnswer, StatementScore
+from jurat.models import DomainGate, YesNo
 
-from jurat.content import Chat, Failure, Turn, Usage
-from jurat.judge.item_texts import NO_TEXTS, ItemTexts
-from jurat.judge.plan import Question
-from jurat.judge.prompts import LONGEST_TEXT, WORDINGS, Kind, TextPart, digest
-from jurat.models import Answer, Inquiry, Model, Vocabulary, YesNo
-from jurat.models.prior_cache import Remembered
-from jurat.models.protocol import ModelGone
-
-_NAMED = 5
-"""Words that the model never learned, of a text of the item, that are named."""
-
-Answers: TypeAlias = Mapping[Question, YesNo]
-"""What a model answered to each question about one image."""
-
-W = TypeVar("W")
-F = TypeVar("F")
+__all__ = ["Quick"]
 
 
 @dataclass(frozen=True)
-class Want:
-    """Questions about one image, texts of its item, or both; or about none."""
+class Quick(Stage):
+    """Asks every statement of the relevant rules. Every preset has it."""
 
-    image: Image.Image | None
-    questions: tuple[Question, ...]
-    texts: ItemTexts = NO_TEXTS
+    name: ClassVar[str] = "quick"
+    every_image: ClassVar[bool] = True
+    depends_on_thresholds: ClassVar[bool] = False
 
+    asks: Literal["clauses", "rules"] = "clauses"
+    """`clauses`: every statement. `rules`: each rule's text, and the statements of its exceptions."""
+    presence: bool = False
+    """Whether a relation counts only where the things it is between are visible; see
+    `jurat.judge.presence`."""
 
-@dataclass(frozen=True)
-class Asked:
-    """The answers to one want, and what they cost."""
+    def select(self, rule: RuleState) -> Sequence[PlannedAlternative]:
+        """All that can be asked: nothing about a text that the item lacks."""
+        return [one for one in rule.planned.alternatives if rule.evidence.may_ask(one.question)]
 
-    answers: Answers
-    usage: Usage
+    def keys(self, target: PlannedAlternative) -> Sequence[Question]:
+        return (target.question, *target.asked_beside)
 
-
-def ask(model: Model, wants: Sequence[Want]) -> list[Asked | Failure]:
-    """One entry a want, in order: its answers, or why the model could not answer about the image at all.
-
-    Raises what the model raises.
-    """
-    vocabulary = model.capability(Vocabulary)
-    inquiries: list[Inquiry] = []
-    asked: list[list[tuple[list[Question], int | Failure]]] = []
-    unseen: dict[tuple[str, tuple[str, ...]], int] = {}
-    for want in wants:
-        kinds = dict.fromkeys(question.kind for question in want.questions)
-        groups: list[tuple[list[Question], int | Failure]] = []
-        for kind in kinds:
-            group = [question for question in want.questions if question.kind == kind]
-            inquiry = _inquiry(want, group)
-            failure = None
-            if not group[0].plain:
-                failure = _unfit(want.texts, group[0].reads, inquiry.prefix, vocabulary)
-            if failure is not None:
-                groups.append((group, failure))
+    def run(self, models: Models, requests: Sequence[Request]) -> Sequence[Mapping[Any, Any]]:
+        asked = [request for request in requests if request.keys]
+        _refuse_foreign(models, [request for request in requests if not request.keys])
+        sets = [ImageQuestions(each.image, each.keys, each.evidence.texts) for each in asked]
+        answers: dict[int, Mapping[Question, YesNo]] = {}
+        for request, entry in zip(asked, attempt(lambda some: ask(models.model, some), sets), strict=True):
+            count(request.evidence, entry, any(question.sees_image for question in request.keys))
+            if isinstance(entry, Failure):
+                request.evidence.failure = entry
                 continue
-            # The frames of an item share its texts: what is asked about a text alone is asked once.
-            place = len(inquiries)
-            if not inquiry.prefix.images:
-                place = unseen.setdefault((inquiry.prefix.turns[0].text, inquiry.questions), place)
-            if place == len(inquiries):
-                inquiries.append(inquiry)
-            groups.append((group, place))
-        asked.append(groups)
-    replies = model.ask(inquiries) if inquiries else []
-    if len(replies) != len(inquiries):
-        raise RuntimeError(f"it gave {len(replies)} answers to {len(inquiries)} inquiries")
-    counted: set[int] = set()
-    return [_collect([(group, _reply(at, replies, counted)) for group, at in groups]) for groups in asked]
+            answers[id(request)] = entry.answers
+            models.measured |= any(not answer.stated for answer in entry.answers.values())
+        priors = models.priors() if requests else {}
+        for request in requests:
+            request.evidence.priors = priors
+        return [answers.get(id(request), {}) for request in requests]
 
-
-def attempt(step: Callable[[Sequence[W]], Sequence[F | Failure]], wants: Sequence[W]) -> list[F | Failure]:
-    """A step on a batch; if it raises on several it is taken again one by one: only its cause fails.
-
-    Raises:
-        ModelGone: nobody will be answered any more.
-    """
-    if not wants:
-        return []
-    try:
-        return list(step(wants))
-    except ModelGone:
-        raise
-    except Exception as error:
-        if len(wants) == 1:
-            return [failure_of(error)]
-    return [found for want in wants for found in attempt(step, [want])]
-
-
-class Priors:
-    """The model's language prior: its answers to the same questions with the image left out.
-
-    They depend on the model and the wording only, so each is asked once and kept: for the next run too,
-    where the model answers the same then. An answer that failed with an error is asked again the next time.
-    """
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self._kept: dict[Question, YesNo] = {}
-        self._asking = Lock()
-        self._unbilled = Usage()
-        self._remembered = Remembered.of(model, digest())
-
-    def of(self, questions: Sequence[Question]) -> Answers:
-        """Never raises because of the model: what went wrong is a failure in the answers. A thread waits for
-        what another one asks."""
-        with self._asking:
-            return self._of(questions)
-
-    def bill(self) -> Usage:
-        """What was spent on answers without an image since this was last called."""
-        with self._asking:
-            usage, self._unbilled = self._unbilled, Usage()
-        return usage
-
-    def _of(self, questions: Sequence[Question]) -> Answers:
-        missing = tuple(question for question in questions if question not in self._kept)
-        if self._remembered is not None and missing:
-            named = {_remembered_as(question): question for question in missing}
-            self._kept.update((named[name], a) for name, a in self._remembered.known(named).items())
-            missing = tuple(question for question in missing if question not in self._kept)
-        if not missing:
-            return self._kept
-        found = self._ask(missing)
-        if self._remembered is not None:
-            self._remembered.add({_remembered_as(q): a for q, a in found.items()})
-        lasting = {q: a for q, a in found.items() if a.failure is None or a.failure.kind != "error"}
-        self._kept.update(lasting)
-        return {**self._kept, **found}
-
-    def _ask(self, questions: tuple[Question, ...]) -> Answers:
-        (entry,) = attempt(lambda wants: ask(self._model, wants), [Want(None, questions)])
-        self._unbilled += entry.usage
-        if isinstance(entry, Failure):
-            return {question: YesNo(0.0, 0.0, entry) for question in questions}
-        return entry.answers
-
-
-def failure_of(error: Exception) -> Failure:
-    """An exception of a model as a failure of one item."""
-    text = str(error).strip()
-    line = text.splitlines()[0][:300] if text else ""
-    return Failure("error", f"The model raised {type(error).__name__}{': ' + line if line else ''}")
-
-
-def turn_of(image: Image.Image | None, texts: ItemTexts, kind: Kind, text: str) -> Turn:
-    """What a question of a kind is asked about, as far as it is there, before some text."""
-    wording = WORDINGS[kind]
-    seen = (image,) if image is not None and wording.image else ()
-    read = None if wording.reads is None else texts.quoted(wording.reads)
-    return Turn("user", (*seen, *(() if read is None else (read,)), text))
-
-
-def _remembered_as(question: Question) -> str:
-    """A name that changes with the wording."""
-    asked = question.kind if question.plain else f"{question.kind} {digest([question.kind])}"
-    return f"{asked} {question.text}"
-
-
-def _inquiry(want: Want, questions: Sequence[Question]) -> Inquiry:
-    kind = questions[0].kind
-    turn = turn_of(want.image, want.texts, kind, WORDINGS[kind].instruction)
-    return Inquiry(Chat((turn,)), tuple(WORDINGS[kind].ask(question.text) for question in questions))
-
-
-def _unfit(
-    texts: ItemTexts, read: TextPart | None, prefix: Chat, vocabulary: Vocabulary | None
-) -> Failure | None:
-    """Why a question about more than the image cannot be put; None where it can."""
-    size = 0 if read is None else texts.size(read)
-    if size > LONGEST_TEXT:
-        told = f"The {read} has {size:,} characters, more than the limit of {LONGEST_TEXT:,}."
-        return Failure("error", told)
-    unknown = vocabulary.unknown_words(prefix.turns[0].text) if vocabulary is not None else []
-    if not unknown:
-        return None
-    named = ", ".join(repr(word) for word in unknown[:_NAMED]) + (" and more" if unknown[_NAMED:] else "")
-    return Failure("out_of_domain", f"The model never learned {named}.")
-
-
-def _reply(at: int | Failure, replies: Sequence[Answer], counted: set[int]) -> Answer:
-    """The answer to an inquiry; its tokens count once."""
-    if isinstance(at, Failure):
-        return Answer(failure=at)
-    if at in counted:
-        return replace(replies[at], usage=Usage())
-    counted.add(at)
-    return replies[at]
-
-
-def _collect(parts: Sequence[tuple[Sequence[Question], Answer]]) -> Asked | Failure:
-    """The answers to one want. What fails about the image fails for all questions about it; another kind of
-    question fails by itself."""
-    found: dict[Question, YesNo] = {}
-    failed = {group[0].kind: failure for group, answer in parts if (failure := _failure(group, answer))}
-    blind = next((failure for kind, failure in failed.items() if kind in ("statement", "rule")), None)
-    if failed and (len(failed) == len(parts) or (blind and all(group[0].plain for group, _ in parts))):
-        return replace(blind or next(iter(failed.values())), usage=_total(parts))
-    for questions, answer in parts:
-        failure = (blind if questions[0].plain else None) or failed.get(questions[0].kind)
-        if failure is not None:
-            found.update(dict.fromkeys(questions, YesNo(0.0, 0.0, failure)))
-        else:
-            found.update((q, _sound(a)) for q, a in zip(questions, answer.answers, strict=True))
-    return Asked(found, _total(parts))
-
-
-def _total(parts: Sequence[tuple[Sequence[Question], Answer]]) -> Usage:
-    return sum((answer.usage for _, answer in parts), Usage())
-
-
-def _failure(questions: Sequence[Question], answer: Answer) -> Failure | None:
-    if answer.failure is None and len(answer.answers) != len(questions):
-        return Failure(
-            "error", f"The model gave {len(answer.answers)} answers to {len(questions)} questions."
+    def apply(self, rule: RuleState, targets: Sequence[Any]) -> RuleState:
+        clauses = tuple(
+            tuple(_scored(rule, clause, one) for one in clause.alternatives)
+            for clause in rule.planned.clauses
         )
-    return answer.failure
+        return replace(rule, clauses=clauses)
+
+    def read(self, rule: PlannedRule, finding: RuleFinding, evidence: Evidence) -> None:
+        priors = dict(evidence.priors)
+        for statement, shown in recorded_statements(rule, finding):
+            if shown.reason in MISSING.values():
+                continue
+            beside = [(Question("statement", each.text), each) for each in shown.presence]
+            for question, each in [(statement.question, shown), *beside]:
+                evidence.answers[question] = recorded_answer(each)
+                if each.baseline is not None:
+                    priors[question] = YesNo(each.baseline, 1 - each.baseline)
+                elif each.reason != "error":
+                    # A prior that was not usable is recorded as null; one without mass is not usable either.
+                    priors[question] = YesNo(0.0, 0.0)
+        evidence.priors = priors
 
 
-def _sound(answer: YesNo) -> YesNo:
-    """The answer, or a failure where its numbers are no probabilities: what cannot be read is never an
-    answer."""
-    sound = all(math.isfinite(p) and p >= 0 for p in (answer.yes, answer.no)) and answer.mass <= 1.001
-    if sound or answer.failure is not None:
-        return answer
-    return YesNo(0.0, 0.0, Failure("error", f"The model gave no probabilities: {answer.yes}, {answer.no}."))
+def recorded_answer(shown: AlternativeScore | PresenceScore) -> YesNo:
+    """The answer on the whole image."""
+    if shown.mass is None:
+        return YesNo(0.0, 0.0, Failure(recorded_kind(shown.reason), "As recorded."))
+    score = 0.5 if shown.score is None else shown.score
+    return YesNo(shown.mass * score, shown.mass * (1 - score), stated=bool(shown.stated))
+
+
+def _scored(rule: RuleState, clause: PlannedClause, one: PlannedAlternative) -> StatementScore:
+    answers = rule.evidence.answers
+    answer = answers.get(one.question)
+    if answer is None:
+        reason = MISSING[one.question.reads or "caption"]
+        return StatementScore(one, clause.role, rule.scoring, None, reason=reason)
+    presence = tuple(
+        PresenceAnswer(number, question, answers[question])
+        for number, group in enumerate(one.presence)
+        for question in group
+    )
+    return StatementScore(one, clause.role, rule.scoring, answer, answer, presence=presence).scored()
+
+
+def _refuse_foreign(models: Models, unasked: Sequence[Request]) -> None:
+    """The model's domain gate checks an image even if no rule is relevant to it."""
+    gate = models.model.capability(DomainGate)
+    if gate is None:
+        return
+    found = attempt(gate.foreign, [request.image for request in unasked])
+    for request, entry in zip(unasked, found, strict=True):
+        request.evidence.failure = entry

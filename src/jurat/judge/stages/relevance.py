@@ -8,48 +8,88 @@ forbids what it names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from PIL import Image
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jurat.content import Failure
-from jurat.judge.stages.quick import attempt
+from jurat.judge.asking import attempt
+from jurat.judge.concurrency import lock_of
+from jurat.judge.evidence import Evidence
+from jurat.judge.findings import RuleFinding
+from jurat.judge.questions import PlannedRule
+from jurat.judge.rule_state import RuleState
+from jurat.judge.stages.base import Models, Need, Request, Stage
 from jurat.models import Vocabulary
 
 if TYPE_CHECKING:
     from jurat.constitution import Rule
     from jurat.models.vision import Matcher
 
+__all__ = ["Relevance", "Similarity"]
+
 
 @dataclass(frozen=True)
-class Scanned:
-    """What scanning one image gave. A rule of which nothing is known is not irrelevant: it is judged."""
+class Similarity:
+    """How alike an image and a rule's description are."""
 
-    cosines: dict[str, float]
-    """By a rule's id."""
-    unscanned: dict[str, Failure]
-    """Why there is none, of each other rule."""
-    looked: bool = True
-    """Whether the matcher looked at the image."""
+    cosine: float
+    relevant_above: float
+    """The matcher's threshold."""
 
 
-def scan(matcher: Matcher, images: Sequence[Image.Image], rules: Sequence[Rule]) -> list[Scanned]:
-    """One entry an image. A rule with a word that the matcher never learned is left out of the scan, so that
-    the others have theirs."""
-    strange = {rule.id: failure for rule in rules if (failure := _unknown(matcher, text_of(rule)))}
-    known = [rule for rule in rules if rule.id not in strange]
-    if not known:
-        return [Scanned({}, strange, looked=False) for _ in images]
-    texts = [text_of(rule) for rule in known]
-    found = attempt(lambda some: matcher.match(some, texts), images)
-    return [
-        Scanned({}, strange | {rule.id: row for rule in known})
-        if isinstance(row, Failure)
-        else Scanned({rule.id: cosine for rule, cosine in zip(known, row, strict=True)}, strange)
-        for row in found
-    ]
+@dataclass(frozen=True)
+class Relevance(Stage):
+    """Keeps rules that the image does not resemble, and asks nothing about them."""
+
+    name: ClassVar[str] = "relevance"
+    needs: ClassVar[tuple[Need, ...]] = ("matcher",)
+    depends_on_thresholds: ClassVar[bool] = False
+
+    def select(self, rule: RuleState) -> Sequence[Any]:
+        """The rule's description; none for a rule of which some clause is not about the image."""
+        return (text_of(rule.planned.rule),) if rule.planned.plain else ()
+
+    def keys(self, target: Any) -> Sequence[str]:
+        return (target,)
+
+    def run(self, models: Models, requests: Sequence[Request]) -> Sequence[Mapping[Any, Any]]:
+        """A text with a word that the matcher never learned fails alone; the others are matched."""
+        matcher = models.matcher
+        assert matcher is not None
+        texts = tuple(dict.fromkeys(text for request in requests for text in request.keys))
+        unknown = {text: failure for text in texts if (failure := _unknown(matcher, text))}
+        known = [text for text in texts if text not in unknown]
+        if not known:
+            return [unknown for _ in requests]
+        with lock_of(matcher):
+            rows = attempt(lambda some: matcher.match(some, known), [request.image for request in requests])
+        for request in requests:
+            request.evidence.cost.scans += 1
+        above = matcher.relevant_above
+        return [
+            unknown | dict.fromkeys(known, row)
+            if isinstance(row, Failure)
+            else unknown | {text: Similarity(cosine, above) for text, cosine in zip(known, row, strict=True)}
+            for row in rows
+        ]
+
+    def apply(self, rule: RuleState, targets: Sequence[Any]) -> RuleState:
+        """A rule without a result counts as relevant: a failure never keeps a rule."""
+        result = rule.evidence.found[self.name].get(text_of(rule.planned.rule)) if targets else None
+        if isinstance(result, Failure):
+            return replace(rule, unscanned=result.kind)
+        if result is None:
+            return rule
+        irrelevant = result.cosine <= result.relevant_above
+        return replace(rule, relevance=result.cosine, irrelevant=irrelevant)
+
+    def read(self, rule: PlannedRule, finding: RuleFinding, evidence: Evidence) -> None:
+        found, text = evidence.found[self.name], text_of(rule.rule)
+        if finding.relevance is not None:
+            found[text] = Similarity(finding.relevance, evidence.relevant_above)
+        elif finding.unscanned is not None:
+            found[text] = Failure(finding.unscanned, "As recorded.")  # pyright: ignore[reportArgumentType]
 
 
 def text_of(rule: Rule) -> str:

@@ -1,28 +1,99 @@
-"""The views stage: what is not quite certain is asked again on slightly moved copies of the image.
+"""The views stage: what is not quite certain is asked again on slightly shifted copies of the image.
 
-A tower cuts an image into patches, and where the cuts fall through an object matters for what is seen of it.
-Averaged over a few shifts, in log-odds, the answer depends less on that. Every copy is the image moved by
-`SHIFT` of its sides along both diagonals, its border repeated where nothing was.
+A vision tower cuts an image into patches, and where the cuts fall through an object matters for what is seen
+of it. Averaged over a few shifts, in log-odds, the answer depends less on that. Every copy is the image moved
+by `SHIFT` of its sides along both diagonals, its border repeated where nothing was.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from jurat.content import Failure
+from jurat.judge.asking import ImageQuestions, ask, attempt, count
+from jurat.judge.decision import Thresholds
+from jurat.judge.evidence import Evidence
+from jurat.judge.findings import RuleFinding
+from jurat.judge.odds import sigmoid
+from jurat.judge.questions import PlannedAlternative, PlannedRule, Question
+from jurat.judge.rule_state import RuleState
+from jurat.judge.stages.base import Models, Request, Stage, recorded_statements
+from jurat.judge.stages.quick import recorded_answer
+from jurat.judge.statement_scoring import Scoring, StatementScore
+from jurat.models import YesNo
 
-    from jurat.models import YesNo
+__all__ = ["DIAGONALS", "SHIFT", "Views", "averaged", "shifted"]
 
 SHIFT = 0.04
-"""Of the image's sides; of the bundled model's patches, a third."""
+"""Share of the image's sides; a third of a patch of the bundled model."""
 DIAGONALS = ((1, 1), (-1, -1), (1, -1), (-1, 1))
 
 
-def moved(image: Image.Image) -> list[Image.Image]:
+@dataclass(frozen=True)
+class Views(Stage):
+    """Asks uncertain statements again on four shifted copies, and averages the answers."""
+
+    name: ClassVar[str] = "views"
+    depends_on_thresholds: ClassVar[bool] = False
+
+    margin: float = 0.02
+    """A statement is asked again whose evidence is not within this of 0 or 1. In [0, 0.5)."""
+
+    def select(self, rule: RuleState) -> Sequence[PlannedAlternative]:
+        """Statements that are not certain, in a rule that is not either."""
+        certain = Thresholds(self.margin, 1 - self.margin)
+        strict = rule.rescored(replace(rule.scoring, thresholds=certain))
+        answers, answered = rule.evidence.answers, rule.scoring.answered
+        # A text reads the same beside a shifted copy of the image; and where the image was not answered
+        # about there is nothing to average with.
+        return [
+            one
+            for one in strict.open_statements()
+            if one.question.sees_image and answered(answers.get(one.question))
+        ]
+
+    def keys(self, target: PlannedAlternative) -> Sequence[Question]:
+        return (target.question, *target.asked_beside)
+
+    def run(self, models: Models, requests: Sequence[Request]) -> Sequence[Mapping[Any, Any]]:
+        sets = [
+            [ImageQuestions(copy, each.keys, each.evidence.texts) for copy in shifted(each.image)]
+            for each in requests
+        ]
+        entries = iter(attempt(lambda some: ask(models.model, some), [one for some in sets for one in some]))
+        found: list[dict[Any, Any]] = []
+        for request, copies in zip(requests, sets, strict=True):
+            given = [next(entries) for _ in copies]
+            for entry in given:
+                count(request.evidence, entry)
+            answers = [entry.answers for entry in given if not isinstance(entry, Failure)]
+            whole = len(answers) == len(given)
+            found.append({key: tuple(each[key] for each in answers) for key in request.keys} if whole else {})
+        return found
+
+    def apply(self, rule: RuleState, targets: Sequence[Any]) -> RuleState:
+        if not targets:
+            return rule
+        found = rule.evidence.found[self.name]
+        return rule.changed({one.key for one in targets}, lambda score: _over_views(score, found))
+
+    def read(self, rule: PlannedRule, finding: RuleFinding, evidence: Evidence) -> None:
+        for statement, shown in recorded_statements(rule, finding):
+            beside = [(Question("statement", each.text), each) for each in shown.presence]
+            for question, each in [(statement.question, shown), *beside]:
+                if each.score_over_views is not None:
+                    # One view that, with the answer on the image, has the recorded mean in log-odds.
+                    mean = YesNo(each.score_over_views, 1 - each.score_over_views)
+                    score = sigmoid(2 * mean.log_odds - recorded_answer(each).log_odds)
+                    evidence.found[self.name][question] = (YesNo(score, 1 - score),)
+
+
+def shifted(image: Image.Image) -> list[Image.Image]:
     """The four copies, of the image's own size."""
     pixels = np.asarray(image.convert("RGB"))
     wide, high = (max(1, round(SHIFT * side)) for side in image.size)
@@ -36,3 +107,26 @@ def moved(image: Image.Image) -> list[Image.Image]:
 def averaged(answers: Sequence[YesNo]) -> float:
     """The mean log-odds of the answers on the image and its copies."""
     return sum(answer.log_odds for answer in answers) / len(answers)
+
+
+def _over_views(score: StatementScore, found: Mapping[Question, Sequence[YesNo] | None]) -> StatementScore:
+    def mean(question: Question, answer: YesNo) -> YesNo | None:
+        return _mean(answer, found.get(question) or (), score.scoring)
+
+    presence = tuple(replace(each, over_views=mean(each.question, each.answer)) for each in score.presence)
+    score = replace(score, presence=presence)
+    # The answer on a crop stands for the image, and is not averaged with those on copies of the whole.
+    on_image = score.counts is score.answer
+    over = mean(score.statement.question, score.answer) if on_image and score.answer is not None else None
+    if over is None:
+        return score.scored()
+    return score.with_answer(over, Views.name).noting(score_over_views=over.score)
+
+
+def _mean(answer: YesNo, copies: Sequence[YesNo], scoring: Scoring) -> YesNo | None:
+    """The answer over the image and its copies; None unless all of them were answered."""
+    answers = (answer, *copies)
+    if not copies or not all(scoring.answered(each) for each in answers):
+        return None
+    share = sigmoid(averaged(answers))
+    return YesNo(share, 1 - share, stated=any(each.stated for each in answers))

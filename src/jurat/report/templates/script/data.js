@@ -78,6 +78,7 @@
       before: bytes(rule.before ?? ""),
       now: bytes(rule.outcome),
       tried: { keep: rule.keep, break: rule.break },
+      decides: packed.decides,
     }));
     return {
       ...packed,

@@ -1,16 +1,16 @@
 "use strict";
-// What recorded scores come to under other thresholds: the same as jurat.report.retry, on columns.
+// What recorded scores come to under other thresholds, by the table that jurat.report.redecide_scores has.
 jurat.FIXED = 0;
-jurat.FREE = 1;
 
 jurat.BROKEN = 0;
 jurat.UNDECIDED = 1;
 jurat.KEPT = 2;
 jurat.NONE = 255;
 
-// The outcomes of one rule in every row, into rule.now.
+// The outcomes of one rule in every row, into rule.now. rule.decides says for each kind of row what a score above,
+// between and below the thresholds comes to; a row of a kind that it does not have stays as it is.
 jurat.retryRule = (rule) => {
-  const { outcome, score, free, now } = rule;
+  const { outcome, score, free, now, decides } = rule;
   if (rule.tried.keep === rule.keep && rule.tried.break === rule.break) {
     now.set(outcome);
     return;
@@ -19,9 +19,8 @@ jurat.retryRule = (rule) => {
   const above = Math.fround(rule.tried.break);
   const below = Math.fround(Math.min(rule.tried.keep, rule.tried.break));
   for (let i = 0; i < now.length; i++) {
-    if (free[i] === jurat.FIXED) now[i] = outcome[i];
-    else if (score[i] > above) now[i] = free[i] === jurat.FREE ? jurat.BROKEN : jurat.UNDECIDED;
-    else now[i] = score[i] < below ? jurat.KEPT : jurat.UNDECIDED;
+    const row = decides[free[i]];
+    now[i] = row ? row[score[i] > above ? 0 : score[i] < below ? 2 : 1] : outcome[i];
   }
 };
 

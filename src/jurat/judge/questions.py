@@ -1,0 +1,134 @@
+"""The closed questions that a constitution comes to, rule by rule, before they are worded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from jurat.constitution import About, Rule
+from jurat.judge.prompts import WORDINGS, Kind, TextPart
+
+__all__ = [
+    "PlannedAlternative",
+    "PlannedClause",
+    "PlannedRule",
+    "Question",
+    "StatementKey",
+    "askers",
+    "negated",
+    "questions",
+]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A closed question, before it is worded."""
+
+    kind: Kind
+    """Yes means that the statement is true, or that the rule is broken."""
+    text: str
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is about the image, as a whole."""
+        return self.kind in ("statement", "rule")
+
+    @property
+    def sees_image(self) -> bool:
+        return WORDINGS[self.kind].image
+
+    @property
+    def reads(self) -> TextPart | None:
+        """The text of the item that it is about, alone or with the image."""
+        return WORDINGS[self.kind].reads
+
+    @property
+    def label(self) -> str:
+        """Its text, and what it is about where that is not the image."""
+        return self.text if self.plain else f"{self.text} ({self.kind})"
+
+
+@dataclass(frozen=True)
+class StatementKey:
+    """A question with the objects that its answer depends on.
+
+    Two rules may ask the same question and name different objects; each then has its own evidence, so that
+    no rule changes what is found for another.
+    """
+
+    question: Question
+    objects: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlannedAlternative:
+    """One statement of a clause, or a whole rule, as it is to be asked."""
+
+    question: Question
+    negated: bool
+    """True where the clause wants No for an answer."""
+    objects: tuple[str, ...] = ()
+    """The central objects of the clause: what a detector is to look for."""
+    presence: tuple[tuple[Question, ...], ...] = ()
+    """What must be true for the statement to be, where the preset asks that of relations: one question of
+    each group."""
+
+    @cached_property
+    def key(self) -> StatementKey:
+        return StatementKey(self.question, self.objects)
+
+    @property
+    def asked_beside(self) -> tuple[Question, ...]:
+        """All questions of `presence`."""
+        return tuple(question for group in self.presence for question in group)
+
+
+@dataclass(frozen=True)
+class PlannedClause:
+    text: str
+    role: Literal["clause", "unless"]
+    alternatives: tuple[PlannedAlternative, ...]
+    about: About = "image"
+
+
+@dataclass(frozen=True)
+class PlannedRule:
+    rule: Rule
+    clauses: tuple[PlannedClause, ...]
+    """Those that make it broken, then its exceptions."""
+
+    @cached_property
+    def alternatives(self) -> tuple[PlannedAlternative, ...]:
+        return tuple(one for clause in self.clauses for one in clause.alternatives)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all of it is about the image: else the image may look like nothing that it forbids."""
+        return all(one.question.plain for one in self.alternatives)
+
+
+def questions(rules: Sequence[PlannedRule]) -> tuple[Question, ...]:
+    """Every distinct question once, in order of first appearance."""
+    return tuple(
+        dict.fromkeys(
+            question
+            for rule in rules
+            for one in rule.alternatives
+            for question in (one.question, *one.asked_beside)
+        )
+    )
+
+
+def askers(rules: Sequence[PlannedRule], question: Question) -> Iterator[str]:
+    """Ids of the rules that ask a question."""
+    for rule in rules:
+        if any(question in (one.question, *one.asked_beside) for one in rule.alternatives):
+            yield rule.rule.id
+
+
+def negated(rules: Sequence[PlannedRule], question: Question) -> Iterator[bool]:
+    """Whether the answer is wanted to be No, for each statement that asks a question."""
+    for rule in rules:
+        yield from (one.negated for one in rule.alternatives if one.question == question)

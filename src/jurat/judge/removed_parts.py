@@ -1,0 +1,30 @@
+"""Parts that presets had in earlier versions, and how records that were made with one are refused."""
+
+from __future__ import annotations
+
+import re
+
+from jurat.errors import JuratError
+
+__all__ = ["REMOVED", "check_made_without", "removed_part"]
+
+REMOVED = ("contrasts", "opposites", "coherent", "placebo", "costs", "ordered", "nulls")
+"""Records name them in their preset: "jurat+contrasts"."""
+
+
+def removed_part(preset: str) -> str | None:
+    """The first part that a preset's name adds and jurat no longer has; None where it adds none."""
+    return next((part for part in re.findall(r"\+([a-z]+)", preset) if part in REMOVED), None)
+
+
+def check_made_without(preset: str) -> None:
+    """Refuses a record, by its preset's name, that was made with a part that jurat no longer has.
+
+    Raises:
+        JuratError: it was.
+    """
+    if part := removed_part(preset):
+        raise JuratError(
+            f"This record was made with `{part}`, which jurat no longer has.",
+            hint="It can still be shown: jurat report.",
+        )

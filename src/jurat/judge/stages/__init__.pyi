@@ -1,0 +1,10 @@
+from .base import Models as Models
+from .base import Request as Request
+from .base import Stage as Stage
+from .crop import Crop as Crop
+from .points import Points as Points
+from .quick import Quick as Quick
+from .reason import Reason as Reason
+from .regions import Regions as Regions
+from .relevance import Relevance as Relevance
+from .views import Views as Views

@@ -1,0 +1,177 @@
+"""Where the central objects of clauses are, for the stages that look at them.
+
+The CLUE paper (arXiv 2501.00192, section 4.4) leaves open which boxes of a detector count. Here, of the boxes
+of one object, the most confident counts, and every other at least half as confident, four at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from PIL import Image
+
+from jurat.content import Failure
+from jurat.judge.asking import ImageQuestions, ask, attempt, count
+from jurat.judge.concurrency import lock_of
+from jurat.judge.evidence import Evidence
+from jurat.judge.findings import AlternativeScore, Region
+from jurat.judge.questions import PlannedAlternative, StatementKey
+from jurat.judge.stages.base import Models, Request
+from jurat.models import Vocabulary, YesNo
+from jurat.models.vision import Box
+
+if TYPE_CHECKING:
+    from jurat.models.vision import Detector
+
+__all__ = [
+    "Search",
+    "ask_on_pictures",
+    "by_objects",
+    "find",
+    "locate",
+    "read_boxes",
+    "recorded_answer_of",
+    "regions_of",
+    "share",
+]
+
+MOST = 4
+"""Boxes of one object that count, at most."""
+NEXT = 0.5
+"""A further box counts if it is at least this times as confident as the first."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """An image and the words to be found in it."""
+
+    image: Image.Image
+    words: tuple[str, ...]
+
+
+Found: TypeAlias = "dict[str, tuple[Box, ...] | Failure]"
+"""For each word the boxes that count, or why nothing is known of it."""
+
+
+def find(detector: Detector, searches: Sequence[Search], confidence: float) -> list[Found]:
+    """One entry a search. A word that the detector never learned, or fails on, costs no other word its
+    boxes."""
+    strange = {
+        word: failure for one in searches for word in one.words if (failure := _unknown(detector, word))
+    }
+    known = [replace(one, words=tuple(w for w in one.words if w not in strange)) for one in searches]
+
+    def detect(some: Sequence[Search]) -> Sequence[list[Box] | Failure]:
+        return detector.detect([search.image for search in some], [search.words for search in some])
+
+    found: list[Found] = [{word: strange[word] for word in one.words if word in strange} for one in searches]
+    put = [(entry, one) for entry, one in zip(found, known, strict=True) if one.words]
+    again: list[tuple[Found, Search]] = []
+    for (entry, one), boxes in zip(put, attempt(detect, [one for _, one in put]), strict=True):
+        if isinstance(boxes, Failure) and boxes.kind == "error" and len(one.words) > 1:
+            again += [(entry, replace(one, words=(word,))) for word in one.words]
+        else:
+            entry.update(_by_word(boxes, one, confidence))
+    for (entry, one), boxes in zip(again, attempt(detect, [one for _, one in again]), strict=True):
+        entry.update(_by_word(boxes, one, confidence))
+    return found
+
+
+def _by_word(boxes: list[Box] | Failure, search: Search, confidence: float) -> Found:
+    if isinstance(boxes, Failure):
+        return dict.fromkeys(search.words, boxes)
+    return {word: _that_count([b for b in boxes if b.word == word], confidence) for word in search.words}
+
+
+def _unknown(detector: Detector, word: str) -> Failure | None:
+    """A failure that names what the detector never learned, if it says which words it knows."""
+    words = detector.unknown_words(word) if isinstance(detector, Vocabulary) else []
+    named = ", ".join(repr(each) for each in words)
+    return Failure("out_of_domain", f"The detector never learned {named}.") if words else None
+
+
+def _that_count(boxes: Iterable[Box], confidence: float) -> tuple[Box, ...]:
+    ordered = sorted(boxes, key=lambda box: -box.score)
+    if not ordered or ordered[0].score <= confidence:
+        return ()
+    least = max(confidence, NEXT * ordered[0].score)
+    return tuple(box for box in ordered[:MOST] if box.score >= least)
+
+
+def share(image: Image.Image, box: Box) -> float:
+    """The box's share of the image's area, in [0, 1]."""
+    return (box.x1 - box.x0) * (box.y1 - box.y0) / (image.width * image.height)
+
+
+def locate(models: Models, requests: Sequence[Request], confidence: float) -> None:
+    """Looks for the objects of what is requested, once an image, and puts their boxes into the evidence."""
+    assert models.detector is not None
+    missing = [(request, _not_searched(request)) for request in requests]
+    missing = [(request, objects) for request, objects in missing if objects]
+    searches = [
+        Search(request.image, tuple(dict.fromkeys(word for some in objects for word in some)))
+        for request, objects in missing
+    ]
+    with lock_of(models.detector):
+        found = find(models.detector, searches, confidence)
+    for (request, objects), entry in zip(missing, found, strict=True):
+        request.evidence.cost.detections += 1
+        for some in objects:
+            request.evidence.boxes[some] = _all_of([entry[word] for word in dict.fromkeys(some)])
+
+
+def _not_searched(request: Request) -> list[tuple[str, ...]]:
+    objects = dict.fromkeys(key.objects for key in request.keys if key.objects)
+    return [some for some in objects if some not in request.evidence.boxes]
+
+
+def _all_of(found: Sequence[tuple[Box, ...] | Failure]) -> tuple[Box, ...]:
+    """The boxes of several objects: none, if one of them could not be looked for."""
+    boxes = [entry for entry in found if not isinstance(entry, Failure)]
+    return tuple(box for some in boxes for box in some) if len(boxes) == len(found) else ()
+
+
+def ask_on_pictures(
+    models: Models, groups: Sequence[tuple[Request, Image.Image, Sequence[StatementKey]]]
+) -> Iterator[tuple[Request, StatementKey, YesNo]]:
+    """Asks statements about a picture that was made of an image; a failure is an answer that says so."""
+    sets = [
+        ImageQuestions(picture, tuple(key.question for key in keys), request.evidence.texts)
+        for request, picture, keys in groups
+    ]
+    entries = attempt(lambda some: ask(models.model, some), sets)
+    for (request, _, keys), entry in zip(groups, entries, strict=True):
+        count(request.evidence, entry)
+        for key in keys:
+            yield (
+                request,
+                key,
+                (YesNo(0.0, 0.0, entry) if isinstance(entry, Failure) else entry.answers[key.question]),
+            )
+
+
+def by_objects(request: Request) -> Mapping[tuple[str, ...], list[StatementKey]]:
+    """What is requested, by its objects."""
+    alike: dict[tuple[str, ...], list[StatementKey]] = {}
+    for key in request.keys:
+        alike.setdefault(key.objects, []).append(key)
+    return alike
+
+
+def regions_of(boxes: Iterable[Box]) -> tuple[Region, ...]:
+    """Boxes as they are recorded."""
+    return tuple(Region(word=b.word, score=b.score, x0=b.x0, y0=b.y0, x1=b.x1, y1=b.y1) for b in boxes)
+
+
+def read_boxes(statement: PlannedAlternative, shown: AlternativeScore, evidence: Evidence) -> None:
+    """Puts the boxes on record into the evidence."""
+    if shown.regions:
+        boxes = tuple(Box(r.x0, r.y0, r.x1, r.y1, r.score, r.word) for r in shown.regions)
+        evidence.boxes.setdefault(statement.objects, boxes)
+
+
+def recorded_answer_of(score: float | None, stated: Any) -> YesNo | None:
+    """An answer of which the record holds the score."""
+    return None if score is None else YesNo(score, 1 - score, stated=bool(stated))
