@@ -284,9 +284,9 @@ def test_trying_thresholds_is_what_python_says(opened, verdict, record, tmp_path
           return Array.from(rule.now, (code) => jurat.table.ruleOutcomes[code]);
         })"""
     )
-    assert PRESETS["quick"].break_above == 0.8
+    assert PRESETS["quick"].setting("break_above") == 0.8
     for (keep, above), outcomes in zip([(0.1, 0.3), (0.5, 0.5), (0.25, 0.75), (0, 1)], tried, strict=True):
-        found = [retry(v.rules[0], freedom(v.rules[0], "quick"), keep, above) for v in varied]
+        found = [retry(v.rules[0], freedom(v.rules[0], PRESETS["quick"]), keep, above) for v in varied]
         assert outcomes == found
 
 

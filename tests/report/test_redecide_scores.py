@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jurat.constitution import Constitution, Rule
 from jurat.content import Failure
+from jurat.errors import JuratError
 from jurat.judge import PRESETS, RuleFinding
 from jurat.judge.decide import decide_rule
 from jurat.judge.evidence import Evidence
 from jurat.judge.plan import plan
+from jurat.judge.preset_settings import preset_named
 from jurat.judge.questions import Question
 from jurat.models import YesNo
-from jurat.report.redecide_scores import Freedom, bounds, freedom, retry, why_not
+from jurat.report.redecide_scores import Freedom, bounds, freedom, recorded_preset, retry, why_not
 
 QUICK = PRESETS["quick"]
 SCORES = st.sampled_from([0.0, 0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0, None])
@@ -55,10 +57,11 @@ def judged(clauses, excuses, keep_below: float | None, break_above: float | None
 PAIRS = st.tuples(SHARES, SHARES).map(sorted)
 
 
+@example([[0.0], [0.0, None]], [], [0.1, 0.1], [0.0, 0.0])
 @given(CLAUSES, EXCUSES, PAIRS, PAIRS)
 def test_it_says_what_judging_under_the_thresholds_says(clauses, excuses, old, new):
     was = judged(clauses, excuses, *old)
-    free = freedom(was, "quick")
+    free = freedom(was, QUICK)
     wanted = was if free is Freedom.FIXED else judged(clauses, excuses, *new)
     assert retry(was, free, *new) == wanted.outcome
     if all(score is not None for some in (*clauses, *excuses) for score in some):
@@ -67,7 +70,7 @@ def test_it_says_what_judging_under_the_thresholds_says(clauses, excuses, old, n
 
 def test_what_was_not_answered_can_become_undecided_and_never_broken():
     was = judged([[0.3], [None]], [], 0.4, 0.6)
-    assert (was.outcome, freedom(was, "quick")) == ("kept", Freedom.NEVER_BROKEN)
+    assert (was.outcome, freedom(was, QUICK)) == ("kept", Freedom.NEVER_BROKEN)
     assert retry(was, Freedom.NEVER_BROKEN, 0.1, 0.2) == "undecided"
 
 
@@ -86,7 +89,11 @@ def test_what_was_not_answered_can_become_undecided_and_never_broken():
     ],
 )
 def test_a_preset_without_thresholds_says_so(preset, why):
-    told = why_not(preset)
+    try:
+        known = preset_named(preset)
+    except JuratError:
+        known = None
+    told = why_not(preset, known)
     assert told is None if why is None else why in (told or "")
 
 
@@ -95,7 +102,8 @@ def test_thresholds_are_the_rules_own_then_the_calibrations_then_the_presets(ver
     finding = one.rules[0]
     own = {"thresholds": {"blade": {"keep_below": 0.3, "break_above": None}}}
     fitted = {"calibration": {"rules": {"blade": {"keep_below": 0.2, "break_above": 0.7}}}}
-    found = [bounds(finding, one, facts) for facts in ({}, own, fitted, own | fitted, {"thresholds": "x"})]
+    facts = ({}, own, fitted, own | fitted, {"thresholds": "x"})
+    found = [bounds(finding, recorded_preset(one, each), each) for each in facts]
     assert [(b.keep_below, b.break_above, b.source) for b in found if b] == [
         (0.2, 0.8, "preset"),
         (0.3, 0.8, "run"),
@@ -104,4 +112,4 @@ def test_thresholds_are_the_rules_own_then_the_calibrations_then_the_presets(ver
         (0.2, 0.8, "preset"),
     ]
     wrong = ({"keep_below": float("nan")}, {"break_above": "0.5"}, {"break_above": 7})
-    assert [bounds(finding, one, {"thresholds": {"blade": own}}) for own in wrong] == [None] * 3
+    assert [bounds(finding, QUICK, {"thresholds": {"blade": own}}) for own in wrong] == [None] * 3

@@ -213,7 +213,8 @@ class Columns:
         decided = [rule.decided_by for rule in verdict.rules if rule.decided_by is not None]
         self.stage_names += [stage for stage in dict.fromkeys(decided) if stage not in self.stage_names]
         preset = self._preset(verdict)[0]
-        stage = last_of(decided, self.stage_names if preset is None else preset.stage_names)
+        order = self.stage_names if preset is None else [*preset.stage_names, *self.stage_names]
+        stage = last_of(decided, tuple(dict.fromkeys(order)))
         return NONE if stage is None else self.stage_names.index(stage)
 
     def _preset(self, verdict: Verdict) -> tuple[Preset | None, str | None]:
@@ -232,7 +233,7 @@ class Columns:
             if len(column.outcomes) > row:
                 continue  # a rule that a row names twice counts once
             column.fill(row)
-            free = Freedom.FIXED if stuck else freedom(finding)
+            free = Freedom.FIXED if stuck or preset is None else freedom(finding, preset)
             column.add(finding, free, bounds(finding, preset, self.run.facts))
 
     def _add_before(self, before: Verdict, row: int) -> None:

@@ -73,15 +73,23 @@ def why_not(name: str, preset: Preset | None) -> str | None:
     return None
 
 
-def freedom(finding: RuleFinding) -> Freedom:
+def freedom(finding: RuleFinding, preset: Preset) -> Freedom:
     """What thresholds can do to a finding of a preset under which they can be tried."""
     if finding.score is None or not finding.clauses or finding.reason not in (None, "margin"):
+        return Freedom.FIXED
+    by_score = {stage.name for stage in preset.stages if not stage.depends_on_thresholds}
+    alternatives = [one for clause in finding.clauses for one in clause.alternatives]
+    if not {one.decided_by for one in alternatives} <= {None, *by_score}:
         return Freedom.FIXED
     open_ = [c for c in finding.clauses if any(a.reason not in (None, "margin") for a in c.alternatives)]
     if not open_:
         return Freedom.FREE
-    # What was not answered might be anything: such a rule can only be kept by its other clauses.
-    unknown = all(clause.score is None and clause.role == "clause" for clause in open_)
+    # What was not answered might be anything: such a rule can only be kept by its other clauses. And a clause
+    # with another alternative that was answered may hold by that one.
+    unknown = all(
+        clause.role == "clause" and not any(a.reason in (None, "margin") for a in clause.alternatives)
+        for clause in open_
+    )
     return Freedom.NEVER_BROKEN if unknown and finding.outcome == "kept" else Freedom.FIXED
 
 
