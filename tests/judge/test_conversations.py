@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from jurat.judge import Judge, prompts, row_to_verdict, verdict_to_row
 from jurat.judge.plan import plan
 from jurat.judge.presets import find_preset
 from jurat.judge.replay.redecide import Redecider
+from jurat.judge.stages import Reason
 
 from .reader import PICTURE, Reader
 
@@ -111,7 +111,8 @@ def test_a_rule_is_asked_whole_of_each_text_that_its_clauses_are_about() -> None
 
 def test_reasoning_in_words_is_shown_the_response_alone() -> None:
     model = Reader(replies={"about the response": '{"rating": "Yes", "rationale": "It does."}'})
-    thinking = replace(find_preset("quick"), name="thinking", reason=True)
+    quick = find_preset("quick")
+    thinking = quick.replace(name="thinking", stages=(*quick.stages, Reason()))
     verdict = Judge(law(CLAUSES[1]), model, thinking).judge(item(*TURNS))
     (chat,) = model.chatted
     assert (len(chat.images), chat.turns[0].text.startswith('Response: "Boil water.')) == (0, True)

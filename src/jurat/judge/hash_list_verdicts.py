@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jurat import __version__
 from jurat.content import Item
 from jurat.content.item import digest_of, read_images
-from jurat.judge.verdict import Cost, ItemImage, Kind, Verdict
+from jurat.judge.verdict import Cost, ItemImage, ItemKind, Verdict
 from jurat.media import Sampling
 from jurat.media.hash_list import HashList, HashMatch
 from jurat.media.video import container_of
@@ -29,7 +29,7 @@ class KnownItem:
     item: Item
     """Without images."""
     match: HashMatch
-    kind: Kind
+    kind: ItemKind
     sha256: str
     images: tuple[ItemImage, ...]
     """Of an item of several."""
@@ -55,7 +55,7 @@ def find_known(
     if match is None or (match.entry.action == "allow" and reads_texts):
         return None
     digests = [sha256(data).hexdigest() for data in contents]
-    kind: Kind = "images" if len(images) > 1 else "video" if container_of(contents[0]) else "image"
+    kind: ItemKind = "images" if len(images) > 1 else "video" if container_of(contents[0]) else "image"
     several = [
         ItemImage(uri=image.uri, sha256=digest, width=None, height=None)
         for image, digest in zip(images, digests, strict=True)

@@ -120,7 +120,7 @@ class Judge:
             constitution if isinstance(constitution, Constitution) else load_constitution(constitution)
         )
         self.model: Model = open_model(model) if isinstance(model, str | ModelSpec) else model
-        if self.preset.reason and not getattr(self.model, "can_chat", True):
+        if self.preset.uses("chat") and not getattr(self.model, "can_chat", True):
             raise JuratError(
                 f"The preset {self.preset.name!r} reasons in words, and the model {self.model.name!r} "
                 "answers closed questions only.",

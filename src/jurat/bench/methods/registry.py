@@ -87,7 +87,7 @@ def _presets() -> Iterator[Method]:
     from jurat.judge.presets import PRESETS
 
     for preset in PRESETS.values():
-        paper = _CLUE if preset.decides == "clue" else None
+        paper = _CLUE if preset.decision.kind == "clue" else None
         yield Method(preset.name, preset.summary, _JUDGE, options={"preset": preset.name}, paper=paper)
 
 
