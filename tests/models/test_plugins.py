@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from jurat.content import Chat, Turn
+from jurat.content import Chat, Failure, Turn
 from jurat.errors import JuratError
 from jurat.models import Answer, Inquiry, ModelError, ModelGone, list_backends, open_model
 from jurat.models.registry import Backend
-from jurat.registry import blamed
+from jurat.models.vision import open_detector, open_matcher
+from jurat.registry import PlugInError, blamed
 
 from . import tiny
 
@@ -39,14 +41,14 @@ def open_acme(spec):
 
 
 @pytest.fixture
-def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Installs a plug-in of this source, with the entry point `acme`."""
 
-    def install(source: str, target: str = "acme_source:open_acme") -> None:
+    def install(source: str, target: str = "acme_source:open_acme", kind: str = "models") -> None:
         info = tmp_path / "acme_models-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-models\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[jurat.models]\nacme = {target}\n")
+        (info / "entry_points.txt").write_text(f"[jurat.{kind}]\nacme = {target}\n")
         (tmp_path / "acme_source.py").write_text(source)
         monkeypatch.syspath_prepend(str(tmp_path))
         monkeypatch.delitem(__import__("sys").modules, "acme_source", raising=False)
@@ -81,7 +83,7 @@ OPENING = {
 
 
 @pytest.mark.parametrize("case", OPENING)
-def test_a_plug_in_that_cannot_be_opened_is_named(case: str, acme: Callable[[str], None]) -> None:
+def test_a_plug_in_that_cannot_be_opened_is_named(case: str, acme: Callable[..., None]) -> None:
     source, told = OPENING[case]
     acme(source)
     with pytest.raises(ModelError) as raised:
@@ -91,7 +93,7 @@ def test_a_plug_in_that_cannot_be_opened_is_named(case: str, acme: Callable[[str
     assert "\x1b" not in message and "no fault of jurat" in message
 
 
-def test_a_jurat_error_of_a_plug_in_is_passed_on(acme: Callable[[str], None]) -> None:
+def test_a_jurat_error_of_a_plug_in_is_passed_on(acme: Callable[..., None]) -> None:
     acme(
         "from jurat.errors import JuratError\n"
         "def open_acme(spec): raise JuratError('Set ACME_KEY.', hint='See acme.')"
@@ -111,7 +113,7 @@ ASKING = {
 
 
 @pytest.mark.parametrize("case", ASKING)
-def test_an_item_that_a_plug_in_fails_on_fails_alone(case: str, acme: Callable[[str], None]) -> None:
+def test_an_item_that_a_plug_in_fails_on_fails_alone(case: str, acme: Callable[..., None]) -> None:
     body, told = ASKING[case]
     acme(MODEL.replace("BODY", body))
     model = open_model("acme")
@@ -126,7 +128,7 @@ def test_an_item_that_a_plug_in_fails_on_fails_alone(case: str, acme: Callable[[
 
 
 def test_a_batch_without_a_fault_is_one_call(
-    acme: Callable[[str], None],
+    acme: Callable[..., None],
 ) -> None:
     acme(MODEL.replace("BODY", ""))
     model = open_model("acme")
@@ -136,13 +138,13 @@ def test_a_batch_without_a_fault_is_one_call(
 
 
 @pytest.mark.parametrize("error", ["ModelGone('gone')", "JuratError('stop')"])
-def test_a_plug_in_may_end_a_run(error: str, acme: Callable[[str], None]) -> None:
+def test_a_plug_in_may_end_a_run(error: str, acme: Callable[..., None]) -> None:
     acme(MODEL.replace("BODY", f"raise {error}"))
     with pytest.raises((ModelGone, JuratError), match=r"gone|stop"):
         open_model("acme").ask(inquiries("a", "b"))
 
 
-def test_an_exception_from_a_plug_ins_module_is_blamed_on_it(acme: Callable[[str], None]) -> None:
+def test_an_exception_from_a_plug_ins_module_is_blamed_on_it(acme: Callable[..., None]) -> None:
     acme("def work(): raise ValueError('x')\ndef open_acme(spec): pass\n")
     assert list_backends()[-1].name == "acme"
     try:
@@ -155,9 +157,49 @@ def test_an_exception_from_a_plug_ins_module_is_blamed_on_it(acme: Callable[[str
         assert blamed(error) is None
 
 
-def test_listing_survives_hostile_names(acme: Callable[[str], None]) -> None:
+def test_listing_survives_hostile_names(acme: Callable[..., None]) -> None:
     acme("", "no module at all")
     listed: Sequence[Backend] = list_backends()
     assert [backend.provider for backend in listed if backend.name == "acme"] == ["acme-models"]
     with pytest.raises(ModelError, match="The plug-in 'acme' of acme-models cannot be imported"):
         open_model("acme")
+
+
+VISION = """
+class Eyes:
+    name, revision, relevant_above = "acme", "1", 0.2
+    def detect(self, images, words):
+        return [self._one(image) for image in images]
+    def match(self, images, texts):
+        return [[0.5 for _ in texts] if self._one(image) == [] else None for image in images]
+    def _one(self, image):
+        if image.size == (1, 1):
+            raise ValueError("too small")
+        return []
+def open_acme(reference, device):
+    return Eyes()
+"""
+
+
+@pytest.mark.parametrize("kind", ["detectors", "matchers"])
+def test_an_image_that_a_plug_ins_detector_or_matcher_fails_on_fails_alone(
+    kind: str, acme: Callable[..., None]
+) -> None:
+    acme(VISION, kind=kind)
+    images = [tiny.picture(1), Image.new("RGB", (1, 1)), tiny.picture(2)]
+    if kind == "detectors":
+        rows = open_detector("acme/x").detect(images, [["dog"]] * 3)
+    else:
+        rows = open_matcher("acme").match(images, ["A dog."])
+    good, bad = ([], [0.5])[kind == "matchers"], rows[1]
+    assert (rows[0], rows[2]) == (good, good)
+    assert isinstance(bad, Failure)
+    assert bad.reason == "the plug-in 'acme' of acme-models: ValueError: too small"
+
+
+def test_a_detector_that_lacks_a_method_is_named(acme: Callable[..., None]) -> None:
+    acme("open_acme = lambda reference, device: None", kind="detectors")
+    with pytest.raises(
+        PlugInError, match="opened something that is no detector: it lacks name, revision, detect"
+    ):
+        open_detector("acme")

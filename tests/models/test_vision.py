@@ -266,7 +266,7 @@ def test_a_text_that_is_too_long_is_cut_with_one_warning(
     [
         ("bundle", "There is no detector 'bundle'.", "Did you mean 'bundled'?"),
         ("google/owlv2", "There is no detector 'google/owlv2'.", '"hf/google/owlv2"'),
-        ("nothing-like-it", "There is no detector", '"hf/NAME_OR_PATH"'),
+        ("nothing-like-it", "There is no detector", "'hf/NAME_OR_PATH'"),
         ("hf", "'hf' names no detector.", "a folder or a model of the hub"),
         ("bundled/other", "'bundled/other' names no detector.", '"bundled"'),
         ("hf//nowhere/at/all", "There is no folder '/nowhere/at/all'.", "hf/ORG/NAME"),

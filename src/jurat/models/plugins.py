@@ -1,13 +1,15 @@
-"""Models of third parties: what they raise is reported as theirs and ends no run.
+"""Models, detectors and matchers of third parties: what they raise is reported as theirs and ends no run.
 
-The opened model is wrapped: where `ask` or `chat` raises, or gives something else than one answer an item,
-each item of the batch is tried alone, and those that fail again have a `Failure` that names the plug-in.
+What was opened is wrapped: where a verb raises, or gives something else than one answer an item, each item of
+the batch is tried alone, and those that fail again have a `Failure` that names the plug-in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, cast
+
+from PIL import Image
 
 from jurat.content import Chat, Failure, Reply
 from jurat.errors import JuratError
@@ -24,8 +26,6 @@ from jurat.models.protocol import (
 from jurat.models.spec import ModelSpec
 from jurat.models.wrapper import ModelWrapper
 from jurat.registry import Entry
-
-R = TypeVar("R", Answer, Reply)
 
 
 def open_plug_in(entry: Entry, spec: ModelSpec) -> Model:
@@ -56,33 +56,69 @@ class PlugInModel(ModelWrapper):
         return getattr(self._inner, name)
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
-        return self._each(self._inner.ask, inquiries, Answer)
+        return _each(self._entry, self._inner.ask, inquiries, (Answer,), lambda each: Answer(failure=each))
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:
         check_settings(self, chats)
-        return self._each(self._inner.chat, chats, Reply)
+        return _each(self._entry, self._inner.chat, chats, (Reply,), lambda each: Reply(failure=each))
 
     def capability(self, kind: type[C]) -> C | None:
         return self._inner.capability(kind)
 
-    def _each(self, verb: Callable[[Any], Any], items: Sequence[Any], kind: type[R]) -> list[R]:
-        try:
-            given = verb(items)
-            if isinstance(given, Sequence) and len(cast("Sequence[Any]", given)) == len(items):
-                answers = [one for one in cast("Sequence[Any]", given) if _fits(one, kind)]
-                if len(answers) == len(items):
-                    return answers
-            problem = f"{self._entry}: it gave no list of one {kind.__name__} an item"
-        except JuratError as error:
-            if isinstance(error, ModelGone | UnsupportedSetting) or not isinstance(error, ModelError):
-                raise
-            problem = self._entry.reason(error)
-        except Exception as error:
-            problem = self._entry.reason(error)
-        if len(items) == 1:
-            return [kind(failure=Failure("error", problem))]
-        return [answer for item in items for answer in self._each(verb, [item], kind)]
+
+class PlugInDetector:
+    """A third party's detector; everything but `detect` is its own."""
+
+    def __init__(self, entry: Entry, detector: Any) -> None:
+        self._entry, self._inner = entry, detector
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("_entry", "_inner"):  # not there yet while it is unpickled
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+    def detect(self, images: Sequence[Image.Image], words: Sequence[Sequence[str]]) -> list[Any]:
+        def detect(pairs: Sequence[Any]) -> Any:
+            return self._inner.detect([image for image, _ in pairs], [own for _, own in pairs])
+
+        return _each(self._entry, detect, list(zip(images, words, strict=True)), (list, Failure), _itself)
 
 
-def _fits(given: Any, kind: type[R]) -> bool:
-    return isinstance(given, kind)
+class PlugInMatcher(PlugInDetector):
+    """A third party's matcher; everything but `match` is its own."""
+
+    def match(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[Any]:
+        return _each(
+            self._entry, lambda some: self._inner.match(some, texts), images, (list, Failure), _itself
+        )
+
+
+def _each(
+    entry: Entry,
+    verb: Callable[[Any], Any],
+    items: Sequence[Any],
+    kinds: tuple[type, ...],
+    failed: Callable[[Failure], Any],
+) -> list[Any]:
+    """What `verb` gives for a batch, one of `kinds` an item; where it does not, what it gives for each item
+    alone, or `failed`."""
+    try:
+        given = verb(items)
+        if isinstance(given, Sequence) and len(cast("Sequence[Any]", given)) == len(items):
+            answers = [one for one in cast("Sequence[Any]", given) if isinstance(one, kinds)]
+            if len(answers) == len(items):
+                return answers
+        problem = f"{entry}: it gave no list of one {kinds[0].__name__} an item"
+    except JuratError as error:
+        if isinstance(error, ModelGone | UnsupportedSetting) or not isinstance(error, ModelError):
+            raise
+        problem = entry.reason(error)
+    except Exception as error:
+        problem = entry.reason(error)
+    if len(items) == 1:
+        return [failed(Failure("error", problem))]
+    return [answer for item in items for answer in _each(entry, verb, [item], kinds, failed)]
+
+
+def _itself(failure: Failure) -> Failure:
+    return failure

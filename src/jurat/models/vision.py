@@ -9,14 +9,15 @@ and an entry of `DETECTORS` or `MATCHERS`; a third party's is an entry point of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from PIL import Image
 
 from jurat.content import Failure
 from jurat.errors import JuratError
+from jurat.models.plugins import PlugInDetector, PlugInMatcher
 from jurat.registry import Entry, Registry
 
 
@@ -98,7 +99,7 @@ def open_detector(name: str, *, device: str | None = None) -> Detector:
         MissingExtra: it needs packages that are not installed.
         ModelError: it could not be loaded, or is no such model.
     """
-    return cast(Detector, _open(DETECTORS, name, device, ("detect",)))
+    return cast(Detector, _open(DETECTORS, name, device, "detect", PlugInDetector))
 
 
 def open_matcher(name: str, *, device: str | None = None) -> Matcher:
@@ -107,22 +108,24 @@ def open_matcher(name: str, *, device: str | None = None) -> Matcher:
 
     Takes and raises what `open_detector` does.
     """
-    return cast(Matcher, _open(MATCHERS, name, device, ("match",)))
+    return cast(Matcher, _open(MATCHERS, name, device, "match", PlugInMatcher))
 
 
-def _open(registry: Registry[Entry], name: str, device: str | None, methods: Sequence[str]) -> object:
+def _open(
+    registry: Registry[Entry],
+    name: str,
+    device: str | None,
+    method: str,
+    wrapper: Callable[[Entry, Any], object],
+) -> object:
     backend, _, reference = name.partition("/")
     noun, entry = registry.noun, registry.get(backend)
     if entry is None:
         hint = None
         if registry.closest(backend) is None:
-            usages = ", ".join(f'"{each.usage}"' for each in registry)
-            is_hub_name = name.count("/") == 1
-            hint = (
-                f'To run it with transformers, name it "hf/{name}".'
-                if is_hub_name
-                else f"There are {usages}."
-            )
+            hint = f"There are {', '.join(repr(each.usage) for each in registry)}."
+            if name.count("/") == 1:
+                hint = f'To run it with transformers, name it "hf/{name}".'
         raise registry.unknown(name, closest_to=backend, hint=hint)
     if not entry.is_plug_in and (backend == "hf") != bool(reference):
         raise JuratError(
@@ -131,6 +134,6 @@ def _open(registry: Registry[Entry], name: str, device: str | None, methods: Seq
         )
     opener = entry.load(f"The {noun} {name!r}")
     opened = entry.attempt(f"could not open {name!r}", lambda: opener(reference, device))
-    if entry.is_plug_in:
-        entry.check(opened, noun, strings=("name", "revision"), methods=methods)
-    return opened
+    if not entry.is_plug_in:
+        return opened
+    return wrapper(entry, entry.check(opened, noun, strings=("name", "revision"), methods=(method,)))
