@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from jurat.content import Chat, Failure, Reply, Usage
-from jurat.models import Answer, Inquiry, YesNo
+from jurat.models import Answer, Inquiry, Model, YesNo
 
 PICTURE = Image.new("RGB", (8, 8), "white")
 
 
 @dataclass
-class Reader:
+class Reader(Model):
     """Scores by statement, 0.5 where there is none; failures by a word of what it is told."""
 
     scores: Mapping[str, float] = field(default_factory=dict)
@@ -23,6 +23,7 @@ class Reader:
     name: str = "reader"
     revision: str = "1"
     dtype: str = "none"
+    supported_settings: frozenset[str] = frozenset({"max_tokens"})
     asked: list[tuple[int, str, tuple[str, ...]]] = field(default_factory=list)
     """(pictures, text before the questions, questions)."""
     chatted: list[Chat] = field(default_factory=list)
@@ -47,6 +48,3 @@ class Reader:
 
     def _reply(self, chat: Chat) -> Reply:
         return Reply(next((r for text, r in self.replies.items() if text in chat.turns[0].text), "Hm."))
-
-    def capability(self, kind: type) -> None:
-        return None

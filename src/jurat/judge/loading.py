@@ -179,7 +179,9 @@ def _decode_each(found: Sequence[Picture | Opener | LazyImage], sampling: Sampli
     if not found:
         raise ImageError("there is no image in it")
     if all(isinstance(image, LazyImage) or callable(image) for image in found):
-        found = read_images([i if isinstance(i, LazyImage) else LazyImage("", i) for i in found])
+        found = read_images(
+            [i if isinstance(i, LazyImage) else LazyImage("", cast(Opener, i)) for i in found]
+        )
     for number, image in enumerate(found, 1):
         try:
             decoded = _decoded(image, sampling)

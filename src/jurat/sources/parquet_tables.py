@@ -107,10 +107,9 @@ class _RowGroup:
             if problem is not None:
                 yield self.rows.failed(number, problem)
             else:
-                images = None
+                images, at = None, (number - first, number)
                 if self.heavy:
-                    read = partial(reader.images if self.listed else reader.read, number - first, number)
-                    images = read if self.listed else (read,)
+                    images = partial(reader.images, *at) if self.listed else (partial(reader.read, *at),)
                 yield self.rows.item(number, texts | row, images)
             number += 1
 
