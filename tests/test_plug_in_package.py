@@ -1,10 +1,11 @@
-"""A package of its own that adds a model, a source and a bench method, one file each, by its entry points.
+"""A package of its own that adds a model, a source, a stage and a bench method, one file each.
 
-It is built as a wheel and unpacked where a new process finds it; each is then used on the command line.
+It is built as a wheel, unpacked where a new process finds its entry points, and used on the command line.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -32,6 +33,12 @@ acme-colour = "acme_jurat.model:open_model"
 [project.entry-points."jurat.sources"]
 swatch = "acme_jurat.source:open_source"
 
+[project.entry-points."jurat.stages"]
+acme-grey = "acme_jurat.stage:Grey"
+
+[project.entry-points."jurat.presets"]
+acme = "acme_jurat.stage:make_preset"
+
 [project.entry-points."jurat.bench_methods"]
 acme-red = "acme_jurat.method:judge"
 acme-broken = "acme_jurat.method:fail"
@@ -57,6 +64,8 @@ class Colour:
         if not inquiry.prefix.images:
             return YesNo(0.5, 0.5)
         red, _, blue = inquiry.prefix.images[0].resize((1, 1)).getpixel((0, 0))
+        if red == blue:
+            return YesNo(0.5, 0.5)
         return YesNo(0.99, 0.01) if red > blue else YesNo(0.01, 0.99)
 
     def chat(self, chats):
@@ -109,6 +118,39 @@ def draw(colour):
     Image.new("RGB", (32, 32), colour).save(buffer, "PNG")
     return buffer.getvalue()
 ''',
+    "acme_jurat/stage.py": """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jurat.judge import Preset
+from jurat.judge.stages import Quick, Stage
+
+
+@dataclass(frozen=True)
+class Grey(Stage):
+    '''Decides what is open: a grey image shows no colour.'''
+
+    name: ClassVar[str] = "acme-grey"
+
+    tolerance: int = 8
+
+    def select(self, rule):
+        return rule.open_statements()
+
+    def run(self, models, requests):
+        return [dict.fromkeys(each.keys, self._is_grey(each.image)) for each in requests]
+
+    def change(self, score, result):
+        return score.settled(False, self.name) if result else score
+
+    def _is_grey(self, image):
+        pixel = image.resize((1, 1)).getpixel((0, 0))
+        return max(pixel) - min(pixel) <= self.tolerance
+
+
+def make_preset(name):
+    return Preset(name, "quick, and grey images show no colour", (Quick(), Grey()))
+""",
     "acme_jurat/method.py": """
 from jurat.bench.methods.base import Prediction
 
@@ -154,7 +196,11 @@ def jurat(site: Path, folder: Path, *arguments: str, code: int = 0) -> str:
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(site), "COLUMNS": "120"},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]),
+            "COLUMNS": "120",
+        },
         timeout=120,
     )
     told = done.stdout + done.stderr
@@ -164,7 +210,13 @@ def jurat(site: Path, folder: Path, *arguments: str, code: int = 0) -> str:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("models", "acme-colour"), ("sources", "swatch"), ("bench_methods", "acme-red")],
+    [
+        ("models", "acme-colour"),
+        ("sources", "swatch"),
+        ("stages", "acme-grey"),
+        ("presets", "acme"),
+        ("bench_methods", "acme-red"),
+    ],
 )
 def test_what_a_package_adds_is_listed(kind: str, name: str, site: Path, tmp_path: Path) -> None:
     listed = {entry["name"]: entry for entry in json.loads(jurat(site, tmp_path, "list", kind, "--json"))}
@@ -187,6 +239,21 @@ def test_its_source_is_read_and_judged_by_its_model(site: Path, tmp_path: Path) 
     ]
     assert "the plug-in 'swatch' of acme-jurat: ValueError: no such colour" in json.dumps(rows[2])
     assert rows[0]["model"] == "acme-colour/1@1"
+
+
+def test_its_stage_decides_and_is_decided_again_from_the_record(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    Image.new("RGB", (32, 32), "grey").save(tmp_path / "grey.png")
+    judge = "judge grey.png -c policy.yaml -m acme-colour --preset"
+    outcomes = {}
+    for out, preset in (("quick", "quick"), ("acme", "acme"), ("without", "acme --without acme-grey")):
+        jurat(site, tmp_path, *f"{judge} {preset} --out {out}".split())
+        told = jurat(site, tmp_path, "report", out, "--format", "csv", "--out", f"{out}.csv")
+        (row,) = csv.DictReader((tmp_path / f"{out}.csv").read_text().splitlines())
+        outcomes[out] = row["outcome"]
+    assert outcomes == {"quick": "unsure", "acme": "safe", "without": "unsure"}, told
+    impact = jurat(site, tmp_path, *["constitution", "impact", "policy.yaml", "policy.yaml", "--run", "acme"])
+    assert "0 flips" in impact
 
 
 def test_its_bench_method_is_a_row_and_one_that_fails_is_left_out(site: Path, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ KINDS: dict[str, str] = {
     "models": "jurat.models.registry:MODELS",
     "detectors": "jurat.models.vision:DETECTORS",
     "matchers": "jurat.models.vision:MATCHERS",
+    "presets": "jurat.judge.presets:NAMED_PRESETS",
     "stages": "jurat.judge.stages.registry:STAGES",
     "sources": "jurat.sources.registry:SOURCES",
     "bench_methods": "jurat.bench.methods.registry:METHODS",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -22,9 +21,11 @@ from jurat.judge.stages.reason import Reason
 from jurat.judge.stages.regions import Regions
 from jurat.judge.stages.relevance import Relevance
 from jurat.judge.stages.views import Views
+from jurat.registry import Entry, Registry, suggestion
 
 __all__ = [
     "DEFAULT",
+    "NAMED_PRESETS",
     "PARTS",
     "PRESETS",
     "REMOVED",
@@ -153,7 +154,8 @@ class Preset:
         known = {each.name for part in (decision, *stages) for each in fields(part)}  # pyright: ignore[reportArgumentType]
         for unknown in settings.keys() - known:
             raise JuratError(
-                f"The preset {self.name!r} has no setting {unknown!r}.", hint=_suggest(unknown, sorted(known))
+                f"The preset {self.name!r} has no setting {unknown!r}.",
+                hint=suggestion(unknown, sorted(known)),
             )
         return Preset(
             self.name if name is None else name,
@@ -173,7 +175,7 @@ class Preset:
             if part in REMOVED:
                 raise JuratError(f"There is no part {part!r} to leave out: it was removed from jurat.")
             if part not in (*PARTS, *self.stage_names):
-                raise JuratError(f"There is no part {part!r} to leave out.", hint=_suggest(part, PARTS))
+                raise JuratError(f"There is no part {part!r} to leave out.", hint=suggestion(part, PARTS))
             preset = preset._without(part).replace(name=f"{preset.name}-no-{part}")
         return preset
 
@@ -234,11 +236,28 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+def _entries() -> list[Entry]:
+    return [
+        Entry(
+            preset.name,
+            preset.summary,
+            "jurat.judge.presets:find_preset",
+            paper="arXiv:2501.00192" if isinstance(preset.decision, Clue) else None,
+        )
+        for preset in PRESETS.values()
+    ]
+
+
+NAMED_PRESETS = Registry("presets", "preset", Entry, _entries)
+"""`PRESETS`, and those of third parties by entry points of the group `jurat.presets`. A factory takes the
+name and returns a `Preset`."""
+
+
 def find_preset(name: str | Preset) -> Preset:
-    """The preset of that name; one of your own is passed through.
+    """The preset of that name, of ours or of a third party; one of your own is passed through.
 
     Raises:
-        JuratError: there is none of that name.
+        JuratError: there is none of that name, or the third party's code failed (the message names it).
     """
     if isinstance(name, Preset):
         return name
@@ -249,9 +268,9 @@ def find_preset(name: str | Preset) -> Preset:
             f"There is no preset {name!r}: {part!r} was removed from jurat.",
             hint=f"Name the preset without it: {name.partition('+')[0]!r}.",
         )
-    raise JuratError(f"There is no preset {name!r}.", hint=_suggest(name, PRESETS))
-
-
-def _suggest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(known)}."
+    entry = NAMED_PRESETS.find(name)
+    factory = entry.load()
+    preset = entry.attempt("could not make its preset", lambda: factory(name))
+    if not isinstance(preset, Preset):
+        raise entry.fault("made something that is no Preset")
+    return preset.replace(name=name)

@@ -84,11 +84,11 @@ _JUDGE = "jurat.bench.methods.presets:judge"
 
 
 def _presets() -> Iterator[Method]:
-    from jurat.judge.presets import PRESETS
+    from jurat.judge.presets import NAMED_PRESETS
 
-    for preset in PRESETS.values():
-        paper = _CLUE if preset.decision.kind == "clue" else None
-        yield Method(preset.name, preset.summary, _JUDGE, options={"preset": preset.name}, paper=paper)
+    for each in NAMED_PRESETS:
+        known = {"paper": each.paper, "options": {"preset": each.name}}
+        yield Method(each.name, each.summary, _JUDGE, **known)
 
 
 def _here(name: str, summary: str, where: str, **more: Any) -> Method:
