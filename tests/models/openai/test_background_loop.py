@@ -69,7 +69,7 @@ def test_closing_a_model_leaves_no_thread_and_no_loop() -> None:
         model.chat([CHAT])
 
 
-def test_a_model_that_was_never_asked_is_closed_too() -> None:
+def test_closing_a_model_that_was_never_asked() -> None:
     opened("http://127.0.0.1:1/v1").close()
     assert threads(LOOP, HELPER) == []
 
@@ -106,7 +106,7 @@ def test_closing_ends_the_calls_under_way() -> None:
     assert threads(LOOP, HELPER) == []
 
 
-def test_the_thread_of_a_model_that_nobody_closed_ends_with_it() -> None:
+def test_a_collected_model_ends_its_thread() -> None:
     with Server(lambda _: completion("Yes")).running() as server:
         model = opened(server.url)
         model.chat([CHAT])
@@ -118,7 +118,7 @@ def test_the_thread_of_a_model_that_nobody_closed_ends_with_it() -> None:
     assert threads(LOOP, HELPER) == []
 
 
-def test_what_a_coroutine_raises_is_raised() -> None:
+def test_exceptions_of_a_coroutine_reach_the_caller() -> None:
     async def wrong() -> None:
         raise ValueError("no")
 

@@ -43,7 +43,7 @@ def logprobs(listed: dict[str, float]) -> list[tuple[str, float]]:
         ({"The": 0.5, "It": 0.2, "A": 0.1}, 0.1, 0.1),  # neither is listed
     ],
 )
-def test_probabilities_are_summed_over_spellings_and_a_missing_answer_is_bounded(
+def test_probabilities_are_summed_over_spellings_and_unlisted_answers_are_bounded(
     listed: dict[str, float], yes: float, no: float
 ) -> None:
     answer = measured_answer(logprobs(listed))
@@ -51,7 +51,7 @@ def test_probabilities_are_summed_over_spellings_and_a_missing_answer_is_bounded
     assert not answer.stated and answer.failure is None
 
 
-def test_a_missing_answer_is_never_called_zero_even_where_the_listed_sum_to_one() -> None:
+def test_an_unlisted_answer_is_above_zero_even_if_the_listed_sum_to_one() -> None:
     answer = measured_answer([("Yes", 0.0), ("The", -20.0), ("It", -21.0)])
     assert 0 < answer.no <= math.exp(-21)
     assert math.isfinite(answer.log_odds)
@@ -66,7 +66,7 @@ def test_tokens_that_look_alike_all_count() -> None:
     st.lists(st.tuples(st.sampled_from(EVERY), st.floats(1e-9, 1.0)), max_size=20),
     st.floats(0.01, 1.0),
 )
-def test_summing_gives_probabilities_that_keep_to_the_list(
+def test_measured_answers_agree_with_the_listed_probabilities(
     weights: list[tuple[str, float]], share: float
 ) -> None:
     total = sum(weight for _, weight in weights) or 1.0
@@ -87,7 +87,7 @@ def test_summing_gives_probabilities_that_keep_to_the_list(
 
 
 @given(st.lists(st.tuples(st.text(max_size=3), st.floats(allow_nan=True, allow_infinity=True)), max_size=6))
-def test_summing_takes_any_numbers(listed: list[tuple[str, float]]) -> None:
+def test_measured_answers_are_finite_for_any_numbers(listed: list[tuple[str, float]]) -> None:
     answer = measured_answer(listed)
     assert math.isfinite(answer.yes) and math.isfinite(answer.no)
     assert 0 <= answer.mass <= 1 + 1e-9
@@ -103,11 +103,11 @@ def test_summing_takes_any_numbers(listed: list[tuple[str, float]]) -> None:
         ({"Yes": 0.9999}, True),
     ],
 )
-def test_too_short_a_list_does_not_measure(listed: dict[str, float], enough: bool) -> None:
+def test_short_lists_are_not_enough(listed: dict[str, float], enough: bool) -> None:
     assert enough_listed(logprobs(listed)) is enough
 
 
-def test_logprobs_that_stand_for_unlikely_are_not_counted_as_listed() -> None:
+def test_placeholder_logprobs_do_not_count_as_listed() -> None:
     assert not enough_listed([("Yes", -0.5), ("No", -9999.0), ("The", -9999.0)])
 
 
@@ -138,7 +138,7 @@ NOT_LOGARITHMS = {
 
 
 @pytest.mark.parametrize("case", NOT_LOGARITHMS)
-def test_what_is_no_logarithm_of_a_probability_measures_nothing(case: str) -> None:
+def test_lists_with_values_that_are_no_logprobs_are_dropped(case: str) -> None:
     listed = listing(*NOT_LOGARITHMS[case])
     assert not enough_listed(listed) and certain_token(listed) is None
 
@@ -161,12 +161,12 @@ CERTAIN = {
 
 @pytest.mark.parametrize("top", [0.0, -0.0, 0, -1e-9])
 @pytest.mark.parametrize("case", CERTAIN)
-def test_a_token_that_is_called_certain_beside_nothing_is_not_measured(case: str, top: float) -> None:
+def test_a_certain_token_without_alternatives_is_not_measured(case: str, top: float) -> None:
     rest = list(zip(("Yes", "The", "A"), CERTAIN[case], strict=False))
     assert certain_token(listing(("No", top), *rest)) == "No"
 
 
-def test_a_sure_answer_beside_others_that_differ_is_measured() -> None:
+def test_a_sure_answer_with_alternatives_is_measured() -> None:
     listed = listing(("No", 0.0), ("Yes", -17.25), ("The", -18.5), ("A", -18.5))
     assert certain_token(listed) is None and enough_listed(listed)
     assert measured_answer(listed).log_odds == pytest.approx(-17.25)
@@ -213,7 +213,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_a_reply_takes_no_time_that_grows_with_its_square(case: str) -> None:
+def test_parsing_time_is_linear_in_the_reply(case: str) -> None:
     start = time.process_time()
     assert parse_answers(HOSTILE[case], 8) == {}
     assert read_rating(HOSTILE[case]) is None
@@ -227,7 +227,7 @@ def test_a_reply_takes_no_time_that_grows_with_its_square(case: str) -> None:
     st.sampled_from([("Yes", "No"), ("yes", "no"), ("YES.", "NO."), (True, False)]),
     st.sampled_from([None, 2]),
 )
-def test_what_is_stated_is_read_whatever_stands_around_it(
+def test_json_is_found_within_other_text(
     answers: dict[int, bool], around: str, words: tuple[Any, Any], indent: int | None
 ) -> None:
     choice = {str(n): words[0] if yes else words[1] for n, yes in answers.items()}
@@ -235,12 +235,12 @@ def test_what_is_stated_is_read_whatever_stands_around_it(
 
 
 @given(st.text(alphabet=st.sampled_from('{}[]":,123 YesNotrue\n\\'), max_size=60) | st.text(max_size=60))
-def test_reading_never_raises_and_invents_nothing(text: str) -> None:
+def test_parsing_never_raises_and_invents_no_answers(text: str) -> None:
     for number in parse_answers(text, 3):
         assert f'"{number}"' in text or "\\u" in text
 
 
-def test_each_question_that_a_reply_leaves_out_is_a_failure_of_its_own() -> None:
+def test_questions_left_out_of_a_reply_fail_alone() -> None:
     first, second = stated_answers(Choice('{"1": "Yes"}', "stop"), 2)
     assert (first.yes, first.no, first.stated, first.failure) == (1.0, 0.0, True, None)
     assert second.failure == Failure(
@@ -258,12 +258,12 @@ def test_each_question_that_a_reply_leaves_out_is_a_failure_of_its_own() -> None
         (Choice(" ", "stop"), "The reply is empty."),
     ],
 )
-def test_a_reply_that_cannot_be_read_says_why(choice: Choice, reason: str) -> None:
+def test_unreadable_replies_give_a_reason(choice: Choice, reason: str) -> None:
     (answer,) = stated_answers(choice, 1)
     assert answer.failure == Failure("unparsed", reason)
 
 
-def test_the_schema_and_the_instruction_name_the_same_questions() -> None:
+def test_schema_and_instruction_name_the_same_questions() -> None:
     text = numbered_questions(("Statement: a", "Statement: b"))
     assert text.startswith("1. Statement: a\n2. Statement: b\n")
     assert '{"1": "Yes or No", "2": "Yes or No"}' in text
@@ -315,6 +315,6 @@ READ = {
 
 
 @pytest.mark.parametrize("case", READ)
-def test_a_choice_is_read_whatever_it_leaves_out(case: str) -> None:
+def test_choices_with_missing_fields_are_read(case: str) -> None:
     given_, expected = READ[case]
     assert read_choice(given_) == expected

@@ -33,7 +33,7 @@ def test_with_logprobs_each_question_is_a_call_that_sends_the_image_again() -> N
     assert spent.usage.output_tokens == 10 + LOOKS
 
 
-def test_without_them_several_questions_share_a_call() -> None:
+def test_without_logprobs_several_questions_share_a_call() -> None:
     model = rehearsal(questions_per_call=2)
     model.ask([inquiry(Image.new("RGB", (280, 560)))])
     spent = model.estimates()["gives none"]
@@ -52,7 +52,7 @@ def test_large_images_count_as_they_are_sent() -> None:
     )
 
 
-def test_what_is_asked_without_an_image_is_asked_once_a_run() -> None:
+def test_questions_without_an_image_are_counted_once_a_run() -> None:
     model = rehearsal()
     model.ask([inquiry(Image.new("RGB", (280, 280))), inquiry()])
     assert model.estimates(times=10)["gives logprobs"].calls == 10 * 5 + 5 + LOOKS
@@ -68,7 +68,7 @@ def test_conversations_count_with_the_longest_reply() -> None:
         assert (spent.calls, spent.usage.input_tokens, spent.usage.output_tokens) == (1, 10, 64)
 
 
-def test_prices_make_money() -> None:
+def test_estimates_have_a_price() -> None:
     model = rehearsal(input_price=2, output_price=10)
     model.ask([inquiry(Image.new("RGB", (280, 560)))])
     assert model.estimates(times=1000)["gives logprobs"].usage.money == pytest.approx(

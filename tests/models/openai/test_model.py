@@ -80,7 +80,7 @@ def test_a_question_is_one_call_for_one_token_with_the_image_first(serve: Serve)
         assert asked.body["top_logprobs"] == 20
 
 
-def test_an_image_is_sent_once_before_its_other_questions_are(serve: Serve) -> None:
+def test_the_first_question_of_an_image_is_answered_before_the_others_are_sent(serve: Serve) -> None:
     """So that a server that caches prefixes has it when they come."""
     done: list[float] = []
 
@@ -143,7 +143,7 @@ def test_the_image_format_may_be_chosen(serve: Serve, image_format: str) -> None
     assert lossless is (image_format == "png")
 
 
-def test_no_more_calls_than_the_bound_are_under_way(serve: Serve) -> None:
+def test_concurrency_bounds_the_calls_under_way(serve: Serve) -> None:
     def script(asked: Asked) -> Told:
         return completion("Yes", LISTED, delay=0.02)
 
@@ -183,7 +183,7 @@ def test_the_money_of_answers_is_that_of_all_calls(serve: Serve) -> None:
     assert [a.usage.money for a in opened(serve(measuring)).ask([inquiry()])] == [None]
 
 
-def test_a_server_that_counts_no_tokens_is_taken_as_it_is(serve: Serve) -> None:
+def test_missing_usage_counts_as_zero(serve: Serve) -> None:
     (answer,) = opened(serve(lambda _: completion("Yes", LISTED, usage=None))).ask([inquiry()])
     assert answer.usage.input_tokens == 0
     assert answer.failure is None
@@ -237,7 +237,7 @@ FIELDS = {
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_thinking_is_turned_off_and_on_by_the_field_that_the_server_has(serve: Serve, field: str) -> None:
+def test_thinking_is_turned_off_and_on_by_the_named_field(serve: Serve, field: str) -> None:
     server = serve(measuring)
     model = opened(server, thinking_field=field)
     model.chat(
@@ -251,7 +251,7 @@ def test_thinking_is_turned_off_and_on_by_the_field_that_the_server_has(serve: S
 
 
 @pytest.mark.parametrize("taken", [False, True])
-def test_a_last_turn_of_the_assistants_is_continued_by_the_field_that_the_server_has(
+def test_a_last_assistant_turn_is_continued_where_the_server_takes_the_field(
     serve: Serve, taken: bool
 ) -> None:
     server = serve(lambda asked: completion("a cat."))
@@ -265,7 +265,7 @@ def test_a_last_turn_of_the_assistants_is_continued_by_the_field_that_the_server
     assert server.asked[0].body["messages"][-1] == {"role": "assistant", "content": "It is"}
 
 
-def test_what_a_prior_cost_is_counted_once(serve: Serve) -> None:
+def test_the_cost_of_a_prior_is_counted_once(serve: Serve) -> None:
     model = opened(serve(measuring), input_price=2.0)
     first, second = (model.ask([inquiry(None)])[0] for _ in range(2))
     assert first.answers == second.answers
@@ -280,7 +280,7 @@ UNSUPPORTED = {
 
 
 @pytest.mark.parametrize("setting", UNSUPPORTED)
-def test_settings_that_cannot_be_sent_are_refused_before_anything_is(serve: Serve, setting: str) -> None:
+def test_settings_without_a_field_are_refused_before_anything_is_sent(serve: Serve, setting: str) -> None:
     server = serve(measuring)
     with pytest.raises(UnsupportedSetting, match=f"does not support {setting}"):
         opened(server).chat([inquiry().prefix, Chat((Turn("user", ("a",)),), UNSUPPORTED[setting])])
@@ -296,7 +296,7 @@ REJECTED = {
 
 
 @pytest.mark.parametrize("setting", REJECTED)
-def test_a_setting_that_the_server_rejects_is_refused_and_not_left_out(serve: Serve, setting: str) -> None:
+def test_a_setting_that_the_server_rejects_is_refused(serve: Serve, setting: str) -> None:
     message = f"Unsupported parameter: '{setting}' is not supported with this model."
     server = serve(lambda asked: error(400, message) if setting in asked.body else completion("Fine."))
     with pytest.raises(UnsupportedSetting, match=f"does not support {setting}: Unsupported parameter"):
@@ -311,20 +311,20 @@ def test_thoughts_are_no_part_of_a_reply(serve: Serve) -> None:
     assert [reply.text for reply in model.chat(chats)] == ["Yes.", "", "No <think> here."]
 
 
-def test_why_a_reply_ends_is_told(serve: Serve) -> None:
+def test_replies_have_a_finish_reason(serve: Serve) -> None:
     ends = iter(["stop", "length", "tool_calls"])
     model = opened(serve(lambda _: completion("So", finish=next(ends))), concurrency=1)
     replies = model.chat([Chat((Turn("user", ("Hello",)),))] * 3)
     assert [reply.finish for reply in replies] == ["stop", "length", None]
 
 
-def test_images_keep_their_places_among_the_words_of_a_turn(serve: Serve) -> None:
+def test_images_keep_their_places_in_a_turn(serve: Serve) -> None:
     server = serve(lambda _: completion("So."))
     opened(server).chat([Chat((Turn("user", ("First:", IMAGE, "Second:", IMAGE)),))])
     assert [part["type"] for part in server.asked[0].content] == ["text", "image_url"] * 2
 
 
-def test_it_works_where_an_event_loop_runs_already(serve: Serve) -> None:
+def test_it_works_inside_a_running_event_loop(serve: Serve) -> None:
     """As in a notebook."""
     import asyncio
 
@@ -416,14 +416,14 @@ def test_where_a_schema_is_refused_plain_json_is_asked_for(serve: Serve, case: s
     assert len(kinds) == len(refused) + 2  # each refusal is met once
 
 
-def test_a_reply_without_logprobs_among_others_that_have_them_is_a_failure_of_its_own(serve: Serve) -> None:
+def test_a_single_reply_without_logprobs_fails_alone(serve: Serve) -> None:
     script = lambda asked: completion("Yes", None if "cat" in asked.question else LISTED)  # noqa: E731
     (answer,) = opened(serve(script)).ask([inquiry()])
     kinds = [a.failure.kind if a.failure else None for a in answer.answers]
     assert (answer.basis, kinds) == ("measured", [None, "unparsed", None])
 
 
-def test_a_server_that_lists_one_token_is_found_out_by_the_first_that_is_not_sure(serve: Serve) -> None:
+def test_a_server_that_lists_one_token_gives_stated_answers(serve: Serve) -> None:
     def script(asked: Asked) -> Told:
         if asked.body.get("logprobs") is None:
             return stating(asked)
@@ -479,7 +479,7 @@ def test_a_certain_answer_that_is_neither_yes_nor_no_is_unparsed(serve: Serve) -
     assert answer.failure is not None and answer.failure.kind == "unparsed"
 
 
-def test_what_a_refused_image_cost_is_told_with_the_failure(serve: Serve) -> None:
+def test_failures_carry_their_usage(serve: Serve) -> None:
     model = opened(serve(lambda _: completion(None, refusal="I can't help with that.")))
     (answer,) = model.ask([inquiry(questions=QUESTIONS[:1])])
     assert answer.failure is not None and answer.failure.kind == "refused"
@@ -510,7 +510,7 @@ def test_as_many_logprobs_are_asked_for_as_the_server_gives(serve: Serve, case: 
     assert [asked.body["top_logprobs"] for asked in server.asked] == [20, most, most, most]
 
 
-def test_settings_that_a_server_names_as_unsupported_are_left_out(serve: Serve) -> None:
+def test_settings_that_change_nothing_are_adapted_to_the_server(serve: Serve) -> None:
     def script(asked: Asked) -> Told:
         if "max_tokens" in asked.body:
             return error(
@@ -535,7 +535,7 @@ def test_settings_that_a_server_names_as_unsupported_are_left_out(serve: Serve) 
     assert len(server.asked) == 7  # what was learned holds
 
 
-def test_a_conversation_that_is_too_long_teaches_nothing_about_the_server(serve: Serve) -> None:
+def test_a_conversation_that_is_too_long_changes_no_settings(serve: Serve) -> None:
     def script(asked: Asked) -> Told:
         if asked.body["max_tokens"] > 100:
             return error(
@@ -555,9 +555,7 @@ def test_a_conversation_that_is_too_long_teaches_nothing_about_the_server(serve:
 
 
 @pytest.mark.parametrize("key", ["1", "none", "ollama"])
-def test_a_key_that_only_fills_its_place_is_left_in_replies(
-    serve: Serve, key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_placeholder_keys_stay_in_replies(serve: Serve, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", key)
     (answer,) = opened(serve(stating)).ask([inquiry()])
     assert [a.yes for a in answer.answers] == [1.0, 0.0, 0.0]
@@ -566,14 +564,14 @@ def test_a_key_that_only_fills_its_place_is_left_in_replies(
 
 
 @pytest.mark.parametrize("key", ["sk-secret\r", "sk-secret\u2026", "sk- secret"])
-def test_a_key_that_cannot_be_sent_is_said_at_once(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_malformed_key_is_refused_when_opened(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", key)
     with pytest.raises(JuratError, match="OPENAI_API_KEY holds a character that no key has") as raised:
         open_model("openai/x")
     assert "secret" not in str(raised.value)
 
 
-def test_the_same_chat_settings_are_not_forgotten_while_many_learn_at_once(serve: Serve) -> None:
+def test_concurrent_calls_adapt_settings_once(serve: Serve) -> None:
     def script(asked: Asked) -> Told:
         told = error(400, "temperature: unsupported") if "temperature" in asked.body else completion("Fine.")
         return Told(told.body, told.status, delay=0.02)
@@ -607,7 +605,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_usage_is_said_before_anything_is_sent(case: str) -> None:
+def test_wrong_options_are_refused_when_opened(case: str) -> None:
     name, options, message = WRONG[case]
     with pytest.raises(JuratError) as raised:
         open_model(name, **options)  # type: ignore[arg-type]
@@ -616,7 +614,7 @@ def test_wrong_usage_is_said_before_anything_is_sent(case: str) -> None:
     assert "secret" not in str(raised.value)
 
 
-def test_the_address_may_come_from_the_environment(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_base_url_may_come_from_the_environment(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", serve(lambda _: completion("Here.")).url)
     assert open_model("openai/a:b").chat([inquiry().prefix])[0].text == "Here."
 

@@ -106,13 +106,13 @@ PASSING = {
 
 
 @pytest.mark.parametrize("case", PASSING)
-def test_what_may_pass_is_tried_again(serve: Serve, case: str) -> None:
+def test_transient_faults_are_retried(serve: Serve, case: str) -> None:
     server = serve(in_turn(PASSING[case], GOOD))
     assert opened(server.url).chat([CHAT])[0].text == "Yes"
     assert len(server.asked) == 2
 
 
-def test_the_server_says_how_long_to_wait(serve: Serve) -> None:
+def test_retry_after_is_honoured(serve: Serve) -> None:
     server = serve(in_turn(error(429, "Slow down", headers={"retry-after": "1.3"}), GOOD))
     assert opened(server.url).chat([CHAT])[0].failure is None
     first, second = server.asked
@@ -120,21 +120,21 @@ def test_the_server_says_how_long_to_wait(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("header", ["0", "-3", "Thu, 01 Jan 2026 00:00:00 GMT", "soon", "nan", "inf"])
-def test_a_wait_of_no_time_at_all_is_no_reason_to_hurry(serve: Serve, header: str) -> None:
+def test_a_retry_after_of_no_time_takes_the_usual_pause(serve: Serve, header: str) -> None:
     server = serve(in_turn(error(429, "Slow down", headers={"retry-after": header}), GOOD))
     assert opened(server.url).chat([CHAT])[0].failure is None
     first, second = server.asked
     assert second.at - first.at >= 0.37
 
 
-def test_tries_are_bounded(serve: Serve) -> None:
+def test_retries_are_bounded(serve: Serve) -> None:
     server = serve(in_turn(PASSING["500"]))
     (reply,) = opened(server.url, retries=2).chat([CHAT])
     assert reply.failure is not None and reply.failure.kind == "error"
     assert len(server.asked) == 3
 
 
-def test_pauses_grow_from_try_to_try(serve: Serve) -> None:
+def test_pauses_between_retries_grow(serve: Serve) -> None:
     server = serve(in_turn(PASSING["500"], PASSING["500"], GOOD))
     assert opened(server.url, retries=2).chat([CHAT])[0].failure is None
     times = [asked.at for asked in server.asked]
@@ -142,7 +142,7 @@ def test_pauses_grow_from_try_to_try(serve: Serve) -> None:
     assert times[2] - times[1] >= 0.75
 
 
-def test_the_wait_may_be_a_date(serve: Serve) -> None:
+def test_retry_after_may_be_a_date(serve: Serve) -> None:
     date = formatdate(time.time() + 3, usegmt=True)  # of whole seconds
     server = serve(in_turn(error(429, "Slow down", headers={"retry-after": date}), GOOD))
     assert opened(server.url).chat([CHAT])[0].failure is None
@@ -150,7 +150,7 @@ def test_the_wait_may_be_a_date(serve: Serve) -> None:
     assert second.at - first.at >= 1.5
 
 
-def test_a_wait_beyond_the_deadline_fails_at_once(serve: Serve) -> None:
+def test_a_retry_after_beyond_the_deadline_fails_at_once(serve: Serve) -> None:
     server = serve(in_turn(error(429, "Slow down", headers={"retry-after": "60"}), GOOD))
     start = time.monotonic()
     (reply,) = opened(server.url, deadline=20, retries=3).chat([CHAT])
@@ -159,7 +159,7 @@ def test_a_wait_beyond_the_deadline_fails_at_once(serve: Serve) -> None:
     assert len(server.asked) == 1
 
 
-def test_a_storm_ends_at_the_deadline_with_the_reason(serve: Serve) -> None:
+def test_retries_end_at_the_deadline_with_the_last_reason(serve: Serve) -> None:
     server = serve(in_turn(error(503, "Loading model")))
     start = time.monotonic()
     (reply,) = opened(server.url, deadline=1.5, retries=100).chat([CHAT])
@@ -330,7 +330,7 @@ FILTERS = {
 
 
 @pytest.mark.parametrize("case", FILTERS)
-def test_a_content_filter_is_known_in_whatever_words_it_speaks(serve: Serve, case: str) -> None:
+def test_content_filters_of_many_servers_are_recognised(serve: Serve, case: str) -> None:
     server = serve(lambda asked: FILTERS[case] if "bad" in asked.text else GOOD)
     model = opened(server.url, retries=2)
     blocked, fine = model.chat([Chat((Turn("user", (IMAGE, "bad")),)), CHAT])
@@ -349,16 +349,18 @@ NO_FILTERS = {
 
 
 @pytest.mark.parametrize("case", NO_FILTERS)
-def test_other_words_are_no_content_filter(serve: Serve, case: str) -> None:
+def test_other_errors_are_no_content_filter(serve: Serve, case: str) -> None:
     (reply,) = opened(serve(lambda _: NO_FILTERS[case]).url, retries=0).chat([CHAT])
     assert reply.failure is not None and reply.failure.kind == "error"
 
 
 @pytest.mark.parametrize("status", [403, 404, 402])
-def test_one_picture_that_is_refused_does_not_end_a_run_that_has_not_begun(serve: Serve, status: int) -> None:
+def test_a_rejected_first_picture_does_not_end_the_run(serve: Serve, status: int) -> None:
     """The first call of all gets it, and a question without an image does not."""
     server = serve(lambda asked: error(status, "Not for you.") if asked.urls else GOOD)
-    (reply,) = opened(server.url).chat([CHAT])
+    model = opened(server.url)
+    (reply,) = model.chat([CHAT])
+    assert model.spent.calls == 1  # the question without an image
     assert reply.failure is not None and reply.failure.reason == f"The server answered {status}: Not for you"
     assert [bool(asked.urls) for asked in server.asked] == [True, False]
 
@@ -373,7 +375,7 @@ def test_many_pictures_that_a_server_fails_on_do_not_end_the_run(serve: Serve, c
     assert [reply.failure is None for reply in replies] == [False] * 100 + [True] * 3
 
 
-def test_before_a_run_ends_what_was_answered_is_asked_again(serve: Serve) -> None:
+def test_an_answered_call_is_repeated_before_a_run_ends(serve: Serve) -> None:
     """With its picture: a server whose vision has failed answers other questions all the same."""
     left = [3]
 
@@ -388,7 +390,7 @@ def test_before_a_run_ends_what_was_answered_is_asked_again(serve: Serve) -> Non
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_picture_is_not_sent_to_where_a_server_redirects(serve: Serve, status: int) -> None:
+def test_redirects_are_not_followed(serve: Serve, status: int) -> None:
     other = serve(lambda _: GOOD)
     server = serve(lambda _: Told("", status, {"location": f"{other.url}/chat/completions"}))
     with pytest.raises(ModelGone, match=f"it redirects to {other.url.removesuffix('/v1')} ") as raised:
@@ -397,7 +399,7 @@ def test_a_picture_is_not_sent_to_where_a_server_redirects(serve: Serve, status:
     assert not other.asked
 
 
-def test_a_reply_is_not_read_past_its_limit(serve: Serve) -> None:
+def test_replies_are_read_up_to_a_limit(serve: Serve) -> None:
     """A quarter of a megabyte that would be a quarter of a gigabyte; no more than a piece of it is held."""
     layer = zlib.compressobj(1, wbits=31)
     block = bytes(2**24)
@@ -421,20 +423,20 @@ def test_a_compressed_reply_of_an_ordinary_size_is_read(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("count", [10**20, 10**12, -5, "many", [3], None])
-def test_a_count_of_tokens_that_cannot_be_is_none(serve: Serve, count: object) -> None:
+def test_impossible_token_counts_are_ignored(serve: Serve, count: object) -> None:
     usage = {"prompt_tokens": count, "completion_tokens": 2, "total_tokens": count}
     (reply,) = opened(serve(lambda _: Told(GOOD.body | {"usage": usage})).url).chat([CHAT])
     assert (reply.usage.input_tokens, reply.usage.output_tokens) == (0, 2)
 
 
-def test_one_blocked_question_leaves_the_others_of_its_image(serve: Serve) -> None:
+def test_a_blocked_question_fails_alone(serve: Serve) -> None:
     blocked = error(400, "Blocked.", code="content_filter")
     server = serve(lambda asked: blocked if "cat" in asked.text else GOOD)
     (answer,) = opened(server.url).ask([inquiry("A dog?", "A cat?", "A bus?")])
     assert [a.failure.kind if a.failure else None for a in answer.answers] == [None, "filtered", None]
 
 
-def test_an_image_whose_first_question_fails_with_an_error_is_not_asked_about_again(serve: Serve) -> None:
+def test_after_an_error_an_image_is_not_asked_about_again(serve: Serve) -> None:
     server = serve(in_turn(error(400, "The image cannot be decoded.")))
     (answer,) = opened(server.url).ask([inquiry("A dog?", "A cat?", "A bus?")])
     assert answer.failure is not None and answer.failure.kind == "error"
@@ -442,7 +444,7 @@ def test_an_image_whose_first_question_fails_with_an_error_is_not_asked_about_ag
 
 
 @pytest.mark.parametrize("what", ["ask", "chat"])
-def test_a_slow_server_is_given_up_at_the_deadline(serve: Serve, what: str) -> None:
+def test_a_slow_server_fails_at_the_deadline(serve: Serve, what: str) -> None:
     server = serve(lambda asked: Told(GOOD.body, delay=60.0 if "slow" in asked.text else 0.0))
     model = opened(server.url, deadline=1.2, retries=5)
     start = time.monotonic()
@@ -456,7 +458,7 @@ def test_a_slow_server_is_given_up_at_the_deadline(serve: Serve, what: str) -> N
     assert failure.kind == "error" and failure.reason.startswith("The server did not answer within 0.")
 
 
-def test_a_server_that_trickles_is_given_up_too() -> None:
+def test_a_server_that_trickles_fails_at_the_deadline() -> None:
     """No single read takes long, and the reply never ends."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -496,17 +498,17 @@ GONE = {
         Told({"error": {"code": 401, "message": "Who are you?"}}),
         "it refuses the key (401)",
     ),
-    "no money": (error(402, "Insufficient credits"), "it wants to be paid (402)"),
+    "no money": (error(402, "Insufficient credits"), "it asks for payment (402)"),
     "no quota": (error(429, "You exceeded your quota", code="insufficient_quota"), "no credit left (429)"),
 }
 
 
 @pytest.mark.parametrize("case", GONE)
 @pytest.mark.parametrize("what", ["ask", "chat"])
-def test_what_no_call_can_get_past_is_the_end_of_the_run(serve: Serve, case: str, what: str) -> None:
+def test_faults_of_the_server_end_the_run(serve: Serve, case: str, what: str) -> None:
     told, message = GONE[case]
     model = opened(serve(lambda _: told).url)
-    where = "'tiny-vision' (does not answer|is not to be had) at http://127"
+    where = "'tiny-vision' (does not answer|is not available) at http://127"
     with pytest.raises(ModelGone, match=where) as raised:
         model.ask([inquiry()] * 4) if what == "ask" else model.chat([CHAT] * 4)
     assert message in raised.value.message
@@ -515,14 +517,14 @@ def test_what_no_call_can_get_past_is_the_end_of_the_run(serve: Serve, case: str
     assert raised.value.exit_code == 3 and raised.value.hint
 
 
-def test_nobody_there_is_the_end_of_the_run() -> None:
+def test_an_unreachable_server_ends_the_run() -> None:
     with pytest.raises(ModelGone, match="cannot be reached") as raised:
         opened(unused()).ask([inquiry()])
     assert isinstance(raised.value, ModelError)
     assert str(raised.value).count("\n") == 1
 
 
-def test_a_server_that_comes_back_in_time_is_not_gone() -> None:
+def test_a_server_that_comes_back_in_time_is_called_again() -> None:
     url = unused()
     port = int(url.rpartition(":")[2].removesuffix("/v1"))
     with ExitStack() as stack:
@@ -532,14 +534,14 @@ def test_a_server_that_comes_back_in_time_is_not_gone() -> None:
         come.join()
 
 
-def test_many_failures_in_a_row_are_the_end_of_the_run(serve: Serve) -> None:
+def test_many_failures_in_a_row_end_the_run(serve: Serve) -> None:
     server = serve(lambda _: error(502, "Bad gateway"))
     with pytest.raises(ModelGone, match="the last 8 calls failed; The server answered 502: Bad gateway"):
         opened(server.url, retries=0, concurrency=2).chat([CHAT] * 30)
     assert len(server.asked) < 12
 
 
-def test_pages_where_replies_should_be_are_the_end_of_the_run_too(serve: Serve) -> None:
+def test_pages_instead_of_replies_end_the_run(serve: Serve) -> None:
     server = serve(lambda _: Told("<html>Welcome</html>", headers={"content-type": "text/html"}))
     with pytest.raises(
         ModelGone, match="the last 8 calls failed; What the server sent is no chat completion"
@@ -548,14 +550,14 @@ def test_pages_where_replies_should_be_are_the_end_of_the_run_too(serve: Serve) 
     assert len(server.asked) < 12
 
 
-def test_failures_between_successes_are_not(serve: Serve) -> None:
+def test_failures_between_successes_do_not_end_the_run(serve: Serve) -> None:
     told = iter([error(502, "Bad gateway"), GOOD] * 20)
     server = serve(lambda _: next(told))
     replies = opened(server.url, retries=0, concurrency=1).chat([CHAT] * 30)
     assert sum(reply.failure is not None for reply in replies) == 15
 
 
-def test_the_end_of_the_server_ends_the_calls_under_way(serve: Serve) -> None:
+def test_the_end_of_the_run_cancels_the_calls_under_way(serve: Serve) -> None:
     server = serve(
         lambda asked: Told(GOOD.body, delay=60) if "true" in asked.text else error(404, "No such model.")
     )
@@ -565,7 +567,7 @@ def test_the_end_of_the_server_ends_the_calls_under_way(serve: Serve) -> None:
     assert time.monotonic() - start < 30
 
 
-def test_ctrl_c_ends_the_calls_under_way(serve: Serve) -> None:
+def test_ctrl_c_cancels_the_calls_under_way(serve: Serve) -> None:
     server = serve(lambda _: Told(GOOD.body, delay=60))
     model = opened(server.url, deadline=600)
     kept = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -654,7 +656,7 @@ ENCODED = {
 
 
 @pytest.mark.parametrize("case", ENCODED)
-def test_a_key_stays_out_in_whichever_form_a_server_says_it_back(serve: Serve, case: str) -> None:
+def test_encoded_forms_of_the_key_are_removed(serve: Serve, case: str) -> None:
     said = ENCODED[case]
     bare = re.sub(r"\W", "", said).lower()
     scripts = {
@@ -671,14 +673,12 @@ def test_a_key_stays_out_in_whichever_form_a_server_says_it_back(serve: Serve, c
         assert not any(bare[at : at + 12] in left for at in range(len(bare) - 12)), shown
 
 
-def test_what_only_looks_a_little_like_the_key_is_left() -> None:
+def test_text_that_resembles_the_key_is_kept() -> None:
     text = 'A planted bed of 4e1 roses, sk 0c9a77: {"1": "Yes", "2": "No"}'
     assert without_key(text) == text
 
 
-def test_without_a_key_a_server_of_ones_own_is_called_all_the_same(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_of_ones_own_needs_no_key(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     server = serve(lambda _: GOOD)
     assert opened(server.url).chat([CHAT])[0].text == "Yes"

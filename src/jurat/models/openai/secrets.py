@@ -1,4 +1,4 @@
-"""Keeps the key out of what a server says, in whichever form the server repeats it."""
+"""Removes the API key from text of a server, also where it is encoded."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from functools import lru_cache
 
 KEY = "OPENAI_API_KEY"
 SHOWN = "[key]"
-"""What stands in the place of a key."""
+"""Replaces a key."""
 
 _LEAST_KEY = 8
-"""Characters of a key that is a secret: what is shorter ("none", "ollama", "1") only fills the place, and is
-found in replies that say nothing of it."""
+"""Characters of a key that is a secret. Shorter ones ("none", "ollama", "1") are placeholders, and occur in
+replies by chance."""
 _RUN = 16
-"""Letters and digits in a row that give a part of a key away."""
+"""Letters and digits in a row by which a part of a key is recognised."""
 _SECRET = re.compile(r"\b(sk|key|pk)-[\w*.-]{4,}|(?<=bearer )\S+", re.I)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
 
 
 def clean(text: str) -> str:
-    """Text of a server's on one line of at most 200 characters, without anything that may be a key."""
+    """Text of a server on one line of at most 200 characters, without anything that may be a key."""
     return " ".join(_CONTROL.sub(" ", _SECRET.sub(SHOWN, without_key(text))).split())[:200].rstrip(".")
 
 
@@ -33,7 +33,7 @@ def without_key(text: str) -> str:
     if len(key) < _LEAST_KEY:
         return text
     text = text.replace(key, SHOWN)
-    # Letters and digits only, since all that is put between a key's characters is something else.
+    # Letters and digits only: separators may stand between the key's characters.
     places = [at for at, character in enumerate(text) if character.isascii() and character.isalnum()]
     bare = "".join(text[at] for at in places).lower()
     kept: list[str] = []
@@ -64,8 +64,8 @@ def _found(bare: str, key: str) -> Iterator[tuple[int, int]]:
 
 @lru_cache(maxsize=4)
 def _runs(key: str) -> dict[int, frozenset[str]]:
-    """What gives the key away, by its length: each run of 16 letters and digits of its forms, or a shorter
-    form whole."""
+    """Texts that repeat the key or a part of it, by length: each run of 16 letters and digits of its forms,
+    or a shorter form whole."""
     found: dict[int, set[str]] = {}
     for form in _forms(key):
         bare = "".join(c for c in form if c.isascii() and c.isalnum()).lower()

@@ -145,7 +145,7 @@ class Server:
             if changed is None:
                 return await self._rejection(outcome, start)
             request = changed
-        return Failure("error", "The server goes on refusing the settings of the call.")
+        return Failure("error", "The server keeps rejecting the settings of the call.")
 
     async def _try(self, request: dict[str, Any]) -> Any:
         """The reply or the Fault of one request, tried as often as the SDK and the deadline allow."""
@@ -216,8 +216,11 @@ class Server:
         async with self._checking:
             if self._checked >= since:
                 return True
-            outcome = await self._try(self._answered or self.endpoint.probe)
-            if isinstance(outcome, Fault) and (outcome.failed or outcome.about_server or outcome.no_credit):
+            request = self._answered or self.endpoint.probe
+            outcome = await self._try(request)
+            if not isinstance(outcome, Fault):
+                self._note(outcome, request, image=False)
+            elif outcome.failed or outcome.about_server or outcome.no_credit:
                 return False
             self._checked, self._failed = _now(), 0
             return True
@@ -227,7 +230,7 @@ class Server:
         if status in (401, 403):
             self._gone(f"it refuses the key ({status})", hint=f"The key comes from {KEY} in the environment.")
         if status == 402:
-            self._gone(f"it wants to be paid (402): {fault.message}")
+            self._gone(f"it asks for payment (402): {fault.message}")
         if status < 400:
             self._gone(
                 f"it redirects to {fault.message} ({status})",
@@ -235,7 +238,7 @@ class Server:
                 "if you trust that one, give it as --base-url.",
             )
         raise ModelGone(
-            f"{self.model!r} is not to be had at {self.address}: the server answers {status}: "
+            f"{self.model!r} is not available at {self.address}: the server answers {status}: "
             f"{fault.message}.",
             hint="Most servers want --base-url to end in /v1, and the model as they name it.",
         )
