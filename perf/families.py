@@ -123,23 +123,18 @@ def chats(family: Any, scorer: Any) -> tuple[int, int]:
 
 def conversations(family: Any) -> Iterator[Prompt]:
     """Two images with several conversations about each, of several lengths."""
-    import torch
-
     for seed, lengths in ((1, (4, 1, 6)), (2, (5, 24)), (3, (2,))):
         prompt = family.prompt(seed, lengths, (SQUARE,))
-        for segment in prompt.segments:
-            ids = torch.cat([prompt.prefix, torch.tensor(segment)])
-            along = {
-                k: torch.cat([v[:-1], v[-1:].expand(len(segment), *v.shape[1:])])
-                for k, v in prompt.along.items()
-            }
-            yield replace(prompt, prefix=ids[:-1], segments=((int(ids[-1]),),), along=along)
+        yield from (prompt.ending(segment) for segment in prompt.segments)
 
 
 def families() -> dict[str, Any]:
     """All by name, from the tests."""
     if str(ROOT / "tests") not in sys.path:
         sys.path.append(str(ROOT / "tests"))
+    from jurat.models.hf.torchvision_import import prepare_torchvision
+
+    prepare_torchvision()  # before classes of transformers are imported
     from models.families import FAMILIES
     from models.more_families import MORE
 

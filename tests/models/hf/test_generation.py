@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch
 
 from jurat.content import Chat, Generation, Turn
 from jurat.models.bundled.model import BundledModel
@@ -31,13 +30,7 @@ def chats(family: Family) -> list[Prompt]:
     made: list[Prompt] = []
     for seed, size, lengths in ((1, SQUARE, (4, 1, 6)), (2, SQUARE, (5, 5)), (3, SQUARE, (2,))):
         prompt = family.prompt(seed, lengths, (size,))
-        for segment in prompt.segments:
-            ids = torch.cat([prompt.prefix, torch.tensor(segment)])
-            along = {
-                k: torch.cat([v[:-1], v[-1:].expand(len(segment), *v.shape[1:])])
-                for k, v in prompt.along.items()
-            }
-            made.append(replace(prompt, prefix=ids[:-1], segments=((int(ids[-1]),),), along=along))
+        made += [prompt.ending(segment) for segment in prompt.segments]
     return made
 
 

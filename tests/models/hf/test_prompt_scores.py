@@ -60,12 +60,8 @@ def scored(family: Family, lengths: Sequence[int], seed: int, sizes: Any = (SQUA
 
 def expected(family: Family, row: Row) -> list[float]:
     network = family.network()
-    ids = torch.cat([row.prompt.prefix, torch.tensor(row.tokens)])
-    along = {
-        k: torch.cat([v[:-1], v[-1:].expand(len(row.tokens), *v.shape[1:])])[None]
-        for k, v in row.prompt.along.items()
-    }
-    return forced(network, ids, row.tokens, **along, **row.prompt.images)
+    ids, along = row.prompt.row(row.tokens)
+    return forced(network, ids, row.tokens, **{k: v[None] for k, v in along.items()}, **row.prompt.images)
 
 
 CAUSAL = [family for family in (*FAMILIES, *MORE) if family.name != "paligemma"]

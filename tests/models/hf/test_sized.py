@@ -60,12 +60,10 @@ def test_a_prefill_is_estimated_as_torch_counts_it(name: str) -> None:
     network = copy.deepcopy(family.network())
     network.set_attn_implementation("eager")  # torch counts no other on a CPU
     prompt = family.prompt(1, (QUESTION,), (SQUARE,))
-    ids = torch.cat([prompt.prefix, torch.tensor(prompt.segments[0])])[None]
-    along = {
-        k: torch.cat([v[:-1], v[-1:].expand(QUESTION, *v.shape[1:])])[None] for k, v in prompt.along.items()
-    }
-    exact = counted(network, input_ids=ids, attention_mask=torch.ones_like(ids), **along, **prompt.images)
-    estimate = size_of(family, network).prefill_flops(ids.shape[1], 1)
+    ids, along = prompt.row(prompt.segments[0])
+    rows = {name: value[None] for name, value in {"input_ids": ids, **along}.items()}
+    exact = counted(network, attention_mask=torch.ones_like(ids)[None], **rows, **prompt.images)
+    estimate = size_of(family, network).prefill_flops(len(ids), 1)
     assert estimate == pytest.approx(exact, rel=WITHIN[name])
 
 

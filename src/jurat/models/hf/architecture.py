@@ -1,7 +1,7 @@
 """What a transformers model is, as far as it decides how its questions may share a prefix.
 
-Nothing here knows a family by its name: layers are told by what they keep, masks by what they let a
-token see, positions by their axes.
+Nothing here depends on a family's name: layers are recognised by their caches, masks by what they let a token
+see, positions by their axes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LENGTH = re.compile(
 
 @dataclass(frozen=True)
 class Structure:
-    """What was found of a network, and why it cannot take a path; a reason is None where it may."""
+    """What a network's layers are, and why it cannot take a path; a reason is None where it can."""
 
     layers: tuple[str, ...]
     """Kinds of layers with their numbers: "4 with full attention"."""
@@ -122,7 +122,7 @@ def _scaling(network: Any) -> dict[str, Any]:
 
 
 def as_opened(network: Any) -> None:
-    """Takes back what a network has made of its positions for a longer sequence (`Structure.growing`)."""
+    """Resets the position scaling that a network keeps from a longer sequence (`Structure.growing`)."""
     for module in network.modules():
         for name, original in list(module.named_buffers(recurse=False)):
             kind, found, _ = name.partition("original_inv_freq")  # a kind of layer, where there are several

@@ -62,7 +62,7 @@ def use_blocks(network: Any) -> None:
 
 
 def in_blocks(mask: Any, real: Tensor, width: int, ends: Sequence[int]) -> Any:
-    """The additive mask of a pack, or its masks by layer kind, with their blocks at hand for `attend`.
+    """The additive mask of a pack, or its masks by layer kind, with the blocks attached for `attend`.
 
     `real` (rows, width) tells a prefix's tokens from its padding, `ends` is one past each question's slot.
     """

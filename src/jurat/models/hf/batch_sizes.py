@@ -59,7 +59,7 @@ class Bounds:
         return cls(min(bounds.tokens, tokens), min(bounds.entries, entries), min(bounds.questions, questions))
 
     def halved(self) -> Bounds:
-        """For when memory ran out all the same."""
+        """Half as much, for when memory runs out."""
         return Bounds(self.tokens // 2, self.entries // 4, self.questions // 2)
 
     def fit(self, rows: int, longest: int, questions: int) -> bool:
@@ -131,16 +131,6 @@ def free_memory(device: Any) -> int | None:
     except (OSError, ValueError):
         return None
     return int(kibibytes) * 1024
-
-
-def ran_out_of_memory(error: BaseException) -> bool:
-    import torch
-
-    # On some devices it is but a RuntimeError, which tells by its text.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError)
-        and any(told in str(error) for told in ("allocate memory", "out of memory"))
-    )
 
 
 def by(entries: Iterable[T], key: Callable[[T], Any]) -> list[list[T]]:

@@ -1,4 +1,4 @@
-"""How a model is told a conversation: by its chat template, which is tried once and checked.
+"""Writes conversations with a model's chat template, which is tried once and checked.
 
 Templates differ in what they take. Some print the list that a turn's content is, where they expect a text;
 some leave out the system turn, or refuse it; some begin the answer with a thinking block. A conversation of
@@ -31,7 +31,7 @@ _CLOSED = re.compile(rf"</{_TAGS}>")
 _SWITCH = "enable_thinking"
 """What templates of models that can think before they answer call that setting."""
 _WORDS = {"system": "zebra", "instruction": "quokka", "answer": "narwhal", "question": "ocelot"}
-"""What the conversation of the trial says in each place."""
+"""The words of the trial conversation."""
 _IMAGE = object()
 _TOO_OFTEN = "more than once"
 
@@ -103,20 +103,20 @@ class Template:
         self.one_image = self.form.placed and self._fault(self.form, 2) is not None
         """Whether a second image would not be shown."""
 
-    def render(self, turns: Sequence[Turn], *, thinking: bool = False, goes_on: bool = False) -> str:
-        """The conversation, up to where its answer begins: behind what was said in the last turn where it
-        `goes_on`, else in a turn of its own. Without `thinking`, a thinking block that the answer would begin
-        with is closed.
+    def render(self, turns: Sequence[Turn], *, thinking: bool = False, continues: bool = False) -> str:
+        """The conversation, up to where the answer begins: in a turn of its own, or behind the text of the
+        last turn where it `continues` that. Without `thinking`, a thinking block that the template opens is
+        closed.
 
         Raises:
             ModelError: the template writes one turn only, and there are more.
-            ValueError: the template leaves out or changes what was said in the last turn.
+            ValueError: the template leaves out or changes the text of the last turn.
         """
         if self.form.single and sum(turn.role != "system" for turn in turns) > 1:
             raise ModelError(
                 "The model's chat template writes one turn only, and the conversation has several."
             )
-        text = self._written(turns, self.form, goes_on, thinking)
+        text = self._written(turns, self.form, continues, thinking)
         opened = None if thinking or not self.opens else _OPENED.search(text)
         return text if opened is None else f"{text[: opened.end(1) + 1]}\n\n</{opened[1]}>\n\n"
 
@@ -128,7 +128,7 @@ class Template:
 
     @property
     def remarks(self) -> list[str]:
-        """What a person should know of how this template is used."""
+        """How this template is used where that differs from the usual, for a person."""
         found = [
             (self.form.texts, "it takes texts, not lists of parts"),
             (self.form.folded, "it has no system turn: what that says goes before the first user turn"),
@@ -165,7 +165,7 @@ class Template:
         )
 
     def _fault(self, form: Form, images: int = 1) -> str | None:
-        """What is wrong with the trial's conversation in this form."""
+        """What is wrong with the trial conversation in this form; None where it is shown in full."""
         shown: tuple[Any, ...] = (*[_IMAGE] * images, _WORDS["instruction"])
         turns = [Turn("system", (_WORDS["system"],)), Turn("user", shown)]
         if form.single:
@@ -188,7 +188,7 @@ class Template:
         return None if found == expected else f"it writes {found} of {images} images"
 
     def _written(
-        self, turns: Sequence[Turn], form: Form, goes_on: bool = False, thinking: bool = False
+        self, turns: Sequence[Turn], form: Form, continues: bool = False, thinking: bool = False
     ) -> str:
         options = {_SWITCH: thinking} if _SWITCH in str(self.source) else {}
         return str(
@@ -198,8 +198,8 @@ class Template:
                     for turn in (_folded(turns) if form.folded else turns)
                 ],
                 chat_template=self.source,
-                add_generation_prompt=not goes_on,
-                continue_final_message=goes_on,
+                add_generation_prompt=not continues,
+                continue_final_message=continues,
                 tokenize=False,
                 **options,
             )
@@ -233,7 +233,7 @@ def _parts(turn: Turn) -> Iterator[dict[str, str]]:
 
 
 def _folded(turns: Sequence[Turn]) -> list[Turn]:
-    """The same without system turns, whose texts go before the first text of the next user turn."""
+    """The turns without system turns, whose texts are put before the first text of the next user turn."""
     folded: list[Turn] = []
     waiting: list[str] = []
     for turn in turns:

@@ -1,7 +1,7 @@
-"""How a model will be asked its questions, and why: what `jurat models --explain` prints.
+"""How a model is asked its questions, and why: what `jurat models --explain` prints.
 
-A model is asked a few questions about a picture of no meaning, with and without it, so that what is told
-is what it did, checks included, and not what it ought to do.
+The model is asked a few questions with and without a meaningless picture, so that the report says what it
+did, checks included, and not what it should do.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from PIL import Image
-
 from jurat.content import Chat, Turn
 from jurat.models.hf import attention
+from jurat.models.hf.joinable_inputs import pictures
 from jurat.models.hf.masks import Unfit, separate_masks
 from jurat.models.hf.positions import prefix_positions
 from jurat.models.protocol import Inquiry
@@ -28,8 +27,9 @@ _QUESTIONS = (
     "Statement: Nothing but a tree is visible.",
 )
 FIRST_TOKENS = "begins"
-"""What lines about the first tokens of an answer are about."""
+"""The subject of lines about the first tokens of an answer."""
 _SHOWN = 3
+_SIDE = 224
 _PATHS = {
     "packed": "packed: the prefix and all questions in one forward pass",
     "cached": "cached: the prefix once, then a row a question, going on from a copy of what was kept of it",
@@ -48,7 +48,7 @@ class Diagnosable(Protocol):
 
 def explain(model: ModelParts) -> list[tuple[str, str]]:
     """See `Diagnosable`."""
-    scorer, about = model.scorer, _picture()
+    scorer, about = model.scorer, pictures(_SIDE)[0]
     chats = [Chat((Turn("user", (*parts, _INSTRUCTION)),)) for parts in ((about,), ())]
     encoded = [model.encoder.encode(Inquiry(chat, _QUESTIONS)) for chat in chats]
     with_image, without = (prompts[0] for prompts in encoded)
@@ -141,9 +141,3 @@ def _answers(model: ModelParts) -> Iterator[str]:
     for answer, ids in model.answers.items():
         tokens: Sequence[str] = model.encoder.tokenizer.convert_ids_to_tokens(ids)
         yield f"{answer}: {' '.join(repr(token) for token in tokens)}"
-
-
-def _picture() -> Image.Image:
-    """A soft slope of colours: every pixel is something, and nothing is to be seen."""
-    slope = Image.linear_gradient("L").resize((224, 224))
-    return Image.merge("RGB", (slope, slope.rotate(90), slope.rotate(180)))

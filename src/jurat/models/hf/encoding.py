@@ -128,7 +128,7 @@ class Encoder:
         import torch
 
         before = self.render(chat)
-        said = Turn("assistant", ((goes_on_from(chat) or "") + text,))
+        said = Turn("assistant", ((prefilled_text(chat) or "") + text,))
         turns = chat.turns[:-1] if chat.turns and chat.turns[-1].role == "assistant" else chat.turns
         whole = self.render(replace(chat, turns=(*turns, said)))
         if not whole.startswith(before):  # what an answer begins with is left out of earlier answers
@@ -150,18 +150,18 @@ class Encoder:
         return _prompt(ids, len(ids) - len(own), (tuple(own),), along, inputs)
 
     def render(self, chat: Chat, question: str | None = None) -> str:
-        """The conversation as the model's chat template writes it, up to where its answer begins: behind what
-        was said in a last turn of the assistant's, or in a turn of its own.
+        """The conversation as the model's chat template writes it, up to where the answer begins: in a turn
+        of its own, or behind the text of a last assistant turn.
 
         Raises:
-            ValueError: the template leaves out or changes what was said in that last turn.
+            ValueError: the template leaves out or changes the text of that last turn.
         """
         turns = chat.turns if question is None else ask_in(chat.turns, question)
-        goes_on = question is None and goes_on_from(chat) is not None
-        if turns and turns[-1].role == "assistant" and not goes_on:
-            turns = turns[:-1]  # nothing was said in it
+        continues = question is None and prefilled_text(chat) is not None
+        if turns and turns[-1].role == "assistant" and not continues:
+            turns = turns[:-1]  # it is empty
         thinking = question is None and chat.generation.thinking
-        return self.template.render(turns, thinking=thinking, goes_on=goes_on)
+        return self.template.render(turns, thinking=thinking, continues=continues)
 
     def encode_alone(self, inquiry: Inquiry) -> Prompt:
         """The prompt of an inquiry's only question, with all of it as its own."""
@@ -306,8 +306,8 @@ def ask_in(turns: Sequence[Turn], question: str) -> tuple[Turn, ...]:
     return (*head, Turn("user", (*parts, end, question)))
 
 
-def goes_on_from(chat: Chat) -> str | None:
-    """What was said in a last turn of the assistant's, which the reply continues; None where it is not so."""
+def prefilled_text(chat: Chat) -> str | None:
+    """The text of a last assistant turn, which the reply continues; None where there is none."""
     if not chat.turns or chat.turns[-1].role != "assistant":
         return None
     return chat.turns[-1].text or None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jurat.content import Failure
 from jurat.models.bundled.domain_gate import Gate
 from jurat.models.bundled.word_vocabulary import question_vocabulary
+from jurat.models.hf.faults import line_of
 from jurat.models.protocol import ModelError
 
 if TYPE_CHECKING:
@@ -40,10 +41,7 @@ def _prepare(processor: Any, image: Image.Image) -> Inputs | Failure:
         return dict(processor(images=[image.convert("RGB")], return_tensors="pt"))
     except Exception as error:  # processors raise anything at all of images they cannot take
         log.debug("an image could not be prepared", exc_info=True)
-        line = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
-        return Failure(
-            "error", f"The image could not be taken in: {type(error).__name__}: {line}".rstrip(": ")
-        )
+        return Failure("error", f"The image could not be taken in: {line_of(error)}")
 
 
 def batches(prepared: Mapping[int, Inputs | Failure]) -> list[list[int]]:

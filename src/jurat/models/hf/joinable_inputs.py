@@ -1,6 +1,6 @@
-"""Whether the image inputs of several items can be joined, told from what a processor makes of two.
+"""Finds out, from what a processor makes of two items, whether image inputs of several can be joined.
 
-Items are encoded one by one and joined along the first dimension (`batching.joined`). A processor that is
+Items are encoded one by one and joined along the first dimension (`batch_sizes.joined`). A processor that is
 given two items shows how its family joins them: along another dimension, or with indices that count on
 from one item to the next.
 """
@@ -26,7 +26,7 @@ def obstacle(encoder: Encoder) -> tuple[Prompt, str] | None:
     """A prompt with an image, and why inputs like its own cannot be joined; None where nothing shows that."""
     import torch
 
-    chats = [Chat((Turn("user", (picture, "Answer with Yes or No.")),)) for picture in _pictures()]
+    chats = [Chat((Turn("user", (picture, "Answer with Yes or No.")),)) for picture in pictures(_SIDE)]
     try:
         one, other = (encoder.encode_chat(chat) for chat in chats)
         made = encoder.process(encoder.render(chats[0]), [chat.images for chat in chats])
@@ -46,7 +46,8 @@ def obstacle(encoder: Encoder) -> tuple[Prompt, str] | None:
     return None
 
 
-def _pictures() -> list[Image.Image]:
-    """Two of one size and different content, of no meaning."""
-    slope = Image.linear_gradient("L").resize((_SIDE, _SIDE))
-    return [Image.merge("RGB", (slope.rotate(a), slope.rotate(b), slope)) for a, b in ((90, 180), (0, 270))]
+def pictures(side: int) -> tuple[Image.Image, Image.Image]:
+    """Two meaningless pictures that differ in every pixel."""
+    slope = Image.linear_gradient("L").resize((side, side))
+    first = Image.merge("RGB", (slope, slope.rotate(90), slope.rotate(180)))
+    return first, first.rotate(90).point(lambda value: 255 - value)

@@ -1,7 +1,7 @@
-"""Kept prefixes: read once, and continued by many rows from copies of what the layers kept of them.
+"""Reads prefixes once and continues each in many rows, from copies of the cache.
 
-This is the way of models whose questions cannot be packed (recurrent layers, attention that takes no
-mask of ours), and of conversations that go on from one image.
+For models whose questions cannot be packed (recurrent layers, attention that takes no mask of ours), and for
+conversations that share an image.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """Sequences with all that a forward pass takes of them but the images. Tensors are (rows, T, ...)."""
+    """Inputs of a forward pass, images apart. Tensors are (rows, T, ...)."""
 
     ids: Tensor
     attended: Tensor
@@ -36,7 +36,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Kept:
-    """Prefixes, padded on the left, and what the model's layers kept of them."""
+    """Prefixes, padded on the left, and the cache that they left."""
 
     rows: Rows
     tails: dict[str, Tensor]
@@ -76,28 +76,38 @@ def keep(network: Any, prompts: Sequence[Prompt]) -> Kept:
     from transformers.cache_utils import Cache
 
     device = network.device
-    width = max(len(prompt.prefix) for prompt in prompts)
-    ids = torch.zeros((len(prompts), width), dtype=torch.long)
-    attended = torch.zeros_like(ids)
-    values = {name: padded([prompt.along[name] for prompt in prompts]) for name in prompts[0].along}
-    along = {k: v[0].new_zeros((len(prompts), width, *v[0].shape[1:])) for k, v in values.items()}
-    for row, prompt in enumerate(prompts):
-        length = len(prompt.prefix)
-        ids[row, width - length :] = prompt.prefix
-        attended[row, width - length :] = 1
-        for name, value in values.items():
-            along[name][row, width - length :] = value[row][:-1]
+    rows = [prompt.row(()) for prompt in prompts]
+    ids, attended, along = left_padded(rows, 0, device)
     images = joined(prompts, network)
-    ids, attended = ids.to(device), attended.to(device)
-    along = {k: v.to(device) for k, v in along.items()}
     positions = prefix_positions(network, ids, attended, {**images, **along})
-    rows = Rows(ids, attended, positions, along)
-    made = network(**_inputs(network, rows, first=True, **_keeping(network, 1), **images))
+    before = Rows(ids, attended, positions, along)
+    made = network(**_inputs(network, before, first=True, **_keeping(network, 1), **images))
     cache = getattr(made, "past_key_values", None)
     if not isinstance(cache, Cache):
         raise Unfit("it hands back no cache that could be copied for several questions")
-    tails = {k: torch.stack([value[-1:] for value in v]).to(device) for k, v in values.items()}
-    return Kept(rows, tails, cache)
+    tails = {k: torch.stack(padded([p.along[k][-1:] for p in prompts])).to(device) for k in along}
+    return Kept(before, tails, cache)
+
+
+def left_padded(
+    rows: Sequence[tuple[Tensor, dict[str, Tensor]]], pad: int, device: Any
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Rows of token ids and of inputs with a value a token, padded on the left: the ids, 1 for a token and 0
+    for padding, and the inputs."""
+    import torch
+
+    width = max(len(ids) for ids, _ in rows)
+    ids = torch.full((len(rows), width), pad)
+    attended = torch.zeros_like(ids)
+    values = {name: padded([along[name] for _, along in rows]) for name in rows[0][1]}
+    along = {k: v[0].new_zeros((len(rows), width, *v[0].shape[1:])) for k, v in values.items()}
+    for row, (own, _) in enumerate(rows):
+        start = width - len(own)
+        ids[row, start:] = own
+        attended[row, start:] = 1
+        for name, value in values.items():
+            along[name][row, start:] = value[row]
+    return ids.to(device), attended.to(device), {k: v.to(device) for k, v in along.items()}
 
 
 def continued(kept: Kept, owners: Sequence[int], segments: Sequence[Sequence[int]], *, left: bool) -> Rows:

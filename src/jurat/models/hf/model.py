@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jurat.content import Chat, Failure, Generation, Reply, Usage
 from jurat.errors import JuratError
-from jurat.models.hf.batch_sizes import by, ran_out_of_memory
+from jurat.models.hf.batch_sizes import by
 from jurat.models.hf.diagnosis import Diagnosable, explain
 from jurat.models.hf.differentiable import PixelGradients
 from jurat.models.hf.embedding import TowerFeatures
-from jurat.models.hf.encoding import goes_on_from
+from jurat.models.hf.encoding import prefilled_text
+from jurat.models.hf.faults import FAULTS, failed, ran_out_of_memory
 from jurat.models.hf.generation import decode
 from jurat.models.hf.loading import IMAGE_BACKENDS, load
-from jurat.models.hf.parts import ModelParts, attempt, failed
-from jurat.models.hf.pass_checks import FAULTS
+from jurat.models.hf.parts import ModelParts, attempt
 from jurat.models.hf.probe import probe
 from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.prompt_scores import PromptScorer
@@ -72,6 +72,10 @@ class LocalModel(ModelParts):
     """A loaded transformers model behind the two verbs. Threads take turns at its network."""
 
     @property
+    def can_chat(self) -> bool:
+        return "conversations" not in self.unable
+
+    @property
     def supported_settings(self) -> frozenset[str]:
         """All; thinking where the chat template can switch it on."""
         able = self.encoder.template.thoughts is not None
@@ -106,7 +110,7 @@ class LocalModel(ModelParts):
         return answers
 
     def _scored(self, entries: Sequence[list[Prompt]]) -> list[list[Scored] | Failure]:
-        """What each inquiry's prompts came to; where the network fails at several, each is tried alone."""
+        """The scores of each inquiry's prompts; where the network fails at several, each is tried alone."""
         try:
             with self.computing:
                 scored = iter(self.scorer.score([prompt for entry in entries for prompt in entry]))
@@ -131,14 +135,14 @@ class LocalModel(ModelParts):
             for batch in self.scorer.bounds.batches(alike, lambda i: (_reach(prompts[i], chats[i]),)):
                 made = self._decoded([prompts[i] for i in batch], [_settings(chats[i]) for i in batch])
                 for i, reply in zip(batch, made, strict=True):
-                    # Where a reply goes on from what was said, the space between them is a part of it.
-                    goes_on = goes_on_from(chats[i]) is not None
-                    replies[i] = reply if goes_on else replace(reply, text=reply.text.strip())
+                    # The space between a prefilled text and what follows it is a part of the reply.
+                    continues = prefilled_text(chats[i]) is not None
+                    replies[i] = reply if continues else replace(reply, text=reply.text.strip())
         return replies
 
     def _decoded(self, prompts: Sequence[Prompt], settings: Sequence[Generation]) -> list[Reply]:
-        """The replies; where memory does not hold so many conversations at once, or the network fails at one
-        of them, those of each half."""
+        """The replies; where memory runs out, or the network fails at one of the conversations, they are
+        continued in two halves."""
         try:
             with self.computing:
                 encoder = self.encoder
@@ -166,8 +170,8 @@ class LocalModel(ModelParts):
 
     @property
     def lanes(self) -> int:
-        """Two where the network is on a device of its own, so that one call is prepared while another is
-        computed. On a CPU both would want the same cores."""
+        """Two where the network is on an accelerator, so that one call is prepared while another is computed.
+        On a CPU both would compete for the same cores."""
         return 1 if self.network.device.type == "cpu" else 2
 
     def at_work(self) -> AbstractContextManager[None]:
@@ -189,13 +193,13 @@ class LocalModel(ModelParts):
 
 
 def _settings(chat: Chat) -> Generation:
-    """Its own; a reply that was begun is gone on with, and no thoughts come before the rest."""
-    begun = goes_on_from(chat) is not None
+    """The conversation's own; a prefilled reply is continued without thinking."""
+    begun = prefilled_text(chat) is not None
     return replace(chat.generation, thinking=False) if begun else chat.generation
 
 
 def _reach(prompt: Prompt, chat: Chat) -> int:
-    """How many tokens a conversation may come to."""
+    """The most tokens that a conversation may have when its reply ends."""
     return len(prompt.prefix) + 1 + chat.generation.max_tokens
 
 

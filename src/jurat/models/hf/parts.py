@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 from jurat.content import Failure
 from jurat.models.hf.adapters import adapted
-from jurat.models.hf.batch_sizes import ran_out_of_memory
 from jurat.models.hf.encoding import Encoder, TooManyImages, answer_ids
+from jurat.models.hf.faults import line_of
 from jurat.models.hf.joinable_inputs import obstacle
 from jurat.models.hf.loading import Loaded
-from jurat.models.hf.pass_checks import line_of, names_of
+from jurat.models.hf.pass_checks import names_of
 from jurat.models.hf.scoring import Scorer
 from jurat.models.protocol import ModelError
 
@@ -52,11 +52,11 @@ class ModelParts:
         self.scorer = Scorer(self.network, self.answers["yes"], self.answers["no"])
         self._recognised = False
         self.unable: dict[str, str] = {}
-        """What it cannot take, and why, as far as it was probed."""
+        """What it cannot take, and why, as the probe found."""
         self.preparing = Lock()
-        """For the processor, whose tokenizers can be lent to one thread at a time."""
+        """For the processor: its tokenizers serve one thread at a time."""
         self.computing: AbstractContextManager[Any] = RLock()
-        """For the network: some keep what they are at in themselves."""
+        """For the network: some keep the state of a pass in themselves."""
         self.steering = RLock()
         """Held by the one thread that has set hooks on layers."""
 
@@ -85,14 +85,4 @@ def attempt(encode: Callable[[Q], R], what: Q) -> R | Failure:
         return Failure("error", str(error))
     except Exception as error:  # processors raise anything at all of images they cannot take
         log.debug("an item could not be encoded", exc_info=True)
-        line = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
-        return Failure(
-            "error", f"The model's processor could not take it: {type(error).__name__}: {line}".rstrip(": ")
-        )
-
-
-def failed(error: BaseException) -> Failure:
-    """Of an item that the network fails at when it is alone in a pass."""
-    if ran_out_of_memory(error):
-        return Failure("error", "Memory does not hold it: a smaller image, or a smaller model, may fit.")
-    return Failure("error", f"The model could not read it: {line_of(error)}")
+        return Failure("error", f"The model's processor could not take it: {line_of(error)}")

@@ -1,10 +1,10 @@
-"""Passes are trusted once their answers have been compared with separate calls.
+"""Checks passes against separate calls before their answers are used.
 
 The first pass of every form is compared, and again where a sequence is longer than the next power of two
-or crosses a length that the configuration names (`forms`): its last, its longest and its shortest item
-are also asked alone. Where the two differ by more than the dtype's noise, passes hold less from then on,
-with a warning: one size of image, one length of sequence, one item. Where an item alone is read wrong
-too, the path is at fault.
+or crosses a length that the configuration names (`pass_shapes`): its last, its longest and its shortest item
+are also asked alone. Where the two differ by more than the dtype's noise, passes are restricted from then
+on, with a warning: to one size of image, one length of sequence, one item. Where an item alone in a pass is
+wrong too, the path is given up.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from jurat.models.hf.architecture import Structure
-from jurat.models.hf.batch_sizes import ran_out_of_memory
+from jurat.models.hf.faults import FAULTS, line_of, ran_out_of_memory
 from jurat.models.hf.masks import Unfit
 from jurat.models.hf.pass_shapes import (
     NOISE_FLOOR,
@@ -40,26 +40,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jurat.models")
 
-FAULTS = (
-    TypeError,
-    ValueError,
-    RuntimeError,
-    AttributeError,
-    LookupError,
-    ArithmeticError,
-    AssertionError,
-)
-"""What a model raises where it does not take the inputs of a pass."""
-
-
 _LIKELY = 16
 """Tokens whose probabilities are compared: those that are likeliest."""
 _MOST_TRIES = 8
-"""Prompts that are joined with others before a model that answers about all alike is trusted."""
+"""Prompts that are joined with others before a model that answers alike about all images is taken to be
+right."""
 
 
 class Checker:
-    """What is known of a network's passes, and how it is found out. `Scorer` makes the passes."""
+    """What a network's passes may hold, as checks find it. `Scorer` makes the passes."""
 
     def __init__(self, network: Any) -> None:
         self.network = network
@@ -96,8 +85,8 @@ class Checker:
     # --- what passes may hold --------------------------------------------------------------------
 
     def joins(self, prompts: Sequence[Prompt]) -> bool:
-        """Whether items like these may share a pass. The first time, a prompt is joined with others of equal
-        sizes whose images differ; a family that takes the one for the other is told by its answer."""
+        """Whether items like these may share a pass. The first time, a prompt is put into a pass with others
+        of equal sizes and different images: a family that mixes them up answers differently."""
         names = names_of(prompts[0])
         if len(prompts) < 2 or not prompts[0].images or names in self._joinable:
             return names not in self.apart
@@ -110,7 +99,7 @@ class Checker:
         return names not in self.apart
 
     def _joined(self, prompt: Prompt) -> bool:
-        """False where nothing could be told.
+        """Whether the trial was conclusive.
 
         Raises:
             _Apart: the answer about the last of several items in a pass is not that of a separate call.
@@ -137,20 +126,20 @@ class Checker:
                 f"the answer about the last of several items in a pass differed from a separate one by "
                 f"{difference:.3g} in log-odds (at most {limit:.3g} would be rounding)"
             )
-        # Where the other image is answered alike, one could be taken for the other unnoticed.
+        # Where both images get the same answer, a mix-up would not show.
         self._tries += 1
         return abs(first.log_odds - alone.log_odds) > limit or self._tries >= _MOST_TRIES
 
     def part(self, names: tuple[str, ...], reason: str) -> None:
-        """From now on items with inputs of these names are read one a pass; aloud."""
+        """From now on items with inputs of these names are read one a pass; logs a warning."""
         with self._learning:
             if names not in self.apart:
                 self.apart[names] = reason
                 log.warning("Items are read one a pass, which is slower: %s.", reason)
 
     def narrow_chat(self, form: Form, reason: str) -> None:
-        """Lets batches of conversations hold less from now on, one thing after the other: prefixes that were
-        read before, conversations of several lengths, several conversations; aloud."""
+        """Restricts batches of conversations from now on, in this order: no shared prefixes, one length, one
+        conversation; logs a warning."""
         with self._learning:
             if form.way == "continued":
                 self.unshared = reason
@@ -274,8 +263,8 @@ class Checker:
         return difference <= self.limit(prompt, difference)
 
     def narrow(self, unfit: Differs) -> bool:
-        """Whether there was something that passes need not hold: images of several sizes, sequences of
-        several lengths, several items."""
+        """Restricts passes to one size of image, one length of sequence or one item; False where that would
+        not help."""
         form = unfit.form
         if unfit.joined and form.padded:
             if self.pads:
@@ -295,13 +284,13 @@ class Checker:
 
 
 class Differs(Unfit):
-    """What a path gave was not what separate calls give."""
+    """A pass gave other answers than separate calls."""
 
     def __init__(self, reason: str, form: Form, *, joined: bool) -> None:
         super().__init__(reason)
         self.form = form
         self.joined = joined
-        """Whether it is only so for several items in a pass."""
+        """Whether only passes of several items are wrong."""
 
 
 class _Apart(Unfit):
@@ -318,8 +307,3 @@ def likely_difference(together: Tensor, alone: Tensor) -> float:
 def names_of(prompt: Prompt) -> tuple[str, ...]:
     """Of the inputs besides the token ids."""
     return tuple(sorted({*prompt.images, *prompt.along}))
-
-
-def line_of(error: BaseException) -> str:
-    line = str(error).strip().splitlines()[0][:200] if str(error).strip() else ""
-    return f"{type(error).__name__}: {line}"

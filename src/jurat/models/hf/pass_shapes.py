@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from jurat.models.hf.prompt import length, slots
 
@@ -70,19 +70,9 @@ class Form:
         return ", ".join(parts)
 
 
-@dataclass(frozen=True)
-class Reach:
-    """The lengths of a pass's longest row, and of the longest sequence that one of its questions ends, as
-    exponents of the power of two that holds them."""
-
-    row: int
-    sequence: int
-
-    def holds(self, other: Reach) -> bool:
-        return other.row <= self.row and other.sequence <= self.sequence
-
-    def and_of(self, other: Reach) -> Reach:
-        return Reach(max(self.row, other.row), max(self.sequence, other.sequence))
+Reach: TypeAlias = tuple[int, int]
+"""The lengths of a pass's longest row, and of the longest sequence that one of its questions ends, as
+exponents of the next power of two."""
 
 
 class Verified:
@@ -95,12 +85,12 @@ class Verified:
         return form in self._reach
 
     def covers(self, form: Form, reach: Reach) -> bool:
-        known = self._reach.get(form)
-        return known is not None and known.holds(reach)
+        row, sequence = self._reach.get(form, (-1, -1))
+        return reach[0] <= row and reach[1] <= sequence
 
     def add(self, form: Form, reach: Reach) -> None:
-        known = self._reach.get(form)
-        self._reach[form] = reach if known is None else known.and_of(reach)
+        row, sequence = self._reach.get(form, reach)
+        self._reach[form] = max(row, reach[0]), max(sequence, reach[1])
 
 
 def form_of(way: Way, prompts: Sequence[Prompt], structure: Structure, more: int = 0) -> Form:
@@ -126,7 +116,7 @@ def form_of(way: Way, prompts: Sequence[Prompt], structure: Structure, more: int
 def reach_of(prompts: Sequence[Prompt], more: int = 0) -> Reach:
     row = max(length(prompt) for prompt in prompts) + more
     sequence = max(len(p.prefix) + max(map(len, p.segments)) for p in prompts) + more
-    return Reach((row - 1).bit_length(), (sequence - 1).bit_length())
+    return (row - 1).bit_length(), (sequence - 1).bit_length()
 
 
 def picked(prompts: Sequence[Prompt], *, longest_only: bool = False) -> list[tuple[int, int]]:

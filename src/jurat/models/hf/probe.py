@@ -1,4 +1,4 @@
-"""What a model can do, tried once when it is opened, so that it is told then and not for every item.
+"""Tries a model once, when it is opened, so that what it cannot do is reported then and not for every item.
 
 A model is shown two pictures that differ, and asked. One whose processor or forward pass cannot take a
 picture with a question is refused, and so is one whose answer is the same for both: it does not look. How
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, TypeVar
 from PIL import Image
 
 from jurat.content import Chat, Generation, Turn
-from jurat.models.hf.batch_sizes import ran_out_of_memory
+from jurat.models.hf.faults import ran_out_of_memory
 from jurat.models.hf.generation import decode
+from jurat.models.hf.joinable_inputs import pictures
 from jurat.models.protocol import Inquiry, ModelError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def probe(model: ModelParts) -> None:
     import torch
 
     encoder = model.encoder
-    one, other = pictures()
+    one, other = pictures(_SIDE)
     with torch.inference_mode():
         if encoder.template.form.placed and _places_images(encoder, one):
             encoder.template.leave_images()
@@ -72,17 +73,10 @@ def probe(model: ModelParts) -> None:
                 trial()
             except Exception as error:
                 _raise_if_full(error)
-                model.unable[what] = told(error)
+                model.unable[what] = one_line(error)
 
 
-def pictures() -> tuple[Image.Image, Image.Image]:
-    """Two pictures of no meaning that differ everywhere; every pixel of the first is something."""
-    slope = Image.linear_gradient("L").resize((_SIDE, _SIDE))
-    first = Image.merge("RGB", (slope, slope.rotate(90), slope.rotate(180)))
-    return first, first.rotate(90).point(lambda value: 255 - value)
-
-
-def told(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """An error in one line."""
     text = re.sub(r"\s+", " ", str(error)).strip()[:200]
     return f"{type(error).__name__}: {text}".rstrip(": ")
@@ -108,7 +102,7 @@ def _settle_lists(name: str, encoder: Encoder, image: Image.Image) -> None:
             "" if encoder.template.form.placed else ", and its chat template writes no placeholder for one"
         )
         raise _unable(
-            name, f"its processor does not take an image with a question{where} ({told(nested)})"
+            name, f"its processor does not take an image with a question{where} ({one_line(nested)})"
         ) from nested
 
 
@@ -173,13 +167,13 @@ def _tried(name: str, what: str, trial: Callable[[], R]) -> R:
         return trial()
     except Exception as error:
         _raise_if_full(error)
-        raise _unable(name, f"{what} ({told(error)})") from error
+        raise _unable(name, f"{what} ({one_line(error)})") from error
 
 
 def _raise_if_full(error: Exception) -> None:
     if ran_out_of_memory(error):
         raise ModelError(
-            f"There is not enough memory for one image and a question: {told(error)}.",
+            f"There is not enough memory for one image and a question: {one_line(error)}.",
             hint="Try --dtype bfloat16, a smaller model, or another device.",
         ) from error
 

@@ -29,15 +29,19 @@ class Prompt:
         """Prompts of equal kind can share a forward pass: their image inputs can be joined."""
         return tuple(sorted((name, str(t.dtype), tuple(t.shape[1:])) for name, t in self.images.items()))
 
-    def ending(self, tokens: Sequence[int]) -> Prompt:
-        """The prefix and `tokens`, of which the last one is the only segment."""
+    def row(self, tokens: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Token ids of the prefix and `tokens`, and the further inputs with a value for each of them."""
         import torch
 
         ids = torch.cat([self.prefix, torch.tensor(tokens, dtype=self.prefix.dtype)])
         along = {
-            k: torch.cat([v[:-1], v[-1:].expand(len(tokens), *v.shape[1:])])[: len(ids)]
-            for k, v in self.along.items()
+            k: torch.cat([v[:-1], v[-1:].expand(len(tokens), *v.shape[1:])]) for k, v in self.along.items()
         }
+        return ids, along
+
+    def ending(self, tokens: Sequence[int]) -> Prompt:
+        """The prefix and `tokens`, of which the last one is the only segment."""
+        ids, along = self.row(tokens)
         return Prompt(ids[:-1], ((int(ids[-1]),),), along, self.images)
 
 

@@ -5,13 +5,13 @@
 their values, so the result equals separate calls up to rounding.
 
 *Cached*: the prefix is read once, and copies of what the layers kept of it are continued by the
-questions, a row each (`expanding`).
+questions, a row each (`kv_cache`).
 
 *Plain*: one row a question, rows of equal length together, no padding. It is right for every family
 and is what the others are measured against.
 
-The first of the three is taken that the model's structure allows (`structure`, `masks`). The first
-pass of every form is compared with separate calls, and again where sequences grow longer (`checking`).
+The first of the three is taken that the model's structure allows (`architecture`, `masks`). The first
+pass of every form is compared with separate calls, and again where sequences grow longer (`pass_checks`).
 Where they differ, passes hold less from then on, or the model falls back to the next path, with a warning.
 """
 
@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from jurat.content import Failure
 from jurat.models.hf.architecture import as_opened
 from jurat.models.hf.attention import use_blocks
-from jurat.models.hf.batch_sizes import Bounds, by, joined, ran_out_of_memory
+from jurat.models.hf.batch_sizes import Bounds, by, joined
+from jurat.models.hf.faults import ran_out_of_memory
 from jurat.models.hf.kv_cache import check_prefix, keep, last_logits
 from jurat.models.hf.masks import Unfit, UnfitPrefix
 from jurat.models.hf.packing import packed_inputs
@@ -56,7 +57,7 @@ _INFINITE = YesNo(0.0, 0.0, Failure("error", "The model's logits are not finite.
 
 @dataclass(frozen=True)
 class Scored:
-    """The answers to one prompt, and what they cost."""
+    """The answers to one prompt, and the tokens they took."""
 
     answers: tuple[YesNo, ...]
     tokens: int
@@ -154,7 +155,7 @@ class Scorer(Checker):
 
     def _path_of(self, alike: Sequence[_Part]) -> Path:
         questions, _, alone, kept = alike[0].sharing
-        # There is nothing to share where there is but one question.
+        # One question has nothing to share.
         if questions == 1 or alone or (self.path == "cached" and not kept):
             return "plain"
         return self.path
@@ -263,16 +264,10 @@ class Scorer(Checker):
 
         self.fresh()
         device = self.network.device
-        ids = torch.stack([torch.cat([p.prefix, torch.tensor(s, dtype=p.prefix.dtype)]) for p, s in rows]).to(
-            device
-        )
         prompts = [prompt for prompt, _ in rows]
-        along = {
-            k: torch.stack(
-                [torch.cat([p.along[k][:-1], p.along[k][-1:].expand(len(s), *v.shape[1:])]) for p, s in rows]
-            )
-            for k, v in prompts[0].along.items()
-        }
+        made = [prompt.row(segment) for prompt, segment in rows]
+        ids = torch.stack([ids for ids, _ in made]).to(device)
+        along = {k: torch.stack([values[k] for _, values in made]) for k in prompts[0].along}
         inputs = {**joined(prompts, self.network), **{k: v.to(device) for k, v in along.items()}}
         if self._keeps:
             inputs["logits_to_keep"] = last
@@ -282,8 +277,7 @@ class Scorer(Checker):
         return output.logits[:, -last:]
 
     def fresh(self) -> None:
-        """To be called before a pass: some networks keep how positions were scaled for the longest one so
-        far."""
+        """Call before a pass: some networks keep the position scaling of their longest pass so far."""
         if self.structure.growing is not None:
             as_opened(self.network)
 
@@ -298,8 +292,8 @@ class Scorer(Checker):
         return [YesNo(y, n) if s else _INFINITE for y, n, s in zip(yes, no, sound, strict=True)]
 
     def _give_up(self, path: Path, unfit: Unfit) -> None:
-        """Lets passes hold less from now on, or takes the path after `path`; aloud, where it was not to be
-        foreseen. Of several threads that found the same, the first one does."""
+        """Restricts passes, or takes the next path; logs a warning where a check failed. Of several threads
+        that found the same, only the first acts."""
         if isinstance(unfit, Differs) and self.narrow(unfit):
             return
         if path == "plain":  # nothing is left to fall back to
@@ -312,10 +306,10 @@ class Scorer(Checker):
             self.reasons["cached"] = str(unfit)
         (log.warning if isinstance(unfit, Differs) else log.info)("%s: %s.", _SLOWER[self.path], unfit)
 
-    # --- what goes on from kept prefixes -----------------------------------------------------------
+    # --- conversations from shared prefixes -------------------------------------------------------
 
     def may_continue(self, prefixes: Sequence[Prompt], width: int) -> bool:
-        """Whether conversations may go on from kept prefixes, padded to a width between both.
+        """Whether conversations may be continued from cached prefixes, with padding between prefix and rest.
 
         Raises what the model raises on a plain call.
         """

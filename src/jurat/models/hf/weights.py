@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,27 +30,6 @@ _SIZES = re.compile(r"size|dim|width|channel|length|index|indices")
 _digests: dict[tuple[Any, ...], str] = {}
 
 
-@dataclass(frozen=True)
-class Weights:
-    """The files that a folder's weights are read from."""
-
-    files: tuple[Path, ...]
-    index: Path | None
-    """What names the files; None where they are one file of the usual name."""
-    tensors: int
-
-    @classmethod
-    def of(cls, folder: Path) -> Weights:
-        """Raises:
-        ModelError: there are none, they are not safetensors, they lie elsewhere, or they are damaged.
-        """
-        names, index = _named(folder)
-        for name in names:
-            check_name(name, folder / (index or CONFIG))
-        files = tuple(folder / name for name in names)
-        return cls(files, None if index is None else folder / index, sum(map(_tensors, files)))
-
-
 def check_folder(folder: Path) -> None:
     """Raises ModelError where transformers would read anything but sound safetensors of this folder, or would
     build more modules than they can be the weights of."""
@@ -63,11 +41,14 @@ def check_folder(folder: Path) -> None:
     for file in (folder / PROCESSOR, folder / AUDIO):
         if file.is_file():
             check_processor(file)
-    weights = Weights.of(folder)
+    names, index = _named(folder)
+    for name in names:
+        check_name(name, folder / (index or CONFIG))
+    tensors = sum(_tensors(folder / name) for name in names)
     for key, count, most in _counts(read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}):
-        if count > max(most, weights.tensors):
+        if count > max(most, tensors):
             raise ModelError(
-                f"{folder / CONFIG} asks for {key} = {count:,}; the weights are {weights.tensors:,} tensors.",
+                f"{folder / CONFIG} asks for {key} = {count:,}; the weights are {tensors:,} tensors.",
                 hint="The configuration is damaged, or belongs to other weights.",
             )
 
