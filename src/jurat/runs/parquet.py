@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
@@ -15,8 +15,9 @@ from jurat.runs.arrow import ArrowBatch, ArrowSchema, ArrowTable, moment_text
 from jurat.runs.schema import Row, RowSchema, completed, null_in
 from jurat.text import reason
 
-PARQUET_MAGIC = b"PAR1"
-_BATCH_ROWS = 256
+PARQUET_MAGIC, STREAM_MAGIC = b"PAR1", b"\xff\xff\xff\xff"
+"""The first bytes of a Parquet file, and of an Arrow stream."""
+BATCH_ROWS = 256
 _GROUP_ROWS, _GROUP_BYTES = 8192, 64 * 2**20
 
 
@@ -53,20 +54,21 @@ def _groups(batches: Iterable[ArrowBatch]) -> Iterator[list[ArrowBatch]]:
 
 
 def batches_of(
-    rows: Iterable[Row], schema: RowSchema, arrow: ArrowSchema | None = None
+    rows: Iterable[Row], schema: RowSchema, arrow: ArrowSchema | None = None, *, first: int = 1
 ) -> Iterator[ArrowBatch]:
     """Rows as batches of 256; one that does not fit becomes an error row.
 
     Args:
         arrow: the Arrow schema to use, where that is not the schema's own.
+        first: the number of the first row, for messages.
 
     Raises:
         JuratError: a row does not fit, and the schema has no columns for an error; after all other rows.
     """
     arrow = schema.arrow() if arrow is None else arrow
     problem: JuratError | None = None
-    first, rows = 1, iter(rows)
-    while waiting := list(islice(rows, _BATCH_ROWS)):
+    rows = iter(rows)
+    while waiting := list(islice(rows, BATCH_ROWS)):
         whole = _fitting_batch(waiting, arrow)
         if whole is None:
             waiting = [completed(cast("Row", _encodable(row)), arrow) for row in waiting]
@@ -103,7 +105,7 @@ def batch_of(rows: Iterable[Row], schema: ArrowSchema) -> ArrowBatch:
     return batch
 
 
-def _fitting_batch(rows: list[Row], schema: ArrowSchema) -> ArrowBatch | None:
+def _fitting_batch(rows: Sequence[Row], schema: ArrowSchema) -> ArrowBatch | None:
     """The rows as a batch; None where one does not fit the schema."""
     import pyarrow as pa
 
@@ -131,11 +133,19 @@ def parquet_rows(path: Path, columns: list[str] | None = None) -> Iterator[dict[
         with pq.ParquetFile(path) as file:
             there = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
             missing = dict.fromkeys(set(columns or ()) - set(there or ()))
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=there):
+            for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=there):
                 for row in rows_of(batch):
                     yield row | missing if missing else row
     except (pa.ArrowException, OSError) as error:
         raise not_whole(path, error) from error
+
+
+def stream_batches(path: Path) -> Iterator[ArrowBatch]:
+    """The whole batches of an Arrow stream; one that was cut off ends there."""
+    import pyarrow as pa
+
+    with suppress(pa.ArrowException, OSError), pa.OSFile(str(path)) as file:
+        yield from pa.ipc.open_stream(file)
 
 
 def not_whole(path: Path, error: Exception) -> JuratError:

@@ -18,11 +18,9 @@ from typing import Any, cast
 from jurat.errors import JuratError
 from jurat.runs.arrow import ArrowTable
 from jurat.runs.folder import is_run, part_rows, run_files, run_rows
-from jurat.runs.parquet import PARQUET_MAGIC, not_whole, parquet_rows, rows_of
+from jurat.runs.parquet import PARQUET_MAGIC, STREAM_MAGIC, not_whole, parquet_rows, rows_of, stream_batches
 from jurat.text import reason
 
-_STREAM_MAGIC = b"\xff\xff\xff\xff"
-"""The first bytes of an Arrow stream, as which an earlier jurat left a `.partial` file on a full disk."""
 _BLOCK_ROWS = 1024
 
 
@@ -57,7 +55,9 @@ def read_rows(path: Path | str) -> Iterator[dict[str, Any]]:
         raise JuratError(f"{path} cannot be read: {reason(error)}.") from error
     if magic == PARQUET_MAGIC:
         return parquet_rows(path)
-    return _stream_rows(path) if magic == _STREAM_MAGIC else _json_rows(path)
+    if magic == STREAM_MAGIC:
+        return (row for batch in stream_batches(path) for row in rows_of(batch))
+    return _json_rows(path)
 
 
 def read_blocks(path: Path, leaves: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Block]:
@@ -122,15 +122,6 @@ def _rows_at(path: Path, group: int, places: Sequence[int]) -> list[dict[str, An
 
     with pq.ParquetFile(path) as file:
         return rows_of(file.read_row_group(group).take(pa.array(places, pa.int64())))
-
-
-def _stream_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of the whole batches of an Arrow stream; one that was cut off ends there."""
-    import pyarrow as pa
-
-    with suppress(pa.ArrowException, OSError), pa.OSFile(str(path)) as file:
-        for batch in pa.ipc.open_stream(file):
-            yield from rows_of(batch)
 
 
 def _json_rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -120,7 +120,7 @@ class Run:
         """Rows of earlier sessions by outcome."""
         self.outcomes: Counter[str] = Counter()
         """All rows by outcome."""
-        self._taken = self._exhausted = 0
+        self._taken, self._exhausted = 0, False
         self._watch, self._start = watch, time.monotonic()
         self._parts = PartWriter(self.folder, schema)
         try:
@@ -166,13 +166,13 @@ class Run:
             yield item
         self._exhausted = True
 
-    def write(self, value: Any) -> None:
+    def write(self, row: Any) -> None:
         """Records one row: a mapping, or what the schema can encode.
 
         Raises:
             JuratError: it cannot be written; nothing more can be written then.
         """
-        row = cast("Row", value) if isinstance(value, Mapping) else self.schema.encode(value)
+        row = cast("Row", row) if isinstance(row, Mapping) else self.schema.encode(row)
         self._parts.write(row)
         self.outcomes[row[self.schema.outcome]] += 1
         if self._watch is not None:

@@ -1,15 +1,14 @@
 """Files of rows: JSON Lines, written as they come, or one Parquet file, put in its place at the end.
 
 Neither replaces a file unless told to, and neither loses rows that were written when a run ends early. A
-Parquet file cannot be read before its footer is written, so its rows first go to a hidden JSON Lines file
-beside it.
+Parquet file cannot be read before its footer is written, so its rows first go to a hidden Arrow stream beside
+it, which can be read up to its last whole batch whatever happens.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self
@@ -23,9 +22,8 @@ from jurat.files import (
     make_folder,
     move_to_free_name,
 )
-from jurat.runs.arrow import ArrowBatch
-from jurat.runs.line_file import LineFile, lines_in
-from jurat.runs.parquet import batches_of, write_parquet
+from jurat.runs.line_file import LineFile
+from jurat.runs.parquet import BATCH_ROWS, batches_of, stream_batches, write_parquet
 from jurat.runs.schema import Row, RowSchema
 
 _JSON = (".jsonl", ".ndjson")
@@ -35,8 +33,10 @@ _PARQUET = (".parquet", ".pq")
 class Sink(Protocol):
     """Takes rows, one at a time, inside a `with` block."""
 
-    rows: int
-    """How many were written; after a failure, how many can be read."""
+    @property
+    def rows(self) -> int:
+        """How many were written; after a failure, how many can be read."""
+        ...
 
     @property
     def summary(self) -> str:
@@ -162,74 +162,94 @@ class _JsonFile:
 
 
 class _ParquetFile:
-    """Holds at most a row group of 64 MiB in memory, at the end."""
+    """Holds at most 256 rows in memory, and one row group of 64 MiB at the end."""
 
     def __init__(self, path: Path, schema: RowSchema, *, overwrite: bool) -> None:
+        import pyarrow as pa
+
         self.rows = 0
         self.summary = f"the rows for {path} are not written yet"
         self._path = path
         self._overwrite = overwrite
-        self._schema = schema
-        self._columns = frozenset(schema.arrow().names)
-        spool = beside(path, "writing")
-        self._lines = LineFile(spool, spool.open("xb"))
+        self._schema, self._arrow = schema, schema.arrow()
+        self._columns = frozenset(self._arrow.names)
+        self._waiting: list[Row] = []
+        self._spool = beside(path, "writing")
+        self._file: BinaryIO = self._spool.open("xb")
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        self._stream = pa.ipc.new_stream(self._file, self._arrow, options=options)
 
     def write(self, row: Row) -> None:
         if unknown := row.keys() - self._columns:
             names = ", ".join(sorted(unknown))
             raise JuratError(f"row {self.rows + 1} has fields that the schema lacks: {names}")
-        line = self._schema.json_line(row, self.rows + 1)
-        with file_errors(self._path):
-            self._lines.write(line)
+        self._waiting.append(row)
         self.rows += 1
+        if len(self._waiting) >= BATCH_ROWS:
+            self._spool_waiting()
+
+    def _spool_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        first = self.rows - len(waiting) + 1
+        with file_errors(self._path):
+            for batch in batches_of(waiting, self._schema, self._arrow, first=first):
+                self._stream.write_batch(batch)
+            self._file.flush()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self._lines.close()
         late: BaseException | None = None
-        if error is None:
-            try:
+        try:
+            self._close_stream()
+            if error is None:
                 self._put_in_place()
-                self._lines.path.unlink(missing_ok=True)
-                self.summary = f"{count_rows(self.rows)} in {self._path}"
                 return
-            except BaseException as problem:  # an impatient Ctrl-C too: the rows have to be kept
-                late = problem
+        except BaseException as problem:  # an impatient Ctrl-C too: the rows have to be kept
+            late = problem
         self._keep(convert=late is None or isinstance(late, Exception))
         cause = error or late
         if cause is not None:
             cause.add_note(self.summary)
-        if late is not None:
+        if error is None and late is not None:
             raise late
+
+    def _close_stream(self) -> None:
+        try:
+            self._spool_waiting()
+            with file_errors(self._path):
+                self._stream.close()
+                self._file.close()
+        finally:
+            with suppress(OSError):  # fails where the disk is full; what was whole before is there
+                self._file.close()
 
     def _put_in_place(self) -> None:
         with file_errors(self._path):
-            batches = batches_of(lines_in(self._lines.path), self._schema)
-            rows = write_parquet(self._path, batches, self._schema.arrow(), replace=self._overwrite)
+            rows = write_parquet(
+                self._path, stream_batches(self._spool), self._arrow, replace=self._overwrite
+            )
         if rows != self.rows:
             raise JuratError(f"only {rows} of {self.rows} rows for {self._path} could be read back.")
-
-    def _fitting_batches(self) -> Iterator[ArrowBatch]:
-        with suppress(JuratError):  # raised after all rows that fit
-            yield from batches_of(lines_in(self._lines.path), self._schema)
+        self._spool.unlink(missing_ok=True)
+        self.summary = f"{count_rows(self.rows)} in {self._path}"
 
     def _keep(self, *, convert: bool) -> None:
-        """Leaves the rows as `NAME.partial`: as Parquet, or as JSON Lines where there is no room for both."""
-        spool = kept = self._lines.path
+        """Leaves the rows as `NAME.partial`: as Parquet, or as the stream where there is no room for both."""
+        self.rows = sum(batch.num_rows for batch in stream_batches(self._spool))
         if self.rows == 0:
-            spool.unlink(missing_ok=True)
+            self._spool.unlink(missing_ok=True)
             self.summary = f"no rows were written to {self._path}"
             return
-        aside = beside(self._path, "parquet")
+        kept, aside = self._spool, beside(self._path, "parquet")
         if convert:
             with suppress(Exception):
-                self.rows = write_parquet(aside, self._fitting_batches(), self._schema.arrow())
+                write_parquet(aside, stream_batches(self._spool), self._arrow)
                 kept = aside
         name = kept
         with suppress(OSError):
             name = move_to_free_name(kept, self._path.with_name(self._path.name + ".partial"))
-        for rest in {spool, aside} - {name}:
+        for rest in {self._spool, aside} - {name}:
             rest.unlink(missing_ok=True)
         self.summary = f"{count_rows(self.rows)} in {name}"
