@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -446,3 +448,11 @@ def test_samples_differ_from_each_other() -> None:
     assert len({repr(inquiry.questions) + str(inquiry.prefix.images) for inquiry in sample_inquiries()}) == 5
     assert len(sample_chats()) == 5
     check_settings(open_model("null"), sample_chats())
+
+
+def test_importing_it_loads_neither_pytest_nor_a_heavy_package() -> None:
+    code = (
+        "import sys, jurat.testing; print({'pytest', 'torch', 'transformers', 'openai'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
