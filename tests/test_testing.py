@@ -102,15 +102,14 @@ def test_a_local_model_of_random_weights_conforms(tmp_path: Path) -> None:
 
 
 def digest(asked: Asked, *more: object) -> int:
-    text = json.dumps(asked.body["messages"]) + repr(more)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+    return digest_of(json.dumps(asked.body["messages"]), *more)
 
 
 def scripted(asked: Asked) -> Told:
     """A model of two words, which it draws from the conversation: a server that honours all it is sent."""
     body = asked.body
     if body.get("logprobs"):
-        yes = 0.1 + 0.8 * (digest(asked) % 1000) / 1000
+        yes = 0.05 + 0.9 * digest(asked) / 1000
         return completion("Yes" if yes > 0.5 else "No", {"Yes": yes, "No": 0.95 - yes, "The": 0.02})
     greedy = body.get("temperature", 0) == 0 or body.get("top_p", 1) < 0.3
     seed = 0 if greedy else body.get("seed", 0)
@@ -146,6 +145,10 @@ def test_a_model_behind_a_decisions_endpoint_conforms(monkeypatch: pytest.Monkey
 
     with serving(DecisionsServer(script)) as url:
         check_model(lambda: open_model("decisions/tiny", base_url=url, serving=Serving(retries=0)))
+
+
+def digest_of(*parts: object) -> int:
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big") % 900
 
 
 # --- an empty reply ------------------------------------------------------------------------------
@@ -367,6 +370,10 @@ class PaintsOverImages(Sound):
         return answers
 
 
+class ChatsAllTheSame(Sound):
+    can_chat = False
+
+
 class ClosesOnce(Sound):
     def close(self) -> None:
         self.calls += 1
@@ -388,7 +395,7 @@ def _paint(image: Image.Image) -> None:
 FAULTS: dict[type[Sound], tuple[str, str]] = {
     Nameless: ("it_describes_itself", "name is ''"),
     OddSettings: ("it_describes_itself", "supported_settings names no settings: ['colour']"),
-    NeverEmpty: ("empty_batches_are_empty", "ask([]) is not []"),
+    NeverEmpty: ("an_empty_batch_has_no_results", "ask([]) is not []"),
     OneAnswerTooFew: ("every_inquiry_has_its_answer", "1 results for 2 questions"),
     NoProbabilities: ("every_inquiry_has_its_answer", "no probabilities"),
     StatesOneHalf: ("every_inquiry_has_its_answer", "stated, yet neither Yes nor No"),
@@ -397,13 +404,13 @@ FAULTS: dict[type[Sound], tuple[str, str]] = {
     TextWithAFailure: ("every_chat_has_its_reply", "a failed reply has text or a finish too"),
     OddFinish: ("every_chat_has_its_reply", "a finish reason is 'eos'"),
     CountsBackwards: ("every_chat_has_its_reply", "a usage is Usage(input_tokens=-1"),
-    ReversesBatches: ("batches_equal_single_calls", "answers in a batch differ"),
-    LooksAtNeighbours: ("batches_equal_single_calls", "replies in a batch differ"),
-    TakesTheFirstChatsSettings: ("batches_equal_single_calls", "replies in a batch differ"),
+    ReversesBatches: ("answers_in_batches_equal_single_ones", "answers in a batch differ"),
+    LooksAtNeighbours: ("replies_in_batches_equal_single_ones", "replies in a batch differ"),
+    TakesTheFirstChatsSettings: ("replies_in_batches_equal_single_ones", "replies in a batch differ"),
     Changes: ("it_repeats_itself", "answers change when asked again"),
-    RaisesForABadImage: ("failures_stay_with_their_item", "it raised OSError"),
-    FailsAsAWhole: ("failures_stay_with_their_item", "a bad chat changes others"),
-    TakesWrongValues: ("failures_stay_with_their_item", "a wrong setting is no failure"),
+    RaisesForABadImage: ("a_bad_inquiry_changes_no_other", "it raised OSError"),
+    FailsAsAWhole: ("a_bad_chat_changes_no_other", "a bad chat changes others"),
+    TakesWrongValues: ("a_bad_chat_changes_no_other", "a wrong setting is no failure"),
     DropsSettings: ("settings_are_honoured_or_refused", "thinking is neither supported nor refused"),
     IgnoresMaxTokens: ("honoured_settings_do_what_they_say", "max_tokens is 1, and 5 were written"),
     IgnoresStop: ("honoured_settings_do_what_they_say", "with the stop text 'null'"),
@@ -413,8 +420,9 @@ FAULTS: dict[type[Sound], tuple[str, str]] = {
     IgnoresLogitsProcessors: ("honoured_settings_do_what_they_say", "a logits processor was not called"),
     ClaimsAnything: ("capabilities_are_typed_or_none", "it claims a capability that it cannot know"),
     WrongCapability: ("capabilities_are_typed_or_none", "capability(Vocabulary) gives 'words'"),
-    NotThreadSafe: ("concurrent_calls_equal_single_ones", "answers of concurrent calls differ"),
+    NotThreadSafe: ("concurrent_answers_equal_single_ones", "answers of concurrent calls differ"),
     PaintsOverImages: ("its_input_is_left_alone", "it changed an image"),
+    ChatsAllTheSame: ("it_refuses_to_chat", "can_chat is False, and it chats"),
     ClosesOnce: ("closing_twice_is_no_error", "it raised RuntimeError: closed already"),
 }
 

@@ -31,7 +31,15 @@ from jurat.models import (
 )
 from jurat.models.prior_cache import Deterministic
 
-__all__ = ["CHECKS", "check_model", "sample_chats", "sample_images", "sample_inquiries"]
+__all__ = [
+    "CHAT_CHECKS",
+    "CHECKS",
+    "LAST_CHECKS",
+    "check_model",
+    "sample_chats",
+    "sample_images",
+    "sample_inquiries",
+]
 
 _INSTRUCTION = "Is the following statement true of this image? Answer with Yes or No."
 _OTHER_VALUES: dict[str, Any] = {
@@ -80,7 +88,7 @@ def check_model(
     chats: Sequence[Chat] | None = None,
     tolerance: float = 1e-3,
 ) -> None:
-    """Opens a model, runs every check of `CHECKS` on it, and closes it.
+    """Opens a model, runs the checks of this module on it, and closes it.
 
     Args:
         open: opens the model.
@@ -95,11 +103,13 @@ def check_model(
     """
     model = open()
     asked = tuple(sample_inquiries() if inquiries is None else inquiries)
-    given = sample_chats() if chats is None else chats
-    continued = tuple(_supported(model, chat) for chat in given if getattr(model, "can_chat", True))
+    can_chat = getattr(model, "can_chat", True)
+    given = () if not can_chat else sample_chats() if chats is None else chats
+    continued = tuple(_supported(model, chat) for chat in given)
     case = Case(model, asked, continued, tolerance, _pixels(asked, continued))
     problems: list[str] = []
-    for check in (*CHECKS, closing_twice_is_no_error):
+    chat_checks = CHAT_CHECKS if can_chat else (it_refuses_to_chat,)
+    for check in (*CHECKS, *chat_checks, *LAST_CHECKS):
         try:
             check(case)
         except AssertionError as error:
@@ -160,9 +170,9 @@ def it_describes_itself(case: Case) -> None:
     _need(not unknown, f"supported_settings names no settings: {sorted(unknown)}")
 
 
-def empty_batches_are_empty(case: Case) -> None:
+def an_empty_batch_has_no_results(case: Case) -> None:
     _need(case.model.ask([]) == [], "ask([]) is not []")
-    _need(case.model.chat([]) == [], "chat([]) is not []")
+    _need(not case.chats or case.model.chat([]) == [], "chat([]) is not []")
 
 
 def every_inquiry_has_its_answer(case: Case) -> None:
@@ -190,18 +200,21 @@ def every_chat_has_its_reply(case: Case) -> None:
             _need(reply.text == "" and reply.finish is None, "a failed reply has text or a finish too")
 
 
-def batches_equal_single_calls(case: Case) -> None:
+def answers_in_batches_equal_single_ones(case: Case) -> None:
     """In any order and beside any neighbours."""
     singles = [answer for inquiry in case.inquiries for answer in _asked(case, [inquiry])]
     together = _asked(case, case.inquiries)
     _need(_alike(singles, together, case.tolerance), "answers in a batch differ from those of single calls")
     back = _asked(case, case.inquiries[::-1])[::-1]
     _need(_alike(singles, back, case.tolerance), "answers depend on the order of a batch")
-    texts = [_gist(reply) for chat in case.chats for reply in _continued(case, [chat])]
-    found = [_gist(reply) for reply in _continued(case, case.chats)]
-    _need(texts == found, "replies in a batch differ from those of single calls")
-    found = [_gist(reply) for reply in _continued(case, case.chats[::-1])]
-    _need(texts == found[::-1], "replies depend on the order of a batch")
+
+
+def replies_in_batches_equal_single_ones(case: Case) -> None:
+    singles = [_gist(reply) for chat in case.chats for reply in _continued(case, [chat])]
+    together = [_gist(reply) for reply in _continued(case, case.chats)]
+    _need(singles == together, "replies in a batch differ from those of single calls")
+    back = [_gist(reply) for reply in _continued(case, case.chats[::-1])][::-1]
+    _need(singles == back, "replies depend on the order of a batch")
 
 
 def it_repeats_itself(case: Case) -> None:
@@ -212,17 +225,19 @@ def it_repeats_itself(case: Case) -> None:
     _need(texts[0] == texts[1], "replies change when asked again")
 
 
-def failures_stay_with_their_item(case: Case) -> None:
-    """An image that cannot be read, an empty conversation and a wrong setting take no neighbour with them."""
-    unreadable = Chat((Turn("user", (_unreadable(), _INSTRUCTION)),))
+def a_bad_inquiry_changes_no_other(case: Case) -> None:
+    """One with an image that cannot be read, with no conversation, or with no question."""
     good = case.inquiries[0]
     alone = _asked(case, [good])
-    for bad in (replace(good, prefix=unreadable), replace(good, prefix=Chat()), replace(good, questions=())):
+    unreadable = replace(good, prefix=_unreadable())
+    for bad in (unreadable, replace(good, prefix=Chat()), replace(good, questions=())):
         first, found, last = _asked(case, [good, bad, good])
         _need(_alike(alone * 2, [first, last], case.tolerance), "a bad inquiry changes others")
-        _need(bad.prefix != unreadable or found.failure is not None, "an unreadable image is no failure")
-    if not case.chats:
-        return
+        _need(bad is not unreadable or found.failure is not None, "an unreadable image is no failure")
+
+
+def a_bad_chat_changes_no_other(case: Case) -> None:
+    """One with an image that cannot be read, or with a setting of an impossible value."""
     chat = case.chats[0]
     text = _gist(_continued(case, [chat])[0])
     wrong = [
@@ -230,7 +245,7 @@ def failures_stay_with_their_item(case: Case) -> None:
         for name, value in _WRONG_VALUES.items()
         if name in case.model.supported_settings
     ]
-    for bad in (unreadable, *wrong):
+    for bad in (_unreadable(), *wrong):
         first, found, last = _continued(case, [chat, bad, chat])
         _need(
             found.failure is not None,
@@ -242,8 +257,6 @@ def failures_stay_with_their_item(case: Case) -> None:
 
 def settings_are_honoured_or_refused(case: Case) -> None:
     """A setting that is not in `supported_settings` raises before anything runs; one that is does not."""
-    if not case.chats:
-        return
     for name, value in _OTHER_VALUES.items():
         chat = replace(case.chats[0], generation=Generation(**{name: value}))
         if name in case.model.supported_settings:
@@ -269,16 +282,6 @@ def honoured_settings_do_what_they_say(case: Case) -> None:
                 _check_sampling(case, chat, full)
 
 
-def a_model_without_chat_refuses_it(case: Case) -> None:
-    if getattr(case.model, "can_chat", True):
-        return
-    try:
-        case.model.chat(sample_chats()[:1])
-    except JuratError:
-        return
-    raise AssertionError("can_chat is False, and chat raises no JuratError")
-
-
 def capabilities_are_typed_or_none(case: Case) -> None:
     _need(case.model.capability(_NeverHeardOf) is None, "it claims a capability that it cannot know")
     for kind in _CAPABILITIES:
@@ -286,7 +289,7 @@ def capabilities_are_typed_or_none(case: Case) -> None:
         _need(found is None or isinstance(found, kind), f"capability({kind.__name__}) gives {found!r}")
 
 
-def concurrent_calls_equal_single_ones(case: Case) -> None:
+def concurrent_answers_equal_single_ones(case: Case) -> None:
     """Where it has `ConcurrencySupport`."""
     support = case.model.capability(ConcurrencySupport)
     if support is None or support.lanes < 2:
@@ -310,22 +313,34 @@ def closing_twice_is_no_error(case: Case) -> None:
     case.model.close()
 
 
+def it_refuses_to_chat(case: Case) -> None:
+    """What has `can_chat` False."""
+    try:
+        case.model.chat([Chat((Turn("user", ("Hello.",)),))])
+    except JuratError:
+        return
+    raise AssertionError("can_chat is False, and it chats")
+
+
 CHECKS: tuple[Check, ...] = (
     it_describes_itself,
-    empty_batches_are_empty,
+    capabilities_are_typed_or_none,
+    an_empty_batch_has_no_results,
     every_inquiry_has_its_answer,
-    every_chat_has_its_reply,
-    batches_equal_single_calls,
+    answers_in_batches_equal_single_ones,
+    a_bad_inquiry_changes_no_other,
+    concurrent_answers_equal_single_ones,
     it_repeats_itself,
-    failures_stay_with_their_item,
+)
+CHAT_CHECKS: tuple[Check, ...] = (
+    every_chat_has_its_reply,
+    replies_in_batches_equal_single_ones,
+    a_bad_chat_changes_no_other,
     settings_are_honoured_or_refused,
     honoured_settings_do_what_they_say,
-    a_model_without_chat_refuses_it,
-    capabilities_are_typed_or_none,
-    concurrent_calls_equal_single_ones,
-    its_input_is_left_alone,
 )
-"""All but the last, `closing_twice_is_no_error`."""
+"""Of models that can chat; of others `it_refuses_to_chat`."""
+LAST_CHECKS: tuple[Check, ...] = (its_input_is_left_alone, closing_twice_is_no_error)
 
 
 # --- what they are made of -----------------------------------------------------------------------
@@ -465,8 +480,9 @@ def _kind(failure: Failure | None) -> str | None:
     return None if failure is None else failure.kind
 
 
-def _unreadable() -> Image.Image:
-    """An image whose pixels cannot be decoded: its file ends too early."""
+def _unreadable() -> Chat:
+    """With an image whose pixels cannot be decoded: its file ends too early."""
     whole = io.BytesIO()
     Image.effect_noise((64, 64), 80).convert("RGB").save(whole, "PNG")
-    return Image.open(io.BytesIO(whole.getvalue()[:300]))
+    image = Image.open(io.BytesIO(whole.getvalue()[:300]))
+    return Chat((Turn("user", (image, _INSTRUCTION)),))

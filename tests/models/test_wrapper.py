@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jurat.bench.answer_cache import Clock, Remembering
+from jurat.bench.answer_cache import Clock, CachingModel
 from jurat.content import Chat, Generation, Reply, Turn
 from jurat.models import (
     Answer,
@@ -115,7 +115,7 @@ def test_there_are_capabilities_to_deny() -> None:
 @pytest.mark.parametrize("kind", WHITE_BOX)
 def test_no_wrapper_of_ours_lets_white_box_access_through(kind: type) -> None:
     batcher = MicroBatcher(AbleToAnything())
-    for wrapped in (Remembering(AbleToAnything(), Clock()), batcher):
+    for wrapped in (CachingModel(AbleToAnything(), Clock()), batcher):
         assert wrapped.capability(kind) is None
     batcher.close()
 
@@ -146,5 +146,5 @@ def test_an_answer_changed_by_a_wrapper_is_changed_by_the_next_one_around_it() -
         def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
             return [Answer() for _ in inquiries]
 
-    outer = Remembering(Mute(open_model("null")), Clock())
+    outer = CachingModel(Mute(open_model("null")), Clock())
     assert outer.ask([Inquiry(CHAT, ("A dog?",))])[0].answers == ()

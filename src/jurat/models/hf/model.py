@@ -36,6 +36,7 @@ from jurat.models.protocol import (
     Differentiable,
     Embedder,
     Inquiry,
+    Model,
     PromptScores,
     Sized,
     Steerable,
@@ -68,15 +69,15 @@ def open_local(spec: ModelSpec) -> LocalModel:
     return model
 
 
-class LocalModel(ModelParts):
+class LocalModel(ModelParts, Model):
     """A loaded transformers model behind the two verbs. Threads take turns at its network."""
 
     @property
-    def can_chat(self) -> bool:
+    def can_chat(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return "conversations" not in self.unable
 
     @property
-    def supported_settings(self) -> frozenset[str]:
+    def supported_settings(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """All; thinking where the chat template can switch it on."""
         able = self.encoder.template.thoughts is not None
         return frozenset(SETTINGS) if able else frozenset(SETTINGS) - {"thinking"}
