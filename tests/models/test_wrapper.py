@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jurat.bench.answer_cache import Clock, CachingModel
+from jurat.bench.answer_cache import CachingModel, Clock
 from jurat.content import Chat, Generation, Reply, Turn
 from jurat.models import (
     Answer,
