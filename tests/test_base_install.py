@@ -61,6 +61,7 @@ def test_the_commands_work_without_extras(place: Path) -> None:
     """One after the other, as somebody would try them."""
     assert jurat(place, "--version").startswith("jurat ")
     assert 'pip install "jurat[local]"' in jurat(place, "models")
+    assert 'pip install "jurat[openai]"' in jurat(place, "list")
     jurat(place, "constitution", "check", "shelf:nursery")
     assert "nursery" in jurat(place, "constitution", "shelf")
     assert "3 scenes" in jurat(place, "pictograms", "draw", "--n", "3", "--out", "random")
