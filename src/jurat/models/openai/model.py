@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from jurat.content import Chat, Failure, Reply, Turn
-from jurat.models.hf.encoding import ask_in, goes_on_from
+from jurat.models.hf.encoding import ask_in, prefilled_text
 from jurat.models.openai import closed_answers as closed
 from jurat.models.openai.call_settings import LEAST_LISTED, CallSettings, ServerSupport, rejected_setting
 from jurat.models.openai.choices import Choice, read_choice, without_thoughts
@@ -106,7 +106,7 @@ class ServedModel(ServerModel):
             wanted.seed,
             wanted.stop,
             wanted.thinking,
-            continues=goes_on_from(chat) is not None,
+            continues=prefilled_text(chat) is not None,
         )
         choice = await self._complete(messages(chat.turns, urls), settings)
         if isinstance(choice, Failure):
