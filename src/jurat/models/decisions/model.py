@@ -17,7 +17,7 @@ from jurat.errors import JuratError
 from jurat.models.openai.closed_answers import CallAnswers, failed_call, joined
 from jurat.models.openai.estimate import CallForm
 from jurat.models.openai.faults import ReplyKind
-from jurat.models.openai.messages import data_urls
+from jurat.models.openai.messages import data_urls, messages
 from jurat.models.openai.server import Endpoint, Server, gather, open_server, usage_of
 from jurat.models.openai.server_model import ServerModel
 from jurat.models.openai.sight_check import SightCheck
@@ -58,7 +58,7 @@ class DecisionsModel(ServerModel):
 
     def __init__(self, server: Server, *, name: str) -> None:
         super().__init__(server, name=name)
-        self._sight = SightCheck(server, self._answers, self._ask_one)
+        self._sight = SightCheck(server, self._answers)
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         return self.server.run(self._answer, inquiries)
@@ -87,17 +87,14 @@ class DecisionsModel(ServerModel):
         calls = await gather(self._answers(turns, group, urls) for group in groups)
         return joined(await self._sight.checked(turns, groups, calls, "measured"), "measured")
 
-    async def _ask_one(self, turns: Sequence[Turn], question: str) -> CallAnswers:
-        urls = await data_urls(Chat(tuple(turns)).images, self.server.serving)
-        if isinstance(urls, Failure):
-            return failed_call(urls, 1)
-        return await self._answers(turns, (question,), urls)
-
     async def _answers(
         self, turns: Sequence[Turn], questions: Sequence[str], urls: Sequence[str], _basis: str = "measured"
     ) -> CallAnswers:
         """One request."""
-        request = {"input": _input(turns, urls), "questions": _predicates(questions)}
+        request = {
+            "input": messages(turns, urls, _text_part, _image_part),
+            "questions": _predicates(questions),
+        }
         reply = await self.server.call(request, image=bool(urls))
         if isinstance(reply, Failure):
             return failed_call(reply, len(questions))
@@ -139,18 +136,9 @@ def _failed(why: str) -> YesNo:
     return YesNo(0.0, 0.0, Failure("error", why))
 
 
-def _input(turns: Sequence[Turn], urls: Sequence[str]) -> list[dict[str, Any]]:
-    """The conversation as the endpoint takes it, with the images' data URLs in their order."""
-    following = iter(urls)
-    made: list[dict[str, Any]] = []
-    for turn in turns:
-        content: str | list[dict[str, Any]] = turn.text
-        if turn.images:
-            content = [
-                {"type": "input_text", "text": part}
-                if isinstance(part, str)
-                else {"type": "input_image", "image_url": next(following), "detail": "original"}
-                for part in turn.parts
-            ]
-        made.append({"role": turn.role, "content": content})
-    return made
+def _text_part(text: str) -> dict[str, Any]:
+    return {"type": "input_text", "text": text}
+
+
+def _image_part(url: str) -> dict[str, Any]:
+    return {"type": "input_image", "image_url": url, "detail": "original"}

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from jurat.content import Generation
 from jurat.models.spec import ThinkingField
 
 TOP_LOGPROBS = (20, 10, 5)
@@ -31,24 +32,6 @@ _TOO_LONG = re.compile(
 
 
 @dataclass(frozen=True)
-class CallSettings:
-    """What a call asks for besides the messages."""
-
-    max_tokens: int
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
-    thinking: bool = False
-    continues: bool = False
-    """Whether the last message is the assistant's and is to be continued."""
-    logprobs: bool = False
-    """Whether the first token's alternatives are to be listed, with their logprobs."""
-    schema: dict[str, Any] | None = None
-    """A JSON schema that the reply is to follow."""
-
-
-@dataclass(frozen=True)
 class ServerSupport:
     """What a server takes, as far as it is known."""
 
@@ -64,8 +47,22 @@ class ServerSupport:
     """The field that turns thinking on and off; None where none is known."""
     continue_final_message: bool = False
 
-    def arguments(self, wanted: CallSettings) -> dict[str, Any]:
-        """The settings as arguments of the SDK's method."""
+    def arguments(
+        self,
+        wanted: Generation,
+        *,
+        logprobs: bool = False,
+        schema: dict[str, Any] | None = None,
+        continues: bool = False,
+    ) -> dict[str, Any]:
+        """Settings of a call as arguments of the SDK's method.
+
+        Args:
+            wanted: settings of the conversation.
+            logprobs: whether the first token's alternatives are to be listed, with their logprobs.
+            schema: a JSON schema that the reply is to follow.
+            continues: whether the last message is the assistant's and is to be continued.
+        """
         made: dict[str, Any] = {self.limit: max(wanted.max_tokens, self.least_tokens)}
         if wanted.temperature > 0 or self.zero_temperature:
             made["temperature"] = wanted.temperature
@@ -78,16 +75,16 @@ class ServerSupport:
         extra: dict[str, Any] = {}
         if self.thinking is not None:
             extra |= _THINKING[self.thinking][wanted.thinking]
-        if self.continue_final_message and wanted.continues:
+        if self.continue_final_message and continues:
             extra |= {"continue_final_message": True, "add_generation_prompt": False}
         if extra:
             made["extra_body"] = extra  # fields of the request that the SDK does not know
-        if wanted.logprobs:
+        if logprobs:
             made |= {"logprobs": True, "top_logprobs": self.top_logprobs}
-        if wanted.schema is not None and self.format == "json_schema":
-            schema = {"name": "answers", "strict": True, "schema": wanted.schema}
-            made["response_format"] = {"type": "json_schema", "json_schema": schema}
-        elif wanted.schema is not None and self.format == "json_object":
+        if schema is not None and self.format == "json_schema":
+            named = {"name": "answers", "strict": True, "schema": schema}
+            made["response_format"] = {"type": "json_schema", "json_schema": named}
+        elif schema is not None and self.format == "json_object":
             made["response_format"] = {"type": "json_object"}
         return made
 

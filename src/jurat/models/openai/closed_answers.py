@@ -39,6 +39,10 @@ _WORDS = {"yes": True, "true": True, "no": False, "false": False}
 Basis: TypeAlias = Literal["measured", "stated"]
 
 
+class NoLogprobs(Exception):
+    """The server gives no logprobs."""
+
+
 @dataclass(frozen=True)
 class CallAnswers:
     """What one call answered to some questions of an inquiry."""

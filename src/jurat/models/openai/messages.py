@@ -12,7 +12,7 @@ import asyncio
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from PIL import Image
@@ -26,21 +26,29 @@ LOSSLESS_PIXELS = 512 * 512
 JPEG_QUALITY = 92
 
 
-def messages(turns: Sequence[Turn], urls: Sequence[str]) -> list[Message]:
+def _text_part(text: str) -> Message:
+    return {"type": "text", "text": text}
+
+
+def _image_part(url: str) -> Message:
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def messages(
+    turns: Sequence[Turn],
+    urls: Sequence[str],
+    text_part: Callable[[str], Message] = _text_part,
+    image_part: Callable[[str], Message] = _image_part,
+) -> list[Message]:
     """The turns, with the images' data URLs in their order. The content of a turn without images is text."""
     following = iter(urls)
-    made: list[Message] = []
-    for turn in turns:
-        content: str | list[Message] = turn.text
-        if turn.images:
-            content = [
-                {"type": "text", "text": part}
-                if isinstance(part, str)
-                else {"type": "image_url", "image_url": {"url": next(following)}}
-                for part in turn.parts
-            ]
-        made.append({"role": turn.role, "content": content})
-    return made
+
+    def content(turn: Turn) -> str | list[Message]:
+        if not turn.images:
+            return turn.text
+        return [text_part(p) if isinstance(p, str) else image_part(next(following)) for p in turn.parts]
+
+    return [{"role": turn.role, "content": content(turn)} for turn in turns]
 
 
 def data_url(image: Image.Image, max_pixels: int, image_format: ImageFormat = "auto") -> str:

@@ -17,12 +17,12 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from jurat.content import Chat, Failure, Reply, Turn
+from jurat.content import Chat, Failure, Generation, Reply, Turn
 from jurat.models.hf.encoding import ask_in, prefilled_text
 from jurat.models.openai import closed_answers as closed
-from jurat.models.openai.call_settings import LEAST_LISTED, CallSettings, ServerSupport, rejected_setting
+from jurat.models.openai.call_settings import LEAST_LISTED, ServerSupport, rejected_setting
 from jurat.models.openai.choices import Choice, read_choice, without_thoughts
-from jurat.models.openai.closed_answers import Basis, CallAnswers, failed_call
+from jurat.models.openai.closed_answers import Basis, CallAnswers, NoLogprobs, failed_call
 from jurat.models.openai.estimate import CallForm
 from jurat.models.openai.faults import Fault, ReplyKind
 from jurat.models.openai.messages import Message, data_urls, messages
@@ -51,10 +51,6 @@ _ENDPOINT = Endpoint(
 )
 
 
-class NoLogprobs(Exception):
-    """The server gives no logprobs."""
-
-
 def open_served(spec: ModelSpec) -> ServedModel:
     """Opens a served model; see `open_server`."""
     return ServedModel(open_server(spec, _ENDPOINT), name=spec.name)
@@ -78,7 +74,7 @@ class ServedModel(ServerModel):
         self._measures = False
         """Whether a reply has come with several tokens' logprobs that differ."""
         self._warned = False
-        self._sight = SightCheck(server, self._answers, self._answers_in_any_form)
+        self._sight = SightCheck(server, self._answers)
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         return self.server.run(self._answer, inquiries)
@@ -99,16 +95,8 @@ class ServedModel(ServerModel):
         urls = await data_urls(chat.images, self.server.serving)
         if isinstance(urls, Failure):
             return Reply(failure=urls)
-        settings = CallSettings(
-            wanted.max_tokens,
-            wanted.temperature,
-            wanted.top_p,
-            wanted.seed,
-            wanted.stop,
-            wanted.thinking,
-            continues=prefilled_text(chat) is not None,
-        )
-        choice = await self._complete(messages(chat.turns, urls), settings)
+        continues = prefilled_text(chat) is not None
+        choice = await self._complete(messages(chat.turns, urls), wanted, continues=continues)
         if isinstance(choice, Failure):
             return Reply(usage=choice.usage, failure=choice)
         if urls:
@@ -158,16 +146,6 @@ class ServedModel(ServerModel):
             return await self._stated(turns, group, urls)
         return await self._measured(turns, group[0], urls)
 
-    async def _answers_in_any_form(self, turns: Sequence[Turn], question: str) -> CallAnswers:
-        """One question about images that are no item's, in whichever way the server answers."""
-        urls = await data_urls(Chat(tuple(turns)).images, self.server.serving)
-        if isinstance(urls, Failure):
-            return failed_call(urls, 1)
-        try:
-            return await self._answers(turns, (question,), urls, "measured")
-        except NoLogprobs:
-            return await self._answers(turns, (question,), urls, "stated")
-
     async def _measured(self, turns: Sequence[Turn], question: str, urls: Sequence[str]) -> CallAnswers:
         """One question's answer from its first token.
 
@@ -184,7 +162,7 @@ class ServedModel(ServerModel):
         return await self._measured_now(asked)
 
     async def _measured_now(self, asked: Sequence[Message]) -> CallAnswers:
-        choice = await self._complete(asked, CallSettings(max_tokens=1, logprobs=True))
+        choice = await self._complete(asked, Generation(max_tokens=1), logprobs=True)
         if isinstance(choice, Failure):
             return failed_call(choice, 1)
         listed, usage = choice.listed, choice.usage
@@ -221,14 +199,16 @@ class ServedModel(ServerModel):
     ) -> CallAnswers:
         """Several questions' answers from one reply in JSON."""
         asked = messages(ask_in(turns, closed.numbered_questions(questions)), urls)
-        settings = CallSettings(STATED_TOKENS, schema=closed.answer_schema(len(questions)))
-        choice = await self._complete(asked, settings)
+        schema = closed.answer_schema(len(questions))
+        choice = await self._complete(asked, Generation(STATED_TOKENS), schema=schema)
         if isinstance(choice, Failure):
             return failed_call(choice, len(questions), stated=True)
         return CallAnswers(closed.stated_answers(choice, len(questions)), choice.usage)
 
-    async def _complete(self, asked: Sequence[Message], wanted: CallSettings) -> Choice | Failure:
-        """One chat completion, with the settings that the server takes.
+    async def _complete(
+        self, asked: Sequence[Message], wanted: Generation, *, logprobs: bool = False, **more: Any
+    ) -> Choice | Failure:
+        """One chat completion, with the settings that the server takes; see `ServerSupport.arguments`.
 
         Raises:
             ModelGone: no call of this server can succeed.
@@ -239,9 +219,9 @@ class ServedModel(ServerModel):
         def request() -> dict[str, Any]:
             nonlocal support
             support = self.support
-            if wanted.logprobs and not support.top_logprobs:
+            if logprobs and not support.top_logprobs:
                 raise NoLogprobs
-            return {"messages": list(asked), **support.arguments(wanted)}
+            return {"messages": list(asked), **support.arguments(wanted, logprobs=logprobs, **more)}
 
         def adapt(fault: Fault, sent: dict[str, Any]) -> dict[str, Any] | None:
             if self.support == support:  # else another call has learned meanwhile

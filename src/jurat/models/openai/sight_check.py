@@ -19,7 +19,8 @@ from typing import TypeAlias
 from PIL import Image
 
 from jurat.content import Failure, Turn, Usage
-from jurat.models.openai.closed_answers import Basis, CallAnswers
+from jurat.models.openai.closed_answers import Basis, CallAnswers, NoLogprobs, failed_call
+from jurat.models.openai.messages import data_urls
 from jurat.models.openai.server import Server
 from jurat.models.protocol import ModelGone, YesNo
 
@@ -41,9 +42,8 @@ _KEPT = 4096
 """Calls without a picture whose answers are kept."""
 
 Ask: TypeAlias = Callable[[Sequence[Turn], Sequence[str], Sequence[str], Basis], Awaitable[CallAnswers]]
-"""Asks questions: turns, questions, the images' data URLs, and the basis that the answers should have."""
-AskAny: TypeAlias = Callable[[Sequence[Turn], str], Awaitable[CallAnswers]]
-"""Asks one question, about images or without, in whichever way the server answers."""
+"""Asks questions in one call: turns, questions, the images' data URLs, and the basis that the answers should
+have. Raises NoLogprobs where that is `measured` and cannot be had."""
 
 
 @dataclass
@@ -60,8 +60,8 @@ class _Kept:
 class SightCheck:
     """See the module's docstring."""
 
-    def __init__(self, server: Server, ask: Ask, ask_any: AskAny) -> None:
-        self._server, self._ask, self._ask_any = server, ask, ask_any
+    def __init__(self, server: Server, ask: Ask) -> None:
+        self._server, self._ask = server, ask
         self._kept: dict[tuple[tuple[str, ...], tuple[str, ...], Basis], _Kept] = {}
         self._texts: set[tuple[str, ...]] = set()
         self._lock = asyncio.Lock()
@@ -103,12 +103,10 @@ class SightCheck:
                 await self._look()
 
     async def _look(self) -> None:
-        def ask(colour: str | None, question: str) -> Awaitable[CallAnswers]:
-            shown = () if colour is None else (Image.new("RGB", SQUARE, colour),)
-            return self._ask_any((Turn("user", (*shown, INSTRUCTION)),), question)
-
-        red = await ask("red", RED)
-        blue, none, other = await asyncio.gather(ask("blue", RED), ask(None, RED), ask(None, OTHER))
+        red = await self._ask_about("red", RED)
+        blue, none, other = await asyncio.gather(
+            self._ask_about("blue", RED), self._ask_about(None, RED), self._ask_about(None, OTHER)
+        )
         self._tries += 1
         if any(call.failed for call in (red, blue, none, other)):
             self._done = self._tries >= _TRIES
@@ -129,6 +127,18 @@ class SightCheck:
                 hint="Does a gateway before it drop pictures, or does the model take none?",
             )
         self._unknown("it answers the same about a red one and a blue one, and nearly everything else")
+
+    async def _ask_about(self, colour: str | None, question: str) -> CallAnswers:
+        """A question about a plain picture, or about none, in whichever way the server answers."""
+        shown = () if colour is None else (Image.new("RGB", SQUARE, colour),)
+        turns = (Turn("user", (*shown, INSTRUCTION)),)
+        urls = await data_urls(shown, self._server.serving)
+        if isinstance(urls, Failure):
+            return failed_call(urls, 1)
+        try:
+            return await self._ask(turns, (question,), urls, "measured")
+        except NoLogprobs:
+            return await self._ask(turns, (question,), urls, "stated")
 
     async def checked(
         self,
