@@ -12,7 +12,7 @@ from jurat.judge.asking import PriorAnswers
 from jurat.judge.questions import Question
 from jurat.models import Model, YesNo, open_model
 from jurat.models.hf.model import LocalModel
-from jurat.models.prior_cache import Deterministic, Remembered, cache_folder
+from jurat.models.prior_cache import Deterministic, PriorCache, cache_folder
 
 ANSWER = YesNo(0.123456789012345, 0.3)
 
@@ -56,16 +56,16 @@ def test_priors_are_asked_once_for_all_runs(
 def test_it_can_be_turned_off(llava: LocalModel, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("JURAT_CACHE", value)
     assert cache_folder() is None
-    assert Remembered.of(llava, "wording") is None
+    assert PriorCache.of(llava, "wording") is None
 
 
 def test_nothing_is_kept_of_a_model_whose_weights_cannot_be_told(
     folder: Path, llava: LocalModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     null: Model = open_model("null?seed=1")
-    assert null.capability(Deterministic) is None and Remembered.of(null, "wording") is None
+    assert null.capability(Deterministic) is None and PriorCache.of(null, "wording") is None
     monkeypatch.setattr(llava, "revision", "unknown")
-    assert Remembered.of(llava, "wording") is None
+    assert PriorCache.of(llava, "wording") is None
 
 
 def test_other_weights_dtypes_templates_and_wordings_are_kept_apart(
@@ -85,7 +85,7 @@ def test_other_weights_dtypes_templates_and_wordings_are_kept_apart(
 
 
 def _file(model: Model, wording: str) -> Path:
-    found = Remembered.of(model, wording)
+    found = PriorCache.of(model, wording)
     assert found is not None
     return found.file
 
@@ -93,34 +93,34 @@ def _file(model: Model, wording: str) -> Path:
 def test_only_what_was_measured_is_kept(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "x.jsonl"
     failed = YesNo(0.0, 0.0, Failure("out_of_domain", "Unknown."))
-    Remembered(file).add({"a": ANSWER, "b": failed, "c": YesNo(1.0, 0.0, stated=True)})
-    assert Remembered(file).known({"a": 0, "b": 0, "c": 0, "d": 0}) == {"a": ANSWER}
+    PriorCache(file).add({"a": ANSWER, "b": failed, "c": YesNo(1.0, 0.0, stated=True)})
+    assert PriorCache(file).read({"a": 0, "b": 0, "c": 0, "d": 0}) == {"a": ANSWER}
 
 
 def test_what_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
     file = tmp_path / "x.jsonl"
-    Remembered(file).add({"good": ANSWER, "bad": ANSWER, "torn": ANSWER})
+    PriorCache(file).add({"good": ANSWER, "bad": ANSWER, "torn": ANSWER})
     rows = [
         json.loads(line) for line in file.read_text().split()[0:0] or file.read_text().splitlines() if line
     ]
     rows[1]["yes"] = 7.0
     lines = [json.dumps(rows[0]), "no json", "[]", '{"question": 1}', '{"yes": NaN}', json.dumps(rows[1])]
     file.write_bytes(b"\xff\xfe\n" + "\n".join(lines).encode() + b"\n" + json.dumps(rows[2]).encode()[:-5])
-    assert Remembered(file).known({"good": 0, "bad": 0, "torn": 0}) == {"good": ANSWER}
-    Remembered(file).add({"torn": ANSWER})  # a torn line does not take the next one with it
-    assert Remembered(file).known({"good": 0, "torn": 0}) == {"good": ANSWER, "torn": ANSWER}
+    assert PriorCache(file).read({"good": 0, "bad": 0, "torn": 0}) == {"good": ANSWER}
+    PriorCache(file).add({"torn": ANSWER})  # a torn line does not take the next one with it
+    assert PriorCache(file).read({"good": 0, "torn": 0}) == {"good": ANSWER, "torn": ANSWER}
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    kept = Remembered(tmp_path / "file" / "x.jsonl")
+    kept = PriorCache(tmp_path / "file" / "x.jsonl")
     kept.add({"a": ANSWER})
-    assert kept.known({"a": 0}) == {}
+    assert kept.read({"a": 0}) == {}
 
 
 def _write(file: Path, writer: int) -> None:
     for n in range(50):
-        Remembered(file).add({f"{writer}-{n}-{m}": ANSWER for m in range(4)})
+        PriorCache(file).add({f"{writer}-{n}-{m}": ANSWER for m in range(4)})
 
 
 def test_several_processes_may_write_at_once(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_several_processes_may_write_at_once(tmp_path: Path) -> None:
     for writer in writers:
         writer.join()
     questions = {f"{w}-{n}-{m}": 0 for w in range(4) for n in range(50) for m in range(4)}
-    assert Remembered(file).known(questions) == dict.fromkeys(questions, ANSWER)
+    assert PriorCache(file).read(questions) == dict.fromkeys(questions, ANSWER)
 
 
 def test_the_folder_is_the_users_cache_unless_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from jurat.judge.item_texts import NO_TEXTS, ItemTexts
 from jurat.judge.prompts import LONGEST_TEXT, WORDINGS, Kind, TextPart, digest
 from jurat.judge.questions import Question
 from jurat.models import Answer, Inquiry, Model, Vocabulary, YesNo
-from jurat.models.prior_cache import Remembered
-from jurat.models.protocol import ModelGone
+from jurat.models.prior_cache import PriorCache
+from jurat.models.protocol import ModelGone, UnsupportedSetting
 
 __all__ = [
     "Answers",
@@ -102,12 +102,13 @@ def attempt(step: Callable[[Sequence[W]], Sequence[F | Failure]], requests: Sequ
 
     Raises:
         ModelGone: the server is unreachable or rejects the credentials.
+        UnsupportedSetting: the model cannot honour a decoding setting, whatever it is asked about.
     """
     if not requests:
         return []
     try:
         return list(step(requests))
-    except ModelGone:
+    except (ModelGone, UnsupportedSetting):
         raise
     except Exception as error:
         if len(requests) == 1:
@@ -127,7 +128,7 @@ class PriorAnswers:
         self._kept: dict[Question, YesNo] = {}
         self._asking = Lock()
         self._unbilled = Usage()
-        self._remembered = Remembered.of(model, digest())
+        self._cache = PriorCache.of(model, digest())
 
     def of(self, questions: Sequence[Question]) -> Answers:
         """Never raises because of the model: what went wrong is a failure in the answers. A thread waits for
@@ -143,15 +144,15 @@ class PriorAnswers:
 
     def _of(self, questions: Sequence[Question]) -> Answers:
         missing = tuple(question for question in questions if question not in self._kept)
-        if self._remembered is not None and missing:
-            named = {_remembered_as(question): question for question in missing}
-            self._kept.update((named[name], a) for name, a in self._remembered.known(named).items())
+        if self._cache is not None and missing:
+            named = {_cache_key(question): question for question in missing}
+            self._kept.update((named[name], a) for name, a in self._cache.read(named).items())
             missing = tuple(question for question in missing if question not in self._kept)
         if not missing:
             return self._kept
         found = self._ask(missing)
-        if self._remembered is not None:
-            self._remembered.add({_remembered_as(q): a for q, a in found.items()})
+        if self._cache is not None:
+            self._cache.add({_cache_key(q): a for q, a in found.items()})
         lasting = {q: a for q, a in found.items() if a.failure is None or a.failure.kind != "error"}
         self._kept.update(lasting)
         return {**self._kept, **found}
@@ -185,7 +186,7 @@ def turn_of(image: Image.Image | None, texts: ItemTexts, kind: Kind, text: str) 
     return Turn("user", (*seen, *(() if read is None else (read,)), text))
 
 
-def _remembered_as(question: Question) -> str:
+def _cache_key(question: Question) -> str:
     """A name that changes with the wording."""
     asked = question.kind if question.plain else f"{question.kind} {digest([question.kind])}"
     return f"{asked} {question.text}"

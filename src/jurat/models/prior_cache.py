@@ -39,26 +39,26 @@ class Deterministic(Protocol):
         ...
 
 
-class Remembered:
+class PriorCache:
     """One model's answers under one wording. A file that cannot be read or written is no error."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._found: dict[str, YesNo] | None = None
+        self._answers: dict[str, YesNo] | None = None
 
     @classmethod
-    def of(cls, model: Model, wording: str) -> Remembered | None:
+    def of(cls, model: Model, wording: str) -> PriorCache | None:
         """None where nothing may be kept: the model is not `Deterministic`, or the cache is off."""
         pinned, folder = model.capability(Deterministic), cache_folder()
         if pinned is None or folder is None:
             return None
         return cls(folder / "priors" / f"{_digest(_FORMAT, pinned.pin, wording)}.jsonl")
 
-    def known(self, questions: Mapping[str, object]) -> dict[str, YesNo]:
+    def read(self, questions: Mapping[str, object]) -> dict[str, YesNo]:
         """The answers kept for these questions."""
-        if self._found is None:
-            self._found = dict(self._read())
-        found = {question: self._found.get(_digest(question)) for question in questions}
+        if self._answers is None:
+            self._answers = dict(self._lines())
+        found = {question: self._answers.get(_digest(question)) for question in questions}
         return {question: answer for question, answer in found.items() if answer is not None}
 
     def add(self, answers: Mapping[str, YesNo]) -> None:
@@ -76,7 +76,7 @@ class Remembered:
         except OSError as problem:
             log.info("%s: priors are not kept: %s", self.file, problem)
 
-    def _read(self) -> Iterator[tuple[str, YesNo]]:
+    def _lines(self) -> Iterator[tuple[str, YesNo]]:
         try:
             lines = self.file.read_bytes().splitlines()
         except OSError:

@@ -1,16 +1,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jurat.constitution import Constitution, Rule
+from jurat.content import Chat, Reply
+from jurat.judge import Judge, Preset
 from jurat.judge.prompts import REASONING, WORDINGS, Kind, digest
-from jurat.judge.stages.reason import LONGEST, form_of, read_rating
-from jurat.models import open_model
+from jurat.judge.stages.quick import Quick
+from jurat.judge.stages.reason import LONGEST, Reason, form_of, read_rating
+from jurat.models import UnsupportedSetting, check_settings, open_model
 
-from ..scripted import Scripted
+from ..scripted import Scripted, white
+
+PRESET = Preset("reasoning", "reasons about what is undecided", (Quick(), Reason()))
 
 
 @pytest.mark.parametrize(
@@ -99,3 +106,25 @@ def test_the_digest_of_the_wording_covers_reasoning() -> None:
     assert digest() == "6a998bbe50fe", (
         "that of closed questions alone is the one that records have had so far"
     )
+
+
+def test_a_model_that_cannot_limit_its_reply_is_no_failure_of_each_image() -> None:
+    class Unlimited(Scripted):
+        supported_settings = frozenset[str]()
+
+        def chat(self, chats: Sequence[Chat]) -> list[Reply]:
+            check_settings(self, chats)
+            return super().chat(chats)
+
+    rules = (Rule(id="r", rule="No.", clauses=("A.",)),)  # pyright: ignore[reportArgumentType]
+    judge = Judge(Constitution(name="law", rules=rules), Unlimited({}), PRESET)
+    with pytest.raises(UnsupportedSetting, match="does not support max_tokens"):
+        judge(white())
+
+
+def test_an_empty_reply_is_unparsed_without_a_second_turn() -> None:
+    rules = (Rule(id="r", rule="No.", clauses=("A.",)),)  # pyright: ignore[reportArgumentType]
+    model = Scripted({}, replies={"A.": " "})
+    verdict = Judge(Constitution(name="law", rules=rules), model, PRESET)(white())
+    assert (verdict.outcome, verdict.reason) == ("unsure", "unparsed")
+    assert model.chatted == ["A."]
