@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,10 @@ def gemma3() -> Any:
 
 def smolvlm() -> Any:
     from transformers import SmolVLMProcessor, SmolVLMVideoProcessor
-    from transformers.models.smolvlm import processing_smolvlm
     from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
-    processing_smolvlm.num2words = processing_smolvlm.num2words or str  # it counts the frames of videos only
+    module: Any = import_module("transformers.models.smolvlm.processing_smolvlm")
+    module.num2words = module.num2words or str  # it counts the frames of videos only
     words = tokenizer("<image>", "<fake_token_around_image>", "<end_of_utterance>")
     images = SmolVLMImageProcessorPil(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
     return SmolVLMProcessor(images, words, SmolVLMVideoProcessor(), image_seq_len=4, chat_template=TEMPLATE)

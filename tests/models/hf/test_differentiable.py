@@ -156,7 +156,7 @@ def test_one_tensor_in_many_chats_gathers_their_gradients(white_box: Callable[[s
     chats = [about(BLANK, question=question) for question in QUESTIONS]
     texts = [" Yes", " A dog", " A cat knife"]
     together = found.continuations(chats, [[pixels]] * 3, texts)
-    (slope,) = torch.autograd.grad(sum(total(one) for one in together), pixels)
+    (slope,) = torch.autograd.grad(torch.stack([total(one) for one in together]).sum(), pixels)
     alone = [
         torch.autograd.grad(total(found.continuations([chat], [[pixels]], [text])[0]), pixels)[0]
         for chat, text in zip(chats, texts, strict=True)

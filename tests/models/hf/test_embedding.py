@@ -65,28 +65,28 @@ def test_features_of_pixels_are_those_of_the_image_and_have_gradients(
         assert bool(slope.any())
 
 
-@pytest.mark.parametrize(
-    ("name", "tower"),
-    [
-        ("llava", lambda n, x: n.model.vision_tower(x["pixel_values"])),
-        ("gemma3", lambda n, x: n.model.vision_tower(x["pixel_values"])),
-        ("internvl", lambda n, x: n.model.vision_tower(x["pixel_values"])),
-        ("llava-onevision", lambda n, x: n.model.vision_tower(x["pixel_values"][0])),
-        ("qwen3-vl", lambda n, x: n.model.visual(x["pixel_values"], grid_thw=x["image_grid_thw"])),
-        ("blip-2-opt", lambda n, x: n.vision_model(x["pixel_values"])),
-    ],
-)
-def test_features_equal_a_call_of_the_tower(
-    name: str, tower: Any, white_box: Callable[[str], LocalModel]
-) -> None:
+TOWERS: dict[str, Callable[[Any, Any], Any]] = {
+    "llava": lambda network, inputs: network.model.vision_tower(inputs["pixel_values"]),
+    "gemma3": lambda network, inputs: network.model.vision_tower(inputs["pixel_values"]),
+    "internvl": lambda network, inputs: network.model.vision_tower(inputs["pixel_values"]),
+    "llava-onevision": lambda network, inputs: network.model.vision_tower(inputs["pixel_values"][0]),
+    "qwen3-vl": lambda network, inputs: network.model.visual(
+        inputs["pixel_values"], grid_thw=inputs["image_grid_thw"]
+    ),
+    "blip-2-opt": lambda network, inputs: network.vision_model(inputs["pixel_values"]),
+}
+
+
+@pytest.mark.parametrize("name", TOWERS)
+def test_features_equal_a_call_of_the_tower(name: str, white_box: Callable[[str], LocalModel]) -> None:
     local = white_box(name)
     for image, one in zip(IMAGES, embedder(local).images(IMAGES), strict=True):
         chat = about(image)
         inputs = local.encoder.process(local.encoder.render(chat), [chat.images])
         with torch.inference_mode():
-            plain = tower(local.network, inputs)
+            plain = TOWERS[name](local.network, inputs)
         assert one.patches.allclose(plain.last_hidden_state.flatten(0, -2), atol=1e-4)
-        if name == "blip-2-opt" or name == "llava":
+        if name in ("blip-2-opt", "llava"):
             assert one.pooled.allclose(plain.pooler_output[0], atol=1e-4)
         if name == "qwen3-vl":
             assert one.pooled.allclose(plain.last_hidden_state.mean(0), atol=1e-4)

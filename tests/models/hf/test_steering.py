@@ -206,13 +206,14 @@ def test_two_threads_set_hooks_one_after_the_other(bundled: BundledModel) -> Non
             if len(own) != 1:
                 errors.append(name)
 
-    scorer = bundled._local.scorer
+    local = bundled._local  # pyright: ignore[reportPrivateUsage]
+    scorer = local.scorer
     threads = [Thread(target=work, args=(name,)) for name in "abc"]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert errors == [] and bundled._local.scorer is scorer
+    assert errors == [] and local.scorer is scorer
 
 
 def test_scores_and_gradients_are_steered(white_box: Callable[[str], LocalModel]) -> None:

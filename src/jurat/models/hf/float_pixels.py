@@ -160,7 +160,7 @@ def _height_first(old: Size, new: Size, mode: str) -> bool:
     from torch.nn.functional import interpolate
 
     noise = np.random.default_rng(0).integers(0, 256, old, dtype=np.uint8)
-    expected = Image.fromarray(noise).resize(new[::-1], Image.Resampling[mode.upper()])
+    expected = Image.fromarray(noise).resize((new[1], new[0]), Image.Resampling[mode.upper()])
 
     def gap(height_first: bool) -> float:
         made = torch.from_numpy(noise)[None, None].float()
