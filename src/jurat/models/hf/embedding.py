@@ -76,11 +76,15 @@ class TowerFeatures:
         raise ModelError(f"{self._model.name!r} embeds images only: it has no encoder of texts apart.")
 
     def _features(self, prompts: Sequence[Prompt]) -> list[ImageFeatures]:
+        import torch
+
         found: dict[int, ImageFeatures] = {}
         with self._model.computing:
             for group in by(range(len(prompts)), lambda i: _shapes(prompts[i])):
-                for first in range(0, len(group), _TOGETHER):
-                    some = group[first : first + _TOGETHER]
+                with torch.no_grad():
+                    most = _TOGETHER if self._model.scorer.joins([prompts[i] for i in group]) else 1
+                for first in range(0, len(group), most):
+                    some = group[first : first + most]
                     found.update(zip(some, self._seen([prompts[i] for i in some]), strict=True))
         return [found[i] for i in range(len(prompts))]
 

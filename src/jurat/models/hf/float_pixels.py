@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LEVELS = 255.0
 PIXELS = "pixel_values"
+_NOT_CALLED: tuple[Any, dict[str, Any]] = ((), {})
 Size = tuple[int, int]
 """Height and width."""
 
@@ -64,7 +65,7 @@ class FloatProcessor:
         """
         self._official = official
         self.twin = _twin(official, name)
-        self._pillow = not isinstance(official, type(self.twin).__mro__[2])
+        self._pillow = official.backend == "pil"
         self._nested = False
         self._settings: dict[str, Any] = {"return_tensors": "pt"}
 
@@ -86,6 +87,7 @@ class FloatProcessor:
             with _resizing(rounded, self._pillow):
                 shares = self._shares(self.twin, scaled, settings)
             made |= zip(alike, shares, strict=True)
+        self.twin.call = _NOT_CALLED  # which would keep the graph of these pixels alive
         return [made[tuple(map(id, item))] for item in items]
 
     def deviation(self, items: Sequence[Sequence[Tensor]], *, rounded: bool) -> Deviation:
@@ -175,7 +177,7 @@ def _height_first(old: Size, new: Size, mode: str) -> bool:
 class _Recorded:
     """Mixed into an image processor, which then remembers how it was called."""
 
-    call: tuple[Any, dict[str, Any]] = ((), {})
+    call: tuple[Any, dict[str, Any]] = _NOT_CALLED
     """Images and settings of the last call."""
 
     def __call__(self, images: Any, *args: Any, **settings: Any) -> Any:
