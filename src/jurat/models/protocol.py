@@ -159,7 +159,11 @@ class Model(Protocol):
         ...
 
     def capability(self, kind: type[C]) -> C | None:
-        """This model's implementation of an optional protocol; None where it has none."""
+        """This model's implementation of an optional protocol; None where it has none.
+
+        Raises:
+            ModelError: models of its kind have one, and this one cannot; the message says why.
+        """
         return None
 
     def close(self) -> None:
