@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from jurat.constitution import Constitution, Rule
+from jurat.content import Item
 from jurat.judge import Judge
 from jurat.report.thumbnails import LONGEST, thumbnail, uris_of
 from jurat.sources import SourceOptions, find_items
@@ -55,7 +56,7 @@ def test_of_a_video_it_shows_the_moment_and_of_several_images_the_one_that_the_v
     for picture_, to in zip(pictures, paths, strict=True):
         picture_.save(to)
     law = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=("A",)),))
-    for given in (path, paths):
+    for given in (path, Item(paths)):
         judged = Judge(law, "null", "quick").judge(given)
         for frame, channel in ((0, 0), (1, 1), (2, 2)):
             found = thumbnail(judged.model_copy(update={"frame": frame}))
