@@ -356,3 +356,14 @@ def test_fail_on_says_what_it_does_not_name(pics, jurat):
         "--fail-on unsafe found none, and does not name 1 that is unsure and 1 that is error." in told.stderr
     )
     assert jurat(*judge, "--model", "colour", "--fail-on", "unsafe,error").exit_code == 1
+
+
+def test_image_format_and_thinking_field_reach_the_server(policy, jurat, serve):
+    server = serve(measuring)
+    options = ("--image-format", "jpeg", "--thinking-field", "chat_template_kwargs", "--preset", "quick")
+    assert jurat(*policy, server.url, *options).exit_code == 0
+    assert {image.format for asked in server.asked for image in asked.images} == {"JPEG"}
+    sent = [asked.body["chat_template_kwargs"] for asked in server.asked]
+    assert sent and all(fields == {"enable_thinking": False} for fields in sent)
+    wrong = jurat(*policy, server.url, "--image-format", "gif")
+    assert wrong.exit_code == 2

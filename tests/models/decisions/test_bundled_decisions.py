@@ -60,7 +60,9 @@ def scores(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
 
 
 # A server does not tell what its model reads in a relation, which moves scores where presence is asked.
-@pytest.mark.parametrize("without", [(), ("--without", "presence")])
+@pytest.mark.parametrize(
+    "without", [(), pytest.param(("--without", "presence"), marks=pytest.mark.slow)], ids=["quick", "scores"]
+)
 def test_the_example_scenes_are_judged_alike(
     tmp_path: Path, server: DecisionsServer, url: str, without: tuple[str, ...]
 ) -> None:
