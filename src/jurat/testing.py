@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Protocol, cast, get_args, runtime_checkable
 
 from PIL import Image, ImageDraw
@@ -300,8 +299,13 @@ def concurrent_answers_equal_single_ones(case: Case) -> None:
     if support is None or support.lanes < 2:
         return
     expected = _asked(case, case.inquiries)
-    with support.at_work(), ThreadPoolExecutor(support.lanes) as pool:
-        for answers in pool.map(partial(_asked, case), [case.inquiries] * (2 * support.lanes)):
+
+    def asked_at_work(inquiries: Sequence[Inquiry]) -> Any:
+        with support.at_work():
+            return _asked(case, inquiries)
+
+    with ThreadPoolExecutor(support.lanes) as pool:
+        for answers in pool.map(asked_at_work, [case.inquiries] * (2 * support.lanes)):
             _need(
                 _alike(answers, expected, case.tolerance),
                 "answers of concurrent calls differ from those of a single one",

@@ -6,10 +6,26 @@ import gc
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from jurat.judge.concurrency import at_work, in_lanes, leave, stay, undisturbed
+from jurat.constitution import Constitution, Rule
+from jurat.judge import PRESETS, Judge
+from jurat.judge.concurrency import _locks as locks
+from jurat.judge.concurrency import at_work, in_lanes, leave, lock_of, stay, undisturbed
+from jurat.judge.stages import Points
+from jurat.sources import find_items
+
+from .scripted import WHOLE, Finder, Scripted, box, white
+
+POINTS = PRESETS["quick"].replace(stages=(*PRESETS["quick"].stages, Points()), debias=0.0)
+
+
+def rule_on(text: str) -> Constitution:
+    clause = {"statement": f"{text}.", "objects": ["thing"]}
+    return Constitution(name=text, rules=(Rule(id="r", rule="No.", clauses=(clause,)),))  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3])
@@ -71,6 +87,54 @@ def test_an_iterator_that_is_given_up_leaves_no_thread() -> None:
     assert next(found) == 0
     found.close()
     assert threading.active_count() == before
+
+
+def test_a_paused_stream_leaves_torch_its_threads() -> None:
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        judge = Judge("shelf:nursery", "bundled", "quick", batch_size=1)
+        assert judge.model.lanes == 3  # pyright: ignore[reportAttributeAccessIssue]
+        stream = judge.stream(find_items(["examples/scenes"]))
+        next(stream)
+        assert torch.get_num_threads() == 3, "the caller may compute something in between"
+        stream.close()
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(torch.get_num_threads).result() == torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_judges_that_share_a_detector_call_it_one_at_a_time() -> None:
+    at_once: list[int] = []
+
+    class Slow(Finder):
+        def detect(self, images: Any, words: Any) -> Any:
+            at_once.append(len(running))
+            running.append(1)
+            time.sleep(0.05)
+            running.pop()
+            return super().detect(images, words)
+
+    running: list[int] = []
+    finder = Slow({"thing": [box("thing")]})
+    judges = [
+        Judge(rule_on(text), Scripted({(f"{text}.", WHOLE): 0.99}), POINTS, detector=finder) for text in "AB"
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda judge: [judge(white()) for _ in range(3)], judges))
+    assert at_once == [0] * 6
+
+
+def test_a_lock_belongs_to_one_detector_and_goes_with_it() -> None:
+    first, second = Finder({}), Finder({})
+    assert lock_of(first) is lock_of(first) is not lock_of(second)
+    key = id(first)
+    assert key in locks
+    del first
+    gc.collect()
+    assert key not in locks
 
 
 def test_a_process_that_is_about_to_end_waits_for_no_lane() -> None:

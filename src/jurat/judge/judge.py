@@ -201,12 +201,17 @@ class Judge:
         """Likewise for items that were read and decoded before, maybe in another process; the verdicts of
         each batch together."""
         laned = self.model.capability(ConcurrencySupport)
-        lanes = 1 if laned is None else laned.lanes  # at work it has fewer threads to share out
+        lanes = 1 if laned is None else laned.lanes
         if laned is None or lanes == 1:
             yield from map(self._judge_batch, self._batches(items))
             return
-        with laned.at_work():
-            yield from in_lanes(self._judge_batch, self._batches(items), lanes)
+
+        # Held by the lanes and not here: while the caller has the stream, its own threads are as they were.
+        def judge_in_lane(batch: list[Loaded]) -> list[Verdict]:
+            with laned.at_work():
+                return self._judge_batch(batch)
+
+        yield from in_lanes(judge_in_lane, self._batches(items), lanes)
 
     def _batches(self, items: Iterable[Loaded]) -> Iterator[list[Loaded]]:
         batch: list[Loaded] = []

@@ -303,7 +303,7 @@ class ConcurrencySupport(Protocol):
         ...
 
     def at_work(self) -> AbstractContextManager[None]:
-        """A context to hold while several threads call; start the threads inside it."""
+        """A context that each of the calling threads holds."""
         ...
 
 
