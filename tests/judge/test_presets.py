@@ -111,7 +111,7 @@ def test_a_record_of_other_settings_under_the_same_name_is_not_decided_again() -
 
 
 def test_a_record_of_before_digests_is_taken_by_its_name() -> None:
-    row = verdict_to_row(judged("quick", 1)) | {"schema": 3}
+    row: dict[str, Any] = verdict_to_row(judged("quick", 1)) | {"schema": 3}
     del row["preset_digest"]
     quick = PRESETS["quick"]
     assert preset_of_record(row["preset"], row.get("preset_digest")) == quick

@@ -264,9 +264,10 @@ class Judge:
     def _check_needs(self, detector: Any, matcher: Any) -> None:
         """Names all that the preset needs and that was not named, at once."""
         shipped = self.model.name in _SHIPPED
+        wanted: tuple[tuple[Need, Any], ...] = (("detector", detector), ("matcher", matcher))
         absent = {
             need: parts
-            for need, given in (("detector", detector), ("matcher", matcher))
+            for need, given in wanted
             if (parts := self.preset.needing(need)) and (given == "none" or (given is None and not shipped))
         }
         if absent:

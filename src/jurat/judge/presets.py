@@ -56,7 +56,7 @@ class Preset:
         names = self.stage_names
         if "quick" not in names or len(set(names)) < len(names):
             raise JuratError(f"The stages of a preset hold `quick`, and none of them twice, not {names}.")
-        searching = {stage.confidence for stage in self.stages if hasattr(stage, "confidence")}
+        searching = {getattr(stage, "confidence", None) for stage in self.stages} - {None}
         if len(searching) > 1:
             raise JuratError("Stages that look for objects share the boxes: give them the same confidence.")
 

@@ -157,8 +157,9 @@ class StatementScore:
         if self.counts is None or self.fixed:
             return self
         question = self.statement.question
-        reasons = [scoring.unanswered(each.question, each.counts) for each in self.presence]
-        reason = gravest([scoring.unanswered(question, self.counts), *reasons])
+        reasons: list[Reason | None] = [scoring.unanswered(question, self.counts)]
+        reasons += [scoring.unanswered(each.question, each.counts) for each in self.presence]
+        reason = gravest(reasons)
         evidence, outcome = None, "undecided"
         if reason is None:
             evidence, outcome = self._weighed(scoring, self.counts)
@@ -227,10 +228,8 @@ def _conjunction(
     own: tuple[float, ClauseOutcome], groups: Sequence[Sequence[tuple[float, ClauseOutcome]]]
 ) -> tuple[float, ClauseOutcome]:
     """How true a statement is, with what it takes for granted: one of each group."""
-    each = [
-        own,
-        *((max(score for score, _ in group), any_of(outcome for _, outcome in group)) for group in groups),
-    ]
+    each: list[tuple[float, ClauseOutcome]] = [own]
+    each += [(max(score for score, _ in group), any_of(outcome for _, outcome in group)) for group in groups]
     return min(score for score, _ in each), all_of(outcome for _, outcome in each)
 
 
