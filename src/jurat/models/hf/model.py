@@ -28,7 +28,6 @@ from jurat.models.hf.sized import ModelSize
 from jurat.models.hf.steering import LayerHooks
 from jurat.models.prior_cache import Deterministic
 from jurat.models.protocol import (
-    SETTINGS,
     UNKNOWN,
     Answer,
     C,
@@ -71,16 +70,6 @@ def open_local(spec: ModelSpec) -> LocalModel:
 
 class LocalModel(ModelParts, Model):
     """A loaded transformers model behind the two verbs. Threads take turns at its network."""
-
-    @property
-    def can_chat(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return "conversations" not in self.unable
-
-    @property
-    def supported_settings(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """All; thinking where the chat template can switch it on."""
-        able = self.encoder.template.thoughts is not None
-        return frozenset(SETTINGS) if able else frozenset(SETTINGS) - {"thinking"}
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
         return self.score(self.encode(inquiries))

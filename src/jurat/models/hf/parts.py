@@ -21,7 +21,7 @@ from jurat.models.hf.joinable_inputs import obstacle
 from jurat.models.hf.loading import Loaded
 from jurat.models.hf.pass_checks import names_of
 from jurat.models.hf.scoring import Scorer
-from jurat.models.protocol import ModelError
+from jurat.models.protocol import SETTINGS, ModelError
 
 log = logging.getLogger("jurat.models")
 
@@ -47,6 +47,11 @@ class ModelParts:
             frozenset(signature(loaded.network.forward).parameters),
             str(loaded.network.config.model_type),
         )
+        thinks = self.encoder.template.thoughts is not None
+        self.supported_settings = frozenset(SETTINGS) if thinks else frozenset(SETTINGS) - {"thinking"}
+        """All settings; thinking where the chat template can switch it on."""
+        self.can_chat = True
+        """False where the probe found that it cannot."""
         self.answers = answer_ids(self.encoder.tokenizer)
         """The tokens that spell each answer."""
         self.scorer = Scorer(self.network, self.answers["yes"], self.answers["no"])

@@ -74,6 +74,7 @@ def probe(model: ModelParts) -> None:
             except Exception as error:
                 _raise_if_full(error)
                 model.unable[what] = one_line(error)
+        model.can_chat = "conversations" not in model.unable
 
 
 def one_line(error: BaseException) -> str:
