@@ -175,7 +175,7 @@ def test_the_naive_mix_has_neither_the_judges_wording_nor_blanks() -> None:
     assert all(sum(mix.modes.values()) == pytest.approx(1) for mix in MIXES.values())
 
 
-def test_every_stage_prefilled_text_the_one_before_or_from_where_it_was_left(
+def test_every_stage_goes_on_from_the_one_before_or_from_where_it_was_left(
     pool: Pool, folder: Path, words: Words, tmp_path: Path
 ) -> None:
     out = tmp_path / "tower.pt"
