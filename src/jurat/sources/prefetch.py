@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from queue import SimpleQueue
 
 from jurat.content import ImageError, Item, LazyImage, Opener
@@ -68,27 +69,21 @@ def read_ahead(
     readers = _Readers()
     room = _FIRST
     try:
-        for item in items:
-            if _is_remote(item):
+        for item in chain(items, (None,)):
+            remote = item is not None and _is_remote(item)
+            if item is not None and remote:
                 ahead.append(readers.submit(item))
-                while len(ahead) >= room:
-                    if (read := _awaited(ahead.popleft(), stopped)) is None:
-                        return
-                    room = _room(room, read)
-                    yield read
-                continue
-            while ahead:
+            # What comes before an item that is read here, or before the end, is given first.
+            while len(ahead) >= (room if remote else 1):
                 if (read := _awaited(ahead.popleft(), stopped)) is None:
                     return
+                room = _room(room, read)
                 yield read
-            read = _read(item)
-            if any(isinstance(opener, Unreadable) for opener in _openers(read)):
-                roots.check()
-            yield read
-        while ahead:
-            if (read := _awaited(ahead.popleft(), stopped)) is None:
-                return
-            yield read
+            if item is not None and not remote:
+                read = _read(item)
+                if any(isinstance(opener, Unreadable) for opener in _openers(read)):
+                    roots.check()
+                yield read
     finally:
         readers.close()
 
