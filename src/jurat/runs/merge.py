@@ -160,7 +160,9 @@ def _batches(path: Path, schema: RowSchema, arrow: ArrowSchema) -> Iterator[Arro
                 if batch.schema.equals(arrow):
                     yield batch
                 else:  # of an older jurat
-                    rows = ({name: row.get(name) for name in arrow.names} for row in rows_of(batch))
+                    # A column that it lacks stays out, so that one that may not be null is completed.
+                    names = [name for name in arrow.names if name in batch.schema.names]
+                    rows = ({name: row[name] for name in names} for row in rows_of(batch))
                     yield from batches_of(rows, schema, arrow)
     except (pa.ArrowException, OSError) as error:
         raise not_whole(path, error) from error
