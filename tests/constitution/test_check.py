@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from jurat.constitution import Problem, Rule, check_constitution, check_text
 from jurat.constitution.check import examine
-from jurat.constitution.model import MAX_TEXT
+from jurat.constitution.rules import MAX_TEXT
 from jurat.constitution.source import parse_source
 
 DOCS = Path(__file__).parents[2] / "docs" / "constitution.md"

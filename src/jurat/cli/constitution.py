@@ -154,7 +154,7 @@ def new(
 def _first(file: Path) -> Constitution:
     """A constitution of one rule, as an example of how they are written."""
     from jurat.constitution import Constitution, Rule
-    from jurat.constitution.model import Clause, Statement
+    from jurat.constitution.rules import Clause, Statement
 
     def clause(text: str) -> Clause:
         return Clause(alternatives=(Statement(text=text),))

@@ -7,19 +7,19 @@ nothing of models or images: what the rules are judged on, and by whom, is the j
 from __future__ import annotations
 
 from jurat.constitution.check import check_constitution, check_text
+from jurat.constitution.constitution import Constitution
 from jurat.constitution.load import load_constitution, parse_constitution, shelf_names
-from jurat.constitution.model import (
+from jurat.constitution.problem import ConstitutionError, Problem
+from jurat.constitution.rules import (
     SEVERITIES,
     About,
     Clause,
-    Constitution,
     Examples,
     Rule,
     Severity,
     Statement,
     make_id,
 )
-from jurat.constitution.problem import ConstitutionError, Problem
 from jurat.constitution.source import Source, read_source
 from jurat.constitution.write import to_yaml
 

@@ -18,9 +18,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
+from jurat.constitution.constitution import Constitution
 from jurat.constitution.load import parse_constitution
-from jurat.constitution.model import Clause, Constitution, Rule, make_id
 from jurat.constitution.problem import ConstitutionError
+from jurat.constitution.rules import Clause, Rule, make_id
 from jurat.constitution.source import yaml
 
 Role: TypeAlias = Literal["clauses", "unless"]

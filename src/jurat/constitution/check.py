@@ -1,6 +1,6 @@
 """Checking a constitution: every problem with its place in the file and what to do about it.
 
-The models (`jurat.constitution.model`) decide what is well-formed; here their errors are translated
+The models (`rules.py`, `constitution.py`) decide what is well-formed; here their errors are translated
 into a person's terms, and what only the file shows is added: ids that repeat, wording, gaps.
 """
 
@@ -15,18 +15,18 @@ from typing import Any, cast
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from jurat.constitution.constitution import Constitution
 from jurat.constitution.files import find_file, read_text
-from jurat.constitution.model import (
+from jurat.constitution.problem import ConstitutionError, Problem
+from jurat.constitution.rules import (
     ABOUTS,
     CLAUSE_KEYS,
     SEVERITIES,
-    Constitution,
     Examples,
     Rule,
     make_id,
     repeats,
 )
-from jurat.constitution.problem import ConstitutionError, Problem
 from jurat.constitution.source import FROM_PROSE, Source, in_quotes, parse_source
 from jurat.constitution.wording import names, related, remarks
 

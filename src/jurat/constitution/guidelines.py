@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from jurat.constitution.amend import comment
 from jurat.constitution.characters import without_invisible
-from jurat.constitution.model import MAX_TEXT, make_id
 from jurat.constitution.problem import ConstitutionError
+from jurat.constitution.rules import MAX_TEXT, make_id
 from jurat.constitution.source import yaml
 from jurat.constitution.wording import remarks
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from jurat.constitution.check import examine
+from jurat.constitution.constitution import Constitution
 from jurat.constitution.files import find_file, read_text, shelf_names
-from jurat.constitution.model import Constitution
 from jurat.constitution.problem import ConstitutionError
 from jurat.constitution.source import parse_source
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from jurat.constitution.model import Constitution, Rule
+from jurat.constitution.constitution import Constitution
+from jurat.constitution.rules import Rule
 from jurat.constitution.source import yaml
 
 _ORDER = (

@@ -15,7 +15,7 @@ from string import whitespace
 from pydantic import TypeAdapter, ValidationError
 
 from jurat.constitution import Clause, Statement
-from jurat.constitution.model import Text
+from jurat.constitution.rules import Text
 from jurat.constitution.wording import remarks
 
 MAX_CLAUSES = 20

@@ -1,4 +1,4 @@
-"""A constitution as data: frozen pydantic models that hold only what is well-formed.
+"""Rules, clauses and statements: frozen pydantic models that accept only what is well-formed.
 
 The same shorthand works in YAML and in Python::
 
@@ -18,10 +18,10 @@ Errors are pydantic `ValidationError`s whose types are the codes of `docs/consti
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import (
@@ -30,7 +30,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PrivateAttr,
     ValidationInfo,
     field_validator,
     model_serializer,
@@ -38,7 +37,6 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from jurat.constitution.characters import invisible
-from jurat.constitution.digest import meaning_digest, short_hash, thresholds_digest
 
 Severity = Literal["low", "medium", "high", "critical"]
 SEVERITIES: tuple[str, ...] = get_args(Severity)
@@ -81,6 +79,12 @@ def make_id(rule: str) -> str:
     return f"{head}-{short_hash(rule, 6)}"
 
 
+def short_hash(text: str, length: int) -> str:
+    """The first hex characters of the SHA-256 of a text."""
+    # Half of a surrogate pair is refused elsewhere, by a message of its own.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
+
+
 def repeats(keys: Sequence[object]) -> list[tuple[int, int]]:
     """(index, index of its first occurrence) of every key that came before."""
     first: dict[object, int] = {}
@@ -91,7 +95,7 @@ def _tidy(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def _clean(value: str) -> str:
+def clean(value: str) -> str:
     text = _tidy(value)
     if not text:
         raise PydanticCustomError("empty", "is empty")
@@ -124,16 +128,18 @@ def _none_is_empty(value: object) -> object:
     return () if value is None else value  # `clauses:` left blank while drafting
 
 
-Text = Annotated[str, AfterValidator(_clean)]
+Text = Annotated[str, AfterValidator(clean)]
 Texts = Annotated[tuple[Text, ...], BeforeValidator(_none_is_empty)]
 Threshold = Annotated[float, Field(strict=True, ge=0.0, le=1.0, allow_inf_nan=False)]
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
+    """Base of the models: unknown keys are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Statement(_Frozen):
+class Statement(Frozen):
     """A sentence about what can be seen, or read, put to the model as it stands."""
 
     text: Text
@@ -149,7 +155,7 @@ class Statement(_Frozen):
         return f"not: {self.text}" if self.negated else self.text
 
 
-class Clause(_Frozen):
+class Clause(Frozen):
     """One precondition of a rule: it holds if one of its alternatives does."""
 
     alternatives: tuple[Statement, ...]
@@ -177,7 +183,7 @@ class Clause(_Frozen):
         if not alternatives:
             raise PydanticCustomError("empty", "lists no alternative, so it could never hold")
         keys = [statement.key for statement in alternatives]
-        _refuse_repeats(keys, "duplicate-alternative", "lists the same alternative twice")
+        refuse_repeats(keys, "duplicate-alternative", "lists the same alternative twice")
         seen: set[tuple[str, bool]] = set()
         for i, (text, negated) in enumerate(keys):
             if (text, not negated) in seen:
@@ -191,7 +197,7 @@ class Clause(_Frozen):
     @classmethod
     def _objects_apart(cls, objects: tuple[str, ...]) -> tuple[str, ...]:
         keys = [text.casefold() for text in objects]
-        _refuse_repeats(keys, "duplicate-object", "is listed already")
+        refuse_repeats(keys, "duplicate-object", "is listed already")
         return objects
 
     @field_validator("about")
@@ -279,7 +285,7 @@ Clauses = Annotated[
 Paths = Annotated[tuple[Annotated[str, AfterValidator(_check_path)], ...], BeforeValidator(_none_is_empty)]
 
 
-class Examples(_Frozen):
+class Examples(Frozen):
     """Images whose outcome under a rule is known: paths as written, relative to the constitution's file."""
 
     broken: Paths = ()
@@ -295,7 +301,7 @@ class Examples(_Frozen):
         return kept
 
 
-class Rule(_Frozen):
+class Rule(Frozen):
     """What must not be visible: broken if all clauses hold, unless it has exceptions and all of them hold."""
 
     rule: Text
@@ -318,7 +324,7 @@ class Rule(_Frozen):
     @field_validator("clauses")
     @classmethod
     def _clauses_sound(cls, clauses: tuple[Clause, ...]) -> tuple[Clause, ...]:
-        _refuse_repeats(
+        refuse_repeats(
             [clause.key for clause in clauses], "duplicate-clause", "says the same as clause {first}"
         )
         _refuse_contradiction(
@@ -329,7 +335,7 @@ class Rule(_Frozen):
     @field_validator("unless")
     @classmethod
     def _unless_sound(cls, unless: tuple[Clause, ...], info: ValidationInfo) -> tuple[Clause, ...]:
-        _refuse_repeats(
+        refuse_repeats(
             [clause.key for clause in unless], "duplicate-clause", "says the same as exception {first}"
         )
         _refuse_contradiction(
@@ -351,72 +357,7 @@ class Rule(_Frozen):
         return above
 
 
-class Constitution(_Frozen):
-    """An ordered set of rules, with a name, a version and digests."""
-
-    name: Text
-    version: Annotated[str, AfterValidator(lambda text: _clean(text) if text.strip() else "")] = ""
-    """Free text of its author, "" if there is none; the digest is what tells two apart."""
-    rules: tuple[Rule, ...]
-
-    _source: Path | None = PrivateAttr(default=None)
-    _digests: tuple[object, str, str] | None = PrivateAttr(default=None)
-    """The rules that the digests were computed of, and both."""
-
-    def __repr__(self) -> str:
-        rules = "1 rule" if len(self.rules) == 1 else f"{len(self.rules)} rules"
-        version = f", version={self.version!r}" if self.version else ""
-        return f"Constitution({self.name!r}{version}, {rules})"
-
-    __str__ = __repr__
-
-    @property
-    def source(self) -> Path | None:
-        """The file it was read from; example paths are relative to its folder."""
-        return self._source
-
-    @property
-    def digest(self) -> str:
-        """12 hex characters of what is asked: ids, rule texts, descriptions, clauses with their objects,
-        exceptions.
-
-        Not of the name, the version or the examples.
-        """
-        return self._computed()[1]
-
-    @property
-    def thresholds_digest(self) -> str:
-        """12 hex characters of what is done with the answers: thresholds, severities, actions."""
-        return self._computed()[2]
-
-    def _computed(self) -> tuple[object, str, str]:
-        """Both digests, computed once: they take milliseconds, and every verdict has them. A copy with other
-        rules has its own."""
-        if self._digests is None or self._digests[0] is not self.rules:
-            self._digests = (self.rules, meaning_digest(self.rules), thresholds_digest(self.rules))
-        return self._digests
-
-    def statements(self) -> Iterator[str]:
-        """Every distinct statement text of clauses and exceptions once, in order."""
-        clauses = (clause for rule in self.rules for clause in (*rule.clauses, *rule.unless))
-        yield from dict.fromkeys(statement.text for clause in clauses for statement in clause.alternatives)
-
-    def read_from(self, source: Path) -> Constitution:
-        """The same constitution, with its `source` set."""
-        copy = self.model_copy()
-        copy._source = source
-        return copy
-
-    @field_validator("rules")
-    @classmethod
-    def _rules_sound(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-        if not rules:
-            raise PydanticCustomError("empty", "lists no rule")
-        _refuse_repeats([rule.id for rule in rules], "duplicate-id", "has the id of rule {first}")
-        return rules
-
-
-def _refuse_repeats(keys: Sequence[object], code: Any, message: Any) -> None:
+def refuse_repeats(keys: Sequence[object], code: Any, message: Any) -> None:
     for at, first in repeats(keys):
         raise PydanticCustomError(code, message, {"at": at, "first": first + 1})
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jurat.constitution import Clause, Constitution, Examples, Rule, Statement, make_id
-from jurat.constitution.model import MAX_ID
+from jurat.constitution.rules import MAX_ID
 
 DOG, CAT, COW = "A dog is visible.", "A cat is visible.", "A cow is visible."
 
