@@ -1,19 +1,21 @@
-"""The house as it is built: which room imports which, what each offers, and how fast the door opens."""
+"""The structure of the packages: imports, public names, what an import loads, what a wheel holds."""
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from importlib import import_module
 from importlib.metadata import files, requires
 from pathlib import Path
 
 import pytest
 
-ROOMS = (
+PACKAGES = (
     "cli",
     "report",
     "pictograms",
@@ -32,28 +34,53 @@ def run(*command: str, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, **options)
 
 
-def test_imports_point_down_the_list_of_rooms():
+def test_import_contracts_hold():
     lint = run(sys.executable, "-c", "from importlinter.cli import lint_imports_command as main; main()")
     assert lint.returncode == 0, lint.stdout + lint.stderr
     assert "0 broken" in lint.stdout
 
 
-@pytest.mark.parametrize("name", ["jurat", *(f"jurat.{room}" for room in ROOMS)])
-def test_a_room_lists_its_public_names_and_has_them(name):
-    room = import_module(name)
-    names = room.__all__
+@pytest.mark.parametrize("name", ["jurat", *(f"jurat.{package}" for package in PACKAGES)])
+def test_all_names_every_public_name_once(name):
+    package = import_module(name)
+    names = package.__all__
     assert names, "an empty __all__"
     assert len(set(names)) == len(names)
-    assert not [public for public in names if not hasattr(room, public)]
-    assert room.__doc__, "no docstring"
+    assert not [public for public in names if not hasattr(package, public)]
+    assert package.__doc__, "no docstring"
     with pytest.raises(AttributeError):
-        room.no_such_name  # noqa: B018
+        package.no_such_name  # noqa: B018
+
+
+def imports(path: Path, modules: dict[str, Path]) -> set[str]:
+    """Our modules that a file imports anywhere, inside functions and for types too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found |= {
+                full if (full := f"{node.module}.{alias.name}") in modules else node.module
+                for alias in node.names
+            }
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & modules.keys()
+
+
+def test_no_files_import_each_other_in_a_circle():
+    modules = {
+        ".".join(path.relative_to(ROOT / root).with_suffix("").parts): path
+        for root, package in (("src", "jurat"), (".", "training"))
+        for path in (ROOT / root / package).rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    graph = {name: imports(path, modules) - {name} for name, path in modules.items()}
+    list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the files
 
 
 HEAVY = ("torch", "transformers", "pyarrow", "scipy", "jinja2", "playwright", "matplotlib")
 
 
-@pytest.mark.parametrize("name", ["jurat", *(f"jurat.{room}" for room in ROOMS)])
+@pytest.mark.parametrize("name", ["jurat", *(f"jurat.{package}" for package in PACKAGES)])
 def test_no_public_name_is_hidden_by_a_file_of_the_same_name(name):
     names = import_module(name).__all__
     code = f"from {name} import {', '.join(names)}\n"
@@ -62,8 +89,8 @@ def test_no_public_name_is_hidden_by_a_file_of_the_same_name(name):
     assert (found.stdout.split(), found.stderr) == ([], "")
 
 
-@pytest.mark.parametrize("name", ["jurat", *(f"jurat.{room}" for room in ROOMS)])
-def test_importing_a_room_loads_no_heavy_package(name):
+@pytest.mark.parametrize("name", ["jurat", *(f"jurat.{package}" for package in PACKAGES)])
+def test_importing_a_package_loads_nothing_heavy(name):
     code = f"import sys, {name}; print(*[m for m in {HEAVY} if m in sys.modules])"
     assert run(sys.executable, "-c", code).stdout.split() == []
 
