@@ -47,7 +47,8 @@ def _fit(setup: Setup, preset: str) -> Preset:
             for value in values:
                 if best.setting(name) in (None, value):
                     continue
-                candidate = best.replace(**{name: value})
+                settings: dict[str, Any] = {name: value}
+                candidate = best.replace(**settings)
                 found = _reached(setup, tuning, candidate)
                 tried += 1
                 if found > reached:

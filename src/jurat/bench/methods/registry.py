@@ -87,8 +87,7 @@ def _presets() -> Iterator[Method]:
     from jurat.judge.presets import NAMED_PRESETS
 
     for each in NAMED_PRESETS:
-        known = {"paper": each.paper, "options": {"preset": each.name}}
-        yield Method(each.name, each.summary, _JUDGE, **known)
+        yield Method(each.name, each.summary, _JUDGE, paper=each.paper, options={"preset": each.name})
 
 
 def _here(name: str, summary: str, where: str, **more: Any) -> Method:
