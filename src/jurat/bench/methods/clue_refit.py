@@ -7,7 +7,7 @@ over. Models that remember are asked once: every later configuration is decided 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
