@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from jurat.constitution import Constitution, parse_constitution
+from jurat.constitution import Constitution, load_constitution, parse_constitution
 
 Document = dict[str, Any]
 
@@ -274,3 +274,11 @@ def test_objects_and_descriptions_are_in_the_text_where_there_are_any() -> None:
         '"rule":"No dog.","unless":[]}]}'
     )
     assert law(document).digest == hashlib.sha256(meaning.encode()).hexdigest()[:12]
+
+
+def test_digests_are_computed_once_and_anew_for_a_copy_with_other_rules() -> None:
+    whole = load_constitution("shelf:nursery")
+    assert whole.digest is whole.digest and whole.thresholds_digest is whole.thresholds_digest
+    some = whole.model_copy(update={"rules": whole.rules[:3]})
+    assert (some.digest, some.thresholds_digest) != (whole.digest, whole.thresholds_digest)
+    assert some.digest == Constitution(name="some", rules=whole.rules[:3]).digest

@@ -201,11 +201,12 @@ def _inquiry(request: ImageQuestions, questions: Sequence[Question]) -> Inquiry:
 def _unfit(
     texts: ItemTexts, read: TextPart | None, prefix: Chat, vocabulary: Vocabulary | None
 ) -> Failure | None:
-    """Why a question about more than the image cannot be put; None where it can."""
+    """Why a question about more than the image cannot be asked; None where it can."""
     size = 0 if read is None else texts.size(read)
     if size > LONGEST_TEXT:
-        told = f"The {read} has {size:,} characters, more than the limit of {LONGEST_TEXT:,}."
-        return Failure("error", told)
+        return Failure(
+            "error", f"The {read} has {size:,} characters, more than the limit of {LONGEST_TEXT:,}."
+        )
     unknown = vocabulary.unknown_words(prefix.turns[0].text) if vocabulary is not None else []
     if not unknown:
         return None

@@ -84,7 +84,7 @@ class LogOdds:
         self, evidence: float, outcome: ClauseOutcome, role: str, thresholds: Thresholds
     ) -> ClauseOutcome:
         """The outcome of a statement by its evidence, negation counted in."""
-        # An exception that holds speaks for keeping the rule, so the thresholds apply to its negation.
+        # An exception that holds keeps the rule, so the thresholds apply to its negation.
         if role == "unless":
             return SWAPPED[thresholds.decide(1 - evidence)]
         return thresholds.decide(evidence)

@@ -50,10 +50,10 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, allow_inf_nan=False)
 
     def __repr__(self) -> str:
-        """Short: what it came to, and about what. `model_dump` has everything."""
-        told = {name: getattr(self, name) for name in _SHOWN if name in type(self).model_fields}
-        told = {name: value for name, value in told.items() if value not in (None, ())}
-        pairs = (f"{name}={_shortened(value)!r}" for name, value in told.items())
+        """Short: outcome and subject. `model_dump` has everything."""
+        fields = {name: getattr(self, name) for name in _SHOWN if name in type(self).model_fields}
+        fields = {name: value for name, value in fields.items() if value not in (None, ())}
+        pairs = (f"{name}={_shortened(value)!r}" for name, value in fields.items())
         return f"{type(self).__name__}({', '.join(pairs)})"
 
     __str__ = __repr__
@@ -151,13 +151,13 @@ class StageEvidence(Record):
 
 
 class AlternativeScore(Record):
-    """One statement as it was put to the model: what the model said, before anything was made of it."""
+    """One statement that the model was asked about: its answers, before they were combined."""
 
     text: str
-    """The statement, or the rule's own text where that was put as a question."""
+    """The statement, or the rule's own text where that was asked."""
     negated: bool = False
     """True where the clause wants the statement to be false; the numbers are those of the statement as
-    put."""
+    asked."""
     score: float | None
     """M = P(Yes) / (P(Yes) + P(No)), in [0, 1]; null where it was not answered."""
     baseline: float | None

@@ -131,8 +131,8 @@ class Preset:
     @cached_property
     def digest(self) -> str:
         """12 hex digits of the stages, their settings and the decision rule; not of the name."""
-        told = {name: value for name, value in self.settings.items() if name not in ("name", "summary")}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+        settings = {name: value for name, value in self.settings.items() if name not in ("name", "summary")}
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
     def replace(
         self,

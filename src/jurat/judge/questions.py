@@ -1,4 +1,4 @@
-"""The closed questions that a constitution comes to, rule by rule, before they are worded."""
+"""The closed questions of a constitution, rule by rule, before they are worded."""
 
 from __future__ import annotations
 

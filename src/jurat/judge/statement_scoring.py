@@ -186,7 +186,7 @@ class StatementScore:
         return replace(self, reason=reason, fixed=True) if self.open else self
 
     def noting(self, **fields: Any) -> StatementScore:
-        """The same with more of its record filled; tuples are put behind those that are there."""
+        """The same with more fields of its record; what other stages `found` is kept."""
         there = self.recorded
         more = {
             name: (*there.get(name, ()), *value) if name == "found" else value

@@ -70,7 +70,7 @@ class RecordedTurn(Record):
     role: Literal["system", "user", "assistant"]
     """Who speaks."""
     text: str
-    """What was said, with "(image)" in the place of images."""
+    """The text, with "(image)" in the place of images."""
 
 
 class ItemImage(Record):
@@ -130,7 +130,7 @@ class Verdict(Record):
     thresholds: str
     """Digest of the constitution's thresholds, severities and actions."""
     preset: str
-    """Which questions were put, and how answers were decided."""
+    """Name of the preset: which stages ran, and how scores were decided."""
     prompts: str
     """Digest of the wording of the questions, and of that of reasoning in words where the preset reasons."""
     dtype: str

@@ -107,16 +107,16 @@ def bounds(finding: RuleFinding, preset: Preset | None, facts: Mapping[str, Any]
     if preset is None or not isinstance(preset.decision, LogOdds):
         return None
     # As the judge does: the rule's own, else the calibration's, else the preset's.
-    told = [
+    own = [
         _table(_table(facts, "thresholds"), finding.id),
         _table(_table(_table(facts, "calibration"), "rules"), finding.id),
     ]
-    keep = _first(*(one.get("keep_below") for one in told), preset.decision.keep_below)
-    break_ = _first(*(one.get("break_above") for one in told), preset.decision.break_above)
+    keep = _first(*(one.get("keep_below") for one in own), preset.decision.keep_below)
+    break_ = _first(*(one.get("break_above") for one in own), preset.decision.break_above)
     # What a file says need not be a threshold at all.
     if not all(isinstance(one, int | float) and 0 <= one <= 1 for one in (keep, break_)):
         return None
-    return Bounds(min(float(keep), float(break_)), float(break_), "run" if any(told) else "preset")
+    return Bounds(min(float(keep), float(break_)), float(break_), "run" if any(own) else "preset")
 
 
 def _first(*values: Any) -> Any:

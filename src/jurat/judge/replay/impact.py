@@ -1,7 +1,7 @@
 """What a changed constitution does to a run: which verdicts flip, before anyone ships it.
 
-Verdicts are decided again from their records (`jurat.judge.replay.redecide`); only what those do not hold
-is asked of the model. Where nothing but thresholds changed, and scores alone decide, rows are decided column
+Verdicts are decided again from their records (`jurat.judge.replay.redecide`); the model is asked only for
+what those do not hold. Where nothing but thresholds changed, and scores alone decide, rows are decided column
 by column (`jurat.judge.replay.sweep`), without being read as a whole.
 """
 
@@ -21,7 +21,7 @@ from jurat.judge.plan import plan
 from jurat.judge.presets import Preset
 from jurat.judge.record import row_to_verdict, verdict_to_row
 from jurat.judge.replay.redecide import Redecider, renewed
-from jurat.judge.replay.sweep import Sweep, Swept
+from jurat.judge.replay.sweep import Flip, Sweep, Swept
 from jurat.judge.verdict import Verdict
 from jurat.metrics import Interval, wilson
 from jurat.models.bundled.model import language_of
@@ -38,25 +38,6 @@ Judging = Callable[[list[Verdict]], Iterable[Verdict]]
 
 ALIKE = ("constitution", "model", "preset", "prompts", "calibration")
 """Fields that are the same in all rows of a run."""
-
-
-@dataclass(frozen=True)
-class Flip:
-    """An item whose outcome changes, or some rule's."""
-
-    id: str
-    uri: str
-    before: str
-    """Outcome of the item."""
-    after: str
-    rules: tuple[tuple[str, str, str], ...]
-    """Rules whose outcomes differ: id, outcome before and after; "absent" where one constitution has none."""
-    row: Row | None
-    """The verdict under the changed constitution; None where nobody asked for it."""
-
-    @property
-    def of_item(self) -> bool:
-        return self.before != self.after
 
 
 @dataclass
@@ -175,7 +156,7 @@ def measure_blocks(
     run = _Run(change, judge, sample, random.Random(seed))
     for block in blocks:
         run.add(block, whole_flips)
-    return run.told()
+    return run.result()
 
 
 class _Run:
@@ -229,7 +210,7 @@ class _Run:
             self._redecider = Redecider(old, new, change.preset, change.calibration)
         return self._redecider(verdict)
 
-    def told(self) -> Impact:
+    def result(self) -> Impact:
         self._ask()
         self._impact.open = self._unknown - self._impact.asked
         self._impact.flips = [flip for _, flip in sorted(self._flips, key=lambda each: each[0])]
@@ -240,10 +221,7 @@ class _Run:
         self._impact.changes += swept.changes
         for id, changes in swept.rules.items():
             self._impact.rules.setdefault(id, Counter()).update(changes)
-        self._flips += [
-            (first + each.place, Flip(each.id, each.uri, each.before, each.after, each.rules, None))
-            for each in swept.flips
-        ]
+        self._flips += [(first + place, flip) for place, flip in swept.flips]
 
     def _ask(self) -> None:
         """Judges anew what waits for it."""

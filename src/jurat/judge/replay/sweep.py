@@ -2,7 +2,7 @@
 
 A clause holds if its score is above one threshold and fails if it is below the other, so that a rule's
 outcome follows from a few columns of the record, and 100,000 rows are a matter of arrays. What cannot be
-told so is left to `jurat.judge.replay.redecide`: items of several frames, and clauses of which only some
+decided so is left to `jurat.judge.replay.redecide`: items of several frames, and clauses of which only some
 alternatives were answered.
 """
 
@@ -42,30 +42,37 @@ _RULES: tuple[RuleOutcome, ...] = get_args(RuleOutcome)
 _BROKEN, _KEPT, _UNDECIDED = (_RULES.index(name) for name in ("broken", "kept", "undecided"))
 
 
+@dataclass(frozen=True)
+class Flip:
+    """An item whose outcome changes, or some rule's."""
+
+    id: str
+    uri: str
+    before: str
+    """Outcome of the item."""
+    after: str
+    rules: tuple[tuple[str, str, str], ...]
+    """Rules whose outcomes differ: id, outcome before and after; "absent" where one constitution has none."""
+    row: Mapping[str, Any] | None
+    """The verdict under the changed constitution; None where nobody asked for it."""
+
+    @property
+    def of_item(self) -> bool:
+        return self.before != self.after
+
+
 @dataclass
 class Swept:
-    """What came of some rows."""
+    """The result for some rows."""
 
     changes: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     """Rows by outcome before and after, those in `left` left out."""
     rules: dict[str, Counter[tuple[str, str]]] = field(default_factory=dict[str, Counter[tuple[str, str]]])
     """Rows whose outcome under a rule changed, by rule, by outcome before and after."""
-    flips: list[Flipped] = field(default_factory=list["Flipped"])
+    flips: list[tuple[int, Flip]] = field(default_factory=list[tuple[int, Flip]])
+    """Rows with an outcome that changed, with their places."""
     left: list[int] = field(default_factory=list[int])
     """Places of rows that were not decided here, in order."""
-
-
-@dataclass(frozen=True)
-class Flipped:
-    """A row with an outcome that changed, its own or some rule's."""
-
-    place: int
-    id: str
-    uri: str
-    before: str
-    after: str
-    rules: tuple[tuple[str, str, str], ...]
-    """Rules whose outcomes differ: id, outcome before and after."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +101,13 @@ class Sweep:
 
         columns = columns.combine_chunks()
         rules = _Lists.of(_column(columns, "rules"), np.arange(columns.num_rows))
-        ids, said = self._rule_ids(rules), _codes(rules.field("outcome"), _RULES)
+        ids, recorded = self._rule_ids(rules), _codes(rules.field("outcome"), _RULES)
         now, unclear = self._decided(rules, ids)
         frozen = _equal(columns, "outcome", "error") | _equal(columns, "basis", "known_match")
         left = ~frozen & (_numbers(_column(columns, "frames")) != 1)
         left[rules.row[unclear]] = True
-        now = np.where((frozen | left)[rules.row], said, now)
-        changed = now != said
+        now = np.where((frozen | left)[rules.row], recorded, now)
+        changed = now != recorded
         before = _codes(_column(columns, "outcome"), _ITEMS)
         after = np.where(frozen, before, _outcomes(rules.row, now, columns.num_rows))
         flips = np.zeros(columns.num_rows, dtype=bool)
@@ -113,9 +120,12 @@ class Sweep:
         for number, id in enumerate(self.thresholds):
             mine = changed & (ids == number)
             if mine.any():
-                swept.rules[id] = _pairs(said[mine], now[mine], _RULES)
+                swept.rules[id] = _pairs(recorded[mine], now[mine], _RULES)
         self._list(
-            swept, columns, (before, after), (rules.row[changed], ids[changed], said[changed], now[changed])
+            swept,
+            columns,
+            (before, after),
+            (rules.row[changed], ids[changed], recorded[changed], now[changed]),
         )
         return swept
 
@@ -131,7 +141,7 @@ class Sweep:
         return numbers
 
     def _decided(self, rules: _Lists, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """The outcome of each finding, and whether that cannot be told here."""
+        """The outcome of each finding, and whether that cannot be decided here."""
         import numpy as np
 
         clauses = _Lists.of(rules.field("clauses"), np.arange(len(ids)))
@@ -141,9 +151,9 @@ class Sweep:
             for name in ("keep", "break_")
         )
         excepts = _equal_to(clauses.field("role"), "unless")
-        # An exception that holds speaks for keeping the rule: it is its negation that is compared.
-        speaks = np.where(excepts, 1 - score, score)
-        breaks, keeps = speaks > break_, speaks < keep
+        # An exception that holds keeps the rule, so its negation is compared.
+        evidence = np.where(excepts, 1 - score, score)
+        breaks, keeps = evidence > break_, evidence < keep
 
         def count(what: NDArray[np.bool_]) -> NDArray[np.int64]:
             return np.bincount(clauses.row[what], minlength=len(ids))
@@ -160,11 +170,11 @@ class Sweep:
         self, swept: Swept, columns: ArrowTable, items: Sequence[NDArray[np.int64]], rules: Sequence[Any]
     ) -> None:
         """Writes down the rows that changed, in their order."""
-        told: dict[int, list[tuple[str, str, str]]] = {}
+        changed: dict[int, list[tuple[str, str, str]]] = {}
         names = list(self.thresholds)
         for place, id, was, is_ in zip(*(each.tolist() for each in rules), strict=True):
-            told.setdefault(place, []).append((names[id], _RULES[was], _RULES[is_]))
-        places = sorted(told)
+            changed.setdefault(place, []).append((names[id], _RULES[was], _RULES[is_]))
+        places = sorted(changed)
         texts = (
             [_column(columns, name).take(places).to_pylist() for name in ("id", "uri")]
             if places
@@ -172,7 +182,8 @@ class Sweep:
         )
         before, after = (each[places].tolist() for each in items)
         for place, id, uri, was, is_ in zip(places, *texts, before, after, strict=True):
-            swept.flips.append(Flipped(place, id, uri, _ITEMS[was], _ITEMS[is_], tuple(told[place])))
+            flip = Flip(id, uri, _ITEMS[was], _ITEMS[is_], tuple(changed[place]), None)
+            swept.flips.append((place, flip))
 
 
 @cache

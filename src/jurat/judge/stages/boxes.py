@@ -6,7 +6,7 @@ of one object, the most confident counts, and every other at least half as confi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -67,9 +67,9 @@ def find(detector: Detector, searches: Sequence[Search], confidence: float) -> l
         return detector.detect([search.image for search in some], [search.words for search in some])
 
     found: list[Found] = [{word: strange[word] for word in one.words if word in strange} for one in searches]
-    put = [(entry, one) for entry, one in zip(found, known, strict=True) if one.words]
+    asked = [(entry, one) for entry, one in zip(found, known, strict=True) if one.words]
     again: list[tuple[Found, Search]] = []
-    for (entry, one), boxes in zip(put, attempt(detect, [one for _, one in put]), strict=True):
+    for (entry, one), boxes in zip(asked, attempt(detect, [one for _, one in asked]), strict=True):
         if isinstance(boxes, Failure) and boxes.kind == "error" and len(one.words) > 1:
             again += [(entry, replace(one, words=(word,))) for word in one.words]
         else:
@@ -134,22 +134,25 @@ def _all_of(found: Sequence[tuple[Box, ...] | Failure]) -> tuple[Box, ...]:
 
 
 def ask_on_pictures(
-    models: Models, groups: Sequence[tuple[Request, Image.Image, Sequence[StatementKey]]]
-) -> Iterator[tuple[Request, StatementKey, YesNo]]:
-    """Asks statements about a picture that was made of an image; a failure is an answer that says so."""
+    models: Models,
+    requests: Sequence[Request],
+    pictures: Sequence[tuple[Request, Image.Image, Sequence[StatementKey]]],
+) -> list[dict[StatementKey, YesNo]]:
+    """Asks statements about pictures that were made of the images: for each request its answers. A failure is
+    an answer that says so."""
     sets = [
         ImageQuestions(picture, tuple(key.question for key in keys), request.evidence.texts)
-        for request, picture, keys in groups
+        for request, picture, keys in pictures
     ]
     entries = attempt(lambda some: ask(models.model, some), sets)
-    for (request, _, keys), entry in zip(groups, entries, strict=True):
+    found: dict[int, dict[StatementKey, YesNo]] = {id(request): {} for request in requests}
+    for (request, _, keys), entry in zip(pictures, entries, strict=True):
         count(request.evidence, entry)
         for key in keys:
-            yield (
-                request,
-                key,
-                (YesNo(0.0, 0.0, entry) if isinstance(entry, Failure) else entry.answers[key.question]),
-            )
+            failed = isinstance(entry, Failure)
+            answer = YesNo(0.0, 0.0, entry) if failed else entry.answers[key.question]
+            found[id(request)][key] = answer
+    return list(found.values())
 
 
 def by_objects(request: Request) -> Mapping[tuple[str, ...], list[StatementKey]]:

@@ -68,17 +68,17 @@ class Crop(Stage):
 
     def run(self, models: Models, requests: Sequence[Request]) -> Sequence[Mapping[Any, Any]]:
         locate(models, requests, self.confidence)
-        crops: list[tuple[Request, Image.Image, Any]] = []
-        for request in requests:
-            for objects, keys in by_objects(request).items():
-                picture = crop(request.image, request.evidence.boxes[objects], self.crop_below)
-                if picture is not None:
-                    crops.append((request, picture, keys))
+        crops = [
+            (request, picture, keys)
+            for request in requests
+            for objects, keys in by_objects(request).items()
+            if (picture := crop(request.image, request.evidence.boxes[objects], self.crop_below)) is not None
+        ]
         pictures = {(id(request), key): picture for request, picture, keys in crops for key in keys}
-        found: dict[int, dict[Any, Any]] = {id(request): {} for request in requests}
-        for request, key, answer in ask_on_pictures(models, crops):
-            found[id(request)][key] = CropAnswer(answer, pictures[id(request), key])
-        return [found[id(request)] for request in requests]
+        return [
+            {key: CropAnswer(answer, pictures[id(request), key]) for key, answer in answers.items()}
+            for request, answers in zip(requests, ask_on_pictures(models, requests, crops), strict=True)
+        ]
 
     def change(self, score: StatementScore, result: CropAnswer | None) -> StatementScore:
         boxes = score.scoring.evidence.boxes.get(score.statement.objects, ())

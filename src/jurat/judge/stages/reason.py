@@ -166,24 +166,24 @@ class ReasonsIn(Protocol):
 
 
 def form_of(model: Model, kinds: Iterable[Kind] = ("statement", "rule")) -> ReasoningForm:
-    """The form of reasoning that is asked of a model about these kinds of question: `short` where it knows
+    """The form of reasoning that a model is asked for, about these kinds of question: `short` where it knows
     only certain words, and not all of the full form."""
-    if (told := model.capability(ReasonsIn)) is not None:
-        return told.reasoning
+    if (stand_in := model.capability(ReasonsIn)) is not None:
+        return stand_in.reasoning
     vocabulary = model.capability(Vocabulary)
     full = REASONING["full"]
-    said = " ".join(text for kind in kinds for text in (full.open(kind, ""), full.sum_up(kind)))
-    return "full" if vocabulary is None or not vocabulary.unknown_words(said) else "short"
+    words = " ".join(text for kind in kinds for text in (full.open(kind, ""), full.sum_up(kind)))
+    return "full" if vocabulary is None or not vocabulary.unknown_words(words) else "short"
 
 
 def read_rating(text: str) -> Rating | None:
     """The last JSON object of a reply that has a `rating` of Yes or No; None where there is none."""
     for value in objects_in(text):
         rating = value.get("rating")
-        said = rating.strip().rstrip(".").lower() if isinstance(rating, str) else None
-        if said in ("yes", "no"):
+        word = rating.strip().rstrip(".").lower() if isinstance(rating, str) else None
+        if word in ("yes", "no"):
             rationale = value.get("rationale")
-            return Rating(said == "yes", _tidy(rationale if isinstance(rationale, str) else ""))
+            return Rating(word == "yes", _tidy(rationale if isinstance(rationale, str) else ""))
     return None
 
 

@@ -60,10 +60,7 @@ class Regions(Stage):
             for objects, keys in by_objects(request).items()
             if (boxes := request.evidence.boxes[objects])
         ]
-        found: dict[int, dict[Any, Any]] = {id(request): {} for request in requests}
-        for request, key, answer in ask_on_pictures(models, painted):
-            found[id(request)][key] = answer
-        return [found[id(request)] for request in requests]
+        return ask_on_pictures(models, requests, painted)
 
     def change(self, score: StatementScore, result: YesNo | None) -> StatementScore:
         scoring, answer = score.scoring, score.answer
