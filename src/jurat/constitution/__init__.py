@@ -1,14 +1,15 @@
-"""The law: read, write and check constitutions, and the shelf of ready ones.
+"""Read, write and check constitutions, and the shelf of ready ones.
 
-A constitution is a YAML file of rules (`docs/constitution.md` is its reference). This room knows
-nothing of models or images: what the rules are judged on, and by whom, is the judge's business.
+A constitution is a YAML file of rules; `docs/constitution.md` is its reference. This package knows nothing
+of models or images.
 """
 
 from __future__ import annotations
 
 from jurat.constitution.check import check_constitution, check_text
 from jurat.constitution.constitution import Constitution
-from jurat.constitution.load import load_constitution, parse_constitution, shelf_names
+from jurat.constitution.files import shelf_names
+from jurat.constitution.load import load_constitution, parse_constitution, to_yaml
 from jurat.constitution.problem import ConstitutionError, Problem
 from jurat.constitution.rules import (
     SEVERITIES,
@@ -21,7 +22,6 @@ from jurat.constitution.rules import (
     make_id,
 )
 from jurat.constitution.source import Source, read_source
-from jurat.constitution.write import to_yaml
 
 __all__ = [
     "SEVERITIES",

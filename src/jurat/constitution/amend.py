@@ -22,7 +22,7 @@ from jurat.constitution.constitution import Constitution
 from jurat.constitution.load import parse_constitution
 from jurat.constitution.problem import ConstitutionError
 from jurat.constitution.rules import Clause, Rule, make_id
-from jurat.constitution.source import yaml
+from jurat.constitution.source import to_text, yaml
 
 Role: TypeAlias = Literal["clauses", "unless"]
 
@@ -344,9 +344,7 @@ def shorthand(clause: Clause) -> object:
 
 def _block(value: Mapping[str, object]) -> list[str]:
     """Lines of YAML."""
-    stream = io.StringIO()
-    yaml().dump(dict(value), stream)
-    return stream.getvalue().splitlines()
+    return to_text(dict(value)).splitlines()
 
 
 def inline(value: object) -> str:

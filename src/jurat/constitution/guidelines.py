@@ -1,24 +1,23 @@
 """Guidelines in prose or Markdown, as a skeleton of rules to be filled in.
 
-A list item or a sentence that forbids or demands something becomes a rule with its own words; what stands
-below a heading or a line that forbids ("Not allowed:") does too. What allows something, and what is neither,
-becomes a comment where it stood: nothing is left out in silence. How it is told is words of English.
+A list item or a sentence that forbids or demands something becomes a rule in its own words, and so does
+each item below a heading or a line that forbids ("Not allowed:"). Everything else becomes a comment in its
+place, so that nothing is dropped silently. English only: the patterns below are English words.
 """
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from jurat.constitution.amend import comment
 from jurat.constitution.characters import without_invisible
 from jurat.constitution.problem import ConstitutionError
 from jurat.constitution.rules import MAX_TEXT, make_id
-from jurat.constitution.source import yaml
+from jurat.constitution.source import to_text
 from jurat.constitution.wording import remarks
 
 Stance = Literal["forbids", "allows", "neither"]
@@ -81,8 +80,8 @@ class _Block:
 
 
 @dataclass
-class _Found:
-    """What becomes of the guidelines, in their order."""
+class _Outline:
+    """Rules and comments made of the guidelines, in their order."""
 
     rules: list[tuple[int, str]] = field(default_factory=list["tuple[int, str]"])
     """(line, text)."""
@@ -113,20 +112,20 @@ def skeleton(text: str, name: str) -> Skeleton:
             f"{name} is a page of HTML or XML.", hint="Save it as plain text or Markdown."
         )
     text, hidden = without_invisible(text)
-    found = _Found()
+    outline = _Outline()
     if hidden:
-        found.remark(1, f"{hidden} characters that nobody sees were left out")
-    _read(list(_blocks(text)), found)
-    if not found.rules:
+        outline.remark(1, f"{hidden} characters that nobody sees were left out")
+    _read(list(_blocks(text)), outline)
+    if not outline.rules:
         raise ConstitutionError(
             f"No sentence or list item of {name} forbids or demands anything.",
             hint='Write rules as sentences, such as "No dog may be visible.", or below "Not allowed:".',
         )
-    count = sum(map(len, found.comments.values()))
-    return Skeleton(_written(found, name), len(found.rules), count)
+    count = sum(map(len, outline.comments.values()))
+    return Skeleton(_written(outline, name), len(outline.rules), count)
 
 
-def _read(blocks: list[_Block], found: _Found) -> None:
+def _read(blocks: list[_Block], outline: _Outline) -> None:
     heading: Stance = "neither"
     leads: list[tuple[int, Stance]] = []
     """Open items and lead-ins: indent, and what they say of the items below."""
@@ -134,81 +133,79 @@ def _read(blocks: list[_Block], found: _Found) -> None:
         text = block.text
         if block.heading:
             heading, leads = _leads(text), []
-            found.remark(block.line, f"## {text}")
+            outline.remark(block.line, f"## {text}")
             continue
         leads = [lead for lead in leads if block.item and lead[0] < block.indent]
         above = leads[-1][1] if leads else heading
         stance = _stance(text)
         if text.endswith(":"):
-            said = _leads(text)
-            leads.append((block.indent if block.item else -1, above if said == "neither" else said))
-            found.remark(block.line, text)
-        elif _EXCEPTION.match(text) and found.rules and above != "allows":
-            _append(found, block.line, text)
+            own = _leads(text)
+            leads.append((block.indent if block.item else -1, above if own == "neither" else own))
+            outline.remark(block.line, text)
+        elif _EXCEPTION.match(text) and outline.rules and above != "allows":
+            _append(outline, block.line, text)
         elif block.item:
-            _item(found, block, stance, above)
+            _item(outline, block, stance, above)
             leads.append((block.indent, above if stance == "neither" else stance))
         else:
-            _paragraph(found, block)
+            _paragraph(outline, block)
 
 
-def _item(found: _Found, block: _Block, stance: Stance, above: Stance) -> None:
-    """A list item with all of its sentences is one rule, if it or what it stands under forbids."""
-    text = block.text
+def _item(outline: _Outline, block: _Block, stance: Stance, above: Stance) -> None:
+    """A list item with all of its sentences is one rule, if it or its heading or lead-in forbids."""
+    text, folded = block.text, block.text.casefold()
     if stance == "allows" or (above == "allows" and stance == "neither"):
-        found.remark(block.line, f"allowed, no rule: {text}")
-    elif (
-        above == "forbids" and not _NOT_ALLOWED.search(text.casefold()) and not _MUST.search(text.casefold())
-    ):
-        plain = not _DEMANDS.search(text.casefold()) and not re.search(r"[.:;,]", text.rstrip("."))
-        said = f"{text.rstrip('.')} must not be shown." if plain else f"Not allowed: {text}"
-        _rule(found, block.line, said)
+        outline.remark(block.line, f"allowed, no rule: {text}")
+    elif above == "forbids" and not (_NOT_ALLOWED.search(folded) or _MUST.search(folded)):
+        plain = not _DEMANDS.search(folded) and not re.search(r"[.:;,]", text.rstrip("."))
+        sentence = f"{text.rstrip('.')} must not be shown." if plain else f"Not allowed: {text}"
+        _rule(outline, block.line, sentence)
     elif stance == "forbids":
-        _rule(found, block.line, text)
+        _rule(outline, block.line, text)
     else:
-        found.remark(block.line, f"{text} (nothing says whether this is forbidden)")
+        outline.remark(block.line, f"{text} (nothing says whether this is forbidden)")
 
 
-def _paragraph(found: _Found, block: _Block) -> None:
+def _paragraph(outline: _Outline, block: _Block) -> None:
     ruled = False
     for sentence in _SENTENCE.split(block.text):
         if ruled and _EXCEPTION.match(sentence):
-            _append(found, block.line, sentence)
+            _append(outline, block.line, sentence)
         elif _stance(sentence) == "forbids":
-            _rule(found, block.line, sentence)
+            _rule(outline, block.line, sentence)
             ruled = True
         else:
-            found.remark(block.line, sentence)
+            outline.remark(block.line, sentence)
 
 
-def _rule(found: _Found, line: int, text: str) -> None:
+def _rule(outline: _Outline, line: int, text: str) -> None:
     text = text if text.endswith((".", "!", "?")) else f"{text}."
     if any(remark.code == "question" for remark in remarks(text)):
-        found.remark(line, f"a question, no rule: {text}")
+        outline.remark(line, f"a question, no rule: {text}")
     elif len(text) > MAX_TEXT:
-        found.remark(line, f"longer than {MAX_TEXT} characters, no rule: {text}")
-    elif text in [each for _, each in found.rules]:
-        found.remark(line, f"said before: {text}")
+        outline.remark(line, f"longer than {MAX_TEXT} characters, no rule: {text}")
+    elif text in [each for _, each in outline.rules]:
+        outline.remark(line, f"said before: {text}")
     else:
-        found.rules.append((line, text))
+        outline.rules.append((line, text))
 
 
-def _append(found: _Found, line: int, text: str) -> None:
+def _append(outline: _Outline, line: int, text: str) -> None:
     """An exception belongs to the rule before it."""
-    at, rule = found.rules[-1]
+    at, rule = outline.rules[-1]
     if len(rule) + len(text) + 2 > MAX_TEXT:
-        found.remark(line, f"belongs to the rule above: {text}")
+        outline.remark(line, f"belongs to the rule above: {text}")
     else:
-        found.rules[-1] = at, f"{rule} {text if text.endswith(('.', '!')) else f'{text}.'}"
+        outline.rules[-1] = at, f"{rule} {text if text.endswith(('.', '!')) else f'{text}.'}"
 
 
 def _stance(text: str) -> Stance:
-    said = text.casefold().replace("’", "'")
-    if _NOT_ALLOWED.search(said):
+    folded = text.casefold().replace("’", "'")
+    if _NOT_ALLOWED.search(folded):
         return "forbids"
-    if _ALLOWS.search(said) and not re.search(r"\bonly\b", said):
+    if _ALLOWS.search(folded) and not re.search(r"\bonly\b", folded):
         return "allows"
-    return "forbids" if _DEMANDS.search(said) else "neither"
+    return "forbids" if _DEMANDS.search(folded) else "neither"
 
 
 def _leads(text: str) -> Stance:
@@ -222,51 +219,49 @@ def _leads(text: str) -> Stance:
 
 def _blocks(text: str) -> Iterator[_Block]:
     """Headings, list items and paragraphs; code, tables and rulers are paragraphs of their own lines."""
+    lines = text.splitlines()
+    front_matter = 0
+    if lines[:1] == ["---"]:
+        front_matter = next((i for i, line in enumerate(lines[1:], 2) if line.strip() == "---"), 0)
     block: _Block | None = None
     fenced = False
-    lines = text.splitlines()
-    front = (
-        next((i for i, line in enumerate(lines[1:], 1) if line.strip() == "---"), 0)
-        if lines[:1] == ["---"]
-        else 0
-    )
     for number, raw in enumerate(lines, 1):
         line = raw.expandtabs(4).removeprefix("> ")
         if line.lstrip().startswith(("```", "~~~")):
             fenced, line = not fenced, ""
-        row = line.lstrip().startswith("|") and not fenced
-        passed = (front and number <= front + 1) or (row and not re.search(r"\w", line))
-        if not line.strip() or passed or (_UNDERLINE.fullmatch(line) and not block):
-            if block:
-                yield _plain(block)
-            block = None
-            continue
-        if _UNDERLINE.fullmatch(line) and block and not block.item:
-            block.heading = True
+        ruler = line.lstrip().startswith("|") and not fenced and not re.search(r"\w", line)
+        skipped = not line.strip() or number <= front_matter or ruler
+        underline = _UNDERLINE.fullmatch(line) is not None and not (block and block.item)
+        begun = None if fenced or skipped or underline else _begin(number, line)
+        if block and (skipped or underline or begun):
+            block.heading = underline and not skipped
             yield _plain(block)
             block = None
+        if skipped or underline:
             continue
-        heading, item = _HEADING.fullmatch(line.strip()), _ITEM.fullmatch(line)
-        if (heading or item) and not fenced:
-            if block:
-                yield _plain(block)
-            block = None
-        if heading and not fenced:
-            said = heading["hash"] or heading["bold"] or heading["under"] or ""
-            yield _plain(_Block(number, said, item=False, heading=True))
-        elif row:
-            if block:
-                yield _plain(block)
-            cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-            block = _Block(number, " | ".join(cells), item=True)
-        elif item and not fenced:
-            block = _Block(number, item["text"], item=True, indent=len(item["indent"]))
-        elif block is None:
-            block = _Block(number, line.strip(), item=False)
-        else:
+        if begun and begun.heading:
+            yield _plain(begun)
+        elif begun:
+            block = begun
+        elif block:
             block.text += f" {line.strip()}"
+        else:
+            block = _Block(number, line.strip(), item=False)
     if block:
         yield _plain(block)
+
+
+def _begin(number: int, line: str) -> _Block | None:
+    """The heading, table row or list item that a line begins."""
+    if heading := _HEADING.fullmatch(line.strip()):
+        text = heading["hash"] or heading["bold"] or heading["under"] or ""
+        return _Block(number, text, item=False, heading=True)
+    if line.lstrip().startswith("|"):
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        return _Block(number, " | ".join(cells), item=True)
+    if item := _ITEM.fullmatch(line):
+        return _Block(number, item["text"], item=True, indent=len(item["indent"]))
+    return None
 
 
 def _plain(block: _Block) -> _Block:
@@ -279,35 +274,29 @@ def _plain(block: _Block) -> _Block:
 # --- YAML ---------------------------------------------------------------------------------------
 
 
-def _written(found: _Found, name: str) -> str:
+def _written(outline: _Outline, name: str) -> str:
     """Each rule with empty clauses, below comments that say where it stands in the guidelines."""
     lines = [
         f"# Made of {comment(name)}. Read every rule: give it clauses, each one thing that can be seen",
         "# (docs/constitution.md), put what excuses it under `unless`, and take the comments away.",
-        *_block({"name": Path(name).stem or "guidelines"}),
+        *to_text({"name": Path(name).stem or "guidelines"}).splitlines(),
         "rules:",
     ]
     ids: dict[str, int] = {}
-    for at, (line, text) in enumerate(found.rules):
-        lines += [f"  # {comment(each)}" for each in found.comments.get(at, [])]
+    for at, (line, text) in enumerate(outline.rules):
+        lines += [f"  # {comment(each)}" for each in outline.comments.get(at, [])]
         values = {"rule": text}
         id = make_id(text)
         ids[id] = ids.get(id, 0) + 1
         if ids[id] > 1:
             values = {"id": f"{id[:56]}-{ids[id]}", **values}
-        rule = [*_block(values), "clauses:  # each one thing that can be seen"]
+        rule = [*to_text(values).splitlines(), "clauses:  # each one thing that can be seen"]
         lines += [
             f"  # of line {line}",
             *(f"  {'- ' if not i else '  '}{each}" for i, each in enumerate(rule)),
         ]
-    lines += [f"  # {comment(each)}" for each in found.comments.get(len(found.rules), [])]
+    lines += [f"  # {comment(each)}" for each in outline.comments.get(len(outline.rules), [])]
     return "\n".join(lines) + "\n"
-
-
-def _block(values: dict[str, Any]) -> list[str]:
-    stream = io.StringIO()
-    yaml().dump(values, stream)
-    return stream.getvalue().splitlines()
 
 
 __all__ = ["Skeleton", "is_guidelines", "skeleton"]

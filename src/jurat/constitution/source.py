@@ -128,9 +128,7 @@ class Source:
 
     def dump(self) -> str:
         """The tree as YAML text, with its comments."""
-        stream = io.StringIO()
-        yaml().dump(self.tree, stream)
-        return stream.getvalue()
+        return to_text(self.tree)
 
 
 def read_source(ref: str | Path) -> Source:
@@ -159,6 +157,13 @@ def yaml() -> YAML:
     reader.width = 1_000_000
     reader.indent(mapping=2, sequence=4, offset=2)
     return reader
+
+
+def to_text(value: object) -> str:
+    """A tree, or plain dicts and lists, as YAML text."""
+    stream = io.StringIO()
+    yaml().dump(value, stream)
+    return stream.getvalue()
 
 
 def in_quotes(text: str) -> str:

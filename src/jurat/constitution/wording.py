@@ -10,23 +10,16 @@ and capitals after "reads" are what a sign says, and are passed over.
 from __future__ import annotations
 
 import re
+import tomllib
 import unicodedata
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Literal
 
-from jurat.constitution.word_lists import (
-    DETERMINERS,
-    FUNCTION_WORDS,
-    INTENT,
-    INTENT_PHRASES,
-    OBJECT_PRONOUNS,
-    PREPOSITIONS,
-    PRONOUNS,
-    QUESTION_WORDS,
-    SUBJECTIVE,
-    SUBJECTIVE_PHRASES,
-)
+_LISTS = tomllib.loads(files(__package__).joinpath("words.toml").read_text(encoding="utf-8"))
+_WORDS = {name: frozenset(words.split()) for name, words in _LISTS.items() if isinstance(words, str)}
+_PHRASES: dict[str, list[str]] = {name: _LISTS[name] for name in ("subjective_phrases", "intent_phrases")}
 
 _NEGATION = re.compile(
     r"(?<!\ba )\bno\b"  # "a no entry sign" is one
@@ -94,10 +87,10 @@ def remarks(text: str, *, negated: bool = False, in_brackets: bool = False) -> I
     if pronoun := _dangling_pronoun(lower, words):
         message = f'says "{pronoun}" with nothing to refer to: each statement is put to the model alone'
         yield Remark("advice", "pronoun", message, "Name the thing again.")
-    for word in _hits(lower, words, SUBJECTIVE, SUBJECTIVE_PHRASES):
+    for word in _hits(lower, words, _WORDS["subjective"], _PHRASES["subjective_phrases"]):
         suggestion = "Say what can be seen: objects, parts, positions, numbers, written words."
         yield Remark("advice", "subjective", f'asks for an opinion: "{word}"', suggestion)
-    for word in _hits(lower, words, INTENT, INTENT_PHRASES):
+    for word in _hits(lower, words, _WORDS["intent"], _PHRASES["intent_phrases"]):
         message = f'speaks of intent or likelihood, which cannot be seen: "{word}"'
         yield Remark("advice", "intent", message, "Say what is done or held, and where.")
     if match := _NEGATION.search(lower):
@@ -135,7 +128,7 @@ def _mask(text: str) -> str:
 
 def _is_question(text: str) -> bool:
     first = text.split()[0] if text.split() else ""
-    asks = first.lower() in QUESTION_WORDS and (len(first) < 2 or not first.isupper())
+    asks = first.lower() in _WORDS["question_words"] and (len(first) < 2 or not first.isupper())
     return text.rstrip("\"'”’)] ").endswith(("?", "\uff1f")) or asks
 
 
@@ -150,7 +143,7 @@ def _form(text: str, masked: str, in_brackets: bool) -> Iterator[Remark]:
         yield Remark("advice", "sentence", "is not written as a sentence", advice)
 
 
-def _hits(text: str, words: list[str], single: frozenset[str], phrases: tuple[str, ...]) -> Iterator[str]:
+def _hits(text: str, words: list[str], single: frozenset[str], phrases: list[str]) -> Iterator[str]:
     yield from (word for word in dict.fromkeys(words) if word in single)
     yield from (phrase for phrase in phrases if re.search(rf"\b{phrase}\b", text))
 
@@ -159,15 +152,16 @@ def _dangling_pronoun(text: str, words: list[str]) -> str | None:
     """A pronoun before any noun, or the object of a verb in a statement that names one thing only."""
     if _WEATHER.match(text):
         return None
+    prepositions = _WORDS["prepositions"]
     for i, word in enumerate(words):
-        if word not in PRONOUNS:
+        if word not in _WORDS["pronouns"]:
             continue
         before = words[:i]
-        if all(earlier in FUNCTION_WORDS for earlier in before):
+        if all(earlier in _WORDS["function_words"] for earlier in before):
             return word
-        is_last = i == len(words) - 1 or words[i + 1] in PREPOSITIONS
-        things = sum(earlier in DETERMINERS for earlier in before)
-        if word in OBJECT_PRONOUNS and is_last and before[-1] not in PREPOSITIONS and things < 2:
+        is_last = i == len(words) - 1 or words[i + 1] in prepositions
+        things = sum(earlier in _WORDS["determiners"] for earlier in before)
+        if word in _WORDS["object_pronouns"] and is_last and before[-1] not in prepositions and things < 2:
             return word
     return None
 

@@ -8,7 +8,6 @@ and the others go on.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -17,7 +16,7 @@ from pydantic import ValidationError
 
 from jurat.constitution import Clause, Rule, Statement, check_text
 from jurat.constitution.amend import Role
-from jurat.constitution.source import yaml
+from jurat.constitution.source import to_text
 from jurat.content import Chat, Failure, Reply
 from jurat.judge.drafting.prompts import (
     Attempt,
@@ -324,14 +323,13 @@ def _objects_reader(count: int) -> Callable[[str], tuple[tuple[str, ...], ...]]:
     return lambda reply: parse_objects(reply, count)
 
 
-def _checked(text: str, clauses: tuple[Clause, ...], unless: tuple[Clause, ...]) -> tuple[Clause, ...]:
+def _checked(sentence: str, clauses: tuple[Clause, ...], unless: tuple[Clause, ...]) -> tuple[Clause, ...]:
     """The clauses; raises ReplyError with the errors that `jurat constitution check` would find in them."""
-    rule: dict[str, Any] = {"rule": text, "clauses": [clause.model_dump() for clause in clauses]}
+    rule: dict[str, Any] = {"rule": sentence, "clauses": [clause.model_dump() for clause in clauses]}
     if unless:
         rule["unless"] = [clause.model_dump() for clause in unless]
-    stream = io.StringIO()
-    yaml().dump({"name": "draft", "rules": [rule]}, stream)
-    errors = [problem for problem in check_text(stream.getvalue()) if problem.severity == "error"]
+    text = to_text({"name": "draft", "rules": [rule]})
+    errors = [problem for problem in check_text(text) if problem.severity == "error"]
     if errors:
         said = (f"{e.message[0].upper()}{e.message[1:]}. {e.suggestion or ''}".strip() for e in errors)
         raise ReplyError(" ".join(said))
