@@ -18,10 +18,11 @@ from jurat.models.bundled.model import NAIVE, WEIGHTS
 from jurat.pictograms import statements
 from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import TEXTURES, TRAINED_TEXTURES
-from jurat.pictograms.statements import HELD_OUT, RULES, forbid
+from jurat.pictograms.statements import HELD_OUT
 from training import __main__ as train
 from training import tower_features
 from training.clip import card as clip_card
+from training.forbidding_rules import RULES, forbid
 from training.mllm import evaluation
 from training.mllm.mixes import MIXES
 from training.owl import card as owl_card

@@ -14,7 +14,8 @@ import torch
 from jurat.constitution import load_constitution
 from jurat.judge.prompts import RULE, STATEMENT
 from jurat.models.bundled.word_vocabulary import question_vocabulary
-from jurat.pictograms.statements import Count, forbid
+from jurat.pictograms.statements import Count
+from training.forbidding_rules import forbid
 from training.mllm.answers import EIGHTHS, describe, open_question, reason
 from training.mllm.batches import Packer, Teacher, batches, blank_out
 from training.mllm.checkpoints import fresh

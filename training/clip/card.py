@@ -24,19 +24,9 @@ from jurat.pictograms.composing import compose
 from jurat.pictograms.objects import GROUPS, OBJECTS, WORDS, Noun
 from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import Scene
-from jurat.pictograms.statements import (
-    All,
-    Count,
-    Facts,
-    Lies,
-    Reads,
-    Side,
-    Statement,
-    Touches,
-    Visible,
-    forbid,
-)
+from jurat.pictograms.statements import All, Count, Facts, Lies, Reads, Side, Statement, Touches, Visible
 from training.clip.texts import Classes, Text, about
+from training.forbidding_rules import forbid
 from training.mllm.evaluation import FIRST_SEED
 from training.tower_features import DEVELOPMENT_SEED
 

@@ -16,7 +16,6 @@ from jurat.pictograms.objects import CLASSES, GROUPS, LOOKALIKES, OBJECTS, WORDS
 from jurat.pictograms.statements import (
     HELD_OUT,
     NUMBERS,
-    RULES,
     TEMPLATES,
     All,
     Count,
@@ -28,8 +27,8 @@ from jurat.pictograms.statements import (
     Statement,
     Touches,
     Visible,
-    forbid,
 )
+from training.forbidding_rules import RULES, forbid
 from training.queries import QUERIES, READING, SIGN, wordings
 from training.rule_meanings import Ban
 from training.rule_templates import templates

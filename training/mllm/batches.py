@@ -18,7 +18,8 @@ from PIL import Image
 
 from jurat.judge.prompts import REASON, Wording
 from jurat.pictograms.scene import SIDE
-from jurat.pictograms.statements import HELD_OUT, Facts, Statement, forbid
+from jurat.pictograms.statements import HELD_OUT, Facts, Statement
+from training.forbidding_rules import forbid
 from training.mllm.answers import DESCRIBE, ONE_WORD, YES_NO, describe, open_question, reason
 from training.mllm.mixes import MIXES, Mix
 from training.mllm.scene_pool import CELLS, Pool

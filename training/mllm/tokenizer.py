@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from jurat.judge.prompts import RULE, STATEMENT
 from jurat.pictograms.objects import CLASSES, GROUPS, OBJECTS, WORDS
-from jurat.pictograms.statements import NUMBERS, RULES, TEMPLATES
+from jurat.pictograms.statements import NUMBERS, TEMPLATES
+from training.forbidding_rules import RULES
 from training.mllm.answers import TEXTS
 from training.vocabulary import VOCABULARIES, read_vocabulary
 

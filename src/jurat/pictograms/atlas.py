@@ -1,7 +1,6 @@
 """The sprites: one RGBA square a class, shipped as one PNG with a JSON index.
 
-`python -m jurat.pictograms.atlas` renders the file anew from the fonts (Debian packages
-`fonts-noto-color-emoji` and `fonts-dejavu-core`); nothing else needs the fonts.
+`python -m training.sprites` in the repository renders them anew.
 """
 
 from __future__ import annotations
@@ -9,22 +8,25 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
+import numpy as np
+from PIL import Image
 
-from jurat.pictograms.objects import CODE_POINTS, OBJECTS, WORDS
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CELL = 96
 """Side of a sprite in the atlas, in pixels."""
 COLUMNS = 12
-HERE = Path(__file__).parent / "sprites"
+FOLDER = Path(__file__).parent / "sprites"
 
 
 @cache
 def sprites() -> tuple[Image.Image, ...]:
     """One sprite a class, as premultiplied `RGBa` squares of `CELL` pixels."""
-    index = json.loads((HERE / "atlas.json").read_text())
-    with Image.open(HERE / "atlas.png") as sheet:
+    index = json.loads((FOLDER / "atlas.json").read_text())
+    with Image.open(FOLDER / "atlas.png") as sheet:
         sheet.load()
         cells = [
             sheet.crop((x, y, x + CELL, y + CELL)).convert("RGBa")
@@ -33,59 +35,27 @@ def sprites() -> tuple[Image.Image, ...]:
     return tuple(cells)
 
 
-def _emoji(code: int, font: ImageFont.FreeTypeFont) -> Image.Image:
-    canvas = Image.new("RGBA", (160, 160), (0, 0, 0, 0))
-    ImageDraw.Draw(canvas).text((8, 12), chr(code), font=font, embedded_color=True)
-    box = canvas.getchannel("A").getbbox()
-    if box is None:
-        raise ValueError(f"the font has no glyph for U+{code:X}")
-    glyph = canvas.crop(box)
-    side = max(glyph.size)
-    square = Image.new("RGBA", (side, side), (0, 0, 0, 0))
-    square.paste(glyph, ((side - glyph.width) // 2, (side - glyph.height) // 2))
-    return square
+def draw_sprite(
+    kind: int, side: int, angle: float, mirrored: bool, resample: Image.Resampling
+) -> NDArray[np.float32]:
+    """A sprite scaled to `side` pixels, mirrored, turned and trimmed to what is drawn.
+
+    Returns:
+        Premultiplied pixels of shape (h, w, 4), values 0..255.
+    """
+    picture = sprites()[kind]
+    if mirrored:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    turned = picture.resize((side, side), resample).rotate(angle, Image.Resampling.BICUBIC, expand=True)
+    sprite = np.asarray(turned, dtype=np.float32)
+    solid = sprite[..., 3] > 127
+    rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
+    return sprite[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _card(word: str, font_file: str) -> Image.Image:
-    width, height = 256, 132
-    card = Image.new("RGBA", (width, height), (255, 255, 255, 255))
-    draw = ImageDraw.Draw(card)
-    draw.rectangle((0, 0, width - 1, height - 1), outline=(60, 60, 60, 255), width=7)
-    size = next(
-        s
-        for s in range(120, 10, -2)
-        if draw.textlength(word, font=ImageFont.truetype(font_file, s)) <= width - 34 and s <= 96
-    )
-    font = ImageFont.truetype(font_file, size)
-    draw.text((width / 2, height / 2), word, font=font, fill=(10, 10, 10, 255), anchor="mm")
-    square = Image.new("RGBA", (width, width), (0, 0, 0, 0))
-    square.paste(card, (0, (width - height) // 2))
-    return square
-
-
-def render(
-    emoji_font: str = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",
-    text_font: str = "/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf",
-) -> None:
-    """Writes `sprites/atlas.png` and `sprites/atlas.json` from the fonts."""
-    font = ImageFont.truetype(emoji_font, 109)
-    cells = [_emoji(code, font) for code in CODE_POINTS] + [_card(word, text_font) for word in WORDS]
-    rows = -(-len(cells) // COLUMNS)
-    sheet = Image.new("RGBA", (CELL * COLUMNS, CELL * rows), (0, 0, 0, 0))
-    for i, cell in enumerate(cells):
-        small = cell.convert("RGBa").resize((CELL, CELL), Image.Resampling.BOX).convert("RGBA")
-        sheet.paste(small, (CELL * (i % COLUMNS), CELL * (i // COLUMNS)))
-    HERE.mkdir(exist_ok=True)
-    sheet.save(HERE / "atlas.png", optimize=True)
-    names = [noun.singular for noun in OBJECTS] + [f"a sign that reads {word}" for word in WORDS]
-    index = {
-        "cell": CELL,
-        "columns": COLUMNS,
-        "classes": names,
-        "code_points": [f"U+{c:X}" for c in CODE_POINTS],
-    }
-    (HERE / "atlas.json").write_text(json.dumps(index, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    render()
+def paste(pixels: NDArray[np.float32], sprite: NDArray[np.float32], left: int, top: int) -> None:
+    """Blends a premultiplied sprite into an RGB picture, in place."""
+    height, width = sprite.shape[:2]
+    window = pixels[top : top + height, left : left + width]
+    window *= 1 - sprite[..., 3:] / 255
+    window += sprite[..., :3]

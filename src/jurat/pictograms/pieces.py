@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from jurat.pictograms.atlas import sprites
+from jurat.pictograms.atlas import draw_sprite, paste
 from jurat.pictograms.distances import distances_to
 from jurat.pictograms.objects import OBJECTS
 from jurat.pictograms.scene import SIDE, Placed, Scene, background
@@ -100,7 +100,7 @@ def draw_layout(layout: Layout, rendering: Rendering | None = None) -> Scene | N
     placed: list[Placed] = []
     gaps = np.zeros((len(known), len(known)), np.float32)
     for i, (piece, shape) in enumerate(zip(layout.pieces, known, strict=True)):
-        _paint(pixels, shape)
+        paste(pixels, shape.sprite, shape.left, shape.top)
         for j, other in enumerate(placed):
             gaps[i, j] = gaps[j, i] = known[j].distance[shape.mask].min()
             other.visible &= ~shape.mask
@@ -210,24 +210,4 @@ def _shape(piece: Piece, size: int, resample: Image.Resampling) -> _Shape | None
     return _Shape(sprite, left, top, mask, unit)
 
 
-@lru_cache(maxsize=256)
-def _sprite(
-    kind: int, side: int, angle: float, mirrored: bool, resample: Image.Resampling
-) -> NDArray[np.float32]:
-    """Premultiplied pixels of a piece, trimmed to what is drawn; shape (h, w, 4), values 0..255. `side` is
-    in pixels."""
-    picture = sprites()[kind]
-    if mirrored:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    turned = picture.resize((side, side), resample).rotate(angle, Image.Resampling.BICUBIC, expand=True)
-    sprite = np.asarray(turned, dtype=np.float32)
-    solid = sprite[..., 3] > 127
-    rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
-    return sprite[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _paint(pixels: NDArray[np.float32], shape: _Shape) -> None:
-    height, width = shape.sprite.shape[:2]
-    window = pixels[shape.top : shape.top + height, shape.left : shape.left + width]
-    window *= 1 - shape.sprite[..., 3:] / 255
-    window += shape.sprite[..., :3]
+_sprite = lru_cache(maxsize=256)(draw_sprite)

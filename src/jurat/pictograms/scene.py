@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from jurat.pictograms.atlas import sprites
+from jurat.pictograms.atlas import draw_sprite, paste
 from jurat.pictograms.distances import distances_to
 from jurat.pictograms.objects import CLASSES, GROUPS, HABITS, LOOKALIKES, NUMBER, OBJECTS
 
@@ -190,19 +190,12 @@ def _try(
 def _sprite(
     rng: np.random.Generator, kind: int, unit: float, resample: Image.Resampling
 ) -> NDArray[np.float32]:
-    """A premultiplied sprite, sized, flipped, turned and trimmed; shape (h, w, 4), values 0..255."""
+    """A sprite of random size, tilt and side; see `draw_sprite`."""
     card = kind >= _CARD
     side = rng.uniform(30, 50) if card else rng.uniform(28, 44)
     angle = rng.uniform(-14, 14) if card else rng.uniform(-20, 20)
-    picture = sprites()[kind]
-    if not card and rng.random() < 0.5:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    pixels = max(4, round(side * unit))
-    picture = picture.resize((pixels, pixels), resample).rotate(angle, Image.Resampling.BICUBIC, expand=True)
-    sprite = np.asarray(picture, dtype=np.float32)
-    solid = sprite[..., 3] > 127
-    rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
-    return sprite[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    mirrored = not card and rng.random() < 0.5
+    return draw_sprite(kind, max(4, round(side * unit)), angle, mirrored, resample)
 
 
 def _seat(
@@ -310,9 +303,7 @@ def _paint(
     unit: float,
 ) -> Placed:
     height, width = sprite.shape[:2]
-    window = pixels[y : y + height, x : x + width]
-    window *= 1 - sprite[..., 3:] / 255
-    window += sprite[..., :3]
+    paste(pixels, sprite, x, y)
     mask = np.zeros(pixels.shape[:2], bool)
     mask[y : y + height, x : x + width] = sprite[..., 3] > 127
     for other in placed:

@@ -69,7 +69,7 @@ class Statement:
     @property
     def kind(self) -> str:
         """Key of `TEMPLATES`."""
-        raise NotImplementedError
+        return type(self).__name__.lower()
 
     def slots(self, definite: bool) -> dict[str, str]:
         """The words that fill a template."""
@@ -93,15 +93,11 @@ class Visible(Statement):
 
     any_of: tuple[Noun, ...]
 
-    @property
-    def kind(self) -> str:
-        return "visible"
-
     def truth(self, facts: Facts) -> bool | None:
         return any(facts.which(noun) for noun in self.any_of)
 
     def slots(self, definite: bool) -> dict[str, str]:
-        return {"a": _either(self.any_of, False)}
+        return {"a": either(self.any_of, False)}
 
     def nouns(self) -> tuple[Noun, ...]:
         return self.any_of
@@ -114,10 +110,6 @@ class Touches(Statement):
     first: Noun
     others: tuple[Noun, ...]
 
-    @property
-    def kind(self) -> str:
-        return "touches"
-
     def truth(self, facts: Facts) -> bool | None:
         gaps = [facts.gaps[i, j] for i, j in facts.pairs([self.first], self.others)]
         if any(gap == 0 for gap in gaps):
@@ -125,7 +117,7 @@ class Touches(Statement):
         return None if any(gap < GAP for gap in gaps) else False
 
     def slots(self, definite: bool) -> dict[str, str]:
-        return {"a": _name(self.first, definite), "b": _either(self.others, definite)}
+        return {"a": _name(self.first, definite), "b": either(self.others, definite)}
 
     def nouns(self) -> tuple[Noun, ...]:
         return (self.first, *self.others)
@@ -191,10 +183,6 @@ class Reads(Statement):
 
     word: str
 
-    @property
-    def kind(self) -> str:
-        return "reads"
-
     def truth(self, facts: Facts) -> bool | None:
         return len(OBJECTS) + WORDS.index(self.word) in facts.kinds.tolist()
 
@@ -208,10 +196,6 @@ class Larger(Statement):
 
     first: Noun
     other: Noun
-
-    @property
-    def kind(self) -> str:
-        return "larger"
 
     def truth(self, facts: Facts) -> bool | None:
         ratios = [facts.areas[i] / facts.areas[j] for i, j in facts.pairs([self.first], [self.other])]
@@ -232,10 +216,6 @@ class Only(Statement):
 
     noun: Noun
 
-    @property
-    def kind(self) -> str:
-        return "only"
-
     def truth(self, facts: Facts) -> bool | None:
         return len(facts.kinds) > 0 and len(facts.which(self.noun)) == len(facts.kinds)
 
@@ -251,10 +231,6 @@ class All(Statement):
     """Every part is true."""
 
     parts: tuple[Statement, ...] = field(default=())
-
-    @property
-    def kind(self) -> str:
-        return "all"
 
     def truth(self, facts: Facts) -> bool | None:
         truths = [part.truth(facts) for part in self.parts]
@@ -292,7 +268,8 @@ def _name(noun: Noun, definite: bool) -> str:
     return noun.definite if definite else noun.indefinite
 
 
-def _either(nouns: tuple[Noun, ...], definite: bool) -> str:
+def either(nouns: tuple[Noun, ...], definite: bool) -> str:
+    """The names as a list of alternatives: "a dog, a cat or a cow"."""
     names = [_name(noun, definite) for noun in nouns]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
@@ -406,33 +383,3 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "nothing but {a} can be seen.",
     ),
 }
-
-RULES: dict[str, tuple[str, ...]] = {
-    "visible": ("No {n} may be visible.", "No {n} may be shown.", "The image must not show {a}."),
-    "touches": (
-        "No {n} may be shown touching {b}.",
-        "No {n} may touch {b}.",
-        "The image must not show {a} touching {b}.",
-    ),
-    "reads": ("No sign may read {w}.", "The image must not show a sign that reads {w}."),
-    "together": ("No {n} may be visible together with {b}.", "No {n} may be shown with {b}."),
-}
-"""Rules as a user might write them; each is broken where the statement it forbids is true."""
-
-
-def forbid(statement: Statement) -> list[str]:
-    """The ways to write a rule that is broken exactly where `statement` is true; empty if there is none."""
-    if isinstance(statement, Visible | Touches | Reads):
-        words = statement.slots(False)
-        nouns = statement.any_of[:1] if isinstance(statement, Visible) else statement.nouns()[:1]
-        if isinstance(statement, Visible) and len(statement.any_of) > 1:
-            words["n"] = " or ".join(noun.singular for noun in statement.any_of)
-        elif nouns:
-            words["n"] = nouns[0].singular
-        return [template.format_map(words) for template in RULES[statement.kind]]
-    if isinstance(statement, All) and len(statement.parts) == 2:
-        first, second = statement.parts
-        if isinstance(first, Visible) and isinstance(second, Visible) and len(first.any_of) == 1:
-            words = {"n": first.any_of[0].singular, "b": _either(second.any_of, False)}
-            return [template.format_map(words) for template in RULES["together"]]
-    return []

@@ -1,0 +1,20 @@
+"""Rules written for statements."""
+
+from __future__ import annotations
+
+from jurat.pictograms.reading import parse
+from jurat.pictograms.statements import All
+from training.forbidding_rules import forbid
+
+
+def test_rules_forbid_what_their_statement_says() -> None:
+    assert (
+        forbid(parse("A child touches a kitchen knife or an axe."))[0]
+        == "No child may be shown touching a kitchen knife or an axe."
+    )
+    assert forbid(parse("A sign reads FREE."))[0] == "No sign may read FREE."
+    assert (
+        forbid(All((parse("A child is visible."), parse("A beer is visible."))))[0]
+        == "No child may be visible together with a beer."
+    )
+    assert forbid(parse("There are exactly two dogs.")) == []
