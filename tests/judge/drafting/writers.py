@@ -13,13 +13,7 @@ from ...models.openai_server import Asked, Told, completion
 SORRY = "I'm sorry, but I can't help with that."
 Says = str | Told | Callable[[str], str | Told]
 
-STEPS = {
-    "rating": prompts.RATING,
-    "rewriting": prompts.REWRITING,
-    "clauses": prompts.CLAUSES,
-    "objects": prompts.OBJECTS,
-    "description": prompts.DESCRIPTION,
-}
+STEPS = prompts.PROMPTS
 
 
 def text_of(message: dict[str, Any]) -> str:
