@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jurat.constitution import Clause, Statement
-from jurat.judge.drafting.prompts import CLAUSES, DESCRIPTION, OBJECTS
+from jurat.judge.drafting.prompts import PROMPTS
 from jurat.judge.drafting.replies import (
     ReplyError,
     parse_clauses,
@@ -180,12 +180,12 @@ def test_a_rule_is_read_from_its_line_only() -> None:
 
 
 def test_our_own_examples_are_well_formed() -> None:
-    for _, reply in CLAUSES.examples:
+    for _, reply in PROMPTS["clauses"].examples:
         assert render_clauses(parse_clauses(reply)) == reply
-    assert len(CLAUSES.examples) == 2
-    for request, reply in OBJECTS.examples:
+    assert len(PROMPTS["clauses"].examples) == 2
+    for request, reply in PROMPTS["objects"].examples:
         assert all(parse_objects(reply, len(parse_clauses(request)))[:4])
-    for _, reply in DESCRIPTION.examples:
+    for _, reply in PROMPTS["description"].examples:
         assert reply == f"Description: {parse_description(reply)}"
 
 
