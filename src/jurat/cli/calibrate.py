@@ -149,7 +149,7 @@ def _bounds(found: Fit) -> Table:
             f"{bounds.others:,}",
             "-" if bounds.keep_below is None else f"{bounds.keep_below:.3f}",
             "-" if bounds.break_above is None else f"{bounds.break_above:.3f}",
-            f"{found.alone[name]:.0%}",
+            f"{found.decided[name]:.0%}",
         )
     return table
 

@@ -16,7 +16,7 @@ from jurat.errors import JuratError
 from jurat.judge import Judge
 from jurat.judge.calibrate.calibration import load_calibration
 from jurat.judge.calibrate.fit import Fit, allowed, fewest, fit
-from jurat.judge.calibrate.reference_statements import REFERENCE
+from jurat.judge.calibrate.image_answers import REFERENCE
 from jurat.models import Answer, Inquiry, YesNo
 from jurat.models.bundled.model import WEIGHTS
 from jurat.models.bundled.word_vocabulary import question_vocabulary
@@ -110,7 +110,7 @@ def test_bounds_are_proved_only_with_labels_enough(labelled: Fit) -> None:
     assert (bomb.violations, bomb.others, cup.violations) == (80, 300, 0)
     assert bomb.keep_below is not None and bomb.break_above is not None
     assert cup.keep_below is None and cup.break_above is not None
-    assert labelled.alone["bomb"] > 0.9
+    assert labelled.decided["bomb"] > 0.9
 
 
 @pytest.mark.parametrize(("bound", "n"), [(0.05, 59), (0.01, 299), (0.1, 29)])

@@ -12,7 +12,7 @@ from PIL import Image
 from jurat.constitution import Clause, Constitution, Rule, Statement
 from jurat.content import Chat, Turn
 from jurat.judge import Judge
-from jurat.judge.calibrate.reference_statements import REFERENCE
+from jurat.judge.calibrate.image_answers import REFERENCE
 from jurat.models import Inquiry, ModelError, StatementReader, open_model
 from jurat.models.bundled.model import NAIVE, WEIGHTS, BundledModel, language_of
 from jurat.models.bundled.statement_language import STATEMENTS, Language

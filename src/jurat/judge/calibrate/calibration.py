@@ -1,7 +1,7 @@
-"""A calibration: what was fitted of one model under one constitution, as a small file.
+"""A calibration: numbers fitted for one model under one constitution, as a small file.
 
-It names what it was fitted for, and is refused for anything else: numbers of another model, of other
-wording or of another constitution mean nothing here.
+The file names what it was fitted for and is refused for anything else: its numbers mean nothing for another
+model, another wording of the questions or another constitution.
 """
 
 from __future__ import annotations
@@ -85,16 +85,12 @@ class Calibration(BaseModel):
         return hashlib.sha256(self._text().encode()).hexdigest()[:12]
 
     def _text(self) -> str:
-        told = self.model_dump(mode="json", by_alias=True)
-        for name in (
-            "clean",
-            "frame_alarms",
-            "presence",
-            "views",
-        ):  # one without keeps the digest that records name it by
-            if not told[name]:
-                del told[name]
-        return json.dumps(told, indent=1, sort_keys=True) + "\n"
+        fields = self.model_dump(mode="json", by_alias=True)
+        # Fields that were added later are left out where they are empty: old files keep their digests.
+        for name in ("clean", "frame_alarms", "presence", "views"):
+            if not fields[name]:
+                del fields[name]
+        return json.dumps(fields, indent=1, sort_keys=True) + "\n"
 
     def save(self, path: Path) -> None:
         """Writes it, whole or not at all.
@@ -115,16 +111,16 @@ class Calibration(BaseModel):
         Raises:
             JuratError: with what differs.
         """
-        law, proved = constitution.digest, bool(self.rules or self.frame_alarms)
-        told = (
+        digest, proved = constitution.digest, bool(self.rules or self.frame_alarms)
+        compared = (
             ("model", self.model, model, may_be_same_model(self.model, model)),
             ("wording of questions", self.prompts, prompts, self.prompts == prompts),
-            ("constitution", self.constitution, law, self.constitution == law),
-            # What was proved holds for scores that come about alike.
+            ("constitution", self.constitution, digest, self.constitution == digest),
+            # Proved bounds hold only for scores that are computed in the same way.
             ("views", self.views, views, self.views == views or not proved),
             ("presence", self.presence, presence, self.presence == presence or not proved),
         )
-        wrong = [f"  {name}: {mine}, not {given}" for name, mine, given, same in told if not same]
+        wrong = [f"  {name}: {mine}, not {given}" for name, mine, given, same in compared if not same]
         if wrong:
             lines = "\n".join(wrong)
             raise JuratError(

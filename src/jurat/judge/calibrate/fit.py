@@ -1,21 +1,21 @@
 """Fits a calibration to a user's own images: without labels the debiasing, with labels the thresholds.
 
-Debiasing: s = l - a l0 - b, with l the log-odds of a statement and l0 its prior. The slope a is fitted
-once for a model, on the statements of `jurat.judge.calibrate.reference_statements`: Theil and Sen's slope
-of each one's median log-odds over the images on its prior. The shift b of a statement is how far its own
-median residual lies above the reference's, where the model mostly says No to it; what the images mostly
-show is no bias. Both are fitted on ordinary images: where some are labelled, on those that are labelled
-as breaking nothing, since a statement that half of the images bear out is not biased for it.
+Debiasing: s = l - a l0 - b, with l the log-odds of a statement and l0 its prior. The slope a is fitted once
+for a model, on the statements of `image_answers.REFERENCE`: Theil and Sen's slope of each one's median
+log-odds over the images on its prior. The shift b of a statement is how far its own median residual lies
+above the reference's, where the model mostly says No to it; what the images mostly show is no bias. Both are
+fitted on ordinary images: where some are labelled, on those labelled as breaking nothing, because a statement
+that is true of half of the images is not biased for it.
 
-Thresholds: a rule may be called kept below the k-th smallest score of n labelled violations. A violation
-of the same kind then scores lower with a probability that is distributed as Beta(k, n - k + 1) (Wilks
-1941), so the largest k is taken for which it stays within the bound with 95% confidence. For a bound of
-5% the first such k, 1, takes 59 violations. `break_above` is found likewise from images that keep the rule.
-That holds for the scores that are judged by, so labelled images are asked about as the preset asks, on moved
-copies too where it has views.
+Thresholds: a rule may be called kept below the k-th smallest score of n labelled violations. A violation of
+the same kind then scores lower with a probability that is distributed as Beta(k, n - k + 1) (Wilks 1941), so
+the largest k is taken for which it stays within the bound with 95% confidence. For a bound of 5% the first
+such k, 1, takes 59 violations. `break_above` is found likewise from images that keep the rule. The proof
+holds for the scores that are used for judging, so labelled images are asked about as the preset asks, on
+shifted copies too where it has views.
 
-Labels of videos tell nothing of single frames, but in how many of them a rule has to be broken: see
-`jurat.judge.calibrate.videos`.
+Labels of videos say nothing about single frames. They are used to fit in how many frames a rule has to be
+broken: see `jurat.judge.calibrate.videos`.
 """
 
 from __future__ import annotations
@@ -24,49 +24,47 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from jurat import __version__
-from jurat.content import Failure, Item
+from jurat.content import Item
 from jurat.errors import JuratError, require
-from jurat.judge.asking import Answers, ImageQuestions, PriorAnswers, ask, attempt
+from jurat.judge.asking import Answers
 from jurat.judge.calibrate.calibration import Bounds, Calibration
-from jurat.judge.calibrate.reference_statements import REFERENCE
+from jurat.judge.calibrate.image_answers import ImageAnswers, PictureAnswers
 from jurat.judge.calibrate.videos import FramesFit, fit_frames
 from jurat.judge.decide import decide_rule
 from jurat.judge.decision import LogOdds
-from jurat.judge.evidence import Evidence
-from jurat.judge.loading import Loaded, load_item
 from jurat.judge.questions import Question
-from jurat.judge.stages.views import DIAGONALS, shifted
-from jurat.models import StatementReader, Vocabulary, YesNo, full_name
+from jurat.models import YesNo, full_name
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from jurat.judge.judge import Judge
 
+Labels: TypeAlias = Mapping[str, frozenset[str]]
+"""Item id -> ids of the rules that it breaks."""
+
 CONFIDENCE = 0.95
-FEWEST = 20
+MIN_IMAGES = 20
 """Images that the debiasing takes, at least."""
-LARGEST = 3.0
-"""A shift is at most this, either way, in log-odds."""
-MOST_FOREIGN = 0.2
-"""Share of the images that the model may refuse as none of its own."""
-MOST_BROKEN = 0.2
-"""Share of images without labels that may break a rule before that is said."""
+MAX_SHIFT = 3.0
+"""Largest shift, either way, in log-odds."""
+MAX_FOREIGN = 0.2
+"""Share of the images that the model may refuse as outside its domain."""
+MAX_BROKEN = 0.2
+"""Share of images without labels that may break a rule without a warning."""
 
 
 @dataclass
 class Fit:
-    """A calibration with what to tell about it."""
+    """A calibration with what to report about it."""
 
     calibration: Calibration
     failed: int
     """Images that could not be read or answered about; they were left out."""
-    alone: dict[str, float] = field(default_factory=dict)
+    decided: dict[str, float] = field(default_factory=dict)
     """Of each rule with labels: the share of labelled images that is decided under the calibration."""
     frames: dict[str, FramesFit] = field(default_factory=dict[str, FramesFit])
     """Of each rule, where videos are labelled."""
@@ -77,7 +75,7 @@ class Fit:
 def fit(
     judge: Judge,
     items: Iterable[Item],
-    labels: Mapping[str, frozenset[str]] | None = None,
+    labels: Labels | None = None,
     *,
     max_miss: float = 0.05,
     max_false_alarm: float = 0.05,
@@ -85,8 +83,8 @@ def fit(
     """Fits to the images of `items`; labels are the ids of the rules that each breaks, by item id.
 
     Raises:
-        JuratError: there are too few images, the model refuses many of them as none of its own, or labels
-            name rules that the constitution has not.
+        JuratError: there are too few images, the model refuses many of them as outside its domain, or labels
+            name rules that the constitution does not have.
         MissingExtra: scipy is not installed.
     """
     require("Calibrating", "local", "scipy")
@@ -97,83 +95,17 @@ def fit(
             hint="Take one that decides clauses by log-odds, as `quick` does.",
         )
     _check_labels(judge, labels)
-    batches = _Gathered(judge, frozenset(labels or ()))
-    batches.gather(items)
-    if len(batches.digests) < FEWEST:
-        raise JuratError(
-            f"{len(batches.digests)} images could be used; a calibration takes at least {FEWEST}.",
-            hint="Name more images. They need no labels.",
-        )
-    _check_kind(batches)
-    ordinary = batches.ordinary(labels)
-    rows = batches.rows if ordinary is None else ordinary
-    debias, shifts = batches.debiasing(rows) if len(rows) >= FEWEST else (decision.debias, {})
-    calibration = Calibration(
-        model=full_name(judge.model),
-        constitution=judge.constitution.digest,
-        prompts=judge.prompts,
-        jurat=__version__,
-        images=len(batches.digests),
-        images_digest=hashlib.sha256("\n".join(sorted(batches.digests)).encode()).hexdigest()[:12],
-        clean=None if ordinary is None else len(ordinary),
-        debias=debias,
-        shifts=shifts,
-    )
-    found = Fit(calibration, batches.failed, warnings=list(_warnings(judge, batches, rows, shifts, labels)))
+    images = ImageAnswers(judge, frozenset(labels or ()))
+    images.gather(items)
+    _check_images(images)
+    fitted = _without_labels(judge, images, labels, decision.debias)
     if labels:
-        _fit_labelled(found, judge, batches, labels, max_miss, max_false_alarm)
-        _fit_videos(found, judge, batches, labels, max_false_alarm)
-    return found
+        _fit_images(fitted, judge, images, labels, max_miss, max_false_alarm)
+        _fit_videos(fitted, judge, images, labels, max_false_alarm)
+    return fitted
 
 
-def _check_kind(batches: _Gathered) -> None:
-    """Refuses images of which the model knows that they are none of its own."""
-    tried = len(batches.digests) + batches.foreign
-    if batches.foreign > MOST_FOREIGN * tried:
-        raise JuratError(
-            f"The model refuses {batches.foreign} of {tried} images as unlike what it knows: what is fitted "
-            "to the others is not for images of this kind.",
-            hint="Name images that the model can judge, or another model.",
-        )
-
-
-def _warnings(
-    judge: Judge,
-    batches: _Gathered,
-    rows: Sequence[_Said],
-    shifts: Mapping[str, float],
-    labels: Mapping[str, frozenset[str]] | None,
-) -> Iterator[str]:
-    """What speaks against using a calibration."""
-    if len(rows) < FEWEST:
-        yield (
-            f"Only {len(rows)} images are labelled as breaking nothing, or have no label: the debiasing "
-            f"takes {FEWEST}, and is left as the preset has it."
-        )
-    limit = [label for label, shift in shifts.items() if shift >= LARGEST]
-    if limit:
-        yield (
-            f"The shifts of {len(limit)} statements ran into their limit of {LARGEST}, the first of them "
-            f"{limit[0]!r}: the images are of another kind than the model is used to, or often show what is "
-            "asked about. Compare verdicts with and without the calibration before you use it."
-        )
-    if not labels and rows:
-        broken = sum(_breaks(judge, said, batches.priors) for said in rows)
-        if broken > MOST_BROKEN * len(rows):
-            yield (
-                f"{broken} of {len(rows)} images break a rule as the preset judges them: without labels the "
-                "debiasing is for ordinary images, and takes violations for bias. Name images of which few "
-                "break a rule, or label them."
-            )
-
-
-def _breaks(judge: Judge, said: _Said, priors: Answers) -> bool:
-    """Whether an image breaks a rule, without any calibration."""
-    findings = (decide_rule(rule, said.evidence(priors), judge.preset) for rule in judge.rules)
-    return any(finding.outcome == "broken" for finding in findings)
-
-
-def _check_labels(judge: Judge, labels: Mapping[str, frozenset[str]] | None) -> None:
+def _check_labels(judge: Judge, labels: Labels | None) -> None:
     known = {rule.id for rule in judge.constitution.rules}
     for item, broken in (labels or {}).items():
         if unknown := sorted(broken - known):
@@ -183,184 +115,131 @@ def _check_labels(judge: Judge, labels: Mapping[str, frozenset[str]] | None) -> 
             )
 
 
+def _check_images(images: ImageAnswers) -> None:
+    """Refuses too few images, and images of a kind that the model does not know."""
+    if len(images.pictures) < MIN_IMAGES:
+        raise JuratError(
+            f"{len(images.pictures)} images could be used; a calibration takes at least {MIN_IMAGES}.",
+            hint="Name more images. They need no labels.",
+        )
+    tried = len(images.pictures) + images.foreign
+    if images.foreign > MAX_FOREIGN * tried:
+        raise JuratError(
+            f"The model refuses {images.foreign} of {tried} images as unlike what it knows: what is fitted "
+            "to the others is not for images of this kind.",
+            hint="Name images that the model can judge, or another model.",
+        )
+
+
 # --- without labels ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Said:
-    """What a model said of a picture, and of moved copies of it."""
-
-    answers: Answers
-    views: Mapping[Question, tuple[YesNo, ...]] = field(default_factory=dict[Question, tuple[YesNo, ...]])
-    """Of labelled pictures, where the preset has views."""
-
-    def evidence(self, priors: Answers) -> Evidence:
-        evidence = Evidence(priors=priors)
-        evidence.answers.update(self.answers)
-        evidence.found["views"].update(self.views)
-        return evidence
-
-
-@dataclass(frozen=True)
-class _Shot:
-    """A picture to be asked about."""
-
-    asked: ImageQuestions
-    id: str
-    digest: str
-    item: str = ""
-    """The id of its item, whatever its kind."""
-    counts: bool = True
-    """Whether it stands for its item; of a video one frame does."""
-    video: bool = False
+def _without_labels(judge: Judge, images: ImageAnswers, labels: Labels | None, preset_debias: float) -> Fit:
+    """The debiasing, fitted on ordinary images; labels only say which those are."""
+    ordinary = _ordinary(images.pictures, labels) if labels else None
+    pictures = images.pictures if ordinary is None else ordinary
+    debias, shifts = preset_debias, dict[str, float]()
+    if len(pictures) >= MIN_IMAGES:
+        debias, shifts = _debiasing(judge, images, pictures)
+    digests = sorted(picture.digest for picture in images.pictures)
+    calibration = Calibration(
+        model=full_name(judge.model),
+        constitution=judge.constitution.digest,
+        prompts=judge.prompts,
+        jurat=__version__,
+        images=len(images.pictures),
+        images_digest=hashlib.sha256("\n".join(digests).encode()).hexdigest()[:12],
+        clean=None if ordinary is None else len(ordinary),
+        debias=debias,
+        shifts=shifts,
+    )
+    warnings = list(_warnings(judge, images.priors, pictures, shifts, labels))
+    return Fit(calibration, images.failed, warnings=warnings)
 
 
-class _Gathered:
-    """The log-odds of all questions on all images."""
-
-    def __init__(self, judge: Judge, labelled: frozenset[str] = frozenset()) -> None:
-        self._judge = judge
-        self._labelled = labelled
-        self.own = tuple(q for q in judge.questions if q.sees_image and q.reads is None)
-        self.reference = _known_reference(judge)
-        self.asked = tuple(dict.fromkeys((*self.own, *self.reference)))
-        self.rows: list[_Said] = []
-        """One an image; of a video, its middle frame."""
-        self.ids: list[str] = []
-        """Of each; empty for a video and an animation, of which one frame tells little."""
-        self.videos: dict[str, list[_Said]] = {}
-        """Of each labelled video, by its id: of its frames. One that was not answered about is left out."""
-        self.digests: list[str] = []
-        self.failed = 0
-        self.foreign = 0
-        """Of those that failed: images that the model refuses as none of its own."""
-        self.items: list[str] = []
-        """The id of each row's item."""
-        self.priors = PriorAnswers(judge.model).of(self.asked)
-
-    def gather(self, items: Iterable[Item]) -> None:
-        batch: list[_Shot] = []
-        for item in items:
-            loaded = load_item(item, self._judge.sampling)
-            if loaded.error is not None:
-                self.failed += 1
-                continue
-            batch += self._shots(loaded)
-            if len(batch) >= self._judge.batch_size:
-                self._ask(batch)
-                batch = []
-        self._ask(batch)
-
-    def _shots(self, loaded: Loaded) -> Sequence[_Shot]:
-        """The first frame of an image; of a video the middle one, or all where it is labelled."""
-        asked = [ImageQuestions(frame, self.asked) for frame in loaded.frames]
-        digest = loaded.sha256 or ""
-        if loaded.kind != "video":
-            return [_Shot(asked[0], loaded.id if len(asked) == 1 else "", digest, loaded.id)]
-        middle = len(asked) // 2
-        if loaded.id not in self._labelled:
-            return [_Shot(asked[middle], "", digest, loaded.id)]
-        self.videos[loaded.id] = []
-        return [
-            _Shot(w, loaded.id, digest, loaded.id, at == middle, video=True) for at, w in enumerate(asked)
-        ]
-
-    def _ask(self, batch: Sequence[_Shot]) -> None:
-        found = attempt(lambda some: ask(self._judge.model, some), [shot.asked for shot in batch])
-        views = self._views(batch)
-        for shot, entry in zip(batch, found, strict=True):
-            if isinstance(entry, Failure):
-                self.failed += shot.counts
-                self.foreign += shot.counts and entry.kind == "out_of_domain"
-                self.videos.pop(shot.id, None)
-                continue
-            said = _Said(entry.answers, views.get(id(shot), {}))
-            if shot.video and shot.id in self.videos:
-                self.videos[shot.id].append(said)
-            if shot.counts:
-                self.rows.append(said)
-                self.ids.append("" if shot.video else shot.id)
-                self.items.append(shot.item)
-                self.digests.append(shot.digest)
-
-    def _views(self, batch: Sequence[_Shot]) -> dict[int, Mapping[Question, tuple[YesNo, ...]]]:
-        """The answers on moved copies of each labelled picture, by its shot; those that were answered on all.
-
-        All of them are asked about: what is not certain hangs on what is still to be fitted.
-        """
-        if self._judge.preset.views is None or not self.own:
-            return {}
-        shots = [shot for shot in batch if shot.id in self._labelled]
-        asked = [
-            ImageQuestions(copy, self.own)
-            for shot in shots
-            for copy in shifted(cast("Image", shot.asked.image))
-        ]
-        entries = iter(attempt(lambda some: ask(self._judge.model, some), asked))
-        found: dict[int, Mapping[Question, tuple[YesNo, ...]]] = {}
-        for shot in shots:
-            copies = [next(entries) for _ in DIAGONALS]
-            said = [entry.answers for entry in copies if not isinstance(entry, Failure)]
-            if len(said) == len(copies):
-                found[id(shot)] = {question: tuple(each[question] for each in said) for question in self.own}
-        return found
-
-    def ordinary(self, labels: Mapping[str, frozenset[str]] | None) -> list[_Said] | None:
-        """What was said of the images that are labelled as breaking nothing; of those without a label too,
-        where the others are too few. None without labels."""
-        if not labels:
-            return None
-        known = [(labels.get(item), said) for item, said in zip(self.items, self.rows, strict=True)]
-        clean = [said for broken, said in known if broken is not None and not broken]
-        return clean if len(clean) >= FEWEST else [said for broken, said in known if not broken]
-
-    def debiasing(self, rows: Sequence[_Said]) -> tuple[float, dict[str, float]]:
-        """The slope, and the shift of each of the constitution's own questions, fitted on some rows."""
-        medians = {question: _median(row.answers[question] for row in rows) for question in self.asked}
-        slope = self._slope(medians)
-        typical = [self._residual(medians, question, slope) for question in self.reference]
-        centre = float(np.median([r for r in typical if not math.isnan(r)] or [0.0]))
-        shifts: dict[str, float] = {}
-        for question in self.own:
-            residual = self._residual(medians, question, slope)
-            mostly_no = not math.isnan(residual) and medians[question] < 0
-            shift = residual - centre if mostly_no else 0.0
-            shifts[question.label] = round(max(-LARGEST, min(LARGEST, shift)), 4)
-        return round(slope, 4), shifts
-
-    def _slope(self, medians: Mapping[Question, float]) -> float:
-        from scipy.stats import theilslopes
-
-        pairs = [(self._prior(question), medians[question]) for question in self.reference]
-        pairs = [(x, y) for x, y in pairs if not (math.isnan(x) or math.isnan(y))]
-        if len({x for x, _ in pairs}) < 2:
-            return 0.0
-        found: Any = theilslopes([level for _, level in pairs], [prior for prior, _ in pairs])
-        return min(1.0, max(0.0, float(found[0])))
-
-    def _residual(self, medians: Mapping[Question, float], question: Question, slope: float) -> float:
-        prior = self._prior(question)
-        return medians[question] - slope * (0.0 if math.isnan(prior) else prior)
-
-    def _prior(self, question: Question) -> float:
-        prior = self.priors[question]
-        usable = prior.failure is None and prior.mass >= self._judge.preset.decision.min_mass
-        return prior.log_odds if usable else math.nan
+def _ordinary(pictures: Sequence[PictureAnswers], labels: Labels) -> list[PictureAnswers]:
+    """The images labelled as breaking nothing; those without a label too, where these are too few."""
+    clean = [picture for picture in pictures if labels.get(picture.item) == frozenset()]
+    return clean if len(clean) >= MIN_IMAGES else [p for p in pictures if not labels.get(p.item)]
 
 
-def _known_reference(judge: Judge) -> tuple[Question, ...]:
-    """The reference statements that the model has the words for."""
-    vocabulary = judge.model.capability(Vocabulary)
-    reader = judge.model.capability(StatementReader)
-    texts = [t for t in REFERENCE if vocabulary is None or not vocabulary.unknown_words(t)]
-    texts = [text for text in texts if reader is None or reader.refusal(text) is None]
-    return tuple(Question("statement", text) for text in texts)
+def _debiasing(
+    judge: Judge, images: ImageAnswers, pictures: Sequence[PictureAnswers]
+) -> tuple[float, dict[str, float]]:
+    """The slope, and the shift of each of the constitution's own questions, fitted on some pictures."""
+    medians = {q: _median(picture.answers[q] for picture in pictures) for q in images.questions}
+    priors = {q: _usable_log_odds(judge, images.priors[q]) for q in images.questions}
+    slope = _slope([(priors[q], medians[q]) for q in images.reference])
+
+    def residual(question: Question) -> float:
+        return medians[question] - slope * (0.0 if math.isnan(priors[question]) else priors[question])
+
+    typical = [residual(q) for q in images.reference]
+    centre = float(np.median([r for r in typical if not math.isnan(r)] or [0.0]))
+    shifts: dict[str, float] = {}
+    for question in images.own:
+        mostly_no = not math.isnan(residual(question)) and medians[question] < 0
+        shift = residual(question) - centre if mostly_no else 0.0
+        shifts[question.label] = round(max(-MAX_SHIFT, min(MAX_SHIFT, shift)), 4)
+    return round(slope, 4), shifts
+
+
+def _usable_log_odds(judge: Judge, prior: YesNo) -> float:
+    usable = prior.failure is None and prior.mass >= judge.preset.decision.min_mass
+    return prior.log_odds if usable else math.nan
+
+
+def _slope(pairs: Sequence[tuple[float, float]]) -> float:
+    """Theil and Sen's slope over (prior, median log-odds), in [0, 1]."""
+    from scipy.stats import theilslopes
+
+    known = [(x, y) for x, y in pairs if not (math.isnan(x) or math.isnan(y))]
+    if len({x for x, _ in known}) < 2:
+        return 0.0
+    result: Any = theilslopes([level for _, level in known], [prior for prior, _ in known])
+    return min(1.0, max(0.0, float(result[0])))
 
 
 def _median(answers: Iterable[YesNo]) -> float:
     """Of the log-odds of what was answered; not a number where nothing was."""
     known = [a.log_odds for a in answers if a.failure is None and a.mass > 0 and not a.stated]
     return float(np.median(known)) if known else math.nan
+
+
+def _warnings(
+    judge: Judge,
+    priors: Answers,
+    pictures: Sequence[PictureAnswers],
+    shifts: Mapping[str, float],
+    labels: Labels | None,
+) -> Iterator[str]:
+    """Reasons not to use a calibration."""
+    if len(pictures) < MIN_IMAGES:
+        yield (
+            f"Only {len(pictures)} images are labelled as breaking nothing, or have no label: the debiasing "
+            f"takes {MIN_IMAGES}, and is left as the preset has it."
+        )
+    limit = [label for label, shift in shifts.items() if shift >= MAX_SHIFT]
+    if limit:
+        yield (
+            f"The shifts of {len(limit)} statements ran into their limit of {MAX_SHIFT}, the first of them "
+            f"{limit[0]!r}: the images are of another kind than the model is used to, or often show what is "
+            "asked about. Compare verdicts with and without the calibration before you use it."
+        )
+    if not labels and pictures:
+        broken = sum(_breaks(judge, picture, priors) for picture in pictures)
+        if broken > MAX_BROKEN * len(pictures):
+            yield (
+                f"{broken} of {len(pictures)} images break a rule as the preset judges them: without labels "
+                "the debiasing is for ordinary images, and takes violations for bias. Name images of which "
+                "few break a rule, or label them."
+            )
+
+
+def _breaks(judge: Judge, picture: PictureAnswers, priors: Answers) -> bool:
+    """Whether a picture breaks a rule, without any calibration."""
+    findings = (decide_rule(rule, picture.evidence(priors), judge.preset) for rule in judge.rules)
+    return any(finding.outcome == "broken" for finding in findings)
 
 
 # --- with labels -------------------------------------------------------------------------------
@@ -382,84 +261,64 @@ def allowed(n: int, bound: float) -> int:
     return k
 
 
-def _fit_labelled(
-    found: Fit,
+def _fit_images(
+    fitted: Fit,
     judge: Judge,
-    answers: _Gathered,
-    labels: Mapping[str, frozenset[str]],
+    images: ImageAnswers,
+    labels: Labels,
     max_miss: float,
     max_false_alarm: float,
 ) -> None:
-    rows = [i for i, item in enumerate(answers.ids) if item in labels]
-    if not rows and answers.videos:
+    """The temperature, and each rule's thresholds, from labelled images."""
+    pictures = [picture for picture in images.pictures if picture.labelled]
+    if not pictures and images.videos:
         return
-    if not rows:
+    if not pictures:
         raise JuratError(
             "None of the labels belongs to one of the images.",
             hint="The labels' ids must be the images' paths as they are given.",
         )
-    truth = [labels[answers.ids[i]] for i in rows]
 
     def scored(calibration: Calibration) -> list[tuple[str, float, bool]]:
-        """Rule, score and truth, over all labelled images and rules that have one."""
+        """Rule, score and truth, over all labelled images and rules that have a score."""
         return [
-            (rule, score, rule in broken)
-            for i, broken in zip(rows, truth, strict=True)
-            for rule, score in _scores(judge, answers.rows[i], answers.priors, calibration).items()
+            (rule, score, rule in labels[picture.item])
+            for picture in pictures
+            for rule, score in _scores(judge, picture, images.priors, calibration).items()
         ]
 
-    temperature = _temperature([(score, broken) for _, score, broken in scored(found.calibration)])
-    cooled = found.calibration.model_copy(
-        update={
-            "temperature": temperature,
-            "views": judge.preset.views,
-            "presence": judge.preset.presence,
-        }
-    )
-    # Scored once more as they will be judged: what was stated in text is not cooled, for one.
-    final = scored(cooled)
+    temperature = _temperature([(score, broken) for _, score, broken in scored(fitted.calibration)])
+    asked_as = {"views": judge.preset.views, "presence": judge.preset.presence}
+    scaled = fitted.calibration.model_copy(update={"temperature": temperature, **asked_as})
+    # Scored once more, as they will be judged: stated answers, for example, are not scaled.
+    final = scored(scaled)
     rules: dict[str, Bounds] = {}
     for rule in judge.constitution.rules:
         pairs = [(score, broken) for name, score, broken in final if name == rule.id]
         rules[rule.id] = _bounds(pairs, max_miss, max_false_alarm)
-        found.alone[rule.id] = _decided(pairs, rules[rule.id])
-    found.calibration = cooled.model_copy(
-        update={
-            "rules": rules,
-            "max_miss": max_miss,
-            "max_false_alarm": max_false_alarm,
-        }
-    )
+        fitted.decided[rule.id] = _decided(pairs, rules[rule.id])
+    bounds = {"rules": rules, "max_miss": max_miss, "max_false_alarm": max_false_alarm}
+    fitted.calibration = scaled.model_copy(update=bounds)
 
 
 def _fit_videos(
-    found: Fit,
-    judge: Judge,
-    answers: _Gathered,
-    labels: Mapping[str, frozenset[str]],
-    max_false_alarm: float,
+    fitted: Fit, judge: Judge, images: ImageAnswers, labels: Labels, max_false_alarm: float
 ) -> None:
     """In how many frames rules have to be broken, from labelled videos."""
-    if not answers.videos:
+    if not images.videos:
         return
-    counted: dict[str, list[tuple[int, int, bool]]] = {rule.rule.id: [] for rule in judge.rules}
-    for id, frames in answers.videos.items():
+    counts: dict[str, list[tuple[int, int, bool]]] = {rule.rule.id: [] for rule in judge.rules}
+    for item, frames in images.videos.items():
         for rule in judge.rules:
-            outcomes = [
-                decide_rule(
-                    rule,
-                    said.evidence(answers.priors),
-                    judge.preset,
-                    calibration=found.calibration,
-                ).outcome
-                for said in frames
+            findings = [
+                decide_rule(rule, frame.evidence(images.priors), judge.preset, calibration=fitted.calibration)
+                for frame in frames
             ]
-            counted[rule.rule.id].append(
-                (outcomes.count("broken"), len(outcomes), rule.rule.id in labels[id])
-            )
-    found.frames = {rule: fit_frames(each, max_false_alarm) for rule, each in counted.items()}
-    alarms = {rule: fit.alarm for rule, fit in found.frames.items() if fit.alarm is not None}
-    found.calibration = found.calibration.model_copy(
+            broken = sum(finding.outcome == "broken" for finding in findings)
+            counts[rule.rule.id].append((broken, len(findings), rule.rule.id in labels[item]))
+    fitted.frames = {rule: fit_frames(each, max_false_alarm) for rule, each in counts.items()}
+    alarms = {rule: frames.alarm for rule, frames in fitted.frames.items() if frames.alarm is not None}
+    fitted.calibration = fitted.calibration.model_copy(
         update={
             "frame_alarms": alarms,
             "max_false_alarm": max_false_alarm,
@@ -469,9 +328,11 @@ def _fit_videos(
     )
 
 
-def _scores(judge: Judge, said: _Said, priors: Answers, calibration: Calibration) -> dict[str, float]:
+def _scores(
+    judge: Judge, picture: PictureAnswers, priors: Answers, calibration: Calibration
+) -> dict[str, float]:
     """The score of each rule that has one."""
-    evidence = said.evidence(priors)
+    evidence = picture.evidence(priors)
     findings = [decide_rule(rule, evidence, judge.preset, calibration=calibration) for rule in judge.rules]
     return {finding.id: finding.score for finding in findings if finding.score is not None}
 
@@ -506,8 +367,8 @@ def _temperature(pairs: Sequence[tuple[float, bool]]) -> float:
     def loss(log_t: float) -> float:
         return float(np.logaddexp(0, signed / math.exp(log_t)).mean())
 
-    found = minimize_scalar(loss, bounds=(math.log(0.2), math.log(20)), method="bounded")
-    return round(math.exp(float(found.x)), 4)
+    result = minimize_scalar(loss, bounds=(math.log(0.2), math.log(20)), method="bounded")
+    return round(math.exp(float(result.x)), 4)
 
 
 def _logit(score: float) -> float:

@@ -1,4 +1,4 @@
-"""Someone's own labels: which image breaks which rules, as a CSV file.
+"""A user's labels: which image breaks which rules, as a CSV file.
 
 It has a header and two columns: `file`, relative to the folder of images, and `broken`, the ids of the
 rules that the image breaks, separated by spaces or semicolons, empty for none.
@@ -34,14 +34,14 @@ class Label:
     """Ids of the rules that it breaks."""
 
 
-def read_labels(images: Path, labels: Path, law: Constitution) -> list[Label]:
+def read_labels(images: Path, labels: Path, constitution: Constitution) -> list[Label]:
     """The labels in the file's order.
 
     Raises:
         JuratError: a column is missing, a file is not there, is listed twice or leaves the folder, or a
             rule is not in the constitution; the message names the line.
     """
-    known = frozenset(rule.id for rule in law.rules)
+    known = frozenset(rule.id for rule in constitution.rules)
     try:
         with labels.open(newline="", encoding="utf-8-sig") as file:
             found = list(_read(images, labels, csv.DictReader(file, strict=True), known))

@@ -1,11 +1,10 @@
-"""Reading a draft back: is what was drafted what the rule says?
+"""Checks a draft against its rule: do the drafted clauses say what the rule says?
 
-A draft is rendered into a sentence that a person can hold against the rule. Beside that its logic is
-compared with the rule's own: which of the things that the rule names may be visible together. The rule's
-sentence is read by the words that carry its logic (no, unless, only if, without, nothing but, or, and ...),
-and every combination of the things it names is tried under both. That is a plain reading of English: it
-finds drafts that drop or turn around a negation, an exception or an alternative, and where a sentence's
-logic is beyond it, it says so.
+A draft is rendered as a sentence that a person can compare with the rule. Its logic is also compared with the
+rule's: the rule's sentence is read by the words that carry its logic (no, unless, only if, without, nothing
+but, or, and ...), and every combination of the things it names is tried under both. This finds drafts that
+drop or reverse a negation, an exception or an alternative. Where it does not understand a sentence, it says
+so.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.resources import files
 
 from jurat.constitution import Clause, Statement
 
@@ -28,8 +28,8 @@ MOST_WORDS = 12
 
 def render(clauses: Sequence[Clause], unless: Sequence[Clause] = ()) -> str:
     """The clauses as one sentence: when an image breaks the rule."""
-    said = f"An image breaks it if {', and '.join(map(_clause, clauses))}"
-    return f"{said}; unless {', and '.join(map(_clause, unless))}." if unless else f"{said}."
+    sentence = f"An image breaks it if {', and '.join(map(_clause, clauses))}"
+    return f"{sentence}; unless {', and '.join(map(_clause, unless))}." if unless else f"{sentence}."
 
 
 def _clause(clause: Clause) -> str:
@@ -44,59 +44,59 @@ def _statement(statement: Statement) -> str:
 
 
 def doubts(rule: str, clauses: Sequence[Clause], unless: Sequence[Clause] = ()) -> tuple[str, ...]:
-    """Why a person has to look at a draft of `rule`: each a sentence. Empty where its logic is the rule's."""
+    """Reasons why a person has to review a draft of `rule`, a sentence each; empty where the logic agrees."""
     try:
-        read = _Reader(rule).read()
-    except _Beyond as beyond:
-        return (f"The logic of the rule is not understood: {beyond}.",)
+        logic = _LogicReader(rule).read()
+    except _NotUnderstood as reason:
+        return (f"The logic of the rule is not understood: {reason}.",)
     drafted = [
         (statement, _words(statement.text)) for c in (*clauses, *unless) for statement in c.alternatives
     ]
     mentioned = frozenset(word for _, words in drafted for word in words)
     lost = tuple(
-        f'The rule names "{said}" as {what}, and the draft does not.'
-        for word, (said, what) in read.parts.items()
+        f'The rule names "{written}" as {what}, and the draft does not.'
+        for word, (written, what) in logic.parts.items()
         if what != "what is forbidden" and word not in mentioned
     )
     if lost:
         return lost
-    if added := _added(read, clauses, mentioned):
+    if added := _added(logic, clauses, mentioned):
         return added
-    words = sorted(set(read.parts) & mentioned)
+    words = sorted(set(logic.parts) & mentioned)
     if len(words) > MOST_WORDS:
         return (f"The rule names more than {MOST_WORDS} things: its logic is not compared.",)
-    held = frozenset(set(read.parts) - mentioned)  # said in other words: taken to be there
+    held = frozenset(set(logic.parts) - mentioned)  # the draft has other words for them: assumed visible
     for count in range(len(words) + 1):
         for some in itertools.combinations(words, count):
             world = held | frozenset(some)
             if _impossible(world):
                 continue
-            wanted, found = read.broken(world), _broken(world, clauses, unless, frozenset(read.parts))
-            if wanted != found:
-                return (_difference(read, some, words, wanted),)
+            wanted = logic.broken(world)
+            if wanted != _broken(world, clauses, unless, frozenset(logic.parts)):
+                return (_difference(logic, some, words, wanted),)
     return ()
 
 
-def _added(read: _Read, clauses: Sequence[Clause], mentioned: World) -> tuple[str, ...]:
-    """What a draft says and the rule does not: an exception, an amount, another thing."""
-    named = frozenset(read.parts)
+def _added(logic: _RuleLogic, clauses: Sequence[Clause], mentioned: World) -> tuple[str, ...]:
+    """Anything that the draft adds to the rule: an exception, an amount, another thing."""
+    named = frozenset(logic.parts)
     for clause in clauses:
-        said = [(statement, _words(statement.text)) for statement in clause.alternatives]
-        for statement, words in said:
+        alternatives = [(statement, _words(statement.text)) for statement in clause.alternatives]
+        for statement, words in alternatives:
             amounts = [
                 word for word in words - named if word.startswith(_ALONE) or word in _COUNTS or word.isdigit()
             ]
             if amounts or (statement.negated and not words & named):
                 so = "not to be so" if statement.negated else "to be so"
                 return (f'The draft wants "{statement.text}" {so}, of which the rule says nothing.',)
-        if named <= mentioned and not any(words & named for _, words in said):
+        if named <= mentioned and not any(words & named for _, words in alternatives):
             return (f'The draft asks for "{clause.text}", of which the rule says nothing.',)
     return ()
 
 
-def _difference(read: _Read, some: Sequence[str], words: Sequence[str], wanted: bool) -> str:
-    there = ", ".join(f'"{read.parts[word][0]}"' for word in some) or "none of what it names"
-    without = ", ".join(f'"{read.parts[word][0]}"' for word in words if word not in some)
+def _difference(logic: _RuleLogic, some: Sequence[str], words: Sequence[str], wanted: bool) -> str:
+    there = ", ".join(f'"{logic.parts[word][0]}"' for word in some) or "none of what it names"
+    without = ", ".join(f'"{logic.parts[word][0]}"' for word in words if word not in some)
     says = ("breaks the rule", "keeps it") if wanted else ("keeps the rule", "breaks it")
     return (
         f"With {there}{f' and without {without}' if without and some else ''} an image {says[0]} as it is "
@@ -123,14 +123,14 @@ def _is_so(world: World, statement: Statement, known: World, neutral: bool) -> b
     if not words & known:
         return neutral
     there = world | (words - known)
-    return _said_of(statement.text, words)(there) != statement.negated
+    return _formula(statement.text, words)(there) != statement.negated
 
 
-def _said_of(text: str, words: World) -> Formula:
+def _formula(text: str, words: World) -> Formula:
     """When a drafted statement holds: "A child touches an axe or a dagger." with either of them."""
     if re.search(r"\bor\b", text) and not any(word.startswith(_ALONE) for word in words):
-        with suppress(_Beyond):
-            return _Reader(text).phrases()
+        with suppress(_NotUnderstood):
+            return _LogicReader(text).phrases()
     return lambda world: words <= world
 
 
@@ -144,53 +144,25 @@ def _impossible(world: World) -> bool:
 _ALONE = "only "
 """Before a word: it, and nothing else, is visible."""
 _IRREGULAR = {
-    "children": "child",
-    "feet": "foot",
-    "knives": "knife",
-    "men": "man",
-    "mice": "mouse",
-    "people": "person",
-    "persons": "person",
-    "teeth": "tooth",
-    "wolves": "wolf",
-    "women": "woman",
+    **{"children": "child", "feet": "foot", "knives": "knife", "men": "man", "mice": "mouse"},
+    **{"people": "person", "persons": "person", "teeth": "tooth", "wolves": "wolf", "women": "woman"},
 }
-_NUMBERS: dict[str, int] = {
-    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-}  # fmt: skip
-_EMPTY: frozenset[str] = frozenset(
-    re.findall(
-        r"\S+",
-        """
-    a about above accept acceptable accepted across after against all allow allowed allows along also
-    always among an and any anybody anyone anything anywhere appear appearing appears are around as at
-    banned be been before behind being below beneath beside between bigger break breaking breaks but by
-    can carries carry carrying contact contain containing contains could depict depicted depicting
-    depicts do does during each ever every everyone everything feature features featuring for forbidden
-    from has have having he held her here his hold holding holds how i image images in include included
-    includes including inside into is it it's item items its just kept larger least left less lie lies
-    lying may me more most must near next object objects of off on onto or other our out over per
-    permitted photo photos picture pictures post posted posting present private prohibited publish
-    published publishing read reading reads right rule same say saying says scene scenes see seen shall
-    she should show showing shown shows side sit sits sitting smaller so some somebody someone something
-    stand standing stands such than that the their them then there these they thing things this those
-    through to together touch touched touches touching toward towards under up upload upon us use used
-    using violate violates visible was we wear wearing wears were what when whenever where which while
-    who whose will with within word words worn written you your
-        """,
-    )
-)
-"""Words that name nothing visible by themselves: a rule's frame, and how things stand to each other."""
+_NUMBERS = {
+    word: number
+    for number, word in enumerate(("one", "two", "three", "four", "five", "six", "seven", "eight", "nine"), 1)
+}
+_FRAME = frozenset(files(__package__).joinpath("frame_words.txt").read_text("utf-8").split())
+"""Words that name nothing visible by themselves: a rule's frame, negations, and relations."""
 
 
 def _amounts(text: str) -> str:
     """The text with one wording for one amount: "more than two" is "at least 3"."""
 
-    def said(match: re.Match[str]) -> str:
+    def limit(match: re.Match[str]) -> str:
         number = _NUMBERS.get(match[2]) or int(match[2])
         return f"at least {number + 1}" if match[1] == "more" else f"at most {number - 1}"
 
-    return re.sub(rf"\b(more|less|fewer) than (\d+|{'|'.join(_NUMBERS)})\b", said, text)
+    return re.sub(rf"\b(more|less|fewer) than (\d+|{'|'.join(_NUMBERS)})\b", limit, text)
 
 
 def _stem(word: str) -> str:
@@ -208,28 +180,10 @@ def _stem(word: str) -> str:
 def _content(text: str) -> Iterator[tuple[str, str]]:
     """(stem, word as it is written) of the words that name something."""
     for word in re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", text):
-        if word.casefold() not in _EMPTY and word.casefold() not in _NEGATORS:
+        if word.casefold() not in _FRAME:
             yield _stem(word.casefold()), word
 
 
-_NEGATORS = frozenset(
-    (
-        "lack",
-        "lacks",
-        "lacking",
-        "no",
-        "not",
-        "never",
-        "neither",
-        "nor",
-        "none",
-        "nothing",
-        "nobody",
-        "without",
-        "absent",
-        "missing",
-    )
-)
 _COUNTS = ("at least", "at most", "exactly")
 _ONLY = re.compile(
     r"\b(?:nothing (?:but|else but|else than|other than|except(?: for)?|besides)|only)\b\s*(?P<what>.*?)"
@@ -250,12 +204,12 @@ def _words(statement: str) -> World:
 # --- what a rule says ---------------------------------------------------------------------------
 
 
-class _Beyond(ValueError):
-    """What cannot be read of a rule's logic, in a few words."""
+class _NotUnderstood(ValueError):
+    """The rule's logic cannot be read; the message says why, in a few words."""
 
 
 @dataclass(frozen=True)
-class _Read:
+class _RuleLogic:
     """A rule's logic."""
 
     broken: Formula
@@ -293,7 +247,7 @@ _DEMANDS = re.compile(
 )
 
 
-class _Reader:
+class _LogicReader:
     """Reads the logic of one rule."""
 
     def __init__(self, rule: str) -> None:
@@ -305,20 +259,20 @@ class _Reader:
         self.text = _amounts(re.sub(r"n't\b", " not", text))
         self.parts: dict[str, tuple[str, str]] = {}
 
-    def read(self) -> _Read:
+    def read(self) -> _RuleLogic:
         if re.search(r"[.!?;:]\s", self.text):
-            raise _Beyond("it is more than one sentence")
+            raise _NotUnderstood("it is more than one sentence")
         if re.search(
             r"\bno (?:more|less|fewer|other)\b|\bnot (?:only|every|all|any)\b|\ball but\b|\bboth\b", self.text
         ):
-            raise _Beyond("it counts, or negates a number")
+            raise _NotUnderstood("it counts, or negates a number")
         if re.search(r"\b(?:it|they) (?!(?:is|are|was|were|may|must)\b)", self.text):
-            raise _Beyond("it says it or they, and not of what")
+            raise _NotUnderstood("it says it or they, and not of what")
         main, others = self._split()
-        for at, (kind, said) in enumerate(others):
-            if kind == "lack" and not _FORBIDS.search(main) and (frame := _FORBIDS.search(said)):
-                others[at] = kind, said[: frame.start()]  # "a dog without a leash | is forbidden"
-                main = f"{main} {said[frame.start() :]}"
+        for at, (kind, part) in enumerate(others):
+            if kind == "lack" and not _FORBIDS.search(main) and (frame := _FORBIDS.search(part)):
+                others[at] = kind, part[: frame.start()]  # "a dog without a leash | is forbidden"
+                main = f"{main} {part[frame.start() :]}"
         forbidden = self._main(main, [kind for kind, _ in others])
         formulas: list[Formula] = [forbidden]
         for kind, text in others:
@@ -327,8 +281,8 @@ class _Reader:
             holds = self._part(text, what.get(kind, "a condition"))
             formulas.append((lambda world, holds=holds: not holds(world)) if negative else holds)
         if not self.parts:
-            raise _Beyond("it names nothing that can be seen")
-        return _Read(lambda world: all(formula(world) for formula in formulas), self.parts)
+            raise _NotUnderstood("it names nothing that can be seen")
+        return _RuleLogic(lambda world: all(formula(world) for formula in formulas), self.parts)
 
     def phrases(self) -> Formula:
         """Of a plain statement: the things that have to be there."""
@@ -343,14 +297,14 @@ class _Reader:
         main = text[: found[0].start()] if found else text
         for match, end in zip(found, ends, strict=True):
             kind = next(_MARKS[i][1] for i in range(len(_MARKS)) if match[f"m{i}"])
-            said = text[match.end() : end]
+            part = text[match.end() : end]
             if not main.strip(" ,"):  # "If a dog is visible, no cat may be shown"
-                said, comma, main = said.partition(",")
+                part, comma, main = part.partition(",")
                 if not comma:
-                    raise _Beyond("where its condition ends is not told by a comma")
-            parts.append((kind, said))
+                    raise _NotUnderstood("where its condition ends is not told by a comma")
+            parts.append((kind, part))
         if len(parts) > 2:
-            raise _Beyond("it has more than two conditions or exceptions")
+            raise _NotUnderstood("it has more than two conditions or exceptions")
         return main.strip(" ,"), parts
 
     def _main(self, text: str, kinds: Sequence[str]) -> Formula:
@@ -361,27 +315,27 @@ class _Reader:
             return self._alone(text, forbids, kinds)
         repeated = len(re.findall(r"(?:,|\b(?:and|or|nor)) no\b", text))
         if len(_NEGATIVE.findall(text)) - repeated > 1:
-            raise _Beyond("it negates more than once")
+            raise _NotUnderstood("it negates more than once")
         allows = len(_PERMITS.findall(_FORBIDS.sub(" ", text)))
         if allows > (0 if _FORBIDS.search(text) else 1 + repeated) and (forbids or repeated):
-            raise _Beyond("it forbids one thing and allows another")
+            raise _NotUnderstood("it forbids one thing and allows another")
         listed = repeated > 0 or _is_list(text, self.text)
         together = re.search(r"\b(?:together|in one|in the same|at once|at the same time)\b", self.text)
         if re.search(r"\band\b", text) and not (listed or together):
-            raise _Beyond('it does not say whether its "and" means both together or each')
+            raise _NotUnderstood('it does not say whether its "and" means both together or each')
         if forbids or re.match(
             r"(?:there (?:must|may|should|shall|can) be )?(?:no|neither|nobody|none)\b", text
         ):
             if "needed" in kinds:
-                raise _Beyond("it forbids, and says when that is allowed")
+                raise _NotUnderstood("it forbids, and says when that is allowed")
             return self._phrases(text, "what is forbidden", listed=listed)
         if _PERMITS.search(text) and kinds:
             if "condition" in kinds or "exception" in kinds:
-                raise _Beyond("it allows, and does not say what is forbidden")
+                raise _NotUnderstood("it allows, and does not say what is forbidden")
             return self._phrases(text, "what is forbidden", listed=False)
         if demands := _DEMANDS.search(text):
             return self._demanded(text[: demands.start()], text[demands.end() :])
-        raise _Beyond("it does not say that anything is forbidden")
+        raise _NotUnderstood("it does not say that anything is forbidden")
 
     def _demanded(self, subject: str, wanted: str) -> Formula:
         """Broken where something is there and what it must have is not."""
@@ -393,14 +347,17 @@ class _Reader:
     def _alone(self, text: str, forbids: bool, kinds: Sequence[str]) -> Formula:
         """ "Nothing but a dog may be shown" is broken unless a dog alone is visible."""
         if kinds:
-            raise _Beyond('it says "only" or "nothing but", and has a condition')
-        words = [(f"{_ALONE}{stem}", said) for stem, said in _content(text.replace("nothing-but", " "))]
-        words = [(word, said) for word, said in words if said not in ("only", "else", "nothing-but")]
+            raise _NotUnderstood('it says "only" or "nothing but", and has a condition')
+        words = [(f"{_ALONE}{stem}", written) for stem, written in _content(text.replace("nothing-but", " "))]
+        words = [(word, written) for word, written in words if written not in ("only", "else", "nothing-but")]
         if not words or re.search(r"\b(?:or|and)\b(?! nothing)", text):
-            raise _Beyond('it says "only" or "nothing but" of several things')
-        for word, said in words:
-            self.parts[word] = (f"only {said}", "what is forbidden" if forbids else "what alone is allowed")
-            self.parts.setdefault(word.removeprefix(_ALONE), (said, "what is forbidden"))
+            raise _NotUnderstood('it says "only" or "nothing but" of several things')
+        for word, written in words:
+            self.parts[word] = (
+                f"only {written}",
+                "what is forbidden" if forbids else "what alone is allowed",
+            )
+            self.parts.setdefault(word.removeprefix(_ALONE), (written, "what is forbidden"))
         needed = frozenset(word for word, _ in words)
         return lambda world: (needed <= world) == forbids
 
@@ -410,12 +367,12 @@ class _Reader:
             r"\b(?:no|not|never|neither|none|nothing|nobody|without|absent|missing|lack\w*)\b", text
         )
         if "only" in text.split() or "nothing-but" in text or "nothing" in negators:
-            raise _Beyond('it says "only" or "nothing" in a condition')
+            raise _NotUnderstood('it says "only" or "nothing" in a condition')
         if len(negators) - len(re.findall(r"\b(?:and|or|nor) (?:no|not)\b", text)) > 1:
-            raise _Beyond("it negates more than once")
+            raise _NotUnderstood("it negates more than once")
         both = re.search(r"\b(?:and|nor) no\b", text) is not None or "neither" in negators
         if negators and re.search(r"\band\b", text) and not both:
-            raise _Beyond("a negation may reach over an and, or not")
+            raise _NotUnderstood("a negation may reach over an and, or not")
         holds = self._phrases(text, what, listed=both)
         return (lambda world: not holds(world)) if negators else holds
 
@@ -427,7 +384,7 @@ class _Reader:
             listing = [part for part in re.split(joint, chunk) if any(_content(part))]
             for group in [listing] if listed or len(listing) < 2 or " and " not in chunk else [None]:
                 if group is None:
-                    raise _Beyond('it mixes "and" with "or"')
+                    raise _NotUnderstood('it mixes "and" with "or"')
                 if not group:
                     continue
                 role = what if what != "what is forbidden" or len(group) < 2 else "an alternative"
@@ -435,14 +392,14 @@ class _Reader:
                 for part in group:
                     words = dict(_content(part))
                     self.parts |= {
-                        word: (said, role) for word, said in words.items() if word not in self.parts
+                        word: (written, role) for word, written in words.items() if word not in self.parts
                     }
                     alternatives.append(frozenset(words))
                 groups.append(alternatives)
         counts = frozenset(count for count in _COUNTS if count in text)
         self.parts |= {count: (count, "an amount") for count in counts}
         if not groups and what != "what is forbidden":
-            raise _Beyond("it names nothing that can be seen")
+            raise _NotUnderstood("it names nothing that can be seen")
         return lambda world: (
             counts <= world and all(any(words <= world for words in group) for group in groups)
         )
@@ -457,7 +414,7 @@ _BOUNDARY = re.compile(
     r"hold\w*|larger than|bigger than|smaller than|in front of|behind|that|which|who|reads?|reading|wear\w*|"
     r"carry\w*|carries|in|at|inside|against)\b"
 )
-"""Between what stands in a relation."""
+"""Separates the two sides of a relation."""
 
 
 def _is_list(main: str, text: str) -> bool:
