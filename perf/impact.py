@@ -60,7 +60,7 @@ def prepare(folder: Path, rows: int, distinct: int) -> float:
     from jurat.constitution import load_constitution
     from jurat.judge import VERDICT_ROWS, Judge, verdict_to_row
     from jurat.runs.folder import write_facts
-    from jurat.runs.parts import PartWriter
+    from jurat.runs.part_writer import PartWriter
 
     (folder / "old.yaml").write_text(policy({}))
     judge = Judge(load_constitution(folder / "old.yaml"), "null")

@@ -140,7 +140,7 @@ def rates(folder: Path, names: Sequence[str], preset: str, runs: int, batch_size
     from jurat.judge.concurrency import undisturbed
     from jurat.models import open_detector, open_model
     from jurat.models.bundled.model import WEIGHTS
-    from jurat.models.hf.loading import load
+    from jurat.models.hf.load_model import load
     from jurat.models.hf.model import LocalModel
 
     paths = [str(folder / name) for name in names]

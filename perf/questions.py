@@ -257,7 +257,7 @@ def subjects(names: Sequence[str], image_tokens: Sequence[int], device: Any, dty
     for name in names:
         if name == BUNDLED:
             from jurat.models.bundled.model import WEIGHTS
-            from jurat.models.hf.loading import load
+            from jurat.models.hf.load_model import load
 
             network = load(WEIGHTS, device=str(device), dtype=dtype, image_backend="pil").network
             yield Subject(name, network, (llava_image_tokens(network),))
@@ -278,7 +278,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
-    from jurat.models.hf.loading import choose_device, choose_dtype
+    from jurat.models.hf.load_model import choose_device, choose_dtype
 
     if args.threads:
         torch.set_num_threads(args.threads)

@@ -46,7 +46,7 @@ from jurat.models import ModelSpec
 from jurat.report.tally import Tally
 from jurat.runs.engines.steps import Job, Parcel, find, read
 from jurat.runs.folder import run_files
-from jurat.runs.parts import PartWriter
+from jurat.runs.part_writer import PartWriter
 from jurat.runs.recorded_items import Recorded
 from jurat.sources import SourceOptions, find_items
 from jurat.sources.openers import InMemory

@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
-    from jurat.models.hf.loading import choose_device, choose_dtype
+    from jurat.models.hf.load_model import choose_device, choose_dtype
 
     device = choose_device(args.device)
     on_gpu = device.type == "cuda"

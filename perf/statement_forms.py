@@ -298,7 +298,7 @@ def measure(model: str, renderer: str, n: int, seed: int, batch: int = 4) -> Tal
     from jurat.judge.prompts import STATEMENT
     from jurat.models import Inquiry
     from jurat.models.bundled import model as bundled
-    from jurat.models.hf.loading import load
+    from jurat.models.hf.load_model import load
     from jurat.models.hf.model import LocalModel
     from training.questions import Questioner
 

@@ -152,7 +152,7 @@ def make_preset(name):
     return Preset(name, "quick, and grey images show no colour", (Quick(), Grey()))
 """,
     "acme_jurat/method.py": """
-from jurat.bench.methods.base import Prediction
+from jurat.bench.methods.interface import Prediction
 
 
 def judge(setup, items):

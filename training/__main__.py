@@ -282,7 +282,7 @@ def _made_of(course: Course, done: TrainingResult, tower: Path, scenes: int) -> 
 
     import torch
 
-    from jurat.models.hf.loading import weights_digest
+    from jurat.models.hf.load_model import weights_digest
     from training.tower_features import FIRST_SEED
 
     settings = ", ".join(f"{key} {value}" for key, value in asdict(course).items())

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jurat.models.hf.loading import weights_digest
+from jurat.models.hf.load_model import weights_digest
 from jurat.pictograms.objects import CLASSES
 from jurat.pictograms.scene import MOST, SIDE, Scene, draw
 from training.mllm.architecture import PATCHES, WIDTH

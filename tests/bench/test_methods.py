@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jurat.bench.bench_plan import Plan, Subject
 from jurat.bench.cost import Sizes, Spending, flops, sizes_of
 from jurat.bench.labelled_images import Labelled
-from jurat.bench.methods.base import NotApplicable, Prediction, Setup, Tuning, all_of, any_of
 from jurat.bench.methods.caption import objects_of
 from jurat.bench.methods.fitting import Scale, fit_scale
 from jurat.bench.methods.geometry import facts_of_boxes
+from jurat.bench.methods.interface import NotApplicable, Prediction, Setup, Tuning, all_of, any_of
 from jurat.bench.methods.registry import find_method, methods, rows_for
 from jurat.bench.pictogram import constitution_of
-from jurat.bench.pictogram.protocol import OPEN_SPLITS
-from jurat.bench.plan import Plan, Subject
+from jurat.bench.pictogram.definition import OPEN_SPLITS
 from jurat.content import Reply, Usage
 from jurat.errors import JuratError
 from jurat.judge.presets import PARTS

@@ -17,8 +17,8 @@ from jurat.bench.pictogram import (
     keep_split,
     rule_type,
 )
+from jurat.bench.pictogram.definition import LEVELS, OCCLUSION, PARTNERS
 from jurat.bench.pictogram.pairs import fair
-from jurat.bench.pictogram.protocol import LEVELS, OCCLUSION, PARTNERS
 from jurat.constitution import check_constitution
 from jurat.pictograms.cases import broken_rules
 from jurat.pictograms.pieces import Layout, Rendering, covered, draw_layout

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from jurat.bench import run as run_module
+from jurat.bench import bench_run as run_module
 from jurat.bench import table
-from jurat.bench.methods.base import Setup
+from jurat.bench.bench_plan import Plan, Subject
+from jurat.bench.bench_run import SLICE_SCENES, SLICE_SPLIT, run_bench, slice_entry
+from jurat.bench.methods.interface import Setup
 from jurat.bench.methods.registry import find_method, rows_for
 from jurat.bench.pictogram import SPLITS, constitution_of, draw_split
 from jurat.bench.pictogram import splits as splits_module
 from jurat.bench.pictogram.splits import FORMAT
-from jurat.bench.plan import Plan, Subject
 from jurat.bench.results import as_markdown
-from jurat.bench.run import SLICE_SCENES, SLICE_SPLIT, run_bench, slice_entry
 from jurat.models.vision import open_detector
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results" / "pictograms" / "results.json"

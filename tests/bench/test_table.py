@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from jurat.bench import table
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import Prediction
+from jurat.bench.methods.interface import Prediction
 from jurat.bench.pictogram.items import BenchItem
 from jurat.bench.predictions import Origin, PredictionFile, read_predictions, write_predictions
 from jurat.bench.results import as_markdown, read_results, write_results

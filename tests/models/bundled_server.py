@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field
 
 from jurat.content import Chat, Generation, Turn
 from jurat.models.bundled.model import WEIGHTS
-from jurat.models.hf.loading import load
+from jurat.models.hf.load_model import load
 from jurat.models.hf.model import LocalModel
 
 PREFIX = "data:image/png;base64,"

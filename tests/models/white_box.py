@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from jurat.content import Chat, Turn
-from jurat.models.hf.loading import Loaded, load
+from jurat.models.hf.load_model import Loaded, load
 from jurat.models.hf.model import LocalModel
 from jurat.models.hf.probe import probe
 from jurat.models.hf.torchvision_import import prepare_torchvision

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from jurat.errors import JuratError
 from jurat.runs import RowSchema, merge_runs, read_rows
 from jurat.runs.folder import is_run, read_facts, run_files, set_aside, write_facts
-from jurat.runs.parts import PartWriter
+from jurat.runs.part_writer import PartWriter
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits and locks")
 

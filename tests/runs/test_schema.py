@@ -17,7 +17,7 @@ from jurat.constitution import Clause, Constitution, Rule, Statement
 from jurat.judge import VERDICT_ROWS, Judge, row_to_verdict, verdict_to_row
 from jurat.runs import RowSchema, merge_runs, open_sink, read_rows
 from jurat.runs.folder import run_files, write_facts
-from jurat.runs.parts import PartWriter
+from jurat.runs.part_writer import PartWriter
 
 SCHEMA = VERDICT_ROWS.arrow()
 HUGE = 10**20

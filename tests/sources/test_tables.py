@@ -617,9 +617,9 @@ def test_a_data_set_may_declare_lists_of_images() -> None:
 
 
 def test_fewer_large_objects_are_read_ahead_than_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    from jurat.sources import prefetch as reading
+    from jurat.sources import prefetch
 
-    monkeypatch.setattr(reading, "AHEAD_BYTES", 1000)
+    monkeypatch.setattr(prefetch, "AHEAD_BYTES", 1000)
 
     class Objects(SimpleHTTPRequestHandler):
         asked = 0

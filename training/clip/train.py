@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jurat.models.bundled.domain_gate import SETTINGS, WEIGHTS
-from jurat.models.hf.loading import weights_digest
+from jurat.models.hf.load_model import weights_digest
 from jurat.pictograms.objects import CLASSES
 from training.clip.texts import Text, TextSampler, every_word
 from training.loop import Course, Named, TrainingResult, initialise, train

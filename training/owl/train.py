@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jurat.models.bundled.domain_gate import SETTINGS, WEIGHTS
-from jurat.models.hf.loading import weights_digest
+from jurat.models.hf.load_model import weights_digest
 from jurat.pictograms.objects import CLASSES
 from training.loop import Course, Named, TrainingResult, initialise, train
 from training.mllm.architecture import HEADS, PATCH, PATCHES, SIDE, TOWER_LAYERS, WIDTH

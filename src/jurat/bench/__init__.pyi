@@ -1,3 +1,6 @@
+from .bench_plan import Plan as Plan
+from .bench_plan import Subject as Subject
+from .bench_run import run_bench as run_bench
 from .labelled_images import read_labelled as read_labelled
 from .methods.base import NotApplicable as NotApplicable
 from .methods.base import Prediction as Prediction
@@ -7,6 +10,3 @@ from .methods.registry import methods as methods
 from .methods.registry import rows_for as rows_for
 from .pictogram import BenchItem as BenchItem
 from .pictogram import draw_split as draw_split
-from .plan import Plan as Plan
-from .plan import Subject as Subject
-from .run import run_bench as run_bench

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from jurat.bench.methods.registry import methods
-from jurat.bench.pictogram.protocol import CLAIMED_SPLITS
+from jurat.bench.pictogram.definition import CLAIMED_SPLITS
 from jurat.bench.table import LESS
 
 State = Literal["shown", "open", "against", "not testable"]

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from jurat import __version__
 from jurat.bench.answer_cache import CachingDetector, CachingMatcher, CachingModel, Clock
+from jurat.bench.bench_plan import Plan, Subject
 from jurat.bench.cost import flops, sizes_of
-from jurat.bench.methods.base import Prediction, Setup, Tuning
+from jurat.bench.methods.interface import Prediction, Setup, Tuning
 from jurat.bench.methods.registry import Method
+from jurat.bench.pictogram.definition import PER_RULE, constitution_of
 from jurat.bench.pictogram.items import BenchItem
-from jurat.bench.pictogram.protocol import PER_RULE, constitution_of
 from jurat.bench.pictogram.splits import FORMAT, keep_split
-from jurat.bench.plan import Plan, Subject
 from jurat.bench.predictions import Origin, PredictionFile, read_predictions, write_predictions
 from jurat.bench.table import Evaluated
 from jurat.errors import JuratError

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import Prediction
+from jurat.bench.methods.interface import Prediction
 from jurat.files import write_whole
 
 

@@ -21,15 +21,15 @@ from jurat import metrics
 from jurat.bench.cost import Spending
 from jurat.metrics import UNSURE, Interval, Resampler
 from jurat.metrics.abstention import COVERAGES, Curves
-from jurat.metrics.calibration import briers, log_losses
+from jurat.metrics.calibration_error import briers, log_losses
 from jurat.metrics.intervals import percentile
-from jurat.metrics.policy import PREVALENCES
 from jurat.metrics.rates import RATES, rates
+from jurat.metrics.shift import PREVALENCES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from jurat.bench.methods.base import Prediction
+    from jurat.bench.methods.interface import Prediction
     from jurat.bench.pictogram.items import BenchItem
 
 Level = Literal["item", "rule"]

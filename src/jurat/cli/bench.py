@@ -14,8 +14,8 @@ from jurat.judge.presets import PARTS
 from jurat.runs.session import command_line
 
 if TYPE_CHECKING:
+    from jurat.bench.bench_plan import Plan, Subject
     from jurat.bench.methods.registry import Method
-    from jurat.bench.plan import Plan, Subject
 
 app = typer.Typer(
     add_completion=False,
@@ -92,8 +92,8 @@ def pictograms(
     Writes results.json, results.md and figures into --out, beside the scenes and all predictions. The same
     command resumes a run that was stopped.
     """
-    from jurat.bench.pictogram.protocol import OPEN_SPLITS, SPLITS
-    from jurat.bench.plan import Plan
+    from jurat.bench.bench_plan import Plan
+    from jurat.bench.pictogram.definition import OPEN_SPLITS, SPLITS
 
     for name in split or ():
         if name not in SPLITS:
@@ -143,8 +143,8 @@ def labelled(
     Methods that need labelled images to be fitted on are left out: nothing is tuned on what is measured. A
     --calibration must have been fitted on other images than these.
     """
+    from jurat.bench.bench_plan import Plan
     from jurat.bench.labelled_images import read_labelled
-    from jurat.bench.plan import Plan
     from jurat.constitution import load_constitution
     from jurat.judge.calibrate.calibration import load_calibration
 
@@ -191,8 +191,8 @@ def methods() -> None:
 def _chosen(
     names: list[str] | None, ablate: list[str] | None, model: list[str], opening: Opening
 ) -> tuple[list[Method], list[Subject]]:
+    from jurat.bench.bench_plan import Subject
     from jurat.bench.methods.registry import rows_for
-    from jurat.bench.plan import Subject
 
     subjects = [Subject.parse(text, opening.spec) for text in model]
     if len({subject.label for subject in subjects}) < len(subjects):
@@ -213,8 +213,8 @@ def _ignore(line: str) -> None:
 
 
 def _run(plan: Plan, quiet: bool) -> None:
+    from jurat.bench.bench_run import run_bench
     from jurat.bench.results import as_markdown, write_results
-    from jurat.bench.run import run_bench
 
     results = run_bench(plan, _ignore if quiet else _print)
     if not results["rows"]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jurat.cli import model_choice as asking
+from jurat.cli import model_choice
 from jurat.cli import source_options as sourcing
 from jurat.cli.model_options import Opening, opens_model
 from jurat.cli.progress import progress
@@ -36,11 +36,11 @@ def calibrate(
     images: Annotated[
         Path, typer.Option(metavar="DIR", help="A folder of images, or videos, of the kind to be judged.")
     ],
-    constitution: asking.ConstitutionFile,
+    constitution: model_choice.ConstitutionFile,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="Where the calibration is written.")
     ] = Path("calibration.json"),
-    model: asking.ModelName = "bundled",
+    model: model_choice.ModelName = "bundled",
     preset: Annotated[
         str, typer.Option(metavar="NAME", help="One that decides clauses by log-odds.")
     ] = DEFAULT,
@@ -60,7 +60,7 @@ def calibrate(
     max_frames: sourcing.MaxFrames = 32,
     max_image_pixels: sourcing.MaxImagePixels = sourcing.MAX_IMAGE_PIXELS,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there.")] = False,
-    batch_size: asking.BatchSize = 16,
+    batch_size: model_choice.BatchSize = 16,
     allow_private_hosts: sourcing.AllowPrivateHosts = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 where a bound is not proved for some rule.")

@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jurat.cli import model_choice as asking
+from jurat.cli import model_choice
 from jurat.cli.impact import impact
 from jurat.cli.model_options import Opening, opens_model
 from jurat.judge.presets import DEFAULT
@@ -248,14 +248,14 @@ def draft(
 @opens_model
 def test(
     file: File,
-    model: asking.ModelName = "bundled",
-    preset: asking.PresetName = DEFAULT,
-    without: asking.Without = None,
-    detector: asking.DetectorName = None,
-    matcher: asking.MatcherName = None,
-    calibration: asking.CalibrationFile = None,
-    allow_unknown: asking.AllowUnknown = False,
-    batch_size: asking.BatchSize = 16,
+    model: model_choice.ModelName = "bundled",
+    preset: model_choice.PresetName = DEFAULT,
+    without: model_choice.Without = None,
+    detector: model_choice.DetectorName = None,
+    matcher: model_choice.MatcherName = None,
+    calibration: model_choice.CalibrationFile = None,
+    allow_unknown: model_choice.AllowUnknown = False,
+    batch_size: model_choice.BatchSize = 16,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 where a rule lacks examples of either kind too.")
     ] = False,

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from jurat.cli import endpoint_options as serving
 from jurat.cli import engine_options as engines
-from jurat.cli import model_choice as asking
+from jurat.cli import model_choice
 from jurat.cli import out_options as output
 from jurat.cli import source_options as sourcing
 from jurat.cli.help_panels import PanelCommand
@@ -46,13 +46,13 @@ def judge(
             show_default=False,
         ),
     ],
-    constitution: asking.ConstitutionFile,
-    model: asking.ModelName = "bundled",
-    preset: asking.PresetName = DEFAULT,
-    without: asking.Without = None,
-    detector: asking.DetectorName = None,
-    matcher: asking.MatcherName = None,
-    calibration: asking.CalibrationFile = None,
+    constitution: model_choice.ConstitutionFile,
+    model: model_choice.ModelName = "bundled",
+    preset: model_choice.PresetName = DEFAULT,
+    without: model_choice.Without = None,
+    detector: model_choice.DetectorName = None,
+    matcher: model_choice.MatcherName = None,
+    calibration: model_choice.CalibrationFile = None,
     out: output.Out = None,
     overwrite: output.Overwrite = False,
     retry_errors: output.RetryErrors = False,
@@ -78,8 +78,8 @@ def judge(
             metavar="OUTCOMES", help="Exit with 1 if any item is one of these: unsafe,unsure,error."
         ),
     ] = "",
-    allow_unknown: asking.AllowUnknown = False,
-    batch_size: asking.BatchSize = 16,
+    allow_unknown: model_choice.AllowUnknown = False,
+    batch_size: model_choice.BatchSize = 16,
     dry_run: serving.DryRun = False,
     engine: engines.Engine = "local",
     replicas: engines.Replicas = None,

@@ -9,15 +9,15 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal
 
 from jurat.cli import endpoint_options as serving
-from jurat.cli import model_choice as asking
+from jurat.cli import model_choice
 from jurat.cli.remote_code import TrustRemoteCode
 
 if TYPE_CHECKING:
     from jurat.models import ModelSpec
 
 _OPTIONS: dict[str, tuple[Any, Any]] = {
-    "device": (asking.Device, None),
-    "dtype": (asking.Dtype, None),
+    "device": (model_choice.Device, None),
+    "dtype": (model_choice.Dtype, None),
     "trust_remote_code": (TrustRemoteCode, False),
     "base_url": (serving.BaseUrl, None),
     "concurrency": (serving.Concurrency, None),

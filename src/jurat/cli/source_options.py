@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jurat.runs import Shard
     from jurat.runs.recorded_items import Recorded
     from jurat.sources import SourceOptions
-    from jurat.sources.passed_over import PassedOver
+    from jurat.sources.skipped import PassedOver
 
 Column = Annotated[
     str | None,
@@ -128,7 +128,7 @@ def near_duplicates(distance: int | None) -> NearDuplicates | None:
 
 
 def _nothing_passed_over() -> PassedOver:
-    from jurat.sources.passed_over import PassedOver
+    from jurat.sources.skipped import PassedOver
 
     return PassedOver()
 

@@ -8,7 +8,7 @@ from .chat import Reply as Reply
 from .chat import Role as Role
 from .chat import Turn as Turn
 from .chat import Usage as Usage
-from .errors import ImageError as ImageError
+from .image_error import ImageError as ImageError
 from .item import Item as Item
 from .item import LazyImage as LazyImage
 from .item import Opener as Opener

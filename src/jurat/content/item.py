@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 from PIL import Image
 
 from jurat.content.chat import Turn
-from jurat.content.errors import ImageError
+from jurat.content.image_error import ImageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

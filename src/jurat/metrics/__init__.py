@@ -10,10 +10,10 @@ Formulas that scikit-learn and scipy have too are ours only because the wheel wi
 from __future__ import annotations
 
 from jurat.metrics.abstention import aurc, confidence, risk_at, risk_coverage
-from jurat.metrics.calibration import brier, calibration_error, log_loss
+from jurat.metrics.calibration_error import brier, calibration_error, log_loss
 from jurat.metrics.intervals import Interval, Resampler, wilson
-from jurat.metrics.policy import flip_score, precision_at
 from jurat.metrics.rates import UNSURE, accuracy, error, f1, precision, recall, unsure_share
+from jurat.metrics.shift import flip_score, precision_at
 
 __all__ = [
     "UNSURE",

@@ -7,6 +7,7 @@ type. Models know nothing of constitutions.
 from __future__ import annotations
 
 from jurat.models.micro_batcher import MicroBatcher
+from jurat.models.model_spec import ModelSpec, Opener, Serving
 from jurat.models.protocol import (
     Answer,
     ConcurrencySupport,
@@ -40,7 +41,6 @@ from jurat.models.protocol import (
     may_be_same_model,
 )
 from jurat.models.registry import Backend, list_backends, open_model
-from jurat.models.spec import ModelSpec, Opener, Serving
 from jurat.models.vision import Box, Detector, Matcher, open_detector, open_matcher
 from jurat.models.wrapper import ModelWrapper
 

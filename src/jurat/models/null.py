@@ -23,6 +23,7 @@ from typing import Any, cast, get_args
 
 from jurat.content import Chat, Failure, FailureKind, Reply, Usage
 from jurat.errors import JuratError
+from jurat.models.model_spec import ModelSpec
 from jurat.models.protocol import (
     Answer,
     C,
@@ -33,7 +34,6 @@ from jurat.models.protocol import (
     check_settings,
     invalid_setting,
 )
-from jurat.models.spec import ModelSpec
 
 _DISCLAIMER = "The null model draws its answers from a seed: they mean nothing."
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from jurat.content import Chat, Failure, Reply
 from jurat.errors import JuratError
+from jurat.models.model_spec import ModelSpec
 from jurat.models.protocol import (
     Answer,
     C,
@@ -23,7 +24,6 @@ from jurat.models.protocol import (
     UnsupportedSetting,
     check_settings,
 )
-from jurat.models.spec import ModelSpec
 from jurat.models.wrapper import ModelWrapper
 from jurat.registry import Entry
 

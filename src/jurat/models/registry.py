@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
 from jurat.errors import JuratError
+from jurat.models.model_spec import ModelSpec, Opener, Serving
 from jurat.models.plugins import open_plug_in
 from jurat.models.protocol import Model, ModelError
-from jurat.models.spec import ModelSpec, Opener, Serving
 from jurat.registry import Entry, Registry
 
 Ability = Literal["ask", "exact", "chat", "gradients", "hooks"]

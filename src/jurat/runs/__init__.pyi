@@ -1,10 +1,10 @@
 from .folder import is_run as is_run
 from .merge import Merged as Merged
 from .merge import merge_runs as merge_runs
-from .reading import Block as Block
-from .reading import read_blocks as read_blocks
-from .reading import read_rows as read_rows
 from .recorded_items import Shard as Shard
+from .row_reader import Block as Block
+from .row_reader import read_blocks as read_blocks
+from .row_reader import read_rows as read_rows
 from .run import Progress as Progress
 from .run import Rewriter as Rewriter
 from .run import Run as Run

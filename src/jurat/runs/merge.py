@@ -26,7 +26,7 @@ from jurat.runs.folder import (
     write_facts,
 )
 from jurat.runs.parquet import batches_of, not_whole, rows_of, write_parquet
-from jurat.runs.parts import PART_ROWS
+from jurat.runs.part_writer import PART_ROWS
 from jurat.runs.recorded_items import Recorded
 from jurat.runs.schema import RowSchema
 from jurat.runs.settings import differences

@@ -21,7 +21,7 @@ from jurat.runs.folder import (
     set_aside,
     write_facts,
 )
-from jurat.runs.parts import PartWriter
+from jurat.runs.part_writer import PartWriter
 from jurat.runs.recorded_items import Recorded, Shard, in_shard, numbered, unrecorded
 from jurat.runs.schema import Row, RowSchema
 from jurat.runs.session import session

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.types as types
 
-from jurat.sources.base import MOST_TEXT, LeftOut
+from jurat.sources.protocol import MOST_TEXT, LeftOut
 from jurat.sources.table_rows import TableRows
 from jurat.text import reason
 

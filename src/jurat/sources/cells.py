@@ -12,7 +12,7 @@ from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 from jurat.content import ImageError
-from jurat.sources.base import MOST_TEXT, LeftOut
+from jurat.sources.protocol import MOST_TEXT, LeftOut
 from jurat.sources.uris import scheme_of
 from jurat.text import one_line, storable
 

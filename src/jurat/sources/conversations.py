@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from jurat.content import ImageError, Role, Turn
-from jurat.sources.base import LeftOut, SourceOptions
-from jurat.sources.passed_over import PassedOver
+from jurat.sources.protocol import LeftOut, SourceOptions
+from jurat.sources.skipped import PassedOver
 from jurat.text import one_line
 
 CONVERSATIONS = ("messages", "conversation", "conversations")

@@ -13,8 +13,8 @@ from typing import cast
 from jurat.content import ImageError, Item
 from jurat.media.formats import MEDIA_SUFFIXES
 from jurat.sources import lines
-from jurat.sources.base import FileSource
-from jurat.sources.passed_over import PassedOver
+from jurat.sources.protocol import FileSource
+from jurat.sources.skipped import PassedOver
 from jurat.sources.table_rows import TableRows
 from jurat.sources.uris import name_of
 from jurat.text import reason, shown

@@ -16,7 +16,6 @@ from typing import TextIO
 from jurat.content import ImageError, Item
 from jurat.errors import JuratError
 from jurat.media.limits import DEFAULT_MAX_BYTES
-from jurat.sources.base import SourceOptions, unchanged, unreadable
 from jurat.sources.open_format import open_format
 from jurat.sources.openers import (
     LocalFile,
@@ -27,9 +26,10 @@ from jurat.sources.openers import (
     same_names,
     why_missing,
 )
-from jurat.sources.passed_over import PassedOver
+from jurat.sources.protocol import SourceOptions, unchanged, unreadable
 from jurat.sources.registry import Format, format_of, format_of_folder
 from jurat.sources.remote import walk_uri
+from jurat.sources.skipped import PassedOver
 from jurat.sources.uris import check_uri, scheme_of
 from jurat.sources.walk import FoundPath, is_glob, walk_folder, walk_glob
 from jurat.text import reason, recorded, shown

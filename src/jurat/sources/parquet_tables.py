@@ -23,8 +23,8 @@ from jurat.sources.arrow_columns import (
     too_many,
     value_of,
 )
-from jurat.sources.base import FileSource, LeftOut, open_place
-from jurat.sources.passed_over import PassedOver
+from jurat.sources.protocol import FileSource, LeftOut, open_place
+from jurat.sources.skipped import PassedOver
 from jurat.sources.table_rows import TableRows
 from jurat.text import reason, shown
 

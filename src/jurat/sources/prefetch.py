@@ -13,8 +13,8 @@ from queue import SimpleQueue
 
 from jurat.content import ImageError, Item, LazyImage, Opener
 from jurat.content.item import read_images
-from jurat.sources.base import SourceChanged, SourceOptions
 from jurat.sources.openers import InMemory, RemoteObject, Unreadable
+from jurat.sources.protocol import SourceChanged, SourceOptions
 from jurat.sources.uris import scheme_of
 from jurat.text import shown
 

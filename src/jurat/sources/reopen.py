@@ -9,8 +9,8 @@ from pathlib import Path
 
 from jurat.content import ImageError, Item
 from jurat.errors import JuratError
-from jurat.sources.base import SourceOptions
 from jurat.sources.find import find_items
+from jurat.sources.protocol import SourceOptions
 from jurat.sources.uris import scheme_of
 
 Openers = Mapping[str, Callable[[], bytes]]

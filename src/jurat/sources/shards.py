@@ -16,11 +16,11 @@ from typing import cast
 
 from jurat.content import ImageError, Item
 from jurat.media.formats import MEDIA_SUFFIXES
-from jurat.sources.base import MOST_TEXT, FileSource, LeftOut, unreadable
 from jurat.sources.cells import as_text
 from jurat.sources.conversations import ConversationColumns
 from jurat.sources.openers import FilePart, InMemory, Unreadable
-from jurat.sources.passed_over import APPLE_DOUBLE, FOLDER, LONE_TEXT, NO_FILE, TEXT, PassedOver
+from jurat.sources.protocol import MOST_TEXT, FileSource, LeftOut, unreadable
+from jurat.sources.skipped import APPLE_DOUBLE, FOLDER, LONE_TEXT, NO_FILE, TEXT, PassedOver
 from jurat.sources.table_rows import caption_in
 from jurat.sources.tar import FAILURES, Archive, Damage, open_archive
 from jurat.sources.uris import absolute, scheme_of

@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 
 from jurat.content import ImageError, Item, LazyImage, Opener
 from jurat.errors import JuratError
-from jurat.sources.base import LeftOut, SourceOptions
 from jurat.sources.cells import as_text, image_in, image_list, unwrap
 from jurat.sources.conversations import ConversationColumns, images_in
 from jurat.sources.openers import InMemory, LocalFile, RemoteObject, Unreadable, local_path
-from jurat.sources.passed_over import PassedOver
+from jurat.sources.protocol import LeftOut, SourceOptions
+from jurat.sources.skipped import PassedOver
 from jurat.sources.uris import absolute, check_uri, name_of, scheme_of
 from jurat.text import recorded, shown, storable
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from jurat.content import ImageError
-from jurat.sources.base import open_place
+from jurat.sources.protocol import open_place
 from jurat.sources.uris import scheme_of
 from jurat.text import reason, shown
 

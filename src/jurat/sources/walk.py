@@ -11,7 +11,7 @@ from unicodedata import normalize
 
 from jurat.media.formats import MEDIA_SUFFIXES
 from jurat.sources.openers import same_names
-from jurat.sources.passed_over import APPLE_DOUBLE, PassedOver
+from jurat.sources.skipped import APPLE_DOUBLE, PassedOver
 from jurat.text import reason, shown
 
 APPLE_MAGIC = (b"\0\5\x16\7", b"\0\5\x16\0")

@@ -17,8 +17,8 @@ from jurat.judge.replay.impact import Change, Impact, measure, measure_blocks
 from jurat.judge.replay.sweep import LEAVES, OPTIONAL, slim_schema
 from jurat.runs import open_sink, read_blocks
 from jurat.runs.folder import write_facts
-from jurat.runs.parts import PartWriter
-from jurat.runs.reading import blocks_of
+from jurat.runs.part_writer import PartWriter
+from jurat.runs.row_reader import blocks_of
 
 from ..drawn import LAW, Thinking, judged
 from .test_redecide import Murmuring, with_thresholds

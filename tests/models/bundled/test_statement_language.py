@@ -16,7 +16,7 @@ from jurat.judge.calibrate.image_answers import REFERENCE
 from jurat.models import Inquiry, ModelError, StatementReader, open_model
 from jurat.models.bundled.model import NAIVE, WEIGHTS, BundledModel, language_of
 from jurat.models.bundled.statement_language import STATEMENTS, Language
-from jurat.models.hf.loading import weights_digest
+from jurat.models.hf.load_model import weights_digest
 
 MODELS = ("bundled", "naive")
 

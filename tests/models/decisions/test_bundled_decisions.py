@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from jurat.cli import app
 from jurat.models.bundled.model import WEIGHTS
-from jurat.models.hf.loading import load
+from jurat.models.hf.load_model import load
 from jurat.models.hf.model import LocalModel
 
 from ..bundled_server import serving

@@ -10,7 +10,7 @@ import torch
 
 from jurat.content import Chat, Generation, Turn
 from jurat.models import Inquiry
-from jurat.models.hf.loading import Loaded
+from jurat.models.hf.load_model import Loaded
 from jurat.models.hf.model import LocalModel
 
 from ..tiny import picture

@@ -17,7 +17,7 @@ from jurat.models import Differentiable, ModelError, PromptScore, PromptScores, 
 from jurat.models.bundled.model import BundledModel
 from jurat.models.hf.adapters import adapted
 from jurat.models.hf.differentiable import PixelGradients
-from jurat.models.hf.loading import Loaded
+from jurat.models.hf.load_model import Loaded
 from jurat.models.hf.model import LocalModel
 from jurat.models.hf.torchvision_import import prepare_torchvision
 from jurat.models.null import NullModel

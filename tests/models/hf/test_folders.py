@@ -136,7 +136,7 @@ def test_a_second_image_is_looked_at(name: str, opened: Callable[[str], LocalMod
 def test_a_processor_that_would_place_an_image_itself_is_left_the_placeholder_where_that_is_the_same() -> (
     None
 ):
-    from jurat.models.hf.loading import Loaded
+    from jurat.models.hf.load_model import Loaded
     from jurat.models.hf.probe import probe
 
     from ..families import BY_NAME

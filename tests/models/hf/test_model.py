@@ -19,7 +19,7 @@ from jurat.errors import JuratError
 from jurat.models import Inquiry, Model, ModelError, ModelSpec, open_model
 from jurat.models.hf import model as local
 from jurat.models.hf.generation import decode
-from jurat.models.hf.loading import choose_device, choose_dtype, weights_digest
+from jurat.models.hf.load_model import choose_device, choose_dtype, weights_digest
 from jurat.models.hf.model import LocalModel
 
 from ..tiny import picture

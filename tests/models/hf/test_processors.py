@@ -16,7 +16,7 @@ from jurat.content import Chat, Turn
 from jurat.models import Inquiry
 from jurat.models.hf.encoding import Encoder
 from jurat.models.hf.joinable_inputs import obstacle
-from jurat.models.hf.loading import Loaded
+from jurat.models.hf.load_model import Loaded
 from jurat.models.hf.model import LocalModel
 
 from ..families import BY_NAME, END, IMAGE, START, VIDEO

@@ -83,7 +83,7 @@ def test_so_is_one_of_a_querying_transformer(name: str) -> None:
 
 
 def _loaded(network: Any, processor: Any) -> Any:
-    from jurat.models.hf.loading import Loaded
+    from jurat.models.hf.load_model import Loaded
 
     return Loaded(network, processor, "0" * 12, "float32")
 

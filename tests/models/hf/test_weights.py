@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from jurat.models import ModelError, open_model
 from jurat.models.bundled.model import NAIVE, WEIGHTS
-from jurat.models.hf.loading import load, weights_digest
+from jurat.models.hf.load_model import load, weights_digest
 from jurat.models.hf.weights import check_folder
 
 Change = Callable[[Path], None]

@@ -16,8 +16,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.asking import continued, knows, unanswered
-from jurat.bench.methods.base import NotApplicable, Prediction, Setup, all_of, any_of, decided, in_batches
+from jurat.bench.methods.closed_questions import continued, knows, unanswered
+from jurat.bench.methods.interface import (
+    NotApplicable,
+    Prediction,
+    Setup,
+    all_of,
+    any_of,
+    decided,
+    in_batches,
+)
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Clause, Constitution
 from jurat.content import Chat, Generation, Turn

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from jurat.bench.methods.asking import STATEMENT, put, wording_for
-from jurat.bench.methods.base import NotApplicable, Prediction, Setup, decided, in_batches
+from jurat.bench.methods.closed_questions import STATEMENT, put, wording_for
+from jurat.bench.methods.interface import NotApplicable, Prediction, Setup, decided, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Clause, Rule
 

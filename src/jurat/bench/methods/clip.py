@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import NotApplicable, Prediction, Setup, forbidden, in_batches
 from jurat.bench.methods.fitting import Evidence, Scale, fit_best, medians, predict
+from jurat.bench.methods.interface import NotApplicable, Prediction, Setup, forbidden, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Constitution
 from jurat.content import Failure

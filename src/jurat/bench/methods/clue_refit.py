@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jurat.bench.methods.base import Prediction, Setup, Tuning
-from jurat.bench.methods.presets import as_item, bench_preset, judge, open_judge, prediction_of
+from jurat.bench.methods.interface import Prediction, Setup, Tuning
+from jurat.bench.methods.judge_presets import as_item, bench_preset, judge, open_judge, prediction_of
 from jurat.bench.pictogram.items import BenchItem
 from jurat.metrics import f1
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.asking import RULE, STATEMENT, prior, put, wording_for
-from jurat.bench.methods.base import Prediction, Setup, in_batches
+from jurat.bench.methods.closed_questions import RULE, STATEMENT, prior, put, wording_for
 from jurat.bench.methods.fitting import Evidence, Scale, fit_best, medians, predict
+from jurat.bench.methods.interface import Prediction, Setup, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Clause, Constitution
 

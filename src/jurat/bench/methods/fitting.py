@@ -17,7 +17,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import Prediction, Setup, Tuning
+from jurat.bench.methods.interface import Prediction, Setup, Tuning
 from jurat.metrics import UNSURE, f1, log_loss
 
 V = TypeVar("V")

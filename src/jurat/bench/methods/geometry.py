@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import NotApplicable, Prediction, Setup, in_batches
 from jurat.bench.methods.fitting import Scale, fit_best, predict
+from jurat.bench.methods.interface import NotApplicable, Prediction, Setup, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Constitution
 from jurat.content import Failure

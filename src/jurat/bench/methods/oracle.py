@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import NotApplicable, Prediction, Setup
+from jurat.bench.methods.interface import NotApplicable, Prediction, Setup
 from jurat.bench.pictogram.items import BenchItem
 from jurat.metrics import UNSURE
 from jurat.pictograms.cases import rule_truth

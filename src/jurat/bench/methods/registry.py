@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from jurat.bench.labelled_images import SPLIT as LABELLED
-from jurat.bench.pictogram.protocol import ABLATED_SPLITS
+from jurat.bench.pictogram.definition import ABLATED_SPLITS
 from jurat.errors import JuratError
 from jurat.registry import Entry, Registry
 
 if TYPE_CHECKING:
-    from jurat.bench.methods.base import Prediction, Setup
+    from jurat.bench.methods.interface import Prediction, Setup
     from jurat.bench.pictogram.items import BenchItem
 
 
@@ -47,14 +47,14 @@ class Method(Entry):
     @property
     def settings(self) -> dict[str, Any]:
         """Its options, with the settings of its preset: predictions depend on both."""
-        from jurat.bench.methods.presets import bench_preset
+        from jurat.bench.methods.judge_presets import bench_preset
 
         named = {"preset": bench_preset(self.options["preset"]).settings} if "preset" in self.options else {}
         return {**self.options, **named}
 
     def __call__(self, setup: Setup, items: Sequence[BenchItem]) -> list[Prediction]:
         """A prediction an item."""
-        from jurat.bench.methods.base import Prediction
+        from jurat.bench.methods.interface import Prediction
 
         run = self.load()
         predictions = self.attempt("failed", lambda: list(run(setup, items, **self.options)))
@@ -80,7 +80,7 @@ class Method(Entry):
 
 
 _CLUE = "arXiv:2501.00192"
-_JUDGE = "jurat.bench.methods.presets:judge"
+_JUDGE = "jurat.bench.methods.judge_presets:judge"
 
 
 def _presets() -> Iterator[Method]:
@@ -202,7 +202,7 @@ def _parts_of(method: Method) -> list[str]:
 
 def _has(method: Method, parts: Sequence[str]) -> bool:
     """Whether leaving them out makes another preset."""
-    from jurat.bench.methods.presets import bench_preset
+    from jurat.bench.methods.judge_presets import bench_preset
 
     whole = bench_preset(method.options["preset"])
     return whole.without(parts).digest != whole.digest

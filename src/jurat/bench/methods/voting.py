@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from jurat.bench.methods.base import BATCH, NotApplicable, Prediction, Setup, in_batches
 from jurat.bench.methods.direct_fitted import Raw, raw, spared
 from jurat.bench.methods.fitting import Scale, predict
+from jurat.bench.methods.interface import BATCH, NotApplicable, Prediction, Setup, in_batches
 from jurat.bench.pictogram.items import BenchItem
 
 MOST_VIEWS = 16

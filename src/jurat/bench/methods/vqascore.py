@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from jurat.bench.methods.asking import STATEMENT, Asked, put, wording_for
-from jurat.bench.methods.base import Prediction, Setup, forbidden, in_batches
+from jurat.bench.methods.closed_questions import STATEMENT, Asked, put, wording_for
 from jurat.bench.methods.fitting import Evidence, Scale, fit_best, predict
+from jurat.bench.methods.interface import Prediction, Setup, forbidden, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Constitution
 from jurat.judge.prompts import Wording

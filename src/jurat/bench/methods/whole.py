@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from jurat.bench.methods.asking import RULE, continued, knows, put, wording_for
-from jurat.bench.methods.base import NotApplicable, Prediction, Setup, decided, in_batches
+from jurat.bench.methods.closed_questions import RULE, continued, knows, put, wording_for
+from jurat.bench.methods.interface import NotApplicable, Prediction, Setup, decided, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Constitution
 from jurat.content import Chat, Generation, Turn

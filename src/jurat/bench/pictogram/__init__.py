@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from jurat.bench.pictogram.items import BenchItem
-from jurat.bench.pictogram.protocol import (
+from jurat.bench.pictogram.definition import (
     LEVELS,
     PER_RULE,
     RULE_TYPES,
@@ -12,6 +11,7 @@ from jurat.bench.pictogram.protocol import (
     constitution_of,
     rule_type,
 )
+from jurat.bench.pictogram.items import BenchItem
 from jurat.bench.pictogram.splits import draw_split, keep_split
 
 __all__ = [

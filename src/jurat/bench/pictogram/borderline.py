@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from jurat.bench.pictogram.definition import OCCLUSION
 from jurat.bench.pictogram.placing import (
     TRIES,
     CentralObject,
@@ -18,7 +19,6 @@ from jurat.bench.pictogram.placing import (
     central_objects,
     seat,
 )
-from jurat.bench.pictogram.protocol import OCCLUSION
 from jurat.pictograms.cases import broken_rules, rule_truth
 from jurat.pictograms.objects import OBJECTS
 from jurat.pictograms.pieces import Layout, beside, covered, draw_layout, random_piece

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jurat.bench.pictogram.definition import PARTNERS
 from jurat.bench.pictogram.placing import (
     MISS,
     TOUCH,
@@ -28,7 +29,6 @@ from jurat.bench.pictogram.placing import (
     require,
     seat,
 )
-from jurat.bench.pictogram.protocol import PARTNERS
 from jurat.pictograms.cases import broken_rules, clause_truth
 from jurat.pictograms.objects import CLASSES, LOOKALIKES, OBJECTS
 from jurat.pictograms.pieces import Layout, Rendering, beside, covered, draw_layout, overlaps, random_piece

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jurat.bench.pictogram.protocol import Level
+from jurat.bench.pictogram.definition import Level
 from jurat.pictograms.objects import OBJECTS, WORDS, Noun
 from jurat.pictograms.pieces import REACH, Layout, Piece, Rendering, beside, random_piece, separation
 from jurat.pictograms.reading import parse

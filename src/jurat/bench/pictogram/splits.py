@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from jurat.bench.pictogram.borderline import draw_borderline
+from jurat.bench.pictogram.definition import LEVELS, PER_RULE, RARE, RULE_TYPES, SPLITS, constitution_of
 from jurat.bench.pictogram.items import BenchItem, Purpose, drawing, read_items, write_items
 from jurat.bench.pictogram.pairs import draw_pair
 from jurat.bench.pictogram.placing import DrawnScene, SceneRequest
-from jurat.bench.pictogram.protocol import LEVELS, PER_RULE, RARE, RULE_TYPES, SPLITS, constitution_of
 from jurat.pictograms.cases import broken_rules
 from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import draw

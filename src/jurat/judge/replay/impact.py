@@ -25,7 +25,7 @@ from jurat.judge.replay.sweep import Flip, Sweep, Swept
 from jurat.judge.verdict import Verdict
 from jurat.metrics import Interval, wilson
 from jurat.models.bundled.model import language_of
-from jurat.runs.reading import Block, blocks_of
+from jurat.runs.row_reader import Block, blocks_of
 
 if TYPE_CHECKING:
     from jurat.runs.arrow import ArrowTable

@@ -21,7 +21,7 @@ from jurat.models.bundled.statement_language import Language
 from jurat.models.bundled.word_vocabulary import question_vocabulary
 from jurat.models.hf.batch_sizes import FEATURES
 from jurat.models.hf.diagnosis import Diagnosable
-from jurat.models.hf.loading import load
+from jurat.models.hf.load_model import load
 from jurat.models.hf.model import LocalModel
 from jurat.models.hf.prompt_scores import PromptScorer
 from jurat.models.hf.torch_threads import one_thread
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from jurat.models.hf.prompt import Prompt
-    from jurat.models.spec import ModelSpec
+    from jurat.models.model_spec import ModelSpec
 
 WEIGHTS = Path(__file__).parent / "mllm"
 NAIVE = Path(__file__).parent / "naive"

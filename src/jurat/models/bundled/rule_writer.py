@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from jurat.content import Chat, Failure, Reply, Usage
 from jurat.models.bundled.word_vocabulary import WordVocabulary
 from jurat.models.bundled.writer_language import Clauses, WriterLanguage, in_lines
-from jurat.models.hf.loading import choose_device, choose_dtype, weights_digest, without_bars
+from jurat.models.hf.load_model import choose_device, choose_dtype, weights_digest, without_bars
 from jurat.models.hf.torch_threads import one_thread
 from jurat.models.hf.torchvision_import import prepare_torchvision
 from jurat.models.protocol import (
@@ -31,7 +31,7 @@ from jurat.models.protocol import (
 )
 
 if TYPE_CHECKING:
-    from jurat.models.spec import ModelSpec
+    from jurat.models.model_spec import ModelSpec
 
 WEIGHTS = Path(__file__).parent / "writer"
 PAD, START, WRITE, END, UNKNOWN = "<pad>", "<s>", "<clauses>", "</s>", "<unk>"

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from jurat.content import Chat, Failure, Reply, Turn
 from jurat.errors import JuratError
+from jurat.models.model_spec import ModelSpec, Serving
 from jurat.models.openai.closed_answers import CallAnswers, failed_call, joined
 from jurat.models.openai.estimate import CallForm
 from jurat.models.openai.faults import ReplyKind
@@ -22,7 +23,6 @@ from jurat.models.openai.server import Endpoint, Server, gather, open_server, us
 from jurat.models.openai.server_model import ServerModel
 from jurat.models.openai.sight_check import SightCheck
 from jurat.models.protocol import Answer, Inquiry, YesNo
-from jurat.models.spec import ModelSpec, Serving
 
 MOST_QUESTIONS = 400
 """Of one request, by the protocol."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from jurat.content import Failure
 from jurat.models.hf.image_inputs import World, batches, check_bundled, joined, prepare
-from jurat.models.hf.loading import Loaded, load
+from jurat.models.hf.load_model import Loaded, load
 from jurat.models.hf.torch_threads import one_thread
 from jurat.models.protocol import ModelError
 from jurat.models.vision import Box

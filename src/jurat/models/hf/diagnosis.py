@@ -17,7 +17,7 @@ from jurat.models.hf.positions import prefix_positions
 from jurat.models.protocol import Inquiry
 
 if TYPE_CHECKING:
-    from jurat.models.hf.parts import ModelParts
+    from jurat.models.hf.model_parts import ModelParts
     from jurat.models.hf.prompt import Prompt
 
 _INSTRUCTION = "Is the following statement true of this image? Answer with Yes or No."

@@ -19,7 +19,7 @@ from jurat.content import Chat, Failure
 from jurat.models.hf.batch_sizes import by, joined
 from jurat.models.hf.chat_templates import conversation
 from jurat.models.hf.float_pixels import PIXELS, FloatProcessor, as_image, check_pixels
-from jurat.models.hf.parts import ModelParts, attempt
+from jurat.models.hf.model_parts import ModelParts, attempt
 from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.prompt_scores import PromptScorer, Row
 from jurat.models.protocol import ContinuationLogits, Deviation, ModelError

@@ -14,7 +14,7 @@ from jurat.content import Chat, Failure, Turn
 from jurat.models.hf.batch_sizes import by, joined
 from jurat.models.hf.differentiable import PixelEncoder
 from jurat.models.hf.float_pixels import check_pixels
-from jurat.models.hf.parts import ModelParts, attempt
+from jurat.models.hf.model_parts import ModelParts, attempt
 from jurat.models.hf.prompt import Prompt
 from jurat.models.protocol import ImageFeatures, ModelError
 

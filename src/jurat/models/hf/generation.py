@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from jurat.content import Generation, Reply
 from jurat.models.hf.batch_sizes import by, joined
-from jurat.models.hf.faults import FAULTS, ran_out_of_memory
+from jurat.models.hf.failures import FAULTS, ran_out_of_memory
 from jurat.models.hf.kv_cache import continued, keep, left_padded
 from jurat.models.hf.pass_checks import likely_difference, names_of
 from jurat.models.hf.pass_shapes import Check, Way, form_of, picked, reach_of

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jurat.content import Failure
 from jurat.models.bundled.domain_gate import Gate
 from jurat.models.bundled.word_vocabulary import question_vocabulary
-from jurat.models.hf.faults import line_of
+from jurat.models.hf.failures import line_of
 from jurat.models.protocol import ModelError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from jurat.content import Failure
 from jurat.models.hf.float_pixels import PIXELS, FloatProcessor, check_pixels
 from jurat.models.hf.image_inputs import World, batches, check_bundled, joined, prepare
-from jurat.models.hf.loading import Loaded, load
+from jurat.models.hf.load_model import Loaded, load
 from jurat.models.hf.torch_threads import one_thread
 from jurat.models.protocol import C, Embedder, ImageFeatures, ModelError
 

@@ -16,10 +16,10 @@ from jurat.models.hf.diagnosis import Diagnosable, explain
 from jurat.models.hf.differentiable import PixelGradients
 from jurat.models.hf.embedding import TowerFeatures
 from jurat.models.hf.encoding import prefilled_text
-from jurat.models.hf.faults import FAULTS, failed, ran_out_of_memory
+from jurat.models.hf.failures import FAULTS, failed, ran_out_of_memory
 from jurat.models.hf.generation import decode
-from jurat.models.hf.loading import IMAGE_BACKENDS, load
-from jurat.models.hf.parts import ModelParts, attempt
+from jurat.models.hf.load_model import IMAGE_BACKENDS, load
+from jurat.models.hf.model_parts import ModelParts, attempt
 from jurat.models.hf.probe import probe
 from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.prompt_scores import PromptScorer
@@ -44,7 +44,7 @@ from jurat.models.protocol import (
 )
 
 if TYPE_CHECKING:
-    from jurat.models.spec import ModelSpec
+    from jurat.models.model_spec import ModelSpec
 
 log = logging.getLogger("jurat.models")
 

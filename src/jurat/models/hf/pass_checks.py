@@ -17,7 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from jurat.models.hf.architecture import Structure
-from jurat.models.hf.faults import FAULTS, line_of, ran_out_of_memory
+from jurat.models.hf.failures import FAULTS, line_of, ran_out_of_memory
 from jurat.models.hf.masks import Unfit
 from jurat.models.hf.pass_shapes import (
     NOISE_FLOOR,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from PIL import Image
 
 from jurat.content import Chat, Generation, Turn
-from jurat.models.hf.faults import ran_out_of_memory
+from jurat.models.hf.failures import ran_out_of_memory
 from jurat.models.hf.generation import decode
 from jurat.models.hf.joinable_inputs import pictures
 from jurat.models.protocol import Inquiry, ModelError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from jurat.models.hf.encoding import Encoder
-    from jurat.models.hf.parts import ModelParts
+    from jurat.models.hf.model_parts import ModelParts
     from jurat.models.hf.prompt import Prompt
 
 R = TypeVar("R")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from jurat.content import Chat, Failure, Usage
 from jurat.models.hf.batch_sizes import by
-from jurat.models.hf.faults import FAULTS, failed
-from jurat.models.hf.parts import ModelParts, attempt
+from jurat.models.hf.failures import FAULTS, failed
+from jurat.models.hf.model_parts import ModelParts, attempt
 from jurat.models.hf.pass_checks import Differs, likely_difference, names_of
 from jurat.models.hf.pass_shapes import form_of, reach_of
 from jurat.models.protocol import PromptScore

@@ -28,7 +28,7 @@ from jurat.content import Failure
 from jurat.models.hf.architecture import as_opened
 from jurat.models.hf.attention import use_blocks
 from jurat.models.hf.batch_sizes import Bounds, by, joined
-from jurat.models.hf.faults import ran_out_of_memory
+from jurat.models.hf.failures import ran_out_of_memory
 from jurat.models.hf.kv_cache import check_prefix, keep, last_logits
 from jurat.models.hf.masks import Unfit, UnfitPrefix
 from jurat.models.hf.packing import packed_inputs

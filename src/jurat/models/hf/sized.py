@@ -30,7 +30,7 @@ from jurat.content import Chat, Turn
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from jurat.models.hf.parts import ModelParts
+    from jurat.models.hf.model_parts import ModelParts
 
 _PROJECTOR = re.compile(
     r"merger|projector|projection|connector|qformer|query_tokens|resampler|perceiver", re.I

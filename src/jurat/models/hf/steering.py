@@ -13,7 +13,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from jurat.content import Chat, Failure
-from jurat.models.hf.parts import ModelParts, attempt
+from jurat.models.hf.model_parts import ModelParts, attempt
 from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.scoring import Scorer
 from jurat.models.protocol import Hook, ModelError

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from jurat.content import Generation
-from jurat.models.spec import ThinkingField
+from jurat.models.model_spec import ThinkingField
 
 TOP_LOGPROBS = (20, 10, 5)
 """Tokens to list: the protocol's most, then what some servers have as their own limit."""

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from PIL import Image
 
 from jurat.content import Failure, Turn
-from jurat.models.spec import ImageFormat, Serving
+from jurat.models.model_spec import ImageFormat, Serving
 
 Message: TypeAlias = dict[str, Any]
 

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 from jurat.content import Chat, Failure, Generation, Reply, Turn
 from jurat.models.hf.encoding import ask_in, prefilled_text
+from jurat.models.model_spec import ModelSpec
 from jurat.models.openai import closed_answers as closed
 from jurat.models.openai.call_settings import LEAST_LISTED, ServerSupport, rejected_setting
 from jurat.models.openai.choices import Choice, read_choice, without_thoughts
@@ -38,7 +39,6 @@ from jurat.models.protocol import (
     check_settings,
     invalid_setting,
 )
-from jurat.models.spec import ModelSpec
 
 log = logging.getLogger("jurat.models")
 

@@ -35,7 +35,7 @@ from jurat.runs.engines import steps
 from jurat.runs.engines.ray_cluster import Share, connect, first_line, machines, share_of, what_comes
 from jurat.runs.engines.steps import Job, Key, Parcel, Stop, Worker, WorkerSpec
 from jurat.runs.recorded_items import Occurrences, Recorded
-from jurat.sources.passed_over import PassedOver
+from jurat.sources.skipped import PassedOver
 
 READER_CPUS, WORKER_CPUS = 0.5, 0.01
 TRIES = 3

@@ -23,8 +23,8 @@ from jurat.errors import JuratError
 from jurat.runs.recorded_items import Recorded, Shard, in_shard, numbered, unrecorded
 from jurat.sources import SourceOptions, find_items
 from jurat.sources.openers import FilePart, InMemory, LocalFile, RemoteObject, Unreadable
-from jurat.sources.passed_over import PassedOver
 from jurat.sources.prefetch import SourceFolders, read_ahead
+from jurat.sources.skipped import PassedOver
 
 FOUND_ITEMS, FOUND_BYTES = 256, 32 * 2**20
 """A parcel of items is closed when it has so many, or so many bytes of those that travel as bytes."""

@@ -12,12 +12,12 @@ from concurrent.futures import ProcessPoolExecutor, wait
 from typing import Any
 
 from jurat import __version__
+from jurat.bench.bench_plan import Plan, Subject
 from jurat.bench.evaluate import Progress, evaluate_model
 from jurat.bench.labelled_images import SPLIT as LABELLED
-from jurat.bench.methods.base import Prediction
-from jurat.bench.pictogram.protocol import SPLITS
+from jurat.bench.methods.interface import Prediction
+from jurat.bench.pictogram.definition import SPLITS
 from jurat.bench.pictogram.splits import FORMAT
-from jurat.bench.plan import Plan, Subject
 from jurat.bench.predictions import Origin
 from jurat.bench.results import TRIED_ELSEWHERE
 from jurat.bench.seeds import pooled, with_ranges

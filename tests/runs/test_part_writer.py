@@ -12,7 +12,7 @@ import pytest
 from jurat.errors import JuratError
 from jurat.runs import read_rows
 from jurat.runs.folder import RETRYING, read_facts, run_rows
-from jurat.runs.parts import PartWriter
+from jurat.runs.part_writer import PartWriter
 
 from .test_folder import ROWS, names, numbers, write
 

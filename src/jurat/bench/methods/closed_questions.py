@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import NotApplicable, Setup
+from jurat.bench.methods.interface import NotApplicable, Setup
 from jurat.content import Chat, Failure, Reply, Turn
 from jurat.judge.prompts import RULE, STATEMENT, Wording
 from jurat.models import Inquiry, Model, Vocabulary, YesNo

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jurat.bench.labelled_images import SPLIT as LABELLED
 from jurat.bench.labelled_images import Labelled
 from jurat.bench.methods.registry import Method
-from jurat.bench.pictogram.protocol import CLAIMED_SPLITS, OPEN_SPLITS, PER_RULE
+from jurat.bench.pictogram.definition import CLAIMED_SPLITS, OPEN_SPLITS, PER_RULE
 
 if TYPE_CHECKING:
     from jurat.judge.calibrate.calibration import Calibration

@@ -11,16 +11,16 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from jurat.bench import run as module
+from jurat.bench import bench_run as module
 from jurat.bench import table
+from jurat.bench.bench_plan import Plan, Subject
+from jurat.bench.bench_run import run_bench
 from jurat.bench.labelled_images import read_labelled
-from jurat.bench.methods.base import Prediction
+from jurat.bench.methods.interface import Prediction
 from jurat.bench.methods.registry import Method, find_method, rows_for
 from jurat.bench.pictogram import BenchItem, draw_split
 from jurat.bench.pictogram import splits as splits_module
 from jurat.bench.pictogram.splits import keep_split
-from jurat.bench.plan import Plan, Subject
-from jurat.bench.run import run_bench
 from jurat.bench.seeds import pooled
 from jurat.cli import app
 from jurat.constitution import parse_constitution

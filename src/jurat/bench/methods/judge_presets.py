@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.base import NotApplicable, Prediction, Setup, in_batches
+from jurat.bench.methods.interface import NotApplicable, Prediction, Setup, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.content import Item
 from jurat.errors import JuratError

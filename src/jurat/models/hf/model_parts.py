@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 from jurat.content import Failure
 from jurat.models.hf.adapters import adapted
 from jurat.models.hf.encoding import Encoder, TooManyImages, answer_ids
-from jurat.models.hf.faults import line_of
+from jurat.models.hf.failures import line_of
 from jurat.models.hf.joinable_inputs import obstacle
-from jurat.models.hf.loading import Loaded
+from jurat.models.hf.load_model import Loaded
 from jurat.models.hf.pass_checks import names_of
 from jurat.models.hf.scoring import Scorer
 from jurat.models.protocol import SETTINGS, ModelError
