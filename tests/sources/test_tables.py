@@ -642,7 +642,7 @@ def test_fewer_large_objects_are_read_ahead_than_small_ones(monkeypatch: pytest.
         Objects.asked, most = 0, 0
         uris = io.StringIO("".join(f"http://127.0.0.1:{server.server_port}/{n}-{size}\n" for n in range(80)))
         for read, item in enumerate(
-            reading.read_ahead(find_items(["-"], uris, options=anywhere), reading.SourceFolders())
+            prefetch.read_ahead(find_items(["-"], uris, options=anywhere), prefetch.SourceFolders())
         ):
             assert len(item.read()[0]) == size
             most = max(most, Objects.asked - read)
@@ -653,7 +653,7 @@ def test_fewer_large_objects_are_read_ahead_than_small_ones(monkeypatch: pytest.
         small, large = most_ahead(1), most_ahead(400)
         server.shutdown()
     assert small > 2 * large
-    assert large <= reading._FIRST + 1
+    assert large <= prefetch._FIRST + 1
 
 
 def test_the_images_of_an_item_are_read_together_before_it_is_judged() -> None:
