@@ -84,12 +84,12 @@ def calibrate(
     if out.exists() and not overwrite:
         raise JuratError(f"{out} is there already.", hint="--overwrite replaces it.")
     require("jurat calibrate", "local", "scipy")
-    law = load_constitution(constitution)
+    loaded = load_constitution(constitution)
     known = None
     if labels is not None:
-        known = labels_by_id(read_labels(images, labels, law), find_items([str(images)]), images)
+        known = labels_by_id(read_labels(images, labels, loaded), find_items([str(images)]), images)
     judge = Judge(
-        law,
+        loaded,
         opening.spec(model),
         preset,
         batch_size=batch_size,
@@ -105,20 +105,20 @@ def calibrate(
                 yield item
                 advance()
 
-        found = fit(judge, watched(), known, max_miss=max_miss, max_false_alarm=max_false_alarm)
-    found.calibration.save(out)
+        fitted = fit(judge, watched(), known, max_miss=max_miss, max_false_alarm=max_false_alarm)
+    fitted.calibration.save(out)
     for line in passed_over.lines():
         typer.echo(f"jurat: {line}", err=True)
-    _report(Console(highlight=False), found, out)
-    bounds = found.calibration.rules.values()
+    _report(Console(highlight=False), fitted, out)
+    bounds = fitted.calibration.rules.values()
     if strict and not (bounds and all(bound.keep_below is not None for bound in bounds)):
         typer.echo("jurat: --strict: not every rule has a proved bound.", err=True)
         raise typer.Exit(UNPROVED)
 
 
-def _report(console: Console, found: Fit, out: Path) -> None:
-    calibration = found.calibration
-    left = f", {found.failed:,} left out" if found.failed else ""
+def _report(console: Console, fitted: Fit, out: Path) -> None:
+    calibration = fitted.calibration
+    left = f", {fitted.failed:,} left out" if fitted.failed else ""
     console.print(f"{counted(calibration.images, 'image')} of {printable(calibration.model)}{left}")
     clean = calibration.clean
     on = "" if clean is None else f", on {counted(clean, 'image')} not labelled as violations"
@@ -128,50 +128,50 @@ def _report(console: Console, found: Fit, out: Path) -> None:
         console.print(Text(f"  {shift:+.1f} in log-odds taken off {printable(text)}", "dim"))
     if calibration.rules:
         console.print(f"temperature: {calibration.temperature:.2f}")
-        console.print(_bounds(found))
-        _needed(console, found)
-    if found.frames:
-        console.print(_frames(found))
-    for warning in found.warnings:
+        console.print(_bounds(fitted))
+        _needed(console, fitted)
+    if fitted.frames:
+        console.print(_frames(fitted))
+    for warning in fitted.warnings:
         console.print(Text(warning, "yellow"), soft_wrap=True)
     console.print(Text(f"{out} written. To use it: jurat judge --calibration {out}"), soft_wrap=True)
 
 
-def _bounds(found: Fit) -> Table:
+def _bounds(fitted: Fit) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("rule")
     for name in ("violations", "others", "keep below", "break above", "decided alone"):
         table.add_column(name, justify="right")
-    for name, bounds in found.calibration.rules.items():
+    for name, bounds in fitted.calibration.rules.items():
         table.add_row(
             Text(printable(name)),
             f"{bounds.violations:,}",
             f"{bounds.others:,}",
             "-" if bounds.keep_below is None else f"{bounds.keep_below:.3f}",
             "-" if bounds.break_above is None else f"{bounds.break_above:.3f}",
-            f"{found.decided[name]:.0%}",
+            f"{fitted.decided[name]:.0%}",
         )
     return table
 
 
-def _frames(found: Fit) -> Table:
+def _frames(fitted: Fit) -> Table:
     """In how many frames of a video rules have to be broken, as far as labelled videos prove it."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("rule, in videos")
     for name in ("violations", "others", "frames needed of 32", "missed"):
         table.add_column(name, justify="right")
-    for name, fit in found.frames.items():
+    for name, fit in fitted.frames.items():
         needed = "not proved" if fit.alarm is None else str(fit.needed(32))
         missed = "-" if not fit.violations else f"{fit.missed / fit.violations:.0%}"
         table.add_row(Text(printable(name)), f"{fit.violations:,}", f"{fit.others:,}", needed, missed)
     return table
 
 
-def _needed(console: Console, found: Fit) -> None:
+def _needed(console: Console, fitted: Fit) -> None:
     """Says what was proved, and what it would take to prove the rest."""
     from jurat.judge.calibrate.fit import fewest
 
-    calibration = found.calibration
+    calibration = fitted.calibration
     assert calibration.max_miss is not None and calibration.max_false_alarm is not None
     console.print(
         f"With 95% confidence at most {calibration.max_miss:.1%} of a rule's violations lie below "

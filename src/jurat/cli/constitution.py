@@ -1,4 +1,4 @@
-"""`jurat constitution`: check, show, draft and test policies, list the shelf; `impact` is next door."""
+"""`jurat constitution`: check, show, draft and test policies, list the shelf; `impact` has its own file."""
 
 from __future__ import annotations
 
@@ -135,39 +135,29 @@ def new(
 
     check_target(file, force=force)
     if source is None:
-        text = to_yaml(_first(file))
+        text = to_yaml(_example(" ".join(file.stem.split()) or "policy"))
     else:
         load_constitution(source)
         text = read_text(find_file(source))
     write_whole(file, text.encode())
-    law = load_constitution(file)
+    written = load_constitution(file)
+    name, rules = printable(str(file)), counted(len(written.rules), "rule")
     console = _console()
-    console.print(
-        Text(f"{printable(str(file))} written: {law.name}, {counted(len(law.rules), 'rule')}."),
-        soft_wrap=True,
-    )
-    console.print(
-        Text(f"Change it, then: jurat constitution check {printable(str(file))}", "dim"), soft_wrap=True
-    )
+    console.print(Text(f"{name} written: {written.name}, {rules}."), soft_wrap=True)
+    console.print(Text(f"Change it, then: jurat constitution check {name}", "dim"), soft_wrap=True)
 
 
-def _first(file: Path) -> Constitution:
+def _example(name: str) -> Constitution:
     """A constitution of one rule, as an example of how they are written."""
-    from jurat.constitution import Constitution, Rule
-    from jurat.constitution.rules import Clause, Statement
+    from jurat.constitution import Constitution
 
-    def clause(text: str) -> Clause:
-        return Clause(alternatives=(Statement(text=text),))
-
-    rule = Rule(
-        rule="No child may be shown touching a blade, unless a police officer is visible.",
-        severity="high",
-        clauses=tuple(
-            map(clause, ("A child is visible.", "A blade is visible.", "A child touches a blade."))
-        ),
-        unless=(clause("A police officer is visible."),),
-    )
-    return Constitution(name=" ".join(file.stem.split()) or "policy", version="1", rules=(rule,))
+    rule = {
+        "rule": "No child may be shown touching a blade, unless a police officer is visible.",
+        "severity": "high",
+        "clauses": ["A child is visible.", "A blade is visible.", "A child touches a blade."],
+        "unless": ["A police officer is visible."],
+    }
+    return Constitution.model_validate({"name": name, "version": "1", "rules": [rule]})
 
 
 @app.command()
@@ -265,8 +255,8 @@ def test(
 ) -> None:
     """Judge a constitution's examples, and fail if any differs from what its rule says.
 
-    A rule without examples is not tested, and one with examples of one kind only is passed by a judge that
-    always says the same: both are told, and --strict fails on them.
+    A rule without examples is not tested, and a rule with examples of one kind only would pass under a judge
+    that always gives the same answer. Both are reported, and --strict fails on them.
 
     Exit codes: 0 all as expected, 1 some differ or could not be judged, 2 wrong usage, 3 the model failed.
     """
@@ -379,9 +369,9 @@ def _print_drafts(console: Console, drafted: DraftedFile, target: Path | None) -
     for made in drafted.drafts:
         _print_draft(console, made)
     if drafted.skeleton is not None:
-        rules, others = drafted.skeleton.rules, drafted.skeleton.remarks
-        told = f"{counted(rules, 'rule')} read from {printable(drafted.file.name)}"
-        console.print(f"{told}, {counted(others, 'other sentence')} put beside them as comments")
+        rules = f"{counted(drafted.skeleton.rules, 'rule')} read from {printable(drafted.file.name)}"
+        others = counted(drafted.skeleton.remarks, "other sentence")
+        console.print(f"{rules}, {others} put beside them as comments")
     if drafted.skeleton is not None and not drafted.drafts:
         console.print("Give each rule clauses, or name a model that drafts them: --writer MODEL")
     else:

@@ -90,11 +90,11 @@ def cases(
     from jurat.constitution import load_constitution
     from jurat.pictograms.cases import draw_cases
 
-    law = load_constitution(constitution)
+    loaded = load_constitution(constitution)
     rows: list[dict[str, Any]] = []
     _folder(out)
     try:
-        for i, case in enumerate(draw_cases(law, n, seed, size=size)):
+        for i, case in enumerate(draw_cases(loaded, n, seed, size=size)):
             name = f"{i:04d}-{case.rule}-{case.want.replace(' ', '-')}.png"
             case.scene.image.save(out / name)
             rows.append(
@@ -108,7 +108,7 @@ def cases(
             )
     except ValueError as problem:
         raise JuratError(
-            f"{law.name}: {problem}.", hint="Its clauses must be statements of docs/pictograms.md."
+            f"{loaded.name}: {problem}.", hint="Its clauses must be statements of docs/pictograms.md."
         ) from None
     _finish(out, rows)
 
