@@ -42,7 +42,7 @@ def impact(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Judges anew; the run's own unless told.", show_default=False),
+        typer.Option(metavar="NAME", help="Judges anew; default: the run's own.", show_default=False),
     ] = None,
     allow_private_hosts: AllowPrivateHosts = False,
     calibration: Annotated[

@@ -2,7 +2,7 @@
 
 The text is edited in place, at the places that ruamel.yaml's parser gives, so that every character
 that is not concerned stays: a person reads the change as a diff. Each part is marked by a comment. The
-outcome is read again and must say exactly what was to be said, or nothing is returned.
+outcome is parsed again and must hold exactly the intended rules, or nothing is returned.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ _SUGGESTIONS = {
 def _translate(source: Source, invalid: ValidationError) -> Iterator[Problem]:
     for error in invalid.errors(include_url=False):
         if error["type"] in ("default_factory_not_called", "duplicate-id"):
-            continue  # said already: of the text that the id is made from; by `_repeated_ids`
+            continue  # reported elsewhere: for the text that the id is made from; by `_repeated_ids`
         at = error.get("ctx", {}).get("at")
         loc: Location = error["loc"] if at is None else (*error["loc"], at)
         code, message, suggestion = _explain(error, loc)
@@ -209,13 +209,13 @@ def _did_you_mean(word: str, known: tuple[str, ...]) -> str:
 
 def _near(word: str, known: tuple[str, ...]) -> str | None:
     """The known key that a word is a misspelling of, or another word for."""
-    said = re.sub("[ _-]", "", word.lower())
-    if len(said) > _LONGEST_KEY:
+    plain_word = re.sub("[ _-]", "", word.lower())
+    if len(plain_word) > _LONGEST_KEY:
         return None
     plain = {re.sub("[ _-]", "", key): key for key in known}
     names = {other: key for key in known for other in _SYNONYMS.get(key, "").split(", ")} | plain
-    close = difflib.get_close_matches(said, names, n=1, cutoff=0.8) or difflib.get_close_matches(
-        said, plain, n=1
+    close = difflib.get_close_matches(plain_word, names, n=1, cutoff=0.8) or difflib.get_close_matches(
+        plain_word, plain, n=1
     )
     return names[close[0]] if close else None
 
@@ -339,8 +339,10 @@ def _wording(
                 code = "negation" if message.startswith("it is a negation") else "unread"
                 if negated:  # denied twice, it is what the positive says
                     advice = re.sub(r"`not: (.*)`$", r"`\1` without `not:`", advice)
-                told = advice[0].upper() + advice[1:]
-                yield source.problem("error", code, at, f"{name} would be answered wrongly: {message}", told)
+                suggestion = advice[0].upper() + advice[1:]
+                yield source.problem(
+                    "error", code, at, f"{name} would be answered wrongly: {message}", suggestion
+                )
                 codes |= {"negation"}
             yield from _remarks(source, at, name, text, but=codes, negated=negated)
         at = ("rules", i, "rule")
@@ -395,18 +397,18 @@ def _gaps(source: Source, document: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _without_presence(source: Source, number: int, rule: Mapping[str, Any]) -> Iterator[Problem]:
     """Relations between things of which no clause says that they are there."""
-    said: dict[str | int, set[str]] = {"clauses": set(), "unless": set()}
+    present: dict[str | int, set[str]] = {"clauses": set(), "unless": set()}
     relations: list[tuple[Location, tuple[str, str]]] = []
     for path, text, negated in _statements(rule):
         clause: object = rule[str(path[0])][path[1]]
         if negated or _is_read(rule, path):
             continue
         if (between := related(text)) is None:
-            said[path[0]].update(re.findall(r"\w+", text.lower()))
+            present[path[0]].update(re.findall(r"\w+", text.lower()))
         elif not (isinstance(clause, dict) and cast("dict[str, object]", clause).get("objects")):
             relations.append((path, between))
     for path, between in relations:
-        if all(names(phrase, said[path[0]]) for phrase in between):
+        if all(names(phrase, present[path[0]]) for phrase in between):
             continue
         role = "exception" if path[0] == "unless" else "clause"
         message = (

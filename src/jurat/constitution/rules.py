@@ -103,8 +103,8 @@ def clean(value: str) -> str:
         raise PydanticCustomError("too-long", "is longer than {limit} characters", {"limit": MAX_TEXT})
     if any(unicodedata.category(c) in ("Cc", "Cs") or c in _BIDI_CONTROLS for c in text):
         raise PydanticCustomError("control-character", "holds a control character")
-    if found := invisible(text):
-        shown = {"character": found[0], "after": f' after "{found[1]}"' if found[1] else " at its start"}
+    if hidden := invisible(text):
+        shown = {"character": hidden[0], "after": f' after "{hidden[1]}"' if hidden[1] else " at its start"}
         raise PydanticCustomError(
             "invisible-character", "holds the invisible character {character}{after}", shown
         )
@@ -267,12 +267,12 @@ def _read_statement(value: object) -> object:
 
 
 def _refuse_other_keys(fields: dict[object, object]) -> None:
-    said = [key for key in CLAUSE_KEYS[:3] if key in fields]
-    if len(said) > 1:
+    given = [key for key in CLAUSE_KEYS[:3] if key in fields]
+    if len(given) > 1:
         message = "`statement`, `any of` and `not` stand alone: a clause has one of them"
         raise PydanticCustomError("type", message)
     unknown = [key for key in fields if key not in CLAUSE_KEYS]
-    if said and unknown:
+    if given and unknown:
         raise PydanticCustomError("unknown-key", "unknown key", {"at": str(unknown[0])})
 
 

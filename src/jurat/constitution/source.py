@@ -290,21 +290,21 @@ def _refused_end(
     """An unquoted text that a ` #` ends, though its author did not mean a remark: `the text #1 Dad`."""
     end = event.end_mark.index
     if not event.value and level and level.mapping and (colon := _COLON.match(text, level.key_end.index)):
-        end = colon.end()  # a missing value is told of where the next thing begins
+        end = colon.end()  # the parser places a missing value where the next thing begins
         event = ScalarEvent(None, None, (True, False), "", level.key_end, level.key_end)
-    found = None if event.style not in (None, "") else _REMARK.match(text, end)
-    if found is None:
+    match = None if event.style not in (None, "") else _REMARK.match(text, end)
+    if match is None:
         return
-    said = str(event.value)
-    if found["indent"] is not None:  # a line of its own, where the text could go on
-        whole = said.endswith((".", "!", "?")) or not said
-        if whole or len(found["indent"]) <= (level.column if level else -1):
+    value = str(event.value)
+    if match["indent"] is not None:  # a line of its own, where the text could go on
+        whole = value.endswith((".", "!", "?")) or not value
+        if whole or len(match["indent"]) <= (level.column if level else -1):
             return
     else:
-        remarks[event.start_mark.line + 1, event.start_mark.column + 1] = found["remark"].strip()
-    if _NO_REMARK.match(found["remark"]) and not (level and level.key in _NO_TEXT):
-        whole = f"{said} {found['remark']}".strip()
-        message = f"YAML takes `{_short(found['remark'].strip())}` for a remark: it is no part of the text"
+        remarks[event.start_mark.line + 1, event.start_mark.column + 1] = match["remark"].strip()
+    if _NO_REMARK.match(match["remark"]) and not (level and level.key in _NO_TEXT):
+        whole = f"{value} {match['remark']}".strip()
+        message = f"YAML takes `{_short(match['remark'].strip())}` for a remark: it is no part of the text"
         advice = (
             f"Put the whole text in quotes: {in_quotes(_short(whole))}; a remark has a blank behind its #."
         )
@@ -351,7 +351,7 @@ def _syntax(error: Exception, text: str, file: str) -> Problem:
 def _syntax_advice(message: str, line: str) -> str | None:
     if "\\t" in message:
         return "Indent with spaces, not with tabs."
-    value = found["value"] if (found := _VALUE.match(line)) else ""
+    value = match["value"] if (match := _VALUE.match(line)) else ""
     text = " " in value and (value[0] in "\"'[]{}*&!@`%|>,?" or value[0].isalnum())
     quoted = f": {in_quotes(_short(value))}" if text else ""
     if "mapping values are not allowed" in message or "sequence entries are not allowed" in message:

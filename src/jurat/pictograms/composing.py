@@ -50,8 +50,8 @@ def compose(wanted: Sequence[Wanted], rng: np.random.Generator, **options: Any) 
         facts = Facts.of(scene)
         if all(statement.truth(facts) is truth for statement, truth in wanted):
             return scene
-    said = "; ".join(f"{'' if truth else 'not: '}{statement}" for statement, truth in wanted)
-    raise ValueError(f"found no scene for: {said}")
+    order = "; ".join(f"{'' if truth else 'not: '}{statement}" for statement, truth in wanted)
+    raise ValueError(f"found no scene for: {order}")
 
 
 def near_miss(statement: Statement, rng: np.random.Generator, **options: Any) -> Scene:

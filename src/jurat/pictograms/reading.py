@@ -31,13 +31,13 @@ def parse(text: str) -> Statement:
 
     Raises ValueError where the sentence, or a name in it, is not of this world.
     """
-    found = _parse(" ".join(text.split()))
-    if found is None:
+    statement = _parse(" ".join(text.split()))
+    if statement is None:
         raise ValueError(
             f"not a statement of the pictogram world: {text!r}; "
             'try "A child touches a kitchen knife." or see docs/pictograms.md'
         )
-    return found
+    return statement
 
 
 def _parse(sentence: str) -> Statement | None:

@@ -178,10 +178,10 @@ def _try(
     gaps = np.zeros((len(plan), len(plan)), np.float32)
     for i, wish in enumerate(plan):
         sprite = _sprite(rng, wish.kind, unit, resample)
-        found = _seat(rng, sprite[..., 3] > 127, placed, wish, unit, between, free=free)
-        if found is None:
+        place = _seat(rng, sprite[..., 3] > 127, placed, wish, unit, between, free=free)
+        if place is None:
             return None
-        x, y, row = found
+        x, y, row = place
         gaps[i, :i] = gaps[:i, i] = row
         placed.append(_paint(pixels, sprite, x, y, wish.kind, placed, unit))
     return Scene(np.clip(pixels + 0.5, 0, 255).astype(np.uint8), placed, gaps)

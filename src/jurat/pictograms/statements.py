@@ -1,4 +1,4 @@
-"""The language of the pictogram world: what can be said of a scene, in which words, and whether it is true.
+"""The language of the pictogram world: statements about a scene, their wording and their truth.
 
 A statement is a small value with a three-valued `truth`: True, False, or None where the scene leaves
 it open (a gap that is neither a touch nor a miss, two centres almost level). `phrasings` writes it in
@@ -242,10 +242,10 @@ class All(Statement):
         return tuple(noun for part in self.parts for noun in part.nouns())
 
     def phrasings(self, *, definite: bool = False) -> list[str]:
-        said = [part.phrasings(definite=definite and n > 0) for n, part in enumerate(self.parts)]
+        wordings = [part.phrasings(definite=definite and n > 0) for n, part in enumerate(self.parts)]
         return [
             " and ".join(_inner(sentence, n) for n, sentence in enumerate(sentences)) + "."
-            for sentences in zip(*said, strict=False)
+            for sentences in zip(*wordings, strict=False)
             if not any(sentence.endswith("?") for sentence in sentences)
         ]
 

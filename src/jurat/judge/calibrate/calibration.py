@@ -38,7 +38,7 @@ class Bounds(BaseModel):
 
 
 class Calibration(BaseModel):
-    """What `jurat calibrate` found."""
+    """The numbers that `jurat calibrate` fitted, and what they were fitted for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -44,14 +44,14 @@ def read_labels(images: Path, labels: Path, constitution: Constitution) -> list[
     known = frozenset(rule.id for rule in constitution.rules)
     try:
         with labels.open(newline="", encoding="utf-8-sig") as file:
-            found = list(_read(images, labels, csv.DictReader(file, strict=True), known))
+            rows = list(_read(images, labels, csv.DictReader(file, strict=True), known))
     except OSError as problem:
         raise JuratError(f"{labels}: cannot be read ({problem.strerror}).") from None
     except (UnicodeDecodeError, csv.Error) as problem:
         raise JuratError(f"{labels}: is not a CSV file in UTF-8 ({problem}).") from None
-    if not found:
+    if not rows:
         raise JuratError(f"{labels}: lists no image.")
-    return found
+    return rows
 
 
 def labels_by_id(labels: Sequence[Label], items: Iterable[Item], images: Path) -> dict[str, frozenset[str]]:
@@ -61,10 +61,10 @@ def labels_by_id(labels: Sequence[Label], items: Iterable[Item], images: Path) -
         JuratError: a label is of no item.
     """
     left = {label.path: label for label in labels}
-    found: dict[str, frozenset[str]] = {}
+    broken: dict[str, frozenset[str]] = {}
     for item in items:
         if (label := left.pop(Path(item.uri).resolve(), None)) is not None:
-            found[item.id] = label.broken
+            broken[item.id] = label.broken
     if left:
         named = ", ".join(label.file for label in list(left.values())[:_NAMED])
         more = f" and {len(left) - _NAMED:,} more" if len(left) > _NAMED else ""
@@ -73,7 +73,7 @@ def labels_by_id(labels: Sequence[Label], items: Iterable[Item], images: Path) -
             f" in {images}.",
             hint="Images are known by their suffixes: .jpg, .png, .webp and so on.",
         )
-    return found
+    return broken
 
 
 def _read(images: Path, labels: Path, rows: csv.DictReader[str], known: frozenset[str]) -> Iterator[Label]:

@@ -8,7 +8,7 @@ and the others go on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -53,7 +53,7 @@ Request: TypeAlias = tuple[Chat, Callable[[str], T]]
 
 @dataclass(frozen=True)
 class Draft:
-    """What a writer made of one rule."""
+    """A writer's draft for one rule."""
 
     rule: Rule
     """As it stands in the file."""
@@ -71,13 +71,13 @@ class Draft:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Why a person has to look at the clauses before they are used: they do not say what the rule says,
-        or that could not be told. Empty where their logic is the rule's."""
+        """Why a person has to review the clauses before they are used: they do not say what the rule says, or
+        that could not be determined. Empty where their logic agrees with the rule's."""
         return doubts(self.rule.rule, self.clauses, self.rule.unless) if self.clauses else ()
 
     @property
     def reading(self) -> str:
-        """The drafted clauses as a sentence, to be held against the rule; "" where there are none."""
+        """The drafted clauses as a sentence, to be compared with the rule; "" where there are none."""
         return render(self.clauses, self.rule.unless) if self.clauses else ""
 
     @property
@@ -199,14 +199,14 @@ class _Work:
         """The clauses whose objects are wanted: the drafted ones, then those of the file."""
         return [*self.clauses, *(getattr(self.rule, role)[i] for role, i in self.lack.objects)]
 
-    def set_objects(self, found: Sequence[tuple[str, ...]]) -> None:
-        """`found`: of each clause of `asked`."""
+    def set_objects(self, objects: Sequence[tuple[str, ...]]) -> None:
+        """`objects`: those of each clause of `asked`."""
         drafted = len(self.clauses)
         self.clauses = tuple(
             clause.model_copy(update={"objects": words})
-            for clause, words in zip(self.clauses, found[:drafted], strict=True)
+            for clause, words in zip(self.clauses, objects[:drafted], strict=True)
         )
-        self.objects = dict(zip(self.lack.objects, found[drafted:], strict=True))
+        self.objects = dict(zip(self.lack.objects, objects[drafted:], strict=True))
 
     def take(self, writer: RuleWriter) -> None:
         """What a writer of its own kind makes of the rule."""
@@ -219,8 +219,8 @@ class _Work:
         except ModelError as error:
             self.fail("clauses", Failure("error", error.message), stop=True)
         except (ReplyError, ValidationError) as error:
-            said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-            reason = f"The writer's draft cannot be used: {said}"
+            what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            reason = f"The writer's draft cannot be used: {what}"
             self.fail("clauses", Failure("unparsed", reason), stop=True)
 
     def _take(self, made: RuleDraft) -> None:
@@ -253,12 +253,7 @@ class _Work:
 
 def _objectify(writer: _Writer, works: Sequence[_Work], rounds: int) -> None:
     """Rates every rule; then rewrites and rates again those that are not objective."""
-    for work, rated in zip(works, writer.rate([work.rule.rule for work in works]), strict=True):
-        if isinstance(rated, Failure):
-            work.fail("rating", rated, stop=True)
-        else:
-            work.attempts.append(rated)
-    going = [work for work in works if work.attempts]
+    going = _rate(writer, [(work, work.rule.rule) for work in works], stop=True)
     for _ in range(rounds):
         going = [work for work in going if (best := _best(work.attempts)) and best.score < OBJECTIVE]
         going = _rewrite(writer, going)
@@ -267,52 +262,56 @@ def _objectify(writer: _Writer, works: Sequence[_Work], rounds: int) -> None:
 def _rewrite(writer: _Writer, works: Sequence[_Work]) -> list[_Work]:
     """One round; returns the works that gained an attempt."""
     requests: list[Request[str]] = [(rewriting_chat(work.attempts), parse_rule) for work in works]
-    found: list[tuple[_Work, str]] = []
-    for work, text in zip(works, writer.read("rewriting", requests), strict=True):
-        if isinstance(text, Failure):
-            work.fail("rewriting", text)
-        elif text not in [attempt.text for attempt in work.attempts]:  # else the writer knows no better
-            found.append((work, text))
-    gained: list[_Work] = []
-    for (work, _), rated in zip(found, writer.rate([text for _, text in found]), strict=True):
-        if isinstance(rated, Failure):
-            work.fail("rating", rated)
+    rewritten = list(_answered(writer, "rewriting", works, requests))
+    # A writer that repeats an earlier wording has no better one.
+    return _rate(writer, [(w, text) for w, text in rewritten if text not in [a.text for a in w.attempts]])
+
+
+def _rate(writer: _Writer, wordings: Sequence[tuple[_Work, str]], *, stop: bool = False) -> list[_Work]:
+    """Rates a wording of each rule; returns the works that gained an attempt."""
+    requests: list[Request[tuple[int, str]]] = [(rating_chat(text), parse_rating) for _, text in wordings]
+    rated: list[_Work] = []
+    for (work, text), rating in zip(wordings, writer.read("rating", requests), strict=True):
+        if isinstance(rating, Failure):
+            work.fail("rating", rating, stop=stop)
         else:
-            work.attempts.append(rated)
-            gained.append(work)
-    return gained
+            work.attempts.append(Attempt(text, *rating))
+            rated.append(work)
+    return rated
 
 
 def _draft_clauses(writer: _Writer, works: Sequence[_Work]) -> None:
     requests: list[Request[tuple[Clause, ...]]] = [
         (clauses_chat(work.text), _clause_reader(work)) for work in works
     ]
-    for work, clauses in zip(works, writer.read("clauses", requests), strict=True):
-        if isinstance(clauses, Failure):
-            work.fail("clauses", clauses, stop=True)
-        else:
-            work.clauses = clauses
+    for work, clauses in _answered(writer, "clauses", works, requests, stop=True):
+        work.clauses = clauses
 
 
 def _draft_objects(writer: _Writer, works: Sequence[_Work]) -> None:
-    asked = [(work, clauses) for work in works if (clauses := work.asked())]
+    works = [work for work in works if work.asked()]
     requests: list[Request[tuple[tuple[str, ...], ...]]] = [
-        (objects_chat(clauses), _objects_reader(len(clauses))) for _, clauses in asked
+        (objects_chat(work.asked()), _objects_reader(len(work.asked()))) for work in works
     ]
-    for (work, _), found in zip(asked, writer.read("objects", requests), strict=True):
-        if isinstance(found, Failure):
-            work.fail("objects", found)
-        else:
-            work.set_objects(found)
+    for work, objects in _answered(writer, "objects", works, requests):
+        work.set_objects(objects)
 
 
 def _draft_descriptions(writer: _Writer, works: Sequence[_Work]) -> None:
     requests: list[Request[str]] = [(description_chat(work.text), parse_description) for work in works]
-    for work, text in zip(works, writer.read("description", requests), strict=True):
-        if isinstance(text, Failure):
-            work.fail("description", text)
+    for work, text in _answered(writer, "description", works, requests):
+        work.description = text
+
+
+def _answered(
+    writer: _Writer, step: Step, works: Sequence[_Work], requests: Sequence[Request[T]], *, stop: bool = False
+) -> Iterator[tuple[_Work, T]]:
+    """The works whose request was answered, with the answer; failures are noted in the others."""
+    for work, answer in zip(works, writer.read(step, requests), strict=True):
+        if isinstance(answer, Failure):
+            work.fail(step, answer, stop=stop)
         else:
-            work.description = text
+            yield work, answer
 
 
 def _clause_reader(work: _Work) -> Callable[[str], tuple[Clause, ...]]:
@@ -331,8 +330,8 @@ def _checked(sentence: str, clauses: tuple[Clause, ...], unless: tuple[Clause, .
     text = to_text({"name": "draft", "rules": [rule]})
     errors = [problem for problem in check_text(text) if problem.severity == "error"]
     if errors:
-        said = (f"{e.message[0].upper()}{e.message[1:]}. {e.suggestion or ''}".strip() for e in errors)
-        raise ReplyError(" ".join(said))
+        sentences = (f"{e.message[0].upper()}{e.message[1:]}. {e.suggestion or ''}".strip() for e in errors)
+        raise ReplyError(" ".join(sentences))
     return clauses
 
 
@@ -343,33 +342,25 @@ class _Writer:
         self._model = model
         self._tell = tell
 
-    def rate(self, texts: Sequence[str]) -> list[Attempt | Failure]:
-        requests: list[Request[tuple[int, str]]] = [(rating_chat(text), parse_rating) for text in texts]
-        rated = self.read("rating", requests)
-        return [
-            found if isinstance(found, Failure) else Attempt(text, *found)
-            for text, found in zip(texts, rated, strict=True)
-        ]
-
     def read(self, step: Step, requests: Sequence[Request[T]]) -> list[T | Failure]:
         """What each reply says. Those that cannot be read are sent back once, with what is wrong."""
         if requests:
             self._tell(f"{step}: {_rules(len(requests))}")
         replies = self._chat([chat for chat, _ in requests])
-        found: list[T | Failure] = []
+        answers: list[T | Failure] = []
         again: list[tuple[int, Chat]] = []
         for i, ((chat, reader), reply) in enumerate(zip(requests, replies, strict=True)):
             try:
-                found.append(_failure(reply) or reader(reply.text))
+                answers.append(_failure(reply) or reader(reply.text))
             except ReplyError as error:
                 again.append((i, repair_chat(chat, reply.text[:LONGEST_REPLY], str(error))))
-                found.append(Failure("unparsed", str(error)))
+                answers.append(Failure("unparsed", str(error)))
         for (i, _), reply in zip(again, self._chat([chat for _, chat in again]), strict=True):
             try:
-                found[i] = _failure(reply) or requests[i][1](reply.text)
+                answers[i] = _failure(reply) or requests[i][1](reply.text)
             except ReplyError as error:
-                found[i] = Failure("unparsed", f"{error} The writer said {quoted(reply.text)}.")
-        return found
+                answers[i] = Failure("unparsed", f"{error} The writer said {quoted(reply.text)}.")
+        return answers
 
     def _chat(self, chats: Sequence[Chat]) -> Sequence[Reply]:
         if not chats:
@@ -379,8 +370,8 @@ class _Writer:
         except Exception as error:  # what was drafted before is kept; a third party's may raise anything
             if len(chats) > 1 and not isinstance(error, ModelGone):
                 return [reply for chat in chats for reply in self._chat([chat])]
-            told = error.message if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
-            return [Reply(failure=Failure("error", told))] * len(chats)
+            reason = error.message if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
+            return [Reply(failure=Failure("error", reason))] * len(chats)
 
 
 def _failure(reply: Reply) -> Failure | None:

@@ -40,7 +40,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One wording of a rule, and how objective it was found."""
+    """One wording of a rule and its rating."""
 
     text: str
     score: int

@@ -291,17 +291,17 @@ class _LogicReader:
     def _split(self) -> tuple[str, list[tuple[str, str]]]:
         """The sentence that forbids, and the parts that say when."""
         text = _NOTHING_BUT.sub("nothing-but", self.text)
-        found = list(_MARK.finditer(text))
-        ends = [*(match.start() for match in found[1:]), len(text)][: len(found)]
+        marks = list(_MARK.finditer(text))
+        ends = [*(match.start() for match in marks[1:]), len(text)][: len(marks)]
         parts: list[tuple[str, str]] = []
-        main = text[: found[0].start()] if found else text
-        for match, end in zip(found, ends, strict=True):
+        main = text[: marks[0].start()] if marks else text
+        for match, end in zip(marks, ends, strict=True):
             kind = next(_MARKS[i][1] for i in range(len(_MARKS)) if match[f"m{i}"])
             part = text[match.end() : end]
             if not main.strip(" ,"):  # "If a dog is visible, no cat may be shown"
                 part, comma, main = part.partition(",")
                 if not comma:
-                    raise _NotUnderstood("where its condition ends is not told by a comma")
+                    raise _NotUnderstood("no comma tells where its condition ends")
             parts.append((kind, part))
         if len(parts) > 2:
             raise _NotUnderstood("it has more than two conditions or exceptions")
@@ -419,7 +419,7 @@ _BOUNDARY = re.compile(
 
 def _is_list(main: str, text: str) -> bool:
     """Whether an "and" lists things of which each is forbidden: "dogs and cats are not allowed"."""
-    found = re.search(r"(\w+) and (?:any |the )?(\w+)", main)
-    if found is None or re.search(r"\b(?:together|in one|in the same|at once)\b", text):
+    listed = re.search(r"(\w+) and (?:any |the )?(\w+)", main)
+    if listed is None or re.search(r"\b(?:together|in one|in the same|at once)\b", text):
         return False
-    return all((word.endswith("s") and _stem(word) != word) or word in _IRREGULAR for word in found.groups())
+    return all((word.endswith("s") and _stem(word) != word) or word in _IRREGULAR for word in listed.groups())

@@ -1,9 +1,8 @@
-"""Reading what a chat model replied at each step of drafting.
+"""Parses a chat model's reply at each step of drafting.
 
-Each reader takes a reply as it came and returns what it says, or raises `ReplyError`, whose one
-sentence is told to the model and to the user; it raises nothing else. Readers pass over what models
-add around an answer (thinking aloud, a greeting, code fences, bold type), and never guess: what has no
-clear reading is an error.
+Each parser takes the raw reply and returns its content, or raises `ReplyError`, whose one sentence is shown
+to the model and to the user; it raises nothing else. Parsers skip what models add around an answer (thinking
+aloud, a greeting, code fences, bold type) and never guess: a reply without one clear reading is an error.
 """
 
 from __future__ import annotations
@@ -50,15 +49,15 @@ class ReplyError(ValueError):
 
 def parse_rating(reply: str) -> tuple[int, str]:
     """(score from 1 to 10, the reason given for it): the last rating of the reply counts."""
-    text = _spoken(reply)
-    found = list(_BRACKETED.finditer(text)) or list(_LABELLED.finditer(text))
-    if not found:
+    text = _answer_text(reply)
+    ratings = list(_BRACKETED.finditer(text)) or list(_LABELLED.finditer(text))
+    if not ratings:
         raise ReplyError('It holds no rating in the form "Rating: [[5]]".')
-    score = int(found[-1][1])
+    score = int(ratings[-1][1])
     if not 1 <= score <= 10:
         raise ReplyError(f"The rating {score} is not from 1 to 10.")
-    before = _without_label(text[: found[-1].start()])
-    return score, " ".join((before if before.strip() else text[found[-1].end() :]).split())
+    before = _without_label(text[: ratings[-1].start()])
+    return score, " ".join((before if before.strip() else text[ratings[-1].end() :]).split())
 
 
 def parse_rule(reply: str) -> str:
@@ -104,7 +103,7 @@ def parse_numbered(reply: str) -> tuple[str, ...]:
     closed = False
     """After an empty line; what then follows is no item, or the list has ended."""
     ended = False
-    for line in _spoken(reply).splitlines():
+    for line in _answer_text(reply).splitlines():
         match = _ITEM.fullmatch(line)
         if match is None:
             if line.strip() and items and not closed:
@@ -135,7 +134,7 @@ def render_clauses(clauses: Sequence[Clause]) -> str:
 def quoted(reply: str) -> str:
     """A reply's beginning, for a report."""
     try:
-        return _excerpt(_spoken(reply)) if reply.strip() else "nothing"
+        return _excerpt(_answer_text(reply)) if reply.strip() else "nothing"
     except ReplyError:
         return _excerpt(reply)
 
@@ -148,14 +147,14 @@ def _rendered(clause: Clause) -> str:
 # --- parts --------------------------------------------------------------------------------------
 
 
-def _spoken(reply: str) -> str:
-    """The reply without what was thought before it, code fences and bold type."""
-    said = reply.rpartition("</think>")[2]
-    if len(said) > LONGEST_REPLY:
-        raise ReplyError(f"It has {len(said):,} characters, more than {LONGEST_REPLY:,}.")
-    if "<think>" in said:
+def _answer_text(reply: str) -> str:
+    """The reply without the thinking before it, code fences and bold type."""
+    spoken = reply.rpartition("</think>")[2]
+    if len(spoken) > LONGEST_REPLY:
+        raise ReplyError(f"It has {len(spoken):,} characters, more than {LONGEST_REPLY:,}.")
+    if "<think>" in spoken:
         raise ReplyError("It ends before the thinking does.")
-    lines = (line for line in said.splitlines() if not line.lstrip().startswith("```"))
+    lines = (line for line in spoken.splitlines() if not line.lstrip().startswith("```"))
     return "\n".join(lines).replace("**", "")
 
 
@@ -174,12 +173,12 @@ def _without_label(text: str) -> str:
 
 
 def _labelled(reply: str, label: str) -> str:
-    found: list[str] = re.findall(
-        rf"^[^\w\n]*{label}[ \t]*:[ \t]*(\S.*)$", _spoken(reply), re.IGNORECASE | re.MULTILINE
+    lines: list[str] = re.findall(
+        rf"^[^\w\n]*{label}[ \t]*:[ \t]*(\S.*)$", _answer_text(reply), re.IGNORECASE | re.MULTILINE
     )
-    if not found:
+    if not lines:
         raise ReplyError(f'It holds no line that begins with "{label}:".')
-    text = found[-1].strip()
+    text = lines[-1].strip()
     if len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and text[0] not in text[1:-1]:
         text = text[1:-1].strip()
     return text
@@ -190,7 +189,7 @@ def _clause(number: int, item: str) -> Clause:
     try:
         return Clause(alternatives=tuple(_statement(where, part) for part in _alternatives(where, item)))
     except ValidationError as invalid:
-        raise ReplyError(f"{where} {_said(invalid)}.") from None
+        raise ReplyError(f"{where} {_reason(invalid)}.") from None
 
 
 def _alternatives(where: str, item: str) -> list[str]:
@@ -227,7 +226,7 @@ def _sentence(text: str) -> str:
 
 
 def _objects(number: int, item: str) -> tuple[str, ...]:
-    found: dict[str, str] = {}
+    objects: dict[str, str] = {}
     for part in re.split(r"[,;]", item.strip(" .[]{}")):
         word = _ARTICLE.sub("", part.strip(_AROUND), count=1).strip(_AROUND)
         if not word or word.casefold() in _NONE:
@@ -235,20 +234,20 @@ def _objects(number: int, item: str) -> tuple[str, ...]:
         if len(word) > MAX_OBJECT_LENGTH:
             raise ReplyError(f"Line {number} names an object of more than {MAX_OBJECT_LENGTH} characters.")
         word = _checked(word, f"Line {number}")
-        found.setdefault(word.casefold(), word)
-    if len(found) > MAX_OBJECTS:
+        objects.setdefault(word.casefold(), word)
+    if len(objects) > MAX_OBJECTS:
         raise ReplyError(f"Line {number} names more than {MAX_OBJECTS} objects.")
-    return tuple(found.values())
+    return tuple(objects.values())
 
 
 def _checked(text: str, name: str) -> str:
     try:
         return _text.validate_python(text)
     except ValidationError as invalid:
-        raise ReplyError(f"{name} {_said(invalid)}.") from None
+        raise ReplyError(f"{name} {_reason(invalid)}.") from None
 
 
-def _said(invalid: ValidationError) -> str:
+def _reason(invalid: ValidationError) -> str:
     return invalid.errors(include_url=False)[0]["msg"]
 
 
