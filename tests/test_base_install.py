@@ -1,4 +1,4 @@
-"""What works with `pip install jurat` alone: the wheel in an environment of its own, without any extra."""
+"""`pip install jurat` alone: the wheel in its own environment, without any extra."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def jurat(place: Path, *arguments: str, code: int = 0) -> str:
     return told
 
 
-def test_it_is_a_base_install(place: Path) -> None:
+def test_base_install_has_no_optional_packages(place: Path) -> None:
     python = (
         "import importlib.util as u; print([n for n in ('torch', 'scipy', 'openai', 'av') if u.find_spec(n)])"
     )
@@ -57,7 +57,7 @@ def test_it_is_a_base_install(place: Path) -> None:
     assert told.stdout.strip() == "[]"
 
 
-def test_the_commands_work_without_extras(place: Path) -> None:
+def test_commands_work_without_extras(place: Path) -> None:
     """One after the other, as somebody would try them."""
     assert jurat(place, "--version").startswith("jurat ")
     assert 'pip install "jurat[local]"' in jurat(place, "models")
@@ -84,7 +84,7 @@ def test_the_commands_work_without_extras(place: Path) -> None:
     jurat(place, "merge", "run", "other", "--out", "both")
 
 
-def test_known_content_needs_no_extra(place: Path) -> None:
+def test_hash_lists_need_no_extra(place: Path) -> None:
     jurat(place, "pictograms", "draw", "--n", "1", "--out", "one")
     python = (
         "import numpy; from PIL import Image; from jurat.media.hash_list import picture_hash;"
@@ -112,7 +112,7 @@ def test_known_content_needs_no_extra(place: Path) -> None:
         ("report run --out again.html --figures figures", "bench"),
     ],
 )
-def test_what_needs_an_extra_says_so(command: str, extra: str | None, place: Path) -> None:
+def test_missing_extra_is_named_in_the_error(command: str, extra: str | None, place: Path) -> None:
     if not (place / "random").exists():
         jurat(place, "pictograms", "draw", "--n", "3", "--out", "random")
         jurat(place, "judge", "random", "--constitution", "shelf:nursery", "--model", "null", "--out", "run")

@@ -1,4 +1,4 @@
-"""A package of its own that adds a model, a source, a stage and a bench method, one file each.
+"""A separate package adds a model, a source, a stage and a bench method, one file each.
 
 It is built as a wheel, unpacked where a new process finds its entry points, and used on the command line.
 """
@@ -218,13 +218,13 @@ def jurat(site: Path, folder: Path, *arguments: str, code: int = 0) -> str:
         ("bench_methods", "acme-red"),
     ],
 )
-def test_what_a_package_adds_is_listed(kind: str, name: str, site: Path, tmp_path: Path) -> None:
+def test_plug_ins_of_a_package_are_listed(kind: str, name: str, site: Path, tmp_path: Path) -> None:
     listed = {entry["name"]: entry for entry in json.loads(jurat(site, tmp_path, "list", kind, "--json"))}
     assert listed[name]["provider"] == "acme-jurat"
     assert listed[name]["summary"] == "Things of Acme."
 
 
-def test_its_source_is_read_and_judged_by_its_model(site: Path, tmp_path: Path) -> None:
+def test_plug_in_source_is_judged_by_plug_in_model(site: Path, tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text(POLICY)
     (tmp_path / "three.swatch").write_text("red\nblue\nexplode\ngreen\n")
     Image.new("RGB", (32, 32), "red").save(tmp_path / "red.png")
@@ -241,7 +241,7 @@ def test_its_source_is_read_and_judged_by_its_model(site: Path, tmp_path: Path) 
     assert rows[0]["model"] == "acme-colour/1@1"
 
 
-def test_its_stage_decides_and_is_decided_again_from_the_record(site: Path, tmp_path: Path) -> None:
+def test_plug_in_stage_decides_and_re_decides_from_the_record(site: Path, tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text(POLICY)
     Image.new("RGB", (32, 32), "grey").save(tmp_path / "grey.png")
     judge = "judge grey.png -c policy.yaml -m acme-colour --preset"
@@ -256,7 +256,7 @@ def test_its_stage_decides_and_is_decided_again_from_the_record(site: Path, tmp_
     assert "1 decided from their records, 0 judged anew\n0 flip" in impact
 
 
-def test_its_bench_method_is_a_row_and_one_that_fails_is_left_out(site: Path, tmp_path: Path) -> None:
+def test_failing_plug_in_bench_method_is_left_out(site: Path, tmp_path: Path) -> None:
     command = "bench pictograms --model null --detector none --matcher none --split test --per-rule 1 --quiet"
     methods = ("--method", "acme-red", "--method", "acme-broken")
     jurat(site, tmp_path, *command.split(), *methods, "--out", "bench")

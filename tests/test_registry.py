@@ -1,4 +1,4 @@
-"""Names of all kinds are listed without importing anything; a plug-in's fault is named as its own."""
+"""Names of all kinds are listed without imports; errors of a plug-in name the plug-in."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tools() -> Registry[Entry]:
     return Registry("tools", "tool", Entry, ours)
 
 
-def test_an_entry_loads_its_factory_when_asked() -> None:
+def test_entry_loads_its_factory_lazily() -> None:
     registry = tools()
     assert registry.names() == ["hammer", "saw"]
     assert registry.find("hammer").load()().names() == ["hammer", "saw"]
@@ -70,7 +70,7 @@ def test_a_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch) -> N
         saw.load("The tool 'saw'")
 
 
-def test_a_plug_in_is_listed_after_ours_and_replaces_none(install: Install) -> None:
+def test_plug_ins_are_listed_last_and_replace_nothing(install: Install) -> None:
     install(
         "[jurat.tools]\nhammer = acme_tools:x\nplane = acme_tools:plane [fast]\n", "def plane(): return 7"
     )
@@ -91,7 +91,7 @@ def test_a_plug_in_is_listed_after_ours_and_replaces_none(install: Install) -> N
         ("acme_tools:PLANE", "cannot be used: acme_tools:PLANE is no function"),
     ],
 )
-def test_a_plug_in_that_cannot_be_loaded_is_named(target: str, problem: str, install: Install) -> None:
+def test_unloadable_plug_in_is_named(target: str, problem: str, install: Install) -> None:
     install(f"[jurat.tools]\nplane = {target}\n", "PLANE = 3")
     with pytest.raises(PlugInError) as raised:
         tools().find("plane").load()
@@ -99,7 +99,7 @@ def test_a_plug_in_that_cannot_be_loaded_is_named(target: str, problem: str, ins
     assert raised.value.exit_code == 3
 
 
-def test_what_a_plug_in_raises_is_its_fault_except_what_it_tells_the_user(install: Install) -> None:
+def test_plug_in_exceptions_name_the_plug_in(install: Install) -> None:
     install("[jurat.tools]\nplane = acme_tools:plane\n")
     plane = tools().find("plane")
 
@@ -117,7 +117,7 @@ def test_what_a_plug_in_raises_is_its_fault_except_what_it_tells_the_user(instal
         tools().find("saw").attempt("failed", fail(ValueError("ours stays as it is")))
 
 
-def test_every_kind_lists_its_entries_and_imports_no_optional_package() -> None:
+def test_listing_every_kind_imports_no_optional_package() -> None:
     code = (
         "import sys; from jurat.registry import KINDS, registry_of\n"
         "for kind in KINDS: assert registry_of(kind).names(), kind\n"
@@ -128,7 +128,7 @@ def test_every_kind_lists_its_entries_and_imports_no_optional_package() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_entry_of_ours_can_be_loaded_and_has_a_summary(kind: str) -> None:
+def test_built_in_entries_load_and_have_a_summary(kind: str) -> None:
     for entry in registry_of(kind):
         if not entry.is_plug_in:
             assert callable(entry.load()), entry.name

@@ -41,7 +41,7 @@ def test_import_contracts_hold():
 
 
 @pytest.mark.parametrize("name", ["jurat", *(f"jurat.{package}" for package in PACKAGES)])
-def test_all_names_every_public_name_once(name):
+def test_all_lists_every_public_name_once(name):
     package = import_module(name)
     names = package.__all__
     assert names, "an empty __all__"
@@ -66,7 +66,7 @@ def imports(path: Path, modules: dict[str, Path]) -> set[str]:
     return found & modules.keys()
 
 
-def test_no_files_import_each_other_in_a_circle():
+def test_imports_have_no_cycles():
     modules = {
         ".".join(path.relative_to(ROOT / root).with_suffix("").parts): path
         for root, package in (("src", "jurat"), (".", "training"))
@@ -81,7 +81,7 @@ HEAVY = ("torch", "transformers", "pyarrow", "scipy", "jinja2", "playwright", "m
 
 
 @pytest.mark.parametrize("name", ["jurat", *(f"jurat.{package}" for package in PACKAGES)])
-def test_no_public_name_is_hidden_by_a_file_of_the_same_name(name):
+def test_no_module_hides_a_public_name(name):
     names = import_module(name).__all__
     code = f"from {name} import {', '.join(names)}\n"
     code += f"import types; print(*[n for n in {names} if isinstance(globals()[n], types.ModuleType)])"
@@ -95,7 +95,7 @@ def test_importing_a_package_loads_nothing_heavy(name):
     assert run(sys.executable, "-c", code).stdout.split() == []
 
 
-def test_every_module_says_what_it_is_for():
+def test_every_module_has_a_docstring():
     sources = sorted(path for folder in ("src", "training") for path in (ROOT / folder).rglob("*.py"))
     assert len(sources) > 30
     silent = [str(p) for p in sources if p.stat().st_size and not p.read_text().startswith(('"""', 'r"""'))]
@@ -103,13 +103,13 @@ def test_every_module_says_what_it_is_for():
 
 
 @pytest.mark.slow  # a ratio of times says nothing on a busy machine
-def test_help_takes_at_most_twice_as_long_as_a_bare_python_with_typer_and_rich():
+def test_help_takes_at_most_twice_a_bare_typer_start():
     measured = run(sys.executable, "perf/startup.py", "--only", "help", "--runs", "7")
     assert measured.returncode == 0, measured.stdout + measured.stderr
     assert "met" in measured.stdout
 
 
-def test_a_plain_install_brings_neither_torch_nor_transformers():
+def test_base_requirements_include_no_heavy_package():
     plain = [need for need in requires("jurat") or [] if "extra ==" not in need]
     names = {need.split(">")[0].split("<")[0].split("=")[0].strip() for need in plain}
     assert {"pydantic", "typer", "pillow"} <= names
@@ -117,7 +117,7 @@ def test_a_plain_install_brings_neither_torch_nor_transformers():
     assert files("jurat") is not None
 
 
-def test_the_wheel_holds_all_that_the_package_reads(tmp_path):
+def test_wheel_holds_all_package_data(tmp_path):
     import zipfile
 
     from hatchling.builders.wheel import WheelBuilder
@@ -142,7 +142,7 @@ def plain(requirement: str) -> str:
     return re.sub(r"^[\w.-]+", lambda name: re.sub(r"[-_.]+", "-", name[0]).lower(), requirement)
 
 
-def test_every_package_that_we_ask_for_is_pinned():
+def test_every_dependency_is_pinned():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = dict(plain(line).split("==") for line in lines if line and not line.startswith("#"))
     with (ROOT / "pyproject.toml").open("rb") as file:
@@ -153,7 +153,7 @@ def test_every_package_that_we_ask_for_is_pinned():
     assert all("+" not in version for version in pins.values()), "a build is chosen by the index, not by us"
 
 
-def test_development_installs_every_extra_so_that_each_has_its_pins():
+def test_make_dev_installs_every_extra():
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
     folder = Path(sys.executable).parent.parent

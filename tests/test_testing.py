@@ -1,4 +1,4 @@
-"""Every backend of ours conforms, and `check_model` finds out models that do not."""
+"""All built-in backends conform, and `check_model` detects models that do not."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ OURS: dict[str, Callable[[], Inputs]] = {
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_our_backends_conform(name: str) -> None:
+def test_built_in_backends_conform(name: str) -> None:
     inputs = OURS[name]()
     check_model(lambda: open_model(name, device="cpu"), inquiries=inputs.inquiries, chats=inputs.chats)
 
@@ -129,11 +129,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         yield running
 
 
-def test_a_served_model_conforms(server: Server) -> None:
+def test_openai_model_conforms(server: Server) -> None:
     check_model(lambda: open_model("openai/tiny-vision", base_url=server.url, serving=Serving(retries=0)))
 
 
-def test_a_model_behind_a_decisions_endpoint_conforms(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decisions_model_conforms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "none")
 
     def script(asked: DecisionRequest) -> dict[str, Any]:
@@ -432,7 +432,7 @@ def test_a_sound_model_conforms() -> None:
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_a_fault_is_found_and_named(kind: type[Sound]) -> None:
+def test_check_model_names_the_fault(kind: type[Sound]) -> None:
     check, problem = FAULTS[kind]
     with pytest.raises(AssertionError) as raised:
         check_model(kind)
@@ -448,17 +448,17 @@ def test_a_model_without_any_setting_conforms() -> None:
     check_model(Plain)
 
 
-def test_a_wrapper_that_refuses_nothing_itself_refuses_what_the_inner_model_does() -> None:
+def test_model_wrapper_conforms() -> None:
     check_model(lambda: ModelWrapper(open_model("null")))
 
 
-def test_samples_differ_from_each_other() -> None:
+def test_sample_inputs_are_distinct() -> None:
     assert len({repr(inquiry.questions) + str(inquiry.prefix.images) for inquiry in sample_inquiries()}) == 5
     assert len(sample_chats()) == 5
     check_settings(open_model("null"), sample_chats())
 
 
-def test_importing_it_loads_neither_pytest_nor_a_heavy_package() -> None:
+def test_importing_testing_loads_no_heavy_package() -> None:
     code = (
         "import sys, jurat.testing; print({'pytest', 'torch', 'transformers', 'openai'} & set(sys.modules))"
     )

@@ -1,4 +1,4 @@
-"""Text from outside, made fit to be shown."""
+"""`printable` and `counted`: untrusted text made safe for a terminal, and counts with their noun."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from jurat.text import counted, printable
         ("\udcff.png", r"\udcff.png"),
     ],
 )
-def test_what_could_move_a_cursor_is_written_as_an_escape(text, shown):
+def test_control_characters_are_escaped(text, shown):
     assert printable(text) == shown
 
 
 @given(st.text(st.characters()))
-def test_whatever_comes_is_printable_and_can_be_written_as_utf_8(text):
+def test_printable_accepts_any_text(text):
     shown = printable(text)
     assert shown.isprintable()
     shown.encode("utf-8")
     assert printable(shown) == shown
 
 
-def test_what_is_counted_agrees_with_its_number():
+def test_counted_noun_agrees_with_the_number():
     assert [counted(n, "verdict") for n in (0, 1, 1024)] == ["0 verdicts", "1 verdict", "1,024 verdicts"]
     assert [counted(n, "more is", "more are") for n in (1, 2)] == ["1 more is", "2 more are"]

@@ -1,4 +1,4 @@
-"""What the documents tell people to type is typed, page by page, in the order of the page.
+"""Runs the commands of every page of the documentation, in the order of the page.
 
 The commands of README are started as a shell starts them; those of other pages in forks of a process that has
 imported what they need (`tests/preloaded.py`).
@@ -81,7 +81,7 @@ def environment(folder: Path, programs: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_a_page_tells_one_to_type_works(page, tmp_path, preloaded):
+def test_commands_of_the_page_run_and_print_what_it_shows(page, tmp_path, preloaded):
     programs = Path(sys.executable).parent if page.stem == "README" else preloaded.bin
     if (ROOT / "examples").is_dir():
         shutil.copytree(ROOT / "examples", tmp_path / "examples")
@@ -114,7 +114,7 @@ def run(where: str, command: list[str], folder: Path, programs: Path, code: int 
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_marks_are_known_and_commands_are_not_hidden_in_other_blocks(page):
+def test_marks_are_known_and_commands_are_in_console_blocks(page):
     for block in blocks(page):
         assert set(block.marks) <= MARKS, f"{page.name}:{block.line}"
         hidden = block.language in ("sh", "bash", "shell") or (
@@ -126,7 +126,7 @@ def test_marks_are_known_and_commands_are_not_hidden_in_other_blocks(page):
 @pytest.mark.parametrize(
     "page", [*PAGES, *(ROOT / name for name in ("SECURITY.md", "CHANGELOG.md"))], ids=lambda p: p.stem
 )
-def test_links_lead_somewhere(page):
+def test_links_resolve(page):
     source = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)\s]+)\)", source):
         path, _, anchor = target.partition("#")
@@ -141,7 +141,7 @@ def test_links_lead_somewhere(page):
             )
 
 
-def test_every_fenced_block_is_found_with_its_own_marks_and_no_others(tmp_path):
+def test_fenced_blocks_are_parsed_with_their_own_marks(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         "<!-- a picture -->\n<!-- file: a.yaml -->\n```yaml\nx: 1\n```\n\n<!-- needs: x -->\n\n"
@@ -158,7 +158,7 @@ def test_every_fenced_block_is_found_with_its_own_marks_and_no_others(tmp_path):
     assert found[2].commands == [("four", [])]
 
 
-def test_no_block_of_a_page_is_overlooked():
+def test_every_block_of_a_page_is_found():
     for page in PAGES:
         assert len(blocks(page)) == page.read_text(encoding="utf-8").count("\n```") / 2, page.name
 
@@ -173,5 +173,5 @@ def test_no_block_of_a_page_is_overlooked():
         (["a.c"], "abc\n", False),
     ],
 )
-def test_what_is_told_is_compared_with_what_is_printed(told, printed, fits):
+def test_output_matches_the_page_with_ellipses(told, printed, fits):
     assert prints(told, printed) is fits

@@ -153,7 +153,7 @@ def sentences(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_what_a_page_says_of_training_has_a_fact_behind_it(page: Path) -> None:
+def test_training_claims_of_a_page_have_a_recorded_fact(page: Path) -> None:
     for sentence in sentences(page):
         assert not UNTRUE.search(sentence), sentence
         if CLAIM.search(sentence):
@@ -164,7 +164,7 @@ def test_what_a_page_says_of_training_has_a_fact_behind_it(page: Path) -> None:
                 check()
 
 
-def test_the_method_page_names_the_lineage_of_both_organisms() -> None:
+def test_method_page_names_the_training_stages_of_both_models() -> None:
     the_naive_tower_is_the_bundled_one()
     method = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
     shared = ", ".join(f"`{name}`" for name in stages("bundled")[:-1])

@@ -1,4 +1,4 @@
-"""A run that is killed again and again records every item exactly once."""
+"""A run that is killed repeatedly records every item exactly once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def kill() -> ModuleType:
 
 
 @pytest.mark.slow
-def test_five_kills_lose_nothing_and_judge_nothing_twice(kill: ModuleType, tmp_path: Path) -> None:
+def test_five_kills_leave_every_item_recorded_once(kill: ModuleType, tmp_path: Path) -> None:
     kill.prepare(tmp_path, items=60, seed=1)
     told = kill.kill_often(tmp_path, kills=5, seed=1, model="null?pace=0.06")
     assert told.problems == []
@@ -38,7 +38,7 @@ def row(id: str, outcome: str = "safe", score: float = 0.5) -> dict:
     return {"id": id, "outcome": outcome, "rules": [rule], **common}
 
 
-def test_the_comparison_sees_what_is_wrong(kill: ModuleType, tmp_path: Path) -> None:
+def test_comparison_reports_lost_repeated_and_changed_rows(kill: ModuleType, tmp_path: Path) -> None:
     whole = write(tmp_path / "whole", [row("a"), row("b"), row("c"), row("d")])
     run = write(tmp_path / "run", [row("a"), row("a"), row("b", "unsafe"), row("c", score=0.6), row("e")])
     assert sorted(kill.compare(whole, run)) == [

@@ -140,7 +140,7 @@ def decoded_apart(files: list[bytes]) -> list[tuple[str, object, float]]:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_no_mutation_crashes_hangs_or_asks_for_too_much(format: str) -> None:
+def test_mutated_images_decode_or_fail_within_limits(format: str) -> None:
     found = decoded_apart(mutations(format))
     kinds = Counter(kind for kind, _, _ in found)
     assert kinds["error"] > PER_FORMAT / 5  # the mutations do harm
@@ -153,7 +153,7 @@ def test_no_mutation_crashes_hangs_or_asks_for_too_much(format: str) -> None:
             assert all(0 < w * h <= DEFAULT_MAX_PIXELS for w, h in said)
 
 
-def test_there_are_a_thousand_of_them_and_few_are_alike() -> None:
+def test_over_a_thousand_distinct_mutations() -> None:
     made = [data for format in FORMATS for data in mutations(format)]
     assert len(made) > 1000
     assert len(set(made)) > 0.95 * len(made)
@@ -193,12 +193,12 @@ def thumbnails_within(depth: int) -> bytes:
     return data
 
 
-def test_a_strip_of_65000_pixels_is_an_image() -> None:
+def test_strip_of_65000_pixels_decodes() -> None:
     assert decode(strip(65_000)).width == 65_000
 
 
 @pytest.mark.parametrize("data", [recursive_thumbnail(), thumbnails_within(1), thumbnails_within(40)])
-def test_thumbnails_that_contain_themselves_end(data: bytes) -> None:
+def test_recursive_thumbnails_decode_in_time(data: bytes) -> None:
     start = time.monotonic()
     assert decode(data).width == 48
     assert time.monotonic() - start < SECONDS
@@ -241,7 +241,7 @@ def judged(folder: Path, out: Path) -> dict[str, dict[str, object]]:
     return {str(row["id"]).rpartition("/")[2]: row for row in read_rows(out)}
 
 
-def test_what_lies_about_in_folders_is_told_and_ends_nothing(tmp_path: Path) -> None:
+def test_malformed_files_in_a_folder_become_error_rows(tmp_path: Path) -> None:
     folder = tmp_path / "pile"
     folder.mkdir()
     for name, make in HANDMADE.items():
@@ -258,6 +258,6 @@ def test_what_lies_about_in_folders_is_told_and_ends_nothing(tmp_path: Path) -> 
         assert rows[name]["error"]
 
 
-def test_what_is_too_much_for_memory_is_refused_before_it_is_asked_for() -> None:
+def test_oversized_image_is_refused_before_allocation() -> None:
     with pytest.raises(ImageError, match="more than the limit"):
         decode(strip(65_000, 65_000))

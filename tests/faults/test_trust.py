@@ -1,4 +1,4 @@
-"""What a run may not do, whatever it is given: use the network unasked, load a pickle, trust a policy."""
+"""A run never uses the network unasked, loads a pickle or trusts a policy, whatever its input."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def jurat(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_guard_sees_the_network_and_pickles(tmp_path: Path) -> None:
+def test_guard_detects_network_and_pickles(tmp_path: Path) -> None:
     for code in (
         "import socket; socket.create_connection(('127.0.0.1', 9))",
         "import pickle, pathlib; pickle.loads(pickle.dumps(pathlib.PurePosixPath('x')))",
@@ -69,7 +69,7 @@ def test_judging_and_reporting_use_no_network_and_no_pickle(tmp_path: Path) -> N
     assert (tmp_path / "page.html").stat().st_size > 10_000
 
 
-def test_a_pickled_checkpoint_is_refused_unread(tmp_path: Path) -> None:
+def test_pickled_checkpoint_is_refused_unread(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text('{"model_type": "llava"}')
     (tmp_path / "model" / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
@@ -103,7 +103,7 @@ def test_hostile_policies_are_refused_in_one_line(kind: str, tmp_path: Path) -> 
     assert len(done.stderr) < 3000
 
 
-def test_a_shard_reads_and_writes_nothing_outside_itself(tmp_path: Path) -> None:
+def test_shard_reads_and_writes_nothing_outside_itself(tmp_path: Path) -> None:
     picture = next(EXAMPLES.rglob("*.png")).read_bytes()
     (tmp_path / "secret.png").write_bytes(picture)
     place = tmp_path / "work"
@@ -130,7 +130,7 @@ def test_a_shard_reads_and_writes_nothing_outside_itself(tmp_path: Path) -> None
     assert sorted(tmp_path.rglob("*")) == sorted([*before, place / "v.jsonl"])
 
 
-def test_no_cell_of_an_export_is_a_formula(tmp_path: Path) -> None:
+def test_exported_cells_are_never_formulas(tmp_path: Path) -> None:
     picture = next(EXAMPLES.rglob("*.png"))
     formulas = ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x","y")', "\t=1", " =1"]
     with (tmp_path / "t.csv").open("w", newline="", encoding="utf-8") as file:

@@ -15,7 +15,7 @@ from jurat.metrics import aurc, confidence, risk_at, risk_coverage
 cases = st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30)
 
 
-def test_the_curve_by_hand():
+def test_risk_coverage_curve_equals_hand_computed_values():
     wrong = np.array([0, 1, 0, 1])
     certain = np.array([0.4, 0.1, 0.3, 0.2])
     coverage, risk = risk_coverage(wrong, certain)
@@ -27,7 +27,7 @@ def test_the_curve_by_hand():
     assert risk_at(1.0, wrong, certain) == 0.5
 
 
-def test_ties_are_the_mean_over_all_orders():
+def test_ties_average_over_all_orders():
     wrong, certain = np.array([1, 0, 0, 1]), np.array([0.5, 0.5, 0.5, 0.2])
     orders = []
     for order in itertools.permutations(range(3)):
@@ -36,7 +36,7 @@ def test_ties_are_the_mean_over_all_orders():
     assert aurc(wrong, certain) == pytest.approx(np.mean(orders))
 
 
-def test_the_best_order_is_the_papers_oracle():
+def test_best_order_reaches_the_published_optimum():
     # With all errors last, AURC is r + (1 - r) log(1 - r) in the limit (arXiv 1805.08206, section 4).
     n, r = 20_000, 0.2
     wrong = np.arange(n) >= n * (1 - r)
@@ -44,7 +44,7 @@ def test_the_best_order_is_the_papers_oracle():
 
 
 @given(cases)
-def test_risk_ends_at_the_error_rate_and_stays_between_0_and_1(rows):
+def test_risk_stays_in_0_1_and_ends_at_the_error_rate(rows):
     wrong, certain, _ = (np.array(column) for column in zip(*rows, strict=True))
     coverage, risk = risk_coverage(wrong, certain)
     assert risk[-1] == pytest.approx(wrong.mean()) and coverage[-1] == 1
@@ -52,12 +52,12 @@ def test_risk_ends_at_the_error_rate_and_stays_between_0_and_1(rows):
 
 
 @given(cases)
-def test_neither_order_nor_scale_matters(rows):
+def test_aurc_is_invariant_to_order_and_scale(rows):
     wrong, certain, _ = (np.array(column) for column in zip(*rows, strict=True))
     assert aurc(wrong[::-1], certain[::-1]) == pytest.approx(aurc(wrong, certain))
     assert aurc(wrong, 10.0 * certain + 3) == pytest.approx(aurc(wrong, certain))
 
 
-def test_no_score_is_least_confident():
+def test_missing_score_has_the_lowest_confidence():
     assert confidence(np.array([0.9, np.nan, 0.5])).tolist() == pytest.approx([0.4, -1, 0])
     assert math.isnan(aurc(np.array([]), np.array([])))

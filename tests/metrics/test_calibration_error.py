@@ -18,14 +18,14 @@ pairs = st.lists(st.tuples(st.integers(0, 1), st.floats(0.01, 0.99)), min_size=2
 
 
 @given(pairs)
-def test_brier_and_log_loss_are_scikit_learns(rows):
+def test_brier_and_log_loss_equal_scikit_learn(rows):
     truth, scores = (np.array(column) for column in zip(*rows, strict=True))
     assert brier(truth, scores) == pytest.approx(brier_score_loss(truth, scores))
     assert log_loss(truth, scores) == pytest.approx(sklearn_log_loss(truth, scores, labels=[0, 1]))
 
 
 @given(pairs)
-def test_the_calibration_error_is_made_of_scikit_learns_bins(rows):
+def test_calibration_error_equals_scikit_learn_bins(rows):
     truth, scores = (np.array(column) for column in zip(*rows, strict=True))
     bins = 5
     edges = np.linspace(0, 1, bins + 1)
@@ -37,14 +37,14 @@ def test_the_calibration_error_is_made_of_scikit_learns_bins(rows):
     assert calibration_error(truth, scores, bins=bins) == pytest.approx(expected)
 
 
-def test_the_calibration_error_by_hand():
+def test_calibration_error_equals_hand_computed_value():
     truth, scores = np.array([1, 1, 0, 0, 1]), np.array([0.9, 0.95, 0.1, 0.3, 0.35])
     # Two bins: {0.1, 0.3, 0.35} with one of three true, {0.9, 0.95} with two of two.
     expected = 3 / 5 * abs(0.75 / 3 - 1 / 3) + 2 / 5 * abs(0.925 - 1)
     assert calibration_error(truth, scores, bins=2) == pytest.approx(expected)
 
 
-def test_a_score_equal_to_the_soft_truth_is_best():
+def test_score_equal_to_the_soft_truth_is_optimal():
     truth = np.array([0.25, 0.5, 0.75])
     assert brier(truth, truth) == 0
     entropy = -np.mean(truth * np.log(truth) + (1 - truth) * np.log(1 - truth))
@@ -52,7 +52,7 @@ def test_a_score_equal_to_the_soft_truth_is_best():
     assert log_loss(truth, np.array([0.3, 0.5, 0.7])) > entropy
 
 
-def test_judgements_without_a_score_are_left_out():
+def test_judgements_without_a_score_are_ignored():
     truth, scores = np.array([1, 0]), np.array([0.8, np.nan])
     assert brier(truth, scores) == pytest.approx(0.04)
     for measure in (brier, log_loss, calibration_error):

@@ -1,4 +1,4 @@
-"""Intervals: Wilson's by a published example, the bootstrap by what it must cover and keep together."""
+"""Intervals: Wilson's against published values, the bootstrap by coverage and by clusters kept together."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from jurat.metrics import Interval, Resampler, wilson
         (31, 40, 0.625, 0.877),
     ],
 )
-def test_wilson_as_published(right, n, low, high):
+def test_wilson_equals_published_values(right, n, low, high):
     found = wilson(right, n)
     assert found.low == pytest.approx(low, abs=6e-4) and found.high == pytest.approx(high, abs=6e-4)
 
 
-def test_wilson_of_nothing_is_everything():
+def test_wilson_of_no_trials_is_0_to_1():
     assert wilson(0, 0) == Interval(0.0, 1.0)
 
 
-def test_members_of_a_pair_are_drawn_together():
+def test_resampler_draws_pairs_together():
     rules, pairs = np.repeat(["a", "b"], 8), np.repeat(np.arange(8), 2)
     weights = Resampler(np.zeros(16), rules, pairs, draws=50).weights()
     assert weights.shape == (50, 16)
@@ -39,14 +39,14 @@ def test_members_of_a_pair_are_drawn_together():
     assert (weights.sum(1) == 16).all()
 
 
-def test_a_cluster_that_is_not_drawn_takes_its_pairs_along():
+def test_resampler_drops_all_pairs_of_an_undrawn_cluster():
     rules, pairs = np.repeat([0, 1], 10), np.arange(20)
     weights = Resampler(rules, pairs, draws=200, seed=3).weights()
     gone = (weights[:, :10] == 0).all(1)
     assert 0.15 < gone.mean() < 0.36  # one rule of two is never drawn in a quarter of the samples
 
 
-def test_names_count_within_their_cluster():
+def test_equal_names_in_different_clusters_are_distinct():
     twice = Resampler([1, 1, 2, 2], ["a", "b", "a", "b"], draws=300).weights()
     assert (twice[:, 0] != twice[:, 2]).any()
 
@@ -57,7 +57,7 @@ def test_the_same_seed_draws_the_same_samples():
     assert (Resampler(pairs, seed=5).weights() != Resampler(pairs, seed=6).weights()).any()
 
 
-def test_a_plain_bootstrap_of_a_mean_has_the_usual_width():
+def test_bootstrap_of_a_mean_has_the_normal_width():
     values = np.random.default_rng(0).normal(size=400)
     found = Resampler(np.arange(400), draws=2000).interval(
         lambda weights: float(np.average(values, weights=weights))
@@ -68,7 +68,7 @@ def test_a_plain_bootstrap_of_a_mean_has_the_usual_width():
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=30))
-def test_clustered_samples_never_invent_judgements(rows):
+def test_clustered_weights_are_non_negative_and_not_empty(rows):
     outer, inner = zip(*rows, strict=True)
     weights = Resampler(outer, inner, draws=5).weights()
     assert weights.shape == (5, len(rows)) and (weights >= 0).all() and (weights.sum(1) > 0).all()
@@ -84,6 +84,6 @@ def test_clusters_widen_the_interval():
     assert nested.high - nested.low > 3 * (flat.high - flat.low)
 
 
-def test_levels_must_fit():
+def test_levels_of_unequal_length_are_refused():
     with pytest.raises(ValueError, match="every level"):
         Resampler([1, 2], [1])

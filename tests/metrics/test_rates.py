@@ -1,4 +1,4 @@
-"""Rates against scikit-learn, and what an unsure judgement costs."""
+"""Rates against scikit-learn; unsure judgements count as wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ judged = st.lists(
 )
 
 
-def test_unsure_is_a_miss_of_a_positive_and_a_false_alarm_of_a_negative():
+def test_unsure_counts_as_wrong_for_both_classes():
     truth = np.array([1, 1, 1, 0, 0, 0])
     said = np.array([1, 0, UNSURE, 0, 1, UNSURE])
     assert recall(truth, said) == pytest.approx(1 / 3)
@@ -28,7 +28,7 @@ def test_unsure_is_a_miss_of_a_positive_and_a_false_alarm_of_a_negative():
 
 
 @given(judged)
-def test_rates_are_scikit_learns_with_unsure_put_on_the_wrong_side(rows):
+def test_rates_equal_scikit_learn_with_unsure_as_wrong(rows):
     truth, said, weights = (np.array(column) for column in zip(*rows, strict=True))
     if not weights.sum():
         assert math.isnan(f1(truth, said, weights)) and math.isnan(accuracy(truth, said, weights))
@@ -48,7 +48,7 @@ def test_rates_are_scikit_learns_with_unsure_put_on_the_wrong_side(rows):
 
 
 @given(judged)
-def test_weights_count_as_repeats(rows):
+def test_weights_equal_repeated_rows(rows):
     truth, said, weights = (np.array(column) for column in zip(*rows, strict=True))
     again = np.repeat(np.arange(len(rows)), weights)
     for rate in (recall, precision, f1, accuracy):
@@ -56,21 +56,21 @@ def test_weights_count_as_repeats(rows):
 
 
 @given(judged)
-def test_abstaining_never_helps(rows):
+def test_abstaining_never_raises_accuracy(rows):
     truth, said, _ = (np.array(column) for column in zip(*rows, strict=True))
     before = accuracy(truth, said)
     said[0] = UNSURE
     assert accuracy(truth, said) <= before
 
 
-def test_what_cannot_be_computed_is_nan():
+def test_undefined_rates_are_nan():
     nothing = np.array([0, 0])
     assert math.isnan(recall(nothing, nothing)) and math.isnan(f1(nothing, nothing))
     with pytest.raises(ValueError, match="truth must be 0 or 1"):
         recall(np.array([2]), np.array([1]))
 
 
-def test_the_papers_baseline_row_is_reproduced():
+def test_published_baseline_row_is_reproduced():
     # CLUE, table 2, InternVL2-76B, whole constitution: 79.7, 85.5, .846 of 640 + 640.
     truth = np.repeat([1, 0], 640)
     said = np.r_[np.repeat([1, 0], [510, 130]), np.repeat([1, 0], [56, 584])]
@@ -79,7 +79,7 @@ def test_the_papers_baseline_row_is_reproduced():
     assert round(f1(truth, said), 3) == 0.846
 
 
-def test_a_flip_counts_only_if_both_verdicts_are_right():
+def test_flip_counts_only_if_both_verdicts_are_right():
     truth, flipped = np.array([1, 1, 1, 0]), np.array([0, 0, 0, 0])
     assert flip_score(truth, np.array([1, 1, 0, 0]), flipped, np.array([0, 1, 0, 0])) == pytest.approx(1 / 3)
     assert math.isnan(flip_score(truth, truth, truth, truth))
@@ -88,6 +88,6 @@ def test_a_flip_counts_only_if_both_verdicts_are_right():
 @pytest.mark.parametrize(
     ("prevalence", "expected"), [(0.5, 0.9 / 0.95), (0.03, 0.027 / 0.0755), (0.003, 0.0027 / 0.05255)]
 )
-def test_precision_at_a_prevalence_is_bayes_rule(prevalence, expected):
+def test_precision_at_a_prevalence_follows_bayes_rule(prevalence, expected):
     assert precision_at(prevalence, 0.9, 0.05) == pytest.approx(expected)
     assert math.isnan(precision_at(prevalence, 0.0, 0.0))

@@ -1,4 +1,4 @@
-"""perf/drift.py: how far scores lie apart in two dtypes."""
+"""perf/drift.py compares scores in two dtypes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .scripts import script
 drift = script("drift")
 
 
-def test_drift_is_told_answer_by_answer() -> None:
+def test_drift_counts_flips_and_largest_differences() -> None:
     full = [YesNo(0.6, 0.2), YesNo(0.1, 0.4), YesNo(0.0, 0.0, Failure("out_of_domain", "Unknown."))]
     half = [YesNo(0.3, 0.5), YesNo(0.1, 0.4), YesNo(0.0, 0.0, Failure("out_of_domain", "Unknown."))]
     row = drift.drift("with an image", half, full)
@@ -22,7 +22,7 @@ def test_drift_is_told_answer_by_answer() -> None:
     assert row["mass_max"] == pytest.approx(0.0) and row["least_mass"] == pytest.approx(0.5)
 
 
-def test_where_nothing_could_be_answered_it_says_so() -> None:
+def test_no_answers_at_all_is_an_error() -> None:
     failed = [YesNo(0.0, 0.0, Failure("error", "No."))]
     with pytest.raises(SystemExit, match="no question could be answered without an image"):
         drift.drift("without an image", failed, failed)

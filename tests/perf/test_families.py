@@ -1,4 +1,4 @@
-"""Every family is asked in batches as it is asked one question at a time, on every path and in `chat`."""
+"""Every model family answers batches like single questions, on every path and in `chat`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NEW = [name for name in KNOWN if name not in families.of_before()]
 
 
 @pytest.mark.parametrize("name", NEW)
-def test_a_batch_is_answered_as_each_question_alone(name: str) -> None:
+def test_batch_equals_single_questions(name: str) -> None:
     family = KNOWN[name]
     row = families.trial(family)
     assert families.right(row), row
@@ -22,11 +22,11 @@ def test_a_batch_is_answered_as_each_question_alone(name: str) -> None:
     assert row["items"] == ("one" if name in ONE_A_PASS else "several"), row["reasons"]
 
 
-def test_ten_families_or_more_are_new() -> None:
+def test_at_least_18_families_are_tested_here() -> None:
     assert len(NEW) >= 18
 
 
-def test_the_table_says_what_is_wrong(
+def test_table_names_families_that_differ(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert families.main(["--only", "vipllava"]) == 0

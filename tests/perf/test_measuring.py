@@ -1,4 +1,4 @@
-"""What the scripts of perf/ share: turns, medians, tables, bars, files."""
+"""Shared code of the scripts of perf/: interleaved runs, medians, tables, bars, files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .scripts import PERF, script
 measuring = script("measuring")
 
 
-def test_ways_run_by_turns_after_one_round_that_does_not_count() -> None:
+def test_runs_are_interleaved_after_one_warm_up_round() -> None:
     ran: list[str] = []
     taken = measuring.by_turns(
         {"a": lambda: ran.append("a"), "b": lambda: ran.append("b")}, 3, lambda: ran.append(".")
@@ -24,13 +24,13 @@ def test_ways_run_by_turns_after_one_round_that_does_not_count() -> None:
     assert set(taken) == {"a", "b"} and all(seconds >= 0 for seconds in taken.values())
 
 
-def test_the_median_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_result_is_the_median(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0, 0, 3, 0, 50, 0, 4])  # the first run is not timed
     monkeypatch.setattr(measuring, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     assert measuring.by_turns({"a": lambda: None}, 3) == {"a": 4}
 
 
-def test_a_table_is_markdown_and_leaves_out_what_a_row_has_not() -> None:
+def test_table_is_markdown_with_blank_missing_values() -> None:
     rows = [{"n": 1500, "s": 0.25}, {"n": 64, "s": None}]
     assert measuring.table(rows, {"tokens": "{n:,}", "s": "{s:.2f}", "x": "{x:.1f}"}).splitlines() == [
         "| tokens |    s | x |",
@@ -50,7 +50,7 @@ def test_a_bar_says_whether_it_is_met(value: float, limit: float, most: bool, me
     assert line.endswith(": met" if met else ": MISSED") and ("most" in line) is most
 
 
-def test_files_hold_rows_and_where_they_come_from(tmp_path, capsys) -> None:
+def test_report_files_hold_rows_and_provenance(tmp_path, capsys) -> None:
     parser = measuring.options(argparse.ArgumentParser())
     args = parser.parse_args(["--json", str(tmp_path / "a.json"), "--markdown", str(tmp_path / "a.md")])
     origin = measuring.provenance("perf/x.py", ["--runs", "3"], runs=3)
@@ -66,20 +66,20 @@ def test_files_hold_rows_and_where_they_come_from(tmp_path, capsys) -> None:
     )
 
 
-def test_a_figure_that_is_no_number_is_not_written(tmp_path) -> None:
+def test_nan_is_not_written(tmp_path) -> None:
     args = argparse.Namespace(json=tmp_path / "a.json", markdown=None)
     with pytest.raises(ValueError):
         measuring.report(args, {}, [{"n": float("nan")}], [])
 
 
-def test_measuring_stays_small() -> None:
+def test_measuring_imports_no_heavy_package() -> None:
     code = f"import sys; sys.path.insert(0, {str(PERF)!r}); import measuring, judge, startup; "
     code += "print(*[m for m in ('torch', 'numpy', 'jurat') if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (run.stdout.split(), run.stderr) == ([], "")
 
 
-def test_what_is_measured_by_now_can_be_kept_before_the_end(tmp_path) -> None:
+def test_rows_can_be_saved_before_the_end(tmp_path) -> None:
     args = measuring.options(argparse.ArgumentParser()).parse_args(["--json", str(tmp_path / "a.json")])
     measuring.keep(args, {"runs": 3}, [{"n": 1}])
     assert json.loads((tmp_path / "a.json").read_text())["rows"] == [{"n": 1}]

@@ -1,4 +1,4 @@
-"""perf/ray_engine.py runs, at the sizes of a moment; no test is about time."""
+"""perf/ray_engine.py runs at small sizes; no test asserts a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .scripts import script
 SMALL = ["--find-rows", "300", "--images", "3", "--pixels", "64", "--write-rows", "20", "--runs", "1"]
 
 
-def test_the_steps_are_measured_and_multiplied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_steps_are_measured_and_extrapolated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = tmp_path / "found.json"
     code = script("ray_engine").main(
         [*SMALL, "--steps", "find,read,write", "--gpu-rate", "5", "--json", str(found)]
@@ -36,7 +36,9 @@ def test_the_steps_are_measured_and_multiplied(tmp_path: Path, capsys: pytest.Ca
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
-def test_workers_are_compared(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_and_two_workers_are_compared(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_ADDRESS", "local")
     code = script("ray_engine").main(["--steps", "workers", "--items", "24", "--pace", "0.01", "--runs", "1"])

@@ -1,4 +1,4 @@
-"""perf/report.py: the page of a large run beside a bare pass; here a small one, and no word on time."""
+"""perf/report.py compares the page of a run with a bare pass (a small run; no time is asserted)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .scripts import PERF
 
 
 @pytest.mark.browser
-def test_the_page_and_a_bare_pass_find_the_same_rows(tmp_path) -> None:
+def test_page_filters_find_the_expected_rows(tmp_path) -> None:
     names = (os.environ.get("JURAT_CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
     if not any(name and shutil.which(name) for name in names):
         pytest.skip("Chromium is not installed (package 'chromium', or name it in JURAT_CHROMIUM)")

@@ -1,4 +1,4 @@
-"""Every script of perf/ runs, at sizes of a moment, and writes what it promises. No test is about time."""
+"""Every script of perf/ runs at small sizes and writes its tables. No test asserts a time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ QUESTIONS = (
 )
 
 
-def test_questions(written, capsys) -> None:
+def test_questions_writes_rows_and_a_table(written, capsys) -> None:
     argv = (
         "--models",
         "qwen3vl-tiny,bundled",
@@ -77,7 +77,7 @@ def test_questions(written, capsys) -> None:
     assert capsys.readouterr().out.strip() in told
 
 
-def test_the_ways_to_ask_give_the_same_answers() -> None:
+def test_all_ways_to_ask_give_the_same_answers() -> None:
     questions, shapes = script("questions"), script("shapes")
     network = shapes.build("qwen3vl-tiny", torch.device("cpu"), "float32")
     with torch.no_grad():  # so that answers hang on what is read
@@ -97,7 +97,7 @@ def test_the_ways_to_ask_give_the_same_answers() -> None:
     assert max(bare) - min(bare) > 0.01
 
 
-def test_ways_that_disagree_are_not_compared() -> None:
+def test_disagreeing_ways_stop_the_comparison() -> None:
     questions, shapes = script("questions"), script("shapes")
     network = shapes.build("qwen3vl-tiny", torch.device("cpu"), "float32")
     ways = questions.Ways(network)
@@ -106,7 +106,7 @@ def test_ways_that_disagree_are_not_compared() -> None:
         questions.agree(questions.Subject("it", network, (6,)), ways, shapes.qwen_prompt(network, 6, 2))
 
 
-def test_the_bars_of_questions_are_about_35_questions_to_the_100m_decoder() -> None:
+def test_question_bars_apply_to_35_questions_on_the_100m_decoder() -> None:
     questions = script("questions")
     row = {
         "model": "qwen3vl-100m", "image_tokens": 1500, "clauses": 35, "tokens_packed": 2358,
@@ -121,14 +121,14 @@ def test_the_bars_of_questions_are_about_35_questions_to_the_100m_decoder() -> N
 
 
 @pytest.mark.parametrize(("name", "millions"), [("qwen3vl-100m", 100), ("qwen3vl-8b", 6946)])
-def test_shapes_are_as_large_as_they_say(name: str, millions: float) -> None:
+def test_shapes_have_the_stated_number_of_parameters(name: str, millions: float) -> None:
     shapes = script("shapes")
     network = shapes.build(name, torch.device("meta"), "bfloat16")
     assert shapes.decoder_parameters(network) / 1e6 == pytest.approx(millions, rel=0.02)
     assert network.config.text_config.vocab_size == (32_000 if name == "qwen3vl-100m" else 151_936)
 
 
-def test_roofline_counts_what_the_questions_need_and_says_where_there_is_no_gpu(written, capsys) -> None:
+def test_roofline_counts_operations_and_reports_a_missing_gpu(written, capsys) -> None:
     argv = ("--model", "qwen3vl-tiny", "--device", "cpu", "--image-tokens", "6", "--images", "2")
     code, _, (row,), _ = written("roofline", *argv, "--clauses", "3", "--product-side", "32", "--runs", "1")
     assert code == 0 and row["images_per_s"] > 0
@@ -147,7 +147,7 @@ def test_roofline_counts_what_the_questions_need_and_says_where_there_is_no_gpu(
 
 
 @pytest.mark.slow
-def test_judge(written) -> None:
+def test_judge_writes_rate_and_memory(written) -> None:
     argv = ("--images", "3", "--scenes", "3", "--sizes", "20,40", "--presets", "quick", "--runs", "1")
     _, _, (rate, *memory), told = written("judge", *argv)
     assert (rate["measure"], rate["preset"], rate["images"]) == ("rate", "quick", 3)
@@ -159,7 +159,7 @@ def test_judge(written) -> None:
 
 
 @pytest.mark.slow
-def test_startup(written) -> None:
+def test_startup_writes_import_and_command_times(written) -> None:
     _, _, rows, told = written("startup", "--runs", "1")
     whats = [row["what"] for row in rows]
     assert whats[:3] == ["import typer, rich", "jurat --help", "import torch, transformers"]
@@ -169,7 +169,7 @@ def test_startup(written) -> None:
 
 
 @pytest.mark.slow
-def test_impact(written) -> None:
+def test_impact_writes_rows_and_meets_its_bar(written) -> None:
     code, _, rows, told = written(
         "impact", "--n", "500", "--distinct", "20", "--slow", "100", "--limit", "300"
     )
@@ -179,7 +179,7 @@ def test_impact(written) -> None:
     assert told.count(": met") == 1
 
 
-def test_resume_index(written) -> None:
+def test_resume_index_meets_or_misses_its_bar(written) -> None:
     code, _, rows, told = written("resume_index", "--n", "20000", "--limit", "512")
     assert code == 0 and told.count(": met") == 1
     assert [row["items"] for row in rows] == [20_000] * 4
@@ -187,7 +187,7 @@ def test_resume_index(written) -> None:
 
 
 @pytest.mark.slow
-def test_million(written) -> None:
+def test_million_records_every_row_once(written) -> None:
     code, _, rows, told = written("million", "--n", "300")
     assert code == 0, told
     assert len(rows) == 10 and rows[-1]["rows"] == 300
@@ -196,7 +196,7 @@ def test_million(written) -> None:
 
 
 @pytest.mark.slow
-def test_kill(written) -> None:
+def test_kill_records_every_item_once(written) -> None:
     code, origin, (row,), told = written("kill", "--kills", "1", "--n", "20", "--model", "null?pace=0.1")
     assert code == 0, told
     assert (row["kills"], row["problems"], origin["seed"]) == (1, 0, 0)
@@ -204,7 +204,7 @@ def test_kill(written) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(PERF.glob("*.py")), ids=lambda path: path.stem)
-def test_every_script_says_how_it_is_run(path: Path) -> None:
+def test_every_script_has_help(path: Path) -> None:
     if path.stem in ("measuring", "shapes"):
         return
     run = subprocess.run(

@@ -60,7 +60,7 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 35])
-def test_rows_come_back_as_they_were_from_parts_of_bounded_size(count: int, tmp_path: Path) -> None:
+def test_rows_round_trip_in_parts_of_bounded_size(count: int, tmp_path: Path) -> None:
     write(tmp_path / "run", range(count))
     assert list(read_rows(tmp_path / "run")) == [row(number) for number in range(count)]
     parts = [pq.ParquetFile(path) for path in run_files(tmp_path / "run")]
@@ -71,14 +71,14 @@ def test_rows_come_back_as_they_were_from_parts_of_bounded_size(count: int, tmp_
     assert names(tmp_path / "run") == [f"part-{number:06}.parquet" for number in range(len(parts))]
 
 
-def test_parts_are_bounded_in_bytes_too(tmp_path: Path) -> None:
+def test_parts_are_bounded_in_bytes(tmp_path: Path) -> None:
     with PartWriter(tmp_path / "run", ROWS, part_bytes=500) as sink:
         for number in range(30):
             sink.write(row(number))
     assert len(run_files(tmp_path / "run")) > 3
 
 
-def test_others_read_the_parts_without_us(tmp_path: Path) -> None:
+def test_duckdb_pandas_and_pyarrow_read_the_parts(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write(run, range(25))
     pattern = f"{run}/**/*.parquet"
@@ -88,7 +88,7 @@ def test_others_read_the_parts_without_us(tmp_path: Path) -> None:
     assert pq.read_table(run / "parts").num_rows == 25
 
 
-def test_readers_of_parquet_are_pointed_at_the_folder_itself(tmp_path: Path) -> None:
+def test_parquet_readers_open_the_run_folder(tmp_path: Path) -> None:
     """Also while it is written, and while its errors are judged anew: nothing else in it is in their way."""
     import pyarrow.dataset as ds
 
@@ -114,7 +114,7 @@ def earlier_layout(run: Path) -> None:
             path.rename(path.with_name(path.name[1:]))
 
 
-def test_a_run_of_an_earlier_layout_is_read_and_goes_on(tmp_path: Path) -> None:
+def test_earlier_layout_is_read_and_resumed(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write(run, range(12))
     write(run, range(12, 15), outcome="error")
@@ -136,7 +136,7 @@ def test_a_run_of_an_earlier_layout_is_read_and_goes_on(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_run_that_an_earlier_jurat_is_writing_to_is_left_alone(tmp_path: Path) -> None:
+def test_run_locked_by_an_earlier_version_is_left_alone(tmp_path: Path) -> None:
     import fcntl
 
     run = tmp_path / "run"
@@ -152,9 +152,7 @@ def test_a_run_that_an_earlier_jurat_is_writing_to_is_left_alone(tmp_path: Path)
 
 
 @posix
-def test_where_the_system_has_no_locks_a_file_takes_their_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lock_file_replaces_unsupported_system_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import fcntl
 
     def none(*_: object) -> None:
@@ -202,7 +200,7 @@ def test_times_are_timestamps_in_parquet_and_text_in_rows(tmp_path: Path) -> Non
     assert list(read_rows(tmp_path / "all")) == [timed(number) for number in range(7)]
 
 
-def test_a_run_whose_times_are_text_goes_on_with_timestamps(tmp_path: Path) -> None:
+def test_run_with_text_times_resumes_with_timestamps(tmp_path: Path) -> None:
     run = tmp_path / "run"
     older = pa.schema([*SCHEMA, pa.field("time", pa.string())], SCHEMA.metadata)
     write_timed(run, older, range(4))
@@ -220,13 +218,13 @@ def test_a_run_whose_times_are_text_goes_on_with_timestamps(tmp_path: Path) -> N
     )
 
 
-def test_a_time_that_is_none_is_refused_with_its_row(tmp_path: Path) -> None:
+def test_invalid_time_is_refused_with_the_row_number(tmp_path: Path) -> None:
     refused = pytest.raises(JuratError, match="row 1 does not fit the schema: time: Invalid isoformat string")
     with refused, PartWriter(tmp_path / "run", RowSchema(lambda: TIMED)) as sink:
         sink.write({**row(0), "time": "yesterday"})
 
 
-def test_a_run_that_goes_on_adds_to_what_is_there(tmp_path: Path) -> None:
+def test_resumed_run_appends_rows(tmp_path: Path) -> None:
     run = tmp_path / "run"
     for first in range(0, 30, 6):
         write(run, range(first, first + 6))
@@ -244,7 +242,7 @@ def test_rows_can_be_read_while_they_are_written(tmp_path: Path) -> None:
 
 
 @given(cut=st.integers(0, 400), part=st.booleans())
-def test_a_kill_at_any_byte_loses_at_most_the_row_that_was_being_written(cut: int, part: bool) -> None:
+def test_kill_at_any_byte_loses_at_most_one_row(cut: int, part: bool) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
@@ -265,7 +263,7 @@ def test_a_kill_at_any_byte_loses_at_most_the_row_that_was_being_written(cut: in
         assert [name for name in names(run) if not name.endswith(".parquet")] == []
 
 
-def test_errors_are_dropped_to_be_judged_anew_and_put_back_if_nobody_did(tmp_path: Path) -> None:
+def test_error_rows_not_retried_are_restored(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write(run, range(12))
     write(run, range(12, 15), outcome="error")
@@ -282,7 +280,7 @@ def test_errors_are_dropped_to_be_judged_anew_and_put_back_if_nobody_did(tmp_pat
     assert not (run / "_retrying.jsonl").exists()
 
 
-def test_a_retry_that_was_killed_goes_on(tmp_path: Path) -> None:
+def test_killed_retry_resumes(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write(run, range(5), outcome="error")
     with PartWriter(run, ROWS) as sink:
@@ -296,7 +294,7 @@ def test_a_retry_that_was_killed_goes_on(tmp_path: Path) -> None:
     assert sorted(numbers(run)) == list(range(5))
 
 
-def test_a_list_of_errors_that_was_cut_off_takes_no_later_one_with_it(tmp_path: Path) -> None:
+def test_truncated_retry_file_loses_no_later_error(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write(run, range(3), outcome="error")
     (run / "_retrying.jsonl").write_text('{"schema": 2, "id"')
@@ -316,7 +314,7 @@ def test_two_runs_cannot_write_to_one_folder(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_full_disk_ends_it_with_a_line_and_the_whole_rows_are_kept(tmp_path: Path) -> None:
+def test_full_disk_stops_the_run_and_keeps_complete_rows(tmp_path: Path) -> None:
     program = """
         import resource, signal, sys
         from pathlib import Path
@@ -350,7 +348,7 @@ def test_a_full_disk_ends_it_with_a_line_and_the_whole_rows_are_kept(tmp_path: P
     assert numbers(tmp_path / "run") == list(range(100))
 
 
-def test_a_folder_that_vanishes_ends_it_with_a_line(tmp_path: Path) -> None:
+def test_vanished_folder_stops_the_run_with_one_error(tmp_path: Path) -> None:
     run = tmp_path / "run"
     told = rf"run cannot be written: {os.strerror(errno.ENOENT)}; 3 rows are new"
     with pytest.raises(JuratError, match=told), PartWriter(run, ROWS, part_rows=4) as sink:
@@ -362,14 +360,14 @@ def test_a_folder_that_vanishes_ends_it_with_a_line(tmp_path: Path) -> None:
     assert numbers(tmp_path / "elsewhere")[:3] == [0, 1, 2]
 
 
-def test_a_run_is_set_aside_under_a_free_name(tmp_path: Path) -> None:
+def test_set_aside_picks_a_free_name(tmp_path: Path) -> None:
     for number in (1, 2):
         write(tmp_path / "run", range(number))
         assert set_aside(tmp_path / "run").name == f"run.before-{number}"
     assert numbers(tmp_path / "run.before-2") == [0, 1]
 
 
-def test_a_run_that_is_written_to_is_not_set_aside(tmp_path: Path) -> None:
+def test_run_being_written_is_not_set_aside(tmp_path: Path) -> None:
     with PartWriter(tmp_path / "run", ROWS) as sink:
         sink.write(row(0))
         with pytest.raises(JuratError, match="Another run is writing to"):
@@ -379,7 +377,7 @@ def test_a_run_that_is_written_to_is_not_set_aside(tmp_path: Path) -> None:
     assert set_aside(tmp_path / "run").name == "run.before-1"
 
 
-def test_facts_are_written_whole_and_a_folder_without_them_is_no_run(tmp_path: Path) -> None:
+def test_facts_round_trip_and_folder_without_facts_is_refused(tmp_path: Path) -> None:
     write_facts(tmp_path / "run", {"a": "ü"})
     assert read_facts(tmp_path / "run") == {"a": "ü"}
     assert os.listdir(tmp_path / "run") == ["_run.json"]
@@ -405,7 +403,7 @@ def test_runs_over_different_items_are_merged(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.iterdir() if "merging" in path.name]
 
 
-def test_a_run_whose_errors_are_being_tried_again_is_not_merged_without_them(tmp_path: Path) -> None:
+def test_merge_refuses_a_run_with_an_unfinished_retry(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     write(one, range(3), outcome="error")
     write(two, range(3, 5))

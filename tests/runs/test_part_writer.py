@@ -1,4 +1,4 @@
-"""Rewriting a run leaves its old rows and facts or its new ones, whenever the process is killed."""
+"""Rewriting a run is atomic: a killed process leaves either the old rows and facts or the new ones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OLD = ("old", list(range(25)), {"safe"})
 NEW = ("new", [number for number in range(25) if number % 7 != 3], {"unsafe"})
 
 
-def test_all_rows_and_the_facts_are_rewritten(tmp_path: Path) -> None:
+def test_rewrite_replaces_all_rows_and_facts(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write(run, range(25))
     rewrite(run)
@@ -51,7 +51,7 @@ def test_all_rows_and_the_facts_are_rewritten(tmp_path: Path) -> None:
     assert len(numbers(run)) == 21 + 5
 
 
-def test_what_was_taken_out_comes_back_if_nobody_judged_it_anew(tmp_path: Path) -> None:
+def test_rows_taken_out_by_a_rewrite_are_restored(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write(run, range(25))
     rewrite(run)
@@ -92,7 +92,7 @@ def killed_at(call: int, run: Path) -> bool:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_kill_at_any_step_leaves_the_old_run_or_the_new_one(tmp_path: Path) -> None:
+def test_kill_at_any_step_leaves_the_old_run_or_the_new_one(tmp_path: Path) -> None:
     seen = set()
     for call in range(100):
         run = tmp_path / f"run-{call}"
@@ -110,7 +110,7 @@ def test_a_kill_at_any_step_leaves_the_old_run_or_the_new_one(tmp_path: Path) ->
     assert seen == {"old", "new"} and call > 10
 
 
-def test_a_row_that_cannot_be_rewritten_changes_nothing(tmp_path: Path) -> None:
+def test_failed_rewrite_changes_nothing(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write(run, range(25))
 

@@ -1,4 +1,4 @@
-"""Items are told apart by id and occurrence, in little memory, and fall into shards that do not overlap."""
+"""Items are identified by id and occurrence, in little memory, and split into disjoint shards."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def items(names: list[str]) -> list[Item]:
 
 
 @given(ids)
-def test_every_id_is_counted(names: list[str]) -> None:
+def test_occurrence_counts_earlier_items_of_the_same_id(names: list[str]) -> None:
     seen: Counter[str] = Counter()
     for item in items(names):
         assert item.occurrence == seen[item.id]
         seen[item.id] += 1
 
 
-def test_counting_goes_on_as_the_table_grows() -> None:
+def test_occurrences_survive_growth_of_the_table() -> None:
     counts = Occurrences()
     for turn in range(3):
         assert all(counts.next(f"item-{number}") == turn for number in range(5000))
@@ -45,14 +45,14 @@ def test_shards_are_disjoint_complete_and_in_order(names: list[str], count: int)
 
 
 @given(ids, st.text(max_size=4))
-def test_the_shard_of_an_item_does_not_hang_on_the_others(names: list[str], more: str) -> None:
+def test_shard_of_an_item_does_not_depend_on_other_items(names: list[str], more: str) -> None:
     def shards(every: list[Item]) -> dict[tuple[str, int], int]:
         return {(item.id, item.occurrence): n for n in range(1, 4) for item in in_shard(every, n, 3)}
 
     assert shards(items(names)).items() <= shards(items([*names, more])).items()
 
 
-def test_shards_are_of_about_the_same_size() -> None:
+def test_shards_have_about_the_same_size() -> None:
     every = items([f"images/{number:06}.png" for number in range(3000)])
     assert all(900 < len(list(in_shard(every, number, 3))) < 1100 for number in (1, 2, 3))
     same = items(["the same uri"] * 3000)  # rows of a table, told apart by their occurrence
@@ -60,7 +60,7 @@ def test_shards_are_of_about_the_same_size() -> None:
 
 
 @given(ids, ids)
-def test_what_is_recorded_is_left_out_and_nothing_else(before: list[str], after: list[str]) -> None:
+def test_only_recorded_items_are_skipped(before: list[str], after: list[str]) -> None:
     recorded = Recorded(item_key(item.id, item.occurrence) for item in items(before))
     there = {(item.id, item.occurrence) for item in items(before)}
     every = items(after)
@@ -69,7 +69,7 @@ def test_what_is_recorded_is_left_out_and_nothing_else(before: list[str], after:
     assert len(recorded) == len(before)
 
 
-def test_keys_that_share_their_first_half_are_told_apart() -> None:
+def test_keys_with_the_same_first_half_are_distinct() -> None:
     keys = [bytes(8) + bytes([number]) * 8 for number in range(5)]
     recorded = Recorded(keys[:4])
     assert [key in recorded for key in keys] == [True] * 4 + [False]

@@ -1,4 +1,4 @@
-"""A run of rows that are no verdicts: killed, resumed, merged, with every item exactly once."""
+"""A run of rows other than verdicts is killed, resumed and merged with every item recorded exactly once."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def every(count: int) -> list[str]:
     return sorted(f"in/{number}.png" for number in range(count))
 
 
-def test_a_run_is_resumed_with_what_is_left(tmp_path: Path) -> None:
+def test_resume_computes_only_missing_items(tmp_path: Path) -> None:
     first = fill(tmp_path / "run", 30, most=12)
     assert first.summary == f"12 rows are new in {tmp_path / 'run'}"
     second = fill(tmp_path / "run", 30)
@@ -82,7 +82,7 @@ def test_a_run_is_resumed_with_what_is_left(tmp_path: Path) -> None:
     assert len(facts["sessions"]) == 3
 
 
-def test_items_with_the_same_id_are_told_apart(tmp_path: Path) -> None:
+def test_items_with_the_same_id_are_recorded_separately(tmp_path: Path) -> None:
     for _ in range(2):
         with Run(tmp_path / "run", ANSWERS, SETTINGS) as run:
             for item in run.pending([*items(3), *items(2)]):
@@ -111,7 +111,7 @@ def start(folder: Path, count: int, after: str) -> subprocess.Popen[str]:
 
 
 @posix
-def test_a_killed_run_is_resumed_and_every_item_is_there_once(tmp_path: Path) -> None:
+def test_killed_run_resumes_with_every_item_once(tmp_path: Path) -> None:
     run, count = tmp_path / "run", 400
     for _ in range(3):
         process = start(run, count, "import time; time.sleep(0.002)")
@@ -130,7 +130,7 @@ def test_a_killed_run_is_resumed_and_every_item_is_there_once(tmp_path: Path) ->
 
 
 @posix
-def test_a_second_process_is_refused(tmp_path: Path) -> None:
+def test_second_process_is_refused(tmp_path: Path) -> None:
     with Run(tmp_path / "run", ANSWERS, SETTINGS) as run:
         second = start(tmp_path / "run", 3, "pass")
         stderr = second.communicate()[1]
@@ -142,7 +142,7 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_full_disk_keeps_the_whole_rows(tmp_path: Path) -> None:
+def test_full_disk_keeps_complete_rows(tmp_path: Path) -> None:
     limit = "number or __import__('resource').setrlimit(1, (3000, 3000))"
     ignore = "number or __import__('signal').signal(25, 1)"
     full = start(tmp_path / "run", 1000, f"{ignore}; {limit}")
@@ -154,7 +154,7 @@ def test_a_full_disk_keeps_the_whole_rows(tmp_path: Path) -> None:
     assert samples(tmp_path / "run") == every(1000)
 
 
-def test_shards_are_merged_to_the_whole(tmp_path: Path) -> None:
+def test_shards_merge_into_the_whole_run(tmp_path: Path) -> None:
     folders = [tmp_path / f"s{number}" for number in (1, 2, 3)]
     for number, folder in enumerate(folders, 1):
         fill(folder, 60, shard=Shard(number, 3))
@@ -167,7 +167,7 @@ def test_shards_are_merged_to_the_whole(tmp_path: Path) -> None:
         merge_runs([folders[0], folders[0]], tmp_path / "no", ANSWERS)
 
 
-def test_others_read_the_rows(tmp_path: Path) -> None:
+def test_pandas_and_duckdb_read_the_rows(tmp_path: Path) -> None:
     fill(tmp_path / "run", 25)
     table = pandas.read_parquet(tmp_path / "run")
     assert sorted(table["sample"]) == every(25)
@@ -175,7 +175,7 @@ def test_others_read_the_rows(tmp_path: Path) -> None:
     assert told == [(25, len("in/24.png"))]
 
 
-def test_other_settings_are_refused_with_the_difference(tmp_path: Path) -> None:
+def test_changed_settings_are_refused_with_the_difference(tmp_path: Path) -> None:
     fill(tmp_path / "run", 3)
     with pytest.raises(
         JuratError, match="holds a run under other settings:\n  model: echo@1 -> echo@2"
@@ -203,7 +203,7 @@ class Shorter:
         return {"shortened": True}
 
 
-def test_rows_are_rewritten_where_other_settings_allow_it(tmp_path: Path) -> None:
+def test_rows_are_rewritten_when_the_adapter_allows_it(tmp_path: Path) -> None:
     fill(tmp_path / "run", 110)
     changed = {**SETTINGS, "prompt": "Say it shorter."}
     seen: list[Progress] = []
@@ -223,7 +223,7 @@ def test_rows_are_rewritten_where_other_settings_allow_it(tmp_path: Path) -> Non
     assert (facts["settings"]["prompt"], facts["sessions"][-1]["shortened"]) == ("Say it shorter.", True)
 
 
-def test_failed_items_are_retried_and_keep_their_rows_where_they_are_gone(tmp_path: Path) -> None:
+def test_retry_restores_rows_of_items_that_are_gone(tmp_path: Path) -> None:
     with Run(tmp_path / "run", ANSWERS, SETTINGS) as run:
         for item in run.pending(items(10)):
             run.write(answer(item, "failed" if item.id in ("in/3.png", "in/9.png") else "answered"))
@@ -234,7 +234,7 @@ def test_failed_items_are_retried_and_keep_their_rows_where_they_are_gone(tmp_pa
     assert not (tmp_path / "run" / "_retrying.jsonl").exists()
 
 
-def test_a_retry_that_stops_early_keeps_failed_items_to_be_retried(tmp_path: Path) -> None:
+def test_interrupted_retry_keeps_the_remaining_failures(tmp_path: Path) -> None:
     with Run(tmp_path / "run", ANSWERS, SETTINGS) as run:
         for item in run.pending(items(10)):
             run.write(answer(item, "failed"))
@@ -243,7 +243,7 @@ def test_a_retry_that_stops_early_keeps_failed_items_to_be_retried(tmp_path: Pat
     assert fill(tmp_path / "run", 10).outcomes == {"answered": 10}
 
 
-def test_a_row_that_does_not_fit_is_an_error_row_of_its_item(tmp_path: Path) -> None:
+def test_row_outside_the_schema_becomes_an_error_row(tmp_path: Path) -> None:
     for write in (into_run, into_file):
         rows = write(tmp_path, [{**answer(item), "tokens": 2**40} for item in items(1)])
         assert rows == [
@@ -272,7 +272,7 @@ def into_file(folder: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(read_rows(folder / "rows.parquet"))
 
 
-def test_progress_is_watched(tmp_path: Path) -> None:
+def test_progress_is_reported_per_row(tmp_path: Path) -> None:
     fill(tmp_path / "run", 5)
     seen: list[Progress] = []
     fill(tmp_path / "run", 8, watch=seen.append)
@@ -295,7 +295,7 @@ class Workers:
             yield tuple(row for row in rows if key(row) not in there)
 
 
-def test_an_engine_computes_what_is_left(tmp_path: Path) -> None:
+def test_engine_computes_only_missing_items(tmp_path: Path) -> None:
     fill(tmp_path / "run", 20, most=5)
     workers: Any = Workers()
     with Run(tmp_path / "run", ANSWERS, SETTINGS) as run:
@@ -305,7 +305,7 @@ def test_an_engine_computes_what_is_left(tmp_path: Path) -> None:
     assert samples(tmp_path / "run") == every(20)
 
 
-def test_runs_know_nothing_of_judges_and_models() -> None:
+def test_runs_import_neither_judge_nor_models() -> None:
     code = """
         import sys, jurat.runs.run, jurat.runs.merge, jurat.runs.engines.ray_engine
         print([name for name in sys.modules if name.startswith(("jurat.judge", "jurat.models"))])

@@ -1,5 +1,5 @@
-"""A value that no column can hold makes an error row of its item, and ends no run: not now, not when it goes
-on, not when its errors are tried again, not when it is merged."""
+"""A value that no column can hold makes an error row of its item and never stops the run, also when the run is
+resumed, retried or merged."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def run_with(folder: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_row_that_does_not_fit_is_an_error_row_of_its_item(
+def test_value_outside_the_schema_becomes_an_error_row(
     case: str, plain: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     place, value = WRONG[case]
@@ -100,7 +100,7 @@ def test_a_row_that_does_not_fit_is_an_error_row_of_its_item(
 
 
 @pytest.mark.parametrize("name", ["run", "v.jsonl", "v.parquet"])
-def test_what_json_cannot_hold_is_an_error_row_too(name: str, plain: dict[str, Any], tmp_path: Path) -> None:
+def test_value_outside_json_becomes_an_error_row(name: str, plain: dict[str, Any], tmp_path: Path) -> None:
     rows = [plain, {**plain, "id": "nan", "seconds": math.nan}, {**plain, "id": "set", "note": {1, 2}}]
     if name == "run":
         found = run_with(tmp_path / name, rows)
@@ -126,7 +126,7 @@ def wedged(folder: Path, plain: dict[str, Any]) -> None:
     (folder / "parts" / "part-000000.jsonl").write_text("".join(lines))
 
 
-def test_a_run_that_was_stopped_behind_such_a_row_goes_on(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_run_stopped_at_an_invalid_row_resumes(plain: dict[str, Any], tmp_path: Path) -> None:
     run = tmp_path / "run"
     wedged(run, plain)
     with PartWriter(run, VERDICT_ROWS) as sink:
@@ -139,7 +139,7 @@ def test_a_run_that_was_stopped_behind_such_a_row_goes_on(plain: dict[str, Any],
     assert sum(row["outcome"] == "error" for row in read_rows(run)) == 1
 
 
-def test_errors_of_such_a_run_can_be_tried_again_at_once(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_run_stopped_at_an_invalid_row_can_retry_errors(plain: dict[str, Any], tmp_path: Path) -> None:
     run = tmp_path / "run"
     wedged(run, plain)
     with PartWriter(run, VERDICT_ROWS) as sink:
@@ -150,7 +150,7 @@ def test_errors_of_such_a_run_can_be_tried_again_at_once(plain: dict[str, Any], 
     assert not any(row["outcome"] == "error" for row in read_rows(run))
 
 
-def test_such_runs_are_merged(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_runs_with_invalid_rows_merge(plain: dict[str, Any], tmp_path: Path) -> None:
     for name in ("a", "b"):
         wedged(tmp_path / name, plain)
     assert merge_runs([tmp_path / "a", tmp_path / "b"], tmp_path / "all", VERDICT_ROWS).rows == 6
@@ -176,7 +176,7 @@ def older_kind(kind: Any) -> Any:
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
-def test_rows_that_an_older_version_wrote_keep_their_verdicts(
+def test_rows_of_an_older_version_keep_their_outcomes(
     plain: dict[str, Any], tmp_path: Path, suffix: str
 ) -> None:
     """Merged, and beside errors that are tried again; a list that they lack is empty."""
@@ -210,7 +210,7 @@ def test_rows_that_an_older_version_wrote_keep_their_verdicts(
     assert outcomes(run) == was | {"1.png": plain["outcome"]}
 
 
-def test_where_a_schema_has_no_place_for_an_error_the_row_is_named(tmp_path: Path) -> None:
+def test_schema_without_error_column_refuses_the_row(tmp_path: Path) -> None:
     from jurat.errors import JuratError
 
     schema = pa.schema([pa.field("id", pa.string()), pa.field("n", pa.int64(), nullable=False)])

@@ -1,4 +1,4 @@
-"""Rows arrive whole, in either format, and are not lost when a run ends early."""
+"""Rows are written completely in every format and are kept when a run ends early."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ SUFFIXES = [".jsonl", ".ndjson", ".parquet", ".pq", ".PARQUET"]
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("count", [0, 1, 256, 700])
-def test_rows_come_back_as_they_were(suffix: str, count: int, tmp_path: Path) -> None:
+def test_rows_round_trip(suffix: str, count: int, tmp_path: Path) -> None:
     path = tmp_path / f"verdicts{suffix}"
     rows = written(path, count)
     assert list(read_rows(path)) == rows
     assert files(tmp_path) == [path.name]
 
 
-def test_the_summary_says_where_the_rows_are(tmp_path: Path) -> None:
+def test_summary_names_the_file(tmp_path: Path) -> None:
     for path, count, text in (
         (tmp_path / "a.jsonl", 1, "1 row is in "),
         (tmp_path / "a.parquet", 1_200, "1,200 rows are in "),
@@ -98,7 +98,7 @@ def test_the_summary_says_where_the_rows_are(tmp_path: Path) -> None:
         assert sink.summary == f"{text}{path}"
 
 
-def test_json_lines_are_there_as_soon_as_they_are_written(tmp_path: Path) -> None:
+def test_json_lines_are_flushed_row_by_row(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.jsonl"
     with open_sink(path, ROWS) as sink:
         for number in range(3):
@@ -109,7 +109,7 @@ def test_json_lines_are_there_as_soon_as_they_are_written(tmp_path: Path) -> Non
     assert "👶" in path.read_text(encoding="utf-8")
 
 
-def test_json_lines_do_not_call_for_a_schema(tmp_path: Path) -> None:
+def test_json_lines_need_no_schema(tmp_path: Path) -> None:
     def never() -> pa.Schema:
         raise AssertionError
 
@@ -118,7 +118,7 @@ def test_json_lines_do_not_call_for_a_schema(tmp_path: Path) -> None:
     assert list(read_rows(tmp_path / "verdicts.jsonl")) == [{"any": "thing"}]
 
 
-def test_parquet_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_parquet_file_appears_only_when_complete(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.parquet"
     with open_sink(path, ROWS) as sink:
         for number in range(600):
@@ -134,7 +134,7 @@ def _fresh_file_mode(folder: Path) -> int:
     return fresh.stat().st_mode
 
 
-def test_parquet_has_the_given_schema_and_its_metadata(tmp_path: Path) -> None:
+def test_parquet_keeps_schema_and_metadata(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.parquet"
     written(path, 3)
     stored = pq.read_schema(path)
@@ -142,7 +142,7 @@ def test_parquet_has_the_given_schema_and_its_metadata(tmp_path: Path) -> None:
     assert stored.metadata[b"jurat.schema"] == b"1"
 
 
-def test_parquet_fields_that_a_row_lacks_are_null(tmp_path: Path) -> None:
+def test_missing_fields_are_null_in_parquet(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.parquet"
     with open_sink(path, ROWS) as sink:
         sink.write({"id": "x"})
@@ -155,7 +155,7 @@ def test_nothing_is_written_without_a_path() -> None:
     assert (sink.rows, sink.summary) == (1, "the rows were not written to a file")
 
 
-def test_rows_on_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_dash_writes_rows_to_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     with open_sink("-", ROWS) as sink:
         sink.write(row(1))
         sink.write(row(2))
@@ -165,7 +165,7 @@ def test_rows_on_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> N
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-def test_an_existing_file_is_neither_replaced_nor_added_to(suffix: str, tmp_path: Path) -> None:
+def test_existing_file_is_refused_without_overwrite(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"verdicts{suffix}"
     path.write_text("precious")
     with pytest.raises(JuratError) as raised:
@@ -199,7 +199,7 @@ def test_a_dangling_link_is_not_written_through(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_paths_that_cannot_be_written_are_refused_at_once(name: str, message: str, tmp_path: Path) -> None:
+def test_unwritable_paths_are_refused_before_writing(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "folder.jsonl").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(JuratError) as raised:
@@ -208,7 +208,7 @@ def test_paths_that_cannot_be_written_are_refused_at_once(name: str, message: st
     assert "\n" not in raised.value.message
 
 
-def test_missing_folders_are_made(tmp_path: Path) -> None:
+def test_missing_folders_are_created(tmp_path: Path) -> None:
     written(tmp_path / "a/b/verdicts.jsonl", 1)
     written(tmp_path / "c/d/verdicts.parquet", 1)
     assert (tmp_path / "a/b/verdicts.jsonl").exists()
@@ -217,7 +217,7 @@ def test_missing_folders_are_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [RuntimeError("model died"), KeyboardInterrupt()], ids=["error", "ctrl-c"])
 @pytest.mark.parametrize("count", [1, 300])
-def test_parquet_rows_of_a_run_that_raised_are_kept_aside(
+def test_parquet_rows_survive_an_exception_in_a_partial_file(
     error: BaseException, count: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "verdicts.parquet"
@@ -233,7 +233,7 @@ def test_parquet_rows_of_a_run_that_raised_are_kept_aside(
     assert sink.summary in raised.value.__notes__
 
 
-def test_rows_kept_before_are_not_replaced_by_later_ones(tmp_path: Path) -> None:
+def test_partial_files_are_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.parquet"
     for number in range(3):
         with pytest.raises(RuntimeError), open_sink(path, ROWS) as sink:
@@ -245,14 +245,14 @@ def test_rows_kept_before_are_not_replaced_by_later_ones(tmp_path: Path) -> None
     ]
 
 
-def test_a_run_that_raised_before_its_first_row_leaves_nothing(tmp_path: Path) -> None:
+def test_exception_before_the_first_row_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), open_sink(tmp_path / "verdicts.parquet", ROWS) as sink:
         raise RuntimeError
     assert files(tmp_path) == []
     assert sink.summary == f"no rows were written to {tmp_path / 'verdicts.parquet'}"
 
 
-def test_an_overwritten_parquet_file_stays_until_the_end(tmp_path: Path) -> None:
+def test_overwritten_parquet_file_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.parquet"
     written(path, 5)
     with pytest.raises(RuntimeError), open_sink(path, ROWS, overwrite=True) as sink:
@@ -262,7 +262,7 @@ def test_an_overwritten_parquet_file_stays_until_the_end(tmp_path: Path) -> None
     assert files(tmp_path) == ["verdicts.parquet", "verdicts.parquet.partial"]
 
 
-def test_a_file_that_someone_else_made_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+def test_file_created_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.parquet"
     with pytest.raises(JuratError, match="exists already") as raised, open_sink(path, ROWS) as sink:
         sink.write(row(1))
@@ -274,7 +274,7 @@ def test_a_file_that_someone_else_made_meanwhile_is_not_replaced(tmp_path: Path)
 
 
 @pytest.mark.parametrize("at", [0, 100, 299])
-def test_a_row_that_does_not_fit_is_named_and_the_others_are_kept(at: int, tmp_path: Path) -> None:
+def test_row_outside_the_schema_is_named_and_others_kept(at: int, tmp_path: Path) -> None:
     path = tmp_path / "verdicts.parquet"
     with (
         pytest.raises(JuratError, match=f"^row {at + 1} does not fit the schema: "),
@@ -288,7 +288,7 @@ def test_a_row_that_does_not_fit_is_named_and_the_others_are_kept(at: int, tmp_p
     assert sink.rows == len(kept)
 
 
-def test_fields_that_the_schema_lacks_are_not_dropped(tmp_path: Path) -> None:
+def test_fields_missing_in_the_schema_are_refused(tmp_path: Path) -> None:
     with pytest.raises(JuratError, match=r"^row 2 has fields that the schema lacks: colour, shape"):  # noqa: SIM117
         with open_sink(tmp_path / "verdicts.parquet", ROWS) as sink:
             sink.write(row(0))
@@ -296,7 +296,7 @@ def test_fields_that_the_schema_lacks_are_not_dropped(tmp_path: Path) -> None:
     assert list(read_rows(tmp_path / "verdicts.parquet.partial")) == [row(0)]
 
 
-def test_values_that_json_lacks_are_named_by_their_row(tmp_path: Path) -> None:
+def test_values_outside_json_are_refused_with_the_row_number(tmp_path: Path) -> None:
     for value, message in ((float("nan"), "Out of range float values"), (object(), "not JSON serializable")):
         path = tmp_path / "verdicts.jsonl"
         with (
@@ -308,7 +308,7 @@ def test_values_that_json_lacks_are_named_by_their_row(tmp_path: Path) -> None:
         assert list(read_rows(path)) == [{"id": 1}]
 
 
-def test_texts_that_are_not_utf_8(tmp_path: Path) -> None:
+def test_invalid_utf_8_is_escaped(tmp_path: Path) -> None:
     odd = "caf\udce9 \ud800 é"
     with open_sink(tmp_path / "a.jsonl", ROWS) as sink:
         sink.write({"id": odd})
@@ -323,7 +323,7 @@ def test_texts_that_are_not_utf_8(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_full_disk_ends_json_lines_with_one_line(tmp_path: Path) -> None:
+def test_full_disk_stops_json_lines_with_one_error(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.jsonl"
     path.symlink_to("/dev/full")
     with pytest.raises(JuratError) as raised, open_sink(path, ROWS, overwrite=True) as sink:
@@ -374,7 +374,7 @@ WRITE = """
 
 
 @posix
-def test_json_lines_are_whole_up_to_the_last_row_that_found_room(tmp_path: Path) -> None:
+def test_full_disk_keeps_complete_json_lines(tmp_path: Path) -> None:
     printed = run_with_small_disk(WRITE.format(name="v.jsonl", count=1_000), 100_000, tmp_path).splitlines()
     kept = list(read_rows(tmp_path / "v.jsonl"))
     assert printed == [
@@ -387,7 +387,7 @@ def test_json_lines_are_whole_up_to_the_last_row_that_found_room(tmp_path: Path)
 
 @posix
 @pytest.mark.parametrize("limit", [300_000, 400_000])
-def test_parquet_rows_that_found_room_are_kept(limit: int, tmp_path: Path) -> None:
+def test_full_disk_keeps_written_parquet_rows(limit: int, tmp_path: Path) -> None:
     printed = run_with_small_disk(WRITE.format(name="v.parquet", count=5_000), limit, tmp_path).splitlines()
     assert files(tmp_path) == ["v.parquet.partial"]
     kept = list(read_rows(tmp_path / "v.parquet.partial"))
@@ -400,7 +400,7 @@ def test_parquet_rows_that_found_room_are_kept(limit: int, tmp_path: Path) -> No
 
 
 @posix
-def test_parquet_rows_of_a_killed_run_are_in_the_hidden_file(tmp_path: Path) -> None:
+def test_killed_run_leaves_parquet_rows_in_the_hidden_file(tmp_path: Path) -> None:
     code = """
         import os, signal
         with open_sink("v.parquet", ROWS) as sink:
@@ -429,7 +429,7 @@ BAD_LINES = {
 
 
 @pytest.mark.parametrize("kind", BAD_LINES)
-def test_bad_lines_are_named_by_their_number(kind: str, tmp_path: Path) -> None:
+def test_bad_json_lines_are_reported_by_number(kind: str, tmp_path: Path) -> None:
     line, message = BAD_LINES[kind]
     path = tmp_path / "verdicts.jsonl"
     path.write_bytes(b'{"id": 1}\n' + line)
@@ -440,7 +440,7 @@ def test_bad_lines_are_named_by_their_number(kind: str, tmp_path: Path) -> None:
     assert raised.value.message.startswith(f"{path}{message}")
 
 
-def test_blank_lines_and_a_byte_order_mark_do_no_harm(tmp_path: Path) -> None:
+def test_blank_lines_and_byte_order_mark_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"id": 1}\r\n\r\n  \n{"id": 2}')
     assert list(read_rows(path)) == [{"id": 1}, {"id": 2}]
@@ -451,14 +451,14 @@ def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
     assert list(read_rows(tmp_path / "verdicts.jsonl")) == []
 
 
-def test_files_that_cannot_be_read_are_refused_at_once(tmp_path: Path) -> None:
+def test_unreadable_files_are_refused_before_reading(tmp_path: Path) -> None:
     with pytest.raises(JuratError, match=r"gone.jsonl cannot be read: No such file or directory\.$"):
         read_rows(tmp_path / "gone.jsonl")
     with pytest.raises(JuratError, match=r"is a folder, and not one of a run: it has no _run\.json\.$"):
         read_rows(tmp_path)
 
 
-def test_a_broken_parquet_file(tmp_path: Path) -> None:
+def test_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.parquet"
     written(path, 3)
     path.write_bytes(path.read_bytes()[:-20])
@@ -475,7 +475,7 @@ def test_rows_are_read_lazily(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 1.0])
-def test_a_stream_that_was_cut_gives_its_whole_batches(keep: float, tmp_path: Path) -> None:
+def test_truncated_stream_gives_its_complete_batches(keep: float, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     with pa.ipc.new_stream(buffer, pa.schema([("n", pa.int64())])) as stream:
         for start in range(0, 500, 100):
@@ -501,7 +501,7 @@ json_values = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(rows=st.lists(st.dictionaries(st.text(), json_values, max_size=4), max_size=5))
-def test_any_row_that_json_can_hold_comes_back(
+def test_any_json_row_round_trips(
     rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"

@@ -1,4 +1,4 @@
-"""What judges get of a cluster, and what a judge on a worker refuses; no cluster is started here."""
+"""The share of a cluster that each worker gets, and what a worker refuses; no cluster is started here."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def spec(model: str = "null", **more) -> JudgeWorkers:
         ([FEW], (spec("bundled"), 9, None), Share(9, 0.0, 1)),
     ],
 )
-def test_judges_share_out_a_cluster(machines, asked, share, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_split_the_cluster_evenly(machines, asked, share, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     workers, replicas, gpus = asked
     assert share_of(machines, workers.uses_gpu, replicas, gpus) == share
 
 
-def test_threads_that_a_person_set_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_omp_num_threads_from_the_user_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3,1")
     assert share_of([CPUS], True, None, None) == Share(1, 0.0, 3)
 
@@ -69,12 +69,12 @@ def test_threads_that_a_person_set_are_kept(monkeypatch: pytest.MonkeyPatch) -> 
         ([CARDS], 1.5, "--gpus is a part of one GPU or a whole number of them, not 1.5."),
     ],
 )
-def test_what_no_machine_has_is_refused(machines, gpus: float, message: str) -> None:
+def test_more_gpus_than_any_machine_has_are_refused(machines, gpus: float, message: str) -> None:
     with pytest.raises(JuratError, match=message):
         share_of(machines, True, None, gpus)
 
 
-def test_a_worker_that_opens_another_model_ends_the_run(tmp_path: Path, monkeypatch) -> None:
+def test_worker_with_a_different_model_stops_the_run(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     mine = spec()
