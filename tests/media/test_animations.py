@@ -1,4 +1,4 @@
-"""Animations are judged on frames spread over them, the first and the last among them."""
+"""Animations are judged on frames spread evenly, always including the first and the last."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def shade(decoded: Decoded) -> list[float]:
         (63, (*range(0, 32, 2), *range(32, 63, 2))),
     ],
 )
-def test_up_to_32_frames_with_their_own_pixels(
+def test_up_to_32_spread_frames_are_decoded(
     kind: str, count: int, indices: tuple[int, ...], encode: Encode
 ) -> None:
     decoded = decode(animation(encode, kind, shades(count)))
@@ -68,18 +68,18 @@ def test_up_to_32_frames_with_their_own_pixels(
 
 
 @pytest.mark.parametrize("kind", ANIMATED)
-def test_an_animation_of_one_frame_is_a_still_image(kind: str, encode: Encode) -> None:
+def test_animation_of_one_frame_is_a_still_image(kind: str, encode: Encode) -> None:
     decoded = decode(animation(encode, kind, shades(1)))
     assert not decoded.animated
     assert decoded.indices == (0,)
 
 
 @pytest.mark.parametrize(("limit", "indices"), [(1, (0,)), (2, (0, 9)), (3, (0, 5, 9))])
-def test_fewer_frames_on_request(limit: int, indices: tuple[int, ...], encode: Encode) -> None:
+def test_max_frames_limits_the_frames(limit: int, indices: tuple[int, ...], encode: Encode) -> None:
     assert decode(animation(encode, "gif", shades(10)), max_frames=limit).indices == indices
 
 
-def test_frames_that_change_only_a_part_are_drawn_over_the_ones_before(encode: Encode) -> None:
+def test_partial_frames_are_drawn_over_earlier_ones(encode: Encode) -> None:
     frames = [Image.new("RGB", (20, 20), "white")]
     for i in range(12):
         frame = frames[-1].copy()
@@ -91,7 +91,7 @@ def test_frames_that_change_only_a_part_are_drawn_over_the_ones_before(encode: E
             assert np.array_equal(np.asarray(frame), np.asarray(frames[index])), (kind, index)
 
 
-def test_transparent_frames_of_animations_are_laid_over_white_and_over_black(encode: Encode) -> None:
+def test_transparent_frames_are_composited_over_white_and_black(encode: Encode) -> None:
     frames = [Image.new("RGBA", (8, 8), (0, 0, 0, 0)), Image.new("RGBA", (8, 8), (0, 0, 200, 255))]
     for kind in ("gif", "apng", "webp"):
         decoded = decode(animation(encode, kind, frames))
@@ -100,7 +100,7 @@ def test_transparent_frames_of_animations_are_laid_over_white_and_over_black(enc
         assert seen == [(255, 255, 255), (0, 0, 0), (0, 0, 200)], kind
 
 
-def test_pages_may_differ_in_size_and_kind(encode: Encode) -> None:
+def test_pages_may_differ_in_size_and_mode(encode: Encode) -> None:
     pages = [Image.new("RGB", (10, 20), "red"), Image.new("L", (30, 5), 7), Image.new("1", (4, 4), 1)]
     decoded = decode(animation(encode, "multi-page tiff", pages))
     assert [frame.size for frame in decoded.frames] == [(10, 20), (30, 5), (4, 4)]
@@ -108,7 +108,7 @@ def test_pages_may_differ_in_size_and_kind(encode: Encode) -> None:
     assert shade(decoded) == [pytest.approx(85), 7, 255]
 
 
-def test_the_default_image_of_an_apng_is_a_frame_of_its_own(encode: Encode) -> None:
+def test_default_image_of_an_apng_is_a_frame(encode: Encode) -> None:
     frames = shades(3)
     data = encode(frames[0], "PNG", save_all=True, append_images=frames[1:], default_image=True)
     assert shade(decode(data)) == [3, 7, 11]
@@ -119,7 +119,7 @@ def cut(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ANIMATED)
-def test_a_broken_frame_makes_the_whole_file_an_error(kind: str, encode: Encode) -> None:
+def test_broken_frame_makes_the_file_an_error(kind: str, encode: Encode) -> None:
     rng = np.random.default_rng(3)
     frames = [Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)) for _ in range(12)]
     with pytest.raises(ImageError) as raised:
@@ -127,7 +127,7 @@ def test_a_broken_frame_makes_the_whole_file_an_error(kind: str, encode: Encode)
     assert any(word in raised.value.message for word in ("truncated", "damaged")), raised.value.message
 
 
-def test_the_message_names_the_broken_frame(encode: Encode) -> None:
+def test_error_names_the_broken_frame(encode: Encode) -> None:
     rng = np.random.default_rng(3)
     frames = [Image.fromarray(rng.integers(0, 255, (32, 32), dtype=np.uint8)) for _ in range(4)]
     data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
@@ -135,7 +135,7 @@ def test_the_message_names_the_broken_frame(encode: Encode) -> None:
         decode(data[:-300])
 
 
-def test_an_apng_that_promises_more_frames_than_it_has(encode: Encode) -> None:
+def test_apng_with_fewer_frames_than_declared_is_an_error(encode: Encode) -> None:
     data = animation(encode, "apng", shades(3))
     at = data.index(b"acTL")
     for promised, message in (
@@ -149,7 +149,7 @@ def test_an_apng_that_promises_more_frames_than_it_has(encode: Encode) -> None:
         assert raised.value.message == message
 
 
-def test_frames_that_have_too_many_pixels_together_are_scaled_down(encode: Encode) -> None:
+def test_frames_over_the_total_pixel_limit_are_scaled_down(encode: Encode) -> None:
     data = animation(encode, "gif", shades(8, (100, 100)))
     whole = decode(data, max_pixels=40_000)
     assert [frame.size for frame in whole.frames] == [(100, 100)] * 8
@@ -160,7 +160,7 @@ def test_frames_that_have_too_many_pixels_together_are_scaled_down(encode: Encod
     assert len(decode(data, max_pixels=10_000, max_frames=2).frames) == 2
 
 
-def test_frames_that_are_passed_over_have_a_limit_together(encode: Encode) -> None:
+def test_skipped_frames_share_a_pixel_limit(encode: Encode) -> None:
     data = animation(encode, "gif", shades(25, (100, 100)) * 2)
     assert len(decode(data, max_pixels=40_000).frames) == 32
     with pytest.raises(
@@ -169,14 +169,14 @@ def test_frames_that_are_passed_over_have_a_limit_together(encode: Encode) -> No
         decode(data, max_pixels=15_000)
 
 
-def test_pages_that_are_passed_over_cost_nothing(encode: Encode) -> None:
+def test_skipped_pages_do_not_count_towards_the_limit(encode: Encode) -> None:
     data = animation(encode, "multi-page tiff", shades(25, (100, 100)) * 2)
     assert len(decode(data, max_pixels=40_000).frames) == 32
     assert len(decode(data, max_pixels=10_000, max_frames=2).frames) == 2
 
 
 @pytest.mark.parametrize("kind", ["gif", "multi-page tiff"])
-def test_endless_animations_are_refused_soon(kind: str, encode: Encode) -> None:
+def test_animations_over_the_frame_limit_are_refused(kind: str, encode: Encode) -> None:
     if kind == "gif":
         still = encode(Image.new("L", (1, 1)), "GIF").removesuffix(b";")
         frame = still[still.index(b",", 13 + 6) :]
@@ -206,26 +206,26 @@ def tiff_of_pages(count: int) -> bytes:
     return b"II*\0" + struct.pack("<I", 12) + b"\0" * 4 + b"".join(pages)
 
 
-def test_a_tiff_whose_pages_go_in_a_circle_ends() -> None:
+def test_tiff_with_cyclic_pages_terminates() -> None:
     data = bytearray(tiff_of_pages(3))
     data[-4:] = struct.pack("<I", 12)
     assert decode(bytes(data)).indices == (0, 1, 2)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
-def test_gif_frames_are_counted_as_pillow_counts_them(count: int, encode: Encode) -> None:
+def test_gif_frame_count_equals_pillow(count: int, encode: Encode) -> None:
     data = animation(encode, "gif", shades(count))
     with Image.open(io.BytesIO(data)) as image:
         assert len(read_gif(data, Limits()).frames) == getattr(image, "n_frames", None) == count
 
 
 @pytest.mark.parametrize("arguments", [(0, 8), (5, 0)])
-def test_spread_of_nothing(arguments: tuple[int, int]) -> None:
+def test_spread_refuses_zero(arguments: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         spread(*arguments)
 
 
-def test_exif_turns_every_frame(encode: Encode) -> None:
+def test_exif_orientation_applies_to_every_frame(encode: Encode) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     frames = shades(3, (16, 12))

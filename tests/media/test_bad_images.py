@@ -1,4 +1,4 @@
-"""What cannot be judged is one line that says why, and nothing else."""
+"""Undecodable images give one line with the reason and no other output."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ NOT_IMAGES = {
 
 
 @pytest.mark.parametrize("kind", NOT_IMAGES)
-def test_files_that_are_no_images_say_what_they_look_like(kind: str) -> None:
+def test_non_image_files_are_identified(kind: str) -> None:
     data, message = NOT_IMAGES[kind]
     assert reason_for(data).startswith(message)
 
@@ -89,29 +89,25 @@ TRUNCATABLE = ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF", "JPEG
 
 
 @pytest.mark.parametrize("format", TRUNCATABLE)
-def test_truncated_files_name_their_format(format: str, picture: Image.Image, encode: Encode) -> None:
+def test_truncated_file_error_names_the_format(format: str, picture: Image.Image, encode: Encode) -> None:
     data = encode(picture, format)
     assert re.match(f"the {format} image is (truncated|damaged): ", reason_for(data[: len(data) // 2]))
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "TIFF"])
-def test_a_file_that_ends_early_is_called_truncated(
-    format: str, picture: Image.Image, encode: Encode
-) -> None:
+def test_file_without_its_end_is_called_truncated(format: str, picture: Image.Image, encode: Encode) -> None:
     data = encode(picture, format)
     assert "truncated" in reason_for(data[: len(data) * 2 // 3])
 
 
 @pytest.mark.parametrize("format", TRUNCATABLE)
-def test_headers_alone_raise_nothing_else(format: str, picture: Image.Image, encode: Encode) -> None:
+def test_bare_headers_raise_only_image_errors(format: str, picture: Image.Image, encode: Encode) -> None:
     data = encode(picture, format)
     for size in range(1, 40):
         reason_for(data[:size])
 
 
-def test_truncated_images_are_refused_without_touching_pillows_switch(
-    picture: Image.Image, encode: Encode
-) -> None:
+def test_truncation_check_leaves_pillow_settings_unchanged(picture: Image.Image, encode: Encode) -> None:
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
     reason_for(encode(picture, "JPEG")[:-200])
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
@@ -145,11 +141,11 @@ def test_decompression_bombs_are_refused_by_their_header(kind: str) -> None:
     assert peak < 5_000_000
 
 
-def test_a_huge_png_is_named_by_its_size() -> None:
+def test_oversized_png_error_gives_its_size() -> None:
     assert reason_for(png_of(50_000, 50_000)).startswith("50,000 x 50,000 pixels are more than the limit")
 
 
-def test_the_pixel_limit_is_inclusive(picture: Image.Image, encode: Encode) -> None:
+def test_pixel_limit_is_inclusive(picture: Image.Image, encode: Encode) -> None:
     data = encode(picture, "PNG")
     assert decode(data, max_pixels=48 * 32).width == 48
     assert reason_for(data, max_pixels=48 * 32 - 1).startswith(
@@ -157,7 +153,7 @@ def test_the_pixel_limit_is_inclusive(picture: Image.Image, encode: Encode) -> N
     )
 
 
-def test_pillows_own_limit_is_neither_used_nor_changed(
+def test_pillow_pixel_limit_is_ignored_and_unchanged(
     picture: Image.Image, encode: Encode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
@@ -170,15 +166,13 @@ def test_pillows_own_limit_is_neither_used_nor_changed(
     [(9_000, "frame 2 of 2: 9,000 x 9,000 pixels are more than the limit of 64,000,000"),
      (60_000, "frame 2 of 2: the GIF image is damaged: Image size (3600000000 pixels) exceeds limit")],
 )  # fmt: skip
-def test_a_gif_frame_cannot_enlarge_the_canvas_beyond_the_limit(
-    side: int, message: str, encode: Encode
-) -> None:
+def test_gif_frame_beyond_the_pixel_limit_is_refused(side: int, message: str, encode: Encode) -> None:
     small = encode(Image.new("L", (8, 8)), "GIF").removesuffix(b";")
     large = b"," + struct.pack("<HHHHB", 0, 0, side, side, 0) + b"\2\2D\1\0"
     assert reason_for(small + large + b";").startswith(message)
 
 
-def test_the_byte_limit_is_inclusive(picture: Image.Image, encode: Encode) -> None:
+def test_byte_limit_is_inclusive(picture: Image.Image, encode: Encode) -> None:
     data = encode(picture, "PNG")
     assert decode(data, max_bytes=len(data)).width == 48
     assert (
@@ -187,7 +181,7 @@ def test_the_byte_limit_is_inclusive(picture: Image.Image, encode: Encode) -> No
     )
 
 
-def test_an_image_without_pixels() -> None:
+def test_image_without_pixels_is_damaged() -> None:
     data = b"GIF89a" + struct.pack("<HHBBB", 0, 0, 0, 0, 0) + b",\0\0\0\0\0\0\0\0\0\2\2D\1\0;"
     assert reason_for(data) == "the GIF image is damaged: its header: no pixels, or an unknown kind of them"
 
@@ -204,12 +198,12 @@ UNKNOWN_WHITE = {
 
 
 @pytest.mark.parametrize("kind", UNKNOWN_WHITE)
-def test_samples_without_a_known_white_are_refused(kind: str, encode: Encode) -> None:
+def test_samples_without_a_known_white_level_are_refused(kind: str, encode: Encode) -> None:
     array, message = UNKNOWN_WHITE[kind]
     assert message in reason_for(encode(Image.fromarray(array), "TIFF"))
 
 
-def test_a_text_chunk_that_expands_to_gigabytes_is_passed_over(picture: Image.Image, encode: Encode) -> None:
+def test_png_text_bomb_is_ignored(picture: Image.Image, encode: Encode) -> None:
     text = b"zTXtk\0\0" + zlib.compress(b"\0" * 100_000_000, 9)
     data = encode(picture, "PNG")
     chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
@@ -257,13 +251,13 @@ def test_damaged_files_print_nothing(
     assert captured.out == ""
 
 
-def test_threads_give_what_one_thread_gives(picture: Image.Image, encode: Encode) -> None:
+def test_threads_give_the_results_of_one_thread(picture: Image.Image, encode: Encode) -> None:
     files = damaged_samples(picture, encode)
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(outcome, files)) == [outcome(data) for data in files]
 
 
-def test_messages_hold_no_control_characters(picture: Image.Image) -> None:
+def test_messages_contain_no_control_characters(picture: Image.Image) -> None:
     message = reason_for(b"P6 \x1b[31m\x07 1 255\n")
     assert message.isprintable(), message
 
@@ -286,7 +280,7 @@ except ImageError as error:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
-def test_running_out_of_memory_is_an_error_of_the_image() -> None:
+def test_out_of_memory_is_an_image_error() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", SMALL_MEMORY], env=environment, capture_output=True, text=True, check=True

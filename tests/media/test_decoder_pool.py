@@ -1,4 +1,4 @@
-"""What a file takes of time and memory has a budget, and what decodes is a process that can be ended."""
+"""Decoding a file has a budget of time and memory and runs in a process that can be killed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def processes() -> list[int]:
 
 
 @LINUX
-def test_a_file_that_takes_too_long_is_given_up_and_the_process_replaced(
+def test_slow_file_is_abandoned_and_the_process_replaced(
     monkeypatch: pytest.MonkeyPatch, picture: Image.Image, encode: Encode
 ) -> None:
     monkeypatch.setattr(limits, "DEFAULT_SECONDS", 0.3)
@@ -61,15 +61,13 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_process_replaced(
     assert decode(encode(picture, "GIF")).width == 48
 
 
-def test_the_clock_ends_a_process_that_its_own_timer_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parent_kills_a_process_that_ignores_its_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "WALL", 0.0005)
     assert "longer than the limit of 20 s" in reason_for(slow_ppm())
 
 
 @LINUX
-def test_a_file_that_takes_too_much_memory_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, encode: Encode
-) -> None:
+def test_file_over_the_memory_limit_is_abandoned(monkeypatch: pytest.MonkeyPatch, encode: Encode) -> None:
     data = encode(Image.new("I;16", (6000, 6000)), "TIFF", compression="tiff_lzw")
     assert len(data) < 1_000_000
     monkeypatch.setattr(limits, "_BYTES_A_PIXEL", 1)
@@ -77,7 +75,7 @@ def test_a_file_that_takes_too_much_memory_is_given_up(
 
 
 @LINUX
-def test_a_deep_grey_tiff_of_the_largest_size_stays_within_its_budget(encode: Encode) -> None:
+def test_largest_16_bit_tiff_stays_within_the_memory_limit(encode: Encode) -> None:
     decoded = decode(encode(Image.new("I;16", (8000, 8000), 65535), "TIFF", compression="tiff_lzw"))
     assert decoded.frames[0].getpixel((3999, 3999)) == (255, 255, 255)
 
@@ -130,7 +128,7 @@ HOSTILE: dict[str, tuple[Callable[[Encode], bytes], str]] = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_small_files_with_much_in_them_are_refused_at_once(kind: str, encode: Encode) -> None:
+def test_small_hostile_files_are_refused_quickly(kind: str, encode: Encode) -> None:
     make, message = HOSTILE[kind]
     data = make(encode)
     started = time.monotonic()
@@ -139,7 +137,7 @@ def test_small_files_with_much_in_them_are_refused_at_once(kind: str, encode: En
 
 
 @LINUX
-def test_decoding_many_large_files_holds_none_of_their_memory(encode: Encode) -> None:
+def test_decoding_many_large_files_releases_memory(encode: Encode) -> None:
     script = r"""
 import io, re
 from PIL import Image
@@ -159,7 +157,7 @@ print(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1])
 # --- the processes -------------------------------------------------------------------------------
 
 
-def test_small_plain_pictures_are_decoded_without_a_process(picture: Image.Image, encode: Encode) -> None:
+def test_small_plain_images_are_decoded_in_process(picture: Image.Image, encode: Encode) -> None:
     pool._POOL.close()
     for format in ("PNG", "JPEG", "WEBP"):
         assert decode(encode(picture, format)).width == 48
@@ -168,9 +166,7 @@ def test_small_plain_pictures_are_decoded_without_a_process(picture: Image.Image
     assert len(processes()) == 1
 
 
-def test_a_process_is_kept_for_the_next_file_and_replaced_when_it_has_ended(
-    picture: Image.Image, encode: Encode
-) -> None:
+def test_decoder_process_is_reused_and_replaced_when_dead(picture: Image.Image, encode: Encode) -> None:
     data = encode(picture, "GIF")
     decode(data)
     (first, *_) = before = processes()
@@ -183,7 +179,7 @@ def test_a_process_is_kept_for_the_next_file_and_replaced_when_it_has_ended(
     assert first
 
 
-def test_threads_decode_side_by_side(picture: Image.Image, encode: Encode) -> None:
+def test_threads_decode_concurrently(picture: Image.Image, encode: Encode) -> None:
     files = [
         encode(picture.resize((8 + i, 8)), format) for i in range(6) for format in ("GIF", "BMP", "TIFF")
     ]
@@ -192,7 +188,7 @@ def test_threads_decode_side_by_side(picture: Image.Image, encode: Encode) -> No
 
 
 @LINUX
-def test_a_process_that_decodes_has_no_keys_of_services(
+def test_decoder_process_has_no_api_keys(
     monkeypatch: pytest.MonkeyPatch, picture: Image.Image, encode: Encode
 ) -> None:
     pool._POOL.close()
@@ -204,7 +200,7 @@ def test_a_process_that_decodes_has_no_keys_of_services(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_has_decoders_of_its_own(picture: Image.Image, encode: Encode) -> None:
+def test_forked_process_starts_its_own_decoders(picture: Image.Image, encode: Encode) -> None:
     data, other = encode(picture, "GIF"), encode(picture.resize((20, 20)), "GIF")
     decode(data)
     read, write = os.pipe()
@@ -217,9 +213,7 @@ def test_a_forked_process_has_decoders_of_its_own(picture: Image.Image, encode: 
     assert (os.read(read, 10), set(widths)) == (b"20", {48})
 
 
-def test_a_script_without_a_main_guard_is_not_run_again(
-    tmp_path: Path, picture: Image.Image, encode: Encode
-) -> None:
+def test_script_without_a_main_guard_runs_once(tmp_path: Path, picture: Image.Image, encode: Encode) -> None:
     (tmp_path / "picture.gif").write_bytes(encode(picture, "GIF"))
     (tmp_path / "json.py").write_text("raise SystemExit('the module of the folder was taken')")
     script = tmp_path / "sub" / "script.py"
@@ -245,7 +239,7 @@ except KeyboardInterrupt:
 """
 
 
-def test_an_interrupt_ends_decoding_at_once_and_leaves_no_process(tmp_path: Path) -> None:
+def test_interrupt_stops_decoding_and_leaves_no_process(tmp_path: Path) -> None:
     path = tmp_path / "slow.ppm"
     path.write_bytes(slow_ppm())
     running = subprocess.Popen(
@@ -268,7 +262,7 @@ def test_an_interrupt_ends_decoding_at_once_and_leaves_no_process(tmp_path: Path
     assert decoders and not any(Path(f"/proc/{pid}").exists() for pid in decoders)
 
 
-def test_one_interrupt_ends_a_run_whose_file_has_been_decoding_for_long(tmp_path: Path) -> None:
+def test_one_interrupt_stops_a_run_in_a_long_decode(tmp_path: Path) -> None:
     path = tmp_path / "slow.ppm"
     path.write_bytes(slow_ppm())
     command = [sys.executable, "-m", "jurat", "judge", str(path), "-c", "shelf:nursery", "--model", "null"]
@@ -286,9 +280,7 @@ def test_one_interrupt_ends_a_run_whose_file_has_been_decoding_for_long(tmp_path
     assert "interrupted after 0 items" in told
 
 
-def test_the_still_of_a_report_is_decoded_within_a_budget_too(
-    monkeypatch: pytest.MonkeyPatch, encode: Encode
-) -> None:
+def test_report_still_is_decoded_within_the_budget(monkeypatch: pytest.MonkeyPatch, encode: Encode) -> None:
     frames = [Image.new("RGB", (900, 600), (30 * i, 0, 0)) for i in range(6)]
     data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
     image = still(data, 4, None, None, 480)
@@ -298,7 +290,7 @@ def test_the_still_of_a_report_is_decoded_within_a_budget_too(
         still(slow_ppm(), 0, None, None, 480)
 
 
-def test_what_a_decoder_answers_is_not_taken_on_trust() -> None:
+def test_decoder_replies_are_validated() -> None:
     def answer(told: bytes, pixels: bytes) -> io.BytesIO:
         return io.BytesIO(pool.HEADER.pack(len(told), len(pixels)) + told + pixels)
 

@@ -1,4 +1,4 @@
-"""Every kind of file that is decoded gives the picture that it shows."""
+"""Every supported kind of file decodes to the picture it shows."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ FORMATS: dict[str, tuple[str, dict[str, Any], float]] = {
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_formats(kind: str, picture: Image.Image, encode: Encode, tmp_path: Path) -> None:
+def test_every_format_decodes_to_the_picture(
+    kind: str, picture: Image.Image, encode: Encode, tmp_path: Path
+) -> None:
     format, options, tolerance = FORMATS[kind]
     path = tmp_path / "picture.bin"  # the content decides, not the suffix
     path.write_bytes(encode(picture, format, **options))
@@ -92,7 +94,7 @@ MODES: dict[str, tuple[str, str, float]] = {
 
 
 @pytest.mark.parametrize("kind", MODES)
-def test_colour_modes(kind: str, picture: Image.Image, encode: Encode) -> None:
+def test_every_colour_mode_decodes_to_the_picture(kind: str, picture: Image.Image, encode: Encode) -> None:
     mode, format, tolerance = MODES[kind]
     source = picture.convert(mode)
     options = {"compression": "group4"} if format.endswith("group4") else {}
@@ -113,17 +115,17 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(format: str, encode: Encode) -> 
     assert (pixels(decoded) == pixels(decoded)[:, :, :1]).all()
 
 
-def test_sixteen_bit_grey_tiff_whose_white_is_zero(encode: Encode) -> None:
+def test_sixteen_bit_grey_tiff_with_white_as_zero_is_inverted(encode: Encode) -> None:
     data = sixteen_bit_grey(encode, np.array([[0, 65535]]), "TIFF", tiffinfo={262: 0})
     assert pixels(decode(data))[0, :, 0].tolist() == [255, 0]
 
 
-def test_big_endian_sixteen_bit_tiff(encode: Encode) -> None:
+def test_big_endian_sixteen_bit_tiff_is_scaled(encode: Encode) -> None:
     source = Image.frombytes("I;16B", (2, 1), struct.pack(">HH", 0x1000, 0xFFFF))
     assert pixels(decode(encode(source, "TIFF")))[0, :, 0].tolist() == [16, 255]
 
 
-def test_twelve_bit_tiff_is_scaled_by_its_own_white() -> None:
+def test_twelve_bit_tiff_is_scaled_by_its_white_level() -> None:
     # Two samples of 12 bits, 0x800 and 0xFFF, in three bytes, and the tags that say so.
     tags = [(256, 3, 2), (257, 3, 1), (258, 3, 12), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1)]
     tags += [(278, 3, 1), (279, 4, 3)]
@@ -139,13 +141,13 @@ def test_twelve_bit_tiff_is_scaled_by_its_own_white() -> None:
     assert pixels(decode(data))[0, :, 0].tolist() == [128, 255]
 
 
-def test_sixteen_bit_colour_png() -> None:
+def test_sixteen_bit_colour_png_is_scaled() -> None:
     row = b"\0" + struct.pack(">6H", 0, 32768, 65535, 0x1234, 0xFF00, 255)
     data = png_chunks(png_header(2, 1, 16, 2), (b"IDAT", zlib.compress(row)), (b"IEND", b""))
     assert pixels(decode(data)).tolist() == [[[0, 128, 255], [0x12, 0xFF, 0]]]
 
 
-def test_float_tiff_in_the_unit_range(encode: Encode) -> None:
+def test_float_tiff_in_the_unit_range_is_scaled(encode: Encode) -> None:
     data = encode(Image.fromarray(np.array([[0.0, 0.5, 1.0]], dtype=np.float32)), "TIFF")
     assert pixels(decode(data))[0, :, 0].tolist() == [0, 128, 255]
 
@@ -168,22 +170,24 @@ def alpha_image(mode: str) -> Image.Image:
         ("RGBA", "JPEG2000", {}),
     ],
 )
-def test_alpha_is_laid_over_white(mode: str, format: str, options: dict[str, Any], encode: Encode) -> None:
+def test_alpha_is_composited_over_white(
+    mode: str, format: str, options: dict[str, Any], encode: Encode
+) -> None:
     decoded = decode(encode(alpha_image(mode), format, **options))
     assert pixels(decoded)[0, :, 1].tolist() == [0, 127, 255]
 
 
-def test_alpha_of_avif_is_laid_over_white(encode: Encode) -> None:
+def test_avif_alpha_is_composited_over_white(encode: Encode) -> None:
     source = Image.new("RGBA", (16, 16), (200, 0, 0, 0))
     assert (np.abs(pixels(decode(encode(source, "AVIF"))) - WHITE) <= 2).all()
 
 
-def test_premultiplied_tiff_is_laid_over_white(encode: Encode) -> None:
+def test_premultiplied_tiff_is_composited_over_white(encode: Encode) -> None:
     data = encode(alpha_image("RGBA"), "TIFF", tiffinfo={338: 1})
     assert pixels(decode(data))[0, :, 0].tolist() == [0, 127, 255]
 
 
-def test_palette_with_one_transparent_entry(encode: Encode) -> None:
+def test_transparent_palette_entry_is_composited_over_white(encode: Encode) -> None:
     source = Image.new("P", (2, 1))
     source.putpalette([10, 20, 30, 200, 0, 0])
     source.putpixel((1, 0), 1)
@@ -192,7 +196,7 @@ def test_palette_with_one_transparent_entry(encode: Encode) -> None:
         assert pixels(decoded).tolist() == [[[10, 20, 30], [255, 255, 255]]]
 
 
-def test_palette_with_partly_transparent_entries(encode: Encode) -> None:
+def test_translucent_palette_entries_are_composited_over_white(encode: Encode) -> None:
     source = Image.new("P", (3, 1))
     source.putpalette([0, 0, 0, 0, 0, 0, 100, 100, 100])
     source.putpixel((1, 0), 1)
@@ -218,7 +222,7 @@ def test_palette_with_partly_transparent_entries(encode: Encode) -> None:
     ],
     ids=["grey", "16-bit grey", "1-bit", "colour", "16-bit colour"],
 )
-def test_transparent_colour_keys(
+def test_transparent_colour_key_is_composited_over_white(
     depth: int, colour: int, row: bytes, key: bytes, expected: list[int]
 ) -> None:
     data = png_chunks(
@@ -243,7 +247,7 @@ STORED = {
 
 @pytest.mark.parametrize("orientation", STORED)
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "lzw TIFF", "AVIF"])
-def test_exif_orientations_equal_the_upright_picture(
+def test_exif_orientation_is_applied(
     format: str, orientation: int, picture: Image.Image, encode: Encode
 ) -> None:
     stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](np.asarray(picture))))
@@ -268,7 +272,7 @@ def test_exif_orientations_equal_the_upright_picture(
         b"Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\x63\0\0",
     ],
 )
-def test_broken_exif_leaves_the_picture_as_stored(exif: bytes, picture: Image.Image, encode: Encode) -> None:
+def test_broken_exif_is_ignored(exif: bytes, picture: Image.Image, encode: Encode) -> None:
     data = encode(picture, "JPEG", quality=95)
     block = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
     decoded = decode(data[:2] + block + data[2:])
@@ -279,19 +283,19 @@ def test_colour_profiles_are_ignored(picture: Image.Image, encode: Encode) -> No
     assert (pixels(decode(encode(picture, "PNG", icc_profile=b"not a profile"))) == np.asarray(picture)).all()
 
 
-def test_only_the_main_image_of_a_multi_picture_jpeg(picture: Image.Image, encode: Encode) -> None:
+def test_only_the_main_image_of_a_multi_picture_jpeg_is_decoded(picture: Image.Image, encode: Encode) -> None:
     other = Image.new("RGB", (8, 8), "red")
     decoded = decode(encode(picture, "MPO", save_all=True, append_images=[other]))
     assert (decoded.width, decoded.height) == (48, 32)
     assert not decoded.animated
 
 
-def test_a_stray_byte_after_the_end_does_no_harm(picture: Image.Image, encode: Encode) -> None:
+def test_trailing_bytes_are_ignored(picture: Image.Image, encode: Encode) -> None:
     for format in ("PNG", "JPEG", "GIF", "BMP"):
         assert decode(encode(picture, format) + b"trailing").width == 48
 
 
-def test_frames_are_independent_of_the_bytes_and_of_metadata(picture: Image.Image, encode: Encode) -> None:
+def test_frames_carry_no_metadata(picture: Image.Image, encode: Encode) -> None:
     frame = decode(encode(picture, "JPEG", comment=b"hello", dpi=(300, 300))).frames[0]
     assert type(frame) is Image.Image
     assert frame.info == {}

@@ -1,4 +1,4 @@
-"""What holds for all images and all bytes."""
+"""Properties of decoding that hold for all images and all bytes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def png(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], format: str = "P
 
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(MAGIC), st.binary(max_size=200))
-def test_bytes_raise_nothing_but_an_image_error(magic: bytes, rest: bytes) -> None:
+def test_any_bytes_decode_or_raise_image_error(magic: bytes, rest: bytes) -> None:
     try:
         decoded = decode(magic + rest, max_pixels=10_000)
     except ImageError as error:
@@ -50,7 +50,7 @@ def test_bytes_raise_nothing_but_an_image_error(magic: bytes, rest: bytes) -> No
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_changed_bytes_raise_nothing_but_an_image_error(data: st.DataObject) -> None:
+def test_corrupted_images_decode_or_raise_image_error(data: st.DataObject) -> None:
     format = data.draw(st.sampled_from(["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "JPEG2000"]))
     array = data.draw(rgb)
     file = bytearray(png(array, format))
@@ -66,7 +66,7 @@ def test_changed_bytes_raise_nothing_but_an_image_error(data: st.DataObject) -> 
 
 @settings(max_examples=60, deadline=None)
 @given(rgb)
-def test_any_png_gives_its_pixels(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
+def test_any_png_decodes_to_its_pixels(array: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
     decoded = decode(png(array))
     assert np.array_equal(np.asarray(decoded.frames[0]), array)
     assert from_array(array).frames[0].tobytes() == decoded.frames[0].tobytes()
@@ -74,7 +74,7 @@ def test_any_png_gives_its_pixels(array: np.ndarray[tuple[int, ...], np.dtype[np
 
 @settings(deadline=None)
 @given(arrays(np.uint16, array_shapes(min_dims=2, max_dims=2, max_side=8)))
-def test_any_sixteen_bit_png_is_scaled_to_the_nearest(
+def test_any_sixteen_bit_png_is_rounded_to_the_nearest_level(
     array: np.ndarray[tuple[int, ...], np.dtype[np.uint16]],
 ) -> None:
     buffer = io.BytesIO()
@@ -95,7 +95,7 @@ def test_frames_are_spread_evenly(count: int, limit: int) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_reading_the_structure_of_any_bytes_ends_and_raises_nothing_else(data: bytes) -> None:
+def test_structure_readers_terminate_on_any_bytes(data: bytes) -> None:
     for read, magic in (
         (lambda data: read_gif(data, Limits()), b"GIF89a"),
         (read_jpeg, b"\xff\xd8"),

@@ -1,4 +1,4 @@
-"""Lists of known content: what is on them is found, and what is wrong with them is said."""
+"""Hash lists of known content: entries are matched, and faults of a list are reported."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write(path: Path, *rows: str, header: str = "sha256,pdq,label,action,handlin
     return path
 
 
-def test_a_file_is_known_by_its_digest(tmp_path: Path) -> None:
+def test_file_matches_by_digest(tmp_path: Path) -> None:
     data = png(drawing(1))
     digest = hashlib.sha256(data).hexdigest().upper()
     known = load_hash_list(
@@ -57,7 +57,7 @@ def test_a_file_is_known_by_its_digest(tmp_path: Path) -> None:
     assert (len(known), known.compares_pictures, len(known.digest)) == (2, False, 12)
 
 
-def test_a_picture_is_known_by_what_it_looks_like(tmp_path: Path) -> None:
+def test_picture_matches_by_perceptual_hash(tmp_path: Path) -> None:
     image = drawing(1)
     known = load_hash_list(
         write(tmp_path / "k.csv", f",{pdq(image)},stamp,block,,", f",{pdq(drawing(2))},x,allow,,")
@@ -72,7 +72,7 @@ def test_a_picture_is_known_by_what_it_looks_like(tmp_path: Path) -> None:
     assert known.match(png(Image.new("RGB", (64, 64), "grey"))) is None  # without features
 
 
-def test_the_frames_of_an_animation_are_looked_up(tmp_path: Path) -> None:
+def test_frames_of_an_animation_are_matched(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     drawing(5).save(buffer, "GIF", save_all=True, append_images=[drawing(1), drawing(6)])
     known = load_hash_list(write(tmp_path / "k.csv", f",{pdq(drawing(1))},stamp,block,,40"))
@@ -80,7 +80,7 @@ def test_the_frames_of_an_animation_are_looked_up(tmp_path: Path) -> None:
     assert match is not None and match.entry.label == "stamp"
 
 
-def test_one_frame_that_is_allowed_does_not_allow_the_others(tmp_path: Path) -> None:
+def test_allowed_frame_does_not_allow_the_animation(tmp_path: Path) -> None:
     def moving(*pictures: Image.Image) -> bytes:
         buffer = io.BytesIO()
         pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:])
@@ -98,7 +98,7 @@ def test_one_frame_that_is_allowed_does_not_allow_the_others(tmp_path: Path) -> 
     assert match is not None and (match.entry.label, match.entry.handling) == ("other", "sealed")
 
 
-def test_the_distance_may_be_set_and_the_nearest_decides(tmp_path: Path) -> None:
+def test_nearest_entry_within_its_distance_decides(tmp_path: Path) -> None:
     hash = picture_hash(np.asarray(drawing(1)))
     near = bytes(np.bitwise_xor(hash, np.frombuffer(bytes([3]) + bytes(31), np.uint8))).hex()
     data = png(drawing(1))
@@ -116,7 +116,7 @@ def test_the_distance_may_be_set_and_the_nearest_decides(tmp_path: Path) -> None
     assert match(f"{digest},,one,block,,", f"{digest},,two,allow,,").entry.label == "one"
 
 
-def test_entries_behind_many_nearer_ones_are_tested_against_their_own_distances(tmp_path: Path) -> None:
+def test_distant_entry_matches_behind_many_stricter_nearer_ones(tmp_path: Path) -> None:
     hash = bytes(picture_hash(np.asarray(drawing(1))))
     near = [bytes([hash[0] ^ 1, *hash[1:-1], hash[-1] ^ 2]).hex()] * 100  # 2 bits off, and 0 or 1 are allowed
     far = bytes([hash[0] ^ 255, *hash[1:]]).hex()
@@ -155,14 +155,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_with_a_list_is_said_with_its_line(case: str, tmp_path: Path) -> None:
+def test_faults_of_a_list_are_reported_with_the_line(case: str, tmp_path: Path) -> None:
     header, rows, told = WRONG[case]
     with pytest.raises(JuratError) as raised:
         load_hash_list(write(tmp_path / "k.csv", *rows, header=header))
     assert told in raised.value.message
 
 
-def test_near_duplicates_are_found_among_the_last_pictures() -> None:
+def test_near_duplicates_are_found_among_recent_pictures() -> None:
     memory = NearDuplicates(8, size=3)
     hashes = [picture_hashes(png(drawing(seed)))[0] for seed in range(5)]
     for number, hash in enumerate(hashes):

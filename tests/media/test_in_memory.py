@@ -1,4 +1,4 @@
-"""Images in memory are decoded as files are."""
+"""Images in memory are decoded like files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Encode = Callable[..., bytes]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "CMYK", "YCbCr", "HSV", "LAB"])
-def test_pil_images_of_any_mode(mode: str, picture: Image.Image) -> None:
+def test_pil_images_of_any_mode_decode(mode: str, picture: Image.Image) -> None:
     source = picture.convert(mode)
     decoded = from_pil(source)
     frame = decoded.frames[0]
@@ -28,18 +28,18 @@ def test_pil_images_of_any_mode(mode: str, picture: Image.Image) -> None:
     assert source.mode == mode
 
 
-def test_transparent_pil_images_are_laid_over_white() -> None:
+def test_transparent_pil_images_are_composited_over_white() -> None:
     assert from_pil(Image.new("RGBA", (2, 2), (9, 9, 9, 0))).frames[0].getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_the_frame_is_a_copy(picture: Image.Image) -> None:
+def test_frame_is_a_copy(picture: Image.Image) -> None:
     source = picture.copy()
     frame = from_pil(source).frames[0]
     source.paste((0, 0, 0), (0, 0, 48, 32))
     assert np.array_equal(np.asarray(frame), np.asarray(picture))
 
 
-def test_an_opened_file_gives_what_its_bytes_give(picture: Image.Image, encode: Encode) -> None:
+def test_opened_file_equals_its_bytes(picture: Image.Image, encode: Encode) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encode(picture, "JPEG", exif=exif)
@@ -50,7 +50,7 @@ def test_an_opened_file_gives_what_its_bytes_give(picture: Image.Image, encode: 
 
 
 @pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_an_opened_animation_gives_its_frames_and_stays_where_it_was(format: str, encode: Encode) -> None:
+def test_opened_animation_keeps_its_position(format: str, encode: Encode) -> None:
     frames = [Image.new("RGB", (8, 8), (i * 20,) * 3) for i in range(11)]
     data = encode(frames[0], format, save_all=True, append_images=frames[1:])
     with Image.open(io.BytesIO(data)) as image:
@@ -63,7 +63,7 @@ def test_an_opened_animation_gives_its_frames_and_stays_where_it_was(format: str
     assert [f.tobytes() for f in decoded.frames] == [f.tobytes() for f in decode(data).frames]
 
 
-def test_errors_of_pil_images(picture: Image.Image, encode: Encode) -> None:
+def test_invalid_pil_images_are_refused(picture: Image.Image, encode: Encode) -> None:
     with pytest.raises(ImageError, match="48 x 32 pixels are more than the limit of 100"):
         from_pil(picture, max_pixels=100)
     with pytest.raises(ImageError, match=r"the image has no pixels \(0 x 5\)"):
@@ -78,7 +78,7 @@ def test_errors_of_pil_images(picture: Image.Image, encode: Encode) -> None:
         from_pil(closed)
 
 
-def test_the_digest_is_of_the_size_and_the_pixels(picture: Image.Image) -> None:
+def test_digest_covers_size_and_pixels(picture: Image.Image) -> None:
     expected = hashlib.sha256(b"48x32\n" + picture.tobytes()).hexdigest()
     assert from_pil(picture).sha256 == expected
     assert from_array(np.asarray(picture)).sha256 == expected
@@ -102,7 +102,7 @@ ARRAYS: dict[str, np.ndarray[Any, Any]] = {
 
 
 @pytest.mark.parametrize("kind", ARRAYS)
-def test_arrays(kind: str) -> None:
+def test_arrays_of_any_dtype_decode(kind: str) -> None:
     decoded = from_array(ARRAYS[kind])
     assert np.asarray(decoded.frames[0]).tolist() == [[[v] * 3 for v in (0, 51, 255)]]
     assert (decoded.width, decoded.height, decoded.indices, decoded.animated) == (3, 1, (0,), False)
@@ -112,7 +112,7 @@ def test_bool_arrays_are_black_and_white() -> None:
     assert np.asarray(from_array(np.array([[False, True]])).frames[0])[0, :, 0].tolist() == [0, 255]
 
 
-def test_alpha_arrays_are_laid_over_white() -> None:
+def test_alpha_arrays_are_composited_over_white() -> None:
     rgba = np.zeros((1, 1, 4), dtype=np.uint8)
     assert from_array(rgba).frames[0].getpixel((0, 0)) == (255, 255, 255)
     assert from_array(rgba / 255.0).frames[0].getpixel((0, 0)) == (255, 255, 255)
@@ -133,13 +133,13 @@ BAD_ARRAYS: dict[str, tuple[np.ndarray[Any, Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", BAD_ARRAYS)
-def test_arrays_that_are_no_images(kind: str) -> None:
+def test_invalid_arrays_are_refused(kind: str) -> None:
     array, message = BAD_ARRAYS[kind]
     with pytest.raises(ImageError) as raised:
         from_array(array)
     assert message in raised.value.message
 
 
-def test_the_pixel_limit_of_arrays() -> None:
+def test_pixel_limit_applies_to_arrays() -> None:
     with pytest.raises(ImageError, match="20 x 10 pixels are more than the limit of 199"):
         from_array(np.zeros((10, 20)), max_pixels=199)

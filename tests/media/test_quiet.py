@@ -1,4 +1,4 @@
-"""Pillow is silent while it decodes, and everything else is as before."""
+"""`quiet` silences warnings of Pillow while it decodes and restores everything else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def warn_as_pillow() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_warnings_of_pillow_go_nowhere_and_others_stay() -> None:
+def test_quiet_silences_only_pillow_warnings() -> None:
     before = list(warnings.filters)
     with quiet():
         warn_as_pillow()
@@ -29,7 +29,7 @@ def test_warnings_of_pillow_go_nowhere_and_others_stay() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_it_lasts_until_the_last_thread_has_left() -> None:
+def test_quiet_lasts_until_the_last_thread_leaves() -> None:
     entered, leave = threading.Event(), threading.Event()
 
     def other() -> None:
@@ -50,7 +50,7 @@ def test_it_lasts_until_the_last_thread_has_left() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_filters_that_someone_else_put_back_do_no_harm() -> None:
+def test_quiet_tolerates_filters_restored_by_others() -> None:
     outer = warnings.catch_warnings()
     inside = quiet()
     outer.__enter__()
@@ -61,7 +61,7 @@ def test_filters_that_someone_else_put_back_do_no_harm() -> None:
         warn_as_pillow()
 
 
-def test_an_error_inside_leaves_everything_as_before() -> None:
+def test_quiet_restores_filters_after_an_exception() -> None:
     before = list(warnings.filters)
     with pytest.raises(KeyError), quiet():
         raise KeyError

@@ -1,4 +1,4 @@
-"""A picture that viewers show in several ways is judged in each of them."""
+"""A picture that viewers render in several ways is judged in each rendering."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_translucent_picture_is_two_frames(kind: str, encode: Encode) -> None:
+def test_translucent_picture_has_two_renderings(kind: str, encode: Encode) -> None:
     format, options = KINDS[kind]
     decoded = decode(encode(translucent(), format, **options))
     assert (decoded.renderings, decoded.indices) == (OVER, (0, 0))
@@ -47,7 +47,7 @@ def test_a_translucent_picture_is_two_frames(kind: str, encode: Encode) -> None:
     assert np.abs(black - [100, 50, 0]).max() <= 3
 
 
-def test_pictures_from_memory_are_two_frames_too() -> None:
+def test_translucent_arrays_have_two_renderings() -> None:
     array = np.asarray(translucent())
     assert from_pil(translucent()).renderings == from_array(array).renderings == OVER
     assert from_array(np.dstack([array[..., :1], array[..., 3:]])).renderings == OVER
@@ -62,12 +62,12 @@ def test_pictures_from_memory_are_two_frames_too() -> None:
         lambda: Image.new("LA", (20, 10), (9, 255)),
     ],
 )
-def test_an_opaque_picture_is_one_frame(make: Callable[[], Image.Image], encode: Encode) -> None:
+def test_opaque_picture_has_one_rendering(make: Callable[[], Image.Image], encode: Encode) -> None:
     decoded = decode(encode(make(), "PNG"))
     assert (len(decoded.frames), decoded.renderings) == (1, ())
 
 
-def test_an_outline_is_no_translucent_picture() -> None:
+def test_translucent_outline_adds_no_rendering() -> None:
     image = Image.new("RGBA", (200, 200), (200, 100, 0, 255))
     for at in range(200):
         image.putpixel((at, 0), (200, 100, 0, 128))
@@ -76,7 +76,7 @@ def test_an_outline_is_no_translucent_picture() -> None:
     assert from_pil(image).renderings == OVER
 
 
-def test_white_that_shows_on_black_only_is_seen(encode: Encode) -> None:
+def test_white_on_transparent_is_visible_over_black(encode: Encode) -> None:
     image = Image.new("RGBA", (40, 40), (255, 255, 255, 0))
     image.paste((255, 255, 255, 255), (10, 10, 30, 30))
     white, black = decode(encode(image, "PNG")).frames
@@ -84,7 +84,7 @@ def test_white_that_shows_on_black_only_is_seen(encode: Encode) -> None:
     assert np.asarray(black)[[5, 20], [5, 20]].tolist() == [[0] * 3, [255] * 3]
 
 
-def test_a_scene_whose_darkness_lies_in_its_alpha_is_judged_as_on_a_dark_page(encode: Encode) -> None:
+def test_scene_hidden_in_alpha_is_broken_over_black(encode: Encode) -> None:
     with Image.open("examples/scenes/0000-child-with-blade-broken.png") as image:
         scene = image.convert("RGB")
     rgb = np.asarray(scene).astype(float)
@@ -100,7 +100,7 @@ def test_a_scene_whose_darkness_lies_in_its_alpha_is_judged_as_on_a_dark_page(en
     assert "over black" in verdict.explain()
 
 
-def test_the_still_of_a_report_is_in_the_way_that_decided(encode: Encode) -> None:
+def test_report_still_uses_the_deciding_rendering(encode: Encode) -> None:
     data = encode(translucent(0), "PNG")
     assert still(data, 0, "over black", None, 480).getpixel((3, 3)) == (0, 0, 0)
     assert still(data, 0, "over white", None, 480).getpixel((3, 3)) == (255, 255, 255)
@@ -122,7 +122,7 @@ def gamma(value: float) -> tuple[bytes, bytes]:
     return b"gAMA", struct.pack(">I", round(value * 100_000))
 
 
-def test_a_png_with_a_gamma_is_judged_as_stored_and_with_it(encode: Encode) -> None:
+def test_png_with_gamma_has_two_renderings(encode: Encode) -> None:
     data = encode(Image.new("RGB", (8, 8), (128, 0, 255)), "PNG")
     decoded = decode(with_chunks(data, gamma(1.0)))
     assert decoded.renderings == ("as stored", "with gamma")
@@ -142,7 +142,7 @@ def test_a_png_with_a_gamma_is_judged_as_stored_and_with_it(encode: Encode) -> N
         (gamma(0.0),),
     ],
 )
-def test_a_gamma_that_changes_nothing_costs_nothing(chunks: tuple[Any, ...], encode: Encode) -> None:
+def test_neutral_gamma_adds_no_rendering(chunks: tuple[Any, ...], encode: Encode) -> None:
     decoded = decode(with_chunks(encode(Image.new("RGB", (8, 8), (128, 0, 255)), "PNG"), *chunks))
     assert (len(decoded.frames), decoded.renderings) == (1, ())
 
@@ -164,7 +164,7 @@ BESIDE = {
 
 @pytest.mark.parametrize("kind", BESIDE)
 @pytest.mark.parametrize("repeated", [1, 70])
-def test_what_lies_beside_a_png_does_not_make_it_unreadable(
+def test_ancillary_png_chunks_are_ignored(
     kind: str, repeated: int, picture: Image.Image, encode: Encode
 ) -> None:
     data = encode(picture, "PNG")
@@ -174,7 +174,7 @@ def test_what_lies_beside_a_png_does_not_make_it_unreadable(
     assert decode(data[:-12] + behind + data[-12:]).frames[0].tobytes() == picture.tobytes()
 
 
-def test_a_wrong_checksum_beside_a_picture_is_passed_over(encode: Encode, picture: Image.Image) -> None:
+def test_ancillary_chunk_with_wrong_checksum_is_ignored(encode: Encode, picture: Image.Image) -> None:
     for kind, body in (BESIDE["iTXt"], gamma(1.0), (b"tRNS", bytes(6))):
         data = with_chunks(encode(picture, "PNG"), (kind, body))
         at = 33 + 8 + len(body)
@@ -189,7 +189,7 @@ def test_a_wrong_checksum_beside_a_picture_is_passed_over(encode: Encode, pictur
     ("size", "judged"),
     [((12000, 9000), (4618, 3464)), ((16320, 12240), (4080, 3060)), ((4000, 4000), (4000, 4000))],
 )
-def test_a_large_jpeg_is_scaled_down_while_it_is_read(
+def test_large_jpeg_is_scaled_down_while_decoding(
     size: tuple[int, int], judged: tuple[int, int], encode: Encode
 ) -> None:
     decoded = decode(encode(Image.new("L", size, 101), "JPEG", quality=30))
@@ -199,7 +199,7 @@ def test_a_large_jpeg_is_scaled_down_while_it_is_read(
     assert decoded.frames[0].getpixel((7, 7)) == (101, 101, 101)
 
 
-def test_a_large_jpeg_that_was_turned_and_one_that_was_cut(encode: Encode) -> None:
+def test_scaled_jpeg_is_rotated_and_checked_for_truncation(encode: Encode) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encode(Image.effect_noise((300, 200), 90).convert("RGB"), "JPEG", exif=exif)
@@ -211,7 +211,7 @@ def test_a_large_jpeg_that_was_turned_and_one_that_was_cut(encode: Encode) -> No
         decode(data, max_pixels=7_499)
 
 
-def test_a_picture_of_many_pixels_is_judged_on_16_million_of_them(encode: Encode) -> None:
+def test_large_picture_is_scaled_to_16_megapixels(encode: Encode) -> None:
     large = Image.new("1", (8000, 8000))
     for decoded in (
         decode(encode(large, "PNG")),
@@ -222,7 +222,7 @@ def test_a_picture_of_many_pixels_is_judged_on_16_million_of_them(encode: Encode
         assert (decoded.frames[0].size, decoded.scales) == ((4000, 4000), (2.0,))
 
 
-def test_the_limit_of_pixels_can_be_raised(encode: Encode) -> None:
+def test_pixel_limit_can_be_raised(encode: Encode) -> None:
     data = encode(Image.new("L", (300, 200)), "BMP")
     with pytest.raises(ImageError, match="--max-image-pixels raises the limit"):
         decode(data, sampling=Sampling(max_pixels=50_000))
@@ -261,13 +261,13 @@ UNREAD: dict[str, tuple[Callable[[Encode], bytes], str]] = {
 
 
 @pytest.mark.parametrize("kind", UNREAD)
-def test_formats_that_are_not_read_are_named(kind: str, encode: Encode) -> None:
+def test_unsupported_formats_are_named(kind: str, encode: Encode) -> None:
     make, name = UNREAD[kind]
     with pytest.raises(ImageError, match=f"^not an image: it looks like {name}"):
         decode(make(encode))
 
 
-def test_a_plain_file_in_memory_is_checked_for_being_whole(encode: Encode) -> None:
+def test_opened_file_is_checked_for_truncation(encode: Encode) -> None:
     data = encode(Image.effect_noise((64, 64), 90), "JPEG")
     cut = data[: len(data) // 2] + b"\xff\xd9"
     with Image.open(io.BytesIO(cut)) as image, pytest.raises(ImageError, match="truncated"):

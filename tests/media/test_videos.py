@@ -1,4 +1,4 @@
-"""Videos: which frames are looked at, when they are shown, and what keeps a video from being judged."""
+"""Videos: which frames are sampled, their times, and reasons why a video is not judged."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def reason_here(data: bytes) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_frame_is_taken_each_second_and_is_the_one_shown_then(kind: str) -> None:
+def test_one_frame_per_second_is_sampled(kind: str) -> None:
     codec, format = KINDS[kind]
     decoded = decode(video(rising(40), codec=codec, format=format))
     assert (decoded.kind, decoded.width, decoded.height, decoded.animated) == ("video", 64, 48, True)
@@ -79,7 +79,7 @@ def test_a_frame_is_taken_each_second_and_is_the_one_shown_then(kind: str) -> No
     assert shares(decoded.frames)[:8] == pytest.approx([i / 8 for i in range(8)], abs=0.04)
 
 
-def test_more_or_fewer_frames_are_taken_as_told() -> None:
+def test_sampling_options_set_rate_and_count() -> None:
     data = video(rising(40))
     assert decode(data, sampling=Sampling(fps=2)).times == tuple(i / 2 - (i % 2) / 10 for i in range(16))
     assert decode(data, sampling=Sampling(fps=0.25)).times == (0, 4)
@@ -88,9 +88,7 @@ def test_more_or_fewer_frames_are_taken_as_told() -> None:
 
 
 @given(st.floats(0.01, 20_000), st.floats(0.01, 60), st.integers(1, 200))
-def test_times_rise_from_the_beginning_and_lie_within_the_video(
-    duration: float, fps: float, frames: int
-) -> None:
+def test_sampled_times_increase_within_the_duration(duration: float, fps: float, frames: int) -> None:
     times = Sampling(fps, frames).times(duration)
     assert times[0] == 0
     assert 1 <= len(times) <= frames
@@ -100,7 +98,7 @@ def test_times_rise_from_the_beginning_and_lie_within_the_video(
         assert times[-1] >= duration - 1 / fps - 1e-3
 
 
-def test_a_long_video_is_skipped_through_to_the_same_frames() -> None:
+def test_long_video_is_sampled_by_seeking() -> None:
     """Seconds of 100, of which a few are looked at: what lies between need not be decoded."""
     data = video(rising(50), fps=5, each=10, g="25")
     decoded = decode(data, sampling=Sampling(1, 5))
@@ -121,9 +119,7 @@ REFERRING = {
 
 
 @pytest.mark.parametrize("kind", REFERRING)
-def test_skipping_gives_the_very_frames_that_reading_through_gives(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_seeking_gives_the_frames_of_sequential_decoding(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where frames after the one that is sought refer to some before it."""
     data = video(rising(100), **REFERRING[kind])  # pyright: ignore[reportArgumentType]
     samplings = [Sampling(1), Sampling(0.3), Sampling(1, 4)]
@@ -135,7 +131,7 @@ def test_skipping_gives_the_very_frames_that_reading_through_gives(
         assert [f.tobytes() for f in found.frames] == [f.tobytes() for f in through.frames]
 
 
-def test_what_lies_between_the_frames_wanted_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_between_samples_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     data = video(rising(100), g="5")
     monkeypatch.setattr(module, "LEAST_FRAME", module.MAX_DECODED * Limits().max_pixels // 50)
     assert len(here(data, sampling=Sampling(0.25)).frames) == 5
@@ -143,7 +139,7 @@ def test_what_lies_between_the_frames_wanted_is_not_decoded(monkeypatch: pytest.
         here(data, sampling=Sampling(5, 100))
 
 
-def test_a_video_that_does_not_say_how_long_it_is_is_read_through() -> None:
+def test_video_without_duration_is_decoded_sequentially() -> None:
     data = video(rising(40), codec="libvpx", format="webm", container={"live": "1"})
     decoded = decode(data)
     assert (decoded.times, decoded.duration) == ((0, 1, 2, 3, 4, 5, 6, 7), pytest.approx(8, abs=0.3))
@@ -153,12 +149,12 @@ def test_a_video_that_does_not_say_how_long_it_is_is_read_through() -> None:
     assert shares(few.frames) == pytest.approx([time / 8 for time in few.times], abs=0.04)
 
 
-def test_a_single_picture_is_a_video_of_one_frame() -> None:
+def test_video_of_one_frame_has_one_sample() -> None:
     decoded = decode(video([tint(0.5)]))
     assert (decoded.kind, decoded.times) == ("video", (0,))
 
 
-def test_the_frame_at_a_time_can_be_had_alone() -> None:
+def test_frame_at_returns_the_frame_at_a_time() -> None:
     data = video(rising(40))
     assert shares((frame_at(data, 5.1),)) == pytest.approx([25 / 40], abs=0.04)
     with pytest.raises(ImageError, match="not a video"):
@@ -168,7 +164,7 @@ def test_the_frame_at_a_time_can_be_had_alone() -> None:
 @pytest.mark.parametrize(
     ("turned", "corner"), [(90, "left bottom"), (180, "right bottom"), (-90, "right top")]
 )
-def test_a_video_that_was_filmed_sideways_is_turned_upright(turned: float, corner: str) -> None:
+def test_rotated_video_is_turned_upright(turned: float, corner: str) -> None:
     picture = tint(0)
     picture.paste((0, 255, 0), (0, 0, 16, 16))  # left top
     decoded = decode(video([picture] * 3, turned=turned))
@@ -182,7 +178,7 @@ def test_a_video_that_was_filmed_sideways_is_turned_upright(turned: float, corne
 # --- limits --------------------------------------------------------------------------------------
 
 
-def test_large_frames_are_scaled_down_and_the_size_told_is_the_true_one(
+def test_large_frames_are_scaled_and_the_original_size_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MAX_FRAME", 32 * 24)
@@ -191,20 +187,20 @@ def test_large_frames_are_scaled_down_and_the_size_told_is_the_true_one(
     assert decoded.frames[0].size == (32, 24)
 
 
-def test_frames_that_are_too_large_are_not_decoded() -> None:
+def test_frames_over_the_pixel_limit_are_not_decoded() -> None:
     told = (
         "64 x 48 pixels are more than the limit of 3,000; it may be a decompression bomb and was not decoded"
     )
     assert reason_for(video(rising(5)), max_pixels=3000).startswith(told)
 
 
-def test_frames_may_be_as_large_as_8k_and_no_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_up_to_8k_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert module.MAX_PIXELS > 8192 * 4320
     monkeypatch.setattr(module, "MAX_PIXELS", 3000)
     assert reason_here(video(rising(5))).startswith("64 x 48 pixels are more than the limit of 3,000;")
 
 
-def test_a_video_that_is_too_long_or_takes_too_much_decoding_is_refused(
+def test_overlong_or_costly_video_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data, live = video(rising(40)), video(rising(40), codec="libvpx", format="webm", container={"live": "1"})
@@ -216,7 +212,7 @@ def test_a_video_that_is_too_long_or_takes_too_much_decoding_is_refused(
     assert "pixels must be decoded to reach its frames, more than the limit of" in reason_here(data)
 
 
-def test_files_that_a_video_points_to_are_not_opened(tmp_path: Path) -> None:
+def test_playlists_are_not_videos(tmp_path: Path) -> None:
     """A playlist is not a video here, whatever it is called."""
     (tmp_path / "secret.mp4").write_bytes(video(rising(5)))
     for text in (
@@ -240,16 +236,14 @@ def test_files_that_a_video_points_to_are_not_opened(tmp_path: Path) -> None:
         ("webm", 0.02, "the WebM or Matroska video is damaged: its header: "),
     ],
 )
-def test_a_video_that_is_cut_off_says_so(kind: str, keep: float, told: str) -> None:
+def test_truncated_video_is_reported(kind: str, keep: float, told: str) -> None:
     codec, format = KINDS[kind]
     data = video(rising(40), codec=codec, format=format)
     assert reason_for(data[: int(len(data) * keep)]).startswith(told)
 
 
 @pytest.mark.parametrize("keep", [0.2, 0.5, 0.8])
-def test_a_video_whose_index_is_whole_and_whose_frames_are_cut_off_says_so(
-    keep: float, tmp_path: Path
-) -> None:
+def test_video_with_complete_index_and_missing_frames_is_reported(keep: float, tmp_path: Path) -> None:
     import av
 
     path, noise = tmp_path / "v.mp4", random.Random(1)
@@ -269,20 +263,20 @@ def test_a_video_whose_index_is_whole_and_whose_frames_are_cut_off_says_so(
     )
 
 
-def test_a_gif_that_looks_like_a_transport_stream_is_one() -> None:
+def test_gif_resembling_a_transport_stream_is_an_image() -> None:
     data = bytearray(b"GIF89a" + bytes(400))
     data[188] = data[376] = ord("G")
     assert container_of(bytes(data)) is None
 
 
-def test_a_frame_that_is_damaged_makes_the_video_an_error() -> None:
+def test_damaged_frame_makes_the_video_an_error() -> None:
     data = bytearray(video(rising(40), format="matroska", g="5"))
     at = len(data) // 2
     data[at : at + 60] = bytes(60)
     assert reason_for(bytes(data)).startswith("the WebM or Matroska video is ")
 
 
-def test_sound_without_pictures_is_no_video() -> None:
+def test_audio_only_file_is_refused() -> None:
     import av
 
     buffer = io.BytesIO()
@@ -295,14 +289,14 @@ def test_sound_without_pictures_is_no_video() -> None:
     assert reason_for(buffer.getvalue()) == "the MP4 or QuickTime file has no video in it"
 
 
-def test_without_pyav_the_reason_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pyav_names_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     data = video([tint(0.5)])
     monkeypatch.setitem(sys.modules, "av", None)
     assert reason_for(data) == 'a video, and reading videos needs PyAV: pip install "jurat[video]"'
 
 
 @given(st.data())
-def test_any_damage_gives_frames_or_one_line_of_reason(data: st.DataObject) -> None:
+def test_damaged_videos_decode_or_give_one_line(data: st.DataObject) -> None:
     damaged = bytearray(data.draw(st.sampled_from(SMALL)))
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
@@ -328,7 +322,7 @@ def test_videos_in_folders_are_items(tmp_path: Path) -> None:
     assert not VIDEO_SUFFIXES & IMAGE_SUFFIXES
 
 
-def test_images_that_are_stored_as_videos_are_stay_images() -> None:
+def test_avif_and_heic_are_not_videos() -> None:
     for brand in (b"avif", b"heic", b"mif1"):
         assert container_of(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic") is None
     assert Limits().kept_pixels // DEFAULT_MAX_FRAMES >= 1920 * 1080

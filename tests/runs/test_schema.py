@@ -1,5 +1,5 @@
-"""A value that no column can hold makes an error row of its item and never stops the run, also when the run is
-resumed, retried or merged."""
+"""A value that no column can hold makes an error row of its item and never stops the run, also when
+the run is resumed, retried or merged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tar shards that are joined, cut, damaged or packed by a Mac: every member is a row or is counted."""
+"""Tar shards, concatenated, truncated, damaged or packed by macOS: every member is an item or counted."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ ONE = 512 + 1024
         "bzipped.tar": bz2.compress(FIRST + SECOND),
     }.items(),
 )
-def test_joined_archives_are_read_to_the_last_whatever_their_names_say(name: str, data: bytes) -> None:
+def test_concatenated_archives_are_read_to_the_end(name: str, data: bytes) -> None:
     items, passed_over = read(name, data)
     assert told(items) == [b"first", b"second"]
     assert passed_over.as_dict() == {}
@@ -87,7 +87,7 @@ def test_joined_archives_are_read_to_the_last_whatever_their_names_say(name: str
         2 * ONE - 10: "the rest of cut.{} cannot be read: unexpected end of data",
     }.items(),
 )
-def test_an_archive_that_was_cut_off_says_so(suffix: str, end: int, last: str) -> None:
+def test_truncated_archive_is_reported(suffix: str, end: int, last: str) -> None:
     data = tar(FOUR)[:end]
     items, _ = read(f"cut.{suffix}", gzip.compress(data) if suffix == "tgz" else data)
     assert told(items)[:2] == [FOUR["0.jpg"], FOUR["1.jpg"]]
@@ -98,7 +98,7 @@ def test_an_archive_that_was_cut_off_says_so(suffix: str, end: int, last: str) -
 @pytest.mark.parametrize("suffix", ["tar", "tgz"])
 @pytest.mark.parametrize("place", [0, 20, 130, 150, 157])
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_a_damaged_header_costs_its_member_and_no_other(suffix: str, place: int, format: int) -> None:
+def test_damaged_header_loses_only_its_member(suffix: str, place: int, format: int) -> None:
     data = bytearray(tar(FOUR, format=format))
     data[ONE + place] ^= 0xFF
     items, _ = read(f"bad.{suffix}", gzip.compress(bytes(data)) if suffix == "tgz" else bytes(data))
@@ -110,7 +110,7 @@ def test_a_damaged_header_costs_its_member_and_no_other(suffix: str, place: int,
     assert problem.endswith(f"{ONE:,} bytes were passed over, up to the next header")
 
 
-def test_a_damaged_first_header_costs_its_member_and_no_other() -> None:
+def test_damaged_first_header_loses_only_its_member() -> None:
     data = bytearray(tar(FOUR))
     data[3] ^= 0xFF
     items, _ = read("bad.tar", bytes(data))
@@ -118,7 +118,7 @@ def test_a_damaged_first_header_costs_its_member_and_no_other() -> None:
     assert "a damaged header at byte 0" in str(told(items)[0])
 
 
-def test_a_header_of_negative_length_does_not_go_round_in_circles() -> None:
+def test_negative_length_in_a_header_is_skipped() -> None:
     info = tarfile.TarInfo("x.jpg")
     info.size = -1024
     header = info.tobuf(tarfile.GNU_FORMAT)
@@ -128,13 +128,13 @@ def test_a_header_of_negative_length_does_not_go_round_in_circles() -> None:
     assert "a negative length" in str(told(items)[1])
 
 
-def test_an_end_mark_behind_the_first_part_of_a_header_hides_nothing() -> None:
+def test_truncated_long_name_header_is_reported() -> None:
     data = tar({"0.jpg": b"a", f"{'x' * 200}.jpg": b"b"}, format=tarfile.GNU_FORMAT)
     items, _ = read("cut.tar", data[: 1024 + 1024] + bytes(1024))
     assert told(items) == [b"a", "the rest of cut.tar cannot be read: the header of a member is missing"]
 
 
-def test_what_follows_the_end_and_is_no_archive_is_told() -> None:
+def test_trailing_bytes_after_the_end_are_reported() -> None:
     items, _ = read("tail.tar", FIRST + b"a signature" * 200)
     assert told(items) == [
         b"first",
@@ -153,18 +153,18 @@ def test_what_follows_the_end_and_is_no_archive_is_told() -> None:
         (b"PK\3\4" + bytes(20), "ZIP"),
     ],
 )
-def test_archives_that_are_packed_otherwise_say_how(data: bytes, what: str) -> None:
+def test_unsupported_compression_is_named(data: bytes, what: str) -> None:
     items, _ = read("packed.tar", data)
     assert told(items) == [f"packed.tar is a {what} file; unpack it first"]
 
 
-def test_an_archive_packed_twice_says_so() -> None:
+def test_archive_compressed_twice_is_reported() -> None:
     items, _ = read("twice.tar.gz", gzip.compress(gzip.compress(FIRST)))
     (problem,) = told(items)
     assert str(problem).startswith("the rest of twice.tar.gz cannot be read: ")
 
 
-def test_a_small_archive_that_unpacks_to_gigabytes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decompression_bomb_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     from jurat.sources import tar as archives
 
     monkeypatch.setattr(archives, "_UNPACKED", 1 << 22)
@@ -178,7 +178,7 @@ def test_a_small_archive_that_unpacks_to_gigabytes_is_given_up(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("suffix", ["tar", "tgz"])
-def test_companions_of_macos_are_no_samples_and_take_no_captions(suffix: str) -> None:
+def test_macos_companion_files_are_skipped(suffix: str) -> None:
     members: dict[str, bytes] = {}
     for number in range(3):
         for kind, data in (("jpg", b"picture"), ("txt", b"A caption."), ("json", b'{"source": "crawl"}')):
@@ -253,7 +253,7 @@ def test_every_member_is_an_item_or_counted(suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["tar", "tgz"])
-def test_a_text_that_is_too_long_is_left_out_and_says_so(suffix: str) -> None:
+def test_overlong_text_is_left_out_and_reported(suffix: str) -> None:
     members = {
         "0.jpg": b"a",
         "0.ocr.json": b" " * (1 << 18) + b"{}",

@@ -45,19 +45,19 @@ def spoken(item: Item) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", ["messages", "Conversation", "CONVERSATIONS"])
 @pytest.mark.parametrize("cell", [MESSAGES, json.dumps(MESSAGES)])
-def test_a_column_of_turns_is_found_by_its_usual_names(name: str, cell: Any) -> None:
+def test_conversation_column_is_found_by_its_usual_names(name: str, cell: Any) -> None:
     (item,) = found(jsonl({"path": "a.png", name: cell}))
     assert spoken(item) == SPOKEN
     assert item.read() == (Path("a.png").read_bytes(),)
 
 
-def test_turns_as_llava_data_sets_write_them_are_read() -> None:
+def test_llava_turns_are_read() -> None:
     turns = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "Soup."}]
     (item,) = found(jsonl({"image": "a.png", "conversations": turns}))
     assert spoken(item) == [("user", "<image>\nWhat?"), ("assistant", "Soup.")]
 
 
-def test_prompts_and_responses_have_columns_of_their_own() -> None:
+def test_prompt_and_response_columns_form_a_conversation() -> None:
     table = jsonl(
         {"path": "a.png", "prompt": "What?", "response": "Soup."}, {"path": "a.png", "response": ""}
     )
@@ -70,7 +70,7 @@ def test_prompts_and_responses_have_columns_of_their_own() -> None:
     assert spoken(item) == [("user", "x"), ("assistant", "Stew.")]
 
 
-def test_cells_of_csv_parquet_and_arrow_are_read_alike() -> None:
+def test_conversations_are_equal_in_csv_parquet_and_arrow() -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -86,7 +86,7 @@ def test_cells_of_csv_parquet_and_arrow_are_read_alike() -> None:
         assert spoken(item) == SPOKEN, name
 
 
-def test_images_in_the_turns_are_the_items_where_there_is_no_column_of_images() -> None:
+def test_images_in_turns_are_used_without_an_image_column() -> None:
     data = Path("a.png").read_bytes()
     url = f"data:image/png;base64,{base64.b64encode(data).decode()}"
     image = {"type": "image_url", "image_url": {"url": url}}
@@ -119,7 +119,7 @@ MALFORMED: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("cell", "problem"), MALFORMED)
-def test_a_malformed_conversation_is_counted_and_of_a_named_column_an_error(cell: Any, problem: str) -> None:
+def test_malformed_conversation_is_counted_or_an_error_if_named(cell: Any, problem: str) -> None:
     table = jsonl({"path": "a.png", "messages": cell}, {"path": "a.png", "messages": MESSAGES})
     passed_over = PassedOver()
     bad, good = found(table, passed_over)
@@ -132,7 +132,7 @@ def test_a_malformed_conversation_is_counted_and_of_a_named_column_an_error(cell
     assert (spoken(bad), spoken(good)) == ([], SPOKEN)
 
 
-def test_a_conversation_that_is_too_long_to_be_carried_is_malformed() -> None:
+def test_overlong_conversation_is_malformed() -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -145,7 +145,7 @@ def test_a_conversation_that_is_too_long_to_be_carried_is_malformed() -> None:
         item.read()
 
 
-def test_members_of_a_shard_have_the_conversation_of_their_sample() -> None:
+def test_shard_members_get_the_conversation_of_their_sample() -> None:
     members = {"0.png": Path("a.png").read_bytes(), "0.json": json.dumps({"messages": MESSAGES}).encode()}
     with tarfile.open("t.tar", "w") as tar:
         for name, data in members.items():

@@ -45,7 +45,7 @@ def problem(path: str, **options: int) -> str:
     return raised.value.message
 
 
-def test_a_file_is_read_when_it_is_opened(tmp_path: Path) -> None:
+def test_files_are_read_lazily(tmp_path: Path) -> None:
     make("a.png")
     (item,) = find_items(["a.png"])
     assert item.id == "a.png"
@@ -54,7 +54,7 @@ def test_a_file_is_read_when_it_is_opened(tmp_path: Path) -> None:
     assert item.read()[0] == b"changed later"
 
 
-def test_a_named_file_may_have_any_suffix() -> None:
+def test_named_file_may_have_any_suffix() -> None:
     make("notes.txt", "image")
     assert ids("notes.txt", "image") == ["notes.txt", "image"]
 
@@ -69,7 +69,7 @@ def test_a_named_file_may_have_any_suffix() -> None:
         ("in/../in", "in/../in/x/a.png"),
     ],
 )
-def test_ids_are_the_paths_as_written(given_path: str, expected: str, tmp_path: Path) -> None:
+def test_ids_are_the_paths_as_given(given_path: str, expected: str, tmp_path: Path) -> None:
     make("in/x/a.png")
     (item,) = find_items([given_path])
     assert item.id == expected
@@ -96,13 +96,13 @@ def test_folders_are_walked_in_byte_order_of_paths() -> None:
     assert found == ids("in")
 
 
-def test_only_image_suffixes_count_in_folders() -> None:
+def test_folders_yield_only_image_suffixes() -> None:
     make("in/a.PNG", "in/b.JpEg", "in/c.txt", "in/d", "in/e.png.bak", "in/f.heic", "in/.png", "in/g.tar.webp")
     assert ids("in") == ["in/a.PNG", "in/b.JpEg", "in/f.heic", "in/g.tar.webp"]
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in IMAGE_SUFFIXES)
 
 
-def test_an_empty_folder_gives_nothing() -> None:
+def test_empty_folder_yields_nothing() -> None:
     Path("empty").mkdir()
     assert ids("empty") == []
 
@@ -159,17 +159,17 @@ GLOBS = {
 
 
 @pytest.mark.parametrize("pattern", GLOBS)
-def test_globs(pattern: str) -> None:
+def test_globs_match_the_expected_files(pattern: str) -> None:
     make(*TREE)
     assert ids(pattern) == GLOBS[pattern]
 
 
-def test_an_absolute_glob(tmp_path: Path) -> None:
+def test_absolute_glob_matches(tmp_path: Path) -> None:
     make(*TREE)
     assert ids(f"{tmp_path}/in/*.jpg") == [f"{tmp_path}/in/b.jpg"]
 
 
-def test_what_is_not_there_is_an_item_with_a_reason() -> None:
+def test_missing_path_is_an_item_with_a_reason() -> None:
     make("in/a.png")
     assert problem("gone.png") == "no such file or folder: gone.png"
     assert problem("") == "no such file or folder: "
@@ -184,12 +184,12 @@ def test_what_is_not_there_is_an_item_with_a_reason() -> None:
     assert problem("n" * 300) == f"cannot be read (File name too long): {'n' * 300}"
 
 
-def test_a_missing_path_does_not_end_the_stream() -> None:
+def test_missing_path_does_not_stop_the_stream() -> None:
     make("a.png", "b.png")
     assert ids("a.png", "gone.png", "x*.png", "b.png") == ["a.png", "gone.png", "x*.png", "b.png"]
 
 
-def test_a_file_that_is_gone_when_it_is_opened() -> None:
+def test_file_deleted_before_reading_is_an_error() -> None:
     make("a.png")
     (item,) = find_items(["a.png"])
     Path("a.png").unlink()
@@ -200,7 +200,7 @@ def test_a_file_that_is_gone_when_it_is_opened() -> None:
         item.read()
 
 
-def test_empty_and_too_large_files_are_refused_before_they_are_read() -> None:
+def test_empty_and_oversized_files_are_refused_unread() -> None:
     Path("empty.png").touch()
     Path("large.png").write_bytes(b"x" * 11)
     with Path("sparse.png").open("wb") as file:
@@ -214,7 +214,7 @@ def test_empty_and_too_large_files_are_refused_before_they_are_read() -> None:
     assert item.read()[0] == b"x" * 11
 
 
-def test_one_file_is_read_as_items_are() -> None:
+def test_read_file_applies_the_limits_of_items() -> None:
     make("a.png", "in/b.png")
     assert read_file("a.png") == read_file(Path("a.png")) == b"a.png"
     for path, message in (
@@ -226,21 +226,21 @@ def test_one_file_is_read_as_items_are() -> None:
             read_file(path, max_bytes=4)
 
 
-def test_a_list_on_standard_input() -> None:
+def test_list_of_paths_is_read_from_standard_input() -> None:
     make("a.png", "in/b.png", " c.png", "*.png")
     listed = "a.png\n\n   \nin\r\n c.png\n*.png\ngone.png"
     assert ids("-", stdin=listed) == ["a.png", "in/b.png", " c.png", "*.png", "gone.png"]
     assert ids("in", "-", "a.png", stdin="a.png\n") == ["in/b.png", "a.png", "a.png"]
 
 
-def test_globs_in_a_list_are_names() -> None:
+def test_globs_in_a_list_are_not_expanded() -> None:
     make("a.png")
     (item,) = find_items(["-"], io.StringIO("*.png\n"))
     with pytest.raises(ImageError, match=r"no such file or folder: \*.png"):
         item.read()
 
 
-def test_a_list_is_read_line_by_line() -> None:
+def test_list_of_paths_is_read_lazily() -> None:
     make("a.png")
     seen: list[int] = []
 
@@ -258,19 +258,19 @@ def test_a_list_is_read_line_by_line() -> None:
     assert seen == [0, 1, 2]
 
 
-def test_an_image_in_place_of_a_list() -> None:
+def test_image_on_standard_input_is_reported() -> None:
     stdin = io.TextIOWrapper(io.BytesIO(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff\n"), encoding="utf-8")
     items = list(find_items(["-"], stdin))
     with pytest.raises(ImageError, match=r"has null bytes \('-' expects a list of paths, not an image\)"):
         items[-1].read()
 
 
-def test_a_list_needs_standard_input() -> None:
+def test_dash_without_standard_input_is_refused() -> None:
     with pytest.raises(ImageError, match="'-' reads a list of paths from standard input, and there is none"):
         find_items(["a.png", "-"])
 
 
-def test_walking_is_lazy() -> None:
+def test_folders_are_walked_lazily() -> None:
     make("in/a/1.png", "in/b/2.png")
     items = find_items(["in"])
     assert next(items).id == "in/a/1.png"
@@ -278,7 +278,7 @@ def test_walking_is_lazy() -> None:
     assert [item.id for item in items] == ["in/b/1.png", "in/b/2.png"]
 
 
-def test_a_folder_that_disappears_is_an_item_with_a_reason() -> None:
+def test_vanished_folder_is_an_item_with_a_reason() -> None:
     make("in/a.png", "in/b/1.png", "in/c.png")
     items = find_items(["in"])
     first = next(items)
@@ -299,7 +299,7 @@ def test_links_to_files_and_folders_are_followed() -> None:
 
 
 @posix
-def test_a_link_that_leads_nowhere() -> None:
+def test_dangling_link_is_an_item_with_a_reason() -> None:
     Path("in").mkdir()
     os.symlink("gone.png", "in/a.png")
     os.symlink("itself.png", "in/itself.png")
@@ -312,7 +312,7 @@ def test_a_link_that_leads_nowhere() -> None:
 
 @posix
 @pytest.mark.parametrize("pattern", ["in", "in/**", "in/**/*.png"])
-def test_links_in_circles_end(pattern: str) -> None:
+def test_link_cycles_terminate(pattern: str) -> None:
     make("in/a.png", "in/x/b.png", "in/y/c.png")
     os.symlink("..", "in/x/up")
     os.symlink("../y", "in/x/y")
@@ -326,7 +326,7 @@ def test_links_in_circles_end(pattern: str) -> None:
 
 
 @posix
-def test_many_links_to_each_other_end_soon() -> None:
+def test_many_mutual_links_yield_few_items() -> None:
     for i in range(12):
         make(f"in/{i:02}/a.png")
         for j in range(12):
@@ -336,7 +336,7 @@ def test_many_links_to_each_other_end_soon() -> None:
 
 
 @posix
-def test_folders_deeper_than_calls_may_be_nested() -> None:
+def test_folders_deeper_than_the_recursion_limit_are_walked() -> None:
     deep = "d/" * 1_100
     os.makedirs("in")
     os.chdir("in")
@@ -354,14 +354,14 @@ def test_folders_deeper_than_calls_may_be_nested() -> None:
 
 
 @posix
-def test_pipes_and_devices_are_not_waited_for() -> None:
+def test_pipes_and_devices_are_refused() -> None:
     os.mkfifo("pipe.png")
     assert problem("pipe.png") == "cannot be read (not a regular file): pipe.png"
     assert problem("/dev/zero") == "cannot be read (not a regular file): /dev/zero"
 
 
 @posix
-def test_names_that_are_not_utf_8() -> None:
+def test_file_names_that_are_not_utf_8_are_escaped() -> None:
     name = os.fsdecode(b"caf\xe9.png")
     try:
         Path(name).write_bytes(b"x")
@@ -379,7 +379,7 @@ def test_names_that_are_not_utf_8() -> None:
         assert item.read()[0] == b"x"
 
 
-def test_items_travel_to_other_processes() -> None:
+def test_items_can_be_pickled() -> None:
     make("a.png")
     good, bad = pickle.loads(pickle.dumps(list(find_items(["a.png", "gone.png"]))))
     assert good.read()[0] == b"a.png"
@@ -396,7 +396,7 @@ parts = st.sampled_from(["*", "**", "a", "?", "*.png", "[ab]*", "x", ".h", "b.pn
     tree=st.sets(st.lists(names, min_size=1, max_size=3).map("/".join), max_size=8),
     pattern=st.lists(parts, min_size=1, max_size=4),
 )
-def test_globs_that_name_a_suffix_match_what_pythons_glob_matches(
+def test_globs_with_a_suffix_equal_python_glob(
     tree: set[str], pattern: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     import glob

@@ -1,4 +1,4 @@
-"""What docs/images.md says of suffixes, limits and errors is so."""
+"""Suffixes, limits and errors in docs/images.md match the code."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ def message(data: bytes) -> str:
     raise AssertionError
 
 
-def test_all_suffixes_and_no_others_are_listed() -> None:
+def test_page_lists_exactly_the_image_suffixes() -> None:
     paragraph = PAGE[PAGE.index("- The image suffixes are") : PAGE.index("- Videos are items too")]
     assert set(re.findall(r"\.[a-z0-9]+", paragraph)) == IMAGE_SUFFIXES
 
 
-def test_all_formats_are_named() -> None:
+def test_page_names_all_formats() -> None:
     section = PAGE[PAGE.index("## What is decoded") :].lower().replace("jpeg 2000", "jpeg2000")
     assert all(format.name.lower() in section for format in FORMATS)
 
 
-def test_the_limits_are_those_of_the_code() -> None:
+def test_page_limits_equal_the_code() -> None:
     limits = Limits()
     assert table_row("size of a file")[1] == f"{DEFAULT_MAX_BYTES // 2**20} MiB"
     assert table_row("pixels of a frame, `--max-image-pixels`")[1] == f"{DEFAULT_MAX_PIXELS:,}"
@@ -81,7 +81,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert MOST_BYTES == 2**30
 
 
-def test_the_errors_are_worded_as_the_page_has_them(encode: Callable[..., bytes]) -> None:
+def test_page_quotes_the_actual_error_messages(encode: Callable[..., bytes]) -> None:
     rng = np.random.default_rng(0)
     noise = [Image.fromarray(rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)) for _ in range(2)]
     said = {
@@ -102,12 +102,12 @@ def test_the_errors_are_worded_as_the_page_has_them(encode: Callable[..., bytes]
         assert re.sub(r"\d+ bytes", "N bytes", text) == re.sub(r"\d+ bytes", "N bytes", page), kind
 
 
-def test_all_suffixes_of_videos_and_no_others_are_listed() -> None:
+def test_page_lists_exactly_the_video_suffixes() -> None:
     paragraph = PAGE[PAGE.index("- Videos are items too") : PAGE.index("are picked up like images")]
     assert set(re.findall(r"\.[a-z0-9]+", paragraph)) == VIDEO_SUFFIXES
 
 
-def test_the_limits_of_videos_are_those_of_the_code() -> None:
+def test_page_video_limits_equal_the_code() -> None:
     assert MAX_SECONDS == 4 * 3600 and "at most 4 hours" in table_row("length")[1]
     assert MAX_FRAME == 1920 * 1080 and Limits().kept_pixels // MAX_FRAME == 61
     assert f"at most {MAX_PIXELS:,} pixels" in table_row("size of a frame")[1]

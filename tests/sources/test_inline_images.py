@@ -1,4 +1,4 @@
-"""Pictures that tables hold as text are judged, and stand in no id, message or column; JSON tables."""
+"""Images embedded in tables as text are decoded and kept out of ids, messages and columns; JSON tables."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def parquet(values: Any) -> bytes:
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "JPEG2000"])
-def test_base64_that_begins_like_a_picture_is_the_picture(format: str) -> None:
+def test_base64_images_are_decoded(format: str) -> None:
     data = picture(format)
     text = base64.b64encode(data).decode()
     forms = [
@@ -86,7 +86,7 @@ CELLS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_bytes_in_text_are_read_from_json(cell: str) -> None:
+def test_encoded_bytes_are_read_from_json(cell: str) -> None:
     (item,) = rows("t.jsonl", json.dumps({"image": CELLS[cell]}))
     assert item.read()[0] == PNG
     assert (item.id, item.uri) == ("t.jsonl#0", f"{Path.cwd()}/t.jsonl#0")
@@ -95,7 +95,7 @@ def test_bytes_in_text_are_read_from_json(cell: str) -> None:
     assert [image.uri for image in item.lazy_images()] == [f"{Path.cwd()}/u.jsonl#0/0", f"{Path.cwd()}/a.png"]
 
 
-def test_bytes_in_text_are_read_from_csv() -> None:
+def test_encoded_bytes_are_read_from_csv() -> None:
     written = {"bytes": PNG, "path": None}
     cells = [
         TEXT,
@@ -125,7 +125,7 @@ def test_bytes_in_text_are_read_from_csv() -> None:
         pa.array([[list(PNG)]], pa.list_(pa.list_(pa.uint8()))),
     ],
 )
-def test_bytes_of_every_type_are_read_from_parquet_and_arrow(values: pa.Array) -> None:
+def test_encoded_bytes_are_read_from_parquet_and_arrow(values: pa.Array) -> None:
     table = pa.table({"image": values})
     with pa.OSFile("t.arrow", "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
@@ -134,7 +134,7 @@ def test_bytes_of_every_type_are_read_from_parquet_and_arrow(values: pa.Array) -
         assert item.read() == (PNG,)
 
 
-def test_pictures_in_other_columns_are_not_carried_into_the_record() -> None:
+def test_images_in_other_columns_are_cut() -> None:
     long = base64.b64encode(LARGE).decode()
     row = {
         "image": "a.png",
@@ -156,7 +156,7 @@ def test_pictures_in_other_columns_are_not_carried_into_the_record() -> None:
     }
 
 
-def test_texts_that_are_no_picture_are_cut_in_ids_and_messages() -> None:
+def test_long_non_image_texts_are_cut_in_ids_and_messages() -> None:
     content = "x" * 5000
     damaged = TEXT[:60] + "!" + TEXT[61:]
     cells = [content, "y" * 300, f"data:image/png;base64,{damaged}", f"data:image/png;base64,{'A' * 3000}"]
@@ -173,7 +173,7 @@ def test_texts_that_are_no_picture_are_cut_in_ids_and_messages() -> None:
     assert max(map(len, told)) < 200
 
 
-def test_paths_that_begin_like_base64_are_paths() -> None:
+def test_paths_resembling_base64_are_paths() -> None:
     for name in ("Qk02", "iVBORw0KGgo.png", "R0lGOD/9j/a.png"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_bytes(name.encode())
@@ -181,7 +181,7 @@ def test_paths_that_begin_like_base64_are_paths() -> None:
         assert item.read()[0] == name.encode()
 
 
-def test_an_index_of_another_row_is_refused_by_that_name() -> None:
+def test_number_in_the_image_column_is_refused_with_a_hint() -> None:
     Path("7").write_bytes(b"a file of that name")
     zero, seven = rows("t.csv", "index,image\n2,0\n3,7\n")
     assert said(zero) == (
@@ -207,7 +207,7 @@ ARRAYS = {
 
 
 @pytest.mark.parametrize("name", ARRAYS)
-def test_arrays_and_objects_that_follow_one_another_are_tables(name: str) -> None:
+def test_json_arrays_and_concatenated_objects_are_tables(name: str) -> None:
     items = rows(name, ARRAYS[name])
     assert [(item.id, item.read()[0], dict(item.columns)) for item in items] == [
         ("a.png", PNG, {"id": "1"}),
@@ -215,7 +215,7 @@ def test_arrays_and_objects_that_follow_one_another_are_tables(name: str) -> Non
     ]
 
 
-def test_an_array_longer_than_what_is_held_is_read_to_its_end() -> None:
+def test_json_array_larger_than_the_buffer_is_read_to_the_end() -> None:
     table = [{"image": "a.png", "caption": "ü" * (number * 37 % 5000), "n": number} for number in range(400)]
     items = rows("t.json", json.dumps(table, ensure_ascii=False, indent=1))
     assert [item.columns["n"] for item in items] == [str(number) for number in range(400)]
@@ -238,13 +238,13 @@ def test_an_array_longer_than_what_is_held_is_read_to_its_end() -> None:
         ('[{"image": "a.png"}, 5, {"image": "a.png"}]', 1, "row 1 of t.json: not an object {...}"),
     ],
 )
-def test_json_that_is_cut_or_damaged_says_from_where(text: str, whole: int, told: str) -> None:
+def test_damaged_json_reports_where_reading_stopped(text: str, whole: int, told: str) -> None:
     items = rows("t.json", text)
     assert [item.read()[0] for item in items[:whole]] == [PNG] * whole
     assert said(items[whole]).startswith(told)
 
 
-def test_an_object_with_tables_in_it_says_what_to_do() -> None:
+def test_json_object_of_tables_is_refused_with_a_hint() -> None:
     coco = {"info": {}, "images": [{"file_name": "a.png"}] * 100, "annotations": [{"id": 1}] * 100}
     (item,) = rows("coco.json", json.dumps(coco))
     assert said(item) == (
@@ -253,7 +253,7 @@ def test_an_object_with_tables_in_it_says_what_to_do() -> None:
     )
 
 
-def test_objects_in_cells_say_what_they_hold() -> None:
+def test_object_cells_without_an_image_list_their_keys() -> None:
     cells = [
         {"url": "a.png", "detail": "low"},
         {"src": "a.png"},
@@ -272,7 +272,7 @@ def test_objects_in_cells_say_what_they_hold() -> None:
     assert said(items[5]) == "row 5 of t.jsonl has no image: 'image' is empty"
 
 
-def test_lists_as_python_writes_them_are_lists() -> None:
+def test_python_list_literals_are_lists_of_images() -> None:
     items = rows("t.csv", 'images\n"[\'a.png\', \'a.png\']"\n"[""a.png""]"\n[\'a.png\'\n')
     assert items[0].read() == (PNG, PNG)
     assert items[1].read() == (PNG,)
@@ -290,12 +290,12 @@ def test_lists_as_python_writes_them_are_lists() -> None:
         ("t.csv", b"PAR1", "a Parquet file"),
     ],
 )
-def test_tables_of_text_that_are_something_else_say_what(name: str, start: bytes, what: str) -> None:
+def test_binary_file_with_a_text_suffix_is_identified(name: str, start: bytes, what: str) -> None:
     (item,) = rows(name, start + bytes(100))
     assert said(item).startswith(f"{name} cannot be read: it is {what}")
 
 
-def test_a_column_that_is_nested_one_deeper_is_named_by_what_there_is() -> None:
+def test_missing_column_error_lists_nested_columns() -> None:
     with pytest.raises(JuratError, match="it has 'id', 'data'"):
         rows("t.json", '[{"id": 5, "data": {"image": "a.png"}}]')
     (item,) = rows("t.json", '[{"id": 5, "data": {"image": "a.png"}}]', column="data")

@@ -1,4 +1,4 @@
-"""Web addresses that others wrote lead to no private address, by whatever way."""
+"""URIs from untrusted data never reach a private address."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def opened(item: Any) -> bytes | str:
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "0.0.0.0", "[::ffff:127.0.0.1]", "127.1", "2130706433"]
 )
-def test_uris_in_tables_lead_to_no_private_address(servers: tuple[_Server, _Server], host: str) -> None:
+def test_uris_in_tables_cannot_reach_private_addresses(servers: tuple[_Server, _Server], host: str) -> None:
     server, _ = servers
     said = in_table(server.url("/a.png", host))
     assert isinstance(said, str)
@@ -94,14 +94,14 @@ def test_uris_in_tables_lead_to_no_private_address(servers: tuple[_Server, _Serv
         assert in_table(server.url("/a.png", host), allow_private_hosts=True) == b"private"
 
 
-def test_a_list_on_standard_input_counts_as_a_table(servers: tuple[_Server, _Server]) -> None:
+def test_uris_on_standard_input_cannot_reach_private_addresses(servers: tuple[_Server, _Server]) -> None:
     server, _ = servers
     (item,) = find_items(["-"], io.StringIO(server.url("/a.png")))
     assert REFUSED in str(opened(item))
     assert server.asked == 0
 
 
-def test_a_host_that_was_typed_may_be_private_but_not_what_it_redirects_to(
+def test_private_host_from_the_command_line_may_not_redirect(
     servers: tuple[_Server, _Server],
 ) -> None:
     typed, other = servers
@@ -115,7 +115,7 @@ def test_a_host_that_was_typed_may_be_private_but_not_what_it_redirects_to(
     assert opened(redirected) == b"private"
 
 
-def test_a_table_at_a_host_that_was_typed_may_name_that_host(servers: tuple[_Server, _Server]) -> None:
+def test_table_on_a_private_host_may_refer_to_that_host(servers: tuple[_Server, _Server]) -> None:
     typed, _ = servers
     (item,) = find_items([typed.url("/t.jsonl", "localhost")])
     assert item.uri == typed.url("/a.png", "localhost")
@@ -123,7 +123,7 @@ def test_a_table_at_a_host_that_was_typed_may_name_that_host(servers: tuple[_Ser
 
 
 @pytest.mark.parametrize("typed", [False, True])
-def test_a_name_that_resolves_to_a_private_address_is_refused_at_every_connection(
+def test_dns_rebinding_to_a_private_address_is_refused(
     servers: tuple[_Server, _Server], monkeypatch: pytest.MonkeyPatch, typed: bool
 ) -> None:
     server, _ = servers
@@ -156,7 +156,7 @@ def test_a_name_that_resolves_to_a_private_address_is_refused_at_every_connectio
         ),
     ],
 )
-def test_which_addresses_are_public(address: str, public: bool) -> None:
+def test_public_and_private_addresses_are_distinguished(address: str, public: bool) -> None:
     assert is_public(address) is public
 
 
@@ -175,5 +175,5 @@ def test_which_addresses_are_public(address: str, public: bool) -> None:
         ("/a/path.png", None),
     ],
 )
-def test_which_hosts_one_can_see_to_be_private(uri: str, host: tuple[str, int] | None) -> None:
+def test_visibly_private_hosts_of_a_uri_are_allowed(uri: str, host: tuple[str, int] | None) -> None:
     assert PrivateHosts().with_host_of(uri).named == ({host} if host else set())

@@ -1,4 +1,4 @@
-"""Objects behind URIs, read from real servers on this machine."""
+"""Objects behind URIs, read from real local servers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def said(uri: str, **options: int) -> str:
     return raised.value.message
 
 
-def test_a_prefix_is_walked_in_byte_order_like_a_folder(bucket) -> None:
+def test_prefix_is_walked_in_byte_order(bucket) -> None:
     found = list(find_items(["s3://bucket/in/"]))
     names = ["in/a.jpg", "in/b.png", "in/deep-1.png", "in/deep/c.png"]
     assert [item.id for item in found] == [f"s3://bucket/{name}" for name in names]
@@ -72,7 +72,7 @@ def test_a_prefix_is_walked_in_byte_order_like_a_folder(bucket) -> None:
     assert pickle.loads(pickle.dumps(found[0])).read()[0] == b"in/a.jpg"
 
 
-def test_objects_and_globs(bucket) -> None:
+def test_objects_and_globs_in_a_bucket_are_read(bucket) -> None:
     assert [item.read()[0] for item in find_items(["s3://bucket/x.bin"])] == [b"x.bin"]
     assert [item.id for item in find_items(["s3://bucket/in/*.png"])] == [
         "s3://bucket/in/b.png",
@@ -86,12 +86,12 @@ def test_objects_and_globs(bucket) -> None:
     ]
 
 
-def test_a_list_on_standard_input_may_have_uris(bucket) -> None:
+def test_list_on_standard_input_may_contain_uris(bucket) -> None:
     found = find_items(["-"], io.StringIO("s3://bucket/in/a.jpg\ns3://bucket/x.bin\n"))
     assert [item.read()[0] for item in found] == [b"in/a.jpg", b"x.bin"]
 
 
-def test_what_cannot_be_read_says_why(bucket) -> None:
+def test_unreadable_objects_report_the_reason(bucket) -> None:
     assert said("s3://bucket/gone.png") == "no such object: s3://bucket/gone.png"
     assert said("s3://nosuch/in/*.png").startswith(("nothing matches: ", "no such object: "))
     assert said("s3://bucket/in/*.gif") == "nothing matches: s3://bucket/in/*.gif"
@@ -99,7 +99,7 @@ def test_what_cannot_be_read_says_why(bucket) -> None:
     assert said("s3://bucket/x.bin", max_bytes=3) == "the file has 5 bytes, more than the limit of 3"
 
 
-def test_an_object_that_went_away_since_it_was_listed(bucket) -> None:
+def test_object_deleted_after_listing_is_an_error(bucket) -> None:
     bucket.pipe("bucket/other/a.png", b"x")
     (item,) = find_items(["s3://bucket/other/"])
     bucket.rm("bucket/other/a.png")
@@ -107,7 +107,7 @@ def test_an_object_that_went_away_since_it_was_listed(bucket) -> None:
         item.read()
 
 
-def test_tables_and_shards_in_a_bucket(bucket) -> None:
+def test_tables_and_shards_in_a_bucket_are_read(bucket) -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.table({"path": ["in/a.jpg", "s3://bucket/x.bin", "../x"], "n": [1, 2, 3]}), buffer)
     bucket.pipe("bucket/t.parquet", buffer.getvalue())
@@ -133,7 +133,7 @@ def test_tables_and_shards_in_a_bucket(bucket) -> None:
     assert found[0].columns == {"txt": "a zero"}
 
 
-def test_a_local_table_may_name_objects(bucket, tmp_path: Path) -> None:
+def test_local_table_may_refer_to_objects(bucket, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("key,uri\n1,s3://bucket/in/a.jpg\n2,ftp://x/y.png\n")
     one, two = find_items([str(table)], options=SourceOptions(id_column="key"))
@@ -142,7 +142,7 @@ def test_a_local_table_may_name_objects(bucket, tmp_path: Path) -> None:
         two.read()
 
 
-def test_https_and_http_are_read_through_the_same_door(tmp_path: Path) -> None:
+def test_images_and_tables_are_read_over_http(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"from a server")
     (tmp_path / "t.jsonl").write_text('{"path": "a.png"}\n')
     handler = functools.partial(_Quiet, directory=str(tmp_path))
@@ -158,7 +158,7 @@ def test_https_and_http_are_read_through_the_same_door(tmp_path: Path) -> None:
             server.shutdown()
 
 
-def test_globs_are_for_the_command_line_and_names_come_before_them(bucket) -> None:
+def test_exact_object_name_takes_precedence_over_glob(bucket) -> None:
     for name in ("odd/photo[1].png", "odd/photo1.png", "days/day-1/a.png", "days/day-2/b.png"):
         bucket.pipe(f"bucket/{name}", name.encode())
     (named,) = find_items(["s3://bucket/odd/photo[1].png"])
@@ -223,29 +223,29 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
         ("429.png", "cannot be read (the server answered 429): {}", 3),
     ],
 )
-def test_what_a_server_answers_is_told_and_tried_again_where_it_may_pass(
+def test_server_errors_are_reported_and_transient_ones_retried(
     faulty: str, hurried: None, name: str, told: str, tries: int
 ) -> None:
     assert said(f"{faulty}/{name}") == told.format(f"{faulty}/{name}")
     assert _Faulty.asked[f"GET /{name}"] == tries
 
 
-def test_a_server_that_recovers_is_read(faulty: str, hurried: None) -> None:
+def test_recovering_server_is_read(faulty: str, hurried: None) -> None:
     (item,) = find_items([f"{faulty}/503-twice"])
     assert item.read()[0] == b"one two three"
 
 
-def test_nobody_there_is_not_no_such_object(hurried: None) -> None:
+def test_unreachable_server_is_not_reported_as_missing_object(hurried: None) -> None:
     assert said("http://127.0.0.1:9/a.png").startswith("cannot be read (Cannot connect to host 127.0.0.1:9")
 
 
-def test_an_answer_that_comes_in_pieces_is_read_to_its_end(faulty: str) -> None:
+def test_chunked_response_is_read_completely(faulty: str) -> None:
     (item,) = find_items([f"{faulty}/pieces"])
     assert item.read()[0] == b"one two three"
     assert said(f"{faulty}/pieces", max_bytes=5) == "the file has 6 bytes, more than the limit of 5"
 
 
-def test_signatures_and_passwords_are_in_no_id_and_no_message(faulty: str, hurried: None) -> None:
+def test_signatures_and_passwords_are_masked(faulty: str, hurried: None) -> None:
     signed = "X-Amz-Date=1&X-Amz-Signature=0123&x=1"
     host = faulty.removeprefix("http://")
     (item,) = find_items([f"{faulty}/404.png?{signed}"])
@@ -302,17 +302,13 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("redirected", [False, True])
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_an_address_is_sent_as_it_stands_or_escaped_where_it_has_to_be(
-    signed: str, address: str, redirected: bool
-) -> None:
+def test_uris_are_escaped_only_where_necessary(signed: str, address: str, redirected: bool) -> None:
     uri = f"{signed}/to?{address.encode().hex()}" if redirected else f"{signed}{address}"
     (item,) = find_items([uri])
     assert item.read()[0] == (ADDRESSES[address] or address).encode()
 
 
-def test_what_looks_like_a_chain_of_file_systems_is_one_address(
-    faulty: str, tmp_path: Path, hurried: None
-) -> None:
+def test_chained_file_system_uri_reads_no_local_file(faulty: str, tmp_path: Path, hurried: None) -> None:
     (tmp_path / "secret").write_text("of this machine")
     for address in (f"{faulty}/404::file://{tmp_path}/secret", f"{faulty}/404::{tmp_path}/secret"):
         assert said(address).startswith("no such object: ")
@@ -323,9 +319,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_backend_that_is_not_installed_ends_it_with_the_command_that_installs_it(
-    scheme: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_backend_names_the_install_command(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     module, extra = SCHEMES[scheme]

@@ -1,4 +1,4 @@
-"""What is no item is counted; names in other Unicode forms are found; pipes are not waited for."""
+"""Files that are not items are counted; names in other Unicode forms are found; pipes are refused."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def walk(*paths: str, **options: str) -> tuple[list[str], PassedOver]:
     return [item.id for item in items], passed_over
 
 
-def test_items_and_what_is_passed_over_are_all_files_of_a_folder() -> None:
+def test_items_and_skipped_files_add_up_to_all_files() -> None:
     make(*(f"in/{name}" for name in NAMES))
     make("in/._a.jpg", data=APPLE)
     make("in/._e.jpg", data=b"a picture of that name")
@@ -77,9 +77,7 @@ def test_items_and_what_is_passed_over_are_all_files_of_a_folder() -> None:
         ("in/d*", 1, 2),  # a folder that matches is walked
     ],
 )
-def test_matches_of_a_glob_that_leaves_the_suffix_open_are_counted(
-    pattern: str, taken: int, passed: int
-) -> None:
+def test_non_images_matched_by_a_glob_are_counted(pattern: str, taken: int, passed: int) -> None:
     make(*(f"in/{name}" for name in NAMES))
     ids, passed_over = walk(pattern)
     assert (len([id for id in ids if id != pattern]), passed_over.total) == (taken, passed)
@@ -89,7 +87,7 @@ def test_matches_of_a_glob_that_leaves_the_suffix_open_are_counted(
             item.read()
 
 
-def test_tables_and_shards_in_a_folder_are_told_how_to_be_judged() -> None:
+def test_skipped_shards_are_reported_with_the_command_to_judge_them() -> None:
     make("shards/0.tar", "shards/1.tar", "shards/notes.txt")
     ids, passed_over = walk("shards")
     assert ids == []
@@ -99,7 +97,7 @@ def test_tables_and_shards_in_a_folder_are_told_how_to_be_judged() -> None:
     ]
 
 
-def test_files_beside_the_rows_of_a_data_set_are_counted() -> None:
+def test_files_beside_a_saved_dataset_are_counted() -> None:
     table = pa.table({"image": [b"a", b"b"]})
     Path("saved/more").mkdir(parents=True)
     with pa.OSFile("saved/data.arrow", "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
@@ -115,7 +113,7 @@ def test_files_beside_the_rows_of_a_data_set_are_counted() -> None:
     }
 
 
-def test_suffixes_without_end_take_little_room() -> None:
+def test_counts_of_many_suffixes_use_bounded_memory() -> None:
     passed_over = PassedOver()
     for number in range(3000):
         passed_over.file(f"a.{number}{'x' * 5000}")
@@ -150,7 +148,7 @@ def test_names_in_another_unicode_form_are_found(there: str, given: str) -> None
     assert [item.read()[0] for item in below] == [b"found"] * 2
 
 
-def test_several_names_that_read_the_same_are_told() -> None:
+def test_ambiguous_unicode_names_are_reported() -> None:
     make("d\u0307\u0323.png", "\u1e0d\u0307.png")  # two orders of the same marks
     (item,) = find_items(["\u1e0b\u0323.png"])
     with pytest.raises(ImageError) as raised:
@@ -161,7 +159,7 @@ def test_several_names_that_read_the_same_are_told() -> None:
     )
 
 
-def test_file_uris_are_read_as_they_stand_or_decoded(tmp_path: Path) -> None:
+def test_file_uris_are_read_literally_or_decoded(tmp_path: Path) -> None:
     place = tmp_path / "My Pictures" / "café 100%.png"
     make(str(place), data=b"found")
     make(str(place.with_name("a%20b.png")), data=b"as it stands")
@@ -186,7 +184,7 @@ def test_file_uris_are_read_as_they_stand_or_decoded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "suffix", ["csv", "tsv", "jsonl", "json", "parquet", "arrow", "tar", "tar.gz", "png", "txt"]
 )
-def test_pipes_are_not_waited_for_whatever_their_suffix(suffix: str) -> None:
+def test_pipes_of_any_suffix_are_refused(suffix: str) -> None:
     os.mkfifo(f"x.{suffix}")
     (item,) = find_items([f"x.{suffix}"])
     with pytest.raises(ImageError) as raised:
@@ -194,7 +192,7 @@ def test_pipes_are_not_waited_for_whatever_their_suffix(suffix: str) -> None:
     assert raised.value.message == f"cannot be read (not a regular file): x.{suffix}"
 
 
-def test_pipes_inside_a_folder_of_datasets_are_not_waited_for() -> None:
+def test_pipes_in_a_saved_dataset_are_refused() -> None:
     make("saved/data.arrow")
     make("saved/dataset_info.json", data=b"{}")
     os.mkfifo("saved/state.json")
@@ -203,7 +201,7 @@ def test_pipes_inside_a_folder_of_datasets_are_not_waited_for() -> None:
         item.read()
 
 
-def test_a_list_of_paths_says_how_it_is_read() -> None:
+def test_text_file_of_paths_is_refused_with_the_command() -> None:
     make("list.txt", data="a.png\nbücher/b.png\n".encode())
     make("picture.txt", data=b"\x89PNG\r\n\x1a\n\0\0")
     listed, picture = find_items(["list.txt", "picture.txt"])

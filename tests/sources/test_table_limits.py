@@ -1,4 +1,4 @@
-"""What is damaged or too large in a table costs its own row, says so, and does not fill the memory."""
+"""Damaged or oversized parts of a table lose only their own row, are reported, and use bounded memory."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SWALLOWED = "a quote is not closed; the {} lines behind it are read as rows of t
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize(("at", "behind"), [(2, 5), (0, 7), (6, 1)])
-def test_a_quote_that_is_not_closed_costs_its_own_row(at: int, behind: int, ending: str) -> None:
+def test_unclosed_quote_loses_only_its_row(at: int, behind: int, ending: str) -> None:
     table = list(EIGHT)
     table[at] = f'{at}.png,"caption\n'
     items = rows("t.csv", ("path,caption\n" + "".join(table)).replace("\n", ending))
@@ -62,12 +62,12 @@ def test_a_quote_that_is_not_closed_costs_its_own_row(at: int, behind: int, endi
     assert told(items)[at] == f"t.csv:{at + 2}: {SWALLOWED.format(behind)}"
 
 
-def test_a_quote_on_the_last_line_that_is_not_closed_is_an_error() -> None:
+def test_unclosed_quote_on_the_last_line_is_an_error() -> None:
     items = rows("t.csv", 'path,caption\n0.png,a\n1.png,"cut o')
     assert told(items) == ["0", "t.csv:3: a quote is not closed"]
 
 
-def test_a_quote_that_the_next_one_closes_loses_no_row_in_silence() -> None:
+def test_quote_closed_by_a_later_row_loses_no_row_silently() -> None:
     table = list(EIGHT)
     table[2] = '2.png,"caption\n'
     table[5] = '5.png,"a caption"\n'
@@ -85,7 +85,7 @@ def test_a_quote_that_the_next_one_closes_loses_no_row_in_silence() -> None:
         ('2.png,caption,"x\n', '5.png,caption,x"\n'),
     ],
 )
-def test_rows_that_two_stray_quotes_join_are_read_one_by_one(first: str, last: str) -> None:
+def test_rows_joined_by_stray_quotes_are_read_separately(first: str, last: str) -> None:
     table = [f"{number}.png,caption {number},x\n" for number in range(8)]
     table[2], table[5] = first, last
     items = rows("t.csv", "path,caption,label\n" + "".join(table))
@@ -96,19 +96,19 @@ def test_rows_that_two_stray_quotes_join_are_read_one_by_one(first: str, last: s
     assert [told(items)[number] for number in (0, 1, 3, 4, 6, 7)] == list("013467")
 
 
-def test_lines_in_quotes_and_text_behind_a_quote_are_read_as_before() -> None:
+def test_quoted_line_breaks_and_stray_text_are_read() -> None:
     items = rows("t.csv", 'path,caption\n0.png,"two\nlines, ""quoted"""\n1.png,"a"b\n2.png,a "b" c\n')
     assert [item.caption for item in items] == ['two\nlines, "quoted"', "ab", 'a "b" c']
     assert told(items) == ["0", "1", "2"]
 
 
-def test_columns_of_the_same_name_are_told_apart() -> None:
+def test_duplicate_column_names_are_numbered() -> None:
     (item,) = rows("t.csv", "image,label,label,image\n0.png,a,b,1.png\n")
     assert item.read()[0] == b"0"
     assert dict(item.columns) == {"label": "a", "label.2": "b", "image.2": "1.png"}
 
 
-def test_a_file_of_broken_quotes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_with_many_broken_quotes_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     from jurat.sources import delimited
 
     monkeypatch.setattr(delimited, "_MOST_BROKEN", 20)
@@ -120,7 +120,7 @@ def test_a_file_of_broken_quotes_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("name", ["t.jsonl", "t.csv", "t.tsv"])
-def test_a_line_that_is_too_long_costs_its_own_row(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overlong_line_loses_only_its_row(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "MOST", 3 << 20)
     monkeypatch.setattr(lines, "_PIECE", 1 << 16)
     long = "x" * (4 << 20)
@@ -136,7 +136,7 @@ def test_a_line_that_is_too_long_costs_its_own_row(name: str, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("name", ["t.jsonl", "t.csv", "t.json"])
-def test_a_sparse_file_without_a_line_end_does_not_fill_the_memory(name: str) -> None:
+def test_sparse_file_without_line_ends_uses_bounded_memory(name: str) -> None:
     with open(name, "wb") as file:
         file.write(b'path\n"' if name == "t.csv" else b"[" if name == "t.json" else b"{")
         file.truncate(20 << 30)
@@ -155,7 +155,7 @@ def test_a_sparse_file_without_a_line_end_does_not_fill_the_memory(name: str) ->
     assert f"of {name} is not read" in result.stdout
 
 
-def test_a_row_of_too_many_values_is_an_error() -> None:
+def test_row_with_too_many_values_is_an_error() -> None:
     items = rows("t.jsonl", '{"path": "0.png"}\n{"path": "1.png", "x": [' + "[]," * 2_100_000 + "0]}\n")
     assert told(items) == ["0", "row 1 of t.jsonl: more than 4,000,000 values"]
 
@@ -178,7 +178,7 @@ def write(name: str, table: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_text_that_is_too_long_is_left_out_and_a_caption_is_an_error(name: str) -> None:
+def test_overlong_text_is_left_out_and_overlong_caption_is_an_error(name: str) -> None:
     long = "x" * ((1 << 18) + 1)
     write(name, [{"path": "0.png", "note": "short"}, {"path": "1.png", "note": long}])
     first, second = rows(name)
@@ -219,7 +219,7 @@ def measured(name: str) -> tuple[int, list[Any]]:
     return grown, found
 
 
-def test_a_text_of_400_megabytes_in_a_small_parquet_file_is_not_unpacked() -> None:
+def test_highly_compressed_text_in_parquet_is_not_unpacked() -> None:
     table = pa.table({"image": [b"a picture"], "note": pa.array(["x" * 400_000_000])})
     pq.write_table(table, "t.parquet", compression="zstd")
     assert os.path.getsize("t.parquet") < 100_000
@@ -229,7 +229,7 @@ def test_a_text_of_400_megabytes_in_a_small_parquet_file_is_not_unpacked() -> No
     assert found[0][1]["note"].startswith("(left out: 400,")
 
 
-def test_a_text_that_many_rows_share_is_held_once() -> None:
+def test_text_shared_by_many_rows_is_held_once() -> None:
     text = pa.DictionaryArray.from_arrays(pa.array([0] * 2000, pa.int32()), pa.array(["y" * 250_000]))
     pq.write_table(pa.table({"image": [b"a picture"] * 2000, "text": text}), "t.parquet")
     grown, found = measured_shared("t.parquet")
@@ -250,7 +250,7 @@ def measured_shared(name: str) -> tuple[int, int]:
     return grown, found
 
 
-def test_images_that_unpack_to_gigabytes_are_errors() -> None:
+def test_highly_compressed_images_in_parquet_are_errors() -> None:
     pq.write_table(
         pa.table({"image": [bytes(300_000_000)] * 4, "n": [0, 1, 2, 3]}), "t.parquet", compression="zstd"
     )
@@ -319,7 +319,7 @@ def broken_offsets(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["text", "binary", "extension", "struct", "list", "dictionary", "image"])
-def test_a_batch_whose_buffers_are_broken_is_one_error_and_the_others_are_read(kind: str) -> None:
+def test_batch_with_broken_buffers_is_one_error(kind: str) -> None:
     found = told(rows("t.arrow", broken_offsets(kind)))
     problem = next(each for each in found if "is damaged" in each)
     assert problem.startswith("t.arrow is damaged, and the 2 rows from 1 on not read: ")
@@ -328,7 +328,7 @@ def test_a_batch_whose_buffers_are_broken_is_one_error_and_the_others_are_read(k
     )
 
 
-def test_a_few_bytes_that_stand_for_billions_of_rows_are_one_error() -> None:
+def test_billions_of_rows_in_few_bytes_are_one_error() -> None:
     table = pa.table({"image": pa.nulls(2**31 - 1)})
     with pa.OSFile("t.arrow", "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
@@ -340,7 +340,7 @@ def test_a_few_bytes_that_stand_for_billions_of_rows_are_one_error() -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "stream", "parquet"])
-def test_no_mutation_of_a_table_ends_the_process(kind: str) -> None:
+def test_mutated_tables_never_crash_the_process(kind: str) -> None:
     out = io.BytesIO()
     table = typed_table()
     if kind == "parquet":

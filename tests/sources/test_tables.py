@@ -84,7 +84,7 @@ TABLES: dict[str, Callable[[str, list[dict[str, Any]]], None]] = {
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_rows_with_paths_are_items_with_their_other_columns(table: str, tmp_path: Path) -> None:
+def test_rows_are_items_with_their_other_columns(table: str, tmp_path: Path) -> None:
     TABLES[table](table, ROWS)
     found = items(table)
     assert [item.id for item in found] == ["a.png", "sub/c.png", "a.png"]
@@ -97,7 +97,7 @@ def test_rows_with_paths_are_items_with_their_other_columns(table: str, tmp_path
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_columns_may_be_named_and_paths_begin_elsewhere(table: str) -> None:
+def test_column_id_column_and_root_options_are_applied(table: str) -> None:
     rows = [{"key": "one", "photo": "b.png"}, {"key": "two", "photo": "a.png"}, {"key": "", "photo": "a.png"}]
     table = "t" + Path(table).suffix
     TABLES[f"data/{table}"](table, rows)
@@ -108,7 +108,7 @@ def test_columns_may_be_named_and_paths_begin_elsewhere(table: str) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_column_that_is_not_there_ends_it_with_those_that_are(table: str) -> None:
+def test_missing_column_error_lists_the_columns(table: str) -> None:
     TABLES[table](table, [{"key": "one", "photo": "b.png"}])
     for options, told in (
         ({}, "has no column with the usual name of images; it has 'key', 'photo'."),
@@ -122,7 +122,7 @@ def test_a_column_that_is_not_there_ends_it_with_those_that_are(table: str) -> N
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_row_without_an_image_says_so_and_the_others_are_read(table: str) -> None:
+def test_row_without_an_image_is_an_error_of_that_row_only(table: str) -> None:
     TABLES[table](table, [{"path": "a.png"}, {"path": ""}, {"path": "gone.png"}, {"path": "b.png"}])
     found = items(table)
     assert [item.read()[0] for item in (found[0], found[3])] == [b"a.png", b"b.png"]
@@ -130,7 +130,7 @@ def test_a_row_without_an_image_says_so_and_the_others_are_read(table: str) -> N
     assert said(found[2]) == "no such file or folder: data/gone.png"
 
 
-def test_counts_are_given_where_they_are_cheap() -> None:
+def test_items_are_counted_where_it_is_cheap() -> None:
     told: dict[str, int | None] = {}
     for table, write in TABLES.items():
         write(table, ROWS)
@@ -151,18 +151,18 @@ def test_counts_are_given_where_they_are_cheap() -> None:
     assert count_items(["bad.parquet"]) == len(items("bad.parquet")) == 1
 
 
-def test_every_table_format_is_tried_here() -> None:
+def test_every_table_format_is_tested() -> None:
     suffixes = {suffix for format in SOURCES for suffix in format.suffixes}
     assert suffixes - {Path(table).suffix for table in TABLES} == {".pq", ".tar", ".tar.gz", ".tgz"}
 
 
-def test_a_glob_of_tables_reads_each() -> None:
+def test_glob_of_tables_reads_each_table() -> None:
     for number in range(3):
         write_jsonl(f"data/part-{number}.jsonl", [{"path": "a.png", "id": number}])
     assert [item.columns["id"] for item in items("data/part-*.jsonl")] == ["0", "1", "2"]
 
 
-def test_values_are_carried_as_text_and_bytes_are_not() -> None:
+def test_columns_are_kept_as_text_without_bytes() -> None:
     row = {
         "path": "a.png",
         "text": "<b>=1+1",
@@ -180,7 +180,7 @@ def test_values_are_carried_as_text_and_bytes_are_not() -> None:
     assert item.columns == {"day": '"1970-01-01"'}
 
 
-def test_csv_rows_of_another_width_and_quoted_line_breaks() -> None:
+def test_csv_rows_of_wrong_width_are_errors() -> None:
     Path("data/t.csv").write_text('path,note\na.png,"two\nlines, one comma"\nb.png\n\nb.png,x,y\nb.png,z\n')
     found = items("data/t.csv")
     assert found[0].columns == {"note": "two\nlines, one comma"}
@@ -189,7 +189,7 @@ def test_csv_rows_of_another_width_and_quoted_line_breaks() -> None:
     assert found[3].read()[0] == b"b.png"
 
 
-def test_json_lines_may_lack_keys_that_others_have() -> None:
+def test_json_lines_may_have_different_keys() -> None:
     write_jsonl(
         "data/t.jsonl",
         [{"n": 1}, {"path": "a.png", "caption": None}, {"path": "b.png", "caption": "x", "key": "second"}],
@@ -202,7 +202,7 @@ def test_json_lines_may_lack_keys_that_others_have() -> None:
         items("data/t.jsonl", caption_column="label")
 
 
-def test_json_lines_that_are_no_rows() -> None:
+def test_invalid_json_lines_are_errors_of_their_rows() -> None:
     Path("data/t.jsonl").write_text(
         '{"path": "a.png"}\n[1]\n\n{"path": \n{"path": ["a.png"]}\n{"path": 5}\n{}\n'
     )
@@ -225,7 +225,7 @@ def images_table(count: int, size: int = 10) -> pa.Table:
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "file.arrow"])
-def test_images_inside_a_table_are_found_by_what_the_file_declares(name: str, tmp_path: Path) -> None:
+def test_image_column_is_found_by_the_declared_features(name: str, tmp_path: Path) -> None:
     table = images_table(5)
     if name == "t.parquet":
         pq.write_table(table, name, row_group_size=3)
@@ -243,7 +243,7 @@ def test_images_inside_a_table_are_found_by_what_the_file_declares(name: str, tm
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
-def test_an_image_cell_may_have_a_path_instead_of_bytes_or_nothing(name: str) -> None:
+def test_image_cell_may_hold_bytes_or_a_path_or_be_empty(name: str) -> None:
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     cells = [
         {"bytes": None, "path": "a.png"},
@@ -269,7 +269,7 @@ ODD = {
 
 @pytest.mark.parametrize("name", ["data/t.parquet", "data/t.arrow"])
 @pytest.mark.parametrize("what", ODD)
-def test_a_cell_that_python_has_no_value_for_costs_no_image(name: str, what: str) -> None:
+def test_unrepresentable_cell_loses_no_image(name: str, what: str) -> None:
     table = pa.table({"path": ["a.png", "b.png"], "odd": ODD[what]})
     pq.write_table(table, name) if name.endswith("parquet") else write_arrow(name, table)
     found = items(name)
@@ -278,7 +278,7 @@ def test_a_cell_that_python_has_no_value_for_costs_no_image(name: str, what: str
         assert [item.columns["odd"] for item in found] == ["plain", "caf\\xe9"]
 
 
-def test_a_path_in_bytes_of_another_encoding_is_read(tmp_path: Path) -> None:
+def test_path_that_is_not_utf_8_is_read(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.png")
     (tmp_path / "data" / name).write_bytes(b"coffee")
     pq.write_table(pa.table({"path": pa.array([b"caf\xe9.png"]).view(pa.string())}), "data/t.parquet")
@@ -287,7 +287,7 @@ def test_a_path_in_bytes_of_another_encoding_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
-def test_paths_in_image_cells_begin_at_the_root_that_is_given(name: str) -> None:
+def test_paths_in_image_cells_are_relative_to_root(name: str) -> None:
     cells = pa.array(
         [{"bytes": None, "path": "a.png"}], pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     )
@@ -298,7 +298,7 @@ def test_paths_in_image_cells_begin_at_the_root_that_is_given(name: str) -> None
     assert said(items(name)[0]) == "no such file or folder: a.png"
 
 
-def test_names_of_columns_are_text_whatever_the_file_has_them_in() -> None:
+def test_invalid_characters_in_column_names_are_escaped() -> None:
     Path("data/t.csv").write_bytes(b"path,l\xe9gende\na.png,x\n")
     Path("data/t.jsonl").write_text('{"path": "a.png", "\\ud800": 1}\n')
     write_tar("t.tar", {"a.png": b"x", "a.json": b'{"\\ud800": 1}'})
@@ -307,7 +307,7 @@ def test_names_of_columns_are_text_whatever_the_file_has_them_in() -> None:
     assert all(name.isascii() for name in names)
 
 
-def test_plain_binary_columns_and_tables_of_nothing_else() -> None:
+def test_binary_column_is_the_image_column() -> None:
     pq.write_table(pa.table({"jpg": [b"x", b"yy", None]}), "t.parquet")
     found = items("t.parquet")
     assert [item.read()[0] for item in found[:2]] == [b"x", b"yy"]
@@ -317,13 +317,13 @@ def test_plain_binary_columns_and_tables_of_nothing_else() -> None:
     )
 
 
-def test_bytes_are_taken_before_urls_so_that_nothing_is_fetched_unasked() -> None:
+def test_bytes_are_preferred_to_urls() -> None:
     pq.write_table(pa.table({"url": ["https://example.org/x.jpg"], "jpg": [b"x"]}), "t.parquet")
     (item,) = items("t.parquet")
     assert item.read()[0] == b"x"
 
 
-def test_images_of_rows_that_are_passed_over_are_not_held(tmp_path: Path) -> None:
+def test_images_of_skipped_rows_are_not_held_in_memory(tmp_path: Path) -> None:
     pages = {"compression": "none", "use_dictionary": False, "write_batch_size": 8}
     pq.write_table(images_table(400, size=100_000), "t.parquet", **pages)
     before = pa.total_allocated_bytes()
@@ -339,7 +339,7 @@ def test_images_of_rows_that_are_passed_over_are_not_held(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.csv", "t.jsonl", "t.tar"])
-def test_a_file_that_is_none_of_its_kind_is_one_item_that_says_so(name: str) -> None:
+def test_file_of_the_wrong_format_is_one_error_item(name: str) -> None:
     Path(name).write_bytes(b"\0\1 no such thing")
     try:
         (item,) = items(name, column="path")
@@ -350,7 +350,7 @@ def test_a_file_that_is_none_of_its_kind_is_one_item_that_says_so(name: str) -> 
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "t.tar", "t.tgz"])
-def test_a_file_that_was_cut_off_gives_what_is_whole_and_then_says_so(name: str) -> None:
+def test_truncated_file_yields_complete_rows_and_an_error(name: str) -> None:
     if name.startswith("t.t"):
         write_tar("whole" + name[1:], {f"{number}.png": os.urandom(5000) for number in range(20)})
     else:
@@ -367,7 +367,7 @@ def test_a_file_that_was_cut_off_gives_what_is_whole_and_then_says_so(name: str)
     assert name in said(found[-1])
 
 
-def test_a_folder_that_datasets_saved_is_read_without_datasets() -> None:
+def test_saved_dataset_is_read_without_the_datasets_package() -> None:
     for split, count in (("train", 3), ("test", 2)):
         folder = Path("saved", split)
         folder.mkdir(parents=True)
@@ -388,7 +388,7 @@ def test_a_folder_that_datasets_saved_is_read_without_datasets() -> None:
     assert said(item) == "the dataset names a file outside its folder: saved"
 
 
-def test_an_arrow_file_that_is_cut_off_costs_its_folder_no_other() -> None:
+def test_truncated_arrow_file_loses_no_other_file() -> None:
     os.makedirs("saved")
     Path("saved/dataset_info.json").write_text("{}")
     for number in range(3):
@@ -399,7 +399,7 @@ def test_an_arrow_file_that_is_cut_off_costs_its_folder_no_other() -> None:
     assert said(bad).startswith("saved/data-1.arrow is not a whole Arrow file: ")
 
 
-def test_a_table_that_changes_while_it_is_read_ends_with_a_clear_line() -> None:
+def test_table_changed_while_reading_is_an_error() -> None:
     write_csv("data/t.csv", ROWS)
     reading = find_items(["data/t.csv"])
     assert next(reading).id == "a.png"
@@ -436,7 +436,7 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 
 
 @pytest.mark.parametrize("name", ["00000.tar", "00000.tgz", "00000.tar.gz"])
-def test_members_of_a_shard_that_share_a_stem_are_one_item(name: str, tmp_path: Path) -> None:
+def test_shard_members_with_one_stem_are_one_item(name: str, tmp_path: Path) -> None:
     write_tar(
         f"data/{name}",
         {
@@ -465,7 +465,7 @@ def test_members_of_a_shard_that_share_a_stem_are_one_item(name: str, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["evil.tar", "evil.tgz"])
-def test_members_that_would_leave_the_archive_are_refused(name: str, tmp_path: Path) -> None:
+def test_members_outside_the_archive_are_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(b"secret")
     before = sorted(str(path) for path in tmp_path.rglob("*"))
     write_tar(
@@ -495,7 +495,7 @@ def test_members_that_would_leave_the_archive_are_refused(name: str, tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["bomb.tar", "bomb.tgz"])
-def test_a_header_of_absurd_length_is_not_read_into_memory(name: str) -> None:
+def test_header_with_absurd_length_is_not_read(name: str) -> None:
     header = special("x", tarfile.XHDTYPE)
     header.size = 1 << 40
     data = header.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 25)
@@ -508,7 +508,7 @@ def test_a_header_of_absurd_length_is_not_read_into_memory(name: str) -> None:
     assert most < 1 << 24
 
 
-def test_a_shard_whose_members_share_one_stem_is_not_held_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shard_with_one_shared_stem_uses_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     from jurat.sources import shards
 
     monkeypatch.setattr(shards, "_MOST_BYTES", 1000)
@@ -524,14 +524,14 @@ def test_a_shard_whose_members_share_one_stem_is_not_held_whole(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("name", ["big.tar", "big.tgz"])
-def test_a_member_beyond_the_limit_is_refused(name: str) -> None:
+def test_oversized_member_is_refused(name: str) -> None:
     write_tar(name, {"a.png": bytes(2000), "b.png": b"fine"})
     big, fine = items(name, max_bytes=1000)
     assert said(big) == "the file has 2,000 bytes, more than the limit of 1,000"
     assert fine.read()[0] == b"fine"
 
 
-def test_memory_does_not_grow_with_the_members_of_a_shard() -> None:
+def test_memory_does_not_grow_with_shard_members() -> None:
     def peak(count: int) -> int:
         write_tar("many.tar", {f"{number:06}.png": b"x" for number in range(count)})
         tracemalloc.start()
@@ -570,7 +570,7 @@ def _lists(images: list[Any]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("table", LISTS)
-def test_a_row_with_a_list_is_an_item_of_several_images(table: str, tmp_path: Path) -> None:
+def test_list_cell_is_an_item_of_several_images(table: str, tmp_path: Path) -> None:
     LISTS[table](table)
     first, empty = items(table)
     assert (first.id, first.uri) == (f"{table}#0", str(tmp_path / f"{table}#0"))
@@ -582,7 +582,7 @@ def test_a_row_with_a_list_is_an_item_of_several_images(table: str, tmp_path: Pa
         empty.read()
 
 
-def test_one_image_of_several_that_cannot_be_read_is_named() -> None:
+def test_unreadable_image_of_several_is_named() -> None:
     write_jsonl("data/t.jsonl", [{"images": ["a.png", "gone.png", "b.png"]}, {"images": ["a.png"] * 65}])
     gone, many = items("data/t.jsonl")
     with pytest.raises(ImageError, match=r"^image 2 of 3: no such file or folder: data/gone\.png$"):
@@ -591,7 +591,7 @@ def test_one_image_of_several_that_cannot_be_read_is_named() -> None:
         many.read()
 
 
-def test_the_images_of_an_item_have_a_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_of_an_item_share_a_byte_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     from jurat.content import item
 
     write_jsonl("data/t.jsonl", [{"images": ["a.png", "b.png"]}])
@@ -601,7 +601,7 @@ def test_the_images_of_an_item_have_a_limit_together(monkeypatch: pytest.MonkeyP
         both.read()
 
 
-def test_a_data_set_may_declare_lists_of_images() -> None:
+def test_declared_lists_of_images_are_read() -> None:
     for kind in (
         {"_type": "List", "feature": {"_type": "Image"}},
         {"_type": "Sequence", "feature": {"_type": "Image"}},
@@ -616,7 +616,7 @@ def test_a_data_set_may_declare_lists_of_images() -> None:
         assert item.read() == (b"a.png", b"b.png")
 
 
-def test_fewer_large_objects_are_read_ahead_than_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_large_objects_are_prefetched(monkeypatch: pytest.MonkeyPatch) -> None:
     from jurat.sources import prefetch
 
     monkeypatch.setattr(prefetch, "AHEAD_BYTES", 1000)
@@ -656,7 +656,7 @@ def test_fewer_large_objects_are_read_ahead_than_small_ones(monkeypatch: pytest.
     assert large <= prefetch._FIRST + 1
 
 
-def test_the_images_of_an_item_are_read_together_before_it_is_judged() -> None:
+def test_all_images_of_an_item_are_prefetched() -> None:
     from jurat.sources.prefetch import SourceFolders, read_ahead
 
     write_jsonl("data/t.jsonl", [{"images": ["a.png", "b.png"]}, {"images": ["a.png", "gone.png"]}])
@@ -671,7 +671,7 @@ def test_the_images_of_an_item_are_read_together_before_it_is_judged() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_captions_are_found_by_their_usual_names_or_the_one_given(table: str) -> None:
+def test_captions_are_found_by_usual_or_given_name(table: str) -> None:
     rows = [{"path": "a.png", "Text": "one", "note": "mine"}, {"path": "b.png", "Text": " ", "note": "yours"}]
     TABLES[table](table, rows)
     assert [item.caption for item in items(table)] == ["one", None]
@@ -681,13 +681,13 @@ def test_captions_are_found_by_their_usual_names_or_the_one_given(table: str) ->
         items(table, caption_column="nte")
 
 
-def test_a_caption_that_is_the_column_of_images_is_none() -> None:
+def test_image_column_is_never_the_caption() -> None:
     write_jsonl("data/t.jsonl", [{"text": "a.png"}])
     (item,) = items("data/t.jsonl", column="text")
     assert (item.caption, item.read()[0]) == (None, b"a.png")
 
 
-def test_members_of_a_shard_have_the_caption_of_their_sample() -> None:
+def test_shard_members_get_the_caption_of_their_sample() -> None:
     with tarfile.open("s.tar", "w") as tar:
         told = b'{"caption": "two", "alt": "z"}'
         texts = {"0.txt": b"one", "1.json": told}

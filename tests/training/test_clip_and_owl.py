@@ -1,4 +1,4 @@
-"""Training of the eyes: the tower stays as it is, what is trained is what is exported, and it learns."""
+"""Training of the detector and the matcher: the tower stays frozen, the trained weights are exported."""
 
 from __future__ import annotations
 
@@ -53,9 +53,7 @@ def pixels() -> np.ndarray:
     return np.stack([draw(np.random.default_rng(SEED + i)).pixels for i in range(6)])
 
 
-def test_scenes_are_drawn_from_their_seeds_and_seen_by_the_tower(
-    seen: TowerFeatures, work: Path, pixels: np.ndarray
-) -> None:
+def test_features_are_reproducible_from_the_seed(seen: TowerFeatures, work: Path, pixels: np.ndarray) -> None:
     scene = draw(np.random.default_rng(SEED + 3))
     kinds, boxes = truth_of(scene)
     assert np.array_equal(seen.kinds[3], kinds) and np.array_equal(seen.boxes[3], boxes)
@@ -77,7 +75,7 @@ def models() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", EYES)
-def test_the_tower_gives_what_it_gives_in_the_mllm_to_the_last_bit(
+def test_tower_states_equal_those_in_the_mllm_bit_for_bit(
     models: dict[str, Any], name: str, pixels: np.ndarray
 ) -> None:
     tower, model = load_tower(WEIGHTS), models[name][0]
@@ -91,9 +89,7 @@ def test_the_tower_gives_what_it_gives_in_the_mllm_to_the_last_bit(
     assert all(torch.equal(one, other) for one, other in zip(expected, found, strict=False))
 
 
-def test_what_the_detector_trains_on_is_its_own_forward_pass(
-    models: dict[str, Any], pixels: np.ndarray
-) -> None:
+def test_detector_training_equals_the_model_forward_pass(models: dict[str, Any], pixels: np.ndarray) -> None:
     model, tokenizer = models["owl"]
     words = ["kitchen knife", "a sign that reads STOP", "animals"]
     values = pixel_values(torch.from_numpy(pixels))
@@ -109,9 +105,7 @@ def test_what_the_detector_trains_on_is_its_own_forward_pass(
             assert torch.allclose(whole.pred_boxes[0], boxes[i], atol=1e-5)
 
 
-def test_what_the_matcher_trains_on_is_its_own_forward_pass(
-    models: dict[str, Any], pixels: np.ndarray
-) -> None:
+def test_matcher_training_equals_the_model_forward_pass(models: dict[str, Any], pixels: np.ndarray) -> None:
     model, tokenizer = models["clip"]
     texts = [
         "A child is visible.",
@@ -128,7 +122,7 @@ def test_what_the_matcher_trains_on_is_its_own_forward_pass(
 
 
 @pytest.mark.parametrize("name", EYES)
-def test_training_moves_all_but_the_tower_goes_on_and_is_exported(
+def test_training_updates_all_but_the_tower_resumes_and_exports(
     seen: TowerFeatures,
     work: Path,
     name: str,
@@ -172,7 +166,7 @@ def test_training_moves_all_but_the_tower_goes_on_and_is_exported(
     assert all(torch.equal(kept[k], v) for k, v in tower.items() if not k.startswith("post_layernorm"))
 
 
-def test_training_lowers_the_loss_on_what_it_sees(models: dict[str, Any], seen: TowerFeatures) -> None:
+def test_training_lowers_the_loss(models: dict[str, Any], seen: TowerFeatures) -> None:
     model, tokenizer = models["owl"]
     members, words = owl.membership(), random.Random(0)
     states = torch.from_numpy(np.asarray(seen.states[:8], np.float32))
@@ -194,7 +188,7 @@ def test_training_lowers_the_loss_on_what_it_sees(models: dict[str, Any], seen: 
     assert totals[-1] < 0.8 * totals[0], totals
 
 
-def test_a_patch_is_to_find_the_object_whose_centre_lies_in_it() -> None:
+def test_target_of_a_patch_is_the_object_centred_in_it() -> None:
     kinds = torch.tensor([[NUMBER["child"], NUMBER["dog"], -1]])
     corners = torch.tensor([[[0.0, 0.0, 0.15, 0.15], [0.5, 0.5, 0.74, 0.9], [0.0, 0.0, 0.0, 0.0]]])
     goal = owl.goal_of(kinds, corners, owl.membership())
@@ -212,7 +206,7 @@ def test_generalized_iou_of_equal_apart_and_nested_boxes() -> None:
     assert owl.generalized_iou(boxes, others).tolist() == pytest.approx([1.0, -0.6, 0.25], abs=1e-5)
 
 
-def test_every_way_to_ask_is_read_as_it_is_written() -> None:
+def test_every_query_is_tokenized_without_unknown_words() -> None:
     tokenizer = owl.tokenizer_of()
     assert clip.tokenizer_of().convert_tokens_to_ids("</s>") == len(clip.tokenizer_of()) - 1
     assert tokenizer.convert_tokens_to_ids("</s>") == len(tokenizer) - 1  # where an OWL-ViT looks for it
@@ -224,7 +218,7 @@ def test_every_way_to_ask_is_read_as_it_is_written() -> None:
     assert len(ask(random.Random(0))) == len(QUERIES)
 
 
-def test_every_text_is_read_and_half_of_them_are_relevant() -> None:
+def test_texts_have_known_words_and_half_are_relevant() -> None:
     tokenizer = clip.tokenizer_of()
     relevant = []
     for held_out in (False, True):
@@ -251,7 +245,7 @@ def test_every_text_is_read_and_half_of_them_are_relevant() -> None:
         ("A kitchen knife or a dog is visible.", ("dog",), True),
     ],
 )
-def test_a_text_is_relevant_where_everything_it_is_about_is_there(
+def test_text_is_relevant_if_all_its_objects_are_present(
     text: str, there: tuple[str, ...], relevant: bool
 ) -> None:
     written = Text(text, about(parse(text)))
@@ -266,14 +260,14 @@ def _present(names: tuple[str, ...]) -> torch.Tensor:
     return row
 
 
-def test_rules_to_measure_on_name_things_that_are_apart() -> None:
+def test_evaluation_questions_cover_several_statement_types() -> None:
     questions = draw_questions(random.Random(0), 60)
     assert len(questions) == 60
     assert all(question.text.about == about(question.statement) for question in questions)
     assert len({type(question.statement) for question in questions}) >= 5
 
 
-def test_the_threshold_is_the_highest_that_keeps_enough() -> None:
+def test_threshold_is_the_highest_that_keeps_the_share() -> None:
     cosines = np.array([[0.9, 0.1], [0.5, 0.2], [0.3, 0.35]])
     broken = np.array([[True, False], [True, False], [True, False]])
     pairs = Pairs(cosines, broken, ~broken, 0)
@@ -284,7 +278,7 @@ def test_the_threshold_is_the_highest_that_keeps_enough() -> None:
     }  # fmt: skip
 
 
-def test_average_precision_of_a_known_case() -> None:
+def test_average_precision_equals_hand_computed_value() -> None:
     tally = Tally([(0.9, True), (0.8, False), (0.7, True), (0.2, False)], there=3)
     assert tally.average_precision == pytest.approx((1 + 2 / 3) / 3)
     assert tally.above(0.75) == (1, 2)

@@ -1,5 +1,7 @@
-"""What the bundled detector and matcher can do, measured anew on fewer scenes than their cards, from other
-seeds, and held to what their cards say with the slack of the smaller sample."""
+"""The accuracy of the bundled detector and matcher against their cards.
+
+Measured again on fewer scenes from other seeds, with the slack of the smaller sample.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ CARDS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_they_load_without_our_code_and_look_through_the_bundled_mllms_tower(name: str) -> None:
+def test_weights_load_in_plain_transformers_and_share_the_tower(name: str) -> None:
     from transformers import AutoModel, AutoModelForZeroShotObjectDetection, AutoProcessor
 
     family: Any = AutoModelForZeroShotObjectDetection if name == "owl" else AutoModel
@@ -43,11 +45,11 @@ def test_they_load_without_our_code_and_look_through_the_bundled_mllms_tower(nam
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_their_weights_are_small(name: str) -> None:
+def test_weights_are_below_8_mb(name: str) -> None:
     assert (FOLDERS[name] / "model.safetensors").stat().st_size < 8e6
 
 
-def test_the_detector_finds_what_its_card_says() -> None:
+def test_detector_recall_matches_its_card() -> None:
     found = evaluate_owl(detecting.WEIGHTS, 32, TEST_SEED + 10_000_000)
     row, said = (
         next(r for r in rows if r["asked for"] == "all objects by name")
@@ -58,7 +60,7 @@ def test_the_detector_finds_what_its_card_says() -> None:
     assert row[f"precision at {CONFIDENCE}"] > said[f"precision at {CONFIDENCE}"] - 15
 
 
-def test_the_matcher_keeps_and_drops_what_its_card_says() -> None:
+def test_matcher_rates_match_its_card() -> None:
     pairs = measure(matching.WEIGHTS, 12, 2, CLIP_SEED + 10_000_000)
     threshold = matching.open_bundled("", "cpu").relevant_above
     assert threshold == CARDS["clip"]["relevant_above"]
@@ -70,7 +72,7 @@ def test_the_matcher_keeps_and_drops_what_its_card_says() -> None:
     assert pairs.at(threshold)["irrelevant, dropped"] > said["irrelevant, dropped"] - 20
 
 
-def test_the_matcher_reads_every_rule_of_the_nursery() -> None:
+def test_matcher_knows_every_word_of_the_nursery() -> None:
     matcher = matching.open_bundled("", "cpu")
     for rule in load_constitution("shelf:nursery").rules:
         assert matcher.unknown_words(rule.description or rule.rule) == []

@@ -1,4 +1,4 @@
-"""`python -m training`: which checkpoints a command takes, and what it says of missing ones."""
+"""`python -m training`: which checkpoints a command uses, and the errors for missing ones."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def say(*arguments: str) -> str:
 @pytest.mark.parametrize(
     ("name", "stage"), [(name, stage) for name, stage in train.STAGES.items() if stage.begin]
 )
-def test_the_stage_that_one_starts_from_is_named(tmp_path: Path, name: str, stage: train.Stage) -> None:
+def test_missing_checkpoint_names_the_stage_to_run(tmp_path: Path, name: str, stage: train.Stage) -> None:
     said = say("stage", name, "--out", str(tmp_path))
     assert f"{stage.begin}.pt is not there; make it with 'stage {stage.begin}'." in said
     assert list(train.STAGES).index(str(stage.begin)) < list(train.STAGES).index(name)
 
 
-def test_a_stage_that_is_none_is_answered_with_their_names(tmp_path: Path) -> None:
+def test_unknown_stage_lists_the_stages(tmp_path: Path) -> None:
     said = say("stage", "towel", "--out", str(tmp_path))
     assert "there is no stage 'towel'; they are tower, joint, again" in said
 
 
 @pytest.mark.parametrize("there", [[], ["tower"], ["sharpen"]])
-def test_nothing_is_exported_before_a_model_answers(tmp_path: Path, there: list[str]) -> None:
+def test_export_needs_a_checkpoint_that_answers(tmp_path: Path, there: list[str]) -> None:
     for name in there:
         (tmp_path / f"{name}.pt").touch()
     assert "holds no checkpoint that answers; make one with 'stage joint'." in say(
@@ -39,7 +39,7 @@ def test_nothing_is_exported_before_a_model_answers(tmp_path: Path, there: list[
     )
 
 
-def test_the_last_stage_that_answers_is_the_bundled_models(tmp_path: Path) -> None:
+def test_export_takes_the_last_finished_stage(tmp_path: Path) -> None:
     for name in ("again", "tower", "joint", "sharpen", "naive"):
         (tmp_path / f"{name}.pt").touch()
     assert train.finished(tmp_path) == "again"
@@ -48,7 +48,7 @@ def test_the_last_stage_that_answers_is_the_bundled_models(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("name", "stage"), list(train.STAGES.items()))
-def test_a_stage_names_settings_that_there_are(name: str, stage: train.Stage) -> None:
+def test_stage_settings_exist(name: str, stage: train.Stage) -> None:
     from training.mllm import joint, tower
 
     known = (tower if stage.teaches == "tower" else joint).Settings(**stage.settings)

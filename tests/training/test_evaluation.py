@@ -1,4 +1,4 @@
-"""Examinations: the same whoever draws them, balanced, and fair to what a model says in words."""
+"""Exams do not depend on the number of processes, are balanced, and parse what a model says in words."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def square(number: int) -> int:
     return number * number
 
 
-def test_several_processes_make_the_same_in_the_same_order() -> None:
+def test_worker_processes_keep_the_order() -> None:
     made = in_order(square, itertools.count(), workers=2)
     assert list(itertools.islice(made, 400)) == [i * i for i in range(400)]
 
 
-def test_an_exam_is_the_same_however_many_processes_draw_it() -> None:
+def test_exam_is_balanced_and_independent_of_workers() -> None:
     kinds = ("visible", "relation", "touch")
     alone, together = (set_exam(4, seed=FIRST_SEED + 9, kinds=kinds, workers=n) for n in (1, 2))
     assert alone.questions == together.questions
@@ -42,7 +42,7 @@ def test_an_exam_is_the_same_however_many_processes_draw_it() -> None:
     assert all(question.kind in sides for question in alone.questions if isinstance(question.statement, Lies))
 
 
-def test_reasons_are_asked_for_where_training_gives_them() -> None:
+def test_reasons_exist_for_the_trained_kinds_only() -> None:
     questioner = Questioner(random.Random(0))
     for _, facts in itertools.islice(pictures("as trained", 78), 12):
         for kind in ALL:
@@ -50,7 +50,7 @@ def test_reasons_are_asked_for_where_training_gives_them() -> None:
                 assert (reason(drawn[1], drawn[2], facts) is not None) is (kind in KINDS)
 
 
-def test_a_description_names_what_is_there_as_often_as_it_is_there() -> None:
+def test_description_names_every_object_as_often_as_present() -> None:
     tokenizer = build_tokenizer()
     for _, facts in itertools.islice(pictures("as trained", 77), 25):
         ids = tokenizer(describe(facts), add_special_tokens=False)["input_ids"]
@@ -68,5 +68,5 @@ def test_a_description_names_what_is_there_as_often_as_it_is_there() -> None:
         ("", {"": 1}),
     ],
 )
-def test_the_names_in_a_description(text: str, names: dict[str, int]) -> None:
+def test_names_are_counted_in_a_description(text: str, names: dict[str, int]) -> None:
     assert named(text) == names

@@ -7,7 +7,7 @@ from jurat.pictograms.statements import All
 from training.forbidding_rules import forbid
 
 
-def test_rules_forbid_what_their_statement_says() -> None:
+def test_forbid_writes_rules_for_statements() -> None:
     assert (
         forbid(parse("A child touches a kitchen knife or an axe."))[0]
         == "No child may be shown touching a kitchen knife or an axe."

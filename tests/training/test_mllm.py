@@ -1,4 +1,4 @@
-"""Training: its vocabulary is closed and complete, its forward pass is the model's own, its steps resume."""
+"""Training: the vocabulary is complete, the forward pass equals the model's own, stages resume."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def words() -> Words:
     return Words(build_tokenizer())
 
 
-def test_a_pool_is_the_same_however_many_processes_draw_it(pool: Pool, tmp_path: Path) -> None:
+def test_pool_is_independent_of_workers(pool: Pool, tmp_path: Path) -> None:
     again = fill(tmp_path / "again", 123, 6, workers=2)
     for name, values in again.arrays.items():
         assert np.array_equal(values, pool[name][:6]), name
 
 
-def test_the_vocabulary_covers_all_that_can_be_asked_and_answered(pool: Pool, words: Words) -> None:
+def test_vocabulary_covers_all_questions_and_answers(pool: Pool, words: Words) -> None:
     rng = random.Random(0)
     questioner = Questioner(rng)
     for i in range(len(pool)):
@@ -77,14 +77,14 @@ def test_the_vocabulary_covers_all_that_can_be_asked_and_answered(pool: Pool, wo
 
 
 @pytest.mark.parametrize("number", ["zero", *EIGHTHS, "Four", "2", "5"])
-def test_numbers_that_only_answers_have_are_unknown_in_questions(words: Words, number: str) -> None:
+def test_numbers_used_only_in_answers_are_unknown_in_questions(words: Words, number: str) -> None:
     vocabulary = question_vocabulary(words.tokenizer)
     known = number in ("one", "two", "three")
     text = STATEMENT.ask(f"There are at least {number} dogs.")
     assert vocabulary.unknown_words(text) == ([] if known else [number])
 
 
-def test_questions_are_drawn_with_no_other_numbers(pool: Pool) -> None:
+def test_drawn_questions_count_one_to_three(pool: Pool) -> None:
     asked = Questioner(random.Random(0))
     counts = [anything(random.Random(seed)) for seed in range(200)]
     for i in range(len(pool)):
@@ -93,12 +93,12 @@ def test_questions_are_drawn_with_no_other_numbers(pool: Pool) -> None:
     assert {count.number for count in counts if isinstance(count, Count)} == {1, 2, 3}
 
 
-def test_names_are_one_token_whatever_the_case(words: Words) -> None:
+def test_object_names_are_one_token_in_any_case(words: Words) -> None:
     assert words.ids("Glass of Milk") == words.ids("glass of milk") == [words.id("glass of milk")]
     assert len(set(words.class_rows)) == len(words.class_rows)
 
 
-def test_the_packed_pass_equals_the_models_own(pool: Pool, words: Words) -> None:
+def test_packed_pass_equals_the_model_forward_pass(pool: Pool, words: Words) -> None:
     torch.manual_seed(0)
     model = fresh(words).eval()
     texts = [f"{STATEMENT.ask(str(anything(random.Random(i))))} ASSISTANT:" for i in range(6)]
@@ -120,7 +120,7 @@ def test_the_packed_pass_equals_the_models_own(pool: Pool, words: Words) -> None
             assert torch.allclose(states[i % 2, i // 2], plain, atol=1e-4)
 
 
-def test_dense_targets_are_distributions_and_see_what_is_there(pool: Pool) -> None:
+def test_dense_targets_are_distributions_over_present_objects(pool: Pool) -> None:
     batch = {name: np.array(pool[name][:16]) for name in pool.arrays}
     goal = targets(batch)
     for each in (goal.cover, goal.centre, goal.contact):
@@ -131,7 +131,7 @@ def test_dense_targets_are_distributions_and_see_what_is_there(pool: Pool) -> No
         assert bool(goal.contact[row, :, 1:].any()) is bool((batch["contact"][row] > 0).any())
 
 
-def test_what_is_blanked_out_is_gone_and_nothing_is_half_hidden(pool: Pool) -> None:
+def test_blanked_objects_are_fully_hidden(pool: Pool) -> None:
     rng = np.random.default_rng(0)
     changed = 0
     for row in range(32):
@@ -149,7 +149,7 @@ def test_what_is_blanked_out_is_gone_and_nothing_is_half_hidden(pool: Pool) -> N
 
 
 @pytest.mark.parametrize(("mix", "mode"), [(name, mode) for name, mix in MIXES.items() for mode in mix.modes])
-def test_every_mode_asks_and_answers(pool: Pool, words: Words, mix: str, mode: str) -> None:
+def test_every_mode_yields_questions_and_answers(pool: Pool, words: Words, mix: str, mode: str) -> None:
     teacher = Teacher(words, random.Random(0), MIXES[mix])
     seen = facts_of(*(pool[name][0] for name in ("kinds", "centres", "areas", "gaps")))
 
@@ -167,7 +167,7 @@ def test_every_mode_asks_and_answers(pool: Pool, words: Words, mix: str, mode: s
         assert RULE.ask("x") == "Rule: x"
 
 
-def test_the_naive_mix_has_neither_the_judges_wording_nor_blanks() -> None:
+def test_naive_mix_has_no_judge_wording_and_no_blanks() -> None:
     naive = MIXES["naive"]
     assert "no image" not in naive.modes
     assert naive.blanked == 0
@@ -176,7 +176,7 @@ def test_the_naive_mix_has_neither_the_judges_wording_nor_blanks() -> None:
     assert all(sum(mix.modes.values()) == pytest.approx(1) for mix in MIXES.values())
 
 
-def test_every_stage_goes_on_from_the_one_before_or_from_where_it_was_left(
+def test_stages_resume_or_start_from_the_previous_stage(
     pool: Pool, folder: Path, words: Words, tmp_path: Path
 ) -> None:
     out = tmp_path / "tower.pt"
@@ -195,7 +195,9 @@ def test_every_stage_goes_on_from_the_one_before_or_from_where_it_was_left(
     assert all(value.equal(joint["model"][name]) for name, value in again["model"].items())
 
 
-def test_a_finished_model_is_taught_to_see_and_nothing_else(pool: Pool, folder: Path, tmp_path: Path) -> None:
+def test_tower_training_of_a_finished_model_changes_only_the_tower(
+    pool: Pool, folder: Path, tmp_path: Path
+) -> None:
     seeing, answering, sharper, led = (tmp_path / f"{name}.pt" for name in "abcd")
     brief = Settings(minutes=0.01, batch=8, threads=1)
     train_tower([pool], pool, seeing, brief, watch=64)
@@ -212,7 +214,7 @@ def test_a_finished_model_is_taught_to_see_and_nothing_else(pool: Pool, folder: 
     )
 
 
-def test_every_part_of_the_loss_of_joint_training_is_finite(pool: Pool, words: Words) -> None:
+def test_joint_loss_terms_are_finite(pool: Pool, words: Words) -> None:
     model, heads = fresh(words), Heads()
     for item in [next(batches([pool], words, 4, seed)) for seed in range(3)]:
         parts, right = losses(model, heads, Grounding(), item, words, Joint())

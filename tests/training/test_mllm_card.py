@@ -50,20 +50,18 @@ def holds(score: Score, percent: float) -> bool:
 
 
 @pytest.mark.parametrize("kind", BARS)
-def test_its_accuracy_is_what_the_card_says(scores: dict[View, dict[str, Score]], kind: str) -> None:
+def test_accuracy_matches_the_card(scores: dict[View, dict[str, Score]], kind: str) -> None:
     score = scores["as trained"][kind]
     assert holds(score, min(BARS[kind], on_card("as trained", kind))), (score.percent, score.n)
 
 
 @pytest.mark.parametrize("view", ["other wordings", "other pictures"])
-def test_other_wordings_and_other_pictures_are_read_as_well_as_the_card_says(
-    scores: dict[View, dict[str, Score]], view: View
-) -> None:
+def test_other_wordings_and_pictures_match_the_card(scores: dict[View, dict[str, Score]], view: View) -> None:
     for kind, score in scores[view].items():
         assert holds(score, on_card(view, kind)), (kind, score.percent, score.n)
 
 
-def test_what_it_says_in_words_is_what_the_card_says() -> None:
+def test_reasons_and_descriptions_match_the_card() -> None:
     model = BundledModel(device="cpu")
     found = {
         **examine_reasons(model, 4, FIRST_SEED + 400_000_000),
@@ -73,11 +71,11 @@ def test_what_it_says_in_words_is_what_the_card_says() -> None:
         assert holds(kinds["all"], on_card(view, "all")), (view, kinds["all"])
 
 
-def test_the_judge_asks_in_the_words_that_the_model_was_trained_on() -> None:
+def test_card_names_the_digest_of_the_prompts() -> None:
     assert digest() in (WEIGHTS / "README.md").read_text()
 
 
-def test_the_card_marks_every_bar_that_is_missed() -> None:
+def test_card_marks_every_missed_bar() -> None:
     text = (WEIGHTS / "README.md").read_text().split("\n## Accuracy on scenes")[1].split("\n## ")[0]
     missed = [kind for kind, bar in BARS.items() if on_card("as trained", kind, "percent") < bar]
     lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
@@ -85,5 +83,5 @@ def test_the_card_marks_every_bar_that_is_missed() -> None:
     assert sum("**missed**" in line for line in lines.values()) == len(missed)
 
 
-def test_all_weights_together_stay_below_40_mb() -> None:
+def test_all_weights_are_below_40_mb() -> None:
     assert sum(path.stat().st_size for path in WEIGHTS.parent.rglob("*.safetensors")) < 40e6

@@ -1,4 +1,4 @@
-"""What the bundled models are asked is what was measured: statements.json against the committed table."""
+"""statements.json, the statement forms that bundled models accept, against the committed measurements."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rows():
 
 
 @pytest.mark.parametrize("model", FOLDERS)
-def test_the_file_is_what_the_script_writes_of_the_measurement(model, rows, script, tmp_path) -> None:
+def test_statements_json_equals_the_script_output(model, rows, script, tmp_path) -> None:
     from training.mllm.statement_forms import language
 
     language(script.accepted(rows, model)).save(tmp_path)
@@ -43,7 +43,7 @@ def test_the_file_is_what_the_script_writes_of_the_measurement(model, rows, scri
 
 
 @pytest.mark.parametrize("model", FOLDERS)
-def test_every_form_that_is_asked_was_right_in_95_percent(model, rows) -> None:
+def test_every_accepted_form_was_95_percent_right(model, rows) -> None:
     language = Language.load(FOLDERS[model])
     assert language is not None
     asked = {
@@ -62,7 +62,7 @@ def test_every_form_that_is_asked_was_right_in_95_percent(model, rows) -> None:
     assert {("visible", "{a} is visible.", "one"), ("touches", "{a} touches {b}.", "one")} <= asked
 
 
-def test_the_table_is_over_all_forms_of_the_grammar(rows) -> None:
+def test_table_covers_all_forms_of_the_grammar(rows) -> None:
     for model in FOLDERS:
         there = {
             (row["kind"], row["form"], row["variant"])
@@ -75,7 +75,7 @@ def test_the_table_is_over_all_forms_of_the_grammar(rows) -> None:
                     assert (kind, template, variant) in there or variant == "at least one"
 
 
-def test_negations_are_read_as_their_opposite(rows) -> None:
+def test_negated_statements_were_answered_wrongly(rows) -> None:
     """The reason for all of this: a model that read them rightly would be asked them."""
     for row in rows:
         if row["where"] == "outside" and row["form"] == "no {n} is visible.":

@@ -1,4 +1,4 @@
-"""The vocabularies are append-only: ids of shipped tokenizers stay, and a word that is missing is named."""
+"""The vocabularies are append-only: ids of shipped tokenizers never change, and a missing word is named."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_sentence_with_a_new_word_is_refused_with_the_fix(monkeypatch: pytest.Mo
         mllm.build_tokenizer()
 
 
-def test_word_that_stands_twice_is_refused(tmp_path: Path) -> None:
+def test_repeated_word_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "words.txt"
     file.write_text("dog\ncat\ndog\n")
     with pytest.raises(ValueError, match=r"words\.txt holds words twice: 'dog'"):

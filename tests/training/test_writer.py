@@ -1,4 +1,4 @@
-"""The writer's lessons: rules in many wordings with their exact clauses, and scenes that tell rules apart."""
+"""Training data of the rule writer: rules in many wordings with exact clauses, and telling scenes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ BANS = {
 
 
 @pytest.mark.parametrize("name", BANS)
-def test_every_shape_has_at_least_twelve_wordings_of_which_some_are_held_out(name: str) -> None:
+def test_every_shape_has_twelve_wordings_and_some_held_out(name: str) -> None:
     rng = random.Random(0)
     shown = {wording(BANS[name], rng) for _ in range(400)}
     unseen = {wording(BANS[name], rng, unseen=True) for _ in range(60)}
@@ -86,14 +86,14 @@ def test_every_shape_has_at_least_twelve_wordings_of_which_some_are_held_out(nam
         ("demanded", "Every image must show a dog or a cat."),
     ],
 )
-def test_wordings_are_those_of_people(name: str, said: str) -> None:
+def test_expected_wordings_are_generated(name: str, said: str) -> None:
     rng = random.Random(1)
     assert any(
         said in (wording(BANS[name], rng), wording(BANS[name], rng, unseen=True)) for _ in range(20_000)
     )
 
 
-def test_what_is_held_out_depends_on_the_statements_alone_and_is_about_a_sixth() -> None:
+def test_about_a_sixth_of_bans_is_held_out_by_statements() -> None:
     rng = random.Random(2)
     bans = [draw_ban(rng) for _ in range(3000)]
     assert 0.1 < sum(map(held_out, bans)) / len(bans) < 0.22
@@ -105,7 +105,7 @@ def test_what_is_held_out_depends_on_the_statements_alone_and_is_about_a_sixth()
     assert held_out(ban) is held_out(replace(ban, parts=ban.parts[::-1]))
 
 
-def test_lessons_show_nothing_that_is_held_out() -> None:
+def test_lessons_contain_no_held_out_task() -> None:
     stream = lessons(random.Random(3))
     drawn = [next(stream) for _ in range(600)]
     tasks = {task.text for view in VIEWS[1:] for task in set_tasks(view, 100)}
@@ -114,7 +114,7 @@ def test_lessons_show_nothing_that_is_held_out() -> None:
     assert 15 < nothing < 75
 
 
-def test_the_vocabulary_covers_every_wording_and_each_of_its_words_is_shown_in_training() -> None:
+def test_held_out_wordings_use_only_trained_tokens() -> None:
     tokenizer, rng = build_tokenizer(), random.Random(4)
     stream = lessons(rng)
     texts = [text for _ in range(4000) for text in next(stream)]
@@ -127,7 +127,7 @@ def test_the_vocabulary_covers_every_wording_and_each_of_its_words_is_shown_in_t
     assert len(list(rule_templates.templates())) > 150
 
 
-def test_names_are_one_token_and_plurals_too() -> None:
+def test_names_and_plurals_are_one_token() -> None:
     tokenizer = build_tokenizer()
     (ids,) = tokenizer(["No kitchen knives, stop signs or Glasses of Milk"], add_special_tokens=False)[
         "input_ids"
@@ -136,7 +136,7 @@ def test_names_are_one_token_and_plurals_too() -> None:
     assert tokenizer.convert_ids_to_tokens(ids) == names
 
 
-def test_what_is_to_be_written_reads_back_as_what_the_ban_means() -> None:
+def test_target_clauses_are_equivalent_to_the_ban() -> None:
     rng, known = random.Random(5), language()
     for number in range(60):
         ban = draw_ban(rng)
@@ -172,24 +172,24 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("name", DIFFERENT)
-def test_scenes_tell_rules_apart(name: str) -> None:
+def test_scenes_distinguish_different_rules(name: str) -> None:
     first, second = (ban.rule(name) for ban in DIFFERENT[name])
     assert not equal(first, second, telling_scenes((first, second), 1, recast=200, built=2))
 
 
-def test_an_exception_is_equal_to_what_must_be_missing() -> None:
+def test_exception_equals_a_negated_condition() -> None:
     first, second = BANS["without"].rule("x"), Ban((TOUCH,), (), ((Visible((MAN,)),),)).rule("x")
     assert equal(first, second, telling_scenes((first, second), 2, recast=200, built=2))
 
 
-def test_tasks_are_apart_by_view_and_their_wordings_and_bans_as_named() -> None:
+def test_tasks_of_a_view_are_distinct_and_held_out_as_named() -> None:
     for view in VIEWS:
         tasks = set_tasks(view, 40)
         assert len({task.text for task in tasks}) == 40
         assert {held_out(task.ban) for task in tasks} == {view in ("held-out combinations", "both held out")}
 
 
-def test_batches_predict_the_clauses_and_nothing_else() -> None:
+def test_batches_predict_only_the_clauses() -> None:
     tokenizer = build_tokenizer()
     ids, goal = next(batches(tokenizer, 4, 0))
     assert ids.shape == goal.shape and ids.shape[1] <= LONGEST
@@ -201,7 +201,7 @@ def test_batches_predict_the_clauses_and_nothing_else() -> None:
         assert wanted[asked][:-1].equal(row[at + 1 : at + len(asked)])
 
 
-def test_a_step_runs_resumes_and_ships(tmp_path: Path) -> None:
+def test_training_runs_resumes_and_exports(tmp_path: Path) -> None:
     checkpoint, folder = tmp_path / "writer.pt", tmp_path / "writer"
     train_writer(checkpoint, Settings(minutes=0.01, batch=2))
     first = torch.load(checkpoint, weights_only=True)["step"]
@@ -218,7 +218,7 @@ def test_a_step_runs_resumes_and_ships(tmp_path: Path) -> None:
     assert json.loads((folder / "measurements.json").read_text())["made"] == {"training": "two steps"}
 
 
-def test_kinds_are_named_by_what_they_say() -> None:
+def test_kind_of_covers_every_statement_kind() -> None:
     assert {kind_of(part) for ban in BANS.values() for part in ban.parts} == {
         "visible",
         "touches",
