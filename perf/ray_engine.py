@@ -44,10 +44,10 @@ from jurat.judge.workers import ItemReader, JudgeWorkers
 from jurat.media import Sampling
 from jurat.models import ModelSpec
 from jurat.report.tally import Tally
-from jurat.runs.engines.steps import Job, Parcel, find, read
+from jurat.runs.engines.steps import Job, StepBatch, find, read
 from jurat.runs.folder import run_files
 from jurat.runs.part_writer import PartWriter
-from jurat.runs.recorded_items import Recorded
+from jurat.runs.recorded_items import RecordedKeys
 from jurat.sources import SourceOptions, find_items
 from jurat.sources.openers import InMemory
 
@@ -89,7 +89,7 @@ def finding(folder: Path, rows: int) -> Row:
     uris = [f"s3://a-bucket/images/{n // 1000:06}/{n:09}.jpg" for n in range(rows)]
     pq.write_table(pa.table({"uri": uris}), place)
     start = time.process_time()
-    sent = [len(pickle.dumps(page)) for page in find(job(place, 16), Recorded(()))]
+    sent = [len(pickle.dumps(page)) for page in find(job(place, 16), RecordedKeys(()))]
     rate = rows / (time.process_time() - start)
     return {"step": "find, in a table", "rate": rate, "each": sum(sent) / rows}
 
@@ -100,8 +100,8 @@ def reading(folder: Path, images: int, pixels: int, runs: int) -> list[Row]:
     items = tuple(find_items([str(folder / "photos")]))
     asked = job(folder / "photos", 16)
     sizes = [path.stat().st_size for path in (folder / "photos").iterdir()]
-    parcels = list(read(Parcel(items), asked))
-    reading = median(lambda: list(read(Parcel(items), asked)), runs)
+    parcels = list(read(StepBatch(items), asked))
+    reading = median(lambda: list(read(StepBatch(items), asked)), runs)
     packed = [pickle.dumps(parcel, protocol=5) for parcel in parcels]
     pack = median(lambda: [pickle.loads(pickle.dumps(parcel, protocol=5)) for parcel in parcels], runs)
     return [
@@ -154,7 +154,7 @@ def workers(folder: Path, items: int, pace: float, runs: int) -> list[Row]:
                     engine.described, model=replace(engine.described.model, name=each.model.name)
                 )
                 engine_of = RayEngine(JudgeWorkers(each), share, described)
-                answers = engine_of.rows(job(folder / "small", 8), lambda: Recorded(()), VERDICT_ROWS.key)
+                answers = engine_of.rows(job(folder / "small", 8), lambda: RecordedKeys(()), VERDICT_ROWS.key)
                 rates.setdefault((what, count), []).append(steady(answers, items))
     return [
         {

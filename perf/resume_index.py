@@ -18,7 +18,7 @@ from itertools import islice
 
 from measuring import Row, bar, files, provenance, report, table
 
-from jurat.runs.recorded_items import Occurrences, Recorded, item_key
+from jurat.runs.recorded_items import Occurrences, RecordedKeys, item_key
 
 COLUMNS = {
     "what": "{what}",
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     origin = provenance("resume_index.py", argv)
     counts = Occurrences()
-    recorded: list[Recorded] = []
+    recorded: list[RecordedKeys] = []
     some = list(islice(ids(args.n), 0, None, max(1, args.n // 100_000)))
 
     def count() -> None:
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             timed(
                 "reading what is recorded",
                 args.n,
-                lambda: recorded.append(Recorded(item_key(id, 0) for id in ids(args.n))),
+                lambda: recorded.append(RecordedKeys(item_key(id, 0) for id in ids(args.n))),
             ),
             timed("counting ids", args.n, count),
             timed("looking up", len(some), look_up),

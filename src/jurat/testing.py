@@ -283,7 +283,7 @@ def honoured_settings_do_what_they_say(case: Case) -> None:
 
 
 def capabilities_are_typed_or_none(case: Case) -> None:
-    _need(case.model.capability(_NeverHeardOf) is None, "it claims a capability that it cannot know")
+    _need(case.model.capability(_UnknownCapability) is None, "it claims a capability that it cannot know")
     for kind in _CAPABILITIES:
         try:
             found: object = case.model.capability(kind)
@@ -356,7 +356,7 @@ LAST_CHECKS: tuple[Check, ...] = (its_input_is_left_alone, closing_twice_is_no_e
 
 
 @runtime_checkable
-class _NeverHeardOf(Protocol):
+class _UnknownCapability(Protocol):
     """A capability that no model has."""
 
     def never_heard_of(self) -> None: ...

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from jurat.bench import bench_run as module
 from jurat.bench import table
-from jurat.bench.bench_plan import Plan, Subject
+from jurat.bench.bench_plan import BenchModel, BenchPlan
 from jurat.bench.bench_run import run_bench
 from jurat.bench.labelled_images import read_labelled
 from jurat.bench.methods.interface import Prediction
@@ -42,8 +42,8 @@ def bench(*args: str):
 
 def test_a_run_is_resumed_where_it_was_stopped(tmp_path):
     told: list[str] = []
-    plan = Plan(
-        tmp_path, rows_for(["direct", "oracle"], []), [Subject("null", "null")], ("test", "rare"), 3, 1
+    plan = BenchPlan(
+        tmp_path, rows_for(["direct", "oracle"], []), [BenchModel("null", "null")], ("test", "rare"), 3, 1
     )
     first = run_bench(plan, told.append)
     assert [line for line in told if "items" in line] == [
@@ -74,9 +74,9 @@ ROWS = [
 
 def test_rows_are_the_same_with_and_without_cached_answers(tmp_path):
     """Costs are equal, and so is what was decided; scores are, up to the rounding of packed passes."""
-    subject = Subject("bundled", "bundled")
+    subject = BenchModel("bundled", "bundled")
     plans = [
-        Plan(
+        BenchPlan(
             tmp_path / str(cache_answers),
             [*rows_for(ROWS, []), *rows_for(["clue"], ["clauses", "relevance", "crop", "reason"])[1:]],
             [subject],
@@ -111,18 +111,20 @@ def alike(one, other) -> bool:
 def test_another_seed_or_model_does_not_reuse_predictions(tmp_path):
     told: list[str] = []
     for spec in ("null?seed=1", "null?seed=2"):
-        plan = Plan(tmp_path, [find_method("direct")], [Subject("null", spec)], ("test",), 3, 1)
+        plan = BenchPlan(tmp_path, [find_method("direct")], [BenchModel("null", spec)], ("test",), 3, 1)
         run_bench(plan, told.append)
     assert len([line for line in told if "items" in line]) == 2
 
 
 def test_predictions_of_several_processes_in_one_folder_become_one_table(tmp_path):
     told: list[str] = []
-    both = [Subject("naive", "null?seed=1"), Subject("bundled", "null?seed=2")]
+    both = [BenchModel("naive", "null?seed=1"), BenchModel("bundled", "null?seed=2")]
     methods = rows_for(["direct", "oracle"], [])
     for subject in both:
-        run_bench(Plan(tmp_path, methods, [subject], ("test",), 3, 1, command=f"bench -m {subject.label}"))
-    found = run_bench(Plan(tmp_path, methods, both, ("test",), 3, 1, command="bench"), told.append)
+        run_bench(
+            BenchPlan(tmp_path, methods, [subject], ("test",), 3, 1, command=f"bench -m {subject.label}")
+        )
+    found = run_bench(BenchPlan(tmp_path, methods, both, ("test",), 3, 1, command="bench"), told.append)
     assert not [line for line in told if "items" in line]
     assert [row["model"] for row in found["rows"] if row["level"] == "item"] == ["naive"] * 2 + [
         "bundled"
@@ -134,8 +136,8 @@ def test_predictions_of_several_processes_in_one_folder_become_one_table(tmp_pat
 
 
 def test_seeds_of_a_model_are_pooled_and_counted(tmp_path):
-    subjects = [Subject.parse(f"naive#{seed}=null?seed={seed}") for seed in (1, 2, 3)]
-    found = run_bench(Plan(tmp_path, rows_for(["quick", "oracle"], []), subjects, ("test",), 3, 1))
+    subjects = [BenchModel.parse(f"naive#{seed}=null?seed={seed}") for seed in (1, 2, 3)]
+    found = run_bench(BenchPlan(tmp_path, rows_for(["quick", "oracle"], []), subjects, ("test",), 3, 1))
     pooled = [r for r in found["rows"] if r["model"] == "naive#all" and r["level"] == "item"]
     assert {r["preset"]: (r["n"], r["seeds"]) for r in pooled} == {"quick": (12, 3), "oracle": (12, 3)}
     (f1,) = [p for p in found["paired"] if p["model"] == "naive#all" and p["metric"] == "accuracy"]
@@ -154,8 +156,8 @@ def test_seeds_of_a_model_are_pooled_and_counted(tmp_path):
 
 def test_further_seeds_get_the_rows_that_claims_rest_on(tmp_path):
     methods = [*rows_for(["quick", "oracle"], ["debias"])]
-    subjects = [Subject.parse(f"naive{seed}=null?seed=1") for seed in ("", "#2")]
-    found = run_bench(Plan(tmp_path, methods, subjects, ("test", "rare"), 3, 1, claims_of_seeds=True))
+    subjects = [BenchModel.parse(f"naive{seed}=null?seed=1") for seed in ("", "#2")]
+    found = run_bench(BenchPlan(tmp_path, methods, subjects, ("test", "rare"), 3, 1, claims_of_seeds=True))
     items = [row for row in found["rows"] if row["level"] == "item"]
     assert len([row for row in items if row["model"] == "naive"]) == 6
     assert {(row["model"], row["preset"], len(row["ablate"]), row["split"]) for row in items} >= {
@@ -169,7 +171,7 @@ def test_a_row_that_one_seed_lacks_is_not_pooled():
     items = (BenchItem("test/a", "test", "a", 0, "clear", "", frozenset(), None, Path()),)
     predictions = (Prediction(0, 0.1, {"a": 0}, {"a": 0.1}),)
     judged = [
-        table.Evaluated(name, (), model, "test", items, predictions)
+        table.EvaluatedMethod(name, (), model, "test", items, predictions)
         for model, names in (
             ("naive", ("quick", "vote")),
             ("naive#2", ("quick", "vote")),
@@ -184,8 +186,8 @@ def test_a_row_that_one_seed_lacks_is_not_pooled():
 
 def test_models_in_worker_processes_give_the_same_table(tmp_path):
     told: list[str] = []
-    subjects = [Subject(f"{seed}", f"null?seed={seed}") for seed in (1, 2)]
-    plan = Plan(tmp_path, rows_for(["direct"], []), subjects, ("test",), 3, 1, None, None)
+    subjects = [BenchModel(f"{seed}", f"null?seed={seed}") for seed in (1, 2)]
+    plan = BenchPlan(tmp_path, rows_for(["direct"], []), subjects, ("test",), 3, 1, None, None)
     keep_split(tmp_path / "scenes", "test", 3, 1)  # by four scenes, which other processes find
     found = run_bench(replace(plan, workers=2), told.append)
     assert not [line for line in told if "items" in line]  # the others said it to nobody
@@ -197,7 +199,7 @@ def test_models_in_worker_processes_give_the_same_table(tmp_path):
 
 def test_other_constants_of_a_preset_do_not_reuse_predictions(tmp_path, monkeypatch):
     told: list[str] = []
-    plan = Plan(tmp_path, [find_method("quick")], [Subject("null", "null")], ("test",), 3, 1)
+    plan = BenchPlan(tmp_path, [find_method("quick")], [BenchModel("null", "null")], ("test",), 3, 1)
     run_bench(plan, told.append)
     monkeypatch.setitem(PRESETS, "quick", PRESETS["quick"].replace(debias=0.5))
     run_bench(plan, told.append)
@@ -206,10 +208,10 @@ def test_other_constants_of_a_preset_do_not_reuse_predictions(tmp_path, monkeypa
 
 def test_a_method_that_fails_is_left_out_and_the_others_go_on(tmp_path):
     broken = Method("broken", "raises", "no_such_module:run")
-    plan = Plan(
+    plan = BenchPlan(
         tmp_path,
         [broken, find_method("clip"), find_method("oracle")],
-        [Subject("null", "null")],
+        [BenchModel("null", "null")],
         ("test",),
         3,
         1,
@@ -416,8 +418,9 @@ def test_wrong_labels_are_reported_with_their_line(pictures, labels, message):
 
 
 def test_a_label_and_a_name_can_differ():
-    assert Subject.parse("naive#2=weights/naive-2") == Subject("naive#2", "weights/naive-2")
+    assert BenchModel.parse("naive#2=weights/naive-2") == BenchModel("naive#2", "weights/naive-2")
     assert (
-        Subject.parse("bundled") == Subject("bundled", "bundled") and Subject("naive#2", "x").is_further_seed
+        BenchModel.parse("bundled") == BenchModel("bundled", "bundled")
+        and BenchModel("naive#2", "x").is_further_seed
     )
     assert module.LEADS[0] == "jurat" and next(iter(draw_split("dev", 0, 1))).split == "dev"

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jurat.bench.bench_plan import Plan, Subject
-from jurat.bench.cost import Sizes, Spending, flops, sizes_of
-from jurat.bench.labelled_images import Labelled
+from jurat.bench.bench_plan import BenchModel, BenchPlan
+from jurat.bench.cost import ParameterCounts, Spending, flops, sizes_of
+from jurat.bench.labelled_images import LabelledImages
 from jurat.bench.methods.caption import objects_of
-from jurat.bench.methods.fitting import Scale, fit_scale
+from jurat.bench.methods.fitting import ScoreScale, fit_scale
 from jurat.bench.methods.geometry import facts_of_boxes
 from jurat.bench.methods.interface import NotApplicable, Prediction, Setup, Tuning, all_of, any_of
 from jurat.bench.methods.registry import find_method, methods, rows_for
@@ -315,7 +315,7 @@ def test_a_scale_is_fitted_to_the_best_cut(splits):
     ]
     scale, reached, tried = fit_scale(tuning, rows)
     assert reached == 1 and 1 < scale.cut < 3 and tried > 0
-    assert scale.score(3.0) > 0.9 and scale.score(1.0) < 0.1 and math.isnan(Scale().score(math.nan))
+    assert scale.score(3.0) > 0.9 and scale.score(1.0) < 0.1 and math.isnan(ScoreScale().score(math.nan))
 
 
 def test_fitting_a_cut_counts_unanswered_as_unsure(splits):
@@ -409,7 +409,7 @@ def test_flops_are_two_a_parameter_and_token(bundled):
     assert sizes is not None and sizes.patches == 65 and 4e6 < sizes.tower + sizes.language < 6e6
     spending = Spending(images=2, question_tokens=30, generated_tokens=10, detections=1)
     expected = 2 * (2 * sizes.tower * 65 + 40 * sizes.language) + 2 * 10 * 7
-    assert flops(spending, sizes, Sizes(10, 7, 0)) == expected
+    assert flops(spending, sizes, ParameterCounts(10, 7, 0)) == expected
     assert flops(spending, sizes) is None and flops(Spending(), None) == 0
     assert sizes_of(Talker()) is None
 
@@ -432,14 +432,14 @@ def test_a_run_puts_required_methods_first_and_ablates_named_parts():
 
 
 def test_ablations_run_on_their_splits_unless_they_are_named():
-    naive = Subject("naive", "naive")
-    everything = Plan(Path("out"), rows_for([], []), [naive])
-    told = Plan(Path("out"), rows_for(["jurat"], ["views"]), [naive])
+    naive = BenchModel("naive", "naive")
+    everything = BenchPlan(Path("out"), rows_for([], []), [naive])
+    told = BenchPlan(Path("out"), rows_for(["jurat"], ["views"]), [naive])
     less = {split: [m.key for m in everything.methods_of(naive, split) if m.ablate] for split in OPEN_SPLITS}
     assert less["test"] == less["habits"] and {"clue-no-reason", "jurat-no-views"} < set(less["test"])
     assert less["flip"] == less["rare"] == less["borderline"] == []
     assert [method.key for method in told.methods_of(naive, "flip")] == ["jurat", "jurat-no-views"]
-    labelled = replace(everything, labelled=Labelled(constitution_of("test"), []))
+    labelled = replace(everything, labelled=LabelledImages(constitution_of("test"), []))
     assert labelled.methods_of(naive, "labelled") == everything.methods
 
 

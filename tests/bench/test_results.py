@@ -15,7 +15,7 @@ import pytest
 
 from jurat.bench import bench_run as run_module
 from jurat.bench import table
-from jurat.bench.bench_plan import Plan, Subject
+from jurat.bench.bench_plan import BenchModel, BenchPlan
 from jurat.bench.bench_run import SLICE_SCENES, SLICE_SPLIT, run_bench, slice_entry
 from jurat.bench.methods.interface import Setup
 from jurat.bench.methods.registry import find_method, rows_for
@@ -45,7 +45,7 @@ def check_slice(results, label, scenes=None):
         f"The rules are others. {AGAIN}"
     )
     assert label in came_from["models"], f"There are no results of {label!r}. {AGAIN}"
-    model, detector = Subject(label, label).open(), open_detector("bundled")
+    model, detector = BenchModel(label, label).open(), open_detector("bundled")
     for kept, opened in ((came_from["models"][label], model), (came_from["detector"], detector)):
         assert kept == f"{opened.name}@{opened.revision}", f"These weights are others since. {AGAIN}"
     scenes = scenes or list(islice(draw_split(SLICE_SPLIT, bench["seed"], bench["per_rule"]), SLICE_SCENES))
@@ -98,7 +98,9 @@ def test_a_slice_with_other_decisions_scenes_or_weights_fails(tmp_path, splits, 
     monkeypatch.setattr(table, "DRAWS", 20)
     monkeypatch.setattr(run_module, "SLICE_SCENES", 4)
     monkeypatch.setattr(splits_module, "draw_split", lambda split, seed, n: islice(splits[split], 4))
-    plan = Plan(tmp_path, rows_for(PRESETS, []), [Subject("bundled", "bundled")], (SLICE_SPLIT,), 3, 1)
+    plan = BenchPlan(
+        tmp_path, rows_for(PRESETS, []), [BenchModel("bundled", "bundled")], (SLICE_SPLIT,), 3, 1
+    )
     results = json.loads(json.dumps(run_bench(plan)))
     scenes = splits[SLICE_SPLIT][:4]
     check_slice(results, "bundled", scenes)

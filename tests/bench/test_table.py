@@ -16,7 +16,7 @@ from jurat.bench.methods.interface import Prediction
 from jurat.bench.pictogram.items import BenchItem
 from jurat.bench.predictions import Origin, PredictionFile, read_predictions, write_predictions
 from jurat.bench.results import as_markdown, read_results, write_results
-from jurat.bench.table import Evaluated, flip_row, paired, row
+from jurat.bench.table import EvaluatedMethod, flip_row, paired, row
 from jurat.cli import app
 from jurat.errors import JuratError
 from jurat.metrics import UNSURE
@@ -35,7 +35,9 @@ def item(split: str, rule: str, pair: int, broken: bool, **more) -> BenchItem:
     )
 
 
-def judged(name: str, outcomes: list[int], scores: list[float], split: str = "test", **more) -> Evaluated:
+def judged(
+    name: str, outcomes: list[int], scores: list[float], split: str = "test", **more
+) -> EvaluatedMethod:
     items = tuple(
         item(split, "ab"[i // 2 % 2], i // 4, i % 2 == 0, companions=1 + i % 3 if split == "habits" else 0)
         for i in range(len(outcomes))
@@ -51,7 +53,7 @@ def judged(name: str, outcomes: list[int], scores: list[float], split: str = "te
         )
         for each, said, score in zip(items, outcomes, scores, strict=True)
     )
-    return Evaluated(name, (), "bundled", split, items, predictions, **more)
+    return EvaluatedMethod(name, (), "bundled", split, items, predictions, **more)
 
 
 GOOD = judged("quick", [1, 0, 1, 0, 1, UNSURE, 1, 0], [0.9, 0.1, 0.95, 0.2, 0.8, 0.6, 0.7, 0.05])
@@ -132,7 +134,9 @@ def test_rare_gives_precision_at_a_prevalence_and_no_recall():
         BenchItem(f"rare/{i}", "rare", "", i, "clear", "random", frozenset(), None, Path()) for i in range(10)
     )
     predictions = tuple(Prediction(int(i == 0), 0.9 if i == 0 else 0.1) for i in range(10))
-    found = row(Evaluated("quick", (), "bundled", "rare", items, predictions), "item", recall_on_test=0.9)
+    found = row(
+        EvaluatedMethod("quick", (), "bundled", "rare", items, predictions), "item", recall_on_test=0.9
+    )
     assert found["recall"] is None and found["f1"] is None and found["accuracy"] == 0.9
     assert found["precision_at"]["0.03"] == pytest.approx(0.027 / (0.027 + 0.097))
 
@@ -140,9 +144,11 @@ def test_rare_gives_precision_at_a_prevalence_and_no_recall():
 def test_borderline_has_brier_and_log_loss_and_no_rates():
     items = tuple(item("borderline", "a", i, False, soft=soft) for i, soft in enumerate((0.25, 0.75)))
     predictions = tuple(Prediction(UNSURE, s, {"a": UNSURE}, {"a": s}) for s in (0.25, 0.25))
-    found = row(Evaluated("quick", (), "bundled", "borderline", items, predictions), "rule")
+    found = row(EvaluatedMethod("quick", (), "bundled", "borderline", items, predictions), "rule")
     assert found["brier"] == pytest.approx(0.125) and found["f1"] is None and found["aurc"] is None
-    assert paired(*[Evaluated(n, (), "b", "borderline", items, predictions) for n in "ab"], "f1") is None
+    assert (
+        paired(*[EvaluatedMethod(n, (), "b", "borderline", items, predictions) for n in "ab"], "f1") is None
+    )
 
 
 def test_flips_are_counted_over_scenes_in_both_splits():
@@ -163,7 +169,7 @@ def test_flips_are_counted_over_scenes_in_both_splits():
     predictions = tuple(
         Prediction(s, 0.5, {i.rule: s}, {i.rule: 0.5}) for i, s in zip(flipped, (0, 1, 1, 1), strict=True)
     )
-    found = flip_row(GOOD, Evaluated("quick", (), "bundled", "flip", flipped, predictions))
+    found = flip_row(GOOD, EvaluatedMethod("quick", (), "bundled", "flip", flipped, predictions))
     assert found["flip_score"] == pytest.approx(3 / 4)
     assert found["flip_score_ci"][0] <= 3 / 4 <= found["flip_score_ci"][1]
     assert flip_row(GOOD, GOOD) == {}  # no truth changes
@@ -171,7 +177,7 @@ def test_flips_are_counted_over_scenes_in_both_splits():
 
 def test_predictions_of_other_items_are_refused():
     with pytest.raises(ValueError, match="1 predictions on 8 items"):
-        Evaluated("quick", (), "bundled", "test", GOOD.items, GOOD.predictions[:1])
+        EvaluatedMethod("quick", (), "bundled", "test", GOOD.items, GOOD.predictions[:1])
 
 
 def test_predictions_are_read_as_they_were_written(tmp_path):
@@ -199,7 +205,7 @@ def test_a_broken_prediction_file_is_made_anew(tmp_path, text):
 
 
 def results():
-    less = Evaluated(
+    less = EvaluatedMethod(
         "quick", ("debias",), "bundled", "habits", *_of(judged("quick", [1, 1] * 6, [0.9, 0.6] * 6, "habits"))
     )
     whole = judged("quick", [1, 0] * 6, [0.9, 0.2] * 6, "habits")
@@ -230,7 +236,7 @@ def results():
     }
 
 
-def _of(each: Evaluated):
+def _of(each: EvaluatedMethod):
     return each.items, each.predictions
 
 

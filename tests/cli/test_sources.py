@@ -144,12 +144,12 @@ def test_a_server_that_hangs_is_given_up_after_a_few_requests(
     from jurat.content import ImageError
     from jurat.sources import SourceOptions, find_items, remote
     from jurat.sources.prefetch import SourceFolders, read_ahead
-    from jurat.sources.unresponsive_hosts import HANGING, Hanging
+    from jurat.sources.unresponsive_hosts import HANGING, TimeoutCounter
 
-    monkeypatch.setattr(remote, "HANGING", Hanging())
+    monkeypatch.setattr(remote, "HANGING", TimeoutCounter())
     monkeypatch.setattr(remote, "_READ_SECONDS", 0.5)
     monkeypatch.setattr(remote, "_PAUSE", 0.0)
-    assert isinstance(HANGING, Hanging)
+    assert isinstance(HANGING, TimeoutCounter)
     address, taken = hanging
     Path("list.csv").write_text("url\n" + "".join(f"{address}/{number}.png\n" for number in range(200)))
     found = find_items(["list.csv"], options=SourceOptions(allow_private_hosts=True))

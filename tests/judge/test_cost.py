@@ -17,7 +17,7 @@ from jurat.judge import Judge, Preset
 from jurat.judge.decision import LogOdds
 from jurat.judge.stages import Quick, Reason
 from jurat.models import Answer, ConcurrencySupport, Inquiry, UsageMeter
-from jurat.models.protocol import Spent
+from jurat.models.protocol import TotalUsage
 
 from .scripted import Scripted, white
 
@@ -44,15 +44,15 @@ class Priced(Scripted):
         return replace(usage, money=money)
 
     @property
-    def spent(self) -> Spent:
-        return Spent(1, Usage(1, 1, money=self.money))
+    def spent(self) -> TotalUsage:
+        return TotalUsage(1, Usage(1, 1, money=self.money))
 
     def capability(self, kind: type) -> Any:
         return self if kind is UsageMeter else None
 
 
 class Unpriced(Scripted):
-    spent = Spent(1, Usage(1, 1))
+    spent = TotalUsage(1, Usage(1, 1))
 
     def capability(self, kind: type) -> Any:
         return self if kind is UsageMeter else None

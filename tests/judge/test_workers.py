@@ -26,16 +26,16 @@ from jurat.judge.spec import Described, JudgeSpec
 from jurat.judge.workers import ItemReader, JudgeWorker
 from jurat.media import Sampling
 from jurat.media.hash_list import load_hash_list
-from jurat.models import ConcurrencySupport, ModelGone, ModelSpec
+from jurat.models import ConcurrencySupport, ModelSpec, ModelUnavailable
 from jurat.runs import Shard
 from jurat.runs.engines import steps
-from jurat.runs.engines.steps import Job, Parcel, Stop, compute, find, read
-from jurat.runs.recorded_items import Recorded, item_key, numbered
+from jurat.runs.engines.steps import Job, StepBatch, StopReason, compute, find, read
+from jurat.runs.recorded_items import RecordedKeys, item_key, numbered
 from jurat.sources import SourceOptions, find_items
 
 from .tinted import Tinted, law, red
 
-NOTHING = Recorded(())
+NOTHING = RecordedKeys(())
 CHANGING = ("decision", "time", "seconds")
 
 
@@ -48,7 +48,7 @@ def job(
     return replace(whole, alone=alone, given_up=given_up)
 
 
-def computed(asked: Job, judge: Judge, recorded: Recorded = NOTHING) -> list[Parcel]:
+def computed(asked: Job, judge: Judge, recorded: RecordedKeys = NOTHING) -> list[StepBatch]:
     """All three steps, with what goes from one to the next pickled as it is between processes."""
     said = []
     for page in find(asked, recorded):
@@ -57,7 +57,7 @@ def computed(asked: Job, judge: Judge, recorded: Recorded = NOTHING) -> list[Par
     return said
 
 
-def rows(said: list[Parcel]) -> list[dict]:
+def rows(said: list[StepBatch]) -> list[dict]:
     return [{k: v for k, v in row.items() if k not in CHANGING} for each in said for row in each.contents]
 
 
@@ -166,7 +166,7 @@ def test_a_page_of_bytes_is_closed_by_their_size(pictures: Path, monkeypatch) ->
 
 
 def test_what_is_recorded_is_left_out_and_shards_are_those_of_the_command(pictures: Path, judge) -> None:
-    recorded = Recorded(item_key(f"pictures/{number:02}.png", 0) for number in range(20))
+    recorded = RecordedKeys(item_key(f"pictures/{number:02}.png", 0) for number in range(20))
     left = rows(computed(job("pictures"), judge, recorded))
     assert {row["id"] for row in left} == {
         *(f"pictures/{name}.png" for name in ("20", "21", "22", "broken", "gone")),
@@ -268,7 +268,7 @@ def test_a_folder_that_vanishes_stops_the_run_and_makes_no_error_rows(pictures: 
     steps._roots.cache_clear()  # as on a machine that comes to it later
     (parcel,) = read(pages[1], asked)
     assert "pictures is not there any more" in parcel.stop.message
-    assert [parcel.found for parcel in read(Parcel(found=3), asked)] == [3]
+    assert [parcel.found for parcel in read(StepBatch(found=3), asked)] == [3]
 
 
 class TwoLanes(Tinted):
@@ -303,16 +303,16 @@ class Dying(Tinted):
 
 
 def test_a_model_that_is_gone_stops_the_run(pictures: Path) -> None:
-    gone = ModelGone("The server does not answer.", hint="Start it.")
+    gone = ModelUnavailable("The server does not answer.", hint="Start it.")
     said = computed(job("pictures"), Judge(law(), Dying(gone), "quick"))[0]
     assert said.contents == ()
-    with pytest.raises(ModelGone, match="does not answer") as caught:
+    with pytest.raises(ModelUnavailable, match="does not answer") as caught:
         raise said.stop.error()
     assert (caught.value.exit_code, caught.value.hint) == (3, "Start it.")
 
 
 def test_a_bug_in_a_worker_is_told_as_one() -> None:
-    stop = pickle.loads(pickle.dumps(Stop.of(ZeroDivisionError("division by zero"))))
+    stop = pickle.loads(pickle.dumps(StopReason.of(ZeroDivisionError("division by zero"))))
     with pytest.raises(RuntimeError, match="unexpected ZeroDivisionError: division by zero, in a worker"):
         raise stop.error()
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from jurat.content import Chat, Failure, Turn
 from jurat.errors import JuratError
-from jurat.models import Answer, Inquiry, ModelError, ModelGone, list_backends, open_model
+from jurat.models import Answer, Inquiry, ModelError, ModelUnavailable, list_backends, open_model
 from jurat.models.registry import Backend
 from jurat.models.vision import open_detector, open_matcher
 from jurat.registry import PlugInError, blamed
@@ -21,7 +21,7 @@ ESCAPE = "\\x1b[31m"
 
 MODEL = """
 from jurat.errors import JuratError
-from jurat.models import Answer, Model, ModelError, ModelGone, YesNo
+from jurat.models import Answer, Model, ModelError, ModelUnavailable, YesNo
 from jurat.content import Reply
 calls = []
 class Acme(Model):
@@ -137,10 +137,10 @@ def test_a_batch_without_a_fault_is_one_call(
     assert __import__("acme_source").calls == [3]
 
 
-@pytest.mark.parametrize("error", ["ModelGone('gone')", "JuratError('stop')"])
+@pytest.mark.parametrize("error", ["ModelUnavailable('gone')", "JuratError('stop')"])
 def test_a_plug_in_may_end_a_run(error: str, acme: Callable[..., None]) -> None:
     acme(MODEL.replace("BODY", f"raise {error}"))
-    with pytest.raises((ModelGone, JuratError), match=r"gone|stop"):
+    with pytest.raises((ModelUnavailable, JuratError), match=r"gone|stop"):
         open_model("acme").ask(inquiries("a", "b"))
 
 

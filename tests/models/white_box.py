@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from jurat.content import Chat, Turn
-from jurat.models.hf.load_model import Loaded, load
+from jurat.models.hf.load_model import LoadedModel, load
 from jurat.models.hf.model import LocalModel
 from jurat.models.hf.probe import probe
 from jurat.models.hf.torchvision_import import prepare_torchvision
@@ -132,7 +132,7 @@ def opened(name: str, folder: Path) -> LocalModel:
     """The model of that name, for which the folder is written to first where it is opened from one."""
     prepare_torchvision()
     if name in PROCESSORS:
-        loaded = Loaded(BY_NAME[name].network(), PROCESSORS[name](), "0" * 12, "float32")
+        loaded = LoadedModel(BY_NAME[name].network(), PROCESSORS[name](), "0" * 12, "float32")
     elif name == "llava":
         loaded = load(make_llava(folder / name), device="cpu")
     else:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jurat.content import Item
-from jurat.runs.recorded_items import Occurrences, Recorded, in_shard, item_key, numbered, unrecorded
+from jurat.runs.recorded_items import Occurrences, RecordedKeys, in_shard, item_key, numbered, unrecorded
 from jurat.sources.openers import Unreadable
 
 ids = st.lists(st.sampled_from(["a", "b", "ü", "a.png", "", "half\ud800"]) | st.text(max_size=4), max_size=60)
@@ -61,7 +61,7 @@ def test_shards_have_about_the_same_size() -> None:
 
 @given(ids, ids)
 def test_only_recorded_items_are_skipped(before: list[str], after: list[str]) -> None:
-    recorded = Recorded(item_key(item.id, item.occurrence) for item in items(before))
+    recorded = RecordedKeys(item_key(item.id, item.occurrence) for item in items(before))
     there = {(item.id, item.occurrence) for item in items(before)}
     every = items(after)
     left = [item for item in every if (item.id, item.occurrence) not in there]
@@ -71,5 +71,5 @@ def test_only_recorded_items_are_skipped(before: list[str], after: list[str]) ->
 
 def test_keys_with_the_same_first_half_are_distinct() -> None:
     keys = [bytes(8) + bytes([number]) * 8 for number in range(5)]
-    recorded = Recorded(keys[:4])
+    recorded = RecordedKeys(keys[:4])
     assert [key in recorded for key in keys] == [True] * 4 + [False]

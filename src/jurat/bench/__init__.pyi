@@ -1,5 +1,5 @@
-from .bench_plan import Plan as Plan
-from .bench_plan import Subject as Subject
+from .bench_plan import BenchModel as BenchModel
+from .bench_plan import BenchPlan as BenchPlan
 from .bench_run import run_bench as run_bench
 from .labelled_images import read_labelled as read_labelled
 from .methods.base import NotApplicable as NotApplicable

@@ -73,10 +73,10 @@ class CachingModel(ModelWrapper):
         super().__init__(inner)
         self._clock = clock
         self._count = counter_of(inner)
-        self._known: _Latest[_Known] = _Latest()
+        self._known: _LruCache[_ConversationAnswers] = _LruCache()
         self._tokens: dict[Key, Usage] = {}
         """Tokens of an inquiry, by its words and the sizes of its images."""
-        self._chats: _Once[Reply] = _Once(clock)
+        self._chats: _Memo[Reply] = _Memo(clock)
         gate = inner.capability(DomainGate)
         self._gate = None if gate is None else _CachingGate(gate, clock)
 
@@ -118,7 +118,7 @@ class CachingModel(ModelWrapper):
         return tuple(each for each in dict.fromkeys(inquiry.questions) if each not in known.answers)
 
     def _keep(self, key: Key, asked: Inquiry, answer: Answer, pace: float) -> None:
-        known = self._known.get(key) or self._known.put(key, _Known())
+        known = self._known.get(key) or self._known.put(key, _ConversationAnswers())
         known.pace = pace
         if any(map(_may_pass, (answer.failure, *(each.failure for each in answer.answers)))):
             return
@@ -130,7 +130,7 @@ class CachingModel(ModelWrapper):
 
     def _answer(self, key: Key, inquiry: Inquiry, fresh: tuple[Inquiry, Answer] | None) -> Answer:
         """The answer to an inquiry; what of it was not asked just now is put on the clock."""
-        known = self._known.get(key) or _Known()
+        known = self._known.get(key) or _ConversationAnswers()
         answers, paid = known.answers, 0
         if fresh is not None:
             asked, answer = fresh
@@ -163,7 +163,7 @@ class CachingDetector:
 
     def __init__(self, inner: Detector, clock: Clock) -> None:
         self._inner, self._clock = inner, clock
-        self._found: _Latest[_Boxes] = _Latest()
+        self._found: _LruCache[_ImageBoxes] = _LruCache()
         self.name, self.revision = inner.name, inner.revision
 
     def detect(
@@ -184,7 +184,7 @@ class CachingDetector:
             if isinstance(row, Failure):
                 failed[i] = row
             else:
-                found = self._found.get(keys[i]) or self._found.put(keys[i], _Boxes({}, each))
+                found = self._found.get(keys[i]) or self._found.put(keys[i], _ImageBoxes({}, each))
                 found.by_word.update({word: [box for box in row if box.word == word] for word in new})
         self._clock.owed += sum(self._found[key].seconds for i, key in enumerate(keys) if i not in missing)
         return [failed.get(i) or self._boxes(key, words[i]) for i, key in enumerate(keys)]
@@ -203,7 +203,7 @@ class CachingMatcher:
 
     def __init__(self, inner: Matcher, clock: Clock) -> None:
         self._inner = inner
-        self._once: _Once[list[float] | Failure] = _Once(clock)
+        self._once: _Memo[list[float] | Failure] = _Memo(clock)
         self.name, self.revision = inner.name, inner.revision
         self.relevant_above = inner.relevant_above
 
@@ -221,7 +221,7 @@ class _CachingGate:
 
     def __init__(self, inner: DomainGate, clock: Clock) -> None:
         self._inner = inner
-        self._once: _Once[Failure | None] = _Once(clock)
+        self._once: _Memo[Failure | None] = _Memo(clock)
 
     def foreign(self, images: Sequence[Image.Image]) -> list[Failure | None]:
         return self._once.of([_pixels(image) for image in images], images, self._inner.foreign)
@@ -231,7 +231,7 @@ class _CachingGate:
 
 
 @dataclass
-class _Known:
+class _ConversationAnswers:
     """What a model answered about one conversation."""
 
     answers: dict[str, YesNo] = field(default_factory=dict[str, YesNo])
@@ -243,14 +243,14 @@ class _Known:
 
 
 @dataclass
-class _Boxes:
+class _ImageBoxes:
     """What a detector found in one image."""
 
     by_word: dict[str, list[Box]]
     seconds: float
 
 
-class _Latest(Generic[T]):
+class _LruCache(Generic[T]):
     """The `MOST` values that were asked for last, by key."""
 
     def __init__(self) -> None:
@@ -272,12 +272,12 @@ class _Latest(Generic[T]):
         return value
 
 
-class _Once(Generic[T]):
+class _Memo(Generic[T]):
     """Results that are computed once a key; what is found again is put on the clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._kept: _Latest[tuple[T, float]] = _Latest()
+        self._kept: _LruCache[tuple[T, float]] = _LruCache()
 
     def of(
         self, keys: Sequence[Key | None], inputs: Sequence[U], work: Callable[[Sequence[U]], list[T]]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jurat.bench.labelled_images import SPLIT as LABELLED
-from jurat.bench.labelled_images import Labelled
+from jurat.bench.labelled_images import LabelledImages
 from jurat.bench.methods.registry import Method
 from jurat.bench.pictogram.definition import CLAIMED_SPLITS, OPEN_SPLITS, PER_RULE
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Subject:
+class BenchModel:
     """A model under the bench."""
 
     label: str
@@ -27,7 +27,7 @@ class Subject:
     """As `open_model` takes it, or a folder with weights of the bundled model's kind."""
 
     @classmethod
-    def parse(cls, text: str, spec_of: Callable[[str], str | ModelSpec] = str) -> Subject:
+    def parse(cls, text: str, spec_of: Callable[[str], str | ModelSpec] = str) -> BenchModel:
         """Reads NAME or LABEL=NAME; `spec_of` makes of NAME what is opened."""
         label, _, name = text.partition("=")
         return cls(label, spec_of(name or label))
@@ -62,19 +62,19 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchPlan:
     """What is to be run."""
 
     out: Path
     methods: Sequence[Method]
-    subjects: Sequence[Subject]
+    subjects: Sequence[BenchModel]
     splits: Sequence[str] = OPEN_SPLITS
     seed: int = 0
     per_rule: int = PER_RULE
     detector: str | None = "bundled"
     matcher: str | None = "bundled"
     command: str = ""
-    labelled: Labelled | None = None
+    labelled: LabelledImages | None = None
     """Someone's own images, judged in the place of the splits."""
     cache_answers: bool = True
     """Whether models are asked anything only once (`jurat.bench.answer_cache`). Rows stay the same, but for
@@ -87,16 +87,16 @@ class Plan:
     calibration: Calibration | None = None
     """That presets judge with; those that take none, or not this one, are left out."""
 
-    def methods_of(self, subject: Subject, split: str) -> list[Method]:
+    def methods_of(self, subject: BenchModel, split: str) -> list[Method]:
         """The methods that a model is put to on a split."""
         wanted = [method for method in self.methods if method.claimed or not self._claims_only(subject)]
         return [method for method in wanted if method.splits is None or split in method.splits]
 
-    def splits_of(self, subject: Subject) -> list[str]:
+    def splits_of(self, subject: BenchModel) -> list[str]:
         """The splits that a model is put to."""
         if self.labelled is not None:
             return [LABELLED]
         return [split for split in self.splits if split in CLAIMED_SPLITS or not self._claims_only(subject)]
 
-    def _claims_only(self, subject: Subject) -> bool:
+    def _claims_only(self, subject: BenchModel) -> bool:
         return self.claims_of_seeds and subject.is_further_seed

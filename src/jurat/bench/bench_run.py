@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, wait
 from typing import Any
 
 from jurat import __version__
-from jurat.bench.bench_plan import Plan, Subject
+from jurat.bench.bench_plan import BenchModel, BenchPlan
 from jurat.bench.evaluate import Progress, evaluate_model
 from jurat.bench.labelled_images import SPLIT as LABELLED
 from jurat.bench.methods.interface import Prediction
@@ -21,7 +21,7 @@ from jurat.bench.pictogram.splits import FORMAT
 from jurat.bench.predictions import Origin
 from jurat.bench.results import TRIED_ELSEWHERE
 from jurat.bench.seeds import pooled, with_ranges
-from jurat.bench.table import INTERVALS, LEVELS, Evaluated, flip_row, paired, row
+from jurat.bench.table import INTERVALS, LEVELS, EvaluatedMethod, flip_row, paired, row
 from jurat.metrics import UNSURE
 from jurat.provenance import commit, machine, now, versions
 
@@ -34,7 +34,7 @@ SLICE_SPLIT, SLICE_SCENES, SLICE_PRESETS = "test", 28, ("jurat", "clue", "direct
 """What a results file holds scene by scene: the first pair of every rule."""
 
 
-def run_bench(plan: Plan, say: Say = lambda line: None) -> dict[str, Any]:
+def run_bench(plan: BenchPlan, say: Say = lambda line: None) -> dict[str, Any]:
     """Runs what is not there yet and gives the whole as `results.json` holds it.
 
     `say` is given a line for each thing that is done. A method that cannot be run is in `left_out`, and the
@@ -60,7 +60,7 @@ def run_bench(plan: Plan, say: Say = lambda line: None) -> dict[str, Any]:
 # --- rows ----------------------------------------------------------------------------------------
 
 
-def _rows(evaluated: Sequence[Evaluated]) -> list[dict[str, Any]]:
+def _rows(evaluated: Sequence[EvaluatedMethod]) -> list[dict[str, Any]]:
     known = {(each.model, each.key, each.split): each for each in evaluated}
     rows: list[dict[str, Any]] = []
     for each in evaluated:
@@ -76,14 +76,14 @@ def _rows(evaluated: Sequence[Evaluated]) -> list[dict[str, Any]]:
     return rows
 
 
-def _tells_rules(each: Evaluated) -> bool:
+def _tells_rules(each: EvaluatedMethod) -> bool:
     told = any(prediction.rules for prediction in each.predictions)
     return told and (each.split == LABELLED or any(item.rule for item in each.items))
 
 
-def _paired(evaluated: Sequence[Evaluated]) -> list[dict[str, Any]]:
+def _paired(evaluated: Sequence[EvaluatedMethod]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    groups: dict[tuple[str, str], dict[str, Evaluated]] = {}
+    groups: dict[tuple[str, str], dict[str, EvaluatedMethod]] = {}
     for each in evaluated:
         groups.setdefault((each.model, each.split), {})[each.key] = each
     for members in groups.values():
@@ -95,7 +95,7 @@ def _paired(evaluated: Sequence[Evaluated]) -> list[dict[str, Any]]:
     return found
 
 
-def _slice(evaluated: Iterable[Evaluated]) -> list[dict[str, Any]]:
+def _slice(evaluated: Iterable[EvaluatedMethod]) -> list[dict[str, Any]]:
     """One entry a model, preset and scene. They can be drawn again from the seed alone and judged again in
     seconds, so that anyone can see that the tables come from this code and these weights."""
     return [
@@ -122,7 +122,7 @@ def slice_entry(prediction: Prediction) -> dict[str, Any]:
 # --- where they come from ------------------------------------------------------------------------
 
 
-def _provenance(plan: Plan, progress: Progress) -> dict[str, Any]:
+def _provenance(plan: BenchPlan, progress: Progress) -> dict[str, Any]:
     splits = {
         split: {"constitution": progress.digests.get(split), "summary": SPLITS[split].summary}
         for split in (() if plan.labelled else plan.splits)
@@ -167,7 +167,7 @@ def _runs(origins: Iterable[Origin]) -> list[dict[str, Any]]:
 # --- several models at once ----------------------------------------------------------------------
 
 
-def _evaluate_side_by_side(plan: Plan, say: Say) -> None:
+def _evaluate_side_by_side(plan: BenchPlan, say: Say) -> None:
     """Evaluates all models, `plan.workers` at a time, each in a process of its own; what they found is then
     on disk. Where one fails, this process evaluates that model again and reports the failure."""
     context = multiprocessing.get_context("spawn")
@@ -190,5 +190,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _evaluate_in_worker(plan: Plan, subject: Subject, say: Say) -> None:
+def _evaluate_in_worker(plan: BenchPlan, subject: BenchModel, say: Say) -> None:
     evaluate_model(plan, subject, Progress(), say)

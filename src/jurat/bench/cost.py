@@ -72,7 +72,7 @@ def counter_of(model: Model) -> Callable[[Inquiry], Usage | None] | None:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class ParameterCounts:
     """Parameters of the parts of a model, for the estimate."""
 
     tower: int
@@ -83,7 +83,7 @@ class Sizes:
     """Of the language model without its embedding table, with its output layer."""
 
 
-def sizes_of(model: object) -> Sizes | None:
+def sizes_of(model: object) -> ParameterCounts | None:
     """Counts the parameters of a model that runs on transformers; None for any other.
 
     A detector's and a matcher's text side is worked out once a word, so only its image side counts.
@@ -100,7 +100,7 @@ def sizes_of(model: object) -> Sizes | None:
             table += values.numel()
     tied = bool(getattr(network.config, "tie_word_embeddings", False))
     language = whole - tower - (0 if tied else table)
-    return Sizes(tower, _patches(network.config), language)
+    return ParameterCounts(tower, _patches(network.config), language)
 
 
 def _patches(config: Any) -> int:
@@ -112,7 +112,10 @@ def _patches(config: Any) -> int:
 
 
 def flops(
-    spending: Spending, model: Sizes | None, detector: Sizes | None = None, matcher: Sizes | None = None
+    spending: Spending,
+    model: ParameterCounts | None,
+    detector: ParameterCounts | None = None,
+    matcher: ParameterCounts | None = None,
 ) -> float | None:
     """The estimate for one item; None where something was used whose size is unknown."""
     read = spending.question_tokens + spending.generated_tokens
@@ -127,6 +130,6 @@ def flops(
     return sum(number * each for number, _, each in parts)
 
 
-def _seeing(sizes: Sizes | None) -> float:
+def _seeing(sizes: ParameterCounts | None) -> float:
     """FLOPs of one image in the tower."""
     return 2.0 * sizes.tower * sizes.patches if sizes else 0.0

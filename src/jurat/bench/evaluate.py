@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jurat import __version__
 from jurat.bench.answer_cache import CachingDetector, CachingMatcher, CachingModel, Clock
-from jurat.bench.bench_plan import Plan, Subject
+from jurat.bench.bench_plan import BenchModel, BenchPlan
 from jurat.bench.cost import flops, sizes_of
 from jurat.bench.methods.interface import Prediction, Setup, Tuning
 from jurat.bench.methods.registry import Method
@@ -17,7 +17,7 @@ from jurat.bench.pictogram.definition import PER_RULE, constitution_of
 from jurat.bench.pictogram.items import BenchItem
 from jurat.bench.pictogram.splits import FORMAT, keep_split
 from jurat.bench.predictions import Origin, PredictionFile, read_predictions, write_predictions
-from jurat.bench.table import Evaluated
+from jurat.bench.table import EvaluatedMethod
 from jurat.errors import JuratError
 from jurat.judge.prompts import digest as prompts_digest
 from jurat.judge.stages.reason import form_of
@@ -38,7 +38,7 @@ TUNING = 40
 class Progress:
     """What a run has come to."""
 
-    evaluated: list[Evaluated] = field(default_factory=list[Evaluated])
+    evaluated: list[EvaluatedMethod] = field(default_factory=list[EvaluatedMethod])
     left_out: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     tried: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     """By model and method: configurations tried on dev."""
@@ -52,7 +52,9 @@ class Progress:
     """Of all files of predictions that were made or read."""
 
 
-def evaluate_model(plan: Plan, subject: Subject, progress: Progress, say: Callable[[str], None]) -> None:
+def evaluate_model(
+    plan: BenchPlan, subject: BenchModel, progress: Progress, say: Callable[[str], None]
+) -> None:
     """Predictions of every method on every split with one model; they go to disk, and what they came to into
     `progress`. Raises JuratError where the model cannot be opened."""
     evaluation = _Evaluation(plan, subject, progress, say)
@@ -64,7 +66,9 @@ def evaluate_model(plan: Plan, subject: Subject, progress: Progress, say: Callab
 class _Evaluation:
     """One model, opened, over all splits."""
 
-    def __init__(self, plan: Plan, subject: Subject, progress: Progress, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, plan: BenchPlan, subject: BenchModel, progress: Progress, say: Callable[[str], None]
+    ) -> None:
         self.plan, self.subject, self.progress, self.say = plan, subject, progress, say
         self.opened, clock = subject.open(), Clock()
         self.model_name = full_name(self.opened)  # before a served one has answered, whichever run this is
@@ -112,7 +116,7 @@ class _Evaluation:
             known = [each for each in spent if each is not None]
             flops_of[method.key] = sum(known) / len(known) if len(known) == len(spent) else math.nan
             row = (method.name, method.ablate, self.subject.label, split)
-            self.progress.evaluated.append(Evaluated(*row, tuple(items), tuple(found.predictions)))
+            self.progress.evaluated.append(EvaluatedMethod(*row, tuple(items), tuple(found.predictions)))
 
     def _items_of(self, split: str) -> tuple[Constitution, Sequence[BenchItem]]:
         plan = self.plan
@@ -192,7 +196,7 @@ class _Evaluation:
         return stamp | {"items": plan.labelled.digest, "thresholds": constitution.thresholds_digest}
 
 
-def _left_out(method: Method, subject: Subject, split: str, problem: Exception) -> dict[str, Any]:
+def _left_out(method: Method, subject: BenchModel, split: str, problem: Exception) -> dict[str, Any]:
     reason = problem.message if isinstance(problem, JuratError) else f"{type(problem).__name__}: {problem}"
     return {
         "preset": method.name,

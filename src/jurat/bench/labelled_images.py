@@ -22,7 +22,7 @@ SPLIT = "labelled"
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledImages:
     """Labelled images with the constitution that they are judged under."""
 
     constitution: Constitution
@@ -39,7 +39,7 @@ class Labelled:
         return found.hexdigest()
 
 
-def read_labelled(images: Path, labels: Path, constitution: Constitution) -> Labelled:
+def read_labelled(images: Path, labels: Path, constitution: Constitution) -> LabelledImages:
     """One item a line of the labels; every rule that is not named for an image is taken to be kept by it.
 
     Raises what `read_labels` raises.
@@ -59,7 +59,7 @@ def read_labelled(images: Path, labels: Path, constitution: Constitution) -> Lab
         )
         for number, label in enumerate(read_labels(images, labels, constitution))
     ]
-    return Labelled(constitution, items)
+    return LabelledImages(constitution, items)
 
 
 def _unreadable(path: Path) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from jurat.bench.table import LESS, Evaluated
+from jurat.bench.table import LESS, EvaluatedMethod
 
 POOLED = "#all"
 """Ends the name of a model that stands for all of its training seeds."""
@@ -18,9 +18,9 @@ _GONE = ("accuracy_wilson",)
 """Fields that earlier versions wrote."""
 
 
-def pooled(evaluated: Sequence[Evaluated]) -> list[Evaluated]:
+def pooled(evaluated: Sequence[EvaluatedMethod]) -> list[EvaluatedMethod]:
     """The training seeds of one model together (labels alike up to a "#"), where each of them has a row."""
-    groups: dict[tuple[str, str, str], list[Evaluated]] = {}
+    groups: dict[tuple[str, str, str], list[EvaluatedMethod]] = {}
     seeds: dict[tuple[str, str], set[str]] = {}
     for each in evaluated:
         group = each.model.partition("#")[0]

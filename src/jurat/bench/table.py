@@ -49,7 +49,7 @@ SOFT = ("brier", "log_loss")
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluatedMethod:
     """One method's predictions on one split, with the items; of one model, or of several seeds of it."""
 
     preset: str
@@ -94,7 +94,7 @@ class Arrays:
     """Training seeds of the model; of several there are no intervals (`jurat.bench.seeds`)."""
 
     @classmethod
-    def of(cls, evaluated: Evaluated, level: Level) -> Arrays:
+    def of(cls, evaluated: EvaluatedMethod, level: Level) -> Arrays:
         items = list(zip(evaluated.items, evaluated.predictions, strict=True))
         if level == "rule" and evaluated.split == "labelled":
             # Every rule of every image; an image without any answer is undecided under each.
@@ -180,7 +180,7 @@ def title_of(row: dict[str, Any]) -> str:
     return row["preset"] + "".join(f" − {part}" for part in row["ablate"])
 
 
-def row(evaluated: Evaluated, level: Level, *, recall_on_test: float = math.nan) -> dict[str, Any]:
+def row(evaluated: EvaluatedMethod, level: Level, *, recall_on_test: float = math.nan) -> dict[str, Any]:
     """One line of `results.json`. `recall_on_test` is what the precision at a prevalence is worked out
     with, on `rare`."""
     found = evaluated.arrays(level)
@@ -245,7 +245,7 @@ def _calibration(found: Arrays) -> dict[str, Any]:
     }
 
 
-def _false_flags(evaluated: Evaluated) -> float:
+def _false_flags(evaluated: EvaluatedMethod) -> float:
     wrong = others = 0
     for item, prediction in zip(evaluated.items, evaluated.predictions, strict=True):
         for name, outcome in prediction.rules.items():
@@ -255,7 +255,7 @@ def _false_flags(evaluated: Evaluated) -> float:
     return wrong / others if others else math.nan
 
 
-def _parts(evaluated: Evaluated, found: Arrays) -> dict[str, dict[str, float]]:
+def _parts(evaluated: EvaluatedMethod, found: Arrays) -> dict[str, dict[str, float]]:
     """Accuracy by rule, by level of difficulty and by companions: where it fails."""
     if not found.hard or len(found.truth) != len(evaluated.items):
         return {}
@@ -274,7 +274,7 @@ def _parts(evaluated: Evaluated, found: Arrays) -> dict[str, dict[str, float]]:
     return parts
 
 
-def _spending(evaluated: Evaluated) -> dict[str, Any]:
+def _spending(evaluated: EvaluatedMethod) -> dict[str, Any]:
     """Means an item."""
     spent = [prediction.spending for prediction in evaluated.predictions]
     means: dict[str, Any] = {}
@@ -285,7 +285,7 @@ def _spending(evaluated: Evaluated) -> dict[str, Any]:
     return means
 
 
-def flip_row(test: Evaluated, flipped: Evaluated) -> dict[str, Any]:
+def flip_row(test: EvaluatedMethod, flipped: EvaluatedMethod) -> dict[str, Any]:
     """The flip score of the rule that each scene was drawn for, with its interval, over the scenes that both
     splits hold; nothing where there is none."""
     before = {name: i for i, name in enumerate(_names(test))}
@@ -302,13 +302,15 @@ def flip_row(test: Evaluated, flipped: Evaluated) -> dict[str, Any]:
     return _plain({"flip_score": score, "flip_score_ci": _ci(percentile(draws))})
 
 
-def _names(evaluated: Evaluated) -> list[tuple[str, str]]:
+def _names(evaluated: EvaluatedMethod) -> list[tuple[str, str]]:
     """Seed and scene of each item, whichever split shows it."""
     seeds = evaluated.seeds or ("",) * len(evaluated.items)
     return [(seed, item.id.partition("/")[2]) for seed, item in zip(seeds, evaluated.items, strict=True)]
 
 
-def paired(a: Evaluated, b: Evaluated, metric: str, level: Level = "item") -> dict[str, Any] | None:
+def paired(
+    a: EvaluatedMethod, b: EvaluatedMethod, metric: str, level: Level = "item"
+) -> dict[str, Any] | None:
     """The difference a - b on the same items, with its interval; None where one of them is undefined.
 
     Of recall, precision, accuracy and F1 more is better; of those in `LESS` less.

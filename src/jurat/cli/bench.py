@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jurat.cli.model_choice import CalibrationFile
-from jurat.cli.model_options import Opening, opens_model
+from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.errors import JuratError
 from jurat.judge.presets import PARTS
 from jurat.runs.session import command_line
 
 if TYPE_CHECKING:
-    from jurat.bench.bench_plan import Plan, Subject
+    from jurat.bench.bench_plan import BenchModel, BenchPlan
     from jurat.bench.methods.registry import Method
 
 app = typer.Typer(
@@ -85,21 +85,21 @@ def pictograms(
     workers: Workers = 1,
     quiet: Quiet = False,
     *,
-    opening: Opening,
+    opening: ModelOptions,
 ) -> None:
     """Run Pictogram Bench: violating scenes and near misses for fourteen rules, and further splits.
 
     Writes results.json, results.md and figures into --out, beside the scenes and all predictions. The same
     command resumes a run that was stopped.
     """
-    from jurat.bench.bench_plan import Plan
+    from jurat.bench.bench_plan import BenchPlan
     from jurat.bench.pictogram.definition import OPEN_SPLITS, SPLITS
 
     for name in split or ():
         if name not in SPLITS:
             raise JuratError(f"There is no split {name!r}.", hint=f"There are {', '.join(SPLITS)}.")
     methods, subjects = _chosen(method, ablate, model, opening)
-    plan = Plan(
+    plan = BenchPlan(
         out,
         methods,
         subjects,
@@ -135,7 +135,7 @@ def labelled(
     workers: Workers = 1,
     quiet: Quiet = False,
     *,
-    opening: Opening,
+    opening: ModelOptions,
 ) -> None:
     """Run the same methods on labelled images of your own.
 
@@ -143,14 +143,14 @@ def labelled(
     Methods that need labelled images to be fitted on are left out: nothing is tuned on what is measured. A
     --calibration must have been fitted on other images than these.
     """
-    from jurat.bench.bench_plan import Plan
+    from jurat.bench.bench_plan import BenchPlan
     from jurat.bench.labelled_images import read_labelled
     from jurat.constitution import load_constitution
     from jurat.judge.calibrate.calibration import load_calibration
 
     own_images = read_labelled(images, labels, load_constitution(constitution))
     methods, subjects = _chosen(method, ablate, model, opening)
-    plan = Plan(
+    plan = BenchPlan(
         out,
         methods,
         subjects,
@@ -189,12 +189,12 @@ def methods() -> None:
 
 
 def _chosen(
-    names: list[str] | None, ablate: list[str] | None, model: list[str], opening: Opening
-) -> tuple[list[Method], list[Subject]]:
-    from jurat.bench.bench_plan import Subject
+    names: list[str] | None, ablate: list[str] | None, model: list[str], opening: ModelOptions
+) -> tuple[list[Method], list[BenchModel]]:
+    from jurat.bench.bench_plan import BenchModel
     from jurat.bench.methods.registry import rows_for
 
-    subjects = [Subject.parse(text, opening.spec) for text in model]
+    subjects = [BenchModel.parse(text, opening.spec) for text in model]
     if len({subject.label for subject in subjects}) < len(subjects):
         raise JuratError("Two models have the same label.", hint="Give each its own: --model LABEL=NAME")
     return rows_for(names or [], ablate or []), subjects
@@ -212,7 +212,7 @@ def _ignore(line: str) -> None:
     pass
 
 
-def _run(plan: Plan, quiet: bool) -> None:
+def _run(plan: BenchPlan, quiet: bool) -> None:
     from jurat.bench.bench_run import run_bench
     from jurat.bench.results import as_markdown, write_results
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from jurat.cli import model_choice
 from jurat.cli import source_options as sourcing
-from jurat.cli.model_options import Opening, opens_model
+from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.cli.progress import progress
 from jurat.errors import JuratError, require
 from jurat.judge.presets import DEFAULT
@@ -66,7 +66,7 @@ def calibrate(
         bool, typer.Option("--strict", help="Exit with 1 where a bound is not proved for some rule.")
     ] = False,
     *,
-    opening: Opening,
+    opening: ModelOptions,
 ) -> None:
     """Fit a calibration to your own images, with or without labels.
 

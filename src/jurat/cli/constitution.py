@@ -14,7 +14,7 @@ from rich.text import Text
 
 from jurat.cli import model_choice
 from jurat.cli.impact import impact
-from jurat.cli.model_options import Opening, opens_model
+from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.judge.presets import DEFAULT
 from jurat.text import counted, printable
 
@@ -197,7 +197,7 @@ def draft(
         typer.Option("--force", help="Write over what people wrote, and over the file of --out."),
     ] = False,
     *,
-    opening: Opening,
+    opening: ModelOptions,
 ) -> None:
     """Let a model draft what rules lack: clauses, their objects, a description; to be read by a person.
 
@@ -251,7 +251,7 @@ def test(
     ] = False,
     as_json: Json = False,
     *,
-    opening: Opening,
+    opening: ModelOptions,
 ) -> None:
     """Judge a constitution's examples, and fail if any differs from what its rule says.
 

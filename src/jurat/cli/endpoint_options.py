@@ -14,10 +14,10 @@ from rich.text import Text
 from jurat.text import counted
 
 if TYPE_CHECKING:
-    from jurat.cli.source_options import Sourcing
+    from jurat.cli.source_options import ItemSelection
     from jurat.content import Item
     from jurat.judge import Judge
-    from jurat.models import Model, Serving, Spent
+    from jurat.models import Model, Serving, TotalUsage
     from jurat.models.openai.estimate import Rehearsal
 
 SAMPLE = 200
@@ -72,7 +72,7 @@ def rehearse(model: Model) -> Rehearsal:
 
 
 def print_estimate(
-    console: Console, bench: Judge, rehearsal: Rehearsal, source: Sourcing, items: Iterator[Item]
+    console: Console, bench: Judge, rehearsal: Rehearsal, source: ItemSelection, items: Iterator[Item]
 ) -> None:
     """Prints what judging `items` of a source with `bench`, whose model is the rehearsal, would take."""
     looked = sum(1 for _ in bench.stream(source.read(islice(items, SAMPLE))))
@@ -107,7 +107,7 @@ def print_spent(console: Console, model: Model) -> None:
         console.print(Text(described(metered.spent)), soft_wrap=True)
 
 
-def described(spent: Spent) -> str:
+def described(spent: TotalUsage) -> str:
     """Calls, tokens and money on one line."""
     usage = spent.usage
     cached = f" ({usage.shared_tokens:,} of them cached)" if usage.shared_tokens else ""
@@ -116,7 +116,7 @@ def described(spent: Spent) -> str:
     return f"Calls answered: {spent.calls:,}; {counts}{money}."
 
 
-def _cells(spent: Spent) -> list[str]:
+def _cells(spent: TotalUsage) -> list[str]:
     counts = [spent.calls, spent.usage.input_tokens, spent.usage.output_tokens]
     return [f"{count:,}" for count in counts] + (
         [] if spent.usage.money is None else [_money(spent.usage.money)]

@@ -11,7 +11,7 @@ import typer
 from jurat.errors import JuratError
 
 if TYPE_CHECKING:
-    from jurat.cli.source_options import Sourcing
+    from jurat.cli.source_options import ItemSelection
     from jurat.judge import Judge
     from jurat.judge.spec import JudgeSpec
     from jurat.runs.engines.ray_engine import RayEngine
@@ -96,7 +96,7 @@ def start_ray(
     return start(JudgeWorkers(spec), replicas=replicas, gpus=gpus, tell=tell)
 
 
-def job_of(judge: Judge, source: Sourcing) -> Job:
+def job_of(judge: Judge, source: ItemSelection) -> Job:
     """The items that workers are to judge, read as `judge` needs them."""
     from jurat.judge.workers import ItemReader
     from jurat.runs.engines.steps import Job

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from jurat.cli.model_options import Opening, opens_model
+from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.cli.progress import progress
 from jurat.cli.source_options import AllowPrivateHosts
 
@@ -69,7 +69,7 @@ def impact(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
     *,
-    opening: Opening,
+    opening: ModelOptions,
 ) -> None:
     """Say which verdicts of a run would flip under a changed constitution.
 

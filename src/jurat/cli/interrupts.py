@@ -18,7 +18,7 @@ LONG = 2.0
 T = TypeVar("T")
 
 
-class Stop:
+class StopRequest:
     """Whether someone asked to stop."""
 
     asked = False
@@ -37,12 +37,12 @@ def _decodes_for_long() -> bool:
 
 
 @contextmanager
-def stopping(*, quiet: bool) -> Generator[Stop]:
+def stopping(*, quiet: bool) -> Generator[StopRequest]:
     """Inside, a first SIGINT or SIGTERM sets `asked`, and a second one raises KeyboardInterrupt; so does a
     first one while a file has been decoding for more than `LONG` seconds."""
     from jurat.judge.concurrency import leave, stay
 
-    stop = Stop()
+    stop = StopRequest()
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.asked or _decodes_for_long():

@@ -13,9 +13,9 @@ from jurat.cli import model_choice
 from jurat.cli import out_options as output
 from jurat.cli import source_options as sourcing
 from jurat.cli.help_panels import PanelCommand
-from jurat.cli.judging_pass import Pass
-from jurat.cli.model_options import Opening, opens_model
-from jurat.cli.summary import Listing
+from jurat.cli.judging_pass import JudgingPass
+from jurat.cli.model_options import ModelOptions, opens_model
+from jurat.cli.summary import ItemListing
 from jurat.judge.presets import DEFAULT
 from jurat.judge.verdict import ItemOutcome
 from jurat.report.tally import Tally
@@ -94,7 +94,7 @@ def judge(
         bool, typer.Option("--quiet", "-q", help="Print errors, and what was passed over, only.")
     ] = False,
     *,
-    opening: Opening,
+    opening: ModelOptions,
 ) -> None:
     """Judge images under a constitution.
 
@@ -109,7 +109,7 @@ def judge(
     from jurat.judge.presets import find_preset
     from jurat.judge.spec import JudgeSpec
     from jurat.media import Sampling
-    from jurat.models import ModelGone, open_model
+    from jurat.models import ModelUnavailable, open_model
     from jurat.runs import Shard, is_run, open_sink
     from jurat.runs.run import index
     from jurat.sources import SourceOptions
@@ -123,7 +123,7 @@ def judge(
             folder=folder, paths=paths, reuse_near=reuse_near, dry_run=dry_run, device=opening.device
         )
     law, found = load_constitution(constitution), find_preset(preset)
-    source = sourcing.Sourcing(
+    source = sourcing.ItemSelection(
         paths,
         SourceOptions(
             column,
@@ -171,18 +171,18 @@ def judge(
     if folder is not None:
         how = {"fresh": fresh, "retry_errors": retry_errors, "allow_unknown": allow_unknown}
         kept = output.open_run(folder, bench, source, **how, quiet=quiet)
-    run = Pass(
+    run = JudgingPass(
         source,
         out,
         quiet,
         Tally.of((rule.id, rule.severity) for rule in law.rules),
-        Listing((40 if out is None else 0) if show is None else show),
+        ItemListing((40 if out is None else 0) if show is None else show),
         run=kept,
         workers=workers,
     )
     try:
         interrupted = run.go(bench, items, kept or open_sink(out, VERDICT_ROWS, overwrite=overwrite))
-    except ModelGone:
+    except ModelUnavailable:
         source.tell_passed_over()
         if run.tally.items and not quiet:
             run.report(opened, whole=False)

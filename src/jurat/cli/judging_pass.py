@@ -16,16 +16,16 @@ from rich.text import Text
 
 from jurat.cli import endpoint_options as serving
 from jurat.cli import engine_options as engines
-from jurat.cli.interrupts import Stop, stopping
+from jurat.cli.interrupts import StopRequest, stopping
 from jurat.cli.out_options import is_stdout
 from jurat.cli.progress import Advance, progress
-from jurat.cli.summary import Listing, print_items, print_summary
+from jurat.cli.summary import ItemListing, print_items, print_summary
 from jurat.errors import JuratError
 from jurat.report.tally import Tally
 from jurat.text import counted, printable
 
 if TYPE_CHECKING:
-    from jurat.cli.source_options import Sourcing
+    from jurat.cli.source_options import ItemSelection
     from jurat.content import Item
     from jurat.judge import Judge, Verdict
     from jurat.judge.verdict import ItemOutcome
@@ -50,14 +50,14 @@ class AllFailed(JuratError):
 
 
 @dataclass
-class Pass:
+class JudgingPass:
     """One pass: where verdicts go, and what is told of them."""
 
-    source: Sourcing
+    source: ItemSelection
     out: Path | None
     quiet: bool
     tally: Tally
-    listing: Listing
+    listing: ItemListing
     run: Run | None
     """The run that the verdicts go to; None for a file or none."""
     workers: RayEngine | None = None
@@ -154,7 +154,9 @@ class Pass:
                 record(verdict)
                 self.source.judged(verdict)
 
-    def _collect(self, run: Run, workers: RayEngine, bench: Judge, stop: Stop, advance: Advance) -> None:
+    def _collect(
+        self, run: Run, workers: RayEngine, bench: Judge, stop: StopRequest, advance: Advance
+    ) -> None:
         """Likewise with what workers judge."""
         from jurat.judge import row_to_verdict
 

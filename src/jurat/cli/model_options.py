@@ -33,7 +33,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 
 
 @dataclass(frozen=True)
-class Opening:
+class ModelOptions:
     """What was said on the command line of how a model is opened; None where nothing was."""
 
     device: str | None = None
@@ -79,7 +79,7 @@ def opens_model(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def with_options(**given: Any) -> None:
-        opening = Opening(**{name: given.pop(name) for name in _OPTIONS})
+        opening = ModelOptions(**{name: given.pop(name) for name in _OPTIONS})
         command(**given, opening=opening)
 
     made: Any = with_options
@@ -89,4 +89,4 @@ def opens_model(command: Callable[..., None]) -> Callable[..., None]:
     return made
 
 
-__all__ = ["Opening", "opens_model"]
+__all__ = ["ModelOptions", "opens_model"]

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jurat.cli.listing import print_entries, print_missing
-from jurat.cli.model_options import Opening, opens_model
+from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.text import printable
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def models(
         ),
     ] = None,
     *,
-    opening: Opening,
+    opening: ModelOptions,
 ) -> None:
     """List the models that can judge, and what each can do.
 

@@ -15,7 +15,7 @@ from jurat.errors import JuratError
 from jurat.text import counted
 
 if TYPE_CHECKING:
-    from jurat.cli.source_options import Sourcing
+    from jurat.cli.source_options import ItemSelection
     from jurat.judge import Judge
     from jurat.runs import Progress, Run
 
@@ -103,7 +103,7 @@ def check_out(out: Path | None, *, overwrite: bool, fresh: bool, retry_errors: b
 def open_run(
     folder: Path,
     judge: Judge,
-    source: Sourcing,
+    source: ItemSelection,
     *,
     fresh: bool,
     retry_errors: bool,

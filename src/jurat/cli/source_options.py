@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from jurat.judge import Judge, Verdict
     from jurat.media.hash_list import HashList, NearDuplicates
     from jurat.runs import Shard
-    from jurat.runs.recorded_items import Recorded
+    from jurat.runs.recorded_items import RecordedKeys
     from jurat.sources import SourceOptions
-    from jurat.sources.skipped import PassedOver
+    from jurat.sources.passed_over import PassedOver
 
 Column = Annotated[
     str | None,
@@ -128,13 +128,13 @@ def near_duplicates(distance: int | None) -> NearDuplicates | None:
 
 
 def _nothing_passed_over() -> PassedOver:
-    from jurat.sources.skipped import PassedOver
+    from jurat.sources.passed_over import PassedOver
 
     return PassedOver()
 
 
 @dataclass
-class Sourcing:
+class ItemSelection:
     """Which items are judged, and which are decided without a model."""
 
     paths: list[str]
@@ -159,7 +159,7 @@ class Sourcing:
             )
         return itertools.chain([first], items)
 
-    def chosen(self, items: Iterator[Item], recorded: Recorded | None = None) -> Iterator[Item]:
+    def chosen(self, items: Iterator[Item], recorded: RecordedKeys | None = None) -> Iterator[Item]:
         """Those of the shard that are not recorded yet, each numbered among those of its id."""
         from jurat.runs.recorded_items import in_shard, numbered, unrecorded
 

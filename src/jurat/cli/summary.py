@@ -32,7 +32,7 @@ _WIDEST = 72
 
 
 @dataclass
-class Listing:
+class ItemListing:
     """The items to print one by one: the first `limit` of each outcome, whatever their number."""
 
     limit: int
@@ -59,7 +59,7 @@ def print_summary(console: Console, tally: Tally, seconds: float) -> None:
         console.print(Text(f"Note: {printable(note)}", style="yellow"))
 
 
-def print_items(console: Console, listing: Listing, tally: Tally) -> None:
+def print_items(console: Console, listing: ItemListing, tally: Tally) -> None:
     """Prints a line an item: its outcome, its name, and what it breaks or why it is undecided.
 
     Lines are not folded, so that one item stays one line for `grep`.

@@ -20,7 +20,7 @@ from jurat.judge.prompts import LONGEST_TEXT, WORDINGS, Kind, TextPart, digest
 from jurat.judge.questions import Question
 from jurat.models import Answer, Inquiry, Model, Vocabulary, YesNo
 from jurat.models.prior_cache import PriorCache
-from jurat.models.protocol import ModelGone, UnsupportedSetting
+from jurat.models.protocol import ModelUnavailable, UnsupportedSetting
 
 __all__ = [
     "Answers",
@@ -101,14 +101,14 @@ def attempt(step: Callable[[Sequence[W]], Sequence[F | Failure]], requests: Sequ
     """A step on a batch; if it raises on several it is taken again one by one: only its cause fails.
 
     Raises:
-        ModelGone: the server is unreachable or rejects the credentials.
+        ModelUnavailable: the server is unreachable or rejects the credentials.
         UnsupportedSetting: the model cannot honour a decoding setting, whatever it is asked about.
     """
     if not requests:
         return []
     try:
         return list(step(requests))
-    except (ModelGone, UnsupportedSetting):
+    except (ModelUnavailable, UnsupportedSetting):
         raise
     except Exception as error:
         if len(requests) == 1:

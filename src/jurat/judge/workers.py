@@ -15,7 +15,7 @@ from jurat.judge.spec import Described, JudgeSpec
 from jurat.media import Sampling
 from jurat.media.hash_list import HashList
 from jurat.models.registry import MODELS
-from jurat.runs.engines.steps import Load
+from jurat.runs.engines.steps import PreparedItem
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class ItemReader:
         """As that judge needs them."""
         return cls(judge.sampling, judge.batch_size, known, bool(judge.reads))
 
-    def read(self, item: Item) -> Load:
+    def read(self, item: Item) -> PreparedItem:
         known = find_known(item, self.known, self.sampling, reads_texts=self.reads_texts)
         if known is not None:
-            return Load(known)
+            return PreparedItem(known)
         loaded = load_item(item, self.sampling)
-        return Load(loaded, max(1, len(loaded.frames)), loaded.bytes)
+        return PreparedItem(loaded, max(1, len(loaded.frames)), loaded.bytes)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class JudgeWorker:
     def describe(self) -> Described:
         return Described.of(self.judge)
 
-    def rows(self, loads: Sequence[Load]) -> Iterator[list[dict[str, Any]]]:
+    def rows(self, loads: Sequence[PreparedItem]) -> Iterator[list[dict[str, Any]]]:
         known = [load.content for load in loads if isinstance(load.content, KnownItem)]
         if known:
             yield [verdict_to_row(known_verdict(self.judge, each)) for each in known]

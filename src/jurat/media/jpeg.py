@@ -110,11 +110,11 @@ class Jpeg:
         if not self._simple:
             return io.BytesIO(self.data)
         start, end = self.scans[0].start, self.scans[0].end
-        return Watched(self.data[:end] + _NO_CODE, (max(start, end - _LEFT_OVER), end))
+        return ReadTracker(self.data[:end] + _NO_CODE, (max(start, end - _LEFT_OVER), end))
 
     def check_read(self, file: object) -> None:
         """Raises ImageError where a decoder that read `opened` left much of the coded data over."""
-        if isinstance(file, Watched) and file.furthest < self.scans[0].end:
+        if isinstance(file, ReadTracker) and file.furthest < self.scans[0].end:
             raise ImageError("the JPEG image is damaged: it has coded data for more pixels than it has")
 
     def probe(self) -> bytes | None:
@@ -133,7 +133,7 @@ class Jpeg:
         return b"".join((*parts, self.data[at:]))
 
 
-class Watched(io.BytesIO):
+class ReadTracker(io.BytesIO):
     """A file whose reads end at given places, and which records how far it was read."""
 
     def __init__(self, data: bytes, stops: tuple[int, ...]) -> None:

@@ -54,7 +54,7 @@ _INSTALL = 'a video, and reading videos needs PyAV: pip install "jurat[video]"'
 
 
 @dataclass(frozen=True)
-class Container:
+class VideoFormat:
     """A format that holds videos."""
 
     name: str
@@ -71,7 +71,7 @@ _IMAGES = rb"avif|avis|mif1|msf1|hei|hevc|hevx|hevm|hevs|crx |jxl "
 """Brands of images that are stored as videos are."""
 
 CONTAINERS = tuple(
-    Container(name, demuxer, re.compile(start, re.S), indexed=demuxer != "mpeg")
+    VideoFormat(name, demuxer, re.compile(start, re.S), indexed=demuxer != "mpeg")
     for name, demuxer, start in (
         ("MP4 or QuickTime", "mov", rb".{4}(ftyp(?!" + _IMAGES + rb")|moov|mdat|wide)"),
         ("WebM or Matroska", "matroska", rb"\x1aE\xdf\xa3"),
@@ -85,7 +85,7 @@ CONTAINERS = tuple(
 )
 
 
-def container_of(data: bytes) -> Container | None:
+def container_of(data: bytes) -> VideoFormat | None:
     """The video format of a file by its first bytes; None for anything else."""
     return next((container for container in CONTAINERS if container.start.match(data)), None)
 
@@ -96,7 +96,7 @@ def require_pyav() -> None:
         raise ImageError(_INSTALL)
 
 
-def read_video(data: bytes, container: Container, limits: Limits, sampling: Sampling) -> Decoded:
+def read_video(data: bytes, container: VideoFormat, limits: Limits, sampling: Sampling) -> Decoded:
     """The frames of a video that `sampling` wants: each is the one that is shown at its time. Fewer where one
     frame is shown at several times.
 
@@ -193,7 +193,7 @@ def _streamed(reader: _Reader, sampling: Sampling) -> tuple[list[tuple[float, Im
 class _Reader:
     """An open video."""
 
-    def __init__(self, container: Container, file: Any, stream: Any, limits: Limits) -> None:
+    def __init__(self, container: VideoFormat, file: Any, stream: Any, limits: Limits) -> None:
         self.name = container.name
         self._container = container
         self._file = file
@@ -300,7 +300,7 @@ class _Reader:
 
 
 @contextmanager
-def _opened(data: bytes, container: Container, limits: Limits) -> Generator[_Reader]:
+def _opened(data: bytes, container: VideoFormat, limits: Limits) -> Generator[_Reader]:
     try:
         import av
     except ImportError as error:

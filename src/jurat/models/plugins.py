@@ -20,7 +20,7 @@ from jurat.models.protocol import (
     Inquiry,
     Model,
     ModelError,
-    ModelGone,
+    ModelUnavailable,
     UnsupportedSetting,
     check_settings,
 )
@@ -110,7 +110,7 @@ def _each(
                 return answers
         problem = f"{entry}: it gave no list of one {kinds[0].__name__} an item"
     except JuratError as error:
-        if isinstance(error, ModelGone | UnsupportedSetting) or not isinstance(error, ModelError):
+        if isinstance(error, ModelUnavailable | UnsupportedSetting) or not isinstance(error, ModelError):
             raise
         problem = entry.reason(error)
     except Exception as error:

@@ -41,7 +41,7 @@ class ModelError(JuratError):
     exit_code = 3
 
 
-class ModelGone(ModelError):
+class ModelUnavailable(ModelError):
     """The server is unreachable or rejects the credentials; callers should stop the run."""
 
 
@@ -94,7 +94,7 @@ class YesNo:
 
 
 @dataclass(frozen=True)
-class Spent:
+class TotalUsage:
     """Calls of a model and what they cost together, failed ones included."""
 
     calls: int = 0
@@ -287,7 +287,7 @@ class UsageMeter(Protocol):
     """A model whose calls are counted."""
 
     @property
-    def spent(self) -> Spent:
+    def spent(self) -> TotalUsage:
         """All calls since it was opened. What a single answer cost is in its `usage`."""
         ...
 

@@ -1,5 +1,5 @@
 from .folder import is_run as is_run
-from .merge import Merged as Merged
+from .merge import MergeResult as MergeResult
 from .merge import merge_runs as merge_runs
 from .recorded_items import Shard as Shard
 from .row_reader import Block as Block

@@ -27,14 +27,14 @@ from jurat.runs.folder import (
 )
 from jurat.runs.parquet import batches_of, not_whole, rows_of, write_parquet
 from jurat.runs.part_writer import PART_ROWS
-from jurat.runs.recorded_items import Recorded
+from jurat.runs.recorded_items import RecordedKeys
 from jurat.runs.schema import RowSchema
 from jurat.runs.settings import differences
 from jurat.text import reason
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergeResult:
     """What was merged."""
 
     rows: int
@@ -44,7 +44,7 @@ class Merged:
     """Shards that no run was for, "2/3" say."""
 
 
-def merge_runs(folders: Sequence[Path | str], out: Path | str, schema: RowSchema) -> Merged:
+def merge_runs(folders: Sequence[Path | str], out: Path | str, schema: RowSchema) -> MergeResult:
     """Copies the rows of runs into a new one, which is there whole or not at all.
 
     Args:
@@ -74,7 +74,7 @@ def merge_runs(folders: Sequence[Path | str], out: Path | str, schema: RowSchema
     _remove_remains(out)
     rows = _write(folders, out, joined, schema)
     empty = tuple(folder for folder in folders if not run_files(folder))
-    return Merged(rows, empty, tuple(_missing([_shard(each) for each in facts])))
+    return MergeResult(rows, empty, tuple(_missing([_shard(each) for each in facts])))
 
 
 def _joined(folders: Sequence[Path], facts: Sequence[dict[str, Any]], schema: RowSchema) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _missing(shards: Sequence[str | None]) -> list[str]:
 
 
 def _check_disjoint(folders: Sequence[Path], schema: RowSchema) -> None:
-    seen: list[tuple[Path, Recorded]] = []
+    seen: list[tuple[Path, RecordedKeys]] = []
     for folder in folders:
         for row in run_rows(folder, schema.keys):
             for other, keys in seen:
@@ -115,7 +115,7 @@ def _check_disjoint(folders: Sequence[Path], schema: RowSchema) -> None:
                         f"{other} and {folder} both hold {row[schema.id]!r}.",
                         hint="Only runs over different items can be merged: shards of the same ones, say.",
                     )
-        seen.append((folder, Recorded(map(schema.key, run_rows(folder, schema.keys)))))
+        seen.append((folder, RecordedKeys(map(schema.key, run_rows(folder, schema.keys)))))
 
 
 def _remove_remains(out: Path) -> None:

@@ -74,7 +74,7 @@ def _table(bits: int) -> tuple[array[int], array[int], int]:
     return array("Q", bytes(8 << bits)), array("L" if array("L").itemsize == 4 else "I", bytes(4 << bits)), 0
 
 
-class Recorded:
+class RecordedKeys:
     """A set of item keys: 16 bytes each, sorted; made once, then asked."""
 
     def __init__(self, keys: Iterable[bytes]) -> None:
@@ -138,6 +138,6 @@ class Shard:
         return f"{self.number}/{self.count}"
 
 
-def unrecorded(items: Iterable[Item], recorded: Recorded) -> Iterator[Item]:
+def unrecorded(items: Iterable[Item], recorded: RecordedKeys) -> Iterator[Item]:
     """The items that are not recorded yet."""
     return (item for item in items if item_key(item.id, item.occurrence) not in recorded)

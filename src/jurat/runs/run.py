@@ -22,7 +22,7 @@ from jurat.runs.folder import (
     write_facts,
 )
 from jurat.runs.part_writer import PartWriter
-from jurat.runs.recorded_items import Recorded, Shard, in_shard, numbered, unrecorded
+from jurat.runs.recorded_items import RecordedKeys, Shard, in_shard, numbered, unrecorded
 from jurat.runs.schema import Row, RowSchema
 from jurat.runs.session import session
 from jurat.runs.settings import differences, settings_in
@@ -183,7 +183,7 @@ class Run:
         rows as they come; yields them in groups, in any order."""
         first = True
 
-        def recorded() -> Recorded:
+        def recorded() -> RecordedKeys:
             nonlocal first
             at_first, first = first, False
             return self._recorded if at_first else index(self.folder, self.schema)
@@ -254,7 +254,7 @@ class Run:
 
 def index(
     folder: Path, schema: RowSchema, outcomes: Counter[str] | None = None, *, but_errors: bool = False
-) -> Recorded:
+) -> RecordedKeys:
     """The items that a run has recorded, or those that did not fail; counts their outcomes."""
 
     def keys() -> Iterator[bytes]:
@@ -264,4 +264,4 @@ def index(
             if not (but_errors and row[schema.outcome] == schema.failed):
                 yield schema.key(row)
 
-    return Recorded(keys())
+    return RecordedKeys(keys())

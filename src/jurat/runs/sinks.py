@@ -70,7 +70,7 @@ def open_sink(path: Path | str | None, schema: RowSchema, *, overwrite: bool = F
         JuratError: the file exists, its suffix is not known, or it cannot be made.
     """
     if path is None:
-        return _Nowhere()
+        return _NullSink()
     if str(path) == "-":
         return _StandardOutput(schema)
     path = Path(path)
@@ -97,7 +97,7 @@ def check_sink(path: Path) -> None:
         )
 
 
-class _Nowhere:
+class _NullSink:
     def __init__(self) -> None:
         self.rows = 0
         self.summary = "the rows were not written to a file"
@@ -111,7 +111,7 @@ class _Nowhere:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None: ...
 
 
-class _StandardOutput(_Nowhere):
+class _StandardOutput(_NullSink):
     def __init__(self, schema: RowSchema) -> None:
         super().__init__()
         self._schema = schema

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.types as types
 
-from jurat.sources.protocol import MOST_TEXT, LeftOut
+from jurat.sources.protocol import MOST_TEXT, OmittedText
 from jurat.sources.table_rows import TableRows
 from jurat.text import reason
 
@@ -87,7 +87,7 @@ def rows_of(batch: Any, most: int, column: str) -> Iterator[dict[str, Any]]:
 
     Args:
         most: bytes of a cell of the images' column; of the others `MOST_TEXT`.
-        column: the images'. A value that is too long is a `LeftOut`.
+        column: the images'. A value that is too long is a `OmittedText`.
     """
     names: list[str] = batch.schema.names
     columns = [
@@ -136,7 +136,7 @@ def is_text(kind: Any) -> bool:
 
 def _value_within(cell: Any, most: int) -> Any:
     size = _size(cell)
-    return LeftOut.of(size, "bytes") if size > most else value_of(cell)
+    return OmittedText.of(size, "bytes") if size > most else value_of(cell)
 
 
 def _is_plain(kind: Any) -> bool:

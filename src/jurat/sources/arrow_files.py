@@ -21,8 +21,8 @@ from jurat.sources.arrow_columns import (
     value_of,
 )
 from jurat.sources.openers import open_regular
+from jurat.sources.passed_over import FACTS, PassedOver
 from jurat.sources.protocol import FileSource, unreadable
-from jurat.sources.skipped import FACTS, PassedOver
 from jurat.sources.table_rows import TableRows
 from jurat.sources.uris import scheme_of
 from jurat.text import reason, shown

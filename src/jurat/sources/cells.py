@@ -12,7 +12,7 @@ from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 from jurat.content import ImageError
-from jurat.sources.protocol import MOST_TEXT, LeftOut
+from jurat.sources.protocol import MOST_TEXT, OmittedText
 from jurat.sources.uris import scheme_of
 from jurat.text import one_line, storable
 
@@ -91,7 +91,7 @@ def image_in(cell: object, column: str, max_bytes: int) -> bytes | str:
         ImageError: it holds none; the message follows "row 3 has".
     """
     column = repr(column)
-    if isinstance(cell, LeftOut):
+    if isinstance(cell, OmittedText):
         raise ImageError(f"a text in {column} that is too long: {cell}")
     if isinstance(cell, list | tuple):
         data = bytes_in(cast("Sequence[object]", cell))
@@ -127,16 +127,16 @@ def _is_no_path(text: str) -> bool:
 def as_text(value: Any) -> str | None:
     """A value of a column as the record carries it: text as it is, all else as JSON; None for bytes and null.
 
-    `...` replaces pictures in it, as data URLs or base64, and a `LeftOut` a text of more than `MOST_TEXT`
+    `...` replaces pictures in it, as data URLs or base64, and a `OmittedText` a text of more than `MOST_TEXT`
     characters.
     """
     if value is None or isinstance(value, bytes):
         return None
-    if isinstance(value, LeftOut):
+    if isinstance(value, OmittedText):
         return value
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_no_bytes)
     text = storable(without_pictures(text))
-    return text if len(text) <= MOST_TEXT else LeftOut.of(len(text))
+    return text if len(text) <= MOST_TEXT else OmittedText.of(len(text))
 
 
 def _no_bytes(value: object) -> object:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from jurat.content import ImageError, Role, Turn
-from jurat.sources.protocol import LeftOut, SourceOptions
-from jurat.sources.skipped import PassedOver
+from jurat.sources.passed_over import PassedOver
+from jurat.sources.protocol import OmittedText, SourceOptions
 from jurat.text import one_line
 
 CONVERSATIONS = ("messages", "conversation", "conversations")
@@ -79,7 +79,7 @@ class ConversationColumns:
         columns: tuple[tuple[Role, str | None], ...] = (("user", self.prompt), ("assistant", self.response))
         for role, name in columns:
             text = None if name is None else row.get(name)
-            if isinstance(text, LeftOut) or not isinstance(text, str | None):
+            if isinstance(text, OmittedText) or not isinstance(text, str | None):
                 raise ImageError(f"no text in {name!r}: {_named(text)}")
             if text:
                 turns.append(Turn(role, (text,)))
@@ -95,7 +95,7 @@ def images_in(cell: object) -> list[object]:
 
 def _turns(cell: object, column: str) -> Sequence[Turn]:
     messages = [] if cell is None or cell == "" else _messages(cell)
-    if messages is None or isinstance(cell, LeftOut):
+    if messages is None or isinstance(cell, OmittedText):
         raise ImageError(f"no list of turns in {column!r}: {_named(cell)}")
     if len(messages) > MOST_TURNS:
         raise ImageError(f"{len(messages):,} turns in {column!r}, more than the limit of {MOST_TURNS:,}")
@@ -129,18 +129,18 @@ def _turn(message: object, where: str) -> Turn:
 
 def _text(part: object, where: str) -> str | None:
     """The text of a part of a turn; None for an image, or where there is nothing."""
-    if part is None or (isinstance(part, str) and not isinstance(part, LeftOut)):
+    if part is None or (isinstance(part, str) and not isinstance(part, OmittedText)):
         return part
     fields = cast("dict[str, object]", part) if isinstance(part, dict) else {}
     kind, text = fields.get("type"), fields.get("text")
     if isinstance(kind, str) and "image" in kind:
         return None
-    if not isinstance(text, str) or isinstance(text, LeftOut):
+    if not isinstance(text, str) or isinstance(text, OmittedText):
         raise ImageError(f"a {where} with a part that is neither text nor image: {_named(part)}")
     return text
 
 
 def _named(value: object) -> str:
-    if isinstance(value, LeftOut):
+    if isinstance(value, OmittedText):
         return str(value)
     return repr(one_line(value, most=40)) if isinstance(value, str) else f"a {type(value).__name__}"

@@ -13,8 +13,8 @@ from typing import cast
 from jurat.content import ImageError, Item
 from jurat.media.formats import MEDIA_SUFFIXES
 from jurat.sources import lines
+from jurat.sources.passed_over import PassedOver
 from jurat.sources.protocol import FileSource
-from jurat.sources.skipped import PassedOver
 from jurat.sources.table_rows import TableRows
 from jurat.sources.uris import name_of
 from jurat.text import reason, shown
@@ -34,16 +34,16 @@ class DelimitedTable(FileSource):
         ):
             lines.check_start(buffered.peek(8), self.place)
             with io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="") as text:
-                shape = _Shape()
+                shape = _TableShape()
                 rows = _rows(text, delimiter, self.place, shape)
                 names = next(rows, [])
-                if isinstance(names, _Broken):
+                if isinstance(names, _UnreadableRow):
                     raise ImageError(f"{shown(self.place)}:1: {names.problem}")
                 names = _distinct(names)
                 table = TableRows.of(self.place, names, self.options, passed_over)
                 shape.width, shape.column = len(names), names.index(table.column)
                 for number, row in enumerate(rows):
-                    if isinstance(row, _Broken):
+                    if isinstance(row, _UnreadableRow):
                         yield table.failed(number, f"{shown(self.place)}:{row.line}: {row.problem}")
                     elif len(row) != len(names):
                         problem = (
@@ -55,7 +55,7 @@ class DelimitedTable(FileSource):
 
 
 @dataclass(frozen=True)
-class _Broken:
+class _UnreadableRow:
     """A row that cannot be read."""
 
     line: int
@@ -64,7 +64,7 @@ class _Broken:
 
 
 @dataclass
-class _Shape:
+class _TableShape:
     """What rows are like, once the first line has said so."""
 
     width: int = 0
@@ -115,7 +115,9 @@ class _Lines:
         self.of_row = self.of_row[:1]
 
 
-def _rows(text: io.TextIOWrapper, delimiter: str, place: str, shape: _Shape) -> Iterator[list[str] | _Broken]:
+def _rows(
+    text: io.TextIOWrapper, delimiter: str, place: str, shape: _TableShape
+) -> Iterator[list[str] | _UnreadableRow]:
     """The rows, without empty ones; in the place of one whose quotes are broken what is wrong with it.
 
     A quote that is not closed would swallow the rows that follow, up to the next quote or the end: that row
@@ -159,11 +161,11 @@ def _leniently(of_row: list[str | int], delimiter: str) -> list[str] | None:
     return row if next(feed, None) is not None else None  # it wanted a second line
 
 
-def _broken(source: _Lines, problem: str) -> _Broken:
+def _broken(source: _Lines, problem: str) -> _UnreadableRow:
     problem = "a quote is not closed" if "unexpected end" in problem else problem
     line, behind = source.number + 1, len(source.of_row) - 1
     source.again_from_second()
-    return _Broken(
+    return _UnreadableRow(
         line,
         f"{problem}; the {behind:,} lines behind it are read as rows of their own" if behind else problem,
     )

@@ -26,10 +26,10 @@ from jurat.sources.openers import (
     same_names,
     why_missing,
 )
+from jurat.sources.passed_over import PassedOver
 from jurat.sources.protocol import SourceOptions, unchanged, unreadable
 from jurat.sources.registry import Format, format_of, format_of_folder
 from jurat.sources.remote import walk_uri
-from jurat.sources.skipped import PassedOver
 from jurat.sources.uris import check_uri, scheme_of
 from jurat.sources.walk import FoundPath, is_glob, walk_folder, walk_glob
 from jurat.text import reason, recorded, shown

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from jurat.content import ImageError, Item
 from jurat.sources import lines
+from jurat.sources.passed_over import PassedOver
 from jurat.sources.protocol import FileSource
-from jurat.sources.skipped import PassedOver
 from jurat.sources.table_rows import TableRows
 from jurat.sources.uris import name_of, scheme_of
 from jurat.text import one_line, reason, shown

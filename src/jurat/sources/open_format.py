@@ -8,9 +8,9 @@ from typing import cast
 
 from jurat.content import ImageError, Item
 from jurat.errors import JuratError
+from jurat.sources.passed_over import PassedOver
 from jurat.sources.protocol import Source, SourceOptions
 from jurat.sources.registry import Format
-from jurat.sources.skipped import PassedOver
 
 
 def open_format(format: Format, place: str, options: SourceOptions) -> Source:

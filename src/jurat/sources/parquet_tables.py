@@ -23,8 +23,8 @@ from jurat.sources.arrow_columns import (
     too_many,
     value_of,
 )
-from jurat.sources.protocol import FileSource, LeftOut, open_place
-from jurat.sources.skipped import PassedOver
+from jurat.sources.passed_over import PassedOver
+from jurat.sources.protocol import FileSource, OmittedText, open_place
 from jurat.sources.table_rows import TableRows
 from jurat.text import reason, shown
 
@@ -86,7 +86,7 @@ class _RowGroup:
 
     def items(self, light: list[str], first: int) -> Iterator[Item]:
         """Its items; `first` is the number of its first row in the file."""
-        left_out = LeftOut.of(self.unpacked, "bytes in its row group")
+        left_out = OmittedText.of(self.unpacked, "bytes in its row group")
         texts = dict.fromkeys(light, left_out) if self.is_bomb else {}
         problem = None
         if self.heavy and self.is_bomb and self.unpacked > _MOST_HEAVY:

@@ -11,17 +11,17 @@ from jurat.content import ImageError, Item
 from jurat.errors import JuratError
 from jurat.media.limits import DEFAULT_MAX_BYTES
 from jurat.sources.openers import Unreadable, open_regular, why_missing
+from jurat.sources.passed_over import PassedOver
 from jurat.sources.private_hosts import NO_PRIVATE_HOSTS, PrivateHosts
 from jurat.sources.remote import open_uri, stamp_uri
-from jurat.sources.skipped import PassedOver
 from jurat.sources.uris import absolute, scheme_of
 from jurat.text import recorded, shown
 
 MOST_TEXT = 1 << 18
-"""Most characters of a text that an item carries; a longer one is replaced by a `LeftOut`."""
+"""Most characters of a text that an item carries; a longer one is replaced by a `OmittedText`."""
 
 
-class LeftOut(str):
+class OmittedText(str):
     """Stands for a text that is too long to be carried."""
 
     @classmethod

@@ -16,6 +16,7 @@ from jurat.content import ImageError
 from jurat.errors import JuratError
 from jurat.media.formats import MEDIA_SUFFIXES
 from jurat.media.limits import Limits
+from jurat.sources.passed_over import PassedOver
 from jurat.sources.private_hosts import (
     NO_PRIVATE_HOSTS,
     REFUSED,
@@ -24,7 +25,6 @@ from jurat.sources.private_hosts import (
     client,
     well_formed,
 )
-from jurat.sources.skipped import PassedOver
 from jurat.sources.unresponsive_hosts import HANGING
 from jurat.sources.uris import SCHEME, is_http, scheme_of
 from jurat.text import one_line, reason, recorded, shown

@@ -19,8 +19,8 @@ from jurat.media.formats import MEDIA_SUFFIXES
 from jurat.sources.cells import as_text
 from jurat.sources.conversations import ConversationColumns
 from jurat.sources.openers import FilePart, InMemory, Unreadable
-from jurat.sources.protocol import MOST_TEXT, FileSource, LeftOut, unreadable
-from jurat.sources.skipped import APPLE_DOUBLE, FOLDER, LONE_TEXT, NO_FILE, TEXT, PassedOver
+from jurat.sources.passed_over import APPLE_DOUBLE, FOLDER, LONE_TEXT, NO_FILE, TEXT, PassedOver
+from jurat.sources.protocol import MOST_TEXT, FileSource, OmittedText, unreadable
 from jurat.sources.table_rows import caption_in
 from jurat.sources.tar import FAILURES, Archive, Damage, open_archive
 from jurat.sources.uris import absolute, scheme_of
@@ -108,7 +108,7 @@ class TarShard(FileSource):
             passed_over.add(NO_FILE)
         elif member.size > MOST_TEXT:
             sample.texts += 1
-            sample.columns[storable(suffix)] = LeftOut.of(member.size, "bytes")
+            sample.columns[storable(suffix)] = OmittedText.of(member.size, "bytes")
         else:
             sample.texts += 1
             _carry(sample.columns, suffix, archive.read(member))
@@ -136,7 +136,7 @@ class TarShard(FileSource):
         named = self.options.caption_column
         caption = caption_in(sample.columns) if named is None else sample.columns.get(named)
         problem, turns = None, ()
-        if isinstance(caption, LeftOut):
+        if isinstance(caption, OmittedText):
             problem = None if named is None else f"its caption is too long: {caption}"
             caption = None
         try:

@@ -12,8 +12,8 @@ from jurat.errors import JuratError
 from jurat.sources.cells import as_text, image_in, image_list, unwrap
 from jurat.sources.conversations import ConversationColumns, images_in
 from jurat.sources.openers import InMemory, LocalFile, RemoteObject, Unreadable, local_path
-from jurat.sources.protocol import LeftOut, SourceOptions
-from jurat.sources.skipped import PassedOver
+from jurat.sources.passed_over import PassedOver
+from jurat.sources.protocol import OmittedText, SourceOptions
 from jurat.sources.uris import absolute, check_uri, name_of, scheme_of
 from jurat.text import recorded, shown, storable
 
@@ -112,7 +112,7 @@ class TableRows:
         options = self.options
         if options.id_column is not None:
             id = as_text(row.get(options.id_column))
-            id = None if isinstance(id, LeftOut) else id
+            id = None if isinstance(id, OmittedText) else id
         left_out = (None if self.images_in_turns else self.column, options.id_column)
         columns = {
             storable(name): text
@@ -120,7 +120,7 @@ class TableRows:
             if name not in left_out and (text := as_text(value)) is not None
         }
         caption, problem = columns.get(storable(self.caption_column or ""), ""), None
-        if isinstance(caption, LeftOut):
+        if isinstance(caption, OmittedText):
             # An image is not judged without the caption that the user named.
             problem = None if options.caption_column is None else f"a caption that is too long: {caption}"
             caption = ""

@@ -65,7 +65,7 @@ class Archive:
         Raises:
             one of `FAILURES`: the rest of it cannot be read.
         """
-        tar, file = self._tar, cast("_Forwards", self._file)
+        tar, file = self._tar, cast("_ForwardReader", self._file)
         ended = False
         zeros = 0
         while True:
@@ -116,7 +116,7 @@ class Archive:
         Raises:
             one of `FAILURES`: it ends within it, say.
         """
-        file = cast("_Forwards", self._file)
+        file = cast("_ForwardReader", self._file)
         _go_to(file, member.offset_data)
         size = member.size if size is None else min(size, member.size)
         data = file.read_all(size)
@@ -128,7 +128,7 @@ class Archive:
 
     def _search(self) -> int | None:
         """Where the next header begins; None where there is none."""
-        file = cast("_Forwards", self._file)
+        file = cast("_ForwardReader", self._file)
         start = -(-file.tell() // BLOCK) * BLOCK
         file.seek(start)
         for at in range(start, start + _MOST_SEARCHED, BLOCK):
@@ -160,10 +160,10 @@ def open_archive(place: str) -> Generator[Archive]:
         opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), None)
         if opener is None:
             local = scheme_of(place) is None
-            yield Archive(cast("BinaryIO", _Forwards(raw, raw, seeks=local)), packed=False)
+            yield Archive(cast("BinaryIO", _ForwardReader(raw, raw, seeks=local)), packed=False)
         else:
             with opener(raw, "rb") as unpacked:
-                yield Archive(cast("BinaryIO", _Forwards(unpacked, raw, seeks=False)), packed=True)
+                yield Archive(cast("BinaryIO", _ForwardReader(unpacked, raw, seeks=False)), packed=True)
 
 
 class _Headers(tarfile.TarFile):
@@ -173,7 +173,7 @@ class _Headers(tarfile.TarFile):
         return None
 
 
-class _Forwards:
+class _ForwardReader:
     """A file that is read forwards, in pieces, and of which no header of absurd length is read."""
 
     name = None
@@ -229,7 +229,7 @@ class _Forwards:
             )
 
 
-def _go_to(file: _Forwards, offset: int) -> None:
+def _go_to(file: _ForwardReader, offset: int) -> None:
     """Goes forwards; raises ReadError where the file ends before that."""
     if offset > file.tell():
         file.seek(offset - 1)

@@ -11,7 +11,7 @@ MOST, SECONDS = 3, 60.0
 
 
 @dataclass
-class Hanging:
+class TimeoutCounter:
     """Counts the timeouts of each server. Thread-safe."""
 
     _times: dict[str, int] = field(default_factory=dict[str, int])
@@ -46,7 +46,7 @@ class Hanging:
             self._until.pop(host, None)
 
 
-HANGING = Hanging()
+HANGING = TimeoutCounter()
 """Shared by this process."""
 
 

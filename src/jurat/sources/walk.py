@@ -11,7 +11,7 @@ from unicodedata import normalize
 
 from jurat.media.formats import MEDIA_SUFFIXES
 from jurat.sources.openers import same_names
-from jurat.sources.skipped import APPLE_DOUBLE, PassedOver
+from jurat.sources.passed_over import APPLE_DOUBLE, PassedOver
 from jurat.text import reason, shown
 
 APPLE_MAGIC = (b"\0\5\x16\7", b"\0\5\x16\0")
@@ -54,7 +54,7 @@ def walk_glob(pattern: str, passed_over: PassedOver) -> Iterator[FoundPath]:
         return
     nothing, before = True, passed_over.total
     states = glob.closure({0})
-    for found in _walk(base, None if glob.accepts(states) else _Place(glob, states), passed_over):
+    for found in _walk(base, None if glob.accepts(states) else _GlobPosition(glob, states), passed_over):
         nothing = False
         yield found
     if nothing and passed_over.total == before:
@@ -63,7 +63,7 @@ def walk_glob(pattern: str, passed_over: PassedOver) -> Iterator[FoundPath]:
         yield FoundPath(pattern, f"nothing with the suffix of an image or a video matches: {shown(pattern)}")
 
 
-def _walk(root: str, place: _Place | None, passed_over: PassedOver) -> Iterator[FoundPath]:
+def _walk(root: str, place: _GlobPosition | None, passed_over: PassedOver) -> Iterator[FoundPath]:
     """Files under `root`: those that match from this place in a pattern on, or else by their suffix."""
     links = _Links()
     # A stack of its own: folders may lie deeper than Python's calls.
@@ -106,7 +106,7 @@ def _walk(root: str, place: _Place | None, passed_over: PassedOver) -> Iterator[
 class _Folder:
     """A folder that is being walked, with its remaining names."""
 
-    def __init__(self, path: str, place: _Place | None, links: _Links) -> None:
+    def __init__(self, path: str, place: _GlobPosition | None, links: _Links) -> None:
         self.path = path
         self.place = place
         identity = _identity(path or os.curdir)
@@ -173,7 +173,7 @@ class _Glob:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _GlobPosition:
     """Where in a pattern a folder stands."""
 
     glob: _Glob
@@ -183,8 +183,8 @@ class _Place:
     def accepted(self) -> bool:
         return self.glob.accepts(self.states)
 
-    def enter(self, folder: str) -> _Place:
-        return _Place(self.glob, self.glob.step(self.states, folder, is_folder=True))
+    def enter(self, folder: str) -> _GlobPosition:
+        return _GlobPosition(self.glob, self.glob.step(self.states, folder, is_folder=True))
 
     def matches(self, file: str) -> bool:
         if self.glob.folders_only:

@@ -16,7 +16,7 @@ from PIL import Image
 from jurat.content import Chat, Turn
 from jurat.errors import JuratError
 from jurat.judge import Judge
-from jurat.models import Inquiry, ModelGone, Serving, UsageMeter, list_backends, open_model
+from jurat.models import Inquiry, ModelUnavailable, Serving, UsageMeter, list_backends, open_model
 from jurat.models.decisions.model import DecisionsModel
 from jurat.models.protocol import Answer
 
@@ -238,7 +238,7 @@ def test_a_fault_is_the_failure_of_its_item(opened: Open, case: str) -> None:
 def test_a_rejected_key_ends_the_run(opened: Open) -> None:
     used = opened(lambda asked: error(401, f"Incorrect API key provided: {KEY}"))
     used.server.script = lambda asked: error(401, f"Incorrect API key provided: {KEY}")
-    with pytest.raises(ModelGone, match=r"it refuses the key \(401\)") as raised:
+    with pytest.raises(ModelUnavailable, match=r"it refuses the key \(401\)") as raised:
         used.ask()
     assert KEY not in str(raised.value)
     assert {asked.headers["authorization"] for asked in used.server.received} == {f"Bearer {KEY}"}
@@ -293,7 +293,7 @@ def test_the_revision_is_the_model_that_the_server_names(opened: Open) -> None:
 def test_a_server_that_looks_at_no_image_ends_the_run(opened: Open) -> None:
     used = opened(likely)
     used.server.script = lambda asked: decision(*(len(question) / 97 for question in asked.questions))
-    with pytest.raises(ModelGone, match="it does not seem to look at pictures"):
+    with pytest.raises(ModelUnavailable, match="it does not seem to look at pictures"):
         used.ask()
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jurat.models.hf import batch_sizes as batching
-from jurat.models.hf.batch_sizes import Bounds, padded
+from jurat.models.hf.batch_sizes import PassLimits, padded
 from jurat.models.hf.prompt import Prompt, length
 
 from ..families import BY_NAME
@@ -22,7 +22,7 @@ def test_a_prompt_is_split_within_bounds_and_nothing_is_lost(
     lengths: list[int], prefix: int, tokens: int, questions: int
 ) -> None:
     whole = prompt(prefix, lengths)
-    bounds = Bounds(tokens, tokens**2, questions)
+    bounds = PassLimits(tokens, tokens**2, questions)
     parts = list(bounds.split(whole))
     assert tuple(s for part in parts for s in part.segments) == whole.segments
     for part in parts:
@@ -31,7 +31,7 @@ def test_a_prompt_is_split_within_bounds_and_nothing_is_lost(
 
 @given(LENGTHS, st.integers(1, 100))
 def test_batches_hold_what_fits_in_order(lengths: list[int], tokens: int) -> None:
-    bounds = Bounds(tokens, 10**6, 7)
+    bounds = PassLimits(tokens, 10**6, 7)
     batches = list(bounds.batches(lengths, lambda n: (n,)))
     assert [n for batch in batches for n in batch] == lengths
     assert all(len(b) == 1 or (len(b) * max(b) <= tokens and len(b) <= 7) for b in batches)
@@ -39,7 +39,7 @@ def test_batches_hold_what_fits_in_order(lengths: list[int], tokens: int) -> Non
 
 @given(st.lists(st.tuples(*[st.integers(1, 30)] * 3), min_size=1, max_size=20), st.integers(1, 300))
 def test_a_batch_is_as_wide_as_its_widest_parts_together(entries: list[tuple[int, ...]], tokens: int) -> None:
-    bounds = Bounds(tokens, 10**6, 7)
+    bounds = PassLimits(tokens, 10**6, 7)
     batches = list(bounds.batches(entries, lambda entry: entry))
     assert [entry for batch in batches for entry in batch] == entries
     for batch in batches:
@@ -52,11 +52,11 @@ def test_bounds_follow_the_free_memory(monkeypatch) -> None:
     found = []
     for free in (None, 10**12, 10**8, 0):
         monkeypatch.setattr(batching, "free_memory", lambda device, free=free: free)
-        found.append(Bounds.of(network))
-    assert found[0] == found[1] == Bounds(16_384, 2**26, 2**27 // 64)
+        found.append(PassLimits.of(network))
+    assert found[0] == found[1] == PassLimits(16_384, 2**26, 2**27 // 64)
     assert found[1].tokens >= found[2].tokens >= found[3].tokens == 2048
     assert found[1].entries > found[2].entries > 0
-    assert found[3] == Bounds(2048, 2048**2, 16), "so much is always tried"
+    assert found[3] == PassLimits(2048, 2048**2, 16), "so much is always tried"
 
 
 def test_free_memory_of_this_machine_is_told_or_not_known() -> None:

@@ -10,7 +10,7 @@ import torch
 
 from jurat.content import Chat, Generation, Turn
 from jurat.models import Inquiry
-from jurat.models.hf.load_model import Loaded
+from jurat.models.hf.load_model import LoadedModel
 from jurat.models.hf.model import LocalModel
 
 from ..tiny import picture
@@ -151,7 +151,9 @@ class Choosy:
 
 
 def test_an_item_at_which_the_network_fails_fails_alone(llava: LocalModel) -> None:
-    model = LocalModel(Loaded(llava.network, llava.encoder.processor, "0" * 12, "float32"), name="choosy")
+    model = LocalModel(
+        LoadedModel(llava.network, llava.encoder.processor, "0" * 12, "float32"), name="choosy"
+    )
     inner = model.encoder._inputs
 
     def bright(made: Any) -> Any:

@@ -17,7 +17,7 @@ from jurat.models import Differentiable, ModelError, PromptScore, PromptScores, 
 from jurat.models.bundled.model import BundledModel
 from jurat.models.hf.adapters import adapted
 from jurat.models.hf.differentiable import PixelGradients
-from jurat.models.hf.load_model import Loaded
+from jurat.models.hf.load_model import LoadedModel
 from jurat.models.hf.model import LocalModel
 from jurat.models.hf.torchvision_import import prepare_torchvision
 from jurat.models.null import NullModel
@@ -233,7 +233,7 @@ def test_pixels_and_texts_that_do_not_fit_are_refused(
 def test_models_without_gradients_say_why() -> None:
     assert NullModel().capability(Differentiable) is None
     seeing_ahead = LocalModel(
-        Loaded(BY_NAME["paligemma"].network(), paligemma(), "0" * 12, "float32"), name="paligemma"
+        LoadedModel(BY_NAME["paligemma"].network(), paligemma(), "0" * 12, "float32"), name="paligemma"
     )
     with pytest.raises(ModelError, match="attends to what follows it"):
         gradients(seeing_ahead).continuations([about(BLANK)], [[noise(1, (40, 60))]], [" A dog"])

@@ -17,7 +17,7 @@ from PIL import Image
 
 from jurat.content import Chat, Generation, Turn
 from jurat.models import Inquiry, ModelError, open_model
-from jurat.models.hf.batch_sizes import Bounds
+from jurat.models.hf.batch_sizes import PassLimits
 from jurat.models.hf.model import LocalModel
 from jurat.models.hf.torchvision_import import prepare_torchvision
 
@@ -136,13 +136,15 @@ def test_a_second_image_is_looked_at(name: str, opened: Callable[[str], LocalMod
 def test_a_processor_that_would_place_an_image_itself_is_left_the_placeholder_where_that_is_the_same() -> (
     None
 ):
-    from jurat.models.hf.load_model import Loaded
+    from jurat.models.hf.load_model import LoadedModel
     from jurat.models.hf.probe import probe
 
     from ..families import BY_NAME
     from .test_processors import paligemma
 
-    model = LocalModel(Loaded(BY_NAME["paligemma"].network(), paligemma(), "0" * 12, "float32"), name="p")
+    model = LocalModel(
+        LoadedModel(BY_NAME["paligemma"].network(), paligemma(), "0" * 12, "float32"), name="p"
+    )
     probe(model)
     assert model.encoder.template.form.placed and model.encoder.most_images is None
 
@@ -156,7 +158,7 @@ def test_sizes_of_each_layer_are_read_as_their_largest() -> None:
         head_dim=16, num_kv_shared_layers=0, laurel_rank=4, pad_token_id=0,
         layer_types=["sliding_attention", "full_attention"], activation_sparsity_pattern=[0.0, 0.0],
     )  # fmt: skip
-    assert Bounds.of(Gemma3nForCausalLM(config)).tokens > 0
+    assert PassLimits.of(Gemma3nForCausalLM(config)).tokens > 0
 
 
 # --- templates -----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import torch
 
 from jurat.models.hf.kv_cache import keep, last_logits
 from jurat.models.hf.prompt import Prompt
-from jurat.models.hf.scoring import Scored, Scorer
+from jurat.models.hf.scoring import ScoredPrompt, Scorer
 
 from ..families import BY_NAME, NO, SQUARE, YES, Family
 from ..more_families import MORE
@@ -26,7 +26,7 @@ WIDE = (64, 32)
 every = pytest.mark.parametrize("family", HYBRID, ids=lambda family: family.name)
 
 
-def log_odds(scored: Sequence[Scored]) -> list[float]:
+def log_odds(scored: Sequence[ScoredPrompt]) -> list[float]:
     return [answer.log_odds for one in scored for answer in one.answers]
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from jurat.models.hf import attention, masks, packing
-from jurat.models.hf.masks import UnfitPrefix, packed_masks, separate_masks
+from jurat.models.hf.masks import UnsharablePrefix, packed_masks, separate_masks
 from jurat.models.hf.prompt import Prompt
-from jurat.models.hf.scoring import Scored, Scorer
+from jurat.models.hf.scoring import ScoredPrompt, Scorer
 
 from .. import families
 from ..families import BY_NAME, FAMILIES, NO, SQUARE, YES, Family
@@ -37,7 +37,7 @@ def passes_in_blocks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def log_odds(scored: Sequence[Scored]) -> list[float]:
+def log_odds(scored: Sequence[ScoredPrompt]) -> list[float]:
     return [answer.log_odds for one in scored for answer in one.answers]
 
 
@@ -161,7 +161,7 @@ def test_a_token_of_a_pack_sees_what_it_would_see_in_a_separate_call() -> None:
 
 def test_a_prefix_that_looks_ahead_is_told_by_its_mask() -> None:
     family = BY_NAME["paligemma"]
-    with pytest.raises(UnfitPrefix, match="attends to the question behind it"):
+    with pytest.raises(UnsharablePrefix, match="attends to the question behind it"):
         separate_masks(family.network(), [family.prompt(1, (3,))], 3)
     separate_masks(family.network(), [family.prompt(1, (3,), None)], 3)  # without an image it does not
 

@@ -17,7 +17,7 @@ from jurat.models.hf.architecture import Structure
 from jurat.models.hf.generation import decode
 from jurat.models.hf.pass_shapes import form_of, picked, reach_of
 from jurat.models.hf.prompt import Prompt
-from jurat.models.hf.scoring import PATHS, Path, Scored, Scorer
+from jurat.models.hf.scoring import PATHS, Path, ScoredPrompt, Scorer
 from jurat.models.protocol import YesNo
 
 from .. import families
@@ -33,7 +33,7 @@ SLACK = 1e-4
 WIDE = (64, 32)
 
 
-def log_odds(scored: Sequence[Scored]) -> list[float]:
+def log_odds(scored: Sequence[ScoredPrompt]) -> list[float]:
     return [answer.log_odds for one in scored for answer in one.answers]
 
 

@@ -16,7 +16,7 @@ from jurat.content import Chat, Turn
 from jurat.models import Inquiry
 from jurat.models.hf.encoding import Encoder
 from jurat.models.hf.joinable_inputs import obstacle
-from jurat.models.hf.load_model import Loaded
+from jurat.models.hf.load_model import LoadedModel
 from jurat.models.hf.model import LocalModel
 
 from ..families import BY_NAME, END, IMAGE, START, VIDEO
@@ -94,7 +94,7 @@ def paligemma() -> Any:
 def test_many_questions_get_the_answers_of_each(
     name: str, processor: Callable[[], Any], path: str, shared: bool
 ) -> None:
-    model = LocalModel(Loaded(BY_NAME[name].network(), processor(), "0" * 12, "float32"), name=name)
+    model = LocalModel(LoadedModel(BY_NAME[name].network(), processor(), "0" * 12, "float32"), name=name)
 
     def about(*images: Image.Image) -> Chat:
         return Chat((Turn("user", (*images, INSTRUCTION)),))
@@ -212,7 +212,9 @@ def test_items_that_cannot_be_joined_are_known_before_anything_is_asked(
     llava_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     network = AutoModelForImageTextToText.from_pretrained(llava_folder)
-    model = LocalModel(Loaded(network, llava_like(Strip, llava_folder), "0" * 12, "float32"), name="strip")
+    model = LocalModel(
+        LoadedModel(network, llava_like(Strip, llava_folder), "0" * 12, "float32"), name="strip"
+    )
     about = [Chat((Turn("user", (picture(seed), INSTRUCTION)),)) for seed in range(3)]
     model.encode([Inquiry(about[0], QUESTIONS)])
     assert not model.scorer.apart, "one item is not joined with others"
@@ -243,7 +245,7 @@ def test_a_running_image_index_is_found_through_the_familys_own_processor(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     network = next(family for family in MORE if family.name == "hunyuan-vl").network()
-    model = LocalModel(Loaded(network, hunyuan(), "0" * 12, "float32"), name="hunyuan")
+    model = LocalModel(LoadedModel(network, hunyuan(), "0" * 12, "float32"), name="hunyuan")
     sizes = [(32, 32), (64, 32), (32, 64)]
     inquiries = [
         Inquiry(Chat((Turn("user", (picture(seed, sizes[seed % 3]), INSTRUCTION)),)), QUESTIONS)

@@ -14,7 +14,7 @@ from jurat.content import Chat, Failure, Turn
 from jurat.models import ModelError, PromptScore, PromptScores, open_model
 from jurat.models.bundled.model import BundledModel
 from jurat.models.hf.model import LocalModel
-from jurat.models.hf.prompt_scores import PromptScorer, Row
+from jurat.models.hf.prompt_scores import ContinuedPrompt, PromptScorer
 from jurat.models.hf.scoring import Scorer
 
 from ..families import BY_NAME, FAMILIES, NO, SQUARE, YES, Family
@@ -53,12 +53,14 @@ def forced(network: Any, ids: torch.Tensor, tokens: Sequence[int], **inputs: Any
     return chances[range(len(tokens)), list(tokens)].tolist()
 
 
-def scored(family: Family, lengths: Sequence[int], seed: int, sizes: Any = (SQUARE,)) -> list[Row]:
+def scored(
+    family: Family, lengths: Sequence[int], seed: int, sizes: Any = (SQUARE,)
+) -> list[ContinuedPrompt]:
     prompt = family.prompt(seed, lengths, sizes)
-    return [Row.of(replace(prompt, segments=(segment,))) for segment in prompt.segments]
+    return [ContinuedPrompt.of(replace(prompt, segments=(segment,))) for segment in prompt.segments]
 
 
-def expected(family: Family, row: Row) -> list[float]:
+def expected(family: Family, row: ContinuedPrompt) -> list[float]:
     network = family.network()
     ids, along = row.prompt.row(row.tokens)
     return forced(network, ids, row.tokens, **{k: v[None] for k, v in along.items()}, **row.prompt.images)

@@ -12,8 +12,8 @@ import torch
 from transformers import LlavaForConditionalGeneration
 
 from jurat.content import Failure
-from jurat.models.hf.batch_sizes import Bounds
-from jurat.models.hf.scoring import PATHS, Path, Scored, Scorer
+from jurat.models.hf.batch_sizes import PassLimits
+from jurat.models.hf.scoring import PATHS, Path, ScoredPrompt, Scorer
 from jurat.models.protocol import YesNo
 
 from ..families import BY_NAME, FAMILIES, NO, YES, Family
@@ -23,7 +23,7 @@ SLACK = 1e-4
 """In log-odds, in float32."""
 
 
-def log_odds(scored: Sequence[Scored]) -> list[float]:
+def log_odds(scored: Sequence[ScoredPrompt]) -> list[float]:
     return [answer.log_odds for one in scored for answer in one.answers]
 
 
@@ -51,7 +51,7 @@ def test_a_pack_that_is_too_long_is_split() -> None:
     scorer = Scorer(LLAVA.network(), YES, NO)
     prompts = [LLAVA.prompt(seed, (3, 5, 4, 6, 2, 7)) for seed in range(3)]
     whole = log_odds(scorer.score(prompts))
-    for bounds in (Bounds(20, 400, 64), Bounds(1, 1, 64), Bounds(10_000, 10_000, 4)):
+    for bounds in (PassLimits(20, 400, 64), PassLimits(1, 1, 64), PassLimits(10_000, 10_000, 4)):
         scorer.bounds = bounds
         assert log_odds(scorer.score(prompts)) == pytest.approx(whole, abs=SLACK)
 
@@ -241,7 +241,7 @@ def test_where_memory_runs_out_passes_are_halved(error: Exception, monkeypatch: 
         return packed(some)
 
     monkeypatch.setattr(scorer, "packed", scarce)
-    scorer.bounds = Bounds(400, 100_000, 64)
+    scorer.bounds = PassLimits(400, 100_000, 64)
     assert log_odds(scorer.score(prompts)) == pytest.approx(whole, abs=SLACK)
     assert rows[0] == 8 and rows[-1] <= 2
     assert scorer.path == "packed"

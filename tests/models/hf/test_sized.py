@@ -83,9 +83,9 @@ def test_so_is_one_of_a_querying_transformer(name: str) -> None:
 
 
 def _loaded(network: Any, processor: Any) -> Any:
-    from jurat.models.hf.load_model import Loaded
+    from jurat.models.hf.load_model import LoadedModel
 
-    return Loaded(network, processor, "0" * 12, "float32")
+    return LoadedModel(network, processor, "0" * 12, "float32")
 
 
 def test_a_tiny_llava_is_counted_by_hand(llava: LocalModel) -> None:

@@ -24,7 +24,7 @@ import pytest
 from PIL import Image
 
 from jurat.content import Chat, Turn
-from jurat.models import Inquiry, ModelError, ModelGone, ModelSpec, Serving, open_model
+from jurat.models import Inquiry, ModelError, ModelSpec, ModelUnavailable, Serving, open_model
 from jurat.models.openai.model import ServedModel
 from jurat.models.openai.secrets import without_key
 
@@ -384,7 +384,9 @@ def test_an_answered_call_is_repeated_before_a_run_ends(serve: Serve) -> None:
         return GOOD if left[0] >= 0 or not asked.urls else error(500, "The vision worker is dead.")
 
     server = serve(script)
-    with pytest.raises(ModelGone, match="calls failed; The server answered 500: The vision worker is dead"):
+    with pytest.raises(
+        ModelUnavailable, match="calls failed; The server answered 500: The vision worker is dead"
+    ):
         opened(server.url, retries=0, concurrency=1).chat([CHAT] * 30)
     assert len(server.asked) == 3 + 8 + 1
 
@@ -393,7 +395,7 @@ def test_an_answered_call_is_repeated_before_a_run_ends(serve: Serve) -> None:
 def test_redirects_are_not_followed(serve: Serve, status: int) -> None:
     other = serve(lambda _: GOOD)
     server = serve(lambda _: Told("", status, {"location": f"{other.url}/chat/completions"}))
-    with pytest.raises(ModelGone, match=f"it redirects to {other.url.removesuffix('/v1')} ") as raised:
+    with pytest.raises(ModelUnavailable, match=f"it redirects to {other.url.removesuffix('/v1')} ") as raised:
         opened(server.url).chat([CHAT])
     assert raised.value.hint is not None and "--base-url" in raised.value.hint
     assert not other.asked
@@ -509,7 +511,7 @@ def test_faults_of_the_server_end_the_run(serve: Serve, case: str, what: str) ->
     told, message = GONE[case]
     model = opened(serve(lambda _: told).url)
     where = "'tiny-vision' (does not answer|is not available) at http://127"
-    with pytest.raises(ModelGone, match=where) as raised:
+    with pytest.raises(ModelUnavailable, match=where) as raised:
         model.ask([inquiry()] * 4) if what == "ask" else model.chat([CHAT] * 4)
     assert message in raised.value.message
     # That it does not answer, and what it answers, are not said in one sentence.
@@ -518,7 +520,7 @@ def test_faults_of_the_server_end_the_run(serve: Serve, case: str, what: str) ->
 
 
 def test_an_unreachable_server_ends_the_run() -> None:
-    with pytest.raises(ModelGone, match="cannot be reached") as raised:
+    with pytest.raises(ModelUnavailable, match="cannot be reached") as raised:
         opened(unused()).ask([inquiry()])
     assert isinstance(raised.value, ModelError)
     assert str(raised.value).count("\n") == 1
@@ -536,7 +538,9 @@ def test_a_server_that_comes_back_in_time_is_called_again() -> None:
 
 def test_many_failures_in_a_row_end_the_run(serve: Serve) -> None:
     server = serve(lambda _: error(502, "Bad gateway"))
-    with pytest.raises(ModelGone, match="the last 8 calls failed; The server answered 502: Bad gateway"):
+    with pytest.raises(
+        ModelUnavailable, match="the last 8 calls failed; The server answered 502: Bad gateway"
+    ):
         opened(server.url, retries=0, concurrency=2).chat([CHAT] * 30)
     assert len(server.asked) < 12
 
@@ -544,7 +548,7 @@ def test_many_failures_in_a_row_end_the_run(serve: Serve) -> None:
 def test_pages_instead_of_replies_end_the_run(serve: Serve) -> None:
     server = serve(lambda _: Told("<html>Welcome</html>", headers={"content-type": "text/html"}))
     with pytest.raises(
-        ModelGone, match="the last 8 calls failed; What the server sent is no chat completion"
+        ModelUnavailable, match="the last 8 calls failed; What the server sent is no chat completion"
     ):
         opened(server.url, retries=0, concurrency=2).chat([CHAT] * 30)
     assert len(server.asked) < 12
@@ -562,7 +566,7 @@ def test_the_end_of_the_run_cancels_the_calls_under_way(serve: Serve) -> None:
         lambda asked: Told(GOOD.body, delay=60) if "true" in asked.text else error(404, "No such model.")
     )
     start = time.monotonic()
-    with pytest.raises(ModelGone):
+    with pytest.raises(ModelUnavailable):
         opened(server.url, deadline=600).chat([CHAT] * 3 + [Chat((Turn("user", ("bad",)),))])
     assert time.monotonic() - start < 30
 
@@ -617,7 +621,7 @@ def test_the_key_is_sent_and_appears_nowhere_else(
     for word in ("end", "lost"):
         try:
             model.chat([Chat((Turn("user", (word,)),))])
-        except ModelGone as gone:
+        except ModelUnavailable as gone:
             out += [str(gone), repr(gone), traceback.format_exc()]
     out += [
         repr(spec),

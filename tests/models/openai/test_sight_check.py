@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from jurat.content import Chat, Turn
-from jurat.models import Inquiry, ModelGone, Serving, open_model
+from jurat.models import Inquiry, ModelUnavailable, Serving, open_model
 from jurat.models.protocol import Answer
 
 from ..openai_server import Asked, Script, Server, Told, completion
@@ -108,7 +108,7 @@ BLIND: dict[str, Script] = {
 @pytest.mark.parametrize("case", BLIND)
 def test_a_server_that_looks_at_no_picture_ends_the_run(ask: Any, case: str, count: int) -> None:
     with pytest.raises(
-        ModelGone, match="it does not seem to look at pictures: it answers the same about a red one"
+        ModelUnavailable, match="it does not seem to look at pictures: it answers the same about a red one"
     ) as raised:
         ask(BLIND[case], QUESTIONS[:count])
     assert raised.value.exit_code == 3
@@ -183,5 +183,5 @@ def test_chat_about_a_picture_is_checked_too() -> None:
     with Server(BLIND["the picture is dropped"], check=None).running() as server:
         model = open_model("openai/x", base_url=server.url)
         assert model.chat([Chat((Turn("user", ("Hello.",)),))])[0].failure is None
-        with pytest.raises(ModelGone, match="does not seem to look at pictures"):
+        with pytest.raises(ModelUnavailable, match="does not seem to look at pictures"):
             model.chat([Chat((Turn("user", (PICTURES[0], "What is it?")),))])

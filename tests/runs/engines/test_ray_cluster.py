@@ -15,9 +15,9 @@ from jurat.judge.presets import find_preset
 from jurat.judge.spec import Described, JudgeSpec
 from jurat.judge.workers import JudgeWorkers
 from jurat.models import ModelSpec
-from jurat.runs.engines.ray_cluster import Share, share_of
+from jurat.runs.engines.ray_cluster import ClusterResources, share_of
 from jurat.runs.engines.ray_engine import _RayWorker
-from jurat.runs.engines.steps import Parcel
+from jurat.runs.engines.steps import StepBatch
 
 from ...judge.tinted import law
 
@@ -35,19 +35,19 @@ def spec(model: str = "null", **more) -> JudgeWorkers:
 @pytest.mark.parametrize(
     ("machines", "asked", "share"),
     [
-        ([CARDS, CARDS], (spec("bundled"), None, None), Share(8, 1.0, None)),
-        ([HEAD, CARDS], (spec("hf/a/b"), None, 0.5), Share(8, 0.5, None)),
-        ([CARDS, CARDS], (spec("hf/a/b"), None, 0.3), Share(24, 0.3, None)),
-        ([CARDS, {"GPU": 2.0}], (spec("hf/a/b"), None, 3.0), Share(1, 3.0, None)),
-        ([CARDS], (spec("hf/a/b"), 3, None), Share(3, 1.0, None)),
-        ([CARDS], (spec("bundled", device="cpu"), None, None), Share(1, 0.0, 16)),
-        ([CARDS, CARDS], (spec("openai/a"), None, None), Share(2, 0.0, 16)),
-        ([CARDS], (spec("openai/a", detector="hf/c"), None, None), Share(4, 1.0, None)),
-        ([CARDS], (spec("null"), None, 1.0), Share(4, 1.0, None)),
-        ([HEAD, CPUS, FEW], (spec("bundled"), None, None), Share(2, 0.0, 2)),
-        ([CPUS, CPUS], (spec("bundled"), 4, None), Share(4, 0.0, 4)),
-        ([CPUS, CPUS], (spec("bundled"), 1, None), Share(1, 0.0, 8)),
-        ([FEW], (spec("bundled"), 9, None), Share(9, 0.0, 1)),
+        ([CARDS, CARDS], (spec("bundled"), None, None), ClusterResources(8, 1.0, None)),
+        ([HEAD, CARDS], (spec("hf/a/b"), None, 0.5), ClusterResources(8, 0.5, None)),
+        ([CARDS, CARDS], (spec("hf/a/b"), None, 0.3), ClusterResources(24, 0.3, None)),
+        ([CARDS, {"GPU": 2.0}], (spec("hf/a/b"), None, 3.0), ClusterResources(1, 3.0, None)),
+        ([CARDS], (spec("hf/a/b"), 3, None), ClusterResources(3, 1.0, None)),
+        ([CARDS], (spec("bundled", device="cpu"), None, None), ClusterResources(1, 0.0, 16)),
+        ([CARDS, CARDS], (spec("openai/a"), None, None), ClusterResources(2, 0.0, 16)),
+        ([CARDS], (spec("openai/a", detector="hf/c"), None, None), ClusterResources(4, 1.0, None)),
+        ([CARDS], (spec("null"), None, 1.0), ClusterResources(4, 1.0, None)),
+        ([HEAD, CPUS, FEW], (spec("bundled"), None, None), ClusterResources(2, 0.0, 2)),
+        ([CPUS, CPUS], (spec("bundled"), 4, None), ClusterResources(4, 0.0, 4)),
+        ([CPUS, CPUS], (spec("bundled"), 1, None), ClusterResources(1, 0.0, 8)),
+        ([FEW], (spec("bundled"), 9, None), ClusterResources(9, 0.0, 1)),
     ],
 )
 def test_workers_split_the_cluster_evenly(machines, asked, share, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +58,7 @@ def test_workers_split_the_cluster_evenly(machines, asked, share, monkeypatch: p
 
 def test_omp_num_threads_from_the_user_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3,1")
-    assert share_of([CPUS], True, None, None) == Share(1, 0.0, 3)
+    assert share_of([CPUS], True, None, None) == ClusterResources(1, 0.0, 3)
 
 
 @pytest.mark.parametrize(
@@ -79,10 +79,10 @@ def test_worker_with_a_different_model_stops_the_run(tmp_path: Path, monkeypatch
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     mine = spec()
     told = mine.open().describe()
-    empty = pa.table({"pickled": pa.array([pickle.dumps(Parcel(found=0))], pa.large_binary())})
+    empty = pa.table({"pickled": pa.array([pickle.dumps(StepBatch(found=0))], pa.large_binary())})
 
     def says(expected: Described):
-        worker = _RayWorker(mine, str(tmp_path), Share(1, 0.0, None), expected)
+        worker = _RayWorker(mine, str(tmp_path), ClusterResources(1, 0.0, None), expected)
         (answer,) = (pickle.loads(cell.as_buffer()) for table in worker(empty) for cell in table["pickled"])
         return answer
 

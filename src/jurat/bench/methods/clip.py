@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.fitting import Evidence, Scale, fit_best, medians, predict
+from jurat.bench.methods.fitting import Evidence, ScoreScale, fit_best, medians, predict
 from jurat.bench.methods.interface import NotApplicable, Prediction, Setup, forbidden, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Constitution
@@ -27,7 +27,7 @@ def match(setup: Setup, items: Sequence[BenchItem]) -> Iterator[Prediction]:
         yield predict(_less(cosines, offsets), scale, spending, reason)
 
 
-def _fit(setup: Setup) -> tuple[bool, Scale]:
+def _fit(setup: Setup) -> tuple[bool, ScoreScale]:
     tuning = setup.labelled()
     plain = [cosines for cosines, *_ in _cosines(setup, tuning.constitution, tuning.items)]
     offsets = _offsets(setup, tuning.constitution)

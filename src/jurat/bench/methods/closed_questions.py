@@ -18,7 +18,7 @@ MIN_MASS = 0.5
 
 
 @dataclass(frozen=True)
-class Asked:
+class QuestionAnswers:
     """What came back for one image."""
 
     answers: tuple[YesNo | None, ...]
@@ -28,7 +28,9 @@ class Asked:
     """Why a question was not answered."""
 
 
-def put(setup: Setup, images: Sequence[Image.Image], wording: Wording, texts: Sequence[str]) -> list[Asked]:
+def put(
+    setup: Setup, images: Sequence[Image.Image], wording: Wording, texts: Sequence[str]
+) -> list[QuestionAnswers]:
     """Puts the same questions to every image, behind one prefix each."""
     inquiries = [
         Inquiry(Chat((Turn("user", (image, wording.instruction)),)), tuple(map(wording.ask, texts)))
@@ -37,7 +39,7 @@ def put(setup: Setup, images: Sequence[Image.Image], wording: Wording, texts: Se
     start = setup.clock()
     replies = setup.model.ask(inquiries)
     seconds = (setup.clock() - start) / max(1, len(images))
-    found: list[Asked] = []
+    found: list[QuestionAnswers] = []
     for reply in replies:
         usable = tuple(None if unanswered(a) else a for a in reply.answers)
         failures: list[Failure | None] = [reply.failure, *(a.failure for a in reply.answers)]
@@ -45,7 +47,7 @@ def put(setup: Setup, images: Sequence[Image.Image], wording: Wording, texts: Se
         if reason is None and None in usable:
             reason = "low_mass"
         spending = Spending(images=1, question_tokens=reply.usage.input_tokens, seconds=seconds, flops=None)
-        found.append(Asked(usable or (None,) * len(texts), spending, reason))
+        found.append(QuestionAnswers(usable or (None,) * len(texts), spending, reason))
     return found
 
 
@@ -94,4 +96,14 @@ def unanswered(answer: YesNo) -> bool:
     return answer.failure is not None or answer.mass < MIN_MASS
 
 
-__all__ = ["RULE", "STATEMENT", "Asked", "continued", "knows", "prior", "put", "unanswered", "wording_for"]
+__all__ = [
+    "RULE",
+    "STATEMENT",
+    "QuestionAnswers",
+    "continued",
+    "knows",
+    "prior",
+    "put",
+    "unanswered",
+    "wording_for",
+]

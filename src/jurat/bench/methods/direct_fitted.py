@@ -18,7 +18,7 @@ import numpy as np
 
 from jurat.bench.cost import Spending
 from jurat.bench.methods.closed_questions import RULE, STATEMENT, prior, put, wording_for
-from jurat.bench.methods.fitting import Evidence, Scale, fit_best, medians, predict
+from jurat.bench.methods.fitting import Evidence, ScoreScale, fit_best, medians, predict
 from jurat.bench.methods.interface import Prediction, Setup, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Clause, Constitution
@@ -27,7 +27,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
-class Raw:
+class RawLogOdds:
     """Log-odds of one item before anything is taken off."""
 
     rules: dict[str, float]
@@ -47,7 +47,7 @@ def direct(setup: Setup, items: Sequence[BenchItem]) -> Iterator[Prediction]:
         yield predict(_evidence(each, priors, share, offsets), scale, each.spending, each.reason)
 
 
-def _fit(setup: Setup) -> tuple[tuple[float, bool], Scale]:
+def _fit(setup: Setup) -> tuple[tuple[float, bool], ScoreScale]:
     tuning = setup.labelled()
     priors = _priors(setup, tuning.constitution)
     background = _background(setup, tuning.constitution)
@@ -61,11 +61,11 @@ def _fit(setup: Setup) -> tuple[tuple[float, bool], Scale]:
     return fit_best(setup, "direct-fitted", ((each, evidence(*each)) for each in variants))
 
 
-def _background(setup: Setup, constitution: Constitution) -> list[Raw]:
+def _background(setup: Setup, constitution: Constitution) -> list[RawLogOdds]:
     return list(raw(setup, constitution, () if setup.backgrounds is None else setup.backgrounds()))
 
 
-def raw(setup: Setup, constitution: Constitution, items: Sequence[BenchItem]) -> Iterator[Raw]:
+def raw(setup: Setup, constitution: Constitution, items: Sequence[BenchItem]) -> Iterator[RawLogOdds]:
     """Asks every rule, and the statements of exceptions, about every item."""
     rules = [rule.rule for rule in constitution.rules]
     wording_for(setup.model, [RULE], rules)
@@ -93,7 +93,7 @@ def raw(setup: Setup, constitution: Constitution, items: Sequence[BenchItem]) ->
                 # The image is the same one, so it counts once, as it does for the judge.
                 spending = spending + replace(second.spending, images=0)
                 reason = reason or second.reason
-            yield Raw(odds, unless, spending, reason)
+            yield RawLogOdds(odds, unless, spending, reason)
 
 
 def spared(evidence: float, unless: float | None) -> float:
@@ -112,7 +112,7 @@ def _priors(setup: Setup, constitution: Constitution) -> dict[str, float]:
 
 
 def _offsets(
-    background: Sequence[Raw], priors: dict[str, float], share: float, centred: bool
+    background: Sequence[RawLogOdds], priors: dict[str, float], share: float, centred: bool
 ) -> dict[str, float]:
     if not centred:
         return dict.fromkeys(priors, 0.0)
@@ -122,6 +122,6 @@ def _offsets(
     return medians(residuals, priors)
 
 
-def _evidence(each: Raw, priors: Evidence, share: float, offsets: Evidence) -> Evidence:
+def _evidence(each: RawLogOdds, priors: Evidence, share: float, offsets: Evidence) -> Evidence:
     found = {name: odds - share * priors[name] - offsets[name] for name, odds in each.rules.items()}
     return {name: spared(value, each.unless.get(name)) for name, value in found.items()}

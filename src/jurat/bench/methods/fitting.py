@@ -29,7 +29,7 @@ TEMPERATURES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True)
-class Scale:
+class ScoreScale:
     """From evidence to a probability: sigmoid((e - cut) / temperature)."""
 
     cut: float = 0.0
@@ -42,7 +42,9 @@ class Scale:
         return 1 / (1 + math.exp(-x))
 
 
-def predict(evidence: Evidence, scale: Scale, spending: Spending, reason: str | None = None) -> Prediction:
+def predict(
+    evidence: Evidence, scale: ScoreScale, spending: Spending, reason: str | None = None
+) -> Prediction:
     """Each rule by its evidence; one without any is not decided."""
     scores = {name: scale.score(value) for name, value in evidence.items()}
     rules = {name: UNSURE if math.isnan(score) else int(score > 0.5) for name, score in scores.items()}
@@ -55,13 +57,15 @@ def medians(rows: Sequence[Evidence], rules: Iterable[str]) -> dict[str, float]:
     return {name: median(values) if values else 0.0 for name, values in known.items()}
 
 
-def fit_best(setup: Setup, method: str, variants: Iterable[tuple[V, Sequence[Evidence]]]) -> tuple[V, Scale]:
+def fit_best(
+    setup: Setup, method: str, variants: Iterable[tuple[V, Sequence[Evidence]]]
+) -> tuple[V, ScoreScale]:
     """The variant of a method whose evidence on dev reaches the best F1, the first of equals, and its scale.
 
     How many configurations were tried is noted in `setup.tried`.
     """
     tuning, tried = setup.labelled(), 0
-    best: tuple[float, V, Scale] | None = None
+    best: tuple[float, V, ScoreScale] | None = None
     for variant, evidence in variants:
         scale, reached, configurations = fit_scale(tuning, evidence)
         tried += configurations
@@ -72,14 +76,14 @@ def fit_best(setup: Setup, method: str, variants: Iterable[tuple[V, Sequence[Evi
     return best[1:]
 
 
-def fit_scale(tuning: Tuning, evidence: Sequence[Evidence]) -> tuple[Scale, float, int]:
+def fit_scale(tuning: Tuning, evidence: Sequence[Evidence]) -> tuple[ScoreScale, float, int]:
     """The scale, the F1 of items that it reaches on dev, and how many configurations were tried."""
     rules = [rule.id for rule in tuning.constitution.rules]
     values = np.array([[row[name] for name in rules] for row in evidence], float)
     truth = np.array([[name in item.broken for name in rules] for item in tuning.items])
     known = values[~np.isnan(values)]
     if not len(known):
-        return Scale(), 0.0, 0
+        return ScoreScale(), 0.0, 0
     worst = np.where(np.isnan(values), -np.inf, values).max(1)
     unanswered = np.isnan(values).any(1)
     cuts = np.unique(np.quantile(known, np.linspace(0.001, 0.999, CUTS)))
@@ -97,4 +101,4 @@ def fit_scale(tuning: Tuning, evidence: Sequence[Evidence]) -> tuple[Scale, floa
         for share in TEMPERATURES
     }
     share = min(losses, key=lambda each: losses[each])
-    return Scale(cut, share * spread), float(reached[best]), len(cuts) + len(TEMPERATURES)
+    return ScoreScale(cut, share * spread), float(reached[best]), len(cuts) + len(TEMPERATURES)

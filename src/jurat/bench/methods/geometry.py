@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jurat.bench.cost import Spending
-from jurat.bench.methods.fitting import Scale, fit_best, predict
+from jurat.bench.methods.fitting import ScoreScale, fit_best, predict
 from jurat.bench.methods.interface import NotApplicable, Prediction, Setup, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Constitution
@@ -55,7 +55,7 @@ def detect(setup: Setup, items: Sequence[BenchItem]) -> Iterator[Prediction]:
         yield predict(_evidence(setup.constitution, found, shrink), scale, spending, reason)
 
 
-def _fit(setup: Setup) -> tuple[float, Scale]:
+def _fit(setup: Setup) -> tuple[float, ScoreScale]:
     tuning = setup.labelled()
     seen = [found for found, *_ in _look(setup, tuning.constitution, tuning.items)]
     variants = (

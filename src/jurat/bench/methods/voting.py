@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from jurat.bench.methods.direct_fitted import Raw, raw, spared
-from jurat.bench.methods.fitting import Scale, predict
+from jurat.bench.methods.direct_fitted import RawLogOdds, raw, spared
+from jurat.bench.methods.fitting import ScoreScale, predict
 from jurat.bench.methods.interface import BATCH, NotApplicable, Prediction, Setup, in_batches
 from jurat.bench.pictogram.items import BenchItem
 
@@ -47,7 +47,7 @@ def _views(item: BenchItem, count: int) -> Iterator[Image.Image]:
         yield ImageEnhance.Brightness(scaled).enhance(float(rng.uniform(*LIGHTS)))
 
 
-def _mean(views: Sequence[Raw]) -> Prediction:
+def _mean(views: Sequence[RawLogOdds]) -> Prediction:
     evidence: dict[str, float] = {}
     for name in views[0].rules:
         odds = [spared(view.rules[name], view.unless.get(name)) for view in views]
@@ -55,4 +55,4 @@ def _mean(views: Sequence[Raw]) -> Prediction:
         evidence[name] = sum(known) / len(known) if known else math.nan
     spending = sum((view.spending for view in views[1:]), start=views[0].spending)
     open_ = any(math.isnan(value) for value in evidence.values())
-    return predict(evidence, Scale(), spending, views[0].reason if open_ else None)
+    return predict(evidence, ScoreScale(), spending, views[0].reason if open_ else None)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from jurat.bench.methods.closed_questions import STATEMENT, Asked, put, wording_for
-from jurat.bench.methods.fitting import Evidence, Scale, fit_best, predict
+from jurat.bench.methods.closed_questions import STATEMENT, QuestionAnswers, put, wording_for
+from jurat.bench.methods.fitting import Evidence, ScoreScale, fit_best, predict
 from jurat.bench.methods.interface import Prediction, Setup, forbidden, in_batches
 from jurat.bench.pictogram.items import BenchItem
 from jurat.constitution import Constitution
@@ -27,9 +27,9 @@ def score(setup: Setup, items: Sequence[BenchItem]) -> Iterator[Prediction]:
         yield predict(odds, scale, asked.spending, asked.reason)
 
 
-def _fit(setup: Setup) -> Scale:
+def _fit(setup: Setup) -> ScoreScale:
     if setup.tuning is None:
-        return Scale()
+        return ScoreScale()
     tuning = setup.tuning()
     evidence = [odds for odds, _ in _odds(setup, tuning.constitution, tuning.items)]
     return fit_best(setup, "vqascore", [(None, evidence)])[1]
@@ -37,7 +37,7 @@ def _fit(setup: Setup) -> Scale:
 
 def _odds(
     setup: Setup, constitution: Constitution, items: Sequence[BenchItem]
-) -> Iterator[tuple[Evidence, Asked]]:
+) -> Iterator[tuple[Evidence, QuestionAnswers]]:
     names = [rule.id for rule in constitution.rules]
     texts = [forbidden(rule) for rule in constitution.rules]
     wording = wording_for(setup.model, [TEMPLATE, STATEMENT], texts)

@@ -37,7 +37,7 @@ what something wears or carries (a hat that touches a child)."""
 
 
 @dataclass(frozen=True)
-class Level:
+class Difficulty:
     """How hard a scene is made."""
 
     name: str
@@ -52,9 +52,9 @@ class Level:
 
 
 LEVELS = (
-    Level("plain", (1, 2), (30, 42), 0.2, 0.2),
-    Level("crowded", (3, 4), (26, 38), 0.5, 0.5),
-    Level("hard", (4, 5), (22, 32), 0.8, 0.7),
+    Difficulty("plain", (1, 2), (30, 42), 0.2, 0.2),
+    Difficulty("crowded", (3, 4), (26, 38), 0.5, 0.5),
+    Difficulty("hard", (4, 5), (22, 32), 0.8, 0.7),
 )
 """Taken in turn by the pairs of a rule."""
 

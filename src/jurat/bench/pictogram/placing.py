@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jurat.bench.pictogram.definition import Level
+from jurat.bench.pictogram.definition import Difficulty
 from jurat.pictograms.objects import OBJECTS, WORDS, Noun
 from jurat.pictograms.pieces import REACH, Layout, Piece, Rendering, beside, random_piece, separation
 from jurat.pictograms.reading import parse
@@ -41,7 +41,7 @@ class SceneRequest:
 
     constitution: Constitution
     rule: Rule
-    level: Level
+    level: Difficulty
     rendering: Rendering
 
 
@@ -91,7 +91,7 @@ def require(statement: Statement, centre: list[CentralObject], rng: Random) -> N
 
 
 def seat(
-    layout: Layout, kind: int, level: Level, rng: Random, near: tuple[int, tuple[float, float]] | None
+    layout: Layout, kind: int, level: Difficulty, rng: Random, near: tuple[int, tuple[float, float]] | None
 ) -> Piece | None:
     """A piece of the class in a place that is fair to all others; `near` is a piece's index and the
     separation from it."""

@@ -38,7 +38,7 @@ from jurat.judge.drafting.replies import (
     parse_rule,
     quoted,
 )
-from jurat.models import Model, ModelError, ModelGone, RuleDraft, RuleWriter
+from jurat.models import Model, ModelError, ModelUnavailable, RuleDraft, RuleWriter
 
 OBJECTIVE = 9
 """Of 10: a rule that is rated lower is rewritten. The paper's practical cut-off."""
@@ -368,7 +368,7 @@ class _Writer:
         try:
             return self._model.chat(chats)
         except Exception as error:  # what was drafted before is kept; a third party's may raise anything
-            if len(chats) > 1 and not isinstance(error, ModelGone):
+            if len(chats) > 1 and not isinstance(error, ModelUnavailable):
                 return [reply for chat in chats for reply in self._chat([chat])]
             reason = error.message if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
             return [Reply(failure=Failure("error", reason))] * len(chats)

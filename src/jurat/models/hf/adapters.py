@@ -20,8 +20,8 @@ PIXELS = "pixel_values"
 
 
 def adapted(network: Any) -> Any:
-    """The network, with an `Adapted` around it where it needs one."""
-    return Adapted(network) if _decodes_apart(network) or _needs_image(network) else network
+    """The network, with an `NetworkAdapter` around it where it needs one."""
+    return NetworkAdapter(network) if _decodes_apart(network) or _needs_image(network) else network
 
 
 def _decodes_apart(network: Any) -> bool:
@@ -34,7 +34,7 @@ def _needs_image(network: Any) -> bool:
     return parameter is not None and parameter.default is Parameter.empty
 
 
-class Adapted:
+class NetworkAdapter:
     """See the module's docstring. Everything else is the network's own."""
 
     def __init__(self, network: Any) -> None:
@@ -73,7 +73,7 @@ class Adapted:
         def whole(made: Tensor) -> Tensor:
             return torch.cat([input_ids.to(made.device), made[:, 1:]], 1) if self.begins else made
 
-        processors = [_OnWhole(one, whole) for one in logits_processor]
+        processors = [_WithPromptTokens(one, whole) for one in logits_processor]
         made = self._of(settings).generate(input_ids=input_ids, logits_processor=processors, **settings)
         if isinstance(made, torch.Tensor):
             return whole(made)
@@ -100,7 +100,7 @@ def _decoder_begins(network: Any) -> list[int]:
     return [token for token in (start, forced) if token is not None]
 
 
-class _OnWhole:
+class _WithPromptTokens:
     """A logits processor that is shown the tokens that were given, too."""
 
     def __init__(self, processor: Any, whole: Any) -> None:

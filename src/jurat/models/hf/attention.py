@@ -31,7 +31,7 @@ _BEYOND = ("softcap", "position_bias", "cache", "s_aux")
 
 
 @dataclass(frozen=True)
-class Blocks:
+class MaskBlocks:
     """A mask's parts."""
 
     width: int
@@ -71,7 +71,7 @@ def in_blocks(mask: Any, real: Tensor, width: int, ends: Sequence[int]) -> Any:
     return mask
 
 
-def _blocks(mask: Tensor, real: Tensor, width: int, ends: Sequence[int]) -> Blocks:
+def _blocks(mask: Tensor, real: Tensor, width: int, ends: Sequence[int]) -> MaskBlocks:
     import torch
 
     prefix = mask[:, :, :width, :width]
@@ -82,7 +82,7 @@ def _blocks(mask: Tensor, real: Tensor, width: int, ends: Sequence[int]) -> Bloc
         (start, stop, torch.cat([mask[:, :, start:stop, :width], mask[:, :, start:stop, start:stop]], -1))
         for start, stop in _runs(width, ends)
     )
-    return Blocks(width, None if plain else prefix.contiguous(), runs)
+    return MaskBlocks(width, None if plain else prefix.contiguous(), runs)
 
 
 def _runs(width: int, ends: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -120,7 +120,7 @@ def attend(
     return _attend(query, key, value, blocks, scaling), None
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, blocks: Blocks, scaling: float | None) -> Tensor:
+def _attend(query: Tensor, key: Tensor, value: Tensor, blocks: MaskBlocks, scaling: float | None) -> Tensor:
     """The blocks one after the other, with one room for the keys of all of them and one for the values: the
     prefix stays, and each run takes the place behind it. Autograd would notice, so `attend` asks."""
     from torch.nn.functional import scaled_dot_product_attention
@@ -148,7 +148,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, blocks: Blocks, scaling: 
     return found
 
 
-def _room(tensor: Tensor, heads: int, blocks: Blocks) -> Tensor:
+def _room(tensor: Tensor, heads: int, blocks: MaskBlocks) -> Tensor:
     """(rows, heads, width + widest run, ...) with the prefix in it."""
     room = tensor.new_empty((len(tensor), heads, blocks.width + blocks.widest, tensor.shape[3]))
     _copy(room, tensor, 0, blocks.width, 0)

@@ -31,7 +31,7 @@ _SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Bounds:
+class PassLimits:
     """What one forward pass may hold at most; a single question is always tried."""
 
     tokens: int
@@ -40,7 +40,7 @@ class Bounds:
     questions: int
 
     @classmethod
-    def of(cls, network: Any) -> Bounds:
+    def of(cls, network: Any) -> PassLimits:
         """The module's bounds, or less where the free memory of the network's device asks for it."""
         text = network.config.get_text_config(decoder=True)
         vocabulary = _largest(text, "vocab_size", 1)
@@ -58,9 +58,9 @@ class Bounds:
         questions = max(_LEAST_QUESTIONS, share // (2 * size * vocabulary))
         return cls(min(bounds.tokens, tokens), min(bounds.entries, entries), min(bounds.questions, questions))
 
-    def halved(self) -> Bounds:
+    def halved(self) -> PassLimits:
         """Half as much, for when memory runs out."""
-        return Bounds(self.tokens // 2, self.entries // 4, self.questions // 2)
+        return PassLimits(self.tokens // 2, self.entries // 4, self.questions // 2)
 
     def fit(self, rows: int, longest: int, questions: int) -> bool:
         return (

@@ -37,7 +37,7 @@ _TOO_OFTEN = "more than once"
 
 
 @dataclass(frozen=True)
-class Form:
+class TemplateFormat:
     """How conversations are handed to a template."""
 
     texts: bool = False
@@ -51,7 +51,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Thoughts:
+class ThinkingTags:
     """How a model writes what it thinks before it answers: <TAG>...</TAG>."""
 
     tag: str
@@ -60,7 +60,7 @@ class Thoughts:
 
 
 _FORMS = [
-    Form(texts, folded, placed, single)
+    TemplateFormat(texts, folded, placed, single)
     for single in (False, True)
     for placed in (True, False)
     for texts in (False, True)
@@ -94,12 +94,12 @@ class Template:
         opened = _OPENED.search(self._written(asked, self.form))
         self.opens = opened is not None
         """Whether it opens a thinking block where the answer begins, though it is asked not to."""
-        self.thoughts: Thoughts | None = None
+        self.thoughts: ThinkingTags | None = None
         """How a model that can think writes its thoughts; None where it is not known to think."""
         if self.opens or _SWITCH in self.source:
             text = self._written(asked, self.form, thinking=True)
             tag = _OPENED.search(text) or _CLOSED.search(self.source)
-            self.thoughts = Thoughts(tag[1] if tag else "think", _OPENED.search(text) is not None)
+            self.thoughts = ThinkingTags(tag[1] if tag else "think", _OPENED.search(text) is not None)
         self.one_image = self.form.placed and self._fault(self.form, 2) is not None
         """Whether a second image would not be shown."""
 
@@ -123,7 +123,7 @@ class Template:
     @property
     def pin(self) -> str:
         """Equal where conversations are written alike."""
-        plain = self.form == Form() and not self.opens
+        plain = self.form == TemplateFormat() and not self.opens
         return str(self.source) if plain else f"{self.source}\n{self.form} {self.opens}"
 
     @property
@@ -151,7 +151,7 @@ class Template:
         self.form = self._choose(_UNPLACED)
         self.one_image = False
 
-    def _choose(self, forms: Sequence[Form]) -> Form:
+    def _choose(self, forms: Sequence[TemplateFormat]) -> TemplateFormat:
         reasons: list[str] = []
         for form in forms:
             if not form.placed and any(reason.endswith(_TOO_OFTEN) for reason in reasons):
@@ -164,7 +164,7 @@ class Template:
             hint="Put a chat_template.jinja into its folder that writes every turn and every image once.",
         )
 
-    def _fault(self, form: Form, images: int = 1) -> str | None:
+    def _fault(self, form: TemplateFormat, images: int = 1) -> str | None:
         """What is wrong with the trial conversation in this form; None where it is shown in full."""
         shown: tuple[Any, ...] = (*[_IMAGE] * images, _WORDS["instruction"])
         turns = [Turn("system", (_WORDS["system"],)), Turn("user", shown)]
@@ -188,7 +188,7 @@ class Template:
         return None if found == expected else f"it writes {found} of {images} images"
 
     def _written(
-        self, turns: Sequence[Turn], form: Form, continues: bool = False, thinking: bool = False
+        self, turns: Sequence[Turn], form: TemplateFormat, continues: bool = False, thinking: bool = False
     ) -> str:
         options = {_SWITCH: thinking} if _SWITCH in str(self.source) else {}
         return str(
@@ -205,7 +205,7 @@ class Template:
             )
         )
 
-    def _content(self, turn: Turn, form: Form) -> str | list[dict[str, str]]:
+    def _content(self, turn: Turn, form: TemplateFormat) -> str | list[dict[str, str]]:
         if not form.texts:
             return [part for part in _parts(turn) if form.placed or part["type"] != "image"]
         image = (self.placeholder or "") if form.placed else ""

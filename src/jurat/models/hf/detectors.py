@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jurat.content import Failure
-from jurat.models.hf.image_inputs import World, batches, check_bundled, joined, prepare
-from jurat.models.hf.load_model import Loaded, load
+from jurat.models.hf.image_inputs import BundledDomain, batches, check_bundled, joined, prepare
+from jurat.models.hf.load_model import LoadedModel, load
 from jurat.models.hf.torch_threads import one_thread
 from jurat.models.protocol import ModelError
 from jurat.models.vision import Box
@@ -46,14 +46,16 @@ def open_bundled(_reference: str, device: str | None, folder: Path = WEIGHTS) ->
     """The detector for scenes of pictograms. `folder` holds other weights of its making."""
     check_bundled(folder, "detector")
     loaded = load(folder, device=device, image_backend="pil", family="AutoModelForZeroShotObjectDetection")
-    return LocalDetector(loaded, name="bundled", prompt="{}", world=World(folder, loaded.processor.tokenizer))
+    return LocalDetector(
+        loaded, name="bundled", prompt="{}", world=BundledDomain(folder, loaded.processor.tokenizer)
+    )
 
 
 class LocalDetector:
     """See the module's docstring."""
 
     def __init__(
-        self, loaded: Loaded, *, name: str, prompt: str = PROMPT, world: World | None = None
+        self, loaded: LoadedModel, *, name: str, prompt: str = PROMPT, world: BundledDomain | None = None
     ) -> None:
         """`prompt` is what the model is asked for, with `{}` for the word.
 

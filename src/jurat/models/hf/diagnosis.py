@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from jurat.content import Chat, Turn
 from jurat.models.hf import attention
 from jurat.models.hf.joinable_inputs import pictures
-from jurat.models.hf.masks import Unfit, separate_masks
+from jurat.models.hf.masks import UnsupportedPath, separate_masks
 from jurat.models.hf.positions import prefix_positions
 from jurat.models.protocol import Inquiry
 
@@ -115,7 +115,7 @@ def _attention(network: Any) -> str:
 def _masks(network: Any, prompt: Prompt, window: int | None) -> str:
     try:
         found = separate_masks(network, [prompt], max(map(len, prompt.segments)))
-    except Unfit as unfit:
+    except UnsupportedPath as unfit:
         return str(unfit)
     kinds = ", ".join(sorted(kind.replace("_", " ") for kind in found if kind)) or "one for all layers"
     return f"{kinds}; the narrowest window is {window:,} tokens" if window else kinds

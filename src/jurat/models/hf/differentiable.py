@@ -21,7 +21,7 @@ from jurat.models.hf.chat_templates import conversation
 from jurat.models.hf.float_pixels import PIXELS, FloatProcessor, as_image, check_pixels
 from jurat.models.hf.model_parts import ModelParts, attempt
 from jurat.models.hf.prompt import Prompt
-from jurat.models.hf.prompt_scores import PromptScorer, Row
+from jurat.models.hf.prompt_scores import ContinuedPrompt, PromptScorer
 from jurat.models.protocol import ContinuationLogits, Deviation, ModelError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class PixelEncoder:
 class _Sequence:
     """A conversation and its continuation as tokens."""
 
-    row: Row
+    row: ContinuedPrompt
     """With images of noise."""
     read: Tensor
     """Token ids (n,) that are read: of the conversation and, unless a decoder of its own reads that, of the

@@ -45,7 +45,7 @@ class TooManyImages(Exception):
     """A conversation has more images than the model takes; the text is a sentence for a person."""
 
 
-class Unshareable(Exception):
+class NoCommonPrefix(Exception):
     """The questions of an inquiry cannot be given one prefix; the text says why."""
 
 
@@ -87,7 +87,7 @@ class Encoder:
             return []
         try:
             return [self._encode_shared(inquiry)]
-        except Unshareable as reason:
+        except NoCommonPrefix as reason:
             self.unshared = str(reason)
             alone = (replace(inquiry, questions=(question,)) for question in inquiry.questions)
             return [self._encode_alone(one.prefix, one.questions[0]) for one in alone]
@@ -205,9 +205,9 @@ class Encoder:
         segments = tuple(tuple(row[common:]) for row in rows)
         made = (texts[0], rows[0][common:], segments)
         if inquiry.prefix.images and not self._images_precede(segments):
-            raise Unshareable("an image comes after the question")
+            raise NoCommonPrefix("an image comes after the question")
         if inquiry.prefix.images and self.question_bound:
-            raise Unshareable(self.question_bound)
+            raise NoCommonPrefix(self.question_bound)
         self._shared[key] = made
         if len(self._shared) > _TEMPLATES_KEPT:
             self._shared.popitem(last=False)
@@ -273,7 +273,7 @@ def _shared(processed: Processed, tail: list[int], segments: tuple[tuple[int, ..
     """The prompt of a text that ends with `tail`, what is the first question's own."""
     ids, along, images = processed
     if ids[-len(tail) :] != tail:
-        raise Unshareable("the processor changes the text after the images")
+        raise NoCommonPrefix("the processor changes the text after the images")
     return _prompt(ids, len(ids) - len(tail), segments, along, images)
 
 
@@ -288,7 +288,7 @@ def _prompt(
 
     for name, value in along.items():
         if not bool((value[length:] == value[-1]).all()):
-            raise Unshareable(f"{name} differs among the tokens of a question")
+            raise NoCommonPrefix(f"{name} differs among the tokens of a question")
     return Prompt(
         torch.tensor(ids[:length]), segments, {k: v[: length + 1] for k, v in along.items()}, images
     )

@@ -174,7 +174,7 @@ def _height_first(old: Size, new: Size, mode: str) -> bool:
     return gap(True) < gap(False)
 
 
-class _Recorded:
+class _CallRecorder:
     """Mixed into an image processor, which then remembers how it was called."""
 
     call: tuple[Any, dict[str, Any]] = _NOT_CALLED
@@ -202,7 +202,7 @@ def _twin(official: Any, name: str) -> Any:
             )
         made = kind.from_dict(official.to_dict())  # pyright: ignore[reportOptionalMemberAccess]
     kind = type(made)
-    made.__class__ = type(kind.__name__, (_Recorded, kind), {})
+    made.__class__ = type(kind.__name__, (_CallRecorder, kind), {})
     return made
 
 

@@ -20,14 +20,14 @@ from jurat.models.hf.batch_sizes import by, joined
 from jurat.models.hf.failures import FAULTS, ran_out_of_memory
 from jurat.models.hf.kv_cache import continued, keep, left_padded
 from jurat.models.hf.pass_checks import likely_difference, names_of
-from jurat.models.hf.pass_shapes import Check, Way, form_of, picked, reach_of
+from jurat.models.hf.pass_shapes import PassCheck, Way, form_of, picked, reach_of
 from jurat.models.hf.row_settings import ReplyReader, RowSettings, reply_of
-from jurat.models.hf.shared_prefixes import Shared, shared
+from jurat.models.hf.shared_prefixes import SharedPrefixes, shared
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from jurat.models.hf.chat_templates import Thoughts
+    from jurat.models.hf.chat_templates import ThinkingTags
     from jurat.models.hf.prompt import Prompt
     from jurat.models.hf.scoring import Scorer
 
@@ -44,7 +44,7 @@ def decode(
     prompts: Sequence[Prompt],
     settings: Sequence[Generation],
     scorer: Scorer | None = None,
-    thoughts: Thoughts | None = None,
+    thoughts: ThinkingTags | None = None,
 ) -> list[Reply]:
     """One reply a prompt, in order; all prompts are of one kind.
 
@@ -62,7 +62,7 @@ def decode(
 
 class _Decoder:
     def __init__(
-        self, network: Any, tokenizer: Any, scorer: Scorer | None, thoughts: Thoughts | None
+        self, network: Any, tokenizer: Any, scorer: Scorer | None, thoughts: ThinkingTags | None
     ) -> None:
         self._network = network
         self._tokenizer = tokenizer
@@ -135,7 +135,7 @@ class _Decoder:
             top_k=None,
         )
 
-    def _inputs(self, prompts: Sequence[Prompt], common: Shared | None) -> dict[str, Any]:
+    def _inputs(self, prompts: Sequence[Prompt], common: SharedPrefixes | None) -> dict[str, Any]:
         if common is None:
             return _alone(self._network, self._tokenizer, prompts)
         return _continued(self._network, common)
@@ -143,7 +143,7 @@ class _Decoder:
     # --- the check -------------------------------------------------------------------------------
 
     def _verified(
-        self, scorer: Scorer, prompts: Sequence[Prompt], longest: int, common: Shared | None
+        self, scorer: Scorer, prompts: Sequence[Prompt], longest: int, common: SharedPrefixes | None
     ) -> bool:
         """Whether a batch's first steps equal those of each conversation alone; if not, `scorer` is told."""
         way: Way = "chat" if common is None else "continued"
@@ -168,7 +168,7 @@ class _Decoder:
                 limit = max(limit, scorer.limit(prompts[i], worst))
         if worst < 0:  # logits of none are finite: there is nothing to compare
             return True
-        scorer.checks.append(Check(way, form.text, worst, limit))
+        scorer.checks.append(PassCheck(way, form.text, worst, limit))
         if worst <= limit:
             scorer.verified.add(form, reach)
             return True
@@ -205,7 +205,7 @@ def _alone(network: Any, tokenizer: Any, prompts: Sequence[Prompt]) -> dict[str,
     return {"input_ids": ids, "attention_mask": attended, **along, **joined(prompts, network)}
 
 
-def _continued(network: Any, common: Shared) -> dict[str, Any]:
+def _continued(network: Any, common: SharedPrefixes) -> dict[str, Any]:
     """Inputs of conversations whose prefixes have been read, in the cache."""
     kept = keep(network, common.prefixes)
     rows = continued(kept, common.owners, common.rests, left=True)

@@ -61,7 +61,7 @@ def joined(prepared: Mapping[int, Inputs | Failure], group: Sequence[int], devic
     return {name: torch.cat([row[name] for row in rows]).to(device) for name in rows[0]}
 
 
-class World:
+class BundledDomain:
     """What the bundled eyes learned."""
 
     def __init__(self, folder: Path, tokenizer: Any) -> None:

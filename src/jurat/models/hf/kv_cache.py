@@ -13,7 +13,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from jurat.models.hf.batch_sizes import joined, padded
-from jurat.models.hf.masks import Unfit, UnfitPrefix, separate_masks
+from jurat.models.hf.masks import UnsharablePrefix, UnsupportedPath, separate_masks
 from jurat.models.hf.positions import following, prefix_positions
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rows:
+class PassInputs:
     """Inputs of a forward pass, images apart. Tensors are (rows, T, ...)."""
 
     ids: Tensor
@@ -35,10 +35,10 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedPrefixes:
     """Prefixes, padded on the left, and the cache that they left."""
 
-    rows: Rows
+    rows: PassInputs
     tails: dict[str, Tensor]
     """The value of each input of `along` for a token behind the prefix: (rows, 1, ...)."""
     cache: Any
@@ -55,22 +55,22 @@ class Kept:
 def check_prefix(network: Any, prompts: Sequence[Prompt]) -> None:
     """
     Raises:
-        UnfitPrefix: a prefix attends to what is behind it.
+        UnsharablePrefix: a prefix attends to what is behind it.
     """
     longest = max(len(segment) for prompt in prompts for segment in prompt.segments)
     try:
         separate_masks(network, prompts, longest)
-    except UnfitPrefix:
+    except UnsharablePrefix:
         raise
-    except Unfit:
+    except UnsupportedPath:
         return  # masks that are not known here; the model makes its own
 
 
-def keep(network: Any, prompts: Sequence[Prompt]) -> Kept:
+def keep(network: Any, prompts: Sequence[Prompt]) -> CachedPrefixes:
     """Reads the prefixes of prompts of one form in one pass.
 
     Raises:
-        Unfit: the model keeps nothing that could be copied.
+        UnsupportedPath: the model keeps nothing that could be copied.
     """
     import torch
     from transformers.cache_utils import Cache
@@ -80,13 +80,13 @@ def keep(network: Any, prompts: Sequence[Prompt]) -> Kept:
     ids, attended, along = left_padded(rows, 0, device)
     images = joined(prompts, network)
     positions = prefix_positions(network, ids, attended, {**images, **along})
-    before = Rows(ids, attended, positions, along)
+    before = PassInputs(ids, attended, positions, along)
     made = network(**_inputs(network, before, first=True, **_keeping(network, 1), **images))
     cache = getattr(made, "past_key_values", None)
     if not isinstance(cache, Cache):
-        raise Unfit("it hands back no cache that could be copied for several questions")
+        raise UnsupportedPath("it hands back no cache that could be copied for several questions")
     tails = {k: torch.stack(padded([p.along[k][-1:] for p in prompts])).to(device) for k in along}
-    return Kept(before, tails, cache)
+    return CachedPrefixes(before, tails, cache)
 
 
 def left_padded(
@@ -110,7 +110,9 @@ def left_padded(
     return ids.to(device), attended.to(device), {k: v.to(device) for k, v in along.items()}
 
 
-def continued(kept: Kept, owners: Sequence[int], segments: Sequence[Sequence[int]], *, left: bool) -> Rows:
+def continued(
+    kept: CachedPrefixes, owners: Sequence[int], segments: Sequence[Sequence[int]], *, left: bool
+) -> PassInputs:
     """The prefixes of `owners`, each followed by its segment, padded to one length.
 
     Padding lies on the right of the segments, or on their left, between prefix and segment.
@@ -131,7 +133,7 @@ def continued(kept: Kept, owners: Sequence[int], segments: Sequence[Sequence[int
         steps[row] = (torch.arange(longest) - start + 1).clamp_(min=1)
     prefix, seen = before.positions.index_select(-2, chosen), before.attended[chosen]
     behind = following(prefix, seen, steps.to(device))
-    return Rows(
+    return PassInputs(
         torch.cat([before.ids[chosen], ids.to(device)], dim=1),
         torch.cat([seen, attended.to(device)], dim=1),
         torch.cat([prefix, behind], dim=-1),
@@ -144,11 +146,13 @@ def continued(kept: Kept, owners: Sequence[int], segments: Sequence[Sequence[int
     )
 
 
-def last_logits(network: Any, kept: Kept, owners: Sequence[int], segments: Sequence[Sequence[int]]) -> Tensor:
+def last_logits(
+    network: Any, kept: CachedPrefixes, owners: Sequence[int], segments: Sequence[Sequence[int]]
+) -> Tensor:
     """Logits (rows, vocabulary) at the last token of each segment behind the prefix of its owner.
 
     Raises:
-        Unfit: the model hands back logits of other tokens.
+        UnsupportedPath: the model hands back logits of other tokens.
     """
     import torch
 
@@ -166,7 +170,9 @@ def last_logits(network: Any, kept: Kept, owners: Sequence[int], segments: Seque
     if logits.shape[1] == rows.ids.shape[1] - kept.rows.ids.shape[1]:  # it makes them of every token
         return logits.take_along_dim(ends[..., None], dim=1)[:, 0]
     if logits.shape[1] != 1:
-        raise Unfit(f"its forward pass made logits of {logits.shape[1]} tokens where one was asked for")
+        raise UnsupportedPath(
+            f"its forward pass made logits of {logits.shape[1]} tokens where one was asked for"
+        )
     return logits[:, 0]
 
 
@@ -175,7 +181,7 @@ def _keeping(network: Any, which: Any) -> dict[str, Any]:
     return {"logits_to_keep": which} if "logits_to_keep" in signature(network.forward).parameters else {}
 
 
-def _inputs(network: Any, rows: Rows, *, first: bool, **more: Any) -> dict[str, Any]:
+def _inputs(network: Any, rows: PassInputs, *, first: bool, **more: Any) -> dict[str, Any]:
     """What the family's forward pass takes of rows, by the family's own preparation for generating."""
     return network.prepare_inputs_for_generation(
         rows.ids,

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from jurat.errors import JuratError
-from jurat.models.hf.locate import Place, commit, locate
+from jurat.models.hf.locate import ModelLocation, commit, locate
 from jurat.models.hf.torchvision_import import prepare_torchvision
 from jurat.models.hf.weights import check_folder, weights_digest
 from jurat.models.protocol import UNKNOWN, ModelError
 
 __all__ = [
     "IMAGE_BACKENDS",
-    "Loaded",
+    "LoadedModel",
     "choose_device",
     "choose_dtype",
     "load",
@@ -45,7 +45,7 @@ _PARTS = {
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     """A network with its processor, in evaluation mode on its device."""
 
     network: Any
@@ -72,7 +72,7 @@ def load(
     trust_remote_code: bool = False,
     image_backend: str | None = None,
     family: str = "AutoModelForImageTextToText",
-) -> Loaded:
+) -> LoadedModel:
     """Loads a model of a family, named as transformers names its `Auto` classes, with its `AutoProcessor`.
 
     A `reference` that is a folder never touches the network. Any other is a hub name, which the hub's
@@ -115,11 +115,11 @@ def load(
     except Exception as error:  # a damaged or hostile configuration makes transformers raise anything at all
         raise _unloadable(place, error) from error
     revision = commit(str(place.where)) if place.folder is None else weights_digest(place.folder)
-    return Loaded(network, processor, revision, kind, backend)
+    return LoadedModel(network, processor, revision, kind, backend)
 
 
 def _processor(
-    place: Place, wanted: str | None, torchvision: bool, common: dict[str, Any]
+    place: ModelLocation, wanted: str | None, torchvision: bool, common: dict[str, Any]
 ) -> tuple[Any, str | None]:
     """A model's processor, and what resizes images in it."""
     import transformers
@@ -211,7 +211,7 @@ def _check_parts(folder: Path) -> None:
             )
 
 
-def _unloadable(place: Place, error: BaseException) -> ModelError:
+def _unloadable(place: ModelLocation, error: BaseException) -> ModelError:
     named = f"The model {str(place.where)!r} could not be loaded"
     if str(error).startswith("Could not import module") and error.__cause__ is not None:
         error = error.__cause__  # what that says is where to look for the reason

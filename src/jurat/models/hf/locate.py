@@ -28,7 +28,7 @@ log = logging.getLogger("jurat.models")
 
 
 @dataclass(frozen=True)
-class Place:
+class ModelLocation:
     """Where a model is, and whether the network may be asked for it."""
 
     where: Path | str
@@ -40,7 +40,7 @@ class Place:
         return self.where if isinstance(self.where, Path) else None
 
 
-def locate(reference: str | Path) -> Place:
+def locate(reference: str | Path) -> ModelLocation:
     """The place of a model. One call asks the hub, and only for the name of a model of the hub.
 
     Raises:
@@ -49,7 +49,7 @@ def locate(reference: str | Path) -> Place:
     folder = Path(reference).expanduser()
     if folder.is_dir():
         _check_holds_weights(folder)
-        return Place(folder, True)
+        return ModelLocation(folder, True)
     text = str(reference)
     is_path = isinstance(reference, Path) or text.startswith(("/", ".", "~")) or text.count("/") > 1
     if is_path or not text:
@@ -59,7 +59,7 @@ def locate(reference: str | Path) -> Place:
     cached = _cached(text, CONFIG) is not None
     if "/" not in text and not cached:
         raise _absent(text, f"There is no folder {text!r}, and names of the hub are ORG/NAME.")
-    place = Place(text, _stays_local(text, cached))
+    place = ModelLocation(text, _stays_local(text, cached))
     _check_named(place)
     return place
 
@@ -113,7 +113,7 @@ def _stays_local(name: str, cached: bool) -> bool:
         return True
 
 
-def _check_named(place: Place) -> None:
+def _check_named(place: ModelLocation) -> None:
     """Raises ModelError where the files of a model of the hub name weights that may not be read."""
     from transformers.utils.hub import cached_file
 

@@ -23,11 +23,11 @@ _TYPES = ("token_type_ids", "mm_token_type_ids")
 """Inputs that may decide a mask."""
 
 
-class Unfit(Exception):
+class UnsupportedPath(Exception):
     """A path that a model cannot take; the text says why."""
 
 
-class UnfitPrefix(Unfit):
+class UnsharablePrefix(UnsupportedPath):
     """A prefix that cannot be shared in any way."""
 
 
@@ -38,8 +38,8 @@ def separate_masks(network: Any, prompts: Sequence[Prompt], longest: int) -> dic
     stands for all prompts where their prefixes are alike. Layers without attention have none.
 
     Raises:
-        UnfitPrefix: a prefix attends to the question behind it.
-        Unfit: the family's masks are not of a form that is known here.
+        UnsharablePrefix: a prefix attends to the question behind it.
+        UnsupportedPath: the family's masks are not of a form that is known here.
     """
     import torch
     from transformers.masking_utils import create_masks_for_generate
@@ -68,7 +68,7 @@ def separate_masks(network: Any, prompts: Sequence[Prompt], longest: int) -> dic
     for mask in masks.values():
         for row, length in zip(mask.expand(len(lone), -1, -1), lengths.tolist(), strict=True):
             if bool(row[:length, length : length + longest].any()):
-                raise UnfitPrefix(
+                raise UnsharablePrefix(
                     "its prefix attends to the question behind it, so questions cannot share one"
                 )
     return masks
@@ -118,7 +118,7 @@ def _as_bool(mask: Any, total: int, device: Any) -> Tensor:
     if mask is None:  # what transformers makes of a causal mask without padding
         return torch.ones((1, total, total), dtype=torch.bool, device=device).tril()
     if not isinstance(mask, torch.Tensor) or mask.ndim != 4 or mask.shape[1:] != (1, total, total):
-        raise Unfit("its masks are of a form that is not known here")
+        raise UnsupportedPath("its masks are of a form that is not known here")
     mask = mask[:, 0]
     return mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jurat.content import Failure
 from jurat.models.hf.float_pixels import PIXELS, FloatProcessor, check_pixels
-from jurat.models.hf.image_inputs import World, batches, check_bundled, joined, prepare
-from jurat.models.hf.load_model import Loaded, load
+from jurat.models.hf.image_inputs import BundledDomain, batches, check_bundled, joined, prepare
+from jurat.models.hf.load_model import LoadedModel, load
 from jurat.models.hf.torch_threads import one_thread
 from jurat.models.protocol import C, Embedder, ImageFeatures, ModelError
 
@@ -48,7 +48,7 @@ def open_bundled(_reference: str, device: str | None, folder: Path = WEIGHTS) ->
     """The matcher for scenes of pictograms. `folder` holds other weights of its making."""
     check_bundled(folder, "matcher")
     loaded = load(folder, device=device, image_backend="pil", family="AutoModel")
-    world = World(folder, loaded.processor.tokenizer)
+    world = BundledDomain(folder, loaded.processor.tokenizer)
     return LocalMatcher(loaded, name="bundled", relevant_above=_threshold(folder), world=world)
 
 
@@ -57,11 +57,11 @@ class LocalMatcher:
 
     def __init__(
         self,
-        loaded: Loaded,
+        loaded: LoadedModel,
         *,
         name: str,
         relevant_above: float = RELEVANT_ABOVE,
-        world: World | None = None,
+        world: BundledDomain | None = None,
     ) -> None:
         """Raises:
         ModelError: the model does not embed both images and texts.

@@ -23,7 +23,7 @@ from jurat.models.hf.model_parts import ModelParts, attempt
 from jurat.models.hf.probe import probe
 from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.prompt_scores import PromptScorer
-from jurat.models.hf.scoring import Scored
+from jurat.models.hf.scoring import ScoredPrompt
 from jurat.models.hf.sized import ModelSize
 from jurat.models.hf.steering import LayerHooks
 from jurat.models.prior_cache import Deterministic
@@ -99,7 +99,7 @@ class LocalModel(ModelParts, Model):
             answers.append(Answer(tuple(answer for part in parts for answer in part.answers), usage=usage))
         return answers
 
-    def _scored(self, entries: Sequence[list[Prompt]]) -> list[list[Scored] | Failure]:
+    def _scored(self, entries: Sequence[list[Prompt]]) -> list[list[ScoredPrompt] | Failure]:
         """The scores of each inquiry's prompts; where the network fails at several, each is tried alone."""
         try:
             with self.computing:

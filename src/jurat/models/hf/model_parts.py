@@ -18,7 +18,7 @@ from jurat.models.hf.adapters import adapted
 from jurat.models.hf.encoding import Encoder, TooManyImages, answer_ids
 from jurat.models.hf.failures import line_of
 from jurat.models.hf.joinable_inputs import obstacle
-from jurat.models.hf.load_model import Loaded
+from jurat.models.hf.load_model import LoadedModel
 from jurat.models.hf.pass_checks import names_of
 from jurat.models.hf.scoring import Scorer
 from jurat.models.protocol import SETTINGS, ModelError
@@ -37,7 +37,7 @@ _HINTS = {
 class ModelParts:
     """See the module's docstring."""
 
-    def __init__(self, loaded: Loaded, *, name: str) -> None:
+    def __init__(self, loaded: LoadedModel, *, name: str) -> None:
         self.name = name
         self.revision = loaded.revision
         self.dtype = loaded.dtype

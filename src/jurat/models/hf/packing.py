@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Layout:
+class PackLayout:
     """Where the tokens of a pack lie. All tensors are (rows, T) int64."""
 
     ids: Tensor
@@ -45,7 +45,7 @@ def packed_inputs(network: Any, prompts: Sequence[Prompt]) -> dict[str, Any]:
     """Inputs of a forward pass over prompts of one form and one number of questions.
 
     Raises:
-        Unfit: the model's masks do not allow it.
+        UnsupportedPath: the model's masks do not allow it.
     """
     import torch
 
@@ -73,7 +73,7 @@ def packed_inputs(network: Any, prompts: Sequence[Prompt]) -> dict[str, Any]:
     }
 
 
-def lay_out(prompts: Sequence[Prompt]) -> Layout:
+def lay_out(prompts: Sequence[Prompt]) -> PackLayout:
     import torch
 
     width = max(len(prompt.prefix) for prompt in prompts)
@@ -94,7 +94,7 @@ def lay_out(prompts: Sequence[Prompt]) -> Layout:
         places[row, :length] = torch.arange(length)
         ids[row, width:], owner[row, width:], steps[row, width:] = tails[id(prompt.segments)]
         places[row, width:] = (steps[row, width:] + length - 1) * (owner[row, width:] != PADDING)
-    return Layout(ids, owner, steps, places, width, ends)
+    return PackLayout(ids, owner, steps, places, width, ends)
 
 
 def _tail(segments: Sequence[Sequence[int]], slots: Sequence[int]) -> list[tuple[int, int, int]]:

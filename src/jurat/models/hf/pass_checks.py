@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from jurat.models.hf.architecture import Structure
 from jurat.models.hf.failures import FAULTS, line_of, ran_out_of_memory
-from jurat.models.hf.masks import Unfit
+from jurat.models.hf.masks import UnsupportedPath
 from jurat.models.hf.pass_shapes import (
     NOISE_FLOOR,
-    Check,
-    Form,
+    CheckedShapes,
+    PassCheck,
+    PassShape,
     Path,
-    Verified,
     form_of,
     in_words,
     picked,
@@ -53,8 +53,8 @@ class Checker:
     def __init__(self, network: Any) -> None:
         self.network = network
         self.structure = Structure.of(network)
-        self.checks: list[Check] = []
-        self.verified = Verified()
+        self.checks: list[PassCheck] = []
+        self.verified = CheckedShapes()
         self.pads = True
         """Whether images of several sizes share a pass, padded."""
         self.even = self.structure.even
@@ -94,7 +94,7 @@ class Checker:
             try:
                 if self._joined(prompts[-1]):
                     self._joinable.add(names)
-            except _Apart as reason:
+            except _NotJoinable as reason:
                 self.part(names, str(reason))
         return names not in self.apart
 
@@ -102,7 +102,7 @@ class Checker:
         """Whether the trial was conclusive.
 
         Raises:
-            _Apart: the answer about the last of several items in a pass is not that of a separate call.
+            _NotJoinable: the answer about the last of several items in a pass is not that of a separate call.
         """
         lone = replace(prompt, segments=prompt.segments[-1:])
         row = (lone, lone.segments[0])
@@ -117,12 +117,12 @@ class Checker:
         except FAULTS as error:
             if ran_out_of_memory(error):
                 return False
-            raise _Apart(f"a call about several items failed ({line_of(error)})") from error
+            raise _NotJoinable(f"a call about several items failed ({line_of(error)})") from error
         difference = math.inf if last.failure else abs(last.log_odds - alone.log_odds)
         # What runs on from item to item grows with their number; in float32 a little of it stands out.
         share = 0.1 if "float32" in str(self.network.dtype) else 1.0
         if difference > (limit := self.limit(lone, difference, share)):
-            raise _Apart(
+            raise _NotJoinable(
                 f"the answer about the last of several items in a pass differed from a separate one by "
                 f"{difference:.3g} in log-odds (at most {limit:.3g} would be rounding)"
             )
@@ -137,7 +137,7 @@ class Checker:
                 self.apart[names] = reason
                 log.warning("Items are read one a pass, which is slower: %s.", reason)
 
-    def narrow_chat(self, form: Form, reason: str) -> None:
+    def narrow_chat(self, form: PassShape, reason: str) -> None:
         """Restricts batches of conversations from now on, in this order: no shared prefixes, one length, one
         conversation; logs a warning."""
         with self._learning:
@@ -171,7 +171,7 @@ class Checker:
         """The answers on a path, of which the first of every form are checked against separate calls.
 
         Raises:
-            Unfit: they differ, or the model does not take what the path gives it.
+            UnsupportedPath: they differ, or the model does not take what the path gives it.
         """
         work = self._work(path)
         form, reach = form_of(path, prompts, self.structure), reach_of(prompts)
@@ -179,14 +179,14 @@ class Checker:
             return work(prompts)
         try:
             found = work(prompts)
-        except Unfit:
+        except UnsupportedPath:
             raise
         except FAULTS as error:
             if ran_out_of_memory(error):
                 raise
             passable = all([self._passable(path, prompt) for prompt in prompts])
             reason = f"a {path} call failed ({line_of(error)})"
-            raise Differs(reason, form, joined=passable and form.several) from error
+            raise ResultsDiffer(reason, form, joined=passable and form.several) from error
         self._compare(form, prompts, found)
         return found
 
@@ -198,7 +198,7 @@ class Checker:
         """
         try:
             self._work(path)([prompt])
-        except (Unfit, *FAULTS):
+        except (UnsupportedPath, *FAULTS):
             for segment in prompt.segments:
                 self.plain([(prompt, segment)])
             return False
@@ -209,13 +209,13 @@ class Checker:
             return lambda prompts: [[one] for one in self.plain([(p, p.segments[0]) for p in prompts])]
         return self.packed if path == "packed" else self.cached
 
-    def _compare(self, form: Form, prompts: Sequence[Prompt], found: Sequence[Sequence[YesNo]]) -> None:
+    def _compare(self, form: PassShape, prompts: Sequence[Prompt], found: Sequence[Sequence[YesNo]]) -> None:
         """Compares a pass's answers to its last, its longest and its shortest item with separate ones.
 
         Where the form was compared before, and sequences are longer now, the longest and the shortest.
 
         Raises:
-            Differs: one of them is not what it is alone.
+            ResultsDiffer: one of them is not what it is alone.
         """
         missing = ((i, j) for i, row in enumerate(found) for j, one in enumerate(row) if one.failure)
         if (first := next(missing, None)) is not None:
@@ -234,16 +234,16 @@ class Checker:
         self._judge(form, prompts[i], j, difference)
         self.verified.add(form, reach_of(prompts))
 
-    def _judge(self, form: Form, prompt: Prompt, question: int, difference: float) -> None:
+    def _judge(self, form: PassShape, prompt: Prompt, question: int, difference: float) -> None:
         """Notes a difference.
 
         Raises:
-            Differs: it is more than rounding.
+            ResultsDiffer: it is more than rounding.
         """
         limit = self.limit(replace(prompt, segments=(prompt.segments[question],)), difference)
-        self.checks.append(Check(form.way, form.text, difference, limit))
+        self.checks.append(PassCheck(form.way, form.text, difference, limit))
         if difference > limit:
-            raise Differs(
+            raise ResultsDiffer(
                 f"a {form.way} answer differed from a separate one by {difference:.3g} in log-odds "
                 f"(at most {limit:.3g} would be rounding)",
                 form,
@@ -257,12 +257,12 @@ class Checker:
         alone = self.plain([(prompt, prompt.segments[question])])[0]
         try:
             own = self._work(way)([prompt])[0][question]
-        except (Unfit, *FAULTS):
+        except (UnsupportedPath, *FAULTS):
             return False
         difference = math.inf if own.failure else abs(own.log_odds - alone.log_odds)
         return difference <= self.limit(prompt, difference)
 
-    def narrow(self, unfit: Differs) -> bool:
+    def narrow(self, unfit: ResultsDiffer) -> bool:
         """Restricts passes to one size of image, one length of sequence or one item; False where that would
         not help."""
         form = unfit.form
@@ -283,17 +283,17 @@ class Checker:
         return False
 
 
-class Differs(Unfit):
+class ResultsDiffer(UnsupportedPath):
     """A pass gave other answers than separate calls."""
 
-    def __init__(self, reason: str, form: Form, *, joined: bool) -> None:
+    def __init__(self, reason: str, form: PassShape, *, joined: bool) -> None:
         super().__init__(reason)
         self.form = form
         self.joined = joined
         """Whether only passes of several items are wrong."""
 
 
-class _Apart(Unfit):
+class _NotJoinable(UnsupportedPath):
     """Items of a family are not to be joined."""
 
 

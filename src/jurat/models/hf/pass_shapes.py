@@ -26,7 +26,7 @@ NOISE_FLOOR = {"float32": 2e-4, "float16": 0.05, "bfloat16": 0.25}
 
 
 @dataclass(frozen=True)
-class Check:
+class PassCheck:
     """Answers from a shared pass against the same questions asked alone."""
 
     path: Way
@@ -39,7 +39,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Form:
+class PassShape:
     """What sets a pass apart from others, as far as it may be right while they are wrong."""
 
     way: Way
@@ -75,25 +75,25 @@ Reach: TypeAlias = tuple[int, int]
 exponents of the next power of two."""
 
 
-class Verified:
+class CheckedShapes:
     """The forms that have been compared, and up to which lengths."""
 
     def __init__(self) -> None:
-        self._reach: dict[Form, Reach] = {}
+        self._reach: dict[PassShape, Reach] = {}
 
-    def knows(self, form: Form) -> bool:
+    def knows(self, form: PassShape) -> bool:
         return form in self._reach
 
-    def covers(self, form: Form, reach: Reach) -> bool:
+    def covers(self, form: PassShape, reach: Reach) -> bool:
         row, sequence = self._reach.get(form, (-1, -1))
         return reach[0] <= row and reach[1] <= sequence
 
-    def add(self, form: Form, reach: Reach) -> None:
+    def add(self, form: PassShape, reach: Reach) -> None:
         row, sequence = self._reach.get(form, reach)
         self._reach[form] = max(row, reach[0]), max(sequence, reach[1])
 
 
-def form_of(way: Way, prompts: Sequence[Prompt], structure: Structure, more: int = 0) -> Form:
+def form_of(way: Way, prompts: Sequence[Prompt], structure: Structure, more: int = 0) -> PassShape:
     """The form of a pass of prompts; `more` tokens may be added to each of them."""
     totals = [len(p.prefix) + len(s) + more for p in prompts for s in p.segments]
     question = max(len(s) for p in prompts for s in p.segments)
@@ -102,7 +102,7 @@ def form_of(way: Way, prompts: Sequence[Prompt], structure: Structure, more: int
     lengths = {slots(prompt) for prompt in prompts}
     if way == "cached":
         lengths = {(len(segment),) for prompt in prompts for segment in prompt.segments}
-    return Form(
+    return PassShape(
         way,
         tuple(sorted({*prompts[0].images, *prompts[0].along})),
         len(prompts) > 1,

@@ -16,7 +16,7 @@ from jurat.content import Chat, Failure, Usage
 from jurat.models.hf.batch_sizes import by
 from jurat.models.hf.failures import FAULTS, failed
 from jurat.models.hf.model_parts import ModelParts, attempt
-from jurat.models.hf.pass_checks import Differs, likely_difference, names_of
+from jurat.models.hf.pass_checks import ResultsDiffer, likely_difference, names_of
 from jurat.models.hf.pass_shapes import form_of, reach_of
 from jurat.models.protocol import PromptScore
 
@@ -34,7 +34,7 @@ _SEES_AHEAD = Failure(
 
 
 @dataclass(frozen=True)
-class Row:
+class ContinuedPrompt:
     """A conversation with its continuation."""
 
     prompt: Prompt
@@ -45,7 +45,7 @@ class Row:
     """What the pass reads of it, as a prompt, for the comparison with a separate pass."""
 
     @classmethod
-    def of(cls, prompt: Prompt) -> Row:
+    def of(cls, prompt: Prompt) -> ContinuedPrompt:
         """Of a prompt whose only segment is the continuation."""
         (tokens,) = prompt.segments
         return cls(prompt, tokens, prompt.ending(tokens[:-1]))
@@ -74,14 +74,14 @@ class PromptScorer:
             self._parts.refuse("questions without an image")
         with self._parts.preparing:
             self._parts.recognise(sum(bool(chat.images) for chat in chats))
-            found: list[Row | Failure] = [
+            found: list[ContinuedPrompt | Failure] = [
                 attempt(lambda pair: self.encode(*pair), pair)
                 for pair in zip(chats, continuations, strict=True)
             ]
-        scores = iter(self.score([row for row in found if isinstance(row, Row)]))
-        return [next(scores) if isinstance(entry, Row) else entry for entry in found]
+        scores = iter(self.score([row for row in found if isinstance(row, ContinuedPrompt)]))
+        return [next(scores) if isinstance(entry, ContinuedPrompt) else entry for entry in found]
 
-    def score(self, rows: Sequence[Row]) -> list[PromptScore | Failure]:
+    def score(self, rows: Sequence[ContinuedPrompt]) -> list[PromptScore | Failure]:
         """One result a row, in order."""
         scores: dict[int, PromptScore | Failure] = {}
         for alike in by(range(len(rows)), lambda i: rows[i].shape):
@@ -96,7 +96,7 @@ class PromptScorer:
                 scores.update(zip(batch, self._scored([rows[i] for i in batch]), strict=True))
         return [scores[i] for i in range(len(rows))]
 
-    def refusal(self, row: Row) -> Failure | None:
+    def refusal(self, row: ContinuedPrompt) -> Failure | None:
         """Why continuations of conversations like this one cannot be scored; None where they can.
 
         The first token's probability must not depend on whether that token is read.
@@ -120,7 +120,7 @@ class PromptScorer:
         self._refusals[names] = _SEES_AHEAD if sees_ahead else None
         return self._refusals[names]
 
-    def encode(self, chat: Chat, continuation: str, encoder: Encoder | None = None) -> Row:
+    def encode(self, chat: Chat, continuation: str, encoder: Encoder | None = None) -> ContinuedPrompt:
         """Raises whatever the processor raises of what it cannot take. `encoder` replaces the model's."""
         encoder = encoder or self._parts.encoder
         if self._decodes_apart:
@@ -128,10 +128,10 @@ class PromptScorer:
             tokens = encoder.tokenizer(continuation, add_special_tokens=False)["input_ids"]
             if not tokens:
                 raise ValueError("the continuation has no tokens")
-            return Row(prompt, tuple(tokens), prompt)
-        return Row.of(encoder.encode_continuation(chat, continuation))
+            return ContinuedPrompt(prompt, tuple(tokens), prompt)
+        return ContinuedPrompt.of(encoder.encode_continuation(chat, continuation))
 
-    def _scored(self, rows: Sequence[Row]) -> list[PromptScore | Failure]:
+    def _scored(self, rows: Sequence[ContinuedPrompt]) -> list[PromptScore | Failure]:
         """Of rows of one shape; where the network fails at several, those of each half."""
         try:
             with self._parts.computing:
@@ -145,7 +145,7 @@ class PromptScorer:
         half = len(rows) // 2
         return [*self._scored(rows[:half]), *self._scored(rows[half:])]
 
-    def _share_a_pass(self, rows: Sequence[Row]) -> bool:
+    def _share_a_pass(self, rows: Sequence[ContinuedPrompt]) -> bool:
         """Whether rows of one shape may; a form of pass that is new is compared with separate passes."""
         import torch
 
@@ -160,13 +160,13 @@ class PromptScorer:
                 return True
             try:
                 scorer.checked("plain", prompts)
-            except Differs as differs:
+            except ResultsDiffer as differs:
                 if not scorer.narrow(differs):
                     raise
                 return False
         return True
 
-    def _pass(self, rows: Sequence[Row]) -> list[PromptScore | Failure]:
+    def _pass(self, rows: Sequence[ContinuedPrompt]) -> list[PromptScore | Failure]:
         import torch
 
         count = len(rows[0].tokens)
@@ -184,7 +184,7 @@ class PromptScorer:
                 scores.append(PromptScore(tuple(chance.tolist()), usage))
         return scores
 
-    def _logits(self, rows: Sequence[Row], tokens: Tensor, count: int) -> Tensor:
+    def _logits(self, rows: Sequence[ContinuedPrompt], tokens: Tensor, count: int) -> Tensor:
         """(rows, tokens of a continuation, vocabulary): what is said of each from all before it."""
         scorer = self._parts.scorer
         if self._decodes_apart:

@@ -17,13 +17,13 @@ from jurat.content import Failure, Generation, Reply, Usage
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from jurat.models.hf.chat_templates import Thoughts
+    from jurat.models.hf.chat_templates import ThinkingTags
 
 
 class ReplyReader:
     """Reads the text of a reply from its tokens."""
 
-    def __init__(self, tokenizer: Any, thoughts: Thoughts | None) -> None:
+    def __init__(self, tokenizer: Any, thoughts: ThinkingTags | None) -> None:
         self._tokenizer = tokenizer
         self._thoughts = thoughts
 

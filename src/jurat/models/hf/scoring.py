@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from jurat.content import Failure
 from jurat.models.hf.architecture import as_opened
 from jurat.models.hf.attention import use_blocks
-from jurat.models.hf.batch_sizes import Bounds, by, joined
+from jurat.models.hf.batch_sizes import PassLimits, by, joined
 from jurat.models.hf.failures import ran_out_of_memory
 from jurat.models.hf.kv_cache import check_prefix, keep, last_logits
-from jurat.models.hf.masks import Unfit, UnfitPrefix
+from jurat.models.hf.masks import UnsharablePrefix, UnsupportedPath
 from jurat.models.hf.packing import packed_inputs
-from jurat.models.hf.pass_checks import Checker, Differs
+from jurat.models.hf.pass_checks import Checker, ResultsDiffer
 from jurat.models.hf.pass_shapes import Path, form_of
 from jurat.models.hf.prompt import length, slots
 from jurat.models.protocol import YesNo
@@ -56,7 +56,7 @@ _INFINITE = YesNo(0.0, 0.0, Failure("error", "The model's logits are not finite.
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredPrompt:
     """The answers to one prompt, and the tokens they took."""
 
     answers: tuple[YesNo, ...]
@@ -74,7 +74,7 @@ class Scorer(Checker):
         """`yes` and `no` are the tokens of the answers. `path` fixes one, for measuring; None chooses."""
         use_blocks(network)
         super().__init__(network)
-        self.bounds = Bounds.of(network)
+        self.bounds = PassLimits.of(network)
         self.reasons: dict[Path, str] = {}
         """Why paths before the one that is taken are not."""
         self._yes, self._no = list(yes), list(no)
@@ -98,7 +98,7 @@ class Scorer(Checker):
         """Why questions are not packed; None while they are."""
         return self.reasons.get("packed")
 
-    def score(self, prompts: Sequence[Prompt]) -> list[Scored]:
+    def score(self, prompts: Sequence[Prompt]) -> list[ScoredPrompt]:
         """One result a prompt, in order.
 
         Raises what the model raises, for instance when memory runs out for a single question.
@@ -111,7 +111,7 @@ class Scorer(Checker):
                 path = self.path
                 try:
                     return self._score(prompts)
-                except Unfit as unfit:
+                except UnsupportedPath as unfit:
                     with self._learning:
                         self._give_up(path, unfit)
                 except Exception as error:
@@ -123,7 +123,7 @@ class Scorer(Checker):
                     self.bounds = self.bounds.halved()
                     log.info("memory ran out; passes are halved to %d tokens", self.bounds.tokens)
 
-    def _score(self, prompts: Sequence[Prompt]) -> list[Scored]:
+    def _score(self, prompts: Sequence[Prompt]) -> list[ScoredPrompt]:
         answers: list[dict[int, YesNo]] = [{} for _ in prompts]
         costs = [(0, 0) for _ in prompts]
         for alike in by(self._parts(prompts), lambda part: (_form(part.prompt, self.pads), part.sharing)):
@@ -134,11 +134,11 @@ class Scorer(Checker):
                 tokens, shared = costs[part.item]
                 costs[part.item] = tokens + scored.tokens, shared + scored.shared
         return [
-            Scored(tuple(found[j] for j in range(len(found))), *cost)
+            ScoredPrompt(tuple(found[j] for j in range(len(found))), *cost)
             for found, cost in zip(answers, costs, strict=True)
         ]
 
-    def _parts(self, prompts: Sequence[Prompt]) -> Iterator[_Part]:
+    def _parts(self, prompts: Sequence[Prompt]) -> Iterator[_QuestionGroup]:
         """The prompts, each taken apart where its questions are not to share a pass."""
         structure = self.structure
         for item, prompt in enumerate(prompts):
@@ -151,16 +151,16 @@ class Scorer(Checker):
                 part = prompt if len(places) == len(lengths) else replace(prompt, segments=own)
                 # A prefix that is read without its question is scaled by its own length.
                 kept = structure.regime(before) == regime
-                yield _Part(item, places, part, (len(places), regime, alone, kept))
+                yield _QuestionGroup(item, places, part, (len(places), regime, alone, kept))
 
-    def _path_of(self, alike: Sequence[_Part]) -> Path:
+    def _path_of(self, alike: Sequence[_QuestionGroup]) -> Path:
         questions, _, alone, kept = alike[0].sharing
         # One question has nothing to share.
         if questions == 1 or alone or (self.path == "cached" and not kept):
             return "plain"
         return self.path
 
-    def _packed_all(self, prompts: Sequence[Prompt]) -> Iterator[Scored]:
+    def _packed_all(self, prompts: Sequence[Prompt]) -> Iterator[ScoredPrompt]:
         """Prompts of one form, as many a pass as fit; one that is too long for a pass is split."""
         answers: list[list[YesNo]] = [[] for _ in prompts]
         split = [(i, list(self.bounds.split(prompt))) for i, prompt in enumerate(prompts)]
@@ -174,9 +174,9 @@ class Scorer(Checker):
                     for (i, _), more in zip(batch, found, strict=True):
                         answers[i].extend(more)
         for prompt, found in zip(prompts, answers, strict=True):
-            yield Scored(tuple(found), length(prompt), len(prompt.prefix))
+            yield ScoredPrompt(tuple(found), length(prompt), len(prompt.prefix))
 
-    def _cached_all(self, prompts: Sequence[Prompt]) -> Iterator[Scored]:
+    def _cached_all(self, prompts: Sequence[Prompt]) -> Iterator[ScoredPrompt]:
         """Prompts of one form; those with prefixes of equal length are read together."""
         answers: dict[int, list[YesNo]] = {}
         for alike in by(range(len(prompts)), lambda i: len(prompts[i].prefix)):
@@ -186,9 +186,9 @@ class Scorer(Checker):
                 found = self.checked("cached", [prompts[i] for i in batch])
                 answers.update(zip(batch, found, strict=True))
         for i, prompt in enumerate(prompts):
-            yield Scored(tuple(answers[i]), length(prompt), len(prompt.prefix))
+            yield ScoredPrompt(tuple(answers[i]), length(prompt), len(prompt.prefix))
 
-    def _plain_all(self, prompts: Sequence[Prompt]) -> Iterator[Scored]:
+    def _plain_all(self, prompts: Sequence[Prompt]) -> Iterator[ScoredPrompt]:
         """A row a question; rows of equal length share a pass."""
         rows = [
             (i, j, replace(prompt, segments=(segment,)))
@@ -202,7 +202,7 @@ class Scorer(Checker):
                 answers.update(((i, j), one) for (i, j, _), (one,) in zip(batch, found, strict=True))
         for i, prompt in enumerate(prompts):
             tokens = sum(len(prompt.prefix) + len(segment) for segment in prompt.segments)
-            yield Scored(tuple(answers[i, j] for j in range(len(prompt.segments))), tokens, 0)
+            yield ScoredPrompt(tuple(answers[i, j] for j in range(len(prompt.segments))), tokens, 0)
 
     def _passes(
         self,
@@ -291,10 +291,10 @@ class Scorer(Checker):
         sound = [math.isfinite(y) and math.isfinite(n) for y, n in zip(yes, no, strict=True)]
         return [YesNo(y, n) if s else _INFINITE for y, n, s in zip(yes, no, sound, strict=True)]
 
-    def _give_up(self, path: Path, unfit: Unfit) -> None:
+    def _give_up(self, path: Path, unfit: UnsupportedPath) -> None:
         """Restricts passes, or takes the next path; logs a warning where a check failed. Of several threads
         that found the same, only the first acts."""
-        if isinstance(unfit, Differs) and self.narrow(unfit):
+        if isinstance(unfit, ResultsDiffer) and self.narrow(unfit):
             return
         if path == "plain":  # nothing is left to fall back to
             raise unfit
@@ -302,9 +302,9 @@ class Scorer(Checker):
             return
         self.reasons[path] = str(unfit)
         self.even = self.structure.even  # it was not the lengths
-        if isinstance(unfit, UnfitPrefix):
+        if isinstance(unfit, UnsharablePrefix):
             self.reasons["cached"] = str(unfit)
-        (log.warning if isinstance(unfit, Differs) else log.info)("%s: %s.", _SLOWER[self.path], unfit)
+        (log.warning if isinstance(unfit, ResultsDiffer) else log.info)("%s: %s.", _SLOWER[self.path], unfit)
 
     # --- conversations from shared prefixes -------------------------------------------------------
 
@@ -331,16 +331,16 @@ class Scorer(Checker):
         try:
             with torch.inference_mode():
                 self.checked("cached", [chosen])
-        except Unfit as unfit:
+        except UnsupportedPath as unfit:
             self.reasons["cached"] = str(unfit)
-            level = logging.WARNING if isinstance(unfit, Differs) else logging.INFO
+            level = logging.WARNING if isinstance(unfit, ResultsDiffer) else logging.INFO
             log.log(level, "Conversations about one image are read one by one, which is slower: %s.", unfit)
             return False
         return True
 
 
 @dataclass(frozen=True)
-class _Part:
+class _QuestionGroup:
     """Some questions of a prompt that may share a pass."""
 
     item: int

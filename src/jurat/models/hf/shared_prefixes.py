@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedPrefixes:
     """Conversations split into prefixes, which several may share, and the rest of each."""
 
     prefixes: list[Prompt]
@@ -26,7 +26,7 @@ class Shared:
     rests: list[tuple[int, ...]]
 
 
-def shared(network: Any, prompts: Sequence[Prompt], scorer: Scorer, longest: int) -> Shared | None:
+def shared(network: Any, prompts: Sequence[Prompt], scorer: Scorer, longest: int) -> SharedPrefixes | None:
     """The conversations split; None where none share images, or where the model does not allow it.
 
     `longest` is how many tokens may be added to a conversation.
@@ -50,7 +50,7 @@ def shared(network: Any, prompts: Sequence[Prompt], scorer: Scorer, longest: int
     if len(prefixes) == len(prompts):
         return None
     width = max(len(p.prefix) for p in prefixes) + max(map(len, rests)) + longest
-    return Shared(prefixes, owners, rests) if scorer.may_continue(prefixes, width) else None
+    return SharedPrefixes(prefixes, owners, rests) if scorer.may_continue(prefixes, width) else None
 
 
 def _digest(prompt: Prompt) -> str | None:

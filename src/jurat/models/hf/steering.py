@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class _OneByOne(Scorer):
+class _SeparateScorer(Scorer):
     """Scores every sequence in a pass of its own."""
 
     def joins(self, prompts: Sequence[Prompt]) -> bool:
@@ -35,7 +35,7 @@ class LayerHooks:
     def __init__(self, model: ModelParts) -> None:
         self._model = model
         self._layers = dict(_layers(model.network))
-        self._alone = _OneByOne(model.network, model.answers["yes"], model.answers["no"], path="plain")
+        self._alone = _SeparateScorer(model.network, model.answers["yes"], model.answers["no"], path="plain")
 
     def layers(self) -> tuple[str, ...]:
         """See `jurat.models.Steerable`."""

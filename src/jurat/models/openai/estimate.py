@@ -22,7 +22,7 @@ from jurat.models.openai.closed_answers import numbered_questions
 from jurat.models.openai.messages import scaled_size
 from jurat.models.openai.server import Server, price_of
 from jurat.models.openai.sight_check import INSTRUCTION, RED, SQUARE
-from jurat.models.protocol import SETTINGS, Answer, Inquiry, Model, Spent, YesNo
+from jurat.models.protocol import SETTINGS, Answer, Inquiry, Model, TotalUsage, YesNo
 
 PIXELS_A_TOKEN = 28 * 28
 CHARACTERS_A_TOKEN = 4
@@ -62,7 +62,7 @@ class Count:
     once: list[Usage] = field(default_factory=list[Usage])
     """A call without an image each: the language prior is asked once a run."""
 
-    def spent(self, serving: Serving, times: float) -> Spent:
+    def spent(self, serving: Serving, times: float) -> TotalUsage:
         """With as many items as were rehearsed, `times` over."""
         item, prior = sum(self.each, Usage()), sum(self.once, Usage())
         usage = Usage(
@@ -70,7 +70,7 @@ class Count:
             round(item.output_tokens * times) + prior.output_tokens,
         )
         usage = replace(usage, money=price_of(usage, serving))
-        return Spent(round(len(self.each) * times) + len(self.once), usage)
+        return TotalUsage(round(len(self.each) * times) + len(self.once), usage)
 
 
 class Rehearsal(Model):
@@ -92,7 +92,7 @@ class Rehearsal(Model):
         """What was asked without images: the text before a question, and the question."""
         self._looked = False
 
-    def estimates(self, times: float = 1.0) -> dict[str, Spent]:
+    def estimates(self, times: float = 1.0) -> dict[str, TotalUsage]:
         """What as many items as were rehearsed would take, `times` over, by what the server does."""
         return {form: count.spent(self.serving, times) for form, count in self._counts.items()}
 

@@ -211,7 +211,7 @@ class ServedModel(ServerModel):
         """One chat completion, with the settings that the server takes; see `ServerSupport.arguments`.
 
         Raises:
-            ModelGone: no call of this server can succeed.
+            ModelUnavailable: no call of this server can succeed.
             NoLogprobs: logprobs are wanted, and the server gives none.
         """
         support = self.support

@@ -1,6 +1,6 @@
 """Calls of one server: many at once within a bound, each tried again by the SDK where that may help.
 
-What is wrong with one call is a `Failure`. What is wrong with the server raises `ModelGone`: it is
+What is wrong with one call is a `Failure`. What is wrong with the server raises `ModelUnavailable`: it is
 unreachable, rejects the key, does not know the model, or has failed many calls in a row. One picture can
 look like any of these but the first (a content check answers 403, an image processor fails with 500), so
 before a run ends the server is asked once more what it has answered before.
@@ -23,7 +23,7 @@ from jurat.models.model_spec import ModelSpec, Serving
 from jurat.models.openai.background_loop import BackgroundLoop
 from jurat.models.openai.faults import Fault, ReplyKind
 from jurat.models.openai.secrets import KEY, clean
-from jurat.models.protocol import UNKNOWN, Answer, ModelGone, Spent
+from jurat.models.protocol import UNKNOWN, Answer, ModelUnavailable, TotalUsage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -77,7 +77,7 @@ class Server:
         self.serving = serving
         self.revision = UNKNOWN
         """Model and fingerprint as the server last reported them."""
-        self.spent = Spent(usage=Usage(money=price_of(Usage(), serving)))
+        self.spent = TotalUsage(usage=Usage(money=price_of(Usage(), serving)))
         self._failed = 0
         """Calls in a row that failed."""
         self._answered: dict[str, Any] | None = None
@@ -125,7 +125,7 @@ class Server:
             adapt: makes another request from a rejected one and its fault; None where it cannot.
 
         Raises:
-            ModelGone: no call of this server can succeed.
+            ModelUnavailable: no call of this server can succeed.
         """
         for _ in range(_ADAPTATIONS):
             async with self._slots:
@@ -184,7 +184,7 @@ class Server:
         if self._answered is None or image:
             self._answered = request
         usage = usage_of(reply, self.serving)
-        self.spent = Spent(self.spent.calls + 1, self.spent.usage + usage)
+        self.spent = TotalUsage(self.spent.calls + 1, self.spent.usage + usage)
         if usage.money is not None:
             _BILL.get([]).append(usage.money)
         names = [getattr(reply, "model", None), getattr(reply, "system_fingerprint", None)]
@@ -192,7 +192,7 @@ class Server:
         self.revision = reported or self.revision
 
     async def _failure(self, fault: Fault, start: float) -> Failure:
-        """A failed call's failure; raises ModelGone where there has been nothing else for many calls."""
+        """A failed call's failure; raises ModelUnavailable where there has been nothing else for many calls."""
         if fault.unreachable:
             self._gone("it cannot be reached")
         self._failed += 1
@@ -203,7 +203,7 @@ class Server:
         return Failure("error", fault.reason)
 
     async def _rejection(self, fault: Fault, start: float) -> Failure:
-        """A rejected call's failure; raises ModelGone if what can be answered is rejected too."""
+        """A rejected call's failure; raises ModelUnavailable if what can be answered is rejected too."""
         if fault.about_server and not await self._answers(start):
             self._raise_rejected(fault)
         if fault.status == 413:
@@ -237,7 +237,7 @@ class Server:
                 hint="Pictures are sent to the address that was named and to no other: "
                 "if you trust that one, give it as --base-url.",
             )
-        raise ModelGone(
+        raise ModelUnavailable(
             f"{self.model!r} is not available at {self.address}: the server answers {status}: "
             f"{fault.message}.",
             hint="Most servers want --base-url to end in /v1, and the model as they name it.",
@@ -245,7 +245,7 @@ class Server:
 
     def _gone(self, why: str, *, hint: str | None = None) -> NoReturn:
         hint = hint or "What was judged is kept; run it again when the server answers."
-        raise ModelGone(
+        raise ModelUnavailable(
             f"{self.model!r} does not answer at {self.address}: {why.rstrip('.')}.", hint=hint
         ) from None
 

@@ -7,7 +7,7 @@ from typing import ClassVar, cast
 
 from jurat.models.openai.estimate import CallForm, Rehearsable
 from jurat.models.openai.server import Server
-from jurat.models.protocol import C, Model, Spent, UsageMeter
+from jurat.models.protocol import C, Model, TotalUsage, UsageMeter
 
 
 class ServerModel(Model):
@@ -27,7 +27,7 @@ class ServerModel(Model):
         return self.server.revision
 
     @property
-    def spent(self) -> Spent:
+    def spent(self) -> TotalUsage:
         return self.server.spent
 
     def capability(self, kind: type[C]) -> C | None:

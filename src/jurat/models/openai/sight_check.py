@@ -22,7 +22,7 @@ from jurat.content import Failure, Turn, Usage
 from jurat.models.openai.closed_answers import Basis, CallAnswers, NoLogprobs, failed_call
 from jurat.models.openai.messages import data_urls
 from jurat.models.openai.server import Server
-from jurat.models.protocol import ModelGone, YesNo
+from jurat.models.protocol import ModelUnavailable, YesNo
 
 log = logging.getLogger("jurat.models")
 
@@ -94,7 +94,7 @@ class SightCheck:
         """Shows the server a red picture and a blue one, unless that was done.
 
         Raises:
-            ModelGone: it answers the same about both.
+            ModelUnavailable: it answers the same about both.
         """
         if self._done:
             return
@@ -121,7 +121,7 @@ class SightCheck:
         listens = not _same(none, other) or none.tokens != other.tokens
         if listens and (_same(red, blue) or not self._counts):
             counted = "" if not red.tokens else f", and counts {_tokens(red, none)}"
-            raise ModelGone(
+            raise ModelUnavailable(
                 f"{self._server.model!r} at {self._server.address} cannot judge: it does not seem to look at "
                 f"pictures: it answers the same about a red one and a blue one{counted}.",
                 hint="Does a gateway before it drop pictures, or does the model take none?",

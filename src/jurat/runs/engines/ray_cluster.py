@@ -19,7 +19,7 @@ Machine = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Share:
+class ClusterResources:
     """What the workers get of a cluster."""
 
     replicas: int
@@ -104,7 +104,9 @@ def machines() -> list[Machine]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def share_of(machines: Sequence[Machine], uses_gpu: bool, replicas: int | None, gpus: float | None) -> Share:
+def share_of(
+    machines: Sequence[Machine], uses_gpu: bool, replicas: int | None, gpus: float | None
+) -> ClusterResources:
     """What workers get of a cluster. Raises JuratError where no machine has what one of them needs."""
     cards = [int(machine.get("GPU", 0)) for machine in machines]
     if gpus is None:
@@ -118,15 +120,15 @@ def share_of(machines: Sequence[Machine], uses_gpu: bool, replicas: int | None, 
                 f"Each worker takes {gpus:g} GPUs, and no machine of the cluster has that many.",
                 hint="--gpus 0 computes on processors; or start machines with GPUs first.",
             )
-        return Share(replicas or room, gpus, None)
+        return ClusterResources(replicas or room, gpus, None)
     cores = [int(machine["CPU"]) for machine in machines if machine.get("CPU", 0) >= 1] or [1]
     replicas = replicas or len(cores)
     if "OMP_NUM_THREADS" in os.environ:
-        return Share(replicas, 0.0, int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
-    return Share(replicas, 0.0, max(1, min(cores) // math.ceil(replicas / len(cores))))
+        return ClusterResources(replicas, 0.0, int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
+    return ClusterResources(replicas, 0.0, max(1, min(cores) // math.ceil(replicas / len(cores))))
 
 
-def what_comes(share: Share) -> str:
+def what_comes(share: ClusterResources) -> str:
     """What the first worker does before any row is computed."""
     import ray
 

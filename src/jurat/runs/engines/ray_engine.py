@@ -32,10 +32,17 @@ from typing import Any
 
 from jurat.errors import JuratError, MissingExtra
 from jurat.runs.engines import steps
-from jurat.runs.engines.ray_cluster import Share, connect, first_line, machines, share_of, what_comes
-from jurat.runs.engines.steps import Job, Key, Parcel, Stop, Worker, WorkerSpec
-from jurat.runs.recorded_items import Occurrences, Recorded
-from jurat.sources.skipped import PassedOver
+from jurat.runs.engines.ray_cluster import (
+    ClusterResources,
+    connect,
+    first_line,
+    machines,
+    share_of,
+    what_comes,
+)
+from jurat.runs.engines.steps import Job, Key, StepBatch, StopReason, Worker, WorkerSpec
+from jurat.runs.recorded_items import Occurrences, RecordedKeys
+from jurat.sources.passed_over import PassedOver
 
 READER_CPUS, WORKER_CPUS = 0.5, 0.01
 TRIES = 3
@@ -85,7 +92,7 @@ def start(
 class RayEngine:
     """Workers of a Ray cluster."""
 
-    def __init__(self, spec: WorkerSpec, share: Share, described: Any) -> None:
+    def __init__(self, spec: WorkerSpec, share: ClusterResources, described: Any) -> None:
         self.share = share
         self.described = described
         """What the workers are made of, as the first one describes it."""
@@ -94,7 +101,7 @@ class RayEngine:
         self._spec = spec
 
     def rows(
-        self, job: Job, recorded: Callable[[], Recorded], key: Key
+        self, job: Job, recorded: Callable[[], RecordedKeys], key: Key
     ) -> Generator[tuple[dict[str, Any], ...]]:
         """Rows as they come, in any order; each item once, whatever becomes of workers.
 
@@ -124,13 +131,13 @@ class RayEngine:
         raise JuratError("Ray lost what its workers gave back, again and again.", hint=_GO_ON)
 
     def _pass(
-        self, job: Job, recorded: Recorded, key: Key, seen: Occurrences
+        self, job: Job, recorded: RecordedKeys, key: Key, seen: Occurrences
     ) -> Generator[tuple[dict[str, Any], ...], None, tuple[int | None, int]]:
         """Computes all that is not recorded; how many items were found, if that is known, and how many came
         back."""
         found: int | None = None
         back = 0
-        stop: Stop | None = None
+        stop: StopReason | None = None
         answers = _answers(job, recorded, self._spec, self.share, self.described)
         try:
             for answer in answers:
@@ -153,7 +160,7 @@ class RayEngine:
         return found, back
 
 
-def _describe(spec: WorkerSpec, share: Share) -> Any:
+def _describe(spec: WorkerSpec, share: ClusterResources) -> Any:
     """Opens a worker like those to come; what it is made of. Raises JuratError where it cannot be opened."""
     import ray
     from ray.exceptions import RayError
@@ -167,17 +174,17 @@ def _describe(spec: WorkerSpec, share: Share) -> Any:
             f"The model cannot be opened on a worker: {first_line(error)}.",
             hint="Workers need jurat and its extras too, in the same versions.",
         ) from error
-    if isinstance(told, Stop):
+    if isinstance(told, StopReason):
         raise told.error()
     return told
 
 
-def _opened(spec: WorkerSpec, folder: str, share: Share) -> Any:
+def _opened(spec: WorkerSpec, folder: str, share: ClusterResources) -> Any:
     worker = _open(spec, folder, share)
-    return worker if isinstance(worker, Stop) else worker.describe()
+    return worker if isinstance(worker, StopReason) else worker.describe()
 
 
-def _open(spec: WorkerSpec, folder: str, share: Share) -> Worker | Stop:
+def _open(spec: WorkerSpec, folder: str, share: ClusterResources) -> Worker | StopReason:
     steps.enter(folder)
     if share.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(share.threads)  # Ray has made it 1; torch is not imported yet
@@ -186,12 +193,12 @@ def _open(spec: WorkerSpec, folder: str, share: Share) -> Worker | Stop:
     try:
         return spec.open()
     except Exception as error:
-        return Stop.of(error)
+        return StopReason.of(error)
 
 
 def _answers(
-    job: Job, recorded: Recorded, spec: WorkerSpec, share: Share, described: Any
-) -> Generator[Parcel[dict[str, Any]]]:
+    job: Job, recorded: RecordedKeys, spec: WorkerSpec, share: ClusterResources, described: Any
+) -> Generator[StepBatch[dict[str, Any]]]:
     """What the workers give back, as it comes."""
     import ray
     import ray.data
@@ -307,10 +314,10 @@ def _loads(asked: Any, table: Any) -> Iterator[Any]:
 class _RayWorker:
     """A worker in a process of its own."""
 
-    def __init__(self, spec: WorkerSpec, folder: str, share: Share, expected: Any) -> None:
+    def __init__(self, spec: WorkerSpec, folder: str, share: ClusterResources, expected: Any) -> None:
         self._worker = _open(spec, folder, share)
-        if not isinstance(self._worker, Stop) and (found := self._worker.describe()) != expected:
-            self._worker = Stop(
+        if not isinstance(self._worker, StopReason) and (found := self._worker.describe()) != expected:
+            self._worker = StopReason(
                 JuratError,
                 f"A worker opened another model than the first one did: {found}, not {expected}.",
                 "All need the same weights and packages. --dtype has them compute alike on unlike GPUs.",
@@ -319,11 +326,13 @@ class _RayWorker:
     def __call__(self, table: Any) -> Iterator[Any]:
         for loads in _unpacked(table):
             worker = self._worker
-            rows = [Parcel(stop=worker)] if isinstance(worker, Stop) else steps.compute(loads, worker)
+            rows = (
+                [StepBatch(stop=worker)] if isinstance(worker, StopReason) else steps.compute(loads, worker)
+            )
             yield from map(_packed, rows)
 
 
-def _packed(given: Parcel[Any]) -> Any:
+def _packed(given: StepBatch[Any]) -> Any:
     """A table of one row."""
     import pyarrow as pa
 

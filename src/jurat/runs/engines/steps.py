@@ -20,11 +20,11 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from jurat.content import Item
 from jurat.errors import JuratError
-from jurat.runs.recorded_items import Recorded, Shard, in_shard, numbered, unrecorded
+from jurat.runs.recorded_items import RecordedKeys, Shard, in_shard, numbered, unrecorded
 from jurat.sources import SourceOptions, find_items
 from jurat.sources.openers import FilePart, InMemory, LocalFile, RemoteObject, Unreadable
+from jurat.sources.passed_over import PassedOver
 from jurat.sources.prefetch import SourceFolders, read_ahead
-from jurat.sources.skipped import PassedOver
 
 FOUND_ITEMS, FOUND_BYTES = 256, 32 * 2**20
 """A parcel of items is closed when it has so many, or so many bytes of those that travel as bytes."""
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Load:
+class PreparedItem:
     """An item as it is handed to a worker: read, and decoded if need be."""
 
     content: Any
@@ -54,7 +54,7 @@ class Reader(Protocol):
         """Images that a worker computes together."""
         ...
 
-    def read(self, item: Item) -> Load:
+    def read(self, item: Item) -> PreparedItem:
         """Reads and decodes an item, wherever readers run. What is wrong with an item becomes its row."""
         ...
 
@@ -66,7 +66,7 @@ class Worker(Protocol):
         """What it is made of. Two workers with equal descriptions compute the same rows."""
         ...
 
-    def rows(self, loads: Sequence[Load]) -> Iterator[Sequence[dict[str, Any]]]:
+    def rows(self, loads: Sequence[PreparedItem]) -> Iterator[Sequence[dict[str, Any]]]:
         """A row for each load, a batch at a time."""
         ...
 
@@ -119,7 +119,7 @@ class Engine(Protocol):
     """Workers that compute rows."""
 
     def rows(
-        self, job: Job, recorded: Callable[[], Recorded], key: Key
+        self, job: Job, recorded: Callable[[], RecordedKeys], key: Key
     ) -> Generator[tuple[dict[str, Any], ...]]:
         """Rows as they come, in any order; each item once, whatever becomes of workers.
 
@@ -131,7 +131,7 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True)
-class Stop:
+class StopReason:
     """What ends the run, as one process tells another."""
 
     kind: type[Exception]
@@ -140,7 +140,7 @@ class Stop:
     exit_code: int = 2
 
     @classmethod
-    def of(cls, error: Exception) -> Stop:
+    def of(cls, error: Exception) -> StopReason:
         if not isinstance(error, JuratError):
             return cls(RuntimeError, f"unexpected {type(error).__name__}: {error}")
         ours = next(each for each in type(error).__mro__ if each.__module__.startswith("jurat."))
@@ -157,19 +157,19 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Parcel(Generic[T]):
+class StepBatch(Generic[T]):
     """What one step hands to the next: some items, loads or rows; or the end of them."""
 
     contents: tuple[T, ...] = ()
     found: int | None = None
     """In the last parcel: how many items there were."""
-    stop: Stop | None = None
+    stop: StopReason | None = None
     """Why there are no more; without `found`: what made it impossible to read or compute these."""
     passed_over: PassedOver | None = None
     """In the last parcel: what was found and is no item."""
 
 
-def find(job: Job, recorded: Recorded) -> Iterator[Parcel[Item]]:
+def find(job: Job, recorded: RecordedKeys) -> Iterator[StepBatch[Item]]:
     """All items of a job that are not recorded; the last parcel says how many they were.
 
     The first parcels are small, so that no reader waits for the first one to be full. Never raises.
@@ -185,15 +185,15 @@ def find(job: Job, recorded: Recorded) -> Iterator[Parcel[Item]]:
             page.append(item)
             found, size = found + 1, size + held
             if len(page) >= most or size >= FOUND_BYTES:
-                yield Parcel(tuple(page))
+                yield StepBatch(tuple(page))
                 page, size = [], 0
                 most = most if job.alone else max(most, min(2 * most, FOUND_ITEMS))
         stop = None
     except Exception as error:
-        stop = Stop.of(error)
+        stop = StopReason.of(error)
     if page:
-        yield Parcel(tuple(page))
-    yield Parcel(found=found, stop=stop, passed_over=passed_over)
+        yield StepBatch(tuple(page))
+    yield StepBatch(found=found, stop=stop, passed_over=passed_over)
 
 
 def _items(job: Job, passed_over: PassedOver) -> Iterator[Item]:
@@ -211,13 +211,13 @@ def _travelling(item: Item) -> tuple[Item, int]:
     return read, sum(len(opener.data) for opener in openers if isinstance(opener, InMemory))
 
 
-def read(items: Parcel[Item], job: Job) -> Iterator[Parcel[Load]]:
+def read(items: StepBatch[Item], job: Job) -> Iterator[StepBatch[PreparedItem]]:
     """Reads and decodes items. Never raises."""
     if not items.contents:
-        yield Parcel(found=items.found, stop=items.stop, passed_over=items.passed_over)
+        yield StepBatch(found=items.found, stop=items.stop, passed_over=items.passed_over)
         return
     most = 1 if job.alone else LOAD_BATCHES * job.reader.batch_size
-    loads: list[Load] = []
+    loads: list[PreparedItem] = []
     images = size = 0
     try:
         enter(job.folder)
@@ -225,13 +225,13 @@ def read(items: Parcel[Item], job: Job) -> Iterator[Parcel[Load]]:
             loads.append(job.reader.read(item))
             images, size = images + loads[-1].images, size + loads[-1].bytes
             if images >= most or size >= LOAD_BYTES:
-                yield Parcel(tuple(loads))
+                yield StepBatch(tuple(loads))
                 loads, images, size = [], 0, 0
     except Exception as error:
-        yield Parcel(tuple(loads), stop=Stop.of(error))
+        yield StepBatch(tuple(loads), stop=StopReason.of(error))
         return
     if loads:
-        yield Parcel(tuple(loads))
+        yield StepBatch(tuple(loads))
 
 
 def _read_ahead(items: Iterable[Item], job: Job) -> Iterator[Item]:
@@ -248,16 +248,16 @@ def _roots(within: str, folders: tuple[str, ...]) -> SourceFolders:
     return SourceFolders({folder: here.get(folder, (-1, -1)) for folder in folders})
 
 
-def compute(loads: Parcel[Load], worker: Worker) -> Iterator[Parcel[dict[str, Any]]]:
+def compute(loads: StepBatch[PreparedItem], worker: Worker) -> Iterator[StepBatch[dict[str, Any]]]:
     """Computes rows; each batch's rows come when it is done. Never raises."""
     try:
         for rows in worker.rows(loads.contents):
-            yield Parcel(tuple(rows))
+            yield StepBatch(tuple(rows))
     except Exception as error:
-        yield Parcel(stop=Stop.of(error))
+        yield StepBatch(stop=StopReason.of(error))
         return
     if loads.found is not None or loads.stop is not None:
-        yield Parcel(found=loads.found, stop=loads.stop, passed_over=loads.passed_over)
+        yield StepBatch(found=loads.found, stop=loads.stop, passed_over=loads.passed_over)
 
 
 def enter(folder: str) -> None:
