@@ -2,9 +2,9 @@ from .bench_plan import BenchModel as BenchModel
 from .bench_plan import BenchPlan as BenchPlan
 from .bench_run import run_bench as run_bench
 from .labelled_images import read_labelled as read_labelled
-from .methods.base import NotApplicable as NotApplicable
-from .methods.base import Prediction as Prediction
-from .methods.base import Setup as Setup
+from .methods.interface import NotApplicable as NotApplicable
+from .methods.interface import Prediction as Prediction
+from .methods.interface import Setup as Setup
 from .methods.registry import Method as Method
 from .methods.registry import methods as methods
 from .methods.registry import rows_for as rows_for

@@ -192,7 +192,7 @@ class Server:
         self.revision = reported or self.revision
 
     async def _failure(self, fault: Fault, start: float) -> Failure:
-        """A failed call's failure; raises ModelUnavailable where there has been nothing else for many calls."""
+        """A failed call's failure; raises ModelUnavailable after many failures in a row."""
         if fault.unreachable:
             self._gone("it cannot be reached")
         self._failed += 1
