@@ -1,4 +1,4 @@
-"""`jurat calibrate` and `jurat judge --calibration`, as they are typed."""
+"""`jurat calibrate` and `jurat judge --calibration` on the command line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder / "calibration.json", printed
 
 
-def test_it_says_what_was_fitted_and_what_could_not_be_proved(fitted: tuple[Path, str]) -> None:
+def test_calibrate_reports_fitted_and_unproved_bounds(fitted: tuple[Path, str]) -> None:
     path, printed = fitted
     assert "40 images of bundled@" in printed
     assert "it takes 59 labelled violations of a rule" in " ".join(printed.split())
@@ -42,7 +42,7 @@ def test_it_says_what_was_fitted_and_what_could_not_be_proved(fitted: tuple[Path
     assert sum(rule["violations"] for rule in written["rules"].values()) >= 14
 
 
-def test_the_record_names_the_calibration(fitted: tuple[Path, str], tmp_path: Path) -> None:
+def test_record_names_the_calibration(fitted: tuple[Path, str], tmp_path: Path) -> None:
     out = tmp_path / "verdicts.jsonl"
     code, printed = run(
         "judge", SCENES / "0000-child-with-blade-broken.png", "-c", "shelf:nursery",
@@ -52,7 +52,7 @@ def test_the_record_names_the_calibration(fitted: tuple[Path, str], tmp_path: Pa
     assert len(json.loads(out.read_text())["calibration"]) == 12
 
 
-def test_labels_are_matched_by_where_the_files_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_are_matched_by_resolved_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in sorted(SCENES.glob("00[01]*.png")):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     names = sorted(path.name for path in tmp_path.iterdir())
@@ -73,9 +73,7 @@ def test_labels_are_matched_by_where_the_files_are(tmp_path: Path, monkeypatch: 
         ("a.png,\nnotes.txt,\n", "Of what is labelled notes.txt is not among the images in"),
     ],
 )
-def test_labels_that_cannot_be_meant_are_told_before_a_model_is_asked(
-    lines: str, told: str, tmp_path: Path
-) -> None:
+def test_invalid_labels_are_refused_before_the_model_opens(lines: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(next(SCENES.glob("*.png")).read_bytes())
     (tmp_path / "notes.txt").touch()
     (tmp_path / "labels.csv").write_text(f"file,broken\n{lines}")
@@ -86,12 +84,12 @@ def test_labels_that_cannot_be_meant_are_told_before_a_model_is_asked(
     assert (code, told in printed) == (2, True), printed
 
 
-def test_a_calibration_of_another_constitution_is_refused(fitted: tuple[Path, str]) -> None:
+def test_calibration_of_another_constitution_is_refused(fitted: tuple[Path, str]) -> None:
     code, printed = run("judge", SCENES, "-c", SCENES.parent / "picnic.yaml", "--calibration", fitted[0])
     assert code == 2
     assert "fitted for something else" in printed and "constitution: " in printed
 
 
-def test_a_file_in_the_way_is_not_written_over(fitted: tuple[Path, str]) -> None:
+def test_existing_calibration_is_not_overwritten(fitted: tuple[Path, str]) -> None:
     code, printed = run("calibrate", "--images", SCENES, "-c", "shelf:nursery", "--out", fitted[0])
     assert (code, "--overwrite replaces it" in printed) == (2, True)

@@ -47,7 +47,7 @@ def test_check_exits_with_1_on_errors(write: Any, text: str, options: list[str],
     assert run("check", write(text), *options).exit_code == code
 
 
-def test_check_prints_where_what_and_what_to_do(write: Any) -> None:
+def test_check_prints_location_problem_and_fix(write: Any) -> None:
     path = write(BROKEN)
     lines = run("check", path).stdout.splitlines()
     assert lines == [
@@ -63,7 +63,7 @@ def test_check_takes_several_files_and_the_shelf(write: Any) -> None:
     assert result.exit_code == 1
 
 
-def test_check_prints_json_for_machines(write: Any) -> None:
+def test_check_prints_json(write: Any) -> None:
     path = write(BROKEN)
     result = run("check", path, "--json")
     assert result.exit_code == 1
@@ -84,7 +84,7 @@ def test_check_prints_json_for_machines(write: Any) -> None:
     }
 
 
-def test_check_keeps_a_long_line_in_one_piece_and_escapes_what_a_terminal_would_obey(write: Any) -> None:
+def test_check_escapes_control_characters_and_keeps_long_lines(write: Any) -> None:
     name = "k" * 300
     result = run("check", write(SOUND + f"    {name}: x\n" + '    "\\x1b[31m": x\n'))
     assert f"unknown key `{name}`" in result.stdout
@@ -93,7 +93,7 @@ def test_check_keeps_a_long_line_in_one_piece_and_escapes_what_a_terminal_would_
 
 
 @pytest.mark.parametrize("command", ["check", "show", "test"])
-def test_a_file_that_is_not_there_is_wrong_usage(command: str, tmp_path: Path) -> None:
+def test_missing_file_is_wrong_usage(command: str, tmp_path: Path) -> None:
     result = run(command, tmp_path / "none.yaml")
     assert result.exit_code == 2
     assert "There is no constitution file" in result.stderr
@@ -127,7 +127,7 @@ def test_show_prints_objects_and_descriptions(write: Any) -> None:
     assert rule["description"] == "a [b]dog"
 
 
-def test_show_prints_json_that_is_the_constitution(write: Any) -> None:
+def test_show_json_equals_the_constitution(write: Any) -> None:
     path = write(SOUND)
     shown = json.loads(run("show", path, "--json").stdout)
     assert shown["digest"] == load_constitution(path).digest
@@ -140,7 +140,7 @@ def test_show_of_a_broken_file_lists_its_errors(write: Any) -> None:
     assert "unknown key `clause`" in result.stderr
 
 
-def test_shelf_lists_what_ships() -> None:
+def test_shelf_lists_every_shelf_constitution() -> None:
     result = run("shelf")
     assert result.exit_code == 0
     assert all(f"shelf:{name}" in result.stdout for name in shelf_names())
@@ -176,14 +176,14 @@ def _examples(broken: list[str], kept: list[str]) -> str:
     return SOUND + f"    examples: {json.dumps({'broken': broken, 'kept': kept})}\n"
 
 
-def test_examples_that_agree_pass(write: Any, images: dict[str, list[str]]) -> None:
+def test_matching_examples_pass(write: Any, images: dict[str, list[str]]) -> None:
     result = run("test", write(_examples(images["broken"], images["kept"])), *OPTIONS)
     assert result.exit_code == 0, result.output
     assert "12 examples, 12 as expected, 0 not" in result.stdout
     assert "model null@" in result.stdout
 
 
-def test_an_example_that_differs_is_named_with_the_reason(write: Any, images: dict[str, list[str]]) -> None:
+def test_failing_example_is_named_with_the_reason(write: Any, images: dict[str, list[str]]) -> None:
     kept = images["kept"][0]
     result = run("test", write(_examples([kept], images["kept"][1:])), *OPTIONS)
     assert result.exit_code == 1
@@ -192,7 +192,7 @@ def test_an_example_that_differs_is_named_with_the_reason(write: Any, images: di
     assert why.startswith("    ") and "No dog may be visible" in why
 
 
-def test_images_that_are_missing_or_broken_fail_and_the_others_are_judged(
+def test_unreadable_example_images_fail_alone(
     write: Any, images: dict[str, list[str]], tmp_path: Path
 ) -> None:
     (tmp_path / "text.png").write_text("not an image")
@@ -209,7 +209,7 @@ def test_images_that_are_missing_or_broken_fail_and_the_others_are_judged(
     assert all(example["why"] for example in failed)
 
 
-def test_json_says_what_was_judged_by_what(write: Any, images: dict[str, list[str]]) -> None:
+def test_json_report_has_provenance(write: Any, images: dict[str, list[str]]) -> None:
     path = write(_examples(images["broken"], []))
     report = json.loads(run("test", path, *OPTIONS, "--json").stdout)
     law = load_constitution(path)
@@ -226,20 +226,20 @@ def test_json_says_what_was_judged_by_what(write: Any, images: dict[str, list[st
     }
 
 
-def test_a_folder_or_glob_stands_for_its_images(write: Any, images: dict[str, list[str]]) -> None:
+def test_example_folder_or_glob_is_expanded(write: Any, images: dict[str, list[str]]) -> None:
     path = write(_examples(["scenes"], ["scenes/0*.png"]))
     report = json.loads(run("test", path, *OPTIONS, "--json").stdout)
     assert len(report["examples"]) == 12 + 10
 
 
-def test_an_undecided_example_is_not_as_expected(write: Any, images: dict[str, list[str]]) -> None:
+def test_undecided_example_fails(write: Any, images: dict[str, list[str]]) -> None:
     text = _examples(images["broken"], images["kept"]) + "    keep_below: 0.0\n    break_above: 1.0\n"
     result = run("test", write(text), *OPTIONS)
     assert result.exit_code == 1
     assert "12 examples, 0 as expected, 12 not" in result.stdout
 
 
-def test_the_reason_is_about_the_rule_of_the_example_alone(write: Any, images: dict[str, list[str]]) -> None:
+def test_reason_names_only_the_rule_of_the_example(write: Any, images: dict[str, list[str]]) -> None:
     second = (
         "  - {id: always, rule: Nothing., clauses: [A cow is visible.], break_above: 0.0, "
         "examples: {broken: [scenes]}}\n"
@@ -250,7 +250,7 @@ def test_the_reason_is_about_the_rule_of_the_example_alone(write: Any, images: d
     assert all(not example["passed"] and "always" not in example["why"] for example in of_dog)
 
 
-def test_a_constitution_without_examples_has_nothing_to_test(write: Any) -> None:
+def test_constitution_without_examples_is_wrong_usage(write: Any) -> None:
     result = run("test", write(SOUND), *OPTIONS)
     assert result.exit_code == 2
     assert "There are no examples to test in" in result.stderr
@@ -264,9 +264,7 @@ TWO = f"""{SOUND}    examples: {{{{broken: {{}}, kept: {{}}}}}}
 """
 
 
-def test_what_no_example_tests_is_told_and_strict_fails_on_it(
-    write: Any, images: dict[str, list[str]]
-) -> None:
+def test_untested_rules_are_reported_and_fail_under_strict(write: Any, images: dict[str, list[str]]) -> None:
     path = write(TWO.format(json.dumps(images["broken"]), "[]"))
     result = run("test", path, *OPTIONS)
     assert result.exit_code == 0
@@ -282,7 +280,7 @@ def test_what_no_example_tests_is_told_and_strict_fails_on_it(
 # --- a bundled model's language ---------------------------------------------------------------------
 
 
-def test_a_negation_in_a_clause_is_an_error_where_a_bundled_model_judges(write: Any) -> None:
+def test_negated_clause_is_an_error_for_a_bundled_model(write: Any) -> None:
     path = write(SOUND.replace("A dog is visible.", "No dog is visible."))
     advised, wrong = run("check", path), run("check", path, "--model", "bundled")
     assert advised.exit_code == 0 and "advice" in advised.output
@@ -301,14 +299,14 @@ def test_a_negation_in_a_clause_is_an_error_where_a_bundled_model_judges(write: 
         ("A helmet is visible.", "See docs/pictograms.md for what can be said"),
     ],
 )
-def test_what_a_bundled_model_reads_wrongly_is_an_error(write: Any, clause: str, advice: str) -> None:
+def test_clause_a_bundled_model_misreads_is_an_error(write: Any, clause: str, advice: str) -> None:
     path = write(SOUND.replace("A dog is visible.", clause))
     assert run("check", path).exit_code == 0
     found = run("check", path, "--model", "bundled")
     assert found.exit_code == 1 and "[unread]" in found.output and advice in found.output
 
 
-def test_a_model_that_there_is_none_of_is_refused(write: Any) -> None:
+def test_check_refuses_an_unknown_model(write: Any) -> None:
     found = run("check", write(SOUND), "--model", "bundeld")
     assert found.exit_code == 2 and "There is no model 'bundeld'" in found.output
     assert run("check", write(SOUND), "--model", "hf/some/model").exit_code == 0
@@ -330,7 +328,7 @@ def test_a_model_that_there_is_none_of_is_refused(write: Any) -> None:
         ("[A person sits on a chair.]", False),
     ],
 )
-def test_a_relation_without_presence_is_advice(write: Any, clauses: str, told: bool) -> None:
+def test_relation_without_presence_gets_advice(write: Any, clauses: str, told: bool) -> None:
     found = run("check", write(SOUND.replace("[A dog is visible.]", clauses)))
     assert found.exit_code == 0 and ("[no-presence]" in found.output) is told
     assert not told or 'Add "A ball is visible." and "A horse is visible."' in found.output

@@ -1,4 +1,4 @@
-"""`jurat judge` on tables of conversations: what a model answered is judged, by a served model."""
+"""`jurat judge` on tables of conversations: a served model judges the responses of another model."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_responses_in_a_table_are_judged(conversations, jurat, monkeypatch):
     assert [turn["role"] for turn in rows[0]["turns"]] == ["user", "assistant"]
 
 
-def test_the_columns_of_conversations_are_settings_of_the_run(conversations, jurat):
+def test_conversation_columns_are_settings_of_the_run(conversations, jurat):
     told = ["judge", conversations, "--constitution", "answers.yaml", "--model", "null", "--preset", "quick"]
     assert jurat(*told, "--response-column", "prompt", "--out", "run").exit_code == 0
     assert json.loads(Path("run/_run.json").read_text())["settings"]["conversations"] == [

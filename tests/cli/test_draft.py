@@ -51,7 +51,7 @@ def draft() -> Iterator[Draft]:
         yield run
 
 
-def test_a_good_writer_fills_the_file_which_then_passes_the_check(policy: Path, draft: Draft) -> None:
+def test_draft_fills_the_file_and_a_second_run_changes_nothing(policy: Path, draft: Draft) -> None:
     result = draft(GOOD)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [
@@ -75,7 +75,7 @@ def test_a_good_writer_fills_the_file_which_then_passes_the_check(policy: Path, 
     assert again.stdout == "2 rules: 0 drafted, 0 not, 2 with nothing to draft\n"
 
 
-def test_a_dry_run_prints_a_patch_and_nothing_else_to_stdout(policy: Path, draft: Draft) -> None:
+def test_dry_run_prints_only_a_patch_to_stdout(policy: Path, draft: Draft) -> None:
     result = draft(GOOD, "--dry-run", "--rule", "axe")
     assert result.exit_code == 0
     assert policy.read_text() == TEXT
@@ -86,7 +86,7 @@ def test_a_dry_run_prints_a_patch_and_nothing_else_to_stdout(policy: Path, draft
     assert "drafted  axe" in result.stderr
 
 
-def test_out_writes_elsewhere(policy: Path, draft: Draft) -> None:
+def test_out_writes_to_another_file(policy: Path, draft: Draft) -> None:
     result = draft(GOOD, "--out", "new.yaml")
     assert result.exit_code == 0 and "Written to new.yaml." in result.stdout
     assert policy.read_text() == TEXT
@@ -95,9 +95,7 @@ def test_out_writes_elsewhere(policy: Path, draft: Draft) -> None:
     assert again.exit_code == 2 and "new.yaml is there already." in again.stderr
 
 
-def test_a_rule_that_cannot_be_drafted_is_named_and_the_others_are_written(
-    policy: Path, draft: Draft
-) -> None:
+def test_undrafted_rule_is_named_and_others_are_written(policy: Path, draft: Draft) -> None:
     def only_axes(request: str) -> str:
         return take_apart(request) if "axe" in request else SORRY
 
@@ -114,9 +112,7 @@ def test_a_rule_that_cannot_be_drafted_is_named_and_the_others_are_written(
 @pytest.mark.parametrize(
     "said", [SORRY, "\x1b[31m1. {", error(401, "Bad key.")], ids=["sorry", "odd", "gone"]
 )
-def test_a_writer_that_fails_on_all_exits_with_3_and_writes_nothing(
-    said: Says, policy: Path, draft: Draft
-) -> None:
+def test_failing_writer_exits_with_3_and_writes_nothing(said: Says, policy: Path, draft: Draft) -> None:
     result = draft(dict.fromkeys(GOOD, said))
     assert result.exit_code == 3
     assert "2 rules: 0 drafted, 2 not" in result.stdout and "Written" not in result.stdout
@@ -142,7 +138,7 @@ def test_wrong_usage_exits_with_2(
     assert message in result.stderr
 
 
-def test_a_draft_that_drops_what_the_rule_says_is_a_comment_only(policy: Path, draft: Draft) -> None:
+def test_draft_that_omits_part_of_the_rule_is_only_a_comment(policy: Path, draft: Draft) -> None:
     def careless(request: str) -> str:
         return "1. An axe is visible." if "axe" in request else "1. A dog is visible."
 
@@ -178,7 +174,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["constitution", *arguments], env={"COLUMNS": "200", "TERM": "dumb"})
 
 
-def test_guidelines_become_rules_to_fill_in_without_a_writer(policy: Path) -> None:
+def test_guidelines_become_empty_rules_without_a_writer(policy: Path) -> None:
     Path("ours.md").write_text(GUIDELINES)
     result = run("draft", "ours.md")
     assert result.exit_code == 0, result.output
@@ -213,7 +209,7 @@ def test_new_copies_the_shelf_with_its_comments(policy: Path) -> None:
     assert "Did you mean shelf:nursery?" in run("new", "--from", "shelf:nursry", "x.yaml").stderr
 
 
-def test_new_without_a_source_is_a_sound_example(policy: Path) -> None:
+def test_new_without_a_source_writes_a_valid_example(policy: Path) -> None:
     assert run("new", "my policy.yaml").exit_code == 0
     assert check_constitution("my policy.yaml") == []
     assert parse_constitution(Path("my policy.yaml").read_text()).name == "my policy"

@@ -1,4 +1,4 @@
-"""`jurat judge --engine ray`: what it refuses, and runs on a cluster of workers that it starts here."""
+"""`jurat judge --engine ray`: refused options, and runs on a local cluster that the tests start."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RAY = ["--engine", "ray"]
     ],
     ids=lambda value: " ".join(value[1:]) if isinstance(value, list) else None,
 )
-def test_what_the_engine_cannot_do_is_said_before_anything_is_started(pics, jurat, arguments, message):
+def test_unsupported_options_are_refused_before_the_cluster_starts(pics, jurat, arguments, message):
     result = jurat("judge", *arguments, *POLICY, "--model", "null")
     assert result.exit_code == 2
     assert message in result.stderr
@@ -45,7 +45,7 @@ def test_what_the_engine_cannot_do_is_said_before_anything_is_started(pics, jura
     assert "ray" not in sys.modules or not cluster()
 
 
-def test_without_ray_the_command_says_how_to_install_it(pics, jurat, monkeypatch):
+def test_missing_ray_names_the_install_command(pics, jurat, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     result = jurat("judge", "pics", *POLICY, "--model", "null", *RAY, "--out", "run")
     assert result.exit_code == 2
@@ -63,7 +63,7 @@ def test_without_ray_the_command_says_how_to_install_it(pics, jurat, monkeypatch
         ("head", "Invalid address format: head"),
     ],
 )
-def test_a_cluster_that_is_not_there_is_one_line_at_once(pics, jurat, monkeypatch, address, message):
+def test_unreachable_cluster_is_one_error_line(pics, jurat, monkeypatch, address, message):
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_ADDRESS", address)
     result = jurat("judge", "pics", *POLICY, "--model", "null", *RAY, "--out", "run")
@@ -72,7 +72,7 @@ def test_a_cluster_that_is_not_there_is_one_line_at_once(pics, jurat, monkeypatc
     assert "RAY_ADDRESS=local starts one" in result.stderr
 
 
-def test_ray_is_imported_in_two_files_only():
+def test_ray_is_imported_only_in_two_files():
     imports = re.compile(r"^\s*(?:import|from) ray\b", re.MULTILINE)
     files = [path for path in (ROOT / "src").rglob("*.py") if imports.search(path.read_text())]
     assert sorted(path.name for path in files) == ["ray_cluster.py", "ray_engine.py"]
@@ -129,7 +129,7 @@ def said(run: str) -> dict[tuple[str, int], dict]:
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
-def test_a_worker_is_killed_and_every_item_is_recorded_once(pics, jurat, ray_here):
+def test_killed_worker_leaves_every_item_recorded_once(pics, jurat, ray_here):
     for number in range(120):
         Image.new("RGB", (9, 9), (number, 255 - number, 60)).save(pics / f"{number:03}.png")
     killed: list[int] = []
@@ -198,7 +198,7 @@ class Fatal(Model):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
-def test_an_item_that_takes_its_worker_down_is_an_error_and_no_other_is(pics, install_backend):
+def test_item_that_kills_its_worker_is_the_only_error(pics, install_backend):
     pytest.importorskip("ray")
     # Ray asks more of what it gives GPUs to; it takes our word that there is one. In a process of its own, as
     # the command is: of a second cluster that one process starts, Ray at times never uses the workers.
@@ -224,7 +224,7 @@ def test_an_item_that_takes_its_worker_down_is_an_error_and_no_other_is(pics, in
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
-def test_ctrl_c_keeps_what_came_back_and_the_same_command_goes_on(pics, tmp_path):
+def test_ctrl_c_keeps_results_and_the_same_command_resumes(pics, tmp_path):
     pytest.importorskip("ray")
     for number in range(150):
         Image.new("RGB", (9, 9), (number, 3, 60)).save(pics / f"{number:03}.png")

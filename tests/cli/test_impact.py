@@ -1,4 +1,4 @@
-"""`jurat constitution impact` on a real run: what it prints, writes, refuses and exits with."""
+"""`jurat constitution impact` on a real run: its output, files, refusals and exit codes."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def impact(place: Path, policy: str, *more: str, old: str = "old.yaml") -> Resul
     return run(*command, "--run", str(place / "run.jsonl"), *more)
 
 
-def test_an_unchanged_policy_flips_nothing(place: Path) -> None:
+def test_unchanged_policy_flips_nothing(place: Path) -> None:
     told = impact(place, POLICY, "--out", str(place / "none.jsonl"))
     assert told.exit_code == 0 and "To look at them" not in told.output
     assert "24 items: 24 decided from their records, 0 judged anew\n0 flip (0.0%)" in told.output
 
 
-def test_thresholds_flip_verdicts_and_are_counted(place: Path) -> None:
+def test_changed_thresholds_flip_and_are_counted(place: Path) -> None:
     policy = POLICY.replace("rule: No dog.", "rule: No dog.\n    keep_below: 0.01\n    break_above: 0.02")
     told = json.loads(impact(place, policy, "--json", "--out", str(place / "flips.jsonl")).output)
     assert told["asked"] == told["open"] == 0
@@ -67,7 +67,7 @@ def test_thresholds_flip_verdicts_and_are_counted(place: Path) -> None:
     assert all(after[each["id"]] == each["after"] != each["before"] for each in told["items_that_flip"])
 
 
-def test_a_new_statement_is_asked_of_the_runs_model(place: Path) -> None:
+def test_new_statement_is_judged_by_the_model_of_the_run(place: Path) -> None:
     policy = POLICY.replace("[A cat is visible., A dog is visible.]", "[A bird is visible.]")
     told = json.loads(impact(place, policy, "--json").output)
     assert (told["recorded"], told["asked"], told["open"]) == (0, 24, 0)
@@ -78,7 +78,7 @@ def test_a_new_statement_is_asked_of_the_runs_model(place: Path) -> None:
     assert "95% interval" in sampled
 
 
-def test_too_many_flips_fail_a_build(place: Path) -> None:
+def test_flips_above_the_limit_exit_with_1(place: Path) -> None:
     policy = POLICY.replace("rule: No dog.", "rule: No dog.\n    keep_below: 0.01\n    break_above: 0.02")
     assert impact(place, policy, "--fail-if-flips-above", "1").exit_code == 1
     assert impact(place, policy, "--fail-if-flips-above", "24").exit_code == 0
@@ -99,7 +99,7 @@ ANEW = POLICY.replace("[A cat is visible., A dog is visible.]", "[A bird is visi
         ((), 24, None),
     ],
 )
-def test_the_gate_fails_while_anything_it_needs_is_open(
+def test_gate_fails_with_undecided_items(
     place: Path, options: tuple[str, ...], limit: int, why: str | None
 ) -> None:
     told = impact(place, ANEW, *options, "--json", "--fail-if-flips-above", str(limit))
@@ -109,7 +109,7 @@ def test_the_gate_fails_while_anything_it_needs_is_open(
     assert (why is None) == (told.stderr == "" or "--fail-if" not in told.stderr)
 
 
-def test_the_gate_fails_where_an_image_is_gone(place: Path) -> None:
+def test_gate_fails_with_a_missing_image(place: Path) -> None:
     path = place / "images" / "03.png"
     kept = path.read_bytes()
     path.unlink()
@@ -119,7 +119,7 @@ def test_the_gate_fails_where_an_image_is_gone(place: Path) -> None:
     assert "--fail-if-flips-above 24: 1 of 24 were not decided, and may flip." in told.stderr
 
 
-def test_the_gate_fails_where_nothing_was_ever_judged(place: Path) -> None:
+def test_gate_fails_if_nothing_was_judged(place: Path) -> None:
     (place / "bad").mkdir(exist_ok=True)
     (place / "bad" / "a.png").write_bytes(b"no image")
     how = ("-c", str(place / "old.yaml"), "--model", "null", "--preset", "quick", "--quiet")
@@ -131,7 +131,7 @@ def test_the_gate_fails_where_nothing_was_ever_judged(place: Path) -> None:
     assert "not one item was judged, so nothing is known of flips" in told.stderr
 
 
-def test_out_holds_the_items_whose_outcome_flips_and_no_others(place: Path) -> None:
+def test_out_holds_only_flipped_items(place: Path) -> None:
     policy = POLICY.replace(
         "rule: No cat on", "keep_below: 0.001\n    break_above: 0.002\n    rule: No cat on"
     )
@@ -143,21 +143,21 @@ def test_out_holds_the_items_whose_outcome_flips_and_no_others(place: Path) -> N
     assert len(written) == told["flips"]
 
 
-def test_a_run_of_another_policy_is_refused(place: Path) -> None:
+def test_run_of_another_policy_is_refused(place: Path) -> None:
     (place / "other.yaml").write_text(POLICY.replace("A cat is visible., ", ""))
     told = impact(place, POLICY, old="other.yaml")
     assert told.exit_code == 2
     assert "given as the old one is p@" in told.output
 
 
-def test_another_model_may_not_judge_the_rest(place: Path) -> None:
+def test_another_model_is_refused(place: Path) -> None:
     policy = POLICY.replace("[A cat is visible., A dog is visible.]", "[A bird is visible.]")
     told = impact(place, policy, "--model", "null?seed=9")
     assert told.exit_code == 2
     assert "The run was judged by null@" in told.output
 
 
-def test_an_image_that_is_gone_or_another_one_by_now_is_no_flip(place: Path) -> None:
+def test_missing_or_changed_image_is_not_a_flip(place: Path) -> None:
     policy = POLICY.replace("[A cat is visible., A dog is visible.]", "[A bird is visible.]")
     paths = [place / "images" / name for name in ("03.png", "04.png")]
     kept = [path.read_bytes() for path in paths]
@@ -174,7 +174,7 @@ def test_an_image_that_is_gone_or_another_one_by_now_is_no_flip(place: Path) -> 
     assert "03.png: no such file or folder" in said
 
 
-def test_images_in_shards_are_judged_anew(place: Path) -> None:
+def test_images_in_shards_are_judged_again(place: Path) -> None:
     import tarfile
 
     with tarfile.open(place / "t.tar", "w") as tar:
@@ -193,7 +193,7 @@ def test_images_in_shards_are_judged_anew(place: Path) -> None:
     ("name", "told"),
     [("there.jsonl", "there.jsonl exists already"), ("flips.csv", "jurat does not write .csv files")],
 )
-def test_what_is_in_the_way_is_told_before_anything_is_judged_anew(place: Path, name: str, told: str) -> None:
+def test_unwritable_out_is_refused_before_judging(place: Path, name: str, told: str) -> None:
     (place / "there.jsonl").touch()
     policy = POLICY.replace("[A dog is visible.]", "[A bird is visible.]")
     result = impact(place, policy, "--out", str(place / name))
@@ -202,7 +202,7 @@ def test_what_is_in_the_way_is_told_before_anything_is_judged_anew(place: Path, 
     assert "judged anew" not in result.output
 
 
-def test_a_file_that_holds_no_verdicts_is_refused(place: Path) -> None:
+def test_file_without_verdicts_is_refused(place: Path) -> None:
     (place / "rows.jsonl").write_text('{"id": 1}\n')
     command = ("constitution", "impact", str(place / "old.yaml"), str(place / "old.yaml"))
     result = run(*command, "--run", str(place / "rows.jsonl"))
@@ -210,7 +210,7 @@ def test_a_file_that_holds_no_verdicts_is_refused(place: Path) -> None:
     assert "This is not a verdict that this jurat reads" in result.output
 
 
-def test_items_are_judged_anew_as_those_of_the_run_were(place: Path) -> None:
+def test_items_are_judged_with_the_source_options_of_the_run(place: Path) -> None:
     lines = "".join(f"images/{n:02}.png,A word {n}\n" for n in range(24))
     (place / "t.csv").write_text("file,said\n" + lines)
     about = "[{statement: A dog is mentioned., about: caption}]"

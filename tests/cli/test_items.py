@@ -31,7 +31,7 @@ def clips(pics) -> Path:
     return folder
 
 
-def test_videos_in_a_folder_are_judged_and_broken_ones_say_why(clips, jurat):
+def test_videos_in_a_folder_are_judged_and_broken_ones_reported(clips, jurat):
     result = jurat("judge", "clips", *POLICY, "--out", "v.jsonl")
     assert result.exit_code == 0, result.output
     found = rows("v.jsonl")
@@ -49,7 +49,7 @@ def test_videos_in_a_folder_are_judged_and_broken_ones_say_why(clips, jurat):
     assert found["clips/cut.mp4"]["error"].startswith("the MP4 or QuickTime ")
 
 
-def test_frames_are_taken_and_needed_as_told(clips, jurat):
+def test_frame_options_set_sampling_and_frames_needed(clips, jurat):
     jurat("judge", "clips/red.mp4", *POLICY, "--frames-needed", "2", "--fps", "2", "--out", "v.jsonl")
     row = rows("v.jsonl")["clips/red.mp4"]
     assert (row["frames"], row["fps"], row["outcome"]) == (6, 2.0, "unsafe")
@@ -58,14 +58,14 @@ def test_frames_are_taken_and_needed_as_told(clips, jurat):
     assert rows("w.jsonl")["clips/red.mp4"]["frames"] == 1
 
 
-def test_a_run_does_not_go_on_with_other_frames(clips, jurat):
+def test_resume_refuses_other_frame_options(clips, jurat):
     assert jurat("judge", "clips", *POLICY, "--out", "run").exit_code == 0
     result = jurat("judge", "clips", *POLICY, "--fps", "2", "--out", "run")
     assert result.exit_code == 2
     assert "frames: [1.0, 32, None] -> [2.0, 32, None]" in result.output
 
 
-def test_known_images_among_several_decide_as_the_gravest_of_them(pics, jurat):
+def test_gravest_hash_list_match_of_several_images_decides(pics, jurat):
     import hashlib
 
     Image.new("RGB", (8, 8), "blue").save("a.png")
@@ -86,7 +86,7 @@ def test_known_images_among_several_decide_as_the_gravest_of_them(pics, jurat):
     assert [row["basis"] for _, row in sorted(allowed.items())] == ["model", "known_match"]
 
 
-def test_a_picture_that_is_allowed_is_judged_where_rules_are_about_its_caption(pics, jurat):
+def test_allowed_picture_is_judged_for_rules_about_its_caption(pics, jurat):
     import hashlib
 
     Image.new("RGB", (8, 8), "blue").save("a.png")

@@ -1,4 +1,4 @@
-"""`jurat judge`: what it prints, what it writes, and how it ends."""
+"""`jurat judge`: its output, files and exit codes."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def line(text: str, start: str) -> str:
     return found
 
 
-def test_a_folder_is_judged_recursively_and_every_item_is_a_row(pics, jurat):
+def test_folder_is_judged_recursively(pics, jurat):
     result = jurat("judge", "pics", *POLICY, "--out", "v.jsonl")
     assert result.exit_code == 0, result.output
     assert outcomes(Path("v.jsonl")) == OUTCOMES
 
 
-def test_the_closing_tables_count_items_rules_and_reasons(pics, jurat):
+def test_summary_tables_count_items_rules_and_reasons(pics, jurat):
     text = jurat("judge", "pics", *POLICY, "--out", "v.jsonl").stdout
     assert line(text, "unsafe") == "unsafe 3 42.9%"
     assert line(text, "safe") == "safe 2 28.6%"
@@ -61,7 +61,7 @@ def test_the_closing_tables_count_items_rules_and_reasons(pics, jurat):
     assert "7 rows are in v.jsonl. To look at them: jurat report v.jsonl --out page.html" in text
 
 
-def test_without_out_each_item_is_listed_the_unsafe_first(pics, jurat):
+def test_without_out_items_are_listed_unsafe_first(pics, jurat):
     text = jurat("judge", "pics", *POLICY).stdout
     listed = [row.split()[:2] for row in text.splitlines() if "pics/" in row]
     assert listed == [
@@ -77,13 +77,13 @@ def test_without_out_each_item_is_listed_the_unsafe_first(pics, jurat):
     assert "low_mass: no-red, no-green" in text
 
 
-def test_show_limits_the_listing_and_says_what_is_left_out(pics, jurat):
+def test_show_limits_the_listing_and_counts_the_rest(pics, jurat):
     text = jurat("judge", "pics", *POLICY, "--show", "2").stdout
     assert text.count("pics/") == 2
     assert "and 5 more; --show 7 prints them, --out FILE.jsonl writes them all." in text
 
 
-def test_with_out_items_are_listed_only_if_asked_for(pics, jurat):
+def test_with_out_items_are_listed_only_with_show(pics, jurat):
     assert "pics/" not in jurat("judge", "pics", *POLICY, "--out", "v.jsonl").stdout
     assert jurat("judge", "pics", *POLICY, "--out", "w.jsonl", "--show", "40").stdout.count("pics/") == 7
 
@@ -93,11 +93,11 @@ def test_quiet_prints_nothing(pics, jurat):
     assert (result.output, result.exit_code) == ("", 0)
 
 
-def test_nothing_is_written_to_stderr_where_it_is_not_a_terminal(pics, jurat):
+def test_stderr_is_empty_without_a_terminal(pics, jurat):
     assert jurat("judge", "pics", *POLICY).stderr == ""
 
 
-def test_paths_may_be_files_globs_and_a_list_on_standard_input(pics, jurat):
+def test_paths_may_be_files_globs_or_standard_input(pics, jurat):
     result = jurat(
         "judge", "pics/green.png", "pics/deep/*", "-", *POLICY, "-o", "v.jsonl", input="pics/grey.png\n\n"
     )
@@ -110,7 +110,7 @@ def test_paths_may_be_files_globs_and_a_list_on_standard_input(pics, jurat):
     ]
 
 
-def test_parquet_holds_the_same_rows_as_json_lines(pics, jurat):
+def test_parquet_and_json_lines_hold_equal_rows(pics, jurat):
     from jurat.runs import read_rows
 
     for out in ("v.jsonl", "v.parquet"):
@@ -123,7 +123,7 @@ def test_parquet_holds_the_same_rows_as_json_lines(pics, jurat):
     assert len(strip) == 7
 
 
-def test_out_dash_writes_json_lines_to_standard_output_and_tables_elsewhere(pics, jurat):
+def test_out_dash_writes_rows_to_stdout_and_tables_to_stderr(pics, jurat):
     result = jurat("judge", "pics", *POLICY, "--out", "-")
     assert [json.loads(row)["outcome"] for row in result.stdout.splitlines()] == list(OUTCOMES.values())
     assert "images/s" in result.stderr
@@ -141,11 +141,11 @@ def test_out_dash_writes_json_lines_to_standard_output_and_tables_elsewhere(pics
         ("", ["pics"], 0),
     ],
 )
-def test_fail_on_decides_between_exit_codes_0_and_1(pics, jurat, fail_on, paths, code):
+def test_fail_on_selects_exit_code_0_or_1(pics, jurat, fail_on, paths, code):
     assert jurat("judge", *paths, *POLICY, "--fail-on", fail_on).exit_code == code
 
 
-def test_exit_code_3_where_every_row_is_an_error(pics, jurat):
+def test_exit_code_3_if_every_row_is_an_error(pics, jurat):
     result = jurat(
         "judge", "pics/broken.png", "pics/nosuch.png", *POLICY, "--out", "v.jsonl", "--fail-on", "error"
     )
@@ -155,7 +155,7 @@ def test_exit_code_3_where_every_row_is_an_error(pics, jurat):
     assert jurat("judge", "pics/nosuch.png", *POLICY, "--show", "0").exit_code == 3
 
 
-def test_exit_code_3_where_the_model_fails_on_everything(pics, jurat):
+def test_exit_code_3_if_the_model_always_fails(pics, jurat):
     result = jurat("judge", "pics", "--constitution", "colours.yaml", "--model", "null?crash=1")
     assert result.exit_code == 3
     assert result.stderr.count("\n") == 1 and "Nothing could be judged" in result.stderr
@@ -195,7 +195,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_usage_is_a_clear_line_on_stderr_and_no_traceback(pics, jurat, case):
+def test_wrong_usage_is_an_error_line_without_traceback(pics, jurat, case):
     args, code, told = WRONG[case]
     Path("empty").mkdir()
     Path("there.jsonl").write_text("kept\n")
@@ -207,7 +207,7 @@ def test_wrong_usage_is_a_clear_line_on_stderr_and_no_traceback(pics, jurat, cas
     assert Path("there.jsonl").read_text() == "kept\n"
 
 
-def test_a_reader_that_goes_away_ends_it_with_a_line(pics, tmp_path):
+def test_closed_pipe_stops_the_run_with_one_error(pics, tmp_path):
     for i in range(200):
         Image.new("RGB", (8, 8), (i, 0, 0)).save(pics / f"more-{i:03}.png")
     command = [sys.executable, "-m", "jurat", "judge", "pics", "-c", "colours.yaml", "-m", "null", "-q"]
@@ -228,7 +228,7 @@ def test_overwrite_replaces_the_output(pics, jurat):
     assert outcomes(Path("v.jsonl")) == {"pics/green.png": "unsafe"}
 
 
-def test_names_cannot_send_escape_sequences_to_the_terminal(pics, jurat):
+def test_control_characters_in_names_are_escaped(pics, jurat):
     name = "pics/\x1b[31mred\x07\u202egnp.png"
     Image.new("RGB", (8, 8), "red").save(name)
     text = jurat("judge", name, *POLICY).stdout
@@ -241,13 +241,13 @@ def test_names_are_not_read_as_markup(pics, jurat):
     assert "pics/[bold]x.png" in jurat("judge", "pics/[[]bold]x*", *POLICY).stdout
 
 
-def test_a_model_that_means_nothing_says_so(pics, jurat):
+def test_null_model_prints_a_note(pics, jurat):
     text = jurat("judge", "pics/green.png", "-c", "colours.yaml", "-m", "null").stdout
     assert "Note: The null model draws its answers from a seed: they mean nothing." in text
 
 
 @pytest.mark.parametrize("quiet", [[], ["--quiet"]])
-def test_an_animation_that_was_looked_at_in_part_is_told(pics, jurat, quiet):
+def test_partly_judged_animation_is_reported(pics, jurat, quiet):
     frames = [Image.new("RGB", (8, 8), (0, number, 200)) for number in range(40)]
     frames[0].save("pics/long.webp", save_all=True, append_images=frames[1:], lossless=True)
     told = (
@@ -265,7 +265,7 @@ def start(tmp_path: Path, *args: str, **kwargs) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=tmp_path, text=True, preexec_fn=heed, **kwargs)
 
 
-def test_ctrl_c_keeps_what_was_judged_and_leaves_no_traceback(pics, tmp_path):
+def test_ctrl_c_keeps_rows_without_traceback(pics, tmp_path):
     for i in range(40):
         Image.new("RGB", (8, 8), (i, 0, 0)).save(pics / f"more-{i:02}.png")
     args = [
@@ -295,7 +295,7 @@ def test_ctrl_c_keeps_what_was_judged_and_leaves_no_traceback(pics, tmp_path):
     assert line(stdout, "all").startswith(f"all {len(kept)} ")
 
 
-def test_progress_is_shown_on_a_terminal_with_rate_and_remaining_time(pics, tmp_path):
+def test_terminal_shows_progress_rate_and_remaining_time(pics, tmp_path):
     pty = pytest.importorskip("pty", reason="needs a POSIX terminal")
     terminal, end = pty.openpty()
     for i in range(30):
@@ -319,7 +319,7 @@ def test_progress_is_shown_on_a_terminal_with_rate_and_remaining_time(pics, tmp_
     assert "/37" in text and "images/s" in text and "0:00" in text
 
 
-def test_help_lists_every_option_in_a_panel_as_plain_text():
+def test_help_lists_every_option_in_a_panel():
     import subprocess
     import sys
 

@@ -1,4 +1,4 @@
-"""`jurat judge --model openai/NAME`: a server's answers, its end, what it costs, and what it would."""
+"""`jurat judge --model openai/NAME`: answers, outages, costs and dry runs."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def rows(name: str) -> list[dict]:
 
 
 @pytest.mark.parametrize("script", [measuring, stating])
-def test_a_server_judges_a_folder(policy, jurat, serve, script):
+def test_served_model_judges_a_folder(policy, jurat, serve, script):
     result = jurat(*policy, serve(script).url, "--out", "v.jsonl")
     assert result.exit_code == 0, result.output
     found = rows("v.jsonl")
@@ -84,7 +84,7 @@ def test_a_server_judges_a_folder(policy, jurat, serve, script):
     assert judged == {f"openai/tiny-vision@tiny-vision-001{fingerprint}"}
 
 
-def test_calls_tokens_and_money_are_told_at_the_end(policy, jurat, serve):
+def test_summary_prints_calls_tokens_and_cost(policy, jurat, serve):
     server = serve(measuring)
     result = jurat(*policy, server.url, "--input-price", "2", "--output-price", "10")
     calls = len(server.asked)
@@ -93,7 +93,7 @@ def test_calls_tokens_and_money_are_told_at_the_end(policy, jurat, serve):
     assert f"Calls answered: {calls}; {told}, {money:.4f} at the prices given." in result.stdout
 
 
-def test_a_dry_run_sends_nothing_and_says_what_a_run_would_take(policy, jurat, serve):
+def test_dry_run_sends_nothing_and_estimates_calls(policy, jurat, serve):
     server = serve(measuring)
     result = jurat(*policy, server.url, "--dry-run", "--input-price", "2", "--out", "v.jsonl")
     assert result.exit_code == 0, result.output
@@ -120,7 +120,7 @@ class Counting(SimpleHTTPRequestHandler):
     def log_message(self, *args: object) -> None: ...
 
 
-def test_a_dry_run_fetches_no_more_than_it_looks_at(policy, pics, jurat, serve, monkeypatch):
+def test_dry_run_fetches_only_its_sample(policy, pics, jurat, serve, monkeypatch):
     monkeypatch.setattr("jurat.cli.endpoint_options.SAMPLE", 2)
     with ThreadingHTTPServer(("127.0.0.1", 0), Counting) as files:
         threading.Thread(target=files.serve_forever, daemon=True).start()
@@ -135,7 +135,7 @@ def test_a_dry_run_fetches_no_more_than_it_looks_at(policy, pics, jurat, serve, 
     assert len(Counting.fetched) == 2
 
 
-def test_a_dry_run_counts_what_is_left_of_a_run(policy, jurat, serve):
+def test_dry_run_counts_only_remaining_items(policy, jurat, serve):
     url = serve(measuring).url
     assert jurat(*policy, url, "--shard", "1/2", "--out", "run").exit_code == 0
     done = len({row["id"] for row in read_rows("run")})
@@ -144,13 +144,13 @@ def test_a_dry_run_counts_what_is_left_of_a_run(policy, jurat, serve):
     assert f"{6 - done} item" in result.stdout
 
 
-def test_a_dry_run_of_a_shard_without_items_says_so(policy, jurat, serve):
+def test_dry_run_of_an_empty_shard_is_reported(policy, jurat, serve):
     result = jurat(*policy, serve(measuring).url, "--dry-run", "--shard", "999/1000")
     assert result.exit_code == 0, result.output
     assert result.stdout == "There is nothing to judge here. Nothing was sent.\n"
 
 
-def test_what_a_refused_image_cost_is_in_its_row(policy, jurat, serve):
+def test_row_of_a_refused_image_has_its_cost(policy, jurat, serve):
     def script(asked: Asked) -> Told:
         return completion(None, refusal="Not for me.") if seen(asked) == "blue" else measuring(asked)
 
@@ -161,9 +161,7 @@ def test_what_a_refused_image_cost_is_in_its_row(policy, jurat, serve):
         assert cost["question_tokens"] >= 100 and cost["images"] == 1 and cost["dollars"] > 0
 
 
-def test_a_server_that_goes_away_ends_the_run_with_exit_code_3_and_keeps_what_was_judged(
-    policy, jurat, serve
-):
+def test_server_outage_exits_with_3_and_keeps_rows(policy, jurat, serve):
     lock, left = threading.Lock(), [12]  # 4 of them to learn whether it sees
 
     def script(asked: Asked) -> Told:
@@ -182,7 +180,7 @@ def test_a_server_that_goes_away_ends_the_run_with_exit_code_3_and_keeps_what_wa
     assert "all " in result.stdout
 
 
-def test_faults_of_items_are_rows_with_reasons_and_no_key(policy, jurat, serve):
+def test_item_faults_are_rows_without_the_key(policy, jurat, serve):
     def script(asked: Asked) -> Told:
         said = asked.headers["authorization"]
         faults = {
@@ -202,7 +200,7 @@ def test_faults_of_items_are_rows_with_reasons_and_no_key(policy, jurat, serve):
     assert KEY not in everything and KEY[3:] not in everything
 
 
-def test_a_server_that_counts_more_tokens_than_there_are_does_not_wedge_the_run(policy, jurat, serve):
+def test_impossible_token_counts_do_not_stop_the_run(policy, jurat, serve):
     def script(asked: Asked) -> Told:
         told = measuring(asked)
         if seen(asked) == "red":
@@ -228,20 +226,20 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_usage_of_a_server_is_a_clear_line(policy, jurat, case):
+def test_wrong_server_options_are_an_error_line(policy, jurat, case):
     args, code, told = WRONG[case]
     result = jurat(*policy, *args)
     assert (result.exit_code, result.stdout) == (code, "")
     assert told in result.stderr and "secret" not in result.stderr
 
 
-def test_a_dry_run_of_a_local_model_is_wrong_usage(pics, jurat):
+def test_dry_run_of_a_local_model_is_wrong_usage(pics, jurat):
     result = jurat("judge", "pics", "-c", "colours.yaml", "-m", "null", "--dry-run")
     assert result.exit_code == 2
     assert "The model 'null' runs here: there are no calls to estimate." in result.stderr
 
 
-def test_without_the_sdk_it_gives_the_command_that_installs_it():
+def test_missing_sdk_names_the_install_command():
     import subprocess
     import sys
 
@@ -273,7 +271,7 @@ EXAMPLES = """    examples:
 """
 
 
-def test_a_server_is_asked_by_every_command_that_opens_a_model(pics, jurat, serve):
+def test_every_command_with_a_model_accepts_server_options(pics, jurat, serve):
     """With the options of `judge`: the address, how many calls at once, how large pictures are."""
     text = Path("colours.yaml").read_text()
     Path("tested.yaml").write_text(text.replace("severity: high\n", f"severity: high\n{EXAMPLES}"))
@@ -300,7 +298,7 @@ def test_a_server_is_asked_by_every_command_that_opens_a_model(pics, jurat, serv
         assert sizes and max(width * height for width, height in sizes) <= 1024, name
 
 
-def test_a_calibration_and_any_preset_are_taken_by_test_and_bench(pics, jurat, serve):
+def test_test_and_bench_accept_calibration_and_presets(pics, jurat, serve):
     (pics / "broken.png").unlink()
     (pics / "grey.png").unlink()
     for number in range(20):
@@ -336,7 +334,7 @@ def test_a_calibration_and_any_preset_are_taken_by_test_and_bench(pics, jurat, s
     assert (left.exit_code, "fitted for something else" in left.stderr) == (2, True)
 
 
-def test_strict_calibrating_fails_where_a_bound_is_not_proved(pics, jurat, serve):
+def test_strict_calibrate_fails_without_a_proved_bound(pics, jurat, serve):
     (pics / "broken.png").unlink()
     for number in range(20):
         (pics / f"more-{number}.jpg").write_bytes((pics / "blue-1.jpg").read_bytes() + bytes([number]))
@@ -348,7 +346,7 @@ def test_strict_calibrating_fails_where_a_bound_is_not_proved(pics, jurat, serve
     assert (strict.exit_code, "not every rule has a proved bound" in strict.stderr) == (1, True)
 
 
-def test_fail_on_says_what_it_does_not_name(pics, jurat):
+def test_fail_on_reports_outcomes_it_does_not_name(pics, jurat):
     judge = ("judge", "pics/blue-1.jpg", "pics/grey.png", "pics/broken.png", "-c", "colours.yaml")
     told = jurat(*judge, "--model", "colour", "--fail-on", "unsafe")
     assert told.exit_code == 0

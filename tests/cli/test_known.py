@@ -1,4 +1,4 @@
-"""`jurat judge --known` and `--reuse-near`: what is decided without a model, and what is sealed."""
+"""`jurat judge --known` and `--reuse-near`: verdicts without a model, and sealed items."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def judged(out: str = "run") -> dict[str, dict]:
     return {row["id"]: row for row in read_rows(out)}
 
 
-def test_known_content_is_decided_before_any_model_looks(pics, jurat):
+def test_hash_list_match_decides_without_the_model(pics, jurat):
     listed(("pics/red-1.png", "logo", "allow", ""), ("pics/blue-1.jpg", "series 7", "block", "sealed"))
     result = jurat("judge", "pics", *POLICY, "--known", "known.csv", "--out", "run")
     assert result.exit_code == 0, result.output
@@ -43,7 +43,7 @@ def test_known_content_is_decided_before_any_model_looks(pics, jurat):
     )
 
 
-def test_a_known_item_of_several_images_or_a_video_is_recorded_as_such(pics, jurat):
+def test_hash_list_match_records_several_images_and_videos(pics, jurat):
     Path("pics/clip.mp4").write_bytes(bytes((0, 0, 0, 24)) + b"ftypisom" + bytes(100))
     rows = [{"images": ["pics/red-1.png", "pics/green.png"]}, {"images": ["pics/clip.mp4"]}]
     Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -58,7 +58,7 @@ def test_a_known_item_of_several_images_or_a_video_is_recorded_as_such(pics, jur
     assert two["sha256"] == hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def test_the_model_is_never_asked_about_known_content(pics, jurat):
+def test_model_is_never_asked_about_known_content(pics, jurat):
     for path in [*Path("pics").rglob("*.png")]:
         path.unlink()
     listed(("pics/blue-1.jpg", "a", "allow", ""), ("pics/deep/blue-2.webp", "b", "block", ""))
@@ -69,7 +69,7 @@ def test_the_model_is_never_asked_about_known_content(pics, jurat):
     assert {row["outcome"] for row in judged().values()} == {"safe", "unsafe"}
 
 
-def test_sealed_items_are_in_no_page(pics, jurat):
+def test_sealed_items_are_left_out_of_the_page(pics, jurat):
     listed(("pics/blue-1.jpg", "series 7", "block", "sealed"))
     jurat("judge", "pics/blue-1.jpg", "pics/green.png", *POLICY, "--known", "known.csv", "--out", "run")
     assert jurat("report", "run", "--out", "page.html").exit_code == 0
@@ -80,14 +80,14 @@ def test_sealed_items_are_in_no_page(pics, jurat):
     assert shown.count("data:image/webp;base64,") == page.count("data:image/webp;base64,") + 1
 
 
-def test_another_list_is_another_run(pics, jurat):
+def test_resume_refuses_another_hash_list(pics, jurat):
     listed(("pics/red-1.png", "logo", "allow", ""))
     jurat("judge", "pics", *POLICY, "--known", "known.csv", "--out", "run")
     result = jurat("judge", "pics", *POLICY, "--out", "run")
     assert (result.exit_code, "known: " in result.stderr) == (2, True)
 
 
-def test_near_duplicates_take_over_a_verdict(pics, jurat, tmp_path):
+def test_near_duplicates_reuse_a_verdict(pics, jurat, tmp_path):
     dice = np.random.default_rng(1)
     coarse = Image.fromarray(dice.integers(0, 256, (8, 8, 3), dtype=np.uint8))
     picture = coarse.resize((256, 256), Image.Resampling.BICUBIC)

@@ -1,4 +1,4 @@
-"""`jurat list`: what there is of each kind, and what an absent extra would add."""
+"""`jurat list`: the entries of each kind, and what a missing extra would add."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from jurat.registry import KINDS
 
 
-def test_it_lists_every_kind_with_plug_ins(jurat):
+def test_list_shows_every_kind_with_plug_ins(jurat):
     result = jurat("list")
     assert result.exit_code == 0, result.output
     starts = [line.split()[0] for line in result.stdout.splitlines() if line.strip()]
@@ -18,26 +18,26 @@ def test_it_lists_every_kind_with_plug_ins(jurat):
     assert "(colour-model)" in result.stdout
 
 
-def test_it_lists_one_kind(jurat):
+def test_list_shows_one_kind(jurat):
     result = jurat("list", "sources")
     assert result.exit_code == 0, result.output
     assert "Parquet" in result.stdout and "pictograms" not in result.stdout
 
 
-def test_an_unknown_kind_is_wrong_usage(jurat):
+def test_unknown_kind_is_wrong_usage(jurat):
     result = jurat("list", "source")
     assert result.exit_code == 2
     assert "There is no kind 'source' to list.\n  Did you mean 'sources'?" in result.output
 
 
-def test_json_has_all_that_is_known(jurat):
+def test_json_has_provider_usage_and_install_command(jurat):
     entries = json.loads(jurat("list", "models", "--json").stdout)
     colour = next(entry for entry in entries if entry["name"] == "colour")
     assert (colour["provider"], colour["usage"], colour["install"]) == ("colour-model", "colour/...", None)
     assert {entry["kind"] for entry in entries} == {"models"}
 
 
-def test_a_missing_extra_is_named_with_its_command(jurat, monkeypatch):
+def test_missing_extra_names_the_install_command(jurat, monkeypatch):
     monkeypatch.setattr("jurat.registry.find_spec", lambda name: None if name == "torch" else object())
     told = " ".join(jurat("list").stdout.split())
     assert "Not installed: what is needed for bundled, bundled-writer, hf, naive." in told
@@ -51,7 +51,7 @@ def test_a_missing_extra_is_named_with_its_command(jurat, monkeypatch):
 
 
 @pytest.mark.parametrize("arguments", [("list", "bench_methods"), ("bench", "methods")])
-def test_bench_methods_are_listed_by_either_command(arguments, jurat):
+def test_bench_methods_are_listed_by_both_commands(arguments, jurat):
     result = jurat(*arguments)
     assert result.exit_code == 0, result.output
     assert "oracle" in result.stdout and "arXiv:2501.00192" in result.stdout

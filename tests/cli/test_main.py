@@ -1,4 +1,4 @@
-"""The door itself: what the bare command says, how errors reach a person, and what is loaded to say it."""
+"""`jurat` itself: help, version, how errors are printed, and what `--help` imports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_help_lists_every_command_and_the_exit_codes(jurat):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_of_its_own(jurat, name):
+def test_every_command_has_its_own_help(jurat, name):
     result = jurat(name, "--help")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("Usage: ")
@@ -35,11 +35,11 @@ def test_every_command_has_help_of_its_own(jurat, name):
     assert "--install-completion" not in result.stdout
 
 
-def test_version(jurat):
+def test_version_is_printed(jurat):
     assert jurat("--version").stdout == f"jurat {__version__}\n"
 
 
-def test_an_unknown_command_is_answered_with_the_nearest_one(jurat):
+def test_unknown_command_suggests_the_nearest(jurat):
     result = jurat("jugde")
     assert result.exit_code == 2
     assert "No such command 'jugde'. Did you mean 'judge'?" in result.stderr
@@ -59,7 +59,7 @@ HEAVY = (
 )
 
 
-def test_help_loads_nothing_but_typer():
+def test_help_imports_nothing_but_typer():
     code = "import sys; sys.argv = ['jurat', '--help']\nfrom jurat.cli import main\n"
     code += "try: main()\nexcept SystemExit: pass\n"
     code += "print('LOADED', [m for m in sys.modules if m.startswith('jurat')], *sys.modules)"
@@ -70,7 +70,7 @@ def test_help_loads_nothing_but_typer():
     assert told.startswith("['jurat', 'jurat.errors', 'jurat.cli']")
 
 
-def test_a_bug_is_two_lines_and_an_exit_code_of_its_own():
+def test_unexpected_exception_is_two_lines_with_its_own_exit_code():
     code = (
         "import sys, jurat.constitution as law\n"
         "def load_constitution(ref): raise ZeroDivisionError('nought')\n"
@@ -104,7 +104,7 @@ def open_ill(spec):
 
 
 @pytest.mark.parametrize("where", ["open", "capability", "ask"])
-def test_a_plug_in_that_raises_is_named_and_its_escapes_are_not_printed(where, pics, install_backend):
+def test_failing_plug_in_is_named_and_its_message_escaped(where, pics, install_backend):
     site = install_backend("ill", ILL)
     code = (
         f"import sys; sys.path.insert(0, {str(site)!r})\n"
@@ -124,7 +124,7 @@ def test_a_plug_in_that_raises_is_named_and_its_escapes_are_not_printed(where, p
         assert [row["error"] for row in rows].count(named) == 6
 
 
-def test_a_reader_that_goes_away_early_is_one_line(pics):
+def test_closed_standard_output_is_one_error_line(pics):
     judge = "judge pics --constitution colours.yaml --model null --out -"
     command = [sys.executable, "-m", "jurat", *judge.split()]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -1,4 +1,4 @@
-"""`jurat models`: what can judge here, and what an absent extra would add."""
+"""`jurat models`: the available models, and what a missing extra would add."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def rows(text: str) -> dict[str, list[str]]:
     return {line.split()[0]: line.split() for line in text.splitlines() if line.strip()}
 
 
-def test_it_lists_our_backends_and_those_of_third_parties(jurat):
+def test_models_lists_built_in_and_plug_in_backends(jurat):
     result = jurat("models")
     assert result.exit_code == 0, result.output
     listed = rows(result.stdout)
@@ -22,7 +22,7 @@ def test_it_lists_our_backends_and_those_of_third_parties(jurat):
     assert "(colour-model)" in result.stdout
 
 
-def test_it_explains_how_a_model_is_asked(jurat):
+def test_explain_prints_how_a_model_is_asked(jurat):
     result = jurat("models", "--explain", "bundled", "--device", "cpu")
     assert result.exit_code == 0, result.output
     told = [line.rstrip().split(maxsplit=1) for line in result.stdout.splitlines()]
@@ -32,7 +32,7 @@ def test_it_explains_how_a_model_is_asked(jurat):
     assert any("Yes and No have" in " ".join(words) for words in told)
 
 
-def test_explaining_a_model_without_a_diagnosis_says_so(jurat):
+def test_explain_handles_a_model_without_diagnosis(jurat):
     result = jurat("models", "--explain", "colour/any")
     assert result.exit_code == 0, result.output
     assert result.stdout.split("\n")[0].split() == ["model", "colour@1,", "in", "none"]
@@ -42,7 +42,7 @@ def test_explaining_a_model_without_a_diagnosis_says_so(jurat):
     assert "There is no model 'nobody'" in wrong.output
 
 
-def test_it_loads_no_backend():
+def test_models_imports_no_backend():
     code = (
         "import sys; from typer.testing import CliRunner; from jurat.cli import app\n"
         "assert CliRunner().invoke(app, ['models']).exit_code == 0\n"
@@ -52,7 +52,7 @@ def test_it_loads_no_backend():
     assert run.stdout.strip() == "[]", run.stderr
 
 
-def test_a_missing_extra_is_named_with_its_install_command():
+def test_missing_extra_names_the_install_command():
     code = (
         "import sys; from importlib.machinery import PathFinder\n"
         "class Without:\n"
@@ -79,7 +79,7 @@ def test_a_missing_extra_is_named_with_its_install_command():
     )
 
 
-def test_a_run_with_mostly_low_mass_shows_what_the_model_says_instead(jurat, tmp_path, monkeypatch):
+def test_run_with_mostly_low_mass_shows_what_the_model_answers(jurat, tmp_path, monkeypatch):
     from tests.models import tiny
 
     monkeypatch.chdir(tmp_path)

@@ -29,18 +29,18 @@ def watch(log: io.StringIO, items: int, total: int | None, *, shown: bool = True
     return printed.splitlines()
 
 
-def test_a_line_says_how_many_how_fast_and_how_long_still(log: io.StringIO) -> None:
+def test_progress_line_has_count_rate_and_remaining_time(log: io.StringIO) -> None:
     lines = watch(log, 1200, 4800)
     assert len(lines) >= 2
     pattern = r"jurat: judging: 1,200 of 4,800 images, [\d,.]+ images/s, after 0:00:00, about 0:00:0\d left"
     assert re.fullmatch(pattern, lines[-1]), lines[-1]
 
 
-def test_what_is_not_known_is_left_out(log: io.StringIO) -> None:
+def test_progress_line_omits_unknown_totals(log: io.StringIO) -> None:
     assert re.fullmatch(r"jurat: judging: 3 images, [\d.]+ images/s, after 0:00:00", watch(log, 3, None)[-1])
 
 
-def test_a_run_that_waits_says_so(log: io.StringIO) -> None:
+def test_progress_line_is_printed_before_the_first_row(log: io.StringIO) -> None:
     assert watch(log, 0, 10)[-1] == "jurat: judging: 0 of 10 images, 0.0 images/s, after 0:00:00"
 
 
@@ -50,7 +50,7 @@ def test_quiet_and_short_runs_print_nothing(log: io.StringIO, monkeypatch: pytes
     assert watch(log, 5, 5) == []
 
 
-def test_the_lines_go_to_standard_error_and_verdicts_to_standard_output(jurat, pics, monkeypatch) -> None:
+def test_progress_goes_to_stderr_and_verdicts_to_stdout(jurat, pics, monkeypatch) -> None:
     monkeypatch.setattr(progress, "EVERY", 0.01)
     pace = "null?pace=0.05"
     result = jurat("judge", "pics", "--constitution", "colours.yaml", "--model", pace, "--out", "-")

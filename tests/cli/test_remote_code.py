@@ -1,4 +1,4 @@
-"""Code of a model's own is run by an explicit flag only, which says what it means, whatever the command."""
+"""Custom code of a model runs only with --trust-remote-code, which prints a warning in every command."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_flag_says_what_it_means_and_nothing_is_said_without(
+def test_only_the_flag_prints_the_warning(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""`jurat judge --out DIR`: a run that can be stopped and gone on with, and `jurat merge`."""
+"""`jurat judge --out DIR`, a run that can be stopped and resumed, and `jurat merge`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(pics, jurat):
     return result
 
 
-def test_a_folder_of_parts_and_facts_is_made(run):
+def test_run_folder_holds_parts_and_facts(run):
     assert len(outcomes("run")) == 7
     assert "7 rows are new in run. To look at them: jurat report run --out page.html" in run.stdout
     assert sorted(str(path) for path in Path("run").rglob("*.parquet")) == ["run/parts/part-000000.parquet"]
@@ -52,7 +52,7 @@ def test_a_folder_of_parts_and_facts_is_made(run):
     assert os.uname().nodename not in Path("run/_run.json").read_text().split('"')
 
 
-def test_the_same_command_goes_on_with_what_is_new_only(run, jurat):
+def test_same_command_judges_only_new_items(run, jurat):
     before = decisions("run")
     Image.new("RGB", (8, 8), "red").save("pics/more.png")
     result = jurat("judge", "pics", *POLICY, "--out", "run")
@@ -67,12 +67,12 @@ def test_the_same_command_goes_on_with_what_is_new_only(run, jurat):
     assert len(json.loads(Path("run/_run.json").read_text())["sessions"]) == 3
 
 
-def test_fail_on_looks_at_the_whole_run(run, jurat):
+def test_fail_on_counts_rows_of_earlier_sessions(run, jurat):
     assert jurat("judge", "pics", *POLICY, "--out", "run", "--fail-on", "unsafe").exit_code == 1
     assert jurat("judge", "pics", *POLICY, "--out", "run").exit_code == 0
 
 
-def test_the_same_uri_twice_is_two_rows_and_both_are_remembered(pics, jurat):
+def test_repeated_uri_is_recorded_and_resumed_per_occurrence(pics, jurat):
     for _ in range(2):
         assert (
             jurat("judge", "pics/green.png", "pics", "pics/green.png", *POLICY, "--out", "run").exit_code == 0
@@ -82,7 +82,7 @@ def test_the_same_uri_twice_is_two_rows_and_both_are_remembered(pics, jurat):
     assert [key for key in rows if key[0] == "pics/green.png"] == [("pics/green.png", n) for n in range(3)]
 
 
-def test_errors_are_judged_again_only_if_asked_for(run, jurat):
+def test_errors_are_judged_again_only_with_retry_errors(run, jurat):
     before = decisions("run")
     Image.new("RGB", (8, 8), "red").save("pics/broken.png")
     jurat("judge", "pics", *POLICY, "--out", "run")
@@ -94,13 +94,13 @@ def test_errors_are_judged_again_only_if_asked_for(run, jurat):
     assert outcomes("run")["pics/broken.png"] == "unsafe"
 
 
-def test_an_error_whose_item_is_gone_is_kept(run, jurat):
+def test_error_row_of_a_missing_item_is_kept(run, jurat):
     Path("pics/broken.png").unlink()
     jurat("judge", "pics", *POLICY, "--out", "run", "--retry-errors")
     assert outcomes("run")["pics/broken.png"] == "error"
 
 
-def test_errors_that_are_kept_count_for_the_exit_code(pics, jurat):
+def test_kept_error_rows_count_for_the_exit_code(pics, jurat):
     for path in pics.rglob("*"):
         if path.is_file() and path.name != "broken.png":
             path.unlink()
@@ -117,7 +117,7 @@ def test_errors_that_are_kept_count_for_the_exit_code(pics, jurat):
     assert "--retry-errors judges them anew." in again.stderr
 
 
-def test_a_run_that_was_killed_before_it_said_what_it_is_begins_anew(pics, jurat):
+def test_run_killed_before_its_facts_starts_over(pics, jurat):
     Path("run/parts").mkdir(parents=True)
     for name in (".lock", "._run.json.12-ab34.writing"):
         Path("run", name).touch()
@@ -125,7 +125,7 @@ def test_a_run_that_was_killed_before_it_said_what_it_is_begins_anew(pics, jurat
     assert {path.name for path in Path("run").iterdir()} == {".lock", "parts", "_run.json"}
 
 
-def test_names_that_are_not_utf_8_and_signatures_may_be_on_the_command_line(pics, tmp_path):
+def test_recorded_command_escapes_names_and_masks_signatures(pics, tmp_path):
     name = b"caf\xe9.png"
     Image.new("RGB", (8, 8), "red").save(os.fsencode(pics) + b"/" + name)
     signed = "http://me:pass@127.0.0.1:9/a.png?X-Amz-Signature=abc"
@@ -137,7 +137,7 @@ def test_names_that_are_not_utf_8_and_signatures_may_be_on_the_command_line(pics
     assert "X-Amz-Signature=***" in told and "pass" not in told and "abc" not in told
 
 
-def test_a_changed_constitution_is_refused_with_the_difference(run, jurat):
+def test_changed_constitution_is_refused_with_the_difference(run, jurat):
     law = Path("colours.yaml")
     law.write_text(law.read_text().replace("The picture is red.", "The picture is blue."))
     before = decisions("run")
@@ -166,7 +166,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_other_settings_are_refused(run, jurat, change):
+def test_changed_settings_are_refused(run, jurat, change):
     added, told = CHANGES[change]
     law = Path("colours.yaml")  # thresholds that differ besides change nothing about it
     law.write_text(law.read_text().replace("severity: low", "severity: low\n    break_above: 0.9"))
@@ -188,7 +188,7 @@ def made_before(name: str) -> None:
     Path("run/_run.json").write_text(json.dumps(facts))
 
 
-def test_a_run_of_before_parts_were_removed_goes_on_and_is_decided_again(run, jurat):
+def test_run_of_an_older_version_resumes_and_is_re_decided(run, jurat):
     made_before("jurat")
     result = jurat("judge", "pics", *POLICY, "--out", "run")
     assert (result.exit_code, "Nothing was left to judge" in result.output) == (0, True), result.output
@@ -199,7 +199,7 @@ def test_a_run_of_before_parts_were_removed_goes_on_and_is_decided_again(run, ju
     assert result.exit_code == 0 and "7 rows are decided again" in result.stderr, result.output
 
 
-def test_a_run_made_with_a_removed_part_is_refused_by_name(run, jurat):
+def test_run_with_a_removed_part_is_refused_by_name(run, jurat):
     made_before("jurat+contrasts")
     for command in (
         ("judge", "pics", *POLICY, "--out", "run"),
@@ -213,7 +213,7 @@ def test_a_run_made_with_a_removed_part_is_refused_by_name(run, jurat):
     assert jurat("judge", "pics", *POLICY, "--out", "run", "--fresh").exit_code == 0
 
 
-def test_changed_thresholds_alone_decide_again_what_is_recorded(run, jurat):
+def test_changed_thresholds_re_decide_recorded_rows(run, jurat):
     before = {row["id"]: row for row in read_rows("run")}
     law = Path("colours.yaml")
     law.write_text(law.read_text().replace("severity: low", "severity: high\n    break_above: 0.9999"))
@@ -252,7 +252,7 @@ def test_changed_thresholds_alone_decide_again_what_is_recorded(run, jurat):
     assert (again.stderr, decisions("run")) == ("", {id: row["decision"] for id, row in after.items()})
 
 
-def test_deciding_again_equals_judging_anew(run, jurat):
+def test_re_deciding_equals_judging_again(run, jurat):
     law = Path("colours.yaml")
     law.write_text(law.read_text().replace("severity: low", "keep_below: 0.001\n    break_above: 0.95"))
     for out in ("run", "anew"):
@@ -264,7 +264,7 @@ def test_deciding_again_equals_judging_anew(run, jurat):
     assert one == other
 
 
-def test_what_the_record_does_not_hold_is_judged_anew_under_changed_thresholds(pics, jurat):
+def test_rows_with_too_little_evidence_are_judged_again(pics, jurat):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("blue", "red")]
     frames[0].save("pics/moving.gif", save_all=True, append_images=frames[1:])
     assert jurat("judge", "pics", *POLICY, "--out", "run").exit_code == 0
@@ -306,7 +306,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_usage_is_a_clear_line(pics, jurat, case):
+def test_wrong_usage_is_an_error_line(pics, jurat, case):
     added, told = WRONG[case]
     shutil.copy("colours.yaml", "colours")
     result = jurat("judge", "pics", *POLICY, *added)
@@ -315,7 +315,7 @@ def test_wrong_usage_is_a_clear_line(pics, jurat, case):
     assert not Path("new").exists()
 
 
-def test_columns_of_a_table_are_carried_into_the_record(pics, jurat):
+def test_table_columns_are_recorded(pics, jurat):
     Path("t.csv").write_text("file,source,id\npics/green.png,=1+1,g\npics/red-1.png,b,r\n")
     result = jurat("judge", "t.csv", *POLICY, "--column", "file", "--id-column", "id", "--out", "run")
     assert result.exit_code == 0, result.output
@@ -333,7 +333,7 @@ def test_columns_of_a_table_are_carried_into_the_record(pics, jurat):
     assert (wrong.exit_code, "t.csv has no column 'picture'" in wrong.stderr) == (2, True)
 
 
-def test_shards_are_merged_to_what_one_run_gives(pics, jurat):
+def test_merged_shards_equal_one_run(pics, jurat):
     jurat("judge", "pics", *POLICY, "--out", "whole")
     for number in (1, 2, 3):
         assert jurat("judge", "pics", *POLICY, "--out", f"s{number}", "--shard", f"{number}/3").exit_code in (
@@ -349,7 +349,7 @@ def test_shards_are_merged_to_what_one_run_gives(pics, jurat):
     assert "Nothing was left to judge: all of 7 rows are in run." in again.stdout
 
 
-def test_a_run_whose_rows_are_gone_is_named_when_it_is_merged(pics, jurat):
+def test_merge_names_a_run_without_rows(pics, jurat):
     jurat("judge", "pics", *POLICY, "--out", "s1", "--shard", "1/2")
     jurat("judge", "pics", *POLICY, "--out", "s2", "--shard", "2/2")
     shutil.rmtree("s2/parts")
@@ -367,7 +367,7 @@ def _many_rows(folder: Path, count: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
-def test_a_merge_that_is_ended_leaves_nothing(run, jurat, number: signal.Signals):
+def test_interrupted_merge_leaves_nothing(run, jurat, number: signal.Signals):
     _many_rows(Path("run"), 40_000)
     before = sorted(Path().iterdir())
     process = subprocess.Popen(
@@ -401,7 +401,7 @@ def test_runs_under_different_settings_are_not_merged(run, jurat):
     assert not Path("all").exists()
 
 
-def test_a_report_of_a_run_can_be_written(run, jurat):
+def test_report_accepts_a_run_folder(run, jurat):
     result = jurat("report", "run", "--out", "page.html")
     assert result.exit_code == 0, result.output
     assert "7 verdicts" in result.output
@@ -428,7 +428,7 @@ def more(pics: Path, count: int = 40) -> None:
         Image.new("RGB", (8, 8), (i, 0, 0)).save(pics / f"more-{i:02}.png")
 
 
-def test_ctrl_c_finishes_the_batch_and_says_how_to_go_on(pics, tmp_path, jurat):
+def test_ctrl_c_finishes_the_batch_and_the_run_resumes(pics, tmp_path, jurat):
     more(pics)
     going = start(tmp_path, "-m", "null?pace=0.05", "--batch-size", "4", "--out", "run")
     wait_for_rows(tmp_path / "run", 4)
@@ -472,7 +472,7 @@ main()
 """
 
 
-def test_a_second_ctrl_c_does_not_wait_for_lanes(pics, tmp_path):
+def test_second_ctrl_c_does_not_wait_for_workers(pics, tmp_path):
     more(pics)
     arguments = ["judge", "pics", "-c", "colours.yaml", "-m", "null", "--batch-size", "4", "--out", "run"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -486,7 +486,7 @@ def test_a_second_ctrl_c_does_not_wait_for_lanes(pics, tmp_path):
     assert len(outcomes("run")) == 4
 
 
-def test_a_second_ctrl_c_stops_at_once_and_what_was_written_is_kept(pics, tmp_path):
+def test_second_ctrl_c_stops_at_once_and_keeps_rows(pics, tmp_path):
     more(pics)
     going = start(tmp_path, "-m", "null?pace=1", "--batch-size", "4", "--out", "run")
     wait_for_rows(tmp_path / "run", 4)
@@ -500,7 +500,7 @@ def test_a_second_ctrl_c_stops_at_once_and_what_was_written_is_kept(pics, tmp_pa
     assert Counter(outcomes("run").values()).total() % 4 == 0
 
 
-def test_a_folder_that_vanishes_ends_the_run_and_it_goes_on_when_it_is_back(pics, tmp_path, jurat):
+def test_vanished_images_stop_the_run_and_it_resumes(pics, tmp_path, jurat):
     more(pics)
     going = start(tmp_path, "-m", "null?pace=0.1", "--batch-size", "4", "--out", "run")
     wait_for_rows(tmp_path / "run", 4)
@@ -515,7 +515,7 @@ def test_a_folder_that_vanishes_ends_the_run_and_it_goes_on_when_it_is_back(pics
     assert [id for id, outcome in told.items() if outcome == "error"] == ["pics/broken.png"]
 
 
-def test_python_resumes_what_the_command_began(run, jurat):
+def test_python_resumes_a_run_of_the_command(run, jurat):
     from jurat.judge import Judge, open_verdict_run
     from jurat.sources import find_items
 

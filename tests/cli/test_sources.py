@@ -1,4 +1,4 @@
-"""`jurat judge` says what it passed over, writes to any terminal, and leaves a server that hangs."""
+"""`jurat judge` reports skipped files, writes to any terminal, and abandons a server that hangs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(*args: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-def test_what_is_passed_over_is_told_and_recorded(pics, jurat):
+def test_skipped_files_are_reported_and_recorded(pics, jurat):
     for name in ("a.dng", "b.dng", "c", "00.tar"):
         Path("pics", name).write_bytes(b"x")
     line = (
@@ -46,7 +46,7 @@ def test_what_is_passed_over_is_told_and_recorded(pics, jurat):
     ] * 2
 
 
-def test_a_folder_without_images_says_what_is_there(pics, jurat):
+def test_folder_without_images_reports_its_files(pics, jurat):
     Path("shards").mkdir()
     Path("shards/0.tar").write_bytes(b"x")
     result = jurat("judge", "shards", *POLICY)
@@ -59,7 +59,7 @@ def test_a_folder_without_images_says_what_is_there(pics, jurat):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-def test_names_that_the_output_cannot_encode_are_written_as_escapes(pics: Path, encoding: str) -> None:
+def test_names_outside_the_output_encoding_are_escaped(pics: Path, encoding: str) -> None:
     Path("pics/日本語-ü.png").write_bytes(Path("pics/green.png").read_bytes())
     shown = run("judge", "pics/日本語-ü.png", *POLICY, PYTHONIOENCODING=encoding)
     assert shown.returncode == 0, shown.stderr
@@ -77,7 +77,7 @@ def test_names_that_the_output_cannot_encode_are_written_as_escapes(pics: Path, 
 @pytest.mark.parametrize(
     "args", [("judge", "pics", *POLICY), ("--help",), ("constitution", "show", "colours.yaml")]
 )
-def test_an_output_on_a_full_disk_is_one_line(pics: Path, args: tuple[str, ...]) -> None:
+def test_output_to_a_full_disk_is_one_error_line(pics: Path, args: tuple[str, ...]) -> None:
     with open("/dev/full", "wb") as full:
         result = subprocess.run(
             [sys.executable, "-m", "jurat", *args], stdout=full, stderr=subprocess.PIPE, timeout=100
@@ -86,7 +86,7 @@ def test_an_output_on_a_full_disk_is_one_line(pics: Path, args: tuple[str, ...])
     assert result.stderr == b"jurat: standard output cannot be written: No space left on device.\n"
 
 
-def test_an_output_that_is_closed_or_not_read_to_its_end_is_no_bug(pics: Path) -> None:
+def test_closed_output_is_not_reported_as_a_bug(pics: Path) -> None:
     command = f"{sys.executable} -m jurat judge pics {' '.join(POLICY)}"
     piped = subprocess.run(
         ["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"], capture_output=True, timeout=100
@@ -138,7 +138,7 @@ def test_ctrl_c_does_not_wait_for_a_server_that_hangs(
     assert b"interrupted after 0 items" in errors
 
 
-def test_a_server_that_hangs_is_given_up_after_a_few_requests(
+def test_hanging_server_is_abandoned_after_a_few_requests(
     pics: Path, hanging: tuple[str, list[socket.socket]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from jurat.content import ImageError
