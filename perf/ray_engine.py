@@ -43,7 +43,7 @@ from jurat.judge.spec import JudgeSpec
 from jurat.judge.workers import ItemReader, JudgeWorkers
 from jurat.media import Sampling
 from jurat.models import ModelSpec
-from jurat.report.tally import Tally
+from jurat.report.verdicts.tally import Tally
 from jurat.runs.engines.steps import Job, StepBatch, find, read
 from jurat.runs.folder import run_files
 from jurat.runs.part_writer import PartWriter

@@ -115,7 +115,7 @@ def preload() -> None:
     import rich.progress  # noqa: F401
 
     import jurat.cli.judge
-    import jurat.report.page  # noqa: F401
+    import jurat.report.verdicts.page  # noqa: F401
     from jurat.models import open_detector, open_matcher, open_model
 
     for opener in (open_model, open_detector, open_matcher):

@@ -132,7 +132,7 @@ def test_wheel_holds_all_package_data(tmp_path):
     }
     assert wanted <= held
     assert all(name.startswith(("jurat/", "jurat-")) for name in held), "training and tests are not installed"
-    for name in ("py.typed", "report/templates/page.html", "constitution/shelf/nursery.yaml"):
+    for name in ("py.typed", "report/verdicts/templates/page.html", "constitution/shelf/nursery.yaml"):
         assert f"jurat/{name}" in held
     assert [name for name in held if name.endswith("entry_points.txt")]
 

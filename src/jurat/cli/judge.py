@@ -18,7 +18,7 @@ from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.cli.summary import ItemListing
 from jurat.judge.presets import DEFAULT
 from jurat.judge.verdict import ItemOutcome
-from jurat.report.tally import Tally
+from jurat.report.verdicts.tally import Tally
 from jurat.text import counted
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

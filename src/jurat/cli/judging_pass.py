@@ -21,7 +21,7 @@ from jurat.cli.out_options import is_stdout
 from jurat.cli.progress import Advance, progress
 from jurat.cli.summary import ItemListing, print_items, print_summary
 from jurat.errors import JuratError
-from jurat.report.tally import Tally
+from jurat.report.verdicts.tally import Tally
 from jurat.text import counted, printable
 
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
-"""`jurat report`: a run becomes a page to look at, or text for a ticket; two runs become what flipped."""
+"""`jurat report`: writes a run as a page or as text for a ticket, or compares two runs."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,7 +34,9 @@ def report(
     records: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN [RUN]", help="What jurat judge --out wrote; of two, what flips.", show_default=False
+            metavar="RUN [RUN]",
+            help="What jurat judge --out wrote; two are compared.",
+            show_default=False,
         ),
     ],
     out: Annotated[
@@ -50,12 +52,10 @@ def report(
     format: Annotated[Format, typer.Option(help="A page, or text for a ticket.")] = Format.html,
     reader: Annotated[
         Reader,
-        typer.Option(
-            "--for", help="For whom items are put in words; statement drafts a statement of reasons."
-        ),
+        typer.Option("--for", help="Whom the explanations are for; statement drafts a statement of reasons."),
     ] = Reader.reviewer,
     figures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Draws the main plots there too, as PNG.")
+        Path | None, typer.Option(metavar="DIR", help="Also draws plots into this folder, as PNG.")
     ] = None,
     images_root: Annotated[
         Path | None,
@@ -76,26 +76,26 @@ def report(
             "--constitution",
             "-c",
             metavar="FILE",
-            help="Of the verdicts: shows the rules' sentences where the record is a file without them.",
+            help="The one the verdicts are of: shows the rules' sentences, which a file of verdicts lacks.",
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier page or file.")] = False,
 ) -> None:
-    """Write verdicts as a page to look at, or compare two runs of the same images.
+    """Write a page of verdicts, or compare two runs of the same images.
 
-    The page needs no network. Pictures are in it, small and blurred until they are clicked; those of a large
-    run lie in a folder beside it.
+    The page needs no network. It holds small pictures, blurred until they are clicked; those of a large run
+    are in a folder beside it.
     """
     if len(records) > 2:
         raise JuratError("One run is shown, or two are compared.", hint=f"{len(records)} were named.")
     out = out or Path(f"report.{format}")
-    law = None if constitution is None else _loaded(constitution)
+    policy = None if constitution is None else _loaded(constitution)
     if format is Format.html:
-        told = _page(records, out, reader, images_root, limit, law, overwrite=overwrite)
+        message = _page(records, out, reader, images_root, limit, policy, overwrite=overwrite)
     else:
-        told = _ticket(records, out, format, reader, limit, law, overwrite=overwrite)
-    typer.echo(told)
+        message = _ticket(records, out, format, reader, limit, policy, overwrite=overwrite)
+    typer.echo(message)
     if figures is not None:
         from jurat.report import write_figures
 
@@ -115,37 +115,26 @@ def _page(
     reader: Reader,
     root: Path | None,
     limit: int | None,
-    law: Constitution | None,
+    constitution: Constitution | None,
     *,
     overwrite: bool,
 ) -> str:
     from jurat.report import compare_reports, write_report
-    from jurat.report.page import LIMIT
+    from jurat.report.verdicts.page import LIMIT
 
-    limit = limit or LIMIT
+    options: dict[str, Any] = {
+        "images_root": root,
+        "limit": limit or LIMIT,
+        "overwrite": overwrite,
+        "reader": reader.value,
+        "constitution": constitution,
+    }
     if len(records) == 2:
-        page, flips = compare_reports(
-            records[0],
-            records[1],
-            out,
-            images_root=root,
-            limit=limit,
-            overwrite=overwrite,
-            voice=reader.value,
-            constitution=law,
-        )
+        page, flips = compare_reports(records[0], records[1], out, **options)
         flip = "flips" if flips.flips == 1 else "flip"
         verdicts = f"{flips.flips:,} of {counted(flips.both, 'verdict')} {flip}"
     else:
-        page = write_report(
-            records[0],
-            out,
-            images_root=root,
-            limit=limit,
-            overwrite=overwrite,
-            voice=reader.value,
-            constitution=law,
-        )
+        page = write_report(records[0], out, **options)
         verdicts = counted(page.items, "verdict")
     shown = "" if page.shown == page.items - page.sealed else f", {page.shown:,} of them with a picture"
     beside = f" It needs {page.files.name} beside it." if page.files else ""
@@ -158,21 +147,21 @@ def _ticket(
     format: Format,
     reader: Reader,
     limit: int | None,
-    law: Constitution | None,
+    constitution: Constitution | None,
     *,
     overwrite: bool,
 ) -> str:
     from jurat.report import write_ticket
-    from jurat.report.tickets import LISTED
+    from jurat.report.verdicts.tickets import LISTED
 
     items = write_ticket(
         records[0],
         out,
         "csv" if format is Format.csv else "md",
         other=records[1] if len(records) == 2 else None,
-        voice=reader.value,
+        reader=reader.value,
         limit=limit or LISTED,
         overwrite=overwrite,
-        constitution=law,
+        constitution=constitution,
     )
     return f"Wrote {out} ({counted(items, 'verdict')})."

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jurat.judge.verdict import ItemOutcome, RuleOutcome, Verdict
-from jurat.report.tally import MEANINGS, OUTCOMES, Tally
+from jurat.report.verdicts.tally import MEANINGS, OUTCOMES, Tally
 from jurat.text import printable
 
 STYLES: dict[ItemOutcome | RuleOutcome | str, str] = {

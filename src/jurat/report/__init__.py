@@ -1,4 +1,7 @@
-"""The record: verdicts counted, and written as a page to look at, or as text and figures for a ticket."""
+"""Verdicts counted, and written as a page to look at, or as text and figures for a ticket.
+
+`gallery` makes pages of any rows with pictures; `verdicts` knows what a verdict is.
+"""
 
 from __future__ import annotations
 
