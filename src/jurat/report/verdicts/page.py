@@ -107,7 +107,7 @@ class PageBuilder:
         one = len(self.facts.values["Constitution"]) == 1
         return self.policy.rules if self.policy is not None and one else {}
 
-    def write(self, template: str, images_root: Path | None, filling: Mapping[str, Any]) -> int:
+    def write(self, template: str, images_root: Path | None, filling: dict[str, Any]) -> int:
         """Writes the page, and returns how many items' pictures were looked for."""
         pictures = self._take_pictures(images_root)
         columns = self.columns.payload(self.sentences) | {"texts": self.texts.listed}
