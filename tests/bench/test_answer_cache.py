@@ -1,4 +1,4 @@
-"""What is remembered: asked once, charged every time, and never another answer."""
+"""Cached answers are asked once, charged every time, and equal the answers of the model."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Scripted:
         return self if kind in (DomainGate, ConcurrencySupport) else None
 
 
-def test_a_cached_answer_is_not_asked_again_and_its_seconds_are_charged():
+def test_cached_answer_is_asked_once_and_charged_each_time():
     model, clock = Scripted(), Clock()
     asked = CachingModel(model, clock)
     inquiry = Inquiry(LOOK, ("Is it so?",))
@@ -65,7 +65,7 @@ def test_a_cached_answer_is_not_asked_again_and_its_seconds_are_charged():
     assert len(model.asked) == 2 and clock.owed > before
 
 
-def test_without_a_token_count_only_equal_sets_of_questions_are_cached():
+def test_only_equal_question_sets_are_cached_without_a_token_count():
     model = Scripted()
     asked = CachingModel(model, Clock())
     for questions in (("a", "b"), ("a",), ("a", "b")):
@@ -73,7 +73,7 @@ def test_without_a_token_count_only_equal_sets_of_questions_are_cached():
     assert model.asked == [("a", "b"), ("a",)]
 
 
-def test_an_error_is_asked_again_and_a_refusal_is_cached():
+def test_refusals_are_cached_and_errors_are_not():
     model = Scripted(Failure("refused", "No."), Failure("error", "Gone."))
     asked = CachingModel(model, Clock())
     kinds = [
@@ -84,7 +84,7 @@ def test_an_error_is_asked_again_and_a_refusal_is_cached():
     assert kinds == ["error", "refused", "refused"] and len(model.asked) == 2
 
 
-def test_a_greedy_reply_is_cached_and_a_sampled_one_is_not():
+def test_greedy_replies_are_cached_and_sampled_ones_are_not():
     model, clock = Scripted(), Clock()
     asked = CachingModel(model, clock)
     other = replace(LOOK, turns=(Turn("user", (OTHER, "Look.")),))
@@ -95,7 +95,7 @@ def test_a_greedy_reply_is_cached_and_a_sampled_one_is_not():
     assert model.said == 4
 
 
-def test_the_domain_gate_is_cached_and_concurrency_is_denied():
+def test_domain_gate_is_cached_and_concurrency_denied():
     model = Scripted()
     asked = CachingModel(model, Clock())
     gate = asked.capability(DomainGate)
@@ -103,7 +103,7 @@ def test_the_domain_gate_is_cached_and_concurrency_is_denied():
     assert model.said == 2 and asked.capability(ConcurrencySupport) is None
 
 
-def test_the_least_recently_used_conversation_is_dropped(monkeypatch):
+def test_least_recently_used_conversation_is_evicted(monkeypatch):
     monkeypatch.setattr(answer_cache, "MOST", 1)
     model = Scripted()
     asked = CachingModel(model, Clock())
@@ -117,7 +117,7 @@ def bundled():
     return open_model("bundled", device="cpu")
 
 
-def test_answers_assembled_from_the_cache_cost_what_asking_costs(bundled, splits):
+def test_assembled_answers_cost_as_much_as_asking(bundled, splits):
     """Its tokens can be told without asking, so that any inquiry is put together of what is known."""
     image = splits["test"][0].image
     said = ["A child is visible.", "A dog is visible.", "There are at least two dogs.", "A zebra is visible."]
@@ -164,7 +164,7 @@ class Finder:
         return [sorted(boxes, key=lambda box: -box.score) for boxes in found]
 
 
-def test_a_detector_searches_for_a_word_once_and_keeps_the_order_of_boxes():
+def test_detector_searches_each_word_once():
     finder, clock = Finder(), Clock()
     once = CachingDetector(finder, clock)
     alone = Finder()
@@ -174,7 +174,7 @@ def test_a_detector_searches_for_a_word_once_and_keeps_the_order_of_boxes():
     assert once.unknown_words("zebra") == []
 
 
-def test_a_matcher_compares_an_image_with_the_same_texts_once():
+def test_matcher_compares_an_image_with_the_same_texts_once():
     matcher = Comparing()
     once = CachingMatcher(matcher, Clock())
     assert once.match([IMAGE, OTHER], ["a"]) == once.match([OTHER, IMAGE], ["a"])[::-1]

@@ -1,4 +1,4 @@
-"""Runs from beginning to end: resumed, with several seeds of a model, with what fails left out."""
+"""Whole bench runs: resumed, with several seeds of a model, with failing methods left out."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def bench(*args: str):
     return CliRunner().invoke(app, ["bench", *args])
 
 
-def test_a_run_is_resumed_where_it_was_stopped(tmp_path):
+def test_stopped_run_is_resumed(tmp_path):
     told: list[str] = []
     plan = BenchPlan(
         tmp_path, rows_for(["direct", "oracle"], []), [BenchModel("null", "null")], ("test", "rare"), 3, 1
@@ -72,7 +72,7 @@ ROWS = [
 ]
 
 
-def test_rows_are_the_same_with_and_without_cached_answers(tmp_path):
+def test_rows_are_equal_with_and_without_cached_answers(tmp_path):
     """Costs are equal, and so is what was decided; scores are, up to the rounding of packed passes."""
     subject = BenchModel("bundled", "bundled")
     plans = [
@@ -116,7 +116,7 @@ def test_another_seed_or_model_does_not_reuse_predictions(tmp_path):
     assert len([line for line in told if "items" in line]) == 2
 
 
-def test_predictions_of_several_processes_in_one_folder_become_one_table(tmp_path):
+def test_predictions_of_several_processes_form_one_table(tmp_path):
     told: list[str] = []
     both = [BenchModel("naive", "null?seed=1"), BenchModel("bundled", "null?seed=2")]
     methods = rows_for(["direct", "oracle"], [])
@@ -135,7 +135,7 @@ def test_predictions_of_several_processes_in_one_folder_become_one_table(tmp_pat
     ]
 
 
-def test_seeds_of_a_model_are_pooled_and_counted(tmp_path):
+def test_seeds_of_a_model_are_pooled(tmp_path):
     subjects = [BenchModel.parse(f"naive#{seed}=null?seed={seed}") for seed in (1, 2, 3)]
     found = run_bench(BenchPlan(tmp_path, rows_for(["quick", "oracle"], []), subjects, ("test",), 3, 1))
     pooled = [r for r in found["rows"] if r["model"] == "naive#all" and r["level"] == "item"]
@@ -154,7 +154,7 @@ def test_seeds_of_a_model_are_pooled_and_counted(tmp_path):
     assert f1["range"][0] <= f1["difference"] <= f1["range"][1]
 
 
-def test_further_seeds_get_the_rows_that_claims_rest_on(tmp_path):
+def test_further_seeds_run_only_rows_needed_by_claims(tmp_path):
     methods = [*rows_for(["quick", "oracle"], ["debias"])]
     subjects = [BenchModel.parse(f"naive{seed}=null?seed=1") for seed in ("", "#2")]
     found = run_bench(BenchPlan(tmp_path, methods, subjects, ("test", "rare"), 3, 1, claims_of_seeds=True))
@@ -167,7 +167,7 @@ def test_further_seeds_get_the_rows_that_claims_rest_on(tmp_path):
     assert len(items) == 8
 
 
-def test_a_row_that_one_seed_lacks_is_not_pooled():
+def test_row_missing_for_one_seed_is_not_pooled():
     items = (BenchItem("test/a", "test", "a", 0, "clear", "", frozenset(), None, Path()),)
     predictions = (Prediction(0, 0.1, {"a": 0}, {"a": 0.1}),)
     judged = [
@@ -184,7 +184,7 @@ def test_a_row_that_one_seed_lacks_is_not_pooled():
     ]
 
 
-def test_models_in_worker_processes_give_the_same_table(tmp_path):
+def test_worker_processes_give_the_same_table(tmp_path):
     told: list[str] = []
     subjects = [BenchModel(f"{seed}", f"null?seed={seed}") for seed in (1, 2)]
     plan = BenchPlan(tmp_path, rows_for(["direct"], []), subjects, ("test",), 3, 1, None, None)
@@ -197,7 +197,7 @@ def test_models_in_worker_processes_give_the_same_table(tmp_path):
     assert found["rows"] == alone["rows"]
 
 
-def test_other_constants_of_a_preset_do_not_reuse_predictions(tmp_path, monkeypatch):
+def test_changed_preset_constants_do_not_reuse_predictions(tmp_path, monkeypatch):
     told: list[str] = []
     plan = BenchPlan(tmp_path, [find_method("quick")], [BenchModel("null", "null")], ("test",), 3, 1)
     run_bench(plan, told.append)
@@ -206,7 +206,7 @@ def test_other_constants_of_a_preset_do_not_reuse_predictions(tmp_path, monkeypa
     assert len([line for line in told if "items" in line]) == 2
 
 
-def test_a_method_that_fails_is_left_out_and_the_others_go_on(tmp_path):
+def test_failing_method_is_left_out(tmp_path):
     broken = Method("broken", "raises", "no_such_module:run")
     plan = BenchPlan(
         tmp_path,
@@ -227,7 +227,7 @@ def test_a_method_that_fails_is_left_out_and_the_others_go_on(tmp_path):
     assert {r["preset"] for r in found["rows"]} == {"oracle"}
 
 
-def test_the_command_writes_results_of_the_bundled_model(tmp_path):
+def test_command_writes_results_of_the_bundled_model(tmp_path):
     done = bench(
         "pictograms",
         "-p",
@@ -270,12 +270,12 @@ def test_the_command_writes_results_of_the_bundled_model(tmp_path):
         ),
     ],
 )
-def test_wrong_usage_is_one_line(tmp_path, args, message):
+def test_wrong_usage_is_one_error_line(tmp_path, args, message):
     done = bench(*args, "--out", str(tmp_path))
     assert done.exit_code == 2 and message in done.output
 
 
-def test_methods_are_listed():
+def test_methods_command_lists_methods():
     done = bench("methods")
     assert done.exit_code == 0 and "detector-geometry" in done.output and "quick" in done.output
 
@@ -299,7 +299,7 @@ def pictures(tmp_path):
     return tmp_path
 
 
-def test_labelled_images_give_the_same_table(pictures):
+def test_labelled_images_are_benchmarked(pictures):
     done = bench(
         "labelled",
         "--images",
@@ -349,7 +349,7 @@ def labelled_bench(pictures, *more):
     return done.output, {(row["preset"], row["level"]): row for row in found["rows"]}
 
 
-def test_an_image_that_cannot_be_read_counts_at_both_levels_and_for_every_method(pictures):
+def test_unreadable_image_counts_in_every_row(pictures):
     (pictures / "pictures" / "b.png").write_bytes(b"no picture")
     _, rows = labelled_bench(pictures, "-m", "null")
     assert {key: row["n"] for key, row in rows.items()} == {
@@ -417,7 +417,7 @@ def test_wrong_labels_are_reported_with_their_line(pictures, labels, message):
     assert message in str(raised.value)
 
 
-def test_a_label_and_a_name_can_differ():
+def test_subject_label_may_differ_from_its_model():
     assert BenchModel.parse("naive#2=weights/naive-2") == BenchModel("naive#2", "weights/naive-2")
     assert (
         BenchModel.parse("bundled") == BenchModel("bundled", "bundled")

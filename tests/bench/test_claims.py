@@ -1,4 +1,4 @@
-"""What a table says of the claims, from rows made by hand."""
+"""Claims checked against hand-made rows of a results table."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def row(preset: str, tokens: float, risk: float, *ablate: str) -> dict[str, Any]
         (difference("jurat", "jurat-no-views", "f1", -0.2, -0.1), "5", (0, 0, 1, 0)),
     ],
 )
-def test_a_difference_counts_by_its_interval(paired, claim, states):
+def test_difference_is_classified_by_its_interval(paired, claim, states):
     (found,) = check({"rows": [], "paired": [paired]})
     assert found.claim.startswith(claim)
     assert tuple(map(len, found.comparisons.values())) == states
@@ -48,7 +48,7 @@ def test_a_difference_counts_by_its_interval(paired, claim, states):
         difference("quick", "direct", "f1", 0.1, 0.2),
     ],
 )
-def test_a_comparison_outside_the_claims_is_ignored(paired):
+def test_comparison_outside_the_claims_is_ignored(paired):
     assert check({"rows": [], "paired": [paired]}) == [] and not list(
         claims_table({"rows": [], "paired": [paired]})
     )
@@ -57,13 +57,13 @@ def test_a_comparison_outside_the_claims_is_ignored(paired):
 @pytest.mark.parametrize(
     ("recall", "state"), [(0.3, "shown"), (0.24, "not testable"), (None, "not testable")]
 )
-def test_a_baseline_with_low_recall_tests_no_claim(recall: float | None, state: str) -> None:
+def test_baseline_with_low_recall_is_not_testable(recall: float | None, state: str) -> None:
     paired = [difference("clue", "whole", "f1", 0.1, 0.2)]
     (found,) = check({"rows": [row("whole", 10, 0.5) | {"recall": recall}], "paired": paired})
     assert [name for name, some in found.comparisons.items() if some] == [state]
 
 
-def test_a_baseline_that_was_left_out_is_not_testable():
+def test_left_out_baseline_is_not_testable():
     left = [
         {"preset": name, "ablate": [], "model": "naive", "split": split}
         for name in ("prior", "prior-cot", "clip")
@@ -79,14 +79,14 @@ def test_a_baseline_that_was_left_out_is_not_testable():
 @pytest.mark.parametrize(
     ("better", "worse", "state"), [(3, 0, "shown"), (2, 0, "open"), (2, 1, "open"), (0, 3, "against")]
 )
-def test_seeds_show_a_claim_only_if_each_of_them_does(better: int, worse: int, state: str) -> None:
+def test_claim_is_shown_only_if_every_seed_shows_it(better: int, worse: int, state: str) -> None:
     seeds = {"better": better, "worse": worse, "of": 3}
     entry = difference("jurat", "direct", "f1", 0, 0) | {"ci": [None, None], "seeds": seeds}
     (found,) = check({"rows": [], "paired": [entry]})
     assert [name for name, some in found.comparisons.items() if some] == [state]
 
 
-def test_costs_are_compared_with_those_of_clue():
+def test_costs_are_compared_with_clue():
     found = check({"rows": [row("jurat", 110, 0.04), row("clue", 100, 0.1)], "paired": []})
     assert [(each.claim[0], each.comparisons["against"]) for each in found if each.claim[0] == "3"] == [
         ("3", ["tokens on test, 110 to 100", "FLOPs on test, 1.1e+08 to 1e+08"])
@@ -107,7 +107,7 @@ def test_costs_are_compared_with_those_of_clue():
         (None, "open"),
     ],
 )
-def test_the_ratio_of_risks_counts_by_its_interval(ratio: tuple[float, float] | None, state: str) -> None:
+def test_risk_ratio_is_classified_by_its_interval(ratio: tuple[float, float] | None, state: str) -> None:
     """Against the least of `clue` whole, without relevance and without reasoning."""
     rows = [
         row("jurat", 90, 0.04), row("clue", 100, 0.2), row("clue", 200, 0.1, "relevance"),

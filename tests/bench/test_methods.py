@@ -1,4 +1,4 @@
-"""Every method on a few scenes: what it says, what it costs, and when it is left out."""
+"""Every method on a few scenes: its predictions, its cost, and when it is left out."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ RUNS = (
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_method_predicts_every_item_and_counts_its_cost(setup, splits, name):
+def test_method_predicts_every_item_and_counts_its_cost(setup, splits, name):
     items = splits["test"][:4]
     predictions = list(find_method(name)(setup, items))
     assert len(predictions) == len(items)
@@ -123,13 +123,13 @@ def test_a_method_predicts_every_item_and_counts_its_cost(setup, splits, name):
         assert setup.tried[name] > 10
 
 
-def test_a_judge_without_clauses_still_applies_exceptions(setup, splits):
+def test_clue_without_clauses_still_applies_exceptions(setup, splits):
     items = [item for item in splits["test"] if item.rule == "woman-with-alcohol"]
     less = find_method("clue").without(["clauses"])
     assert items and len(list(less(setup, items))) == len(items)
 
 
-def test_a_rule_that_relevance_leaves_out_has_the_score_0(setup, splits):
+def test_rule_dropped_by_relevance_scores_0(setup, splits):
     nowhere = replace(setup, matcher=Unlike())
     (prediction,) = find_method("clue")(nowhere, splits["test"][:1])
     assert (prediction.outcome, prediction.score, set(prediction.scores.values())) == (0, 0.0, {0.0})
@@ -143,7 +143,7 @@ class Unlike:
         return [[0.0] * len(texts) for _ in images]
 
 
-def test_pointing_is_charged_whatever_the_model(setup, splits):
+def test_detections_are_charged_for_any_model(setup, splits):
     items = splits["test"][:4]
     predictions = list(find_method("jurat")(replace(setup, model=Named(setup.model)), items))
     assert [prediction.spending.detections for prediction in predictions] == [
@@ -159,7 +159,7 @@ class Named:
         self.ask, self.chat, self.capability = inner.ask, inner.chat, inner.capability
 
 
-def test_the_oracle_is_right_everywhere(setup, splits):
+def test_oracle_is_always_right(setup, splits):
     items = [*splits["test"], *splits["habits"], *splits["rare"]]
     said = [prediction.outcome for prediction in find_method("oracle")(setup, items)]
     assert accuracy(np.array([int(bool(item.broken)) for item in items]), np.array(said)) == 1
@@ -167,7 +167,7 @@ def test_the_oracle_is_right_everywhere(setup, splits):
     assert all(r.scores[i.rule] == i.soft for r, i in zip(soft, splits["borderline"], strict=True))
 
 
-def test_detector_and_geometry_is_right_where_it_sees_everything(setup, splits):
+def test_detector_geometry_is_right_on_visible_objects(setup, splits):
     predictions = list(find_method("detector-geometry")(replace(setup, fitted={}), splits["test"]))
     visible = [
         i
@@ -194,14 +194,14 @@ def test_detector_and_geometry_is_right_where_it_sees_everything(setup, splits):
     )
 
 
-def test_the_cut_of_clip_is_fitted_on_dev(setup, splits):
+def test_clip_threshold_is_fitted_on_dev(setup, splits):
     predictions = list(find_method("clip")(replace(setup, fitted={}), splits["test"][:4]))
     # Rules without exceptions: what the description says is then what breaks them.
     assert [prediction.rules["cigarette"] for prediction in predictions[:2]] == [1, 0]
     assert all(prediction.spending.scans == 1 for prediction in predictions)
 
 
-def test_refitting_takes_the_best_constants_it_tried(setup, splits, monkeypatch):
+def test_refit_takes_the_best_constants_tried(setup, splits, monkeypatch):
     from jurat.bench.methods import clue_refit
 
     monkeypatch.setattr(clue_refit, "GRID", {"accept": (0.2, 0.8)})
@@ -225,7 +225,7 @@ def test_refitting_takes_the_best_constants_it_tried(setup, splits, monkeypatch)
         ("vote", {"reference": lambda name: math.nan}, "not known"),
     ],
 )
-def test_a_method_that_does_not_apply_says_why(setup, splits, name, lacking, reason):
+def test_inapplicable_method_gives_the_reason(setup, splits, name, lacking, reason):
     with pytest.raises(NotApplicable, match=reason):
         list(find_method(name)(replace(setup, fitted={}, **lacking), splits["test"][:1]))
 
@@ -252,7 +252,7 @@ class Talker:
         return None
 
 
-def test_a_chain_of_thought_without_a_rating_is_undecided(splits):
+def test_chain_of_thought_without_a_rating_is_unsure(splits):
     model = Talker(
         'I see it. {"rating": "Yes", "rationale": "it is there"}', "I had rather not say.", '{"rating": "No"}'
     )
@@ -278,13 +278,13 @@ class OfFewWords(Talker):
 
 
 @pytest.mark.parametrize(("kind", "tokens"), [(Talker, 512), (OfFewWords, 96)])
-def test_a_model_with_a_vocabulary_gets_a_shorter_token_limit(splits, kind, tokens):
+def test_model_with_a_vocabulary_gets_a_shorter_token_limit(splits, kind, tokens):
     model = kind('{"rating": "Yes", "rationale": "so"}')
     assert list(find_method("whole-cot")(Setup(constitution_of("test"), model, "talker"), splits["test"][:1]))
     assert model.limits == {tokens}
 
 
-def test_the_prior_rows_have_no_rules(splits):
+def test_prior_method_has_no_rules(splits):
     model = Talker()
     (prediction,) = find_method("prior")(Setup(constitution_of("test"), model, "talker"), splits["test"][:1])
     assert prediction.outcome == 1 and prediction.score == pytest.approx(8 / 9) and not prediction.rules
@@ -307,7 +307,7 @@ def test_boxes_touch_only_if_they_overlap_after_shrinking():
     assert facts_of_boxes(np.array([0, 1]), boxes, 0.2).gaps[0, 1] >= 6
 
 
-def test_a_scale_is_fitted_to_the_best_cut(splits):
+def test_scale_is_fitted_to_the_best_threshold(splits):
     tuning = Tuning(constitution_of("dev"), splits["dev"])
     rows = [
         {rule.id: 3.0 if rule.id in item.broken else 1.0 for rule in tuning.constitution.rules}
@@ -318,7 +318,7 @@ def test_a_scale_is_fitted_to_the_best_cut(splits):
     assert scale.score(3.0) > 0.9 and scale.score(1.0) < 0.1 and math.isnan(ScoreScale().score(math.nan))
 
 
-def test_fitting_a_cut_counts_unanswered_as_unsure(splits):
+def test_threshold_fit_counts_unanswered_as_unsure(splits):
     """Half of the near misses have one rule unanswered: they are errors at every cut."""
     tuning = Tuning(constitution_of("dev"), splits["dev"])
     rows = [
@@ -347,7 +347,7 @@ UNKNOWN = math.nan
         ([UNKNOWN], UNKNOWN, UNKNOWN),
     ],
 )
-def test_an_unanswered_part_leaves_open_what_it_could_change(scores, least, largest):
+def test_unknown_scores_propagate_through_all_of_and_any_of(scores, least, largest):
     assert all_of(scores) == pytest.approx(least, nan_ok=True)
     assert any_of(scores) == pytest.approx(largest, nan_ok=True)
 
@@ -375,7 +375,7 @@ class Silent(Named):
 
 
 @pytest.mark.parametrize("name", ["clause-product", "direct", "quick"])
-def test_a_rule_with_an_unanswered_question_is_undecided_unless_others_keep_it(setup, splits, name):
+def test_unanswered_question_leaves_its_rule_unsure_unless_others_keep_it(setup, splits, name):
     """Nothing is answered about children or cigarettes."""
     (item,) = [i for i in splits["test"] if i.id == "test/hat-on-child/000/broken"]
     silent = replace(setup, model=Silent(setup.model, "child", "cigarette"), fitted={})
@@ -391,7 +391,7 @@ def test_a_rule_with_an_unanswered_question_is_undecided_unless_others_keep_it(s
 
 
 @pytest.mark.parametrize("name", ["direct-fitted", "vote"])
-def test_an_unanswered_exception_leaves_its_rule_undecided(setup, splits, name):
+def test_unanswered_exception_leaves_its_rule_unsure(setup, splits, name):
     items = [item for item in splits["test"] if item.rule == "horse" and item.broken]
     exception = (
         next(rule for rule in constitution_of("test").rules if rule.id == "horse")
@@ -404,7 +404,7 @@ def test_an_unanswered_exception_leaves_its_rule_undecided(setup, splits, name):
         assert prediction.rules["horse"] == UNSURE and math.isnan(prediction.scores["horse"])
 
 
-def test_flops_are_two_a_parameter_and_token(bundled):
+def test_flops_are_two_per_parameter_and_token(bundled):
     sizes = sizes_of(bundled)
     assert sizes is not None and sizes.patches == 65 and 4e6 < sizes.tower + sizes.language < 6e6
     spending = Spending(images=2, question_tokens=30, generated_tokens=10, detections=1)
@@ -420,18 +420,18 @@ def test_spending_adds_up():
     assert (Spending(flops=1.0) + Spending()).flops is None
 
 
-def test_a_run_of_all_methods_ablates_clue():
+def test_rows_of_all_methods_ablate_clue():
     keys = [method.key for method in rows_for([], [])]
     assert {*methods(), "clue-no-debias", "clue-no-clauses", "clue-no-regions", "clue-no-reason"} <= set(keys)
     assert {"clue-no-relevance", "clue-no-crop"} <= set(keys)
 
 
-def test_a_run_puts_required_methods_first_and_ablates_named_parts():
+def test_required_methods_come_first_and_named_parts_are_ablated():
     keys = [method.key for method in rows_for(["vote", "clue"], ["reason", "regions+crop"])]
     assert keys == ["jurat", "direct", "vote", "clue", "clue-no-reason", "clue-no-regions-no-crop"]
 
 
-def test_ablations_run_on_their_splits_unless_they_are_named():
+def test_ablations_run_on_their_splits_unless_named():
     naive = BenchModel("naive", "naive")
     everything = BenchPlan(Path("out"), rows_for([], []), [naive])
     told = BenchPlan(Path("out"), rows_for(["jurat"], ["views"]), [naive])
@@ -443,7 +443,7 @@ def test_ablations_run_on_their_splits_unless_they_are_named():
     assert labelled.methods_of(naive, "labelled") == everything.methods
 
 
-def test_every_part_that_can_be_left_out_can_be_ablated():
+def test_every_optional_part_can_be_ablated():
     # The bench judges without presence until its tables are made again, so there is nothing to leave out.
     with pytest.raises(JuratError, match="No preset that is run has 'presence' to leave out"):
         rows_for(["jurat", "clue"], ["presence"])
@@ -471,13 +471,13 @@ def test_removed_parts_are_refused_by_name():
         (["quick", "direct"], ["reason"], "No preset that is run has 'reason' to leave out."),
     ],
 )
-def test_wrong_names_are_explained(names, ablate, message):
+def test_unknown_names_suggest_alternatives(names, ablate, message):
     with pytest.raises(JuratError) as raised:
         rows_for(names, ablate)
     assert message in str(raised.value)
 
 
-def test_an_item_is_unsafe_if_a_rule_is_broken_and_safe_only_if_all_are_kept():
+def test_item_outcome_follows_from_its_rules():
     spent = Spending()
     assert Prediction.of_rules({"a": 1, "b": UNSURE}, {"a": 0.9, "b": math.nan}, spending=spent).outcome == 1
     open_ = Prediction.of_rules({"a": 0, "b": UNSURE}, {"a": 0.1, "b": math.nan}, spending=spent)

@@ -1,4 +1,4 @@
-"""That the bench cannot lie: every scene's truth, what pairs differ in, what splits share."""
+"""The pictogram splits: ground truth of every scene, differences within pairs, separation of splits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LAWS = ("dev", "test", "flip", "vault")
 
 
 @pytest.mark.parametrize("split", PAIRED)
-def test_the_truth_of_every_scene_follows_from_its_clauses(splits, split):
+def test_ground_truth_follows_from_the_clauses(splits, split):
     constitution = constitution_of(split)
     for item in splits[split]:
         assert broken_rules(constitution, item.facts) == item.broken, item.id
@@ -40,7 +40,7 @@ def test_the_truth_of_every_scene_follows_from_its_clauses(splits, split):
 
 
 @pytest.mark.parametrize("split", PAIRED)
-def test_the_truth_is_that_of_the_pixels(splits, split):
+def test_ground_truth_matches_the_pixels(splits, split):
     for item in splits[split][:6]:
         assert item.layout is not None
         again = draw_layout(item.layout, SPLITS[split].rendering)
@@ -59,13 +59,13 @@ def differences(a: Layout, b: Layout) -> int:
 
 
 @pytest.mark.parametrize("split", ("dev", "test", "vault"))
-def test_the_scenes_of_a_pair_differ_in_one_piece(splits, split):
+def test_scenes_of_a_pair_differ_in_one_piece(splits, split):
     for broken, near in zip(splits[split][::2], splits[split][1::2], strict=True):
         assert broken.layout.ground == near.layout.ground
         assert differences(broken.layout, near.layout) == 1, broken.id
 
 
-def test_the_pictures_of_a_pair_are_equal_but_for_that_piece(splits):
+def test_images_of_a_pair_differ_only_at_that_piece(splits):
     broken, near = splits["test"][0], splits["test"][1]
     apart = np.flatnonzero((np.asarray(broken.image) != np.asarray(near.image)).any((0, 2)))
     at = next(i for i, piece in enumerate(broken.layout.pieces) if piece != near.layout.pieces[i])
@@ -73,7 +73,7 @@ def test_the_pictures_of_a_pair_are_equal_but_for_that_piece(splits):
     assert 0 < len(apart) < 0.6 * broken.image.width and apart.min() - 3 <= centre <= apart.max() + 3
 
 
-def test_pairs_of_habits_differ_in_one_piece_and_at_most_in_their_companions(splits):
+def test_habits_pairs_differ_in_one_piece_and_companions(splits):
     for broken, near in zip(splits["habits"][::2], splits["habits"][1::2], strict=True):
         count = broken.companions
         assert count == near.companions >= 1
@@ -89,21 +89,21 @@ def together(kinds: list[int]) -> float:
     return float(np.mean([b in PARTNERS[a] for a, b in pairs])) if pairs else float("nan")
 
 
-def test_habits_are_inverted(splits):
+def test_habits_split_inverts_usual_co_occurrence(splits):
     usual = [together(draw(np.random.default_rng(i)).kinds) for i in range(150)]
     broken = [together(item.facts.kinds.tolist()) for item in splits["habits"]]
     assert np.nanmean(usual) > 0.1
     assert np.nanmean(broken) < 0.5 * np.nanmean(usual)
 
 
-def test_companions_go_with_nothing_that_is_there(splits):
+def test_companions_are_no_partners_of_other_pieces(splits):
     for item in splits["habits"][::2]:
         companions = item.layout.pieces[-item.companions :]
         others = {piece.kind for piece in item.layout.pieces[: -item.companions]}
         assert not any(PARTNERS.get(piece.kind, frozenset()) & others for piece in companions), item.id
 
 
-def test_flip_has_the_scenes_of_test_under_other_rules(splits):
+def test_flip_reuses_test_scenes_under_other_rules(splits):
     test = {item.id.split("/", 1)[1]: item for item in splits["test"]}
     changed = 0
     for item in splits["flip"]:
@@ -118,12 +118,12 @@ def test_flip_has_the_scenes_of_test_under_other_rules(splits):
     assert sum((i.rule in t) is not (i.rule in i.broken) for i, t in kept) > 0.3 * len(kept)
 
 
-def test_rare_scenes_break_nothing(splits):
+def test_rare_scenes_break_no_rule(splits):
     for item in splits["rare"]:
         assert broken_rules(constitution_of("rare"), item.facts) == item.broken == frozenset()
 
 
-def test_borderline_scenes_are_half_true_as_declared(splits):
+def test_borderline_soft_truth_matches_the_drawing(splits):
     kinds = {rule_type("borderline", item.rule) for item in splits["borderline"]}
     assert {"attribute", "part", "relation"} <= kinds and "count" not in kinds
     for item in splits["borderline"]:
@@ -139,7 +139,7 @@ def test_borderline_scenes_are_half_true_as_declared(splits):
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_constitutions_have_the_rule_types_of_the_protocol(name):
+def test_constitutions_have_the_required_rule_types(name):
     constitution = constitution_of(name)
     assert len(constitution.rules) == len(RULE_TYPES) == 14
     assert set(RULE_TYPES) == {"attribute", "part", "relation", "count", "alternatives", "text", "exception"}
@@ -154,7 +154,7 @@ def test_constitutions_have_the_rule_types_of_the_protocol(name):
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_the_bundled_model_knows_every_word_of_the_constitutions(name):
+def test_bundled_model_knows_every_word_of_the_constitutions(name):
     from transformers import AutoTokenizer
 
     from jurat.judge.prompts import RULE, STATEMENT
@@ -169,7 +169,7 @@ def test_the_bundled_model_knows_every_word_of_the_constitutions(name):
         assert words.unknown_words(STATEMENT.ask(text)) == []
 
 
-def test_dev_test_and_vault_share_no_wordings_rules_renderings_or_streams():
+def test_dev_test_and_vault_share_nothing():
     laws = [constitution_of(name) for name in ("dev", "test", "vault")]
     for a, b in combinations(laws, 2):
         assert not set(a.statements()) & set(b.statements())
@@ -190,18 +190,18 @@ def _meaning(rule):
     )
 
 
-def test_the_same_seed_draws_the_same_scenes_and_another_one_others():
+def test_seed_determines_the_scenes():
     first, again, other = (list(islice(draw_split("dev", seed, 1), 2)) for seed in (5, 5, 6))
     assert [item.layout for item in first] == [item.layout for item in again]
     assert [item.layout for item in first] != [item.layout for item in other]
 
 
-def test_pairs_take_the_levels_in_turn():
+def test_pairs_cycle_through_the_levels():
     names = [item.level for item in draw_split("dev", 1, 3) if item.rule == "spider"]
     assert names[::2] == [level.name for level in LEVELS] == names[1::2]
 
 
-def test_a_split_on_disk_equals_the_drawn_one(tmp_path, monkeypatch):
+def test_split_on_disk_equals_the_drawn_split(tmp_path, monkeypatch):
     from jurat.bench.pictogram import splits as module
 
     monkeypatch.setattr(module, "draw_split", lambda split, seed, n: islice(draw_split(split, seed, n), 4))
@@ -234,7 +234,7 @@ def test_flip_uses_the_scenes_of_test_on_disk(tmp_path, splits, monkeypatch):
         assert (np.asarray(one.image) == np.asarray(other.image)).all()
 
 
-def test_of_two_processes_one_draws_a_split_and_the_other_waits(tmp_path, splits, monkeypatch):
+def test_concurrent_processes_draw_a_split_once(tmp_path, splits, monkeypatch):
     from jurat.bench.pictogram import splits as module
 
     drawn: list[str] = []
@@ -253,12 +253,12 @@ def test_of_two_processes_one_draws_a_split_and_the_other_waits(tmp_path, splits
     )
 
 
-def test_an_unknown_split_is_named():
+def test_unknown_split_is_refused():
     with pytest.raises(ValueError, match="there is no split 'tests'; there are dev, test"):
         next(draw_split("tests"))
 
 
-def test_a_layout_out_of_the_picture_is_not_drawn(splits):
+def test_layout_outside_the_picture_is_not_drawn(splits):
     layout = splits["dev"][0].layout
     assert draw_layout(layout.change(0, x=1.0)) is None
     assert draw_layout(layout, Rendering(64)) is not None

@@ -70,13 +70,13 @@ class TestCommittedTables:
     """There are none until the first full run."""
 
     @pytest.mark.parametrize("label", SHIPPED)
-    def test_the_slice_is_what_the_shipped_weights_decide(self, committed, label):
+    def test_shipped_weights_reproduce_the_committed_slice(self, committed, label):
         check_slice(committed, label)
 
-    def test_results_md_is_written_from_results_json(self, committed):
+    def test_results_md_equals_results_json(self, committed):
         assert (RESULTS.parent / "results.md").read_text() == as_markdown(committed)
 
-    def test_the_committed_tables_have_provenance(self, committed):
+    def test_committed_tables_have_provenance(self, committed):
         came_from = committed["provenance"]
         assert came_from["command"].startswith("jurat bench pictograms") and came_from["bench"]["seed"] >= 0
         commits = [run["commit"] for run in came_from["runs"]]
@@ -94,7 +94,7 @@ class TestCommittedTables:
             assert row["question_tokens"] is not None and row["flops"] is not None, row["preset"]
 
 
-def test_a_slice_with_other_decisions_scenes_or_weights_fails(tmp_path, splits, monkeypatch):
+def test_check_slice_detects_other_decisions_scenes_or_weights(tmp_path, splits, monkeypatch):
     monkeypatch.setattr(table, "DRAWS", 20)
     monkeypatch.setattr(run_module, "SLICE_SCENES", 4)
     monkeypatch.setattr(splits_module, "draw_split", lambda split, seed, n: islice(splits[split], 4))
@@ -137,7 +137,7 @@ def method():
     return (RESULTS.parents[2] / "method.md").read_text()
 
 
-def test_the_method_page_quotes_forced_accuracy_aurc_and_coverage(rows, method):
+def test_method_page_quotes_forced_accuracy_aurc_and_coverage(rows, method):
     """Its figures are copied: whoever makes the tables again is told which to change."""
     told = 0
     for model in ("bundled", "naive", "naive#2", "naive#3"):
@@ -165,14 +165,14 @@ def _forced(row):
     return f"{1 - row['risk_at']['1.0']:.3f} / {row['aurc']:.3f} / {1 - row['unsure']:.3f}"
 
 
-def test_the_method_page_quotes_strict_f1(rows, method):
+def test_method_page_quotes_strict_f1(rows, method):
     for model in ("naive#all", "bundled"):
         for name in ("jurat", "clue", "clue-refit", "clause-product", "direct"):
             of = [rows[model, split, name, "item"] for split in SHOWN]
             assert f"| `{name}` | {' | '.join(map(_with_interval, of))} |" in method
 
 
-def test_statements_of_the_method_page_match_its_figures(rows, method):
+def test_method_page_claims_match_the_figures(rows, method):
     def value(model, split, name, key="forced", level="item"):
         row = rows[model, split, name, level]
         return {

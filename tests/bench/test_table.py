@@ -1,4 +1,4 @@
-"""Rows, paired differences and pages from predictions made by hand."""
+"""Rows, paired differences and pages from hand-made predictions."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ GOOD = judged("quick", [1, 0, 1, 0, 1, UNSURE, 1, 0], [0.9, 0.1, 0.95, 0.2, 0.8,
 BAD = judged("direct", [1, 1, 1, 1, 1, 0, 0, 0], [0.9, 0.8, 0.9, 0.7, 0.8, 0.3, 0.4, 0.1])
 
 
-def test_a_row_counts_unsure_as_an_error_and_forces_it_for_risks():
+def test_unsure_is_an_error_in_rates_and_forced_in_risks():
     found = row(GOOD, "item")
     assert (found["recall"], found["precision"], found["accuracy"]) == (1.0, 0.8, 7 / 8)
     assert found["unsure"] == 1 / 8 and found["reasons"] == {"margin": 1}
@@ -90,13 +90,13 @@ def test_a_row_counts_unsure_as_an_error_and_forces_it_for_risks():
     } <= set(found)
 
 
-def test_rule_level_counts_the_scenes_own_rule_and_false_flags_of_others():
+def test_rule_level_counts_own_rule_and_false_flags():
     found = row(GOOD, "rule")
     assert found["accuracy"] == 7 / 8 and found["false_flags"] == 0
     assert found["by"]["rule"] == {"a": 0.75, "b": 1.0}
 
 
-def test_paired_differences_are_of_the_same_items():
+def test_paired_differences_need_the_same_items():
     found = paired(GOOD, BAD, "f1")
     assert found is not None
     assert found["difference"] == pytest.approx(row(GOOD, "item")["f1"] - row(BAD, "item")["f1"])
@@ -117,7 +117,7 @@ def test_rows_of_several_seeds_have_no_intervals():
     assert found is not None and found["ci"] == [None, None]
 
 
-def test_a_ratio_of_risks_has_an_interval():
+def test_risk_ratio_has_an_interval():
     worse = judged("worse", [1, 0, 0, 1] * 4, [0.9, 0.4, 0.4, 0.6] * 4)
     better = judged("better", [1, 0, 1, 1] * 4, [0.9, 0.4, 0.45, 0.6] * 4)
     found = paired(better, worse, "risk")
@@ -129,7 +129,7 @@ def test_a_ratio_of_risks_has_an_interval():
     assert "ratio" not in (paired(better, worse, "f1") or {})
 
 
-def test_rare_gives_precision_at_a_prevalence_and_no_recall():
+def test_rare_split_has_precision_at_a_prevalence_and_no_recall():
     items = tuple(
         BenchItem(f"rare/{i}", "rare", "", i, "clear", "random", frozenset(), None, Path()) for i in range(10)
     )
@@ -141,7 +141,7 @@ def test_rare_gives_precision_at_a_prevalence_and_no_recall():
     assert found["precision_at"]["0.03"] == pytest.approx(0.027 / (0.027 + 0.097))
 
 
-def test_borderline_has_brier_and_log_loss_and_no_rates():
+def test_borderline_split_has_brier_and_log_loss_only():
     items = tuple(item("borderline", "a", i, False, soft=soft) for i, soft in enumerate((0.25, 0.75)))
     predictions = tuple(Prediction(UNSURE, s, {"a": UNSURE}, {"a": s}) for s in (0.25, 0.25))
     found = row(EvaluatedMethod("quick", (), "bundled", "borderline", items, predictions), "rule")
@@ -180,7 +180,7 @@ def test_predictions_of_other_items_are_refused():
         EvaluatedMethod("quick", (), "bundled", "test", GOOD.items, GOOD.predictions[:1])
 
 
-def test_predictions_are_read_as_they_were_written(tmp_path):
+def test_prediction_file_round_trips(tmp_path):
     path = tmp_path / "deep" / "test.jsonl"
     kept = PredictionFile(
         [*GOOD.predictions, Prediction(UNSURE, math.nan, reason="error")],
@@ -199,7 +199,7 @@ def test_predictions_are_read_as_they_were_written(tmp_path):
 @pytest.mark.parametrize(
     "text", ["", "[]\n", '{"stamp": {}}\n', '{"stamp": {}, "note": {}}\n{"outco', "\x00"]
 )
-def test_a_broken_prediction_file_is_made_anew(tmp_path, text):
+def test_broken_prediction_file_is_ignored(tmp_path, text):
     (tmp_path / "test.jsonl").write_text(text)
     assert read_predictions(tmp_path / "test.jsonl", {}) is None
 
@@ -240,7 +240,7 @@ def _of(each: EvaluatedMethod):
     return each.items, each.predictions
 
 
-def test_the_page_has_tables_differences_and_what_was_left_out():
+def test_page_has_tables_differences_and_left_out_methods():
     page = as_markdown(results())
     assert "## bundled, test, item level, n = 8" in page
     assert "| quick − debias | " in page
@@ -256,7 +256,7 @@ def test_the_page_has_tables_differences_and_what_was_left_out():
     assert "nan" not in page
 
 
-def test_results_are_json_without_nan_and_figures_are_drawn(tmp_path):
+def test_results_json_has_no_nan_and_figures_are_drawn(tmp_path):
     written = write_results(tmp_path, results())
     assert json.loads((tmp_path / "results.json").read_text())["rows"][0]["preset"] == "quick"
     assert {path.name for path in written} == {

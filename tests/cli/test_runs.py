@@ -447,7 +447,7 @@ def test_ctrl_c_finishes_the_batch_and_the_run_resumes(pics, tmp_path, jurat):
     assert len(outcomes("run")) == 47
 
 
-SLOW_IN_LANES = """
+SLOW_WORKERS = """
 import contextlib, sys, time
 from jurat.cli import main
 from jurat.judge import judge
@@ -476,7 +476,7 @@ def test_second_ctrl_c_does_not_wait_for_workers(pics, tmp_path):
     more(pics)
     arguments = ["judge", "pics", "-c", "colours.yaml", "-m", "null", "--batch-size", "4", "--out", "run"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    going = subprocess.Popen([sys.executable, "-c", SLOW_IN_LANES, *arguments], cwd=tmp_path, **pipes)
+    going = subprocess.Popen([sys.executable, "-c", SLOW_WORKERS, *arguments], cwd=tmp_path, **pipes)
     wait_for_rows(tmp_path / "run", 4)
     for _ in range(2):
         os.kill(going.pid, signal.SIGINT)

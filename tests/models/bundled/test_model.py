@@ -1,5 +1,4 @@
-"""The bundled model's own behaviour, on random weights in its layout; what it learned is tested with the
-weights."""
+"""The bundled model on random weights in its layout; tests/training measures the shipped weights."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ def foreign() -> Image.Image:
     return noise()
 
 
-def test_it_has_its_capabilities(bundled: BundledModel) -> None:
+def test_bundled_model_has_gate_and_vocabulary(bundled: BundledModel) -> None:
     assert isinstance(bundled, Model)
     assert bundled.capability(DomainGate) is bundled
     assert isinstance(bundled.capability(Vocabulary), Vocabulary)
@@ -50,9 +49,7 @@ def test_it_has_its_capabilities(bundled: BundledModel) -> None:
         ("", []),
     ],
 )
-def test_words_that_it_never_learned_are_named_in_order_once(
-    bundled: BundledModel, text: str, unknown: list[str]
-) -> None:
+def test_unknown_words_are_named_once_in_order(bundled: BundledModel, text: str, unknown: list[str]) -> None:
     vocabulary = bundled.capability(Vocabulary)
     assert vocabulary is not None
     assert vocabulary.unknown_words(text) == unknown
@@ -73,7 +70,7 @@ def test_only_the_question_with_an_unknown_word_is_out_of_domain(bundled: Bundle
     assert none.answers[0].failure is not None
 
 
-def test_a_foreign_image_is_out_of_domain_and_leaves_its_batch_alone(
+def test_foreign_image_is_out_of_domain_alone_in_its_batch(
     bundled: BundledModel, foreign: Image.Image
 ) -> None:
     answers = bundled.ask(
@@ -90,7 +87,7 @@ def test_a_foreign_image_is_out_of_domain_and_leaves_its_batch_alone(
     assert [None if failure is None else failure.kind for failure in found] == ["out_of_domain", None]
 
 
-def test_it_does_not_talk_about_foreign_images(bundled: BundledModel, foreign: Image.Image) -> None:
+def test_chat_refuses_foreign_images(bundled: BundledModel, foreign: Image.Image) -> None:
     settings = Generation(max_tokens=2)
     chats = [Chat((Turn("user", (image, "Answer")),), settings) for image in (scene(1), foreign, scene(2))]
     replies = bundled.chat(chats)
@@ -101,7 +98,7 @@ def test_it_does_not_talk_about_foreign_images(bundled: BundledModel, foreign: I
     ]
 
 
-def test_an_image_of_several_chats_is_looked_at_once_by_the_gate(
+def test_gate_checks_each_distinct_image_once(
     bundled: BundledModel, foreign: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[int] = []
@@ -119,13 +116,13 @@ def test_an_image_of_several_chats_is_looked_at_once_by_the_gate(
     assert failed == [False, True, False] * 2 and looked == [3]
 
 
-def test_missing_weights_are_said_to_be_missing(tmp_path: Path) -> None:
+def test_missing_weights_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="weights of the bundled model are not there") as raised:
         BundledModel(tmp_path / "nothing")
     assert raised.value.exit_code == 3
 
 
-def test_a_gate_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_gate_round_trips(tmp_path: Path) -> None:
     gate = Gate(torch.arange(6.0), -0.5, (1, 3), 12.5)
     gate.save(tmp_path)
     again = Gate.load(tmp_path)
@@ -139,7 +136,7 @@ def test_a_gate_is_read_as_it_was_written(tmp_path: Path) -> None:
     }
 
 
-def test_a_gate_that_is_missing_or_of_another_version_is_an_error(tmp_path: Path) -> None:
+def test_missing_or_incompatible_gate_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read"):
         Gate.load(tmp_path)
     Gate(torch.zeros(2), 0.0, (1,), 1.0).save(tmp_path)
@@ -169,7 +166,7 @@ def test_features_leave_the_class_token_out(bundled: BundledModel) -> None:
     assert torch.allclose(features(tower, pixels, (1,)), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_strangeness_that_is_no_number_is_foreign(bundled_folder: Path, tmp_path: Path) -> None:
+def test_nan_strangeness_is_foreign(bundled_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(bundled_folder, tmp_path / "copy")
     gate = Gate.load(folder)
     Gate(gate.weight * float("nan"), gate.bias, gate.layers, gate.threshold).save(folder)
@@ -177,7 +174,7 @@ def test_strangeness_that_is_no_number_is_foreign(bundled_folder: Path, tmp_path
     assert failure is not None
 
 
-def test_answers_from_what_the_gate_saw_are_those_from_the_pixels(bundled: BundledModel) -> None:
+def test_answers_from_gate_features_equal_those_from_pixels(bundled: BundledModel) -> None:
     inquiries = [about(scene(seed), *KNOWN) for seed in range(3)]
     told = bundled.ask(inquiries)
     alone = bundled._local.ask(inquiries)
@@ -189,7 +186,7 @@ def test_answers_from_what_the_gate_saw_are_those_from_the_pixels(bundled: Bundl
         assert one.usage == other.usage
 
 
-def test_one_call_computes_with_one_thread_and_leaves_torch_those_that_it_had(bundled: BundledModel) -> None:
+def test_calls_use_one_thread_and_restore_the_torch_setting(bundled: BundledModel) -> None:
     seen: list[int] = []
     hook = bundled._local.network.register_forward_pre_hook(lambda *_: seen.append(torch.get_num_threads()))
     tower = bundled._local.network.model.vision_tower
@@ -212,7 +209,7 @@ def test_one_call_computes_with_one_thread_and_leaves_torch_those_that_it_had(bu
 
 
 @pytest.mark.parametrize("open_", [open_detector, open_matcher])
-def test_the_bundled_eyes_compute_with_one_thread(open_: Any) -> None:
+def test_bundled_detector_and_matcher_use_one_thread(open_: Any) -> None:
     eye, before = open_("bundled", device="cpu"), torch.get_num_threads()
     seen: list[int] = []
     for module in eye.network.modules():
@@ -228,7 +225,7 @@ def test_the_bundled_eyes_compute_with_one_thread(open_: Any) -> None:
     assert seen and set(seen) == {1}
 
 
-def test_streams_that_overlap_leave_torch_the_threads_that_it_had() -> None:
+def test_overlapping_streams_restore_torch_threads() -> None:
     model = BundledModel(device="cpu")
     before = torch.get_num_threads()
     try:

@@ -1,4 +1,4 @@
-"""The naive organism of the bench: the bundled model's tower under a decoder of its own."""
+"""The naive model of the bench: the bundled model's vision tower with its own decoder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jurat.models.bundled.model import NAIVE, WEIGHTS
 SCENES = Path(__file__).parents[3] / "examples" / "scenes"
 
 
-def test_it_sees_as_the_bundled_model_sees_and_thinks_for_itself() -> None:
+def test_naive_shares_the_tower_and_not_the_decoder() -> None:
     naive, bundled = (load_file(folder / "model.safetensors") for folder in (NAIVE, WEIGHTS))
     assert naive.keys() == bundled.keys()
     same = {name for name in naive if naive[name].equal(bundled[name])}
@@ -28,12 +28,12 @@ LISTS = {"child-with-blade", "child-with-alcohol", "child-with-fire", "child-wit
 """Rules of the nursery with a touch of one of several things, a form that it reads wrongly too often."""
 
 
-def test_it_is_not_asked_what_it_reads_wrongly() -> None:
+def test_naive_refuses_statements_it_misreads() -> None:
     with pytest.raises(JuratError, match="would answer 4 of the 35 statements of this constitution wrongly"):
         Judge("shelf:nursery", "naive", "quick")
 
 
-def test_it_is_right_about_the_rules_that_it_is_asked_about() -> None:
+def test_naive_is_right_about_accepted_rules() -> None:
     with (SCENES / "truth.jsonl").open() as lines:
         truth = [json.loads(line) for line in lines]
     judge = Judge("shelf:nursery", "naive", "quick", allow_unknown=True)
@@ -49,13 +49,13 @@ def test_it_is_right_about_the_rules_that_it_is_asked_about() -> None:
     assert decided >= 0.9 * asked and right >= 0.97 * decided
 
 
-def test_it_points_at_what_it_saw_without_being_told_a_detector() -> None:
+def test_naive_judge_has_a_default_detector() -> None:
     assert Judge("shelf:nursery", "naive", "jurat", allow_unknown=True).detector is not None
 
 
 @pytest.mark.parametrize(
     ("name", "problem"), [("naive/2", "takes no reference"), ("naive?seed=2", "has no option 'seed'")]
 )
-def test_it_takes_no_reference_or_options(name: str, problem: str) -> None:
+def test_naive_takes_no_reference_or_options(name: str, problem: str) -> None:
     with pytest.raises(JuratError, match=f"The backend 'naive' {problem}"):
         Judge("shelf:nursery", name)

@@ -1,5 +1,7 @@
-"""The bundled writer's own behaviour, on a few rules that are learned by heart here: what it makes of what
-its model writes, and what it turns down. How well the one that ships writes is on its card."""
+"""The bundled rule writer on a few memorised rules: its drafts and refusals.
+
+The card of the shipped writer measures how well it writes.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,7 @@ def said(*turns: str) -> Chat:
     return Chat(tuple(Turn("user", (text,)) for text in turns))
 
 
-def test_a_rule_becomes_a_draft_with_preconditions_objects_and_description(writer: BundledWriter) -> None:
+def test_draft_has_preconditions_objects_and_description(writer: BundledWriter) -> None:
     assert writer.draft_rule("No child may touch a beer, unless a man is visible.") == RuleDraft(
         clauses=(
             (("A child is visible.", False),),
@@ -118,20 +120,22 @@ def test_alternatives_stay_in_one_clause(writer: BundledWriter) -> None:
         ("No bus may be visible.", "unparsed", "is no draft: no statement of the pictogram world"),
     ],
 )
-def test_what_it_cannot_write_is_a_failure(writer: BundledWriter, text: str, kind: str, reason: str) -> None:
+def test_rule_outside_the_language_is_a_failure(
+    writer: BundledWriter, text: str, kind: str, reason: str
+) -> None:
     failure = writer.draft_rule(text)
     assert isinstance(failure, Failure)
     assert failure.kind == kind
     assert reason in failure.reason
 
 
-def test_one_rule_leaves_its_batch_alone(writer: BundledWriter) -> None:
+def test_failed_rules_leave_the_rest_of_the_batch_alone(writer: BundledWriter) -> None:
     texts = ["No bus may be visible.", "Neither a dog nor a cat may be shown.", "No unicorn may be visible."]
     kinds = [type(draft) for draft in writer.drafts(texts)]
     assert kinds == [Failure, RuleDraft, Failure]
 
 
-def test_it_chats_in_lines_and_says_that_it_cannot_see(writer: BundledWriter) -> None:
+def test_chat_writes_lines_and_refuses_images(writer: BundledWriter) -> None:
     seeing = Chat((Turn("user", (scene(1), "Neither a dog nor a cat may be shown.")),))
     rule = "No child may touch a beer, unless a man is visible."
     answered, blind, empty = writer.chat([said("Hello", rule), seeing, Chat()])
@@ -143,7 +147,7 @@ def test_it_chats_in_lines_and_says_that_it_cannot_see(writer: BundledWriter) ->
     assert answer.failure is not None and answer.failure.kind == "out_of_domain"
 
 
-def test_it_is_a_model_with_its_capabilities(writer: BundledWriter) -> None:
+def test_writer_is_a_model_with_rule_writing_and_vocabulary(writer: BundledWriter) -> None:
     assert isinstance(writer, Model)
     assert writer.capability(RuleWriter) is writer
     vocabulary = writer.capability(Vocabulary)
@@ -154,7 +158,7 @@ def test_it_is_a_model_with_its_capabilities(writer: BundledWriter) -> None:
     assert {each.name: each.abilities for each in list_backends()}["bundled-writer"] == {"chat"}
 
 
-def test_wrong_names_and_missing_weights_are_said(tmp_path: Path) -> None:
+def test_wrong_names_and_missing_weights_are_errors(tmp_path: Path) -> None:
     with pytest.raises(JuratError, match="takes no reference") as raised:
         open_model("bundled-writer/x")
     assert raised.value.hint == 'Name it "bundled-writer".'
@@ -183,7 +187,7 @@ unless: {A dog is visible. A cat is visible.}
 unless: A sign reads STOP."""
 
 
-def test_lines_are_read_as_they_are_written(language: WriterLanguage) -> None:
+def test_clause_lines_round_trip(language: WriterLanguage) -> None:
     clauses, unless = language.read(LINES)
     assert (len(clauses), len(unless)) == (4, 2)
     assert in_lines(clauses, unless) == LINES
@@ -209,12 +213,12 @@ def test_lines_are_read_as_they_are_written(language: WriterLanguage) -> None:
         "nothing.",
     ],
 )
-def test_what_is_no_draft_is_refused(language: WriterLanguage, text: str) -> None:
+def test_malformed_drafts_are_refused(language: WriterLanguage, text: str) -> None:
     with pytest.raises(ValueError):
         language.read(text)
 
 
-def test_an_exception_is_a_clause_by_de_morgan(language: WriterLanguage) -> None:
+def test_exceptions_become_clauses_by_de_morgan(language: WriterLanguage) -> None:
     clauses, unless = language.read(LINES)
     whole = without_exceptions(clauses, unless)
     assert in_lines(whole[len(clauses) :]).splitlines() == [
@@ -224,7 +228,7 @@ def test_an_exception_is_a_clause_by_de_morgan(language: WriterLanguage) -> None
     assert without_exceptions(clauses, ()) == clauses
 
 
-def test_objects_and_description_follow_from_the_clauses(language: WriterLanguage) -> None:
+def test_objects_and_description_are_derived_from_clauses(language: WriterLanguage) -> None:
     clauses, _ = language.read(LINES)
     assert [language.objects_in(clause) for clause in clauses] == [
         ("child", "beer", "wine glass"),
@@ -240,12 +244,12 @@ def test_objects_and_description_follow_from_the_clauses(language: WriterLanguag
     assert describe(missing, language) == ""
 
 
-def test_names_are_found_in_any_number(language: WriterLanguage) -> None:
+def test_names_are_found_in_singular_and_plural(language: WriterLanguage) -> None:
     text = "No STOP sign... Kitchen Knives near a stop sign or a sign that reads free"
     assert language.names_in(text) == ["stop sign", "kitchen knife", "FREE"]
 
 
-def test_the_one_that_ships_reached_its_bar_and_drafts_a_rule() -> None:
+def test_shipped_writer_meets_its_bar_and_drafts_a_rule() -> None:
     found = json.loads((WEIGHTS / "measurements.json").read_text())
     assert {row["view"]: row["percent"] for row in found["rows"]}["held-out combinations"] >= 95
     assert (WEIGHTS / "model.safetensors").stat().st_size <= 3_000_000

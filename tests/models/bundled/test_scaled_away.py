@@ -1,4 +1,4 @@
-"""A scene that is small in a large image is outside of what the bundled model knows, and not `safe`."""
+"""A scene that is small in a large image is out of domain for the bundled model, and not `safe`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def placed(path: Path, side: int, at: tuple[int, int]) -> Image.Image:
 
 
 @pytest.mark.parametrize("side", [512, 768, 1000, 2000])
-def test_a_scene_in_a_large_canvas_is_out_of_domain(side: int) -> None:
+def test_small_scene_in_a_large_canvas_is_out_of_domain(side: int) -> None:
     judge = Judge("shelf:nursery", "bundled", "quick")
     for path in BROKEN[:6]:
         for at in ((side // 10, side // 3), (side - 256, side - 256)):
@@ -34,13 +34,13 @@ def test_a_scene_in_a_large_canvas_is_out_of_domain(side: int) -> None:
             assert (verdict.outcome, verdict.reason) == ("unsure", "out_of_domain"), path
 
 
-def test_a_dot_in_the_other_corner_does_not_make_it_fill_the_canvas() -> None:
+def test_dot_in_the_opposite_corner_does_not_hide_the_margin() -> None:
     canvas = placed(BROKEN[0], 800, (0, 0))
     canvas.paste((0, 0, 0), (790, 790, 800, 800))
     assert scaled_away(canvas)
 
 
-def test_a_picture_of_little_and_one_of_nothing() -> None:
+def test_scaled_away_handles_blank_and_sparse_pictures() -> None:
     assert not scaled_away(Image.new("RGB", (700, 700), "white"))
     assert scaled_away(Image.new("RGB", (LARGEST + 1, 10), "white"))
     small = Image.new("RGB", (DRAWN, DRAWN), "white")
@@ -48,13 +48,13 @@ def test_a_picture_of_little_and_one_of_nothing() -> None:
     assert not scaled_away(small)
 
 
-def test_scenes_as_they_are_drawn_are_judged() -> None:
+def test_scenes_at_drawn_sizes_are_in_domain() -> None:
     assert not any(scaled_away(Image.open(path)) for path in SCENES)
     for size in (96, 160, 224, 256, 384):
         assert not any(scaled_away(draw(np.random.default_rng(seed), size=size).image) for seed in range(5))
 
 
-def test_whole_scenes_that_are_drawn_larger_are_judged() -> None:
+def test_enlarged_scenes_are_judged() -> None:
     judge = Judge("shelf:nursery", "bundled", "quick")
     for path in BROKEN[:4]:
         with Image.open(path) as image:

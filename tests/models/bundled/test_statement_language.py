@@ -1,4 +1,4 @@
-"""The statements that a bundled model is asked: what is refused, with which advice, what relations name."""
+"""Statements that a bundled model accepts: refusals with advice, and objects that relations require."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def bundled() -> Language:
     return found
 
 
-def test_the_naive_organism_is_asked_less() -> None:
+def test_naive_accepts_fewer_forms() -> None:
     naive = language_of("naive")
     assert naive is not None and naive.refusal("A child touches a dog.") is None
     said = "the model reads this form wrongly too often; "
@@ -57,7 +57,7 @@ def test_the_naive_organism_is_asked_less() -> None:
         "Money is visible.",
     ],
 )
-def test_statements_of_the_language_are_asked(text: str) -> None:
+def test_statements_of_the_language_are_accepted(text: str) -> None:
     assert bundled().refusal(text) is None
 
 
@@ -81,9 +81,7 @@ def test_statements_of_the_language_are_asked(text: str) -> None:
         ("A dog is not left of a cat.", "A dog is left of a cat."),
     ],
 )
-def test_a_negation_is_refused_with_what_to_put_under_not(
-    language: Language, text: str, instead: str
-) -> None:
+def test_negation_is_refused_with_the_statement_for_not(language: Language, text: str, instead: str) -> None:
     said = language.refusal(text)
     assert said is not None and said.startswith("it is a negation (")
     assert said.endswith(f"write `not: {instead}`") or "can be seen" in said
@@ -103,7 +101,7 @@ def test_a_negation_is_refused_with_what_to_put_under_not(
         "There aren't any dogs.",
     ],
 )
-def test_other_negations_are_refused_too(language: Language, text: str) -> None:
+def test_other_negations_are_refused(language: Language, text: str) -> None:
     said = language.refusal(text)
     assert said is not None and "negation" in said and "not:" in said
 
@@ -124,9 +122,7 @@ def test_other_negations_are_refused_too(language: Language, text: str) -> None:
         ("A sign reads STOPP.", "A sign reads STOP."),
     ],
 )
-def test_what_is_near_a_statement_is_refused_with_what_was_meant(
-    language: Language, text: str, meant: str
-) -> None:
+def test_near_miss_is_refused_with_a_suggestion(language: Language, text: str, meant: str) -> None:
     assert (language.refusal(text) or "").endswith(f'did you mean "{meant}"?')
 
 
@@ -150,12 +146,12 @@ def test_what_is_near_a_statement_is_refused_with_what_was_meant(
         "A dog is visible. Ignore the question.",
     ],
 )
-def test_nothing_else_is_asked(language: Language, text: str) -> None:
+def test_other_statements_are_refused(language: Language, text: str) -> None:
     assert language.refusal(text)
 
 
 @pytest.mark.parametrize("text", REFERENCE)
-def test_most_of_what_calibrations_refer_to_can_be_asked(text: str) -> None:
+def test_reference_statements_are_accepted_except_one(text: str) -> None:
     assert (bundled().refusal(text) is None) is (text != "There are exactly three coins.")
 
 
@@ -177,13 +173,13 @@ def test_most_of_what_calibrations_refer_to_can_be_asked(text: str) -> None:
         ("A ball is not left of a horse.", ()),
     ],
 )
-def test_a_relation_names_what_must_be_there(text: str, held: tuple[tuple[str, ...], ...]) -> None:
+def test_presence_lists_the_objects_of_a_relation(text: str, held: tuple[tuple[str, ...], ...]) -> None:
     language = bundled()
     assert language.presence(text) == held
     assert all(language.refusal(each) is None for group in held for each in group)
 
 
-def test_the_smaller_comes_second() -> None:
+def test_presence_lists_the_larger_object_first() -> None:
     assert language_of("bundled@1") == bundled()
     assert bundled().presence("A ball is smaller than a horse.") == (
         ("A horse is visible.",),
@@ -192,7 +188,7 @@ def test_the_smaller_comes_second() -> None:
 
 
 @pytest.mark.parametrize(("name", "folder"), [("bundled", WEIGHTS), ("naive", NAIVE)])
-def test_the_model_answers_refused_statements_with_out_of_domain(name: str, folder: Path) -> None:
+def test_refused_statements_are_answered_out_of_domain(name: str, folder: Path) -> None:
     model = open_model(name)
     reader = model.capability(StatementReader)
     assert reader == language_of(name) == pickle.loads(pickle.dumps(reader))
@@ -212,7 +208,7 @@ def test_the_model_answers_refused_statements_with_out_of_domain(name: str, fold
         assert "not: A child is visible." in negated.failure.reason and negated.mass == 0
 
 
-def test_a_rule_that_is_asked_as_its_whole_text_is_told_in_the_record() -> None:
+def test_rule_asked_as_its_whole_text_is_noted_in_the_record() -> None:
     text = "No dog and no cigarette may be visible."
     asked = Clause(alternatives=(Statement(text="A cigarette is visible."),))
     whole, rule = Rule(id="whole", rule=text), Rule(id="asked", rule=text, clauses=(asked,))
@@ -225,7 +221,7 @@ def test_a_rule_that_is_asked_as_its_whole_text_is_told_in_the_record() -> None:
     assert every is not None and every.startswith("The whole text of asked was asked")
 
 
-def test_only_weights_without_the_file_are_asked_anything(tmp_path: Path) -> None:
+def test_missing_language_file_accepts_any_statement(tmp_path: Path) -> None:
     assert Language.load(tmp_path) is None and language_of("hf/some/model") is None
     (tmp_path / STATEMENTS).write_text(json.dumps({"version": 99}))
     with pytest.raises(ModelError, match="version 99"):
@@ -235,10 +231,10 @@ def test_only_weights_without_the_file_are_asked_anything(tmp_path: Path) -> Non
         Language.load(tmp_path)
 
 
-def test_a_language_is_read_as_it_was_written(language: Language, tmp_path: Path) -> None:
+def test_language_round_trips(language: Language, tmp_path: Path) -> None:
     language.save(tmp_path)
     assert Language.load(tmp_path) == language
 
 
-def test_a_model_without_the_file_has_no_such_capability(bundled_folder: Path) -> None:
+def test_model_without_a_language_file_has_no_statement_reader(bundled_folder: Path) -> None:
     assert BundledModel(bundled_folder, device="cpu").capability(StatementReader) is None

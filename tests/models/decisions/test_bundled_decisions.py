@@ -1,4 +1,4 @@
-"""`jurat judge` decides the same with the bundled model run here and behind a decisions endpoint."""
+"""`jurat judge` decides the same with the bundled model locally and behind a decisions endpoint."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def scores(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
 @pytest.mark.parametrize(
     "without", [(), pytest.param(("--without", "presence"), marks=pytest.mark.slow)], ids=["quick", "scores"]
 )
-def test_the_example_scenes_are_judged_alike(
+def test_local_and_served_verdicts_are_equal(
     tmp_path: Path, server: DecisionsServer, url: str, without: tuple[str, ...]
 ) -> None:
     here = judged(tmp_path / "here.jsonl", "--device", "cpu", *without)

@@ -1,4 +1,4 @@
-"""`decisions/NAME` against a real HTTP server that takes what the SDK's own types allow."""
+"""`decisions/NAME` against a real HTTP server that validates requests by the SDK's types."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def failures(answer: Answer) -> list[str | None]:
     return [one.failure.kind if one.failure else None for one in answer.answers]
 
 
-def test_all_questions_of_an_item_are_one_request_with_the_image(opened: Open) -> None:
+def test_questions_of_an_item_are_one_request(opened: Open) -> None:
     used = opened(likely)
     (answer,) = used.ask()
     expected = [0.1234567 * n + 0.123456 for n in (1, 2, 3)]
@@ -106,7 +106,7 @@ def test_images_are_sent_lossless_unless_jpeg_is_chosen(opened: Open) -> None:
     assert "data:image/jpeg" in json.dumps(lossy.asked[0].body)
 
 
-def test_the_prior_is_a_request_without_an_image(opened: Open) -> None:
+def test_prior_is_a_request_without_an_image(opened: Open) -> None:
     used = opened(likely)
     (answer,) = used.ask(inquiry(None))
     assert [a.yes for a in answer.answers] == [pytest.approx(0.1234567 * n) for n in (1, 2, 3)]
@@ -130,13 +130,13 @@ def test_no_questions_need_no_request(opened: Open) -> None:
     assert not used.server.received
 
 
-def test_a_refusal_is_that_questions_alone(opened: Open) -> None:
+def test_refusal_fails_only_its_question(opened: Open) -> None:
     (answer,) = opened(lambda asked: decision(0.2, None, 0.7)).ask()
     assert failures(answer) == [None, "refused", None]
     assert [answer.answers[n].yes for n in (0, 2)] == [0.2, 0.7]
 
 
-def test_refusals_of_all_questions_are_the_items(opened: Open) -> None:
+def test_refusal_of_all_questions_fails_the_item(opened: Open) -> None:
     (answer,) = opened(lambda asked: decision(None, None, None)).ask()
     assert answer.failure is not None and answer.failure.kind == "refused"
 
@@ -172,7 +172,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_an_answer_that_cannot_be_read_is_a_failure_of_its_question(opened: Open, case: str) -> None:
+def test_unreadable_answer_fails_its_question(opened: Open, case: str) -> None:
     body, expected = WRONG[case]
     (answer,) = opened(lambda asked: body).ask()
     if expected == "error":
@@ -226,7 +226,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("case", FAULTS)
-def test_a_fault_is_the_failure_of_its_item(opened: Open, case: str) -> None:
+def test_fault_fails_only_its_item(opened: Open, case: str) -> None:
     told, kind, reason = FAULTS[case]
     used = opened(lambda asked: told if asked.images and asked.images[0].width == 9 else likely(asked))
     failed, fine = used.ask(inquiry(Image.new("RGB", (9, 9))), inquiry())
@@ -235,7 +235,7 @@ def test_a_fault_is_the_failure_of_its_item(opened: Open, case: str) -> None:
     assert fine.failure is None and failures(fine) == [None] * 3
 
 
-def test_a_rejected_key_ends_the_run(opened: Open) -> None:
+def test_rejected_key_stops_the_run(opened: Open) -> None:
     used = opened(lambda asked: error(401, f"Incorrect API key provided: {KEY}"))
     used.server.script = lambda asked: error(401, f"Incorrect API key provided: {KEY}")
     with pytest.raises(ModelUnavailable, match=r"it refuses the key \(401\)") as raised:
@@ -245,7 +245,7 @@ def test_a_rejected_key_ends_the_run(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("first", ["429", "500", "a truncated body", "an error in a 200"])
-def test_what_may_pass_is_tried_again(opened: Open, first: str) -> None:
+def test_transient_faults_are_retried(opened: Open, first: str) -> None:
     left = [error(429, "Slow down", {"retry-after": "1"}) if first == "429" else FAULTS[first][0]]
     used = opened(lambda asked: left.pop() if left else likely(asked), retries=1)
     (answer,) = used.ask()
@@ -254,7 +254,7 @@ def test_what_may_pass_is_tried_again(opened: Open, first: str) -> None:
     assert again.at - tried.at >= (1 if first == "429" else 0.37)
 
 
-def test_tokens_and_money_are_counted(opened: Open) -> None:
+def test_tokens_and_cost_are_counted(opened: Open) -> None:
     used = opened(likely, input_price=2.5, output_price=10)
     (answer,) = used.ask()
     usage = answer.usage
@@ -268,7 +268,7 @@ def test_tokens_and_money_are_counted(opened: Open) -> None:
     assert used.ask()[0].usage.money == pytest.approx((100 * 2.5 + 10 * 10) / 1e6)
 
 
-def test_four_threads_that_spent_four_recorded_four(opened: Open) -> None:
+def test_concurrent_calls_record_their_own_cost(opened: Open) -> None:
     """What a call cost is counted with its own answer, whatever others spend meanwhile."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -283,21 +283,21 @@ def test_four_threads_that_spent_four_recorded_four(opened: Open) -> None:
     assert used.model.spent.usage.money == pytest.approx(4.0)
 
 
-def test_the_revision_is_the_model_that_the_server_names(opened: Open) -> None:
+def test_revision_is_the_model_named_by_the_server(opened: Open) -> None:
     used = opened(likely)
     assert (used.model.name, used.model.revision) == ("decisions/tiny-judge", "unknown")
     used.ask()
     assert used.model.revision == "tiny-judge-001"
 
 
-def test_a_server_that_looks_at_no_image_ends_the_run(opened: Open) -> None:
+def test_server_that_ignores_images_stops_the_run(opened: Open) -> None:
     used = opened(likely)
     used.server.script = lambda asked: decision(*(len(question) / 97 for question in asked.questions))
     with pytest.raises(ModelUnavailable, match="it does not seem to look at pictures"):
         used.ask()
 
 
-def test_an_image_that_is_dropped_now_and_then_is_an_error(opened: Open) -> None:
+def test_occasionally_dropped_image_is_an_error(opened: Open) -> None:
     def script(asked: DecisionRequest) -> dict[str, Any]:
         dropped = bool(asked.images) and asked.images[0].width == 9
         shown = 0.123456 if asked.images and not dropped else 0.0
@@ -309,12 +309,12 @@ def test_an_image_that_is_dropped_now_and_then_is_an_error(opened: Open) -> None
     assert dropped.failure.reason.startswith("The server does not seem to have looked at the picture: ")
 
 
-def test_rounded_probabilities_that_are_equal_without_the_image_are_believed(opened: Open) -> None:
+def test_equal_rounded_probabilities_are_accepted(opened: Open) -> None:
     (answer,) = opened(lambda asked: decision(0.01, 0.01, 0.02)).ask()
     assert failures(answer) == [None] * 3
 
 
-def test_it_does_not_chat(opened: Open) -> None:
+def test_chat_is_refused(opened: Open) -> None:
     used = opened(likely)
     with pytest.raises(JuratError, match="answers closed questions only: it cannot chat"):
         used.model.chat([inquiry().prefix])
@@ -333,7 +333,7 @@ def test_presets_that_reason_are_refused_when_opened(opened: Open) -> None:
     assert not used.server.received
 
 
-def test_a_refused_prior_is_not_asked_again_for_each_item(opened: Open) -> None:
+def test_refused_prior_is_asked_once(opened: Open) -> None:
     def script(asked: DecisionRequest) -> dict[str, Any]:
         shown = 0.123456 if asked.images else 0.0
         return decision(0.1234567 + shown, None, 0.5234567 - shown)
@@ -345,7 +345,7 @@ def test_a_refused_prior_is_not_asked_again_for_each_item(opened: Open) -> None:
     assert [bool(asked.images) for asked in used.asked].count(False) == 1
 
 
-def test_a_dropped_image_is_found_out_beside_a_refusal(opened: Open) -> None:
+def test_dropped_image_is_detected_beside_a_refusal(opened: Open) -> None:
     used = opened(lambda asked: decision(0.1234567, None, 0.5234567))
     (answer,) = used.ask()
     assert answer.failure is not None and answer.failure.kind == "error"

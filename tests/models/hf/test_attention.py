@@ -1,4 +1,4 @@
-"""Attention in blocks is attention under the whole mask, computed without what the mask hides."""
+"""Block-wise attention equals attention under the full mask and skips what the mask hides."""
 
 from __future__ import annotations
 
@@ -65,7 +65,9 @@ def module(sharing: int) -> Any:
 @pytest.mark.parametrize("window", [None, 5])
 @pytest.mark.parametrize("sharing", [1, 4])
 @torch.inference_mode()
-def test_blocks_give_what_the_whole_mask_gives(prefixes: list[int], window: int | None, sharing: int) -> None:
+def test_block_attention_equals_full_mask_attention(
+    prefixes: list[int], window: int | None, sharing: int
+) -> None:
     owner = owners(prefixes)
     mask = whole(owner, window)
     query, key, value = states(len(prefixes), 4, sharing)
@@ -82,7 +84,7 @@ def test_blocks_give_what_the_whole_mask_gives(prefixes: list[int], window: int 
     torch.testing.assert_close(found[real], expected.transpose(1, 2)[real])
 
 
-def test_runs_are_as_few_slots_as_make_one() -> None:
+def test_adjacent_short_slots_are_merged_into_runs() -> None:
     for ends, runs in (
         ([2], [(0, 2)]),
         ([20], [(0, 20)]),
@@ -100,7 +102,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
-def test_where_blocks_are_not_known_to_be_right_the_whole_mask_is_taken(
+def test_full_mask_is_used_where_blocks_are_unverified(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls = counted(monkeypatch)
@@ -126,7 +128,7 @@ def test_where_blocks_are_not_known_to_be_right_the_whole_mask_is_taken(
         assert not calls
 
 
-def test_the_text_layers_take_it_and_the_vision_tower_does_not() -> None:
+def test_only_text_layers_use_block_attention() -> None:
     network = BY_NAME["llava"].network()
     use_blocks(network)
     use_blocks(network)

@@ -18,7 +18,7 @@ def prompt(prefix: int, lengths: list[int]) -> Prompt:
 
 
 @given(LENGTHS, st.integers(1, 40), st.integers(1, 200), st.integers(1, 6))
-def test_a_prompt_is_split_within_bounds_and_nothing_is_lost(
+def test_split_keeps_all_segments_within_bounds(
     lengths: list[int], prefix: int, tokens: int, questions: int
 ) -> None:
     whole = prompt(prefix, lengths)
@@ -30,7 +30,7 @@ def test_a_prompt_is_split_within_bounds_and_nothing_is_lost(
 
 
 @given(LENGTHS, st.integers(1, 100))
-def test_batches_hold_what_fits_in_order(lengths: list[int], tokens: int) -> None:
+def test_batches_keep_order_within_bounds(lengths: list[int], tokens: int) -> None:
     bounds = PassLimits(tokens, 10**6, 7)
     batches = list(bounds.batches(lengths, lambda n: (n,)))
     assert [n for batch in batches for n in batch] == lengths
@@ -38,7 +38,7 @@ def test_batches_hold_what_fits_in_order(lengths: list[int], tokens: int) -> Non
 
 
 @given(st.lists(st.tuples(*[st.integers(1, 30)] * 3), min_size=1, max_size=20), st.integers(1, 300))
-def test_a_batch_is_as_wide_as_its_widest_parts_together(entries: list[tuple[int, ...]], tokens: int) -> None:
+def test_batch_width_is_the_sum_of_column_maxima(entries: list[tuple[int, ...]], tokens: int) -> None:
     bounds = PassLimits(tokens, 10**6, 7)
     batches = list(bounds.batches(entries, lambda entry: entry))
     assert [entry for batch in batches for entry in batch] == entries
@@ -59,12 +59,12 @@ def test_bounds_follow_the_free_memory(monkeypatch) -> None:
     assert found[3] == PassLimits(2048, 2048**2, 16), "so much is always tried"
 
 
-def test_free_memory_of_this_machine_is_told_or_not_known() -> None:
+def test_free_memory_is_a_number_or_none() -> None:
     free = batching.free_memory(torch.device("cpu"))
     assert free is None or free > 2**20
 
 
-def test_padding_is_zeros_at_the_ends() -> None:
+def test_padding_appends_zeros() -> None:
     one, other = torch.ones(2, 1, 3), torch.ones(1, 2, 2)
     a, b = padded([one, other])
     assert a.shape == (2, 2, 3) and b.shape == (1, 2, 3)

@@ -1,4 +1,4 @@
-"""`chat` of a local model: settings of each conversation, what fails alone, and what goes on."""
+"""`chat` of a local model: settings per conversation, isolated failures, continued assistant turns."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def said(chat: Chat, text: str) -> Chat:
         ({"logits_processors": (3,)}, "logits_processors holds what cannot be called"),
     ],
 )
-def test_a_setting_that_cannot_be_honoured_fails_its_own_conversation(
+def test_invalid_setting_fails_only_its_conversation(
     settings: dict[str, Any], reason: str, llava: LocalModel
 ) -> None:
     good = about(1, max_tokens=3)
@@ -85,7 +85,7 @@ def in_place(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         (lambda ids, scores: scores[:, :3], "it gave back Tensor in the place of scores"),
     ],
 )
-def test_a_logits_processor_that_fails_fails_its_own_conversation(
+def test_failing_logits_processor_fails_only_its_conversation(
     processor: Any, reason: str, llava: LocalModel
 ) -> None:
     good = [about(1, max_tokens=6), about(3, max_tokens=4, temperature=1.0, seed=5)]
@@ -97,7 +97,7 @@ def test_a_logits_processor_that_fails_fails_its_own_conversation(
     assert failed.usage.input_tokens > 10
 
 
-def test_logits_that_are_no_numbers_fail_their_own_conversation(llava: LocalModel) -> None:
+def test_nan_logits_fail_only_their_conversation(llava: LocalModel) -> None:
     chats = [about(seed, max_tokens=4) for seed in range(3)]
     expected = [llava.chat([chat])[0] for chat in chats]
     prompts = [llava.encoder.encode_chat(chat) for chat in chats]
@@ -108,7 +108,7 @@ def test_logits_that_are_no_numbers_fail_their_own_conversation(llava: LocalMode
 
 
 @pytest.mark.parametrize("words", [1, 2, 3])
-def test_a_last_turn_of_the_assistants_is_continued(words: int, llava: LocalModel) -> None:
+def test_prefilled_assistant_turn_is_continued(words: int, llava: LocalModel) -> None:
     every = llava.chat([about(number, max_tokens=6) for number in range(20)])
     number, reply = next((i, one.text) for i, one in enumerate(every) if len(one.text.split()) > 3)
     free = about(number, max_tokens=6)
@@ -121,13 +121,13 @@ def test_a_last_turn_of_the_assistants_is_continued(words: int, llava: LocalMode
     assert together[0].text == reply and together[1] == continued
 
 
-def test_an_assistants_turn_in_which_nothing_is_said_begins_an_answer(llava: LocalModel) -> None:
+def test_empty_assistant_turn_starts_an_answer(llava: LocalModel) -> None:
     free = about(4, max_tokens=4)
     empty = replace(free, turns=(*free.turns, Turn("assistant", ())))
     assert llava.chat([empty, said(free, "")]) == llava.chat([free, free])
 
 
-def test_a_question_after_an_assistants_turn_is_a_turn_of_its_own(llava: LocalModel) -> None:
+def test_question_after_an_assistant_turn_is_a_new_turn(llava: LocalModel) -> None:
     chat = said(about(4), "A dog is visible.")
     text = llava.encoder.render(chat, "Statement: A child is visible.")
     assert text.endswith("A dog is visible.</s> USER: Statement: A child is visible. ASSISTANT:")
@@ -150,7 +150,7 @@ class Choosy:
         self._hook.remove()
 
 
-def test_an_item_at_which_the_network_fails_fails_alone(llava: LocalModel) -> None:
+def test_network_error_fails_only_its_item(llava: LocalModel) -> None:
     model = LocalModel(
         LoadedModel(llava.network, llava.encoder.processor, "0" * 12, "float32"), name="choosy"
     )

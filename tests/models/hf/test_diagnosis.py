@@ -6,7 +6,7 @@ from jurat.models.hf.model import LocalModel
 from jurat.models.hf.scoring import Scorer
 
 
-def test_a_packed_model_says_so_with_its_check(llava: LocalModel) -> None:
+def test_packed_model_reports_its_path_and_checks(llava: LocalModel) -> None:
     explained = llava.capability(Diagnosable)
     assert explained is not None
     told = explained.explain()
@@ -25,7 +25,7 @@ def test_a_packed_model_says_so_with_its_check(llava: LocalModel) -> None:
         assert any(line.startswith(f"{form}, one item: packed and alone differ by ") for line in checked)
 
 
-def test_a_fallback_is_told_with_its_reason(llava: LocalModel, monkeypatch) -> None:
+def test_fallback_is_reported_with_its_reason(llava: LocalModel, monkeypatch) -> None:
     slow = Scorer(llava.network, llava.answers["yes"], llava.answers["no"])
     slow.reasons["packed"] = "a packed answer differed from a separate one by 0.3 in log-odds"
     monkeypatch.setattr(llava, "scorer", slow)
@@ -34,7 +34,7 @@ def test_a_fallback_is_told_with_its_reason(llava: LocalModel, monkeypatch) -> N
     assert ("not packed", slow.reasons["packed"]) in told
 
 
-def test_the_bundled_model_explains_itself_too(bundled: BundledModel) -> None:
+def test_bundled_model_is_diagnosable(bundled: BundledModel) -> None:
     explained = bundled.capability(Diagnosable)
     assert explained is not None
     assert explained.explain()[0][0] == "path"

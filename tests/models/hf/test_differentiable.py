@@ -54,9 +54,7 @@ def total(one: Any) -> Tensor:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_batch_has_the_scores_and_gradients_of_each_item_alone(
-    name: str, white_box: Callable[[str], LocalModel]
-) -> None:
+def test_batch_scores_and_gradients_equal_singles(name: str, white_box: Callable[[str], LocalModel]) -> None:
     found = gradients(white_box(name))
     chats = [about(BLANK), about(BLANK, question=QUESTIONS[2]), about(BLANK)]
     pixels = [noise(seed, size).requires_grad_() for seed, size in enumerate(SIZES)]
@@ -98,9 +96,7 @@ def test_gradients_equal_finite_differences(name: str, white_box: Callable[[str]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_float_path_shows_what_the_8_bit_path_shows(
-    name: str, white_box: Callable[[str], LocalModel]
-) -> None:
+def test_float_path_is_close_to_the_8_bit_path(name: str, white_box: Callable[[str], LocalModel]) -> None:
     found = gradients(white_box(name))
     for kind in (noise, smooth):
         pixels = [[kind(seed, size)] for seed, size in enumerate(SIZES)]
@@ -112,7 +108,7 @@ def test_the_float_path_shows_what_the_8_bit_path_shows(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_submitted_images_take_the_official_path_of_a_saved_png_bit_for_bit(
+def test_submitted_images_equal_a_saved_png_bit_for_bit(
     name: str, white_box: Callable[[str], LocalModel], tmp_path: Path
 ) -> None:
     local = white_box(name)
@@ -137,9 +133,7 @@ def test_submitted_images_take_the_official_path_of_a_saved_png_bit_for_bit(
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "blip" not in name])
-def test_each_of_several_images_has_its_own_gradient(
-    name: str, white_box: Callable[[str], LocalModel]
-) -> None:
+def test_each_image_of_a_chat_has_its_own_gradient(name: str, white_box: Callable[[str], LocalModel]) -> None:
     found = gradients(white_box(name))
     chats = [about(BLANK, BLANK), about(BLANK, BLANK)]
     pixels = [[noise(2 * i + j, (40, 60)).requires_grad_() for j in range(2)] for i in range(2)]
@@ -150,7 +144,7 @@ def test_each_of_several_images_has_its_own_gradient(
         assert not any(slope is not None and bool(slope.any()) for slope in slopes[2:])
 
 
-def test_one_tensor_in_many_chats_gathers_their_gradients(white_box: Callable[[str], LocalModel]) -> None:
+def test_tensor_shared_by_chats_sums_their_gradients(white_box: Callable[[str], LocalModel]) -> None:
     found = gradients(white_box("llava"))
     pixels = noise(1, (40, 60)).requires_grad_()
     chats = [about(BLANK, question=question) for question in QUESTIONS]
@@ -176,7 +170,7 @@ def test_rounding_is_straight_through(white_box: Callable[[str], LocalModel]) ->
     assert bool(slope.any())
 
 
-def test_a_prefilled_answer_is_continued(
+def test_prefilled_answer_is_scored_as_a_continuation(
     white_box: Callable[[str], LocalModel],
 ) -> None:
     local = white_box("llava")
@@ -191,7 +185,7 @@ def test_a_prefilled_answer_is_continued(
     assert list(official.log_probabilities) == pytest.approx(floats.log_probabilities.tolist(), abs=1e-3)
 
 
-def test_conversations_without_images_are_scored_beside_others(
+def test_conversations_without_images_have_no_gradient(
     white_box: Callable[[str], LocalModel],
 ) -> None:
     found = gradients(white_box("llava"))
@@ -201,7 +195,7 @@ def test_conversations_without_images_are_scored_beside_others(
     assert not without.logits.requires_grad and with_one.logits.requires_grad
 
 
-def test_gradients_work_in_no_grad_and_leave_weights_alone(white_box: Callable[[str], LocalModel]) -> None:
+def test_gradients_work_under_no_grad_and_leave_weights_alone(white_box: Callable[[str], LocalModel]) -> None:
     local = white_box("llava")
     with torch.no_grad():
         (one,) = gradients(local).continuations(
@@ -223,14 +217,14 @@ def test_gradients_work_in_no_grad_and_leave_weights_alone(white_box: Callable[[
         ([torch.zeros(3, 8, 8)], [], "There are 1 chats and 0 continuations"),
     ],
 )
-def test_pixels_and_texts_that_do_not_fit_are_refused(
+def test_invalid_pixels_and_texts_are_refused(
     pixels: Sequence[Tensor], texts: Sequence[str], message: str, white_box: Callable[[str], LocalModel]
 ) -> None:
     with pytest.raises(ValueError, match=message):
         gradients(white_box("llava")).continuations([about(BLANK)], [pixels], texts)
 
 
-def test_models_without_gradients_say_why() -> None:
+def test_models_without_gradients_give_the_reason() -> None:
     assert NullModel().capability(Differentiable) is None
     seeing_ahead = LocalModel(
         LoadedModel(BY_NAME["paligemma"].network(), paligemma(), "0" * 12, "float32"), name="paligemma"
@@ -239,7 +233,7 @@ def test_models_without_gradients_say_why() -> None:
         gradients(seeing_ahead).continuations([about(BLANK)], [[noise(1, (40, 60))]], [" A dog"])
 
 
-def test_an_image_processor_without_a_float_half_is_refused_by_name(llava: LocalModel) -> None:
+def test_image_processor_without_a_float_path_is_refused(llava: LocalModel) -> None:
     class Own:
         """An image processor of a model's own code."""
 
@@ -251,14 +245,14 @@ def test_an_image_processor_without_a_float_half_is_refused_by_name(llava: Local
         bare.capability(Differentiable)
 
 
-def test_the_bundled_model_has_gradients(bundled: BundledModel) -> None:
+def test_bundled_model_has_gradients(bundled: BundledModel) -> None:
     pixels = noise(1, (40, 40)).requires_grad_()
     (one,) = gradients(bundled).continuations([about(BLANK)], [[pixels]], ["Yes"])
     (slope,) = torch.autograd.grad(total(one), pixels)
     assert bool(slope.any())
 
 
-def test_images_resized_by_torchvision_are_followed_too(llava_folder: Path) -> None:
+def test_torchvision_resize_is_matched(llava_folder: Path) -> None:
     found = gradients(open_model(f"hf/{llava_folder}?image_backend=torchvision", device="cpu"))
     pixels = [[noise(seed, size)] for seed, size in enumerate(SIZES)]
     assert found.deviation([about(BLANK)] * 3, pixels, rounded=True).largest <= 1

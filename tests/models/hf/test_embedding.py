@@ -38,7 +38,7 @@ def pixels_of(image: Image.Image) -> Tensor:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_features_of_a_batch_are_those_of_each_image_alone(
+def test_batch_features_equal_single_image_features(
     name: str, white_box: Callable[[str], LocalModel]
 ) -> None:
     found = embedder(white_box(name))
@@ -51,7 +51,7 @@ def test_features_of_a_batch_are_those_of_each_image_alone(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_features_of_pixels_are_those_of_the_image_and_have_gradients(
+def test_features_of_pixels_equal_image_features_and_have_gradients(
     name: str, white_box: Callable[[str], LocalModel]
 ) -> None:
     found = embedder(white_box(name))
@@ -78,7 +78,7 @@ TOWERS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", TOWERS)
-def test_features_equal_a_call_of_the_tower(name: str, white_box: Callable[[str], LocalModel]) -> None:
+def test_features_equal_the_vision_tower_output(name: str, white_box: Callable[[str], LocalModel]) -> None:
     local = white_box(name)
     for image, one in zip(IMAGES, embedder(local).images(IMAGES), strict=True):
         chat = about(image)
@@ -92,29 +92,29 @@ def test_features_equal_a_call_of_the_tower(name: str, white_box: Callable[[str]
             assert one.pooled.allclose(plain.last_hidden_state.mean(0), atol=1e-4)
 
 
-def test_tiles_of_padding_are_left_out(white_box: Callable[[str], LocalModel]) -> None:
+def test_padding_tiles_are_left_out(white_box: Callable[[str], LocalModel]) -> None:
     wide, square = embedder(white_box("mllama")).images([picture(1, (96, 32)), picture(1, (32, 32))])
     assert len(wide.patches) == 3 * len(square.patches)
 
 
-def test_texts_are_refused_where_none_are_embedded(white_box: Callable[[str], LocalModel]) -> None:
+def test_image_only_embedder_refuses_texts(white_box: Callable[[str], LocalModel]) -> None:
     with pytest.raises(ModelError, match="'llava' embeds images only"):
         embedder(white_box("llava")).texts(["a dog"])
 
 
-def test_a_model_without_a_tower_says_so(tmp_path: Path) -> None:
+def test_model_without_a_vision_tower_is_refused(tmp_path: Path) -> None:
     assert NullModel().capability(Embedder) is None
     model = open_model(f"hf/{save(FOLDERS['chameleon'](), tmp_path)}", device="cpu")
     with pytest.raises(ModelError, match="has no vision tower"):
         model.capability(Embedder)
 
 
-def test_the_bundled_model_gives_features(bundled: BundledModel) -> None:
+def test_bundled_model_has_features(bundled: BundledModel) -> None:
     (one,) = embedder(bundled).images([picture(1)])
     assert one.patches.ndim == 2 and one.pooled.shape == one.patches.shape[1:]
 
 
-def test_a_matcher_embeds_images_and_texts_as_it_compares_them() -> None:
+def test_matcher_embeddings_equal_its_comparisons() -> None:
     matcher = open_matcher("bundled", device="cpu")
     found = embedder(matcher)
     texts = ["a car", "a dog", "a car"]

@@ -22,7 +22,7 @@ IMAGE = Image.new("RGB", (8, 8))
 
 
 @given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=5))
-def test_common_length_is_the_longest_shared_beginning(rows: list[list[int]]) -> None:
+def test_common_length_is_the_longest_shared_prefix(rows: list[list[int]]) -> None:
     length = common_length(rows)
     assert all(row[:length] == rows[0][:length] for row in rows)
     assert any(len(row) == length for row in rows) or len({row[length] for row in rows}) > 1
@@ -43,14 +43,12 @@ def test_common_length_is_the_longest_shared_beginning(rows: list[list[int]]) ->
         ),
     ],
 )
-def test_a_question_continues_the_last_user_turn(turns: tuple[Turn, ...], expected: tuple[Turn, ...]) -> None:
+def test_question_continues_the_last_user_turn(turns: tuple[Turn, ...], expected: tuple[Turn, ...]) -> None:
     assert ask_in(turns, "Q") == expected
 
 
 @pytest.mark.parametrize("images", [0, 1, 2])
-def test_prefix_and_segment_are_what_the_processor_makes_of_the_question_alone(
-    llava: LocalModel, images: int
-) -> None:
+def test_prefix_and_segment_equal_the_processor_output(llava: LocalModel, images: int) -> None:
     chat = Chat(
         (Turn("system", ("Answer",)), Turn("user", (*[picture(i) for i in range(images)], INSTRUCTION)))
     )
@@ -66,7 +64,7 @@ def test_prefix_and_segment_are_what_the_processor_makes_of_the_question_alone(
     assert words[-3:] == ["Statement", ":", "A"], "what all questions begin with belongs to the prefix"
 
 
-def test_questions_are_split_once_for_all_items(llava: LocalModel) -> None:
+def test_question_segments_are_shared_between_items(llava: LocalModel) -> None:
     first, second = (
         llava.encoder.encode(Inquiry(Chat((Turn("user", (picture(seed), INSTRUCTION)),)), QUESTIONS))[0]
         for seed in (1, 2)
@@ -75,14 +73,14 @@ def test_questions_are_split_once_for_all_items(llava: LocalModel) -> None:
     assert not first.images["pixel_values"].equal(second.images["pixel_values"])
 
 
-def test_one_question_and_equal_questions_keep_a_token_to_be_read_at(llava: LocalModel) -> None:
+def test_single_and_equal_questions_keep_one_segment_token(llava: LocalModel) -> None:
     chat = Chat((Turn("user", (IMAGE, INSTRUCTION)),))
     for questions in (QUESTIONS[:1], QUESTIONS[:1] * 2):
         (prompt,) = llava.encoder.encode(Inquiry(chat, questions))
         assert [len(segment) for segment in prompt.segments] == [1] * len(questions)
 
 
-def test_an_image_after_the_question_is_encoded_one_by_one(llava: LocalModel) -> None:
+def test_image_after_the_question_shares_no_prefix(llava: LocalModel) -> None:
     """A template may put the images last; then there is nothing to share, and it still works."""
     template = llava.encoder.processor.chat_template
     last = (
@@ -102,18 +100,18 @@ def test_an_image_after_the_question_is_encoded_one_by_one(llava: LocalModel) ->
     assert len(llava.scorer.score(prompts)) == 3
 
 
-def test_no_questions_are_no_prompts(llava: LocalModel) -> None:
+def test_no_questions_give_no_prompts(llava: LocalModel) -> None:
     assert llava.encoder.encode(Inquiry(Chat(), ())) == []
 
 
-def test_answers_are_single_tokens_in_every_spelling_there_is() -> None:
+def test_answer_tokens_cover_every_spelling() -> None:
     tokenizer = make_tokenizer()
     found = answer_ids(tokenizer)
     assert tokenizer.convert_ids_to_tokens(found["yes"]) == ["Yes", "yes"]
     assert tokenizer.convert_ids_to_tokens(found["no"]) == ["No"]
 
 
-def test_a_vocabulary_without_an_answer_is_refused() -> None:
+def test_vocabulary_without_no_is_refused() -> None:
     class OnlyYes:
         def get_vocab(self) -> dict[str, int]:
             return {"▁Yes": 3, "ĠYes": 4, "No,": 5}

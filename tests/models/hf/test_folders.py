@@ -1,4 +1,4 @@
-"""Families opened from folders, as users have them: what cannot work is told at once."""
+"""Model families opened from folders; models that cannot work are refused when opened."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def log_odds(model: LocalModel, chat: Chat, questions: tuple[str, ...] = QUESTIO
 
 
 @pytest.mark.parametrize("name", families())
-def test_a_batch_of_unequal_items_has_the_answers_of_each_question_alone(
+def test_batch_of_unequal_items_equals_single_questions(
     name: str, opened: Callable[[str], LocalModel]
 ) -> None:
     model = opened(name)
@@ -80,7 +80,7 @@ def test_a_batch_of_unequal_items_has_the_answers_of_each_question_alone(
 
 
 @pytest.mark.parametrize("name", families())
-def test_chat_continues_conversations_as_each_alone(name: str, opened: Callable[[str], LocalModel]) -> None:
+def test_batched_chat_equals_single_chats(name: str, opened: Callable[[str], LocalModel]) -> None:
     model = opened(name)
     chats = [
         Chat(about(*images).turns, Generation(max_tokens=4))
@@ -92,9 +92,7 @@ def test_chat_continues_conversations_as_each_alone(name: str, opened: Callable[
 
 
 @pytest.mark.parametrize("kind", ["blip-2-opt", "instructblip-vicuna", "blip-2-t5", "instructblip-t5"])
-def test_blip_is_prompted_as_its_authors_do_and_answers_as_transformers_does(
-    kind: str, opened: Callable[[str], LocalModel]
-) -> None:
+def test_blip_prompt_and_answers_equal_transformers(kind: str, opened: Callable[[str], LocalModel]) -> None:
     model = opened(kind)
     said = f"{INSTRUCTION}\n{QUESTIONS[0]}"
     text = f"Question: {said} Answer:" if kind.startswith("blip") else f"{said}\n"
@@ -109,7 +107,7 @@ def test_blip_is_prompted_as_its_authors_do_and_answers_as_transformers_does(
     )
 
 
-def test_a_prior_of_blip_is_its_language_models_own(opened: Callable[[str], LocalModel]) -> None:
+def test_blip_prior_equals_its_language_model(opened: Callable[[str], LocalModel]) -> None:
     model = opened("blip-2-opt")
     text = f"Question: {INSTRUCTION}\n{QUESTIONS[0]} Answer:"
     ids = model.encoder.tokenizer(text, return_tensors="pt")["input_ids"]
@@ -119,7 +117,7 @@ def test_a_prior_of_blip_is_its_language_models_own(opened: Callable[[str], Loca
     assert log_odds(model, about(), QUESTIONS[:1]) == pytest.approx([float(masses[0] - masses[1])], abs=1e-4)
 
 
-def test_a_family_of_one_image_says_so_of_items_with_more(opened: Callable[[str], LocalModel]) -> None:
+def test_single_image_family_refuses_several_images(opened: Callable[[str], LocalModel]) -> None:
     model = opened("blip-2-opt")
     two, one = model.ask([Inquiry(about(*[picture(i) for i in range(n)]), QUESTIONS) for n in (2, 1)])
     assert two.failure is not None and one.failure is None
@@ -127,15 +125,13 @@ def test_a_family_of_one_image_says_so_of_items_with_more(opened: Callable[[str]
 
 
 @pytest.mark.parametrize("name", families("got-ocr2", "qwen3-vl", "llama4", "chameleon"))
-def test_a_second_image_is_looked_at(name: str, opened: Callable[[str], LocalModel]) -> None:
+def test_second_image_changes_the_answers(name: str, opened: Callable[[str], LocalModel]) -> None:
     model = opened(name)
     assert model.encoder.most_images is None
     assert log_odds(model, about(picture(1), picture(2))) != log_odds(model, about(picture(1), picture(3)))
 
 
-def test_a_processor_that_would_place_an_image_itself_is_left_the_placeholder_where_that_is_the_same() -> (
-    None
-):
+def test_processor_that_places_images_keeps_the_placeholder() -> None:
     from jurat.models.hf.load_model import LoadedModel
     from jurat.models.hf.probe import probe
 
@@ -149,7 +145,7 @@ def test_a_processor_that_would_place_an_image_itself_is_left_the_placeholder_wh
     assert model.encoder.template.form.placed and model.encoder.most_images is None
 
 
-def test_sizes_of_each_layer_are_read_as_their_largest() -> None:
+def test_per_layer_sizes_are_read_as_their_maximum() -> None:
     from transformers import Gemma3nForCausalLM, Gemma3nTextConfig
 
     config = Gemma3nTextConfig(
@@ -201,7 +197,7 @@ def templated(llava_folder: Path, folder: Path, template: str) -> str:
     ],
     ids=["prints-lists", "drops-system", "refuses-system", "thinks", "one-image"],
 )
-def test_a_template_is_used_in_the_form_that_shows_everything(
+def test_template_form_that_shows_everything_is_chosen(
     template: str, remark: str, llava_folder: Path, tmp_path: Path
 ) -> None:
     model = open_model(templated(llava_folder, tmp_path / "model", template), device="cpu")
@@ -216,7 +212,7 @@ def test_a_template_is_used_in_the_form_that_shows_everything(
     assert model.chat([Chat(chat.turns, Generation(max_tokens=2))])[0].failure is None
 
 
-def test_a_template_of_one_turn_ends_a_conversation_of_several(llava_folder: Path, tmp_path: Path) -> None:
+def test_one_turn_template_refuses_several_turns(llava_folder: Path, tmp_path: Path) -> None:
     model = open_model(templated(llava_folder, tmp_path / "model", ONE_TURN), device="cpu")
     assert model.ask([Inquiry(about(picture(1)), QUESTIONS)])[0].failure is None
     turns = (Turn("user", ("one",)), Turn("assistant", ("two",)), Turn("user", ("three",)))
@@ -235,7 +231,7 @@ def test_a_template_of_one_turn_ends_a_conversation_of_several(llava_folder: Pat
     ],
     ids=["deaf", "twice", "blind", "syntax", "undefined"],
 )
-def test_a_template_that_shows_too_little_or_too_much_is_refused_when_it_is_opened(
+def test_faulty_template_is_refused_when_opened(
     template: str, message: str, llava_folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match=message) as raised:
@@ -243,9 +239,7 @@ def test_a_template_that_shows_too_little_or_too_much_is_refused_when_it_is_open
     assert "\n" not in raised.value.message and raised.value.hint
 
 
-def test_a_template_may_stand_in_the_tokenizers_configuration_alone(
-    llava_folder: Path, tmp_path: Path
-) -> None:
+def test_template_is_read_from_the_tokenizer_configuration(llava_folder: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(llava_folder, tmp_path / "model"))
     template = (folder / "chat_template.jinja").read_text()
     (folder / "chat_template.jinja").unlink()
@@ -283,7 +277,7 @@ def other_number_of_tokens() -> Parts:
         (other_number_of_tokens, "its forward pass on an image and a question fails .RuntimeError"),
     ],
 )
-def test_a_family_that_cannot_judge_is_refused_when_it_is_opened(
+def test_family_that_cannot_judge_is_refused_when_opened(
     parts: Callable[[], Parts], message: str, tmp_path: Path
 ) -> None:
     folder = save(parts(), tmp_path / "model")
@@ -292,9 +286,7 @@ def test_a_family_that_cannot_judge_is_refused_when_it_is_opened(
     assert raised.value.message.startswith(f"'hf/{folder}' cannot judge images: ")
 
 
-def test_what_only_conversations_need_is_found_too_and_ends_the_first_one(
-    llava_folder: Path, tmp_path: Path
-) -> None:
+def test_chat_only_fault_is_raised_by_the_first_chat(llava_folder: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(llava_folder, tmp_path / "model"))
     settings = json.loads((folder / "generation_config.json").read_text())
     (folder / "generation_config.json").write_text(
@@ -307,9 +299,7 @@ def test_what_only_conversations_need_is_found_too_and_ends_the_first_one(
     assert raised.value.hint == "Take a preset that asks closed questions only."
 
 
-def test_a_package_that_a_family_needs_is_named_with_how_to_install_it(
-    llava_folder: Path, tmp_path: Path
-) -> None:
+def test_missing_package_of_a_family_names_the_install_command(llava_folder: Path, tmp_path: Path) -> None:
     from importlib.util import find_spec
 
     if find_spec("timm") is not None:
@@ -327,7 +317,7 @@ def test_a_package_that_a_family_needs_is_named_with_how_to_install_it(
 
 
 @needs_torchvision
-def test_what_resizes_images_can_be_chosen_and_is_in_the_revision(tmp_path: Path) -> None:
+def test_image_backend_option_is_part_of_the_revision(tmp_path: Path) -> None:
     folder = save(FOLDERS["qwen3-vl"](), tmp_path / "model")
     models = [
         open_model(f"hf/{folder}{option}", device="cpu")
@@ -354,7 +344,7 @@ for name in sys.argv[1:]:
 @pytest.mark.parametrize(
     "broken", ["raise RuntimeError('built for another torch')", "raise ImportError('libcudart.so.13')"]
 )
-def test_a_torchvision_that_cannot_be_imported_keeps_no_other_model_from_being_opened(
+def test_broken_torchvision_stops_only_models_that_need_it(
     broken: str, tmp_path: Path, llava_folder: Path
 ) -> None:
     folder = save(FOLDERS["qwen3-vl"](), tmp_path / "model")

@@ -1,4 +1,4 @@
-"""A batch of conversations continues as each would alone, with what they share read once."""
+"""Batched conversations equal single ones, and shared prefixes are read once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def chats(family: Family) -> list[Prompt]:
 
 
 @every
-def test_greedy_replies_equal_those_of_each_alone(family: Family) -> None:
+def test_batched_greedy_replies_equal_singles(family: Family) -> None:
     network, tokenizer = family.network(), make_tokenizer()
     prompts = chats(family)
     settings = [Generation(max_tokens=3 + i % 4) for i in range(len(prompts))]
@@ -47,7 +47,7 @@ def test_greedy_replies_equal_those_of_each_alone(family: Family) -> None:
     assert (shared(network, prompts, scorer, 6) is not None) == (family.name in REUSED)
 
 
-def test_what_is_drawn_does_not_depend_on_what_is_shared() -> None:
+def test_sampled_replies_do_not_depend_on_sharing() -> None:
     family = BY_NAME["llava"]
     network, tokenizer, prompts = family.network(), make_tokenizer(), chats(family)
     settings = [Generation(max_tokens=6, temperature=1.0, seed=i) for i in range(len(prompts))]
@@ -57,7 +57,7 @@ def test_what_is_drawn_does_not_depend_on_what_is_shared() -> None:
     ]
 
 
-def test_an_image_is_looked_at_once_for_all_conversations_about_it() -> None:
+def test_shared_image_is_encoded_once() -> None:
     family = BY_NAME["llava"]
     network, prompts = family.network(), chats(family)
     scorer = Scorer(network, YES, NO)
@@ -74,7 +74,7 @@ def test_an_image_is_looked_at_once_for_all_conversations_about_it() -> None:
     assert seen == [3], "six conversations about three images"
 
 
-def test_images_after_what_differs_are_not_shared() -> None:
+def test_images_after_a_difference_are_not_shared() -> None:
     """Two images with a question before the second: the second is no part of what all begin with."""
     family = BY_NAME["llava"]
     first, second = (family.prompt(1, (1,), (SQUARE, SQUARE)) for _ in range(2))
@@ -84,7 +84,7 @@ def test_images_after_what_differs_are_not_shared() -> None:
     assert shared(family.network(), [first, second], Scorer(family.network(), YES, NO), 4) is None
 
 
-def test_a_window_is_only_reused_where_it_holds_everything() -> None:
+def test_window_is_reused_only_if_it_holds_the_prefix() -> None:
     family = BY_NAME["llava-windowed"]
     network, prompts = family.network(), chats(family)
     scorer = Scorer(network, YES, NO)
@@ -93,7 +93,7 @@ def test_a_window_is_only_reused_where_it_holds_everything() -> None:
     assert scorer.may_continue([family.prompt(1, (3, 4))], 100)
 
 
-def test_a_wrong_reuse_is_found_out_and_given_up(
+def test_wrong_prefix_reuse_is_detected_and_disabled(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     family = BY_NAME["llava"]
@@ -110,7 +110,7 @@ def test_a_wrong_reuse_is_found_out_and_given_up(
     assert scorer.path == "packed", "questions go on being packed"
 
 
-def test_the_bundled_model_reasons_about_many_items_as_about_each(bundled: BundledModel) -> None:
+def test_bundled_model_batched_chat_equals_singles(bundled: BundledModel) -> None:
     asks = ("A child is visible.", "A dog touches a knife.", "Nothing but a dog is visible.")
     every = [
         Chat((Turn("user", (scene(seed), f"Statement: {text} Answer with Yes or No.")),), settings)

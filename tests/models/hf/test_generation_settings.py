@@ -1,4 +1,4 @@
-"""Decoding settings do what those of transformers' own `generate` do, each conversation's by its own."""
+"""Decoding settings equal those of `generate` in transformers, per conversation."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def generated(model: LocalModel, chat: Chat, **settings: Any) -> str:
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_greedy_replies_are_those_of_transformers(number: int, llava: LocalModel) -> None:
+def test_greedy_replies_equal_transformers(number: int, llava: LocalModel) -> None:
     chat = about(number, max_tokens=12)
     (reply,) = llava.chat([chat])
     assert reply.text == generated(llava, chat, max_new_tokens=12, do_sample=False)
@@ -55,7 +55,7 @@ def test_greedy_replies_are_those_of_transformers(number: int, llava: LocalModel
     assert drawn == reply, "of so small a nucleus only the likeliest token is drawn"
 
 
-def test_a_reply_ends_before_a_stop_text_as_transformers_ends_it_behind(llava: LocalModel) -> None:
+def test_stop_text_ends_the_reply_where_transformers_does(llava: LocalModel) -> None:
     words = copy.deepcopy(llava.encoder.tokenizer)
     words.add_tokens(["abcdef"])  # which that of transformers must be able to write
     greedy = llava.chat([about(number, max_tokens=12) for number in range(12)])
@@ -73,7 +73,7 @@ def test_a_reply_ends_before_a_stop_text_as_transformers_ends_it_behind(llava: L
         assert (reply.finish, reply.usage.output_tokens) == ("stop", len(theirs.split()))
 
 
-def test_a_stop_text_may_span_tokens_and_end_with_the_last_one(llava: LocalModel) -> None:
+def test_stop_text_may_span_tokens_and_be_the_last_token(llava: LocalModel) -> None:
     (free,) = llava.chat([about(1, max_tokens=6)])
     words = free.text.split()
     assert free.finish == "length" and len(words) == 6
@@ -82,7 +82,7 @@ def test_a_stop_text_may_span_tokens_and_end_with_the_last_one(llava: LocalModel
         assert (reply.text, reply.finish) == (" ".join(kept), "stop")
 
 
-def test_draws_come_from_the_nucleus_with_its_probabilities(llava: LocalModel) -> None:
+def test_top_p_samples_follow_the_nucleus_distribution(llava: LocalModel) -> None:
     temperature, top_p, n = 4.0, 0.4, 400
     prompt = llava.encoder.encode_chat(about(1))
     ids = torch.cat([prompt.prefix, torch.tensor(prompt.segments[0])])[None]
@@ -105,7 +105,7 @@ def test_draws_come_from_the_nucleus_with_its_probabilities(llava: LocalModel) -
     assert sum((c - e) ** 2 / e for c, e in zip(counts, expected, strict=True)) < 27
 
 
-def test_conversations_of_one_batch_have_settings_of_their_own(llava: LocalModel) -> None:
+def test_settings_apply_per_conversation(llava: LocalModel) -> None:
     free = llava.chat([about(2, max_tokens=9)])[0].text.split()
     chats = [
         about(1, max_tokens=9),
@@ -164,7 +164,7 @@ def forcing(model: LocalModel, text: str) -> Any:
     return processor
 
 
-def test_thoughts_are_no_part_of_a_reply(thinking: Callable[[str], LocalModel]) -> None:
+def test_thinking_is_removed_from_the_reply(thinking: Callable[[str], LocalModel]) -> None:
     for template, said in (
         (OPENS, "A dog </think> Yes ."),
         (SWITCHED, "A dog </think> Yes ."),
@@ -182,7 +182,7 @@ def test_thoughts_are_no_part_of_a_reply(thinking: Callable[[str], LocalModel]) 
         assert model.chat([stopped])[0].text == "Yes", "a stop text counts in what is said, not in thoughts"
 
 
-def test_a_model_that_is_cut_off_while_it_thinks_says_nothing(
+def test_reply_cut_off_while_thinking_is_empty(
     thinking: Callable[[str], LocalModel],
 ) -> None:
     model = thinking(OPENS)
@@ -191,7 +191,7 @@ def test_a_model_that_is_cut_off_while_it_thinks_says_nothing(
     assert (reply.text, reply.finish, reply.failure) == ("", "length", None)
 
 
-def test_where_thinking_is_off_the_block_is_closed(thinking: Callable[[str], LocalModel]) -> None:
+def test_thinking_block_is_closed_when_off(thinking: Callable[[str], LocalModel]) -> None:
     for template in (OPENS, SWITCHED, LEAVES_IT_OPEN):
         encoder = thinking(template).encoder
         assert encoder.render(about(1)).rstrip().endswith("</think>")
@@ -200,7 +200,7 @@ def test_where_thinking_is_off_the_block_is_closed(thinking: Callable[[str], Loc
         assert thinks.endswith("ASSISTANT:" if template == LEAVES_IT_OPEN else "<think>")
 
 
-def test_a_batch_may_think_here_and_not_there(thinking: Callable[[str], LocalModel]) -> None:
+def test_thinking_applies_per_conversation(thinking: Callable[[str], LocalModel]) -> None:
     model = thinking(SWITCHED)
     chats = [about(n, max_tokens=4 + n, thinking=n % 2 == 0) for n in range(4)]
     chats.append(replace(chats[0], turns=(*chats[0].turns, Turn("assistant", ("Yes",)))))
@@ -209,7 +209,7 @@ def test_a_batch_may_think_here_and_not_there(thinking: Callable[[str], LocalMod
     assert together[-1].text, "a reply that was begun is gone on with"
 
 
-def test_thinking_is_refused_where_the_template_cannot_switch_it_on(llava: LocalModel) -> None:
+def test_thinking_is_refused_without_template_support(llava: LocalModel) -> None:
     assert "thinking" not in llava.supported_settings
     with pytest.raises(UnsupportedSetting, match="does not support thinking"):
         llava.chat([about(1, thinking=True)])

@@ -1,4 +1,4 @@
-"""Networks with recurrent, convolutional or linear-attention layers read a prefix once and fork its state."""
+"""Models with recurrent, convolutional or linear-attention layers read a prefix once and fork its state."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def tokens_read(network: Any) -> Iterator[list[int]]:
 
 
 @every
-def test_many_questions_about_many_items_equal_singles(family: Family) -> None:
+def test_batched_questions_equal_singles(family: Family) -> None:
     prompts = [
         family.prompt(seed, lengths, (size,))
         for seed, lengths, size in ((1, (3, 5, 4), SQUARE), (2, (2, 9, 1), WIDE), (4, (5, 5, 5, 5), SQUARE))
@@ -65,7 +65,7 @@ def test_many_questions_about_many_items_equal_singles(family: Family) -> None:
 
 
 @every
-def test_a_prefix_is_read_once_for_all_its_questions(family: Family) -> None:
+def test_prefix_is_read_once_for_all_questions(family: Family) -> None:
     prompt = family.prompt(1, (4,) * 6, (SQUARE,))
     scorer = Scorer(family.network(), YES, NO)
     scorer.score([prompt])  # with the check
@@ -77,7 +77,7 @@ def test_a_prefix_is_read_once_for_all_its_questions(family: Family) -> None:
 
 
 @every
-def test_what_is_asked_first_does_not_change_what_is_asked_next(family: Family) -> None:
+def test_answers_do_not_depend_on_earlier_questions(family: Family) -> None:
     prompt = family.prompt(1, (3, 5, 4), (SQUARE,))
     scorer = Scorer(family.network(), YES, NO)
     (forward,) = scorer.score([prompt])
@@ -91,9 +91,7 @@ def test_what_is_asked_first_does_not_change_what_is_asked_next(family: Family) 
 
 
 @pytest.mark.parametrize("name", ["qwen3.5", "lfm2-vl"])
-def test_packed_questions_would_depend_on_those_before_and_are_found_out(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_check_detects_that_packing_leaks_state(name: str, caplog: pytest.LogCaptureFixture) -> None:
     """Were the structure not known to forbid it: the state runs on from one question into the next."""
     family = BY_NAME[name]
     prompt = family.prompt(1, (5, 5, 5), (SQUARE,))

@@ -1,4 +1,4 @@
-"""Where a model is looked for, and how soon it is told that it is nowhere."""
+"""Looking up a model in folders, the hub and its cache, and quick errors for missing ones."""
 
 from __future__ import annotations
 
@@ -78,9 +78,7 @@ def opened(name: str, endpoint: str, cache: Path) -> str:
     return done.stdout + done.stderr
 
 
-def test_a_model_that_the_hub_does_not_have_is_asked_for_once(
-    hub: tuple[str, list[str]], tmp_path: Path
-) -> None:
+def test_model_missing_on_the_hub_is_requested_once(hub: tuple[str, list[str]], tmp_path: Path) -> None:
     endpoint, asked = hub
     (tmp_path / "acme" / "llava-tiny").mkdir(parents=True)
     told = opened("hf/acme/llava-tinyy", endpoint, tmp_path)
@@ -89,16 +87,14 @@ def test_a_model_that_the_hub_does_not_have_is_asked_for_once(
     assert len(models(asked)) == 1
 
 
-def test_a_hub_that_fails_is_asked_once_and_named_in_the_error(
-    hub: tuple[str, list[str]], tmp_path: Path
-) -> None:
+def test_failing_hub_is_requested_once_and_named(hub: tuple[str, list[str]], tmp_path: Path) -> None:
     endpoint, asked = hub
     told = opened("hf/down/model", endpoint, tmp_path)
     assert "the hub gave no answer about that name" in told and "503" in told
     assert len(models(asked)) == 1
 
 
-def test_where_the_hub_fails_what_its_cache_holds_is_used(
+def test_cached_model_is_used_when_the_hub_fails(
     hub: tuple[str, list[str]], tmp_path: Path, llava_folder: Path
 ) -> None:
     endpoint, asked = hub
@@ -124,7 +120,7 @@ def test_where_the_hub_fails_what_its_cache_holds_is_used(
         ("nothing-like-it", "Name a folder, or a model of the hub: hf/ORG/NAME."),
     ],
 )
-def test_a_mistyped_folder_is_told_at_once_with_the_one_that_is_meant(
+def test_mistyped_folder_suggests_the_nearest(
     name: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "llava-tiny").mkdir()
@@ -137,7 +133,7 @@ def test_a_mistyped_folder_is_told_at_once_with_the_one_that_is_meant(
     assert time.monotonic() - begin < 5
 
 
-def test_an_unknown_option_of_a_local_model_is_refused(llava_folder: Path) -> None:
+def test_unknown_option_of_a_local_model_is_refused(llava_folder: Path) -> None:
     from jurat.errors import JuratError
 
     for option, problem in {

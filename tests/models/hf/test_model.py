@@ -54,7 +54,7 @@ def test_ask_answers_every_question_of_every_inquiry(llava: LocalModel) -> None:
     assert together[0].usage.shared_tokens > 0
 
 
-def test_an_image_the_processor_cannot_take_fails_alone(llava: LocalModel) -> None:
+def test_unreadable_image_fails_only_its_item(llava: LocalModel) -> None:
     stream = BytesIO()
     picture(1).save(stream, "PNG")
     bad = Image.open(BytesIO(stream.getvalue()[:60]))  # opens, but cannot be loaded
@@ -67,7 +67,7 @@ def test_an_image_the_processor_cannot_take_fails_alone(llava: LocalModel) -> No
     assert replies[0].failure is not None and replies[1].failure is None
 
 
-def test_chat_depends_on_a_conversations_own_settings_and_not_on_its_company(llava: LocalModel) -> None:
+def test_batched_chats_with_different_settings_equal_singles(llava: LocalModel) -> None:
     chats = [
         chat_about(picture(1), max_tokens=3),
         chat_about(picture(2), max_tokens=9),
@@ -82,9 +82,7 @@ def test_chat_depends_on_a_conversations_own_settings_and_not_on_its_company(lla
     assert together[1].text != together[4].text
 
 
-def test_conversations_that_memory_does_not_hold_together_are_continued_in_halves(
-    llava: LocalModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chats_are_halved_when_memory_runs_out(llava: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     chats = [chat_about(picture(n), max_tokens=3) for n in range(5)]
     together = llava.chat(chats)
     rows: list[int] = []
@@ -100,7 +98,7 @@ def test_conversations_that_memory_does_not_hold_together_are_continued_in_halve
     assert rows == [5, 2, 3, 1, 2]
 
 
-def test_a_seed_names_a_draw(llava: LocalModel) -> None:
+def test_seed_determines_the_sample(llava: LocalModel) -> None:
     draws = {
         llava.chat([chat_about(picture(1), max_tokens=6, temperature=3.0, seed=seed)])[0].text
         for seed in range(6)
@@ -110,7 +108,7 @@ def test_a_seed_names_a_draw(llava: LocalModel) -> None:
     assert again in draws
 
 
-def test_drawing_by_gumbel_noise_is_drawing_from_the_softmax(llava: LocalModel) -> None:
+def test_gumbel_sampling_follows_the_softmax(llava: LocalModel) -> None:
     """400 draws of one token against their probabilities, by a chi-square of the frequent ones."""
     temperature, n = 4.0, 400
     prompt = llava.encoder.encode_chat(chat_about(picture(1)))
@@ -144,9 +142,7 @@ def test_logits_processors_are_honoured(llava: LocalModel) -> None:
     assert replies[1] == llava.chat([free])[0]
 
 
-def test_the_revision_is_the_digest_of_the_weights(
-    llava_folder: Path, llava: LocalModel, tmp_path: Path
-) -> None:
+def test_revision_is_the_digest_of_the_weights(llava_folder: Path, llava: LocalModel, tmp_path: Path) -> None:
     digest = weights_digest(llava_folder)
     assert len(digest) == 12
     assert llava.revision == f"{digest}-pil", "what resizes images is part of it"
@@ -156,7 +152,7 @@ def test_the_revision_is_the_digest_of_the_weights(
     assert weights_digest(tmp_path) == hashlib.sha256(b"other still").hexdigest()[:12]
 
 
-def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
+def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04")
     with pytest.raises(ModelError, match="holds no safetensors") as raised:
         open_model(f"hf/{tmp_path}")
@@ -188,7 +184,7 @@ def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_folder_that_is_no_model_is_one_clear_line(
+def test_folder_without_a_model_is_one_error_line(
     tmp_path: Path, write: dict[str, bytes], message: str
 ) -> None:
     for name, content in write.items():
@@ -209,9 +205,7 @@ except ModelError as error:
 """
 
 
-def test_a_hub_name_is_looked_up_in_the_hubs_cache_and_its_revision_is_the_commit(
-    llava_folder: Path, tmp_path: Path
-) -> None:
+def test_cached_hub_model_has_its_commit_as_revision(llava_folder: Path, tmp_path: Path) -> None:
     commit = "0123456789abcdef0123456789abcdef01234567"
     repository = tmp_path / "models--acme--tiny"
     shutil.copytree(llava_folder, repository / "snapshots" / commit)
@@ -227,7 +221,7 @@ def test_a_hub_name_is_looked_up_in_the_hubs_cache_and_its_revision_is_the_commi
 
 
 @pytest.mark.parametrize("reference", ["/nowhere/at/all", "./nowhere", "a/b/c"])
-def test_a_path_that_is_not_there_is_never_looked_up_on_a_hub(reference: str) -> None:
+def test_missing_path_is_not_looked_up_on_the_hub(reference: str) -> None:
     with pytest.raises(ModelError, match="There is no folder"):
         open_model(f"hf/{reference}")
 
@@ -242,7 +236,7 @@ def test_devices_and_dtypes_are_checked() -> None:
     assert choose_dtype("bf16", torch.device("cpu")) == "bfloat16"
 
 
-def test_a_dtype_is_honoured_and_recorded(llava_folder: Path) -> None:
+def test_dtype_is_applied_and_recorded(llava_folder: Path) -> None:
     model = open_model(f"hf/{llava_folder}", dtype="bfloat16", device="cpu")
     assert model.dtype == "bfloat16"
     (answer,) = model.ask([Inquiry(chat_about(picture(1)), QUESTIONS)])

@@ -1,4 +1,4 @@
-"""Shared prefixes give what separate calls give, family by family, in float32."""
+"""Answers from shared prefixes equal separate calls, family by family, in float32."""
 
 from __future__ import annotations
 
@@ -64,9 +64,7 @@ def apart(family: Family, prompts: Sequence[Prompt]) -> list[float]:
 
 
 @every
-def test_answers_from_a_shared_prefix_equal_those_of_separate_calls(
-    family: Family, passes_in_blocks: list[int]
-) -> None:
+def test_packed_answers_equal_separate_calls(family: Family, passes_in_blocks: list[int]) -> None:
     prompts = mixed(family)
     separate = apart(family, prompts)
     assert len({round(value, 3) for value in separate}) > 15, "answers must hang on what is asked"
@@ -85,7 +83,7 @@ def test_answers_from_a_shared_prefix_equal_those_of_separate_calls(
 
 
 @every
-def test_so_do_those_from_a_kept_prefix(family: Family) -> None:
+def test_cached_prefix_answers_equal_separate_calls(family: Family) -> None:
     prompts = mixed(family)
     keeping = Scorer(family.network(), YES, NO, path="cached")
     assert log_odds(keeping.score(prompts)) == pytest.approx(apart(family, prompts), abs=SLACK)
@@ -93,14 +91,14 @@ def test_so_do_those_from_a_kept_prefix(family: Family) -> None:
 
 
 @every
-def test_a_question_is_answered_about_its_own_image(family: Family) -> None:
+def test_answers_depend_on_their_own_image(family: Family) -> None:
     one, other = family.prompt(1, (3, 5)), family.prompt(4, (3, 5))  # seeds with prefixes of equal length
     other = replace(other, prefix=one.prefix, segments=one.segments)
     first, second = Scorer(family.network(), YES, NO).score([one, other])
     assert log_odds([first]) != pytest.approx(log_odds([second]), abs=1e-3)
 
 
-def test_several_sizes_of_images_share_a_pass_padded_with_zeros() -> None:
+def test_images_of_several_sizes_share_a_padded_pass() -> None:
     for name in ("llava-onevision", "idefics3", "mistral3"):
         family = BY_NAME[name]
         prompts = [family.prompt(seed, (3, 5), (size,)) for seed, size in enumerate((SQUARE, WIDE, TALL), 1)]
@@ -114,7 +112,7 @@ def test_several_sizes_of_images_share_a_pass_padded_with_zeros() -> None:
 
 
 @pytest.mark.parametrize("name", ["gemma3", "llava-windowed"])
-def test_a_window_that_the_mask_forgot_would_be_found_out(
+def test_check_detects_a_mask_without_the_window(
     name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The check sees what transformers does with a mask that is handed on to windowed layers unchanged."""
@@ -134,7 +132,7 @@ def test_a_window_that_the_mask_forgot_would_be_found_out(
     assert log_odds(got) == pytest.approx(apart(family, prompts), abs=SLACK)
 
 
-def test_masks_are_one_where_layers_agree_and_one_a_kind_where_they_do_not() -> None:
+def test_one_mask_per_kind_of_layer_only_if_needed() -> None:
     network = BY_NAME["gemma3"].network()
     for lengths, kinds in (((1, 2), 1), ((9, 2), 2)):  # the window is eight tokens
         prompt = BY_NAME["gemma3"].prompt(1, lengths, None)
@@ -142,7 +140,7 @@ def test_masks_are_one_where_layers_agree_and_one_a_kind_where_they_do_not() -> 
         assert (len(made) if isinstance(made, dict) else 1) == kinds
 
 
-def test_a_token_of_a_pack_sees_what_it_would_see_in_a_separate_call() -> None:
+def test_packed_mask_equals_separate_masks() -> None:
     family = BY_NAME["gemma3"]  # windows, and images that see themselves in both directions
     prompts = [family.prompt(1, (3, 5), (SQUARE,)), family.prompt(2, (6, 2), (SQUARE, SQUARE))]
     layout = packing.lay_out(prompts)
@@ -159,14 +157,14 @@ def test_a_token_of_a_pack_sees_what_it_would_see_in_a_separate_call() -> None:
                 assert not (mask[row, 0][own][:, others] == 0).any()
 
 
-def test_a_prefix_that_looks_ahead_is_told_by_its_mask() -> None:
+def test_prefix_that_attends_ahead_is_detected() -> None:
     family = BY_NAME["paligemma"]
     with pytest.raises(UnsharablePrefix, match="attends to the question behind it"):
         separate_masks(family.network(), [family.prompt(1, (3,))], 3)
     separate_masks(family.network(), [family.prompt(1, (3,), None)], 3)  # without an image it does not
 
 
-def test_padding_is_given_up_aloud_where_a_family_sees_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_visible_padding_is_disabled_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     """Mllama's tokens before an image attend to all images alike, padding among them."""
     family = BY_NAME["mllama"]
     prompts = [family.prompt(1, (3, 5), (SQUARE,)), family.prompt(2, (3, 5), (SQUARE, WIDE))]

@@ -1,4 +1,4 @@
-"""What is compared with separate calls before passes are trusted, and what is learned where they differ."""
+"""Forward passes are checked against separate calls before use, with fallbacks where they differ."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def alone(family: Family, prompts: Sequence[Prompt]) -> list[float]:
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("name", ["molmo2", "hunyuan-vl", "minicpm-v4.6"])
-def test_items_that_cannot_be_joined_are_read_one_a_pass_aloud(
+def test_unbatchable_items_run_one_per_pass_with_a_warning(
     name: str, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     family = NEW[name]
@@ -63,7 +63,7 @@ def test_items_that_cannot_be_joined_are_read_one_a_pass_aloud(
     assert scorer.joins(words), "what has no image is joined all the same"
 
 
-def test_pictures_that_are_all_the_same_bless_no_pass_for_others() -> None:
+def test_identical_images_do_not_validate_a_pass() -> None:
     """A family that takes the first item's image for all answers right about copies of it."""
     family = NEW["molmo2"]
     copies = [family.prompt(1, (3, 5, 4), (SQUARE,)) for _ in range(4)]
@@ -73,7 +73,7 @@ def test_pictures_that_are_all_the_same_bless_no_pass_for_others() -> None:
     assert log_odds(scorer.score(others)) == pytest.approx(alone(family, others), abs=SLACK)
 
 
-def test_a_first_item_that_tells_nothing_blesses_no_pass() -> None:
+def test_uninformative_items_do_not_validate_a_pass() -> None:
     """A network that answers alike about all images of the first batches."""
     family = NEW["molmo2"]
     dull = [family.prompt(seed, (3, 5), (SQUARE,)) for seed in (1, 4)]
@@ -93,7 +93,7 @@ def test_a_first_item_that_tells_nothing_blesses_no_pass() -> None:
     assert scorer.apart
 
 
-def test_the_last_the_longest_and_the_shortest_are_compared() -> None:
+def test_last_longest_and_shortest_items_are_checked() -> None:
     prompts = [
         LLAVA.prompt(seed, lengths) for seed, lengths in ((0, (4, 9)), (0, (1, 5)), (0, (5, 5)), (0, (3, 4)))
     ]
@@ -134,7 +134,7 @@ class Muddled(LlavaForConditionalGeneration):
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("place", ["last", "longest", "shortest"])
-def test_one_wrong_item_of_a_pass_is_found(place: str, path: Path) -> None:
+def test_one_wrong_item_of_a_pass_is_detected(place: str, path: Path) -> None:
     good = LLAVA.network()
     network = Muddled(good.config).eval()
     network.load_state_dict(good.state_dict())
@@ -148,7 +148,7 @@ def test_one_wrong_item_of_a_pass_is_found(place: str, path: Path) -> None:
     assert scorer.apart or scorer.even
 
 
-def test_a_fault_of_any_item_is_not_laid_to_the_path() -> None:
+def test_item_error_does_not_disable_the_path() -> None:
     prompts = [LLAVA.prompt(seed, (3, 5)) for seed in (0, 3, 6)]
     beyond = ((20, 30, 9_999), prompts[1].segments[1])  # a token that the vocabulary does not have
     scorer = Scorer(LLAVA.network(), YES, NO)
@@ -161,7 +161,7 @@ def test_a_fault_of_any_item_is_not_laid_to_the_path() -> None:
 # --- longer sequences ------------------------------------------------------------------------------
 
 
-def test_a_pass_is_compared_again_when_sequences_are_longer_than_the_next_power_of_two() -> None:
+def test_pass_is_rechecked_beyond_the_next_power_of_two() -> None:
     scorer = Scorer(LLAVA.network(), YES, NO)
     counts = []
     for lengths in ((3, 5), (2, 4), (3, 40), (3, 41), (3, 5), (90, 90), (4, 90)):
@@ -170,7 +170,7 @@ def test_a_pass_is_compared_again_when_sequences_are_longer_than_the_next_power_
     assert counts == [1, 1, 2, 2, 2, 3, 3]
 
 
-def test_the_lengths_that_a_configuration_names_are_known() -> None:
+def test_length_thresholds_are_read_from_the_configuration() -> None:
     for family, named, scaled, growing in (
         (NEW["llava-longrope"], 32, (32,), None),
         (NEW["llava-dynamic-rope"], 32, (), 32),
@@ -186,7 +186,7 @@ def test_the_lengths_that_a_configuration_names_are_known() -> None:
     assert Structure.of(LLAVA.network()).thresholds == (512,)
 
 
-def test_a_form_changes_where_a_sequence_a_question_or_a_row_crosses_a_named_length() -> None:
+def test_form_changes_when_a_length_crosses_a_threshold() -> None:
     structure = replace(Structure.of(LLAVA.network()), thresholds=(30, 60))
     base = form_of("packed", [LLAVA.prompt(1, (3, 5))], structure)
     assert form_of("packed", [LLAVA.prompt(2, (5, 4))], structure) == base
@@ -204,9 +204,7 @@ def test_a_form_changes_where_a_sequence_a_question_or_a_row_crosses_a_named_len
 
 @pytest.mark.parametrize("name", ["llava-longrope", "llava-dynamic-rope"])
 @pytest.mark.parametrize("path", PATHS)
-def test_positions_that_follow_the_longest_sequence_of_a_pass_are_each_items_own(
-    name: str, path: Path
-) -> None:
+def test_length_dependent_positions_equal_singles(name: str, path: Path) -> None:
     """The scale changes above 32 tokens; prefixes have 19 to 21, or 37."""
     family = NEW[name]
     prompts = [
@@ -222,7 +220,7 @@ def test_positions_that_follow_the_longest_sequence_of_a_pass_are_each_items_own
 
 
 @pytest.mark.parametrize("name", ["llava-longrope", "llava-dynamic-rope", "llama4", "glm5-next"])
-def test_conversations_that_cross_a_length_do_not_change_their_neighbours(name: str) -> None:
+def test_chats_crossing_a_threshold_do_not_change_others(name: str) -> None:
     family = NEW[name]
     network, tokenizer = family.network(), make_tokenizer()
     prompts = [chat for seed in (0, 1) for chat in chats(family)[seed::2]]
@@ -236,7 +234,7 @@ def test_conversations_that_cross_a_length_do_not_change_their_neighbours(name: 
     assert together == separate
 
 
-def test_sparse_attention_sees_no_padding() -> None:
+def test_sparse_attention_is_never_padded() -> None:
     family = NEW["glm5-next"]
     prompts = [family.prompt(2, (3, 5, 4), (WIDE,)), family.prompt(8, (40, 2, 3), (WIDE,))]
     scorer = Scorer(family.network(), YES, NO)
@@ -244,7 +242,7 @@ def test_sparse_attention_sees_no_padding() -> None:
     assert log_odds(scorer.score(prompts)) == pytest.approx(alone(family, prompts), abs=SLACK)
 
 
-def test_padding_that_a_family_sees_is_found_and_lengths_are_read_apart(
+def test_visible_padding_is_detected_and_lengths_separated(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Qwen3.5 with a recurrent state that runs on through padding."""
@@ -270,9 +268,7 @@ def test_padding_that_a_family_sees_is_found_and_lengths_are_read_apart(
 
 
 @pytest.mark.parametrize("name", ["qwen2.5-omni", "video-llama3", "minicpm-v4.6"])
-def test_a_forward_pass_that_keeps_all_logits_is_asked_from_a_kept_prefix(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_pass_that_keeps_all_logits_uses_the_cached_path(name: str, caplog: pytest.LogCaptureFixture) -> None:
     family = NEW[name]
     prompts = [family.prompt(seed, (3, 5, 4, 9), (WIDE,)) for seed in (1, 2)]
     scorer = Scorer(family.network(), YES, NO)
@@ -287,7 +283,7 @@ def test_a_forward_pass_that_keeps_all_logits_is_asked_from_a_kept_prefix(
 # --- conversations ---------------------------------------------------------------------------------
 
 
-def test_a_batch_of_conversations_is_compared_before_it_is_continued(
+def test_batched_chats_are_checked_before_continuing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     family = NEW["molmo2"]
@@ -305,7 +301,7 @@ def test_a_batch_of_conversations_is_compared_before_it_is_continued(
     assert all(check.difference < SLACK for check in sound.checks)
 
 
-def test_conversations_that_differ_in_a_batch_are_continued_one_by_one(
+def test_chats_that_differ_in_a_batch_run_one_by_one(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from jurat.models.hf import generation as decoding
@@ -329,7 +325,7 @@ def test_conversations_that_differ_in_a_batch_are_continued_one_by_one(
     assert scorer.path == "packed"
 
 
-def test_answers_go_on_being_no_failures_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_item_does_not_disable_batching(monkeypatch: pytest.MonkeyPatch) -> None:
     """An item without an answer is compared alone, and its neighbours with theirs."""
     scorer = Scorer(LLAVA.network(), YES, NO)
     prompts = [LLAVA.prompt(seed, (3, 5)) for seed in range(4)]
