@@ -12,7 +12,7 @@ from jurat.errors import JuratError
 from jurat.judge import Verdict, row_to_verdict
 from jurat.runs import read_rows
 from jurat.runs.folder import PARTS, facts_file
-from jurat.sources.skipped import SILENT
+from jurat.sources.passed_over import SILENT
 from jurat.text import counted
 
 SEALED = "sealed"
