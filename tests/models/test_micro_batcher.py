@@ -1,4 +1,4 @@
-"""MicroBatcher: concurrent single calls become batches, and stay apart."""
+"""MicroBatcher: concurrent single calls share batches and stay independent."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def batcher(echo: Echo) -> Iterator[MicroBatcher]:
     batcher.close()
 
 
-def test_single_calls_of_64_threads_equal_one_direct_batch_of_the_bundled_model() -> None:
+def test_calls_of_64_threads_equal_one_direct_batch() -> None:
     model = open_model("bundled", device="cpu")
     wording = WORDINGS["statement"]
     statements = ("A dog is visible.", "A child touches a knife.", "There are at least two cats.")
@@ -157,7 +157,7 @@ def test_single_calls_of_64_threads_equal_one_direct_batch_of_the_bundled_model(
     batcher.close()
 
 
-def test_calls_that_come_while_the_model_is_busy_share_a_batch(echo: Echo, batcher: MicroBatcher) -> None:
+def test_calls_queued_while_the_model_is_busy_share_a_batch(echo: Echo, batcher: MicroBatcher) -> None:
     with ThreadPoolExecutor(8) as pool, echo.held(batcher):
         found = [pool.submit(batcher.ask, [asking(n)]) for n in range(1, 6)]
         queued(batcher, 5)
@@ -166,7 +166,7 @@ def test_calls_that_come_while_the_model_is_busy_share_a_batch(echo: Echo, batch
     assert [len(batch) for batch in echo.batches] == [1, 5]
 
 
-def test_items_wait_for_others_for_a_moment() -> None:
+def test_full_batch_starts_before_the_wait_ends() -> None:
     echo = Echo()
     batcher = MicroBatcher(echo, wait=30, max_batch=4)
     with ThreadPoolExecutor(4) as pool:
@@ -175,7 +175,7 @@ def test_items_wait_for_others_for_a_moment() -> None:
     batcher.close()
 
 
-def test_results_are_in_the_order_of_a_calls_items(echo: Echo, batcher: MicroBatcher) -> None:
+def test_results_keep_the_order_of_a_call(echo: Echo, batcher: MicroBatcher) -> None:
     def call(first: int) -> list[float]:
         return [a.answers[0].yes * 1e4 for a in batcher.ask([asking(n) for n in range(first, first + 30)])]
 
@@ -188,12 +188,12 @@ def test_results_are_in_the_order_of_a_calls_items(echo: Echo, batcher: MicroBat
     assert (batcher.ask([]), batcher.chat([])) == ([], [])
 
 
-def test_a_failure_stays_with_its_item(echo: Echo, batcher: MicroBatcher) -> None:
+def test_failure_stays_with_its_item(echo: Echo, batcher: MicroBatcher) -> None:
     answers = batcher.ask([asking(1), asking("bad"), asking(3)])
     assert [answer.failure is None for answer in answers] == [True, False, True]
 
 
-def test_a_call_of_many_items_does_not_hold_up_calls_of_one(echo: Echo, batcher: MicroBatcher) -> None:
+def test_large_call_does_not_delay_single_calls(echo: Echo, batcher: MicroBatcher) -> None:
     with ThreadPoolExecutor(8) as pool, echo.held(batcher):
         large = pool.submit(batcher.ask, [asking(n) for n in range(1000, 1100)])
         queued(batcher, 1)
@@ -209,7 +209,7 @@ def test_a_call_of_many_items_does_not_hold_up_calls_of_one(echo: Echo, batcher:
         assert len(large.result()) == 100
 
 
-def test_more_callers_than_a_batch_holds_are_served_in_their_order(echo: Echo, batcher: MicroBatcher) -> None:
+def test_callers_beyond_a_batch_are_served_in_order(echo: Echo, batcher: MicroBatcher) -> None:
     with ThreadPoolExecutor(20) as pool, echo.held(batcher):
         for n in range(1, 21):
             pool.submit(batcher.ask, [asking(n)])
@@ -218,9 +218,7 @@ def test_more_callers_than_a_batch_holds_are_served_in_their_order(echo: Echo, b
 
 
 @pytest.mark.parametrize("name", ["raise", "short"])
-def test_an_exception_reaches_every_call_of_its_batch_and_no_other(
-    echo: Echo, batcher: MicroBatcher, name: str
-) -> None:
+def test_exception_reaches_only_calls_of_its_batch(echo: Echo, batcher: MicroBatcher, name: str) -> None:
     with ThreadPoolExecutor(8) as pool, echo.held(batcher):
         failing = [pool.submit(batcher.chat, [saying(text)]) for text in (name, "a", "b")]
         queued(batcher, 3)
@@ -230,14 +228,14 @@ def test_an_exception_reaches_every_call_of_its_batch_and_no_other(
     assert batcher.chat([saying("later")])[0].text == "later"
 
 
-def test_a_call_that_failed_in_one_batch_asks_for_no_further_ones(echo: Echo, batcher: MicroBatcher) -> None:
+def test_failed_call_submits_no_further_batches(echo: Echo, batcher: MicroBatcher) -> None:
     with pytest.raises(RuntimeError, match="broken"):
         batcher.chat([saying("raise"), *(saying(str(n)) for n in range(30))])
     assert batcher.chat([saying("later")])[0].text == "later"
     assert len(echo.batches) == 2
 
 
-def test_a_cancelled_task_leaves_the_queue_and_no_other(echo: Echo, batcher: MicroBatcher) -> None:
+def test_cancelled_task_leaves_the_queue_alone(echo: Echo, batcher: MicroBatcher) -> None:
     async def run() -> tuple[list[Answer], list[Reply]]:
         given_up = asyncio.create_task(batcher.ask_async([asking(7)]))
         kept = asyncio.create_task(batcher.ask_async([asking(8)]))
@@ -257,9 +255,7 @@ def test_a_cancelled_task_leaves_the_queue_and_no_other(echo: Echo, batcher: Mic
     assert not any("7" in batch for batch in echo.batches)
 
 
-def test_a_call_cancelled_while_it_is_computed_leaves_the_batcher_at_work(
-    echo: Echo, batcher: MicroBatcher
-) -> None:
+def test_call_cancelled_while_running_does_not_stop_the_batcher(echo: Echo, batcher: MicroBatcher) -> None:
     async def run() -> None:
         echo.free.clear()
         task = asyncio.create_task(batcher.ask_async([asking(n) for n in range(1, 30)]))
@@ -274,7 +270,7 @@ def test_a_call_cancelled_while_it_is_computed_leaves_the_batcher_at_work(
     assert len(echo.batches) == 2, "what was left of the cancelled call is not computed"
 
 
-def test_an_unsupported_setting_is_refused_before_it_is_in_a_batch(echo: Echo, batcher: MicroBatcher) -> None:
+def test_unsupported_setting_is_refused_before_batching(echo: Echo, batcher: MicroBatcher) -> None:
     with pytest.raises(UnsupportedSetting, match="does not support temperature"):
         batcher.chat([saying("x"), saying("y", temperature=0.5)])
     with pytest.raises(UnsupportedSetting):
@@ -282,7 +278,7 @@ def test_an_unsupported_setting_is_refused_before_it_is_in_a_batch(echo: Echo, b
     assert not echo.batches
 
 
-def test_closing_answers_what_waits_and_refuses_what_comes(echo: Echo) -> None:
+def test_close_answers_queued_calls_and_refuses_new_ones(echo: Echo) -> None:
     batcher = MicroBatcher(echo, max_batch=2, wait=0)
     with ThreadPoolExecutor(8) as pool:
         with echo.held(batcher):
@@ -299,7 +295,7 @@ def test_closing_answers_what_waits_and_refuses_what_comes(echo: Echo) -> None:
     assert echo.closed >= 1 and not batcher._worker.is_alive()
 
 
-def test_it_has_the_capabilities_that_are_safe_from_any_thread() -> None:
+def test_only_thread_safe_capabilities_are_offered() -> None:
     batcher = MicroBatcher(open_model("bundled", device="cpu"))
     gate = batcher.capability(DomainGate)
     assert gate is not None
@@ -312,6 +308,6 @@ def test_it_has_the_capabilities_that_are_safe_from_any_thread() -> None:
     batcher.close()
 
 
-def test_a_batch_size_below_one_is_an_error(echo: Echo) -> None:
+def test_batch_size_below_one_is_an_error(echo: Echo) -> None:
     with pytest.raises(ValueError, match="max_batch"):
         MicroBatcher(echo, max_batch=0)

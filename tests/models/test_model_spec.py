@@ -1,4 +1,4 @@
-"""A model's name is refused where its backend cannot use all of it."""
+"""Model names with parts that the backend cannot use are refused."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from jurat.models.registry import MODELS
 NAMED = {"hf": "hf/x", "openai": "openai/x", "decisions": "decisions/x"}
 
 
-def test_a_name_has_three_parts() -> None:
+def test_name_has_three_parts() -> None:
     spec = ModelSpec("hf/org/name?image_backend=pil&empty=")
     assert (spec.backend, spec.reference) == ("hf", "org/name")
     assert spec.options == {"image_backend": "pil", "empty": ""}
 
 
 @pytest.mark.parametrize("backend", [entry.name for entry in MODELS])
-def test_every_backend_refuses_an_unknown_option_and_names_those_it_has(backend: str) -> None:
+def test_unknown_option_error_lists_the_options(backend: str) -> None:
     name = f"{NAMED.get(backend, backend)}?nonsense=7"
     with pytest.raises(JuratError, match=f"The backend '{backend}' has no option 'nonsense'") as raised:
         open_model(name)
@@ -29,7 +29,7 @@ def test_every_backend_refuses_an_unknown_option_and_names_those_it_has(backend:
     assert raised.value.hint == known.get(backend, "It has none.")
 
 
-def test_an_option_given_twice_is_refused() -> None:
+def test_option_given_twice_is_refused() -> None:
     with pytest.raises(JuratError, match="has the option 'seed' twice"):
         open_model("null?seed=1&seed=2")
 
@@ -47,7 +47,7 @@ def test_an_option_given_twice_is_refused() -> None:
         ),
     ],
 )
-def test_a_reference_is_there_if_and_only_if_the_backend_takes_one(
+def test_missing_or_unexpected_reference_is_refused(
     name: str, reference: str | None, problem: str, hint: str
 ) -> None:
     with pytest.raises(JuratError) as raised:
@@ -55,6 +55,6 @@ def test_a_reference_is_there_if_and_only_if_the_backend_takes_one(
     assert (raised.value.message, raised.value.hint) == (problem, hint)
 
 
-def test_a_name_that_the_backend_can_use_passes() -> None:
+def test_usable_name_passes() -> None:
     ModelSpec("acme/x?depth=3").check("depth", "width", reference="NAME")
     ModelSpec("acme").check()

@@ -1,4 +1,4 @@
-"""A third party's model: what it raises is named as its fault, without its control characters."""
+"""Third-party models: their exceptions name the plug-in, without control characters."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ OPENING = {
 
 
 @pytest.mark.parametrize("case", OPENING)
-def test_a_plug_in_that_cannot_be_opened_is_named(case: str, acme: Callable[..., None]) -> None:
+def test_unopenable_plug_in_is_named(case: str, acme: Callable[..., None]) -> None:
     source, told = OPENING[case]
     acme(source)
     with pytest.raises(ModelError) as raised:
@@ -93,7 +93,7 @@ def test_a_plug_in_that_cannot_be_opened_is_named(case: str, acme: Callable[...,
     assert "\x1b" not in message and "no fault of jurat" in message
 
 
-def test_a_jurat_error_of_a_plug_in_is_passed_on(acme: Callable[..., None]) -> None:
+def test_jurat_error_of_a_plug_in_is_passed_on(acme: Callable[..., None]) -> None:
     acme(
         "from jurat.errors import JuratError\n"
         "def open_acme(spec): raise JuratError('Set ACME_KEY.', hint='See acme.')"
@@ -113,7 +113,7 @@ ASKING = {
 
 
 @pytest.mark.parametrize("case", ASKING)
-def test_an_item_that_a_plug_in_fails_on_fails_alone(case: str, acme: Callable[..., None]) -> None:
+def test_item_that_fails_in_a_plug_in_fails_alone(case: str, acme: Callable[..., None]) -> None:
     body, told = ASKING[case]
     acme(MODEL.replace("BODY", body))
     model = open_model("acme")
@@ -127,7 +127,7 @@ def test_an_item_that_a_plug_in_fails_on_fails_alone(case: str, acme: Callable[.
     assert reply.failure is not None and "RuntimeError: no chat ?[2J" in reply.failure.reason
 
 
-def test_a_batch_without_a_fault_is_one_call(
+def test_batch_without_a_fault_is_one_call(
     acme: Callable[..., None],
 ) -> None:
     acme(MODEL.replace("BODY", ""))
@@ -138,13 +138,13 @@ def test_a_batch_without_a_fault_is_one_call(
 
 
 @pytest.mark.parametrize("error", ["ModelUnavailable('gone')", "JuratError('stop')"])
-def test_a_plug_in_may_end_a_run(error: str, acme: Callable[..., None]) -> None:
+def test_plug_in_may_stop_the_run(error: str, acme: Callable[..., None]) -> None:
     acme(MODEL.replace("BODY", f"raise {error}"))
     with pytest.raises((ModelUnavailable, JuratError), match=r"gone|stop"):
         open_model("acme").ask(inquiries("a", "b"))
 
 
-def test_an_exception_from_a_plug_ins_module_is_blamed_on_it(acme: Callable[..., None]) -> None:
+def test_exception_from_a_plug_in_module_names_the_plug_in(acme: Callable[..., None]) -> None:
     acme("def work(): raise ValueError('x')\ndef open_acme(spec): pass\n")
     assert list_backends()[-1].name == "acme"
     try:
@@ -182,7 +182,7 @@ def open_acme(reference, device):
 
 
 @pytest.mark.parametrize("kind", ["detectors", "matchers"])
-def test_an_image_that_a_plug_ins_detector_or_matcher_fails_on_fails_alone(
+def test_image_that_fails_in_a_plug_in_detector_or_matcher_fails_alone(
     kind: str, acme: Callable[..., None]
 ) -> None:
     acme(VISION, kind=kind)
@@ -197,7 +197,7 @@ def test_an_image_that_a_plug_ins_detector_or_matcher_fails_on_fails_alone(
     assert bad.reason == "the plug-in 'acme' of acme-models: ValueError: too small"
 
 
-def test_a_detector_that_lacks_a_method_is_named(acme: Callable[..., None]) -> None:
+def test_detector_without_a_method_is_refused(acme: Callable[..., None]) -> None:
     acme("open_acme = lambda reference, device: None", kind="detectors")
     with pytest.raises(
         PlugInError, match="opened something that is no detector: it lacks name, revision, detect"

@@ -36,7 +36,7 @@ def counted(model: LocalModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return asked
 
 
-def test_priors_are_asked_once_for_all_runs(
+def test_priors_are_asked_once_across_runs(
     folder: Path, llava: LocalModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = counted(llava, monkeypatch)
@@ -53,13 +53,13 @@ def test_priors_are_asked_once_for_all_runs(
 
 
 @pytest.mark.parametrize("value", ["off", ""])
-def test_it_can_be_turned_off(llava: LocalModel, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_cache_can_be_turned_off(llava: LocalModel, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("JURAT_CACHE", value)
     assert cache_folder() is None
     assert PriorCache.of(llava, "wording") is None
 
 
-def test_nothing_is_kept_of_a_model_whose_weights_cannot_be_told(
+def test_model_without_a_revision_is_not_cached(
     folder: Path, llava: LocalModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     null: Model = open_model("null?seed=1")
@@ -68,7 +68,7 @@ def test_nothing_is_kept_of_a_model_whose_weights_cannot_be_told(
     assert PriorCache.of(llava, "wording") is None
 
 
-def test_other_weights_dtypes_templates_and_wordings_are_kept_apart(
+def test_cache_files_differ_by_weights_dtype_template_and_wording(
     folder: Path, llava: LocalModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = [_file(llava, "one"), _file(llava, "two")]
@@ -90,14 +90,14 @@ def _file(model: Model, wording: str) -> Path:
     return found.file
 
 
-def test_only_what_was_measured_is_kept(tmp_path: Path) -> None:
+def test_only_measured_answers_are_cached(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "x.jsonl"
     failed = YesNo(0.0, 0.0, Failure("out_of_domain", "Unknown."))
     PriorCache(file).add({"a": ANSWER, "b": failed, "c": YesNo(1.0, 0.0, stated=True)})
     assert PriorCache(file).read({"a": 0, "b": 0, "c": 0, "d": 0}) == {"a": ANSWER}
 
 
-def test_what_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+def test_unreadable_cache_lines_are_skipped(tmp_path: Path) -> None:
     file = tmp_path / "x.jsonl"
     PriorCache(file).add({"good": ANSWER, "bad": ANSWER, "torn": ANSWER})
     rows = [
@@ -111,7 +111,7 @@ def test_what_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
     assert PriorCache(file).read({"good": 0, "torn": 0}) == {"good": ANSWER, "torn": ANSWER}
 
 
-def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+def test_unwritable_cache_folder_is_not_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     kept = PriorCache(tmp_path / "file" / "x.jsonl")
     kept.add({"a": ANSWER})
@@ -123,7 +123,7 @@ def _write(file: Path, writer: int) -> None:
         PriorCache(file).add({f"{writer}-{n}-{m}": ANSWER for m in range(4)})
 
 
-def test_several_processes_may_write_at_once(tmp_path: Path) -> None:
+def test_concurrent_processes_may_write(tmp_path: Path) -> None:
     file = tmp_path / "x.jsonl"
     context = multiprocessing.get_context("fork")
     writers = [context.Process(target=_write, args=(file, writer)) for writer in range(4)]
@@ -135,7 +135,7 @@ def test_several_processes_may_write_at_once(tmp_path: Path) -> None:
     assert PriorCache(file).read(questions) == dict.fromkeys(questions, ANSWER)
 
 
-def test_the_folder_is_the_users_cache_unless_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_default_folder_is_the_user_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("JURAT_CACHE")
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -33,23 +33,23 @@ def test_score_and_log_odds_agree(yes: float, no: float) -> None:
         assert answer.log_odds == pytest.approx(math.log(answer.score / (1 - answer.score)), abs=1e-4)
 
 
-def test_log_odds_keep_what_the_score_rounds_away() -> None:
+def test_log_odds_are_more_precise_than_the_score() -> None:
     assert YesNo(1.0, 1e-30).score == 1.0
     assert YesNo(1.0, 1e-30).log_odds == pytest.approx(30 * math.log(10))
 
 
-def test_an_unanswered_question_is_neither_yes_nor_no() -> None:
+def test_unanswered_question_has_score_one_half() -> None:
     assert (YesNo(0, 0).score, YesNo(0, 0).mass, YesNo(0, 0).log_odds) == (0.5, 0, 0)
 
 
-def test_a_turn_tells_its_text_from_its_images() -> None:
+def test_turn_separates_text_and_images() -> None:
     image = Image.new("RGB", (2, 2))
     chat = Chat((Turn("system", ("Be brief.",)), Turn("user", (image, "What", "is this?"))))
     assert chat.images == (image,)
     assert chat.turns[1].text == "What\nis this?"
 
 
-def test_usages_add_up_and_unknown_money_stays_unknown() -> None:
+def test_usages_add_up() -> None:
     assert Usage(1, 2, 3) + Usage(10, 20, 30) == Usage(11, 22, 33)
     assert Usage(1, money=0.5) + Usage(2) == Usage(3, money=0.5)
     assert sum([Usage(money=1.0), Usage(money=2.0)], Usage()).money == 3.0
@@ -59,7 +59,7 @@ def settings(**values: object) -> Chat:
     return Chat(generation=Generation(**values))  # pyright: ignore[reportArgumentType]
 
 
-def test_a_batch_with_one_unsupported_setting_is_refused_by_name() -> None:
+def test_unsupported_settings_of_a_batch_are_named() -> None:
     model = open_model("null")
     check_settings(model, [])
     check_settings(model, [settings(), settings(max_tokens=1, stop=("x",), top_p=0.5, seed=3)])
@@ -72,7 +72,7 @@ def test_a_batch_with_one_unsupported_setting_is_refused_by_name() -> None:
     assert raised.value.exit_code == 2
 
 
-def test_an_unsupported_setting_is_refused_before_anything_runs() -> None:
+def test_unsupported_setting_is_refused_before_running() -> None:
     """The slow model would take an hour for the first chat."""
     with pytest.raises(UnsupportedSetting):
         open_model("null?pace=3600").chat([settings(), settings(thinking=True)])
@@ -90,24 +90,24 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name in WRONG for value in WRONG[name]])
-def test_an_impossible_value_of_a_setting_is_a_failure(name: str, value: object) -> None:
+def test_invalid_setting_value_is_a_failure(name: str, value: object) -> None:
     failure = invalid_setting(settings(**{name: value}).generation)
     assert failure is not None and failure.kind == "error"
     assert failure.reason.startswith(f"The conversation was not continued: {name} ")
 
 
-def test_possible_values_are_none() -> None:
+def test_valid_setting_values_pass() -> None:
     for values in ({}, {"temperature": 0, "top_p": 1}, {"seed": 2**64 - 1, "stop": ("a", "b")}):
         assert invalid_setting(settings(**values).generation) is None
 
 
-def test_revisions_count_where_both_are_known() -> None:
+def test_models_differ_only_by_known_revisions() -> None:
     assert full_name(open_model("null")) == "null@none" and full_name(None) is None
     assert may_be_same_model("a@1", "a@1") and may_be_same_model("a@unknown", "a@1")
     assert not may_be_same_model("a@1", "a@2") and not may_be_same_model("a@1", "b@1")
 
 
-def test_a_backend_that_inherits_the_protocol_needs_two_verbs_only() -> None:
+def test_model_subclass_needs_only_two_verbs() -> None:
     class Mute(Model):
         name, revision, dtype = "mute", "1", "none"
 

@@ -20,7 +20,7 @@ from jurat.models import ModelError, ModelSpec, list_backends, open_model
         ("null?seed", "null", "", {"seed": ""}),
     ],
 )
-def test_a_name_says_backend_reference_and_options(
+def test_name_is_parsed_into_backend_reference_and_options(
     name: str, backend: str, reference: str, options: dict[str, str]
 ) -> None:
     spec = ModelSpec(name)
@@ -39,7 +39,7 @@ def test_a_name_says_backend_reference_and_options(
         ("null/x", "takes no reference", "null?seed="),
     ],
 )
-def test_an_unknown_name_is_wrong_usage_with_a_hint(name: str, message: str, hint: str) -> None:
+def test_unknown_name_is_wrong_usage_with_a_hint(name: str, message: str, hint: str) -> None:
     with pytest.raises(JuratError) as raised:
         open_model(name)
     assert message in raised.value.message
@@ -48,13 +48,13 @@ def test_an_unknown_name_is_wrong_usage_with_a_hint(name: str, message: str, hin
     assert raised.value.exit_code == 2
 
 
-def test_a_folder_without_its_backend_is_recognised(tmp_path: Path) -> None:
+def test_folder_without_backend_gets_a_hint(tmp_path: Path) -> None:
     with pytest.raises(JuratError, match="There is no model") as raised:
         open_model(str(tmp_path))
     assert f"hf/{tmp_path}" in str(raised.value)
 
 
-def test_listing_says_what_each_backend_can_do() -> None:
+def test_listing_shows_abilities_of_each_backend() -> None:
     backends = {backend.name: backend for backend in list_backends()}
     assert list(backends)[:5] == ["bundled", "naive", "hf", "openai", "decisions"]
     assert backends["hf"].abilities == {"ask", "exact", "chat"}
@@ -91,7 +91,7 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("third_party")
-def test_a_third_party_adds_a_backend_by_entry_point() -> None:
+def test_third_party_adds_a_backend_by_entry_point() -> None:
     assert open_model("acme/x").name == "acme/x"
     listed = {backend.name: backend for backend in list_backends()}
     assert listed["acme"].provider == "acme-models"
@@ -99,7 +99,7 @@ def test_a_third_party_adds_a_backend_by_entry_point() -> None:
 
 
 @pytest.mark.usefixtures("third_party")
-def test_a_third_party_that_cannot_be_loaded_is_named() -> None:
+def test_unloadable_third_party_backend_is_named() -> None:
     with pytest.raises(ModelError, match="plug-in 'broken' of acme-models cannot be imported") as raised:
         open_model("broken")
     assert raised.value.exit_code == 3

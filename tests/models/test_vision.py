@@ -1,4 +1,4 @@
-"""Detectors and matchers give what their models give, item by item, and fail item by item."""
+"""Detectors and matchers equal their models, and failures stay with their item."""
 
 from __future__ import annotations
 
@@ -133,9 +133,7 @@ def broken_image() -> Image.Image:
 
 
 @pytest.mark.parametrize("number", range(len(IMAGES)))
-def test_boxes_are_those_of_the_models_own_forward_pass_and_processor(
-    detector: LocalDetector, number: int
-) -> None:
+def test_boxes_equal_the_model_and_its_processor(detector: LocalDetector, number: int) -> None:
     from transformers import AutoProcessor
 
     image, word = IMAGES[number], ASKED[number][0]
@@ -162,7 +160,7 @@ def test_boxes_are_those_of_the_models_own_forward_pass_and_processor(
     assert found == [] or found[0].score == pytest.approx(max(e[0] for e in inside), abs=1e-3)
 
 
-def test_boxes_are_ordered_lie_in_the_image_and_do_not_repeat_each_other(detector: LocalDetector) -> None:
+def test_boxes_are_sorted_inside_the_image_and_do_not_overlap(detector: LocalDetector) -> None:
     for image, asked, found in zip(IMAGES, ASKED, detector.detect(IMAGES, ASKED), strict=True):
         boxes = boxes_of(found)
         assert [box.score for box in boxes] == sorted((box.score for box in boxes), reverse=True)
@@ -179,7 +177,7 @@ def test_boxes_are_ordered_lie_in_the_image_and_do_not_repeat_each_other(detecto
                     assert shared / both <= OVERLAP + 1e-4
 
 
-def test_a_batch_of_detections_equals_one_by_one(detector: LocalDetector) -> None:
+def test_batched_detections_equal_singles(detector: LocalDetector) -> None:
     together = detector.detect(IMAGES, ASKED)
     for image, asked, found in zip(IMAGES, ASKED, together, strict=True):
         alone = boxes_of(detector.detect([image], [asked])[0])
@@ -190,7 +188,7 @@ def test_a_batch_of_detections_equals_one_by_one(detector: LocalDetector) -> Non
             )
 
 
-def test_the_boxes_of_a_word_are_the_same_whatever_else_is_searched_for(detector: LocalDetector) -> None:
+def test_boxes_of_a_word_do_not_depend_on_other_words(detector: LocalDetector) -> None:
     words = ["cat", "kitchen knife"]
     image = IMAGES[4]
     together = boxes_of(detector.detect([image], [words])[0])
@@ -204,7 +202,7 @@ def test_the_boxes_of_a_word_are_the_same_whatever_else_is_searched_for(detector
             )
 
 
-def test_a_bad_image_and_an_over_long_word_fail_alone(detector: LocalDetector) -> None:
+def test_bad_image_and_overlong_word_fail_alone(detector: LocalDetector) -> None:
     long = "very very very very very very very big cat"
     images = [IMAGES[0], broken_image(), IMAGES[1], IMAGES[2]]
     found = detector.detect(images, [["cat"], ["cat"], ["dog", long], []])
@@ -219,7 +217,7 @@ def test_a_bad_image_and_an_over_long_word_fail_alone(detector: LocalDetector) -
 TEXTS = ["a photo of a cat", "the dog is on the mat .", "a kitchen knife"]
 
 
-def test_cosines_are_those_of_the_models_own_embeddings(matcher: LocalMatcher) -> None:
+def test_cosines_equal_the_model_embeddings(matcher: LocalMatcher) -> None:
     from transformers import AutoProcessor
 
     processor = AutoProcessor.from_pretrained(matcher.network.name_or_path, backend="pil")
@@ -235,14 +233,14 @@ def test_cosines_are_those_of_the_models_own_embeddings(matcher: LocalMatcher) -
     assert matcher.relevant_above == RELEVANT_ABOVE == 0.22
 
 
-def test_a_batch_of_matches_equals_one_by_one(matcher: LocalMatcher) -> None:
+def test_batched_matches_equal_singles(matcher: LocalMatcher) -> None:
     together = matcher.match(IMAGES, TEXTS)
     for image, row in zip(IMAGES, together, strict=True):
         alone = [matcher.match([image], [text])[0] for text in TEXTS]
         assert row == pytest.approx([one[0] for one in alone if isinstance(one, list)], abs=1e-4)
 
 
-def test_a_bad_image_fails_alone_in_a_match(matcher: LocalMatcher) -> None:
+def test_bad_image_fails_alone_in_a_match(matcher: LocalMatcher) -> None:
     rows = matcher.match([IMAGES[0], broken_image(), IMAGES[1]], TEXTS)
     assert isinstance(rows[1], Failure) and rows[1].kind == "error"
     assert [rows[0], rows[2]] == [pytest.approx(row) for row in matcher.match(IMAGES[:2], TEXTS)]
@@ -250,7 +248,7 @@ def test_a_bad_image_fails_alone_in_a_match(matcher: LocalMatcher) -> None:
     assert matcher.match([], TEXTS) == []
 
 
-def test_a_text_that_is_too_long_is_cut_with_one_warning(
+def test_overlong_text_is_cut_with_one_warning(
     matcher: LocalMatcher, caplog: pytest.LogCaptureFixture
 ) -> None:
     long = " ".join(["very"] * 30) + " big cat"
@@ -272,14 +270,14 @@ def test_a_text_that_is_too_long_is_cut_with_one_warning(
         ("hf//nowhere/at/all", "There is no folder '/nowhere/at/all'.", "hf/ORG/NAME"),
     ],
 )
-def test_an_unknown_detector_name_is_refused_with_a_hint(name: str, message: str, hint: str) -> None:
+def test_unknown_detector_is_refused_with_a_hint(name: str, message: str, hint: str) -> None:
     with pytest.raises(JuratError) as raised:
         open_detector(name)
     assert raised.value.message.startswith(message)
     assert hint in (raised.value.hint or "")
 
 
-def test_a_model_of_another_kind_is_refused(tmp_path: Path, llava_folder: Path) -> None:
+def test_model_of_the_wrong_kind_is_refused(tmp_path: Path, llava_folder: Path) -> None:
     clip(tmp_path)
     with pytest.raises(ModelError, match="could not be loaded"):
         open_detector(f"hf/{tmp_path}")
@@ -287,7 +285,7 @@ def test_a_model_of_another_kind_is_refused(tmp_path: Path, llava_folder: Path) 
         open_matcher(f"hf/{llava_folder}")
 
 
-def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
+def test_pickled_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04")
     for opener in (open_detector, open_matcher):
         with pytest.raises(ModelError, match="holds no safetensors"):

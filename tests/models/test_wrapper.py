@@ -1,4 +1,4 @@
-"""ModelWrapper passes the verbs on, and nothing reaches around it."""
+"""ModelWrapper forwards `ask` and `chat`, and nothing bypasses it."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Reminder(ModelWrapper):
         return [None for _ in images]
 
 
-def test_it_is_the_inner_model_but_for_what_it_overrides() -> None:
+def test_wrapper_equals_the_inner_model_except_overrides() -> None:
     inner = open_model("null?seed=3")
     wrapped = Reminder(inner)
     inquiries = [Inquiry(CHAT, ("A dog?", "A cat?"))]
@@ -78,26 +78,26 @@ def test_it_is_the_inner_model_but_for_what_it_overrides() -> None:
     assert isinstance(wrapped, protocol.Model)
 
 
-def test_the_revision_is_the_inner_models_at_any_time() -> None:
+def test_revision_follows_the_inner_model() -> None:
     inner = NullModel()
     wrapped = ModelWrapper(inner)
     inner.revision = "learned from the first reply"
     assert wrapped.revision == "learned from the first reply"
 
 
-def test_settings_are_those_of_the_inner_model() -> None:
+def test_settings_of_the_inner_model_apply() -> None:
     with pytest.raises(UnsupportedSetting, match="'null' does not support thinking"):
         Reminder(open_model("null")).chat([CHAT, replace(CHAT, generation=Generation(thinking=True))])
 
 
-def test_closing_it_closes_the_inner_model() -> None:
+def test_close_closes_the_inner_model() -> None:
     inner = AbleToAnything()
     ModelWrapper(inner).close()
     assert inner.closed == 1
 
 
 @pytest.mark.parametrize("kind", CAPABILITIES)
-def test_a_wrapper_denies_every_capability_but_those_that_it_names(kind: type) -> None:
+def test_wrapper_denies_capabilities_it_does_not_name(kind: type) -> None:
     assert ModelWrapper(AbleToAnything()).capability(kind) is None
     wrapped = Reminder(AbleToAnything())
     expected = {
@@ -108,19 +108,19 @@ def test_a_wrapper_denies_every_capability_but_those_that_it_names(kind: type) -
     assert wrapped.capability(kind) == expected.get(kind)
 
 
-def test_there_are_capabilities_to_deny() -> None:
+def test_capability_list_includes_the_white_box_kinds() -> None:
     assert {UsageMeter, Vocabulary, ConcurrencySupport, *WHITE_BOX} <= set(CAPABILITIES)
 
 
 @pytest.mark.parametrize("kind", WHITE_BOX)
-def test_no_wrapper_of_ours_lets_white_box_access_through(kind: type) -> None:
+def test_built_in_wrappers_deny_white_box_access(kind: type) -> None:
     batcher = MicroBatcher(AbleToAnything())
     for wrapped in (CachingModel(AbleToAnything(), Clock()), batcher):
         assert wrapped.capability(kind) is None
     batcher.close()
 
 
-def test_what_a_bundled_model_offers_of_the_model_inside_is_behind_its_gate(bundled: BundledModel) -> None:
+def test_bundled_capabilities_are_behind_the_domain_gate(bundled: BundledModel) -> None:
     inside = bundled._local
     open_doors = {Diagnosable, Deterministic}
     for kind in set(CAPABILITIES) - open_doors:
@@ -133,7 +133,7 @@ def test_what_a_bundled_model_offers_of_the_model_inside_is_behind_its_gate(bund
     assert getattr(score, "kind", None) == "out_of_domain"
 
 
-def test_attributes_of_the_inner_model_are_not_the_wrappers() -> None:
+def test_attributes_of_the_inner_model_are_hidden() -> None:
     class Leaky(NullModel):
         network = "weights"
 
@@ -141,7 +141,7 @@ def test_attributes_of_the_inner_model_are_not_the_wrappers() -> None:
         _ = ModelWrapper(Leaky()).network  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_an_answer_changed_by_a_wrapper_is_changed_by_the_next_one_around_it() -> None:
+def test_outer_wrapper_keeps_changes_of_the_inner_wrapper() -> None:
     class Mute(ModelWrapper):
         def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
             return [Answer() for _ in inquiries]

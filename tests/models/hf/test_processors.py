@@ -1,4 +1,4 @@
-"""From conversations to answers through the families' own processors, where these need no torchvision."""
+"""Conversations to answers through the processors of model families that need no torchvision."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def paligemma() -> Any:
         ("paligemma", paligemma, "plain", False),
     ],
 )
-def test_many_questions_get_the_answers_of_each(
+def test_batched_questions_equal_singles(
     name: str, processor: Callable[[], Any], path: str, shared: bool
 ) -> None:
     model = LocalModel(LoadedModel(BY_NAME[name].network(), processor(), "0" * 12, "float32"), name=name)
@@ -113,7 +113,7 @@ def test_many_questions_get_the_answers_of_each(
 
 
 @pytest.mark.parametrize("processor", [idefics3, mllama, paligemma])
-def test_images_of_one_size_are_given_to_the_processor_together(processor: Callable[[], Any]) -> None:
+def test_images_of_one_size_are_processed_together(processor: Callable[[], Any]) -> None:
     made = "pixel_values pixel_attention_mask token_type_ids"
     tiled = "aspect_ratio_ids aspect_ratio_mask cross_attention_mask"
     encoder = Encoder(processor(), frozenset(f"{made} {tiled}".split()))
@@ -132,7 +132,7 @@ def test_images_of_one_size_are_given_to_the_processor_together(processor: Calla
                 assert all(value.equal(expected[name]) for name, value in made.items())
 
 
-def test_of_what_a_processor_fails_at_together_each_is_tried_alone() -> None:
+def test_failed_processor_batch_is_retried_one_by_one() -> None:
     encoder = Encoder(idefics3(), frozenset(("pixel_values", "pixel_attention_mask")))
     broken = Image.new("RGB", (64, 64))
     broken.close()
@@ -144,7 +144,7 @@ def test_of_what_a_processor_fails_at_together_each_is_tried_alone() -> None:
     assert len(encoder.encode(inquiries[2])) == 1
 
 
-def test_images_without_pixels_do_not_end_a_batch() -> None:
+def test_images_without_pixels_do_not_fail_the_batch() -> None:
     encoder = Encoder(idefics3(), frozenset(("pixel_values", "pixel_attention_mask")))
     inquiries = [
         Inquiry(Chat((Turn("user", (image, INSTRUCTION)),)), QUESTIONS)
@@ -193,7 +193,7 @@ def llava_like(kind: type[LlavaProcessor], folder: Path) -> Any:
         (Counting, "its processor gives the second of two items another image_token_pooling", False),
     ],
 )
-def test_what_a_processor_makes_of_two_items_tells_whether_they_can_be_joined(
+def test_processor_output_shows_whether_items_can_be_batched(
     kind: type[LlavaProcessor], reason: str | None, shares: bool, llava_folder: Path
 ) -> None:
     accepted = frozenset(("pixel_values", "image_token_pooling"))
@@ -208,7 +208,7 @@ def test_what_a_processor_makes_of_two_items_tells_whether_they_can_be_joined(
     assert sorted(together) == ([0, 1, 2] if reason is None else [])
 
 
-def test_items_that_cannot_be_joined_are_known_before_anything_is_asked(
+def test_unbatchable_items_are_detected_before_asking(
     llava_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     network = AutoModelForImageTextToText.from_pretrained(llava_folder)
@@ -241,7 +241,7 @@ def hunyuan() -> Any:
     return HunYuanVLProcessor(images, words, chat_template=TEMPLATE.replace("<image>", "<im><image></im>"))
 
 
-def test_a_running_image_index_is_found_through_the_familys_own_processor(
+def test_image_index_across_items_is_detected(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     network = next(family for family in MORE if family.name == "hunyuan-vl").network()

@@ -71,7 +71,7 @@ CAUSAL = [family for family in (*FAMILIES, *MORE) if family.name != "paligemma"]
 
 
 @pytest.mark.parametrize("family", CAUSAL, ids=lambda family: family.name)
-def test_scores_equal_teacher_forcing_and_batches_equal_singles(family: Family) -> None:
+def test_scores_equal_teacher_forcing_in_batches_and_alone(family: Family) -> None:
     rows = [*scored(family, (5, 1, 5, 8), 1), *scored(family, (5, 8), 4), *scored(family, (3,), 2, (WIDE,))]
     rows += scored(family, (4, 2), 3, None)
     scorer = PromptScorer(NetworkOnly(family.network()))  # pyright: ignore[reportArgumentType]
@@ -83,7 +83,7 @@ def test_scores_equal_teacher_forcing_and_batches_equal_singles(family: Family) 
     assert len({round(scores[0], 3) for scores in together}) > len(rows) / 2, "they depend on what is read"
 
 
-def test_a_family_whose_conversation_sees_what_follows_is_refused_with_the_reason() -> None:
+def test_family_that_attends_ahead_is_refused() -> None:
     """PaliGemma's prefix attends in both directions, so the continuation would be seen before it is said."""
     family = BY_NAME["paligemma"]
     scorer = PromptScorer(NetworkOnly(family.network()))  # pyright: ignore[reportArgumentType]
@@ -111,7 +111,7 @@ def about(*parts: Any) -> Chat:
 
 
 @pytest.mark.parametrize("name", families())
-def test_what_a_processor_makes_of_a_conversation_is_scored(
+def test_processed_conversations_are_scored_per_family(
     name: str, opened: Callable[[str], LocalModel]
 ) -> None:
     model = opened(name)
@@ -150,7 +150,7 @@ def _by_processor(model: LocalModel, chat: Chat, reply: str) -> list[float]:
     return logits.log_softmax(-1)[range(len(tokens)), tokens].tolist()
 
 
-def test_a_last_turn_of_the_assistants_is_gone_on_with(llava: LocalModel) -> None:
+def test_prefilled_assistant_turn_is_scored_as_a_continuation(llava: LocalModel) -> None:
     scores = llava.capability(PromptScores)
     assert scores is not None
     free = about(picture(1))
@@ -159,7 +159,7 @@ def test_a_last_turn_of_the_assistants_is_gone_on_with(llava: LocalModel) -> Non
     assert [*first, *rest] == pytest.approx(whole, abs=2e-4)
 
 
-def test_the_chances_of_all_first_tokens_add_up_to_one(llava: LocalModel) -> None:
+def test_first_token_scores_are_probabilities(llava: LocalModel) -> None:
     scores = llava.capability(PromptScores)
     assert scores is not None
     chances = llava.scorer.logits([(llava.encoder.encode_chat(about(picture(1))), ())])  # of one token less
@@ -170,7 +170,7 @@ def test_the_chances_of_all_first_tokens_add_up_to_one(llava: LocalModel) -> Non
     assert math.exp(yes[0]) + math.exp(no[0]) <= 1.0 and likeliest[0] >= max(yes[0], no[0]) - 1e-4
 
 
-def test_a_continuation_that_cannot_be_scored_fails_alone(llava: LocalModel) -> None:
+def test_unscorable_continuation_fails_alone(llava: LocalModel) -> None:
     scores = llava.capability(PromptScores)
     assert scores is not None
     good, empty, last = scores.prompt_scores([about(picture(1))] * 3, ["Yes .", "", "No"])
@@ -180,7 +180,7 @@ def test_a_continuation_that_cannot_be_scored_fails_alone(llava: LocalModel) -> 
         scores.prompt_scores([about(picture(1))], ["Yes", "No"])
 
 
-def test_a_model_that_does_not_read_words_alone_is_refused_with_the_reason(llava: LocalModel) -> None:
+def test_model_that_needs_an_image_refuses_text_only_chats(llava: LocalModel) -> None:
     model = LocalModel.__new__(LocalModel)
     model.__dict__ |= llava.__dict__
     model.unable = {"questions without an image": "its forward pass needs one"}
@@ -190,7 +190,7 @@ def test_a_model_that_does_not_read_words_alone_is_refused_with_the_reason(llava
         scores.prompt_scores([about()], ["Yes"])
 
 
-def test_the_bundled_model_scores_scenes_only(bundled: BundledModel) -> None:
+def test_bundled_model_scores_only_scenes(bundled: BundledModel) -> None:
     scores = bundled.capability(PromptScores)
     assert scores is not None
     chats = [about(scene(1)), about(noise()), about(scene(2))]

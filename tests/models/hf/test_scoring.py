@@ -1,4 +1,4 @@
-"""Which path questions take, and how it is given up, aloud, where it is wrong. See also test_packing."""
+"""Choice of the scoring path, and fallbacks with a warning where a path is wrong. See also test_packing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_shared_tokens_are_counted_once() -> None:
     assert (scored.tokens, scored.shared) == (3 * len(prompt.prefix) + 12, 0)
 
 
-def test_a_pack_that_is_too_long_is_split() -> None:
+def test_overlong_pack_is_split() -> None:
     scorer = Scorer(LLAVA.network(), YES, NO)
     prompts = [LLAVA.prompt(seed, (3, 5, 4, 6, 2, 7)) for seed in range(3)]
     whole = log_odds(scorer.score(prompts))
@@ -56,7 +56,7 @@ def test_a_pack_that_is_too_long_is_split() -> None:
         assert log_odds(scorer.score(prompts)) == pytest.approx(whole, abs=SLACK)
 
 
-def test_eager_attention_is_packed_too() -> None:
+def test_eager_attention_is_packed() -> None:
     network = copy.deepcopy(LLAVA.network())
     prompts = [LLAVA.prompt(seed, (3, 5, 4)) for seed in range(3)]
     expected = log_odds(Scorer(network, YES, NO).score(prompts))
@@ -83,13 +83,13 @@ def test_half_precision_stays_close_to_full() -> None:
         ("qwen3.5", "cached", "1 of its 2 layers keep a recurrent or convolutional state"),
     ],
 )
-def test_the_path_follows_from_the_structure(name: str, path: str, why: str | None) -> None:
+def test_path_follows_from_the_model_structure(name: str, path: str, why: str | None) -> None:
     scorer = Scorer(BY_NAME[name].network(), YES, NO)
     assert scorer.path == path
     assert (scorer.obstacle or "").startswith(why or "")
 
 
-def test_attention_that_takes_no_mask_is_asked_from_a_kept_prefix() -> None:
+def test_attention_without_mask_support_uses_the_cached_path() -> None:
     network = copy.deepcopy(LLAVA.network())
     network.config.text_config._attn_implementation = "flash_attention_2"
     scorer = Scorer(network, YES, NO)
@@ -139,7 +139,7 @@ class Refusing(Leaky):
     ("kind", "why"),
     [(Leaky, "a packed answer differed from a separate one"), (Refusing, "a packed call failed (ValueError")],
 )
-def test_the_first_pack_is_checked_and_a_wrong_one_given_up_aloud(
+def test_wrong_packed_path_is_disabled_with_a_warning(
     kind: type[Any], why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     good = LLAVA.network()
@@ -158,7 +158,7 @@ def test_the_first_pack_is_checked_and_a_wrong_one_given_up_aloud(
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_logits_that_are_no_numbers_fail_alone_and_are_not_laid_to_the_path(path: Path) -> None:
+def test_nan_logits_fail_alone_and_keep_the_path(path: Path) -> None:
     scorer = Scorer(LLAVA.network(), YES, NO, path=path)
     prompts = [LLAVA.prompt(seed, (3, 5)) for seed in range(3)]
     prompts[1].images["pixel_values"].fill_(float("nan"))
@@ -174,7 +174,7 @@ def test_logits_that_are_no_numbers_fail_alone_and_are_not_laid_to_the_path(path
     assert log_odds([first, last]) == pytest.approx(log_odds(sound), abs=SLACK)
 
 
-def test_a_path_that_gives_no_numbers_where_a_plain_call_does_is_given_up(
+def test_path_with_nan_where_plain_calls_succeed_is_disabled(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     scorer = Scorer(LLAVA.network(), YES, NO)
@@ -185,7 +185,7 @@ def test_a_path_that_gives_no_numbers_where_a_plain_call_does_is_given_up(
     assert {answer.failure for answer in scored.answers} == {None}
 
 
-def test_a_fault_of_the_item_is_not_laid_to_the_path() -> None:
+def test_item_error_does_not_disable_the_path() -> None:
     scorer = Scorer(LLAVA.network(), YES, NO)
     good = LLAVA.prompt(1, (3, 5))
     bad = LLAVA.prompt(1, (3, 5))
@@ -197,7 +197,7 @@ def test_a_fault_of_the_item_is_not_laid_to_the_path() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_every_family_takes_its_pixels_in_bfloat16(family: Family) -> None:
+def test_every_family_accepts_bfloat16_pixels(family: Family) -> None:
     """Processors make them in float32, and not every tower casts them itself."""
     network = copy.deepcopy(family.network()).to(torch.bfloat16)
     scorer = Scorer(network, YES, NO)
@@ -207,7 +207,7 @@ def test_every_family_takes_its_pixels_in_bfloat16(family: Family) -> None:
     assert log_odds(found) == pytest.approx(log_odds(exact), abs=0.25)
 
 
-def test_a_pass_is_checked_once_a_form() -> None:
+def test_pass_is_checked_once_per_form() -> None:
     scorer = Scorer(LLAVA.network(), YES, NO)
     for seed in range(3):
         scorer.score([LLAVA.prompt(seed, (3, 5)), LLAVA.prompt(seed + 3, (2, 4))])
@@ -227,7 +227,7 @@ def test_a_pass_is_checked_once_a_form() -> None:
         RuntimeError("MPS backend out of memory (MPS allocated: 4.00 GB)"),
     ],
 )
-def test_where_memory_runs_out_passes_are_halved(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passes_are_halved_when_memory_runs_out(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = Scorer(LLAVA.network(), YES, NO)
     prompts = [LLAVA.prompt(seed, (3, 5, 4)) for seed in range(8)]
     whole = log_odds(scorer.score(prompts))
@@ -247,7 +247,7 @@ def test_where_memory_runs_out_passes_are_halved(error: Exception, monkeypatch: 
     assert scorer.path == "packed"
 
 
-def test_memory_that_is_not_enough_for_one_question_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_for_one_question_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = Scorer(LLAVA.network(), YES, NO)
 
     def none_left(some: Any) -> list[list[YesNo]]:
@@ -261,7 +261,7 @@ def test_memory_that_is_not_enough_for_one_question_is_an_error(monkeypatch: pyt
     assert scorer.bounds == bounds, "those that come after it fit as before"
 
 
-def test_where_memory_holds_no_three_rows_the_check_makes_do_with_one(
+def test_check_uses_one_row_when_memory_is_short(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scorer = Scorer(LLAVA.network(), YES, NO)

@@ -1,4 +1,4 @@
-"""Sizes of models and estimates of what they compute, against counts by hand and by torch."""
+"""Model sizes and FLOP estimates against hand counts and torch's counter."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def counted(network: Any, **inputs: Any) -> int:
 
 
 @pytest.mark.parametrize("name", WITHIN)
-def test_a_prefill_is_estimated_as_torch_counts_it(name: str) -> None:
+def test_prefill_flops_equal_the_torch_counter(name: str) -> None:
     family = BY_NAME[name]
     network = copy.deepcopy(family.network())
     network.set_attn_implementation("eager")  # torch counts no other on a CPU
@@ -68,7 +68,7 @@ def test_a_prefill_is_estimated_as_torch_counts_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["blip-2-opt", "instructblip-vicuna"])
-def test_so_is_one_of_a_querying_transformer(name: str) -> None:
+def test_q_former_prefill_flops_equal_the_torch_counter(name: str) -> None:
     parts = FOLDERS[name]()
     network = parts.network.eval()
     network.set_attn_implementation("eager")
@@ -88,7 +88,7 @@ def _loaded(network: Any, processor: Any) -> Any:
     return LoadedModel(network, processor, "0" * 12, "float32")
 
 
-def test_a_tiny_llava_is_counted_by_hand(llava: LocalModel) -> None:
+def test_tiny_llava_flops_equal_a_hand_count(llava: LocalModel) -> None:
     size = llava.capability(Sized)
     assert size is not None
     vocabulary = len(llava.encoder.tokenizer)
@@ -111,7 +111,7 @@ def test_a_tiny_llava_is_counted_by_hand(llava: LocalModel) -> None:
     assert size.prefill_flops(tokens, 2) == words + 2 * look
 
 
-def test_experts_that_are_not_chosen_are_not_computed() -> None:
+def test_inactive_experts_are_not_counted() -> None:
     from ..more_families import MORE
 
     family = next(family for family in MORE if family.name == "minimax-m3-vl")
@@ -121,7 +121,7 @@ def test_experts_that_are_not_chosen_are_not_computed() -> None:
     assert used and set(used) == {0.5}, "two of four"
 
 
-def test_the_bundled_model_tells_its_size(bundled: BundledModel) -> None:
+def test_bundled_model_reports_its_size(bundled: BundledModel) -> None:
     size = bundled.capability(Sized)
     assert size is not None and size.parameters > 0
     assert size.prefill_flops(100, 1) > size.prefill_flops(100) > size.prefill_flops(50) > 0

@@ -1,4 +1,4 @@
-"""Hooks on layers: what they see, what they change, and that they are gone afterwards."""
+"""Hooks on layers: the states they see, their effect, and their removal."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ def test_adding_zero_changes_nothing_and_replacing_does(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_question_is_a_sequence_of_its_own(name: str, white_box: Callable[[str], LocalModel]) -> None:
+def test_hooks_see_each_question_as_its_own_sequence(
+    name: str, white_box: Callable[[str], LocalModel]
+) -> None:
     local = white_box(name)
     found = steering(local)
     shapes: list[tuple[int, ...]] = []
@@ -99,7 +101,7 @@ def test_each_question_is_a_sequence_of_its_own(name: str, white_box: Callable[[
     assert {shape[1] for shape in shapes} == lengths
 
 
-def test_a_prompt_is_seen_whole_and_then_each_token(white_box: Callable[[str], LocalModel]) -> None:
+def test_hooks_see_the_whole_prompt_then_each_token(white_box: Callable[[str], LocalModel]) -> None:
     local = white_box("llava")
     found = steering(local)
     seen: list[int] = []
@@ -113,9 +115,7 @@ def test_a_prompt_is_seen_whole_and_then_each_token(white_box: Callable[[str], L
 
 
 @pytest.mark.parametrize("name", ["llava", "qwen2.5-vl", "gemma3"])
-def test_hidden_states_equal_those_of_plain_transformers(
-    name: str, white_box: Callable[[str], LocalModel]
-) -> None:
+def test_hidden_states_equal_plain_transformers(name: str, white_box: Callable[[str], LocalModel]) -> None:
     local = white_box(name)
     found = steering(local)
     layers = [one for one in found.layers() if "language_model" in one]
@@ -133,7 +133,7 @@ def test_hidden_states_equal_those_of_plain_transformers(
         assert last.allclose(plain.logits[0, -1], atol=1e-4)
 
 
-def test_hooks_are_removed_after_exceptions_in_the_context_and_in_a_hook(
+def test_hooks_are_removed_after_exceptions(
     white_box: Callable[[str], LocalModel],
 ) -> None:
     local = white_box("llava")
@@ -160,7 +160,7 @@ def test_hooks_are_removed_after_exceptions_in_the_context_and_in_a_hook(
     assert hooks_left(local) == [] and local.scorer is scorer and asked(local) == before
 
 
-def test_inner_hooks_run_after_outer_ones_and_end_first(white_box: Callable[[str], LocalModel]) -> None:
+def test_nested_hooks_run_outer_first(white_box: Callable[[str], LocalModel]) -> None:
     local = white_box("llava")
     found = steering(local)
     layer, order = language_layer(found), list[str]()
@@ -194,7 +194,7 @@ def test_other_threads_are_not_steered(
     assert len(seen) == steered > 0
 
 
-def test_two_threads_set_hooks_one_after_the_other(bundled: BundledModel) -> None:
+def test_hooks_of_two_threads_do_not_overlap(bundled: BundledModel) -> None:
     found = steering(bundled)
     layer, chat, errors = language_layer(found), about(scene(1)), list[str]()
 

@@ -1,4 +1,4 @@
-"""What a model's folder may make transformers read."""
+"""Checks of a model folder before transformers reads it."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def config_of_a_list(folder: Path) -> None:
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-def test_weights_that_may_not_or_cannot_be_read_are_one_clear_line(
+def test_unsafe_or_unreadable_weights_are_one_error_line(
     folder: Path, change: Change, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unpickle(*_: Any, **__: Any) -> None:
@@ -183,7 +183,7 @@ def test_weights_that_may_not_or_cannot_be_read_are_one_clear_line(
     assert raised.value.exit_code == 3
 
 
-def test_sound_shards_are_read_and_their_index_is_in_the_revision(folder: Path) -> None:
+def test_sharded_weights_load_and_their_index_is_in_the_revision(folder: Path) -> None:
     whole = load(folder, device="cpu")
     shard(folder)
     parts = load(folder, device="cpu")
@@ -196,21 +196,21 @@ def test_sound_shards_are_read_and_their_index_is_in_the_revision(folder: Path) 
     assert weights_digest(folder) != parts.revision, "other files would be read"
 
 
-def test_the_revision_tells_which_of_two_files_is_read(folder: Path) -> None:
+def test_revision_depends_on_the_selected_weights_file(folder: Path) -> None:
     shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
     first = weights_digest(folder)
     edit(folder, transformers_weights="other.safetensors")
     assert weights_digest(folder) != first
 
 
-def test_the_revisions_of_the_bundled_models_are_those_of_the_committed_tables() -> None:
+def test_bundled_revisions_equal_the_committed_tables() -> None:
     results = Path(__file__).parents[3] / "docs" / "results" / "pictograms" / "results.json"
     text = results.read_text()
     for name, weights in (("bundled", WEIGHTS), ("naive", NAIVE)):
         assert f"{name}@{weights_digest(weights)}" in text
 
 
-def test_sizes_that_are_no_counts_are_no_obstacle(folder: Path) -> None:
+def test_only_absurd_counts_in_the_configuration_are_refused(folder: Path) -> None:
     edit(folder, text_config={"shared_experts_intermediate_size": 20_000, "num_experts": 16_384})
     check_folder(folder)
     edit(folder, text_config={"num_experts": 10**7})
@@ -218,7 +218,7 @@ def test_sizes_that_are_no_counts_are_no_obstacle(folder: Path) -> None:
         check_folder(folder)
 
 
-def test_ten_million_layers_end_at_once_on_the_command_line(folder: Path) -> None:
+def test_ten_million_layers_are_refused_by_the_command(folder: Path) -> None:
     ten_million_layers(folder)
     done = subprocess.run(
         [sys.executable, "-m", "jurat", "models", "--explain", f"hf/{folder}", "--device", "cpu"],

@@ -1,4 +1,4 @@
-"""One event loop a served model, whoever calls first, and none once it is closed."""
+"""Each served model has one event loop, which ends when the model is closed."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def test_closing_a_model_leaves_no_thread_and_no_loop() -> None:
         model.chat([CHAT])
 
 
-def test_closing_a_model_that_was_never_asked() -> None:
+def test_model_that_was_never_called_can_be_closed() -> None:
     opened("http://127.0.0.1:1/v1").close()
     assert threads(LOOP, HELPER) == []
 
 
-def test_threads_that_ask_at_once_share_one_loop() -> None:
+def test_concurrent_threads_share_one_loop() -> None:
     barrier = threading.Barrier(8)
     with Server(lambda _: completion("Yes")).running() as server:
         model = opened(server.url)
@@ -95,7 +95,7 @@ def test_threads_that_ask_at_once_share_one_loop() -> None:
     assert threads(LOOP, HELPER) == []
 
 
-def test_closing_ends_the_calls_under_way() -> None:
+def test_closing_cancels_running_calls() -> None:
     with Server(lambda _: Told(completion("Yes").body, delay=30)).running() as server:
         model = opened(server.url)
         threading.Timer(0.3, model.close).start()
@@ -106,7 +106,7 @@ def test_closing_ends_the_calls_under_way() -> None:
     assert threads(LOOP, HELPER) == []
 
 
-def test_a_collected_model_ends_its_thread() -> None:
+def test_garbage_collected_model_ends_its_thread() -> None:
     with Server(lambda _: completion("Yes")).running() as server:
         model = opened(server.url)
         model.chat([CHAT])

@@ -1,4 +1,4 @@
-"""`jurat judge` says the same of the bundled model run here and of the same model behind HTTP."""
+"""`jurat judge` gives equal verdicts with the bundled model locally and over HTTP."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def numbers(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 @pytest.mark.slow
-def test_verdicts_are_the_same_locally_and_over_http(tmp_path: Path, service: Service, url: str) -> None:
+def test_local_and_served_verdicts_are_equal(tmp_path: Path, service: Service, url: str) -> None:
     here = judged(tmp_path / "here.jsonl", "--device", "cpu")
     asked = service.requests
     served = ("--model", "openai/bundled", "--base-url", url, "--detector", "bundled")  # it points too

@@ -43,7 +43,7 @@ def logprobs(listed: dict[str, float]) -> list[tuple[str, float]]:
         ({"The": 0.5, "It": 0.2, "A": 0.1}, 0.1, 0.1),  # neither is listed
     ],
 )
-def test_probabilities_are_summed_over_spellings_and_unlisted_answers_are_bounded(
+def test_probabilities_sum_over_spellings_and_bound_unlisted_answers(
     listed: dict[str, float], yes: float, no: float
 ) -> None:
     answer = measured_answer(logprobs(listed))
@@ -51,13 +51,13 @@ def test_probabilities_are_summed_over_spellings_and_unlisted_answers_are_bounde
     assert not answer.stated and answer.failure is None
 
 
-def test_an_unlisted_answer_is_above_zero_even_if_the_listed_sum_to_one() -> None:
+def test_unlisted_answer_has_a_positive_probability() -> None:
     answer = measured_answer([("Yes", 0.0), ("The", -20.0), ("It", -21.0)])
     assert 0 < answer.no <= math.exp(-21)
     assert math.isfinite(answer.log_odds)
 
 
-def test_tokens_that_look_alike_all_count() -> None:
+def test_equal_looking_tokens_all_count() -> None:
     answer = measured_answer([("Yes", math.log(0.4)), ("Yes", math.log(0.3)), ("No", math.log(0.2))])
     assert answer.yes == pytest.approx(0.7)
 
@@ -138,12 +138,12 @@ NOT_LOGARITHMS = {
 
 
 @pytest.mark.parametrize("case", NOT_LOGARITHMS)
-def test_lists_with_values_that_are_no_logprobs_are_dropped(case: str) -> None:
+def test_lists_with_invalid_logprobs_are_dropped(case: str) -> None:
     listed = listing(*NOT_LOGARITHMS[case])
     assert not enough_listed(listed) and certain_token(listed) is None
 
 
-def test_the_chosen_token_is_counted_once_however_it_is_spelled() -> None:
+def test_chosen_token_is_counted_once_across_spellings() -> None:
     listed = listing(("▁No", -0.03), ("Yes", -3.6), ("The", -9.0), chosen=(" No", -0.03))
     assert measured_answer(listed).mass == pytest.approx(math.exp(-0.03) + math.exp(-3.6))
 
@@ -161,12 +161,12 @@ CERTAIN = {
 
 @pytest.mark.parametrize("top", [0.0, -0.0, 0, -1e-9])
 @pytest.mark.parametrize("case", CERTAIN)
-def test_a_certain_token_without_alternatives_is_not_measured(case: str, top: float) -> None:
+def test_certain_token_without_alternatives_is_not_measured(case: str, top: float) -> None:
     rest = list(zip(("Yes", "The", "A"), CERTAIN[case], strict=False))
     assert certain_token(listing(("No", top), *rest)) == "No"
 
 
-def test_a_sure_answer_with_alternatives_is_measured() -> None:
+def test_certain_token_with_alternatives_is_measured() -> None:
     listed = listing(("No", 0.0), ("Yes", -17.25), ("The", -18.5), ("A", -18.5))
     assert certain_token(listed) is None and enough_listed(listed)
     assert measured_answer(listed).log_odds == pytest.approx(-17.25)
@@ -196,7 +196,7 @@ SAID = {
 
 
 @pytest.mark.parametrize("text", SAID, ids=lambda text: text[:40])
-def test_stated_answers_are_read_out_of_a_reply(text: str) -> None:
+def test_stated_answers_are_parsed_from_a_reply(text: str) -> None:
     assert parse_answers(text, 2) == SAID[text]
 
 

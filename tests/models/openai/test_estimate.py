@@ -24,7 +24,7 @@ def rehearsal(**options: float) -> Rehearsal:
     return rehearse(open_model("openai/tiny", base_url="http://localhost:1/v1", serving=serving))
 
 
-def test_with_logprobs_each_question_is_a_call_that_sends_the_image_again() -> None:
+def test_with_logprobs_each_question_is_a_call_with_the_image() -> None:
     model = rehearsal()
     model.ask([inquiry(Image.new("RGB", (280, 560)))])
     spent = model.estimates()["gives logprobs"]
@@ -43,7 +43,7 @@ def test_without_logprobs_several_questions_share_a_call() -> None:
     assert spent.usage.output_tokens == 2 * 35 + LOOKS
 
 
-def test_large_images_count_as_they_are_sent() -> None:
+def test_large_images_are_counted_at_their_sent_size() -> None:
     model = rehearsal(max_pixels=280 * 280)
     model.ask([inquiry(Image.new("RGB", (2800, 2800)))])
     assert (
@@ -52,7 +52,7 @@ def test_large_images_count_as_they_are_sent() -> None:
     )
 
 
-def test_questions_without_an_image_are_counted_once_a_run() -> None:
+def test_priors_are_counted_once_per_run() -> None:
     model = rehearsal()
     model.ask([inquiry(Image.new("RGB", (280, 280))), inquiry()])
     assert model.estimates(times=10)["gives logprobs"].calls == 10 * 5 + 5 + LOOKS
@@ -61,7 +61,7 @@ def test_questions_without_an_image_are_counted_once_a_run() -> None:
     )
 
 
-def test_conversations_count_with_the_longest_reply() -> None:
+def test_conversations_are_counted_with_the_maximum_reply() -> None:
     model = rehearsal()
     model.chat([Chat((Turn("user", (TEXT,)),), Generation(max_tokens=64))])
     for spent in (model.estimates()["gives logprobs"], model.estimates()["gives none"]):

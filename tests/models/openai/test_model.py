@@ -1,4 +1,4 @@
-"""`openai/NAME` against a real HTTP server that answers as a script has it."""
+"""`openai/NAME` against a real HTTP server with scripted answers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def stating(asked: Asked) -> Told:
     )
 
 
-def test_a_question_is_one_call_for_one_token_with_the_image_first(serve: Serve) -> None:
+def test_question_is_one_call_for_one_token_with_the_image_first(serve: Serve) -> None:
     server = serve(measuring)
     (answer,) = opened(server).ask([inquiry()])
     assert [(a.yes, a.no) for a in answer.answers] == [(pytest.approx(0.7), pytest.approx(0.2))] * 3
@@ -80,7 +80,7 @@ def test_a_question_is_one_call_for_one_token_with_the_image_first(serve: Serve)
         assert asked.body["top_logprobs"] == 20
 
 
-def test_the_first_question_of_an_image_is_answered_before_the_others_are_sent(serve: Serve) -> None:
+def test_first_question_of_an_image_is_sent_alone(serve: Serve) -> None:
     """So that a server that caches prefixes has it when they come."""
     done: list[float] = []
 
@@ -94,7 +94,7 @@ def test_the_first_question_of_an_image_is_answered_before_the_others_are_sent(s
     assert all(asked.at >= done[0] for asked in server.asked[1:])
 
 
-def test_an_inquiry_without_an_image_is_plain_text(serve: Serve) -> None:
+def test_inquiry_without_an_image_is_plain_text(serve: Serve) -> None:
     server = serve(measuring)
     (answer,) = opened(server).ask([inquiry(None)])
     assert len(answer.answers) == 3
@@ -107,7 +107,7 @@ def test_no_questions_need_no_call(serve: Serve) -> None:
     assert not server.asked
 
 
-def test_answers_come_in_the_order_of_inquiries_and_questions(serve: Serve) -> None:
+def test_answers_keep_the_order_of_questions(serve: Serve) -> None:
     shares = {question: 0.1 * (i + 1) for i, question in enumerate(QUESTIONS)}
 
     def script(asked: Asked) -> Told:
@@ -120,7 +120,7 @@ def test_answers_come_in_the_order_of_inquiries_and_questions(serve: Serve) -> N
     assert found == [[round(0.1 * i + red / 1000, 3) for i in (1, 2, 3)] for red in (0, 20, 40, 60)]
 
 
-def test_small_images_arrive_as_they_are_and_large_ones_scaled(serve: Serve) -> None:
+def test_small_images_are_sent_lossless_and_large_ones_scaled(serve: Serve) -> None:
     server = serve(measuring)
     noise = Image.effect_noise((300, 200), 90).convert("RGB")
     large = Image.effect_noise((1600, 800), 90).convert("RGB")
@@ -131,7 +131,7 @@ def test_small_images_arrive_as_they_are_and_large_ones_scaled(serve: Serve) -> 
 
 
 @pytest.mark.parametrize("image_format", ["png", "jpeg"])
-def test_the_image_format_may_be_chosen(serve: Serve, image_format: str) -> None:
+def test_image_format_option_sets_the_format(serve: Serve, image_format: str) -> None:
     server = serve(measuring)
     noise = Image.effect_noise((900, 700), 90).convert("RGB")
     small = Image.effect_noise((300, 200), 90).convert("RGB")
@@ -143,7 +143,7 @@ def test_the_image_format_may_be_chosen(serve: Serve, image_format: str) -> None
     assert lossless is (image_format == "png")
 
 
-def test_concurrency_bounds_the_calls_under_way(serve: Serve) -> None:
+def test_concurrency_bounds_running_calls(serve: Serve) -> None:
     def script(asked: Asked) -> Told:
         return completion("Yes", LISTED, delay=0.02)
 
@@ -172,7 +172,7 @@ def test_tokens_are_counted_and_priced(serve: Serve) -> None:
     assert opened(serve(measuring)).spent.usage.money is None
 
 
-def test_the_money_of_answers_is_that_of_all_calls(serve: Serve) -> None:
+def test_cost_of_answers_adds_up_to_all_calls(serve: Serve) -> None:
     model = opened(serve(measuring), input_price=2.5, output_price=10)
     answers = model.ask([inquiry(Image.new("RGB", (8, 6), (red, 30, 30))) for red in (1, 2, 3)])
     replies = model.chat([inquiry().prefix] * 2)
@@ -189,7 +189,7 @@ def test_missing_usage_counts_as_zero(serve: Serve) -> None:
     assert answer.failure is None
 
 
-def test_the_revision_is_what_the_server_reports(serve: Serve) -> None:
+def test_revision_is_reported_by_the_server(serve: Serve) -> None:
     model = opened(serve(lambda _: completion("Yes", LISTED, fingerprint="fp_44"), check=None))
     assert (model.name, model.revision, model.dtype) == ("openai/tiny-vision", "unknown", "none")
     model.ask([inquiry()])
@@ -199,7 +199,7 @@ def test_the_revision_is_what_the_server_reports(serve: Serve) -> None:
 # Chat.
 
 
-def test_it_chats_with_the_settings_of_each_conversation(serve: Serve) -> None:
+def test_chat_sends_the_settings_of_each_conversation(serve: Serve) -> None:
     server = serve(lambda asked: completion(f"You said {asked.text}"))
     chats = [
         Chat((Turn("user", (IMAGE, "one")),), Generation(max_tokens=7, temperature=0.5, seed=3)),
@@ -217,7 +217,7 @@ def test_it_chats_with_the_settings_of_each_conversation(serve: Serve) -> None:
     assert not {"logprobs", "top_logprobs", "response_format"} & set(bodies["two"])
 
 
-def test_settings_of_decoding_are_sent_with_their_own_conversation(serve: Serve) -> None:
+def test_top_p_stop_and_seed_apply_per_conversation(serve: Serve) -> None:
     server = serve(lambda asked: completion("Fine."))
     turns = (Turn("user", ("one",)),), (Turn("user", ("two",)),)
     drawn = Generation(temperature=0.7, top_p=0.9, seed=1, stop=("\n\n", "END"))
@@ -237,7 +237,7 @@ FIELDS = {
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_thinking_is_turned_off_and_on_by_the_named_field(serve: Serve, field: str) -> None:
+def test_thinking_is_switched_by_the_named_field(serve: Serve, field: str) -> None:
     server = serve(measuring)
     model = opened(server, thinking_field=field)
     model.chat(
@@ -251,9 +251,7 @@ def test_thinking_is_turned_off_and_on_by_the_named_field(serve: Serve, field: s
 
 
 @pytest.mark.parametrize("taken", [False, True])
-def test_a_last_assistant_turn_is_continued_where_the_server_takes_the_field(
-    serve: Serve, taken: bool
-) -> None:
+def test_assistant_turn_is_continued_if_the_server_supports_it(serve: Serve, taken: bool) -> None:
     server = serve(lambda asked: completion("a cat."))
     turns = (Turn("user", ("What?",)), Turn("assistant", ("It is",)))
     model = opened(server, continue_final_message=taken, concurrency=1)
@@ -265,7 +263,7 @@ def test_a_last_assistant_turn_is_continued_where_the_server_takes_the_field(
     assert server.asked[0].body["messages"][-1] == {"role": "assistant", "content": "It is"}
 
 
-def test_the_cost_of_a_prior_is_counted_once(serve: Serve) -> None:
+def test_cost_of_a_prior_is_counted_once(serve: Serve) -> None:
     model = opened(serve(measuring), input_price=2.0)
     first, second = (model.ask([inquiry(None)])[0] for _ in range(2))
     assert first.answers == second.answers
@@ -280,7 +278,7 @@ UNSUPPORTED = {
 
 
 @pytest.mark.parametrize("setting", UNSUPPORTED)
-def test_settings_without_a_field_are_refused_before_anything_is_sent(serve: Serve, setting: str) -> None:
+def test_unsupported_settings_are_refused_before_sending(serve: Serve, setting: str) -> None:
     server = serve(measuring)
     with pytest.raises(UnsupportedSetting, match=f"does not support {setting}"):
         opened(server).chat([inquiry().prefix, Chat((Turn("user", ("a",)),), UNSUPPORTED[setting])])
@@ -296,7 +294,7 @@ REJECTED = {
 
 
 @pytest.mark.parametrize("setting", REJECTED)
-def test_a_setting_that_the_server_rejects_is_refused(serve: Serve, setting: str) -> None:
+def test_setting_rejected_by_the_server_is_refused(serve: Serve, setting: str) -> None:
     message = f"Unsupported parameter: '{setting}' is not supported with this model."
     server = serve(lambda asked: error(400, message) if setting in asked.body else completion("Fine."))
     with pytest.raises(UnsupportedSetting, match=f"does not support {setting}: Unsupported parameter"):
@@ -304,7 +302,7 @@ def test_a_setting_that_the_server_rejects_is_refused(serve: Serve, setting: str
     assert len(server.asked) == 1
 
 
-def test_thoughts_are_no_part_of_a_reply(serve: Serve) -> None:
+def test_thinking_is_removed_from_the_reply(serve: Serve) -> None:
     replies = iter(["<think>\nA cat.\n</think>\n\nYes.", "<think>A cat, or", "No <think> here."])
     model = opened(serve(lambda _: completion(next(replies))), concurrency=1)
     chats = [Chat((Turn("user", ("Hello",)),))] * 3
@@ -324,7 +322,7 @@ def test_images_keep_their_places_in_a_turn(serve: Serve) -> None:
     assert [part["type"] for part in server.asked[0].content] == ["text", "image_url"] * 2
 
 
-def test_it_works_inside_a_running_event_loop(serve: Serve) -> None:
+def test_chat_works_inside_a_running_event_loop(serve: Serve) -> None:
     """As in a notebook."""
     import asyncio
 
@@ -363,7 +361,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_without_logprobs_answers_are_stated_several_a_call(serve: Serve, case: str, caplog) -> None:
+def test_without_logprobs_answers_are_stated_in_groups(serve: Serve, case: str, caplog) -> None:
     server = serve(REFUSALS[case])
     model = opened(server, questions_per_call=2)
     answers = model.ask([inquiry(), inquiry(), inquiry()])
@@ -384,7 +382,7 @@ def test_without_logprobs_answers_are_stated_several_a_call(serve: Serve, case: 
     assert [part["type"] for part in stated.content] == ["image_url", "text"]
 
 
-def test_one_question_a_call_keeps_stated_answers_apart(serve: Serve) -> None:
+def test_questions_per_call_1_asks_stated_questions_singly(serve: Serve) -> None:
     server = serve(stating)
     opened(server, questions_per_call=1).ask([inquiry()])
     texts = [asked.text for asked in server.asked[1:]]
@@ -398,7 +396,7 @@ FORMATS = {
 
 
 @pytest.mark.parametrize("case", FORMATS)
-def test_where_a_schema_is_refused_plain_json_is_asked_for(serve: Serve, case: str) -> None:
+def test_refused_schema_falls_back_to_plain_json(serve: Serve, case: str) -> None:
     refused, taken = FORMATS[case]
 
     def script(asked: Asked) -> Told:
@@ -416,14 +414,14 @@ def test_where_a_schema_is_refused_plain_json_is_asked_for(serve: Serve, case: s
     assert len(kinds) == len(refused) + 2  # each refusal is met once
 
 
-def test_a_single_reply_without_logprobs_fails_alone(serve: Serve) -> None:
+def test_reply_without_logprobs_fails_alone(serve: Serve) -> None:
     script = lambda asked: completion("Yes", None if "cat" in asked.question else LISTED)  # noqa: E731
     (answer,) = opened(serve(script)).ask([inquiry()])
     kinds = [a.failure.kind if a.failure else None for a in answer.answers]
     assert (answer.basis, kinds) == ("measured", [None, "unparsed", None])
 
 
-def test_a_server_that_lists_one_token_gives_stated_answers(serve: Serve) -> None:
+def test_server_with_one_listed_token_gives_stated_answers(serve: Serve) -> None:
     def script(asked: Asked) -> Told:
         if asked.body.get("logprobs") is None:
             return stating(asked)
@@ -452,7 +450,7 @@ def certain(asked: Asked) -> Told:
     return told
 
 
-def test_answers_of_a_server_that_calls_one_token_certain_are_stated(serve: Serve, caplog) -> None:
+def test_server_with_certain_tokens_gives_stated_answers(serve: Serve, caplog) -> None:
     answers = opened(serve(certain, check=None)).ask([inquiry(), inquiry()])
     for answer in answers:
         assert answer.basis == "stated"
@@ -460,7 +458,7 @@ def test_answers_of_a_server_that_calls_one_token_certain_are_stated(serve: Serv
     assert sum("stated, not measured" in record.getMessage() for record in caplog.records) == 1
 
 
-def test_a_certain_answer_among_measured_ones_is_measured(serve: Serve) -> None:
+def test_certain_answer_among_measured_ones_is_measured(serve: Serve) -> None:
     script = lambda asked: certain(asked) if "bus" in asked.question else completion("Yes", LISTED)  # noqa: E731
     model = opened(serve(script), concurrency=1)
     (answer,) = model.ask([inquiry()])
@@ -468,7 +466,7 @@ def test_a_certain_answer_among_measured_ones_is_measured(serve: Serve) -> None:
     assert 0 < answer.answers[2].yes < 1e-5
 
 
-def test_a_certain_answer_that_is_neither_yes_nor_no_is_unparsed(serve: Serve) -> None:
+def test_certain_token_other_than_yes_or_no_is_unparsed(serve: Serve) -> None:
     def script(asked: Asked) -> Told:
         told = certain(asked)
         for entry in told.body["choices"][0]["logprobs"]["content"][0]["top_logprobs"][:1]:
@@ -497,7 +495,7 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("case", LIMITS)
-def test_as_many_logprobs_are_asked_for_as_the_server_gives(serve: Serve, case: str) -> None:
+def test_logprobs_count_adapts_to_the_server_limit(serve: Serve, case: str) -> None:
     message, most = LIMITS[case]
 
     def script(asked: Asked) -> Told:
@@ -510,7 +508,7 @@ def test_as_many_logprobs_are_asked_for_as_the_server_gives(serve: Serve, case: 
     assert [asked.body["top_logprobs"] for asked in server.asked] == [20, most, most, most]
 
 
-def test_settings_that_change_nothing_are_adapted_to_the_server(serve: Serve) -> None:
+def test_equivalent_settings_are_adapted_to_the_server(serve: Serve) -> None:
     def script(asked: Asked) -> Told:
         if "max_tokens" in asked.body:
             return error(
@@ -535,7 +533,7 @@ def test_settings_that_change_nothing_are_adapted_to_the_server(serve: Serve) ->
     assert len(server.asked) == 7  # what was learned holds
 
 
-def test_a_conversation_that_is_too_long_changes_no_settings(serve: Serve) -> None:
+def test_overlong_conversation_changes_no_settings(serve: Serve) -> None:
     def script(asked: Asked) -> Told:
         if asked.body["max_tokens"] > 100:
             return error(
@@ -564,7 +562,7 @@ def test_placeholder_keys_stay_in_replies(serve: Serve, key: str, monkeypatch: p
 
 
 @pytest.mark.parametrize("key", ["sk-secret\r", "sk-secret\u2026", "sk- secret"])
-def test_a_malformed_key_is_refused_when_opened(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_malformed_key_is_refused_when_opened(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", key)
     with pytest.raises(JuratError, match="OPENAI_API_KEY holds a character that no key has") as raised:
         open_model("openai/x")
@@ -614,12 +612,12 @@ def test_wrong_options_are_refused_when_opened(case: str) -> None:
     assert "secret" not in str(raised.value)
 
 
-def test_the_base_url_may_come_from_the_environment(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_base_url_is_read_from_the_environment(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", serve(lambda _: completion("Here.")).url)
     assert open_model("openai/a:b").chat([inquiry().prefix])[0].text == "Here."
 
 
-def test_an_image_that_cannot_be_encoded_fails_alone(serve: Serve) -> None:
+def test_unencodable_image_fails_alone(serve: Serve) -> None:
     bad = Image.new("RGB", (4, 4))
     bad.load = lambda: (_ for _ in ()).throw(OSError("image file is truncated"))  # type: ignore[method-assign]
     broken, whole = opened(serve(measuring)).ask([inquiry(bad), inquiry()])

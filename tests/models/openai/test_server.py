@@ -1,5 +1,4 @@
-"""What goes wrong with a server, over real HTTP: each fault has its own recorded reason, and none raises
-but the end of the server."""
+"""Server faults over real HTTP: each is recorded with its own reason, and only a lost server raises."""
 
 from __future__ import annotations
 
@@ -120,7 +119,7 @@ def test_retry_after_is_honoured(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("header", ["0", "-3", "Thu, 01 Jan 2026 00:00:00 GMT", "soon", "nan", "inf"])
-def test_a_retry_after_of_no_time_takes_the_usual_pause(serve: Serve, header: str) -> None:
+def test_invalid_retry_after_uses_the_default_pause(serve: Serve, header: str) -> None:
     server = serve(in_turn(error(429, "Slow down", headers={"retry-after": header}), GOOD))
     assert opened(server.url).chat([CHAT])[0].failure is None
     first, second = server.asked
@@ -150,7 +149,7 @@ def test_retry_after_may_be_a_date(serve: Serve) -> None:
     assert second.at - first.at >= 1.5
 
 
-def test_a_retry_after_beyond_the_deadline_fails_at_once(serve: Serve) -> None:
+def test_retry_after_beyond_the_deadline_fails_at_once(serve: Serve) -> None:
     server = serve(in_turn(error(429, "Slow down", headers={"retry-after": "60"}), GOOD))
     start = time.monotonic()
     (reply,) = opened(server.url, deadline=20, retries=3).chat([CHAT])
@@ -275,13 +274,13 @@ FAULTS = {
 
 @pytest.mark.parametrize("content", ["", " \n", None])
 @pytest.mark.parametrize("finish", ["stop", "length"])
-def test_a_reply_without_text_says_nothing_and_is_no_failure(serve: Serve, content, finish: str) -> None:
+def test_empty_reply_is_not_a_failure(serve: Serve, content, finish: str) -> None:
     (reply,) = opened(serve(lambda _: completion(content, finish=finish)).url).chat([CHAT])
     assert (reply.text, reply.failure, reply.finish) == ("", None, finish)
 
 
 @pytest.mark.parametrize("case", FAULTS)
-def test_each_fault_of_an_item_has_its_own_reason(serve: Serve, case: str) -> None:
+def test_each_item_fault_has_its_own_reason(serve: Serve, case: str) -> None:
     told, kind, reason = FAULTS[case]
     server = serve(lambda asked: told if "bad" in asked.text else GOOD)
     bad = Chat((Turn("user", (IMAGE, "bad")),))
@@ -349,13 +348,13 @@ NO_FILTERS = {
 
 
 @pytest.mark.parametrize("case", NO_FILTERS)
-def test_other_errors_are_no_content_filter(serve: Serve, case: str) -> None:
+def test_other_errors_are_not_content_filters(serve: Serve, case: str) -> None:
     (reply,) = opened(serve(lambda _: NO_FILTERS[case]).url, retries=0).chat([CHAT])
     assert reply.failure is not None and reply.failure.kind == "error"
 
 
 @pytest.mark.parametrize("status", [403, 404, 402])
-def test_a_rejected_first_picture_does_not_end_the_run(serve: Serve, status: int) -> None:
+def test_rejected_first_image_does_not_stop_the_run(serve: Serve, status: int) -> None:
     """The first call of all gets it, and a question without an image does not."""
     server = serve(lambda asked: error(status, "Not for you.") if asked.urls else GOOD)
     model = opened(server.url)
@@ -366,7 +365,7 @@ def test_a_rejected_first_picture_does_not_end_the_run(serve: Serve, status: int
 
 
 @pytest.mark.parametrize("concurrency", [1, 4, 32])
-def test_many_pictures_that_a_server_fails_on_do_not_end_the_run(serve: Serve, concurrency: int) -> None:
+def test_many_failing_images_do_not_stop_the_run(serve: Serve, concurrency: int) -> None:
     small, photo = (Chat((Turn("user", (Image.new("RGB", (w, 20)), "What?")),)) for w in (64, 96))
     server = serve(
         lambda asked: error(500, "Internal") if asked.urls and asked.images[0].width == 64 else GOOD
@@ -375,7 +374,7 @@ def test_many_pictures_that_a_server_fails_on_do_not_end_the_run(serve: Serve, c
     assert [reply.failure is None for reply in replies] == [False] * 100 + [True] * 3
 
 
-def test_an_answered_call_is_repeated_before_a_run_ends(serve: Serve) -> None:
+def test_answered_call_is_repeated_before_the_run_stops(serve: Serve) -> None:
     """With its picture: a server whose vision has failed answers other questions all the same."""
     left = [3]
 
@@ -418,7 +417,7 @@ def test_replies_are_read_up_to_a_limit(serve: Serve) -> None:
     assert peak < 2**26
 
 
-def test_a_compressed_reply_of_an_ordinary_size_is_read(serve: Serve) -> None:
+def test_compressed_reply_is_read(serve: Serve) -> None:
     body = gzip.compress(json.dumps(GOOD.body).encode())
     server = serve(lambda _: Told(body, headers={"content-encoding": "gzip"}))
     assert opened(server.url).chat([CHAT])[0].text == "Yes"
@@ -431,14 +430,14 @@ def test_impossible_token_counts_are_ignored(serve: Serve, count: object) -> Non
     assert (reply.usage.input_tokens, reply.usage.output_tokens) == (0, 2)
 
 
-def test_a_blocked_question_fails_alone(serve: Serve) -> None:
+def test_filtered_question_fails_alone(serve: Serve) -> None:
     blocked = error(400, "Blocked.", code="content_filter")
     server = serve(lambda asked: blocked if "cat" in asked.text else GOOD)
     (answer,) = opened(server.url).ask([inquiry("A dog?", "A cat?", "A bus?")])
     assert [a.failure.kind if a.failure else None for a in answer.answers] == [None, "filtered", None]
 
 
-def test_after_an_error_an_image_is_not_asked_about_again(serve: Serve) -> None:
+def test_failed_image_gets_no_further_questions(serve: Serve) -> None:
     server = serve(in_turn(error(400, "The image cannot be decoded.")))
     (answer,) = opened(server.url).ask([inquiry("A dog?", "A cat?", "A bus?")])
     assert answer.failure is not None and answer.failure.kind == "error"
@@ -446,7 +445,7 @@ def test_after_an_error_an_image_is_not_asked_about_again(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("what", ["ask", "chat"])
-def test_a_slow_server_fails_at_the_deadline(serve: Serve, what: str) -> None:
+def test_slow_server_fails_at_the_deadline(serve: Serve, what: str) -> None:
     server = serve(lambda asked: Told(GOOD.body, delay=60.0 if "slow" in asked.text else 0.0))
     model = opened(server.url, deadline=1.2, retries=5)
     start = time.monotonic()
@@ -460,7 +459,7 @@ def test_a_slow_server_fails_at_the_deadline(serve: Serve, what: str) -> None:
     assert failure.kind == "error" and failure.reason.startswith("The server did not answer within 0.")
 
 
-def test_a_server_that_trickles_fails_at_the_deadline() -> None:
+def test_trickling_reply_fails_at_the_deadline() -> None:
     """No single read takes long, and the reply never ends."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -507,7 +506,7 @@ GONE = {
 
 @pytest.mark.parametrize("case", GONE)
 @pytest.mark.parametrize("what", ["ask", "chat"])
-def test_faults_of_the_server_end_the_run(serve: Serve, case: str, what: str) -> None:
+def test_fatal_server_faults_stop_the_run(serve: Serve, case: str, what: str) -> None:
     told, message = GONE[case]
     model = opened(serve(lambda _: told).url)
     where = "'tiny-vision' (does not answer|is not available) at http://127"
@@ -519,14 +518,14 @@ def test_faults_of_the_server_end_the_run(serve: Serve, case: str, what: str) ->
     assert raised.value.exit_code == 3 and raised.value.hint
 
 
-def test_an_unreachable_server_ends_the_run() -> None:
+def test_unreachable_server_stops_the_run() -> None:
     with pytest.raises(ModelUnavailable, match="cannot be reached") as raised:
         opened(unused()).ask([inquiry()])
     assert isinstance(raised.value, ModelError)
     assert str(raised.value).count("\n") == 1
 
 
-def test_a_server_that_comes_back_in_time_is_called_again() -> None:
+def test_server_that_recovers_before_the_deadline_is_used() -> None:
     url = unused()
     port = int(url.rpartition(":")[2].removesuffix("/v1"))
     with ExitStack() as stack:
@@ -536,7 +535,7 @@ def test_a_server_that_comes_back_in_time_is_called_again() -> None:
         come.join()
 
 
-def test_many_failures_in_a_row_end_the_run(serve: Serve) -> None:
+def test_many_consecutive_failures_stop_the_run(serve: Serve) -> None:
     server = serve(lambda _: error(502, "Bad gateway"))
     with pytest.raises(
         ModelUnavailable, match="the last 8 calls failed; The server answered 502: Bad gateway"
@@ -545,7 +544,7 @@ def test_many_failures_in_a_row_end_the_run(serve: Serve) -> None:
     assert len(server.asked) < 12
 
 
-def test_pages_instead_of_replies_end_the_run(serve: Serve) -> None:
+def test_html_replies_stop_the_run(serve: Serve) -> None:
     server = serve(lambda _: Told("<html>Welcome</html>", headers={"content-type": "text/html"}))
     with pytest.raises(
         ModelUnavailable, match="the last 8 calls failed; What the server sent is no chat completion"
@@ -554,14 +553,14 @@ def test_pages_instead_of_replies_end_the_run(serve: Serve) -> None:
     assert len(server.asked) < 12
 
 
-def test_failures_between_successes_do_not_end_the_run(serve: Serve) -> None:
+def test_failures_between_successes_do_not_stop_the_run(serve: Serve) -> None:
     told = iter([error(502, "Bad gateway"), GOOD] * 20)
     server = serve(lambda _: next(told))
     replies = opened(server.url, retries=0, concurrency=1).chat([CHAT] * 30)
     assert sum(reply.failure is not None for reply in replies) == 15
 
 
-def test_the_end_of_the_run_cancels_the_calls_under_way(serve: Serve) -> None:
+def test_stopped_run_cancels_running_calls(serve: Serve) -> None:
     server = serve(
         lambda asked: Told(GOOD.body, delay=60) if "true" in asked.text else error(404, "No such model.")
     )
@@ -571,7 +570,7 @@ def test_the_end_of_the_run_cancels_the_calls_under_way(serve: Serve) -> None:
     assert time.monotonic() - start < 30
 
 
-def test_ctrl_c_cancels_the_calls_under_way(serve: Serve) -> None:
+def test_ctrl_c_cancels_running_calls(serve: Serve) -> None:
     server = serve(lambda _: Told(GOOD.body, delay=60))
     model = opened(server.url, deadline=600)
     kept = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -586,7 +585,7 @@ def test_ctrl_c_cancels_the_calls_under_way(serve: Serve) -> None:
         signal.signal(signal.SIGINT, kept)
 
 
-def test_the_key_is_sent_and_appears_nowhere_else(
+def test_key_is_sent_and_appears_nowhere_else(
     serve: Serve, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Not even where the server says it back, in every reply, refusal and error."""
@@ -682,7 +681,7 @@ def test_text_that_resembles_the_key_is_kept() -> None:
     assert without_key(text) == text
 
 
-def test_a_server_of_ones_own_needs_no_key(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_server_needs_no_key(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     server = serve(lambda _: GOOD)
     assert opened(server.url).chat([CHAT])[0].text == "Yes"

@@ -1,4 +1,4 @@
-"""A server that does not look at pictures judges none: not always, not now and then, however it counts."""
+"""Servers that ignore images, always or sometimes, are detected and judge nothing."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ BLIND: dict[str, Script] = {
 
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("case", BLIND)
-def test_a_server_that_looks_at_no_picture_ends_the_run(ask: Any, case: str, count: int) -> None:
+def test_server_that_ignores_images_stops_the_run(ask: Any, case: str, count: int) -> None:
     with pytest.raises(
         ModelUnavailable, match="it does not seem to look at pictures: it answers the same about a red one"
     ) as raised:
@@ -130,7 +130,7 @@ SEEING: dict[str, Script] = {
 
 @pytest.mark.parametrize("caption", ["", "Caption "])
 @pytest.mark.parametrize("case", SEEING)
-def test_servers_that_look_at_pictures_pass_the_check(ask: Any, case: str, caption: str, caplog: Any) -> None:
+def test_servers_that_see_images_pass_the_check(ask: Any, case: str, caption: str, caplog: Any) -> None:
     for found in ask(SEEING[case], caption=caption):
         assert found.failure is None and all(one.failure is None for one in found.answers)
     assert "could not be checked" not in caplog.text
@@ -156,7 +156,7 @@ SOMETIMES: dict[str, Script] = {
 
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("case", SOMETIMES)
-def test_dropped_pictures_are_errors_and_the_others_are_answered(ask: Any, case: str, count: int) -> None:
+def test_dropped_images_are_errors_and_others_are_answered(ask: Any, case: str, count: int) -> None:
     found = ask(SOMETIMES[case], QUESTIONS[:count])
     assert [one.failure is not None for one in found] == [False, False, True, False, True]
     for one in found:
@@ -165,7 +165,7 @@ def test_dropped_pictures_are_errors_and_the_others_are_answered(ask: Any, case:
             assert one.failure.reason.startswith("The server does not seem to have looked at the picture: ")
 
 
-def test_questions_whose_picture_was_dropped_fail_alone(ask: Any) -> None:
+def test_questions_with_a_dropped_image_fail_alone(ask: Any) -> None:
     """One of two servers behind a gateway is blind."""
     script = lambda asked: without(asked, 0) if wide(asked) and "cat" in asked.text else seeing(asked)  # noqa: E731
     kinds = [[one.failure and one.failure.kind for one in found.answers] for found in ask(script)]
@@ -173,13 +173,13 @@ def test_questions_whose_picture_was_dropped_fail_alone(ask: Any) -> None:
     assert kinds == [fine, fine, half, fine, half]
 
 
-def test_a_server_that_answers_everything_alike_gives_a_warning(ask: Any, caplog: Any) -> None:
+def test_constant_answers_give_a_warning(ask: Any, caplog: Any) -> None:
     found = ask(lambda _: completion("No", {"No": 0.9, "Yes": 0.05, "The": 0.01}))
     assert all(one.failure is None for one in found)
     assert caplog.text.count("looks at pictures could not be checked") == 1
 
 
-def test_chat_about_a_picture_is_checked_too() -> None:
+def test_chat_about_an_image_is_checked() -> None:
     with Server(BLIND["the picture is dropped"], check=None).running() as server:
         model = open_model("openai/x", base_url=server.url)
         assert model.chat([Chat((Turn("user", ("Hello.",)),))])[0].failure is None

@@ -50,7 +50,7 @@ def spec(model: str = "null", **more) -> JudgeWorkers:
         ([FEW], (spec("bundled"), 9, None), ClusterResources(9, 0.0, 1)),
     ],
 )
-def test_workers_split_the_cluster_evenly(machines, asked, share, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_split_the_cluster(machines, asked, share, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     workers, replicas, gpus = asked
     assert share_of(machines, workers.uses_gpu, replicas, gpus) == share
