@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from jurat.constitution import Constitution, Rule
 from jurat.content import Failure, FailureKind
 from jurat.judge import PRESETS, Preset, RuleFinding
-from jurat.judge.decide import decide_rule, undecided_rule
-from jurat.judge.decision import LogOdds, debiased
+from jurat.judge.decision import LogOdds, debiased, sigmoid
 from jurat.judge.evidence import Evidence, Priors
 from jurat.judge.logic import GRAVITY, all_of, any_of, gravest, item_outcome, rule_outcome
-from jurat.judge.odds import sigmoid
+from jurat.judge.pipeline import decide_rule, undecided_rule
 from jurat.judge.plan import plan
 from jurat.judge.questions import PlannedRule, Question
 from jurat.judge.verdict import ClauseOutcome, Reason, RuleOutcome

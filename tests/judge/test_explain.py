@@ -11,9 +11,9 @@ from PIL import Image
 from jurat.constitution import Constitution
 from jurat.content import Failure, FailureKind, Item
 from jurat.judge import Judge
-from jurat.judge.decide import decide_rule
 from jurat.judge.evidence import Evidence
 from jurat.judge.logic import item_outcome
+from jurat.judge.pipeline import decide_rule
 from jurat.judge.plan import plan
 from jurat.judge.presets import Preset
 from jurat.judge.questions import questions

@@ -79,7 +79,7 @@ def test_what_other_models_are_asked_follows_from_the_objects(
 def test_which_presets_ask(name: str, on: bool) -> None:
     assert PRESETS[name].presence is on
     asked = [q.text for rule in plan(TOUCHING, PRESETS[name]) for c in rule.clauses for a in c.alternatives
-             for q in a.asked_beside]  # fmt: skip
+             for q in a.questions[1:]]  # fmt: skip
     assert asked == ([CHILD, CUPS] if on else [])
 
 

@@ -7,17 +7,17 @@ for two answers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from jurat.constitution import Rule
 from jurat.judge.calibrate.calibration import Bounds, Calibration
 from jurat.judge.logic import SWAPPED
-from jurat.judge.odds import sigmoid
 from jurat.judge.verdict import ClauseOutcome, Reason
 from jurat.models import YesNo
 
-__all__ = ["Clue", "Decision", "LogOdds", "Thresholds", "debiased"]
+__all__ = ["Clue", "Decision", "LogOdds", "Thresholds", "debiased", "sigmoid"]
 
 
 @dataclass(frozen=True)
@@ -161,6 +161,11 @@ def debiased(log_odds: float, prior_log_odds: float | None, decision: LogOdds) -
         return log_odds
     bounded = max(-decision.prior_limit, min(decision.prior_limit, prior_log_odds))
     return log_odds - decision.debias * bounded
+
+
+def sigmoid(x: float) -> float:
+    """The probability of log-odds: 1 / (1 + exp(-x)), for any finite x."""
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
 def _first(*values: float | None) -> float:

@@ -23,16 +23,15 @@ from jurat.judge import prompts
 from jurat.judge.aggregation import FRAME_ALARM, badness, frames_needed, in_pixels_of_the_file, of_item
 from jurat.judge.calibrate.calibration import Calibration, load_calibration
 from jurat.judge.concurrency import in_lanes
-from jurat.judge.decide import ImageState, undecided_rule
 from jurat.judge.decision import LogOdds
 from jurat.judge.loading import Loaded, Place, item_of, load_item
 from jurat.judge.logic import gravest, item_outcome
-from jurat.judge.pipeline import Pipeline
+from jurat.judge.pipeline import ImageState, Pipeline, undecided_rule
 from jurat.judge.plan import plan
 from jurat.judge.presets import DEFAULT, Preset, find_preset
 from jurat.judge.prompts import WORDINGS, Kind, ReasoningForm
 from jurat.judge.questions import askers, negated, questions
-from jurat.judge.rule_findings import finding_of
+from jurat.judge.rule_state import finding_of
 from jurat.judge.stages.base import Models, Need
 from jurat.judge.stages.reason import form_of
 from jurat.judge.verdict import Cost, Reason, RuleFinding, Verdict

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from jurat.errors import JuratError
 from jurat.judge.decision import Clue, Decision, LogOdds
-from jurat.judge.removed_parts import REMOVED, check_made_without, removed_part
+from jurat.judge.removed_parts import REMOVED, removed_part
 from jurat.judge.stages.base import Need, Stage
 from jurat.judge.stages.crop import Crop
 from jurat.judge.stages.points import Points
@@ -28,11 +28,8 @@ __all__ = [
     "NAMED_PRESETS",
     "PARTS",
     "PRESETS",
-    "REMOVED",
     "Preset",
-    "check_made_without",
     "find_preset",
-    "removed_part",
 ]
 
 S = TypeVar("S", bound=Stage)

@@ -80,9 +80,9 @@ class PlannedAlternative:
         return StatementKey(self.question, self.objects)
 
     @property
-    def asked_beside(self) -> tuple[Question, ...]:
-        """All questions of `presence`."""
-        return tuple(question for group in self.presence for question in group)
+    def questions(self) -> tuple[Question, ...]:
+        """Its own question and those of `presence`."""
+        return (self.question, *(question for group in self.presence for question in group))
 
 
 @dataclass(frozen=True)
@@ -112,19 +112,14 @@ class PlannedRule:
 def questions(rules: Sequence[PlannedRule]) -> tuple[Question, ...]:
     """Every distinct question once, in order of first appearance."""
     return tuple(
-        dict.fromkeys(
-            question
-            for rule in rules
-            for one in rule.alternatives
-            for question in (one.question, *one.asked_beside)
-        )
+        dict.fromkeys(question for rule in rules for one in rule.alternatives for question in one.questions)
     )
 
 
 def askers(rules: Sequence[PlannedRule], question: Question) -> Iterator[str]:
     """Ids of the rules that ask a question."""
     for rule in rules:
-        if any(question in (one.question, *one.asked_beside) for one in rule.alternatives):
+        if any(question in one.questions for one in rule.alternatives):
             yield rule.rule.id
 
 

@@ -13,7 +13,7 @@ from jurat.constitution import Constitution
 from jurat.errors import JuratError
 from jurat.judge import PRESETS, verdict_to_row
 from jurat.judge.preset_settings import preset_named
-from jurat.judge.presets import REMOVED
+from jurat.judge.removed_parts import REMOVED
 from jurat.judge.replay.impact import Change, Impact, measure
 from jurat.judge.verdict import Verdict
 

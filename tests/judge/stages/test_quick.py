@@ -13,8 +13,9 @@ from jurat.judge.asking import Answers, ImageQuestions, PriorAnswers
 from jurat.judge.asking import ask as ask_sets
 from jurat.judge.decision import LogOdds
 from jurat.judge.plan import plan
-from jurat.judge.presets import REMOVED, find_preset
+from jurat.judge.presets import find_preset
 from jurat.judge.questions import Question, askers, questions
+from jurat.judge.removed_parts import REMOVED
 from jurat.models import Answer, Inquiry, YesNo, open_model
 
 STATEMENTS = (Question("statement", "A child is visible."), Question("statement", "A dog is visible."))

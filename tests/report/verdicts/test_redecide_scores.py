@@ -10,8 +10,8 @@ from jurat.constitution import Constitution, Rule
 from jurat.content import Failure
 from jurat.errors import JuratError
 from jurat.judge import PRESETS, RuleFinding
-from jurat.judge.decide import decide_rule
 from jurat.judge.evidence import Evidence
+from jurat.judge.pipeline import decide_rule
 from jurat.judge.plan import plan
 from jurat.judge.preset_settings import preset_named
 from jurat.judge.questions import Question

@@ -150,7 +150,7 @@ def find_method(name: str) -> Method:
     Raises:
         JuratError: there is none.
     """
-    from jurat.judge.presets import removed_part
+    from jurat.judge.removed_parts import removed_part
 
     if METHODS.get(name) is None and (part := removed_part(name)):
         raise JuratError(f"There is no method {name!r}: {part!r} was removed from jurat.")

@@ -35,8 +35,8 @@ from jurat.judge.asking import Answers
 from jurat.judge.calibrate.calibration import Bounds, Calibration
 from jurat.judge.calibrate.image_answers import ImageAnswers, PictureAnswers
 from jurat.judge.calibrate.videos import FramesFit, fit_frames
-from jurat.judge.decide import decide_rule
 from jurat.judge.decision import LogOdds
+from jurat.judge.pipeline import decide_rule
 from jurat.judge.questions import Question
 from jurat.models import YesNo, full_name
 

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 from jurat import __version__
 from jurat.errors import JuratError
 from jurat.judge.calibrate.calibration import Calibration
-from jurat.judge.decide import ImageState, Selected, run_stages
 from jurat.judge.evidence import Evidence
 from jurat.judge.item_texts import ItemTexts
 from jurat.judge.logic import gravest, item_outcome
-from jurat.judge.presets import Preset, check_made_without
+from jurat.judge.pipeline import ImageState, Selected, run_stages
+from jurat.judge.presets import Preset
 from jurat.judge.prompts import TextPart
 from jurat.judge.questions import PlannedAlternative, PlannedRule, Question, StatementKey, questions
-from jurat.judge.rule_findings import finding_of
+from jurat.judge.removed_parts import check_made_without
+from jurat.judge.rule_state import finding_of
 from jurat.judge.stages.base import Stage, recorded_statements
 from jurat.judge.verdict import AlternativeScore, Finding, RuleFinding, Verdict
 

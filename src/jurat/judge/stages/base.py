@@ -3,7 +3,7 @@
 A stage looks at statements of rules (`select`), asks the models about them (`run`), and says what that
 changes (`apply`). Deciding a recorded verdict again is the same without `run`: `read` takes what the stage
 found from the record, and `missing` tells where it would have asked something that the record does not hold.
-A preset is a tuple of stages, in the order in which they run (`jurat.judge.decide`).
+A preset is a tuple of stages, in the order in which they run (`jurat.judge.pipeline`).
 """
 
 from __future__ import annotations

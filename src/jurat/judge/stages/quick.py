@@ -39,7 +39,7 @@ class Quick(Stage):
         return [one for one in rule.planned.alternatives if rule.evidence.may_ask(one.question)]
 
     def keys(self, target: PlannedAlternative) -> Sequence[Question]:
-        return (target.question, *target.asked_beside)
+        return target.questions
 
     def run(self, models: Models, requests: Sequence[Request]) -> Sequence[Mapping[Any, Any]]:
         asked = [request for request in requests if request.keys]

@@ -16,10 +16,9 @@ from PIL import Image
 
 from jurat.content import Failure
 from jurat.judge.asking import ImageQuestions, ask, attempt, count
-from jurat.judge.decision import Thresholds
+from jurat.judge.decision import Thresholds, sigmoid
 from jurat.judge.evidence import Evidence
 from jurat.judge.findings import RuleFinding
-from jurat.judge.odds import sigmoid
 from jurat.judge.questions import PlannedAlternative, PlannedRule, Question
 from jurat.judge.rule_state import RuleState
 from jurat.judge.stages.base import Models, Request, Stage, recorded_statements
@@ -58,7 +57,7 @@ class Views(Stage):
         ]
 
     def keys(self, target: PlannedAlternative) -> Sequence[Question]:
-        return (target.question, *target.asked_beside)
+        return target.questions
 
     def run(self, models: Models, requests: Sequence[Request]) -> Sequence[Mapping[Any, Any]]:
         sets = [

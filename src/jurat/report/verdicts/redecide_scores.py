@@ -15,7 +15,8 @@ from typing import Any
 from jurat.errors import JuratError
 from jurat.judge.decision import LogOdds, Thresholds
 from jurat.judge.preset_settings import preset_of_record
-from jurat.judge.presets import Preset, removed_part
+from jurat.judge.presets import Preset
+from jurat.judge.removed_parts import removed_part
 from jurat.judge.verdict import RuleFinding, RuleOutcome, Verdict
 from jurat.report.verdicts.read_run import table
 
