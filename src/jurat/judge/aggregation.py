@@ -17,8 +17,8 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
+from jurat.judge.findings import AlternativeScore, Part, RuleFinding, RuleOutcome, with_alternatives
 from jurat.judge.loading import Place
-from jurat.judge.verdict import Part, Region, RuleFinding, RuleOutcome
 
 FRAME_ALARM = 0.01
 """f, unless a calibration has found another one: up to 10 frames one is enough, up to 53 two."""
@@ -80,22 +80,14 @@ def in_pixels_of_the_file(finding: RuleFinding, scale: float) -> RuleFinding:
     if scale == 1:
         return finding
 
-    def larger(region: Region) -> Region:
-        x0, y0, x1, y1 = (side * scale for side in (region.x0, region.y0, region.x1, region.y1))
-        return region.model_copy(update={"x0": x0, "y0": y0, "x1": x1, "y1": y1})
+    def scaled(one: AlternativeScore) -> AlternativeScore:
+        sides = [
+            {side: getattr(each, side) * scale for side in ("x0", "y0", "x1", "y1")} for each in one.regions
+        ]
+        regions = tuple(each.model_copy(update=new) for each, new in zip(one.regions, sides, strict=True))
+        return one.model_copy(update={"regions": regions})
 
-    clauses = tuple(
-        clause.model_copy(
-            update={
-                "alternatives": tuple(
-                    one.model_copy(update={"regions": tuple(map(larger, one.regions))})
-                    for one in clause.alternatives
-                )
-            }
-        )
-        for clause in finding.clauses
-    )
-    return finding.model_copy(update={"clauses": clauses})
+    return with_alternatives(finding, scaled)
 
 
 def _part(place: Place, said: RuleFinding) -> Part:

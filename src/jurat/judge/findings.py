@@ -6,6 +6,7 @@ was asked about. The fields are the record's fields (`docs/record.md`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -25,6 +26,7 @@ __all__ = [
     "RuleFinding",
     "RuleOutcome",
     "StageEvidence",
+    "with_alternatives",
 ]
 
 ItemOutcome = Literal["safe", "unsafe", "unsure", "error"]
@@ -281,3 +283,14 @@ class RuleFinding(Record):
     """In how many frames of one video the rule has to be broken to be broken in it."""
     clauses: tuple[Finding, ...]
     """Clauses, then exceptions, each in the constitution's order; empty where the rule was not relevant."""
+
+
+def with_alternatives(
+    rule: RuleFinding, change: Callable[[AlternativeScore], AlternativeScore]
+) -> RuleFinding:
+    """The finding with `change` applied to the scores of each statement."""
+    clauses = tuple(
+        clause.model_copy(update={"alternatives": tuple(map(change, clause.alternatives))})
+        for clause in rule.clauses
+    )
+    return rule.model_copy(update={"clauses": clauses})

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from jurat import __version__
 from jurat.content import Item
 from jurat.content.item import digest_of, read_images
-from jurat.judge.verdict import Cost, ItemImage, ItemKind, Verdict
+from jurat.judge.verdict import Cost, ItemImage, ItemKind, Verdict, now_text
 from jurat.media import Sampling
 from jurat.media.hash_list import HashList, HashMatch
 from jurat.media.video import container_of
-from jurat.models import full_name
 
 if TYPE_CHECKING:
     from jurat.judge.judge import Judge
@@ -78,7 +75,7 @@ def known_verdict(judge: Judge, known: KnownItem) -> Verdict:
     item, entry = known.item, known.match.entry
     return Verdict(
         decision=str(uuid.uuid4()),
-        time=_now(),
+        time=now_text(),
         id=item.id,
         uri=item.uri,
         kind=known.kind,
@@ -90,14 +87,7 @@ def known_verdict(judge: Judge, known: KnownItem) -> Verdict:
         broken=(),
         reason=None,
         rules=(),
-        model=full_name(judge.model),
-        constitution=f"{judge.constitution.name}@{judge.constitution.digest}",
-        thresholds=judge.constitution.thresholds_digest,
-        preset=judge.preset.name,
-        preset_digest=judge.preset.digest,
-        prompts=judge.prompts,
-        dtype=judge.model.dtype,
-        jurat=__version__,
+        **judge.provenance(),
         seconds=0.0,
         error=None,
         columns=dict(item.columns),
@@ -116,7 +106,7 @@ def reused_verdict(verdict: Verdict, loaded: Loaded) -> Verdict:
     return verdict.model_copy(
         update={
             "decision": str(uuid.uuid4()),
-            "time": _now(),
+            "time": now_text(),
             "id": loaded.id,
             "uri": loaded.uri,
             "kind": loaded.kind,
@@ -131,7 +121,3 @@ def reused_verdict(verdict: Verdict, loaded: Loaded) -> Verdict:
             "reused": verdict.reused or verdict.decision,
         }
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

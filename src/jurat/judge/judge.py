@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -34,7 +33,7 @@ from jurat.judge.questions import askers, negated, questions
 from jurat.judge.rule_state import finding_of
 from jurat.judge.stages.base import Models, Need
 from jurat.judge.stages.reason import form_of
-from jurat.judge.verdict import Cost, Reason, RuleFinding, Verdict
+from jurat.judge.verdict import Cost, Reason, RuleFinding, Verdict, now_text
 from jurat.media import Decoded, Sampling
 from jurat.models import (
     ConcurrencySupport,
@@ -348,7 +347,7 @@ class Judge:
             reason = gravest(rule.reason for rule in found.rules)
         return Verdict(
             decision=str(uuid.uuid4()),
-            time=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            time=now_text(),
             id=loaded.id,
             uri=loaded.uri,
             kind=loaded.kind,
@@ -362,15 +361,8 @@ class Judge:
             broken=tuple(rule.id for rule in found.rules if rule.outcome == "broken"),
             reason=reason,
             rules=found.rules,
-            model=full_name(self.model),
-            constitution=f"{self.constitution.name}@{self.constitution.digest}",
-            thresholds=self.constitution.thresholds_digest,
-            preset=self.preset.name,
-            preset_digest=self.preset.digest,
-            prompts=self.prompts,
+            **self.provenance(),
             reasoning=self.reasoning,
-            dtype=self.model.dtype,
-            jurat=__version__,
             seconds=seconds,
             error=found.error,
             cost=found.cost,
@@ -388,6 +380,19 @@ class Judge:
             caption=loaded.texts.caption if "caption" in self.reads else None,
             turns=loaded.texts.recorded_turns() if self.reads - {"caption"} else (),
         )
+
+    def provenance(self) -> dict[str, Any]:
+        """The fields of a verdict that name what reached it."""
+        return {
+            "model": full_name(self.model),
+            "constitution": f"{self.constitution.name}@{self.constitution.digest}",
+            "thresholds": self.constitution.thresholds_digest,
+            "preset": self.preset.name,
+            "preset_digest": self.preset.digest,
+            "prompts": self.prompts,
+            "dtype": self.model.dtype,
+            "jurat": __version__,
+        }
 
     def _unread_rules(self) -> str | None:
         """That rules are asked as their whole text, where the model is known to misread sentences and only

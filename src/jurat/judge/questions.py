@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -102,6 +102,13 @@ class PlannedRule:
     @cached_property
     def alternatives(self) -> tuple[PlannedAlternative, ...]:
         return tuple(one for clause in self.clauses for one in clause.alternatives)
+
+    def changed(self, change: Callable[[PlannedAlternative], PlannedAlternative]) -> PlannedRule:
+        """The rule with `change` applied to each statement."""
+        clauses = (
+            replace(clause, alternatives=tuple(map(change, clause.alternatives))) for clause in self.clauses
+        )
+        return replace(self, clauses=tuple(clauses))
 
     @property
     def plain(self) -> bool:

@@ -6,7 +6,7 @@ The pydantic models of `jurat.judge.verdict` are the schema; the Arrow schema an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
@@ -75,7 +75,7 @@ def arrow_schema() -> pyarrow.Schema:  # pyright: ignore[reportUnknownParameterT
 
     fields = [
         pa.field(_row_name(name), _arrow_of(info), nullable=_optional(info))
-        for name, info in _fields(Verdict)
+        for name, info in Verdict.model_fields.items()
     ]
     return pa.schema(fields, metadata={"jurat.schema": str(SCHEMA)})
 
@@ -107,14 +107,10 @@ def _describe(model: type[BaseModel]) -> str:
         "| field | type | meaning |",
         "|---|---|---|",
     ]
-    for name, info in _fields(model):
+    for name, info in model.model_fields.items():
         meaning = " ".join((info.description or "").split()).replace("|", "\\|")
         lines.append(f"| `{_row_name(name)}` | {_named_type(info)} | {meaning} |")
     return "\n".join(lines)
-
-
-def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    yield from model.model_fields.items()
 
 
 def _row_name(name: str) -> str:
@@ -165,7 +161,7 @@ def _arrow(annotation: Any) -> Any:
         return pa.struct(
             [
                 pa.field(name, _arrow(info.annotation), nullable=_optional(info))
-                for name, info in _fields(kind)
+                for name, info in kind.model_fields.items()
             ]
         )
     return {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}[kind]

@@ -7,7 +7,7 @@ has.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -50,6 +50,7 @@ __all__ = [
     "RuleOutcome",
     "StageEvidence",
     "Verdict",
+    "now_text",
 ]
 
 SCHEMA = 4
@@ -58,6 +59,11 @@ preset, and what stages of other packages found."""
 
 TIMESTAMP = "timestamp"
 """Marks text of ISO 8601 that is a timestamp in Parquet."""
+
+
+def now_text() -> str:
+    """The current time as records hold it."""
+    return moment_text(datetime.now(UTC))
 
 
 def _time_text(value: object) -> object:

@@ -10,23 +10,24 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jurat import __version__
 from jurat.errors import JuratError
 from jurat.judge.calibrate.calibration import Calibration
 from jurat.judge.evidence import Evidence
+from jurat.judge.findings import AlternativeScore, RuleFinding, with_alternatives
 from jurat.judge.item_texts import ItemTexts
 from jurat.judge.logic import gravest, item_outcome
 from jurat.judge.pipeline import ImageState, Selected, run_stages
 from jurat.judge.presets import Preset
 from jurat.judge.prompts import TextPart
-from jurat.judge.questions import PlannedAlternative, PlannedRule, Question, StatementKey, questions
+from jurat.judge.questions import PlannedAlternative, PlannedRule, Question, questions
 from jurat.judge.removed_parts import check_made_without
 from jurat.judge.rule_state import finding_of
 from jurat.judge.stages.base import Stage, recorded_statements
-from jurat.judge.verdict import AlternativeScore, Finding, RuleFinding, Verdict
+from jurat.judge.verdict import Verdict, now_text
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
@@ -99,32 +100,19 @@ class Redecider:
             for planned in self.old
             for statement, shown in recorded_statements(planned, found[planned.rule.id])
         }
-        if all(
-            _presence(one, recorded, verdict) == one.presence
-            for rule in (*self.old, *self.new)
-            for one in rule.alternatives
-        ):
+
+        def presence(one: PlannedAlternative) -> tuple[tuple[Question, ...], ...]:
+            return recorded.get(one.key, one.presence if verdict.presence else ())
+
+        def as_recorded(one: PlannedAlternative) -> PlannedAlternative:
+            return replace(one, presence=presence(one))
+
+        planned = [one for rule in (*self.old, *self.new) for one in rule.alternatives]
+        if all(presence(one) == one.presence for one in planned):
             return self.old, self.new
-        old, new = (
-            [
-                replace(
-                    rule,
-                    clauses=tuple(
-                        replace(
-                            clause,
-                            alternatives=tuple(
-                                replace(one, presence=_presence(one, recorded, verdict))
-                                for one in clause.alternatives
-                            ),
-                        )
-                        for clause in rule.clauses
-                    ),
-                )
-                for rule in rules
-            ]
-            for rules in (self.old, self.new)
-        )
-        return old, new
+        return [rule.changed(as_recorded) for rule in self.old], [
+            rule.changed(as_recorded) for rule in self.new
+        ]
 
 
 def _unknown_texts(old: Sequence[PlannedRule]) -> frozenset[TextPart]:
@@ -153,12 +141,6 @@ def _asked_in_vain(stage: Stage, selected: Sequence[Selected]) -> None:
             found.setdefault(key, None)
 
 
-def _presence(
-    one: PlannedAlternative, recorded: dict[StatementKey, tuple[tuple[Question, ...], ...]], verdict: Verdict
-) -> tuple[tuple[Question, ...], ...]:
-    return recorded.get(one.key, one.presence if verdict.presence else ())
-
-
 def renewed(before: Verdict, after: Verdict, law: Constitution) -> Verdict:
     """The verdict that takes the place of `before` in its run: `after`, which is the same decided again under
     `law`. One that says something else is a decision of its own, with its own time."""
@@ -171,7 +153,7 @@ def renewed(before: Verdict, after: Verdict, law: Constitution) -> Verdict:
         # the original gets the very name that the copy gives it.
         update["decision"] = _successor(before.decision, law)
         update["reused"] = None if before.reused is None else _successor(before.reused, law)
-        update["time"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        update["time"] = now_text()
         update["jurat"] = __version__
     return after.model_copy(update=update)
 
@@ -213,15 +195,7 @@ def _with_boxes(verdict: Verdict, findings: tuple[RuleFinding, ...]) -> tuple[Ru
         known = boxes.get((id, each.text), ())
         return each.model_copy(update={"regions": known}) if known and not each.regions else each
 
-    def shown(id: str, clause: Finding) -> Finding:
-        return clause.model_copy(
-            update={"alternatives": tuple(pointed(id, each) for each in clause.alternatives)}
-        )
-
-    return tuple(
-        rule.model_copy(update={"clauses": tuple(shown(rule.id, clause) for clause in rule.clauses)})
-        for rule in findings
-    )
+    return tuple(with_alternatives(rule, partial(pointed, rule.id)) for rule in findings)
 
 
 def _groups(shown: AlternativeScore) -> tuple[tuple[Question, ...], ...]:

@@ -14,13 +14,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from jurat.errors import JuratError
 from jurat.judge.decision import Thresholds
+from jurat.judge.record import arrow_schema
 from jurat.judge.verdict import ItemOutcome, RuleOutcome
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow
     from numpy.typing import NDArray
 
     from jurat.runs.arrow import ArrowTable
@@ -84,8 +87,6 @@ class Sweep:
 
     def of_rows(self, rows: Sequence[Mapping[str, Any]], *, whole_flips: bool = False) -> Swept:
         """Rows that are in memory; see `__call__`."""
-        import pyarrow as pa
-
         return self(pa.Table.from_pylist(list(rows), schema=slim_schema()), whole_flips=whole_flips)
 
     def __call__(self, columns: ArrowTable, *, whole_flips: bool = False) -> Swept:
@@ -97,8 +98,6 @@ class Sweep:
         Raises:
             JuratError: a row has a rule that the constitution lacks.
         """
-        import numpy as np
-
         columns = columns.combine_chunks()
         rules = _Lists.of(_column(columns, "rules"), np.arange(columns.num_rows))
         ids, recorded = self._rule_ids(rules), _codes(rules.field("outcome"), _RULES)
@@ -131,8 +130,6 @@ class Sweep:
 
     def _rule_ids(self, rules: _Lists) -> NDArray[np.int64]:
         """The place of each finding's rule in the constitution."""
-        import numpy as np
-
         names = list(self.thresholds)
         numbers = _codes(rules.field("id"), names)
         if (numbers < 0).any():
@@ -142,8 +139,6 @@ class Sweep:
 
     def _decided(self, rules: _Lists, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The outcome of each finding, and whether that cannot be decided here."""
-        import numpy as np
-
         clauses = _Lists.of(rules.field("clauses"), np.arange(len(ids)))
         score, answered = _numbers(clauses.field("score")), _answered(clauses)
         keep, break_ = (
@@ -187,11 +182,8 @@ class Sweep:
 
 
 @cache
-def slim_schema() -> pyarrow.Schema:  # pyright: ignore[reportUnknownParameterType]
+def slim_schema() -> pa.Schema:  # pyright: ignore[reportUnknownParameterType]
     """The record's Arrow schema with nothing but `LEAVES` and `OPTIONAL`."""
-    import pyarrow as pa
-
-    from jurat.judge.record import arrow_schema
 
     def slim(field: Any, path: str) -> Any:
         kind: Any = field.type
@@ -217,8 +209,6 @@ class _Lists:
 
     @classmethod
     def of(cls, lists: Any, numbers: NDArray[np.int64]) -> _Lists:
-        import numpy as np
-
         lengths = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
         return cls(lists.flatten(), np.repeat(numbers, lengths))
 
@@ -227,24 +217,17 @@ class _Lists:
 
 
 def _column(columns: ArrowTable, name: str) -> Any:
-    import pyarrow as pa
-
     column = columns.column(name)
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
 
 
 def _numbers(values: Any) -> NDArray[np.float64]:
     """Null is not a number."""
-    import numpy as np
-
     return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _codes(values: Any, names: Sequence[str]) -> NDArray[np.int64]:
     """The place of each text among `names`; -1 where it is not there."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     found = pc.index_in(values, pa.array(names, pa.string()))  # pyright: ignore[reportAttributeAccessIssue]
     return found.fill_null(-1).to_numpy(zero_copy_only=False).astype("int64")
 
@@ -259,8 +242,6 @@ def _equal_to(values: Any, text: str) -> NDArray[np.bool_]:
 
 def _answered(clauses: _Lists) -> NDArray[np.float64]:
     """The share of each clause's alternatives that have evidence: none or all of them decides, as a rule."""
-    import numpy as np
-
     count = len(clauses.row)
     reasons = _Lists.of(clauses.field("alternatives"), np.arange(count))
     reason = reasons.field("reason")
@@ -271,8 +252,6 @@ def _answered(clauses: _Lists) -> NDArray[np.float64]:
 
 def _outcomes(row: NDArray[np.int64], rules: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
     """Of each item: unsafe if a rule is broken, safe if all are kept, else unsure."""
-    import numpy as np
-
     broken, open_ = (np.bincount(row[rules == what], minlength=rows) > 0 for what in (_BROKEN, _UNDECIDED))
     names = [_ITEMS.index(name) for name in ("unsafe", "unsure", "safe")]
     empty = np.bincount(row, minlength=rows) == 0
@@ -282,8 +261,6 @@ def _outcomes(row: NDArray[np.int64], rules: NDArray[np.int64], rows: int) -> ND
 def _pairs(
     before: NDArray[np.int64], after: NDArray[np.int64], names: Sequence[str]
 ) -> Counter[tuple[str, str]]:
-    import numpy as np
-
     numbers, counts = np.unique(before * len(names) + after, return_counts=True)
     return Counter(
         {

@@ -13,20 +13,32 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
+from jurat.content import Failure
 from jurat.judge.evidence import Evidence, Priors
 from jurat.judge.findings import AlternativeScore, Reason, RuleFinding, StageEvidence
 from jurat.judge.prompts import ReasoningForm
 from jurat.judge.questions import PlannedAlternative, PlannedRule
 from jurat.judge.rule_state import RuleState
 from jurat.judge.statement_scoring import StatementScore
-from jurat.models import Model, YesNo
+from jurat.models import Model, Vocabulary, YesNo
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from jurat.models.vision import Detector, Matcher
 
-__all__ = ["Missing", "Models", "Need", "Recorded", "Request", "Stage", "recorded_kind"]
+__all__ = [
+    "NOTHING",
+    "Missing",
+    "Models",
+    "Need",
+    "Recorded",
+    "Request",
+    "Stage",
+    "never_learned",
+    "recorded_kind",
+    "recorded_statements",
+]
 
 Need: TypeAlias = Literal["detector", "matcher", "chat"]
 """What a stage needs beside the model's `ask`."""
@@ -162,6 +174,14 @@ def recorded_statements(
     if finding.clauses:
         for clause, found in zip(rule.clauses, finding.clauses, strict=True):
             yield from zip(clause.alternatives, found.alternatives, strict=True)
+
+
+def never_learned(tool: object, name: str, text: str) -> Failure | None:
+    """A failure that names the words of a text that a detector or matcher never learned, if it says which
+    words it knows."""
+    words = tool.unknown_words(text) if isinstance(tool, Vocabulary) else []
+    named = ", ".join(repr(word) for word in words)
+    return Failure("out_of_domain", f"The {name} never learned {named}.") if words else None
 
 
 def recorded_kind(reason: Reason | None, otherwise: Any = "error") -> Any:

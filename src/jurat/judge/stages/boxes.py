@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from PIL import Image
 
@@ -18,22 +18,22 @@ from jurat.judge.concurrency import lock_of
 from jurat.judge.evidence import Evidence
 from jurat.judge.findings import AlternativeScore, Region
 from jurat.judge.questions import PlannedAlternative, StatementKey
-from jurat.judge.stages.base import Models, Request
-from jurat.models import Vocabulary, YesNo
+from jurat.judge.stages.base import NOTHING, Models, Need, Recorded, Request, Stage, never_learned
+from jurat.judge.statement_scoring import StatementScore
+from jurat.models import YesNo
 from jurat.models.vision import Box
 
 if TYPE_CHECKING:
     from jurat.models.vision import Detector
 
 __all__ = [
+    "ObjectStage",
     "Search",
     "ask_on_pictures",
     "by_objects",
     "find",
     "locate",
-    "read_boxes",
     "recorded_answer_of",
-    "regions_of",
     "share",
 ]
 
@@ -41,6 +41,26 @@ MOST = 4
 """Boxes of one object that count, at most."""
 NEXT = 0.5
 """A further box counts if it is at least this times as confident as the first."""
+
+
+class ObjectStage(Stage):
+    """A stage that looks for the central objects of clauses; their boxes are recorded with the statements."""
+
+    needs: ClassVar[tuple[Need, ...]] = ("detector",)
+
+    def change(self, score: StatementScore, result: Any) -> StatementScore:
+        boxes = score.scoring.evidence.boxes.get(score.statement.objects, ())
+        regions = (Region(word=b.word, score=b.score, x0=b.x0, y0=b.y0, x1=b.x1, y1=b.y1) for b in boxes)
+        return score.noting(regions=tuple(regions)) if boxes else score
+
+    def read_statement(
+        self, statement: PlannedAlternative, shown: AlternativeScore, evidence: Evidence
+    ) -> Recorded:
+        """Puts the boxes on record into the evidence; subclasses return the result."""
+        if shown.regions:
+            boxes = tuple(Box(r.x0, r.y0, r.x1, r.y1, r.score, r.word) for r in shown.regions)
+            evidence.boxes.setdefault(statement.objects, boxes)
+        return NOTHING
 
 
 @dataclass(frozen=True)
@@ -59,7 +79,10 @@ def find(detector: Detector, searches: Sequence[Search], confidence: float) -> l
     """One entry a search. A word that the detector never learned, or fails on, costs no other word its
     boxes."""
     strange = {
-        word: failure for one in searches for word in one.words if (failure := _unknown(detector, word))
+        word: failure
+        for one in searches
+        for word in one.words
+        if (failure := never_learned(detector, "detector", word))
     }
     known = [replace(one, words=tuple(w for w in one.words if w not in strange)) for one in searches]
 
@@ -83,13 +106,6 @@ def _by_word(boxes: list[Box] | Failure, search: Search, confidence: float) -> F
     if isinstance(boxes, Failure):
         return dict.fromkeys(search.words, boxes)
     return {word: _that_count([b for b in boxes if b.word == word], confidence) for word in search.words}
-
-
-def _unknown(detector: Detector, word: str) -> Failure | None:
-    """A failure that names what the detector never learned, if it says which words it knows."""
-    words = detector.unknown_words(word) if isinstance(detector, Vocabulary) else []
-    named = ", ".join(repr(each) for each in words)
-    return Failure("out_of_domain", f"The detector never learned {named}.") if words else None
 
 
 def _that_count(boxes: Iterable[Box], confidence: float) -> tuple[Box, ...]:
@@ -161,18 +177,6 @@ def by_objects(request: Request) -> Mapping[tuple[str, ...], list[StatementKey]]
     for key in request.keys:
         alike.setdefault(key.objects, []).append(key)
     return alike
-
-
-def regions_of(boxes: Iterable[Box]) -> tuple[Region, ...]:
-    """Boxes as they are recorded."""
-    return tuple(Region(word=b.word, score=b.score, x0=b.x0, y0=b.y0, x1=b.x1, y1=b.y1) for b in boxes)
-
-
-def read_boxes(statement: PlannedAlternative, shown: AlternativeScore, evidence: Evidence) -> None:
-    """Puts the boxes on record into the evidence."""
-    if shown.regions:
-        boxes = tuple(Box(r.x0, r.y0, r.x1, r.y1, r.score, r.word) for r in shown.regions)
-        evidence.boxes.setdefault(statement.objects, boxes)
 
 
 def recorded_answer_of(score: float | None, stated: Any) -> YesNo | None:

@@ -18,14 +18,13 @@ from jurat.judge.evidence import Evidence
 from jurat.judge.findings import AlternativeScore
 from jurat.judge.questions import PlannedAlternative
 from jurat.judge.rule_state import RuleState
-from jurat.judge.stages.base import NOTHING, Models, Need, Recorded, Request, Stage
+from jurat.judge.stages.base import NOTHING, Models, Recorded, Request
 from jurat.judge.stages.boxes import (
+    ObjectStage,
     ask_on_pictures,
     by_objects,
     locate,
-    read_boxes,
     recorded_answer_of,
-    regions_of,
     share,
 )
 from jurat.judge.statement_scoring import StatementScore
@@ -50,11 +49,10 @@ class CropAnswer:
 
 
 @dataclass(frozen=True)
-class Crop(Stage):
+class Crop(ObjectStage):
     """Asks about small objects on crops that stand for the image."""
 
     name: ClassVar[str] = "crop"
-    needs: ClassVar[tuple[Need, ...]] = ("detector",)
     depends_on_thresholds: ClassVar[bool] = False
 
     crop_below: float = 0.01
@@ -81,8 +79,7 @@ class Crop(Stage):
         ]
 
     def change(self, score: StatementScore, result: CropAnswer | None) -> StatementScore:
-        boxes = score.scoring.evidence.boxes.get(score.statement.objects, ())
-        score = score.noting(regions=regions_of(boxes)) if boxes else score
+        score = super().change(score, result)
         if result is None or score.answer is None or not score.scoring.answered(result.answer):
             return score
         return score.with_answer(result.answer, "quick")
@@ -93,7 +90,7 @@ class Crop(Stage):
     def read_statement(
         self, statement: PlannedAlternative, shown: AlternativeScore, evidence: Evidence
     ) -> Recorded:
-        read_boxes(statement, shown, evidence)
+        super().read_statement(statement, shown, evidence)
         answer = recorded_answer_of(shown.score_on_crop, shown.stated)
         return NOTHING if answer is None else CropAnswer(answer, None)
 

@@ -70,8 +70,7 @@ class Quick(Stage):
         for statement, shown in recorded_statements(rule, finding):
             if shown.reason in MISSING.values():
                 continue
-            beside = [(Question("statement", each.text), each) for each in shown.presence]
-            for question, each in [(statement.question, shown), *beside]:
+            for question, each in recorded_questions(statement, shown):
                 evidence.answers[question] = recorded_answer(each)
                 if each.baseline is not None:
                     priors[question] = YesNo(each.baseline, 1 - each.baseline)
@@ -79,6 +78,14 @@ class Quick(Stage):
                     # A prior that was not usable is recorded as null; one without mass is not usable either.
                     priors[question] = YesNo(0.0, 0.0)
         evidence.priors = priors
+
+
+def recorded_questions(
+    statement: PlannedAlternative, shown: AlternativeScore
+) -> list[tuple[Question, AlternativeScore | PresenceScore]]:
+    """The statement's question and those of its presence, with what is recorded of each."""
+    beside = [(Question("statement", each.text), each) for each in shown.presence]
+    return [(statement.question, shown), *beside]
 
 
 def recorded_answer(shown: AlternativeScore | PresenceScore) -> YesNo:

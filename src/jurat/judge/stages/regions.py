@@ -19,14 +19,13 @@ from jurat.judge.evidence import Evidence
 from jurat.judge.findings import AlternativeScore
 from jurat.judge.questions import PlannedAlternative
 from jurat.judge.rule_state import RuleState
-from jurat.judge.stages.base import NOTHING, Models, Need, Recorded, Request, Stage
+from jurat.judge.stages.base import NOTHING, Models, Recorded, Request
 from jurat.judge.stages.boxes import (
+    ObjectStage,
     ask_on_pictures,
     by_objects,
     locate,
-    read_boxes,
     recorded_answer_of,
-    regions_of,
 )
 from jurat.judge.statement_scoring import StatementScore
 from jurat.models import YesNo
@@ -38,11 +37,10 @@ __all__ = ["Regions", "painted_over"]
 
 
 @dataclass(frozen=True)
-class Regions(Stage):
+class Regions(ObjectStage):
     """Asks what is undecided again with its central objects painted over."""
 
     name: ClassVar[str] = "regions"
-    needs: ClassVar[tuple[Need, ...]] = ("detector",)
 
     drop: float = 0.6
     """A statement holds if painting over lowers M by more than this (the paper's beta)."""
@@ -64,8 +62,7 @@ class Regions(Stage):
 
     def change(self, score: StatementScore, result: YesNo | None) -> StatementScore:
         scoring, answer = score.scoring, score.answer
-        boxes = scoring.evidence.boxes.get(score.statement.objects, ())
-        score = score.noting(regions=regions_of(boxes)) if boxes else score
+        score = super().change(score, result)
         if result is None or answer is None or not (scoring.answered(result) and scoring.answered(answer)):
             return score
         return score.settled(True, self.name) if answer.score - result.score > self.drop else score
@@ -76,7 +73,7 @@ class Regions(Stage):
     def read_statement(
         self, statement: PlannedAlternative, shown: AlternativeScore, evidence: Evidence
     ) -> Recorded:
-        read_boxes(statement, shown, evidence)
+        super().read_statement(statement, shown, evidence)
         answer = recorded_answer_of(shown.score_without, shown.stated)
         return NOTHING if answer is None else answer
 

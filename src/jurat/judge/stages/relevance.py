@@ -19,12 +19,10 @@ from jurat.judge.evidence import Evidence
 from jurat.judge.findings import RuleFinding
 from jurat.judge.questions import PlannedRule
 from jurat.judge.rule_state import RuleState
-from jurat.judge.stages.base import Models, Need, Request, Stage
-from jurat.models import Vocabulary
+from jurat.judge.stages.base import Models, Need, Request, Stage, never_learned
 
 if TYPE_CHECKING:
     from jurat.constitution import Rule
-    from jurat.models.vision import Matcher
 
 __all__ = ["Relevance", "Similarity"]
 
@@ -58,7 +56,7 @@ class Relevance(Stage):
         matcher = models.matcher
         assert matcher is not None
         texts = tuple(dict.fromkeys(text for request in requests for text in request.keys))
-        unknown = {text: failure for text in texts if (failure := _unknown(matcher, text))}
+        unknown = {text: failure for text in texts if (failure := never_learned(matcher, "matcher", text))}
         known = [text for text in texts if text not in unknown]
         if not known:
             return [unknown for _ in requests]
@@ -95,12 +93,3 @@ class Relevance(Stage):
 def text_of(rule: Rule) -> str:
     """What an image is compared with."""
     return rule.description or rule.rule
-
-
-def _unknown(matcher: Matcher, text: str) -> Failure | None:
-    """A failure that names the words that the matcher never learned, if it says which words it knows."""
-    if not isinstance(matcher, Vocabulary):
-        return None
-    words = matcher.unknown_words(text)
-    named = ", ".join(repr(word) for word in words)
-    return Failure("out_of_domain", f"The matcher never learned {named}.") if words else None

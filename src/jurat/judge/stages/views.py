@@ -22,7 +22,7 @@ from jurat.judge.findings import RuleFinding
 from jurat.judge.questions import PlannedAlternative, PlannedRule, Question
 from jurat.judge.rule_state import RuleState
 from jurat.judge.stages.base import Models, Request, Stage, recorded_statements
-from jurat.judge.stages.quick import recorded_answer
+from jurat.judge.stages.quick import recorded_answer, recorded_questions
 from jurat.judge.statement_scoring import Scoring, StatementScore
 from jurat.models import YesNo
 
@@ -83,8 +83,7 @@ class Views(Stage):
 
     def read(self, rule: PlannedRule, finding: RuleFinding, evidence: Evidence) -> None:
         for statement, shown in recorded_statements(rule, finding):
-            beside = [(Question("statement", each.text), each) for each in shown.presence]
-            for question, each in [(statement.question, shown), *beside]:
+            for question, each in recorded_questions(statement, shown):
                 if each.score_over_views is not None:
                     # One view that, with the answer on the image, has the recorded mean in log-odds.
                     mean = YesNo(each.score_over_views, 1 - each.score_over_views)
