@@ -8,8 +8,10 @@ words, after the templates below, of which the last `HELD_OUT` of each kind are 
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -278,16 +280,6 @@ def _tidy(sentence: str) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
-_SIDE_TEMPLATES = (
-    "{{a}} is {side} {{b}}.",
-    "{{a}} is {to} {{b}}.",
-    "the image shows {{a}} {side} {{b}}.",
-    "there is {{a}} {side} {{b}}.",
-    "{{a}} can be seen {to} {{b}}.",
-    "is {{a}} {side} {{b}}?",
-    "there is {{a}} {to} {{b}}.",
-    "the picture shows {{a}} {side} {{b}}.",
-)
 _SIDES: dict[Side, str] = {
     "left of": "to the left of",
     "right of": "to the right of",
@@ -295,91 +287,18 @@ _SIDES: dict[Side, str] = {
     "below": "lower than",
 }
 
-TEMPLATES: dict[str, tuple[str, ...]] = {
-    "visible": (
-        "{a} is visible.",
-        "there is {a} in the picture.",
-        "the image shows {a}.",
-        "{a} can be seen.",
-        "you can see {a} in the image.",
-        "is {a} visible?",
-        "the picture shows {a}.",
-        "{a} is in the image.",
-    ),
-    "touches": (
-        "{a} touches {b}.",
-        "{a} is touching {b}.",
-        "the image shows {a} touching {b}.",
-        "{a} is in contact with {b}.",
-        "there is {a} that touches {b}.",
-        "does {a} touch {b}?",
-        "there is {a} touching {b}.",
-        "the picture shows {a} in contact with {b}.",
-    ),
-    **{
-        side: tuple(template.format(side=side, to=to) for template in _SIDE_TEMPLATES)
-        for side, to in _SIDES.items()
-    },
-    "count": (
-        "there are {n}.",
-        "{n} are visible.",
-        "the image shows {n}.",
-        "there are {n} in the picture.",
-        "you can see {n}.",
-        "are there {n}?",
-        "{n} are in the image.",
-        "there are {n} in the image.",
-        "you can see {n} in the picture.",
-        "the picture shows {n}.",
-        "{n} can be seen.",
-    ),
-    "one": (
-        "there is {n}.",
-        "{n} is visible.",
-        "the image shows {n}.",
-        "there is {n} in the picture.",
-        "you can see {n}.",
-        "is there {n}?",
-        "{n} is in the image.",
-        "there is {n} in the image.",
-        "you can see {n} in the picture.",
-        "the picture shows {n}.",
-        "{n} can be seen.",
-    ),
-    "reads": (
-        "a sign reads {w}.",
-        "a sign that reads {w} is visible.",
-        "there is a sign that reads {w}.",
-        "the word {w} is on a sign.",
-        "the image shows a sign with the word {w}.",
-        "does a sign read {w}?",
-        "the picture shows a sign that reads {w}.",
-        "there is a sign with the word {w}.",
-    ),
-    "larger": (
-        "{a} is larger than {b}.",
-        "{a} is bigger than {b}.",
-        "{b} is smaller than {a}.",
-        "the image shows {a} that is larger than {b}.",
-        "there is {a} larger than {b}.",
-        "is {a} larger than {b}?",
-        "there is {b} smaller than {a}.",
-        "the image shows {b} smaller than {a}.",
-        "the image shows {a} bigger than {b}.",
-        "there is {a} bigger than {b}.",
-        "the picture shows {b} that is smaller than {a}.",
-    ),
-    "only": (
-        "nothing but {a} is visible.",
-        "the image shows nothing but {a}.",
-        "there is nothing but {a} in the picture.",
-        "only {a} is visible.",
-        "you can see nothing but {a}.",
-        "is nothing but {a} visible?",
-        "the image shows only {a}.",
-        "only {a} can be seen.",
-        "nothing but {a} is in the image.",
-        "the picture shows only {a}.",
-        "nothing but {a} can be seen.",
-    ),
-}
+
+def _templates() -> dict[str, tuple[str, ...]]:
+    data = tomllib.loads(files(__package__).joinpath("templates.toml").read_text("utf-8"))
+    templates: dict[str, tuple[str, ...]] = {}
+    for kind, written in data.items():
+        if kind == "side":
+            for side, to in _SIDES.items():
+                templates[side] = tuple(t.replace("{side}", side).replace("{to}", to) for t in written)
+        else:
+            templates[kind] = tuple(written)
+    return templates
+
+
+TEMPLATES = _templates()
+"""Kind of statement -> its phrasings, the canonical one first."""
