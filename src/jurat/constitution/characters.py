@@ -1,42 +1,22 @@
-"""Characters that a reader does not see, and a model does."""
+"""Characters that people do not see but models read."""
 
 from __future__ import annotations
 
 import unicodedata
 
 _IGNORABLE = (
-    (0x034F, 0x034F),
-    (0x115F, 0x1160),
-    (0x17B4, 0x17B5),
-    (0x180B, 0x180F),
-    (0x2065, 0x2065),
-    (0x2800, 0x2800),
-    (0x3164, 0x3164),
-    (0xFE00, 0xFE0F),
-    (0xFFA0, 0xFFA0),
-    (0xFFF0, 0xFFF8),
+    *((0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2065, 0x2065)),
+    *((0x2800, 0x2800), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8)),
     (0xE0000, 0xE0FFF),
 )
 """Unicode's Default_Ignorable_Code_Point beyond the category Cf (DerivedCoreProperties.txt, Unicode 16), with
 the blank of Braille, which is drawn as nothing."""
 _JOINERS, _VARIANTS = "\u200c\u200d", "\ufe0e\ufe0f"
-_JOINED = (
-    "ARABIC",
-    "BENGALI",
-    "DEVANAGARI",
-    "GUJARATI",
-    "GURMUKHI",
-    "KANNADA",
-    "KHMER",
-    "MALAYALAM",
-    "MONGOLIAN",
-    "MYANMAR",
-    "ORIYA",
-    "SINHALA",
-    "SYRIAC",
-    "TAMIL",
-    "TELUGU",
-    "TIBETAN",
+_JOINED = frozenset(
+    {
+        *("ARABIC", "BENGALI", "DEVANAGARI", "GUJARATI", "GURMUKHI", "KANNADA", "KHMER", "MALAYALAM"),
+        *("MONGOLIAN", "MYANMAR", "ORIYA", "SINHALA", "SYRIAC", "TAMIL", "TELUGU", "TIBETAN"),
+    }
 )
 """Scripts whose spelling needs joiners, as their letters' names begin."""
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import difflib
 import re
+import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
@@ -84,52 +86,13 @@ def examine(source: Source, refusal: Refusal | None = None) -> tuple[Constitutio
 
 # --- what the models refuse ---------------------------------------------------------------------
 
-_TYPES = {
-    "string_type": "must be text",
-    "tuple_type": "must be a list",
-    "model_type": "must be a mapping of keys to values",
-    "float_type": "must be a number",
-}
-_SYNONYMS = {
-    "clauses": "allof, conditions, criteria, if, preconditions, requirements, statements, when",
-    "unless": "allowedif, but, except, exceptwhen, exceptions, exclude, exclusions, excluding, exempt",
-    "any of": "alternatives, any, either, oneof, or",
-    "not": "none, no, never, absent",
-    "statement": "claim, clause, fact, sentence, text",
-    "rule": "policy, text, title",
-    "rules": "guidelines, policies, policy, prohibited",
-    "name": "id, label, title",
-    "severity": "level, priority, risk",
-    "action": "consequence, do, enforcement",
-    "description": "caption, details, summary",
-    "examples": "cases, images, samples, tests",
-    "break_above": "above, threshold, unsafeabove",
-    "keep_below": "below, safebelow",
-    "objects": "entities, things",
-    "broken": "bad, negative, unsafe, violating",
-    "kept": "good, positive, safe",
-    "about": "of, modality, source",
-}
-"""Key -> what else people call it, without blanks."""
+_EXPLANATIONS: dict[str, dict[str, str]] = tomllib.loads(
+    files(__package__).joinpath("explanations.toml").read_text("utf-8")
+)
+_TYPES, _SUGGESTIONS, _SYNONYMS = (_EXPLANATIONS[name] for name in ("types", "suggestions", "synonyms"))
 _LONGEST_KEY = 40
 """Longer ones are no misspelling of a key."""
-_RANGE = ("greater_than_equal", "less_than_equal", "finite_number")
-_SUGGESTIONS = {
-    "empty": "Fill it in or leave it out.",
-    "duplicate-clause": "Remove one of the two, or correct it.",
-    "duplicate-alternative": "Remove one of the two, or correct it.",
-    "duplicate-object": "Remove one of the two.",
-    "always-holds": "Remove one of the two, or make them clauses of their own.",
-    "never-broken": "Correct one of the two.",
-    "never-excepted": "Correct one of the two.",
-    "thresholds-order": "A rule is kept below `keep_below`, broken above `break_above`, undecided between.",
-    "bad-id": "Leave `id` out to have it made from the rule's text.",
-    "too-long": "Split it into several clauses.",
-    "objects-unseen": "Leave `objects` out, or make it `about: pair`.",
-    "example-twice": "One image cannot both break and keep a rule.",
-    "control-character": "Type it anew; it may have come along in a copy.",
-    "invisible-character": "Type the text anew: a model reads what people do not see.",
-}
+_RANGE_ERRORS = ("greater_than_equal", "less_than_equal", "finite_number")
 
 
 def _translate(source: Source, invalid: ValidationError) -> Iterator[Problem]:
@@ -161,7 +124,7 @@ def _explain(error: ErrorDetails, loc: Location) -> tuple[str, str, str | None]:
     if kind == "literal_error":
         message = f"{name} must be one of {', '.join(SEVERITIES)}"
         return "bad-severity", message, _did_you_mean(str(value), SEVERITIES)
-    if kind in _RANGE:
+    if kind in _RANGE_ERRORS:
         return "threshold-range", f"{name} must be from 0 to 1, not {_described(value)}", None
     if kind in _TYPES:
         return "type", f"{name} {_TYPES[kind]}, not {_described(value)}", _type_advice(kind, value)
