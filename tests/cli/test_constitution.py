@@ -107,11 +107,11 @@ def test_show_prints_rules_and_both_digests(write: Any) -> None:
     path = write(
         SOUND + "    severity: high\n    keep_below: 0.1\n    unless: [not: 'A [b]cat is visible.']\n"
     )
-    law = load_constitution(path)
+    constitution = load_constitution(path)
     result = run("show", path)
     assert result.exit_code == 0
-    assert re.search(rf"digest +{law.digest}\b", result.stdout)
-    assert re.search(rf"thresholds +{law.thresholds_digest}\b", result.stdout)
+    assert re.search(rf"digest +{constitution.digest}\b", result.stdout)
+    assert re.search(rf"thresholds +{constitution.thresholds_digest}\b", result.stdout)
     for text in ("dog", "No dog may be visible.", "not: A [b]cat is visible.", "high", "keep below 0.1"):
         assert text in result.stdout
 
@@ -155,8 +155,8 @@ OPTIONS = ("--model", "null", "--preset", "direct")
 @pytest.fixture
 def images(tmp_path: Path) -> dict[str, list[str]]:
     """File names of images by what the null model says of the rule in SOUND."""
-    law = load_constitution(_written(tmp_path / "plain.yaml", SOUND))
-    judge = Judge(law, "null", "direct")
+    constitution = load_constitution(_written(tmp_path / "plain.yaml", SOUND))
+    judge = Judge(constitution, "null", "direct")
     found: dict[str, list[str]] = {"broken": [], "kept": []}
     (tmp_path / "scenes").mkdir()
     for i in range(12):
@@ -212,9 +212,9 @@ def test_unreadable_example_images_fail_alone(
 def test_json_report_has_provenance(write: Any, images: dict[str, list[str]]) -> None:
     path = write(_examples(images["broken"], []))
     report = json.loads(run("test", path, *OPTIONS, "--json").stdout)
-    law = load_constitution(path)
-    assert report["constitution"] == f"pets@{law.digest}"
-    assert report["thresholds"] == law.thresholds_digest
+    constitution = load_constitution(path)
+    assert report["constitution"] == f"pets@{constitution.digest}"
+    assert report["thresholds"] == constitution.thresholds_digest
     assert (report["model"], report["preset"]) == ("null@none", "direct")
     assert report["examples"][0] == {
         "rule": "dog",

@@ -179,8 +179,8 @@ def test_guidelines_become_empty_rules_without_a_writer(policy: Path) -> None:
     result = run("draft", "ours.md")
     assert result.exit_code == 0, result.output
     assert "2 rules read from ours.md, 2 other sentences put beside them as comments" in result.stdout
-    law = parse_constitution(Path("ours.yaml").read_text())
-    assert [rule.rule for rule in law.rules] == [
+    constitution = parse_constitution(Path("ours.yaml").read_text())
+    assert [rule.rule for rule in constitution.rules] == [
         line[2:] for line in GUIDELINES.splitlines() if line[:1] == "-"
     ]
     assert Path("ours.md").read_text() == GUIDELINES

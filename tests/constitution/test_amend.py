@@ -205,7 +205,7 @@ CASES: dict[str, tuple[str, Amendment, str]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_written_and_where(name: str) -> None:
+def test_amend_writes_each_part_in_its_place(name: str) -> None:
     before, amendment, after = CASES[name]
     text = f"name: p\nrules:{before}"
     assert amend(text, [amendment]) == f"name: p\nrules:{after}"
@@ -213,7 +213,7 @@ def test_what_is_written_and_where(name: str) -> None:
     assert amend(windows, [amendment]) == f"name: p\nrules:{after}".replace("\n", "\r\n")
 
 
-def test_nothing_to_write_changes_nothing() -> None:
+def test_empty_amendment_changes_nothing() -> None:
     text = "name: p   # x\nrules: \n  - {rule: No dog.}\n"
     assert amend(text, []) == text
     assert amend(text, [Amendment(0, MARK)]) == text

@@ -225,7 +225,7 @@ def _name(case: tuple[str, str, str, int, int, str, str | None]) -> str:
 @pytest.mark.parametrize(
     ("text", "severity", "code", "line", "column", "message", "suggestion"), CASES, ids=map(_name, CASES)
 )
-def test_problem_is_found_in_its_place(
+def test_problem_has_line_and_column(
     text: str, severity: str, code: str, line: int, column: int, message: str, suggestion: str | None
 ) -> None:
     problems = check_text(text, file="p.yaml")
@@ -249,7 +249,7 @@ def test_all_codes_are_documented_and_tested() -> None:
     assert sorted(set(documented) - by_model) == sorted({(code, severity) for _, severity, code, *_ in CASES})
 
 
-def test_problems_come_in_the_order_of_the_file_and_one_does_not_hide_another() -> None:
+def test_all_problems_are_listed_in_file_order() -> None:
     text = policy(
         """
         severity: hihg
@@ -272,7 +272,7 @@ def test_problems_come_in_the_order_of_the_file_and_one_does_not_hide_another() 
     ]
 
 
-def test_a_broken_rule_does_not_hide_what_is_wrong_with_the_others() -> None:
+def test_broken_rule_does_not_hide_problems_of_others() -> None:
     text = "name: p\nrules:\n  - No dogs.\n  - {id: a, rule: No cat., severity: x}\n  - {id: a, rule: No cow., clauses: [Is it?]}\n"
     assert {(problem.line, problem.code) for problem in check_text(text) if problem.severity == "error"} == {
         (3, "type"),
@@ -326,11 +326,11 @@ def test_sound_constitutions_have_no_problems(text: str) -> None:
     assert check_text(text) == []
 
 
-def test_a_rule_whose_clauses_key_is_misspelt_is_not_told_that_it_has_none() -> None:
+def test_misspelt_clauses_key_gives_no_advice_on_missing_clauses() -> None:
     assert [problem.code for problem in check_text(policy("clause: [A dog is visible.]"))] == ["unknown-key"]
 
 
-def test_checking_a_file_names_it(tmp_path: Path) -> None:
+def test_problems_name_the_checked_file(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(policy("severity: huge"), encoding="utf-8")
     assert {problem.file for problem in check_constitution(path)} == {str(path)}
@@ -349,7 +349,7 @@ def test_odd_values_are_errors_of_the_file(rules: str) -> None:
     assert any(problem.severity == "error" for problem in check_text(f"name: p\nrules:\n{rules}"))
 
 
-def test_aliases_are_refused_before_anything_is_built_of_them() -> None:
+def test_aliases_are_refused_before_expansion() -> None:
     bomb = "a0: &a0 [x, x]\n" + "".join(
         f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30)
     )
@@ -372,7 +372,7 @@ LONG = "No dog may be shown anywhere near a cat, on a sofa or below it, "
 
 @pytest.mark.parametrize("escape", ["\\ud83d\\ude00", "\\ud83d", "\\ude00\\ud83d"])
 @pytest.mark.parametrize("key", ["rule", "description", "statement"])
-def test_escapes_of_json_are_read_and_half_a_pair_is_told(escape: str, key: str) -> None:
+def test_json_escapes_are_read_and_lone_surrogates_reported(escape: str, key: str) -> None:
     rule = f'rule: "{LONG}{escape}"' if key == "rule" else f'rule: {LONG}"x"'
     clauses = [f'{{statement: "A dog {escape}."}}' if key == "statement" else "A dog is visible."]
     more = f'\n    description: "A dog {escape}"' if key == "description" else ""
@@ -414,7 +414,7 @@ def test_no_value_of_any_type_makes_the_check_fail(rule: dict[str, object]) -> N
     assert (constitution is None) == any(problem.severity == "error" for problem in problems)
 
 
-def test_what_is_written_may_be_a_threat() -> None:
+def test_intent_words_are_allowed_in_clauses_about_text() -> None:
     clause = "clauses:\n  - statement: It is intended to hurt a man.\n    about: "
     codes = {
         about: [p.code for p in check_text(policy(clause + about))] for about in ("image", "caption", "pair")
@@ -424,7 +424,7 @@ def test_what_is_written_may_be_a_threat() -> None:
 
 
 @pytest.mark.parametrize("clauses", ["", "\n    clauses: [A dog is visible.]"])
-def test_the_text_of_a_rule_is_looked_at_only_where_it_is_asked(clauses: str) -> None:
+def test_rule_text_is_checked_only_without_clauses(clauses: str) -> None:
     codes = {p.code for p in check_text(f"name: p\nrules:\n  - rule: No ugly dog, no cat{clauses}\n")}
     assert codes == (set() if clauses else {"subjective", "sentence", "no-clauses"})
 
@@ -434,7 +434,7 @@ HIDDEN = "\u200b\u200c\u200d\u200e\u2060\u2064\ufeff\u00ad\u034f\u061c\u115f\u11
 
 @pytest.mark.parametrize("character", HIDDEN, ids=lambda c: f"U+{ord(c):04X}")
 @pytest.mark.parametrize("key", ["name", "version", "rule", "action", "description", "clauses", "unless"])
-def test_a_character_that_nobody_sees_is_told_wherever_text_stands(character: str, key: str) -> None:
+def test_invisible_characters_are_reported_in_every_text(character: str, key: str) -> None:
     texts = dict.fromkeys(["name", "version", "rule", "action", "description", "clauses", "unless"], "A dog.")
     texts["unless"], texts[key] = "A cat.", f"A ca{character}r."
     head, rule = (
@@ -447,7 +447,7 @@ def test_a_character_that_nobody_sees_is_told_wherever_text_stands(character: st
 
 
 @pytest.mark.parametrize("blank", "\u00a0\u2003\u2009\u202f\u3000")
-def test_blanks_of_other_widths_are_blanks(blank: str) -> None:
+def test_wide_and_narrow_spaces_count_as_spaces(blank: str) -> None:
     text = (
         f"name: p\nrules:\n  - rule: No dog.\n    clauses: ['A{blank}dog is visible.', A dog is visible.]\n"
     )
@@ -467,7 +467,7 @@ MANY: dict[str, tuple[str, Callable[[int], str]]] = {
 
 
 @pytest.mark.parametrize("what", MANY)
-def test_ten_times_as_much_takes_about_ten_times_as_long(what: str) -> None:
+def test_check_time_is_linear(what: str) -> None:
     head, line = MANY[what]
 
     def seconds(count: int) -> float:

@@ -48,12 +48,12 @@ def documents(draw: st.DrawFn) -> Document:
     return {"name": "p", "version": "1", "rules": rules}
 
 
-def law(document: Document) -> Constitution:
+def constitution(document: Document) -> Constitution:
     return Constitution.model_validate(document)
 
 
 def digests(document: Document) -> tuple[str, str]:
-    return law(document).digest, law(document).thresholds_digest
+    return constitution(document).digest, constitution(document).thresholds_digest
 
 
 # --- form ---------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def _written(document: Document, draw: Callable[[st.SearchStrategy[Any]], Any]) 
 
 
 @given(documents(), st.data())
-def test_comments_spacing_and_key_order_change_nothing(document: Document, data: st.DataObject) -> None:
+def test_comments_spacing_and_key_order_keep_digests(document: Document, data: st.DataObject) -> None:
     text = _written(_shuffled(document, data.draw), data.draw)
     read = parse_constitution(text)
     assert (read.digest, read.thresholds_digest) == digests(document)
@@ -185,14 +185,14 @@ def _alternatives(clause: Any) -> list[Any]:
 @given(document=documents())
 def test_any_edit_of_meaning_changes_the_digest(edit: str, document: Document) -> None:
     edited = document | {"rules": MEANING[edit](document["rules"])}
-    assert law(edited).digest != law(document).digest
+    assert constitution(edited).digest != constitution(document).digest
 
 
 @settings(max_examples=25)
 @given(document=documents())
 def test_edits_of_clauses_leave_the_thresholds_digest(document: Document) -> None:
     edited = document | {"rules": MEANING["a clause more"](document["rules"])}
-    assert law(edited).thresholds_digest == law(document).thresholds_digest
+    assert constitution(edited).thresholds_digest == constitution(document).thresholds_digest
 
 
 @pytest.mark.parametrize(
@@ -204,8 +204,8 @@ def test_thresholds_severity_and_action_have_a_digest_of_their_own(
     edit: Document, document: Document
 ) -> None:
     edited = document | {"rules": [document["rules"][0] | edit, *document["rules"][1:]]}
-    assert law(edited).digest == law(document).digest
-    assert law(edited).thresholds_digest != law(document).thresholds_digest
+    assert constitution(edited).digest == constitution(document).digest
+    assert constitution(edited).thresholds_digest != constitution(document).thresholds_digest
 
 
 def test_a_digest_is_the_hash_of_a_canonical_text() -> None:
@@ -239,7 +239,7 @@ def test_a_digest_is_the_hash_of_a_canonical_text() -> None:
     )
 
 
-def test_what_clauses_are_about_is_in_the_text_where_it_is_not_the_image() -> None:
+def test_about_enters_digest_unless_image() -> None:
     def text(about: str) -> str:
         return (
             '{"jurat":"constitution/meaning/1","rules":[{'
@@ -254,10 +254,10 @@ def test_what_clauses_are_about_is_in_the_text_where_it_is_not_the_image() -> No
             "name": "p",
             "rules": [{"rule": "No dog.", "clauses": [clause], "unless": ["A man is visible."]}],
         }
-        assert law(document).digest == hashlib.sha256(text(told).encode()).hexdigest()[:12]
+        assert constitution(document).digest == hashlib.sha256(text(told).encode()).hexdigest()[:12]
 
 
-def test_objects_and_descriptions_are_in_the_text_where_there_are_any() -> None:
+def test_objects_and_descriptions_enter_digest_if_present() -> None:
     document = {
         "name": "p",
         "rules": [
@@ -273,10 +273,10 @@ def test_objects_and_descriptions_are_in_the_text_where_there_are_any() -> None:
         '[["A cat is visible.",false]]],"description":"a dog","id":"no-dog","objects":[["dog"],[]],'
         '"rule":"No dog.","unless":[]}]}'
     )
-    assert law(document).digest == hashlib.sha256(meaning.encode()).hexdigest()[:12]
+    assert constitution(document).digest == hashlib.sha256(meaning.encode()).hexdigest()[:12]
 
 
-def test_digests_are_computed_once_and_anew_for_a_copy_with_other_rules() -> None:
+def test_digests_are_cached_per_rules() -> None:
     whole = load_constitution("shelf:nursery")
     assert whole.digest is whole.digest and whole.thresholds_digest is whole.thresholds_digest
     some = whole.model_copy(update={"rules": whole.rules[:3]})

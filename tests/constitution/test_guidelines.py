@@ -72,12 +72,12 @@ COMMENTS = [
 ]
 
 
-def test_what_forbids_or_demands_becomes_a_rule_and_the_rest_a_comment() -> None:
+def test_forbidding_sentences_become_rules_and_others_comments() -> None:
     made = skeleton(MARKDOWN, "guidelines.md")
-    law = parse_constitution(made.text)
-    assert [rule.rule for rule in law.rules] == RULES
-    assert law.name == "guidelines" and made.rules == len(RULES)
-    assert not any(rule.clauses for rule in law.rules)
+    constitution = parse_constitution(made.text)
+    assert [rule.rule for rule in constitution.rules] == RULES
+    assert constitution.name == "guidelines" and made.rules == len(RULES)
+    assert not any(rule.clauses for rule in constitution.rules)
     comments = [
         line.strip().removeprefix("# ") for line in made.text.splitlines() if line.lstrip()[:1] == "#"
     ]
@@ -103,7 +103,7 @@ def test_what_forbids_or_demands_becomes_a_rule_and_the_rest_a_comment() -> None
         ("No \"dogs\" #1 & *cats*: 'x' {a} [b].", ["No \"dogs\" #1 & cats: 'x' {a} [b]."]),
     ],
 )
-def test_rules_keep_their_words(text: str, rules: list[str]) -> None:
+def test_rules_keep_their_wording(text: str, rules: list[str]) -> None:
     assert [rule.rule for rule in parse_constitution(skeleton(text, "g.txt").text).rules] == rules
 
 
@@ -115,7 +115,7 @@ def test_a_text_without_rules_is_refused(text: str) -> None:
         skeleton(text, "g.md")
 
 
-def test_a_constitution_is_no_guidelines() -> None:
+def test_constitution_is_not_read_as_guidelines() -> None:
     assert is_guidelines(MARKDOWN) and is_guidelines("No dogs.")
     assert not is_guidelines("name: p\nrules:\n  - rule: No dog.\n")
     assert not is_guidelines('{"name": "p", "rules": []}')

@@ -77,7 +77,7 @@ def test_a_clause_that_is_a_mapping_may_say_what_it_is_about() -> None:
     assert whole.model_dump()["clauses"][3] == {"not": COW, "about": "pair", "objects": ["cow"]}
 
 
-def test_the_same_of_two_things_is_no_repetition_and_no_contradiction() -> None:
+def test_same_statement_about_caption_and_image_is_no_duplicate() -> None:
     rule(clauses=[DOG, {"statement": DOG, "about": "caption"}, {"not": DOG, "about": "text_in_image"}])
     rule(clauses=[DOG], unless=[{"statement": DOG, "about": "caption"}])
     for clauses in (
@@ -119,7 +119,7 @@ def test_paths_of_examples_stay_as_written() -> None:
 
 
 def test_a_dump_can_be_read_back() -> None:
-    law = Constitution(
+    constitution = Constitution(
         name="p",
         version="1",
         rules=(
@@ -136,9 +136,9 @@ def test_a_dump_can_be_read_back() -> None:
             rule(id="b", keep_below=0.1, break_above=1, examples=Examples(broken=("a.png",))),
         ),
     )
-    assert Constitution.model_validate(law.model_dump()) == law
-    assert Constitution.model_validate_json(law.model_dump_json()) == law
-    assert pickle.loads(pickle.dumps(law)) == law
+    assert Constitution.model_validate(constitution.model_dump()) == constitution
+    assert Constitution.model_validate_json(constitution.model_dump_json()) == constitution
+    assert pickle.loads(pickle.dumps(constitution)) == constitution
 
 
 @pytest.mark.parametrize(
@@ -165,9 +165,7 @@ def test_a_dump_can_be_read_back() -> None:
         ({"clause": [DOG]}, "extra_forbidden", ("clause",)),
     ],
 )
-def test_what_is_not_well_formed_is_refused(
-    fields: dict[str, Any], code: str, loc: tuple[str | int, ...]
-) -> None:
+def test_malformed_values_are_refused(fields: dict[str, Any], code: str, loc: tuple[str | int, ...]) -> None:
     with pytest.raises(ValidationError) as caught:
         rule(**fields)
     errors = [(error["type"], error["loc"]) for error in caught.value.errors()]
@@ -180,13 +178,13 @@ def test_two_rules_of_one_id_are_refused() -> None:
 
 
 def test_models_are_frozen() -> None:
-    law = Constitution(name="p", rules=(rule(),))
+    constitution = Constitution(name="p", rules=(rule(),))
     with pytest.raises(ValidationError, match="frozen"):
-        law.name = "q"  # type: ignore[misc]
+        constitution.name = "q"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("key", ["keep_below", "break_above"])
-def test_leaving_one_threshold_out_leaves_the_other_as_it_is(key: str) -> None:
+def test_omitted_threshold_stays_none(key: str) -> None:
     other = {"keep_below": "break_above", "break_above": "keep_below"}[key]
     alone = rule(**{key: 0.5})
     assert getattr(alone, key) == 0.5
@@ -194,7 +192,7 @@ def test_leaving_one_threshold_out_leaves_the_other_as_it_is(key: str) -> None:
 
 
 def test_statements_come_once_each_in_order() -> None:
-    law = Constitution(
+    constitution = Constitution(
         name="p",
         rules=(
             rule(clauses=[DOG, {"any of": [CAT, {"not": COW}]}], unless=[{"not": CAT}]),
@@ -202,7 +200,7 @@ def test_statements_come_once_each_in_order() -> None:
             rule(id="c"),
         ),
     )
-    assert list(law.statements()) == [DOG, CAT, COW]
+    assert list(constitution.statements()) == [DOG, CAT, COW]
 
 
 @pytest.mark.parametrize(

@@ -44,45 +44,49 @@ DIGESTS = {
 }
 
 
-def test_digests_stay_what_they_were() -> None:
+def test_shelf_digests_are_unchanged() -> None:
     laws = {name: load_constitution(f"shelf:{name}") for name in shelf_names()}
-    assert {name: (law.digest, law.thresholds_digest) for name, law in laws.items()} == DIGESTS
+    assert {
+        name: (constitution.digest, constitution.thresholds_digest) for name, constitution in laws.items()
+    } == DIGESTS
 
 
 @pytest.mark.parametrize("name", shelf_names())
-def test_all_pass_the_check_without_so_much_as_advice(name: str) -> None:
+def test_shelf_passes_check_without_advice(name: str) -> None:
     assert [str(problem) for problem in check_constitution(f"shelf:{name}")] == []
 
 
-def test_the_shelf_holds_what_is_promised() -> None:
+def test_shelf_holds_documented_constitutions() -> None:
     assert set(shelf_names()) == set(TOPICS)
     for name, ids in TOPICS.items():
-        law = load_constitution(f"shelf:{name}")
-        assert law.name == name
-        assert set(ids) <= {rule.id for rule in law.rules}
-        assert all(rule.clauses and rule.severity for rule in law.rules)
+        constitution = load_constitution(f"shelf:{name}")
+        assert constitution.name == name
+        assert set(ids) <= {rule.id for rule in constitution.rules}
+        assert all(rule.clauses and rule.severity for rule in constitution.rules)
 
 
 def test_nursery_speaks_the_language_of_the_pictogram_world() -> None:
-    law = load_constitution("shelf:nursery")
-    assert len(law.rules) == 14
-    clauses = [clause for rule in law.rules for clause in (*rule.clauses, *rule.unless)]
+    constitution = load_constitution("shelf:nursery")
+    assert len(constitution.rules) == 14
+    clauses = [clause for rule in constitution.rules for clause in (*rule.clauses, *rule.unless)]
     assert 33 <= len(clauses) <= 38
     strange = [
-        text for text in law.statements() if not any(re.fullmatch(p, text, re.IGNORECASE) for p in NURSERY)
+        text
+        for text in constitution.statements()
+        if not any(re.fullmatch(p, text, re.IGNORECASE) for p in NURSERY)
     ]
     assert strange == []
 
 
 def test_nursery_uses_every_feature_of_the_format() -> None:
-    law = load_constitution("shelf:nursery")
-    text = " ".join(law.statements())
+    constitution = load_constitution("shelf:nursery")
+    text = " ".join(constitution.statements())
     for phrase in ("touches", "left of", "right of", "above", "below", "at least two", "reads FREE"):
         assert phrase in text
-    clauses = [clause for rule in law.rules for clause in rule.clauses]
+    clauses = [clause for rule in constitution.rules for clause in rule.clauses]
     assert any(len(clause.alternatives) > 1 for clause in clauses)
     assert any(clause.alternatives[0].negated for clause in clauses)
-    assert any(rule.unless for rule in law.rules)
+    assert any(rule.unless for rule in constitution.rules)
 
 
 def test_nursery_asks_for_presence_before_touch() -> None:

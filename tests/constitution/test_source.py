@@ -38,18 +38,18 @@ def policy(tmp_path: Path) -> Path:
 
 
 def test_a_file_is_loaded_with_its_source(policy: Path) -> None:
-    law = load_constitution(policy)
-    assert (law.name, law.version, law.source) == ("pets", "2026-11-03", policy)
-    assert load_constitution(str(policy)) == law
-    assert law.model_copy().source == policy
+    constitution = load_constitution(policy)
+    assert (constitution.name, constitution.version, constitution.source) == ("pets", "2026-11-03", policy)
+    assert load_constitution(str(policy)) == constitution
+    assert constitution.model_copy().source == policy
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text(policy: Path) -> None:
+def test_byte_order_mark_is_skipped(policy: Path) -> None:
     policy.write_bytes(b"\xef\xbb\xbf" + policy.read_bytes())
     assert load_constitution(policy).name == "pets"
 
 
-def test_every_part_is_found(policy: Path) -> None:
+def test_locate_finds_every_part(policy: Path) -> None:
     source = read_source(policy)
     assert source.locate(()) == (2, 1)
     assert source.locate(("version",)) == (3, 10)
@@ -74,19 +74,19 @@ def test_an_edit_keeps_comments_and_quotes(policy: Path) -> None:
 
 
 @pytest.mark.parametrize("name", shelf_names())
-def test_what_is_written_is_read_as_equal(name: str) -> None:
-    law = load_constitution(f"shelf:{name}")
-    assert parse_constitution(to_yaml(law)).model_dump() == law.model_dump()
+def test_to_yaml_loads_as_equal(name: str) -> None:
+    constitution = load_constitution(f"shelf:{name}")
+    assert parse_constitution(to_yaml(constitution)).model_dump() == constitution.model_dump()
 
 
 @pytest.mark.parametrize(
     "statement", ["A sign reads: FREE.", "- A dog is visible.", "[A dog].", "'A' is visible.", "#1."]
 )
 def test_texts_that_look_like_yaml_survive_writing(statement: str) -> None:
-    law = Constitution.model_validate(
+    constitution = Constitution.model_validate(
         {"name": "1.0", "version": "2026-11-03", "rules": [{"rule": statement, "clauses": [statement]}]}
     )
-    assert parse_constitution(to_yaml(law)) == law
+    assert parse_constitution(to_yaml(constitution)) == constitution
 
 
 def test_the_errors_of_a_file_are_all_listed() -> None:
@@ -98,7 +98,7 @@ def test_the_errors_of_a_file_are_all_listed() -> None:
     assert caught.value.exit_code == 2
 
 
-def test_after_ten_errors_the_rest_is_left_to_the_check() -> None:
+def test_error_message_lists_ten_errors() -> None:
     rules = "".join(f"  - {{id: r{i}, rule: No dog., severity: x}}\n" for i in range(12))
     with pytest.raises(ConstitutionError) as caught:
         parse_constitution(f"name: p\nrules:\n{rules}", file="p.yaml")
@@ -127,14 +127,14 @@ def _unreadable(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("i", range(8))
-def test_what_cannot_be_read_is_said_in_one_line(i: int, tmp_path: Path) -> None:
+def test_unreadable_file_is_explained_in_one_line(i: int, tmp_path: Path) -> None:
     ref, message = list(_unreadable(tmp_path).items())[i]
     with pytest.raises(ConstitutionError) as caught:
         load_constitution(ref)
     assert message in str(caught.value)
 
 
-def test_flow_and_block_are_told_apart() -> None:
+def test_is_flow_tells_flow_from_block() -> None:
     source = parse_source("a: [b]\nc:\n  - d\n", "t")
     assert source.is_flow(("a",))
     assert not source.is_flow(("c",))

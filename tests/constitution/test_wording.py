@@ -80,17 +80,17 @@ REWRITES = [
 
 
 @pytest.mark.parametrize("text", PLAIN)
-def test_a_visible_statement_is_left_alone(text: str) -> None:
+def test_visible_statements_give_no_remark(text: str) -> None:
     assert list(remarks(text)) == []
 
 
 @pytest.mark.parametrize(("text", "code"), FLAGGED)
-def test_a_slip_is_named_once(text: str, code: str) -> None:
+def test_each_slip_gives_one_remark(text: str, code: str) -> None:
     assert [remark.code for remark in remarks(text)] == [code]
 
 
 @pytest.mark.parametrize(("text", "positive"), REWRITES)
-def test_a_negation_is_rewritten_where_that_is_simple(text: str, positive: str) -> None:
+def test_simple_negations_are_rewritten(text: str, positive: str) -> None:
     (remark,) = remarks(text)
     assert remark.suggestion == f"Write `{positive}`"
     assert list(remarks(positive.removeprefix("not: "))) == []
@@ -103,5 +103,5 @@ def test_only_a_question_is_an_error() -> None:
 @given(
     st.text(min_size=1).map(lambda text: " ".join(text.split())).filter(bool), st.booleans(), st.booleans()
 )
-def test_any_text_can_be_remarked_on(text: str, negated: bool, in_brackets: bool) -> None:
+def test_remarks_accept_any_text(text: str, negated: bool, in_brackets: bool) -> None:
     assert all(remark.suggestion for remark in remarks(text, negated=negated, in_brackets=in_brackets))

@@ -47,12 +47,12 @@ def test_contradictions_are_refused_at_once() -> None:
         compose(wanted, np.random.default_rng(0))
 
 
-def test_cases_of_the_nursery_are_half_broken_and_know_all_that_they_break() -> None:
-    law = load_constitution("shelf:nursery")
-    cases = list(draw_cases(law, 2 * len(law.rules), seed=3))
+def test_nursery_cases_are_half_broken_and_list_broken_rules() -> None:
+    constitution = load_constitution("shelf:nursery")
+    cases = list(draw_cases(constitution, 2 * len(constitution.rules), seed=3))
     for case in cases:
         seen = Facts.of(case.scene)
-        assert case.broken == {rule.id for rule in law.rules if rule_truth(rule, seen)}
+        assert case.broken == {rule.id for rule in constitution.rules if rule_truth(rule, seen)}
         assert (case.rule in case.broken) is (case.want == "broken")
     assert [case.want for case in cases[:2]] == ["broken", "near miss"]
-    assert {case.rule for case in cases} == {rule.id for rule in law.rules}
+    assert {case.rule for case in cases} == {rule.id for rule in constitution.rules}

@@ -18,7 +18,7 @@ def judge() -> Judge:
     return Judge("shelf:nursery", open_model("bundled"))
 
 
-def test_no_photograph_drawing_screenshot_or_noise_is_called_safe_or_unsafe(judge: Judge) -> None:
+def test_foreign_images_never_get_safe_or_unsafe(judge: Judge) -> None:
     pictures = list(foreign_images())
     assert len(pictures) >= 200
     gate = judge.model.capability(DomainGate)

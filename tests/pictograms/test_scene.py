@@ -24,7 +24,7 @@ def test_the_world_has_the_objects_that_the_docs_promise() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS, st.sampled_from([96, 128, 256]))
-def test_truth_agrees_with_the_drawn_masks(seed: int, size: int) -> None:
+def test_truth_agrees_with_masks(seed: int, size: int) -> None:
     scene = draw(np.random.default_rng(seed), size=size)
     unit = size / SIDE
     assert 2 <= len(scene.objects) <= 7
@@ -52,7 +52,7 @@ def test_the_same_seed_draws_the_same_scene(seed: int) -> None:
     assert first.kinds == again.kinds
 
 
-def test_wishes_are_granted() -> None:
+def test_draw_places_wished_objects() -> None:
     child, knife = NUMBER["child"], NUMBER["kitchen knife"]
     rng = np.random.default_rng(0)
     for how in ("touch", "near"):
@@ -62,7 +62,7 @@ def test_wishes_are_granted() -> None:
         assert how == "touch" or GAP <= scene.gap[0, 1] < 13
 
 
-def test_what_lies_between_touching_and_not_is_drawn_only_on_request_and_has_a_soft_truth() -> None:
+def test_ambiguous_gaps_are_drawn_on_request_with_soft_truth() -> None:
     gaps = [
         scene.gap[i, j]
         for seed in range(60)
@@ -91,6 +91,6 @@ def test_an_unknown_texture_is_named() -> None:
         draw(np.random.default_rng(0), texture="plaid")
 
 
-def test_wishes_without_room_are_refused() -> None:
+def test_too_many_wishes_are_refused() -> None:
     with pytest.raises(RuntimeError, match="no room for 40 objects as wished"):
         draw(np.random.default_rng(0), [Wish(0)] * 40)

@@ -98,7 +98,7 @@ def test_every_kind_has_six_phrasings_and_more_of_which_two_are_held_out(kind: s
         "A sign reads WET.",
     ],
 )
-def test_what_is_not_of_the_language_is_refused(text: str) -> None:
+def test_unknown_sentences_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a statement of the pictogram world"):
         parse(text)
 
@@ -110,7 +110,7 @@ def test_nouns_have_distinct_names() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32))
-def test_drawn_questions_have_the_truth_they_claim(seed: int) -> None:
+def test_drawn_questions_have_their_recorded_truth(seed: int) -> None:
     seen = Facts.of(draw(np.random.default_rng(seed)))
     questioner = Questioner(random.Random(seed))
     for kind in KINDS:

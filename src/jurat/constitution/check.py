@@ -87,7 +87,7 @@ def examine(source: Source, refusal: Refusal | None = None) -> tuple[Constitutio
 # --- what the models refuse ---------------------------------------------------------------------
 
 _EXPLANATIONS: dict[str, dict[str, str]] = tomllib.loads(
-    files(__package__).joinpath("explanations.toml").read_text("utf-8")
+    files("jurat.constitution").joinpath("explanations.toml").read_text("utf-8")
 )
 _TYPES, _SUGGESTIONS, _SYNONYMS = (_EXPLANATIONS[name] for name in ("types", "suggestions", "synonyms"))
 _LONGEST_KEY = 40

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal
 
-_LISTS = tomllib.loads(files(__package__).joinpath("words.toml").read_text(encoding="utf-8"))
+_LISTS = tomllib.loads(files("jurat.constitution").joinpath("words.toml").read_text(encoding="utf-8"))
 _WORDS = {name: frozenset(words.split()) for name, words in _LISTS.items() if isinstance(words, str)}
 _PHRASES: dict[str, list[str]] = {name: _LISTS[name] for name in ("subjective_phrases", "intent_phrases")}
 

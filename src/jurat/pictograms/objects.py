@@ -30,7 +30,7 @@ class Noun:
         return f"the {self.singular}"
 
 
-_DATA: dict[str, Any] = tomllib.loads(files(__package__).joinpath("objects.toml").read_text("utf-8"))
+_DATA: dict[str, Any] = tomllib.loads(files("jurat.pictograms").joinpath("objects.toml").read_text("utf-8"))
 
 
 def _article(name: str) -> str:

@@ -289,7 +289,7 @@ _SIDES: dict[Side, str] = {
 
 
 def _templates() -> dict[str, tuple[str, ...]]:
-    data = tomllib.loads(files(__package__).joinpath("templates.toml").read_text("utf-8"))
+    data = tomllib.loads(files("jurat.pictograms").joinpath("templates.toml").read_text("utf-8"))
     templates: dict[str, tuple[str, ...]] = {}
     for kind, written in data.items():
         if kind == "side":

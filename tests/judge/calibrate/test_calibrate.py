@@ -81,7 +81,7 @@ def labelled(judge: Judge) -> Fit:
     return fit(judge, [*kept, *broken], labels)
 
 
-def test_the_debiasing_finds_the_slope_and_the_biased_statement(judge: Judge) -> None:
+def test_debiasing_finds_slope_and_biased_statement(judge: Judge) -> None:
     found = fit(judge, images(60)).calibration
     assert found.debias == pytest.approx(0.6, abs=0.1)
     assert found.shifts["A bomb is visible."] == pytest.approx(2.0, abs=0.3)
@@ -89,7 +89,7 @@ def test_the_debiasing_finds_the_slope_and_the_biased_statement(judge: Judge) ->
     assert (found.images, found.temperature, found.rules) == (60, 1.0, {})
 
 
-def test_what_the_images_mostly_show_is_no_bias(judge: Judge) -> None:
+def test_statements_true_of_most_images_get_no_shift(judge: Judge) -> None:
     found = fit(judge, images(60, range(201, 256))).calibration
     assert found.shifts["A bomb is visible."] == 0.0
 
@@ -105,7 +105,7 @@ def test_a_calibration_corrects_the_judge(labelled: Fit) -> None:
     assert plain.calibration is None
 
 
-def test_bounds_are_proved_only_with_labels_enough(labelled: Fit) -> None:
+def test_bounds_need_enough_labels(labelled: Fit) -> None:
     bomb, cup = labelled.calibration.rules["bomb"], labelled.calibration.rules["cup"]
     assert (bomb.violations, bomb.others, cup.violations) == (80, 300, 0)
     assert bomb.keep_below is not None and bomb.break_above is not None
@@ -114,13 +114,13 @@ def test_bounds_are_proved_only_with_labels_enough(labelled: Fit) -> None:
 
 
 @pytest.mark.parametrize(("bound", "n"), [(0.05, 59), (0.01, 299), (0.1, 29)])
-def test_how_many_labels_a_bound_takes(bound: float, n: int) -> None:
+def test_fewest_labels_for_a_bound(bound: float, n: int) -> None:
     assert fewest(bound) == n
     assert (allowed(n - 1, bound), allowed(n, bound)) == (0, 1)
 
 
 @pytest.mark.parametrize("n", [59, 93, 200, 1000])
-def test_the_threshold_goes_as_far_as_the_proof_does(n: int) -> None:
+def test_allowed_is_the_largest_proved_rank(n: int) -> None:
     k = allowed(n, 0.05)
     assert beta.cdf(0.05, k, n - k + 1) >= 0.95 > beta.cdf(0.05, k + 1, n - k)
 
@@ -135,7 +135,7 @@ def test_the_bound_holds_on_fresh_draws() -> None:
     assert broken / 400 < 0.075
 
 
-def test_a_calibration_is_read_back_as_it_was_written(labelled: Fit, tmp_path: Path) -> None:
+def test_calibration_round_trips(labelled: Fit, tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
     labelled.calibration.save(path)
     assert load_calibration(path) == labelled.calibration
@@ -187,7 +187,7 @@ def ramps(count: int, red: range) -> list[Item]:
     return items
 
 
-def test_bounds_are_proved_on_the_scores_that_are_judged_by() -> None:
+def test_bounds_use_scores_with_views() -> None:
     judge = Judge(LAW, Tilted({}), "jurat", without=("regions", "crop"))
     kept, broken = ramps(70, range(0, 200)), ramps(70, range(201, 256))
     labels = {item.id: frozenset[str]() for item in kept} | {item.id: frozenset({"bomb"}) for item in broken}
@@ -217,7 +217,7 @@ class Stating(Biased):
         return Answer((answer,) * len(inquiry.questions), basis="stated")
 
 
-def test_what_is_stated_gets_no_bound_that_it_breaks() -> None:
+def test_stated_answers_get_bounds_that_hold() -> None:
     judge = Judge(LAW, Stating({}), "quick")
     kept, broken = images(140), images(70, range(201, 256))
     labels = {item.id: frozenset[str]() for item in kept} | {item.id: frozenset({"bomb"}) for item in broken}
@@ -227,7 +227,7 @@ def test_what_is_stated_gets_no_bound_that_it_breaks() -> None:
     assert wrong <= 0.05 * len(kept)
 
 
-def test_an_animation_is_no_labelled_picture(judge: Judge) -> None:
+def test_labels_of_animations_are_not_used(judge: Judge) -> None:
     import io
 
     data, (first, second) = io.BytesIO(), (Image.new("RGB", (8, 8), (r, 0, 0)) for r in (9, 250))
@@ -239,7 +239,7 @@ def test_an_animation_is_no_labelled_picture(judge: Judge) -> None:
     assert (found.images, found.rules["bomb"].others) == (61, 60)
 
 
-def test_a_model_whose_revision_is_not_known_yet_is_held_to_its_name(labelled: Fit) -> None:
+def test_unknown_revision_is_compared_by_name(labelled: Fit) -> None:
     """A server tells it only when it answers."""
     model = Biased({})
     model.revision = "unknown"
@@ -297,7 +297,7 @@ def test_only_presets_of_log_odds_are_calibrated(preset: str) -> None:
         fit(judge, images(20))
 
 
-def test_the_reference_is_in_the_bundled_models_words() -> None:
+def test_bundled_model_knows_reference_statements() -> None:
     from transformers import AutoTokenizer
 
     words = question_vocabulary(AutoTokenizer.from_pretrained(WEIGHTS))
@@ -319,14 +319,14 @@ def test_shifts_are_fitted_on_images_that_break_nothing(judge: Judge) -> None:
     assert clean.clean is None and found.warnings == []
 
 
-def test_images_without_a_label_count_where_the_clean_ones_are_too_few(judge: Judge) -> None:
+def test_unlabelled_images_are_used_if_clean_ones_are_few(judge: Judge) -> None:
     kept, broken = images(40), images(60, range(201, 256))
     labels = {item.id: frozenset[str]() for item in kept[:10]}
     labels |= {item.id: frozenset({"bomb"}) for item in broken}
     assert fit(judge, [*kept, *broken], labels).calibration.clean == 40
 
 
-def test_without_enough_of_them_the_presets_debiasing_stays(judge: Judge) -> None:
+def test_preset_debiasing_stays_with_too_few_images(judge: Judge) -> None:
     kept, broken = images(5), images(60, range(201, 256))
     labels = {item.id: frozenset[str]() for item in kept} | {item.id: frozenset({"bomb"}) for item in broken}
     found = fit(judge, [*kept, *broken], labels)
@@ -350,7 +350,7 @@ def test_it_warns_of_a_shift_at_its_limit() -> None:
     assert "ran into their limit of 3.0" in found.warnings[0] and "A bomb is visible." in found.warnings[0]
 
 
-def test_images_of_another_kind_are_refused() -> None:
+def test_foreign_images_are_refused() -> None:
     from jurat.content import Failure
 
     class Choosy(Biased):

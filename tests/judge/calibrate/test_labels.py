@@ -62,7 +62,7 @@ def test_labels_name_files_in_either_unicode_form(folder: Path, there: str, give
         (b"file,broken\n\xff\xfe,\n", ": is not a CSV file in UTF-8"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(folder: Path, text: str | bytes | None, told: str) -> None:
+def test_bad_labels_are_explained_with_line(folder: Path, text: str | bytes | None, told: str) -> None:
     path = folder / "labels.csv"
     if text is not None:
         path.write_bytes(text.encode() if isinstance(text, str) else text)

@@ -126,7 +126,7 @@ def test_drafting_again_asks_nothing_and_changes_nothing(policy: Path, writer_of
     assert len(writer.requests) == asked
 
 
-def test_a_rule_with_clauses_gets_what_it_lacks_and_is_not_rated(policy: Path, writer_of: Open) -> None:
+def test_rule_with_clauses_gets_missing_parts_without_rating(policy: Path, writer_of: Open) -> None:
     held = "name: p\nrules:\n  - rule: No nice dog.\n    clauses: [A dog is visible.]\n    unless:\n      - not: A cat is visible.\n"
     policy.write_text(held)
     writer = Writer(GOOD)
@@ -140,7 +140,7 @@ def test_a_rule_with_clauses_gets_what_it_lacks_and_is_not_rated(policy: Path, w
     assert writer.count("rating") == writer.count("clauses") == 0
 
 
-def test_force_writes_over_what_a_person_wrote(policy: Path, writer_of: Open) -> None:
+def test_force_overwrites_existing_parts(policy: Path, writer_of: Open) -> None:
     policy.write_text(
         "name: p\nrules:\n  - rule: No nice dog.\n    description: mine\n    clauses: [A cow is visible.]\n"
     )
@@ -231,7 +231,7 @@ MALFORMED: dict[str, Says] = {
 }
 
 
-def test_what_cannot_be_read_is_sent_back_once_with_what_is_wrong(policy: Path, writer_of: Open) -> None:
+def test_unreadable_reply_is_sent_back_once_with_explanation(policy: Path, writer_of: Open) -> None:
     writer = Writer(MALFORMED, repairs=GOOD)
     drafted = draft_file(policy, writer_of(writer), on=DAY)
     assert drafted.after == draft_file(policy, writer_of(Writer(GOOD)), on=DAY).after
@@ -249,7 +249,7 @@ def test_an_empty_reply_is_unparsed_and_is_not_sent_back(policy: Path, writer_of
     assert (writer.count("description"), writer.count("description again")) == (2, 0)
 
 
-def test_clauses_with_errors_are_sent_back_with_what_the_check_says(policy: Path, writer_of: Open) -> None:
+def test_clauses_with_errors_are_sent_back_with_problems(policy: Path, writer_of: Open) -> None:
     contradictory = "1. A dog is visible.\n2. not: A dog is visible.\n3. Is a cat visible?"
     writer = Writer(GOOD | {"clauses": contradictory}, repairs=GOOD)
     assert not draft_file(policy, writer_of(writer)).failed
@@ -272,7 +272,7 @@ LOST = [
 
 
 @pytest.mark.parametrize(("step", "expected", "parts"), LOST, ids=[case[0] for case in LOST])
-def test_a_step_that_fails_is_reported_for_its_rule_and_the_others_go_on(
+def test_failed_step_is_reported_and_other_rules_continue(
     step: str, expected: list[tuple[str, str]], parts: tuple[bool, ...], policy: Path, writer_of: Open
 ) -> None:
     good = GOOD[step]
@@ -299,13 +299,15 @@ def test_a_step_that_fails_is_reported_for_its_rule_and_the_others_go_on(
         (completion("{}", status=500), "error"),
     ],
 )
-def test_a_writer_that_refuses_all_is_hopeless(said: Any, kind: str, policy: Path, writer_of: Open) -> None:
+def test_writer_that_refuses_everything_is_hopeless(
+    said: Any, kind: str, policy: Path, writer_of: Open
+) -> None:
     drafted = draft_file(policy, writer_of(Writer(dict.fromkeys(GOOD, said))))
     assert problems(drafted.drafts) == [[("rating", kind)]] * 2
     assert drafted.hopeless and drafted.after == TWO
 
 
-def test_a_writer_that_is_gone_is_an_error_of_every_rule(policy: Path) -> None:
+def test_unreachable_writer_is_error_of_every_rule(policy: Path) -> None:
     with Server(Writer(GOOD)).running() as server:
         model = open_model("openai/tiny", base_url=server.url, serving=Serving(retries=0))
     drafted = draft_file(policy, model)
@@ -313,7 +315,7 @@ def test_a_writer_that_is_gone_is_an_error_of_every_rule(policy: Path) -> None:
     assert drafted.hopeless and "does not answer" in drafted.drafts[0].problems[0][1].reason
 
 
-def test_what_was_drafted_before_the_writer_went_is_kept(policy: Path, writer_of: Open) -> None:
+def test_drafts_before_writer_failure_are_kept(policy: Path, writer_of: Open) -> None:
     drafted = draft_file(
         policy, writer_of(Writer(GOOD | {"objects": error(401, "no"), "description": error(401, "no")}))
     )
@@ -365,7 +367,7 @@ MADE = RuleDraft(
 )
 
 
-def test_a_writer_of_its_own_kind_drafts_by_itself_and_rates_nothing(policy: Path) -> None:
+def test_rule_writer_drafts_without_rating(policy: Path) -> None:
     writer = OwnWriter(MADE)
     forbids = "No dog or cat may be visible, unless a man is visible."
     policy.write_text(TWO.replace("No nice animal.", forbids))
@@ -391,7 +393,7 @@ def test_a_writer_of_its_own_kind_drafts_by_itself_and_rates_nothing(policy: Pat
         (RuleDraft(()), "unparsed", "has no clause"),
     ],
 )
-def test_what_such_a_writer_cannot_draft_is_reported(
+def test_rule_writer_failures_are_reported(
     made: RuleDraft | Failure, kind: str, reason: str, policy: Path
 ) -> None:
     drafted = draft_file(policy, OwnWriter(made))
@@ -400,7 +402,7 @@ def test_what_such_a_writer_cannot_draft_is_reported(
     assert drafted.hopeless and drafted.after == TWO
 
 
-def test_such_a_writer_gives_objects_to_clauses_that_it_finds_too(policy: Path) -> None:
+def test_rule_writer_adds_objects_to_matching_clauses(policy: Path) -> None:
     policy.write_text(
         "name: p\nrules:\n  - rule: No dog.\n    clauses: [{any of: [A cat is visible., A dog is visible.]}, A cow eats.]\n"
     )
@@ -435,7 +437,7 @@ def test_a_file_that_was_edited_meanwhile_is_left_alone(policy: Path) -> None:
     assert policy.read_text() == "name: mine\n"
 
 
-def test_where_the_outcome_may_go(policy: Path, tmp_path: Path) -> None:
+def test_target_of_refuses_bad_outputs(policy: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     assert target_of(str(policy), None) == policy
     assert target_of(str(policy), other) == other

@@ -102,19 +102,17 @@ WRONG: list[tuple[str, tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("rule", "lines"), RIGHT)
-def test_a_draft_with_the_logic_of_its_rule_is_final(rule: str, lines: tuple[str, ...]) -> None:
+def test_draft_with_same_logic_has_no_doubts(rule: str, lines: tuple[str, ...]) -> None:
     assert doubts(rule, clauses(*lines)) == ()
 
 
 @pytest.mark.parametrize(("rule", "lines"), WRONG)
-def test_a_draft_with_another_logic_is_doubted(rule: str, lines: tuple[str, ...]) -> None:
+def test_draft_with_other_logic_is_doubted(rule: str, lines: tuple[str, ...]) -> None:
     assert doubts(rule, clauses(*lines))
 
 
 @pytest.mark.parametrize(("rule", "lines"), RIGHT)
-def test_turning_any_statement_around_or_leaving_one_out_is_doubted(
-    rule: str, lines: tuple[str, ...]
-) -> None:
+def test_reversed_or_dropped_statement_is_doubted(rule: str, lines: tuple[str, ...]) -> None:
     whole = clauses(*lines)
     for at, clause in enumerate(whole):
         for turned in range(len(clause.alternatives)):
@@ -143,7 +141,7 @@ def test_a_draft_is_rendered_as_a_sentence() -> None:
     )
 
 
-def test_what_differs_is_said() -> None:
+def test_doubts_name_the_difference() -> None:
     (said,) = doubts("No dog may be visible unless there is no cat.", clauses("dog", "not: cat"))
     assert said == (
         'With "dog" and without "cat" an image keeps the rule as it is written, and breaks it as it is '
@@ -183,7 +181,9 @@ def writer() -> RuleWriter:
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
 @pytest.mark.parametrize(("template", "broken"), TRAPS)
-def test_no_trap_is_silently_wrong(writer: RuleWriter, template: str, broken: str, a: str, b: str) -> None:
+def test_tricky_rules_are_doubted_or_right(
+    writer: RuleWriter, template: str, broken: str, a: str, b: str
+) -> None:
     rule = template.format(a=a, b=b).replace("a axe", "an axe").replace("A axe", "An axe")
     made = writer.draft_rule(rule)
     if isinstance(made, Failure):

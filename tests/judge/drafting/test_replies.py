@@ -60,7 +60,7 @@ def test_a_rating_is_read_with_its_reason(reply: str, expected: tuple[int, str])
         ("It deserves a 9.", "no rating"),
     ],
 )
-def test_what_is_no_rating_is_said(reply: str, message: str) -> None:
+def test_bad_rating_is_explained(reply: str, message: str) -> None:
     with pytest.raises(ReplyError, match=message):
         parse_rating(reply)
 
@@ -113,7 +113,7 @@ def test_clauses_are_read(reply: str, expected: tuple[Clause, ...]) -> None:
         (render_numbered(f"Thing {i} is visible." for i in range(21)), "21 lines, more than 20"),
     ],
 )  # fmt: skip
-def test_what_is_no_list_of_clauses_is_said(reply: str, message: str) -> None:
+def test_bad_clause_list_is_explained(reply: str, message: str) -> None:
     with pytest.raises(ReplyError, match=message.replace("{", r"\{")):
         parse_clauses(reply)
 
@@ -139,7 +139,7 @@ def test_objects_are_read(reply: str, expected: tuple[tuple[str, ...], ...]) -> 
         (f"1. dog\n2. {', '.join(map(str, range(13)))}", "Line 2 names more than 12 objects"),
     ],
 )
-def test_what_are_no_objects_is_said(reply: str, message: str) -> None:
+def test_bad_objects_are_explained(reply: str, message: str) -> None:
     with pytest.raises(ReplyError, match=message):
         parse_objects(reply, 2)
 
@@ -166,7 +166,7 @@ def test_a_description_is_read(reply: str, expected: str) -> None:
         ("Description:", "no line"),
     ],
 )
-def test_what_is_no_description_is_said(reply: str, message: str) -> None:
+def test_bad_description_is_explained(reply: str, message: str) -> None:
     with pytest.raises(ReplyError, match=message):
         parse_description(reply)
 
@@ -217,7 +217,7 @@ READERS: list[Callable[[str], object]] = [
 @given(ANY)
 @example("Rating: ²")
 @example("٣. A.")
-def test_a_reader_raises_nothing_but_its_own_error(reply: str) -> None:
+def test_parsers_raise_only_reply_error(reply: str) -> None:
     for read in READERS:
         try:
             read(reply)
@@ -281,6 +281,6 @@ def test_a_hostile_reply_is_read_or_refused_at_once(case: str) -> None:
     assert time.process_time() - start < 3
 
 
-def test_a_reply_that_is_too_long_is_said() -> None:
+def test_too_long_reply_is_explained() -> None:
     with pytest.raises(ReplyError, match="It has 420,000 characters, more than 20,000"):
         parse_numbered(HOSTILE["too long"])

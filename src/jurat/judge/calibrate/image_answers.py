@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from jurat.judge.judge import Judge
 
-REFERENCE = tuple(files(__package__).joinpath("reference_statements.txt").read_text("utf-8").splitlines())
+REFERENCE = tuple(
+    files("jurat.judge.calibrate").joinpath("reference_statements.txt").read_text("utf-8").splitlines()
+)
 """Statements about everyday things, to learn a model's language prior on.
 
 They are the same for every constitution, so that editing a rule never changes how another rule's statements

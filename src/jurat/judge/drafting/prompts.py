@@ -50,7 +50,7 @@ class Attempt:
 
 
 def _load() -> tuple[dict[str, Prompt], str]:
-    text = files(__package__).joinpath("prompts.yaml").read_text("utf-8")
+    text = files("jurat.judge.drafting").joinpath("prompts.yaml").read_text("utf-8")
     data: Any = YAML(typ="safe", pure=True).load(text)
     repair: str = data.pop("repair")
     prompts = {

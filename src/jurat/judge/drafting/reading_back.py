@@ -151,7 +151,7 @@ _NUMBERS = {
     word: number
     for number, word in enumerate(("one", "two", "three", "four", "five", "six", "seven", "eight", "nine"), 1)
 }
-_FRAME = frozenset(files(__package__).joinpath("frame_words.txt").read_text("utf-8").split())
+_FRAME = frozenset(files("jurat.judge.drafting").joinpath("frame_words.txt").read_text("utf-8").split())
 """Words that name nothing visible by themselves: a rule's frame, negations, and relations."""
 
 
