@@ -216,10 +216,8 @@ def test_items_are_judged_with_the_source_options_of_the_run(place: Path) -> Non
     about = "[{statement: A dog is mentioned., about: caption}]"
     (place / "told.yaml").write_text(POLICY.replace("[A dog is visible.]", about))
     how = ("--column", "file", "--caption-column", "said", "-m", "null", "--preset", "quick", "--quiet")
-    for name, constitution in (("before", "old.yaml"), ("anew", "told.yaml")):
-        judged = run(
-            "judge", str(place / "t.csv"), "-c", str(place / constitution), *how, "--out", str(place / name)
-        )
+    for name, file in (("before", "old.yaml"), ("anew", "told.yaml")):
+        judged = run("judge", str(place / "t.csv"), "-c", str(place / file), *how, "--out", str(place / name))
         assert judged.exit_code == 0, judged.output
     command = ("constitution", "impact", str(place / "old.yaml"), str(place / "told.yaml"), "--json")
     found = json.loads(run(*command, "--run", str(place / "before")).output)

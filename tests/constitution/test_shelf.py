@@ -45,10 +45,8 @@ DIGESTS = {
 
 
 def test_shelf_digests_are_unchanged() -> None:
-    laws = {name: load_constitution(f"shelf:{name}") for name in shelf_names()}
-    assert {
-        name: (constitution.digest, constitution.thresholds_digest) for name, constitution in laws.items()
-    } == DIGESTS
+    shelf = {name: load_constitution(f"shelf:{name}") for name in shelf_names()}
+    assert {name: (each.digest, each.thresholds_digest) for name, each in shelf.items()} == DIGESTS
 
 
 @pytest.mark.parametrize("name", shelf_names())

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     from jurat.judge.judge import Judge
 
-REFERENCE = tuple(
-    files("jurat.judge.calibrate").joinpath("reference_statements.txt").read_text("utf-8").splitlines()
-)
+_FILE = files("jurat.judge.calibrate").joinpath("reference_statements.txt")
+REFERENCE = tuple(_FILE.read_text("utf-8").splitlines())
 """Statements about everyday things, to learn a model's language prior on.
 
 They are the same for every constitution, so that editing a rule never changes how another rule's statements
