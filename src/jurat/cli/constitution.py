@@ -199,7 +199,7 @@ def draft(
     *,
     opening: ModelOptions,
 ) -> None:
-    """Let a model draft what rules lack: clauses, their objects, a description; to be read by a person.
+    """Draft the missing clauses, objects and descriptions of rules with a model, for a person to review.
 
     Guidelines in prose or Markdown become a constitution beside them, or in --out, with a rule for each
     sentence and list item that forbids or demands something; the others are comments in it.

@@ -1,7 +1,9 @@
-"""Putting drafted parts into a constitution's file, beside what a person wrote there.
+"""Writes drafted parts into a constitution's file without changing what a person wrote there.
 
-The text is edited in place, at the places that ruamel.yaml's parser gives, so that every character
-that is not concerned stays: a person reads the change as a diff. Each part is marked by a comment. The
+The text is edited at the places that ruamel.yaml's parser gives, and only the new parts are dumped, so that
+the diff shows nothing else. A round trip of the whole file would change it: ruamel.yaml has one indentation
+for all lists, joins wrapped texts, and loses CRLF, blanks in brackets and braces. Each part is marked by a
+comment. The
 outcome is parsed again and must hold exactly the intended rules, or nothing is returned.
 """
 
@@ -27,21 +29,21 @@ from jurat.constitution.source import to_text, yaml
 Role: TypeAlias = Literal["clauses", "unless"]
 
 DRAFTED = "# drafted: "
-"""Starts the comment above, or behind, a part that was drafted."""
+"""Starts the comment above, or after, a drafted part."""
 PROPOSED = "# proposed: "
-"""Starts a comment that says what might be written instead of the line above."""
+"""Starts a comment with an alternative to the line above."""
 
 MAX_COMMENT = 1200
 
 
 @dataclass(frozen=True)
 class Amendment:
-    """What is to be written into one rule. What is None or empty stays as it is."""
+    """New parts of one rule. Fields that are None or empty change nothing."""
 
     rule: int
     """Its index in the file, from 0."""
     mark: str
-    """Of each part that is written: by whom and when."""
+    """The mark of each part that is written: by whom and when."""
     text: str | None = None
     """In place of the rule's text. The rule keeps the id that it had."""
     description: str | None = None
@@ -68,14 +70,14 @@ def amend(text: str, amendments: Sequence[Amendment], *, file: str = "<text>") -
 
 
 def comment(text: str) -> str:
-    """Text on one line as a comment may hold it: without control characters, and not endless."""
+    """Text on one line for a comment: without control characters, and cut at `MAX_COMMENT`."""
     plain = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
     plain = " ".join(plain.split())
     return plain if len(plain) <= MAX_COMMENT else f"{plain[: MAX_COMMENT - 1]}…"
 
 
 def amended(rule: Rule, amendment: Amendment) -> Rule:
-    """The rule as it is to be read from the amended text."""
+    """The rule as it must be parsed from the amended text."""
     values: dict[str, Any] = {name: getattr(rule, name) for name in Rule.model_fields}
     for role in ("clauses", "unless"):
         values[role] = [
@@ -109,11 +111,11 @@ def _verify(before: Constitution, after: str, amendments: Sequence[Amendment], f
         )
 
 
-# --- where things stand -------------------------------------------------------------------------
+# --- places in the text -------------------------------------------------------------------------
 
 
 class _Edits:
-    """Replacements of spans of a text, gathered first and made at once."""
+    """Replacements of spans of a text, collected first and applied together."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -178,7 +180,7 @@ class _Edits:
         return end - 1 if end > at and self.text[end - 1] == "\r" else end
 
     def end(self, node: Node) -> int:
-        """Where a node's last character ends; 0 of a node without any, such as a key's missing value."""
+        """End of a node's last character; 0 for a node without any, such as a missing value."""
         if isinstance(node, ScalarNode):
             start = _start(node)
             span = self.text[start : node.end_mark.index].rstrip()

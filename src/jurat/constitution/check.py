@@ -1,7 +1,7 @@
-"""Checking a constitution: every problem with its place in the file and what to do about it.
+"""Checks a constitution: finds every problem, with its place in the file and what to do about it.
 
-The models (`rules.py`, `constitution.py`) decide what is well-formed; here their errors are translated
-into a person's terms, and what only the file shows is added: ids that repeat, wording, gaps.
+The models (`rules.py`, `constitution.py`) decide what is well-formed; their errors are explained here in
+a user's terms. Checks that need the file are added: repeated ids, wording, gaps.
 """
 
 from __future__ import annotations
@@ -84,14 +84,14 @@ def examine(source: Source, refusal: Refusal | None = None) -> tuple[Constitutio
     return constitution, problems
 
 
-# --- what the models refuse ---------------------------------------------------------------------
+# --- errors of the models -------------------------------------------------------------------------
 
 _EXPLANATIONS: dict[str, dict[str, str]] = tomllib.loads(
     files("jurat.constitution").joinpath("explanations.toml").read_text("utf-8")
 )
 _TYPES, _SUGGESTIONS, _SYNONYMS = (_EXPLANATIONS[name] for name in ("types", "suggestions", "synonyms"))
 _LONGEST_KEY = 40
-"""Longer ones are no misspelling of a key."""
+"""A longer key is not taken for a misspelling."""
 _RANGE_ERRORS = ("greater_than_equal", "less_than_equal", "finite_number")
 
 
@@ -134,7 +134,7 @@ def _explain(error: ErrorDetails, loc: Location) -> tuple[str, str, str | None]:
 
 
 def _name(loc: Location) -> str:
-    """How a person would name the part of the file at `loc`."""
+    """The name of the part of the file at `loc`, for messages."""
     parts = [part for part in loc if part not in ("alternatives", "text", "negated")]
     match parts:
         case []:
@@ -152,7 +152,7 @@ def _name(loc: Location) -> str:
 
 
 def _keys(loc: Location) -> tuple[str, ...]:
-    """The keys that are known where the last part of `loc` stands."""
+    """The keys that are allowed where the last part of `loc` is."""
     match loc[:-1]:
         case (*_, "clauses" | "unless", int()):
             return CLAUSE_KEYS
@@ -171,7 +171,7 @@ def _did_you_mean(word: str, known: tuple[str, ...]) -> str:
 
 
 def _near(word: str, known: tuple[str, ...]) -> str | None:
-    """The known key that a word is a misspelling of, or another word for."""
+    """The known key that a word misspells or is a synonym of."""
     plain_word = re.sub("[ _-]", "", word.lower())
     if len(plain_word) > _LONGEST_KEY:
         return None
@@ -210,7 +210,7 @@ def _type_advice(kind: str, value: object) -> str | None:
 
 
 def _colon_advice(value: object) -> str | None:
-    """A sentence with a colon reads as a mapping: the commonest slip of all in such files."""
+    """A sentence with a colon is parsed as a mapping, the commonest mistake in such files."""
     match value:
         case {"any of": _} | {"not": _} | {"statement": _}:
             return None
@@ -230,11 +230,11 @@ def _colon_advice(value: object) -> str | None:
             return None
 
 
-# --- what only the file shows -------------------------------------------------------------------
+# --- checks of the file -------------------------------------------------------------------------
 
 
 def _rules(document: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rules that are mappings at all, so that one bad rule does not hide what is to say of the others."""
+    """The rules that are mappings, so that one bad rule does not hide problems of the others."""
     rules = document.get("rules")
     if isinstance(rules, list):
         for i, rule in enumerate(cast("list[object]", rules)):
@@ -260,7 +260,7 @@ def _repeated_ids(source: Source, document: Mapping[str, Any]) -> Iterator[Probl
 
 
 def _statements(rule: Mapping[str, Any]) -> Iterator[tuple[Location, str, bool]]:
-    """(path within the rule, text, negated) of whatever is a statement in its clauses and exceptions."""
+    """(path within the rule, text, negated) of each statement in its clauses and exceptions."""
     for role in ("clauses", "unless"):
         clauses: object = rule.get(role)
         for j, clause in enumerate(cast("list[object]", clauses) if isinstance(clauses, list) else []):
@@ -283,7 +283,7 @@ def _alternatives(path: Location, clause: object) -> Iterator[tuple[Location, st
 
 
 def _is_read(rule: Mapping[str, Any], path: Location) -> bool:
-    """Whether the clause of a statement is about something that is read and not only seen."""
+    """Whether the clause of a statement is about a text and not only the image."""
     clause: object = rule[str(path[0])][path[1]]
     return isinstance(clause, dict) and cast("dict[str, object]", clause).get("about", "image") != "image"
 
@@ -295,12 +295,12 @@ def _wording(
         for path, text, negated in _statements(rule):
             at: Location = ("rules", i, *path)
             name = f"{'exception' if path[0] == 'unless' else 'clause'} {int(path[1]) + 1}"
-            codes = {"intent"} if _is_read(rule, path) else set[str]()  # what is written may be a threat
+            codes = {"intent"} if _is_read(rule, path) else set[str]()  # a text may state an intent
             why = None if refusal is None or _is_read(rule, path) or not text.strip() else refusal(text)
             if why is not None:
                 message, _, advice = why.rpartition("; ")
                 code = "negation" if message.startswith("it is a negation") else "unread"
-                if negated:  # denied twice, it is what the positive says
+                if negated:  # a negation under `not:` equals the positive statement
                     advice = re.sub(r"`not: (.*)`$", r"`\1` without `not:`", advice)
                 suggestion = advice[0].upper() + advice[1:]
                 yield source.problem(
@@ -309,7 +309,7 @@ def _wording(
                 codes |= {"negation"}
             yield from _remarks(source, at, name, text, but=codes, negated=negated)
         at = ("rules", i, "rule")
-        if rule.get("clauses") in (None, []):  # its text is what is asked; that it forbids is no negation
+        if rule.get("clauses") in (None, []):  # its text is asked; its "No ..." is not a negation
             yield from _remarks(source, at, "`rule`", rule.get("rule"), but={"negation"})
         at = ("rules", i, "description")
         advice = "Name what is there: images are compared with it as with a caption."
@@ -329,7 +329,7 @@ def _remarks(
     negated: bool = False,
     advice: str | None = None,
 ) -> Iterator[Problem]:
-    """Remarks on the wording of what stands at `at`, of all codes `but` some, or of one `only`."""
+    """Remarks on the wording of the text at `at`: of all codes except `but`, or of one `only`."""
     if not isinstance(text, str) or not text.strip():
         return
     for remark in remarks(" ".join(text.split()), negated=negated, in_brackets=source.is_flow(at[:-1])):
@@ -342,9 +342,9 @@ def _remarks(
 
 
 def _gaps(source: Source, document: Mapping[str, Any]) -> Iterator[Problem]:
-    """What a rule leaves out and had better not."""
+    """Parts that a rule should have but lacks."""
     for i, rule in _rules(document):
-        misspelt = rule.keys() - Rule.model_fields.keys()  # `clause:`, say, of which an error tells
+        misspelt = rule.keys() - Rule.model_fields.keys()  # such as `clause:`, which is reported as an error
         if str(rule.get("rule") or "").strip() and not misspelt and rule.get("clauses") in (None, []):
             message = "the rule has no clauses yet: its own text is asked as one question"
             advice = "Add `clauses:`, each one thing that can be seen."
@@ -359,7 +359,7 @@ def _gaps(source: Source, document: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _without_presence(source: Source, number: int, rule: Mapping[str, Any]) -> Iterator[Problem]:
-    """Relations between things of which no clause says that they are there."""
+    """Relations between things whose presence no clause states."""
     present: dict[str | int, set[str]] = {"clauses": set(), "unless": set()}
     relations: list[tuple[Location, tuple[str, str]]] = []
     for path, text, negated in _statements(rule):
@@ -383,7 +383,7 @@ def _without_presence(source: Source, number: int, rule: Mapping[str, Any]) -> I
 
 
 def _lone_threshold(rule: Mapping[str, Any]) -> tuple[str, str] | None:
-    """A threshold beyond the middle without the other one, which the preset may have on its wrong side."""
+    """A threshold beyond 0.5 without the other, which the preset may set on the wrong side of it."""
     match rule.get("keep_below"), rule.get("break_above"):
         case ((float() | int() as below), None) if 0.5 < below <= 1 and below is not True:
             return "keep_below", "break_above"

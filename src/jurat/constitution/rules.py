@@ -42,7 +42,7 @@ Severity = Literal["low", "medium", "high", "critical"]
 SEVERITIES: tuple[str, ...] = get_args(Severity)
 
 About = Literal["image", "caption", "pair", "text_in_image", "prompt", "response", "conversation"]
-"""What a clause speaks of: the image; the item's caption; both together; the text seen in the image; of the
+"""What a clause is about: the image; the item's caption; both together; the text seen in the image; of the
 item's conversation the user's turns, the model's last one, or all turns with the image."""
 ABOUTS: tuple[str, ...] = get_args(About)
 _SHOWN_BEFORE: dict[About, str] = {
@@ -81,7 +81,7 @@ def make_id(rule: str) -> str:
 
 def short_hash(text: str, length: int) -> str:
     """The first hex characters of the SHA-256 of a text."""
-    # Half of a surrogate pair is refused elsewhere, by a message of its own.
+    # A lone surrogate is refused elsewhere, with its own message.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:length]
 
 
@@ -140,11 +140,11 @@ class Frozen(BaseModel):
 
 
 class Statement(Frozen):
-    """A sentence about what can be seen, or read, put to the model as it stands."""
+    """A sentence about what can be seen, or read; the model is asked about it as written."""
 
     text: Text
     negated: bool = False
-    """True where the sentence is asked positively and wanted false (`not:` in the file)."""
+    """True where the sentence is asked positively and must be false (`not:` in the file)."""
 
     @property
     def key(self) -> tuple[str, bool]:
@@ -160,9 +160,9 @@ class Clause(Frozen):
 
     alternatives: tuple[Statement, ...]
     objects: Texts = ()
-    """What to find in an image to see whether it holds: a few words each, such as "kitchen knife"."""
+    """Objects to find in an image to check the clause: a few words each, such as "kitchen knife"."""
     about: About = "image"
-    """What its statements speak of."""
+    """What its statements are about."""
 
     @property
     def text(self) -> str:
@@ -210,7 +210,7 @@ class Clause(Frozen):
 
     @model_serializer
     def _shorthand(self) -> Any:
-        """As it is written in a file, so that a dump can be read back."""
+        """The clause as written in a file, so that a dump can be read back."""
         items = [{"not": s.text} if s.negated else s.text for s in self.alternatives]
         clause = items[0] if len(items) == 1 else {"any of": items}
         if not self.objects and self.about == "image":
@@ -305,11 +305,11 @@ class Rule(Frozen):
     """What must not be visible: broken if all clauses hold, unless it has exceptions and all of them hold."""
 
     rule: Text
-    """One sentence for people; it is what is asked where there are no clauses."""
+    """One sentence for people; it is asked where there are no clauses."""
     id: Annotated[str, AfterValidator(_check_id)] = Field(default_factory=lambda data: make_id(data["rule"]))
     severity: Severity | None = None
     action: Text | None = None
-    """What to do with an item that breaks the rule; carried into the record, never acted on."""
+    """What the user will do with an item that breaks the rule; recorded, never acted on."""
     description: Text | None = None
     """What the rule forbids, as a short positive description of what is seen: "a child with a knife". It is
     what an image is compared with to tell whether the rule may concern it at all."""

@@ -1,8 +1,8 @@
-"""A constitution's YAML text: read within limits, its comments kept, the line of every part known.
+"""A constitution's YAML text: parsed within limits, with comments and the line of every part.
 
-The text is read twice. A pass over the parser's events refuses what a policy file has no use for
-(aliases, tags, repeated keys, deep nesting, several documents) and knows where each of them is; then
-ruamel.yaml builds the round-trip tree.
+The text is parsed twice. A pass over the parser's events refuses what a policy file does not need (aliases,
+tags, repeated keys, deep nesting, several documents), with its place; then ruamel.yaml builds the round-trip
+tree.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ MAX_DEPTH = 12
 _MAX_DIGITS = 100
 
 FROM_PROSE = "From guidelines in prose or Markdown: jurat constitution draft FILE"
-"""What makes a constitution of a text that is none."""
+"""Advice for a file that is not a constitution yet."""
 
 _REMARK = re.compile(r"(?P<gap>[ \t]+|(?:[ \t]*\r?\n)+(?P<indent>[ \t]+))(?P<remark>#[^\r\n]*)")
 _COLON = re.compile(r"[ \t]*:")
 _NO_REMARK = re.compile(r"#+(?![\s#]|[-=*_~]{2}|$)")
-"""A `#` with no blank behind it, and no line of signs: what its author took for text."""
+"""A `#` without a blank after it, and not a ruler: the author meant it as text."""
 _NO_TEXT = ("severity", "about", "keep_below", "break_above")
-"""Keys of one word or number: what stands behind it is a remark in any case."""
+"""Keys with a value of one word or number: a `#` after it always starts a comment."""
 _VALUE = re.compile(r"\s*(?:[-?] +)*(?:(?:[a-z_]+|any of): +)*(?P<value>\S.*?)\s*$")
-"""A line of a file: the text that it gives."""
+"""A line of a file: captures its text value."""
 
 Place = tuple[int, int]
 """Line and column, counted from 1."""
@@ -55,21 +55,21 @@ PathInFile = Sequence[str | int]
 """Keys and indices from the top of the file down."""
 
 _SHORTHAND = {"alternatives": ("any of",), "text": ("not", "statement")}
-"""Fields of the models -> the keys that stand for them in a file."""
+"""Fields of the models -> the keys that are used for them in a file."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """The text of a constitution file, its tree, and where each part of it stands."""
+    """The text of a constitution file, its tree, and the place of each part."""
 
     file: str
     """As it is named in problems."""
     tree: object
     """ruamel.yaml's round-trip tree: edit it and `dump` it, and comments stay where they were."""
     remarks: Mapping[Place, str] = field(default_factory=dict[Place, str])
-    """Comments that stand on the line where an unquoted text ends, by the place where that text begins."""
+    """Comments on the line where an unquoted text ends, by the place where that text begins."""
     _names: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
-    """Keys of the mappings looked into, by their text. A key need not be text: `1: x`."""
+    """Cache of each mapping's keys by their text. A key need not be text: `1: x`."""
 
     def data(self) -> object:
         """The tree as plain dicts, lists, strings and numbers."""
@@ -78,7 +78,7 @@ class Source:
     def locate(self, path: PathInFile, *, key: bool = False) -> Place:
         """Where `path` stands, such as ("rules", 0, "severity"): its value, or with `key` its key.
 
-        Parts that the file does not have are passed over, so a missing key is where its mapping is.
+        Parts that the file does not have are skipped, so a missing key is placed at its mapping.
         """
         node, place = self.tree, _start(self.tree)
         for i, part in enumerate(path):
@@ -99,7 +99,7 @@ class Source:
         *,
         key: bool = False,
     ) -> Problem:
-        """A problem of what stands at `path`; see `locate`."""
+        """A problem of the part at `path`; see `locate`."""
         line, column = self.locate(path, key=key)
         return Problem(severity, line, column, message, suggestion, code, self.file)
 
@@ -132,7 +132,7 @@ class Source:
 
 
 def read_source(ref: str | Path) -> Source:
-    """Reads a path or `shelf:NAME`. Raises ConstitutionError where it is no YAML a constitution may be."""
+    """Reads a path or `shelf:NAME`. Raises ConstitutionError if its YAML is not allowed in a constitution."""
     path = find_file(ref)
     return parse_source(read_text(path), str(path))
 
@@ -167,7 +167,7 @@ def to_text(value: object) -> str:
 
 
 def in_quotes(text: str) -> str:
-    """The text as YAML reads it back whole, whatever it holds; what quotes it has already are taken off."""
+    """The text in YAML quotes that fit its content, in place of quotes around it."""
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1]
     if '"' in text or "\\" in text:
@@ -176,8 +176,8 @@ def in_quotes(text: str) -> str:
 
 
 class _Constructor(RoundTripConstructor):
-    """Leaves dates as the text they were written as, `version: 2026-11-03`, and numbers of more than 100
-    digits; reads JSON's escapes of what lies beyond 16 bits: `"\\ud83d\\ude00"`."""
+    """Keeps dates (`version: 2026-11-03`) and numbers of more than 100 digits as text; reads JSON's surrogate
+    escapes: `"\\ud83d\\ude00"`."""
 
     def construct_yaml_int(self, node: Any) -> Any:
         return str(node.value) if len(node.value) > _MAX_DIGITS else super().construct_yaml_int(node)
@@ -195,11 +195,11 @@ _Constructor.add_constructor("tag:yaml.org,2002:int", _Constructor.construct_yam
 
 @dataclass
 class _Level:
-    """A list or mapping that the guard is inside of."""
+    """A list or mapping that is being read."""
 
     mapping: bool
     column: int
-    """Where it begins: lines that belong to a text in it are indented further."""
+    """Where it begins; the lines of a text inside it are indented further."""
     keys: dict[str, int] = field(default_factory=dict[str, int])
     """Key -> its line, from 0."""
     at_key: bool = True
@@ -214,7 +214,7 @@ class _Level:
 
 
 def _guard(text: str, file: str, remarks: dict[Place, str]) -> list[Problem]:
-    """What may not stand in a constitution; gathers `Source.remarks` on the way."""
+    """Problems of what a constitution may not contain; also collects `Source.remarks`."""
     problems: list[Problem] = []
     try:
         for event, code, message, advice in _refused(text, remarks):
@@ -226,7 +226,7 @@ def _guard(text: str, file: str, remarks: dict[Place, str]) -> list[Problem]:
 
 
 def _refused(text: str, remarks: dict[Place, str]) -> Iterator[tuple[Any, str, str, str | None]]:
-    """(event, code, message, suggestion) of each thing that a constitution may not hold."""
+    """(event, code, message, suggestion) for each thing that a constitution may not contain."""
     stack: list[_Level] = []
     documents = 0
     for event in cast("Iterator[Any]", yaml().parse(io.StringIO(text))):
@@ -279,7 +279,7 @@ def _refused_node(event: Any, text: str) -> Iterator[tuple[Any, str, str, str | 
 
 
 def _or_quotes(advice: str, text: str, event: Any) -> str:
-    """The advice, and beside it that quotes make text of a `&`, `*` or `!` with which a text begins."""
+    """The advice, and that a text beginning with `&`, `*` or `!` needs quotes."""
     line = text[event.start_mark.index :].partition("\n")[0].strip()
     return f"{advice} If it is text, put it in quotes: {in_quotes(line)}" if " " in line else advice
 
@@ -287,7 +287,7 @@ def _or_quotes(advice: str, text: str, event: Any) -> str:
 def _refused_end(
     event: Any, text: str, level: _Level | None, remarks: dict[Place, str]
 ) -> Iterator[tuple[Any, str, str, str | None]]:
-    """An unquoted text that a ` #` ends, though its author did not mean a remark: `the text #1 Dad`."""
+    """An unquoted text that is cut by a ` #` which its author meant as text: `the text #1 Dad`."""
     end = event.end_mark.index
     if not event.value and level and level.mapping and (colon := _COLON.match(text, level.key_end.index)):
         end = colon.end()  # the parser places a missing value where the next thing begins
@@ -296,7 +296,7 @@ def _refused_end(
     if match is None:
         return
     value = str(event.value)
-    if match["indent"] is not None:  # a line of its own, where the text could go on
+    if match["indent"] is not None:  # on its own line, where the text could continue
         whole = value.endswith((".", "!", "?")) or not value
         if whole or len(match["indent"]) <= (level.column if level else -1):
             return

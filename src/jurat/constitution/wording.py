@@ -1,10 +1,9 @@
-"""Is a text a visible statement? Remarks on the wording of one clause, for English.
+"""Remarks on the wording of a statement, for English: is it a sentence about what can be seen?
 
-A clause is put to the model alone, as a sentence about what can be seen in one image. So it must not
-be a question, must not point outside itself ("it", "they"), must not ask for an opinion
-("inappropriate") or for what nobody can see ("intended to"), and leaves negation to `not:`. These are
-word lists and a few patterns: they find the common slips, not all of them. Words in quotation marks
-and capitals after "reads" are what a sign says, and are passed over.
+A model is asked about each statement alone. So it must not be a question, must not refer outside itself
+("it", "they"), must not ask for an opinion ("inappropriate") or for what nobody can see ("intended to"), and
+leaves negation to `not:`. Word lists and a few patterns find the common mistakes, not all of them. Words in
+quotation marks and capitals after "reads" are the text of a sign, and are skipped.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ _THING = re.compile(r"^(?:an?|the|some|one) ")
 
 @dataclass(frozen=True)
 class Remark:
-    """What a text's wording gives reason to say."""
+    """A problem of a text's wording."""
 
     severity: Literal["error", "advice"]
     code: str
@@ -98,7 +97,7 @@ def remarks(text: str, *, negated: bool = False, in_brackets: bool = False) -> I
 
 
 def _mixed(text: str) -> str | None:
-    """A word with Latin letters and with Greek or Cyrillic ones, which look the same and are not."""
+    """A word with Latin letters and with Greek or Cyrillic ones that look alike."""
     if text.isascii():
         return None
     for word in re.findall(r"[^\W\d_]{2,}", text):
@@ -122,7 +121,7 @@ def names(phrase: str, words: Container[str]) -> bool:
 
 
 def _mask(text: str) -> str:
-    """The text with what signs say blanked out, so that its words are not read as the statement's own."""
+    """The text with the text of signs blanked out, so that it is not read as the statement's own words."""
     return _SIGN_TEXT.sub(r"\1 X", _QUOTED.sub("X", text))
 
 

@@ -1,4 +1,4 @@
-"""What a constitution in this world's words says of a scene, and scenes that break or just keep a rule."""
+"""Truth of a constitution's rules for a scene, and scenes that break or just keep a rule."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Scenes to order: such that given statements hold, or just fail.
+"""Draws scenes for which given statements hold, or just fail.
 
-A near miss has what the true scene has but for one thing: the two objects come close and do not
-touch, one is swapped for its look-alike, there is one fewer of them, or the sign reads another word.
+A near miss differs from a true scene in one thing: the two objects come close and do not touch, one is
+swapped for its look-alike, there is one fewer of them, or the sign reads another word.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What exists in the pictogram world: objects, their groups, sign words, and the world's habits."""
+"""The objects of the pictogram world, their groups, sign words and habits; the data is `objects.toml`."""
 
 from __future__ import annotations
 

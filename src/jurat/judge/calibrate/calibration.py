@@ -69,11 +69,11 @@ class Calibration(BaseModel):
     """By a rule's id: the chance of a false alarm in a frame that the frames needed of a video follow from;
     see `jurat.judge.aggregation`. Of other rules it is the default."""
     presence: bool = False
-    """Of labelled images: whether relations were held against the presence of what they name, as
+    """Of labelled images: whether relations were checked against the presence of their objects, as
     `Preset.presence` has it."""
     views: float | None = None
-    """Of labelled images: beyond which statements were asked about on moved copies, as `Preset.views` has it;
-    null without."""
+    """Of labelled images: beyond which statements were asked about on shifted copies, as `Preset.views` has
+    it; null without."""
     max_miss: float | None = None
     """With 95% confidence no more than this share of violations is called kept; null without labels."""
     max_false_alarm: float | None = None
@@ -93,7 +93,7 @@ class Calibration(BaseModel):
         return json.dumps(fields, indent=1, sort_keys=True) + "\n"
 
     def save(self, path: Path) -> None:
-        """Writes it, whole or not at all.
+        """Writes the file, whole or not at all.
 
         Raises:
             JuratError: it cannot be written.
@@ -106,7 +106,7 @@ class Calibration(BaseModel):
     def check(
         self, *, model: str, prompts: str, constitution: Constitution, views: float | None, presence: bool
     ) -> None:
-        """Refuses what it was not fitted for.
+        """Refuses a judge that it was not fitted for.
 
         Raises:
             JuratError: with what differs.

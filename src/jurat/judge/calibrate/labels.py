@@ -55,7 +55,7 @@ def read_labels(images: Path, labels: Path, constitution: Constitution) -> list[
 
 
 def labels_by_id(labels: Sequence[Label], items: Iterable[Item], images: Path) -> dict[str, frozenset[str]]:
-    """What each of the items breaks, by its id, as far as it is labelled.
+    """The rules that each labelled item breaks, by the item's id.
 
     Raises:
         JuratError: a label is of no item.

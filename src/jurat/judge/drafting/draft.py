@@ -1,9 +1,9 @@
-"""Drafting: a chat model makes rules objective, takes them apart into clauses, and names their objects.
+"""Drafting: a chat model makes rules objective, splits them into clauses, and names their objects.
 
 The offline steps of CLUE (arXiv 2501.00192, "objectification" and "precondition extraction"), each a batch
-over all rules: rate, rewrite and rate again, clauses, objects, description. What a writer replies is put
-into the user's file by `jurat.judge.drafting.drafted_file`. A rule for which the writer fails is reported,
-and the others go on.
+over all rules: rate, rewrite and rate again, clauses, objects, description. The drafts are written into the
+user's file by `jurat.judge.drafting.drafted_file`. A rule for which the writer fails is reported, and the
+others continue.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def draft_rules(
     return [work.draft() for work in works]
 
 
-# --- a rule on its way --------------------------------------------------------------------------
+# --- the state of a rule ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Drafts in a constitution's file, beside what a person wrote there, each part marked for review."""
+"""Drafts the missing parts of a constitution's file, each marked for review."""
 
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ def draft_file(
 
 
 def target_of(ref: str, out: Path | None, *, force: bool = False) -> Path:
-    """Where the outcome is to be written: guidelines are left as they are, and a constitution stands beside
-    them. Raises where that may not be, before a writer is asked.
+    """The file to write. Guidelines are not changed: their constitution is written beside them. Raises before
+    a writer is asked if the file cannot be used.
 
     Raises:
         ConstitutionError: no file `ref`, one of the shelf without `out`, or a file in the way of `out`.
@@ -150,7 +150,7 @@ def check_target(out: Path, *, force: bool = False) -> None:
 
 
 def replace_file(target: Path, drafted: DraftedFile) -> None:
-    """Writes the outcome beside `target`, then puts it in its place, so that there is never half a file.
+    """Writes the outcome beside `target`, then puts it in its place, so that the file is never half written.
 
     Raises ConstitutionError where that cannot be done, or the constitution was edited in the meantime.
     """
@@ -165,7 +165,7 @@ def replace_file(target: Path, drafted: DraftedFile) -> None:
 
 def write_whole(target: Path, data: bytes) -> None:
     """Writes beside a file, then puts that in its place. Raises ConstitutionError where it cannot."""
-    whole = target.resolve()  # what a link names, not the link
+    whole = target.resolve()  # the target of a link, not the link
     try:
         with written_aside(whole) as aside:
             aside.write_bytes(data)
