@@ -39,8 +39,7 @@ from jurat.constitution import Constitution, Rule
 from jurat.content import Item
 from jurat.judge import VERDICT_ROWS, Judge, row_to_verdict, verdict_to_row
 from jurat.judge.presets import find_preset
-from jurat.judge.spec import JudgeSpec
-from jurat.judge.workers import ItemReader, JudgeWorkers
+from jurat.judge.workers import ItemReader, JudgeSpec
 from jurat.media import Sampling
 from jurat.models import ModelSpec
 from jurat.report.verdicts.tally import Tally
@@ -146,14 +145,14 @@ def workers(folder: Path, items: int, pace: float, runs: int) -> list[Row]:
     spec = JudgeSpec(policy(), ModelSpec(f"null?pace={pace}"), find_preset("quick"), batch_size=8)
     quick = replace(spec, model=ModelSpec("null"))
     rates: dict[tuple[str, int], list[float]] = {}
-    with start(JudgeWorkers(spec), replicas=1, gpus=0) as engine:
+    with start(spec, replicas=1, gpus=0) as engine:
         for _ in range(runs):
             for what, each, count in (("paced", spec, 1), ("paced", spec, 2), ("bare", quick, 2)):
                 share = replace(engine.share, replicas=count)
                 described = replace(
                     engine.described, model=replace(engine.described.model, name=each.model.name)
                 )
-                engine_of = RayEngine(JudgeWorkers(each), share, described)
+                engine_of = RayEngine(each, share, described)
                 answers = engine_of.rows(job(folder / "small", 8), lambda: RecordedKeys(()), VERDICT_ROWS.key)
                 rates.setdefault((what, count), []).append(steady(answers, items))
     return [

@@ -22,8 +22,7 @@ from jurat.errors import JuratError
 from jurat.judge import Judge, verdict_to_row
 from jurat.judge.hash_list_verdicts import KnownItem
 from jurat.judge.presets import find_preset
-from jurat.judge.spec import Described, JudgeSpec
-from jurat.judge.workers import ItemReader, JudgeWorker
+from jurat.judge.workers import ItemReader, JudgeDescription, JudgeSpec, JudgeWorker
 from jurat.media import Sampling
 from jurat.media.hash_list import load_hash_list
 from jurat.models import ConcurrencySupport, ModelSpec, ModelUnavailable
@@ -320,12 +319,16 @@ def test_a_bug_in_a_worker_is_told_as_one() -> None:
 def test_a_judge_travels_as_plain_data_and_is_described_from_afar(pictures: Path) -> None:
     preset = find_preset("quick")
     spec = pickle.loads(pickle.dumps(JudgeSpec(law(), ModelSpec("null?seed=4"), preset, batch_size=3)))
-    judge = spec.open()
-    afar = spec.from_afar(pickle.loads(pickle.dumps(Described.of(judge))))
-    assert (afar.model.name, afar.model.revision, afar.model.dtype) == ("null?seed=4", "none", "none")
-    assert (afar.constitution.digest, afar.preset, afar.batch_size) == (law().digest, preset, 3)
-    assert [type(eye) for eye in (afar.detector, afar.matcher)] == [type(None)] * 2
-    for verb in (afar.model.ask, afar.model.chat):
+    judge = spec.open().judge
+    stand_in = spec.stand_in(pickle.loads(pickle.dumps(JudgeDescription.of(judge))))
+    assert (stand_in.model.name, stand_in.model.revision, stand_in.model.dtype) == (
+        "null?seed=4",
+        "none",
+        "none",
+    )
+    assert (stand_in.constitution.digest, stand_in.preset, stand_in.batch_size) == (law().digest, preset, 3)
+    assert [type(eye) for eye in (stand_in.detector, stand_in.matcher)] == [type(None)] * 2
+    for verb in (stand_in.model.ask, stand_in.model.chat):
         with pytest.raises(JuratError, match="open in other processes"):
             verb([])
     same = Judge(law(), "null?seed=4", preset)
@@ -337,7 +340,8 @@ def test_a_stand_in_names_the_wording_of_the_model_elsewhere(preset: str, form: 
     """The bundled model reasons in the short form."""
     nursery = load_constitution("shelf:nursery")
     spec = JudgeSpec(nursery, ModelSpec("bundled"), find_preset(preset), "bundled", "bundled")
-    judge = spec.open()
-    afar = spec.from_afar(pickle.loads(pickle.dumps(Described.of(judge))))
-    assert (afar.reasoning, afar.prompts) == (form, judge.prompts)
-    assert judge.reasoning == form and Described.of(judge) == pickle.loads(pickle.dumps(Described.of(judge)))
+    judge = spec.open().judge
+    stand_in = spec.stand_in(pickle.loads(pickle.dumps(JudgeDescription.of(judge))))
+    assert (stand_in.reasoning, stand_in.prompts) == (form, judge.prompts)
+    described = JudgeDescription.of(judge)
+    assert judge.reasoning == form and described == pickle.loads(pickle.dumps(described))

@@ -13,7 +13,7 @@ from jurat.errors import JuratError
 if TYPE_CHECKING:
     from jurat.cli.source_options import ItemSelection
     from jurat.judge import Judge
-    from jurat.judge.spec import JudgeSpec
+    from jurat.judge.workers import JudgeSpec
     from jurat.runs.engines.ray_engine import RayEngine
     from jurat.runs.engines.steps import Job
 
@@ -86,14 +86,13 @@ def start_ray(
     spec: JudgeSpec, *, replicas: int | None, gpus: float | None, quiet: bool
 ) -> AbstractContextManager[RayEngine]:
     """The engine, as long as the block lasts."""
-    from jurat.judge.workers import JudgeWorkers
     from jurat.runs.engines.ray_engine import start
 
     def tell(line: str) -> None:
         if not quiet:
             typer.echo(f"jurat: {line}", err=True)
 
-    return start(JudgeWorkers(spec), replicas=replicas, gpus=gpus, tell=tell)
+    return start(spec, replicas=replicas, gpus=gpus, tell=tell)
 
 
 def job_of(judge: Judge, source: ItemSelection) -> Job:

@@ -107,7 +107,7 @@ def judge(
     from jurat.judge import VERDICT_ROWS
     from jurat.judge.calibrate.calibration import load_calibration
     from jurat.judge.presets import find_preset
-    from jurat.judge.spec import JudgeSpec
+    from jurat.judge.workers import JudgeSpec
     from jurat.media import Sampling
     from jurat.models import ModelUnavailable, open_model
     from jurat.runs import Shard, is_run, open_sink
@@ -157,7 +157,7 @@ def judge(
         workers = context.with_resource(engines.start_ray(spec, replicas=replicas, gpus=gpus, quiet=quiet))
     opened = open_model(spec.model) if workers is None else workers.described.model
     rehearsal = serving.rehearse(opened) if dry_run else None
-    bench = spec.of_model(rehearsal or opened) if workers is None else spec.from_afar(workers.described)
+    bench = spec.of_model(rehearsal or opened) if workers is None else spec.stand_in(workers.described)
 
     if rehearsal is not None:
         resumed = folder is not None and is_run(folder) and not fresh

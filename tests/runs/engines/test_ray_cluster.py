@@ -12,8 +12,7 @@ import pytest
 
 from jurat.errors import JuratError
 from jurat.judge.presets import find_preset
-from jurat.judge.spec import Described, JudgeSpec
-from jurat.judge.workers import JudgeWorkers
+from jurat.judge.workers import JudgeDescription, JudgeSpec
 from jurat.models import ModelSpec
 from jurat.runs.engines.ray_cluster import ClusterResources, share_of
 from jurat.runs.engines.ray_engine import _RayWorker
@@ -27,9 +26,8 @@ FEW = {"CPU": 2.0}
 CARDS = {"CPU": 16.0, "GPU": 4.0}
 
 
-def spec(model: str = "null", **more) -> JudgeWorkers:
-    spec = JudgeSpec(law(), ModelSpec(model, device=more.pop("device", None)), find_preset("quick"), **more)
-    return JudgeWorkers(spec)
+def spec(model: str = "null", **more) -> JudgeSpec:
+    return JudgeSpec(law(), ModelSpec(model, device=more.pop("device", None)), find_preset("quick"), **more)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +79,7 @@ def test_worker_with_a_different_model_stops_the_run(tmp_path: Path, monkeypatch
     told = mine.open().describe()
     empty = pa.table({"pickled": pa.array([pickle.dumps(StepBatch(found=0))], pa.large_binary())})
 
-    def says(expected: Described):
+    def says(expected: JudgeDescription):
         worker = _RayWorker(mine, str(tmp_path), ClusterResources(1, 0.0, None), expected)
         (answer,) = (pickle.loads(cell.as_buffer()) for table in worker(empty) for cell in table["pickled"])
         return answer
