@@ -1,4 +1,4 @@
-"""Draws README's picture: a verdict of the bundled model on a scene of `examples/`, cut out of its report.
+"""Draws README's picture: the report of a verdict of the bundled model on a scene of `examples/`.
 
 python docs/picture.py        writes docs/verdict.png; needs Chromium (JURAT_CHROMIUM names it)
 """
