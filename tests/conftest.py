@@ -1,4 +1,4 @@
-"""For every test: a busy machine is slow, and no test is about time."""
+"""Fixtures for every test; deadlines are relaxed, since a busy machine is slow."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_base_install_has_no_optional_packages(place: Path) -> None:
 
 
 def test_commands_work_without_extras(place: Path) -> None:
-    """One after the other, as somebody would try them."""
+    """Runs the commands one after the other."""
     assert jurat(place, "--version").startswith("jurat ")
     assert 'pip install "jurat[local]"' in jurat(place, "models")
     assert 'pip install "jurat[openai]"' in jurat(place, "list")

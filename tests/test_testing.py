@@ -106,7 +106,7 @@ def digest(asked: Asked, *more: object) -> int:
 
 
 def scripted(asked: Asked) -> Told:
-    """A model of two words, which it draws from the conversation: a server that honours all it is sent."""
+    """A server with two-word replies drawn from the conversation; it honours every setting."""
     body = asked.body
     if body.get("logprobs"):
         yes = 0.05 + 0.9 * digest(asked) / 1000
@@ -186,7 +186,7 @@ def said(model: Model, chat: Chat) -> tuple[str, str | None, Failure | None]:
 
 
 class Sound(NullModel):
-    """Conforms; each class below breaks one thing of it."""
+    """A conforming model; each class below breaks one requirement."""
 
     calls = 0
 

@@ -1,3 +1,5 @@
+"""Fixtures of the bench tests: small splits and a seeded generator."""
+
 from __future__ import annotations
 
 from itertools import islice
@@ -17,7 +19,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def splits() -> dict[str, list[BenchItem]]:
-    """One pair a rule of each split, and what that stands for in the others."""
+    """One pair per rule of each paired split, and the corresponding scenes of the others."""
     names = ("dev", "test", "habits", "vault", "borderline")
     drawn = {name: list(draw_split(name, 3, 1)) for name in names}
     # The scenes of flip are those of test, which are drawn already: its own path is tested on a few.

@@ -21,7 +21,7 @@ SLOW = 0.02
 
 
 class Scripted:
-    """Answers 0.7 to all, slowly; fails as often as it is told to."""
+    """Answers 0.7 to everything, slowly; fails with the given failures first."""
 
     name, revision, dtype = "scripted", "1", "none"
 
@@ -118,7 +118,7 @@ def bundled():
 
 
 def test_assembled_answers_cost_as_much_as_asking(bundled, splits):
-    """Its tokens can be told without asking, so that any inquiry is put together of what is known."""
+    """The token count is known without asking, so any inquiry is assembled from cached answers."""
     image = splits["test"][0].image
     said = ["A child is visible.", "A dog is visible.", "There are at least two dogs.", "A zebra is visible."]
     questions = tuple(STATEMENT.ask(text) for text in said)
@@ -151,7 +151,7 @@ class Counting:
 
 
 class Finder:
-    """Finds every word once, the longer the surer."""
+    """Finds every word once, with a confidence that grows with its length."""
 
     name, revision = "finder", "1"
 

@@ -73,7 +73,7 @@ ROWS = [
 
 
 def test_rows_are_equal_with_and_without_cached_answers(tmp_path):
-    """Costs are equal, and so is what was decided; scores are, up to the rounding of packed passes."""
+    """Costs and decisions are equal; scores are equal up to the rounding of packed passes."""
     subject = BenchModel("bundled", "bundled")
     plans = [
         BenchPlan(

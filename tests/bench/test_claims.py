@@ -108,7 +108,7 @@ def test_costs_are_compared_with_clue():
     ],
 )
 def test_risk_ratio_is_classified_by_its_interval(ratio: tuple[float, float] | None, state: str) -> None:
-    """Against the least of `clue` whole, without relevance and without reasoning."""
+    """Compared with the lowest risk of `clue`, `clue` without relevance and `clue` without reasoning."""
     rows = [
         row("jurat", 90, 0.04), row("clue", 100, 0.2), row("clue", 200, 0.1, "relevance"),
         row("clue", 90, 0.07, "reason"),

@@ -34,7 +34,7 @@ def bundled():
 
 
 class SeeingDetector:
-    """A detector that finds everything, because it is told where everything is."""
+    """A detector that returns the ground truth boxes."""
 
     name, revision = "seeing", "1"
 
@@ -60,7 +60,7 @@ class SeeingDetector:
 
 
 class SeeingMatcher:
-    """A matcher for which a text agrees with an image that it is true of."""
+    """A matcher that scores a text by its ground truth."""
 
     name, revision, relevant_above = "seeing", "1", 0.3
 
@@ -268,7 +268,7 @@ def test_chain_of_thought_without_a_rating_is_unsure(splits):
 
 
 class OfFewWords(Talker):
-    """Says which words it knows: all that it is asked."""
+    """A talker with a vocabulary that knows every word."""
 
     def capability(self, kind):
         return self if kind is Vocabulary else None
@@ -376,7 +376,7 @@ class Silent(Named):
 
 @pytest.mark.parametrize("name", ["clause-product", "direct", "quick"])
 def test_unanswered_question_leaves_its_rule_unsure_unless_others_keep_it(setup, splits, name):
-    """Nothing is answered about children or cigarettes."""
+    """The model does not answer questions about children or cigarettes."""
     (item,) = [i for i in splits["test"] if i.id == "test/hat-on-child/000/broken"]
     silent = replace(setup, model=Silent(setup.model, "child", "cigarette"), fitted={})
     (prediction,) = find_method(name)(silent, [item])

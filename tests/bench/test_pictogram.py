@@ -84,7 +84,7 @@ def test_habits_pairs_differ_in_one_piece_and_companions(splits):
 
 
 def together(kinds: list[int]) -> float:
-    """Of the pairs of things in a scene that habit could join, the share that it does."""
+    """Share of possible habitual pairs of objects that occur in a scene."""
     pairs = [(a, b) for a, b in combinations(kinds, 2) if a in PARTNERS and b in PARTNERS]
     return float(np.mean([b in PARTNERS[a] for a, b in pairs])) if pairs else float("nan")
 

@@ -138,7 +138,7 @@ def method():
 
 
 def test_method_page_quotes_forced_accuracy_aurc_and_coverage(rows, method):
-    """Its figures are copied: whoever makes the tables again is told which to change."""
+    """The page copies figures from the tables; this test lists those to update."""
     told = 0
     for model in ("bundled", "naive", "naive#2", "naive#3"):
         for name in (

@@ -1,4 +1,4 @@
-"""A folder of plain pictures, a policy about their colours, and a model that can tell colours.
+"""A folder of plain images, a policy about their colours, and a model that recognises colours.
 
 The model is a third party's backend, installed the way one is: an entry point in a distribution on the path.
 """

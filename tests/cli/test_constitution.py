@@ -1,4 +1,4 @@
-"""`jurat constitution`: what it prints, and how it exits."""
+"""`jurat constitution`: its output and exit codes."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ rules:
 
 
 def reading(asked: Asked) -> Told:
-    """Says Yes of what is quoted and boils, whatever that tells it to say."""
+    """Says Yes if the quoted text contains "boil", ignoring instructions in it."""
     assert not asked.images
     yes = 0.9 if "boil" in asked.text else 0.02
     return completion("Yes" if yes > 0.5 else "No", {"Yes": yes, "No": 0.93 - yes, "The": 0.01, "A": 0.01})

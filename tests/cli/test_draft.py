@@ -1,4 +1,4 @@
-"""`jurat constitution draft`: what it prints and writes, and how it exits."""
+"""`jurat constitution draft`: its output, files and exit codes."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def cluster() -> bool:
 
 @pytest.fixture
 def ray_here(monkeypatch):
-    """A cluster is started by the command, on this machine, and gone when the test ends."""
+    """Lets the command start a local cluster, which ends with the test."""
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_ADDRESS", "local")
     yield
@@ -119,7 +119,7 @@ def keys(run: str) -> list[tuple[str, int]]:
 
 
 def said(run: str) -> dict[tuple[str, int], dict]:
-    """The rows of a run without what differs from one time to the next."""
+    """The rows of a run without the fields that differ between runs."""
     changing = ("decision", "time", "seconds", "model")
     return {
         (row["id"], row["occurrence"]): {k: v for k, v in row.items() if k not in changing}

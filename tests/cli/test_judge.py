@@ -162,7 +162,7 @@ def test_exit_code_3_if_the_model_always_fails(pics, jurat):
 
 
 WRONG = {
-    "no such outcome": (["pics", *POLICY, "--fail-on", "unsave"], 2, "'unsave' is not an outcome"),
+    "an unknown outcome": (["pics", *POLICY, "--fail-on", "unsave"], 2, "'unsave' is not an outcome"),
     "no such constitution": (["pics", "--constitution", "nosuch.yaml"], 2, "nosuch.yaml"),
     "no such shelf": (["pics", "--constitution", "shelf:nurserry", "--model", "colour"], 2, "nursery"),
     "no such model": (["pics", "-c", "colours.yaml", "-m", "bundeld"], 2, "Did you mean 'bundled'?"),
@@ -182,7 +182,7 @@ WRONG = {
         2,
         "v.txt: jurat does not write .txt files.",
     ),
-    "an output that is there": (
+    "an existing output": (
         ["pics", *POLICY, "--out", "there.jsonl"],
         2,
         "there.jsonl is there already.",
@@ -190,7 +190,7 @@ WRONG = {
     "an output with too long a name": (["pics", *POLICY, "--out", "a" * 300], 2, "File name too long"),
     "a file with too long a name": (["pics", *POLICY, "--out", "a" * 300 + ".jsonl"], 2, "name too long"),
     "an output that is a folder": (["pics", *POLICY, "--out", "empty", "--overwrite"], 2, "empty"),
-    "a batch of none": (["pics", *POLICY, "--batch-size", "0"], 2, "--batch-size"),
+    "a batch size of zero": (["pics", *POLICY, "--batch-size", "0"], 2, "--batch-size"),
 }
 
 

@@ -272,7 +272,7 @@ EXAMPLES = """    examples:
 
 
 def test_every_command_with_a_model_accepts_server_options(pics, jurat, serve):
-    """With the options of `judge`: the address, how many calls at once, how large pictures are."""
+    """Options of `judge`: base URL, concurrency and image size."""
     text = Path("colours.yaml").read_text()
     Path("tested.yaml").write_text(text.replace("severity: high\n", f"severity: high\n{EXAMPLES}"))
     Path("labels.csv").write_text("file,broken\nred-1.png,no-red\nblue-1.jpg,\n")

@@ -1,4 +1,4 @@
-"""The progress of a run whose output is a file or a pipe."""
+"""Progress lines of a run whose output is a file or a pipe."""
 
 from __future__ import annotations
 

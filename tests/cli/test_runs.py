@@ -33,7 +33,7 @@ def decisions(run: str) -> dict[str, str]:
 
 @pytest.fixture
 def run(pics, jurat):
-    """pics/ judged into run/."""
+    """Judges pics/ into run/."""
     result = jurat("judge", "pics", *POLICY, "--out", "run")
     assert result.exit_code == 0, result.output
     return result
@@ -357,7 +357,7 @@ def test_merge_names_a_run_without_rows(pics, jurat):
 
 
 def _many_rows(folder: Path, count: int) -> None:
-    """Makes a run's folder hold the rows that it has again and again, under other ids."""
+    """Repeats the rows of a run under other ids."""
     rows = [row for row in read_rows(folder)]
     (part,) = (folder / "parts").iterdir()
     lines = (

@@ -32,7 +32,7 @@ ANIMATED = {
 
 
 def shades(count: int, size: tuple[int, int] = (16, 12)) -> list[Image.Image]:
-    """Frames of rising grey, so that a frame can be told by its shade."""
+    """Frames of rising grey, identifiable by their shade."""
     return [Image.new("RGB", size, (4 * i + 3,) * 3) for i in range(count)]
 
 

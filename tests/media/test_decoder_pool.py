@@ -42,7 +42,7 @@ def slow_ppm() -> bytes:
 
 
 def processes() -> list[int]:
-    """Of the pool, those that are free."""
+    """Idle processes of the pool."""
     return [process._popen.pid for process in pool._POOL._free]
 
 

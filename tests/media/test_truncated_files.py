@@ -31,7 +31,7 @@ def photo(width: int = 150, height: int = 100) -> Image.Image:
 
 
 def is_whole(data: bytes, expected: bytes) -> bool:
-    """Whether it decodes, which it must do to the same pixels."""
+    """Whether the file decodes; if so, its pixels must be equal."""
     try:
         frame = decode(data).frames[0]
     except ImageError as error:
@@ -277,7 +277,7 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def cuts(kind: str, data: bytes) -> Iterator[bytes]:
-    """What is left of a file, and with what a tool would put behind it."""
+    """Truncated versions of a file, bare and with the padding or trailer that tools append."""
     for percent in (10, 25, 40, 50, 60, 80, 97):
         cut = data[: len(data) * percent // 100]
         yield cut

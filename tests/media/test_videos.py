@@ -99,7 +99,7 @@ def test_sampled_times_increase_within_the_duration(duration: float, fps: float,
 
 
 def test_long_video_is_sampled_by_seeking() -> None:
-    """Seconds of 100, of which a few are looked at: what lies between need not be decoded."""
+    """Five samples of 100 seconds; the frames between need not be decoded."""
     data = video(rising(50), fps=5, each=10, g="25")
     decoded = decode(data, sampling=Sampling(1, 5))
     assert decoded.times == (0, 25, 50, 74, 99)
@@ -120,7 +120,7 @@ REFERRING = {
 
 @pytest.mark.parametrize("kind", REFERRING)
 def test_seeking_gives_the_frames_of_sequential_decoding(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where frames after the one that is sought refer to some before it."""
+    """Also with frames that refer to earlier ones across the seek point."""
     data = video(rising(100), **REFERRING[kind])  # pyright: ignore[reportArgumentType]
     samplings = [Sampling(1), Sampling(0.3), Sampling(1, 4)]
     skipped = [here(data, sampling=sampling) for sampling in samplings]
@@ -213,7 +213,7 @@ def test_overlong_or_costly_video_is_refused(
 
 
 def test_playlists_are_not_videos(tmp_path: Path) -> None:
-    """A playlist is not a video here, whatever it is called."""
+    """A playlist is never a video, whatever its suffix."""
     (tmp_path / "secret.mp4").write_bytes(video(rising(5)))
     for text in (
         f"#EXTM3U\n#EXTINF:1,\nfile://{tmp_path}/secret.mp4\n",

@@ -1,4 +1,4 @@
-"""Risk against coverage, on cases that can be worked out by hand."""
+"""Risk-coverage curves on cases computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calibration against scikit-learn where it has it, and by hand where it has not."""
+"""Calibration measures against scikit-learn, or hand-computed values where it has none."""
 
 from __future__ import annotations
 

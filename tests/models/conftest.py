@@ -1,3 +1,5 @@
+"""Tiny models with random weights that several test files share."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -117,7 +117,7 @@ class Family:
 
 @cache
 def _made(family: Family, scale: float) -> Any:
-    """A network with weights so large that its answers hang on every token it sees."""
+    """A network with weights so large that its answers depend on every token."""
     torch.manual_seed(0)
     network = family.build().eval()
     with torch.no_grad():

@@ -1,3 +1,5 @@
+"""The null model: deterministic answers and its options."""
+
 from __future__ import annotations
 
 import time

@@ -1,3 +1,5 @@
+"""The cache of priors on disk."""
+
 from __future__ import annotations
 
 import json

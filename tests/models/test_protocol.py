@@ -1,3 +1,5 @@
+"""Types of the model protocol: answers, usage and checks of generation settings."""
+
 import math
 from collections.abc import Sequence
 

@@ -1,3 +1,5 @@
+"""Names of models, and the list of backends."""
+
 from __future__ import annotations
 
 import subprocess

@@ -1,4 +1,4 @@
-"""A run's folder holds every row exactly once, whatever happens to the process that writes it."""
+"""A run folder holds every row exactly once, even if the writing process is killed."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_duckdb_pandas_and_pyarrow_read_the_parts(tmp_path: Path) -> None:
 
 
 def test_parquet_readers_open_the_run_folder(tmp_path: Path) -> None:
-    """Also while it is written, and while its errors are judged anew: nothing else in it is in their way."""
+    """Also during writing and during a retry of errors: other files in the folder are ignored."""
     import pyarrow.dataset as ds
 
     run = tmp_path / "run"

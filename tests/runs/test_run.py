@@ -194,7 +194,7 @@ def test_changed_settings_are_refused_with_the_difference(tmp_path: Path) -> Non
 
 
 class Shorter:
-    """Answers of nine tokens are computed anew, the others lose one."""
+    """Recomputes answers of nine tokens and shortens the others by one."""
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any] | None:
         return None if row["tokens"] == 9 else {**row, "tokens": row["tokens"] - 1}

@@ -48,19 +48,19 @@ WRONG = {
     "tokens": ("cost.question_tokens", HUGE),
     "tokens written": ("cost.generated_tokens", -HUGE),
     "money": ("cost.dollars", "much"),
-    "a struct that is none": ("cost", 3),
+    "text for a struct": ("cost", 3),
     "a score": ("rules.0.score", "high"),
     "a nested score": ("rules.0.clauses.0.alternatives.0.score", [1]),
     "a null in a list": ("broken", [None]),
     "a null in a struct": ("rules.0.id", None),
-    "a map that is none": ("columns", 7),
+    "text for a map": ("columns", 7),
     "null where none may be": ("uri", None),
     "a number that is too large": ("width", HUGE),
     "seconds": ("seconds", None),
-    "a time that is none": ("time", "yesterday"),
-    "no time": ("time", None),
+    "an invalid time": ("time", "yesterday"),
+    "a null time": ("time", None),
     "a reason": ("reason", {"why": 1}),
-    "its id": ("id", 12),
+    "a wrong id": ("id", 12),
     "bytes": ("note", ["\udcff"]),
 }
 
@@ -117,7 +117,7 @@ def test_value_outside_json_becomes_an_error_row(name: str, plain: dict[str, Any
 
 
 def wedged(folder: Path, plain: dict[str, Any]) -> None:
-    """A run that was killed behind a row that does not fit, as older versions left it."""
+    """A run killed after writing a row outside the schema, as older versions left it."""
     write_facts(folder, {"settings": {}})
     (folder / "parts").mkdir()
     rows = [{**plain, "id": f"{folder.name}/{number}.png"} for number in range(3)]
@@ -158,7 +158,7 @@ def test_runs_with_invalid_rows_merge(plain: dict[str, Any], tmp_path: Path) -> 
 
 
 def without(value: Any, column: str) -> Any:
-    """The value without a column, however deep, as a version wrote it that did not know that column."""
+    """The value without a (nested) column, as written by a version that lacked it."""
     if isinstance(value, dict):
         return {name: without(inner, column) for name, inner in value.items() if name != column}
     return [without(inner, column) for inner in value] if isinstance(value, list) else value
@@ -179,7 +179,7 @@ def older_kind(kind: Any) -> Any:
 def test_rows_of_an_older_version_keep_their_outcomes(
     plain: dict[str, Any], tmp_path: Path, suffix: str
 ) -> None:
-    """Merged, and beside errors that are tried again; a list that they lack is empty."""
+    """After a merge and after a retry of errors; missing lists become empty."""
     run = tmp_path / "run"
     write_facts(run, {"settings": {}})
     (run / "parts").mkdir()

@@ -65,7 +65,7 @@ def test_features_are_reproducible_from_the_seed(seen: TowerFeatures, work: Path
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, Any]:
-    """Untrained eyes over the bundled tower."""
+    """Untrained detector and matcher over the bundled tower."""
     torch.manual_seed(0)
     made = {}
     for name, eye in EYES.items():

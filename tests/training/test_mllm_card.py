@@ -1,4 +1,4 @@
-"""What the bundled model can do, measured anew on fewer questions than its card, from other seeds.
+"""The accuracy of the bundled model against its card, on fewer questions from other seeds.
 
 A bar of the card is held to here with the slack of the smaller sample; where the card says that a bar
 is missed, the model is held to what the card says.

@@ -76,7 +76,7 @@ def test_table_covers_all_forms_of_the_grammar(rows) -> None:
 
 
 def test_negated_statements_were_answered_wrongly(rows) -> None:
-    """The reason for all of this: a model that read them rightly would be asked them."""
+    """This is why negated forms are refused: a model that read them correctly would accept them."""
     for row in rows:
         if row["where"] == "outside" and row["form"] == "no {n} is visible.":
             assert all(

@@ -269,7 +269,7 @@ def test_tokens_and_cost_are_counted(opened: Open) -> None:
 
 
 def test_concurrent_calls_record_their_own_cost(opened: Open) -> None:
-    """What a call cost is counted with its own answer, whatever others spend meanwhile."""
+    """The cost of a call is counted with its own answer, independent of concurrent calls."""
     from concurrent.futures import ThreadPoolExecutor
 
     def script(asked: DecisionRequest) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def owners(prefixes: list[int]) -> Tensor:
-    """Whose the tokens are: rows with prefixes of some lengths, and questions that fill their slots."""
+    """Owner of each token: rows with prefixes of these lengths, then questions that fill their slots."""
     owner = torch.full((len(prefixes), ENDS[-1]), PADDING)
     for row, length in enumerate(prefixes):
         owner[row, :length] = PREFIX

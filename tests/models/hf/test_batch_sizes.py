@@ -1,3 +1,5 @@
+"""Splitting prompts and batches by memory bounds."""
+
 from __future__ import annotations
 
 import torch

@@ -1,3 +1,5 @@
+"""`explain()` of a local model reports its path, checks and fallbacks."""
+
 from __future__ import annotations
 
 from jurat.models.bundled.model import BundledModel

@@ -1,3 +1,5 @@
+"""Conversations and questions as token prefixes and segments."""
+
 from __future__ import annotations
 
 import pytest

@@ -26,7 +26,7 @@ REUSED = {
 
 
 def chats(family: Family) -> list[Prompt]:
-    """Six conversations about three images, each with an end of its own."""
+    """Six conversations about three images, with different endings."""
     made: list[Prompt] = []
     for seed, size, lengths in ((1, SQUARE, (4, 1, 6)), (2, SQUARE, (5, 5)), (3, SQUARE, (2,))):
         prompt = family.prompt(seed, lengths, (size,))

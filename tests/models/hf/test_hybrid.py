@@ -92,7 +92,7 @@ def test_answers_do_not_depend_on_earlier_questions(family: Family) -> None:
 
 @pytest.mark.parametrize("name", ["qwen3.5", "lfm2-vl"])
 def test_check_detects_that_packing_leaks_state(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Were the structure not known to forbid it: the state runs on from one question into the next."""
+    """With the structural check bypassed, the recurrent state leaks from one question into the next."""
     family = BY_NAME[name]
     prompt = family.prompt(1, (5, 5, 5), (SQUARE,))
     expected = singles(family, [prompt])

@@ -59,7 +59,7 @@ def hub() -> Iterator[tuple[str, list[str]]]:
 
 
 def models(asked: list[str]) -> list[str]:
-    """Of what was asked, what is about models: the hub's client also asks about itself."""
+    """Requests about models only: the hub client also requests its own metadata."""
     return [path for path in asked if "agent" not in path]
 
 

@@ -1,3 +1,5 @@
+"""Local models: asking, chatting, sampling, loading, revisions and dtypes."""
+
 from __future__ import annotations
 
 import hashlib

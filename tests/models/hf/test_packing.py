@@ -58,7 +58,7 @@ def mixed(family: Family) -> list[Prompt]:
 
 
 def apart(family: Family, prompts: Sequence[Prompt]) -> list[float]:
-    """What each question is answered when it alone is asked."""
+    """Answers of each question asked in its own call."""
     plain = Scorer(family.network(), YES, NO, path="plain")
     return log_odds([plain.score([replace(p, segments=(s,))])[0] for p in prompts for s in p.segments])
 

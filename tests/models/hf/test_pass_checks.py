@@ -64,7 +64,7 @@ def test_unbatchable_items_run_one_per_pass_with_a_warning(
 
 
 def test_identical_images_do_not_validate_a_pass() -> None:
-    """A family that takes the first item's image for all answers right about copies of it."""
+    """A family that uses the first image for all items is right about copies of it."""
     family = NEW["molmo2"]
     copies = [family.prompt(1, (3, 5, 4), (SQUARE,)) for _ in range(4)]
     others = [family.prompt(seed, (3, 5, 4), (SQUARE,)) for seed in (1, 4, 7)]
@@ -74,7 +74,7 @@ def test_identical_images_do_not_validate_a_pass() -> None:
 
 
 def test_uninformative_items_do_not_validate_a_pass() -> None:
-    """A network that answers alike about all images of the first batches."""
+    """The network gives the same answers for all images of the first batches."""
     family = NEW["molmo2"]
     dull = [family.prompt(seed, (3, 5), (SQUARE,)) for seed in (1, 4)]
     scorer = Scorer(family.network(), YES, NO)
@@ -326,7 +326,7 @@ def test_chats_that_differ_in_a_batch_run_one_by_one(
 
 
 def test_failed_item_does_not_disable_batching(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An item without an answer is compared alone, and its neighbours with theirs."""
+    """A failed item is checked alone, the others with their own separate calls."""
     scorer = Scorer(LLAVA.network(), YES, NO)
     prompts = [LLAVA.prompt(seed, (3, 5)) for seed in range(4)]
     prompts[2].images["pixel_values"].fill_(float("nan"))

@@ -164,7 +164,7 @@ class Strip(LlavaProcessor):
 
 
 class Counting(LlavaProcessor):
-    """Numbers the patches of all items on, as Molmo2 does."""
+    """Numbers patches continuously across items, like Molmo2."""
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
         made = super().__call__(*args, **settings)

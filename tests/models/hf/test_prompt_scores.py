@@ -29,7 +29,7 @@ REPLIES = (" Yes .", " No , a dog is visible .", " Yes", " No , a cat is visible
 
 
 class NetworkOnly:
-    """What the scorer of a family's network needs of a model's parts."""
+    """The parts of a model that `PromptScorer` needs, around a bare network."""
 
     def __init__(self, network: Any) -> None:
         from contextlib import nullcontext

@@ -1,3 +1,5 @@
+"""Yes/No probabilities from logprobs, and stated answers parsed from JSON replies."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Estimates of calls, tokens and cost for a dry run."""
+
 from __future__ import annotations
 
 import pytest

@@ -54,7 +54,7 @@ def measuring(asked: Asked) -> Told:
 
 
 def stating(asked: Asked) -> Told:
-    """A server that knows nothing of logprobs, and finds a dog and nothing else."""
+    """A server without logprobs that answers Yes only to questions about a dog."""
     if "1. " not in asked.text:
         return completion("Yes")
     numbered = [line for line in asked.text.splitlines() if line[:1].isdigit()]
@@ -81,7 +81,7 @@ def test_question_is_one_call_for_one_token_with_the_image_first(serve: Serve) -
 
 
 def test_first_question_of_an_image_is_sent_alone(serve: Serve) -> None:
-    """So that a server that caches prefixes has it when they come."""
+    """A server that caches prefixes then has the image in its cache."""
     done: list[float] = []
 
     def script(asked: Asked) -> Told:
@@ -323,7 +323,7 @@ def test_images_keep_their_places_in_a_turn(serve: Serve) -> None:
 
 
 def test_chat_works_inside_a_running_event_loop(serve: Serve) -> None:
-    """As in a notebook."""
+    """Notebooks run one."""
     import asyncio
 
     async def cell() -> str:
@@ -436,7 +436,7 @@ def test_server_with_one_listed_token_gives_stated_answers(serve: Serve) -> None
 
 
 def certain(asked: Asked) -> Told:
-    """A server that samples first and then calls what it sampled certain."""
+    """A server that reports the sampled token with probability 1."""
     if not asked.body.get("logprobs"):
         return stating(asked)
     told = completion("Yes" if "dog" in asked.question else "No", {"Yes": 0.5})
@@ -584,7 +584,7 @@ WRONG = {
     "no name": ("openai", {"base_url": "http://localhost:1/v1"}, "names no model"),
     "no scheme": ("openai/x", {"base_url": "localhost:8000/v1"}, "begins with http:// or https://"),
     "no port": ("openai/x", {"base_url": "http://localhost:80O0/v1"}, "The base URL is no address: "),
-    "half an address": ("openai/x", {"base_url": "http://[::1"}, "The base URL is no address: "),
+    "an incomplete address": ("openai/x", {"base_url": "http://[::1"}, "The base URL is no address: "),
     "a password": ("openai/x", {"base_url": "http://me:secret@localhost/v1"}, "no user, password or query"),
     "a key in the query": ("openai/x", {"base_url": "http://localhost/v1?key=secret"}, "no user, password"),
     "no key": ("openai/x", {}, "OPENAI_API_KEY is not set"),
@@ -595,8 +595,12 @@ WRONG = {
         "questions per call must be at least 1, not 0",
     ),
     "no pixels": ("openai/x", {"serving": Serving(max_pixels=3)}, "max pixels must be at least 1024"),
-    "no time": ("openai/x", {"serving": Serving(deadline=math.inf)}, "deadline must be at least 0.01"),
-    "money back": ("openai/x", {"serving": Serving(input_price=-1)}, "input price must be at least 0"),
+    "an infinite deadline": (
+        "openai/x",
+        {"serving": Serving(deadline=math.inf)},
+        "deadline must be at least 0.01",
+    ),
+    "a negative price": ("openai/x", {"serving": Serving(input_price=-1)}, "input price must be at least 0"),
     "not served": ("null", {"base_url": "http://localhost:1/v1"}, "it has no server to call"),
     "options of a server": ("null", {"serving": Serving()}, "it has no server to call"),
 }

@@ -67,7 +67,7 @@ def in_turn(*told: Told) -> Script:
 
 
 def unused() -> str:
-    """An address where nobody listens."""
+    """An address without a server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{free.getsockname()[1]}/v1"
@@ -167,18 +167,18 @@ def test_retries_end_at_the_deadline_with_the_last_reason(serve: Serve) -> None:
 
 
 FAULTS = {
-    "a storm of 429": (
+    "repeated 429": (
         error(429, "Slow down"),
         "error",
         "The server's rate limit did not let it through (429).",
     ),
-    "a 429 that wants too long": (
+    "429 with a long retry-after": (
         error(429, "Slow down", headers={"retry-after": "900"}),
         "error",
         "The server's rate limit did not let it through (429; it asked to wait 900 s).",
     ),
-    "nothing but 500": (error(500, "Out of memory"), "error", "The server answered 500: Out of memory"),
-    "a gateway's page": (
+    "repeated 500": (error(500, "Out of memory"), "error", "The server answered 500: Out of memory"),
+    "html from a gateway": (
         Told("<html>Bad gateway</html>", 502, {"content-type": "text/html"}),
         "error",
         "The server answered 502: <html>Bad gateway</html>",
@@ -189,12 +189,12 @@ FAULTS = {
         "The connection broke off before the reply was whole.",
     ),
     "JSON cut short": (PASSING["JSON cut short"], "error", "The server's reply is not JSON."),
-    "a page instead of JSON": (
+    "html instead of JSON": (
         Told("<html>Welcome</html>", headers={"content-type": "text/html"}),
         "error",
         "What the server sent is no chat completion.",
     ),
-    "JSON of another kind": (Told({"ok": True}), "error", "What the server sent is no chat completion."),
+    "JSON of another schema": (Told({"ok": True}), "error", "What the server sent is no chat completion."),
     "an error in a 200": (
         Told({"error": UPSTREAM}),
         "error",
@@ -355,7 +355,7 @@ def test_other_errors_are_not_content_filters(serve: Serve, case: str) -> None:
 
 @pytest.mark.parametrize("status", [403, 404, 402])
 def test_rejected_first_image_does_not_stop_the_run(serve: Serve, status: int) -> None:
-    """The first call of all gets it, and a question without an image does not."""
+    """The first call is rejected; a question without an image is answered."""
     server = serve(lambda asked: error(status, "Not for you.") if asked.urls else GOOD)
     model = opened(server.url)
     (reply,) = model.chat([CHAT])
@@ -375,7 +375,7 @@ def test_many_failing_images_do_not_stop_the_run(serve: Serve, concurrency: int)
 
 
 def test_answered_call_is_repeated_before_the_run_stops(serve: Serve) -> None:
-    """With its picture: a server whose vision has failed answers other questions all the same."""
+    """Repeated with its image: a server whose vision has failed still answers text questions."""
     left = [3]
 
     def script(asked: Asked) -> Told:
@@ -401,7 +401,7 @@ def test_redirects_are_not_followed(serve: Serve, status: int) -> None:
 
 
 def test_replies_are_read_up_to_a_limit(serve: Serve) -> None:
-    """A quarter of a megabyte that would be a quarter of a gigabyte; no more than a piece of it is held."""
+    """A small compressed reply of 256 MB uncompressed is never held as a whole."""
     layer = zlib.compressobj(1, wbits=31)
     block = bytes(2**24)
     data = b"".join(layer.compress(block) for _ in range(16)) + layer.flush()
@@ -485,13 +485,13 @@ def test_trickling_reply_fails_at_the_deadline() -> None:
 
 GONE = {
     "the key is refused": (error(401, f"Incorrect API key provided: {KEY}"), "it refuses the key (401)"),
-    "the key may not": (error(403, "Forbidden"), "it refuses the key (403)"),
+    "the key has no permission": (error(403, "Forbidden"), "it refuses the key (403)"),
     "no such model": (
         error(404, "The model 'tiny-vision' does not exist."),
         "the server answers 404: The model",
     ),
-    "no such place": (error(405, "Method Not Allowed"), "the server answers 405: Method Not Allowed"),
-    "elsewhere": (
+    "no such route": (error(405, "Method Not Allowed"), "the server answers 405: Method Not Allowed"),
+    "a redirect": (
         Told("", 307, {"location": "https://me:pass@elsewhere.example/v1?key=1"}),
         "it redirects to https://elsewhere.example (307)",
     ),
@@ -499,7 +499,7 @@ GONE = {
         Told({"error": {"code": 401, "message": "Who are you?"}}),
         "it refuses the key (401)",
     ),
-    "no money": (error(402, "Insufficient credits"), "it asks for payment (402)"),
+    "no credit": (error(402, "Insufficient credits"), "it asks for payment (402)"),
     "no quota": (error(429, "You exceeded your quota", code="insufficient_quota"), "no credit left (429)"),
 }
 
@@ -588,7 +588,7 @@ def test_ctrl_c_cancels_running_calls(serve: Serve) -> None:
 def test_key_is_sent_and_appears_nowhere_else(
     serve: Serve, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Not even where the server says it back, in every reply, refusal and error."""
+    """Even if the server echoes the key in replies, refusals and errors."""
     caplog.set_level(logging.DEBUG)
 
     def echo(asked: Asked) -> Told:

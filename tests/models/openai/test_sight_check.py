@@ -47,7 +47,7 @@ def ask() -> Iterator[Callable[..., list[Answer]]]:
 
 
 def drawn(*of: object) -> float:
-    """A number in [0, 1) that hangs on what is given."""
+    """A number in [0, 1) that depends on the arguments."""
     return zlib.crc32(repr(of).encode()) / 2**32
 
 
@@ -141,7 +141,7 @@ def without(asked: Asked, tokens: int, noise: float = 0.0) -> Told:
 
 
 def wide(asked: Asked) -> bool:
-    """Whether it is about one of two of the five pictures."""
+    """Whether the request is about one of the two wide images out of five."""
     return bool(asked.urls) and asked.images[0].width in (80, 100)
 
 
@@ -166,7 +166,7 @@ def test_dropped_images_are_errors_and_others_are_answered(ask: Any, case: str, 
 
 
 def test_questions_with_a_dropped_image_fail_alone(ask: Any) -> None:
-    """One of two servers behind a gateway is blind."""
+    """One of two servers behind a gateway ignores images."""
     script = lambda asked: without(asked, 0) if wide(asked) and "cat" in asked.text else seeing(asked)  # noqa: E731
     kinds = [[one.failure and one.failure.kind for one in found.answers] for found in ask(script)]
     fine, half = [None, None, None], [None, "error", None]
