@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jurat.constitution import Clause, Constitution, Problem, Rule
     from jurat.judge.drafting.draft import Draft
     from jurat.judge.drafting.drafted_file import DraftedFile
-    from jurat.judge.examples import ExampleResult, ExamplesReport
+    from jurat.judge.examples import ExamplesReport
 
 app = typer.Typer(
     add_completion=False,
@@ -37,6 +37,8 @@ FAILED = 1
 WRITER_FAILED = 3
 """Exit code of `draft`: the writer failed on every rule."""
 
+PROBLEM_FIELDS = ("file", "line", "column", "severity", "code", "message", "suggestion")
+RESULT_FIELDS = ("rule", "image", "expected", "outcome", "passed", "why")
 _STYLES = {"error": "bold red", "advice": "yellow", "critical": "bold red", "high": "red", "medium": "yellow"}
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="A YAML file, or shelf:NAME.", show_default=False)]
@@ -79,7 +81,9 @@ def check(
     errors = sum(problem.severity == "error" for problem in problems)
     advice = len(problems) - errors
     if as_json:
-        _print_json({"errors": errors, "advice": advice, "problems": [_problem_row(p) for p in problems]})
+        _print_json(
+            {"errors": errors, "advice": advice, "problems": [_row(p, PROBLEM_FIELDS) for p in problems]}
+        )
     else:
         console = _console()
         for problem in problems:
@@ -308,11 +312,6 @@ def _print_problem(console: Console, problem: Problem) -> None:
         console.print(Text(f"    {printable(problem.suggestion)}"), soft_wrap=True)
 
 
-def _problem_row(problem: Problem) -> dict[str, Any]:
-    names = ("file", "line", "column", "severity", "code", "message", "suggestion")
-    return {name: getattr(problem, name) for name in names}
-
-
 # --- show ---------------------------------------------------------------------------------------
 
 
@@ -429,12 +428,9 @@ def _made(made: Draft) -> str:
 
 def _print_report(console: Console, report: ExamplesReport) -> None:
     for result in report.results:
-        line = Text(
-            "as expected  " if result.passed else "differs      ", "green" if result.passed else "bold red"
-        )
-        line.append(
-            f"{printable(result.image)}: {printable(result.rule)} {result.outcome}", "not bold default"
-        )
+        word, style = ("as expected  ", "green") if result.passed else ("differs      ", "bold red")
+        judged = f"{printable(result.image)}: {printable(result.rule)} {result.outcome}"
+        line = Text(word, style).append(judged, "not bold default")
         if not result.passed:
             line.append(f", expected {result.expected}", "not bold default")
         console.print(line, soft_wrap=True)
@@ -445,13 +441,8 @@ def _print_report(console: Console, report: ExamplesReport) -> None:
     console.print(f"{counted(len(report.results), 'example')}, {passed} as expected, {differing} not")
     for rule, lacking in report.untested.items():
         console.print(Text(f"not tested   {printable(rule)}: {lacking}", "yellow"), soft_wrap=True)
-    console.print(
-        Text(
-            f"{printable(report.constitution)}, model {printable(report.model)}, preset {report.preset}",
-            "dim",
-        ),
-        soft_wrap=True,
-    )
+    judge = f"model {printable(report.model)}, preset {report.preset}"
+    console.print(Text(f"{printable(report.constitution)}, {judge}", "dim"), soft_wrap=True)
 
 
 def _report_row(report: ExamplesReport) -> dict[str, Any]:
@@ -463,13 +454,8 @@ def _report_row(report: ExamplesReport) -> dict[str, Any]:
         "passed": len(report.results) - len(report.failed),
         "failed": len(report.failed),
         "untested": dict(report.untested),
-        "examples": [_result_row(result) for result in report.results],
+        "examples": [_row(result, RESULT_FIELDS) for result in report.results],
     }
-
-
-def _result_row(result: ExampleResult) -> dict[str, Any]:
-    names = ("rule", "image", "expected", "outcome", "passed", "why")
-    return {name: getattr(result, name) for name in names}
 
 
 # --- shared -------------------------------------------------------------------------------------
@@ -490,6 +476,10 @@ def _table(*headings: str) -> Table:
 
 def _plain(text: str) -> Text:
     return Text(printable(text))
+
+
+def _row(value: object, fields: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in fields}
 
 
 def _print_json(value: object) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -193,6 +193,10 @@ _Constructor.add_constructor("tag:yaml.org,2002:timestamp", RoundTripConstructor
 _Constructor.add_constructor("tag:yaml.org,2002:int", _Constructor.construct_yaml_int)
 
 
+Refused: TypeAlias = tuple[Any, str, str, str | None]
+"""The event of something that a constitution may not contain; code, message, suggestion."""
+
+
 @dataclass
 class _Level:
     """A list or mapping that is being read."""
@@ -225,20 +229,16 @@ def _guard(text: str, file: str, remarks: dict[Place, str]) -> list[Problem]:
     return problems
 
 
-def _refused(text: str, remarks: dict[Place, str]) -> Iterator[tuple[Any, str, str, str | None]]:
-    """(event, code, message, suggestion) for each thing that a constitution may not contain."""
+def _refused(text: str, remarks: dict[Place, str]) -> Iterator[Refused]:
+    """Each thing that a constitution may not contain."""
     stack: list[_Level] = []
     documents = 0
     for event in cast("Iterator[Any]", yaml().parse(io.StringIO(text))):
         if isinstance(event, DocumentStartEvent):
             documents += 1
             if documents == 2:
-                yield (
-                    event,
-                    "syntax",
-                    "a second document starts here",
-                    "Put each constitution in a file of its own.",
-                )
+                advice = "Put each constitution in a file of its own."
+                yield event, "syntax", "a second document starts here", advice
         elif isinstance(event, CollectionEndEvent):
             stack.pop()
         elif isinstance(event, NodeEvent):
@@ -260,22 +260,14 @@ def _refused(text: str, remarks: dict[Place, str]) -> Iterator[tuple[Any, str, s
                     return
 
 
-def _refused_node(event: Any, text: str) -> Iterator[tuple[Any, str, str, str | None]]:
+def _refused_node(event: Any, text: str) -> Iterator[Refused]:
     if isinstance(event, AliasEvent) or event.anchor is not None:
+        message = f"anchors and aliases are not read (`{event.anchor}`)"
         advice = "Write the text out again: a statement that occurs twice is asked only once."
-        yield (
-            event,
-            "alias",
-            f"anchors and aliases are not read (`{event.anchor}`)",
-            _or_quotes(advice, text, event),
-        )
+        yield event, "alias", message, _or_quotes(advice, text, event)
     elif event.tag is not None:
-        yield (
-            event,
-            "tag",
-            f"tags are not read (`{event.tag}`)",
-            _or_quotes("Leave the tag out.", text, event),
-        )
+        message = f"tags are not read (`{event.tag}`)"
+        yield event, "tag", message, _or_quotes("Leave the tag out.", text, event)
 
 
 def _or_quotes(advice: str, text: str, event: Any) -> str:
@@ -284,9 +276,7 @@ def _or_quotes(advice: str, text: str, event: Any) -> str:
     return f"{advice} If it is text, put it in quotes: {in_quotes(line)}" if " " in line else advice
 
 
-def _refused_end(
-    event: Any, text: str, level: _Level | None, remarks: dict[Place, str]
-) -> Iterator[tuple[Any, str, str, str | None]]:
+def _refused_end(event: Any, text: str, level: _Level | None, remarks: dict[Place, str]) -> Iterator[Refused]:
     """An unquoted text that is cut by a ` #` which its author meant as text: `the text #1 Dad`."""
     end = event.end_mark.index
     if not event.value and level and level.mapping and (colon := _COLON.match(text, level.key_end.index)):
@@ -315,7 +305,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 120 else f"{text[:119]}…"
 
 
-def _refused_key(event: Any, level: _Level) -> Iterator[tuple[Any, str, str, str | None]]:
+def _refused_key(event: Any, level: _Level) -> Iterator[Refused]:
     if not isinstance(event, ScalarEvent):
         advice = 'Put a text that starts with a bracket in quotes: "[...]".'
         yield event, "syntax", "a key must be text", advice

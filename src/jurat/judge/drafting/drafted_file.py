@@ -89,17 +89,16 @@ def draft_file(
             writer was given.
     """
     file = find_file(path)
-    given = text = read_text(file)
-    made = skeleton(text, file.name) if is_guidelines(text) else None
-    if made is not None:
-        text = made.text
+    before = read_text(file)
+    outline = skeleton(before, file.name) if is_guidelines(before) else None
+    text = before if outline is None else outline.text
+    if model is None and outline is None:
+        raise ConstitutionError(
+            f"{file} is a constitution already, and drafting what it lacks takes a writer.",
+            hint="Name a model that can chat: --writer MODEL; see: jurat models",
+        )
     if model is None:
-        if made is None:
-            raise ConstitutionError(
-                f"{file} is a constitution already, and drafting what it lacks takes a writer.",
-                hint="Name a model that can chat: --writer MODEL; see: jurat models",
-            )
-        return DraftedFile(given, text, file, (), 0, made)
+        return DraftedFile(before, text, file, (), 0, outline)
     constitution = parse_constitution(text, file=str(file))
     wanted = _chosen([rule.id for rule in constitution.rules], tuple(rules), str(file))
     lacking = [i for i in wanted if lacks(constitution.rules[i], force=force)]
@@ -113,7 +112,7 @@ def draft_file(
         _with_problem(draft, refused[i]) if i in refused else draft
         for i, draft in zip(lacking, drafts, strict=True)
     ]
-    return DraftedFile(given, after, file, tuple(drafts), len(wanted) - len(lacking), made)
+    return DraftedFile(before, after, file, tuple(drafts), len(wanted) - len(lacking), outline)
 
 
 def target_of(ref: str, out: Path | None, *, force: bool = False) -> Path:
