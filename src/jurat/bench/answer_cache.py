@@ -1,4 +1,4 @@
-"""Models, detectors and matchers that are asked anything only once, and charged for as if asked every time.
+"""Models, detectors and matchers with cached answers, whose cost is reported as if nothing were cached.
 
 The methods of the bench put mostly the same questions about the same images to the same model. An answer is
 kept by the conversation (its words and pixels) and the question that it answers. When it is asked for again,
@@ -55,7 +55,7 @@ for the longest time go first."""
 
 @dataclass
 class Clock:
-    """Seconds that passed, and those that would have passed had nothing been cached."""
+    """Elapsed seconds, and the seconds that would have elapsed without the cache."""
 
     owed: float = 0.0
     """What cached answers took when the model was asked."""
@@ -65,7 +65,7 @@ class Clock:
 
 
 class CachingModel(ModelWrapper):
-    """A model that answers as it did before. It is called by one thread: what is measured runs alone."""
+    """Returns cached answers where there are any. It is called by one thread: what is measured runs alone."""
 
     passes: ClassVar = (Vocabulary, StatementReader, Disclaimer, UsageMeter, ReasonsIn, Deterministic)
 
@@ -159,7 +159,7 @@ class CachingModel(ModelWrapper):
 
 
 class CachingDetector:
-    """Finds what the inner detector found before, word by word."""
+    """Caches the inner detector's boxes by image and word."""
 
     def __init__(self, inner: Detector, clock: Clock) -> None:
         self._inner, self._clock = inner, clock
@@ -199,7 +199,7 @@ class CachingDetector:
 
 
 class CachingMatcher:
-    """Compares as the inner matcher did before."""
+    """Caches the inner matcher's results."""
 
     def __init__(self, inner: Matcher, clock: Clock) -> None:
         self._inner = inner
@@ -217,7 +217,7 @@ class CachingMatcher:
 
 
 class _CachingGate:
-    """Recognises foreign images as the inner gate did before."""
+    """Caches the inner gate's results."""
 
     def __init__(self, inner: DomainGate, clock: Clock) -> None:
         self._inner = inner
@@ -232,7 +232,7 @@ class _CachingGate:
 
 @dataclass
 class _ConversationAnswers:
-    """What a model answered about one conversation."""
+    """Cached answers about one conversation."""
 
     answers: dict[str, YesNo] = field(default_factory=dict[str, YesNo])
     """By question, whichever it was asked with."""
@@ -244,14 +244,14 @@ class _ConversationAnswers:
 
 @dataclass
 class _ImageBoxes:
-    """What a detector found in one image."""
+    """Cached boxes of one image."""
 
     by_word: dict[str, list[Box]]
     seconds: float
 
 
 class _LruCache(Generic[T]):
-    """The `MOST` values that were asked for last, by key."""
+    """The `MOST` most recently used values, by key."""
 
     def __init__(self) -> None:
         self._values: OrderedDict[Key, T] = OrderedDict()
@@ -273,7 +273,7 @@ class _LruCache(Generic[T]):
 
 
 class _Memo(Generic[T]):
-    """Results that are computed once a key; what is found again is put on the clock."""
+    """Results computed once per key; the time that a cached result saves is added to the clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -325,11 +325,11 @@ def _pixels(image: Image.Image) -> Key:
 
 
 def _is_greedy(chat: Chat) -> bool:
-    """Whether it is continued the same way each time."""
+    """Whether its reply is deterministic."""
     return chat.generation.temperature == 0 and not chat.generation.logits_processors
 
 
 def _may_pass(result: object) -> bool:
-    """Whether it is, or holds, a failure that may not come again."""
+    """Whether it is, or holds, a transient failure."""
     failure = result if isinstance(result, Failure) else getattr(result, "failure", None)
     return isinstance(failure, Failure) and failure.kind == "error"

@@ -1,4 +1,4 @@
-"""What a run of the bench is to do."""
+"""The plan of a run: models, methods, splits and options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchModel:
-    """A model under the bench."""
+    """A model to evaluate."""
 
     label: str
     """Its name in the results; "naive#2" is a further training seed of "naive"."""
@@ -44,7 +44,7 @@ class BenchModel:
 
     @property
     def is_further_seed(self) -> bool:
-        """Whether it is a further training seed of another one."""
+        """Whether it is an additional training seed of another model."""
         return "#" in self.label
 
     def open(self) -> Model:
@@ -63,7 +63,7 @@ class BenchModel:
 
 @dataclass(frozen=True)
 class BenchPlan:
-    """What is to be run."""
+    """Everything that defines a run of the bench."""
 
     out: Path
     methods: Sequence[Method]
@@ -88,12 +88,12 @@ class BenchPlan:
     """That presets judge with; those that take none, or not this one, are left out."""
 
     def methods_of(self, subject: BenchModel, split: str) -> list[Method]:
-        """The methods that a model is put to on a split."""
+        """The methods to run with a model on a split."""
         wanted = [method for method in self.methods if method.claimed or not self._claims_only(subject)]
         return [method for method in wanted if method.splits is None or split in method.splits]
 
     def splits_of(self, subject: BenchModel) -> list[str]:
-        """The splits that a model is put to."""
+        """The splits to run a model on."""
         if self.labelled is not None:
             return [LABELLED]
         return [split for split in self.splits if split in CLAIMED_SPLITS or not self._claims_only(subject)]

@@ -146,7 +146,7 @@ def _provenance(plan: BenchPlan, progress: Progress) -> dict[str, Any]:
 
 
 def _machine() -> str:
-    """What rounding and seconds depend on."""
+    """The machine, on which rounding and seconds depend."""
     facts = machine()
     libraries = (f"{name} {number}" for name, number in versions("torch", "transformers").items())
     python = f"Python {platform.python_version()}"

@@ -98,7 +98,7 @@ def _differences(paired: Iterable[dict[str, Any]], rows: Rows) -> Iterator[Compa
 
 
 def _state(entry: dict[str, Any]) -> State | None:
-    """What a difference says; None where it has neither an interval nor seeds."""
+    """The state that a difference implies; None without an interval or seeds."""
     if seeds := entry.get("seeds"):
         if seeds["better"] == seeds["of"]:
             return "shown"
@@ -159,7 +159,7 @@ def _forced(rows: Rows, model: str, split: str, ours: dict[str, Any]) -> Iterato
 
 
 def _halved(ratio: Sequence[float | None] | None) -> State:
-    """By the interval of the ratio of risks; open where there is none."""
+    """State by the interval of the ratio of risks; open without one."""
     low, high = ratio or (None, None)
     if high is not None and high <= RISK_SHARE:
         return "shown"
@@ -167,11 +167,11 @@ def _halved(ratio: Sequence[float | None] | None) -> State:
 
 
 def _risk(row: dict[str, Any] | None) -> float | None:
-    """At 90% coverage."""
+    """Risk at 90% coverage."""
     return None if row is None else (row.get("risk_at") or {}).get("0.9")
 
 
 def _costs(row: dict[str, Any]) -> tuple[float | None, float | None]:
-    """In the order of `COSTS`."""
+    """Costs in the order of `COSTS`."""
     read, written = row["question_tokens"], row["generated_tokens"]
     return None if read is None or written is None else read + written, row["flops"]

@@ -20,7 +20,7 @@ from jurat.models import Inquiry, Model, Vocabulary
 
 @dataclass(frozen=True)
 class Spending:
-    """What one item cost."""
+    """Cost of one item."""
 
     images: int = 0
     """Images that the MLLM encoded, crops and changed ones among them."""
@@ -131,5 +131,5 @@ def flops(
 
 
 def _seeing(sizes: ParameterCounts | None) -> float:
-    """FLOPs of one image in the tower."""
+    """FLOPs of one image in the vision tower."""
     return 2.0 * sizes.tower * sizes.patches if sizes else 0.0

@@ -36,7 +36,7 @@ TUNING = 40
 
 @dataclass
 class Progress:
-    """What a run has come to."""
+    """Progress and results of a run so far."""
 
     evaluated: list[EvaluatedMethod] = field(default_factory=list[EvaluatedMethod])
     left_out: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -64,7 +64,7 @@ def evaluate_model(
 
 
 class _Evaluation:
-    """One model, opened, over all splits."""
+    """Evaluates one opened model on all splits."""
 
     def __init__(
         self, plan: BenchPlan, subject: BenchModel, progress: Progress, say: Callable[[str], None]
@@ -132,7 +132,7 @@ class _Evaluation:
     def _predictions(
         self, method: Method, setup: Setup, items: Sequence[BenchItem], split: str
     ) -> PredictionFile | None:
-        """From disk, or made and written; None where the method is left out."""
+        """Predictions from disk, or computed and saved; None if the method is left out."""
         label = self.subject.label.replace("/", "-")
         path = self.plan.out / "predictions" / label / method.key / f"{split}.jsonl"
         stamp = self._stamp(method, setup.constitution, split)
@@ -176,7 +176,7 @@ class _Evaluation:
         return replace(prediction, spending=replace(spending, flops=flops(spending, *self.sizes)))
 
     def _stamp(self, method: Method, constitution: Constitution, split: str) -> dict[str, Any]:
-        """What predictions depend on: with any other they are made anew."""
+        """Everything that predictions depend on; a change means that they are recomputed."""
         plan = self.plan
         stamp: dict[str, Any] = {
             "method": method.key,

@@ -55,7 +55,7 @@ def draw_figures(out: Path, results: dict[str, Any]) -> list[Path]:
 
 
 def _of_splits(rows: Rows) -> Iterator[tuple[str, Callable[[Axes, Rows], bool], Rows]]:
-    """The figures that each split has: their names, and what they are drawn of."""
+    """The figures of each split: name, function and rows."""
     for split in dict.fromkeys(row["split"] for row in rows):
         own = [row for row in rows if row["split"] == split]
         yield f"f1-{split}", _f1, own
@@ -143,5 +143,5 @@ def _habits(axes: Axes, rows: Rows) -> bool:
 
 
 def _color(row: dict[str, Any]) -> str:
-    """Of the presets that claims compare, and of the same without a part, their own."""
+    """A fixed color for presets that claims compare, with or without a part."""
     return LEADS.get(row["preset"], {"color": "grey"})["color"]

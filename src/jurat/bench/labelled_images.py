@@ -1,4 +1,4 @@
-"""Someone's own labelled images as items of the bench."""
+"""Reads a user's labelled images as bench items."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LabelledImages:
 
     @cached_property
     def digest(self) -> str:
-        """Of the files, in their order. Labels are not in it: no prediction depends on them."""
+        """Digest of the files, in order, without labels, since no prediction depends on them."""
         found = sha256()
         for item in self.items:
             found.update(f"{item.id}\n{item.unreadable}\n".encode("utf-8", "surrogateescape"))

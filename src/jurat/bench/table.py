@@ -74,7 +74,7 @@ class EvaluatedMethod:
         return {}
 
     def arrays(self, level: Level) -> Arrays:
-        """Made once a level."""
+        """The arrays of a level, computed once."""
         if level not in self._arrays:
             self._arrays[level] = Arrays.of(self, level)
         return self._arrays[level]
@@ -131,7 +131,7 @@ class Arrays:
         return float(self._group(metric, np.ones((1, len(self.truth))))[metric][0])
 
     def spread(self, metric: str) -> NDArray[np.float64]:
-        """A metric over the bootstrap samples, worked out once."""
+        """A metric over the bootstrap samples, computed once."""
         if metric not in self._spreads:
             samples = self.samples()
             step = max(1, BLOCK // max(1, samples.shape[1]))
@@ -161,7 +161,7 @@ class Arrays:
 
 
 def _truth(item: BenchItem, rule: str) -> float:
-    """Of the rule, or of the item where none is named."""
+    """The truth of the rule, or of the item if no rule is given."""
     if item.soft is not None:
         return item.soft
     return float(rule in item.broken if rule else bool(item.broken))
@@ -275,7 +275,7 @@ def _parts(evaluated: EvaluatedMethod, found: Arrays) -> dict[str, dict[str, flo
 
 
 def _spending(evaluated: EvaluatedMethod) -> dict[str, Any]:
-    """Means an item."""
+    """Mean costs per item."""
     spent = [prediction.spending for prediction in evaluated.predictions]
     means: dict[str, Any] = {}
     for each in fields(Spending):

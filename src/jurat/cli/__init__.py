@@ -1,4 +1,4 @@
-"""The door: the `jurat` command.
+"""Entry point of the `jurat` command.
 
 This file imports typer alone. A command's own module is imported when that command is run, so that
 `jurat --help` answers at once however much the commands need.
@@ -116,7 +116,7 @@ def root(
 
 
 def _leave_at_once(code: object) -> None:
-    """After Ctrl-C: Python would wait for what lanes still compute, and for names that are being resolved."""
+    """Exits at once after Ctrl-C; Python would wait for running model calls and name lookups."""
     lanes: Any = sys.modules.get("jurat.judge.concurrency")
     reading: Any = sys.modules.get("jurat.sources.prefetch")
     waits = code == _INTERRUPTED and reading is not None and reading.at_work()
@@ -142,7 +142,7 @@ def _is_of_output(error: OSError) -> bool:
 
 
 def _give_up_output() -> None:
-    """Sends nowhere what is still in the buffer of standard output: it would fail again when Python ends."""
+    """Discards the buffer of standard output, which would fail again when Python exits."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

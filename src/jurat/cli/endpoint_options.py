@@ -1,4 +1,4 @@
-"""Options of served models, what a run of one is estimated to take, and what it took."""
+"""Options of served models, and the estimated and actual cost of a run."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ DryRun = Annotated[
 
 
 def serving_of(**given: Any) -> Serving | None:
-    """The options that were given, the others as they are by default; None if none was."""
+    """The given options with defaults for the rest; None if none was given."""
     from jurat.models import Serving
 
     told = {name: value for name, value in given.items() if value is not None}

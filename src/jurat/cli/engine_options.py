@@ -1,4 +1,4 @@
-"""Options on what judges: this process, or the workers of a Ray cluster."""
+"""Options that choose the engine: this process, or the workers of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def check_ray(
 def start_ray(
     spec: JudgeSpec, *, replicas: int | None, gpus: float | None, quiet: bool
 ) -> AbstractContextManager[RayEngine]:
-    """The engine, as long as the block lasts."""
+    """The engine, closed at the end of the block."""
     from jurat.runs.engines.ray_engine import start
 
     def tell(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C, told twice: the first time the batch in hand is finished and written, the second time all stops.
+"""Handles Ctrl-C: the first one finishes and writes the current batch, the second one stops at once.
 
 Where a file has been decoding for long, the first time is enough: nobody knows when it would be finished.
 """
@@ -19,12 +19,12 @@ T = TypeVar("T")
 
 
 class StopRequest:
-    """Whether someone asked to stop."""
+    """Whether a stop was requested."""
 
     asked = False
 
     def before(self, items: Iterable[T]) -> Iterator[T]:
-        """The items until then."""
+        """The items until a stop is requested."""
         for item in items:
             if self.asked:
                 return

@@ -98,7 +98,7 @@ def judge(
 ) -> None:
     """Judge images under a constitution.
 
-    With --out DIR the same command goes on where it was stopped.
+    With --out DIR, rerun the same command to resume a run that was stopped.
 
     Exit codes: 0 done, 1 what --fail-on names was found, 2 wrong usage, 3 the model failed or nothing
     could be judged, 130 interrupted.

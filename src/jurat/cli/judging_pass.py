@@ -1,4 +1,4 @@
-"""One pass over the items: verdicts are judged, written and counted as they come, and told in the end."""
+"""One pass over the items: verdicts are judged, written and counted, and summarised at the end."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class AllFailed(JuratError):
 
 @dataclass
 class JudgingPass:
-    """One pass: where verdicts go, and what is told of them."""
+    """One pass: where verdicts are written, and what is printed about them."""
 
     source: ItemSelection
     out: Path | None
@@ -116,7 +116,7 @@ class JudgingPass:
             )
 
     def tell_in_part(self) -> None:
-        """Says of how many items some frames or pages were not looked at, if there are any."""
+        """Prints how many items had frames or pages that were not judged, if any."""
         if count := self.tally.in_part:
             typer.echo(
                 f"jurat: Not all frames or pages were looked at of {counted(count, 'item')} that "
@@ -157,7 +157,7 @@ class JudgingPass:
     def _collect(
         self, run: Run, workers: RayEngine, bench: Judge, stop: StopRequest, advance: Advance
     ) -> None:
-        """Likewise with what workers judge."""
+        """Collects verdicts from workers instead."""
         from jurat.judge import row_to_verdict
 
         with closing(run.collect(workers, engines.job_of(bench, self.source))) as groups:
@@ -175,7 +175,7 @@ class JudgingPass:
         advance()
 
     def _left(self) -> int | None:
-        """How many items there are to judge, if that can be told soon."""
+        """Number of items to judge, if it can be counted quickly."""
         from jurat.sources import count_items
 
         total = None if self.source.shard else count_items(self.source.paths, self.source.options)
@@ -187,7 +187,9 @@ def _all_of(rows: int) -> str:
 
 
 def _tell_low_mass(console: Console, tally: Tally, model: Model) -> None:
-    """What a model says instead, where most items are undecided since it said neither Yes nor No."""
+    """Prints the likeliest first tokens if most items are undecided because the model said neither Yes nor
+    No.
+    """
     from jurat.models.hf.diagnosis import Diagnosable, first_tokens
 
     count = tally.reasons["unsure", "low_mass"]

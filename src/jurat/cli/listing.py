@@ -1,4 +1,4 @@
-"""`jurat list`: what there is of each kind, what is not installed, and the command that installs it."""
+"""`jurat list`: the entries of each kind, which are not installed, and the command that installs them."""
 
 from __future__ import annotations
 

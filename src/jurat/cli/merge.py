@@ -1,4 +1,4 @@
-"""`jurat merge`: the runs of a job array become one."""
+"""`jurat merge`: joins the runs of a job array."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ def merge(
 ) -> None:
     """Join runs over parts of the same items, such as `jurat judge --shard I/N` makes.
 
-    They must have been made under the same settings, and no item may be in two of them. They stay as
-    they are.
+    They must have the same settings, and no item may be in two of them. They are not changed.
     """
     from jurat.judge.verdict_runs import VERDICT_ROWS
     from jurat.runs import merge_runs

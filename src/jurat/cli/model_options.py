@@ -34,7 +34,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What was said on the command line of how a model is opened; None where nothing was."""
+    """Command-line options on how a model is opened; None for each that was not given."""
 
     device: str | None = None
     dtype: str | None = None

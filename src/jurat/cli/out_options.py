@@ -110,7 +110,7 @@ def open_run(
     allow_unknown: bool,
     quiet: bool,
 ) -> Run:
-    """Opens the run in --out DIR, and says on standard error what was done to what was there."""
+    """Opens the run in --out DIR, and prints on standard error what happened to an existing run."""
     from jurat.judge.verdict_runs import open_verdict_run
 
     with ExitStack() as shown:

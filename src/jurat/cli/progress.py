@@ -1,4 +1,4 @@
-"""The progress of a long run: how many, how fast, how long still. A bar on a terminal, lines in a log."""
+"""Progress of a long run: count, rate and remaining time. A bar on a terminal, lines in a log."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EVERY = 30.0
 
 
 class Advance(Protocol):
-    """Says that one more item is done."""
+    """Reports one more finished item."""
 
     def __call__(self) -> None: ...
 

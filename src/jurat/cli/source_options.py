@@ -121,7 +121,7 @@ def read_known(path: Path | None) -> HashList | None:
 
 
 def near_duplicates(distance: int | None) -> NearDuplicates | None:
-    """A memory for near duplicates, if they are to be looked for."""
+    """The store of near duplicates, if `--reuse-near` is given."""
     from jurat.media.hash_list import NearDuplicates
 
     return None if distance is None else NearDuplicates(distance)
@@ -187,20 +187,22 @@ class ItemSelection:
         return read_ahead(items, SourceFolders.of(self.paths, self.options), stopped=stopped)
 
     def tell_passed_over(self) -> None:
-        """Says on standard error what was passed over, however quiet the command is: nobody looked at it."""
+        """Prints on standard error which files were passed over, even with `--quiet`, since they were not
+        judged.
+        """
         for line in self.passed_over.lines():
             typer.echo(f"jurat: {line}", err=True)
 
     def undecided(
         self, items: Iterator[Item], judge: Judge, decide: Callable[[Verdict], None]
     ) -> Iterator[Item]:
-        """The items that a model has to look at; `decide` is told the verdicts on the others."""
+        """The items that need a model; the verdicts on the others are passed to `decide`."""
         if self.known is None and self.near is None:
             return items
         return (item for item in items if not self._settled(item, judge, decide))
 
     def judged(self, verdict: Verdict) -> None:
-        """Remembers a verdict for near duplicates to come."""
+        """Stores a verdict for later near duplicates."""
         hash = self._hashes.pop((verdict.id, verdict.occurrence), None)
         if self.near is not None and hash is not None and verdict.outcome != "error":
             # As text: the verdicts of tens of thousands of pictures are gigabytes of objects.

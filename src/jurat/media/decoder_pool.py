@@ -47,7 +47,7 @@ _SPENT = {getattr(signal, name) for name in ("SIGPROF", "SIGALRM", "SIGXCPU") if
 
 
 def decode_elsewhere(data: bytes, limits: Limits, sampling: Sampling) -> Decoded:
-    """As `jurat.media.decoding.decode_here`, within a budget.
+    """Like `jurat.media.decoding.decode_here`, within a budget.
 
     Raises:
         ImageError: likewise; or the budget was spent, or the decoder ended its process.
@@ -61,7 +61,7 @@ def decode_elsewhere(data: bytes, limits: Limits, sampling: Sampling) -> Decoded
 def still_elsewhere(
     data: bytes, limits: Limits, index: int, rendering: str | None, time: float | None, longest: int
 ) -> Image.Image:
-    """As `jurat.media.decoding.still_here`, within a budget.
+    """Like `jurat.media.decoding.still_here`, within a budget.
 
     Raises:
         ImageError: as `decode_elsewhere` does.
@@ -118,7 +118,7 @@ class _Process:
     def ask(
         self, request: dict[str, Any], data: bytes, most: int
     ) -> tuple[dict[str, Any], list[Image.Image]]:
-        """Its answer, with images of at most `most` bytes.
+        """Sends a file and returns the answer, with images of at most `most` bytes.
 
         Raises:
             ImageError: it ended, or was ended, before it had answered.
@@ -195,7 +195,7 @@ def _read(pipe: IO[bytes], size: int) -> bytearray:
 
 
 class _Pool:
-    """The idle processes. As many are at work as there are callers at a time."""
+    """The idle processes; each caller uses one process at a time."""
 
     def __init__(self) -> None:
         self.forget()

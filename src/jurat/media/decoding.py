@@ -72,7 +72,7 @@ def decode(
 
 
 def decode_here(data: bytes, limits: Limits, sampling: Sampling) -> Decoded:
-    """As `decode`, of a file whose size was checked, in this process and without a budget."""
+    """Like `decode`, for a file whose size was checked, in this process and without a budget."""
     if (container := container_of(data)) is not None:
         return read_video(data, container, limits, sampling)
     with quiet():
@@ -104,7 +104,7 @@ def still(data: bytes, index: int, rendering: str | None, time: float | None, lo
 def still_here(
     data: bytes, limits: Limits, index: int, rendering: str | None, time: float | None, longest: int
 ) -> Image.Image:
-    """As `still`, in this process and without a budget."""
+    """Like `still`, in this process and without a budget."""
     if container_of(data) is not None:
         image = frame_at(data, time or 0.0)
     else:
@@ -318,7 +318,7 @@ def _scale_on_the_way(image: ImageFile.ImageFile, limits: Limits) -> None:
 
 
 def _with_screen(shown: Rendering, screen: tuple[int, int]) -> list[Rendering]:
-    """A GIF's frame as viewers show it that enlarge the screen for it, and as those that do not."""
+    """A GIF's frame with and without an enlarged screen, since viewers show either."""
     image = shown.image
     if image.width <= screen[0] and image.height <= screen[1]:
         return [shown]

@@ -154,7 +154,7 @@ def open_image(file: io.BytesIO, format: Format, data: bytes) -> ImageFile.Image
 
 
 def damaged(format: Format, error: Exception, where: str = "") -> str:
-    """One line on what Pillow said of a broken image, and `where` in it."""
+    """One line with Pillow's message about a broken image, and `where` in it."""
     text = reason(error)
     kind = "truncated" if "truncated" in text.lower() else "damaged"
     if text == "not identified by this driver":  # what Pillow says of all that it makes nothing of
@@ -220,7 +220,7 @@ def check_tail(data: bytes, name: str) -> None:
 
 
 def _not_an_image(data: bytes) -> str | None:
-    """What a file is instead of an image, if it can be recognised."""
+    """The kind of a file that is not an image, if it is recognised."""
     start = data[:512]
     for pattern, what in _OTHER_PATTERNS:
         if pattern.match(start):

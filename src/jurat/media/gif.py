@@ -75,7 +75,7 @@ class Gif:
 
 
 def read_gif(data: bytes, limits: Limits) -> Gif:
-    """Reads the blocks of a file, as far as they go.
+    """Reads the blocks of a file up to the first invalid one.
 
     Raises:
         ImageError: it has more frames than `limits` has them, or too many blocks.

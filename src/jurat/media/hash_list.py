@@ -1,4 +1,4 @@
-"""Lists of known content: hashes with labels, which decide before any model is asked."""
+"""Hash lists of known content, which decide items before any model is asked."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class HashList:
         return _together([None if hash is None else self._nearest(hash) for hash in hashes])
 
     def match_all(self, images: Sequence[bytes], sampling: Sampling | None = None) -> HashMatch | None:
-        """What is known of an item: one image that is to be blocked is enough, all have to be allowed."""
+        """The match of an item: one blocked image is enough, but all must be allowed."""
         return _together([self.match(data, sampling) for data in images])
 
     def _nearest(self, hash: Any) -> HashMatch | None:
@@ -104,7 +104,7 @@ class HashList:
 
 
 def _together(found: Sequence[HashMatch | None]) -> HashMatch | None:
-    """What is known of several pictures: one that is to be blocked is enough, all have to be allowed."""
+    """The match of several pictures: one blocked picture is enough, but all must be allowed."""
     matches = [match for match in found if match is not None]
     blocked = [match for match in matches if match.entry.action == "block"]
     if not blocked and len(matches) < len(found):
@@ -177,7 +177,7 @@ def _entry(row: dict[str, Any], where: str) -> HashEntry:
 
 
 class NearDuplicates:
-    """Results of the last pictures of a run, found again by what the pictures look like."""
+    """Results of a run's latest pictures, retrieved by perceptual similarity."""
 
     def __init__(self, distance: int, *, size: int = 50_000) -> None:
         """`distance`: most differing bits. `size`: most pictures that are remembered."""
@@ -189,7 +189,7 @@ class NearDuplicates:
         self._next = 0
 
     def find(self, hash: Any) -> Any | None:
-        """The result of the nearest picture; None where none is near."""
+        """The result of the nearest picture; None if none is within the distance."""
         if not self._made:
             return None
         distances = differing_bits(self._hashes[: len(self._made)], hash)
@@ -197,7 +197,7 @@ class NearDuplicates:
         return self._made[at] if distances[at] <= self.distance else None
 
     def keep(self, hash: Any, made: Any) -> None:
-        """Remembers the result of a picture, in the place of the oldest one."""
+        """Stores the result of a picture in place of the oldest one."""
         if len(self._made) < len(self._hashes):
             self._made.append(made)
         else:
@@ -221,7 +221,7 @@ def picture_hashes(data: bytes, sampling: Sampling | None = None) -> list[Any | 
 
 
 def picture_hash(pixels: Any) -> Any | None:
-    """The PDQ hash of RGB pixels, 32 bytes; None where it says nothing."""
+    """The PDQ hash of RGB pixels, 32 bytes; None if its quality is too low."""
     from jurat.media.pdq import pdq
 
     hash, quality = pdq(pixels)
@@ -229,7 +229,7 @@ def picture_hash(pixels: Any) -> Any | None:
 
 
 def differing_bits(hashes: Any, hash: Any) -> Any:
-    """Hamming distances of many hashes to one."""
+    """Hamming distances from many hashes to one."""
     import numpy as np
 
     different = np.bitwise_xor(hashes, hash)

@@ -62,7 +62,7 @@ class _Frame:
     components: tuple[_Component, ...]
 
     def units(self, ids: Sequence[int]) -> int:
-        """How many coded units a scan of some components has."""
+        """Number of coded units in a scan of some components."""
         unit = 1 if self.marker == _LOSSLESS else 8
         most_across = max(component.across for component in self.components)
         most_down = max(component.down for component in self.components)
@@ -134,7 +134,7 @@ class Jpeg:
 
 
 class ReadTracker(io.BytesIO):
-    """A file whose reads end at given places, and which records how far it was read."""
+    """A file whose reads stop at given positions, and which records how far it was read."""
 
     def __init__(self, data: bytes, stops: tuple[int, ...]) -> None:
         super().__init__(data)

@@ -200,7 +200,7 @@ def _walk(data: bytes) -> Iterator[_Chunk]:
 
 
 def _inflated(data: bytes, spans: Sequence[Span], enough: int) -> int:
-    """How many bytes compressed data have, counted up to `enough`."""
+    """Decompressed size in bytes, counted up to `enough`."""
     inflate = zlib.decompressobj()
     count = 0
     try:

@@ -1,5 +1,6 @@
-"""Two questions that a balanced test set does not answer: does the verdict follow the policy, and how
-often is an alarm right where violations are rare."""
+"""Metrics under shifts of policy and prevalence, which a balanced test set does not show: does the verdict
+follow the policy, and how often is an alarm right where violations are rare.
+"""
 
 from __future__ import annotations
 

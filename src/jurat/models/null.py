@@ -125,7 +125,7 @@ class NullModel(Model):
         return Reply(text[:cut].strip(), usage, finish="stop" if ended else "length")
 
     def _fault(self, chat: Chat) -> Failure | None:
-        """Waits for `pace`, then fails as often as the options say. Chats without images never fail."""
+        """Waits for `pace`, then fails with the configured frequency. Chats without images never fail."""
         if self.settings.pace:
             time.sleep(self.settings.pace)
         if not chat.images:

@@ -67,7 +67,7 @@ class PlugInModel(ModelWrapper):
 
 
 class PlugInDetector:
-    """A third party's detector; everything but `detect` is its own."""
+    """Wraps a third party's detector; only `detect` is changed."""
 
     def __init__(self, entry: Entry, detector: Any) -> None:
         self._entry, self._inner = entry, detector
@@ -85,7 +85,7 @@ class PlugInDetector:
 
 
 class PlugInMatcher(PlugInDetector):
-    """A third party's matcher; everything but `match` is its own."""
+    """Wraps a third party's matcher; only `match` is changed."""
 
     def match(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[Any]:
         return _each(

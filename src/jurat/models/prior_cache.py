@@ -31,7 +31,7 @@ log = logging.getLogger("jurat.models")
 
 @runtime_checkable
 class Deterministic(Protocol):
-    """A model that always answers the same question the same."""
+    """A model that always gives the same answer to the same question."""
 
     @property
     def pin(self) -> str:
@@ -48,7 +48,7 @@ class PriorCache:
 
     @classmethod
     def of(cls, model: Model, wording: str) -> PriorCache | None:
-        """None where nothing may be kept: the model is not `Deterministic`, or the cache is off."""
+        """The cache of a model; None if it is not `Deterministic` or the cache is off."""
         pinned, folder = model.capability(Deterministic), cache_folder()
         if pinned is None or folder is None:
             return None
@@ -90,7 +90,7 @@ class PriorCache:
 
 
 def cache_folder() -> Path | None:
-    """Where jurat keeps what it can compute again; None where it may keep nothing."""
+    """The cache folder; None if caching is off."""
     named = os.environ.get(FOLDER)
     if named is not None:
         return None if named.strip().lower() in ("", "off") else Path(named).expanduser()

@@ -274,11 +274,11 @@ class StatementReader(Protocol):
 
 @runtime_checkable
 class Disclaimer(Protocol):
-    """A model whose records all carry a remark about it."""
+    """A model with a remark that goes into every record."""
 
     @property
     def disclaimer(self) -> str:
-        """One sentence: of the `null` model, that its answers mean nothing."""
+        """One sentence, such as that the `null` model's answers mean nothing."""
         ...
 
 

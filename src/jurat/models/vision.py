@@ -54,7 +54,7 @@ class Detector(Protocol):
 
 @runtime_checkable
 class Matcher(Protocol):
-    """Tells how well images and texts agree."""
+    """Scores how well images and texts match."""
 
     name: str
     """As a user names it: "bundled", "hf/openai/clip-vit-base-patch16"."""

@@ -14,6 +14,8 @@ ArrowTable: TypeAlias = Any
 
 
 def moment_text(moment: datetime) -> str:
-    """A time as rows hold it: ISO 8601 with milliseconds, ending in Z. One without a zone is taken as UTC."""
+    """A time in the format of rows: ISO 8601 with milliseconds, ending in Z. A time without a zone is taken
+    as UTC.
+    """
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

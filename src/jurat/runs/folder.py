@@ -48,12 +48,12 @@ Facts = Mapping[str, Any]
 
 
 def facts_file(folder: Path) -> Path:
-    """Where a run's facts are."""
+    """Path of a run's `_run.json`."""
     return _named(folder, RUN_FILE)
 
 
 def retrying_file(folder: Path) -> Path:
-    """Where the rows of items that are computed anew are kept meanwhile."""
+    """Path of the old rows of items that are being recomputed."""
     return _named(folder, RETRYING)
 
 
@@ -64,12 +64,12 @@ def _named(folder: Path, name: str) -> Path:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a path is the folder of a run."""
+    """Whether a path is a run's folder."""
     return facts_file(path).is_file()
 
 
 def check_run_folder(folder: Path, *, fresh: bool = False, retry_errors: bool = False) -> None:
-    """Raises JuratError where there can be no run in a folder; writes nothing."""
+    """Raises JuratError if a folder cannot hold a run; writes nothing."""
     if folder.exists() and not folder.is_dir():
         raise JuratError(f"{folder} is a file.", hint="Name it .jsonl or .parquet, or name a folder.")
     if folder.is_dir() and not is_run(folder):
@@ -95,7 +95,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 
 def write_facts(folder: Path, facts: Facts) -> None:
-    """Writes `_run.json`, whole or not at all."""
+    """Writes `_run.json` atomically."""
     with run_errors(folder):
         write_whole(folder / RUN_FILE, json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
         (folder / "run.json").unlink(missing_ok=True)
@@ -184,7 +184,9 @@ def set_aside(folder: Path) -> Path:
 
 
 def hold(folder: Path) -> Callable[[], None]:
-    """Keeps other runs out of a folder, those of an earlier jurat too; returns what lets them in again."""
+    """Locks a folder against other runs, also of earlier versions of jurat; returns a function that unlocks
+    it.
+    """
     held = ExitStack()
     try:
         for name in (LOCK, *(["lock"] if (folder / "lock").exists() else [])):

@@ -1,4 +1,4 @@
-"""A JSON Lines file that rows are added to, each whole or not at all."""
+"""A JSON Lines file to which rows are appended atomically."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class LineFile:
         self.size += len(line)
 
     def sync(self) -> None:
-        """Writes through to the disk."""
+        """Flushes the file to the disk."""
         os.fsync(self._file.fileno())
 
     def close(self) -> None:

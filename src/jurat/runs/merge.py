@@ -35,7 +35,7 @@ from jurat.text import reason
 
 @dataclass(frozen=True)
 class MergeResult:
-    """What was merged."""
+    """Result of a merge."""
 
     rows: int
     empty: tuple[Path, ...]
@@ -78,7 +78,7 @@ def merge_runs(folders: Sequence[Path | str], out: Path | str, schema: RowSchema
 
 
 def _joined(folders: Sequence[Path], facts: Sequence[dict[str, Any]], schema: RowSchema) -> dict[str, Any]:
-    """The `_run.json` of the whole."""
+    """The `_run.json` of the merged run."""
     whole = [{**each, "settings": {**each.get("settings", {}), "shard": None}} for each in facts]
     for folder, each in zip(folders, whole, strict=True):
         if lines := differences(whole[0], each, schema):
@@ -97,7 +97,7 @@ def _shard(facts: Facts) -> str | None:
 
 
 def _missing(shards: Sequence[str | None]) -> list[str]:
-    """Shards of the same number that were not named."""
+    """Shards of the same job array that are missing."""
     named = {shard for shard in shards if shard is not None}
     counts = {shard.rpartition("/")[2] for shard in named}
     if len(counts) != 1 or not (count := next(iter(counts))).isdigit():

@@ -1,4 +1,4 @@
-"""Rows to Parquet files, which are there whole or not at all, and back."""
+"""Writes rows to Parquet files atomically, and reads them back."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _fitting_batch(rows: Sequence[Row], schema: ArrowSchema) -> ArrowBatch | Non
 
 
 def rows_of(batch: ArrowBatch | ArrowTable) -> list[dict[str, Any]]:
-    """The rows of a batch or table as what JSON can hold: maps as dicts, timestamps as `moment_text`."""
+    """Rows of a batch or table as JSON-compatible values: maps as dicts, timestamps as `moment_text`."""
     rows = batch.to_pylist(maps_as_pydicts="strict")
     for name in _timestamps(batch.schema):
         for row in rows:

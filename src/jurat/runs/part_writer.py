@@ -1,4 +1,4 @@
-"""Writes the rows of a run's folder, so that none is lost whenever the process is killed."""
+"""Writes the rows of a run's folder so that a kill at any moment loses none."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class PartWriter:
                 self._synced = time.monotonic()
 
     def close_part(self) -> None:
-        """Turns the rows since the last part into one."""
+        """Closes the current part, with the rows since the last one."""
         with run_errors(self.folder, self.rows):
             if self._lines is None and self._spool.exists():
                 self._start()
@@ -208,7 +208,7 @@ class PartWriter:
 
 
 def _clean(folder: Path, files: list[Path]) -> None:
-    """Removes what a killed process left half done."""
+    """Removes unfinished files of a killed process."""
     for path in (folder / PARTS).iterdir():
         stale = PART.fullmatch(path.name) is not None and path not in files
         if stale or HALF_WRITTEN.fullmatch(path.name):

@@ -1,4 +1,4 @@
-"""Which items a run has recorded, in little memory: 16 bytes an item, and 12 to 24 to count equal ids.
+"""The items that a run has recorded, as hashes: 16 bytes per item, and 12 to 24 to count equal ids.
 
 An item's identity is its id and how many items with that id came before it. Of both only hashes are held.
 """
@@ -38,7 +38,7 @@ class Occurrences:
         self._keys, self._counts, self._used = _table(self._bits)
 
     def next(self, id: str) -> int:
-        """How many times this id came before."""
+        """How many times this id has occurred before."""
         key = int.from_bytes(
             hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little"
         )
@@ -75,7 +75,7 @@ def _table(bits: int) -> tuple[array[int], array[int], int]:
 
 
 class RecordedKeys:
-    """A set of item keys: 16 bytes each, sorted; made once, then asked."""
+    """An immutable set of item keys: 16 bytes each, sorted."""
 
     def __init__(self, keys: Iterable[bytes]) -> None:
         import numpy as np
@@ -105,7 +105,7 @@ class RecordedKeys:
 
 
 def numbered(items: Iterable[Item]) -> Iterator[Item]:
-    """The items, each with how many came before it under its id."""
+    """The items, each numbered among those with its id."""
     seen = Occurrences()
     for item in items:
         before = seen.next(item.id)

@@ -26,7 +26,7 @@ _BLOCK_ROWS = 1024
 
 @dataclass(frozen=True)
 class Block:
-    """Rows that follow one another."""
+    """Consecutive rows."""
 
     count: int
     columns: ArrowTable | None
@@ -38,7 +38,7 @@ class Block:
 def read_rows(path: Path | str) -> Iterator[dict[str, Any]]:
     """The rows of a JSON Lines or Parquet file, of a `.partial` one, or of a run's folder, one by one.
 
-    The format of a file is told from its content. Blank lines are left out.
+    The format is detected from the content. Blank lines are skipped.
 
     Raises:
         JuratError: at once if the file cannot be read; on the way, with its number, where a line is not
@@ -83,7 +83,7 @@ def read_blocks(path: Path, leaves: Sequence[str], optional: Sequence[str] = ())
 
 
 def blocks_of(rows: Iterable[dict[str, Any]]) -> Iterator[Block]:
-    """Blocks of rows that are in memory, or come one by one."""
+    """Blocks of rows from any iterable."""
     rows = iter(rows)
     while some := list(islice(rows, _BLOCK_ROWS)):
         yield Block(len(some), None, lambda places, some=some: [some[place] for place in places])

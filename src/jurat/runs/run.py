@@ -32,20 +32,20 @@ SCHEMA = 1
 
 
 class Rewriter(Protocol):
-    """Changes rows that were recorded under other settings to what they are under those of now."""
+    """Converts rows recorded under earlier settings to the current settings."""
 
     def __call__(self, row: dict[str, Any]) -> Row | None:
-        """The row as it is now; None where its item has to be computed anew."""
+        """The converted row; None if its item must be recomputed."""
         ...
 
     def note(self) -> Mapping[str, Any]:
-        """What the session records of it; called when all rows were changed."""
+        """Facts for the session record; called when all rows have been converted."""
         ...
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is."""
+    """Progress of a run."""
 
     step: Literal["rewriting", "computing"]
     done: int
@@ -147,7 +147,7 @@ class Run:
 
     @property
     def progress(self) -> Progress:
-        """How far this session is; may be asked from another thread."""
+        """Progress of this session; may be read from another thread."""
         seconds = time.monotonic() - self._start
         return Progress("computing", self.rows, None, dict(self.outcomes), seconds)
 

@@ -1,4 +1,4 @@
-"""What a run needs to know of its rows: their columns, what identifies one, and what became of its item.
+"""The schema of a run's rows: columns, key and outcome.
 
 A row that does not fit its columns becomes an error row, so that one value never ends a run, now or when it
 is resumed. What fits is kept column by column: the item's id, its place and its digest above all.
@@ -78,7 +78,7 @@ class RowSchema:
         return [self.id] if self.occurrence is None else [self.id, self.occurrence]
 
     def key(self, row: Row) -> bytes:
-        """What identifies a row, as `jurat.runs.recorded_items.item_key` makes it."""
+        """The key of a row, made by `jurat.runs.recorded_items.item_key`."""
         return item_key(row[self.id], 0 if self.occurrence is None else row[self.occurrence] or 0)
 
     def json_line(self, row: Row, number: int) -> bytes:
@@ -162,7 +162,7 @@ def _completed(inside: Row, field: Any) -> Any:
 
 
 def _fitting(value: Any, field: Any, place: str, misfits: list[str]) -> Any:
-    """The value if it fits; of a struct what fits; else an empty value."""
+    """The value if it fits, the fitting fields of a struct, or else an empty value."""
     import pyarrow as pa
 
     try:

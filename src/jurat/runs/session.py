@@ -1,4 +1,4 @@
-"""What `_run.json` records of each session of a run: how and on what it was done."""
+"""Facts that `_run.json` records about each session of a run: command, versions, machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LIBRARIES = (
 
 
 def session() -> dict[str, Any]:
-    """How and on what this session is done; nothing that names the machine, or that grants access."""
+    """Facts about this session, without the machine's name and without credentials."""
     ours = Path(sys.argv[0]).name in ("jurat", "__main__.py")
     return {
         "time": now().replace("+00:00", "Z"),
@@ -31,5 +31,5 @@ def session() -> dict[str, Any]:
 
 
 def command_line() -> str:
-    """The command that this process was given, as it may be recorded and published."""
+    """The command line of this process, without secrets."""
     return shlex.join(["jurat", *map(without_secrets, sys.argv[1:])])

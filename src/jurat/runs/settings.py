@@ -1,4 +1,4 @@
-"""In what the settings of two runs differ, for people to read."""
+"""Describes the differences between the settings of two runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def settings_in(facts: Facts, schema: RowSchema) -> dict[str, Any]:
 
 
 def differences(old: Facts, new: Facts, schema: RowSchema) -> list[str]:
-    """Lines that say in which settings two runs differ, and in which lines of their text."""
+    """Lines that name the settings, and the lines of text, in which two runs differ."""
     before, after = settings_in(old, schema), settings_in(new, schema)
     lines: list[str] = []
     for name in dict.fromkeys((*before, *after)):

@@ -35,7 +35,7 @@ class Sink(Protocol):
 
     @property
     def rows(self) -> int:
-        """How many were written; after a failure, how many can be read."""
+        """Number of rows written; after a failure, number of rows that can be read."""
         ...
 
     @property
@@ -53,7 +53,7 @@ class Sink(Protocol):
 
 
 def open_sink(path: Path | str | None, schema: RowSchema, *, overwrite: bool = False) -> Sink:
-    """A sink for the format that the suffix names, in a folder that is made if need be.
+    """Opens a sink for the format of the suffix; missing folders are created.
 
     - `.jsonl`, `.ndjson`: each row is flushed before `write` returns. A row that could be written only
       in part (the disk is full) is taken back.

@@ -1,4 +1,4 @@
-"""Arrow's columns as Python values: checked before anything else touches them, none beyond the limits."""
+"""Converts Arrow columns to Python values, after validation and within limits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def too_many(rows: int, size: int) -> str | None:
 
 
 def damage_of(columns: Sequence[Any]) -> str | None:
-    """What is wrong with arrays, in one line; None if they are sound.
+    """The damage of arrays, in one line; None if they are valid.
 
     The offsets, lengths and indices in a file are whatever someone wrote there: reading a value by them may
     end the process, or return memory outside the file.
@@ -49,7 +49,7 @@ def damage_of(columns: Sequence[Any]) -> str | None:
 
 
 def _is_sound_but_for_encoding(array: Any) -> bool:
-    """Whether all that is wrong are texts that are not UTF-8, which are kept as in names of files."""
+    """Whether the only fault is text that is not UTF-8, which is kept as surrogate escapes."""
     try:
         if isinstance(array, pa.DictionaryArray):
             array.indices.validate(full=True)
@@ -63,12 +63,12 @@ def _is_sound_but_for_encoding(array: Any) -> bool:
 
 
 def _bytes_for_texts(array: Any) -> Any:
-    """The array with bytes in the place of texts."""
+    """The array with texts as bytes."""
     return array.view(_without_encoding(array.type))
 
 
 def _without_encoding(kind: Any) -> Any:
-    """The type with bytes in the place of texts. Raises NotImplementedError where that cannot be said."""
+    """The type with texts as bytes. Raises NotImplementedError for types without such a form."""
     if kind in _TEXT_AS_BYTES:
         return _TEXT_AS_BYTES[kind]
     if types.is_list(kind) or types.is_large_list(kind):
@@ -140,7 +140,7 @@ def _value_within(cell: Any, most: int) -> Any:
 
 
 def _is_plain(kind: Any) -> bool:
-    """Whether values take about as many bytes in Python as in the column: nothing in it stands for many."""
+    """Whether values take about as many bytes in Python as in the column (no dictionaries or repeats)."""
     if isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type
     if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
@@ -149,7 +149,7 @@ def _is_plain(kind: Any) -> bool:
 
 
 def _size(cell: Any) -> int:
-    """About how many bytes a cell's value has."""
+    """Approximate size of a cell's value in bytes."""
     if not cell.is_valid:
         return 0
     if isinstance(cell, pa.DictionaryScalar | pa.ExtensionScalar):

@@ -118,7 +118,7 @@ def image_in(cell: object, column: str, max_bytes: int) -> bytes | str:
 
 
 def _is_no_path(text: str) -> bool:
-    """Whether a text is too long to be a path or a URI."""
+    """Whether a text cannot be a path or a URI because of its length."""
     if len(text) > _LONGEST_PATH or scheme_of(text) is not None:
         return len(text) > _LONGEST_PATH
     return any(len(part.encode("utf-8", "replace")) > _LONGEST_NAME for part in text.split("/"))
@@ -169,7 +169,7 @@ def bytes_in(numbers: Sequence[object]) -> bytes | None:
 
 
 def without_pictures(text: str) -> str:
-    """The text with `...` in the place of pictures that it holds: they are to be judged, not spread."""
+    """The text with embedded pictures replaced by `...`, so that they are not copied into records."""
     if "base64," in text.lower() or any(mark in text for mark in _MARKS):
         text = _IN_TEXT.sub(lambda found: f"{found[0][:24].partition(',')[0]}...", text)
     return _NUMBERS.sub("[...]", text) if "[" in text else text

@@ -42,7 +42,7 @@ class ConversationColumns:
 
     @classmethod
     def of(cls, names: Sequence[str], options: SourceOptions) -> ConversationColumns:
-        """Those that were named, else those that have one of the usual names."""
+        """The columns that were named, else those with one of the usual names."""
         given = (options.conversation_column, options.prompt_column, options.response_column)
         if any(given):
             return cls(*given, named=True)

@@ -24,7 +24,7 @@ _MOST_LINES, _MOST_BROKEN = 10_000, 1000
 
 
 class DelimitedTable(FileSource):
-    """Rows behind a line of column names."""
+    """A table with a header line."""
 
     def items(self, passed_over: PassedOver) -> Iterator[Item]:
         delimiter = "\t" if name_of(self.place).lower().endswith(".tsv") else ","
@@ -65,14 +65,14 @@ class _UnreadableRow:
 
 @dataclass
 class _TableShape:
-    """What rows are like, once the first line has said so."""
+    """Columns and width of the rows, from the header line."""
 
     width: int = 0
     column: int = 0
     """The place of the image."""
 
     def is_swallowed(self, of_row: list[str | int], cells: int, delimiter: str) -> bool:
-        """Whether the lines of a row of so many cells are rows of their own that stray quotes joined."""
+        """Whether the lines of a row are separate rows that stray quotes have joined."""
         if self.width == 0 or len(of_row) == 1:
             return False
         return cells != self.width or any(self._is_row(line, delimiter) for line in of_row[1:])
@@ -84,7 +84,7 @@ class _TableShape:
 
 
 class _Lines:
-    """The lines of a text, for one row after the other: it knows those of the row at hand."""
+    """Lines of a text; keeps those of the current row."""
 
     def __init__(self, text: io.TextIOWrapper, place: str) -> None:
         self._lines = lines.lines_of(text, place)
@@ -110,7 +110,7 @@ class _Lines:
         self.of_row = []
 
     def again_from_second(self) -> None:
-        """Of a row that is broken, only the first line is lost."""
+        """Returns to the second line of a broken row, so that only its first line is lost."""
         self._again.extendleft(reversed(self.of_row[1:]))
         self.of_row = self.of_row[:1]
 
@@ -172,7 +172,7 @@ def _broken(source: _Lines, problem: str) -> _UnreadableRow:
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """The names of columns; one that comes again is followed by its number."""
+    """Column names made unique by appending a number."""
     times: Counter[str] = Counter()
     found: list[str] = []
     for name in names:

@@ -191,7 +191,7 @@ def _item(found: FoundPath, max_bytes: int) -> Item:
 
 
 def _why_list(path: str) -> str | None:
-    """How to judge a file that seems to be a list of paths; None for any other file."""
+    """Hint for a file that seems to be a list of paths; None for any other file."""
     if os.path.splitext(path)[1].lower() not in _LISTS:
         return None
     try:

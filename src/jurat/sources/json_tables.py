@@ -95,7 +95,7 @@ def _first(
 
 
 def _row(line: bytes) -> dict[str, Any] | str:
-    """The row in a line, or why it is none."""
+    """The row in a line, or the reason why there is none."""
     if len(line) > _PIECE and sum(map(line.count, (b",", b"[", b"{"))) > _MOST_VALUES:
         return f"more than {_MOST_VALUES:,} values"
     try:

@@ -29,7 +29,7 @@ def lines_of(file: TextIO | BinaryIO, place: str) -> Iterator[str | bytes | int]
     """Its lines, with their ends; in the place of one that has more than `MOST` characters how many it has.
 
     Raises:
-        ImageError: a line goes on for gigabytes.
+        ImageError: a line is gigabytes long.
     """
     while line := file.readline(_PIECE):
         parts = [line]
@@ -54,7 +54,7 @@ def lines_of(file: TextIO | BinaryIO, place: str) -> Iterator[str | bytes | int]
 
 
 def too_long(size: int) -> str:
-    """The problem of a line of `size` characters."""
+    """The error message for a line of `size` characters."""
     return f"a line of {size:,} characters, more than the limit of {MOST:,}"
 
 

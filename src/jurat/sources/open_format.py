@@ -1,4 +1,4 @@
-"""Opens a file of items by its format; what a third party's code raises becomes the row of the file."""
+"""Opens a file of items by its format; exceptions of third-party code become an error row."""
 
 from __future__ import annotations
 

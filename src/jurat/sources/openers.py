@@ -58,7 +58,7 @@ def open_regular(path: str) -> BinaryIO:
 
 
 def why_missing(path: str, error: OSError | ValueError) -> str:
-    """One line on why there is nothing at a path."""
+    """One line that says why a path cannot be read."""
     if "\0" in path:
         return "this is not a path: it has null bytes ('-' expects a list of paths, not an image)"
     if isinstance(error, FileNotFoundError):
@@ -129,7 +129,7 @@ _FILE_URI = re.compile(r"file:(?=/)(?://([^/]*))?(.*)", re.IGNORECASE | re.DOTAL
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Raises the reason why there is nothing to read."""
+    """Raises the reason why an image cannot be read."""
 
     problem: str
 
@@ -172,7 +172,7 @@ class FilePart:
 
 @dataclass(frozen=True)
 class InMemory:
-    """Bytes that were read already."""
+    """Bytes in memory."""
 
     data: bytes
     max_bytes: int = DEFAULT_MAX_BYTES

@@ -1,4 +1,4 @@
-"""Parquet: the light columns are read in batches, the images' bytes only of the rows that are opened."""
+"""Parquet tables: light columns are read in batches, image bytes only for rows that are opened."""
 
 from __future__ import annotations
 

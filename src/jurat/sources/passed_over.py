@@ -1,4 +1,4 @@
-"""Counts what was found and is no item: files, members of archives, conversations that cannot be read."""
+"""Counts files, archive members and unreadable conversations that are not items."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class PassedOver:
             self.others[reason] += count
 
     def update(self, other: PassedOver) -> None:
-        """Adds what another one has counted."""
+        """Adds the counts of another counter."""
         self.files += other.files
         self.members += other.members
         self.others += other.others
@@ -75,7 +75,7 @@ class PassedOver:
         return {name: dict(counter.most_common()) for name, counter in named.items() if counter}
 
     def lines(self) -> list[str]:
-        """Lines for the user, one a kind; none if nothing was passed over."""
+        """One line per kind for the user; none if nothing was passed over."""
         lines: list[str] = []
         if self.files:
             were = _were(self.files.total(), "file")

@@ -1,4 +1,4 @@
-"""Reads items before they are judged: many URIs at a time; stops where a folder has gone."""
+"""Reads items ahead of judging, many URIs at a time; stops if a source folder disappears."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _awaited(future: Future[Item], stopped: Callable[[], bool]) -> Item | None:
 
 
 def at_work() -> bool:
-    """Whether a thread that reads ahead is running, maybe left over from a run that stopped."""
+    """Whether a prefetch thread is running, possibly left over from a run that stopped."""
     return any(thread.name == _READER for thread in threading.enumerate())
 
 

@@ -1,4 +1,4 @@
-"""Sources: files that hold many items, the options they take, and what is said when they change."""
+"""The protocol of sources (files that hold many items), their options and errors."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ MOST_TEXT = 1 << 18
 
 
 class OmittedText(str):
-    """Stands for a text that is too long to be carried."""
+    """Placeholder for a text that is too long to copy into a record."""
 
     @classmethod
     def of(cls, size: int, unit: str = "characters") -> Self:
-        """For a text of that size."""
+        """The placeholder for a text of this size."""
         return cls(f"(left out: {size:,} {unit}, more than the limit of {MOST_TEXT:,})")
 
 
@@ -81,7 +81,7 @@ class Source(Protocol):
         ...
 
     def count(self) -> int | None:
-        """How many items it holds; None where telling would take a pass over the file."""
+        """Number of items; None if counting would take a pass over the file."""
         ...
 
 
@@ -93,7 +93,7 @@ class FileSource:
     options: SourceOptions
 
     def open(self) -> BinaryIO:
-        """The file, to be sought in. Raises ImageError with the reason where that fails."""
+        """Opens the file, seekable. Raises ImageError with the reason if that fails."""
         return open_place(self.place, self.options.private_hosts)
 
     def count(self) -> int | None:
@@ -110,7 +110,7 @@ def unreadable(place: str, problem: str) -> Item:
 
 
 def open_place(place: str, private_hosts: PrivateHosts = NO_PRIVATE_HOSTS) -> BinaryIO:
-    """A path or a URI as a file that can be sought. Raises ImageError with the reason where that fails."""
+    """Opens a path or a URI as a seekable file. Raises ImageError with the reason if that fails."""
     if scheme_of(place) is not None:
         return open_uri(place, private_hosts)
     try:

@@ -68,7 +68,7 @@ def read_uri(uri: str, *, max_bytes: int, private_hosts: PrivateHosts = NO_PRIVA
 
 
 def _up_to(file: BinaryIO, size: int) -> bytes:
-    """What a stream has, `size` bytes at most. It gives what has come by then, be it less than asked for."""
+    """Reads at most `size` bytes of a stream, or as many as have arrived."""
     parts: list[bytes] = []
     while size > 0 and (part := file.read(size)):
         parts.append(part)
@@ -201,7 +201,7 @@ def _open_system(uri: str, private_hosts: PrivateHosts = NO_PRIVATE_HOSTS) -> tu
 
 
 def _trying(uri: str, work: Callable[[], _T]) -> _T:
-    """What `work` returns, tried again where its failure may pass; a server that hangs is given up soon."""
+    """Runs `work`, retrying transient failures; gives up early on a server that hangs."""
     host = "/".join(uri.split("/", 3)[:3])
     for attempt in range(1, _TRIES + 1):
         if (given_up := HANGING.given_up(host)) is not None:
@@ -223,7 +223,7 @@ def _trying(uri: str, work: Callable[[], _T]) -> _T:
 
 
 def _problem(uri: str, error: Exception) -> tuple[str, bool]:
-    """What went wrong, and whether it may pass."""
+    """The error message, and whether the failure is transient."""
     if is_http(uri) and isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
         error = error.__cause__  # fsspec calls every failure of a request "not found"
     status = getattr(error, "status", None)

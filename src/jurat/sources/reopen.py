@@ -62,7 +62,7 @@ class Reopener:
 
 
 def _parts(item: Item, holder: str, wanted: set[str]) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """What of an item is wanted; its uri may begin with where the holder lies now."""
+    """The wanted part of an item; its uri may start with the current location of its table or shard."""
     uri = f"{holder}#{item.uri.partition('#')[2]}"
     try:
         if uri in wanted:

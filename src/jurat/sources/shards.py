@@ -127,12 +127,12 @@ class TarShard(FileSource):
         return InMemory(archive.read(member), self.options.max_bytes)
 
     def _all(self, sample: _Sample, passed_over: PassedOver) -> Iterator[Item]:
-        """The items of a sample that is over."""
+        """The items of a complete sample."""
         yield from self._given(sample, passed_over)
         passed_over.add(TEXT if sample.given else LONE_TEXT, sample.texts)
 
     def _given(self, sample: _Sample, passed_over: PassedOver) -> Iterator[Item]:
-        """The images of a sample as far as it was read."""
+        """The images of a sample read so far."""
         named = self.options.caption_column
         caption = caption_in(sample.columns) if named is None else sample.columns.get(named)
         problem, turns = None, ()
@@ -153,7 +153,7 @@ class TarShard(FileSource):
 
 
 def _is_apple_double(archive: Archive, member: tarfile.TarInfo) -> bool:
-    """Whether a member holds what macOS keeps of another one."""
+    """Whether a member is an AppleDouble file of macOS."""
     if not member.name.rpartition("/")[2].startswith("._") or not member.isreg() or member.issparse():
         return False
     return archive.read(member, len(APPLE_MAGIC[0])) in APPLE_MAGIC

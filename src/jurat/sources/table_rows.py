@@ -1,4 +1,4 @@
-"""Rows of tables as items: which columns hold the image, the id and the texts, and what is carried along."""
+"""Converts rows of tables to items, by the columns of image, id, texts and other values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Images: TypeAlias = Sequence[Opener | LazyImage] | Callable[[], Sequence[LazyIma
 
 @dataclass(frozen=True)
 class TableRows:
-    """Makes items of the rows of one table."""
+    """Converts the rows of one table to items."""
 
     place: str
     """The table, as the user wrote it."""

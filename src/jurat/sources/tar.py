@@ -127,7 +127,7 @@ class Archive:
         return data
 
     def _search(self) -> int | None:
-        """Where the next header begins; None where there is none."""
+        """Position of the next header; None if there is none."""
         file = cast("_ForwardReader", self._file)
         start = -(-file.tell() // BLOCK) * BLOCK
         file.seek(start)
@@ -174,7 +174,7 @@ class _Headers(tarfile.TarFile):
 
 
 class _ForwardReader:
-    """A file that is read forwards, in pieces, and of which no header of absurd length is read."""
+    """A file that is read forwards in pieces; headers of implausible length are refused."""
 
     name = None
     mode = "rb"
@@ -230,7 +230,7 @@ class _ForwardReader:
 
 
 def _go_to(file: _ForwardReader, offset: int) -> None:
-    """Goes forwards; raises ReadError where the file ends before that."""
+    """Skips forwards to a position; raises ReadError if the file ends before it."""
     if offset > file.tell():
         file.seek(offset - 1)
         if not file.read(1):

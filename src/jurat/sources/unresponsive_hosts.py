@@ -21,7 +21,7 @@ class TimeoutCounter:
     _lock: Lock = field(default_factory=Lock)
 
     def given_up(self, host: str) -> str | None:
-        """Why a server is not to be asked now, in one line; None if it is."""
+        """Why a server is not asked at present, in one line; None if it may be asked."""
         with self._lock:
             until = self._until.get(host)
             if until is None or time.monotonic() >= until:

@@ -1,4 +1,4 @@
-"""URIs as text: which scheme they have, whether jurat reads it, and what their file is called."""
+"""Parses URIs: scheme, support by jurat, file name."""
 
 from __future__ import annotations
 

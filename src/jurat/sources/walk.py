@@ -118,7 +118,7 @@ class _Folder:
 
 @dataclass
 class _Links:
-    """Keeps a walk out of loops.
+    """Prevents loops in a walk.
 
     A folder is known by its device and inode. A link to a folder is not entered if that folder is
     being walked already, or was entered through a link before: the number of folders walked stays finite.
@@ -174,7 +174,7 @@ class _Glob:
 
 @dataclass(frozen=True)
 class _GlobPosition:
-    """Where in a pattern a folder stands."""
+    """Position of a folder in a pattern."""
 
     glob: _Glob
     states: frozenset[int]
@@ -214,7 +214,9 @@ def _has_image_suffix(name: str) -> bool:
 
 
 def is_apple_double(path: str) -> bool:
-    """Whether a file holds what macOS keeps of another one, which has the same name without `._`."""
+    """Whether a file is an AppleDouble file of macOS, which belongs to the file of the same name without
+    `._`.
+    """
     try:
         if not os.path.isfile(path):  # a pipe would block
             return False

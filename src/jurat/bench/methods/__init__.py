@@ -1,1 +1,1 @@
-"""What is put to the bench: the judge's presets, and baselines that are not straw men."""
+"""Methods of the bench: the judge's presets and strong baselines."""

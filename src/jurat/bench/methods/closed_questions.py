@@ -19,7 +19,7 @@ MIN_MASS = 0.5
 
 @dataclass(frozen=True)
 class QuestionAnswers:
-    """What came back for one image."""
+    """Answers about one image, with their cost."""
 
     answers: tuple[YesNo | None, ...]
     """One a question; None where it was not answered."""
@@ -31,7 +31,7 @@ class QuestionAnswers:
 def put(
     setup: Setup, images: Sequence[Image.Image], wording: Wording, texts: Sequence[str]
 ) -> list[QuestionAnswers]:
-    """Puts the same questions to every image, behind one prefix each."""
+    """Asks the same questions about every image, one prefix per image."""
     inquiries = [
         Inquiry(Chat((Turn("user", (image, wording.instruction)),)), tuple(map(wording.ask, texts)))
         for image in images
@@ -52,7 +52,7 @@ def put(
 
 
 def continued(setup: Setup, chats: Sequence[Chat]) -> list[tuple[Reply, Spending]]:
-    """The replies to conversations about an image each, and what each cost."""
+    """Replies to conversations, with the cost of each."""
     start = setup.clock()
     replies = setup.model.chat(chats)
     seconds = (setup.clock() - start) / max(1, len(chats))

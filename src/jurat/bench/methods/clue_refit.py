@@ -1,4 +1,4 @@
-"""CLUE with its constants fitted on dev, so that nobody can say it lost by its numbers alone.
+"""CLUE with its constants fitted on dev, so that its default constants cannot explain a loss.
 
 One constant after the other takes the value of `GRID` that gives the best F1 of items on dev, twice
 over. Models that remember are asked once: every later configuration is decided on what they answered.
@@ -58,7 +58,7 @@ def _fit(setup: Setup, preset: str) -> Preset:
 
 
 def _reached(setup: Setup, tuning: Tuning, preset: Preset) -> float:
-    """F1 of items on dev."""
+    """F1 at item level on dev."""
     bench = open_judge(setup, tuning.constitution, preset)
     said = [prediction_of(v).outcome for v in bench.stream(map(as_item, tuning.items))]
     truth = [int(bool(item.broken)) for item in tuning.items]

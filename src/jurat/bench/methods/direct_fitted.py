@@ -28,7 +28,7 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True)
 class RawLogOdds:
-    """Log-odds of one item before anything is taken off."""
+    """Log-odds of one item before the prior and the median are subtracted."""
 
     rules: dict[str, float]
     unless: dict[str, float]

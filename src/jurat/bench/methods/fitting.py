@@ -45,7 +45,7 @@ class ScoreScale:
 def predict(
     evidence: Evidence, scale: ScoreScale, spending: Spending, reason: str | None = None
 ) -> Prediction:
-    """Each rule by its evidence; one without any is not decided."""
+    """Decides each rule by its evidence; a rule without evidence is undecided."""
     scores = {name: scale.score(value) for name, value in evidence.items()}
     rules = {name: UNSURE if math.isnan(score) else int(score > 0.5) for name, score in scores.items()}
     return Prediction.of_rules(rules, scores, spending, reason)

@@ -38,7 +38,7 @@ SAME = 0.6
 
 @dataclass(frozen=True)
 class DetectedObjects:
-    """What was detected in one image."""
+    """Objects detected in one image."""
 
     kinds: np.ndarray
     boxes: np.ndarray

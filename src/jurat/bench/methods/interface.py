@@ -1,4 +1,4 @@
-"""What every method of the bench is given, and what it gives back for each item."""
+"""Input and output of a bench method: `Setup` and one `Prediction` per item."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ BATCH = 16
 
 
 class NotApplicable(JuratError):
-    """A method cannot be put to this model or these items in any fair way; its row is left out, with the
-    reason."""
+    """A method cannot be run fairly with this model or these items; its row is left out, with the reason."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a method said of one item."""
+    """A method's result for one item."""
 
     outcome: int
     """1: unsafe, 0: safe, `UNSURE`: not decided."""
@@ -47,7 +46,7 @@ class Prediction:
 
     @property
     def failed(self) -> bool:
-        """Whether nothing could be said of it, for a reason that may pass."""
+        """Whether the item failed for a transient reason."""
         return self.outcome == UNSURE and self.reason == "error"
 
     @classmethod
@@ -69,7 +68,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What a method may tune itself on."""
+    """Data that a method may be fitted on."""
 
     constitution: Constitution
     items: Sequence[BenchItem]
@@ -77,7 +76,7 @@ class Tuning:
 
 @dataclass
 class Setup:
-    """What a method works with: the constitution, the models, and what it may tune itself on."""
+    """The constitution, the models and the data for fitting that a method gets."""
 
     constitution: Constitution
     model: Model
@@ -101,7 +100,7 @@ class Setup:
     """That presets judge with."""
 
     def once(self, key: str, fit: Callable[[], T]) -> T:
-        """What `fit` gives, computed once for all splits."""
+        """The result of `fit`, computed once for all splits."""
         if key not in self.fitted:
             self.fitted[key] = fit()
         return self.fitted[key]

@@ -1,4 +1,4 @@
-"""The judge itself: a preset, whole or with parts left out."""
+"""The judge as a method: a preset, complete or with parts left out."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def bench_preset(name: str | Preset) -> Preset:
 
 
 def prediction_of(verdict: Verdict) -> Prediction:
-    """A verdict as the bench counts it."""
+    """A verdict as a bench prediction."""
     cost = verdict.cost
     spending = Spending(
         images=cost.images,

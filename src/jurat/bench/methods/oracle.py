@@ -1,5 +1,5 @@
 """Oracle clauses: each clause is answered by the scene's own facts, and the verdict follows by the rules'
-logic. Wherever it is wrong, the bench is."""
+logic. If it is ever wrong, the bench is broken."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Method(Entry):
-    """A row of the table."""
+    """One method of the bench, with its options."""
 
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     ablate: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class Method(Entry):
 
     @property
     def key(self) -> str:
-        """Names it among all rows, as a file's name does."""
+        """Unique name among all rows, used in file names."""
         return "-no-".join((self.name, *self.ablate))
 
     @property
@@ -53,7 +53,7 @@ class Method(Entry):
         return {**self.options, **named}
 
     def __call__(self, setup: Setup, items: Sequence[BenchItem]) -> list[Prediction]:
-        """A prediction an item."""
+        """Yields one prediction per item."""
         from jurat.bench.methods.interface import Prediction
 
         run = self.load()
@@ -201,7 +201,7 @@ def _parts_of(method: Method) -> list[str]:
 
 
 def _has(method: Method, parts: Sequence[str]) -> bool:
-    """Whether leaving them out makes another preset."""
+    """Whether removing them changes the preset."""
     from jurat.bench.methods.judge_presets import bench_preset
 
     whole = bench_preset(method.options["preset"])

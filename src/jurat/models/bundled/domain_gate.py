@@ -54,11 +54,13 @@ class Gate:
     """Images of greater strangeness are foreign."""
 
     def strangeness(self, tower: Any, pixels: Tensor) -> Tensor:
-        """Of each image of `pixels` (n, 3, height, width), as the processor makes them: (n,) float32."""
+        """Strangeness of each image of `pixels` (n, 3, height, width), as the processor makes them: (n,)
+        float32.
+        """
         return self.strangeness_of(features(tower, pixels, self.layers))
 
     def strangeness_of(self, features: Tensor) -> Tensor:
-        """Of images with `features` (n, D): (n,) float32."""
+        """Strangeness of images with `features` (n, D): (n,) float32."""
         return features @ self.weight.to(features.device) + self.bias
 
     def save(self, folder: Path) -> None:
@@ -114,7 +116,7 @@ def features(tower: Any, pixels: Tensor, layers: tuple[int, ...]) -> Tensor:
 
 
 def patches_of(tower: Any) -> int:
-    """How many patches a tower cuts an image into."""
+    """Number of patches per image."""
     return (tower.config.image_size // tower.config.patch_size) ** 2
 
 
@@ -128,7 +130,9 @@ def pooled(hidden: Sequence[Tensor], layers: tuple[int, ...], patches: int) -> T
 
 
 def _mean_and_deviation(tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """Over dimension 1; `Tensor.std` takes several times as long over any but the last dimension."""
+    """Mean and deviation over dimension 1; `Tensor.std` is several times slower on any but the last
+    dimension.
+    """
     mean = tokens.mean(1, keepdim=True)
     variance = (tokens - mean).square().sum(1) / (tokens.shape[1] - 1)
     return mean.squeeze(1), variance.sqrt()

@@ -159,7 +159,7 @@ class BundledModel(ModelWrapper):
         return [failure or next(scores) for failure in failures]
 
     def _foreign_in(self, chats: Sequence[Chat]) -> list[Failure | None]:
-        """The failure of each conversation's first image outside the domain; None where there is none."""
+        """For each conversation, the failure of its first image outside the domain, or None."""
         # A judge reasons about many statements of one image, which the gate looks at once.
         shown = {id(image): image for chat in chats for image in chat.images}
         foreign = dict(zip(shown, self.foreign(list(shown.values())), strict=True))
@@ -173,7 +173,7 @@ class BundledModel(ModelWrapper):
         return super().capability(kind)
 
     def ask_anything(self) -> None:
-        """Asks every statement whose words it knows, for measuring which it answers wrongly."""
+        """Asks every statement whose words are known, to measure which are answered wrongly."""
         self._language = None
         self._why_not.cache_clear()
 
@@ -210,7 +210,7 @@ class BundledModel(ModelWrapper):
         return min(_MOST_LANES, torch.get_num_threads()) if self._on_cpu else self._local.lanes
 
     def at_work(self) -> AbstractContextManager[None]:
-        """On a CPU each lane computes with one thread."""
+        """On a CPU each concurrent call computes with one thread."""
         return one_thread() if self._on_cpu else nullcontext()
 
     @one_thread()

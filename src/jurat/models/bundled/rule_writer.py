@@ -101,7 +101,7 @@ class BundledWriter(Model):
         self.revision = weights_digest(path)
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
-        """Always a failure: it cannot see."""
+        """Always a failure: the writer takes no images."""
         return [Answer(failure=Failure("out_of_domain", _BLIND)) for _ in inquiries]
 
     def chat(self, chats: Sequence[Chat]) -> list[Reply]:

@@ -54,7 +54,9 @@ class ParsedStatement:
 
 @dataclass(frozen=True)
 class Language:
-    """What a model may be asked; the data of `statements.json`. A `jurat.models.StatementReader`."""
+    """The statements that a model may be asked; the data of `statements.json`. A
+    `jurat.models.StatementReader`.
+    """
 
     asked: str
     """The wording of a question: "Statement: {text}"."""
@@ -243,7 +245,7 @@ class Language:
         return None
 
     def _repaired(self, statement: str) -> str:
-        """With words that the language lacks replaced by the nearest ones, and with articles put right."""
+        """The statement with unknown words replaced by the nearest known ones, and articles corrected."""
         words = re.findall(r"[\w'’-]+|[^\w\s]", statement.lower())
         text = re.sub(r"\s+([.,?!])", r"\1", " ".join(map(self._nearest, words))).rstrip(".!")
         name = rf"\b(?:an?|some|any) ({any_of(self.nouns)})\b"
@@ -262,7 +264,7 @@ class Language:
         return tuple(dict.fromkeys(re.findall(r"[a-z]+", " ".join(texts).lower())))
 
     def _alternatives(self, plain: str) -> Iterator[str]:
-        """Statements about the same things, the likeliest to be meant first."""
+        """Statements about the same things, most likely first."""
         if (read := self.parse(plain)) is not None:
             yield from self._canonical(read)
         found = re.findall(rf"\b({any_of(self._named)})\b", plain)
@@ -281,7 +283,7 @@ class Language:
             yield f"{articles[0]} touches {articles[1]}."
 
     def _canonical(self, read: ParsedStatement) -> Iterator[str]:
-        """The same in forms of its kind that the model answers correctly."""
+        """The same statement in forms that the model answers correctly."""
         for template, variants in self.forms[read.kind].items():
             if read.kind == "reads":
                 continue
@@ -310,7 +312,7 @@ class _Phrase:
 
 
 def _parts(statement: str) -> list[str]:
-    """The sentences that a sentence with "and" in it is made of."""
+    """Splits a sentence at "and"."""
     return [f"{part.strip().rstrip('.')}." for part in _JOINED.split(statement)]
 
 

@@ -157,7 +157,7 @@ class WriterLanguage:
 
 
 def any_of(texts: Iterable[str]) -> str:
-    """A pattern for any of some texts, the longest that fits."""
+    """A regular expression for any of some texts, longest match first."""
     return "|".join(sorted(map(re.escape, texts), key=len, reverse=True))
 
 
@@ -205,7 +205,7 @@ def without_exceptions(clauses: Clauses, unless: Clauses) -> Clauses:
 
 
 def in_lines(clauses: Clauses, unless: Clauses = ()) -> str:
-    """In the line format of this module's docstring."""
+    """The clauses in the line format of this module's docstring."""
 
     def line(clause: tuple[WrittenStatement, ...]) -> str:
         texts = [f"not: {each.text}" if each.negated else each.text for each in clause]

@@ -20,7 +20,7 @@ PIXELS = "pixel_values"
 
 
 def adapted(network: Any) -> Any:
-    """The network, with an `NetworkAdapter` around it where it needs one."""
+    """The network, wrapped in a `NetworkAdapter` if it needs one."""
     return NetworkAdapter(network) if _decodes_apart(network) or _needs_image(network) else network
 
 
@@ -35,7 +35,7 @@ def _needs_image(network: Any) -> bool:
 
 
 class NetworkAdapter:
-    """See the module's docstring. Everything else is the network's own."""
+    """Wraps a network (see the module's docstring); other attributes are the network's own."""
 
     def __init__(self, network: Any) -> None:
         self._network = network
@@ -85,7 +85,7 @@ class NetworkAdapter:
 
 
 def _decoder_begins(network: Any) -> list[int]:
-    """The tokens that its decoder begins with: its start, and where one is forced upon it, the next."""
+    """Tokens that start the decoder: its start token and, if the configuration forces one, the next."""
     text = network.config.get_text_config(decoder=True)
     places = (network.generation_config, text, network.config)
 
@@ -101,7 +101,7 @@ def _decoder_begins(network: Any) -> list[int]:
 
 
 class _WithPromptTokens:
-    """A logits processor that is shown the tokens that were given, too."""
+    """A logits processor that also sees the prompt's tokens."""
 
     def __init__(self, processor: Any, whole: Any) -> None:
         self._processor, self._whole = processor, whole

@@ -88,7 +88,7 @@ class Structure:
         return bisect_left(self.scaled, length)
 
     def alone(self, length: int) -> bool:
-        """Whether a sequence of `length` tokens is only read right in a pass of its own."""
+        """Whether a sequence of `length` tokens needs a pass of its own."""
         if self.growing is not None and length >= self.growing:
             return True
         return self.axes and self.regime(length) > 0
@@ -122,7 +122,7 @@ def _scaling(network: Any) -> dict[str, Any]:
 
 
 def as_opened(network: Any) -> None:
-    """Resets the position scaling that a network keeps from a longer sequence (`Structure.growing`)."""
+    """Resets position scaling that a network keeps from an earlier, longer sequence (`Structure.growing`)."""
     for module in network.modules():
         for name, original in list(module.named_buffers(recurse=False)):
             kind, found, _ = name.partition("original_inv_freq")  # a kind of layer, where there are several

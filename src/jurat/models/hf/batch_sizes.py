@@ -41,7 +41,7 @@ class PassLimits:
 
     @classmethod
     def of(cls, network: Any) -> PassLimits:
-        """The module's bounds, or less where the free memory of the network's device asks for it."""
+        """The module's limits, lowered to fit the free memory of the network's device."""
         text = network.config.get_text_config(decoder=True)
         vocabulary = _largest(text, "vocab_size", 1)
         bounds = cls(TOKENS_A_PASS, MASK_ENTRIES, max(1, LOGIT_ENTRIES // vocabulary))
@@ -59,7 +59,7 @@ class PassLimits:
         return cls(min(bounds.tokens, tokens), min(bounds.entries, entries), min(bounds.questions, questions))
 
     def halved(self) -> PassLimits:
-        """Half as much, for when memory runs out."""
+        """Half of these limits, for retrying after running out of memory."""
         return PassLimits(self.tokens // 2, self.entries // 4, self.questions // 2)
 
     def fit(self, rows: int, longest: int, questions: int) -> bool:
@@ -115,7 +115,7 @@ def _largest(config: Any, name: str, usual: int) -> int:
 
 
 def free_memory(device: Any) -> int | None:
-    """Bytes that are free on a `torch.device`; None where it cannot be told."""
+    """Free bytes on a `torch.device`; None if unknown."""
     import torch
 
     if device.type == "cuda":

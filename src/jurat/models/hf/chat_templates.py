@@ -122,13 +122,13 @@ class Template:
 
     @property
     def pin(self) -> str:
-        """Equal where conversations are written alike."""
+        """Template and format as text; equal if conversations are rendered alike."""
         plain = self.form == TemplateFormat() and not self.opens
         return str(self.source) if plain else f"{self.source}\n{self.form} {self.opens}"
 
     @property
     def remarks(self) -> list[str]:
-        """How this template is used where that differs from the usual, for a person."""
+        """Deviations from the usual use of a template, for people to read."""
         found = [
             (self.form.texts, "it takes texts, not lists of parts"),
             (self.form.folded, "it has no system turn: what that says goes before the first user turn"),
@@ -165,7 +165,7 @@ class Template:
         )
 
     def _fault(self, form: TemplateFormat, images: int = 1) -> str | None:
-        """What is wrong with the trial conversation in this form; None where it is shown in full."""
+        """What is wrong with the trial conversation in this format; None if it is complete."""
         shown: tuple[Any, ...] = (*[_IMAGE] * images, _WORDS["instruction"])
         turns = [Turn("system", (_WORDS["system"],)), Turn("user", shown)]
         if form.single:

@@ -95,7 +95,7 @@ class LocalDetector:
         return found
 
     def unknown_words(self, text: str) -> list[str]:
-        """The words of `text` that the bundled detector never learned; others know no limit of this kind."""
+        """The words of `text` that the bundled detector never learned; always empty for other detectors."""
         return self._world.unknown_words(text) if self._world else []
 
     def _unreadable(self, words: Sequence[str]) -> Failure | None:
@@ -172,7 +172,7 @@ def _extent(size: tuple[int, int], padded: bool) -> Tensor:
 
 
 def _ordered(boxes: Tensor, scores: Tensor, words: Sequence[str], size: tuple[int, int]) -> list[Box]:
-    """The boxes to return, of (P, 4) in pixels with scores (P, Q)."""
+    """The boxes to return, from boxes (P, 4) in pixels and scores (P, Q)."""
     limit = boxes.new_tensor([*size, *size])
     boxes = boxes.clamp(min=0).minimum(limit)
     real = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(1)
@@ -187,7 +187,7 @@ def _ordered(boxes: Tensor, scores: Tensor, words: Sequence[str], size: tuple[in
 
 
 def _unsuppressed(boxes: Tensor, scores: Tensor) -> list[int]:
-    """Greedy non-maximum suppression: what stays, most confident first."""
+    """Greedy non-maximum suppression; the boxes kept, most confident first."""
     import torch
 
     order = scores.argsort(descending=True, stable=True)

@@ -285,7 +285,7 @@ def _padded(rows: Sequence[Tensor]) -> Tensor:
 
 
 def _along(prompts: Sequence[Prompt], width: int) -> dict[str, Tensor]:
-    """Inputs with a value a token: those of each prefix, and the last of each prompt for all that follows."""
+    """Per-token inputs: those of each prefix, with each prompt's last value repeated for the rest."""
     import torch
 
     def row(value: Tensor) -> Tensor:

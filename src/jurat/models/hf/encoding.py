@@ -270,7 +270,7 @@ class Encoder:
 
 
 def _shared(processed: Processed, tail: list[int], segments: tuple[tuple[int, ...], ...]) -> Prompt:
-    """The prompt of a text that ends with `tail`, what is the first question's own."""
+    """The prompt of a text that ends with `tail`, the part that belongs to the first question."""
     ids, along, images = processed
     if ids[-len(tail) :] != tail:
         raise NoCommonPrefix("the processor changes the text after the images")
@@ -360,7 +360,7 @@ def _shape(inquiry: Inquiry) -> tuple[Any, ...]:
 
 
 def _equal(one: Prompt, other: Prompt) -> bool:
-    """Whether two prompts hold the same, up to the rounding of a resized image."""
+    """Whether two prompts are equal up to the rounding of a resized image."""
     import torch
 
     if one.segments != other.segments or one.kind != other.kind or one.along.keys() != other.along.keys():

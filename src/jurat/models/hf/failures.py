@@ -1,4 +1,4 @@
-"""What networks and processors raise, and how it is told."""
+"""Exceptions that networks and processors raise, as failures of an item."""
 
 from __future__ import annotations
 

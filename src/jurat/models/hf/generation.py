@@ -120,7 +120,7 @@ class _Decoder:
         ]
 
     def _generate(self, inputs: Mapping[str, Any], processor: Any, tokens: int) -> Tensor:
-        """By greedy search, whatever the model's own generation config says."""
+        """Generates by greedy search, ignoring the model's own generation config."""
         return self._network.generate(
             **inputs,
             logits_processor=[processor],
@@ -145,7 +145,9 @@ class _Decoder:
     def _verified(
         self, scorer: Scorer, prompts: Sequence[Prompt], longest: int, common: SharedPrefixes | None
     ) -> bool:
-        """Whether a batch's first steps equal those of each conversation alone; if not, `scorer` is told."""
+        """Whether a batch's first steps equal those of each conversation alone; if not, `scorer` restricts
+        passes.
+        """
         way: Way = "chat" if common is None else "continued"
         form, reach = form_of(way, prompts, scorer.structure, longest), reach_of(prompts, longest)
         if scorer.verified.covers(form, reach):
@@ -219,7 +221,7 @@ def _continued(network: Any, common: SharedPrefixes) -> dict[str, Any]:
 
 
 def _ends(network: Any, tokenizer: Any) -> list[int]:
-    """The tokens that end an answer: the model's own, or the tokenizer's."""
+    """Tokens that end an answer, from the model or the tokenizer."""
     ids = network.generation_config.eos_token_id
     ids = tokenizer.eos_token_id if ids is None else ids
     return [] if ids is None else list(ids) if isinstance(ids, (list, tuple)) else [int(ids)]

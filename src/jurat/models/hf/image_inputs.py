@@ -1,4 +1,4 @@
-"""Images on their way into a vision model: each is prepared alone, so that each fails alone.
+"""Prepares images for a vision model one by one, so that a bad image fails alone.
 
 And what the bundled eyes know of themselves: the words that they learned (`Vocabulary`) and the images
 that they learned on, told by the bundled MLLM's own gate, since they look through the same tower.
@@ -32,7 +32,7 @@ Inputs = dict[str, "Tensor"]
 
 
 def prepare(processor: Any, images: Mapping[int, Image.Image]) -> dict[int, Inputs | Failure]:
-    """Each image as its processor makes it, or why it could not be taken."""
+    """Each image as processor inputs, or the failure to prepare it."""
     return {i: _prepare(processor, image) for i, image in images.items()}
 
 
@@ -62,7 +62,7 @@ def joined(prepared: Mapping[int, Inputs | Failure], group: Sequence[int], devic
 
 
 class BundledDomain:
-    """What the bundled eyes learned."""
+    """Words and images that the bundled detector and matcher were trained on."""
 
     def __init__(self, folder: Path, tokenizer: Any) -> None:
         """`folder` holds their weights and a domain gate.
@@ -77,7 +77,7 @@ class BundledDomain:
         return self._words.unknown_words(text)
 
     def strange_words(self, texts: Sequence[str]) -> Failure | None:
-        """An `out_of_domain` failure that names the words that they never learned; None if there is none."""
+        """An `out_of_domain` failure that names unknown words; None if all are known."""
         unknown = list(dict.fromkeys(word for text in texts for word in self.unknown_words(text)))
         if not unknown:
             return None

@@ -113,7 +113,7 @@ def left_padded(
 def continued(
     kept: CachedPrefixes, owners: Sequence[int], segments: Sequence[Sequence[int]], *, left: bool
 ) -> PassInputs:
-    """The prefixes of `owners`, each followed by its segment, padded to one length.
+    """The prefixes of `owners`, each followed by its segment, padded to equal length.
 
     Padding lies on the right of the segments, or on their left, between prefix and segment.
     """
@@ -177,7 +177,7 @@ def last_logits(
 
 
 def _keeping(network: Any, which: Any) -> dict[str, Any]:
-    """The setting that has logits made of some tokens only, where a forward pass takes one."""
+    """The setting that limits logits to some tokens, if the forward pass has one."""
     return {"logits_to_keep": which} if "logits_to_keep" in signature(network.forward).parameters else {}
 
 

@@ -149,7 +149,7 @@ def _backend(processor: Any) -> str | None:
 
 
 def _check_complete(name: str, network: Any, told: dict[str, Any]) -> None:
-    """Raises ModelError where weights are missing, for transformers draws those at random."""
+    """Raises ModelError for missing weights, which transformers would initialise at random."""
     if missing := sorted(told.get("missing_keys") or ()):
         count = len(list(network.state_dict()))
         raise ModelError(
@@ -201,7 +201,7 @@ def without_bars(hidden: bool) -> Generator[None]:
 
 
 def _check_parts(folder: Path) -> None:
-    """Names what is missing at once, before transformers is imported."""
+    """Reports missing packages before transformers is imported."""
     for name, patterns in _PARTS.items():
         if not any(any(folder.glob(pattern)) for pattern in patterns):
             raise ModelError(
@@ -231,7 +231,7 @@ def _lacks_torchvision(error: BaseException) -> bool:
 
 
 def _sentence(error: BaseException) -> str:
-    """What an error says, in whole sentences as far as they fit."""
+    """The message of an error, cut to whole sentences that fit."""
     text = re.sub(r"\s+", " ", str(error)).strip().rstrip(".")
     if len(text) > _REASON_LENGTH:
         text = re.sub(r"[.;:]? [^.]*$", "", text[:_REASON_LENGTH]) or text[:_REASON_LENGTH]

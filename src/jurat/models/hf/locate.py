@@ -29,7 +29,7 @@ log = logging.getLogger("jurat.models")
 
 @dataclass(frozen=True)
 class ModelLocation:
-    """Where a model is, and whether the network may be asked for it."""
+    """Location of a model, and whether the network may be used."""
 
     where: Path | str
     """A folder, or a name of the hub."""

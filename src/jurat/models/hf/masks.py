@@ -24,11 +24,11 @@ _TYPES = ("token_type_ids", "mm_token_type_ids")
 
 
 class UnsupportedPath(Exception):
-    """A path that a model cannot take; the text says why."""
+    """A path that the model cannot take; the message says why."""
 
 
 class UnsharablePrefix(UnsupportedPath):
-    """A prefix that cannot be shared in any way."""
+    """A prefix that no path can share."""
 
 
 def separate_masks(network: Any, prompts: Sequence[Prompt], longest: int) -> dict[str, Tensor]:
@@ -133,7 +133,7 @@ def _alike(prompts: Sequence[Prompt]) -> bool:
 
 
 def _types(prompts: Sequence[Prompt], total: int) -> dict[str, Tensor]:
-    """The inputs that tell the types of tokens, laid out as separate calls have them."""
+    """The token-type inputs, laid out as in separate calls."""
     laid: dict[str, Tensor] = {}
     for name in _TYPES:
         if name not in prompts[0].along:

@@ -145,7 +145,7 @@ class LocalMatcher:
             )
 
     def unknown_words(self, text: str) -> list[str]:
-        """The words of `text` that the bundled matcher never learned; others know no limit of this kind."""
+        """The words of `text` that the bundled matcher never learned; always empty for other matchers."""
         return self._world.unknown_words(text) if self._world else []
 
     def _compare(self, inputs: dict[str, Tensor], texts: Sequence[str]) -> list[list[float] | Failure]:

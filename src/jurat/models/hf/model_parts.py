@@ -1,4 +1,4 @@
-"""What a local model is made of: its network, its encoder, its scorer, and the locks that guard them.
+"""Parts of a local model: its network, encoder and scorer, and the locks that guard them.
 
 The verbs (`model`), the trial on opening (`probe`), what a model tells of itself (`diagnosis`) and its other
 capabilities all work on these.
@@ -81,7 +81,7 @@ class ModelParts:
 
 
 def attempt(encode: Callable[[Q], R], what: Q) -> R | Failure:
-    """What `encode` makes of an item, or why its processor could not take it."""
+    """The encoded item, or the failure of its processor."""
     try:
         return encode(what)
     except ModelError:

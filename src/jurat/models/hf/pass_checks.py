@@ -48,7 +48,7 @@ right."""
 
 
 class Checker:
-    """What a network's passes may hold, as checks find it. `Scorer` makes the passes."""
+    """Limits on a network's passes, found by checks. `Scorer` makes the passes."""
 
     def __init__(self, network: Any) -> None:
         self.network = network
@@ -294,7 +294,7 @@ class ResultsDiffer(UnsupportedPath):
 
 
 class _NotJoinable(UnsupportedPath):
-    """Items of a family are not to be joined."""
+    """Items of this family may not be joined in a pass."""
 
 
 def likely_difference(together: Tensor, alone: Tensor) -> float:
@@ -305,5 +305,5 @@ def likely_difference(together: Tensor, alone: Tensor) -> float:
 
 
 def names_of(prompt: Prompt) -> tuple[str, ...]:
-    """Of the inputs besides the token ids."""
+    """Names of the inputs besides the token ids."""
     return tuple(sorted({*prompt.images, *prompt.along}))

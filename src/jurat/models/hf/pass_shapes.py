@@ -1,4 +1,4 @@
-"""What sets one forward pass apart from another, as far as one may be right and the other wrong.
+"""Properties of a forward pass that decide whether it must be checked separately.
 
 A pass may be right for one item and wrong for several, right for short sequences and wrong for long
 ones.
@@ -40,7 +40,7 @@ class PassCheck:
 
 @dataclass(frozen=True)
 class PassShape:
-    """What sets a pass apart from others, as far as it may be right while they are wrong."""
+    """Properties of a pass that may make it wrong although other passes are right."""
 
     way: Way
     inputs: tuple[str, ...]
@@ -76,7 +76,7 @@ exponents of the next power of two."""
 
 
 class CheckedShapes:
-    """The forms that have been compared, and up to which lengths."""
+    """Pass shapes that have been checked, and up to which lengths."""
 
     def __init__(self) -> None:
         self._reach: dict[PassShape, Reach] = {}
@@ -137,7 +137,7 @@ def picked(prompts: Sequence[Prompt], *, longest_only: bool = False) -> list[tup
 
 
 def twin(prompt: Prompt) -> Prompt:
-    """The same in every size and token, with images of other content."""
+    """A prompt of equal sizes and tokens with other image content."""
     images = {k: 1 - v if v.is_floating_point() else v for k, v in prompt.images.items()}
     return replace(prompt, images=images)
 

@@ -36,7 +36,7 @@ _LONG = "Statement: Nothing but a small tree and a car is visible."
 
 
 def probe(model: ModelParts) -> None:
-    """Settles how the model is asked, and what it cannot do.
+    """Determines how the model is asked, and what it cannot do.
 
     Raises:
         ModelError: it cannot judge images, and why.
@@ -88,7 +88,7 @@ def _about(*images: Image.Image, question: str = _SHORT) -> Inquiry:
 
 
 def _settle_lists(name: str, encoder: Encoder, image: Image.Image) -> None:
-    """Images of several texts are nested lists for most processors; some take one flat list only."""
+    """Determines whether the processor takes nested lists of images (most do) or one flat list."""
     try:
         encoder.encode(_about(image))
         return
@@ -144,7 +144,7 @@ def _writes_more(encoder: Encoder) -> bool:
 
 
 def _sees_both(model: ModelParts, one: Image.Image, other: Image.Image) -> bool:
-    """Whether a second image in a conversation is taken and looked at."""
+    """Whether a second image in a conversation is accepted and affects the answer."""
     try:
         both = [model.encoder.encode(_about(one, second))[0] for second in (one, other)]
         made = [_logits(model, prompt) for prompt in both]

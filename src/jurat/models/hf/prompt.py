@@ -46,10 +46,10 @@ class Prompt:
 
 
 def length(prompt: Prompt) -> int:
-    """Of the prefix and all questions, in tokens."""
+    """Tokens of the prefix and all questions together."""
     return sum(slots(prompt))
 
 
 def slots(prompt: Prompt) -> tuple[int, ...]:
-    """Of the prefix and of each question, in tokens."""
+    """Tokens of the prefix and of each question."""
     return (len(prompt.prefix), *map(len, prompt.segments))

@@ -46,7 +46,7 @@ class ContinuedPrompt:
 
     @classmethod
     def of(cls, prompt: Prompt) -> ContinuedPrompt:
-        """Of a prompt whose only segment is the continuation."""
+        """Made from a prompt whose only segment is the continuation."""
         (tokens,) = prompt.segments
         return cls(prompt, tokens, prompt.ending(tokens[:-1]))
 
@@ -121,7 +121,9 @@ class PromptScorer:
         return self._refusals[names]
 
     def encode(self, chat: Chat, continuation: str, encoder: Encoder | None = None) -> ContinuedPrompt:
-        """Raises whatever the processor raises of what it cannot take. `encoder` replaces the model's."""
+        """Raises whatever the processor raises for input that it cannot take. `encoder` replaces the
+        model's.
+        """
         encoder = encoder or self._parts.encoder
         if self._decodes_apart:
             prompt = encoder.encode_chat(chat)

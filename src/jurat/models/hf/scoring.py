@@ -95,7 +95,7 @@ class Scorer(Checker):
 
     @property
     def obstacle(self) -> str | None:
-        """Why questions are not packed; None while they are."""
+        """Why questions are not packed; None if they are."""
         return self.reasons.get("packed")
 
     def score(self, prompts: Sequence[Prompt]) -> list[ScoredPrompt]:
@@ -139,7 +139,7 @@ class Scorer(Checker):
         ]
 
     def _parts(self, prompts: Sequence[Prompt]) -> Iterator[_QuestionGroup]:
-        """The prompts, each taken apart where its questions are not to share a pass."""
+        """The prompts, split where questions may not share a pass."""
         structure = self.structure
         for item, prompt in enumerate(prompts):
             before = len(prompt.prefix)

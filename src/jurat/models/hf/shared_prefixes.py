@@ -1,4 +1,4 @@
-"""Prefixes that conversations share: those about the same images have what they begin with read once."""
+"""Prefixes that conversations share: the common start of conversations about the same images is read once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def shared(network: Any, prompts: Sequence[Prompt], scorer: Scorer, longest: int
 
 
 def _digest(prompt: Prompt) -> str | None:
-    """Equal for prompts that show the same images; None for one without any."""
+    """A digest of a prompt's images; None without images."""
     if not prompt.images:
         return None
     import torch
@@ -68,7 +68,7 @@ def _digest(prompt: Prompt) -> str | None:
 
 
 def _placeholders(network: Any) -> set[int]:
-    """The tokens that stand for images and videos, by the configuration's names for them."""
+    """Placeholder tokens of images and videos, named in the configuration."""
     named = network.config.to_dict()
     return {
         value

@@ -94,7 +94,7 @@ class ModelSize:
         return 2.0 * (patches * tower + made * projector) + 4.0 * layers * width * patches * sequence
 
     def _patches(self, size: tuple[int, int]) -> tuple[int, int, int]:
-        """Of an image: its patches, how many of them attend to each other, and the tokens made of them."""
+        """For an image: its patches, how many attend to each other, and the resulting tokens."""
         picture = Image.linear_gradient("L").resize(size).convert("RGB")
         seen, unseen = (
             self._encoder.encode_chat(Chat((Turn("user", (*parts, "Look.")),))) for parts in ((picture,), ())

@@ -1,4 +1,4 @@
-"""One thread of torch's for networks so small that several only wait for each other."""
+"""Limits torch to one thread, for networks too small to gain from several."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def _named(folder: Path) -> tuple[tuple[Any, ...], str | None]:
 
 
 def _tensors(file: Path) -> int:
-    """How many there are in a safetensors file, whose header is checked against its size."""
+    """Number of tensors in a safetensors file, after checking the header against the file's size."""
     from safetensors import SafetensorError, safe_open
 
     if not file.is_file():

@@ -20,7 +20,7 @@ Machine = Mapping[str, float]
 
 @dataclass(frozen=True)
 class ClusterResources:
-    """What the workers get of a cluster."""
+    """Cluster resources of the workers."""
 
     replicas: int
     """Workers that compute at once."""
@@ -31,7 +31,7 @@ class ClusterResources:
 
 
 def connect() -> Callable[[], None]:
-    """Joins or starts a cluster; what ends that."""
+    """Joins or starts a cluster; returns a function that leaves or stops it."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # Ray would have its workers, which do all the work here, give way to everyone else on the machine.
     os.environ.setdefault("RAY_worker_niceness", "0")
@@ -82,7 +82,7 @@ def _check_there() -> None:
 
 @contextmanager
 def _hushed() -> Generator[None]:
-    """Keeps from standard error what Ray's libraries, which know nothing of Python's, write to it."""
+    """Suppresses what Ray's native libraries write to standard error."""
     try:
         kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     except OSError:  # there is none
@@ -98,7 +98,7 @@ def _hushed() -> Generator[None]:
 
 
 def machines() -> list[Machine]:
-    """What each machine of the cluster that was joined has."""
+    """Resources of each machine of the cluster."""
     import ray
 
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -107,7 +107,7 @@ def machines() -> list[Machine]:
 def share_of(
     machines: Sequence[Machine], uses_gpu: bool, replicas: int | None, gpus: float | None
 ) -> ClusterResources:
-    """What workers get of a cluster. Raises JuratError where no machine has what one of them needs."""
+    """Resources for the workers. Raises JuratError if no machine has enough for one of them."""
     cards = [int(machine.get("GPU", 0)) for machine in machines]
     if gpus is None:
         gpus = 1.0 if any(cards) and uses_gpu else 0.0
@@ -129,7 +129,7 @@ def share_of(
 
 
 def what_comes(share: ClusterResources) -> str:
-    """What the first worker does before any row is computed."""
+    """Message about what the first worker does before any row is computed."""
     import ray
 
     if share.gpus > ray.available_resources().get("GPU", 0.0):
@@ -138,5 +138,5 @@ def what_comes(share: ClusterResources) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an error says."""
+    """First line of an error's message."""
     return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")

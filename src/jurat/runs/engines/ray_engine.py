@@ -133,8 +133,7 @@ class RayEngine:
     def _pass(
         self, job: Job, recorded: RecordedKeys, key: Key, seen: Occurrences
     ) -> Generator[tuple[dict[str, Any], ...], None, tuple[int | None, int]]:
-        """Computes all that is not recorded; how many items were found, if that is known, and how many came
-        back."""
+        """Computes all unrecorded items; returns how many were found, if known, and how many came back."""
         found: int | None = None
         back = 0
         stop: StopReason | None = None
@@ -161,7 +160,7 @@ class RayEngine:
 
 
 def _describe(spec: WorkerSpec, share: ClusterResources) -> Any:
-    """Opens a worker like those to come; what it is made of. Raises JuratError where it cannot be opened."""
+    """Opens one worker and describes it. Raises JuratError if it cannot be opened."""
     import ray
     from ray.exceptions import RayError
 
@@ -199,7 +198,7 @@ def _open(spec: WorkerSpec, folder: str, share: ClusterResources) -> Worker | St
 def _answers(
     job: Job, recorded: RecordedKeys, spec: WorkerSpec, share: ClusterResources, described: Any
 ) -> Generator[StepBatch[dict[str, Any]]]:
-    """What the workers give back, as it comes."""
+    """Results of the workers as they arrive."""
     import ray
     import ray.data
     from ray.data.exceptions import ExecutionTimeoutError
@@ -276,7 +275,7 @@ def _forgetting() -> type[Any]:
 
 
 def _datasource(pages: Callable[[], Iterator[Any]]) -> Any:
-    """A source of one task, which runs on the machine that leads."""
+    """A Ray data source of one task, which runs on the leading machine."""
     from ray.data import Datasource, ReadTask
     from ray.data.block import BlockMetadata
 
@@ -312,7 +311,7 @@ def _loads(asked: Any, table: Any) -> Iterator[Any]:
 
 
 class _RayWorker:
-    """A worker in a process of its own."""
+    """A worker in its own process."""
 
     def __init__(self, spec: WorkerSpec, folder: str, share: ClusterResources, expected: Any) -> None:
         self._worker = _open(spec, folder, share)

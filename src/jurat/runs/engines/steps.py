@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PreparedItem:
-    """An item as it is handed to a worker: read, and decoded if need be."""
+    """An item prepared for a worker: read, and decoded if needed."""
 
     content: Any
     images: int = 0
@@ -47,7 +47,7 @@ class PreparedItem:
 
 
 class Reader(Protocol):
-    """Makes of items what workers take. Can be pickled."""
+    """Prepares items for workers. Can be pickled."""
 
     @property
     def batch_size(self) -> int:
@@ -55,7 +55,7 @@ class Reader(Protocol):
         ...
 
     def read(self, item: Item) -> PreparedItem:
-        """Reads and decodes an item, wherever readers run. What is wrong with an item becomes its row."""
+        """Reads and decodes an item, on any machine. An error becomes the item's row."""
         ...
 
 
@@ -63,11 +63,11 @@ class Worker(Protocol):
     """Computes rows, in one process."""
 
     def describe(self) -> object:
-        """What it is made of. Two workers with equal descriptions compute the same rows."""
+        """Description of the worker. Workers with equal descriptions compute the same rows."""
         ...
 
     def rows(self, loads: Sequence[PreparedItem]) -> Iterator[Sequence[dict[str, Any]]]:
-        """A row for each load, a batch at a time."""
+        """A row for each prepared item, a batch at a time."""
         ...
 
 
@@ -86,7 +86,7 @@ class WorkerSpec(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """Which items rows are computed of, and how those are read."""
+    """The items to compute rows for, and how they are read."""
 
     reader: Reader
     paths: tuple[str, ...]
@@ -132,7 +132,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class StopReason:
-    """What ends the run, as one process tells another."""
+    """The reason to end the run, as sent between processes."""
 
     kind: type[Exception]
     message: str
@@ -147,7 +147,7 @@ class StopReason:
         return cls(ours, error.message, error.hint, error.exit_code)
 
     def error(self) -> Exception:
-        """To be raised in the process that leads the run."""
+        """The error to raise in the leading process."""
         if not issubclass(self.kind, JuratError):
             return RuntimeError(f"{self.message}, in a worker")
         error = self.kind.__new__(self.kind)
@@ -158,7 +158,7 @@ class StopReason:
 
 @dataclass(frozen=True)
 class StepBatch(Generic[T]):
-    """What one step hands to the next: some items, loads or rows; or the end of them."""
+    """Items, prepared items or rows passed from one step to the next, or the end of them."""
 
     contents: tuple[T, ...] = ()
     found: int | None = None
@@ -202,7 +202,7 @@ def _items(job: Job, passed_over: PassedOver) -> Iterator[Item]:
 
 
 def _travelling(item: Item) -> tuple[Item, int]:
-    """The item, as it can be read in another process, and how many bytes go with it."""
+    """The item in a form that another process can read, and how many bytes it carries."""
     light = (LocalFile, FilePart, RemoteObject, Unreadable)
     if not callable(item.images) and all(isinstance(image.open, light) for image in item.lazy_images()):
         return item, 0
@@ -261,6 +261,6 @@ def compute(loads: StepBatch[PreparedItem], worker: Worker) -> Iterator[StepBatc
 
 
 def enter(folder: str) -> None:
-    """Goes where relative paths begin, if this machine has that folder."""
+    """Changes to the folder that relative paths start from, if this machine has it."""
     with suppress(OSError):
         os.chdir(folder)
