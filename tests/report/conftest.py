@@ -148,7 +148,7 @@ def record(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a run's folder: verdicts as one Parquet part, and what is told of the run."""
+    """Writes a run's folder: verdicts as one Parquet part, and the facts of the run."""
     from jurat.judge import VERDICT_ROWS
     from jurat.runs import open_sink
 

@@ -90,12 +90,21 @@ def report(
     if len(records) > 2:
         raise JuratError("One run is shown, or two are compared.", hint=f"{len(records)} were named.")
     out = out or Path(f"report.{format}")
-    policy = None if constitution is None else _loaded(constitution)
+    options: dict[str, Any] = {
+        "reader": reader.value,
+        "overwrite": overwrite,
+        "constitution": None if constitution is None else _loaded(constitution),
+    }
+    if limit is not None:
+        options["limit"] = limit
     if format is Format.html:
-        message = _page(records, out, reader, images_root, limit, policy, overwrite=overwrite)
+        typer.echo(_page(records, out, images_root=images_root, **options))
     else:
-        message = _ticket(records, out, format, reader, limit, policy, overwrite=overwrite)
-    typer.echo(message)
+        from jurat.report import write_ticket
+
+        other = records[1] if len(records) == 2 else None
+        items = write_ticket(records[0], out, format.value, other=other, **options)
+        typer.echo(f"Wrote {out} ({counted(items, 'verdict')}).")
     if figures is not None:
         from jurat.report import write_figures
 
@@ -109,26 +118,10 @@ def _loaded(constitution: str) -> Constitution:
     return load_constitution(constitution)
 
 
-def _page(
-    records: list[Path],
-    out: Path,
-    reader: Reader,
-    root: Path | None,
-    limit: int | None,
-    constitution: Constitution | None,
-    *,
-    overwrite: bool,
-) -> str:
+def _page(records: list[Path], out: Path, **options: Any) -> str:
+    """Writes the page, and returns the message on it."""
     from jurat.report import compare_reports, write_report
-    from jurat.report.verdicts.page import LIMIT
 
-    options: dict[str, Any] = {
-        "images_root": root,
-        "limit": limit or LIMIT,
-        "overwrite": overwrite,
-        "reader": reader.value,
-        "constitution": constitution,
-    }
     if len(records) == 2:
         page, flips = compare_reports(records[0], records[1], out, **options)
         flip = "flips" if flips.flips == 1 else "flip"
@@ -139,29 +132,3 @@ def _page(
     shown = "" if page.shown == page.items - page.sealed else f", {page.shown:,} of them with a picture"
     beside = f" It needs {page.files.name} beside it." if page.files else ""
     return f"Wrote {page.path} ({verdicts}{shown}). Open it in a browser.{beside}"
-
-
-def _ticket(
-    records: list[Path],
-    out: Path,
-    format: Format,
-    reader: Reader,
-    limit: int | None,
-    constitution: Constitution | None,
-    *,
-    overwrite: bool,
-) -> str:
-    from jurat.report import write_ticket
-    from jurat.report.verdicts.tickets import LISTED
-
-    items = write_ticket(
-        records[0],
-        out,
-        "csv" if format is Format.csv else "md",
-        other=records[1] if len(records) == 2 else None,
-        reader=reader.value,
-        limit=limit or LISTED,
-        overwrite=overwrite,
-        constitution=constitution,
-    )
-    return f"Wrote {out} ({counted(items, 'verdict')})."

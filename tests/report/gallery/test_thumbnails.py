@@ -44,7 +44,7 @@ def test_a_thumbnail_keeps_the_shape_and_is_never_enlarged(verdict, size, small)
     assert max(small) <= LONGEST <= 512
 
 
-def test_it_shows_the_frame_that_the_verdict_is_about(verdict, tmp_path):
+def test_thumbnail_shows_the_frame_of_the_verdict(verdict, tmp_path):
     frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "lime", "blue")]
     path = tmp_path / "moving.gif"
     frames[0].save(path, save_all=True, append_images=frames[1:])
@@ -54,16 +54,16 @@ def test_it_shows_the_frame_that_the_verdict_is_about(verdict, tmp_path):
     assert blue > 200 > 50 > red
 
 
-def test_of_a_video_it_shows_the_moment_and_of_several_images_the_one_that_the_verdict_is_about(tmp_path):
+def test_thumbnail_shows_the_deciding_moment_or_image(tmp_path):
     pictures = [Image.new("RGB", (32, 32), colour) for colour in ("red", "lime", "blue")]
     path = tmp_path / "clip.mp4"
     path.write_bytes(video(pictures, fps=2, each=2))
     paths = [tmp_path / f"{i}.png" for i in range(3)]
     for picture_, to in zip(pictures, paths, strict=True):
         picture_.save(to)
-    law = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=("A",)),))
+    policy = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=("A",)),))
     for given in (path, Item(paths)):
-        judged = Judge(law, "null", "quick").judge(given)
+        judged = Judge(policy, "null", "quick").judge(given)
         for frame, channel in ((0, 0), (1, 1), (2, 2)):
             found = thumbnail(judged.model_copy(update={"frame": frame}))
             pixel = picture(found.url).convert("RGB").getpixel((16, 16))
@@ -75,7 +75,7 @@ def test_of_a_video_it_shows_the_moment_and_of_several_images_the_one_that_the_v
     )
 
 
-def test_a_file_that_is_not_what_was_judged_is_not_shown(verdict, tmp_path):
+def test_changed_file_is_not_shown(verdict, tmp_path):
     judged = verdict("x.png")
     Image.new("RGB", (64, 48), "blue").save(tmp_path / "x.png")
     assert thumbnail(judged).url is None
@@ -95,7 +95,7 @@ MISSING = {
 
 
 @pytest.mark.parametrize("case", MISSING)
-def test_where_there_is_no_image_it_says_why(verdict, case):
+def test_missing_image_has_a_reason(verdict, case):
     changes, told = MISSING[case]
     found = thumbnail(verdict("x.png", **changes))
     assert (found.url, found.missing) == (None, told)
@@ -146,10 +146,10 @@ def test_images_are_found_again_in_any_order(tmp_path, order):
 
 
 @pytest.mark.parametrize("kind", ["tar", "tar.gz", "parquet"])
-def test_what_lies_in_a_shard_or_a_table_on_this_machine_is_shown(tmp_path, kind):
+def test_images_in_local_shards_and_tables_are_shown(tmp_path, kind):
     path = inside(tmp_path, kind)
-    law = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=("A",)),))
-    verdicts = list(Judge(law, "null", "quick").stream(find_items([str(path)])))
+    policy = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=("A",)),))
+    verdicts = list(Judge(policy, "null", "quick").stream(find_items([str(path)])))
     found = there(verdicts)
     assert len(found) == 3
     for channel, verdict in enumerate(verdicts):
@@ -165,7 +165,7 @@ def test_what_lies_in_a_shard_or_a_table_on_this_machine_is_shown(tmp_path, kind
     assert thumbnail(another, moved, there([another], moved)).missing.startswith("The file has changed")
 
 
-def test_no_record_makes_a_page_reach_for_the_network_or_for_what_is_no_holder(verdict, tmp_path):
+def test_records_cannot_cause_network_access(verdict, tmp_path):
     (tmp_path / "words.csv").write_text("no,images\n1,2\n")
     table = tmp_path / "t.csv"
     table.write_text("url\nhttps://example.invalid/x.png\n")
@@ -191,9 +191,9 @@ def test_the_images_of_an_item_of_several_are_found_in_its_table(tmp_path):
         made.append(buffer.getvalue())
     table = tmp_path / "several.parquet"
     pq.write_table(pa.table({"frames": pa.array([made], pa.list_(pa.binary()))}), table)
-    law = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=("A",)),))
+    policy = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=("A",)),))
     options = SourceOptions(column="frames")
-    (judged,) = Judge(law, "null", "quick").stream(find_items([str(table)], options=options))
+    (judged,) = Judge(policy, "null", "quick").stream(find_items([str(table)], options=options))
     for frame, channel in ((0, 0), (1, 2)):
         shown = judged.model_copy(update={"frame": frame})
         found = Reopener("frames").find(picture_of(shown).uris)
@@ -201,6 +201,6 @@ def test_the_images_of_an_item_of_several_are_found_in_its_table(tmp_path):
         assert pixel.index(max(pixel)) == channel
 
 
-def test_a_name_that_is_too_long_for_a_file_costs_no_report(verdict):
+def test_overlong_names_are_missing_images(verdict):
     found = thumbnail(verdict("x.png", id="x" * 300, uri="/" + "x" * 300))
     assert found.missing == "The image is not where it was when it was judged."

@@ -175,7 +175,7 @@ def test_the_gallery_is_sorted(page):
     assert shown(page)[:2] == ["a/red.png", "a/x.png"] and shown(page)[-1] == "c/cut.png"
 
 
-def test_a_card_tells_which_rule_how_sure_where_and_why(page):
+def test_card_shows_rule_score_boxes_and_explanation(page):
     card = page.locator(".card").first
     told = card.inner_text()
     for part in ("unsafe", "red.png", "blade", "0.90", "broken, high", "It breaks blade"):
@@ -187,7 +187,7 @@ def test_a_card_tells_which_rule_how_sure_where_and_why(page):
     assert card.locator(".regions").get_attribute("aria-label") == "Seen: axe"
 
 
-def test_an_item_opens_to_its_evidence_and_its_neighbours(page):
+def test_opened_item_shows_evidence_and_steps_to_neighbours(page):
     page.locator(".card").first.get_by_role("button", name="Evidence").click()
     dialog = page.get_by_role("dialog")
     assert dialog.get_by_role("heading", level=2).inner_text().split() == ["unsafe", "a/red.png"]
@@ -211,7 +211,7 @@ def test_an_item_opens_to_its_evidence_and_its_neighbours(page):
     assert "red.png" in page.evaluate("document.activeElement.textContent")
 
 
-def test_all_of_it_is_reached_by_keyboard(page):
+def test_page_is_usable_by_keyboard_alone(page):
     tab_to(page, "unsafe 2")
     press(page, "Enter")
     assert len(shown(page)) == 2
@@ -226,7 +226,7 @@ def test_all_of_it_is_reached_by_keyboard(page):
     assert page.evaluate("document.activeElement.value") == "0.83"
 
 
-def test_thresholds_show_what_would_change_as_the_judge_would_have_it(page, path):
+def test_moved_thresholds_show_what_would_change(page, path):
     trial = page.locator("#trial")
     above = page.get_by_label("broken above, of blade")
     assert (above.input_value(), trial.locator("textarea").is_visible()) == ("0.8", False)
@@ -251,13 +251,13 @@ def test_thresholds_show_what_would_change_as_the_judge_would_have_it(page, path
     assert len(shown(page)) == 6 and "broken 2 · undecided 0 · kept 3" in trial.inner_text()
 
 
-def test_a_threshold_takes_the_other_one_along(page):
+def test_threshold_moved_past_the_other_moves_both(page):
     page.get_by_label("kept below, of fire").fill("0.9")
     page.wait_for_function("() => !document.querySelector('.tools').hidden")
     assert page.get_by_label("broken above, of fire").input_value() == "0.9"
 
 
-def test_trying_thresholds_is_what_python_says(opened, verdict, record, tmp_path):
+def test_script_decides_under_thresholds_as_python_does(opened, verdict, record, tmp_path):
     verdicts = [verdict(f"{n}.png", o, image=None) for n, o in enumerate(["unsafe", "unsure", "safe"] * 4)]
     varied: list[Verdict] = []
     for n, one in enumerate(verdicts):
@@ -298,7 +298,7 @@ def test_a_preset_without_thresholds_has_no_sliders(opened, verdict, record, tmp
     assert page.locator(".histogram").count() == 2
 
 
-def test_pictures_of_any_shape_are_seen_whole(opened, verdict, record, tmp_path):
+def test_pictures_of_any_shape_fit_their_frames(opened, verdict, record, tmp_path):
     sizes = [(480, 480), (100, 480), (480, 60), (16, 16)]
     out = tmp_path / "shapes.html"
     verdicts = [verdict(f"{n}.png", image=size) for n, size in enumerate(sizes)]
@@ -310,7 +310,7 @@ def test_pictures_of_any_shape_are_seen_whole(opened, verdict, record, tmp_path)
         assert image["x"] >= frame["x"] and image["x"] + image["width"] <= frame["x"] + frame["width"] + 1
 
 
-def test_its_landmarks_and_headings_are_those_of_a_document(page):
+def test_page_has_landmarks_and_headings(page):
     for role in ("banner", "main", "contentinfo", "search"):
         assert page.get_by_role(role).count() == 1, role
     names = ["Rules", "Images", "Scores, and other thresholds", "Not decided, and why", "How it was judged"]
@@ -344,7 +344,7 @@ def test_script_from_a_record_is_not_run(opened, verdict, record, tmp_path):
     assert page.locator("[onerror]").count() == 0
 
 
-def test_what_would_run_text_is_refused_by_the_page_itself(browser, path):
+def test_trusted_types_refuse_text_as_script(browser, path):
     page = browser.new_page()
     page.goto(path.as_uri())
     refused = page.evaluate(
@@ -370,7 +370,7 @@ def large(verdict, tmp_path) -> Path:
     return tmp_path / "large" / "index.html"
 
 
-def test_of_many_rows_only_a_slice_is_in_the_page(opened, large):
+def test_only_visible_cards_are_in_the_document(opened, large):
     page = opened(large)
     assert status(page) == "5,000 shown" and page.locator(".card").count() == 24
     page.get_by_role("button", name="unsafe 100").click()
@@ -388,7 +388,7 @@ def test_of_many_rows_only_a_slice_is_in_the_page(opened, large):
     page.get_by_role("dialog").get_by_role("row", name="It touches an axe.").wait_for()
 
 
-def test_a_folder_without_its_data_says_so(browser, large):
+def test_page_without_its_data_folder_says_so(browser, large):
     for path in (large.parent / "files").glob("*.js"):
         path.unlink()
     page = browser.new_page()
@@ -451,7 +451,7 @@ PAGES = ["path", "compared"]
 @pytest.mark.parametrize("which", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_text_is_legible_and_nothing_runs_off_the_side(opened, request, which, scheme, width):
+def test_text_has_contrast_and_does_not_overflow(opened, request, which, scheme, width):
     path = request.getfixturevalue(which)
     page = opened(path, viewport={"width": width, "height": 800}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -467,7 +467,7 @@ def test_text_is_legible_and_nothing_runs_off_the_side(opened, request, which, s
     assert [(name, round(ratio, 2)) for name, ratio in contrasts if ratio < 4.5] == []
 
 
-def test_nothing_glides_for_whoever_asks_for_less_motion(opened, path):
+def test_no_transitions_with_reduced_motion(opened, path):
     behaviour = "getComputedStyle(document.documentElement).scrollBehavior"
     for motion, scrolls in (("reduce", "auto"), ("no-preference", "smooth")):
         page = opened(path, reduced_motion=motion)

@@ -43,7 +43,7 @@ def test_flips_are_counted_by_outcome_and_by_rule(runs):
     assert flips.differing("reviewer") == [("Model", "null@none", "null@none, null@other")]
 
 
-def test_rules_that_one_run_alone_has_are_told_apart(verdict, record, tmp_path):
+def test_rules_of_only_one_run_are_marked(verdict, record, tmp_path):
     fire = FIRE.model_copy(update={"severity": "low"})
     unsafe, error = verdict("a.png", "unsafe"), verdict("e.png", "error")
     without = {"rules": (BLADE,), "outcome": "unsafe", "broken": ("blade",)}
@@ -80,7 +80,7 @@ def test_items_are_paired_by_id_and_occurrence_whatever_the_order(verdict, recor
     assert (flips.both, flips.flips, flips.only_old, flips.only_new) == (1, 0, 1, 0)
 
 
-def test_the_page_has_the_flips_with_what_was_said_before(runs, tmp_path):
+def test_page_of_flips_has_the_explanations_of_both_runs(runs, tmp_path):
     out = tmp_path / "page.html"
     page, flips = compare_reports(*runs, out)
     assert (page.items, page.shown, flips.flips) == (2, 2, 1)

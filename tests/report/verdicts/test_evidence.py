@@ -1,4 +1,4 @@
-"""What an opened item tells of items of several parts, of captions, and of what a clause speaks of."""
+"""Evidence of items with several parts, of captions, and of what clauses are about."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jurat.report.verdicts.read_run import Entry
 
 from ...videos import video
 
-LAW = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=("A",)),))
+CONSTITUTION = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=("A",)),))
 COLOURS = ("red", "lime", "blue")
 OUTCOMES = ("kept", "broken", "undecided")
 
@@ -41,14 +41,14 @@ def parts(verdict: Verdict, worst: int, needed: int = 1) -> Verdict:
 def clip(tmp_path: Path) -> Verdict:
     pictures = [Image.new("RGB", (32, 32), colour) for colour in COLOURS]
     (tmp_path / "clip.mp4").write_bytes(video(pictures, fps=2, each=2))
-    return parts(Judge(LAW, "null", "quick").judge(tmp_path / "clip.mp4"), worst=1, needed=2)
+    return parts(Judge(CONSTITUTION, "null", "quick").judge(tmp_path / "clip.mp4"), worst=1, needed=2)
 
 
 def told(verdict: Verdict, **carried: str) -> dict[str, Any]:
     return evidence(Entry(verdict, carried), (), Texts())
 
 
-def test_of_a_video_it_tells_when_a_rule_is_broken_and_how_many_frames_it_takes(clip: Verdict) -> None:
+def test_video_evidence_has_times_and_needed_frames(clip: Verdict) -> None:
     item = told(clip)
     assert (item["kind"], item["frames"], item["shows"]) == ("video", 3, "1.0 s")
     (rule,) = item["rules"]
@@ -58,36 +58,36 @@ def test_of_a_video_it_tells_when_a_rule_is_broken_and_how_many_frames_it_takes(
     assert told(clip.model_copy(update={"rules": (elsewhere,)}))["rules"][0]["frame"] == "2.0 s"
 
 
-def test_of_several_images_it_tells_which_and_boxes_are_those_of_the_one_that_is_shown(
+def test_evidence_of_several_images_names_the_one_shown(
     tmp_path: Path,
 ) -> None:
     paths = [tmp_path / f"{n}.png" for n in range(3)]
     for number, path in enumerate(paths):
         Image.new("RGB", (16 * (number + 1), 16), COLOURS[number]).save(path)
-    item = told(parts(Judge(LAW, "null", "quick").judge(Item(paths)), worst=1))
+    item = told(parts(Judge(CONSTITUTION, "null", "quick").judge(Item(paths)), worst=1))
     assert (item["kind"], item["shows"], item["width"], item["height"]) == ("images", "image 2", 32, 16)
     assert [place for place, _, _ in item["rules"][0]["parts"]] == ["image 1", "image 2", "image 3"]
     within = Part(index=1, frame=4, outcome="broken", score=0.9)
-    (rule,) = parts(Judge(LAW, "null", "quick").judge(Item(paths)), worst=1).rules
-    verdict = Judge(LAW, "null", "quick").judge(Item(paths))
+    (rule,) = parts(Judge(CONSTITUTION, "null", "quick").judge(Item(paths)), worst=1).rules
+    verdict = Judge(CONSTITUTION, "null", "quick").judge(Item(paths))
     moved = verdict.model_copy(update={"frame": 1, "rules": (rule.model_copy(update={"parts": (within,)}),)})
     assert told(moved)["shows"] == "image 2, frame 4"
 
 
-def test_one_image_has_no_parts_to_tell_of(verdict: Any) -> None:
+def test_evidence_of_one_image_has_no_parts(verdict: Any) -> None:
     item = told(verdict("x.png", "unsafe"))
     assert not {"kind", "frames", "shows"} & item.keys()
     assert not {"parts", "needed", "frame"} & item["rules"][0].keys()
 
 
-def test_it_tells_the_caption_and_what_a_clause_speaks_of(tmp_path: Path) -> None:
+def test_evidence_has_the_caption_and_what_clauses_are_about(tmp_path: Path) -> None:
     clauses = tuple(
         Clause(alternatives=(Statement(text=f"{about} speaks."),), about=about)
         for about in ("image", "caption", "pair", "text_in_image")
     )
-    law = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=clauses),))
+    policy = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=clauses),))
     Image.new("RGB", (16, 16)).save(tmp_path / "x.png")
-    judged = Judge(law, "null", "quick").judge(tmp_path / "x.png", caption="Buy \u202enow")
+    judged = Judge(policy, "null", "quick").judge(tmp_path / "x.png", caption="Buy \u202enow")
     item = told(judged, source="crawl")
     assert item["carried"] == {"caption": "Buy \\u202enow", "source": "crawl"}
     assert [clause.get("about") for clause in item["rules"][0]["clauses"]] == [
@@ -96,9 +96,7 @@ def test_it_tells_the_caption_and_what_a_clause_speaks_of(tmp_path: Path) -> Non
     assert told(judged, title="Buy \u202enow")["carried"] == {"title": "Buy \\u202enow"}
 
 
-def test_the_picture_of_a_video_is_the_moment_that_decided(
-    clip: Verdict, record: Any, tmp_path: Path
-) -> None:
+def test_picture_of_a_video_is_the_deciding_frame(clip: Verdict, record: Any, tmp_path: Path) -> None:
     write_report(record(clip), tmp_path / "page.html")
     (url,) = re.findall(r'"data:image/webp;base64,([^"]+)"', (tmp_path / "page.html").read_text())
     pixel = Image.open(io.BytesIO(base64.b64decode(url))).convert("RGB").getpixel((16, 16))
@@ -106,7 +104,7 @@ def test_the_picture_of_a_video_is_the_moment_that_decided(
 
 
 @pytest.mark.browser
-def test_parts_are_told_in_words(browser: Any, clip: Verdict, record: Any, tmp_path: Path) -> None:
+def test_page_lists_parts_of_a_video(browser: Any, clip: Verdict, record: Any, tmp_path: Path) -> None:
     write_report(record(clip), tmp_path / "page.html")
     page = browser.new_page()
     page.goto((tmp_path / "page.html").as_uri())

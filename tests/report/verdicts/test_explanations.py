@@ -16,7 +16,7 @@ def told(verdict, reader, **options) -> str:
     )
 
 
-def test_a_reviewer_is_told_the_numbers(verdict):
+def test_explanation_for_a_reviewer_has_scores(verdict):
     one = verdict("a.png", "unsafe")
     assert told(one, "reviewer") == one.explain()
 
@@ -34,7 +34,7 @@ USER = {
 
 
 @pytest.mark.parametrize("outcome", USER)
-def test_a_user_is_told_in_plain_words(verdict, outcome):
+def test_explanation_for_a_user_has_no_scores(verdict, outcome):
     assert told(verdict("a.png", outcome), "user") == USER[outcome]
 
 
@@ -59,7 +59,7 @@ def test_nothing_is_restricted_where_no_rule_is_broken(verdict):
     assert said.text.endswith("There is no restriction to give reasons for.")
 
 
-def test_known_content_was_judged_by_no_model(verdict):
+def test_explanation_of_known_content_names_no_model(verdict):
     known = verdict("a.png", "unsafe").model_copy(update={"rules": (), "broken": ()})
     said = told(known, "statement", basis="known_match")
     assert "matched a list of known content. No model judged it" in said and "null@none" not in said
@@ -74,7 +74,7 @@ def test_no_explanation_repeats_the_reasoning_of_a_model(verdict, reader):
     assert "child's hand" not in told(looked, reader)
 
 
-def test_a_clause_of_alternatives_is_told_by_those_that_hold(verdict):
+def test_explanation_names_only_alternatives_that_hold(verdict):
     one = verdict("a.png", "unsafe")
     clause = one.rules[0].clauses[1]
     (axe,) = clause.alternatives

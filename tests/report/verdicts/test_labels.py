@@ -55,7 +55,7 @@ def status(page: Any) -> str:
     return page.locator(".labels [role=status]").inner_text()
 
 
-def test_keys_label_every_item_and_the_download_feeds_both_commands(opened, judged, tmp_path):  # noqa: F811
+def test_downloaded_labels_are_read_by_calibrate_and_bench(opened, judged, tmp_path):  # noqa: F811
     page = opened(judged / "page.html")
     page.locator(".card .open").first.focus()
     page.keyboard.press("Enter")
@@ -72,12 +72,12 @@ def test_keys_label_every_item_and_the_download_feeds_both_commands(opened, judg
     assert all((judged / "in" / row["file"]).is_file() for row in rows)
     assert any(row["broken"] for row in rows) and any(not row["broken"] for row in rows)
 
-    law = ("-c", "shelf:nursery")
+    policy = ("-c", "shelf:nursery")
     told = jurat(
         "calibrate",
         "--images",
         judged / "in",
-        *law,
+        *policy,
         "--labels",
         labels,
         "--preset",
@@ -86,12 +86,12 @@ def test_keys_label_every_item_and_the_download_feeds_both_commands(opened, judg
         tmp_path / "c.yaml",
     )
     assert "24" in told and (tmp_path / "c.yaml").exists()
-    given = ("--images", judged / "in", "--labels", labels, *law, "--preset", "quick")
+    given = ("--images", judged / "in", "--labels", labels, *policy, "--preset", "quick")
     jurat("bench", "labelled", *given, "--out", tmp_path / "bench", "--quiet")
     assert list((tmp_path / "bench").iterdir())
 
 
-def test_a_wrong_verdict_asks_what_the_image_breaks(opened, judged, tmp_path):  # noqa: F811
+def test_verdict_marked_wrong_needs_ticked_rules(opened, judged, tmp_path):  # noqa: F811
     page = opened(judged / "page.html")
     page.get_by_role("button", name="safe", exact=False).first.wait_for()
     page.locator('[data-outcome="safe"]').click()
@@ -122,7 +122,7 @@ def status_of_hidden(page: Any) -> str:
     return page.locator(".labels [role=status]").evaluate("element => element.textContent")
 
 
-def test_what_cannot_be_said_is_not_labelled(opened, verdict, record, tmp_path):  # noqa: F811
+def test_items_that_are_not_files_or_undecided_cannot_be_labelled_right(opened, verdict, record, tmp_path):  # noqa: F811
     rows = [
         verdict("in/unsure.png", "unsure"),
         verdict("in/safe.png", "safe"),
@@ -147,7 +147,7 @@ def test_what_cannot_be_said_is_not_labelled(opened, verdict, record, tmp_path):
     assert [row["file"] for row in download(page, tmp_path / "l.csv")] == ["safe.png"]
 
 
-def test_files_are_named_from_their_folder_however_they_were_given(opened, verdict, record, tmp_path):  # noqa: F811
+def test_labels_name_files_relative_to_their_folder(opened, verdict, record, tmp_path):  # noqa: F811
     inside = tmp_path / "in"
     ids = {
         "./in/a.png": "a.png",
@@ -171,7 +171,7 @@ def test_files_are_named_from_their_folder_however_they_were_given(opened, verdi
 
 
 @pytest.mark.parametrize("reader", ["user", "statement"])
-def test_pages_for_others_take_no_labels(opened, verdict, record, tmp_path, reader):  # noqa: F811
+def test_pages_for_users_and_statements_take_no_labels(opened, verdict, record, tmp_path, reader):  # noqa: F811
     write_report(record(verdict("a.png")), tmp_path / "page.html", reader=reader)
     page = opened(tmp_path / "page.html")
     page.locator(".card .open").first.click()

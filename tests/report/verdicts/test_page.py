@@ -87,7 +87,7 @@ def squeezed(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_it_tells_the_facts_the_counts_and_the_findings(verdict, page):
+def test_page_has_facts_counts_and_findings(verdict, page):
     tree = page(*(verdict(f"{o}.png", o) for o in ("safe", "unsafe", "unsure", "error")))
     text = squeezed(tree.text)
     for fact in (
@@ -124,11 +124,11 @@ def test_it_tells_the_facts_the_counts_and_the_findings(verdict, page):
         (["unsafe", "unsafe"], "2 of 2 images break a rule."),
     ],
 )
-def test_the_heading_says_what_was_found(verdict, page, outcomes, title):
+def test_heading_counts_broken_images(verdict, page, outcomes, title):
     assert title in squeezed(page(*(verdict(f"{n}.png", o) for n, o in enumerate(outcomes))).text)
 
 
-def test_pictures_are_carried_by_the_page_with_their_sizes(verdict, page):
+def test_page_embeds_pictures_with_their_sizes(verdict, page):
     tree = page(verdict("a.png", "unsafe"), verdict("b.png"), verdict("c.png", "error", image=None))
     assert tree.columns["pictures"] == {"0": [64, 48], "1": [64, 48]}
     assert tree.columns["missing"] == {"2": "This item could not be read when it was judged."}
@@ -136,7 +136,7 @@ def test_pictures_are_carried_by_the_page_with_their_sizes(verdict, page):
     assert all(url.startswith("data:image/webp;base64,") for url in urls)
 
 
-def test_what_was_found_on_looking_again_is_kept(verdict, page):
+def test_evidence_of_later_stages_is_in_the_page(verdict, page):
     looked = verdict("a.png", "unsafe").model_copy(
         update={"rules": (LOOKED_AT, NOT_RELEVANT), "detector": "bundled@1", "matcher": "bundled@2"}
     )
@@ -152,7 +152,7 @@ def test_what_was_found_on_looking_again_is_kept(verdict, page):
     assert "bundled@1" in said and "bundled@2" in said
 
 
-def test_it_refers_to_nothing_outside_itself(verdict, page):
+def test_page_refers_to_nothing_outside_itself(verdict, page):
     tree = page(verdict("a.png", "unsafe"), verdict("b.png", "error", image=None))
     for tag, attributes in tree.tags:
         for name in ("src", "href", "srcset", "data", "poster", "action", "formaction"):
@@ -161,7 +161,7 @@ def test_it_refers_to_nothing_outside_itself(verdict, page):
         assert "style" not in attributes and not [name for name in attributes if name.startswith("on")]
 
 
-def test_its_policy_admits_its_own_script_and_stylesheet_and_no_others(verdict, record, tmp_path):
+def test_content_policy_admits_only_own_scripts_and_style(verdict, record, tmp_path):
     out = tmp_path / "page.html"
     write_report(record(verdict("a.png")), out)
     source = out.read_text(encoding="utf-8")
@@ -180,7 +180,7 @@ def test_its_policy_admits_its_own_script_and_stylesheet_and_no_others(verdict, 
     assert source.count("<style>") == 1 and "eval" not in directives["script-src"]
 
 
-def test_its_scripts_parse_no_html_and_run_no_text():
+def test_scripts_parse_no_html_and_evaluate_no_text():
     for script in LAYOUT.all_scripts():
         for sink in (
             "innerHTML",
@@ -208,7 +208,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_whatever_a_record_holds_stays_text(verdict, page, text):
+def test_hostile_text_in_a_record_stays_text(verdict, page, text):
     plain = page(verdict("a.png", "unsafe"))
     one = verdict("a.png", "unsafe")
     finding = one.rules[0].clauses[0]
@@ -281,7 +281,7 @@ def test_a_folder_gets_a_page_with_its_data_beside_it(verdict, record, tmp_path)
     assert {path.name for path in written.files.iterdir()} == {"columns.js", "items-0.js", "picture-0.webp"}
 
 
-def test_a_folder_that_is_not_a_pages_is_never_replaced(verdict, record, tmp_path):
+def test_folder_with_other_files_is_not_replaced(verdict, record, tmp_path):
     (tmp_path / "out" / "files").mkdir(parents=True)
     (tmp_path / "out" / "files" / "thesis.txt").write_text("mine")
     with pytest.raises(JuratError, match="holds other things"):
@@ -289,7 +289,7 @@ def test_a_folder_that_is_not_a_pages_is_never_replaced(verdict, record, tmp_pat
     assert (tmp_path / "out" / "files" / "thesis.txt").read_text() == "mine"
 
 
-def test_sealed_items_are_counted_and_nowhere_shown(verdict, record, tmp_path):
+def test_sealed_items_are_counted_but_not_shown(verdict, record, tmp_path):
     shown, sealed = verdict("a.png", "unsafe"), verdict("secret-name.png", "unsafe")
     path = record(shown, sealed)
     rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -305,7 +305,7 @@ def test_sealed_items_are_counted_and_nowhere_shown(verdict, record, tmp_path):
     assert (written.items, written.shown, written.sealed) == (2, 1, 1)
 
 
-def test_a_run_tells_its_facts_and_thresholds(verdict, run_folder, tmp_path):
+def test_run_folder_gives_facts_and_thresholds(verdict, run_folder, tmp_path):
     folder = run_folder(
         verdict("a.png", "unsafe"),
         facts={
@@ -344,7 +344,7 @@ def test_the_facts_show_what_was_passed_over_and_the_digest_of_the_preset(verdic
     write_report(few, tmp_path / "few.html")
     text = squeezed(Tree((tmp_path / "few.html").read_text()).text)
     assert "Passed over 3 .json members of archives, 2 members of archives that are no regular file " in text
-    assert "folder entries" not in text.partition("All that the run")[0]
+    assert "folder entries" not in text.partition("All facts of the run")[0]
 
 
 def test_carried_columns_can_be_filtered_by_while_they_have_few_values(verdict, record, tmp_path):
@@ -361,7 +361,7 @@ def test_carried_columns_can_be_filtered_by_while_they_have_few_values(verdict, 
     assert tree.items[7]["carried"] == {"city": "Bern", "number": "7"}
 
 
-def test_a_file_of_several_runs_names_them_all(verdict, page):
+def test_facts_list_every_model_of_a_file(verdict, page):
     text = squeezed(
         page(verdict("a.png"), verdict("b.png", model="bundled@abc", time="2026-11-22T06:00:00.000Z")).text
     )
@@ -404,7 +404,7 @@ def test_what_is_not_a_record_is_refused_with_the_reason_and_leaves_no_page(tmp_
     assert list(tmp_path.iterdir()) == [record]
 
 
-def test_a_record_that_is_not_there_and_a_page_that_is(verdict, record, tmp_path):
+def test_missing_record_and_existing_page_are_errors(verdict, record, tmp_path):
     with pytest.raises(JuratError, match=r"nosuch\.jsonl"):
         write_report(tmp_path / "nosuch.jsonl", tmp_path / "page.html")
     out = tmp_path / "page.html"

@@ -1,4 +1,4 @@
-"""What a page says of the policy, to whom: its name, its version, its rules' sentences."""
+"""The policy on a page: its name, its version and its rules' sentences, and what a user is not shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jurat.report.verdicts.page import note_on
 
 from ..conftest import BLADE
 
-LAW = Constitution.model_validate(
+HOUSE = Constitution.model_validate(
     {
         "name": "house",
         "version": "7",
@@ -23,13 +23,13 @@ LAW = Constitution.model_validate(
         ],
     }
 )
-OF_LAW = f"house@{LAW.digest}"
+HOUSE_ID = f"house@{HOUSE.digest}"
 FACTS = {
     "constitution": {
-        "name": LAW.name,
-        "version": LAW.version,
-        "digest": LAW.digest,
-        "rules": [{"id": rule.id, "rule": rule.rule} for rule in LAW.rules],
+        "name": HOUSE.name,
+        "version": HOUSE.version,
+        "digest": HOUSE.digest,
+        "rules": [{"id": rule.id, "rule": rule.rule} for rule in HOUSE.rules],
     },
     "settings": {"model": "hf/acme/secret-8b@1"},
 }
@@ -41,8 +41,8 @@ def page_of(source: Path, tmp_path: Path, **options) -> str:
     return out.read_text()
 
 
-def test_a_run_tells_name_version_and_sentences(verdict, run_folder, tmp_path):
-    source = run_folder(verdict("a.png", "unsafe", constitution=OF_LAW), facts=FACTS)
+def test_run_folder_gives_policy_name_version_and_sentences(verdict, run_folder, tmp_path):
+    source = run_folder(verdict("a.png", "unsafe", constitution=HOUSE_ID), facts=FACTS)
     page = page_of(source, tmp_path)
     assert "<title>1 image breaks a rule · house, version 7 · jurat</title>" in page
     assert "policy house, version 7" in page
@@ -54,21 +54,21 @@ def test_a_run_tells_name_version_and_sentences(verdict, run_folder, tmp_path):
     assert "No child may hold" in ticket
 
 
-def test_a_file_of_verdicts_has_the_sentences_of_the_constitution_given(verdict, record, tmp_path):
-    source = record(verdict("a.png", "unsafe", constitution=OF_LAW))
+def test_given_constitution_adds_sentences_to_a_file_of_verdicts(verdict, record, tmp_path):
+    source = record(verdict("a.png", "unsafe", constitution=HOUSE_ID))
     assert "· house · jurat</title>" in page_of(source, tmp_path)
-    page = page_of(source, tmp_path, constitution=LAW)
+    page = page_of(source, tmp_path, constitution=HOUSE)
     assert "· house, version 7 · jurat</title>" in page and "No child may hold" in page
-    with pytest.raises(JuratError, match=rf"The verdicts are of {OF_LAW}, not of nursery@"):
+    with pytest.raises(JuratError, match=rf"The verdicts are of {HOUSE_ID}, not of nursery@"):
         page_of(source, tmp_path, constitution=load_constitution("shelf:nursery"))
 
 
 def test_a_policy_of_the_shelf_is_found_by_its_digest(verdict, record, tmp_path):
-    law = load_constitution("shelf:nursery")
+    policy = load_constitution("shelf:nursery")
     rules = (BLADE.model_copy(update={"id": "child-with-blade"}),)
-    source = record(verdict("a.png", "unsafe", constitution=f"nursery@{law.digest}", rules=rules))
+    source = record(verdict("a.png", "unsafe", constitution=f"nursery@{policy.digest}", rules=rules))
     page = page_of(source, tmp_path)
-    assert f"· nursery, version {law.version} · jurat</title>" in page
+    assert f"· nursery, version {policy.version} · jurat</title>" in page
     assert "No child may be shown touching a blade." in page
     changed = verdict("a.png", "unsafe", constitution="nursery@0123456789ab", rules=rules)
     other = record(changed, name="other.jsonl")
@@ -76,10 +76,10 @@ def test_a_policy_of_the_shelf_is_found_by_its_digest(verdict, record, tmp_path)
 
 
 def test_verdicts_of_several_policies_share_no_sentences(verdict, record, tmp_path):
-    law = load_constitution("shelf:nursery")
-    rows = [verdict("a.png", "unsafe", constitution=f"nursery@{law.digest}"), verdict("b.png", "unsafe")]
+    policy = load_constitution("shelf:nursery")
+    rows = [verdict("a.png", "unsafe", constitution=f"nursery@{policy.digest}"), verdict("b.png", "unsafe")]
     page = page_of(record(*rows), tmp_path)
-    assert f"nursery@{law.digest}, nursery@0123456789ab · jurat</title>" in page
+    assert f"nursery@{policy.digest}, nursery@0123456789ab · jurat</title>" in page
     assert '"sentence":"' not in page
 
 
@@ -92,15 +92,20 @@ def test_verdicts_of_several_policies_share_no_sentences(verdict, record, tmp_pa
         ("It was slow.", 3, "It was slow (3 images of 12)."),
     ],
 )
-def test_a_remark_says_on_how_many_images_it_is(note: str, count: int, told: str) -> None:
+def test_note_has_the_number_of_its_images(note: str, count: int, told: str) -> None:
     assert note_on(note, count, 12) == told
 
 
 SECRETS = {"model": "hf/acme/secret-8b@1", "detector": "secret-owl@2", "matcher": "secret-clip@3"}
 
 
-def test_a_user_is_told_no_names_of_models(verdict, run_folder, tmp_path):
-    secret = {**SECRETS, "constitution": OF_LAW, "preset": "secret-preset", "note": "secret-8b is unsure."}
+def test_pages_for_users_name_no_models(verdict, run_folder, tmp_path):
+    secret = {
+        **SECRETS,
+        "constitution": HOUSE_ID,
+        "preset": "secret-preset",
+        "note": "secret-8b is unsure.",
+    }
     verdicts = [
         verdict("a.png", "unsafe", **secret),
         verdict("b.png", "unsure", **secret),

@@ -1,4 +1,4 @@
-"""Other thresholds on recorded scores: what the judge itself would have said."""
+"""Other thresholds on recorded scores: compared with the judge itself."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ PAIRS = st.tuples(SHARES, SHARES).map(sorted)
 
 @example([[0.0], [0.0, None]], [], [0.1, 0.1], [0.0, 0.0])
 @given(CLAUSES, EXCUSES, PAIRS, PAIRS)
-def test_it_says_what_judging_under_the_thresholds_says(clauses, excuses, old, new):
+def test_retry_equals_judging_under_the_thresholds(clauses, excuses, old, new):
     was = judged(clauses, excuses, *old)
     free = freedom(was, QUICK)
     wanted = was if free is Freedom.FIXED else judged(clauses, excuses, *new)
@@ -68,7 +68,7 @@ def test_it_says_what_judging_under_the_thresholds_says(clauses, excuses, old, n
         assert free is Freedom.FREE
 
 
-def test_what_was_not_answered_can_become_undecided_and_never_broken():
+def test_unanswered_rule_never_becomes_broken():
     was = judged([[0.3], [None]], [], 0.4, 0.6)
     assert (was.outcome, freedom(was, QUICK)) == ("kept", Freedom.NEVER_BROKEN)
     assert retry(was, Freedom.NEVER_BROKEN, 0.1, 0.2) == "undecided"
@@ -88,7 +88,7 @@ def test_what_was_not_answered_can_become_undecided_and_never_broken():
         ("of-our-own", "not known"),
     ],
 )
-def test_a_preset_without_thresholds_says_so(preset, why):
+def test_why_not_names_the_reason_for_presets_without_thresholds(preset, why):
     try:
         known = preset_named(preset)
     except JuratError:
@@ -97,7 +97,7 @@ def test_a_preset_without_thresholds_says_so(preset, why):
     assert told is None if why is None else why in (told or "")
 
 
-def test_thresholds_are_the_rules_own_then_the_calibrations_then_the_presets(verdict):
+def test_thresholds_come_from_the_rule_then_calibration_then_preset(verdict):
     one = verdict("a.png", "unsafe")
     finding = one.rules[0]
     own = {"thresholds": {"blade": {"keep_below": 0.3, "break_above": None}}}

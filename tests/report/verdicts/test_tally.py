@@ -5,7 +5,7 @@ from __future__ import annotations
 from jurat.report import Tally
 
 
-def test_it_counts_items_rules_and_the_reasons_of_the_undecided(verdict):
+def test_tally_counts_items_rules_and_reasons(verdict):
     tally = Tally.of([("blade", "high"), ("fire", "critical"), ("never-named", "low")])
     for number, outcome in enumerate(("unsafe", "unsafe", "safe", "unsure", "error")):
         tally.add(verdict(f"{number}.png", outcome, image=None))
@@ -20,13 +20,13 @@ def test_it_counts_items_rules_and_the_reasons_of_the_undecided(verdict):
     }
 
 
-def test_rules_come_most_broken_first_then_by_severity_then_as_written(verdict):
+def test_rules_are_sorted_by_broken_items_then_severity_then_order(verdict):
     tally = Tally.of([("b", "low"), ("a", "low"), ("none", None), ("fire", "critical"), ("blade", "high")])
     tally.add(verdict("x.png", "unsafe", image=None))
     assert [rule.id for rule in tally.rules] == ["blade", "fire", "b", "a", "none"]
 
 
-def test_items_that_were_looked_at_in_part_and_are_not_unsafe_are_counted(verdict):
+def test_partly_judged_items_that_are_not_unsafe_are_counted(verdict):
     cases = {
         "an image": ({"frames": 1, "frames_in_file": 1}, 0),
         "all frames": ({"frames": 32, "frames_in_file": 32}, 0),
@@ -42,7 +42,7 @@ def test_items_that_were_looked_at_in_part_and_are_not_unsafe_are_counted(verdic
             assert tally.in_part == expected * counts, (name, outcome)
 
 
-def test_notes_that_differ_on_every_item_do_not_pile_up(verdict):
+def test_number_of_different_notes_is_limited(verdict):
     tally = Tally()
     for number in range(100):
         tally.add(verdict("x.png", image=None, note="always the same"))

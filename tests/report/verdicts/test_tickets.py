@@ -35,7 +35,7 @@ def test_no_cell_is_a_formula(text, shown):
 
 
 @given(st.text(st.characters()))
-def test_whatever_comes_no_cell_begins_like_a_formula(text):
+def test_no_text_makes_a_cell_a_formula(text):
     assert not cell(text).lstrip().startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
@@ -51,11 +51,11 @@ def test_whatever_comes_no_cell_begins_like_a_formula(text):
         ("www.x.y", "www<!-- -->.x.y"),
     ],
 )
-def test_markdown_shows_what_was_there(text, shown):
+def test_markdown_is_escaped(text, shown):
     assert inline(text) == shown
 
 
-def test_csv_has_a_row_an_item_with_carried_columns(verdict, record, tmp_path):
+def test_csv_has_a_row_for_each_item_with_carried_columns(verdict, record, tmp_path):
     path = record(verdict("=cmd.png", "unsafe"), verdict("b.png"), verdict("sealed.png"))
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[1]["columns"] = {"city": "-Bern"}
@@ -108,7 +108,7 @@ def test_two_runs_become_a_ticket_of_their_flips(verdict, record, tmp_path, form
         )
 
 
-def test_a_ticket_that_is_there_is_kept(verdict, record, tmp_path):
+def test_existing_ticket_is_not_replaced(verdict, record, tmp_path):
     (tmp_path / "t.md").write_text("mine")
     with pytest.raises(JuratError, match="is there already"):
         write_ticket(record(verdict("a.png")), tmp_path / "t.md", "md")

@@ -43,7 +43,7 @@
     drawn(row);
   };
 
-  // Marks a row as right, wrong or (null) not at all; whether that could be said of it.
+  // Marks a row as right, wrong or (null) not at all; returns whether it can be marked so.
   jurat.mark = (table, row, right) => {
     if (!jurat.canLabel(table, row) || (right && !decided(table, row))) return false;
     const broken = judged(table, row, jurat.BROKEN);
