@@ -93,7 +93,7 @@ def test_comments_spacing_and_key_order_keep_digests(document: Document, data: s
 
 
 @given(documents())
-def test_name_version_and_examples_are_not_in_a_digest(document: Document) -> None:
+def test_name_version_and_examples_do_not_enter_digests(document: Document) -> None:
     edited = copy.deepcopy(document) | {"name": "q", "version": "2"}
     edited["rules"][0]["examples"] = {"broken": ["a.png"]}
     assert digests(edited) == digests(document)
@@ -118,7 +118,7 @@ def test_name_version_and_examples_are_not_in_a_digest(document: Document) -> No
         ({"rule": "No cafe\u0301."}, {"rule": "No caf\u00e9."}),
     ],
 )
-def test_two_ways_to_write_the_same_have_one_digest(one: Document, other: Document) -> None:
+def test_equivalent_spellings_have_one_digest(one: Document, other: Document) -> None:
     base = {"rule": "No dog."}
     assert digests({"name": "p", "rules": [base | one]}) == digests({"name": "p", "rules": [base | other]})
 
@@ -200,15 +200,13 @@ def test_edits_of_clauses_leave_the_thresholds_digest(document: Document) -> Non
 )
 @settings(max_examples=25)
 @given(document=documents())
-def test_thresholds_severity_and_action_have_a_digest_of_their_own(
-    edit: Document, document: Document
-) -> None:
+def test_thresholds_severity_and_action_have_their_own_digest(edit: Document, document: Document) -> None:
     edited = document | {"rules": [document["rules"][0] | edit, *document["rules"][1:]]}
     assert constitution(edited).digest == constitution(document).digest
     assert constitution(edited).thresholds_digest != constitution(document).thresholds_digest
 
 
-def test_a_digest_is_the_hash_of_a_canonical_text() -> None:
+def test_digest_is_the_hash_of_canonical_text() -> None:
     # Records name constitutions by their digests: another layout of this text would break old records.
     document = {
         "name": "p",

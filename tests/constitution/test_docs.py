@@ -14,28 +14,28 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def test_the_first_constitution_passes_the_check() -> None:
+def test_first_constitution_of_the_page_passes_check() -> None:
     assert check_text(blocks("yaml")[0]) == []
 
 
-def test_the_kinds_of_clauses_are_clauses() -> None:
+def test_clause_kinds_of_the_page_are_valid() -> None:
     clauses = "\n".join(f"      {line}" for line in blocks("yaml")[1].splitlines())
     problems = check_text(f"name: p\nrules:\n  - rule: No dog.\n    clauses:\n{clauses}\n")
     # The page shows a statement and its negation side by side, which no rule could have.
     assert [problem.code for problem in problems] == ["never-broken"]
 
 
-def test_the_clauses_with_objects_are_clauses() -> None:
+def test_clauses_with_objects_of_the_page_are_valid() -> None:
     clauses = "\n".join(f"      {line}" for line in blocks("yaml")[2].splitlines())
     assert check_text(f"name: p\nrules:\n  - rule: No dog.\n    clauses:\n{clauses}\n") == []
 
 
-def test_the_clauses_about_other_things_are_clauses() -> None:
+def test_clauses_about_captions_of_the_page_are_valid() -> None:
     clauses = "\n".join(f"      {line}" for line in blocks("yaml")[3].splitlines())
     assert check_text(f"name: p\nrules:\n  - rule: No dog.\n    clauses:\n{clauses}\n") == []
 
 
-def test_the_python_of_the_page_runs() -> None:
+def test_python_of_the_page_runs() -> None:
     for block in blocks("python"):
         exec(block, {})
 

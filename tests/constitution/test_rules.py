@@ -29,7 +29,7 @@ def test_shorthand_means_statements_and_clauses() -> None:
     )
 
 
-def test_a_clause_that_is_a_mapping_may_have_objects() -> None:
+def test_mapping_clause_may_have_objects() -> None:
     clauses = rule(
         clauses=[
             {"statement": DOG, "objects": ["dog"]},
@@ -49,7 +49,7 @@ def test_a_clause_that_is_a_mapping_may_have_objects() -> None:
     assert clauses[3] == rule(clauses=["A man is visible."]).clauses[0]
 
 
-def test_a_clause_that_is_a_mapping_may_say_what_it_is_about() -> None:
+def test_mapping_clause_may_have_about() -> None:
     given = [
         CAT,
         {"statement": DOG, "about": "caption"},
@@ -103,7 +103,7 @@ def test_shorthand_and_objects_mix() -> None:
         ({"any of": [{"not": DOG}, CAT]}, "not: A dog is visible or A cat is visible."),
     ],
 )
-def test_a_clause_reads_on_one_line(clause: object, text: str) -> None:
+def test_clause_text_is_one_line(clause: object, text: str) -> None:
     assert rule(clauses=[clause]).clauses[0].text == text
 
 
@@ -118,7 +118,7 @@ def test_paths_of_examples_stay_as_written() -> None:
         Examples(kept=("",))
 
 
-def test_a_dump_can_be_read_back() -> None:
+def test_model_dump_round_trips() -> None:
     constitution = Constitution(
         name="p",
         version="1",
@@ -172,7 +172,7 @@ def test_malformed_values_are_refused(fields: dict[str, Any], code: str, loc: tu
     assert (code, loc) in errors
 
 
-def test_two_rules_of_one_id_are_refused() -> None:
+def test_duplicate_rule_ids_are_refused() -> None:
     with pytest.raises(ValidationError, match="has the id of rule 1"):
         Constitution(name="p", rules=(rule(), rule()))
 
@@ -191,7 +191,7 @@ def test_omitted_threshold_stays_none(key: str) -> None:
     assert getattr(alone, other) is None
 
 
-def test_statements_come_once_each_in_order() -> None:
+def test_statements_are_distinct_and_in_order() -> None:
     constitution = Constitution(
         name="p",
         rules=(
@@ -211,11 +211,11 @@ def test_statements_come_once_each_in_order() -> None:
         ("R2: no 3 cats", "r2-no-3-cats"),
     ],
 )
-def test_an_id_is_the_slug_of_the_text(text: str, expected: str) -> None:
+def test_id_is_the_slug_of_the_text(text: str, expected: str) -> None:
     assert make_id(text) == rule(rule=text).id == expected
 
 
-def test_texts_that_a_slug_cannot_hold_get_a_hash() -> None:
+def test_texts_without_a_slug_get_a_hash() -> None:
     head = "No person may be shown standing near the edge of"
     assert make_id(f"{head} a roof.") != make_id(f"{head} a cliff.")
     assert make_id("犬は禁止。") != make_id("猫は禁止。")
@@ -224,7 +224,7 @@ def test_texts_that_a_slug_cannot_hold_get_a_hash() -> None:
 
 
 @given(st.text(min_size=1, max_size=200).map(lambda text: " ".join(text.split())).filter(bool))
-def test_every_text_gives_an_id_that_may_be_written(text: str) -> None:
+def test_every_text_gives_a_valid_id(text: str) -> None:
     made = make_id(text)
     assert made == make_id(text)
     assert len(made) <= MAX_ID

@@ -11,7 +11,7 @@ from jurat.pictograms import distances
 from jurat.pictograms.scene import draw
 
 
-def test_distances_without_scipy_are_those_of_scipy() -> None:
+def test_distances_without_scipy_equal_scipy() -> None:
     dice = np.random.default_rng(0)
     for size, share in ((1, 1.0), (2, 0.5), (33, 0.001), (64, 0.3), (128, 0.01), (200, 0.9)):
         mask = dice.random((size, size + 3)) < share
@@ -19,7 +19,7 @@ def test_distances_without_scipy_are_those_of_scipy() -> None:
         assert np.array_equal(distances._by_columns(mask), distances.distances_to(mask))
 
 
-def test_a_scene_is_drawn_alike_without_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scenes_without_scipy_are_equal(monkeypatch: pytest.MonkeyPatch) -> None:
     with_scipy = [draw(np.random.default_rng(seed), size=128) for seed in range(4)]
     monkeypatch.setitem(sys.modules, "scipy.ndimage", None)
     for seed, scene in enumerate(with_scipy):

@@ -31,7 +31,7 @@ def test_foreign_images_never_get_safe_or_unsafe(judge: Judge) -> None:
     assert passed == []
 
 
-def test_a_foreign_image_is_unsure_and_says_why(judge: Judge) -> None:
+def test_foreign_image_is_unsure_with_the_reason(judge: Judge) -> None:
     name, photo = next(iter(foreign_images()))
     verdict = judge.judge(photo, id=name)
     assert (verdict.outcome, verdict.reason, verdict.broken) == ("unsure", "out_of_domain", ())
@@ -39,7 +39,7 @@ def test_a_foreign_image_is_unsure_and_says_why(judge: Judge) -> None:
     assert "scenes of pictograms" in (verdict.note or "") + verdict.explain()
 
 
-def test_scenes_of_other_sizes_and_backgrounds_pass(judge: Judge) -> None:
+def test_scenes_of_other_sizes_and_backgrounds_pass_the_gate(judge: Judge) -> None:
     gate = judge.model.capability(DomainGate)
     assert gate is not None
     scenes: list[Image.Image] = []

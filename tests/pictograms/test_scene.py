@@ -14,7 +14,7 @@ from jurat.pictograms.scene import GAP, LEAST_OVERLAP, MOST_OVERLAP, SIDE, TEXTU
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def test_the_world_has_the_objects_that_the_docs_promise() -> None:
+def test_world_has_the_documented_objects() -> None:
     assert len(OBJECTS) >= 64
     assert len([noun for noun in GROUPS if len(noun.classes) > 1]) >= 10
     assert WORDS == ("STOP", "FREE", "SALE", "EXIT", "OPEN", "HELP")
@@ -46,7 +46,7 @@ def test_truth_agrees_with_masks(seed: int, size: int) -> None:
 
 @settings(max_examples=10, deadline=None)
 @given(SEEDS)
-def test_the_same_seed_draws_the_same_scene(seed: int) -> None:
+def test_same_seed_draws_the_same_scene(seed: int) -> None:
     first, again = (draw(np.random.default_rng(seed)) for _ in range(2))
     assert np.array_equal(first.pixels, again.pixels)
     assert first.kinds == again.kinds
@@ -86,7 +86,7 @@ def test_every_texture_draws(texture: str) -> None:
     assert draw(np.random.default_rng(3), texture=texture).pixels.std() > 0
 
 
-def test_an_unknown_texture_is_named() -> None:
+def test_unknown_texture_is_refused() -> None:
     with pytest.raises(ValueError, match=r"unknown texture 'plaid'; there are flat, gradient"):
         draw(np.random.default_rng(0), texture="plaid")
 

@@ -69,20 +69,20 @@ TRUTHS = [
 
 
 @pytest.mark.parametrize(("text", "truth"), TRUTHS)
-def test_truth(text: str, truth: bool | None) -> None:
+def test_truth_of_statements_in_a_scene(text: str, truth: bool | None) -> None:
     assert parse(text).truth(NURSERY) is truth
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32), st.booleans())
-def test_every_phrasing_is_read_back(seed: int, definite: bool) -> None:
+def test_every_phrasing_parses_to_its_statement(seed: int, definite: bool) -> None:
     statement = anything(random.Random(seed))
     for phrase in statement.phrasings(definite=definite):
         assert parse(phrase) == statement, phrase
 
 
 @pytest.mark.parametrize("kind", TEMPLATES)
-def test_every_kind_has_six_phrasings_and_more_of_which_two_are_held_out(kind: str) -> None:
+def test_every_kind_has_six_phrasings_and_two_held_out(kind: str) -> None:
     assert HELD_OUT == 2
     assert len(set(TEMPLATES[kind])) == len(TEMPLATES[kind]) >= 6 + HELD_OUT
 
