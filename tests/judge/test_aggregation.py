@@ -62,7 +62,7 @@ def parts(outcomes: str) -> list[tuple[Place, RuleFinding]]:
 
 
 @given(st.text("buk", min_size=2, max_size=9), st.integers(1, 12))
-def test_k_of_m_is_three_valued_and_agrees_with_the_scores(outcomes: str, needed: int) -> None:
+def test_k_of_m_is_three_valued_and_agrees_with_scores(outcomes: str, needed: int) -> None:
     finding = of_item([parts(outcomes)], [needed])
     k = min(needed, len(outcomes))
     could = outcomes.count("b") + outcomes.count("u")
@@ -76,7 +76,7 @@ def test_k_of_m_is_three_valued_and_agrees_with_the_scores(outcomes: str, needed
     assert finding.parts[finding.frame].outcome == expected
 
 
-def test_of_several_images_one_is_enough_and_each_takes_as_many_frames_as_it_needs() -> None:
+def test_one_image_breaks_an_item_by_its_own_frames_needed() -> None:
     video, still = parts("kbkk"), parts("k")
     assert of_item([video, still], [2, 1]).outcome == "kept"
     assert of_item([video, parts("b")], [2, 1]).outcome == "broken"
@@ -84,14 +84,14 @@ def test_of_several_images_one_is_enough_and_each_takes_as_many_frames_as_it_nee
     assert (twice.outcome, twice.needed, twice.agreeing, len(twice.parts)) == ("broken", 2, 2, 5)
 
 
-def test_one_part_has_no_list_of_parts() -> None:
+def test_item_of_one_part_lists_no_parts() -> None:
     finding = of_item([parts("b")], [1])
     assert (finding.parts, finding.agreeing, finding.needed) == ((), 1, 1)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 8, 10, 11, 32, 53, 54, 200])
 @pytest.mark.parametrize("alarm", [FRAME_ALARM, 0.001, 0.1, 0.5])
-def test_the_default_is_the_smallest_number_that_chance_seldom_reaches(frames: int, alarm: float) -> None:
+def test_frames_needed_is_the_smallest_number_chance_rarely_reaches(frames: int, alarm: float) -> None:
     def chance(k: int) -> float:
         return sum(comb(frames, i) * alarm**i * (1 - alarm) ** (frames - i) for i in range(k, frames + 1))
 
@@ -101,14 +101,14 @@ def test_the_default_is_the_smallest_number_that_chance_seldom_reaches(frames: i
     assert k == 1 or chance(k - 1) > ITEM_ALARM - 1e-9
 
 
-def test_of_an_animation_and_of_still_images_one_frame_is_enough_by_default() -> None:
+def test_frames_needed_grows_with_the_number_of_frames() -> None:
     assert [frames_needed(m) for m in (1, 8, 10, 11, 32, 53, 54)] == [1, 1, 1, 2, 2, 2, 3]
 
 
 # --- items of several images ---------------------------------------------------------------------
 
 
-def test_a_list_of_images_has_one_verdict_that_says_where_a_rule_is_broken(tmp_path: Path) -> None:
+def test_item_of_several_images_records_the_broken_image(tmp_path: Path) -> None:
     path = tmp_path / "b.png"
     path.write_bytes(png(red(0.9)))
     verdict = Judge(law(), Tinted(), "quick").judge(Item([red(0.1), path, png(red(0.2, 16))]))
@@ -132,27 +132,27 @@ def test_a_list_of_images_has_one_verdict_that_says_where_a_rule_is_broken(tmp_p
     assert verdict_to_row(row_to_verdict(row)) == row
 
 
-def test_a_list_of_one_is_judged_as_that_image() -> None:
+def test_item_of_one_image_is_judged_as_that_image() -> None:
     judge = Judge(law(), Tinted(), "quick")
     one, listed = judge.judge(red(0.9)), judge.judge(Item([red(0.9)]))
     assert (listed.kind, listed.images, listed.sha256) == ("image", (), one.sha256)
     assert listed.rules == one.rules
 
 
-def test_an_animation_among_images_says_which_frame() -> None:
+def test_animation_among_images_records_its_frames() -> None:
     verdict = Judge(law(), Tinted(), "quick").judge(Item([red(0.1), gif(0.1, 0.2, 0.9)]))
     (rule,) = verdict.rules
     assert [(part.index, part.frame) for part in rule.parts] == [(0, None), (1, 0), (1, 1), (1, 2)]
     assert (verdict.outcome, rule.frame, rule.parts[3].outcome) == ("unsafe", 1, "broken")
 
 
-def test_an_animation_alone_says_it_too() -> None:
+def test_animation_alone_records_its_frames() -> None:
     (rule,) = Judge(law(), Tinted(), "quick").judge(gif(0.1, 0.9, 0.8)).rules
     assert [(part.index, part.outcome) for part in rule.parts] == [(0, "kept"), (1, "broken"), (2, "broken")]
     assert (rule.frame, rule.agreeing) == (1, 2)
 
 
-def test_what_cannot_be_answered_of_one_image_keeps_the_item_from_being_safe() -> None:
+def test_refusal_on_one_image_keeps_the_item_unsure() -> None:
     judge = Judge(law(), Tinted(), "quick")
     blue = Image.new("RGB", (8, 8), (0, 0, 255))
     verdict = judge(Item([red(0.1), blue]))
@@ -168,14 +168,12 @@ def test_what_cannot_be_answered_of_one_image_keeps_the_item_from_being_safe() -
         ([red(0.1), "gone.png", red(0.1)], "image 2 of 3: no such file or folder: gone.png"),
     ],
 )
-def test_an_item_of_which_an_image_cannot_be_read_is_an_error_that_says_which(
-    given: list[object], told: str
-) -> None:
+def test_error_names_the_unreadable_image_of_an_item(given: list[object], told: str) -> None:
     verdict = Judge(law(), Tinted(), "quick").judge(Item(given))  # pyright: ignore[reportArgumentType]
     assert (verdict.outcome, verdict.error, verdict.images) == ("error", told, ())
 
 
-def test_items_of_several_are_streamed_with_others_in_order() -> None:
+def test_items_of_several_images_are_streamed_in_order() -> None:
     def image(share: float) -> LazyImage:
         return LazyImage(f"memory:{share}", lambda: png(red(share)))
 
@@ -193,7 +191,7 @@ def test_items_of_several_are_streamed_with_others_in_order() -> None:
     assert [image.uri for image in found[1].images] == ["memory:0.1", "memory:0.9", "memory:0.8"]
 
 
-def test_rows_of_a_table_with_lists_are_judged_as_items(tmp_path: Path) -> None:
+def test_table_rows_with_lists_are_judged_as_items(tmp_path: Path) -> None:
     for name, share in (("a", 0.1), ("b", 0.9), ("c", 0.2)):
         (tmp_path / f"{name}.png").write_bytes(png(red(share)))
     table = tmp_path / "t.jsonl"
@@ -206,14 +204,14 @@ def test_rows_of_a_table_with_lists_are_judged_as_items(tmp_path: Path) -> None:
     assert unsafe.images[1].uri == str(tmp_path / "b.png")
 
 
-def test_settings_that_mean_nothing_are_refused() -> None:
+def test_frame_settings_out_of_range_are_refused() -> None:
     with pytest.raises(JuratError, match="frames_needed must be at least 1, not 0"):
         Judge(law(), Tinted(), "quick", frames_needed=0)
     with pytest.raises(ValueError, match="fps must be above 0"):
         Sampling(fps=0)
 
 
-def test_regions_of_a_frame_that_was_scaled_down_are_where_they_are_in_the_file() -> None:
+def test_regions_of_a_scaled_frame_are_in_file_pixels() -> None:
     region = Region(word="ball", score=0.9, x0=1, y0=2, x1=10, y1=20)
     one = AlternativeScore(text="x", score=0.9, baseline=None, mass=1, regions=(region,))
     clause = Finding(
@@ -233,7 +231,7 @@ def test_regions_of_a_frame_that_was_scaled_down_are_where_they_are_in_the_file(
     assert in_pixels_of_the_file(finding, 1.0) == finding
 
 
-def test_the_record_says_how_many_frames_there_are_beside_those_that_were_judged() -> None:
+def test_record_counts_frames_in_the_file_and_judged_ones() -> None:
     judge = Judge(law(), Tinted(), "quick", sampling=Sampling(frames=4))
     verdict = judge(gif(*[0.1 + 0.02 * i for i in range(20)]))
     assert (verdict.kind, verdict.frames, verdict.frames_in_file) == ("animation", 4, 20)

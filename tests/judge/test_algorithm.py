@@ -98,14 +98,14 @@ def judge_by_clue(relevance: float, clauses: list[C]) -> tuple[str, str | None, 
         pytest.param(0.3, [C(0.8, cot=True), C(0.1)], "kept", "quick", id="a failed clause saves it"),
     ],
 )  # fmt: skip
-def test_every_branch_decides_as_printed(
+def test_clue_decides_every_branch_of_algorithm_1_as_printed(
     relevance: float, clauses: list[C], outcome: str, stage: str
 ) -> None:
     assert algorithm_1(relevance, clauses) is (outcome == "broken"), "the table agrees with the algorithm"
     assert judge_by_clue(relevance, clauses)[:2] == (outcome, stage)
 
 
-def test_a_rule_that_has_failed_costs_no_more() -> None:
+def test_failed_clause_stops_further_questions_about_its_rule() -> None:
     model = judge_by_clue(0.3, [C(0.8, painted=0.1, cot=True), C(0.1)])[2]
     assert model.chatted == []
     assert not any(kind == PAINTED for _, kind in model.asked)
@@ -124,5 +124,5 @@ clause = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from([0.1, 0.3]), st.lists(clause, min_size=1, max_size=4))
-def test_any_scores_are_decided_as_printed(relevance: float, clauses: list[C]) -> None:
+def test_clue_agrees_with_algorithm_1_for_any_scores(relevance: float, clauses: list[C]) -> None:
     assert judge_by_clue(relevance, clauses)[0] == ("broken" if algorithm_1(relevance, clauses) else "kept")

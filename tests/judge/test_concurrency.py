@@ -29,7 +29,7 @@ def rule_on(text: str) -> Constitution:
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3])
-def test_results_come_in_the_order_of_the_batches(lanes: int) -> None:
+def test_results_come_in_the_order_of_batches(lanes: int) -> None:
     def slow_at_first(n: int) -> int:
         time.sleep(0.02 if n == 0 else 0.0)
         return n * n
@@ -38,7 +38,7 @@ def test_results_come_in_the_order_of_the_batches(lanes: int) -> None:
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3])
-def test_no_more_batches_are_in_hand_than_there_are_lanes_and_the_next(lanes: int) -> None:
+def test_at_most_one_batch_more_than_lanes_is_taken(lanes: int) -> None:
     taken = 0
 
     def batches() -> Iterator[int]:
@@ -52,12 +52,12 @@ def test_no_more_batches_are_in_hand_than_there_are_lanes_and_the_next(lanes: in
         assert taken - done <= (lanes if lanes > 1 else 0)
 
 
-def test_lanes_work_at_the_same_time() -> None:
+def test_lanes_run_at_the_same_time() -> None:
     both = threading.Barrier(2, timeout=10)
     assert len(list(in_lanes(lambda _: both.wait(), range(4), 2))) == 4
 
 
-def test_one_lane_needs_no_thread() -> None:
+def test_one_lane_runs_in_the_callers_thread() -> None:
     assert set(in_lanes(lambda _: threading.get_ident(), range(3), 1)) == {threading.get_ident()}
 
 
@@ -74,14 +74,14 @@ def test_batches_are_taken_in_the_callers_thread() -> None:
 
 
 @pytest.mark.parametrize("lanes", [1, 2])
-def test_what_a_step_raises_comes_in_its_place(lanes: int) -> None:
+def test_exception_of_a_step_is_raised_in_its_place(lanes: int) -> None:
     found = in_lanes(lambda n: 6 // (2 - n), range(4), lanes)
     assert [next(found), next(found)] == [3, 6]
     with pytest.raises(ZeroDivisionError):
         next(found)
 
 
-def test_an_iterator_that_is_given_up_leaves_no_thread() -> None:
+def test_closed_iterator_leaves_no_thread() -> None:
     before = threading.active_count()
     found = in_lanes(lambda n: n, range(100), 2)
     assert next(found) == 0
@@ -89,7 +89,7 @@ def test_an_iterator_that_is_given_up_leaves_no_thread() -> None:
     assert threading.active_count() == before
 
 
-def test_a_paused_stream_leaves_torch_its_threads() -> None:
+def test_paused_stream_leaves_torch_its_threads() -> None:
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -106,7 +106,7 @@ def test_a_paused_stream_leaves_torch_its_threads() -> None:
         torch.set_num_threads(before)
 
 
-def test_judges_that_share_a_detector_call_it_one_at_a_time() -> None:
+def test_judges_sharing_a_detector_call_it_one_at_a_time() -> None:
     at_once: list[int] = []
 
     class Slow(Finder):
@@ -127,7 +127,7 @@ def test_judges_that_share_a_detector_call_it_one_at_a_time() -> None:
     assert at_once == [0] * 6
 
 
-def test_a_lock_belongs_to_one_detector_and_goes_with_it() -> None:
+def test_lock_belongs_to_one_detector_and_goes_with_it() -> None:
     first, second = Finder({}), Finder({})
     assert lock_of(first) is lock_of(first) is not lock_of(second)
     key = id(first)
@@ -137,7 +137,7 @@ def test_a_lock_belongs_to_one_detector_and_goes_with_it() -> None:
     assert key not in locks
 
 
-def test_a_process_that_is_about_to_end_waits_for_no_lane() -> None:
+def test_leaving_process_waits_for_no_lane() -> None:
     done = threading.Event()
     found = in_lanes(lambda n: n == 0 or done.wait(20), range(9), 2)
     assert next(found)
@@ -150,7 +150,7 @@ def test_a_process_that_is_about_to_end_waits_for_no_lane() -> None:
         done.set()
 
 
-def test_what_was_there_before_is_not_searched_for_garbage_inside_and_is_again_after() -> None:
+def test_undisturbed_freezes_garbage_collection_within_its_block() -> None:
     with pytest.raises(ValueError), undisturbed():
         assert gc.get_freeze_count() > 1000
         raise ValueError

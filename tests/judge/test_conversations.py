@@ -42,7 +42,7 @@ def item(*turns: Turn, **more: Any) -> Item:
     return Item([PICTURE], "a", turns=turns, **more)
 
 
-def test_each_clause_is_asked_of_its_part_of_the_conversation() -> None:
+def test_each_clause_is_asked_about_its_part_of_the_conversation() -> None:
     model = Reader(dict.fromkeys((PROMPT, RESPONSE, WHOLE), 0.9))
     verdict = Judge(law(), model, "quick").judge(item(*TURNS))
     assert verdict.outcome == "unsafe"
@@ -57,7 +57,7 @@ def test_each_clause_is_asked_of_its_part_of_the_conversation() -> None:
     assert whole[:2] == (1, f"{turns}\n{prompts.CONVERSATION.instruction}")
 
 
-def test_the_record_holds_the_conversation_that_was_asked_about() -> None:
+def test_conversation_is_recorded_when_rules_are_about_it() -> None:
     verdict = Judge(law(), Reader(), "quick").judge(item(*TURNS))
     assert [(turn.role, turn.text) for turn in verdict.turns] == [(turn.role, turn.text) for turn in TURNS]
     assert row_to_verdict(json.loads(json.dumps(verdict_to_row(verdict)))).turns == verdict.turns
@@ -77,9 +77,7 @@ def test_the_record_holds_the_conversation_that_was_asked_about() -> None:
         ((Turn("assistant", ("Hello.",)), Turn("user", ("Hi.",))), (False, True, False)),
     ],
 )
-def test_a_clause_about_a_part_that_is_missing_is_undecided(
-    turns: tuple[Turn, ...], missing: tuple[bool, ...]
-) -> None:
+def test_clause_about_a_missing_part_is_undecided(turns: tuple[Turn, ...], missing: tuple[bool, ...]) -> None:
     model = Reader(dict.fromkeys((PROMPT, RESPONSE, WHOLE), 0.9))
     verdict = Judge(law(), model, "quick").judge(item(*turns))
     assert (verdict.outcome, verdict.reason) == ("unsure", "no_conversation")
@@ -88,13 +86,13 @@ def test_a_clause_about_a_part_that_is_missing_is_undecided(
     assert "the item has no conversation" in verdict.explain()
 
 
-def test_a_conversation_that_is_too_long_is_not_cut() -> None:
+def test_conversation_beyond_the_limit_is_an_error() -> None:
     long = item(Turn("user", ("Hello.",)), Turn("assistant", ("x" * 20_001,)))
     verdict = Judge(law(), Reader(), "quick").judge(long)
     assert [clause.reason for clause in verdict.rules[0].clauses] == ["margin", "error", "error"]
 
 
-def test_a_rule_is_asked_whole_of_each_text_that_its_clauses_are_about() -> None:
+def test_direct_asks_rules_of_each_text_of_their_clauses() -> None:
     model = Reader({"No recipe may be given.": 0.9})
     verdict = Judge(law(), model, "direct").judge(item(*TURNS))
     ((_, text, questions),) = [one for one in model.asked if one[0]]
@@ -109,7 +107,7 @@ def test_a_rule_is_asked_whole_of_each_text_that_its_clauses_are_about() -> None
     assert both.outcome == "safe"
 
 
-def test_reasoning_in_words_is_shown_the_response_alone() -> None:
+def test_reasoning_about_a_response_is_shown_the_response_alone() -> None:
     model = Reader(replies={"about the response": '{"rating": "Yes", "rationale": "It does."}'})
     quick = find_preset("quick")
     thinking = quick.replace(name="thinking", stages=(*quick.stages, Reason()))
@@ -120,7 +118,7 @@ def test_reasoning_in_words_is_shown_the_response_alone() -> None:
 
 
 @pytest.mark.parametrize("turns", [TURNS, ()])
-def test_a_verdict_on_a_conversation_is_decided_again_from_its_record(turns: tuple[Turn, ...]) -> None:
+def test_redeciding_uses_the_recorded_conversation(turns: tuple[Turn, ...]) -> None:
     preset = find_preset("quick")
     old, new = law(), law(keep_below=0.01, break_above=0.5)
     model = Reader(dict.fromkeys((PROMPT, RESPONSE, WHOLE), 0.7))
@@ -131,14 +129,14 @@ def test_a_verdict_on_a_conversation_is_decided_again_from_its_record(turns: tup
     assert (again.outcome, again.reason, again.rules) == (anew.outcome, anew.reason, anew.rules)
 
 
-def test_a_rule_about_another_text_is_not_decided_from_the_record() -> None:
+def test_redeciding_a_rule_about_another_text_needs_the_model() -> None:
     preset = find_preset("quick")
     captions, responses = law({"statement": RESPONSE, "about": "caption"}), law(CLAUSES[1])
     verdict = Judge(captions, Reader(), "quick").judge(item(*TURNS, caption="x"))
     assert Redecider(plan(captions, preset), plan(responses, preset), preset)(verdict) is None
 
 
-def test_the_bundled_model_says_that_it_never_learned_to_read_responses() -> None:
+def test_bundled_model_refuses_clauses_about_responses() -> None:
     with pytest.raises(JuratError) as raised:
         Judge(law({"statement": "A child is visible.", "about": "response"}), "bundled", "quick")
     assert "in how it is asked about the response, of recipe" in (raised.value.hint or "")

@@ -92,7 +92,7 @@ def items(count: int) -> list[Item]:
     return [Item([stream.getvalue], str(n)) for n in range(count)] + [Item([lambda: b"no image"], "bad")]
 
 
-def test_each_item_is_charged_its_own_calls_and_a_share_of_the_priors() -> None:
+def test_items_pay_their_calls_and_a_share_of_priors() -> None:
     model = Priced()
     judge = Judge(CONSTITUTION, model, Preset("p", decision=LogOdds(debias=0.5)), batch_size=4)
     dollars = [verdict.cost.dollars for verdict in judge.stream(items(6))]
@@ -100,19 +100,19 @@ def test_each_item_is_charged_its_own_calls_and_a_share_of_the_priors() -> None:
     assert sum(d or 0 for d in dollars) == model.money
 
 
-def test_concurrent_batches_are_not_charged_for_one_another() -> None:
+def test_concurrent_batches_pay_only_their_own_calls() -> None:
     model = Concurrent()
     verdicts = list(Judge(CONSTITUTION, model, Preset("p"), batch_size=1).stream(items(8)[:8]))
     assert [verdict.cost.dollars for verdict in verdicts] == [4] * 8
     assert model.money == 32
 
 
-def test_reasoning_and_failed_answers_cost_money_too() -> None:
+def test_reasoning_and_failed_answers_cost_money() -> None:
     model = Priced({"A.": ["Hm.", '{"rating": "No"}'], "B.": Failure("refused", "No.")})
     verdict = Judge(CONSTITUTION, model, Preset("p", stages=(Quick(), Reason())))(white())
     assert verdict.cost.dollars == model.money > 4
 
 
-def test_without_prices_there_is_no_money() -> None:
+def test_cost_is_null_without_prices() -> None:
     for model in (Scripted({}), Unpriced({})):
         assert Judge(CONSTITUTION, model, Preset("p"))(white()).cost.dollars is None

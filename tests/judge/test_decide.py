@@ -90,7 +90,7 @@ def find(
         (F, H, H, F), (F, U, U, F), (F, F, F, F),
     ],
 )  # fmt: skip
-def test_and_and_or_are_kleenes(
+def test_any_of_and_all_of_follow_kleene_logic(
     a: ClauseOutcome, b: ClauseOutcome, either: ClauseOutcome, both: ClauseOutcome
 ) -> None:
     assert any_of([a, b]) == either
@@ -108,14 +108,14 @@ def test_and_and_or_are_kleenes(
         ([F], [H], "kept"), ([F], [F], "kept"), ([F], [U], "kept"),
     ],
 )  # fmt: skip
-def test_a_rule_is_broken_if_all_clauses_hold_and_not_all_exceptions_do(
+def test_rule_breaks_when_all_clauses_but_not_all_exceptions_hold(
     clauses: list[ClauseOutcome], unless: list[ClauseOutcome], outcome: RuleOutcome
 ) -> None:
     assert rule_outcome(clauses, unless) == outcome
 
 
 @given(st.lists(st.sampled_from([H, F, U]), max_size=4), st.lists(st.sampled_from([H, F, U]), max_size=3))
-def test_an_undecided_part_is_undecided_exactly_if_it_could_matter(
+def test_rule_is_undecided_exactly_if_undecided_parts_matter(
     clauses: list[ClauseOutcome], unless: list[ClauseOutcome]
 ) -> None:
     """Three-valued logic gives an answer if and only if every way to settle what is undecided gives that
@@ -133,7 +133,7 @@ def test_an_undecided_part_is_undecided_exactly_if_it_could_matter(
         (["kept", "undecided"], "unsure"), (["undecided"], "unsure"), ([], "unsure"),
     ],
 )  # fmt: skip
-def test_an_item_is_safe_only_if_all_rules_are_kept(rules: list[str], outcome: str) -> None:
+def test_item_is_safe_only_if_all_rules_are_kept(rules: list[str], outcome: str) -> None:
     scores = {"kept": 0.0, "broken": 1.0, "undecided": 0.5}
     assert item_outcome([find([scores[rule]]) for rule in rules]) == outcome
 
@@ -146,7 +146,7 @@ def test_an_item_is_safe_only_if_all_rules_are_kept(rules: list[str], outcome: s
         (0.9, None, (0.8, 0.8)), (None, 0.1, (0.1, 0.1)),
     ],
 )  # fmt: skip
-def test_a_rules_own_thresholds_take_the_place_of_the_presets(
+def test_thresholds_of_a_rule_override_those_of_the_preset(
     keep: float | None, above: float | None, expected: tuple[float, float]
 ) -> None:
     thresholds = QUICK.decision.thresholds(Rule(rule="Test", keep_below=keep, break_above=above))
@@ -165,14 +165,14 @@ def test_a_rules_own_thresholds_take_the_place_of_the_presets(
         (1.0, "broken"),
     ],
 )
-def test_scores_are_put_to_the_thresholds(score: float, outcome: str) -> None:
+def test_scores_are_compared_with_the_thresholds(score: float, outcome: str) -> None:
     found = find([score])
     assert (found.outcome, found.score) == (outcome, pytest.approx(score))
     assert found.reason == ("margin" if outcome == "undecided" else None)
     assert found.decided_by == (None if outcome == "undecided" else "quick")
 
 
-def test_the_likelier_answer_decides_a_direct_question() -> None:
+def test_likelier_answer_decides_under_direct() -> None:
     outcomes = []
     for score in (0.49, 0.5, 0.51):
         rule = planned(Rule(rule="No dog.", clauses=("A dog is visible.",)), DIRECT)  # pyright: ignore[reportArgumentType]
@@ -190,7 +190,7 @@ scores = st.floats(0, 1)
     st.lists(scores, max_size=3),
     st.tuples(scores, scores).map(sorted),
 )
-def test_a_rules_outcome_is_its_score_against_the_thresholds(
+def test_score_of_a_rule_decides_its_outcome(
     clauses: list[float], unless: list[float], bounds: list[float]
 ) -> None:
     found = find(clauses, unless=unless, keep_below=bounds[0], break_above=bounds[1])
@@ -208,7 +208,7 @@ def test_a_rules_outcome_is_its_score_against_the_thresholds(
     st.lists(scores, max_size=2),
     st.lists(st.floats(0, 0.5), min_size=5, max_size=5),
 )
-def test_more_evidence_for_clauses_and_less_for_exceptions_never_keeps_a_rule_that_was_broken(
+def test_outcome_is_monotonic_in_the_evidence(
     clauses: list[float], unless: list[float], more: list[float]
 ) -> None:
     order = {"kept": 0, "undecided": 1, "broken": 2}
@@ -231,9 +231,7 @@ answers = st.one_of(
     st.lists(answers, max_size=3),
     st.sampled_from([QUICK, CLUE, PLAIN]),
 )
-def test_what_was_not_answered_never_decides_anything(
-    clauses: list[YesNo], unless: list[YesNo], preset: Preset
-) -> None:
+def test_unanswered_questions_never_decide(clauses: list[YesNo], unless: list[YesNo], preset: Preset) -> None:
     """If every unanswered question had been answered Yes, or No, the decided outcome would be the same."""
     found = find(clauses, unless=unless, preset=preset)
     for fill in (answer(0.0), answer(1.0)):
@@ -249,7 +247,7 @@ def test_what_was_not_answered_never_decides_anything(
 
 
 @given(st.lists(answers, min_size=1, max_size=4))
-def test_a_rule_of_which_nothing_was_answered_is_undecided(unanswered: list[YesNo]) -> None:
+def test_rule_without_answers_is_undecided(unanswered: list[YesNo]) -> None:
     nothing = [a if a.failure else failed() for a in unanswered]
     found = find(nothing)
     assert (found.outcome, found.score) == ("undecided", None)
@@ -257,27 +255,27 @@ def test_a_rule_of_which_nothing_was_answered_is_undecided(unanswered: list[YesN
 
 
 @pytest.mark.parametrize("kind", ["refused", "filtered", "unparsed", "out_of_domain", "error"])
-def test_a_failure_is_the_reason(kind: FailureKind) -> None:
+def test_failure_kind_becomes_the_reason(kind: FailureKind) -> None:
     found = find([1.0, failed(kind)])
     assert (found.outcome, found.reason, found.score) == ("undecided", kind, None)
     alternative = found.clauses[1].alternatives[0]
     assert (alternative.score, alternative.mass, alternative.reason) == (None, None, kind)
 
 
-def test_low_mass_is_not_an_answer_and_its_numbers_are_shown() -> None:
+def test_low_mass_leaves_undecided_and_is_recorded() -> None:
     found = find([answer(0.99, mass=0.4)])
     assert (found.outcome, found.reason, found.score) == ("undecided", "low_mass", None)
     assert found.clauses[0].alternatives[0].score == pytest.approx(0.99)
     assert found.clauses[0].mass == pytest.approx(0.4)
 
 
-def test_an_unanswered_clause_does_not_save_a_rule_another_clause_keeps() -> None:
+def test_failed_clause_keeps_a_rule_despite_unanswered_ones() -> None:
     found = find([0.01, failed()])
     assert (found.outcome, found.reason) == ("kept", None)
     assert found.score == pytest.approx(0.01)
 
 
-def test_of_several_reasons_the_gravest_is_given() -> None:
+def test_gravest_of_several_reasons_is_recorded() -> None:
     assert find([0.5, failed("refused"), answer(0.5, mass=0.1)]).reason == "refused"
     assert find([0.5, answer(0.5, mass=0.1)]).reason == "low_mass"
     assert find([1.0], unless=[0.5]).reason == "margin"
@@ -301,7 +299,7 @@ def test_one_alternative_is_enough() -> None:
     assert (found.outcome, found.score, found.reason) == ("undecided", None, "refused")
 
 
-def test_a_negation_turns_the_evidence_round_and_shows_the_statement_as_put() -> None:
+def test_negation_inverts_the_evidence_but_not_the_recorded_score() -> None:
     found = alternatives(answer(0.3), answer(0.05), negate_b=True)
     assert found.outcome == "broken"
     assert found.score == pytest.approx(0.95)
@@ -310,7 +308,7 @@ def test_a_negation_turns_the_evidence_round_and_shows_the_statement_as_put() ->
     assert shown.score == pytest.approx(0.05)
 
 
-def test_a_whole_rule_that_could_not_be_asked_is_undecided() -> None:
+def test_rule_on_a_failed_image_is_undecided() -> None:
     rule = planned(Rule(rule="Test", clauses=("A", {"not": "B"}), unless=("C",)))  # pyright: ignore[reportArgumentType]
     found = undecided_rule(rule, Failure("out_of_domain", "Foreign."), QUICK, frame=3)
     assert (found.outcome, found.reason, found.score, found.frame) == ("undecided", "out_of_domain", None, 3)
@@ -324,7 +322,7 @@ def test_a_whole_rule_that_could_not_be_asked_is_undecided() -> None:
     "m0, low, high",
     [(0.01, 0.007, 0.802), (0.1, 0.07, 0.82), (0.3, 0.21, 0.86), (0.5, 0.35, 0.90), (0.9, 0.63, 0.98)],
 )
-def test_clue_rejects_below_and_accepts_above_as_the_paper_prints(m0: float, low: float, high: float) -> None:
+def test_clue_thresholds_are_those_of_the_paper(m0: float, low: float, high: float) -> None:
     step = 1e-4
     outcomes = [
         find([m], preset=CLUE, priors=[m0]).outcome
@@ -335,7 +333,7 @@ def test_clue_rejects_below_and_accepts_above_as_the_paper_prints(m0: float, low
     assert high == pytest.approx(0.8 + 0.2 * m0)
 
 
-def test_clue_swaps_its_outcomes_for_a_negation() -> None:
+def test_clue_swaps_outcomes_for_a_negation() -> None:
     rule = planned(Rule(rule="Test", clauses=({"not": "A"},)), CLUE)  # pyright: ignore[reportArgumentType]
     outcomes = [
         decide_rule(rule, evidence({statement("A"): answer(m)}, {statement("A"): answer(0.5)}), CLUE).outcome
@@ -354,9 +352,7 @@ def test_clue_swaps_its_outcomes_for_a_negation() -> None:
         (1e-9, 0.5, sigmoid(0.5)),  # the limit: a prior moves log-odds by at most a half
     ],
 )
-def test_a_quarter_of_the_bounded_prior_is_taken_off_in_log_odds(
-    prior: float, score: float, expected: float
-) -> None:
+def test_quick_subtracts_a_quarter_of_the_bounded_prior(prior: float, score: float, expected: float) -> None:
     found = find([score], preset=QUICK, priors=[prior])
     assert found.score == pytest.approx(expected)
     shown = found.clauses[0].alternatives[0]
@@ -387,7 +383,7 @@ def test_debiasing_is_bounded_and_odd(log_odds: float, prior: float) -> None:
         (failed("error"), PLAIN, None),
     ],
 )
-def test_a_prior_that_is_not_there_takes_off_nothing_or_leaves_it_open(
+def test_unusable_prior_is_skipped_or_leaves_undecided(
     prior: YesNo, preset: Preset, reason: str | None
 ) -> None:
     found = find([0.95], preset=preset, priors=[prior])

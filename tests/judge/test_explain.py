@@ -94,11 +94,11 @@ MARGIN = "the model is not sure enough either way."
         ),
     ],
 )
-def test_a_verdict_is_explained_by_its_findings(answers: tuple[YesNo, ...], text: str) -> None:
+def test_verdict_is_explained_by_its_findings(answers: tuple[YesNo, ...], text: str) -> None:
     assert explained(*answers) == text
 
 
-def test_an_error_is_explained_by_its_message() -> None:
+def test_error_is_explained_by_its_message() -> None:
     text = Judge(LAW, "null")(b"").explain()
     assert re.fullmatch(r"It could not be judged: [^.]+\. Nothing is known about it\.", text)
 
@@ -111,7 +111,7 @@ def test_an_error_is_explained_by_its_message() -> None:
         max_size=5,
     )
 )
-def test_an_explanation_is_two_sentences(answers: list[YesNo]) -> None:
+def test_explanation_is_two_sentences(answers: list[YesNo]) -> None:
     text = explained(*answers)
     without_numbers = re.sub(r"\d\.\d", "", text)
     assert without_numbers.count(".") == 2
@@ -119,7 +119,7 @@ def test_an_explanation_is_two_sentences(answers: list[YesNo]) -> None:
 
 
 @pytest.mark.parametrize(("outcome", "item"), [("kept", "safe"), ("undecided", "unsure")])
-def test_a_coherent_rule_of_an_older_record_is_explained(outcome: RuleOutcome, item: ItemOutcome) -> None:
+def test_coherent_rule_of_an_older_record_is_explained(outcome: RuleOutcome, item: ItemOutcome) -> None:
     """Each of its clauses holds by itself, and the rule was decided by their joint probability."""
     verdict = Judge(LAW, "null")(tiny.picture(1))
     (first, _) = verdict.rules
@@ -130,7 +130,7 @@ def test_a_coherent_rule_of_an_older_record_is_explained(outcome: RuleOutcome, i
     assert told.endswith(".") and told.count(". ") == 1
 
 
-def test_many_rules_are_counted_after_three() -> None:
+def test_explanation_counts_rules_after_three() -> None:
     law = Constitution.model_validate(
         {"name": "k", "rules": [{"id": f"r{i}", "rule": "R", "clauses": [f"C{i}"]} for i in range(6)]}
     )
@@ -144,7 +144,7 @@ def _png() -> bytes:
     return stream.getvalue()
 
 
-def test_of_several_parts_it_says_in_which_a_rule_is_broken() -> None:
+def test_explanation_names_the_parts_that_break_a_rule() -> None:
     judge = Judge(red_law(), Tinted(), "quick")
     assert judge(Item([red(0.1), red(0.9), red(0.1)])).explain().endswith("is established in image 2 of 3.")
     assert judge(Item([red(0.9)] * 2)).explain().endswith("is established in images 1 and 2 of 2.")
@@ -156,7 +156,7 @@ def test_of_several_parts_it_says_in_which_a_rule_is_broken() -> None:
     assert judge(Item([glimpse, clip])).explain().endswith("is established in image 2 of 2.")
 
 
-def test_of_an_animation_it_says_in_how_many_of_the_frames_that_were_looked_at() -> None:
+def test_explanation_counts_the_judged_frames_of_an_animation() -> None:
     frames = [red(0.9 if i > 90 else 0.1 + i / 1000) for i in range(100)]
     stream = BytesIO()
     frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:], duration=50)
@@ -164,7 +164,7 @@ def test_of_an_animation_it_says_in_how_many_of_the_frames_that_were_looked_at()
     assert told.endswith("is established in 1 of 24 frames.")
 
 
-def test_of_a_translucent_picture_it_says_over_which_background() -> None:
+def test_explanation_names_the_background_of_a_translucent_picture() -> None:
     red_on_black = Image.new("RGBA", (8, 8), (255, 0, 0, 200))
     verdict = Judge(red_law(), Tinted(), "quick")(red_on_black)
     assert (verdict.kind, verdict.frames, verdict.frames_in_file) == ("image", 2, 1)

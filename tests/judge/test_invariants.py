@@ -115,7 +115,7 @@ def drawn_rule(rng: random.Random, id: str) -> Rule:
     return Rule.model_validate(rule)
 
 
-def test_rules_are_judged_apart() -> None:
+def test_each_rule_is_judged_alone() -> None:
     """Whatever else the constitution says, a rule's finding is the same."""
     rng = random.Random("")
     outcomes: set[str] = set()
@@ -130,7 +130,7 @@ def test_rules_are_judged_apart() -> None:
 
 
 @pytest.mark.parametrize("kind", ["refused", "filtered", "unparsed", "out_of_domain", "error"])
-def test_a_failure_is_never_a_verdict(kind: FailureKind) -> None:
+def test_failed_statement_leaves_its_rule_undecided(kind: FailureKind) -> None:
     """Whatever is asked, a statement that failed on the image leaves its one-clause rule undecided."""
 
     class Failing(Thinking):
@@ -161,7 +161,7 @@ def test_a_failure_is_never_a_verdict(kind: FailureKind) -> None:
         assert (verdict.outcome, verdict.reason) == ("unsure", kind)
 
 
-def test_every_record_survives_and_is_explained() -> None:
+def test_records_round_trip_and_are_explained() -> None:
     rng = random.Random(1)
     for seed in range(6):
         law = Constitution(name="all", rules=tuple(drawn_rule(rng, f"r{n}") for n in range(3)))

@@ -52,7 +52,7 @@ def essence(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def test_a_verdict_says_who_judged_what_by_which_law(law: Constitution, tmp_path: Path) -> None:
+def test_verdict_names_its_item_model_constitution_and_preset(law: Constitution, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png(1))
     before = datetime.now(UTC)
@@ -74,7 +74,7 @@ def test_a_verdict_says_who_judged_what_by_which_law(law: Constitution, tmp_path
     assert [clause.role for clause in verdict.rules[0].clauses] == ["clause", "clause", "unless"]
 
 
-def test_one_image_is_judged_alike_however_it_comes(law: Constitution, tmp_path: Path) -> None:
+def test_image_gets_the_same_verdict_from_any_input_type(law: Constitution, tmp_path: Path) -> None:
     judge = Judge(law, "null")
     image = tiny.picture(1)
     path = tmp_path / "a.png"
@@ -94,9 +94,7 @@ def test_one_image_is_judged_alike_however_it_comes(law: Constitution, tmp_path:
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 16, 100])
-def test_a_batch_changes_nothing_that_is_said_of_an_item(
-    law: Constitution, bundled: BundledModel, batch_size: int
-) -> None:
+def test_batch_size_changes_no_verdict(law: Constitution, bundled: BundledModel, batch_size: int) -> None:
     judge = Judge(law, bundled, batch_size=batch_size)
     files = [Item([lambda seed=seed: _scene(seed)], str(seed)) for seed in range(7)]
     together = list(judge.stream(files))
@@ -114,7 +112,7 @@ def _scene(seed: int) -> bytes:
     return stream.getvalue()
 
 
-def test_rules_are_judged_apart(law: Constitution) -> None:
+def test_each_rule_is_judged_alone(law: Constitution) -> None:
     """Taking rules away changes nothing that is said of those that stay."""
     whole = Judge(law, "null")(png(1))
     for rule, finding in zip(law.rules, whole.rules, strict=True):
@@ -122,7 +120,7 @@ def test_rules_are_judged_apart(law: Constitution) -> None:
         assert alone.rules == (finding,)
 
 
-def test_bad_items_are_rows_and_the_stream_goes_on(law: Constitution) -> None:
+def test_bad_items_become_errors_and_the_stream_continues(law: Constitution) -> None:
     def nonsense() -> bytes:
         raise KeyError("someone else's bug")
 
@@ -144,7 +142,7 @@ def test_bad_items_are_rows_and_the_stream_goes_on(law: Constitution) -> None:
     assert all(verdict.error is None for verdict in (verdicts[0], verdicts[4]))
 
 
-def test_a_missing_file_is_an_error_verdict(law: Constitution, tmp_path: Path) -> None:
+def test_missing_file_is_an_error_verdict(law: Constitution, tmp_path: Path) -> None:
     path = tmp_path / "absent.png"
     verdict = Judge(law, "null")(path)
     assert (verdict.outcome, verdict.error) == ("error", f"no such file or folder: {path}")
@@ -152,7 +150,7 @@ def test_a_missing_file_is_an_error_verdict(law: Constitution, tmp_path: Path) -
     assert (found.outcome, found.error) == (verdict.outcome, verdict.error)
 
 
-def test_a_model_that_raises_costs_only_the_items_it_raises_on(law: Constitution) -> None:
+def test_exception_of_the_model_fails_only_its_items(law: Constitution) -> None:
     judge, sound = Judge(law, "null?crash=0.3", "quick", batch_size=8), Judge(law, "null", "quick")
     verdicts = list(judge.stream(item(seed) for seed in range(24)))
     crashed = [verdict for verdict in verdicts if verdict.outcome == "error"]
@@ -175,7 +173,7 @@ def test_a_model_that_raises_costs_only_the_items_it_raises_on(law: Constitution
         ("out_of_domain", "unsure", 3),
     ],
 )
-def test_a_failure_to_answer_is_never_safe_nor_unsafe(
+def test_failure_to_answer_is_never_safe_nor_unsafe(
     law: Constitution, kind: str, outcome: str, rules: int
 ) -> None:
     verdict = Judge(law, f"null?fail=1&kind={kind}")(png(1))
@@ -197,7 +195,7 @@ def gif(shades: list[int]) -> bytes:
     return stream.getvalue()
 
 
-def test_an_animation_takes_the_worst_of_its_frames_rule_by_rule(law: Constitution) -> None:
+def test_animation_takes_the_worst_frame_of_each_rule(law: Constitution) -> None:
     shades = [10, 60, 110, 160, 210, 250]
     judge = Judge(law, "null?seed=5", batch_size=2)
     verdict = judge(gif(shades))
@@ -212,7 +210,7 @@ def test_an_animation_takes_the_worst_of_its_frames_rule_by_rule(law: Constituti
     assert verdict.frame in {rule.frame for rule in verdict.rules}
 
 
-def test_an_animation_of_which_a_frame_was_not_judged_is_not_safe() -> None:
+def test_animation_with_a_failed_frame_is_not_safe() -> None:
     always_kept = Constitution(
         name="c", rules=(Rule(id="r", rule="R", clauses=("A",), keep_below=1.0, break_above=1.0),)
     )  # pyright: ignore[reportArgumentType]
@@ -262,7 +260,7 @@ def test_memory_does_not_grow_with_the_number_of_items(law: Constitution) -> Non
 # --- words and worlds
 
 
-def test_words_that_the_model_never_learned_are_refused_by_name(bundled: BundledModel) -> None:
+def test_unknown_words_are_refused_by_name(bundled: BundledModel) -> None:
     strange = Constitution(
         name="c",
         rules=(
@@ -287,14 +285,14 @@ def test_words_that_the_model_never_learned_are_refused_by_name(bundled: Bundled
     assert raised.value.exit_code == 2
 
 
-def test_unknown_words_may_be_allowed_and_are_then_out_of_domain(bundled: BundledModel) -> None:
+def test_allowed_unknown_words_are_out_of_domain(bundled: BundledModel) -> None:
     strange = Constitution(name="c", rules=(Rule(id="r", rule="R", clauses=("A helmet is visible.",)),))  # pyright: ignore[reportArgumentType]
     verdict = Judge(strange, bundled, allow_unknown=True)(tiny.scene(1))
     assert (verdict.outcome, verdict.reason) == ("unsure", "out_of_domain")
     assert verdict.rules[0].clauses[0].alternatives[0].score is None
 
 
-def test_only_words_that_are_put_are_checked(bundled: BundledModel) -> None:
+def test_only_words_of_questions_are_checked(bundled: BundledModel) -> None:
     """The rule's own text is for people, unless the preset puts it as a question."""
     law = Constitution(name="c", rules=(Rule(id="r", rule="No frolicking.", clauses=("A dog is visible.",)),))  # pyright: ignore[reportArgumentType]
     Judge(law, bundled)
@@ -302,7 +300,7 @@ def test_only_words_that_are_put_are_checked(bundled: BundledModel) -> None:
         Judge(law, bundled, "direct")
 
 
-def test_a_foreign_image_is_unsure_out_of_domain(law: Constitution, bundled: BundledModel) -> None:
+def test_foreign_image_is_unsure_and_out_of_domain(law: Constitution, bundled: BundledModel) -> None:
     judge = Judge(law, bundled)
     verdict = judge(tiny.noise())
     assert (verdict.outcome, verdict.reason, verdict.broken) == ("unsure", "out_of_domain", ())
@@ -311,7 +309,7 @@ def test_a_foreign_image_is_unsure_out_of_domain(law: Constitution, bundled: Bun
 
 
 @pytest.mark.parametrize("preset", ["quick", "clue-quick", "direct"])
-def test_every_preset_judges_with_a_real_model(law: Constitution, bundled: BundledModel, preset: str) -> None:
+def test_presets_judge_with_the_bundled_model(law: Constitution, bundled: BundledModel, preset: str) -> None:
     verdict = Judge(law, bundled, preset, allow_unknown=True)(tiny.scene(3))
     assert verdict.preset == preset
     assert verdict.model == f"bundled@{bundled.revision}"
@@ -325,7 +323,7 @@ def test_every_preset_judges_with_a_real_model(law: Constitution, bundled: Bundl
                 )
 
 
-def test_scores_are_the_models_own(law: Constitution, bundled: BundledModel) -> None:
+def test_recorded_scores_equal_those_of_asking_directly(law: Constitution, bundled: BundledModel) -> None:
     """What the record says of a statement is what asking it alone gives."""
     from jurat.content import Chat, Turn
     from jurat.models import Inquiry
@@ -341,7 +339,7 @@ def test_scores_are_the_models_own(law: Constitution, bundled: BundledModel) -> 
             assert alternative.mass == pytest.approx(answer.answers[0].mass, abs=1e-5)
 
 
-def test_a_judge_is_made_from_names_and_paths(tmp_path: Path) -> None:
+def test_judge_opens_names_and_paths(tmp_path: Path) -> None:
     path = tmp_path / "law.yaml"
     path.write_text(
         "name: mine\nrules:\n  - rule: No dog may be visible.\n    clauses: [A dog is visible.]\n"

@@ -72,7 +72,7 @@ def test_file_objects_and_buffers_are_judged_as_their_bytes(kind: str, judge: Ju
     assert (several.kind, several.sha256) == ("images", judge(Item([png(1), png(2)])).sha256)
 
 
-def test_an_open_file_and_a_path_of_any_kind_are_judged(judge: Judge, tmp_path: Path) -> None:
+def test_open_files_and_paths_are_judged_as_their_bytes(judge: Judge, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png())
     with path.open("rb") as file:
@@ -95,7 +95,7 @@ NO_PICTURES: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("kind", NO_PICTURES)
-def test_what_is_no_picture_is_a_type_error_that_says_what_is_taken(kind: str, judge: Judge) -> None:
+def test_type_error_says_which_pictures_are_taken(kind: str, judge: Judge) -> None:
     given, told = NO_PICTURES[kind]
     with pytest.raises(TypeError, match=told) as raised:
         judge(given)
@@ -116,15 +116,13 @@ def test_what_is_no_picture_is_a_type_error_that_says_what_is_taken(kind: str, j
         (Item([]), "there is no image in it"),
     ],
 )
-def test_a_picture_that_cannot_be_read_is_still_a_verdict(
-    given: Any, error: str | None, judge: Judge
-) -> None:
+def test_unreadable_picture_is_an_error_verdict(given: Any, error: str | None, judge: Judge) -> None:
     verdict = judge(given)
     assert (verdict.outcome, verdict.is_safe) == ("error", False)
     assert error is None or verdict.error == error
 
 
-def test_other_arguments_of_a_wrong_type_are_type_errors(judge: Judge) -> None:
+def test_arguments_of_a_wrong_type_raise_type_errors(judge: Judge) -> None:
     law = judge.constitution
     for call, told in (
         (lambda: judge(png(), id=3), "id is text or None"),  # pyright: ignore[reportArgumentType]
@@ -141,7 +139,7 @@ def test_other_arguments_of_a_wrong_type_are_type_errors(judge: Judge) -> None:
             call()
 
 
-def test_many_judges_pictures_and_items_each_by_itself(judge: Judge, tmp_path: Path) -> None:
+def test_many_gives_a_verdict_for_each_picture_and_item(judge: Judge, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png(1))
     two = Item([png(1), png(2)], "two", caption="x")
@@ -152,13 +150,13 @@ def test_many_judges_pictures_and_items_each_by_itself(judge: Judge, tmp_path: P
     assert judge.many([]) == []
 
 
-def test_an_item_of_pictures_is_not_read_as_files(tmp_path: Path) -> None:
+def test_item_of_paths_is_not_read_as_files(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="find_items"):
         Item([tmp_path / "a.png"]).read()
     assert Item([png]).read() == (png(),)
 
 
-def test_images_of_an_item_may_stand_in_its_turns(judge: Judge) -> None:
+def test_images_may_be_given_in_the_turns_of_an_item(judge: Judge) -> None:
     turns = [Turn("user", (Image.open(io.BytesIO(png())), "What is this?"))]
     assert judge(Item(turns=turns)).rules == judge(png()).rules
     with pytest.raises(ValueError, match="not in both"):
@@ -166,7 +164,7 @@ def test_images_of_an_item_may_stand_in_its_turns(judge: Judge) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["safe", "unsafe", "unsure", "error"])
-def test_a_verdict_is_neither_true_nor_false(outcome: Any, judge: Judge) -> None:
+def test_verdict_has_no_truth_value(outcome: Any, judge: Judge) -> None:
     verdict = judge(png()).model_copy(update={"outcome": outcome})
     assert verdict.is_safe is (outcome == "safe")
     for use in (bool, lambda v: not v, lambda v: v and 1, lambda v: [1 for _ in [0] if v]):
@@ -175,7 +173,7 @@ def test_a_verdict_is_neither_true_nor_false(outcome: Any, judge: Judge) -> None
     assert "is_safe" not in verdict_to_row(verdict)
 
 
-def test_what_is_shown_of_a_verdict_fits_a_line(judge: Judge) -> None:
+def test_repr_of_a_verdict_fits_on_a_line(judge: Judge) -> None:
     verdict = judge(png(), id="in/\x1b[31m" + "x" * 500)
     shown = [verdict, *verdict.rules, *verdict.rules[0].clauses, judge]
     assert all(len(repr(one)) < 250 and "\x1b" not in repr(one) for one in shown)
@@ -185,7 +183,7 @@ def test_what_is_shown_of_a_verdict_fits_a_line(judge: Judge) -> None:
     assert repr(judge.constitution) == "Constitution('k', 1 rule)"
 
 
-def test_a_verdict_lists_its_fields_and_methods(judge: Judge) -> None:
+def test_dir_of_a_verdict_lists_its_fields_and_methods(judge: Judge) -> None:
     names = {name for name in dir(judge(png())) if not name.startswith("_")}
     assert names == {*Verdict.model_fields, "is_safe", "explain"}
 
@@ -193,6 +191,6 @@ def test_a_verdict_lists_its_fields_and_methods(judge: Judge) -> None:
 @pytest.mark.parametrize(
     "name", ["", ".judge", ".content", ".media", ".sources", ".runs", ".report", ".pictograms", ".bench"]
 )
-def test_a_package_lists_its_public_names(name: str) -> None:
+def test_dir_of_a_package_lists_its_public_names(name: str) -> None:
     room = import_module(f"jurat{name}")
     assert set(room.__all__) <= set(dir(room))

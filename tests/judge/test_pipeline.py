@@ -73,14 +73,14 @@ YES, NO = '{"rating": "Yes", "rationale": "There."}', '{"rating": "No", "rationa
         (RuntimeError("out of memory"), "unsure", "error"),
     ],
 )
-def test_reasoning_decides_or_leaves_it_undecided(
+def test_replies_of_reasoning_decide_or_leave_undecided(
     replies: str | list[str] | Failure | Exception, outcome: str, reason: str | None
 ) -> None:
     verdict = judged(Scripted(UNDECIDED, {"A.": replies}), rule("a", "A."))
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
 
 
-def test_the_record_says_in_which_form_the_model_reasoned() -> None:
+def test_record_names_the_form_of_reasoning() -> None:
     reasoned = judged(Scripted(UNDECIDED, {"A.": YES}), rule("a", "A."))
     assert reasoned.reasoning == "full"
     plain = judged(Scripted(UNDECIDED), rule("a", "A."), without=("reason",))
@@ -91,7 +91,7 @@ def test_the_record_says_in_which_form_the_model_reasoned() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_failure_of_the_quick_stage_is_not_reasoned_away(kind: FailureKind) -> None:
+def test_failures_of_the_quick_stage_are_not_reasoned_about(kind: FailureKind) -> None:
     """A failed answer to one statement stays; what could not be answered at all is not judged further."""
     alone = Scripted({("A.", WHOLE): YesNo(0, 0, Failure(kind, "No."))}, {"A.": YES})
     verdict = judged(alone, rule("a", "A."))
@@ -102,13 +102,13 @@ def test_a_failure_of_the_quick_stage_is_not_reasoned_away(kind: FailureKind) ->
     assert (verdict.reason, whole.chatted) == (kind, [])
 
 
-def test_a_model_that_raises_in_the_quick_stage_is_an_error() -> None:
+def test_exception_in_the_quick_stage_is_an_error_verdict() -> None:
     verdict = judged(Scripted({("A.", WHOLE): RuntimeError("boom")}), rule("a", "A."))
     assert (verdict.outcome, verdict.reason) == ("error", "error")
     assert verdict.error == "The model raised RuntimeError: boom"
 
 
-def test_low_mass_may_still_be_settled_in_words() -> None:
+def test_reasoning_may_settle_answers_of_low_mass() -> None:
     model = Scripted({**UNDECIDED, ("A.", WHOLE): NO_MASS}, {"A.": YES})
     assert judged(model, rule("a", "A.")).outcome == "unsafe"
     assert judged(Scripted({**UNDECIDED, ("A.", WHOLE): NO_MASS}), rule("a", "A.")).reason == "unparsed"
@@ -116,7 +116,7 @@ def test_low_mass_may_still_be_settled_in_words() -> None:
 
 @pytest.mark.parametrize("wrong", [*(Failure(kind, "No.") for kind in KINDS), RuntimeError("boom")])
 @pytest.mark.parametrize("where", ["detector", "matcher", "painted", "crop"])
-def test_a_failure_elsewhere_only_loses_its_evidence(where: str, wrong: Failure | Exception) -> None:
+def test_failures_of_other_stages_change_no_outcome(where: str, wrong: Failure | Exception) -> None:
     """Scores alone would leave it undecided, and reasoning says nothing: nor does the failure."""
     scores = dict(UNDECIDED)
     finder, alike = Finder({"thing": [box("thing", 8 if where == "crop" else 40)]}), Alike(lambda text: 1.0)
@@ -132,7 +132,7 @@ def test_a_failure_elsewhere_only_loses_its_evidence(where: str, wrong: Failure 
     assert sure.outcome == "unsafe"
 
 
-def test_a_reader_can_redo_the_verdict_from_the_record() -> None:
+def test_record_holds_the_evidence_of_every_stage() -> None:
     model = Scripted(
         {("A.", WHOLE): 0.7, ("A.", NONE): 0.5, ("A.", PAINTED): 0.05, ("B.", WHOLE): 0.6, ("B.", NONE): 0.4},
         {"B.": 'Look. {"rating": "No", "rationale": "It is elsewhere."}'},
@@ -154,7 +154,7 @@ def test_a_reader_can_redo_the_verdict_from_the_record() -> None:
     }  # fmt: skip
 
 
-def test_only_what_could_still_matter_is_looked_at_again() -> None:
+def test_later_stages_skip_statements_that_cannot_change_the_outcome() -> None:
     scores = {("A.", WHOLE): 0.5, ("B.", WHOLE): 0.01, ("C.", WHOLE): 0.5, ("D.", WHOLE): 0.99}
     model = Scripted(scores, {"C.": YES})
     judged(model, rule("settled", "A.", "B."), rule("open", "C.", "D."))
@@ -162,7 +162,7 @@ def test_only_what_could_still_matter_is_looked_at_again() -> None:
     assert [text for text, kind in model.asked if kind == PAINTED] == ["C."]
 
 
-def test_a_rule_that_is_not_relevant_is_kept_and_says_so() -> None:
+def test_irrelevant_rule_is_kept_by_the_relevance_stage() -> None:
     model = Scripted({("B.", WHOLE): 0.99})
     verdict = judged(
         model,
@@ -197,7 +197,7 @@ class Limited(Alike):
         return [word for word in text.rstrip(".").split() if word == "zebra"]
 
 
-def test_a_rule_with_a_word_that_the_matcher_never_learned_is_relevant_and_the_others_are_scanned() -> None:
+def test_rule_with_unknown_words_is_relevant_and_others_are_scanned() -> None:
     alike = Limited(lambda text: 0.1)
     model = Scripted({("A.", WHOLE): 0.99, ("B.", WHOLE): 0.99})
     verdict = judged(model, rule("zebra", "A."), rule("b", "B."), alike=alike)
@@ -212,19 +212,19 @@ def test_a_rule_with_a_word_that_the_matcher_never_learned_is_relevant_and_the_o
     assert alike.matched == ["No b."]
 
 
-def test_where_the_matcher_knows_no_rule_nothing_is_matched() -> None:
+def test_matcher_is_not_called_when_it_knows_no_rule() -> None:
     alike = Limited(lambda text: 0.1)
     verdict = judged(Scripted({("A.", WHOLE): 0.99}), rule("zebra", "A."), alike=alike)
     assert (verdict.outcome, verdict.cost.scans, alike.matched) == ("unsafe", 0, [])
 
 
-def test_a_matcher_that_fails_on_an_image_is_told_of_each_rule() -> None:
+def test_failure_of_the_matcher_is_recorded_with_each_rule() -> None:
     alike = Alike(lambda text: 0.1, failing=Failure("error", "No."))
     verdict = judged(Scripted({("A.", WHOLE): 0.99}), rule("a", "A."), alike=alike)
     assert (verdict.outcome, verdict.rules[0].unscanned, verdict.cost.scans) == ("unsafe", "error", 1)
 
 
-def test_nothing_relevant_is_explained() -> None:
+def test_explanation_says_that_no_rule_is_relevant() -> None:
     verdict = judged(Scripted({}), rule("a", "A."), alike=Alike(lambda text: 0.0))
     assert verdict.outcome == "safe"
     assert verdict.explain() == "Its one rule is kept. The image does not resemble what it forbids."
@@ -237,7 +237,7 @@ def test_nothing_relevant_is_explained() -> None:
         ("debias", "safe"), ("clauses", "safe"),
     ],
 )  # fmt: skip
-def test_any_part_can_be_left_out_by_name(part: str, outcome: str) -> None:
+def test_parts_of_a_preset_are_left_out_by_name(part: str, outcome: str) -> None:
     scores = {
         "relevance": {("A.", WHOLE): 0.99},
         "regions": {("A.", WHOLE): 0.7, ("A.", PAINTED): 0.01},
@@ -265,7 +265,7 @@ def test_any_part_can_be_left_out_by_name(part: str, outcome: str) -> None:
 POINTING = Preset("pointing", "shows where", (Quick(), Points()))
 
 
-def test_broken_rules_point_at_their_objects_and_others_do_not() -> None:
+def test_only_broken_rules_record_regions_of_their_objects() -> None:
     model = Scripted({("A.", WHOLE): 0.99, ("B.", WHOLE): 0.01, ("C.", WHOLE): 0.5})
     finder = Finder({"thing": [box("thing")]})
     rules = rule("broken", "A."), rule("kept", "A.", "B."), rule("open", "C.")
@@ -280,26 +280,26 @@ def test_broken_rules_point_at_their_objects_and_others_do_not() -> None:
 @pytest.mark.parametrize(
     "finder", [Finder({}), Finder(Failure("error", "No.")), Finder(RuntimeError("boom"))]
 )
-def test_pointing_changes_no_outcome(finder: Finder) -> None:
+def test_points_stage_changes_no_outcome_when_it_finds_nothing(finder: Finder) -> None:
     model = Scripted({("A.", WHOLE): 0.99})
     verdict = judged(model, rule("a", "A."), finder=finder, preset=POINTING)
     assert (verdict.outcome, verdict.rules[0].clauses[0].alternatives[0].regions) == ("unsafe", ())
 
 
-def test_without_a_detector_nothing_is_pointed_at() -> None:
+def test_points_stage_is_skipped_without_a_detector() -> None:
     judge = Judge(law(rule("a", "A.")), Scripted({("A.", WHOLE): 0.99}), POINTING)
     assert judge.detector is None
     assert judge(white()).outcome == "unsafe"
 
 
-def test_an_unknown_part_is_wrong_usage() -> None:
+def test_unknown_part_is_refused_with_a_suggestion() -> None:
     with pytest.raises(JuratError, match="There is no part 'region' to leave out") as raised:
         FULL.without(["region"])
     assert raised.value.hint == "Did you mean 'regions'?"
 
 
 @pytest.mark.parametrize(("kind", "parts"), [("detector", "regions"), ("matcher", "relevance")])
-def test_a_preset_that_needs_eyes_asks_for_them(kind: str, parts: str) -> None:
+def test_missing_detector_or_matcher_is_refused(kind: str, parts: str) -> None:
     eyes = {"detector": Finder({}), "matcher": Alike(lambda text: 1.0)}
     eyes[kind] = None  # pyright: ignore[reportArgumentType]
     with pytest.raises(JuratError, match=f"'clue' needs a {kind}, and none was named") as raised:
@@ -307,7 +307,7 @@ def test_a_preset_that_needs_eyes_asks_for_them(kind: str, parts: str) -> None:
     assert f"--without {parts}" in (raised.value.hint or "")
 
 
-def test_all_that_a_preset_needs_is_asked_for_at_once() -> None:
+def test_message_names_all_missing_models_at_once() -> None:
     with pytest.raises(
         JuratError, match="'clue' needs a detector and a matcher, and neither was named"
     ) as raised:
@@ -319,7 +319,7 @@ def test_all_that_a_preset_needs_is_asked_for_at_once() -> None:
     Judge(law(rule("a", "A.")), Scripted({}), "clue", without=without)
 
 
-def test_rules_are_judged_apart() -> None:
+def test_each_rule_is_judged_alone() -> None:
     """Whatever else the constitution says, a rule's finding is the same."""
     rng = random.Random(3)
     scores = {(f"S{i}.", kind): rng.random() for i in range(8) for kind in (WHOLE, NONE, PAINTED)}

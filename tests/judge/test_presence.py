@@ -68,7 +68,7 @@ def judged(scores: Mapping[str, Any], constitution: Constitution = TOUCHING, pre
         ("A man sits on a chair or stands at a table.", ["man", "chair", "table"], ()),
     ],
 )  # fmt: skip
-def test_what_other_models_are_asked_follows_from_the_objects(
+def test_presence_questions_follow_from_the_objects(
     statement: str, objects: list[str], held: tuple[tuple[str, ...], ...]
 ) -> None:
     assert presence_of(statement, objects, None) == held
@@ -76,14 +76,14 @@ def test_what_other_models_are_asked_follows_from_the_objects(
 
 @pytest.mark.parametrize(("name", "on"), [("jurat", True), ("quick", True), ("clue", False),
                                           ("clue-quick", False), ("direct", False)])  # fmt: skip
-def test_which_presets_ask(name: str, on: bool) -> None:
+def test_jurat_and_quick_ask_for_presence(name: str, on: bool) -> None:
     assert PRESETS[name].presence is on
     asked = [q.text for rule in plan(TOUCHING, PRESETS[name]) for c in rule.clauses for a in c.alternatives
              for q in a.questions[1:]]  # fmt: skip
     assert asked == ([CHILD, CUPS] if on else [])
 
 
-def test_it_is_asked_in_the_same_pass() -> None:
+def test_presence_is_asked_in_the_same_pass() -> None:
     model = Scripted({})
     Judge(TOUCHING, model, QUICK).judge(white())
     assert [text for text, shown in model.asked if shown == WHOLE] == [TOUCH, CHILD, CUPS]
@@ -102,7 +102,7 @@ def test_it_is_asked_in_the_same_pass() -> None:
         (0.05, 0.95, 0.95, "kept"),
     ],
 )
-def test_a_relation_is_as_true_as_the_least_of_it(
+def test_relation_scores_the_least_of_itself_and_its_presence(
     touch: float, child: float, cups: float, outcome: str
 ) -> None:
     verdict = judged({TOUCH: touch, CHILD: child, CUPS: cups})
@@ -119,13 +119,13 @@ def test_a_relation_is_as_true_as_the_least_of_it(
     assert bare.rules[0].clauses[0].alternatives[0].presence == ()
 
 
-def test_a_relation_that_is_not_wanted_holds_where_its_things_are_missing() -> None:
+def test_negated_relation_holds_when_its_things_are_missing() -> None:
     absent = law({"not": TOUCH, "objects": ["child", "cup", "glass"]})
     assert judged({TOUCH: 0.95, CHILD: 0.05, CUPS: 0.95}, absent).rules[0].outcome == "broken"
     assert judged({TOUCH: 0.95, CHILD: 0.95, CUPS: 0.95}, absent).rules[0].outcome == "kept"
 
 
-def test_an_exception_does_not_excuse_by_what_is_not_there() -> None:
+def test_exception_needs_the_things_it_names() -> None:
     constitution = law(
         "A dog is visible.", unless=({"statement": TOUCH, "objects": ["child", "cup", "glass"]},)
     )
@@ -134,7 +134,7 @@ def test_an_exception_does_not_excuse_by_what_is_not_there() -> None:
     assert judged(scores | {CHILD: 0.95}, constitution).rules[0].outcome == "kept"
 
 
-def test_what_is_not_answered_leaves_the_relation_undecided() -> None:
+def test_unanswered_presence_leaves_the_relation_undecided() -> None:
     from jurat.models import YesNo
 
     silent = YesNo(0.01, 0.01)
@@ -148,7 +148,7 @@ def test_what_is_not_answered_leaves_the_relation_undecided() -> None:
 # --- the bundled model ----------------------------------------------------------------------------
 
 
-def test_a_relation_to_what_is_not_there_is_no_violation() -> None:
+def test_presence_prevents_false_alarms_of_the_bundled_model() -> None:
     """Scenes with one of the two, on some of which the model alone says Yes."""
     constitution = law("A ball is larger than a horse.")
     model = open_model("bundled")
@@ -165,7 +165,7 @@ def test_a_relation_to_what_is_not_there_is_no_violation() -> None:
     assert alarms >= 3  # else these scenes show nothing
 
 
-def test_the_true_relation_is_found_all_the_same() -> None:
+def test_presence_keeps_true_relations_broken() -> None:
     judge = Judge(law("A child touches a beer, a cocktail or a wine glass."), "bundled")
     for seed in range(4):
         statement = parse("A child touches a beer, a cocktail or a wine glass.")
@@ -173,7 +173,7 @@ def test_the_true_relation_is_found_all_the_same() -> None:
         assert judge.judge(image).outcome == "unsafe"
 
 
-def test_a_constitution_with_a_negation_inside_a_statement_is_refused_before_anything_is_judged() -> None:
+def test_negation_inside_a_statement_is_refused_when_opened() -> None:
     with pytest.raises(JuratError, match="would answer 1 of the 2 statements") as raised:
         Judge(law("A dog is visible.", "No snake is visible."), "bundled")
     assert "write `not: A snake is visible.`" in (raised.value.hint or "")
@@ -193,7 +193,7 @@ def white_scene() -> Any:
 # --- records --------------------------------------------------------------------------------------
 
 
-def test_a_record_holds_what_deciding_again_takes() -> None:
+def test_redeciding_uses_the_recorded_presence() -> None:
     scores = {TOUCH: 0.95, CHILD: 0.6, CUPS: 0.95}
     verdict = row_to_verdict(verdict_to_row(judged(scores)))
     strict = law({"statement": TOUCH, "objects": ["child", "cup", "glass"]}, break_above=0.5)
@@ -203,7 +203,7 @@ def test_a_record_holds_what_deciding_again_takes() -> None:
     assert again.rules == judged(scores, strict).rules
 
 
-def test_an_older_record_is_decided_again_without_presence() -> None:
+def test_older_records_are_redecided_without_presence() -> None:
     row = verdict_to_row(judged({TOUCH: 0.7, CHILD: 0.05, CUPS: 0.95}, preset=BARE))
     del row["presence"], row["preset_digest"]
     for rule in row["rules"]:
@@ -220,13 +220,13 @@ def test_an_older_record_is_decided_again_without_presence() -> None:
     assert (found.items, found.recorded, found.flipped) == (1, 1, 1)
 
 
-def test_a_relation_that_was_never_asked_is_never_guessed() -> None:
+def test_redeciding_a_new_relation_needs_the_model() -> None:
     verdict = judged({"A dog is visible.": 0.9}, law("A dog is visible."))
     more = law("A dog is visible.", {"statement": TOUCH, "objects": ["child", "cup", "glass"]})
     assert Redecider(plan(law("A dog is visible."), QUICK), plan(more, QUICK), QUICK)(verdict) is None
 
 
-def test_bounds_that_were_proved_without_presence_are_refused() -> None:
+def test_bounds_calibrated_without_presence_are_refused() -> None:
     model = Scripted({})
     judge = Judge(TOUCHING, model, QUICK)
     given: dict[str, Any] = {

@@ -40,11 +40,11 @@ OLD: dict[str, Any] = {
 """Settings of `clue` in a run of before presets were made of stages."""
 
 
-def test_digests_of_presets_are_what_records_hold() -> None:
+def test_digests_of_presets_are_unchanged() -> None:
     assert {name: preset.digest for name, preset in PRESETS.items()} == DIGESTS
 
 
-def test_the_digest_changes_with_settings_and_stages_and_not_with_the_name() -> None:
+def test_digest_covers_stages_and_settings_but_not_the_name() -> None:
     quick = PRESETS["quick"]
     changed = [
         STRICT,
@@ -58,7 +58,7 @@ def test_the_digest_changes_with_settings_and_stages_and_not_with_the_name() -> 
 
 
 @pytest.mark.parametrize("preset", [*PRESETS.values(), PRESETS["jurat"].without(["views", "debias"])])
-def test_settings_on_record_give_the_preset_back(preset: Preset) -> None:
+def test_recorded_settings_give_the_preset_back(preset: Preset) -> None:
     again = read_preset(json.loads(json.dumps(preset.settings)))
     assert again == preset and again.digest == preset.digest
 
@@ -77,12 +77,12 @@ def test_settings_of_earlier_runs_are_read() -> None:
 @pytest.mark.parametrize(
     "change", [{"stages": ["quick", "again"]}, {"decides": "dice"}, {"quick.loudness": 3}]
 )
-def test_settings_that_this_version_does_not_have_are_refused(change: dict[str, Any]) -> None:
+def test_unknown_recorded_settings_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(JuratError, match=r"again|'quick' are not those of this version"):
         read_preset(PRESETS["quick"].settings | change)
 
 
-def test_a_preset_has_one_quick_stage_and_no_stage_twice() -> None:
+def test_invalid_presets_are_refused() -> None:
     for stages in ((Views(),), (Quick(), Views(), Views(0.1))):
         with pytest.raises(JuratError, match="hold `quick`, and none of them twice"):
             Preset("mine", stages=stages)
@@ -93,7 +93,7 @@ def test_a_preset_has_one_quick_stage_and_no_stage_twice() -> None:
     assert raised.value.hint == "Did you mean 'break_above'?"
 
 
-def test_a_record_of_other_settings_under_the_same_name_is_not_decided_again() -> None:
+def test_redeciding_refuses_records_of_other_settings() -> None:
     verdict = row_to_verdict(verdict_to_row(judged(STRICT, 1)))
     assert (verdict.preset, verdict.preset_digest) == ("quick", STRICT.digest)
     quick = PRESETS["quick"]
@@ -110,7 +110,7 @@ def test_a_record_of_other_settings_under_the_same_name_is_not_decided_again() -
     assert preset_of_record("quick", STRICT.digest, settings=STRICT.settings) == STRICT
 
 
-def test_a_record_of_before_digests_is_taken_by_its_name() -> None:
+def test_record_without_digest_is_matched_by_its_preset_name() -> None:
     row: dict[str, Any] = verdict_to_row(judged("quick", 1)) | {"schema": 3}
     del row["preset_digest"]
     quick = PRESETS["quick"]
@@ -119,7 +119,7 @@ def test_a_record_of_before_digests_is_taken_by_its_name() -> None:
     assert again is not None and (again.preset_digest, again.outcome) == (None, row["outcome"])
 
 
-def test_impact_takes_the_settings_of_a_run_and_refuses_a_file_without_them(tmp_path: Path) -> None:
+def test_impact_needs_the_settings_of_a_changed_preset(tmp_path: Path) -> None:
     from jurat.judge import Judge
     from jurat.judge.verdict_runs import open_verdict_run
     from jurat.sources import find_items
@@ -158,7 +158,7 @@ class Echo(Stage):
 ECHO = PRESETS["quick"].replace(name="echo", stages=(*PRESETS["quick"].stages, Echo()))
 
 
-def test_a_stage_of_ones_own_decides_is_recorded_and_decided_again_from_the_record() -> None:
+def test_third_party_stage_is_recorded_and_redecided() -> None:
     seen = 0
     for seed in range(12):
         verdict = row_to_verdict(json.loads(json.dumps(verdict_to_row(judged(ECHO, seed)))))
@@ -173,7 +173,7 @@ def test_a_stage_of_ones_own_decides_is_recorded_and_decided_again_from_the_reco
     assert seen > 10
 
 
-def test_what_a_stage_of_ones_own_was_not_asked_is_missing() -> None:
+def test_redeciding_asks_what_a_third_party_stage_lacks() -> None:
     stricter = LAW.model_copy(
         update={"rules": tuple(rule.model_copy(update={"break_above": 1.0}) for rule in LAW.rules)}
     )
@@ -182,6 +182,6 @@ def test_what_a_stage_of_ones_own_was_not_asked_is_missing() -> None:
     assert not Change(LAW, stricter, ECHO).only_thresholds
 
 
-def test_a_stage_of_ones_own_is_left_out_by_its_name() -> None:
+def test_third_party_stage_is_left_out_by_name() -> None:
     assert ECHO.without(["echo"]).stages == PRESETS["quick"].stages
     assert ECHO.without(["echo"]).name == "echo-no-echo"

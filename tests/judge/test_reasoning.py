@@ -30,12 +30,12 @@ def test_every_undecided_clause_is_reasoned_about() -> None:
     assert (judged(model, rule("r", "A.", "B.")).outcome, len(model.chatted)) == ("safe", 2)
 
 
-def test_a_clause_that_quick_has_failed_ends_it_before_any_reasoning() -> None:
+def test_failed_clause_prevents_reasoning() -> None:
     model = scripted({"A.": 0.5, "B.": 0.01}, {"A.": YES})
     assert (judged(model, rule("r", "A.", "B.")).outcome, model.chatted) == ("safe", [])
 
 
-def test_a_reply_that_cannot_be_read_leaves_the_other_clauses_to_decide() -> None:
+def test_other_clauses_decide_when_a_reply_is_unparsed() -> None:
     model = scripted({"A.": 0.3, "B.": 0.5}, {"A.": "Hm.", "B.": NO})
     assert judged(model, rule("r", "A.", "B.")).outcome == "safe"
     model = scripted({"A.": 0.3, "B.": 0.5}, {"A.": "Hm.", "B.": YES})
@@ -43,7 +43,7 @@ def test_a_reply_that_cannot_be_read_leaves_the_other_clauses_to_decide() -> Non
     assert (verdict.outcome, verdict.reason) == ("unsure", "unparsed")
 
 
-def test_what_rules_share_is_reasoned_about_once() -> None:
+def test_statement_shared_by_rules_is_reasoned_about_once() -> None:
     """Also where they name other objects for it: the picture is the same."""
     model = scripted({"A.": 0.5}, {"A.": YES})
     clauses = ("A.", {"statement": "A.", "objects": ["thing"]}, {"statement": "A.", "objects": ["other"]})
@@ -53,7 +53,7 @@ def test_what_rules_share_is_reasoned_about_once() -> None:
     assert [text for text, _ in model.asked] == ["A."]
 
 
-def test_crops_are_pictures_of_their_own() -> None:
+def test_each_crop_is_reasoned_about_separately() -> None:
     model = Scripted({("A.", WHOLE): 0.5, ("A.", CROP): 0.5}, {"A.": YES})
     finder = Finder({"thing": [box("thing", 8)], "other": [box("other", 9, at=50)]})
     preset = Preset("crops", "", (Quick(), Crop(0.01), Reason()))

@@ -43,7 +43,7 @@ def verdicts() -> list[Verdict]:
     return [*found, Judge(law, "null")(b"no image")]
 
 
-def test_every_outcome_survives_json(verdicts: list[Verdict]) -> None:
+def test_every_outcome_round_trips_through_json(verdicts: list[Verdict]) -> None:
     for verdict in verdicts:
         row = json.loads(json.dumps(verdict_to_row(verdict), allow_nan=False))
         again = row_to_verdict(row)
@@ -68,7 +68,7 @@ def test_parquet_holds_the_same_rows(verdicts: list[Verdict], tmp_path: Path) ->
     assert [row_to_verdict(row) for row in again.to_pylist()] == [row_to_verdict(row) for row in rows]
 
 
-def test_a_row_has_the_fields_of_the_issue_in_their_order(verdicts: list[Verdict]) -> None:
+def test_row_fields_and_their_order_are_unchanged(verdicts: list[Verdict]) -> None:
     row = verdict_to_row(verdicts[0])
     assert [name for name in row if name not in ("frames", "frame", "note")] == [
         "schema", "decision", "time", "id", "uri", "kind", "sha256", "width", "height", "outcome", "broken",
@@ -144,7 +144,7 @@ def test_numbers_are_rounded_to_nine_digits(verdicts: list[Verdict]) -> None:
         ({"seconds": float("nan")}, "This is not a verdict: seconds"),
     ],
 )
-def test_what_is_not_a_verdict_is_refused(
+def test_rows_that_are_no_verdict_are_refused(
     verdicts: list[Verdict], change: dict[str, object], message: str
 ) -> None:
     row = {**verdict_to_row(verdicts[0]), **change}
@@ -153,12 +153,12 @@ def test_what_is_not_a_verdict_is_refused(
     assert message in raised.value.message
 
 
-def test_a_later_version_may_add_fields(verdicts: list[Verdict]) -> None:
+def test_unknown_fields_of_later_versions_are_ignored(verdicts: list[Verdict]) -> None:
     row = {**verdict_to_row(verdicts[0]), "added": 1}
     assert verdict_to_row(row_to_verdict(row)) == verdict_to_row(verdicts[0])
 
 
-def test_a_record_made_with_removed_parts_is_read_without_their_fields() -> None:
+def test_fields_of_removed_parts_are_dropped_on_reading() -> None:
     old = json.loads(REMOVED_PARTS.read_text(encoding="utf-8"))
     verdict = row_to_verdict(old)
     row = verdict_to_row(verdict)
@@ -178,13 +178,13 @@ def test_a_record_made_with_removed_parts_is_read_without_their_fields() -> None
     )
 
 
-def test_every_field_says_what_it_means() -> None:
+def test_every_record_field_has_a_description() -> None:
     for line in describe_record().splitlines():
         if line.startswith("| `"):
             assert line.split("|")[3].strip(), line
 
 
-def test_the_documented_schema_is_the_models() -> None:
+def test_documented_schema_matches_the_models() -> None:
     """To write it anew: python -c "from jurat.judge.record import describe_record;
     print(describe_record())"."""
     assert describe_record() in DOCS.read_text(encoding="utf-8")

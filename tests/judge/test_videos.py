@@ -28,7 +28,7 @@ def clip(shares: list[float], **options: object) -> bytes:
     return video([red(share, 32) for share in shares], fps=2, each=2, crf="1", **options)  # pyright: ignore
 
 
-def test_a_video_has_one_verdict_with_the_times_at_which_a_rule_is_broken() -> None:
+def test_video_verdict_names_the_times_of_broken_frames() -> None:
     judge = Judge(law(), Tinted(), "quick")
     verdict = judge.judge(clip([0.1, 0.2, 0.9, 0.1, 0.8, 0.1]))
     assert (verdict.kind, verdict.outcome, verdict.frames) == ("video", "unsafe", 6)
@@ -40,7 +40,7 @@ def test_a_video_has_one_verdict_with_the_times_at_which_a_rule_is_broken() -> N
     assert row_to_verdict(verdict_to_row(verdict)).rules[0].parts[2].time == 2
 
 
-def test_of_many_frames_one_is_not_enough_unless_told() -> None:
+def test_long_videos_need_several_broken_frames_by_default() -> None:
     data = clip([0.1] * 10 + [0.9] + [0.1] * 9)
     assert frames_needed(20) == 2
     kept = Judge(law(), Tinted(), "quick").judge(data)
@@ -52,7 +52,7 @@ def test_of_many_frames_one_is_not_enough_unless_told() -> None:
     assert (fewer.outcome, fewer.frames, fewer.fps) == ("unsafe", 2, 0.1)
 
 
-def test_a_video_among_images_needs_its_own_number_of_frames() -> None:
+def test_video_among_images_needs_its_own_number_of_frames() -> None:
     judge = Judge(law(), Tinted(), "quick")
     data = clip([0.1] * 10 + [0.9] + [0.1] * 9)
     assert judge.judge(Item([data, red(0.1)])).outcome == "safe"
@@ -61,7 +61,7 @@ def test_a_video_among_images_needs_its_own_number_of_frames() -> None:
     assert (both.rules[0].parts[10].index, both.rules[0].parts[10].frame) == (0, 10)
 
 
-def test_a_broken_video_is_an_error_row_and_the_others_are_judged() -> None:
+def test_undecodable_video_is_an_error_and_others_are_judged() -> None:
     whole = clip([0.9, 0.9])
     items = [Item([lambda d=data: d], str(i)) for i, data in enumerate((whole, whole[:300], whole))]
     found = list(Judge(law(), Tinted(), "quick").stream(items))
@@ -70,7 +70,7 @@ def test_a_broken_video_is_an_error_row_and_the_others_are_judged() -> None:
 
 
 @pytest.mark.slow
-def test_the_bundled_model_finds_where_in_a_video_of_pictograms_a_rule_is_broken() -> None:
+def test_bundled_model_finds_the_broken_frame_of_a_video() -> None:
     constitution = load_constitution("shelf:nursery")
     rng = np.random.default_rng(5)
     rule = constitution.rules[0]
@@ -86,7 +86,7 @@ def test_the_bundled_model_finds_where_in_a_video_of_pictograms_a_rule_is_broken
 # --- calibration on whole videos -----------------------------------------------------------------
 
 
-def test_labelled_videos_prove_how_many_frames_are_needed() -> None:
+def test_labelled_videos_determine_how_many_frames_are_needed() -> None:
     """Of 100 videos that keep a rule 30 have one false alarm, 10 two and none three, of 20 frames each."""
     others = [(0, 20, False)] * 60 + [(1, 20, False)] * 30 + [(2, 20, False)] * 10
     found = fit_frames([*others, (2, 20, True), (9, 20, True)], 0.05)
@@ -97,13 +97,13 @@ def test_labelled_videos_prove_how_many_frames_are_needed() -> None:
     assert clean.needed(20) == 1
 
 
-def test_too_few_videos_prove_nothing_and_the_default_stays() -> None:
+def test_too_few_videos_leave_the_default_number_of_frames() -> None:
     found = fit_frames([(0, 20, False)] * 58 + [(9, 20, True)], 0.05)
     assert (found.alarm, found.needed(20), found.missed) == (None, frames_needed(20), 0)
     assert fit_frames([(0, 20, False)] * 59, 0.05).alarm is not None
 
 
-def test_a_calibration_on_videos_is_what_judging_follows(tmp_path: Path) -> None:
+def test_judge_follows_a_calibration_on_videos(tmp_path: Path) -> None:
     quiet, loud = clip([0.1] * 12), clip([0.9, 0.9] + [0.1] * 10)
     videos = [Item([lambda d=data: d], f"v{i}") for i, data in enumerate([quiet] * 40 + [loud] * 20)]
     images = [Item([lambda i=i: png(red(0.1 + i / 200))], f"i{i}") for i in range(20)]
@@ -121,7 +121,7 @@ def test_a_calibration_on_videos_is_what_judging_follows(tmp_path: Path) -> None
     assert Judge(law(), Tinted(), "quick").judge(loud).outcome == "unsafe"
 
 
-def test_a_calibration_without_videos_keeps_its_digest_and_its_file(tmp_path: Path) -> None:
+def test_calibration_without_videos_has_no_frame_alarms(tmp_path: Path) -> None:
     images = [Item([lambda i=i: png(red(i / 30))], f"i{i}") for i in range(20)]
     found = fit(Judge(law(), Tinted(), "quick"), images)
     found.calibration.save(tmp_path / "c.json")

@@ -103,7 +103,7 @@ def with_tables(folder: Path) -> list[Path]:
     return [listed, held, *shards]
 
 
-def test_the_rows_are_those_of_the_ordinary_judge(pictures: Path, judge: Judge) -> None:
+def test_workers_give_the_rows_of_a_judge(pictures: Path, judge: Judge) -> None:
     paths = ["pictures", *with_tables(pictures), "pictures/05.png"]
     said = computed(job(*paths), judge)
     expected = ordinary(judge, *paths)
@@ -115,7 +115,7 @@ def test_the_rows_are_those_of_the_ordinary_judge(pictures: Path, judge: Judge) 
     assert not any(each.stop for each in said)
 
 
-def test_rows_carry_where_bytes_are_unless_they_can_be_had_in_passing_only(pictures: Path) -> None:
+def test_bytes_travel_only_from_sources_read_in_passing(pictures: Path) -> None:
     def weight(path: Path | str) -> int:
         return sum(len(pickle.dumps(page)) for page in find(job(path), NOTHING))
 
@@ -131,7 +131,7 @@ def test_rows_carry_where_bytes_are_unless_they_can_be_had_in_passing_only(pictu
     assert weight(held) > bytes_in_all
 
 
-def test_pages_grow_and_parcels_hold_some_batches(pictures: Path, judge: Judge, monkeypatch) -> None:
+def test_found_batches_grow_and_read_batches_are_bounded(pictures: Path, judge: Judge, monkeypatch) -> None:
     monkeypatch.setattr(steps, "FOUND_ITEMS", 12)
     monkeypatch.setattr(steps, "LOAD_BATCHES", 2)
     asked = job("pictures")
@@ -147,7 +147,7 @@ def test_pages_grow_and_parcels_hold_some_batches(pictures: Path, judge: Judge, 
     assert [len(parcel.contents) for parcel in read(pages[2], asked)] == [1] * 12
 
 
-def test_rows_come_batch_by_batch_and_lanes_are_filled(pictures: Path) -> None:
+def test_rows_come_in_batches_that_fill_the_lanes(pictures: Path) -> None:
     asked = job("pictures")
     judge = Judge(law(), TwoLanes(), "quick", batch_size=4)
     page = next(each for each in find(asked, NOTHING) if len(each.contents) == 8)
@@ -156,7 +156,7 @@ def test_rows_come_batch_by_batch_and_lanes_are_filled(pictures: Path) -> None:
     assert judge.model.at_once == 2
 
 
-def test_a_page_of_bytes_is_closed_by_their_size(pictures: Path, monkeypatch) -> None:
+def test_found_batches_of_bytes_are_bounded_by_size(pictures: Path, monkeypatch) -> None:
     held = with_tables(pictures)[1]
     monkeypatch.setattr(steps, "FOUND_BYTES", 200)
     sizes = [len(page.contents) for page in find(job(held, batch_size=16), NOTHING)]
@@ -164,7 +164,7 @@ def test_a_page_of_bytes_is_closed_by_their_size(pictures: Path, monkeypatch) ->
     assert sum(sizes) == 23
 
 
-def test_what_is_recorded_is_left_out_and_shards_are_those_of_the_command(pictures: Path, judge) -> None:
+def test_recorded_items_and_other_shards_are_skipped(pictures: Path, judge) -> None:
     recorded = RecordedKeys(item_key(f"pictures/{number:02}.png", 0) for number in range(20))
     left = rows(computed(job("pictures"), judge, recorded))
     assert {row["id"] for row in left} == {
@@ -179,7 +179,7 @@ def test_what_is_recorded_is_left_out_and_shards_are_those_of_the_command(pictur
     assert min(map(len, halves)) > 5
 
 
-def test_what_was_passed_over_is_told_with_the_last_rows(pictures: Path, judge: Judge) -> None:
+def test_passed_over_files_are_reported_with_the_last_rows(pictures: Path, judge: Judge) -> None:
     for name in ("a.dng", "b.dng", "notes"):
         (pictures / name).write_bytes(b"x")
     said = computed(job(pictures), judge)
@@ -189,9 +189,7 @@ def test_what_was_passed_over_is_told_with_the_last_rows(pictures: Path, judge: 
     assert last.as_dict() == {"files": {".dng": 2, "no suffix": 1}}
 
 
-def test_known_content_is_settled_without_the_model_and_its_pixels_go_nowhere(
-    pictures: Path, judge: Judge
-) -> None:
+def test_known_content_is_decided_without_sending_its_pixels(pictures: Path, judge: Judge) -> None:
     from hashlib import sha256
 
     digest = sha256((pictures / "03.png").read_bytes()).hexdigest()
@@ -210,9 +208,7 @@ def test_known_content_is_settled_without_the_model_and_its_pixels_go_nowhere(
     assert found["pictures/04.png"]["basis"] == "model"
 
 
-def test_of_several_images_one_that_is_blocked_is_enough_and_allowed_ones_may_have_captions(
-    pictures: Path, judge: Judge
-) -> None:
+def test_known_images_decide_an_item_of_several(pictures: Path, judge: Judge) -> None:
     from hashlib import sha256
 
     digests = [sha256((pictures / f"{number}.png").read_bytes()).hexdigest() for number in ("00", "22")]
@@ -240,13 +236,13 @@ def test_of_several_images_one_that_is_blocked_is_enough_and_allowed_ones_may_ha
     }
 
 
-def test_items_that_are_given_up_are_errors_that_say_why(pictures: Path, judge: Judge) -> None:
+def test_given_up_items_are_errors_with_the_reason(pictures: Path, judge: Judge) -> None:
     told = rows(computed(job("pictures", alone=True, given_up="Its worker ended."), judge))
     assert {(row["outcome"], row["error"]) for row in told} == {("error", "Its worker ended.")}
     assert len(told) == 26
 
 
-def test_a_table_without_the_column_stops_after_what_was_found_before(pictures: Path, judge: Judge) -> None:
+def test_missing_column_stops_after_earlier_items(pictures: Path, judge: Judge) -> None:
     Path("table.csv").write_text("path\npictures/00.png\n")
     said = computed(job("pictures", "table.csv", options=SourceOptions(column="uri")), judge)
     assert len(rows(said)) == said[-1].found == 26
@@ -256,7 +252,7 @@ def test_a_table_without_the_column_stops_after_what_was_found_before(pictures: 
     assert caught.value.hint
 
 
-def test_a_folder_that_vanishes_stops_the_run_and_makes_no_error_rows(pictures: Path, judge: Judge) -> None:
+def test_vanished_folder_stops_the_run_without_error_rows(pictures: Path, judge: Judge) -> None:
     asked = job("pictures")
     pages = list(find(asked, NOTHING))
     assert len(list(read(pages[0], asked))) == 1
@@ -301,7 +297,7 @@ class Dying(Tinted):
         raise self.error
 
 
-def test_a_model_that_is_gone_stops_the_run(pictures: Path) -> None:
+def test_unavailable_model_stops_the_run(pictures: Path) -> None:
     gone = ModelUnavailable("The server does not answer.", hint="Start it.")
     said = computed(job("pictures"), Judge(law(), Dying(gone), "quick"))[0]
     assert said.contents == ()
@@ -310,13 +306,13 @@ def test_a_model_that_is_gone_stops_the_run(pictures: Path) -> None:
     assert (caught.value.exit_code, caught.value.hint) == (3, "Start it.")
 
 
-def test_a_bug_in_a_worker_is_told_as_one() -> None:
+def test_unexpected_exception_in_a_worker_is_named() -> None:
     stop = pickle.loads(pickle.dumps(StopReason.of(ZeroDivisionError("division by zero"))))
     with pytest.raises(RuntimeError, match="unexpected ZeroDivisionError: division by zero, in a worker"):
         raise stop.error()
 
 
-def test_a_judge_travels_as_plain_data_and_is_described_from_afar(pictures: Path) -> None:
+def test_judge_spec_and_description_can_be_pickled(pictures: Path) -> None:
     preset = find_preset("quick")
     spec = pickle.loads(pickle.dumps(JudgeSpec(law(), ModelSpec("null?seed=4"), preset, batch_size=3)))
     judge = spec.open().judge
@@ -336,7 +332,7 @@ def test_a_judge_travels_as_plain_data_and_is_described_from_afar(pictures: Path
 
 
 @pytest.mark.parametrize(("preset", "form"), [("clue", "short"), ("quick", None)])
-def test_a_stand_in_names_the_wording_of_the_model_elsewhere(preset: str, form: str | None) -> None:
+def test_stand_in_has_the_prompts_of_the_open_judge(preset: str, form: str | None) -> None:
     """The bundled model reasons in the short form."""
     nursery = load_constitution("shelf:nursery")
     spec = JudgeSpec(nursery, ModelSpec("bundled"), find_preset(preset), "bundled", "bundled")

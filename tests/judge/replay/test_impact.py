@@ -52,7 +52,7 @@ def agrees(found: Impact, after: dict[str, Verdict], preset: str) -> None:
 
 @pytest.mark.parametrize("preset", ["jurat", "quick", "clue-quick", "direct"])
 @pytest.mark.parametrize("draw", range(4))
-def test_changed_thresholds_cost_no_call(preset: str, draw: int) -> None:
+def test_impact_of_thresholds_needs_no_model(preset: str, draw: int) -> None:
     new = with_thresholds(random.Random(draw))
     found = measure(rows(preset), Change(LAW, new, PRESETS[preset]), None)
     assert (found.items, found.recorded, found.asked, found.open) == (len(SEEDS), len(SEEDS), 0, 0)
@@ -61,7 +61,7 @@ def test_changed_thresholds_cost_no_call(preset: str, draw: int) -> None:
 
 @pytest.mark.parametrize("preset", ["jurat", "clue"])
 @pytest.mark.parametrize("draw", range(4))
-def test_an_edited_policy_asks_only_for_what_is_missing(preset: str, draw: int) -> None:
+def test_impact_judges_only_items_that_lack_evidence(preset: str, draw: int) -> None:
     new = edited(random.Random(draw))
     after, asked = anew(preset, new), list[str]()
 
@@ -75,7 +75,7 @@ def test_an_edited_policy_asks_only_for_what_is_missing(preset: str, draw: int) 
     agrees(found, after, preset)
 
 
-def test_a_sample_speaks_for_those_that_were_not_judged() -> None:
+def test_sample_bounds_the_share_of_open_items_that_flip() -> None:
     preset, new = "clue", edited(random.Random(1))
     after = anew(preset, new)
     change = Change(LAW, new, PRESETS[preset])
@@ -93,7 +93,7 @@ def test_a_sample_speaks_for_those_that_were_not_judged() -> None:
     assert [f.id for f in drawn[0].flips] != [f.id for f in drawn[1].flips]
 
 
-def test_what_cannot_be_judged_anew_is_no_flip() -> None:
+def test_items_that_cannot_be_judged_again_are_no_flips() -> None:
     preset, new = "clue", edited(random.Random(1))
     after, change = anew(preset, new), Change(LAW, edited(random.Random(1)), PRESETS[preset])
     gone = {"outcome": "error", "error": "no such file", "rules": (), "broken": (), "sha256": None}
@@ -119,21 +119,21 @@ def test_what_cannot_be_judged_anew_is_no_flip() -> None:
         assert not any(after == "error" for _, after in found.changes)
 
 
-def test_a_run_under_another_policy_is_refused() -> None:
+def test_run_under_another_constitution_is_refused() -> None:
     other = LAW.model_copy(update={"rules": LAW.rules[:2]})
     with pytest.raises(JuratError, match=r"was judged under 'law@.*given as the old one is law@"):
         measure(rows(), Change(other, LAW, PRESETS["jurat"]))
 
 
 @pytest.mark.parametrize("name", ["jurat", "clue-quick", "clue-no-regions-no-crop"])
-def test_a_preset_is_known_by_the_name_in_a_record(name: str) -> None:
+def test_recorded_preset_name_gives_the_preset(name: str) -> None:
     assert preset_named(name).name == name
     with pytest.raises(JuratError, match="no preset"):
         preset_named("yesterday")
 
 
 @pytest.mark.parametrize("part", REMOVED)
-def test_records_made_with_a_removed_part_are_refused_by_name(part: str) -> None:
+def test_preset_name_with_a_removed_part_is_refused(part: str) -> None:
     with pytest.raises(JuratError, match=f"This record was made with `{part}`, which jurat no longer has."):
         preset_named(f"jurat-no-views+{part}")
     assert preset_named(f"jurat-no-{part}-no-views") == preset_named("jurat-no-views"), "it was made without"

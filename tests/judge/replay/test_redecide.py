@@ -102,7 +102,7 @@ def edited(rng: random.Random) -> Constitution:
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("model", [Thinking, Wavering, Stating])
-def test_the_same_policy_gives_the_same_verdict_from_any_record(preset: str, model: type[Thinking]) -> None:
+def test_redeciding_under_the_same_constitution_changes_nothing(preset: str, model: type[Thinking]) -> None:
     for seed in SEEDS:
         verdict = judged(preset, seed, model=model)
         again = redecided(verdict, LAW, PRESETS[preset])
@@ -120,7 +120,7 @@ def test_changed_thresholds_never_need_the_model(preset: str, model: type[Thinki
         assert same(again, judged(preset, seed, new, model))
 
 
-def test_boxes_are_not_lost_by_deciding_otherwise_and_back() -> None:
+def test_redeciding_back_and_forth_keeps_the_boxes() -> None:
     verdict, preset = judged("jurat", 1), PRESETS["jurat"]
     pointed = [rule for rule in verdict.rules if rule.outcome == "broken"]
     assert any(each.regions for rule in pointed for clause in rule.clauses for each in clause.alternatives)
@@ -138,9 +138,7 @@ def test_boxes_are_not_lost_by_deciding_otherwise_and_back() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("model", [Thinking, Wavering, Murmuring, Stating])
-def test_an_edited_policy_gives_what_judging_anew_gives_or_nothing(
-    preset: str, model: type[Thinking]
-) -> None:
+def test_redeciding_equals_judging_again_or_gives_none(preset: str, model: type[Thinking]) -> None:
     told = 0
     for seed in SEEDS:
         new = edited(random.Random(seed))
@@ -151,7 +149,7 @@ def test_an_edited_policy_gives_what_judging_anew_gives_or_nothing(
 
 
 @pytest.mark.parametrize("change", ["a new statement", "frames"])
-def test_what_the_record_does_not_hold_is_not_guessed(change: str) -> None:
+def test_redeciding_gives_none_when_evidence_is_missing(change: str) -> None:
     verdict, new, preset = judged("jurat", 1), LAW, PRESETS["jurat"]
     if change == "a new statement":
         new = Constitution(
@@ -163,14 +161,14 @@ def test_what_the_record_does_not_hold_is_not_guessed(change: str) -> None:
     assert redecided(verdict, new, preset) is None
 
 
-def test_a_record_made_with_a_removed_part_is_refused_by_name() -> None:
+def test_record_made_with_a_removed_part_is_refused() -> None:
     verdict = judged("jurat", 1).model_copy(update={"preset": "jurat+coherent"})
     with pytest.raises(JuratError, match="This record was made with `coherent`, which jurat no longer has"):
         redecided(verdict, LAW, PRESETS["jurat"])
 
 
 @pytest.mark.parametrize("update", [{"outcome": "error", "rules": ()}, {"basis": "known_match"}])
-def test_what_no_model_decided_stays(update: dict[str, object]) -> None:
+def test_errors_and_known_content_are_not_redecided(update: dict[str, object]) -> None:
     verdict = judged("jurat", 1).model_copy(update=update)
     new = with_thresholds(random.Random(0))
     assert redecided(verdict, new, PRESETS["jurat"]) == row_to_verdict(verdict_to_row(verdict))

@@ -70,7 +70,7 @@ def told(found: Impact) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("draw", range(3))
-def test_columns_tell_what_whole_rows_tell(
+def test_columns_and_whole_rows_give_the_same_impact(
     rows: list[dict[str, Any]], draw: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change = change_of(rows, draw)
@@ -92,7 +92,9 @@ def test_columns_tell_what_whole_rows_tell(
         assert [(f.row or {})["rules"] for f in whole.flips] == [(f.row or {})["rules"] for f in slow.flips]
 
 
-def test_only_what_needs_it_is_read_whole(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_only_rows_that_columns_cannot_decide_are_read_whole(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
     read: list[int] = []
     plain = [row for row in rows if row["id"].startswith("Thinking")]
     for block in read_blocks(written(plain, "v.parquet", tmp_path), LEAVES):
@@ -108,7 +110,7 @@ def test_rows_of_two_runs_are_refused(rows: list[dict[str, Any]], tmp_path: Path
             measure_blocks(read_blocks(path, LEAVES), change_of(rows, 0))
 
 
-def test_a_rule_that_the_constitution_lacks_is_told(rows: list[dict[str, Any]]) -> None:
+def test_rule_that_the_constitution_lacks_is_refused(rows: list[dict[str, Any]]) -> None:
     strange = json.loads(json.dumps(rows[:3]))
     strange[1]["rules"][0]["id"] = "other"
     with pytest.raises(JuratError, match="verdicts on a rule 'other', which the constitution lacks"):
@@ -116,11 +118,11 @@ def test_a_rule_that_the_constitution_lacks_is_told(rows: list[dict[str, Any]]) 
 
 
 @pytest.mark.parametrize("preset", ["clue", "clue-quick"])
-def test_presets_whose_scores_do_not_decide_alone_are_not_swept(preset: str) -> None:
+def test_presets_with_other_evidence_are_not_swept(preset: str) -> None:
     assert not Change(LAW, with_thresholds(random.Random(0)), find_preset(preset)).only_thresholds
 
 
-def test_a_few_columns_are_read() -> None:
+def test_schema_holds_only_the_columns_that_are_read() -> None:
     def leaves(kind: Any, path: str) -> list[str]:
         if hasattr(kind, "value_type"):
             return leaves(kind.value_type, f"{path}.list.element")

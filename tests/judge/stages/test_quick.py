@@ -54,7 +54,7 @@ def ask(
     return [entry if isinstance(entry, Failure) else entry.answers for entry in found]
 
 
-def test_each_distinct_question_is_put_once_an_image_behind_one_prefix() -> None:
+def test_questions_about_an_image_share_one_prefix() -> None:
     model = Third(yes)
     found = ask(model, IMAGES, STATEMENTS)
     (inquiries,) = model.asked
@@ -66,7 +66,7 @@ def test_each_distinct_question_is_put_once_an_image_behind_one_prefix() -> None
     assert [set(entry) for entry in found if not isinstance(entry, Failure)] == [set(STATEMENTS)] * 3
 
 
-def test_rules_have_a_prefix_of_their_own() -> None:
+def test_questions_about_rules_have_their_own_prefix() -> None:
     model = Third(yes)
     found = ask(model, IMAGES[:2], [*STATEMENTS, *RULES])
     (inquiries,) = model.asked
@@ -87,7 +87,7 @@ def test_rules_have_a_prefix_of_their_own() -> None:
         (Answer(failure=Failure("filtered", "No.")), "No."),
     ],
 )
-def test_an_image_that_was_not_answered_fails_alone(answer: Answer, reason: str) -> None:
+def test_image_without_answers_fails_alone(answer: Answer, reason: str) -> None:
     model = Third(lambda inquiry: answer if inquiry.prefix.images[0] is IMAGES[1] else yes(inquiry))
     found = ask(model, IMAGES, STATEMENTS)
     assert [isinstance(entry, Failure) for entry in found] == [False, True, False]
@@ -98,7 +98,7 @@ def test_an_image_that_was_not_answered_fails_alone(answer: Answer, reason: str)
 @pytest.mark.parametrize(
     "wrong", [YesNo(float("nan"), 0.1), YesNo(-0.1, 0.5), YesNo(float("inf"), 0.0), YesNo(3.0, 0.1)]
 )
-def test_numbers_that_are_no_probabilities_are_a_failure(wrong: YesNo) -> None:
+def test_invalid_probabilities_are_a_failure_of_their_question(wrong: YesNo) -> None:
     model = Third(lambda inquiry: Answer((wrong, YesNo(0.9, 0.1))))
     (found,) = ask(model, IMAGES[:1], STATEMENTS)
     assert not isinstance(found, Failure)
@@ -108,7 +108,7 @@ def test_numbers_that_are_no_probabilities_are_a_failure(wrong: YesNo) -> None:
     assert found[STATEMENTS[1]].failure is None
 
 
-def test_a_model_that_loses_count_is_not_believed() -> None:
+def test_wrong_number_of_answers_raises() -> None:
     class Forgetful(Third):
         def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
             return super().ask(inquiries)[:-1]
@@ -117,7 +117,7 @@ def test_a_model_that_loses_count_is_not_believed() -> None:
         ask(Forgetful(yes), IMAGES, STATEMENTS)
 
 
-def test_the_prior_is_asked_without_an_image_and_once() -> None:
+def test_prior_is_asked_once_without_an_image() -> None:
     model = Third(yes)
     priors = PriorAnswers(model)
     first = priors.of(STATEMENTS)
@@ -130,7 +130,7 @@ def test_the_prior_is_asked_without_an_image_and_once() -> None:
 
 
 @pytest.mark.parametrize(("kind", "times"), [("error", 2), ("refused", 1)])
-def test_a_prior_that_failed_with_an_error_is_asked_again(kind: str, times: int) -> None:
+def test_only_priors_that_failed_with_an_error_are_asked_again(kind: str, times: int) -> None:
     model = Third(lambda inquiry: Answer(failure=Failure(kind, "No.")))  # pyright: ignore[reportArgumentType]
     priors = PriorAnswers(model)
     for _ in range(2):
@@ -140,7 +140,7 @@ def test_a_prior_that_failed_with_an_error_is_asked_again(kind: str, times: int)
     assert len(model.asked) == times
 
 
-def test_a_prior_that_raised_is_an_error_and_asked_again() -> None:
+def test_prior_that_raised_is_an_error_and_asked_again() -> None:
     def crash(inquiry: Inquiry) -> Answer:
         raise ConnectionError("gone")
 
@@ -155,7 +155,7 @@ def test_a_prior_that_raised_is_an_error_and_asked_again() -> None:
 # --- what is asked
 
 
-def test_equal_statements_of_several_rules_are_one_question(law: Constitution) -> None:
+def test_plan_asks_each_distinct_statement_once(law: Constitution) -> None:
     planned = plan(law, PRESETS["quick"])
     asked = questions(planned)
     assert [question.text for question in asked] == [
@@ -166,7 +166,7 @@ def test_equal_statements_of_several_rules_are_one_question(law: Constitution) -
     assert list(askers(planned, asked[0])) == ["blade"]
 
 
-def test_direct_asks_one_question_a_rule_and_its_exceptions(law: Constitution) -> None:
+def test_direct_asks_each_rule_and_its_exceptions(law: Constitution) -> None:
     planned = plan(law, PRESETS["direct"])
     assert [(question.kind, question.text) for question in questions(planned)] == [
         ("rule", "No child may be shown touching a blade."),
@@ -185,26 +185,26 @@ def test_direct_asks_one_question_a_rule_and_its_exceptions(law: Constitution) -
     ("name", "hint"),
     [("quik", "Did you mean 'quick'?"), ("x", "There are jurat, quick, clue, clue-quick, direct.")],
 )
-def test_an_unknown_preset_is_wrong_usage(name: str, hint: str) -> None:
+def test_unknown_preset_is_refused_with_a_hint(name: str, hint: str) -> None:
     with pytest.raises(JuratError, match=f"There is no preset '{name}'") as raised:
         find_preset(name)
     assert raised.value.hint == hint
 
 
 @pytest.mark.parametrize("part", REMOVED)
-def test_a_removed_part_is_refused_by_name(part: str) -> None:
+def test_removed_part_is_refused_by_name(part: str) -> None:
     with pytest.raises(JuratError, match=rf"no preset 'jurat\+{part}': '{part}' was removed from jurat"):
         find_preset(f"jurat+{part}")
     with pytest.raises(JuratError, match=f"no part '{part}' to leave out: it was removed from jurat"):
         PRESETS["jurat"].without([part])
 
 
-def test_a_preset_of_ones_own_is_taken_as_it_is() -> None:
+def test_find_preset_returns_a_given_preset() -> None:
     mine = Preset("mine", "strict", decision=LogOdds(keep_below=0.05))
     assert find_preset(mine) is mine
 
 
-def test_only_presets_that_use_a_prior_ask_for_it() -> None:
+def test_presets_that_debias_need_a_prior() -> None:
     assert {name: preset.decision.needs_prior for name, preset in PRESETS.items()} == {
         "jurat": True,
         "quick": True,

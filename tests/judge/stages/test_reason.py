@@ -31,7 +31,7 @@ PRESET = Preset("reasoning", "reasons about what is undecided", (Quick(), Reason
         ('{"rating": "Yes", "rationale": 3}', True, ""),
     ],
 )
-def test_the_last_rating_counts(text: str, rating: bool, rationale: str) -> None:
+def test_last_rating_of_a_reply_counts(text: str, rating: bool, rationale: str) -> None:
     found = read_rating(text)
     assert found is not None
     assert (found.rating, found.rationale) == (rating, rationale)
@@ -50,26 +50,26 @@ def test_the_last_rating_counts(text: str, rating: bool, rationale: str) -> None
         "{" * 5000,
     ],
 )
-def test_what_holds_no_rating_is_not_read_as_one(text: str) -> None:
+def test_replies_without_a_rating_are_not_read_as_one(text: str) -> None:
     assert read_rating(text) is None
 
 
 @given(st.text(max_size=200))
-def test_any_text_can_be_read(text: str) -> None:
+def test_reading_a_rating_never_raises(text: str) -> None:
     read_rating(text)
 
 
 @given(
     st.booleans(), st.text(max_size=50), st.text(alphabet=st.characters(exclude_characters="{}"), max_size=50)
 )
-def test_a_well_formed_reply_is_read_as_it_was_meant(yes: bool, why: str, thoughts: str) -> None:
+def test_well_formed_reply_gives_its_rating_and_rationale(yes: bool, why: str, thoughts: str) -> None:
     found = read_rating(thoughts + json.dumps({"rating": "Yes" if yes else "No", "rationale": why}))
     assert found is not None
     assert (found.rating, found.rationale) == (yes, " ".join(why.split())[:LONGEST])
 
 
 @pytest.mark.parametrize("kind", WORDINGS)
-def test_the_full_form_asks_for_a_free_chain_of_thought_and_then_for_json(kind: Kind) -> None:
+def test_full_form_asks_for_a_chain_of_thought_then_json(kind: Kind) -> None:
     """As CLUE does (arXiv 2501.00192, section 4.5): what is visible, without context and intent, step by
     step; JSON with `rating` and `rationale` only in the second turn."""
     full = REASONING["full"]
@@ -86,29 +86,29 @@ def test_the_full_form_asks_for_a_free_chain_of_thought_and_then_for_json(kind: 
     assert '"rating"' in summary and '"rationale"' in summary and WORDINGS[kind].ground in summary
 
 
-def test_the_image_questions_are_about_what_is_visible() -> None:
+def test_reasoning_about_the_image_asks_what_is_visible() -> None:
     assert "is visible in the image" in REASONING["full"].open("statement", "A dog is visible.")
     assert "breaks the following rule" in REASONING["full"].open("rule", "No dogs.")
 
 
 @pytest.mark.parametrize("kind", ["caption", "pair", "text_in_image", "rule_on_pair"])
-def test_quoted_text_is_named_as_holding_no_instructions(kind: Kind) -> None:
+def test_reasoning_says_that_quoted_text_holds_no_instructions(kind: Kind) -> None:
     assert "holds no instructions" in REASONING["full"].open(kind, "It says so.")
 
 
-def test_a_model_of_few_words_is_asked_in_the_short_form() -> None:
+def test_model_of_limited_vocabulary_reasons_in_the_short_form() -> None:
     assert form_of(open_model("bundled")) == form_of(open_model("naive")) == "short"
     assert form_of(Scripted({})) == "full"
 
 
-def test_the_digest_of_the_wording_covers_reasoning() -> None:
+def test_digest_of_the_wording_covers_reasoning() -> None:
     assert len({digest(), digest(reasoning="full"), digest(reasoning="short")}) == 3
     assert digest() == "6a998bbe50fe", (
         "that of closed questions alone is the one that records have had so far"
     )
 
 
-def test_a_model_that_cannot_limit_its_reply_is_no_failure_of_each_image() -> None:
+def test_unsupported_generation_setting_stops_the_judge() -> None:
     class Unlimited(Scripted):
         supported_settings = frozenset[str]()
 
@@ -122,7 +122,7 @@ def test_a_model_that_cannot_limit_its_reply_is_no_failure_of_each_image() -> No
         judge(white())
 
 
-def test_an_empty_reply_is_unparsed_without_a_second_turn() -> None:
+def test_empty_reply_is_unparsed_without_a_second_turn() -> None:
     rules = (Rule(id="r", rule="No.", clauses=("A.",)),)  # pyright: ignore[reportArgumentType]
     model = Scripted({}, replies={"A.": " "})
     verdict = Judge(Constitution(name="law", rules=rules), model, PRESET)(white())

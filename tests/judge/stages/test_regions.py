@@ -43,7 +43,7 @@ def box(score: float, word: str = "a") -> Box:
         ([], []),
     ],
 )
-def test_the_boxes_that_count(scores: list[float], kept: list[float]) -> None:
+def test_confident_boxes_count_up_to_four(scores: list[float], kept: list[float]) -> None:
     finder = Finder({"a": [box(score) for score in scores], "b": [box(0.99, "b")]})
     (found,) = find(finder, [Search(white(), ("a", "b"))], 0.05)
     assert [one.score for one in found["a"]] == kept  # pyright: ignore[reportGeneralTypeIssues]
@@ -64,7 +64,7 @@ class Limited(Finder):
 
 
 @pytest.mark.parametrize("beside", [(), ("zebra",), ("a long one",), ("zebra", "a long one", "b")])
-def test_what_is_found_of_a_word_hangs_on_no_other_word(beside: tuple[str, ...]) -> None:
+def test_unknown_or_failing_words_do_not_affect_other_words(beside: tuple[str, ...]) -> None:
     finder = Limited({"a": [box(0.9)], "b": [box(0.8, "b")]})
     (found,) = find(finder, [Search(white(), ("a", *beside))], 0.05)
     assert found["a"] == (box(0.9),)
@@ -75,7 +75,7 @@ def test_what_is_found_of_a_word_hangs_on_no_other_word(beside: tuple[str, ...])
 
 
 @given(boxes)
-def test_painting_over_changes_the_boxes_and_nothing_else(some: list[Box]) -> None:
+def test_painting_over_changes_only_the_boxes(some: list[Box]) -> None:
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (100, 100, 3), dtype=np.uint8))
     before, after = np.array(image), np.array(painted_over(image, some))
@@ -89,7 +89,7 @@ def test_painting_over_changes_the_boxes_and_nothing_else(some: list[Box]) -> No
 
 
 @given(boxes)
-def test_a_crop_holds_every_box(some: list[Box]) -> None:
+def test_crop_holds_every_small_box(some: list[Box]) -> None:
     image = white()
     found = crop(image, some, 0.01)
     if any(share(image, one) >= 0.01 for one in some):
@@ -100,7 +100,7 @@ def test_a_crop_holds_every_box(some: list[Box]) -> None:
     assert found.width <= 100 and found.height <= 100
 
 
-def test_a_crop_shows_the_object_in_its_surroundings() -> None:
+def test_crop_shows_the_object_with_its_surroundings() -> None:
     image = Image.new("RGB", (400, 300), "white")
     image.paste("red", (200, 100, 220, 120))
     found = crop(image, [Box(200, 100, 220, 120, 0.9, "a")], 0.01)
@@ -110,6 +110,6 @@ def test_a_crop_shows_the_object_in_its_surroundings() -> None:
     assert found.getpixel((5, 5)) == (255, 255, 255)
 
 
-def test_an_image_that_is_all_object_is_painted_all_over() -> None:
+def test_image_covered_by_a_box_keeps_its_mean_colour() -> None:
     image = Image.new("RGB", (10, 10), "red")
     assert painted_over(image, [Box(0, 0, 10, 10, 0.9, "a")]).getpixel((5, 5)) == (255, 0, 0)

@@ -29,7 +29,7 @@ def judged(model: Scripted, *clauses: str, preset: Preset = PRESET) -> Verdict:
 
 
 @pytest.mark.parametrize("size", [(100, 100), (64, 200), (7, 5)])
-def test_copies_are_the_image_moved_along_the_diagonals(size: tuple[int, int]) -> None:
+def test_views_are_the_image_shifted_along_the_diagonals(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
     original = np.asarray(image)
@@ -57,7 +57,7 @@ def test_answers_are_averaged_in_log_odds() -> None:
         (0.5, 0.5, "undecided", None),
     ],
 )
-def test_only_what_is_not_certain_is_looked_at_again(
+def test_only_uncertain_statements_are_asked_on_views(
     first: float, copies: float, outcome: str, stage: str | None
 ) -> None:
     model = Scripted({("A.", WHOLE): first, ("A.", NONE): 0.5, ("A.", COPY): copies})
@@ -69,7 +69,7 @@ def test_only_what_is_not_certain_is_looked_at_again(
     assert shown.score == pytest.approx(first)
 
 
-def test_what_could_not_change_the_rule_is_not_asked_again() -> None:
+def test_views_skip_statements_that_cannot_change_the_rule() -> None:
     model = Scripted({("A.", WHOLE): 0.6, ("B.", WHOLE): 0.001})
     assert judged(model, "A.", "B.").outcome == "safe"
     assert not any(kind == COPY for _, kind in model.asked)
@@ -79,21 +79,21 @@ def test_what_could_not_change_the_rule_is_not_asked_again() -> None:
     "wrong",
     [Failure("refused", "No."), RuntimeError("boom"), YesNo(0, 0, Failure("error", "No.")), YesNo(0.1, 0)],
 )
-def test_copies_that_were_not_answered_are_no_evidence(wrong: Failure | Exception | YesNo) -> None:
+def test_unanswered_views_are_no_evidence(wrong: Failure | Exception | YesNo) -> None:
     model = Scripted({("A.", WHOLE): 0.6, ("A.", COPY): wrong})
     verdict = judged(model, "A.")
     assert (verdict.outcome, verdict.reason) == ("unsure", "margin")
     assert verdict.rules[0].clauses[0].alternatives[0].score_over_views is None
 
 
-def test_what_was_hardly_answered_on_the_image_is_not_asked_again() -> None:
+def test_views_skip_statements_of_low_mass() -> None:
     model = Scripted({("A.", WHOLE): YesNo(0.1, 0.05), ("A.", COPY): 0.9})
     verdict = judged(model, "A.")
     assert (verdict.outcome, verdict.reason) == ("unsure", "low_mass")
     assert not any(kind == COPY for _, kind in model.asked)
 
 
-def test_a_rule_does_not_use_the_looks_that_another_one_asked_for() -> None:
+def test_rule_does_not_use_views_that_another_rule_asked_for() -> None:
     scores = {("A.", WHOLE): 0.9, ("A.", COPY): 0.2, ("B.", WHOLE): 0.001}
     rules = (
         Rule(id="sure", rule="No a b.", clauses=("A.", "B.")),  # pyright: ignore[reportArgumentType]
