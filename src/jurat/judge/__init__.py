@@ -1,8 +1,7 @@
 """The procedure: from an item and a constitution to a verdict.
 
-`judge` composes pure steps: `plan` (what is to be asked), `quick` (asks it), `decide` (what the
-answers establish) and `explain`. `presets` and `prompts` are data. Imported lazily, so that
-the record can be read without loading the rest.
+`judge` composes `plan` (the questions of a constitution), `pipeline` (runs the stages of a preset) and
+`explain`. `presets` and `prompts` are data. Modules are imported lazily: reading records does not load the rest.
 """
 
 from __future__ import annotations

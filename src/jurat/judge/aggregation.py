@@ -1,14 +1,14 @@
 """From findings about the parts of an item to findings about the item: k of m.
 
 Parts are the frames of an animation or a video, and the images of an item of several. A rule is broken in
-an item if it is broken in k of its m parts, kept if that can no longer be whatever the undecided ones are,
-and undecided else. That is what the part says which is the k-th worst for the rule, so its finding stands
-for the item, with its score: the k-th largest, which the thresholds are compared with as for one image.
+an item if it is broken in k of its m parts, kept if it cannot be broken in k parts however the undecided ones
+turn out, and undecided otherwise. This is the outcome of the k-th worst part, so its finding and its score,
+the k-th largest, stand for the item.
 
-Of the images of one item one is enough, each with as many frames of its own as it takes. Of m frames k is
-the smallest number with P(Binomial(m, f) >= k) <= `ITEM_ALARM`: were each of m frames wrongly called broken
-with a chance of f, and each for itself, so many of them would be in at most that share of items. For frames
-that are alike this promises too much, so f is better found on whole videos (`jurat calibrate`).
+One broken image of an item is enough; an image with several frames is broken in k of them. For m frames, k is
+the smallest number with P(Binomial(m, f) >= k) <= `ITEM_ALARM`: if each frame is wrongly called broken with
+probability f, independently, at most that share of items is. Frames of one video are not independent, so f is
+better measured on whole videos (`jurat calibrate`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from jurat.judge.findings import AlternativeScore, Part, RuleFinding, RuleOutcom
 from jurat.judge.loading import Place
 
 FRAME_ALARM = 0.01
-"""f, unless a calibration has found another one: up to 10 frames one is enough, up to 53 two."""
+"""f, unless a calibration gives another: one broken frame is enough up to 10 frames, two up to 53."""
 ITEM_ALARM = 0.1
-"""Items that chance alone may call broken, at most, as a share."""
+"""The largest share of items that may be called broken by chance alone."""
 
 _WORST: dict[RuleOutcome, int] = {"kept": 0, "undecided": 1, "broken": 2}
 
@@ -60,8 +60,8 @@ def of_item(images: Sequence[Sequence[tuple[Place, RuleFinding]]], needed: Seque
     """The finding about a rule in an item.
 
     Args:
-        images: for each image what is said of each of its frames; one frame at least.
-        needed: for each image in how many of its frames the rule has to be broken.
+        images: for each image the findings on its frames, at least one.
+        needed: for each image the number of frames in which the rule must be broken.
     """
     if len(images) == len(images[0]) == 1:
         return images[0][0][1]
@@ -76,7 +76,7 @@ def of_item(images: Sequence[Sequence[tuple[Place, RuleFinding]]], needed: Seque
 
 
 def in_pixels_of_the_file(finding: RuleFinding, scale: float) -> RuleFinding:
-    """A finding about a frame that was scaled down, with its regions where they are in the file's."""
+    """The finding on a scaled frame, with its regions in pixels of the file."""
     if scale == 1:
         return finding
 

@@ -1,6 +1,6 @@
-"""Asking a model closed questions: about images, all of one image behind one prefix, and without any image.
+"""Asks a model closed questions about images, and without an image for the language prior.
 
-Images with their questions in, answers out. Nothing is decided here.
+All questions about an image share one prefix. Answers are returned as they are; nothing is decided here.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ F = TypeVar("F")
 
 @dataclass(frozen=True)
 class ImageQuestions:
-    """Questions about one image, texts of its item, or both; or about none."""
+    """Questions about one image, about texts of its item, about both, or about neither."""
 
     image: Image.Image | None
     questions: tuple[Question, ...]
@@ -98,7 +98,7 @@ def ask(model: Model, requests: Sequence[ImageQuestions]) -> list[ImageAnswers |
 
 
 def attempt(step: Callable[[Sequence[W]], Sequence[F | Failure]], requests: Sequence[W]) -> list[F | Failure]:
-    """A step on a batch; if it raises on several it is taken again one by one: only its cause fails.
+    """Runs a step on a batch; if it raises, runs it on each request alone, so that only its cause fails.
 
     Raises:
         ModelUnavailable: the server is unreachable or rejects the credentials.
@@ -119,8 +119,8 @@ def attempt(step: Callable[[Sequence[W]], Sequence[F | Failure]], requests: Sequ
 class PriorAnswers:
     """The model's language prior: its answers to the same questions with the image left out.
 
-    They depend on the model and the wording only, so each is asked once and kept: for the next run too,
-    where the model answers the same then. An answer that failed with an error is asked again the next time.
+    They depend on the model and the wording only, so each is asked once and kept, also for later runs if the
+    model is deterministic. An answer that failed with an error is asked again the next time.
     """
 
     def __init__(self, model: Model) -> None:
@@ -131,8 +131,8 @@ class PriorAnswers:
         self._cache = PriorCache.of(model, digest())
 
     def of(self, questions: Sequence[Question]) -> Answers:
-        """Never raises because of the model: what went wrong is a failure in the answers. A thread waits for
-        what another one asks."""
+        """The answers to some questions. Never raises because of the model: its errors are failures among the
+        answers. Threads that ask at the same time wait for one another."""
         with self._asking:
             return self._of(questions)
 
@@ -166,7 +166,7 @@ class PriorAnswers:
 
 
 def count(evidence: Evidence, entry: ImageAnswers | Failure, images: int = 1) -> None:
-    """Adds what an answer cost; a failure that a server charges for counts too."""
+    """Adds the cost of an answer; failures that a server charges for count too."""
     if not isinstance(entry, Failure) or entry.usage.input_tokens:
         evidence.cost.add(images, entry.usage)
 
@@ -179,7 +179,7 @@ def failure_of(error: Exception) -> Failure:
 
 
 def turn_of(image: Image.Image | None, texts: ItemTexts, kind: Kind, text: str) -> Turn:
-    """What a question of a kind is asked about, as far as it is there, before some text."""
+    """A user turn with the image and the item's text that questions of a kind are about, then `text`."""
     wording = WORDINGS[kind]
     seen = (image,) if image is not None and wording.image else ()
     read = None if wording.reads is None else texts.quoted(wording.reads)
@@ -187,7 +187,7 @@ def turn_of(image: Image.Image | None, texts: ItemTexts, kind: Kind, text: str) 
 
 
 def _cache_key(question: Question) -> str:
-    """A name that changes with the wording."""
+    """The question with the digest of its wording."""
     asked = question.kind if question.plain else f"{question.kind} {digest([question.kind])}"
     return f"{asked} {question.text}"
 
@@ -225,8 +225,8 @@ def _reply(at: int | Failure, replies: Sequence[Answer], counted: set[int]) -> A
 
 
 def _collect(parts: Sequence[tuple[Sequence[Question], Answer]]) -> ImageAnswers | Failure:
-    """The answers to one request. What fails about the image fails for all questions about it; another kind
-    of question fails by itself."""
+    """The answers to one request. A failure on the image fails all questions about it; questions about texts
+    fail on their own."""
     found: dict[Question, YesNo] = {}
     failed = {group[0].kind: failure for group, answer in parts if (failure := _failure(group, answer))}
     blind = next((failure for kind, failure in failed.items() if kind in ("statement", "rule")), None)
@@ -254,8 +254,7 @@ def _failure(questions: Sequence[Question], answer: Answer) -> Failure | None:
 
 
 def _sound(answer: YesNo) -> YesNo:
-    """The answer, or a failure where its numbers are no probabilities: what cannot be read is never an
-    answer."""
+    """The answer, or a failure if its numbers are not probabilities."""
     sound = all(math.isfinite(p) and p >= 0 for p in (answer.yes, answer.no)) and answer.mass <= 1.001
     if sound or answer.failure is not None:
         return answer

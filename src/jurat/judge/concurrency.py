@@ -1,4 +1,4 @@
-"""Several batches in hand at once: while the model computes for one, another is prepared or decided."""
+"""Judges several batches at once: while the model computes one, another is prepared or decided."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ R = TypeVar("R")
 def in_lanes(step: Callable[[T], R], batches: Iterable[T], lanes: int) -> Iterator[R]:
     """`step` of every batch, in their order; in `lanes` threads, or without any thread for one lane.
 
-    One more batch than there are lanes is in hand at most, so that a lane that is done finds the next one
-    there. Batches are taken in the caller's thread. Raises what a step raises, in its place; when the
-    iterator is given up, the steps that have begun are waited for, but not after `leave`.
+    At most one batch more than there are lanes is taken, so that a free lane finds the next one ready.
+    Batches are taken in the caller's thread. An exception of a step is raised in its place. When the iterator
+    is closed, running steps are waited for, except after `leave`.
     """
     if lanes == 1:
         yield from map(step, batches)
@@ -46,8 +46,8 @@ _making_locks = threading.Lock()
 
 
 def lock_of(model: object) -> threading.Lock:
-    """The lock of a detector or a matcher, which is called from one thread at a time, whichever judges have
-    it. Models that cannot be weakly referenced share one."""
+    """The lock of a detector or a matcher: it is called from one thread at a time, also if several judges
+    share it. Models that cannot be weakly referenced share one lock."""
     with _making_locks:
         if (lock := _locks.get(id(model))) is not None:
             return lock
@@ -59,7 +59,7 @@ def lock_of(model: object) -> threading.Lock:
 
 
 def leave() -> None:
-    """From now on steps that have begun are not waited for, since this process ends; `stay` undoes it."""
+    """Stops waiting for running steps, since this process is about to end; `stay` undoes it."""
     _leaving.set()
 
 
@@ -68,17 +68,16 @@ def stay() -> None:
 
 
 def at_work() -> bool:
-    """Whether a lane that was given up is still computing."""
+    """Whether a lane is still computing."""
     return any(thread.name.startswith(LANE) for thread in threading.enumerate())
 
 
 @contextmanager
 def undisturbed() -> Generator[None]:
-    """Inside, Python does not search what was there before for garbage.
+    """Freezes garbage collection of objects that exist at the start of the block.
 
-    With torch and a model loaded these are hundreds of thousands of objects, and each full search of them
-    stops every lane for a third of a second. The setting is the process's, so it is for commands, not for a
-    library to make unasked.
+    With torch and a model loaded these are hundreds of thousands, and each full collection stops every lane
+    for a third of a second. The setting is process-wide, so commands use it and the library does not.
     """
     gc.freeze()
     try:

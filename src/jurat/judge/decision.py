@@ -1,4 +1,4 @@
-"""The two rules by which a score becomes an outcome.
+"""The two decision rules: how a score becomes an outcome.
 
 Sources: CLUE is arXiv 2501.00192 (CVPR 2025), section 4, Algorithm 1 and appendix. Dividing by a power of the
 language prior is VisualGPTScore's (Lin et al. 2024, arXiv 2306.01879); subtracting in log-odds is its form
@@ -51,7 +51,7 @@ class LogOdds:
     """With less P(Yes) + P(No) than this a question counts as not answered. In [0, 1]."""
 
     without_prior: ClassVar[Reason | None] = None
-    """Why a statement is undecided whose prior the model does not answer."""
+    """Why a statement is undecided if the model does not answer its prior; None if it is decided without."""
 
     @property
     def needs_prior(self) -> bool:
@@ -61,8 +61,8 @@ class LogOdds:
         return LogOdds(0.0, self.prior_limit, self.keep_below, self.break_above, self.min_mass)
 
     def thresholds(self, rule: Rule, calibration: Calibration | None = None) -> Thresholds:
-        """The rule's own where it has them, else the calibration's, else these. One that a rule leaves out
-        gives way to the one it has."""
+        """The rule's own thresholds, else the calibration's, else these. If a rule sets only one and the two
+        would cross, the other is moved to it."""
         bounds = (calibration.rules.get(rule.id) if calibration is not None else None) or Bounds()
         break_ = _first(rule.break_above, bounds.break_above, self.break_above)
         keep = _first(rule.keep_below, bounds.keep_below, self.keep_below)
@@ -92,8 +92,8 @@ class LogOdds:
     def moved(
         self, evidence: float | None, outcome: ClauseOutcome, role: str, thresholds: Thresholds
     ) -> float | None:
-        """The evidence moved to the side of the thresholds that a later stage decided; the order there stays
-        as it was."""
+        """The evidence moved to the side of the thresholds that a later stage decided; the order of scores on
+        that side is kept."""
         keep, break_ = thresholds.keep, thresholds.break_
         if role == "unless":
             keep, break_ = 1 - break_, 1 - keep

@@ -1,7 +1,6 @@
-"""What the stages found out about one image.
+"""The evidence that stages collect about one image.
 
-Stages write evidence; deciding reads it and nothing else, so that a verdict can be decided again from what
-its record holds.
+Stages write evidence and deciding reads nothing else, so that a verdict can be decided again from its record.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ Priors: TypeAlias = Mapping[Question, YesNo]
 
 @dataclass
 class CostCounter:
-    """What judging an image took; the fields are those of `jurat.judge.verdict.Cost`."""
+    """The cost of judging an image; the fields are those of `jurat.judge.verdict.Cost`."""
 
     images: int = 0
     question_tokens: int = 0
@@ -53,19 +52,19 @@ class Evidence:
     found: defaultdict[str, dict[Any, Any]] = field(
         default_factory=lambda: defaultdict[str, dict[Any, Any]](dict)
     )
-    """By the stage's name, then by what it asked about: its result, or None where it asked in vain."""
+    """Results by stage name and key; None if the stage asked and got no result."""
     priors: Priors = field(default_factory=dict[Question, YesNo])
     texts: ItemTexts = NO_TEXTS
     """The item's."""
     unknown_texts: frozenset[TextPart] = frozenset()
-    """Texts that the item may have, though they are not here: a record holds only those that its rules were
+    """Texts that the item may have although `texts` lacks them: a record holds only those that its rules are
     about."""
     boxes: dict[tuple[str, ...], tuple[Box, ...]] = field(
         default_factory=dict[tuple[str, ...], "tuple[Box, ...]"]
     )
-    """Where central objects are, in pixels, most confident first; empty where one could not be looked for."""
+    """Boxes of central objects in pixels, most confident first; empty if one could not be searched for."""
     relevant_above: float = 0.0
-    """The matcher's threshold on record; only for evidence that is read from one."""
+    """The matcher's recorded threshold; only for evidence that is read from a record."""
     failure: Failure | None = None
     """Why the model could not answer about the image at all."""
     cost: CostCounter = field(default_factory=CostCounter)

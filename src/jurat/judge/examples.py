@@ -1,7 +1,7 @@
-"""A constitution's own examples, judged: a policy is tested like code.
+"""Tests a constitution on its own examples.
 
-Each rule may list images that break it and images that keep it. They are judged under the rules that
-have examples, each image once, and what a rule's verdict is must be what its list says.
+Each rule may list images that break it and images that keep it. Each image is judged once, under the rules
+that have examples, and a rule's outcome must be the one that its list states.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _ITEM_OUTCOME: dict[RuleOutcome, ItemOutcome] = {"broken": "unsafe", "kept": "sa
 
 @dataclass(frozen=True)
 class ExampleResult:
-    """What was found of one example image under the rule that names it."""
+    """The result for one example image under the rule that names it."""
 
     rule: str
     """The rule's id."""
     image: str
-    """The image's path: the constitution's folder joined with what the rule says."""
+    """The image's path, relative paths joined with the constitution's folder."""
     expected: Expected
     outcome: RuleOutcome | Literal["error"]
-    """`error` where the image could not be judged, as one that is not there."""
+    """`error` if the image could not be judged or does not exist."""
     why: str
     """In a sentence or two, from the findings."""
 
     @property
     def passed(self) -> bool:
-        """True where the outcome is the one expected. Undecided is not: an example is a clear case."""
+        """Whether the outcome is the expected one; an undecided rule fails."""
         return self.outcome == self.expected
 
 
@@ -63,7 +63,7 @@ class ExamplesReport:
 
     @property
     def failed(self) -> tuple[ExampleResult, ...]:
-        """Those that differ from what was expected, or could not be judged."""
+        """Results that differ from what is expected, and images that could not be judged."""
         return tuple(result for result in self.results if not result.passed)
 
 
@@ -90,8 +90,8 @@ def judge_examples(
 ) -> ExamplesReport:
     """Judges the examples of `constitution`. Their paths are relative to the folder of its file.
 
-    A path may be a folder or a glob: then each image in it is an example. What judges them is described by
-    `jurat.judge.Judge`; a calibration is one of the whole constitution.
+    If a path is a folder or a glob, each image in it is an example. The other arguments are those of
+    `jurat.judge.Judge`; a calibration must be of the whole constitution.
 
     Raises:
         JuratError: if no rule has examples, or the model cannot be opened.
@@ -106,7 +106,7 @@ def judge_examples(
     tested = {example.rule for example in examples}
     rules = tuple(rule for rule in constitution.rules if rule.id in tested)
     judge = Judge(
-        # A calibration is held to the constitution that it was fitted for.
+        # A calibration is valid only for the constitution that it was fitted to.
         constitution if calibration is not None else constitution.model_copy(update={"rules": rules}),
         model,
         preset,

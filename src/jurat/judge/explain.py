@@ -1,4 +1,4 @@
-"""A verdict in two sentences: what it is, and why. Made from the findings alone."""
+"""Explains a verdict in two sentences, from its findings: the outcome and the reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jurat.judge.findings import AlternativeScore, Finding, ItemKind, ItemOutcom
 __all__ = ["Explainable", "explain"]
 
 _NAMED = 3
-"""How many rules are named before the rest is counted."""
+"""How many rules are named; the rest is counted."""
 
 _WHY: dict[Reason, str] = {
     "margin": "the model is not sure enough either way",
@@ -26,7 +26,7 @@ _WHY: dict[Reason, str] = {
 
 
 class Explainable(Protocol):
-    """What an explanation is made from: the fields of `jurat.judge.verdict.Verdict` that it reads."""
+    """The fields of `jurat.judge.verdict.Verdict` that an explanation reads."""
 
     @property
     def basis(self) -> str: ...
@@ -45,7 +45,7 @@ class Explainable(Protocol):
 
 
 def explain(verdict: Explainable) -> str:
-    """Two sentences, each ending in a full stop and holding no other."""
+    """Two sentences, each with one full stop, at its end."""
     if verdict.basis == "known_match":
         what = "blocks" if verdict.outcome == "unsafe" else "allows"
         label = _quoted(verdict.label or "")
@@ -76,7 +76,7 @@ def _unsafe(verdict: Explainable, broken: Sequence[RuleFinding]) -> str:
 
 
 def _where(verdict: Explainable, rule: RuleFinding) -> str:
-    """In which parts of an item of several a rule is broken."""
+    """The parts of an item in which a rule is broken."""
     broken = [part for part in rule.parts if part.outcome == "broken"]
     if not broken:
         return ""
@@ -86,7 +86,7 @@ def _where(verdict: Explainable, rule: RuleFinding) -> str:
         broken = list({part.index: part for part in reversed(broken)}.values())[::-1]
         first = "" if broken[0].time is None else f", first at {broken[0].time:.1f} seconds"
         return f" in {len(broken)} of {len({part.index for part in rule.parts})} frames{first}"
-    # A few frames of a video may be broken without it being so: not if it is the image that decided.
+    # A few broken frames do not break a video, unless it is the image that decided.
     places = sorted({part.index for part in broken if part.time is None or part.index == rule.frame})
     named = _list(
         [str(place + 1) for place in places[:_NAMED]]
@@ -154,7 +154,7 @@ def _scored(finding: Finding) -> str:
 
 
 def _ground(finding: Finding) -> str:
-    """What established a clause: of alternatives, the surest that holds."""
+    """The alternative that established a clause: of those that hold, the one with most evidence."""
     holding = [one for one in finding.alternatives if one.outcome == "holds"]
     if len(finding.alternatives) == 1 or finding.about != "image" or not holding:
         return _scored(finding)
@@ -173,7 +173,7 @@ def _quoted(text: str) -> str:
 
 
 def _inline(text: str) -> str:
-    """Without a full stop, so that it can stand inside a sentence."""
+    """The text without full stops, to stand inside a sentence."""
     return " ".join(text.split()).rstrip(".").replace(". ", "; ")
 
 

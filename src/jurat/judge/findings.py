@@ -211,8 +211,7 @@ class Finding(Record):
     """After all alternatives: one that holds is enough."""
     score: float | None
     """Evidence that the clause holds, in [0, 1]: the largest among its alternatives, after debiasing; null
-    where an
-    alternative that was not answered might have had more."""
+    where an alternative that was not answered might have had more."""
     baseline: float | None
     """Of the alternative with most evidence, turned round if it is negated: what the clause scored without
     the image."""
@@ -255,10 +254,8 @@ class RuleFinding(Record):
     """Broken if all clauses hold and not all exceptions do."""
     score: float | None
     """Evidence that the rule is broken, in [0, 1]: the smallest among its clauses', its exceptions counted
-    in as 1
-    minus the smallest among theirs; null where a clause without a score might have had less. It is what
-    `keep_below`
-    and `break_above` are compared with."""
+    in as 1 minus the smallest among theirs; null where a clause without a score might have had less. It is
+    what `keep_below` and `break_above` are compared with."""
     severity: str | None
     """As the constitution has it."""
     action: str | None = None

@@ -1,4 +1,4 @@
-"""Verdicts that no model was asked for: of known content, and of near duplicates of what was judged."""
+"""Verdicts without a model call: on known content, and on near duplicates of judged images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KnownItem:
-    """An item that a list of known content decides. It holds none of the item's bytes."""
+    """An item that a list of known content decides, without its bytes."""
 
     item: Item
     """Without images."""
@@ -35,11 +35,11 @@ class KnownItem:
 def find_known(
     item: Item, known: HashList | None, sampling: Sampling, *, reads_texts: bool
 ) -> KnownItem | None:
-    """What a list says of an item; None where it says nothing, or the item cannot be read.
+    """The match of an item in a list; None if there is none, or the item cannot be read.
 
     Args:
-        reads_texts: whether rules are about captions or conversations. An allowed picture may come with a
-            text that breaks one, so it is then judged all the same.
+        reads_texts: whether rules are about captions or conversations. Allowed images are then judged all the
+            same, since their texts may break a rule.
     """
     if known is None:
         return None
@@ -69,8 +69,7 @@ def find_known(
 def known_verdict(judge: Judge, known: KnownItem) -> Verdict:
     """The verdict on known content: `unsafe` if it is to be blocked, else `safe`.
 
-    It has no findings: no rule of the constitution was looked at. The model and the constitution named
-    are those of the run.
+    It has no findings, since no rule was judged. The model and the constitution are those of the run.
     """
     item, entry = known.item, known.match.entry
     return Verdict(
@@ -101,7 +100,7 @@ def known_verdict(judge: Judge, known: KnownItem) -> Verdict:
 
 
 def reused_verdict(verdict: Verdict, loaded: Loaded) -> Verdict:
-    """The verdict of a near duplicate, as that of an item of one picture."""
+    """The verdict of a near duplicate, taken over for an item of one image."""
     (image,) = loaded.images
     return verdict.model_copy(
         update={

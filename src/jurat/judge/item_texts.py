@@ -1,4 +1,4 @@
-"""The texts of an item that clauses are asked about, quoted so that nothing in them is an instruction."""
+"""The texts of an item that clauses are about, quoted so that a model does not take them as instructions."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from jurat.judge.prompts import TextPart, quote, quote_turns
 from jurat.judge.verdict import Reason, RecordedTurn, Verdict
 
 _IMAGE = "(image)"
-"""Stands in the text of a turn for an image, which the model is shown before the text."""
+"""Replaces an image in the text of a turn; the model is shown the image before the text."""
 MISSING: dict[TextPart, Reason] = {
     "caption": "no_caption",
     "prompt": "no_conversation",
     "response": "no_conversation",
     "conversation": "no_conversation",
 }
-"""Why a statement about a text is undecided where the item has no such text."""
+"""The reason recorded for a statement about a text that the item lacks."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ NO_TEXTS = ItemTexts()
 
 
 def text_of(turn: Turn) -> str:
-    """The text of a turn, in which images are marked; empty for one of white space or images alone."""
+    """The text of a turn with images marked; empty if it has only white space or images."""
     if not turn.text.strip():
         return ""
     return "\n".join(part if isinstance(part, str) else _IMAGE for part in turn.parts)

@@ -1,4 +1,4 @@
-"""The judge: items in, verdicts out. It runs the stages of a preset and decides nothing itself."""
+"""The judge: loads items, runs the stages of a preset on them, and builds verdicts."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ if TYPE_CHECKING:
 
 _MOST_TOKENS = 2**63 - 1
 _SHIPPED = ("bundled", "naive")
-"""Models that the bundled detector and matcher see the same world as."""
+"""Models for which the bundled detector and matcher are the default."""
 BATCH_BYTES = 64 * 2**20
-"""Of pixels: a batch that has so many is closed, however few images that is."""
+"""A batch is closed when its pixels reach this size, however few images it has."""
 _SUGGESTED = {
     "detector": "hf/google/owlv2-base-patch16-ensemble",
     "matcher": "hf/openai/clip-vit-base-patch16",
@@ -64,7 +64,7 @@ _SUGGESTED = {
 class Judge:
     """Judges images under one constitution with one model.
 
-    Every image is judged on its own: neither the batch it is in nor other rules change what is said of it.
+    Every item is judged on its own: neither its batch nor other rules change its findings.
     """
 
     def __init__(
@@ -95,15 +95,16 @@ class Judge:
             calibration: what `jurat calibrate` found for this model and constitution, or its file.
             batch_size: images that the model is given together; all images and frames of an item stay in one
                 batch.
-            allow_unknown: goes on where the model does not know a word of the constitution; findings that
-                hang on it are then undecided, `out_of_domain`.
+            allow_unknown: accepts words of the constitution that the model does not know; findings that
+                depend on them are undecided, `out_of_domain`.
             sampling: which frames of videos are looked at.
-            frames_needed: in how many frames of a video a rule has to be broken; left out, it follows from
-                their number, and from the calibration (`jurat.judge.aggregation`).
+            frames_needed: in how many frames of a video a rule must be broken; if left out, it follows from
+                the number of frames and the calibration (`jurat.judge.aggregation`).
 
         Raises:
-            JuratError: the constitution, the model or the preset cannot be had, the preset needs a detector
-                or a matcher that was not named, or the model does not know a word that it would be asked.
+            JuratError: the constitution, the model or the preset cannot be opened, the preset needs a
+                detector or a matcher that was not named, or a question has a word that the model does not
+                know.
         """
         if not isinstance(cast(object, constitution), Constitution | str | os.PathLike):
             raise TypeError(f'constitution is a Constitution, a path or "shelf:NAME", not {constitution!r}.')
@@ -184,8 +185,8 @@ class Judge:
         """Judges items lazily, in their order; holds no more of them in memory than one batch, or one for
         each lane of the model and the next (`jurat.models.ConcurrencySupport`).
 
-        Items are taken in the caller's thread. No item ends the stream: what goes wrong with one is its
-        verdict. Pictures from memory are named "image 1", "image 2" ... by their places.
+        Items are taken in the caller's thread. No item ends the stream: its error becomes its verdict.
+        Pictures from memory are named "image 1", "image 2" ... by their places.
 
         Raises:
             TypeError: as `judge`.
@@ -196,15 +197,14 @@ class Judge:
         yield from chain.from_iterable(self.stream_batches(loaded))
 
     def stream_batches(self, items: Iterable[Loaded]) -> Iterator[list[Verdict]]:
-        """Likewise for items that were read and decoded before, maybe in another process; the verdicts of
-        each batch together."""
+        """As `stream`, for items that are already decoded; yields the verdicts of each batch together."""
         laned = self.model.capability(ConcurrencySupport)
         lanes = 1 if laned is None else laned.lanes
         if laned is None or lanes == 1:
             yield from map(self._judge_batch, self._batches(items))
             return
 
-        # Held by the lanes and not here: while the caller has the stream, its own threads are as they were.
+        # Lanes hold `at_work`, not this generator: the caller's thread settings stay while it is paused.
         def judge_in_lane(batch: list[Loaded]) -> list[Verdict]:
             with laned.at_work():
                 return self._judge_batch(batch)
@@ -238,7 +238,7 @@ class Judge:
         ]
 
     def _has_prices(self) -> bool:
-        """Whether what the model's calls cost is known also where there were none."""
+        """Whether the model has prices, so that an item without calls costs 0."""
         metered = self.model.capability(UsageMeter)
         return metered is not None and metered.spent.usage.money is not None
 
@@ -260,7 +260,7 @@ class Judge:
         return calibration
 
     def _check_needs(self, detector: Any, matcher: Any) -> None:
-        """Names all that the preset needs and that was not named, at once."""
+        """Refuses a missing detector and a missing matcher in one message."""
         shipped = self.model.name in _SHIPPED
         wanted: tuple[tuple[Need, Any], ...] = (("detector", detector), ("matcher", matcher))
         absent = {
@@ -295,7 +295,7 @@ class Judge:
         return (open_detector if need == "detector" else open_matcher)(given or "bundled")
 
     def _found(self, loaded: Loaded, states: Sequence[ImageState]) -> _Found:
-        """What the stages established; an error where a model gave what no record can hold."""
+        """The findings; an error if a model gave values that no record can hold."""
         try:
             found = self._findings(loaded, states)
         except ValidationError as error:
@@ -332,7 +332,7 @@ class Judge:
         return [in_pixels_of_the_file(each, place.scale) for each in found]
 
     def _needed(self, image: Decoded, rule: str) -> int:
-        """In how many frames of an image a rule has to be broken."""
+        """In how many frames of an image a rule must be broken."""
         if image.kind != "video":
             return 1
         alarms = {} if self.calibration is None else self.calibration.frame_alarms
@@ -395,8 +395,7 @@ class Judge:
         }
 
     def _unread_rules(self) -> str | None:
-        """That rules are asked as their whole text, where the model is known to misread sentences and only
-        statements are checked for that; None where no rule is."""
+        """A note that rules are asked as whole texts, which the model may misread; None if no rule is."""
         whole = [question for question in self.questions if question.kind == "rule"]
         if self._reader is None or not whole:
             return None
@@ -430,7 +429,7 @@ class Judge:
             of, advice = ", ".join(askers(self.rules, question)), ""
             if self._reader is not None and question.kind == "statement":
                 advice = self._reader.refusal(question.text) or ""
-                if any(negated(self.rules, question)):  # denied twice, it is what the positive says
+                if any(negated(self.rules, question)):  # a double negation is the positive statement
                     advice = re.sub(r"`not: (.*)`$", r"`\1` without `not:`", advice)
             if unknown := unknown_in(asked):
                 unread.add(question)
@@ -460,7 +459,7 @@ class Judge:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the stages established about one item."""
+    """The findings about one item, or its error."""
 
     rules: tuple[RuleFinding, ...]
     error: str | None
@@ -479,7 +478,7 @@ def _total(states: Iterable[ImageState]) -> Cost:
 
 
 def _with_priors(judged: Sequence[_Found], money: float | None, priced: bool) -> list[_Found]:
-    """The same with what priors cost shared out by tokens. With prices, an item of no calls costs 0."""
+    """Adds the cost of priors, shared by tokens. With prices, an item without calls costs 0."""
     tokens = [found.cost.question_tokens + found.cost.generated_tokens for found in judged]
     shares = [each / sum(tokens) if any(tokens) else 1 / len(tokens) for each in tokens]
     priced = priced or money is not None

@@ -1,4 +1,4 @@
-"""From what is to be judged to its frames, or to the reason why it has none."""
+"""Reads and decodes items into frames, or gives the reason why it failed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _URL = re.compile(r"(data:|[A-Za-z][A-Za-z0-9+.-]+://)")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a frame is in its item."""
+    """The place of a frame in its item."""
 
     index: int
     """Of an item of several images: of the image. Else: of the frame in its file, of a video among those
@@ -50,7 +50,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Loaded:
-    """An item with its images, or with the reason why it has none."""
+    """An item with its decoded images, or with the error."""
 
     id: str
     uri: str
@@ -58,7 +58,7 @@ class Loaded:
     """Empty where there is an `error`."""
     error: str | None
     seconds: float
-    """That reading and decoding it took."""
+    """Time to read and decode it."""
     uris: tuple[str, ...] = ()
     """Of each image."""
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -83,7 +83,7 @@ class Loaded:
 
     @property
     def kind(self) -> ItemKind:
-        """As the record has it."""
+        """The kind to record."""
         return "images" if len(self.images) > 1 else self.images[0].kind if self.images else "image"
 
     @property
@@ -99,7 +99,7 @@ class Loaded:
         return tuple(ItemImage(uri=u, sha256=i.sha256, width=i.width, height=i.height) for u, i in found)
 
     def places(self) -> Iterator[tuple[Place, ...]]:
-        """For each image where its frames are."""
+        """For each image the places of its frames."""
         several = len(self.images) > 1
         for number, image in enumerate(self.images):
             times = image.times or (None,) * len(image.frames)
@@ -113,7 +113,7 @@ class Loaded:
 
 
 def load_item(item: Item, sampling: Sampling, default_id: str = "image") -> Loaded:
-    """Reads and decodes an item; what is wrong with an image becomes the item's `error`.
+    """Reads and decodes an item; a fault of an image becomes the item's `error`.
 
     Args:
         default_id: of an item that has neither an id nor a path.
@@ -139,7 +139,7 @@ def load_item(item: Item, sampling: Sampling, default_id: str = "image") -> Load
         error = problem.message
     except OSError as problem:
         error = f"It cannot be read: {reason(problem)}"
-    except Exception as problem:  # an item of someone else's may raise anything; it does not end the run
+    except Exception as problem:  # a third party's item may raise anything; it must not end the run
         error = f"It cannot be read: {type(problem).__name__}: {reason(problem)}"
     return Loaded(
         id=item.id or path or ("images" if len(given) > 1 else default_id),
@@ -174,7 +174,7 @@ def item_of(given: Item | Picture) -> Item:
 
 
 def _decode_each(found: Sequence[Picture | Opener | LazyImage], sampling: Sampling) -> Iterator[Decoded]:
-    """The images, one after the other; what is wrong with one of several says which one it is."""
+    """The decoded images; an error of one of several names which one."""
     limits, pixels = Limits(), 0
     if not found:
         raise ImageError("there is no image in it")
@@ -206,7 +206,7 @@ def _check_texts(item: Item) -> None:
 
 
 def _check_picture(given: object, which: str = "") -> None:
-    """Raises TypeError for what can never be a picture, whatever is in it."""
+    """Raises TypeError for a value whose type cannot be a picture."""
     if isinstance(given, str):
         if _URL.match(given) and not os.path.exists(given):
             raise TypeError(

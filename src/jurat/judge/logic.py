@@ -32,18 +32,17 @@ GRAVITY: tuple[Reason, ...] = (
     "low_mass",
     "margin",
 )
-"""Of several reasons the first of these is recorded: what kept the model from answering before what it
-answered."""
+"""The first of these among several reasons is recorded: failures to answer come before uncertain answers."""
 
 
 def first_of(stages: Iterable[str | None], order: Sequence[str]) -> str | None:
-    """The earliest of some stages: where one part was enough."""
+    """The earliest of some stages; it decided if one part was enough."""
     given = set(stages)
     return next((stage for stage in order if stage in given), None)
 
 
 def last_of(stages: Iterable[str | None], order: Sequence[str]) -> str | None:
-    """The latest of some stages: where every part was needed."""
+    """The latest of some stages; it decided if every part was needed."""
     return first_of(stages, order[::-1])
 
 

@@ -65,14 +65,14 @@ class ImageState:
 
 @dataclass(frozen=True)
 class Selected:
-    """What one stage looks at in one image."""
+    """The statements of one image that a stage selected."""
 
     image: ImageState
     by_rule: Sequence[Sequence[Any]]
-    """What it selected of each rule."""
+    """For each rule the selected targets."""
 
     def keys(self, stage: Stage) -> tuple[Any, ...]:
-        """What is to be asked, each once."""
+        """The distinct keys to ask about."""
         return tuple(
             dict.fromkeys(key for some in self.by_rule for target in some for key in stage.keys(target))
         )
@@ -115,8 +115,8 @@ class Pipeline:
         self.models.priors = self._priors
 
     def run(self, images: Sequence[Image.Image], texts: Sequence[ItemTexts] = ()) -> list[ImageState]:
-        """One state an image, in order; `texts` are those of the images' items, none if left out. Nothing
-        that a model does makes it raise."""
+        """One state an image, in order; `texts` are those of the images' items, none if left out. Failures of
+        models are recorded in the evidence and not raised."""
         states = [
             ImageState.of(self.rules, self.preset, Evidence(texts=each), self.calibration, image)
             for image, each in zip(images, texts or [NO_TEXTS] * len(images), strict=True)
@@ -125,7 +125,7 @@ class Pipeline:
         return states
 
     def bill_priors(self) -> Usage:
-        """What was spent on answers without an image since this was last called; it is no image's cost."""
+        """The cost of answers without an image since the last call; it belongs to no single image."""
         return self._prior_answers.bill()
 
     def _ask(self, stage: Stage, selected: Sequence[Selected]) -> None:
@@ -142,7 +142,7 @@ class Pipeline:
             _store(stage, request, results)
 
     def _priors(self) -> Priors:
-        """The model's answers to every question without an image, where they are wanted."""
+        """The model's answers to every question without an image, if the decision needs them."""
         fitted = self.calibration is not None and self.calibration.debias > 0
         wanted = (self.preset.decision.needs_prior or fitted) and self.models.measured
         return self._prior_answers.of(questions(self.rules)) if wanted else {}
@@ -156,7 +156,7 @@ def decide_rule(
     frame: int = 0,
     calibration: Calibration | None = None,
 ) -> RuleFinding:
-    """What the evidence about one image says of one rule."""
+    """The finding on one rule that follows from the evidence about one image."""
     state = ImageState.of([planned], preset, evidence, calibration)
     run_stages(preset.stages, [state])
     return finding_of(state.rules[0], frame)
@@ -170,6 +170,6 @@ def undecided_rule(planned: PlannedRule, failure: Failure, preset: Preset, *, fr
 
 
 def _store(stage: Stage, request: Request, results: Mapping[Any, Any]) -> None:
-    """Puts a stage's results into the evidence; None for what was asked in vain."""
+    """Puts a stage's results into the evidence; None for keys without a result."""
     if request.evidence.failure is None:
         request.evidence.found[stage.name].update({key: results.get(key) for key in request.keys})

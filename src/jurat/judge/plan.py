@@ -1,4 +1,4 @@
-"""What is to be asked for a constitution under a preset: each distinct question once."""
+"""Plans the questions of a constitution under a preset."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def plan(
     """One entry a rule. A rule without clauses, or any rule where the preset asks for rules, is one
     clause: its own text.
 
-    `reader` is the capability of the model that is to be asked, None where it has none.
+    `reader` is the capability of the model that will be asked; None if it lacks it.
     """
     return tuple(_plan_rule(rule, preset, reader) for rule in constitution.rules)
 

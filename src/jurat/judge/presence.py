@@ -1,15 +1,15 @@
-"""What a relation takes for granted: that the things it is between are in the image.
+"""Presence questions: whether the things that a relation names are in the image.
 
-"A ball is larger than a horse." is false where there is no horse, and models often say Yes all the same. So
-a preset with `presence` asks of every relation, in the same pass, whether each thing that it names is
-visible, and takes the least of the answers. Of a list, "A child touches a cup or a glass.", it asks of each
-thing apart, and takes the largest: models say Yes where all of them are there and none is touched.
+"A ball is larger than a horse." is false without a horse, but models often say Yes all the same. So a preset
+with `presence` also asks, in the same pass, whether each thing that a relation names is visible, and takes
+the smallest of the answers. For a list, "A child touches a cup or a glass.", it asks about each thing and takes
+the largest of these: models say Yes if all of them are visible and none is touched.
 
-A model that reads a language of its own says what a statement names (`jurat.models.StatementReader`). Of
-other models only the clause's `objects` are known: a statement that names two or more of them is taken for a
-relation between them, unless it negates, or compares by likeness ("a bottle shaped like a gun"). Things that
-are joined by "or" and commas are alternatives, of which one suffices; with an "or" elsewhere nothing is taken
-for granted.
+A model with a grammar of its own says what a statement names (`jurat.models.StatementReader`). For other
+models the clause's `objects` are used: a statement that names two or more of them is treated as a relation
+between them, unless it contains a negation or a likeness ("a bottle shaped like a gun"). Things joined by
+"or" and commas are alternatives, of which one suffices; a statement with an "or" elsewhere gets no presence
+questions.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ _NO_RELATION = re.compile(
     r"\b(?:no|not|never|none|nor|neither|without|instead|except|absent|missing|like|as|resembl\w+|looks?|depict\w*"
     r"|pictures?|drawings?|photos?|images?|print\w*|painted|toy|fake|if|rather|\w+n['’]t)\b"
 )
-"""Words with which what a statement names need not be there."""
+"""Words after which the things that a statement names need not be visible."""
 _BETWEEN = re.compile(r"(?:\s*,|\s+or\b|,\s*or\b)+\s*(?:an?|the|some)?\s*")
 """Between two alternatives."""
 _DETERMINER = re.compile(r"\b(an?|the|some|one|two|three|several|many)\s+(?:\w+\s+)?$")
 
 
 Groups = tuple[tuple[str, ...], ...]
-"""Statements of which one in each group is true."""
+"""Groups of statements; one of each group must be true."""
 
 
 def presence_of(statement: str, objects: Sequence[str], reader: StatementReader | None) -> Groups:
-    """What is true wherever `statement` is: that what it is a relation between is visible.
+    """The presence statements that must be true for `statement` to be.
 
     Args:
         objects: the central objects of its clause.
-        reader: of the model that is asked, if it has one; then `objects` are not looked at.
+        reader: the model's, if it has one; then `objects` are not used.
     """
     return reader.presence(statement) if reader is not None else _of_objects(statement, objects)
 
@@ -66,7 +66,7 @@ def _of_objects(statement: str, objects: Sequence[str]) -> Groups:
 
 
 def _place(name: str, text: str) -> tuple[int, int] | None:
-    """Where a text names an object first: begin and end, the longer of two that begin alike first."""
+    """Begin and end of the first place where a text names an object."""
     match = re.search(rf"(?<!\w){re.escape(name)}(?:e?s)?(?!\w)", text)
     return match.span() if match else None
 

@@ -1,4 +1,4 @@
-"""Presets as they are recorded: read back from their settings, and found for a record."""
+"""Reads presets back from recorded settings, and finds the preset of a record."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ __all__ = ["preset_named", "preset_of_record", "read_preset"]
 
 
 def read_preset(settings: Mapping[str, Any]) -> Preset:
-    """The preset of recorded settings: those that `Preset.settings` gives, or those of runs of before presets
-    were made of stages.
+    """The preset of recorded settings, as `Preset.settings` or an earlier version wrote them.
 
     Raises:
-        JuratError: a stage of it is not installed, or has other settings in this version.
+        JuratError: one of its stages is not installed, or has other settings in this version.
     """
     if "stages" not in settings:
         settings = _upgraded(settings)
@@ -48,7 +47,7 @@ def _own(part: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def preset_named(name: str) -> Preset:
-    """The preset that a record names, with the parts left out that the name says.
+    """The preset that a record names, without the parts that the name leaves out.
 
     Raises:
         JuratError: there is none of that name any more, or it had a part that jurat no longer has.
@@ -70,8 +69,8 @@ def preset_of_record(
     Args:
         name: as recorded.
         digest: as recorded; None in records of schema 3 and below, which are taken by their name.
-        presence: as recorded; older verdicts were reached without, under the same name.
-        settings: those of its run, where they are known.
+        presence: as recorded; None or False for older verdicts of the same name, which were decided without.
+        settings: those of its run, if they are known.
 
     Raises:
         JuratError: its settings are not known: no preset of that name has that digest.
@@ -102,12 +101,12 @@ _BEFORE_STAGES: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("reason", "reason", {}),
     ("points", "points", {"confidence": "confidence"}),
 )
-"""How presets were recorded before they were made of stages: for each stage the setting that switched it on,
-and the names that its settings had; in the order in which the stages ran."""
+"""Flat settings of earlier versions: for each stage, in order, the setting that switched it on and the old
+names of its settings."""
 
 
 def _upgraded(old: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of before presets were made of stages, as they are recorded now."""
+    """Flat settings of an earlier version in today's form."""
     stages = [each for each in _BEFORE_STAGES if not each[1] or old.get(each[1])]
     kind = Clue if old.get("decides") == "clue" else LogOdds
     decision = {each.name: old[each.name] for each in fields(kind) if each.name in old}

@@ -45,7 +45,7 @@ class Preset:
     name: str
     summary: str = ""
     stages: tuple[Stage, ...] = (Quick(),)
-    """In the order in which they run. `quick` is one of them, and no name stands twice."""
+    """In the order in which they run; `quick` is one of them, and each name is unique."""
     decision: Decision = field(default_factory=LogOdds)
     """How the score of a statement becomes its outcome."""
 
@@ -97,21 +97,21 @@ class Preset:
         )
 
     def needing(self, need: Need) -> tuple[str, ...]:
-        """The names of the stages that cannot do without a detector, a matcher or `chat`. Nothing is looked
-        for where whole rules are asked about."""
+        """The names of the stages that cannot run without a detector, a matcher or `chat`. No detector is
+        needed if whole rules are asked."""
         if need == "detector" and self.asks == "rules":
             return ()
         return tuple(stage.name for stage in self.stages if need in stage.needs and not stage.optional)
 
     def uses(self, need: Need) -> bool:
-        """Whether a stage would use it, if it is there."""
+        """Whether a stage uses it if it is available."""
         if need == "detector" and self.asks == "rules":
             return False
         return any(need in stage.needs for stage in self.stages)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that makes up a preset, as JSON has it; `jurat.judge.preset_settings` reads it back."""
+        """The whole preset as plain JSON data; `jurat.judge.preset_settings` reads it back."""
         parts = {"decision": self.decision, **{stage.name: stage for stage in self.stages}}
         return {
             "name": self.name,

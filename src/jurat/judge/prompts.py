@@ -1,7 +1,7 @@
 """The wording of the judge's questions, as data.
 
-What all questions share, the instruction, stands before them, right after the image, so that a model
-reads it once an item. The bundled model was trained on exactly these words (its card says so).
+The instruction, which all questions share, comes right after the image and before them, so that a model
+reads it once an item. The bundled model was trained on exactly these words (see its card).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TextPart = Literal["caption", "prompt", "response", "conversation"]
 
 @dataclass(frozen=True)
 class Wording:
-    """How one kind of closed question is put."""
+    """The wording of one kind of closed question."""
 
     instruction: str
     """Shared by all questions of an inquiry; follows the image."""
@@ -34,7 +34,7 @@ class Wording:
     reads: TextPart | None = None
     """The text of the item that is quoted before the instruction."""
     ground: str = "what can be seen in the image"
-    """What reasoning in words is to judge by."""
+    """The only thing that reasoning in words may judge by."""
     decide: str = "whether what the following statement describes is visible in the image"
     """What reasoning in words is to decide."""
 
@@ -176,7 +176,7 @@ WORDINGS: dict[Kind, Wording] = {
 """By the kind of question."""
 
 LONGEST_TEXT = 20_000
-"""Characters; nothing is asked about a longer text of an item, since a part of it would be passed over."""
+"""Characters of an item's text; questions about a longer one fail, since it would have to be cut."""
 
 REASON = "Think step by step, then answer in JSON."
 """Ends the first turn of the short form of reasoning; the bundled models were trained on it."""

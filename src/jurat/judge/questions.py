@@ -1,4 +1,4 @@
-"""The closed questions of a constitution, rule by rule, before they are worded."""
+"""The closed questions of a constitution, rule by rule, before they are put into words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Question:
-    """A closed question, before it is worded."""
+    """A closed question before it is put into words."""
 
     kind: Kind
     """Yes means that the statement is true, or that the rule is broken."""
@@ -46,7 +46,7 @@ class Question:
 
     @property
     def label(self) -> str:
-        """Its text, and what it is about where that is not the image."""
+        """Its text, with its kind if it is not about the image."""
         return self.text if self.plain else f"{self.text} ({self.kind})"
 
 
@@ -68,12 +68,12 @@ class PlannedAlternative:
 
     question: Question
     negated: bool
-    """True where the clause wants No for an answer."""
+    """Whether the clause holds if the answer is No."""
     objects: tuple[str, ...] = ()
-    """The central objects of the clause: what a detector is to look for."""
+    """The central objects of the clause, which a detector looks for."""
     presence: tuple[tuple[Question, ...], ...] = ()
-    """What must be true for the statement to be, where the preset asks that of relations: one question of
-    each group."""
+    """Presence questions: one of each group must be true for the statement to be. Empty if the preset asks
+    none."""
 
     @cached_property
     def key(self) -> StatementKey:
@@ -112,7 +112,7 @@ class PlannedRule:
 
     @property
     def plain(self) -> bool:
-        """Whether all of it is about the image: else the image may look like nothing that it forbids."""
+        """Whether all of it is about the image. If not, the image need not resemble what the rule forbids."""
         return all(one.question.plain for one in self.alternatives)
 
 
@@ -131,6 +131,6 @@ def askers(rules: Sequence[PlannedRule], question: Question) -> Iterator[str]:
 
 
 def negated(rules: Sequence[PlannedRule], question: Question) -> Iterator[bool]:
-    """Whether the answer is wanted to be No, for each statement that asks a question."""
+    """For each statement that asks a question, whether it is negated."""
     for rule in rules:
         yield from (one.negated for one in rule.alternatives if one.question == question)

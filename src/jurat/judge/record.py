@@ -118,8 +118,8 @@ def _row_name(name: str) -> str:
 
 
 def _round(values: Any, places: Iterable[tuple[Any, Any]]) -> None:
-    """Rounds in place what a dict or list holds, given with its keys or indices."""
-    # Over hundreds of values in every row, most of them text, null or an empty list: those cost no call.
+    """Rounds the numbers in a dict or list in place; `places` are its items by key or index."""
+    # A row has hundreds of values, most of them text, null or empty lists; these need no call.
     for place, value in places:
         kind = type(value)
         if kind is float:

@@ -1,4 +1,4 @@
-"""Parts that presets had in earlier versions, and how records that were made with one are refused."""
+"""Parts of presets that earlier versions had, and the refusal of records that were made with one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ REMOVED = ("contrasts", "opposites", "coherent", "placebo", "costs", "ordered", 
 
 
 def removed_part(preset: str) -> str | None:
-    """The first part that a preset's name adds and jurat no longer has; None where it adds none."""
+    """The first removed part in a preset's name; None if there is none."""
     return next((part for part in re.findall(r"\+([a-z]+)", preset) if part in REMOVED), None)
 
 
 def check_made_without(preset: str) -> None:
-    """Refuses a record, by its preset's name, that was made with a part that jurat no longer has.
+    """Refuses a record that was made with a removed part, by the name of its preset.
 
     Raises:
         JuratError: it was.

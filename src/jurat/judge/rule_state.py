@@ -1,4 +1,4 @@
-"""What is known of one rule on one image while the stages run, and the finding that is recorded after them.
+"""The state of one rule on one image while the stages run, and the finding that is recorded at the end.
 
 A clause holds if one of its alternatives holds. A rule is broken if all its clauses hold and not all of
 its exceptions do, in three-valued logic.
@@ -22,8 +22,8 @@ __all__ = ["RuleState", "finding_of"]
 class RuleState:
     """One rule on one image after some of the stages.
 
-    Rules share the evidence about an image. A rule uses what a stage found only where it selected that
-    itself, so that another rule that shares a statement does not change what is found for this one.
+    Rules share the evidence about an image. A rule uses a result of a stage only if it selected that
+    statement itself, so that rules which share a statement do not affect each other.
     """
 
     planned: PlannedRule
@@ -31,7 +31,7 @@ class RuleState:
     clauses: tuple[tuple[StatementScore, ...], ...] = ()
     """The statements of each clause; empty before the quick stage."""
     irrelevant: bool = False
-    """Whether the image is too unlike the rule for it to be judged further."""
+    """Whether the image resembles the rule too little to be judged further."""
     relevance: float | None = None
     unscanned: Reason | None = None
     order: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ class RuleState:
         )
 
     def open_statements(self) -> list[PlannedAlternative]:
-        """Those that are undecided, that a later stage may settle, and that could change the outcome."""
+        """Undecided statements that a later stage may settle and that could change the outcome."""
         if self.outcome != "undecided":
             return []
         return [
@@ -74,7 +74,7 @@ class RuleState:
     def changed(
         self, keys: Collection[StatementKey], change: Callable[[StatementScore], StatementScore]
     ) -> RuleState:
-        """The same with the scores of some statements changed."""
+        """The state with `change` applied to the scores of some statements."""
         return replace(
             self,
             clauses=tuple(
@@ -84,7 +84,7 @@ class RuleState:
         )
 
     def rescored(self, scoring: Scoring) -> RuleState:
-        """The same with every statement scored from its answers in another way."""
+        """The state with every statement scored from its answers under another `Scoring`."""
         return replace(
             self,
             scoring=scoring,
@@ -93,7 +93,7 @@ class RuleState:
 
 
 def finding_of(state: RuleState, frame: int = 0) -> RuleFinding:
-    """What is recorded of a rule after all stages."""
+    """The finding to record after all stages."""
     found = tuple(
         _clause(clause, scores, state.order)
         for clause, scores in zip(state.planned.clauses, state.clauses, strict=not state.irrelevant)
@@ -122,8 +122,7 @@ def _clause(clause: PlannedClause, scores: Sequence[StatementScore], order: Sequ
     outcome = any_of(one.outcome for one in scores)
     known = [one for one in scores if one.evidence is not None]
     best = max(known, key=lambda one: one.evidence or 0.0, default=None)
-    # An alternative that was not answered might have had more evidence than the best one has: then there
-    # is no score.
+    # There is no score if an unanswered alternative might have had more evidence than the best one.
     certain = len(known) == len(scores) or outcome == "holds"
     stages = [one.decided_by for one in scores if one.outcome == outcome]
     return Finding(

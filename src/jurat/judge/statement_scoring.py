@@ -1,4 +1,4 @@
-"""What the evidence says of one statement: the numbers behind every decision.
+"""Scores of statements: the numbers behind every decision.
 
 Let M be the score of a statement, P(Yes) / (P(Yes) + P(No)), on the image; on a crop of it, where the object
 is small; over the image and shifted copies, where it is not certain and the preset has views. Let M0 be the
@@ -11,9 +11,9 @@ a rule is the smallest among its clauses' evidence and, where it has exceptions,
 among theirs; an exception is decided by the same thresholds on that 1 minus. So a rule is broken exactly
 if its score is above `break_above`, and kept exactly if it is below `keep_below`.
 
-With presence a relation is as true as the least true of itself and of what it takes for granted
-(`jurat.judge.presence`): p is the least of its own and of the largest of each group, each debiased alike, and
-`clue` decides the conjunction. What was not answered of these leaves the relation undecided.
+With presence (`jurat.judge.presence`) p is the smallest of the relation's own and the largest of each group,
+all debiased alike, and `clue` decides their conjunction. An unanswered presence question leaves the relation
+undecided.
 
 With a calibration it is p = sigmoid((logit M - a logit M0 - b) / T), with a, b and T as fitted.
 
@@ -23,7 +23,7 @@ otherwise; the evidence shown is M. Thresholds of rules are not used.
 Later stages only decide what is undecided by then. With `log-odds` the evidence of such a statement moves to
 the side of the thresholds that it was decided to.
 
-What was not answered is undecided, whatever its numbers: it is never a No.
+A statement that was not answered is undecided whatever its numbers; it never counts as No.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from jurat.models import YesNo
 __all__ = ["OPEN", "PresenceAnswer", "Scoring", "StatementScore"]
 
 OPEN: frozenset[Reason] = frozenset({"margin", "low_mass"})
-"""Reasons that later stages may settle; the others are failures, and stay."""
+"""Reasons that later stages may settle; the others are failures and stay."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Scoring:
             return "low_mass"
         if not self.decision.needs_prior or answer.stated or self.prior(question, answer) is not None:
             return None
-        # A prior that failed today may be answered tomorrow: scores with and without it must not mix in one
-        # run.
+        # A prior that failed with an error may be answered later; one run must not mix scores with and
+        # without it.
         prior = self.evidence.priors.get(question)
         if prior is None or (prior.failure is not None and prior.failure.kind == "error"):
             return "error"
@@ -85,10 +85,10 @@ class Scoring:
 
 @dataclass(frozen=True)
 class PresenceAnswer:
-    """What was answered about one thing that a relation takes for granted."""
+    """The answer to one presence question of a relation."""
 
     group: int
-    """Of those with the same number, one has to be true."""
+    """One question of each group must be true."""
     question: Question
     answer: YesNo
     over_views: YesNo | None = None
@@ -113,25 +113,25 @@ class PresenceAnswer:
 
 @dataclass(frozen=True)
 class StatementScore:
-    """What is known of one statement of a rule after some of the stages."""
+    """The score of one statement of a rule after some of the stages."""
 
     statement: PlannedAlternative
     role: Literal["clause", "unless"]
     scoring: Scoring
     answer: YesNo | None
-    """On the whole image; None where nothing was asked, since the item lacks the text that it is about."""
+    """On the whole image; None if nothing was asked, since the item lacks the text that it is about."""
     counts: YesNo | None = None
-    """The answer that its score is made of: on the image, on a crop, or over views."""
+    """The answer that is scored: on the image, on a crop, or over views."""
     answered_by: str = "quick"
-    """The stage that is named where this answer decides."""
+    """The stage that is recorded if this answer decides."""
     presence: tuple[PresenceAnswer, ...] = ()
     evidence: float | None = None
-    """That the alternative holds, its negation counted in, in [0, 1]; None if it was not answered."""
+    """Evidence that the alternative holds, after its negation, in [0, 1]; None if it was not answered."""
     outcome: ClauseOutcome = "undecided"
     reason: Reason | None = "no_caption"
     decided_by: str | None = None
     fixed: bool = False
-    """Whether a stage decided it otherwise than by its score, or failed to."""
+    """Whether a stage settled it by other means than its score, or failed to."""
     recorded: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Fields of `AlternativeScore` that stages filled."""
 
@@ -142,7 +142,7 @@ class StatementScore:
 
     @property
     def prior(self) -> float | None:
-        """M0, turned round for a negated statement."""
+        """M0; 1 - M0 for a negated statement."""
         if self.counts is None or (prior := self.scoring.prior(self.statement.question, self.counts)) is None:
             return None
         return 1 - prior.score if self.statement.negated else prior.score
@@ -152,7 +152,7 @@ class StatementScore:
         return None if self.answer is None else _mass(self.answer)
 
     def scored(self, scoring: Scoring | None = None) -> StatementScore:
-        """The same with evidence and outcome as they follow from the answers."""
+        """The statement with evidence and outcome computed from its answers."""
         scoring = scoring or self.scoring
         if self.counts is None or self.fixed:
             return self
@@ -170,11 +170,11 @@ class StatementScore:
         )
 
     def with_answer(self, answer: YesNo, stage: str) -> StatementScore:
-        """The same with another answer to score, and the stage that is named if that decides."""
+        """The statement with another answer to score; `stage` is recorded if that decides."""
         return replace(self, counts=answer, answered_by=stage).scored()
 
     def settled(self, true: bool, stage: str) -> StatementScore:
-        """The same, decided otherwise than by its score; only an open statement changes."""
+        """The statement decided by other means than its score; only an open statement changes."""
         if not self.open:
             return self
         outcome: ClauseOutcome = "holds" if true != self.statement.negated else "fails"
@@ -182,11 +182,11 @@ class StatementScore:
         return replace(self, outcome=outcome, evidence=evidence, reason=None, decided_by=stage, fixed=True)
 
     def failed(self, reason: Reason) -> StatementScore:
-        """The same, undecided since a stage could not settle it; only an open statement changes."""
+        """The statement undecided for `reason`, since a stage failed on it; only an open one changes."""
         return replace(self, reason=reason, fixed=True) if self.open else self
 
     def noting(self, **fields: Any) -> StatementScore:
-        """The same with more fields of its record; what other stages `found` is kept."""
+        """The statement with more recorded fields; entries of `found` are appended."""
         there = self.recorded
         more = {
             name: (*there.get(name, ()), *value) if name == "found" else value
@@ -227,7 +227,7 @@ class StatementScore:
 def _conjunction(
     own: tuple[float, ClauseOutcome], groups: Sequence[Sequence[tuple[float, ClauseOutcome]]]
 ) -> tuple[float, ClauseOutcome]:
-    """How true a statement is, with what it takes for granted: one of each group."""
+    """Evidence and outcome of a statement together with one presence statement of each group."""
     each: list[tuple[float, ClauseOutcome]] = [own]
     each += [(max(score for score, _ in group), any_of(outcome for _, outcome in group)) for group in groups]
     return min(score for score, _ in each), all_of(outcome for _, outcome in each)

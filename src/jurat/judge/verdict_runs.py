@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def _upgrade(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of an earlier version as this one records them. Raises JuratError for a removed part, and for
-    a stage that is not installed."""
+    """Settings of an earlier version in today's form. Raises JuratError for a removed part, and for a stage
+    that is not installed."""
     check_made_without(str(settings.get("preset")))
     if isinstance(preset := settings.get("preset_settings"), dict):
         settings["preset_settings"] = read_preset(cast("dict[str, Any]", preset)).settings
@@ -115,7 +115,7 @@ class Redecision:
         return {"redecided": {"from": self._was, **counts}}
 
     def lines(self, folder: Path) -> list[str]:
-        """What was done, for people to read."""
+        """A summary for the user."""
         anew = self._counts["judged anew"]
         lines = [f"Only thresholds, severities or actions differ from those of the run in {folder}:"]
         lines += self._differences
@@ -130,7 +130,7 @@ class Redecision:
 
 
 def _settings(judge: Judge, allow_unknown: bool, source: Mapping[str, Any]) -> dict[str, Any]:
-    """All that verdicts depend on."""
+    """Everything that verdicts depend on."""
     return {
         "model": full_name(judge.model),
         "dtype": judge.model.dtype,
@@ -149,7 +149,7 @@ def _settings(judge: Judge, allow_unknown: bool, source: Mapping[str, Any]) -> d
 
 
 def _facts(judge: Judge) -> dict[str, Any]:
-    """What else `_run.json` holds of how verdicts come about."""
+    """Other facts that `_run.json` holds about the judge."""
     from jurat.constitution import to_yaml
     from jurat.judge.prompts import REASONING, WORDINGS
 

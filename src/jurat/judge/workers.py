@@ -162,17 +162,17 @@ class JudgeWorker:
 
 @dataclass(frozen=True)
 class ItemReader:
-    """Reads and decodes items for judges, except those that the list of known content decides."""
+    """Reads and decodes items for judges, except items that the list of known content decides."""
 
     sampling: Sampling
     batch_size: int
     known: HashList | None = None
     reads_texts: bool = False
-    """Whether rules ask about captions or conversations, of which a list of allowed pictures says nothing."""
+    """Whether rules are about captions or conversations, which a list of allowed images does not cover."""
 
     @classmethod
     def of(cls, judge: Judge, known: HashList | None) -> ItemReader:
-        """As that judge needs them."""
+        """A reader for the items of that judge."""
         return cls(judge.sampling, judge.batch_size, known, bool(judge.reads))
 
     def read(self, item: Item) -> PreparedItem:

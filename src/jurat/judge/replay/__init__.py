@@ -1,1 +1,1 @@
-"""What becomes of recorded verdicts when the constitution changes, without asking again what was asked."""
+"""Decides recorded verdicts again under a changed constitution, without repeating model calls."""

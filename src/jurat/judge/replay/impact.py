@@ -1,8 +1,8 @@
-"""What a changed constitution does to a run: which verdicts flip, before anyone ships it.
+"""The impact of a changed constitution on a run: which verdicts would flip.
 
 Verdicts are decided again from their records (`jurat.judge.replay.redecide`); the model is asked only for
-what those do not hold. Where nothing but thresholds changed, and scores alone decide, rows are decided column
-by column (`jurat.judge.replay.sweep`), without being read as a whole.
+evidence that those lack. If only thresholds changed and scores alone decide, rows are decided column by
+column (`jurat.judge.replay.sweep`), without reading them whole.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["Change", "Flip", "Impact", "measure", "measure_blocks"]
 
 Row = Mapping[str, Any]
 Judging = Callable[[list[Verdict]], Iterable[Verdict]]
-"""Judges the items of verdicts anew under the changed constitution: a verdict for each, in their order."""
+"""Judges the items of verdicts again under the changed constitution: one verdict each, in order."""
 
 ALIKE = ("constitution", "model", "preset", "prompts", "calibration")
 """Fields that are the same in all rows of a run."""
@@ -42,19 +42,19 @@ ALIKE = ("constitution", "model", "preset", "prompts", "calibration")
 
 @dataclass
 class Impact:
-    """What was found out about a run."""
+    """The impact of a change on a run."""
 
     items: int = 0
     recorded: int = 0
-    """Decided again from their records, with no call of a model."""
+    """Items decided again from their records, without a model call."""
     asked: int = 0
-    """Judged anew, since their records do not hold what the change takes."""
+    """Items judged again, since their records lack evidence that the change needs."""
     open: int = 0
-    """Those that would have to be judged anew, and were not."""
+    """Items that need to be judged again, and were not."""
     failed: int = 0
-    """Those among `open` for which that was tried in vain: the image is gone, or another one by now."""
+    """Items among `open` whose judging failed: the image is gone or has changed."""
     why: str = ""
-    """Of the first of them."""
+    """The reason of the first failed item."""
     changes: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     """Items by outcome before and after."""
     asked_flips: int = 0
@@ -73,24 +73,24 @@ class Impact:
         return sum(count for (before, after), count in self.changes.items() if before != after)
 
     def review(self, *, after: bool) -> int:
-        """Items among those decided that are left to people: `unsure`."""
+        """Decided items that need human review: `unsure`."""
         return sum(count for pair, count in self.changes.items() if pair[after] == "unsure")
 
     @property
     def open_share(self) -> Interval | None:
-        """Of a sample that was judged anew: the share that flips among all that would have to be, as a 95%
-        Wilson interval. None where nothing was left open, or nothing was asked."""
+        """The share of open items that flip, as a 95% Wilson interval from the sample that was judged again.
+        None if no item is open, or none was judged again."""
         return wilson(self.asked_flips, self.asked) if self.open and self.asked else None
 
     @property
     def errors(self) -> int:
-        """Items among those decided that ended in an error before, and so stay one."""
+        """Decided items that were errors, and stay errors."""
         return sum(count for pair, count in self.changes.items() if pair[0] == "error")
 
     def objection(self, limit: int) -> str | None:
-        """Why it is not shown that at most `limit` items flip; None where it is.
+        """Why it is not shown that at most `limit` items flip; None if it is.
 
-        What is left open may flip: it has to be bounded by a sample, with 95% confidence.
+        Open items may flip; a sample must bound how many, with 95% confidence.
         """
         if self.flipped > limit:
             return f"{self.flipped:,} flip, more than {limit:,}"
@@ -114,7 +114,7 @@ class Change:
 
     @property
     def only_thresholds(self) -> bool:
-        """Whether a rule's score and its thresholds alone give its outcome under both."""
+        """Whether only thresholds differ, and scores and thresholds alone decide."""
         return self.preset.thresholds_decide and self.old.digest == self.new.digest
 
 
@@ -129,8 +129,8 @@ def measure(
     """Decides every row of a run again.
 
     Args:
-        judge: judges items anew under the changed constitution; None leaves them open.
-        sample: how many of those to judge, drawn with `seed`; None for all.
+        judge: judges items again under the changed constitution; None leaves them open.
+        sample: how many of the open items to judge, drawn with `seed`; None for all.
 
     Raises:
         JuratError: a row is no verdict, one under another constitution than the old one, or one of another
@@ -151,7 +151,7 @@ def measure_blocks(
 ) -> Impact:
     """As `measure`, of what `jurat.runs.read_blocks` reads with `jurat.judge.replay.sweep.LEAVES`.
 
-    `whole_flips` says whether flips are to have their rows, which takes longer.
+    `whole_flips`: whether flips include their rows, which takes longer.
     """
     run = _Run(change, judge, sample, random.Random(seed))
     for block in blocks:
@@ -160,7 +160,7 @@ def measure_blocks(
 
 
 class _Run:
-    """A run that is decided again, block by block."""
+    """Decides a run again, block by block."""
 
     def __init__(self, change: Change, judge: Judging | None, sample: int | None, rng: random.Random) -> None:
         self._impact, self._change, self._judge = Impact(), change, judge
@@ -173,7 +173,7 @@ class _Run:
         self._flips: list[tuple[int, Flip]] = []
         """With the numbers of their rows."""
         self._waiting: list[tuple[int, Verdict]] = []
-        """What is to be judged anew: of one block, or of a sample."""
+        """Items to judge again, of one block or of the sample."""
         self._unknown = 0
         """Rows that their records did not decide."""
 
@@ -224,7 +224,7 @@ class _Run:
         self._flips += [(first + place, flip) for place, flip in swept.flips]
 
     def _ask(self) -> None:
-        """Judges anew what waits for it."""
+        """Judges the waiting items again."""
         waiting, self._waiting = self._waiting, []
         if self._judge is None or not waiting:
             return
@@ -299,11 +299,11 @@ class _Run:
 
 
 def _in_vain(before: Verdict, again: Verdict) -> str:
-    """Why judging anew tells nothing of the change: no image, or not that of the record. Empty if it does."""
+    """Why a new verdict says nothing about the change: an error, or another image. Empty if it does."""
     if again.outcome == "error":
         return again.error or "no reason was given"
     if again.sha256 != before.sha256:
         return "it is not the image that was judged"
-    # Of a run's folder its settings are known; of a file of verdicts those of videos are not.
+    # A file of verdicts does not hold the sampling of videos, as the folder of a run does.
     same = again.frames == before.frames
     return "" if same else f"{again.frames} frames of it would be judged, and {before.frames} were"

@@ -1,8 +1,8 @@
 """Decides a verdict again, under an edited constitution, from what its record holds.
 
-The evidence of every statement is in the record, so most edits cost no call of a model: thresholds, logic,
-exceptions, rules that are gone, rules made of statements that were asked. What the record does not hold is
-never guessed: then there is no answer here, and the image has to be judged anew.
+The record holds the evidence of every statement, so most edits need no model call: thresholds, logic,
+exceptions, removed rules, rules made of statements that were asked. If an edit needs evidence that the record
+lacks, there is no result, and the image must be judged again.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Redecider:
     calibration: Calibration | None = None
 
     def __call__(self, verdict: Verdict) -> Verdict | None:
-        """The verdict under the edited constitution; None where its record does not hold what that takes.
+        """The verdict under the edited constitution; None if its record lacks evidence that this needs.
 
         An item that could not be judged, or was decided by its known content, stays as it is.
 
@@ -74,7 +74,7 @@ class Redecider:
         return _with(verdict, tuple(finding_of(rule, verdict.frame) for rule in state.rules))
 
     def _evidence(self, verdict: Verdict, old: Sequence[PlannedRule]) -> Evidence:
-        """The evidence as it must have been."""
+        """The evidence that the verdict was decided from."""
         evidence = Evidence(
             texts=ItemTexts.of_record(verdict),
             unknown_texts=_unknown_texts(old),
@@ -84,15 +84,15 @@ class Redecider:
         for stage in self.preset.stages:
             for planned in old:
                 stage.read(planned, found[planned.rule.id], evidence)
-        # What the stages must have asked, and has no result on record, was asked in vain.
+        # Keys that the stages asked about and that have no result on record got none.
         state = ImageState.of(old, self.preset, evidence, self.calibration)
         run_stages(self.preset.stages, [state], _asked_in_vain)
         return evidence
 
     def _plans(self, verdict: Verdict) -> tuple[Sequence[PlannedRule], Sequence[PlannedRule]]:
-        """What was asked, and what would be, with the presence that is on record.
+        """The old and the new rules with the presence questions that are on record.
 
-        Older records hold no presence, and verdicts that were reached without are decided again without.
+        Verdicts that were decided without presence, as in older records, are decided again without.
         """
         found = {finding.id: finding for finding in verdict.rules}
         recorded = {
@@ -116,7 +116,7 @@ class Redecider:
 
 
 def _unknown_texts(old: Sequence[PlannedRule]) -> frozenset[TextPart]:
-    """Texts that records of these rules do not hold: those that no rule was about."""
+    """Texts that records of these rules lack, since no rule is about them."""
     asked = {question.reads for question in questions(old)}
     conversation: frozenset[TextPart] = frozenset(("prompt", "response", "conversation"))
     unknown: frozenset[TextPart] = frozenset() if "caption" in asked else frozenset(("caption",))
@@ -124,7 +124,7 @@ def _unknown_texts(old: Sequence[PlannedRule]) -> frozenset[TextPart]:
 
 
 class _NotRecorded(Exception):
-    """Something would have been asked that the record does not hold."""
+    """A stage would ask something that the record does not hold."""
 
 
 def _check_recorded(stage: Stage, selected: Sequence[Selected]) -> None:
@@ -142,15 +142,15 @@ def _asked_in_vain(stage: Stage, selected: Sequence[Selected]) -> None:
 
 
 def renewed(before: Verdict, after: Verdict, law: Constitution) -> Verdict:
-    """The verdict that takes the place of `before` in its run: `after`, which is the same decided again under
-    `law`. One that says something else is a decision of its own, with its own time."""
+    """The verdict that replaces `before` in its run: `after`, decided again under `law`. If its outcomes
+    differ, it is a decision of its own, with its own time."""
     update: dict[str, Any] = {
         "constitution": f"{law.name}@{law.digest}",
         "thresholds": law.thresholds_digest,
     }
     if _outcomes(before) != _outcomes(after):
-        # Made from the old one and what it was decided under: of what was taken over from a near duplicate
-        # the original gets the very name that the copy gives it.
+        # Derived from the old id and the constitution, so that copies of a near duplicate keep naming the
+        # decision of their original.
         update["decision"] = _successor(before.decision, law)
         update["reused"] = None if before.reused is None else _successor(before.reused, law)
         update["time"] = now_text()
@@ -179,8 +179,8 @@ def _with(verdict: Verdict, findings: tuple[RuleFinding, ...]) -> Verdict:
 
 
 def _with_boxes(verdict: Verdict, findings: tuple[RuleFinding, ...]) -> tuple[RuleFinding, ...]:
-    """The findings with the boxes that the record has, also where this outcome would show none: deciding
-    otherwise and back loses none."""
+    """The findings with all recorded boxes, also those that this outcome would not show, so that deciding
+    back and forth loses none."""
     boxes = {
         (rule.id, each.text): each.regions
         for rule in verdict.rules
@@ -199,7 +199,7 @@ def _with_boxes(verdict: Verdict, findings: tuple[RuleFinding, ...]) -> tuple[Ru
 
 
 def _groups(shown: AlternativeScore) -> tuple[tuple[Question, ...], ...]:
-    """The presence that is on record of a statement."""
+    """The recorded presence questions of a statement."""
     numbers = dict.fromkeys(each.group for each in shown.presence)
     return tuple(
         tuple(Question("statement", each.text) for each in shown.presence if each.group == number)

@@ -1,9 +1,8 @@
-"""Rows decided again column by column, where nothing but thresholds changed and scores alone decide.
+"""Decides rows again column by column, if only thresholds changed and scores alone decide.
 
-A clause holds if its score is above one threshold and fails if it is below the other, so that a rule's
-outcome follows from a few columns of the record, and 100,000 rows are a matter of arrays. What cannot be
-decided so is left to `jurat.judge.replay.redecide`: items of several frames, and clauses of which only some
-alternatives were answered.
+A clause holds if its score is above one threshold and fails if it is below the other, so a rule's outcome
+follows from a few columns of the record, as operations on arrays. Other rows are left to
+`jurat.judge.replay.redecide`: items of several frames, and clauses with only some alternatives answered.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ LEAVES = (
 )
 """The columns that are read."""
 OPTIONAL = ("preset_digest",)
-"""Columns that are read where the file has them: rows of schema 3 and below lack them."""
+"""Columns that are read if the file has them; rows of schema 3 and below lack them."""
 
 _ITEMS: tuple[ItemOutcome, ...] = get_args(ItemOutcome)
 _RULES: tuple[RuleOutcome, ...] = get_args(RuleOutcome)
@@ -57,7 +56,7 @@ class Flip:
     rules: tuple[tuple[str, str, str], ...]
     """Rules whose outcomes differ: id, outcome before and after; "absent" where one constitution has none."""
     row: Mapping[str, Any] | None
-    """The verdict under the changed constitution; None where nobody asked for it."""
+    """The verdict under the changed constitution; None unless it was requested."""
 
     @property
     def of_item(self) -> bool:
@@ -69,11 +68,11 @@ class Swept:
     """The result for some rows."""
 
     changes: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
-    """Rows by outcome before and after, those in `left` left out."""
+    """Decided rows by outcome before and after."""
     rules: dict[str, Counter[tuple[str, str]]] = field(default_factory=dict[str, Counter[tuple[str, str]]])
     """Rows whose outcome under a rule changed, by rule, by outcome before and after."""
     flips: list[tuple[int, Flip]] = field(default_factory=list[tuple[int, Flip]])
-    """Rows with an outcome that changed, with their places."""
+    """Rows with a changed outcome, with their places."""
     left: list[int] = field(default_factory=list[int])
     """Places of rows that were not decided here, in order."""
 
@@ -86,7 +85,7 @@ class Sweep:
     """Of each rule, by its id."""
 
     def of_rows(self, rows: Sequence[Mapping[str, Any]], *, whole_flips: bool = False) -> Swept:
-        """Rows that are in memory; see `__call__`."""
+        """As `__call__`, for rows in memory."""
         return self(pa.Table.from_pylist(list(rows), schema=slim_schema()), whole_flips=whole_flips)
 
     def __call__(self, columns: ArrowTable, *, whole_flips: bool = False) -> Swept:
@@ -164,7 +163,7 @@ class Sweep:
     def _list(
         self, swept: Swept, columns: ArrowTable, items: Sequence[NDArray[np.int64]], rules: Sequence[Any]
     ) -> None:
-        """Writes down the rows that changed, in their order."""
+        """Adds the rows that changed to the result, in order."""
         changed: dict[int, list[tuple[str, str, str]]] = {}
         names = list(self.thresholds)
         for place, id, was, is_ in zip(*(each.tolist() for each in rules), strict=True):
@@ -222,7 +221,7 @@ def _column(columns: ArrowTable, name: str) -> Any:
 
 
 def _numbers(values: Any) -> NDArray[np.float64]:
-    """Null is not a number."""
+    """The values as floats; null becomes NaN."""
     return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 

@@ -1,8 +1,8 @@
-"""What a stage of the judge is.
+"""The protocol of a stage.
 
-A stage looks at statements of rules (`select`), asks the models about them (`run`), and says what that
-changes (`apply`). Deciding a recorded verdict again is the same without `run`: `read` takes what the stage
-found from the record, and `missing` tells where it would have asked something that the record does not hold.
+A stage selects statements of rules (`select`), asks the models about them (`run`), and updates their scores
+(`apply`). Deciding a recorded verdict again is the same without `run`: `read` takes the stage's results from
+the record, and `missing` says whether it would have asked something that the record does not hold.
 A preset is a tuple of stages, in the order in which they run (`jurat.judge.pipeline`).
 """
 
@@ -46,7 +46,7 @@ Need: TypeAlias = Literal["detector", "matcher", "chat"]
 
 @dataclass
 class Models:
-    """What stages may ask."""
+    """The models that stages may ask."""
 
     model: Model
     detector: Detector | None = None
@@ -56,7 +56,7 @@ class Models:
     priors: Callable[[], Priors] = field(default=dict[Any, YesNo])
     """Asks for the model's answers without an image, where the preset needs them."""
     measured: bool = False
-    """Whether any answer yet was a probability; answers stated in text have no prior."""
+    """Whether any answer so far was a probability; answers stated in text have no prior."""
 
     def has(self, need: Need) -> bool:
         return need == "chat" or getattr(self, need) is not None
@@ -64,16 +64,16 @@ class Models:
 
 @dataclass(frozen=True)
 class Request:
-    """What a stage is to ask about one image."""
+    """What a stage asks about one image."""
 
     image: Image.Image
     evidence: Evidence
     keys: tuple[Any, ...]
-    """What `Stage.keys` gave for all that was selected, each once."""
+    """The distinct `Stage.keys` of the selected targets."""
 
 
 class Missing:
-    """`MISSING` says that a record holds no result."""
+    """`NOTHING` says that a record holds no result."""
 
 
 NOTHING = Missing()
@@ -89,10 +89,10 @@ class Stage:
     """
 
     name: ClassVar[str]
-    """Recorded where it decides, and its name for `--without`."""
+    """Recorded if it decides; also its name for `--without`."""
     needs: ClassVar[tuple[Need, ...]] = ()
     optional: ClassVar[bool] = False
-    """Whether it is left out where what it needs is not there, instead of being refused."""
+    """Whether it is skipped if its needs are not met; otherwise the preset is refused."""
     every_image: ClassVar[bool] = False
     """Whether `run` is also given the images for which nothing was selected."""
     depends_on_thresholds: ClassVar[bool] = True
@@ -100,17 +100,17 @@ class Stage:
     other thresholds."""
 
     def select(self, rule: RuleState) -> Iterable[PlannedAlternative]:
-        """The statements of a rule that it looks at, as the rule is after the stages before."""
+        """The statements of a rule that it looks at, given the rule's state after earlier stages."""
         raise NotImplementedError
 
     def keys(self, target: Any) -> Sequence[Hashable]:
-        """What it asks about something it selected; equal keys are asked about once an image."""
+        """The keys that it asks about for a selected target; equal keys are asked once an image."""
         return (target.key,)
 
     def run(self, models: Models, requests: Sequence[Request]) -> Sequence[Mapping[Any, Any]]:
-        """Asks: for each request its results by key; a key without one was asked in vain.
+        """Asks the models; returns the results of each request by key. Keys without a result are left out.
 
-        Does not raise because of a model: what goes wrong with one image is a result, or none.
+        Does not raise because of a model: a failure on one image is a result, or none.
         """
         raise NotImplementedError
 
@@ -125,11 +125,11 @@ class Stage:
         )
 
     def change(self, score: StatementScore, result: Any) -> StatementScore:
-        """A statement's score after this stage; `result` is None where it was asked in vain."""
+        """A statement's score after this stage; `result` is None if there is none."""
         raise NotImplementedError
 
     def missing(self, rule: RuleState, targets: Sequence[Any]) -> bool:
-        """For a recorded verdict: whether it would have asked something that is not in the record."""
+        """For a recorded verdict: whether the stage would ask something that the record does not hold."""
         found = rule.evidence.found[self.name]
         return any(key not in found for target in targets for key in self.keys(target))
 
@@ -138,7 +138,7 @@ class Stage:
         return {"found": (StageEvidence(stage=self.name, found=self.encode(result)),)}
 
     def read(self, rule: PlannedRule, finding: RuleFinding, evidence: Evidence) -> None:
-        """Puts what the record of a rule holds into the evidence."""
+        """Puts the recorded results for a rule into the evidence."""
         for statement, shown in recorded_statements(rule, finding):
             result = self.read_statement(statement, shown, evidence)
             if result is not NOTHING:
@@ -170,7 +170,7 @@ class Stage:
 def recorded_statements(
     rule: PlannedRule, finding: RuleFinding
 ) -> Iterable[tuple[PlannedAlternative, AlternativeScore]]:
-    """The statements of a rule with what is recorded of each; none of a rule that was not relevant."""
+    """The statements of a rule with their recorded scores; none for a rule that was not relevant."""
     if finding.clauses:
         for clause, found in zip(rule.clauses, finding.clauses, strict=True):
             yield from zip(clause.alternatives, found.alternatives, strict=True)

@@ -1,7 +1,7 @@
-"""Where the central objects of clauses are, for the stages that look at them.
+"""Finds the central objects of clauses, for the stages that need their boxes.
 
-The CLUE paper (arXiv 2501.00192, section 4.4) leaves open which boxes of a detector count. Here, of the boxes
-of one object, the most confident counts, and every other at least half as confident, four at most.
+The CLUE paper (arXiv 2501.00192, section 4.4) leaves open which boxes of a detector count. Here the most
+confident box of an object counts, and every other at least half as confident, up to four.
 """
 
 from __future__ import annotations
@@ -72,12 +72,11 @@ class Search:
 
 
 Found: TypeAlias = "dict[str, tuple[Box, ...] | Failure]"
-"""For each word the boxes that count, or why nothing is known of it."""
+"""For each word the boxes that count, or the failure."""
 
 
 def find(detector: Detector, searches: Sequence[Search], confidence: float) -> list[Found]:
-    """One entry a search. A word that the detector never learned, or fails on, costs no other word its
-    boxes."""
+    """One entry a search. Words that the detector does not know, or fails on, do not affect the others."""
     strange = {
         word: failure
         for one in searches
@@ -122,7 +121,7 @@ def share(image: Image.Image, box: Box) -> float:
 
 
 def locate(models: Models, requests: Sequence[Request], confidence: float) -> None:
-    """Looks for the objects of what is requested, once an image, and puts their boxes into the evidence."""
+    """Searches for the objects of the requested statements, once an image; puts boxes into the evidence."""
     assert models.detector is not None
     missing = [(request, _not_searched(request)) for request in requests]
     missing = [(request, objects) for request, objects in missing if objects]
@@ -144,7 +143,7 @@ def _not_searched(request: Request) -> list[tuple[str, ...]]:
 
 
 def _all_of(found: Sequence[tuple[Box, ...] | Failure]) -> tuple[Box, ...]:
-    """The boxes of several objects: none, if one of them could not be looked for."""
+    """The boxes of several objects; none if the search for one of them failed."""
     boxes = [entry for entry in found if not isinstance(entry, Failure)]
     return tuple(box for some in boxes for box in some) if len(boxes) == len(found) else ()
 
@@ -154,8 +153,8 @@ def ask_on_pictures(
     requests: Sequence[Request],
     pictures: Sequence[tuple[Request, Image.Image, Sequence[StatementKey]]],
 ) -> list[dict[StatementKey, YesNo]]:
-    """Asks statements about pictures that were made of the images: for each request its answers. A failure is
-    an answer that says so."""
+    """Asks statements about pictures derived from the images; returns the answers of each request. A failure
+    is an answer with that failure."""
     sets = [
         ImageQuestions(picture, tuple(key.question for key in keys), request.evidence.texts)
         for request, picture, keys in pictures
@@ -172,7 +171,7 @@ def ask_on_pictures(
 
 
 def by_objects(request: Request) -> Mapping[tuple[str, ...], list[StatementKey]]:
-    """What is requested, by its objects."""
+    """The requested statements by their objects."""
     alike: dict[tuple[str, ...], list[StatementKey]] = {}
     for key in request.keys:
         alike.setdefault(key.objects, []).append(key)
@@ -180,5 +179,5 @@ def by_objects(request: Request) -> Mapping[tuple[str, ...], list[StatementKey]]
 
 
 def recorded_answer_of(score: float | None, stated: Any) -> YesNo | None:
-    """An answer of which the record holds the score."""
+    """The answer with a recorded score; None if there is none."""
     return None if score is None else YesNo(score, 1 - score, stated=bool(stated))

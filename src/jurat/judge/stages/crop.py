@@ -41,7 +41,7 @@ LEAST_SIDE = 32
 
 @dataclass(frozen=True)
 class CropAnswer:
-    """What was answered about a crop."""
+    """The answer about a crop."""
 
     answer: YesNo
     crop: Image.Image | None
@@ -56,7 +56,7 @@ class Crop(ObjectStage):
     depends_on_thresholds: ClassVar[bool] = False
 
     crop_below: float = 0.01
-    """Objects whose boxes are below this share of the image are asked about on a crop; 0 for none."""
+    """Objects with boxes below this share of the image are asked about on a crop; 0 for none."""
     confidence: float = 0.05
     """Boxes with a higher score than this count."""
 
@@ -96,7 +96,7 @@ class Crop(ObjectStage):
 
 
 def crop(image: Image.Image, boxes: Sequence[Box], small: float) -> Image.Image | None:
-    """What stands for the image where each box is below `small` of its area; None where one is not."""
+    """The crop that stands for the image if every box is below `small` of its area; else None."""
     if not boxes or any(share(image, box) >= small for box in boxes):
         return None
     spans = [

@@ -1,6 +1,6 @@
-"""The points stage: the central objects of broken rules are looked for, to show where they are.
+"""The points stage: finds the central objects of broken rules, to show where they are.
 
-It changes no outcome, and is left out where there is no detector.
+It changes no outcome, and is skipped without a detector.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The quick stage: every statement is asked about the whole image, all behind one prefix."""
+"""The quick stage: asks every statement about the whole image, all behind one prefix."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Quick(Stage):
     `jurat.judge.presence`."""
 
     def select(self, rule: RuleState) -> Sequence[PlannedAlternative]:
-        """All that can be asked: nothing about a text that the item lacks."""
+        """All statements except those about a text that the item lacks."""
         return [one for one in rule.planned.alternatives if rule.evidence.may_ask(one.question)]
 
     def keys(self, target: PlannedAlternative) -> Sequence[Question]:
@@ -111,7 +111,7 @@ def _scored(rule: RuleState, clause: PlannedClause, one: PlannedAlternative) -> 
 
 
 def _refuse_foreign(models: Models, unasked: Sequence[Request]) -> None:
-    """The model's domain gate checks an image even if no rule is relevant to it."""
+    """Applies the model's domain gate to images to which no rule is relevant."""
     gate = models.model.capability(DomainGate)
     if gate is None:
         return

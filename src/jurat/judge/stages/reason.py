@@ -1,8 +1,9 @@
-"""The reason stage: what is still undecided is thought about in words, all of a batch at once.
+"""The reason stage: the model reasons in words about undecided statements, batched over images.
 
 CLUE (arXiv 2501.00192, section 4.5) takes two turns: a chain of thought, then its summary as JSON with
 `rating` and `rationale` (`jurat.judge.prompts.REASONING` has the wording). A first reply that already ends
-in such JSON is read as it is, without a second turn. What cannot be read after that is undecided, never a No.
+in such JSON is read as it is, without a second turn. An unreadable reply leaves the statement
+undecided; it never counts as No.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ _REFUSAL = re.compile(
 
 @dataclass(frozen=True)
 class Rating:
-    """What reasoning in words came to."""
+    """The result of reasoning in words."""
 
     rating: bool | None
-    """Whether the statement is true; None where that could not be read from the reply."""
+    """Whether the statement is true; None if the reply does not say."""
     rationale: str = ""
     failure: Failure | None = None
 
@@ -71,7 +72,7 @@ class ReasoningRequest:
 
 @dataclass(frozen=True)
 class Reason(Stage):
-    """Lets the model reason about what is undecided; the same question about the same picture once."""
+    """Lets the model reason about undecided statements; each question about a picture once."""
 
     name: ClassVar[str] = "reason"
     needs: ClassVar[tuple[Need, ...]] = ("chat",)
@@ -129,7 +130,7 @@ class Reason(Stage):
 def reason(
     model: Model, requests: Sequence[ReasoningRequest], form: ReasoningForm = "full"
 ) -> list[tuple[Rating, Usage]]:
-    """One entry a request, in order: what reasoning came to, and its tokens."""
+    """The rating and the usage of each request, in order."""
     asked = REASONING[form]
     turns = [
         turn_of(r.image, r.texts, r.question.kind, asked.open(r.question.kind, r.question.text))
@@ -159,15 +160,15 @@ def reason(
 
 @runtime_checkable
 class ReasonsIn(Protocol):
-    """Capability of a stand-in for a model that is open elsewhere: the form in which that one reasons."""
+    """Capability of a stand-in for a model in another process: the form in which that model reasons."""
 
     @property
     def reasoning(self) -> ReasoningForm: ...
 
 
 def form_of(model: Model, kinds: Iterable[Kind] = ("statement", "rule")) -> ReasoningForm:
-    """The form of reasoning that a model is asked for, about these kinds of question: `short` where it knows
-    only certain words, and not all of the full form."""
+    """The form of reasoning to ask of a model for these kinds of question: `short` if it has a fixed
+    vocabulary that lacks words of the full form."""
     if (stand_in := model.capability(ReasonsIn)) is not None:
         return stand_in.reasoning
     vocabulary = model.capability(Vocabulary)

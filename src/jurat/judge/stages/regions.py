@@ -1,4 +1,4 @@
-"""The regions stage: does the answer depend on the objects that it should depend on.
+"""The regions stage: tests whether the answer depends on the central objects.
 
 CLUE (arXiv 2501.00192, section 4.4, second strategy): a detector finds the central objects of a clause;
 the clause is accepted if painting them over lowers its score by more than beta = 0.6. The paper leaves open
@@ -38,7 +38,7 @@ __all__ = ["Regions", "painted_over"]
 
 @dataclass(frozen=True)
 class Regions(ObjectStage):
-    """Asks what is undecided again with its central objects painted over."""
+    """Asks undecided statements again with their central objects painted over."""
 
     name: ClassVar[str] = "regions"
 

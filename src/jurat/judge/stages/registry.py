@@ -27,4 +27,4 @@ STAGES: Registry[Entry] = Registry(
         for name, kind, summary, paper in _OURS
     ],
 )
-"""Their factories are the classes of stages, which take their settings."""
+"""The factories are the stages' classes, called with their settings."""

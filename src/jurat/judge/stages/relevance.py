@@ -1,8 +1,8 @@
-"""The relevance stage: which rules could an image break at all.
+"""The relevance stage: finds the rules that an image may break at all.
 
 CLUE (arXiv 2501.00192, section 4.2) keeps a rule only if the cosine of the CLIP embeddings of the image
 and of the rule's sentence is above a threshold: 0.22 with clip-vit-base-patch16. Here the text is the
-rule's `description` where it has one, else its sentence; embeddings hardly notice that a sentence
+rule's `description` if it has one, else its sentence; embeddings hardly reflect that a sentence
 forbids what it names.
 """
 
@@ -38,7 +38,7 @@ class Similarity:
 
 @dataclass(frozen=True)
 class Relevance(Stage):
-    """Keeps rules that the image does not resemble, and asks nothing about them."""
+    """Keeps rules that the image does not resemble, without asking about them."""
 
     name: ClassVar[str] = "relevance"
     needs: ClassVar[tuple[Need, ...]] = ("matcher",)
@@ -52,7 +52,7 @@ class Relevance(Stage):
         return (target,)
 
     def run(self, models: Models, requests: Sequence[Request]) -> Sequence[Mapping[Any, Any]]:
-        """A text with a word that the matcher never learned fails alone; the others are matched."""
+        """Texts with unknown words fail alone; the others are matched."""
         matcher = models.matcher
         assert matcher is not None
         texts = tuple(dict.fromkeys(text for request in requests for text in request.keys))
@@ -73,7 +73,7 @@ class Relevance(Stage):
         ]
 
     def apply(self, rule: RuleState, targets: Sequence[Any]) -> RuleState:
-        """A rule without a result counts as relevant: a failure never keeps a rule."""
+        """Marks a rule irrelevant by its cosine. Without a result it counts as relevant."""
         result = rule.evidence.found[self.name].get(text_of(rule.planned.rule)) if targets else None
         if isinstance(result, Failure):
             return replace(rule, unscanned=result.kind)
@@ -91,5 +91,5 @@ class Relevance(Stage):
 
 
 def text_of(rule: Rule) -> str:
-    """What an image is compared with."""
+    """The text that an image is compared with."""
     return rule.description or rule.rule

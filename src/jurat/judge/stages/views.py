@@ -1,8 +1,8 @@
-"""The views stage: what is not quite certain is asked again on slightly shifted copies of the image.
+"""The views stage: asks uncertain statements again on slightly shifted copies of the image.
 
-A vision tower cuts an image into patches, and where the cuts fall through an object matters for what is seen
-of it. Averaged over a few shifts, in log-odds, the answer depends less on that. Every copy is the image moved
-by `SHIFT` of its sides along both diagonals, its border repeated where nothing was.
+A vision tower cuts an image into patches, and answers depend on where the cuts fall through an object. The
+mean over a few shifts, in log-odds, depends on that less. Each copy is the image shifted by `SHIFT` of its
+sides along a diagonal, with its border repeated in the gap.
 """
 
 from __future__ import annotations
@@ -41,15 +41,14 @@ class Views(Stage):
     depends_on_thresholds: ClassVar[bool] = False
 
     margin: float = 0.02
-    """A statement is asked again whose evidence is not within this of 0 or 1. In [0, 0.5)."""
+    """Statements with evidence further than this from 0 and 1 are asked again. In [0, 0.5)."""
 
     def select(self, rule: RuleState) -> Sequence[PlannedAlternative]:
-        """Statements that are not certain, in a rule that is not either."""
+        """Uncertain statements of uncertain rules."""
         certain = Thresholds(self.margin, 1 - self.margin)
         strict = rule.rescored(replace(rule.scoring, thresholds=certain))
         answers, answered = rule.evidence.answers, rule.scoring.answered
-        # A text reads the same beside a shifted copy of the image; and where the image was not answered
-        # about there is nothing to average with.
+        # Shifts do not change texts; and without an answer on the image there is nothing to average with.
         return [
             one
             for one in strict.open_statements()
