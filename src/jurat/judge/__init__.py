@@ -1,7 +1,8 @@
 """The procedure: from an item and a constitution to a verdict.
 
 `judge` composes `plan` (the questions of a constitution), `pipeline` (runs the stages of a preset) and
-`explain`. `presets` and `prompts` are data. Modules are imported lazily: reading records does not load the rest.
+`explain`. `presets` and `prompts` are data. Modules are imported lazily, so reading
+records does not load the rest.
 """
 
 from __future__ import annotations

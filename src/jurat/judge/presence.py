@@ -2,8 +2,8 @@
 
 "A ball is larger than a horse." is false without a horse, but models often say Yes all the same. So a preset
 with `presence` also asks, in the same pass, whether each thing that a relation names is visible, and takes
-the smallest of the answers. For a list, "A child touches a cup or a glass.", it asks about each thing and takes
-the largest of these: models say Yes if all of them are visible and none is touched.
+the smallest of the answers. For a list, "A child touches a cup or a glass.", it asks about each thing and
+takes the largest of these: models say Yes if all of them are visible and none is touched.
 
 A model with a grammar of its own says what a statement names (`jurat.models.StatementReader`). For other
 models the clause's `objects` are used: a statement that names two or more of them is treated as a relation
