@@ -46,7 +46,7 @@ def test_models_imports_no_backend():
     code = (
         "import sys; from typer.testing import CliRunner; from jurat.cli import app\n"
         "assert CliRunner().invoke(app, ['models']).exit_code == 0\n"
-        "print([m for m in ('torch', 'transformers') if m in sys.modules])"
+        "print([m for m in ('torch', 'transformers', 'openai') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert run.stdout.strip() == "[]", run.stderr
