@@ -1,4 +1,4 @@
-"""CLUE's Algorithm 1, line by line, against the preset `clue`."""
+"""The preset `clue` against Algorithm 1 of CLUE, line by line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several batches in hand at once: their order, how many, and what becomes of errors."""
+"""Concurrent batches: order, bounds and errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_one_lane_runs_in_the_callers_thread() -> None:
     assert set(in_lanes(lambda _: threading.get_ident(), range(3), 1)) == {threading.get_ident()}
 
 
-def test_batches_are_taken_in_the_callers_thread() -> None:
+def test_batches_are_taken_in_the_calling_thread() -> None:
     takers: set[int] = set()
 
     def batches() -> Iterator[int]:

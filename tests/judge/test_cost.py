@@ -1,4 +1,4 @@
-"""What verdicts cost: the money of each item's own calls, and a share of the language prior's."""
+"""The cost of verdicts: each item pays for its own calls and a share of the priors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What answers establish, as tables and as properties."""
+"""From answers to outcomes, as tables and properties."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ def alternatives(a: YesNo, b: YesNo, *, negate_b: bool = False) -> RuleFinding:
     return decide_rule(planned(rule), evidence({statement("A"): a, statement("B"): b}), PLAIN)
 
 
-def test_one_alternative_is_enough() -> None:
+def test_one_holding_alternative_is_enough() -> None:
     assert alternatives(answer(0.9), answer(0.1)).outcome == "broken"
     assert alternatives(answer(0.9), failed()).outcome == "broken"
     assert alternatives(answer(0.1), answer(0.1)).outcome == "kept"
@@ -393,5 +393,5 @@ def test_unusable_prior_is_skipped_or_leaves_undecided(
         assert found.score == pytest.approx(0.95)
 
 
-def test_sigmoid_takes_any_finite_number() -> None:
+def test_sigmoid_accepts_any_finite_number() -> None:
     assert [sigmoid(x) for x in (-1e4, 0, 1e4)] == [0.0, 0.5, 1.0]

@@ -1,4 +1,4 @@
-"""Verdicts of every preset stay what they were, and no rule changes what is said of another."""
+"""Verdicts of every preset are unchanged, and rules do not affect each other."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ def test_streaming_is_lazy_and_holds_one_batch(law: Constitution) -> None:
     assert sum(ref() is not None for ref in alive) <= 5
 
 
-def test_memory_does_not_grow_with_the_number_of_items(law: Constitution) -> None:
+def test_memory_does_not_grow_with_items(law: Constitution) -> None:
     stream = Judge(law, "null", batch_size=4).stream(item(seed % 10) for seed in range(120))
     held: list[int] = []
     for n, _ in enumerate(stream, start=1):

@@ -1,4 +1,4 @@
-"""What somebody meets who calls the judge from Python: what it takes, and what a verdict shows of itself."""
+"""The judge in Python: accepted inputs, type errors and the repr of verdicts."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_file_objects_and_buffers_are_judged_as_their_bytes(kind: str, judge: Judge) -> None:
+def test_file_objects_and_buffers_equal_their_bytes(kind: str, judge: Judge) -> None:
     expected, given = judge(png()), judge(FILES[kind](png()))
     assert expected.outcome != "error"
     assert (given.sha256, given.rules) == (expected.sha256, expected.rules)

@@ -1,4 +1,4 @@
-"""The stages together: what each is asked, and what a failure in each comes to."""
+"""The stages together: what each is asked, and the effect of failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Relations are held against the presence of what they name: asked, decided, recorded and replayed."""
+"""Relations need the presence of their objects: asked, decided, recorded and re-decided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Presets as data: their digests, their settings on record, and records of other settings."""
+"""Presets as data: digests, recorded settings, and records of other settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is reasoned about: all that is undecided, and nothing twice."""
+"""Reasoning covers every undecided clause, and none twice."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_every_outcome_round_trips_through_json(verdicts: list[Verdict]) -> None
         )
 
 
-def test_parquet_holds_the_same_rows(verdicts: list[Verdict], tmp_path: Path) -> None:
+def test_every_outcome_round_trips_through_parquet(verdicts: list[Verdict], tmp_path: Path) -> None:
     carried = [verdict.model_copy(update={"columns": {"source": "crawl"}}) for verdict in verdicts[:2]]
     rows = [verdict_to_row(verdict) for verdict in [*carried, *verdicts[2:]]]
     table = pa.Table.from_batches([batch_of(rows, arrow_schema())])

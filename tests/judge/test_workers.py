@@ -1,4 +1,4 @@
-"""The steps of judging in bulk, one after the other in this process, beside the ordinary judge."""
+"""The steps of judging on workers, run in this process, against the ordinary judge."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_statements_true_of_most_images_get_no_shift(judge: Judge) -> None:
     assert found.shifts["A bomb is visible."] == 0.0
 
 
-def test_a_calibration_corrects_the_judge(labelled: Fit) -> None:
+def test_calibration_corrects_scores(labelled: Fit) -> None:
     model = Biased({})
     (kept,) = images(1)
     plain = Judge(LAW, model, "quick").judge(kept.read()[0])
@@ -125,7 +125,7 @@ def test_allowed_is_the_largest_proved_rank(n: int) -> None:
     assert beta.cdf(0.05, k, n - k + 1) >= 0.95 > beta.cdf(0.05, k + 1, n - k)
 
 
-def test_the_bound_holds_on_fresh_draws() -> None:
+def test_bound_holds_on_fresh_draws() -> None:
     """Of 400 calibrations on uniform scores, at most some 5% let more than 10% through."""
     rng = random.Random(0)
     k, broken = allowed(60, 0.1), 0
@@ -150,9 +150,7 @@ def test_calibration_round_trips(labelled: Fit, tmp_path: Path) -> None:
         ({"prompts": "0" * 12}, "wording of questions: 000000000000, not "),
     ],
 )
-def test_a_calibration_for_something_else_is_refused(
-    labelled: Fit, change: dict[str, str], told: str
-) -> None:
+def test_calibration_for_other_settings_is_refused(labelled: Fit, change: dict[str, str], told: str) -> None:
     with pytest.raises(JuratError, match="fitted for something else") as raised:
         Judge(LAW, Biased({}), "quick", calibration=labelled.calibration.model_copy(update=change))
     assert told in raised.value.message
@@ -254,7 +252,7 @@ def test_unknown_revision_is_compared_by_name(labelled: Fit) -> None:
         (None, "cannot be read"),
     ],
 )
-def test_a_file_that_is_no_calibration_is_refused(tmp_path: Path, content: str | None, told: str) -> None:
+def test_file_without_a_calibration_is_refused(tmp_path: Path, content: str | None, told: str) -> None:
     path = tmp_path / "calibration.json"
     if content is not None:
         path.write_text(content)
@@ -262,7 +260,7 @@ def test_a_file_that_is_no_calibration_is_refused(tmp_path: Path, content: str |
         load_calibration(path)
 
 
-def test_a_file_that_names_a_removed_part_is_refused_by_name(labelled: Fit, tmp_path: Path) -> None:
+def test_calibration_with_a_removed_part_is_refused_by_name(labelled: Fit, tmp_path: Path) -> None:
     path = tmp_path / "c.json"
     labelled.calibration.save(path)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"contrasts": ["negation"]}))
@@ -270,7 +268,7 @@ def test_a_file_that_names_a_removed_part_is_refused_by_name(labelled: Fit, tmp_
         load_calibration(path)
 
 
-def test_a_later_schema_is_refused(labelled: Fit, tmp_path: Path) -> None:
+def test_later_schema_is_refused(labelled: Fit, tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
     labelled.calibration.save(path)
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 2}))
@@ -335,13 +333,13 @@ def test_preset_debiasing_stays_with_too_few_images(judge: Judge) -> None:
     assert "Only 5 images are labelled as breaking nothing" in found.warnings[0]
 
 
-def test_it_warns_of_images_that_mostly_break_rules(judge: Judge) -> None:
+def test_fit_warns_of_images_that_mostly_break_rules(judge: Judge) -> None:
     found = fit(judge, [*images(30), *images(30, range(201, 256))])
     assert any("30 of 60 images break a rule" in warning for warning in found.warnings)
     assert fit(judge, images(60)).warnings == []
 
 
-def test_it_warns_of_a_shift_at_its_limit() -> None:
+def test_fit_warns_of_a_shift_at_its_limit() -> None:
     class Far(Biased):
         slope, biases = 0.6, {"A bomb is visible.": 3.9}
 

@@ -60,7 +60,7 @@ def problems(drafts: Sequence[Draft]) -> list[list[tuple[str, str]]]:
     return [[(step, failure.kind) for step, failure in draft.problems] for draft in drafts]
 
 
-def test_a_good_writer_drafts_what_is_missing_and_changes_no_line(policy: Path, writer_of: Open) -> None:
+def test_draft_adds_missing_parts_and_changes_no_line(policy: Path, writer_of: Open) -> None:
     writer = Writer(GOOD)
     drafted = draft_file(policy, writer_of(writer), on=DAY)
     assert (
@@ -116,7 +116,7 @@ rules:
     assert removed == ["--- two.yaml"]
 
 
-def test_drafting_again_asks_nothing_and_changes_nothing(policy: Path, writer_of: Open) -> None:
+def test_second_draft_asks_and_changes_nothing(policy: Path, writer_of: Open) -> None:
     writer = Writer(GOOD)
     model = writer_of(writer)
     policy.write_text(draft_file(policy, model).after)
@@ -150,7 +150,7 @@ def test_force_overwrites_existing_parts(policy: Path, writer_of: Open) -> None:
     assert [clause.text for clause in rule.clauses] == ["A dog is visible."]
 
 
-def test_only_the_rules_that_are_named_are_drafted(policy: Path, writer_of: Open) -> None:
+def test_only_named_rules_are_drafted(policy: Path, writer_of: Open) -> None:
     writer = Writer(GOOD)
     drafted = draft_file(policy, writer_of(writer), rules=["axes"])
     assert [draft.rule.id for draft in drafted.drafts] == ["axes"]
@@ -189,7 +189,7 @@ def rewriting(scores: Sequence[int]) -> dict[str, Says]:
         ([9], 0, 1, 1),
     ],
 )
-def test_a_rule_is_rewritten_until_it_is_objective(
+def test_rule_is_rewritten_until_objective(
     scores: list[int], rounds: int, attempts: int, best: int, policy: Path, writer_of: Open
 ) -> None:
     writer = Writer(rewriting(scores))
@@ -203,7 +203,7 @@ def test_a_rule_is_rewritten_until_it_is_objective(
     assert OBJECTIVE == 9
 
 
-def test_a_writer_that_repeats_itself_is_not_asked_again(writer_of: Open) -> None:
+def test_repeating_writer_is_not_asked_again(writer_of: Open) -> None:
     writer = Writer(GOOD | {"rating": "Vague.\nRating: [[4]]", "rewriting": "Rule: No nice animal."})
     (rule,) = parse_constitution("name: p\nrules:\n  - rule: No nice animal.\n").rules
     (draft,) = draft_rules([rule], writer_of(writer))
@@ -213,7 +213,7 @@ def test_a_writer_that_repeats_itself_is_not_asked_again(writer_of: Open) -> Non
 # --- bad replies --------------------------------------------------------------------------------
 
 
-def test_a_rambling_writer_is_understood(policy: Path, writer_of: Open) -> None:
+def test_rambling_replies_are_parsed(policy: Path, writer_of: Open) -> None:
     drafted = draft_file(
         policy, writer_of(Writer({step: rambling(says) for step, says in GOOD.items()})), on=DAY
     )
@@ -241,7 +241,7 @@ def test_unreadable_reply_is_sent_back_once_with_explanation(policy: Path, write
     )
 
 
-def test_an_empty_reply_is_unparsed_and_is_not_sent_back(policy: Path, writer_of: Open) -> None:
+def test_empty_reply_is_unparsed_and_not_sent_back(policy: Path, writer_of: Open) -> None:
     writer = Writer(GOOD | {"description": " "}, repairs=GOOD)
     drafted = draft_file(policy, writer_of(writer))
     assert problems(drafted.drafts) == [[("description", "unparsed")]] * 2
@@ -324,7 +324,7 @@ def test_drafts_before_writer_failure_are_kept(policy: Path, writer_of: Open) ->
     assert all(rule.clauses for rule in parse_constitution(drafted.after).rules)
 
 
-def test_a_rule_that_cannot_be_edited_in_place_is_reported(policy: Path, writer_of: Open) -> None:
+def test_rule_that_cannot_be_edited_in_place_is_reported(policy: Path, writer_of: Open) -> None:
     policy.write_text(
         "name: p\nrules: [{id: a, rule: 'No axe or dagger, unless a man holds an axe.', clauses}, {id: b, rule: No dog.}]\n"
     )
@@ -418,7 +418,7 @@ def made(path: Path, after: str) -> DraftedFile:
     return DraftedFile(path.read_bytes().decode("utf-8-sig"), after, path, (), 0)
 
 
-def test_a_file_is_replaced_whole_with_its_mode_its_byte_order_mark_and_its_links(tmp_path: Path) -> None:
+def test_replace_file_keeps_mode_byte_order_mark_and_links(tmp_path: Path) -> None:
     real, link = tmp_path / "real.yaml", tmp_path / "link.yaml"
     real.write_bytes(b"\xef\xbb\xbfname: p\r\n")
     real.chmod(0o640)
@@ -429,7 +429,7 @@ def test_a_file_is_replaced_whole_with_its_mode_its_byte_order_mark_and_its_link
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.yaml", "real.yaml"]
 
 
-def test_a_file_that_was_edited_meanwhile_is_left_alone(policy: Path) -> None:
+def test_file_edited_meanwhile_is_left_alone(policy: Path) -> None:
     drafted = made(policy, "name: q\n")
     policy.write_text("name: mine\n")
     with pytest.raises(ConstitutionError, match="was edited while it was drafted"):

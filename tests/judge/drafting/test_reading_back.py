@@ -127,13 +127,13 @@ def test_reversed_or_dropped_statement_is_doubted(rule: str, lines: tuple[str, .
                 assert doubts(rule, (*whole[:at], Clause(alternatives=left), *whole[at + 1 :]))
 
 
-def test_an_exception_of_the_file_counts() -> None:
+def test_existing_exception_of_the_file_counts() -> None:
     rule = "No dog may be visible unless a cat is visible."
     assert doubts(rule, clauses("dog"), clauses("cat")) == ()
     assert doubts(rule, clauses("dog"), clauses("not: cat"))
 
 
-def test_a_draft_is_rendered_as_a_sentence() -> None:
+def test_draft_is_rendered_as_a_sentence() -> None:
     said = render(clauses("dog | not: cat", "A sign reads OPEN."), clauses("ball"))
     assert said == (
         "An image breaks it if a dog is visible or it is not so that a cat is visible, and a sign reads OPEN;"

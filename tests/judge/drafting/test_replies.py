@@ -37,7 +37,7 @@ RATINGS = [
 ]  # fmt: skip
 
 
-def test_thinking_that_was_cut_off_is_no_reply() -> None:
+def test_reply_cut_off_while_thinking_is_refused() -> None:
     reply = "<think>They want it in the form Rating: [[5]]. So"
     with pytest.raises(ReplyError, match="It ends before the thinking does"):
         parse_rating(reply)
@@ -45,7 +45,7 @@ def test_thinking_that_was_cut_off_is_no_reply() -> None:
 
 
 @pytest.mark.parametrize(("reply", "expected"), RATINGS)
-def test_a_rating_is_read_with_its_reason(reply: str, expected: tuple[int, str]) -> None:
+def test_rating_is_parsed_with_its_reason(reply: str, expected: tuple[int, str]) -> None:
     assert parse_rating(reply) == expected
 
 
@@ -88,7 +88,7 @@ LISTS = [
 
 
 @pytest.mark.parametrize(("reply", "expected"), LISTS)
-def test_clauses_are_read(reply: str, expected: tuple[Clause, ...]) -> None:
+def test_clauses_are_parsed(reply: str, expected: tuple[Clause, ...]) -> None:
     assert parse_clauses(reply) == expected
 
 
@@ -126,7 +126,7 @@ def test_bad_clause_list_is_explained(reply: str, message: str) -> None:
         ('1. "Dog", dog, an "owl"\n2. N/A', (("Dog", "owl"), ())),
     ],
 )
-def test_objects_are_read(reply: str, expected: tuple[tuple[str, ...], ...]) -> None:
+def test_objects_are_parsed(reply: str, expected: tuple[tuple[str, ...], ...]) -> None:
     assert parse_objects(reply, 2) == expected
 
 
@@ -152,7 +152,7 @@ def test_bad_objects_are_explained(reply: str, message: str) -> None:
         ("description : a sign that reads \"NO\"", 'a sign that reads "NO"'),
     ],
 )  # fmt: skip
-def test_a_description_is_read(reply: str, expected: str) -> None:
+def test_description_is_parsed(reply: str, expected: str) -> None:
     assert parse_description(reply) == expected
 
 
@@ -171,7 +171,7 @@ def test_bad_description_is_explained(reply: str, message: str) -> None:
         parse_description(reply)
 
 
-def test_a_rule_is_read_from_its_line_only() -> None:
+def test_rule_is_parsed_only_from_its_line() -> None:
     assert parse_rule('Of course.\nRule: "No dog may be visible."') == "No dog may be visible."
     assert parse_rule("Rule: A.\nToo short.\n**Rule:** No dog may be visible.") == "No dog may be visible."
     for reply in ("No dog may be visible.", "", "I won't. The rules: none"):
@@ -179,7 +179,7 @@ def test_a_rule_is_read_from_its_line_only() -> None:
             parse_rule(reply)
 
 
-def test_our_own_examples_are_well_formed() -> None:
+def test_prompt_examples_are_well_formed() -> None:
     for _, reply in PROMPTS["clauses"].examples:
         assert render_clauses(parse_clauses(reply)) == reply
     assert len(PROMPTS["clauses"].examples) == 2
@@ -189,7 +189,7 @@ def test_our_own_examples_are_well_formed() -> None:
         assert reply == f"Description: {parse_description(reply)}"
 
 
-def test_a_long_reply_is_quoted_in_part() -> None:
+def test_long_reply_is_quoted_in_part() -> None:
     assert quoted("<think>x</think> I  am sorry.") == '"I am sorry."'
     assert quoted("x" * 500).endswith('…"') and len(quoted("x" * 500)) < 130
     assert quoted(" ") == "nothing"
@@ -235,27 +235,27 @@ WORDS = st.text("bcdfgé", min_size=3, max_size=8) | st.sampled_from(
 
 @settings(deadline=None)
 @given(st.lists(st.lists(st.tuples(SENTENCES, st.booleans()), min_size=1, max_size=3, unique_by=lambda s: s[0]), min_size=1, max_size=6))  # fmt: skip
-def test_clauses_survive_the_round_trip(drawn: list[list[tuple[str, bool]]]) -> None:
+def test_clauses_round_trip(drawn: list[list[tuple[str, bool]]]) -> None:
     made = clauses(*(tuple(Statement(text=t, negated=n) for t, n in alternatives) for alternatives in drawn))
     assert parse_clauses(render_clauses(made)) == made
 
 
 @settings(deadline=None)
 @given(st.lists(st.lists(WORDS, max_size=4, unique=True), min_size=1, max_size=8))
-def test_objects_survive_the_round_trip(drawn: list[list[str]]) -> None:
+def test_objects_round_trip(drawn: list[list[str]]) -> None:
     reply = render_numbered(", ".join(words) or "none" for words in drawn)
     assert parse_objects(reply, len(drawn)) == tuple(map(tuple, drawn))
 
 
 @settings(deadline=None)
 @given(st.integers(1, 10), SENTENCES)
-def test_ratings_survive_the_round_trip(score: int, reason: str) -> None:
+def test_ratings_round_trip(score: int, reason: str) -> None:
     assert parse_rating(f"{reason}\nRating: [[{score}]]") == (score, reason)
 
 
 @settings(deadline=None)
 @given(SENTENCES, st.lists(WORDS, min_size=1, max_size=8).map(" ".join))
-def test_rules_and_descriptions_survive_the_round_trip(rule: str, words: str) -> None:
+def test_rules_and_descriptions_round_trip(rule: str, words: str) -> None:
     assert parse_rule(f"Rule: {rule}") == rule
     assert parse_description(f"Description: {words}") == words
 
@@ -272,7 +272,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_a_hostile_reply_is_read_or_refused_at_once(case: str) -> None:
+def test_hostile_reply_is_parsed_in_linear_time(case: str) -> None:
     start = time.process_time()
     for parser in (parse_rating, parse_rule, parse_clauses, parse_description, parse_numbered):
         with contextlib.suppress(ReplyError):

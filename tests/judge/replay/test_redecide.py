@@ -112,7 +112,7 @@ def test_redeciding_under_the_same_constitution_changes_nothing(preset: str, mod
 
 @pytest.mark.parametrize("preset", ["jurat", "quick", "clue-quick", "direct"])
 @pytest.mark.parametrize("model", [Thinking, Murmuring, Stating])
-def test_changed_thresholds_never_need_the_model(preset: str, model: type[Thinking]) -> None:
+def test_changed_thresholds_equal_judging_again(preset: str, model: type[Thinking]) -> None:
     for seed in SEEDS:
         new = with_thresholds(random.Random(seed))
         again = redecided(judged(preset, seed, model=model), new, PRESETS[preset])

@@ -1,4 +1,4 @@
-"""Second looks: moved copies of an image, and what they change."""
+"""The stage `views`: statements re-asked on shifted copies of the image."""
 
 from __future__ import annotations
 

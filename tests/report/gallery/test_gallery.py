@@ -1,4 +1,4 @@
-"""A page of rows that are no verdicts, with a layout that adds nothing to the gallery."""
+"""A gallery page of rows other than verdicts, with a plain layout."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def page(tmp_path: Path) -> Path:
 
 
 @pytest.mark.browser
-def test_rows_that_are_no_verdicts_are_shown_filtered_and_opened(browser, page):
+def test_rows_other_than_verdicts_are_shown_filtered_and_opened(browser, page):
     tab = browser.new_page()
     complaints = []
     tab.on("pageerror", lambda error: complaints.append(str(error)))

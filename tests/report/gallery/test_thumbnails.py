@@ -1,4 +1,4 @@
-"""Small copies of what was judged, and of nothing else."""
+"""Thumbnails of exactly the images that were judged."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def picture(url: str) -> Image.Image:
 @pytest.mark.parametrize(
     ("size", "small"), [((2000, 500), (480, 120)), ((64, 48), (64, 48)), ((30, 3000), (5, 480))]
 )
-def test_a_thumbnail_keeps_the_shape_and_is_never_enlarged(verdict, size, small):
+def test_thumbnail_keeps_the_shape_and_is_never_enlarged(verdict, size, small):
     found = thumbnail(verdict("x.png", image=size))
     assert picture(found.url).size == (found.width, found.height) == small
     assert max(small) <= LONGEST <= 512
@@ -101,7 +101,7 @@ def test_missing_image_has_a_reason(verdict, case):
     assert (found.url, found.missing) == (None, told)
 
 
-def test_images_that_moved_are_found_under_the_root_by_id_or_by_name(verdict, tmp_path):
+def test_moved_images_are_found_by_id_or_name(verdict, tmp_path):
     judged = verdict("pics/x.png")
     for place in ("new/pics", "flat"):
         (tmp_path / place).mkdir(parents=True)
@@ -136,7 +136,7 @@ def there(verdicts, root=None):
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 1, 0)])
-def test_images_are_found_again_in_any_order(tmp_path, order):
+def test_images_are_reopened_in_any_order(tmp_path, order):
     path = inside(tmp_path, "tar.gz")
     found = Reopener()
     uris = [f"{path}#{number}.png" for number in order]
@@ -183,7 +183,7 @@ def test_records_cannot_cause_network_access(verdict, tmp_path):
     )
 
 
-def test_the_images_of_an_item_of_several_are_found_in_its_table(tmp_path):
+def test_images_of_an_item_are_found_in_its_table(tmp_path):
     made = []
     for colour in ("red", "blue"):
         buffer = io.BytesIO()

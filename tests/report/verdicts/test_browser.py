@@ -1,4 +1,4 @@
-"""The page as a person meets it: in Chromium, by pointer and by keyboard, wide and narrow, light and dark."""
+"""The page in Chromium: by pointer and keyboard, wide and narrow, light and dark."""
 
 from __future__ import annotations
 
@@ -116,13 +116,13 @@ def test_pictures_are_blurred_and_shown_one_at_a_time(page):
 
 
 @pytest.mark.parametrize("key", ["Enter", "Space"])
-def test_a_picture_is_shown_by_keyboard_alone(page, key):
+def test_picture_can_be_shown_by_keyboard(page, key):
     tab_to(page, "Show picture of red.png")
     page.keyboard.press(key)
     assert bare(page) == ["red.png"]
 
 
-def test_pictures_can_be_grey(page):
+def test_pictures_can_be_shown_in_greyscale(page):
     page.get_by_role("button", name="Greyscale").click()
     page.wait_for_function("() => document.getAnimations().length === 0")
     filters = page.locator(".picture img").evaluate_all("all => all.map(i => getComputedStyle(i).filter)")
@@ -131,7 +131,7 @@ def test_pictures_can_be_grey(page):
     assert bare(page) == ["x.png"]
 
 
-def test_the_gallery_is_filtered_by_outcome_rule_reason_score_column_and_name(page):
+def test_gallery_filters_by_outcome_rule_reason_score_column_and_name(page):
     assert shown(page)[:2] == ["a/red.png", "a/x.png"] and status(page) == "6 shown"
     unsafe = page.get_by_role("button", name="unsafe 2")
     unsafe.click()
@@ -163,7 +163,7 @@ def test_the_gallery_is_filtered_by_outcome_rule_reason_score_column_and_name(pa
     assert page.url.endswith("page.html")
 
 
-def test_the_gallery_is_sorted(page):
+def test_gallery_is_sorted(page):
     order = page.get_by_role("combobox", name="Sort")
     order.select_option(label="by name")
     assert shown(page) == sorted(shown(page))
@@ -290,7 +290,7 @@ def test_script_decides_under_thresholds_as_python_does(opened, verdict, record,
         assert outcomes == found
 
 
-def test_a_preset_without_thresholds_has_no_sliders(opened, verdict, record, tmp_path):
+def test_preset_without_thresholds_has_no_sliders(opened, verdict, record, tmp_path):
     write_report(record(verdict("a.png", "unsafe", preset="clue")), tmp_path / "page.html")
     page = opened(tmp_path / "page.html")
     assert page.locator("input[type=range]").count() == 0

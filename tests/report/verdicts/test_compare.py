@@ -67,7 +67,7 @@ def test_rules_of_only_one_run_are_marked(verdict, record, tmp_path):
     assert "| fire (only in the first run) | low |" in (tmp_path / "t.md").read_text()
 
 
-def test_items_are_paired_by_id_and_occurrence_whatever_the_order(verdict, record):
+def test_items_are_paired_by_id_and_occurrence(verdict, record):
     first, second = (
         verdict("twice.png", outcome).model_copy(update={"occurrence": number})
         for number, outcome in enumerate(("safe", "unsafe"))
@@ -100,7 +100,7 @@ def test_sealed_flips_are_counted_only(runs, tmp_path):
     assert "blade.png" not in (tmp_path / "page.html").read_text()
 
 
-def test_runs_that_have_no_item_in_common_are_refused(verdict, record, tmp_path):
+def test_runs_without_common_items_are_refused(verdict, record, tmp_path):
     a, b = record(verdict("a.png"), name="a.jsonl"), record(verdict("b.png"), name="b.jsonl")
     with pytest.raises(JuratError, match="no item in common"):
         compare_reports(a, b, tmp_path / "page.html")

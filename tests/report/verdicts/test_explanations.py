@@ -38,13 +38,13 @@ def test_explanation_for_a_user_has_no_scores(verdict, outcome):
     assert told(verdict("a.png", outcome), "user") == USER[outcome]
 
 
-def test_a_rule_is_quoted_if_its_sentence_is_known(verdict):
+def test_rule_is_quoted_if_its_sentence_is_known(verdict):
     rules = {"blade": "No child may touch a blade."}
     said = told(verdict("a.png", "unsafe"), "user", rules=rules)
     assert "against the rule “No child may touch a blade” (blade)." in said
 
 
-def test_a_statement_drafts_facts_ground_means_and_redress(verdict):
+def test_statement_of_reasons_has_all_sections(verdict):
     said = explain(verdict("a.png", "unsafe"), "statement")
     assert [one.heading for one in said] == ["Restriction", "Facts", "Ground", "Means", "Redress"]
     facts, ground, means, redress = (one.text for one in said[1:])
@@ -54,7 +54,7 @@ def test_a_statement_drafts_facts_ground_means_and_redress(verdict):
     assert redress.startswith("[") and "complaint" in redress
 
 
-def test_nothing_is_restricted_where_no_rule_is_broken(verdict):
+def test_no_restriction_without_a_broken_rule(verdict):
     (said,) = explain(verdict("a.png", "unsure"), "statement")
     assert said.text.endswith("There is no restriction to give reasons for.")
 
@@ -69,7 +69,7 @@ def test_explanation_of_known_content_names_no_model(verdict):
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_no_explanation_repeats_the_reasoning_of_a_model(verdict, reader):
+def test_explanations_omit_the_reasoning_of_the_model(verdict, reader):
     looked = verdict("a.png", "unsafe").model_copy(update={"rules": (LOOKED_AT,)})
     assert "child's hand" not in told(looked, reader)
 

@@ -1,4 +1,4 @@
-"""Labels that a person gives on a page by keys, and the commands that read the file that it downloads."""
+"""Labelling on a page by keyboard, and the commands that read the downloaded file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page as a file: complete, self-contained, and made of text."""
+"""The page as a file: complete, self-contained, and safe text."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def test_hostile_text_in_a_record_stays_text(verdict, page, text):
     assert (tree.items[0]["note"], tree.items[1]["error"]) == (told, told)
 
 
-def test_pictures_are_limited_to_the_gravest_items(verdict, page):
+def test_limit_keeps_pictures_of_the_gravest_items(verdict, page):
     verdicts = [verdict(f"{n}.png", o) for n, o in enumerate(["safe", "safe", "error", "unsure", "unsafe"])]
     tree = page(*verdicts, limit=2)
     assert list(tree.columns["pictures"]) == ["4", "3"]
@@ -256,7 +256,7 @@ def test_pictures_are_limited_to_the_gravest_items(verdict, page):
     assert "This page has pictures of 2 items of 5, those that break a rule before the others" in tree.text
 
 
-def test_a_large_run_has_its_data_beside_the_page(verdict, record, tmp_path):
+def test_large_run_has_data_files_beside_the_page(verdict, record, tmp_path):
     first = verdict("a b#.png", "unsafe")
     rest = [verdict(f"{n}.png", image=None) for n in range(ONE_FILE)]
     out = tmp_path / "a page?.html"
@@ -275,7 +275,7 @@ def test_a_large_run_has_its_data_beside_the_page(verdict, record, tmp_path):
     write_report(record(first), out, overwrite=True)
 
 
-def test_a_folder_gets_a_page_with_its_data_beside_it(verdict, record, tmp_path):
+def test_folder_output_has_data_files(verdict, record, tmp_path):
     written = write_report(record(verdict("a.png")), tmp_path / "new" / "report")
     assert written.path == tmp_path / "new/report/index.html" and written.path.is_file()
     assert {path.name for path in written.files.iterdir()} == {"columns.js", "items-0.js", "picture-0.webp"}
@@ -325,7 +325,7 @@ def test_run_folder_gives_facts_and_thresholds(verdict, run_folder, tmp_path):
     assert (blade["keep"], blade["break"], blade["source"], blade["movable"]) == (0.1, 0.85, "run", True)
 
 
-def test_the_facts_show_what_was_passed_over_and_the_digest_of_the_preset(verdict, run_folder, tmp_path):
+def test_facts_show_skipped_files_and_preset_digest(verdict, run_folder, tmp_path):
     files = {".md": 1200, ".txt": 1} | {f".{n}": 1 for n in range(9)}
     others = {"members of archives that are no regular file": 2, "folder entries": 7}
     passed_over = {"files": files, "members": {".json": 3}, "others": others}
@@ -347,7 +347,7 @@ def test_the_facts_show_what_was_passed_over_and_the_digest_of_the_preset(verdic
     assert "folder entries" not in text.partition("All facts of the run")[0]
 
 
-def test_carried_columns_can_be_filtered_by_while_they_have_few_values(verdict, record, tmp_path):
+def test_columns_with_few_values_become_filters(verdict, record, tmp_path):
     path = record(*(verdict(f"{n}.png", image=None) for n in range(300)))
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     for n, row in enumerate(rows):
@@ -369,7 +369,7 @@ def test_facts_list_every_model_of_a_file(verdict, page):
     assert "2026-11-21 05:02 to 2026-11-22 06:00 UTC" in text
 
 
-def test_parquet_makes_the_same_page_as_json_lines(verdict, record, tmp_path):
+def test_parquet_and_json_lines_give_equal_pages(verdict, record, tmp_path):
     from jurat.judge import VERDICT_ROWS
     from jurat.runs import open_sink
 
@@ -395,7 +395,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_not_a_record_is_refused_with_the_reason_and_leaves_no_page(tmp_path, case):
+def test_invalid_record_is_refused_without_a_page(tmp_path, case):
     content, told = WRONG[case]
     record = tmp_path / "verdicts.jsonl"
     record.write_text(content)

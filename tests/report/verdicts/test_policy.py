@@ -63,7 +63,7 @@ def test_given_constitution_adds_sentences_to_a_file_of_verdicts(verdict, record
         page_of(source, tmp_path, constitution=load_constitution("shelf:nursery"))
 
 
-def test_a_policy_of_the_shelf_is_found_by_its_digest(verdict, record, tmp_path):
+def test_shelf_policy_is_found_by_its_digest(verdict, record, tmp_path):
     policy = load_constitution("shelf:nursery")
     rules = (BLADE.model_copy(update={"id": "child-with-blade"}),)
     source = record(verdict("a.png", "unsafe", constitution=f"nursery@{policy.digest}", rules=rules))
@@ -75,7 +75,7 @@ def test_a_policy_of_the_shelf_is_found_by_its_digest(verdict, record, tmp_path)
     assert "No child may be shown touching a blade." not in page_of(other, tmp_path)
 
 
-def test_verdicts_of_several_policies_share_no_sentences(verdict, record, tmp_path):
+def test_verdicts_of_several_policies_have_no_sentences(verdict, record, tmp_path):
     policy = load_constitution("shelf:nursery")
     rows = [verdict("a.png", "unsafe", constitution=f"nursery@{policy.digest}"), verdict("b.png", "unsafe")]
     page = page_of(record(*rows), tmp_path)

@@ -1,4 +1,4 @@
-"""Text for a ticket, which a spreadsheet and a wiki show and do not obey; and figures."""
+"""Tickets, with text that spreadsheets and wikis do not interpret; and figures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from jurat.report.verdicts.safe_cells import cell, inline
         (0.5, "0.5"),
     ],
 )
-def test_no_cell_is_a_formula(text, shown):
+def test_formula_prefixes_are_escaped(text, shown):
     assert cell(text) == shown
 
 
@@ -89,7 +89,7 @@ def test_markdown_has_facts_rules_reasons_and_the_gravest_items(verdict, record,
 
 
 @pytest.mark.parametrize("format", ["md", "csv"])
-def test_two_runs_become_a_ticket_of_their_flips(verdict, record, tmp_path, format):
+def test_ticket_of_two_runs_lists_flips(verdict, record, tmp_path, format):
     old = record(verdict("a.png"), verdict("b.png"), name="old.jsonl")
     new = record(verdict("a.png", "unsafe"), verdict("b.png"), name="new.jsonl")
     out = tmp_path / f"t.{format}"
