@@ -157,9 +157,8 @@ class StatementScore:
         if self.counts is None or self.fixed:
             return self
         question = self.statement.question
-        reasons: list[Reason | None] = [scoring.unanswered(question, self.counts)]
-        reasons += [scoring.unanswered(each.question, each.counts) for each in self.presence]
-        reason = gravest(reasons)
+        asked = [(question, self.counts), *((each.question, each.counts) for each in self.presence)]
+        reason = gravest(scoring.unanswered(*each) for each in asked)
         evidence, outcome = None, "undecided"
         if reason is None:
             evidence, outcome = self._weighed(scoring, self.counts)
@@ -228,8 +227,10 @@ def _conjunction(
     own: tuple[float, ClauseOutcome], groups: Sequence[Sequence[tuple[float, ClauseOutcome]]]
 ) -> tuple[float, ClauseOutcome]:
     """Evidence and outcome of a statement together with one presence statement of each group."""
-    each: list[tuple[float, ClauseOutcome]] = [own]
-    each += [(max(score for score, _ in group), any_of(outcome for _, outcome in group)) for group in groups]
+    each = [
+        own,
+        *((max(score for score, _ in group), any_of(outcome for _, outcome in group)) for group in groups),
+    ]
     return min(score for score, _ in each), all_of(outcome for _, outcome in each)
 
 

@@ -25,7 +25,7 @@ from jurat.models.openai.sight_check import SightCheck
 from jurat.models.protocol import Answer, Inquiry, YesNo
 
 MOST_QUESTIONS = 400
-"""Of one request, by the protocol."""
+"""Most questions in one request, by the protocol."""
 
 
 def _predicates(questions: Sequence[str]) -> list[dict[str, Any]]:
@@ -107,8 +107,8 @@ class DecisionsModel(ServerModel):
 
 
 def read_answers(found: Sequence[Any], count: int) -> list[YesNo]:
-    """The answers of a decision to `count` questions named q1, q2, ... Never raises: servers leave out any
-    field."""
+    """The answers of a decision to `count` questions named q1, q2, ... Never raises, although servers
+    may leave out any field."""
     if len(found) > count:
         why = f"The server gave {len(found)} answers to {count} questions."
         return [YesNo(0.0, 0.0, Failure("error", why))] * count
@@ -120,7 +120,7 @@ def read_answers(found: Sequence[Any], count: int) -> list[YesNo]:
 def _read(answer: Any, name: str) -> YesNo:
     given, kind = getattr(answer, "name", None), getattr(answer, "type", None)
     if given != name:
-        # Not put in order by name: a server that mixes up its answers may mix up the names as well.
+        # Not sorted by name: a server that mixes up its answers may mix up the names too.
         return _failed("The server's answer in this question's place is to another question.")
     if kind == "refusal":
         return YesNo(0.0, 0.0, Failure("refused", "The model declined to answer this question."))

@@ -1,8 +1,7 @@
-"""Settings of a call, and which of them a server takes.
+"""Settings of a call, and which of them a server accepts.
 
-Servers differ. `ServerSupport` begins with all that may be sent and gives way where the server rejects
-something by name; what was learned so holds for every later call. What changes a reply is never left out: a
-server that rejects it cannot honour it.
+`ServerSupport` starts with every setting and drops those that the server rejects by name, for all later
+calls. Settings that change a reply are never dropped: a server that rejects one cannot honour it.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ TOP_LOGPROBS = (20, 10, 5)
 LEAST_LISTED = 3
 """With fewer listed tokens P(Yes) + P(No) is not known well enough to be called measured."""
 LEAST_TOKENS = 16
-"""The least that some gateways hand on."""
+"""The smallest limit that some gateways accept."""
 FORMATS = ("json_schema", "json_object", "none")
 _THINKING: dict[ThinkingField, dict[bool, dict[str, Any]]] = {
     "reasoning_effort": {False: {"reasoning_effort": "none"}, True: {"reasoning_effort": "medium"}},
@@ -33,7 +32,7 @@ _TOO_LONG = re.compile(
 
 @dataclass(frozen=True)
 class ServerSupport:
-    """What a server takes, as far as it is known."""
+    """The settings that a server accepts, as far as is known."""
 
     top_logprobs: int = TOP_LOGPROBS[0]
     """How many tokens it lists; 0 if it gives no logprobs."""
@@ -89,13 +88,13 @@ class ServerSupport:
         return made
 
     def without(self, message: str, sent: dict[str, Any]) -> ServerSupport | None:
-        """The support that avoids what a rejection names; None if it names nothing that was `sent` and may be
-        left out."""
+        """The support without the setting that a rejection names; None if it names none that was `sent` and
+        may be dropped."""
         if "response_format" in sent and re.search(r"response_format|json_?schema|json_?object", message):
             return replace(self, format=FORMATS[FORMATS.index(self.format) + 1])
         if "logprobs" in sent and "logprobs" in message:
             return replace(self, top_logprobs=_fewer(message, self.top_logprobs))
-        # That a conversation is too long is about this one, not about what the server takes.
+        # A conversation that is too long says nothing about the settings.
         if not _TOO_LONG.search(message):
             if self.limit == "max_tokens" and "max_completion_tokens" in message:
                 return replace(self, limit="max_completion_tokens")

@@ -1,4 +1,4 @@
-"""The first choice of a chat completion: its text, why it ends, the first token's alternatives, its cost."""
+"""Reads the first choice of a chat completion: text, finish reason, first token's alternatives, usage."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Logprobs: TypeAlias = tuple[tuple[str, float], ...]
 """Tokens, or names of questions, each with a logprob or a probability."""
 
 CERTAIN = -1e-5
-"""A logprob above this is that of a token that is called certain."""
+"""A token with a logprob above this is called certain."""
 _ROUNDED, _MOST = 1e-3, 1.05
-"""No logprob is above the one, and no probabilities have a larger sum than the other."""
+"""Upper bounds of a valid logprob and of a sum of probabilities."""
 _THOUGHTS = re.compile(r"\A\s*<think>.*?(</think>\s*|\Z)", re.S)
 
 
@@ -37,7 +37,7 @@ class Choice:
 
 
 def read_choice(reply: ChatCompletion, usage: Usage | None = None) -> Choice | Failure:
-    """A reply's first choice, or why it has none to use. Never raises: servers leave out any field."""
+    """A reply's first choice, or the failure. Never raises, although servers may leave out any field."""
     return replace(_read(reply), usage=usage or Usage())
 
 
@@ -94,7 +94,7 @@ def _entry(entry: Any) -> tuple[Any, Any]:
 
 
 def _number(value: object) -> float | None:
-    """A number as JSON has it; None for what is none, or has no end."""
+    """A finite number or minus infinity; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if abs(value) < 1e300 or value == -math.inf else None

@@ -35,7 +35,7 @@ class CallState:
 
 
 CALL: ContextVar[CallState] = ContextVar("CALL")
-"""The call that the current task makes."""
+"""The call of the current task."""
 
 
 class _ReplyTooLong(Exception):

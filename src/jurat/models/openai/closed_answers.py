@@ -45,12 +45,12 @@ class NoLogprobs(Exception):
 
 @dataclass(frozen=True)
 class CallAnswers:
-    """What one call answered to some questions of an inquiry."""
+    """The answers of one call to some questions of an inquiry."""
 
     answers: list[YesNo]
     usage: Usage = field(default_factory=Usage)
     numbers: Logprobs = ()
-    """What the answers were measured from, as the server gave it."""
+    """The server's numbers that the answers were measured from."""
 
     @property
     def failed(self) -> bool:
@@ -85,7 +85,7 @@ def joined(calls: Sequence[CallAnswers], basis: Basis) -> Answer:
 
 
 def empty_reply(choice: Choice) -> Failure:
-    """Why a reply without text answers no question."""
+    """The failure of a reply without text."""
     if choice.finish == "length":
         return Failure("unparsed", "The limit of tokens cut the reply off before its first word.")
     return Failure("unparsed", "The reply is empty.")
@@ -102,12 +102,12 @@ def certain_token(listed: Logprobs) -> str | None:
 
 
 def answer_spelled_by(token: str) -> bool | None:
-    """The answer that a token spells; None where it is neither."""
+    """The answer that a token spells; None if it is neither Yes nor No."""
     return {"yes": True, "no": False}.get(_SPELLINGS.get(token, ""))
 
 
 def enough_listed(listed: Logprobs) -> bool:
-    """Whether P(Yes) + P(No) can be told: enough tokens are listed, or all that matter."""
+    """Whether P(Yes) + P(No) is known: enough tokens are listed, or their sum is nearly 1."""
     probabilities = [math.exp(min(0.0, logprob)) for _, logprob in listed if logprob > _NEVER]
     return len(probabilities) >= LEAST_LISTED or sum(probabilities) > 0.99
 

@@ -1,4 +1,4 @@
-"""What a run of a model behind a server would take, told before anything is sent.
+"""Estimates the calls, tokens and cost of a run of a served model, before anything is sent.
 
 A `Rehearsal` stands in for the model: whatever asks it asks as it would ask the model, and the calls are
 counted for each form in which the server may take them, since whether a server gives logprobs is not known
@@ -35,7 +35,7 @@ class CallForm:
     """One form in which closed questions are put to a server."""
 
     questions: int | None = 1
-    """In one call, at most; None takes `Serving.questions_per_call`."""
+    """Most questions in one call; None takes `Serving.questions_per_call`."""
     stated: bool = False
     """Whether they are answered in text."""
 
@@ -49,21 +49,21 @@ class Rehearsable(Protocol):
 
     @property
     def call_forms(self) -> Mapping[str, CallForm]:
-        """By what the server does: "gives logprobs"."""
+        """By the server's behaviour, for example "gives logprobs"."""
         ...
 
 
 @dataclass
 class Count:
-    """Calls and tokens, of the items and of what is asked once a run."""
+    """Calls and tokens, for the items and for what is asked once a run."""
 
     each: list[Usage] = field(default_factory=list[Usage])
-    """A call about an item each."""
+    """One entry a call about an item."""
     once: list[Usage] = field(default_factory=list[Usage])
-    """A call without an image each: the language prior is asked once a run."""
+    """One entry a call without an image; the language prior is asked once a run."""
 
     def spent(self, serving: Serving, times: float) -> TotalUsage:
-        """With as many items as were rehearsed, `times` over."""
+        """The estimate for `times` as many items as were rehearsed."""
         item, prior = sum(self.each, Usage()), sum(self.once, Usage())
         usage = Usage(
             round(item.input_tokens * times) + prior.input_tokens,
@@ -74,7 +74,7 @@ class Count:
 
 
 class Rehearsal(Model):
-    """See the module's docstring. It answers No to every question, which settles it; nothing is sent."""
+    """See the module's docstring. It answers No to every question and sends nothing."""
 
     revision = "rehearsal"
     dtype = "none"
@@ -89,11 +89,11 @@ class Rehearsal(Model):
         self._forms = forms
         self._counts = {form: Count() for form in forms}
         self._bare: set[tuple[tuple[str, ...], str]] = set()
-        """What was asked without images: the text before a question, and the question."""
+        """Questions that were asked without images, each with the text before it."""
         self._looked = False
 
     def estimates(self, times: float = 1.0) -> dict[str, TotalUsage]:
-        """What as many items as were rehearsed would take, `times` over, by what the server does."""
+        """Estimates for `times` as many items as were rehearsed, by the server's behaviour."""
         return {form: count.spent(self.serving, times) for form, count in self._counts.items()}
 
     def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:

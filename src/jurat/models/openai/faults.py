@@ -20,12 +20,12 @@ from jurat.models.openai.secrets import clean
 
 _PASSING = (408, 409, 425, 429)
 _ABOUT_SERVER = (401, 402, 403, 404, 405)
-"""Statuses that speak of the key, the account or the address, as a rule, and not of what was sent."""
+"""Statuses that usually concern the key, the account or the address, not the request."""
 _CODES = ("code", "status", "status_code", "http_status", "error_code")
 _TEXTS = ("message", "msg", "detail", "status_msg", "error_msg", "error_message", "error", "reason")
 _NESTED = ("error", "detail", "base_resp", "errors")
 _UNREAD = ("input", "messages", "prompt", "ctx", "loc", "url", "image_url", "content_filter_results")
-"""Fields that repeat what was sent, or list what a filter has looked for and not found."""
+"""Fields that repeat the request, or list filter categories that did not match."""
 _FILTER = re.compile(
     r"""content[ _-]?(filter|polic|moderation|management|safety|guideline|check|exists?[ _]risk|violat)
     | moderation | responsible[ _]?ai | data[ _]?inspection | inappropriate | flagged | guardrail | nsfw
@@ -48,7 +48,7 @@ _FILTERED_FINISH = re.compile(
 _HOPELESS = re.compile(
     r"invalid|unsupported|not supported|not found|malformed|bad request|unauthori[sz]ed", re.I
 )
-"""In an error without a status: what another try will not change."""
+"""Errors without a status that a retry will not change."""
 
 
 _REPLY_FIELDS = frozenset({"id", "object", "created", "model", "service_tier", "system_fingerprint", "usage"})
@@ -57,7 +57,7 @@ _REPLY_FIELDS = frozenset({"id", "object", "created", "model", "service_tier", "
 
 @dataclass(frozen=True)
 class ReplyKind:
-    """What an endpoint answers with."""
+    """The kind of reply that an endpoint gives."""
 
     name: str
     """In messages: "chat completion"."""
@@ -67,10 +67,10 @@ class ReplyKind:
 
 @dataclass(frozen=True)
 class Fault:
-    """Why one call of a server came to nothing."""
+    """Why one call of a server failed."""
 
     reason: str
-    """For a person, in one sentence."""
+    """One sentence for the user."""
     failed: bool = False
     """True where the server or the connection failed; False where the server rejected the call."""
     retry: bool = False
@@ -80,7 +80,7 @@ class Fault:
     message: str = ""
     """What the server says, on one line, without the key."""
     words: str = ""
-    """All that it says, the names of fields and codes too."""
+    """The whole error text, with names of fields and codes."""
     wait: float = 0.0
     """Seconds that its `Retry-After` asks to wait; 0 where that is a date, which only the SDK reads."""
     unreachable: bool = False
@@ -105,7 +105,7 @@ class Fault:
 
 
 def fault_in(status: int, headers: Mapping[str, str], content: bytes, kind: ReplyKind) -> Fault | None:
-    """What a response says is wrong; None where it holds a reply of that kind."""
+    """The fault that a response reports; None if it holds a reply of that kind."""
     success = 200 <= status < 300
     try:
         body: object = json.loads(content)
@@ -162,7 +162,7 @@ def _seconds(header: str | None) -> float:
 
 
 def _error_in(body: Mapping[str, Any], kind: ReplyKind) -> Mapping[str, Any] | None:
-    """The part of a 200's body, or of its first choice, that says what is wrong; None where none does."""
+    """The part of a 200's body, or of its first choice, that reports an error; None if there is none."""
     rest = {name: value for name, value in body.items() if name not in {*_REPLY_FIELDS, kind.field}}
     found = body.get(kind.field)
     first: Any = found[0] if isinstance(found, list) and found else None
@@ -176,7 +176,7 @@ def _error_in(body: Mapping[str, Any], kind: ReplyKind) -> Mapping[str, Any] | N
 
 
 def filtered_finish(choice: object) -> str | None:
-    """The reason why a choice ended, if it is that a content filter blocked it."""
+    """The finish reason of a choice if a content filter blocked it."""
     for name in ("finish_reason", "native_finish_reason"):
         reason = getattr(choice, name, None)
         if isinstance(reason, str) and _FILTERED_FINISH.search(reason):
@@ -185,7 +185,7 @@ def filtered_finish(choice: object) -> str | None:
 
 
 def _statuses(value: object, depth: int = 0) -> Iterator[int]:
-    """What stands in the places of statuses and may be one, the outermost first."""
+    """Values at the usual places of statuses, outermost first."""
     if isinstance(value, list) and value:
         value = cast("list[object]", value)[0]
     if not isinstance(value, Mapping) or depth > 3:
@@ -215,7 +215,7 @@ def _message(body: object) -> str:
 
 
 def _words(value: object, depth: int = 0) -> str:
-    """Names of fields, codes and texts, without what only repeats what was sent."""
+    """Names of fields, codes and texts, without parts that repeat the request."""
     if isinstance(value, str):
         return value[:2000]
     if isinstance(value, list) and depth < 5:

@@ -43,7 +43,7 @@ from jurat.models.protocol import (
 log = logging.getLogger("jurat.models")
 
 STATED_TOKENS = 2048
-"""At most, in a reply that answers several questions; those that think before they answer need room."""
+"""Largest reply that answers several questions; models that think first need the room."""
 _ENDPOINT = Endpoint(
     ReplyKind("chat completion", "choices"),
     lambda client: client.chat.completions.create,
@@ -72,7 +72,7 @@ class ServedModel(ServerModel):
         self._probe = asyncio.Lock()
         self._probed = False
         self._measures = False
-        """Whether a reply has come with several tokens' logprobs that differ."""
+        """Whether any reply so far listed several tokens with different logprobs."""
         self._warned = False
         self._sight = SightCheck(server, self._answers)
 
@@ -84,7 +84,7 @@ class ServedModel(ServerModel):
         return self.server.run(self._reply, chats)
 
     def give_up_logprobs(self) -> None:
-        """Asks for none from now on."""
+        """Stops asking for logprobs."""
         if self.support.top_logprobs:
             self._learn(replace(self.support, top_logprobs=0))
 
@@ -121,8 +121,8 @@ class ServedModel(ServerModel):
     async def _answer_groups(
         self, inquiry: Inquiry, urls: Sequence[str], groups: Sequence[tuple[str, ...]], basis: Basis
     ) -> Answer:
-        """One call a group: the first alone, then all others at once. If the first fails with an error, the
-        others are not made."""
+        """One call a group: the first alone, then the others concurrently, unless the first fails with an
+        error."""
         turns = inquiry.prefix.turns
 
         def answers(group: tuple[str, ...]) -> Coroutine[Any, Any, CallAnswers]:
@@ -141,7 +141,7 @@ class ServedModel(ServerModel):
     async def _answers(
         self, turns: Sequence[Turn], group: Sequence[str], urls: Sequence[str], basis: Basis
     ) -> CallAnswers:
-        """One call; raises NoLogprobs where answers should be measured and the server gives none."""
+        """One call; raises NoLogprobs if answers should be measured and the server gives no logprobs."""
         if basis == "stated":
             return await self._stated(turns, group, urls)
         return await self._measured(turns, group[0], urls)
@@ -168,7 +168,7 @@ class ServedModel(ServerModel):
         listed, usage = choice.listed, choice.usage
         if not self._measures and (token := closed.certain_token(listed)) is not None:
             return CallAnswers([self._certain(token)], usage, listed)
-        # One token alone, however sure, may be all that this server ever lists.
+        # A single certain token may be all that this server ever lists.
         self._measures = self._measures or len(listed) >= LEAST_LISTED
         if closed.enough_listed(listed):
             return CallAnswers([closed.measured_answer(listed)], usage, listed)
@@ -224,7 +224,7 @@ class ServedModel(ServerModel):
             return {"messages": list(asked), **support.arguments(wanted, logprobs=logprobs, **more)}
 
         def adapt(fault: Fault, sent: dict[str, Any]) -> dict[str, Any] | None:
-            if self.support == support:  # else another call has learned meanwhile
+            if self.support == support:  # else another call has changed it meanwhile
                 learned = support.without(fault.message, sent)
                 if learned is None:
                     self._check_honoured(fault, sent)
@@ -240,8 +240,7 @@ class ServedModel(ServerModel):
         return read_choice(reply, usage_of(reply, self.server.serving))
 
     def _check_honoured(self, fault: Fault, sent: dict[str, Any]) -> None:
-        """Raises where the server rejects a setting of the conversation: without it the reply would be
-        another."""
+        """Raises if the server rejects a setting of the conversation that changes the reply."""
         if (name := rejected_setting(fault.message, sent)) is not None:
             raise UnsupportedSetting(
                 f"The server of {self.name!r} does not support {name}: {fault.message.rstrip('.')}.",

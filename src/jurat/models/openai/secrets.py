@@ -13,8 +13,8 @@ SHOWN = "[key]"
 """Replaces a key."""
 
 _LEAST_KEY = 8
-"""Characters of a key that is a secret. Shorter ones ("none", "ollama", "1") are placeholders, and occur in
-replies by chance."""
+"""Least length of a secret key. Shorter keys ("none", "ollama", "1") are placeholders and occur in replies by
+chance."""
 _RUN = 16
 """Letters and digits in a row by which a part of a key is recognised."""
 _SECRET = re.compile(r"\b(sk|key|pk)-[\w*.-]{4,}|(?<=bearer )\S+", re.I)

@@ -35,13 +35,13 @@ Adapt: TypeAlias = Callable[[Fault, dict[str, Any]], dict[str, Any] | None]
 
 BASE_URL = "OPENAI_BASE_URL"
 NO_KEY = "none"
-"""Sent where the environment holds no key: servers of one's own do not look at it."""
+"""Sent if the environment holds no key; self-hosted servers ignore it."""
 _BILL: ContextVar[list[float]] = ContextVar("bill")
-"""Money of the calls made so far for the item that is worked on."""
+"""The cost of the calls made so far for the current item."""
 _TRIES = 3
 """One try may take the deadline divided by this."""
 _MOST_TOKENS = 10**9
-"""Of one call; a server that reports more counts wrong."""
+"""Largest token count of one call; larger reports are ignored."""
 _ADAPTATIONS = 8
 _NO_SETTING = (401, 402, 404, 405)
 """Statuses that are not about a setting, whatever words come with them."""
@@ -62,7 +62,7 @@ class Endpoint:
 
     reply: ReplyKind
     method: Callable[[AsyncOpenAI], Callable[..., Awaitable[Any]]]
-    """Finds the method that makes the call."""
+    """Returns the SDK's method for the call."""
     probe: dict[str, Any]
     """Its arguments for the smallest call, which asks whether a server answers at all."""
 
@@ -81,10 +81,10 @@ class Server:
         self._failed = 0
         """Calls in a row that failed."""
         self._answered: dict[str, Any] | None = None
-        """A request that was answered, with an image if there was one: it is known to be answerable."""
+        """A request that was answered, with an image if possible; repeated to check the server."""
         self._checking = asyncio.Lock()
         self._checked = -math.inf
-        """When the server was last found to answer."""
+        """Time of the last check that found the server answering."""
         self._client: AsyncOpenAI | None = None
         self._slots = asyncio.Semaphore(serving.concurrency)
         self._background = BackgroundLoop()
@@ -138,7 +138,7 @@ class Server:
                     self._gone("the account has no credit left (429)")
                 if outcome.failed:  # in the slot, so that no more calls fail while the server is checked
                     return await self._failure(outcome, start)
-            self._failed = 0  # it answers, whatever it says
+            self._failed = 0  # any answer shows that the server works
             if outcome.filtered:
                 return Failure("filtered", f"The server's content filter blocked it: {outcome.message}")
             changed = None if adapt is None or outcome.status in _NO_SETTING else adapt(outcome, request)

@@ -33,11 +33,11 @@ change."""
 SQUARE = (112, 112)
 
 _NEAR = 0.125
-"""In log-odds: in bfloat16, answers to the same tokens differ by as much."""
+"""In log-odds: answers to the same tokens in bfloat16 may differ by this much."""
 _TRIES = 3
 _TEXTS = 8
-"""Conversations, by their text, of which all questions are checked. Further ones have texts of their own
-(captions), and only their first questions are checked."""
+"""Number of conversation texts of which all questions are checked. Of further texts (captions), only the
+first questions are."""
 _KEPT = 4096
 """Calls without a picture whose answers are kept."""
 
@@ -48,11 +48,11 @@ have. Raises NoLogprobs where that is `measured` and cannot be had."""
 
 @dataclass
 class _Kept:
-    """An answer without an image, once it is there."""
+    """An answer without an image, or the wait for it."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     call: CallAnswers = field(default_factory=lambda: CallAnswers([]))
-    """No answers before it was asked."""
+    """Empty until it was asked."""
     reported: bool = False
     """Whether its usage is part of an answer."""
 
@@ -70,10 +70,10 @@ class SightCheck:
         self._counts = False
         """Whether the server counts tokens for an image."""
         self._others: tuple[CallAnswers, ...] = ()
-        """What it answered without an image when it was checked."""
+        """Its answers without an image from the check."""
 
     async def prior(self, turns: Sequence[Turn], questions: Sequence[str], basis: Basis) -> CallAnswers:
-        """The answers to questions of a conversation without images. What they cost is reported once."""
+        """The answers to questions of a conversation without images. Their cost is reported once."""
         kept = await self._without_images(turns, questions, basis)
         reported, kept.reported = kept.reported, True
         return replace(kept.call, usage=Usage()) if reported else kept.call
@@ -91,7 +91,7 @@ class SightCheck:
             return kept
 
     async def look(self) -> None:
-        """Shows the server a red picture and a blue one, unless that was done.
+        """Shows the server a red and a blue picture, once.
 
         Raises:
             ModelUnavailable: it answers the same about both.
@@ -147,15 +147,15 @@ class SightCheck:
         calls: Sequence[CallAnswers],
         basis: Basis,
     ) -> list[CallAnswers]:
-        """The calls, each of which answered one group of questions about images; those for which the server
-        did not look at them hold failures."""
+        """The calls, one for each group of questions about images; calls for which the server ignored the
+        image hold failures."""
         await self.look()
         text = tuple(turn.text for turn in turns)
         if text not in self._texts and len(self._texts) < _TEXTS:
             self._texts.add(text)
         due = len(groups) if text in self._texts else 1
         if not self._others or (basis == "stated" and not self._counts):
-            due = 0  # nothing could be learned from it
+            due = 0  # the check was inconclusive
         kept = [self._without_images(turns, group, basis) for group in groups[:due]]
         plain = [each.call for each in await asyncio.gather(*kept)]
         found = list(calls)
@@ -187,7 +187,7 @@ def _same(one: CallAnswers, other: CallAnswers) -> bool:
 
 
 def _near(one: CallAnswers, other: CallAnswers) -> bool:
-    """Whether they are equal but for the noise of the arithmetic, as far as both answered."""
+    """Whether two answers are equal up to arithmetic noise, as far as both answered."""
     both = [(a, b) for a, b in zip(one.answers, other.answers, strict=True) if not (a.failure or b.failure)]
     return bool(both) and all(a.stated == b.stated and abs(a.log_odds - b.log_odds) <= _NEAR for a, b in both)
 
