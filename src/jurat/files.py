@@ -21,8 +21,8 @@ def count_rows(count: int) -> str:
 def exists_already(path: Path) -> JuratError:
     """The error for a file that must not be replaced."""
     return JuratError(
-        f"{path} exists already, and nothing is added to it or replaced unasked.",
-        hint="Give another name; --overwrite, where there is such an option, replaces it.",
+        f"{path} already exists and was not changed.",
+        hint="Give another name, or --overwrite if the command has that option.",
     )
 
 

@@ -266,7 +266,7 @@ def test_command_writes_results_of_the_bundled_model(tmp_path):
         (["pictograms", "-m", "null", "-m", "null=bundled"], "Two models have the same label."),
         (
             ["pictograms", "-p", "clip", "-m", "null", "--matcher", "none", "--split", "test"],
-            "Nothing could be benched: no matcher was named.",
+            "Nothing could be evaluated: no matcher was named.",
         ),
     ],
 )

@@ -25,8 +25,8 @@ RAY = ["--engine", "ray"]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["pics", *RAY], "--engine ray writes a run that can go on.\n  Name its folder: --out DIR."),
-        (["pics", *RAY, "--out", "v.jsonl"], "--engine ray writes a run that can go on."),
+        (["pics", *RAY], "--engine ray needs a folder for its output.\n  Name its folder: --out DIR."),
+        (["pics", *RAY, "--out", "v.jsonl"], "--engine ray needs a folder for its output."),
         (["-", *RAY, "--out", "run"], "--engine ray cannot read a list on standard input"),
         (["pics", *RAY, "--out", "run", "--reuse-near", "4"], "--reuse-near remembers what this process"),
         (["pics", *RAY, "--out", "run", "--dry-run"], "--dry-run sends nothing"),
@@ -58,7 +58,7 @@ def test_missing_ray_names_the_install_command(pics, jurat, monkeypatch):
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("127.0.0.1:1", r"nobody answers at \S+:1 \(Connection refused\)\."),
+        ("127.0.0.1:1", r"no server answers at \S+:1 \(Connection refused\)\."),
         ("ray://head:10001", r"ray://head:10001 is that of a Ray client\."),
         ("head", "Invalid address format: head"),
     ],
@@ -237,7 +237,7 @@ def test_ctrl_c_keeps_results_and_the_same_command_resumes(pics, tmp_path):
     going.send_signal(signal.SIGINT)
     told = going.communicate(timeout=120)[1]
     assert going.returncode == 130, told
-    assert "finishing the batch in hand" in told
+    assert "finishing the current batch" in told
     (count,) = re.findall(r"interrupted after (\d+) items; \d+ rows are new in run", told)
     assert 10 <= int(count) == len(keys("run")) < 157
     assert "Traceback" not in told

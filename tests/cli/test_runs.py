@@ -147,7 +147,7 @@ def test_changed_constitution_is_refused_with_the_difference(run, jurat):
     assert "-      - The picture is red." in result.stderr.replace("    - -", "    -    -") or (
         "The picture is red." in result.stderr and "The picture is blue." in result.stderr
     )
-    assert "--fresh sets that run aside and begins anew." in result.stderr
+    assert "--fresh to set that run aside and start a new one." in result.stderr
     assert decisions("run") == before
     fresh = jurat("judge", "pics", *POLICY, "--out", "run", "--fresh")
     assert fresh.exit_code == 0
@@ -437,10 +437,8 @@ def test_ctrl_c_finishes_the_batch_and_the_run_resumes(pics, tmp_path, jurat):
     assert going.returncode == 130
     rows = len(outcomes("run"))
     assert 4 <= rows < 47
-    assert "jurat: finishing the batch in hand; Ctrl-C again stops at once." in stderr
-    told = (
-        f"interrupted after {rows} items; {rows} rows are new in run. The same command goes on with the rest."
-    )
+    assert "jurat: finishing the current batch; Ctrl-C again stops at once." in stderr
+    told = f"interrupted after {rows} items; {rows} rows are new in run. Rerun the same command to resume."
     assert told in stderr
     assert "Traceback" not in stderr
     assert jurat("judge", "pics", "-c", "colours.yaml", "-m", "null?pace=0.05", "--out", "run").exit_code == 0
@@ -507,7 +505,7 @@ def test_vanished_images_stop_the_run_and_it_resumes(pics, tmp_path, jurat):
     pics.rename(tmp_path / "unmounted")
     _, stderr = going.communicate(timeout=60)
     assert going.returncode == 2
-    assert "jurat: pics is not there any more.\n  What was judged until then is kept." in stderr
+    assert "jurat: pics is not there any more.\n  Verdicts so far are kept." in stderr
     (tmp_path / "unmounted").rename(pics)
     assert jurat("judge", "pics", "-c", "colours.yaml", "-m", "null?pace=0.1", "--out", "run").exit_code == 0
     told = outcomes("run")

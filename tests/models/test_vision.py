@@ -207,7 +207,11 @@ def test_bad_image_and_overlong_word_fail_alone(detector: LocalDetector) -> None
     images = [IMAGES[0], broken_image(), IMAGES[1], IMAGES[2]]
     found = detector.detect(images, [["cat"], ["cat"], ["dog", long], []])
     assert boxes_of(found[0]) == boxes_of(detector.detect([images[0]], [["cat"]])[0])
-    assert isinstance(found[1], Failure) and found[1].kind == "error" and "taken in" in found[1].reason
+    assert (
+        isinstance(found[1], Failure)
+        and found[1].kind == "error"
+        and "could not be prepared" in found[1].reason
+    )
     assert isinstance(found[2], Failure)
     assert found[2].reason == f"{long!r} makes 15 tokens; the detector reads 12 at most."
     assert found[3] == []

@@ -342,7 +342,7 @@ def test_full_disk_stops_the_run_and_keeps_complete_rows(tmp_path: Path) -> None
     rows = int(done.stdout)
     assert 10 < rows < 100
     assert f"run cannot be written: File too large; {rows} rows are new and whole in it." in done.stderr
-    assert "Once it can be written again, the same command goes on." in done.stderr
+    assert "Once it is writable again, rerun the same command to resume." in done.stderr
     assert numbers(tmp_path / "run") == list(range(rows))
     write(tmp_path / "run", range(rows, 100))
     assert numbers(tmp_path / "run") == list(range(100))
@@ -384,7 +384,7 @@ def test_facts_round_trip_and_folder_without_facts_is_refused(tmp_path: Path) ->
     with pytest.raises(JuratError, match=r"is a folder, and not one of a run: it has no _run\.json\.$"):
         read_rows(tmp_path)
     (tmp_path / "run" / "_run.json").write_text("[]")
-    with pytest.raises(JuratError, match="is not what a run wrote"):
+    with pytest.raises(JuratError, match="was not written by a run"):
         read_facts(tmp_path / "run")
 
 
@@ -411,7 +411,7 @@ def test_merge_refuses_a_run_with_an_unfinished_retry(tmp_path: Path) -> None:
         sink.take_out_errors()
     with pytest.raises(JuratError, match="one has errors that were being tried again") as raised:
         merge_runs([one, two], tmp_path / "all", ROWS)
-    assert raised.value.hint == "The jurat judge command of that run ends it; merge it then."
+    assert raised.value.hint == "Rerun the jurat judge command of that run to finish it, then merge."
 
 
 def test_parts_of_an_older_schema_are_merged_with_nulls(tmp_path: Path) -> None:

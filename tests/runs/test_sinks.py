@@ -170,8 +170,8 @@ def test_existing_file_is_refused_without_overwrite(suffix: str, tmp_path: Path)
     path.write_text("precious")
     with pytest.raises(JuratError) as raised:
         open_sink(path, ROWS)
-    assert raised.value.message == f"{path} exists already, and nothing is added to it or replaced unasked."
-    assert raised.value.hint == "Give another name; --overwrite, where there is such an option, replaces it."
+    assert raised.value.message == f"{path} already exists and was not changed."
+    assert raised.value.hint == "Give another name, or --overwrite if the command has that option."
     assert raised.value.exit_code == 2
     assert path.read_text() == "precious"
     rows = written(path, 2, overwrite=True)

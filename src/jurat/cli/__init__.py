@@ -182,12 +182,12 @@ def main() -> None:
         if whose is not None:
             sys.stderr.write(
                 f"jurat: {whose} failed: {told}\n"
-                "  This is a fault of the plug-in. JURAT_DEBUG=1 shows where; its makers want that.\n"
+                "  This is a fault of the plug-in. JURAT_DEBUG=1 prints a traceback for its authors.\n"
             )
             sys.exit(3)
         sys.stderr.write(
             f"jurat: unexpected {told}\n"
-            "  This is a bug in jurat. JURAT_DEBUG=1 shows where it happened; please report it with that.\n"
+            "  This is a bug in jurat. JURAT_DEBUG=1 prints a traceback; please report it.\n"
         )
         sys.exit(BUG)
 

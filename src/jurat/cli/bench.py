@@ -31,7 +31,7 @@ Methods = Annotated[
         "--preset",
         "-p",
         metavar="NAME",
-        help="See: jurat list bench_methods; repeat for more. All unless told.",
+        help="See: jurat list bench_methods; repeat for more. Default: all.",
         show_default=False,
     ),
 ]
@@ -50,13 +50,13 @@ Models = Annotated[
         "--model", "-m", metavar="NAME", help="A model, or LABEL=NAME; repeat for more. NAME may be a folder."
     ),
 ]
-Detector = Annotated[str, typer.Option(metavar="NAME", help="Finds objects; none for none.")]
-Matcher = Annotated[str, typer.Option(metavar="NAME", help="Scans relevance; none for none.")]
+Detector = Annotated[str, typer.Option(metavar="NAME", help="Detector; none to use none.")]
+Matcher = Annotated[str, typer.Option(metavar="NAME", help="Matcher; none to use none.")]
 Out = Annotated[
     Path, typer.Option("--out", "-o", metavar="DIR", help="Output folder; rerun the same command to resume.")
 ]
 Workers = Annotated[
-    int, typer.Option(metavar="N", min=1, max=64, help="Models judged side by side, a process each.")
+    int, typer.Option(metavar="N", min=1, max=64, help="Models judged in parallel, one process each.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only.")]
 
@@ -71,13 +71,13 @@ def pictograms(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="test, habits, flip, rare, borderline; also dev and vault. The first five unless told.",
+            help="test, habits, flip, rare, borderline; also dev and vault. Default: the first five.",
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another one draws a fresh bench.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other scenes.")] = 0,
     per_rule: Annotated[
-        int, typer.Option(metavar="N", min=1, max=10_000, help="Pairs of scenes a rule.")
+        int, typer.Option(metavar="N", min=1, max=10_000, help="Pairs of scenes per rule.")
     ] = 100,
     detector: Detector = "bundled",
     matcher: Matcher = "bundled",
@@ -220,7 +220,7 @@ def _run(plan: BenchPlan, quiet: bool) -> None:
     if not results["rows"]:
         first = results["provenance"]["left_out"][:1]
         why = first[0]["reason"] if first else "no method was named"
-        raise JuratError(f"Nothing could be benched: {why}.")
+        raise JuratError(f"Nothing could be evaluated: {why}.")
     written = write_results(plan.out, results)
     typer.echo(as_markdown(results))
     if not quiet:

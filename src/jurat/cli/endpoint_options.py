@@ -26,33 +26,31 @@ SAMPLE = 200
 BaseUrl = Annotated[
     str | None, typer.Option("--base-url", metavar="URL", help="The server of openai/NAME or decisions/NAME.")
 ]
-Concurrency = Annotated[
-    int | None, typer.Option(metavar="N", help="Of a server: calls under way at once. 16 unless told.")
-]
+Concurrency = Annotated[int | None, typer.Option(metavar="N", help="Server: concurrent calls. Default: 16.")]
 QuestionsPerCall = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Of a server without logprobs: questions in one call. 8 unless told."),
+    typer.Option(metavar="N", help="Server without logprobs: questions per call. Default: 8."),
 ]
 MaxPixels = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Of a server: larger images are scaled down. 1048576 unless told."),
+    typer.Option(metavar="N", help="Server: larger images are scaled down. Default: 1048576."),
 ]
 ImageFormat = Annotated[
     Literal["auto", "png", "jpeg"] | None,
-    typer.Option(help="Of a server: how images are sent. png is lossless; auto takes jpeg for large ones."),
+    typer.Option(help="Server: image format. png is lossless; auto uses jpeg for large images."),
 ]
 ThinkingField = Annotated[
     Literal["reasoning_effort", "chat_template_kwargs"] | None,
-    typer.Option(help="Of a server: the field that turns a model's thinking off and on, where it has one."),
+    typer.Option(help="Server: the field that turns a model's thinking on and off."),
 ]
 Deadline = Annotated[
     float | None,
-    typer.Option(metavar="SECONDS", help="Of a server: for one call with its tries. 300 unless told."),
+    typer.Option(metavar="SECONDS", help="Server: time for one call with its retries. Default: 300."),
 ]
-Price = Annotated[float | None, typer.Option(metavar="PRICE", help="Of a server: of a million tokens.")]
+Price = Annotated[float | None, typer.Option(metavar="PRICE", help="Server: price per million tokens.")]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Estimate calls, tokens and money of a server; send nothing."),
+    typer.Option("--dry-run", help="Estimate calls, tokens and cost of a server; send nothing."),
 ]
 
 

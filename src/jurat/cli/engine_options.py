@@ -19,21 +19,15 @@ if TYPE_CHECKING:
 
 Engine = Annotated[
     str,
-    typer.Option(
-        "--engine", metavar="NAME", help="What judges: local, or ray, the workers of a Ray cluster."
-    ),
+    typer.Option("--engine", metavar="NAME", help="Engine: local, or ray, the workers of a Ray cluster."),
 ]
 Replicas = Annotated[
     int | None,
-    typer.Option(
-        metavar="N", min=1, help="Of ray: judges at work at once. One a GPU, or a machine, unless told."
-    ),
+    typer.Option(metavar="N", min=1, help="Ray: parallel judges. Default: one per GPU, or per machine."),
 ]
 Gpus = Annotated[
     float | None,
-    typer.Option(
-        metavar="SHARE", min=0, help="Of ray: GPUs a judge takes, 0.5 for two on one. 1 unless told."
-    ),
+    typer.Option(metavar="SHARE", min=0, help="Ray: GPUs per judge; 0.5 puts two on one. Default: 1."),
 ]
 
 _LOCAL, _RAY = "local", "ray"
@@ -61,7 +55,7 @@ def check_ray(
 ) -> None:
     """Raises JuratError for what Ray's workers cannot do."""
     if folder is None:
-        raise JuratError("--engine ray writes a run that can go on.", hint="Name its folder: --out DIR.")
+        raise JuratError("--engine ray needs a folder for its output.", hint="Name its folder: --out DIR.")
     if "-" in paths:
         raise JuratError(
             "--engine ray cannot read a list on standard input: workers have none.",
@@ -73,9 +67,7 @@ def check_ray(
             hint="Leave out one of them.",
         )
     if dry_run:
-        raise JuratError(
-            "--dry-run sends nothing, so that there is nothing for workers to do.", hint="Leave out --engine."
-        )
+        raise JuratError("--dry-run sends nothing, so it needs no workers.", hint="Leave out --engine.")
     if device is not None and ":" in device:
         raise JuratError(
             f"Ray chooses the GPU of each worker, so --device {device} cannot be.", hint="Say --device cuda."

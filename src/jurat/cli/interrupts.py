@@ -50,7 +50,7 @@ def stopping(*, quiet: bool) -> Generator[StopRequest]:
             raise KeyboardInterrupt
         stop.asked = True
         if not quiet:
-            sys.stderr.write("jurat: finishing the batch in hand; Ctrl-C again stops at once.\n")
+            sys.stderr.write("jurat: finishing the current batch; Ctrl-C again stops at once.\n")
             sys.stderr.flush()
 
     before: dict[int, object] = {}

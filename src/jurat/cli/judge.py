@@ -86,12 +86,10 @@ def judge(
     gpus: engines.Gpus = None,
     show: Annotated[
         int | None,
-        typer.Option(
-            metavar="N", min=0, help="How many items to print: 40, or with --out none, unless told."
-        ),
+        typer.Option(metavar="N", min=0, help="Items to print. Default: 40, or none with --out."),
     ] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print errors, and what was passed over, only.")
+        bool, typer.Option("--quiet", "-q", help="Print only errors and what was passed over.")
     ] = False,
     *,
     opening: ModelOptions,
@@ -193,7 +191,7 @@ def judge(
     source.tell_passed_over()
     if interrupted:
         where = "" if out is None else f"; {run.written}"
-        on = ". The same command goes on with the rest" if folder is not None else ""
+        on = ". Rerun the same command to resume" if folder is not None else ""
         typer.echo(f"jurat: interrupted after {counted(run.tally.items, 'item')}{where}{on}.", err=True)
         raise typer.Exit(INTERRUPTED)
     run.check_some()

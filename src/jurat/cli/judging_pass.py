@@ -198,9 +198,7 @@ def _tell_low_mass(console: Console, tally: Tally, model: Model) -> None:
     lines = [f"{count:,} of {counted(tally.items, 'item')}: {model.name} answers with neither Yes nor No."]
     explained = model.capability(Diagnosable)
     if explained is None:
-        lines.append(
-            "A model that thinks before it answers does so; turn its thinking off where it is served."
-        )
+        lines.append("Models that think before they answer do this; turn thinking off on the server.")
     else:
         lines += [f"Its answers begin, {begun}." for begun in first_tokens(explained)]
         lines.append(f"How it is asked: jurat models --explain {model.name}")

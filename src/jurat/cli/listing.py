@@ -24,7 +24,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def list_entries(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="KIND", help=f"{', '.join(KINDS)}. All unless told.", show_default=False),
+        typer.Argument(metavar="KIND", help=f"{', '.join(KINDS)}. Default: all.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead.")] = False,
 ) -> None:

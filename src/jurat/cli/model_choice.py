@@ -28,17 +28,17 @@ Without = Annotated[
 ]
 DetectorName = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Finds objects for regions: bundled, or hf/NAME_OR_PATH of an OWLv2."),
+    typer.Option(metavar="NAME", help="Detector for regions: bundled, or hf/NAME_OR_PATH of an OWLv2."),
 ]
 MatcherName = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Scans relevance: bundled, or hf/NAME_OR_PATH of a CLIP."),
+    typer.Option(metavar="NAME", help="Matcher for relevance: bundled, or hf/NAME_OR_PATH of a CLIP."),
 ]
 CalibrationFile = Annotated[Path | None, typer.Option(metavar="FILE", help="What jurat calibrate wrote.")]
 AllowUnknown = Annotated[
     bool,
     typer.Option(
-        "--allow-unknown", help="Go on where the model does not know a word; its findings are undecided."
+        "--allow-unknown", help="Continue if the model does not know a word; its findings are undecided."
     ),
 ]
 Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.")]

@@ -29,7 +29,7 @@ def models(
         typer.Option(
             "--explain",
             metavar="NAME",
-            help="Open this model, ask it a few questions, and tell how they are put to it, and why.",
+            help="Open this model, ask it a few questions, and print how they are asked, and why.",
             show_default=False,
         ),
     ] = None,
@@ -62,11 +62,7 @@ def _explain(model: Model) -> None:
 
     explained = model.capability(Diagnosable)
     lines = [("model", f"{full_name(model)}, in {model.dtype}")]
-    lines += (
-        [("path", "its backend decides by itself how it is asked")]
-        if explained is None
-        else explained.explain()
-    )
+    lines += [("path", "its backend decides how it is asked")] if explained is None else explained.explain()
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")

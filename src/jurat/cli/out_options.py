@@ -28,13 +28,14 @@ Out = Annotated[
         help="Write verdicts: to a folder, which can be resumed; .jsonl; .parquet; - for JSON here.",
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file --out if it is there.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out file.")]
 Fresh = Annotated[
     bool,
-    typer.Option("--fresh", help="Begin anew: the run that is in --out DIR is renamed to DIR.before-1."),
+    typer.Option("--fresh", help="Start a new run; an existing one in --out DIR is renamed to DIR.before-1."),
 ]
 RetryErrors = Annotated[
-    bool, typer.Option("--retry-errors", help="Judge items of the run in --out DIR anew that were errors.")
+    bool,
+    typer.Option("--retry-errors", help="Judge the items again that were errors in the run in --out DIR."),
 ]
 
 _FILES = frozenset((".jsonl", ".ndjson", ".parquet", ".pq"))
@@ -81,7 +82,7 @@ def check_out(out: Path | None, *, overwrite: bool, fresh: bool, retry_errors: b
         if overwrite:
             raise JuratError(
                 f"{out} is the folder of a run, and --overwrite replaces files.",
-                hint="Without it the same command goes on; --fresh sets that run aside and begins anew.",
+                hint="Without it the same command resumes the run; --fresh starts a new one.",
             )
         with file_errors(out):  # its name is too long, say, or it cannot be looked into
             check_run_folder(out, fresh=fresh, retry_errors=retry_errors)

@@ -25,18 +25,16 @@ if TYPE_CHECKING:
 Column = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="Of tables: holds paths, URIs or bytes. Of tar shards: the images' suffix."
+        metavar="NAME", help="Tables: column of paths, URIs or bytes. Tar shards: the images' suffix."
     ),
 ]
-IdColumn = Annotated[
-    str | None, typer.Option("--id-column", metavar="NAME", help="Of tables: holds the ids.")
-]
+IdColumn = Annotated[str | None, typer.Option("--id-column", metavar="NAME", help="Tables: column of ids.")]
 CaptionColumn = Annotated[
     str | None,
     typer.Option(
         "--caption-column",
         metavar="NAME",
-        help="Of tables: holds the captions. Of tar shards: the suffix of members.",
+        help="Tables: column of captions. Tar shards: suffix of the members.",
     ),
 ]
 ConversationColumn = Annotated[
@@ -44,26 +42,24 @@ ConversationColumn = Annotated[
     typer.Option(
         "--conversation-column",
         metavar="NAME",
-        help="Of tables: holds lists of turns (role and content), also as JSON.",
+        help="Tables: column of turns (role and content), also as JSON.",
     ),
 ]
 PromptColumn = Annotated[
     str | None,
-    typer.Option("--prompt-column", metavar="NAME", help="Of tables: holds what a model was asked."),
+    typer.Option("--prompt-column", metavar="NAME", help="Tables: column of prompts."),
 ]
 ResponseColumn = Annotated[
     str | None,
-    typer.Option("--response-column", metavar="NAME", help="Of tables: holds what the model answered."),
+    typer.Option("--response-column", metavar="NAME", help="Tables: column of responses."),
 ]
 Fps = Annotated[
     float,
-    typer.Option(metavar="N", min=0.001, max=240, help="Frames of a second of a video that are looked at."),
+    typer.Option(metavar="N", min=0.001, max=240, help="Frames to judge per second of a video."),
 ]
 MaxFrames = Annotated[
     int,
-    typer.Option(
-        metavar="N", min=1, max=1000, help="Frames of a video or an animation that are looked at, at most."
-    ),
+    typer.Option(metavar="N", min=1, max=1000, help="Most frames to judge of a video or an animation."),
 ]
 MaxImagePixels = Annotated[
     int,
@@ -80,18 +76,18 @@ FramesNeeded = Annotated[
     typer.Option(
         metavar="K",
         min=1,
-        help="Frames of a video in which a rule has to be broken; from their number, unless told.",
+        help="Frames of a video in which a rule must be broken; the default depends on their number.",
     ),
 ]
 Root = Annotated[
     str | None,
-    typer.Option(metavar="DIR", help="Where relative paths in tables begin, if not in the table's folder."),
+    typer.Option(metavar="DIR", help="Base folder of relative paths in tables. Default: the table's folder."),
 ]
 AllowPrivateHosts = Annotated[
     bool,
     typer.Option(
         "--allow-private-hosts",
-        help="Let http(s):// URIs in tables and lists, and redirects, lead to private addresses.",
+        help="Allow http(s):// URIs in tables and lists, and redirects, to reach private addresses.",
     ),
 ]
 ShardOption = Annotated[
@@ -100,7 +96,9 @@ ShardOption = Annotated[
 ]
 KnownOption = Annotated[
     Path | None,
-    typer.Option("--known", metavar="FILE", help="A CSV file of hashes that decide before any model looks."),
+    typer.Option(
+        "--known", metavar="FILE", help="CSV file of hashes that decide items before any model is asked."
+    ),
 ]
 ReuseNear = Annotated[
     int | None,
@@ -108,7 +106,7 @@ ReuseNear = Annotated[
         metavar="BITS",
         min=0,
         max=128,
-        help="Take over verdicts of pictures whose PDQ hash differs so little.",
+        help="Reuse verdicts of pictures whose PDQ hashes differ in at most so many bits.",
     ),
 ]
 

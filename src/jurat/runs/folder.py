@@ -90,7 +90,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise JuratError(f"{path} cannot be read: {reason(error)}.") from error
     if not isinstance(facts, dict):
-        raise JuratError(f"{path} is not what a run wrote.")
+        raise JuratError(f"{path} was not written by a run.")
     return cast("dict[str, Any]", facts)
 
 
@@ -213,5 +213,5 @@ def run_errors(folder: Path, rows: int | None = None) -> Generator[None]:
         yield
     except OSError as error:
         kept = "" if rows is None else f"; {count_rows(rows)} new and whole in it"
-        hint = None if rows is None else "Once it can be written again, the same command goes on."
+        hint = None if rows is None else "Once it is writable again, rerun the same command to resume."
         raise JuratError(f"{folder} cannot be written: {reason(error)}{kept}.", hint=hint) from error

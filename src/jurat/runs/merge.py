@@ -68,7 +68,7 @@ def merge_runs(folders: Sequence[Path | str], out: Path | str, schema: RowSchema
         if retrying_file(folder).exists():
             raise JuratError(
                 f"{folder} has errors that were being tried again when its run was stopped.",
-                hint="The jurat judge command of that run ends it; merge it then.",
+                hint="Rerun the jurat judge command of that run to finish it, then merge.",
             )
     _check_disjoint(folders, schema)
     _remove_remains(out)

@@ -138,7 +138,7 @@ def _json_row(line: bytes, where: str) -> dict[str, Any]:
         if not line.endswith(b"\n"):
             raise JuratError(
                 f"{where}: the last row is cut off; the run that wrote it was stopped.",
-                hint="The rows before it are whole. Delete this line to go on with them.",
+                hint="The rows before it are complete. Delete this line to use them.",
             ) from error
         raise JuratError(f"{where}: not a row of JSON: {reason(error)}") from error
     if not isinstance(row, dict):

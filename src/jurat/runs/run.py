@@ -228,7 +228,7 @@ class Run:
                 lines = "\n".join(differences(old, new, self.schema))
                 raise JuratError(
                     f"{self.folder} holds a run under other settings:\n{lines}",
-                    hint="Another --out keeps both apart; --fresh sets that run aside and begins anew.",
+                    hint="Name another --out, or use --fresh to set that run aside and start a new one.",
                 )
             self._rewrite(self.rewriter, old, new, this)
         else:

@@ -50,7 +50,7 @@ class SourceFolders:
             if _identity(folder) != identity:
                 raise SourceChanged(
                     f"{shown(folder)} is not there any more.",
-                    hint="What was judged until then is kept. Once it is back, give the same command again.",
+                    hint="Verdicts so far are kept. Once it is back, rerun the same command.",
                 )
 
 

@@ -273,7 +273,7 @@ def other_number_of_tokens() -> Parts:
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        (unread_images, "it answers alike whatever the image shows, so it does not look at it"),
+        (unread_images, "its answer does not depend on the image"),
         (other_number_of_tokens, "its forward pass on an image and a question fails .RuntimeError"),
     ],
 )
@@ -296,7 +296,7 @@ def test_chat_only_fault_is_raised_by_the_first_chat(llava_folder: Path, tmp_pat
     assert model.ask([Inquiry(about(picture(1)), QUESTIONS)])[0].failure is None
     with pytest.raises(ModelError, match="cannot take conversations: ") as raised:
         model.chat([about(picture(1))])
-    assert raised.value.hint == "Take a preset that asks closed questions only."
+    assert raised.value.hint == "Use a preset that asks closed questions only."
 
 
 def test_missing_package_of_a_family_names_the_install_command(llava_folder: Path, tmp_path: Path) -> None:

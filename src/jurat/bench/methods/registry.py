@@ -59,7 +59,7 @@ class Method(Entry):
         run = self.load()
         predictions = self.attempt("failed", lambda: list(run(setup, items, **self.options)))
         if self.is_plug_in and [type(each) for each in predictions] != [Prediction] * len(items):
-            raise self.fault("gave no list of one Prediction an item")
+            raise self.fault("did not give one Prediction per item")
         return predictions
 
     def without(self, parts: Sequence[str]) -> Method:

@@ -83,7 +83,7 @@ class Template:
         self.source = own or _PROMPTS.get(model_type)
         if not self.source:
             raise ModelError(
-                "The model has no chat template, so it cannot be told how a conversation is written.",
+                "The model has no chat template, so conversations cannot be written for it.",
                 hint="Put a chat_template.jinja into its folder; instruction-tuned models come with one.",
             )
         token = getattr(processor, "image_token", None)

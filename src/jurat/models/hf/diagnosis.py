@@ -32,7 +32,7 @@ _SHOWN = 3
 _SIDE = 224
 _PATHS = {
     "packed": "packed: the prefix and all questions in one forward pass",
-    "cached": "cached: the prefix once, then a row a question, going on from a copy of what was kept of it",
+    "cached": "cached: the prefix once, then one row per question from a copy of its cache",
     "plain": "plain: every question with the whole prefix, in batches",
 }
 

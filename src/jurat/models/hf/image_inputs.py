@@ -41,7 +41,7 @@ def _prepare(processor: Any, image: Image.Image) -> Inputs | Failure:
         return dict(processor(images=[image.convert("RGB")], return_tensors="pt"))
     except Exception as error:  # processors raise anything at all of images they cannot take
         log.debug("an image could not be prepared", exc_info=True)
-        return Failure("error", f"The image could not be taken in: {line_of(error)}")
+        return Failure("error", f"The image could not be prepared: {line_of(error)}")
 
 
 def batches(prepared: Mapping[int, Inputs | Failure]) -> list[list[int]]:

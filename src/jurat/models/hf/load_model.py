@@ -154,7 +154,7 @@ def _check_complete(name: str, network: Any, told: dict[str, Any]) -> None:
         count = len(list(network.state_dict()))
         raise ModelError(
             f"{name!r} lacks {len(missing):,} of the {count:,} weights of a {type(network).__name__}, "
-            f"{missing[0]} among them; they would be drawn at random.",
+            f"{missing[0]} among them; they would be initialised at random.",
             hint="The weights are incomplete, or belong to another architecture than config.json says.",
         )
 

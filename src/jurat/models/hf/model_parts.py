@@ -29,8 +29,8 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 
 _HINTS = {
-    "questions without an image": "Take a preset that asks for no language prior: --preset direct.",
-    "conversations": "Take a preset that asks closed questions only.",
+    "questions without an image": "Use a preset that needs no language prior: --preset direct.",
+    "conversations": "Use a preset that asks closed questions only.",
 }
 
 

@@ -62,7 +62,7 @@ def probe(model: ModelParts) -> None:
             for p in (seen, encoder.encode(_about(other))[0])
         )
         if first.equal(second):
-            raise _unable(model.name, "it answers alike whatever the image shows, so it does not look at it")
+            raise _unable(model.name, "its answer does not depend on the image")
         if encoder.most_images is None and not _sees_both(model, one, other):
             encoder.most_images = 1
         for what, trial in (

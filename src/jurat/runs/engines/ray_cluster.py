@@ -61,7 +61,7 @@ def connect() -> Callable[[], None]:
 
 
 def _check_there() -> None:
-    """Raises OSError where nobody answers at the address that Ray would join: it would wait for minutes, and
+    """Raises OSError if no server answers at the address that Ray would join; Ray would wait for minutes, and
     then end the process. Raises ValueError for an address that no data sets can be sent through."""
     import socket
 
@@ -77,7 +77,7 @@ def _check_there() -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except OSError as error:
-        raise OSError(f"nobody answers at {address} ({error.strerror or error})") from error
+        raise OSError(f"no server answers at {address} ({error.strerror or error})") from error
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def share_of(
         if not room:
             raise JuratError(
                 f"Each worker takes {gpus:g} GPUs, and no machine of the cluster has that many.",
-                hint="--gpus 0 computes on processors; or start machines with GPUs first.",
+                hint="Use --gpus 0 to compute on CPUs, or start machines with GPUs first.",
             )
         return ClusterResources(replicas or room, gpus, None)
     cores = [int(machine["CPU"]) for machine in machines if machine.get("CPU", 0) >= 1] or [1]

@@ -49,7 +49,7 @@ TRIES = 3
 """Of what a worker has in hand when it dies."""
 _CELL = "pickled"
 _GIVEN_UP = f"The worker that had it ended, {TRIES} times."
-_GO_ON = "What was judged until then is kept; the same command goes on with the rest."
+_GO_ON = "Verdicts so far are kept; rerun the same command to resume."
 
 
 def require_ray() -> None:
@@ -123,12 +123,12 @@ class RayEngine:
             if found is None:  # only the finder was lost; what came back until then is recorded
                 in_vain = 0 if back else in_vain + 1
                 if in_vain == TRIES:
-                    raise JuratError("The worker that finds items ended, again and again.", hint=_GO_ON)
+                    raise JuratError("The worker that lists items ended repeatedly.", hint=_GO_ON)
             elif back >= found:
                 return
             else:
                 passes.pop(0)
-        raise JuratError("Ray lost what its workers gave back, again and again.", hint=_GO_ON)
+        raise JuratError("Ray repeatedly lost results of its workers.", hint=_GO_ON)
 
     def _pass(
         self, job: Job, recorded: RecordedKeys, key: Key, seen: Occurrences
@@ -319,7 +319,7 @@ class _RayWorker:
             self._worker = StopReason(
                 JuratError,
                 f"A worker opened another model than the first one did: {found}, not {expected}.",
-                "All need the same weights and packages. --dtype has them compute alike on unlike GPUs.",
+                "All need the same weights and packages. Give --dtype if their GPUs differ.",
             )
 
     def __call__(self, table: Any) -> Iterator[Any]:
