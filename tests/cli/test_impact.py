@@ -191,7 +191,7 @@ def test_images_in_shards_are_judged_again(place: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("there.jsonl", "there.jsonl exists already"), ("flips.csv", "jurat does not write .csv files")],
+    [("there.jsonl", "there.jsonl already exists"), ("flips.csv", "jurat does not write .csv files")],
 )
 def test_unwritable_out_is_refused_before_judging(place: Path, name: str, told: str) -> None:
     (place / "there.jsonl").touch()

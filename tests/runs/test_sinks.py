@@ -182,7 +182,7 @@ def test_existing_file_is_refused_without_overwrite(suffix: str, tmp_path: Path)
 def test_a_dangling_link_is_not_written_through(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.jsonl"
     path.symlink_to(tmp_path / "elsewhere.jsonl")
-    with pytest.raises(JuratError, match="exists already"):
+    with pytest.raises(JuratError, match="already exists"):
         open_sink(path, ROWS)
 
 
@@ -264,7 +264,7 @@ def test_overwritten_parquet_file_stays_until_the_new_one_is_complete(tmp_path: 
 
 def test_file_created_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.parquet"
-    with pytest.raises(JuratError, match="exists already") as raised, open_sink(path, ROWS) as sink:
+    with pytest.raises(JuratError, match="already exists") as raised, open_sink(path, ROWS) as sink:
         sink.write(row(1))
         path.write_text("someone else's")
     assert path.read_text() == "someone else's"

@@ -145,8 +145,7 @@ def unchanged(
         if stamp(place, private_hosts) != before:
             raise SourceChanged(
                 f"{shown(place)} changed, or went away, while it was being read.",
-                hint="What was judged until then is kept. Let the file come to rest, and give the same "
-                "command again.",
+                hint="Verdicts so far are kept. Once the file no longer changes, rerun the same command.",
             )
 
     try:
