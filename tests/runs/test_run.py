@@ -181,7 +181,7 @@ def test_changed_settings_are_refused_with_the_difference(tmp_path: Path) -> Non
         JuratError, match="holds a run under other settings:\n  model: echo@1 -> echo@2"
     ) as raised:
         Run(tmp_path / "run", ANSWERS, {**SETTINGS, "model": "echo@2"})
-    assert "--fresh sets that run aside" in str(raised.value)
+    assert "--fresh to set that run aside" in str(raised.value)
     with Run(tmp_path / "other", ANSWERS, {**SETTINGS, "model": "echo@2"}):
         pass
     with pytest.raises(
