@@ -227,10 +227,9 @@ def _conjunction(
     own: tuple[float, ClauseOutcome], groups: Sequence[Sequence[tuple[float, ClauseOutcome]]]
 ) -> tuple[float, ClauseOutcome]:
     """Evidence and outcome of a statement together with one presence statement of each group."""
-    each = [
-        own,
-        *((max(score for score, _ in group), any_of(outcome for _, outcome in group)) for group in groups),
-    ]
+    each = [own]
+    for group in groups:
+        each.append((max(score for score, _ in group), any_of(outcome for _, outcome in group)))
     return min(score for score, _ in each), all_of(outcome for _, outcome in each)
 
 
