@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from jurat.cli import COMMANDS as CLI
-from jurat.cli import app
+from jurat.cli import app, load_command
 from jurat.cli.remote_code import MEANING
 
 COMMANDS = {
@@ -51,7 +49,7 @@ def test_every_command_that_opens_a_model_has_the_flag() -> None:
             found[path] = {name for parameter in command.params for name in parameter.opts}
 
     for name in CLI:
-        gather(typer.main.get_command(import_module(f"jurat.cli.{name}").app), name)
+        gather(load_command(name), name)
     opening = {path for path, options in found.items() if options & {"--model", "--writer", "--explain"}}
     opening -= {"constitution check"}
     assert len(opening) == len(COMMANDS)

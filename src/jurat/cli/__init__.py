@@ -57,6 +57,12 @@ _EXTRAS = {
 """Packages that only extras install: where one is missing and nothing said so before, that is no bug."""
 
 
+def load_command(name: str) -> Any:
+    """Imports the module of a command; returns the click command."""
+    module = import_module(f"jurat.cli.{_MODULES.get(name, name)}")
+    return typer.main.get_command(module.app)
+
+
 class _Commands(TyperGroup):
     """Loads a command's module when the command is run, never to list it."""
 
@@ -72,8 +78,7 @@ class _Commands(TyperGroup):
         for name in COMMANDS:
             self.get_command(ctx, name)  # what "did you mean" draws on
         if args[0] in COMMANDS:
-            module = import_module(f"jurat.cli.{_MODULES.get(args[0], args[0])}")
-            self.commands[args[0]] = typer.main.get_command(module.app)
+            self.commands[args[0]] = load_command(args[0])
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
