@@ -19,8 +19,8 @@ PANELS = {
     "Images and videos": ("fps", "max_frames", "frames_needed", "max_image_pixels"),
     "Models on this machine": ("device", "dtype", "trust_remote_code", "batch_size"),
     "Models behind a server": (
-        "base_url", "concurrency", "questions_per_call", "max_pixels", "image_format", "thinking_field", "deadline",
-        "input_price", "output_price", "dry_run",
+        "base_url", "concurrency", "questions_per_call", "max_pixels", "image_format", "thinking_field",
+        "deadline", "input_price", "output_price", "dry_run",
     ),
     "A cluster of machines": ("engine", "replicas", "gpus"),
 }  # fmt: skip
