@@ -227,10 +227,11 @@ def _conjunction(
     own: tuple[float, ClauseOutcome], groups: Sequence[Sequence[tuple[float, ClauseOutcome]]]
 ) -> tuple[float, ClauseOutcome]:
     """Evidence and outcome of a statement together with one presence statement of each group."""
-    each = [own]
+    score, outcome = own
     for group in groups:
-        each.append((max(score for score, _ in group), any_of(outcome for _, outcome in group)))
-    return min(score for score, _ in each), all_of(outcome for _, outcome in each)
+        score = min(score, max(score for score, _ in group))
+        outcome = all_of((outcome, any_of(outcome for _, outcome in group)))
+    return score, outcome
 
 
 def _score(answer: YesNo) -> float | None:
