@@ -18,25 +18,20 @@ from training.mllm.evaluation import BARS, FIRST_SEED, Score, View, examine, set
 from training.mllm.reply_evaluation import examine_descriptions, examine_reasons
 from training.mllm.tokenizer import Words, build_tokenizer
 
-pytestmark = pytest.mark.xdist_group("mllm-card")  # one worker measures what all of them compare
-
 PER_KIND = 120
 CARD = json.loads((WEIGHTS / "measurements.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def scores() -> dict[View, dict[str, Score]]:
+def examined(view: View) -> dict[str, Score]:
+    """Scores by kind of question, on questions and pictures that the card did not use."""
     from transformers import AutoModelForImageTextToText
 
     model = AutoModelForImageTextToText.from_pretrained(WEIGHTS, dtype=torch.float32).eval()
-    words = Words(build_tokenizer())
-    plain = set_exam(PER_KIND, seed=FIRST_SEED + 200_000_000)
-    other = set_exam(PER_KIND, "other pictures", seed=FIRST_SEED + 300_000_000)
-    return {
-        "as trained": examine(model, words, plain, "as trained"),
-        "other wordings": examine(model, words, plain, "other wordings"),
-        "other pictures": examine(model, words, other, "other pictures"),
-    }
+    if view == "other pictures":
+        exam = set_exam(PER_KIND, "other pictures", seed=FIRST_SEED + 300_000_000)
+    else:
+        exam = set_exam(PER_KIND, seed=FIRST_SEED + 200_000_000)
+    return examine(model, Words(build_tokenizer()), exam, view)
 
 
 def on_card(view: str, kind: str, figure: str = "low") -> float:
@@ -49,16 +44,18 @@ def holds(score: Score, percent: float) -> bool:
     return float(binom.cdf(score.right, score.n, percent / 100)) > 0.001
 
 
-@pytest.mark.parametrize("kind", BARS)
-def test_accuracy_matches_the_card(scores: dict[View, dict[str, Score]], kind: str) -> None:
-    score = scores["as trained"][kind]
-    assert holds(score, min(BARS[kind], on_card("as trained", kind))), (score.percent, score.n)
-
-
-@pytest.mark.parametrize("view", ["other wordings", "other pictures"])
-def test_other_wordings_and_pictures_match_the_card(scores: dict[View, dict[str, Score]], view: View) -> None:
-    for kind, score in scores[view].items():
-        assert holds(score, on_card(view, kind)), (kind, score.percent, score.n)
+@pytest.mark.parametrize("view", ["as trained", "other wordings", "other pictures"])
+def test_accuracy_matches_the_card(view: View) -> None:
+    """Each view is one test, so that no two workers measure the same."""
+    scores = examined(view)
+    assert scores.keys() >= BARS.keys() or view != "as trained"
+    least = {kind: on_card(view, kind) for kind in scores}
+    if view == "as trained":
+        least = {kind: min(BARS[kind], low) if kind in BARS else low for kind, low in least.items()}
+    missed = {
+        kind: (score.percent, score.n) for kind, score in scores.items() if not holds(score, least[kind])
+    }
+    assert missed == {}
 
 
 def test_reasons_and_descriptions_match_the_card() -> None:
