@@ -134,7 +134,8 @@ def _by_processor(model: LocalModel, chat: Chat, reply: str) -> list[float]:
     network = getattr(model.network, "_network", model.network)
     apart = getattr(model.network, "begins", None)
     # Chameleon's processor ends every text with a token of its own; InstructBLIP's Q-Former reads the text.
-    ends = any(f"{name}0" in model.name for name in ("chameleon", "instructblip-vicuna"))
+    family = model.name.rpartition("/")[2].rstrip("0123456789")  # the folder's name, with a number behind it
+    ends = family in ("chameleon", "instructblip-vicuna")
     made = encoder.process(text if apart or ends else f"{text}{reply}", [chat.images])
     ids = made["input_ids"][0]
     if ends:
