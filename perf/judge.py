@@ -223,7 +223,8 @@ def _decode(paths: Sequence[str]) -> None:
     from jurat.sources import find_items
 
     for item in find_items(paths):
-        decode(item.open())
+        for data in item.read():
+            decode(data)
 
 
 def _write(verdicts: Sequence[Any], folder: Path) -> None:
