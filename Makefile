@@ -62,11 +62,11 @@ layers:
 	$(BIN)/lint-imports
 
 unit:
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadgroup -m "not slow" $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto -m "not slow" $(PYTEST_ARGS)
 
 # Runs that are killed, workers of Ray, small runs of what perf/ measures: minutes. CI runs them too.
 slow: dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadgroup -m slow $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto -m slow $(PYTEST_ARGS)
 
 format:
 	$(BIN)/ruff check --fix .

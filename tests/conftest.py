@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 from PIL import Image
 
@@ -51,3 +52,10 @@ def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
     """Runs `jurat` and `python` without their imports; started once, when a test first asks for it."""
     with Preloaded(tmp_path_factory.mktemp("preloaded")) as programs:
         yield programs
+
+
+@pytest.fixture
+def alone_with_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One cluster at a time on this machine, whichever worker of xdist starts it."""
+    with FileLock(tmp_path_factory.getbasetemp().parent / "ray.lock"):
+        yield

@@ -128,7 +128,7 @@ def said(run: str) -> dict[tuple[str, int], dict]:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
+@pytest.mark.usefixtures("alone_with_ray")
 def test_killed_worker_leaves_every_item_recorded_once(pics, jurat, ray_here):
     for number in range(120):
         Image.new("RGB", (9, 9), (number, 255 - number, 60)).save(pics / f"{number:03}.png")
@@ -197,7 +197,7 @@ class Fatal(Model):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
+@pytest.mark.usefixtures("alone_with_ray")
 def test_item_that_kills_its_worker_is_the_only_error(pics, install_backend):
     pytest.importorskip("ray")
     # Ray asks more of what it gives GPUs to; it takes our word that there is one. In a process of its own, as
@@ -223,7 +223,7 @@ def test_item_that_kills_its_worker_is_the_only_error(pics, install_backend):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
+@pytest.mark.usefixtures("alone_with_ray")
 def test_ctrl_c_keeps_results_and_the_same_command_resumes(pics, tmp_path):
     pytest.importorskip("ray")
     for number in range(150):

@@ -35,7 +35,7 @@ def test_steps_are_measured_and_extrapolated(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
+@pytest.mark.usefixtures("alone_with_ray")
 def test_one_and_two_workers_are_compared(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
