@@ -27,9 +27,10 @@ from jurat.models import (
     ModelError,
     UnsupportedSetting,
     YesNo,
-    protocol,
+    capabilities,
 )
 from jurat.models.prior_cache import Deterministic
+from jurat.models.protocol import SETTINGS
 
 __all__ = [
     "CHAT_CHECKS",
@@ -61,8 +62,8 @@ _WRONG_VALUES: dict[str, Any] = {
 }
 _CAPABILITIES = tuple(
     kind
-    for kind in (*vars(protocol).values(), Deterministic)
-    if getattr(kind, "_is_runtime_protocol", False) and kind is not Model
+    for kind in (*vars(capabilities).values(), Deterministic)
+    if getattr(kind, "_is_runtime_protocol", False)
 )
 
 
@@ -166,7 +167,7 @@ def it_describes_itself(case: Case) -> None:
         _need(isinstance(value, str) and value != "", f"{name} is {value!r}, not text")
     for verb in ("ask", "chat", "capability", "close"):
         _need(callable(getattr(model, verb, None)), f"it has no {verb}")
-    unknown = set(getattr(model, "supported_settings", ())) - set(protocol.SETTINGS)
+    unknown = set(getattr(model, "supported_settings", ())) - set(SETTINGS)
     _need(not unknown, f"supported_settings names no settings: {sorted(unknown)}")
 
 
@@ -371,7 +372,7 @@ def _supported(model: Model, chat: Chat) -> Chat:
     """The chat with its settings as far as the model supports them; without a seed nothing is drawn."""
     supported = set(model.supported_settings)
     supported -= set() if "seed" in supported else {"temperature"}
-    kept = {name: getattr(chat.generation, name) for name in protocol.SETTINGS if name in supported}
+    kept = {name: getattr(chat.generation, name) for name in SETTINGS if name in supported}
     return replace(chat, generation=Generation(**kept))
 
 

@@ -17,7 +17,7 @@ from jurat.judge import Judge, Preset
 from jurat.judge.decision import LogOdds
 from jurat.judge.stages import Quick, Reason
 from jurat.models import Answer, ConcurrencySupport, Inquiry, UsageMeter
-from jurat.models.protocol import TotalUsage
+from jurat.models.capabilities import TotalUsage
 
 from .scripted import Scripted, white
 

@@ -17,12 +17,13 @@ from jurat.models import (
     DomainGate,
     Inquiry,
     MicroBatcher,
+    Model,
     ModelWrapper,
     UnsupportedSetting,
     UsageMeter,
     Vocabulary,
+    capabilities,
     open_model,
-    protocol,
 )
 from jurat.models.bundled.model import BundledModel
 from jurat.models.hf.diagnosis import Diagnosable
@@ -33,10 +34,15 @@ from .tiny import noise
 
 CAPABILITIES = [
     kind
-    for kind in (*vars(protocol).values(), Deterministic, Diagnosable)
-    if getattr(kind, "_is_runtime_protocol", False) and kind is not protocol.Model
+    for kind in (*vars(capabilities).values(), Deterministic, Diagnosable)
+    if getattr(kind, "_is_runtime_protocol", False)
 ]
-WHITE_BOX = [protocol.Differentiable, protocol.Steerable, protocol.Embedder, protocol.PromptScores]
+WHITE_BOX = [
+    capabilities.Differentiable,
+    capabilities.Steerable,
+    capabilities.Embedder,
+    capabilities.PromptScores,
+]
 CHAT = Chat((Turn("user", ("Hello.",)),))
 
 
@@ -75,7 +81,7 @@ def test_wrapper_equals_the_inner_model_except_overrides() -> None:
     chats = [Chat(CHAT.turns, Generation(max_tokens=n)) for n in range(1, 9)]
     assert wrapped.chat(chats) == inner.chat([replace(chat, turns=reminded.turns) for chat in chats])
     assert (wrapped.name, wrapped.revision, wrapped.dtype) == ("null?seed=3", "none", "none")
-    assert isinstance(wrapped, protocol.Model)
+    assert isinstance(wrapped, Model)
 
 
 def test_revision_follows_the_inner_model() -> None:
@@ -127,7 +133,7 @@ def test_bundled_capabilities_are_behind_the_domain_gate(bundled: BundledModel) 
         offered = bundled.capability(kind)
         assert offered is None or offered is not inside.capability(kind), kind
     foreign = Chat((Turn("user", (noise(), "A dog")),))
-    scores = bundled.capability(protocol.PromptScores)
+    scores = bundled.capability(capabilities.PromptScores)
     assert scores is not None
     (score,) = scores.prompt_scores([foreign], ["is visible"])
     assert getattr(score, "kind", None) == "out_of_domain"

@@ -13,7 +13,7 @@ import torch
 
 from jurat.models.bundled.rule_writer import NOTHING, BundledWriter
 from jurat.models.bundled.writer_language import complete, without_exceptions
-from jurat.models.protocol import RuleDraft
+from jurat.models.capabilities import RuleDraft
 from jurat.pictograms.objects import NOUNS
 from jurat.pictograms.reading import parse
 from jurat.pictograms.statements import Count, Larger, Lies, Only, Reads, Touches, Visible

@@ -25,7 +25,7 @@ from jurat.constitution import Clause, Constitution, Rule
 from jurat.constitution import Statement as Line
 from jurat.content import Failure
 from jurat.models.bundled.rule_writer import BundledWriter
-from jurat.models.protocol import RuleDraft
+from jurat.models.capabilities import RuleDraft
 from jurat.pictograms.cases import draw_case, rule_truth
 from jurat.pictograms.objects import CLASSES, LOOKALIKES, OBJECTS, WORDS
 from jurat.pictograms.reading import parse

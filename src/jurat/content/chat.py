@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -95,6 +96,13 @@ class Chat:
     def images(self) -> tuple[Image.Image, ...]:
         return tuple(image for turn in self.turns for image in turn.images)
 
+    @property
+    def prefilled_text(self) -> str | None:
+        """The text of a last assistant turn, which the reply continues; None where there is none."""
+        if not self.turns or self.turns[-1].role != "assistant":
+            return None
+        return self.turns[-1].text or None
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -109,3 +117,15 @@ class Reply:
     failure: Failure | None = None
     finish: FinishReason | None = None
     """Why the text ends; None where the backend does not say."""
+
+
+def ask_in(turns: Sequence[Turn], question: str) -> tuple[Turn, ...]:
+    """The turns with `question` on a new line of the last user turn, or in one of its own if the last is
+    not a user's."""
+    if not turns or turns[-1].role != "user":
+        return (*turns, Turn("user", (question,)))
+    *head, last = turns
+    *parts, end = last.parts or ("",)
+    if isinstance(end, str):
+        return (*head, Turn("user", (*parts, f"{end}\n{question}" if end else question)))
+    return (*head, Turn("user", (*parts, end, question)))

@@ -1,15 +1,12 @@
 """Multimodal LLMs: one protocol of two batched verbs (`ask`, `chat`), its backends, and the bundled model.
 
 `jurat.models.protocol` defines the protocol. What only some models can do is a capability, asked for by its
-type. Models know nothing of constitutions.
+type (`jurat.models.capabilities`). Models know nothing of constitutions.
 """
 
 from __future__ import annotations
 
-from jurat.models.micro_batcher import MicroBatcher
-from jurat.models.model_spec import ModelSpec, Opener, Serving
-from jurat.models.protocol import (
-    Answer,
+from jurat.models.capabilities import (
     ConcurrencySupport,
     ContinuationLogits,
     Deviation,
@@ -19,10 +16,6 @@ from jurat.models.protocol import (
     Embedder,
     Hook,
     ImageFeatures,
-    Inquiry,
-    Model,
-    ModelError,
-    ModelUnavailable,
     PromptScore,
     PromptScores,
     RuleDraft,
@@ -31,9 +24,18 @@ from jurat.models.protocol import (
     StatementReader,
     Steerable,
     TotalUsage,
-    UnsupportedSetting,
     UsageMeter,
     Vocabulary,
+)
+from jurat.models.micro_batcher import MicroBatcher
+from jurat.models.model_spec import ModelSpec, Opener, Serving
+from jurat.models.protocol import (
+    Answer,
+    Inquiry,
+    Model,
+    ModelError,
+    ModelUnavailable,
+    UnsupportedSetting,
     YesNo,
     check_settings,
     full_name,

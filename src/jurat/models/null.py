@@ -23,11 +23,11 @@ from typing import Any, cast, get_args
 
 from jurat.content import Chat, Failure, FailureKind, Reply, Usage
 from jurat.errors import JuratError
+from jurat.models.capabilities import Disclaimer
 from jurat.models.model_spec import ModelSpec
 from jurat.models.protocol import (
     Answer,
     C,
-    Disclaimer,
     Inquiry,
     Model,
     YesNo,

@@ -9,7 +9,7 @@ from PIL import Image
 
 from jurat.content import Chat, Turn
 from jurat.models import Inquiry, ModelError
-from jurat.models.hf.encoding import answer_ids, ask_in, common_length
+from jurat.models.hf.encoding import answer_ids, common_length
 from jurat.models.hf.model import LocalModel
 
 from ..tiny import make_tokenizer, picture
@@ -28,25 +28,6 @@ def test_common_length_is_the_longest_shared_prefix(rows: list[list[int]]) -> No
     length = common_length(rows)
     assert all(row[:length] == rows[0][:length] for row in rows)
     assert any(len(row) == length for row in rows) or len({row[length] for row in rows}) > 1
-
-
-@pytest.mark.parametrize(
-    ("turns", "expected"),
-    [
-        ((), (Turn("user", ("Q",)),)),
-        ((Turn("user", (IMAGE, "I")),), (Turn("user", (IMAGE, "I\nQ")),)),
-        ((Turn("user", ("I", IMAGE)),), (Turn("user", ("I", IMAGE, "Q")),)),
-        ((Turn("user", (IMAGE,)),), (Turn("user", (IMAGE, "Q")),)),
-        ((Turn("user", ()),), (Turn("user", ("Q",)),)),
-        ((Turn("system", ("S",)),), (Turn("system", ("S",)), Turn("user", ("Q",)))),
-        (
-            (Turn("user", ("I",)), Turn("assistant", ("A",))),
-            (Turn("user", ("I",)), Turn("assistant", ("A",)), Turn("user", ("Q",))),
-        ),
-    ],
-)
-def test_question_continues_the_last_user_turn(turns: tuple[Turn, ...], expected: tuple[Turn, ...]) -> None:
-    assert ask_in(turns, "Q") == expected
 
 
 @pytest.mark.parametrize("images", [0, 1, 2])

@@ -19,6 +19,18 @@ from jurat.content import Chat, Failure, Reply
 from jurat.models.bundled.domain_gate import Gate, patches_of, pooled, scaled_away
 from jurat.models.bundled.statement_language import Language
 from jurat.models.bundled.word_vocabulary import question_vocabulary
+from jurat.models.capabilities import (
+    ConcurrencySupport,
+    Differentiable,
+    DomainGate,
+    Embedder,
+    PromptScore,
+    PromptScores,
+    Sized,
+    StatementReader,
+    Steerable,
+    Vocabulary,
+)
 from jurat.models.hf.batch_sizes import FEATURES
 from jurat.models.hf.diagnosis import Diagnosable
 from jurat.models.hf.load_model import load
@@ -29,18 +41,8 @@ from jurat.models.prior_cache import Deterministic
 from jurat.models.protocol import (
     Answer,
     C,
-    ConcurrencySupport,
-    Differentiable,
-    DomainGate,
-    Embedder,
     Inquiry,
     ModelError,
-    PromptScore,
-    PromptScores,
-    Sized,
-    StatementReader,
-    Steerable,
-    Vocabulary,
     YesNo,
     check_settings,
 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from jurat.content import Chat, Failure, Reply, Usage
 from jurat.models.bundled.word_vocabulary import WordVocabulary
 from jurat.models.bundled.writer_language import Clauses, WriterLanguage, in_lines
+from jurat.models.capabilities import RuleDraft, RuleWriter, Vocabulary
 from jurat.models.hf.load_model import choose_device, choose_dtype, weights_digest, without_bars
 from jurat.models.hf.torch_threads import one_thread
 from jurat.models.hf.torchvision_import import prepare_torchvision
@@ -23,9 +24,6 @@ from jurat.models.protocol import (
     Inquiry,
     Model,
     ModelError,
-    RuleDraft,
-    RuleWriter,
-    Vocabulary,
     check_settings,
     invalid_setting,
 )

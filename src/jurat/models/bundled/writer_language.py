@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from jurat.models.bundled import data_files
-from jurat.models.protocol import RuleDraft
+from jurat.models.capabilities import RuleDraft
 
 LANGUAGE = "language.json"
 VERSION = 1

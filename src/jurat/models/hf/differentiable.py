@@ -16,13 +16,14 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jurat.content import Chat, Failure
+from jurat.models.capabilities import ContinuationLogits, Deviation
 from jurat.models.hf.batch_sizes import by, joined
 from jurat.models.hf.chat_templates import conversation
 from jurat.models.hf.float_pixels import PIXELS, FloatProcessor, as_image, check_pixels
 from jurat.models.hf.model_parts import ModelParts, attempt
 from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.prompt_scores import ContinuedPrompt, PromptScorer
-from jurat.models.protocol import ContinuationLogits, Deviation, ModelError
+from jurat.models.protocol import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor

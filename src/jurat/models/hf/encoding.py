@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jurat.content import Chat, Turn
+from jurat.content.chat import ask_in
 from jurat.models.hf.batch_sizes import by
 from jurat.models.hf.chat_templates import Template, conversation
 from jurat.models.hf.prompt import Prompt
@@ -128,7 +129,7 @@ class Encoder:
         import torch
 
         before = self.render(chat)
-        said = Turn("assistant", ((prefilled_text(chat) or "") + text,))
+        said = Turn("assistant", ((chat.prefilled_text or "") + text,))
         turns = chat.turns[:-1] if chat.turns and chat.turns[-1].role == "assistant" else chat.turns
         whole = self.render(replace(chat, turns=(*turns, said)))
         if not whole.startswith(before):  # what an answer begins with is left out of earlier answers
@@ -157,7 +158,7 @@ class Encoder:
             ValueError: the template leaves out or changes the text of that last turn.
         """
         turns = chat.turns if question is None else ask_in(chat.turns, question)
-        continues = question is None and prefilled_text(chat) is not None
+        continues = question is None and chat.prefilled_text is not None
         if turns and turns[-1].role == "assistant" and not continues:
             turns = turns[:-1]  # it is empty
         thinking = question is None and chat.generation.thinking
@@ -292,25 +293,6 @@ def _prompt(
     return Prompt(
         torch.tensor(ids[:length]), segments, {k: v[: length + 1] for k, v in along.items()}, images
     )
-
-
-def ask_in(turns: Sequence[Turn], question: str) -> tuple[Turn, ...]:
-    """The turns with `question` on a new line of the last user turn, or in one of its own if the last is
-    not a user's."""
-    if not turns or turns[-1].role != "user":
-        return (*turns, Turn("user", (question,)))
-    *head, last = turns
-    *parts, end = last.parts or ("",)
-    if isinstance(end, str):
-        return (*head, Turn("user", (*parts, f"{end}\n{question}" if end else question)))
-    return (*head, Turn("user", (*parts, end, question)))
-
-
-def prefilled_text(chat: Chat) -> str | None:
-    """The text of a last assistant turn, which the reply continues; None where there is none."""
-    if not chat.turns or chat.turns[-1].role != "assistant":
-        return None
-    return chat.turns[-1].text or None
 
 
 def answer_ids(tokenizer: Any) -> dict[str, list[int]]:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from jurat.models.capabilities import Deviation
 from jurat.models.hf.batch_sizes import by
 from jurat.models.hf.torchvision_import import prepare_torchvision
-from jurat.models.protocol import Deviation, ModelError
+from jurat.models.protocol import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor

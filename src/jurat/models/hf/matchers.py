@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from jurat.content import Failure
+from jurat.models.capabilities import Embedder, ImageFeatures
 from jurat.models.hf.float_pixels import PIXELS, FloatProcessor, check_pixels
 from jurat.models.hf.image_inputs import BundledDomain, batches, check_bundled, joined, prepare
 from jurat.models.hf.load_model import LoadedModel, load
 from jurat.models.hf.torch_threads import one_thread
-from jurat.models.protocol import C, Embedder, ImageFeatures, ModelError
+from jurat.models.protocol import C, ModelError
 
 if TYPE_CHECKING:
     from PIL import Image

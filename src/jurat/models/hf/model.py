@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jurat.content import Chat, Failure, Generation, Reply, Usage
 from jurat.errors import JuratError
+from jurat.models.capabilities import (
+    ConcurrencySupport,
+    Differentiable,
+    Embedder,
+    PromptScores,
+    Sized,
+    Steerable,
+)
 from jurat.models.hf.batch_sizes import by
 from jurat.models.hf.diagnosis import Diagnosable, explain
 from jurat.models.hf.differentiable import PixelGradients
 from jurat.models.hf.embedding import TowerFeatures
-from jurat.models.hf.encoding import prefilled_text
 from jurat.models.hf.failures import FAULTS, failed, ran_out_of_memory
 from jurat.models.hf.generation import decode
 from jurat.models.hf.load_model import IMAGE_BACKENDS, load
@@ -31,14 +38,8 @@ from jurat.models.protocol import (
     UNKNOWN,
     Answer,
     C,
-    ConcurrencySupport,
-    Differentiable,
-    Embedder,
     Inquiry,
     Model,
-    PromptScores,
-    Sized,
-    Steerable,
     check_settings,
     invalid_setting,
 )
@@ -126,7 +127,7 @@ class LocalModel(ModelParts, Model):
                 made = self._decoded([prompts[i] for i in batch], [_settings(chats[i]) for i in batch])
                 for i, reply in zip(batch, made, strict=True):
                     # The space between a prefilled text and what follows it is a part of the reply.
-                    continues = prefilled_text(chats[i]) is not None
+                    continues = chats[i].prefilled_text is not None
                     replies[i] = reply if continues else replace(reply, text=reply.text.strip())
         return replies
 
@@ -184,7 +185,7 @@ class LocalModel(ModelParts, Model):
 
 def _settings(chat: Chat) -> Generation:
     """The conversation's own; a prefilled reply is continued without thinking."""
-    begun = prefilled_text(chat) is not None
+    begun = chat.prefilled_text is not None
     return replace(chat.generation, thinking=False) if begun else chat.generation
 
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jurat.content import Chat, Failure, Usage
+from jurat.models.capabilities import PromptScore
 from jurat.models.hf.batch_sizes import by
 from jurat.models.hf.failures import FAULTS, failed
 from jurat.models.hf.model_parts import ModelParts, attempt
 from jurat.models.hf.pass_checks import ResultsDiffer, likely_difference, names_of
 from jurat.models.hf.pass_shapes import form_of, reach_of
-from jurat.models.protocol import PromptScore
 
 if TYPE_CHECKING:
     from torch import Tensor

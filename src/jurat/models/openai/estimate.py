@@ -17,12 +17,13 @@ from PIL import Image
 
 from jurat.content import Chat, Reply, Usage
 from jurat.errors import JuratError
+from jurat.models.capabilities import TotalUsage
 from jurat.models.model_spec import Serving
 from jurat.models.openai.closed_answers import numbered_questions
 from jurat.models.openai.messages import scaled_size
 from jurat.models.openai.server import Server, price_of
 from jurat.models.openai.sight_check import INSTRUCTION, RED, SQUARE
-from jurat.models.protocol import SETTINGS, Answer, Inquiry, Model, TotalUsage, YesNo
+from jurat.models.protocol import SETTINGS, Answer, Inquiry, Model, YesNo
 
 PIXELS_A_TOKEN = 28 * 28
 CHARACTERS_A_TOKEN = 4

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from jurat.content import Chat, Failure, Generation, Reply, Turn
-from jurat.models.hf.encoding import ask_in, prefilled_text
+from jurat.content.chat import ask_in
 from jurat.models.model_spec import ModelSpec
 from jurat.models.openai import closed_answers as closed
 from jurat.models.openai.call_settings import LEAST_LISTED, ServerSupport, rejected_setting
@@ -95,7 +95,7 @@ class ServedModel(ServerModel):
         urls = await data_urls(chat.images, self.server.serving)
         if isinstance(urls, Failure):
             return Reply(failure=urls)
-        continues = prefilled_text(chat) is not None
+        continues = chat.prefilled_text is not None
         choice = await self._complete(messages(chat.turns, urls), wanted, continues=continues)
         if isinstance(choice, Failure):
             return Reply(usage=choice.usage, failure=choice)

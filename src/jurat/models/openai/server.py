@@ -19,11 +19,12 @@ from urllib.parse import urlsplit
 
 from jurat.content import Failure, Reply, Usage
 from jurat.errors import JuratError
+from jurat.models.capabilities import TotalUsage
 from jurat.models.model_spec import ModelSpec, Serving
 from jurat.models.openai.background_loop import BackgroundLoop
 from jurat.models.openai.faults import Fault, ReplyKind
 from jurat.models.openai.secrets import KEY, clean
-from jurat.models.protocol import UNKNOWN, Answer, ModelUnavailable, TotalUsage
+from jurat.models.protocol import UNKNOWN, Answer, ModelUnavailable
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, cast
 
+from jurat.models.capabilities import TotalUsage, UsageMeter
 from jurat.models.openai.estimate import CallForm, Rehearsable
 from jurat.models.openai.server import Server
-from jurat.models.protocol import C, Model, TotalUsage, UsageMeter
+from jurat.models.protocol import C, Model
 
 
 class ServerModel(Model):
