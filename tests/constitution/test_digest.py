@@ -280,3 +280,10 @@ def test_digests_are_cached_per_rules() -> None:
     some = whole.model_copy(update={"rules": whole.rules[:3]})
     assert (some.digest, some.thresholds_digest) != (whole.digest, whole.thresholds_digest)
     assert some.digest == Constitution(name="some", rules=whole.rules[:3]).digest
+
+
+def test_computed_digests_leave_constitutions_equal_and_hashable() -> None:
+    one, other = load_constitution("shelf:nursery"), load_constitution("shelf:nursery")
+    assert one.digest
+    assert one == other and hash(one) == hash(other)
+    assert one != other.model_copy(update={"rules": other.rules[:3]})

@@ -3,8 +3,7 @@
 The text is edited at the places that ruamel.yaml's parser gives, and only the new parts are dumped, so that
 the diff shows nothing else. A round trip of the whole file would change it: ruamel.yaml has one indentation
 for all lists, joins wrapped texts, and loses CRLF, blanks in brackets and braces. Each part is marked by a
-comment. The
-outcome is parsed again and must hold exactly the intended rules, or nothing is returned.
+comment. The outcome is parsed again and must hold exactly the intended rules, or nothing is returned.
 """
 
 from __future__ import annotations

@@ -40,6 +40,18 @@ class Constitution(Frozen):
 
     __str__ = __repr__
 
+    def __eq__(self, other: object) -> bool:
+        """Whether name, version, rules and source are equal. Digests are not compared: they may not be
+        computed yet."""
+        if not isinstance(other, Constitution):
+            return NotImplemented
+        return (self.name, self.version, self.rules, self.source) == (
+            other.name,
+            other.version,
+            other.rules,
+            other.source,
+        )
+
     @property
     def source(self) -> Path | None:
         """The file it was read from; example paths are relative to its folder."""
