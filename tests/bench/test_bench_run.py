@@ -27,6 +27,7 @@ from jurat.constitution import parse_constitution
 from jurat.errors import JuratError
 from jurat.judge.presets import PRESETS
 from jurat.metrics import UNSURE
+from jurat.models.null import NullModel
 
 
 @pytest.fixture(autouse=True)
@@ -204,6 +205,14 @@ def test_changed_preset_constants_do_not_reuse_predictions(tmp_path, monkeypatch
     monkeypatch.setitem(PRESETS, "quick", PRESETS["quick"].replace(debias=0.5))
     run_bench(plan, told.append)
     assert len([line for line in told if "items" in line]) == 2
+
+
+def test_models_are_closed(tmp_path, monkeypatch):
+    closed = []
+    monkeypatch.setattr(NullModel, "close", lambda model: closed.append(model))
+    subjects = [BenchModel(f"{seed}", f"null?seed={seed}") for seed in (1, 2)]
+    run_bench(BenchPlan(tmp_path, [find_method("direct")], subjects, ("test",), 3, 1, None, None))
+    assert len(closed) == len(set(map(id, closed))) == 2
 
 
 def test_failing_method_is_left_out(tmp_path):

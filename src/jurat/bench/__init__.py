@@ -1,7 +1,7 @@
 """Comparisons of judges and baselines on the same scenes, counted alike.
 
-`pictogram` draws the scenes, `methods` has what is compared (one file a method, listed in `registry`), `run`
-runs a `Plan`, `table` computes the rows, `results` and `figures` show them.
+`pictogram` draws the scenes, `methods` has what is compared (one file a method, listed in `registry`),
+`bench_run` runs a `BenchPlan`, `table` computes the rows, `results` and `figures` show them.
 """
 
 from __future__ import annotations

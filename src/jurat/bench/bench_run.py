@@ -37,8 +37,8 @@ SLICE_SPLIT, SLICE_SCENES, SLICE_PRESETS = "test", 28, ("jurat", "clue", "direct
 def run_bench(plan: BenchPlan, say: Say = lambda line: None) -> dict[str, Any]:
     """Runs what is not there yet and gives the whole as `results.json` holds it.
 
-    `say` is given a line for each thing that is done. A method that cannot be run is in `left_out`, and the
-    others go on. Raises JuratError where a model cannot be opened.
+    `say` is given a line for each thing that is done. A method that cannot be run is listed in `left_out`.
+    Raises JuratError where a model cannot be opened.
     """
     if plan.workers > 1 and len(plan.subjects) > 1:
         _evaluate_side_by_side(plan, say)

@@ -29,6 +29,7 @@ from jurat.registry import PlugInError
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
+    from jurat.models import Model
 
 TUNING = 40
 """Pairs a rule of dev that methods are fitted on, at `PER_RULE`; never more than are judged."""
@@ -49,34 +50,42 @@ class Progress:
     vision: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     """name@revision of the detector and of the matcher."""
     origins: list[Origin] = field(default_factory=list[Origin])
-    """Of all files of predictions that were made or read."""
+    """Origins of all files of predictions that were made or read."""
 
 
 def evaluate_model(
     plan: BenchPlan, subject: BenchModel, progress: Progress, say: Callable[[str], None]
 ) -> None:
-    """Predictions of every method on every split with one model; they go to disk, and what they came to into
-    `progress`. Raises JuratError where the model cannot be opened."""
-    evaluation = _Evaluation(plan, subject, progress, say)
-    for split in plan.splits_of(subject):
-        evaluation.evaluate(split)
-    progress.models[subject.label] = full_name(evaluation.opened)  # a served one tells its revision by now
+    """Runs every method on every split with one model. Predictions go to disk, and results into `progress`.
+    Raises JuratError where the model cannot be opened."""
+    opened = subject.open()
+    try:
+        evaluation = _Evaluation(plan, subject, opened, progress, say)
+        for split in plan.splits_of(subject):
+            evaluation.evaluate(split)
+        progress.models[subject.label] = full_name(opened)  # a served one tells its revision by now
+    finally:
+        opened.close()
 
 
 class _Evaluation:
     """Evaluates one opened model on all splits."""
 
     def __init__(
-        self, plan: BenchPlan, subject: BenchModel, progress: Progress, say: Callable[[str], None]
+        self,
+        plan: BenchPlan,
+        subject: BenchModel,
+        model: Model,
+        progress: Progress,
+        say: Callable[[str], None],
     ) -> None:
         self.plan, self.subject, self.progress, self.say = plan, subject, progress, say
-        self.opened, clock = subject.open(), Clock()
-        self.model_name = full_name(self.opened)  # before a served one has answered, whichever run this is
+        self.model_name = full_name(model)  # before a served one has answered, whichever run this is
+        clock = Clock()
         detector = open_detector(plan.detector) if plan.detector else None
         matcher = open_matcher(plan.matcher) if plan.matcher else None
-        self.sizes = sizes_of(self.opened), sizes_of(detector), sizes_of(matcher)
+        self.sizes = sizes_of(model), sizes_of(detector), sizes_of(matcher)
         progress.vision = {"detector": full_name(detector), "matcher": full_name(matcher)}
-        model = self.opened
         if plan.cache_answers:
             model = CachingModel(model, clock)
             detector = None if detector is None else CachingDetector(detector, clock)

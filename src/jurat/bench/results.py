@@ -45,7 +45,7 @@ TRIED_ELSEWHERE = {
     "quick": "the share of the prior was chosen for the bundled model with perf/judge_quality.py; how many "
     "were tried there was not recorded.",
 }
-"""Configurations of presets that were tried by scripts other than the bench. Both scripts are gone since."""
+"""Configurations of presets that were tried by two scripts of earlier commits."""
 
 
 def read_results(folder: Path) -> dict[str, Any]:

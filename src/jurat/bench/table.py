@@ -101,7 +101,8 @@ class Arrays:
             names = dict.fromkeys(name for _, prediction in items for name in prediction.rules)
             rows = [(*each, name, each[0].id, number) for number, each in enumerate(items) for name in names]
         else:
-            rows = [(*each, each[0].rule * (level == "rule"), each[0].rule, each[0].pair) for each in items]
+            own = level == "rule"
+            rows = [(*each, each[0].rule if own else "", each[0].rule, each[0].pair) for each in items]
         return cls(
             np.array([_truth(item, rule) for item, _, rule, *_ in rows], float),
             np.array([_outcome(prediction, rule) for _, prediction, rule, *_ in rows], int),

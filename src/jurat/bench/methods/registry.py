@@ -53,7 +53,7 @@ class Method(Entry):
         return {**self.options, **named}
 
     def __call__(self, setup: Setup, items: Sequence[BenchItem]) -> list[Prediction]:
-        """Yields one prediction per item."""
+        """One prediction per item."""
         from jurat.bench.methods.interface import Prediction
 
         run = self.load()
