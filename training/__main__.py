@@ -32,7 +32,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 Work = Annotated[Path, typer.Option("--out", help="Folder for scenes and checkpoints.")]
 Weights = Annotated[
     Path | None,
-    typer.Option(help="Folder that the finished model is written to; its place in jurat unless told."),
+    typer.Option(help="Folder for the finished model (default: its place in jurat)."),
 ]
 Workers = Annotated[int, typer.Option(help="How many processes draw pictures.")]
 _CORES = os.cpu_count() or 1
@@ -146,7 +146,10 @@ def stage(
 
 
 Of = Annotated[
-    str | None, typer.Option("--stage", help="Whose checkpoint; the bundled model's last one unless told.")
+    str | None,
+    typer.Option(
+        "--stage", help="Stage whose checkpoint is used (default: the last one of the bundled model)."
+    ),
 ]
 
 

@@ -144,7 +144,7 @@ def losses(
 
 
 def generalized_iou(first: Tensor, second: Tensor) -> Tensor:
-    """Of boxes as centre, width, height, pair by pair: (n,), in [-1, 1] (arXiv 1902.09630)."""
+    """Generalized IoU of pairs of boxes (centre, width, height): (n,), in [-1, 1] (arXiv 1902.09630)."""
 
     def corners(boxes: Tensor) -> tuple[Tensor, Tensor]:
         return boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2

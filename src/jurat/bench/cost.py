@@ -76,11 +76,11 @@ class ParameterCounts:
     """Parameters of the parts of a model, for the estimate."""
 
     tower: int
-    """Of the image tower and the projector."""
+    """Parameters of the image tower and the projector."""
     patches: int
     """Tokens of the tower for one image."""
     language: int
-    """Of the language model without its embedding table, with its output layer."""
+    """Parameters of the language model without its embedding table, with its output layer."""
 
 
 def sizes_of(model: object) -> ParameterCounts | None:

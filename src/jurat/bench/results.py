@@ -77,7 +77,7 @@ def write_results(out: Path, results: dict[str, Any]) -> list[Path]:
 
 
 def _as_json(results: dict[str, Any]) -> str:
-    """Of a list one entry a line, so that two files can be compared."""
+    """JSON with one entry of a list per line, so that two files can be compared."""
     parts: list[str] = []
     for name, value in results.items():
         lines = [json.dumps(each, allow_nan=False) for each in value] if isinstance(value, list) else None

@@ -59,7 +59,7 @@ class EvaluatedMethod:
     items: tuple[BenchItem, ...]
     predictions: tuple[Prediction, ...]
     seeds: tuple[str, ...] = ()
-    """Of each prediction, the training seed of the model; empty for a single one."""
+    """Training seed of each prediction's model; empty for a single one."""
 
     def __post_init__(self) -> None:
         if len(self.items) != len(self.predictions):

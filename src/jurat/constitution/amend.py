@@ -51,7 +51,7 @@ class Amendment:
     objects: Mapping[tuple[Role, int], tuple[str, ...]] = field(
         default_factory=dict["tuple[Role, int]", "tuple[str, ...]"]
     )
-    """Of clauses and exceptions that the rule has, by their index from 0; in place of none."""
+    """Objects for clauses and exceptions without any, by their index from 0."""
     proposals: tuple[str, ...] = ()
     """Comments under the rule's text."""
 

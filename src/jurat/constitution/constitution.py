@@ -99,13 +99,13 @@ class Constitution(Frozen):
 
 
 def meaning_digest(rules: Iterable[Rule]) -> str:
-    """Of what is asked and how it is combined: ids, rule texts, descriptions, clauses with their objects and
-    exceptions."""
+    """Digest of what is asked and how it is combined: ids, rule texts, descriptions, clauses with their
+    objects and exceptions."""
     return _digest("meaning", [_meaning(rule) for rule in rules])
 
 
 def thresholds_digest(rules: Iterable[Rule]) -> str:
-    """Of what is done with the answers: thresholds, severity and action of each rule."""
+    """Digest of what is done with the answers: thresholds, severity and action of each rule."""
     return _digest(
         "thresholds",
         [

@@ -9,7 +9,7 @@ from jurat.constitution.problem import ConstitutionError
 
 SHELF_PREFIX = "shelf:"
 MAX_BYTES = 256 * 1024
-"""Of a constitution file. Thousands of rules fit in it."""
+"""Largest size of a constitution file. Thousands of rules fit in it."""
 
 _SHELF = Path(__file__).parent / "shelf"
 

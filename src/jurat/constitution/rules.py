@@ -221,8 +221,7 @@ class Clause(Frozen):
 
 
 CLAUSE_KEYS = ("statement", "any of", "not", "objects", "about")
-"""Of a clause that is written as a mapping: one of the first three, and perhaps its objects and what it is
-about."""
+"""Keys of a clause that is written as a mapping: one of the first three, and perhaps the others."""
 
 
 def _read_clause(value: object) -> object:

@@ -34,7 +34,7 @@ from jurat.constitution.files import find_file, read_text
 from jurat.constitution.problem import ConstitutionError, Problem
 
 MAX_DEPTH = 12
-"""Of lists and mappings in each other; a constitution needs 7."""
+"""Most levels of nested lists and mappings; a constitution needs 7."""
 _MAX_DIGITS = 100
 
 FROM_PROSE = "From guidelines in prose or Markdown: jurat constitution draft FILE"

@@ -87,7 +87,7 @@ class Curves:
         return share((self.risk * self.weights).sum(1), self.weights.sum(1))
 
     def risks_at(self, coverage: float) -> NDArray[np.float64]:
-        """Of each sample the risk at the smallest coverage that is at least the given one; nan without
+        """Risk of each sample at the smallest coverage that is at least the given one; nan without
         judgements."""
         if not self.risk.shape[1]:
             return np.full(len(self.risk), np.nan)

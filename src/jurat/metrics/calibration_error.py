@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jurat.metrics.rates import Floats
 
 BINS = 15
-"""Of the calibration error, as in Guo et al."""
+"""Bins of the calibration error, as in Guo et al."""
 CLIP = 1e-6
 
 
@@ -33,7 +33,7 @@ def brier(truth: Floats, scores: Floats, weights: Floats | None = None) -> float
 
 
 def briers(truth: Floats, scores: Floats, weights: NDArray[Any]) -> NDArray[np.float64]:
-    """Of many samples at once: `weights` (samples, n) give an array (samples,)."""
+    """Brier scores of many samples at once: `weights` (samples, n) give an array (samples,)."""
     true, score, weight = _scored(truth, scores, weights)
     return share(weight @ (score - true) ** 2, weight.sum(1))
 
@@ -44,7 +44,7 @@ def log_loss(truth: Floats, scores: Floats, weights: Floats | None = None) -> fl
 
 
 def log_losses(truth: Floats, scores: Floats, weights: NDArray[Any]) -> NDArray[np.float64]:
-    """Of many samples at once: `weights` (samples, n) give an array (samples,)."""
+    """Log-losses of many samples at once: `weights` (samples, n) give an array (samples,)."""
     true, score, weight = _scored(truth, scores, weights)
     safe = np.clip(score, CLIP, 1 - CLIP)
     return share(weight @ -(true * np.log(safe) + (1 - true) * np.log1p(-safe)), weight.sum(1))

@@ -19,7 +19,7 @@ PREVALENCES = (0.003, 0.03, 0.5)
 def flip_score(
     truth: Bits, outcomes: Bits, truth_flipped: Bits, outcomes_flipped: Bits, weights: Floats | None = None
 ) -> float:
-    """Of the images whose truth changes with the policy, the share judged rightly under both policies.
+    """Share of the images whose truth changes with the policy that are judged rightly under both policies.
 
     The idea is the policy-shift score's (PolicyShiftBench): a judge that says what it always says, or
     that cannot tell, gets nothing for it. In [0, 1]; nan where no truth changes.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def distances_to(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Of every pixel the distance in pixels to the nearest one of the mask, which has one at least."""
+    """Distance of every pixel to the nearest pixel of the mask, which must have at least one."""
     try:
         from scipy.ndimage import distance_transform_edt
     except ImportError:  # a base install: the same numbers, more slowly

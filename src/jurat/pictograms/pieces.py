@@ -42,7 +42,7 @@ class Piece:
     """Centre of what is drawn of it."""
     y: float
     side: float
-    """Of its square before it is turned."""
+    """Side of its square before it is turned."""
     angle: float = 0.0
     """Degrees, counter-clockwise."""
     mirrored: bool = False
@@ -193,7 +193,7 @@ class _Shape:
 
     @cached_property
     def distance(self) -> NDArray[np.float32]:
-        """Of every pixel to the piece, in scene units."""
+        """Distance of every pixel to the piece, in scene units."""
         return distances_to(self.mask) / self.unit
 
 

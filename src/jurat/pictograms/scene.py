@@ -61,7 +61,7 @@ class Placed:
     visible: NDArray[np.bool_]
     """Its uncovered pixels; shape (size, size)."""
     area: float
-    """Of `mask`, in square units."""
+    """Area of `mask`, in square units."""
     distance: NDArray[np.float32] = field(repr=False)
     """Distance of every pixel to this object, in scene units; shape (size, size)."""
 

@@ -22,7 +22,7 @@ from jurat.metrics import UNSURE, f1, log_loss
 
 V = TypeVar("V")
 Evidence: TypeAlias = Mapping[str, float]
-"""Of one item, by rule; nan where a question was not answered."""
+"""Evidence about one item, by rule; nan where a question was not answered."""
 
 CUTS = 60
 TEMPERATURES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)

@@ -44,7 +44,7 @@ class Difficulty:
     bystanders: tuple[int, int]
     """Objects that the rule does not speak of: at least, at most."""
     sides: tuple[float, float]
-    """Of a sprite, in 1/128 of the picture's side."""
+    """Least and greatest side of a sprite, in 1/128 of the picture's side."""
     alike: float
     """Share of bystanders that look like something that the rule speaks of."""
     close: float
@@ -91,7 +91,7 @@ SPLITS: dict[str, Split] = {
     )
 }
 OPEN_SPLITS = ("test", "habits", "flip", "rare", "borderline")
-"""What `jurat bench pictograms` judges unless told otherwise: neither dev nor the vault."""
+"""Default splits of `jurat bench pictograms`: neither dev nor the vault."""
 CLAIMED_SPLITS = ("test", "habits", "flip", "vault")
 """What the claims of `docs/method.md` are about."""
 ABLATED_SPLITS = ("dev", "test", "habits")

@@ -42,13 +42,13 @@ class BenchItem:
     """What is true of it; None for an image of someone else's."""
     picture: Image.Image | Path = field(repr=False)
     soft: float | None = None
-    """Of `borderline`: how far it breaks `rule`, in [0, 1]; None elsewhere."""
+    """How far it breaks `rule`, in [0, 1]; only in `borderline`, else None."""
     companions: int = 0
-    """Of `habits`: how many bystanders stand where habit would not have them."""
+    """Number of bystanders where habit would not have them; only in `habits`."""
     layout: Layout | None = field(default=None, repr=False, compare=False)
     """What it was drawn from; None for one that was read back, and in `rare`."""
     unreadable: str | None = None
-    """Of an image of someone else's: why it cannot be decoded."""
+    """Why a user's own image cannot be decoded; None if it can."""
 
     @property
     def image(self) -> Image.Image:

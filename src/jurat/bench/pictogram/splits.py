@@ -20,7 +20,7 @@ from jurat.pictograms.scene import draw
 from jurat.pictograms.statements import Facts, Touches, Visible
 
 FORMAT = 2
-"""Of the drawing: raised whenever the same seed would draw other scenes."""
+"""Version of the drawing; raised whenever the same seed would draw other scenes."""
 
 
 _PAIR: tuple[Purpose, Purpose] = ("broken", "near miss")
