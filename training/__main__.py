@@ -2,7 +2,7 @@
 
 Run it from the root of a clone of the repository; it needs the extras `local` and `train`.
 `writer`, `clip` and `owl` train the other models.
-On two CPU cores `all` takes about five hours; rerun any command to resume.
+On two CPU cores `all` takes about six hours; rerun any command to resume.
 """
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ Weights = Annotated[
     Path | None,
     typer.Option(help="Folder for the finished model (default: its place in jurat)."),
 ]
+Tower = Annotated[Path, typer.Option(help="Folder of the MLLM whose tower it looks through.")]
+Scenes = Annotated[int, typer.Option(help="Scenes to train on.")]
 Workers = Annotated[int, typer.Option(help="How many processes draw pictures.")]
+CLIP_AND_OWL = "clip-and-owl"
+"""Folder of the scenes and checkpoints of both."""
 _CORES = os.cpu_count() or 1
 _PARTS, _PART = 18, 12_000
 _STRIDE = 1_000_000
@@ -234,9 +238,9 @@ def writer(
 def owl(
     out: Work,
     minutes: float = 10.0,
-    tower: Annotated[Path, typer.Option(help="Folder of the MLLM whose tower it looks through.")] = WEIGHTS,
+    tower: Tower = WEIGHTS,
     weights: Annotated[Path, typer.Option(help="Folder that the detector is written to.")] = OWL,
-    scenes: Annotated[int, typer.Option(help="Scenes to train on.")] = 12_000,
+    scenes: Scenes = 12_000,
     test: Annotated[int, typer.Option(help="Scenes to measure it on.")] = 600,
     threads: int = 2,
     seed: int = 0,
@@ -248,7 +252,7 @@ def owl(
     from training.owl.train import export, train_owl
 
     course = Course(minutes=minutes, batch=48, threads=threads, seed=seed)
-    model, tokenizer, done = train_owl(out / "clip-and-owl", tower, course, scenes)
+    model, tokenizer, done = train_owl(out / CLIP_AND_OWL, tower, course, scenes)
     export(model, tokenizer, tower, weights)
     print(f"measuring on {test} scenes", flush=True)
     write_owl_card(weights, _made_of(course, done, tower, scenes), evaluate_owl(weights, test))
@@ -258,9 +262,9 @@ def owl(
 def clip(
     out: Work,
     minutes: float = 10.0,
-    tower: Annotated[Path, typer.Option(help="Folder of the MLLM whose tower it looks through.")] = WEIGHTS,
+    tower: Tower = WEIGHTS,
     weights: Annotated[Path, typer.Option(help="Folder that the matcher is written to.")] = CLIP,
-    scenes: Annotated[int, typer.Option(help="Scenes to train on.")] = 12_000,
+    scenes: Scenes = 12_000,
     rules: Annotated[int, typer.Option(help="Rules to measure it on.")] = 100,
     per_rule: Annotated[int, typer.Option(help="Scenes composed to break each of them.")] = 4,
     threads: int = 2,
@@ -273,7 +277,7 @@ def clip(
     from training.loop import Course
 
     course = Course(minutes=minutes, batch=96, threads=threads, seed=seed)
-    model, tokenizer, done = train_clip(out / "clip-and-owl", tower, course, scenes)
+    model, tokenizer, done = train_clip(out / CLIP_AND_OWL, tower, course, scenes)
     export(model, tokenizer, tower, weights)
     print(f"measuring on scenes for {rules} rules", flush=True)
     write_clip_card(weights, _made_of(course, done, tower, scenes), evaluate_clip(weights, rules, per_rule))

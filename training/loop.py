@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.muon import Optimizer, is_hidden_matrix, rate_at
+from jurat.files import make_folder, written_aside
+from training.muon import Optimizer, Schedule
 
 Named = list[tuple[str, nn.Parameter]]
 
 
 @dataclass(frozen=True)
-class Course:
-    """Settings of a training run."""
+class Course(Schedule):
+    """Settings of a training of CLIP or OWL-ViT."""
 
     minutes: float = 8.0
     batch: int = 48
@@ -64,9 +65,7 @@ def train(
     four times. `tower` is the digest of the tower's weights.
     """
     torch.set_num_threads(course.threads)
-    matrices = [p for name, p in trained if is_hidden_matrix(name, p)]
-    others = [p for name, p in trained if not is_hidden_matrix(name, p)]
-    optimizer = Optimizer([(1.0, matrices)], [(1.0, others)])
+    optimizer = Optimizer.of(trained)
     elapsed, step = _restore(out, trained, optimizer, tower)
     rng = np.random.default_rng([course.seed, step])
     seconds = course.minutes * 60
@@ -74,16 +73,7 @@ def train(
     while (elapsed := time.monotonic() - begun) < seconds:
         parts = loss(rng)
         torch.stack(list(parts.values())).sum().backward()
-        optimizer.step(
-            rate_at(
-                elapsed / seconds,
-                step,
-                peak=course.rate,
-                warm_up=course.warm_up,
-                hold=course.hold,
-                last=course.last,
-            )
-        )
+        optimizer.step(course.rate_at(elapsed, step))
         step += 1
         if elapsed - said > 10:
             said = elapsed
@@ -114,24 +104,21 @@ def _restore(out: Path, trained: Named, optimizer: Optimizer, tower: str) -> tup
 
 def _save(
     out: Path,
-    trained: Iterable[tuple[str, nn.Parameter]],
+    trained: Named,
     optimizer: Optimizer,
     tower: str,
     elapsed: float,
     step: int,
     course: Course,
 ) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_suffix(".part")
-    torch.save(
-        {
-            "trained": {name: parameter.detach() for name, parameter in trained},
-            "optimizer": optimizer.state(),
-            "tower": tower,
-            "elapsed": elapsed,
-            "step": step,
-            "course": asdict(course),
-        },
-        part,
-    )
-    part.replace(out)
+    state = {
+        "trained": {name: parameter.detach() for name, parameter in trained},
+        "optimizer": optimizer.state(),
+        "tower": tower,
+        "elapsed": elapsed,
+        "step": step,
+        "course": asdict(course),
+    }
+    make_folder(out.parent)
+    with written_aside(out) as aside:
+        torch.save(state, aside)

@@ -54,6 +54,31 @@ def _orthogonal(matrices: Tensor) -> Tensor:
     return x.transpose(1, 2) if tall else x
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """Settings that every training run has; each kind of run has its own defaults."""
+
+    minutes: float
+    batch: int
+    rate: float
+    """Learning rate at its peak."""
+    warm_up: int
+    """Steps until the peak."""
+    hold: float
+    """Share of the minutes after which the rate falls."""
+    last: float
+    """Share of the peak that the rate falls to."""
+    seed: int
+
+    def rate_at(self, elapsed: float, step: int) -> float:
+        """Learning rate after `elapsed` seconds: warm-up, a plateau until `hold`, then linear to `last`."""
+        done = elapsed / (self.minutes * 60)
+        ramp = min(1.0, (step + 1) / self.warm_up)
+        if done < self.hold:
+            return self.rate * ramp
+        return self.rate * ramp * max(self.last, 1 - (1 - self.last) * (done - self.hold) / (1 - self.hold))
+
+
 @dataclass
 class Optimizer:
     """Muon on `matrices`, AdamW on `others`; each parameter may have its own factor on the rate."""
@@ -61,6 +86,14 @@ class Optimizer:
     matrices: list[tuple[float, list[nn.Parameter]]]
     others: list[tuple[float, list[nn.Parameter]]]
     clip: float = 1.0
+
+    @classmethod
+    def of(cls, named: Iterable[tuple[str, nn.Parameter]], others: Iterable[nn.Parameter] = ()) -> Optimizer:
+        """Muon on the hidden matrices among `named`, AdamW on the rest and on `others`."""
+        sorted_out: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+        for name, parameter in named:
+            sorted_out[is_hidden_matrix(name, parameter)].append(parameter)
+        return cls([(1.0, sorted_out[True])], [(1.0, [*sorted_out[False], *others])])
 
     def __post_init__(self) -> None:
         self._muons = [(factor, Muon(group)) for factor, group in self.matrices]
@@ -96,10 +129,3 @@ class Optimizer:
 def is_hidden_matrix(name: str, weight: Tensor) -> bool:
     """Whether Muon rather than AdamW should move a parameter."""
     return weight.ndim == 2 and ("layers." in name or "linear_" in name or "maps." in name)
-
-
-def rate_at(done: float, step: int, *, peak: float, warm_up: int, hold: float, last: float) -> float:
-    """Learning rate after `done` (0..1): warm-up, a plateau until `hold`, then linear to `last * peak`."""
-    ramp = min(1.0, (step + 1) / warm_up)
-    fall = 1.0 if done < hold else max(last, 1 - (1 - last) * (done - hold) / (1 - hold))
-    return peak * ramp * fall

@@ -57,6 +57,15 @@ class TowerFeatures:
         table.scatter_(1, torch.from_numpy(self.kinds.astype(np.int64)) % (CLASSES + 1), True)
         return table[:, :CLASSES]
 
+    @property
+    def trained_on(self) -> int:
+        """How many of the scenes are trained on, the first ones; the others are held out."""
+        return max(1, len(self) - min(512, len(self) // 10))
+
+    def batch(self, rows: NDArray[np.int64]) -> Tensor:
+        """States of some scenes in float32: (B, 1 + PATCHES, WIDTH)."""
+        return torch.from_numpy(np.asarray(self.states[rows], np.float32))
+
 
 def load_tower(weights: Path) -> CLIPVisionModel:
     """The vision tower of the MLLM in `weights`, in float32 and evaluation mode."""

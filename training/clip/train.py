@@ -12,7 +12,6 @@ sentences are about something nearly in a scene: a look-alike, or one of two obj
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,13 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jurat.models.bundled.domain_gate import SETTINGS, WEIGHTS
 from jurat.models.hf.load_model import weights_digest
 from jurat.pictograms.objects import CLASSES
+from training import tower_export
 from training.clip.texts import Text, TextSampler, every_word
 from training.loop import Course, Named, TrainingResult, initialise, train
 from training.mllm.architecture import HEADS, PATCH, SIDE, TOWER_LAYERS, WIDTH
-from training.mllm.tower import MEAN, STD
 from training.queries import QUERIES, ask
 from training.text_tower_tokenizer import build_tokenizer
 from training.tower_features import FIRST_SEED, compute_features, load_tower
@@ -153,11 +151,11 @@ def train_clip(
     tokenizer, tower = tokenizer_of(), load_tower(weights)
     model = build(tower, len(tokenizer))
     bias = nn.Parameter(torch.tensor(-3.0))  # not part of a CLIP: the threshold stands in for it
-    present, count = seen.present, max(1, len(seen) - min(512, len(seen) // 10))
+    present, count = seen.present, seen.trained_on
 
     def compare(rows: np.ndarray, writer: TextSampler, names: list[Text]) -> tuple[Tensor, Tensor, Tensor]:
         """Cosines, truth and nearness of some scenes with texts written about half of them, and names."""
-        states = torch.from_numpy(np.asarray(seen.states[rows], np.float32))
+        states = seen.batch(rows)
         written = [writer.write(_kinds(seen.kinds[row]), TEXTS) for row in rows[: len(rows) // 2]]
         texts = [text for some in written for text in some] + names
         cosines = embed_scenes(model, states) @ embed_texts(model, tokenizer, [t.text for t in texts]).T
@@ -197,18 +195,4 @@ def export(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, weights: Path, 
     """Writes the standard layout in bfloat16 to `folder`, with the domain gate of the MLLM in `weights`."""
     from transformers import CLIPImageProcessor, CLIPProcessor
 
-    network: Any = model
-    network.config.dtype = torch.bfloat16
-    network.to(torch.bfloat16).save_pretrained(folder)
-    size = {"height": SIDE, "width": SIDE}
-    images = CLIPImageProcessor(
-        size=size,
-        crop_size=size,
-        do_center_crop=False,
-        image_mean=list(MEAN),
-        image_std=list(STD),
-        resample=3,
-    )
-    CLIPProcessor(image_processor=images, tokenizer=tokenizer).save_pretrained(folder)
-    for name in (SETTINGS, WEIGHTS):
-        shutil.copyfile(weights / name, folder / name)
+    tower_export.export(model, CLIPProcessor, CLIPImageProcessor, tokenizer, weights, folder)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from jurat.files import written_aside
 from jurat.pictograms.objects import GROUPS, OBJECTS
 from training.mllm.architecture import build
 from training.mllm.dense_targets import Heads
@@ -66,12 +67,11 @@ def start(
 def save(
     out: Path, parts: Mapping[str, nn.Module], optimizer: Optimizer, elapsed: float, step: int, settings: Any
 ) -> None:
-    """Writes a checkpoint; one that is half written never has the name `out`.
+    """Writes a checkpoint, whole or not at all.
 
     `parts` are `model`, `heads` and, once the decoder is trained, `ground`; `elapsed` is in seconds.
     """
-    part = out.with_suffix(".part")
     state: dict[str, Any] = {name: module.state_dict() for name, module in parts.items()}
     state |= {"optimizer": optimizer.state(), "elapsed": elapsed, "step": step, "settings": asdict(settings)}
-    torch.save(state, part)
-    part.replace(out)
+    with written_aside(out) as aside:
+        torch.save(state, aside)

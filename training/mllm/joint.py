@@ -28,7 +28,7 @@ from training.mllm.packed_forward import Pack, forward
 from training.mllm.scene_pool import Pool
 from training.mllm.tokenizer import BOS, Words, build_tokenizer
 from training.mllm.tower import see
-from training.muon import Optimizer, is_hidden_matrix, rate_at
+from training.muon import Optimizer, Schedule, is_hidden_matrix
 
 if TYPE_CHECKING:
     from transformers import LlavaForConditionalGeneration
@@ -37,8 +37,10 @@ TAP = 1
 """Number of the decoder layer whose states are grounded."""
 
 
-@dataclass
-class Settings:
+@dataclass(frozen=True)
+class Settings(Schedule):
+    """Settings of a stage that trains the whole model."""
+
     minutes: float = 70.0
     batch: int = 48
     rate: float = 2.5e-3
@@ -141,23 +143,13 @@ def _work(rank: int, folders: list[Path], begin: Path, out: Path, settings: Sett
         clock = torch.tensor([time.monotonic() - begun], dtype=torch.float64)
         dist.broadcast(clock, 0)
         elapsed = float(clock)
-        done = elapsed / (settings.minutes * 60)
-        if done >= 1:
+        if elapsed >= settings.minutes * 60:
             break
         item = next(stream)
         parts, right = losses(model, heads, ground, item, words, settings)
         torch.stack(list(parts.values())).sum().backward()
         _average_gradients(list(optimizer.parameters()))
-        optimizer.step(
-            rate_at(
-                done,
-                step,
-                peak=settings.rate,
-                warm_up=settings.warm_up,
-                hold=settings.hold,
-                last=settings.last,
-            )
-        )
+        optimizer.step(settings.rate_at(elapsed, step))
         step += 1
         for name, value in {**parts, f"right ({item['mode']})": right}.items():
             shown[name] = 0.97 * shown.get(name, float(value.detach())) + 0.03 * float(value.detach())
@@ -170,14 +162,7 @@ def _work(rank: int, folders: list[Path], begin: Path, out: Path, settings: Sett
         if elapsed - saved > settings.save_every:
             saved = elapsed
             if rank == 0:
-                save(
-                    out,
-                    {"model": model, "heads": heads, "ground": ground},
-                    optimizer,
-                    elapsed,
-                    step,
-                    settings,
-                )
+                save(out, modules, optimizer, elapsed, step, settings)
     if rank == 0:
         save(out, modules, optimizer, elapsed, step, settings)
         meeting.unlink(missing_ok=True)

@@ -23,7 +23,7 @@ from training.mllm.dense_targets import Heads, dense_loss, targets
 from training.mllm.grounding import Grounding
 from training.mllm.scene_pool import FIELDS, Pool
 from training.mllm.tokenizer import Words, build_tokenizer
-from training.muon import Optimizer, is_hidden_matrix, rate_at
+from training.muon import Optimizer, Schedule
 
 if TYPE_CHECKING:
     from transformers import LlavaForConditionalGeneration
@@ -33,8 +33,10 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 """CLIP's pixel statistics (Radford et al., 2021), as its image processor applies them."""
 
 
-@dataclass
-class Settings:
+@dataclass(frozen=True)
+class Settings(Schedule):
+    """Settings of a stage that trains the tower alone."""
+
     minutes: float = 25.0
     batch: int = 64
     rate: float = 3e-3
@@ -94,9 +96,7 @@ def train_tower(
         *model.model.multi_modal_projector.named_parameters(),
         *heads.named_parameters(),
     ]
-    matrices = [p for n, p in named if is_hidden_matrix(n, p)]
-    others = [p for n, p in named if not is_hidden_matrix(n, p)] + learned
-    optimizer = Optimizer([(1.0, matrices)], [(1.0, others)])
+    optimizer = Optimizer.of(named, learned)
     elapsed, step = 0.0, 0
     if out.exists():
         state = torch.load(out, weights_only=True)
@@ -115,16 +115,7 @@ def train_tower(
         seen = see(model, torch.from_numpy(batch["pixels"]))
         losses = dense_loss(heads, seen, names, targets(batch), settings.contact)
         torch.stack(list(losses.values())).sum().backward()
-        optimizer.step(
-            rate_at(
-                elapsed / (settings.minutes * 60),
-                step,
-                peak=settings.rate,
-                warm_up=settings.warm_up,
-                hold=settings.hold,
-                last=settings.last,
-            )
-        )
+        optimizer.step(settings.rate_at(elapsed, step))
         step += 1
         if step % 50 == 0:
             shown = " ".join(f"{name} {value.item():.3f}" for name, value in losses.items())

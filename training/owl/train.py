@@ -9,7 +9,6 @@ bipartite matching, arXiv 2205.06230, section 3.2.)
 from __future__ import annotations
 
 import random
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jurat.models.bundled.domain_gate import SETTINGS, WEIGHTS
 from jurat.models.hf.load_model import weights_digest
 from jurat.pictograms.objects import CLASSES
+from training import tower_export
 from training.loop import Course, Named, TrainingResult, initialise, train
 from training.mllm.architecture import HEADS, PATCH, PATCHES, SIDE, TOWER_LAYERS, WIDTH
-from training.mllm.tower import MEAN, STD
 from training.queries import QUERIES, ask, wordings
 from training.text_tower_tokenizer import build_tokenizer
 from training.tower_features import FIRST_SEED, TowerFeatures, compute_features, load_tower
@@ -177,19 +175,19 @@ def train_owl(
     seen = compute_features(work, weights, FIRST_SEED, scenes, course.threads)
     tokenizer, tower = tokenizer_of(), load_tower(weights)
     model = build(tower, len(tokenizer))
-    members, count = membership(), max(1, len(seen) - min(512, len(seen) // 10))
+    members, count = membership(), seen.trained_on
     words = random.Random(course.seed)
 
     def loss(rng: np.random.Generator) -> dict[str, Tensor]:
         rows = np.sort(rng.choice(count, min(course.batch, count), replace=False))
-        patches, boxes = look(model, _states(seen, rows))
+        patches, boxes = look(model, seen.batch(rows))
         goal = goal_of(*_truth(seen, rows), members)
         return losses(patches, boxes, read(model, tokenizer, ask(words)), goal, model)
 
     @torch.no_grad()
     def watch() -> dict[str, float]:
         rows = np.arange(count, len(seen))
-        patches, boxes = look(model, _states(seen, rows))
+        patches, boxes = look(model, seen.batch(rows))
         goal = goal_of(*_truth(seen, rows), members)
         names = read(model, tokenizer, [noun.singular for noun in QUERIES])
         parts = losses(patches, boxes, names, goal, model)
@@ -197,10 +195,6 @@ def train_owl(
 
     done = train(course, trained(model), work / "owl.pt", weights_digest(weights), loss, watch)
     return model.eval(), tokenizer, done
-
-
-def _states(seen: TowerFeatures, rows: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.asarray(seen.states[rows], np.float32))
 
 
 def _truth(seen: TowerFeatures, rows: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -213,18 +207,4 @@ def export(
     """Writes the standard layout in bfloat16 to `folder`, with the domain gate of the MLLM in `weights`."""
     from transformers import OwlViTImageProcessor, OwlViTProcessor
 
-    network: Any = model
-    network.config.dtype = torch.bfloat16
-    network.to(torch.bfloat16).save_pretrained(folder)
-    size = {"height": SIDE, "width": SIDE}
-    images = OwlViTImageProcessor(
-        size=size,
-        crop_size=size,
-        do_center_crop=False,
-        image_mean=list(MEAN),
-        image_std=list(STD),
-        resample=3,
-    )
-    OwlViTProcessor(image_processor=images, tokenizer=tokenizer).save_pretrained(folder)
-    for name in (SETTINGS, WEIGHTS):
-        shutil.copyfile(weights / name, folder / name)
+    tower_export.export(model, OwlViTProcessor, OwlViTImageProcessor, tokenizer, weights, folder)

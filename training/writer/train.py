@@ -20,12 +20,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from jurat.files import make_folder, written_aside
 from jurat.models.bundled.rule_writer import END, NOTHING, PAD, START, UNKNOWN, WRITE
 from jurat.models.bundled.writer_language import WriterLanguage
 from jurat.pictograms.objects import GROUPS, OBJECTS, WORDS
 from jurat.pictograms.statements import NUMBERS, TEMPLATES
 from training import rule_templates
-from training.muon import Optimizer, is_hidden_matrix, rate_at
+from training.muon import Optimizer, Schedule
 from training.rule_meanings import Ban, Either, draw_ban, held_out
 from training.rule_wordings import no_rule, wording
 from training.vocabulary import VOCABULARIES, read_vocabulary
@@ -40,8 +41,10 @@ LONGEST = 384
 NO_RULE_SHARE = 1 / 16
 
 
-@dataclass
-class Settings:
+@dataclass(frozen=True)
+class Settings(Schedule):
+    """Settings of a training of the writer."""
+
     minutes: float = 12.0
     batch: int = 48
     rate: float = 4e-3
@@ -218,11 +221,7 @@ def train_writer(out: Path, settings: Settings) -> None:
     torch.manual_seed(settings.seed)
     tokenizer = build_tokenizer()
     model = fresh(tokenizer)
-    named = list(model.named_parameters())
-    optimizer = Optimizer(
-        [(1.0, [p for name, p in named if is_hidden_matrix(name, p)])],
-        [(1.0, [p for name, p in named if not is_hidden_matrix(name, p)])],
-    )
+    optimizer = Optimizer.of(model.named_parameters())
     elapsed, step = 0.0, 0
     if out.exists():
         state = torch.load(out, weights_only=True)
@@ -237,16 +236,7 @@ def train_writer(out: Path, settings: Settings) -> None:
         asked = goal >= 0
         loss = F.cross_entropy(model.lm_head(hidden[asked]), goal[asked])
         loss.backward()
-        optimizer.step(
-            rate_at(
-                elapsed / (settings.minutes * 60),
-                step,
-                peak=settings.rate,
-                warm_up=settings.warm_up,
-                hold=settings.hold,
-                last=settings.last,
-            )
-        )
+        optimizer.step(settings.rate_at(elapsed, step))
         step += 1
         shown = loss.item() if step == 1 else 0.97 * shown + 0.03 * loss.item()
         if step % 25 == 0:
@@ -263,10 +253,9 @@ def _save(
 ) -> None:
     state: dict[str, Any] = {"model": model.state_dict(), "optimizer": optimizer.state()}
     state |= {"elapsed": elapsed, "step": step, "settings": asdict(settings)}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(out)
+    make_folder(out.parent)
+    with written_aside(out) as aside:
+        torch.save(state, aside)
 
 
 def export_writer(checkpoint: Path, folder: Path) -> None:

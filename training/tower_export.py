@@ -1,0 +1,39 @@
+"""Writes a trained CLIP or OWL-ViT in the standard layout of transformers."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from jurat.models.bundled.domain_gate import SETTINGS, WEIGHTS
+from training.mllm.architecture import SIDE
+from training.mllm.tower import MEAN, STD
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+def export(
+    model: Any, processor: Any, images: Any, tokenizer: PreTrainedTokenizerFast, mllm: Path, folder: Path
+) -> None:
+    """Writes weights in bfloat16, processor and tokenizer to `folder`, with the domain gate of `mllm`.
+
+    `processor` and `images` are the classes of the model's processor and of its image processor.
+    """
+    model.config.dtype = torch.bfloat16
+    model.to(torch.bfloat16).save_pretrained(folder)
+    size = {"height": SIDE, "width": SIDE}
+    pictures = images(
+        size=size,
+        crop_size=size,
+        do_center_crop=False,
+        image_mean=list(MEAN),
+        image_std=list(STD),
+        resample=3,
+    )
+    processor(image_processor=pictures, tokenizer=tokenizer).save_pretrained(folder)
+    for name in (SETTINGS, WEIGHTS):
+        shutil.copyfile(mllm / name, folder / name)
