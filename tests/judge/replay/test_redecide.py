@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,14 +11,17 @@ import pytest
 
 from jurat.constitution import Constitution, Rule
 from jurat.errors import JuratError
-from jurat.judge import PRESETS, row_to_verdict, verdict_to_row
+from jurat.judge import PRESETS, Judge, row_to_verdict, verdict_to_row
+from jurat.judge.decision import LogOdds, sigmoid
 from jurat.judge.plan import plan
 from jurat.judge.presets import Preset
 from jurat.judge.replay.redecide import Redecider
+from jurat.judge.stages import Crop, Quick, Views
 from jurat.judge.verdict import Verdict
 from jurat.models import Answer, Inquiry, YesNo
 
 from ..drawn import LAW, Thinking, Wavering, judged
+from ..scripted import CROP, PAINTED, WHOLE, Finder, Scripted, box, white
 
 SEEDS = range(30)
 
@@ -159,6 +163,27 @@ def test_redeciding_gives_none_when_evidence_is_missing(change: str) -> None:
     else:
         verdict = verdict.model_copy(update={"frames": 3, "kind": "animation"})
     assert redecided(verdict, new, preset) is None
+
+
+def test_views_of_a_cropped_statement_are_recorded_for_rules_without_a_crop() -> None:
+    preset = Preset("both", "", (Quick(), Crop(0.01), Views(0.05)), LogOdds())
+    old, new = (
+        Constitution.model_validate(
+            {
+                "name": "law",
+                "rules": [{"id": "r", "rule": "No.", "clauses": [{"statement": "A.", **objects}]}],
+            }
+        )
+        for objects in ({"objects": ["thing"]}, {})
+    )
+    model = Scripted({("A.", WHOLE): 0.5, ("A.", CROP): 0.5, ("A.", PAINTED): 0.99})
+    finder = Finder({"thing": [box("thing", 5)]})
+    cropped, whole = (Judge(law, model, preset, detector=finder)(white()) for law in (old, new))
+    (shown,) = cropped.rules[0].clauses[0].alternatives
+    assert (cropped.outcome, shown.score_on_crop, whole.outcome) == ("unsure", 0.5, "unsafe")
+    assert shown.score_over_views == pytest.approx(sigmoid(4 / 5 * math.log(99)))
+    again = redecided(cropped, new, preset, old)
+    assert again is not None and same(again, whole)
 
 
 def test_record_made_with_a_removed_part_is_refused() -> None:

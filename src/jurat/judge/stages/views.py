@@ -112,12 +112,14 @@ def _over_views(score: StatementScore, found: Mapping[Question, Sequence[YesNo] 
 
     presence = tuple(replace(each, over_views=mean(each.question, each.answer)) for each in score.presence)
     score = replace(score, presence=presence)
-    # The answer on a crop stands for the image, and is not averaged with those on copies of the whole.
-    on_image = score.counts is score.answer
-    over = mean(score.statement.question, score.answer) if on_image and score.answer is not None else None
+    over = None if score.answer is None else mean(score.statement.question, score.answer)
     if over is None:
         return score.scored()
-    return score.with_answer(over, Views.name).noting(score_over_views=over.score)
+    # An answer on a crop stands for the image and stays what is scored; what was answered on copies of the
+    # whole is recorded all the same, since another rule may have the statement without a crop.
+    on_image = score.counts is score.answer
+    scored = score.with_answer(over, Views.name) if on_image else score.scored()
+    return scored.noting(score_over_views=over.score)
 
 
 def _mean(answer: YesNo, copies: Sequence[YesNo], scoring: Scoring) -> YesNo | None:
