@@ -115,6 +115,7 @@ def test_reasoning_about_a_response_is_shown_the_response_alone() -> None:
     (chat,) = model.chatted
     assert (len(chat.images), chat.turns[0].text.startswith('Response: "Boil water.')) == (0, True)
     assert verdict.rules[0].clauses[0].decided_by == "reason"
+    assert verdict.cost.images == 0, "no image was encoded"
 
 
 @pytest.mark.parametrize("turns", [TURNS, ()])

@@ -97,7 +97,8 @@ class Reason(Stage):
         by_place = dict(zip(asked, replies, strict=True))
         for request, keys in zip(requests, places, strict=True):
             for place in dict.fromkeys(keys):
-                request.evidence.cost.add(1, by_place[place][1])
+                question = place[2]
+                request.evidence.cost.add(int(question.sees_image), by_place[place][1])
         return [
             {key: by_place[place][0] for key, place in zip(request.keys, keys, strict=True)}
             for request, keys in zip(requests, places, strict=True)
