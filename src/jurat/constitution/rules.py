@@ -45,6 +45,8 @@ About = Literal["image", "caption", "pair", "text_in_image", "prompt", "response
 """What a clause is about: the image; the item's caption; both together; the text seen in the image; of the
 item's conversation the user's turns, the model's last one, or all turns with the image."""
 ABOUTS: tuple[str, ...] = get_args(About)
+_TEXTS_ALONE: frozenset[About] = frozenset(("caption", "prompt", "response"))
+"""Clauses about these are asked without an image."""
 _SHOWN_BEFORE: dict[About, str] = {
     "image": "",
     "caption": "in the caption: ",
@@ -177,6 +179,11 @@ class Clause(Frozen):
         objects."""
         return self.about, frozenset(statement.key for statement in self.alternatives)
 
+    @property
+    def sees_image(self) -> bool:
+        """Whether an image is looked at to check it; False for a clause about a text alone."""
+        return self.about not in _TEXTS_ALONE
+
     @field_validator("alternatives")
     @classmethod
     def _sound(cls, alternatives: tuple[Statement, ...]) -> tuple[Statement, ...]:
@@ -203,7 +210,7 @@ class Clause(Frozen):
     @field_validator("about")
     @classmethod
     def _objects_are_seen(cls, about: About, info: ValidationInfo) -> About:
-        if about in ("caption", "prompt", "response") and info.data.get("objects"):
+        if about in _TEXTS_ALONE and info.data.get("objects"):
             message = "has `objects`, which are looked for in images, and is about the {about} alone"
             raise PydanticCustomError("objects-unseen", message, {"about": about})
         return about

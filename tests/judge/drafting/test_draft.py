@@ -140,6 +140,18 @@ def test_rule_with_clauses_gets_missing_parts_without_rating(policy: Path, write
     assert writer.count("rating") == writer.count("clauses") == 0
 
 
+@pytest.mark.parametrize("about", ["caption", "prompt", "response"])
+def test_no_objects_are_drafted_for_clauses_about_a_text(about: str, policy: Path, writer_of: Open) -> None:
+    policy.write_text(
+        f"name: p\nrules:\n  - rule: No nice dog.\n    clauses:\n      - {{statement: A dog is named., about: {about}}}\n"
+    )
+    writer = Writer(GOOD)
+    drafted = draft_file(policy, writer_of(writer))
+    assert writer.count("objects") == 0 and not drafted.failed
+    (rule,) = parse_constitution(drafted.after).rules
+    assert (rule.description, rule.clauses[0].about) == ("a dog", about)
+
+
 def test_force_overwrites_existing_parts(policy: Path, writer_of: Open) -> None:
     policy.write_text(
         "name: p\nrules:\n  - rule: No nice dog.\n    description: mine\n    clauses: [A cow is visible.]\n"

@@ -156,7 +156,7 @@ class _Lack:
             (role, i)
             for role, held in roles
             for i, clause in enumerate(held)
-            if not clause.objects and clause.about != "caption"
+            if not clause.objects and clause.sees_image
         )
         return cls(clauses, bare, force or rule.description is None)
 
