@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jurat.cli import app
+from jurat.content import Failure
 from jurat.errors import JuratError
 from jurat.judge import PRESETS, Preset, row_to_verdict, verdict_to_row
 from jurat.judge.decision import Clue, LogOdds
@@ -19,6 +20,7 @@ from jurat.judge.preset_settings import preset_of_record, read_preset
 from jurat.judge.replay.impact import Change, measure
 from jurat.judge.replay.redecide import Redecider
 from jurat.judge.stages import Crop, Points, Quick, Reason, Regions, Relevance, Stage, Views
+from jurat.models import YesNo
 
 from .drawn import LAW, judged
 
@@ -136,6 +138,32 @@ def test_impact_needs_the_settings_of_a_changed_preset(tmp_path: Path) -> None:
     assert told.exit_code == 0 and json.loads(told.stdout)["flips"] == 0, told.output
     refused = CliRunner().invoke(app, [*impact, str(file)])
     assert isinstance(refused.exception, JuratError | SystemExit) and refused.exit_code != 0
+
+
+def test_run_is_resumed_when_only_the_summary_of_its_preset_differs(tmp_path: Path) -> None:
+    from jurat.judge import Judge
+    from jurat.judge.verdict_runs import open_verdict_run
+
+    said = PRESETS["quick"].replace(summary="each statement, as it was described before")
+    for preset in (said, PRESETS["quick"]):
+        with open_verdict_run(tmp_path / "run", Judge(LAW, "null", preset)):
+            pass
+    with (
+        pytest.raises(JuratError, match="settings"),
+        open_verdict_run(tmp_path / "run", Judge(LAW, "null", STRICT)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("failure", [None, Failure("refused", "No.")])
+def test_answers_of_a_third_party_stage_are_read_back_with_their_failure(failure: Failure | None) -> None:
+    answer = YesNo(0.5, 0.25, failure, stated=True)
+    assert Echo().decode(Echo().encode(answer)) == answer
+
+
+def test_other_results_of_a_third_party_stage_are_read_back() -> None:
+    for found in (0.5, "so", ["a"], {"yes": 1, "no": 2, "why": "so"}):
+        assert Echo().decode(Echo().encode(found)) == found
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,9 @@ def _upgrade(settings: dict[str, Any]) -> dict[str, Any]:
     that is not installed."""
     check_made_without(str(settings.get("preset")))
     if isinstance(preset := settings.get("preset_settings"), dict):
-        settings["preset_settings"] = read_preset(cast("dict[str, Any]", preset)).settings
+        recorded = read_preset(cast("dict[str, Any]", preset)).settings
+        del recorded["summary"]  # verdicts do not depend on how a preset is described
+        settings["preset_settings"] = recorded
     return settings
 
 

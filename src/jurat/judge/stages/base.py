@@ -155,12 +155,18 @@ class Stage:
     def encode(self, result: Any) -> str:
         """A result as JSON. An answer or plain values unless overridden."""
         if isinstance(result, YesNo):
-            return json.dumps({"yes": result.yes, "no": result.no, "stated": result.stated})
+            failure = None if result.failure is None else [result.failure.kind, result.failure.reason]
+            return json.dumps(
+                {"yes": result.yes, "no": result.no, "stated": result.stated, "failure": failure}
+            )
         return json.dumps(result)
 
     def decode(self, text: str) -> Any:
         value = json.loads(text)
-        return YesNo(**value) if isinstance(value, dict) and value.keys() >= {"yes", "no"} else value
+        if not isinstance(value, dict) or value.keys() != {"yes", "no", "stated", "failure"}:
+            return value
+        failure = None if value["failure"] is None else Failure(*value["failure"])
+        return YesNo(value["yes"], value["no"], failure, value["stated"])
 
     def _changed(self, score: StatementScore, result: Any) -> StatementScore:
         changed = self.change(score, result)
