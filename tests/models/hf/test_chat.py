@@ -12,6 +12,7 @@ from jurat.content import Chat, Generation, Turn
 from jurat.models import Inquiry
 from jurat.models.hf.load_model import LoadedModel
 from jurat.models.hf.model import LocalModel
+from jurat.models.hf.row_settings import ReplyReader, RowSettings
 
 from ..tiny import picture
 
@@ -105,6 +106,41 @@ def test_nan_logits_fail_only_their_conversation(llava: LocalModel) -> None:
     first, infinite, last = llava._decoded(prompts, [chat.generation for chat in chats])
     assert [one.text.strip() for one in (first, last)] == [expected[0].text, expected[2].text]
     assert infinite.failure is not None and infinite.failure.reason == "The model's logits are not finite."
+
+
+class EndsAtOnce:
+    """A logits processor that ends the reply, and fails if it is called afterwards, as grammars do."""
+
+    def __init__(self, ends: int) -> None:
+        self._ends, self.calls = ends, 0
+
+    def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        if self.calls > 1:
+            raise RuntimeError("the reply has ended")
+        forced = torch.full_like(scores, float("-inf"))
+        forced[:, self._ends] = 0.0
+        return forced
+
+
+def test_logits_processor_is_not_called_after_the_end(llava: LocalModel) -> None:
+    def ended() -> Chat:
+        return about(1, max_tokens=5, logits_processors=(EndsAtOnce(llava.encoder.tokenizer.eos_token_id),))
+
+    together = llava.chat([ended(), about(3, max_tokens=8)])
+    assert together[1].usage.output_tokens > 1
+    assert together == [llava.chat([chat])[0] for chat in (ended(), about(3, max_tokens=8))]
+    assert (together[0].failure, together[0].finish) == (None, "stop")
+
+
+def test_logits_after_the_end_do_not_matter(llava: LocalModel) -> None:
+    reader = ReplyReader(llava.encoder.tokenizer, None)
+    rows = RowSettings([Generation(max_tokens=n) for n in (2, 9, 9)], 1, [7], reader)
+    sound, broken = torch.zeros(3, 9), torch.full((3, 9), float("nan"))
+    rows(torch.tensor([[7], [7], [7]]), sound)
+    rows(torch.tensor([[7, 1], [7, 7], [7, 1]]), sound)
+    rows(torch.tensor([[7, 1, 1], [7, 7, 0], [7, 1, 1]]), broken)
+    assert set(rows.over) == {2}, "the first has all its tokens, the second ended"
 
 
 @pytest.mark.parametrize("words", [1, 2, 3])

@@ -64,6 +64,8 @@ class RowSettings:
 
         self.over: dict[int, int | Failure] = {}
         """Rows that end early: the number of tokens up to a stop text, or what went wrong."""
+        self._ended: set[int] = set()
+        """Rows that ended with a token of `ends`."""
         self._settings = settings
         self._width = width
         self._ends = list(ends)
@@ -75,28 +77,34 @@ class RowSettings:
     def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
         import torch
 
+        made = ids.shape[1] - self._width
+        if made:
+            self._ended |= {i for i, token in enumerate(ids[:, -1].tolist()) if token in self._ends}
         for i in scores.isnan().any(-1).nonzero().flatten().tolist():
-            self.over.setdefault(i, Failure("error", "The model's logits are not finite."))
+            if not self._is_over(i, made):
+                self.over[i] = Failure("error", "The model's logits are not finite.")
         return torch.cat([self._row(ids[i : i + 1], scores[i : i + 1], i) for i in range(len(scores))])
+
+    def _is_over(self, i: int, made: int) -> bool:
+        """Whether a row's reply is complete, while others are continued: nothing that follows counts."""
+        return i in self.over or i in self._ended or made >= self._settings[i].max_tokens
 
     def _row(self, ids: Tensor, scores: Tensor, i: int) -> Tensor:
         import torch
 
         one, made = self._settings[i], ids.shape[1] - self._width
-        if one.stop and i not in self.over:
+        if one.stop and not self._is_over(i, made):
             written = ids[0, self._width :].tolist()
-            by_itself = any(token in self._ends for token in written)
-            if not by_itself and self._reader.stopped(written, one) is not None:
+            if self._reader.stopped(written, one) is not None:
                 self.over[i] = made
-        if i not in self.over and one.logits_processors:
+        if one.logits_processors and not self._is_over(i, made):
             try:
                 scores = self._processed(ids, scores, one)
             except Exception as error:  # code of a user's own
                 line = " ".join(str(error).split())[:200]
                 reason = f"A logits processor failed: {type(error).__name__}: {line}".rstrip(": ")
                 self.over[i] = Failure("error", reason)
-        if i in self.over or made >= one.max_tokens:
-            # It is over: it is padded while others are continued.
+        if self._is_over(i, made):
             ended = torch.full_like(scores, float("-inf"))
             ended[:, self._ends[0] if self._ends else 0] = 0.0
             return ended
