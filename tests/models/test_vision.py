@@ -188,6 +188,23 @@ def test_batched_detections_equal_singles(detector: LocalDetector) -> None:
             )
 
 
+@pytest.mark.parametrize("part", ["box_predictor", "class_predictor"])
+def test_boxes_that_are_not_finite_are_a_failure(
+    detector: LocalDetector, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = getattr(detector.network, part)
+
+    def broken_for_the_first(*given: Any, **named: Any) -> Any:
+        made = found(*given, **named)
+        (made if part == "box_predictor" else made[0])[0] = float("nan")
+        return made
+
+    monkeypatch.setattr(detector.network, part, broken_for_the_first)
+    first, second = detector.detect([IMAGES[0], picture(7, (40, 40))], [["cat"], ["cat", "dog"]])
+    assert isinstance(first, Failure) and first.kind == "error" and "not finite" in first.reason
+    assert boxes_of(second)
+
+
 def test_boxes_of_a_word_do_not_depend_on_other_words(detector: LocalDetector) -> None:
     words = ["cat", "kitchen knife"]
     image = IMAGES[4]

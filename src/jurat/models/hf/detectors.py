@@ -125,7 +125,11 @@ class LocalDetector:
         for n, asked in enumerate(words):
             strange = foreign[n] if foreign else None
             there = boxes[n].cpu() * _extent(sizes[n], self._padded)
-            found.append(strange or _ordered(there, scores[n], asked, sizes[n]))
+            own = scores[n, :, : len(asked)]
+            # Compared with a threshold they would be no boxes, as if nothing was there.
+            if strange is None and not bool(there.isfinite().all() and own.isfinite().all()):
+                strange = Failure("error", "The detector's boxes or confidences are not finite.")
+            found.append(strange or _ordered(there, own, asked, sizes[n]))
         return found
 
     def _queries(self, words: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
