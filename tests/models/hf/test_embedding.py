@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,29 @@ def test_model_without_a_vision_tower_is_refused(tmp_path: Path) -> None:
 def test_bundled_model_has_features(bundled: BundledModel) -> None:
     (one,) = embedder(bundled).images([picture(1)])
     assert one.patches.ndim == 2 and one.pooled.shape == one.patches.shape[1:]
+
+
+def test_features_are_not_mixed_up_between_threads(bundled: BundledModel) -> None:
+    images = [picture(number) for number in range(3)]
+    expected = [embedder(bundled).images([image])[0].patches for image in images]
+    wrong: list[int] = []
+
+    def work(number: int) -> None:
+        for _ in range(10):
+            try:
+                (one,) = embedder(bundled).images([images[number]])
+                right = one.patches.allclose(expected[number], atol=1e-4)
+            except ValueError:
+                right = False
+            if not right:
+                wrong.append(number)
+
+    threads = [Thread(target=work, args=(number,)) for number in range(len(images))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 def test_matcher_embeddings_equal_its_comparisons() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from inspect import signature
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from jurat.content import Chat, Failure, Turn
@@ -94,9 +95,12 @@ class TowerFeatures:
         caught: list[tuple[Tensor, Tensor | None]] = []
 
         def catch(_module: Any, _args: Any, output: Any) -> None:
+            if get_ident() != owner:  # several threads may use the network at once
+                return
             # Taken at once: the model puts other features in the place of the pooled ones.
             caught.append((output.last_hidden_state, getattr(output, "pooler_output", None)))
 
+        owner = get_ident()
         handle = self._tower.register_forward_hook(catch)
         try:
             self._look(joined(prompts, self._model.network))
