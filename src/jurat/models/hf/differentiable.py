@@ -245,7 +245,9 @@ class PixelGradients:
         elif self._keeps:
             more["logits_to_keep"] = width - min(one.before for one in words) + 1
         attended = _padded([one.read.new_ones(len(one.read)) for one in words])
-        rows = {"input_ids": ids, "attention_mask": attended, **_along(prompts, width)}
+        along = [prompt.along_with(width - len(prompt.prefix)) for prompt in prompts]
+        rows = {"input_ids": ids, "attention_mask": attended}
+        rows |= {name: torch.stack([values[name] for values in along]) for name in along[0]}
         logits = network(
             **{name: value.to(network.device) for name, value in rows.items()},
             **joined(prompts, network),
@@ -283,13 +285,3 @@ def _padded(rows: Sequence[Tensor]) -> Tensor:
     from torch.nn.utils.rnn import pad_sequence
 
     return pad_sequence(list(rows), batch_first=True)
-
-
-def _along(prompts: Sequence[Prompt], width: int) -> dict[str, Tensor]:
-    """Per-token inputs: those of each prefix, with each prompt's last value repeated for the rest."""
-    import torch
-
-    def row(value: Tensor) -> Tensor:
-        return torch.cat([value[:-1], value[-1:].expand(width - len(value) + 1, *value.shape[1:])])
-
-    return {name: torch.stack([row(p.along[name]) for p in prompts]) for name in prompts[0].along}

@@ -34,10 +34,13 @@ class Prompt:
         import torch
 
         ids = torch.cat([self.prefix, torch.tensor(tokens, dtype=self.prefix.dtype)])
-        along = {
-            k: torch.cat([v[:-1], v[-1:].expand(len(tokens), *v.shape[1:])]) for k, v in self.along.items()
-        }
-        return ids, along
+        return ids, self.along_with(len(tokens))
+
+    def along_with(self, more: int) -> dict[str, Tensor]:
+        """`along` for the prefix and `more` tokens of a segment."""
+        import torch
+
+        return {k: torch.cat([v[:-1], v[-1:].expand(more, *v.shape[1:])]) for k, v in self.along.items()}
 
     def ending(self, tokens: Sequence[int]) -> Prompt:
         """The prefix and `tokens`, of which the last one is the only segment."""
