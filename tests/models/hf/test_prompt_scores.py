@@ -37,6 +37,7 @@ class NetworkOnly:
         self.network = network
         self.scorer = Scorer(network, YES, NO)
         self.computing = nullcontext()
+        self.continuation_refusals: dict[Any, Any] = {}
 
 
 def found(scores: Sequence[PromptScore | Failure]) -> list[tuple[float, ...]]:

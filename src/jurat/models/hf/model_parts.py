@@ -56,6 +56,8 @@ class ModelParts:
         """The tokens that spell each answer."""
         self.scorer = Scorer(self.network, self.answers["yes"], self.answers["no"])
         self._recognised = False
+        self.continuation_refusals: dict[tuple[str, ...], Failure | None] = {}
+        """Why continuations cannot be scored, by the names of a prompt's inputs; None where they can."""
         self.unable: dict[str, str] = {}
         """What it cannot take, and why, as the probe found."""
         self.preparing = Lock()

@@ -19,6 +19,7 @@ from jurat.models.hf.failures import FAULTS, failed
 from jurat.models.hf.model_parts import ModelParts, attempt
 from jurat.models.hf.pass_checks import ResultsDiffer, likely_difference, names_of
 from jurat.models.hf.pass_shapes import form_of, reach_of
+from jurat.models.hf.steering import without_hooks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,7 +63,6 @@ class PromptScorer:
     def __init__(self, parts: ModelParts) -> None:
         self._parts = parts
         self._decodes_apart = bool(getattr(parts.network, "begins", None))
-        self._refusals: dict[tuple[str, ...], Failure | None] = {}
 
     def prompt_scores(
         self, chats: Sequence[Chat], continuations: Sequence[str]
@@ -101,24 +101,24 @@ class PromptScorer:
 
         The first token's probability must not depend on whether that token is read.
         """
-        names = names_of(row.prompt)
+        names, known = names_of(row.prompt), self._parts.continuation_refusals
         if self._decodes_apart or len(row.tokens) == 1:
             return None
-        if names in self._refusals:
-            return self._refusals[names]
+        if names in known:
+            return known[names]
         import torch
 
         scorer = self._parts.scorer
         try:
-            with self._parts.computing, torch.inference_mode():
+            with self._parts.computing, without_hooks(), torch.inference_mode():
                 reads = (row.tokens[:1], ())
                 seen, unseen = (scorer.logits([(row.prompt, t)], len(t) + 1)[:, 0] for t in reads)
         except (*FAULTS, MemoryError):  # a fault of the item's, as its own score will say
             return None
         difference = likely_difference(seen.log_softmax(-1), unseen.log_softmax(-1))
         sees_ahead = difference > scorer.limit(row.checked, difference)
-        self._refusals[names] = _SEES_AHEAD if sees_ahead else None
-        return self._refusals[names]
+        known[names] = _SEES_AHEAD if sees_ahead else None
+        return known[names]
 
     def encode(self, chat: Chat, continuation: str, encoder: Encoder | None = None) -> ContinuedPrompt:
         """Raises whatever the processor raises for input that it cannot take. `encoder` replaces the

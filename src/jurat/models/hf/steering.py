@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,19 @@ from jurat.models.protocol import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+_paused: ContextVar[bool] = ContextVar("hooks are paused", default=False)
+
+
+@contextmanager
+def without_hooks() -> Generator[None]:
+    """Inside, hooks do not act on what this thread computes: for passes of a check."""
+    before = _paused.set(True)
+    try:
+        yield
+    finally:
+        _paused.reset(before)
 
 
 class _SeparateScorer(Scorer):
@@ -92,7 +106,7 @@ class LayerHooks:
         import torch
 
         with self._model.computing, torch.no_grad():
-            return self._alone.logits([(prompt, prompt.segments[0])])[0].float()
+            return self._alone.logits([(prompt, prompt.segments[0])])[0, -1].float()
 
 
 def _layers(network: Any) -> list[tuple[str, Any]]:
@@ -120,7 +134,7 @@ def _hook(name: str, function: Hook, owner: int) -> Any:
     """A forward hook of torch's that acts in the thread `owner` only."""
 
     def hook(_module: Any, _args: Any, output: Any) -> Any:
-        if get_ident() != owner:
+        if get_ident() != owner or _paused.get():
             return None
         hidden = output[0] if isinstance(output, tuple) else output
         made = function(hidden)
