@@ -15,7 +15,16 @@ from threading import Thread
 import pytest
 from PIL import Image
 
+from jurat.cli.judging_pass import JudgingPass
+from jurat.cli.source_options import ItemSelection
+from jurat.cli.summary import ItemListing
+from jurat.constitution import load_constitution
+from jurat.judge import Judge
+from jurat.judge.verdict_runs import open_verdict_run
+from jurat.models import ModelUnavailable
+from jurat.report.verdicts.tally import Tally
 from jurat.runs import read_rows
+from jurat.sources import PassedOver, SourceOptions, find_items
 
 ROOT = Path(__file__).parents[2]
 POLICY = ["--constitution", "colours.yaml", "--preset", "quick"]
@@ -70,6 +79,30 @@ def test_unreachable_cluster_is_one_error_line(pics, jurat, monkeypatch, address
     assert result.exit_code == 2
     assert re.search(f"There is no Ray cluster to work on: {message}", result.stderr), result.stderr
     assert "RAY_ADDRESS=local starts one" in result.stderr
+
+
+class StoppingWorkers:
+    """An engine whose model is unavailable once all items were listed."""
+
+    def __init__(self):
+        self.passed_over = PassedOver()
+
+    def rows(self, job, recorded, key):
+        for _ in find_items(job.paths, options=job.options, passed_over=self.passed_over):
+            pass
+        raise ModelUnavailable("The server is gone.")
+        yield ()
+
+
+def test_files_passed_over_are_counted_though_the_model_is_unavailable(pics):
+    (pics / "notes.txt").write_text("not an image")
+    judge = Judge(load_constitution("colours.yaml"), "null", "quick")
+    source = ItemSelection(["pics"], SourceOptions())
+    run = open_verdict_run("run", judge)
+    judging = JudgingPass(source, Path("run"), True, Tally.of(()), ItemListing(0), run, StoppingWorkers())
+    with pytest.raises(ModelUnavailable):
+        judging.go(judge, iter(()), run)
+    assert source.passed_over.files == {".txt": 1}
 
 
 def test_ray_is_imported_only_in_two_files():

@@ -129,7 +129,7 @@ def test_earlier_layout_is_read_and_resumed(tmp_path: Path) -> None:
     with pytest.raises(JuratError, match="errors that were being tried again"):
         merge_runs([run], tmp_path / "all", ROWS)
     with PartWriter(run, ROWS) as sink:
-        assert sink.put_back() == 3
+        assert sink.put_back() == {"error": 3}
     assert sorted(numbers(run)) == [*range(15), 20, 21]
     assert set(os.listdir(run)) == {".lock", "_run.json", "parts"}
     assert len(pandas.read_parquet(run)) == 17
@@ -272,8 +272,8 @@ def test_error_rows_not_retried_are_restored(tmp_path: Path) -> None:
         assert sink.take_out_errors() == 3
         assert sorted(numbers(run)) == [*range(12), *range(15, 20)]
         sink.write(row(13))
-        assert sink.put_back() == 2
-        assert sink.put_back() == 0
+        assert sink.put_back() == {"error": 2}
+        assert sink.put_back() == {}
     told = {each["id"]: each["outcome"] for each in read_rows(run)}
     assert sorted(numbers(run)) == list(range(20))
     assert [number for number in range(20) if told[f"in/{number}.png"] == "error"] == [12, 14]
@@ -290,7 +290,7 @@ def test_killed_retry_resumes(tmp_path: Path) -> None:
     with PartWriter(run, ROWS) as sink:
         assert sink.take_out_errors() == 3
         sink.write(row(0))
-        assert sink.put_back() == 4
+        assert sink.put_back() == {"error": 4}
     assert sorted(numbers(run)) == list(range(5))
 
 
@@ -300,7 +300,7 @@ def test_truncated_retry_file_loses_no_later_error(tmp_path: Path) -> None:
     (run / "_retrying.jsonl").write_text('{"schema": 2, "id"')
     with PartWriter(run, ROWS) as sink:
         assert sink.take_out_errors() == 3
-        assert sink.put_back() == 3
+        assert sink.put_back() == {"error": 3}
     assert sorted(numbers(run)) == [0, 1, 2]
 
 
@@ -311,6 +311,19 @@ def test_two_runs_cannot_write_to_one_folder(tmp_path: Path) -> None:
         PartWriter(tmp_path / "run", ROWS)
     with PartWriter(tmp_path / "run", ROWS) as sink:
         sink.write(row(0))
+
+
+def test_refused_run_is_unlocked(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write(run, range(12))
+    part = run / "parts" / "part-000000.parquet"
+    whole = part.read_bytes()
+    part.write_bytes(whole[:100])
+    with pytest.raises(JuratError, match="is not a whole Parquet file") as raised:
+        PartWriter(run, ROWS)
+    part.write_bytes(whole)
+    write(run, range(12, 15))
+    assert (numbers(run), raised.value.exit_code) == (list(range(15)), 2)
 
 
 @posix

@@ -58,7 +58,7 @@ def test_rows_taken_out_by_a_rewrite_are_restored(tmp_path: Path) -> None:
     lines = (run / RETRYING).read_text().splitlines()
     assert [int(json.loads(line)["columns"]["n"]) for line in lines] == [3, 10, 17, 24]
     with PartWriter(run, ROWS) as sink:
-        assert sink.put_back() == 4
+        assert sink.put_back() == {"safe": 4}
     assert sorted(numbers(run)) == list(range(25))
 
 

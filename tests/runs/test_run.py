@@ -82,6 +82,25 @@ def test_resume_computes_only_missing_items(tmp_path: Path) -> None:
     assert len(facts["sessions"]) == 3
 
 
+def test_items_recorded_in_this_session_are_not_pending(tmp_path: Path) -> None:
+    with Run(tmp_path / "run", ANSWERS, SETTINGS) as run:
+        for count in (3, 5):
+            for item in run.pending(items(count)):
+                run.write(answer(item))
+    assert samples(tmp_path / "run") == every(5)
+
+
+@pytest.mark.parametrize("column", ["sample", "state"])
+@pytest.mark.parametrize("value", [None, 5])
+def test_row_without_an_item_or_outcome_is_refused_unwritten(column: str, value: Any, tmp_path: Path) -> None:
+    (item,) = items(1)
+    with Run(tmp_path / "run", ANSWERS, SETTINGS) as run:
+        with pytest.raises(JuratError, match=f"row 1 has no text in the column '{column}'"):
+            run.write({**answer(item), column: value})
+        run.write(answer(item))
+    assert samples(tmp_path / "run") == every(1)
+
+
 def test_items_with_the_same_id_are_recorded_separately(tmp_path: Path) -> None:
     for _ in range(2):
         with Run(tmp_path / "run", ANSWERS, SETTINGS) as run:
@@ -223,12 +242,21 @@ def test_rows_are_rewritten_when_the_adapter_allows_it(tmp_path: Path) -> None:
     assert (facts["settings"]["prompt"], facts["sessions"][-1]["shortened"]) == ("Say it shorter.", True)
 
 
+def test_rows_restored_after_a_rewrite_count_by_their_outcomes(tmp_path: Path) -> None:
+    fill(tmp_path / "run", 12)  # the ids of the first ten have eight letters, and those of two nine
+    changed = {**SETTINGS, "prompt": "Say it shorter."}
+    with Run(tmp_path / "run", ANSWERS, changed, adapt=lambda old, new: Shorter()) as run:
+        assert list(run.pending(items(10))) == []
+    assert (run.restored, run.outcomes) == ({"answered": 2}, {"answered": 12})
+    assert samples(tmp_path / "run") == every(12)
+
+
 def test_retry_restores_rows_of_items_that_are_gone(tmp_path: Path) -> None:
     with Run(tmp_path / "run", ANSWERS, SETTINGS) as run:
         for item in run.pending(items(10)):
             run.write(answer(item, "failed" if item.id in ("in/3.png", "in/9.png") else "answered"))
     again = fill(tmp_path / "run", 9, retry_errors=True)  # the last one is gone
-    assert (again.retried, again.rows, again.restored) == (2, 1, 1)
+    assert (again.retried, again.rows, again.restored) == (2, 1, {"failed": 1})
     assert again.outcomes == {"answered": 9, "failed": 1}
     assert samples(tmp_path / "run") == every(10)
     assert not (tmp_path / "run" / "_retrying.jsonl").exists()
@@ -239,7 +267,7 @@ def test_interrupted_retry_keeps_the_remaining_failures(tmp_path: Path) -> None:
         for item in run.pending(items(10)):
             run.write(answer(item, "failed"))
     stopped = fill(tmp_path / "run", 10, most=4, retry_errors=True)
-    assert (stopped.retried, stopped.restored) == (10, 0)
+    assert (stopped.retried, stopped.restored) == (10, {})
     assert fill(tmp_path / "run", 10).outcomes == {"answered": 10}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -260,6 +261,43 @@ def test_overwritten_parquet_file_stays_until_the_new_one_is_complete(tmp_path: 
         raise RuntimeError
     assert len(list(read_rows(path))) == 5
     assert files(tmp_path) == ["verdicts.parquet", "verdicts.parquet.partial"]
+
+
+def test_unreadable_spool_does_not_replace_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "v.parquet"
+    old = written(path, 3)
+    with (
+        pytest.raises(JuratError, match=r"only 256 of 512 rows for \S+v\.parquet could be read back"),
+        open_sink(path, ROWS, overwrite=True) as sink,
+    ):
+        for number in range(512):
+            sink.write(row(number))
+            if number == 255:
+                (spool,) = tmp_path.glob(".v.parquet.*.writing")
+                first = spool.stat().st_size
+        spool.write_bytes(spool.read_bytes()[: first + 100])
+    assert list(read_rows(path)) == old
+    assert len(list(read_rows(tmp_path / "v.parquet.partial"))) == 256
+    assert files(tmp_path) == ["v.parquet", "v.parquet.partial"]
+
+
+class ClosingFails(io.FileIO):
+    """A file on a share that reports a lost write when it is closed."""
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_rows_lost_at_closing_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "v.jsonl"
+    monkeypatch.setattr(Path, "open", lambda self, mode: io.BufferedWriter(ClosingFails(self, "w")))
+    with (
+        pytest.raises(JuratError, match=r"v\.jsonl cannot be written: No space left on device"),
+        open_sink(path, ROWS) as sink,
+    ):
+        sink.write(row(1))
 
 
 def test_file_created_meanwhile_is_not_replaced(tmp_path: Path) -> None:

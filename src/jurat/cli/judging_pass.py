@@ -92,7 +92,7 @@ class JudgingPass:
             return True
         finally:
             if run is not None:
-                self.before += Counter({"error": run.restored})
+                self.before = run.before + run.restored
             self.seconds = time.monotonic() - start
             self.written = sink.summary
 
@@ -160,13 +160,15 @@ class JudgingPass:
         """Collects verdicts from workers instead."""
         from jurat.judge import row_to_verdict
 
-        with closing(run.collect(workers, engines.job_of(bench, self.source))) as groups:
-            for rows in groups:
-                for row in rows:
-                    self._count(row_to_verdict(row), advance)
-                if stop.asked:
-                    break
-        self.source.passed_over.update(workers.passed_over)
+        try:
+            with closing(run.collect(workers, engines.job_of(bench, self.source))) as groups:
+                for rows in groups:
+                    for row in rows:
+                        self._count(row_to_verdict(row), advance)
+                    if stop.asked:
+                        break
+        finally:
+            self.source.passed_over.update(workers.passed_over)
 
     def _count(self, verdict: Verdict, advance: Advance) -> None:
         self.tally.add(verdict)

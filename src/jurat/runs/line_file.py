@@ -41,7 +41,8 @@ class LineFile:
             self._file.flush()
         except OSError:
             # Closing tries once more to write what is in the buffer; whatever comes of it is then cut off.
-            self.close()
+            with suppress(OSError):
+                self.close()
             with suppress(OSError):
                 os.truncate(self.path, self.size)
             raise
@@ -53,8 +54,8 @@ class LineFile:
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        with suppress(OSError):
-            self._file.close()
+        """Raises OSError where that fails: some network shares report only then that a line is lost."""
+        self._file.close()
 
 
 def lines_in(path: Path) -> Iterator[dict[str, Any]]:

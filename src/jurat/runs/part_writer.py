@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -46,16 +47,16 @@ class PartWriter:
         self.folder = folder
         self.schema = schema
         self._limits = part_rows, part_bytes
-        self._open = ExitStack()
-        with run_errors(folder):
+        with run_errors(folder), ExitStack() as opened:
             make_folder(folder / PARTS)
-            self._open.callback(hold(folder))
+            opened.callback(hold(folder))
             settle(folder)
             files = run_files(folder)
             _clean(folder, files)
             for path in files:
                 if path.suffix == ".parquet":
                     _renew_times(path, schema)
+            self._open = opened.pop_all()
         last = files[-1] if files else None
         number = 0 if last is None else int(PART.fullmatch(last.name)[1])  # pyright: ignore[reportOptionalSubscript]
         self._number = number + 1 if last is not None and last.suffix == ".parquet" else number
@@ -101,11 +102,11 @@ class PartWriter:
                     self._write_part(path, (row for row in part_rows(path) if not self._failed(row)))
         return taken_out
 
-    def put_back(self) -> int:
-        """Puts back the rows that were taken out and have not been replaced; returns their number."""
+    def put_back(self) -> Counter[str]:
+        """Puts back the rows that were taken out and have not been replaced; counts their outcomes."""
         kept = retrying_file(self.folder)
         if not kept.exists():
-            return 0
+            return Counter()
         lost = {self.schema.key(row): row for row in part_rows(kept)}
         for row in run_rows(self.folder, self.schema.keys):
             lost.pop(self.schema.key(row), None)
@@ -114,7 +115,7 @@ class PartWriter:
             self.rows -= 1
         self.close_part()
         kept.unlink()
-        return len(lost)
+        return Counter(row[self.schema.outcome] for row in lost.values())
 
     def rewrite(self, change: Callable[[dict[str, Any]], Row | None], facts: Callable[[], Facts]) -> None:
         """Rewrites every row and `_run.json`: all of it or nothing, whenever the process is killed.
@@ -167,8 +168,9 @@ class PartWriter:
                 with suppress(Exception):
                     self.close_part()
         finally:
-            if self._lines is not None:
-                self._lines.close()
+            with suppress(OSError):  # closed already, unless closing the part failed
+                if self._lines is not None:
+                    self._lines.close()
             self._open.close()
 
     @property

@@ -114,8 +114,9 @@ class Run:
         """What changed the rows of a run under other settings."""
         self.retried: int | None = None
         """How many failed items are computed anew; None unless `retry_errors`."""
-        self.restored = 0
-        """Rows of failed items that nothing replaced and that were put back; set by the end of the block."""
+        self.restored: Counter[str] = Counter()
+        """Rows that were taken out to be computed anew and were put back, since their items are gone, by
+        outcome; set by the end of the block."""
         self.before: Counter[str] = Counter()
         """Rows of earlier sessions by outcome."""
         self.outcomes: Counter[str] = Counter()
@@ -160,7 +161,7 @@ class Run:
         every = numbered(items)
         shard = self.shard
         for item in unrecorded(
-            every if shard is None else in_shard(every, shard.number, shard.count), self._recorded
+            every if shard is None else in_shard(every, shard.number, shard.count), self._recorded_now()
         ):
             self._taken += 1
             yield item
@@ -170,9 +171,12 @@ class Run:
         """Records one row: a mapping, or what the schema can encode.
 
         Raises:
-            JuratError: it cannot be written; nothing more can be written then.
+            JuratError: it cannot be written, and nothing more can be; or it names no item or no outcome.
         """
         row = cast("Row", row) if isinstance(row, Mapping) else self.schema.encode(row)
+        for column in (self.schema.id, self.schema.outcome):
+            if not isinstance(row.get(column), str):
+                raise JuratError(f"row {self.rows + 1} has no text in the column {column!r}.")
         self._parts.write(row)
         self.outcomes[row[self.schema.outcome]] += 1
         if self._watch is not None:
@@ -181,14 +185,7 @@ class Run:
     def collect(self, engine: Engine, job: Job) -> Generator[tuple[dict[str, Any], ...]]:
         """Has the workers of an engine compute all items of a job that have no row yet, and records their
         rows as they come; yields them in groups, in any order."""
-        first = True
-
-        def recorded() -> RecordedKeys:
-            nonlocal first
-            at_first, first = first, False
-            return self._recorded if at_first else index(self.folder, self.schema)
-
-        groups = engine.rows(job, recorded, self.schema.key)
+        groups = engine.rows(job, self._recorded_now, self.schema.key)
         try:
             for rows in groups:
                 for row in rows:
@@ -211,11 +208,15 @@ class Run:
         try:
             if error is None and self._exhausted and self.rows >= self._taken:
                 self.restored = self._parts.put_back()
-                self.outcomes += Counter({self.schema.failed: self.restored})
+                self.outcomes.update(self.restored)
         except BaseException as problem:
             self._parts.__exit__(type(problem), problem, None)
             raise
         self._parts.__exit__(kind, error, trace)
+
+    def _recorded_now(self) -> RecordedKeys:
+        """The items that have a row by now."""
+        return index(self.folder, self.schema) if self.rows else self._recorded
 
     def _begin(self, new: dict[str, Any], adapt: Callable[[Facts, Facts], Rewriter | None] | None) -> None:
         """Writes `_run.json` with a new session; checks that a run that is there may be resumed."""

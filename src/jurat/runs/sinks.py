@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self
@@ -22,6 +23,7 @@ from jurat.files import (
     make_folder,
     move_to_free_name,
 )
+from jurat.runs.arrow import ArrowBatch
 from jurat.runs.line_file import LineFile
 from jurat.runs.parquet import BATCH_ROWS, batches_of, stream_batches, write_parquet
 from jurat.runs.schema import Row, RowSchema
@@ -158,7 +160,8 @@ class _JsonFile:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         with suppress(OSError, ValueError):  # not every file can be synced: a device, some network shares
             self._lines.sync()
-        self._lines.close()
+        with file_errors(self._lines.path, self.rows):
+            self._lines.close()
 
 
 class _ParquetFile:
@@ -227,13 +230,19 @@ class _ParquetFile:
 
     def _put_in_place(self) -> None:
         with file_errors(self._path):
-            rows = write_parquet(
-                self._path, stream_batches(self._spool), self._arrow, replace=self._overwrite
-            )
-        if rows != self.rows:
-            raise JuratError(f"only {rows} of {self.rows} rows for {self._path} could be read back.")
+            batches = self._spooled_whole()
+            write_parquet(self._path, batches, self._arrow, replace=self._overwrite)
         self._spool.unlink(missing_ok=True)
         self.summary = f"{count_rows(self.rows)} in {self._path}"
+
+    def _spooled_whole(self) -> Iterator[ArrowBatch]:
+        """The batches that were spooled. Raises JuratError at their end where some cannot be read back."""
+        rows = 0
+        for batch in stream_batches(self._spool):
+            rows += batch.num_rows
+            yield batch
+        if rows != self.rows:
+            raise JuratError(f"only {rows} of {self.rows} rows for {self._path} could be read back.")
 
     def _keep(self, *, convert: bool) -> None:
         """Leaves the rows as `NAME.partial`: as Parquet, or as the stream where there is no room for both."""
