@@ -65,11 +65,13 @@ def _parts(item: Item, holder: str, wanted: set[str]) -> Iterator[tuple[str, Cal
     """The wanted part of an item; its uri may start with the current location of its table or shard."""
     uri = f"{holder}#{item.uri.partition('#')[2]}"
     try:
-        if uri in wanted:
-            (image,) = item.lazy_images()
-            yield uri, image.open
+        if not {uri, f"{uri}/0"} & wanted:
+            return
+        images = item.lazy_images()
+        if uri in wanted and len(images) == 1:  # more of them have been written there since
+            yield uri, images[0].open
         elif f"{uri}/0" in wanted:  # all images of an item are wanted, or none
-            for at, image in enumerate(item.lazy_images()):
+            for at, image in enumerate(images):
                 yield f"{uri}/{at}", image.open
     except ImageError:
         return

@@ -117,7 +117,7 @@ class RecordedRun:
         """The items of verdicts, to be read again; those in tables and shards are looked up in batches."""
         for first in range(0, len(verdicts), LOOKUP_BATCH):
             batch = verdicts[first : first + LOOKUP_BATCH]
-            uris = (uri for one in batch for uri in (one.uri, *(image.uri for image in one.images)))
+            uris = (uri for one in batch for uri in ([image.uri for image in one.images] or [one.uri]))
             openers = inside.find(uris)
             for verdict in batch:
                 yield self._item(verdict, openers, hosts)
