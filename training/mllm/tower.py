@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from jurat.pictograms.objects import CLASSES
 from training.mllm.architecture import build
@@ -131,11 +131,11 @@ def train_tower(
     save(out, parts, optimizer, elapsed, step, settings)
 
 
-def _begin(begin: Path | None) -> tuple[dict[str, Any], Tensor, list[Tensor]]:
+def _begin(begin: Path | None) -> tuple[dict[str, Any], Tensor, list[nn.Parameter]]:
     """Model, heads and what else a checkpoint holds; the names patches are told by; those to be learned."""
     if begin is None:
         model = build(CLASSES)  # its vocabulary is the class names; `joint` has the real one
-        names = model.model.language_model.embed_tokens.weight
+        names: Any = model.model.language_model.embed_tokens.weight
         return {"model": model, "heads": Heads()}, names, [names]
     words = Words(build_tokenizer())
     state = torch.load(begin, weights_only=True)
