@@ -18,12 +18,21 @@ def count_rows(count: int) -> str:
     return "1 row is" if count == 1 else f"{count:,} rows are"
 
 
-def exists_already(path: Path) -> JuratError:
+def exists_already(
+    path: Path, hint: str = "Give another name, or --overwrite if the command has that option."
+) -> JuratError:
     """The error for a file that must not be replaced."""
-    return JuratError(
-        f"{path} already exists and was not changed.",
-        hint="Give another name, or --overwrite if the command has that option.",
-    )
+    return JuratError(f"{path} already exists and was not changed.", hint=hint)
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Checks an output path of a command that has --overwrite.
+
+    Raises:
+        JuratError: the path exists and is not to be replaced.
+    """
+    if path.exists() and not overwrite:
+        raise exists_already(path, "--overwrite replaces it.")
 
 
 @contextmanager

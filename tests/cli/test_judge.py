@@ -185,7 +185,7 @@ WRONG = {
     "an existing output": (
         ["pics", *POLICY, "--out", "there.jsonl"],
         2,
-        "there.jsonl is there already.",
+        "there.jsonl already exists and was not changed.",
     ),
     "an output with too long a name": (["pics", *POLICY, "--out", "a" * 300], 2, "File name too long"),
     "a file with too long a name": (["pics", *POLICY, "--out", "a" * 300 + ".jsonl"], 2, "name too long"),

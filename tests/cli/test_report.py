@@ -73,7 +73,9 @@ def test_page_is_replaced_only_with_overwrite(record, jurat):
     Path("page.html").write_text("mine")
     result = jurat("report", record, "--out", "page.html")
     assert result.exit_code == 2
-    assert result.stderr == "jurat: page.html is there already.\n  --overwrite replaces it.\n"
+    assert (
+        result.stderr == "jurat: page.html already exists and was not changed.\n  --overwrite replaces it.\n"
+    )
     assert jurat("report", record, "--out", "page.html", "--overwrite").exit_code == 0
 
 

@@ -14,7 +14,8 @@ from jurat.cli import model_choice
 from jurat.cli import source_options as sourcing
 from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.cli.progress import progress
-from jurat.errors import JuratError, require
+from jurat.errors import require
+from jurat.files import check_free
 from jurat.judge.presets import DEFAULT
 from jurat.text import counted, printable
 
@@ -81,8 +82,7 @@ def calibrate(
     from jurat.media import Sampling
     from jurat.sources import PassedOver, SourceOptions, count_items, find_items
 
-    if out.exists() and not overwrite:
-        raise JuratError(f"{out} is there already.", hint="--overwrite replaces it.")
+    check_free(out, overwrite=overwrite)
     require("jurat calibrate", "local", "scipy")
     loaded = load_constitution(constitution)
     known = None

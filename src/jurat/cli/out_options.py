@@ -74,7 +74,7 @@ def is_stdout(out: Path | None) -> bool:
 
 def check_out(out: Path | None, *, overwrite: bool, fresh: bool, retry_errors: bool) -> None:
     """Raises JuratError where --out cannot be written, or is in the way: before a model is loaded."""
-    from jurat.files import file_errors
+    from jurat.files import check_free, file_errors
     from jurat.runs import check_sink
     from jurat.runs.folder import check_run_folder
 
@@ -96,9 +96,7 @@ def check_out(out: Path | None, *, overwrite: bool, fresh: bool, retry_errors: b
         return
     with file_errors(out):
         check_sink(out)
-        there = out.exists()
-    if there and not overwrite:
-        raise JuratError(f"{out} is there already.", hint="--overwrite replaces it.")
+        check_free(out, overwrite=overwrite)
 
 
 def open_run(

@@ -270,7 +270,7 @@ def test_large_run_has_data_files_beside_the_page(verdict, record, tmp_path):
     assert "'self' file:" in tree.all("meta")[1]["content"]
     head, _, data = (files / "items-0.js").read_text().partition(",")
     assert head == 'jurat.keep("items-0"' and len(json.loads(data.removesuffix(");\n"))) == 64
-    with pytest.raises(JuratError, match="is there already"):
+    with pytest.raises(JuratError, match="already exists"):
         write_report(record(first), out)
     write_report(record(first), out, overwrite=True)
 
@@ -409,7 +409,7 @@ def test_missing_record_and_existing_page_are_errors(verdict, record, tmp_path):
         write_report(tmp_path / "nosuch.jsonl", tmp_path / "page.html")
     out = tmp_path / "page.html"
     out.write_text("mine")
-    with pytest.raises(JuratError, match="is there already"):
+    with pytest.raises(JuratError, match="already exists"):
         write_report(record(verdict("a.png")), out)
     assert out.read_text() == "mine"
     with pytest.raises(JuratError, match="cannot be written"):

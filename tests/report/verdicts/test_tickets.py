@@ -110,7 +110,7 @@ def test_ticket_of_two_runs_lists_flips(verdict, record, tmp_path, format):
 
 def test_existing_ticket_is_not_replaced(verdict, record, tmp_path):
     (tmp_path / "t.md").write_text("mine")
-    with pytest.raises(JuratError, match="is there already"):
+    with pytest.raises(JuratError, match="already exists"):
         write_ticket(record(verdict("a.png")), tmp_path / "t.md", "md")
     with pytest.raises(JuratError, match="holds no verdicts"):
         write_ticket(record(name="none.jsonl"), tmp_path / "u.md", "md")

@@ -11,21 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from jurat.errors import JuratError
-from jurat.files import beside
+from jurat.files import beside, check_free
 from jurat.report.gallery.thumbnails import Thumbnail
 
 CHUNK = 64
 """Items whose evidence is loaded together."""
 ONE_FILE = 1000
 """Most items of a page that is one file; pages of more have a folder beside them."""
-
-
-def check_free(path: Path, *, overwrite: bool) -> None:
-    """Raises:
-    JuratError: the path exists and is not to be replaced.
-    """
-    if path.exists() and not overwrite:
-        raise JuratError(f"{path} is there already.", hint="--overwrite replaces it.")
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from jurat.errors import JuratError
-from jurat.files import file_errors, make_folder, written_aside
-from jurat.report.gallery.page_files import check_free
+from jurat.files import check_free, file_errors, make_folder, written_aside
 from jurat.report.verdicts.columns import verdict_score
 from jurat.report.verdicts.compare import Flips, find_flips, flipped, moves
 from jurat.report.verdicts.explanations import Reader, explain
