@@ -135,7 +135,7 @@ def test_run_stopped_at_an_invalid_row_resumes(plain: dict[str, Any], tmp_path: 
     assert [row["outcome"] == "error" for row in read_rows(run)] == [False, True, False, False]
     with PartWriter(run, VERDICT_ROWS) as sink:
         assert sink.take_out_errors() == 1
-        assert sink.put_back() == 1
+        assert sink.put_back() == {"error": 1}
     assert sum(row["outcome"] == "error" for row in read_rows(run)) == 1
 
 
@@ -145,7 +145,7 @@ def test_run_stopped_at_an_invalid_row_can_retry_errors(plain: dict[str, Any], t
     with PartWriter(run, VERDICT_ROWS) as sink:
         assert sink.take_out_errors() == 1
         sink.write({**plain, "id": "run/1.png"})
-        assert sink.put_back() == 0
+        assert sink.put_back() == {}
     assert sorted(row["id"] for row in read_rows(run)) == ["run/0.png", "run/1.png", "run/2.png"]
     assert not any(row["outcome"] == "error" for row in read_rows(run))
 
