@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from jurat.constitution import Constitution, Rule
+from jurat.content import Failure
 from jurat.errors import JuratError
 from jurat.judge import PRESETS, Judge, row_to_verdict, verdict_to_row
 from jurat.judge.decision import LogOdds, sigmoid
@@ -184,6 +185,23 @@ def test_views_of_a_cropped_statement_are_recorded_for_rules_without_a_crop() ->
     assert shown.score_over_views == pytest.approx(sigmoid(4 / 5 * math.log(99)))
     again = redecided(cropped, new, preset, old)
     assert again is not None and same(again, whole)
+
+
+def test_failure_on_the_image_keeps_its_reason_beside_a_rule_with_a_crop() -> None:
+    preset = Preset("both", "", (Quick(), Crop(0.01)), LogOdds())
+    clauses = ({"statement": "A.", "objects": ["thing"]}, "A.")
+    law = Constitution.model_validate(
+        {
+            "name": "law",
+            "rules": [{"id": f"r{n}", "rule": "No.", "clauses": [clauses[n]]} for n in (1, 0)],
+        }
+    )
+    refused = YesNo(0.0, 0.0, Failure("refused", "No."))
+    model = Scripted({("A.", WHOLE): refused, ("A.", CROP): 0.9})
+    verdict = Judge(law, model, preset, detector=Finder({"thing": [box("thing", 5)]}))(white())
+    assert [rule.reason for rule in verdict.rules] == ["refused", None]
+    again = redecided(verdict, law, preset, law)
+    assert again is not None and same(again, verdict)
 
 
 def test_record_made_with_a_removed_part_is_refused() -> None:

@@ -71,7 +71,9 @@ class Quick(Stage):
             if shown.reason in MISSING.values():
                 continue
             for question, each in recorded_questions(statement, shown):
-                evidence.answers[question] = recorded_answer(each)
+                # Where a crop stood for the image, a reason on record is not that of the answer on the image.
+                if question not in evidence.answers or getattr(each, "score_on_crop", None) is None:
+                    evidence.answers[question] = recorded_answer(each)
                 if each.baseline is not None:
                     priors[question] = YesNo(each.baseline, 1 - each.baseline)
                 elif each.reason != "error":
