@@ -44,3 +44,15 @@ def test_question_continues_the_last_user_turn(turns: tuple[Turn, ...], expected
 )
 def test_last_assistant_turn_with_text_is_continued(turns: tuple[Turn, ...], expected: str | None) -> None:
     assert Chat(turns).prefilled_text == expected
+
+
+def test_text_alone_is_no_tuple_of_parts() -> None:
+    for parts in ("Hello.", IMAGE):
+        with pytest.raises(TypeError, match=r"also of one: Turn\(\"user\", \(part,\)\)"):
+            Turn("user", parts)  # pyright: ignore[reportArgumentType]
+    assert Turn("user", ["a", "b"]) == Turn("user", ("a", "b"))  # pyright: ignore[reportArgumentType]
+
+
+def test_unknown_role_of_a_turn_is_refused() -> None:
+    with pytest.raises(ValueError, match="one of system, user, assistant, not 'tool'"):
+        Turn("tool", ("Hello.",))  # pyright: ignore[reportArgumentType]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from PIL import Image
 
 FailureKind = Literal["refused", "filtered", "unparsed", "out_of_domain", "error"]
 Role = Literal["system", "user", "assistant"]
+_ROLES: tuple[str, ...] = get_args(Role)
 FinishReason = Literal["stop", "length"]
 """`stop`: the model ended its reply, or wrote a stop text. `length`: the limit of tokens cut it off."""
 Part = str | Image.Image
@@ -73,8 +74,20 @@ class Generation:
 
 @dataclass(frozen=True)
 class Turn:
+    """What one side says at once: `Turn("user", (image, "What is this?"))`."""
+
     role: Role
     parts: tuple[Part, ...]
+
+    def __post_init__(self) -> None:
+        if self.role not in _ROLES:
+            raise ValueError(f"The role of a turn is one of {', '.join(_ROLES)}, not {self.role!r}.")
+        # A text alone would be taken for its characters, each a part of its own.
+        if not isinstance(cast(object, self.parts), list | tuple):
+            raise TypeError(
+                f'A turn takes a tuple of texts and images, also of one: Turn("{self.role}", (part,)).'
+            )
+        object.__setattr__(self, "parts", tuple(self.parts))
 
     @property
     def text(self) -> str:
