@@ -10,6 +10,7 @@ from jurat.constitution import Constitution, load_constitution
 from jurat.errors import JuratError
 from jurat.report import compare_reports, write_report, write_ticket
 from jurat.report.verdicts.page import note_on
+from jurat.report.verdicts.policy import Policy, policy_of
 
 from ..conftest import BLADE
 
@@ -61,6 +62,31 @@ def test_given_constitution_adds_sentences_to_a_file_of_verdicts(verdict, record
     assert "· house, version 7 · jurat</title>" in page and "No child may hold" in page
     with pytest.raises(JuratError, match=rf"The verdicts are of {HOUSE_ID}, not of nursery@"):
         page_of(source, tmp_path, constitution=load_constitution("shelf:nursery"))
+
+
+BLADE_RULE = {"id": "blade", "rule": "No blade."}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "policy"),
+    [
+        ("house", Policy("house", HOUSE.digest)),
+        ({"digest": "0123456789ab", "rules": [BLADE_RULE]}, Policy("house", HOUSE.digest)),
+        (
+            {
+                "name": "house",
+                "digest": HOUSE.digest,
+                "rules": [BLADE_RULE, "?", {"id": "x"}],
+            },
+            Policy("house", HOUSE.digest, "", {"blade": "No blade."}),
+        ),
+        ({"name": "house", "digest": HOUSE.digest, "rules": "?"}, Policy("house", HOUSE.digest)),
+    ],
+    ids=["text", "other digest", "odd rules", "no rules"],
+)
+def test_odd_constitution_in_run_facts_gives_what_can_be_read(verdict, recorded, policy):
+    first = verdict("a.png", "unsafe", constitution=HOUSE_ID)
+    assert policy_of({"constitution": recorded}, first) == policy
 
 
 def test_shelf_policy_is_found_by_its_digest(verdict, record, tmp_path):

@@ -15,6 +15,7 @@ from jurat.judge.pipeline import decide_rule
 from jurat.judge.plan import plan
 from jurat.judge.preset_settings import preset_named
 from jurat.judge.questions import Question
+from jurat.judge.stages import Regions
 from jurat.models import YesNo
 from jurat.report.verdicts.redecide_scores import Freedom, bounds, freedom, recorded_preset, retry, why_not
 
@@ -95,6 +96,11 @@ def test_why_not_names_the_reason_for_presets_without_thresholds(preset, why):
         known = None
     told = why_not(preset, known)
     assert told is None if why is None else why in (told or "")
+
+
+def test_why_not_names_presets_that_ask_again_by_thresholds():
+    searching = QUICK.replace(name="mine", stages=(*QUICK.stages, Regions()))
+    assert "looks again" in (why_not("mine", searching) or "")
 
 
 def test_thresholds_come_from_the_rule_then_calibration_then_preset(verdict):
