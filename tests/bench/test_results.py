@@ -231,6 +231,97 @@ def test_method_page_claims_match_the_figures(rows, method):
     assert f"0 to {max(finds):.1%} of the violations" in method
 
 
+def test_method_page_quotes_costs_parts_and_rare_scenes(rows, method):
+    page = " ".join(method.split())
+
+    def forced(model, split, name):
+        return 1 - rows[model, split, name, "item"]["risk_at"]["1.0"]
+
+    def tokens(model, split, name):
+        row = rows[model, split, name, "item"]
+        return row["question_tokens"] + row["generated_tokens"]
+
+    shy = rows["naive#3", "test", "jurat", "item"]
+    assert (
+        f"finds {shy['recall']:.3f} of the violations of test, at a precision of {shy['precision']:.3f}"
+        in page
+    )
+    for model in ("naive", "bundled"):
+        pairs = (
+            f"{forced(model, split, 'jurat'):.3f} to {forced(model, split, 'clue-no-reason'):.3f}"
+            for split in ("test", "habits")
+        )
+        assert f"{' and '.join(pairs)} with " in page
+    reach = [forced("naive", split, "detector-geometry") for split in SHOWN]
+    assert f"a forced accuracy of {_between(reach)}" in page
+    assert (
+        f"{tokens('naive#2', 'flip', 'jurat'):.0f} tokens to {tokens('naive#2', 'flip', 'clue'):.0f}" in page
+    )
+    for preset, parts in (
+        ("clue", ("clauses", "relevance", "debias")),
+        ("jurat", ("clauses", "views", "debias")),
+    ):
+        for part in parts:
+            less = f"{preset}-no-{part}"
+            gains = (
+                forced(model, "test", preset) - forced(model, "test", less) for model in ("naive", "bundled")
+            )
+            named = {"views": "the second look", "debias": "debiasing"}.get(part, part)
+            assert f"{named} {' and '.join(f'{gain:+.3f}' for gain in gains)}" in page, (preset, part)
+    rare = {n: [rows[m, "rare", n, "item"] for m in ("naive", "bundled")] for n in ("jurat", "clue")}
+    wrong = {name: [f"{1 - row['accuracy']:.1%}" for row in some] for name, some in rare.items()}
+    assert f"{wrong['jurat'][0]} (`naive`) and {wrong['jurat'][1]} (bundled) of the scenes" in page
+    assert f"`clue` on {wrong['clue'][0]} and {wrong['clue'][1]}." in page
+    right = {name: [f"{row['precision_at']['0.003']:.0%}" for row in some] for name, some in rare.items()}
+    assert f"{' and '.join(right['jurat'])} of the alarms of `jurat` would be right" in page
+    assert f"and {' and '.join(right['clue'])} of those of `clue`" in page
+
+
+def test_method_page_quotes_differences_from_the_product(method):
+    page = " ".join(method.split())
+    of = [
+        each
+        for each in json.loads(RESULTS.read_text())["paired"]
+        if (each["a"], each["b"]) == ("jurat", "clause-product") and not each["model"].endswith("#all")
+    ]
+    strict = [each for each in of if each["metric"] == "f1" and each["split"] in SHOWN]
+    differences = [each["difference"] for each in strict]
+    assert len(strict) == 16
+    assert f"F1 differs by {min(differences):+.3f} to {max(differences):+.3f}, with an interval" in page
+    beyond = [each["ci"] for each in strict if not each["ci"][0] <= 0 <= each["ci"][1]]
+    assert len(beyond) == 4 and min(map(min, beyond)) > 0
+    assert "excludes zero in 4 of 16 pairs of model and split, all in favour of `jurat`" in page
+    ahead = {
+        (each["model"], each["split"])
+        for each in of
+        if each["metric"] == "aurc" and each["split"] in SHOWN and each["ci"][1] < 0
+    }
+    everyone = ("naive", "naive#2", "naive#3", "bundled")
+    assert ahead == {
+        *((model, "vault") for model in everyone),
+        *((model, split) for model in ("naive#2", "naive#3") for split in ("test", "habits")),
+    }
+
+
+def test_method_page_quotes_the_table_of_candidates(method):
+    table = json.loads((RESULTS.parents[1] / "candidates.json").read_text())["rows"]
+    known = {(row["model"], row["preset"]): row for row in table}
+    for part in ("contrasts", "opposites", "coherent", "placebo", "costs", "ordered", "nulls"):
+        rows = [known[model, f"jurat+{part}"] for model in ("naive", "bundled")]
+        base = [known[model, "jurat"]["flops"] for model in ("naive", "bundled")]
+        f1, aurc = (
+            ", ".join(
+                f"{row[f'{name}_difference']:+.{digits}f}" if row[f"{name}_difference"] else "0"
+                for row in rows
+            )
+            for name, digits in (("f1", 3), ("aurc", 4))
+        )
+        times = [row["flops"] / least for row, least in zip(rows, base, strict=True)]
+        cost = ", ".join("1" if abs(each - 1) < 0.01 else f"{each:.1f}" for each in times)
+        (line,) = (line for line in method.splitlines() if line.startswith(f"| `{part}` |"))
+        assert line.endswith(f"| {f1} | {aurc} | {cost} |"), part
+
+
 def _between(values):
     return f"{min(values):.3f} to {max(values):.3f}"
 
