@@ -9,6 +9,9 @@ import typer
 
 from jurat.judge.presets import PARTS
 
+ConstitutionArgument = Annotated[
+    str, typer.Argument(metavar="FILE", help="A YAML file, or shelf:NAME.", show_default=False)
+]
 ConstitutionFile = Annotated[
     str,
     typer.Option(
