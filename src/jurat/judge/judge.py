@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,18 +19,18 @@ from jurat.content import Item, Picture
 from jurat.errors import JuratError
 from jurat.judge import prompts
 from jurat.judge.aggregation import FRAME_ALARM, badness, frames_needed, in_pixels_of_the_file, of_item
-from jurat.judge.calibrate.calibration import Calibration, load_calibration
+from jurat.judge.calibrate.calibration import Calibration
 from jurat.judge.concurrency import in_lanes
-from jurat.judge.decision import LogOdds
 from jurat.judge.loading import Loaded, Place, item_of, load_item
 from jurat.judge.logic import gravest, item_outcome
+from jurat.judge.opening import check_vision, check_words, open_calibration, open_vision, unread_rules
 from jurat.judge.pipeline import ImageState, Pipeline, undecided_rule
 from jurat.judge.plan import plan
 from jurat.judge.presets import DEFAULT, Preset, find_preset
-from jurat.judge.prompts import WORDINGS, Kind, ReasoningForm
-from jurat.judge.questions import askers, negated, questions
+from jurat.judge.prompts import Kind, ReasoningForm
+from jurat.judge.questions import questions
 from jurat.judge.rule_state import finding_of
-from jurat.judge.stages.base import Models, Need
+from jurat.judge.stages.base import Models
 from jurat.judge.stages.reason import form_of
 from jurat.judge.verdict import Cost, Reason, RuleFinding, Verdict, now_text
 from jurat.media import Decoded, Sampling
@@ -42,7 +41,6 @@ from jurat.models import (
     ModelSpec,
     StatementReader,
     UsageMeter,
-    Vocabulary,
     full_name,
     open_model,
 )
@@ -51,14 +49,8 @@ if TYPE_CHECKING:
     from jurat.models.vision import Detector, Matcher
 
 _MOST_TOKENS = 2**63 - 1
-_SHIPPED = ("bundled", "naive")
-"""Models for which the bundled detector and matcher are the default."""
 BATCH_BYTES = 64 * 2**20
 """A batch is closed when its pixels reach this size, however few images it has."""
-_SUGGESTED = {
-    "detector": "hf/google/owlv2-base-patch16-ensemble",
-    "matcher": "hf/openai/clip-vit-base-patch16",
-}
 
 
 class Judge:
@@ -128,8 +120,7 @@ class Judge:
         self.batch_size = batch_size
         self.sampling = sampling or Sampling()
         self.frames_needed = frames_needed
-        self._reader = self.model.capability(StatementReader)
-        self.rules = plan(self.constitution, self.preset, self._reader)
+        self.rules = plan(self.constitution, self.preset, self.model.capability(StatementReader))
         self.questions = questions(self.rules)
         kinds: set[Kind] = {question.kind for question in self.questions}
         self.reasoning: ReasoningForm | None = (
@@ -140,17 +131,22 @@ class Judge:
         """Digest of the wording of the questions."""
         self.reads = frozenset(question.reads for question in self.questions if question.reads is not None)
         """The texts of items that are asked about: captions, prompts, responses, conversations."""
-        self._check_needs(detector, matcher)
-        self.detector = self._opened(detector, "detector")
-        self.matcher = self._opened(matcher, "matcher")
-        self.calibration = self._fitted(calibration)
+        check_vision(self.preset, self.model, detector, matcher)
+        self.detector = open_vision(self.preset, self.model, detector, "detector")
+        self.matcher = open_vision(self.preset, self.model, matcher, "matcher")
+        self.calibration = open_calibration(
+            calibration, self.preset, self.model, self.prompts, self.constitution
+        )
         models = Models(self.model, self.detector, self.matcher, self.reasoning or "full")
         self._pipeline = Pipeline(models, self.preset, self.rules, self.calibration)
         disclaimer = self.model.capability(Disclaimer)
-        remarks = (None if disclaimer is None else disclaimer.disclaimer, self._unread_rules())
+        remarks = (
+            None if disclaimer is None else disclaimer.disclaimer,
+            unread_rules(self.model, self.rules),
+        )
         self._disclaimer = " ".join(remark for remark in remarks if remark) or None
         if not allow_unknown:
-            self._check_words()
+            check_words(self.model, self.rules)
 
     def __repr__(self) -> str:
         law = self.constitution
@@ -241,58 +237,6 @@ class Judge:
         """Whether the model has prices, so that an item without calls costs 0."""
         metered = self.model.capability(UsageMeter)
         return metered is not None and metered.spent.usage.money is not None
-
-    def _fitted(self, given: Calibration | str | Path | None) -> Calibration | None:
-        if given is None:
-            return None
-        calibration = given if isinstance(given, Calibration) else load_calibration(given)
-        if not isinstance(self.preset.decision, LogOdds):
-            raise JuratError(
-                f"The preset {self.preset.name!r} has constants of its own: it takes no calibration."
-            )
-        calibration.check(
-            model=full_name(self.model),
-            prompts=self.prompts,
-            constitution=self.constitution,
-            views=self.preset.views,
-            presence=self.preset.presence,
-        )
-        return calibration
-
-    def _check_needs(self, detector: Any, matcher: Any) -> None:
-        """Refuses a missing detector and a missing matcher in one message."""
-        shipped = self.model.name in _SHIPPED
-        wanted: tuple[tuple[Need, Any], ...] = (("detector", detector), ("matcher", matcher))
-        absent = {
-            need: parts
-            for need, given in wanted
-            if (parts := self.preset.needing(need)) and (given == "none" or (given is None and not shipped))
-        }
-        if absent:
-            without = dict.fromkeys(part for parts in absent.values() for part in parts)
-            one = len(absent) == 1
-            raise JuratError(
-                f"The preset {self.preset.name!r} needs {' and '.join(f'a {need}' for need in absent)}, and "
-                f"{'none was' if one else 'neither was'} named.",
-                hint=f"Name {'one' if one else 'them'}: "
-                + " ".join(f"--{need} {_SUGGESTED[need]}" for need in absent)
-                + f"; or leave out what needs {'it' if one else 'them'}: "
-                + " ".join(f"--without {part}" for part in without),
-            )
-
-    def _opened(self, given: Any, need: Need) -> Any:
-        """The detector or matcher that the preset needs, or would use; None where it uses none."""
-        shipped = given is None and self.model.name in _SHIPPED
-        given = None if given == "none" else given
-        if not self.preset.uses(need):
-            return None
-        if not self.preset.needing(need) and given is None and not shipped:
-            return None
-        if given is not None and not isinstance(given, str):
-            return given
-        from jurat.models.vision import open_detector, open_matcher
-
-        return (open_detector if need == "detector" else open_matcher)(given or "bundled")
 
     def _found(self, loaded: Loaded, states: Sequence[ImageState]) -> _Found:
         """The findings; an error if a model gave values that no record can hold."""
@@ -393,68 +337,6 @@ class Judge:
             "dtype": self.model.dtype,
             "jurat": __version__,
         }
-
-    def _unread_rules(self) -> str | None:
-        """A note that rules are asked as whole texts, which the model may misread; None if no rule is."""
-        whole = [question for question in self.questions if question.kind == "rule"]
-        if self._reader is None or not whole:
-            return None
-        ids = [id for question in whole for id in askers(self.rules, question)]
-        named = ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
-        return (
-            f"The whole text of {named} was asked as one question. Only its words were checked: the model "
-            "may read a negation or an exception as its opposite, which is checked in clauses only."
-        )
-
-    def _check_words(self) -> None:
-        """Refuses a constitution with words that the model never learned, before anything is judged."""
-        vocabulary = self.model.capability(Vocabulary)
-        if vocabulary is None and self._reader is None:
-            return
-
-        def unknown_in(text: str) -> list[str]:
-            return [] if vocabulary is None else vocabulary.unknown_words(text)
-
-        lines: list[str] = []
-        read = [question for question in self.questions if not question.plain]
-        for kind, wording in {question.kind: WORDINGS[question.kind] for question in read}.items():
-            if unknown := unknown_in(wording.instruction):
-                words = ", ".join(repr(word) for word in unknown)
-                ids = dict.fromkeys(id for q in read if q.kind == kind for id in askers(self.rules, q))
-                lines.append(f"  {words} in how it is asked about {wording.ground}, of {', '.join(ids)}")
-        unread = {q for q in read if unknown_in(WORDINGS[q.kind].instruction)}
-        misread = 0
-        for question in self.questions:
-            asked = WORDINGS[question.kind].ask(question.text) if question.plain else question.text
-            of, advice = ", ".join(askers(self.rules, question)), ""
-            if self._reader is not None and question.kind == "statement":
-                advice = self._reader.refusal(question.text) or ""
-                if any(negated(self.rules, question)):  # a double negation is the positive statement
-                    advice = re.sub(r"`not: (.*)`$", r"`\1` without `not:`", advice)
-            if unknown := unknown_in(asked):
-                unread.add(question)
-                words, near = ", ".join(repr(word) for word in unknown), advice.partition("; ")[2]
-                meant = f"; {near}" if near.startswith("did you mean") else ""
-                lines.append(f"  {words} in {question.text!r} of {of}{meant}")
-            elif advice:
-                misread += 1
-                lines.append(f"  {question.text!r} of {of}: {advice}")
-        if lines:
-            n, what = len(self.questions), f"The model {self.model.name!r}"
-            if len(lines) == misread:
-                what += f" would answer {misread} of the {n} statements of this constitution wrongly"
-            else:
-                what += (
-                    f" never learned some words of this constitution, in {len(unread)} of its {n} questions"
-                )
-                what += f", and would answer {misread} more wrongly" if misread else ""
-            raise JuratError(
-                f"{what}: name another model (--model), use words and sentences that it knows (of the "
-                "bundled model: docs/pictograms.md), or pass --allow-unknown, which leaves what hangs on "
-                "them undecided.",
-                hint=f"These are the {'statements' if len(lines) == misread else 'words'}:\n"
-                + "\n".join(lines),
-            )
 
 
 @dataclass(frozen=True)
