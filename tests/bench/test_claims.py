@@ -118,7 +118,7 @@ def test_risk_ratio_is_classified_by_its_interval(ratio: tuple[float, float] | N
     ]
     paired[-1] |= {} if ratio is None else {"ratio_ci": list(ratio)}
     (found,) = [each for each in check({"rows": rows, "paired": paired}) if each.claim.startswith("4")]
-    assert found.comparisons[state] == ["test, 0.040 to 0.070 of clue-no-reason"]  # pyright: ignore
+    assert found.comparisons[state] == ["test, 0.040 to 0.070 of clue-no-reason"]
 
 
 def test_forced_accuracy_is_compared_without_an_interval():

@@ -285,7 +285,7 @@ def amendments(draw: st.DrawFn, number: int, rule: Rule) -> Amendment:
         text=draw(st.none() | SENTENCES),
         description=draw(st.none() | SENTENCES),
         clauses=new,
-        objects={place: words for place in bare if (words := draw(WORDS))},  # type: ignore[dict-item]
+        objects={place: words for place in bare if (words := draw(WORDS))},
         proposals=tuple(draw(st.lists(st.sampled_from(["rule: x", "- y"]), max_size=2))),
     )
 

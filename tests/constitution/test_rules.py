@@ -180,7 +180,7 @@ def test_duplicate_rule_ids_are_refused() -> None:
 def test_models_are_frozen() -> None:
     constitution = Constitution(name="p", rules=(rule(),))
     with pytest.raises(ValidationError, match="frozen"):
-        constitution.name = "q"  # type: ignore[misc]
+        constitution.name = "q"
 
 
 @pytest.mark.parametrize("key", ["keep_below", "break_above"])

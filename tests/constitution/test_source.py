@@ -63,7 +63,7 @@ def test_locate_finds_every_part(policy: Path) -> None:
 
 def test_an_edit_keeps_comments_and_quotes(policy: Path) -> None:
     source = read_source(policy)
-    source.tree["rules"][0]["keep_below"] = 0.3  # type: ignore[index]
+    source.tree["rules"][0]["keep_below"] = 0.3
     expected = (
         TEXT.replace("0.20", "0.3")
         .replace("name: pets   #", "name: pets #")

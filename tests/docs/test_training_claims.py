@@ -104,7 +104,7 @@ def phrasings_and_backgrounds_are_held_out() -> None:
 
 
 def exams_have_seeds_of_their_own() -> None:
-    trained = train._STRIDE * (train._PARTS + 1)  # pyright: ignore[reportPrivateUsage]
+    trained = train._STRIDE * (train._PARTS + 1)
     watched = 900_000_000
     assert (
         trained < watched < tower_features.FIRST_SEED < evaluation.FIRST_SEED < writer_evaluation.FIRST_SEED

@@ -37,7 +37,7 @@ def test_composed_scenes_hold_and_near_misses_fail(text: str) -> None:
 def test_near_miss_of_touch_has_the_objects_close_by() -> None:
     statement = parse("A child touches a kitchen knife.")
     seen = Facts.of(near_miss(statement, np.random.default_rng(5)))
-    pairs = seen.pairs([statement.first], statement.others)  # type: ignore[attr-defined]
+    pairs = seen.pairs([statement.first], statement.others)
     assert pairs and min(seen.gaps[pair] for pair in pairs) < 13
 
 

@@ -54,4 +54,4 @@ def test_stage_settings_exist(name: str, stage: train.Stage) -> None:
     known = (tower if stage.teaches == "tower" else joint).Settings(**stage.settings)
     assert known.minutes == stage.settings["minutes"]
     home = "naive" if name.startswith("naive") else "mllm"
-    assert train._home(name).name == home  # pyright: ignore[reportPrivateUsage]
+    assert train._home(name).name == home
