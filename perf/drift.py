@@ -51,7 +51,7 @@ def scenes(folder: Path, count: int) -> list[Image.Image]:
 def answers(
     name: str, device: str | None, dtype: str, images: Sequence[Image.Image | None], batch: int
 ) -> list[YesNo]:
-    """Of every clause about every image, in order; None asks without one."""
+    """Answers to every clause about every image, in order; None asks without one."""
     from jurat.content import Failure
     from jurat.judge import Judge
     from jurat.judge.asking import ImageQuestions, ask

@@ -105,7 +105,7 @@ def apart(scorer: Any, some: Sequence[Prompt], separate: Sequence[float]) -> flo
 
 
 def chats(family: Any, scorer: Any) -> tuple[int, int]:
-    """How many conversations of a batch go on as each does alone, and of how many."""
+    """How many conversations of a batch continue as each does alone, and the size of the batch."""
     from jurat.content import Generation
     from jurat.models.hf.generation import decode
     from models.tiny import make_tokenizer

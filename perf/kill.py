@@ -1,4 +1,4 @@
-"""Kills a run with SIGKILL at random moments, goes on with it each time, and checks what is there in the end.
+"""Kills a run with SIGKILL at random moments, resumes it each time, and checks what is there in the end.
 
     python perf/kill.py [--kills 100] [--n 500] [--seed 0] [--model null] [--json FILE] [--markdown FILE]
     python perf/kill.py --model bundled --kills 5
@@ -134,7 +134,7 @@ def _wait(run: Path, before: int, going: subprocess.Popen[bytes], dice: random.R
 
 
 def decisions(run: Path) -> dict[tuple[str, int], str]:
-    """Of each item that is recorded, which verdict it was."""
+    """The decision of each recorded item."""
     if not (run / "_run.json").exists():
         return {}
     return {key(row): row["decision"] for row in run_rows(run, ["id", "occurrence", "decision"])}
@@ -172,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--n", type=int, default=500, help="items")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model", default=None, help="null at a pace that the kills fit in, unless told")
+    parser.add_argument("--model", default=None, help="default: null, slow enough for the kills")
     args = parser.parse_args(argv)
     # Slow enough for the run not to be over before the last kill.
     model = args.model or f"null?pace={0.6 * args.kills / args.n:.3f}"

@@ -135,7 +135,7 @@ def _whole(origin: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _processors() -> tuple[int, int] | None:
-    """Of all processors' time: what was stolen, and the whole, in ticks; None where it cannot be told."""
+    """CPU time of all processors in ticks: stolen, and the total; None where it is not known."""
     try:
         first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
     except (OSError, IndexError):

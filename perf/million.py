@@ -1,10 +1,10 @@
-"""A run over a Parquet table of many URIs: its speed, its peak memory, and going on after every tenth.
+"""A run over a Parquet table of many URIs: its speed, its peak memory, and resuming after every tenth.
 
     python perf/million.py [--n 1000000] [--images 300] [--keep DIR] [--json FILE] [--markdown FILE]
 
 The table's URIs name some hundred small images; the model is `null`. The run is stopped by Ctrl-C nine times,
-when a further tenth of the rows is recorded, and the same command goes on. In the end every row must be there
-once, and the largest memory of a command may not grow with what was recorded before it, but for the index.
+when a further tenth of the rows is recorded, and the same command resumes it. In the end every row must be
+there once, and the largest memory of a command may not grow with what was recorded before it, but for the index.
 Exits with 1 otherwise.
 """
 
@@ -109,7 +109,7 @@ def peak_of(pid: int) -> float:
 
 
 def recorded(run: Path) -> int:
-    """How many rows a run has, told without reading them."""
+    """How many rows a run has, without reading them."""
     count = 0
     for path in run_files(run):
         try:
@@ -142,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             shutil.rmtree(folder, ignore_errors=True)
     rows = as_rows(legs)
     told = f"{sum(leg.seconds for leg in legs):.0f} seconds, {max(leg.peak for leg in legs):.0f} MiB at most."
-    met = f"met: {args.n:,} rows, each once; stopped and gone on nine times"
+    met = f"met: {args.n:,} rows, each once; stopped and resumed nine times"
     report(args, origin, rows, [table(rows, COLUMNS), told, "\n".join(problems) or met])
     return 1 if problems else 0
 

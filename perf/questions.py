@@ -49,7 +49,7 @@ SEPARATE_LIMIT = (256, 35)
 ROWS = (1, 4, 16, 64)
 """Rows a pass that are tried for separate calls."""
 TOKENS_A_PASS = 16_384
-"""Of separate calls, at most."""
+"""Most tokens in a pass of separate calls."""
 NOISE = {"float32": 1e-3, "float16": 0.05, "bfloat16": 0.25}
 """Log-odds by which the ways may differ."""
 JUDGED = "qwen3vl-100m"
@@ -272,7 +272,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--clauses", type=numbers, default=[1, 5, 12, 35, 140])
     parser.add_argument("--without", default="", help="ways to leave out: separate, cached")
     parser.add_argument("--device", help="cpu, cuda; a GPU is used where there is one")
-    parser.add_argument("--dtype", help="float32 on a CPU and bfloat16 on a GPU, unless told")
+    parser.add_argument("--dtype", help="default: float32 on a CPU, bfloat16 on a GPU")
     parser.add_argument("--threads", type=int, help="of torch on a CPU")
     args = parser.parse_args(argv)
 

@@ -4,7 +4,7 @@
     python perf/records.py write after           # in the new one
     python perf/records.py compare before after
 
-`write` goes on where it was stopped. It draws 1,000 scenes for three constitutions, and judges them and
+`write` resumes where it was stopped. It draws 1,000 scenes for three constitutions, and judges them and
 the forty of `examples/scenes` under each preset, all through the command line of the checkout that it
 lies in. `compare` reads both folders: the scenes must be equal byte for byte; of the records every field
 that the first folder has, and that is not empty or false, must be in the second with the same value,
@@ -59,17 +59,17 @@ def write(out: Path) -> int:
 
 def compare(before: Path, after: Path) -> int:
     scenes = [_digests(folder / "scenes") for folder in (before, after)]
-    told = [f"scenes: {name}" for name in sorted({*scenes[0].items()} ^ {*scenes[1].items()})]
+    found = [f"scenes: {name}" for name in sorted({*scenes[0].items()} ^ {*scenes[1].items()})]
     rows = 0
     for file in sorted(before.glob("*.jsonl")):
         one, other = _rows(file), _rows(after / file.name)
-        told += [f"{file.name}: {row}: only in one" for row in sorted(one.keys() ^ other.keys())]
+        found += [f"{file.name}: {row}: only in one" for row in sorted(one.keys() ^ other.keys())]
         for row in sorted(one.keys() & other.keys()):
             rows += 1
-            told += [f"{file.name}: {row}: {line}" for line in _differences(one[row], other[row])]
-    print("\n".join(told[:40]))
-    print(f"{len(scenes[0])} files of scenes, {rows} records compared: {len(told)} differences.")
-    return 1 if told or not rows else 0
+            found += [f"{file.name}: {row}: {line}" for line in _differences(one[row], other[row])]
+    print("\n".join(found[:40]))
+    print(f"{len(scenes[0])} files of scenes, {rows} records compared: {len(found)} differences.")
+    return 1 if found or not rows else 0
 
 
 def _differences(one: Any, other: Any, where: str = "") -> Iterator[str]:

@@ -5,7 +5,7 @@
 The run is made of two verdicts, one that breaks a rule and one that does not, again and again under other ids
 and scores, without pictures. A bare pass is one hand-written loop over the same typed arrays, in the same
 order, with the same question, that writes down the rows which fit. The page's filter asks any question, one
-array after the other; it may take three times as long. What drawing the first cards takes is told beside it.
+array after the other; it may take three times as long. The time to draw the first cards is printed beside it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the index of a run that goes on holds in memory: which items are recorded, and how often each id came.
+"""Memory of the index of a resumed run: which items are recorded, and how often each id came.
 
     python perf/resume_index.py [--n 10000000] [--limit 1024] [--json FILE] [--markdown FILE]
 

@@ -1,4 +1,4 @@
-"""Networks of known shapes with random weights, and prompts for them: timing does not hang on the weights.
+"""Networks of known shapes with random weights, and prompts for them: timing does not depend on the weights.
 
 `qwen3vl-100m` is a decoder of about 100 million parameters without its embeddings, small enough for a CPU.
 `qwen3vl-8b` is Qwen3-VL-8B, part for part. `qwen3vl-tiny` is for tests.
@@ -97,7 +97,7 @@ def build(name: str, device: Any, dtype: str, seed: int = 0) -> Any:
 
 
 def decoder_parameters(network: Any) -> int:
-    """Of the decoder, without the embeddings of its tokens."""
+    """Parameters of the decoder without its token embeddings."""
     decoder = network.model.language_model
     return sum(p.numel() for p in decoder.parameters()) - decoder.embed_tokens.weight.numel()
 

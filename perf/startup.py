@@ -49,10 +49,7 @@ def start(command: Sequence[str]) -> None:
 def measure(groups: Sequence[str], runs: int) -> list[Row]:
     rows: list[Row] = []
     for group in groups:
-        ways = {
-            what: lambda command=command: start(command)  # type: ignore[misc]
-            for what, command in COMMANDS[group].items()
-        }
+        ways = {what: lambda command=command: start(command) for what, command in COMMANDS[group].items()}
         seconds = by_turns(ways, runs)
         first = next(iter(seconds.values()))
         rows += [{"what": what, "ms": 1000 * one, "ratio": one / first} for what, one in seconds.items()]

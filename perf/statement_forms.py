@@ -112,7 +112,7 @@ class Asking:
 
     texts: list[str] = field(default_factory=list)
     keys: list[tuple[str, str, str, str]] = field(default_factory=list)
-    """Of each: where it counts (`there`, `absent`, `outside`), kind, template, variant."""
+    """For each text: where it counts (`there`, `absent`, `outside`), kind, template, variant."""
     truths: list[bool] = field(default_factory=list)
     beside: dict[str, None] = field(default_factory=dict)
     """What the judge asks besides, in order."""

@@ -80,7 +80,7 @@ def test_questions_writes_rows_and_a_table(written, capsys) -> None:
 def test_all_ways_to_ask_give_the_same_answers() -> None:
     questions, shapes = script("questions"), script("shapes")
     network = shapes.build("qwen3vl-tiny", torch.device("cpu"), "float32")
-    with torch.no_grad():  # so that answers hang on what is read
+    with torch.no_grad():  # so that answers depend on what is read
         for name, weight in network.named_parameters():
             if weight.ndim == 2 and "norm" not in name:
                 weight.mul_(8)

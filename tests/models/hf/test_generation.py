@@ -107,7 +107,7 @@ def test_wrong_prefix_reuse_is_detected_and_disabled(
     together = decode(network, tokenizer, prompts, settings, scorer)
     assert "Conversations about one image are read one by one, which is slower" in caplog.text
     assert together == decode(network, tokenizer, prompts, settings)
-    assert scorer.path == "packed", "questions go on being packed"
+    assert scorer.path == "packed", "questions are still packed"
 
 
 def test_bundled_model_batched_chat_equals_singles(bundled: BundledModel) -> None:

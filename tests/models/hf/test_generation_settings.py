@@ -206,7 +206,7 @@ def test_thinking_applies_per_conversation(thinking: Callable[[str], LocalModel]
     chats.append(replace(chats[0], turns=(*chats[0].turns, Turn("assistant", ("Yes",)))))
     together = model.chat(chats)
     assert together == [model.chat([chat])[0] for chat in chats]
-    assert together[-1].text, "a reply that was begun is gone on with"
+    assert together[-1].text, "a prefilled reply is continued"
 
 
 def test_thinking_is_refused_without_template_support(llava: LocalModel) -> None:

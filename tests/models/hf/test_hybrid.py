@@ -71,7 +71,7 @@ def test_prefix_is_read_once_for_all_questions(family: Family) -> None:
     scorer.score([prompt])  # with the check
     with tokens_read(family.network()) as seen:
         scorer.score([prompt])
-    # Some count their parallel streams, too: each pass is told in units of the first token's.
+    # Some count their parallel streams, too: each pass is counted in units of the first token's.
     unit = sum(seen) // (len(prompt.prefix) + 24)
     assert seen == [len(prompt.prefix) * unit, 24 * unit]
 

@@ -67,7 +67,7 @@ def apart(family: Family, prompts: Sequence[Prompt]) -> list[float]:
 def test_packed_answers_equal_separate_calls(family: Family, passes_in_blocks: list[int]) -> None:
     prompts = mixed(family)
     separate = apart(family, prompts)
-    assert len({round(value, 3) for value in separate}) > 15, "answers must hang on what is asked"
+    assert len({round(value, 3) for value in separate}) > 15, "answers must depend on the question"
     scorer = Scorer(family.network(), YES, NO)
     together = scorer.score(prompts)
     assert scorer.path == family.path, scorer.reasons

@@ -41,7 +41,7 @@ QUESTIONS = (
 
 
 def tokenizer(image: str, *marks: str) -> PreTrainedTokenizerFast:
-    """Of at most 64 tokens, of which the families' tiny networks know the image's."""
+    """A tokenizer of at most 64 tokens, which include the image tokens of the tiny networks."""
     special = {"<pad>": 0, "<s>": 1, "</s>": 2, "<unk>": 3, image: IMAGE}
     named = dict(zip(marks, (START, END, VIDEO), strict=False))
     answers = {"Yes": 10, "yes": 11, "No": 12, "no": 13}

@@ -35,7 +35,7 @@ WITHIN = {
     "pixtral": 0.05,
     "mistral3": 0.05,
 }
-"""Of such small networks. Those of a real size have 1,025 tokens for 1,024 patches, or 1,608 for 1,601."""
+"""Bounds for tiny networks. Networks of real size have 1,025 tokens for 1,024 patches, or 1,608 for 1,601."""
 
 
 def size_of(family: Family, network: Any) -> ModelSize:

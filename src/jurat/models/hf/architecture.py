@@ -43,7 +43,7 @@ class Structure:
     window: int | None
     """Tokens of the narrowest attention window; None where every layer sees everything."""
     pads: bool
-    """Whether padding between a prefix and what goes on from it is harmless, within the window: every layer
+    """Whether padding between a prefix and what continues it is harmless, within the window: every layer
     sees tokens through a mask, and nothing but tokens."""
     even: bool
     """Whether only sequences of equal length may share a pass: what padding does to a layer is not known."""

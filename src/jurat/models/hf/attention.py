@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NAME = "sdpa_in_blocks"
-"""Of the attention, among those that transformers knows."""
+"""Name under which transformers knows this attention."""
 RUN = 96
 """Tokens of a run, at least, but for the last one: fewer make more calls, more make more empty pairs."""
 _ATTRIBUTE = "_jurat_blocks"
@@ -35,7 +35,7 @@ class MaskBlocks:
     """A mask's parts."""
 
     width: int
-    """Of the prefixes, padding included."""
+    """Tokens of the prefixes, padding included."""
     prefix: Tensor | None
     """(rows or 1, 1, width, width); None where it is causal."""
     runs: tuple[tuple[int, int, Tensor], ...]

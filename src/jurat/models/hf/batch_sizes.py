@@ -27,7 +27,7 @@ FEATURES = "image_features"
 """Among a prompt's image inputs: what the vision tower and the projector made of its images, (n, tokens,
 width), in the place of their pixels."""
 _SHARE = 0.1
-"""Of the free memory, for each of activations, masks and logits."""
+"""Share of the free memory for each of activations, masks and logits."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class PassLimits:
 
     tokens: int
     entries: int
-    """Of the attention mask."""
+    """Entries of the attention mask."""
     questions: int
 
     @classmethod

@@ -23,8 +23,8 @@ _PROMPTS = {
     ),
     "instructblip": "{% for turn in messages %}{{ turn['content'] }}\n{% endfor %}",
 }
-"""Of model types without chat templates: how their authors prompt them (arXiv 2301.12597, 2305.06500). Their
-processors put the image before the text themselves."""
+"""Prompts of model types without chat templates, as their authors write them (arXiv 2301.12597, 2305.06500).
+Their processors put the image before the text themselves."""
 _TAGS = r"(think|thinking|reasoning|thought)"
 _OPENED = re.compile(rf"<{_TAGS}>\s*\Z")
 _CLOSED = re.compile(rf"</{_TAGS}>")

@@ -112,12 +112,12 @@ class _Sequence:
     """A conversation and its continuation as tokens."""
 
     row: ContinuedPrompt
-    """With images of noise."""
+    """Its images are noise."""
     read: Tensor
-    """Token ids (n,) that are read: of the conversation and, unless a decoder of its own reads that, of the
-    continuation without its last token."""
+    """Token ids (n,) of the conversation and, unless a separate decoder reads it, of the continuation without
+    its last token."""
     before: int
-    """Tokens that are read, by what reads the continuation, before its first one is told."""
+    """Tokens before the continuation's first one, in the sequence that holds the continuation."""
 
 
 class PixelGradients:

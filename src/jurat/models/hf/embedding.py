@@ -91,7 +91,8 @@ class TowerFeatures:
         return [found[i] for i in range(len(prompts))]
 
     def _seen(self, prompts: Sequence[Prompt]) -> list[ImageFeatures]:
-        """Of images whose inputs have equal shapes; one by one where the tower does not give equal shares."""
+        """Features of images whose inputs have equal shapes; one by one where the output does not divide
+        equally."""
         caught: list[tuple[Tensor, Tensor | None]] = []
 
         def catch(_module: Any, _args: Any, output: Any) -> None:

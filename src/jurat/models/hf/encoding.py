@@ -34,7 +34,7 @@ _TEMPLATES_KEPT = 64
 _OTHER_TOKENS = "qformer_"
 """Begins the names of inputs with a value a token of another tokenizer."""
 _PIXELS_A_CALL = 2**24
-"""Of images that a processor is given together: it may hold each of them several times over."""
+"""Most pixels of the images that a processor is given together: it may hold several copies of each."""
 
 Processed: TypeAlias = "tuple[list[int], dict[str, Tensor], dict[str, Tensor]]"
 """What a processor makes of a text with images: token ids, inputs with a value a token, image inputs."""
@@ -181,7 +181,7 @@ class Encoder:
         return _shared(self._process(text, inquiry.prefix.images), tail, segments)
 
     def _encode_alike(self, inquiries: Sequence[Inquiry]) -> list[list[Prompt]]:
-        """Of inquiries of one `_shape`, whose shares of every input are equal."""
+        """Prompts of inquiries of one `_shape`, whose shares of every input are equal."""
         text, tail, segments = self._split(inquiries[0])
         made = self.process(text, [inquiry.prefix.images for inquiry in inquiries])
         rows = [value.chunk(len(inquiries)) for value in made.values()]

@@ -19,10 +19,10 @@ FAULTS = (
 def ran_out_of_memory(error: BaseException) -> bool:
     import torch
 
-    # On some devices it is but a RuntimeError, which tells by its text.
+    # On some devices it is a plain RuntimeError, recognised by its text.
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError)
-        and any(told in str(error) for told in ("allocate memory", "out of memory"))
+        and any(text in str(error) for text in ("allocate memory", "out of memory"))
     )
 
 

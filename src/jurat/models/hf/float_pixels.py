@@ -108,7 +108,7 @@ class FloatProcessor:
     def _shares(
         self, processor: Any, items: list[list[Any]], settings: dict[str, Any]
     ) -> list[dict[str, Tensor]]:
-        """Of items of equal sizes; one by one where the inputs of several are not in equal shares."""
+        """Inputs of items of equal sizes, made together; one by one where they do not divide equally."""
         made = self._call(processor, items, settings)
         tensors = {name: value for name, value in made.items() if hasattr(value, "chunk")}
         if all(len(value) % len(items) == 0 for value in tensors.values()):

@@ -1,7 +1,7 @@
 """Prepares images for a vision model one by one, so that a bad image fails alone.
 
-And what the bundled eyes know of themselves: the words that they learned (`Vocabulary`) and the images
-that they learned on, told by the bundled MLLM's own gate, since they look through the same tower.
+`BundledDomain` holds the words that the bundled detector and matcher were trained on, and recognises foreign
+images with the gate of the bundled MLLM, whose vision tower they share.
 """
 
 from __future__ import annotations

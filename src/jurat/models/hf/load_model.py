@@ -55,7 +55,7 @@ class LoadedModel:
     """12 hex characters: of the weights' SHA-256 for a folder, of the commit for a hub name."""
     dtype: str
     image_backend: str | None = None
-    """Of `IMAGE_BACKENDS`, what resizes images; None where the model's own code does."""
+    """The one of `IMAGE_BACKENDS` that resizes images; None where the model's own code does."""
 
     @property
     def full_revision(self) -> str:
@@ -101,14 +101,14 @@ def load(
     try:
         with without_bars(place.local_only):
             processor, backend = _processor(place, image_backend, torchvision, common)
-            network, told = getattr(transformers, family).from_pretrained(
+            network, report = getattr(transformers, family).from_pretrained(
                 str(place.where),
                 dtype=getattr(torch, kind),
                 use_safetensors=True,
                 output_loading_info=True,
                 **common,
             )
-        _check_complete(str(place.where), network, told)
+        _check_complete(str(place.where), network, report)
         network = network.to(chosen).eval()
     except ModelError:
         raise
@@ -148,9 +148,9 @@ def _backend(processor: Any) -> str | None:
     return "torchvision" if isinstance(images, TorchvisionBackend) else None
 
 
-def _check_complete(name: str, network: Any, told: dict[str, Any]) -> None:
+def _check_complete(name: str, network: Any, report: dict[str, Any]) -> None:
     """Raises ModelError for missing weights, which transformers would initialise at random."""
-    if missing := sorted(told.get("missing_keys") or ()):
+    if missing := sorted(report.get("missing_keys") or ()):
         count = len(list(network.state_dict()))
         raise ModelError(
             f"{name!r} lacks {len(missing):,} of the {count:,} weights of a {type(network).__name__}, "

@@ -2,7 +2,7 @@
 
 A row is its prefix, padding, and then one slot a question: as wide as the longest question that any
 row has there, the question at its right end. So the answers of all rows are read at the same
-positions. Each question sees the prefix and itself (`masks`), and its positions go on from the
+positions. Each question sees the prefix and itself (`masks`), and its positions continue from the
 prefix's end (`positions`), so that it reads as if it alone had been asked.
 """
 
@@ -36,7 +36,7 @@ class PackLayout:
     places: Tensor
     """Where a token would stand if its question alone followed the prefix; 0 for padding."""
     width: int
-    """Of the prefixes, padding included."""
+    """Tokens of the prefixes, padding included."""
     ends: list[int]
     """One past the last token of each question; the same in all rows."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def prefix_positions(network: Any, ids: Tensor, attended: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
-    """Of prefixes of `ids` (rows, width), of which `attended` marks what is no padding.
+    """Positions of prefixes `ids` (rows, width), of which `attended` marks what is no padding.
 
     `inputs` are the prefixes' other inputs: image sizes decide positions where images have axes.
     """
@@ -26,7 +26,7 @@ def prefix_positions(network: Any, ids: Tensor, attended: Tensor, inputs: Mappin
 def following(prefix: Tensor, attended: Tensor, steps: Tensor) -> Tensor:
     """Positions `steps` (rows, n) tokens behind the end of each prefix.
 
-    The last token of a prefix is text, so that every axis goes on from it by one a token.
+    The last token of a prefix is text, so every axis continues from it by one a token.
     """
     import torch
 

@@ -41,7 +41,7 @@ class ContinuedPrompt:
     prompt: Prompt
     """The conversation: its prefix, or prefix and segment where an encoder reads it."""
     tokens: tuple[int, ...]
-    """Of the continuation."""
+    """Token ids of the continuation."""
     checked: Prompt
     """What the pass reads of it, as a prompt, for the comparison with a separate pass."""
 
@@ -134,7 +134,7 @@ class PromptScorer:
         return ContinuedPrompt.of(encoder.encode_continuation(chat, continuation))
 
     def _scored(self, rows: Sequence[ContinuedPrompt]) -> list[PromptScore | Failure]:
-        """Of rows of one shape; where the network fails at several, those of each half."""
+        """Scores of rows of one shape; where the network fails at several, each half is tried alone."""
         try:
             with self._parts.computing:
                 together = len(rows) == 1 or self._share_a_pass(rows)
@@ -187,7 +187,7 @@ class PromptScorer:
         return scores
 
     def _logits(self, rows: Sequence[ContinuedPrompt], tokens: Tensor, count: int) -> Tensor:
-        """(rows, tokens of a continuation, vocabulary): what is said of each from all before it."""
+        """Logits (rows, tokens of a continuation, vocabulary) from which each token is predicted."""
         scorer = self._parts.scorer
         if self._decodes_apart:
             read = [(row.prompt, row.prompt.segments[0]) for row in rows]

@@ -62,7 +62,7 @@ class ScoredPrompt:
     answers: tuple[YesNo, ...]
     tokens: int
     shared: int
-    """Of `tokens`, those that were computed once for all questions."""
+    """How many of `tokens` were computed once for all questions."""
 
 
 class Scorer(Checker):
@@ -345,7 +345,7 @@ class _QuestionGroup:
 
     item: int
     places: Sequence[int]
-    """Of the questions, in the prompt."""
+    """Places of the questions in the prompt."""
     prompt: Prompt
     sharing: tuple[int, int, bool, bool]
     """Parts with equal values may share a pass: the number of questions; how their positions are scaled,

@@ -19,7 +19,7 @@ from typing import Any
 _MISSING = re.compile(r"operator torchvision::(\w+) does not exist")
 _MOST_OPERATORS = 16
 _declared: list[Any] = []
-"""Of `torch.library.Library`: a declaration lasts as long as its object."""
+"""Objects of `torch.library.Library`: a declaration lasts as long as its object."""
 
 
 @cache
