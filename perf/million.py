@@ -4,8 +4,8 @@
 
 The table's URIs name some hundred small images; the model is `null`. The run is stopped by Ctrl-C nine times,
 when a further tenth of the rows is recorded, and the same command resumes it. In the end every row must be
-there once, and the largest memory of a command may not grow with what was recorded before it, but for the index.
-Exits with 1 otherwise.
+there once, and the largest memory of a command may not grow with what was recorded before it, but for the
+index. Exits with 1 otherwise.
 """
 
 from __future__ import annotations

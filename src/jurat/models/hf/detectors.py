@@ -9,16 +9,14 @@ word itself.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jurat.content import Failure
-from jurat.models.hf.image_inputs import BundledDomain, batches, check_bundled, joined, prepare
+from jurat.models.hf.image_inputs import batches, joined, prepare
+from jurat.models.hf.image_text_model import BundledDomain, ImageTextModel, load_bundled
 from jurat.models.hf.load_model import LoadedModel, load
-from jurat.models.hf.torch_threads import one_thread
 from jurat.models.protocol import ModelError
 from jurat.models.vision import Box
 
@@ -33,25 +31,22 @@ LEAST_SCORE = 0.01
 MOST_BOXES = 50
 """For one word in one image: the most confident."""
 PROMPT = "a photo of a {}"
-_KEPT = 4096
-"""Words whose embeddings are remembered."""
+_FAMILY = "AutoModelForZeroShotObjectDetection"
 
 
 def open_local(reference: str, device: str | None) -> LocalDetector:
-    loaded = load(reference, device=device, family="AutoModelForZeroShotObjectDetection")
+    loaded = load(reference, device=device, family=_FAMILY)
     return LocalDetector(loaded, name=f"hf/{reference}")
 
 
 def open_bundled(_reference: str, device: str | None, folder: Path = WEIGHTS) -> LocalDetector:
     """The detector for scenes of pictograms. `folder` holds other weights of its making."""
-    check_bundled(folder, "detector")
-    loaded = load(folder, device=device, image_backend="pil", family="AutoModelForZeroShotObjectDetection")
-    return LocalDetector(
-        loaded, name="bundled", prompt="{}", world=BundledDomain(folder, loaded.processor.tokenizer)
-    )
+    loaded = load_bundled(folder, device, what="detector", family=_FAMILY)
+    world = BundledDomain(folder, loaded.processor.tokenizer)
+    return LocalDetector(loaded, name="bundled", prompt="{}", world=world)
 
 
-class LocalDetector:
+class LocalDetector(ImageTextModel):
     """See the module's docstring."""
 
     def __init__(
@@ -67,16 +62,9 @@ class LocalDetector:
                 f"{name!r} is a {type(loaded.network).__name__}, and no OWL-ViT or OWLv2.",
                 hint="Name one of those: hf/google/owlv2-base-patch16-ensemble",
             )
-        self.name = name
-        self.revision = loaded.revision if world else loaded.full_revision
-        self.network = loaded.network
-        self._processor = loaded.processor
+        super().__init__(loaded, name=name, world=world)
         self._padded = bool(getattr(loaded.processor.image_processor, "do_pad", False))
         self._prompt = prompt
-        self._world = world
-        self._threads = one_thread if world else nullcontext
-        self._limit = int(loaded.network.config.text_config.max_position_embeddings)
-        self._embedded: OrderedDict[str, Tensor] = OrderedDict()
 
     def detect(
         self, images: Sequence[Image.Image], words: Sequence[Sequence[str]]
@@ -93,10 +81,6 @@ class LocalDetector:
             for i, part in zip(group, parts, strict=True):
                 found[i] = part
         return found
-
-    def unknown_words(self, text: str) -> list[str]:
-        """The words of `text` that the bundled detector never learned; always empty for other detectors."""
-        return self._world.unknown_words(text) if self._world else []
 
     def _unreadable(self, words: Sequence[str]) -> Failure | None:
         for word in words:
@@ -136,26 +120,22 @@ class LocalDetector:
         """Embeddings of each image's words, (n, most words, width), and which are meant."""
         import torch
 
-        self._embed(list(dict.fromkeys(word for asked in words for word in asked)))
-        rows = [torch.stack([self._embedded[word] for word in asked]) for asked in words]
+        places = {word: n for n, word in enumerate(dict.fromkeys(word for asked in words for word in asked))}
+        embedded = self._read(list(places))
+        rows = [embedded[[places[word] for word in asked]] for asked in words]
         mask = torch.nn.utils.rnn.pad_sequence(
             [torch.ones(len(row), dtype=torch.bool) for row in rows], batch_first=True
         )
         queries = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        for word in list(self._embedded)[: max(0, len(self._embedded) - _KEPT)]:
-            del self._embedded[word]
         return queries, mask.to(queries.device)
 
-    def _embed(self, words: Sequence[str]) -> None:
-        new = [word for word in words if word not in self._embedded]
-        if new:
-            tokens = self._processor.tokenizer(
-                [self._prompt.format(word) for word in new], padding=True, return_tensors="pt"
-            ).to(self.network.device)
-            made = self.network.base_model.get_text_features(
-                input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
-            ).pooler_output
-            self._embedded.update(zip(new, made / made.norm(dim=-1, keepdim=True), strict=True))
+    def _of_texts(self, texts: Sequence[str]) -> Tensor:
+        tokens = self._processor.tokenizer(
+            [self._prompt.format(word) for word in texts], padding=True, return_tensors="pt"
+        ).to(self.network.device)
+        return self.network.base_model.get_text_features(
+            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+        ).pooler_output
 
 
 def _corners(boxes: Tensor) -> Tensor:

@@ -1,22 +1,14 @@
-"""Prepares images for a vision model one by one, so that a bad image fails alone.
-
-`BundledDomain` holds the words that the bundled detector and matcher were trained on, and recognises foreign
-images with the gate of the bundled MLLM, whose vision tower they share.
-"""
+"""Prepares images for a vision model one by one, so that a bad image fails alone."""
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jurat.content import Failure
-from jurat.models.bundled.domain_gate import Gate
-from jurat.models.bundled.word_vocabulary import question_vocabulary
 from jurat.models.hf.failures import line_of
-from jurat.models.protocol import ModelError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,44 +51,3 @@ def joined(prepared: Mapping[int, Inputs | Failure], group: Sequence[int], devic
 
     rows = [row for i in group if not isinstance(row := prepared[i], Failure)]
     return {name: torch.cat([row[name] for row in rows]).to(device) for name in rows[0]}
-
-
-class BundledDomain:
-    """Words and images that the bundled detector and matcher were trained on."""
-
-    def __init__(self, folder: Path, tokenizer: Any) -> None:
-        """`folder` holds their weights and a domain gate.
-
-        Raises:
-            ModelError: there is no gate.
-        """
-        self._gate = Gate.load(folder)
-        self._words = question_vocabulary(tokenizer)
-
-    def unknown_words(self, text: str) -> list[str]:
-        return self._words.unknown_words(text)
-
-    def strange_words(self, texts: Sequence[str]) -> Failure | None:
-        """An `out_of_domain` failure that names unknown words; None if all are known."""
-        unknown = list(dict.fromkeys(word for text in texts for word in self.unknown_words(text)))
-        if not unknown:
-            return None
-        named = ", ".join(repr(word) for word in unknown)
-        return Failure("out_of_domain", f"The bundled model never learned {named}.")
-
-    def foreign(self, tower: Any, pixels: Tensor) -> list[Failure | None]:
-        """An `out_of_domain` failure for each of the images that is unlike any scene of pictograms."""
-        inside = self._gate.strangeness(tower, pixels) <= self._gate.threshold  # False of what is no number
-        reason = "The image is unlike the scenes of pictograms that the bundled model knows."
-        return [None if known else Failure("out_of_domain", reason) for known in inside.tolist()]
-
-
-def check_bundled(folder: Path, what: str) -> None:
-    """Raises:
-    ModelError: the weights of a bundled model are not there.
-    """
-    if not folder.is_dir():
-        raise ModelError(
-            f"The weights of the bundled {what} are not there: {folder}",
-            hint="This installation of jurat is incomplete: install it again, or name another.",
-        )

@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,9 +17,9 @@ from typing import TYPE_CHECKING, Any, cast
 from jurat.content import Failure
 from jurat.models.capabilities import Embedder, ImageFeatures
 from jurat.models.hf.float_pixels import PIXELS, FloatProcessor, check_pixels
-from jurat.models.hf.image_inputs import BundledDomain, batches, check_bundled, joined, prepare
+from jurat.models.hf.image_inputs import batches, joined, prepare
+from jurat.models.hf.image_text_model import BundledDomain, ImageTextModel, load_bundled, unit
 from jurat.models.hf.load_model import LoadedModel, load
-from jurat.models.hf.torch_threads import one_thread
 from jurat.models.protocol import C, ModelError
 
 if TYPE_CHECKING:
@@ -36,24 +34,22 @@ RELEVANT_ABOVE = 0.22
 SETTINGS = "matching.json"
 """Beside the bundled weights: {"version": 1, "relevant_above": 0.31}."""
 VERSION = 1
-_KEPT = 4096
-"""Texts whose embeddings are remembered."""
+_FAMILY = "AutoModel"
 
 
 def open_local(reference: str, device: str | None) -> LocalMatcher:
-    loaded = load(reference, device=device, family="AutoModel")
+    loaded = load(reference, device=device, family=_FAMILY)
     return LocalMatcher(loaded, name=f"hf/{reference}")
 
 
 def open_bundled(_reference: str, device: str | None, folder: Path = WEIGHTS) -> LocalMatcher:
     """The matcher for scenes of pictograms. `folder` holds other weights of its making."""
-    check_bundled(folder, "matcher")
-    loaded = load(folder, device=device, image_backend="pil", family="AutoModel")
+    loaded = load_bundled(folder, device, what="matcher", family=_FAMILY)
     world = BundledDomain(folder, loaded.processor.tokenizer)
     return LocalMatcher(loaded, name="bundled", relevant_above=_threshold(folder), world=world)
 
 
-class LocalMatcher:
+class LocalMatcher(ImageTextModel):
     """See the module's docstring."""
 
     def __init__(
@@ -72,21 +68,14 @@ class LocalMatcher:
                 f"{name!r} is a {type(loaded.network).__name__}, which does not embed images and texts.",
                 hint="Name a CLIP or a SigLIP: hf/openai/clip-vit-base-patch16",
             )
-        self.name = name
-        self.revision = loaded.revision if world else loaded.full_revision
+        super().__init__(loaded, name=name, world=world)
         self.relevant_above = relevant_above
-        self.network = loaded.network
-        self._processor = loaded.processor
-        self._world = world
-        self._threads = one_thread if world else nullcontext
-        self._limit = int(loaded.network.config.text_config.max_position_embeddings)
         # SigLIP was trained on texts of full length, and reads shorter ones badly.
         self._padding = "max_length" if loaded.network.config.model_type.startswith("siglip") else True
         self._accepted = {
             what: frozenset(signature(getattr(loaded.network, f"get_{what}_features")).parameters)
             for what in ("image", "text")
         }
-        self._embedded: OrderedDict[str, Tensor] = OrderedDict()
         self._floats: FloatProcessor | None = None
 
     def match(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[list[float] | Failure]:
@@ -145,17 +134,13 @@ class LocalMatcher:
                 [self._of_texts(texts[first : first + 64]) for first in range(0, len(texts), 64)]
             )
 
-    def unknown_words(self, text: str) -> list[str]:
-        """The words of `text` that the bundled matcher never learned; always empty for other matchers."""
-        return self._world.unknown_words(text) if self._world else []
-
     def _compare(self, inputs: dict[str, Tensor], texts: Sequence[str]) -> list[list[float] | Failure]:
         import torch
 
         with torch.inference_mode(), self._threads():
             pixels = inputs[PIXELS]
             foreign = self._world.foreign(self.network.vision_model, pixels) if self._world else None
-            seen = _unit(self._of_images(inputs).pooler_output.float())
+            seen = unit(self._of_images(inputs).pooler_output.float())
             cosines = (seen @ self._read(texts).T).clamp(-1, 1).tolist() if texts else [[]] * len(seen)
         return [(foreign[n] if foreign else None) or _sound(row) for n, row in enumerate(cosines)]
 
@@ -173,21 +158,8 @@ class LocalMatcher:
             found.update(zip(group, (ImageFeatures(*row) for row in rows), strict=True))
         return [found[i] for i in range(len(prepared))]
 
-    def _read(self, texts: Sequence[str]) -> Tensor:
-        """Embeddings of length 1, (texts, width)."""
-        import torch
-
-        new = [text for text in dict.fromkeys(texts) if text not in self._embedded]
-        for first in range(0, len(new), 64):
-            part = new[first : first + 64]
-            self._embedded.update(zip(part, _unit(self._of_texts(part)), strict=True))
-        embedded = torch.stack([self._embedded[text] for text in texts])
-        for text in list(self._embedded)[: max(0, len(self._embedded) - _KEPT)]:
-            del self._embedded[text]
-        return embedded
-
     def _of_texts(self, texts: Sequence[str]) -> Tensor:
-        """Embeddings (texts, width), float32, as the network makes them."""
+        """Embeddings (texts, width), float32."""
         for text in texts:
             self._warn_if_cut(text)
         tokens = self._processor.tokenizer(
@@ -216,10 +188,6 @@ def _sound(row: list[float]) -> list[float] | Failure:
     if all(math.isfinite(cosine) for cosine in row):
         return row
     return Failure("error", "The matcher's embedding of the image or of a text is not a number.")
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    return vectors / vectors.norm(dim=-1, keepdim=True)
 
 
 def _threshold(folder: Path) -> float:
