@@ -50,7 +50,7 @@ def encode() -> Encode:
 @pytest.fixture(scope="session")
 def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
     """Runs `jurat` and `python` without their imports; started once, when a test first asks for it."""
-    with Preloaded(tmp_path_factory.mktemp("preloaded")) as programs:
+    with Preloaded(tmp_path_factory.mktemp("preloaded"), {"HF_HUB_OFFLINE": "1"}) as programs:
         yield programs
 
 

@@ -4,6 +4,10 @@ A command from a cold start takes about five seconds, nearly all of them imports
 starts the process and writes two programs, `jurat` and `python`, into `folder/bin`; with that folder at
 the front of PATH every command line runs as it is written, with its pipes, in a fork that has its own
 working directory, environment, standard streams and exit code.
+
+A fork differs from a start in what was imported before. So code that is not `python -m` imports jurat anew:
+what it uses and does not import is missing there too. And a command whose environment differs in variables
+that libraries read when they are imported (HF_HUB_OFFLINE, OMP_NUM_THREADS) is started as a shell starts it.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 CLIENT = """#!{python} -IS
@@ -32,11 +37,28 @@ answer = server.recv(2)
 sys.exit(int.from_bytes(answer, "big") if answer else 70)
 """
 
+AT_IMPORT = (
+    "HF_",
+    "HUGGINGFACE_",
+    "TRANSFORMERS_",
+    "TORCH",
+    "PYTORCH_",
+    "OMP_",
+    "MKL_",
+    "CUDA_",
+    "PYTHON",
+    "LC_",
+    "LANG",
+)
+"""Beginnings of the variables that Python and libraries read when they start or are imported."""
+STARTED = dict(os.environ)
+
 
 class Preloaded:
     """The process and the folder with the programs; a context manager."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        """`environment`: variables of the commands to come that differ from those of this process."""
         self.bin = folder / "bin"
         self.bin.mkdir()
         path = str(folder / "socket")
@@ -45,7 +67,10 @@ class Preloaded:
             program.write_text(CLIENT.format(python=sys.executable, path=path, argv=argv))
             program.chmod(program.stat().st_mode | stat.S_IXUSR)
         self._process = subprocess.Popen(
-            [sys.executable, __file__, path], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+            [sys.executable, __file__, path],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"
@@ -89,13 +114,18 @@ def serve(path: str) -> dict[str, object]:
 
 def run(argv: list[str], cwd: str, env: dict[str, str]) -> None:
     """As `python ARGV` started in `cwd` with `env` would."""
+    os.chdir(cwd)
+    if at_import(env) != at_import(STARTED):
+        os.execve(sys.executable, [sys.executable, *argv], env)
     for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
         errors = "backslashreplace" if name == "stderr" else "strict"
         setattr(sys, name, open(number, mode, encoding="utf-8", errors=errors, closefd=False))  # noqa: SIM115
-    os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
     sys.path[:0] = ["", *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
+    if argv[0] != "-m":
+        for name in [name for name in sys.modules if name.partition(".")[0] == "jurat"]:
+            del sys.modules[name]
     if argv[0] == "-c":
         sys.argv = argv[0:1] + argv[2:]
         exec(compile(argv[1], "<string>", "exec"), {"__name__": "__main__"})
@@ -106,6 +136,11 @@ def run(argv: list[str], cwd: str, env: dict[str, str]) -> None:
         sys.argv = argv
         sys.path[0] = os.path.dirname(argv[0])
         runpy.run_path(argv[0], run_name="__main__")
+
+
+def at_import(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables of `AT_IMPORT`; PYTHONPATH, which `run` heeds, is not among them."""
+    return {name: env[name] for name in env if name.startswith(AT_IMPORT) and name != "PYTHONPATH"}
 
 
 def preload() -> None:
