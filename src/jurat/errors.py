@@ -7,7 +7,7 @@ class JuratError(Exception):
     """Something a person can mend. The command line prints it without a traceback."""
 
     exit_code = 2
-    """Of the command that it ends: 2 for wrong usage, 3 for a model that failed."""
+    """Exit code of the command that it ends: 2 for wrong usage, 3 for a model that failed."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)

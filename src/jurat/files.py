@@ -149,7 +149,7 @@ def lock(path: Path, *, wait: bool = False) -> Callable[[], None]:
     it too when this process ends.
 
     On a file system without locks a second file, `NAME.held`, marks the lock while it is held; a caller that
-    would `wait` goes on without a lock there, since a killed process leaves that file behind.
+    would `wait` continues without a lock there, since a killed process leaves that file behind.
 
     Raises:
         Locked: another process holds the lock, and the caller does not `wait`.

@@ -22,7 +22,8 @@ def now() -> str:
 
 @cache
 def commit() -> str | None:
-    """Of the checkout that this code runs from, marked where it has changes; None for an installed one."""
+    """Commit of the checkout that this code runs from, marked where it has changes; None for an installed
+    package."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
@@ -35,7 +36,7 @@ def commit() -> str | None:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Of those that are installed."""
+    """Versions of those packages that are installed."""
     found: dict[str, str] = {}
     for package in packages:
         try:
@@ -46,7 +47,7 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """Its parts, none of which names it or lets anyone in; `gpu` where torch was imported and has one."""
+    """Parts of this machine, without its name or credentials; `gpu` where torch was imported and has one."""
     facts: dict[str, Any] = {
         "system": platform.system(),
         "architecture": platform.machine(),
@@ -61,7 +62,7 @@ def machine() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The name of its model."""
+    """Model name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

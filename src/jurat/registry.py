@@ -74,10 +74,10 @@ class Entry:
     summary: str
     """One line."""
     factory: str
-    """"module:function"; what it takes and returns is its kind's business."""
+    """"module:function"; what it takes and returns depends on the kind."""
     _: KW_ONLY
     usage: str = ""
-    """How a user writes it: "hf/NAME_OR_PATH"; its name unless told."""
+    """How a user writes it: "hf/NAME_OR_PATH"; default: its name."""
     extra: str | None = None
     """The extra of jurat that installs what it needs."""
     paper: str | None = None

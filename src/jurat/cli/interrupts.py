@@ -56,7 +56,7 @@ def stopping(*, quiet: bool) -> Generator[StopRequest]:
     before: dict[int, object] = {}
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            # Where a shell has told it to ignore Ctrl-C, it goes on ignoring it.
+            # A process that a shell started with Ctrl-C ignored keeps ignoring it.
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 before[number] = signal.signal(number, handle)
     except ValueError:  # not in the main thread: there signals are someone else's

@@ -208,7 +208,7 @@ class ItemSelection:
 
     def __post_init__(self) -> None:
         self._hashes: dict[tuple[str, int], object] = {}
-        """Of the pictures that are being judged."""
+        """PDQ hashes of the pictures that are being judged."""
 
     def _settled(self, item: Item, judge: Judge, decide: Callable[[Verdict], None]) -> bool:
         from jurat.judge.hash_list_verdicts import find_known, known_verdict, reused_verdict

@@ -19,8 +19,8 @@ class Decoded:
     """Index of each frame in the file, from 0, rising; of a video, among these frames. A frame that viewers
     show in several ways comes several times, with the same index."""
     width: int
-    """Of the first frame as it is shown, after its EXIF orientation, in pixels, before large frames were
-    scaled down."""
+    """Width of the first frame as it is shown, after its EXIF orientation, in pixels, before large frames
+    were scaled down."""
     height: int
     animated: bool
     """Whether the file has several frames or pages."""

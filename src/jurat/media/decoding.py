@@ -48,11 +48,11 @@ def decode(
 
     Args:
         data: the whole file.
-        max_pixels: of one frame, `sampling.max_pixels` unless told; the header is checked before any pixel
-            is decoded. A JPEG may have eight times as many, and is scaled down while it is read.
+        max_pixels: of one frame; default: `sampling.max_pixels`. The header is checked before any pixel is
+            decoded. A JPEG may have eight times as many, and is scaled down while it is read.
         max_bytes: of the file.
-        max_frames: of an animation, `sampling.frames` unless told; at least 1; with 2 or more the first and
-            the last are among them.
+        max_frames: of an animation, at least 1; default: `sampling.frames`. With 2 or more the first and the
+            last are among them.
         sampling: which frames of a video.
 
     Raises:

@@ -83,7 +83,7 @@ class _Scan:
     bits: tuple[int | None, int]
     """The lowest bit of them that was there before, None for none, and the lowest that is there with it."""
     start: int
-    """Of its coded data."""
+    """Start of its coded data."""
     end: int
     interval: int
     """Coded units between restart markers; 0 if there are none."""

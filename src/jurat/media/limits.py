@@ -44,7 +44,7 @@ class Limits:
 
     max_bytes: int = DEFAULT_MAX_BYTES
     max_pixels: int = DEFAULT_MAX_PIXELS
-    """Of one frame."""
+    """Most pixels of one frame."""
     max_frames: int = DEFAULT_MAX_FRAMES
     hint: str = " (--max-image-pixels raises the limit)"
     """Ends the message on a frame that is too large."""

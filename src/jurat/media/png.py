@@ -121,7 +121,7 @@ class Png:
         return bool(self._header[4])
 
     def _pictures(self) -> Iterator[tuple[tuple[int, int], list[Span]]]:
-        """Of the image and each frame: width and height, and where its compressed data are."""
+        """Width and height of the image and of each frame, and the spans of its compressed data."""
         sides, spans = self._header[:2], list[Span]()
         for chunk in self._chunks:
             if chunk.kind == b"IDAT":

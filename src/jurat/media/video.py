@@ -167,9 +167,9 @@ def _shown_at(reader: _Reader, wanted: tuple[float, ...]) -> Iterator[tuple[floa
 
 
 def _streamed(reader: _Reader, sampling: Sampling) -> tuple[list[tuple[float, Image.Image]], float]:
-    """Of a video that does not say how long it is: frames as `sampling` wants them, and how long it is.
+    """Frames of a video that does not say how long it is, as `sampling` asks for them, and its length.
 
-    Where they become too many every second one is let go, and twice the pause is kept from then on.
+    Where they become too many, every second one is dropped, and the interval is doubled from then on.
     """
     pause, due, last = 1 / sampling.fps, 0.0, 0.0
     largest = min(MAX_FRAME, reader.limits.kept_pixels // (sampling.frames + 1))

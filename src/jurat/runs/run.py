@@ -51,7 +51,7 @@ class Progress:
     done: int
     """Rows in this session, of this step."""
     total: int | None
-    """Of how many, where that is known."""
+    """All rows of this step, where their number is known."""
     outcomes: Mapping[str, int]
     """All rows of the run by outcome, those of earlier sessions included."""
     seconds: float

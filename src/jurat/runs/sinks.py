@@ -1,8 +1,8 @@
 """Files of rows: JSON Lines, written as they come, or one Parquet file, put in its place at the end.
 
-Neither replaces a file unless told to, and neither loses rows that were written when a run ends early. A
-Parquet file cannot be read before its footer is written, so its rows first go to a hidden Arrow stream beside
-it, which can be read up to its last whole batch whatever happens.
+Neither replaces a file unless `overwrite` is given, and neither loses rows that were written when a run ends
+early. A Parquet file cannot be read before its footer is written, so its rows first go to a hidden Arrow
+stream beside it, which can be read up to its last whole batch whatever happens.
 """
 
 from __future__ import annotations

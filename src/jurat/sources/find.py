@@ -1,7 +1,7 @@
 """Finds images and videos in files, folders, globs, lists, tables, shards and URIs, lazily.
 
 What cannot be read is an item too: reading it raises `ImageError` with the reason, so that a run
-goes on and the row says what was wrong.
+continues and the row says what was wrong.
 """
 
 from __future__ import annotations

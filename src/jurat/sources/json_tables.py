@@ -19,7 +19,7 @@ from jurat.text import one_line, reason, shown
 _ALIKE = 100
 """Rows, from the first, whose keys are the columns: one row may lack what the others have."""
 _ALIKE_CHARACTERS = 1 << 27
-"""Of those rows, about, that are held at once."""
+"""Characters of those rows, about, that are held at once."""
 _PIECE = 1 << 16
 _MOST_VALUES = 4_000_000
 """Values of a row: in memory each has up to a hundred times as many bytes as in the file."""

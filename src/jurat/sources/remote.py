@@ -33,7 +33,7 @@ _TRIES = 3
 _PAUSE = 0.2
 """Seconds; before each further try four times as long."""
 _SECONDS, _CONNECT_SECONDS, _READ_SECONDS = 60, 10, 20
-"""Of one request of HTTP, of a connection, and between two pieces of an answer."""
+"""Seconds for one HTTP request, for connecting, and between two pieces of an answer."""
 _GONE, _DENIED, _BUSY = (404, 410), (401, 403), (408, 425, 429)
 """Statuses of HTTP; of the busy ones, and those from 500 on, another try may be answered."""
 _T = TypeVar("_T")

@@ -26,7 +26,7 @@ class Reopener:
     """
 
     column: str | None = None
-    """Of the images, as `SourceOptions.column` names it."""
+    """The column of the images, as `SourceOptions.column`."""
     root: Path | None = None
     """Where the tables and shards lie now, if not where they were."""
     _under_way: dict[str, Iterator[Item]] = field(default_factory=dict[str, "Iterator[Item]"])

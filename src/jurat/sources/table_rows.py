@@ -43,7 +43,7 @@ class TableRows:
     """The table, as the user wrote it."""
     options: SourceOptions
     column: str = ""
-    """Of the images."""
+    """The column of the images."""
     caption_column: str | None = None
     conversation: ConversationColumns = field(default_factory=ConversationColumns)
     passed_over: PassedOver = field(default_factory=PassedOver, compare=False, repr=False)

@@ -46,7 +46,7 @@ from jurat.sources.passed_over import PassedOver
 
 READER_CPUS, WORKER_CPUS = 0.5, 0.01
 TRIES = 3
-"""Of what a worker has in hand when it dies."""
+"""Times that Ray runs what a worker had in hand when it died."""
 _CELL = "pickled"
 _GIVEN_UP = f"The worker that had it ended, {TRIES} times."
 _GO_ON = "Verdicts so far are kept; rerun the same command to resume."
@@ -73,7 +73,7 @@ def start(
     Args:
         replicas: workers that compute at once; left out, as many as have a GPU, or one a machine.
         gpus: that each of them takes; left out, one if workers use GPUs and there are any.
-        tell: is told what takes long.
+        tell: called with a line before a step that takes long.
 
     Raises:
         JuratError: a worker cannot be opened, or the cluster lacks what it needs.
