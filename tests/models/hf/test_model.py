@@ -18,10 +18,10 @@ from PIL import Image
 
 from jurat.content import Chat, Generation, Turn
 from jurat.errors import JuratError
-from jurat.models import Inquiry, Model, ModelError, ModelSpec, open_model
+from jurat.models import Inquiry, Model, ModelError, ModelSpec, Steerable, open_model
 from jurat.models.hf import model as local
 from jurat.models.hf.generation import decode
-from jurat.models.hf.load_model import choose_device, choose_dtype, weights_digest
+from jurat.models.hf.load_model import LoadedModel, choose_device, choose_dtype, weights_digest
 from jurat.models.hf.model import LocalModel
 
 from ..tiny import picture
@@ -54,6 +54,20 @@ def test_ask_answers_every_question_of_every_inquiry(llava: LocalModel) -> None:
         assert one.basis == "measured" and one.failure is None
         assert all(0 < answer.mass <= 1 for answer in one.answers)
     assert together[0].usage.shared_tokens > 0
+
+
+def test_closed_model_is_an_error(llava: LocalModel) -> None:
+    model = LocalModel(
+        LoadedModel(llava.network, llava.encoder.processor, "0" * 12, "float32"), name="closed"
+    )
+    model.close()
+    for verb in (
+        lambda: model.ask([Inquiry(chat_about(picture(1)), ("Is it?",))]),
+        lambda: model.chat([chat_about(picture(1))]),
+        lambda: model.capability(Steerable),
+    ):
+        with pytest.raises(ModelError, match="'closed' is closed"):
+            verb()
 
 
 def test_unreadable_image_fails_only_its_item(llava: LocalModel) -> None:

@@ -40,6 +40,7 @@ from jurat.models.protocol import (
     C,
     Inquiry,
     Model,
+    ModelError,
     check_settings,
     invalid_setting,
 )
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
     from jurat.models.model_spec import ModelSpec
 
 log = logging.getLogger("jurat.models")
+
+_FREED = ("network", "scorer")
+"""Attributes that `close` removes."""
 
 
 def open_local(spec: ModelSpec) -> LocalModel:
@@ -156,8 +160,13 @@ class LocalModel(ModelParts, Model):
         return None if make is None else cast("C | None", make(self))
 
     def close(self) -> None:
-        for held in ("network", "scorer"):
+        for held in _FREED:
             self.__dict__.pop(held, None)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _FREED:  # not an AttributeError, which would pass for a failure of each item
+            raise ModelError(f"{self.name!r} is closed.")
+        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
     @property
     def lanes(self) -> int:
