@@ -123,10 +123,10 @@ class Cost(Record):
 
 
 class PresenceScore(Record):
-    """What a relation takes for granted, and was asked beside it: that a thing it names is visible."""
+    """A question asked beside a relation: whether a thing that it names is visible."""
 
     group: int = 0
-    """Of those with the same number, one has to be true."""
+    """Number of its group: one statement of each group has to be true."""
     text: str
     """The statement."""
     score: float | None
@@ -136,11 +136,11 @@ class PresenceScore(Record):
     mass: float | None
     """P(Yes) + P(No); null where the model failed to answer."""
     stated: bool | None = None
-    """As of an alternative."""
+    """As in an alternative."""
     score_over_views: float | None = None
-    """M over the image and its moved copies, where the statement was asked there."""
+    """M over the image and shifted copies of it, where the statement was asked there."""
     reason: Reason | None = None
-    """Why it says nothing; null where it does."""
+    """Why it was not answered; null where it was."""
 
 
 class StageEvidence(Record):
@@ -168,16 +168,16 @@ class AlternativeScore(Record):
     mass: float | None
     """P(Yes) + P(No), in [0, 1]; null where the model failed to answer."""
     stated: bool | None = None
-    """True where a server that measures nothing said Yes or No in text: the score is 1 or 0, and no
-    probability. Null in older records, which do not tell."""
+    """True where a server that measures nothing answered Yes or No in text: the score is 1 or 0, and not a
+    probability. Null in older records, which do not hold it."""
     outcome: ClauseOutcome = "undecided"
-    """Of the statement after its negation, if it has one."""
+    """Outcome of the statement after its negation, if it has one."""
     reason: Reason | None = None
     """Why it is undecided; null where it is not."""
     decided_by: str | None = None
     """The stage that decided it; null where it is undecided."""
     score_over_views: float | None = None
-    """M over the image and moved copies of it, averaged in log-odds; null where it was not asked there."""
+    """M over the image and shifted copies of it, averaged in log-odds; null where it was not asked there."""
     regions: tuple[Region, ...] = ()
     """Where the central objects were seen, if a detector looked for them."""
     score_on_crop: float | None = None
@@ -185,18 +185,18 @@ class AlternativeScore(Record):
     score_without: float | None = None
     """M with the regions painted over; null where that was not asked."""
     rating: Literal["Yes", "No"] | None = None
-    """What reasoning in words came to; null where there was none, or it could not be read."""
+    """The result of reasoning in words; null where there was none, or it could not be read."""
     rationale: str | None = None
-    """The reason that it gave."""
+    """The reason given with the rating, or why there is none."""
     presence: tuple[PresenceScore, ...] = ()
-    """What else must hold for a relation to: its evidence is the least of its own and of each group's
-    largest. Empty where it is no relation, or the preset asks for none."""
+    """Questions whether the things that a relation names are visible: its evidence is the smallest of its own
+    and of each group's largest. Empty for other statements, or if the preset asks for none."""
     found: tuple[StageEvidence, ...] = ()
     """What stages of other packages found; empty where the preset has none."""
 
 
 class Finding(Record):
-    """What was established about one clause in one item."""
+    """The finding on one clause in one item."""
 
     text: str
     """The clause on one line; its alternatives are joined by "or"."""
@@ -205,18 +205,19 @@ class Finding(Record):
     about: Literal["image", "caption", "pair", "text_in_image", "prompt", "response", "conversation"] = (
         "image"
     )
-    """What it speaks of: the image, the item's caption, both together, the text in the image; of the item's
-    conversation the user's turns (`prompt`), the last answer (`response`), or all turns with the image."""
+    """What the clause is about: the image, the item's caption, both together, the text in the image; the
+    user's turns of the item's conversation (`prompt`), its last answer (`response`), or all turns with the
+    image."""
     outcome: ClauseOutcome
     """After all alternatives: one that holds is enough."""
     score: float | None
     """Evidence that the clause holds, in [0, 1]: the largest among its alternatives, after debiasing; null
     where an alternative that was not answered might have had more."""
     baseline: float | None
-    """Of the alternative with most evidence, turned round if it is negated: what the clause scored without
-    the image."""
+    """M0 of the alternative with most evidence, 1 - M0 if it is negated: what the clause scored without the
+    image."""
     mass: float | None
-    """P(Yes) + P(No) of that alternative."""
+    """P(Yes) + P(No) of the alternative with most evidence."""
     decided_by: str | None
     """The stage that decided it; null where it is undecided."""
     reason: Reason | None
@@ -226,27 +227,27 @@ class Finding(Record):
 
 
 class Part(Record):
-    """What one part of an item says of a rule: a frame, or an image of several."""
+    """The finding on a rule in one part of an item: a frame, or an image of several."""
 
     index: int
-    """Of an item of several images: which image, from 0. Else: which frame of the file, of a video which of
-    those that were looked at."""
+    """Number of the image in an item of several, from 0; otherwise of the frame in its file, for a video
+    among the frames that were looked at."""
     frame: int | None = None
-    """Which frame of that image, where an image among several has several itself."""
+    """Number of the frame in that image, where an image among several has several frames itself."""
     time: float | None = None
-    """Of a frame of a video: seconds from its beginning."""
+    """Seconds from the beginning of the video; null for anything else."""
     rendering: str | None = None
-    """Of a frame that viewers show in several ways, each of which is judged: in which one. `over white` or
-    `over black` of a translucent frame, `as stored` or `with gamma` of a PNG with a gamma, `cut to the
-    screen` or `beyond the screen` of a GIF. Null where there is only one way."""
+    """The way in which viewers show the frame, where there are several and each is judged: `over white` or
+    `over black` for a translucent frame, `as stored` or `with gamma` for a PNG with a gamma, `cut to the
+    screen` or `beyond the screen` for a GIF. Null where there is only one way."""
     outcome: RuleOutcome
-    """Of the rule in this part alone."""
+    """Outcome of the rule in this part alone."""
     score: float | None
-    """Likewise."""
+    """Score of the rule in this part alone."""
 
 
 class RuleFinding(Record):
-    """What was established about one rule in one item."""
+    """The finding on one rule in one item."""
 
     id: str
     """The rule's id in the constitution."""
@@ -270,10 +271,10 @@ class RuleFinding(Record):
     relevance: float | None = None
     """Cosine of the image with the rule's description, in [-1, 1]; null where nothing was scanned."""
     unscanned: Reason | None = None
-    """Why the rule was not scanned though the preset scans: such a rule counts as relevant. Null
-    elsewhere."""
+    """Why the rule was not compared with the image though the preset does so: such a rule counts as relevant.
+    Null otherwise."""
     parts: tuple[Part, ...] = ()
-    """What each frame or image says of the rule, in their order; empty where there is only one."""
+    """The finding in each frame or image, in their order; empty where there is only one."""
     agreeing: int = 1
     """In how many parts the rule's outcome is this one."""
     needed: int = 1

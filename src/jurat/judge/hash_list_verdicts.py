@@ -29,7 +29,7 @@ class KnownItem:
     kind: ItemKind
     sha256: str
     images: tuple[ItemImage, ...]
-    """Of an item of several."""
+    """Each image of an item of several; else empty."""
 
 
 def find_known(

@@ -35,14 +35,14 @@ class Place:
     """The place of a frame in its item."""
 
     index: int
-    """Of an item of several images: of the image. Else: of the frame in its file, of a video among those
-    that are looked at."""
+    """Number of the image in an item of several; otherwise of the frame in its file, for a video among the
+    frames that are looked at."""
     frame: int | None = None
-    """Of an animation or a video among several images: the index that it would have had alone."""
+    """Number of the frame in its file, where an image among several has several frames itself."""
     time: float | None = None
-    """Of a frame of a video: seconds from its beginning."""
+    """Seconds from the beginning of a video."""
     rendering: str | None = None
-    """Of a frame that viewers show in several ways: in which one, "over black" say."""
+    """The way in which viewers show the frame, such as "over black"; None if there is only one."""
     scale: float = 1.0
     """Pixels of the file that one pixel of the frame stands for, along a side; above 1 for one that was
     scaled down."""
@@ -60,14 +60,14 @@ class Loaded:
     seconds: float
     """Time to read and decode it."""
     uris: tuple[str, ...] = ()
-    """Of each image."""
+    """The URI of each image."""
     columns: Mapping[str, str] = field(default_factory=dict[str, str])
     occurrence: int = 0
     texts: ItemTexts = NO_TEXTS
 
     @property
     def frames(self) -> tuple[Image.Image, ...]:
-        """Of all images."""
+        """The frames of all images."""
         return tuple(frame for image in self.images for frame in image.frames)
 
     @property
@@ -88,7 +88,7 @@ class Loaded:
 
     @property
     def sha256(self) -> str | None:
-        """Of the file; of several images that of the hex digests of each, a line each."""
+        """Digest of the file; for several images, of the hex digests of each, a line each."""
         return digest_of([image.sha256 for image in self.images]) if self.images else None
 
     def members(self) -> tuple[ItemImage, ...]:
@@ -116,7 +116,7 @@ def load_item(item: Item, sampling: Sampling, default_id: str = "image") -> Load
     """Reads and decodes an item; a fault of an image becomes the item's `error`.
 
     Args:
-        default_id: of an item that has neither an id nor a path.
+        default_id: the id of an item that has neither an id nor a path.
 
     Raises:
         TypeError: one of its images is no picture, or its id, caption or turns are of a wrong type.

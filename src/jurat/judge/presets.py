@@ -206,7 +206,7 @@ PRESETS: dict[str, Preset] = {
     for preset in (
         Preset(
             "jurat",
-            "each statement, debiased log-odds, and what is not certain again on moved copies of the image",
+            "each statement, debiased log-odds, uncertain ones again on shifted copies of the image",
             (Quick(presence=True), Views(0.02), Points()),
             LogOdds(debias=0.25, keep_below=0.4, break_above=0.6),
         ),

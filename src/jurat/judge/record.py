@@ -59,7 +59,7 @@ def row_to_verdict(row: Mapping[str, Any]) -> Verdict:
             hint="Name a file that `jurat judge --out` wrote." if schema is None else "Update jurat.",
         )
     fields = {("schema_" if name == "schema" else name): v for name, v in row.items()}
-    if isinstance(columns := fields.get("columns"), list):  # a map, as pyarrow gives it unless told
+    if isinstance(columns := fields.get("columns"), list):  # a map, as pyarrow returns it by default
         fields["columns"] = dict(columns)
     try:
         return Verdict.model_validate(fields)

@@ -1,4 +1,4 @@
-"""What was established about one item: the record that everything downstream reads.
+"""The verdict on one item: the record that everything downstream reads.
 
 A `Verdict` holds one `RuleFinding` a rule (`jurat.judge.findings`). The fields are the record's fields
 (`docs/record.md`). A later version of jurat adds to them, and drops only what a part wrote that it no longer
@@ -93,7 +93,7 @@ class ItemImage(Record):
 
 
 class Verdict(Record):
-    """What was established about one item."""
+    """The verdict on one item."""
 
     schema_: int = SCHEMA
     """Version of this layout. Named `schema` in rows."""
@@ -167,7 +167,7 @@ class Verdict(Record):
     basis: Literal["model", "known_match"] = "model"
     """`known_match`: its content was known beforehand (`--known`), and no model looked at it."""
     label: str | None = None
-    """Of the known content that it matches; null where it matches none."""
+    """Label of the known content that it matches; null where it matches none."""
     distance: int | None = None
     """Bits in which its perceptual hash differs from the known one, 0 for the very same file; null where it
     matches none."""
@@ -176,12 +176,12 @@ class Verdict(Record):
     reused: str | None = None
     """`decision` of the verdict of a near duplicate that was taken over; null for a verdict of its own."""
     images: tuple[ItemImage, ...] = ()
-    """Of an item of several, in their order; empty for an item of one."""
+    """The images of an item of several, in their order; empty for an item of one."""
     duration: float | None = None
-    """Of a video, in seconds; null for anything else."""
+    """Length of a video in seconds; null for anything else."""
     fps: float | None = None
-    """Frames of a second of a video that were to be looked at, as far as their number allowed; null for
-    anything else."""
+    """Frames per second of a video that were to be looked at, as far as the limit on their number allowed;
+    null for anything else."""
     caption: str | None = None
     """The item's caption, where rules have clauses about captions; null where they have none, or it has
     none."""
@@ -189,8 +189,8 @@ class Verdict(Record):
     """The form in which the model was asked to reason in words: `full` is the paper's, `short` is for a model
     that does not know the words of `full`; null where the preset does not reason."""
     presence: bool | None = None
-    """Whether relations were held against the presence of what they name; null in older records, in which
-    they were not."""
+    """Whether relations were checked against the presence of the things that they name; null in older
+    records, in which they were not."""
     frames_in_file: int | None = None
     """How many frames or pages its files have together, also those that were not judged; null for a video,
     where nothing could be decoded, and in older records."""

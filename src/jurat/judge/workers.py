@@ -1,5 +1,5 @@
 """Judges as the workers of a run (`jurat.runs.engines.steps`), and as plain data: what a worker opens a judge
-from, and what it tells of itself to a process in which it is not open."""
+from, and how another process describes it."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class RemoteVision:
     name: str
     revision: str
     relevant_above: float | None
-    """Of a matcher."""
+    """The threshold of a matcher; None for a detector."""
 
     @classmethod
     def of(cls, model: Any) -> RemoteVision | None:

@@ -103,7 +103,7 @@ def test_clauses_are_parsed(reply: str, expected: tuple[Clause, ...]) -> None:
         ("1. A dog is visible.\nThis is because dogs bark.", 'no number: "This is because dogs bark."'),
         ("1. A.\n\nOr rather:\n\n1. B.", "The number 1 stands after the list's end"),
         ("1. not {A. or B.}", "Line 1 negates braces"),
-        ("1. {A. or B.} in a park.", "Line 1 goes on after its braces"),
+        ("1. {A. or B.} in a park.", "Line 1 continues after its braces"),
         ("1. A {dog or cat} is visible.", "Line 1 has braces within"),
         ("1. {}", "Line 1 is empty"),
         ("1. not: not: A.", "Line 1 negates twice"),

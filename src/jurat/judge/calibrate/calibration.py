@@ -60,7 +60,7 @@ class Calibration(BaseModel):
     debias: float = Field(ge=0, le=1)
     """Share of the language prior's log-odds that is taken off."""
     shifts: dict[str, float]
-    """Of each statement: log-odds that it shows on images of this kind beyond what others show."""
+    """Log-odds by which each statement lies above the others on images of this kind."""
     temperature: float = Field(default=1.0, gt=0)
     """Evidence in log-odds is divided by it."""
     rules: dict[str, Bounds] = {}
@@ -69,15 +69,15 @@ class Calibration(BaseModel):
     """By a rule's id: the chance of a false alarm in a frame that the frames needed of a video follow from;
     see `jurat.judge.aggregation`. Of other rules it is the default."""
     presence: bool = False
-    """Of labelled images: whether relations were checked against the presence of their objects, as
+    """Whether relations in labelled images were checked against the presence of their objects, as
     `Preset.presence` has it."""
     views: float | None = None
-    """Of labelled images: beyond which statements were asked about on shifted copies, as `Preset.views` has
-    it; null without."""
+    """The margin beyond which statements about labelled images were asked on shifted copies, as
+    `Preset.views` has it; null without."""
     max_miss: float | None = None
     """With 95% confidence no more than this share of violations is called kept; null without labels."""
     max_false_alarm: float | None = None
-    """Likewise of other images called broken."""
+    """With 95% confidence no more than this share of other images is called broken; null without labels."""
 
     @property
     def digest(self) -> str:

@@ -65,9 +65,9 @@ class Fit:
     failed: int
     """Images that could not be read or answered about; they were left out."""
     decided: dict[str, float] = field(default_factory=dict)
-    """Of each rule with labels: the share of labelled images that is decided under the calibration."""
+    """For each rule with labels, the share of labelled images that is decided under the calibration."""
     frames: dict[str, FramesFit] = field(default_factory=dict[str, FramesFit])
-    """Of each rule, where videos are labelled."""
+    """The fit of each rule, where videos are labelled."""
     warnings: list[str] = field(default_factory=list[str])
     """Why the calibration may do harm, in sentences."""
 
@@ -201,7 +201,7 @@ def _slope(pairs: Sequence[tuple[float, float]]) -> float:
 
 
 def _median(answers: Iterable[YesNo]) -> float:
-    """Of the log-odds of what was answered; not a number where nothing was."""
+    """The median log-odds of the answers; NaN where nothing was answered."""
     known = [a.log_odds for a in answers if a.failure is None and a.mass > 0 and not a.stated]
     return float(np.median(known)) if known else math.nan
 

@@ -38,7 +38,7 @@ class PictureAnswers:
     digest: str
     answers: Answers
     views: Mapping[Question, tuple[YesNo, ...]] = field(default_factory=dict[Question, tuple[YesNo, ...]])
-    """Of labelled pictures, where the preset has views."""
+    """The answers on shifted copies; only for labelled pictures, where the preset has views."""
     labelled: bool = False
     """Whether it is an image with a label; frames of videos and animations are not."""
 
@@ -58,7 +58,7 @@ class _Picture:
     digest: str
     labelled: bool
     stands_for_item: bool = True
-    """Of a video one frame does."""
+    """False for the frames of a video but the middle one."""
     video: bool = False
     """A frame of a labelled video."""
 
@@ -80,7 +80,7 @@ class ImageAnswers:
         """The frames of each labelled video, by its id; a video with an unanswered frame is left out."""
         self.failed = 0
         self.foreign = 0
-        """Of those that failed: images that the model refuses as outside its domain."""
+        """Failed images that the model refuses as outside its domain."""
         self.priors = PriorAnswers(judge.model).of(self.questions)
 
     def gather(self, items: Iterable[Item]) -> None:

@@ -25,16 +25,16 @@ ALARMS = (
 
 @dataclass(frozen=True)
 class FramesFit:
-    """What labelled videos tell of one rule."""
+    """The fit of one rule to labelled videos."""
 
     alarm: float | None
-    """f; None where the videos are too few to prove any."""
+    """f; None if there are too few videos to prove any value."""
     violations: int
     """Labelled videos that break the rule."""
     others: int
     """Labelled videos that do not."""
     missed: int
-    """Of the violations: those that are not called broken, with this f, or else with the default."""
+    """Violations that are not called broken with this f, or with the default if it is None."""
 
     def needed(self, frames: int) -> int:
         """In how many of so many frames the rule has to be broken."""

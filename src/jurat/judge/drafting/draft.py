@@ -41,7 +41,7 @@ from jurat.judge.drafting.replies import (
 from jurat.models import Model, ModelError, ModelUnavailable, RuleDraft, RuleWriter
 
 OBJECTIVE = 9
-"""Of 10: a rule that is rated lower is rewritten. The paper's practical cut-off."""
+"""A rule that is rated lower than this, of 10, is rewritten. The paper's practical cut-off."""
 ROUNDS = 3
 """Times that a rule is rewritten at most. The paper says only "repeatedly"."""
 
@@ -64,7 +64,7 @@ class Draft:
     objects: Mapping[tuple[Role, int], tuple[str, ...]] = field(
         default_factory=dict["tuple[Role, int]", "tuple[str, ...]"]
     )
-    """Of clauses and exceptions that the rule has."""
+    """Objects of clauses and exceptions that the rule has already."""
     description: str | None = None
     problems: tuple[tuple[Step, Failure], ...] = ()
     """What could not be drafted, and why."""

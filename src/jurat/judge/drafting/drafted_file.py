@@ -27,9 +27,9 @@ class DraftedFile:
     before: str
     after: str
     file: Path
-    """That `before` was read from."""
+    """The file that `before` was read from."""
     drafts: tuple[Draft, ...]
-    """Of the rules that lacked something."""
+    """Drafts of the rules that lacked something."""
     complete: int
     """How many of the rules that were asked for lacked nothing."""
     skeleton: Skeleton | None = None

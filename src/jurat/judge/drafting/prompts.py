@@ -17,7 +17,7 @@ from jurat.content import Chat, Generation, Turn
 from jurat.judge.drafting.replies import render_clauses
 
 GENERATION = Generation(max_tokens=2048)
-"""Greedy. Room for models that think aloud before they answer."""
+"""Greedy. Room for models that write out their thoughts before they answer."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def description_chat(rule: str) -> Chat:
 
 
 def repair_chat(chat: Chat, reply: str, problem: str) -> Chat:
-    """The conversation `chat` gone on with: what was replied, and what is wrong with it."""
+    """`chat` continued with the reply and what is wrong with it."""
     turns = Turn("assistant", (reply,)), Turn("user", (REPAIR.format(problem=problem),))
     return Chat((*chat.turns, *turns), chat.generation)
 

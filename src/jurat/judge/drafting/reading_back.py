@@ -193,7 +193,7 @@ _ELSE = re.compile(r"(?P<what>.*?)\s+and nothing else\b")
 
 
 def _words(statement: str) -> World:
-    """Of a drafted statement: what has to be visible for it to hold."""
+    """What has to be visible for a drafted statement to hold."""
     text = _amounts(statement.casefold().rstrip(". "))
     alone = _ONLY.search(text) or _ELSE.match(text)
     words = [stem for stem, _ in _content(alone["what"] if alone else text)]
@@ -285,7 +285,7 @@ class _LogicReader:
         return _RuleLogic(lambda world: all(formula(world) for formula in formulas), self.parts)
 
     def phrases(self) -> Formula:
-        """Of a plain statement: the things that have to be there."""
+        """The things that have to be there for a plain statement to hold."""
         return self._phrases(self.text, "a statement", listed=False)
 
     def _split(self) -> tuple[str, list[tuple[str, str]]]:

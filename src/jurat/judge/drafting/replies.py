@@ -1,8 +1,8 @@
 """Parses a chat model's reply at each step of drafting.
 
 Each parser takes the raw reply and returns its content, or raises `ReplyError`, whose one sentence is shown
-to the model and to the user; it raises nothing else. Parsers skip what models add around an answer (thinking
-aloud, a greeting, code fences, bold type) and never guess: a reply without one clear reading is an error.
+to the model and to the user; it raises nothing else. Parsers skip what models add around an answer (their
+thoughts, a greeting, code fences, bold type) and never guess: a reply without one clear reading is an error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jurat.constitution.wording import remarks
 
 MAX_CLAUSES = 20
 MAX_OBJECTS = 12
-"""Of one clause."""
+"""The most objects of one clause."""
 MAX_OBJECT_LENGTH = 60
 MAX_DESCRIPTION_WORDS = 40
 """CLIP's text encoder reads 77 tokens."""
@@ -201,7 +201,7 @@ def _alternatives(where: str, item: str) -> list[str]:
         return [item]
     inner = item.rstrip(" .")
     if not inner.endswith("}"):
-        raise ReplyError(f"{where} goes on after its braces.")
+        raise ReplyError(f"{where} continues after its braces.")
     inner = inner[1:-1]
     if _BETWEEN_BRACES.search(inner):
         return _BETWEEN_BRACES.split(inner)

@@ -82,7 +82,7 @@ class Sweep:
     """Decides rows again under other thresholds."""
 
     thresholds: Mapping[str, Thresholds]
-    """Of each rule, by its id."""
+    """The thresholds of each rule, by its id."""
 
     def of_rows(self, rows: Sequence[Mapping[str, Any]], *, whole_flips: bool = False) -> Swept:
         """As `__call__`, for rows in memory."""
@@ -250,7 +250,7 @@ def _answered(clauses: _Lists) -> NDArray[np.float64]:
 
 
 def _outcomes(row: NDArray[np.int64], rules: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
-    """Of each item: unsafe if a rule is broken, safe if all are kept, else unsure."""
+    """The outcome of each item: unsafe if a rule is broken, safe if all are kept, else unsure."""
     broken, open_ = (np.bincount(row[rules == what], minlength=rows) > 0 for what in (_BROKEN, _UNDECIDED))
     names = [_ITEMS.index(name) for name in ("unsafe", "unsure", "safe")]
     empty = np.bincount(row, minlength=rows) == 0
