@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from inspect import signature
+from threading import Lock
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from jurat.content import Chat, Turn
 from jurat.models import Sized
 from jurat.models.bundled.model import BundledModel
 from jurat.models.hf.model import LocalModel
+from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.sized import ModelSize
 
 from ..families import BY_NAME, SQUARE, Family
@@ -40,8 +42,15 @@ WITHIN = {
 
 def size_of(family: Family, network: Any) -> ModelSize:
     shown, words = family.prompt(1, (QUESTION,), (SQUARE,)), family.prompt(1, (QUESTION,), None)
-    encoder = SimpleNamespace(encode_chat=lambda chat: shown if chat.images else words)
-    return ModelSize(SimpleNamespace(network=network, encoder=encoder))  # pyright: ignore[reportArgumentType]
+    preparing = Lock()
+
+    def encode_chat(chat: Chat) -> Prompt:
+        assert preparing.locked(), "tokenizers serve one thread at a time"
+        return shown if chat.images else words
+
+    encoder = SimpleNamespace(encode_chat=encode_chat)
+    parts = SimpleNamespace(network=network, encoder=encoder, preparing=preparing)
+    return ModelSize(parts)  # pyright: ignore[reportArgumentType]
 
 
 def counted(network: Any, **inputs: Any) -> int:

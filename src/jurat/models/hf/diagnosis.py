@@ -48,9 +48,16 @@ class Diagnosable(Protocol):
 
 def explain(model: ModelParts) -> list[tuple[str, str]]:
     """See `Diagnosable`."""
-    scorer, about = model.scorer, pictures(_SIDE)[0]
-    chats = [Chat((Turn("user", (*parts, _INSTRUCTION)),)) for parts in ((about,), ())]
-    encoded = [model.encoder.encode(Inquiry(chat, _QUESTIONS)) for chat in chats]
+    chats = [Chat((Turn("user", (*parts, _INSTRUCTION)),)) for parts in ((pictures(_SIDE)[0],), ())]
+    with model.preparing:
+        encoded = [model.encoder.encode(Inquiry(chat, _QUESTIONS)) for chat in chats]
+    with model.computing:
+        return _lines(model, encoded)
+
+
+def _lines(model: ModelParts, encoded: Sequence[list[Prompt]]) -> list[tuple[str, str]]:
+    """What asking the same questions with and without an image shows."""
+    scorer = model.scorer
     with_image, without = (prompts[0] for prompts in encoded)
     for prompts in encoded:
         scorer.score(prompts)

@@ -226,7 +226,9 @@ class PixelGradients:
         for alike in by(range(len(words)), sharing):
             with torch.no_grad():
                 together = scorer.joins([words[i].row.checked for i in alike])
-            fitting = scorer.bounds.batches(alike, lambda i: (len(words[i].read),))
+            fitting = scorer.bounds.batches(
+                alike, lambda i: (len(words[i].read),), lambda i: len(words[i].row.tokens)
+            )
             batches.extend(fitting if together else ([i] for i in alike))
         return batches
 

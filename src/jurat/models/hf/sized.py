@@ -47,6 +47,7 @@ class ModelSize:
     def __init__(self, parts: ModelParts) -> None:
         self._network = getattr(parts.network, "_network", parts.network)
         self._encoder = parts.encoder
+        self._preparing = parts.preparing
         self._text = self._network.config.get_text_config(decoder=True)
 
     @property
@@ -96,9 +97,9 @@ class ModelSize:
     def _patches(self, size: tuple[int, int]) -> tuple[int, int, int]:
         """For an image: its patches, how many attend to each other, and the resulting tokens."""
         picture = Image.linear_gradient("L").resize(size).convert("RGB")
-        seen, unseen = (
-            self._encoder.encode_chat(Chat((Turn("user", (*parts, "Look.")),))) for parts in ((picture,), ())
-        )
+        chats = [Chat((Turn("user", (*parts, "Look.")),)) for parts in ((picture,), ())]
+        with self._preparing:
+            seen, unseen = map(self._encoder.encode_chat, chats)
         pixels = seen.images["pixel_values"]
         vision = getattr(self._network.config, "vision_config", None)
         side = getattr(vision, "patch_size", 1)
@@ -107,11 +108,8 @@ class ModelSize:
         patches = pixels.numel() // (3 * frames * height * width)
         tiles = pixels.numel() // (3 * pixels.shape[-1] * pixels.shape[-2]) if pixels.ndim >= 4 else 1
         if getattr(self._text, "cross_attention_layers", None):
-            return (
-                patches,
-                patches,
-                patches,
-            )  # one token stands for an image, whose tiles attend to each other
+            # One token stands for an image, whose tiles attend to each other.
+            return patches, patches, patches
         return patches, patches // tiles, len(seen.prefix) - len(unseen.prefix)
 
     @cached_property
