@@ -191,10 +191,10 @@ class Registry(Generic[E]):
         yield from ours
         # A plug-in cannot replace an entry of ours; of two plug-ins with one name the first is taken.
         taken = {entry.name for entry in ours}
-        for point in _plug_ins(self.kind, tuple(sys.path)):
-            if point.name not in taken:
-                taken.add(point.name)
-                yield self._type(**_described(point))
+        for known in _plug_ins(self.kind, tuple(sys.path)):
+            if known["name"] not in taken:
+                taken.add(known["name"])
+                yield self._type(**known)
 
     def names(self) -> list[str]:
         return [entry.name for entry in self]
@@ -244,25 +244,25 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 def blamed(error: BaseException) -> str | None:
     """The plug-in in whose code an exception was raised, or through which it came; None for one of ours."""
-    roots: dict[str, EntryPoint] = {}
+    roots: dict[str, dict[str, str]] = {}
     for kind in KINDS:
-        for point in _plug_ins(kind, tuple(sys.path)):
-            roots.setdefault(point.value.partition(":")[0].strip().partition(".")[0], point)
+        for known in _plug_ins(kind, tuple(sys.path)):
+            roots.setdefault(known["factory"].partition(":")[0].strip().partition(".")[0], known)
     trace = error.__traceback__
     while trace is not None:
         root = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
         if root != OURS and root in roots:
-            return str(Entry(**_described(roots[root])))
+            return str(Entry(**roots[root]))
         trace = trace.tb_next
     return None
 
 
 @cache
-def _plug_ins(kind: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """The entry points of a kind on `sys.path`. Reading them takes milliseconds, and a source is looked up
-    for every path of a list."""
+def _plug_ins(kind: str, path: tuple[str, ...]) -> tuple[dict[str, str], ...]:
+    """What is known of third parties' entries of a kind on `sys.path`. Reading it takes milliseconds, and a
+    source is looked up for every path of a list."""
     del path  # a key of the cache only
-    return tuple(entry_points(group=f"jurat.{kind}"))
+    return tuple(map(_described, entry_points(group=f"jurat.{kind}")))
 
 
 def _described(point: EntryPoint) -> dict[str, str]:
