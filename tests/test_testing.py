@@ -56,7 +56,7 @@ class Inputs:
 
 
 def scenes() -> Inputs:
-    """Of the pictogram world, and one picture from outside it."""
+    """Scenes of the pictogram world, and one picture from outside it."""
     from jurat.pictograms import draw
 
     shown = [draw(np.random.default_rng(seed)).image for seed in range(2)]
@@ -69,7 +69,7 @@ def scenes() -> Inputs:
 
 
 def rules() -> Inputs:
-    """Of the pictogram world; the last forbids nothing."""
+    """Rules of the pictogram world; the last forbids nothing."""
     texts = ("No child may touch a beer.", "No dog may be visible.", "The sun shines.")
     return Inputs(None, tuple(Chat((Turn("user", (text,)),)) for text in texts))
 
