@@ -93,6 +93,18 @@ def test_family_that_attends_ahead_is_refused() -> None:
     assert isinstance(one, PromptScore), "there is nothing to be seen ahead of one token"
 
 
+def test_conversation_without_finite_logits_fails_alone() -> None:
+    family = BY_NAME["llava"]
+    scorer = PromptScorer(NetworkOnly(family.network()))  # pyright: ignore[reportArgumentType]
+    (good,), (first,) = scored(family, (3,), 1), scored(family, (3,), 2)
+    pixels = first.prompt.images["pixel_values"]
+    broken = replace(first.prompt, images={"pixel_values": torch.full_like(pixels, math.nan)})
+    failed, one = scorer.score([ContinuedPrompt.of(broken), good])
+    assert isinstance(failed, Failure) and failed.reason == "The model's logits are not finite."
+    assert isinstance(one, PromptScore)
+    assert list(one.log_probabilities) == pytest.approx(expected(family, good), abs=2e-4)
+
+
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], LocalModel]:
     models: dict[str, Any] = {}

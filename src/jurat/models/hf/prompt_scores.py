@@ -112,10 +112,14 @@ class PromptScorer:
         try:
             with self._parts.computing, without_hooks(), torch.inference_mode():
                 reads = (row.tokens[:1], ())
-                seen, unseen = (scorer.logits([(row.prompt, t)], len(t) + 1)[:, 0] for t in reads)
+                seen, unseen = (
+                    scorer.logits([(row.prompt, t)], len(t) + 1)[:, 0].log_softmax(-1) for t in reads
+                )
         except (*FAULTS, MemoryError):  # a fault of the item's, as its own score will say
             return None
-        difference = likely_difference(seen.log_softmax(-1), unseen.log_softmax(-1))
+        if bool(seen.isnan().any() or unseen.isnan().any()):  # likewise
+            return None
+        difference = likely_difference(seen, unseen)
         sees_ahead = difference > scorer.limit(row.checked, difference)
         known[names] = _SEES_AHEAD if sees_ahead else None
         return known[names]
