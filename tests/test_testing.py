@@ -155,9 +155,9 @@ def digest_of(*parts: object) -> int:
 
 
 def test_an_empty_reply_is_the_same_from_every_backend(tmp_path: Path) -> None:
-    """Text "", no failure and a finish reason: of a model that ends at once, or is cut off before a word."""
+    """A model that ends at once gives the text "", no failure and the finish reason "stop"."""
     chat = Chat((Turn("user", ("Is it?",)),))
-    with Server(lambda asked: completion(asked.body.get("x", " "))).running() as running:
+    with Server(lambda asked: completion(" ")).running() as running:
         served = open_model("openai/tiny-vision", base_url=running.url)
         assert said(served, chat) == ("", "stop", None)
         served.close()
@@ -198,6 +198,12 @@ class Nameless(Sound):
 
 class OddSettings(Sound):
     supported_settings = frozenset({*NullModel.supported_settings, "colour"})
+
+
+class NoSettings(Sound):
+    @property
+    def supported_settings(self) -> Any:
+        raise AttributeError("supported_settings")
 
 
 class NeverEmpty(Sound):
@@ -395,6 +401,7 @@ def _paint(image: Image.Image) -> None:
 FAULTS: dict[type[Sound], tuple[str, str]] = {
     Nameless: ("it_describes_itself", "name is ''"),
     OddSettings: ("it_describes_itself", "supported_settings names no settings: ['colour']"),
+    NoSettings: ("a_bad_chat_changes_no_other", "it raised AttributeError: supported_settings"),
     NeverEmpty: ("an_empty_batch_has_no_results", "ask([]) is not []"),
     OneAnswerTooFew: ("every_inquiry_has_its_answer", "1 results for 2 questions"),
     NoProbabilities: ("every_inquiry_has_its_answer", "no probabilities"),

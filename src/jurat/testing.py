@@ -29,7 +29,6 @@ from jurat.models import (
     YesNo,
     capabilities,
 )
-from jurat.models.prior_cache import Deterministic
 from jurat.models.protocol import SETTINGS
 
 __all__ = [
@@ -61,9 +60,7 @@ _WRONG_VALUES: dict[str, Any] = {
     "stop": ("",),
 }
 _CAPABILITIES = tuple(
-    kind
-    for kind in (*vars(capabilities).values(), Deterministic)
-    if getattr(kind, "_is_runtime_protocol", False)
+    kind for kind in vars(capabilities).values() if getattr(kind, "_is_runtime_protocol", False)
 )
 
 
@@ -76,7 +73,7 @@ class Case:
     chats: tuple[Chat, ...]
     tolerance: float
     pixels: list[bytes]
-    """Of all images, as they were given."""
+    """Bytes of all images, as they were given."""
 
 
 Check = Callable[[Case], None]
@@ -202,7 +199,7 @@ def every_chat_has_its_reply(case: Case) -> None:
 
 
 def answers_in_batches_equal_single_ones(case: Case) -> None:
-    """In any order and beside any neighbours."""
+    """An answer depends neither on the order of its batch nor on the other inquiries in it."""
     singles = [answer for inquiry in case.inquiries for answer in _asked(case, [inquiry])]
     together = _asked(case, case.inquiries)
     _need(_alike(singles, together, case.tolerance), "answers in a batch differ from those of single calls")
@@ -295,7 +292,7 @@ def capabilities_are_typed_or_none(case: Case) -> None:
 
 
 def concurrent_answers_equal_single_ones(case: Case) -> None:
-    """Where it has `ConcurrencySupport`."""
+    """Checked where the model has `ConcurrencySupport`."""
     support = case.model.capability(ConcurrencySupport)
     if support is None or support.lanes < 2:
         return
@@ -314,7 +311,7 @@ def concurrent_answers_equal_single_ones(case: Case) -> None:
 
 
 def its_input_is_left_alone(case: Case) -> None:
-    """By all checks before this one."""
+    """No check before this one changed an image."""
     _need(_pixels(case.inquiries, case.chats) == case.pixels, "it changed an image that it was given")
 
 
@@ -324,7 +321,7 @@ def closing_twice_is_no_error(case: Case) -> None:
 
 
 def it_refuses_to_chat(case: Case) -> None:
-    """What has `can_chat` False."""
+    """Checked where `can_chat` is False."""
     try:
         case.model.chat([Chat((Turn("user", ("Hello.",)),))])
     except JuratError:
@@ -349,7 +346,7 @@ CHAT_CHECKS: tuple[Check, ...] = (
     settings_are_honoured_or_refused,
     honoured_settings_do_what_they_say,
 )
-"""Of models that can chat; of others `it_refuses_to_chat`."""
+"""Checks of models that can chat; for others `it_refuses_to_chat` takes their place."""
 LAST_CHECKS: tuple[Check, ...] = (its_input_is_left_alone, closing_twice_is_no_error)
 
 
@@ -370,7 +367,7 @@ def _need(condition: bool, problem: str) -> None:
 
 def _supported(model: Model, chat: Chat) -> Chat:
     """The chat with its settings as far as the model supports them; without a seed nothing is drawn."""
-    supported = set(model.supported_settings)
+    supported: set[str] = set(getattr(model, "supported_settings", ()))
     supported -= set() if "seed" in supported else {"temperature"}
     kept = {name: getattr(chat.generation, name) for name in SETTINGS if name in supported}
     return replace(chat, generation=Generation(**kept))
@@ -491,7 +488,7 @@ def _kind(failure: Failure | None) -> str | None:
 
 
 def _unreadable() -> Chat:
-    """With an image whose pixels cannot be decoded: its file ends too early."""
+    """A conversation with an image whose pixels cannot be decoded: its file ends too early."""
     whole = io.BytesIO()
     Image.effect_noise((64, 64), 80).convert("RGB").save(whole, "PNG")
     image = Image.open(io.BytesIO(whole.getvalue()[:300]))
