@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from jurat.content import Failure, Usage
 from jurat.judge.stages.reason import read_rating
-from jurat.models.hf.encoding import ANSWERS, WORD_STARTS
+from jurat.models.answer_spellings import ANSWERS, WORD_STARTS
 from jurat.models.openai.choices import Choice, read_choice
 from jurat.models.openai.closed_answers import (
     answer_schema,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from jurat.content import Chat, Turn
 from jurat.content.chat import ask_in
+from jurat.models.answer_spellings import ANSWERS, WORD_STARTS
 from jurat.models.hf.batch_sizes import by
 from jurat.models.hf.chat_templates import Template, conversation
 from jurat.models.hf.prompt import Prompt
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-ANSWERS = {"yes": ("Yes", "yes", "YES"), "no": ("No", "no", "NO")}
-"""Spellings of the two answers."""
-WORD_STARTS = ("", " ", "▁", "Ġ")
-"""What a vocabulary writes before a token that begins a word: nothing, a space, SentencePiece's and
-byte-level BPE's mark."""
 _TEMPLATES_KEPT = 64
 _OTHER_TOKENS = "qformer_"
 """Begins the names of inputs with a value a token of another tokenizer."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from jurat.content import Failure, Usage
-from jurat.models.hf.encoding import ANSWERS, WORD_STARTS
+from jurat.models.answer_spellings import ANSWERS, WORD_STARTS
 from jurat.models.json_replies import objects_in
 from jurat.models.openai.call_settings import LEAST_LISTED
 from jurat.models.openai.choices import CERTAIN, Choice, Logprobs
@@ -33,7 +33,7 @@ _NEVER = -50.0
 """At or below this a logprob tells nothing: no model in half precision computes one, and servers have -100,
 -9999 or less for "very unlikely"."""
 _ROUNDING = 1e-6
-"""Of probabilities that a server computed in single precision."""
+"""Rounding error of probabilities that a server computed in single precision."""
 _WORDS = {"yes": True, "true": True, "no": False, "false": False}
 
 Basis: TypeAlias = Literal["measured", "stated"]
