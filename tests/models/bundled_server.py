@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -19,7 +21,9 @@ import uvicorn
 from fastapi import FastAPI, HTTPException
 from PIL import Image
 from pydantic import BaseModel, Field
+from typer.testing import CliRunner
 
+from jurat.cli import app
 from jurat.content import Chat, Generation, Turn
 from jurat.models.bundled.model import WEIGHTS
 from jurat.models.hf.load_model import load
@@ -129,6 +133,26 @@ class Service:
             for token, value in zip(tokens, likeliest.values.tolist(), strict=True)
         ]
         return tokens[0], listed, ids.shape[1]
+
+
+def judged(out: Path, *args: str) -> list[dict[str, Any]]:
+    """The rows that `jurat judge` writes with these arguments."""
+    result = CliRunner().invoke(app, ["judge", *args, "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in out.read_text().splitlines()]
+
+
+def fields_of(value: Any, *names: str, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every field of these names in a part of a row, with its place."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name in names:
+                yield f"{path}.{name}", inner
+            else:
+                yield from fields_of(inner, *names, path=f"{path}.{name}")
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from fields_of(inner, *names, path=f"{path}[{number}]")
 
 
 @contextmanager

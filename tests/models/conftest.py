@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -49,3 +50,19 @@ def white_box(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Local
 
     folder = tmp_path_factory.mktemp("families")
     return lambda name: opened(name, folder)
+
+
+@pytest.fixture
+def no_openai_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a key nor an address of a server is set."""
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def url(server: Any) -> Iterator[str]:
+    """Address of the test module's own fixture `server`, which runs meanwhile."""
+    from .bundled_server import serving
+
+    with serving(server) as url:
+        yield url

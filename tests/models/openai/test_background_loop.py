@@ -16,13 +16,9 @@ from jurat.models.openai.model import ServedModel
 
 from ..openai_server import Server, Told, completion
 
+pytestmark = pytest.mark.usefixtures("no_openai_environment")
+
 CHAT = Chat((Turn("user", ("Hello.",)),))
-
-
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
 
 
 LOOP, HELPER = "jurat-server-calls", "asyncio_"

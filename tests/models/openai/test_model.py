@@ -19,6 +19,8 @@ from jurat.models.openai.model import ServedModel
 
 from ..openai_server import Asked, Server, Told, completion, error
 
+pytestmark = pytest.mark.usefixtures("no_openai_environment")
+
 IMAGE = Image.new("RGB", (8, 6), (200, 30, 30))
 QUESTIONS = ("Statement: A dog is visible.", "Statement: A cat is visible.", "Statement: A bus is visible.")
 LISTED = {"Yes": 0.6, " yes": 0.1, "No": 0.2, "The": 0.05}
@@ -30,12 +32,6 @@ Serve = Callable[..., Server]
 def serve() -> Iterator[Serve]:
     with ExitStack() as stack:
         yield lambda script, **options: stack.enter_context(Server(script, **options).running())
-
-
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def opened(server: Server, **serving: Any) -> ServedModel:

@@ -19,14 +19,10 @@ from jurat.models.protocol import Answer
 
 from ..openai_server import Asked, Script, Server, Told, completion
 
+pytestmark = pytest.mark.usefixtures("no_openai_environment")
+
 QUESTIONS = ("Statement: A dog is visible.", "Statement: A cat is visible.", "Statement: A bus is visible.")
 PICTURES = [Image.new("RGB", (60 + 10 * n, 50), (40 * n, 200 - 30 * n, 90)) for n in range(5)]
-
-
-@pytest.fixture(autouse=True)
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
