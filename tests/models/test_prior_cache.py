@@ -13,8 +13,9 @@ from jurat.content import Failure
 from jurat.judge.asking import PriorAnswers
 from jurat.judge.questions import Question
 from jurat.models import Model, YesNo, open_model
+from jurat.models.capabilities import Deterministic
 from jurat.models.hf.model import LocalModel
-from jurat.models.prior_cache import Deterministic, PriorCache, cache_folder
+from jurat.models.prior_cache import PriorCache, cache_folder
 
 ANSWER = YesNo(0.123456789012345, 0.3)
 
@@ -102,9 +103,7 @@ def test_only_measured_answers_are_cached(tmp_path: Path) -> None:
 def test_unreadable_cache_lines_are_skipped(tmp_path: Path) -> None:
     file = tmp_path / "x.jsonl"
     PriorCache(file).add({"good": ANSWER, "bad": ANSWER, "torn": ANSWER})
-    rows = [
-        json.loads(line) for line in file.read_text().split()[0:0] or file.read_text().splitlines() if line
-    ]
+    rows = [json.loads(line) for line in file.read_text().splitlines() if line]
     rows[1]["yes"] = 7.0
     lines = [json.dumps(rows[0]), "no json", "[]", '{"question": 1}', '{"yes": NaN}', json.dumps(rows[1])]
     file.write_bytes(b"\xff\xfe\n" + "\n".join(lines).encode() + b"\n" + json.dumps(rows[2]).encode()[:-5])

@@ -26,15 +26,15 @@ from jurat.models import (
     open_model,
 )
 from jurat.models.bundled.model import BundledModel
+from jurat.models.capabilities import Deterministic
 from jurat.models.hf.diagnosis import Diagnosable
 from jurat.models.null import NullModel
-from jurat.models.prior_cache import Deterministic
 
 from .tiny import noise
 
 CAPABILITIES = [
     kind
-    for kind in (*vars(capabilities).values(), Deterministic, Diagnosable)
+    for kind in (*vars(capabilities).values(), Diagnosable)
     if getattr(kind, "_is_runtime_protocol", False)
 ]
 WHITE_BOX = [

@@ -36,7 +36,7 @@ from jurat.models import (
     Vocabulary,
     YesNo,
 )
-from jurat.models.prior_cache import Deterministic
+from jurat.models.capabilities import Deterministic
 from jurat.models.protocol import C
 from jurat.models.wrapper import ModelWrapper
 

@@ -63,7 +63,7 @@ class Generation:
     top_p: float = 1.0
     """Draws from the smallest set of tokens with at least this probability, above 0; 1 draws from all."""
     seed: int | None = None
-    """Of the draws, where the temperature is above 0; local models take None as 0."""
+    """Seed of the draws, where the temperature is above 0; local models take None as 0."""
     stop: tuple[str, ...] = ()
     """Texts that end the reply where the model writes one; the reply does not contain it."""
     thinking: bool = False

@@ -70,6 +70,16 @@ class UsageMeter(Protocol):
 
 
 @runtime_checkable
+class Deterministic(Protocol):
+    """A model that always gives the same answer to the same question."""
+
+    @property
+    def pin(self) -> str:
+        """Digest of all that its answers depend on: weights, dtype, chat template."""
+        ...
+
+
+@runtime_checkable
 class ConcurrencySupport(Protocol):
     """A model whose verbs may be called from several threads: it prepares one call while it computes another,
     or computes several side by side."""
@@ -134,7 +144,7 @@ class PromptScores(Protocol):
     ) -> list[PromptScore | Failure]:
         """The score of each conversation's continuation, in order.
 
-        A continuation goes on from a last assistant turn that has text; otherwise it begins the answer.
+        A continuation follows the text of a last assistant turn; without such a text it begins the answer.
         """
         ...
 

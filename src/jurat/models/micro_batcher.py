@@ -15,8 +15,14 @@ from typing import Any, cast
 from PIL import Image
 
 from jurat.content import Chat, Failure, Reply
-from jurat.models.capabilities import Disclaimer, DomainGate, StatementReader, UsageMeter, Vocabulary
-from jurat.models.prior_cache import Deterministic
+from jurat.models.capabilities import (
+    Deterministic,
+    Disclaimer,
+    DomainGate,
+    StatementReader,
+    UsageMeter,
+    Vocabulary,
+)
 from jurat.models.protocol import (
     Answer,
     C,

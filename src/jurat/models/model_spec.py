@@ -37,9 +37,9 @@ class Serving:
     retries: int = 5
     """Further tries of a call that failed for a reason that may pass."""
     input_price: float | None = None
-    """Of a million tokens, in any currency."""
+    """Price of a million input tokens, in any currency."""
     output_price: float | None = None
-    """Of a million tokens, in the same currency."""
+    """Price of a million output tokens, in the same currency."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ class ModelSpec:
     name: str
     """BACKEND, BACKEND/REFERENCE, and after a question mark the backend's own options: "null?seed=3"."""
     device: str | None = None
-    """As torch names it: "cpu", "cuda", "cuda:1", "mps"; None chooses."""
+    """A device of torch: "cpu", "cuda", "cuda:1", "mps"; None chooses."""
     dtype: str | None = None
     """"float32", "bfloat16" or "float16"; None chooses for the device."""
     trust_remote_code: bool = False
     """Runs Python code that comes with the weights. Only for weights whose authors are trusted."""
     seed: int = 0
-    """Of a model that draws its answers. A conversation's own seed is in its `Generation`."""
+    """Seed of a model that draws its answers. A conversation's own seed is in its `Generation`."""
     base_url: str | None = None
-    """Of a served model: "http://localhost:8000/v1"; None takes OPENAI_BASE_URL, else OpenAI's own."""
+    """Address of a server: "http://localhost:8000/v1"; None takes OPENAI_BASE_URL, else OpenAI's own."""
     serving: Serving | None = None
-    """Of a served model; None takes the defaults."""
+    """How a served model is called; None takes the defaults."""
 
     @property
     def backend(self) -> str:

@@ -17,8 +17,8 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
+from jurat.models.capabilities import Deterministic
 from jurat.models.protocol import Model, YesNo
 
 FOLDER = "JURAT_CACHE"
@@ -27,16 +27,6 @@ _FORMAT = "1"
 _LENGTH = 32
 
 log = logging.getLogger("jurat.models")
-
-
-@runtime_checkable
-class Deterministic(Protocol):
-    """A model that always gives the same answer to the same question."""
-
-    @property
-    def pin(self) -> str:
-        """Digest of all that its answers depend on: weights, dtype, chat template."""
-        ...
 
 
 class PriorCache:

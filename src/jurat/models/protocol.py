@@ -111,7 +111,7 @@ class Model(Protocol):
     revision: str
     """Digest of the weights, or what the server reports."""
     dtype: str
-    """Of its computations: "float32", "bfloat16"; "none" where that means nothing."""
+    """Number format of its computations: "float32", "bfloat16"; "none" where that means nothing."""
     supported_settings: frozenset[str] = frozenset()
     """The fields of `Generation` that `chat` honours; it takes the others at their defaults only."""
     can_chat: bool = True

@@ -21,6 +21,7 @@ from jurat.models.bundled.statement_language import Language
 from jurat.models.bundled.word_vocabulary import question_vocabulary
 from jurat.models.capabilities import (
     ConcurrencySupport,
+    Deterministic,
     Differentiable,
     DomainGate,
     Embedder,
@@ -37,7 +38,6 @@ from jurat.models.hf.load_model import load
 from jurat.models.hf.model import LocalModel
 from jurat.models.hf.prompt_scores import PromptScorer
 from jurat.models.hf.torch_threads import one_thread
-from jurat.models.prior_cache import Deterministic
 from jurat.models.protocol import (
     Answer,
     C,

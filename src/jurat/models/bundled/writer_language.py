@@ -35,7 +35,7 @@ class WrittenStatement:
     """A key of `WriterLanguage.statements`."""
     slots: dict[str, str]
     text: str
-    """In its canonical spelling."""
+    """Its canonical spelling."""
     negated: bool = False
 
 

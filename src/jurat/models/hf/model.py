@@ -13,6 +13,7 @@ from jurat.content import Chat, Failure, Generation, Reply, Usage
 from jurat.errors import JuratError
 from jurat.models.capabilities import (
     ConcurrencySupport,
+    Deterministic,
     Differentiable,
     Embedder,
     PromptScores,
@@ -33,7 +34,6 @@ from jurat.models.hf.prompt_scores import PromptScorer
 from jurat.models.hf.scoring import ScoredPrompt
 from jurat.models.hf.sized import ModelSize
 from jurat.models.hf.steering import LayerHooks
-from jurat.models.prior_cache import Deterministic
 from jurat.models.protocol import (
     UNKNOWN,
     Answer,

@@ -110,8 +110,8 @@ class ServerSupport:
 def rejected_setting(message: str, sent: dict[str, Any]) -> str | None:
     """The setting that a rejection names and that changes the reply; None where it names none."""
     names = ("temperature", "top_p", "seed", "stop", *_THINKING, "continue_final_message")
-    told = {*sent, *sent.get("extra_body", {})}
-    return next((name for name in names if name in told and re.search(rf"\b{name}\b", message)), None)
+    names_sent = {*sent, *sent.get("extra_body", {})}
+    return next((name for name in names if name in names_sent and re.search(rf"\b{name}\b", message)), None)
 
 
 def _fewer(message: str, asked: int) -> int:

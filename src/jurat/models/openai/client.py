@@ -31,7 +31,7 @@ class CallState:
     end: float
     """Its deadline, by the event loop's clock."""
     fault: Fault | None = None
-    """Of the last try that failed."""
+    """Fault of the last try that failed."""
 
 
 CALL: ContextVar[CallState] = ContextVar("CALL")
