@@ -122,7 +122,7 @@ def new(
     """
     from jurat.constitution import load_constitution, to_yaml
     from jurat.constitution.files import find_file, read_text
-    from jurat.judge.drafting.drafted_file import check_target, write_whole
+    from jurat.judge.drafting.drafted_file import check_target, write_constitution
 
     check_target(file, force=force)
     if source is None:
@@ -130,7 +130,7 @@ def new(
     else:
         load_constitution(source)
         text = read_text(find_file(source))
-    write_whole(file, text.encode())
+    write_constitution(file, text.encode())
     written = load_constitution(file)
     name, rules = printable(str(file)), counted(len(written.rules), "rule")
     console = plain_console()

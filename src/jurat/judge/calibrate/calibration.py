@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jurat.errors import JuratError
-from jurat.files import write_whole
+from jurat.files import file_errors, write_whole
 from jurat.judge.removed_parts import REMOVED
 from jurat.models import may_be_same_model
 
@@ -98,10 +98,8 @@ class Calibration(BaseModel):
         Raises:
             JuratError: it cannot be written.
         """
-        try:
+        with file_errors(path):
             write_whole(path, self._text())
-        except OSError as error:
-            raise JuratError(f"{path} cannot be written: {error.strerror or error}") from error
 
     def check(
         self, *, model: str, prompts: str, constitution: Constitution, views: float | None, presence: bool

@@ -159,10 +159,10 @@ def replace_file(target: Path, drafted: DraftedFile) -> None:
         )
     data = drafted.file.read_bytes()
     mark = codecs.BOM_UTF8 if data.startswith(codecs.BOM_UTF8) else b""
-    write_whole(target, mark + drafted.after.encode())
+    write_constitution(target, mark + drafted.after.encode())
 
 
-def write_whole(target: Path, data: bytes) -> None:
+def write_constitution(target: Path, data: bytes) -> None:
     """Writes beside a file, then puts that in its place. Raises ConstitutionError where it cannot."""
     whole = target.resolve()  # the target of a link, not the link
     try:
