@@ -40,6 +40,7 @@ KINDS: dict[str, str] = {
     "presets": "jurat.judge.presets:NAMED_PRESETS",
     "stages": "jurat.judge.stages.registry:STAGES",
     "sources": "jurat.sources.registry:SOURCES",
+    "benchmarks": "jurat.benchmarks.registry:BENCHMARKS",
     "bench_methods": "jurat.bench.methods.registry:METHODS",
 }
 """Where the registry of each kind is. The entry-point group of a kind is "jurat." and its name."""

@@ -29,6 +29,7 @@ COMMANDS = {
     "calibrate": "Fit debiasing and thresholds to your own images.",
     "list": "List models, sources, bench methods and what else has a name.",
     "models": "List the models that can judge, and what each can do.",
+    "data": "List evaluation sets, check your copy of one, print its samples.",
     "pictograms": "Draw scenes whose truth is known.",
     "bench": "Measure judges and baselines on scenes whose truth is known.",
 }

@@ -1,0 +1,12 @@
+from .card import Card as Card
+from .reader import Reader as Reader
+from .reader import Row as Row
+from .reader import SkipRow as SkipRow
+from .registry import BENCHMARKS as BENCHMARKS
+from .registry import Benchmark as Benchmark
+from .sample import Sample as Sample
+from .sample import Skipped as Skipped
+from .set_copy import SetCopy as SetCopy
+from .set_copy import SetReport as SetReport
+from .set_copy import open_set as open_set
+from .set_files import SetFiles as SetFiles

@@ -1,0 +1,130 @@
+"""The card of an evaluation set: a YAML file beside its reader."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from jurat.errors import JuratError
+from jurat.text import reason
+
+Evidence = Literal["authors", "paper", "third party", "recalled", "ours"]
+"""Where a fact comes from: the authors' code or data, the paper, an independent implementation, memory (not
+checked), or a choice of ours. The last two are printed as unverified."""
+
+
+_NAME = re.compile(r"\{(\w+)\}")
+"""A field in a prompt; other braces stand for themselves."""
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Published(_Plain):
+    """The counts that the authors publish."""
+
+    samples: int | None = None
+    categories: dict[str, int] = Field(default_factory=dict)
+    groups: dict[str, int] = Field(default_factory=dict)
+    evidence: Evidence = "recalled"
+
+
+class Reference(_Plain):
+    """A published result."""
+
+    model: str
+    metric: str
+    value: float
+    group: str | None = None
+    evidence: Evidence = "recalled"
+
+
+class ProtocolCard(_Plain):
+    """How a sample becomes a conversation."""
+
+    prompt: str | dict[str, str] = "{question}"
+    """The user's text, with the names of the sample's `fields` in braces; for groups that are asked in
+    different ways one each."""
+    system: str | None = None
+    images: Literal["before", "after", "none"] = "before"
+    """Where the images stand, before or after the text; or that they are not shown."""
+    max_tokens: int = 512
+    temperature: float = 0.0
+    samples: int = 1
+    """Replies a sample."""
+    evidence: Evidence = "ours"
+    note: str = ""
+    """What differs from other protocols of the set, and why."""
+
+    def render(self, fields: Mapping[str, str], group: str | None = None) -> str:
+        """The user's text for a sample.
+
+        Raises:
+            KeyError: the text needs a field that the sample lacks, or there is none for its group.
+        """
+        template = self.prompt if isinstance(self.prompt, str) else self.prompt[group or ""]
+        return _NAME.sub(lambda found: fields[found[1]], template)
+
+
+class Card(_Plain):
+    """What is known of an evaluation set without a copy of it."""
+
+    name: str
+    title: str
+    summary: str
+    """One line."""
+    paper: str | None = None
+    """"arXiv:2311.05608", or a DOI."""
+    licence: str
+    where: str
+    """Where to ask for it: a repository, a hub id, a form."""
+    revision: str | None = None
+    """The revision that the facts were read from, if any."""
+    reader: str
+    """"module:class"."""
+    layouts: dict[str, str | list[str]]
+    """Name to a pattern of a file by which the layout is recognised (`SetFiles.find`), or several that must
+    all be there; the first that fits is taken."""
+    expects: list[str] = Field(default_factory=list)
+    """The files that a copy has, for people."""
+    published: Published = Published()
+    protocols: dict[str, ProtocolCard] = Field(min_length=1)
+    """The first is the default."""
+    scorers: list[str] = Field(default_factory=list)
+    metrics: list[str] = Field(default_factory=list)
+    results: list[Reference] = Field(default_factory=list)
+    taxonomy: dict[str, str] = Field(default_factory=dict)
+    """The set's categories to those of `taxonomy.yaml`."""
+    irregular: list[str] = Field(default_factory=list)
+    """Known irregularities of the release, a sentence each."""
+
+    @property
+    def default_protocol(self) -> ProtocolCard:
+        return next(iter(self.protocols.values()))
+
+    def patterns(self, layout: str) -> list[str]:
+        """The patterns that must all be found in a copy of a layout."""
+        found = self.layouts[layout]
+        return [found] if isinstance(found, str) else found
+
+
+def load_card(text: str, place: str) -> Card:
+    """The card in a YAML text. Raises JuratError, naming `place`, where it is none."""
+    try:
+        return Card.model_validate(YAML(typ="safe", pure=True).load(text))
+    except (YAMLError, ValidationError, ValueError) as error:
+        raise JuratError(f"{place} is no card of an evaluation set: {reason(error)}") from error
+
+
+def our_cards() -> list[Card]:
+    """The cards of the sets that jurat reads, by name."""
+    folder = files("jurat.benchmarks") / "sets"
+    found = [file for file in folder.iterdir() if file.name.endswith(".yaml")]
+    return [load_card(file.read_text("utf-8"), file.name) for file in sorted(found, key=lambda f: f.name)]

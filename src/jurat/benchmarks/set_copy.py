@@ -1,0 +1,155 @@
+"""A user's copy of an evaluation set: its layout, its samples, its counts beside the published ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+from jurat.benchmarks.card import Card
+from jurat.benchmarks.reader import Reader
+from jurat.benchmarks.registry import BENCHMARKS, Benchmark
+from jurat.benchmarks.sample import Sample, Skipped
+from jurat.benchmarks.set_files import SetFiles
+from jurat.errors import JuratError
+from jurat.text import shown
+
+
+@dataclass
+class SetReport:
+    """What a copy holds, and what a run over it would leave out."""
+
+    samples: int = 0
+    rows: int = 0
+    """Rows of the copy: those that gave samples, and those that did not."""
+    skipped: list[Skipped] = field(default_factory=list[Skipped])
+    categories: Counter[str] = field(default_factory=Counter[str])
+    groups: Counter[str] = field(default_factory=Counter[str])
+    clusters: int = 0
+    duplicates: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """Samples with the images, the texts and the expectation of an earlier one: (id, id of the earlier)."""
+    missing_images: list[str] = field(default_factory=list[str])
+    unused_images: list[str] = field(default_factory=list[str])
+    notes: dict[str, int] = field(default_factory=dict[str, int])
+    differences: list[str] = field(default_factory=list[str])
+    """Where the counts differ from the published ones, a sentence each."""
+
+
+@dataclass(frozen=True)
+class SetCopy:
+    """A copy whose layout was recognised."""
+
+    benchmark: Benchmark
+    layout: str
+    files: SetFiles
+
+    @property
+    def card(self) -> Card:
+        return self.benchmark.card
+
+    def read(self) -> Iterator[Sample | Skipped]:
+        """The samples in the order of the rows, and what is left out.
+
+        Raises:
+            JuratError: a file of the copy cannot be read.
+        """
+        make = cast("type[Reader]", self.benchmark.load())
+        yield from make(self.files, self.layout, self.card).read()
+
+    def samples(self) -> Iterator[Sample]:
+        """The samples alone."""
+        return (each for each in self.read() if isinstance(each, Sample))
+
+    def verify(self) -> SetReport:
+        """Reads every row, without decoding images, and compares the counts with the published ones."""
+        report = SetReport()
+        rows: set[str] = set()
+        clusters: set[str] = set()
+        seen: dict[str, str] = {}
+        for each in self.read():
+            rows.add(each.source_row)
+            if isinstance(each, Skipped):
+                report.skipped.append(each)
+                continue
+            report.samples += 1
+            report.categories[each.category or ""] += 1
+            report.groups[each.group or ""] += 1
+            clusters.add(each.cluster)
+            first = seen.setdefault(_content(each), each.id)
+            if first != each.id:
+                report.duplicates.append((each.id, first))
+        report.rows, report.clusters = len(rows), len(clusters)
+        missing = (each.missing_image for each in report.skipped)
+        report.missing_images = list(dict.fromkeys(name for name in missing if name))
+        report.unused_images = self.files.unused_images()
+        report.notes = dict(self.files.notes)
+        report.differences = list(_differences(report, self.card))
+        return report
+
+    def facts(self, report: SetReport) -> dict[str, Any]:
+        """A report for JSON."""
+        return {
+            "set": self.card.name,
+            "layout": self.layout,
+            "samples": report.samples,
+            "rows": report.rows,
+            "skipped": [{"row": each.source_row, "reason": each.reason} for each in report.skipped],
+            "missing_images": report.missing_images,
+            "unused_images": report.unused_images,
+            "duplicates": [{"id": id, "same_as": first} for id, first in report.duplicates],
+            "categories": dict(report.categories),
+            "groups": dict(report.groups),
+            "clusters": report.clusters,
+            "notes": report.notes,
+            "published": self.card.published.model_dump(exclude_none=True),
+            "differences": report.differences,
+        }
+
+
+def open_set(name: str, path: Path | str) -> SetCopy:
+    """A copy of a set; its layout is recognised by the files that it has.
+
+    Args:
+        name: a set of `jurat data`.
+        path: the folder that was downloaded, or a file in it; files below that folder are found.
+
+    Raises:
+        JuratError: there is no such set or path, or the copy has no layout of the set.
+    """
+    benchmark = BENCHMARKS.find(name)
+    files = SetFiles(path)
+    for layout in benchmark.card.layouts:
+        if all(files.find(pattern) for pattern in benchmark.card.patterns(layout)):
+            return SetCopy(benchmark, layout, files)
+    known = "; ".join(
+        f"{layout}: {' and '.join(benchmark.card.patterns(layout))}" for layout in benchmark.card.layouts
+    )
+    raise JuratError(
+        f"{shown(str(path))} is no copy of {benchmark.card.title} in a layout that is read.",
+        hint=f"Each layout is recognised by a file in the folder or below it: {known}.",
+    )
+
+
+def _content(sample: Sample) -> str:
+    """Digest of what a sample shows, says and expects."""
+    images = [getattr(image, "uri", "") for image in sample.item.found()]
+    texts = [turn.text for turn in sample.item.turns]
+    return sha256(repr((images, texts, sample.expected, sample.group)).encode()).hexdigest()
+
+
+def _differences(report: SetReport, card: Card) -> Iterator[str]:
+    published = card.published
+    if published.samples is not None and report.samples != published.samples:
+        yield f"{report.samples:,} samples, not the published {published.samples:,}"
+    for what, counts, expected in (
+        ("category", report.categories, published.categories),
+        ("group", report.groups, published.groups),
+    ):
+        for name, count in expected.items():
+            if counts[name] != count:
+                yield f"{counts[name]:,} samples of the {what} {name!r}, not the published {count:,}"
+        for name in sorted(counts.keys() - expected.keys()) if expected else ():
+            yield f"{counts[name]:,} samples of the {what} {name!r}, which was not published"

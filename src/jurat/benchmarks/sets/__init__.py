@@ -1,0 +1,1 @@
+"""One reader and one card a set; `jurat.benchmarks.registry` finds them by their cards."""

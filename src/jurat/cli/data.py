@@ -1,0 +1,193 @@
+"""`jurat data`: the evaluation sets, and what a copy of one holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jurat.cli.plain_output import Json, plain_console, plain_table, plain_text, print_json
+from jurat.text import counted, printable, shown
+
+if TYPE_CHECKING:
+    from jurat.benchmarks import Sample, SetCopy, SetReport
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+_SHOWN = 10
+"""Names of one kind that are printed; `--json` has all."""
+
+
+@app.command()
+def data(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The set. Default: list all.", show_default=False)
+    ] = None,
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PATH]", help="Your copy: a folder or a file.", show_default=False),
+    ] = None,
+    samples: Annotated[bool, typer.Option("--samples", help="Print the samples, one a line.")] = False,
+    extract: Annotated[
+        Path | None,
+        typer.Option(help="With --samples: write the images there as PNG.", show_default=False),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit with 1 if a row is left out or a count differs."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the evaluation sets; with a NAME, print its card; with a PATH too, check your copy of it.
+
+    The layout of a copy is recognised. Nothing is downloaded.
+    """
+    from jurat.benchmarks import open_set
+
+    if name is None:
+        _list(as_json)
+    elif path is None:
+        _show_card(name, as_json)
+    elif samples:
+        _print_samples(open_set(name, path), extract, as_json)
+    else:
+        copy = open_set(name, path)
+        report = copy.verify()
+        print_json(copy.facts(report)) if as_json else _print_report(copy, report)
+        if report.samples == 0:
+            raise typer.Exit(3)
+        if strict and (report.skipped or report.differences):
+            raise typer.Exit(1)
+
+
+def _list(as_json: bool) -> None:
+    from jurat.benchmarks import BENCHMARKS
+
+    cards = [entry.card for entry in BENCHMARKS]
+    if as_json:
+        print_json([card.model_dump(mode="json", exclude_none=True) for card in cards])
+        return
+    table = plain_table("set", "what it is", "samples", "licence", "where to ask")
+    for card in cards:
+        count = card.published.samples
+        number = "" if count is None else f"{count:,}"
+        table.add_row(*map(plain_text, (card.name, card.summary, number, card.licence, card.where)))
+    plain_console().print(table)
+
+
+def _show_card(name: str, as_json: bool) -> None:
+    from jurat.benchmarks import BENCHMARKS
+
+    card = BENCHMARKS.find(name).card
+    if as_json:
+        print_json(card.model_dump(mode="json", exclude_none=True))
+        return
+    console, table = plain_console(), plain_table()
+    console.print(plain_text(f"{card.title}: {card.summary}"))
+    facts = {"paper": card.paper or "", "licence": card.licence, "where to ask": card.where}
+    facts["expected files"] = "\n".join(card.expects)
+    facts["irregular"] = "\n".join(card.irregular)
+    for heading, text in facts.items():
+        if text:
+            table.add_row(heading, "\n".join(printable(line) for line in text.split("\n")))
+    console.print(table)
+    _print_counts("categories, as published", card.published.categories)
+
+
+def _print_report(copy: SetCopy, report: SetReport) -> None:
+    console = plain_console()
+    rows, samples = counted(report.rows, "row"), counted(report.samples, "sample")
+    clusters = counted(report.clusters, "cluster")
+    console.print(plain_text(f"{copy.card.title} (layout {copy.layout}): {samples} in {clusters}, {rows}"))
+    _print_counts("categories", report.categories)
+    _print_counts("groups", report.groups)
+    lines = {
+        "left out": [f"{each.source_row}: {each.reason}" for each in report.skipped],
+        "missing images": report.missing_images,
+        "images that no row uses": report.unused_images,
+        "duplicates": [f"{id} is the same as {first}" for id, first in report.duplicates],
+        "notes": [f"{note} ({count:,})" for note, count in report.notes.items()],
+        "differs from what was published": report.differences,
+    }
+    for heading, found in lines.items():
+        if found:
+            console.print()
+            console.print(plain_text(f"{heading}: {len(found):,}"))
+            for line in found[:_SHOWN]:
+                console.print(plain_text(f"  {line}"), soft_wrap=True)
+            if len(found) > _SHOWN:
+                console.print(plain_text(f"  and {len(found) - _SHOWN:,} more: --json lists them"))
+
+
+def _print_counts(heading: str, counts: Mapping[str, int]) -> None:
+    named = {name: count for name, count in counts.items() if name}
+    if named:
+        table = plain_table()
+        for name, count in named.items():
+            table.add_row(plain_text(f"  {name}"), f"{count:,}")
+        console = plain_console()
+        console.print()
+        console.print(plain_text(heading))
+        console.print(table)
+
+
+def _print_samples(copy: SetCopy, extract: Path | None, as_json: bool) -> None:
+    from jurat.benchmarks import Skipped
+
+    if extract is not None:
+        extract.mkdir(parents=True, exist_ok=True)
+    left_out = 0
+    for each in copy.read():
+        if isinstance(each, Skipped):
+            left_out += 1
+            typer.echo(f"left out: {printable(each.source_row)}: {printable(each.reason)}", err=True)
+            continue
+        facts = sample_facts(each)
+        if extract is not None:
+            facts["images"] = _extract(each, extract)
+        text = facts["turns"][-1]["text"] if facts["turns"] else ""
+        line = json.dumps(facts, ensure_ascii=False) if as_json else f"{each.id}\t{printable(text)}"
+        typer.echo(line)
+    if left_out:
+        typer.echo(f"{counted(left_out, 'row')} left out", err=True)
+
+
+def sample_facts(sample: Sample) -> dict[str, Any]:
+    """A sample as a line of JSON holds it; images by their paths, or the archive or table with `#` and the
+    member or row."""
+    return {
+        "id": sample.id,
+        "images": [image.uri for image in sample.item.lazy_images()],
+        "turns": [{"role": turn.role, "text": turn.text} for turn in sample.item.turns],
+        "expected": sample.expected,
+        "label": sample.label,
+        "group": sample.group,
+        "category": sample.category,
+        "cluster": sample.cluster,
+        "source_row": sample.source_row,
+    }
+
+
+def _extract(sample: Sample, folder: Path) -> list[str | None]:
+    """Writes the images of a sample as PNG; their paths, None for one that cannot be decoded."""
+    from hashlib import sha256
+
+    from jurat.content import ImageError
+    from jurat.media import decode
+
+    paths: list[str | None] = []
+    stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in sample.id)[:80]
+    mark = sha256(sample.id.encode()).hexdigest()[:8]
+    for number, image in enumerate(sample.item.lazy_images(), 1):
+        path = folder / f"{stem}-{mark}-{number}.png"
+        try:
+            decode(image.open()).frames[0].save(path)
+        except ImageError as error:
+            typer.echo(f"{shown(image.uri)}: {error.message}", err=True)
+            paths.append(None)
+        else:
+            paths.append(str(path))
+    return paths
