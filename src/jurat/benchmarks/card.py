@@ -31,6 +31,7 @@ class Published(_Plain):
     """The counts that the authors publish."""
 
     samples: int | None = None
+    """Those of the default groups, as are the categories."""
     categories: dict[str, int] = Field(default_factory=dict)
     groups: dict[str, int] = Field(default_factory=dict)
     evidence: Evidence = "recalled"
@@ -94,6 +95,9 @@ class Card(_Plain):
     all be there; the first that fits is taken."""
     expects: list[str] = Field(default_factory=list)
     """The files that a copy has, for people."""
+    default_groups: list[str] = Field(default_factory=list)
+    """The groups that a run takes unless it is given others; all where empty. Training parts, and variants
+    that the authors report apart, are not among them."""
     published: Published = Published()
     protocols: dict[str, ProtocolCard] = Field(min_length=1)
     """The first is the default."""
@@ -108,6 +112,10 @@ class Card(_Plain):
     @property
     def default_protocol(self) -> ProtocolCard:
         return next(iter(self.protocols.values()))
+
+    def is_default(self, group: str | None) -> bool:
+        """Whether a run takes the samples of this group without being told so."""
+        return not self.default_groups or group in self.default_groups
 
     def patterns(self, layout: str) -> list[str]:
         """The patterns that must all be found in a copy of a layout."""

@@ -83,9 +83,9 @@ class Reader:
                     sample, id=id, item=item, cluster=cluster, source_row=sample.source_row or row.place
                 )
 
-    def image(self, name: str, *, any_suffix: bool = False) -> LazyImage:
+    def image(self, name: str, *, any_suffix: bool = False, under: str = "") -> LazyImage:
         """The image of that name (see `SetFiles.image`). Raises SkipRow where it is not in the copy."""
-        found = self.files.image(name, any_suffix=any_suffix) if name else None
+        found = self.files.image(name, any_suffix=any_suffix, under=under) if name else None
         if found is None:
             raise SkipRow(f"its image {name!r} is not in the copy", missing_image=name)
         return found

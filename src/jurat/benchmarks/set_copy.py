@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +27,8 @@ class SetReport:
     """Rows of the copy: those that gave samples, and those that did not."""
     skipped: list[Skipped] = field(default_factory=list[Skipped])
     categories: Counter[str] = field(default_factory=Counter[str])
+    default_categories: Counter[str] = field(default_factory=Counter[str])
+    """Those of the samples that a run takes by default (`Card.default_groups`)."""
     groups: Counter[str] = field(default_factory=Counter[str])
     clusters: int = 0
     duplicates: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -59,9 +61,17 @@ class SetCopy:
         make = cast("type[Reader]", self.benchmark.load())
         yield from make(self.files, self.layout, self.card).read()
 
-    def samples(self) -> Iterator[Sample]:
-        """The samples alone."""
-        return (each for each in self.read() if isinstance(each, Sample))
+    def samples(self, groups: Sequence[str] | None = None) -> Iterator[Sample]:
+        """The samples of a run.
+
+        Args:
+            groups: those to take. Default: the card's default groups.
+        """
+        for each in self.read():
+            if isinstance(each, Sample):
+                taken = self.card.is_default(each.group) if groups is None else each.group in groups
+                if taken:
+                    yield each
 
     def verify(self) -> SetReport:
         """Reads every row, without decoding images, and compares the counts with the published ones."""
@@ -76,6 +86,8 @@ class SetCopy:
                 continue
             report.samples += 1
             report.categories[each.category or ""] += 1
+            if self.card.is_default(each.group):
+                report.default_categories[each.category or ""] += 1
             report.groups[each.group or ""] += 1
             clusters.add(each.cluster)
             first = seen.setdefault(_content(each), each.id)
@@ -142,14 +154,17 @@ def _content(sample: Sample) -> str:
 
 def _differences(report: SetReport, card: Card) -> Iterator[str]:
     published = card.published
-    if published.samples is not None and report.samples != published.samples:
-        yield f"{report.samples:,} samples, not the published {published.samples:,}"
+    samples = report.default_categories.total()
+    if published.samples is not None and samples != published.samples:
+        yield f"{samples:,} samples, not the published {published.samples:,}"
     for what, counts, expected in (
-        ("category", report.categories, published.categories),
+        ("category", report.default_categories, published.categories),
         ("group", report.groups, published.groups),
     ):
         for name, count in expected.items():
-            if counts[name] != count:
+            # A copy may lack parts that no run takes by default: training parts, for example.
+            optional = what == "group" and not card.is_default(name) and not counts[name]
+            if counts[name] != count and not optional:
                 yield f"{counts[name]:,} samples of the {what} {name!r}, not the published {count:,}"
         for name in sorted(counts.keys() - expected.keys()) if expected else ():
-            yield f"{counts[name]:,} samples of the {what} {name!r}, which was not published"
+            yield f"{counts[name]:,} samples of the {what} {name or 'none'!r}, which was not published"

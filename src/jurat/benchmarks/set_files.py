@@ -132,24 +132,32 @@ class SetFiles:
                 return found[0]
         raise JuratError(f"{shown(str(self.path))} has no file {' or '.join(patterns)}.")
 
-    def image(self, name: str, *, any_suffix: bool = False) -> LazyImage | None:
+    def image(self, name: str, *, any_suffix: bool = False, under: str = "") -> LazyImage | None:
         """The image whose path ends with `name`, in any case; None where there is none.
 
         Args:
             name: one or more parts: "1.png", "01-Scenario/SD/1.jpg".
             any_suffix: takes an image of the same stem with another suffix, if there is none with this.
+            under: only images at any depth below this folder, as `find` names it; default: below the copy's.
         """
         wanted = [part for part in _parts(name) if part != "."]
         if not wanted or ".." in wanted:
             return None
-        found = [name for name in self._by_base[wanted[-1]] if _parts(name)[-len(wanted) :] == wanted]
+        inside = f"{under}/" if under else ""
+        found = [
+            name
+            for name in self._by_base[wanted[-1]]
+            if name.startswith(inside) and _parts(name)[-len(wanted) :] == wanted
+        ]
         if not found and any_suffix:
             stem = _stem(wanted[-1])
             tail = [*wanted[:-1], stem]
             found = [
                 name
                 for name in self._by_stem[stem]
-                if [*_parts(name)[:-1], stem][-len(tail) :] == tail and _is_image(name)
+                if name.startswith(inside)
+                and [*_parts(name)[:-1], stem][-len(tail) :] == tail
+                and _is_image(name)
             ]
         if not found:
             return None
