@@ -18,6 +18,7 @@ import pytest
 PACKAGES = (
     "cli",
     "report",
+    "scorers",
     "pictograms",
     "judge",
     "runs",

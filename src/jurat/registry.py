@@ -41,6 +41,7 @@ KINDS: dict[str, str] = {
     "stages": "jurat.judge.stages.registry:STAGES",
     "sources": "jurat.sources.registry:SOURCES",
     "benchmarks": "jurat.benchmarks.registry:BENCHMARKS",
+    "scorers": "jurat.scorers.registry:SCORERS",
     "bench_methods": "jurat.bench.methods.registry:METHODS",
 }
 """Where the registry of each kind is. The entry-point group of a kind is "jurat." and its name."""

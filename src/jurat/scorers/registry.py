@@ -1,0 +1,103 @@
+"""Which scorers there are, and how one is opened by name.
+
+A scorer of ours is a file of this folder and an entry of `SCORERS`; a judge's rubric or a list of phrases is
+a YAML file, from which its entry is made. A third party's is an entry point of the group `jurat.scorers`. The
+factory takes the scorer's options as keyword arguments; their annotations say how texts are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from inspect import Parameter, signature
+from typing import Any
+from urllib.parse import parse_qsl
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from jurat.errors import JuratError
+from jurat.registry import Entry, Registry, suggestion
+from jurat.scorers.judgement import Scorer
+
+__all__ = ["SCORERS", "ScorerEntry", "open_scorer"]
+
+_NAMED = (Parameter.KEYWORD_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorerEntry(Entry):
+    """A scorer."""
+
+    labels: tuple[str, ...] = ()
+    """The labels that it gives; empty where they depend on its options."""
+    evidence: str = ""
+    """Where its definition comes from (`jurat.benchmarks.card.Evidence`); empty for a third party's."""
+    preset: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Keyword arguments of the factory that the entry itself gives."""
+
+    def load(self, feature: str | None = None) -> Callable[..., Any]:
+        return partial(super().load(feature), **self.preset)
+
+
+def _entries() -> Iterator[ScorerEntry]:
+    yield ScorerEntry(
+        "target-string",
+        "whether the reply is, starts with or contains a text",
+        "jurat.scorers.target_string:TargetString",
+        usage="target-string?mode=contains",
+        labels=("match", "no_match"),
+        evidence="paper",
+    )
+
+
+SCORERS = Registry("scorers", "scorer", ScorerEntry, _entries, see=" See: jurat list scorers")
+
+
+def open_scorer(name: str, **options: Any) -> Scorer:
+    """Opens the scorer that `name` names, with its options as keyword arguments or behind a question mark:
+    `open_scorer("target-string?mode=contains")`.
+
+    Raises:
+        JuratError: there is no such scorer, or it cannot take these options.
+        MissingExtra: it needs packages that are not installed.
+    """
+    name, _, query = name.partition("?")
+    entry = SCORERS.find(name)
+    given = {**dict(parse_qsl(query, keep_blank_values=True)), **options}
+    factory = entry.load(f"The scorer {name!r}")
+    read = entry.attempt("could not be opened", lambda: _options(name, factory, given, entry.preset))
+    scorer: Scorer = entry.attempt("could not be opened", lambda: factory(**read))
+    return entry.check(scorer, "scorer", strings=("name", "positive"), methods=("score",))
+
+
+def _options(
+    name: str, factory: Callable[..., Any], given: Mapping[str, Any], preset: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The options as the types that the factory's annotations name: those of a query are texts."""
+    known = {
+        key: one
+        for key, one in signature(factory, eval_str=True).parameters.items()
+        if one.kind in _NAMED and key not in preset
+    }
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        raise JuratError(
+            f"The scorer {name!r} has no option {unknown[0]!r}.", hint=suggestion(unknown[0], known)
+        )
+    missing = [key for key, one in known.items() if one.default is Parameter.empty and key not in given]
+    if missing:
+        raise JuratError(
+            f"The scorer {name!r} needs {' and '.join(missing)}.", hint=f"{name}?{missing[0]}=..."
+        )
+    return {key: _read(name, key, known[key].annotation, value) for key, value in given.items()}
+
+
+def _read(name: str, key: str, annotation: Any, value: Any) -> Any:
+    if annotation is Parameter.empty:
+        return value
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"]
+        raise JuratError(f"The option {key} of the scorer {name!r} cannot be {value!r}: {why}.") from error

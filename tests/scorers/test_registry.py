@@ -1,0 +1,34 @@
+"""Scorers by name, with options."""
+
+import pytest
+
+from jurat.errors import JuratError
+from jurat.scorers import SCORERS, Scorer, open_scorer
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("target-strin", "There is no scorer 'target-strin'.\n  Did you mean 'target-string'?"),
+        ("target-string?mod=x", "The scorer 'target-string' has no option 'mod'.\n  Did you mean 'mode'?"),
+        ("target-string", "The scorer 'target-string' needs mode.\n  target-string?mode=..."),
+        (
+            "target-string?mode=x",
+            "The option mode of the scorer 'target-string' cannot be 'x': Input should be ",
+        ),
+        ("target-string?mode=exact&fold=7", "The option fold of the scorer 'target-string' cannot be '7': "),
+    ],
+)
+def test_wrong_names_and_options_are_said(name, message):
+    with pytest.raises(JuratError) as raised:
+        open_scorer(name)
+    assert str(raised.value).startswith(message)
+
+
+def test_options_of_a_query_are_read_as_their_types():
+    scorer = open_scorer("target-string?mode=contains&fold=false")
+    assert isinstance(scorer, Scorer)
+
+
+def test_every_scorer_of_ours_states_its_evidence():
+    assert [entry.name for entry in SCORERS if not entry.is_plug_in and not entry.evidence] == []
