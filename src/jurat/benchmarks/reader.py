@@ -9,8 +9,10 @@ from typing import Any
 
 from jurat.benchmarks.card import Card
 from jurat.benchmarks.sample import Sample, Skipped
-from jurat.benchmarks.set_files import Row, SetFiles
+from jurat.benchmarks.set_files import SetFiles
+from jurat.benchmarks.set_tables import Row
 from jurat.content import LazyImage, Turn
+from jurat.text import one_line, storable
 
 __all__ = ["Reader", "Row", "SkipRow"]
 
@@ -69,25 +71,30 @@ class Reader:
         """The samples in the order of the rows, and what is left out. Ids are made unique: the second of the
         same id ends with `#2`."""
         times: Counter[str] = Counter()
+        taken: set[str] = set()
         for row in self.rows():
             for sample in self._samples(row):
                 if isinstance(sample, Skipped):
                     yield sample
                     continue
-                times[sample.id] += 1
-                number = times[sample.id]
-                id = sample.id if number == 1 else f"{sample.id}#{number}"
+                id = sample.id
+                while id in taken:
+                    times[sample.id] += 1
+                    id = f"{sample.id}#{times[sample.id] + 1}"
+                taken.add(id)
                 item = replace(sample.item, id=id, uri=sample.item.uri or sample.source_row or row.place)
                 cluster = sample.cluster or id
                 yield replace(
                     sample, id=id, item=item, cluster=cluster, source_row=sample.source_row or row.place
                 )
 
-    def image(self, name: str, *, any_suffix: bool = False, under: str = "") -> LazyImage:
-        """The image of that name (see `SetFiles.image`). Raises SkipRow where it is not in the copy."""
-        found = self.files.image(name, any_suffix=any_suffix, under=under) if name else None
+    def image(self, *names: str, any_suffix: bool = False, under: str = "") -> LazyImage:
+        """The image of the first of these names that is there (see `SetFiles.image`). Raises SkipRow, with
+        the last name, where none is."""
+        found = self.files.image(*names, any_suffix=any_suffix, under=under)
         if found is None:
-            raise SkipRow(f"its image {name!r} is not in the copy", missing_image=name)
+            why = self.files.why_no_image(*names)
+            raise SkipRow(f"its image {names[-1]!r} {why}", missing_image=names[-1])
         return found
 
     def turns(self, fields: Mapping[str, str], group: str | None = None) -> tuple[Turn, ...]:
@@ -102,10 +109,19 @@ class Reader:
         if row.problem is not None:
             yield Skipped(row.place, row.problem)
             return
+        is_empty = True
         try:
-            yield from self.samples(row)
+            for sample in self.samples(row):
+                is_empty = False
+                yield sample
         except SkipRow as skip:
             yield Skipped(row.place, skip.reason, skip.missing_image)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            # A cell of another kind than the set's: a list where a text should be, say.
+            yield Skipped(row.place, one_line(f"it is not as expected: {type(error).__name__}: {error}"))
+        else:
+            if is_empty:
+                yield Skipped(row.place, "it gives no sample")
 
 
 def text_of(row: Row, *names: str) -> str:
@@ -121,8 +137,10 @@ def text_if_any(cells: Mapping[str, Any], *names: str) -> str | None:
     """As `text_of`, for cells; None where none is there."""
     for name in names:
         value = cells.get(name)
-        if isinstance(value, int | float):
-            return str(value)
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, int | float) and value == value:  # not NaN, as pandas writes empty cells
+            return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
         if isinstance(value, str) and value.strip():
-            return value.strip()
+            return storable(value.strip())
     return None

@@ -94,6 +94,9 @@ class SetCopy:
             if first != each.id:
                 report.duplicates.append((each.id, first))
         report.rows, report.clusters = len(rows), len(clusters)
+        for counts in (report.categories, report.groups):
+            if set(counts) == {""}:  # the set has none
+                counts.clear()
         missing = (each.missing_image for each in report.skipped)
         report.missing_images = list(dict.fromkeys(name for name in missing if name))
         report.unused_images = self.files.unused_images()
@@ -133,16 +136,28 @@ def open_set(name: str, path: Path | str) -> SetCopy:
     """
     benchmark = BENCHMARKS.find(name)
     files = SetFiles(path)
-    for layout in benchmark.card.layouts:
-        if all(files.find(pattern) for pattern in benchmark.card.patterns(layout)):
-            return SetCopy(benchmark, layout, files)
+    fitting = [
+        layout
+        for layout in benchmark.card.layouts
+        if _is_given(files, patterns := benchmark.card.patterns(layout)) and all(map(files.find, patterns))
+    ]
+    for other in fitting[1:]:
+        files.notes[f"it has the layout {other} too, which was not read; {fitting[0]} was"] = 1
+    if fitting:
+        return SetCopy(benchmark, fitting[0], files)
     known = "; ".join(
         f"{layout}: {' and '.join(benchmark.card.patterns(layout))}" for layout in benchmark.card.layouts
     )
     raise JuratError(
         f"{shown(str(path))} is no copy of {benchmark.card.title} in a layout that is read.",
-        hint=f"Each layout is recognised by a file in the folder or below it: {known}.",
+        hint=f"Each layout is recognised by a file in the folder or below it: {known}."
+        + "".join(f"\n  Note: {note} ({count:,})." for note, count in files.notes.items()),
     )
+
+
+def _is_given(files: SetFiles, patterns: list[str]) -> bool:
+    """Whether a layout has the file that the user named, if it was one."""
+    return not files.given or any(files.given in files.find(pattern) for pattern in patterns)
 
 
 def _content(sample: Sample) -> str:

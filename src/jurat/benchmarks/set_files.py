@@ -6,79 +6,35 @@ that a reader need not know whether its user unpacked it.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
-import zipfile
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from unicodedata import normalize
+from urllib.parse import unquote
 
-from jurat.content import ImageError, LazyImage, Opener
+from jurat.benchmarks.set_listing import Listing, ZipMember, is_image, list_files
+from jurat.benchmarks.set_tables import (
+    Row,
+    arrow_image_rows,
+    json_records,
+    parse_json,
+    table_rows,
+    text_image_rows,
+)
+from jurat.content import ImageError, LazyImage
 from jurat.errors import JuratError
-from jurat.media import DEFAULT_MAX_BYTES, IMAGE_SUFFIXES
-from jurat.media.limits import Limits
-from jurat.sources import SourceOptions, find_items
-from jurat.sources.lines import MOST
-from jurat.sources.openers import FilePart, LocalFile
-from jurat.sources.tar import FAILURES, Damage, open_archive
-from jurat.text import one_line, reason, shown
+from jurat.sources.openers import LocalFile
+from jurat.text import shown
 
-MOST_FILES = 2_000_000
-"""Files and members of archives that a set may have."""
-_ZIP, _TAR = (".zip",), (".tar",)
-_UNREAD = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
-_TABLE_BYTES = 1 << 30
-"""Largest table that is read whole."""
+__all__ = ["Row", "SetFiles", "ZipMember"]
 
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a table, or one record of a JSON file."""
-
-    place: str
-    """The file and the row, from 1: "data/question/safebench.csv:12"."""
-    cells: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Text in CSV, TSV and Parquet; in JSON whatever it holds."""
-    images: Sequence[LazyImage] = ()
-    """The images in the row itself, of a table that holds them."""
-    problem: str | None = None
-    """Why the row cannot be read; its cells are empty then."""
-
-
-@dataclass(frozen=True)
-class ZipMember:
-    """Reads the bytes of a member of a ZIP archive."""
-
-    archive: str
-    name: str
-    max_bytes: int = DEFAULT_MAX_BYTES
-
-    def __call__(self) -> bytes:
-        where = f"{shown(self.name)} in {shown(self.archive)}"
-        try:
-            opened = _zip(self.archive, os.stat(self.archive).st_mtime_ns)
-            member = opened.getinfo(self.name)
-            Limits(max_bytes=self.max_bytes).check_bytes(member.file_size)
-            with opened.open(member) as file:
-                data = file.read(self.max_bytes + 1)
-        except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
-            # RuntimeError: the member is encrypted.
-            raise ImageError(f"{where} cannot be read: {reason(error)}") from error
-        Limits(max_bytes=self.max_bytes).check_bytes(len(data))
-        return data
-
-
-@lru_cache(maxsize=16)
-def _zip(path: str, changed: int) -> zipfile.ZipFile:
-    """An opened archive; `changed` is its time stamp."""
-    return zipfile.ZipFile(path)
+_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".arrow", ".txt")
+_WILD = re.compile(r"[*?\[]")
+_ABSOLUTE = re.compile(r"(/|[A-Za-z]:[/\\]|\w+://)")
 
 
 class SetFiles:
@@ -91,7 +47,8 @@ class SetFiles:
     def __init__(self, path: Path | str) -> None:
         """
         Args:
-            path: the folder, or one of its files.
+            path: the folder; an archive; or one of the folder's files, which is then the only one of its
+                kind that `find` gives.
 
         Raises:
             JuratError: it does not exist.
@@ -99,82 +56,86 @@ class SetFiles:
         self.path = Path(path)
         if not self.path.exists():
             raise JuratError(f"There is no file or folder {shown(str(path))}.")
-        self.root = self.path if self.path.is_dir() else self.path.parent
-        self.openers: dict[str, Opener] = {}
+        listing: Listing = list_files(self.path)
+        self.root = listing.root
+        self.openers = listing.openers
         """Name to what reads the file."""
-        self.notes: Counter[str] = Counter()
+        self.unusable = listing.unusable
+        """Name of a file that cannot be read to the reason, as "is empty (0 bytes)"."""
+        self.notes = listing.notes
         """What a user should know of the copy, and how often it was met."""
         self.used: set[str] = set()
         """The names of the images that `image` found."""
+        self.given = (
+            self.path.name if self.path.name.lower().endswith(_TABLES) and self.path.is_file() else ""
+        )
+        """The table that the user named, if it was one."""
+        self._places = listing.places
+        self._parts = {name: _parts(name) for name in (*self.openers, *self.unusable)}
         self._by_base: defaultdict[str, list[str]] = defaultdict(list)
         self._by_stem: defaultdict[str, list[str]] = defaultdict(list)
-        self._index()
+        for name, parts in self._parts.items():
+            self._by_base[parts[-1]].append(name)
+            self._by_stem[_stem(parts[-1])].append(name)
 
     def find(self, pattern: str) -> list[str]:
         """The names whose last parts match a pattern ("question/*.csv"), fewest parts first."""
         wanted = _parts(pattern)
-        found = [
-            name
-            for name in self.openers
-            if len(parts := _parts(name)) >= len(wanted)
-            and all(map(fnmatchcase, parts[-len(wanted) :], wanted))
-        ]
-        return sorted(found, key=lambda name: (name.count("/"), name))
+        among = self._parts if _WILD.search(wanted[-1]) else self._by_base.get(wanted[-1], ())
+        found = [name for name in among if name in self.openers and self._matches(name, wanted)]
+        return sorted(filter(self._is_meant, found), key=lambda name: (name.count("/"), name))
 
     def one(self, *patterns: str) -> str:
-        """The first name that the patterns find, in their order.
+        """The first name that the patterns find, in their order; `notes` says which others they find.
 
         Raises:
             JuratError: they find none.
         """
         for pattern in patterns:
             if found := self.find(pattern):
+                if len(found) > 1:
+                    self.notes[f"other files that match {pattern} were not read; {shown(found[0])} was"] = (
+                        len(found) - 1
+                    )
                 return found[0]
         raise JuratError(f"{shown(str(self.path))} has no file {' or '.join(patterns)}.")
 
-    def image(self, name: str, *, any_suffix: bool = False, under: str = "") -> LazyImage | None:
-        """The image whose path ends with `name`, in any case; None where there is none.
+    def image(self, *names: str, any_suffix: bool = False, under: str = "") -> LazyImage | None:
+        """The image whose path ends with the first of these names that one has, in any case; None where there
+        is none. Of several the one with the fewest parts is taken, and `notes` counts that.
 
         Args:
-            name: one or more parts: "1.png", "01-Scenario/SD/1.jpg".
+            names: each of one or more parts: "1.png", "01-Scenario/SD/1.jpg". Of a path from another
+                machine ("/home/someone/imgs/1.png") as many of the last parts as can be found are.
             any_suffix: takes an image of the same stem with another suffix, if there is none with this.
             under: only images at any depth below this folder, as `find` names it; default: below the copy's.
         """
-        wanted = [part for part in _parts(name) if part != "."]
-        if not wanted or ".." in wanted:
-            return None
-        inside = f"{under}/" if under else ""
-        found = [
-            name
-            for name in self._by_base[wanted[-1]]
-            if name.startswith(inside) and _parts(name)[-len(wanted) :] == wanted
-        ]
-        if not found and any_suffix:
-            stem = _stem(wanted[-1])
-            tail = [*wanted[:-1], stem]
-            found = [
-                name
-                for name in self._by_stem[stem]
-                if name.startswith(inside)
-                and [*_parts(name)[:-1], stem][-len(tail) :] == tail
-                and _is_image(name)
-            ]
+        found, name = next(((f, n) for n in names if (f := self._images(n, any_suffix, under))), ([], ""))
         if not found:
             return None
-        best = min(found, key=lambda name: (name.count("/"), name))
-        self.used.add(best)
+        if len(found) > 1:
+            self.notes["images are there more than once under the same name; the first was taken"] += 1
+        self.used.update(found)
+        # Of names that differ in case only, the one as it is written.
+        best = min(found, key=lambda each: (not each.endswith(name), each.count("/"), each))
         return LazyImage(self.place(best), self.openers[best])
+
+    def why_no_image(self, *names: str) -> str:
+        """Why `image` finds none: "is not in the copy", "is empty (0 bytes)"."""
+        for name in names:
+            wanted = _wanted(name)
+            for each in self._by_base.get(wanted[-1], ()) if wanted else ():
+                if each in self.unusable and self._matches(each, wanted):
+                    return self.unusable[each]
+        return "is not in the copy"
 
     def place(self, name: str) -> str:
         """The absolute path of a file, or of an archive with `#` and the member's name."""
-        opener = self.openers[name]
-        if isinstance(opener, ZipMember):
-            return f"{os.path.abspath(opener.archive)}#{opener.name}"
-        return os.path.abspath(self.root / name) if isinstance(opener, LocalFile) else f"{self.root}#{name}"
+        return self._places.get(name) or os.path.abspath(self.root / name)
 
     def unused_images(self) -> list[str]:
         """The names of images that no row asked for."""
-        return sorted(name for name in self.openers if _is_image(name) and name not in self.used)
+        return sorted(name for name in self.openers if is_image(name) and name not in self.used)
 
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises JuratError where it cannot be read."""
@@ -184,12 +145,14 @@ class SetFiles:
             raise JuratError(f"{shown(name)}: {error.message}") from error
 
     def text(self, name: str) -> str:
-        """The text of a file in UTF-8, without a byte order mark; `notes` says where it is not."""
+        """The text of a file in UTF-8, or in UTF-16 with a byte order mark, which is left out; `notes` counts
+        characters of neither."""
         data = self.read(name)
+        encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         try:
-            return data.decode("utf-8-sig")
+            return data.decode(encoding)
         except UnicodeDecodeError:
-            text = data.decode("utf-8-sig", "replace")
+            text = data.decode(encoding, "replace")
             self.notes[f"characters of {shown(name)} that are not UTF-8 were replaced"] += text.count(
                 "\ufffd"
             )
@@ -197,131 +160,88 @@ class SetFiles:
 
     def json(self, name: str) -> Any:
         """The value in a JSON file. Raises JuratError where it is none."""
-        try:
-            return json.loads(self.text(name))
-        except (ValueError, RecursionError) as error:
-            raise JuratError(f"{shown(name)} is not JSON: {reason(error)}") from error
+        return parse_json(self.text(name), name, self.notes)
 
     def records(self, name: str, *, id_key: str = "id") -> Iterator[Row]:
-        """The objects of a JSON file: a list of them, or an object of objects, whose keys become `id_key`;
-        an object a line where the name ends with `.jsonl`."""
-        if name.lower().endswith(".jsonl"):
-            yield from self._json_lines(name)
-            return
-        value = self.json(name)
-        pairs = cast("dict[str, Any]", value).items() if isinstance(value, dict) else None
-        for number, (key, record) in enumerate(pairs or ((None, one) for one in value), 1):
-            place = f"{name}:{number}"
-            if not isinstance(record, dict):
-                yield Row(place, problem=f"it is {_kind(record)}, not an object")
-                continue
-            cells = cast("dict[str, Any]", record)
-            yield Row(place, cells if key is None else {id_key: key, **cells})
+        """The objects of a JSON file: a list of them; an object of objects, whose keys become `id_key`; or an
+        object a line. Raises JuratError where it holds none of these."""
+        return json_records(self.text(name), name, self.notes, id_key)
 
-    def table(self, name: str, *, columns: Sequence[str] = (), delimiter: str | None = None) -> Iterator[Row]:
-        """The rows of a CSV or TSV file.
+    def table(
+        self, name: str, *, columns: Sequence[str] = (), delimiter: str | None = None, blank: bool = False
+    ) -> Iterator[Row]:
+        """The rows of a CSV or TSV file. Where quotes are not closed, that row is one with a problem, and
+        those behind it are read.
 
         Args:
-            columns: their names, where the file has no header.
+            columns: their names, where the file has no header; further cells are named by their number,
+                from 1.
             delimiter: default: a tab where the name ends with `.tsv`, else a comma.
+            blank: gives empty lines too, as rows without cells.
         """
-        csv.field_size_limit(MOST)
-        delimiter = delimiter or ("\t" if name.lower().endswith(".tsv") else ",")
-        reader = csv.reader(io.StringIO(self.text(name), newline=""), delimiter=delimiter)
-        names = list(columns) or [cell.strip() for cell in next(reader, [])]
-        for number, cells in enumerate((row for row in reader if row), 1):
-            place = f"{name}:{number}"
-            if len(cells) > len(names):
-                yield Row(place, problem=f"it has {len(cells)} cells, not {len(names)}")
-                continue
-            if len(cells) < len(names):
-                self.notes[f"rows of {shown(name)} with fewer cells than columns"] += 1
-            yield Row(place, dict(zip(names, cells, strict=False)))
+        delimiter = delimiter or _delimiter(name)
+        return table_rows(self.text(name), name, self.notes, columns, delimiter, blank)
 
-    def image_table(self, name: str, column: str) -> Iterator[Row]:
-        """The rows of a Parquet, Arrow or TSV file whose images are in its cells, as bytes or base64. Other
-        cells are text. A row without an image has none in `images`."""
+    def image_table(self, name: str, column: str, *, index: str = "index") -> Iterator[Row]:
+        """The rows of a Parquet, Arrow, TSV or CSV file whose images are in its cells, as bytes or base64.
+        Other cells are text. A row without an image has none in `images`.
+
+        Args:
+            column: of the images.
+            index: in TSV and CSV the column by which a cell refers to another row's image.
+
+        Raises:
+            JuratError: the file is in an archive, or has no such column.
+        """
         if not isinstance(self.openers[name], LocalFile):
             raise JuratError(f"{shown(name)} is in an archive; unpack it first.")
-        path = str(self.root / name)
-        for number, item in enumerate(find_items([path], options=SourceOptions(column=column)), 1):
-            place = f"{name}:{number}"
-            try:
-                yield Row(place, item.columns, item.lazy_images())
-            except ImageError as error:
-                yield Row(place, item.columns, problem=error.message)
+        path = os.path.abspath(self.root / name)
+        if name.lower().endswith((".tsv", ".csv")):
+            return text_image_rows(path, name, column, index, _delimiter(name))
+        return arrow_image_rows(path, name, column)
 
-    def _json_lines(self, name: str) -> Iterator[Row]:
-        number = 0
-        for line in self.text(name).split("\n"):
-            if not line.strip():
-                continue
-            number += 1
-            place = f"{name}:{number}"
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                yield Row(place, problem=f"it is not JSON: {reason(error)}")
-                continue
-            if isinstance(value, dict):
-                yield Row(place, cast("dict[str, Any]", value))
-            else:
-                yield Row(place, problem=f"it is {_kind(value)}, not an object")
+    def _images(self, name: str, any_suffix: bool, under: str) -> list[str]:
+        """The names of images below a folder that end with `name`."""
+        inside = f"{under}/" if under else ""
+        for form in (name, unquote(name)) if "%" in name else (name,):
+            wanted = _wanted(form)
+            while wanted:
+                found = self._ending_with(wanted, any_suffix)
+                if found := [each for each in found if each.startswith(inside)]:
+                    return found
+                wanted = wanted[1:] if _ABSOLUTE.match(name) else []
+        return []
 
-    def _index(self) -> None:
-        archives: list[str] = []
-        for folder, folders, files in os.walk(self.root, followlinks=True):
-            folders[:] = sorted(each for each in folders if not _is_hidden(each))
-            for file in sorted(files):
-                path = os.path.join(folder, file)
-                name = os.path.relpath(path, self.root).replace(os.sep, "/")
-                if _is_hidden(file):
-                    self.notes["hidden files were passed over"] += 1
-                elif file.lower().endswith(_UNREAD):
-                    self.notes[f"{shown(name)} is compressed and was not read; unpack it"] += 1
-                else:
-                    big = _TABLE_BYTES if not _is_image(name) else DEFAULT_MAX_BYTES
-                    self._add(name, LocalFile(path, big))
-                    if file.lower().endswith(_ZIP + _TAR):
-                        archives.append(name)
-        for name in archives:
-            path = str(self.root / name)
-            try:
-                self._add_members(name, path)
-            except (ImageError, zipfile.BadZipFile, *FAILURES) as error:
-                self.notes[f"{shown(name)} cannot be read: {reason(error)}"] += 1
+    def _ending_with(self, wanted: list[str], any_suffix: bool) -> list[str]:
+        among = self._by_base.get(wanted[-1], ())
+        found = [name for name in among if name in self.openers and self._matches(name, wanted, exact=True)]
+        if found or not any_suffix:
+            return found
+        tail = [*wanted[:-1], _stem(wanted[-1])]
+        return [
+            name
+            for name in self._by_stem.get(tail[-1], ())
+            if name in self.openers
+            and is_image(name)
+            and [*self._parts[name][:-1], tail[-1]][-len(tail) :] == tail
+        ]
 
-    def _add_members(self, name: str, path: str) -> None:
-        """Adds the members of an archive; files that lie unpacked beside it come first."""
-        below = name.rpartition(".")[0]
-        if name.lower().endswith(_ZIP):
-            for member in _zip(path, os.stat(path).st_mtime_ns).infolist():
-                if not member.is_dir():
-                    self._add(f"{below}/{member.filename}", ZipMember(path, member.filename, _TABLE_BYTES))
-            return
-        with open_archive(path) as archive:
-            if archive.packed:
-                raise ImageError("it is compressed; unpack it")
-            for member in archive:
-                if isinstance(member, Damage):
-                    self.notes[f"{shown(name)}: {member.problem}"] += 1
-                elif member.isfile():
-                    part = FilePart(path, member.offset_data, member.size, _TABLE_BYTES)
-                    self._add(f"{below}/{member.name}", part)
+    def _matches(self, name: str, wanted: list[str], *, exact: bool = False) -> bool:
+        """Whether the last parts of a name are these, or match them as patterns."""
+        last = self._parts[name][-len(wanted) :]
+        if exact or len(last) < len(wanted):
+            return last == wanted
+        return all(map(fnmatchcase, last, wanted))
 
-    def _add(self, name: str, opener: Opener) -> None:
-        parts = name.split("/")
-        if any(_is_hidden(part) for part in parts if part != "."):
-            self.notes["hidden files were passed over"] += 1
-            return
-        if name in self.openers:
-            return
-        if len(self.openers) >= MOST_FILES:
-            raise JuratError(f"{shown(str(self.root))} has more than {MOST_FILES:,} files.")
-        self.openers[name] = opener
-        base = _parts(name)[-1]
-        self._by_base[base].append(name)
-        self._by_stem[_stem(base)].append(name)
+    def _is_meant(self, name: str) -> bool:
+        """Whether a file may be read though the user named a single one."""
+        suffix = os.path.splitext(self.given)[1].lower()
+        return not self.given or name == self.given or not name.lower().endswith(suffix)
+
+
+def _wanted(name: str) -> list[str]:
+    """The parts by which an image is looked for."""
+    return [part for part in _parts(name.strip()) if part not in (".", "..", "")]
 
 
 def _parts(name: str) -> list[str]:
@@ -333,14 +253,5 @@ def _stem(base: str) -> str:
     return base.rpartition(".")[0] or base
 
 
-def _is_hidden(part: str) -> bool:
-    """Whether a file or folder is one that systems leave behind: `.DS_Store`, `__MACOSX`, `..`."""
-    return part.startswith(".") or part == "__MACOSX"
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
-
-
-def _kind(value: object) -> str:
-    return one_line(f"a {type(value).__name__}", most=40)
+def _delimiter(name: str) -> str:
+    return "\t" if name.lower().endswith(".tsv") else ","

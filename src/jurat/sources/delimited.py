@@ -34,16 +34,16 @@ class DelimitedTable(FileSource):
         ):
             lines.check_start(buffered.peek(8), self.place)
             with io.TextIOWrapper(buffered, "utf-8-sig", errors="surrogateescape", newline="") as text:
-                shape = _TableShape()
-                rows = _rows(text, delimiter, self.place, shape)
+                shape = TableShape()
+                rows = delimited_rows(text, delimiter, self.place, shape)
                 names = next(rows, [])
-                if isinstance(names, _UnreadableRow):
+                if isinstance(names, UnreadableRow):
                     raise ImageError(f"{shown(self.place)}:1: {names.problem}")
                 names = _distinct(names)
                 table = TableRows.of(self.place, names, self.options, passed_over)
                 shape.width, shape.column = len(names), names.index(table.column)
                 for number, row in enumerate(rows):
-                    if isinstance(row, _UnreadableRow):
+                    if isinstance(row, UnreadableRow):
                         yield table.failed(number, f"{shown(self.place)}:{row.line}: {row.problem}")
                     elif len(row) != len(names):
                         problem = (
@@ -55,7 +55,7 @@ class DelimitedTable(FileSource):
 
 
 @dataclass(frozen=True)
-class _UnreadableRow:
+class UnreadableRow:
     """A row that cannot be read."""
 
     line: int
@@ -64,7 +64,7 @@ class _UnreadableRow:
 
 
 @dataclass
-class _TableShape:
+class TableShape:
     """Columns and width of the rows, from the header line."""
 
     width: int = 0
@@ -86,7 +86,7 @@ class _TableShape:
 class _Lines:
     """Lines of a text; keeps those of the current row."""
 
-    def __init__(self, text: io.TextIOWrapper, place: str) -> None:
+    def __init__(self, text: io.TextIOBase, place: str) -> None:
         self._lines = lines.lines_of(text, place)
         self._again: deque[str | int] = deque()
         self.of_row: list[str | int] = []
@@ -115,10 +115,11 @@ class _Lines:
         self.of_row = self.of_row[:1]
 
 
-def _rows(
-    text: io.TextIOWrapper, delimiter: str, place: str, shape: _TableShape
-) -> Iterator[list[str] | _UnreadableRow]:
-    """The rows, without empty ones; in the place of one whose quotes are broken what is wrong with it.
+def delimited_rows(
+    text: io.TextIOBase, delimiter: str, place: str, shape: TableShape, *, blank: bool = False
+) -> Iterator[list[str] | UnreadableRow]:
+    """The rows, with `blank` also those without cells; in the place of one whose quotes are broken what is
+    wrong with it.
 
     A quote that is not closed would swallow the rows that follow, up to the next quote or the end: that row
     is broken, and those are read.
@@ -147,7 +148,7 @@ def _rows(
                     f"the rest of {shown(place)} is not read: {broken:,} rows have broken quotes"
                 )
             yield _broken(source, problem)
-        elif row:
+        elif row or blank:
             yield row
 
 
@@ -161,11 +162,11 @@ def _leniently(of_row: list[str | int], delimiter: str) -> list[str] | None:
     return row if next(feed, None) is not None else None  # it wanted a second line
 
 
-def _broken(source: _Lines, problem: str) -> _UnreadableRow:
+def _broken(source: _Lines, problem: str) -> UnreadableRow:
     problem = "a quote is not closed" if "unexpected end" in problem else problem
     line, behind = source.number + 1, len(source.of_row) - 1
     source.again_from_second()
-    return _UnreadableRow(
+    return UnreadableRow(
         line,
         f"{problem}; the {behind:,} lines behind it are read as rows of their own" if behind else problem,
     )

@@ -21,10 +21,11 @@ class FigStep(Reader):
     def samples(self, row: Row) -> Iterator[Sample]:
         category, task = text_of(row, "category_id"), text_of(row, "task_id")
         name = f"query_{text_of(row, 'dataset')}_{category}_{task}_{_TYPE}.png"
+        image = self.image(f"SafeBench/{name}", name)
         fields = {"question": text_of(row, "question"), "instruction": text_of(row, "instruction")}
         yield Sample(
             id=f"{category}-{task}",
-            item=Item([self.image(name)], turns=self.turns(fields)),
+            item=Item([image], turns=self.turns(fields)),
             expected=REFUSE,
             category=text_of(row, "category_name"),
             fields=fields,
