@@ -104,7 +104,7 @@ def test_paired_differences_need_the_same_items():
     assert {"a", "b", "model", "split", "metric", "difference", "ci"} <= set(found)
     itself = paired(GOOD, GOOD, "aurc")
     assert itself is not None and itself["difference"] == 0 and itself["ci"] == [0, 0]
-    with pytest.raises(ValueError, match="did not judge the same items"):
+    with pytest.raises(ValueError, match="did not judge the same units"):
         paired(GOOD, judged("x", [1, 0], [0.9, 0.1]), "f1")
 
 

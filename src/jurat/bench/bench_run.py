@@ -65,7 +65,7 @@ def _rows(evaluated: Sequence[EvaluatedMethod]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for each in evaluated:
         test = known.get((each.model, each.key, "test"))
-        recall = math.nan if test is None else test.arrays("item").value("recall")
+        recall = math.nan if test is None else test.estimates("item").value("recall")
         for level in LEVELS:
             if level == "rule" and not _tells_rules(each):
                 continue

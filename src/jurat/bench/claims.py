@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from jurat.bench.methods.registry import methods
 from jurat.bench.pictogram.definition import CLAIMED_SPLITS
-from jurat.bench.table import LESS
+from jurat.metrics.estimates import LESS
 
 State = Literal["shown", "open", "against", "not testable"]
 STATES: tuple[State, ...] = get_args(State)

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from jurat.bench.table import LESS, EvaluatedMethod
+from jurat.bench.table import EvaluatedMethod
+from jurat.metrics.estimates import LESS
 
 POOLED = "#all"
 """Ends the name of a model that stands for all of its training seeds."""

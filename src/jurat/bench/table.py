@@ -11,41 +11,33 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from jurat import metrics
 from jurat.bench.cost import Spending
-from jurat.metrics import UNSURE, Interval, Resampler
-from jurat.metrics.abstention import COVERAGES, Curves
-from jurat.metrics.calibration_error import briers, log_losses
-from jurat.metrics.intervals import percentile
-from jurat.metrics.rates import RATES, rates
+from jurat.metrics import UNSURE, Estimates, Interval, Table
+from jurat.metrics.abstention import COVERAGES
+from jurat.metrics.estimates import SOFT
+from jurat.metrics.intervals import DRAWS, percentile
+from jurat.metrics.paired import percentile_difference, percentile_ratio
+from jurat.metrics.rates import RATES
 from jurat.metrics.shift import PREVALENCES
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from jurat.bench.methods.interface import Prediction
     from jurat.bench.pictogram.items import BenchItem
 
 Level = Literal["item", "rule"]
 LEVELS: tuple[Level, ...] = ("item", "rule")
-DRAWS = 1000
 INTERVALS = f"95%, percentile bootstrap over rule, then pair; {DRAWS:,} draws"
-BLOCK = 2_000_000
-"""Weights that are worked on at once."""
-COVERED = 0.9
-"""The coverage whose risk is the metric `risk`."""
 CURVE = tuple(np.linspace(0.05, 1.0, 20).round(2).tolist())
 """The coverages of `risk_curve`."""
-LESS = ("aurc", "risk", "brier", "log_loss")
-"""Metrics of which less is better."""
-SOFT = ("brier", "log_loss")
-"""Metrics of scores against a truth that may be soft."""
+COSTS = tuple(each.name for each in fields(Spending))
 
 
 @dataclass(frozen=True)
@@ -69,96 +61,42 @@ class EvaluatedMethod:
     def key(self) -> str:
         return "-no-".join((self.preset, *self.ablate))
 
+    @property
+    def seed_count(self) -> int:
+        """Training seeds of the model; of several there are no intervals (`jurat.bench.seeds`)."""
+        return len(set(self.seeds)) or 1
+
     @cached_property
-    def _arrays(self) -> dict[Level, Arrays]:
+    def _estimates(self) -> dict[Level, Estimates]:
         return {}
 
-    def arrays(self, level: Level) -> Arrays:
-        """The arrays of a level, computed once."""
-        if level not in self._arrays:
-            self._arrays[level] = Arrays.of(self, level)
-        return self._arrays[level]
+    def estimates(self, level: Level) -> Estimates:
+        """The metrics of a level, each computed once."""
+        if level not in self._estimates:
+            self._estimates[level] = Estimates(self.table(level), DRAWS, nested=True)
+        return self._estimates[level]
 
-
-@dataclass(frozen=True)
-class Arrays:
-    """Truth, outcomes and scores of one level; all of length n."""
-
-    truth: NDArray[np.float64]
-    """0 or 1; in between where it is soft."""
-    outcomes: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    clusters: tuple[list[str], list[int]]
-    """Rule and pair of each."""
-    seeds: int = 1
-    """Training seeds of the model; of several there are no intervals (`jurat.bench.seeds`)."""
-
-    @classmethod
-    def of(cls, evaluated: EvaluatedMethod, level: Level) -> Arrays:
-        items = list(zip(evaluated.items, evaluated.predictions, strict=True))
-        if level == "rule" and evaluated.split == "labelled":
+    def table(self, level: Level) -> Table:
+        """One row an item, in clusters of rule and pair; at rule level for the item's own rule, and of
+        someone's own images for every rule, in clusters of rule and image."""
+        items = list(zip(self.items, self.predictions, self.seeds or ("",) * len(self.items), strict=True))
+        if level == "rule" and self.split == "labelled":
             # Every rule of every image; an image without any answer is undecided under each.
-            names = dict.fromkeys(name for _, prediction in items for name in prediction.rules)
+            names = dict.fromkeys(name for _, prediction, _ in items for name in prediction.rules)
             rows = [(*each, name, each[0].id, number) for number, each in enumerate(items) for name in names]
         else:
             own = level == "rule"
             rows = [(*each, each[0].rule if own else "", each[0].rule, each[0].pair) for each in items]
-        return cls(
-            np.array([_truth(item, rule) for item, _, rule, *_ in rows], float),
-            np.array([_outcome(prediction, rule) for _, prediction, rule, *_ in rows], int),
-            np.array([_score(prediction, rule) for _, prediction, rule, *_ in rows], float),
-            ([cluster for *_, cluster, _ in rows], [pair for *_, pair in rows]),
-            len(set(evaluated.seeds)) or 1,
+        factors = {"method": self.key, "model": self.model, "split": self.split, "level": level}
+        return Table(
+            np.array([f"{seed} {item.id} {rule}" for item, _, seed, rule, *_ in rows], np.str_),
+            tuple(np.array([row[place] for row in rows], np.str_) for place in (4, 5)),
+            np.array([_truth(item, rule) for item, _, _, rule, *_ in rows], float),
+            np.array([_outcome(prediction, rule) for _, prediction, _, rule, *_ in rows], int),
+            np.array([_score(prediction, rule) for _, prediction, _, rule, *_ in rows], float),
+            {name: np.array([_cost(row[1], name) for row in rows], float) for name in COSTS},
+            {name: np.full(len(rows), value) for name, value in factors.items()},
         )
-
-    @cached_property
-    def hard(self) -> bool:
-        return bool(np.isin(self.truth, (0, 1)).all())
-
-    @property
-    def forced(self) -> NDArray[np.bool_]:
-        """Which would be wrong if everything were decided: what is unsure goes by its score, and is wrong
-        without one."""
-        leaning = np.where(np.isnan(self.scores), UNSURE, (self.scores > 0.5).astype(int))
-        return np.where(self.outcomes == UNSURE, leaning, self.outcomes) != self.truth
-
-    def samples(self) -> NDArray[np.int32]:
-        """Weights of the bootstrap samples; shape (draws, n). Equal items get equal ones."""
-        rules, pairs = self.clusters
-        return _samples(tuple(rules), tuple(pairs), DRAWS)
-
-    def value(self, metric: str) -> float:
-        """A metric, by its name in `_group`."""
-        return float(self._group(metric, np.ones((1, len(self.truth))))[metric][0])
-
-    def spread(self, metric: str) -> NDArray[np.float64]:
-        """A metric over the bootstrap samples, computed once."""
-        if metric not in self._spreads:
-            samples = self.samples()
-            step = max(1, BLOCK // max(1, samples.shape[1]))
-            parts = [self._group(metric, samples[i : i + step]) for i in range(0, len(samples), step)]
-            self._spreads.update({name: np.concatenate([p[name] for p in parts]) for name in parts[0]})
-        return self._spreads[metric]
-
-    def interval(self, metric: str) -> list[float]:
-        """The 95% interval of a metric."""
-        return _ci(percentile(self.spread(metric).tolist()))
-
-    @cached_property
-    def _spreads(self) -> dict[str, NDArray[np.float64]]:
-        return {}
-
-    def _group(self, metric: str, weights: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
-        """A metric and those that are worked out with it, of each sample of `weights` (samples, n)."""
-        if metric in RATES:
-            return rates(self.truth.astype(int), self.outcomes, weights)
-        if metric in SOFT:
-            return {
-                "brier": briers(self.truth, self.scores, weights),
-                "log_loss": log_losses(self.truth, self.scores, weights),
-            }
-        curves = Curves.of(self.forced, metrics.confidence(self.scores), weights)
-        return {"aurc": curves.areas(), "risk": curves.risks_at(COVERED)}
 
 
 def _truth(item: BenchItem, rule: str) -> float:
@@ -176,6 +114,11 @@ def _score(prediction: Prediction, rule: str) -> float:
     return prediction.scores.get(rule, math.nan) if rule else prediction.score
 
 
+def _cost(prediction: Prediction, name: str) -> float:
+    value = getattr(prediction.spending, name)
+    return math.nan if value is None else value
+
+
 def title_of(row: dict[str, Any]) -> str:
     """How tables and figures name a row's method: "jurat − views"."""
     return row["preset"] + "".join(f" − {part}" for part in row["ablate"])
@@ -184,17 +127,19 @@ def title_of(row: dict[str, Any]) -> str:
 def row(evaluated: EvaluatedMethod, level: Level, *, recall_on_test: float = math.nan) -> dict[str, Any]:
     """One line of `results.json`. `recall_on_test` is what the precision at a prevalence is worked out
     with, on `rare`."""
-    found = evaluated.arrays(level)
+    found, several = evaluated.estimates(level), evaluated.seed_count > 1
     values: dict[str, Any] = {
         "preset": evaluated.preset,
         "ablate": list(evaluated.ablate),
         "model": evaluated.model,
         "split": evaluated.split,
         "level": level,
-        "n": len(found.truth),
-        "seeds": len(set(evaluated.seeds)) or 1,
+        "n": len(found.table),
+        "seeds": evaluated.seed_count,
     }
-    values |= _rates(found) | _abstention(found) | _calibration(found)
+    values |= _rates(found) | _abstention(found) | _calibration(found.table)
+    if several:
+        values = {name: value for name, value in values.items() if not name.endswith("_ci")}
     if evaluated.split == "rare" and level == "item":
         alarms = 1 - values["accuracy"]
         values["precision_at"] = {
@@ -204,45 +149,40 @@ def row(evaluated: EvaluatedMethod, level: Level, *, recall_on_test: float = mat
         values["false_flags"] = _false_flags(evaluated)
     values["reasons"] = dict(Counter(r.reason for r in evaluated.predictions if r.reason is not None))
     values["by"] = _parts(evaluated, found)
-    return _plain(values | _spending(evaluated))
+    return _plain(values | {name: _mean(column) for name, column in found.table.costs.items()})
 
 
-@lru_cache(maxsize=8)
-def _samples(rules: tuple[str, ...], pairs: tuple[int, ...], draws: int) -> NDArray[np.int32]:
-    return Resampler(rules, pairs, draws=draws).weights()
-
-
-def _rates(found: Arrays) -> dict[str, Any]:
+def _rates(found: Estimates) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    both = found.hard and 0 < found.truth.sum() < len(found.truth)
+    truth = found.table.truth
+    both = found.hard and 0 < truth.sum() < len(truth)
     for name in RATES:
         usable = found.hard and (both or name == "accuracy")
         values[name] = found.value(name) if usable else math.nan
-        if usable and len(found.truth) and found.seeds == 1:
-            values[f"{name}_ci"] = found.interval(name)
-    return values | {"unsure": metrics.unsure_share(found.outcomes)}
+        if usable and len(truth):
+            values[f"{name}_ci"] = _ci(found.percentile_interval(name))
+    return values | {"unsure": metrics.unsure_share(found.table.said)}
 
 
-def _abstention(found: Arrays) -> dict[str, Any]:
-    if not found.hard or np.isnan(found.scores).all():
+def _abstention(found: Estimates) -> dict[str, Any]:
+    if not found.hard or np.isnan(found.table.score).all():
         return {"aurc": math.nan}
-    curves = Curves.of(found.forced, metrics.confidence(found.scores), np.ones((1, len(found.truth))))
-    values = {
+    curves = found.curves()
+    return {
         "aurc": found.value("aurc"),
         "risk_at": {str(c): float(curves.risks_at(c)[0]) for c in COVERAGES},
         "risk_curve": [float(curves.risks_at(c)[0]) for c in CURVE],
+        "aurc_ci": _ci(found.percentile_interval("aurc")),
+        "risk_ci": _ci(found.percentile_interval("risk")),
     }
-    if found.seeds == 1:
-        values |= {"aurc_ci": found.interval("aurc"), "risk_ci": found.interval("risk")}
-    return values
 
 
-def _calibration(found: Arrays) -> dict[str, Any]:
+def _calibration(table: Table) -> dict[str, Any]:
     return {
-        "ece": metrics.calibration_error(found.truth, found.scores),
-        "brier": metrics.brier(found.truth, found.scores),
-        "log_loss": metrics.log_loss(found.truth, found.scores),
-        "unscored": float(np.isnan(found.scores).mean()) if len(found.scores) else math.nan,
+        "ece": metrics.calibration_error(table.truth, table.score),
+        "brier": metrics.brier(table.truth, table.score),
+        "log_loss": metrics.log_loss(table.truth, table.score),
+        "unscored": float(np.isnan(table.score).mean()) if len(table) else math.nan,
     }
 
 
@@ -256,11 +196,11 @@ def _false_flags(evaluated: EvaluatedMethod) -> float:
     return wrong / others if others else math.nan
 
 
-def _parts(evaluated: EvaluatedMethod, found: Arrays) -> dict[str, dict[str, float]]:
+def _parts(evaluated: EvaluatedMethod, found: Estimates) -> dict[str, dict[str, float]]:
     """Accuracy by rule, by level of difficulty and by companions: where it fails."""
-    if not found.hard or len(found.truth) != len(evaluated.items):
+    if not found.hard or len(found.table) != len(evaluated.items):
         return {}
-    wrong = found.outcomes != found.truth
+    wrong = found.table.said != found.table.truth
     keys: dict[str, list[str]] = {
         "rule": [item.rule for item in evaluated.items],
         "level": [item.level for item in evaluated.items],
@@ -275,15 +215,9 @@ def _parts(evaluated: EvaluatedMethod, found: Arrays) -> dict[str, dict[str, flo
     return parts
 
 
-def _spending(evaluated: EvaluatedMethod) -> dict[str, Any]:
-    """Mean costs per item."""
-    spent = [prediction.spending for prediction in evaluated.predictions]
-    means: dict[str, Any] = {}
-    for each in fields(Spending):
-        values = [getattr(one, each.name) for one in spent]
-        known = [value for value in values if value is not None]
-        means[each.name] = sum(known) / len(known) if known and len(known) == len(values) else math.nan
-    return means
+def _mean(column: Sequence[float]) -> float:
+    """nan where a value is not known, or there is none."""
+    return sum(column) / len(column) if len(column) else math.nan
 
 
 def flip_row(test: EvaluatedMethod, flipped: EvaluatedMethod) -> dict[str, Any]:
@@ -293,11 +227,12 @@ def flip_row(test: EvaluatedMethod, flipped: EvaluatedMethod) -> dict[str, Any]:
     both = [(before[name], i) for i, name in enumerate(_names(flipped)) if name in before]
     if not both:
         return {}
-    a, b = test.arrays("rule"), flipped.arrays("rule")
+    a, b = test.table("rule"), flipped.estimates("rule")
     first, second = (np.array(column) for column in zip(*both, strict=True))
-    pairs = a.truth[first].astype(int), a.outcomes[first], b.truth[second].astype(int), b.outcomes[second]
+    before_flip, after = a.take(first), b.table.take(second)
+    pairs = before_flip.truth, before_flip.said, after.truth, after.said
     score = metrics.flip_score(*pairs)
-    if math.isnan(score) or b.seeds > 1:
+    if math.isnan(score) or flipped.seed_count > 1:
         return {} if math.isnan(score) else {"flip_score": score}
     draws = [metrics.flip_score(*pairs, sample) for sample in b.samples()[:, second]]
     return _plain({"flip_score": score, "flip_score_ci": _ci(percentile(draws))})
@@ -316,32 +251,22 @@ def paired(
 
     Of recall, precision, accuracy and F1 more is better; of those in `LESS` less.
     """
-    if [item.id for item in a.items] != [item.id for item in b.items] or a.seeds != b.seeds:
-        raise ValueError(f"{a.key} and {b.key} did not judge the same items")
-    one, other = a.arrays(level), b.arrays(level)
-    if not one.hard and metric not in SOFT:
-        return None
-    difference = one.value(metric) - other.value(metric)
-    if math.isnan(difference):
+    one, other = a.estimates(level), b.estimates(level)
+    try:
+        value, interval = percentile_difference(one, other, metric)
+    except ValueError as problem:
+        raise ValueError(f"{a.key} and {b.key}: {problem}") from problem
+    if math.isnan(value) or not (one.hard or metric in SOFT):
         return None
     entry: dict[str, Any] = {"a": a.key, "b": b.key, "model": a.model, "split": a.split, "level": level}
-    entry |= {"metric": metric, "difference": difference}
-    if one.seeds > 1:
+    entry |= {"metric": metric, "difference": value}
+    if a.seed_count > 1:
         return _plain(entry | {"ci": [math.nan, math.nan]})
-    entry["ci"] = _ci(percentile((one.spread(metric) - other.spread(metric)).tolist()))
-    return _plain(entry | (_ratio(one, other) if metric == "risk" else {}))
-
-
-def _ratio(one: Arrays, other: Arrays) -> dict[str, Any]:
-    """The ratio of two risks at `COVERED`, with its interval; an end is null where the second risk can be
-    0."""
-    if other.value("risk") == 0:
-        return {}
-    risks, others = one.spread("risk"), other.spread("risk")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        low, high = _ci(percentile((risks / others).tolist()))
-    ends = [math.nan if math.isinf(end) else end for end in (low, high)]
-    return {"ratio": one.value("risk") / other.value("risk"), "ratio_ci": ends}
+    entry["ci"] = _ci(interval)
+    if metric == "risk" and other.value("risk") > 0:
+        ratio, ends = percentile_ratio(one, other, "risk")
+        entry |= {"ratio": ratio, "ratio_ci": _ci(ends)}
+    return _plain(entry)
 
 
 def _ci(interval: Interval) -> list[float]:

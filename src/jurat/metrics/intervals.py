@@ -1,8 +1,13 @@
-"""Intervals: Wilson's for a rate, and a bootstrap that draws whole clusters for everything else.
+"""Intervals: Wilson's for a rate, with clusters too, and a bootstrap that draws whole clusters.
 
 Scenes of one pair and pairs of one rule are alike, so they are drawn together: rules with replacement, and
 within each drawn rule its pairs (Davison & Hinkley 1997, section 3.8; Saravanan, Berman & Sober 2020,
 arXiv 2007.07797). scipy's `bootstrap` knows no clusters.
+
+With few clusters, percentiles of a bootstrap cover less than they say; a standard error over G clusters with
+the t quantile of G - 1 degrees of freedom does not (Cameron & Miller 2015, "A practitioner's guide to
+cluster-robust inference", section VI). For a rate it enters Wilson's formula through the effective sample
+size (Korn & Graubard 1998; Dean & Pagano 2015). `perf/coverage.py` measures all of them.
 """
 
 from __future__ import annotations
@@ -17,6 +22,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from jurat.metrics.rates import Floats
 
 DRAWS = 1000
 LEVEL = 0.95
@@ -37,11 +44,121 @@ def wilson(right: int, n: int, level: float = LEVEL) -> Interval:
     """Wilson's interval of a rate of `right` in `n` (Wilson 1927); the whole of [0, 1] for n = 0."""
     if n == 0:
         return Interval(0.0, 1.0)
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    rate, extra = right / n, z * z / n
+    return _wilson(right / n, n, normal_quantile(level))
+
+
+def _wilson(rate: float, n: float, z: float) -> Interval:
+    extra = z * z / n
     centre = (rate + extra / 2) / (1 + extra)
     half = z * math.sqrt((rate * (1 - rate) + extra / 4) / n) / (1 + extra)
-    return Interval(0.0 if right == 0 else centre - half, 1.0 if right == n else centre + half)
+    return Interval(0.0 if rate == 0 else centre - half, 1.0 if rate == 1 else centre + half)
+
+
+def clustered_rate(values: Floats, clusters: Sequence[Any] | None, level: float = LEVEL) -> Interval:
+    """Wilson's interval of a mean of values in [0, 1] whose items lie in clusters.
+
+    The effective sample size is n over the design effect, with the t quantile of the clusters; the result
+    is never narrower than Wilson's interval without clusters. Where all clusters say the same, their
+    likeness cannot be estimated, and each counts as one item. One cluster alone gives [0, 1].
+    """
+    value = np.asarray(values, float)
+    n = len(value)
+    plain = _wilson(float(value.mean()), n, normal_quantile(level)) if n else Interval(0.0, 1.0)
+    numbers, count = cluster_numbers(clusters, n)
+    if count == n:
+        return plain
+    if count == 1:
+        return Interval(0.0, 1.0)
+    rate = float(value.mean())
+    variance = cluster_variance((value - rate) / n, numbers)
+    effective = rate * (1 - rate) / variance if variance > 0 else count
+    return union(plain, _wilson(rate, effective, t_quantile(count - 1, level)))
+
+
+def mean_over_seeds(values: NDArray[np.floating], clusters: Sequence[Any] | None = None) -> Interval:
+    """The 95% interval of a mean over training seeds and items, both of which could be others.
+
+    `values` has the shape (seeds, items); every seed judged the same items, which `clusters` groups. The
+    variances over seeds and over clusters are added, with Satterthwaite's degrees of freedom. That counts
+    what seeds and items do together twice, so it is rather too wide. nan for one seed.
+    """
+    whole = np.asarray(values, float)
+    seeds, n = whole.shape
+    if seeds < 2:
+        return Interval(math.nan, math.nan)
+    centre = whole.mean()
+    numbers, count = cluster_numbers(clusters, n)
+    parts = [(float(whole.mean(1).var(ddof=1)) / seeds, seeds - 1)]
+    if count > 1:
+        parts.append((cluster_variance((whole.mean(0) - centre) / n, numbers), count - 1))
+    return around(float(centre), sum(part for part, _ in parts), satterthwaite(parts))
+
+
+def bounded(value: float, variance: float, df: float, level: float = LEVEL) -> Interval:
+    """An interval of a statistic that lies in [0, 1]: Wilson's for the effective sample size
+    value (1 - value) / variance, with the t quantile; nan where the variance is 0."""
+    if not 0 < variance < math.inf or math.isnan(value):
+        return Interval(math.nan, math.nan)
+    inside = min(max(value, 1e-9), 1 - 1e-9)
+    return _wilson(inside, inside * (1 - inside) / variance, t_quantile(df, level))
+
+
+def around(centre: float, variance: float, df: float, level: float = LEVEL) -> Interval:
+    """centre ± t sqrt(variance)."""
+    half = t_quantile(df, level) * math.sqrt(variance)
+    return Interval(centre - half, centre + half)
+
+
+def union(*intervals: Interval) -> Interval:
+    """The least interval that holds all of the given ones."""
+    return Interval(min(each.low for each in intervals), max(each.high for each in intervals))
+
+
+def cluster_numbers(clusters: Sequence[Any] | None, n: int) -> tuple[NDArray[np.intp], int]:
+    """The number of each item's cluster, and how many there are; every item is its own without clusters."""
+    if clusters is None:
+        return np.arange(n), n
+    if len(clusters) != n:
+        raise ValueError(f"{len(clusters)} clusters are named for {n} items")
+    names, numbers = np.unique(np.asarray(clusters), return_inverse=True)
+    return numbers.ravel(), len(names)
+
+
+def cluster_variance(influence: NDArray[np.float64], numbers: NDArray[np.intp]) -> float:
+    """Variance of an estimate from each item's influence on it (they sum to 0): the sum over clusters of the
+    squared sums of their items, times G / (G - 1) for G clusters."""
+    sums = np.bincount(numbers, influence)
+    count = len(sums)
+    return math.inf if count < 2 else float((sums**2).sum()) * count / (count - 1)
+
+
+def satterthwaite(parts: Sequence[tuple[float, float]]) -> float:
+    """Degrees of freedom of a sum of independent variances, each with its own (Satterthwaite 1946)."""
+    below = sum(variance**2 / df for variance, df in parts)
+    return sum(variance for variance, _ in parts) ** 2 / below if below > 0 else math.inf
+
+
+def normal_quantile(level: float = LEVEL) -> float:
+    """Half the width of a central interval of the normal distribution: 1.96 at 95%."""
+    return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def t_quantile(df: float, level: float = LEVEL) -> float:
+    """Half the width of a central interval of Student's t distribution."""
+    if math.isinf(df):
+        return normal_quantile(level)
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, (1 + level) / 2))
+
+
+def t_probability(statistic: float, df: float) -> float:
+    """Two-sided p of a t statistic."""
+    if math.isinf(df):
+        return 2 * NormalDist().cdf(-abs(statistic))
+    from scipy.special import stdtr
+
+    return 2 * float(stdtr(df, -abs(statistic)))
 
 
 class Resampler:
