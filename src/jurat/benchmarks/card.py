@@ -33,6 +33,8 @@ class Published(_Plain):
     samples: int | None = None
     """Those of the default groups, as are the categories."""
     categories: dict[str, int] = Field(default_factory=dict)
+    categories_of: list[str] = Field(default_factory=list)
+    """The groups whose samples `categories` counts; the default ones where empty."""
     groups: dict[str, int] = Field(default_factory=dict)
     evidence: Evidence = "recalled"
 
@@ -99,6 +101,8 @@ class Card(_Plain):
     """The groups that a run takes unless it is given others; all where empty. Training parts, and variants
     that the authors report apart, are not among them."""
     published: Published = Published()
+    published_of: dict[str, Published] = Field(default_factory=dict)
+    """Layout to its own counts, where it holds another part of the set than the others: a mini version."""
     protocols: dict[str, ProtocolCard] = Field(min_length=1)
     """The first is the default."""
     scorers: list[str] = Field(default_factory=list)
@@ -116,6 +120,10 @@ class Card(_Plain):
     def is_default(self, group: str | None) -> bool:
         """Whether a run takes the samples of this group without being told so."""
         return not self.default_groups or group in self.default_groups
+
+    def published_in(self, layout: str) -> Published:
+        """The counts of a complete copy in a layout."""
+        return self.published_of.get(layout, self.published)
 
     def patterns(self, layout: str) -> list[str]:
         """The patterns that must all be found in a copy of a layout."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from jurat.benchmarks.card import Card
@@ -131,6 +132,12 @@ def text_of(row: Row, *names: str) -> str:
     if found is None:
         raise SkipRow(f"it has no {' or '.join(names)}")
     return found
+
+
+def same_text(text: str) -> str:
+    """A name for a text that is equal for texts which differ in case and white space only: the cluster of a
+    base question."""
+    return sha256(" ".join(text.split()).casefold().encode("utf-8", "replace")).hexdigest()[:12]
 
 
 def text_if_any(cells: Mapping[str, Any], *names: str) -> str | None:

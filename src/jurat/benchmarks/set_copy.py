@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
-from jurat.benchmarks.card import Card
+from jurat.benchmarks.card import Card, Published
 from jurat.benchmarks.reader import Reader
 from jurat.benchmarks.registry import BENCHMARKS, Benchmark
 from jurat.benchmarks.sample import Sample, Skipped
@@ -27,8 +27,10 @@ class SetReport:
     """Rows of the copy: those that gave samples, and those that did not."""
     skipped: list[Skipped] = field(default_factory=list[Skipped])
     categories: Counter[str] = field(default_factory=Counter[str])
-    default_categories: Counter[str] = field(default_factory=Counter[str])
-    """Those of the samples that a run takes by default (`Card.default_groups`)."""
+    default_samples: int = 0
+    """Those that a run takes by default (`Card.default_groups`)."""
+    compared_categories: Counter[str] = field(default_factory=Counter[str])
+    """Of the samples whose categories the authors count."""
     groups: Counter[str] = field(default_factory=Counter[str])
     clusters: int = 0
     duplicates: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -51,6 +53,11 @@ class SetCopy:
     @property
     def card(self) -> Card:
         return self.benchmark.card
+
+    @property
+    def published(self) -> Published:
+        """The published counts of its layout."""
+        return self.card.published_in(self.layout)
 
     def read(self) -> Iterator[Sample | Skipped]:
         """The samples in the order of the rows, and what is left out.
@@ -75,7 +82,7 @@ class SetCopy:
 
     def verify(self) -> SetReport:
         """Reads every row, without decoding images, and compares the counts with the published ones."""
-        report = SetReport()
+        report, published = SetReport(), self.published
         rows: set[str] = set()
         clusters: set[str] = set()
         seen: dict[str, str] = {}
@@ -86,8 +93,10 @@ class SetCopy:
                 continue
             report.samples += 1
             report.categories[each.category or ""] += 1
-            if self.card.is_default(each.group):
-                report.default_categories[each.category or ""] += 1
+            is_default = self.card.is_default(each.group)
+            report.default_samples += is_default
+            if each.group in published.categories_of if published.categories_of else is_default:
+                report.compared_categories[each.category or ""] += 1
             report.groups[each.group or ""] += 1
             clusters.add(each.cluster)
             first = seen.setdefault(_content(each), each.id)
@@ -101,7 +110,7 @@ class SetCopy:
         report.missing_images = list(dict.fromkeys(name for name in missing if name))
         report.unused_images = self.files.unused_images()
         report.notes = dict(self.files.notes)
-        report.differences = list(_differences(report, self.card))
+        report.differences = list(_differences(report, self.card, published))
         return report
 
     def facts(self, report: SetReport) -> dict[str, Any]:
@@ -119,7 +128,7 @@ class SetCopy:
             "groups": dict(report.groups),
             "clusters": report.clusters,
             "notes": report.notes,
-            "published": self.card.published.model_dump(exclude_none=True),
+            "published": self.published.model_dump(exclude_none=True),
             "differences": report.differences,
         }
 
@@ -142,6 +151,10 @@ def open_set(name: str, path: Path | str) -> SetCopy:
         if _is_given(files, patterns := benchmark.card.patterns(layout)) and all(map(files.find, patterns))
     ]
     for other in fitting[1:]:
+        if files.find(benchmark.card.patterns(other)[0]) == files.find(
+            benchmark.card.patterns(fitting[0])[0]
+        ):
+            continue  # two patterns for the same files
         files.notes[f"it has the layout {other} too, which was not read; {fitting[0]} was"] = 1
     if fitting:
         return SetCopy(benchmark, fitting[0], files)
@@ -167,13 +180,11 @@ def _content(sample: Sample) -> str:
     return sha256(repr((images, texts, sample.expected, sample.group)).encode()).hexdigest()
 
 
-def _differences(report: SetReport, card: Card) -> Iterator[str]:
-    published = card.published
-    samples = report.default_categories.total()
-    if published.samples is not None and samples != published.samples:
-        yield f"{samples:,} samples, not the published {published.samples:,}"
+def _differences(report: SetReport, card: Card, published: Published) -> Iterator[str]:
+    if published.samples is not None and report.default_samples != published.samples:
+        yield f"{report.default_samples:,} samples, not the published {published.samples:,}"
     for what, counts, expected in (
-        ("category", report.default_categories, published.categories),
+        ("category", report.compared_categories, published.categories),
         ("group", report.groups, published.groups),
     ):
         for name, count in expected.items():

@@ -206,15 +206,17 @@ class SetFiles:
         for form in (name, unquote(name)) if "%" in name else (name,):
             wanted = _wanted(form)
             while wanted:
-                found = self._ending_with(wanted, any_suffix)
-                if found := [each for each in found if each.startswith(inside)]:
+                if found := self._ending_with(wanted, any_suffix, inside):
                     return found
                 wanted = wanted[1:] if _ABSOLUTE.match(name) else []
         return []
 
-    def _ending_with(self, wanted: list[str], any_suffix: bool) -> list[str]:
-        among = self._by_base.get(wanted[-1], ())
-        found = [name for name in among if name in self.openers and self._matches(name, wanted, exact=True)]
+    def _ending_with(self, wanted: list[str], any_suffix: bool, inside: str) -> list[str]:
+        found = [
+            name
+            for name in self._by_base.get(wanted[-1], ())
+            if name in self.openers and name.startswith(inside) and self._matches(name, wanted, exact=True)
+        ]
         if found or not any_suffix:
             return found
         tail = [*wanted[:-1], _stem(wanted[-1])]
@@ -222,6 +224,7 @@ class SetFiles:
             name
             for name in self._by_stem.get(tail[-1], ())
             if name in self.openers
+            and name.startswith(inside)
             and is_image(name)
             and [*self._parts[name][:-1], tail[-1]][-len(tail) :] == tail
         ]
