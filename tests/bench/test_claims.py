@@ -6,12 +6,21 @@ from typing import Any
 
 import pytest
 
-from jurat.bench.claims import check
+from jurat.bench.claims import check, claims, named
 from jurat.bench.results import claims_table
+from jurat.metrics.claims import STATES, Judged
 
 
 def difference(a: str, b: str, metric: str, low: float, high: float, split: str = "test") -> dict[str, Any]:
     return {"a": a, "b": b, "model": "naive", "split": split, "metric": metric, "ci": [low, high]}
+
+
+def states(judged: list[Judged]) -> tuple[int, ...]:
+    return tuple(sum(one.state == state for one in judged) for state in STATES)
+
+
+def names(judged: list[Judged], state: str) -> list[str]:
+    return [named(one.comparison) for one in judged if one.state == state]
 
 
 def row(preset: str, tokens: float, risk: float, *ablate: str) -> dict[str, Any]:
@@ -22,7 +31,7 @@ def row(preset: str, tokens: float, risk: float, *ablate: str) -> dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("paired", "claim", "states"),
+    ("paired", "claim", "counts"),
     [
         (difference("clue", "whole", "f1", 0.1, 0.2), "1", (0, 0, 0, 1)),  # of which there is no row
         (difference("jurat", "direct", "f1", -0.1, 0.2), "2", (0, 1, 0, 0)),
@@ -33,10 +42,9 @@ def row(preset: str, tokens: float, risk: float, *ablate: str) -> dict[str, Any]
         (difference("jurat", "jurat-no-views", "f1", -0.2, -0.1), "5", (0, 0, 1, 0)),
     ],
 )
-def test_difference_is_classified_by_its_interval(paired, claim, states):
-    (found,) = check({"rows": [], "paired": [paired]})
-    assert found.claim.startswith(claim)
-    assert tuple(map(len, found.comparisons.values())) == states
+def test_difference_is_classified_by_its_interval(paired, claim, counts):
+    ((text, _, judged),) = check({"rows": [], "paired": [paired]})
+    assert text.startswith(claim) and states(judged) == counts
 
 
 @pytest.mark.parametrize(
@@ -59,8 +67,8 @@ def test_comparison_outside_the_claims_is_ignored(paired):
 )
 def test_baseline_with_low_recall_is_not_testable(recall: float | None, state: str) -> None:
     paired = [difference("clue", "whole", "f1", 0.1, 0.2)]
-    (found,) = check({"rows": [row("whole", 10, 0.5) | {"recall": recall}], "paired": paired})
-    assert [name for name, some in found.comparisons.items() if some] == [state]
+    ((_, _, judged),) = check({"rows": [row("whole", 10, 0.5) | {"recall": recall}], "paired": paired})
+    assert [one.state for one in judged] == [state]
 
 
 def test_left_out_baseline_is_not_testable():
@@ -70,8 +78,8 @@ def test_left_out_baseline_is_not_testable():
         for split in ("test", "habits", "rare")
     ]
     table = {"rows": [], "paired": [], "provenance": {"left_out": left}}
-    (found,) = check(table)
-    assert found.claim.startswith("1.") and found.comparisons["shown"] == []
+    ((text, _, judged),) = check(table)
+    assert text.startswith("1.") and not names(judged, "shown")
     line = "\n".join(claims_table(table)).splitlines()[-1]
     assert line.endswith("| 0 | 0 | 0 | 4: prior on test, habits; prior-cot on test, habits |")
 
@@ -82,13 +90,23 @@ def test_left_out_baseline_is_not_testable():
 def test_claim_is_shown_only_if_every_seed_shows_it(better: int, worse: int, state: str) -> None:
     seeds = {"better": better, "worse": worse, "of": 3}
     entry = difference("jurat", "direct", "f1", 0, 0) | {"ci": [None, None], "seeds": seeds}
-    (found,) = check({"rows": [], "paired": [entry]})
-    assert [name for name, some in found.comparisons.items() if some] == [state]
+    ((_, _, judged),) = check({"rows": [], "paired": [entry]})
+    assert [one.state for one in judged] == [state]
+
+
+def test_p_of_several_seeds_is_the_largest() -> None:
+    seeds = [
+        difference("jurat", "direct", "f1", low, 0.3) | {"difference": (low + 0.3) / 2, "model": f"naive{i}"}
+        for i, low in (("", 0.1), ("#2", 0.01))
+    ]
+    whole = seeds[0] | {"model": "naive#all", "ci": [None, None], "seeds": {"better": 2, "worse": 0, "of": 2}}
+    found = {model: judged for _, model, judged in check({"rows": [], "paired": [*seeds, whole]})}
+    assert found["naive#all"][0].adjusted == found["naive#2"][0].adjusted > found["naive"][0].adjusted
 
 
 def test_costs_are_compared_with_clue():
     found = check({"rows": [row("jurat", 110, 0.04), row("clue", 100, 0.1)], "paired": []})
-    assert [(each.claim[0], each.comparisons["against"]) for each in found if each.claim[0] == "3"] == [
+    assert [(text[0], names(judged, "against")) for text, _, judged in found if text[0] == "3"] == [
         ("3", ["tokens on test, 110 to 100", "FLOPs on test, 1.1e+08 to 1e+08"])
     ]
     cheaper = {"rows": [row("jurat", 90, 0.06), row("clue", 100, 0.1)], "paired": []}
@@ -117,8 +135,8 @@ def test_risk_ratio_is_classified_by_its_interval(ratio: tuple[float, float] | N
         difference("jurat", b, "risk", -0.1, 0.1) for b in ("clue", "clue-no-relevance", "clue-no-reason")
     ]
     paired[-1] |= {} if ratio is None else {"ratio_ci": list(ratio)}
-    (found,) = [each for each in check({"rows": rows, "paired": paired}) if each.claim.startswith("4")]
-    assert found.comparisons[state] == ["test, 0.040 to 0.070 of clue-no-reason"]
+    (found,) = [some for text, _, some in check({"rows": rows, "paired": paired}) if text.startswith("4")]
+    assert names(found, state) == ["test, 0.040 to 0.070 of clue-no-reason"]
 
 
 def test_forced_accuracy_is_compared_without_an_interval():
@@ -127,6 +145,10 @@ def test_forced_accuracy_is_compared_without_an_interval():
         row("clue", 90, 0.1, "reason") | {"risk_at": {"0.9": 0.1, "1.0": 0.2}},
         row("detector-geometry", 90, 0.1) | {"risk_at": {"0.9": 0.1, "1.0": 0.1}},  # asks no MLLM
     ]
-    (found,) = [each for each in check({"rows": rows, "paired": []}) if "forced" in each.claim]
-    assert found.comparisons["against"] == ["clue-no-reason on test, 0.700 to 0.800"]
-    assert not found.comparisons["shown"]
+    (found,) = [some for text, _, some in check({"rows": rows, "paired": []}) if "forced" in text]
+    assert names(found, "against") == ["clue-no-reason on test, 0.700 to 0.800"]
+    assert not names(found, "shown")
+
+
+def test_claims_are_data() -> None:
+    assert [type(claim).model_validate(claim.model_dump()) for claim in claims()] == list(claims())

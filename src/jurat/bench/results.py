@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jurat.bench.claims import LEAST_RECALL, STATES, check, forced_accuracy
+from jurat.bench.claims import LEAST_RECALL, check, forced_accuracy, method_of, named
 from jurat.bench.seeds import with_ranges
 from jurat.bench.table import INTERVALS, title_of
 from jurat.errors import JuratError
 from jurat.files import write_whole
+from jurat.metrics.claims import STATES
 
 COLUMNS: tuple[tuple[str, str], ...] = (
     ("forced", "forced accuracy"),
@@ -143,7 +145,7 @@ def _head(results: dict[str, Any]) -> Iterator[str]:
         yield "Left out:"
         seen: dict[tuple[str, str, str], list[str]] = {}
         for each in left_out:
-            key = (each["model"], "-no-".join((each["preset"], *each["ablate"])), each["reason"])
+            key = (each["model"], method_of(each), each["reason"])
             seen.setdefault(key, []).append(each["split"])
         yield ""
         for (model, name, reason), splits in seen.items():
@@ -164,13 +166,18 @@ def claims_table(results: dict[str, Any]) -> Iterator[str]:
         "in each; forced accuracy and costs are compared as they are. A ratio of risks without an interval "
         "is open. A baseline that was left out, or finds less than "
         f"{LEAST_RECALL:.0%} of the violations, tests nothing. "
-        "Nothing here is corrected for the number of comparisons."
+        "In brackets: how many are still shown if p, worked out from the interval's width, is corrected for "
+        "the claim's number of comparisons (Holm, 5%; of several seeds the largest p)."
     )
     rows: list[list[str]] = []
-    for each in found:
-        shown, *others = (each.comparisons[state] for state in STATES)
-        named = (f"{len(names)}: {'; '.join(_merged(names))}" if names else "0" for names in others)
-        rows.append([each.claim, each.model, str(len(shown)), *named])
+    for claim, model, judged in found:
+        names = {state: [named(one.comparison) for one in judged if one.state == state] for state in STATES}
+        others = (f"{len(some)}: {'; '.join(_merged(some))}" if some else "0" for some in (
+            names[state] for state in STATES[1:]))  # fmt: skip
+        corrected = sum(one.holds_adjusted for one in judged)
+        tested = any(not math.isnan(one.adjusted) for one in judged)
+        shown = f"{len(names['shown'])}{f' ({corrected})' if tested else ''}"
+        rows.append([claim, model, shown, *others])
     yield from _table(["claim", "model", *STATES], rows)
 
 

@@ -5,6 +5,11 @@ from .abstention import risk_coverage as risk_coverage
 from .calibration_error import brier as brier
 from .calibration_error import calibration_error as calibration_error
 from .calibration_error import log_loss as log_loss
+from .claims import Claim as Claim
+from .claims import Comparison as Comparison
+from .claims import Judged as Judged
+from .claims import compare as compare
+from .claims import judge as judge
 from .estimates import Estimates as Estimates
 from .intervals import Interval as Interval
 from .intervals import Resampler as Resampler
