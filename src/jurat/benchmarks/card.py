@@ -118,8 +118,8 @@ class Card(_Plain):
         return next(iter(self.protocols.values()))
 
     def is_default(self, group: str | None) -> bool:
-        """Whether a run takes the samples of this group without being told so."""
-        return not self.default_groups or group in self.default_groups
+        """Whether a run takes the samples of this group, or those of none, without being told so."""
+        return not self.default_groups or group is None or group in self.default_groups
 
     def published_in(self, layout: str) -> Published:
         """The counts of a complete copy in a layout."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from jurat.benchmarks.card import Card
 from jurat.benchmarks.sample import Sample, Skipped
@@ -142,12 +142,25 @@ def same_text(text: str) -> str:
 
 def text_if_any(cells: Mapping[str, Any], *names: str) -> str | None:
     """As `text_of`, for cells; None where none is there."""
+    return next((text for name in names if (text := _text(cells.get(name))) is not None), None)
+
+
+def texts_if_any(cells: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+    """The texts of the first of the cells that has any: one, or a list of them, without null, empty and
+    repeated ones; none where no cell has one."""
     for name in names:
         value = cells.get(name)
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, int | float) and value == value:  # not NaN, as pandas writes empty cells
-            return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-        if isinstance(value, str) and value.strip():
-            return storable(value.strip())
+        values = cast("list[Any]", value) if isinstance(value, list) else [value]
+        if texts := dict.fromkeys(text for each in values if (text := _text(each)) is not None):
+            return tuple(texts)
+    return ()
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float) and value == value:  # not NaN, as pandas writes empty cells
+        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if isinstance(value, str) and value.strip():
+        return storable(value.strip())
     return None

@@ -192,5 +192,5 @@ def _differences(report: SetReport, card: Card, published: Published) -> Iterato
             optional = what == "group" and not card.is_default(name) and not counts[name]
             if counts[name] != count and not optional:
                 yield f"{counts[name]:,} samples of the {what} {name!r}, not the published {count:,}"
-        for name in sorted(counts.keys() - expected.keys()) if expected else ():
-            yield f"{counts[name]:,} samples of the {what} {name or 'none'!r}, which was not published"
+        for name in sorted(counts.keys() - expected.keys() - {""}) if expected else ():
+            yield f"{counts[name]:,} samples of the {what} {name!r}, which was not published"

@@ -79,18 +79,24 @@ class SetFiles:
             self._by_stem[_stem(parts[-1])].append(name)
 
     def find(self, pattern: str) -> list[str]:
-        """The names whose last parts match a pattern ("question/*.csv"), fewest parts first."""
-        wanted = _parts(pattern)
-        among = self._parts if _WILD.search(wanted[-1]) else self._by_base.get(wanted[-1], ())
-        found = [name for name in among if name in self.openers and self._matches(name, wanted)]
+        """The names whose last parts match a pattern ("question/*.csv"), fewest parts first; with "**" at its
+        end ("violence/**") all those at any depth below such a folder. A "|" stands between alternatives."""
+        found = {name for each in pattern.split("|") for name in self._matching(_parts(each))}
         return sorted(filter(self._is_meant, found), key=lambda name: (name.count("/"), name))
 
     def one(self, *patterns: str) -> str:
-        """The first name that the patterns find, in their order; `notes` says which others they find.
+        """As `first`.
 
         Raises:
-            JuratError: they find none.
+            JuratError: the patterns find none.
         """
+        if (found := self.first(*patterns)) is not None:
+            return found
+        raise JuratError(f"{shown(str(self.path))} has no file {' or '.join(patterns)}.")
+
+    def first(self, *patterns: str) -> str | None:
+        """The first name that the patterns find, in their order; None where they find none. `notes` counts
+        the others of its pattern."""
         for pattern in patterns:
             if found := self.find(pattern):
                 if len(found) > 1:
@@ -98,7 +104,7 @@ class SetFiles:
                         len(found) - 1
                     )
                 return found[0]
-        raise JuratError(f"{shown(str(self.path))} has no file {' or '.join(patterns)}.")
+        return None
 
     def image(self, *names: str, any_suffix: bool = False, under: str = "") -> LazyImage | None:
         """The image whose path ends with the first of these names that one has, in any case; None where there
@@ -115,9 +121,12 @@ class SetFiles:
             return None
         if len(found) > 1:
             self.notes["images are there more than once under the same name; the first was taken"] += 1
-        self.used.update(found)
         # Of names that differ in case only, the one as it is written.
         best = min(found, key=lambda each: (not each.endswith(name), each.count("/"), each))
+        asked = re.split(r"[/\\]", name)[-1]
+        if best not in self.used and "." in asked and not best.endswith((asked, unquote(asked))):
+            self.notes["images have a name of another case or suffix than their rows say"] += 1
+        self.used.update(found)
         return LazyImage(self.place(best), self.openers[best])
 
     def why_no_image(self, *names: str) -> str:
@@ -133,9 +142,13 @@ class SetFiles:
         """The absolute path of a file, or of an archive with `#` and the member's name."""
         return self._places.get(name) or os.path.abspath(self.root / name)
 
+    def images(self) -> list[str]:
+        """The names of all images."""
+        return sorted(filter(is_image, self.openers))
+
     def unused_images(self) -> list[str]:
         """The names of images that no row asked for."""
-        return sorted(name for name in self.openers if is_image(name) and name not in self.used)
+        return [name for name in self.images() if name not in self.used]
 
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises JuratError where it cannot be read."""
@@ -228,6 +241,18 @@ class SetFiles:
             and is_image(name)
             and [*self._parts[name][:-1], tail[-1]][-len(tail) :] == tail
         ]
+
+    def _matching(self, wanted: list[str]) -> list[str]:
+        """The names that match the parts of a pattern."""
+        if wanted[-1] == "**":
+            return [name for name in self.openers if self._is_below(name, wanted[:-1])]
+        among = self._parts if _WILD.search(wanted[-1]) else self._by_base.get(wanted[-1], ())
+        return [name for name in among if name in self.openers and self._matches(name, wanted)]
+
+    def _is_below(self, name: str, folder: list[str]) -> bool:
+        parts, size = self._parts[name], len(folder)
+        starts = range(len(parts) - size)
+        return any(all(map(fnmatchcase, parts[at : at + size], folder)) for at in starts)
 
     def _matches(self, name: str, wanted: list[str], *, exact: bool = False) -> bool:
         """Whether the last parts of a name are these, or match them as patterns."""

@@ -1,0 +1,38 @@
+"""Auto-Bench: questions about images with answers. No release was found, so this layout is ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jurat.benchmarks.reader import Reader, Row, text_if_any, text_of
+from jurat.benchmarks.sample import COMPLY, REFUSE, Sample
+from jurat.content import Item
+
+
+class AutoBench(Reader):
+    """Reads an object a question: `image` (a path in the copy), `question`, `answer`, `ability`, and if given
+    `id`, `reasoning`, `sub_ability`, and `expected` ("refuse", "comply") in place of an answer to match."""
+
+    def rows(self) -> Iterator[Row]:
+        self.files.notes["no release of this set was found: it is read in a layout of jurat's own"] = 1
+        return self.files.records(self.files.one(*self.card.patterns(self.layout)))
+
+    def samples(self, row: Row) -> Iterator[Sample]:
+        name, answer = text_of(row, "image"), text_of(row, "answer")
+        texts = {
+            "question": text_of(row, "question"),
+            "answer": answer,
+            "reasoning": text_if_any(row.cells, "reasoning"),
+            "sub_ability": text_if_any(row.cells, "sub_ability"),
+        }
+        fields = {key: text for key, text in texts.items() if text is not None}
+        behaviour = text_if_any(row.cells, "expected")
+        yield Sample(
+            id=text_if_any(row.cells, "id") or row.place.rpartition(":")[2],
+            item=Item([self.image(name)], turns=self.turns(fields)),
+            expected=behaviour if behaviour in (REFUSE, COMPLY) else (answer,),
+            group=text_of(row, "ability"),
+            category=text_if_any(row.cells, "sub_ability") or text_of(row, "ability"),
+            cluster=name.replace("\\", "/").lower(),
+            fields=fields,
+        )
