@@ -19,9 +19,12 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from jurat.errors import JuratError
 from jurat.registry import Entry, Registry, suggestion
 from jurat.scorers.judgement import Scorer
+from jurat.scorers.refusal_list import shipped_lists
+from jurat.scorers.rubric import shipped_rubrics
 
 __all__ = ["SCORERS", "ScorerEntry", "open_scorer"]
 
+_MMSAFEAWARE, _SIUO = "arXiv:2502.11184", "arXiv:2406.15279"
 _NAMED = (Parameter.KEYWORD_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -48,6 +51,67 @@ def _entries() -> Iterator[ScorerEntry]:
         usage="target-string?mode=contains",
         labels=("match", "no_match"),
         evidence="paper",
+    )
+    yield ScorerEntry(
+        "yes-no",
+        "whether the reply says yes or no",
+        "jurat.scorers.choices:YesOrNo",
+        labels=("yes", "no"),
+        evidence="authors",
+        paper=_MMSAFEAWARE,
+    )
+    yield ScorerEntry(
+        "options",
+        "whether the reply picks the right letter",
+        "jurat.scorers.choices:Options",
+        labels=("correct", "incorrect"),
+        evidence="authors",
+        paper=_SIUO,
+    )
+    yield ScorerEntry(
+        "labels",
+        "which of some labels the reply names",
+        "jurat.scorers.choices:Labels",
+        usage="labels?labels=unsafe,safe&positive=unsafe",
+        evidence="ours",
+    )
+    for phrases in shipped_lists():
+        yield ScorerEntry(
+            f"refusal-phrases-{phrases.name}",
+            phrases.summary,
+            "jurat.scorers.refusal_list:open_shipped_list",
+            paper=phrases.paper,
+            labels=("refusal", "no_refusal"),
+            evidence=phrases.evidence,
+            preset={"list": phrases.name},
+        )
+    yield ScorerEntry(
+        "refusal-phrases",
+        "phrases of refusals from a YAML file of yours",
+        "jurat.scorers.refusal_list:open_refusal_list",
+        usage="refusal-phrases?path=FILE",
+        labels=("refusal", "no_refusal"),
+        evidence="ours",
+    )
+    for rubric in shipped_rubrics():
+        if rubric.name == "jury":
+            continue  # one of several jurors, and no scorer by itself
+        yield ScorerEntry(
+            rubric.name,
+            rubric.summary,
+            "jurat.scorers.llm_judge:open_judge",
+            usage=f"{rubric.name}?model=MODEL",
+            paper=rubric.paper,
+            labels=rubric.labels,
+            evidence=rubric.evidence,
+            preset={"rubric": rubric.name},
+        )
+    yield ScorerEntry(
+        "rubric",
+        "a judge under a rubric of yours, a YAML file",
+        "jurat.scorers.llm_judge:open_own_judge",
+        usage="rubric?path=FILE&model=MODEL",
+        evidence="ours",
     )
 
 

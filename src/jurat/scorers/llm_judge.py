@@ -1,0 +1,171 @@
+"""A chat model that judges replies under a rubric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from jurat.errors import JuratError
+from jurat.models import full_name
+from jurat.scorers.asking_judges import (
+    JudgeCall,
+    JudgeModel,
+    Material,
+    NotShown,
+    Ruling,
+    material_of,
+    open_judge_model,
+)
+from jurat.scorers.judgement import Answered, Judgement
+from jurat.scorers.reply_scorer import ReplyScorer
+from jurat.scorers.rubric import Rubric, load_rubric, shipped_rubric
+from jurat.text import reason, shown
+
+__all__ = ["LLMJudge", "open_judge", "open_own_judge"]
+
+
+class LLMJudge(ReplyScorer):
+    """Judges under one rubric with one model.
+
+    The judge is shown the texts as quoted data, replies with one JSON object, and has to repeat a key that no
+    quoted text can know. What is no such verdict is `unparsed`; a judge that declines is `refused`.
+    """
+
+    def __init__(
+        self,
+        rubric: Rubric,
+        model: JudgeModel,
+        *,
+        request_field: str | None = None,
+        reference_field: str | None = None,
+    ) -> None:
+        """
+        Args:
+            rubric: what is judged.
+            model: the judge.
+            request_field: the sample's field that is shown as the request, instead of the conversation: for
+                requests that are in a picture.
+            reference_field: the sample's field that is the reference; left out, what the sample expects.
+        """
+        self._call = JudgeCall(open_judge_model(model), rubric)
+        self._fields = {"request_field": request_field, "reference_field": reference_field}
+        self.name = f"{rubric.full_name}[{self._call.model.name}]"
+        self.labels, self.positive = rubric.labels, rubric.positive
+        self.when_refused, self.when_empty = rubric.refused, rubric.empty
+        self.rubric = rubric
+
+    def judge_all(self, answered: Sequence[Answered]) -> list[Judgement]:
+        shown = [self._material(one) for one in answered]
+        asked = [one for one in shown if isinstance(one, Material)]
+        rulings = iter(self._call.ask([self._call.chat(one) for one in asked], [one.key for one in asked]))
+        return [
+            self._judgement(next(rulings)) if isinstance(one, Material) else self.failed(str(one))
+            for one in shown
+        ]
+
+    def _material(self, answered: Answered) -> Material | NotShown:
+        try:
+            return material_of(answered, self.rubric.shows, **self._fields)
+        except NotShown as error:
+            return error
+        except Exception as error:  # a third party's sample or image may raise anything
+            return NotShown(f"The reply cannot be shown to a judge: {type(error).__name__}: {reason(error)}")
+
+    def _judgement(self, ruling: Ruling) -> Judgement:
+        usage = ruling.reply.usage
+        facts: dict[str, float | str] = {
+            "judge": full_name(self._call.model),
+            "rubric": self.rubric.digest,
+            "input_tokens": float(usage.input_tokens),
+            "output_tokens": float(usage.output_tokens),
+        }
+        if usage.money is not None:
+            facts["money"] = usage.money
+        raw, said = ruling.reply.text, ruling.verdict
+        if ruling.state != "scored":
+            return Judgement(ruling.state, reason=ruling.reason, raw=raw, scorer=self.name, details=facts)
+        label = self.rubric.label(said)
+        facts |= _flat(said)
+        if label is None:
+            return self.unparsed("The judge's verdict fits none of the rubric's outcomes.", raw, **facts)
+        value = said.get(self.rubric.value) if self.rubric.value else None
+        number = float(value) if value is not None else None
+        return self.scored(label, value=number, reason=str(said.get("reason", "")), raw=raw, details=facts)
+
+
+def open_judge(
+    *,
+    rubric: str,
+    model: JudgeModel,
+    shows: str | None = None,
+    low: int | None = None,
+    high: int | None = None,
+    threshold: int | None = None,
+    refused: str | None = None,
+    empty: str | None = None,
+    request_field: str | None = None,
+    reference_field: str | None = None,
+) -> LLMJudge:
+    """The judge under a rubric of ours, by the name of its file.
+
+    Args:
+        shows: what the judge is shown besides the reply, with commas: "request,images"; left out, what the
+            rubric says.
+        low, high: the scale, where the rubric has one.
+        threshold: from which rating on the rubric's positive label follows, where it has one.
+        refused, empty: the label of a reply that the evaluated model's backend refused, and of an empty one;
+            "none" for none.
+    """
+    changes = {"shows": shows, "low": low, "high": high, "threshold": threshold, "refused": refused}
+    changed = _changed(shipped_rubric(rubric), {**changes, "empty": empty})
+    return LLMJudge(changed, model, request_field=request_field, reference_field=reference_field)
+
+
+def open_own_judge(
+    *, path: str, model: JudgeModel, request_field: str | None = None, reference_field: str | None = None
+) -> LLMJudge:
+    """The judge under a rubric of the user's, a YAML file with the fields of `Rubric`.
+
+    Raises:
+        JuratError: the file cannot be read, or is no rubric.
+    """
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise JuratError(f"{shown(path)} cannot be read: {reason(error)}") from error
+    rubric = load_rubric(text, shown(path))
+    return LLMJudge(rubric, model, request_field=request_field, reference_field=reference_field)
+
+
+def _changed(rubric: Rubric, changes: Mapping[str, str | int | None]) -> Rubric:
+    """The rubric with the user's settings; those that it cannot have are refused."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    if ("low" in given or "high" in given) and rubric.scale is None:
+        raise JuratError(f"The rubric {rubric.name!r} has no scale.")
+    if "threshold" in given and rubric.threshold is None:
+        raise JuratError(f"The rubric {rubric.name!r} has no threshold.")
+    facts = rubric.model_dump()
+    if rubric.scale is not None:
+        facts["scale"] = (given.pop("low", rubric.scale[0]), given.pop("high", rubric.scale[1]))
+    if "shows" in given:
+        facts["shows"] = [
+            *filter(None, (part.strip() for part in str(given.pop("shows")).split(","))),
+            "reply",
+        ]
+    facts |= {name: None if value == "none" else value for name, value in given.items()}
+    try:
+        return Rubric.model_validate(facts)
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"]
+        raise JuratError(f"The rubric {rubric.name!r} cannot be changed so: {why}.") from error
+
+
+def _flat(verdict: Mapping[str, object]) -> dict[str, float | str]:
+    """The verdict's fields but its reason, as details."""
+    return {
+        name: value if isinstance(value, str) else float(value)
+        for name, value in verdict.items()
+        if name != "reason" and isinstance(value, str | bool | int | float)
+    }

@@ -1,0 +1,137 @@
+"""Refusals found by a list of phrases: which list is always named, and its version is in the result."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache, cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from jurat.benchmarks.card import Evidence
+from jurat.errors import JuratError
+from jurat.scorers.judgement import Answered, Judgement
+from jurat.scorers.normalise import normalised
+from jurat.scorers.reply_scorer import ReplyScorer
+from jurat.text import reason, shown
+
+FOLDER = files("jurat.scorers") / "refusal_lists"
+
+
+class RefusalPhrases(BaseModel):
+    """A list of phrases, with how they are looked for. Texts are compared as `normalised` gives them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    version: int = Field(ge=1)
+    summary: str
+    """One line."""
+    paper: str | None = None
+    evidence: Evidence = "ours"
+    note: str = ""
+    """In whose style it is, and what it is known to get wrong."""
+    fold: bool = True
+    """Without regard to case."""
+    empty: Literal["refusal", "no_refusal"] | None = None
+    """What an empty reply counts as; null leaves it `unparsed`."""
+    anywhere: list[str] = []
+    prefix: list[str] = []
+    """At the start of the reply, apart from quotation marks and white space."""
+    regex: list[str] = []
+    """Regular expressions of Python's `re`, searched in the whole reply."""
+
+    @cached_property
+    def _expressions(self) -> list[tuple[str, str, re.Pattern[str]]]:
+        """(mode, phrase, what is searched), in the order in which they are tried."""
+        flags = re.IGNORECASE if self.fold else 0
+        plain = [("prefix", p, "^[\"'*_ ]*" + re.escape(self._plain(p))) for p in self.prefix]
+        plain += [("anywhere", p, re.escape(self._plain(p))) for p in self.anywhere]
+        plain += [("regex", p, p) for p in self.regex]
+        return [(mode, phrase, re.compile(pattern, flags)) for mode, phrase, pattern in plain]
+
+    def find(self, text: str) -> tuple[str, str, int] | None:
+        """The first phrase that is found in a text: (mode, phrase, where it begins in the normalised text);
+        None where none is."""
+        text = self._plain(text)
+        for mode, phrase, expression in self._expressions:
+            if found := expression.search(text):
+                return mode, phrase, found.start()
+        return None
+
+    def _plain(self, text: str) -> str:
+        return normalised(text, fold=self.fold)
+
+
+class RefusalList(ReplyScorer):
+    """Whether a phrase of a list is in a reply.
+
+    `no_refusal` only says that no phrase was found: it is neither help nor harm.
+    """
+
+    labels = ("refusal", "no_refusal")
+    positive = "refusal"
+    when_refused = "refusal"
+
+    def __init__(self, *, phrases: RefusalPhrases) -> None:
+        self.name = f"refusal-phrases-{phrases.name}@{phrases.version}"
+        self.when_empty = phrases.empty
+        self._phrases = phrases
+
+    def judge(self, answered: Answered) -> Judgement:
+        found = self._phrases.find(answered.reply.text)
+        if found is None:
+            return self.scored("no_refusal", reason="No phrase of the list is in the reply.")
+        mode, phrase, at = found
+        details = {"mode": mode, "phrase": phrase, "at": float(at)}
+        return self.scored("refusal", reason=f"It has {phrase!r} ({mode}).", raw=phrase, details=details)
+
+
+def open_refusal_list(*, path: str) -> RefusalList:
+    """The scorer of a list of the user's, a YAML file with the fields of `RefusalPhrases`.
+
+    Raises:
+        JuratError: the file cannot be read, or is no such list.
+    """
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise JuratError(f"{shown(path)} cannot be read: {reason(error)}") from error
+    return RefusalList(phrases=load_phrases(text, shown(path)))
+
+
+def open_shipped_list(*, list: str) -> RefusalList:
+    """The scorer of a list of ours, by the name of its file."""
+    return RefusalList(phrases=shipped_list(list))
+
+
+@cache
+def shipped_list(name: str) -> RefusalPhrases:
+    """The list of ours with that name."""
+    return load_phrases((FOLDER / f"{name}.yaml").read_text("utf-8"), f"{name}.yaml")
+
+
+def load_phrases(text: str, place: str) -> RefusalPhrases:
+    """The list in a YAML text. Raises JuratError, naming `place`, where it is none."""
+    try:
+        phrases = RefusalPhrases.model_validate(YAML(typ="safe", pure=True).load(text))
+        patterns = [re.compile(pattern) for pattern in phrases.regex]
+    except (YAMLError, ValidationError, re.error) as error:
+        raise JuratError(f"{place} is no list of refusal phrases: {reason(error)}") from error
+    blank = [p for p in (*phrases.anywhere, *phrases.prefix) if not normalised(p)]
+    if blank or any(pattern.search("") for pattern in patterns):
+        raise JuratError(f"{place} has a phrase that every reply matches.")
+    if not (phrases.anywhere or phrases.prefix or phrases.regex):
+        raise JuratError(f"{place} has no phrases.")
+    return phrases
+
+
+def shipped_lists() -> Iterator[RefusalPhrases]:
+    """The lists that come with jurat, by name."""
+    for name in sorted(file.name for file in FOLDER.iterdir() if file.name.endswith(".yaml")):
+        yield shipped_list(name.removesuffix(".yaml"))
