@@ -10,3 +10,6 @@ from .set_copy import SetCopy as SetCopy
 from .set_copy import SetReport as SetReport
 from .set_copy import open_set as open_set
 from .set_files import SetFiles as SetFiles
+from .taxonomy import MappedCategories as MappedCategories
+from .taxonomy import hazards as hazards
+from .taxonomy import taxonomy_table as taxonomy_table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from importlib.resources import files
 from typing import Literal
 
@@ -18,6 +19,9 @@ Evidence = Literal["authors", "paper", "third party", "recalled", "ours"]
 """Where a fact comes from: the authors' code or data, the paper, an independent implementation, memory (not
 checked), or a choice of ours. The last two are printed as unverified."""
 
+
+UNMAPPED = "unmapped"
+"""Stands in a card for a category that has no hazard of its own: it spans several, or none."""
 
 _NAME = re.compile(r"\{(\w+)\}")
 """A field in a prompt; other braces stand for themselves."""
@@ -109,13 +113,20 @@ class Card(_Plain):
     metrics: list[str] = Field(default_factory=list)
     results: list[Reference] = Field(default_factory=list)
     taxonomy: dict[str, str] = Field(default_factory=dict)
-    """The set's categories to those of `taxonomy.yaml`."""
+    """The set's categories, or patterns of them ("*"), to hazards of `taxonomy.yaml` or `UNMAPPED`."""
     irregular: list[str] = Field(default_factory=list)
     """Known irregularities of the release, a sentence each."""
 
     @property
     def default_protocol(self) -> ProtocolCard:
         return next(iter(self.protocols.values()))
+
+    def hazard(self, category: str | None) -> str | None:
+        """The hazard of `taxonomy.yaml` to which a category is mapped; None where it is mapped to none."""
+        name = category or ""
+        patterns = (value for key, value in self.taxonomy.items() if fnmatchcase(name, key))
+        found = self.taxonomy.get(name) or next(patterns, UNMAPPED)
+        return None if found == UNMAPPED else found
 
     def is_default(self, group: str | None) -> bool:
         """Whether a run takes the samples of this group, or those of none, without being told so."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +41,9 @@ def data(
         bool,
         typer.Option("--strict", help="Exit with 1 if a row is left out or a count differs."),
     ] = False,
+    taxonomy: Annotated[
+        bool, typer.Option("--taxonomy", help="Print which hazard the categories of each set are mapped to.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List the evaluation sets; with a NAME, print its card; with a PATH too, check your copy of it.
@@ -47,7 +52,9 @@ def data(
     """
     from jurat.benchmarks import open_set
 
-    if name is None:
+    if taxonomy:
+        _print_taxonomy(name, as_json)
+    elif name is None:
         _list(as_json)
     elif path is None:
         _show_card(name, as_json)
@@ -76,6 +83,30 @@ def _list(as_json: bool) -> None:
         number = "" if count is None else f"{count:,}"
         table.add_row(*map(plain_text, (card.name, card.summary, number, card.licence, card.where)))
     plain_console().print(table)
+
+
+def _print_taxonomy(name: str | None, as_json: bool) -> None:
+    """The categories of one set, or of all, by hazard."""
+    from jurat.benchmarks import BENCHMARKS, hazards, taxonomy_table
+
+    cards = [entry.card for entry in ([BENCHMARKS.find(name)] if name else BENCHMARKS)]
+    rows = taxonomy_table(cards)
+    if as_json:
+        print_json({"hazards": hazards(), "sets": [asdict(row) for row in rows]})
+        return
+    covers = hazards()
+    for hazard, group in groupby(rows, key=lambda row: row.hazard):
+        about = covers.get(hazard, "categories that span several hazards, or none")
+        plain_console().print(plain_text(f"{hazard}: {about}"))
+        for row in group:
+            plain_console().print(plain_text(f"  {row.set}: {_few(row.categories)}"), soft_wrap=True)
+
+
+def _few(categories: Mapping[str, int | None]) -> str:
+    """Categories with their counts; of many only how many they are."""
+    if len(categories) <= _SHOWN:
+        return ", ".join(f"{name} ({count:,})" if count else name for name, count in categories.items())
+    return f"{len(categories)} categories ({sum(count or 0 for count in categories.values()):,})"
 
 
 def _show_card(name: str, as_json: bool) -> None:

@@ -1,0 +1,53 @@
+"""Every published category of every set is mapped to a hazard, or said to have none."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+import pytest
+
+from jurat.benchmarks import BENCHMARKS, hazards, taxonomy_table
+from jurat.benchmarks.card import UNMAPPED, Card, load_card
+
+CARDS = [entry.card for entry in BENCHMARKS]
+CARD = """
+name: riddles
+title: Riddles
+summary: riddles about bread
+licence: MIT
+where: a drawer
+reader: riddles:Riddles
+layouts: {folder: riddles.jsonl}
+published: {categories: {rye: 2, wheat: 3, tea: 1}}
+protocols: {plain: {}}
+taxonomy: {rye: advice, tea: unmapped, "w*": property, spelt: advice}
+"""
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+def test_each_published_category_is_mapped_or_said_to_be_unmapped(card: Card):
+    every = [card.published, *card.published_of.values()] if card.taxonomy else []
+    for category in (name for published in every for name in published.categories):
+        keys = [key for key in card.taxonomy if key == category or fnmatchcase(category, key)]
+        assert keys, f"{card.name}.yaml does not map {category!r}"
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+def test_categories_are_mapped_to_hazards_of_the_taxonomy(card: Card):
+    assert set(card.taxonomy.values()) - {*hazards(), UNMAPPED} == set()
+
+
+def test_exact_names_come_before_patterns_and_unknown_categories_have_no_hazard():
+    card = load_card(CARD.replace("tea: unmapped", 'tea: unmapped, "*": gore'), "riddles.yaml")
+    hazard = {name: card.hazard(name) for name in ("rye", "wheat", "tea", "oats", None)}
+    assert hazard == {"rye": "advice", "wheat": "gore", "tea": None, "oats": "gore", None: "gore"}
+    assert load_card(CARD, "riddles.yaml").hazard("oats") is None
+
+
+def test_table_has_published_counts_in_the_order_of_the_hazards():
+    rows = taxonomy_table([load_card(CARD, "riddles.yaml")])
+    assert [(row.hazard, row.categories) for row in rows] == [
+        ("advice", {"rye": 2, "spelt": None}),
+        ("property", {"wheat": 3}),
+        (UNMAPPED, {"tea": 1}),
+    ]
