@@ -1,4 +1,7 @@
 from .card import Card as Card
+from .protocol import LazyTurn as LazyTurn
+from .protocol import Protocol as Protocol
+from .protocol import choose_protocol as choose_protocol
 from .reader import Reader as Reader
 from .reader import Row as Row
 from .reader import SkipRow as SkipRow

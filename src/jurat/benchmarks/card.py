@@ -18,6 +18,7 @@ from jurat.text import reason
 Evidence = Literal["authors", "paper", "third party", "recalled", "ours"]
 """Where a fact comes from: the authors' code or data, the paper, an independent implementation, memory (not
 checked), or a choice of ours. The last two are printed as unverified."""
+UNVERIFIED: tuple[Evidence, ...] = ("recalled", "ours")
 
 
 UNMAPPED = "unmapped"

@@ -1,0 +1,3 @@
+from .provider import JuratModel as JuratModel
+from .scoring import scorer_named as scorer_named
+from .task import evaluation as evaluation

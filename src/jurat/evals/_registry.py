@@ -1,0 +1,28 @@
+"""What Inspect finds of jurat: its model provider, a task for each set, its scorers and its metrics.
+
+Inspect imports this module by its entry point, when a name begins with "jurat/".
+"""
+
+from __future__ import annotations
+
+from inspect_ai.model import ModelAPI, modelapi
+
+from jurat.benchmarks import BENCHMARKS
+from jurat.evals.measures import counts
+from jurat.evals.scoring import scorer_named
+from jurat.evals.task import reply, show, task_of
+from jurat.scorers import SCORERS
+
+__all__ = ["counts", "jurat", "reply", "scorers", "show", "tasks"]
+
+
+@modelapi(name="jurat")
+def jurat() -> type[ModelAPI]:
+    """The provider of `--model jurat/SPEC`."""
+    from jurat.evals.provider import JuratModel
+
+    return JuratModel
+
+
+tasks = {entry.name: task_of(entry.name, entry.summary) for entry in BENCHMARKS}
+scorers = {entry.name: scorer_named(entry.name) for entry in SCORERS}

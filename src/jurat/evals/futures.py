@@ -1,0 +1,85 @@
+"""Waiting for the results of threads in Inspect's event loop, and batches from single calls."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Generic, TypeVar
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from sniffio import current_async_library
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+async def result_of(future: Future[R]) -> R:
+    """The result of a thread's future, under asyncio or trio; cancelling the caller cancels it."""
+    if current_async_library() == "asyncio":
+        return await asyncio.wrap_future(future)
+    # A limiter of its own, since anyio's allows forty threads in all.
+    return await run_sync(future.result, abandon_on_cancel=True, limiter=CapacityLimiter(1))
+
+
+class Batches(Generic[T, R]):
+    """Single calls from any number of tasks and threads, passed on in batches by one thread."""
+
+    def __init__(
+        self, work: Callable[[Sequence[T]], Sequence[R]], *, most: int = 64, wait: float = 0.005
+    ) -> None:
+        """
+        Args:
+            work: gives one result for each item, in order. What it raises, each call of the batch raises.
+            most: items of a batch, at most.
+            wait: seconds that a batch waits for further items.
+        """
+        self._work, self._most, self._wait = work, most, wait
+        self._queue: SimpleQueue[tuple[T, Future[R]]] = SimpleQueue()
+        self._starting = threading.Lock()
+        self._started = False
+
+    def submit(self, item: T) -> Future[R]:
+        """The result of one item, which is in the next batch."""
+        future: Future[R] = Future()
+        with self._starting:
+            if not self._started:
+                threading.Thread(target=self._run, name="jurat-batches", daemon=True).start()
+                self._started = True
+        self._queue.put((item, future))
+        return future
+
+    def _run(self) -> None:
+        while True:
+            batch = [call for call in self._next() if not call[1].cancelled()]
+            if batch:
+                self._answer(batch)
+
+    def _next(self) -> list[tuple[T, Future[R]]]:
+        batch = [self._queue.get()]
+        until = monotonic() + self._wait
+        while len(batch) < self._most:
+            try:
+                batch.append(self._queue.get(timeout=max(0.0, until - monotonic())))
+            except Empty:
+                break
+        return batch
+
+    def _answer(self, batch: Sequence[tuple[T, Future[R]]]) -> None:
+        try:
+            results = list(self._work([item for item, _ in batch]))
+            if len(results) != len(batch):
+                raise RuntimeError(f"{len(results)} results for {len(batch)} items")
+        except BaseException as error:
+            for _, future in batch:
+                with suppress(InvalidStateError):
+                    future.set_exception(error)
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            with suppress(InvalidStateError):  # it was cancelled
+                future.set_result(result)

@@ -1,0 +1,251 @@
+"""The provider `jurat`: any model of `jurat.models` as a model of Inspect's, `--model jurat/SPEC`.
+
+SPEC is a name as `jurat models` lists them: "bundled", "hf/PATH", "openai/NAME". The model is opened by the
+first request, or by the task before anything runs, so that a log can be scored without it. Concurrent
+requests share batches. A reply that failed is never an answer: a refusal or a filter has the stop reason
+`content_filter`, anything else raises `ReplyFailed`, which Inspect records as the sample's error.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import fields
+from functools import partial
+from typing import Any, Literal, get_type_hints
+
+from anyio.to_thread import run_sync
+from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput
+from inspect_ai.tool import ToolChoice, ToolInfo
+from pydantic import TypeAdapter, ValidationError
+
+from jurat.content import Chat, Failure, Generation, Reply, Turn
+from jurat.errors import JuratError
+from jurat.evals.futures import result_of
+from jurat.evals.replies import output_of, yes_no_output
+from jurat.evals.requests import Wanted, chat_of, wanted
+from jurat.judge.asking import attempt
+from jurat.models import (
+    Answer,
+    Disclaimer,
+    Inquiry,
+    MicroBatcher,
+    Model,
+    ModelSpec,
+    ModelUnavailable,
+    ModelWrapper,
+    Serving,
+    UsageMeter,
+    open_model,
+)
+from jurat.models.capabilities import Deterministic
+from jurat.models.registry import MODELS, check_name
+from jurat.registry import suggestion
+
+MAX_BATCH = 64
+_LOCAL = ("device", "dtype", "trust_remote_code", "seed")
+_OWN = ("max_batch", "thinking")
+_SERVING = tuple(each.name for each in fields(Serving))
+ARGUMENTS = (*_LOCAL, *_SERVING, *_OWN)
+"""The model arguments (`-M NAME=VALUE`)."""
+
+
+class JuratModel(ModelAPI):
+    """See the module's docstring."""
+
+    def __init__(
+        self,
+        model_name: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        api_key_vars: Sequence[str] = (),
+        config: GenerateConfig | None = None,
+        **model_args: Any,
+    ) -> None:
+        """
+        Args:
+            model_args: the fields of `ModelSpec` and `Serving`; `max_batch`: requests of a batch, at most;
+                `thinking`: lets a model that can think do so before it replies.
+
+        Raises:
+            JuratError: there is no such model or argument, or a setting that no model of jurat honours.
+        """
+        super().__init__(model_name, base_url, None, list(api_key_vars))
+        if api_key is not None:
+            raise JuratError(
+                "The provider 'jurat' takes no key as an argument.",
+                hint="Keys of servers are read from the environment: OPENAI_API_KEY.",
+            )
+        self.spec = _spec(model_name, base_url, model_args)
+        check_name(model_name)
+        self.max_batch: int = _read("max_batch", int, model_args.get("max_batch", MAX_BATCH))
+        self.thinking: bool = _read("thinking", bool, model_args.get("thinking", False))
+        if self.max_batch < 1:
+            raise JuratError(f"max_batch is {self.max_batch}; it is a whole number from 1.")
+        wanted(config or GenerateConfig(), model_name, frozenset(each.name for each in fields(Generation)))
+        self._opening = threading.Lock()
+        self._calls: _Calls | None = None
+        self._unavailable: ModelUnavailable | None = None
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the model is behind a server."""
+        backend = MODELS.get(self.spec.backend)
+        return backend is not None and backend.served
+
+    def open(self) -> Model:
+        """The model; opened by the first call. Raises what `open_model` raises."""
+        return self._opened().model
+
+    @property
+    def takes_seeds(self) -> bool:
+        """Whether the model honours a seed; opens it."""
+        return "seed" in self.open().supported_settings
+
+    def check(self, config: GenerateConfig) -> None:
+        """Opens the model and refuses settings that it cannot honour.
+
+        Raises:
+            UnsupportedSetting: names them.
+            ModelError: the model cannot be opened, or cannot chat.
+        """
+        self._wanted(self.open(), config)
+
+    async def generate(
+        self,
+        input: list[ChatMessage],
+        tools: list[ToolInfo],
+        tool_choice: ToolChoice,
+        config: GenerateConfig,
+    ) -> ModelOutput:
+        if tools:
+            raise JuratError("jurat's models take no tools.")
+        if self._unavailable is not None:
+            # Its own retries are over; the other samples must not wait for as long again.
+            raise self._unavailable
+        calls = await run_sync(self._opened)
+        asked = self._wanted(calls.model, config)
+        chat = await run_sync(partial(chat_of, input, asked.generation))
+        try:
+            if asked.yes_or_no:
+                return yes_no_output(calls.model, await result_of(calls.ask(_inquiry(chat))), config)
+            return output_of(calls.model, await result_of(calls.chat(chat)))
+        except ModelUnavailable as error:
+            self._unavailable = error
+            raise
+
+    def max_connections(self) -> int:
+        """Concurrent requests, where Inspect does not adapt their number."""
+        return (self.spec.serving or Serving()).concurrency if self.is_served else self.max_batch
+
+    def connection_key(self) -> str:
+        return repr((self.spec, self.max_batch))
+
+    def force_reasoning_history(self) -> Literal["none", "all", "last"] | None:
+        """Earlier thoughts are no part of a conversation."""
+        return "none"
+
+    async def count_text_tokens(self, text: str) -> int:
+        """An estimate of four characters a token: Inspect's own downloads a tokenizer."""
+        return (len(text) + 3) // 4
+
+    def close(self) -> None:
+        """Frees the model; a later request opens it anew."""
+        with self._opening:
+            calls, self._calls, self._unavailable = self._calls, None, None
+        if calls is not None:
+            calls.close()
+
+    def _opened(self) -> _Calls:
+        with self._opening:
+            if self._calls is None:
+                model = open_model(self.spec)
+                served = self.is_served
+                self._calls = _Calls(
+                    model,
+                    max_batch=None if served else self.max_batch,
+                    most=self.max_connections() if served else 2 * self.max_batch,
+                )
+            return self._calls
+
+    def _wanted(self, model: Model, config: GenerateConfig) -> Wanted:
+        asked = wanted(config, model.name, model.supported_settings, thinking=self.thinking)
+        if not model.can_chat and not asked.yes_or_no:
+            raise JuratError(
+                f"The model {model.name!r} answers closed questions only.",
+                hint="Ask for logprobs with max_tokens=1, or name a model that can chat: jurat models.",
+            )
+        return asked
+
+
+class _Calls:
+    """Passes concurrent requests on to a model: to one of this machine in batches, to a server one by one."""
+
+    def __init__(self, inner: Model, *, max_batch: int | None, most: int) -> None:
+        """
+        Args:
+            max_batch: requests of a batch, at most; None for a model that takes calls from many threads.
+            most: requests under way at once, at most.
+        """
+        alone = EachAlone(inner)
+        self.model = alone if max_batch is None else MicroBatcher(alone, max_batch=max_batch)
+        self._waiting = ThreadPoolExecutor(most, thread_name_prefix="jurat-request")
+
+    def chat(self, chat: Chat) -> Future[Reply]:
+        return self._waiting.submit(lambda: self.model.chat([chat])[0])
+
+    def ask(self, inquiry: Inquiry) -> Future[Answer]:
+        return self._waiting.submit(lambda: self.model.ask([inquiry])[0])
+
+    def close(self) -> None:
+        self._waiting.shutdown(wait=True, cancel_futures=True)
+        self.model.close()
+
+
+class EachAlone(ModelWrapper):
+    """A model that answers the items of a batch one by one where the batch raises, so that only its cause
+    fails."""
+
+    passes = (Deterministic, Disclaimer, UsageMeter)
+
+    def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
+        found = attempt(super().ask, inquiries)
+        return [Answer(failure=each) if isinstance(each, Failure) else each for each in found]
+
+    def chat(self, chats: Sequence[Chat]) -> list[Reply]:
+        found = attempt(super().chat, chats)
+        return [Reply(failure=each) if isinstance(each, Failure) else each for each in found]
+
+
+def _inquiry(chat: Chat) -> Inquiry:
+    """The last text of the last turn as a closed question about what comes before it."""
+    last = chat.turns[-1] if chat.turns else None
+    if last is None or last.role != "user" or not last.parts or not isinstance(last.parts[-1], str):
+        raise JuratError(
+            "The probabilities of Yes and No need a request that ends with a text of the user's."
+        )
+    *before, question = last.parts
+    return Inquiry(Chat((*chat.turns[:-1], Turn("user", tuple(before)))), (str(question),))
+
+
+def _spec(name: str, base_url: str | None, arguments: Mapping[str, Any]) -> ModelSpec:
+    for key in arguments:
+        if key not in ARGUMENTS:
+            raise JuratError(
+                f"The provider 'jurat' has no model argument {key!r}.", hint=suggestion(key, ARGUMENTS)
+            )
+    local = {key: _read(key, _TYPES[key], arguments[key]) for key in _LOCAL if key in arguments}
+    serving = {key: _read(key, _TYPES[key], arguments[key]) for key in _SERVING if key in arguments}
+    return ModelSpec(name, base_url=base_url, serving=Serving(**serving) if serving else None, **local)
+
+
+_TYPES: dict[str, Any] = {**get_type_hints(ModelSpec), **get_type_hints(Serving)}
+
+
+def _read(key: str, kind: Any, value: object) -> Any:
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"]
+        raise JuratError(f"The model argument {key} cannot be {value!r}: {why}.") from error

@@ -1,0 +1,88 @@
+"""Our scorers as Inspect's: the score of a sample holds the whole judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from inspect_ai.event import ErrorEvent
+from inspect_ai.log import transcript
+from inspect_ai.scorer import Metric, Score, Target
+from inspect_ai.scorer import Scorer as InspectScorer
+from inspect_ai.scorer import scorer as inspect_scorer
+from inspect_ai.solver import TaskState
+
+from jurat.errors import JuratError
+from jurat.evals.futures import Batches, result_of
+from jurat.evals.measures import counts
+from jurat.evals.samples import answered_of
+from jurat.scorers import SCORERS, Judgement, Scorer, open_scorer
+
+NOT_SCORED: Mapping[str, str] = {"refused": "judge refused", "unparsed": "unparsed", "error": "not scored"}
+"""The value of a score whose judgement has no label, by the judgement's state."""
+_REASONS = {"refused": "grader_failed", "unparsed": "invalid_response_format", "error": "scoring_failed"}
+"""Inspect's own codes for them."""
+
+
+def scorer_named(name: str) -> Callable[..., InspectScorer]:
+    """The factory of a scorer for Inspect, which takes the scorer's options as keyword arguments.
+
+    Args:
+        name: as `jurat list scorers` has it, without options.
+
+    Raises:
+        JuratError: there is no such scorer.
+    """
+    SCORERS.find(name)
+    computed: list[Metric] = [counts()]
+
+    @inspect_scorer(metrics=computed, name=name)
+    def judged(**options: Any) -> InspectScorer:
+        opened = open_scorer(name, **options)
+        check_labels(opened)
+        batches: Batches[tuple[TaskState, str | None], Judgement] = Batches(partial(_judge, opened))
+
+        async def score(state: TaskState, target: Target) -> Score:
+            judgement = await result_of(batches.submit((state, _last_error())))
+            return score_of(judgement, opened, state.epoch)
+
+        return score
+
+    return judged
+
+
+def score_of(judgement: Judgement, scorer: Scorer, epoch: int = 1) -> Score:
+    """The judgement as a score. Its value is the label, or what `NOT_SCORED` says of the state."""
+    state = judgement.state
+    facts = {
+        **asdict(judgement),
+        "details": dict(judgement.details),
+        "scorer": judgement.scorer or scorer.name,
+    }
+    return Score(
+        value=judgement.label if judgement.label is not None else NOT_SCORED[state],
+        answer=judgement.label,
+        explanation=judgement.reason or None,
+        reason=_REASONS.get(state),
+        metadata={**facts, "positive": scorer.positive, "labels": list(scorer.labels), "epoch": epoch},
+    )
+
+
+def check_labels(scorer: Scorer) -> None:
+    """Refuses a scorer with a label that says of a score that it has none. Raises JuratError."""
+    if clash := set(scorer.labels) & set(NOT_SCORED.values()):
+        raise JuratError(
+            f"The scorer {scorer.name!r} has the label {min(clash)!r}, which marks scores without."
+        )
+
+
+def _judge(scorer: Scorer, states: Sequence[tuple[TaskState, str | None]]) -> Sequence[Judgement]:
+    return scorer.score([answered_of(state, error=error) for state, error in states])
+
+
+def _last_error() -> str | None:
+    """Why the sample that is being scored ended with an error, if it did."""
+    events = reversed(transcript().events)
+    return next((event.error.message for event in events if isinstance(event, ErrorEvent)), None)

@@ -1,0 +1,316 @@
+"""Evaluation sets as tasks of Inspect's: `jurat/SET`."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from anyio.to_thread import run_sync
+from inspect_ai import Task
+from inspect_ai import task as inspect_task
+from inspect_ai.dataset import MemoryDataset
+from inspect_ai.model import GenerateConfig, get_model
+from inspect_ai.model import Model as InspectModel
+from inspect_ai.scorer import Scorer as InspectScorer
+from inspect_ai.solver import Generate, Solver, TaskState, solver
+
+from jurat import provenance
+from jurat.benchmarks import Card, Sample, SetCopy, Skipped, open_set
+from jurat.benchmarks.protocol import PAPER, LazyTurn, Protocol, choose_protocol
+from jurat.errors import JuratError
+from jurat.evals.provider import JuratModel
+from jurat.evals.samples import inspect_sample, messages
+from jurat.evals.scoring import scorer_named
+from jurat.text import counted
+
+log = logging.getLogger(__name__)
+
+MOST_LISTED = 1000
+"""Rows that were left out whose places and reasons a log lists; all are counted."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which samples of a copy a run takes."""
+
+    groups: tuple[str, ...] | None = None
+    """Default: the card's."""
+    limit: int | None = None
+    seed: int | None = None
+    """Seed by which `limit` samples are drawn; None takes the first."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The samples of a run, and what of the copy is not among them."""
+
+    samples: list[Sample]
+    skipped: list[Skipped]
+    other_groups: Counter[str]
+    """Samples of groups that were not asked for."""
+    beyond_limit: int
+
+    def facts(self) -> dict[str, Any]:
+        """For a log."""
+        return {
+            "samples": len(self.samples),
+            "skipped": len(self.skipped),
+            "skipped_reasons": dict(Counter(each.reason for each in self.skipped).most_common(MOST_LISTED)),
+            "skipped_rows": [{"row": s.source_row, "reason": s.reason} for s in self.skipped[:MOST_LISTED]],
+            "other_groups": dict(self.other_groups),
+            "beyond_limit": self.beyond_limit,
+        }
+
+
+def evaluation(
+    set_name: str,
+    data: str,
+    *,
+    protocol: str | None = None,
+    scorer: str | Sequence[str] | None = None,
+    groups: str | Sequence[str] | None = None,
+    limit: int | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+) -> Task:
+    """The task of a set.
+
+    Args:
+        set_name: a set of `jurat data`.
+        data: your copy of it.
+        protocol: a protocol of its card. Default: the first.
+        scorer: one or more scorers, with options behind a question mark ("answer-safety?model=openai/NAME").
+            Default: those of the card.
+        groups: the parts of the set to take. Default: those of the card.
+        limit: takes so many samples: the first, or with `seed` a random draw.
+        epochs: replies a sample. Default: the protocol's.
+        seed: of the draw, and of replies that are drawn; the k-th reply to a sample has `seed + k - 1`.
+
+    Raises:
+        JuratError: there is no such set, copy, protocol, scorer or group; nothing is left to evaluate; or the
+            model cannot honour the protocol's settings.
+    """
+    copy = open_set(set_name, data)
+    chosen = choose_protocol(copy.card, protocol)
+    taken = take(copy, Selection(_listed(groups), limit, seed))
+    if not taken.samples:
+        raise JuratError(f"There is nothing to evaluate: {_left_out(taken) or 'the copy holds no samples'}.")
+    config = generate_config(chosen, seed)
+    model = _evaluated()
+    facts = {
+        "jurat": provenance.versions("jurat").get("jurat"),
+        "commit": provenance.commit(),
+        "set": copy.card.name,
+        "title": copy.card.title,
+        "layout": copy.layout,
+        "protocol": chosen.name,
+        "protocol_label": chosen.label,
+        "protocol_card": chosen.card.model_dump(mode="json"),
+        "differs_from_paper": differs_from_paper(copy.card, chosen),
+        "data": taken.facts(),
+        "notes": dict(copy.files.notes),
+        "model": _prepared(model, config),
+    }
+    if left_out := _left_out(taken):
+        log.warning("%s: %s.", copy.card.title, left_out)
+    times = epochs or chosen.card.samples
+    return Task(
+        dataset=MemoryDataset(
+            [inspect_sample(sample, chosen, copy.card.name) for sample in taken.samples],
+            name=copy.card.name,
+            location=str(Path(data).absolute()),
+        ),
+        setup=show(Conversations(copy.card.name, {s.id: chosen.turns(s) for s in taken.samples})),
+        solver=reply(seed or 0),
+        scorer=scorers(copy.card, _listed(scorer)),
+        config=config,
+        epochs=times if times > 1 else None,
+        fail_on_error=False,
+        score_on_error=True,
+        name=copy.card.name,
+        metadata=facts,
+        description=copy.card.summary,
+    )
+
+
+def task_of(set_name: str, summary: str = "") -> Callable[..., Task]:
+    """Registers the task `jurat/SET`."""
+
+    def made(
+        data: str,
+        protocol: str | None = None,
+        scorer: str | list[str] | None = None,
+        groups: str | list[str] | None = None,
+        limit: int | None = None,
+        epochs: int | None = None,
+        seed: int | None = None,
+        **unknown: Any,
+    ) -> Task:
+        if unknown:
+            # Inspect itself would only warn, and run something else than what was asked for.
+            raise JuratError(
+                f"The task has no argument {min(unknown)!r}.",
+                hint="It has data, protocol, scorer, groups, limit, epochs and seed.",
+            )
+        return evaluation(
+            set_name,
+            data,
+            protocol=protocol,
+            scorer=scorer,
+            groups=groups,
+            limit=limit,
+            epochs=epochs,
+            seed=seed,
+        )
+
+    made.__doc__ = summary
+    return inspect_task(name=set_name)(made)
+
+
+def take(copy: SetCopy, selection: Selection) -> Taken:
+    """Reads a copy once, and keeps the samples of a run.
+
+    Raises:
+        JuratError: a group that was asked for is not in the copy.
+    """
+    kept: list[Sample] = []
+    skipped: list[Skipped] = []
+    others: Counter[str] = Counter()
+    for each in copy.read():
+        if isinstance(each, Skipped):
+            skipped.append(each)
+        elif _wanted(copy.card, each, selection.groups):
+            kept.append(each)
+        else:
+            others[each.group or ""] += 1
+    found = {sample.group for sample in kept}
+    if missing := [group for group in selection.groups or () if group not in found]:
+        known = ", ".join(sorted({*(g or "" for g in found), *others} - {""})) or "none"
+        raise JuratError(f"The copy has no group {missing[0]!r}.", hint=f"It has {known}.")
+    samples, beyond = _limited(kept, selection)
+    return Taken(samples, skipped, others, beyond)
+
+
+def scorers(card: Card, names: Sequence[str] | None) -> list[InspectScorer]:
+    """The scorers of a run, by name with their options, each with the card's metrics."""
+    found: list[InspectScorer] = []
+    for name in names or card.scorers:
+        plain, options = scorer_options(name)
+        found.append(scorer_named(plain)(**options))
+    return found
+
+
+def generate_config(protocol: Protocol, seed: int | None) -> GenerateConfig:
+    """The decoding settings of a protocol; a seed is passed on only where replies are drawn."""
+    card = protocol.card
+    drawn = seed if card.temperature > 0 else None
+    return GenerateConfig(max_tokens=card.max_tokens, temperature=card.temperature, seed=drawn)
+
+
+def differs_from_paper(card: Card, protocol: Protocol) -> list[str]:
+    """How the protocol of a run differs from the paper's, a phrase each."""
+    if PAPER not in card.protocols:
+        return ["the card of the set has no protocol of the paper"]
+    return choose_protocol(card, PAPER).differences(protocol)
+
+
+@dataclass(frozen=True)
+class Conversations:
+    """The conversations of a run by the id of their sample; their images are read when they are shown."""
+
+    name: str
+    """Stands for them in a log."""
+    turns: Mapping[str, Sequence[LazyTurn]]
+
+
+@solver(name="show")
+def show(conversations: Conversations) -> Solver:
+    """Puts the images of a sample into its conversation, when the sample begins."""
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        state.messages = await run_sync(partial(messages, conversations.turns[str(state.sample_id)]))
+        return state
+
+    return solve
+
+
+@solver(name="reply")
+def reply(seed: int = 0) -> Solver:
+    """The model's reply. Where replies are drawn, each epoch has a seed of its own."""
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        api = get_model().api
+        if state.epoch > 1 and isinstance(api, JuratModel) and api.takes_seeds:
+            return await generate(state, seed=seed + state.epoch - 1)
+        return await generate(state)
+
+    return solve
+
+
+def _evaluated() -> InspectModel | None:
+    """The model that the task is for; None where tasks are only listed."""
+    try:
+        return get_model()
+    except ValueError:
+        return None
+
+
+def _prepared(model: InspectModel | None, config: GenerateConfig) -> dict[str, Any] | None:
+    """Opens a model of ours and checks that it honours the settings; what a log should know of it."""
+    if model is None or not isinstance(model.api, JuratModel):
+        return None
+    model.api.check(config.merge(model.config))
+    opened = model.api.open()
+    return {"name": opened.name, "revision": opened.revision, "dtype": opened.dtype}
+
+
+def _limited(samples: list[Sample], selection: Selection) -> tuple[list[Sample], int]:
+    limit = selection.limit
+    if limit is None or limit >= len(samples):
+        return samples, 0
+    if limit < 1:
+        raise JuratError(f"The limit is {limit}; it is a whole number from 1.")
+    places = range(len(samples))
+    if selection.seed is not None:
+        places = sorted(random.Random(selection.seed).sample(places, limit))
+    return [samples[place] for place in places[:limit]], len(samples) - limit
+
+
+def _wanted(card: Card, sample: Sample, groups: Sequence[str] | None) -> bool:
+    return card.is_default(sample.group) if groups is None else sample.group in groups
+
+
+def _left_out(taken: Taken) -> str:
+    """What of the copy is not evaluated, in a sentence; empty where all is."""
+    return "; ".join(_parts(taken))
+
+
+def _parts(taken: Taken) -> Iterator[str]:
+    if taken.skipped:
+        reasons = Counter(each.reason for each in taken.skipped).most_common(3)
+        listed = ", ".join(f"{count:,} because {why}" for why, count in reasons)
+        yield f"{counted(len(taken.skipped), 'row')} left out ({listed})"
+    if taken.other_groups:
+        names = ", ".join(f"{name or 'none'} ({count:,})" for name, count in taken.other_groups.items())
+        yield f"groups that were not asked for: {names}"
+    if taken.beyond_limit:
+        yield f"{counted(taken.beyond_limit, 'sample')} beyond the limit"
+
+
+def scorer_options(name: str) -> tuple[str, dict[str, str]]:
+    """The name of a scorer and its options: ("refusal", {"version": "2"}) of "refusal?version=2"."""
+    plain, _, query = name.partition("?")
+    return plain, dict(parse_qsl(query, keep_blank_values=True))
+
+
+def _listed(names: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    return (names,) if isinstance(names, str) else tuple(names)
