@@ -116,7 +116,11 @@ def choose_protocol(card: Card, name: str | None = None) -> Protocol:
 
 
 def single_frame(data: bytes) -> Image.Image:
-    """The picture of a file, as a model is shown it. Raises ImageError where it is none or has several frames."""
+    """The picture of a file, as a model is shown it.
+
+    Raises:
+        ImageError: it cannot be decoded, or has several frames.
+    """
     decoded = decode(data, max_frames=2)
     if decoded.kind != "image":
         raise ImageError(

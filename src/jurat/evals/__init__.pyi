@@ -1,3 +1,4 @@
 from .provider import JuratModel as JuratModel
+from .provider import serve as serve
 from .scoring import scorer_named as scorer_named
 from .task import evaluation as evaluation

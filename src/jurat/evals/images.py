@@ -12,6 +12,7 @@ from jurat.media.formats import format_of
 
 _MIME = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
 """What every provider takes; other formats are sent as PNG."""
+_ANIMATED = ("GIF", "WEBP")
 _START = "data:"
 REMOVED = "<base64-data-removed>"
 """Stands for the image in a log that was written without images."""
@@ -21,12 +22,15 @@ def data_uri(data: bytes) -> str:
     """The file as a data URI. Formats that few providers take (BMP, TIFF, AVIF) become PNG.
 
     Raises:
-        ImageError: it is not an image of a known format.
+        ImageError: it is not an image of a known format, or an animation, of which providers would show the
+            first frame only.
     """
-    mime = _MIME.get(format_of(data).name)
-    if mime is None:
+    kind = format_of(data).name
+    mime = _MIME.get(kind)
+    still = single_frame(data) if mime is None or kind in _ANIMATED else None
+    if still is not None and mime is None:
         out = io.BytesIO()
-        single_frame(data).save(out, "PNG")
+        still.save(out, "PNG")
         data, mime = out.getvalue(), "image/png"
     return f"{_START}{mime};base64,{base64.b64encode(data).decode('ascii')}"
 

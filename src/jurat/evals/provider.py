@@ -10,21 +10,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
 from functools import partial
 from typing import Any, Literal, get_type_hints
 
-from anyio.to_thread import run_sync
-from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput
+from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput, get_model
+from inspect_ai.model import Model as InspectModel
 from inspect_ai.tool import ToolChoice, ToolInfo
 from pydantic import TypeAdapter, ValidationError
 
 from jurat.content import Chat, Failure, Generation, Reply, Turn
 from jurat.errors import JuratError
-from jurat.evals.futures import result_of
 from jurat.evals.replies import output_of, yes_no_output
 from jurat.evals.requests import Wanted, chat_of, wanted
+from jurat.evals.waiting import in_thread
 from jurat.judge.asking import attempt
 from jurat.models import (
     Answer,
@@ -61,10 +60,13 @@ class JuratModel(ModelAPI):
         api_key: str | None = None,
         api_key_vars: Sequence[str] = (),
         config: GenerateConfig | None = None,
+        *,
+        opened: Model | None = None,
         **model_args: Any,
     ) -> None:
         """
         Args:
+            opened: the model itself, which SPEC then only names (`serve`).
             model_args: the fields of `ModelSpec` and `Serving`; `max_batch`: requests of a batch, at most;
                 `thinking`: lets a model that can think do so before it replies.
 
@@ -78,14 +80,16 @@ class JuratModel(ModelAPI):
                 hint="Keys of servers are read from the environment: OPENAI_API_KEY.",
             )
         self.spec = _spec(model_name, base_url, model_args)
-        check_name(model_name)
+        if opened is None:
+            check_name(model_name)
+        self._given = opened
         self.max_batch: int = _read("max_batch", int, model_args.get("max_batch", MAX_BATCH))
         self.thinking: bool = _read("thinking", bool, model_args.get("thinking", False))
         if self.max_batch < 1:
             raise JuratError(f"max_batch is {self.max_batch}; it is a whole number from 1.")
         wanted(config or GenerateConfig(), model_name, frozenset(each.name for each in fields(Generation)))
         self._opening = threading.Lock()
-        self._calls: _Calls | None = None
+        self._model: Model | None = None
         self._unavailable: ModelUnavailable | None = None
 
     @property
@@ -95,8 +99,16 @@ class JuratModel(ModelAPI):
         return backend is not None and backend.served
 
     def open(self) -> Model:
-        """The model; opened by the first call. Raises what `open_model` raises."""
-        return self._opened().model
+        """The model, which may be called from many threads; the first call opens it.
+
+        Raises what `open_model` raises.
+        """
+        with self._opening:
+            if self._model is None:
+                alone = EachAlone(self._given or open_model(self.spec))
+                # A server takes concurrent calls as they come.
+                self._model = alone if self.is_served else MicroBatcher(alone, max_batch=self.max_batch)
+            return self._model
 
     @property
     def takes_seeds(self) -> bool:
@@ -124,13 +136,8 @@ class JuratModel(ModelAPI):
         if self._unavailable is not None:
             # Its own retries are over; the other samples must not wait for as long again.
             raise self._unavailable
-        calls = await run_sync(self._opened)
-        asked = self._wanted(calls.model, config)
-        chat = await run_sync(partial(chat_of, input, asked.generation))
         try:
-            if asked.yes_or_no:
-                return yes_no_output(calls.model, await result_of(calls.ask(_inquiry(chat))), config)
-            return output_of(calls.model, await result_of(calls.chat(chat)))
+            return await in_thread(partial(self._generate, input, config))
         except ModelUnavailable as error:
             self._unavailable = error
             raise
@@ -140,7 +147,7 @@ class JuratModel(ModelAPI):
         return (self.spec.serving or Serving()).concurrency if self.is_served else self.max_batch
 
     def connection_key(self) -> str:
-        return repr((self.spec, self.max_batch))
+        return repr((self.spec, self.max_batch, None if self._given is None else id(self._given)))
 
     def force_reasoning_history(self) -> Literal["none", "all", "last"] | None:
         """Earlier thoughts are no part of a conversation."""
@@ -153,21 +160,17 @@ class JuratModel(ModelAPI):
     def close(self) -> None:
         """Frees the model; a later request opens it anew."""
         with self._opening:
-            calls, self._calls, self._unavailable = self._calls, None, None
-        if calls is not None:
-            calls.close()
+            model, self._model, self._unavailable = self._model, None, None
+        if model is not None:
+            model.close()
 
-    def _opened(self) -> _Calls:
-        with self._opening:
-            if self._calls is None:
-                model = open_model(self.spec)
-                served = self.is_served
-                self._calls = _Calls(
-                    model,
-                    max_batch=None if served else self.max_batch,
-                    most=self.max_connections() if served else 2 * self.max_batch,
-                )
-            return self._calls
+    def _generate(self, input: Sequence[ChatMessage], config: GenerateConfig) -> ModelOutput:
+        model = self.open()
+        asked = self._wanted(model, config)
+        chat = chat_of(input, asked.generation)
+        if asked.yes_or_no:
+            return yes_no_output(model, model.ask([_inquiry(chat)])[0], config)
+        return output_of(model, model.chat([chat])[0])
 
     def _wanted(self, model: Model, config: GenerateConfig) -> Wanted:
         asked = wanted(config, model.name, model.supported_settings, thinking=self.thinking)
@@ -179,28 +182,12 @@ class JuratModel(ModelAPI):
         return asked
 
 
-class _Calls:
-    """Passes concurrent requests on to a model: to one of this machine in batches, to a server one by one."""
-
-    def __init__(self, inner: Model, *, max_batch: int | None, most: int) -> None:
-        """
-        Args:
-            max_batch: requests of a batch, at most; None for a model that takes calls from many threads.
-            most: requests under way at once, at most.
-        """
-        alone = EachAlone(inner)
-        self.model = alone if max_batch is None else MicroBatcher(alone, max_batch=max_batch)
-        self._waiting = ThreadPoolExecutor(most, thread_name_prefix="jurat-request")
-
-    def chat(self, chat: Chat) -> Future[Reply]:
-        return self._waiting.submit(lambda: self.model.chat([chat])[0])
-
-    def ask(self, inquiry: Inquiry) -> Future[Answer]:
-        return self._waiting.submit(lambda: self.model.ask([inquiry])[0])
-
-    def close(self) -> None:
-        self._waiting.shutdown(wait=True, cancel_futures=True)
-        self.model.close()
+def serve(model: Model, *, max_batch: int = MAX_BATCH) -> InspectModel:
+    """A model of ours that is open already, a defended one say, as a model of Inspect's: for
+    `inspect_ai.eval(..., model=serve(model))`. A log names it `jurat/NAME`, and cannot open it again."""
+    served = get_model(f"jurat/{model.name}", memoize=False, opened=model, max_batch=max_batch)
+    served.model_args = {"max_batch": max_batch}  # what a log holds of them
+    return served
 
 
 class EachAlone(ModelWrapper):

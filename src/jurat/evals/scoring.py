@@ -15,9 +15,9 @@ from inspect_ai.scorer import scorer as inspect_scorer
 from inspect_ai.solver import TaskState
 
 from jurat.errors import JuratError
-from jurat.evals.futures import Batches, result_of
 from jurat.evals.measures import counts
 from jurat.evals.samples import answered_of
+from jurat.evals.waiting import Batches, in_thread
 from jurat.scorers import SCORERS, Judgement, Scorer, open_scorer
 
 NOT_SCORED: Mapping[str, str] = {"refused": "judge refused", "unparsed": "unparsed", "error": "not scored"}
@@ -45,7 +45,7 @@ def scorer_named(name: str) -> Callable[..., InspectScorer]:
         batches: Batches[tuple[TaskState, str | None], Judgement] = Batches(partial(_judge, opened))
 
         async def score(state: TaskState, target: Target) -> Score:
-            judgement = await result_of(batches.submit((state, _last_error())))
+            judgement = await in_thread(batches.submit((state, _last_error())).result)
             return score_of(judgement, opened, state.epoch)
 
         return score

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from anyio.to_thread import run_sync
 from inspect_ai import Task
 from inspect_ai import task as inspect_task
 from inspect_ai.dataset import MemoryDataset
@@ -28,6 +27,7 @@ from jurat.errors import JuratError
 from jurat.evals.provider import JuratModel
 from jurat.evals.samples import inspect_sample, messages
 from jurat.evals.scoring import scorer_named
+from jurat.evals.waiting import in_thread
 from jurat.text import counted
 
 log = logging.getLogger(__name__)
@@ -235,7 +235,7 @@ def show(conversations: Conversations) -> Solver:
     """Puts the images of a sample into its conversation, when the sample begins."""
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
-        state.messages = await run_sync(partial(messages, conversations.turns[str(state.sample_id)]))
+        state.messages = await in_thread(partial(messages, conversations.turns[str(state.sample_id)]))
         return state
 
     return solve

@@ -1,8 +1,7 @@
-"""Waiting for the results of threads in Inspect's event loop, and batches from single calls."""
+"""Threads that Inspect's event loop waits for, and batches from single calls."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
@@ -13,18 +12,15 @@ from typing import Generic, TypeVar
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from sniffio import current_async_library
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-async def result_of(future: Future[R]) -> R:
-    """The result of a thread's future, under asyncio or trio; cancelling the caller cancels it."""
-    if current_async_library() == "asyncio":
-        return await asyncio.wrap_future(future)
-    # A limiter of its own, since anyio's allows forty threads in all.
-    return await run_sync(future.result, abandon_on_cancel=True, limiter=CapacityLimiter(1))
+async def in_thread(work: Callable[[], R]) -> R:
+    """`work` in a thread of its own, which the caller waits for; one that is cancelled abandons it."""
+    # anyio's own limit is forty threads, fewer than the requests that a batch waits for.
+    return await run_sync(work, abandon_on_cancel=True, limiter=CapacityLimiter(1))
 
 
 class Batches(Generic[T, R]):
