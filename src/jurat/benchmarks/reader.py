@@ -89,13 +89,13 @@ class Reader:
                     sample, id=id, item=item, cluster=cluster, source_row=sample.source_row or row.place
                 )
 
-    def image(self, *names: str, any_suffix: bool = False, under: str = "") -> LazyImage:
-        """The image of the first of these names that is there (see `SetFiles.image`). Raises SkipRow, with
-        the last name, where none is."""
+    def image(self, *names: str, any_suffix: bool = False, under: str = "", named: str = "") -> LazyImage:
+        """The image of the first of these names that is there (see `SetFiles.image`). Raises SkipRow where
+        none is, which is reported as the image `named`, by default the last of these names."""
         found = self.files.image(*names, any_suffix=any_suffix, under=under)
         if found is None:
-            why = self.files.why_no_image(*names)
-            raise SkipRow(f"its image {names[-1]!r} {why}", missing_image=names[-1])
+            why, named = self.files.why_no_image(*names), named or names[-1]
+            raise SkipRow(f"its image {named!r} {why}", missing_image=named)
         return found
 
     def turns(self, fields: Mapping[str, str], group: str | None = None) -> tuple[Turn, ...]:

@@ -191,14 +191,18 @@ def arrow_image_rows(path: str, name: str, column: str) -> Iterator[Row]:
 
 
 def _absent_images(path: str, column: str) -> Iterator[bool]:
-    """Whether the image of each row is null, told without reading images: by the column of their paths."""
+    """Whether the image of each row is null, told without reading images: by the column of their paths.
+    Ends at once where that column would be needed and is not there."""
     try:
         with pq.ParquetFile(path) as file:
             parquet = cast("Any", file)
             kind = parquet.schema_arrow.field(column).type
-            if not (pa.types.is_struct(kind) and kind.get_field_index("path") >= 0):
+            if not (pa.types.is_struct(kind) or pa.types.is_string(kind) or pa.types.is_null(kind)):
                 return
-            for batch in parquet.iter_batches(columns=[f"{column}.path"]):
+            if pa.types.is_struct(kind) and kind.get_field_index("path") < 0:
+                return
+            name = f"{column}.path" if pa.types.is_struct(kind) else column
+            for batch in parquet.iter_batches(columns=[name]):
                 yield from batch.column(0).is_null().to_pylist()
     except (pa.ArrowException, OSError, KeyError, ValueError):
         return  # the rows themselves say what is wrong with the file
