@@ -1,4 +1,5 @@
 from .card import Card as Card
+from .inspect_samples import from_inspect as from_inspect
 from .protocol import LazyTurn as LazyTurn
 from .protocol import Protocol as Protocol
 from .protocol import choose_protocol as choose_protocol

@@ -41,6 +41,8 @@ class Published(_Plain):
     categories_of: list[str] = Field(default_factory=list)
     """The groups whose samples `categories` counts; the default ones where empty."""
     groups: dict[str, int] = Field(default_factory=dict)
+    any_group: bool = False
+    """Whether a copy may lack groups, as those of sets do that come in parts."""
     evidence: Evidence = "recalled"
 
 

@@ -155,6 +155,8 @@ def open_set(name: str, path: Path | str) -> SetCopy:
             benchmark.card.patterns(fitting[0])[0]
         ):
             continue  # two patterns for the same files
+        if set(benchmark.card.patterns(other)) <= set(benchmark.card.patterns(fitting[0])):
+            continue  # it is a part of the layout that is read
         files.notes[f"it has the layout {other} too, which was not read; {fitting[0]} was"] = 1
     if fitting:
         return SetCopy(benchmark, fitting[0], files)
@@ -189,7 +191,8 @@ def _differences(report: SetReport, card: Card, published: Published) -> Iterato
     ):
         for name, count in expected.items():
             # A copy may lack parts that no run takes by default: training parts, for example.
-            optional = what == "group" and not card.is_default(name) and not counts[name]
+            lacks = what == "group" and not counts[name]
+            optional = lacks and (published.any_group or not card.is_default(name))
             if counts[name] != count and not optional:
                 yield f"{counts[name]:,} samples of the {what} {name!r}, not the published {count:,}"
         for name in sorted(counts.keys() - expected.keys() - {""}) if expected else ():

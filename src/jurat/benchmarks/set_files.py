@@ -21,6 +21,7 @@ from jurat.benchmarks.set_tables import (
     Row,
     arrow_image_rows,
     json_records,
+    parquet_rows,
     parse_json,
     table_rows,
     text_image_rows,
@@ -194,6 +195,11 @@ class SetFiles:
         """
         delimiter = delimiter or _delimiter(name)
         return table_rows(self.text(name), name, self.notes, columns, delimiter, blank)
+
+    def parquet(self, name: str) -> Iterator[Row]:
+        """The rows of a Parquet file that holds no images; cells are text, lists as JSON. Raises JuratError
+        where it is none, or damaged."""
+        return parquet_rows(self.read(name), name)
 
     def image_table(self, name: str, column: str, *, index: str = "index") -> Iterator[Row]:
         """The rows of a Parquet, Arrow, TSV or CSV file whose images are in its cells, as bytes or base64.

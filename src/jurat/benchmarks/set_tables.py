@@ -17,7 +17,7 @@ from jurat.content import ImageError, LazyImage
 from jurat.errors import JuratError
 from jurat.media import DEFAULT_MAX_BYTES
 from jurat.sources import SourceOptions, find_items
-from jurat.sources.cells import image_in, image_list, unwrap
+from jurat.sources.cells import as_text, image_in, image_list, unwrap
 from jurat.sources.delimited import TableShape, UnreadableRow, delimited_rows
 from jurat.sources.lines import MOST
 from jurat.sources.openers import InMemory, Unreadable
@@ -188,6 +188,20 @@ def arrow_image_rows(path: str, name: str, column: str) -> Iterator[Row]:
             continue
         problem = next((one.open.problem for one in images if isinstance(one.open, Unreadable)), None)
         yield Row(place, item.columns, () if problem else images, problem)
+
+
+def parquet_rows(data: bytes, name: str) -> Iterator[Row]:
+    """The rows of a Parquet file without images, as text. Raises JuratError where it is none, or damaged."""
+    number = 0
+    try:
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            for batch in cast("Any", file).iter_batches(batch_size=1024):
+                for cells in batch.to_pylist():
+                    number += 1
+                    texts = {key: text for key, cell in cells.items() if (text := as_text(cell)) is not None}
+                    yield Row(f"{name}:{number}", texts)
+    except (pa.ArrowException, OSError) as error:
+        raise JuratError(f"{shown(name)} is not a whole Parquet file: {reason(error)}") from error
 
 
 def _absent_images(path: str, column: str) -> Iterator[bool]:

@@ -35,3 +35,5 @@ from .table import Table as Table
 from .table import join as join
 from .table import read_table as read_table
 from .table import write_table as write_table
+from .vqa import normalize_answer as normalize_answer
+from .vqa import vqa_accuracy as vqa_accuracy

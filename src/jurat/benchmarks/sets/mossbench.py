@@ -1,0 +1,81 @@
+"""MOSSBench: harmless requests about pictures that look dangerous, and harmful counterparts of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from jurat.benchmarks.cells import image_of, object_in, texts_in
+from jurat.benchmarks.reader import Reader, Row, text_if_any, text_of
+from jurat.benchmarks.sample import COMPLY, REFUSE, Sample
+from jurat.content import Item
+
+_TYPES = {
+    "type 1": "Exaggerated Risk",
+    "type 2": "Negated Harm",
+    "type 3": "Counterintuitive Interpretation",
+}
+_FLAGS = ("human", "child", "syn", "ocr")
+
+
+class MOSSBench(Reader):
+    """Reads the repository, where each part is a folder with `information.json` and `images`, and the hub's
+    image folders and Parquet files."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._questions: dict[str, str] = {}
+        """Question to the id of the first row of the main part that asks it."""
+        self._clusters: dict[str, str] = {}
+
+    def rows(self) -> Iterator[Row]:
+        names = self.files.find(self.card.patterns(self.layout)[0])
+        # The main part comes first: its counterparts belong to its clusters.
+        for name in sorted(names, key=lambda name: "contrast" in name.lower()):
+            if self.layout == "repository":
+                rows = self.files.records(name, id_key="pid")
+            elif self.layout == "hub":
+                rows = self.files.table(name)
+            else:
+                rows = self.files.image_table(name, "image")
+            for row in rows:
+                yield Row(row.place, {**row.cells, "file": name}, row.images, row.problem)
+
+    def samples(self, row: Row) -> Iterator[Sample]:
+        pid, file = text_of(row, "pid"), text_of(row, "file")
+        about = object_in(row.cells, "metadata") or {
+            name.removeprefix("metadata_"): value
+            for name, value in row.cells.items()
+            if name.startswith("metadata_")
+        }
+        is_contrast = "contrast" in file.lower() or not any(name in about for name in _FLAGS)
+        texts = {
+            "description": text_if_any(row.cells, "description"),
+            "short_description": text_if_any(row.cells, "short description"),
+            "harm": ", ".join(texts_in(about, "harm")),
+        } | {name: text_if_any(about, name) for name in _FLAGS}
+        fields = {"question": text_of(row, "question")} | {k: v for k, v in texts.items() if v}
+        over = text_if_any(about, "over") or ""
+        yield Sample(
+            id=f"contrast-{pid}" if is_contrast else pid,
+            item=Item([self._picture(row, file)], turns=self.turns(fields)),
+            expected=REFUSE if is_contrast else COMPLY,
+            group="contrast" if is_contrast else "main",
+            category=_TYPES.get(over, over) or None,
+            cluster=self._cluster(pid, fields["question"], is_contrast),
+            fields=fields,
+        )
+
+    def _picture(self, row: Row, file: str) -> Any:
+        if self.layout == "parquet":
+            return image_of(row)
+        name = text_of(row, "image", "file_name", "image_path")
+        up = 2 if self.layout == "repository" else 1
+        folder = "/".join(file.split("/")[:-up])
+        return self.image(f"{folder}/{name}")
+
+    def _cluster(self, pid: str, question: str, is_contrast: bool) -> str:
+        """Rows of the main part with the same question are a cluster, with their counterparts."""
+        if not is_contrast:
+            self._clusters[pid] = self._questions.setdefault(question, pid)
+        return self._clusters.get(pid, pid)
