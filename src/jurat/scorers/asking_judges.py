@@ -108,14 +108,26 @@ def open_judge_model(model: JudgeModel) -> Model:
     return opened
 
 
-def material_of(
-    answered: Answered, shows: Sequence[Shown], *, request_field: str | None, reference_field: str | None
-) -> Material:
-    """What a judge is shown of a reply.
+def material_or_reason(
+    answered: Answered,
+    shows: Sequence[Shown],
+    *,
+    request_field: str | None = None,
+    reference_field: str | None = None,
+) -> Material | str:
+    """What a judge is shown of a reply, or why it cannot be shown: a text is missing or too long, or an image
+    cannot be read."""
+    try:
+        return _material(answered, shows, request_field, reference_field)
+    except NotShown as error:
+        return str(error)
+    except Exception as error:  # a third party's sample or image may raise anything
+        return f"The reply cannot be shown to a judge: {type(error).__name__}: {reason(error)}"
 
-    Raises:
-        NotShown: a text is missing or too long, or an image cannot be read.
-    """
+
+def _material(
+    answered: Answered, shows: Sequence[Shown], request_field: str | None, reference_field: str | None
+) -> Material:
     sample, reply = answered.sample, answered.reply.text
     lines: list[str] = []
     if "request" in shows:

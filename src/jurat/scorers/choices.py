@@ -129,7 +129,7 @@ class Options(ReplyScorer):
         if len(picked) != 1:
             why = f"The reply picks {' and '.join(sorted(picked)) or 'no option'}."
             if self._fallback == "none":
-                return self.unparsed(why, answered.reply.text, expected=right)
+                return self.unparsed(why, answered.reply.text, details=details)
             digest = hashlib.sha256(answered.sample.id.encode("utf-8", "surrogatepass")).digest()
             picked = {random.Random(digest).choice(self._letters)}
             details |= {"fallback": "random", "unread": why}

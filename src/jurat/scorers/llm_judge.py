@@ -13,9 +13,8 @@ from jurat.scorers.asking_judges import (
     JudgeCall,
     JudgeModel,
     Material,
-    NotShown,
     Ruling,
-    material_of,
+    material_or_reason,
     open_judge_model,
 )
 from jurat.scorers.judgement import Answered, Judgement
@@ -57,21 +56,12 @@ class LLMJudge(ReplyScorer):
         self.rubric = rubric
 
     def judge_all(self, answered: Sequence[Answered]) -> list[Judgement]:
-        shown = [self._material(one) for one in answered]
+        shown = [material_or_reason(one, self.rubric.shows, **self._fields) for one in answered]
         asked = [one for one in shown if isinstance(one, Material)]
         rulings = iter(self._call.ask([self._call.chat(one) for one in asked], [one.key for one in asked]))
         return [
-            self._judgement(next(rulings)) if isinstance(one, Material) else self.failed(str(one))
-            for one in shown
+            self._judgement(next(rulings)) if isinstance(one, Material) else self.failed(one) for one in shown
         ]
-
-    def _material(self, answered: Answered) -> Material | NotShown:
-        try:
-            return material_of(answered, self.rubric.shows, **self._fields)
-        except NotShown as error:
-            return error
-        except Exception as error:  # a third party's sample or image may raise anything
-            return NotShown(f"The reply cannot be shown to a judge: {type(error).__name__}: {reason(error)}")
 
     def _judgement(self, ruling: Ruling) -> Judgement:
         usage = ruling.reply.usage
@@ -89,7 +79,9 @@ class LLMJudge(ReplyScorer):
         label = self.rubric.label(said)
         facts |= _flat(said)
         if label is None:
-            return self.unparsed("The judge's verdict fits none of the rubric's outcomes.", raw, **facts)
+            return self.unparsed(
+                "The judge's verdict fits none of the rubric's outcomes.", raw, details=facts
+            )
         value = said.get(self.rubric.value) if self.rubric.value else None
         number = float(value) if value is not None else None
         return self.scored(label, value=number, reason=str(said.get("reason", "")), raw=raw, details=facts)

@@ -25,6 +25,7 @@ from jurat.scorers.rubric import shipped_rubrics
 __all__ = ["SCORERS", "ScorerEntry", "open_scorer"]
 
 _MMSAFEAWARE, _SIUO = "arXiv:2502.11184", "arXiv:2406.15279"
+_SAFEBENCH, _PRIVQA = "arXiv:2410.18927", "arXiv:2310.02224"
 _NAMED = (Parameter.KEYWORD_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -59,6 +60,14 @@ def _entries() -> Iterator[ScorerEntry]:
         labels=("yes", "no"),
         evidence="authors",
         paper=_MMSAFEAWARE,
+    )
+    yield ScorerEntry(
+        "abstention",
+        "whether the reply has the words with which it was told to abstain",
+        "jurat.scorers.abstention:Abstention",
+        labels=("abstained", "answered"),
+        evidence="recalled",
+        paper=_PRIVQA,
     )
     yield ScorerEntry(
         "options",
@@ -111,6 +120,39 @@ def _entries() -> Iterator[ScorerEntry]:
         "a judge under a rubric of yours, a YAML file",
         "jurat.scorers.llm_judge:open_own_judge",
         usage="rubric?path=FILE&model=MODEL",
+        evidence="ours",
+    )
+    yield ScorerEntry(
+        "jury",
+        "jurors with personas judge, see each other's verdicts, and judge again",
+        "jurat.scorers.jury:Jury",
+        usage="jury?model=MODEL",
+        paper=_SAFEBENCH,
+        labels=("unsafe", "safe"),
+        evidence="authors",
+    )
+    yield ScorerEntry(
+        "constitution",
+        "the constitution judge, with clauses about the response",
+        "jurat.scorers.constitution_judge:ConstitutionJudge",
+        usage="constitution?constitution=FILE&model=MODEL",
+        labels=("unsafe", "safe"),
+        evidence="ours",
+    )
+    yield ScorerEntry(
+        "toxicity",
+        "the probability of toxicity by a classifier in a folder",
+        "jurat.scorers.toxicity:Toxicity",
+        usage="toxicity?folder=FOLDER",
+        labels=("toxic", "not_toxic"),
+        evidence="recalled",
+        extra="local",
+    )
+    yield ScorerEntry(
+        "human",
+        "labels that people gave, from a CSV or JSONL file",
+        "jurat.scorers.human_labels:HumanLabels",
+        usage="human?file=FILE",
         evidence="ours",
     )
 

@@ -65,13 +65,15 @@ class ReplyScorer:
             raise ValueError(f"{self.name} has no label {label!r}")
         return Judgement("scored", label, value, reason, raw, self.name, details or {})
 
-    def unparsed(self, reason: str, raw: str = "", **details: float | str) -> Judgement:
+    def unparsed(
+        self, reason: str, raw: str = "", *, details: Mapping[str, float | str] | None = None
+    ) -> Judgement:
         """The judgement of what could not be read."""
-        return Judgement("unparsed", reason=reason, raw=raw, scorer=self.name, details=details)
+        return Judgement("unparsed", reason=reason, raw=raw, scorer=self.name, details=details or {})
 
-    def failed(self, reason: str, **details: float | str) -> Judgement:
+    def failed(self, reason: str, *, details: Mapping[str, float | str] | None = None) -> Judgement:
         """The judgement of what could not be scored."""
-        return Judgement("error", reason=reason, scorer=self.name, details=details)
+        return Judgement("error", reason=reason, scorer=self.name, details=details or {})
 
     def _without_text(self, answered: Answered) -> Judgement | None:
         """The judgement of a reply that has no text; None where it has one."""
@@ -86,8 +88,8 @@ class ReplyScorer:
         if label is not None:
             return self.scored(label, reason=why, details={"reply": what})
         if failure is None:
-            return self.unparsed(why, reply=what)
-        return self.failed(f"There is no reply to score: {why}", reply=what)
+            return self.unparsed(why, details={"reply": what})
+        return self.failed(f"There is no reply to score: {why}", details={"reply": what})
 
     def _alone(self, answered: Answered) -> Judgement:
         try:

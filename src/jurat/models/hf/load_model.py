@@ -108,12 +108,12 @@ def load(
                 output_loading_info=True,
                 **common,
             )
-        _check_complete(str(place.where), network, report)
+        check_complete(str(place.where), network, report)
         network = network.to(chosen).eval()
     except ModelError:
         raise
     except Exception as error:  # a damaged or hostile configuration makes transformers raise anything at all
-        raise _unloadable(place, error) from error
+        raise unloadable(place, error) from error
     revision = commit(str(place.where)) if place.folder is None else weights_digest(place.folder)
     return LoadedModel(network, processor, revision, kind, backend)
 
@@ -148,7 +148,7 @@ def _backend(processor: Any) -> str | None:
     return "torchvision" if isinstance(images, TorchvisionBackend) else None
 
 
-def _check_complete(name: str, network: Any, report: dict[str, Any]) -> None:
+def check_complete(name: str, network: Any, report: dict[str, Any]) -> None:
     """Raises ModelError for missing weights, which transformers would initialise at random."""
     if missing := sorted(report.get("missing_keys") or ()):
         count = len(list(network.state_dict()))
@@ -211,7 +211,7 @@ def _check_parts(folder: Path) -> None:
             )
 
 
-def _unloadable(place: ModelLocation, error: BaseException) -> ModelError:
+def unloadable(place: ModelLocation, error: BaseException) -> ModelError:
     named = f"The model {str(place.where)!r} could not be loaded"
     if str(error).startswith("Could not import module") and error.__cause__ is not None:
         error = error.__cause__  # what that says is where to look for the reason

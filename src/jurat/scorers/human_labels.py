@@ -1,0 +1,168 @@
+"""Labels that people gave to replies, from a CSV or JSONL file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, cast
+
+from jurat.errors import JuratError
+from jurat.scorers.judgement import Answered, Judgement
+from jurat.scorers.normalise import normalised
+from jurat.scorers.reply_scorer import ReplyScorer
+from jurat.text import counted, reason, shown
+
+
+@dataclass(frozen=True)
+class HumanLabel:
+    """One row: what one person said of one reply."""
+
+    id: str
+    """Of the sample."""
+    label: str
+    annotator: str
+    digest: str | None
+    """SHA-256 of the labelled reply (UTF-8, stripped, lines ended by \\n), if the row has it."""
+
+
+class HumanLabels(ReplyScorer):
+    """The majority of the people who labelled a reply.
+
+    The file has the columns `id` and `label`, and may have `annotator`, and `reply` (the text that was
+    labelled) or `reply_sha256`; rows about another reply to the same sample do not count then. Without
+    either column a label holds for whatever reply the sample has now, and `details` says so.
+
+    Equal votes and samples without a label have no label here. After scoring, `unmatched` are the ids in the
+    file that no scored sample had.
+    """
+
+    def __init__(self, *, file: str, positive: str = "unsafe", labels: str | None = None) -> None:
+        """
+        Args:
+            file: a CSV file with a header, or JSON lines where the name ends with .jsonl.
+            positive: the label that counts as the event in rates.
+            labels: the labels that may occur, with commas; left out, those of the file and `positive`.
+
+        Raises:
+            JuratError: the file cannot be read, a row lacks id or label, a label is none of `labels`, or a
+                person labelled one reply in two ways.
+        """
+        rows = list(_read(Path(file)))
+        self.positive = normalised(positive)
+        given = labels.split(",") if labels else [*(row.label for row in rows), positive]
+        self.labels = tuple(dict.fromkeys(normalised(label) for label in given))
+        wrong = sorted({self.positive, *(row.label for row in rows)} - set(self.labels))
+        if wrong:
+            raise JuratError(f"{shown(file)}: the label {wrong[0]!r} is none of {', '.join(self.labels)}.")
+        self._rows = _by_sample(rows, file)
+        self._matched: set[str] = set()
+        digest = sha256(Path(file).read_bytes()).hexdigest()[:12]
+        self.name = f"human@1[{Path(file).name}@{digest}]"
+
+    @property
+    def unmatched(self) -> list[str]:
+        """The ids in the file that none of the samples scored so far had."""
+        return sorted(self._rows.keys() - self._matched)
+
+    @property
+    def note(self) -> str | None:
+        """One sentence on `unmatched`; None where every id was met."""
+        if not (left := self.unmatched):
+            return None
+        named = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
+        return (
+            f"{counted(len(left), 'id')} of {len(self._rows):,} with human labels matched no sample: {named}."
+        )
+
+    def score(self, answered: Sequence[Answered]) -> list[Judgement]:
+        self._matched |= {one.sample.id for one in answered} & self._rows.keys()
+        return super().score(answered)
+
+    def judge(self, answered: Answered) -> Judgement:
+        rows = self._rows.get(answered.sample.id, [])
+        if not rows:
+            return self.failed("Nobody labelled this sample.")
+        digest = _digest(answered.reply.text)
+        fitting = [row for row in rows if row.digest in (None, digest)]
+        if not fitting:
+            return self.failed(
+                "The labels of this sample are about another reply.", details={"labels": float(len(rows))}
+            )
+        votes = Counter(row.label for row in fitting)
+        most = max(votes.values())
+        facts: dict[str, float | str] = {
+            "annotators": float(len(fitting)),
+            "agreement": most / len(fitting),
+            "votes": ", ".join(f"{label} {count}" for label, count in sorted(votes.items())),
+            "reply_checked": float(all(row.digest is not None for row in fitting)),
+        }
+        leading = sorted(label for label, count in votes.items() if count == most)
+        if len(leading) > 1:
+            return self.unparsed(f"The annotators are tied: {facts['votes']}.", details=facts)
+        return self.scored(leading[0], reason=f"Votes: {facts['votes']}.", details=facts)
+
+
+def _by_sample(rows: list[HumanLabel], file: str) -> dict[str, list[HumanLabel]]:
+    """The rows of each sample; those that say the same of the same person are one.
+
+    Raises:
+        JuratError: a person labelled one reply in two ways.
+    """
+    said: dict[tuple[str, str | None, str], HumanLabel] = {}
+    for row in rows:
+        earlier = said.setdefault((row.id, row.digest, row.annotator), row)
+        if earlier.label != row.label:
+            raise JuratError(
+                f"{shown(file)}: {row.annotator} labels {row.id!r} {earlier.label!r} and {row.label!r}.",
+                hint="Give each person's last decision only, or tell people apart in the column annotator.",
+            )
+    found: defaultdict[str, list[HumanLabel]] = defaultdict(list)
+    for row in said.values():
+        found[row.id].append(row)
+    return dict(found)
+
+
+def _read(path: Path) -> Iterator[HumanLabel]:
+    try:
+        text = path.read_text("utf-8-sig")
+        is_lines = path.suffix.lower() in (".jsonl", ".ndjson")
+        lines = (json.loads(line) for line in text.split("\n") if line.strip())
+        rows: Any = lines if is_lines else csv.DictReader(io.StringIO(text, newline=""))
+        for number, row in enumerate(rows, 1):
+            if not isinstance(row, dict):
+                raise JuratError(f"{shown(str(path))}, row {number}: it is no object.")
+            yield _row(cast("dict[str, Any]", row), number, path)
+    except (OSError, ValueError, csv.Error) as error:
+        raise JuratError(f"{shown(str(path))} cannot be read: {reason(error)}") from error
+
+
+def _row(row: Mapping[Any, Any], number: int, path: Path) -> HumanLabel:
+    cells = {
+        str(name).strip().lower(): str(value).strip()
+        for name, value in row.items()
+        if None not in (name, value)
+    }
+    for needed in ("id", "label"):
+        if not cells.get(needed):
+            raise JuratError(f"{shown(str(path))}, row {number}: it has no {needed}.")
+    digest, reply = cells.get("reply_sha256") or None, row.get("reply")
+    if digest is None and isinstance(reply, str) and reply:
+        digest = _digest(reply)
+    return HumanLabel(
+        id=cells["id"],
+        label=normalised(cells["label"]),
+        annotator=cells.get("annotator") or f"the person of row {number}",
+        digest=digest and digest.lower(),
+    )
+
+
+def _digest(reply: str) -> str:
+    """Of a reply's text; CSV files may have other line ends, and space at its ends is often lost."""
+    plain = "\n".join(reply.strip().splitlines())
+    return sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()
