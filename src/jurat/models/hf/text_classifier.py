@@ -57,15 +57,18 @@ class TextClassifier:
             raise
         except Exception as error:  # a damaged configuration makes transformers raise anything at all
             raise unloadable(place, error) from error
+        if not self._tokenizer.is_fast:
+            raise ModelError(f"The tokenizer of {str(folder)!r} has no tokenizer.json, which windows need.")
         self.name = where.name
         self.revision = weights_digest(where)
         names: dict[int, str] = self._network.config.id2label
         self.labels = tuple(str(names[at]) for at in sorted(names))
-        limits = (self._tokenizer.model_max_length, self._network.config.max_position_embeddings)
+        config = self._network.config
+        limits = (self._tokenizer.model_max_length, getattr(config, "max_position_embeddings", 0))
         self._window = int(min([limit for limit in limits if 1 < limit < 1 << 20], default=_LONGEST))
-        if self._network.config.model_type in ("roberta", "xlm-roberta", "camembert"):
+        if config.model_type in ("roberta", "xlm-roberta", "camembert"):
             # Their positions begin behind the one of padding.
-            self._window = min(self._window, limits[1] - self._network.config.pad_token_id - 1)
+            self._window = min(self._window, limits[1] - config.pad_token_id - 1)
 
     def scores(self, texts: Sequence[str]) -> list[tuple[dict[str, float], int]]:
         """For each text the probability of each label, in [0, 1], and the number of windows. A probability
@@ -90,8 +93,8 @@ class TextClassifier:
         return list(zip(found, counts, strict=True))
 
     def _windows(self, text: str) -> list[list[int]]:
-        """The tokens of a text in windows of equal limit, each with the tokenizer's special ones."""
-        plain = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        room = max(1, self._window - self._tokenizer.num_special_tokens_to_add())
-        parts = [plain[at : at + room] for at in range(0, len(plain), room)] or [[]]
-        return [self._tokenizer.build_inputs_with_special_tokens(part) for part in parts]
+        """The tokens of a text, as many windows as it needs, each with the tokenizer's special ones."""
+        encoded = self._tokenizer(
+            text, truncation=True, max_length=self._window, return_overflowing_tokens=True
+        )
+        return encoded["input_ids"]
