@@ -157,4 +157,5 @@ def our_cards() -> list[Card]:
     """The cards of the sets that jurat reads, by name."""
     folder = files("jurat.benchmarks") / "sets"
     found = [file for file in folder.iterdir() if file.name.endswith(".yaml")]
-    return [load_card(file.read_text("utf-8"), file.name) for file in sorted(found, key=lambda f: f.name)]
+    cards = [load_card(file.read_text("utf-8"), file.name) for file in found]
+    return sorted(cards, key=lambda card: card.name)

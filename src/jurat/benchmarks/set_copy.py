@@ -14,7 +14,9 @@ from jurat.benchmarks.reader import Reader
 from jurat.benchmarks.registry import BENCHMARKS, Benchmark
 from jurat.benchmarks.sample import Sample, Skipped
 from jurat.benchmarks.set_files import SetFiles
+from jurat.content import ImageError
 from jurat.errors import JuratError
+from jurat.media import decode
 from jurat.text import shown
 
 
@@ -37,6 +39,8 @@ class SetReport:
     """Samples with the images, the texts and the expectation of an earlier one: (id, id of the earlier)."""
     missing_images: list[str] = field(default_factory=list[str])
     unused_images: list[str] = field(default_factory=list[str])
+    undecodable: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """(id of a sample, reason) of images that cannot be decoded; empty unless they were to be decoded."""
     notes: dict[str, int] = field(default_factory=dict[str, int])
     differences: list[str] = field(default_factory=list[str])
     """Where the counts differ from the published ones, a sentence each."""
@@ -80,8 +84,12 @@ class SetCopy:
                 if taken:
                     yield each
 
-    def verify(self) -> SetReport:
-        """Reads every row, without decoding images, and compares the counts with the published ones."""
+    def verify(self, *, decode_images: bool = False) -> SetReport:
+        """Reads every row, and compares the counts with the published ones.
+
+        Args:
+            decode_images: also decodes every image.
+        """
         report, published = SetReport(), self.published
         rows: set[str] = set()
         clusters: set[str] = set()
@@ -99,6 +107,8 @@ class SetCopy:
                 report.compared_categories[each.category or ""] += 1
             report.groups[each.group or ""] += 1
             clusters.add(each.cluster)
+            if decode_images:
+                report.undecodable += _undecodable(each)
             first = seen.setdefault(_content(each), each.id)
             if first != each.id:
                 report.duplicates.append((each.id, first))
@@ -124,6 +134,7 @@ class SetCopy:
             "missing_images": report.missing_images,
             "unused_images": report.unused_images,
             "duplicates": [{"id": id, "same_as": first} for id, first in report.duplicates],
+            "undecodable_images": [{"id": id, "reason": why} for id, why in report.undecodable],
             "categories": dict(report.categories),
             "groups": dict(report.groups),
             "clusters": report.clusters,
@@ -180,6 +191,14 @@ def _content(sample: Sample) -> str:
     images = [getattr(image, "uri", "") for image in sample.item.found()]
     texts = [turn.text for turn in sample.item.turns]
     return sha256(repr((images, texts, sample.expected, sample.group)).encode()).hexdigest()
+
+
+def _undecodable(sample: Sample) -> Iterator[tuple[str, str]]:
+    try:
+        for image in sample.item.lazy_images():
+            decode(image.open())
+    except ImageError as error:
+        yield sample.id, error.message
 
 
 def _differences(report: SetReport, card: Card, published: Published) -> Iterator[str]:

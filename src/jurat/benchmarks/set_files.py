@@ -16,7 +16,7 @@ from typing import Any
 from unicodedata import normalize
 from urllib.parse import unquote
 
-from jurat.benchmarks.set_listing import Listing, ZipMember, is_image, list_files
+from jurat.benchmarks.set_listing import ARCHIVES, Listing, ZipMember, is_image, list_files
 from jurat.benchmarks.set_tables import (
     Row,
     arrow_image_rows,
@@ -33,7 +33,6 @@ from jurat.text import shown
 
 __all__ = ["Row", "SetFiles", "ZipMember"]
 
-_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".arrow", ".txt")
 _WILD = re.compile(r"[*?\[]")
 _ABSOLUTE = re.compile(r"(/|[A-Za-z]:[/\\]|\w+://)")
 
@@ -67,10 +66,9 @@ class SetFiles:
         """What a user should know of the copy, and how often it was met."""
         self.used: set[str] = set()
         """The names of the images that `image` found."""
-        self.given = (
-            self.path.name if self.path.name.lower().endswith(_TABLES) and self.path.is_file() else ""
-        )
-        """The table that the user named, if it was one."""
+        is_archive = self.path.name.lower().endswith(ARCHIVES)
+        self.given = self.path.name if self.path.is_file() and not is_archive else ""
+        """The file that the user named, if it was one and no archive."""
         self._places = listing.places
         self._parts = {name: _parts(name) for name in (*self.openers, *self.unusable)}
         self._by_base: defaultdict[str, list[str]] = defaultdict(list)

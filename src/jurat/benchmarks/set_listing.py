@@ -29,7 +29,8 @@ MOST_FILES = 2_000_000
 """Files and members of archives that a set may have."""
 MOST_BYTES = 1 << 30
 """Largest table that is read whole."""
-_ARCHIVES = (".zip", ".tar")
+ARCHIVES = (".zip", ".tar")
+"""Suffixes of the archives that are read in place."""
 _COMPRESSED = re.compile(r"\.(gz|tgz|bz2|xz|zst|7z|rar)$", re.IGNORECASE)
 _SPLIT = re.compile(r"(^part_?[a-z]{2}|\.z\d\d|\.(zip|tar|7z)\.\d+|\.tar\.gz\.?[a-z]{2})$", re.IGNORECASE)
 _POINTER = b"version https://git-lfs"
@@ -104,7 +105,7 @@ def list_files(path: Path) -> Listing:
         JuratError: there are too many.
     """
     listing = Listing(path if path.is_dir() else path.parent)
-    if path.is_file() and path.name.lower().endswith(_ARCHIVES):
+    if path.is_file() and path.name.lower().endswith(ARCHIVES):
         _add_file(listing, path.name, str(path))
         _add_members(listing, path.name, str(path))
         return listing
@@ -114,7 +115,7 @@ def list_files(path: Path) -> Listing:
             listing.notes[f"{shown(name)} is compressed and was not read; unpack it"] += 1
         elif _SPLIT.search(name.rpartition("/")[2]):
             listing.notes["parts of a split archive were not read; join and unpack them"] += 1
-        elif _add_file(listing, name, file) and name.lower().endswith(_ARCHIVES):
+        elif _add_file(listing, name, file) and name.lower().endswith(ARCHIVES):
             archives.append((name, file))
     for name, file in archives:
         _add_members(listing, name, file)
@@ -241,7 +242,7 @@ def _tar_members(listing: Listing, name: str, path: str) -> None:
 
 
 def _add_member(listing: Listing, name: str, opener: Opener, place: str) -> None:
-    if name.lower().endswith(_ARCHIVES) or _COMPRESSED.search(name):
+    if name.lower().endswith(ARCHIVES) or _COMPRESSED.search(name):
         listing.refuse(name, "is an archive inside an archive; unpack the outer one")
     else:
         listing.add(name, opener, place)

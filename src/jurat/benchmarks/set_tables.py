@@ -7,7 +7,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pyarrow as pa
@@ -338,7 +338,7 @@ def _take_images(row: _TextRow, cell: str, opener: TableCell, uri: str) -> None:
     if parts is None:
         row.images = (LazyImage(uri, opener),)
     else:
-        several = (TableCell(**{**opener.__dict__, "part": at}) for at in range(len(parts)))
+        several = (replace(opener, part=at) for at in range(len(parts)))
         row.images = tuple(LazyImage(f"{uri}/{at}", each) for at, each in enumerate(several))
 
 

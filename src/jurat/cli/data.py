@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jurat.cli.plain_output import Json, plain_console, plain_table, plain_text, print_json
+from jurat.errors import JuratError
 from jurat.text import counted, printable, shown
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def data(
     ] = None,
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="Exit with 1 if a row is left out or a count differs."),
+        typer.Option("--strict", help="Exit with 1 if something is left out or a count differs."),
+    ] = False,
+    decode: Annotated[
+        bool, typer.Option("--decode", help="Decode every image too, and list those that cannot be.")
     ] = False,
     taxonomy: Annotated[
         bool, typer.Option("--taxonomy", help="Print which hazard the categories of each set are mapped to.")
@@ -48,10 +52,14 @@ def data(
 ) -> None:
     """List the evaluation sets; with a NAME, print its card; with a PATH too, check your copy of it.
 
-    The layout of a copy is recognised. Nothing is downloaded.
+    The layout of a copy is recognised. Nothing is downloaded. Exits with 3 if the copy gives no sample.
     """
     from jurat.benchmarks import open_set
 
+    if extract is not None and not samples:
+        raise JuratError("--extract needs --samples.")
+    if path is None and (samples or strict or decode):
+        raise JuratError("--samples, --strict and --decode need the PATH of your copy.")
     if taxonomy:
         _print_taxonomy(name, as_json)
     elif name is None:
@@ -59,15 +67,20 @@ def data(
     elif path is None:
         _show_card(name, as_json)
     elif samples:
-        _print_samples(open_set(name, path), extract, as_json)
+        printed, left_out = _print_samples(open_set(name, path), extract, as_json)
+        _exit(printed, bool(strict and left_out))
     else:
         copy = open_set(name, path)
-        report = copy.verify()
+        report = copy.verify(decode_images=decode)
         print_json(copy.facts(report)) if as_json else _print_report(copy, report)
-        if report.samples == 0:
-            raise typer.Exit(3)
-        if strict and (report.skipped or report.differences):
-            raise typer.Exit(1)
+        _exit(report.samples, bool(strict and (report.skipped or report.differences or report.undecodable)))
+
+
+def _exit(samples: int, has_failed: bool) -> None:
+    if samples == 0:
+        raise typer.Exit(3)
+    if has_failed:
+        raise typer.Exit(1)
 
 
 def _list(as_json: bool) -> None:
@@ -138,6 +151,7 @@ def _print_report(copy: SetCopy, report: SetReport) -> None:
     lines = {
         "left out": [f"{each.source_row}: {each.reason}" for each in report.skipped],
         "missing images": report.missing_images,
+        "images that cannot be decoded": [f"{id}: {why}" for id, why in report.undecodable],
         "images that no row uses": report.unused_images,
         "duplicates": [f"{id} is the same as {first}" for id, first in report.duplicates],
         "notes": [f"{note} ({count:,})" for note, count in report.notes.items()],
@@ -165,25 +179,43 @@ def _print_counts(heading: str, counts: Mapping[str, int]) -> None:
         console.print(table)
 
 
-def _print_samples(copy: SetCopy, extract: Path | None, as_json: bool) -> None:
+def _print_samples(copy: SetCopy, extract: Path | None, as_json: bool) -> tuple[int, int]:
+    """Prints the samples; returns how many there were, and how many rows and images were left out."""
     from jurat.benchmarks import Skipped
 
     if extract is not None:
         extract.mkdir(parents=True, exist_ok=True)
-    left_out = 0
+    printed = rows = images = 0
     for each in copy.read():
         if isinstance(each, Skipped):
-            left_out += 1
+            rows += 1
             typer.echo(f"left out: {printable(each.source_row)}: {printable(each.reason)}", err=True)
             continue
         facts = sample_facts(each)
         if extract is not None:
             facts["images"] = _extract(each, extract)
+            images += facts["images"].count(None)
         text = facts["turns"][-1]["text"] if facts["turns"] else ""
-        line = json.dumps(facts, ensure_ascii=False) if as_json else f"{each.id}\t{printable(text)}"
-        typer.echo(line)
-    if left_out:
-        typer.echo(f"{counted(left_out, 'row')} left out", err=True)
+        typer.echo(_json_line(facts) if as_json else f"{printable(each.id)}\t{printable(text)}")
+        printed += 1
+    for count, what in ((rows, "row"), (images, "image")):
+        if count:
+            typer.echo(f"{counted(count, what)} left out", err=True)
+    return printed, rows + images
+
+
+def _json_line(facts: Mapping[str, Any]) -> str:
+    line = json.dumps(facts, ensure_ascii=False)
+    # The bytes of a file's name may be no text; then all that is not ASCII is written as escapes.
+    return line if _is_text(line) else json.dumps(facts)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def sample_facts(sample: Sample) -> dict[str, Any]:
