@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from functools import cache
 from importlib.resources import files
 from typing import Literal
 
@@ -153,9 +154,10 @@ def load_card(text: str, place: str) -> Card:
         raise JuratError(f"{place} is no card of an evaluation set: {reason(error)}") from error
 
 
-def our_cards() -> list[Card]:
+@cache
+def our_cards() -> tuple[Card, ...]:
     """The cards of the sets that jurat reads, by name."""
     folder = files("jurat.benchmarks") / "sets"
     found = [file for file in folder.iterdir() if file.name.endswith(".yaml")]
     cards = [load_card(file.read_text("utf-8"), file.name) for file in found]
-    return sorted(cards, key=lambda card: card.name)
+    return tuple(sorted(cards, key=lambda card: card.name))
