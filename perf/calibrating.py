@@ -73,7 +73,7 @@ def items(kind: str, some: Sequence[Picture]) -> list[Any]:
 
 def judged(judge: Judge, kind: str, some: Sequence[Picture], truths: Sequence[dict[str, bool]]) -> Row:
     """F1 and calibration error of a judge on pictures."""
-    from jurat.metrics.calibration_error import calibration_error
+    from jurat.metrics.calibration import calibration_error
 
     found = missed = alarms = unsure = 0
     scores: list[float] = []

@@ -16,7 +16,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from jurat.errors import JuratError, MissingExtra
 from jurat.text import one_line
@@ -25,7 +25,9 @@ __all__ = [
     "EXTRAS",
     "KINDS",
     "OURS",
+    "UNVERIFIED",
     "Entry",
+    "Evidence",
     "PlugInError",
     "Registry",
     "blamed",
@@ -42,6 +44,7 @@ KINDS: dict[str, str] = {
     "sources": "jurat.sources.registry:SOURCES",
     "benchmarks": "jurat.benchmarks.registry:BENCHMARKS",
     "scorers": "jurat.scorers.registry:SCORERS",
+    "metrics": "jurat.metrics.named:METRICS",
     "bench_methods": "jurat.bench.methods.registry:METHODS",
 }
 """Where the registry of each kind is. The entry-point group of a kind is "jurat." and its name."""
@@ -49,8 +52,14 @@ KINDS: dict[str, str] = {
 EXTRAS: dict[str, tuple[str, ...]] = {
     "local": ("torch", "transformers", "safetensors"),
     "openai": ("openai",),
+    "eval": ("inspect_ai", "sklearn", "scipy", "statsmodels", "sacrebleu", "skimage"),
 }
 """Import names of the packages that entries with an extra of jurat need."""
+
+Evidence = Literal["authors", "paper", "third party", "recalled", "ours"]
+"""Where a fact comes from: the authors' code or data, the paper, an independent implementation, memory (not
+checked), or a choice of ours. The last two are printed as unverified."""
+UNVERIFIED: tuple[Evidence, ...] = ("recalled", "ours")
 
 OURS = "jurat"
 """The provider of what comes with jurat."""

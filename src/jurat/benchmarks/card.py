@@ -14,13 +14,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from jurat.errors import JuratError
+from jurat.registry import Evidence
 from jurat.text import reason
-
-Evidence = Literal["authors", "paper", "third party", "recalled", "ours"]
-"""Where a fact comes from: the authors' code or data, the paper, an independent implementation, memory (not
-checked), or a choice of ours. The last two are printed as unverified."""
-UNVERIFIED: tuple[Evidence, ...] = ("recalled", "ours")
-
 
 UNMAPPED = "unmapped"
 """Stands in a card for a category that has no hazard of its own: it spans several, or none."""

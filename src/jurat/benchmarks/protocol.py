@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jurat.benchmarks.card import UNVERIFIED, Card, ProtocolCard
+from jurat.benchmarks.card import Card, ProtocolCard
+from jurat.registry import UNVERIFIED
 from jurat.benchmarks.sample import Sample
 from jurat.content import Chat, Generation, ImageError, LazyImage, Turn
 from jurat.content.chat import Role

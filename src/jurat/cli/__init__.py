@@ -30,6 +30,7 @@ COMMANDS = {
     "list": "List models, sources, bench methods and what else has a name.",
     "models": "List the models that can judge, and what each can do.",
     "data": "List evaluation sets, check your copy of one, print its samples.",
+    "metrics": "List metrics, compute one on a file of rows.",
     "pictograms": "Draw scenes whose truth is known.",
     "bench": "Measure judges and baselines on scenes whose truth is known.",
 }
@@ -51,7 +52,11 @@ _EXTRAS = {
     "scipy": "local",
     "openai": "openai",
     "matplotlib": "bench",
-    "sklearn": "train",
+    "sklearn": "eval",
+    "statsmodels": "eval",
+    "sacrebleu": "eval",
+    "skimage": "eval",
+    "inspect_ai": "eval",
     "av": "video",
     "ray": "ray",
 }

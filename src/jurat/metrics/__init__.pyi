@@ -2,9 +2,9 @@ from .abstention import aurc as aurc
 from .abstention import confidence as confidence
 from .abstention import risk_at as risk_at
 from .abstention import risk_coverage as risk_coverage
-from .calibration_error import brier as brier
-from .calibration_error import calibration_error as calibration_error
-from .calibration_error import log_loss as log_loss
+from .calibration import brier as brier
+from .calibration import calibration_error as calibration_error
+from .calibration import log_loss as log_loss
 from .claims import Claim as Claim
 from .claims import Comparison as Comparison
 from .claims import Judged as Judged
@@ -16,6 +16,13 @@ from .intervals import Resampler as Resampler
 from .intervals import clustered_rate as clustered_rate
 from .intervals import mean_over_seeds as mean_over_seeds
 from .intervals import wilson as wilson
+from .metric_rows import Column as Column
+from .metric_rows import MetricRows as MetricRows
+from .metric_rows import RowTable as RowTable
+from .metric_value import MetricValue as MetricValue
+from .metric_value import RowProblem as RowProblem
+from .named import METRICS as METRICS
+from .named import NamedMetric as NamedMetric
 from .paired import Difference as Difference
 from .paired import McNemar as McNemar
 from .paired import holm as holm
@@ -29,6 +36,7 @@ from .rates import f1 as f1
 from .rates import precision as precision
 from .rates import recall as recall
 from .rates import unsure_share as unsure_share
+from .row_files import read_rows as read_rows
 from .shift import flip_score as flip_score
 from .shift import precision_at as precision_at
 from .table import Table as Table

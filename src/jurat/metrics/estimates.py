@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jurat.metrics.abstention import Curves, confidence
-from jurat.metrics.calibration_error import briers, log_losses
+from jurat.metrics.calibration import briers, log_losses
 from jurat.metrics.intervals import (
     DRAWS,
     Interval,

@@ -13,7 +13,7 @@ size (Korn & Graubard 1998; Dean & Pagano 2015). `perf/coverage.py` measures all
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
@@ -185,16 +185,20 @@ class Resampler:
 
     def weights(self) -> NDArray[np.int32]:
         """How often each judgement is in each sample; shape (draws, n)."""
+        return np.stack(list(self.samples())) if self.draws else np.zeros((0, self.size), np.int32)
+
+    def samples(self) -> Iterator[NDArray[np.int32]]:
+        """The rows of `weights`, of which only the one at hand is held."""
         rng = np.random.default_rng(self.seed)
-        drawn = np.zeros((self.draws, self._leaves), np.int32)
-        for row in drawn:
-            _draw(self._tree, rng, row)
-        return drawn[:, self._leaf]
+        for _ in range(self.draws):
+            drawn = np.zeros(self._leaves, np.int32)
+            _draw(self._tree, rng, drawn)
+            yield drawn[self._leaf]
 
     def interval(self, statistic: Callable[[NDArray[np.int32]], float], level: float = LEVEL) -> Interval:
         """The percentile interval of a statistic of the weights; samples for which it is nan are left
         out."""
-        return percentile([statistic(row) for row in self.weights()], level)
+        return percentile([statistic(row) for row in self.samples()], level)
 
 
 def percentile(values: Sequence[float], level: float = LEVEL) -> Interval:

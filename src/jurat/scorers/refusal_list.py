@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from jurat.benchmarks.card import Evidence
+from jurat.registry import Evidence
 from jurat.errors import JuratError
 from jurat.scorers.judgement import Answered, Judgement
 from jurat.scorers.normalise import normalised

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from jurat.benchmarks.card import Evidence
+from jurat.registry import Evidence
 from jurat.errors import JuratError
 from jurat.scorers.verdict_json import KEY, model_of
 from jurat.text import reason
