@@ -1,5 +1,5 @@
-"""Many judgements to a number with an interval: pure functions on arrays, the table that holds judgements, and
-the named metrics (`METRICS`), which take rows and say what they left out.
+"""Many judgements to a number with an interval: pure functions on arrays, the table that holds judgements,
+and the named metrics (`METRICS`), which take rows and say what they left out.
 
 An outcome is 1 (positive: unsafe, broken), 0 (negative) or `UNSURE` (-1), which every rate counts as
 an error. A score is the evidence for the positive class, in [0, 1]. Functions of single metrics take

@@ -1,7 +1,7 @@
 """Agreement of raters beyond chance, on ratings of units: labels, or numbers for the ordered scales.
 
-A coefficient is (observed - expected) / (1 - expected) agreement. It is undefined where chance alone gives full
-agreement: all ratings are the same label. The raw agreement is then all that can be said.
+A coefficient is (observed - expected) / (1 - expected) agreement. It is undefined where chance alone gives
+full agreement: all ratings are the same label. The raw agreement is then all that can be said.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ Scale = Literal["nominal", "ordinal", "interval"]
 ONE_LABEL = "every rating is the same label"
 
 
-def distances(values: NDArray[np.float64], marginals: NDArray[np.float64], scale: Scale) -> NDArray[np.float64]:
+def distances(
+    values: NDArray[np.float64], marginals: NDArray[np.float64], scale: Scale
+) -> NDArray[np.float64]:
     """Squared distances of Krippendorff's alpha between ratings; shape (labels, labels).
 
     Args:
@@ -47,7 +49,10 @@ def distances(values: NDArray[np.float64], marginals: NDArray[np.float64], scale
 
 
 def krippendorff_alpha(
-    counts: NDArray[Any], values: Sequence[float], scale: Scale = "nominal", weights: NDArray[Any] | None = None
+    counts: NDArray[Any],
+    values: Sequence[float],
+    scale: Scale = "nominal",
+    weights: NDArray[Any] | None = None,
 ) -> float:
     """Krippendorff's alpha; nan where all ratings are the same, or no unit has two.
 
@@ -99,7 +104,8 @@ def gwet_ac1(counts: NDArray[Any], weights: NDArray[Any] | None = None) -> float
 
 
 def raw_agreement(counts: NDArray[Any], weights: NDArray[Any] | None = None) -> float:
-    """Share of the pairs of ratings of a unit that agree, averaged over units with two or more; nan without."""
+    """Share of the pairs of ratings of a unit that agree, averaged over units with two or more ratings; nan
+    where there is none."""
     rated = np.asarray(counts, float)
     sizes = rated.sum(1)
     weight = np.ones(len(rated)) if weights is None else np.asarray(weights, float)
@@ -118,7 +124,9 @@ def alpha(rows: MetricRows, scale: Scale) -> MetricValue:
     rows = rows if scale == "nominal" else _as_numbers(rows, needed=scale == "interval")
     rows, counts, names = _counts(rows, least=2)
     values = [float(each) if scale == "interval" else 0.0 for each in names]
-    return _coefficient(rows, counts, lambda w: krippendorff_alpha(counts, values, scale, w), {"labels": len(names)})
+    return _coefficient(
+        rows, counts, lambda w: krippendorff_alpha(counts, values, scale, w), {"labels": len(names)}
+    )
 
 
 def ac1(rows: MetricRows) -> MetricValue:
@@ -195,7 +203,9 @@ def _counts(
     rows = _without_repeats(rows)
     given = Counter(rows["unit"])
     least = max(given.values(), default=0) if equal else least
-    rows = rows.select([given[unit] >= least for unit in rows["unit"]], f"units with fewer than {least} ratings")
+    rows = rows.select(
+        [given[unit] >= least for unit in rows["unit"]], f"units with fewer than {least} ratings"
+    )
     names = _names(rows)
     units = list(dict.fromkeys(rows["unit"]))
     counts = np.zeros((len(units), len(names)), int)
@@ -222,7 +232,9 @@ def _without_repeats(rows: MetricRows) -> MetricRows:
         first = seen.setdefault((unit, rater), place)
         keep.append(first == place)
         if first != place:
-            problems.append(RowProblem(place, one_line(f"rater {rater} rated unit {unit} in {first} already")))
+            problems.append(
+                RowProblem(place, one_line(f"rater {rater} rated unit {unit} in {first} already"))
+            )
     kept = rows.select(keep, "repeated ratings")
     return replace(kept, problems=(*kept.problems, *problems))
 
@@ -251,7 +263,7 @@ def _as_numbers(rows: MetricRows, *, needed: bool = False) -> MetricRows:
     except ValueError:
         raise JuratError(
             "These ratings are not all numbers.",
-            hint="An interval scale needs numbers; for an ordered one --labels LOWEST,...,HIGHEST names the order.",
+            hint="An interval scale needs numbers; for an ordered one --labels A,B,C gives the order.",
         ) from None
     labels = replace(rows.labels, names=tuple(str(float(name)) for name in rows.labels.names))
     return replace(rows, cells={**rows.cells, "rating": [str(rating) for rating in ratings]}, labels=labels)

@@ -63,7 +63,9 @@ def matches_target(answer: str, targets: Sequence[str], mode: Mode, part: Part =
     for target in map(plain_form, targets):
         if mode == "exact" and text == target:
             return True
-        if target and ((mode == "starts-with" and text.startswith(target)) or (mode == "contains" and target in text)):
+        if target and (
+            (mode == "starts-with" and text.startswith(target)) or (mode == "contains" and target in text)
+        ):
             return True
     return False
 
@@ -81,5 +83,7 @@ def exact_match_rate(rows: MetricRows) -> MetricValue:
 def string_match_rate(rows: MetricRows, mode: Mode, part: Part) -> MetricValue:
     """Share of the answers that match a target string."""
     rows = rows.select([any(map(plain_form, each)) for each in rows["targets"]], "empty targets")
-    hits = [int(matches_target(a, b, mode, part)) for a, b in zip(rows["answer"], rows["targets"], strict=True)]
+    hits = [
+        int(matches_target(a, b, mode, part)) for a, b in zip(rows["answer"], rows["targets"], strict=True)
+    ]
     return rows.rate(hits, notes=[f"The {'whole answer' if part == 'whole' else 'first line'} is matched."])

@@ -53,11 +53,10 @@ def macro_rate(rows: MetricRows, event: str) -> MetricValue:
     names = list(dict.fromkeys(rows["category"]))
     shares: list[float] = []
     gaps: list[tuple[float, float]] = []
-    notes: list[str] = []
     for name in names:
         within = rows.select([cell == name for cell in rows["category"]], "other categories")
         share = float(np.mean(within[event]))
-        interval, _ = within.rate_interval(within[event], notes)
+        interval, _ = within.rate_interval(within[event])
         shares.append(share)
         gaps.append((share - interval.low, interval.high - share) if interval else (math.nan, math.nan))
     if not names:
@@ -71,7 +70,6 @@ def macro_rate(rows: MetricRows, event: str) -> MetricValue:
         method="MOVER over the categories" if known else "none: a category has no interval",
         parts={"categories": len(names), "pooled": float(np.mean(rows[event]))}
         | {f"category {name}": share for name, share in zip(names, shares, strict=True)},
-        notes=list(dict.fromkeys(notes)),
     )
 
 
@@ -102,7 +100,7 @@ def at_k(rows: MetricRows, k: int | None) -> MetricValue:
     parts = {"k": k, "tries": rows.n, "lowest": low, "highest": high}
     parts["mean over tries"] = float(np.mean(rows["success"])) if rows.n else None
     if all(value in (0.0, 1.0) for value in known.values()):
-        return replace(units.rate(units["value"], parts=parts), counted="unit")
+        return units.rate(units["value"], parts=parts, counted="unit")
     return units.mean(units["value"], parts=parts, counted="unit")
 
 
@@ -115,7 +113,9 @@ def _tries(rows: MetricRows) -> dict[str, tuple[list[int], int]]:
     for row in rows.undecided:
         if (unit := row.get("unit")) is not None:
             unknown[unit] = unknown.get(unit, 0) + 1
-    return {unit: (decided.get(unit, []), unknown.get(unit, 0)) for unit in dict.fromkeys([*decided, *unknown])}
+    return {
+        unit: (decided.get(unit, []), unknown.get(unit, 0)) for unit in dict.fromkeys([*decided, *unknown])
+    }
 
 
 def _clusters(rows: MetricRows, units: Sequence[str]) -> list[Any]:
@@ -138,7 +138,10 @@ LEVELS = {"rsr": 1, "rr": 2, "hr": 3}
 def mis(rows: MetricRows, which: str) -> MetricValue:
     """One of the four rates of MIS, of all decided rows; they sum to 1. A safe row needs a level."""
     whole = rows.select(
-        [bool(unsafe) or level is not None for unsafe, level in zip(rows["unsafe"], rows["level"], strict=True)],
+        [
+            bool(unsafe) or level is not None
+            for unsafe, level in zip(rows["unsafe"], rows["level"], strict=True)
+        ],
         "safe, without a level",
     )
     pairs = list(zip(whole["unsafe"], whole["level"], strict=True))

@@ -1,8 +1,8 @@
-"""Captions against references: BLEU-4, ROUGE-L and CIDEr-D as the COCO toolkit computes them, and sacrebleu's.
+"""Captions against references: BLEU-4, ROUGE-L and CIDEr-D of the COCO toolkit, and sacrebleu's BLEU.
 
-The formulas are those of the toolkit's scorers (github.com/tylin/coco-caption), which are small; its tokenizer
-is a Java program. `tokens` is close to it and is ours: for numbers that equal the toolkit's, give texts that it
-has tokenized and `tokens: given`.
+The formulas are those of the toolkit's scorers (github.com/tylin/coco-caption), which are small; its
+tokenizer is a Java program. `tokens` is close to it and is ours: for numbers that equal the toolkit's, give
+texts that it has tokenized, with the option "given".
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def ngrams(words: Words) -> Counter[tuple[str, ...]]:
 
 
 def bleu_counts(answer: Words, references: Sequence[Words]) -> list[int]:
-    """What a row adds to BLEU: clipped matches and n-grams of each order, its length, and the closest length of
-    a reference, the shorter of two."""
+    """What a row adds to BLEU: clipped matches and n-grams of each order, its length, and the closest length
+    of a reference, the shorter of two."""
     said = ngrams(answer)
     most: Counter[tuple[str, ...]] = Counter()
     for reference in references:
@@ -74,7 +74,7 @@ def bleu4(counts: NDArray[Any]) -> float:
     matches, sizes, (length, closest) = counts[:ORDERS], counts[ORDERS:-2], counts[-2:]
     value = float(np.prod((matches + _TINY) / (sizes + _SMALL))) ** (1 / ORDERS)
     ratio = (float(length) + _TINY) / (float(closest) + _SMALL)
-    return value * math.exp(1 - 1 / ratio) if 0 < length and ratio < 1 else value * float(length > 0)
+    return value * math.exp(1 - 1 / ratio) if length > 0 and ratio < 1 else value * float(length > 0)
 
 
 def rouge_l(answer: Words, references: Sequence[Words]) -> float:
@@ -152,8 +152,11 @@ def bleu_sacrebleu(rows: MetricRows) -> MetricValue:
     """sacrebleu's corpus BLEU with its defaults, in [0, 100]."""
     from sacrebleu.metrics.bleu import BLEU
 
+    if not rows.n:
+        return rows.value(None)
     bleu: Any = BLEU()
-    scores = [bleu.sentence_score(a, b) for a, b in zip(rows["answer"], rows["references"], strict=True)]
+    pairs = list(zip(rows["answer"], rows["references"], strict=True))
+    scores = [bleu.corpus_score([answer], [[text] for text in texts]) for answer, texts in pairs]
     counts = np.array([[*s.counts, *s.totals, s.sys_len, s.ref_len] for s in scores], float)
 
     def score(sums: NDArray[Any]) -> float:
@@ -161,13 +164,14 @@ def bleu_sacrebleu(rows: MetricRows) -> MetricValue:
         found: Any = BLEU.compute_bleu(correct, total, int(sums[-2]), int(sums[-1]), smooth_method="exp")
         return float(found.score)
 
-    return _corpus(rows, counts, score, {"signature": _signature(bleu)})
+    numbers = {len(texts) for _, texts in pairs}
+    parts = {"signature": f"nrefs:{numbers.pop() if len(numbers) == 1 else 'var'}|{_signature(bleu)}"}
+    return _corpus(rows, counts, score, parts)
 
 
 def _signature(bleu: Any) -> str:
-    from sacrebleu import __version__
-
-    return f"case:mixed|eff:no|tok:{bleu.tokenizer.signature()}|smooth:exp|version:{__version__}"
+    """sacrebleu's signature without the number of references, which is that of one row."""
+    return str(bleu.get_signature()).partition("|")[2]
 
 
 def _corpus(

@@ -15,7 +15,17 @@ from typing import Any, Literal, cast
 from jurat.text import one_line
 
 Kind = Literal[
-    "event", "bit", "number", "probability", "level", "rating", "label", "key", "text", "texts", "numbers",
+    "event",
+    "bit",
+    "number",
+    "probability",
+    "level",
+    "rating",
+    "label",
+    "key",
+    "text",
+    "texts",
+    "numbers",
     "image",
 ]
 

@@ -64,7 +64,11 @@ def macro_f1(rows: MetricRows) -> MetricValue:
 
     names = _fixed(rows)
     absent = [name for name in names if name not in rows["truth"] and name not in rows["said"]]
-    each = f1_score(rows["truth"], rows["said"], labels=names, average=None, zero_division=np.nan) if rows.n else []
+    each = (
+        f1_score(rows["truth"], rows["said"], labels=names, average=None, zero_division=np.nan)
+        if rows.n
+        else []
+    )
 
     def score(true: Sequence[str], said: Sequence[str], weights: NDArray[Any] | None = None) -> float:
         found: Any = f1_score(
@@ -72,7 +76,9 @@ def macro_f1(rows: MetricRows) -> MetricValue:
         )
         return float(np.mean(found))
 
-    return _of_labels(rows, score, absent, {f"F1 of {n}": float(v) for n, v in zip(names, each, strict=False)})
+    return _of_labels(
+        rows, score, absent, {f"F1 of {n}": float(v) for n, v in zip(names, each, strict=False)}
+    )
 
 
 def balanced_accuracy(rows: MetricRows) -> MetricValue:

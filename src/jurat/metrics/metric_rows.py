@@ -11,13 +11,25 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jurat.errors import JuratError
+from jurat.errors import JuratError, install
 from jurat.metrics.cells import BadCell, Kind, Labels, MissingCell, parse
-from jurat.metrics.intervals import DRAWS, LEVEL, Interval, Resampler, wilson
+from jurat.metrics.intervals import (
+    DRAWS,
+    LEVEL,
+    Interval,
+    Resampler,
+    around,
+    bounded,
+    cluster_numbers,
+    cluster_variance,
+    clustered_rate,
+    wilson,
+)
 from jurat.metrics.metric_value import MetricValue, Part, RowProblem
 from jurat.text import counted, one_line
 
@@ -30,8 +42,6 @@ PLACE = "(place)"
 """The key of the places of the rows among their cells."""
 STATES = ("refused", "unparsed", "error")
 """What a judgement is where its scorer gave none; "scored" otherwise."""
-FEW_CLUSTERS = 20
-"""With fewer, a bootstrap of clusters gives intervals that are too narrow."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,10 @@ class Resampling:
     seed: int = 0
 
 
+ANY_LABELS = Labels()
+DEFAULT_RESAMPLING = Resampling()
+
+
 @dataclass(frozen=True)
 class MetricRows:
     """The cells of the rows that count, and those of the undecided ones."""
@@ -103,16 +117,19 @@ class MetricRows:
     """The rows that do not count, with the cells that could be read."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[RowProblem, ...] = ()
-    labels: Labels = Labels()
-    resampling: Resampling = Resampling()
+    labels: Labels = ANY_LABELS
+    resampling: Resampling = DEFAULT_RESAMPLING
+    bounds: tuple[float, float] | None = None
+    """Least and greatest value of the metric."""
 
     @classmethod
     def read(
         cls,
         table: RowTable,
         columns: Sequence[Column],
-        labels: Labels = Labels(),
-        resampling: Resampling = Resampling(),
+        labels: Labels = ANY_LABELS,
+        resampling: Resampling = DEFAULT_RESAMPLING,
+        bounds: tuple[float, float] | None = None,
     ) -> MetricRows:
         """Reads the cells of a table.
 
@@ -137,7 +154,7 @@ class MetricRows:
                 continue
             for name, values in kept.items():
                 values.append(cells[name])
-        return cls(kept, undecided, dict(left_out), tuple(problems), labels, resampling)
+        return cls(kept, undecided, dict(left_out), tuple(problems), labels, resampling, bounds)
 
     @property
     def n(self) -> int:
@@ -205,9 +222,8 @@ class MetricRows:
         """
         n = self.n if n is None else n
         known = value is not None and not math.isnan(value)
-        said = list(notes)
-        if known and statistic is not None:
-            interval, method = self._bootstrap(statistic, said)
+        if value is not None and known and statistic is not None:
+            interval, method = self._bootstrap(value, statistic)
         return MetricValue(
             value=float(value) if known and value is not None else None,
             n=n,
@@ -218,7 +234,7 @@ class MetricRows:
             interval=interval if known else None,
             interval_method=method if known else "",
             parts=parts or {},
-            notes=tuple(said),
+            notes=tuple(notes),
         )
 
     def rate(
@@ -228,65 +244,102 @@ class MetricRows:
         parts: Mapping[str, Part] | None = None,
         notes: Sequence[str] = (),
         reason: str = "",
+        counted: str = "row",
     ) -> MetricValue:
-        """The share of the rows with an event. Wilson's interval, or of clusters a bootstrap.
-
-        A bootstrap of clusters cannot tell a rate of 0 or 1 from certainty; there Wilson's interval is
-        taken with the number of clusters in the place of n.
-        """
+        """The share of the rows with an event, with Wilson's interval (`rate_interval`)."""
         hits, n = int(np.sum(events)), len(events)
-        said = list(notes)
-        interval, method = self.rate_interval(events, said)
+        interval, method = self.rate_interval(events)
         return self.value(
             hits / n if n else None,
             reason=reason,
             interval=interval,
             method=method,
             parts={"events": hits, **(parts or {})},
-            notes=said,
+            notes=notes,
+            counted=counted,
         )
 
-    def rate_interval(
-        self, events: Sequence[int] | NDArray[Any], notes: list[str]
-    ) -> tuple[Interval | None, str]:
+    def rate_interval(self, events: Sequence[int] | NDArray[Any]) -> tuple[Interval | None, str]:
         """The interval of a rate over all these rows, and how it was computed."""
-        hits, n, clusters = int(np.sum(events)), len(events), self.clusters
-        if n == 0:
+        clusters = self.clusters
+        if not len(events):
             return None, ""
         if clusters is None:
-            return wilson(hits, n, self.resampling.level), "Wilson"
-        if hits in (0, n):
-            groups = len(set(clusters))
-            return wilson(groups if hits else 0, groups, self.resampling.level), f"Wilson, n = {groups} clusters"
-        outcome = np.asarray(events, float)
-        return self._bootstrap(lambda w: float(w @ outcome / w.sum()), notes)
+            return wilson(int(np.sum(events)), len(events), self.resampling.level), "Wilson"
+        if not _has_scipy():
+            return None, _NEEDS_SCIPY
+        groups = counted(len(set(clusters)), "cluster")
+        found = clustered_rate(np.asarray(events, float), _numbered(clusters), self.resampling.level)
+        return found, f"Wilson, effective n of {groups}"
 
     def mean(self, values: Sequence[float] | NDArray[Any], **more: Any) -> MetricValue:
-        """The mean of a number a row, with a bootstrap interval; arguments as for `value`."""
+        """The mean of a number a row, with an interval by Student's t over rows or clusters; arguments as
+        for `value`."""
         numbers = np.asarray(values, float)
-        mean = float(numbers.mean()) if len(numbers) else None
-        return self.value(mean, statistic=lambda w: float(w @ numbers / w.sum()), **more)
+        if not len(numbers):
+            return self.value(None, **more)
+        mean = float(numbers.mean())
+        if self.bounds == (0.0, 1.0) and mean in self.bounds:  # where nothing varies
+            interval, method = self.rate_interval(numbers)
+        else:
+            places, groups = cluster_numbers(_numbered(self.clusters), len(numbers))
+            variance = cluster_variance((numbers - mean) / len(numbers), places)
+            interval, method = self._around(mean, variance, groups)
+        return self.value(mean, interval=interval, method=method, **more)
 
     def _bootstrap(
-        self, statistic: Callable[[NDArray[Any]], float], notes: list[str]
+        self, value: float, statistic: Callable[[NDArray[Any]], float]
     ) -> tuple[Interval | None, str]:
-        how, clusters = self.resampling, self.clusters
-        names = list(range(self.n)) if clusters is None else clusters
-        groups, noun = len(set(names)), "row" if clusters is None else "cluster"
+        """By the standard error of a bootstrap of rows or clusters, with the t quantile."""
+        how, names = self.resampling, _numbered(self.clusters) or list(range(self.n))
         if how.draws == 0:
             return None, "not computed"
+        groups = len(set(names))
         if groups < 2:
-            return None, f"none: there is one {noun} only"
-        if groups < FEW_CLUSTERS:
-            notes.append(f"The interval rests on {counted(groups, noun)} and is narrower than it should be.")
-        interval = Resampler(names, draws=how.draws, seed=how.seed).interval(statistic, how.level)
-        if math.isnan(interval.low):
-            return None, "none: the value is undefined in every drawn sample"
-        return interval, f"bootstrap of {counted(groups, noun)}, {how.draws:,} draws"
+            return self._around(value, math.inf, groups)
+        drawn = np.array([statistic(w) for w in Resampler(names, draws=how.draws, seed=how.seed).samples()])
+        drawn = drawn[~np.isnan(drawn)]
+        variance = float(drawn.var()) * groups / (groups - 1) if len(drawn) else 0.0
+        interval, method = self._around(value, variance, groups)
+        return interval, f"{method}, bootstrap of {how.draws:,} draws" if interval else method
+
+    def _around(self, value: float, variance: float, groups: int) -> tuple[Interval | None, str]:
+        """The interval of a value with this variance over `groups` rows or clusters."""
+        if groups < 2:
+            return None, "none: there is one row or cluster"
+        if variance <= 0:
+            return None, "none: nothing varies"
+        if not _has_scipy():
+            return None, _NEEDS_SCIPY
+        over = "" if self.clusters is None else f" over {counted(groups, 'cluster')}"
+        method = f"t{over}, {counted(groups - 1, 'degree')} of freedom"
+        if self.bounds is None:
+            return around(value, variance, groups - 1, self.resampling.level), method
+        low, high = self.bounds
+        width = high - low
+        found = bounded((value - low) / width, variance / width**2, groups - 1, self.resampling.level)
+        return Interval(low + width * found.low, low + width * found.high), method
+
+
+def _has_scipy() -> bool:
+    return find_spec("scipy") is not None
+
+
+_NEEDS_SCIPY = f"none: it needs scipy, which is not installed: {install('eval')}"
+
+
+def _numbered(clusters: Sequence[Any] | None) -> list[int] | None:
+    """Clusters as numbers, in the order in which they occur."""
+    if clusters is None:
+        return None
+    places = {name: number for number, name in enumerate(dict.fromkeys(clusters))}
+    return [places[name] for name in clusters]
 
 
 _GENERAL = (
-    Column("cluster", "key", "rows of one cluster (the same image or base question) are drawn together", True),
+    Column(
+        "cluster", "key", "rows of one cluster (the same image or base question) are drawn together", True
+    ),
     Column("unit", "key", "what was judged; repeated units are clusters where there is no `cluster`", True),
 )
 """Columns that any metric reads where they are there."""

@@ -46,7 +46,9 @@ class MetricValue:
 
     def facts(self) -> dict[str, Any]:
         """The value as JSON holds it; what is not a number is null."""
-        interval = None if self.interval is None else [_number(self.interval.low), _number(self.interval.high)]
+        interval = (
+            None if self.interval is None else [_number(self.interval.low), _number(self.interval.high)]
+        )
         return {
             "value": _number(self.value),
             "n": self.n,

@@ -69,7 +69,8 @@ class NamedMetric(Entry):
     """How well it is known that this is the definition; "recalled" and "ours" are printed as unverified."""
     better: str = "depends"
     """"higher", "lower" or "depends"."""
-    range: str = ""
+    bounds: tuple[float, float] | None = None
+    """Least and greatest value."""
     interval: str = ""
     """How the interval is computed: "rate", "bootstrap" or in words."""
     undefined: str = ""
@@ -91,8 +92,8 @@ class NamedMetric(Entry):
 
     @property
     def described(self) -> NamedMetric:
-        """The metric with all that it says of itself; a third party's is imported for it: its entry point is a
-        function that returns a `NamedMetric`."""
+        """The metric with all that it says of itself. A third party's is imported for it: its entry point is
+        a function that returns a `NamedMetric`."""
         if not self.is_plug_in or self.needs:
             return self
         found = self.attempt("failed", self.load())
@@ -144,7 +145,7 @@ class NamedMetric(Entry):
         self._check(labels, positive, resampling)
         renamed = self._columns(columns or {})
         read = MetricRows.read(
-            table.renamed(renamed), self.needs, Labels(tuple(labels), positive), resampling
+            table.renamed(renamed), self.needs, Labels(tuple(labels), positive), resampling, self.bounds
         )
         settings = {option.name: option.default for option in self.options}
         settings |= {name: self._option(name).read(value) for name, value in options.items()}
@@ -171,7 +172,9 @@ class NamedMetric(Entry):
         if len(set(labels)) < len(labels) or (labels and len(labels) < 2):
             raise JuratError("The labels must be two or more different ones.")
         if positive is not None and positive not in labels:
-            hint = "--labels A,B names all labels: any other would count as a negative, an unparsed reply too."
+            hint = (
+                "--labels A,B names all labels: any other would count as a negative, an unparsed reply too."
+            )
             raise JuratError(f"The positive label {positive!r} is not among the labels.", hint=hint)
         if resampling.draws < 0 or not 0 < resampling.level < 1:
             raise JuratError("draws must be 0 or more, and the level between 0 and 1.")
@@ -194,6 +197,7 @@ def _metric(name: str, facts: dict[str, Any], columns: Mapping[str, Column]) -> 
         needs=tuple(columns[column] for column in facts.pop("columns")),
         options=tuple(_option(option, dict(about)) for option, about in options.items()),
         arguments=facts.pop("args", {}),
+        bounds=tuple(facts.pop("range")),
         **facts,
     )
 
@@ -207,5 +211,7 @@ def _entries() -> Iterator[NamedMetric]:
     yield from _described()
 
 
-METRICS: Registry[NamedMetric] = Registry("metrics", "metric", NamedMetric, _entries, see=" See: jurat metrics")
+METRICS: Registry[NamedMetric] = Registry(
+    "metrics", "metric", NamedMetric, _entries, see=" See: jurat metrics"
+)
 """The metrics by name."""

@@ -75,7 +75,7 @@ def _delimited(text: str, path: Path, delimiter: str) -> RowTable:
     except csv.Error as error:
         raise JuratError(
             f"{shown(str(path))} cannot be read from line {line} on: {reason(error)}",
-            hint="A quote that is not closed, or one inside a cell that is not doubled, hides where rows end.",
+            hint="A quote that is not closed, or not doubled inside a cell, hides where rows end.",
         ) from error
     return RowTable(columns, rows, places, tuple(problems))
 
@@ -118,7 +118,9 @@ def _array(text: str, path: Path) -> RowTable:
     if isinstance(values, ValueError):
         raise JuratError(f"{shown(str(path))} is not JSON: {reason(values)}")
     if not isinstance(values, list):
-        raise JuratError(f"{shown(str(path))} is no JSON array of objects.", hint="Name it .jsonl if it is one a line.")
+        raise JuratError(
+            f"{shown(str(path))} is no JSON array of objects.", hint="Name it .jsonl if it is one a line."
+        )
     listed = cast("list[Any]", values)
     return _objects((f"row {number}", value) for number, value in enumerate(listed, 1))
 

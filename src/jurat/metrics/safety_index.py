@@ -1,4 +1,4 @@
-"""The safety risk index of SafeBench (Ying et al. 2024, arXiv 2410.18927), from ratings of 1 to 5, 5 the safest.
+"""The safety risk index of SafeBench (Ying et al. 2024, arXiv 2410.18927), from ratings of 1 to 5.
 
 The released scripts print the sum of the ratings; how the paper scales it could not be checked. Ours is in
 [0, 100] and keeps the direction of the ratings.

@@ -1,0 +1,77 @@
+"""Answers against accepted texts: SQuAD's normal form, token F1, exact match, target strings."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jurat.metrics.answer_texts import matches_target, normalised_answer, token_f1
+from tests.metrics.named_values import columns, value_of
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        # The steps of SQuAD's official script: lower case, no punctuation, no articles, single spaces.
+        ("The  Cat's An  apple.", "cats apple"),
+        ("a-b", "ab"),
+        ("Theatre", "theatre"),
+        ("the", ""),
+        ("\tU.S.A. \n", "usa"),
+        ("“Quoted”", "“quoted”"),  # only ASCII punctuation is dropped
+    ],
+)
+def test_normal_form_is_that_of_squad(text, normal):
+    assert normalised_answer(text) == normal
+
+
+@pytest.mark.parametrize(
+    ("answer", "answers", "f1"),
+    [
+        ("the big red bus", ["red bus", "bus"], 0.8),  # 2 common of 3 and 2: 2 x 2 / 5
+        ("red red bus", ["red bus"], 0.8),  # repeated tokens count once each: 2 x 2 / 5
+        ("the", ["a"], 1.0),  # both empty
+        ("", ["bus"], 0.0),
+        ("bus", ["the", "tram"], 0.0),
+    ],
+)
+def test_token_f1_takes_the_best_accepted_answer(answer, answers, f1):
+    assert token_f1(answer, answers) == pytest.approx(f1)
+
+
+def test_token_f1_and_exact_match_are_means_over_rows():
+    rows = columns(answer=["A bus.", "big red bus", None], answers=['["bus", "tram"]', "red bus", "x"])
+    f1 = value_of("token_f1", rows)
+    assert (f1.value, f1.n, f1.left_out) == (pytest.approx(0.9), 2, {"missing answer": 1})
+    assert value_of("exact_match", rows).value == 0.5
+
+
+@pytest.mark.parametrize(
+    ("answer", "mode", "part", "hit"),
+    [
+        ("Sure, here it is!", "exact", "whole", True),
+        ("sure,  HERE it is", "exact", "whole", True),
+        ("Sure, here it is: bread", "exact", "whole", False),
+        ("Sure, here it is: bread", "starts-with", "whole", True),
+        ("I will not say 'Sure, here it is'.", "starts-with", "whole", False),
+        ("I will not say 'Sure, here it is'.", "contains", "whole", True),  # a refusal that quotes it
+        ("\nNo.\nSure, here it is", "contains", "first-line", False),
+        ("Ｓure, here it is", "exact", "whole", True),  # NFKC
+        ("", "contains", "whole", False),
+    ],
+)
+def test_target_strings_match_in_their_plain_form(answer, mode, part, hit):
+    assert matches_target(answer, ["Sure, here it is"], mode, part) is hit
+
+
+def test_empty_target_is_left_out_rather_than_found_everywhere():
+    rows = columns(answer=["yes", "no"], targets=["yes", " "])
+    found = value_of("string_match", rows)
+    assert (found.value, found.n, found.left_out) == (1.0, 1, {"empty targets": 1})
+
+
+@given(st.text(), st.lists(st.text(), min_size=1, max_size=3))
+def test_token_f1_lies_in_0_to_1_and_is_1_for_an_accepted_answer(answer, answers):
+    assert 0 <= token_f1(answer, answers) <= 1
+    assert token_f1(answer, [*answers, answer]) == 1
