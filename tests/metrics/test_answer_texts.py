@@ -75,3 +75,9 @@ def test_empty_target_is_left_out_rather_than_found_everywhere():
 def test_token_f1_lies_in_0_to_1_and_is_1_for_an_accepted_answer(answer, answers):
     assert 0 <= token_f1(answer, answers) <= 1
     assert token_f1(answer, [*answers, answer]) == 1
+
+
+def test_vqa_accuracy_is_the_mean_over_rows():
+    # 3 of 10 people said it: for those three 2 others did, 2/3; for the seven 3 did, 1: (3 x 2/3 + 7) / 10
+    rows = columns(answer=["bread", "soup"], answers=[["bread"] * 3 + ["cake"] * 7] * 2)
+    assert value_of("vqa_accuracy", rows).value == pytest.approx((0.9 + 0) / 2)

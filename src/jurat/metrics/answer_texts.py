@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from jurat.metrics.vqa import vqa_accuracy
+
 if TYPE_CHECKING:
     from jurat.metrics.metric_rows import MetricRows
     from jurat.metrics.metric_value import MetricValue
@@ -73,6 +75,12 @@ def matches_target(answer: str, targets: Sequence[str], mode: Mode, part: Part =
 def mean_token_f1(rows: MetricRows) -> MetricValue:
     """Mean of `token_f1` over the rows."""
     return rows.mean([token_f1(a, b) for a, b in zip(rows["answer"], rows["answers"], strict=True)])
+
+
+def mean_vqa_accuracy(rows: MetricRows) -> MetricValue:
+    """Mean VQA accuracy over the rows."""
+    scores = [vqa_accuracy(a, b) for a, b in zip(rows["answer"], rows["answers"], strict=True)]
+    return rows.mean([0.0 if score is None else score for score in scores])
 
 
 def exact_match_rate(rows: MetricRows) -> MetricValue:

@@ -44,7 +44,8 @@ def tokens(text: str, how: Tokens = "ptb-like") -> Words:
     if how == "given":
         return text.split()
     split = _CONTRACTION.sub(r" \1", text.lower().translate(_STRAIGHT).replace("cannot", "can not"))
-    return [_BRACKETS.get(word, word) for word in _WORD.findall(split) if word not in _DROPPED]
+    words: Words = _WORD.findall(split)
+    return [_BRACKETS.get(word, word) for word in words if word not in _DROPPED]
 
 
 def ngrams(words: Words) -> Counter[tuple[str, ...]]:

@@ -64,21 +64,7 @@ def macro_f1(rows: MetricRows) -> MetricValue:
 
     names = _fixed(rows)
     absent = [name for name in names if name not in rows["truth"] and name not in rows["said"]]
-    each = (
-        f1_score(rows["truth"], rows["said"], labels=names, average=None, zero_division=np.nan)
-        if rows.n
-        else []
-    )
-
-    def score(true: Sequence[str], said: Sequence[str], weights: NDArray[Any] | None = None) -> float:
-        found: Any = f1_score(
-            true, said, labels=names, average=None, zero_division=np.nan, sample_weight=weights
-        )
-        return float(np.mean(found))
-
-    return _of_labels(
-        rows, score, absent, {f"F1 of {n}": float(v) for n, v in zip(names, each, strict=False)}
-    )
+    return _mean_of_labels(rows, f1_score, names, absent, "F1")
 
 
 def balanced_accuracy(rows: MetricRows) -> MetricValue:
@@ -86,30 +72,37 @@ def balanced_accuracy(rows: MetricRows) -> MetricValue:
     from sklearn.metrics import recall_score
 
     names = list(rows.labels.names) or sorted(set(rows["truth"]))
-    absent = [name for name in names if name not in rows["truth"]]
-
-    def score(true: Sequence[str], said: Sequence[str], weights: NDArray[Any] | None = None) -> float:
-        found: Any = recall_score(
-            true, said, labels=names, average=None, zero_division=np.nan, sample_weight=weights
-        )
-        return float(np.mean(found))
-
     if len(names) == 1:
         return rows.value(None, reason="all rows have the same true label")
-    return _of_labels(rows, score, absent, {})
+    absent = [name for name in names if name not in rows["truth"]]
+    return _mean_of_labels(rows, recall_score, names, absent, "recall")
 
 
-def _of_labels(
-    rows: MetricRows, score: Callable[..., float], absent: Sequence[str], parts: dict[str, Any]
+def _mean_of_labels(
+    rows: MetricRows, library: Any, names: Sequence[str], absent: Sequence[str], what: str
 ) -> MetricValue:
-    """A score of true and said labels that is undefined where a label is absent."""
-    if not rows.n or absent:
-        reason = f"no row has the label {', '.join(map(repr, absent))}" if rows.n else ""
-        return rows.value(None, reason=reason, parts=parts)
+    """The mean over labels of scikit-learn's score of each; undefined where a label is absent."""
+    if not rows.n:
+        return rows.value(None)
+
+    def scores(true: Any, said: Any, weights: NDArray[Any] | None = None) -> NDArray[np.float64]:
+        more = {"labels": names, "average": None, "zero_division": np.nan, "sample_weight": weights}
+        return np.asarray(library(true, said, **more), float)
+
     true, said = list(rows["truth"]), list(rows["said"])
+    parts = {
+        f"{what} of {name}": None if name in absent else float(value)
+        for name, value in zip(names, scores(true, said), strict=True)
+    }
+    if absent:
+        return rows.value(None, reason=f"no row has the label {', '.join(map(repr, absent))}", parts=parts)
     late = [row["truth"] for row in rows.undecided if row.get("truth") is not None]
-    parts[UNDECIDED] = score([*true, *late], [*said, *([_NO_LABEL] * len(late))])
-    return rows.value(score(true, said), statistic=lambda w: score(true, said, w), parts=parts)
+    parts[UNDECIDED] = float(scores([*true, *late], [*said, *([_NO_LABEL] * len(late))]).mean())
+    return rows.value(
+        float(scores(true, said).mean()),
+        statistic=lambda w: float(scores(true, said, w).mean()),
+        parts=parts,
+    )
 
 
 _NO_LABEL = "\0undecided"

@@ -279,7 +279,7 @@ class MetricRows:
         if not len(numbers):
             return self.value(None, **more)
         mean = float(numbers.mean())
-        if self.bounds == (0.0, 1.0) and mean in self.bounds:  # where nothing varies
+        if self.bounds == (0.0, 1.0) and mean in (0.0, 1.0):  # where nothing varies
             interval, method = self.rate_interval(numbers)
         else:
             places, groups = cluster_numbers(_numbered(self.clusters), len(numbers))
