@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jurat.benchmarks.card import Card, ProtocolCard
-from jurat.registry import UNVERIFIED
 from jurat.benchmarks.sample import Sample
 from jurat.content import Chat, Generation, ImageError, LazyImage, Turn
 from jurat.content.chat import Role
 from jurat.content.item import of_several, read_images
 from jurat.errors import JuratError
 from jurat.media import decode
-from jurat.registry import suggestion
+from jurat.registry import UNVERIFIED, suggestion
 
 if TYPE_CHECKING:
     from PIL import Image

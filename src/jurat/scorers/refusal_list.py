@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from jurat.registry import Evidence
 from jurat.errors import JuratError
+from jurat.registry import Evidence
 from jurat.scorers.judgement import Answered, Judgement
 from jurat.scorers.normalise import normalised
 from jurat.scorers.reply_scorer import ReplyScorer

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from jurat.registry import Evidence
 from jurat.errors import JuratError
+from jurat.registry import Evidence
 from jurat.scorers.verdict_json import KEY, model_of
 from jurat.text import reason
 
