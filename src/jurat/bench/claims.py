@@ -25,6 +25,8 @@ without the stages whose errors are the small model's own (what relevance leaves
 AHEAD = "2. `jurat` is ahead of every other row of an MLLM in"
 COSTLY = "3. `jurat` takes no more than `clue`"
 COSTS = ("tokens", "FLOPs")
+VALUES = ("forced", *COSTS, "risk")
+"""Metrics whose comparisons come from the rows."""
 
 
 @cache
@@ -97,7 +99,7 @@ def _values(results: dict[str, Any]) -> Iterator[Comparison]:
     for (model, split), rows in cells.items():
         where = {"model": model, "split": split}
         for b, theirs in rows.items() if "jurat" in rows else ():
-            for metric in ("forced", *COSTS, "risk") if b != "jurat" else ():
+            for metric in VALUES if b != "jurat" else ():
                 one, other = rows["jurat"][metric], theirs[metric]
                 if one is not None and other is not None:
                     ratio = _interval(ratios.get((model, split, b)) if metric == "risk" else None)
@@ -135,11 +137,11 @@ def _differences(results: dict[str, Any]) -> Iterator[Comparison]:
             sign = (seeds["better"] == seeds["of"]) - (seeds["worse"] == seeds["of"])
             side = Interval(sign, sign) if not less else Interval(-sign, -sign)
             pooled.append((group, replace(found, difference=side)))
-        elif each["metric"] != "risk" and not math.isnan(interval.low):
+        elif each["metric"] not in VALUES and not math.isnan(interval.low):
             single.setdefault(group, []).append(p)
             yield found
     for group, found in pooled:
-        if found.metric != "risk":
+        if found.metric not in VALUES:
             yield replace(found, p=max(single.get(group, [math.nan])))
 
 

@@ -1,0 +1,436 @@
+"""The rate of an event, corrected for the mistakes of the judge by a few labels that people gave.
+
+A judge said of N items whether the event happened; people said so of n of them. Four estimates:
+
+- **labels**: the share among the n labels alone. Needs a random sample.
+- **ppi**: prediction-powered inference (Angelopoulos et al. 2023, arXiv 2301.09633), with the weight of the
+  judge tuned for the least variance (PPI++, Angelopoulos, Duchi & Zrnic 2023, arXiv 2311.01453): the
+  labels' mean, plus lambda times how much more often the judge said the event on the items without labels.
+  lambda = cov(y, f) / ((1 + n / M) var(f)), the variance over all N items, kept in [0, 1]; M = N - n. Needs
+  a random sample, and is right whatever the judge is worth.
+- **stratified**: the same within each stratum (category, or the judge's own verdict), weighted by the strata's
+  shares of the N items. Needs a random sample within each stratum; their sizes may differ.
+- **rogan-gladen**: (q + Sp - 1) / (Se + Sp - 1) with the judge's rate q and its sensitivity and specificity
+  (Rogan & Gladen 1978), the two-sample interval adjusted as by Lang & Reiczigel (2014, Preventive Veterinary
+  Medicine 113). Refused where Se + Sp <= 1. The labels may be chosen by what is true of the items (as many
+  unsafe as safe ones), if the judge errs as often on chosen items as on others. **stratified rogan-gladen**
+  needs that only within each stratum.
+
+Wherever nothing is known of the variance because no label contradicts the judge, half a label is added to each
+of the four kinds of label and verdict (Agresti & Min 2005), for the interval only. With clusters, an interval
+also holds the one whose standard error is over clusters, with the t quantile of the clusters that hold labels.
+
+What the judge left undecided (refused, unparsed) counts as "not said" in every correction, which makes up for
+it as for any other mistake; the raw rate leaves it out. Both print how many there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from jurat.metrics.intervals import (
+    LEVEL,
+    Interval,
+    around,
+    cluster_numbers,
+    cluster_variance,
+    clustered_rate,
+    normal_quantile,
+    satterthwaite,
+    union,
+    wilson,
+)
+from jurat.metrics.rates import UNSURE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from jurat.metrics.rates import Bits, Floats
+
+Sampling = Literal["random", "random within strata", "chosen"]
+"""How the labelled items were picked: all alike at random; at random within each stratum; any other way."""
+Method = Literal["ppi", "stratified", "rogan-gladen", "stratified rogan-gladen", "labels", "none"]
+LEAST_RANDOM = 30
+"""Labels of a random sample from which the judge is used; below, the labels stand alone."""
+LEAST_STRATUM = 10
+"""Labels of each stratum."""
+LEAST_CLASS = 20
+"""Labels of the event and labels without it, for sensitivity and specificity."""
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """One estimate of the rate."""
+
+    method: Method
+    value: float
+    """nan where the method is refused."""
+    interval: Interval
+    valid: bool
+    """Whether the labels were sampled as the method needs."""
+    problem: str = ""
+    """Why there is no value."""
+    shares: tuple[float, float] = (math.nan, math.nan)
+    """The parts of the variance that more labels reduce, and that they do not."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What the judge's rate was, and what it is taken to be."""
+
+    raw: float
+    """Share of the event among what the judge decided."""
+    raw_interval: Interval
+    headline: Method
+    """The estimate to print, fixed by the sampling and the number of labels; "none" where there are too few."""
+    why: str
+    estimates: Mapping[str, Corrected]
+    items: int
+    undecided: int
+    labels: int
+    sensitivity: tuple[float, Interval]
+    """Share of the labelled events that the judge said, with Wilson's interval."""
+    specificity: tuple[float, Interval]
+    more_labels: int | None
+    """How many more labels, sampled alike, would halve the headline's interval; None where all would not."""
+
+    @property
+    def best(self) -> Corrected | None:
+        """The headline's estimate; None where there is none."""
+        return self.estimates.get(self.headline)
+
+
+def correct(
+    said: Bits,
+    labels: Floats,
+    *,
+    sampling: Sampling,
+    strata: Sequence[Any] | None = None,
+    clusters: Sequence[Any] | None = None,
+    level: float = LEVEL,
+) -> Correction:
+    """Corrects a judge's rate by the labels of some of the items.
+
+    Args:
+        said: what the judge said: 1, 0 or `UNSURE`; shape (N,).
+        labels: what people said: 1, 0, or nan without a label; shape (N,).
+        sampling: how the labelled items were picked.
+        strata: the category of each item, or another factor; its shares are those of the N items.
+        clusters: items that are alike share a name (image, base question).
+        level: of the intervals.
+
+    Raises ValueError where shapes differ, or a label is neither 0 nor 1.
+    """
+    data = _Data.of(said, labels, strata, clusters, level)
+    if sampling not in get_args(Sampling):
+        raise ValueError(f"sampling must be one of {', '.join(get_args(Sampling))}, not {sampling!r}")
+    headline, why = headline_of(sampling, data.labels_by_stratum(), strata is not None)
+    ways: dict[Method, tuple[bool, Callable[[_Data], Corrected]]] = {
+        "labels": (sampling == "random", _labels_alone),
+        "ppi": (sampling == "random", _prediction_powered),
+        "rogan-gladen": (sampling in ("random", "chosen"), _rogan_gladen),
+    }
+    if strata is not None:
+        ways["stratified"] = (sampling != "chosen", _stratified)
+        ways["stratified rogan-gladen"] = (True, _stratified_rogan_gladen)
+    estimates = {name: replace(way(data), method=name, valid=valid) for name, (valid, way) in ways.items()}
+    if headline != "none" and math.isnan(estimates[headline].value):
+        headline, why = "none", f"{headline}: {estimates[headline].problem}"
+    decided = np.asarray(said) != UNSURE
+    names = None if clusters is None else np.asarray(clusters)[decided].tolist()
+    return Correction(
+        raw=float(data.f[decided].mean()) if decided.any() else math.nan,
+        raw_interval=clustered_rate(data.f[decided], names, level),
+        headline=headline,
+        why=why,
+        estimates=estimates,
+        items=len(data.f),
+        undecided=int((~decided).sum()),
+        labels=int(data.known.sum()),
+        sensitivity=_share(data.f[data.known & (data.y == 1)], level),
+        specificity=_share(1 - data.f[data.known & (data.y == 0)], level),
+        more_labels=None if headline == "none" else _more_labels(data, estimates[headline]),
+    )
+
+
+def headline_of(
+    sampling: Sampling, labels: Mapping[Any, tuple[int, int]], by_stratum: bool
+) -> tuple[Method, str]:
+    """The estimate that is printed, and why; it depends on nothing but how many labels were sampled how.
+
+    `labels` are the numbers of labels with and without the event of each stratum.
+    """
+    n = sum(map(sum, labels.values()))
+    events, others = (sum(each[kind] for each in labels.values()) for kind in (0, 1))
+    if sampling == "random":
+        if n >= LEAST_RANDOM:
+            return "ppi", f"a random sample of {n} labels"
+        if n:
+            return "labels", f"a random sample of only {n} labels, fewer than {LEAST_RANDOM}"
+        return "none", "no labels"
+    if sampling == "random within strata":
+        least = min(map(sum, labels.values()), default=0)
+        if by_stratum and least >= LEAST_STRATUM:
+            return "stratified", f"random samples of at least {least} labels in each stratum"
+        return "none", f"a stratum has {least} labels, fewer than {LEAST_STRATUM}" if by_stratum else "no strata"
+    if by_stratum and all(min(each) >= LEAST_CLASS for each in labels.values()):
+        return "stratified rogan-gladen", f"chosen labels, at least {LEAST_CLASS} of each class a stratum"
+    if min(events, others) >= LEAST_CLASS:
+        return "rogan-gladen", f"{n} chosen labels, {events} of the event and {others} without it"
+    return "none", f"chosen labels, fewer than {LEAST_CLASS} of the event or without it"
+
+
+@dataclass(frozen=True)
+class _Data:
+    f: NDArray[np.float64]
+    """1 where the judge said the event."""
+    y: NDArray[np.float64]
+    """0 without a label, too."""
+    known: NDArray[np.bool_]
+    strata: NDArray[np.intp]
+    numbers: NDArray[np.intp]
+    """Clusters."""
+    clustered: bool
+    level: float
+
+    @classmethod
+    def of(cls, said: Bits, labels: Floats, strata: Any, clusters: Any, level: float) -> _Data:
+        f, y = np.asarray(said), np.asarray(labels, float)
+        known = ~np.isnan(y)
+        if f.shape != y.shape or f.ndim != 1 or not len(f):
+            raise ValueError("said and labels must name the same items, at least one")
+        if not np.isin(y[known], (0, 1)).all() or not np.isin(f, (0, 1, UNSURE)).all():
+            raise ValueError("said must be 0, 1 or undecided, and labels 0, 1 or nan")
+        kinds = np.zeros(len(f), np.intp) if strata is None else cluster_numbers(strata, len(f))[0]
+        numbers, groups = cluster_numbers(clusters, len(f))
+        return cls((f == 1).astype(float), np.where(known, y, 0), known, kinds, numbers, groups < len(f), level)
+
+    def within(self, stratum: int) -> _Data:
+        chosen = self.strata == stratum
+        return replace(
+            self, f=self.f[chosen], y=self.y[chosen], known=self.known[chosen], strata=self.strata[chosen],
+            numbers=self.numbers[chosen],
+        )  # fmt: skip
+
+    def labels_by_stratum(self) -> dict[int, tuple[int, int]]:
+        counts: dict[int, tuple[int, int]] = {}
+        for stratum in np.unique(self.strata).tolist():
+            here = self.known & (self.strata == stratum)
+            counts[stratum] = int(self.y[here].sum()), int((1 - self.y[here]).sum())
+        return counts
+
+    def interval(self, value: float, plain: Interval, influence: NDArray[np.float64]) -> Interval:
+        """`plain`, and with clusters also the interval whose variance is over them; within [0, 1]."""
+        if self.clustered:
+            groups = len(np.unique(self.numbers[self.known]))
+            numbers = np.unique(self.numbers, return_inverse=True)[1]
+            spread = cluster_variance(influence, numbers) if groups > 1 else math.inf
+            if math.isinf(spread):
+                return Interval(0.0, 1.0)
+            plain = union(plain, around(value, spread, groups - 1, self.level))
+        return _clipped(plain)
+
+
+def _labels_alone(data: _Data) -> Corrected:
+    y = data.y[data.known]
+    if not len(y):
+        return _refused("no labels")
+    names = data.numbers[data.known].tolist() if data.clustered else None
+    rate = float(y.mean())
+    interval = clustered_rate(y, names, data.level)
+    return Corrected("labels", rate, interval, True, shares=(_width_variance(interval, data.level), 0.0))
+
+
+def _prediction_powered(data: _Data) -> Corrected:
+    n, rest = int(data.known.sum()), int((~data.known).sum())
+    if n < 2:
+        return _refused("fewer than two labels")
+    weight = _power(data)
+    value, influence, _ = _powered(data, weight)
+    # Half a label of each kind, so that labels which never contradict the judge give no width of 0.
+    smooth, variance, fixed = _smoothed(data, weight, pseudo=2.0)
+    plain = around(smooth, variance + fixed, math.inf, data.level)
+    interval = data.interval(value, plain, influence)
+    # With all the items labelled, the judge is not needed: more labels cannot do worse than the labels alone.
+    return Corrected("ppi", _unit(value), interval, True, shares=(variance, fixed if rest else 0.0))
+
+
+def _power(data: _Data) -> float:
+    """The weight of the judge; 0 where it always says the same, or every item has a label."""
+    y, f = data.y[data.known], data.f[data.known]
+    rest, variance = int((~data.known).sum()), float(data.f.var())
+    if not rest or not variance or len(y) < 2:
+        return 0.0
+    covariance = float(np.cov(y, f)[0, 1])
+    return min(max(covariance / ((1 + len(y) / rest) * variance), 0.0), 1.0)
+
+
+def _powered(data: _Data, weight: float) -> tuple[float, NDArray[np.float64], float]:
+    """The estimate with a given weight of the judge, each item's influence on it, and the labels' own mean."""
+    known, n, rest = data.known, int(data.known.sum()), int((~data.known).sum())
+    left = data.y[known] - weight * data.f[known]
+    others = weight * data.f[~known]
+    influence = np.zeros(len(data.f))
+    influence[known] = (left - left.mean()) / n
+    if rest:
+        influence[~known] = (others - others.mean()) / rest
+    value = float(left.mean() + (others.mean() if rest else 0.0))
+    return value, influence, float(left.mean())
+
+
+def _smoothed(data: _Data, weight: float, pseudo: float) -> tuple[float, float, float]:
+    """Estimate and variance with `pseudo` labels added, a quarter of each kind: the value, the variance of the
+    labels' part, and that of the judge's part."""
+    y, f, rest = data.y[data.known], data.f[data.known], data.f[~data.known]
+    n = len(y) + pseudo
+    kinds = [(1, 1), (1, 0), (0, 1), (0, 0)]
+    mass = np.array([((y == a) & (f == b)).sum() + pseudo / 4 for a, b in kinds]) / n
+    left = np.array([a - weight * b for a, b in kinds])
+    mean = float(mass @ left)
+    variance = float(mass @ (left - mean) ** 2) / n
+    if not len(rest):
+        return mean, variance, 0.0
+    return mean + weight * float(rest.mean()), variance, weight**2 * float(rest.var()) / len(rest)
+
+
+def _stratified(data: _Data) -> Corrected:
+    whole, weight = len(data.f), _power(data)
+    value = variance = fixed = centre = 0.0
+    influence, rates = np.zeros(whole), np.zeros(whole)
+    parts: list[tuple[float, float]] = []
+    for stratum, labelled in data.labels_by_stratum().items():
+        own = data.within(stratum)
+        share = len(own.f) / whole
+        if sum(labelled) < 2:
+            return _refused("a stratum has fewer than two labels")
+        rate, moved, _ = _powered(own, weight)
+        # Two more labels in all, spread over the strata by their shares.
+        smooth, here, judged = _smoothed(own, weight, pseudo=2 * share)
+        value, centre = value + share * rate, centre + share * smooth
+        variance, fixed = variance + share**2 * here, fixed + share**2 * judged
+        parts.append((share**2 * here, sum(labelled) - 1))
+        chosen = data.strata == stratum
+        influence[chosen], rates[chosen] = share * moved, rate
+    between = float(((rates - value) ** 2).mean()) / whole
+    influence += (rates - value) / whole
+    total = variance + fixed + between
+    df = satterthwaite([*parts, (fixed + between, whole - 1)])
+    plain = around(centre, total, df, data.level)
+    interval = data.interval(value, plain, influence)
+    return Corrected("stratified", _unit(value), interval, True, shares=(variance, fixed + between))
+
+
+def _rogan_gladen(data: _Data) -> Corrected:
+    found = _two_sample(data)
+    if isinstance(found, str):
+        return _refused(found)
+    plain = around(found.centre, found.variance, math.inf, data.level)
+    interval = data.interval(found.value, plain, found.influence)
+    return Corrected("rogan-gladen", _unit(found.value), interval, True, shares=found.shares)
+
+
+def _stratified_rogan_gladen(data: _Data) -> Corrected:
+    whole, value, centre = len(data.f), 0.0, 0.0
+    influence, rates = np.zeros(whole), np.zeros(whole)
+    labels = fixed = 0.0
+    for stratum in data.labels_by_stratum():
+        chosen = data.strata == stratum
+        share = float(chosen.mean())
+        found = _two_sample(data.within(stratum))
+        if isinstance(found, str):
+            return _refused(f"in a stratum: {found}")
+        value, centre = value + share * found.value, centre + share * found.centre
+        labels, fixed = labels + share**2 * found.shares[0], fixed + share**2 * found.shares[1]
+        influence[chosen], rates[chosen] = share * found.influence, found.value
+    between = float(((rates - value) ** 2).mean()) / whole
+    influence += (rates - value) / whole
+    plain = around(centre, labels + fixed + between, math.inf, data.level)
+    interval = data.interval(value, plain, influence)
+    return Corrected(
+        "stratified rogan-gladen", _unit(value), interval, True, shares=(labels, fixed + between)
+    )
+
+
+@dataclass(frozen=True)
+class _TwoSample:
+    value: float
+    centre: float
+    """Of the adjusted interval."""
+    shares: tuple[float, float]
+    """The labels' part of the adjusted variance, and the rest."""
+    influence: NDArray[np.float64]
+
+    @property
+    def variance(self) -> float:
+        return sum(self.shares)
+
+
+def _two_sample(data: _Data) -> _TwoSample | str:
+    """Lang and Reiczigel's adjusted estimate and variance (their equations 4, 6, 7 and 15 to 17), less what
+    is counted twice because the labelled items are among the N; or why it is refused."""
+    one, zero = data.known & (data.y == 1), data.known & (data.y == 0)
+    m1, m0, n = int(one.sum()), int(zero.sum()), len(data.f)
+    if not m1 or not m0:
+        return "no label of the event" if not m1 else "no label without the event"
+    q, se, sp = float(data.f.mean()), float(data.f[one].mean()), float(1 - data.f[zero].mean())
+    if se + sp <= 1:
+        return f"sensitivity {se:.2f} and specificity {sp:.2f}: the judge is no better than chance"
+    value, gain = (q + sp - 1) / (se + sp - 1), se + sp - 1
+    p = _unit(value)
+    influence = (data.f - q) / n
+    influence[one] -= p * (data.f[one] - se) / m1
+    influence[zero] += (1 - p) * ((1 - data.f[zero]) - sp) / m0
+    z2 = normal_quantile(data.level) ** 2
+    n_, m1_, m0_ = n + z2, m1 + 2, m0 + 2
+    q_, se_, sp_ = (n * q + z2 / 2) / n_, (m1 * se + 1) / m1_, (m0 * sp + 1) / m0_
+    gain_ = se_ + sp_ - 1
+    p_ = (q_ + sp_ - 1) / gain_
+    miss, alarm = se_ * (1 - se_), sp_ * (1 - sp_)
+    centre = p_ + 2 * z2 * (p_ * miss / m1_ - (1 - p_) * alarm / m0_)
+    inside = _unit(p_)
+    twice = 2 * (inside * miss + (1 - inside) * alarm) / n
+    labels = p_**2 * miss / m1_ + (1 - p_) ** 2 * alarm / m0_
+    judged = q_ * (1 - q_) / n_
+    # Never less than what N items with exact labels would leave.
+    total = max((labels + judged - twice) / gain_**2, inside * (1 - inside) / n)
+    return _TwoSample(value, centre, (labels / gain_**2, total - labels / gain_**2), influence / gain)
+
+
+def _more_labels(data: _Data, found: Corrected) -> int | None:
+    """Labels beyond those there are that make the variance a quarter, if the labels' part of it falls as 1 / n;
+    at most as many as labels alone would need."""
+    labels, fixed = found.shares
+    n, whole = int(data.known.sum()), len(data.f)
+    wanted = (labels + fixed) / 4
+    needs = [n * labels / (wanted - fixed)] if wanted > fixed else []
+    rate = found.value
+    if found.method in ("ppi", "labels", "stratified") and 0 < rate < 1:
+        needs.append(rate * (1 - rate) / wanted)
+    least = math.ceil(min(needs, default=math.inf)) if needs else whole + 1
+    return None if least > whole else max(least - n, 0)
+
+
+def _share(values: NDArray[np.float64], level: float) -> tuple[float, Interval]:
+    right = int(values.sum())
+    return (right / len(values) if len(values) else math.nan), wilson(right, len(values), level)
+
+
+def _width_variance(interval: Interval, level: float) -> float:
+    return ((interval.high - interval.low) / (2 * normal_quantile(level))) ** 2
+
+
+def _refused(problem: str) -> Corrected:
+    return Corrected("none", math.nan, Interval(math.nan, math.nan), False, problem)
+
+
+def _unit(value: float) -> float:
+    return min(max(value, 0.0), 1.0)
+
+
+def _clipped(interval: Interval) -> Interval:
+    return Interval(_unit(interval.low), _unit(interval.high))
