@@ -10,6 +10,8 @@ from .claims import Comparison as Comparison
 from .claims import Judged as Judged
 from .claims import compare as compare
 from .claims import judge as judge
+from .correction import Correction as Correction
+from .correction import correct as correct
 from .estimates import Estimates as Estimates
 from .intervals import Interval as Interval
 from .intervals import Resampler as Resampler

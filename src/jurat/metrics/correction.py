@@ -8,17 +8,18 @@ A judge said of N items whether the event happened; people said so of n of them.
   labels' mean, plus lambda times how much more often the judge said the event on the items without labels.
   lambda = cov(y, f) / ((1 + n / M) var(f)), the variance over all N items, kept in [0, 1]; M = N - n. Needs
   a random sample, and is right whatever the judge is worth.
-- **stratified**: the same within each stratum (category, or the judge's own verdict), weighted by the strata's
-  shares of the N items. Needs a random sample within each stratum; their sizes may differ.
+- **stratified**: the same within each stratum (category, or the judge's own verdict), weighted by the
+  strata's shares of the N items. Needs a random sample within each stratum; their sizes may differ.
 - **rogan-gladen**: (q + Sp - 1) / (Se + Sp - 1) with the judge's rate q and its sensitivity and specificity
   (Rogan & Gladen 1978), the two-sample interval adjusted as by Lang & Reiczigel (2014, Preventive Veterinary
   Medicine 113). Refused where Se + Sp <= 1. The labels may be chosen by what is true of the items (as many
   unsafe as safe ones), if the judge errs as often on chosen items as on others. **stratified rogan-gladen**
   needs that only within each stratum.
 
-Wherever nothing is known of the variance because no label contradicts the judge, half a label is added to each
-of the four kinds of label and verdict (Agresti & Min 2005), for the interval only. With clusters, an interval
-also holds the one whose standard error is over clusters, with the t quantile of the clusters that hold labels.
+For the intervals of the second and third, half a label is added to each of the four kinds of label and
+verdict (Agresti & Min 2005), since labels that never contradict the judge would give no width. With clusters,
+an interval also holds the one whose standard error is over clusters, with the t quantile of the clusters that
+hold labels.
 
 What the judge left undecided (refused, unparsed) counts as "not said" in every correction, which makes up for
 it as for any other mistake; the raw rate leaves it out. Both print how many there are.
@@ -87,7 +88,7 @@ class Correction:
     """Share of the event among what the judge decided."""
     raw_interval: Interval
     headline: Method
-    """The estimate to print, fixed by the sampling and the number of labels; "none" where there are too few."""
+    """The estimate to print, fixed by the sampling and the number of labels; "none" if too few."""
     why: str
     estimates: Mapping[str, Corrected]
     items: int
@@ -177,7 +178,10 @@ def headline_of(
         least = min(map(sum, labels.values()), default=0)
         if by_stratum and least >= LEAST_STRATUM:
             return "stratified", f"random samples of at least {least} labels in each stratum"
-        return "none", f"a stratum has {least} labels, fewer than {LEAST_STRATUM}" if by_stratum else "no strata"
+        return (
+            "none",
+            f"a stratum has {least} labels, fewer than {LEAST_STRATUM}" if by_stratum else "no strata",
+        )
     if by_stratum and all(min(each) >= LEAST_CLASS for each in labels.values()):
         return "stratified rogan-gladen", f"chosen labels, at least {LEAST_CLASS} of each class a stratum"
     if min(events, others) >= LEAST_CLASS:
@@ -208,7 +212,9 @@ class _Data:
             raise ValueError("said must be 0, 1 or undecided, and labels 0, 1 or nan")
         kinds = np.zeros(len(f), np.intp) if strata is None else cluster_numbers(strata, len(f))[0]
         numbers, groups = cluster_numbers(clusters, len(f))
-        return cls((f == 1).astype(float), np.where(known, y, 0), known, kinds, numbers, groups < len(f), level)
+        return cls(
+            (f == 1).astype(float), np.where(known, y, 0), known, kinds, numbers, groups < len(f), level
+        )
 
     def within(self, stratum: int) -> _Data:
         chosen = self.strata == stratum
@@ -247,17 +253,15 @@ def _labels_alone(data: _Data) -> Corrected:
 
 
 def _prediction_powered(data: _Data) -> Corrected:
-    n, rest = int(data.known.sum()), int((~data.known).sum())
+    n, weight = int(data.known.sum()), _power(data)
     if n < 2:
         return _refused("fewer than two labels")
-    weight = _power(data)
-    value, influence, _ = _powered(data, weight)
+    value, influence = _powered(data, weight)
     # Half a label of each kind, so that labels which never contradict the judge give no width of 0.
     smooth, variance, fixed = _smoothed(data, weight, pseudo=2.0)
-    plain = around(smooth, variance + fixed, math.inf, data.level)
+    plain = around(smooth, variance + fixed, n - 1, data.level)
     interval = data.interval(value, plain, influence)
-    # With all the items labelled, the judge is not needed: more labels cannot do worse than the labels alone.
-    return Corrected("ppi", _unit(value), interval, True, shares=(variance, fixed if rest else 0.0))
+    return Corrected("ppi", _unit(value), interval, True, shares=(variance, fixed))
 
 
 def _power(data: _Data) -> float:
@@ -270,8 +274,8 @@ def _power(data: _Data) -> float:
     return min(max(covariance / ((1 + len(y) / rest) * variance), 0.0), 1.0)
 
 
-def _powered(data: _Data, weight: float) -> tuple[float, NDArray[np.float64], float]:
-    """The estimate with a given weight of the judge, each item's influence on it, and the labels' own mean."""
+def _powered(data: _Data, weight: float) -> tuple[float, NDArray[np.float64]]:
+    """The estimate with a given weight of the judge, and each item's influence on it."""
     known, n, rest = data.known, int(data.known.sum()), int((~data.known).sum())
     left = data.y[known] - weight * data.f[known]
     others = weight * data.f[~known]
@@ -280,12 +284,12 @@ def _powered(data: _Data, weight: float) -> tuple[float, NDArray[np.float64], fl
     if rest:
         influence[~known] = (others - others.mean()) / rest
     value = float(left.mean() + (others.mean() if rest else 0.0))
-    return value, influence, float(left.mean())
+    return value, influence
 
 
 def _smoothed(data: _Data, weight: float, pseudo: float) -> tuple[float, float, float]:
-    """Estimate and variance with `pseudo` labels added, a quarter of each kind: the value, the variance of the
-    labels' part, and that of the judge's part."""
+    """Estimate and variance with `pseudo` labels added, a quarter of each kind: the value, the variance of
+    the labels' part, and that of the judge's part."""
     y, f, rest = data.y[data.known], data.f[data.known], data.f[~data.known]
     n = len(y) + pseudo
     kinds = [(1, 1), (1, 0), (0, 1), (0, 0)]
@@ -308,7 +312,7 @@ def _stratified(data: _Data) -> Corrected:
         share = len(own.f) / whole
         if sum(labelled) < 2:
             return _refused("a stratum has fewer than two labels")
-        rate, moved, _ = _powered(own, weight)
+        rate, moved = _powered(own, weight)
         # Two more labels in all, spread over the strata by their shares.
         smooth, here, judged = _smoothed(own, weight, pseudo=2 * share)
         value, centre = value + share * rate, centre + share * smooth
@@ -341,7 +345,7 @@ def _stratified_rogan_gladen(data: _Data) -> Corrected:
     for stratum in data.labels_by_stratum():
         chosen = data.strata == stratum
         share = float(chosen.mean())
-        found = _two_sample(data.within(stratum))
+        found = _two_sample(data.within(stratum), share)
         if isinstance(found, str):
             return _refused(f"in a stratum: {found}")
         value, centre = value + share * found.value, centre + share * found.centre
@@ -370,26 +374,26 @@ class _TwoSample:
         return sum(self.shares)
 
 
-def _two_sample(data: _Data) -> _TwoSample | str:
+def _two_sample(data: _Data, share: float = 1.0) -> _TwoSample | str:
     """Lang and Reiczigel's adjusted estimate and variance (their equations 4, 6, 7 and 15 to 17), less what
-    is counted twice because the labelled items are among the N; or why it is refused."""
+    is counted twice because the labelled items are among the N; or why it is refused. A stratum gets its
+    `share` of the adjustment, which else would add up over strata."""
     one, zero = data.known & (data.y == 1), data.known & (data.y == 0)
     m1, m0, n = int(one.sum()), int(zero.sum()), len(data.f)
     if not m1 or not m0:
         return "no label of the event" if not m1 else "no label without the event"
     q, se, sp = float(data.f.mean()), float(data.f[one].mean()), float(1 - data.f[zero].mean())
-    if se + sp <= 1:
-        return f"sensitivity {se:.2f} and specificity {sp:.2f}: the judge is no better than chance"
-    value, gain = (q + sp - 1) / (se + sp - 1), se + sp - 1
+    z2 = normal_quantile(data.level) ** 2 * share
+    n_, m1_, m0_ = n + z2, m1 + 2 * share, m0 + 2 * share
+    q_, se_, sp_ = (n * q + z2 / 2) / n_, (m1 * se + share) / m1_, (m0 * sp + share) / m0_
+    gain, gain_ = se + sp - 1, se_ + sp_ - 1
+    if min(gain, gain_) <= 0:
+        return f"by {m1} and {m0} labels the judge is no better than chance (Se {se:.2f}, Sp {sp:.2f})"
+    value, p_ = (q + sp - 1) / gain, (q_ + sp_ - 1) / gain_
     p = _unit(value)
     influence = (data.f - q) / n
     influence[one] -= p * (data.f[one] - se) / m1
     influence[zero] += (1 - p) * ((1 - data.f[zero]) - sp) / m0
-    z2 = normal_quantile(data.level) ** 2
-    n_, m1_, m0_ = n + z2, m1 + 2, m0 + 2
-    q_, se_, sp_ = (n * q + z2 / 2) / n_, (m1 * se + 1) / m1_, (m0 * sp + 1) / m0_
-    gain_ = se_ + sp_ - 1
-    p_ = (q_ + sp_ - 1) / gain_
     miss, alarm = se_ * (1 - se_), sp_ * (1 - sp_)
     centre = p_ + 2 * z2 * (p_ * miss / m1_ - (1 - p_) * alarm / m0_)
     inside = _unit(p_)
@@ -402,8 +406,8 @@ def _two_sample(data: _Data) -> _TwoSample | str:
 
 
 def _more_labels(data: _Data, found: Corrected) -> int | None:
-    """Labels beyond those there are that make the variance a quarter, if the labels' part of it falls as 1 / n;
-    at most as many as labels alone would need."""
+    """Labels beyond those there are that make the variance a quarter, if the labels' part of it falls as
+    1 / n; at most as many as labels alone would need."""
     labels, fixed = found.shares
     n, whole = int(data.known.sum()), len(data.f)
     wanted = (labels + fixed) / 4

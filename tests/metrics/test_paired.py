@@ -1,0 +1,131 @@
+"""Paired comparisons: against statsmodels where it has them, else against the formula worked by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jurat.metrics import Estimates, Table, holm, macro_difference, mcnemar, rate_difference
+from jurat.metrics.paired import difference, percentile_difference
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("only_a", "only_b", "both"), [(8, 1, 20), (0, 5, 3), (0, 0, 4), (7, 7, 0), (40, 60, 9)]
+)
+def test_mcnemar_equals_statsmodels(only_a, only_b, both):
+    tables = pytest.importorskip("statsmodels.stats.contingency_tables")
+    a = np.r_[np.ones(only_a), np.zeros(only_b), np.ones(both)]
+    b = np.r_[np.zeros(only_a), np.ones(only_b), np.ones(both)]
+    found = mcnemar(a, b)
+    assert (found.only_a, found.only_b) == (only_a, only_b)
+    assert found.p == pytest.approx(tables.mcnemar([[both, only_a], [only_b, 0]], exact=True).pvalue)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_equals_statsmodels(probabilities):
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    assert holm(probabilities) == pytest.approx(multitest.multipletests(probabilities, method="holm")[1])
+
+
+def test_holm_leaves_out_what_has_no_p():
+    assert holm([0.01, math.nan, 0.04])[::2] == [0.02, 0.04] and math.isnan(holm([0.01, math.nan])[1])
+    assert holm([]) == []
+
+
+def test_difference_of_rates_is_agresti_and_mins():
+    # Agresti & Min 2005, section 3.1 (approval of a prime minister, Agresti 2002): of 1,600 asked twice 794
+    # approved both times, 150 only the first, 86 only the second. Their adjusted Wald interval, by hand:
+    # ((150 - 86) / 1602 -+ 1.96 sqrt((237 - 64^2 / 1602) / 1602^2)).
+    a = np.r_[np.ones(794), np.ones(150), np.zeros(86), np.zeros(570)]
+    b = np.r_[np.ones(794), np.zeros(150), np.ones(86), np.zeros(570)]
+    found = rate_difference(a, b)
+    half = 1.959964 * math.sqrt(237 - 64**2 / 1602) / 1602
+    assert found.value == 0.04 and found.n == 1600
+    assert found.interval.low == pytest.approx(64 / 1602 - half)
+    assert found.interval.high == pytest.approx(64 / 1602 + half)
+    assert found.p == mcnemar(a, b).p
+
+
+def test_equal_methods_have_an_interval_with_width():
+    found = rate_difference(np.ones(50), np.ones(50))
+    assert found.value == 0 and found.p == 1 and found.interval.low < 0 < found.interval.high
+
+
+def test_clusters_widen_the_difference_and_its_p():
+    sides = np.repeat(RNG.integers(0, 2, 12), 20)
+    a, b = sides, np.where(RNG.random(240) < 0.3, 1 - sides, 0)
+    flat, nested = rate_difference(a, b), rate_difference(a, b, np.repeat(np.arange(12), 20).tolist())
+    assert nested.interval.low < flat.interval.low and nested.interval.high > flat.interval.high
+    assert nested.p > flat.p and nested.clusters == 12
+
+
+def test_difference_of_scores_equals_a_paired_t_test():
+    stats = pytest.importorskip("scipy.stats")
+    a, b = RNG.random(40), RNG.random(40)
+    assert rate_difference(a, b).p == pytest.approx(stats.ttest_rel(a, b).pvalue)
+
+
+def test_nothing_to_compare_is_not_available():
+    found = rate_difference(np.array([]), np.array([]))
+    assert math.isnan(found.value) and math.isnan(found.p) and found.n == 0
+    with pytest.raises(ValueError, match="must have judged the same units"):
+        rate_difference(np.ones(2), np.ones(3))
+    with pytest.raises(ValueError, match="3 clusters are named for 2 items"):
+        rate_difference(np.ones(2), np.ones(2), [1, 2, 3])
+
+
+def test_macro_difference_weighs_categories_alike():
+    a = np.r_[np.ones(90), np.zeros(10)]
+    b = np.zeros(100)
+    kinds = ["many"] * 90 + ["few"] * 10
+    found = macro_difference(a, b, kinds)
+    assert found.value == 0.5 and rate_difference(a, b).value == 0.9
+    assert found.interval.low < 0.5 < found.interval.high
+    with pytest.raises(ValueError, match="a cluster of category 'few' lies in other categories too"):
+        macro_difference(a, b, kinds, [0] * 100)
+
+
+def test_variance_of_a_macro_average_is_that_of_its_parts():
+    a, b = RNG.random(400), RNG.random(400)
+    kinds = np.repeat([0, 1], [100, 300])
+    found = macro_difference(a, b, kinds.tolist())
+    parts = [(a - b)[kinds == kind].var(ddof=1) / (kinds == kind).sum() for kind in (0, 1)]
+    assert found.interval.high - found.interval.low == pytest.approx(
+        2 * 1.96 * math.sqrt(sum(parts)) / 2, rel=0.02
+    )
+
+
+def estimates(said: np.ndarray, clusters: int) -> Estimates:
+    truth, names = np.tile([1.0, 0.0], len(said) // 2), np.arange(len(said)) % clusters
+    return Estimates(
+        Table(np.arange(len(said)).astype(str), (names.astype(str),), truth, said, said + 0.0), 200
+    )
+
+
+def test_difference_of_any_metric_has_a_t_interval_over_clusters():
+    a, b = (estimates((RNG.random(240) < 0.6).astype(int), 6) for _ in range(2))
+    found, (value, percentiles) = difference(a, b, "f1"), percentile_difference(a, b, "f1")
+    assert found.value == value and found.clusters == 6
+    assert found.interval.high - found.interval.low > percentiles.high - percentiles.low
+    assert difference(a, b, "accuracy").p == pytest.approx(
+        rate_difference(a.shares("accuracy"), b.shares("accuracy"), a.levels[0].tolist()).p
+    )
+
+
+def test_metric_without_variation_or_clusters_has_no_interval():
+    a = estimates(np.ones(20, int), 5)
+    assert math.isnan(difference(a, a, "f1").interval.low) and math.isnan(difference(a, a, "f1").p)
+    one = estimates((RNG.random(20) < 0.5).astype(int), 1)
+    assert math.isnan(one.interval("f1").low)
+    assert (one.interval("accuracy").low, one.interval("accuracy").high) == (0, 1)
+
+
+def test_unknown_metric_is_named():
+    with pytest.raises(ValueError, match="there is no metric 'bleu'"):
+        estimates(np.ones(4, int), 2).value("bleu")
