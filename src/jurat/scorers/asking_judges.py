@@ -19,6 +19,7 @@ from jurat.judge.prompts import LONGEST_TEXT, quote
 from jurat.media import Sampling
 from jurat.models import Model, ModelSpec, ModelUnavailable, UnsupportedSetting, open_model
 from jurat.scorers.judgement import Answered, State
+from jurat.scorers.normalise import normalised
 from jurat.scorers.refusal_list import shipped_list
 from jurat.scorers.rubric import Rubric, Shown
 from jurat.scorers.verdict_json import Unreadable, model_of, read_verdict
@@ -81,7 +82,7 @@ class JudgeCall:
         if (failure := reply.failure) is not None:
             states: dict[str, State] = {"refused": "refused", "filtered": "refused", "unparsed": "unparsed"}
             return Ruling(states.get(failure.kind, "error"), {}, f"The judge: {failure.reason}", reply)
-        if not reply.text.strip():
+        if not normalised(reply.text):
             return Ruling("unparsed", {}, "The judge's reply is empty.", reply)
         if reply.finish == "length":
             return Ruling("unparsed", {}, "The judge's reply was cut off.", reply)

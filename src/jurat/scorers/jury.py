@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, cast
 
@@ -31,6 +32,7 @@ _VOTES = {True: "u", False: "s", None: "-"}
 """Votes in the details: unsafe, safe, none."""
 
 
+@cache
 def personas() -> list[tuple[str, str]]:
     """(name, text) of the jurors there are."""
     text = (files("jurat.scorers") / "jury_personas.yaml").read_text("utf-8")

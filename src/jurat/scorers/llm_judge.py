@@ -103,8 +103,7 @@ def open_judge(
     """The judge under a rubric of ours, by the name of its file.
 
     Args:
-        shows: what the judge is shown besides the reply, with commas: "request,images"; left out, what the
-            rubric says.
+        shows: what the judge is shown besides the reply: "request, images"; left out, what the rubric says.
         low, high: the scale, where the rubric has one.
         threshold: from which rating on the rubric's positive label follows, where it has one.
         refused, empty: the label of a reply that the evaluated model's backend refused, and of an empty one;
@@ -142,10 +141,7 @@ def _changed(rubric: Rubric, changes: Mapping[str, str | int | None]) -> Rubric:
     if rubric.scale is not None:
         facts["scale"] = (given.pop("low", rubric.scale[0]), given.pop("high", rubric.scale[1]))
     if "shows" in given:
-        facts["shows"] = [
-            *filter(None, (part.strip() for part in str(given.pop("shows")).split(","))),
-            "reply",
-        ]
+        facts["shows"] = [*str(given.pop("shows")).replace(",", " ").split(), "reply"]
     facts |= {name: None if value == "none" else value for name, value in given.items()}
     try:
         return Rubric.model_validate(facts)

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from jurat.benchmarks.card import UNVERIFIED
 from jurat.errors import JuratError
 from jurat.registry import Entry, Registry, suggestion
 from jurat.scorers.judgement import Scorer
@@ -39,6 +40,11 @@ class ScorerEntry(Entry):
     """Where its definition comes from (`jurat.benchmarks.card.Evidence`); empty for a third party's."""
     preset: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Keyword arguments of the factory that the entry itself gives."""
+
+    @property
+    def definition(self) -> str:
+        """Its evidence, for people: what nobody checked is called unverified."""
+        return f"{self.evidence}, unverified" if self.evidence in UNVERIFIED else self.evidence
 
     def load(self, feature: str | None = None) -> Callable[..., Any]:
         return partial(super().load(feature), **self.preset)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from jurat.errors import JuratError
 from jurat.scorers.judgement import Answered, Judgement
+from jurat.scorers.normalise import normalised
 from jurat.text import reason
 
 
@@ -79,7 +80,7 @@ class ReplyScorer:
         """The judgement of a reply that has no text; None where it has one."""
         failure, text = answered.reply.failure, answered.reply.text
         if failure is None:
-            if text.strip():
+            if normalised(text):
                 return None
             what, label, why = "empty", self.when_empty, "The reply is empty."
         else:
