@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,19 +15,19 @@ inspect_dataset = pytest.importorskip("inspect_ai.dataset")
 inspect_model = pytest.importorskip("inspect_ai.model")
 
 
-def of(*samples: object, **options: object) -> list[Sample | Skipped]:
+def of(*samples: dict[str, Any], **options: Any) -> list[Sample | Skipped]:
     return list(from_inspect([inspect_dataset.Sample(**sample) for sample in samples], **options))
 
 
-def user(*parts: object) -> object:
+def user(*parts: object) -> Any:
     return inspect_model.ChatMessageUser(content=list(parts))
 
 
-def text(words: str) -> object:
+def text(words: str) -> Any:
     return inspect_model.ContentText(text=words)
 
 
-def image(where: str) -> object:
+def image(where: str) -> Any:
     return inspect_model.ContentImage(image=where)
 
 
@@ -84,8 +85,8 @@ def test_images_are_read_from_paths_and_data_urls(tmp_path: Path) -> None:
         ({"input": ""}, "the user's last message has no text"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_carried_over_is_left_out_with_the_reason(sample: object, reason: str) -> None:
-    kept = {"input": "And this?", "id": "kept"}
+def test_what_cannot_be_carried_over_is_left_out_with_the_reason(sample: dict[str, Any], reason: str) -> None:
+    kept: dict[str, Any] = {"input": "And this?", "id": "kept"}
 
     left_out, found = of(sample, kept)
 

@@ -3,6 +3,7 @@ reply behind it as a field."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast, get_args
@@ -29,11 +30,15 @@ class Message:
     images: Sequence[LazyImage] = ()
 
 
-def conversation(messages: Sequence[Message], sample: Sample, *, silent: str = "") -> Sample:
-    """The sample with an item of these messages. Its fields gain `prompt`, the user's last text, and
-    `response`, the text of the assistant's messages behind it.
+def conversation(
+    messages: Sequence[Message], sample: Sample, notes: Counter[str] | None = None, *, silent: str = ""
+) -> Sample:
+    """The sample with an item of these messages. Its fields gain `prompt`, the user's last text, `response`,
+    the text of the assistant's messages behind it, and `earlier_images`, how many images are not in the
+    user's last message: a sample shows them there all the same.
 
     Args:
+        notes: counts what a user should know.
         silent: stands for the user's last text where that message has images alone.
 
     Raises:
@@ -51,10 +56,23 @@ def conversation(messages: Sequence[Message], sample: Sample, *, silent: str = "
         if not messages[last].images or not silent:
             raise SkipRow("the user's last message has no text")
         turns[last] = Turn("user", (silent,))
+        _count(notes, f"samples with images and no text: each is asked {silent!r}")
     images = [image for message in messages[: last + 1] for image in message.images]
-    response = "\n".join(turn.text for turn in turns[last + 1 :] if turn.text)
-    fields = {"prompt": turns[last].text, **({"response": response} if response else {}), **sample.fields}
+    earlier = len(images) - len(messages[last].images)
+    if earlier:
+        _count(notes, "samples with images in earlier turns: they are shown in the last one")
+    texts = {
+        "prompt": turns[last].text,
+        "response": "\n".join(turn.text for turn in turns[last + 1 :] if turn.text),
+        "earlier_images": str(earlier or ""),
+    }
+    fields = {name: text for name, text in texts.items() if text} | dict(sample.fields)
     return replace(sample, item=Item(images, turns=turns[: last + 1]), fields=fields)
+
+
+def _count(notes: Counter[str] | None, note: str) -> None:
+    if notes is not None:
+        notes[note] += 1
 
 
 def parts_of(content: object, find: Callable[[str], LazyImage]) -> Iterator[str | LazyImage]:

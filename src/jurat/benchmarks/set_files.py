@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unicodedata import normalize
 from urllib.parse import unquote
 
@@ -128,6 +128,11 @@ class SetFiles:
         self.used.update(found)
         return LazyImage(self.place(best), self.openers[best])
 
+    def image_at(self, name: str) -> LazyImage:
+        """The image of exactly this name, one of `images`."""
+        self.used.add(name)
+        return LazyImage(self.place(name), self.openers[name])
+
     def why_no_image(self, *names: str) -> str:
         """Why `image` finds none: "is not in the copy", "is empty (0 bytes)"."""
         for name in names:
@@ -173,6 +178,26 @@ class SetFiles:
     def json(self, name: str) -> Any:
         """The value in a JSON file. Raises JuratError where it is none."""
         return parse_json(self.text(name), name, self.notes)
+
+    def objects(self, name: str, value: object, key: str) -> list[dict[str, Any]]:
+        """The objects in the list under `key` of a JSON file's object; `notes` counts what is none.
+
+        Args:
+            value: the object, of the file `name`.
+
+        Raises:
+            JuratError: there is no such list.
+        """
+        found = cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else None
+        if not isinstance(found, list):
+            raise JuratError(f"{shown(name)} has no list {key!r}.")
+        listed = cast("list[Any]", found)
+        objects = [cast("dict[str, Any]", each) for each in listed if isinstance(each, dict)]
+        if len(objects) < len(listed):
+            self.notes[f"parts of {key!r} in {shown(name)} that are no objects were left out"] += len(
+                listed
+            ) - len(objects)
+        return objects
 
     def records(self, name: str, *, id_key: str = "id") -> Iterator[Row]:
         """The objects of a JSON file: a list of them; an object of objects, whose keys become `id_key`; or an

@@ -25,6 +25,8 @@ from .metric_value import MetricValue as MetricValue
 from .metric_value import RowProblem as RowProblem
 from .named import METRICS as METRICS
 from .named import NamedMetric as NamedMetric
+from .ood_vqa import oodcv_correct as oodcv_correct
+from .ood_vqa import sketchy_answer as sketchy_answer
 from .paired import Difference as Difference
 from .paired import McNemar as McNemar
 from .paired import holm as holm

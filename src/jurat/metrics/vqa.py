@@ -47,14 +47,18 @@ def normalize_answer(text: str) -> str:
     A punctuation mark is dropped where it stands beside a space anywhere in the text, or where the text has a
     number with a comma; else it becomes a space.
     """
+    words = (_DIGITS.get(word, word) for word in without_punctuation(text).lower().split())
+    return " ".join(_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
+
+
+def without_punctuation(text: str) -> str:
+    """Text without punctuation, as the authors' script removes it; periods before a digit stay."""
     number = _COMMA_IN_NUMBER.search(text) is not None
     cleaned = text
     for mark in _PUNCTUATION:
         dropped = number or f"{mark} " in text or f" {mark}" in text
         cleaned = cleaned.replace(mark, "" if dropped else " ")
-    cleaned = _PERIOD.sub("", cleaned, count=_MOST_PERIODS)
-    words = (_DIGITS.get(word, word) for word in cleaned.lower().split())
-    return " ".join(_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
+    return _PERIOD.sub("", cleaned, count=_MOST_PERIODS)
 
 
 def _one_line(text: str) -> str:

@@ -32,7 +32,7 @@ class ClassFolders(Reader):
         fields = {"classes": ", ".join(self._classes)}
         yield Sample(
             id="/".join([*([split] if split else []), label, base]),
-            item=Item([self.image(row.place)], turns=self.turns(fields)),
+            item=Item([self.files.image_at(row.place)], turns=self.turns(fields)),
             expected=(label,),
             label=label,
             group=split,

@@ -41,24 +41,22 @@ class CocoCaptions(Reader):
         value = self.files.json(name)
         split = name.rpartition("/")[2].removeprefix(_PREFIX).removesuffix(".json")
         captions: defaultdict[str, list[str]] = defaultdict(list)
-        for each in _objects(value, "annotations"):
+        for each in self.files.objects(name, value, "annotations"):
             captions[text_if_any(each, "image_id") or ""] += texts_in(each, "caption")
         known: set[str] = set()
-        for number, image in enumerate(_objects(value, "images"), 1):
+        for number, image in enumerate(self.files.objects(name, value, "images"), 1):
             known.add(id := text_if_any(image, "id") or "")
             yield Row(f"{name}:{number}", {**image, "captions": captions.get(id, []), "split": split})
         if lost := sum(len(texts) for id, texts in captions.items() if id not in known):
             self.files.notes[f"captions of {name} whose image it does not list"] += lost
 
     def _karpathy(self, name: str) -> Iterator[Row]:
-        for number, image in enumerate(_objects(self.files.json(name), "images"), 1):
-            captions = [text for each in _objects(image, "sentences") for text in texts_in(each, "raw")]
+        for number, image in enumerate(self.files.objects(name, self.files.json(name), "images"), 1):
+            captions = [
+                text
+                for each in cast("list[Any]", image.get("sentences") or [])
+                if isinstance(each, dict)
+                for text in texts_in(cast("dict[str, Any]", each), "raw")
+            ]
             cells = {"id": image.get("cocoid"), "file_name": image.get("filename")}
             yield Row(f"{name}:{number}", {**image, **cells, "captions": captions})
-
-
-def _objects(value: object, key: str) -> list[dict[str, Any]]:
-    """The objects of a list in an object."""
-    found = cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else None
-    listed = cast("list[Any]", found) if isinstance(found, list) else []
-    return [cast("dict[str, Any]", each) for each in listed if isinstance(each, dict)]

@@ -37,9 +37,7 @@ class GehJsonl(Reader):
         metadata = cast("dict[str, Any]", m) if isinstance(m := cells.get("metadata"), dict) else {}
         categories = texts_in(cells, "category_labels") or texts_in({**metadata, **cells}, "category")
         texts = {name: text_if_any(metadata, name) for name in _METADATA}
-        if not any(text for each in messages if each.role == "user" for text in each.texts):
-            self.files.notes[f"samples with images and no text: each is asked {_SILENT!r}"] += 1
-        yield conversation(messages, silent=_SILENT, sample=Sample(
+        yield conversation(messages, notes=self.files.notes, silent=_SILENT, sample=Sample(
             id=text_if_any(cells, "id", "sample_id") or row.place,
             item=Item(),
             # The label of a conversation that ends with a reply is about the reply.

@@ -24,6 +24,7 @@ class PyRIT(Reader):
 
     def rows(self) -> Iterator[Row]:
         pieces: defaultdict[str, list[Row]] = defaultdict(list)
+        known: set[str] = set()
         for name in self.files.find(self.card.patterns(self.layout)[0]):
             is_csv = name.lower().endswith(".csv")
             for row in self.files.table(name) if is_csv else self.files.records(name):
@@ -34,7 +35,10 @@ class PyRIT(Reader):
                     yield Row(
                         row.place, problem="it is no piece of PyRIT's memory: it has no conversation_id"
                     )
+                elif (piece := text_if_any(row.cells, "id") or row.place) in known:
+                    self.files.notes["pieces that are there more than once were left out"] += 1
                 else:
+                    known.add(piece)
                     pieces[id].append(row)
         for id, rows in pieces.items():
             cells = [row.cells for row in rows]
@@ -50,7 +54,7 @@ class PyRIT(Reader):
         reply_error = next((e for piece in pieces if (e := _error(piece)) is not None), None)
         scores = [score for piece in pieces for score in _scores(piece)]
         texts = {"original": original, "response_error": reply_error, "scores": "\n".join(scores)}
-        yield conversation(_joined(messages, pieces), Sample(
+        yield conversation(_joined(messages, pieces), notes=self.files.notes, sample=Sample(
             id=row.cells["id"],
             item=Item(),
             category=", ".join(_categories(pieces)) or None,
@@ -62,7 +66,7 @@ class PyRIT(Reader):
         found = messages_in(object_in(row.cells, "conversation").get("messages"))
         messages = [message_of(each, self.image) for each in found]
         first = next((text for each in messages if each.role == "user" for text in each.texts), "")
-        return conversation(messages, Sample(
+        return conversation(messages, notes=self.files.notes, sample=Sample(
             id=row.place,
             item=Item(),
             category=text_if_any(row.cells, "risk_sub_type"),

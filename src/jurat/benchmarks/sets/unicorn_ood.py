@@ -25,9 +25,11 @@ class UnicornOOD(Reader):
 
     def rows(self) -> Iterator[Row]:
         for base, part in _PARTS.items():
-            for name in self.files.find(f"{base}.json")[:1]:
-                for number, row in enumerate(self.files.records(name), 1):
-                    yield Row(row.place, {**row.cells, "part": part, "number": number}, problem=row.problem)
+            if not self.files.find(f"{base}.json"):
+                continue
+            name = self.files.one(f"{base}.json")
+            for number, row in enumerate(self.files.records(name), 1):
+                yield Row(row.place, {**row.cells, "part": part, "number": number}, problem=row.problem)
 
     def samples(self, row: Row) -> Iterator[Sample]:
         part, path = text_of(row, "part"), text_of(row, "image")

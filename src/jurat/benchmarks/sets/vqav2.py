@@ -28,7 +28,7 @@ class VQAv2(Reader):
         answered = self._annotations()
         for name in self.files.find(pattern):
             file = self.files.json(name)
-            for number, question in enumerate(_list(file, "questions"), 1):
+            for number, question in enumerate(self.files.objects(name, file, "questions"), 1):
                 known = answered.pop(text_if_any(question, "question_id") or "", {})
                 split = {"split": cast("dict[str, Any]", file).get("data_subtype")}
                 yield Row(f"{name}:{number}", {**known, **question, **split})
@@ -72,18 +72,14 @@ class VQAv2(Reader):
 
     def _annotations(self) -> dict[str, dict[str, Any]]:
         """Question to what is known of it."""
-        return {
-            id: each
-            for name in self.files.find("*_annotations.json")
-            for each in _list(self.files.json(name), "annotations")
-            if (id := text_if_any(each, "question_id")) is not None
-        }
-
-
-def _list(file: object, key: str) -> list[dict[str, Any]]:
-    found = cast("dict[str, Any]", file).get(key) if isinstance(file, dict) else None
-    listed = cast("list[Any]", found) if isinstance(found, list) else []
-    return [cast("dict[str, Any]", each) for each in listed if isinstance(each, dict)]
+        found: dict[str, dict[str, Any]] = {}
+        for name in self.files.find("*_annotations.json"):
+            for each in self.files.objects(name, self.files.json(name), "annotations"):
+                id = text_if_any(each, "question_id") or ""
+                if id in found:
+                    self.files.notes["annotations of a question that has one already were left out"] += 1
+                found.setdefault(id, each)
+        return found
 
 
 def _answer(value: object) -> dict[str, Any]:
