@@ -244,7 +244,7 @@ class SetFiles:
 
     def _images(self, name: str, any_suffix: bool, under: str) -> list[str]:
         """The names of images below a folder that end with `name`."""
-        inside = f"{under}/" if under else ""
+        inside = f"{under}/".lower() if under else ""
         for form in (name, unquote(name)) if "%" in name else (name,):
             wanted = _wanted(form)
             while wanted:
@@ -257,7 +257,9 @@ class SetFiles:
         found = [
             name
             for name in self._by_base.get(wanted[-1], ())
-            if name in self.openers and name.startswith(inside) and self._matches(name, wanted, exact=True)
+            if name in self.openers
+            and name.lower().startswith(inside)
+            and self._matches(name, wanted, exact=True)
         ]
         if found or not any_suffix:
             return found
@@ -266,7 +268,7 @@ class SetFiles:
             name
             for name in self._by_stem.get(tail[-1], ())
             if name in self.openers
-            and name.startswith(inside)
+            and name.lower().startswith(inside)
             and is_image(name)
             and [*self._parts[name][:-1], tail[-1]][-len(tail) :] == tail
         ]

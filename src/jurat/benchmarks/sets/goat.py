@@ -22,7 +22,9 @@ class Goat(Reader):
             task = self._task(name)
             if task is None:
                 self.files.notes["files test.jsonl that lie in no task's folder were passed over"] += 1
-            elif task not in taken:  # The ZIP may lie beside what was unpacked from it.
+            elif task in taken:  # The ZIP may lie beside what was unpacked from it.
+                self.files.notes[f"test.jsonl of {task} is there more than once; one was read"] += 1
+            else:
                 taken.add(task)
                 yield from self.files.records(name)
 

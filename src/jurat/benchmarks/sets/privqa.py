@@ -28,8 +28,9 @@ class PrivQA(Reader):
     parts it belongs, so that it does not matter in which folder a file lies."""
 
     def rows(self) -> Iterator[Row]:
-        for name in self.files.find("*.jsonl"):
-            yield from self.files.records(name)
+        found = self.files.find(self.card.patterns(self.layout)[0])
+        for base in dict.fromkeys(name.rpartition("/")[2] for name in found):
+            yield from self.files.records(self.files.one(base))
 
     def samples(self, row: Row) -> Iterator[Sample]:
         part, category = (

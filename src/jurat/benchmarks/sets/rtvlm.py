@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any
-from jurat.benchmarks.sample import COMPLY, REFUSE, Sample
+from jurat.benchmarks.sample import COMPLY, REFUSE, Sample, Skipped
 from jurat.content import Item, LazyImage
 from jurat.media import IMAGE_SUFFIXES
 from jurat.text import shown
@@ -71,7 +71,7 @@ class Rtvlm(Reader):
             for row in self.files.records(name) if name else ():
                 yield Row(row.place, {**row.cells, "subset": key}, problem=row.problem)
 
-    def samples(self, row: Row) -> Iterator[Sample]:
+    def samples(self, row: Row) -> Iterator[Sample | Skipped]:
         key = cast(str, row.cells["subset"])
         subset = SUBSETS[key]
         # The authors' script takes the spaces out of the names of flags.
@@ -81,6 +81,9 @@ class Rtvlm(Reader):
             raise SkipRow(f"it has no {'question' if names else f'{subset.image}, which names its image'}")
         images = [self._image(row, subset, name) for name in names]
         for number, question in enumerate(questions):
+            if not question:
+                yield Skipped(row.place, f"its question {number + 1} has no text")
+                continue
             label = _nth(row.cells, "refused_to_answer", number) or subset.label
             texts = {
                 "question": question,
