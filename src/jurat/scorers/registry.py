@@ -16,9 +16,8 @@ from urllib.parse import parse_qsl
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from jurat.benchmarks.card import UNVERIFIED
 from jurat.errors import JuratError
-from jurat.registry import Entry, Registry, suggestion
+from jurat.registry import UNVERIFIED, Entry, Registry, suggestion
 from jurat.scorers.judgement import Scorer
 from jurat.scorers.refusal_list import shipped_lists
 from jurat.scorers.rubric import shipped_rubrics
@@ -37,7 +36,7 @@ class ScorerEntry(Entry):
     labels: tuple[str, ...] = ()
     """The labels that it gives; empty where they depend on its options."""
     evidence: str = ""
-    """Where its definition comes from (`jurat.benchmarks.card.Evidence`); empty for a third party's."""
+    """Where its definition comes from (`jurat.registry.Evidence`); empty for a third party's."""
     preset: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Keyword arguments of the factory that the entry itself gives."""
 
@@ -57,7 +56,7 @@ def _entries() -> Iterator[ScorerEntry]:
         "jurat.scorers.target_string:TargetString",
         usage="target-string?mode=contains",
         labels=("match", "no_match"),
-        evidence="paper",
+        evidence="ours",
     )
     yield ScorerEntry(
         "yes-no",
