@@ -54,7 +54,8 @@ class Protocol:
     @property
     def label(self) -> str:
         """Its name, marked where what it says is recalled or a choice of ours."""
-        return f"{self.name} (unverified)" if self.card.evidence in UNVERIFIED else self.name
+        evidence = self.card.evidence
+        return f"{self.name}, unverified ({evidence})" if evidence in UNVERIFIED else self.name
 
     def turns(self, sample: Sample) -> tuple[LazyTurn, ...]:
         """The conversation that the model continues: the system turn, the sample's earlier turns, and the
@@ -147,6 +148,6 @@ def _differences(one: ProtocolCard, other: ProtocolCard) -> Iterator[str]:
         if here == there:
             continue
         if field in ("prompt", "system"):
-            yield f"another {field} text" if here and there else f"{'no ' if there is None else 'a '}{field}"
+            yield f"another {field} text" if here and there else f"{'a' if there else 'no'} {field}"
         else:
             yield f"{field} {there} instead of {here}"

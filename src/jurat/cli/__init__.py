@@ -31,11 +31,13 @@ COMMANDS = {
     "models": "List the models that can judge, and what each can do.",
     "data": "List evaluation sets, check your copy of one, print its samples.",
     "metrics": "List metrics, compute one on a file of rows.",
+    "eval": "Evaluate a model on a set, with any scorers.",
+    "score": "Score the stored replies of an evaluation again.",
     "pictograms": "Draw scenes whose truth is known.",
     "bench": "Measure judges and baselines on scenes whose truth is known.",
 }
 """The commands in the order of the help: each is a module of this folder with a typer `app`."""
-_MODULES = {"list": "listing"}
+_MODULES = {"list": "listing", "eval": "evaluate"}
 """Modules that are not named as their command: `list` in this package would hide the built-in."""
 
 BUG = 70

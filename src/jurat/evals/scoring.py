@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qsl
 
 from inspect_ai.event import ErrorEvent
 from inspect_ai.log import transcript
@@ -15,28 +16,29 @@ from inspect_ai.scorer import scorer as inspect_scorer
 from inspect_ai.solver import TaskState
 
 from jurat.errors import JuratError
-from jurat.evals.measures import counts
+from jurat.evals.measures import NOT_SCORED, counts, measure, metric_names
 from jurat.evals.samples import answered_of
 from jurat.evals.waiting import Batches, in_thread
 from jurat.scorers import SCORERS, Judgement, Scorer, open_scorer
+from jurat.text import reason
 
-NOT_SCORED: Mapping[str, str] = {"refused": "judge refused", "unparsed": "unparsed", "error": "not scored"}
-"""The value of a score whose judgement has no label, by the judgement's state."""
 _REASONS = {"refused": "grader_failed", "unparsed": "invalid_response_format", "error": "scoring_failed"}
 """Inspect's own codes for them."""
 
 
-def scorer_named(name: str) -> Callable[..., InspectScorer]:
+def scorer_named(name: str, metrics: Sequence[str] = ()) -> Callable[..., InspectScorer]:
     """The factory of a scorer for Inspect, which takes the scorer's options as keyword arguments.
 
     Args:
         name: as `jurat list scorers` has it, without options.
+        metrics: metrics of its judgements (`jurat metrics`), besides the usual ones and the counts of labels
+            and states. Those that are not about such judgements give nothing.
 
     Raises:
-        JuratError: there is no such scorer.
+        JuratError: there is no such scorer or metric.
     """
     SCORERS.find(name)
-    computed: list[Metric] = [counts()]
+    computed: list[Metric] = [counts(), *map(measure, metric_names(metrics))]
 
     @inspect_scorer(metrics=computed, name=name)
     def judged(**options: Any) -> InspectScorer:
@@ -46,15 +48,29 @@ def scorer_named(name: str) -> Callable[..., InspectScorer]:
 
         async def score(state: TaskState, target: Target) -> Score:
             judgement = await in_thread(batches.submit((state, _last_error())).result)
-            return score_of(judgement, opened, state.epoch)
+            return score_of(judgement, opened, state.output.completion, state.epoch)
 
         return score
 
     return judged
 
 
-def score_of(judgement: Judgement, scorer: Scorer, epoch: int = 1) -> Score:
-    """The judgement as a score. Its value is the label, or what `NOT_SCORED` says of the state."""
+def scorers_of(names: Sequence[str], metrics: Sequence[str] = ()) -> list[InspectScorer]:
+    """Scorers by name, with options behind a question mark ("refusal?version=2"), and their metrics.
+
+    Raises:
+        JuratError: there is no such scorer, or it cannot be opened.
+    """
+    found: list[InspectScorer] = []
+    for name in names:
+        plain, _, query = name.partition("?")
+        options = dict(parse_qsl(query, keep_blank_values=True))
+        found.append(scorer_named(plain, metrics)(**options))
+    return found
+
+
+def score_of(judgement: Judgement, scorer: Scorer, reply: str = "", epoch: int = 1) -> Score:
+    """The judgement of a reply as a score. Its value is the label, or what `NOT_SCORED` says of the state."""
     state = judgement.state
     facts = {
         **asdict(judgement),
@@ -63,7 +79,7 @@ def score_of(judgement: Judgement, scorer: Scorer, epoch: int = 1) -> Score:
     }
     return Score(
         value=judgement.label if judgement.label is not None else NOT_SCORED[state],
-        answer=judgement.label,
+        answer=reply,
         explanation=judgement.reason or None,
         reason=_REASONS.get(state),
         metadata={**facts, "positive": scorer.positive, "labels": list(scorer.labels), "epoch": epoch},
@@ -79,7 +95,18 @@ def check_labels(scorer: Scorer) -> None:
 
 
 def _judge(scorer: Scorer, states: Sequence[tuple[TaskState, str | None]]) -> Sequence[Judgement]:
-    return scorer.score([answered_of(state, error=error) for state, error in states])
+    """The judgements of a batch. A scorer that fails leaves an `error` each: the replies stay, and can be
+    scored again."""
+    try:
+        found = scorer.score([answered_of(state, error=error) for state, error in states])
+    except Exception as error:  # a judge that is unreachable, or a fault of a third party's scorer
+        why = error.message if isinstance(error, JuratError) else f"{type(error).__name__}: {reason(error)}"
+        failed = Judgement("error", reason=f"The scorer failed: {why}", scorer=scorer.name)
+        return [failed] * len(states)
+    if len(found) != len(states):
+        why = f"The scorer gave {len(found)} judgements of {len(states)} replies."
+        return [Judgement("error", reason=why, scorer=scorer.name)] * len(states)
+    return found
 
 
 def _last_error() -> str | None:

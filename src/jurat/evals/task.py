@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 from inspect_ai import Task
 from inspect_ai import task as inspect_task
 from inspect_ai.dataset import MemoryDataset
 from inspect_ai.model import GenerateConfig, get_model
 from inspect_ai.model import Model as InspectModel
-from inspect_ai.scorer import Scorer as InspectScorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from jurat import provenance
@@ -26,7 +24,7 @@ from jurat.benchmarks.protocol import PAPER, LazyTurn, Protocol, choose_protocol
 from jurat.errors import JuratError
 from jurat.evals.provider import JuratModel
 from jurat.evals.samples import inspect_sample, messages
-from jurat.evals.scoring import scorer_named
+from jurat.evals.scoring import scorers_of
 from jurat.evals.waiting import in_thread
 from jurat.text import counted
 
@@ -99,11 +97,13 @@ def evaluation(
     """
     copy = open_set(set_name, data)
     chosen = choose_protocol(copy.card, protocol)
-    taken = take(copy, Selection(_listed(groups), limit, seed))
+    taken = take(copy, chosen, Selection(_listed(groups), limit, seed))
     if not taken.samples:
         raise JuratError(f"There is nothing to evaluate: {_left_out(taken) or 'the copy holds no samples'}.")
-    config = generate_config(chosen, seed)
     model = _evaluated()
+    config = generate_config(chosen, seed)
+    if model is not None and isinstance(model.api, JuratModel):
+        config.max_connections = model.api.max_connections()  # else batches would be small at first
     facts = {
         "jurat": provenance.versions("jurat").get("jurat"),
         "commit": provenance.commit(),
@@ -114,6 +114,7 @@ def evaluation(
         "protocol_label": chosen.label,
         "protocol_card": chosen.card.model_dump(mode="json"),
         "differs_from_paper": differs_from_paper(copy.card, chosen),
+        "metrics": copy.card.metrics,
         "data": taken.facts(),
         "notes": dict(copy.files.notes),
         "model": _prepared(model, config),
@@ -129,7 +130,7 @@ def evaluation(
         ),
         setup=show(Conversations(copy.card.name, {s.id: chosen.turns(s) for s in taken.samples})),
         solver=reply(seed or 0),
-        scorer=scorers(copy.card, _listed(scorer)),
+        scorer=scorers_of(_listed(scorer) or copy.card.scorers, copy.card.metrics),
         config=config,
         epochs=times if times > 1 else None,
         fail_on_error=False,
@@ -174,8 +175,8 @@ def task_of(set_name: str, summary: str = "") -> Callable[..., Task]:
     return inspect_task(name=set_name)(made)
 
 
-def take(copy: SetCopy, selection: Selection) -> Taken:
-    """Reads a copy once, and keeps the samples of a run.
+def take(copy: SetCopy, protocol: Protocol, selection: Selection) -> Taken:
+    """Reads a copy once, and keeps the samples of a run that the protocol can be used on.
 
     Raises:
         JuratError: a group that was asked for is not in the copy.
@@ -186,25 +187,18 @@ def take(copy: SetCopy, selection: Selection) -> Taken:
     for each in copy.read():
         if isinstance(each, Skipped):
             skipped.append(each)
-        elif _wanted(copy.card, each, selection.groups):
-            kept.append(each)
-        else:
+        elif not _wanted(copy.card, each, selection.groups):
             others[each.group or ""] += 1
+        elif (why := _unfit(each, protocol)) is not None:
+            skipped.append(Skipped(each.source_row, why))
+        else:
+            kept.append(each)
     found = {sample.group for sample in kept}
     if missing := [group for group in selection.groups or () if group not in found]:
         known = ", ".join(sorted({*(g or "" for g in found), *others} - {""})) or "none"
         raise JuratError(f"The copy has no group {missing[0]!r}.", hint=f"It has {known}.")
     samples, beyond = _limited(kept, selection)
     return Taken(samples, skipped, others, beyond)
-
-
-def scorers(card: Card, names: Sequence[str] | None) -> list[InspectScorer]:
-    """The scorers of a run, by name with their options, each with the card's metrics."""
-    found: list[InspectScorer] = []
-    for name in names or card.scorers:
-        plain, options = scorer_options(name)
-        found.append(scorer_named(plain)(**options))
-    return found
 
 
 def generate_config(protocol: Protocol, seed: int | None) -> GenerateConfig:
@@ -283,6 +277,15 @@ def _limited(samples: list[Sample], selection: Selection) -> tuple[list[Sample],
     return [samples[place] for place in places[:limit]], len(samples) - limit
 
 
+def _unfit(sample: Sample, protocol: Protocol) -> str | None:
+    """Why the protocol cannot be used on a sample; None where it can."""
+    try:
+        protocol.turns(sample)
+    except JuratError as error:
+        return error.message
+    return None
+
+
 def _wanted(card: Card, sample: Sample, groups: Sequence[str] | None) -> bool:
     return card.is_default(sample.group) if groups is None else sample.group in groups
 
@@ -302,12 +305,6 @@ def _parts(taken: Taken) -> Iterator[str]:
         yield f"groups that were not asked for: {names}"
     if taken.beyond_limit:
         yield f"{counted(taken.beyond_limit, 'sample')} beyond the limit"
-
-
-def scorer_options(name: str) -> tuple[str, dict[str, str]]:
-    """The name of a scorer and its options: ("refusal", {"version": "2"}) of "refusal?version=2"."""
-    plain, _, query = name.partition("?")
-    return plain, dict(parse_qsl(query, keep_blank_values=True))
 
 
 def _listed(names: str | Sequence[str] | None) -> tuple[str, ...] | None:

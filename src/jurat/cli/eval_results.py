@@ -1,0 +1,132 @@
+"""What `jurat eval` and `jurat score` print of a log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from jurat.cli.plain_output import plain_console, plain_table, plain_text, print_json
+from jurat.text import counted
+
+if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog
+
+    from jurat.evals.results import Number, ScorerResults
+
+
+def print_results(log: EvalLog, *, as_json: bool = False, by_category: bool = False) -> list[ScorerResults]:
+    """Prints the numbers of a log, with what they are of; returns them."""
+    from jurat.evals.results import replies_of, results_of
+
+    results = results_of(log, by_category=by_category)
+    if as_json:
+        print_json(facts_of(log, results))
+        return results
+    console = plain_console()
+    for line in _head(log):
+        console.print(plain_text(line), soft_wrap=True)
+    replies = ", ".join(f"{name} {count:,}" for name, count in sorted(replies_of(log).items()))
+    console.print(plain_text(f"replies: {replies}"), soft_wrap=True)
+    console.print()
+    table = plain_table("scorer", "metric", "value", "95% interval", "n", "left out")
+    for each in results:
+        for number in each.numbers:
+            table.add_row(*map(plain_text, _cells(each.scorer, number)))
+    console.print(table)
+    for each in results:
+        labels = {**each.labels, **each.without}
+        told = ", ".join(f"{name} {count:,}" for name, count in labels.items())
+        console.print(plain_text(f"{each.scorer}: {told}"), soft_wrap=True)
+        if each.judges:
+            console.print(plain_text(f"  judged by {', '.join(each.judges)}"), soft_wrap=True)
+    for note in _notes(results):
+        console.print(plain_text(note), soft_wrap=True)
+    console.print(plain_text(f"log: {log.location}"), soft_wrap=True)
+    return results
+
+
+def facts_of(log: EvalLog, results: list[ScorerResults]) -> dict[str, Any]:
+    """A log's results for JSON."""
+    from jurat.evals.results import replies_of
+
+    facts = log.eval.metadata or {}
+    kept = ("set", "protocol", "differs_from_paper", "data", "model", "jurat", "commit")
+    return {
+        **{key: facts.get(key) for key in kept},
+        "evaluated": log.eval.model,
+        "status": log.status,
+        "epochs": log.eval.config.epochs or 1,
+        "replies": dict(replies_of(log)),
+        "scorers": [each.facts() for each in results],
+        "log": log.location,
+    }
+
+
+def end(log: EvalLog, results: list[ScorerResults], *, strict: bool = False) -> None:
+    """Exits with the code that the log deserves; returns where that is 0."""
+    if log.status == "cancelled":
+        typer.echo(f"jurat: stopped; to go on: inspect eval-retry {log.location}", err=True)
+        raise typer.Exit(130)
+    if log.status == "error" or not any(sum(each.labels.values()) for each in results):
+        told = log.error.message if log.error else "no reply could be scored"
+        typer.echo(f"jurat: {told.splitlines()[0]}", err=True)
+        raise typer.Exit(3)
+    skipped = ((log.eval.metadata or {}).get("data") or {}).get("skipped", 0)
+    if strict and (skipped or any(each.without for each in results)):
+        raise typer.Exit(1)
+
+
+def _head(log: EvalLog) -> list[str]:
+    facts = log.eval.metadata or {}
+    title, data = facts.get("title", log.eval.task), facts.get("data") or {}
+    count = counted(data.get("samples", len(log.samples or [])), "sample")
+    epochs = log.eval.config.epochs or 1
+    times = "" if epochs == 1 else f", {counted(epochs, 'reply', 'replies')} each"
+    lines = [f"{title}, protocol {facts.get('protocol_label', '?')}: {count}{times}", f"model: {_model(log)}"]
+    lines += [f"left out: {what}" for what in _left_out(data)]
+    differs = facts.get("differs_from_paper") or []
+    if differs:
+        lines.append(f"differs from the paper: {'; '.join(differs)}")
+    return lines
+
+
+def _model(log: EvalLog) -> str:
+    names = {sample.output.model for sample in log.samples or [] if sample.output.model}
+    return f"{log.eval.model} ({', '.join(sorted(names))})" if names else log.eval.model
+
+
+def _left_out(data: Mapping[str, Any]) -> list[str]:
+    reasons: Mapping[str, int] = data.get("skipped_reasons") or {}
+    lines = [f"{counted(count, 'row')}: {why}" for why, count in reasons.items()]
+    for group, count in (data.get("other_groups") or {}).items():
+        lines.append(f"{counted(count, 'sample')} of the group {group or 'none'}, which was not asked for")
+    if beyond := data.get("beyond_limit"):
+        lines.append(f"{counted(beyond, 'sample')} beyond the limit")
+    return lines
+
+
+def _cells(scorer: str, number: Number) -> tuple[str, ...]:
+    found = number.found
+    name = number.metric if number.is_verified else f"{number.metric} (unverified)"
+    if number.category is not None:
+        name = f"{name}, {number.category}"
+    value = "not available" if found.value is None else f"{found.value:.3f}"
+    low_high = "" if found.interval is None else f"{found.interval.low:.3f} to {found.interval.high:.3f}"
+    of = f"{found.n:,}" if found.counted == "row" else counted(found.n, found.counted)
+    left_out = ", ".join(f"{why} {count:,}" for why, count in found.left_out.items())
+    return scorer, name, value, low_high, of, left_out or "0"
+
+
+def _notes(results: list[ScorerResults]) -> list[str]:
+    notes: dict[str, None] = {}
+    for each in results:
+        for number in each.numbers:
+            found = number.found
+            if found.value is None and found.reason:
+                notes[f"{number.metric}: {found.reason}"] = None
+            if found.interval_method:
+                notes[f"interval of {number.metric}: {found.interval_method}"] = None
+            notes |= {f"{number.metric}: {note}": None for note in found.notes}
+    return list(notes)

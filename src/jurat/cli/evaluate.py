@@ -1,0 +1,120 @@
+"""`jurat eval`: evaluates a model on a set, on Inspect AI."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jurat.cli.model_options import ModelOptions, opens_model
+from jurat.cli.plain_output import Json
+from jurat.errors import require
+
+if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+ScorerNames = Annotated[
+    list[str] | None,
+    typer.Option("--scorer", metavar="NAME", help="With options: NAME?KEY=VALUE. See: jurat list scorers"),
+]
+ByCategory = Annotated[bool, typer.Option("--by-category", help="Print each number for each category too.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit with 1 if a row was left out or a reply has no judgement.")
+]
+
+
+@app.command()
+@opens_model
+def evaluate(
+    name: Annotated[str, typer.Argument(metavar="SET", help="See: jurat data", show_default=False)],
+    data: Annotated[Path, typer.Option(metavar="PATH", help="Your copy of the set.", show_default=False)],
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="NAME", help="See: jurat models", show_default=False)
+    ],
+    scorer: ScorerNames = None,
+    protocol: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A protocol of the set's card. Default: the first.")
+    ] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A part of the set. Default: as its card says.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Samples: the first N, or with --seed N drawn at random."),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Replies a sample. Default: as the protocol says.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of all draws.")] = None,
+    log_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the log goes. Default: logs.")
+    ] = None,
+    by_category: ByCategory = False,
+    strict: Strict = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
+    as_json: Json = False,
+    *,
+    opening: ModelOptions,
+) -> None:
+    """Evaluate a model on a set: every number with n, what was left out, its interval and its judge.
+
+    The same as `inspect eval jurat/SET -T data=PATH --model jurat/NAME`; Inspect's viewer opens the log, and
+    `inspect eval-retry LOG` goes on with one that was stopped.
+    """
+    require("jurat eval", "eval", "inspect_ai")
+    from jurat.cli.eval_results import end, print_results
+
+    task = {
+        "data": str(data.absolute()),
+        "protocol": protocol,
+        "scorer": scorer,
+        "groups": group,
+        "limit": limit,
+        "epochs": epochs,
+        "seed": seed,
+    }
+    given = {key: value for key, value in task.items() if value is not None}
+    progress = not (quiet or as_json) and sys.stdout.isatty()
+    log = _run(name, model, given, opening, log_dir, progress)
+    end(log, print_results(log, as_json=as_json, by_category=by_category), strict=strict)
+
+
+def _run(
+    set_name: str,
+    model: str,
+    task: dict[str, Any],
+    opening: ModelOptions,
+    log_dir: Path | None,
+    progress: bool,
+) -> EvalLog:
+    """Runs the task; the model is closed afterwards."""
+    import inspect_ai
+    from inspect_ai.model import get_model
+
+    from jurat.benchmarks import BENCHMARKS
+    from jurat.evals import _registry
+
+    BENCHMARKS.find(set_name)
+    assert _registry.tasks
+    arguments = {key: value for key, value in asdict(opening).items() if value not in (None, False)}
+    served = get_model(f"jurat/{model}", **arguments)
+    try:
+        (log,) = inspect_ai.eval(
+            f"jurat/{set_name}",
+            model=served,
+            task_args=task,
+            log_dir=None if log_dir is None else str(log_dir),
+            display="rich" if progress else "none",
+            log_level="warning",
+            log_realtime=False,
+            log_model_api=False,
+            score_display=False,
+        )
+    finally:
+        served.api.close()
+    return log

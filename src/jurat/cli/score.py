@@ -1,0 +1,49 @@
+"""`jurat score`: scores the stored replies of a log again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jurat.cli.evaluate import ByCategory, Strict
+from jurat.cli.plain_output import Json
+from jurat.errors import require
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def score(
+    log: Annotated[Path, typer.Argument(metavar="LOG", help="A log of jurat eval.", show_default=False)],
+    scorer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scorer",
+            metavar="NAME",
+            help="With options: NAME?KEY=VALUE. Default: print what is there. See: jurat list scorers",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write another log. Default: add to this one.", show_default=False),
+    ] = None,
+    by_category: ByCategory = False,
+    strict: Strict = False,
+    as_json: Json = False,
+) -> None:
+    """Score the stored replies of a log with further scorers, without the evaluated model.
+
+    Earlier scores stay. Without --scorer the results that the log holds are printed.
+    """
+    require("jurat score", "eval", "inspect_ai")
+    from jurat.cli.eval_results import end, print_results
+    from jurat.evals.rescoring import read_log, score_again, write_log
+
+    found = read_log(log)
+    if scorer:
+        found = score_again(found, scorer)
+        write_log(found, out or log)
+        found = read_log(out or log)
+    end(found, print_results(found, as_json=as_json, by_category=by_category), strict=strict)

@@ -1,0 +1,65 @@
+"""Scores the stored replies of a log again, without the evaluated model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import inspect_ai
+from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
+from inspect_ai.model import get_model
+
+from jurat.errors import JuratError
+from jurat.evals.scoring import scorers_of
+from jurat.text import reason, shown
+
+
+def read_log(path: Path) -> EvalLog:
+    """A log of Inspect's, with its samples.
+
+    Raises:
+        JuratError: there is none, it cannot be read, or it holds no samples.
+    """
+    if not path.is_file():
+        raise JuratError(f"There is no log {shown(str(path))}.")
+    try:
+        log = read_eval_log(str(path))
+    except Exception as error:  # a damaged archive raises what its parts raise
+        raise JuratError(f"{shown(str(path))} cannot be read as a log: {reason(error)}") from error
+    if not log.samples:
+        raise JuratError(f"The log {shown(str(path))} holds no samples.")
+    return log
+
+
+def score_again(log: EvalLog, scorers: Sequence[str]) -> EvalLog:
+    """The log with the scores of further scorers beside those that it has.
+
+    Args:
+        log: as `read_log` gives it; it is changed.
+        scorers: names with their options: "answer-safety?model=openai/NAME".
+
+    Raises:
+        JuratError: there is no such scorer, or it cannot be opened.
+    """
+    metrics: list[str] = (log.eval.metadata or {}).get("metrics") or []
+    return inspect_ai.score(
+        log,
+        scorers_of(scorers, metrics),
+        action="append",
+        model=get_model("none"),  # else the evaluated model would be opened
+        display="none",
+        copy=False,
+    )
+
+
+def write_log(log: EvalLog, path: Path) -> None:
+    """Writes a log whole, or not at all. Raises JuratError where that fails."""
+    beside = path.with_name(f"{path.stem}.part-{os.getpid()}{path.suffix or '.eval'}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_eval_log(log, str(beside))
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise JuratError(f"{shown(str(path))} cannot be written: {reason(error)}") from error

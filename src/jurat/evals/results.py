@@ -1,0 +1,131 @@
+"""The numbers of a log: each with its n, what was left out, its interval and its judge."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from inspect_ai.log import EvalLog, EvalSample
+from inspect_ai.scorer import Score
+
+from jurat.evals.measures import NOT_SCORED, measured, metric_names, row_of
+from jurat.metrics.metric_value import MetricValue
+from jurat.metrics.named import METRICS
+
+MISSING = "no score"
+"""Counts samples for which a scorer left nothing: the run was stopped before."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """The value of one metric of one scorer's judgements."""
+
+    metric: str
+    found: MetricValue
+    is_verified: bool
+    """Whether the metric's definition was checked against its source."""
+    category: str | None = None
+    """The category of the samples; None for all."""
+
+    def facts(self) -> dict[str, Any]:
+        """For JSON."""
+        facts = {"metric": self.metric, "verified": self.is_verified, **self.found.facts()}
+        return facts if self.category is None else {"category": self.category, **facts}
+
+
+@dataclass(frozen=True)
+class ScorerResults:
+    """What one scorer says of the replies of a log."""
+
+    name: str
+    """In the log; a scorer that was used twice has a number at its end."""
+    scorer: str
+    """Its full name, with version and judge."""
+    judges: tuple[str, ...]
+    """NAME@REVISION of the models that judged."""
+    labels: Mapping[str, int]
+    """Each label to its judgements."""
+    without: Mapping[str, int]
+    """Why there is no judgement, to how often."""
+    numbers: Sequence[Number] = field(default_factory=list[Number])
+
+    def facts(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "scorer": self.scorer,
+            "judges": list(self.judges),
+            "labels": dict(self.labels),
+            "without_label": dict(self.without),
+            "numbers": [number.facts() for number in self.numbers],
+        }
+
+
+def rows_of(log: EvalLog, name: str) -> list[dict[str, Any]]:
+    """The judgements of one scorer as rows for `jurat.metrics`; a sample without one is an `error`."""
+    found = [(sample, (sample.scores or {}).get(name)) for sample in log.samples or []]
+    like = next((score for _, score in found if score is not None), None)
+    return [_row(sample, score or _no_score(sample, like)) for sample, score in found]
+
+
+def results_of(log: EvalLog, *, by_category: bool = False) -> list[ScorerResults]:
+    """The results of each scorer of ours in a log that was read with its samples."""
+    names = dict.fromkeys(name for sample in log.samples or [] for name in sample.scores or {})
+    return [_results(log, name, by_category) for name in names if _is_ours(log, name)]
+
+
+def replies_of(log: EvalLog) -> Counter[str]:
+    """How the replies of a log ended: the stop reasons of those that are there, "error" for the others."""
+    found: Counter[str] = Counter()
+    for sample in log.samples or []:
+        found["error" if sample.error or sample.output.empty else sample.output.stop_reason] += 1
+    return found
+
+
+def _results(log: EvalLog, name: str, by_category: bool) -> ScorerResults:
+    rows = rows_of(log, name)
+    states = Counter(str(row["label"] or _why(row)) for row in rows)
+    labels = next((row["labels"] for row in rows if row["labels"]), ())
+    card_metrics: list[str] = (log.eval.metadata or {}).get("metrics") or []
+    numbers = list(_numbers(card_metrics, rows))
+    if by_category:
+        for category in sorted({str(row["category"]) for row in rows if row["category"]}):
+            numbers += _numbers(card_metrics, [row for row in rows if row["category"] == category], category)
+    return ScorerResults(
+        name=name,
+        scorer=next((row["scorer"] for row in rows if row["scorer"]), name),
+        judges=tuple(sorted({str(row["judge"]) for row in rows if row.get("judge")})),
+        labels={label: states[label] for label in labels},
+        without={why: count for why, count in sorted(states.items()) if why not in labels},
+        numbers=numbers,
+    )
+
+
+def _numbers(
+    names: Sequence[str], rows: Sequence[Mapping[str, Any]], category: str | None = None
+) -> Iterator[Number]:
+    for name in metric_names(names):
+        named = METRICS.find(name)
+        if (found := measured(named, rows)) is not None:
+            yield Number(name, found, named.described.is_verified, category)
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    return MISSING if row.get("missing") else NOT_SCORED[row["state"]]
+
+
+def _row(sample: EvalSample, score: Score) -> dict[str, Any]:
+    return {**row_of(str(sample.id), sample.metadata, score), "epoch": sample.epoch}
+
+
+def _no_score(sample: EvalSample, like: Score | None) -> Score:
+    """What stands for the score that a sample lacks; `like` is one of the same scorer."""
+    facts = (like.metadata if like else None) or {}
+    kept = {key: facts.get(key) for key in ("labels", "positive", "scorer")}
+    return Score(value=NOT_SCORED["error"], metadata={**kept, "details": {"missing": "yes"}})
+
+
+def _is_ours(log: EvalLog, name: str) -> bool:
+    scores = ((sample.scores or {}).get(name) for sample in log.samples or [])
+    return any(score is not None and "positive" in (score.metadata or {}) for score in scores)
