@@ -26,7 +26,7 @@ taxonomy: {rye: advice, tea: unmapped, "w*": property, spelt: advice}
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
 def test_each_published_category_is_mapped_or_said_to_be_unmapped(card: Card):
-    every = [card.published, *card.published_of.values()] if card.taxonomy else []
+    every = [card.published, *card.published_of.values()]
     for category in (name for published in every for name in published.categories):
         keys = [key for key in card.taxonomy if key == category or fnmatchcase(category, key)]
         assert keys, f"{card.name}.yaml does not map {category!r}"
@@ -39,8 +39,8 @@ def test_categories_are_mapped_to_hazards_of_the_taxonomy(card: Card):
 
 def test_exact_names_come_before_patterns_and_unknown_categories_have_no_hazard():
     card = load_card(CARD.replace("tea: unmapped", 'tea: unmapped, "*": gore'), "riddles.yaml")
-    hazard = {name: card.hazard(name) for name in ("rye", "wheat", "tea", "oats", None)}
-    assert hazard == {"rye": "advice", "wheat": "gore", "tea": None, "oats": "gore", None: "gore"}
+    hazard = {name: card.hazard(name) for name in ("Rye", "wheat", "tea", "oats", None)}
+    assert hazard == {"Rye": "advice", "wheat": "gore", "tea": None, "oats": "gore", None: "gore"}
     assert load_card(CARD, "riddles.yaml").hazard("oats") is None
 
 

@@ -121,10 +121,12 @@ class Card(_Plain):
         return next(iter(self.protocols.values()))
 
     def hazard(self, category: str | None) -> str | None:
-        """The hazard of `taxonomy.yaml` to which a category is mapped; None where it is mapped to none."""
-        name = category or ""
-        patterns = (value for key, value in self.taxonomy.items() if fnmatchcase(name, key))
-        found = self.taxonomy.get(name) or next(patterns, UNMAPPED)
+        """The hazard of `taxonomy.yaml` to which a category is mapped, without regard to case; None where it
+        is mapped to none."""
+        name = (category or "").casefold()
+        folded = {key.casefold(): value for key, value in self.taxonomy.items()}
+        patterns = (value for key, value in folded.items() if fnmatchcase(name, key))
+        found = folded.get(name) or next(patterns, UNMAPPED)
         return None if found == UNMAPPED else found
 
     def is_default(self, group: str | None) -> bool:
