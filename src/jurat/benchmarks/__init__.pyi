@@ -1,4 +1,5 @@
 from .card import Card as Card
+from .card import read_card as read_card
 from .inspect_samples import from_inspect as from_inspect
 from .protocol import LazyTurn as LazyTurn
 from .protocol import Protocol as Protocol
@@ -6,8 +7,12 @@ from .protocol import choose_protocol as choose_protocol
 from .reader import Reader as Reader
 from .reader import Row as Row
 from .reader import SkipRow as SkipRow
+from .reader import text_if_any as text_if_any
+from .reader import text_of as text_of
 from .registry import BENCHMARKS as BENCHMARKS
 from .registry import Benchmark as Benchmark
+from .sample import COMPLY as COMPLY
+from .sample import REFUSE as REFUSE
 from .sample import Sample as Sample
 from .sample import Skipped as Skipped
 from .set_copy import SetCopy as SetCopy

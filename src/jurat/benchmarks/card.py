@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,7 +16,7 @@ from ruamel.yaml.error import YAMLError
 
 from jurat.errors import JuratError
 from jurat.registry import Evidence
-from jurat.text import reason
+from jurat.text import reason, shown
 
 UNMAPPED = "unmapped"
 """Stands in a card for a category that has no hazard of its own: it spans several, or none."""
@@ -149,6 +150,15 @@ def load_card(text: str, place: str) -> Card:
         return Card.model_validate(YAML(typ="safe", pure=True).load(text))
     except (YAMLError, ValidationError, ValueError) as error:
         raise JuratError(f"{place} is no card of an evaluation set: {reason(error)}") from error
+
+
+def read_card(path: Path | str) -> Card:
+    """The card in a YAML file. Raises JuratError where there is none."""
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise JuratError(f"{shown(str(path))} cannot be read: {reason(error)}") from error
+    return load_card(text, shown(str(path)))
 
 
 @cache

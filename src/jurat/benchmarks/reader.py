@@ -44,8 +44,11 @@ class Reader:
                 fields=fields,
             )
 
-    Its card, `riddles.yaml`, names it under `reader` and says by which file each layout is recognised.
+    Its card, `riddles.yaml`, names it under `reader` and says by which file each layout is recognised. A
+    third party's reader has its card as an attribute: `card = read_card("riddles.yaml")`.
     """
+
+    card: Card
 
     def __init__(self, files: SetFiles, layout: str, card: Card) -> None:
         """

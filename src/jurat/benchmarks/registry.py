@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from jurat.benchmarks.card import Card, our_cards
+from jurat.benchmarks.reader import Reader
+from jurat.errors import JuratError
 from jurat.registry import Entry, Registry
 
 __all__ = ["BENCHMARKS", "Benchmark"]
@@ -16,6 +19,20 @@ class Benchmark(Entry):
     """An evaluation set. A third party's factory is a `Reader` with the attribute `card`."""
 
     facts: Card | None = None
+    reader: type[Reader] | None = None
+    """Its reader, where that was given and is not imported by name."""
+
+    @classmethod
+    def of(cls, reader: type[Reader]) -> Benchmark:
+        """The set of a reader with the attribute `card`."""
+        card = getattr(reader, "card", None)
+        if not isinstance(card, Card):
+            raise JuratError(f"The reader {reader.__name__} has no card: it lacks the attribute `card`.")
+        factory = f"{reader.__module__}:{reader.__qualname__}"
+        return cls(card.name, card.summary, factory, paper=card.paper, facts=card, reader=reader)
+
+    def load(self, feature: str | None = None) -> Callable[..., Any]:
+        return self.reader or super().load(feature)
 
     @property
     def card(self) -> Card:

@@ -17,7 +17,7 @@ from jurat.benchmarks.set_files import SetFiles
 from jurat.content import ImageError
 from jurat.errors import JuratError
 from jurat.media import decode
-from jurat.text import shown
+from jurat.text import counted, shown
 
 
 @dataclass
@@ -144,17 +144,17 @@ class SetCopy:
         }
 
 
-def open_set(name: str, path: Path | str) -> SetCopy:
+def open_set(name: str | type[Reader], path: Path | str) -> SetCopy:
     """A copy of a set; its layout is recognised by the files that it has.
 
     Args:
-        name: a set of `jurat data`.
+        name: a set of `jurat data`; or a reader of yours with the attribute `card`.
         path: the folder that was downloaded, or a file in it; files below that folder are found.
 
     Raises:
         JuratError: there is no such set or path, or the copy has no layout of the set.
     """
-    benchmark = BENCHMARKS.find(name)
+    benchmark = BENCHMARKS.find(name) if isinstance(name, str) else Benchmark.of(name)
     files = SetFiles(path)
     fitting = [
         layout
@@ -203,7 +203,7 @@ def _undecodable(sample: Sample) -> Iterator[tuple[str, str]]:
 
 def _differences(report: SetReport, card: Card, published: Published) -> Iterator[str]:
     if published.samples is not None and report.default_samples != published.samples:
-        yield f"{report.default_samples:,} samples, not the published {published.samples:,}"
+        yield f"{counted(report.default_samples, 'sample')}, not the published {published.samples:,}"
     for what, counts, expected in (
         ("category", report.compared_categories, published.categories),
         ("group", report.groups, published.groups),
@@ -213,6 +213,7 @@ def _differences(report: SetReport, card: Card, published: Published) -> Iterato
             lacks = what == "group" and not counts[name]
             optional = lacks and (published.any_group or not card.is_default(name))
             if counts[name] != count and not optional:
-                yield f"{counts[name]:,} samples of the {what} {name!r}, not the published {count:,}"
+                found = counted(counts[name], "sample")
+                yield f"{found} of the {what} {name!r}, not the published {count:,}"
         for name in sorted(counts.keys() - expected.keys() - {""}) if expected else ():
-            yield f"{counts[name]:,} samples of the {what} {name!r}, which was not published"
+            yield f"{counted(counts[name], 'sample')} of the {what} {name!r}, which was not published"

@@ -16,7 +16,7 @@ from jurat.errors import JuratError
 from jurat.text import counted, printable, shown
 
 if TYPE_CHECKING:
-    from jurat.benchmarks import Sample, SetCopy, SetReport
+    from jurat.benchmarks import Card, Sample, SetCopy, SetReport
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -131,14 +131,43 @@ def _show_card(name: str, as_json: bool) -> None:
         return
     console, table = plain_console(), plain_table()
     console.print(plain_text(f"{card.title}: {card.summary}"))
-    facts = {"paper": card.paper or "", "licence": card.licence, "where to ask": card.where}
-    facts["expected files"] = "\n".join(card.expects)
-    facts["irregular"] = "\n".join(card.irregular)
-    for heading, text in facts.items():
-        if text:
-            table.add_row(heading, "\n".join(printable(line) for line in text.split("\n")))
+    for heading, lines in _card_lines(card).items():
+        if any(lines):
+            table.add_row(heading, "\n".join(map(printable, lines)))
     console.print(table)
-    _print_counts("categories, as published", card.published.categories)
+    _print_counts(f"groups, as published{_mark(card.published.evidence)}", card.published.groups)
+    _print_counts(f"categories, as published{_mark(card.published.evidence)}", card.published.categories)
+
+
+def _card_lines(card: Card) -> dict[str, list[str]]:
+    """Heading to lines; what is recalled or a choice of ours is marked as unverified."""
+    protocols = [
+        f"{name}{_mark(one.evidence)}" + (f": {one.note.strip()}" if one.note else "")
+        for name, one in card.protocols.items()
+    ]
+    results = [
+        f"{one.model}, {one.metric}"
+        + (f" ({one.group})" if one.group else "")
+        + f": {one.value:g}{_mark(one.evidence)}"
+        for one in card.results
+    ]
+    return {
+        "paper": [card.paper or ""],
+        "licence": [card.licence],
+        "where to ask": [card.where],
+        "expected files": card.expects,
+        "protocols": protocols,
+        "scorers": [", ".join(card.scorers)],
+        "metrics": [", ".join(card.metrics)],
+        "published results": results,
+        "irregular": card.irregular,
+    }
+
+
+def _mark(evidence: str) -> str:
+    from jurat.benchmarks.card import UNVERIFIED
+
+    return " (unverified)" if evidence in UNVERIFIED else ""
 
 
 def _print_report(copy: SetCopy, report: SetReport) -> None:
