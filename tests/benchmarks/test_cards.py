@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from jurat.benchmarks import BENCHMARKS, Card, read_card
-from jurat.benchmarks.card import UNVERIFIED
 from jurat.errors import JuratError
 from jurat.metrics.named import METRICS
+from jurat.registry import UNVERIFIED
 from jurat.scorers.registry import SCORERS
 
 CARDS = [entry.card for entry in BENCHMARKS if not entry.is_plug_in]

@@ -104,11 +104,11 @@ def test_counts_are_compared_with_the_published_ones(tmp_path: Path):
     copy = copy_of(tmp_path, rows, published=published, default_groups=["x", "y"])
     assert copy.verify().differences == [
         "2 samples, not the published 3",
-        "1 samples of the category 'plain', not the published 2",
+        "1 sample of the category 'plain', not the published 2",
         "0 samples of the category 'other', not the published 1",
-        "1 samples of the category 'odd', which was not published",
+        "1 sample of the category 'odd', which was not published",
         "0 samples of the group 'y', not the published 1",
-        "1 samples of the group 'z', which was not published",
+        "1 sample of the group 'z', which was not published",
     ]
     own = copy_of(tmp_path, rows, published=published, published_of={"lines": {"samples": 3}})
     assert own.verify().differences == []

@@ -165,7 +165,7 @@ def _card_lines(card: Card) -> dict[str, list[str]]:
 
 
 def _mark(evidence: str) -> str:
-    from jurat.benchmarks.card import UNVERIFIED
+    from jurat.registry import UNVERIFIED
 
     return " (unverified)" if evidence in UNVERIFIED else ""
 
