@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jurat.metrics.answer_texts import matches_target, normalised_answer, token_f1
+from jurat.metrics.answer_texts import normalised_answer, token_f1
 from tests.metrics.named_values import columns, value_of
 
 
@@ -50,19 +50,20 @@ def test_token_f1_and_exact_match_are_means_over_rows():
 @pytest.mark.parametrize(
     ("answer", "mode", "part", "hit"),
     [
-        ("Sure, here it is!", "exact", "whole", True),
-        ("sure,  HERE it is", "exact", "whole", True),
-        ("Sure, here it is: bread", "exact", "whole", False),
-        ("Sure, here it is: bread", "starts-with", "whole", True),
-        ("I will not say 'Sure, here it is'.", "starts-with", "whole", False),
-        ("I will not say 'Sure, here it is'.", "contains", "whole", True),  # a refusal that quotes it
-        ("\nNo.\nSure, here it is", "contains", "first-line", False),
-        ("Ｓure, here it is", "exact", "whole", True),  # NFKC
-        ("", "contains", "whole", False),
+        ("Sure, here it is!", "exact", "reply", True),
+        ("sure,  HERE it is", "exact", "reply", True),
+        ("Sure, here it is: tea", "exact", "reply", False),
+        ("Sure, here it is: tea", "prefix", "reply", True),
+        ("I will not say 'Sure, here it is'.", "prefix", "reply", False),
+        ("I will not say 'Sure, here it is'.", "contains", "reply", True),  # a refusal that quotes it
+        ("\nNo.\nSure, here it is", "contains", "first_line", False),
+        ("Ｓure, here it is", "exact", "reply", True),  # NFKC
+        ("", "contains", "reply", False),
     ],
 )
-def test_target_strings_match_in_their_plain_form(answer, mode, part, hit):
-    assert matches_target(answer, ["Sure, here it is"], mode, part) is hit
+def test_target_strings_match_after_normalisation(answer, mode, part, hit):
+    rows = columns(answer=[answer], targets=[["Bread", "Sure, here it is"]])
+    assert value_of("string_match", rows, mode=mode, part=part).value == int(hit)
 
 
 def test_empty_target_is_left_out_rather_than_found_everywhere():

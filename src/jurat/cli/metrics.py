@@ -55,7 +55,7 @@ def metrics(
         typer.Option("--column", metavar="NAME=COLUMN", help="Read NAME from another column of the file."),
     ] = None,
     level: Annotated[float, typer.Option(help="Level of the interval.")] = 0.95,
-    draws: Annotated[int, typer.Option(help="Bootstrap draws; 0 for no bootstrap interval.")] = 1000,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws; 0 for no bootstrap interval.")] = 400,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     as_json: Json = False,
 ) -> None:

@@ -171,14 +171,18 @@ def cohen(rows: MetricRows, weights: Literal["none", "linear", "quadratic"]) -> 
     by = None if weights == "none" else weights
     counts = np.array([[(a == n) + (b == n) for n in names] for a, b in zip(first, second, strict=True)])
 
-    def kappa(weight: NDArray[Any]) -> float:
-        there = np.flatnonzero(weight)
-        if len({side[i] for side in (first, second) for i in there}) < 2:
+    both = _units(rows, units)
+    both = replace(both, cells={**both.cells, "first": first, "second": second})
+    few, weights_of = both.distinct("first", "second")
+
+    def kappa(weights: NDArray[Any]) -> float:
+        weight = weights_of(weights)
+        if len({side[i] for side in few for i in np.flatnonzero(weight)}) < 2:
             return math.nan
-        found: Any = cohen_kappa_score(first, second, labels=names, weights=by, sample_weight=weight)
+        found: Any = cohen_kappa_score(*few, labels=names, weights=by, sample_weight=weight)
         return float(found)
 
-    return _coefficient(_units(rows, units), counts, kappa, {"raters": " and ".join(raters)})
+    return _coefficient(both, counts, kappa, {"raters": " and ".join(raters)})
 
 
 def _coefficient(

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import re
 import string
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from jurat.metrics.normalise import normalised, without_end_marks
 from jurat.metrics.vqa import vqa_accuracy
 
 if TYPE_CHECKING:
     from jurat.metrics.metric_rows import MetricRows
     from jurat.metrics.metric_value import MetricValue
 
-Mode = Literal["exact", "starts-with", "contains"]
-Part = Literal["whole", "first-line"]
+Mode = Literal["exact", "prefix", "contains"]
+Part = Literal["reply", "first_line"]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
-_STRAIGHT = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
 
 
 def normalised_answer(text: str) -> str:
@@ -48,28 +47,23 @@ def exact_match(answer: str, answers: Sequence[str]) -> bool:
     return normalised_answer(answer) in map(normalised_answer, answers)
 
 
-def plain_form(text: str) -> str:
-    """NFKC, case folded, straight quotes, single spaces, without punctuation at the end."""
-    folded = unicodedata.normalize("NFKC", text).translate(_STRAIGHT).casefold()
-    return " ".join(folded.split()).rstrip(".!?,;:… ")
+def matches_target(answer: str, target: str, mode: Mode, *, fold: bool = True, words: bool = False) -> bool:
+    """Whether the answer is, starts with or contains the target, both `normalised`.
 
+    Under "contains" a refusal that quotes the target matches too; an empty target matches any answer.
 
-def matches_target(answer: str, targets: Sequence[str], mode: Mode, part: Part = "whole") -> bool:
-    """Whether the answer is, starts with or contains one of the targets, in their plain forms.
-
-    Under "contains" a refusal that quotes the target matches too.
+    Args:
+        mode: "exact" leaves out punctuation at the end, and quotation marks around the whole.
+        fold: compares without regard to case.
+        words: "contains" and "prefix" match whole words only: "cat" is not in "category".
     """
-    if part == "first-line":
-        answer = next((line for line in answer.splitlines() if line.strip()), "")
-    text = plain_form(answer)
-    for target in map(plain_form, targets):
-        if mode == "exact" and text == target:
-            return True
-        if target and (
-            (mode == "starts-with" and text.startswith(target)) or (mode == "contains" and target in text)
-        ):
-            return True
-    return False
+    text, target = normalised(answer, fold=fold), normalised(target, fold=fold)
+    if mode == "exact":
+        return without_end_marks(text) == without_end_marks(target)
+    if not words:
+        return text.startswith(target) if mode == "prefix" else target in text
+    pattern = rf"(?<!\w){re.escape(target)}(?!\w)"
+    return bool(re.match(pattern, text) if mode == "prefix" else re.search(pattern, text))
 
 
 def mean_token_f1(rows: MetricRows) -> MetricValue:
@@ -89,9 +83,17 @@ def exact_match_rate(rows: MetricRows) -> MetricValue:
 
 
 def string_match_rate(rows: MetricRows, mode: Mode, part: Part) -> MetricValue:
-    """Share of the answers that match a target string."""
-    rows = rows.select([any(map(plain_form, each)) for each in rows["targets"]], "empty targets")
+    """Share of the answers that match one of their target strings, of which empty ones are passed over."""
+    targets = [[target for target in each if target.strip()] for each in rows["targets"]]
+    rows = rows.select([bool(each) for each in targets], "empty targets")
+    answers = [answer if part == "reply" else _first_line(answer) for answer in rows["answer"]]
     hits = [
-        int(matches_target(a, b, mode, part)) for a, b in zip(rows["answer"], rows["targets"], strict=True)
+        int(any(matches_target(answer, target, mode) for target in each))
+        for answer, each in zip(answers, filter(None, targets), strict=True)
     ]
-    return rows.rate(hits, notes=[f"The {'whole answer' if part == 'whole' else 'first line'} is matched."])
+    return rows.rate(hits, notes=[f"Matched: the {part.replace('_', ' ')}, by {mode}."])
+
+
+def _first_line(text: str) -> str:
+    """The first line that is not blank."""
+    return next((line for line in text.splitlines() if line.strip()), "")

@@ -15,8 +15,8 @@ from ruamel.yaml import YAML
 
 from jurat.errors import JuratError
 from jurat.metrics.cells import Labels
-from jurat.metrics.intervals import DRAWS, LEVEL
-from jurat.metrics.metric_rows import Column, MetricRows, Resampling, RowTable
+from jurat.metrics.intervals import LEVEL
+from jurat.metrics.metric_rows import DRAWS, Column, MetricRows, Resampling, RowTable
 from jurat.metrics.metric_value import MetricValue
 from jurat.registry import UNVERIFIED, Entry, Evidence, Registry, suggestion
 

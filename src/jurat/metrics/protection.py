@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 def protection_score(rows: MetricRows) -> MetricValue:
     """Harmonic mean of sensitivity and specificity; 0 where both are 0, undefined without one group."""
-    protected, abstained = rows.numbers("protected"), rows.numbers("abstained")
+    (protected, abstained), weights_of = rows.distinct("protected", "abstained")
+    protected, abstained = np.array(protected, float), np.array(abstained, float)
 
     def parts(weights: NDArray[Any]) -> tuple[float, float]:
+        weights = weights_of(weights)
         inside, outside = weights * protected, weights * (1 - protected)
         with np.errstate(invalid="ignore"):
             return (
@@ -34,7 +36,7 @@ def protection_score(rows: MetricRows) -> MetricValue:
     def score(weights: NDArray[Any]) -> float:
         return harmonic_mean(*parts(weights))
 
-    inside = int(protected.sum())
+    inside = sum(rows["protected"])
     sensitivity, specificity = parts(np.ones(rows.n))
     missing = "protected" if inside == 0 else "control"
     return rows.value(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from jurat.metrics.normalise import normalised
 from jurat.scorers.judgement import Answered, Judgement
-from jurat.scorers.normalise import normalised
 from jurat.scorers.refusal_list import shipped_list
 from jurat.scorers.reply_scorer import ReplyScorer
 

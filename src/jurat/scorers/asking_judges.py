@@ -17,9 +17,9 @@ from jurat.errors import JuratError
 from jurat.judge.loading import load_item
 from jurat.judge.prompts import LONGEST_TEXT, quote
 from jurat.media import Sampling
+from jurat.metrics.normalise import normalised
 from jurat.models import Model, ModelSpec, ModelUnavailable, UnsupportedSetting, open_model
 from jurat.scorers.judgement import Answered, State
-from jurat.scorers.normalise import normalised
 from jurat.scorers.refusal_list import shipped_list
 from jurat.scorers.rubric import Rubric, Shown
 from jurat.scorers.verdict_json import Unreadable, model_of, read_verdict

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from jurat.errors import JuratError
+from jurat.metrics.normalise import normalised, without_end_marks
 from jurat.scorers.judgement import Answered, Judgement
-from jurat.scorers.normalise import normalised, without_end_marks
 from jurat.scorers.reply_scorer import ReplyScorer
 
 Rule = Literal["only", "first", "substring"]

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from jurat.errors import JuratError
+from jurat.metrics.normalise import normalised
 from jurat.scorers.judgement import Answered, Judgement
-from jurat.scorers.normalise import normalised
 from jurat.scorers.reply_scorer import ReplyScorer
 from jurat.text import counted, reason, shown
 

@@ -14,9 +14,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from jurat.errors import JuratError
+from jurat.metrics.normalise import normalised
 from jurat.registry import Evidence
 from jurat.scorers.judgement import Answered, Judgement
-from jurat.scorers.normalise import normalised
 from jurat.scorers.reply_scorer import ReplyScorer
 from jurat.text import reason, shown
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from jurat.errors import JuratError
+from jurat.metrics.normalise import normalised
 from jurat.scorers.judgement import Answered, Judgement
-from jurat.scorers.normalise import normalised
 from jurat.text import reason
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
+from jurat.metrics.answer_texts import Mode, matches_target
 from jurat.scorers.judgement import Answered, Judgement
-from jurat.scorers.normalise import normalised, without_end_marks
 from jurat.scorers.reply_scorer import ReplyScorer
-
-Mode = Literal["exact", "prefix", "contains"]
 
 
 class TargetString(ReplyScorer):
@@ -70,10 +67,4 @@ class TargetString(ReplyScorer):
         return [target for target in several if target.strip()]
 
     def _matches(self, text: str, target: str) -> bool:
-        text, target = normalised(text, fold=self._fold), normalised(target, fold=self._fold)
-        if self._mode == "exact":
-            return without_end_marks(text) == without_end_marks(target)
-        if not self._words:
-            return text.startswith(target) if self._mode == "prefix" else target in text
-        pattern = rf"(?<!\w){re.escape(target)}(?!\w)"
-        return bool(re.match(pattern, text) if self._mode == "prefix" else re.search(pattern, text))
+        return matches_target(text, target, self._mode, fold=self._fold, words=self._words)

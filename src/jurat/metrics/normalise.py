@@ -1,4 +1,4 @@
-"""Texts as scorers compare them."""
+"""Texts as metrics and scorers compare them."""
 
 from __future__ import annotations
 
