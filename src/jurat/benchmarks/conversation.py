@@ -34,8 +34,8 @@ def conversation(
     messages: Sequence[Message], sample: Sample, notes: Counter[str] | None = None, *, silent: str = ""
 ) -> Sample:
     """The sample with an item of these messages. Its fields gain `prompt`, the user's last text, `response`,
-    the text of the assistant's messages behind it, and `earlier_images`, how many images are not in the
-    user's last message: a sample shows them there all the same.
+    the text of the assistant's messages behind it, and `moved_images`, how many images are not in the user's
+    first message: a protocol shows all of them there.
 
     Args:
         notes: counts what a user should know.
@@ -58,13 +58,14 @@ def conversation(
         turns[last] = Turn("user", (silent,))
         _count(notes, f"samples with images and no text: each is asked {silent!r}")
     images = [image for message in messages[: last + 1] for image in message.images]
-    earlier = len(images) - len(messages[last].images)
-    if earlier:
-        _count(notes, "samples with images in earlier turns: they are shown in the last one")
+    first = next(at for at, turn in enumerate(turns) if turn.role == "user")
+    moved = len(images) - len(messages[first].images)
+    if moved:
+        _count(notes, "samples with images behind the user's first message: they are shown in it")
     texts = {
         "prompt": turns[last].text,
         "response": "\n".join(turn.text for turn in turns[last + 1 :] if turn.text),
-        "earlier_images": str(earlier or ""),
+        "moved_images": str(moved or ""),
     }
     fields = {name: text for name, text in texts.items() if text} | dict(sample.fields)
     return replace(sample, item=Item(images, turns=turns[: last + 1]), fields=fields)
