@@ -71,8 +71,8 @@ class MOSSBench(Reader):
             return image_of(row)
         name = text_of(row, "image", "file_name", "image_path")
         up = 2 if self.layout == "repository" else 1
-        folder = "/".join(file.split("/")[:-up])
-        return self.image(f"{folder}/{name}")
+        # With its folder, since the pictures of both parts have the same names.
+        return self.image("/".join([*file.split("/")[:-up], name]))
 
     def _cluster(self, pid: str, question: str, is_contrast: bool) -> str:
         """Rows of the main part with the same question are a cluster, with their counterparts."""
