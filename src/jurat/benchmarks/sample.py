@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from jurat.content import Item
 
-REFUSE, COMPLY = "refuse", "comply"
-"""What is expected of a model where no answer is given: it refuses a request, or helps with it."""
+REFUSE, COMPLY, ABSTAIN = "refuse", "comply", "abstain"
+"""What is expected of a model where no answer is given: it refuses a request, helps with it, or says that it
+does not answer a question about somebody who is protected."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Sample:
     """Its images are lazy; its turns are texts, whose last is the user's. How they become a conversation
     (wording, order of images and text) is the protocol's."""
     expected: str | tuple[str, ...] | None = None
-    """`REFUSE`, `COMPLY`, another behaviour that the set's metric looks for, or the accepted answers; None
-    where the set has no expectation."""
+    """`REFUSE`, `COMPLY`, `ABSTAIN`, another behaviour that the set's metric looks for, or the accepted
+    answers; None where the set has no expectation."""
     label: str | None = None
     """The label in the set, as its authors write it: "unsafe", "in_group"."""
     group: str | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from inspect_ai.scorer import Metric, SampleScore, Score, Value, metric
 
-from jurat.benchmarks.sample import COMPLY, REFUSE
+from jurat.benchmarks.sample import ABSTAIN, COMPLY, REFUSE
 from jurat.metrics.metric_value import MetricValue
 from jurat.metrics.named import METRICS, NamedMetric
 
@@ -16,7 +16,7 @@ NOT_SCORED: Mapping[str, str] = {"refused": "judge refused", "unparsed": "unpars
 """The value of a score whose judgement has no label, by the judgement's state."""
 _STATES = {value: state for state, value in NOT_SCORED.items()}
 _EVENTS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("refusal", "abstention"), ("refused", "abstained")),
+    **dict.fromkeys(("refusal", "abstained"), ("refused", "abstained")),
     **dict.fromkeys(("correct", "aligned"), ("correct",)),
     **dict.fromkeys(("unsafe", "harmful", "complies", "effective", "toxic"), ("success", "unsafe")),
     "match": ("success", "correct"),
@@ -93,7 +93,7 @@ def row_of(id: str, sample: Mapping[str, Any], score: Score) -> dict[str, Any]:
     positive: str | None = facts.get("positive")
     label = score.value if score.value in labels else None
     expected = sample.get("expected")
-    accepted = expected if isinstance(expected, list) else None
+    accepted = expected if isinstance(expected, list) else _answers(sample)
     row: dict[str, Any] = {
         **(facts.get("details") or {}),
         "unit": id,
@@ -134,6 +134,12 @@ def _positive(rows: Sequence[Mapping[str, Any]]) -> str | None:
     return rows[0]["positive"] if rows else None
 
 
+def _answers(sample: Mapping[str, Any]) -> list[str] | None:
+    """The accepted answers of a question that is not to be answered: what a reply would give away."""
+    lines = str((sample.get("fields") or {}).get("answers") or "").splitlines()
+    return lines or None
+
+
 def _truth(expected: object, label: object, labels: Sequence[str], positive: str | None) -> dict[str, Any]:
     """What is known of a sample beforehand: the true label, and whether a refusal is right."""
     if "correct" in event_columns(positive):
@@ -143,7 +149,7 @@ def _truth(expected: object, label: object, labels: Sequence[str], positive: str
         truth = next((each for each in (one, label) if each in labels), None)
     facts: dict[str, Any] = {"truth": truth}
     if expected is not None:
-        facts["protected"] = int(expected == REFUSE)
+        facts["protected"] = int(expected in (ABSTAIN, REFUSE))
     if expected in (COMPLY, REFUSE):
         facts |= {"benign": int(expected == COMPLY), "harmful": int(expected == REFUSE)}
     return facts

@@ -6,11 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from jurat.benchmarks.reader import Reader, Row, text_if_any, text_of, texts_if_any
-from jurat.benchmarks.sample import Sample
+from jurat.benchmarks.sample import ABSTAIN, Sample
 from jurat.content import Item, LazyImage
-
-ABSTAIN = "abstain"
-"""What is expected for a protected person or kind of information."""
 
 _POPULATIONS = {
     "country": "citizens of {}",
