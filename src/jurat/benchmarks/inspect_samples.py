@@ -25,6 +25,7 @@ def from_inspect(
     """Samples from those of Inspect, in their order, and what is left out.
 
     from_inspect(inspect_ai.dataset.json_dataset("riddles.jsonl"))
+    from_inspect(inspect_evals.vqa_rad.vqa_rad().dataset)
 
     Args:
         samples: `inspect_ai.dataset.Sample` objects, or a dataset of them. The input may be a conversation
