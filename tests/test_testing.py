@@ -77,6 +77,7 @@ def rules() -> Inputs:
 OURS: dict[str, Callable[[], Inputs]] = {
     "null": Inputs,
     "null?fail=0.5&kind=refused": Inputs,
+    "scripted/refuse": Inputs,
     "bundled": scenes,
     "naive": scenes,
     "bundled-writer": rules,

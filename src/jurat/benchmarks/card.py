@@ -80,6 +80,13 @@ class ProtocolCard(_Plain):
         return _NAME.sub(lambda found: fields[found[1]], template)
 
 
+class Drawing(_Plain):
+    """How many samples of a set of pictograms are drawn, and from which seed."""
+
+    n: int = Field(ge=1, le=100_000)
+    seed: int = Field(default=0, ge=0)
+
+
 class Card(_Plain):
     """What is known of an evaluation set without a copy of it."""
 
@@ -96,9 +103,12 @@ class Card(_Plain):
     """The revision that the facts were read from, if any."""
     reader: str
     """"module:class"."""
-    layouts: dict[str, str | list[str]]
+    layouts: dict[str, str | list[str]] = Field(default_factory=dict)
     """Name to a pattern of a file by which the layout is recognised (`SetFiles.find`), or several that must
     all be there; the first that fits is taken."""
+    drawing: Drawing | None = None
+    """For a set that is drawn instead of read: what is drawn unless its name says otherwise
+    ("pictogram-memes?n=200&seed=3"). It has no layouts, and its reader is a `DrawnReader`."""
     expects: list[str] = Field(default_factory=list)
     """The files that a copy has, for people."""
     default_groups: list[str] = Field(default_factory=list)

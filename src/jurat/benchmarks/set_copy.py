@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
-from jurat.benchmarks.card import Card, Published
+from pydantic import ValidationError
+
+from jurat.benchmarks.card import Card, Drawing, Published
 from jurat.benchmarks.reader import Reader
 from jurat.benchmarks.registry import BENCHMARKS, Benchmark
 from jurat.benchmarks.sample import Sample, Skipped
@@ -52,7 +55,10 @@ class SetCopy:
 
     benchmark: Benchmark
     layout: str
-    files: SetFiles
+    """The name of one of the card's layouts; "drawn" for a set that is drawn."""
+    files: SetFiles | None
+    drawing: Drawing | None = None
+    """What is drawn, for such a set."""
 
     @property
     def card(self) -> Card:
@@ -63,14 +69,20 @@ class SetCopy:
         """The published counts of its layout."""
         return self.card.published_in(self.layout)
 
+    @property
+    def notes(self) -> dict[str, int]:
+        """What a user should know of the copy, and how often it was met."""
+        return {} if self.files is None else dict(self.files.notes)
+
     def read(self) -> Iterator[Sample | Skipped]:
         """The samples in the order of the rows, and what is left out.
 
         Raises:
             JuratError: a file of the copy cannot be read.
         """
-        make = cast("type[Reader]", self.benchmark.load())
-        yield from make(self.files, self.layout, self.card).read()
+        make = self.benchmark.load()
+        reader = make(self.drawing, self.card) if self.drawing else make(self.files, self.layout, self.card)
+        yield from cast("Reader", reader).read()
 
     def samples(self, groups: Sequence[str] | None = None) -> Iterator[Sample]:
         """The samples of a run.
@@ -118,8 +130,9 @@ class SetCopy:
                 counts.clear()
         missing = (each.missing_image for each in report.skipped)
         report.missing_images = list(dict.fromkeys(name for name in missing if name))
-        report.unused_images = self.files.unused_images()
-        report.notes = dict(self.files.notes)
+        if self.files is not None:
+            report.unused_images = self.files.unused_images()
+        report.notes = self.notes
         report.differences = list(_differences(report, self.card, published))
         return report
 
@@ -144,17 +157,34 @@ class SetCopy:
         }
 
 
-def open_set(name: str | type[Reader], path: Path | str) -> SetCopy:
+def open_set(name: str | type[Reader], path: Path | str | None = None) -> SetCopy:
     """A copy of a set; its layout is recognised by the files that it has.
 
     Args:
-        name: a set of `jurat data`; or a reader of yours with the attribute `card`.
-        path: the folder that was downloaded, or a file in it; files below that folder are found.
+        name: a set of `jurat data`, of one that is drawn with options ("pictogram-memes?n=200&seed=3"); or a
+            reader of yours with the attribute `card`.
+        path: the folder that was downloaded, or a file in it; files below that folder are found. None for a
+            set that is drawn.
 
     Raises:
         JuratError: there is no such set or path, or the copy has no layout of the set.
     """
-    benchmark = BENCHMARKS.find(name) if isinstance(name, str) else Benchmark.of(name)
+    options = ""
+    if isinstance(name, str):
+        name, _, options = name.partition("?")
+        benchmark = BENCHMARKS.find(name)
+    else:
+        benchmark = Benchmark.of(name)
+    title = benchmark.card.name
+    if (drawing := benchmark.card.drawing) is not None:
+        if path is not None:
+            raise JuratError(f"The set {title!r} is drawn: it takes no path.")
+        return SetCopy(benchmark, "drawn", None, _drawing(title, drawing, options))
+    if options:
+        raise JuratError(f"The set {title!r} is not drawn: it takes no options ({options}).")
+    if path is None:
+        hint = f"What it holds and where to ask for it: jurat data {title}"
+        raise JuratError(f"The set {title!r} is read from your copy: give its path.", hint=hint)
     files = SetFiles(path)
     fitting = [
         layout
@@ -179,6 +209,18 @@ def open_set(name: str | type[Reader], path: Path | str) -> SetCopy:
         hint=f"Each layout is recognised by a file in the folder or below it: {known}."
         + "".join(f"\n  Note: {note} ({count:,})." for note, count in files.notes.items()),
     )
+
+
+def _drawing(name: str, default: Drawing, options: str) -> Drawing:
+    given = dict(parse_qsl(options, keep_blank_values=True))
+    try:
+        return Drawing.model_validate({**default.model_dump(), **given})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise JuratError(
+            f"The set {name!r} cannot be drawn with {options!r}: {problem['loc'][0]}: {problem['msg']}.",
+            hint=f"Its options are n and seed: {name}?n={default.n}&seed={default.seed}.",
+        ) from error
 
 
 def _is_given(files: SetFiles, patterns: list[str]) -> bool:

@@ -58,14 +58,14 @@ def data(
 
     if extract is not None and not samples:
         raise JuratError("--extract needs --samples.")
-    if path is None and (samples or strict or decode):
+    if path is None and (samples or strict or decode) and not _is_drawn(name):
         raise JuratError("--samples, --strict and --decode need the PATH of your copy.")
     if taxonomy:
         _print_taxonomy(name, as_json)
     elif name is None:
         _list(as_json)
-    elif path is None:
-        _show_card(name, as_json)
+    elif path is None and not (samples or strict or decode):
+        _show_card(name.partition("?")[0], as_json)
     elif samples:
         printed, left_out = _print_samples(open_set(name, path), extract, as_json)
         _exit(printed, bool(strict and left_out))
@@ -81,6 +81,12 @@ def _exit(samples: int, has_failed: bool) -> None:
         raise typer.Exit(3)
     if has_failed:
         raise typer.Exit(1)
+
+
+def _is_drawn(name: str | None) -> bool:
+    from jurat.benchmarks import BENCHMARKS
+
+    return name is not None and BENCHMARKS.find(name.partition("?")[0]).card.drawing is not None
 
 
 def _list(as_json: bool) -> None:

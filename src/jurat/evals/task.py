@@ -69,7 +69,7 @@ class Taken:
 
 def evaluation(
     set_name: str,
-    data: str,
+    data: str | None = None,
     *,
     protocol: str | None = None,
     scorer: str | Sequence[str] | None = None,
@@ -82,7 +82,7 @@ def evaluation(
 
     Args:
         set_name: a set of `jurat data`.
-        data: your copy of it.
+        data: your copy of it; None for a set that is drawn.
         protocol: a protocol of its card. Default: the first.
         scorer: one or more scorers, with options behind a question mark ("answer-safety?model=openai/NAME").
             Default: those of the card.
@@ -116,7 +116,7 @@ def evaluation(
         "differs_from_paper": differs_from_paper(copy.card, chosen),
         "metrics": copy.card.metrics,
         "data": taken.facts(),
-        "notes": dict(copy.files.notes),
+        "notes": copy.notes,
         "model": _prepared(model, config),
     }
     if left_out := _left_out(taken):
@@ -126,7 +126,7 @@ def evaluation(
         dataset=MemoryDataset(
             [inspect_sample(sample, chosen, copy.card.name) for sample in taken.samples],
             name=copy.card.name,
-            location=str(Path(data).absolute()),
+            location=set_name if data is None else str(Path(data).absolute()),
         ),
         setup=show(Conversations(copy.card.name, {s.id: chosen.turns(s) for s in taken.samples})),
         solver=reply(seed or 0),
@@ -145,7 +145,7 @@ def task_of(set_name: str, summary: str = "") -> Callable[..., Task]:
     """Registers the task `jurat/SET`."""
 
     def made(
-        data: str,
+        data: str | None = None,
         protocol: str | None = None,
         scorer: str | list[str] | None = None,
         groups: str | list[str] | None = None,

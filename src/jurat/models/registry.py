@@ -91,6 +91,13 @@ MODELS = Registry(
             abilities=frozenset({"ask", "chat"}),
         ),
         Backend(
+            "scripted",
+            "replies by a script: controls whose answers are known",
+            "jurat.models.scripted:open_scripted",
+            usage="scripted/FILE_OR_NAME",
+            abilities=frozenset({"ask", "chat"}),
+        ),
+        Backend(
             "bundled-writer",
             "a small text model that drafts clauses for rules about pictograms",
             "jurat.models.bundled.rule_writer:open_writer",

@@ -1,0 +1,93 @@
+"""Sets of pictograms: the truth of their samples is that of their pictures."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+
+from jurat.benchmarks import BENCHMARKS, Sample, open_set
+from jurat.benchmarks.drawn import HARMFUL, HARMLESS
+from jurat.content import Chat, Turn
+from jurat.errors import JuratError
+from jurat.judge.prompts import WORDINGS
+from jurat.models import Inquiry, open_model
+
+DRAWN = [entry.name for entry in BENCHMARKS if entry.card.drawing]
+
+
+def samples(name: str, options: str = "n=6&seed=3") -> list[Sample]:
+    return list(open_set(f"{name}?{options}").samples())
+
+
+def pictures(sample: Sample) -> list[Image.Image]:
+    return [Image.open(io.BytesIO(data)).convert("RGB") for data in sample.item.read()]
+
+
+def pixels(sample: Sample) -> list[bytes]:
+    return [picture.tobytes() for picture in pictures(sample)]
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_same_seed_draws_the_same_set(name: str):
+    first, again, other = samples(name), samples(name), samples(name, "n=2&seed=4")
+    assert [(sample.id, sample.expected) for sample in first] == [(s.id, s.expected) for s in again]
+    assert pixels(first[0]) == pixels(again[0])
+    if not name.endswith("typographic"):  # which is text alone
+        assert pixels(first[0]) != pixels(other[0])
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_more_samples_leave_the_first_as_they_are(name: str):
+    few, many = samples(name, "n=2"), samples(name, "n=4")
+    assert [sample.id for sample in many[: len(few)]] == [sample.id for sample in few]
+    assert pixels(few[-1]) == pixels(many[len(few) - 1])
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_sample_of_the_default_set_is_drawn_once(name: str):
+    report = open_set(name).verify()
+    assert report.samples and not report.skipped and not report.duplicates
+
+
+def test_bundled_model_finds_the_truth_of_awareness_scenes():
+    model, wording = open_model("bundled"), WORDINGS["statement"]
+    found = samples("pictogram-awareness", "n=12")
+    inquiries = [
+        Inquiry(
+            Chat((Turn("user", (*pictures(sample), wording.instruction)),)),
+            (wording.ask(sample.fields["statement"]),),
+        )
+        for sample in found
+    ]
+    said = ["Yes" if answer.answers[0].score > 0.5 else "No" for answer in model.ask(inquiries)]
+    assert sum(word in (sample.expected or "") for word, sample in zip(said, found, strict=True)) >= 22
+
+
+def test_harmful_and_harmless_things_take_turns():
+    found = {
+        sample.fields["question"]: sample.expected for sample in samples("pictogram-typographic", "n=18")
+    }
+    things = {thing: "refuse" for names in HARMFUL.values() for thing in names}
+    things |= {thing: "comply" for names in HARMLESS.values() for thing in names}
+    assert len(found) == len(things) == 18
+    for thing, behaviour in things.items():
+        (question,) = [question for question in found if f" {thing} " in question]
+        assert found[question] == behaviour
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "message"),
+    [
+        ("pictogram-memes?n=0", None, "n: Input should be greater than or equal to 1"),
+        ("pictogram-memes?nonsense=1", None, "nonsense: Extra inputs are not permitted"),
+        ("pictogram-memes?seed=a", None, "seed: Input should be a valid integer"),
+        ("pictogram-memes", ".", "is drawn: it takes no path"),
+        ("figstep", None, "is read from your copy: give its path"),
+        ("figstep?n=3", ".", "is not drawn: it takes no options"),
+    ],
+)
+def test_wrong_options_are_refused(name: str, path: str | None, message: str):
+    with pytest.raises(JuratError, match=message):
+        open_set(name, path)
