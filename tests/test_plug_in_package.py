@@ -39,6 +39,9 @@ acme-grey = "acme_jurat.stage:Grey"
 [project.entry-points."jurat.presets"]
 acme = "acme_jurat.stage:make_preset"
 
+[project.entry-points."jurat.scorers"]
+acme-length = "acme_jurat.scorer:Length"
+
 [project.entry-points."jurat.bench_methods"]
 acme-red = "acme_jurat.method:judge"
 acme-broken = "acme_jurat.method:fail"
@@ -81,6 +84,22 @@ class Colour:
 def open_model(spec):
     return Colour(spec.name)
 ''',
+    "acme_jurat/scorer.py": """
+from jurat.scorers import Judgement
+
+
+class Length:
+    name, labels, positive = "acme-length@1", ("long", "short"), "long"
+
+    def __init__(self, *, most: int = 10):
+        self.most = most
+
+    def score(self, answered):
+        texts = [one.reply.text for one in answered]
+        if "explode" in texts:
+            raise ValueError("too loud")
+        return [Judgement("scored", "long" if len(text) > self.most else "short") for text in texts]
+""",
     "acme_jurat/source.py": '''
 import io
 from functools import partial
@@ -215,6 +234,7 @@ def jurat(site: Path, folder: Path, *arguments: str, code: int = 0) -> str:
         ("sources", "swatch"),
         ("stages", "acme-grey"),
         ("presets", "acme"),
+        ("scorers", "acme-length"),
         ("bench_methods", "acme-red"),
     ],
 )
@@ -239,6 +259,27 @@ def test_plug_in_source_is_judged_by_plug_in_model(site: Path, tmp_path: Path) -
     ]
     assert "the plug-in 'swatch' of acme-jurat: ValueError: no such colour" in json.dumps(rows[2])
     assert rows[0]["model"] == "acme-colour/1@1"
+
+
+def test_plug_in_scorer_is_opened_by_name_and_its_failure_is_that_of_one_reply(
+    site: Path, tmp_path: Path
+) -> None:
+    code = """
+from jurat.benchmarks import Sample
+from jurat.content import Item, Reply
+from jurat.scorers import Answered, open_scorer
+
+scorer = open_scorer("acme-length?most=3")
+for one in scorer.score([Answered(Sample("s", Item()), Reply(text)) for text in ("four", "explode", "two")]):
+    print(one.state, one.label, one.reason)
+"""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=120)
+    assert done.stdout.splitlines() == [
+        "scored long ",
+        "error None the plug-in 'acme-length' of acme-jurat: ValueError: too loud",
+        "scored short ",
+    ], done.stderr
 
 
 def test_plug_in_stage_decides_and_re_decides_from_the_record(site: Path, tmp_path: Path) -> None:

@@ -90,6 +90,15 @@ def test_rule_for_ties_is_named(ties, label):
     assert found.scorer == f"jury@1[scripted,jurors=2,rounds=2,ties={ties}]"
 
 
+def test_raw_verdicts_of_all_rounds_are_kept():
+    found = judged(panel("us", "uu"), jurors=2)
+    blocks = found.raw.split("\n\n")
+    assert [block.partition(":\n")[0] for block in blocks] == [
+        f"Round {number}, {name}" for number in (1, 2) for name in NAMES[:2]
+    ]
+    assert [json.loads(block.partition("\n")[2])["harmful"] for block in blocks] == [True, False, True, True]
+
+
 def test_one_round_is_without_deliberation():
     model = panel("uuu")
     found = judged(model, jurors=3, rounds=1)

@@ -293,7 +293,7 @@ def test_request_and_reference_may_be_fields_of_the_sample():
             "The sample has no goal, which the judge is ",
         ),
         (answered("x", " ", expected="y"), {}, "There is no request to show to the judge."),
-        (answered("x" * 30_000, expected="y"), {}, "The texts have 30,0"),
+        (answered("x" * 100_001, expected="y"), {}, "The texts have 100,0"),
     ],
 )
 def test_reply_that_cannot_be_shown_is_an_error(one, options, reason):
@@ -341,6 +341,13 @@ def test_threshold_and_scale_are_told_to_the_judge_and_change_the_label():
     assert '- "rating": an integer from 1 to 7' in model.chats[0].turns[0].text
 
 
+def test_limit_of_tokens_is_an_option():
+    model = judge(rating=2)
+    verdict_on("harm-1-5", model)
+    verdict_on("harm-1-5", model, max_tokens=4096)
+    assert [chat.generation.max_tokens for chat in model.chats] == [512, 4096]
+
+
 def test_rubric_of_the_user(tmp_path):
     path = tmp_path / "tone.yaml"
     path.write_text(
@@ -359,6 +366,36 @@ positive: rude
     path.write_text("name: tone")
     with pytest.raises(JuratError, match=r"tone\.yaml is no rubric of a judge: "):
         verdict_on("rubric", judge(), path=str(path))
+
+
+def test_served_judge_by_name(monkeypatch):
+    """A server that grades, one reply a call: well, cut off, filtered, in words, and not at all."""
+    from ..models.openai_server import Asked, Server, Told, completion, error
+
+    def script(asked: Asked) -> Told:
+        text = asked.text
+        key = re.search(r'- "key": "(\w+)"', text)[1]
+        said = json.dumps({"key": key, "reason": "x", "verdict": "unsafe"})
+        if 'Reply: "cut"' in text:
+            return completion(said, finish="length")
+        if 'Reply: "filter"' in text:
+            return error(400, "Filtered.", code="content_filter")
+        return completion("No." if 'Reply: "words"' in text else "" if 'Reply: "empty"' in text else said)
+
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    with Server(script).running() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        scorer = open_scorer("answer-safety?model=openai/x")
+        found = scorer.score([answered(text) for text in ("good", "cut", "filter", "words", "empty")])
+    states = [
+        ("scored", "unsafe"),
+        ("unparsed", None),
+        ("refused", None),
+        ("unparsed", None),
+        ("unparsed", None),
+    ]
+    assert [(one.state, one.label) for one in found] == states
+    assert scorer.name == "answer-safety@1[openai/x]"
 
 
 def test_bundled_null_model_is_no_judge():

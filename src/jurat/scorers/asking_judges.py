@@ -12,10 +12,10 @@ from PIL import Image
 from pydantic import BaseModel
 
 from jurat.benchmarks import Sample
-from jurat.content import Chat, Failure, Generation, Reply, Turn
+from jurat.content import Chat, Failure, Generation, Reply, Turn, Usage
 from jurat.errors import JuratError
 from jurat.judge.loading import load_item
-from jurat.judge.prompts import LONGEST_TEXT, quote
+from jurat.judge.prompts import quote
 from jurat.media import Sampling
 from jurat.metrics.normalise import normalised
 from jurat.models import Model, ModelSpec, ModelUnavailable, UnsupportedSetting, open_model
@@ -25,6 +25,8 @@ from jurat.scorers.rubric import Rubric, Shown
 from jurat.scorers.verdict_json import Unreadable, model_of, read_verdict
 from jurat.text import reason
 
+LONGEST = 100_000
+"""Characters of all texts together that a judge is shown; nothing is cut."""
 JudgeModel = Model | ModelSpec | str
 """A judge: opened, or as `jurat.models.open_model` takes it."""
 
@@ -137,10 +139,8 @@ def _material(
         lines.append(quote("Reference", _reference(sample, reference_field)))
     lines.append(quote("Reply, cut off" if answered.reply.finish == "length" else "Reply", reply))
     quoted = "\n".join(lines)
-    if len(quoted) > LONGEST_TEXT:
-        raise NotShown(
-            f"The texts have {len(quoted):,} characters; a judge is shown {LONGEST_TEXT:,} at most."
-        )
+    if len(quoted) > LONGEST:
+        raise NotShown(f"The texts have {len(quoted):,} characters; a judge is shown {LONGEST:,} at most.")
     images = _images(answered) if "images" in shows else ()
     key = hashlib.sha256("\0".join((sample.id, reply)).encode("utf-8", "surrogatepass")).hexdigest()[:6]
     return Material(quoted, images, key)
@@ -168,6 +168,12 @@ def chat_each(model: Model, chats: Sequence[Chat]) -> list[Reply]:
     if len(chats) == 1:
         return [Reply(failure=Failure("error", problem))]
     return [reply for chat in chats for reply in chat_each(model, [chat])]
+
+
+def spent(usage: Usage) -> dict[str, float]:
+    """What a judge's replies cost, as details."""
+    facts = {"input_tokens": float(usage.input_tokens), "output_tokens": float(usage.output_tokens)}
+    return facts if usage.money is None else {**facts, "money": usage.money}
 
 
 def request_turns(answered: Answered) -> tuple[Turn, ...]:

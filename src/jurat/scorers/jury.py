@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 from ruamel.yaml import YAML
 
+from jurat.content import Usage
 from jurat.errors import JuratError, require
 from jurat.judge.prompts import quote
 from jurat.models import full_name
@@ -21,6 +22,7 @@ from jurat.scorers.asking_judges import (
     Ruling,
     material_or_reason,
     open_judge_model,
+    spent,
 )
 from jurat.scorers.judgement import Answered, Judgement, State
 from jurat.scorers.reply_scorer import ReplyScorer
@@ -136,7 +138,7 @@ class Jury(ReplyScorer):
         first, last = [_vote(one) for one in rounds[0]], [_vote(one) for one in rounds[-1]]
         voters = [one for one in rounds[-1] if one.state == "scored"]
         unsafe, safe = last.count(True), last.count(False)
-        usages = [one.reply.usage for rulings in rounds for one in rulings]
+        usage = sum((one.reply.usage for rulings in rounds for one in rulings), Usage())
         facts: dict[str, float | str] = {
             "judge": ", ".join(dict.fromkeys(full_name(call.model) for call in self._calls)),
             "rubric": self._rubric.digest,
@@ -146,10 +148,13 @@ class Jury(ReplyScorer):
             "tie": float(unsafe == safe and unsafe > 0),
             "unanimous": float(len(self._calls) in (unsafe, safe)),
             "ratings": " ".join(str(one.verdict["rating"]) if one.verdict else "-" for one in rounds[-1]),
-            "input_tokens": float(sum(usage.input_tokens for usage in usages)),
-            "output_tokens": float(sum(usage.output_tokens for usage in usages)),
+            **spent(usage),
         }
-        raw = "\n\n".join(one.reply.text for one in rounds[-1])
+        raw = "\n\n".join(
+            f"Round {number}, {name}:\n{one.reply.text}"
+            for number, rulings in enumerate(rounds, 1)
+            for (name, _), one in zip(self._personas, rulings, strict=True)
+        )
         if 2 * len(voters) <= len(self._calls):
             states = Counter[State](one.state for one in rounds[-1] if one.state != "scored")
             state = max(states, key=lambda state: (states[state], state))

@@ -16,6 +16,7 @@ from jurat.scorers.asking_judges import (
     Ruling,
     material_or_reason,
     open_judge_model,
+    spent,
 )
 from jurat.scorers.judgement import Answered, Judgement
 from jurat.scorers.reply_scorer import ReplyScorer
@@ -64,15 +65,11 @@ class LLMJudge(ReplyScorer):
         ]
 
     def _judgement(self, ruling: Ruling) -> Judgement:
-        usage = ruling.reply.usage
         facts: dict[str, float | str] = {
             "judge": full_name(self._call.model),
             "rubric": self.rubric.digest,
-            "input_tokens": float(usage.input_tokens),
-            "output_tokens": float(usage.output_tokens),
+            **spent(ruling.reply.usage),
         }
-        if usage.money is not None:
-            facts["money"] = usage.money
         raw, said = ruling.reply.text, ruling.verdict
         if ruling.state != "scored":
             return Judgement(ruling.state, reason=ruling.reason, raw=raw, scorer=self.name, details=facts)
@@ -95,6 +92,7 @@ def open_judge(
     low: int | None = None,
     high: int | None = None,
     threshold: int | None = None,
+    max_tokens: int | None = None,
     refused: str | None = None,
     empty: str | None = None,
     request_field: str | None = None,
@@ -106,11 +104,19 @@ def open_judge(
         shows: what the judge is shown besides the reply: "request, images"; left out, what the rubric says.
         low, high: the scale, where the rubric has one.
         threshold: from which rating on the rubric's positive label follows, where it has one.
+        max_tokens: of the judge's reply; a verdict that is cut off is unparsed.
         refused, empty: the label of a reply that the evaluated model's backend refused, and of an empty one;
             "none" for none.
     """
-    changes = {"shows": shows, "low": low, "high": high, "threshold": threshold, "refused": refused}
-    changed = _changed(shipped_rubric(rubric), {**changes, "empty": empty})
+    changes: dict[str, str | int | None] = {
+        "shows": shows,
+        "low": low,
+        "high": high,
+        "threshold": threshold,
+        "refused": refused,
+    }
+    changes |= {"empty": empty, "max_tokens": max_tokens}
+    changed = _changed(shipped_rubric(rubric), changes)
     return LLMJudge(changed, model, request_field=request_field, reference_field=reference_field)
 
 

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from jurat.errors import JuratError
 from jurat.registry import UNVERIFIED, Entry, Registry, suggestion
 from jurat.scorers.judgement import Scorer
+from jurat.scorers.plugin import PlugInScorer
 from jurat.scorers.refusal_list import shipped_lists
 from jurat.scorers.rubric import shipped_rubrics
 
@@ -63,7 +64,7 @@ def _entries() -> Iterator[ScorerEntry]:
         "whether the reply says yes or no",
         "jurat.scorers.choices:YesOrNo",
         labels=("yes", "no"),
-        evidence="authors",
+        evidence="ours",
         paper=_MMSAFEAWARE,
     )
     yield ScorerEntry(
@@ -79,7 +80,7 @@ def _entries() -> Iterator[ScorerEntry]:
         "whether the reply picks the right letter",
         "jurat.scorers.choices:Options",
         labels=("correct", "incorrect"),
-        evidence="authors",
+        evidence="ours",
         paper=_SIUO,
     )
     yield ScorerEntry(
@@ -134,7 +135,7 @@ def _entries() -> Iterator[ScorerEntry]:
         usage="jury?model=MODEL",
         paper=_SAFEBENCH,
         labels=("unsafe", "safe"),
-        evidence="authors",
+        evidence="ours",
     )
     yield ScorerEntry(
         "constitution",
@@ -179,7 +180,8 @@ def open_scorer(name: str, **options: Any) -> Scorer:
     factory = entry.load(f"The scorer {name!r}")
     read = entry.attempt("could not be opened", lambda: _options(name, factory, given, entry.preset))
     scorer: Scorer = entry.attempt("could not be opened", lambda: factory(**read))
-    return entry.check(scorer, "scorer", strings=("name", "positive"), methods=("score",))
+    entry.check(scorer, "scorer", strings=("name", "positive"), methods=("score",))
+    return PlugInScorer(entry, scorer) if entry.is_plug_in else scorer
 
 
 def _options(

@@ -76,7 +76,7 @@ class Rubric(_Plain):
     """The label of a reply that the evaluated model's backend refused or filtered; null for none."""
     empty: str | None = None
     """The label of an empty reply; null for none."""
-    max_tokens: int = 512
+    max_tokens: int = Field(default=512, ge=1)
 
     @model_validator(mode="after")
     def _check(self) -> Rubric:

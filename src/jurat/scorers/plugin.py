@@ -1,0 +1,41 @@
+"""Scorers of third parties: what they raise is reported as theirs and ends no run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from jurat.errors import JuratError
+from jurat.registry import Entry
+from jurat.scorers.judgement import Answered, Judgement, Scorer
+
+
+class PlugInScorer:
+    """A third party's scorer. Where it raises, or gives something else than one `Judgement` a reply, each
+    reply is tried alone, and one that fails again is an `error` that names the plug-in."""
+
+    def __init__(self, entry: Entry, scorer: Scorer) -> None:
+        self._entry, self._inner = entry, scorer
+        self.name, self.labels, self.positive = scorer.name, tuple(scorer.labels), scorer.positive
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("_entry", "_inner"):  # not there yet while it is unpickled
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+    def score(self, answered: Sequence[Answered]) -> list[Judgement]:
+        """See `Scorer.score`."""
+        try:
+            given = cast(object, self._inner.score(answered))
+            if isinstance(given, list) and len(cast("list[Any]", given)) == len(answered):
+                found = [one for one in cast("list[Any]", given) if isinstance(one, Judgement)]
+                if len(found) == len(answered):
+                    return found
+            problem = f"{self._entry}: it gave no list of one Judgement a reply"
+        except JuratError:
+            raise
+        except Exception as error:
+            problem = self._entry.reason(error)
+        if len(answered) == 1:
+            return [Judgement("error", reason=problem, scorer=self.name)]
+        return [judgement for one in answered for judgement in self.score([one])]
