@@ -151,8 +151,9 @@ class SetFiles:
         return sorted(filter(is_image, self.openers))
 
     def unused_images(self) -> list[str]:
-        """The names of images that no row asked for."""
-        return [name for name in self.images() if name not in self.used]
+        """The names of images that no row asked for; none where the user named a file, since the folder in
+        which it lies may hold anything."""
+        return [] if self.given else [name for name in self.images() if name not in self.used]
 
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises JuratError where it cannot be read."""
