@@ -111,6 +111,8 @@ class Card(_Plain):
     ("pictogram-memes?n=200&seed=3"). It has no layouts, and its reader is a `DrawnReader`."""
     expects: list[str] = Field(default_factory=list)
     """The files that a copy has, for people."""
+    borrows_images: bool = False
+    """Whether its images are some of another set's, so that a copy may hold more of them."""
     default_groups: list[str] = Field(default_factory=list)
     """The groups that a run takes unless it is given others; all where empty. Training parts, and variants
     that the authors report apart, are not among them."""

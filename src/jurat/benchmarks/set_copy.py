@@ -42,6 +42,7 @@ class SetReport:
     """Samples with the images, the texts and the expectation of an earlier one: (id, id of the earlier)."""
     missing_images: list[str] = field(default_factory=list[str])
     unused_images: list[str] = field(default_factory=list[str])
+    """Images that no row names; none are listed where the set borrows another's images."""
     undecodable: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """(id of a sample, reason) of images that cannot be decoded; empty unless they were to be decoded."""
     notes: dict[str, int] = field(default_factory=dict[str, int])
@@ -131,7 +132,7 @@ class SetCopy:
         missing = (each.missing_image for each in report.skipped)
         report.missing_images = list(dict.fromkeys(name for name in missing if name))
         if self.files is not None:
-            report.unused_images = self.files.unused_images()
+            report.unused_images = [] if self.card.borrows_images else self.files.unused_images()
         report.notes = self.notes
         report.differences = list(_differences(report, self.card, published))
         return report
