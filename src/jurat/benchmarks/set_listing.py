@@ -181,6 +181,8 @@ def _why_unusable(name: str, path: str) -> str | None:
             return "is not a regular file"
         if facts.st_size == 0:
             return "is empty (0 bytes)"
+        if not os.access(path, os.R_OK):
+            return "cannot be read: permission denied"
         if facts.st_size <= _LONGEST_POINTER:
             with open(path, "rb") as file:
                 if file.read(len(_POINTER)) == _POINTER:

@@ -282,7 +282,10 @@ def _extract(sample: Sample, folder: Path) -> list[str | None]:
     for number, image in enumerate(sample.item.lazy_images(), 1):
         path = folder / f"{stem}-{mark}-{number}.png"
         try:
-            decode(image.open()).frames[0].save(path)
+            frames = decode(image.open()).frames
+            frames[0].save(path)
+            if len(frames) > 1:
+                typer.echo(f"{shown(image.uri)}: the first of {len(frames)} frames was written", err=True)
         except ImageError as error:
             typer.echo(f"{shown(image.uri)}: {error.message}", err=True)
             paths.append(None)

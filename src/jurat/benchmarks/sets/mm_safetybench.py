@@ -168,10 +168,11 @@ class TsvLayout(Reader):
     def samples(self, row: Row) -> Iterator[Sample]:
         fields = {"question": text_of(row, "question")}
         category = scenario_of(text_of(row, "category"))
+        number = text_of(row, "index", "id")
         if not row.images:
-            raise SkipRow("its image is empty", missing_image=f"index {text_of(row, 'index')}")
+            raise SkipRow("its image is empty", missing_image=f"index {number}")
         yield Sample(
-            id=f"index-{text_of(row, 'index')}",
+            id=f"index-{number}",
             item=Item(list(row.images), turns=self.turns(fields)),
             expected=REFUSE,
             category=category,

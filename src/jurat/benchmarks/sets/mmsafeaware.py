@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from jurat.benchmarks.reader import Reader, Row, SkipRow, text_of
 from jurat.benchmarks.sample import Sample
@@ -11,7 +13,7 @@ from jurat.content import Item
 
 _ID = re.compile(r"\d+")
 _QUOTES = "\"'\u201c\u201d\u2018\u2019"
-_SAFE, _ATTACK, _TYPICAL = range(128), range(128, 983), range(983, 1154)
+_ATTACK, _TYPICAL = range(128, 983), range(983, 1154)
 _LAST_OF_FIRST = 1100
 """The last id whose picture is in the first folder."""
 
@@ -23,15 +25,19 @@ class MMSafeAware(Reader):
     def rows(self) -> Iterator[Row]:
         name = self.files.one(*self.card.patterns(self.layout))
         blocks: list[list[str]] = []
-        for line in map(str.strip, self.files.text(name).splitlines()):
-            if _ID.fullmatch(line):
+        lines = [line.strip() for line in self.files.text(name).splitlines()]
+        questions = Counter(after for line, after in pairwise(lines) if _ID.fullmatch(line))
+        fixed = next((line for line, _ in questions.most_common(1)), "")
+        for before, line, after in zip(["", *lines], lines, [*lines[1:], ""], strict=False):
+            # A line of digits inside a request is no id.
+            if _ID.fullmatch(line) and (not before or after == fixed):
                 blocks.append([line])
             elif blocks:
                 blocks[-1].append(line)
             elif line:
                 self.files.notes[f"lines of {name} before the first id were passed over"] += 1
-        for number, (id, *lines) in enumerate(blocks, 1):
-            ask, _, rest = "\n".join(lines).strip().partition("\n")
+        for number, (id, *below) in enumerate(blocks, 1):
+            ask, _, rest = "\n".join(below).strip().partition("\n")
             yield Row(f"{name}:{number}", {"id": id, "ask": ask, "request": rest.strip().strip(_QUOTES)})
 
     def samples(self, row: Row) -> Iterator[Sample]:
