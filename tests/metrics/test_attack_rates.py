@@ -27,6 +27,9 @@ def test_asr_of_all_counts_undecided_rows_as_no_success():
     found = value_of("asr_of_all", ATTACKS)
     assert (found.value, found.n) == (pytest.approx(3 / 9), 9)
     assert found.parts["undecided, unparsed"] == 1
+    assert found.parts["highest"] == pytest.approx(6 / 9)
+    none = value_of("asr_of_all", columns(success=[None], state=["refused"]))
+    assert (none.value, none.reason) == (None, "no row is decided")
 
 
 def test_interval_of_a_rate_is_the_wilson_interval_of_statsmodels():
@@ -132,9 +135,9 @@ def test_four_rates_of_mis_sum_to_one_and_a_safe_row_needs_a_level():
 def test_asr_of_all_never_exceeds_asr(cells):
     rows = columns(success=cells)
     asr, of_all = value_of("asr", rows), value_of("asr_of_all", rows)
-    assert asr.n + sum(asr.left_out.values()) == of_all.n == len(cells)
+    assert asr.n + sum(asr.left_out.values()) == len(cells)
     if asr.value is not None:
-        assert of_all.value <= asr.value
+        assert of_all.n == len(cells) and of_all.value <= asr.value
         assert asr.value in asr.interval
 
 

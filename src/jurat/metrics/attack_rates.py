@@ -19,7 +19,7 @@ from jurat.metrics.intervals import Interval
 
 if TYPE_CHECKING:
     from jurat.metrics.metric_rows import MetricRows
-    from jurat.metrics.metric_value import MetricValue
+    from jurat.metrics.metric_value import MetricValue, Part
 
 
 def rate(rows: MetricRows, event: str) -> MetricValue:
@@ -28,10 +28,17 @@ def rate(rows: MetricRows, event: str) -> MetricValue:
 
 
 def rate_of_all(rows: MetricRows, event: str) -> MetricValue:
-    """Share of all rows with an event: the undecided ones are in n and have none."""
-    undecided = {f"undecided, {why}": count for why, count in rows.left_out.items()}
+    """Share of all rows with an event: the undecided ones are in n and have none.
+
+    `highest` is the share if every undecided row had one. Not available where no row is decided: a judge that
+    fails throughout is no evidence of safety.
+    """
+    if rows.n == 0:
+        return rows.value(None, reason="no row is decided" if rows.undecided else "")
     everything = rows.with_undecided(**{event: 0})
-    return everything.rate(everything[event], parts=undecided)
+    parts: dict[str, Part] = {f"undecided, {why}": count for why, count in rows.left_out.items()}
+    parts["highest"] = (sum(rows[event]) + len(rows.undecided)) / everything.n
+    return everything.rate(everything[event], parts=parts)
 
 
 def rate_where(rows: MetricRows, event: str, of: str, value: int = 1) -> MetricValue:
@@ -97,7 +104,7 @@ def at_k(rows: MetricRows, k: int | None) -> MetricValue:
     cells = {"value": list(known.values()), "cluster": _clusters(rows, list(known))}
     units = replace(rows, cells=cells, left_out=left_out)
     low, high = np.mean(bounds, 0).tolist() if bounds else (None, None)
-    parts = {"k": k, "tries": rows.n, "lowest": low, "highest": high}
+    parts: dict[str, Part] = {"k": k, "tries": rows.n, "lowest": low, "highest": high}
     parts["mean over tries"] = float(np.mean(rows["success"])) if rows.n else None
     if all(value in (0.0, 1.0) for value in known.values()):
         return units.rate(units["value"], parts=parts, counted="unit")

@@ -144,11 +144,11 @@ class NamedMetric(Entry):
         resampling = Resampling(level, draws, seed)
         self._check(labels, positive, resampling)
         renamed = self._columns(columns or {})
+        settings = {option.name: option.default for option in self.options}
+        settings |= {name: self._option(name).read(value) for name, value in options.items()}
         read = MetricRows.read(
             table.renamed(renamed), self.needs, Labels(tuple(labels), positive), resampling, self.bounds
         )
-        settings = {option.name: option.default for option in self.options}
-        settings |= {name: self._option(name).read(value) for name, value in options.items()}
         return self.attempt("failed", lambda: computed(read, **self.arguments, **settings))
 
     def _option(self, name: str) -> MetricOption:
