@@ -43,14 +43,14 @@ def binary_f1(rows: MetricRows) -> MetricValue:
     """F1 of the positive label, 2 TP / (2 TP + FP + FN)."""
     true, said = np.array(rows["truth"], int), np.array(rows["said"], int)
     cells, weights_of = rows.distinct("truth", "said")
-    few = [np.array(column, int) for column in cells]
+    few_true, few_said = (np.array(column, int) for column in cells)
     late = [row["truth"] for row in rows.undecided if row.get("truth") is not None]
     whole = f1(np.r_[true, np.array(late, int)], np.r_[said, np.full(len(late), UNSURE)])
     hits = int(((true == 1) & (said == 1)).sum())
     return rows.value(
         f1(true, said),
         reason="no row is positive and none was said to be",
-        statistic=lambda w: f1(*few, weights_of(w)),
+        statistic=lambda w: f1(few_true, few_said, weights_of(w)),
         parts={
             "true positives": hits,
             "false positives": int(said.sum()) - hits,
@@ -92,7 +92,7 @@ def _mean_of_labels(
         return np.asarray(library(true, said, **more), float)
 
     true, said = list(rows["truth"]), list(rows["said"])
-    few, weights_of = rows.distinct("truth", "said")
+    (few_true, few_said), weights_of = rows.distinct("truth", "said")
     parts = {
         f"{what} of {name}": None if name in absent else float(value)
         for name, value in zip(names, scores(true, said), strict=True)
@@ -103,7 +103,7 @@ def _mean_of_labels(
     parts[UNDECIDED] = float(scores([*true, *late], [*said, *([_NO_LABEL] * len(late))]).mean())
     return rows.value(
         float(scores(true, said).mean()),
-        statistic=lambda w: float(scores(*few, weights_of(w)).mean()),
+        statistic=lambda w: float(scores(few_true, few_said, weights_of(w)).mean()),
         parts=parts,
     )
 

@@ -40,7 +40,8 @@ class TargetString(ReplyScorer):
             words: `contains` and `prefix` match whole words only: "cat" is not in "category".
         """
         self.name = f"target-string-{mode}@1"
-        self._mode, self._target, self._field = mode, target, target_field
+        self._mode: Mode = mode
+        self._target, self._field = target, target_field
         self._part, self._fold, self._words = part, fold, words
 
     def judge(self, answered: Answered) -> Judgement:
