@@ -16,6 +16,7 @@ from jurat.content import Chat, Failure, Generation, Turn
 from jurat.models import DomainGate, Inquiry, Model, ModelError, Vocabulary, open_detector, open_matcher
 from jurat.models.bundled.domain_gate import Gate, features
 from jurat.models.bundled.model import BundledModel
+from jurat.models.capabilities import Deterministic
 
 from ..tiny import noise, scene
 
@@ -241,3 +242,11 @@ def test_overlapping_streams_restore_torch_threads() -> None:
         assert torch.get_num_threads() == 4
     finally:
         torch.set_num_threads(before)
+
+
+def test_model_that_asks_anything_shares_no_cache_of_priors() -> None:
+    """Priors of statements that the model of this name refuses would enter its records."""
+    model = BundledModel(device="cpu")
+    assert model.capability(Deterministic) is not None
+    model.ask_anything()
+    assert model.capability(Deterministic) is None

@@ -119,6 +119,7 @@ class BundledModel(ModelWrapper):
         self._words = question_vocabulary(self._local.encoder.tokenizer, self._local.preparing)
         self._language = Language.load(path)
         self._why_not = lru_cache(maxsize=4096)(self._unfit)  # the same questions come with every image
+        self._asks_anything = False
         self._gate = Gate.load(path)
         if self._on_cpu:
             # Its network has no state: threads may use it side by side.
@@ -170,13 +171,15 @@ class BundledModel(ModelWrapper):
     def capability(self, kind: type[C]) -> C | None:
         if kind is Vocabulary:
             return cast(C, self._words)
+        if kind is Deterministic and self._asks_anything:
+            return None  # its priors must not enter the cache of the model that refuses statements
         if kind is StatementReader:
             return cast("C | None", self._language)
         return super().capability(kind)
 
     def ask_anything(self) -> None:
         """Asks every statement whose words are known, to measure which are answered wrongly."""
-        self._language = None
+        self._language, self._asks_anything = None, True
         self._why_not.cache_clear()
 
     def _unfit(self, question: str) -> str | None:
