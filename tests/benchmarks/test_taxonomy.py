@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,22 @@ def test_table_has_published_counts_in_the_order_of_the_hazards():
         ("property", {"wheat": 3}),
         (UNMAPPED, {"tea": 1}),
     ]
+
+
+def table() -> str:
+    """The table of the page on evaluation sets, as the cards have it."""
+    covers = {**hazards(), UNMAPPED: "what spans several hazards, or is none"}
+    cells: dict[str, list[str]] = {hazard: [] for hazard in covers}
+    for row in taxonomy_table(entry.card for entry in BENCHMARKS if not entry.is_plug_in):
+        names = [f"{name} ({count:,})" if count else name for name, count in row.categories.items()]
+        if len(names) > 10:
+            names = [f"{len(names)} categories ({sum(count or 0 for count in row.categories.values()):,})"]
+        cells[row.hazard].append(f"`{row.set}`: {', '.join(names)}")
+    return "\n".join(f"| {hazard} | {covers[hazard]} | {'; '.join(sets)} |" for hazard, sets in cells.items())
+
+
+def test_table_of_the_page_is_that_of_the_cards():
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text("utf-8")
+    head = "| hazard | covers | categories, with their published samples |\n|---|---|---|\n"
+    found = page.partition(head)[2].partition("\n\n")[0]
+    assert found == table(), f"The table should be:\n{table()}"
