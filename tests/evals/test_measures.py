@@ -1,56 +1,101 @@
-"""Rows of judgements for metrics, of sets whose expectation is neither a refusal nor help."""
+"""Judgements as the rows of metrics: which judgements a metric is about, and what is right of them."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from inspect_ai.scorer import Score
+from inspect_ai.scorer import SampleScore, Score
 
-from jurat.benchmarks import open_set
-from jurat.evals.measures import measured, row_of
+from jurat.evals.measures import counts, measured, row_of
 from jurat.metrics.named import METRICS
-from jurat.scorers.abstention import Abstention
 
-from ..benchmarks.fixtures import privqa
-
-
-def row(expected: Any, reply: str, label: str, answers: str) -> dict[str, Any]:
-    score = Score(
-        value=label,
-        answer=reply,
-        metadata={"labels": Abstention.labels, "positive": Abstention.positive, "scorer": "abstention@1"},
-    )
-    return row_of("1", {"expected": expected, "fields": {"answers": answers}}, score)
+SAFETY = ("unsafe", ("unsafe", "safe"))
+REFUSAL = ("refusal", ("refusal", "partial_refusal", "compliance"))
+VERDICTS = ("complies", ("refuses", "warns", "complies", "fails"))
+ANSWERS = ("yes", ("yes", "no"))
+RIGHT = ("correct", ("correct", "incorrect"))
+TEXT = ("text", ("text",))
+ABSTAINS = ("abstained", ("abstained", "answered"))
+MIS = ("unsafe", ("unsafe", "recognised", "refused", "hallucinated"))
 
 
-@pytest.fixture
-def rows(tmp_path) -> list[dict[str, Any]]:
-    """Of the protected questions all but one are answered with an accepted answer; of the others one is."""
-    privqa.repository(tmp_path)
-    found: list[dict[str, Any]] = []
-    for sample in open_set("privqa", tmp_path).samples():
-        abstains = sample.id.endswith(("train_1", "train_2"))
-        reply = "I cannot answer." if abstains else sample.fields["answers"].splitlines()[0]
-        expected = list(sample.expected) if isinstance(sample.expected, tuple) else sample.expected
-        found.append(row(expected, reply, "abstained" if abstains else "answered", sample.fields["answers"]))
-    return found
+def row(scorer, value, id="1", answer="", number=None, **sample):
+    positive, labels = scorer
+    facts = {"positive": positive, "labels": list(labels), "value": number}
+    return row_of(id, sample, Score(value=value, answer=answer, metadata=facts))
+
+
+def value(name, *rows):
+    found = measured(METRICS.find(name), rows)
+    return None if found is None else (found.value, found.n, dict(found.left_out))
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("metric", "rows", "expected"),
     [
-        # 6 protected of whom 1 is kept back, 6 others of whom 5 are answered.
-        ("privqa_sensitivity", 1 / 6),
-        ("privqa_specificity", 5 / 6),
-        ("protection_score", 2 * (1 / 6) * (5 / 6)),
-        ("privqa_response_f1", 5 / 6),
-        ("privqa_leakage_f1", 5 / 6),
+        ("asr", [row(SAFETY, "unsafe"), row(SAFETY, "safe")], (0.5, 2, {})),
+        ("asr", [row(SAFETY, "unsafe"), row(SAFETY, "judge refused")], (1.0, 1, {"refused": 1})),
+        ("asr_of_all", [row(SAFETY, "unsafe"), row(SAFETY, "unparsed")], (0.5, 2, {})),
+        ("asr", [row(SAFETY, "not scored")], (None, 0, {"error": 1})),
+        ("asr", [row(REFUSAL, "refusal")], None),
+        ("asr", [row(ANSWERS, "yes")], None),
+        ("refusal_of_decided", [row(REFUSAL, "refusal"), row(REFUSAL, "compliance")], (0.5, 2, {})),
+        ("refusal_of_decided", [row(SAFETY, "safe")], None),
+        (
+            "over_refusal_of_benign",
+            [row(REFUSAL, "refusal", expected="comply"), row(REFUSAL, "refusal", expected="refuse")],
+            (1.0, 1, {"not benign": 1}),
+        ),
+        (
+            "accuracy",
+            [row(ANSWERS, "yes", expected=["yes"]), row(ANSWERS, "yes", expected=["no"])],
+            (0.5, 2, {}),
+        ),
+        ("accuracy", [row(SAFETY, "safe", label="safe"), row(SAFETY, "safe", label="unsafe")], (0.5, 2, {})),
+        ("accuracy", [row(RIGHT, "correct"), row(RIGHT, "incorrect")], (0.5, 2, {})),
+        (
+            "accuracy",
+            [
+                row(VERDICTS, "warns", expected="refuse"),
+                row(VERDICTS, "complies", expected="comply"),
+                row(VERDICTS, "refuses", expected="comply"),
+                row(VERDICTS, "fails", expected="refuse"),
+            ],
+            (0.5, 4, {}),
+        ),
+        ("accuracy", [row(REFUSAL, "refusal", expected="refuse")], None),
+        (
+            "f1",
+            [row(ANSWERS, "yes", expected=["yes"]), row(ANSWERS, "yes", expected=["no"])],
+            (pytest.approx(2 / 3), 2, {}),
+        ),
+        ("token_f1", [row(TEXT, "text", answer="rye bread", expected=["rye bread", "bread"])], (1.0, 1, {})),
+        (
+            "protection_score",
+            [row(ABSTAINS, "abstained", expected="abstain"), row(ABSTAINS, "answered", expected=["1"])],
+            (1.0, 2, {}),
+        ),
+        ("mis_rsr", [row(MIS, "recognised"), row(MIS, "unsafe")], (0.5, 2, {})),
+        ("sri", [row(SAFETY, "safe", number=5)], (100.0, 1, {})),
     ],
 )
-def test_abstaining_is_measured_on_the_protected_and_the_others(
-    rows: list[dict[str, Any]], name: str, value: float
-):
-    found = measured(METRICS.find(name), rows)
-    assert found is not None
-    assert found.value == pytest.approx(value)
+def test_metric_is_computed_of_the_judgements_that_it_is_about(metric, rows, expected):
+    assert value(metric, *rows) == expected
+
+
+def test_toxicity_is_that_of_all_replies_to_a_sample():
+    tox = ("toxic", ("toxic", "not_toxic"))
+    rows = [row(tox, "toxic", "1", number=0.9), row(tox, "not_toxic", "1", number=0.1)]
+    rows += [row(tox, "not_toxic", "2", number=0.2), row(tox, "not_toxic", "2", number=0.3)]
+    rows += [row(tox, "not scored", "3"), row(tox, "not scored", "3")]
+    assert value("toxicity_probability", *rows) == (0.5, 2, {"error": 1})
+
+
+def test_value_that_someone_wrote_in_the_viewer_counts():
+    edited = row(SAFETY, "safe")
+    assert (edited["state"], edited["success"]) == ("scored", 0)
+    assert row(SAFETY, "perhaps")["state"] == "error"
+
+
+def test_counts_have_each_label_and_state():
+    scores = [SampleScore(score=Score(value=each)) for each in ("safe", "safe", "unparsed")]
+    assert counts()(scores) == {"samples": 3, "of safe": 2, "of unparsed": 1}

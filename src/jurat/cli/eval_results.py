@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def print_results(log: EvalLog, *, as_json: bool = False, by_category: bool = False) -> list[ScorerResults]:
     """Prints the numbers of a log, with what they are of; returns them."""
-    from jurat.evals.results import replies_of, results_of
+    from jurat.evals.results import not_computed, replies_of, results_of
 
     results = results_of(log, by_category=by_category)
     if as_json:
@@ -41,6 +41,8 @@ def print_results(log: EvalLog, *, as_json: bool = False, by_category: bool = Fa
         console.print(plain_text(f"{each.scorer}: {told}"), soft_wrap=True)
         if each.judges:
             console.print(plain_text(f"  judged by {', '.join(each.judges)}"), soft_wrap=True)
+    for name, why in not_computed(log, results).items():
+        console.print(plain_text(f"{name}: not computed; {why}"), soft_wrap=True)
     for note in _notes(results):
         console.print(plain_text(note), soft_wrap=True)
     console.print(plain_text(f"log: {log.location}"), soft_wrap=True)
@@ -49,7 +51,7 @@ def print_results(log: EvalLog, *, as_json: bool = False, by_category: bool = Fa
 
 def facts_of(log: EvalLog, results: list[ScorerResults]) -> dict[str, Any]:
     """A log's results for JSON."""
-    from jurat.evals.results import replies_of
+    from jurat.evals.results import not_computed, replies_of
 
     facts = log.eval.metadata or {}
     kept = ("set", "protocol", "differs_from_paper", "data", "model", "jurat", "commit")
@@ -59,6 +61,7 @@ def facts_of(log: EvalLog, results: list[ScorerResults]) -> dict[str, Any]:
         "status": log.status,
         "epochs": log.eval.config.epochs or 1,
         "replies": dict(replies_of(log)),
+        "not_computed": not_computed(log, results),
         "scorers": [each.facts() for each in results],
         "log": log.location,
     }

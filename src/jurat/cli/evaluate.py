@@ -22,6 +22,10 @@ ScorerNames = Annotated[
     list[str] | None,
     typer.Option("--scorer", metavar="NAME", help="With options: NAME?KEY=VALUE. See: jurat list scorers"),
 ]
+JudgeName = Annotated[
+    str | None,
+    typer.Option("--judge", metavar="NAME", help="The model of scorers that need one. See: jurat models"),
+]
 ByCategory = Annotated[bool, typer.Option("--by-category", help="Print each number for each category too.")]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit with 1 if a row was left out or a reply has no judgement.")
@@ -37,6 +41,7 @@ def evaluate(
         str, typer.Option("--model", "-m", metavar="NAME", help="See: jurat models", show_default=False)
     ],
     scorer: ScorerNames = None,
+    judge: JudgeName = None,
     protocol: Annotated[
         str | None, typer.Option(metavar="NAME", help="A protocol of the set's card. Default: the first.")
     ] = None,
@@ -73,6 +78,7 @@ def evaluate(
         "data": str(data.absolute()),
         "protocol": protocol,
         "scorer": scorer,
+        "judge": judge,
         "groups": group,
         "limit": limit,
         "epochs": epochs,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jurat.cli.evaluate import ByCategory, Strict
+from jurat.cli.evaluate import ByCategory, JudgeName, Strict
 from jurat.cli.plain_output import Json
 from jurat.errors import require
 
@@ -25,6 +25,7 @@ def score(
             help="With options: NAME?KEY=VALUE. Default: print what is there. See: jurat list scorers",
         ),
     ] = None,
+    judge: JudgeName = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write another log. Default: add to this one.", show_default=False),
@@ -43,7 +44,7 @@ def score(
 
     found = read_log(log)
     if scorer:
-        found = score_again(found, scorer)
+        found = score_again(found, scorer, judge=judge)
         write_log(found, out or log)
         found = read_log(out or log)
     end(found, print_results(found, as_json=as_json, by_category=by_category), strict=strict)

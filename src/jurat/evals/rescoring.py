@@ -32,12 +32,13 @@ def read_log(path: Path) -> EvalLog:
     return log
 
 
-def score_again(log: EvalLog, scorers: Sequence[str]) -> EvalLog:
+def score_again(log: EvalLog, scorers: Sequence[str], *, judge: str | None = None) -> EvalLog:
     """The log with the scores of further scorers beside those that it has.
 
     Args:
         log: as `read_log` gives it; it is changed.
         scorers: names with their options: "answer-safety?model=openai/NAME".
+        judge: the model of those that take one and are not given another.
 
     Raises:
         JuratError: there is no such scorer, or it cannot be opened.
@@ -45,7 +46,7 @@ def score_again(log: EvalLog, scorers: Sequence[str]) -> EvalLog:
     metrics: list[str] = (log.eval.metadata or {}).get("metrics") or []
     return inspect_ai.score(
         log,
-        scorers_of(scorers, metrics),
+        scorers_of(scorers, metrics, judge=judge),
         action="append",
         model=get_model("none"),  # else the evaluated model would be opened
         display="none",

@@ -75,6 +75,14 @@ def results_of(log: EvalLog, *, by_category: bool = False) -> list[ScorerResults
     return [_results(log, name, by_category) for name in names if _is_ours(log, name)]
 
 
+def not_computed(log: EvalLog, results: Sequence[ScorerResults]) -> dict[str, str]:
+    """The metrics of the set's card that have no number in the results, and why."""
+    names: list[str] = (log.eval.metadata or {}).get("metrics") or []
+    found = {number.metric for each in results for number in each.numbers}
+    unknown, unfit = "there is no such metric", "no scorer's judgements are about it"
+    return {name: unknown if METRICS.get(name) is None else unfit for name in names if name not in found}
+
+
 def replies_of(log: EvalLog) -> Counter[str]:
     """How the replies of a log ended: the stop reasons of those that are there, "error" for the others."""
     found: Counter[str] = Counter()
@@ -122,7 +130,7 @@ def _row(sample: EvalSample, score: Score) -> dict[str, Any]:
 def _no_score(sample: EvalSample, like: Score | None) -> Score:
     """What stands for the score that a sample lacks; `like` is one of the same scorer."""
     facts = (like.metadata if like else None) or {}
-    kept = {key: facts.get(key) for key in ("labels", "positive", "scorer")}
+    kept = {key: facts[key] for key in ("labels", "positive", "scorer") if key in facts}
     return Score(value=NOT_SCORED["error"], metadata={**kept, "details": {"missing": "yes"}})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
+from inspect import Parameter, signature
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -55,16 +56,30 @@ def scorer_named(name: str, metrics: Sequence[str] = ()) -> Callable[..., Inspec
     return judged
 
 
-def scorers_of(names: Sequence[str], metrics: Sequence[str] = ()) -> list[InspectScorer]:
+def scorers_of(
+    names: Sequence[str], metrics: Sequence[str] = (), *, judge: str | None = None
+) -> list[InspectScorer]:
     """Scorers by name, with options behind a question mark ("refusal?version=2"), and their metrics.
 
+    Args:
+        judge: the model of those that take one (`model`) and are not given another.
+
     Raises:
-        JuratError: there is no such scorer, or it cannot be opened.
+        JuratError: there is no such scorer, it cannot be opened, or it needs a judge.
     """
     found: list[InspectScorer] = []
     for name in names:
         plain, _, query = name.partition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))
+        model = signature(SCORERS.find(plain).load()).parameters.get("model")
+        if model is not None and "model" not in options:
+            if judge is not None:
+                options["model"] = judge
+            elif model.default is Parameter.empty:
+                raise JuratError(
+                    f"The scorer {plain!r} needs a model that judges.",
+                    hint=f"Name one for all scorers (--judge MODEL, -T judge=MODEL), or {plain}?model=MODEL.",
+                )
         found.append(scorer_named(plain, metrics)(**options))
     return found
 

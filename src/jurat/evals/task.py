@@ -73,6 +73,7 @@ def evaluation(
     *,
     protocol: str | None = None,
     scorer: str | Sequence[str] | None = None,
+    judge: str | None = None,
     groups: str | Sequence[str] | None = None,
     limit: int | None = None,
     epochs: int | None = None,
@@ -85,7 +86,8 @@ def evaluation(
         data: your copy of it; None for a set that is drawn.
         protocol: a protocol of its card. Default: the first.
         scorer: one or more scorers, with options behind a question mark ("answer-safety?model=openai/NAME").
-            Default: those of the card.
+            Default: those of the card, or `text` where it has none.
+        judge: the model of scorers that take one and are not given another.
         groups: the parts of the set to take. Default: those of the card.
         limit: takes so many samples: the first, or with `seed` a random draw.
         epochs: replies a sample. Default: the protocol's.
@@ -130,7 +132,7 @@ def evaluation(
         ),
         setup=show(Conversations(copy.card.name, {s.id: chosen.turns(s) for s in taken.samples})),
         solver=reply(seed or 0),
-        scorer=scorers_of(_listed(scorer) or copy.card.scorers, copy.card.metrics),
+        scorer=scorers_of(_listed(scorer) or copy.card.scorers or ["text"], copy.card.metrics, judge=judge),
         config=config,
         epochs=times if times > 1 else None,
         fail_on_error=False,
@@ -148,6 +150,7 @@ def task_of(set_name: str, summary: str = "") -> Callable[..., Task]:
         data: str | None = None,
         protocol: str | None = None,
         scorer: str | list[str] | None = None,
+        judge: str | None = None,
         groups: str | list[str] | None = None,
         limit: int | None = None,
         epochs: int | None = None,
@@ -158,13 +161,14 @@ def task_of(set_name: str, summary: str = "") -> Callable[..., Task]:
             # Inspect itself would only warn, and run something else than what was asked for.
             raise JuratError(
                 f"The task has no argument {min(unknown)!r}.",
-                hint="It has data, protocol, scorer, groups, limit, epochs and seed.",
+                hint="It has data, protocol, scorer, judge, groups, limit, epochs and seed.",
             )
         return evaluation(
             set_name,
             data,
             protocol=protocol,
             scorer=scorer,
+            judge=judge,
             groups=groups,
             limit=limit,
             epochs=epochs,

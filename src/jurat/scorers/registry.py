@@ -60,6 +60,13 @@ def _entries() -> Iterator[ScorerEntry]:
         evidence="ours",
     )
     yield ScorerEntry(
+        "text",
+        "whether there is a text, for metrics of texts: token F1, BLEU, VQA accuracy",
+        "jurat.scorers.answered:HasText",
+        labels=("text",),
+        evidence="ours",
+    )
+    yield ScorerEntry(
         "yes-no",
         "whether the reply says yes or no",
         "jurat.scorers.choices:YesOrNo",

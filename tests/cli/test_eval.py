@@ -1,0 +1,139 @@
+"""`jurat eval` and `jurat score`: what they print, what they write, and with which code they end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ..benchmarks.fixtures import figstep
+
+MATCH = "target-string?target=Yes&mode=contains"
+REFUSALS = "refusal-phrases-first-sentence"
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("figstep")
+    figstep.repository(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def evaluated(jurat, copy, tmp_path):
+    """Runs `jurat eval figstep` with a model whose replies are drawn from a seed."""
+
+    def run(*more: str, model: str = "null?seed=3", scorer: str = MATCH):
+        options = ("--data", copy, "--model", model, "--scorer", scorer, "--log-dir", str(tmp_path / "logs"))
+        return jurat("eval", "figstep", *options, *more)
+
+    return run
+
+
+def log_in(folder: Path) -> Path:
+    (found,) = (folder / "logs").glob("*.eval")
+    return found
+
+
+def test_eval_prints_every_number_with_what_it_is_of(evaluated, tmp_path):
+    result = evaluated()
+    assert result.exit_code == 0, result.output
+    told = " ".join(result.stdout.split())
+    assert "FigStep SafeBench, protocol" in told and ": 3 samples" in told
+    assert "model: jurat/null?seed=3 (null?seed=3@none)" in told
+    assert "left out: 1 row: its image 'query_ForbidQI_10_50_6.png' is not in the copy" in told
+    assert "replies: stop 3" in told
+    assert "target-string-contains@1: match 2, no_match 1" in told
+    assert "0.667" in told and "interval of asr: Wilson" in told
+    assert f"log: {log_in(tmp_path)}" in told
+
+
+def test_score_adds_scorers_without_the_model_and_keeps_the_earlier_ones(evaluated, jurat, tmp_path):
+    evaluated("--json")
+    log = log_in(tmp_path)
+    result = jurat("score", str(log), "--scorer", REFUSALS, "--scorer", MATCH.replace("Yes", "No"), "--json")
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert [each["scorer"] for each in facts["scorers"]] == [
+        "target-string-contains@1",
+        "refusal-phrases-first-sentence@1",
+        "target-string-contains@1",
+    ]
+    first, refusals, again = (each["labels"] for each in facts["scorers"])
+    assert first == {"match": again["no_match"], "no_match": again["match"]}
+    assert refusals == {"refusal": 0, "no_refusal": 3}
+    assert list(log.parent.iterdir()) == [log]
+
+
+def test_score_can_write_another_log(evaluated, jurat, tmp_path):
+    evaluated()
+    log, other = log_in(tmp_path), tmp_path / "new folder" / "scored.eval"
+    before = log.read_bytes()
+    assert jurat("score", str(log), "--scorer", REFUSALS, "--out", str(other)).exit_code == 0
+    assert log.read_bytes() == before
+    assert REFUSALS in jurat("score", str(other)).stdout.replace("\n", "")
+
+
+def test_json_has_each_number_with_its_n_interval_and_left_out(evaluated):
+    result = evaluated("--json", "--by-category", model="null?fail=0.5")
+    facts = json.loads(result.stdout)
+    (scorer,) = facts["scorers"]
+    asr = scorer["numbers"][0]
+    assert asr["n"] + sum(asr["left_out"].values()) == 3
+    assert asr["left_out"] == {"error": scorer["without_label"]["not scored"]}
+    assert {number.get("category") for number in scorer["numbers"]} == {
+        None,
+        "Financial Advice",
+        "Illegal Activity",
+    }
+    assert facts["data"]["skipped"] == 1 and facts["replies"]["error"] == asr["left_out"]["error"]
+
+
+def test_strict_fails_where_something_is_missing(evaluated):
+    assert evaluated("--strict").exit_code == 1
+
+
+def test_run_without_a_judgement_exits_with_3(evaluated):
+    result = evaluated(model="null?fail=1")
+    assert result.exit_code == 3
+    assert "no reply could be scored" in result.output and "not available" in result.output
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            ("--scorer", "refusal"),
+            "The scorer 'refusal' needs a model that judges.\n  Name one for all scorers",
+        ),
+        (("--protocol", "papr"), "has no protocol 'papr'"),
+        (("--group", "train"), "The copy has no group 'train'"),
+    ],
+)
+def test_wrong_usage_exits_with_2_before_anything_runs(evaluated, tmp_path, more, told):
+    result = evaluated(*more)
+    assert result.exit_code == 2 and told in result.output
+    assert not list(tmp_path.glob("logs/*"))
+
+
+def test_unknown_set_model_and_data_are_named(jurat, copy, tmp_path):
+    def told(*arguments: str) -> str:
+        result = jurat("eval", *arguments)
+        assert result.exit_code == 2
+        return result.output
+
+    assert "There is no evaluation set 'figsteps'" in told("figsteps", "--data", copy, "--model", "null")
+    assert "There is no model 'nul'" in told("figstep", "--data", copy, "--model", "nul")
+    assert "There is no file or folder" in told("figstep", "--data", str(tmp_path / "no"), "--model", "null")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(None, "There is no log"), (b"PK not a log", "cannot be read as a log")]
+)
+def test_what_is_no_log_is_wrong_usage(jurat, tmp_path, content, told):
+    path = tmp_path / "a.eval"
+    if content is not None:
+        path.write_bytes(content)
+    result = jurat("score", str(path))
+    assert result.exit_code == 2 and told in result.output
