@@ -152,7 +152,12 @@ def test_protocol_is_recorded_with_its_differences_from_the_paper(copy):
     log = run(copy, scripted, protocol="text_only")
     assert not scripted.chats[0].images
     assert log.eval.metadata["protocol"] == "text_only"
-    assert "images none instead of before" in log.eval.metadata["differs_from_paper"]
+    assert log.eval.metadata["differs_from_paper"] == [
+        "the card has no protocol of the paper",
+        "The baseline without the picture",
+        "another prompt text (compared with reworded)",
+        "images none instead of before (compared with reworded)",
+    ]
 
 
 def test_retry_keeps_replies_and_asks_again_where_there_is_none(copy, tmp_path):

@@ -36,10 +36,12 @@ Strict = Annotated[
 @opens_model
 def evaluate(
     name: Annotated[str, typer.Argument(metavar="SET", help="See: jurat data", show_default=False)],
-    data: Annotated[Path, typer.Option(metavar="PATH", help="Your copy of the set.", show_default=False)],
     model: Annotated[
         str, typer.Option("--model", "-m", metavar="NAME", help="See: jurat models", show_default=False)
     ],
+    data: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Your copy of the set; sets of pictograms need none.")
+    ] = None,
     scorer: ScorerNames = None,
     judge: JudgeName = None,
     protocol: Annotated[
@@ -75,7 +77,7 @@ def evaluate(
     from jurat.cli.eval_results import end, print_results
 
     task = {
-        "data": str(data.absolute()),
+        "data": None if data is None else str(data.absolute()),
         "protocol": protocol,
         "scorer": scorer,
         "judge": judge,

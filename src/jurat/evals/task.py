@@ -213,10 +213,14 @@ def generate_config(protocol: Protocol, seed: int | None) -> GenerateConfig:
 
 
 def differs_from_paper(card: Card, protocol: Protocol) -> list[str]:
-    """How the protocol of a run differs from the paper's, a phrase each."""
-    if PAPER not in card.protocols:
-        return ["the card of the set has no protocol of the paper"]
-    return choose_protocol(card, PAPER).differences(protocol)
+    """How the protocol of a run differs from the paper's, a phrase each; where the card has none of the
+    paper, how it differs from the card's first."""
+    if PAPER in card.protocols:
+        return choose_protocol(card, PAPER).differences(protocol)
+    first = choose_protocol(card)
+    others = [f"{what} (compared with {first.name})" for what in first.differences(protocol)]
+    note = [protocol.card.note.rstrip(".")] if protocol.card.note else []
+    return ["the card has no protocol of the paper", *note, *others]
 
 
 @dataclass(frozen=True)
