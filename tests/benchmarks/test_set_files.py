@@ -95,6 +95,7 @@ def test_image_that_cannot_be_read_is_missing_for_that_reason(
     found = SetFiles(tmp_path)
     assert found.image("1.png") is None
     assert found.why_no_image("1.png").startswith(why)
+    assert found.why_no_image("1").startswith(why)
     assert found.why_no_image("2.png") == "is not in the copy"
     assert why in notes_of(found)
 

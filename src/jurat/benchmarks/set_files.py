@@ -135,10 +135,10 @@ class SetFiles:
 
     def why_no_image(self, *names: str) -> str:
         """Why `image` finds none: "is not in the copy", "is empty (0 bytes)"."""
-        for name in names:
-            wanted = _wanted(name)
-            for each in self._by_base.get(wanted[-1], ()) if wanted else ():
-                if each in self.unusable and self._matches(each, wanted):
+        for wanted in filter(None, map(_wanted, names)):
+            tail = [*wanted[:-1], _stem(wanted[-1])]
+            for each in self._by_stem.get(tail[-1], ()):
+                if each in self.unusable and [*self._parts[each][:-1], tail[-1]][-len(tail) :] == tail:
                     return self.unusable[each]
         return "is not in the copy"
 

@@ -13,6 +13,8 @@ from jurat.content import Item
 
 _TYPE = 6
 """The type of query in the names of the pictures that is FigStep; 1 to 5 are the paper's ablations."""
+_DATASET = "ForbidQI"
+"""The only data set that the tables name."""
 _FULL, _TINY = "SafeBench", "SafeBench-Tiny"
 _PIECE = re.compile(r"(image_(\d+)_splits)/image_\2_split_(\d+)\.\w+", re.IGNORECASE)
 
@@ -25,13 +27,15 @@ class FigStep(Reader):
 
     def samples(self, row: Row) -> Iterator[Sample]:
         category, task = text_of(row, "category_id"), text_of(row, "task_id")
-        name = f"query_{text_of(row, 'dataset')}_{category}_{task}_{_TYPE}.png"
-        fields = {"question": text_of(row, "question"), "instruction": text_of(row, "instruction")}
+        dataset = text_if_any(row.cells, "dataset") or _DATASET
+        name = f"query_{dataset}_{category}_{task}_{_TYPE}.png"
+        names = ("question", "instruction")
+        fields = {each: text for each in names if (text := text_if_any(row.cells, each))}
         yield Sample(
             id=f"{category}-{task}",
             item=Item([self.image(*self._names(name), named=name)], turns=self.turns(fields)),
             expected=REFUSE,
-            category=text_of(row, "category_name"),
+            category=text_if_any(row.cells, "category_name"),
             fields=fields,
         )
 

@@ -19,15 +19,15 @@ class JailBreakV(Reader):
         return self.files.table(self.files.one(*self.card.patterns(self.layout)))
 
     def samples(self, row: Row) -> Iterator[Sample]:
-        base = text_of(row, "redteam_query")
+        base = text_of(row, "redteam_query", "jailbreak_query")
         kept = {name: text for name in _KEPT if (text := text_if_any(row.cells, name))}
         fields = {"question": text_of(row, "jailbreak_query"), "request": base, **kept}
         yield Sample(
             id=text_of(row, "id"),
             item=Item([self.image(text_of(row, "image_path"))], turns=self.turns(fields)),
             expected=REFUSE,
-            group=text_of(row, "format"),
-            category=text_of(row, "policy"),
+            group=text_if_any(row.cells, "format"),
+            category=text_if_any(row.cells, "policy"),
             cluster=same_text(base),
             fields=fields,
         )

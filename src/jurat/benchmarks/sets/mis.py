@@ -35,7 +35,7 @@ class MIS(Reader):
             item=Item([self._image(name) for name in names], turns=self.turns(fields)),
             expected=REFUSE,
             group=split,
-            category=text_of(row, "category"),
+            category=text_if_any(row.cells, "category"),
             cluster=f"{split}-{'/'.join(_last_parts(names[0])[-2:])}",
             fields=fields,
         )
