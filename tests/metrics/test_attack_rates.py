@@ -48,6 +48,11 @@ def test_clusters_widen_the_interval_of_a_rate():
     assert together.interval_method == "Wilson, effective n of 8 clusters"
 
 
+def test_clusters_of_one_row_each_are_none():
+    rows = columns(success=[1, 0, 1], cluster=["a", "b", None])
+    assert value_of("asr", rows).interval_method == "Wilson"
+
+
 def test_repeated_units_are_clusters_where_no_cluster_is_named():
     rows = columns(success=[1, 1, 0, 0, 1, 1], unit=["a", "a", "b", "b", "c", "c"])
     assert value_of("asr", rows).interval_method == "Wilson, effective n of 3 clusters"

@@ -31,8 +31,14 @@ def normalised_answer(text: str) -> str:
 
 
 def token_f1(answer: str, answers: Sequence[str]) -> float:
-    """F1 of the tokens in common with the best of the accepted answers, in [0, 1]; two empty texts agree."""
-    return max(_f1(normalised_answer(answer).split(), normalised_answer(each).split()) for each in answers)
+    """F1 of the tokens shared with the best of the accepted answers, in [0, 1]; two empty texts agree."""
+    said = normalised_answer(answer).split()
+    return max(_f1(said, each.split()) for each in _accepted(answers))
+
+
+def _accepted(answers: Sequence[str]) -> list[str]:
+    """The accepted answers in normal form; as in the script, empty ones only where there is no other."""
+    return [text for text in map(normalised_answer, answers) if text] or [""]
 
 
 def _f1(said: list[str], true: list[str]) -> float:
@@ -44,7 +50,7 @@ def _f1(said: list[str], true: list[str]) -> float:
 
 def exact_match(answer: str, answers: Sequence[str]) -> bool:
     """Whether it is one of the accepted answers, in SQuAD's normal form."""
-    return normalised_answer(answer) in map(normalised_answer, answers)
+    return normalised_answer(answer) in _accepted(answers)
 
 
 def matches_target(answer: str, target: str, mode: Mode, *, fold: bool = True, words: bool = False) -> bool:

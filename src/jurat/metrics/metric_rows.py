@@ -170,13 +170,13 @@ class MetricRows:
 
     @property
     def clusters(self) -> list[Any] | None:
-        """The cluster of each row: its `cluster`, else its `unit` where units repeat; None if there is
-        neither. A row without one is a cluster of its own."""
+        """The cluster of each row: its `cluster`, else its `unit`; a row without one is a cluster of its own.
+        None where each row is one."""
         for column in ("cluster", "unit"):
             named = self.cells.get(column, ())
-            present = [cell for cell in named if cell is not None]
-            if present and (column == "cluster" or len(set(present)) < len(present)):
-                return [(number,) if cell is None else cell for number, cell in enumerate(named)]
+            if any(cell is not None for cell in named):
+                found = [(number,) if cell is None else cell for number, cell in enumerate(named)]
+                return found if len(set(found)) < len(found) else None
         return None
 
     def select(self, keep: Sequence[bool] | NDArray[np.bool_], reason: str) -> MetricRows:
