@@ -59,7 +59,8 @@ def table() -> str:
     covers = {**hazards(), UNMAPPED: "what spans several hazards, or is none"}
     cells: dict[str, list[str]] = {hazard: [] for hazard in covers}
     for row in taxonomy_table(entry.card for entry in BENCHMARKS if not entry.is_plug_in):
-        names = [f"{name} ({count:,})" if count else name for name, count in row.categories.items()]
+        named = {"all of it" if name == "*" else name: count for name, count in row.categories.items()}
+        names = [f"{name} ({count:,})" if count else name for name, count in named.items()]
         if len(names) > 10:
             names = [f"{len(names)} categories ({sum(count or 0 for count in row.categories.values()):,})"]
         cells[row.hazard].append(f"`{row.set}`: {', '.join(names)}")

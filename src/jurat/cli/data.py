@@ -124,7 +124,8 @@ def _print_taxonomy(name: str | None, as_json: bool) -> None:
 def _few(categories: Mapping[str, int | None]) -> str:
     """Categories with their counts; of many only how many they are."""
     if len(categories) <= _SHOWN:
-        return ", ".join(f"{name} ({count:,})" if count else name for name, count in categories.items())
+        named = {"all of it" if name == "*" else name: count for name, count in categories.items()}
+        return ", ".join(f"{name} ({count:,})" if count else name for name, count in named.items())
     return f"{len(categories)} categories ({sum(count or 0 for count in categories.values()):,})"
 
 

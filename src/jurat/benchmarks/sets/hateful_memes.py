@@ -49,7 +49,6 @@ class HatefulMemes(Reader):
             expected=None if label is None else (_ANSWERS[label],),
             label=label,
             group=split if split in SPLITS else None,
-            category="hateful memes",
             cluster=_stem(img),
             fields=fields,
         )

@@ -40,7 +40,6 @@ class VLSafe(Reader):
             item=Item([self.image(f"{name}.jpg", name)], turns=[*talk, *self.turns(fields)]),
             expected=REFUSE if group in ("examine", "alignment", "harmlessness_nlf") else None,
             group=group,
-            category="harmless image, harmful request" if group in ("examine", "alignment") else None,
             cluster=name,
             fields=fields,
         )
