@@ -41,7 +41,7 @@ class HatefulMemes(Reader):
         elif label not in _ANSWERS:
             raise SkipRow(f"its label {label!r} is neither 0 nor 1")
         fields = {"text": text_if_any(row.cells, "text") or ""}
-        image = self.image(img, img.rpartition("/")[2])
+        image = self.image(img, img.rpartition("/")[2], named=img)
         yield Sample(
             # The file's name has the leading zeros that the id lacks in some copies.
             id=f"{split}-{_stem(img)}",

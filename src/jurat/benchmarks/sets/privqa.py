@@ -57,7 +57,7 @@ class PrivQA(Reader):
         if "image_path" in row.cells:
             path = text_of(row, "image_path")
             name = path.rpartition("/")[2]
-            return [self.image(path, name, any_suffix=True)], name.lower()
+            return [self.image(path, name, any_suffix=True, named=path)], name.lower()
         if "image_id" in row.cells:
             name = text_of(row, "image_id")
             return [self.image(name, any_suffix=True)], name
