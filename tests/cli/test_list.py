@@ -12,7 +12,7 @@ from jurat.registry import KINDS
 def test_list_shows_every_kind_with_plug_ins(jurat):
     result = jurat("list")
     assert result.exit_code == 0, result.output
-    starts = [line.split()[0] for line in result.stdout.splitlines() if line.strip()]
+    starts = [line.split()[0] for line in result.stdout.splitlines() if line[:1].strip()]
     assert [kind for kind in starts if kind in KINDS] == list(KINDS)
     assert {"hf/NAME_OR_PATH", "colour/...", ".csv,", "oracle"} <= set(starts)
     assert "(colour-model)" in result.stdout

@@ -156,6 +156,12 @@ def test_wrong_option_is_incorrect_and_expected_text_counts_as_its_letter():
     assert label("options", "B", expected="milk", fields=OPTIONS) == "correct"
 
 
+@pytest.mark.parametrize("letters", ["", "A", "AA", "Aa", "A-", "12"])
+def test_wrong_letters_are_refused(letters):
+    with pytest.raises(JuratError, match="are not two or more different ones"):
+        open_scorer("options", letters=letters)
+
+
 def test_random_fallback_depends_on_the_id_alone_and_is_marked():
     scorer = open_scorer("options?fallback=random")
     several = [answered("Hm.", id=f"s{n}", expected="B") for n in range(400)]

@@ -1,5 +1,7 @@
 """Judgements, and the base of scorers."""
 
+from typing import ClassVar
+
 import pytest
 
 from jurat.errors import JuratError
@@ -39,3 +41,18 @@ def test_one_reply_that_makes_a_scorer_fail_leaves_the_others():
 
 def test_no_replies_give_no_judgements():
     assert Fragile().score([]) == []
+
+
+def test_replies_are_judged_in_batches_and_keep_their_order():
+    class Batches(Fragile):
+        batch_size = 3
+        sizes: ClassVar[list[int]] = []
+
+        def judge_all(self, answered):
+            self.sizes.append(len(answered))
+            return super().judge_all(answered)
+
+    texts = ["long", "", "short", "long", "short", " ", "long", "short", "short"]
+    found = Batches().score([answered(text) for text in texts])
+    assert [one.label for one in found] == [text.strip() or None for text in texts]
+    assert Batches.sizes == [3, 3, 1]

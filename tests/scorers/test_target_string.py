@@ -22,12 +22,14 @@ from .answers import CUT, FAILURES, answered
         ({"mode": "contains"}, "I cannot help with bread.", "match"),
         ({"mode": "contains", "words": True}, "shortbread", "no_match"),
         ({"mode": "contains", "fold": False}, "Bread", "no_match"),
+        ({"mode": "exact", "target": "..."}, "!!!", "no_match"),
+        ({"mode": "exact", "target": "..."}, "...", "match"),
         ({"mode": "contains", "part": "first_line"}, "\n\nSure.\nbread", "no_match"),
         ({"mode": "contains", "part": "first_line"}, "\n\nBread.\nsure", "match"),
     ],
 )
 def test_reply_is_matched_by_mode(options, reply, label):
-    (found,) = open_scorer("target-string", target="bread", **options).score([answered(reply)])
+    (found,) = open_scorer("target-string", **{"target": "bread", **options}).score([answered(reply)])
     assert (found.state, found.label) == ("scored", label)
 
 
@@ -66,3 +68,15 @@ def test_replies_without_a_text():
         ("scored", "match", "cut_off"),
     ]
     assert found[4].reason == "There is no reply to score: The server is down."
+
+
+def test_name_has_the_settings_that_change_what_matches():
+    names = [
+        open_scorer(f"target-string?{query}").name
+        for query in ("mode=exact", "mode=exact&fold=false", "mode=prefix&target=a&words=1&part=first_line")
+    ]
+    assert names == [
+        "target-string-exact@1",
+        "target-string-exact@1[case]",
+        "target-string-prefix@1[=a,first_line,words]",
+    ]

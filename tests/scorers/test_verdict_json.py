@@ -94,6 +94,14 @@ def test_missing_fields_are_unreadable(field):
         read_verdict(json.dumps(verdict), MODEL, "a1")
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "Infinity", "NaN"])
+def test_numbers_that_are_not_finite_are_unreadable(number):
+    schema = {"properties": {"share": {"type": "number"}}, "required": ["share"]}
+    assert read_verdict('{"share": 2.5}', model_of(schema)) == {"share": 2.5}
+    with pytest.raises(Unreadable):
+        read_verdict(f'{{"share": {number}}}', model_of(schema))
+
+
 @pytest.mark.parametrize(
     ("schema", "message"),
     [

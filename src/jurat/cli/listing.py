@@ -56,7 +56,8 @@ def print_entries(
     for name in columns:
         table.add_column(name, justify="center")
     for entry in entries:
-        summary = f"{entry.summary} ({entry.provider})" if entry.is_plug_in else entry.summary
+        remark = entry.provider if entry.is_plug_in else _definition(entry)
+        summary = f"{entry.summary} ({remark})" if remark else entry.summary
         table.add_row(
             Text(printable(entry.usage), "dim" if entry.missing else "bold"),
             Text(printable(summary)),
@@ -77,6 +78,11 @@ def _paper(entry: Entry) -> str:
     return entry.paper or ""
 
 
+def _definition(entry: Entry) -> str:
+    """Where its definition comes from, for kinds that say so; "" for others."""
+    return str(getattr(entry, "definition", ""))
+
+
 def _facts(kind: str, entry: Entry) -> dict[str, Any]:
     return {
         "kind": kind,
@@ -84,6 +90,7 @@ def _facts(kind: str, entry: Entry) -> dict[str, Any]:
         "usage": entry.usage,
         "summary": entry.summary,
         "paper": entry.paper,
+        "definition": _definition(entry) or None,
         "provider": entry.provider,
         "extra": entry.extra,
         "missing": list(entry.missing),

@@ -65,7 +65,7 @@ def matches_target(answer: str, target: str, mode: Mode, *, fold: bool = True, w
     """
     text, target = normalised(answer, fold=fold), normalised(target, fold=fold)
     if mode == "exact":
-        return without_end_marks(text) == without_end_marks(target)
+        return text == target or without_end_marks(text) == (without_end_marks(target) or target)
     if not words:
         return text.startswith(target) if mode == "prefix" else target in text
     pattern = rf"(?<!\w){re.escape(target)}(?!\w)"

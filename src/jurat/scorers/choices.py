@@ -45,7 +45,7 @@ class Labels(ReplyScorer):
             raise JuratError(f"The labels {', '.join(found)!r} are not two or more different ones.")
         if positive not in found:
             raise JuratError(f"The positive label {positive!r} is none of {', '.join(found)}.")
-        self.name = f"labels-{rule}@1"
+        self.name = f"labels-{rule}@1[{'|'.join(found)}]"
         self.labels, self.positive = tuple(found), positive
         self._rule: Rule = rule
 
@@ -114,6 +114,8 @@ class Options(ReplyScorer):
             fallback: `random` draws an option where none can be read, as SIUO's script does; the draw
                 depends on the sample's id alone.
         """
+        if len(set(letters.upper())) != len(letters) or len(letters) < 2 or not letters.isalpha():
+            raise JuratError(f"The letters {letters!r} are not two or more different ones.")
         self.name = f"options-{fallback}@1" if fallback != "none" else "options@1"
         self._letters, self._fallback = letters.upper(), fallback
 

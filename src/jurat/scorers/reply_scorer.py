@@ -33,6 +33,8 @@ class ReplyScorer:
     """The label of a reply that the evaluated model's backend refused or filtered; None for none."""
     when_empty: str | None = None
     """The label of an empty reply; None for none."""
+    batch_size: int = 64
+    """Replies that `judge_all` is given at once, at most: their images are in memory together."""
 
     def judge(self, answered: Answered) -> Judgement:
         """The judgement of a reply with a text."""
@@ -47,9 +49,11 @@ class ReplyScorer:
         """See `Scorer.score`."""
         found = [self._without_text(one) for one in answered]
         with_text = [at for at, known in enumerate(found) if known is None]
-        judged = self.judge_all([answered[at] for at in with_text])
-        for at, judgement in zip(with_text, judged, strict=True):
-            found[at] = self._marked(judgement, answered[at])
+        for start in range(0, len(with_text), self.batch_size):
+            batch = with_text[start : start + self.batch_size]
+            judged = self.judge_all([answered[at] for at in batch])
+            for at, judgement in zip(batch, judged, strict=True):
+                found[at] = self._marked(judgement, answered[at])
         return [judgement for judgement in found if judgement is not None]
 
     def scored(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from jurat.metrics.answer_texts import Mode, matches_target
+from jurat.metrics.normalise import normalised
 from jurat.scorers.judgement import Answered, Judgement
 from jurat.scorers.reply_scorer import ReplyScorer
 
@@ -39,7 +40,10 @@ class TargetString(ReplyScorer):
             fold: compares without regard to case.
             words: `contains` and `prefix` match whole words only: "cat" is not in "category".
         """
-        self.name = f"target-string-{mode}@1"
+        settings = (target and f"={target}", target_field, part != "reply" and part)
+        switches = (not fold and "case", words and "words")
+        changed = ",".join(str(one) for one in (*settings, *switches) if one)
+        self.name = f"target-string-{mode}@1" + (f"[{changed}]" if changed else "")
         self._mode: Mode = mode
         self._target, self._field = target, target_field
         self._part, self._fold, self._words = part, fold, words
@@ -65,7 +69,7 @@ class TargetString(ReplyScorer):
         else:
             wanted = sample.expected
         several = (wanted,) if isinstance(wanted, str) else wanted or ()
-        return [target for target in several if target.strip()]
+        return [target for target in several if normalised(target)]
 
     def _matches(self, text: str, target: str) -> bool:
         return matches_target(text, target, self._mode, fold=self._fold, words=self._words)

@@ -38,7 +38,9 @@ def model_of(schema: Mapping[str, Any]) -> type[BaseModel]:
         name: (_type(name, facts), ...) if name in required else (_type(name, facts) | None, None)
         for name, facts in schema["properties"].items()
     }
-    return create_model("Verdict", __config__=ConfigDict(strict=True, extra="ignore"), **fields)
+    return create_model(
+        "Verdict", __config__=ConfigDict(strict=True, extra="ignore", allow_inf_nan=False), **fields
+    )
 
 
 def read_verdict(reply: str, model: type[BaseModel], key: str | None = None) -> dict[str, Any]:
