@@ -185,6 +185,7 @@ def test_row_missing_for_one_seed_is_not_pooled():
     ]
 
 
+@pytest.mark.slow
 def test_worker_processes_give_the_same_table(tmp_path):
     told: list[str] = []
     subjects = [BenchModel(f"{seed}", f"null?seed={seed}") for seed in (1, 2)]

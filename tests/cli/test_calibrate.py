@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from jurat.cli import app
 
 SCENES = Path(__file__).parents[2] / "examples" / "scenes"
+NULL = ("-m", "null")
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -25,7 +26,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     lines = ["file,broken", *(f"{row['file']},{' '.join(row['broken'])}" for row in truth)]
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
     code, printed = run(
-        "calibrate", "--images", SCENES, "-c", "shelf:nursery", "--labels", folder / "labels.csv",
+        "calibrate", "--images", SCENES, "-c", "shelf:nursery", *NULL, "--labels", folder / "labels.csv",
         "--out", folder / "calibration.json",
     )  # fmt: skip
     assert code == 0, printed
@@ -34,7 +35,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_calibrate_reports_fitted_and_unproved_bounds(fitted: tuple[Path, str]) -> None:
     path, printed = fitted
-    assert "40 images of bundled@" in printed
+    assert "40 images of null@none" in printed
     assert "it takes 59 labelled violations of a rule" in " ".join(printed.split())
     written = json.loads(path.read_text())
     assert written["images"] == 40
@@ -45,7 +46,7 @@ def test_calibrate_reports_fitted_and_unproved_bounds(fitted: tuple[Path, str]) 
 def test_record_names_the_calibration(fitted: tuple[Path, str], tmp_path: Path) -> None:
     out = tmp_path / "verdicts.jsonl"
     code, printed = run(
-        "judge", SCENES / "0000-child-with-blade-broken.png", "-c", "shelf:nursery",
+        "judge", SCENES / "0000-child-with-blade-broken.png", "-c", "shelf:nursery", *NULL,
         "--calibration", fitted[0], "--out", out,
     )  # fmt: skip
     assert code == 0, printed
@@ -60,8 +61,9 @@ def test_labels_are_matched_by_resolved_path(tmp_path: Path, monkeypatch: pytest
     Path("labels.csv").write_text("file,broken\n" + "".join(f"./x/../{name},\n" for name in names))
     Path("x").mkdir()
     code, printed = run(
-        "calibrate", "--images", ".", "-c", "shelf:nursery", "--labels", "labels.csv", "--out", "c.json"
-    )
+        "calibrate", "--images", ".", "-c", "shelf:nursery", *NULL, "--labels", "labels.csv",
+        "--out", "c.json",
+    )  # fmt: skip
     assert code == 0, printed
     assert json.loads(Path("c.json").read_text())["rules"]
 
@@ -85,11 +87,19 @@ def test_invalid_labels_are_refused_before_the_model_opens(lines: str, told: str
 
 
 def test_calibration_of_another_constitution_is_refused(fitted: tuple[Path, str]) -> None:
-    code, printed = run("judge", SCENES, "-c", SCENES.parent / "picnic.yaml", "--calibration", fitted[0])
+    picnic = SCENES.parent / "picnic.yaml"
+    code, printed = run("judge", SCENES, "-c", picnic, *NULL, "--calibration", fitted[0])
     assert code == 2
     assert "fitted for something else" in printed and "constitution: " in printed
 
 
 def test_existing_calibration_is_not_overwritten(fitted: tuple[Path, str]) -> None:
-    code, printed = run("calibrate", "--images", SCENES, "-c", "shelf:nursery", "--out", fitted[0])
+    code, printed = run("calibrate", "--images", SCENES, "-c", "shelf:nursery", *NULL, "--out", fitted[0])
     assert (code, "--overwrite replaces it" in printed) == (2, True)
+
+
+def test_strict_fails_without_a_proved_bound(fitted: tuple[Path, str], tmp_path: Path) -> None:
+    labels = fitted[0].with_name("labels.csv")
+    command = ("calibrate", "--images", SCENES, "-c", "shelf:nursery", *NULL, "--labels", labels)
+    code, printed = run(*command, "--out", tmp_path / "c.json", "--strict")
+    assert (code, "not every rule has a proved bound" in printed) == (1, True)

@@ -300,7 +300,7 @@ def test_terminal_shows_progress_rate_and_remaining_time(pics, tmp_path):
     terminal, end = pty.openpty()
     for i in range(30):
         Image.new("RGB", (8, 8), (i, 0, 0)).save(pics / f"more-{i:02}.png")
-    args = ["judge", "pics", "-c", "colours.yaml", "-m", "null?pace=0.03", "--batch-size", "1"]
+    args = ["judge", "pics", "-c", "colours.yaml", "-m", "null?pace=0.01", "--batch-size", "1"]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
     run = start(tmp_path, *args, stdout=subprocess.DEVNULL, stderr=end, env=environment)
     os.close(end)

@@ -58,16 +58,14 @@ def test_folder_without_images_reports_its_files(pics, jurat):
     )
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_names_outside_the_output_encoding_are_escaped(pics: Path, encoding: str) -> None:
     Path("pics/日本語-ü.png").write_bytes(Path("pics/green.png").read_bytes())
-    shown = run("judge", "pics/日本語-ü.png", *POLICY, PYTHONIOENCODING=encoding)
+    shown = run("judge", "pics/日本語-ü.png", "日本語-none.png", *POLICY, PYTHONIOENCODING=encoding)
     assert shown.returncode == 0, shown.stderr
     u = "ü".encode(encoding, "backslashreplace")
     assert rb"pics/\u65e5\u672c\u8a9e-" + u + b".png" in shown.stdout
-    missing = run("judge", "日本語-none.png", *POLICY, PYTHONIOENCODING=encoding)
-    assert missing.returncode == 3
-    assert rb"no such file or folder: \u65e5\u672c\u8a9e-none.png" in missing.stderr
+    assert rb"no such file or folder: \u65e5\u672c\u8a9e-none.png" in shown.stdout
     rows = run("judge", "pics/日本語-ü.png", *POLICY, "--out", "-", "--quiet", PYTHONIOENCODING=encoding)
     assert json.loads(rows.stdout)["id"] == "pics/日本語-ü.png"
     assert run("constitution", "show", "colours.yaml", PYTHONIOENCODING=encoding).returncode == 0

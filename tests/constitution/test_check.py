@@ -477,4 +477,4 @@ def test_check_time_is_linear(what: str) -> None:
         return time.process_time() - start
 
     seconds(10)
-    assert seconds(5000) < 30 * max(0.02, min(seconds(500) for _ in range(2)))
+    assert seconds(3000) < 18 * max(0.02, min(seconds(500) for _ in range(2)))

@@ -27,6 +27,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+QUICK = ("README", "tutorial")
+"""Pages whose commands `make test` runs; `make slow` runs those of the others."""
 MARKS = {"file", "exit", "needs", "model"}
 BLOCK = re.compile(r"((?:^<!-- [^\n]* -->\n)*)^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -80,7 +82,11 @@ def environment(folder: Path, programs: Path) -> dict[str, str]:
     return {**os.environ, "PATH": tools, "PYTHONPATH": str(folder), "COLUMNS": "100", "HF_HUB_OFFLINE": "1"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [page if page.stem in QUICK else pytest.param(page, marks=pytest.mark.slow) for page in PAGES],
+    ids=lambda page: page.stem,
+)
 def test_commands_of_the_page_run_and_print_what_it_shows(page, tmp_path, preloaded):
     programs = Path(sys.executable).parent if page.stem == "README" else preloaded.bin
     if (ROOT / "examples").is_dir():

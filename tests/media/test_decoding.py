@@ -245,8 +245,13 @@ STORED = {
 }
 
 
-@pytest.mark.parametrize("orientation", STORED)
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "lzw TIFF", "AVIF"])
+@pytest.mark.parametrize(
+    ("format", "orientation"),
+    [
+        *(("PNG", orientation) for orientation in STORED),
+        *((format, 6) for format in ("JPEG", "WEBP", "TIFF", "lzw TIFF", "AVIF")),
+    ],
+)
 def test_exif_orientation_is_applied(
     format: str, orientation: int, picture: Image.Image, encode: Encode
 ) -> None:

@@ -44,6 +44,7 @@ QUESTIONS = (
 )
 
 
+@pytest.mark.slow
 def test_questions_writes_rows_and_a_table(written, capsys) -> None:
     argv = (
         "--models",

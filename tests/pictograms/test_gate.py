@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,9 +20,10 @@ def judge() -> Judge:
     return Judge("shelf:nursery", open_model("bundled"))
 
 
-def test_foreign_images_never_get_safe_or_unsafe(judge: Judge) -> None:
-    pictures = list(foreign_images())
-    assert len(pictures) >= 200
+@pytest.mark.parametrize("step", [10, pytest.param(1, marks=pytest.mark.slow)])
+def test_foreign_images_never_get_safe_or_unsafe(judge: Judge, step: int) -> None:
+    pictures = list(islice(foreign_images(), 0, None, step))
+    assert len(pictures) >= 200 / step
     gate = judge.model.capability(DomainGate)
     assert gate is not None
     passed = []
@@ -39,13 +42,15 @@ def test_foreign_image_is_unsure_with_the_reason(judge: Judge) -> None:
     assert "scenes of pictograms" in (verdict.note or "") + verdict.explain()
 
 
-def test_scenes_of_other_sizes_and_backgrounds_pass_the_gate(judge: Judge) -> None:
+# 99% of many pass: of 48 at most 3 fail with a probability of 99.9%, of 240 at most 7 with 99.7%.
+@pytest.mark.parametrize(("count", "most"), [(48, 3), pytest.param(240, 7, marks=pytest.mark.slow)])
+def test_scenes_of_other_sizes_and_backgrounds_pass_the_gate(judge: Judge, count: int, most: int) -> None:
     gate = judge.model.capability(DomainGate)
     assert gate is not None
     scenes: list[Image.Image] = []
-    for seed in range(240):
+    for seed in range(count):
         rng = np.random.default_rng(7_700_000_000 + seed)
         size, texture = int(rng.choice([96, 128, 200, 320])), str(rng.choice(TEXTURES))
         scenes.append(draw(rng, size=size, texture=texture, resample=Image.Resampling.LANCZOS).image)
     foreign = sum(failure is not None for failure in gate.foreign(scenes))
-    assert foreign <= 7  # 99% of many pass; of 240 that is at most 7 with a probability of 99.7%
+    assert foreign <= most

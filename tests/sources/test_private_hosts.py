@@ -60,7 +60,7 @@ def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[_
     monkeypatch.setattr("jurat.sources.remote._PAUSE", 0.0)
     with _Server(("127.0.0.1", 0), _Handler) as one, _Server(("127.0.0.1", 0), _Handler) as two:
         for server in (one, two):
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield one, two
         for server in (one, two):
             server.shutdown()

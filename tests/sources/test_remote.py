@@ -147,7 +147,7 @@ def test_images_and_tables_are_read_over_http(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"path": "a.png"}\n')
     handler = functools.partial(_Quiet, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         root = f"http://127.0.0.1:{server.server_port}"
         try:
             assert [item.read()[0] for item in find_items([f"{root}/a.png", f"{root}/t.jsonl"])] == [
@@ -202,7 +202,7 @@ class _Faulty(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def faulty() -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Faulty) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
@@ -281,7 +281,7 @@ class _Signed(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def signed() -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Signed) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 

@@ -219,6 +219,7 @@ def measured(name: str) -> tuple[int, list[Any]]:
     return grown, found
 
 
+@pytest.mark.slow
 def test_highly_compressed_text_in_parquet_is_not_unpacked() -> None:
     table = pa.table({"image": [b"a picture"], "note": pa.array(["x" * 400_000_000])})
     pq.write_table(table, "t.parquet", compression="zstd")
@@ -229,6 +230,7 @@ def test_highly_compressed_text_in_parquet_is_not_unpacked() -> None:
     assert found[0][1]["note"].startswith("(left out: 400,")
 
 
+@pytest.mark.slow
 def test_text_shared_by_many_rows_is_held_once() -> None:
     text = pa.DictionaryArray.from_arrays(pa.array([0] * 2000, pa.int32()), pa.array(["y" * 250_000]))
     pq.write_table(pa.table({"image": [b"a picture"] * 2000, "text": text}), "t.parquet")
@@ -250,6 +252,7 @@ def measured_shared(name: str) -> tuple[int, int]:
     return grown, found
 
 
+@pytest.mark.slow
 def test_highly_compressed_images_in_parquet_are_errors() -> None:
     pq.write_table(
         pa.table({"image": [bytes(300_000_000)] * 4, "n": [0, 1, 2, 3]}), "t.parquet", compression="zstd"

@@ -649,7 +649,7 @@ def test_fewer_large_objects_are_prefetched(monkeypatch: pytest.MonkeyPatch) -> 
         return most
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Objects) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         small, large = most_ahead(1), most_ahead(400)
         server.shutdown()
     assert small > 2 * large

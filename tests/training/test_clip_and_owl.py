@@ -121,6 +121,7 @@ def test_matcher_training_equals_the_model_forward_pass(models: dict[str, Any], 
     assert torch.allclose(found, whole.image_embeds @ whole.text_embeds.T, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EYES)
 def test_training_updates_all_but_the_tower_resumes_and_exports(
     seen: TowerFeatures,

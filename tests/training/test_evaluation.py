@@ -23,19 +23,27 @@ def square(number: int) -> int:
     return number * number
 
 
+@pytest.mark.slow
 def test_worker_processes_keep_the_order() -> None:
     made = in_order(square, itertools.count(), workers=2)
     assert list(itertools.islice(made, 400)) == [i * i for i in range(400)]
 
 
-def test_exam_is_balanced_and_independent_of_workers() -> None:
-    kinds = ("visible", "relation", "touch")
-    alone, together = (set_exam(4, seed=FIRST_SEED + 9, kinds=kinds, workers=n) for n in (1, 2))
+EXAM = ("visible", "relation", "touch")
+
+
+@pytest.mark.slow
+def test_exam_is_independent_of_workers() -> None:
+    alone, together = (set_exam(4, seed=FIRST_SEED + 9, kinds=EXAM, workers=n) for n in (1, 2))
     assert alone.questions == together.questions
     assert all(
         np.array_equal(np.asarray(a), np.asarray(b))
         for a, b in zip(alone.images, together.images, strict=True)
     )
+
+
+def test_exam_is_balanced() -> None:
+    alone = set_exam(4, seed=FIRST_SEED + 9, kinds=EXAM, workers=1)
     tally = Counter((question.kind, question.truth) for question in alone.questions)
     sides = ("left of", "right of", "above", "below")
     assert tally == {(kind, truth): 2 for kind in ("visible", "touch", *sides) for truth in (True, False)}

@@ -44,6 +44,7 @@ def holds(score: Score, percent: float) -> bool:
     return float(binom.cdf(score.right, score.n, percent / 100)) > 0.001
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", ["as trained", "other wordings", "other pictures"])
 def test_accuracy_matches_the_card(view: View) -> None:
     """Each view is one test, so that no two workers measure the same."""
@@ -58,6 +59,7 @@ def test_accuracy_matches_the_card(view: View) -> None:
     assert missed == {}
 
 
+@pytest.mark.slow
 def test_reasons_and_descriptions_match_the_card() -> None:
     model = BundledModel(device="cpu")
     found = {

@@ -201,6 +201,7 @@ def test_batches_predict_only_the_clauses() -> None:
         assert wanted[asked][:-1].equal(row[at + 1 : at + len(asked)])
 
 
+@pytest.mark.slow
 def test_training_runs_resumes_and_exports(tmp_path: Path) -> None:
     checkpoint, folder = tmp_path / "writer.pt", tmp_path / "writer"
     train_writer(checkpoint, Settings(minutes=0.01, batch=2))

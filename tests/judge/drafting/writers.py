@@ -32,7 +32,10 @@ class Writer:
 
     def __call__(self, asked: Asked) -> Told:
         turns = [text_of(message) for message in asked.body["messages"]]
-        step = next(step for step, prompt in STEPS.items() if turns[0].startswith(prompt.instruction))
+        step = next((step for step, prompt in STEPS.items() if turns[0].startswith(prompt.instruction)), "")
+        if not step:  # jurat asks whether the server answers at all
+            said = next(iter(self.says.values()))
+            return said if isinstance(said, Told) else completion("Yes")
         repaired = turns[-1].startswith("That answer cannot be used.")
         self.requests.append((f"{step} again" if repaired else step, turns[-1]))
         says = self.repairs.get(step, self.says[step]) if repaired else self.says[step]

@@ -245,13 +245,14 @@ def test_rejected_key_stops_the_run(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("first", ["429", "500", "a truncated body", "an error in a 200"])
-def test_transient_faults_are_retried(opened: Open, first: str) -> None:
-    left = [error(429, "Slow down", {"retry-after": "1"}) if first == "429" else FAULTS[first][0]]
+def test_transient_faults_are_retried(opened: Open, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.1)
+    left = [error(429, "Slow down", {"retry-after": "0.3"}) if first == "429" else FAULTS[first][0]]
     used = opened(lambda asked: left.pop() if left else likely(asked), retries=1)
     (answer,) = used.ask()
     assert failures(answer) == [None] * 3
     tried, again, *_ = used.asked
-    assert again.at - tried.at >= (1 if first == "429" else 0.37)
+    assert again.at - tried.at >= (0.3 if first == "429" else 0.075)
 
 
 def test_tokens_and_cost_are_counted(opened: Open) -> None:

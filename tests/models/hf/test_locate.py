@@ -20,10 +20,11 @@ OPEN = """
 import logging, sys
 logging.basicConfig(level=logging.WARNING, format="%(message)s")
 from jurat.models import ModelError, open_model
-try:
-    print("opened", open_model(sys.argv[1], device="cpu").revision)
-except ModelError as error:
-    print(error)
+for name in sys.argv[1:]:
+    try:
+        print("opened", open_model(name, device="cpu").revision)
+    except ModelError as error:
+        print(error)
 """
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -52,7 +53,7 @@ class Hub(BaseHTTPRequestHandler):
 def hub() -> Iterator[tuple[str, list[str]]]:
     asked: list[str] = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("AHub", (Hub,), {"asked": asked}))
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}", asked
     server.shutdown()
     server.server_close()
@@ -63,11 +64,11 @@ def models(asked: list[str]) -> list[str]:
     return [path for path in asked if "agent" not in path]
 
 
-def opened(name: str, endpoint: str, cache: Path) -> str:
+def opened(endpoint: str, cache: Path, *names: str) -> str:
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache)}
     environment.pop("HF_HUB_OFFLINE", None)
     done = subprocess.run(
-        [sys.executable, "-c", OPEN, name],
+        [sys.executable, "-c", OPEN, *names],
         capture_output=True,
         text=True,
         check=True,
@@ -81,7 +82,7 @@ def opened(name: str, endpoint: str, cache: Path) -> str:
 def test_model_missing_on_the_hub_is_requested_once(hub: tuple[str, list[str]], tmp_path: Path) -> None:
     endpoint, asked = hub
     (tmp_path / "acme" / "llava-tiny").mkdir(parents=True)
-    told = opened("hf/acme/llava-tinyy", endpoint, tmp_path)
+    told = opened(endpoint, tmp_path, "hf/acme/llava-tinyy")
     assert "There is no folder 'acme/llava-tinyy', and no such model on the hub" in told
     assert "Did you mean hf/acme/llava-tiny?" in told
     assert len(models(asked)) == 1
@@ -89,7 +90,7 @@ def test_model_missing_on_the_hub_is_requested_once(hub: tuple[str, list[str]], 
 
 def test_failing_hub_is_requested_once_and_named(hub: tuple[str, list[str]], tmp_path: Path) -> None:
     endpoint, asked = hub
-    told = opened("hf/down/model", endpoint, tmp_path)
+    told = opened(endpoint, tmp_path, "hf/down/model")
     assert "the hub gave no answer about that name" in told and "503" in told
     assert len(models(asked)) == 1
 
@@ -98,17 +99,18 @@ def test_cached_model_is_used_when_the_hub_fails(
     hub: tuple[str, list[str]], tmp_path: Path, llava_folder: Path
 ) -> None:
     endpoint, asked = hub
-    repository = tmp_path / "models--down--tiny"
-    shutil.copytree(llava_folder, repository / "snapshots" / COMMIT)
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(COMMIT)
-    told = opened("hf/down/tiny", endpoint, tmp_path)
-    assert f"opened {COMMIT[:12]}-pil" in told
-    assert "the copy in its cache is used" in told
-    assert len(models(asked)) == 1
+    for name in ("tiny", "pickled"):
+        repository = tmp_path / f"models--down--{name}"
+        shutil.copytree(llava_folder, repository / "snapshots" / COMMIT)
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text(COMMIT)
     index = repository / "snapshots" / COMMIT / "model.safetensors.index.json"
     index.write_text('{"metadata": {}, "weight_map": {"a": "pytorch_model.bin"}}')
-    assert "names 'pytorch_model.bin' as weights" in opened("hf/down/tiny", endpoint, tmp_path)
+    told = opened(endpoint, tmp_path, "hf/down/tiny", "hf/down/pickled")
+    assert told.count(f"opened {COMMIT[:12]}-pil") == 1
+    assert told.count("the copy in its cache is used") == 2
+    assert "names 'pytorch_model.bin' as weights" in told
+    assert len(models(asked)) == 2
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_downloaded_labels_are_read_by_calibrate_and_bench(opened, judged, tmp_p
     assert all((judged / "in" / row["file"]).is_file() for row in rows)
     assert any(row["broken"] for row in rows) and any(not row["broken"] for row in rows)
 
-    policy = ("-c", "shelf:nursery")
+    policy = ("-c", "shelf:nursery", "-m", "null")
     told = jurat(
         "calibrate",
         "--images",

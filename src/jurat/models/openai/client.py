@@ -12,9 +12,18 @@ from __future__ import annotations
 import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from httpx2 import ConnectError, ConnectTimeout, ReadTimeout, Request, Response, TimeoutException
+from httpx2 import (
+    ConnectError,
+    ConnectTimeout,
+    ReadTimeout,
+    Request,
+    Response,
+    TimeoutException,
+    create_ssl_context,
+)
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
 from jurat.models.openai.faults import Fault, ReplyKind, fault_in
@@ -42,11 +51,15 @@ class _ReplyTooLong(Exception):
     pass
 
 
+_tls = cache(create_ssl_context)
+"""One for all clients of the process: reading the certificates takes 25 ms."""
+
+
 class _HttpClient(DefaultAsyncHttpxClient):
     """Notes what is wrong with a response, and tells the SDK by headers whether to try again."""
 
     def __init__(self, kind: ReplyKind, limit: Timeout, seconds: float) -> None:
-        super().__init__(timeout=limit, follow_redirects=False)
+        super().__init__(timeout=limit, follow_redirects=False, verify=_tls())
         self._kind, self._seconds = kind, seconds
 
     async def send(self, request: Request, *, stream: bool = False, **settings: Any) -> Response:
