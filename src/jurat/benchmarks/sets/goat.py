@@ -56,10 +56,9 @@ class Goat(Reader):
         return next((part.lower() for part in reversed(folders) if part.lower() in TASKS), None)
 
     def _image(self, task: str, folder: str, name: str) -> LazyImage:
-        found = self.files.image(f"images/{name}", under=folder)
-        if found is None and task == "hatefulness":
-            found = self.files.image(f"img/{name}")
-        if found is None:
-            missing = f"{task}/images/{name}"
-            raise SkipRow(f"its image {missing!r} is not in the copy", missing_image=missing)
-        return found
+        is_elsewhere = task == "hatefulness" and self.files.image(f"images/{name}", under=folder) is None
+        return self.image(
+            f"img/{name}" if is_elsewhere else f"images/{name}",
+            under="" if is_elsewhere else folder,
+            named=f"{task}/images/{name}",
+        )
