@@ -93,6 +93,16 @@ def test_duplicates_name_the_earlier_sample(tmp_path: Path):
     assert copy_of(tmp_path, rows).verify().duplicates == [("2", "1")]
 
 
+def test_digest_is_that_of_the_samples(tmp_path: Path):
+    figstep.repository(tmp_path / "a")
+    figstep.screenshots(tmp_path / "b")
+    copies = [open_set("figstep", tmp_path / name) for name in "ab"]
+    digests = {copy.verify().digest for copy in copies}
+    assert len(digests) == 1
+    write(tmp_path, {"a/data/question/safebench.csv": csv_text(figstep.COLUMNS, figstep.ROWS[:2])})
+    assert open_set("figstep", tmp_path / "a").verify().digest not in digests
+
+
 def test_counts_are_compared_with_the_published_ones(tmp_path: Path):
     published = {
         "samples": 3,

@@ -211,16 +211,20 @@ def test_place_of_a_member_names_its_archive(tmp_path: Path):
 
 
 def test_cache_of_the_hub_gives_one_snapshot(tmp_path: Path):
-    write(tmp_path, {"blobs/1": picture(1), "blobs/2": picture(2), "refs/main": "new"})
-    for revision, blob in (("old", "1"), ("new", "2")):
+    old, new = "0" * 40, "a" * 40
+    write(tmp_path, {"blobs/1": picture(1), "blobs/2": picture(2), "refs/main": new})
+    for revision, blob in ((old, "1"), (new, "2")):
         (tmp_path / "snapshots" / revision).mkdir(parents=True)
         (tmp_path / "snapshots" / revision / "a.png").symlink_to(f"../../blobs/{blob}")
     found = SetFiles(tmp_path)
-    assert list(found.openers) == ["snapshots/new/a.png"]
+    assert list(found.openers) == [f"snapshots/{new}/a.png"]
+    assert found.revision == new
+    assert SetFiles(tmp_path / "snapshots" / old).revision == old
+    assert SetFiles(tmp_path / "blobs").revision is None
     image = found.image("a.png")
     assert image is not None
     assert image.open() == picture(2)
-    assert notes_of(found) == "other revisions in the hub's cache were not read; new was (1)"
+    assert notes_of(found) == f"other revisions in the hub's cache were not read; {new} was (1)"
 
 
 def test_links_to_folders_are_followed_once(tmp_path: Path):

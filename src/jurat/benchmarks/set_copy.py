@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ class SetReport:
     """What a copy holds, and what a run over it would leave out."""
 
     samples: int = 0
+    digest: str = ""
+    """SHA-256 of the ids, texts and expectations of all samples, in hexadecimal: equal for copies with the
+    same samples, whatever their layout. Images are not read for it."""
     rows: int = 0
     """Rows of the copy: those that gave samples, and those that did not."""
     skipped: list[Skipped] = field(default_factory=list[Skipped])
@@ -107,12 +111,14 @@ class SetCopy:
         rows: set[str] = set()
         clusters: set[str] = set()
         seen: dict[str, str] = {}
+        digest = sha256()
         for each in self.read():
             rows.add(each.source_row)
             if isinstance(each, Skipped):
                 report.skipped.append(each)
                 continue
             report.samples += 1
+            digest.update(_text_content(each))
             report.categories[each.category or ""] += 1
             is_default = self.card.is_default(each.group)
             report.default_samples += is_default
@@ -125,6 +131,7 @@ class SetCopy:
             first = seen.setdefault(_content(each), each.id)
             if first != each.id:
                 report.duplicates.append((each.id, first))
+        report.digest = digest.hexdigest()
         report.rows, report.clusters = len(rows), len(clusters)
         for counts in (report.categories, report.groups):
             if set(counts) == {""}:  # the set has none
@@ -142,6 +149,8 @@ class SetCopy:
         return {
             "set": self.card.name,
             "layout": self.layout,
+            "revision": self.files.revision,
+            "digest": report.digest,
             "samples": report.samples,
             "rows": report.rows,
             "skipped": [{"row": each.source_row, "reason": each.reason} for each in report.skipped],
@@ -234,6 +243,11 @@ def _content(sample: Sample) -> str:
     images = [getattr(image, "uri", "") for image in sample.item.found()]
     texts = [turn.text for turn in sample.item.turns]
     return sha256(repr((images, texts, sample.expected, sample.group)).encode()).hexdigest()
+
+
+def _text_content(sample: Sample) -> bytes:
+    texts = [turn.text for turn in sample.item.turns]
+    return json.dumps([sample.id, texts, sample.expected]).encode()
 
 
 def _undecodable(sample: Sample) -> Iterator[tuple[str, str]]:

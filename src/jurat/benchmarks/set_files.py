@@ -34,6 +34,7 @@ from jurat.text import shown
 __all__ = ["Row", "SetFiles", "ZipMember"]
 
 _WILD = re.compile(r"[*?\[]")
+_SNAPSHOT = re.compile(r"/snapshots/([0-9a-f]{40})/")
 _ABSOLUTE = re.compile(r"(/|[A-Za-z]:[/\\]|\w+://)")
 
 
@@ -76,6 +77,13 @@ class SetFiles:
         for name, parts in self._parts.items():
             self._by_base[parts[-1]].append(name)
             self._by_stem[_stem(parts[-1])].append(name)
+
+    @property
+    def revision(self) -> str | None:
+        """The commit of a copy in the hub's cache; None elsewhere."""
+        place = f"{os.path.abspath(self.root)}/{next(iter(self.openers), '')}"
+        found = _SNAPSHOT.search(place.replace(os.sep, "/"))
+        return found[1] if found else None
 
     def find(self, pattern: str) -> list[str]:
         """The names whose last parts match a pattern ("question/*.csv"), fewest parts first; with "**" at its
