@@ -127,3 +127,12 @@ def test_metric_without_variation_or_clusters_has_no_interval():
 def test_unknown_metric_is_named():
     with pytest.raises(ValueError, match="there is no metric 'bleu'"):
         estimates(np.ones(4, int), 2).value("bleu")
+
+
+def test_rates_of_soft_or_unknown_truth_are_not_available():
+    for truth in (0.5, math.nan):
+        soft = Estimates(
+            Table.of([{"unit": str(i), "truth": truth, "said": 1, "score": 0.9} for i in range(4)])
+        )
+        for metric in ("f1", "accuracy", "aurc", "forced"):
+            assert math.isnan(soft.value(metric)) and math.isnan(soft.interval(metric).low), metric

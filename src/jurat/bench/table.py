@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,13 +21,14 @@ from jurat import metrics
 from jurat.bench.cost import Spending
 from jurat.metrics import UNSURE, Estimates, Interval, Table
 from jurat.metrics.abstention import COVERAGES
-from jurat.metrics.estimates import SOFT
 from jurat.metrics.intervals import DRAWS, percentile
 from jurat.metrics.paired import percentile_difference, percentile_ratio
 from jurat.metrics.rates import RATES
 from jurat.metrics.shift import PREVALENCES
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from jurat.bench.methods.interface import Prediction
     from jurat.bench.pictogram.items import BenchItem
 
@@ -215,9 +215,9 @@ def _parts(evaluated: EvaluatedMethod, found: Estimates) -> dict[str, dict[str, 
     return parts
 
 
-def _mean(column: Sequence[float]) -> float:
+def _mean(column: NDArray[np.float64]) -> float:
     """nan where a value is not known, or there is none."""
-    return sum(column) / len(column) if len(column) else math.nan
+    return float(column.mean()) if len(column) else math.nan
 
 
 def flip_row(test: EvaluatedMethod, flipped: EvaluatedMethod) -> dict[str, Any]:
@@ -230,7 +230,7 @@ def flip_row(test: EvaluatedMethod, flipped: EvaluatedMethod) -> dict[str, Any]:
     a, b = test.table("rule"), flipped.estimates("rule")
     first, second = (np.array(column) for column in zip(*both, strict=True))
     before_flip, after = a.take(first), b.table.take(second)
-    pairs = before_flip.truth, before_flip.said, after.truth, after.said
+    pairs = before_flip.truth.astype(int), before_flip.said, after.truth.astype(int), after.said
     score = metrics.flip_score(*pairs)
     if math.isnan(score) or flipped.seed_count > 1:
         return {} if math.isnan(score) else {"flip_score": score}
@@ -256,7 +256,7 @@ def paired(
         value, interval = percentile_difference(one, other, metric)
     except ValueError as problem:
         raise ValueError(f"{a.key} and {b.key}: {problem}") from problem
-    if math.isnan(value) or not (one.hard or metric in SOFT):
+    if math.isnan(value):
         return None
     entry: dict[str, Any] = {"a": a.key, "b": b.key, "model": a.model, "split": a.split, "level": level}
     entry |= {"metric": metric, "difference": value}

@@ -52,7 +52,7 @@ class Estimates:
 
     @cached_property
     def hard(self) -> bool:
-        """Whether every truth is 0 or 1; only then there are rates and risks."""
+        """Whether every truth is 0 or 1. Where one is soft or unknown, rates and risks are nan."""
         return bool(np.isin(self.table.truth, (0, 1)).all())
 
     @cached_property
@@ -96,7 +96,9 @@ class Estimates:
         return (around if metric == "log_loss" else bounded)(value, variance, count - 1)
 
     def shares(self, metric: str) -> NDArray[np.float64] | None:
-        """What a metric is the mean of, item by item; None for any other metric."""
+        """What a metric is the mean of, item by item; None for other metrics, and where it is undefined."""
+        if not self.hard:
+            return None
         if metric == "accuracy":
             return (self.table.said == self.table.truth).astype(float)
         return (~self.forced).astype(float) if metric == "forced" else None
@@ -112,6 +114,10 @@ class Estimates:
     def _group(self, metric: str, weights: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
         """A metric and those that are worked out with it, of each sample of `weights` (samples, n)."""
         table = self.table
+        if metric not in METRICS:
+            raise ValueError(f"there is no metric {metric!r}; there are {', '.join(METRICS)}")
+        if metric not in SOFT and not self.hard:
+            return {metric: np.full(len(weights), np.nan)}
         if metric in RATES:
             return rates(table.truth.astype(int), table.said, weights)
         if metric in SOFT:
@@ -119,8 +125,6 @@ class Estimates:
                 "brier": briers(table.truth, table.score, weights),
                 "log_loss": log_losses(table.truth, table.score, weights),
             }
-        if metric not in CURVED:
-            raise ValueError(f"there is no metric {metric!r}; there are {', '.join(METRICS)}")
         curves = self.curves(weights)
         risks = curves.risks_at(COVERED)
         return {"aurc": curves.areas(), "risk": risks, "forced": 1 - curves.risks_at(1.0)}
