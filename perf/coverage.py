@@ -167,7 +167,7 @@ def schemes() -> dict[str, Draw]:
     ):  # fmt: skip
         name = f"{groups} clusters of {size}, rate {rate}, likeness {likeness}"
         found[name] = partial(clustered, groups=groups, size=size, rate=rate, likeness=likeness)
-    for rate, likeness in ((0.9, 0.02), (0.9, 0.05), (0.75, 0.1)):
+    for rate, likeness in ((0.9, 0.02), (0.9, 0.05), (0.75, 0.1), (0.95, 0.1)):
         name = f"bench: 14 rules of 20 pairs, rate {rate}, likeness {likeness}"
         found[name] = partial(bench_scheme, rules=14, pairs=20, rate=rate, likeness=likeness, samples={})
     for groups, size, rates, likeness in (
