@@ -264,15 +264,14 @@ def sampled(
     rng: np.random.Generator, world: World, said: NDArray[np.int64], by: str, labels: int
 ) -> dict[str, tuple[Interval, float]]:
     """The estimates of one draw: `by` is how items and labels are sampled."""
-    from jurat.metrics.correction import correct
+    from jurat.metrics import Interval, correct
 
     chosen, given, more = SAMPLING[by](rng, world, labels)
     answers = np.where(given, world.truth[chosen], np.nan)
     truth = float(world.truth.mean())
     found = correct(said[chosen], answers, strata=world.kind[chosen].tolist(), **more)
     rows = {"raw (for comparison)": (found.raw_interval, truth)}
-    if found.best is not None:
-        rows["headline"] = (found.best.interval, truth)
+    rows["headline"] = (Interval(np.nan, np.nan) if found.best is None else found.best.interval, truth)
     return rows | {name: (each.interval, truth) for name, each in found.estimates.items() if each.valid}
 
 

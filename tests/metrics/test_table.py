@@ -53,6 +53,7 @@ def test_unreadable_file_is_one_error(tmp_path, content, message):
     ("rows", "message"),
     [
         ([{"said": 1}], "a row has no unit"),
+        ([{"unit": "1", "clusters": "image"}], "clusters must be a list of names"),
         ([{"unit": "1", "said": 0.5}], "said must be 0, 1 or null, not 0.5"),
         ([{"unit": "1", "truth": 2}], r"truth must lie in \[0, 1\]"),
         ([{"unit": "1", "clusters": ["a"]}, {"unit": "2"}], "different numbers of clusters"),

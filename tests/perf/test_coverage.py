@@ -70,12 +70,13 @@ def test_judges_err_as_often_as_they_are_said_to(world):
             assert 1 - said[here & (many.truth == 0)].mean() == pytest.approx(sp, abs=0.06)
 
 
+@pytest.fixture(scope="module")
+def rows():
+    return json.loads(COMMITTED.read_text())["rows"]
+
+
 class TestCommittedTable:
     __test__ = COMMITTED.is_file()
-
-    @pytest.fixture(scope="class")
-    def rows(self):
-        return json.loads(COMMITTED.read_text())["rows"]
 
     def test_every_headline_is_in_the_bar_and_no_raw_rate_is(self, rows):
         judged = [row for row in rows if "judge" in row]

@@ -72,11 +72,13 @@ class Table:
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> Table:
         """Rows as mappings of the columns named above; an absent or null factor is the empty text.
 
-        Raises ValueError where a row has no unit, or rows have different numbers of cluster levels.
+        Raises ValueError where a row has no unit, or clusters are no list or differ in number.
         """
         found = list(rows)
         names = list(dict.fromkeys(name for row in found for name in row if name not in FIXED))
         paths = [tuple(map(str, row.get("clusters") or ())) for row in found]
+        if any(isinstance(row.get("clusters"), str) for row in found):
+            raise ValueError("clusters must be a list of names")
         if any(row.get("unit") is None for row in found):
             raise ValueError("a row has no unit")
         if len(set(map(len, paths))) > 1:
