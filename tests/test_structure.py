@@ -24,6 +24,7 @@ PACKAGES = (
     "runs",
     "models",
     "constitution",
+    "metrics",
     "sources",
     "media",
     "content",

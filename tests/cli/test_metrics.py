@@ -94,6 +94,13 @@ def test_options_are_given_by_set_and_k(jurat, answers):
     assert (one, two) == (0.25, 0.5)
 
 
+def test_labels_with_commas_are_given_as_a_json_list(jurat, answers):
+    answers.write_text('success\n"yes, sir"\nno\n')
+    command = ["metrics", "asr", "--file", answers, "--json", "--labels"]
+    assert json.loads(jurat(*command, '["yes, sir", "no"]').stdout)["value"] == 0.5
+    assert "--labels is not a JSON list" in jurat(*command, "[yes").output
+
+
 def test_paths_of_images_start_at_the_folder_of_the_file(jurat, tmp_path, monkeypatch):
     from PIL import Image
 

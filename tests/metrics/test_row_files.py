@@ -50,6 +50,8 @@ def test_parquet_keeps_its_types(tmp_path):
 
 def test_unreadable_rows_are_named_by_line_and_the_others_are_kept(tmp_path):
     table = read_rows(written(tmp_path / "a.csv", b'success,unit\n1,a\n1\n1,b,c\n"1\n",d\n0,\xff\n0,e\n'))
+    found = METRICS.find("asr").compute(table)
+    assert [each.place for each in found.problems] == ["line 3", "line 4", "line 7"]
     assert [(each.place, each.reason) for each in table.problems] == [
         ("line 3", "1 cells where the header has 2"),
         ("line 4", "3 cells where the header has 2"),

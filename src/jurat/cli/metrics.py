@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,7 +82,7 @@ def metrics(
         options.setdefault("folder", str(file.parent))
     value = metric.compute(
         read_rows(file),
-        labels=[label.strip() for label in labels.split(",")] if labels is not None else (),
+        labels=() if labels is None else _labels(labels),
         positive=positive,
         columns=_pairs(columns, "--column"),
         level=level,
@@ -95,6 +96,16 @@ def metrics(
         _print_value(metric, value, level)
     if value.value is None:
         raise typer.Exit(3)
+
+
+def _labels(given: str) -> list[str]:
+    """Labels between commas, or in a JSON list where they hold commas."""
+    if not given.lstrip().startswith("["):
+        return [label.strip() for label in given.split(",")]
+    try:
+        return [str(label) for label in json.loads(given)]
+    except ValueError as error:
+        raise JuratError(f"--labels is not a JSON list: {error}") from error
 
 
 def _pairs(given: Sequence[str] | None, option: str) -> dict[str, str]:

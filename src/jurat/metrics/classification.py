@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from jurat.metrics.metric_rows import MetricRows
-    from jurat.metrics.metric_value import MetricValue
+    from jurat.metrics.metric_value import MetricValue, Part
 
 UNDECIDED = "undecided rows as errors"
 
@@ -35,8 +35,14 @@ def accuracy(rows: MetricRows) -> MetricValue:
         for name, count in others.items()
         if not rows.labels.names
     ]
-    known = rows.n + sum(row.get("truth") is not None for row in rows.undecided)
-    return rows.rate(right, parts={UNDECIDED: sum(right) / known if known else None}, notes=notes)
+    late = len(_late(rows))
+    parts: dict[str, Part] = {UNDECIDED: sum(right) / (rows.n + late)} if late else {}
+    return rows.rate(right, parts=parts, notes=notes)
+
+
+def _late(rows: MetricRows) -> list[Any]:
+    """The true labels of the undecided rows, where they are known."""
+    return [row["truth"] for row in rows.undecided if row.get("truth") is not None]
 
 
 def binary_f1(rows: MetricRows) -> MetricValue:
@@ -44,7 +50,7 @@ def binary_f1(rows: MetricRows) -> MetricValue:
     true, said = np.array(rows["truth"], int), np.array(rows["said"], int)
     cells, weights_of = rows.distinct("truth", "said")
     few_true, few_said = (np.array(column, int) for column in cells)
-    late = [row["truth"] for row in rows.undecided if row.get("truth") is not None]
+    late = _late(rows)
     whole = f1(np.r_[true, np.array(late, int)], np.r_[said, np.full(len(late), UNSURE)])
     hits = int(((true == 1) & (said == 1)).sum())
     return rows.value(
@@ -55,8 +61,8 @@ def binary_f1(rows: MetricRows) -> MetricValue:
             "true positives": hits,
             "false positives": int(said.sum()) - hits,
             "false negatives": int(true.sum()) - hits,
-            UNDECIDED: None if math.isnan(whole) else whole,
-        },
+        }
+        | ({UNDECIDED: None if math.isnan(whole) else whole} if late else {}),
     )
 
 
@@ -99,8 +105,8 @@ def _mean_of_labels(
     }
     if absent:
         return rows.value(None, reason=f"no row has the label {', '.join(map(repr, absent))}", parts=parts)
-    late = [row["truth"] for row in rows.undecided if row.get("truth") is not None]
-    parts[UNDECIDED] = float(scores([*true, *late], [*said, *([_NO_LABEL] * len(late))]).mean())
+    if late := _late(rows):
+        parts[UNDECIDED] = float(scores([*true, *late], [*said, *([_NO_LABEL] * len(late))]).mean())
     return rows.value(
         float(scores(true, said).mean()),
         statistic=lambda w: float(scores(few_true, few_said, weights_of(w)).mean()),

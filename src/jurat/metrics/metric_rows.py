@@ -155,6 +155,7 @@ class MetricRows:
                 continue
             for name, values in kept.items():
                 values.append(cells[name])
+        problems.sort(key=lambda each: int("0" + "".join(filter(str.isdigit, each.place))))
         return cls(kept, undecided, dict(left_out), tuple(problems), labels, resampling, bounds)
 
     @property
