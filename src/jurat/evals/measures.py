@@ -174,7 +174,9 @@ def _truth(
         facts |= {"truth": "as expected", "said": told, "truths": ("as expected", "otherwise")}
     else:
         one = expected[0] if isinstance(expected, list) and len(expected) == 1 else expected
-        facts["truth"] = next((each for each in (one, label) if each in labels), None)
+        names = {each.casefold(): each for each in labels}
+        told = (names.get(str(each).casefold()) for each in (one, label))
+        facts["truth"] = next((each for each in told if each is not None), None)
     if expected is not None:
         facts["protected"] = int(expected in (ABSTAIN, REFUSE))
     if expected in (COMPLY, REFUSE):
