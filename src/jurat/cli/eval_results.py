@@ -12,6 +12,7 @@ from jurat.text import counted
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
+    from rich.console import Console
 
     from jurat.evals.results import Number, ScorerResults
 
@@ -29,18 +30,9 @@ def print_results(log: EvalLog, *, as_json: bool = False, by_category: bool = Fa
         console.print(plain_text(line), soft_wrap=True)
     replies = ", ".join(f"{name} {count:,}" for name, count in sorted(replies_of(log).items()))
     console.print(plain_text(f"replies: {replies}"), soft_wrap=True)
+    for each in results:
+        _print_scorer(console, each)
     console.print()
-    table = plain_table("scorer", "metric", "value", "95% interval", "n", "left out")
-    for each in results:
-        for number in each.numbers:
-            table.add_row(*map(plain_text, _cells(each.scorer, number)))
-    console.print(table)
-    for each in results:
-        labels = {**each.labels, **each.without}
-        told = ", ".join(f"{name} {count:,}" for name, count in labels.items())
-        console.print(plain_text(f"{each.scorer}: {told}"), soft_wrap=True)
-        if each.judges:
-            console.print(plain_text(f"  judged by {', '.join(each.judges)}"), soft_wrap=True)
     for name, why in not_computed(log, results).items():
         console.print(plain_text(f"{name}: not computed; {why}"), soft_wrap=True)
     for note in _notes(results):
@@ -110,7 +102,21 @@ def _left_out(data: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _cells(scorer: str, number: Number) -> tuple[str, ...]:
+def _print_scorer(console: Console, results: ScorerResults) -> None:
+    labels = {**results.labels, **results.without}
+    told = ", ".join(f"{name} {count:,}" for name, count in labels.items())
+    console.print()
+    console.print(plain_text(f"{results.scorer}: {told}"), soft_wrap=True)
+    if results.judges:
+        console.print(plain_text(f"judged by {', '.join(results.judges)}"), soft_wrap=True)
+    if results.numbers:
+        table = plain_table("metric", "value", "95% interval", "n", "left out")
+        for number in results.numbers:
+            table.add_row(*map(plain_text, _cells(number)))
+        console.print(table)
+
+
+def _cells(number: Number) -> tuple[str, ...]:
     found = number.found
     name = number.metric if number.is_verified else f"{number.metric} (unverified)"
     if number.category is not None:
@@ -119,7 +125,7 @@ def _cells(scorer: str, number: Number) -> tuple[str, ...]:
     low_high = "" if found.interval is None else f"{found.interval.low:.3f} to {found.interval.high:.3f}"
     of = f"{found.n:,}" if found.counted == "row" else counted(found.n, found.counted)
     left_out = ", ".join(f"{why} {count:,}" for why, count in found.left_out.items())
-    return scorer, name, value, low_high, of, left_out or "0"
+    return name, value, low_high, of, left_out or "0"
 
 
 def _notes(results: list[ScorerResults]) -> list[str]:
