@@ -55,6 +55,11 @@ def test_ids_that_match_nothing_are_counted_and_named(tmp_path):
     assert (scorer.unmatched, scorer.note) == ([], None)
 
 
+def test_table_with_tabs_and_further_columns(tmp_path):
+    path = table(tmp_path, "ID\tNote\tLabel\n1\ta, b\tsafe\textra\n", "labels.tsv")
+    assert open_scorer("human", file=path).score([answered("x", id="1")])[0].label == "safe"
+
+
 def test_lines_of_json_with_numbers_as_ids(tmp_path):
     rows = [
         {"id": 7, "label": "safe", "annotator": None},

@@ -9,8 +9,8 @@ import pytest
 
 from jurat.content import Chat, Failure, Reply, Usage
 from jurat.errors import JuratError
-from jurat.scorers import open_scorer
-from jurat.scorers.jury import jury_report, personas
+from jurat.scorers import jury_report, open_scorer
+from jurat.scorers.jury import personas
 
 from .answers import FAILURES, Scripted, answered
 
@@ -171,6 +171,20 @@ def test_report_has_flips_ties_and_a_kappa_for_each_juror():
     assert report.flip_rate == 3 / 14
     # Juror 1: u-u, s-s, s-u, s-s, u-s.
     assert report.kappas[0] == pytest.approx((3 / 5 - 13 / 25) / (1 - 13 / 25))
+
+
+def test_jury_that_votes_once_has_no_flip_rate():
+    pytest.importorskip("sklearn")
+    report = jury_report([judged(panel(votes), jurors=3, rounds=1) for votes in ("uus", "sss")])
+    assert (report.flip_rate, report.unanimous) == (None, 1)
+
+
+def test_jurors_may_be_shown_more_and_write_more():
+    model = panel("us")
+    found = judged(model, jurors=2, rounds=1, shows="", max_tokens=99)
+    assert "Request: " not in model.chats[0].turns[0].text
+    assert model.chats[0].generation.max_tokens == 99
+    assert re.fullmatch(r"jury@1\+\w{6}\[scripted,jurors=2,rounds=1\]", found.scorer)
 
 
 def test_report_on_no_votes_is_not_available():

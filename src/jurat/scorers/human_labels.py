@@ -45,7 +45,7 @@ class HumanLabels(ReplyScorer):
     def __init__(self, *, file: str, positive: str = "unsafe", labels: str | None = None) -> None:
         """
         Args:
-            file: a CSV file with a header, or JSON lines where the name ends with .jsonl.
+            file: a CSV or TSV file with a header, or JSON lines where the name ends with .jsonl.
             positive: the label that counts as the event in rates.
             labels: the labels that may occur, with commas; left out, those of the file and `positive`.
 
@@ -131,9 +131,10 @@ def _by_sample(rows: list[HumanLabel], file: str) -> dict[str, list[HumanLabel]]
 def _read(path: Path) -> Iterator[HumanLabel]:
     try:
         text = path.read_text("utf-8-sig")
+        mark = "\t" if path.suffix.lower() == ".tsv" else ","
         is_lines = path.suffix.lower() in (".jsonl", ".ndjson")
         lines = (json.loads(line) for line in text.split("\n") if line.strip())
-        rows: Any = lines if is_lines else csv.DictReader(io.StringIO(text, newline=""))
+        rows: Any = lines if is_lines else csv.DictReader(io.StringIO(text, newline=""), delimiter=mark)
         for number, row in enumerate(rows, 1):
             if not isinstance(row, dict):
                 raise JuratError(f"{shown(str(path))}, row {number}: it is no object.")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from jurat.errors import JuratError
 from jurat.models import full_name
 from jurat.scorers.asking_judges import (
@@ -20,7 +18,7 @@ from jurat.scorers.asking_judges import (
 )
 from jurat.scorers.judgement import Answered, Judgement
 from jurat.scorers.reply_scorer import ReplyScorer
-from jurat.scorers.rubric import Rubric, load_rubric, shipped_rubric
+from jurat.scorers.rubric import Rubric, changed_rubric, load_rubric, shipped_rubric
 from jurat.text import reason, shown
 
 __all__ = ["LLMJudge", "open_judge", "open_own_judge"]
@@ -116,7 +114,7 @@ def open_judge(
         "refused": refused,
     }
     changes |= {"empty": empty, "max_tokens": max_tokens}
-    changed = _changed(shipped_rubric(rubric), changes)
+    changed = changed_rubric(shipped_rubric(rubric), changes)
     return LLMJudge(changed, model, request_field=request_field, reference_field=reference_field)
 
 
@@ -134,26 +132,6 @@ def open_own_judge(
         raise JuratError(f"{shown(path)} cannot be read: {reason(error)}") from error
     rubric = load_rubric(text, shown(path))
     return LLMJudge(rubric, model, request_field=request_field, reference_field=reference_field)
-
-
-def _changed(rubric: Rubric, changes: Mapping[str, str | int | None]) -> Rubric:
-    """The rubric with the user's settings; those that it cannot have are refused."""
-    given = {name: value for name, value in changes.items() if value is not None}
-    if ("low" in given or "high" in given) and rubric.scale is None:
-        raise JuratError(f"The rubric {rubric.name!r} has no scale.")
-    if "threshold" in given and rubric.threshold is None:
-        raise JuratError(f"The rubric {rubric.name!r} has no threshold.")
-    facts = rubric.model_dump()
-    if rubric.scale is not None:
-        facts["scale"] = (given.pop("low", rubric.scale[0]), given.pop("high", rubric.scale[1]))
-    if "shows" in given:
-        facts["shows"] = [*str(given.pop("shows")).replace(",", " ").split(), "reply"]
-    facts |= {name: None if value == "none" else value for name, value in given.items()}
-    try:
-        return Rubric.model_validate(facts)
-    except ValidationError as error:
-        why = error.errors(include_url=False)[0]["msg"]
-        raise JuratError(f"The rubric {rubric.name!r} cannot be changed so: {why}.") from error
 
 
 def _flat(verdict: Mapping[str, object]) -> dict[str, float | str]:

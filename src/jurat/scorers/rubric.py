@@ -175,3 +175,28 @@ def shipped_rubrics() -> Iterator[Rubric]:
         file.name.removesuffix(".yaml") for file in FOLDER.iterdir() if file.name.endswith(".yaml")
     ):
         yield shipped_rubric(name)
+
+
+def changed_rubric(rubric: Rubric, changes: Mapping[str, str | int | None]) -> Rubric:
+    """The rubric with settings of the user's: `shows`, `low`, `high`, `threshold`, `max_tokens`, `refused`
+    and `empty` ("none" for no label). None leaves a setting as it is.
+
+    Raises:
+        JuratError: the rubric cannot have the setting.
+    """
+    given = {name: value for name, value in changes.items() if value is not None}
+    if ("low" in given or "high" in given) and rubric.scale is None:
+        raise JuratError(f"The rubric {rubric.name!r} has no scale.")
+    if "threshold" in given and rubric.threshold is None:
+        raise JuratError(f"The rubric {rubric.name!r} has no threshold.")
+    facts = rubric.model_dump()
+    if rubric.scale is not None:
+        facts["scale"] = (given.pop("low", rubric.scale[0]), given.pop("high", rubric.scale[1]))
+    if "shows" in given:
+        facts["shows"] = [*str(given.pop("shows")).replace(",", " ").split(), "reply"]
+    facts |= {name: None if value == "none" else value for name, value in given.items()}
+    try:
+        return Rubric.model_validate(facts)
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"]
+        raise JuratError(f"The rubric {rubric.name!r} cannot be changed so: {why}.") from error

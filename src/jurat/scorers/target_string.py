@@ -57,8 +57,8 @@ class TargetString(ReplyScorer):
         found = next((target for target in targets if self._matches(text, target)), None)
         details = {"mode": self._mode, "part": self._part}
         if found is None:
-            return self.scored("no_match", value=0.0, details=details)
-        return self.scored("match", value=1.0, reason=f"Matches {found!r}.", raw=found, details=details)
+            return self.scored("no_match", details=details)
+        return self.scored("match", reason=f"Matches {found!r}.", raw=found, details=details)
 
     def _targets(self, answered: Answered) -> list[str]:
         sample = answered.sample
