@@ -10,16 +10,20 @@ PYTHON   ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PIP      := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt $(PIP_ARGS)
 NEEDS    := pyproject.toml constraints.txt
+# A worker gets neighbouring tests, which share fixtures, and takes some of another's when it has done its own.
+# Bytecode is written whatever the environment says, since commands that tests start would compile it each time.
+PYTEST   := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n auto --dist worksteal
+TYPES_LOG := $(VENV)/types.log
 # Every extra that there is, so that a package which only one of them asks for has a pin too.
 EXTRAS    = $(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'], sep=',')")
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check lint types layers unit slow format constraints clean
+.PHONY: help install dev demo test check lint types types-log layers unit slow format constraints clean
 
 help:
 	@echo "make demo     install into $(VENV), judge the scenes of examples/, write out/demo.html"
 	@echo "make test     install the tools of development too, run every check and test"
-	@echo "make slow     run the tests that take minutes: kills, workers of Ray, small runs of perf/"
+	@echo "make slow     run the longer tests: kills, trainings, exams of models, pages of docs/, Ray, perf/"
 	@echo "make install  install only"
 	@echo "make format   let ruff rewrite the code"
 
@@ -49,7 +53,9 @@ demo: install
 test: dev
 	@$(MAKE) --no-print-directory check
 
-check: lint types layers unit
+# pyright runs on one core beside the tests, and its report is printed after theirs.
+check: lint layers
+	@$(MAKE) --no-print-directory -j2 types-log unit; status=$$?; cat $(TYPES_LOG); exit $$status
 
 lint:
 	$(BIN)/ruff check .
@@ -58,15 +64,19 @@ lint:
 types:
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+types-log:
+	@$(MAKE) --no-print-directory types >$(TYPES_LOG) 2>&1
+
 layers:
 	$(BIN)/lint-imports
 
 unit:
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
-# Runs that are killed, workers of Ray, small runs of what perf/ measures: minutes. CI runs them too.
+# Runs that are killed, trainings, exams of models, pages of docs/, workers of Ray, small runs of what perf/
+# measures: minutes. CI runs them too.
 slow: dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto -m slow $(PYTEST_ARGS)
+	$(PYTEST) -m slow $(PYTEST_ARGS)
 
 format:
 	$(BIN)/ruff check --fix .

@@ -11,6 +11,7 @@ import pytest
 
 from .preloaded import Preloaded
 
+pytestmark = pytest.mark.slow
 STARTED = Path(sys.executable)
 OFFLINE = "import huggingface_hub.constants as c; print(c.HF_HUB_OFFLINE)"
 
