@@ -60,6 +60,7 @@ def test_stopped_run_is_resumed(tmp_path):
     assert set(first["provenance"]["models"]) == {"null"}
 
 
+FEW = ["jurat", "direct", "detector-geometry", "caption-logic"]
 ROWS = [
     "jurat",
     "quick",
@@ -73,15 +74,25 @@ ROWS = [
 ]
 
 
-def test_rows_are_equal_with_and_without_cached_answers(tmp_path):
+@pytest.mark.parametrize(
+    ("presets", "ablated", "split_names"),
+    [
+        (FEW, [], ("test",)),
+        pytest.param(
+            ROWS, ["clauses", "relevance", "crop", "reason"], ("test", "flip"), marks=pytest.mark.slow
+        ),
+    ],
+    ids=["few", "all"],
+)
+def test_rows_are_equal_with_and_without_cached_answers(tmp_path, presets, ablated, split_names):
     """Costs and decisions are equal; scores are equal up to the rounding of packed passes."""
     subject = BenchModel("bundled", "bundled")
     plans = [
         BenchPlan(
             tmp_path / str(cache_answers),
-            [*rows_for(ROWS, []), *rows_for(["clue"], ["clauses", "relevance", "crop", "reason"])[1:]],
+            [*rows_for(presets, []), *rows_for(["clue"], ablated)[1:]],
             [subject],
-            ("test", "flip"),
+            split_names,
             3,
             1,
             cache_answers=cache_answers,
@@ -89,7 +100,7 @@ def test_rows_are_equal_with_and_without_cached_answers(tmp_path):
         for cache_answers in (True, False)
     ]
     found, plain = (run_bench(plan)["rows"] for plan in plans)
-    assert len(found) == len(plain) == 2 * 2 * 13
+    assert len(found) == len(plain) == 2 * len(split_names) * (len(presets) + len(ablated))
     for row, other in zip(found, plain, strict=True):
         assert other.pop("seconds") > 0 and row.pop("seconds") > 0
         close = {name: (row.pop(name), other.pop(name)) for name in OF_SCORES if name in row}

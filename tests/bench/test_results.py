@@ -69,7 +69,10 @@ class TestCommittedTables:
     __test__ = RESULTS.is_file()
     """There are none until the first full run."""
 
-    @pytest.mark.parametrize("label", SHIPPED)
+    @pytest.mark.parametrize(
+        "label",
+        [label if label == "bundled" else pytest.param(label, marks=pytest.mark.slow) for label in SHIPPED],
+    )
     def test_shipped_weights_reproduce_the_committed_slice(self, committed, label):
         check_slice(committed, label)
 

@@ -93,4 +93,4 @@ def test_unknown_texture_is_refused() -> None:
 
 def test_too_many_wishes_are_refused() -> None:
     with pytest.raises(RuntimeError, match="no room for 40 objects as wished"):
-        draw(np.random.default_rng(0), [Wish(0)] * 40)
+        draw(np.random.default_rng(0), [Wish(0)] * 40, size=32)

@@ -221,6 +221,7 @@ except ModelError as error:
 """
 
 
+@pytest.mark.slow
 def test_cached_hub_model_has_its_commit_as_revision(llava_folder: Path, tmp_path: Path) -> None:
     commit = "0123456789abcdef0123456789abcdef01234567"
     repository = tmp_path / "models--acme--tiny"
