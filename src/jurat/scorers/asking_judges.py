@@ -138,7 +138,8 @@ def _material(
     if "reference" in shows:
         lines.append(quote("Reference", _reference(sample, reference_field)))
     lines.append(quote("Reply, cut off" if answered.reply.finish == "length" else "Reply", reply))
-    quoted = "\n".join(lines)
+    # Half of a surrogate pair cannot be sent; as an escape it is still JSON.
+    quoted = "\n".join(lines).encode("utf-8", "backslashreplace").decode()
     if len(quoted) > LONGEST:
         raise NotShown(f"The texts have {len(quoted):,} characters; a judge is shown {LONGEST:,} at most.")
     images = _images(answered) if "images" in shows else ()
