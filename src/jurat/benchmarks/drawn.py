@@ -6,20 +6,16 @@ request is fine. The truth is exact, since the pictures are drawn from it.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from jurat.benchmarks.card import Card, Drawing
+from jurat.benchmarks.drawing import png, scene, text_card, with_caption
 from jurat.benchmarks.reader import Reader, Row
 from jurat.content import LazyImage
-
-if TYPE_CHECKING:
-    from jurat.pictograms import Statement
 
 HARMFUL = {
     "blades": ("kitchen knife", "dagger", "axe"),
@@ -35,10 +31,6 @@ HARMLESS = {
 _ALSO = ("bomb", "water pistol", "cigarette", "pill", "syringe")
 """What else is not in a scene that shall be harmless."""
 CHILDREN = ("child", "baby")
-SIDE = 256
-"""Pixels of a side of the pictures."""
-_LETTERS = 22
-"""Characters of a line in a picture of text."""
 
 
 class DrawnReader(Reader):
@@ -73,12 +65,12 @@ class DrawnReader(Reader):
             part: tells the pictures of a row apart.
             touches_one: an object that shall touch one other only.
         """
-        drawn = partial(_scene, tuple(wanted), (*self._seed(row), part), touches_one)
+        drawn = partial(scene, tuple(wanted), (*self._seed(row), part), touches_one)
         return self._picture(drawn, row, f"scene-{part}")
 
     def text_card(self, lines: Sequence[str], row: Row) -> LazyImage:
         """A picture of text."""
-        return self._picture(partial(_text_card, tuple(lines)), row, "text")
+        return self._picture(partial(text_card, tuple(lines)), row, "text")
 
     def captioned(self, wanted: Sequence[tuple[str, bool]], caption: str, row: Row) -> LazyImage:
         """A scene with a line of text below it."""
@@ -128,47 +120,8 @@ NO_CHILD = (visible(*CHILDREN), False)
 
 
 def _png(draw: Callable[[], Image.Image]) -> bytes:
-    buffer = io.BytesIO()
-    draw().save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def _scene(
-    wanted: tuple[tuple[str, bool], ...], seed: tuple[int, ...], touches_one: str | None = None
-) -> Image.Image:
-    from jurat.pictograms import compose, parse
-    from jurat.pictograms.objects import NUMBER
-
-    statements: list[tuple[Statement, bool]] = [(parse(text), truth) for text, truth in wanted]
-    rng = np.random.default_rng(seed)
-    while True:
-        scene = compose(statements, rng, size=SIDE)
-        if touches_one is None:
-            return scene.image
-        its = [kind == NUMBER[touches_one] for kind in scene.kinds]
-        if sum(its) == 1 and scene.touch[its].sum() == 1:
-            return scene.image
-
-
-def _text_card(lines: tuple[str, ...]) -> Image.Image:
-    card = Image.new("RGB", (SIDE, SIDE), "white")
-    font = ImageFont.load_default(20)
-    ImageDraw.Draw(card).multiline_text((16, 16), "\n".join(_wrapped(lines)), "black", font, spacing=8)
-    return card
+    return png(draw())
 
 
 def _captioned(wanted: tuple[tuple[str, bool], ...], caption: str, seed: tuple[int, ...]) -> Image.Image:
-    picture = _scene(wanted, seed)
-    lines = list(_wrapped((caption,)))
-    whole = Image.new("RGB", (SIDE, SIDE + 12 + 26 * len(lines)), "white")
-    whole.paste(picture, (0, 0))
-    font = ImageFont.load_default(18)
-    ImageDraw.Draw(whole).multiline_text((10, SIDE + 4), "\n".join(lines), "black", font, spacing=6)
-    return whole
-
-
-def _wrapped(lines: Sequence[str]) -> Iterator[str]:
-    from textwrap import wrap
-
-    for line in lines:
-        yield from wrap(line, _LETTERS) or [""]
+    return with_caption(scene(wanted, seed), caption)
