@@ -170,6 +170,14 @@ def test_startup_writes_import_and_command_times(written) -> None:
 
 
 @pytest.mark.slow
+def test_evals_writes_rates_and_the_loop(written) -> None:
+    _, origin, rows, told = written("evals", "--requests", "16", "--runs", "1", "--models", "bundled")
+    assert [row.get("model", row.get("what")) for row in rows] == ["bundled", "text", "an image and a text"]
+    assert rows[0]["provider_rate"] > 0 and rows[1]["loop_ms"] > 0
+    assert "bundled, provider / direct: " in told and origin["inspect-ai"]
+
+
+@pytest.mark.slow
 def test_impact_writes_rows_and_meets_its_bar(written) -> None:
     code, _, rows, told = written(
         "impact", "--n", "500", "--distinct", "20", "--slow", "100", "--limit", "300"

@@ -18,6 +18,7 @@ from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput,
 from inspect_ai.model import Model as InspectModel
 from inspect_ai.tool import ToolChoice, ToolInfo
 from pydantic import TypeAdapter, ValidationError
+from sniffio import current_async_library
 
 from jurat.content import Chat, Failure, Generation, Reply, Turn
 from jurat.errors import JuratError
@@ -136,8 +137,16 @@ class JuratModel(ModelAPI):
         if self._unavailable is not None:
             # Its own retries are over; the other samples must not wait for as long again.
             raise self._unavailable
+        model = self._model or await in_thread(self.open)
+        asked = self._wanted(model, config)
+        if any(not isinstance(message.content, str) for message in input):
+            chat = await in_thread(partial(chat_of, input, asked.generation))
+        else:
+            chat = chat_of(input, asked.generation)
         try:
-            return await in_thread(partial(self._generate, input, config))
+            if asked.yes_or_no:
+                return yes_no_output(model, await _one(model, "ask", _inquiry(chat)), config)
+            return output_of(model, await _one(model, "chat", chat))
         except ModelUnavailable as error:
             self._unavailable = error
             raise
@@ -164,14 +173,6 @@ class JuratModel(ModelAPI):
         if model is not None:
             model.close()
 
-    def _generate(self, input: Sequence[ChatMessage], config: GenerateConfig) -> ModelOutput:
-        model = self.open()
-        asked = self._wanted(model, config)
-        chat = chat_of(input, asked.generation)
-        if asked.yes_or_no:
-            return yes_no_output(model, model.ask([_inquiry(chat)])[0], config)
-        return output_of(model, model.chat([chat])[0])
-
     def _wanted(self, model: Model, config: GenerateConfig) -> Wanted:
         asked = wanted(config, model.name, model.supported_settings, thinking=self.thinking)
         if not model.can_chat and not asked.yes_or_no:
@@ -188,6 +189,13 @@ def serve(model: Model, *, max_batch: int = MAX_BATCH) -> InspectModel:
     served = get_model(f"jurat/{model.name}", memoize=False, opened=model, max_batch=max_batch)
     served.model_args = {"max_batch": max_batch}  # what a log holds of them
     return served
+
+
+async def _one(model: Model, verb: Literal["ask", "chat"], item: Any) -> Any:
+    """The result of one item."""
+    if isinstance(model, MicroBatcher) and current_async_library() == "asyncio":
+        return (await getattr(model, f"{verb}_async")([item]))[0]
+    return (await in_thread(partial(getattr(model, verb), [item])))[0]
 
 
 class EachAlone(ModelWrapper):
