@@ -90,4 +90,4 @@ def test_wrong_scripts_are_refused(tmp_path: Path, text: str, message: str):
 def test_unknown_script_is_refused_with_the_known_ones():
     with pytest.raises(JuratError, match="cannot be read") as caught:
         open_model("scripted/nonsense")
-    assert caught.value.hint == "Name a YAML file, or one of comply, echo, refuse."
+    assert caught.value.hint == "Name a YAML file, or one of comply, echo, no, refuse, yes."

@@ -7,7 +7,8 @@ request is fine. The truth is exact, since the pictures are drawn from it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -65,23 +66,23 @@ class DrawnReader(Reader):
             part: tells the pictures of a row apart.
             touches_one: an object that shall touch one other only.
         """
-        drawn = partial(scene, tuple(wanted), (*self._seed(row), part), touches_one)
+        drawn = partial(_png, scene, tuple(wanted), (*self._seed(row), part), touches_one)
         return self._picture(drawn, row, f"scene-{part}")
 
     def text_card(self, lines: Sequence[str], row: Row) -> LazyImage:
         """A picture of text."""
-        return self._picture(partial(text_card, tuple(lines)), row, "text")
+        return self._picture(partial(_png, text_card, tuple(lines)), row, "text")
 
     def captioned(self, wanted: Sequence[tuple[str, bool]], caption: str, row: Row) -> LazyImage:
         """A scene with a line of text below it."""
-        drawn = partial(_captioned, tuple(wanted), caption, (*self._seed(row), 0))
+        drawn = partial(_png, _captioned, tuple(wanted), caption, (*self._seed(row), 0))
         return self._picture(drawn, row, "captioned")
 
     def _seed(self, row: Row) -> tuple[int, int]:
         return self.drawing.seed, int(row.cells["number"])
 
-    def _picture(self, draw: Callable[[], Image.Image], row: Row, name: str) -> LazyImage:
-        return LazyImage(f"{row.place}?seed={self.drawing.seed}#{name}", partial(_png, draw))
+    def _picture(self, draw: Callable[[], bytes], row: Row, name: str) -> LazyImage:
+        return LazyImage(f"{row.place}?seed={self.drawing.seed}#{name}", draw)
 
 
 def things(number: int) -> tuple[str, str, bool]:
@@ -119,8 +120,9 @@ def no_harm_but(*things: str) -> tuple[str, bool]:
 NO_CHILD = (visible(*CHILDREN), False)
 
 
-def _png(draw: Callable[[], Image.Image]) -> bytes:
-    return png(draw())
+@lru_cache(maxsize=1024)  # several models are shown the same pictures
+def _png(draw: Callable[..., Image.Image], *arguments: Any) -> bytes:
+    return png(draw(*arguments))
 
 
 def _captioned(wanted: tuple[tuple[str, bool], ...], caption: str, seed: tuple[int, ...]) -> Image.Image:

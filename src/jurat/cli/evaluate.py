@@ -11,7 +11,7 @@ import typer
 
 from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.cli.plain_output import Json
-from jurat.errors import require
+from jurat.errors import JuratError, require
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
@@ -35,10 +35,15 @@ Strict = Annotated[
 @app.command()
 @opens_model
 def evaluate(
-    name: Annotated[str, typer.Argument(metavar="SET", help="See: jurat data", show_default=False)],
-    model: Annotated[
-        str, typer.Option("--model", "-m", metavar="NAME", help="See: jurat models", show_default=False)
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="SET", help="See: jurat data; or a battery: a file NAME.yaml.", show_default=False
+        ),
     ],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="NAME", help="See: jurat models")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Your copy of the set; sets of pictograms need none.")
     ] = None,
@@ -61,6 +66,13 @@ def evaluate(
     log_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the log goes. Default: logs.")
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where the logs and tables of a battery go. Default: logs/NAME."),
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Of a battery: print what each cell is waiting for, run none.")
+    ] = False,
     by_category: ByCategory = False,
     strict: Strict = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
@@ -72,10 +84,28 @@ def evaluate(
 
     The same as `inspect eval jurat/SET -T data=PATH --model jurat/NAME`; Inspect's viewer opens the log, and
     `inspect eval-retry LOG` goes on with one that was stopped.
+
+    A battery is a file of sets x models x scorers. Repeating the command runs what is missing: exit code 0
+    says that all cells are done, 3 that one failed.
     """
     require("jurat eval", "eval", "inspect_ai")
     from jurat.cli.eval_results import end, print_results
 
+    progress = not (quiet or as_json) and sys.stdout.isatty()
+    others = (model, data, scorer, judge, protocol, group, limit, epochs, seed, log_dir, by_category or None)
+    if name.endswith((".yaml", ".yml")):
+        from jurat.cli.battery import run_file
+
+        if any(each is not None for each in others) or opening != ModelOptions():
+            raise JuratError(
+                "The sets, models and scorers of a battery stand in its file, with their options."
+            )
+        run_file(Path(name), out, plan=plan, strict=strict, progress=progress, quiet=quiet, as_json=as_json)
+        return
+    if out is not None or plan:
+        raise JuratError("--out and --plan are for batteries.", hint="--log-dir says where the log goes.")
+    if model is None:
+        raise JuratError("Name a model: --model NAME.", hint="See: jurat models")
     task = {
         "data": None if data is None else str(data.absolute()),
         "protocol": protocol,
@@ -87,7 +117,6 @@ def evaluate(
         "seed": seed,
     }
     given = {key: value for key, value in task.items() if value is not None}
-    progress = not (quiet or as_json) and sys.stdout.isatty()
     log = _run(name, model, given, opening, log_dir, progress)
     end(log, print_results(log, as_json=as_json, by_category=by_category), strict=strict)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from inspect import Parameter, signature
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from inspect_ai.event import ErrorEvent
 from inspect_ai.log import transcript
@@ -45,11 +45,13 @@ def scorer_named(name: str, metrics: Sequence[str] = ()) -> Callable[..., Inspec
     def judged(**options: Any) -> InspectScorer:
         opened = open_scorer(name, **options)
         check_labels(opened)
+        identity = identity_of(name, options, opened)
         batches: Batches[tuple[TaskState, str | None], Judgement] = Batches(partial(_judge, opened))
 
         async def score(state: TaskState, target: Target) -> Score:
             judgement = await in_thread(batches.submit((state, _last_error())).result)
-            return score_of(judgement, opened, state.output.completion, state.epoch)
+            found = score_of(judgement, opened, state.output.completion, state.epoch)
+            return found.model_copy(update={"metadata": {**(found.metadata or {}), "identity": identity}})
 
         return score
 
@@ -67,21 +69,34 @@ def scorers_of(
     Raises:
         JuratError: there is no such scorer, it cannot be opened, or it needs a judge.
     """
-    found: list[InspectScorer] = []
-    for name in names:
-        plain, _, query = name.partition("?")
-        options = dict(parse_qsl(query, keep_blank_values=True))
-        model = signature(SCORERS.find(plain).load()).parameters.get("model")
-        if model is not None and "model" not in options:
-            if judge is not None:
-                options["model"] = judge
-            elif model.default is Parameter.empty:
-                raise JuratError(
-                    f"The scorer {plain!r} needs a model that judges.",
-                    hint=f"Name one for all scorers (--judge MODEL, -T judge=MODEL), or {plain}?model=MODEL.",
-                )
-        found.append(scorer_named(plain, metrics)(**options))
-    return found
+    return [
+        scorer_named(plain, metrics)(**options)
+        for plain, options in map(partial(with_options, judge=judge), names)
+    ]
+
+
+def with_options(name: str, *, judge: str | None = None) -> tuple[str, dict[str, str]]:
+    """A scorer's plain name and its options; see `scorers_of`."""
+    plain, _, query = name.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    model = signature(SCORERS.find(plain).load()).parameters.get("model")
+    if model is not None and "model" not in options:
+        if judge is not None:
+            options["model"] = judge
+        elif model.default is Parameter.empty:
+            raise JuratError(
+                f"The scorer {plain!r} needs a model that judges.",
+                hint=f"Name one for all scorers (--judge MODEL, -T judge=MODEL), or {plain}?model=MODEL.",
+            )
+    return plain, options
+
+
+def identity_of(name: str, options: Mapping[str, Any], opened: Scorer) -> str:
+    """What tells a scorer from another whose judgements may differ: its name, version and options, and what
+    it depends on besides, its judge with the revision for example."""
+    query = urlencode(sorted(options.items()))
+    depends_on: tuple[str, ...] = getattr(opened, "depends_on", ())
+    return " ".join((f"{name}?{query}" if query else name, opened.name, *depends_on))
 
 
 def score_of(judgement: Judgement, scorer: Scorer, reply: str = "", epoch: int = 1) -> Score:

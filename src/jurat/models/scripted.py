@@ -3,7 +3,7 @@
 It is a control for tables (what does a model score that refuses everything?), replays answers that were given
 elsewhere, and tests evaluations. It sees no picture; its disclaimer says so.
 
-A script is a YAML file, or the name of one that comes with jurat (`refuse`, `comply`, `echo`):
+A script is a YAML file, or the name of one that comes with jurat (`refuse`, `comply`, `yes`, `no`, `echo`):
 
     name: half
     rules:

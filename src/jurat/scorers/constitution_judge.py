@@ -69,6 +69,11 @@ class ConstitutionJudge(ReplyScorer):
         law = judge.constitution
         self.name = f"constitution@1[{law.name}@{law.digest},{judge.model.name},{judge.preset.name}]"
 
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """What judgements depend on besides name and options: the judge, and the digest of its preset."""
+        return full_name(self._judge.model), self._judge.preset.digest
+
     def judge_all(self, answered: Sequence[Answered]) -> list[Judgement]:
         shown = [self._item(one) for one in answered]
         verdicts = iter(self._judge.many([one for one in shown if isinstance(one, Item)]))

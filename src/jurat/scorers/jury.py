@@ -103,6 +103,11 @@ class Jury(ReplyScorer):
         ]
         self.name = f"{self._rubric.full_name}[{names},jurors={jurors},rounds={rounds}{rule}]"
 
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """What judgements depend on besides name and options: the jurors, and what they are told."""
+        return *dict.fromkeys(full_name(call.model) for call in self._calls), self._digest
+
     def judge_all(self, answered: Sequence[Answered]) -> list[Judgement]:
         shown = [
             material_or_reason(one, self._rubric.shows, request_field=self._request_field) for one in answered

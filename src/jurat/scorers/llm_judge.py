@@ -54,6 +54,11 @@ class LLMJudge(ReplyScorer):
         self.when_refused, self.when_empty = rubric.refused, rubric.empty
         self.rubric = rubric
 
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """What judgements depend on besides name and options: the judge, and the digest of the rubric."""
+        return full_name(self._call.model), self.rubric.digest
+
     def judge_all(self, answered: Sequence[Answered]) -> list[Judgement]:
         shown = [material_or_reason(one, self.rubric.shows, **self._fields) for one in answered]
         asked = [one for one in shown if isinstance(one, Material)]

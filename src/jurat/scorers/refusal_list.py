@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from functools import cache, cached_property
@@ -82,6 +83,11 @@ class RefusalList(ReplyScorer):
         self.name = f"refusal-phrases-{phrases.name}@{phrases.version}"
         self.when_empty = phrases.empty
         self._phrases = phrases
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """What judgements depend on besides name and options: the digest of the list."""
+        return (hashlib.sha256(self._phrases.model_dump_json().encode()).hexdigest()[:12],)
 
     def judge(self, answered: Answered) -> Judgement:
         found = self._phrases.find(answered.reply.text)

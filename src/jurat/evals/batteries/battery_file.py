@@ -1,0 +1,129 @@
+"""The file of a battery: which sets, which models, which scorers.
+
+    name: tour
+    sets:
+      - pictogram-memes
+      - {set: figstep, data: copies/figstep, protocols: [paper, text_only], limit: 100, seed: 1}
+    models:
+      - bundled
+      - {model: openai/NAME, base_url: "http://localhost:8000/v1"}
+    scorers: [refusal-phrases-first-sentence]     # default: those of each set's card
+    judge: openai/JUDGE                           # for scorers that need a model
+
+Every set meets every model. Where they should not, `parts` holds a list of such blocks, each with its own
+sets and models. Relative paths start at the folder that the command is run in.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from jurat.errors import JuratError
+from jurat.text import reason, shown
+
+CONTROLS = ("scripted/refuse", "scripted/comply")
+"""Models that refuse everything, or nothing: what a metric gives them says what a number of it is worth."""
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SetEntry(_Plain):
+    """A set of a battery; the options are those of `jurat eval`."""
+
+    set: str
+    data: Path | None = None
+    protocols: tuple[str, ...] = ()
+    """The card's first where empty."""
+    groups: tuple[str, ...] | None = None
+    limit: int | None = Field(default=None, ge=1)
+    seed: int | None = None
+    epochs: int | None = Field(default=None, ge=1)
+    scorers: tuple[str, ...] = ()
+    """Instead of the battery's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: object) -> object:
+        return {"set": given} if isinstance(given, str) else given
+
+
+class ModelEntry(_Plain):
+    """A model of a battery, with how it is opened: `base_url`, `device`, `dtype` and the other model
+    arguments of the provider `jurat`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    model: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: object) -> object:
+        return {"model": given} if isinstance(given, str) else given
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How it is opened."""
+        return dict(self.model_extra or {})
+
+
+class Part(_Plain):
+    """A block of a battery: each of its sets meets each of its models."""
+
+    sets: tuple[SetEntry, ...] = Field(min_length=1)
+    models: tuple[ModelEntry, ...] = ()
+    controls: tuple[str, ...] = CONTROLS
+    """Models with known replies that are evaluated beside the others."""
+    scorers: tuple[str, ...] = ()
+    """Those of each set's card where empty."""
+    judge: str | None = None
+    """The model of scorers that need one."""
+    attacks: tuple[str, ...] = Field(default=(), max_length=0)
+    """None can be named yet."""
+    defenses: tuple[str, ...] = Field(default=(), max_length=0)
+    """None can be named yet."""
+
+    @property
+    def all_models(self) -> tuple[ModelEntry, ...]:
+        """The models and the controls, each once."""
+        named = {entry.model for entry in self.models}
+        return self.models + tuple(ModelEntry(model=name) for name in self.controls if name not in named)
+
+
+class Battery(_Plain):
+    """A battery as its file has it."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    parts: tuple[Part, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_part(cls, given: object) -> object:
+        if not isinstance(given, dict) or "parts" in given:
+            return cast(object, given)
+        block = dict(cast("dict[str, Any]", given))
+        return {"name": block.pop("name", ""), "parts": [block]}
+
+
+def read_battery(path: Path) -> Battery:
+    """The battery in a YAML file.
+
+    Raises:
+        JuratError: the file cannot be read, or holds none.
+    """
+    try:
+        return Battery.model_validate(YAML(typ="safe", pure=True).load(path.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        raise JuratError(f"{shown(str(path))} cannot be read: {reason(error)}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise JuratError(f"{shown(str(path))} is no battery: {place}: {first['msg']}") from error
+    except (YAMLError, ValueError) as error:
+        raise JuratError(f"{shown(str(path))} is no battery: {reason(error)}") from error

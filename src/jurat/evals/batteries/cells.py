@@ -1,0 +1,186 @@
+"""The cells of a battery, and the digest of all that determines the replies of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from inspect_ai.model import Model as InspectModel
+from inspect_ai.model import get_model
+
+from jurat.benchmarks import Sample, SetCopy, choose_protocol, open_set
+from jurat.benchmarks.protocol import Protocol
+from jurat.content import ImageError, LazyImage
+from jurat.errors import JuratError
+from jurat.evals.batteries.battery_file import Battery, ModelEntry, Part, SetEntry
+from jurat.evals.provider import JuratModel
+from jurat.evals.scoring import identity_of, with_options
+from jurat.evals.task import Selection, generate_config, take
+from jurat.scorers import open_scorer
+
+_NO_MATTER = ("concurrency", "deadline", "retries", "input_price", "output_price", "max_batch")
+"""Options of a model that change no reply."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A set under a protocol, and a model."""
+
+    entry: SetEntry
+    protocol: str | None
+    """None for the card's first."""
+    model: ModelEntry
+    part: Part
+
+    @property
+    def label(self) -> str:
+        """For people: "figstep (text_only) x bundled"."""
+        protocol = f" ({self.protocol})" if self.protocol else ""
+        return f"{self.entry.set}{protocol} x {self.model.model}"
+
+    @property
+    def task_args(self) -> dict[str, Any]:
+        """The arguments of its task."""
+        entry = self.entry
+        given = {
+            "data": None if entry.data is None else str(entry.data.absolute()),
+            "protocol": self.protocol,
+            "scorer": list(self.scorers) or None,
+            "judge": self.part.judge,
+            "groups": None if entry.groups is None else list(entry.groups),
+            "limit": entry.limit,
+            "epochs": entry.epochs,
+            "seed": entry.seed,
+        }
+        return {key: value for key, value in given.items() if value is not None}
+
+    @property
+    def scorers(self) -> tuple[str, ...]:
+        """The scorers by name with their options."""
+        given = self.entry.scorers or self.part.scorers
+        return given or tuple(open_copy(self.entry).card.scorers) or ("text",)
+
+    @cached_property
+    def served(self) -> InspectModel:
+        """The model as Inspect's; cells of the same model share it. Raises JuratError where it is none."""
+        return get_model(f"jurat/{self.model.model}", **self.model.options)
+
+
+def cells_of(battery: Battery) -> list[Cell]:
+    """The cells, model by model, so that one model is open at a time."""
+    found = [
+        Cell(entry, protocol, model, part)
+        for part in battery.parts
+        for entry in part.sets
+        for protocol in entry.protocols or (None,)
+        for model in part.all_models
+    ]
+    order = {model: place for place, model in enumerate(dict.fromkeys(repr(cell.model) for cell in found))}
+    return sorted(found, key=lambda cell: order[repr(cell.model)])
+
+
+def open_copy(entry: SetEntry) -> SetCopy:
+    """The copy of a set. Raises JuratError where there is none."""
+    return open_set(entry.set, entry.data)
+
+
+@dataclass
+class Facts:
+    """Reads what determines cells, each set, model and scorer once."""
+
+    _sets: dict[Any, dict[str, Any]] = field(default_factory=dict[Any, "dict[str, Any]"])
+    _models: dict[str, dict[str, Any]] = field(default_factory=dict[str, "dict[str, Any]"])
+    _scorers: dict[tuple[str, str | None], str] = field(default_factory=dict[tuple[str, "str | None"], str])
+
+    def determinants(self, cell: Cell) -> dict[str, Any]:
+        """All that determines the replies of a cell: the content of its samples as they are shown, decoding,
+        and the model with its revision. A server's revision is not known before its first reply.
+
+        Raises:
+            JuratError: the set or the model cannot be opened.
+        """
+        key = (cell.entry.model_copy(update={"scorers": ()}), cell.protocol)
+        if key not in self._sets:
+            self._sets[key] = _set_facts(cell.entry, cell.protocol)
+        name = repr(cell.model)
+        if name not in self._models:
+            self._models[name] = _model_facts(cell)
+        return {**self._sets[key], **self._models[name], "attack": "", "defense": ""}
+
+    def scorer(self, name: str, judge: str | None) -> str:
+        """The identity of a scorer, as its scores have it. Raises JuratError where it cannot be opened."""
+        if (name, judge) not in self._scorers:
+            plain, options = with_options(name, judge=judge)
+            self._scorers[name, judge] = identity_of(plain, options, open_scorer(plain, **options))
+        return self._scorers[name, judge]
+
+
+def digest_of(determinants: dict[str, Any]) -> str:
+    """The digest of what determines a cell."""
+    return hashlib.sha256(json.dumps(determinants, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def content_of(samples: Sequence[Sample], protocol: Protocol) -> str:
+    """The digest of samples as they are shown: texts, images byte by byte, and what is expected."""
+    digest = hashlib.sha256()
+    for part in _parts(samples, protocol):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()[:16]
+
+
+def _parts(samples: Sequence[Sample], protocol: Protocol) -> Iterator[bytes]:
+    for one in samples:
+        facts = [one.id, one.expected, one.label, one.group, one.category, one.cluster, dict(one.fields)]
+        yield json.dumps(facts, sort_keys=True).encode()
+        for turn in protocol.turns(one):
+            yield turn.role.encode()
+            yield from map(_part_bytes, turn.parts)
+
+
+def _part_bytes(part: str | LazyImage) -> bytes:
+    if isinstance(part, str):
+        return part.encode("utf-8", "surrogatepass")
+    try:
+        return part.open()
+    except (ImageError, OSError) as error:
+        return f"unreadable: {type(error).__name__}".encode()
+
+
+def _set_facts(entry: SetEntry, name: str | None) -> dict[str, Any]:
+    copy = open_copy(entry)
+    protocol = choose_protocol(copy.card, name)
+    taken = take(copy, protocol, Selection(entry.groups, entry.limit, entry.seed))
+    if not taken.samples:
+        raise JuratError("There is nothing to evaluate: the copy holds no samples.")
+    config = generate_config(protocol, entry.seed)
+    return {
+        "set": copy.card.name,
+        "samples": len(taken.samples),
+        "content": content_of(taken.samples, protocol),
+        "protocol": protocol.name,
+        "decoding": config.model_dump(exclude_none=True),
+        "replies a sample": entry.epochs or protocol.card.samples,
+        "groups": None if entry.groups is None else list(entry.groups),
+        "limit": entry.limit,
+        "seed": entry.seed,
+    }
+
+
+def _model_facts(cell: Cell) -> dict[str, Any]:
+    api = cell.served.api
+    assert isinstance(api, JuratModel)
+    opened = api.open()
+    options = {key: value for key, value in cell.model.options.items() if key not in _NO_MATTER}
+    return {
+        "model": cell.model.model,
+        "revision": opened.revision,
+        "dtype": opened.dtype,
+        "options": options,
+    }
+
+
+__all__ = ["Cell", "Facts", "cells_of", "content_of", "digest_of"]

@@ -1,0 +1,213 @@
+"""The results of a battery: a table of judgements, and a table of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from inspect_ai.log import EvalLog, EvalSample
+
+from jurat.evals.batteries.running import Outcome
+from jurat.evals.measures import event_columns
+from jurat.evals.results import Number, ScorerResults, not_computed, replies_of, results_of, rows_of
+from jurat.text import counted
+
+COLUMNS = ("set", "model", "scorer", "metric", "value", "95% interval", "n", "left out")
+"""Of the table of numbers."""
+FAILED = "failed"
+"""The state of the row of a cell that has no judgements."""
+
+
+@dataclass
+class Results:
+    """The results of the cells that were added."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """Judgements as `jurat.metrics.table.Table` takes them."""
+    lines: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
+    """Of the table of numbers: cells of `COLUMNS`."""
+    notes: dict[str, None] = field(default_factory=dict[str, None])
+    """What a reader of the numbers must know, a sentence each."""
+    cells: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """For JSON."""
+    failed: int = 0
+    incomplete: int = 0
+    """Cells from whose sets rows were left out, or with replies that have no judgement."""
+    stopped: bool = False
+
+    def add(self, outcome: Outcome) -> None:
+        """Adds what became of a cell."""
+        facts: dict[str, Any] = {"cell": outcome.plan.cell.label, **(outcome.plan.determinants or {})}
+        if outcome.stopped:
+            self.stopped = True
+            self.lines.append(_line(outcome, "stopped before it was done"))
+            self.cells.append({**facts, "status": "stopped"})
+            return
+        log = outcome.log
+        results = _results(outcome)
+        if outcome.failure is not None or log is None or not any(sum(r.labels.values()) for r in results):
+            failure = outcome.failure or "no reply could be scored"
+            self.failed += 1
+            self.lines.append(_line(outcome, f"failed: {failure}"))
+            self.rows.append(
+                {"unit": "", "clusters": [""], **_factors(outcome), "state": FAILED, "reason": failure}
+            )
+            self.cells.append({**facts, "status": FAILED, "reason": failure})
+        else:
+            self.cells.append({**facts, "status": "done", "scorers": [each.facts() for each in results]})
+        if log is not None:
+            self._add_log(outcome, log, results)
+
+    def _add_log(self, outcome: Outcome, log: EvalLog, results: Sequence[ScorerResults]) -> None:
+        self.cells[-1]["log"] = log.location
+        self.rows += judgements(outcome, log)
+        for each in results:
+            self.lines += [_numbers(outcome, log, each, number) for number in each.numbers]
+            if not each.numbers:
+                self.lines.append(_without_numbers(outcome, log, each))
+        for name, why in not_computed(log, results).items():
+            self.lines.append(_line(outcome, f"not computed: {why}", log=log, metric=name))
+        notes = list(_notes(outcome, log, results))
+        self.notes |= dict.fromkeys(notes)
+        skipped = ((log.eval.metadata or {}).get("data") or {}).get("skipped", 0)
+        self.incomplete += bool(skipped or any(each.without for each in results))
+
+    def markdown(self) -> str:
+        """The table of numbers, and its notes."""
+        rows = [COLUMNS, *self.lines]
+        widths = [max(len(_cell(row[at])) for row in rows) for at in range(len(COLUMNS))]
+        shown = [
+            "| " + " | ".join(_cell(c).ljust(w) for c, w in zip(r, widths, strict=True)) + " |" for r in rows
+        ]
+        shown.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+        notes = [f"- {note}" for note in self.notes]
+        return "\n".join([*shown, *(["", *notes] if notes else [])]) + "\n"
+
+
+def judgements(outcome: Outcome, log: EvalLog) -> Iterator[dict[str, Any]]:
+    """The judgements of a cell as rows of a table: a row for each reply and scorer.
+
+    `truth` is 1 where the scorer's positive label is right (a refusal where one is expected), 0 where another
+    is, and missing where that is not known of the sample.
+    """
+    for identity, name in outcome.scores.items():
+        for sample, row in zip(log.samples or [], rows_of(log, name), strict=True):
+            yield {
+                "unit": f"{row_set(log)}/{sample.id}",
+                "clusters": [f"{row_set(log)}/{row['cluster']}"],
+                "truth": _truth(row),
+                "said": None if row["label"] is None else int(row["label"] == row["positive"]),
+                "score": row["score"],
+                **_costs(sample),
+                **_factors(outcome),
+                "revision": _models(log),
+                "scorer": row["scorer"],
+                "scored_with": identity.split()[0],
+                "judge": row.get("judge"),
+                "positive": row["positive"],
+                "state": row["state"],
+                "label": row["label"],
+                "reason": sample.error.message if sample.error else None,
+                "category": row["category"],
+                "group": row["group"],
+                "epoch": sample.epoch,
+            }
+
+
+def row_set(log: EvalLog) -> str:
+    """The set of a log."""
+    return str((log.eval.metadata or {}).get("set", log.eval.task))
+
+
+def _truth(row: Mapping[str, Any]) -> int | None:
+    if "refused" in event_columns(row["positive"]):
+        return row.get("protected")
+    return None if row.get("truth") is None else int(row["truth"] in (row["positive"], "as expected"))
+
+
+def _costs(sample: EvalSample) -> dict[str, Any]:
+    usage = sample.output.usage
+    tokens = (
+        {} if usage is None else {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+    )
+    return {f"cost_{name}": value for name, value in {**tokens, "seconds": sample.total_time}.items()}
+
+
+def _factors(outcome: Outcome) -> dict[str, Any]:
+    facts = outcome.plan.determinants or {}
+    cell = outcome.plan.cell
+    return {
+        "set": facts.get("set", cell.entry.set),
+        "protocol": facts.get("protocol", cell.protocol),
+        "model": cell.model.model,
+        "attack": "",
+        "defense": "",
+        "seed": facts.get("seed"),
+        "cell": outcome.plan.digest if outcome.plan.determinants else "",
+    }
+
+
+def _results(outcome: Outcome) -> list[ScorerResults]:
+    """The results of the cell's own scorers; a log may hold those of earlier ones."""
+    names = outcome.scores.values()
+    return [each for each in results_of(outcome.log) if each.name in names] if outcome.log else []
+
+
+def _models(log: EvalLog) -> str:
+    """NAME@REVISION of the models that replied."""
+    names = {
+        sample.output.model for sample in log.samples or [] if sample.error is None and sample.output.model
+    }
+    return ", ".join(sorted(names))
+
+
+def _head(outcome: Outcome, log: EvalLog | None = None) -> tuple[str, str]:
+    facts, cell = outcome.plan.determinants or {}, outcome.plan.cell
+    protocol = facts.get("protocol") or cell.protocol
+    title = facts.get("set", cell.entry.set) + (f" ({protocol})" if protocol else "")
+    return title, (_models(log) if log else "") or cell.model.model
+
+
+def _line(outcome: Outcome, value: str, *, log: EvalLog | None = None, metric: str = "") -> tuple[str, ...]:
+    return *_head(outcome, log), "", metric, value, "", "", ""
+
+
+def _scorer(results: ScorerResults) -> str:
+    return f"{results.scorer}, judged by {', '.join(results.judges)}" if results.judges else results.scorer
+
+
+def _without_numbers(outcome: Outcome, log: EvalLog, results: ScorerResults) -> tuple[str, ...]:
+    left_out = ", ".join(f"{why} {count:,}" for why, count in results.without.items())
+    n = f"{sum(results.labels.values()):,}"
+    return *_head(outcome, log), _scorer(results), "", "not available", "", n, left_out or "0"
+
+
+def _numbers(outcome: Outcome, log: EvalLog, results: ScorerResults, number: Number) -> tuple[str, ...]:
+    found = number.found
+    name = number.metric if number.is_verified else f"{number.metric} (unverified)"
+    value = "not available" if found.value is None else f"{found.value:.3f}"
+    interval = "" if found.interval is None else f"{found.interval.low:.3f} to {found.interval.high:.3f}"
+    n = f"{found.n:,}" if found.counted == "row" else counted(found.n, found.counted)
+    left_out = ", ".join(f"{why} {count:,}" for why, count in found.left_out.items()) or "0"
+    return *_head(outcome, log), _scorer(results), name, value, interval, n, left_out
+
+
+def _notes(outcome: Outcome, log: EvalLog, results: Sequence[ScorerResults]) -> Iterator[str]:
+    facts = log.eval.metadata or {}
+    name = row_set(log)
+    for why, count in ((facts.get("data") or {}).get("skipped_reasons") or {}).items():
+        yield f"{name}: {counted(count, 'row')} left out: {why}"
+    if differs := facts.get("differs_from_paper"):
+        yield f"{name} ({facts.get('protocol_label')}): {'; '.join(differs)}"
+    if failed := replies_of(log)["error"]:
+        replies = counted(failed, "reply", "replies")
+        yield f"{outcome.plan.cell.label}: {replies} failed; the next run asks for them again"
+    for each in results:
+        for number in each.numbers:
+            if number.found.value is None and number.found.reason:
+                yield f"{number.metric}: {number.found.reason}"
+
+
+def _cell(text: str) -> str:
+    return " ".join(str(text).replace("|", "\\|").split())

@@ -1,0 +1,258 @@
+"""Runs what is missing of a battery, and scores again where only scorers changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import inspect_ai
+from inspect_ai.log import EvalLog, read_eval_log
+
+from jurat.errors import JuratError
+from jurat.evals.batteries.battery_file import Battery
+from jurat.evals.batteries.cells import Cell, Facts, cells_of, digest_of
+from jurat.evals.batteries.logs import CELL, CellLogs, is_finished, replied, scored_names
+from jurat.evals.rescoring import score_again, write_log
+from jurat.files import Locked, lock, make_folder
+from jurat.text import counted, one_line
+
+LOGS = "logs"
+"""The folder of the logs in a battery's folder."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a cell is waiting for."""
+
+    cell: Cell
+    determinants: dict[str, Any] | None = None
+    identities: tuple[str, ...] = ()
+    """Of its scorers, as its scores have them."""
+    waits: tuple[str, ...] = ()
+    """Why it is not done, a phrase each; empty for a cell that is done."""
+    failure: str | None = None
+    """Why it cannot be run."""
+
+    @property
+    def digest(self) -> str:
+        """Of what determines its replies."""
+        return digest_of(self.determinants or {})
+
+    @property
+    def state(self) -> str:
+        """For people."""
+        return f"failed: {self.failure}" if self.failure else "; ".join(self.waits) or "done"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell."""
+
+    plan: Plan
+    log: EvalLog | None = None
+    scores: dict[str, str] = field(default_factory=dict[str, str])
+    """The identity of each of its scorers to the name of its scores in the log."""
+    failure: str | None = None
+    """Why it has no numbers."""
+    stopped: bool = False
+    """Whether it was interrupted, or not begun because another was."""
+
+
+class Busy(JuratError):
+    """Another process runs a battery in the folder."""
+
+
+def run_battery(
+    battery: Battery, folder: Path, *, tell: Callable[[str], None] = print, progress: bool = False
+) -> Iterator[Outcome]:
+    """Evaluates what is missing, cell by cell; the outcome of each, those that were done before among them.
+
+    A reply that was given is never asked for again: a run that was stopped or killed goes on, and one that
+    left failed replies asks for those again. A cell that fails does not end the others.
+
+    Args:
+        folder: where the logs are.
+        tell: is told what each cell is waiting for, and what was done.
+        progress: shows Inspect's own display.
+
+    Raises:
+        JuratError: another process is at work in the folder.
+    """
+    make_folder(folder / LOGS)
+    try:
+        release = lock(folder / ".lock")
+    except Locked as error:
+        left = f"If none is, remove {error.leftover}." if error.leftover else None
+        raise Busy(f"Another process runs a battery in {folder}.", hint=left) from error
+    try:
+        yield from _run_all(battery, folder / LOGS, tell, progress)
+    finally:
+        release()
+
+
+def plans_of(battery: Battery, folder: Path, facts: Facts | None = None) -> list[Plan]:
+    """What each cell of a battery is waiting for, without running any."""
+    facts, logs = facts or Facts(), CellLogs.of(folder / LOGS)
+    return [_plan(cell, facts, logs) for cell in cells_of(battery)]
+
+
+def _run_all(battery: Battery, logs: Path, tell: Callable[[str], None], progress: bool) -> Iterator[Outcome]:
+    facts, stopped = Facts(), False
+    for _, group in groupby(cells_of(battery), key=lambda cell: repr(cell.model)):
+        cells = list(group)
+        try:
+            for cell in cells:
+                plan = _plan(cell, facts, CellLogs.of(logs))
+                tell(f"{cell.label}: {plan.state}")
+                start = monotonic()
+                outcome = Outcome(plan, stopped=True) if stopped else _run(plan, logs, progress)
+                stopped = outcome.stopped
+                if plan.waits and not stopped:
+                    told = f"failed: {outcome.failure}" if outcome.failure else "done"
+                    tell(f"  {told} in {monotonic() - start:.1f} s")
+                yield outcome
+        finally:
+            _close(cells[0])
+
+
+def _plan(cell: Cell, facts: Facts, logs: CellLogs) -> Plan:
+    """What a cell is waiting for. Reads its log, and opens its model and its scorers."""
+    try:
+        determinants = facts.determinants(cell)
+        identities = tuple(facts.scorer(name, cell.part.judge) for name in cell.scorers)
+    except Exception as error:  # a set or a model of a third party may raise anything
+        return Plan(cell, failure=_why(error))
+    found = logs.best(digest_of(determinants))
+    return Plan(cell, determinants, identities, tuple(_waits(determinants, identities, found, logs)))
+
+
+def _waits(
+    determinants: dict[str, Any], identities: Sequence[str], found: EvalLog | None, logs: CellLogs
+) -> Iterator[str]:
+    wanted = determinants["samples"] * determinants["replies a sample"]
+    if found is None:
+        changed = logs.closest(determinants)
+        yield counted(wanted, "reply", "replies") + (f" ({', '.join(changed)} changed)" if changed else "")
+        return
+    missing = wanted - len(replied(found))
+    if missing or not is_finished(found):
+        yield f"{missing:,} of {counted(wanted, 'reply', 'replies')}"
+    for identity in _unscored(found, identities):
+        yield f"scores of {identity.split()[0]}"
+
+
+def _unscored(log: EvalLog, identities: Sequence[str]) -> list[str]:
+    """The scorers without scores in a log. One that gave no label to any reply is among them: its judge may
+    have been unreachable."""
+    names = {identity: name for name, identity in scored_names(log)}
+    return [identity for identity in dict.fromkeys(identities) if not _is_scored(log, names.get(identity))]
+
+
+def _is_scored(log: EvalLog, name: str | None) -> bool:
+    if name is None:
+        return False
+    scores = [score for sample in replied(log) if (score := (sample.scores or {}).get(name))]
+    missing = len(replied(log)) - len(scores)
+    failed = all((score.metadata or {}).get("state") == "error" for score in scores)
+    return not missing and not (scores and failed)
+
+
+def _run(plan: Plan, folder: Path, progress: bool) -> Outcome:
+    if plan.failure is not None:
+        return Outcome(plan, failure=plan.failure)
+    try:
+        return _completed(plan, folder, progress)
+    except Exception as error:  # of one cell; the others go on
+        return Outcome(plan, failure=_why(error))
+
+
+def _completed(plan: Plan, folder: Path, progress: bool) -> Outcome:
+    logs = CellLogs.of(folder)
+    found = logs.best(plan.digest)
+    if found is None or not is_finished(found) or len(replied(found)) < _wanted(plan):
+        found = _evaluated(plan, found, folder, progress)
+        if found.status == "cancelled":
+            return Outcome(plan, found, stopped=True)
+        if is_finished(found):
+            logs.remove_others(plan.digest, found.location)
+    if found.status == "error":
+        why = one_line(found.error.message) if found.error else "Inspect ended it with an error"
+        return Outcome(plan, found, failure=why)
+    if not replied(found):
+        errors = [sample.error.message for sample in found.samples or [] if sample.error]
+        return Outcome(plan, found, failure=f"no reply: {one_line(errors[0]) if errors else 'no samples'}")
+    found = _scored(plan, found)
+    names = {identity: name for name, identity in scored_names(found)}
+    scores = {identity: names[identity] for identity in plan.identities if identity in names}
+    return Outcome(plan, found, scores)
+
+
+def _wanted(plan: Plan) -> int:
+    assert plan.determinants is not None
+    return plan.determinants["samples"] * plan.determinants["replies a sample"]
+
+
+def _evaluated(plan: Plan, before: EvalLog | None, folder: Path, progress: bool) -> EvalLog:
+    """The log of a cell: of a new run, or of one that goes on from the replies of another log."""
+    cell = plan.cell
+    settings: dict[str, Any] = {
+        "log_dir": str(folder),
+        "display": "rich" if progress else "none",
+        "log_level": "warning",
+        # Each sample that is finished is kept at once, so that a process may be killed at any time.
+        "log_realtime": True,
+        "log_model_api": False,
+        "score_display": False,
+    }
+    if before is None:
+        (found,) = inspect_ai.eval(
+            f"jurat/{cell.entry.set}",
+            model=cell.served,
+            task_args=cell.task_args,
+            metadata={CELL: {"digest": plan.digest, **(plan.determinants or {})}},
+            **settings,
+        )
+    else:
+        # The copy may have been moved, and scorers may be others by now.
+        before.eval.task_args = before.eval.task_args_passed = cell.task_args
+        (found,) = inspect_ai.eval_retry(before, **settings)
+    return read_eval_log(found.location)
+
+
+def _scored(plan: Plan, log: EvalLog) -> EvalLog:
+    """The log with the scores of all scorers of the cell."""
+    asked = [
+        name
+        for name, identity in zip(plan.cell.scorers, plan.identities, strict=True)
+        if identity in _unscored(log, plan.identities)
+    ]
+    if not asked:
+        return log
+    location = log.location
+    _drop_scores(log, _unscored(log, plan.identities))
+    found = score_again(log, asked, judge=plan.cell.part.judge)
+    write_log(found, Path(location.removeprefix("file://")))
+    return read_eval_log(location)
+
+
+def _drop_scores(log: EvalLog, identities: Sequence[str]) -> None:
+    """Removes scores of scorers that are to score again."""
+    names = [name for name, identity in scored_names(log) if identity in identities]
+    for sample in log.samples or []:
+        for name in names:
+            (sample.scores or {}).pop(name, None)
+
+
+def _close(cell: Cell) -> None:
+    try:
+        cell.served.api.close()
+    except Exception:  # it could not be opened
+        return
+
+
+def _why(error: Exception) -> str:
+    return one_line(error.message if isinstance(error, JuratError) else f"{type(error).__name__}: {error}")
