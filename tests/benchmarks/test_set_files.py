@@ -207,6 +207,19 @@ def test_place_of_a_member_names_its_archive(tmp_path: Path):
         assert pickle.loads(pickle.dumps(image.open))() == image.open()
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_bytes_of_a_zip_member_are_an_image_error(method: int, tmp_path: Path):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("1.png", bytes(range(256)) * 20)
+    data = bytearray(file.getvalue())
+    data[50:70] = b"\xff" * 20
+    image = files(tmp_path, {"a.zip": bytes(data)}).image("1.png")
+    assert image is not None
+    with pytest.raises(ImageError, match=r"1\.png in .*a\.zip cannot be read: "):
+        image.open()
+
+
 # Folders
 
 
@@ -376,6 +389,30 @@ def test_cells_of_a_tsv_file_hold_images_or_refer_to_them(tmp_path: Path):
     assert pickle.loads(pickle.dumps(rows[0].images[0].open))() == picture(1)
     assert [bool(row.problem) for row in rows] == [False] * 4 + [True, True, False, True]
     assert {row.cells["text"] for row in rows} == {"a\nb"}
+
+
+def test_quote_that_is_not_closed_hides_one_row_of_a_tsv_file(tmp_path: Path):
+    lines = ["index\ttext\timage", '1\t"a\t', f"2\tb\t{base64_of(picture(2))}", '3\t"c"d\t', "4\te\t"]
+    found = files(tmp_path, {"a.tsv": "\n".join(lines) + "\n"})
+    rows = list(found.image_table("a.tsv", "image"))
+    assert [row.cells.get("index") for row in rows] == [None, "2", None, "4"]
+    assert [bool(row.problem) for row in rows] == [True, False, True, False]
+    assert rows[1].images[0].open() == picture(2)
+
+
+def test_tsv_file_with_many_broken_rows_is_read_up_to_a_limit(tmp_path: Path):
+    found = files(tmp_path, {"a.tsv": "index\timage\n" + '1"\t"\n' * 150})
+    rows = list(found.image_table("a.tsv", "image"))
+    assert len(rows) == 101
+    assert (
+        rows[-1].problem == "it is no row: 101 rows have broken quotes; those behind this one were not read"
+    )
+
+
+def test_broken_header_of_a_tsv_file_is_an_error(tmp_path: Path):
+    found = files(tmp_path, {"a.tsv": '"index"x\timage\n'})
+    with pytest.raises(JuratError, match=r"a\.tsv cannot be read: its first line: "):
+        list(found.image_table("a.tsv", "image"))
 
 
 def test_image_of_a_tsv_file_that_changed_is_an_error(tmp_path: Path):

@@ -55,6 +55,11 @@ def test_report_as_json_has_the_documented_keys(jurat, copy: Path):
     assert found["published"]["samples"] == 500
 
 
+def test_set_that_is_drawn_has_a_report(jurat):
+    found = json.loads(jurat("data", "pictogram-typographic?n=2", "--strict", "--json").stdout)
+    assert (found["set"], found["revision"], found["samples"]) == ("pictogram-typographic", None, 2)
+
+
 def test_report_for_people_names_what_is_left_out(jurat, copy: Path):
     shown = jurat("data", "figstep", copy).stdout
     assert shown.startswith("FigStep SafeBench (layout repository): 3 samples in 3 clusters, 4 rows\n")

@@ -60,7 +60,12 @@ def test_reply_is_cut_by_its_settings():
 
 @pytest.mark.parametrize(
     ("reply", "score", "failure"),
-    [("Yes, it is.", 1.0, None), ("No.", 0.0, None), ("Maybe.", 0.5, "unparsed")],
+    [
+        ("Yes, it is.", 1.0, None),
+        ("No.", 0.0, None),
+        ("Maybe.", 0.5, "unparsed"),
+        ("Nothing.", 0.5, "unparsed"),
+    ],
 )
 def test_questions_are_answered_by_the_first_word(
     tmp_path: Path, reply: str, score: float, failure: str | None

@@ -112,9 +112,10 @@ def test_pickled_weights_are_refused(folder, tmp_path):
         open_scorer("toxicity", folder=str(copy))
 
 
-def test_labels_that_exclude_each_other_are_refused(folder, tmp_path):
-    copy = changed(folder, tmp_path, problem_type="single_label_classification")
-    with pytest.raises(JuratError, match="exclude each other"):
+@pytest.mark.parametrize("problem", ["single_label_classification", None])
+def test_labels_that_may_exclude_each_other_are_refused(folder, tmp_path, problem):
+    copy = changed(folder, tmp_path, problem_type=problem)
+    with pytest.raises(JuratError, match="may exclude each other"):
         open_scorer("toxicity", folder=str(copy))
 
 

@@ -12,16 +12,21 @@ from jurat.benchmarks.reader import Row, SkipRow, text_if_any
 from jurat.content import ImageError, LazyImage
 
 
-def texts_in(cells: Mapping[str, Any], *names: str) -> list[str]:
+def places_in(cells: Mapping[str, Any], *names: str) -> list[str]:
     """The texts of the first of the cells that has any: of a list, also one that is written as JSON or as
-    Python writes it, or one text alone. Empty ones are left out; equal ones stay."""
+    Python writes it, or one text alone. A part of a list that holds no text is ""."""
     for name in names:
         value = parsed(cells.get(name))
         parts = cast("list[Any]", value) if isinstance(value, list) else [value]
-        texts = [text for part in parts if (text := text_if_any({"": part}, "")) is not None]
-        if texts:
+        texts = [text_if_any({"": part}, "") or "" for part in parts]
+        if any(texts):
             return texts
     return []
+
+
+def texts_in(cells: Mapping[str, Any], *names: str) -> list[str]:
+    """As `places_in`, without the parts that hold no text; equal texts stay."""
+    return [text for text in places_in(cells, *names) if text]
 
 
 def parsed(value: object) -> object:

@@ -15,7 +15,7 @@ from jurat.benchmarks.sample import Sample, Skipped
 from jurat.content import ImageError, Item, LazyImage
 from jurat.media import DEFAULT_MAX_BYTES
 from jurat.sources.cells import picture_in
-from jurat.sources.openers import InMemory, LocalFile
+from jurat.sources.openers import InMemory, LocalFile, local_path
 from jurat.sources.uris import scheme_of
 
 
@@ -89,7 +89,7 @@ def _image(value: str, *, root: str, place: str) -> LazyImage:
         return LazyImage(place, InMemory(data))
     if (scheme := scheme_of(value)) not in (None, "file"):
         raise SkipRow(f"its image is behind {scheme}://, which is not fetched", missing_image=value)
-    path = os.path.abspath(os.path.join(root, value.removeprefix("file://")))
+    path = os.path.abspath(os.path.join(root, local_path(value) or value))
     if not os.path.isfile(path):
         raise SkipRow(f"there is no image {value!r}", missing_image=value)
     return LazyImage(path, LocalFile(path))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any
 
 from jurat.benchmarks.card import Card
 from jurat.benchmarks.sample import Sample, Skipped
@@ -146,17 +146,6 @@ def same_text(text: str) -> str:
 def text_if_any(cells: Mapping[str, Any], *names: str) -> str | None:
     """As `text_of`, for cells; None where none is there."""
     return next((text for name in names if (text := _text(cells.get(name))) is not None), None)
-
-
-def texts_if_any(cells: Mapping[str, Any], *names: str) -> tuple[str, ...]:
-    """The texts of the first of the cells that has any: one, or a list of them, without null, empty and
-    repeated ones; none where no cell has one."""
-    for name in names:
-        value = cells.get(name)
-        values = cast("list[Any]", value) if isinstance(value, list) else [value]
-        if texts := dict.fromkeys(text for each in values if (text := _text(each)) is not None):
-            return tuple(texts)
-    return ()
 
 
 def _text(value: object) -> str | None:

@@ -39,7 +39,7 @@ class SetReport:
     default_samples: int = 0
     """Those that a run takes by default (`Card.default_groups`)."""
     compared_categories: Counter[str] = field(default_factory=Counter[str])
-    """Of the samples whose categories the authors count."""
+    """Category to the number of samples, among those whose categories the authors count."""
     groups: Counter[str] = field(default_factory=Counter[str])
     clusters: int = 0
     duplicates: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -149,7 +149,7 @@ class SetCopy:
         return {
             "set": self.card.name,
             "layout": self.layout,
-            "revision": self.files.revision,
+            "revision": self.files and self.files.revision,
             "digest": report.digest,
             "samples": report.samples,
             "rows": report.rows,
@@ -240,7 +240,7 @@ def _is_given(files: SetFiles, patterns: list[str]) -> bool:
 
 def _content(sample: Sample) -> str:
     """Digest of what a sample shows, says and expects."""
-    images = [getattr(image, "uri", "") for image in sample.item.found()]
+    images = [getattr(image, "uri", image) for image in sample.item.found()]
     texts = [turn.text for turn in sample.item.turns]
     return sha256(repr((images, texts, sample.expected, sample.group)).encode()).hexdigest()
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,7 +56,7 @@ class ZipMember:
             Limits(max_bytes=self.max_bytes).check_bytes(member.file_size)
             with opened.open(member) as file:
                 data = file.read(self.max_bytes + 1)
-        except (OSError, KeyError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
+        except (KeyError, RuntimeError, zipfile.BadZipFile, LZMAError, *FAILURES) as error:
             # RuntimeError: the member is encrypted, or compressed in a way that is not read.
             raise ImageError(f"{where} cannot be read: {reason(error)}") from error
         Limits(max_bytes=self.max_bytes).check_bytes(len(data))

@@ -26,6 +26,8 @@ from jurat.text import one_line, reason, shown
 
 _LONGEST_INDEX = 64
 """Characters of a cell that may name another row."""
+_MOST_BROKEN = 100
+"""Rows with a broken quote in a table of images, behind each of which the file is read again."""
 
 
 @dataclass(frozen=True)
@@ -290,30 +292,22 @@ def _text_rows(path: str, name: str, column: str, delimiter: str) -> Iterator[_T
     csv.field_size_limit(MOST)
     with open(path, "rb") as file:
         lines = _Offsets(file)
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
-        names = [cell.strip() for cell in next(reader, [])]
+        header = next(rows := lines.rows(delimiter), [])
+        if isinstance(header, str):
+            raise JuratError(f"{shown(name)} cannot be read: its first line: {header}")
+        names = [cell.strip() for cell in header]
         if column not in names:
             raise JuratError(f"{shown(name)} has no column {column!r}.")
-        at, number = names.index(column), 0
-        while True:
-            start = lines.end
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                number += 1
-                yield _TextRow(f"{name}:{number}", {}, problem=f"it is no row: {reason(error)}")
-                continue
-            if not row:
-                continue
-            number += 1
+        at = names.index(column)
+        for number, row in enumerate(rows, 1):
             found = _TextRow(f"{name}:{number}", {})
-            if len(row) != len(names):
+            if isinstance(row, str):
+                found.problem = f"it is no row: {row}"
+            elif len(row) != len(names):
                 found.problem = f"it has {len(row)} cells, not {len(names)}"
             else:
                 found.cells = {key: cell for key, cell in zip(names, row, strict=True) if key != column}
-                opener = TableCell(path, start, lines.end - start, delimiter, at)
+                opener = TableCell(path, lines.start, lines.end - lines.start, delimiter, at)
                 _take_images(found, row[at], opener, f"{path}#{number - 1}")
             yield found
 
@@ -343,12 +337,41 @@ def _take_images(row: _TextRow, cell: str, opener: TableCell, uri: str) -> None:
 
 
 class _Offsets:
-    """The lines of a file as text; `end` is the offset behind the last line that was taken."""
+    """The rows of a file, with their places in it: `start` and `end` are the offsets of the last one, in
+    bytes."""
 
     def __init__(self, file: io.BufferedReader) -> None:
         self._file = file
-        self.end = 3 if file.peek(3)[:3] == b"\xef\xbb\xbf" else 0
-        file.seek(self.end)
+        self.start = self.end = 3 if file.peek(3)[:3] == b"\xef\xbb\xbf" else 0
+        self._second = 0
+        """The offset of the row's second line, once its first was read; 0 before."""
+
+    def rows(self, delimiter: str) -> Iterator[list[str] | str]:
+        """The rows that have cells; in the place of one with broken quotes what is wrong with it. The lines
+        that such a row seemed to take up are read as rows of their own."""
+        broken = 0
+        reader = self._reader(delimiter)
+        while True:
+            self.start, self._second = self.end, 0
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                broken += 1
+                if broken > _MOST_BROKEN:
+                    yield f"{broken:,} rows have broken quotes; those behind this one were not read"
+                    return
+                yield reason(error)
+                self.end = self._second
+                reader = self._reader(delimiter)
+                continue
+            if row:
+                yield row
+
+    def _reader(self, delimiter: str) -> Iterator[list[str]]:
+        self._file.seek(self.end)
+        return csv.reader(self, delimiter=delimiter, strict=True)
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -358,6 +381,7 @@ class _Offsets:
         if not line:
             raise StopIteration
         self.end += len(line)
+        self._second = self._second or self.end
         return line.decode("utf-8", "replace")
 
 

@@ -241,17 +241,8 @@ def _print_samples(copy: SetCopy, extract: Path | None, as_json: bool) -> tuple[
 
 
 def _json_line(facts: Mapping[str, Any]) -> str:
-    line = json.dumps(facts, ensure_ascii=False)
-    # The bytes of a file's name may be no text; then all that is not ASCII is written as escapes.
-    return line if _is_text(line) else json.dumps(facts)
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    # The bytes of a file's name may be no text; as escapes they are still JSON.
+    return json.dumps(facts, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 
 
 def sample_facts(sample: Sample) -> dict[str, Any]:

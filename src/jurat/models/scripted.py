@@ -128,9 +128,8 @@ class ScriptedModel(Model):
 
     def _yes_no(self, prefix: Chat, question: str) -> YesNo:
         text = self._text(f"{_last(prefix)}\n{question}".strip(), _digest(prefix, question)) or ""
-        word = text.strip().lower()[:3]
-        if word.startswith(("yes", "no")):
-            yes = float(word == "yes")
+        if word := re.match(r"\s*(yes|no)\b", text, re.IGNORECASE):
+            yes = float(word[1].lower() == "yes")
             return YesNo(yes, 1 - yes, stated=True)
         return YesNo(0, 0, Failure("unparsed", "The reply begins with neither Yes nor No."), stated=True)
 

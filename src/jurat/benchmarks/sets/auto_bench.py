@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of, texts_if_any
+from jurat.benchmarks.cells import texts_in
+from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of
 from jurat.benchmarks.sample import COMPLY, REFUSE, Sample
 from jurat.content import Item
 
@@ -19,7 +20,7 @@ class AutoBench(Reader):
         return self.files.records(self.files.one(*self.card.patterns(self.layout)))
 
     def samples(self, row: Row) -> Iterator[Sample]:
-        name, answers = text_of(row, "image"), texts_if_any(row.cells, "answer")
+        name, answers = text_of(row, "image"), tuple(dict.fromkeys(texts_in(row.cells, "answer")))
         behaviour = text_if_any(row.cells, "expected")
         if not answers:
             raise SkipRow("it has no answer")

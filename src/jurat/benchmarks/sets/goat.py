@@ -56,9 +56,7 @@ class Goat(Reader):
         return next((part.lower() for part in reversed(folders) if part.lower() in TASKS), None)
 
     def _image(self, task: str, folder: str, name: str) -> LazyImage:
-        is_elsewhere = task == "hatefulness" and self.files.image(f"images/{name}", under=folder) is None
-        return self.image(
-            f"img/{name}" if is_elsewhere else f"images/{name}",
-            under="" if is_elsewhere else folder,
-            named=f"{task}/images/{name}",
-        )
+        own, named = f"images/{name}", f"{task}/images/{name}"
+        if task != "hatefulness":
+            return self.image(own, under=folder, named=named)
+        return self.files.image(own, under=folder) or self.image(f"img/{name}", named=named)

@@ -90,7 +90,7 @@ class AuthorsLayout(Reader):
     @cached_property
     def _tiny(self) -> dict[str, set[int]]:
         """Scenario to the ids of the tiny version, where the copy has its list."""
-        name = next(iter(self.files.find("TinyVersion_ID_List.json")), None)
+        name = self.files.first("TinyVersion_ID_List.json")
         if name is None:
             return {}
         parts: Any = self.files.json(name)

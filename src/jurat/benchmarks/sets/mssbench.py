@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any, cast
 
-from jurat.benchmarks.cells import image_of, texts_in
+from jurat.benchmarks.cells import image_of, places_in
 from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of
 from jurat.benchmarks.sample import COMPLY, REFUSE, Sample, Skipped
 from jurat.content import Item
@@ -33,10 +33,10 @@ class MSSBench(Reader):
             return
         part, number = text_of(row, "part"), text_of(row, "number")
         for at, pair in enumerate(_pairs(row, part), 1):
-            if None in pair:
+            if not all(pair):
                 yield Skipped(row.place, f"query {at} has no counterpart; the authors' script drops it too")
                 continue
-            for label, query in zip(_EXPECTED, cast("tuple[str, str]", pair), strict=True):
+            for label, query in zip(_EXPECTED, pair, strict=True):
                 try:
                     yield self._sample(row, part, f"{part}-{number}", at, label, query)
                 except SkipRow as skip:
@@ -94,15 +94,15 @@ class MSSBench(Reader):
         )
 
 
-def _pairs(row: Row, part: str) -> Iterator[tuple[str | None, str | None]]:
-    """The text with the safe and with the unsafe picture, of each pair of a record."""
+def _pairs(row: Row, part: str) -> Iterator[tuple[str, str]]:
+    """The text with the safe and with the unsafe picture, of each pair of a record; "" for one that is not
+    there."""
     if part == "chat":
-        safe = unsafe = texts_in(row.cells, "queries")
+        safe = unsafe = places_in(row.cells, "queries")
     else:
         safe, unsafe = (
-            texts_in(row.cells, f"{label}_instructions") or texts_in(row.cells, f"{label}_instruction")
-            for label in ("safe", "unsafe")
+            places_in(row.cells, f"{label}_instructions", f"{label}_instruction") for label in _EXPECTED
         )
     if not safe and not unsafe:
         raise SkipRow("it has no queries" if part == "chat" else "it has no instructions")
-    yield from zip_longest(safe, unsafe)
+    yield from zip_longest(safe, unsafe, fillvalue="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from jurat.benchmarks.reader import Row
 from jurat.benchmarks.sample import Sample
@@ -14,7 +15,5 @@ class Awareness(OverRefusal):
     knows."""
 
     def samples(self, row: Row) -> Iterator[Sample]:
-        from dataclasses import replace
-
         for sample in super().samples(row):
             yield replace(sample, expected=("Yes",) if sample.group == "unsafe" else ("No",))

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from jurat.benchmarks.drawn import HARMLESS, NO_CHILD, DrawnReader, with_article
 from jurat.benchmarks.reader import Row
-from jurat.benchmarks.sample import Sample
+from jurat.benchmarks.sample import ABSTAIN, Sample
 from jurat.content import Item
 
-ABSTAIN = "abstain"
 _GROUPS = {"in_group": ("child", "baby"), "out_group": ("man", "woman", "police officer")}
 _THINGS = [thing for names in HARMLESS.values() for thing in names]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from jurat.benchmarks.reader import Reader, Row, text_if_any, text_of, texts_if_any
+from jurat.benchmarks.cells import texts_in
+from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of
 from jurat.benchmarks.sample import ABSTAIN, Sample
 from jurat.content import Item, LazyImage
 
@@ -30,11 +31,12 @@ class PrivQA(Reader):
             yield from self.files.records(self.files.one(base))
 
     def samples(self, row: Row) -> Iterator[Sample]:
-        part, category = (
-            _part(row.cells),
-            row.place.rpartition(":")[0].rpartition("/")[2].removesuffix(".jsonl"),
-        )
-        label, answers = text_of(row, "cluster"), self._answers(row.cells)
+        part, label = _part(row.cells), text_of(row, "cluster")
+        category = row.place.rpartition(":")[0].rpartition("/")[2].removesuffix(".jsonl")
+        if label not in ("in_group", "out_group"):
+            raise SkipRow(f"its cluster {label!r} is neither in_group nor out_group")
+        if not (answers := self._answers(row.cells)) and label == "out_group":
+            self.files.notes["questions to be answered that have no answer"] += 1
         fields = {
             "question": text_of(row, "question"),
             "protected": _protected(category),
@@ -76,7 +78,7 @@ class PrivQA(Reader):
                 values.append(text_if_any(cast("dict[str, Any]", each), "wikidata"))
             else:
                 values.append(each)
-        return texts_if_any({"answer": values}, "answer")
+        return tuple(dict.fromkeys(texts_in({"answer": values}, "answer")))
 
 
 def _part(cells: Mapping[str, Any]) -> str:

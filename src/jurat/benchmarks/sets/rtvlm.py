@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from jurat.benchmarks.cells import places_in
 from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any
 from jurat.benchmarks.sample import COMPLY, REFUSE, Sample, Skipped
+from jurat.benchmarks.set_listing import is_image
 from jurat.content import Item, LazyImage
-from jurat.media import IMAGE_SUFFIXES
 from jurat.text import shown
 
 CAUTION = "caution"
@@ -75,8 +75,8 @@ class Rtvlm(Reader):
         key = cast(str, row.cells["subset"])
         subset = SUBSETS[key]
         # The authors' script takes the spaces out of the names of flags.
-        names = ["".join(name.split()) for name in _list(row.cells, subset.image)]
-        questions = _list(row.cells, "questions", "question", "instruction", "prompt")
+        names = ["".join(name.split()) for name in places_in(row.cells, subset.image)]
+        questions = places_in(row.cells, "questions", "question", "instruction", "prompt")
         if not names or not questions:
             raise SkipRow(f"it has no {'question' if names else f'{subset.image}, which names its image'}")
         images = [self._image(row, subset, name) for name in names]
@@ -117,19 +117,8 @@ class Rtvlm(Reader):
         if subset.images:
             above = folder.rpartition("/")[0]
             folder = f"{above}/{subset.images}" if above else subset.images
-        full = name if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES else f"{name}.jpg"
+        full = name if is_image(name) else f"{name}.jpg"
         return self.image(full, any_suffix=True, under=folder)
-
-
-def _list(cells: Mapping[str, Any], *keys: str) -> tuple[str, ...]:
-    """The texts of the first key that is there; those that are repeated stay."""
-    for key in keys:
-        value = cells.get(key)
-        if isinstance(value, list):
-            return tuple(text_if_any({key: each}, key) or "" for each in cast("list[Any]", value))
-        if (text := text_if_any(cells, key)) is not None:
-            return (text,)
-    return ()
 
 
 def _nth(cells: Mapping[str, Any], key: str, number: int) -> str | None:

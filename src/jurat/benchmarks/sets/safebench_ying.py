@@ -52,7 +52,7 @@ class SafeBenchYing(Reader):
     @cached_property
     def _names(self) -> dict[str, str]:
         """Number of a scenario to its name, where the copy has `category.csv` with a number in each row."""
-        table = next(iter(self.files.find("category.csv")), None)
+        table = self.files.first("category.csv")
         found: dict[str, str] = {}
         for row in self.files.table(table, columns=("1", "2")) if table is not None else ():
             cells = [str(cell).strip() for cell in row.cells.values()]

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 from jurat.benchmarks.reader import Reader, Row, text_of
 from jurat.benchmarks.sample import Sample
+from jurat.benchmarks.set_listing import is_image
 from jurat.content import Item
+from jurat.text import shown
 
 TYPES = {"porn": "pornographic", "nsfw": "pornographic", "violen": "violent", "blood": "bloody"}
 """Type of image, by how the name of its folder begins."""
@@ -63,6 +65,8 @@ class Tovilag(Reader):
             yield from self.files.table(name)
         elif suffix in ("json", "jsonl"):
             yield from self.files.records(name)
+        elif not is_image(name):
+            self.files.notes[f"{shown(name)} was not read: lists are txt, csv, tsv, json or jsonl"] = 1
 
 
 def _kind(name: str) -> tuple[str, str] | None:

@@ -15,6 +15,7 @@ from jurat.text import shown
 
 __all__ = ["TextClassifier"]
 
+_PROBLEM = "multi_label_classification"
 _LONGEST = 512
 """Tokens of a window where neither the tokenizer nor the configuration names a limit."""
 _BATCH_TOKENS = 8192
@@ -33,15 +34,20 @@ class TextClassifier:
                 downloaded and no code of the folder is run.
 
         Raises:
-            ModelError: it is no such folder, its weights are incomplete, or its labels exclude each other.
+            ModelError: it is no such folder, its weights are incomplete, or its configuration does not say
+                that each label has a probability of its own.
         """
         where = Path(folder).expanduser()
         if not where.is_dir():  # `locate` would ask the hub for it
             raise ModelError(f"There is no folder {shown(str(folder))} with a classifier.")
         place = locate(where)
         check_folder(where)
-        if read_json(where / "config.json").get("problem_type") == "single_label_classification":
-            raise ModelError(f"The labels of {str(folder)!r} exclude each other; several at once are needed.")
+        if read_json(where / "config.json").get("problem_type") != _PROBLEM:
+            # The same network may have labels that exclude each other; their sigmoids are no probabilities.
+            raise ModelError(
+                f"The labels of {shown(str(folder))} may exclude each other; each needs its own probability.",
+                hint=f'Where each has one, set "problem_type": "{_PROBLEM}" in its config.json.',
+            )
         import transformers
 
         common: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
