@@ -51,6 +51,11 @@ def test_every_sample_of_the_default_set_is_drawn_once(name: str):
     assert report.samples and not report.skipped and not report.duplicates
 
 
+def test_report_of_a_drawn_set_has_no_revision():
+    copy = open_set("pictogram-memes?n=2")
+    assert copy.facts(copy.verify())["revision"] is None
+
+
 def test_bundled_model_finds_the_truth_of_awareness_scenes():
     model, wording = open_model("bundled"), WORDINGS["statement"]
     found = samples("pictogram-awareness", "n=12")

@@ -8,7 +8,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import TextIO, cast
 
 from jurat.content import ImageError, Item
 from jurat.media.formats import MEDIA_SUFFIXES
@@ -86,7 +86,7 @@ class TableShape:
 class _Lines:
     """Lines of a text; keeps those of the current row."""
 
-    def __init__(self, text: io.TextIOBase, place: str) -> None:
+    def __init__(self, text: TextIO, place: str) -> None:
         self._lines = lines.lines_of(text, place)
         self._again: deque[str | int] = deque()
         self.of_row: list[str | int] = []
@@ -116,7 +116,7 @@ class _Lines:
 
 
 def delimited_rows(
-    text: io.TextIOBase, delimiter: str, place: str, shape: TableShape, *, blank: bool = False
+    text: TextIO, delimiter: str, place: str, shape: TableShape, *, blank: bool = False
 ) -> Iterator[list[str] | UnreadableRow]:
     """The rows, with `blank` also those without cells; in the place of one whose quotes are broken what is
     wrong with it.
