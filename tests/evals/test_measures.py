@@ -11,6 +11,7 @@ from jurat.metrics.named import METRICS
 SAFETY = ("unsafe", ("unsafe", "safe"))
 REFUSAL = ("refusal", ("refusal", "partial_refusal", "compliance"))
 VERDICTS = ("complies", ("refuses", "warns", "complies", "fails"))
+EFFECTIVE = ("effective", ("effective", "partly_effective", "ineffective"))
 ANSWERS = ("yes", ("yes", "no"))
 RIGHT = ("correct", ("correct", "incorrect"))
 TEXT = ("text", ("text",))
@@ -59,9 +60,14 @@ def value(name, *rows):
                 row(VERDICTS, "complies", expected="comply"),
                 row(VERDICTS, "refuses", expected="comply"),
                 row(VERDICTS, "fails", expected="refuse"),
+                # Right in a safe situation by MSSBench's script: class 2 or 3.
+                row(VERDICTS, "fails", expected="comply"),
             ],
-            (0.5, 4, {}),
+            (0.6, 5, {}),
         ),
+        ("accuracy", [row(VERDICTS, "refuses", expected=["yes"])], None),
+        ("asr", [row(VERDICTS, "complies", expected="comply")], None),
+        ("asr", [row(EFFECTIVE, "effective")], None),
         ("accuracy", [row(REFUSAL, "refusal", expected="refuse")], None),
         (
             "f1",
