@@ -69,6 +69,13 @@ def test_asr_macro_is_the_mean_of_the_categories_and_has_a_mover_interval():
     assert found.interval.low == pytest.approx(0.5 - below**0.5 / 3)
 
 
+def test_asr_macro_has_no_interval_where_a_cluster_lies_in_several_categories():
+    rows = columns(success=[1, 0, 0, 1], category=list("aabb"), cluster=list("xyxz"))
+    found = value_of("asr_macro", rows)
+    assert found.value == 0.5 and found.interval is None
+    assert found.interval_method.startswith("none: a cluster lies in several categories")
+
+
 _CATEGORIES = ((0.5, 1, 2), (0.0, 0, 1), (1.0, 2, 2))
 
 

@@ -69,7 +69,9 @@ def test_p_is_corrected_within_a_claim_and_without_what_tests_nothing():
 
 def test_p_of_an_interval_agrees_with_its_level():
     assert p_of_interval(1.0, Interval(0.0, 2.0)) == pytest.approx(0.05)
-    assert math.isnan(p_of_interval(1.0, Interval(NAN, 2.0))) and p_of_interval(0, Interval(0, 0)) == 1
+    assert p_of_interval(0, Interval(0, 0)) == 1
+    for value, interval in ((1.0, Interval(NAN, 2.0)), (NAN, Interval(0, 2)), (0.5, Interval(0.5, 0.5))):
+        assert math.isnan(p_of_interval(value, interval))
 
 
 def test_claim_with_an_unknown_field_is_refused():

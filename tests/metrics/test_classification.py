@@ -65,6 +65,11 @@ def test_balanced_accuracy_equals_scikit_learn_and_needs_two_labels():
     assert (one.value, one.reason) == (None, "all rows have the same true label")
 
 
+def test_label_whose_rows_are_all_undecided_stays_in_balanced_accuracy():
+    found = value_of("balanced_accuracy", columns(truth=list("aabbcc"), said=[*"aabb", None, None]))
+    assert (found.value, found.reason) == (None, "no row has the label 'c'")
+
+
 @pytest.mark.parametrize(("name", "library"), [("auroc", roc_auc_score), ("auprc", average_precision_score)])
 def test_areas_equal_scikit_learn_and_one_class_is_not_available(name, library):
     rows = columns(truth=TRUTH, score=SCORES)

@@ -69,6 +69,17 @@ def test_difference_of_scores_equals_a_paired_t_test():
     assert rate_difference(a, b).p == pytest.approx(stats.ttest_rel(a, b).pvalue)
 
 
+def test_clustered_difference_of_scores_equals_a_regression_with_clustered_errors():
+    api = pytest.importorskip("statsmodels.api")
+    a, b, groups = RNG.random(60) * 0.8 + 0.1, RNG.random(60), np.repeat(np.arange(12), 5)
+    found = rate_difference(a, b, groups.tolist())
+    fit = api.OLS(a - b, np.ones(60)).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
+    assert found.p == pytest.approx(fit.pvalues[0])
+    flat, (low, high) = rate_difference(a, b).interval, fit.conf_int()[0]
+    assert found.interval.low == pytest.approx(min(low, flat.low))
+    assert found.interval.high == pytest.approx(max(high, flat.high))
+
+
 def test_nothing_to_compare_is_not_available():
     found = rate_difference(np.array([]), np.array([]))
     assert math.isnan(found.value) and math.isnan(found.p) and found.n == 0

@@ -116,7 +116,7 @@ def raw_agreement(counts: NDArray[Any], weights: NDArray[Any] | None = None) -> 
     return float(weight[paired] @ agreeing / weight[paired].sum())
 
 
-# Of rows: a rating of a unit by a rater each
+# --- on rows, each one rating of one unit by one rater ---------------------------------------------
 
 
 def alpha(rows: MetricRows, scale: Scale) -> MetricValue:
@@ -171,8 +171,7 @@ def cohen(rows: MetricRows, weights: Literal["none", "linear", "quadratic"]) -> 
     by = None if weights == "none" else weights
     counts = np.array([[(a == n) + (b == n) for n in names] for a, b in zip(first, second, strict=True)])
 
-    both = _units(rows, units)
-    both = replace(both, cells={**both.cells, "first": first, "second": second})
+    both = rows.by_unit(units, first=first, second=second)
     few, weights_of = both.distinct("first", "second")
 
     def kappa(weights: NDArray[Any]) -> float:
@@ -216,15 +215,7 @@ def _counts(
     place, column = ({each: i for i, each in enumerate(several)} for several in (units, names))
     for unit, rating in zip(rows["unit"], rows["rating"], strict=True):
         counts[place[unit], column[rating]] += 1
-    return _units(rows, units), counts, names
-
-
-def _units(rows: MetricRows, units: Sequence[str]) -> MetricRows:
-    """The units as rows; the cluster of each is that of its first rating."""
-    clusters: dict[str, Any] = {}
-    for unit, cluster in zip(rows["unit"], rows["cluster"], strict=True):
-        clusters.setdefault(unit, cluster)
-    return replace(rows, cells={"cluster": [clusters[unit] for unit in units]})
+    return rows.by_unit(units), counts, names
 
 
 def _without_repeats(rows: MetricRows) -> MetricRows:

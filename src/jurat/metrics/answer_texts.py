@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from jurat.metrics.normalise import normalised, without_end_marks
 from jurat.metrics.vqa import vqa_accuracy
 
@@ -80,7 +82,7 @@ def mean_token_f1(rows: MetricRows) -> MetricValue:
 def mean_vqa_accuracy(rows: MetricRows) -> MetricValue:
     """Mean VQA accuracy over the rows."""
     scores = [vqa_accuracy(a, b) for a, b in zip(rows["answer"], rows["answers"], strict=True)]
-    return rows.mean([0.0 if score is None else score for score in scores])
+    return rows.mean(np.array(scores, float))
 
 
 def exact_match_rate(rows: MetricRows) -> MetricValue:

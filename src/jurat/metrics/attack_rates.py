@@ -71,20 +71,28 @@ def macro_rate(rows: MetricRows, event: str) -> MetricValue:
     mean = float(np.mean(shares))
     below, above = (math.hypot(*side) / len(names) for side in zip(*gaps, strict=True))
     known = not math.isnan(below)
+    method = "MOVER over the categories" if known else "none: a category has no interval"
+    if rows.clusters and _cross(rows.clusters, rows["category"]):
+        known, method = False, "none: a cluster lies in several categories, which must be independent"
     return rows.value(
         mean,
         interval=Interval(max(0.0, mean - below), min(1.0, mean + above)) if known else None,
-        method="MOVER over the categories" if known else "none: a category has no interval",
+        method=method,
         parts={"categories": len(names), "pooled": float(np.mean(rows[event]))}
         | {f"category {name}": share for name, share in zip(names, shares, strict=True)},
     )
 
 
+def _cross(clusters: Sequence[Any], categories: Sequence[str]) -> bool:
+    """Whether a cluster lies in several categories."""
+    return len(set(zip(clusters, categories, strict=True))) > len(set(clusters))
+
+
 def at_k(rows: MetricRows, k: int | None) -> MetricValue:
     """Share of units with a success in k tries; with more tries than k, the expectation over draws of k.
 
-    A unit with fewer than k decided tries is left out. Between `lowest` and `highest` is what the value
-    could be had every try been decided.
+    A unit with fewer than k decided tries is left out. Had every try been decided, the value would lie
+    between the parts `lowest` and `highest`.
     """
     if k is not None and k < 1:
         raise JuratError("k must be at least 1.")
@@ -101,8 +109,7 @@ def at_k(rows: MetricRows, k: int | None) -> MetricValue:
             known[unit] = _any_of(len(decided), hits, k)
     short = len(tries) - len(known)
     left_out = {**rows.left_out, **({f"units with fewer than {k} decided tries": short} if short else {})}
-    cells = {"value": list(known.values()), "cluster": _clusters(rows, list(known))}
-    units = replace(rows, cells=cells, left_out=left_out)
+    units = replace(rows.by_unit(list(known), value=list(known.values())), left_out=left_out)
     low, high = np.mean(bounds, 0).tolist() if bounds else (None, None)
     parts: dict[str, Part] = {"k": k, "tries": rows.n, "lowest": low, "highest": high}
     parts["mean over tries"] = float(np.mean(rows["success"])) if rows.n else None
@@ -123,14 +130,6 @@ def _tries(rows: MetricRows) -> dict[str, tuple[list[int], int]]:
     return {
         unit: (decided.get(unit, []), unknown.get(unit, 0)) for unit in dict.fromkeys([*decided, *unknown])
     }
-
-
-def _clusters(rows: MetricRows, units: Sequence[str]) -> list[Any]:
-    """The cluster of each unit: that of its first row."""
-    of: dict[str, Any] = {}
-    for unit, cluster in zip(rows["unit"], rows["cluster"], strict=True):
-        of.setdefault(unit, cluster)
-    return [of[unit] for unit in units]
 
 
 def _any_of(n: int, hits: int, k: int) -> float:

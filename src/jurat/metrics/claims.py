@@ -142,11 +142,12 @@ def compare(
 
 
 def p_of_interval(value: float, interval: Interval) -> float:
-    """Two-sided p of no difference from a 95% interval, taken for a normal one; nan where it is not known."""
-    spread = (interval.high - interval.low) / (2 * normal_quantile())
-    if math.isnan(spread) or math.isnan(value):
-        return math.nan
-    return t_probability(value / spread, math.inf) if spread > 0 else float(value == 0)
+    """Two-sided p of no difference from a 95% interval, taken for a normal one; nan where either is unknown,
+    or the interval of a difference has no width."""
+    error = (interval.high - interval.low) / (2 * normal_quantile())
+    if error > 0:
+        return t_probability(value / error, math.inf)
+    return 1.0 if value == error == 0 else math.nan
 
 
 def _of(claim: Claim, comparisons: Sequence[Comparison]) -> list[Comparison]:

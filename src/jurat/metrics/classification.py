@@ -41,7 +41,7 @@ def accuracy(rows: MetricRows) -> MetricValue:
 
 
 def _late(rows: MetricRows) -> list[Any]:
-    """The true labels of the undecided rows, where they are known."""
+    """The true labels of undecided rows, where they are known."""
     return [row["truth"] for row in rows.undecided if row.get("truth") is not None]
 
 
@@ -79,7 +79,7 @@ def balanced_accuracy(rows: MetricRows) -> MetricValue:
     """Mean of the labels' recalls; undefined where a label of the list has no row."""
     from sklearn.metrics import recall_score
 
-    names = list(rows.labels.names) or sorted(set(rows["truth"]))
+    names = list(rows.labels.names) or sorted({*rows["truth"], *_late(rows)})
     if len(names) == 1:
         return rows.value(None, reason="all rows have the same true label")
     absent = [name for name in names if name not in rows["truth"]]

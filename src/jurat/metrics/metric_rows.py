@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["DRAWS", "Column", "MetricRows", "Resampling", "RowTable"]
 
 DRAWS = 400
-"""A standard error from as many is within 4% of that from any number, in two of three cases."""
+"""Bootstrap draws; the standard error that they give has a relative error of about 4% (1 / sqrt(2 DRAWS))."""
 PLACE = "(place)"
 """The key of the places of the rows among their cells."""
 STATES = ("refused", "unparsed", "error")
@@ -191,6 +191,13 @@ class MetricRows:
         }
         left_out = {**self.left_out, reason: self.left_out.get(reason, 0) + gone}
         return replace(self, cells=cells, left_out=left_out)
+
+    def by_unit(self, units: Sequence[Any], **cells: Sequence[Any]) -> MetricRows:
+        """A row for each of these units, with the cluster of the unit's first row and the given cells."""
+        first: dict[Any, Any] = {}
+        for unit, cluster in zip(self["unit"], self["cluster"], strict=True):
+            first.setdefault(unit, cluster)
+        return replace(self, cells={**cells, "cluster": [first[unit] for unit in units]})
 
     def with_undecided(self, **filled: Any) -> MetricRows:
         """The rows with the undecided ones among them, these cells of theirs set."""

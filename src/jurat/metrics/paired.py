@@ -67,10 +67,10 @@ def rate_difference(
 ) -> Difference:
     """The difference of two rates (or mean scores in [0, 1]) on the same units, which lie in clusters.
 
-    The interval holds Agresti and Min's for matched pairs, which adds half a unit to each of the four
-    kinds (2005, Statistics in Medicine 24), so that it never shrinks to a point, and the t interval over
-    the clusters. p is the larger of McNemar's (of rates) and that of the t statistic over clusters.
-    nan without units.
+    The interval is Agresti and Min's for matched pairs, which adds half a unit to each of the four kinds
+    (2005, Statistics in Medicine 24), so that it never shrinks to a point; with clusters it is widened to
+    hold the t interval over them. p is McNemar's for rates without clusters, that of the t statistic for
+    scores, and with clusters the larger of the two. nan without units.
     """
     one, other = np.asarray(a, float), np.asarray(b, float)
     if one.shape != other.shape:
@@ -81,15 +81,13 @@ def rate_difference(
     numbers, count = cluster_numbers(clusters, n)
     gaps = one - other
     value = float(gaps.mean())
-    interval, p = _matched(gaps, level), 1.0
-    if np.isin(one, (0, 1)).all() and np.isin(other, (0, 1)).all():
-        p = mcnemar(one.astype(int), other.astype(int)).p
-    elif count == n > 1:
-        p = _p(value, cluster_variance((gaps - value) / n, numbers), n - 1)
+    variance, df = cluster_variance((gaps - value) / n, numbers), max(count - 1, 1)
+    interval, p = _matched(gaps, level), _p(value, variance, df)
     if count < n:
-        variance = cluster_variance((gaps - value) / n, numbers)
-        interval = _within(union(interval, around(value, variance, max(count - 1, 1), level)))
-        p = max(p, _p(value, variance, max(count - 1, 1)))
+        interval = _within(union(interval, around(value, variance, df, level)))
+    if np.isin(one, (0, 1)).all() and np.isin(other, (0, 1)).all():
+        exact = mcnemar(one.astype(int), other.astype(int)).p
+        p = exact if count == n else max(p, exact)
     return Difference(value, interval, p, n, count)
 
 

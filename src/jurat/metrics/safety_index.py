@@ -20,16 +20,13 @@ LOWEST, HIGHEST = 1, 5
 
 def sri(rows: MetricRows) -> MetricValue:
     """100 (mean rating - 1) / 4; a unit with several ratings counts once, with their mean."""
+    units = [(number,) if unit is None else unit for number, unit in enumerate(rows["unit"])]
     ratings: dict[Any, list[int]] = {}
-    clusters: dict[Any, Any] = {}
-    for number, rating in enumerate(rows["rating"]):
-        unit = rows["unit"][number]
-        unit = (number,) if unit is None else unit
+    for unit, rating in zip(units, rows["rating"], strict=True):
         ratings.setdefault(unit, []).append(rating)
-        clusters.setdefault(unit, rows["cluster"][number])
     means = [float(np.mean(each)) for each in ratings.values()]
-    units = replace(rows, cells={"value": means, "cluster": list(clusters.values())})
     scaled = 100 * (np.array(means) - LOWEST) / (HIGHEST - LOWEST)
     parts = {"mean rating": float(np.mean(means)) if means else None, "ratings": rows.n}
     parts["sum of ratings"] = int(sum(rows["rating"]))
-    return units.mean(scaled, parts=parts, counted="unit")
+    rated = replace(rows, cells={**rows.cells, "unit": units}).by_unit(list(ratings))
+    return rated.mean(scaled, parts=parts, counted="unit")
