@@ -493,7 +493,7 @@ def test_second_ctrl_c_does_not_wait_for_workers(pics, tmp_path):
 
 def test_second_ctrl_c_stops_at_once_and_keeps_rows(pics, tmp_path):
     more(pics)
-    going = start(tmp_path, "-m", "null?pace=0.2", "--batch-size", "4", "--out", "run")
+    going = start(tmp_path, "-m", "null?pace=0.1", "--batch-size", "4", "--out", "run")
     wait_for_rows(tmp_path / "run", 4)
     os.kill(going.pid, signal.SIGINT)
     time.sleep(0.3)
