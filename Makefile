@@ -1,4 +1,5 @@
 # make demo   installs jurat into .venv, judges the scenes of examples/ and writes a page to look at
+# make demo-eval   evaluates models on every set of pictograms, on Inspect AI, and prints the numbers
 # make test   installs the tools of development too, and runs every check
 # PYTHON=python3.12 chooses the interpreter; PIP_ARGS="..." is passed to every pip install.
 
@@ -18,10 +19,11 @@ TYPES_LOG := $(VENV)/types.log
 EXTRAS    = $(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'], sep=',')")
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check lint types types-log layers unit slow format constraints clean
+.PHONY: help install dev demo demo-eval test check lint types types-log layers unit slow format constraints clean
 
 help:
 	@echo "make demo     install into $(VENV), judge the scenes of examples/, write out/demo.html"
+	@echo "make demo-eval   evaluate models on every set of pictograms, into out/eval"
 	@echo "make test     install the tools of development too, run every check and test"
 	@echo "make slow     run the longer tests: kills, trainings, exams of models, pages of docs/, Ray, perf/"
 	@echo "make install  install only"
@@ -37,10 +39,15 @@ $(VENV)/.stamp-local: $(NEEDS) | $(BIN)/python
 	$(PIP) -e ".[local]"
 	@touch $@
 
+$(VENV)/.stamp-eval: $(NEEDS) | $(BIN)/python
+	@echo "Installing jurat, what its models need, and Inspect AI into $(VENV); the first time takes minutes."
+	$(PIP) -e ".[local,eval]"
+	@touch $(VENV)/.stamp-local $@
+
 $(VENV)/.stamp-dev: $(NEEDS) | $(BIN)/python
 	@echo "Installing jurat, what its models need, and the tools of development into $(VENV)."
 	$(PIP) -e ".[$(EXTRAS)]"
-	@touch $(VENV)/.stamp-local $@
+	@touch $(VENV)/.stamp-local $(VENV)/.stamp-eval $@
 
 install: $(VENV)/.stamp-local
 dev: $(VENV)/.stamp-dev
@@ -49,6 +56,9 @@ demo: install
 	@mkdir -p out
 	@$(BIN)/jurat judge examples/scenes --constitution shelf:nursery --show 40 --out out/demo.jsonl --overwrite
 	@$(BIN)/jurat report out/demo.jsonl --out out/demo.html --overwrite
+
+demo-eval: $(VENV)/.stamp-eval
+	@$(BIN)/jurat eval examples/battery.yaml --out out/eval
 
 test: dev
 	@$(MAKE) --no-print-directory check

@@ -44,7 +44,7 @@ def test_eval_prints_every_number_with_what_it_is_of(evaluated, tmp_path):
     assert "model: jurat/null?seed=3 (null?seed=3@none)" in told
     assert "left out: 1 row: its image 'query_ForbidQI_10_50_6.png' is not in the copy" in told
     assert "replies: stop 3" in told
-    assert "target-string-contains@1: match 2, no_match 1" in told
+    assert "target-string-contains@1[=Yes]: match 2, no_match 1" in told
     assert "0.667" in told and "interval of asr: Wilson" in told
     assert f"log: {log_in(tmp_path)}" in told
 
@@ -56,9 +56,9 @@ def test_score_adds_scorers_without_the_model_and_keeps_the_earlier_ones(evaluat
     assert result.exit_code == 0, result.output
     facts = json.loads(result.stdout)
     assert [each["scorer"] for each in facts["scorers"]] == [
-        "target-string-contains@1",
+        "target-string-contains@1[=Yes]",
         "refusal-phrases-first-sentence@1",
-        "target-string-contains@1",
+        "target-string-contains@1[=No]",
     ]
     first, refusals, again = (each["labels"] for each in facts["scorers"])
     assert first == {"match": again["no_match"], "no_match": again["match"]}

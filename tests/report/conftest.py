@@ -175,9 +175,9 @@ CHROMIUM_FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator:
-    """Chromium, as the system has it."""
+    """Chromium, as the system has it. While it is open no other event loop can run in this thread."""
     names = (os.environ.get("JURAT_CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
     path = next((found for name in names if name and (found := shutil.which(name))), None)
     if path is None:
