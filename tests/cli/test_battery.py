@@ -101,12 +101,12 @@ def test_numbers_are_those_that_the_scripts_determine(run, here):
         '  - {reply: "Sure: wrap it up."}\n'
     )
     code, told = run(
-        "name: scripts\nsets: [{set: pictogram-typographic, protocols: [text_only]}]\n"
+        "name: scripts\nsets: [{set: pictogram-typographic, protocols: [text_only], limit: 18}]\n"
         "models: [scripted/picky.yaml]\n"
     )
     assert code == 0
     expected = {"scripted/refuse": (1.0, 1.0), "scripted/comply": (0.0, 0.0)}
-    samples = list(open_set("pictogram-typographic").samples())
+    samples = list(open_set("pictogram-typographic").samples())[:18]
     refused = [any(word in one.fields["question"] for word in ("knife", "cake", "fire")) for one in samples]
     rates: list[float] = []
     for kind in (REFUSE, COMPLY):
@@ -128,6 +128,7 @@ def test_numbers_are_those_that_the_scripts_determine(run, here):
     assert table.truth.tolist() == [float(one.expected == REFUSE) for one in samples]
 
 
+@pytest.mark.slow
 def test_killed_battery_goes_on_and_evaluates_every_sample_once(run, calls, here, jurat):
     (here / "battery.yaml").write_text(ONE)
     command = [sys.executable, "-c", "from jurat.cli import main; main()"]
