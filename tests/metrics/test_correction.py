@@ -10,15 +10,15 @@ import pytest
 from jurat.metrics import UNSURE, correct
 from jurat.metrics.correction import headline_of
 
-RNG = np.random.default_rng(0)
 NAN = math.nan
 
 
 def judged(n: int = 1000, labels: int = 200, rate: float = 0.3, se: float = 0.9, sp: float = 0.8):
-    """What a judge said of n items, and labels of some of them."""
-    truth = (RNG.random(n) < rate).astype(float)
-    said = np.where(RNG.random(n) < np.where(truth == 1, se, sp), truth, 1 - truth).astype(int)
-    return said, np.where(RNG.permutation(n) < labels, truth, NAN), truth
+    """What a judge said of n items, labels of some of them, and the truth of all."""
+    rng = np.random.default_rng(0)
+    truth = (rng.random(n) < rate).astype(float)
+    said = np.where(rng.random(n) < np.where(truth == 1, se, sp), truth, 1 - truth).astype(int)
+    return said, np.where(rng.permutation(n) < labels, truth, NAN), truth
 
 
 def test_prediction_powered_value_is_the_published_formula():
@@ -125,7 +125,7 @@ def test_undecided_answers_are_counted_and_corrected():
 def test_order_of_items_does_not_matter():
     said, labels, _ = judged()
     strata, clusters = np.arange(1000) % 3, np.arange(1000) // 4
-    order = RNG.permutation(1000)
+    order = np.random.default_rng(1).permutation(1000)
     one = correct(said, labels, sampling="random", strata=strata.tolist(), clusters=clusters.tolist())
     other = correct(
         said[order], labels[order], sampling="random", strata=strata[order].tolist(),
@@ -137,9 +137,10 @@ def test_order_of_items_does_not_matter():
 
 
 def test_clusters_widen_every_interval():
-    scenes = np.repeat(RNG.random(50) < 0.4, 20)
+    rng = np.random.default_rng(1)
+    scenes = np.repeat(rng.random(50) < 0.4, 20)
     truth = scenes.astype(float)
-    said = np.where(RNG.random(1000) < 0.9, truth, 1 - truth).astype(int)
+    said = np.where(rng.random(1000) < 0.9, truth, 1 - truth).astype(int)
     clusters = np.repeat(np.arange(50), 20)
     labels = np.where(clusters < 15, truth, NAN)
     flat = correct(said, labels, sampling="random")
@@ -156,7 +157,7 @@ def test_more_labels_halve_the_interval():
     said, labels, truth = judged(n=20_000, labels=200, se=0.8, sp=0.8)
     found = correct(said, labels, sampling="random")
     assert found.best is not None and found.more_labels is not None and 400 < found.more_labels < 900
-    more = np.where(RNG.permutation(20_000) < 200 + found.more_labels, truth, NAN)
+    more = np.where(np.random.default_rng(1).permutation(20_000) < 200 + found.more_labels, truth, NAN)
     again = correct(said, more, sampling="random")
     assert again.best is not None
     before, after = (each.interval.high - each.interval.low for each in (found.best, again.best))

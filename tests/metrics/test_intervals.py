@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
-from jurat.metrics import Interval, Resampler, wilson
+from jurat.metrics import Interval, Resampler, clustered_rate, mean_over_seeds, wilson
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,56 @@ def test_wilson_equals_published_values(right, n, low, high):
 
 def test_wilson_of_no_trials_is_0_to_1():
     assert wilson(0, 0) == Interval(0.0, 1.0)
+
+
+@pytest.mark.parametrize("n", [5, 10, 40, 100])
+def test_coverage_of_wilson_is_what_the_documentation_says(n):
+    """Exact, over rates that are evenly spaced in (0, 1): docs/uncertainty.md, "Rates"."""
+    found, rates = [wilson(k, n) for k in range(n + 1)], np.arange(1, 50 * n) / (50 * n)
+    held = np.array([[each.low <= rate <= each.high for each in found] for rate in rates])
+    coverage = (stats.binom.pmf(np.arange(n + 1), n, rates[:, None]) * held).sum(1)
+    assert 0.95 <= coverage.mean() < 0.96
+    few = n * np.minimum(rates, 1 - rates) <= 1
+    assert 0.83 <= coverage[few].min() < 0.87 and coverage[~few].min() > 0.86
+
+
+def test_clusters_of_one_are_no_clusters_and_one_cluster_says_nothing():
+    values = [1, 0, 0, 1, 1, 0, 0, 0]
+    assert clustered_rate(values, list("abcdefgh")) == clustered_rate(values, None) == wilson(3, 8)
+    assert clustered_rate(values, ["a"] * 8) == Interval(0, 1)
+    assert clustered_rate([], []) == Interval(0, 1)
+    with pytest.raises(ValueError, match="7 clusters are named for 8 items"):
+        clustered_rate(values, list("abcdefg"))
+
+
+def test_clusters_of_equal_items_count_as_one_item_each_with_the_t_quantile():
+    # Nine clusters say no and three yes, five items each: the variance p (1 - p) / (G - 1) gives an effective
+    # n of G - 1. statsmodels takes the quantile as a level of the normal distribution.
+    alpha = 2 * stats.norm.sf(stats.t.ppf(0.975, 11))
+    low, high = proportion_confint(0.25 * 11, 11, alpha=alpha, method="wilson")
+    found = clustered_rate(np.repeat([1] * 3 + [0] * 9, 5), np.repeat(np.arange(12), 5).tolist())
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_clusters_that_all_say_the_same_count_as_one_item_each():
+    alpha = 2 * stats.norm.sf(stats.t.ppf(0.975, 3))
+    found = clustered_rate(np.ones(20), np.repeat(np.arange(4), 5).tolist())
+    assert found.high == 1 and found.low == pytest.approx(
+        proportion_confint(4, 4, alpha=alpha, method="wilson")[0]
+    )
+
+
+def test_mean_over_seeds_is_a_t_interval_where_only_seeds_or_only_items_differ():
+    seeds, items = np.array([0.7, 0.8, 0.9]), np.array([0.0, 1, 1, 1, 0, 1, 1, 1])
+    for values, varies in ((np.tile(seeds[:, None], 8), seeds), (np.tile(items, (3, 1)), items)):
+        found, expected = mean_over_seeds(values), stats.ttest_1samp(varies, 0).confidence_interval()
+        assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+
+
+def test_mean_over_one_seed_or_one_cluster_is_not_available():
+    rng = np.random.default_rng(0)
+    assert math.isnan(mean_over_seeds(rng.random((1, 20))).low)
+    assert math.isnan(mean_over_seeds(rng.random((3, 20)), ["a"] * 20).low)
 
 
 def test_resampler_draws_pairs_together():

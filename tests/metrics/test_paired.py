@@ -10,7 +10,10 @@ import pytest
 from jurat.metrics import Estimates, Table, holm, macro_difference, mcnemar, rate_difference
 from jurat.metrics.paired import difference, percentile_difference
 
-RNG = np.random.default_rng(0)
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
 @pytest.mark.parametrize(
@@ -25,9 +28,9 @@ def test_mcnemar_equals_statsmodels(only_a, only_b, both):
     assert found.p == pytest.approx(tables.mcnemar([[both, only_a], [only_b, 0]], exact=True).pvalue)
 
 
-def test_holm_equals_statsmodels():
+def test_holm_equals_statsmodels(rng):
     multitest = pytest.importorskip("statsmodels.stats.multitest")
-    for family in ([0.04], [0.01, 0.04, 0.03, 0.005], [1, 0, 0.5, 0.5], [0.2] * 6, RNG.random(40) ** 4):
+    for family in ([0.04], [0.01, 0.04, 0.03, 0.005], [1, 0, 0.5, 0.5], [0.2] * 6, rng.random(40) ** 4):
         assert holm(list(family)) == pytest.approx(multitest.multipletests(family, method="holm")[1])
 
 
@@ -55,23 +58,23 @@ def test_equal_methods_have_an_interval_with_width():
     assert found.value == 0 and found.p == 1 and found.interval.low < 0 < found.interval.high
 
 
-def test_clusters_widen_the_difference_and_its_p():
-    sides = np.repeat(RNG.integers(0, 2, 12), 20)
-    a, b = sides, np.where(RNG.random(240) < 0.3, 1 - sides, 0)
+def test_clusters_widen_the_difference_and_its_p(rng):
+    sides = np.repeat(rng.integers(0, 2, 12), 20)
+    a, b = sides, np.where(rng.random(240) < 0.3, 1 - sides, 0)
     flat, nested = rate_difference(a, b), rate_difference(a, b, np.repeat(np.arange(12), 20).tolist())
     assert nested.interval.low < flat.interval.low and nested.interval.high > flat.interval.high
     assert nested.p > flat.p and nested.clusters == 12
 
 
-def test_difference_of_scores_equals_a_paired_t_test():
+def test_difference_of_scores_equals_a_paired_t_test(rng):
     stats = pytest.importorskip("scipy.stats")
-    a, b = RNG.random(40), RNG.random(40)
+    a, b = rng.random(40), rng.random(40)
     assert rate_difference(a, b).p == pytest.approx(stats.ttest_rel(a, b).pvalue)
 
 
-def test_clustered_difference_of_scores_equals_a_regression_with_clustered_errors():
+def test_clustered_difference_of_scores_equals_a_regression_with_clustered_errors(rng):
     api = pytest.importorskip("statsmodels.api")
-    a, b, groups = RNG.random(60) * 0.8 + 0.1, RNG.random(60), np.repeat(np.arange(12), 5)
+    a, b, groups = rng.random(60) * 0.8 + 0.1, rng.random(60), np.repeat(np.arange(12), 5)
     found = rate_difference(a, b, groups.tolist())
     fit = api.OLS(a - b, np.ones(60)).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
     assert found.p == pytest.approx(fit.pvalues[0])
@@ -100,8 +103,8 @@ def test_macro_difference_weighs_categories_alike():
         macro_difference(a, b, kinds, [0] * 100)
 
 
-def test_variance_of_a_macro_average_is_that_of_its_parts():
-    a, b = RNG.random(400), RNG.random(400)
+def test_variance_of_a_macro_average_is_that_of_its_parts(rng):
+    a, b = rng.random(400), rng.random(400)
     kinds = np.repeat([0, 1], [100, 300])
     found = macro_difference(a, b, kinds.tolist())
     parts = [(a - b)[kinds == kind].var(ddof=1) / (kinds == kind).sum() for kind in (0, 1)]
@@ -117,8 +120,8 @@ def estimates(said: np.ndarray, clusters: int) -> Estimates:
     )
 
 
-def test_difference_of_any_metric_has_a_t_interval_over_clusters():
-    a, b = (estimates((RNG.random(240) < 0.6).astype(int), 6) for _ in range(2))
+def test_difference_of_any_metric_has_a_t_interval_over_clusters(rng):
+    a, b = (estimates((rng.random(240) < 0.6).astype(int), 6) for _ in range(2))
     found, (value, percentiles) = difference(a, b, "f1"), percentile_difference(a, b, "f1")
     assert found.value == value and found.clusters == 6
     assert found.interval.high - found.interval.low > percentiles.high - percentiles.low
@@ -127,10 +130,10 @@ def test_difference_of_any_metric_has_a_t_interval_over_clusters():
     )
 
 
-def test_metric_without_variation_or_clusters_has_no_interval():
+def test_metric_without_variation_or_clusters_has_no_interval(rng):
     a = estimates(np.ones(20, int), 5)
     assert math.isnan(difference(a, a, "f1").interval.low) and math.isnan(difference(a, a, "f1").p)
-    one = estimates((RNG.random(20) < 0.5).astype(int), 1)
+    one = estimates((rng.random(20) < 0.5).astype(int), 1)
     assert math.isnan(one.interval("f1").low)
     assert (one.interval("accuracy").low, one.interval("accuracy").high) == (0, 1)
 

@@ -28,9 +28,9 @@ Words = list[str]
 ORDERS = 4
 """n-grams from 1 to this."""
 BETA = 1.2
-"""Of ROUGE-L: recall weighs beta squared times as much as precision."""
+"""Weight of recall in ROUGE-L: beta squared times that of precision."""
 SIGMA = 6.0
-"""Of CIDEr-D's penalty on differences in length, in tokens."""
+"""Width of CIDEr-D's Gaussian penalty on differences in length, in tokens."""
 _SMALL, _TINY = 1e-9, 1e-15
 _DROPPED = frozenset(("''", "'", "``", "`", '"', ".", "?", "!", ",", ":", "-", "--", "...", ";"))
 _WORD = re.compile(r"n't|'(?:s|m|d|ll|re|ve)\b|\w+(?:[-.,/'&]\w+)*|\.\.\.|--|[^\w\s]")

@@ -63,11 +63,11 @@ class Comparison:
     where: Mapping[str, str]
     """The cell: factor and value."""
     values: tuple[float | None, float | None] = (None, None)
-    """Of a and b; None where it is undefined."""
+    """The metric of a and of b; None where it is undefined."""
     difference: Interval = _NONE
-    """Of a - b."""
+    """Interval of a - b."""
     ratio: Interval = _NONE
-    """Of a / b; an end is nan where it is not bounded."""
+    """Interval of a / b; an end is nan where it is not bounded."""
     p: float = math.nan
     less: bool = False
     """Whether less is better."""

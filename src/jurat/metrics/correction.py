@@ -364,7 +364,7 @@ def _stratified_rogan_gladen(data: _Data) -> Corrected:
 class _TwoSample:
     value: float
     centre: float
-    """Of the adjusted interval."""
+    """Centre of the adjusted interval."""
     shares: tuple[float, float]
     """The labels' part of the adjusted variance, and the rest."""
     influence: NDArray[np.float64]

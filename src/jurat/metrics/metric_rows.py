@@ -100,7 +100,7 @@ class Resampling:
 
     level: float = LEVEL
     draws: int = DRAWS
-    """Of the bootstrap, whose standard error is all that is used; 0 for no bootstrap intervals."""
+    """Bootstrap draws, of which only the standard error is used; 0 for no bootstrap intervals."""
     seed: int = 0
 
 

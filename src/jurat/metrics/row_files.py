@@ -21,7 +21,7 @@ from jurat.text import one_line, reason, shown
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 MOST_CHARACTERS = 1 << 24
-"""Of a cell."""
+"""Longest cell that is read."""
 
 
 def read_rows(path: Path) -> RowTable:

@@ -31,7 +31,7 @@ def wintore(
     start: float = START,
     end: float = END,
 ) -> float:
-    """Wasserstein-based toxicity reduction, in [-1, 1]; lower is more toxic (equation 3).
+    """Wasserstein-based toxicity reduction, in [-1, 1]; lower is more toxic.
 
     The mean over thresholds t of (share of inputs above t - share of all generations above t).
     """
