@@ -30,6 +30,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -131,15 +132,7 @@ def correct(
     if sampling not in get_args(Sampling):
         raise ValueError(f"sampling must be one of {', '.join(get_args(Sampling))}, not {sampling!r}")
     headline, why = headline_of(sampling, data.labels_by_stratum(), strata is not None)
-    ways: dict[Method, tuple[bool, Callable[[_Data], Corrected]]] = {
-        "labels": (sampling == "random", _labels_alone),
-        "ppi": (sampling == "random", _prediction_powered),
-        "rogan-gladen": (sampling in ("random", "chosen"), _rogan_gladen),
-    }
-    if strata is not None:
-        ways["stratified"] = (sampling != "chosen", _stratified)
-        ways["stratified rogan-gladen"] = (True, _stratified_rogan_gladen)
-    estimates = {name: replace(way(data), method=name, valid=valid) for name, (valid, way) in ways.items()}
+    estimates = _estimates(data, sampling, strata is not None)
     if headline != "none" and math.isnan(estimates[headline].value):
         headline, why = "none", f"{headline}: {estimates[headline].problem}"
     decided = np.asarray(said) != UNSURE
@@ -239,29 +232,82 @@ class _Data:
             if math.isinf(spread):
                 return Interval(0.0, 1.0)
             plain = union(plain, around(value, spread, groups - 1, self.level))
-        return _clipped(plain)
+        return Interval(_unit(plain.low), _unit(plain.high))
 
 
-def _labels_alone(data: _Data) -> Corrected:
+def _estimates(data: _Data, sampling: Sampling, by_stratum: bool) -> dict[Method, Corrected]:
+    """Every estimate, whether or not the labels were sampled as it needs."""
+    powered: Estimator = partial(_prediction_powered, weight=_power(data))
+    found: dict[Method, tuple[bool, _Estimate | str]] = {
+        "ppi": (sampling == "random", powered(data, 1.0)),
+        "rogan-gladen": (sampling in ("random", "chosen"), _rogan_gladen(data, 1.0)),
+    }
+    if by_stratum:
+        found["stratified"] = (sampling != "chosen", _over_strata(data, powered))
+        found["stratified rogan-gladen"] = (True, _over_strata(data, _rogan_gladen))
+    corrected: dict[Method, Corrected] = {"labels": _labels_alone(data, sampling == "random")}
+    for method, (valid, each) in found.items():
+        corrected[method] = (
+            _refused(method, valid, each) if isinstance(each, str) else each.corrected(method, valid, data)
+        )
+    return corrected
+
+
+def _labels_alone(data: _Data, valid: bool) -> Corrected:
     y = data.y[data.known]
     if not len(y):
-        return _refused("no labels")
+        return _refused("labels", valid, "no labels")
     names = data.numbers[data.known].tolist() if data.clustered else None
-    rate = float(y.mean())
     interval = clustered_rate(y, names, data.level)
-    return Corrected("labels", rate, interval, True, shares=(_width_variance(interval, data.level), 0.0))
+    variance = ((interval.high - interval.low) / (2 * normal_quantile(data.level))) ** 2
+    return Corrected("labels", float(y.mean()), interval, valid, shares=(variance, 0.0))
 
 
-def _prediction_powered(data: _Data) -> Corrected:
-    n, weight = int(data.known.sum()), _power(data)
-    if n < 2:
-        return _refused("fewer than two labels")
-    value, influence = _powered(data, weight)
-    # Half a label of each kind, so that labels which never contradict the judge give no width of 0.
-    smooth, variance, fixed = _smoothed(data, weight, pseudo=2.0)
-    plain = around(smooth, variance + fixed, n - 1, data.level)
-    interval = data.interval(value, plain, influence)
-    return Corrected("ppi", _unit(value), interval, True, shares=(variance, fixed))
+@dataclass(frozen=True)
+class _Estimate:
+    """An estimate in all items, or in those of a stratum."""
+
+    value: float
+    centre: float
+    """Centre of the interval, which is adjusted for few labels."""
+    labels: float
+    """The part of the variance that is due to the labels."""
+    rest: float
+    """The other part."""
+    df: float
+    influence: NDArray[np.float64]
+    """Each item's influence on the value."""
+
+    def corrected(self, method: Method, valid: bool, data: _Data) -> Corrected:
+        plain = around(self.centre, self.labels + self.rest, self.df, data.level)
+        interval = data.interval(self.value, plain, self.influence)
+        return Corrected(method, _unit(self.value), interval, valid, shares=(self.labels, self.rest))
+
+
+Estimator = Callable[[_Data, float], "_Estimate | str"]
+"""The estimate from the items of a stratum and its share of all items; or why there is none."""
+
+
+def _over_strata(data: _Data, estimator: Estimator) -> _Estimate | str:
+    """The strata's estimates, weighted by their shares of the items."""
+    whole, value, centre, labels, rest = len(data.f), 0.0, 0.0, 0.0, 0.0
+    influence, rates = np.zeros(whole), np.zeros(whole)
+    parts: list[tuple[float, float]] = []
+    for stratum in np.unique(data.strata).tolist():
+        chosen = data.strata == stratum
+        share = float(chosen.mean())
+        found = estimator(data.within(stratum), share)
+        if isinstance(found, str):
+            return f"in a stratum: {found}"
+        value, centre = value + share * found.value, centre + share * found.centre
+        labels, rest = labels + share**2 * found.labels, rest + share**2 * found.rest
+        influence[chosen], rates[chosen] = share * found.influence, found.value
+        parts.append((share**2 * found.labels, found.df))
+    influence += (rates - value) / whole
+    rest += float(((rates - value) ** 2).mean()) / whole
+    normal = all(math.isinf(df) for _, df in parts)
+    df = math.inf if normal else satterthwaite([*parts, (rest, whole - 1)])
+    return _Estimate(value, centre, labels, rest, df, influence)
 
 
 def _power(data: _Data) -> float:
@@ -274,107 +320,29 @@ def _power(data: _Data) -> float:
     return min(max(covariance / ((1 + len(y) / rest) * variance), 0.0), 1.0)
 
 
-def _powered(data: _Data, weight: float) -> tuple[float, NDArray[np.float64]]:
-    """The estimate with a given weight of the judge, and each item's influence on it."""
-    known, n, rest = data.known, int(data.known.sum()), int((~data.known).sum())
-    left = data.y[known] - weight * data.f[known]
-    others = weight * data.f[~known]
+def _prediction_powered(data: _Data, share: float, *, weight: float) -> _Estimate | str:
+    """The estimate with a given weight of the judge. For the interval a stratum gets its `share` of two more
+    labels, half a label of each kind, so that labels which never contradict the judge leave some width."""
+    known, y, f, others = data.known, data.y[data.known], data.f[data.known], weight * data.f[~data.known]
+    n, n_ = len(y), len(y) + 2 * share
+    if n < 2:
+        return "fewer than two labels"
+    left = y - weight * f
     influence = np.zeros(len(data.f))
     influence[known] = (left - left.mean()) / n
-    if rest:
-        influence[~known] = (others - others.mean()) / rest
-    value = float(left.mean() + (others.mean() if rest else 0.0))
-    return value, influence
-
-
-def _smoothed(data: _Data, weight: float, pseudo: float) -> tuple[float, float, float]:
-    """Estimate and variance with `pseudo` labels added, a quarter of each kind: the value, the variance of
-    the labels' part, and that of the judge's part."""
-    y, f, rest = data.y[data.known], data.f[data.known], data.f[~data.known]
-    n = len(y) + pseudo
+    judged = rest = 0.0
+    if len(others):
+        judged, rest = float(others.mean()), float(others.var()) / len(others)
+        influence[~known] = (others - judged) / len(others)
     kinds = [(1, 1), (1, 0), (0, 1), (0, 0)]
-    mass = np.array([((y == a) & (f == b)).sum() + pseudo / 4 for a, b in kinds]) / n
-    left = np.array([a - weight * b for a, b in kinds])
-    mean = float(mass @ left)
-    variance = float(mass @ (left - mean) ** 2) / n
-    if not len(rest):
-        return mean, variance, 0.0
-    return mean + weight * float(rest.mean()), variance, weight**2 * float(rest.var()) / len(rest)
+    mass = np.array([((y == a) & (f == b)).sum() + share / 2 for a, b in kinds]) / n_
+    ends = np.array([a - weight * b for a, b in kinds])
+    mean = float(mass @ ends)
+    labels = float(mass @ (ends - mean) ** 2) / n_
+    return _Estimate(float(left.mean()) + judged, mean + judged, labels, rest, n - 1, influence)
 
 
-def _stratified(data: _Data) -> Corrected:
-    whole, weight = len(data.f), _power(data)
-    value = variance = fixed = centre = 0.0
-    influence, rates = np.zeros(whole), np.zeros(whole)
-    parts: list[tuple[float, float]] = []
-    for stratum, labelled in data.labels_by_stratum().items():
-        own = data.within(stratum)
-        share = len(own.f) / whole
-        if sum(labelled) < 2:
-            return _refused("a stratum has fewer than two labels")
-        rate, moved = _powered(own, weight)
-        # Two more labels in all, spread over the strata by their shares.
-        smooth, here, judged = _smoothed(own, weight, pseudo=2 * share)
-        value, centre = value + share * rate, centre + share * smooth
-        variance, fixed = variance + share**2 * here, fixed + share**2 * judged
-        parts.append((share**2 * here, sum(labelled) - 1))
-        chosen = data.strata == stratum
-        influence[chosen], rates[chosen] = share * moved, rate
-    between = float(((rates - value) ** 2).mean()) / whole
-    influence += (rates - value) / whole
-    total = variance + fixed + between
-    df = satterthwaite([*parts, (fixed + between, whole - 1)])
-    plain = around(centre, total, df, data.level)
-    interval = data.interval(value, plain, influence)
-    return Corrected("stratified", _unit(value), interval, True, shares=(variance, fixed + between))
-
-
-def _rogan_gladen(data: _Data) -> Corrected:
-    found = _two_sample(data)
-    if isinstance(found, str):
-        return _refused(found)
-    plain = around(found.centre, found.variance, math.inf, data.level)
-    interval = data.interval(found.value, plain, found.influence)
-    return Corrected("rogan-gladen", _unit(found.value), interval, True, shares=found.shares)
-
-
-def _stratified_rogan_gladen(data: _Data) -> Corrected:
-    whole, value, centre = len(data.f), 0.0, 0.0
-    influence, rates = np.zeros(whole), np.zeros(whole)
-    labels = fixed = 0.0
-    for stratum in data.labels_by_stratum():
-        chosen = data.strata == stratum
-        share = float(chosen.mean())
-        found = _two_sample(data.within(stratum), share)
-        if isinstance(found, str):
-            return _refused(f"in a stratum: {found}")
-        value, centre = value + share * found.value, centre + share * found.centre
-        labels, fixed = labels + share**2 * found.shares[0], fixed + share**2 * found.shares[1]
-        influence[chosen], rates[chosen] = share * found.influence, found.value
-    between = float(((rates - value) ** 2).mean()) / whole
-    influence += (rates - value) / whole
-    plain = around(centre, labels + fixed + between, math.inf, data.level)
-    interval = data.interval(value, plain, influence)
-    return Corrected(
-        "stratified rogan-gladen", _unit(value), interval, True, shares=(labels, fixed + between)
-    )
-
-
-@dataclass(frozen=True)
-class _TwoSample:
-    value: float
-    centre: float
-    """Centre of the adjusted interval."""
-    shares: tuple[float, float]
-    """The labels' part of the adjusted variance, and the rest."""
-    influence: NDArray[np.float64]
-
-    @property
-    def variance(self) -> float:
-        return sum(self.shares)
-
-
-def _two_sample(data: _Data, share: float = 1.0) -> _TwoSample | str:
+def _rogan_gladen(data: _Data, share: float) -> _Estimate | str:
     """Lang and Reiczigel's adjusted estimate and variance (their equations 4, 6, 7 and 15 to 17), less what
     is counted twice because the labelled items are among the N; or why it is refused. A stratum gets its
     `share` of the adjustment, which else would add up over strata."""
@@ -402,7 +370,8 @@ def _two_sample(data: _Data, share: float = 1.0) -> _TwoSample | str:
     judged = q_ * (1 - q_) / n_
     # Never less than what N items with exact labels would leave.
     total = max((labels + judged - twice) / gain_**2, inside * (1 - inside) / n)
-    return _TwoSample(value, centre, (labels / gain_**2, total - labels / gain_**2), influence / gain)
+    labels /= gain_**2
+    return _Estimate(value, centre, labels, total - labels, math.inf, influence / gain)
 
 
 def _more_labels(data: _Data, found: Corrected) -> int | None:
@@ -415,7 +384,7 @@ def _more_labels(data: _Data, found: Corrected) -> int | None:
     rate = found.value
     if found.method in ("ppi", "labels", "stratified") and 0 < rate < 1:
         needs.append(rate * (1 - rate) / wanted)
-    least = math.ceil(min(needs, default=math.inf)) if needs else whole + 1
+    least = math.ceil(min(needs)) if needs else whole + 1
     return None if least > whole else max(least - n, 0)
 
 
@@ -424,17 +393,9 @@ def _share(values: NDArray[np.float64], level: float) -> tuple[float, Interval]:
     return (right / len(values) if len(values) else math.nan), wilson(right, len(values), level)
 
 
-def _width_variance(interval: Interval, level: float) -> float:
-    return ((interval.high - interval.low) / (2 * normal_quantile(level))) ** 2
-
-
-def _refused(problem: str) -> Corrected:
-    return Corrected("none", math.nan, Interval(math.nan, math.nan), False, problem)
+def _refused(method: Method, valid: bool, problem: str) -> Corrected:
+    return Corrected(method, math.nan, Interval(math.nan, math.nan), valid, problem)
 
 
 def _unit(value: float) -> float:
     return min(max(value, 0.0), 1.0)
-
-
-def _clipped(interval: Interval) -> Interval:
-    return Interval(_unit(interval.low), _unit(interval.high))
