@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,3 +60,11 @@ def alone_with_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One cluster at a time on this machine, whichever worker of xdist starts it."""
     with FileLock(tmp_path_factory.getbasetemp().parent / "ray.lock"):
         yield
+
+
+@pytest.fixture(scope="session")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A log of each model in `tests/evals/drawn_logs.py`, by the model's name."""
+    from .evals.drawn_logs import write_logs
+
+    return write_logs(tmp_path_factory.mktemp("logs"))

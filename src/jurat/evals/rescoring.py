@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import inspect_ai
@@ -15,8 +15,11 @@ from jurat.evals.scoring import scorers_of
 from jurat.text import reason, shown
 
 
-def read_log(path: Path) -> EvalLog:
+def read_log(path: Path, *, without: Collection[str] = ()) -> EvalLog:
     """A log of Inspect's, with its samples.
+
+    Args:
+        without: parts of samples that are not read.
 
     Raises:
         JuratError: there is none, it cannot be read, or it holds no samples.
@@ -24,7 +27,7 @@ def read_log(path: Path) -> EvalLog:
     if not path.is_file():
         raise JuratError(f"There is no log {shown(str(path))}.")
     try:
-        log = read_eval_log(str(path))
+        log = read_eval_log(str(path), exclude_fields=set(without) or None)
     except Exception as error:  # a damaged archive raises what its parts raise
         raise JuratError(f"{shown(str(path))} cannot be read as a log: {reason(error)}") from error
     if not log.samples:

@@ -60,7 +60,8 @@ class HumanLabels(ReplyScorer):
         wrong = sorted({self.positive, *(row.label for row in rows)} - set(self.labels))
         if wrong:
             raise JuratError(f"{shown(file)}: the label {wrong[0]!r} is none of {', '.join(self.labels)}.")
-        self._rows = _by_sample(rows, file)
+        self.rows: Mapping[str, Sequence[HumanLabel]] = _by_sample(rows, file)
+        """The rows of each sample by its id; those that say the same of the same person are one."""
         self._matched: set[str] = set()
         digest = sha256(Path(file).read_bytes()).hexdigest()[:12]
         self.name = f"human@1[{Path(file).name}@{digest}]"
@@ -68,7 +69,7 @@ class HumanLabels(ReplyScorer):
     @property
     def unmatched(self) -> list[str]:
         """The ids in the file that none of the samples scored so far had."""
-        return sorted(self._rows.keys() - self._matched)
+        return sorted(self.rows.keys() - self._matched)
 
     @property
     def note(self) -> str | None:
@@ -77,15 +78,15 @@ class HumanLabels(ReplyScorer):
             return None
         named = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
         return (
-            f"{counted(len(left), 'id')} of {len(self._rows):,} with human labels matched no sample: {named}."
+            f"{counted(len(left), 'id')} of {len(self.rows):,} with human labels matched no sample: {named}."
         )
 
     def score(self, answered: Sequence[Answered]) -> list[Judgement]:
-        self._matched |= {one.sample.id for one in answered} & self._rows.keys()
+        self._matched |= {one.sample.id for one in answered} & self.rows.keys()
         return super().score(answered)
 
     def judge(self, answered: Answered) -> Judgement:
-        rows = self._rows.get(answered.sample.id, [])
+        rows = self.rows.get(answered.sample.id, [])
         if not rows:
             return self.failed("Nobody labelled this sample.")
         digest = _digest(answered.reply.text)
