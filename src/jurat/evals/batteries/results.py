@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from inspect_ai.log import EvalLog, EvalSample
 
 from jurat.evals.batteries.running import Outcome
-from jurat.evals.measures import event_columns
+from jurat.evals.measures import event_of
 from jurat.evals.results import Number, ScorerResults, not_computed, replies_of, results_of, rows_of
 from jurat.text import counted
 
@@ -93,11 +93,12 @@ def judgements(outcome: Outcome, log: EvalLog) -> Iterator[dict[str, Any]]:
     """
     for identity, name in outcome.scores.items():
         for sample, row in zip(log.samples or [], rows_of(log, name), strict=True):
+            truth, said = event_of(row)
             yield {
                 "unit": f"{row_set(log)}/{sample.id}",
                 "clusters": [f"{row_set(log)}/{row['cluster']}"],
-                "truth": _truth(row),
-                "said": None if row["label"] is None else int(row["label"] == row["positive"]),
+                "truth": truth,
+                "said": said,
                 "score": row["score"],
                 **_costs(sample),
                 **_factors(outcome),
@@ -118,12 +119,6 @@ def judgements(outcome: Outcome, log: EvalLog) -> Iterator[dict[str, Any]]:
 def row_set(log: EvalLog) -> str:
     """The set of a log."""
     return str((log.eval.metadata or {}).get("set", log.eval.task))
-
-
-def _truth(row: Mapping[str, Any]) -> int | None:
-    if "refused" in event_columns(row["positive"]):
-        return row.get("protected")
-    return None if row.get("truth") is None else int(row["truth"] in (row["positive"], "as expected"))
 
 
 def _costs(sample: EvalSample) -> dict[str, Any]:
