@@ -415,6 +415,14 @@ def test_broken_header_of_a_tsv_file_is_an_error(tmp_path: Path):
         list(found.image_table("a.tsv", "image"))
 
 
+def test_table_that_cannot_be_read_is_named(tmp_path: Path):
+    found = files(tmp_path, {"a/test.jsonl": b"", "a/1.png": b""})
+    assert dict(found.notes) == {
+        "a/test.jsonl was passed over: it is empty (0 bytes)": 1,
+        "files were passed over: each is empty (0 bytes)": 1,
+    }
+
+
 def test_image_of_a_tsv_file_that_changed_is_an_error(tmp_path: Path):
     found = files(tmp_path, {"a.tsv": tsv_text(("index", "image"), [(1, base64_of(picture(1)))])})
     (row,) = found.image_table("a.tsv", "image")

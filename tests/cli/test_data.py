@@ -66,7 +66,7 @@ def test_report_for_people_names_what_is_left_out(jurat, copy: Path):
     for line in (
         "left out: 1",
         "  data/question/safebench.csv:4: its image 'query_ForbidQI_10_50_6.png' is not in the copy",
-        "images that no row uses: 4",
+        "images that no row uses: 3",
         "  3 samples, not the published 500",
     ):
         assert line in shown.split("\n")

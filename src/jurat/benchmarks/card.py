@@ -113,6 +113,9 @@ class Card(_Plain):
     """The files that a copy has, for people."""
     borrows_images: bool = False
     """Whether its images are some of another set's, so that a copy may hold more of them."""
+    image_folders: list[str] = Field(default_factory=list)
+    """Patterns of its images (`SetFiles.find`), where a copy holds those of other sets too; unused images are
+    looked for among these. All images where empty, or where they find none."""
     default_groups: list[str] = Field(default_factory=list)
     """The groups that a run takes unless it is given others; all where empty. Training parts, and variants
     that the authors report apart, are not among them."""

@@ -139,7 +139,9 @@ class SetCopy:
         missing = (each.missing_image for each in report.skipped)
         report.missing_images = list(dict.fromkeys(name for name in missing if name))
         if self.files is not None:
-            report.unused_images = [] if self.card.borrows_images else self.files.unused_images()
+            report.unused_images = (
+                [] if self.card.borrows_images else self.files.unused_images(self.card.image_folders)
+            )
         report.notes = self.notes
         report.differences = list(_differences(report, self.card, published))
         return report

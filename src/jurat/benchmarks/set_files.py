@@ -158,10 +158,18 @@ class SetFiles:
         """The names of all images."""
         return sorted(filter(is_image, self.openers))
 
-    def unused_images(self) -> list[str]:
+    def unused_images(self, patterns: Sequence[str] = ()) -> list[str]:
         """The names of images that no row asked for; none where the user named a file, since the folder in
-        which it lies may hold anything."""
-        return [] if self.given else [name for name in self.images() if name not in self.used]
+        which it lies may hold anything.
+
+        Args:
+            patterns: of the images that are looked at; all where there is none, or where they find none.
+        """
+        if self.given:
+            return []
+        among = {name for pattern in patterns for name in self.find(pattern)}
+        unused = [name for name in self.images() if name not in self.used]
+        return [name for name in unused if name in among] if among else unused
 
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises JuratError where it cannot be read."""

@@ -32,6 +32,8 @@ MOST_BYTES = 1 << 30
 """Largest table that is read whole."""
 ARCHIVES = (".zip", ".tar")
 """Suffixes of the archives that are read in place."""
+_TABLES = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet", *ARCHIVES)
+"""Suffixes of the files that are named where they cannot be read: without one, rows are missing."""
 _COMPRESSED = re.compile(r"\.(gz|tgz|bz2|xz|zst|7z|rar)$", re.IGNORECASE)
 _SPLIT = re.compile(r"(^part_?[a-z]{2}|\.z\d\d|\.(zip|tar|7z)\.\d+|\.tar\.gz\.?[a-z]{2})$", re.IGNORECASE)
 _POINTER = b"version https://git-lfs"
@@ -95,7 +97,10 @@ class Listing:
     def refuse(self, name: str, why: str) -> None:
         """Counts a file that cannot be read."""
         self.unusable[name] = why
-        self.notes[f"files were passed over: each {why}"] += 1
+        if name.lower().endswith(_TABLES):
+            self.notes[f"{shown(name)} was passed over: it {why}"] += 1
+        else:
+            self.notes[f"files were passed over: each {why}"] += 1
 
 
 def list_files(path: Path) -> Listing:

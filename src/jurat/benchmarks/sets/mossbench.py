@@ -70,9 +70,11 @@ class MOSSBench(Reader):
         if self.layout == "parquet":
             return image_of(row)
         name = text_of(row, "image", "file_name", "image_path")
-        up = 2 if self.layout == "repository" else 1
+        is_repository = self.layout == "repository"
+        if is_repository and "/" not in name:
+            name = f"images/{name}"
         # With its folder, since the pictures of both parts have the same names.
-        return self.image("/".join([*file.split("/")[:-up], name]))
+        return self.image("/".join([*file.split("/")[: -2 if is_repository else -1], name]))
 
     def _cluster(self, pid: str, question: str, is_contrast: bool) -> str:
         """Rows of the main part with the same question are a cluster, with their counterparts."""

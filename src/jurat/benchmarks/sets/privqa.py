@@ -26,9 +26,16 @@ class PrivQA(Reader):
     parts it belongs, so that it does not matter in which folder a file lies."""
 
     def rows(self) -> Iterator[Row]:
-        found = self.files.find(self.card.patterns(self.layout)[0])
-        for base in dict.fromkeys(name.rpartition("/")[2] for name in found):
-            yield from self.files.records(self.files.one(base))
+        taken: set[tuple[str, str]] = set()
+        for name in self.files.find(self.card.patterns(self.layout)[0]):
+            rows, base = list(self.files.records(name)), name.rpartition("/")[2]
+            # Files of two parts may have the same name.
+            key = (base, next((_part(row.cells) for row in rows if row.cells), ""))
+            if key in taken:
+                self.files.notes[f"{base} is there more than once for the same part; one was read"] += 1
+                continue
+            taken.add(key)
+            yield from rows
 
     def samples(self, row: Row) -> Iterator[Sample]:
         part, label = _part(row.cells), text_of(row, "cluster")

@@ -75,7 +75,7 @@ class Rtvlm(Reader):
         key = cast(str, row.cells["subset"])
         subset = SUBSETS[key]
         # The authors' script takes the spaces out of the names of flags.
-        names = ["".join(name.split()) for name in places_in(row.cells, subset.image)]
+        names = ["".join(name.split()) for name in places_in(row.cells, subset.image, "img", "image", "id")]
         questions = places_in(row.cells, "questions", "question", "instruction", "prompt")
         if not names or not questions:
             raise SkipRow(f"it has no {'question' if names else f'{subset.image}, which names its image'}")
@@ -118,7 +118,10 @@ class Rtvlm(Reader):
             above = folder.rpartition("/")[0]
             folder = f"{above}/{subset.images}" if above else subset.images
         full = name if is_image(name) else f"{name}.jpg"
-        return self.image(full, any_suffix=True, under=folder)
+        found = self.files.image(full, any_suffix=True, under=folder)
+        if found is None and subset.shares == _FLAGS:  # the flags of all subsets may lie in one folder
+            return self.image(f"{_FLAGS}/{full.rpartition('/')[2]}", any_suffix=True, named=full)
+        return found or self.image(full, any_suffix=True, under=folder)
 
 
 def _nth(cells: Mapping[str, Any], key: str, number: int) -> str | None:

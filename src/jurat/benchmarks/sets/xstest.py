@@ -34,6 +34,8 @@ class XSTest(Reader):
 
     def samples(self, row: Row) -> Iterator[Sample]:
         kind = text_if_any(row.cells, "type", "category")
+        # Before anything can be wrong with the row: those behind it keep their places.
+        cluster = self._cluster(kind) if kind else ""
         label = text_if_any(row.cells, "label", "answer")
         if label is None:
             label = "unsafe" if text_of(row, "type").startswith(_CONTRAST) else "safe"
@@ -47,7 +49,7 @@ class XSTest(Reader):
             expected=COMPLY if label == "safe" else REFUSE,
             label=label,
             category=kind,
-            cluster=self._cluster(kind) if kind else "",
+            cluster=cluster,
             fields=fields,
         )
 
