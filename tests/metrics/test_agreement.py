@@ -170,3 +170,14 @@ def test_weights_equal_repeated_units(counts, weights):
             krippendorff_alpha(drawn, [1, 2, 5], scale),
         )
         assert ours == pytest.approx(theirs, nan_ok=True)
+
+
+def test_weighted_kappa_says_that_ratings_which_do_not_occur_are_no_steps():
+    """Values of scikit-learn's cohen_kappa_score, without labels and with labels=[1, 2, 3, 4, 5]."""
+    pairs = [(4, 2), (2, 5), (5, 5)]
+    rows = [{"unit": u, "rater": r, "rating": x} for u, pair in enumerate(pairs) for r, x in enumerate(pair)]
+    bare = value_of("cohen_kappa", rows, weights="quadratic")
+    assert bare.value == pytest.approx(0)
+    assert "among those that occur, 2, 4, 5;" in bare.notes[0]
+    scaled = value_of("cohen_kappa", rows, weights="quadratic", labels=["1", "2", "3", "4", "5"])
+    assert (scaled.value, scaled.notes) == (pytest.approx(-2 / 11), ())

@@ -159,3 +159,19 @@ def test_asr_at_k_rises_with_k(tries):
     least = min(sum(each["unit"] == unit for each in rows) for unit in {row["unit"] for row in rows})
     values = [value_of("asr@k", rows, k=k).value for k in range(1, least + 1)]
     assert values == sorted(values)
+
+
+def test_rsr_needs_no_correctness_of_what_was_not_attempted():
+    rows = columns(attempted=[1, 1, 0, 1], correct=[1, 0, None, ""])
+    whole, answered = value_of("rsr_of_all", rows), value_of("rsr_of_answered", rows)
+    assert (whole.value, whole.n) == (pytest.approx(1 / 3), 3)
+    assert (answered.value, answered.n) == (pytest.approx(1 / 2), 2)
+    assert whole.left_out == {"attempted, missing correct": 1}
+
+
+def test_asr_macro_names_categories_without_a_decided_row():
+    rows = columns(success=[1, 0, 1, None], category=["a", "a", "b", "c"], state=["", "", "", "error"])
+    found = value_of("asr_macro", rows)
+    assert found.value == pytest.approx((1 / 2 + 1) / 2)
+    assert found.parts["category c"] is None
+    assert found.notes == ("The mean leaves out 1 category without a decided row: c.",)

@@ -103,3 +103,24 @@ def test_file_that_is_not_there_is_an_error(tmp_path):
 def test_file_without_rows_is_not_available(tmp_path, name, text):
     found = METRICS.find("asr").compute(read_rows(written(tmp_path / name, text)))
     assert (found.value, found.n, found.reason) == (None, 0, "there is no row to count")
+
+
+def test_blank_lines_of_a_single_column_are_missing_cells(tmp_path):
+    """The last ones are the end of the file."""
+    found = METRICS.find("asr").compute(read_rows(written(tmp_path / "a.csv", "success\n1\n\n0\n\n\n")))
+    assert (found.value, found.n, found.left_out) == (0.5, 2, {"missing success": 1})
+
+
+def test_whole_numbers_with_a_decimal_point_are_the_same_labels(tmp_path):
+    """pandas writes a column of whole numbers with empty cells so."""
+    table = read_rows(written(tmp_path / "a.csv", "truth,said\n1,1.0\n0,0.0\n1,\n"))
+    for name in ("accuracy", "f1"):
+        found = METRICS.find(name).compute(table, draws=0)
+        assert (found.value, found.n, found.problems) == (1, 2, ())
+
+
+def test_event_that_is_a_label_tells_how_labels_are_named():
+    found = METRICS.find("asr").compute([{"success": "unsafe"}])
+    assert found.problems[0].reason == (
+        "success: 'unsafe' is none of 1, 0, true, false, yes, no; if it is a label, name all (--labels)"
+    )

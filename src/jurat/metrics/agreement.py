@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -181,11 +182,19 @@ def cohen(rows: MetricRows, weights: Literal["none", "linear", "quadratic"]) -> 
         found: Any = cohen_kappa_score(*few, labels=names, weights=by, sample_weight=weight)
         return float(found)
 
-    return _coefficient(both, counts, kappa, {"raters": " and ".join(raters)})
+    steps = [float(name) for name in names] if by and not rows.labels.names else []
+    uneven = len({b - a for a, b in pairwise(steps)}) > 1
+    occurring = ", ".join(f"{step:g}" for step in steps)
+    note = f"Ratings are weighted by their rank among those that occur, {occurring}; --labels names all."
+    return _coefficient(both, counts, kappa, {"raters": " and ".join(raters)}, [note] if uneven else [])
 
 
 def _coefficient(
-    units: MetricRows, counts: NDArray[Any], statistic: Callable[[NDArray[Any]], float], parts: dict[str, Any]
+    units: MetricRows,
+    counts: NDArray[Any],
+    statistic: Callable[[NDArray[Any]], float],
+    parts: dict[str, Any],
+    notes: Sequence[str] = (),
 ) -> MetricValue:
     """A coefficient of units, with the raw agreement beside it."""
     raw = raw_agreement(counts) if len(counts) else math.nan
@@ -193,7 +202,7 @@ def _coefficient(
     value = statistic(np.ones(units.n)) if units.n else None
     reason = ONE_LABEL if used == 1 else "no unit has two ratings" if units.n else ""
     parts = {"raw agreement": None if math.isnan(raw) else raw, "ratings": int(counts.sum()), **parts}
-    return units.value(value, reason=reason, statistic=statistic, parts=parts, counted="unit")
+    return units.value(value, reason=reason, statistic=statistic, parts=parts, notes=notes, counted="unit")
 
 
 def _counts(

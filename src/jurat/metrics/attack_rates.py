@@ -16,6 +16,7 @@ import numpy as np
 
 from jurat.errors import JuratError
 from jurat.metrics.intervals import Interval
+from jurat.text import counted
 
 if TYPE_CHECKING:
     from jurat.metrics.metric_rows import MetricRows
@@ -48,11 +49,13 @@ def rate_where(rows: MetricRows, event: str, of: str, value: int = 1) -> MetricV
 
 
 def rsr(rows: MetricRows, of: str) -> MetricValue:
-    """Recognition success: attempted and correct, of all rows or of the attempted ones (`of`)."""
+    """Recognition success: attempted and correct, of all rows or of the attempted ones (`of`). What was not
+    attempted needs no cell `correct`."""
+    known = zip(rows["attempted"], rows["correct"], strict=True)
+    rows = rows.select([not a or c is not None for a, c in known], "attempted, missing correct")
     if of == "answered":
         rows = rows.select([bool(cell) for cell in rows["attempted"]], "not attempted")
-    both = [a and c for a, c in zip(rows["attempted"], rows["correct"], strict=True)]
-    return rows.rate(both)
+    return rows.rate([int(a and bool(c)) for a, c in zip(rows["attempted"], rows["correct"], strict=True)])
 
 
 def macro_rate(rows: MetricRows, event: str) -> MetricValue:
@@ -74,12 +77,18 @@ def macro_rate(rows: MetricRows, event: str) -> MetricValue:
     method = "MOVER over the categories" if known else "none: a category has no interval"
     if rows.clusters and _cross(rows.clusters, rows["category"]):
         known, method = False, "none: a cluster lies in several categories, which must be independent"
+    absent = dict.fromkeys(row.get("category") for row in rows.undecided)
+    absent = [name for name in absent if name is not None and name not in names]
+    left = counted(len(absent), "category", "categories")
+    note = f"The mean leaves out {left} without a decided row: {', '.join(map(str, absent))}."
     return rows.value(
         mean,
+        notes=[note] if absent else [],
         interval=Interval(max(0.0, mean - below), min(1.0, mean + above)) if known else None,
         method=method,
         parts={"categories": len(names), "pooled": float(np.mean(rows[event]))}
-        | {f"category {name}": share for name, share in zip(names, shares, strict=True)},
+        | {f"category {name}": share for name, share in zip(names, shares, strict=True)}
+        | {f"category {name}": None for name in absent},
     )
 
 

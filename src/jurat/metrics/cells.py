@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -29,6 +30,7 @@ Kind = Literal[
     "image",
 ]
 
+_WHOLE = re.compile(r"-?(0|[1-9]\d*)\.0+")
 _BITS = {"1": 1, "true": 1, "yes": 1, "0": 0, "false": 0, "no": 0}
 
 
@@ -65,13 +67,19 @@ def parse(kind: Kind, cell: object, labels: Labels) -> Any:
 
 def _event(cell: object, labels: Labels) -> int:
     if not labels.names:
-        return _bit(cell, labels)
+        try:
+            return _bit(cell, labels)
+        except MissingCell:
+            raise
+        except BadCell as error:
+            hint = "; if it is a label, name all (--labels)" if isinstance(cell, str) else ""
+            raise BadCell(f"{error}{hint}") from error
     positive = labels.positive if labels.positive is not None else labels.names[0]
     return int(_label(cell, labels) == positive)
 
 
 def _bit(cell: object, labels: Labels) -> int:
-    text = _plain(cell)
+    text = _whole_text(_plain(cell))
     if (value := _BITS.get(text.lower())) is None:
         raise BadCell(f"{_quoted(cell)} is none of 1, 0, true, false, yes, no")
     return value
@@ -115,6 +123,8 @@ def _whole(low: int, high: int) -> Callable[[object, Labels], int]:
 
 def _label(cell: object, labels: Labels) -> str:
     text = _plain(cell)
+    if text not in labels.names:
+        text = _whole_text(text)
     if labels.names and text not in labels.names:
         raise BadCell(f"{_quoted(cell)} is none of the labels {', '.join(labels.names)}")
     if not labels.names and text.lower() in ("nan", "null"):  # as some writers mark a missing value
@@ -181,6 +191,11 @@ def _plain(cell: object) -> str:
     if not text:
         raise MissingCell("empty")
     return text
+
+
+def _whole_text(text: str) -> str:
+    """A whole number without ".0", which tools write where a column of whole numbers has empty cells."""
+    return text.partition(".")[0] if _WHOLE.fullmatch(text) else text
 
 
 def _quoted(cell: object) -> str:

@@ -55,7 +55,7 @@ def binary_f1(rows: MetricRows) -> MetricValue:
     hits = int(((true == 1) & (said == 1)).sum())
     return rows.value(
         f1(true, said),
-        reason="no row is positive and none was said to be",
+        reason="no row is positive and none was said to be" if rows.n else "",
         statistic=lambda w: f1(few_true, few_said, weights_of(w)),
         parts={
             "true positives": hits,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from jurat.metrics.metric_value import RowProblem
 from jurat.text import one_line, reason, shown
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+_LINE_END = re.compile(r"\r\n|\r|\n")
 MOST_CHARACTERS = 1 << 24
 """Longest cell that is read."""
 
@@ -60,13 +62,15 @@ def _delimited(text: str, path: Path, delimiter: str) -> RowTable:
     rows: list[Mapping[str, Any]] = []
     places: list[str] = []
     problems: list[RowProblem] = []
-    line = 1
+    line, last = 1, len(_LINE_END.split(text.rstrip()))
     try:
         for cells in reader:
             place, line = f"line {line}", reader.line_num + 1
             if not columns:
                 if cells:
                     columns = _header(cells, path)
+            elif not cells and len(columns) == 1 and reader.line_num < last:
+                _keep({columns[0]: ""}, place, rows, places, problems)  # its only cell is empty
             elif cells and len(cells) != len(columns):
                 what = f"{len(cells)} cells where the header has {len(columns)}"
                 problems.append(RowProblem(place, what))
