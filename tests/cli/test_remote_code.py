@@ -18,6 +18,8 @@ COMMANDS = {
     "calibrate": ["calibrate", "--images", "pics", "-c", "p.yaml", "--model", "null"],
     "test": ["constitution", "test", "p.yaml", "--model", "null"],
     "draft": ["constitution", "draft", "p.yaml", "--writer", "null", "--dry-run"],
+    "data build": ["data", "build", "gone.yaml", "out"],
+    "eval": ["eval", "figstep", "--data", "gone", "--model", "null"],
     "impact": ["constitution", "impact", "p.yaml", "p.yaml", "--run", "gone.jsonl"],
     "bench labelled": ["bench", "labelled", "--images", "pics", "--labels", "gone.csv", "-c", "p.yaml"],
     "bench pictograms": ["bench", "pictograms", "--split", "none"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -58,7 +58,7 @@ def scene(
 
 def text_card(lines: Sequence[str]) -> Image.Image:
     """Black text on white; long lines are wrapped, and the card grows until all of it fits."""
-    font, text = ImageFont.load_default(20), "\n".join(_wrapped(lines, _LETTERS))
+    font, text = _font(20), "\n".join(_wrapped(lines, _LETTERS))
     card = Image.new("RGB", _size(text, font, 8, _MARGIN, _MARGIN), "white")
     ImageDraw.Draw(card).multiline_text((_MARGIN, _MARGIN), text, "black", font, spacing=8)
     return card
@@ -66,7 +66,7 @@ def text_card(lines: Sequence[str]) -> Image.Image:
 
 def with_caption(picture: Image.Image, caption: str) -> Image.Image:
     """The picture with text below it, on white; the whole is as wide as the text needs."""
-    font = ImageFont.load_default(18)
+    font = _font(18)
     lines = list(_wrapped((caption,), max(_LETTERS, _LETTERS * picture.width // SIDE)))
     text = "\n".join(lines)
     width = max(picture.width, _size(text, font, 6, 10, 0)[0])
@@ -81,9 +81,14 @@ def has_glyph(character: str) -> bool:
     """Whether cards and captions can show a character; another is drawn as a box."""
     if character.isspace():
         return True
-    font = ImageFont.load_default(20)
+    font: Any = _font(20)
     box, drawn = font.getmask(_NO_CHARACTER), font.getmask(character)
     return (drawn.size, bytes(drawn)) != (box.size, bytes(box))
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
 
 
 def _size(

@@ -29,7 +29,7 @@ COMMANDS = {
     "calibrate": "Fit debiasing and thresholds to your own images.",
     "list": "List models, sources, bench methods and what else has a name.",
     "models": "List the models that can judge, and what each can do.",
-    "data": "List evaluation sets, check your copy of one, print its samples.",
+    "data": "List, check and build evaluation sets; print samples.",
     "metrics": "List metrics, compute one on a file of rows.",
     "eval": "Evaluate a model on a set, with any scorers.",
     "score": "Score the stored replies of an evaluation again.",

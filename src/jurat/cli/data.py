@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
+from jurat.cli.build_set import build
 from jurat.cli.plain_output import Json, plain_console, plain_table, plain_text, print_json
 from jurat.errors import JuratError
 from jurat.text import counted, printable, shown
@@ -18,13 +20,34 @@ from jurat.text import counted, printable, shown
 if TYPE_CHECKING:
     from jurat.benchmarks import Card, Sample, SetCopy, SetReport
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+class _Sets(TyperGroup):
+    """`build` is a command of its own; everything else is what `jurat data [NAME] [PATH]` takes."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args if args[:1] == ["build"] else ["show", *args])
+
+
+class _ShowContext(typer.Context):
+    """Is called as its group: nobody writes `show`."""
+
+    @property
+    def command_path(self) -> str:
+        return "" if self.parent is None else self.parent.command_path
+
+
+class _Show(TyperCommand):
+    context_class = _ShowContext
+
+
+app = typer.Typer(cls=_Sets, add_completion=False, rich_markup_mode=None)
+app.command("build")(build)
 
 _SHOWN = 10
 """Names of one kind that are printed; `--json` has all."""
 
 
-@app.command()
+@app.command("show", cls=_Show)
 def data(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="The set. Default: list all.", show_default=False)
@@ -51,6 +74,8 @@ def data(
     as_json: Json = False,
 ) -> None:
     """List the evaluation sets; with a NAME, print its card; with a PATH too, check your copy of it.
+
+    To build a set of your own: jurat data build --help
 
     The layout of a copy is recognised. Nothing is downloaded. Exits with 3 if the copy gives no sample.
     """

@@ -1,0 +1,115 @@
+"""The replies of models, recorded as they come, so that a stopped build asks nothing twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jurat.content import Chat, Failure, Reply
+from jurat.errors import JuratError
+from jurat.files import file_errors
+from jurat.models import Model, ModelUnavailable, UnsupportedSetting, full_name
+from jurat.runs.line_file import LineFile, lines_in
+from jurat.text import reason, shown, storable
+
+FILE = "replies.jsonl"
+BATCH = 16
+"""Conversations that are asked together; what a killed build loses at most."""
+
+
+class Journal:
+    """The recorded replies of a build. A conversation has the same key whenever the model, its revision, its
+    texts, its pictures and its settings are the same."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises JuratError where the record of an earlier build cannot be read."""
+        self.path = folder / FILE
+        self._rows: dict[str, dict[str, Any]] = {}
+        self.asked = 0
+        """Conversations that were asked in this process."""
+        try:
+            if self.path.exists():
+                self._rows = {row["key"]: row for row in lines_in(self.path)}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise JuratError(
+                f"{shown(str(self.path))} cannot be read: {reason(error)}.",
+                hint="It holds the replies of earlier builds; restore it, or build into another folder.",
+            ) from error
+        self.earlier = len(self._rows)
+        """Replies that were recorded by earlier builds."""
+
+    def ask(
+        self, model: Model, chats: Sequence[Chat], tell: Callable[[int, int], None] = lambda *_: None
+    ) -> list[Reply]:
+        """The replies, recorded ones without asking. Failures of the kind `error` are not recorded, so that
+        the next build asks again.
+
+        Args:
+            tell: is told how many of these have a reply, and how many they are.
+
+        Raises:
+            ModelUnavailable: the model's server is unreachable; what was replied is recorded.
+        """
+        keys = [_key(model, chat) for chat in chats]
+        replies = {key: _reply(self._rows[key]) for key in keys if key in self._rows}
+        missing = {key: chat for key, chat in zip(keys, chats, strict=True) if key not in replies}
+        waiting = list(missing.items())
+        for start in range(0, len(waiting), BATCH):
+            batch = waiting[start : start + BATCH]
+            for (key, _), reply in zip(batch, _chat(model, [chat for _, chat in batch]), strict=True):
+                replies[key] = reply
+                self.asked += 1
+                if reply.failure is None or reply.failure.kind != "error":
+                    self._record(key, model, reply)
+            tell(len(replies), len(set(keys)))
+        return [replies[key] for key in keys]
+
+    def _record(self, key: str, model: Model, reply: Reply) -> None:
+        failure = reply.failure
+        row = {
+            "key": key,
+            "model": full_name(model),
+            "text": storable(reply.text),
+            "finish": reply.finish,
+            "failure": None if failure is None else [failure.kind, failure.reason],
+        }
+        with file_errors(self.path):
+            file = LineFile.continued(self.path)
+            try:
+                file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            finally:
+                file.close()
+        self._rows[key] = row
+
+
+def _chat(model: Model, chats: Sequence[Chat]) -> list[Reply]:
+    """The replies; where the model raises, each conversation is tried alone."""
+    try:
+        replies = model.chat(chats)
+        if len(replies) == len(chats):
+            return replies
+        problem = f"{model.name} gave {len(replies)} replies for {len(chats)} conversations."
+    except (ModelUnavailable, UnsupportedSetting):
+        raise
+    except Exception as error:  # a third party's model may raise anything
+        problem = f"{model.name} failed: {type(error).__name__}: {reason(error)}"
+    if len(chats) == 1:
+        return [Reply(failure=Failure("error", problem))]
+    return [reply for chat in chats for reply in _chat(model, [chat])]
+
+
+def _reply(row: dict[str, Any]) -> Reply:
+    failure = None if row["failure"] is None else Failure(*row["failure"])
+    return Reply(row["text"], failure=failure, finish=row["finish"])
+
+
+def _key(model: Model, chat: Chat) -> str:
+    digest = hashlib.sha256(json.dumps([model.name, model.revision, repr(chat.generation)]).encode())
+    for turn in chat.turns:
+        digest.update(json.dumps([turn.role, turn.text]).encode())
+        for image in turn.images:
+            digest.update(f"{image.mode} {image.size}".encode() + image.tobytes())
+    return digest.hexdigest()[:24]
