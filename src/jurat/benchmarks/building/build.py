@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -33,7 +34,7 @@ def build_set(
     *,
     writer: str | None = None,
     opener: Callable[[str], Model] = open_model,
-    tell: Tell = lambda *_: None,
+    tell: Tell = lambda what, done, of: None,
 ) -> BuildReport:
     """Builds the set of a spec, or goes on with it: recorded replies are not asked for again, and what
     reviewers filled in is taken into account.
@@ -187,7 +188,8 @@ def _write_left_out(path: Path, report: BuildReport) -> None:
 
 
 def _yaml(value: object) -> str:
-    writer, text = YAML(typ="safe", pure=True), io.StringIO()
+    writer: Any = YAML(typ="safe", pure=True)
+    text = io.StringIO()
     writer.default_flow_style, writer.sort_base_mapping_type_on_output = False, False
     writer.width, writer.allow_unicode = 1_000_000, True
     writer.dump(value, text)

@@ -64,7 +64,7 @@ def _self_bleu(texts: Sequence[str], seed: int) -> dict[str, Any]:
         return {"self_bleu": None, "self_bleu_reason": 'it needs sacrebleu: pip install "jurat[eval]"'}
     if len(texts) > _MOST_TEXTS:
         drawn = np.random.default_rng(seed).choice(len(texts), _MOST_TEXTS, replace=False)
-        texts = [texts[at] for at in sorted(drawn.tolist())]
+        texts = [texts[int(at)] for at in sorted(drawn)]
     bleu: Any = BLEU(effective_order=True)
     scores = [
         bleu.sentence_score(text, [*texts[:at], *texts[at + 1 :]]).score for at, text in enumerate(texts)

@@ -42,7 +42,7 @@ class Journal:
         """Replies that were recorded by earlier builds."""
 
     def ask(
-        self, model: Model, chats: Sequence[Chat], tell: Callable[[int, int], None] = lambda *_: None
+        self, model: Model, chats: Sequence[Chat], tell: Callable[[int, int], None] = lambda done, of: None
     ) -> list[Reply]:
         """The replies, recorded ones without asking. Failures of the kind `error` are not recorded, so that
         the next build asks again.

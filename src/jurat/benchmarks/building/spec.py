@@ -195,11 +195,12 @@ def read_spec(path: Path | str) -> BuildSpec:
     file = shown(str(path))
     try:
         source = parse_source(Path(path).read_text("utf-8"), file)
-        return BuildSpec.model_validate(source.data())
     except (OSError, UnicodeDecodeError) as error:
         raise JuratError(f"{file} cannot be read: {reason(error)}.") from error
     except ConstitutionError as error:
         raise _faulty(file, [f"{file}:{p.line}:{p.column}: {p.message}" for p in error.problems]) from error
+    try:
+        return BuildSpec.model_validate(source.data())
     except ValidationError as error:
         places = [(source.locate(loc, key=is_key), text) for loc, text, is_key in _problems(error)]
         lines = [f"{file}:{line}:{column}: {text}" for (line, column), text in sorted(places)]
