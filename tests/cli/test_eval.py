@@ -137,3 +137,15 @@ def test_what_is_no_log_is_wrong_usage(jurat, tmp_path, content, told):
         path.write_bytes(content)
     result = jurat("score", str(path))
     assert result.exit_code == 2 and told in result.output
+
+
+def test_images_that_are_not_in_the_log_are_read_from_where_they_were(evaluated, tmp_path):
+    from inspect_ai.log import read_eval_log
+
+    from jurat.evals.samples import sample_of
+
+    evaluated("--no-images")
+    sample = read_eval_log(str(log_in(tmp_path))).samples[0]
+    assert "data:image" not in sample.model_dump_json()
+    (image,) = sample_of(str(sample.id), sample.metadata, sample.messages).item.lazy_images()
+    assert image.open().startswith(b"\x89PNG")

@@ -18,6 +18,7 @@ from jurat.evals import evaluation, serve
 from jurat.evals.results import results_of, rows_of
 from jurat.models import UnsupportedSetting
 
+from ..benchmarks.fixtures.layout import all_layouts
 from .conftest import Scripted
 
 YES = "yes-no"
@@ -47,6 +48,19 @@ def test_every_set_is_a_task():
 
     missing = [name for name in BENCHMARKS.names() if registry_lookup("task", f"jurat/{name}") is None]
     assert not missing
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", {layout.set: layout for layout in all_layouts()}.values(), ids=str)
+def test_every_set_runs_under_each_of_its_protocols(layout, tmp_path):
+    layout.write(tmp_path)
+    data = str(tmp_path / layout.path)
+    for protocol in BENCHMARKS.find(layout.set).card.protocols:
+        task = evaluation(layout.set, data, scorer=MATCH, protocol=protocol)
+        (log,) = inspect_ai.eval(task, model="jurat/null", display="none")
+        assert log.status == "success" and not [each.error for each in log.samples if each.error]
+        (results,) = results_of(log)
+        assert sum(results.labels.values()) == len(log.samples)
 
 
 def test_images_reach_the_model_and_facts_reach_the_log(copy):

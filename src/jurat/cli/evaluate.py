@@ -73,6 +73,9 @@ def evaluate(
     plan: Annotated[
         bool, typer.Option("--plan", help="Of a battery: print what each cell is waiting for, run none.")
     ] = False,
+    images: Annotated[
+        bool, typer.Option("--images/--no-images", help="Keep the images in the log, for its pages.")
+    ] = True,
     by_category: ByCategory = False,
     strict: Strict = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
@@ -117,7 +120,7 @@ def evaluate(
         "seed": seed,
     }
     given = {key: value for key, value in task.items() if value is not None}
-    log = _run(name, model, given, opening, log_dir, progress)
+    log = _run(name, model, given, opening, log_dir, images, progress)
     end(log, print_results(log, as_json=as_json, by_category=by_category), strict=strict)
 
 
@@ -127,6 +130,7 @@ def _run(
     task: dict[str, Any],
     opening: ModelOptions,
     log_dir: Path | None,
+    images: bool,
     progress: bool,
 ) -> EvalLog:
     """Runs the task; the model is closed afterwards."""
@@ -148,7 +152,7 @@ def _run(
             log_dir=None if log_dir is None else str(log_dir),
             display="rich" if progress else "none",
             log_level="warning",
-            log_realtime=False,
+            log_images=images,
             log_model_api=False,
             score_display=False,
         )
