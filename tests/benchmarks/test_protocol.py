@@ -84,9 +84,9 @@ def test_image_that_cannot_be_decoded_is_named(tmp_path: Path):
 
 def test_text_that_a_sample_lacks_is_an_error_that_names_it():
     bare = Sample("7", Item(turns=(Turn("user", ("x",)),)), group="b")
-    with pytest.raises(JuratError, match="'paper' needs 'question', which the sample '7' lacks"):
+    with pytest.raises(JuratError, match="'paper' needs the field 'question', which the sample lacks"):
         choose_protocol(CARD, "paper").turns(bare)
-    with pytest.raises(JuratError, match="'by_group' needs 'b'"):
+    with pytest.raises(JuratError, match="'by_group' has no wording for the group b"):
         choose_protocol(CARD, "by_group").turns(bare)
 
 

@@ -96,9 +96,10 @@ class Protocol:
         try:
             return self.card.render(sample.fields, sample.group)
         except KeyError as error:
-            raise JuratError(
-                f"The protocol {self.name!r} needs {error.args[0]!r}, which the sample {sample.id!r} lacks."
-            ) from error
+            what = f"has no wording for the group {sample.group or 'none'}"
+            if isinstance(self.card.prompt, str) or (sample.group or "") in self.card.prompt:
+                what = f"needs the field {error.args[0]!r}, which the sample lacks"
+            raise JuratError(f"the protocol {self.name!r} {what}") from error
 
 
 def choose_protocol(card: Card, name: str | None = None) -> Protocol:

@@ -142,7 +142,7 @@ def row_of(id: str, sample: Mapping[str, Any], score: Score) -> dict[str, Any]:
         **_truth(label, expected, sample.get("label"), labels, positive),
     }
     event = None if label is None else int(label == positive)
-    columns = _event_columns(positive, expected)
+    columns = event_columns(positive, expected)
     row |= {"events": (*columns, "said"), **dict.fromkeys(columns, event)}
     if "refused" in columns:
         row["attempted"] = None if event is None else 1 - event
@@ -166,7 +166,7 @@ def event_of(row: Mapping[str, Any]) -> tuple[int | None, int | None]:
     return None if row["truth"] is None else int(row["truth"] == positive), said
 
 
-def _event_columns(positive: str | None, expected: object) -> tuple[str, ...]:
+def event_columns(positive: str | None, expected: object = None) -> tuple[str, ...]:
     """The columns of metrics in which a judgement with the scorer's positive label is an event."""
     if positive in _ACCEPTED and isinstance(expected, list):
         return ("correct",)
@@ -186,7 +186,7 @@ def _truth(
     whether a refusal is right."""
     others = tuple(each for each in labels if each != positive)
     facts: dict[str, Any] = {"said": said, "truths": (positive, *others) if positive in labels else labels}
-    if "correct" in _event_columns(positive, expected):
+    if "correct" in event_columns(positive, expected):
         facts["truth"] = positive  # accuracy is the share of the replies that are right
     elif "refuses" in labels and isinstance(expected, str) and expected in _AS_EXPECTED:
         right = _AS_EXPECTED[expected]
