@@ -140,6 +140,7 @@ def _run(
     from jurat.benchmarks import BENCHMARKS
     from jurat.evals import _registry
 
+    set_name, _, drawing = set_name.partition("?")
     BENCHMARKS.find(set_name)
     assert _registry.tasks
     arguments = {key: value for key, value in asdict(opening).items() if value not in (None, False)}
@@ -148,7 +149,7 @@ def _run(
         (log,) = inspect_ai.eval(
             f"jurat/{set_name}",
             model=served,
-            task_args=task,
+            task_args={**task, "drawing": drawing} if drawing else task,
             log_dir=None if log_dir is None else str(log_dir),
             display="rich" if progress else "none",
             log_level="warning",

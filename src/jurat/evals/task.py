@@ -82,7 +82,8 @@ def evaluation(
     """The task of a set.
 
     Args:
-        set_name: a set of `jurat data`.
+        set_name: a set of `jurat data`, of one that is drawn with options ("pictogram-memes?n=200&seed=3"; as
+            an argument of a task: `drawing`).
         data: your copy of it; None for a set that is drawn.
         protocol: a protocol of its card. Default: the first.
         scorer: one or more scorers, with options behind a question mark ("answer-safety?model=openai/NAME").
@@ -155,16 +156,17 @@ def task_of(set_name: str, summary: str = "") -> Callable[..., Task]:
         limit: int | None = None,
         epochs: int | None = None,
         seed: int | None = None,
+        drawing: str | None = None,
         **unknown: Any,
     ) -> Task:
         if unknown:
             # Inspect itself would only warn, and run something else than what was asked for.
             raise JuratError(
                 f"The task has no argument {min(unknown)!r}.",
-                hint="It has data, protocol, scorer, judge, groups, limit, epochs and seed.",
+                hint="It has data, protocol, scorer, judge, groups, limit, epochs, seed and drawing.",
             )
         return evaluation(
-            set_name,
+            f"{set_name}?{drawing}" if drawing else set_name,
             data,
             protocol=protocol,
             scorer=scorer,

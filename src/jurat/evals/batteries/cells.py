@@ -55,6 +55,7 @@ class Cell:
             "limit": entry.limit,
             "epochs": entry.epochs,
             "seed": entry.seed,
+            "drawing": entry.set.partition("?")[2] or None,
         }
         return {key: value for key, value in given.items() if value is not None}
 

@@ -44,10 +44,7 @@ class Results:
             self.lines.append(_line(outcome, "stopped before it was done"))
             self.cells.append({**facts, "status": "stopped"})
             return
-        log = outcome.log
-        results = _results(outcome)
-        if outcome.failure is not None or log is None or not any(sum(r.labels.values()) for r in results):
-            failure = outcome.failure or "no reply could be scored"
+        if failure := outcome.failure:
             self.failed += 1
             self.lines.append(_line(outcome, f"failed: {failure}"))
             self.rows.append(
@@ -55,12 +52,12 @@ class Results:
             )
             self.cells.append({**facts, "status": FAILED, "reason": failure})
         else:
-            self.cells.append({**facts, "status": "done", "scorers": [each.facts() for each in results]})
-        if log is not None:
-            self._add_log(outcome, log, results)
+            self.cells.append({**facts, "status": "done"})
+        if outcome.log is not None:
+            self._add_log(outcome, outcome.log, _results(outcome))
 
     def _add_log(self, outcome: Outcome, log: EvalLog, results: Sequence[ScorerResults]) -> None:
-        self.cells[-1]["log"] = log.location
+        self.cells[-1] |= {"scorers": [each.facts() for each in results], "log": log.location}
         self.rows += judgements(outcome, log)
         for each in results:
             self.lines += [_numbers(outcome, log, each, number) for number in each.numbers]

@@ -188,7 +188,13 @@ def _completed(plan: Plan, folder: Path, progress: bool) -> Outcome:
     found = _scored(plan, found)
     names = {identity: name for name, identity in scored_names(found)}
     scores = {identity: names[identity] for identity in plan.identities if identity in names}
-    return Outcome(plan, found, scores)
+    labelled = any(
+        score.metadata and score.metadata.get("label") is not None
+        for sample in found.samples or []
+        for name, score in (sample.scores or {}).items()
+        if name in scores.values()
+    )
+    return Outcome(plan, found, scores, None if labelled else "no reply could be scored")
 
 
 def _wanted(plan: Plan) -> int:
@@ -210,7 +216,7 @@ def _evaluated(plan: Plan, before: EvalLog | None, folder: Path, progress: bool)
     }
     if before is None:
         (found,) = inspect_ai.eval(
-            f"jurat/{cell.entry.set}",
+            f"jurat/{cell.entry.set.partition('?')[0]}",
             model=cell.served,
             task_args=cell.task_args,
             metadata={CELL: {"digest": plan.digest, **(plan.determinants or {})}},
