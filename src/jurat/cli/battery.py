@@ -26,14 +26,12 @@ def run_file(
             left out or a reply has no judgement.
         JuratError: the file holds no battery, or another process runs one in the folder.
     """
-    from jurat.evals import _registry
     from jurat.evals.batteries.battery_file import read_battery
     from jurat.evals.batteries.results import Results
     from jurat.evals.batteries.running import LOGS, plans_of, run_battery
     from jurat.files import write_whole
     from jurat.metrics.table import Table, write_table
 
-    assert _registry.tasks
     battery = read_battery(path)
     folder = out or Path("logs") / battery.name
     if plan:

@@ -12,6 +12,7 @@ from typing import Any
 from inspect_ai.model import Model as InspectModel
 from inspect_ai.model import get_model
 
+import jurat.evals._registry  # noqa: F401 (Inspect finds the provider and the tasks)
 from jurat.benchmarks import Sample, SetCopy, choose_protocol, open_set
 from jurat.benchmarks.protocol import Protocol
 from jurat.content import ImageError, LazyImage
