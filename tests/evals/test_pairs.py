@@ -8,7 +8,8 @@ import pytest
 from scipy.stats import binomtest, ttest_1samp
 
 from jurat.errors import JuratError
-from jurat.evals.log_files import is_log, named, read_logs
+from jurat.evals.log_files import named, read_logs
+from jurat.evals.log_places import is_log
 from jurat.evals.pairs import matched, pair_logs
 
 from .drawn_logs import LAX, STRICT

@@ -23,7 +23,7 @@ __all__ = ["BUG", "COMMANDS", "app", "main"]
 
 COMMANDS = {
     "judge": "Judge images under a constitution.",
-    "report": "Write verdicts as a page to look at.",
+    "report": "Write verdicts, or answers in logs, as a page to look at.",
     "merge": "Join runs over parts of the same items.",
     "constitution": "Check, show, draft and test constitutions.",
     "calibrate": "Fit debiasing and thresholds to your own images.",

@@ -1,4 +1,4 @@
-"""`jurat report`: writes a run as a page or as text for a ticket, or compares two runs."""
+"""`jurat report`: writes a run or logs as a page, a run as text for a ticket, or compares two runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jurat.errors import JuratError
+from jurat.errors import JuratError, require
 from jurat.text import counted
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def report(
     records: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN [RUN]",
-            help="What jurat judge --out wrote; two are compared.",
+            metavar="RUN [RUN] | LOG...",
+            help="What jurat judge --out wrote; two are compared. Or logs of jurat eval, or folders of them.",
             show_default=False,
         ),
     ],
@@ -82,11 +82,22 @@ def report(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier page or file.")] = False,
 ) -> None:
-    """Write a page of verdicts, or compare two runs of the same images.
+    """Write a page of verdicts, compare two runs of the same images, or show answers in logs side by side.
 
     The page needs no network. It holds small pictures, blurred until they are clicked; those of a large run
     are in a folder beside it.
     """
+    if any(map(_is_log, records)):
+        others = {
+            "--format": format is not Format.html,
+            "--for": reader is not Reader.reviewer,
+            "--figures": figures is not None,
+            "--images-root": images_root is not None,
+            "--constitution": constitution is not None,
+        }
+        _refuse_others(records, [option for option, given in others.items() if given])
+        typer.echo(_page_of_logs(records, out or Path("report.html"), limit, overwrite))
+        return
     if len(records) > 2:
         raise JuratError("One run is shown, or two are compared.", hint=f"{len(records)} were named.")
     out = out or Path(f"report.{format}")
@@ -110,6 +121,30 @@ def report(
 
         paths = write_figures(records[-1], figures)
         typer.echo(f"Drew {', '.join(path.name for path in paths)} in {figures}.")
+
+
+def _is_log(path: Path) -> bool:
+    from jurat.evals.log_places import is_log
+
+    return is_log(path)
+
+
+def _refuse_others(records: list[Path], options: list[str]) -> None:
+    if no_logs := [path for path in records if not _is_log(path)]:
+        raise JuratError(f"{no_logs[0]} is no log; logs and runs have pages of their own.")
+    if options:
+        raise JuratError(f"{options[0]} is for verdicts, not for logs.")
+
+
+def _page_of_logs(records: list[Path], out: Path, limit: int | None, overwrite: bool) -> str:
+    """Writes the page of logs, and returns the message on it."""
+    require("jurat report of logs", "eval", "inspect_ai")
+    from jurat.evals.answer_pages import LIMIT, write_page_of_logs
+
+    page = write_page_of_logs(records, out, limit=limit or LIMIT, overwrite=overwrite)
+    shown = "" if page.pictures == page.samples else f", {page.pictures:,} of them with a picture"
+    beside = f" It needs {page.files.name} beside it." if page.files else ""
+    return f"Wrote {page.path} ({counted(page.samples, 'sample')}{shown}). Open it in a browser.{beside}"
 
 
 def _loaded(constitution: str) -> Constitution:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from inspect_ai.log import EvalLog, EvalSample
 
-from jurat.errors import JuratError
-from jurat.evals.rescoring import read_log
+from jurat.evals.log_places import log_paths
+from jurat.evals.rescoring import read_header, read_log
 from jurat.evals.results import rows_of
 from jurat.metrics.rates import UNSURE
-from jurat.text import shown
 
-LOG_SUFFIXES = (".eval", ".json")
-_START = re.compile(rb'\s*\{\s*"version"\s*:\s*\d+\s*,\s*"status"\s*:')
-"""How Inspect begins a log in JSON."""
 UNUSED = frozenset({"messages", "events", "attachments", "store", "timelines"})
 """Parts of samples that nothing is counted from."""
 
@@ -59,19 +54,20 @@ class Evaluated:
     def samples(self) -> list[EvalSample]:
         return self.log.samples or []
 
-    def judgements(self) -> dict[str, list[dict[str, Any]]]:
-        """The rows of each scorer of ours (`rows_of`) by its full name, in the order of `samples`. Of two
-        scorers with one name, options that the name does not hold differ; each is told by its name in the
-        log."""
-        names = dict.fromkeys(name for sample in self.samples for name in sample.scores or {})
-        found = {name: rows_of(self.log, name) for name in names}
-        ours = {name: rows for name, rows in found.items() if any(row["positive"] for row in rows)}
-        full = {name: next(str(r["scorer"]) for r in rows if r["positive"]) for name, rows in ours.items()}
+    def scorers(self) -> dict[str, str]:
+        """The names in the log of jurat's scorers by their full names. Of two scorers with one name, options
+        that the name does not hold differ; each has its name in the log added."""
+        full: dict[str, str] = {}
+        for sample in self.samples:
+            for name, score in (sample.scores or {}).items():
+                if name not in full and (facts := score.metadata or {}).get("positive"):
+                    full[name] = str(facts.get("scorer") or name)
         often = Counter(full.values())
-        return {
-            full[name] if often[full[name]] == 1 else f"{full[name]} ({name})": rows
-            for name, rows in ours.items()
-        }
+        return {each if often[each] == 1 else f"{each} ({name})": name for name, each in full.items()}
+
+    def judgements(self) -> dict[str, list[dict[str, Any]]]:
+        """The rows of each of `scorers` (`rows_of`), in the order of `samples`."""
+        return {each: rows_of(self.log, name) for each, name in self.scorers().items()}
 
     def where(self) -> dict[str, Any]:
         """For JSON: what the log is of."""
@@ -88,24 +84,23 @@ class Evaluated:
         }
 
 
-def read_logs(paths: Sequence[Path], *, without: Collection[str] = UNUSED) -> list[Evaluated]:
+def read_logs(paths: Sequence[Path]) -> list[Evaluated]:
     """The logs of files and folders, each once, with names.
-
-    Args:
-        without: parts of samples that are not read.
 
     Raises:
         JuratError: there is no log, one cannot be read, or it holds no samples.
     """
-    files = list(dict.fromkeys(file.resolve() for path in paths for file in _files(path)))
-    return named([Evaluated(read_log(file, without=without), file) for file in files])
+    return named([Evaluated(read_log(file, without=UNUSED), file) for file in log_paths(paths)])
 
 
-def is_log(path: Path) -> bool:
-    """Whether a file is a log of Inspect's, or a folder has one."""
-    if path.is_dir():
-        return not (path / "_run.json").exists() and next(_inside(path), None) is not None
-    return path.suffix in LOG_SUFFIXES and _begins_as_log(path)
+def read_headers(paths: Sequence[Path]) -> list[Evaluated]:
+    """As `read_logs`, without the samples: `with_samples` reads them."""
+    return named([Evaluated(read_header(file), file) for file in log_paths(paths)])
+
+
+def with_samples(log: Evaluated) -> Evaluated:
+    """A log of `read_headers` with its samples."""
+    return replace(log, log=read_log(log.path, without=UNUSED))
 
 
 def named(logs: Sequence[Evaluated]) -> list[Evaluated]:
@@ -135,28 +130,3 @@ def _name(log: Evaluated, logs: Sequence[Evaluated], count: int) -> str:
 
 def _facts(log: Evaluated) -> list[str]:
     return [log.set, log.protocol, log.path.stem]
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        yield path
-        return
-    found = sorted(_inside(path))
-    if not found:
-        raise JuratError(f"The folder {shown(str(path))} holds no log.")
-    yield from found
-
-
-def _inside(folder: Path) -> Iterator[Path]:
-    files = (path for suffix in LOG_SUFFIXES for path in folder.rglob(f"*{suffix}"))
-    return (path for path in files if path.is_file() and is_log(path))
-
-
-def _begins_as_log(path: Path) -> bool:
-    if path.suffix == ".eval":
-        return True
-    try:
-        with path.open("rb") as file:
-            return _START.match(file.read(200)) is not None
-    except OSError:
-        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import inspect_ai
 from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
@@ -24,15 +25,24 @@ def read_log(path: Path, *, without: Collection[str] = ()) -> EvalLog:
     Raises:
         JuratError: there is none, it cannot be read, or it holds no samples.
     """
-    if not path.is_file():
-        raise JuratError(f"There is no log {shown(str(path))}.")
-    try:
-        log = read_eval_log(str(path), exclude_fields=set(without) or None)
-    except Exception as error:  # a damaged archive raises what its parts raise
-        raise JuratError(f"{shown(str(path))} cannot be read as a log: {reason(error)}") from error
+    log = _read(path, exclude_fields=set(without) or None)
     if not log.samples:
         raise JuratError(f"The log {shown(str(path))} holds no samples.")
     return log
+
+
+def read_header(path: Path) -> EvalLog:
+    """A log without its samples. Raises JuratError where it cannot be read."""
+    return _read(path, header_only=True)
+
+
+def _read(path: Path, **options: Any) -> EvalLog:
+    if not path.is_file():
+        raise JuratError(f"There is no log {shown(str(path))}.")
+    try:
+        return read_eval_log(str(path), **options)
+    except Exception as error:  # a damaged archive raises what its parts raise
+        raise JuratError(f"{shown(str(path))} cannot be read as a log: {reason(error)}") from error
 
 
 def score_again(log: EvalLog, scorers: Sequence[str], *, judge: str | None = None) -> EvalLog:

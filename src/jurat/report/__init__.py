@@ -1,6 +1,7 @@
-"""Verdicts counted, and written as a page to look at, or as text and figures for a ticket.
+"""Verdicts and answers counted, and written as a page to look at, or as text and figures for a ticket.
 
-`gallery` makes pages of any rows with pictures; `verdicts` knows what a verdict is.
+`gallery` makes pages of any rows with pictures; `verdicts` knows what a verdict is, `answers` what an
+evaluated sample is.
 """
 
 from __future__ import annotations

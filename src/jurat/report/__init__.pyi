@@ -1,3 +1,8 @@
+from .answers.page import AnswersPage as AnswersPage
+from .answers.page import write_answers as write_answers
+from .answers.rows import Given as Given
+from .answers.rows import Judged as Judged
+from .answers.rows import SampleRow as SampleRow
 from .verdicts.compare import Flips as Flips
 from .verdicts.compare import compare_reports as compare_reports
 from .verdicts.compare import find_flips as find_flips

@@ -1,0 +1,159 @@
+"""Logs as a page: the answers to each sample side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inspect_ai.log import EvalSample, read_eval_log_sample
+from inspect_ai.model import ChatMessage, ContentImage
+from inspect_ai.scorer import Score
+
+from jurat.content import ImageError
+from jurat.evals.images import bytes_of
+from jurat.evals.log_files import Evaluated, event_of, read_headers, with_samples
+from jurat.evals.measures import event_columns
+from jurat.evals.pairs import why
+from jurat.evals.replies import reply_of
+from jurat.evals.results import MISSING
+from jurat.report import AnswersPage, Given, Judged, SampleRow, write_answers
+from jurat.report.answers.page import LIMIT
+from jurat.report.answers.pictures import picture_of
+from jurat.report.gallery import Thumbnail
+from jurat.text import counted, reason
+
+Key = tuple[str, str, int]
+"""Set, id of the sample, epoch."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a sample is."""
+
+    log: Path
+    id: str | int
+    epoch: int
+
+
+def write_page_of_logs(
+    paths: Sequence[Path], out: Path, *, limit: int = LIMIT, overwrite: bool = False
+) -> AnswersPage:
+    """Writes a page of logs, files or folders of them; samples with one id of one set are one row.
+
+    Images are taken from the logs alone, never from where a log says that they were. Memory holds the texts
+    of all logs, and one picture at a time.
+
+    Raises:
+        JuratError: a log cannot be read or holds no samples, or `out` exists already.
+    """
+    logs = read_headers(paths)
+    rows, places = _rows(logs)
+    listed = list(rows)
+    return write_answers(
+        rows.values(),
+        lambda number: _picture(places[listed[number]]),
+        out,
+        title=", ".join(dict.fromkeys(str(log.facts.get("title") or log.set) for log in logs)),
+        facts=[(f"Log {number}", _told(log)) for number, log in enumerate(logs, start=1)],
+        limit=limit,
+        overwrite=overwrite,
+    )
+
+
+def _rows(logs: Sequence[Evaluated]) -> tuple[dict[Key, SampleRow], dict[Key, _Place]]:
+    """The samples of all logs, and where the first log has each."""
+    rows: dict[Key, SampleRow] = {}
+    places: dict[Key, _Place] = {}
+    several = len({log.set for log in logs}) > 1
+    for header in logs:
+        log = with_samples(header)
+        judged, names = log.judgements(), log.scorers()
+        for at, sample in enumerate(log.samples):
+            key = log.set, str(sample.id), sample.epoch
+            row = rows.setdefault(key, _row(log, sample, several))
+            places.setdefault(key, _Place(log.path, sample.id, sample.epoch))
+            said = [
+                _judged(name, rows_of_it[at], (sample.scores or {}).get(names[name]))
+                for name, rows_of_it in judged.items()
+            ]
+            row.answers.append(_given(log, sample, said))
+    return rows, places
+
+
+def _row(log: Evaluated, sample: EvalSample, several: bool) -> SampleRow:
+    expected = sample.metadata.get("expected")
+    facts = {
+        "set": log.set if several else None,
+        "category": sample.metadata.get("category"),
+        "group": sample.metadata.get("group"),
+        "expected": ", ".join(map(str, expected)) if isinstance(expected, list) else expected,
+        "label": sample.metadata.get("label"),
+    }
+    name = str(sample.id) if log.epochs == 1 else f"{sample.id}, reply {sample.epoch}"
+    return SampleRow(
+        name=f"{log.set}: {name}" if several else name,
+        asked=list(_asked(sample)),
+        facts={what: str(value) for what, value in facts.items() if value},
+    )
+
+
+def _asked(sample: EvalSample) -> Iterator[tuple[str, str]]:
+    """The turns as they were asked, and the row's own texts, which may be in the image."""
+    asked = sample.input
+    turns = [("user", asked)] if isinstance(asked, str) else [(turn.role, turn.text) for turn in asked]
+    yield from turns
+    fields: Mapping[str, Any] = sample.metadata.get("fields") or {}
+    texts = {text for _, text in turns}
+    for name, value in fields.items():
+        if value and str(value) not in texts:
+            yield f"the set's {name}", str(value)
+
+
+def _given(log: Evaluated, sample: EvalSample, judgements: Sequence[Judged]) -> Given:
+    reply = reply_of(sample.output, sample.error.message if sample.error else None)
+    note = "cut off by the limit of tokens" if reply.finish == "length" else ""
+    if reply.failure is not None:
+        note = f"{reply.failure.kind}: {reply.failure.reason}"
+    elif not reply.text.strip():
+        note = "an empty reply"
+    return Given(log.name, reply.text, note, judgements)
+
+
+def _judged(scorer: str, row: Mapping[str, Any], score: Score | None) -> Judged:
+    positive = str(row["positive"])
+    about = " ".join(event_columns(positive)) or positive
+    grounds = (score.explanation if score else None) or ""
+    if row["label"] is None:
+        state = "unscored" if why(row) == MISSING else str(row["state"])
+        return Judged(scorer, state, about=about, reason=grounds)
+    return Judged(scorer, "scored", str(row["label"]), bool(event_of(row)), about, grounds)
+
+
+def _picture(place: _Place) -> Thumbnail:
+    try:
+        sample = read_eval_log_sample(
+            str(place.log),
+            place.id,
+            place.epoch,
+            resolve_attachments="core",
+            exclude_fields={"events", "store"},
+        )
+        images = [bytes_of(uri) for message in sample.messages for uri in _images(message)]
+    except ImageError as error:
+        return Thumbnail(None, missing=f"The image cannot be shown: {error}.")
+    except Exception as error:  # a damaged log raises what its parts raise
+        return Thumbnail(None, missing=f"The log cannot be read: {reason(error)}")
+    return picture_of(images)
+
+
+def _images(message: ChatMessage) -> list[str]:
+    content = [] if isinstance(message.content, str) else message.content
+    return [part.image for part in content if isinstance(part, ContentImage)]
+
+
+def _told(log: Evaluated) -> str:
+    samples = counted(log.log.eval.dataset.samples or 0, "sample")
+    stopped = "" if log.log.status == "success" else f", stopped early ({log.log.status})"
+    return f"{log.name}: {log.set}, protocol {log.protocol}, {samples}{stopped}, {log.path.name}"

@@ -1,0 +1,1 @@
+"""Pages of what models answered, side by side, with what was judged of each answer."""
