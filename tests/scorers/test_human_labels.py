@@ -56,7 +56,7 @@ def test_ids_that_match_nothing_are_counted_and_named(tmp_path):
 
 
 def test_table_with_tabs_and_further_columns(tmp_path):
-    path = table(tmp_path, "ID\tNote\tLabel\n1\ta, b\tsafe\textra\n", "labels.tsv")
+    path = table(tmp_path, "ID\tNote\tLabel\n1\ta, b\tsafe\n", "labels.tsv")
     assert open_scorer("human", file=path).score([answered("x", id="1")])[0].label == "safe"
 
 
@@ -96,9 +96,10 @@ def test_replies_without_a_text_have_no_label(tmp_path):
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("id,label\n1,\n", {}, "row 1: it has no label."),
-        ("id,label\n ,safe\n", {}, "row 1: it has no id."),
-        ("name,label\n1,safe\n", {}, "row 1: it has no id."),
+        ("id,label\n1,\n", {}, "line 2: it has no label."),
+        ("id,label\n1,safe,extra\n", {}, "line 2: 3 cells where the header has 2."),
+        ("id,label\n ,safe\n", {}, "line 2: it has no id."),
+        ("name,label\n1,safe\n", {}, "line 2: it has no id."),
         (
             "id,label\n1,safe\n1,maybe\n",
             {"labels": "safe,unsafe"},
@@ -118,7 +119,7 @@ def test_wrong_tables_are_refused(tmp_path, text, options, message):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("[1]\n", "row 1: it is no object."), ("{\n", "cannot be read: Expecting property name")],
+    [("[1]\n", "line 1: not an object"), ("{\n", "line 1: not JSON: Expecting property name")],
 )
 def test_wrong_lines_are_refused(tmp_path, text, message):
     with pytest.raises(JuratError, match=message):
@@ -129,7 +130,7 @@ def test_missing_and_binary_files_are_refused(tmp_path):
     with pytest.raises(JuratError, match=r"none\.csv cannot be read: No such file"):
         open_scorer("human", file=str(tmp_path / "none.csv"))
     (tmp_path / "b.csv").write_bytes(b"id,label\n\xff\xfe,safe\n")
-    with pytest.raises(JuratError, match=r"b\.csv cannot be read: "):
+    with pytest.raises(JuratError, match=r"b\.csv, line 2: not UTF-8"):
         open_scorer("human", file=str(tmp_path / "b.csv"))
 
 

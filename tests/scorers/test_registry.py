@@ -3,7 +3,9 @@
 import pytest
 
 from jurat.errors import JuratError
-from jurat.scorers import SCORERS, Scorer, open_scorer
+from jurat.scorers import SCORERS, open_scorer
+
+from .answers import answered
 
 
 @pytest.mark.parametrize(
@@ -26,8 +28,9 @@ def test_wrong_names_and_options_are_said(name, message):
 
 
 def test_options_of_a_query_are_read_as_their_types():
-    scorer = open_scorer("target-string?mode=contains&fold=false")
-    assert isinstance(scorer, Scorer)
+    scorer = open_scorer("target-string?mode=contains&fold=false&target=Bread")
+    found = scorer.score([answered("Bread."), answered("bread.")])
+    assert [one.label for one in found] == ["match", "no_match"]
 
 
 def test_every_scorer_of_ours_states_its_evidence():

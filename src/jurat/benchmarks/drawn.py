@@ -90,8 +90,8 @@ def things(number: int) -> tuple[str, str, bool]:
     Harmful and harmless ones take turns, and each comes once in 18 samples."""
     harmful = number % 2 == 0
     kinds = HARMFUL if harmful else HARMLESS
-    listed = [(thing, category) for category, names in kinds.items() for thing in names]
-    thing, category = listed[number // 2 % len(listed)]
+    known = [(thing, category) for category, names in kinds.items() for thing in names]
+    thing, category = known[number // 2 % len(known)]
     return thing, category, harmful
 
 

@@ -1,22 +1,20 @@
-"""Labels that people gave to replies, from a CSV or JSONL file."""
+"""Labels that people gave to replies, from a file of rows."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, cast
 
+from jurat.benchmarks import text_if_any
 from jurat.errors import JuratError
 from jurat.metrics.normalise import normalised
+from jurat.metrics.row_files import read_rows
 from jurat.scorers.judgement import Answered, Judgement
 from jurat.scorers.reply_scorer import ReplyScorer
-from jurat.text import counted, reason, shown
+from jurat.text import counted, shown
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class HumanLabel:
     """One row: what one person said of one reply."""
 
     id: str
-    """Of the sample."""
+    """The sample's id."""
     label: str
     annotator: str
     digest: str | None
@@ -45,13 +43,13 @@ class HumanLabels(ReplyScorer):
     def __init__(self, *, file: str, positive: str = "unsafe", labels: str | None = None) -> None:
         """
         Args:
-            file: a CSV or TSV file with a header, or JSON lines where the name ends with .jsonl.
+            file: a CSV, TSV, JSONL, JSON or Parquet file, by the end of its name.
             positive: the label that counts as the event in rates.
             labels: the labels that may occur, with commas; left out, those of the file and `positive`.
 
         Raises:
-            JuratError: the file cannot be read, a row lacks id or label, a label is none of `labels`, or a
-                person labelled one reply in two ways.
+            JuratError: the file or a row cannot be read, a row lacks id or label, a label is none of
+                `labels`, or a person labelled one reply in two ways.
         """
         rows = list(_read(Path(file)))
         self.positive = normalised(positive)
@@ -130,41 +128,27 @@ def _by_sample(rows: list[HumanLabel], file: str) -> dict[str, list[HumanLabel]]
 
 
 def _read(path: Path) -> Iterator[HumanLabel]:
-    try:
-        text = path.read_text("utf-8-sig")
-        mark = "\t" if path.suffix.lower() == ".tsv" else ","
-        is_lines = path.suffix.lower() in (".jsonl", ".ndjson")
-        lines = (json.loads(line) for line in text.split("\n") if line.strip())
-        rows: Any = lines if is_lines else csv.DictReader(io.StringIO(text, newline=""), delimiter=mark)
-        for number, row in enumerate(rows, 1):
-            if not isinstance(row, dict):
-                raise JuratError(f"{shown(str(path))}, row {number}: it is no object.")
-            yield _row(cast("dict[str, Any]", row), number, path)
-    except (OSError, ValueError, csv.Error) as error:
-        raise JuratError(f"{shown(str(path))} cannot be read: {reason(error)}") from error
-
-
-def _row(row: Mapping[Any, Any], number: int, path: Path) -> HumanLabel:
-    cells = {
-        str(name).strip().lower(): str(value).strip()
-        for name, value in row.items()
-        if None not in (name, value)
-    }
-    for needed in ("id", "label"):
-        if not cells.get(needed):
-            raise JuratError(f"{shown(str(path))}, row {number}: it has no {needed}.")
-    digest, reply = cells.get("reply_sha256") or None, row.get("reply")
-    if digest is None and isinstance(reply, str) and reply:
-        digest = _digest(reply)
-    return HumanLabel(
-        id=cells["id"],
-        label=normalised(cells["label"]),
-        annotator=cells.get("annotator") or f"the person of row {number}",
-        digest=digest and digest.lower(),
-    )
+    table = read_rows(path)
+    for problem in table.problems:
+        raise JuratError(f"{shown(str(path))}, {problem.place}: {problem.reason}.")
+    for number, (row, place) in enumerate(zip(table.rows, table.places, strict=True), 1):
+        cells = {name.strip().lower(): cell for name, cell in row.items()}
+        texts = {name: text_if_any(cells, name) for name in ("id", "label", "annotator", "reply_sha256")}
+        for needed in ("id", "label"):
+            if texts[needed] is None:
+                raise JuratError(f"{shown(str(path))}, {place}: it has no {needed}.")
+        digest, reply = texts["reply_sha256"], cells.get("reply")
+        if digest is None and isinstance(reply, str) and reply:
+            digest = _digest(reply)
+        yield HumanLabel(
+            id=texts["id"] or "",
+            label=normalised(texts["label"] or ""),
+            annotator=texts["annotator"] or f"the person of row {number}",
+            digest=digest and digest.lower(),
+        )
 
 
 def _digest(reply: str) -> str:
-    """Of a reply's text; CSV files may have other line ends, and space at its ends is often lost."""
+    """Digest of a reply's text. CSV files may have other line ends, and space at its ends is often lost."""
     plain = "\n".join(reply.strip().splitlines())
     return sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()

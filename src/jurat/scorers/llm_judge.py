@@ -111,14 +111,8 @@ def open_judge(
         refused, empty: the label of a reply that the evaluated model's backend refused, and of an empty one;
             "none" for none.
     """
-    changes: dict[str, str | int | None] = {
-        "shows": shows,
-        "low": low,
-        "high": high,
-        "threshold": threshold,
-        "refused": refused,
-    }
-    changes |= {"empty": empty, "max_tokens": max_tokens}
+    scale: dict[str, int | None] = {"low": low, "high": high, "threshold": threshold}
+    changes = {"shows": shows, "max_tokens": max_tokens, "refused": refused, "empty": empty, **scale}
     changed = changed_rubric(shipped_rubric(rubric), changes)
     return LLMJudge(changed, model, request_field=request_field, reference_field=reference_field)
 

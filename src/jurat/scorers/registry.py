@@ -163,7 +163,7 @@ def _entries() -> Iterator[ScorerEntry]:
     )
     yield ScorerEntry(
         "human",
-        "labels that people gave, from a CSV or JSONL file",
+        "labels that people gave, from a CSV, JSONL, JSON or Parquet file",
         "jurat.scorers.human_labels:HumanLabels",
         usage="human?file=FILE",
         evidence="ours",
