@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from jurat.benchmarks import BENCHMARKS, hazards, taxonomy_table
-from jurat.benchmarks.card import UNMAPPED, Card, load_card
+from jurat.benchmarks.card import UNMAPPED, Card
+from jurat.yaml_files import parse_yaml
 
 CARDS = [entry.card for entry in BENCHMARKS]
 CARD = """
@@ -25,6 +26,10 @@ taxonomy: {rye: advice, tea: unmapped, "w*": property, spelt: advice}
 """
 
 
+def card_in(text: str) -> Card:
+    return parse_yaml(text, Card, "riddles.yaml", "card")
+
+
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
 def test_each_published_category_is_mapped_or_said_to_be_unmapped(card: Card):
     every = [card.published, *card.published_of.values()]
@@ -39,14 +44,14 @@ def test_categories_are_mapped_to_hazards_of_the_taxonomy(card: Card):
 
 
 def test_exact_names_come_before_patterns_and_unknown_categories_have_no_hazard():
-    card = load_card(CARD.replace("tea: unmapped", 'tea: unmapped, "*": gore'), "riddles.yaml")
+    card = card_in(CARD.replace("tea: unmapped", 'tea: unmapped, "*": gore'))
     hazard = {name: card.hazard(name) for name in ("Rye", "wheat", "tea", "oats", None)}
     assert hazard == {"Rye": "advice", "wheat": "gore", "tea": None, "oats": "gore", None: "gore"}
-    assert load_card(CARD, "riddles.yaml").hazard("oats") is None
+    assert card_in(CARD).hazard("oats") is None
 
 
 def test_table_has_published_counts_in_the_order_of_the_hazards():
-    rows = taxonomy_table([load_card(CARD, "riddles.yaml")])
+    rows = taxonomy_table([card_in(CARD)])
     assert [(row.hazard, row.categories) for row in rows] == [
         ("advice", {"rye": 2, "spelt": None}),
         ("property", {"wheat": 3}),

@@ -98,13 +98,19 @@ def test_list_of_the_user_with_case_and_empty_replies(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{name: x, version: 1, summary: x}", "has no phrases."),
-        ("{name: x, version: 1, summary: x, anywhere: ['’', ' ']}", "has a phrase that every reply matches."),
-        ("{name: x, version: 1, summary: x, regex: ['a*']}", "has a phrase that every reply matches."),
-        ("{name: x, version: 1, summary: x, regex: ['(']}", "is no list of refusal phrases: "),
-        ("{name: x, version: 0, summary: x, regex: [a]}", "is no list of refusal phrases: "),
-        ("- a", "is no list of refusal phrases: "),
-        ("{", "is no list of refusal phrases: "),
+        ("{name: x, version: 1, summary: x}", "it has no phrases"),
+        (
+            "{name: x, version: 1, summary: x, anywhere: ['’', ' ']}",
+            "every reply matches one of",
+        ),
+        ("{name: x, version: 1, summary: x, regex: ['a*']}", "every reply matches one of"),
+        ("{name: x, version: 1, summary: x, regex: ['(']}", "'(' is no regular expression: "),
+        (
+            "{name: x, version: 0, summary: x, regex: [a]}",
+            "version: Input should be greater than ",
+        ),
+        ("- a", "Input should be "),
+        ("{", "while parsing a flow node"),
     ],
 )
 def test_wrong_lists_are_refused(tmp_path, text, message):
@@ -112,7 +118,7 @@ def test_wrong_lists_are_refused(tmp_path, text, message):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(JuratError) as raised:
         open_scorer("refusal-phrases", path=str(path))
-    assert raised.value.message.startswith(f"{path} {message}")
+    assert raised.value.message.startswith(f"{path} is no list of refusal phrases: {message}")
 
 
 def test_missing_file_is_named(tmp_path):

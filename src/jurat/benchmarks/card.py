@@ -10,17 +10,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import BaseModel, ConfigDict, Field
 
-from jurat.errors import JuratError
 from jurat.registry import Evidence
-from jurat.text import reason, shown
+from jurat.yaml_files import parse_yaml, read_yaml
 
 UNMAPPED = "unmapped"
 """Stands in a card for a category that has no hazard of its own: it spans several, or none."""
 
+_WHAT = "card of an evaluation set"
 _NAME = re.compile(r"\{(\w+)\}")
 """A field in a prompt; other braces stand for themselves."""
 
@@ -159,21 +157,9 @@ class Card(_Plain):
         return [found] if isinstance(found, str) else found
 
 
-def load_card(text: str, place: str) -> Card:
-    """The card in a YAML text. Raises JuratError, naming `place`, where it is none."""
-    try:
-        return Card.model_validate(YAML(typ="safe", pure=True).load(text))
-    except (YAMLError, ValidationError, ValueError) as error:
-        raise JuratError(f"{place} is no card of an evaluation set: {reason(error)}") from error
-
-
 def read_card(path: Path | str) -> Card:
     """The card in a YAML file. Raises JuratError where there is none."""
-    try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise JuratError(f"{shown(str(path))} cannot be read: {reason(error)}") from error
-    return load_card(text, shown(str(path)))
+    return read_yaml(path, Card, _WHAT)
 
 
 @cache
@@ -181,5 +167,5 @@ def our_cards() -> tuple[Card, ...]:
     """The cards of the sets that jurat reads, by name."""
     folder = files("jurat.benchmarks") / "sets"
     found = [file for file in folder.iterdir() if file.name.endswith(".yaml")]
-    cards = [load_card(file.read_text("utf-8"), file.name) for file in found]
+    cards = [parse_yaml(file.read_text("utf-8"), Card, file.name, _WHAT) for file in found]
     return tuple(sorted(cards, key=lambda card: card.name))

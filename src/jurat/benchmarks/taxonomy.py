@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.resources import files
-from typing import Any, cast
-
-from ruamel.yaml import YAML
 
 from jurat.benchmarks.card import UNMAPPED, Card
+from jurat.yaml_files import plain_yaml
 
 __all__ = ["MappedCategories", "hazards", "taxonomy_table"]
 
@@ -29,9 +27,7 @@ class MappedCategories:
 
 def hazards() -> dict[str, str]:
     """The hazards of `taxonomy.yaml`, each with a line that says what it covers."""
-    text = (files("jurat.benchmarks") / "taxonomy.yaml").read_text("utf-8")
-    loaded: Any = YAML(typ="safe", pure=True).load(text)
-    return cast("dict[str, str]", loaded)
+    return plain_yaml((files("jurat.benchmarks") / "taxonomy.yaml").read_text("utf-8"))
 
 
 def taxonomy_table(cards: Iterable[Card]) -> list[MappedCategories]:

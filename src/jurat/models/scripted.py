@@ -26,9 +26,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from jurat.content import Chat, Failure, Reply, Usage
 from jurat.errors import JuratError
@@ -45,6 +43,7 @@ from jurat.models.protocol import (
     invalid_setting,
 )
 from jurat.text import reason, shown
+from jurat.yaml_files import parse_yaml
 
 _DISCLAIMER = "The scripted model replies by a script and sees no picture."
 
@@ -84,10 +83,7 @@ def open_scripted(spec: ModelSpec) -> ScriptedModel:
     if not seed.isdecimal():
         raise JuratError(f"The scripted model's option 'seed' cannot be {seed!r}: it is a number from 0.")
     text = _read(spec.reference)
-    try:
-        script = Script.model_validate(YAML(typ="safe", pure=True).load(text))
-    except (YAMLError, ValidationError, ValueError) as error:
-        raise ModelError(f"{shown(spec.reference)} is no script: {reason(error)}") from error
+    script = parse_yaml(text, Script, shown(spec.reference), "script")
     revision = hashlib.sha256(f"{text}\0{seed}".encode()).hexdigest()[:12]
     return ScriptedModel(script, seed=int(seed), name=spec.name, revision=revision)
 

@@ -10,8 +10,6 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any, Literal, cast
 
-from ruamel.yaml import YAML
-
 from jurat.content import Usage
 from jurat.errors import JuratError, require
 from jurat.judge.prompts import quote
@@ -28,6 +26,7 @@ from jurat.scorers.asking_judges import (
 from jurat.scorers.judgement import Answered, Judgement, State
 from jurat.scorers.reply_scorer import ReplyScorer
 from jurat.scorers.rubric import changed_rubric, shipped_rubric
+from jurat.yaml_files import plain_yaml
 
 __all__ = ["Jury", "JuryReport", "jury_report"]
 
@@ -44,10 +43,7 @@ DELIBERATION = (
 def personas() -> list[tuple[str, str]]:
     """(name, text) of the jurors there are."""
     text = (files("jurat.scorers") / "jury_personas.yaml").read_text("utf-8")
-    return [
-        (one["name"], one["text"])
-        for one in cast("list[dict[str, str]]", YAML(typ="safe", pure=True).load(text))
-    ]
+    return [(one["name"], one["text"]) for one in plain_yaml(text)]
 
 
 class Jury(ReplyScorer):

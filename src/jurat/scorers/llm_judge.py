@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from jurat.errors import JuratError
 from jurat.models import full_name
 from jurat.scorers.asking_judges import (
     JudgeCall,
@@ -18,8 +16,7 @@ from jurat.scorers.asking_judges import (
 )
 from jurat.scorers.judgement import Answered, Judgement
 from jurat.scorers.reply_scorer import ReplyScorer
-from jurat.scorers.rubric import Rubric, changed_rubric, load_rubric, shipped_rubric
-from jurat.text import reason, shown
+from jurat.scorers.rubric import Rubric, changed_rubric, read_rubric, shipped_rubric
 
 __all__ = ["LLMJudge", "open_judge", "open_own_judge"]
 
@@ -125,12 +122,7 @@ def open_own_judge(
     Raises:
         JuratError: the file cannot be read, or is no rubric.
     """
-    try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise JuratError(f"{shown(path)} cannot be read: {reason(error)}") from error
-    rubric = load_rubric(text, shown(path))
-    return LLMJudge(rubric, model, request_field=request_field, reference_field=reference_field)
+    return LLMJudge(read_rubric(path), model, request_field=request_field, reference_field=reference_field)
 
 
 def _flat(verdict: Mapping[str, object]) -> dict[str, float | str]:

@@ -7,21 +7,18 @@ import re
 from collections.abc import Iterator
 from functools import cache, cached_property
 from importlib.resources import files
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from jurat.errors import JuratError
 from jurat.metrics.normalise import normalised
 from jurat.registry import Evidence
 from jurat.scorers.judgement import Answered, Judgement
 from jurat.scorers.reply_scorer import ReplyScorer
-from jurat.text import reason, shown
+from jurat.yaml_files import parse_yaml, read_yaml
 
 FOLDER = files("jurat.scorers") / "refusal_lists"
+_WHAT = "list of refusal phrases"
 
 
 class RefusalPhrases(BaseModel):
@@ -46,6 +43,20 @@ class RefusalPhrases(BaseModel):
     """At the start of the reply, apart from quotation marks and white space."""
     regex: list[str] = []
     """Regular expressions of Python's `re`, searched in the whole reply."""
+
+    @model_validator(mode="after")
+    def _check(self) -> RefusalPhrases:
+        for pattern in self.regex:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+        if not (self.anywhere or self.prefix or self.regex):
+            raise ValueError("it has no phrases")
+        blank = [phrase for phrase in (*self.anywhere, *self.prefix) if not normalised(phrase)]
+        if blank or any(re.search(pattern, "") for pattern in self.regex):
+            raise ValueError("every reply matches one of its phrases")
+        return self
 
     @cached_property
     def _expressions(self) -> list[tuple[str, str, re.Pattern[str]]]:
@@ -104,11 +115,7 @@ def open_refusal_list(*, path: str) -> RefusalList:
     Raises:
         JuratError: the file cannot be read, or is no such list.
     """
-    try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise JuratError(f"{shown(path)} cannot be read: {reason(error)}") from error
-    return RefusalList(phrases=load_phrases(text, shown(path)))
+    return RefusalList(phrases=read_yaml(path, RefusalPhrases, _WHAT))
 
 
 def open_shipped_list(*, list: str) -> RefusalList:
@@ -119,22 +126,7 @@ def open_shipped_list(*, list: str) -> RefusalList:
 @cache
 def shipped_list(name: str) -> RefusalPhrases:
     """The list of ours with that name."""
-    return load_phrases((FOLDER / f"{name}.yaml").read_text("utf-8"), f"{name}.yaml")
-
-
-def load_phrases(text: str, place: str) -> RefusalPhrases:
-    """The list in a YAML text. Raises JuratError, naming `place`, where it is none."""
-    try:
-        phrases = RefusalPhrases.model_validate(YAML(typ="safe", pure=True).load(text))
-        patterns = [re.compile(pattern) for pattern in phrases.regex]
-    except (YAMLError, ValidationError, re.error) as error:
-        raise JuratError(f"{place} is no list of refusal phrases: {reason(error)}") from error
-    blank = [p for p in (*phrases.anywhere, *phrases.prefix) if not normalised(p)]
-    if blank or any(pattern.search("") for pattern in patterns):
-        raise JuratError(f"{place} has a phrase that every reply matches.")
-    if not (phrases.anywhere or phrases.prefix or phrases.regex):
-        raise JuratError(f"{place} has no phrases.")
-    return phrases
+    return parse_yaml((FOLDER / f"{name}.yaml").read_text("utf-8"), RefusalPhrases, name, _WHAT)
 
 
 def shipped_lists() -> Iterator[RefusalPhrases]:

@@ -9,15 +9,14 @@ from importlib.resources import files
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from jurat.errors import JuratError
 from jurat.registry import Evidence
 from jurat.scorers.verdict_json import KEY, model_of
-from jurat.text import reason
+from jurat.yaml_files import parse_yaml, read_yaml
 
 FOLDER = files("jurat.scorers") / "rubrics"
+_WHAT = "rubric of a judge"
 Shown = Literal["request", "reply", "reference", "images"]
 
 FRAME = (
@@ -155,18 +154,15 @@ class Rubric(_Plain):
         return text
 
 
-def load_rubric(text: str, place: str) -> Rubric:
-    """The rubric in a YAML text. Raises JuratError, naming `place`, where it is none."""
-    try:
-        return Rubric.model_validate(YAML(typ="safe", pure=True).load(text))
-    except (YAMLError, ValidationError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise JuratError(f"{place} is no rubric of a judge: {reason(error)}") from error
+def read_rubric(path: str) -> Rubric:
+    """The rubric in a YAML file. Raises JuratError where there is none."""
+    return read_yaml(path, Rubric, _WHAT)
 
 
 @cache
 def shipped_rubric(name: str) -> Rubric:
     """The rubric of ours with that name."""
-    return load_rubric((FOLDER / f"{name}.yaml").read_text("utf-8"), f"{name}.yaml")
+    return parse_yaml((FOLDER / f"{name}.yaml").read_text("utf-8"), Rubric, name, _WHAT)
 
 
 def shipped_rubrics() -> Iterator[Rubric]:

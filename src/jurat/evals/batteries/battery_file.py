@@ -19,12 +19,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from jurat.errors import JuratError
-from jurat.text import reason, shown
+from jurat.yaml_files import read_yaml
 
 CONTROLS = ("scripted/refuse", "scripted/comply")
 """Models that refuse everything, or nothing: what a metric gives them says what a number of it is worth."""
@@ -117,13 +114,4 @@ def read_battery(path: Path) -> Battery:
     Raises:
         JuratError: the file cannot be read, or holds none.
     """
-    try:
-        return Battery.model_validate(YAML(typ="safe", pure=True).load(path.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        raise JuratError(f"{shown(str(path))} cannot be read: {reason(error)}") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise JuratError(f"{shown(str(path))} is no battery: {place}: {first['msg']}") from error
-    except (YAMLError, ValueError) as error:
-        raise JuratError(f"{shown(str(path))} is no battery: {reason(error)}") from error
+    return read_yaml(path, Battery, "battery")
