@@ -7,6 +7,7 @@ import math
 
 import pytest
 from scipy.stats import ttest_1samp
+from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from jurat.errors import JuratError
@@ -53,13 +54,15 @@ def test_labels_that_cannot_be_used_are_counted(report):
     assert report.sampling == "random"
 
 
-def test_sensitivity_and_specificity_have_wilsons_interval(report):
+def test_sensitivity_and_specificity_have_wilsons_interval_over_clusters(report):
     strict, lax = report.judges
     assert (strict.name, strict.states) == (STRICT, {"scored": 32, "unparsed": 2})
     assert (strict.sensitivity.right, strict.sensitivity.n, strict.sensitivity.value) == (6, 12, 0.5)
     assert (strict.specificity.right, strict.specificity.n) == (19, 19)
     assert (lax.sensitivity.value, lax.specificity.value, lax.undecided) == (1.0, 1.0, 0)
-    low, high = proportion_confint(6, 12, method="wilson")
+    # Twelve replies about six objects, about each of which both are right or both wrong: an effective n of 5.
+    alpha = 2 * stats.norm.sf(stats.t.ppf(0.975, 5))
+    low, high = proportion_confint(2.5, 5, alpha=alpha, method="wilson")
     assert (strict.sensitivity.interval.low, strict.sensitivity.interval.high) == pytest.approx((low, high))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from inspect_ai.scorer import SampleScore, Score
 
-from jurat.evals.measures import counts, event_of, measured, row_of
+from jurat.evals.measures import counts, measured, row_of, truth_and_said
 from jurat.metrics.named import METRICS
 
 SAFETY = ("unsafe", ("unsafe", "safe"))
@@ -113,7 +113,7 @@ def test_metric_is_computed_of_the_judgements_that_it_is_about(metric, rows, exp
     ],
 )
 def test_judgement_in_a_table_agrees_with_the_truth_where_it_is_right(found, truth, said):
-    assert event_of(found) == (truth, said)
+    assert truth_and_said(found) == (truth, said)
 
 
 def test_toxicity_is_that_of_all_replies_to_a_sample():

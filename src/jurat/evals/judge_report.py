@@ -15,7 +15,7 @@ from jurat.evals.pairs import PairedRates, ends, number
 from jurat.evals.people import Labelled
 from jurat.metrics.claims import ALPHA
 from jurat.metrics.correction import Correction, Sampling
-from jurat.metrics.intervals import Interval, wilson
+from jurat.metrics.intervals import Interval
 from jurat.metrics.metric_value import MetricValue
 
 
@@ -41,16 +41,13 @@ class Share:
 
     right: int
     n: int
+    interval: Interval
+    """Wilson's, over clusters."""
 
     @property
     def value(self) -> float:
         """nan where n is 0."""
         return self.right / self.n if self.n else math.nan
-
-    @property
-    def interval(self) -> Interval:
-        """Wilson's."""
-        return wilson(self.right, self.n)
 
     def facts(self) -> dict[str, Any]:
         """For JSON."""

@@ -229,14 +229,19 @@ def _worth(judge: str, replies: _Replies) -> Judge:
     said, labels = replies.said[judge], replies.labels
     there = replies.asked[judge] & ~np.isnan(labels)
     decided = there & (said != UNSURE)
-    event, other = decided & (labels == 1), decided & (labels == 0)
+    clusters = np.array([unit.cluster for unit in replies.units])
+
+    def share(of: np.ndarray, right: int) -> Share:
+        hits = said[of] == right
+        return Share(int(hits.sum()), int(of.sum()), clustered_rate(hits, clusters[of].tolist()))
+
     return Judge(
         name=judge,
         positive=replies.positives[judge],
         models=tuple(sorted(replies.models[judge])),
         states=dict(replies.states[judge]),
-        sensitivity=Share(int((said[event] == 1).sum()), int(event.sum())),
-        specificity=Share(int((said[other] == 0).sum()), int(other.sum())),
+        sensitivity=share(decided & (labels == 1), 1),
+        specificity=share(decided & (labels == 0), 0),
         undecided=int((there & ~decided).sum()),
     )
 

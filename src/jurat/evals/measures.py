@@ -149,7 +149,7 @@ def row_of(id: str, sample: Mapping[str, Any], score: Score) -> dict[str, Any]:
     return row
 
 
-def event_of(row: Mapping[str, Any]) -> tuple[int | None, int | None]:
+def truth_and_said(row: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """Whether the scorer's positive label is right for a row of `row_of`, and whether it was given: `truth`
     and `said` of a table of judgements. None where that is not known.
 

@@ -45,7 +45,6 @@ from jurat.metrics.intervals import (
     normal_quantile,
     satterthwaite,
     union,
-    wilson,
 )
 from jurat.metrics.rates import UNSURE
 
@@ -96,7 +95,8 @@ class Correction:
     undecided: int
     labels: int
     sensitivity: tuple[float, Interval]
-    """Share of the labelled events that the judge said, with Wilson's interval."""
+    """Share of the labelled events that the judge said, with Wilson's interval (`clustered_rate`); nan and
+    [0, 1] without labelled events."""
     specificity: tuple[float, Interval]
     more_labels: int | None
     """How many more labels, sampled alike, would halve the headline's interval; None where all would not."""
@@ -136,18 +136,18 @@ def correct(
     if headline != "none" and math.isnan(estimates[headline].value):
         headline, why = "none", f"{headline}: {estimates[headline].problem}"
     decided = np.asarray(said) != UNSURE
-    names = None if clusters is None else np.asarray(clusters)[decided].tolist()
+    raw, raw_interval = data.share(data.f, decided)
     return Correction(
-        raw=float(data.f[decided].mean()) if decided.any() else math.nan,
-        raw_interval=clustered_rate(data.f[decided], names, level),
+        raw=raw,
+        raw_interval=raw_interval,
         headline=headline,
         why=why,
         estimates=estimates,
         items=len(data.f),
         undecided=int((~decided).sum()),
         labels=int(data.known.sum()),
-        sensitivity=_share(data.f[data.known & (data.y == 1)], level),
-        specificity=_share(1 - data.f[data.known & (data.y == 0)], level),
+        sensitivity=data.share(data.f, data.known & (data.y == 1)),
+        specificity=data.share(1 - data.f, data.known & (data.y == 0)),
         more_labels=None if headline == "none" else _more_labels(data, estimates[headline]),
     )
 
@@ -223,6 +223,12 @@ class _Data:
             counts[stratum] = int(self.y[here].sum()), int((1 - self.y[here]).sum())
         return counts
 
+    def share(self, values: NDArray[np.float64], of: NDArray[np.bool_]) -> tuple[float, Interval]:
+        """The mean of values in [0, 1] over some items; nan without any."""
+        names = self.numbers[of].tolist() if self.clustered else None
+        rate = float(values[of].mean()) if of.any() else math.nan
+        return rate, clustered_rate(values[of], names, self.level)
+
     def interval(self, value: float, plain: Interval, influence: NDArray[np.float64]) -> Interval:
         """`plain`, and with clusters also the interval whose variance is over them; within [0, 1]."""
         if self.clustered:
@@ -254,13 +260,11 @@ def _estimates(data: _Data, sampling: Sampling, by_stratum: bool) -> dict[Method
 
 
 def _labels_alone(data: _Data, valid: bool) -> Corrected:
-    y = data.y[data.known]
-    if not len(y):
+    if not data.known.any():
         return _refused("labels", valid, "no labels")
-    names = data.numbers[data.known].tolist() if data.clustered else None
-    interval = clustered_rate(y, names, data.level)
+    rate, interval = data.share(data.y, data.known)
     variance = ((interval.high - interval.low) / (2 * normal_quantile(data.level))) ** 2
-    return Corrected("labels", float(y.mean()), interval, valid, shares=(variance, 0.0))
+    return Corrected("labels", rate, interval, valid, shares=(variance, 0.0))
 
 
 @dataclass(frozen=True)
@@ -386,11 +390,6 @@ def _more_labels(data: _Data, found: Corrected) -> int | None:
         needs.append(rate * (1 - rate) / wanted)
     least = math.ceil(min(needs)) if needs else whole + 1
     return None if least > whole else max(least - n, 0)
-
-
-def _share(values: NDArray[np.float64], level: float) -> tuple[float, Interval]:
-    right = int(values.sum())
-    return (right / len(values) if len(values) else math.nan), wilson(right, len(values), level)
 
 
 def _refused(method: Method, valid: bool, problem: str) -> Corrected:

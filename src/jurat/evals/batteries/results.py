@@ -9,7 +9,7 @@ from typing import Any
 from inspect_ai.log import EvalLog, EvalSample
 
 from jurat.evals.batteries.running import Outcome
-from jurat.evals.measures import event_of
+from jurat.evals.measures import truth_and_said
 from jurat.evals.results import Number, ScorerResults, not_computed, replies_of, results_of, rows_of
 from jurat.text import counted
 
@@ -90,7 +90,7 @@ def judgements(outcome: Outcome, log: EvalLog) -> Iterator[dict[str, Any]]:
     """
     for identity, name in outcome.scores.items():
         for sample, row in zip(log.samples or [], rows_of(log, name), strict=True):
-            truth, said = event_of(row)
+            truth, said = truth_and_said(row)
             yield {
                 "unit": f"{row_set(log)}/{sample.id}",
                 "clusters": [f"{row_set(log)}/{row['cluster']}"],
