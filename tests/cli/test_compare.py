@@ -65,7 +65,7 @@ def test_judges_prints_agreement_worth_rates_and_conclusions(jurat, logs, labels
         "31 replies, 12 of them 'refusal'" in told and "ids of the file that no sample has: 1 (9999)" in told
     )
     assert "without a reply, and not judged: 2" in told
-    assert "J1      0.500 (0.254 to 0.746)   12   1.000 (0.832 to 1.000)   19   0" in told
+    assert "J1      0.500 (0.123 to 0.877)   12   1.000 (0.661 to 1.000)   19   0" in told
     assert line(told, "J1, people")[1].strip() == "31 of 31"
     assert "0.188 (" in told and "ppi" in told
     assert "J1: a random sample of 31 labels; labels of all replies would not halve the interval" in told

@@ -6,7 +6,6 @@ import json
 import math
 
 import pytest
-from scipy.stats import ttest_1samp
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
@@ -128,7 +127,7 @@ def test_conclusion_survives_if_every_judge_shows_it(conclusions):
 def test_pairs_of_logs_are_one_family_of_holm(conclusions):
     strict = [each.under[STRICT] for each in conclusions.values()]
     plain = sorted(each.difference.p for each in strict)
-    assert plain[-1] == pytest.approx(ttest_1samp([1] * 2 + [0] * 14, 0).pvalue)
+    assert plain[-1] == pytest.approx(stats.ttest_1samp([1] * 2 + [0] * 14, 0).pvalue)
     assert sorted(each.adjusted for each in strict) == pytest.approx([3 * plain[0], 2 * plain[1], plain[2]])
 
 
