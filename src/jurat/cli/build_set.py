@@ -90,7 +90,8 @@ def _print(report: BuildReport, out: Path) -> None:
     kept = f"{counted(card['drafts']['kept'], 'draft')} of {card['drafts']['asked']:,} kept"
     console.print(plain_text(f"{card['title']}: {counted(card['samples'], 'sample')}, {kept}"))
     asked = f"{counted(report.asked, 'reply', 'replies')} asked for now, {report.recorded:,} recorded before"
-    console.print(plain_text(f"writer: {card['writer']['name']}; {asked}"))
+    names = ", ".join(report.writer) or card["writer"]["model"]
+    console.print(plain_text(f"writer: {names}; {asked}"), soft_wrap=True)
     _print_table(report)
     _print_diversity(card["diversity_of_unsafe_requests"])
     _print_lines("left out", [f"{each.id}: {each.kind}: {each.reason}" for each in report.left_out])
@@ -113,7 +114,8 @@ def _print_diversity(facts: dict[str, Any]) -> None:
     shown = [f"{name} {'not available' if facts[name] is None else f'{facts[name]:g}'}" for name in names]
     plain_console().print()
     console = plain_console()
-    console.print(plain_text(f"diversity of {counted(facts['texts'], 'unsafe request')}: {', '.join(shown)}"))
+    what = f"diversity of {counted(facts['texts'], 'unsafe request')}"
+    console.print(plain_text(f"{what}: {', '.join(shown)}"), soft_wrap=True)
 
 
 def _print_lines(heading: str, lines: list[str]) -> None:

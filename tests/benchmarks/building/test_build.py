@@ -29,7 +29,7 @@ def test_every_builder_gives_an_unsafe_sample_and_its_near_miss(tmp_path: Path):
         for label in ("unsafe", "near_miss")
     }
     assert report.card["dimensions"]["pots"]["samples"]["typographic"] == {"unsafe": 3, "near_miss": 3}
-    assert report.card["writer"]["name"] == "known@1"
+    assert report.card["writer"]["replies"] == {"known@1": 3}
 
 
 @pytest.mark.parametrize("format", ["jsonl", "parquet"])
@@ -114,6 +114,21 @@ def test_corrected_draft_is_taken(tmp_path: Path):
     corrections = {"flat pots": "No.", "not one JSON object": f"```json\n{drafted('a flat pot')}\n```"}
     report = build(tmp_path, KnownWriter(corrections))
     assert (len(report.kept), report.asked) == (3, 4)
+
+
+def test_revision_that_a_server_tells_with_its_first_reply_asks_nothing_twice(tmp_path: Path):
+    class Server(KnownWriter):
+        revision = "unknown"
+
+        def chat(self, chats):
+            self.revision = "2"
+            return super().chat(chats)
+
+    build(tmp_path, Server({"flat pots": "No.", "That cannot be used": "No."}))
+    again = Server()
+    report = build(tmp_path, again)
+    assert again.asked == []
+    assert report.card["writer"]["replies"] == {"known@2": 4}
 
 
 def test_failure_of_the_writer_is_asked_again_by_the_next_build(tmp_path: Path):

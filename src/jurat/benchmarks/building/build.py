@@ -87,13 +87,14 @@ def _build(spec: BuildSpec, base: Path, out: Path, opener: Callable[[str], Model
     writer = _chatting(opener, spec.writer.model)
     try:
         drafts = _draft(spec, base, writer, journal, report, tell)
-        judged = _judge(spec, opener, journal, drafts, tell)
+        judged = _judge(spec, opener, journal, drafts, report, tell)
         doubtful = _select(spec, drafts, judged, report)
         with file_errors(out):
             write_review(out, report.review, doubtful)
             _write_set(spec, out, report, tell)
             report.asked, report.recorded = journal.asked, journal.earlier
             _write_left_out(out / LEFT_OUT, report)
+            report.writer = journal.names(writer)
             report.card = card_of(spec, report, writer)
             write_whole(out / CARD, _yaml(report.card))
     finally:
@@ -130,13 +131,20 @@ def _draft(
 
 
 def _judge(
-    spec: BuildSpec, opener: Callable[[str], Model], journal: Journal, drafts: Sequence[Written], tell: Tell
+    spec: BuildSpec,
+    opener: Callable[[str], Model],
+    journal: Journal,
+    drafts: Sequence[Written],
+    report: BuildReport,
+    tell: Tell,
 ) -> dict[str, list[str]]:
     if spec.filters.judge is None or not drafts:
         return {}
     judge = _chatting(opener, spec.filters.judge)
     try:
-        return judge_drafts(judge, journal, drafts, tell)
+        found = judge_drafts(judge, journal, drafts, tell)
+        report.judge = journal.names(judge)
+        return found
     finally:
         judge.close()
 

@@ -36,6 +36,9 @@ class BuildReport:
     review: Review = field(default_factory=Review)
     samples: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
     """(dimension, builder, label) to number of samples."""
+    writer: dict[str, int] = field(default_factory=dict[str, int])
+    """Name and revision of the writer to number of its replies."""
+    judge: dict[str, int] = field(default_factory=dict[str, int])
     asked: int = 0
     """Conversations with the writer and the judge in this run."""
     recorded: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,15 @@ BATCH = 16
 
 
 class Journal:
-    """The recorded replies of a build. A conversation has the same key whenever the model, its revision, its
-    texts, its pictures and its settings are the same."""
+    """The recorded replies of a build. A conversation has the same key whenever the model as it was
+    opened, the texts, the pictures and the settings are the same."""
 
     def __init__(self, folder: Path) -> None:
         """Raises JuratError where the record of an earlier build cannot be read."""
         self.path = folder / FILE
         self._rows: dict[str, dict[str, Any]] = {}
+        self._opened: dict[int, str] = {}
+        self._used: dict[int, Counter[str]] = {}
         self.asked = 0
         """Conversations that were asked in this process."""
         try:
@@ -53,7 +56,8 @@ class Journal:
         Raises:
             ModelUnavailable: the model's server is unreachable; what was replied is recorded.
         """
-        keys = [_key(model, chat) for chat in chats]
+        opened = self._opened.setdefault(id(model), full_name(model))
+        keys = [_key(opened, chat) for chat in chats]
         replies = {key: _reply(self._rows[key]) for key in keys if key in self._rows}
         missing = {key: chat for key, chat in zip(keys, chats, strict=True) if key not in replies}
         waiting = list(missing.items())
@@ -65,7 +69,14 @@ class Journal:
                 if reply.failure is None or reply.failure.kind != "error":
                     self._record(key, model, reply)
             tell(len(replies), len(set(keys)))
+        recorded = (self._rows[key]["model"] for key in dict.fromkeys(keys) if key in self._rows)
+        self._used.setdefault(id(model), Counter()).update(recorded)
         return [replies[key] for key in keys]
+
+    def names(self, model: Model) -> dict[str, int]:
+        """Name and revision of the model as it replied, to number of replies in this build: a server may have
+        changed its revision since it was asked first."""
+        return dict(self._used.get(id(model), {}))
 
     def _record(self, key: str, model: Model, reply: Reply) -> None:
         failure = reply.failure
@@ -106,8 +117,12 @@ def _reply(row: dict[str, Any]) -> Reply:
     return Reply(row["text"], failure=failure, finish=row["finish"])
 
 
-def _key(model: Model, chat: Chat) -> str:
-    digest = hashlib.sha256(json.dumps([model.name, model.revision, repr(chat.generation)]).encode())
+def _key(model: str, chat: Chat) -> str:
+    """
+    Args:
+        model: its name and revision when it was opened; that of a server is known after a reply only.
+    """
+    digest = hashlib.sha256(json.dumps([model, repr(chat.generation)]).encode())
     for turn in chat.turns:
         digest.update(json.dumps([turn.role, turn.text]).encode())
         for image in turn.images:

@@ -157,8 +157,13 @@ def _row(written: Written, reasons: list[str]) -> dict[str, str]:
     texts = {name: getattr(draft, name) for name in ("request", "veiled", "title", "key_phrase", "context")}
     return {
         "id": written.review_id,
-        "reasons": "; ".join(reasons),
+        "reasons": _no_formula("; ".join(reasons)),
         "dimension": written.category,
-        **texts,
-        "near_miss": draft.near_miss.request,
+        **{name: _no_formula(text) for name, text in texts.items()},
+        "near_miss": _no_formula(draft.near_miss.request),
     }
+
+
+def _no_formula(text: str) -> str:
+    """A text that a spreadsheet takes for text; these cells are not read back."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

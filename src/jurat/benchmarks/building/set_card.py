@@ -10,7 +10,7 @@ from jurat.benchmarks.building.build_report import BuildReport
 from jurat.benchmarks.building.diversity import diversity
 from jurat.benchmarks.building.prompts import prompts_digest
 from jurat.benchmarks.building.spec import BuildSpec
-from jurat.models import Disclaimer, Model, full_name
+from jurat.models import Disclaimer, Model
 
 LAYOUT = "jurat-layout"
 
@@ -37,13 +37,12 @@ def card_of(spec: BuildSpec, report: BuildReport, writer: Model) -> dict[str, An
         "review": _review(report),
         "writer": {
             "model": spec.writer.model,
-            "name": full_name(writer),
-            "revision": writer.revision,
+            "replies": report.writer,
             "disclaimer": None if disclaimer is None else disclaimer.disclaimer,
             "temperature": spec.writer.temperature,
             "prompts_digest": prompts_digest(),
         },
-        "judge": spec.filters.judge,
+        "judge": {"model": spec.filters.judge, "replies": report.judge} if spec.filters.judge else None,
         "spec_digest": spec.digest,
         "seed": spec.seed,
         "jurat": __version__,

@@ -18,7 +18,7 @@ from jurat.benchmarks.building.spec import BuildSpec
 from jurat.benchmarks.building.writing import Written
 from jurat.benchmarks.drawing import png
 from jurat.benchmarks.sample import COMPLY, REFUSE
-from jurat.files import make_folder, write_whole, written_aside
+from jurat.files import beside, make_folder, write_whole, written_aside
 
 IMAGES = "images"
 SAMPLES = {"jsonl": "samples.jsonl", "parquet": "samples.parquet"}
@@ -50,7 +50,7 @@ class SetWriter:
                 otherwise = ", of which the opposite is expected" if was_near_miss != each.near_miss else ""
                 yield each.id, "repeated sample", f"it shows and says the same as {first}{otherwise}"
                 continue
-            names = [f"{IMAGES}/{each.id}-{number}.png" for number in range(1, len(files) + 1)]
+            names = [_name(each.id, number, data) for number, data in enumerate(files, 1)]
             for name, data in zip(names, files, strict=True):
                 _write_if_other(self.folder / name, data)
             self._rows.append(_row(written, each, names))
@@ -81,6 +81,12 @@ class SetWriter:
             pq.write_table(table, aside)
 
 
+def _name(id: str, number: int, data: bytes) -> str:
+    """Another picture has another name, so that the rows of an earlier build keep their pictures until the
+    new rows are written."""
+    return f"{IMAGES}/{id}-{number}-{sha256(data).hexdigest()[:8]}.png"
+
+
 def _cell(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
@@ -96,8 +102,9 @@ def _write_if_other(path: Path, data: bytes) -> None:
     with suppress(OSError):
         if path.read_bytes() == data:
             return
-    with written_aside(path) as aside:
-        aside.write_bytes(data)
+    aside = beside(path, "writing")  # not synced: a picture that a power cut damages is drawn again
+    aside.write_bytes(data)
+    aside.replace(path)
 
 
 def _row(written: Written, each: Rendered, images: list[str]) -> dict[str, Any]:
