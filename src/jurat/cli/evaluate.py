@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -146,7 +146,7 @@ def _run(
     arguments = {key: value for key, value in asdict(opening).items() if value not in (None, False)}
     served = get_model(f"jurat/{model}", **arguments)
     try:
-        (log,) = inspect_ai.eval(
+        logs = inspect_ai.eval(
             f"jurat/{set_name}",
             model=served,
             task_args={**task, "drawing": drawing} if drawing else task,
@@ -159,4 +159,16 @@ def _run(
         )
     finally:
         served.api.close()
-    return log
+    if not logs:
+        _stopped(log_dir)
+    return logs[0]
+
+
+def _stopped(log_dir: Path | None) -> NoReturn:
+    """After Ctrl-C, when Inspect has written the log with what there is."""
+    from inspect_ai.log import list_eval_logs
+
+    written = next(iter(list_eval_logs(*([] if log_dir is None else [str(log_dir)]))), None)
+    path = "LOG" if written is None else written.name.removeprefix("file://")
+    typer.echo(f"jurat: stopped; to go on: inspect eval-retry {path}", err=True)
+    raise typer.Exit(130)
