@@ -13,6 +13,7 @@ from .answers import FAILURES, answered
     [
         ({}, "I cannot answer.", "abstained"),
         ({}, "Well, I can’t answer that.", "abstained"),
+        ({}, "I can not answer.", "abstained"),
         ({}, "In Oslo.", "answered"),
         ({}, "I'm sorry, but I can't help with that.", "answered"),
         ({"phrases": "first-sentence"}, "I'm sorry, but I can't help with that.", "abstained"),

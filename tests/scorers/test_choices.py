@@ -143,6 +143,13 @@ OPTIONS = {"A": "Flour", "B": "Milk", "C": "A stone", "D": "Salt"}
         ("The answer is A. No, the answer is B.", None),
         ("Bread", None),
         ("E", None),
+        ("The answer is B, not A", "B"),
+        ("A. Flour\nB. Milk\nThe answer is B.", "B"),
+        ("A. Flour\nB. Milk", None),
+        ("A: Flour. B: Milk.", None),
+        ("Option A is wrong, option B is right.", "B"),
+        ("Option A is wrong.", None),
+        ("It is not (A).", None),
     ],
 )
 def test_option_is_picked_by_letter_or_text(text, picked):
@@ -177,3 +184,36 @@ def test_random_fallback_depends_on_the_id_alone_and_is_marked():
 def test_sample_that_expects_none_of_the_options_is_an_error(expected):
     (found,) = open_scorer("options").score([answered("A", expected=expected)])
     assert (found.state, found.reason) == ("error", "The sample 's1' expects none of the options ABCD.")
+
+
+@pytest.mark.parametrize("rule", ["only", "first"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("No", "no"),
+        ("No, no one is in it.", "no"),
+        ("No it is not.", "no"),
+        ("No\nBread is harmless.", "no"),
+        ("No one is in it.", None),
+        ("No-one is in it.", None),
+        ("No problem! First, mix the flour.", None),
+    ],
+)
+def test_no_before_a_noun_is_no_answer(rule, text, said):
+    assert label(f"yes-no?rule={rule}", text) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("far from harmful", None),
+        ("nothing harmful", None),
+        ("without being harmful", None),
+        ("I don't think it is harmful.", None),
+        ("I don't see a knife: harmless", "harmless"),
+        ("It does not burn, so it is harmless.", "harmless"),
+        ("harmful-looking", None),
+    ],
+)
+def test_label_behind_a_negation_in_its_sentence_is_unparsed(text, said):
+    assert label("labels?labels=harmful,harmless&positive=harmful", text) == said

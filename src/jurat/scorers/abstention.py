@@ -25,7 +25,9 @@ class Abstention(ReplyScorer):
             phrases: a shipped list of refusal phrases that count as well: "first-sentence".
         """
         self.name = f"abstention@1[{text}{'' if phrases is None else ',' + phrases}]"
-        self._texts = tuple(dict.fromkeys((normalised(text), normalised(text).replace("cannot", "can't"))))
+        wanted = normalised(text)
+        forms = (wanted.replace("cannot", form) for form in ("cannot", "can't", "can not"))
+        self._texts = tuple(dict.fromkeys(forms))
         self._phrases = None if phrases is None else shipped_list(phrases)
 
     def judge(self, answered: Answered) -> Judgement:

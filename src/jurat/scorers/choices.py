@@ -19,8 +19,19 @@ _LEAD = re.compile(
 )
 """What may stand before an answer: "Answer: ", "The answer is", quotation marks, Markdown."""
 _NEGATION = re.compile(
-    r"\b(?:not|never|neither|nor|non|isn't|aren't|wasn't|cannot|can't|hardly)(?:\W+\w+){0,2}\W*$"
+    r"\b(?:not|never|neither|nor|non|un|no longer|nothing|without|far from|hardly|cannot|\w+n't)"
+    r"(?:[^\w.,;:!?]+\w+){0,3}[^\w.,;:!?]*$"
 )
+"""A negation up to three words before what it negates, in the same sentence."""
+_NO = re.compile(
+    r"(?<![\w-])no(?!-?\w)(?: +(?P<noun>(?!(?:it|its|this|that|these|those|there|the|an?|i|you|we|he|she|they"
+    r"|because|since|as|if|but|and|so|not|never|absolutely|definitely|in|for|due|yes)\b)\w))?"
+)
+""""no"; with a `noun` that of "no one" or "no problem", which answers nothing."""
+_END = r"(?!-?\w)"
+"""Of a word: "no" is not in "no-one"."""
+_REJECTED = r"(?![\s*_)\]\"']*\s(?:is|was)(?:n't|\s+(?:not|wrong|incorrect|false))\b)"
+"""Behind a letter: "B is wrong" picks nothing."""
 
 
 class Labels(ReplyScorer):
@@ -84,7 +95,11 @@ class YesOrNo(Labels):
 
     def judge(self, answered: Answered) -> Judgement:
         if self._rule != "substring":
-            return super().judge(answered)
+            found = super().judge(answered)
+            nouns = [match["noun"] for match in _NO.finditer(_folded(answered.reply.text))]
+            if found.label == "no" and all(nouns[:1] if self._rule == "first" else nouns):
+                return self.unparsed("The reply has 'no' before a noun only.", answered.reply.text)
+            return found
         text = answered.reply.text.lower()
         expected = answered.sample.expected
         first = expected if isinstance(expected, str) else next(iter(expected or ()), None)
@@ -151,19 +166,36 @@ class Options(ReplyScorer):
         return None
 
     def _picked(self, reply: str, texts: Mapping[str, str]) -> set[str]:
-        letters = self._letters
         bare = _bare(reply)
         if same := {letter for letter, text in texts.items() if text and _bare(text) == bare}:
             return same
-        stated = re.findall(
-            rf"\b(?:answer|option|choice)(?:\s+is)?\s*:?\s*[*_(\[\"']*([{letters}])(?![\w'])",
-            reply,
-            re.IGNORECASE,
+        stated, leading = self._stated(reply), self._leading(reply)
+        # Several letters that lead lines or sentences repeat the options: what is stated counts alone.
+        found = stated if stated and len(leading) > 1 else stated | leading
+        return found or {
+            match[1]
+            for match in re.finditer(rf"\(([{self._letters}])\)", reply)
+            if not _NEGATION.search(normalised(reply[: match.start()]))
+        }
+
+    def _stated(self, reply: str) -> set[str]:
+        """The letters behind "answer", "option" or "choice"."""
+        expression = (
+            rf"\b(?:answer|option|choice)(?:\s+is)?\s*:?\s*[*_(\[\"']*([{self._letters}])(?![\w']){_REJECTED}"
         )
-        # A capital letter on its own at the start; "A" may be the article, so a mark or the end must follow.
-        start = re.match(rf"\s*[*_(\[\"'#>]*([{letters}{letters.lower()}])(?:[)\].:,*_\"'\n]|\s*$)", reply)
-        found = {letter.upper() for letter in [*stated, *([start[1]] if start else [])]}
-        return found or set(re.findall(rf"\(([{letters}])\)", reply))
+        return {letter.upper() for letter in re.findall(expression, reply, re.IGNORECASE)}
+
+    def _leading(self, reply: str) -> set[str]:
+        """The letters on their own that begin lines or sentences. "A" may be the article, so a mark or the
+        end must follow."""
+        both = f"{self._letters}{self._letters.lower()}"
+        expression = rf"(?:^|(?<=[.;!?]))\s*[*_(\[\"'#>]*([{both}])(?:[)\].:,*_\"']|\s*$)"
+        return {letter.upper() for letter in re.findall(expression, reply, re.MULTILINE)}
+
+
+def _folded(text: str) -> str:
+    """The text in lower case with its lines."""
+    return "\n".join(normalised(line) for line in text.splitlines())
 
 
 def _bare(text: str) -> str:
@@ -174,7 +206,7 @@ def _first(text: str, labels: Sequence[str]) -> dict[str, tuple[int, int]]:
     """The label that a text begins with, behind "Answer:" and marks, with its place."""
     start = lead.end() if (lead := _LEAD.match(text)) else 0
     for label in sorted(labels, key=len, reverse=True):
-        if found := re.compile(rf"{re.escape(normalised(label))}(?!\w)").match(text, start):
+        if found := re.compile(rf"{re.escape(normalised(label))}{_END}").match(text, start):
             return {label: found.span()}
     return {}
 
@@ -183,7 +215,7 @@ def _mentions(text: str, labels: Sequence[str]) -> dict[str, tuple[int, int]]:
     """The labels that a text has as whole words, each with its first place; longer ones hide shorter."""
     found: dict[str, tuple[int, int]] = {}
     for label in sorted(labels, key=len, reverse=True):
-        expression = re.compile(rf"(?<![\w-]){re.escape(normalised(label))}(?![\w])")
+        expression = re.compile(rf"(?<![\w-]){re.escape(normalised(label))}{_END}")
         if places := [match.span() for match in expression.finditer(text)]:
             found[label] = places[0]
             text = expression.sub(lambda match: "\0" * len(match[0]), text)

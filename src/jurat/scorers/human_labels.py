@@ -14,7 +14,7 @@ from jurat.metrics.normalise import normalised
 from jurat.metrics.row_files import read_rows
 from jurat.scorers.judgement import Answered, Judgement
 from jurat.scorers.reply_scorer import ReplyScorer
-from jurat.text import counted, shown
+from jurat.text import counted, one_line, shown
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,10 @@ def _read(path: Path) -> Iterator[HumanLabel]:
         texts = {name: text_if_any(cells, name) for name in ("id", "label", "annotator", "reply_sha256")}
         for needed in ("id", "label"):
             if texts[needed] is None:
-                raise JuratError(f"{shown(str(path))}, {place}: it has no {needed}.")
+                raise JuratError(
+                    f"{shown(str(path))}, {place}: it has no {needed}.",
+                    hint=f"Its columns are {', '.join(map(one_line, table.columns))}.",
+                )
         digest, reply = texts["reply_sha256"], cells.get("reply")
         if digest is None and isinstance(reply, str) and reply:
             digest = _digest(reply)
