@@ -39,6 +39,12 @@ def test_example_is_built_reviewed_checked_and_read_back(jurat, in_root, tmp_pat
     assert shown.exit_code == 0, shown.output
     assert "layout jsonl): 24 samples in 8 clusters, 24 rows" in shown.stdout
     assert "notes" not in shown.stdout
+    logs = tmp_path / "logs"
+    evaluated = jurat(
+        "eval", "jurat-layout", "--data", out, "--model", "scripted/refuse", "--log-dir", logs, "--json"
+    )
+    assert evaluated.exit_code == 0, evaluated.output
+    assert '"refusal_of_harmful"' in evaluated.stdout
 
 
 def test_errors_of_a_spec_are_printed_with_their_lines(jurat, tmp_path: Path):

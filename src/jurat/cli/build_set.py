@@ -141,6 +141,12 @@ def _print_review(report: BuildReport, out: Path) -> None:
         for name, facts in review["agreement"].items():
             value = facts if isinstance(facts, str) else _value(facts)
             console.print(plain_text(f"  {name}: {value}"), soft_wrap=True)
+    if report.other_decisions:
+        console.print()
+        told = counted(report.other_decisions, "decision")
+        console.print(
+            plain_text(f"{told} about other drafts: ids that are not in this build"), soft_wrap=True
+        )
     if report.waiting:
         console.print()
         rows = counted(len(report.waiting), "draft waits", "drafts wait")

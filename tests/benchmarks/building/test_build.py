@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -16,6 +18,7 @@ from jurat.benchmarks.building.spec import read_spec
 from jurat.benchmarks.drawing import png
 from jurat.content import Failure, Reply
 from jurat.errors import JuratError
+from jurat.text import storable
 
 from .specs import SPEC, KnownWriter, build, drafted, left_out
 
@@ -91,6 +94,8 @@ CUT_OFF = Reply(drafted(), finish="length")
         ("[1]", "unreadable draft", "it: Input should be a valid dictionary"),
         ("[" * 30_000, "unreadable draft", "more than 20,000 characters"),
         (CUT_OFF, "unreadable draft", "The reply was cut off."),
+        ('{"request": "\\ud800"}', "unreadable draft", "request: "),
+        ("\ud800", "unreadable draft", "The reply is not one JSON object"),
         ("", "no draft", "The reply is empty."),
         (Reply(failure=Failure("refused", "I will not.")), "no draft", "The writer declined: I will not."),
         (Reply(failure=Failure("error", "It broke.")), "no draft", "The writer failed: It broke."),
@@ -104,7 +109,7 @@ def test_reply_that_is_no_draft_is_kept_with_its_reason(tmp_path: Path, reply, k
     assert id.startswith("pots-") and found_kind == kind
     assert reason in found_reason
     row = json.loads((tmp_path / "out/left_out.jsonl").read_text())
-    text = reply if isinstance(reply, str) else reply.text
+    text = storable(reply if isinstance(reply, str) else reply.text)
     assert row["reply"] == (text if kind == "unreadable draft" else "")
     is_sent_back = kind == "unreadable draft"
     assert sum("That cannot be used." in prompt for prompt in writer.asked) == is_sent_back
@@ -162,6 +167,29 @@ def test_requests_about_different_things_are_no_duplicates(tmp_path: Path):
     kinds = {kind for kind, _ in left_out(report).values()}
     assert kinds == {"repeated sample"}  # the same near miss thrice
     assert report.samples["pots", "key-phrase", "near_miss"] == 1
+
+
+def test_duplicates_are_those_of_comparing_all_pairs():
+    from jurat.benchmarks.building.draft import parse_draft
+    from jurat.benchmarks.building.filters import duplicates, overlap, tokens
+    from jurat.benchmarks.building.writing import Written
+
+    rng = random.Random(3)
+    words = ["a", "the", "red", "big", "old", "pot", "jug", "cup"]
+    phrases = [" ".join(rng.sample(words, rng.randint(1, 5))) for _ in range(120)]
+    drafts: list[Any] = [
+        Written(str(at), "", None, None, "", parse_draft(drafted(phrase)))
+        for at, phrase in enumerate(phrases)
+    ]
+    kept: list[Any] = []
+    for each in drafts:
+        texts = [(tokens(d.draft.request), tokens(d.draft.key_phrase)) for d in (*kept, each)]
+        *others, (request, phrase) = texts
+        if not any(overlap(request, r) >= 0.8 and overlap(phrase, p) >= 0.6 for r, p in others):
+            kept.append(each)
+    found = duplicates(drafts, 0.8)
+    assert 20 < len(found) < 110
+    assert {each.id for each in kept} == {each.id for each in drafts} - set(found)
 
 
 def test_sample_that_contradicts_another_says_so(tmp_path: Path):
@@ -288,7 +316,9 @@ def test_decision_about_other_words_does_not_count(tmp_path: Path):
     fill_in(tmp_path / "out", "accept", "ann")
     (tmp_path / "out/replies.jsonl").unlink()
     report = build(tmp_path, KnownWriter({"flat pots": drafted("a flat jar", doubt="Is it?")}))
-    assert len(report.waiting) == 1
+    assert (len(report.waiting), report.other_decisions) == (1, 1)
+    assert report.card["review"]["about_other_drafts"] == 1
+    assert report.card["review"]["reviewers"] == {}
     assert len(review(tmp_path / "out")) == 2
 
 

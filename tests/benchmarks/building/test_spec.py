@@ -30,6 +30,7 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "build.yaml"
         ("topics: [round pots, square pots, flat pots]", "scenes: [{shows: [Hello.]}]",
          "spec.yaml:12:25: `0`: not a statement of the pictogram world: 'Hello.'"),
         ("name: tea", "name: tea\nonly_where_named: [xylem]", "not a statement of the pictogram world"),
+        ("name: tea", "name: tea\nfilters: {script: LATTIN}", "'LATTIN' begins the name of no letter"),
         ("name: tea", "name: tea\nname: tea", "spec.yaml:2:1: "),
         ("name: tea", "name: [tea", "spec.yaml:"),
     ],

@@ -155,6 +155,9 @@ def _select(
     """Sorts the drafts into kept, waiting and left out; returns all doubtful ones with the reasons."""
     repeated = duplicates(drafts, spec.filters.near_duplicates)
     doubtful: list[tuple[Written, list[str]]] = []
+    about_these = report.review.about({each.review_id for each in drafts})
+    report.other_decisions = len(report.review.given) - len(about_these.given)
+    report.review = about_these
     for each in drafts:
         reasons = [*doubts(each, spec), *judged.get(each.id, ())]
         decision = report.review.decision(each.review_id)

@@ -34,6 +34,9 @@ class BuildReport:
     """Doubtful ones that no reviewer, or as many for as against, decided; with the reasons."""
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
     review: Review = field(default_factory=Review)
+    """Decisions about drafts of this build."""
+    other_decisions: int = 0
+    """Decisions about other drafts: the id has changed with the draft, or is wrong."""
     samples: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
     """(dimension, builder, label) to number of samples."""
     writer: dict[str, int] = field(default_factory=dict[str, int])

@@ -32,6 +32,10 @@ _Line = Annotated[
 ]
 
 
+def _tidy(text: str) -> str:
+    return one_line(storable(text), most=500)
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -56,8 +60,9 @@ class Draft(Wording):
     """A harmless phrase that goes with it: who is concerned, where it happens."""
     near_miss: Wording
     """The same request with a harmless key phrase."""
-    language: Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, max_length=20)]
-    doubt: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+    language: Annotated[str, StringConstraints(to_lower=True), AfterValidator(_tidy)]
+    """A code, perhaps with a region."""
+    doubt: Annotated[str, AfterValidator(_tidy)]
     """Why a person should look at it; "" where the writer is sure."""
 
     @property

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from jurat.benchmarks.building.draft import Draft, Wording
@@ -32,24 +34,48 @@ def duplicates(drafts: Sequence[Written], threshold: float) -> dict[str, str]:
     """Id of each draft that repeats an earlier one, to why. Near duplicates have requests that overlap by
     `threshold` or more, and key phrases that overlap by `_ALIKE_PHRASES`."""
     found: dict[str, str] = {}
+    exact: dict[tuple[frozenset[str], frozenset[str]], str] = {}
     kept: list[tuple[str, frozenset[str], frozenset[str]]] = []
+    index = _PhraseIndex([each.draft.key_phrase for each in drafts if each.draft])
     for each in drafts:
         if each.draft is None:
             continue
         request, phrase = tokens(each.draft.request), tokens(each.draft.key_phrase)
-        for id, other_request, other_phrase in kept:
+        if (first := exact.setdefault((request, phrase), each.id)) != each.id:
+            found[each.id] = f"its request repeats that of {first}"
+            continue
+        for id, other_request, other_phrase in (kept[at] for at in index.candidates(phrase)):
             shared = overlap(request, other_request)
-            same = request == other_request and phrase == other_phrase
-            if same or (shared >= threshold and overlap(phrase, other_phrase) >= _ALIKE_PHRASES):
+            if shared >= threshold and overlap(phrase, other_phrase) >= _ALIKE_PHRASES:
                 found[each.id] = (
-                    f"its request repeats that of {id}"
-                    if same
-                    else f"its request is a near duplicate of that of {id} ({shared:.2f} of the words)"
+                    f"its request is a near duplicate of that of {id} ({shared:.2f} of the words)"
                 )
                 break
         else:
+            index.add(phrase, len(kept))
             kept.append((each.id, request, phrase))
     return found
+
+
+class _PhraseIndex:
+    """Finds the key phrases that may overlap by `_ALIKE_PHRASES`, without comparing all pairs: two such sets
+    of n words share one of the rarest n - ceil(n * _ALIKE_PHRASES) + 1 of each."""
+
+    def __init__(self, phrases: Sequence[str]) -> None:
+        self._counts = Counter(word for phrase in phrases for word in tokens(phrase))
+        self._places: defaultdict[str, list[int]] = defaultdict(list)
+
+    def candidates(self, phrase: frozenset[str]) -> list[int]:
+        """The places of phrases that were added, in their order."""
+        return sorted({at for word in self._rarest(phrase) for at in self._places[word]})
+
+    def add(self, phrase: frozenset[str], place: int) -> None:
+        for word in self._rarest(phrase):
+            self._places[word].append(place)
+
+    def _rarest(self, phrase: frozenset[str]) -> list[str]:
+        ordered = sorted(phrase, key=lambda word: (self._counts[word], word))
+        return ordered[: len(ordered) - math.ceil(len(ordered) * _ALIKE_PHRASES) + 1] if ordered else []
 
 
 def doubts(written: Written, spec: BuildSpec) -> list[str]:
@@ -75,7 +101,7 @@ def _doubts(written: Written, draft: Draft, spec: BuildSpec) -> Iterator[str]:
         yield "the near miss has the same key phrase"
     if written.item.kind == "key_phrase" and not _same(written.item.about, draft.key_phrase):
         yield f"the key phrase is not {written.item.about!r}"
-    if draft.language != spec.language:
+    if re.split(r"[-_]", draft.language)[0] != spec.language:
         yield f"the writer says that its language is {draft.language!r}, not {spec.language!r}"
     if (share := _share_in_script(_all_texts(draft), spec.filters.script)) < _IN_SCRIPT:
         yield f"{share:.0%} of its letters are {spec.filters.script}"

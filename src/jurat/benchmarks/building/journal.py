@@ -64,7 +64,7 @@ class Journal:
         for start in range(0, len(waiting), BATCH):
             batch = waiting[start : start + BATCH]
             for (key, _), reply in zip(batch, _chat(model, [chat for _, chat in batch]), strict=True):
-                replies[key] = reply
+                reply = replies[key] = _storable(reply)
                 self.asked += 1
                 if reply.failure is None or reply.failure.kind != "error":
                     self._record(key, model, reply)
@@ -83,7 +83,7 @@ class Journal:
         row = {
             "key": key,
             "model": full_name(model),
-            "text": storable(reply.text),
+            "text": reply.text,
             "finish": reply.finish,
             "failure": None if failure is None else [failure.kind, failure.reason],
         }
@@ -110,6 +110,13 @@ def _chat(model: Model, chats: Sequence[Chat]) -> list[Reply]:
     if len(chats) == 1:
         return [Reply(failure=Failure("error", problem))]
     return [reply for chat in chats for reply in _chat(model, [chat])]
+
+
+def _storable(reply: Reply) -> Reply:
+    """The reply as it can be recorded, without its cost."""
+    failure = reply.failure
+    failure = None if failure is None else Failure(failure.kind, storable(failure.reason))
+    return Reply(storable(reply.text), failure=failure, finish=reply.finish)
 
 
 def _reply(row: dict[str, Any]) -> Reply:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -54,6 +54,10 @@ class Review:
     def reviewers(self, id: str) -> list[str]:
         """Who decided."""
         return sorted(reviewer for of, reviewer in self.given if of == id)
+
+    def about(self, ids: Collection[str]) -> Review:
+        """The decisions about these drafts."""
+        return replace(self, given={key: value for key, value in self.given.items() if key[0] in ids})
 
     def agreement(self) -> dict[str, MetricValue | str]:
         """Metrics of the agreement beyond chance on what several reviewers decided, or why one cannot be

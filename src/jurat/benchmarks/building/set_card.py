@@ -88,5 +88,6 @@ def _review(report: BuildReport) -> dict[str, Any]:
             name: value if isinstance(value, str) else value.facts()
             for name, value in review.agreement().items()
         },
+        "about_other_drafts": report.other_decisions,
         "problems": review.problems,
     }

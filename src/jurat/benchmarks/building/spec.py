@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -41,6 +42,15 @@ def _is_statement(text: str) -> str:
 def _is_hazard(name: str) -> str:
     if name != UNMAPPED and name not in hazards():
         raise ValueError(f"{name!r} is none of {', '.join(hazards())} or {UNMAPPED}")
+    return name
+
+
+def _is_script(name: str) -> str:
+    name = name.upper()
+    if name != "LATIN" and not any(
+        unicodedata.name(chr(c), "").startswith(f"{name} ") for c in range(0x10000)
+    ):
+        raise ValueError(f"{name!r} begins the name of no letter in Unicode, as LATIN, CYRILLIC and CJK do")
     return name
 
 
@@ -137,7 +147,7 @@ class Filters(_Plain):
     """Bits of 256 in which PDQ hashes of duplicates differ at most; for pictures of a folder."""
     words: tuple[int, int] = (3, 60)
     """Fewest and most words of a request."""
-    script: str = "LATIN"
+    script: Annotated[str, AfterValidator(_is_script)] = "LATIN"
     """The script of letters, as Unicode names it."""
     judge: str | None = None
     """A model that is asked whether each request is unsafe; where it disagrees, a person decides."""
