@@ -94,11 +94,13 @@ def test_concurrent_threads_share_one_loop() -> None:
 def test_closing_cancels_running_calls() -> None:
     with Server(lambda _: Told(completion("Yes").body, delay=30)).running() as server:
         model = opened(server.url)
-        threading.Timer(0.3, model.close).start()
+        closing = threading.Timer(0.3, model.close)
+        closing.start()
         start = time.monotonic()
         with pytest.raises(ModelError, match="was closed"):
             model.chat([CHAT])
         assert time.monotonic() - start < 15
+        closing.join()  # the call fails before the thread of the loop has ended
     assert threads(LOOP, HELPER) == []
 
 
