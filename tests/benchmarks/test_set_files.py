@@ -162,6 +162,13 @@ def test_members_of_archives_are_read_or_counted(
     assert (note in notes_of(found)) if note else not found.notes
 
 
+def test_folders_that_begin_an_archive_are_no_other_archive(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.mkdir("x")
+        archive.writestr("x/1.png", picture(1))
+    assert not SetFiles(tmp_path).notes
+
+
 def test_every_member_of_an_archive_is_accounted_for(tmp_path: Path):
     inside = {"1.png": picture(1), "2.png": b"", "._3.png": b"x", "4.tar": tarred({}), "1.txt": "x"}
     found = files(tmp_path, {"a.zip": zipped(inside), "a/1.png": picture(9)})

@@ -47,6 +47,8 @@ class Reference(_Plain):
     model: str
     metric: str
     value: float
+    """In `unit`, where `jurat metrics` gives shares in [0, 1]."""
+    unit: Literal["percent"] = "percent"
     group: str | None = None
     evidence: Evidence = "recalled"
 

@@ -209,8 +209,9 @@ def _add_members(listing: Listing, name: str, path: str) -> None:
 
 def _zip_members(listing: Listing, name: str, path: str) -> None:
     archive = cast("Any", _zip(path))
-    members = [each for each in archive.infolist() if not each.is_dir()]
-    before = min((each.header_offset for each in members), default=0)
+    entries = archive.infolist()
+    members = [each for each in entries if not each.is_dir()]
+    before = min((each.header_offset for each in entries), default=0)
     if before:
         what = f"{shown(name)} has {before:,} bytes before its first member that were not read"
         listing.notes[f"{what}; it may be two archives that were joined"] += 1

@@ -180,7 +180,7 @@ def _card_lines(card: Card) -> dict[str, list[str]]:
     results = [
         f"{one.model}, {one.metric}"
         + (f" ({one.group})" if one.group else "")
-        + f": {one.value:g}{_mark(one.evidence)}"
+        + f": {one.value:g}%{_mark(one.evidence)}"
         for one in card.results
     ]
     return {
