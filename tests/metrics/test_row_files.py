@@ -124,3 +124,15 @@ def test_event_that_is_a_label_tells_how_labels_are_named():
     assert found.problems[0].reason == (
         "success: 'unsafe' is none of 1, 0, true, false, yes, no; if it is a label, name all (--labels)"
     )
+
+
+@pytest.mark.parametrize("cell", ['["a cat", "a dog"]', "['a cat', 'a dog']", " ['a cat', \"a dog\"] "])
+def test_lists_in_csv_are_json_or_as_python_writes_them(cell):
+    found = METRICS.find("exact_match").compute([{"answer": "dog", "answers": cell}])
+    assert (found.value, found.n) == (1, 1)
+
+
+def test_text_in_brackets_that_is_no_list_is_unreadable():
+    found = METRICS.find("exact_match").compute([{"answer": "dog", "answers": "[a dog]"}])
+    assert (found.value, found.left_out) == (None, {"unreadable": 1})
+    assert found.problems[0].reason == "answers: '[a dog]' is in brackets, but no list in JSON"

@@ -6,6 +6,7 @@ fit raises `BadCell`, with a reason for people; nothing is guessed.
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
@@ -168,12 +169,15 @@ def _image(cell: object, labels: Labels) -> Any:
 
 
 def _listed(cell: object) -> Sequence[Any] | None:
-    """The values of a list, or of a text that is a JSON list; None for anything else."""
-    if isinstance(cell, str) and cell.lstrip().startswith("["):
-        try:
-            cell = json.loads(cell)
-        except (ValueError, RecursionError):
-            return None
+    """The values of a list, or of a text that is a list in JSON or as Python writes it; None for anything
+    else. Raises BadCell for a text in brackets that is none."""
+    if isinstance(cell, str) and cell.lstrip().startswith("[") and cell.rstrip().endswith("]"):
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                return cast("Sequence[Any]", parse(cell.strip()))
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+        raise BadCell(f"{_quoted(cell)} is in brackets, but no list in JSON")
     return cast("Sequence[Any]", cell) if isinstance(cell, list | tuple) else None
 
 
