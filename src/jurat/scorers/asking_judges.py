@@ -12,13 +12,13 @@ from PIL import Image
 from pydantic import BaseModel
 
 from jurat.benchmarks import Sample
-from jurat.content import Chat, Failure, Generation, Reply, Turn, Usage
-from jurat.errors import JuratError
+from jurat.content import Chat, Generation, Reply, Turn, Usage
 from jurat.judge.loading import load_item
 from jurat.judge.prompts import quote
 from jurat.media import Sampling
 from jurat.metrics.normalise import normalised
-from jurat.models import Model, ModelSpec, ModelUnavailable, UnsupportedSetting, open_model
+from jurat.models import Model, ModelSpec, open_model
+from jurat.models.chat_each import chat_each, check_can_chat
 from jurat.scorers.judgement import Answered, State
 from jurat.scorers.refusal_list import shipped_list
 from jurat.scorers.rubric import Rubric, Shown
@@ -103,11 +103,7 @@ def open_judge_model(model: JudgeModel) -> Model:
         JuratError: it cannot be opened, or answers closed questions only.
     """
     opened = open_model(model) if isinstance(model, str | ModelSpec) else model
-    if not getattr(opened, "can_chat", True):
-        raise JuratError(
-            f"The model {opened.name!r} answers closed questions only; a judge writes its verdict.",
-            hint="Name a model that chats: openai/NAME or hf/NAME_OR_PATH.",
-        )
+    check_can_chat(opened, "a judge writes its verdict")
     return opened
 
 
@@ -145,30 +141,6 @@ def _material(
     images = _images(answered) if "images" in shows else ()
     key = hashlib.sha256("\0".join((sample.id, reply)).encode("utf-8", "surrogatepass")).hexdigest()[:6]
     return Material(quoted, images, key)
-
-
-def chat_each(model: Model, chats: Sequence[Chat]) -> list[Reply]:
-    """The replies to conversations; where the model raises, each is tried alone, and one that raises again
-    has a failure.
-
-    Raises:
-        ModelUnavailable: the model's server is unreachable.
-        UnsupportedSetting: the model cannot honour the settings of a judge.
-    """
-    if not chats:
-        return []
-    try:
-        replies = model.chat(chats)
-        if len(replies) == len(chats):
-            return replies
-        problem = f"{model.name} gave {len(replies)} replies for {len(chats)} conversations."
-    except (ModelUnavailable, UnsupportedSetting):
-        raise
-    except Exception as error:
-        problem = f"{model.name} failed: {type(error).__name__}: {reason(error)}"
-    if len(chats) == 1:
-        return [Reply(failure=Failure("error", problem))]
-    return [reply for chat in chats for reply in chat_each(model, [chat])]
 
 
 def spent(usage: Usage) -> dict[str, float]:

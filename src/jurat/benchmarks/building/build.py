@@ -23,6 +23,7 @@ from jurat.benchmarks.building.writing import Tell, Written, judge_drafts, plan,
 from jurat.errors import JuratError
 from jurat.files import Locked, file_errors, lock, make_folder, write_whole
 from jurat.models import Model, open_model
+from jurat.models.chat_each import check_can_chat
 from jurat.text import shown
 
 SPEC, CARD, LEFT_OUT, LOCK = "spec.yaml", "card.yaml", "left_out.jsonl", ".lock"
@@ -104,11 +105,7 @@ def _build(spec: BuildSpec, base: Path, out: Path, opener: Callable[[str], Model
 
 def _chatting(opener: Callable[[str], Model], name: str) -> Model:
     model = opener(name)
-    if not getattr(model, "can_chat", True):
-        raise JuratError(
-            f"The model {model.name!r} answers closed questions only; drafts are written.",
-            hint="Name a model that chats: openai/NAME or hf/NAME_OR_PATH.",
-        )
+    check_can_chat(model, "drafts are written")
     return model
 
 

@@ -21,7 +21,7 @@ _IN_SCRIPT = 0.9
 
 def tokens(text: str) -> frozenset[str]:
     """The distinct words of a text, without case, accents' forms and punctuation."""
-    return frozenset(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()))
+    return frozenset(_folded(text).split())
 
 
 def overlap(one: frozenset[str], other: frozenset[str]) -> float:

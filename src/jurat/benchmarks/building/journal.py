@@ -12,7 +12,8 @@ from typing import Any
 from jurat.content import Chat, Failure, Reply
 from jurat.errors import JuratError
 from jurat.files import file_errors
-from jurat.models import Model, ModelUnavailable, UnsupportedSetting, full_name
+from jurat.models import Model, full_name
+from jurat.models.chat_each import chat_each
 from jurat.runs.line_file import LineFile, lines_in
 from jurat.text import reason, shown, storable
 
@@ -63,7 +64,7 @@ class Journal:
         waiting = list(missing.items())
         for start in range(0, len(waiting), BATCH):
             batch = waiting[start : start + BATCH]
-            for (key, _), reply in zip(batch, _chat(model, [chat for _, chat in batch]), strict=True):
+            for (key, _), reply in zip(batch, chat_each(model, [chat for _, chat in batch]), strict=True):
                 reply = replies[key] = _storable(reply)
                 self.asked += 1
                 if reply.failure is None or reply.failure.kind != "error":
@@ -94,22 +95,6 @@ class Journal:
             finally:
                 file.close()
         self._rows[key] = row
-
-
-def _chat(model: Model, chats: Sequence[Chat]) -> list[Reply]:
-    """The replies; where the model raises, each conversation is tried alone."""
-    try:
-        replies = model.chat(chats)
-        if len(replies) == len(chats):
-            return replies
-        problem = f"{model.name} gave {len(replies)} replies for {len(chats)} conversations."
-    except (ModelUnavailable, UnsupportedSetting):
-        raise
-    except Exception as error:  # a third party's model may raise anything
-        problem = f"{model.name} failed: {type(error).__name__}: {reason(error)}"
-    if len(chats) == 1:
-        return [Reply(failure=Failure("error", problem))]
-    return [reply for chat in chats for reply in _chat(model, [chat])]
 
 
 def _storable(reply: Reply) -> Reply:

@@ -12,12 +12,12 @@ from importlib.resources import files
 from typing import Any
 
 from PIL import Image
-from ruamel.yaml import YAML
 
 from jurat.benchmarks.building.source_items import SourceItem
 from jurat.benchmarks.building.spec import BuildSpec, Dimension
 from jurat.content import Chat, Generation, Turn
 from jurat.judge.prompts import quote
+from jurat.yaml_files import plain_yaml
 
 JUDGE_TOKENS = 256
 
@@ -25,7 +25,7 @@ JUDGE_TOKENS = 256
 @cache
 def _texts() -> tuple[dict[str, Any], str]:
     text = files("jurat.benchmarks.building").joinpath("prompts.yaml").read_text("utf-8")
-    return YAML(typ="safe", pure=True).load(text), hashlib.sha256(text.encode()).hexdigest()[:12]
+    return plain_yaml(text), hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def prompts_digest() -> str:

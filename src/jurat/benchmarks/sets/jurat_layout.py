@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import BaseModel
 
 from jurat.benchmarks.cells import object_in, parsed, texts_in
 from jurat.benchmarks.conversation import Message, conversation
@@ -17,6 +15,13 @@ from jurat.benchmarks.sample import Sample
 from jurat.content import Item
 from jurat.errors import JuratError
 from jurat.text import counted
+from jurat.yaml_files import parse_yaml
+
+
+class _Card(BaseModel):
+    """What is read of a set's own card."""
+
+    samples: int
 
 
 class JuratLayout(Reader):
@@ -60,12 +65,13 @@ class JuratLayout(Reader):
         yield sample
 
     def _samples_of_card(self) -> int | None:
-        with suppress(JuratError, YAMLError, ValueError):
-            if (name := next(iter(self.files.find("card.yaml")), None)) is not None:
-                card = YAML(typ="safe", pure=True).load(self.files.text(name))
-                told = cast("dict[str, Any]", card).get("samples") if isinstance(card, dict) else None
-                return told if isinstance(told, int) else None
-        return None
+        if (name := self.files.first("card.yaml")) is None:
+            return None
+        try:
+            return parse_yaml(self.files.text(name), _Card, name, "card of a built set").samples
+        except JuratError as error:
+            self.files.notes[f"its number of samples was not compared: {error.message}"] = 1
+            return None
 
 
 def _message(turn: object) -> Message:
