@@ -60,12 +60,13 @@ class MSSBench(Reader):
             self.files.notes[f"{name} has a part {other!r}, which is not read"] += 1
 
     def _sample(self, row: Row, part: str, record: str, at: int, label: str, query: str) -> Sample:
-        path = text_of(row, f"{label}_image_path" if part == "chat" else label)
+        path = text_of(row, f"{label}_image_path" if part == "chat" else label).removeprefix("./")
+        path = path if path.startswith(f"{part}/") else f"{part}/{path}"
         texts = {name: text_if_any(row.cells, key) for name, key in _FIELDS[part].items()}
         fields = {"question": query} | {name: text for name, text in texts.items() if text is not None}
         return Sample(
             id=f"{record}-{at}-{label}",
-            item=Item([self.image(f"{part}/{path}")], turns=self.turns(fields, part)),
+            item=Item([self.image(path)], turns=self.turns(fields, part)),
             expected=_EXPECTED[label],
             label=label,
             group=part,
