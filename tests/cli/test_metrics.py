@@ -79,7 +79,7 @@ def test_metric_that_is_not_available_says_why_and_exits_with_3(jurat, answers):
         (["asr", "--file", "answers.csv", "--k", "2"], "asr has no option 'k'"),
     ],
 )
-def test_wrong_usage_is_said(jurat, answers, arguments, message):
+def test_wrong_usage_is_an_error(jurat, answers, arguments, message):
     result = jurat("metrics", *arguments)
     assert result.exit_code == 2
     assert message in result.output

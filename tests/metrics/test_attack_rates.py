@@ -48,7 +48,7 @@ def test_clusters_widen_the_interval_of_a_rate():
     assert together.interval_method == "Wilson, effective n of 8 clusters"
 
 
-def test_clusters_of_one_row_each_are_none():
+def test_clusters_of_one_row_each_change_nothing():
     rows = columns(success=[1, 0, 1], cluster=["a", "b", None])
     assert value_of("asr", rows).interval_method == "Wilson"
 

@@ -113,7 +113,7 @@ def test_columns_can_have_other_names():
     assert found.value == pytest.approx(2 / 3)
 
 
-def test_state_that_is_none_makes_a_row_unreadable():
+def test_unknown_state_makes_a_row_unreadable():
     found = value_of("asr", columns(success=[1, 1], state=["scored", "skipped"]))
     assert found.problems[0].reason == "state: 'skipped' is none of scored, refused, unparsed, error"
 
@@ -131,7 +131,7 @@ def test_order_of_rows_and_unrelated_columns_do_not_change_a_value():
     assert value_of("auroc", rows, draws=30, seed=1).interval != first.interval
 
 
-def test_interval_without_scipy_is_said_and_the_value_is_given(monkeypatch):
+def test_missing_scipy_leaves_the_value_without_an_interval(monkeypatch):
     monkeypatch.setattr("jurat.metrics.metric_rows.find_spec", lambda name: None)
     rows = columns(answer=["big b", "c"], answers=["b", "c"])
     found = value_of("token_f1", rows)

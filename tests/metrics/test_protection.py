@@ -37,7 +37,7 @@ def test_response_and_leakage_f1_count_abstentions_as_zero():
         ([0, 0], [1, 0], None, "there is no protected question"),
     ],
 )
-def test_edges_of_the_protection_score(protected, abstained, value, reason):
+def test_protection_score_needs_both_groups_and_may_be_zero(protected, abstained, value, reason):
     found = value_of("protection_score", columns(protected=protected, abstained=abstained))
     assert (found.value, found.reason) == (value, reason)
 

@@ -20,7 +20,7 @@ def test_units_with_several_jurors_count_once():
     assert (found.value, found.n, found.counted) == (50.0, 2, "unit")
 
 
-def test_ratings_that_are_none_are_named():
+def test_values_that_are_not_ratings_are_unreadable():
     found = value_of("sri", columns(rating=["4", "4.5", 6, None]))
     assert (found.n, found.left_out) == (1, {"unreadable": 2, "missing rating": 1})
     assert found.problems[0].reason == "rating: '4.5' is not a whole number from 1 to 5"

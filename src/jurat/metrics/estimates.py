@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jurat.metrics.table import Table
 
 COVERED = 0.9
-"""The coverage whose risk is the metric `risk`."""
+"""Coverage at which the metric `risk` is taken."""
 SOFT = ("brier", "log_loss")
 """Metrics of scores against a truth that may be soft."""
 CURVED = ("aurc", "risk", "forced")
@@ -38,7 +38,7 @@ METRICS = (*RATES, *SOFT, *CURVED)
 LESS = ("aurc", "risk", *SOFT)
 """Metrics of which less is better."""
 BLOCK = 2_000_000
-"""Weights that are worked on at once."""
+"""Most weights that are in memory at once."""
 
 
 class Estimates:
@@ -57,8 +57,8 @@ class Estimates:
 
     @cached_property
     def forced(self) -> NDArray[np.bool_]:
-        """Which would be wrong if everything were decided: what is unsure goes by its score, and is wrong
-        without one."""
+        """Which judgements are wrong if unsure ones are decided by their score; without a score they are
+        wrong."""
         said, score = self.table.said, self.table.score
         leaning = np.where(np.isnan(score), UNSURE, (score > 0.5).astype(int))
         return np.where(said == UNSURE, leaning, said) != self.table.truth
@@ -96,7 +96,8 @@ class Estimates:
         return (around if metric == "log_loss" else bounded)(value, variance, count - 1)
 
     def shares(self, metric: str) -> NDArray[np.float64] | None:
-        """What a metric is the mean of, item by item; None for other metrics, and where it is undefined."""
+        """The values of the items, 0 or 1, whose mean is the metric; None for a metric that is no such mean
+        or is undefined."""
         if not self.hard:
             return None
         if metric == "accuracy":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jurat.content import ImageError
+from jurat.text import reason
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,10 +51,9 @@ def mean_ssim(rows: MetricRows, folder: str) -> MetricValue:
         except ValueError as error:
             reasons.append(f"unusable images: {error}")
         except (OSError, ImageError) as error:
-            reasons.append(f"unreadable images: {_told(error)}")
-    for reason in dict.fromkeys(filter(None, reasons)):
-        keep = [each != reason for each in reasons]
-        rows, reasons = rows.select(keep, reason), [each for each in reasons if each != reason]
+            reasons.append(f"unreadable images: {reason(error)}")
+    for why in dict.fromkeys(filter(None, reasons)):
+        rows, reasons = rows.select([each != why for each in reasons], why), [r for r in reasons if r != why]
     return rows.mean(scores, counted="pair")
 
 
@@ -72,7 +72,3 @@ def luminance(image: Any, folder: str) -> NDArray[np.uint8]:
 
 def _size(image: NDArray[np.uint8]) -> str:
     return f"{image.shape[1]} x {image.shape[0]}"
-
-
-def _told(error: Exception) -> str:
-    return str(error.strerror) if isinstance(error, OSError) and error.strerror else str(error)

@@ -40,9 +40,9 @@ __all__ = ["DRAWS", "Column", "MetricRows", "Resampling", "RowTable"]
 DRAWS = 400
 """Bootstrap draws; the standard error that they give has a relative error of about 4% (1 / sqrt(2 DRAWS))."""
 PLACE = "(place)"
-"""The key of the places of the rows among their cells."""
+"""Column of `MetricRows` with the place of each row."""
 STATES = ("refused", "unparsed", "error")
-"""What a judgement is where its scorer gave none; "scored" otherwise."""
+"""States of a row whose scorer gave no judgement; all other rows are "scored"."""
 
 
 @dataclass(frozen=True)
