@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
     from rich.console import Console
 
-    from jurat.evals.results import Number, ScorerResults
+    from jurat.evals.results import ScorerResults
 
 
 def print_results(log: EvalLog, *, as_json: bool = False, by_category: bool = False) -> list[ScorerResults]:
@@ -112,20 +112,8 @@ def _print_scorer(console: Console, results: ScorerResults) -> None:
     if results.numbers:
         table = plain_table("metric", "value", "95% interval", "n", "left out")
         for number in results.numbers:
-            table.add_row(*map(plain_text, _cells(number)))
+            table.add_row(*map(plain_text, number.cells()))
         console.print(table)
-
-
-def _cells(number: Number) -> tuple[str, ...]:
-    found = number.found
-    name = number.metric if number.is_verified else f"{number.metric} (unverified)"
-    if number.category is not None:
-        name = f"{name}, {number.category}"
-    value = "not available" if found.value is None else f"{found.value:.3f}"
-    low_high = "" if found.interval is None else f"{found.interval.low:.3f} to {found.interval.high:.3f}"
-    of = f"{found.n:,}" if found.counted == "row" else counted(found.n, found.counted)
-    left_out = ", ".join(f"{why} {count:,}" for why, count in found.left_out.items())
-    return name, value, low_high, of, left_out or "0"
 
 
 def _notes(results: list[ScorerResults]) -> list[str]:

@@ -13,6 +13,7 @@ from inspect_ai.scorer import Score
 from jurat.evals.measures import NOT_SCORED, measured, metric_names, row_of
 from jurat.metrics.metric_value import MetricValue
 from jurat.metrics.named import METRICS
+from jurat.text import counted
 
 MISSING = "no score"
 """Counts samples for which a scorer left nothing: the run was stopped before."""
@@ -28,6 +29,18 @@ class Number:
     """Whether the metric's definition was checked against its source."""
     category: str | None = None
     """The category of the samples; None for all."""
+
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """The number as texts of a table: metric, value, interval, n, what was left out."""
+        found = self.found
+        name = self.metric if self.is_verified else f"{self.metric} (unverified)"
+        return (
+            name if self.category is None else f"{name}, {self.category}",
+            "not available" if found.value is None else f"{found.value:.3f}",
+            "" if found.interval is None else f"{found.interval.low:.3f} to {found.interval.high:.3f}",
+            f"{found.n:,}" if found.counted == "row" else counted(found.n, found.counted),
+            ", ".join(f"{why} {count:,}" for why, count in found.left_out.items()) or "0",
+        )
 
     def facts(self) -> dict[str, Any]:
         """For JSON."""

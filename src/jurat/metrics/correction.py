@@ -241,7 +241,7 @@ class _Data:
         return Interval(_unit(plain.low), _unit(plain.high))
 
 
-def _estimates(data: _Data, sampling: Sampling, by_stratum: bool) -> dict[Method, Corrected]:
+def _estimates(data: _Data, sampling: Sampling, by_stratum: bool) -> dict[str, Corrected]:
     """Every estimate, whether or not the labels were sampled as it needs."""
     powered: Estimator = partial(_prediction_powered, weight=_power(data))
     found: dict[Method, tuple[bool, _Estimate | str]] = {
@@ -251,7 +251,7 @@ def _estimates(data: _Data, sampling: Sampling, by_stratum: bool) -> dict[Method
     if by_stratum:
         found["stratified"] = (sampling != "chosen", _over_strata(data, powered))
         found["stratified rogan-gladen"] = (True, _over_strata(data, _rogan_gladen))
-    corrected: dict[Method, Corrected] = {"labels": _labels_alone(data, sampling == "random")}
+    corrected: dict[str, Corrected] = {"labels": _labels_alone(data, sampling == "random")}
     for method, (valid, each) in found.items():
         corrected[method] = (
             _refused(method, valid, each) if isinstance(each, str) else each.corrected(method, valid, data)

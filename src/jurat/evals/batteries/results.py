@@ -10,7 +10,7 @@ from inspect_ai.log import EvalLog, EvalSample
 
 from jurat.evals.batteries.running import Outcome
 from jurat.evals.measures import truth_and_said
-from jurat.evals.results import Number, ScorerResults, not_computed, replies_of, results_of, rows_of
+from jurat.evals.results import ScorerResults, not_computed, replies_of, results_of, rows_of
 from jurat.text import counted
 
 COLUMNS = ("set", "model", "scorer", "metric", "value", "95% interval", "n", "left out")
@@ -60,7 +60,8 @@ class Results:
         self.cells[-1] |= {"scorers": [each.facts() for each in results], "log": log.location}
         self.rows += judgements(outcome, log)
         for each in results:
-            self.lines += [_numbers(outcome, log, each, number) for number in each.numbers]
+            head = (*_head(outcome, log), _scorer(each))
+            self.lines += [(*head, *number.cells()) for number in each.numbers]
             if not each.numbers:
                 self.lines.append(_without_numbers(outcome, log, each))
         for name, why in not_computed(log, results).items():
@@ -173,16 +174,6 @@ def _without_numbers(outcome: Outcome, log: EvalLog, results: ScorerResults) -> 
     left_out = ", ".join(f"{why} {count:,}" for why, count in results.without.items())
     n = f"{sum(results.labels.values()):,}"
     return *_head(outcome, log), _scorer(results), "", "not available", "", n, left_out or "0"
-
-
-def _numbers(outcome: Outcome, log: EvalLog, results: ScorerResults, number: Number) -> tuple[str, ...]:
-    found = number.found
-    name = number.metric if number.is_verified else f"{number.metric} (unverified)"
-    value = "not available" if found.value is None else f"{found.value:.3f}"
-    interval = "" if found.interval is None else f"{found.interval.low:.3f} to {found.interval.high:.3f}"
-    n = f"{found.n:,}" if found.counted == "row" else counted(found.n, found.counted)
-    left_out = ", ".join(f"{why} {count:,}" for why, count in found.left_out.items()) or "0"
-    return *_head(outcome, log), _scorer(results), name, value, interval, n, left_out
 
 
 def _notes(outcome: Outcome, log: EvalLog, results: Sequence[ScorerResults]) -> Iterator[str]:
