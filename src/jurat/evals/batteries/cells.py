@@ -12,11 +12,11 @@ from typing import Any
 from inspect_ai.model import Model as InspectModel
 from inspect_ai.model import get_model
 
-import jurat.evals._registry  # noqa: F401 (Inspect finds the provider and the tasks)
 from jurat.benchmarks import Sample, SetCopy, choose_protocol, open_set
 from jurat.benchmarks.protocol import Protocol
 from jurat.content import ImageError, LazyImage
 from jurat.errors import JuratError
+from jurat.evals import _registry as _registry  # by which Inspect finds the provider and the tasks
 from jurat.evals.batteries.battery_file import Battery, ModelEntry, Part, SetEntry
 from jurat.evals.provider import JuratModel
 from jurat.evals.scoring import identity_of, with_options
