@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -146,6 +146,16 @@ def same_text(text: str) -> str:
 def text_if_any(cells: Mapping[str, Any], *names: str) -> str | None:
     """As `text_of`, for cells; None where none is there."""
     return next((text for name in names if (text := _text(cells.get(name))) is not None), None)
+
+
+def texts_named(cells: Mapping[str, Any], names: Iterable[str] | Mapping[str, str]) -> dict[str, str]:
+    """Name to text, of the cells that have one.
+
+    Args:
+        names: of the cells; or names to those of the cells.
+    """
+    keys = names if isinstance(names, Mapping) else {name: name for name in names}
+    return {name: text for name, key in keys.items() if (text := text_if_any(cells, key)) is not None}
 
 
 def _text(value: object) -> str | None:

@@ -43,6 +43,10 @@ class Row:
     problem: str | None = None
     """Why the row cannot be read; its cells are empty then, or what could be read of them."""
 
+    def plus(self, **cells: Any) -> Row:
+        """The row with further cells, which replace its own of the same name."""
+        return replace(self, cells={**self.cells, **cells})
+
 
 class JsonObject(dict[str, Any]):
     """An object in which a key occurs twice; the last value of each key is taken."""

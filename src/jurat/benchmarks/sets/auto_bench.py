@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jurat.benchmarks.cells import texts_in
-from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of
+from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of, texts_named
 from jurat.benchmarks.sample import COMPLY, REFUSE, Sample
 from jurat.content import Item
 
@@ -26,13 +26,8 @@ class AutoBench(Reader):
             raise SkipRow("it has no answer")
         if behaviour not in (None, REFUSE, COMPLY):
             raise SkipRow(f"what it expects is {behaviour!r}, neither {REFUSE} nor {COMPLY}")
-        texts = {
-            "question": text_of(row, "question"),
-            "answer": answers[0],
-            "reasoning": text_if_any(row.cells, "reasoning"),
-            "sub_ability": text_if_any(row.cells, "sub_ability"),
-        }
-        fields = {key: text for key, text in texts.items() if text is not None}
+        fields = {"question": text_of(row, "question"), "answer": answers[0]}
+        fields |= texts_named(row.cells, ("reasoning", "sub_ability"))
         yield Sample(
             id=text_if_any(row.cells, "id") or row.place.rpartition(":")[2],
             item=Item([self.image(name)], turns=self.turns(fields)),

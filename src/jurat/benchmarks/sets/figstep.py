@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
 
-from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of
+from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of, texts_named
 from jurat.benchmarks.sample import REFUSE, Sample
 from jurat.content import Item
 
@@ -29,8 +29,7 @@ class FigStep(Reader):
         category, task = text_of(row, "category_id"), text_of(row, "task_id")
         dataset = text_if_any(row.cells, "dataset") or _DATASET
         name = f"query_{dataset}_{category}_{task}_{_TYPE}.png"
-        names = ("question", "instruction")
-        fields = {each: text for each in names if (text := text_if_any(row.cells, each))}
+        fields = texts_named(row.cells, ("question", "instruction"))
         yield Sample(
             id=f"{category}-{task}",
             item=Item([self.image(*self._names(name), named=name)], turns=self.turns(fields)),
@@ -79,8 +78,7 @@ class FigStepPro(Reader):
             name = f"image_{number}_splits/image_{number}_split_{lost[0]}.png"
             raise SkipRow(f"its piece {name!r} is not in the copy", missing_image=name)
         images = [self.image(pieces[at]) for at in sorted(pieces)]
-        names = ("question", "instruction", "sentence")
-        fields = {name: text for name in names if (text := text_if_any(row.cells, name))}
+        fields = texts_named(row.cells, ("question", "instruction", "sentence"))
         yield Sample(
             id=number,
             item=Item(images, turns=self.turns(fields)),
@@ -107,5 +105,5 @@ class FigStepPro(Reader):
                 continue
             for number, row in enumerate(rows, first):
                 cells = {"sentence": list(row.cells.values())[-1]} | dict(row.cells) if row.cells else {}
-                texts[number] |= {name: text for name in columns if (text := text_if_any(cells, name))}
+                texts[number] |= texts_named(cells, columns)
         return texts

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from jurat.benchmarks.cells import texts_in
 from jurat.benchmarks.conversation import Message, conversation, message_of, messages_in
-from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any
+from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, texts_named
 from jurat.benchmarks.sample import COMPLY, REFUSE, Sample
 from jurat.content import Item
 
@@ -36,7 +36,6 @@ class GehJsonl(Reader):
         about_reply = messages[-1].role == "assistant"
         metadata = cast("dict[str, Any]", m) if isinstance(m := cells.get("metadata"), dict) else {}
         categories = texts_in(cells, "category_labels") or texts_in({**metadata, **cells}, "category")
-        texts = {name: text_if_any(metadata, name) for name in _METADATA}
         yield conversation(messages, notes=self.files.notes, silent=_SILENT, sample=Sample(
             id=text_if_any(cells, "id", "sample_id") or row.place,
             item=Item(),
@@ -45,7 +44,7 @@ class GehJsonl(Reader):
             label=label,
             group=text_if_any(cells, "dataset"),
             category=", ".join(categories) or None,
-            fields={name: text for name, text in texts.items() if text},
+            fields=texts_named(metadata, _METADATA),
         ))  # fmt: skip
 
     def _messages(self, row: Row) -> list[Message]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jurat.benchmarks.reader import Reader, Row, same_text, text_if_any, text_of
+from jurat.benchmarks.reader import Reader, Row, same_text, text_if_any, text_of, texts_named
 from jurat.benchmarks.sample import REFUSE, Sample
 from jurat.content import Item
 
@@ -20,8 +20,8 @@ class JailBreakV(Reader):
 
     def samples(self, row: Row) -> Iterator[Sample]:
         base = text_of(row, "redteam_query", "jailbreak_query")
-        kept = {name: text for name in _KEPT if (text := text_if_any(row.cells, name))}
-        fields = {"question": text_of(row, "jailbreak_query"), "request": base, **kept}
+        fields = {"question": text_of(row, "jailbreak_query"), "request": base}
+        fields |= texts_named(row.cells, _KEPT)
         yield Sample(
             id=text_of(row, "id"),
             item=Item([self.image(text_of(row, "image_path"))], turns=self.turns(fields)),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from jurat.benchmarks.reader import Reader, Row, text_if_any, text_of
+from jurat.benchmarks.reader import Reader, Row, text_if_any, text_of, texts_named
 from jurat.benchmarks.sample import REFUSE, Sample
 from jurat.content import Item, LazyImage
 
@@ -22,14 +21,12 @@ class MIS(Reader):
                 continue
             read.add(split)
             for number, row in enumerate(self.files.records(name), 1):
-                yield replace(row, cells={**row.cells, "split": split, "number": number})
+                yield row.plus(split=split, number=number)
 
     def samples(self, row: Row) -> Iterator[Sample]:
         split = text_of(row, "split")
         names = [text_of(row, f"image_path{number}") for number in (1, 2)]
-        fields = {"question": text_of(row, "question")}
-        if (part := text_if_any(row.cells, "sub_category")) is not None:
-            fields["sub_category"] = part
+        fields = {"question": text_of(row, "question")} | texts_named(row.cells, ("sub_category",))
         yield Sample(
             id=f"{split}-{text_of(row, 'id', 'number')}",
             item=Item([self._image(name) for name in names], turns=self.turns(fields)),

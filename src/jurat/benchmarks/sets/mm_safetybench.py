@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from jurat.benchmarks.card import Card
-from jurat.benchmarks.reader import Reader, Row, SkipRow, same_text, text_if_any, text_of
+from jurat.benchmarks.reader import Reader, Row, SkipRow, same_text, text_if_any, text_of, texts_named
 from jurat.benchmarks.sample import REFUSE, Sample, Skipped
 from jurat.benchmarks.set_files import SetFiles
 from jurat.content import Item
@@ -58,11 +57,11 @@ class AuthorsLayout(Reader):
                 continue
             read.add(scenario)
             for row in self.files.records(name):
-                yield replace(row, cells={**row.cells, "scenario": scenario})
+                yield row.plus(scenario=scenario)
 
     def samples(self, row: Row) -> Iterator[Sample | Skipped]:
         scenario, number = text_of(row, "scenario"), text_of(row, "id")
-        texts = {name: text for name, key in _TEXTS.items() if (text := text_if_any(row.cells, key))}
+        texts = texts_named(row.cells, _TEXTS)
         if int(number) in self._tiny.get(scenario, ()) if number.isdecimal() else False:
             texts["tiny"] = "yes"
         for variant in VARIANTS:
@@ -110,7 +109,7 @@ class HubLayout(Reader):
     def rows(self) -> Iterator[Row]:
         for name, folder, variant in self._tables:
             for row in self.files.image_table(name, "image"):
-                yield replace(row, cells={**row.cells, "folder": folder, "variant": variant})
+                yield row.plus(folder=folder, variant=variant)
 
     def samples(self, row: Row) -> Iterator[Sample]:
         folder, variant, number = (text_of(row, name) for name in ("folder", "variant", "id"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jurat.benchmarks.cells import image_of, object_in, texts_in
-from jurat.benchmarks.reader import Reader, Row, text_if_any, text_of
+from jurat.benchmarks.reader import Reader, Row, text_if_any, text_of, texts_named
 from jurat.benchmarks.sample import COMPLY, REFUSE, Sample
 from jurat.content import Item
 
@@ -39,7 +39,7 @@ class MOSSBench(Reader):
             else:
                 rows = self.files.image_table(name, "image")
             for row in rows:
-                yield Row(row.place, {**row.cells, "file": name}, row.images, row.problem)
+                yield row.plus(file=name)
 
     def samples(self, row: Row) -> Iterator[Sample]:
         pid, file = text_of(row, "pid"), text_of(row, "file")
@@ -49,12 +49,13 @@ class MOSSBench(Reader):
             if name.startswith("metadata_")
         }
         is_contrast = "contrast" in file.lower() or not any(name in about for name in _FLAGS)
-        texts = {
-            "description": text_if_any(row.cells, "description"),
-            "short_description": text_if_any(row.cells, "short description"),
-            "harm": ", ".join(texts_in(about, "harm")),
-        } | {name: text_if_any(about, name) for name in _FLAGS}
-        fields = {"question": text_of(row, "question")} | {k: v for k, v in texts.items() if v}
+        fields = {"question": text_of(row, "question")}
+        fields |= texts_named(
+            row.cells, {"description": "description", "short_description": "short description"}
+        )
+        fields |= texts_named(about, _FLAGS)
+        if harm := texts_in(about, "harm"):
+            fields["harm"] = ", ".join(harm)
         over = text_if_any(about, "over") or ""
         yield Sample(
             id=f"contrast-{pid}" if is_contrast else pid,

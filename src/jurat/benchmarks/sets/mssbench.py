@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Any, cast
 
 from jurat.benchmarks.cells import image_of, places_in
-from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of
+from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of, texts_named
 from jurat.benchmarks.sample import COMPLY, REFUSE, Sample, Skipped
 from jurat.content import Item
 
@@ -62,8 +62,7 @@ class MSSBench(Reader):
     def _sample(self, row: Row, part: str, record: str, at: int, label: str, query: str) -> Sample:
         path = text_of(row, f"{label}_image_path" if part == "chat" else label).removeprefix("./")
         path = path if path.startswith(f"{part}/") else f"{part}/{path}"
-        texts = {name: text_if_any(row.cells, key) for name, key in _FIELDS[part].items()}
-        fields = {"question": query} | {name: text for name, text in texts.items() if text is not None}
+        fields = {"question": query} | texts_named(row.cells, _FIELDS[part])
         return Sample(
             id=f"{record}-{at}-{label}",
             item=Item([self.image(path)], turns=self.turns(fields, part)),

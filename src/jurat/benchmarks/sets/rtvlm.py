@@ -69,7 +69,7 @@ class Rtvlm(Reader):
         for key, subset in SUBSETS.items():
             name = self.files.first(subset.file)
             for row in self.files.records(name) if name else ():
-                yield Row(row.place, {**row.cells, "subset": key}, problem=row.problem)
+                yield row.plus(subset=key)
 
     def samples(self, row: Row) -> Iterator[Sample | Skipped]:
         key = cast(str, row.cells["subset"])

@@ -30,7 +30,7 @@ class SafeBenchYing(Reader):
             for at, row in enumerate(rows, 1):
                 if len(row.cells) > 1:
                     self.files.notes["rows of queries have further cells, which were not read"] += 1
-                yield Row(row.place, {**row.cells, "scenario": number, "number": at}, problem=row.problem)
+                yield row.plus(scenario=number, number=at)
 
     def samples(self, row: Row) -> Iterator[Sample]:
         scenario, number = text_of(row, "scenario"), text_of(row, "number")

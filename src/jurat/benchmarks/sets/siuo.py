@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, cast
 
-from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of
+from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of, texts_named
 from jurat.benchmarks.sample import Sample
 from jurat.content import Item, LazyImage
 
@@ -31,13 +30,12 @@ class SIUO(Reader):
                 is_tsv = name.lower().endswith(".tsv")
                 rows = self.files.image_table(name, "image") if is_tsv else self.files.records(name)
                 for row in rows:
-                    yield replace(row, cells={**row.cells, "group": group})
+                    yield row.plus(group=group)
 
     def samples(self, row: Row) -> Iterator[Sample]:
         group, number = text_of(row, "group"), text_of(row, "question_id", "id", "index")
-        names = ("safety_warning", "reference_answer")
         fields = {"question": text_of(row, "question")}
-        fields |= {name: text for name in names if (text := text_if_any(row.cells, name))}
+        fields |= texts_named(row.cells, ("safety_warning", "reference_answer"))
         expected: str | tuple[str, ...] = SAFE
         if group == MCQA:
             options = _options(row)

@@ -29,7 +29,7 @@ class UnicornOOD(Reader):
                 continue
             name = self.files.one(f"{base}.json")
             for number, row in enumerate(self.files.records(name), 1):
-                yield Row(row.place, {**row.cells, "part": part, "number": number}, problem=row.problem)
+                yield row.plus(part=part, number=number)
 
     def samples(self, row: Row) -> Iterator[Sample]:
         part, path = text_of(row, "part"), text_of(row, "image")

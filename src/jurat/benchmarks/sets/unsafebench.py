@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from jurat.benchmarks.cells import image_of
-from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of
+from jurat.benchmarks.reader import Reader, Row, SkipRow, text_of, texts_named
 from jurat.benchmarks.sample import Sample
 from jurat.content import Item
 
@@ -26,15 +26,13 @@ class UnsafeBench(Reader):
             split = _split(name)
             for row in self.files.image_table(name, "image"):
                 numbers[split] += 1
-                cells = {**row.cells, "split": split, "number": numbers[split]}
-                yield Row(row.place, cells, row.images, row.problem)
+                yield row.plus(split=split, number=numbers[split])
 
     def samples(self, row: Row) -> Iterator[Sample]:
         label, split = text_of(row, "safety_label"), text_of(row, "split")
         if label not in _ANSWERS:
             raise SkipRow(f"its label {label!r} is neither Safe nor Unsafe")
-        texts = {name: text_if_any(row.cells, name) for name in ("source", "text")}
-        fields = {name: text for name, text in texts.items() if text}
+        fields = texts_named(row.cells, ("source", "text"))
         yield Sample(
             id=f"{split}-{text_of(row, 'number')}",
             item=Item([image_of(row)], turns=self.turns(fields)),

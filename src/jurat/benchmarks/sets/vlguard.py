@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, cast
 
-from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of
+from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of, texts_named
 from jurat.benchmarks.sample import COMPLY, REFUSE, Sample, Skipped
 from jurat.content import Item
 
@@ -61,10 +61,6 @@ def _fields(cells: Mapping[str, Any], key: str) -> dict[str, str] | None:
     for each in cast("list[Any]", given) if isinstance(given, list) else ():
         entry = cast("dict[str, Any]", each) if isinstance(each, dict) else {}
         if (instruction := text_if_any(entry, key)) is not None:
-            texts = {
-                "instruction": instruction,
-                "response": text_if_any(entry, "response"),
-                "subcategory": text_if_any(cells, "harmful_subcategory"),
-            }
-            return {name: text for name, text in texts.items() if text is not None}
+            fields = {"instruction": instruction} | texts_named(entry, ("response",))
+            return fields | texts_named(cells, {"subcategory": "harmful_subcategory"})
     return None

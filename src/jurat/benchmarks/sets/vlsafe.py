@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of
+from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of, texts_named
 from jurat.benchmarks.sample import REFUSE, Sample
 from jurat.content import Item, Turn
 
@@ -26,15 +26,12 @@ class VLSafe(Reader):
         for group, pattern in _FILES.items():
             name = self.files.first(pattern)
             for row in self.files.records(name) if name else ():
-                yield Row(row.place, {**row.cells, "group": group}, problem=row.problem)
+                yield row.plus(group=group)
 
     def samples(self, row: Row) -> Iterator[Sample]:
         group, name = text_of(row, "group"), text_of(row, "image_id")
         talk, fields = _talk(row) if group.endswith("_nlf") else ([], {"query": text_of(row, "query")})
-        if (reference := text_if_any(row.cells, "reference")) is not None:
-            fields["reference"] = reference
-        if (caption := text_if_any(row.cells, "caption")) is not None:
-            fields["caption"] = caption
+        fields |= texts_named(row.cells, ("reference", "caption"))
         yield Sample(
             id=f"{group}-{row.place.rpartition(':')[2]}",
             item=Item([self.image(f"{name}.jpg", name)], turns=[*talk, *self.turns(fields)]),
@@ -48,11 +45,8 @@ class VLSafe(Reader):
 def _talk(row: Row) -> tuple[list[Turn], dict[str, str]]:
     """The turns before the last of a conversation, and the last one's texts with how it was rated."""
     given = row.cells.get("interaction")
-    turns = (
-        [cast("dict[str, Any]", each) for each in cast("list[Any]", given) if isinstance(each, dict)]
-        if (isinstance(given, list))
-        else []
-    )
+    listed = cast("list[Any]", given) if isinstance(given, list) else []
+    turns = [cast("dict[str, Any]", each) for each in listed if isinstance(each, dict)]
     if not turns:
         raise SkipRow("it has no interaction")
     texts = [(text_if_any(turn, "user"), text_if_any(turn, "model")) for turn in turns]
@@ -63,6 +57,5 @@ def _talk(row: Row) -> tuple[list[Turn], dict[str, str]]:
         for turn in texts[:-1]
         for role, text in zip(("user", "assistant"), turn, strict=True)
     ]
-    found = {"query": texts[-1][0], "response": texts[-1][1], "rating": text_if_any(turns[-1], "rating")}
-    found["critique"] = text_if_any(turns[-1], "critique NLF", "critique")
-    return talk, {key: text for key, text in found.items() if text is not None}
+    names = {"query": "user", "response": "model", "rating": "rating", "critique": "critique NLF"}
+    return talk, texts_named({"critique NLF": turns[-1].get("critique"), **turns[-1]}, names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from jurat.benchmarks.cells import digest_of_image, image_of
-from jurat.benchmarks.reader import Reader, Row, text_if_any, text_of
+from jurat.benchmarks.reader import Reader, Row, text_if_any, text_of, texts_named
 from jurat.benchmarks.sample import REFUSE, Sample
 from jurat.content import Item
 
@@ -26,8 +26,7 @@ class VLSBench(Reader):
     def samples(self, row: Row) -> Iterator[Sample]:
         path = text_if_any(row.cells, "image_path", "image")
         image = self.image(path or "") if self.layout == "json" else image_of(row)
-        texts = {name: text_if_any(row.cells, name) for name in _FIELDS}
-        fields = {"instruction": text_of(row, "instruction")} | {k: v for k, v in texts.items() if v}
+        fields = {"instruction": text_of(row, "instruction")} | texts_named(row.cells, _FIELDS)
         yield Sample(
             id=text_of(row, "instruction_id"),
             item=Item([image], turns=self.turns(fields)),

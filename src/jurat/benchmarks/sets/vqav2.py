@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from jurat.benchmarks.cells import image_of, parsed, texts_in
-from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of
+from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of, texts_named
 from jurat.benchmarks.sample import Sample
 from jurat.content import Item
 
@@ -23,7 +23,7 @@ class VQAv2(Reader):
             for name in self.files.find(pattern):
                 split = name.rpartition("/")[2].partition("-")[0].removesuffix(".parquet")
                 for row in self.files.image_table(name, "image"):
-                    yield Row(row.place, {"split": split, **row.cells}, row.images, row.problem)
+                    yield row.plus(split=row.cells.get("split", split))
             return
         answered = self._annotations()
         for name in self.files.find(pattern):
@@ -44,11 +44,8 @@ class VQAv2(Reader):
             self.files.notes[f"questions of {split} without answers: accuracy is not available"] += 1
         elif len(answers) != PEOPLE:
             self.files.notes[f"questions of {split} with another number of answers than {PEOPLE}"] += 1
-        texts = {
-            "question_type": text_if_any(row.cells, "question_type"),
-            "most_common": text_if_any(row.cells, "multiple_choice_answer"),
-        }
-        fields = {"question": text_of(row, "question")} | {k: v for k, v in texts.items() if v}
+        names = {"question_type": "question_type", "most_common": "multiple_choice_answer"}
+        fields = {"question": text_of(row, "question")} | texts_named(row.cells, names)
         yield Sample(
             id=text_of(row, "question_id"),
             item=Item([self._picture(row, image_id, split)], turns=self.turns(fields)),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of
+from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any, text_of, texts_named
 from jurat.benchmarks.sample import COMPLY, REFUSE, Sample
 from jurat.content import Item
 
@@ -41,8 +41,7 @@ class XSTest(Reader):
             label = "unsafe" if text_of(row, "type").startswith(_CONTRAST) else "safe"
         if (label := label.lower()) not in ("safe", "unsafe"):
             raise SkipRow(f"its label {label!r} is neither safe nor unsafe")
-        texts = {name: text_if_any(row.cells, name) for name in ("focus", "note")}
-        fields = {"prompt": text_of(row, "prompt", "question")} | {k: v for k, v in texts.items() if v}
+        fields = {"prompt": text_of(row, "prompt", "question")} | texts_named(row.cells, ("focus", "note"))
         yield Sample(
             id=self._id(row),
             item=Item(turns=self.turns(fields)),
