@@ -42,7 +42,7 @@ def test_version_is_printed(jurat):
 def test_unknown_command_suggests_the_nearest(jurat):
     result = jurat("jugde")
     assert result.exit_code == 2
-    assert "No such command 'jugde'. Did you mean 'judge'?" in result.stderr
+    assert "No such command 'jugde'. Did you mean 'judge', 'judges'?" in result.stderr
 
 
 HEAVY = (

@@ -8,7 +8,7 @@ from jurat.errors import JuratError
 from jurat.models import ModelSpec, open_model
 from jurat.models.registry import MODELS
 
-NAMED = {"hf": "hf/x", "openai": "openai/x", "decisions": "decisions/x"}
+NAMED = {"hf": "hf/x", "openai": "openai/x", "decisions": "decisions/x", "scripted": "scripted/refuse"}
 
 
 def test_name_has_three_parts() -> None:

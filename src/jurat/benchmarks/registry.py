@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jurat.benchmarks.card import Card, our_cards
-from jurat.benchmarks.reader import Reader
 from jurat.errors import JuratError
 from jurat.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from jurat.benchmarks.reader import Reader  # which imports pyarrow
 
 __all__ = ["BENCHMARKS", "Benchmark"]
 

@@ -33,7 +33,7 @@ COMMANDS = {
     "metrics": "List metrics, compute one on a file of rows.",
     "eval": "Evaluate a model on a set, with any scorers.",
     "score": "Score the stored replies of an evaluation again.",
-    "judges": "Compare the judges of stored replies with each other and with people.",
+    "judges": "Compare the judges of stored replies, and with people.",
     "compare": "Compare two evaluations on the same samples.",
     "pictograms": "Draw scenes whose truth is known.",
     "bench": "Measure judges and baselines on scenes whose truth is known.",
