@@ -25,6 +25,7 @@ def test_unknown_option_error_lists_the_options(backend: str) -> None:
     known = {
         "null": "It has seed, pace, mass, fail, crash, kind.",
         "hf": "It has image_backend.",
+        "scripted": "It has seed.",
     }
     assert raised.value.hint == known.get(backend, "It has none.")
 
