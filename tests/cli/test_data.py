@@ -86,6 +86,13 @@ def test_samples_are_printed_one_a_line(jurat, copy: Path):
     assert "1 row left out" in result.stderr
 
 
+def test_folder_that_cannot_be_written_is_named(jurat, copy: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("bread")
+    result = jurat("data", "figstep", copy, "--samples", "--extract", tmp_path / "file")
+    assert result.exit_code == 2
+    assert "file cannot be written: " in result.stderr
+
+
 def test_images_are_extracted_as_png(jurat, tmp_path: Path):
     mis.mis_test(tmp_path / "mis")
     out = tmp_path / "out"

@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from jurat.cli.build_set import build
 from jurat.cli.plain_output import Json, plain_console, plain_table, plain_text, print_json
 from jurat.errors import JuratError
+from jurat.files import file_errors, make_folder
 from jurat.text import counted, printable, shown
 
 if TYPE_CHECKING:
@@ -245,7 +246,8 @@ def _print_samples(copy: SetCopy, extract: Path | None, as_json: bool) -> tuple[
     from jurat.benchmarks import Skipped
 
     if extract is not None:
-        extract.mkdir(parents=True, exist_ok=True)
+        with file_errors(extract):
+            make_folder(extract)
     printed = rows = images = 0
     for each in copy.read():
         if isinstance(each, Skipped):
@@ -294,13 +296,14 @@ def _extract(sample: Sample, folder: Path) -> list[str | None]:
     from jurat.media import decode
 
     paths: list[str | None] = []
-    stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in sample.id)[:80]
+    stem = "".join(c if c.isalnum() or c in "-_" else "_" for c in sample.id)[:50]
     mark = sha256(sample.id.encode()).hexdigest()[:8]
     for number, image in enumerate(sample.item.lazy_images(), 1):
         path = folder / f"{stem}-{mark}-{number}.png"
         try:
             frames = decode(image.open()).frames
-            frames[0].save(path)
+            with file_errors(path):
+                frames[0].save(path)
             if len(frames) > 1:
                 typer.echo(f"{shown(image.uri)}: the first of {len(frames)} frames was written", err=True)
         except ImageError as error:
