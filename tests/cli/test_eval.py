@@ -117,6 +117,20 @@ def test_wrong_usage_exits_with_2_before_anything_runs(evaluated, tmp_path, more
     assert not list(tmp_path.glob("logs/*"))
 
 
+def test_folders_that_cannot_be_written_are_named(jurat, tmp_path):
+    (tmp_path / "file").write_text("bread")
+    (tmp_path / "b.yaml").write_text(
+        "name: b\nsets: [pictogram-memes?n=2]\nmodels: [null?seed=1]\nscorers: [yes-no]\n"
+    )
+    for arguments in (
+        ("pictogram-memes?n=2", "--model", "null", "--log-dir", tmp_path / "file"),
+        (tmp_path / "b.yaml", "--out", tmp_path / "file"),
+    ):
+        result = jurat("eval", *map(str, arguments))
+        assert result.exit_code == 2
+        assert "file cannot be written: " in result.output
+
+
 def test_unknown_set_model_and_data_are_named(jurat, copy, tmp_path):
     def told(*arguments: str) -> str:
         result = jurat("eval", *arguments)

@@ -139,9 +139,13 @@ def _run(
 
     from jurat.benchmarks import BENCHMARKS
     from jurat.evals import _registry
+    from jurat.files import file_errors, make_folder
 
     set_name, _, drawing = set_name.partition("?")
     BENCHMARKS.find(set_name)
+    if log_dir is not None:
+        with file_errors(log_dir):
+            make_folder(log_dir)
     assert _registry.tasks
     arguments = {key: value for key, value in asdict(opening).items() if value not in (None, False)}
     served = get_model(f"jurat/{model}", **arguments)

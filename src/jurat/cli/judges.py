@@ -91,7 +91,7 @@ def judges(
     require("jurat judges", "eval", "inspect_ai")
     from jurat.evals.judge_swap import judge_swap
     from jurat.evals.log_files import read_logs
-    from jurat.files import check_free, make_folder, written_aside
+    from jurat.files import check_free, file_errors, write_whole
 
     if labels is None and (people or sampling):
         raise JuratError(
@@ -112,9 +112,8 @@ def judges(
     else:
         print_sections(sections)
     if out is not None:
-        make_folder(out.parent)
-        with written_aside(out) as aside:
-            aside.write_text(markdown("Judges", sections), encoding="utf-8")
+        with file_errors(out):
+            write_whole(out, markdown("Judges", sections))
 
 
 def _sections(found: JudgeSwap) -> list[Section]:

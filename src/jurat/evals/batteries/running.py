@@ -17,7 +17,7 @@ from jurat.evals.batteries.battery_file import Battery
 from jurat.evals.batteries.cells import Cell, Facts, cells_of, digest_of
 from jurat.evals.batteries.logs import CELL, CellLogs, is_finished, replied, scored_names
 from jurat.evals.rescoring import score_again, write_log
-from jurat.files import Locked, lock, make_folder
+from jurat.files import Locked, file_errors, lock, make_folder
 from jurat.text import counted, one_line
 
 LOGS = "logs"
@@ -80,9 +80,10 @@ def run_battery(
         progress: shows Inspect's own display.
 
     Raises:
-        JuratError: another process is at work in the folder.
+        JuratError: another process is at work in the folder, or it cannot be made.
     """
-    make_folder(folder / LOGS)
+    with file_errors(folder):
+        make_folder(folder / LOGS)
     try:
         release = lock(folder / ".lock")
     except Locked as error:
