@@ -72,6 +72,16 @@ def test_difference_of_scores_equals_a_paired_t_test(rng):
     assert rate_difference(a, b).p == pytest.approx(stats.ttest_rel(a, b).pvalue)
 
 
+@pytest.mark.parametrize(("each", "count"), [(3, 3), (2, 8)])
+def test_clusters_that_all_differ_alike_count_as_one_unit_each(each, count):
+    stats = pytest.importorskip("scipy.stats")
+    groups = np.repeat(np.arange(count), each)
+    found = rate_difference(np.ones(len(groups)), np.zeros(len(groups)), groups)
+    assert found.p == pytest.approx(stats.binomtest(count, count).pvalue)
+    assert found.interval == rate_difference(np.ones(count), np.zeros(count)).interval
+    assert rate_difference(np.ones(len(groups)), np.ones(len(groups)), groups).p == 1.0
+
+
 def test_clustered_difference_of_scores_equals_a_regression_with_clustered_errors(rng):
     api = pytest.importorskip("statsmodels.api")
     a, b, groups = rng.random(60) * 0.8 + 0.1, rng.random(60), np.repeat(np.arange(12), 5)

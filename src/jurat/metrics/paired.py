@@ -70,7 +70,8 @@ def rate_difference(
     The interval is Agresti and Min's for matched pairs, which adds half a unit to each of the four kinds
     (2005, Statistics in Medicine 24), so that it never shrinks to a point; with clusters it is widened to
     hold the t interval over them. p is McNemar's for rates without clusters, that of the t statistic for
-    scores, and with clusters the larger of the two. nan without units.
+    scores, and with clusters the larger of the two; that of a sign test of the clusters where all of them
+    differ alike. nan without units.
     """
     one, other = np.asarray(a, float), np.asarray(b, float)
     if one.shape != other.shape:
@@ -83,7 +84,10 @@ def rate_difference(
     value = float(gaps.mean())
     variance, df = cluster_variance((gaps - value) / n, numbers), max(count - 1, 1)
     interval, p = _matched(gaps, level), _p(value, variance, df)
-    if count < n:
+    if count < n and variance == 0 and value:
+        # Where all clusters differ alike, their likeness cannot be estimated, and each counts as one unit.
+        interval, p = union(interval, _matched(np.full(count, value), level)), min(1.0, 2.0 ** (1 - count))
+    elif count < n:
         interval = _within(union(interval, around(value, variance, df, level)))
     if np.isin(one, (0, 1)).all() and np.isin(other, (0, 1)).all():
         exact = mcnemar(one.astype(int), other.astype(int)).p
