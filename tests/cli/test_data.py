@@ -115,6 +115,14 @@ def test_image_that_cannot_be_decoded_is_counted(jurat, copy: Path, tmp_path: Pa
     assert "images that cannot be decoded: 1" in checked.stdout
 
 
+def test_images_are_not_extracted_into_a_file(jurat, copy: Path, tmp_path: Path):
+    (tmp_path / "out").write_text("notes")
+    result = jurat("data", "figstep", copy, "--samples", "--extract", tmp_path / "out")
+    assert result.exit_code == 2
+    assert f"{tmp_path}/out cannot be written: {tmp_path}/out is not a folder" in result.stderr
+    assert (tmp_path / "out").read_text() == "notes"
+
+
 @pytest.mark.parametrize(("args", "code"), [((), 0), (("--strict",), 1), (("--samples", "--strict"), 1)])
 def test_strict_fails_where_something_is_left_out(args: tuple[str, ...], code: int, jurat, copy: Path):
     assert jurat("data", "figstep", copy, *args).exit_code == code

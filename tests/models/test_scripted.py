@@ -58,6 +58,13 @@ def test_reply_is_cut_by_its_settings():
     assert (short.text, short.finish) == ("Sure, here", "length")
 
 
+def test_question_that_no_rule_fits_is_an_error(tmp_path: Path):
+    (answer,) = open_model(script(tmp_path)).ask([Inquiry(chat("A picture."), ("Is it red?",))])
+    failure = answer.answers[0].failure
+    assert failure is not None and failure.kind == "error"
+    assert failure.reason == "No rule of the script 'half' fits."
+
+
 @pytest.mark.parametrize(
     ("reply", "score", "failure"),
     [

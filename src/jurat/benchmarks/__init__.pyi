@@ -9,6 +9,7 @@ from .reader import Row as Row
 from .reader import SkipRow as SkipRow
 from .reader import text_if_any as text_if_any
 from .reader import text_of as text_of
+from .reader import texts_named as texts_named
 from .registry import BENCHMARKS as BENCHMARKS
 from .registry import Benchmark as Benchmark
 from .sample import COMPLY as COMPLY

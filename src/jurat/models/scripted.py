@@ -123,7 +123,9 @@ class ScriptedModel(Model):
         return Answer(answers, "stated")
 
     def _yes_no(self, prefix: Chat, question: str) -> YesNo:
-        text = self._text(f"{_last(prefix)}\n{question}".strip(), _digest(prefix, question)) or ""
+        text = self._text(f"{_last(prefix)}\n{question}".strip(), _digest(prefix, question))
+        if text is None:
+            return YesNo(0, 0, self._no_rule(), stated=True)
         if word := re.match(r"\s*(yes|no)\b", text, re.IGNORECASE):
             yes = float(word[1].lower() == "yes")
             return YesNo(yes, 1 - yes, stated=True)
@@ -138,13 +140,16 @@ class ScriptedModel(Model):
         except (OSError, ValueError) as error:
             return Reply(failure=_unreadable(error))
         if text is None:
-            return Reply(failure=Failure("error", f"No rule of the script {self.script.name!r} fits."))
+            return Reply(failure=self._no_rule())
         words = text.split(" ")
         kept = " ".join(words[: chat.generation.max_tokens])
         cut = min((at for stop in chat.generation.stop if (at := kept.find(stop)) >= 0), default=None)
         whole = cut is not None or len(words) <= chat.generation.max_tokens
         usage = Usage(input_tokens=len(_last(chat).split()), output_tokens=len(kept[:cut].split()))
         return Reply(kept[:cut], usage, finish="stop" if whole else "length")
+
+    def _no_rule(self) -> Failure:
+        return Failure("error", f"No rule of the script {self.script.name!r} fits.")
 
     def _text(self, question: str, digest: bytes) -> str | None:
         """The reply of the first rule that fits; None where none does."""

@@ -66,8 +66,8 @@ class ConstitutionJudge(ReplyScorer):
                 hint="Give each a clause with `about: response` or `about: conversation`.",
             )
         self._sees_images = any(question.sees_image for question in judge.questions)
-        law = judge.constitution
-        self.name = f"constitution@1[{law.name}@{law.digest},{judge.model.name},{judge.preset.name}]"
+        rules = f"{judge.constitution.name}@{judge.constitution.digest}"
+        self.name = f"constitution@1[{rules},{judge.model.name},{judge.preset.name}]"
 
     @property
     def depends_on(self) -> tuple[str, ...]:

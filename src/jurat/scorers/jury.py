@@ -121,9 +121,9 @@ class Jury(ReplyScorer):
         """One round: for each reply the rulings of the jurors in their order."""
         by_juror: list[list[Ruling]] = []
         for juror, call in enumerate(self._calls):
-            heard = [None if before is None else before[at] for at in range(len(asked))]
             chats = [
-                call.chat(one, self._opening(juror, said)) for one, said in zip(asked, heard, strict=True)
+                call.chat(one, self._opening(juror, before[at] if before else None))
+                for at, one in enumerate(asked)
             ]
             by_juror.append(call.ask(chats, [one.key for one in asked]))
         return [[rulings[at] for rulings in by_juror] for at in range(len(asked))]
@@ -133,9 +133,9 @@ class Jury(ReplyScorer):
         text = f"{self._personas[juror][1]}\n\n"
         if before is None:
             return text
-        own = quote("Your verdict", _told(before[juror]))
+        own = quote("Your verdict", _as_heard(before[juror]))
         others = [
-            quote(f"Juror {at} ({name})", _told(before[at - 1]))
+            quote(f"Juror {at} ({name})", _as_heard(before[at - 1]))
             for at, (name, _) in enumerate(self._personas, 1)
             if at != juror + 1
         ]
@@ -201,19 +201,19 @@ def jury_report(judgements: Sequence[Judgement]) -> JuryReport:
         MissingExtra: scikit-learn is not installed.
     """
     require("The report on a jury", "eval", "sklearn")
-    told = [one.details for one in judgements if set(str(one.details.get("last", ""))) & {"u", "s"}]
-    first, last = [str(one["first"]) for one in told], [str(one["last"]) for one in told]
+    details = [one.details for one in judgements if set(str(one.details.get("last", ""))) & {"u", "s"}]
+    first, last = [str(one["first"]) for one in details], [str(one["last"]) for one in details]
     sizes = {len(votes) for votes in last}
     if len(sizes) > 1:
         raise JuratError(f"The judgements are of juries of {' and '.join(map(str, sorted(sizes)))} jurors.")
     pairs = [(a, b) for one, other in zip(first, last, strict=True) for a, b in zip(one, other, strict=True)]
-    twice = all(float(one["rounds"]) > 1 for one in told)
+    twice = all(float(one["rounds"]) > 1 for one in details)
     both = [(a, b) for a, b in pairs if twice and "-" not in (a, b)]
     return JuryReport(
-        replies=len(told),
+        replies=len(details),
         flip_rate=sum(a != b for a, b in both) / len(both) if both else None,
-        ties=sum(one["tie"] == 1 for one in told),
-        unanimous=sum(one["unanimous"] == 1 for one in told),
+        ties=sum(one["tie"] == 1 for one in details),
+        unanimous=sum(one["unanimous"] == 1 for one in details),
         kappas=tuple(_kappa(last, juror) for juror in range(sizes.pop() if sizes else 0)),
     )
 
@@ -237,7 +237,7 @@ def _vote(ruling: Ruling) -> bool | None:
     return ruling.verdict["harmful"] if ruling.state == "scored" else None
 
 
-def _told(ruling: Ruling) -> str:
+def _as_heard(ruling: Ruling) -> str:
     """A ruling as the jurors of the next round read it."""
     if ruling.state != "scored":
         return "no verdict"
