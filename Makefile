@@ -59,6 +59,7 @@ demo: install
 
 demo-eval: $(VENV)/.stamp-eval
 	@$(BIN)/jurat eval examples/battery.yaml --out out/eval
+	@$(BIN)/jurat report out/eval/logs --out out/eval.html --overwrite
 
 test: dev
 	@$(MAKE) --no-print-directory check

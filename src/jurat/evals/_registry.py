@@ -8,12 +8,13 @@ from __future__ import annotations
 from inspect_ai.model import ModelAPI, modelapi
 
 from jurat.benchmarks import BENCHMARKS
-from jurat.evals.measures import counts
+from jurat.evals.measures import counts, measure
 from jurat.evals.scoring import scorer_named
 from jurat.evals.task import reply, show, task_of
+from jurat.metrics.named import METRICS
 from jurat.scorers import SCORERS
 
-__all__ = ["counts", "jurat", "reply", "scorers", "show", "tasks"]
+__all__ = ["counts", "jurat", "metrics", "reply", "scorers", "show", "tasks"]
 
 
 @modelapi(name="jurat")
@@ -26,3 +27,4 @@ def jurat() -> type[ModelAPI]:
 
 tasks = {entry.name: task_of(entry.name, entry.summary) for entry in BENCHMARKS}
 scorers = {entry.name: scorer_named(entry.name) for entry in SCORERS}
+metrics = {name: measure(name) for name in METRICS.names()}

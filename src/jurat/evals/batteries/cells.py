@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from inspect_ai.model import Model as InspectModel
 from inspect_ai.model import get_model
@@ -23,6 +23,7 @@ from jurat.evals.scoring import identity_of, with_options
 from jurat.evals.task import Selection, generate_config, take
 from jurat.scorers import open_scorer
 
+T = TypeVar("T")
 _NO_MATTER = ("concurrency", "deadline", "retries", "input_price", "output_price", "max_batch")
 """Options of a model that change no reply."""
 
@@ -73,16 +74,16 @@ class Cell:
 
 
 def cells_of(battery: Battery) -> list[Cell]:
-    """The cells, model by model, so that one model is open at a time."""
-    found = [
-        Cell(entry, protocol, model, part)
+    """The cells, each once, model by model, so that one model is open at a time."""
+    found = {
+        repr((entry, protocol, model, part.scorers, part.judge)): Cell(entry, protocol, model, part)
         for part in battery.parts
         for entry in part.sets
         for protocol in entry.protocols or (None,)
         for model in part.all_models
-    ]
-    order = {model: place for place, model in enumerate(dict.fromkeys(repr(cell.model) for cell in found))}
-    return sorted(found, key=lambda cell: order[repr(cell.model)])
+    }
+    models = list(dict.fromkeys(repr(cell.model) for cell in found.values()))
+    return sorted(found.values(), key=lambda cell: models.index(repr(cell.model)))
 
 
 def open_copy(entry: SetEntry) -> SetCopy:
@@ -94,9 +95,8 @@ def open_copy(entry: SetEntry) -> SetCopy:
 class Facts:
     """Reads what determines cells, each set, model and scorer once."""
 
-    _sets: dict[Any, dict[str, Any]] = field(default_factory=dict[Any, "dict[str, Any]"])
-    _models: dict[str, dict[str, Any]] = field(default_factory=dict[str, "dict[str, Any]"])
-    _scorers: dict[tuple[str, str | None], str] = field(default_factory=dict[tuple[str, "str | None"], str])
+    _known: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What was read, or the exception that said why it could not be."""
 
     def determinants(self, cell: Cell) -> dict[str, Any]:
         """All that determines the replies of a cell: the content of its samples as they are shown, decoding,
@@ -105,20 +105,30 @@ class Facts:
         Raises:
             JuratError: the set or the model cannot be opened.
         """
-        key = (cell.entry.model_copy(update={"scorers": ()}), cell.protocol)
-        if key not in self._sets:
-            self._sets[key] = _set_facts(cell.entry, cell.protocol)
-        name = repr(cell.model)
-        if name not in self._models:
-            self._models[name] = _model_facts(cell)
-        return {**self._sets[key], **self._models[name], "attack": "", "defense": ""}
+        of_set = cell.entry.model_copy(update={"scorers": (), "protocols": ()})
+        set_facts = self._once(repr((of_set, cell.protocol)), lambda: _set_facts(cell.entry, cell.protocol))
+        model_facts = self._once(repr(cell.model), lambda: _model_facts(cell))
+        return {**set_facts, **model_facts, "attack": "", "defense": ""}
 
     def scorer(self, name: str, judge: str | None) -> str:
         """The identity of a scorer, as its scores have it. Raises JuratError where it cannot be opened."""
-        if (name, judge) not in self._scorers:
+
+        def read() -> str:
             plain, options = with_options(name, judge=judge)
-            self._scorers[name, judge] = identity_of(plain, options, open_scorer(plain, **options))
-        return self._scorers[name, judge]
+            return identity_of(plain, options, open_scorer(plain, **options))
+
+        return self._once(repr(("scorer", name, judge)), read)
+
+    def _once(self, key: str, read: Callable[[], T]) -> T:
+        if key not in self._known:
+            try:
+                self._known[key] = read()
+            except Exception as error:  # said of each cell, tried once
+                self._known[key] = error
+        found = self._known[key]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
 
 def digest_of(determinants: dict[str, Any]) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from inspect_ai.log import EvalLog, EvalSample, read_eval_log, recover_eval_log
 
@@ -46,6 +48,11 @@ class CellLogs:
                 found.determinants[digest] = facts
         return found
 
+    def add(self, digest: str, determinants: dict[str, Any], location: str) -> None:
+        """Adds the log of a cell that was run."""
+        self.paths.setdefault(digest, []).append(local_path(location))
+        self.determinants[digest] = determinants
+
     def best(self, digest: str) -> EvalLog | None:
         """The log of a cell with most replies, with its samples; None where there is none. What a process
         that was killed had finished and not yet written is recovered."""
@@ -66,8 +73,9 @@ class CellLogs:
     def remove_others(self, digest: str, kept: str) -> None:
         """Removes the logs of a cell that another, which is complete, took over."""
         for path in self.paths.get(digest, ()):
-            if path.resolve() != _local(kept).resolve():
+            if path.resolve() != local_path(kept).resolve():
                 path.unlink(missing_ok=True)
+        self.paths[digest] = [local_path(kept)]
 
 
 def replied(log: EvalLog) -> list[EvalSample]:
@@ -91,8 +99,11 @@ def _whole(path: Path) -> EvalLog:
     return found if found.samples is not None else read_eval_log(str(path))
 
 
-def _local(location: str) -> Path:
-    return Path(location.removeprefix("file://"))
+def local_path(location: str) -> Path:
+    """The file of a log's location, which may be a URI."""
+    if not location.startswith("file:"):
+        return Path(location)
+    return Path(url2pathname(urlsplit(location).path))
 
 
 def scored_names(log: EvalLog) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from time import monotonic
@@ -15,7 +15,7 @@ from inspect_ai.log import EvalLog, read_eval_log
 from jurat.errors import JuratError
 from jurat.evals.batteries.battery_file import Battery
 from jurat.evals.batteries.cells import Cell, Facts, cells_of, digest_of
-from jurat.evals.batteries.logs import CELL, CellLogs, is_finished, replied, scored_names
+from jurat.evals.batteries.logs import CELL, CellLogs, is_finished, local_path, replied, scored_names
 from jurat.evals.rescoring import score_again, write_log
 from jurat.files import Locked, file_errors, lock, make_folder
 from jurat.text import counted, one_line
@@ -32,6 +32,8 @@ class Plan:
     determinants: dict[str, Any] | None = None
     identities: tuple[str, ...] = ()
     """Of its scorers, as its scores have them."""
+    log: EvalLog | None = None
+    """The log of the cell with most replies, if it has one."""
     waits: tuple[str, ...] = ()
     """Why it is not done, a phrase each; empty for a cell that is done."""
     failure: str | None = None
@@ -95,22 +97,22 @@ def run_battery(
         release()
 
 
-def plans_of(battery: Battery, folder: Path, facts: Facts | None = None) -> list[Plan]:
+def plans_of(battery: Battery, folder: Path) -> list[Plan]:
     """What each cell of a battery is waiting for, without running any."""
-    facts, logs = facts or Facts(), CellLogs.of(folder / LOGS)
-    return [_plan(cell, facts, logs) for cell in cells_of(battery)]
+    facts, logs = Facts(), CellLogs.of(folder / LOGS)
+    return [replace(_plan(cell, facts, logs), log=None) for cell in cells_of(battery)]
 
 
 def _run_all(battery: Battery, logs: Path, tell: Callable[[str], None], progress: bool) -> Iterator[Outcome]:
-    facts, stopped = Facts(), False
+    facts, found, stopped = Facts(), CellLogs.of(logs), False
     for _, group in groupby(cells_of(battery), key=lambda cell: repr(cell.model)):
         cells = list(group)
         try:
             for cell in cells:
-                plan = _plan(cell, facts, CellLogs.of(logs))
+                plan = Plan(cell, waits=("not begun",)) if stopped else _plan(cell, facts, found)
                 tell(f"{cell.label}: {plan.state}")
                 start = monotonic()
-                outcome = Outcome(plan, stopped=True) if stopped else _run(plan, logs, progress)
+                outcome = Outcome(plan, stopped=True) if stopped else _run(plan, found, logs, progress)
                 stopped = outcome.stopped
                 if plan.waits and not stopped:
                     told = f"failed: {outcome.failure}" if outcome.failure else "done"
@@ -125,10 +127,11 @@ def _plan(cell: Cell, facts: Facts, logs: CellLogs) -> Plan:
     try:
         determinants = facts.determinants(cell)
         identities = tuple(facts.scorer(name, cell.part.judge) for name in cell.scorers)
+        found = logs.best(digest_of(determinants))
     except Exception as error:  # a set or a model of a third party may raise anything
         return Plan(cell, failure=_why(error))
-    found = logs.best(digest_of(determinants))
-    return Plan(cell, determinants, identities, tuple(_waits(determinants, identities, found, logs)))
+    waits = tuple(_waits(determinants, identities, found, logs))
+    return Plan(cell, determinants, identities, found, waits)
 
 
 def _waits(
@@ -142,7 +145,7 @@ def _waits(
     missing = wanted - len(replied(found))
     if missing or not is_finished(found):
         yield f"{missing:,} of {counted(wanted, 'reply', 'replies')}"
-    for identity in _unscored(found, identities):
+    for identity in _unscored(found, identities) if replied(found) else ():
         yield f"scores of {identity.split()[0]}"
 
 
@@ -162,20 +165,20 @@ def _is_scored(log: EvalLog, name: str | None) -> bool:
     return not missing and not (scores and failed)
 
 
-def _run(plan: Plan, folder: Path, progress: bool) -> Outcome:
+def _run(plan: Plan, logs: CellLogs, folder: Path, progress: bool) -> Outcome:
     if plan.failure is not None:
         return Outcome(plan, failure=plan.failure)
     try:
-        return _completed(plan, folder, progress)
+        return _completed(plan, logs, folder, progress)
     except Exception as error:  # of one cell; the others go on
         return Outcome(plan, failure=_why(error))
 
 
-def _completed(plan: Plan, folder: Path, progress: bool) -> Outcome:
-    logs = CellLogs.of(folder)
-    found = logs.best(plan.digest)
+def _completed(plan: Plan, logs: CellLogs, folder: Path, progress: bool) -> Outcome:
+    found = plan.log
     if found is None or not is_finished(found) or len(replied(found)) < _wanted(plan):
         found = _evaluated(plan, found, folder, progress)
+        logs.add(plan.digest, plan.determinants or {}, found.location)
         if found.status == "cancelled":
             return Outcome(plan, found, stopped=True)
         if is_finished(found):
@@ -242,7 +245,7 @@ def _scored(plan: Plan, log: EvalLog) -> EvalLog:
     location = log.location
     _drop_scores(log, _unscored(log, plan.identities))
     found = score_again(log, asked, judge=plan.cell.part.judge)
-    write_log(found, Path(location.removeprefix("file://")))
+    write_log(found, local_path(location))
     return read_eval_log(location)
 
 
