@@ -16,7 +16,7 @@ from jurat.benchmarks import Sample, SetCopy, choose_protocol, open_set
 from jurat.benchmarks.protocol import Protocol
 from jurat.content import ImageError, LazyImage
 from jurat.errors import JuratError
-from jurat.evals import _registry as _registry  # by which Inspect finds the provider and the tasks
+from jurat.evals import _registry
 from jurat.evals.batteries.battery_file import Battery, ModelEntry, Part, SetEntry
 from jurat.evals.provider import JuratModel
 from jurat.evals.scoring import identity_of, with_options
@@ -43,6 +43,13 @@ class Cell:
         """For people: "figstep (text_only) x bundled"."""
         protocol = f" ({self.protocol})" if self.protocol else ""
         return f"{self.entry.set}{protocol} x {self.model.model}"
+
+    @property
+    def task(self) -> str:
+        """Its task, as Inspect finds it."""
+        name = self.entry.set.partition("?")[0]
+        assert name in _registry.tasks  # whose import registers the provider too
+        return f"jurat/{name}"
 
     @property
     def task_args(self) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from jurat.text import counted
 
 COLUMNS = ("set", "model", "scorer", "metric", "value", "95% interval", "n", "left out")
 """Of the table of numbers."""
-FAILED = "failed"
-"""The state of the row of a cell that has no judgements."""
+FAILED, STOPPED = "failed", "stopped"
+"""The states of the row that stands for a cell without judgements."""
 
 
 @dataclass
@@ -41,20 +41,22 @@ class Results:
         facts: dict[str, Any] = {"cell": outcome.plan.cell.label, **(outcome.plan.determinants or {})}
         if outcome.stopped:
             self.stopped = True
-            self.lines.append(_line(outcome, "stopped before it was done"))
-            self.cells.append({**facts, "status": "stopped"})
-            return
-        if failure := outcome.failure:
+            self._add_without(outcome, facts, STOPPED, "the run was stopped before it was done")
+        elif outcome.failure:
             self.failed += 1
-            self.lines.append(_line(outcome, f"failed: {failure}"))
-            self.rows.append(
-                {"unit": "", "clusters": [""], **_factors(outcome), "state": FAILED, "reason": failure}
-            )
-            self.cells.append({**facts, "status": FAILED, "reason": failure})
+            self._add_without(outcome, facts, FAILED, outcome.failure)
         else:
             self.cells.append({**facts, "status": "done"})
         if outcome.log is not None:
             self._add_log(outcome, outcome.log, _results(outcome))
+
+    def _add_without(self, outcome: Outcome, facts: dict[str, Any], state: str, reason: str) -> None:
+        """Adds the row of a cell that has no numbers."""
+        self.lines.append(_line(outcome, f"{state}: {reason}"))
+        self.rows.append(
+            {"unit": "", "clusters": [""], **_factors(outcome), "state": state, "reason": reason}
+        )
+        self.cells.append({**facts, "status": state, "reason": reason})
 
     def _add_log(self, outcome: Outcome, log: EvalLog, results: Sequence[ScorerResults]) -> None:
         self.cells[-1] |= {"scorers": [each.facts() for each in results], "log": log.location}

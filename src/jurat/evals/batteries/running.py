@@ -178,9 +178,10 @@ def _completed(plan: Plan, logs: CellLogs, folder: Path, progress: bool) -> Outc
     found = plan.log
     if found is None or not is_finished(found) or len(replied(found)) < _wanted(plan):
         found = _evaluated(plan, found, folder, progress)
-        logs.add(plan.digest, plan.determinants or {}, found.location)
-        if found.status == "cancelled":
-            return Outcome(plan, found, stopped=True)
+        if found is not None:
+            logs.add(plan.digest, plan.determinants or {}, found.location)
+        if found is None or found.status == "cancelled":
+            return Outcome(plan, stopped=True)
         if is_finished(found):
             logs.remove_others(plan.digest, found.location)
     if found.status == "error":
@@ -206,8 +207,9 @@ def _wanted(plan: Plan) -> int:
     return plan.determinants["samples"] * plan.determinants["replies a sample"]
 
 
-def _evaluated(plan: Plan, before: EvalLog | None, folder: Path, progress: bool) -> EvalLog:
-    """The log of a cell: of a new run, or of one that goes on from the replies of another log."""
+def _evaluated(plan: Plan, before: EvalLog | None, folder: Path, progress: bool) -> EvalLog | None:
+    """The log of a cell: of a new run, or of one that goes on from the replies of another log. None where
+    Ctrl-C stopped it."""
     cell = plan.cell
     settings: dict[str, Any] = {
         "log_dir": str(folder),
@@ -219,8 +221,8 @@ def _evaluated(plan: Plan, before: EvalLog | None, folder: Path, progress: bool)
         "score_display": False,
     }
     if before is None:
-        (found,) = inspect_ai.eval(
-            f"jurat/{cell.entry.set.partition('?')[0]}",
+        found = inspect_ai.eval(
+            cell.task,
             model=cell.served,
             task_args=cell.task_args,
             metadata={CELL: {"digest": plan.digest, **(plan.determinants or {})}},
@@ -229,8 +231,8 @@ def _evaluated(plan: Plan, before: EvalLog | None, folder: Path, progress: bool)
     else:
         # The copy may have been moved, and scorers may be others by now.
         before.eval.task_args = before.eval.task_args_passed = cell.task_args
-        (found,) = inspect_ai.eval_retry(before, **settings)
-    return read_eval_log(found.location)
+        found = inspect_ai.eval_retry(before, **settings)
+    return read_eval_log(found[0].location) if found else None
 
 
 def _scored(plan: Plan, log: EvalLog) -> EvalLog:
