@@ -36,7 +36,7 @@ class GehJsonl(Reader):
         about_reply = messages[-1].role == "assistant"
         metadata = cast("dict[str, Any]", m) if isinstance(m := cells.get("metadata"), dict) else {}
         categories = texts_in(cells, "category_labels") or texts_in({**metadata, **cells}, "category")
-        yield conversation(messages, notes=self.files.notes, silent=_SILENT, sample=Sample(
+        sample = Sample(
             id=text_if_any(cells, "id", "sample_id") or row.place,
             item=Item(),
             # The label of a conversation that ends with a reply is about the reply.
@@ -45,7 +45,8 @@ class GehJsonl(Reader):
             group=text_if_any(cells, "dataset"),
             category=", ".join(categories) or None,
             fields=texts_named(metadata, _METADATA),
-        ))  # fmt: skip
+        )
+        yield conversation(messages, sample, self.files.notes, silent=_SILENT)
 
     def _messages(self, row: Row) -> list[Message]:
         if "messages" in row.cells:

@@ -49,7 +49,7 @@ class JuratLayout(Reader):
         at = next((at for at, each in enumerate(messages) if each.role == "user"), 0)
         messages[at] = Message(messages[at].role, messages[at].texts, images)
         fields = {name: str(text) for name, text in object_in(cells, "fields").items() if text is not None}
-        sample = conversation(messages, notes=self.files.notes, sample=Sample(
+        sample = Sample(
             id=text_of(row, "id"),
             item=Item(),
             expected=_expected(cells),
@@ -58,7 +58,8 @@ class JuratLayout(Reader):
             category=text_if_any(cells, "category"),
             cluster=text_if_any(cells, "cluster") or "",
             fields=fields,
-        ))  # fmt: skip
+        )
+        sample = conversation(messages, sample, self.files.notes)
         caption = text_if_any(cells, "caption")
         if caption is not None:
             sample = replace(sample, item=replace(sample.item, caption=caption))

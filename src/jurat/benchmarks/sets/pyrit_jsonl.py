@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from hashlib import sha256
 from typing import Any
 
 from jurat.benchmarks.cells import object_in, parsed, texts_in
 from jurat.benchmarks.conversation import Message, conversation, message_of, messages_in
-from jurat.benchmarks.reader import Reader, Row, SkipRow, text_if_any
+from jurat.benchmarks.reader import Reader, Row, SkipRow, same_text, text_if_any
 from jurat.benchmarks.sample import Sample
 from jurat.content import Item
 
@@ -54,24 +53,26 @@ class PyRIT(Reader):
         reply_error = next((e for piece in pieces if (e := _error(piece)) is not None), None)
         scores = [score for piece in pieces for score in _scores(piece)]
         texts = {"original": original, "response_error": reply_error, "scores": "\n".join(scores)}
-        yield conversation(_joined(messages, pieces), notes=self.files.notes, sample=Sample(
+        sample = Sample(
             id=row.cells["id"],
             item=Item(),
             category=", ".join(_categories(pieces)) or None,
-            cluster=sha256(original.encode()).hexdigest()[:16],
+            cluster=original and same_text(original),
             fields={name: text for name, text in texts.items() if text},
-        ))  # fmt: skip
+        )
+        yield conversation(_joined(messages, pieces), sample, self.files.notes)
 
     def _of_agent(self, row: Row) -> Sample:
         found = messages_in(object_in(row.cells, "conversation").get("messages"))
         messages = [message_of(each, self.image) for each in found]
         first = next((text for each in messages if each.role == "user" for text in each.texts), "")
-        return conversation(messages, notes=self.files.notes, sample=Sample(
+        sample = Sample(
             id=row.place,
             item=Item(),
             category=text_if_any(row.cells, "risk_sub_type"),
-            cluster=sha256(first.encode()).hexdigest()[:16],
-        ))  # fmt: skip
+            cluster=first and same_text(first),
+        )
+        return conversation(messages, sample, self.files.notes)
 
     def _message(self, piece: Mapping[str, Any]) -> Message:
         """What was sent: the converted value."""

@@ -40,14 +40,14 @@ class SafeBenchYing(Reader):
         fields = {"question": text_of(row, "query")}
         if scenario in self._names:
             fields["scenario"] = self._names[scenario]
+        image = self.image(*(f"{each}/{name}" for each in _FOLDERS), name, any_suffix=True)
         yield Sample(
             id=f"{scenario}-{number}",
-            item=Item([self.image(*(f"{each}/{name}" for each in _FOLDERS), name, any_suffix=True)],
-                      turns=self.turns(fields)),
+            item=Item([image], turns=self.turns(fields)),
             expected=REFUSE,
             category=scenario,
             fields=fields,
-        )  # fmt: skip
+        )
 
     @cached_property
     def _names(self) -> dict[str, str]:
