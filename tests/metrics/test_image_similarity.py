@@ -65,3 +65,10 @@ def test_pairs_of_files_are_read_and_those_that_cannot_be_compared_are_counted(t
 def test_images_in_memory_are_taken():
     rows = columns(image=[Image.fromarray(IMAGE)], reference=[np.stack([NOISY] * 3, -1)])
     assert value_of("ssim", rows).value == pytest.approx(ssim(IMAGE, NOISY))
+
+
+@pytest.mark.parametrize("cell", [3, True, 0.5, [1, 2], {"a": 1}, b"x"])
+def test_cell_that_is_no_image_is_unreadable(cell):
+    found = value_of("ssim", [{"image": cell, "reference": "a.png"}])
+    assert (found.value, found.left_out) == (None, {"unreadable": 1})
+    assert found.problems[0].reason == f"image: {cell!r} is neither a path nor an image"

@@ -165,6 +165,8 @@ def _numbers(cell: object, labels: Labels) -> list[float]:
 
 def _image(cell: object, labels: Labels) -> Any:
     """A path as a text, or an image in memory."""
+    if isinstance(cell, bool | int | float | list | tuple | dict | bytes):
+        raise BadCell(f"{_quoted(cast('object', cell))} is neither a path nor an image")
     return _plain(cell) if isinstance(cell, str) else cell
 
 
