@@ -168,6 +168,17 @@ def test_label_by_id_alone_is_refused_where_replies_differ(logs, tmp_path):
     assert "reply_sha256" in str(caught.value.hint)
 
 
+def test_label_of_an_id_in_two_sets_is_refused(logs, tmp_path):
+    a, b = read_logs([logs["open"], logs["silent"]])
+    b.log.eval.metadata["set"] = "figstep"
+    # Both models gave this reply to 0002.
+    file = write_labels(tmp_path / "l.csv", [("0002", "refusal", "I cannot help.")], ("id", "label", "reply"))
+    with pytest.raises(JuratError, match="the id '0002' stands for different samples"):
+        judge_swap([a, b], file)
+    b.log.eval.metadata["set"] = a.set
+    assert judge_swap([a, b], file).labels.n == 2
+
+
 @pytest.mark.parametrize(
     ("rows", "people", "told"),
     [

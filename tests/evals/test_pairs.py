@@ -103,6 +103,12 @@ def test_other_protocols_and_sets_are_refused(logs):
         matched([a], [b])
 
 
+def test_log_is_not_compared_with_itself(logs):
+    (log,) = read_logs([logs["open"]])
+    with pytest.raises(JuratError, match="A and B are the same log"):
+        pair_logs(log, log)
+
+
 def test_scorers_of_one_log_are_not_compared(logs):
     a, b = read_logs([logs["open"], logs["silent"]])
     strict = next(iter(b.samples[0].scores))

@@ -190,6 +190,8 @@ def _by_set(logs: Sequence[Evaluated], side: str) -> dict[str, Evaluated]:
 
 
 def _check_alike(a: Evaluated, b: Evaluated, across_protocols: bool) -> None:
+    if a.path == b.path:
+        raise JuratError(f"A and B are the same log, {a.path.name}.")
     if a.set != b.set:
         raise JuratError(f"A is of the set {a.set}, B of {b.set}: nothing can be paired.")
     if a.protocol != b.protocol and not across_protocols:

@@ -14,7 +14,7 @@ from inspect_ai.log import EvalSample
 from jurat.benchmarks import Sample
 from jurat.content import Item
 from jurat.errors import JuratError
-from jurat.evals.log_files import Evaluated
+from jurat.evals.log_files import Evaluated, content_of
 from jurat.evals.measures import event_columns
 from jurat.evals.replies import reply_of
 from jurat.metrics.metric_value import MetricValue
@@ -86,14 +86,15 @@ def read_labels(
 
     Raises:
         JuratError: the file cannot be read, has a label that is not known, none of the event's name, or no
-            label of any reply; or its labels fit several replies and do not say which.
+            label of any reply; or its labels fit several samples or replies and do not say which.
     """
     positive, names = _vocabulary(file, judges, people)
     scorer = HumanLabels(file=str(file), positive=positive, labels=",".join(names))
     keys = [(log.name, str(sample.id), sample.epoch) for log in logs for sample in log.samples]
     answered = [_answered(sample) for log in logs for sample in log.samples]
     found = scorer.score(answered)
-    _check_unique(answered, found, file)
+    _check_questions(logs, found, file)
+    _check_replies(answered, found, file)
     if not any(judgement.label for judgement in found):
         raise JuratError(
             f"No reply has a label: {scorer.note or 'the labels are about other replies'}",
@@ -150,7 +151,21 @@ def _answered(sample: EvalSample) -> Answered:
     return Answered(Sample(str(sample.id), Item(id=str(sample.id))), reply_of(sample.output, error))
 
 
-def _check_unique(answered: Sequence[Answered], found: Sequence[Judgement], file: Path) -> None:
+def _check_questions(logs: Sequence[Evaluated], found: Sequence[Judgement], file: Path) -> None:
+    """Refuses labels of an id that stands for different samples in the logs, those of two sets say."""
+    samples = [(str(sample.id), log.set, content_of(sample)) for log in logs for sample in log.samples]
+    places: dict[str, set[tuple[str, str]]] = {}
+    for id, set_name, content in samples:
+        places.setdefault(id, set()).add((set_name, content))
+    for (id, _, _), judgement in zip(samples, found, strict=True):
+        if "votes" in judgement.details and len(places[id]) > 1:
+            raise JuratError(
+                f"{shown(str(file))}: the id {id!r} stands for different samples in these logs.",
+                hint="Compare the judges of one set at a time.",
+            )
+
+
+def _check_replies(answered: Sequence[Answered], found: Sequence[Judgement], file: Path) -> None:
     """Refuses labels by id alone where a sample has several replies that differ."""
     texts: dict[str, set[str]] = {}
     for one in answered:
