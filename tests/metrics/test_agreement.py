@@ -108,7 +108,20 @@ def test_fleiss_kappa_equals_statsmodels_on_units_with_all_ratings():
     counts = np.array([[unit.count(label) for label in range(1, 6)] for unit in full])
     assert found.value == pytest.approx(fleiss_kappa(counts))
     assert (found.n, found.parts["ratings per unit"]) == (8, 4)
-    assert found.left_out == {"missing rating": 7, "units with fewer than 4 ratings": 9}
+    assert found.left_out == {"missing rating": 7, "units without 4 ratings": 9}
+
+
+def test_fleiss_kappa_takes_the_number_of_ratings_that_most_units_have():
+    """One unit with a further rating does not leave the others out."""
+    pairs = [("a", "b"), ("a", "a"), ("b", "b"), ("a", "a")]
+    rows = [{"unit": u, "rater": r, "rating": x} for u, pair in enumerate(pairs) for r, x in enumerate(pair)]
+    alone = value_of("fleiss_kappa", rows)
+    found = value_of(
+        "fleiss_kappa", [*rows, *({"unit": "more", "rater": r, "rating": "a"} for r in range(3))]
+    )
+    assert (found.value, found.n) == (pytest.approx(fleiss_kappa([[1, 1], [2, 0], [0, 2], [2, 0]])), 4)
+    assert found.value == alone.value
+    assert found.left_out == {"units without 2 ratings": 3}
 
 
 @pytest.mark.parametrize(

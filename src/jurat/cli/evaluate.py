@@ -172,7 +172,8 @@ def _stopped(log_dir: Path | None) -> NoReturn:
     """After Ctrl-C, when Inspect has written the log with what there is."""
     from inspect_ai.log import list_eval_logs
 
-    written = next(iter(list_eval_logs(*([] if log_dir is None else [str(log_dir)]))), None)
+    found = list_eval_logs() if log_dir is None else list_eval_logs(str(log_dir))
+    written = next(iter(found), None)
     path = "LOG" if written is None else written.name.removeprefix("file://")
     typer.echo(f"jurat: stopped; to go on: inspect eval-retry {path}", err=True)
     raise typer.Exit(130)

@@ -137,7 +137,7 @@ def ac1(rows: MetricRows) -> MetricValue:
 
 
 def fleiss(rows: MetricRows) -> MetricValue:
-    """Fleiss' kappa of the units that have as many ratings as the most rated ones."""
+    """Fleiss' kappa of the units with the number of ratings that most have."""
     from statsmodels.stats.inter_rater import fleiss_kappa
 
     rows, counts, _ = _counts(rows, equal=True)
@@ -210,14 +210,19 @@ def _counts(
 ) -> tuple[MetricRows, NDArray[Any], list[str]]:
     """Units as rows, how many raters gave each of them each label, and the labels.
 
-    Units with fewer than `least` ratings are left out; with `equal`, those with fewer than the most.
+    Units with fewer than `least` ratings are left out; with `equal`, those with another number of ratings
+    than most units that have two or more.
     """
     rows = _without_repeats(rows)
     given = Counter(rows["unit"])
-    least = max(given.values(), default=0) if equal else least
-    rows = rows.select(
-        [given[unit] >= least for unit in rows["unit"]], f"units with fewer than {least} ratings"
-    )
+    if equal:
+        sizes = Counter(size for size in given.values() if size > 1)
+        usual = max(sizes, key=lambda size: (sizes[size], size), default=2)
+        kept, why = [given[unit] == usual for unit in rows["unit"]], f"units without {usual} ratings"
+    else:
+        kept = [given[unit] >= least for unit in rows["unit"]]
+        why = f"units with fewer than {least} ratings"
+    rows = rows.select(kept, why)
     names = _names(rows)
     units = list(dict.fromkeys(rows["unit"]))
     counts = np.zeros((len(units), len(names)), int)
