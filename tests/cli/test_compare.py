@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from inspect_ai.log import read_eval_log, write_eval_log
 
 from ..evals.drawn_logs import LAX, STRICT, people_labels
 
@@ -88,6 +89,16 @@ def test_judges_added_by_score_are_compared(jurat, logs, tmp_path):
     assert "## Conclusion: survives" in page and "| J3 |" in page and "refusal-phrases-gcg-style@1" in page
     assert jurat("judges", tmp_path, "--out", out).exit_code == 2
     assert jurat("judges", tmp_path, "--out", out, "--overwrite").exit_code == 0
+
+
+def test_pairs_of_different_sets_are_counted_with_the_reason(jurat, logs, tmp_path):
+    other = read_eval_log(str(logs["silent"]))
+    other.eval.metadata["set"] = "figstep"
+    write_eval_log(other, str(tmp_path / "other.eval"))
+    told = jurat("judges", logs["open"], tmp_path / "other.eval", "--scorer", "refusal-phrases-lax").stdout
+    assert (
+        "1 pair of logs: A is of the set pictogram-typographic, B of figstep: nothing can be paired." in told
+    )
 
 
 def test_sampling_without_labels_is_wrong_usage(jurat, logs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -252,15 +253,19 @@ def _why(correction: Correction) -> str:
 def _conclusions(found: JudgeSwap, numbers: Mapping[str, str]) -> list[Section]:
     if len(found.logs) == 1:
         return [Section("Conclusions", before=["One log: there is nothing to compare."])]
-    return [_conclusion(each, numbers) for each in found.conclusions]
+    sections = [_conclusion(each, numbers) for each in found.conclusions if not each.problem]
+    if problems := Counter(each.problem for each in found.conclusions if each.problem):
+        told = [
+            f"{counted(count, 'pair of logs', 'pairs of logs')}: {why}" for why, count in problems.items()
+        ]
+        sections.append(Section("Not compared", before=told))
+    return sections
 
 
 def _conclusion(each: Conclusion, numbers: Mapping[str, str]) -> Section:
-    words = {1: "A higher", -1: "B higher", 0: "no difference"}
-    section = Section(
-        f"Conclusion: {each.verdict}", ("judge", "A - B (95% interval)", "n", "p (Holm)", "shows")
-    )
-    section.before = [f"A: {each.a}", f"B: {each.b}", *([each.problem] if each.problem else [])]
+    words = {1: "A higher", -1: "B higher", 0: "nothing"}
+    headings = ("judge", "A - B (95% interval)", "n", "p (Holm)", "shows")
+    section = Section(f"Conclusion: {each.verdict}", headings, before=[f"A: {each.a}", f"B: {each.b}"])
     for judge, line in each.under.items():
         gap = line.difference
         value = with_interval(signed(gap.value), gap.interval, sign=True)
