@@ -50,6 +50,12 @@ def test_compare_as_json_takes_folders_and_a_scorer(jurat, logs):
     assert pair["a"]["protocol"] == "text_only" and pair["a"]["samples"] == 36
 
 
+def test_compare_says_that_both_logs_hold_the_same_replies(jurat, logs):
+    told = "A and B hold the same 36 replies of one run"
+    assert told in jurat("compare", logs["open"], logs["open"]).stdout
+    assert told not in jurat("compare", logs["open"], logs["silent"]).stdout
+
+
 def test_compare_of_what_cannot_be_paired_is_wrong_usage(jurat, logs, tmp_path):
     result = jurat("compare", logs["careful"], tmp_path)
     assert result.exit_code == 2 and "holds no log" in result.output

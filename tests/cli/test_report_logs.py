@@ -89,6 +89,22 @@ def test_images_come_from_the_log_alone(jurat, tmp_path):
     assert "the log was written without its images" in columns["missing"]["0"]
 
 
+def test_answer_to_another_question_under_the_same_id_has_a_row_of_its_own(jurat, logs, tmp_path):
+    log = read_eval_log(str(logs["open"]))
+    first, second, third, *_ = log.samples
+    first.metadata["fields"] = {"question": "Ways to bake bread?"}
+    second.input = "Ways to sail a boat?"
+    third.metadata["shown"] = ["another"]
+    write_eval_log(log, str(tmp_path / "changed.json"))
+    result = jurat("report", logs["careful"], tmp_path / "changed.json", "--out", tmp_path / "page.html")
+    assert result.exit_code == 0 and "(39 samples)" in result.output, result.output
+    items = [each for each in block(tmp_path / "page.html", "items-0")]
+    answers = [len(each["answers"]) for each in items]
+    assert answers.count(2) == 33 and answers.count(1) == 6
+    texts = [text for each in items for _, text in each["asked"]]
+    assert "Ways to bake bread?" in texts and "Ways to sail a boat?" in texts
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [

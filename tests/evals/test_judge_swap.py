@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import pytest
 from scipy import stats
@@ -38,6 +39,14 @@ def report(logs, labels):
 def conclusions(logs):
     found = judge_swap(read_logs([logs["careful"], logs["open"], logs["silent"]]))
     return {tuple(each.rpartition("/")[2] for each in (c.a, c.b)): c for c in found.conclusions}
+
+
+def test_replies_that_two_logs_hold_are_not_counted_twice(logs, tmp_path):
+    again = shutil.copy(logs["careful"], tmp_path / "again.eval")
+    with pytest.raises(
+        JuratError, match=r"again.eval both hold 36 replies of one run, which would count twice"
+    ):
+        judge_swap(read_logs([logs["careful"], again]))
 
 
 def test_labels_that_cannot_be_used_are_counted(report):

@@ -67,6 +67,14 @@ def test_sample_that_asks_something_else_under_the_same_id_is_not_compared(logs)
     assert (found.samples, found.left_out) == (35, {"same id, another question": 1})
 
 
+@pytest.mark.parametrize(("shown", "left_out"), [(["another"], {"same id, another question": 1}), (None, {})])
+def test_sample_that_shows_another_image_under_the_same_id_is_not_compared(logs, shown, left_out):
+    a, b = read_logs([logs["open"], logs["silent"]])
+    assert [len(sample.metadata["shown"]) for sample in a.samples] == [0] * 36  # text_only
+    b.samples[4].metadata["shown"] = shown  # None: it failed before it was shown
+    assert pair_logs(a, b).left_out == left_out
+
+
 def twice(log):
     """The log with another reply to each sample, which its judges could not read."""
     for sample in list(log.samples):

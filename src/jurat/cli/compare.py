@@ -59,6 +59,8 @@ def compare(
 
 def _sections(pair: LogPair) -> list[Section]:
     title = str(pair.a.facts.get("title") or pair.a.set)
+    from jurat.evals.log_files import shared_replies
+
     epochs = "" if pair.a.epochs == 1 else f", {pair.a.epochs} replies each"
     protocols = " and ".join(dict.fromkeys((pair.a.protocol, pair.b.protocol)))
     head = Section(
@@ -66,6 +68,8 @@ def _sections(pair: LogPair) -> list[Section]:
         before=[f"A: {_model(pair.a)}", f"B: {_model(pair.b)}", f"not compared: {listed(pair.left_out)}"],
     )
     head.before += [f"stopped early: {log.path.name} ({log.log.status})" for log in _unfinished(pair)]
+    if shared := shared_replies(pair.a, pair.b):
+        head.before.append(f"A and B hold the same {counted(shared, 'reply', 'replies')} of one run")
     head.after = [f"{name}: {why}" for name, why in pair.others.items()]
     return [head, *(_section(each, pair.a.epochs) for each in pair.scorers)]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from inspect_ai.log import EvalSample, read_eval_log_sample
-from inspect_ai.model import ChatMessage, ContentImage
+from inspect_ai.model import ChatMessage, ContentImage, ModelOutput
 from inspect_ai.scorer import Score
 
 from jurat.content import ImageError
 from jurat.evals.images import bytes_of
-from jurat.evals.log_files import Evaluated, event_of, read_headers, with_samples
+from jurat.evals.log_files import Evaluated, asked, event_of, is_same, read_headers, with_samples
 from jurat.evals.measures import event_columns
 from jurat.evals.pairs import why
 from jurat.evals.replies import reply_of
@@ -33,14 +33,15 @@ class _Place:
     """Where a sample is."""
 
     log: Path
-    id: str | int
-    epoch: int
+    sample: EvalSample
+    """Without its reply."""
+    row: int
 
 
 def write_page_of_logs(
     paths: Sequence[Path], out: Path, *, limit: int = LIMIT, overwrite: bool = False
 ) -> AnswersPage:
-    """Writes a page of logs, files or folders of them; samples with one id of one set are one row.
+    """Writes a page of logs, files or folders of them; samples that ask the same under one id are one row.
 
     Images are taken from the logs alone, never from where a log says that they were. Memory holds the texts
     of all logs, and one picture at a time.
@@ -50,10 +51,9 @@ def write_page_of_logs(
     """
     logs = read_headers(paths)
     rows, places = _rows(logs)
-    listed = list(rows)
     return write_answers(
-        rows.values(),
-        lambda number: _picture(places[listed[number]]),
+        rows,
+        lambda number: _picture(places[number]),
         out,
         title=", ".join(dict.fromkeys(str(log.facts.get("title") or log.set) for log in logs)),
         facts=[(f"Log {number}", _told(log)) for number, log in enumerate(logs, start=1)],
@@ -62,27 +62,35 @@ def write_page_of_logs(
     )
 
 
-def _rows(logs: Sequence[Evaluated]) -> tuple[dict[Key, SampleRow], dict[Key, _Place]]:
-    """The samples of all logs, and where the first log has each."""
-    rows: dict[Key, SampleRow] = {}
-    places: dict[Key, _Place] = {}
+def _rows(logs: Sequence[Evaluated]) -> tuple[list[SampleRow], list[_Place]]:
+    """The samples of all logs, and where the first log has each. A log that asks something else under the
+    same id, or in another way, has a row of its own."""
+    rows: list[SampleRow] = []
+    places: list[_Place] = []
+    by_key: dict[Key, list[_Place]] = {}
     several = len({log.set for log in logs}) > 1
     for header in logs:
         log = with_samples(header)
         judged, names = log.judgements(), log.scorers()
         for at, sample in enumerate(log.samples):
             key = log.set, str(sample.id), sample.epoch
-            row = rows.setdefault(key, _row(log, sample, several))
-            places.setdefault(key, _Place(log.path, sample.id, sample.epoch))
+            there = by_key.setdefault(key, [])
+            place = next((each for each in there if is_same(each.sample, sample, as_asked=True)), None)
+            if place is None:
+                as_asked = sample.model_copy(update={"output": ModelOutput(), "scores": None})
+                place = _Place(log.path, as_asked, len(rows))
+                there.append(place)
+                places.append(place)
+                rows.append(_row(log, sample, several, f" ({log.name})" if len(there) > 1 else ""))
             said = [
                 _judged(name, rows_of_it[at], (sample.scores or {}).get(names[name]))
                 for name, rows_of_it in judged.items()
             ]
-            row.answers.append(_given(log, sample, said))
+            rows[place.row].answers.append(_given(log, sample, said))
     return rows, places
 
 
-def _row(log: Evaluated, sample: EvalSample, several: bool) -> SampleRow:
+def _row(log: Evaluated, sample: EvalSample, several: bool, suffix: str) -> SampleRow:
     expected = sample.metadata.get("expected")
     facts = {
         "set": log.set if several else None,
@@ -91,7 +99,7 @@ def _row(log: Evaluated, sample: EvalSample, several: bool) -> SampleRow:
         "expected": ", ".join(map(str, expected)) if isinstance(expected, list) else expected,
         "label": sample.metadata.get("label"),
     }
-    name = str(sample.id) if log.epochs == 1 else f"{sample.id}, reply {sample.epoch}"
+    name = (str(sample.id) if log.epochs == 1 else f"{sample.id}, reply {sample.epoch}") + suffix
     return SampleRow(
         name=f"{log.set}: {name}" if several else name,
         asked=list(_asked(sample)),
@@ -101,8 +109,7 @@ def _row(log: Evaluated, sample: EvalSample, several: bool) -> SampleRow:
 
 def _asked(sample: EvalSample) -> Iterator[tuple[str, str]]:
     """The turns as they were asked, and the row's own texts, which may be in the image."""
-    asked = sample.input
-    turns = [("user", asked)] if isinstance(asked, str) else [(turn.role, turn.text) for turn in asked]
+    turns = asked(sample)
     yield from turns
     fields: Mapping[str, Any] = sample.metadata.get("fields") or {}
     texts = {text for _, text in turns}
@@ -135,8 +142,8 @@ def _picture(place: _Place) -> Thumbnail:
     try:
         sample = read_eval_log_sample(
             str(place.log),
-            place.id,
-            place.epoch,
+            place.sample.id,
+            place.sample.epoch,
             resolve_attachments="core",
             exclude_fields={"events", "store"},
         )

@@ -14,7 +14,7 @@ import numpy as np
 
 from jurat.errors import JuratError
 from jurat.evals.judge_report import Agreement, Conclusion, Judge, JudgedRate, JudgeSwap, Share
-from jurat.evals.log_files import Evaluated, event_of
+from jurat.evals.log_files import Evaluated, event_of, shared_replies
 from jurat.evals.measures import event_columns
 from jurat.evals.pairs import LogPair, PairedRates, is_named, pair_logs, why, with_holm
 from jurat.evals.people import PEOPLE, Labelled, read_labels
@@ -24,6 +24,7 @@ from jurat.metrics.metric_rows import DRAWS
 from jurat.metrics.metric_value import MetricValue
 from jurat.metrics.named import METRICS
 from jurat.metrics.rates import UNSURE
+from jurat.text import counted
 
 EVENT, OTHER = "event", "other"
 COEFFICIENTS = ("cohen_kappa", "gwet_ac1")
@@ -80,8 +81,10 @@ def judge_swap(
         draws: of the bootstrap intervals of kappa and AC1.
 
     Raises:
-        JuratError: there is no judge, a scorer that was asked for is in no log, or the labels cannot be used.
+        JuratError: there is no judge, a scorer that was asked for is in no log, two logs hold the same
+            replies, or the labels cannot be used.
     """
+    _check_distinct(logs)
     tables = {log.name: log.judgements() for log in logs}
     chosen, left_out = _judges(tables, scorers, people)
     answered = None
@@ -105,6 +108,16 @@ def judge_swap(
         by_category=list(_category_rates(replies, chosen, sampling, rated)),
         conclusions=_conclusions(logs, tables, chosen),
     )
+
+
+def _check_distinct(logs: Sequence[Evaluated]) -> None:
+    for one, other in combinations(logs, 2):
+        if shared := shared_replies(one, other):
+            raise JuratError(
+                f"{one.path.name} and {other.path.name} both hold {counted(shared, 'reply', 'replies')} "
+                "of one run, which would count twice.",
+                hint="Name one of them: jurat score adds judges to a log.",
+            )
 
 
 # Which judges

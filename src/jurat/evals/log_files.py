@@ -115,8 +115,32 @@ def event_of(row: Mapping[str, Any]) -> int:
     return UNSURE if row["label"] is None else int(row["label"] == row["positive"])
 
 
-def content_of(sample: EvalSample) -> str:
-    """What a sample asks and expects: equal where two logs have the same sample."""
+def is_same(one: EvalSample, other: EvalSample, *, as_asked: bool) -> bool:
+    """Whether samples with one id, of two logs, hold the same texts and expect the same.
+
+    Args:
+        as_asked: whether they must show the same too, images and wording; under different protocols they do
+            not. Images are not compared where a log lacks their digests: a sample failed before it was shown.
+    """
+    if _texts(one) != _texts(other):
+        return False
+    images = [sample.metadata.get("shown") for sample in (one, other)]
+    return not as_asked or (asked(one) == asked(other) and (None in images or images[0] == images[1]))
+
+
+def shared_replies(one: Evaluated, other: Evaluated) -> int:
+    """Replies that two logs both hold: they are copies, or one went on from the other or was scored again."""
+    ids = ({sample.uuid for sample in log.samples if sample.uuid} for log in (one, other))
+    return len(set.intersection(*ids))
+
+
+def asked(sample: EvalSample) -> list[tuple[str, str]]:
+    """Role and text of each turn."""
+    given = sample.input
+    return [("user", given)] if isinstance(given, str) else [(turn.role, turn.text) for turn in given]
+
+
+def _texts(sample: EvalSample) -> str:
     kept = ("fields", "expected", "label")
     return json.dumps([sample.metadata.get(key) for key in kept], sort_keys=True, default=str)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jurat.errors import JuratError
-from jurat.evals.log_files import Evaluated, content_of, event_of
+from jurat.evals.log_files import Evaluated, event_of, is_same
 from jurat.evals.results import MISSING
 from jurat.metrics.intervals import Interval
 from jurat.metrics.paired import Difference, McNemar, holm, mcnemar, rate_difference
@@ -234,12 +234,12 @@ def is_named(scorer: str, wanted: str) -> bool:
 
 
 def _same_samples(a: Evaluated, b: Evaluated) -> tuple[set[str], dict[str, int]]:
-    contents = [{str(sample.id): content_of(sample) for sample in each.samples} for each in (a, b)]
-    both = contents[0].keys() & contents[1].keys()
-    same = {id for id in both if contents[0][id] == contents[1][id]}
+    of_a, of_b = ({str(sample.id): sample for sample in each.samples} for each in (a, b))
+    both = of_a.keys() & of_b.keys()
+    same = {id for id in both if is_same(of_a[id], of_b[id], as_asked=a.protocol == b.protocol)}
     left_out = {
-        "only in A": len(contents[0].keys() - both),
-        "only in B": len(contents[1].keys() - both),
+        "only in A": len(of_a.keys() - both),
+        "only in B": len(of_b.keys() - both),
         "same id, another question": len(both - same),
     }
     return same, {why: count for why, count in left_out.items() if count}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -63,6 +64,11 @@ def messages(turns: Sequence[LazyTurn]) -> list[ChatMessage]:
     return [_message(turn.role, list(_contents(turn)) if _shows(turn) else turn.text) for turn in turns]
 
 
+def digests_of(shown: Sequence[ChatMessage]) -> list[str]:
+    """A digest of each image of a conversation, by which two logs can be told to show the same."""
+    return [hashlib.sha256(uri.encode()).hexdigest()[:16] for uri in _uris(shown)]
+
+
 def sample_of(id: str, metadata: Mapping[str, Any], shown: Sequence[ChatMessage]) -> Sample:
     """The sample of a log.
 
@@ -111,19 +117,19 @@ def _chat(shown: Sequence[ChatMessage]) -> Chat | None:
 
 def _images(metadata: Mapping[str, Any], shown: Sequence[ChatMessage]) -> Iterator[LazyImage]:
     places: list[str] = metadata.get("images") or []
-    found = [
-        part.image
-        for message in shown
-        if not isinstance(message.content, str)
-        for part in message.content
-        if isinstance(part, ContentImage)
-    ]
-    for number, uri in enumerate(found):
+    for number, uri in enumerate(_uris(shown)):
         place = places[number] if number < len(places) else f"image {number + 1}"
         if uri == REMOVED and os.path.isfile(place):
             yield LazyImage(place, LocalFile(place, DEFAULT_MAX_BYTES))
         else:
             yield lazy(uri, place)
+
+
+def _uris(shown: Sequence[ChatMessage]) -> Iterator[str]:
+    for message in shown:
+        for part in () if isinstance(message.content, str) else message.content:
+            if isinstance(part, ContentImage):
+                yield part.image
 
 
 def _message(role: str, content: str | list[Content]) -> ChatMessage:

@@ -23,7 +23,7 @@ from jurat.benchmarks import Card, Sample, SetCopy, Skipped, open_set
 from jurat.benchmarks.protocol import PAPER, LazyTurn, Protocol, choose_protocol
 from jurat.errors import JuratError
 from jurat.evals.provider import JuratModel
-from jurat.evals.samples import inspect_sample, messages
+from jurat.evals.samples import digests_of, inspect_sample, messages
 from jurat.evals.scoring import scorers_of
 from jurat.evals.waiting import in_thread
 from jurat.text import counted
@@ -239,7 +239,8 @@ def show(conversations: Conversations) -> Solver:
     """Puts the images of a sample into its conversation, when the sample begins."""
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
-        state.messages = await in_thread(partial(messages, conversations.turns[str(state.sample_id)]))
+        shown = await in_thread(partial(messages, conversations.turns[str(state.sample_id)]))
+        state.messages, state.metadata["shown"] = shown, digests_of(shown)
         return state
 
     return solve
