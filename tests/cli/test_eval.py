@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from inspect_ai.log import read_eval_log, write_eval_log
 
 from ..benchmarks.fixtures import figstep
 
@@ -151,6 +152,38 @@ def test_what_is_no_log_is_wrong_usage(jurat, tmp_path, content, told):
         path.write_bytes(content)
     result = jurat("score", str(path))
     assert result.exit_code == 2 and told in result.output
+
+
+@pytest.mark.parametrize("status", ["started", "cancelled"])
+def test_log_of_a_run_that_did_not_end_is_no_result(evaluated, jurat, tmp_path, status):
+    evaluated()
+    log = read_eval_log(str(log_in(tmp_path)))
+    log.status, log.samples = status, log.samples[:1]
+    write_eval_log(log, str(tmp_path / "part.eval"))
+    result = jurat("score", str(tmp_path / "part.eval"))
+    assert result.exit_code == 130 and "to go on: inspect eval-retry" in result.output
+    assert "left out: 2 replies of a run that did not end" in result.output
+    log.samples = []
+    write_eval_log(log, str(tmp_path / "none.eval"))
+    result = jurat("score", str(tmp_path / "none.eval"))
+    assert result.exit_code == 2 and "Its run did not end. To go on: inspect eval-retry" in result.output
+
+
+def test_log_that_cannot_be_written_is_said(jurat, copy, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = jurat(
+        "eval",
+        "figstep",
+        "--data",
+        copy,
+        "--model",
+        "null",
+        "--scorer",
+        MATCH,
+        "--log-dir",
+        str(tmp_path / "file" / "logs"),
+    )
+    assert result.exit_code == 2 and "cannot be written: Not a directory" in result.output
 
 
 def test_images_that_are_not_in_the_log_are_read_from_where_they_were(evaluated, tmp_path):

@@ -43,7 +43,7 @@ def print_results(log: EvalLog, *, as_json: bool = False, by_category: bool = Fa
 
 def facts_of(log: EvalLog, results: list[ScorerResults]) -> dict[str, Any]:
     """A log's results for JSON."""
-    from jurat.evals.results import not_computed, replies_of
+    from jurat.evals.results import not_computed, not_there, replies_of
 
     facts = log.eval.metadata or {}
     kept = ("set", "protocol", "differs_from_paper", "data", "model", "jurat", "commit")
@@ -53,6 +53,7 @@ def facts_of(log: EvalLog, results: list[ScorerResults]) -> dict[str, Any]:
         "status": log.status,
         "epochs": log.eval.config.epochs or 1,
         "replies": dict(replies_of(log)),
+        "replies_not_there": not_there(log),
         "not_computed": not_computed(log, results),
         "scorers": [each.facts() for each in results],
         "log": log.location,
@@ -61,7 +62,7 @@ def facts_of(log: EvalLog, results: list[ScorerResults]) -> dict[str, Any]:
 
 def end(log: EvalLog, results: list[ScorerResults], *, strict: bool = False) -> None:
     """Exits with the code that the log deserves; returns where that is 0."""
-    if log.status == "cancelled":
+    if log.status in ("cancelled", "started"):  # "started": it was killed, or is still running
         typer.echo(f"jurat: stopped; to go on: inspect eval-retry {log.location}", err=True)
         raise typer.Exit(130)
     if log.status == "error" or not any(sum(each.labels.values()) for each in results):
@@ -74,6 +75,8 @@ def end(log: EvalLog, results: list[ScorerResults], *, strict: bool = False) -> 
 
 
 def _head(log: EvalLog) -> list[str]:
+    from jurat.evals.results import not_there
+
     facts = log.eval.metadata or {}
     title, data = facts.get("title", log.eval.task), facts.get("data") or {}
     count = counted(data.get("samples", len(log.samples or [])), "sample")
@@ -81,6 +84,8 @@ def _head(log: EvalLog) -> list[str]:
     times = "" if epochs == 1 else f", {counted(epochs, 'reply', 'replies')} each"
     lines = [f"{title}, protocol {facts.get('protocol_label', '?')}: {count}{times}", f"model: {_model(log)}"]
     lines += [f"left out: {what}" for what in _left_out(data)]
+    if missing := not_there(log):
+        lines.append(f"left out: {counted(missing, 'reply', 'replies')} of a run that did not end")
     differs = facts.get("differs_from_paper") or []
     if differs:
         lines.append(f"differs from the paper: {'; '.join(differs)}")

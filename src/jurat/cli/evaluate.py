@@ -150,17 +150,18 @@ def _run(
     arguments = {key: value for key, value in asdict(opening).items() if value not in (None, False)}
     served = get_model(f"jurat/{model}", **arguments)
     try:
-        logs = inspect_ai.eval(
-            f"jurat/{set_name}",
-            model=served,
-            task_args={**task, "drawing": drawing} if drawing else task,
-            log_dir=None if log_dir is None else str(log_dir),
-            display="rich" if progress else "none",
-            log_level="warning",
-            log_images=images,
-            log_model_api=False,
-            score_display=False,
-        )
+        with file_errors(f"The log in {log_dir or 'logs'}"):
+            logs = inspect_ai.eval(
+                f"jurat/{set_name}",
+                model=served,
+                task_args={**task, "drawing": drawing} if drawing else task,
+                log_dir=None if log_dir is None else str(log_dir),
+                display="rich" if progress else "none",
+                log_level="warning",
+                log_images=images,
+                log_model_api=False,
+                score_display=False,
+            )
     finally:
         served.api.close()
     if not logs:

@@ -122,7 +122,7 @@ def is_same(one: EvalSample, other: EvalSample, *, as_asked: bool) -> bool:
         as_asked: whether they must show the same too, images and wording; under different protocols they do
             not. Images are not compared where a log lacks their digests: a sample failed before it was shown.
     """
-    if _texts(one) != _texts(other):
+    if content_of(one) != content_of(other):
         return False
     images = [sample.metadata.get("shown") for sample in (one, other)]
     return not as_asked or (asked(one) == asked(other) and (None in images or images[0] == images[1]))
@@ -140,7 +140,8 @@ def asked(sample: EvalSample) -> list[tuple[str, str]]:
     return [("user", given)] if isinstance(given, str) else [(turn.role, turn.text) for turn in given]
 
 
-def _texts(sample: EvalSample) -> str:
+def content_of(sample: EvalSample) -> str:
+    """The texts of a sample, and what it expects."""
     kept = ("fields", "expected", "label")
     return json.dumps([sample.metadata.get(key) for key in kept], sort_keys=True, default=str)
 

@@ -27,7 +27,9 @@ def read_log(path: Path, *, without: Collection[str] = ()) -> EvalLog:
     """
     log = _read(path, exclude_fields=set(without) or None)
     if not log.samples:
-        raise JuratError(f"The log {shown(str(path))} holds no samples.")
+        why = {"success": None, "error": log.error.message.splitlines()[0] if log.error else None}
+        hint = why.get(log.status, f"Its run did not end. To go on: inspect eval-retry {path}")
+        raise JuratError(f"The log {shown(str(path))} holds no samples.", hint=hint)
     return log
 
 

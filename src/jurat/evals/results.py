@@ -104,6 +104,13 @@ def replies_of(log: EvalLog) -> Counter[str]:
     return found
 
 
+def not_there(log: EvalLog) -> int:
+    """Replies that a log should hold and does not: its run was stopped or killed, or is still going on."""
+    data = (log.eval.metadata or {}).get("data") or {}
+    wanted = data.get("samples", 0) * (log.eval.config.epochs or 1)
+    return max(0, wanted - len(log.samples or []))
+
+
 def _results(log: EvalLog, name: str, by_category: bool) -> ScorerResults:
     rows = rows_of(log, name)
     states = Counter(str(row["label"] or _why(row)) for row in rows)
