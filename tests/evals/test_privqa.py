@@ -40,12 +40,12 @@ def rows(tmp_path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        # 6 protected of whom 1 is kept back, 6 others of whom 5 are answered.
-        ("privqa_sensitivity", 1 / 6),
+        # 7 protected of whom 1 is kept back, 6 others of whom 5 are answered.
+        ("privqa_sensitivity", 1 / 7),
         ("privqa_specificity", 5 / 6),
-        ("protection_score", 2 * (1 / 6) * (5 / 6)),
+        ("protection_score", 2 * (1 / 7) * (5 / 6) / (1 / 7 + 5 / 6)),
         ("privqa_response_f1", 5 / 6),
-        ("privqa_leakage_f1", 5 / 6),
+        ("privqa_leakage_f1", 6 / 7),
     ],
 )
 def test_abstaining_is_measured_on_the_protected_and_the_others(
