@@ -99,6 +99,28 @@ def test_run_without_a_judgement_exits_with_3(evaluated):
     result = evaluated(model="null?fail=1")
     assert result.exit_code == 3
     assert "no reply could be scored" in result.output and "not available" in result.output
+    why = "There is no reply to score: error: The null model failed, as it was asked to."
+    assert f"without a judgement, 3: {why}" in " ".join(result.output.split())
+
+
+def test_grounds_of_a_judge_that_is_down_are_told(evaluated):
+    judge = "answer-safety?model=null?fail=1"
+    result = evaluated("--json", scorer=judge)
+    (scorer,) = json.loads(result.stdout)["scorers"]
+    assert result.exit_code == 3 and scorer["labels"] == {"unsafe": 0, "safe": 0}
+    assert sum(scorer["grounds"].values()) == 3 == sum(scorer["without_label"].values())
+
+
+def test_samples_without_a_category_are_a_row_of_their_own(evaluated, jurat, tmp_path):
+    evaluated()
+    log = read_eval_log(str(log_in(tmp_path)))
+    log.samples[0].metadata["category"] = None
+    write_eval_log(log, str(tmp_path / "part.eval"))
+    result = jurat("score", str(tmp_path / "part.eval"), "--by-category", "--json")
+    numbers = json.loads(result.stdout)["scorers"][0]["numbers"]
+    of = {each.get("category"): each["n"] for each in numbers if each["metric"] == "asr"}
+    assert of[""] == 1 and of.pop(None) == sum(of.values()) == 3
+    assert "asr, no category" in jurat("score", str(tmp_path / "part.eval"), "--by-category").stdout
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def run_file(
     from jurat.evals.batteries.battery_file import read_battery
     from jurat.evals.batteries.results import Results
     from jurat.evals.batteries.running import LOGS, plans_of, run_battery
-    from jurat.files import write_whole
+    from jurat.files import file_errors, write_whole
     from jurat.metrics.table import Table, write_table
 
     battery = read_battery(path)
@@ -44,10 +44,11 @@ def run_file(
             typer.echo(line)
 
     results = Results()
-    for outcome in run_battery(battery, folder, tell=tell, progress=progress):
-        results.add(outcome)
-    write_table(folder / "judgements.parquet", Table.of(results.rows))
-    write_whole(folder / "numbers.md", results.markdown())
+    with file_errors(folder):
+        for outcome in run_battery(battery, folder, tell=tell, progress=progress):
+            results.add(outcome)
+        write_table(folder / "judgements.parquet", Table.of(results.rows))
+        write_whole(folder / "numbers.md", results.markdown())
     if as_json:
         places = {"judgements": "judgements.parquet", "numbers": "numbers.md", "logs": LOGS}
         paths = {name: str(folder / place) for name, place in places.items()}

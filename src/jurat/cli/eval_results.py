@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from jurat.evals.results import ScorerResults
 
 
+_MOST_GROUNDS = 3
+
+
 def print_results(log: EvalLog, *, as_json: bool = False, by_category: bool = False) -> list[ScorerResults]:
     """Prints the numbers of a log, with what they are of; returns them."""
     from jurat.evals.results import not_computed, replies_of, results_of
@@ -112,6 +115,10 @@ def _print_scorer(console: Console, results: ScorerResults) -> None:
     told = ", ".join(f"{name} {count:,}" for name, count in labels.items())
     console.print()
     console.print(plain_text(f"{results.scorer}: {told}"), soft_wrap=True)
+    for why, count in list(results.grounds.items())[:_MOST_GROUNDS]:
+        console.print(plain_text(f"without a judgement, {count:,}: {why}"), soft_wrap=True)
+    if others := sum(list(results.grounds.values())[_MOST_GROUNDS:]):
+        console.print(f"without a judgement, {others:,}: for other reasons; --json lists them")
     if results.judges:
         console.print(plain_text(f"judged by {', '.join(results.judges)}"), soft_wrap=True)
     if results.numbers:

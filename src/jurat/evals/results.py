@@ -13,7 +13,7 @@ from inspect_ai.scorer import Score
 from jurat.evals.measures import NOT_SCORED, measured, metric_names, row_of
 from jurat.metrics.metric_value import MetricValue
 from jurat.metrics.named import METRICS
-from jurat.text import counted
+from jurat.text import counted, one_line
 
 MISSING = "no score"
 """Counts samples for which a scorer left nothing: the run was stopped before."""
@@ -28,14 +28,14 @@ class Number:
     is_verified: bool
     """Whether the metric's definition was checked against its source."""
     category: str | None = None
-    """The category of the samples; None for all."""
+    """The category of the samples; "" for those without one, None for all."""
 
     def cells(self) -> tuple[str, str, str, str, str]:
         """The number as texts of a table: metric, value, interval, n, what was left out."""
         found = self.found
         name = self.metric if self.is_verified else f"{self.metric} (unverified)"
         return (
-            name if self.category is None else f"{name}, {self.category}",
+            name if self.category is None else f"{name}, {self.category or 'no category'}",
             "not available" if found.value is None else f"{found.value:.3f}",
             "" if found.interval is None else f"{found.interval.low:.3f} to {found.interval.high:.3f}",
             f"{found.n:,}" if found.counted == "row" else counted(found.n, found.counted),
@@ -62,6 +62,8 @@ class ScorerResults:
     """Each label to its judgements."""
     without: Mapping[str, int]
     """Why there is no judgement, to how often."""
+    grounds: Mapping[str, int]
+    """What the scorer says of replies without a judgement, to how often, the most frequent first."""
     numbers: Sequence[Number] = field(default_factory=list[Number])
 
     def facts(self) -> dict[str, Any]:
@@ -71,6 +73,7 @@ class ScorerResults:
             "judges": list(self.judges),
             "labels": dict(self.labels),
             "without_label": dict(self.without),
+            "grounds": dict(self.grounds),
             "numbers": [number.facts() for number in self.numbers],
         }
 
@@ -118,16 +121,29 @@ def _results(log: EvalLog, name: str, by_category: bool) -> ScorerResults:
     card_metrics: list[str] = (log.eval.metadata or {}).get("metrics") or []
     numbers = list(_numbers(card_metrics, rows))
     if by_category:
-        for category in sorted({str(row["category"]) for row in rows if row["category"]}):
-            numbers += _numbers(card_metrics, [row for row in rows if row["category"] == category], category)
+        categories = sorted({str(row["category"] or "") for row in rows})
+        for category in [] if categories == [""] else categories:
+            own = [row for row in rows if str(row["category"] or "") == category]
+            numbers += _numbers(card_metrics, own, category)
     return ScorerResults(
         name=name,
         scorer=next((row["scorer"] for row in rows if row["scorer"]), name),
         judges=tuple(sorted({str(row["judge"]) for row in rows if row.get("judge")})),
         labels={label: states[label] for label in labels},
         without={why: count for why, count in sorted(states.items()) if why not in labels},
+        grounds=dict(_grounds(log, name, rows).most_common()),
         numbers=numbers,
     )
+
+
+def _grounds(log: EvalLog, name: str, rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    scores = ((sample.scores or {}).get(name) for sample in log.samples or [])
+    told = [
+        score.explanation
+        for row, score in zip(rows, scores, strict=True)
+        if row["label"] is None and score is not None and score.explanation
+    ]
+    return Counter(one_line(each) for each in told)
 
 
 def _numbers(

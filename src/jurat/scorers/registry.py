@@ -202,9 +202,8 @@ def _options(
     }
     unknown = [key for key in given if key not in known]
     if unknown:
-        raise JuratError(
-            f"The scorer {name!r} has no option {unknown[0]!r}.", hint=suggestion(unknown[0], known)
-        )
+        hint = suggestion(unknown[0], known) if known else "It has no options."
+        raise JuratError(f"The scorer {name!r} has no option {unknown[0]!r}.", hint=hint)
     missing = [key for key, one in known.items() if one.default is Parameter.empty and key not in given]
     if missing:
         raise JuratError(
