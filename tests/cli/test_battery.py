@@ -128,6 +128,27 @@ def test_numbers_are_those_that_the_scripts_determine(run, here):
     assert table.truth.tolist() == [float(one.expected == REFUSE) for one in samples]
 
 
+def test_entries_of_one_set_are_told_apart(run, here):
+    for name in ("one", "two"):
+        figstep.repository(here / name)
+    code, told = run(
+        "name: twice\ncontrols: []\nmodels: [scripted/refuse]\nsets:\n"
+        f"  - {{set: figstep, data: one, scorers: [{FIRST}]}}\n"
+        f"  - {{set: figstep, data: two, limit: 2, scorers: [{FIRST}]}}\n"
+    )
+    assert code == 0
+    assert [cell["cell"] for cell in told["cells"]] == [
+        "figstep, data one, limit by default x scripted/refuse",
+        "figstep, data two, limit 2 x scripted/refuse",
+    ]
+    table = read_table(here / "out/judgements.parquet")
+    assert len(set(table.units.tolist())) == len(table) == 5  # a unit of one copy is no unit of the other
+    assert set(table.factor("variant").tolist()) == {"data one, limit by default", "data two, limit 2"}
+    lines = (here / "out/numbers.md").read_text()
+    assert "| figstep (reworded), data one, limit by default " in lines
+    assert "| figstep (reworded), data two, limit 2 " in lines
+
+
 @pytest.mark.slow
 def test_killed_battery_goes_on_and_evaluates_every_sample_once(run, calls, here, jurat):
     (here / "battery.yaml").write_text(ONE)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from inspect_ai.model import Model as InspectModel
 from inspect_ai.model import get_model
@@ -37,12 +37,25 @@ class Cell:
     """None for the card's first."""
     model: ModelEntry
     part: Part
+    differs: tuple[str, ...] = ()
+    """The settings in which entries of the same set differ in the battery; empty where it has one."""
 
     @property
     def label(self) -> str:
         """For people: "figstep (text_only) x bundled"."""
         protocol = f" ({self.protocol})" if self.protocol else ""
-        return f"{self.entry.set}{protocol} x {self.model.model}"
+        variant = f", {self.variant}" if self.variant else ""
+        return f"{self.entry.set}{protocol}{variant} x {self.model.model}"
+
+    @property
+    def variant(self) -> str:
+        """What tells the entry from others of the same set: "limit 12"; empty where it is alone."""
+        return ", ".join(f"{name} {_told(getattr(self.entry, name))}" for name in self.differs)
+
+    @property
+    def copy(self) -> str:
+        """Where the battery has several copies of the set, a mark of this one: ids may stand for others."""
+        return f" ({_told(self.entry.data)})" if "data" in self.differs else ""
 
     @property
     def task(self) -> str:
@@ -82,8 +95,11 @@ class Cell:
 
 def cells_of(battery: Battery) -> list[Cell]:
     """The cells, each once, model by model, so that one model is open at a time."""
+    every = [entry for part in battery.parts for entry in part.sets]
     found = {
-        repr((entry, protocol, model, part.scorers, part.judge)): Cell(entry, protocol, model, part)
+        repr((entry, protocol, model, part.scorers, part.judge)): Cell(
+            entry, protocol, model, part, _differing([each for each in every if each.set == entry.set])
+        )
         for part in battery.parts
         for entry in part.sets
         for protocol in entry.protocols or (None,)
@@ -91,6 +107,17 @@ def cells_of(battery: Battery) -> list[Cell]:
     }
     models = list(dict.fromkeys(repr(cell.model) for cell in found.values()))
     return sorted(found.values(), key=lambda cell: models.index(repr(cell.model)))
+
+
+def _differing(entries: Sequence[SetEntry]) -> tuple[str, ...]:
+    names = ("data", "groups", "limit", "seed", "epochs")
+    return tuple(name for name in names if len({getattr(each, name) for each in entries}) > 1)
+
+
+def _told(value: object) -> str:
+    if isinstance(value, tuple):
+        return " and ".join(map(str, cast("tuple[object, ...]", value)))
+    return "by default" if value is None else str(value)
 
 
 def open_copy(entry: SetEntry) -> SetCopy:

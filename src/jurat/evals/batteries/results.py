@@ -91,12 +91,13 @@ def judgements(outcome: Outcome, log: EvalLog) -> Iterator[dict[str, Any]]:
     `truth` is 1 where the scorer's positive label is right (a refusal where one is expected), 0 where another
     is, and missing where that is not known of the sample.
     """
+    place = row_set(log) + outcome.plan.cell.copy
     for identity, name in outcome.scores.items():
         for sample, row in zip(log.samples or [], rows_of(log, name), strict=True):
             truth, said = truth_and_said(row)
             yield {
-                "unit": f"{row_set(log)}/{sample.id}",
-                "clusters": [f"{row_set(log)}/{row['cluster']}"],
+                "unit": f"{place}/{sample.id}",
+                "clusters": [f"{place}/{row['cluster']}"],
                 "truth": truth,
                 "said": said,
                 "score": row["score"],
@@ -135,6 +136,7 @@ def _factors(outcome: Outcome) -> dict[str, Any]:
     return {
         "set": facts.get("set", cell.entry.set),
         "protocol": facts.get("protocol", cell.protocol),
+        "variant": cell.variant,
         "model": cell.model.model,
         "attack": "",
         "defense": "",
@@ -161,6 +163,7 @@ def _head(outcome: Outcome, log: EvalLog | None = None) -> tuple[str, str]:
     facts, cell = outcome.plan.determinants or {}, outcome.plan.cell
     protocol = facts.get("protocol") or cell.protocol
     title = facts.get("set", cell.entry.set) + (f" ({protocol})" if protocol else "")
+    title += f", {cell.variant}" if cell.variant else ""
     return title, (_models(log) if log else "") or cell.model.model
 
 
