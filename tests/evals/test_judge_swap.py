@@ -229,5 +229,5 @@ def test_report_without_any_judgement_is_refused(logs):
     for sample in log.samples:
         for score in sample.scores.values():
             score.value = "judge refused"
-    with pytest.raises(JuratError, match="No judge decided anything"):
+    with pytest.raises(JuratError, match="decided nothing: there are no judgements to compare"):
         judge_swap([log])

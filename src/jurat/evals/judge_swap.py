@@ -92,7 +92,11 @@ def judge_swap(
         answered = read_labels(logs, labels, _labels_of(tables, chosen), people)
     replies, no_reply = _replies(logs, tables, chosen, answered)
     if not any((said != UNSURE).any() for said in replies.said.values()):
-        raise JuratError("No judge decided anything: there are no judgements to compare.")
+        others = "; ".join(f"{name} {why}" for name, why in left_out.items())
+        raise JuratError(
+            f"{', '.join(chosen)} decided nothing: there are no judgements to compare.",
+            hint=f"Not among the judges: {others}. --scorer NAME chooses others." if others else None,
+        )
     sampling, reason = _sampling(sampling, replies, answered)
     rated = answered is not None
     return JudgeSwap(
