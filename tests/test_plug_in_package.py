@@ -296,6 +296,7 @@ for one in scorer.score([Answered(Sample("s", Item()), Reply(text)) for text in 
     ], done.stderr
 
 
+@pytest.mark.slow
 def test_plug_in_stage_decides_and_re_decides_from_the_record(site: Path, tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text(POLICY)
     Image.new("RGB", (32, 32), "grey").save(tmp_path / "grey.png")

@@ -117,6 +117,7 @@ def bundled():
     return open_model("bundled", device="cpu")
 
 
+@pytest.mark.slow
 def test_assembled_answers_cost_as_much_as_asking(bundled, splits):
     """The token count is known without asking, so any inquiry is assembled from cached answers."""
     image = splits["test"][0].image

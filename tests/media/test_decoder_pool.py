@@ -137,6 +137,7 @@ def test_small_hostile_files_are_refused_quickly(kind: str, encode: Encode) -> N
 
 
 @LINUX
+@pytest.mark.slow
 def test_decoding_many_large_files_releases_memory(encode: Encode) -> None:
     script = r"""
 import io, re

@@ -176,6 +176,7 @@ def test_naive_mix_has_no_judge_wording_and_no_blanks() -> None:
     assert all(sum(mix.modes.values()) == pytest.approx(1) for mix in MIXES.values())
 
 
+@pytest.mark.slow
 def test_stages_resume_or_start_from_the_previous_stage(
     pool: Pool, folder: Path, words: Words, tmp_path: Path
 ) -> None:
@@ -195,6 +196,7 @@ def test_stages_resume_or_start_from_the_previous_stage(
     assert all(value.equal(joint["model"][name]) for name, value in again["model"].items())
 
 
+@pytest.mark.slow
 def test_tower_training_of_a_finished_model_changes_only_the_tower(
     pool: Pool, folder: Path, tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ def test_failing_hub_is_requested_once_and_named(hub: tuple[str, list[str]], tmp
     assert len(models(asked)) == 1
 
 
+@pytest.mark.slow
 def test_cached_model_is_used_when_the_hub_fails(
     hub: tuple[str, list[str]], tmp_path: Path, llava_folder: Path
 ) -> None:

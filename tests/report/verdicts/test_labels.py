@@ -55,6 +55,7 @@ def status(page: Any) -> str:
     return page.locator(".labels [role=status]").inner_text()
 
 
+@pytest.mark.slow
 def test_downloaded_labels_are_read_by_calibrate_and_bench(opened, judged, tmp_path):  # noqa: F811
     page = opened(judged / "page.html")
     page.locator(".card .open").first.focus()
