@@ -51,11 +51,12 @@ def write_page_of_logs(
     """
     logs = read_headers(paths)
     rows, places = _rows(logs)
+    titles = list(dict.fromkeys(str(log.facts.get("title") or log.set) for log in logs))
     return write_answers(
         rows,
         lambda number: _picture(places[number]),
         out,
-        title=", ".join(dict.fromkeys(str(log.facts.get("title") or log.set) for log in logs)),
+        title=titles[0] if len(titles) == 1 else f"{len(titles)} evaluation sets",
         facts=[(f"Log {number}", _told(log)) for number, log in enumerate(logs, start=1)],
         limit=limit,
         overwrite=overwrite,
