@@ -11,12 +11,12 @@ KNOWN = families.families()
 ONE_A_PASS = {"molmo2", "hunyuan-vl", "minicpm-v4.6"}
 """Families whose items cannot be joined: indices within an item, a running index, another dimension."""
 NEW = [name for name in KNOWN if name not in families.of_before()]
-LONG = {"gemma4", "glm5-next", "lfm3-vl", "minimax-m3-vl", "qwen2.5-omni", "qwen3.5-moe", "qwen4-exp"}
-"""Families whose networks take seconds."""
+QUICK = ONE_A_PASS | {"qwen3.5"}
+"""Families that every run tests: those that cannot be joined, and a hybrid one. The others are slow."""
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in NEW]
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NEW]
 )
 def test_batch_equals_single_questions(name: str) -> None:
     family = KNOWN[name]

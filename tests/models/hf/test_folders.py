@@ -343,11 +343,9 @@ for name in sys.argv[1:]:
 @needs_torchvision
 @pytest.mark.parametrize(
     "broken",
-    [
-        "raise RuntimeError('built for another torch')",
-        pytest.param("raise ImportError('libcudart.so.13')", marks=pytest.mark.slow),
-    ],
+    ["raise RuntimeError('built for another torch')", "raise ImportError('libcudart.so.13')"],
 )
+@pytest.mark.slow
 def test_broken_torchvision_stops_only_models_that_need_it(
     broken: str, tmp_path: Path, llava_folder: Path
 ) -> None:
