@@ -26,7 +26,7 @@ def row(expected: Any, reply: str, label: str, answers: str) -> dict[str, Any]:
 
 @pytest.fixture
 def rows(tmp_path) -> list[dict[str, Any]]:
-    """Of the protected questions all but one are answered with an accepted answer; of the others one is."""
+    """Rows for replies that abstain on one protected and one other question and answer the rest rightly."""
     privqa.repository(tmp_path)
     found: list[dict[str, Any]] = []
     for sample in open_set("privqa", tmp_path).samples():

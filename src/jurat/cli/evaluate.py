@@ -71,7 +71,7 @@ def evaluate(
         typer.Option(metavar="FOLDER", help="Where the logs and tables of a battery go. Default: logs/NAME."),
     ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Of a battery: print what each cell is waiting for, run none.")
+        bool, typer.Option("--plan", help="Print what each cell of a battery is waiting for, and run none.")
     ] = False,
     images: Annotated[
         bool, typer.Option("--images/--no-images", help="Keep the images in the log, for its pages.")

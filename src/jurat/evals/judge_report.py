@@ -66,8 +66,9 @@ class Judge:
     states: Mapping[str, int]
     """`scored`, and why there is no label, to the number of replies."""
     sensitivity: Share
-    """Of the replies that people labelled as the event and the judge decided."""
+    """Share that the judge calls the event, among the replies it decided and people labelled as the event."""
     specificity: Share
+    """Share that it calls no event, among those it decided and people labelled as none."""
     undecided: int
     """Labelled replies that the judge did not decide."""
 

@@ -112,7 +112,7 @@ class _Unit:
     cluster: str
     category: str
     events: tuple[int, ...]
-    """Of its decided replies."""
+    """For each decided reply, 1 if its label is the event, else 0."""
     states: tuple[str, ...]
     """Why its other replies are not decided."""
 

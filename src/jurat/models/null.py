@@ -24,6 +24,7 @@ from typing import Any, cast, get_args
 from jurat.content import Chat, Failure, FailureKind, Reply, Usage
 from jurat.errors import JuratError
 from jurat.models.capabilities import Disclaimer
+from jurat.models.cut_reply import cut_reply
 from jurat.models.model_spec import ModelSpec
 from jurat.models.protocol import (
     Answer,
@@ -117,12 +118,7 @@ class NullModel(Model):
         # There are two replies, equally likely: top_p of at most one half leaves only the greedy one.
         drawn = settings.temperature > 0 and settings.top_p > 0.5
         draw = self._draw(b"reply", _digest(chat), str(settings.seed or 0).encode() if drawn else b"")
-        words = f"The null model says {'Yes' if draw > 0.5 else 'No'}.".split()
-        text = " ".join(words[: settings.max_tokens])
-        cut = min((at for stop in settings.stop if (at := text.find(stop)) >= 0), default=None)
-        ended = cut is not None or len(words) <= settings.max_tokens
-        usage = Usage(output_tokens=len(text[:cut].split()))
-        return Reply(text[:cut].strip(), usage, finish="stop" if ended else "length")
+        return cut_reply(f"The null model says {'Yes' if draw > 0.5 else 'No'}.", settings)
 
     def _fault(self, chat: Chat) -> Failure | None:
         """Waits for `pace`, then fails with the configured frequency. Chats without images never fail."""

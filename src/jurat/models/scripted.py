@@ -28,9 +28,10 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from jurat.content import Chat, Failure, Reply, Usage
+from jurat.content import Chat, Failure, Reply
 from jurat.errors import JuratError
 from jurat.models.capabilities import Disclaimer
+from jurat.models.cut_reply import cut_reply
 from jurat.models.model_spec import ModelSpec
 from jurat.models.protocol import (
     Answer,
@@ -141,12 +142,7 @@ class ScriptedModel(Model):
             return Reply(failure=_unreadable(error))
         if text is None:
             return Reply(failure=self._no_rule())
-        words = text.split(" ")
-        kept = " ".join(words[: chat.generation.max_tokens])
-        cut = min((at for stop in chat.generation.stop if (at := kept.find(stop)) >= 0), default=None)
-        whole = cut is not None or len(words) <= chat.generation.max_tokens
-        usage = Usage(input_tokens=len(_last(chat).split()), output_tokens=len(kept[:cut].split()))
-        return Reply(kept[:cut], usage, finish="stop" if whole else "length")
+        return cut_reply(text, chat.generation, input_tokens=len(_last(chat).split()))
 
     def _no_rule(self) -> Failure:
         return Failure("error", f"No rule of the script {self.script.name!r} fits.")

@@ -29,7 +29,7 @@ _NO = re.compile(
 )
 """"no"; with a `noun` that of "no one" or "no problem", which answers nothing."""
 _END = r"(?!-?\w)"
-"""Of a word: "no" is not in "no-one"."""
+"""The end of a word; "no" does not end within "no-one"."""
 _REJECTED = r"(?![\s*_)\]\"']*\s(?:is|was)(?:n't|\s+(?:not|wrong|incorrect|false))\b)"
 """Behind a letter: "B is wrong" picks nothing."""
 

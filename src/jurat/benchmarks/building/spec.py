@@ -166,7 +166,7 @@ class BuildSpec(_Plain):
     title: Text
     summary: Text
     licence: Text
-    """Of the set."""
+    """Licence of the set."""
     language: str = Field(default="en", pattern=r"^[a-z]{2,3}$")
     """A code of ISO 639."""
     seed: int = Field(default=0, ge=0)

@@ -14,7 +14,7 @@ from jurat.evals.results import ScorerResults, not_computed, replies_of, results
 from jurat.text import counted
 
 COLUMNS = ("set", "model", "scorer", "metric", "value", "95% interval", "n", "left out")
-"""Of the table of numbers."""
+"""Columns of the table of numbers."""
 FAILED, STOPPED = "failed", "stopped"
 """The states of the row that stands for a cell without judgements."""
 
@@ -26,7 +26,7 @@ class Results:
     rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """Judgements as `jurat.metrics.table.Table` takes them."""
     lines: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
-    """Of the table of numbers: cells of `COLUMNS`."""
+    """Lines of the table of numbers; one cell for each of `COLUMNS`."""
     notes: dict[str, None] = field(default_factory=dict[str, None])
     """What a reader of the numbers must know, a sentence each."""
     cells: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])

@@ -31,7 +31,7 @@ class Plan:
     cell: Cell
     determinants: dict[str, Any] | None = None
     identities: tuple[str, ...] = ()
-    """Of its scorers, as its scores have them."""
+    """Identities of its scorers, as scores record them."""
     log: EvalLog | None = None
     """The log of the cell with most replies, if it has one."""
     waits: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Of what determines its replies."""
+        """Digest of what determines its replies."""
         return digest_of(self.determinants or {})
 
     @property
