@@ -1,32 +1,56 @@
-"""Renders the sprites of the pictogram world from fonts: `python -m training.sprites`.
+"""Renders the sprites of the pictogram world: `python -m training.sprites [noto] [twemoji=FOLDER]`.
 
-Takes the Debian packages `fonts-noto-color-emoji` and `fonts-dejavu-core`; nothing else needs the fonts.
+`noto` takes the Debian packages `fonts-noto-color-emoji` and `fonts-dejavu-core`. `twemoji` takes the SVG
+files of the npm package `@discordapp/twemoji` 16.0.1 (`npm pack @discordapp/twemoji`, unpacked; FOLDER is
+its `dist/svg`) and the Python package `resvg-py`. Nothing else needs any of them.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
 from jurat.pictograms.atlas import CELL, COLUMNS, FOLDER
 from jurat.pictograms.objects import CODE_POINTS, OBJECTS, WORDS
 
+EMOJI_FONT = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
+TEXT_FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf"
 
-def _emoji(code: int, font: ImageFont.FreeTypeFont) -> Image.Image:
+
+def glyph(code: int, font: ImageFont.FreeTypeFont) -> Image.Image:
+    """A character of the emoji font, as a square."""
     canvas = Image.new("RGBA", (160, 160), (0, 0, 0, 0))
     ImageDraw.Draw(canvas).text((8, 12), chr(code), font=font, embedded_color=True)
+    return _square(canvas, f"the font has no glyph for U+{code:X}")
+
+
+def vector(path: Path) -> Image.Image:
+    """An SVG file, as a square."""
+    import resvg_py  # pyright: ignore[reportMissingImports]
+
+    drawn: bytes = resvg_py.svg_to_bytes(svg_path=str(path), width=3 * CELL)
+    with Image.open(io.BytesIO(drawn)) as picture:
+        return _square(picture.convert("RGBA"), f"{path.name} draws nothing")
+
+
+def _square(canvas: Image.Image, empty: str) -> Image.Image:
+    """What is drawn, in the middle of a square as large as it. Raises ValueError(empty): there is nothing."""
     box = canvas.getchannel("A").getbbox()
     if box is None:
-        raise ValueError(f"the font has no glyph for U+{code:X}")
-    glyph = canvas.crop(box)
-    side = max(glyph.size)
+        raise ValueError(empty)
+    drawn = canvas.crop(box)
+    side = max(drawn.size)
     square = Image.new("RGBA", (side, side), (0, 0, 0, 0))
-    square.paste(glyph, ((side - glyph.width) // 2, (side - glyph.height) // 2))
+    square.paste(drawn, ((side - drawn.width) // 2, (side - drawn.height) // 2))
     return square
 
 
-def _card(word: str, font_file: str) -> Image.Image:
+def _card(word: str) -> Image.Image:
     width, height = 256, 132
     card = Image.new("RGBA", (width, height), (255, 255, 255, 255))
     draw = ImageDraw.Draw(card)
@@ -34,29 +58,31 @@ def _card(word: str, font_file: str) -> Image.Image:
     size = next(
         s
         for s in range(120, 10, -2)
-        if draw.textlength(word, font=ImageFont.truetype(font_file, s)) <= width - 34 and s <= 96
+        if draw.textlength(word, font=ImageFont.truetype(TEXT_FONT, s)) <= width - 34 and s <= 96
     )
-    font = ImageFont.truetype(font_file, size)
+    font = ImageFont.truetype(TEXT_FONT, size)
     draw.text((width / 2, height / 2), word, font=font, fill=(10, 10, 10, 255), anchor="mm")
     square = Image.new("RGBA", (width, width), (0, 0, 0, 0))
     square.paste(card, (0, (width - height) // 2))
     return square
 
 
-def render(
-    emoji_font: str = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",
-    text_font: str = "/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf",
-) -> None:
-    """Writes `sprites/atlas.png` and `sprites/atlas.json` from the fonts."""
-    font = ImageFont.truetype(emoji_font, 109)
-    cells = [_emoji(code, font) for code in CODE_POINTS] + [_card(word, text_font) for word in WORDS]
+def sheet_of(cells: Sequence[Image.Image]) -> Image.Image:
+    """Squares reduced to `CELL` pixels, `COLUMNS` a row."""
     rows = -(-len(cells) // COLUMNS)
     sheet = Image.new("RGBA", (CELL * COLUMNS, CELL * rows), (0, 0, 0, 0))
     for i, cell in enumerate(cells):
         small = cell.convert("RGBa").resize((CELL, CELL), Image.Resampling.BOX).convert("RGBA")
         sheet.paste(small, (CELL * (i % COLUMNS), CELL * (i // COLUMNS)))
+    return sheet
+
+
+def render_noto() -> None:
+    """Writes `sprites/atlas.png` and `sprites/atlas.json` from the fonts."""
+    font = ImageFont.truetype(EMOJI_FONT, 109)
+    cells = [glyph(code, font) for code in CODE_POINTS] + [_card(word) for word in WORDS]
     FOLDER.mkdir(exist_ok=True)
-    sheet.save(FOLDER / "atlas.png", optimize=True)
+    sheet_of(cells).save(FOLDER / "atlas.png", optimize=True)
     names = [noun.singular for noun in OBJECTS] + [f"a sign that reads {word}" for word in WORDS]
     index = {
         "cell": CELL,
@@ -67,5 +93,22 @@ def render(
     (FOLDER / "atlas.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
+def render_twemoji(folder: Path) -> None:
+    """Writes `sprites/twemoji.png`: the objects in the order of their classes, and no sign cards."""
+    cells = [vector(folder / f"{code:x}.svg") for code in CODE_POINTS]
+    sheet_of(cells).save(FOLDER / "twemoji.png", optimize=True)
+
+
+def main(arguments: Sequence[str]) -> None:
+    for argument in arguments or ["noto"]:
+        name, _, folder = argument.partition("=")
+        if name == "noto" and not folder:
+            render_noto()
+        elif name == "twemoji" and folder:
+            render_twemoji(Path(folder))
+        else:
+            raise SystemExit(__doc__)
+
+
 if __name__ == "__main__":
-    render()
+    main(sys.argv[1:])

@@ -26,7 +26,7 @@ from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import GAP, draw
 from jurat.pictograms.statements import Facts
 
-PAIRED = ("dev", "test", "habits", "vault")
+PAIRED = ("dev", "test", "habits", "vault", "redrawn")
 LAWS = ("dev", "test", "flip", "vault")
 
 

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
+from jurat.pictograms.atlas import sprites
 from jurat.pictograms.objects import CLASSES, GROUPS, HABITS, LOOKALIKES, NUMBER, OBJECTS, WORDS
 from jurat.pictograms.scene import GAP, LEAST_OVERLAP, MOST_OVERLAP, SIDE, TEXTURES, Wish, draw
+from jurat.pictograms.statements import Facts
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -94,3 +96,18 @@ def test_unknown_texture_is_refused() -> None:
 def test_too_many_wishes_are_refused() -> None:
     with pytest.raises(RuntimeError, match="no room for 40 objects as wished"):
         draw(np.random.default_rng(0), [Wish(0)] * 40, size=32)
+
+
+def test_sprite_sets_differ_in_every_object_and_share_the_sign_cards() -> None:
+    pairs = list(zip(sprites("noto"), sprites("twemoji"), strict=True))
+    assert len(pairs) == CLASSES
+    same = [np.array_equal(np.asarray(a), np.asarray(b)) for a, b in pairs]
+    assert same == [False] * len(OBJECTS) + [True] * (CLASSES - len(OBJECTS))
+
+
+def test_scene_of_the_other_sprites_keeps_its_truth() -> None:
+    scene = draw(np.random.default_rng(7), sprites="twemoji")
+    gaps = Facts.of(scene).gaps
+    for i, a in enumerate(scene.objects):
+        for j, b in enumerate(scene.objects):
+            assert i == j or (gaps[i, j] == 0) == bool((a.mask & b.mask).any())

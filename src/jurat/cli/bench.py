@@ -71,7 +71,7 @@ def pictograms(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="test, habits, flip, rare, borderline; also dev and vault. Default: the first five.",
+            help="test, habits, flip, rare, borderline; also redrawn, dev, vault. Default: the first five.",
             show_default=False,
         ),
     ] = None,

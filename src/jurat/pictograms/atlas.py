@@ -1,6 +1,8 @@
-"""The sprites: one RGBA square a class, shipped as one PNG with a JSON index.
+"""The sprites: one RGBA square a class, shipped as one PNG a set with a JSON index.
 
-`python -m training.sprites` in the repository renders them anew.
+`noto` is the set that the bundled models learned on. `twemoji` has other drawings of the same objects, for
+measurements; the sign cards are the same in both. `python -m training.sprites` in the repository renders
+them anew.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image
@@ -20,30 +22,40 @@ CELL = 96
 """Side of a sprite in the atlas, in pixels."""
 COLUMNS = 12
 FOLDER = Path(__file__).parent / "sprites"
+SpriteSet = Literal["noto", "twemoji"]
 
 
 @cache
-def sprites() -> tuple[Image.Image, ...]:
+def sprites(source: SpriteSet = "noto") -> tuple[Image.Image, ...]:
     """One sprite a class, as premultiplied `RGBa` squares of `CELL` pixels."""
     index = json.loads((FOLDER / "atlas.json").read_text())
-    with Image.open(FOLDER / "atlas.png") as sheet:
+    if source == "noto":
+        return _cells("atlas.png", len(index["classes"]))
+    objects = len(index["code_points"])
+    return (*_cells(f"{source}.png", objects), *sprites()[objects:])
+
+
+def _cells(file: str, count: int) -> tuple[Image.Image, ...]:
+    with Image.open(FOLDER / file) as sheet:
         sheet.load()
-        cells = [
-            sheet.crop((x, y, x + CELL, y + CELL)).convert("RGBa")
-            for x, y in ((CELL * (i % COLUMNS), CELL * (i // COLUMNS)) for i in range(len(index["classes"])))
-        ]
-    return tuple(cells)
+        corners = [(CELL * (i % COLUMNS), CELL * (i // COLUMNS)) for i in range(count)]
+        return tuple(sheet.crop((x, y, x + CELL, y + CELL)).convert("RGBa") for x, y in corners)
 
 
 def draw_sprite(
-    kind: int, side: int, angle: float, mirrored: bool, resample: Image.Resampling
+    kind: int,
+    side: int,
+    angle: float,
+    mirrored: bool,
+    resample: Image.Resampling,
+    source: SpriteSet = "noto",
 ) -> NDArray[np.float32]:
     """A sprite scaled to `side` pixels, mirrored, turned and trimmed to what is drawn.
 
     Returns:
         Premultiplied pixels of shape (h, w, 4), values 0..255.
     """
-    picture = sprites()[kind]
+    picture = sprites(source)[kind]
     if mirrored:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     turned = picture.resize((side, side), resample).rotate(angle, Image.Resampling.BICUBIC, expand=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from jurat.pictograms.atlas import draw_sprite, paste
+from jurat.pictograms.atlas import SpriteSet, draw_sprite, paste
 from jurat.pictograms.distances import distances_to
 from jurat.pictograms.objects import OBJECTS
 from jurat.pictograms.scene import SIDE, Placed, Scene, background
@@ -47,6 +47,8 @@ class Piece:
     """Degrees, counter-clockwise."""
     mirrored: bool = False
     """Left and right exchanged; never for a sign card."""
+    sprites: SpriteSet = "noto"
+    """Which set's drawing it is."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,9 @@ def overlaps(scene: Scene) -> NDArray[np.float64]:
     return shared
 
 
-def random_piece(rng: np.random.Generator, kind: int, sides: tuple[float, float]) -> Piece:
+def random_piece(
+    rng: np.random.Generator, kind: int, sides: tuple[float, float], sprites: SpriteSet = "noto"
+) -> Piece:
     """A piece of the class anywhere in the picture, its side drawn between the two."""
     card = kind >= len(OBJECTS)
     side = rng.uniform(*sides) * (CARD_SIDE if card else 1.0)
@@ -139,6 +143,7 @@ def random_piece(rng: np.random.Generator, kind: int, sides: tuple[float, float]
         float(side),
         float(rng.uniform(-tilt, tilt)),
         not card and rng.random() < 0.5,
+        sprites,
     )
 
 
@@ -200,7 +205,8 @@ class _Shape:
 @lru_cache(maxsize=512)
 def _shape(piece: Piece, size: int, resample: Image.Resampling) -> _Shape | None:
     unit = size / SIDE
-    sprite = _sprite(piece.kind, round(piece.side * unit), piece.angle, piece.mirrored, resample)
+    side = round(piece.side * unit)
+    sprite = _sprite(piece.kind, side, piece.angle, piece.mirrored, resample, piece.sprites)
     height, width = sprite.shape[:2]
     left, top = round(piece.x * unit - width / 2), round(piece.y * unit - height / 2)
     if left < 0 or top < 0 or left + width > size or top + height > size:

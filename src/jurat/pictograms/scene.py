@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from jurat.pictograms.atlas import draw_sprite, paste
+from jurat.pictograms.atlas import SpriteSet, draw_sprite, paste
 from jurat.pictograms.distances import distances_to
 from jurat.pictograms.objects import CLASSES, GROUPS, HABITS, LOOKALIKES, NUMBER, OBJECTS
 
@@ -122,15 +122,16 @@ def draw(
     between: bool = False,
     texture: str | None = None,
     resample: Image.Resampling = Image.Resampling.BICUBIC,
+    sprites: SpriteSet = "noto",
 ) -> Scene:
     """Draws a scene, at random or with the objects wished for.
 
-    `texture` names one of `TEXTURES` (default: any of those that training saw). Raises RuntimeError
-    where the wishes cannot be placed in 200 tries.
+    `texture` names one of `TEXTURES` (default: any of those that training saw), `sprites` a set of drawings
+    (`jurat.pictograms.atlas`). Raises RuntimeError where the wishes cannot be placed in 200 tries.
     """
     for _ in range(200):
         plan = list(wishes) if wishes is not None else [Wish(kind) for kind in pick_kinds(rng)]
-        scene = _try(rng, plan, size, between, texture, resample, free=wishes is None)
+        scene = _try(rng, plan, size, between, texture, resample, sprites, free=wishes is None)
         if scene is not None:
             return scene
     raise RuntimeError(f"no room for {len(wishes or ())} objects as wished")
@@ -169,6 +170,7 @@ def _try(
     between: bool,
     texture: str | None,
     resample: Image.Resampling,
+    sprites: SpriteSet,
     *,
     free: bool,
 ) -> Scene | None:
@@ -177,7 +179,7 @@ def _try(
     placed: list[Placed] = []
     gaps = np.zeros((len(plan), len(plan)), np.float32)
     for i, wish in enumerate(plan):
-        sprite = _sprite(rng, wish.kind, unit, resample)
+        sprite = _sprite(rng, wish.kind, unit, resample, sprites)
         place = _seat(rng, sprite[..., 3] > 127, placed, wish, unit, between, free=free)
         if place is None:
             return None
@@ -188,14 +190,14 @@ def _try(
 
 
 def _sprite(
-    rng: np.random.Generator, kind: int, unit: float, resample: Image.Resampling
+    rng: np.random.Generator, kind: int, unit: float, resample: Image.Resampling, sprites: SpriteSet
 ) -> NDArray[np.float32]:
     """A sprite of random size, tilt and side; see `draw_sprite`."""
     card = kind >= _CARD
     side = rng.uniform(30, 50) if card else rng.uniform(28, 44)
     angle = rng.uniform(-14, 14) if card else rng.uniform(-20, 20)
     mirrored = not card and rng.random() < 0.5
-    return draw_sprite(kind, max(4, round(side * unit)), angle, mirrored, resample)
+    return draw_sprite(kind, max(4, round(side * unit)), angle, mirrored, resample, sprites)
 
 
 def _seat(

@@ -53,11 +53,15 @@ def _half_touching(centre: list[CentralObject], request: SceneRequest, rng: Rand
     at, to = -1, -1
     for i, thing in enumerate(centre):
         if thing.touches is None:
-            piece = seat(layout, thing.kind, request.level, rng, None)
+            piece = seat(layout, thing.kind, request, rng, None)
         else:
             at, to = i, thing.touches
             piece = beside(
-                rng, layout, to, random_piece(rng, thing.kind, request.level.sides), _within(rng, *_GAPS)
+                rng,
+                layout,
+                to,
+                random_piece(rng, thing.kind, request.level.sides, request.sprites),
+                _within(rng, *_GAPS),
             )
         if piece is None:
             return None
@@ -72,12 +76,12 @@ def _half_hidden(centre: list[CentralObject], request: SceneRequest, rng: Random
     """A proposal in which a bystander stands before one of the objects that the rule speaks of."""
     layout = Layout((), int(rng.integers(2**31)))
     for thing in centre:
-        piece = seat(layout, thing.kind, request.level, rng, None)
+        piece = seat(layout, thing.kind, request, rng, None)
         if piece is None:
             return None
         layout = layout.with_piece(piece)
     at = int(rng.integers(len(centre)))
-    screen = random_piece(rng, int(rng.integers(len(OBJECTS))), (30, 44))
+    screen = random_piece(rng, int(rng.integers(len(OBJECTS))), (30, 44), request.sprites)
     depth = rng.uniform(12, 26)
     before = beside(rng, layout, at, screen, (-depth - 2, -depth))
     if before is None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from PIL.Image import Resampling
 
 from jurat.constitution import Constitution, load_constitution
+from jurat.pictograms.atlas import SpriteSet
 from jurat.pictograms.objects import HABITS, NUMBER
 from jurat.pictograms.pieces import Rendering
 
@@ -70,6 +71,8 @@ class Split:
     """Which random numbers draw it: splits of different streams share no scene."""
     rendering: Rendering
     summary: str
+    sprites: SpriteSet = "noto"
+    """The set of drawings of its objects (`jurat.pictograms.atlas`)."""
 
 
 _DEV = Rendering(160, ("flat", "gradient", "grain"), Resampling.BICUBIC)
@@ -88,10 +91,13 @@ SPLITS: dict[str, Split] = {
         Split("rare", "test", 4, _TEST, "scenes that break no rule"),
         Split("borderline", "test", 5, _TEST, "gaps of 0 to 6 and objects hidden by 30 to 70%, soft truth"),
         Split("vault", "vault", 6, _VAULT, "judged once, at the end"),
+        Split(
+            "redrawn", "test", 7, _TEST, "pairs as in test, of emoji that training never showed", "twemoji"
+        ),
     )
 }
 OPEN_SPLITS = ("test", "habits", "flip", "rare", "borderline")
-"""Default splits of `jurat bench pictograms`: neither dev nor the vault."""
+"""Default splits of `jurat bench pictograms`: neither dev nor the vault, nor those of other drawings."""
 CLAIMED_SPLITS = ("test", "habits", "flip", "vault")
 """What the claims of `docs/method.md` are about."""
 ABLATED_SPLITS = ("dev", "test", "habits")

@@ -81,7 +81,7 @@ def _place(
     layout = Layout((), int(rng.integers(2**31)))
     for thing in centre:
         gap = None if thing.touches is None else (thing.touches, TOUCH)
-        seated = seat(layout, thing.kind, request.level, rng, gap)
+        seated = seat(layout, thing.kind, request, rng, gap)
         if seated is None:
             return None
         layout = layout.with_piece(seated)
@@ -90,7 +90,7 @@ def _place(
     for _ in range(min(int(rng.integers(low, high + 1)), most)):
         kind = _bystander(layout, len(centre), request, rng, avoid_habits)
         near = (int(rng.integers(len(layout.pieces))), MISS if rng.random() < 0.5 else TOUCH)
-        seated = seat(layout, kind, request.level, rng, near if rng.random() < request.level.close else None)
+        seated = seat(layout, kind, request, rng, near if rng.random() < request.level.close else None)
         if seated is not None:
             layout = layout.with_piece(seated)
     return layout
@@ -187,7 +187,7 @@ def _excepted(layout: Layout, request: SceneRequest, rng: Random) -> Layout | No
     needed: list[CentralObject] = []
     for clause in request.rule.unless:
         require(parse(clause.alternatives[0].text), needed, rng)
-    piece = seat(layout, needed[0].kind, request.level, rng, None)
+    piece = seat(layout, needed[0].kind, request, rng, None)
     return layout.with_piece(piece) if len(needed) == 1 and piece is not None else None
 
 
@@ -221,7 +221,7 @@ def _with_companions(
     gone = {piece.kind for piece in broken.pieces} - {piece.kind for piece in near.pieces}
     come = {piece.kind for piece in near.pieces} - {piece.kind for piece in broken.pieces}
     for _ in range(count):
-        piece = seat(broken, _stranger(broken, come, rng), request.level, rng, None)
+        piece = seat(broken, _stranger(broken, come, rng), request, rng, None)
         if piece is None or not all(apart(piece, other) for other in near.pieces):
             return None
         broken = broken.with_piece(piece)

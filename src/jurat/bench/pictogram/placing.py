@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jurat.bench.pictogram.definition import Difficulty
+from jurat.pictograms.atlas import SpriteSet
 from jurat.pictograms.objects import OBJECTS, WORDS, Noun
 from jurat.pictograms.pieces import REACH, Layout, Piece, Rendering, beside, random_piece, separation
 from jurat.pictograms.reading import parse
@@ -43,6 +44,7 @@ class SceneRequest:
     rule: Rule
     level: Difficulty
     rendering: Rendering
+    sprites: SpriteSet = "noto"
 
 
 @dataclass
@@ -91,12 +93,16 @@ def require(statement: Statement, centre: list[CentralObject], rng: Random) -> N
 
 
 def seat(
-    layout: Layout, kind: int, level: Difficulty, rng: Random, near: tuple[int, tuple[float, float]] | None
+    layout: Layout,
+    kind: int,
+    request: SceneRequest,
+    rng: Random,
+    near: tuple[int, tuple[float, float]] | None,
 ) -> Piece | None:
     """A piece of the class in a place that is fair to all others; `near` is a piece's index and the
     separation from it."""
     for _ in range(14):
-        piece = random_piece(rng, kind, level.sides)
+        piece = random_piece(rng, kind, request.level.sides, request.sprites)
         if near is not None:
             moved = beside(rng, layout, near[0], piece, near[1])
             if moved is None:

@@ -74,14 +74,16 @@ def _rng(split: str, seed: int, *numbers: int) -> np.random.Generator:
 
 
 def _pairs(split: str, seed: int, per_rule: int) -> Iterator[BenchItem]:
-    constitution, rendering = constitution_of(split), SPLITS[split].rendering
+    constitution, look = constitution_of(split), SPLITS[split]
     for pair in range(per_rule):
         for number, rule in enumerate(constitution.rules):
             rng = _rng(split, seed, number, pair)
             level = LEVELS[pair % len(LEVELS)]
             # Companions come on top of the bystanders, so habits are broken in plainer scenes.
             companions = 1 + pair % 3 if split == "habits" else 0
-            request = SceneRequest(constitution, rule, LEVELS[0] if companions else level, rendering)
+            request = SceneRequest(
+                constitution, rule, LEVELS[0] if companions else level, look.rendering, look.sprites
+            )
             drawn = draw_pair(request, rng, companions)
             for want, each in zip(_PAIR, drawn, strict=True):
                 yield _item(split, rule.id, pair, want, request, each, companions=companions)
