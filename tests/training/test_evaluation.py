@@ -9,14 +9,16 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from jurat.pictograms.statements import Lies
+from jurat.judge.stages.reason import read_rating
+from jurat.pictograms.objects import NUMBER, OBJECTS
+from jurat.pictograms.reading import parse
+from jurat.pictograms.statements import UNKNOWN, Facts, Lies, Only
 from training.mllm.answers import describe, reason
 from training.mllm.evaluation import FIRST_SEED, pictures, set_exam
-from training.mllm.reply_evaluation import KINDS, named, there
-from training.mllm.tokenizer import build_tokenizer
+from training.mllm.reply_evaluation import named, there
+from training.mllm.tokenizer import Words, build_tokenizer
 from training.parallel import in_order
-from training.questions import KINDS as ALL
-from training.questions import Questioner
+from training.questions import KINDS, Questioner
 
 
 def square(number: int) -> int:
@@ -50,12 +52,62 @@ def test_exam_is_balanced() -> None:
     assert all(question.kind in sides for question in alone.questions if isinstance(question.statement, Lies))
 
 
-def test_reasons_exist_for_the_trained_kinds_only() -> None:
-    questioner = Questioner(random.Random(0))
+def test_reasons_of_every_kind_look_before_they_answer() -> None:
+    words, questioner = Words(build_tokenizer()), Questioner(random.Random(0))
+    lengths: list[int] = []
     for _, facts in itertools.islice(pictures("as trained", 78), 12):
-        for kind in ALL:
+        for kind in KINDS:
             if (drawn := questioner.draw(facts, kind)) is not None:
-                assert (reason(drawn[1], drawn[2], facts) is not None) is (kind in KINDS)
+                said = words.tokenizer.decode(ids := words.ids(reason(drawn.statement, drawn.truth, facts)))
+                rating = read_rating(said)
+                assert rating is not None and rating.rating is drawn.truth and rating.rationale
+                assert not said.startswith("{")
+                lengths.append(len(ids))
+    assert len(lengths) > 120 and np.mean(lengths) < 25 and max(lengths) <= 64
+
+
+SCENE = Facts(
+    np.array([NUMBER[name] for name in ("dog", "man", "dog")] + [UNKNOWN]),
+    np.array([(10.0, 10.0), (40.0, 12.0), (100.0, 120.0), (60.0, 60.0)]),
+    np.array([900.0, 1300.0, 400.0, 500.0]),
+    np.array([[0, 0, 60, 50], [0, 0, 60, 50], [60, 60, 0, 9], [50, 50, 9, 0]], float),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("A dog touches a man.", "dog at one one. man at three one. they touch."),
+        ("A dog touches a cat or a man.", "dog at one one. man at three one. they touch."),
+        ("A cat touches a man.", "no cat."),
+        ("A man touches a cat or a bird.", "man at three one. no cat. no bird."),
+        ("There are exactly three dogs.", "dogs at one one, seven eight. two dogs."),
+        ("There is only one man.", "man at three one. one man."),
+        ("There are fewer than two cats.", "no cat."),
+        ("A man is larger than a dog.", "man at three one. dog at seven eight. man larger than dog."),
+        ("A man is not left of a dog.", "man at three one. dog at seven eight. man left of dog."),
+        ("Nothing but an animal is visible.", "animal at one one. also man at three one."),
+        ("Neither a cat nor a bird is visible.", "no cat. no bird."),
+        ("A sign reads STOP.", "no sign."),
+        (
+            "A dog is visible and a man is visible and a dog touches a man.",
+            "dog at one one. man at three one. they touch.",
+        ),
+    ],
+)
+def test_reasons_say_where_and_how_many(text: str, steps: str) -> None:
+    statement = parse(text)
+    truth = statement.truth(SCENE)
+    assert truth is not None
+    rating = "Yes" if truth else "No"
+    said = reason(statement, truth, SCENE)
+    assert said.startswith(f'{steps} {{"rating": "{rating}", "rationale": "')
+
+
+def test_what_has_no_name_is_something() -> None:
+    assert describe(SCENE) == "the image shows a dog, a man, something and a dog."
+    near = Facts(SCENE.kinds[2:], SCENE.centres[2:], SCENE.areas[2:], SCENE.gaps[2:, 2:])
+    assert "also something at four four." in reason(Only(OBJECTS[NUMBER["dog"]]), False, near)
 
 
 def test_description_names_every_object_as_often_as_present() -> None:

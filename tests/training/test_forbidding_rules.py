@@ -17,4 +17,11 @@ def test_forbid_writes_rules_for_statements() -> None:
         forbid(All((parse("A child is visible."), parse("A beer is visible."))))[0]
         == "No child may be visible together with a beer."
     )
-    assert forbid(parse("There are exactly two dogs.")) == []
+    assert forbid(parse("There are exactly two dogs."))[1] == "Exactly two dogs must not be visible."
+    assert forbid(parse("A ball is larger than a horse."))[0] == "No ball may be larger than a horse."
+    assert forbid(parse("Nothing but an animal is visible."))[0] == "The image must not show only an animal."
+    assert forbid(parse("No child is visible.")) == [
+        "The image must show a child.",
+        "A child must be visible.",
+    ]
+    assert forbid(parse("A man with a guitar is visible.")) == []

@@ -71,6 +71,8 @@ TWO: tuple[str, ...] = (
 )
 """Texts about two things: descriptions, and what the rules of `rule_wordings` do not say."""
 _SIDES: tuple[Side, ...] = ("left of", "right of", "above", "below")
+_KINDS = ("visible", "touches", *_SIDES, "count", "one", "reads", "larger", "only")
+"""Kinds of statement that are written."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,7 @@ class TextSampler:
 
 def every_word() -> Iterator[str]:
     """Texts that hold every word of the language, for a vocabulary."""
-    for lists in (*TEMPLATES.values(), *RULES.values(), ONE, TWO, tuple(templates())):
+    for lists in (*(TEMPLATES[kind] for kind in _KINDS), *RULES.values(), ONE, TWO, tuple(templates())):
         for template in lists:
             yield re.sub(r"\{\w*\}", " ", template)
     for noun in QUERIES:

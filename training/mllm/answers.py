@@ -1,4 +1,9 @@
-"""Target replies in words: one-word answers, short reasons that end in JSON, descriptions."""
+"""Target replies in words: one-word answers, short reasons that end in JSON, descriptions.
+
+A reason looks before it answers: where each thing is that the statement names ("dog at three four": column
+three and row four of eight), what is not there, how the things lie to each other or how many there are; then
+the JSON that the judge reads. It is generated token by token, so it is short.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,21 @@ import numpy as np
 from jurat.judge.prompts import REASON
 from jurat.pictograms.objects import OBJECTS, WORDS, Noun
 from jurat.pictograms.scene import SIDE
-from jurat.pictograms.statements import NUMBERS, Count, Facts, Lies, Reads, Statement, Touches, Visible, walk
+from jurat.pictograms.statements import (
+    NUMBERS,
+    UNKNOWN,
+    All,
+    Count,
+    Facts,
+    Larger,
+    Lies,
+    Not,
+    Only,
+    Reads,
+    Statement,
+    Touches,
+    Visible,
+)
 
 ONE_WORD = "Answer with one word."
 YES_NO = "Answer with Yes or No."
@@ -20,8 +39,7 @@ TEXTS = (
     REASON,
     DESCRIBE,
     "in which column is it? in which row is it? how many are there? what touches it? nothing",
-    "there is no . they touch. they do not touch. it is in column row .",
-    "the statement is true. the statement is not true.",
+    "no at , also something . they touch. they do not touch. nothing else. no sign.",
     "the image shows a sign that reads .",
 )
 """All words that the answers and their questions are made of."""
@@ -29,7 +47,9 @@ EIGHTHS = (*NUMBERS[1:], "eight")
 
 
 def name(kind: int) -> str:
-    """A class in words, with its article."""
+    """A class in words, with its article; "something" is what this world has no name for."""
+    if kind == UNKNOWN:
+        return "something"
     return (
         OBJECTS[kind].indefinite if kind < len(OBJECTS) else f"a sign that reads {WORDS[kind - len(OBJECTS)]}"
     )
@@ -52,10 +72,11 @@ def open_question(facts: Facts, rng: random.Random) -> tuple[str, str] | None:
         axis = rng.randrange(2)
         return f"In which {('column', 'row')[axis]} is {noun.definite}?", _eighth(facts.centres[i, axis])
     if chance < 0.6:
-        counted = OBJECTS[rng.choice(kinds)] if rng.random() < 0.7 and max(kinds) < len(OBJECTS) else noun
+        things = [kind for kind in kinds if kind < len(OBJECTS)]
+        counted = OBJECTS[rng.choice(things)] if rng.random() < 0.7 else noun
         return f"How many {counted.plural} are there?", NUMBERS[len(facts.which(counted))]
     touched = {kinds[j] for j in range(len(kinds)) if j != i and facts.gaps[i, j] == 0}
-    if len(touched) > 1 or (not touched and rng.random() < 0.6):
+    if UNKNOWN in touched or len(touched) > 1 or (not touched and rng.random() < 0.6):
         return None
     kind = touched.pop() if touched else None
     if kind is None:
@@ -65,50 +86,135 @@ def open_question(facts: Facts, rng: random.Random) -> tuple[str, str] | None:
     )
 
 
-def reason(statement: Statement, truth: bool, facts: Facts) -> str | None:
+def reason(statement: Statement, truth: bool, facts: Facts) -> str:
     """A short chain of thought about a statement, ending in the JSON that the judge asks for."""
+    parts = statement.parts if isinstance(statement, All) else (statement,)
+    related = {noun for part in parts if not isinstance(part, Visible) for noun in part.nouns()}
     steps: list[str] = []
-    for part in walk(statement):
-        if isinstance(part, Touches):
-            steps += _pair(part.first, part.others, facts)
-        elif isinstance(part, Lies):
-            steps += [_seen((part.first,), facts), _seen((part.other,), facts)]
-        elif isinstance(part, Visible):
-            steps.append(_seen(part.any_of, facts))
-        elif isinstance(part, Count):
-            there = len(facts.which(part.noun))
-            plural = part.noun.plural if there != 1 else part.noun.singular
-            steps.append(f"there {'is' if there == 1 else 'are'} {NUMBERS[there]} {plural}.")
-        elif isinstance(part, Reads):
-            steps.append(
-                ("there is" if part.truth(facts) else "there is no") + f" sign that reads {part.word}."
-            )
-        else:
-            return None
-    steps = list(dict.fromkeys(steps))
-    conclusion = "the statement is true." if truth else "the statement is not true."
+    for part in parts:
+        if not (isinstance(part, Visible) and set(part.any_of) <= related):  # a relation looks for them too
+            steps += _steps(part.part if isinstance(part, Not) else part, facts)
+    steps = [step for n, step in enumerate(steps) if "touch" in step or step not in steps[:n]]
     rating = "Yes" if truth else "No"
-    return f'{" ".join(steps)} {{"rating": "{rating}", "rationale": "{steps[-1]} {conclusion}"}}'
+    return f'{" ".join(steps)} {{"rating": "{rating}", "rationale": "{steps[-1]}"}}'
 
 
-def _seen(nouns: tuple[Noun, ...], facts: Facts) -> str:
-    for noun in nouns:
-        for i in facts.which(noun)[:1]:
-            return _at(i, facts)
-    return f"there is no {nouns[0].singular}."
+def _steps(part: Statement, facts: Facts) -> list[str]:
+    """What one looks at to see whether an atomic statement is true."""
+    match part:
+        case Visible():
+            return _found(part.any_of, facts)
+        case Touches():
+            return _touching(part, facts)
+        case Lies():
+            sign = 1 if part.side in ("right of", "below") else -1
+            axis = 0 if part.side in ("left of", "right of") else 1
+            return _compared(part.first, part.side, part.other, facts, sign * facts.centres[:, axis], part)
+        case Larger():
+            return _compared(part.first, "larger than", part.other, facts, np.log(facts.areas), part)
+        case Count():
+            return _counted(part.noun, facts)
+        case Only():
+            return _only(part.noun, facts)
+        case Reads():
+            return _signs(part.word, facts)
+        case _:
+            raise ValueError(f"no reasons are known for {part}")
 
 
 def _at(i: int, facts: Facts) -> str:
+    """Column and row of an object."""
     x, y = facts.centres[i]
-    return f"there is {name(int(facts.kinds[i]))} in column {_eighth(x)} row {_eighth(y)}."
+    return f"{_eighth(x)} {_eighth(y)}"
 
 
-def _pair(first: Noun, others: tuple[Noun, ...], facts: Facts) -> list[str]:
-    pairs = facts.pairs([first], others)
+def _seen(noun: Noun, i: int, facts: Facts) -> str:
+    return f"{noun.singular} at {_at(i, facts)}."
+
+
+def _which(noun: Noun, facts: Facts) -> list[int]:
+    """From left to right."""
+    return sorted(facts.which(noun), key=lambda i: float(facts.centres[i, 0]))
+
+
+def _found(nouns: tuple[Noun, ...], facts: Facts) -> list[str]:
+    """The first of the nouns that is there, after those that are not."""
+    steps: list[str] = []
+    for noun in nouns:
+        if places := _which(noun, facts):
+            return [*steps, _seen(noun, places[0], facts)]
+        steps.append(f"no {noun.singular}.")
+    return steps
+
+
+def _touching(part: Touches, facts: Facts) -> list[str]:
+    """The first thing and what it touches, or each of the others that it does not."""
+    if not facts.which(part.first):
+        return [f"no {part.first.singular}."]
+    nearest = {
+        noun: min(pairs, key=lambda pair: float(facts.gaps[pair]))
+        for noun in part.others
+        if (pairs := facts.pairs([part.first], [noun]))
+    }
+    for noun, (i, j) in nearest.items():
+        if facts.gaps[i, j] == 0:
+            return [_seen(part.first, i, facts), _seen(noun, j, facts), "they touch."]
+    steps: list[str] = []
+    for noun in part.others:
+        if noun in nearest:
+            i, j = nearest[noun]
+            steps += [_seen(part.first, i, facts), _seen(noun, j, facts), "they do not touch."]
+        else:
+            steps += [*_found((part.first,), facts)[: not steps], f"no {noun.singular}."]
+    return steps
+
+
+def _compared(
+    first: Noun, how: str, other: Noun, facts: Facts, values: np.ndarray, part: Lies | Larger
+) -> list[str]:
+    """The pair of which a comparison is most nearly true, and whether it is."""
+    pairs = facts.pairs([first], [other])
     if not pairs:
-        return [_seen((first,), facts), _seen(others, facts)]
-    i, j = min(pairs, key=lambda pair: float(facts.gaps[pair]))
-    return [_at(i, facts), _at(j, facts), "they touch." if facts.gaps[i, j] == 0 else "they do not touch."]
+        return [*_found((first,), facts), *(_found((other,), facts) if facts.which(first) else [])]
+    i, j = max(pairs, key=lambda pair: float(values[pair[0]] - values[pair[1]]))
+    is_not = "" if part.truth(facts) else "not "
+    return [
+        _seen(first, i, facts),
+        _seen(other, j, facts),
+        f"{first.singular} {is_not}{how} {other.singular}.",
+    ]
+
+
+def _counted(noun: Noun, facts: Facts) -> list[str]:
+    places = _which(noun, facts)
+    if not places:
+        return [f"no {noun.singular}."]
+    name = noun.singular if len(places) == 1 else noun.plural
+    return [f"{name} at {', '.join(_at(i, facts) for i in places)}.", f"{NUMBERS[len(places)]} {name}."]
+
+
+def _only(noun: Noun, facts: Facts) -> list[str]:
+    """Where it is, and where something else is."""
+    if not facts.which(noun):
+        return [f"no {noun.singular}."]
+    others = [i for i, kind in enumerate(facts.kinds.tolist()) if kind not in noun.classes]
+    if not others:
+        return [*_found((noun,), facts), "nothing else."]
+    i = min(others, key=lambda i: float(facts.centres[i, 0]))
+    return [*_found((noun,), facts), f"also {_short(int(facts.kinds[i]))} at {_at(i, facts)}."]
+
+
+def _signs(word: str, facts: Facts) -> list[str]:
+    """The sign with the word, or each other one."""
+    signs = [i for i, kind in enumerate(facts.kinds.tolist()) if len(OBJECTS) <= kind < UNKNOWN]
+    wanted = [i for i in signs if WORDS[int(facts.kinds[i]) - len(OBJECTS)] == word]
+    return [f"{_short(int(facts.kinds[i]))} at {_at(i, facts)}." for i in wanted[:1] or signs] or ["no sign."]
+
+
+def _short(kind: int) -> str:
+    if len(OBJECTS) <= kind < UNKNOWN:
+        return f"sign {WORDS[kind - len(OBJECTS)].lower()}"
+    return "something" if kind == UNKNOWN else OBJECTS[kind].singular
 
 
 def describe(facts: Facts) -> str:

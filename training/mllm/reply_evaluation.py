@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from jurat.pictograms.statements import Facts
 
-KINDS = ("visible", "group", "any of", "sign", "count", "relation", "touch", "group touch", "whole rule")
-"""Kinds of question that training gives reasons for."""
 WELL_FORMED, REASONED, ASKED = "reasons that can be read", "reasons", "asked directly"
 DESCRIBED = "descriptions"
 """Views, as rows of the card name them."""
@@ -37,7 +35,7 @@ _BATCH = 32
 
 def examine_reasons(model: Model, per_kind: int, seed: int, workers: int = 1) -> dict[str, dict[str, Score]]:
     """By view and kind: replies with a rating, ratings that are right, and direct answers that are right."""
-    exam, rng = set_exam(per_kind, seed=seed, kinds=KINDS, workers=workers), random.Random(7)
+    exam, rng = set_exam(per_kind, seed=seed, workers=workers), random.Random(7)
     texts = [STATEMENT.ask(wording(question, "as trained", rng)) for question in exam.questions]
     images = [exam.images[question.scene] for question in exam.questions]
     said = _say(model, images, [f"{text} {REASON}" for text in texts])

@@ -13,35 +13,37 @@ from collections.abc import Callable, Iterator
 from jurat.judge.prompts import STATEMENT
 from jurat.models.bundled.statement_language import Language
 from jurat.pictograms.objects import NOUNS, WORDS
-from jurat.pictograms.statements import (
-    NUMBERS,
-    TEMPLATES,
-    Count,
-    Only,
-    Reads,
-    Statement,
-    Touches,
-    Visible,
-)
+from jurat.pictograms.statements import TEMPLATES, Count, Not, Reads, Statement, Touches, Visible
 
+_SIDES = ("left of", "right of", "above", "below")
+_FROM_TWO = ("two", "three", "four", "five")
 VARIANTS: dict[str, tuple[str, ...]] = {
     "visible": ("one", "list"),
     "touches": ("one", "list"),
-    **dict.fromkeys(("left of", "right of", "above", "below", "larger", "only"), ("one",)),
-    "count": ("exactly two", "exactly three", "at least two", "at least three"),
-    "one": ("exactly one", "at least one"),
+    **dict.fromkeys((*_SIDES, "larger", "only"), ("one",)),
+    "count": (
+        *(f"{how} {number}" for how in ("exactly", "at least", "fewer than") for number in _FROM_TWO),
+        *(f"{number} or more" for number in _FROM_TWO),
+        *(f"more than {number}" for number in _FROM_TWO[:-1]),
+    ),
+    "one": ("exactly one", "at least one", "only one", "more than one"),
     "reads": ("sign",),
+    "with": ("one", "list"),
+    "not touches": ("one", "list"),
+    **dict.fromkeys(("not visible", "neither", "not larger", *(f"not {side}" for side in _SIDES)), ("one",)),
+    "not reads": ("sign",),
 }
-"""Kind -> how names or numbers can be said in its templates. Larger numbers were never asked about in
-training."""
+"""Kind -> how names or numbers can be said in its templates: what training asks, and nothing else."""
 
 
 def variant_of(statement: Statement) -> str:
     """How names or numbers are said in an atomic statement."""
+    if isinstance(statement, Not):
+        return "one" if statement.kind == "neither" else variant_of(statement.part)
     if isinstance(statement, Reads):
         return "sign"
     if isinstance(statement, Count):
-        return f"{statement.how} {NUMBERS[statement.number]}"
+        return statement.phrase
     listed = statement.any_of if isinstance(statement, Visible) else ()
     listed = statement.others if isinstance(statement, Touches) else listed
     return "list" if len(listed) > 1 else "one"
@@ -51,10 +53,6 @@ def spellings(statement: Statement, rng: random.Random) -> Iterator[tuple[str, s
     """(template, sentence) for every template of an atomic statement, "a" or "the" drawn for each slot."""
     for template in TEMPLATES[statement.kind]:
         both = statement.slots(False), statement.slots(True)
-        if isinstance(statement, Visible | Only):  # whose slots are indefinite in training
-            nouns = statement.nouns()
-            names = [noun.definite for noun in nouns]
-            both = both[0], {"a": names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"}
         text = template.format_map({slot: rng.choice(both)[slot] for slot in both[0]})
         yield template, text[0].upper() + text[1:]
 
@@ -62,8 +60,7 @@ def spellings(statement: Statement, rng: random.Random) -> Iterator[tuple[str, s
 # --- what a model is asked -------------------------------------------------------------------------
 
 PRESENT = {
-    "touches": ("a", "b"),
-    **dict.fromkeys(("left of", "right of", "above", "below", "larger"), ("a", "b")),
+    **dict.fromkeys(("touches", "with", *_SIDES, "larger"), ("a", "b")),
 }
 """Kind of a relation -> slots of its templates whose things are in the picture where it is true."""
 

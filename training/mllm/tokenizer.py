@@ -55,7 +55,10 @@ def needed_words() -> list[str]:
         tokens += [noun.singular, noun.plural]
     sentences = [template for templates in (*TEMPLATES.values(), *RULES.values()) for template in templates]
     sentences += [STATEMENT.instruction, STATEMENT.question, RULE.instruction, RULE.question, *TEXTS]
-    sentences += [" ".join(NUMBERS), "a an the some one of or and , at least exactly eight"]
+    sentences += [
+        " ".join(NUMBERS),
+        "a an the some one of or and , at least exactly fewer more than only eight",
+    ]
     for sentence in sentences:
         tokens += re.findall(r"\w+|[^\w\s]+", re.sub(r"\{\w*\}", " ", sentence).lower())
     return tokens

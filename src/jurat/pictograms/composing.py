@@ -19,6 +19,7 @@ from jurat.pictograms.statements import (
     Facts,
     Larger,
     Lies,
+    Not,
     Only,
     Reads,
     Statement,
@@ -35,6 +36,7 @@ def compose(wanted: Sequence[Wanted], rng: np.random.Generator, **options: Any) 
 
     Raises ValueError where no such scene was found in 120 tries (the statements may contradict).
     """
+    wanted = [_positive(*each) for each in wanted]
     for attempt in range(0 if _contradict(wanted) else 120):
         plan = _Plan(rng)
         for statement, truth in wanted:
@@ -63,6 +65,10 @@ def near_miss(statement: Statement, rng: np.random.Generator, **options: Any) ->
         except ValueError:  # this part cannot fail while the others hold
             continue
     raise ValueError(f"found no scene that just fails: {statement}")
+
+
+def _positive(statement: Statement, truth: bool) -> Wanted:
+    return (statement.part, not truth) if isinstance(statement, Not) else (statement, truth)
 
 
 def _contradict(wanted: Sequence[Wanted]) -> bool:
@@ -109,7 +115,7 @@ class _Plan:
         match statement:
             case All():
                 for part in statement.parts:
-                    self.add(part, truth)
+                    self.add(*_positive(part, truth))
             case Visible():
                 if truth:
                     self._have(self._choose(statement.any_of))
@@ -176,7 +182,9 @@ class _Plan:
 
     def _several(self, statement: Count, truth: bool) -> None:
         number = statement.number
-        if not truth:
+        if statement.how == "fewer than":
+            number -= truth
+        elif not truth:
             number += -1 if statement.how == "at least" or self.rng.random() < 0.5 else 1
         elif statement.how == "at least" and self.rng.random() < 0.3:
             number += 1

@@ -14,6 +14,7 @@ from jurat.pictograms.statements import (
     Count,
     Larger,
     Lies,
+    Not,
     Only,
     Reads,
     Side,
@@ -59,7 +60,8 @@ def _parse(sentence: str) -> Statement | None:
 @cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     phrase = r"[a-z ,]+?"  # which names there are is looked up, not matched
-    slots = {"a": phrase, "b": phrase, "n": rf"(?:exactly|at least) [a-z]+ {phrase}", "w": "|".join(WORDS)}
+    number = r"(?:exactly|at least|fewer than|only|more than) [a-z]+|[a-z]+ or more"
+    slots = dict.fromkeys("abstp", phrase) | {"n": f"(?:{number}) {phrase}", "w": "|".join(WORDS)}
     return tuple(
         (
             kind,
@@ -78,6 +80,11 @@ def _counted() -> dict[str, Noun]:
     return {name: noun for noun in NOUNS.values() for name in (noun.plural, noun.singular)}
 
 
+@cache
+def _plurals() -> dict[str, Noun]:
+    return {noun.plural: noun for noun in NOUNS.values()}
+
+
 def _nouns(phrase: str) -> tuple[Noun, ...]:
     """The nouns of a list such as "a beer, a cocktail or the wine glass"; empty where a name is unknown."""
     parts = re.split(r",? or |, ", phrase.lower())
@@ -86,27 +93,49 @@ def _nouns(phrase: str) -> tuple[Noun, ...]:
 
 
 def _count_of(phrase: str) -> Count | None:
-    match = re.fullmatch(r"(exactly|at least) (\w+) (.+)", phrase.lower())
-    if match is None or match[2] not in NUMBERS or match[3] not in _counted():
-        return None
-    return Count(
-        "exactly" if match[1] == "exactly" else "at least", NUMBERS.index(match[2]), _counted()[match[3]]
+    match = re.fullmatch(
+        r"(?:(exactly|at least|fewer than|only|more than) ([a-z]+)|([a-z]+) (or more)) (.+)", phrase.lower()
     )
+    if match is None or match[5] not in _counted() or (match[2] or match[3]) not in NUMBERS:
+        return None
+    number, noun = NUMBERS.index(match[2] or match[3]), _counted()[match[5]]
+    match match[1] or match[4]:
+        case "only":
+            return Count("exactly", number, noun, "only")
+        case "more than":
+            return Count("at least", number + 1, noun, "more than")
+        case "or more":
+            return Count("at least", number, noun, "or more")
+        case "exactly":
+            return Count("exactly", number, noun)
+        case "at least":
+            return Count("at least", number, noun)
+        case _:
+            return Count("fewer than", number, noun)
 
 
 def _build(kind: str, groups: dict[str, str]) -> Statement | None:
+    if kind.startswith("not "):
+        part = _build(kind.removeprefix("not "), groups)
+        return None if part is None else Not(part)
     if kind == "reads":
         return Reads(groups["w"].upper())
     if kind in ("count", "one"):
         return _count_of(groups["n"])
-    a = _nouns(groups["a"])
-    b = _nouns(groups.get("b", ""))
+    if "p" in groups:
+        plural = _plurals().get(groups["p"].lower())
+        a = (plural,) if plural else ()
+    else:
+        a = _nouns(groups.get("a") or groups["s"])
+    b = _nouns(groups.get("b") or groups.get("t", ""))
+    if kind == "neither":
+        return Not(Visible(a + b)) if a and len(b) == 1 else None
     if kind == "visible" and a:
         return Visible(a)
     if kind == "only" and len(a) == 1:
         return Only(a[0])
-    if kind == "touches" and len(a) == 1 and b:
-        return Touches(a[0], b)
+    if kind in ("touches", "with") and len(a) == 1 and b:
+        return Touches(a[0], b, "with" if kind == "with" else "")
     if len(a) != 1 or len(b) != 1:
         return None
     if kind == "larger":

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from jurat.pictograms.objects import OBJECTS, WORDS, Noun
+from jurat.pictograms.objects import CLASSES, OBJECTS, WORDS, Noun
 from jurat.pictograms.scene import GAP, Scene
 
 if TYPE_CHECKING:
@@ -29,13 +29,18 @@ LEVEL = 14.0
 LARGER = 1.3
 """Least ratio of drawn areas for "larger than" to be true or false."""
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven")
+UNKNOWN = CLASSES
+"""Class number of an object that is none of this world's."""
 
 Side = Literal["left of", "right of", "above", "below"]
 
 
 @dataclass
 class Facts:
-    """What is true of a scene, without its pixels; n objects."""
+    """What is true of a scene, without its pixels; n objects.
+
+    The class number `UNKNOWN` stands for an object that this world has no name for: no noun names it.
+    """
 
     kinds: NDArray[np.integer]  # (n,), class numbers
     centres: NDArray[np.floating]  # (n, 2)
@@ -99,7 +104,8 @@ class Visible(Statement):
         return any(facts.which(noun) for noun in self.any_of)
 
     def slots(self, definite: bool) -> dict[str, str]:
-        return {"a": either(self.any_of, False)}
+        first = self.any_of[0]
+        return {"a": either(self.any_of, definite), "s": first.singular, "p": first.plural}
 
     def nouns(self) -> tuple[Noun, ...]:
         return self.any_of
@@ -107,10 +113,15 @@ class Visible(Statement):
 
 @dataclass(frozen=True)
 class Touches(Statement):
-    """The first touches one of the others."""
+    """The first touches one of the others; said as "a man with a guitar" where `said` is "with"."""
 
     first: Noun
     others: tuple[Noun, ...]
+    said: Literal["", "with"] = field(default="", compare=False)
+
+    @property
+    def kind(self) -> str:
+        return self.said or "touches"
 
     def truth(self, facts: Facts) -> bool | None:
         gaps = [facts.gaps[i, j] for i, j in facts.pairs([self.first], self.others)]
@@ -119,7 +130,8 @@ class Touches(Statement):
         return None if any(gap < GAP for gap in gaps) else False
 
     def slots(self, definite: bool) -> dict[str, str]:
-        return {"a": _name(self.first, definite), "b": either(self.others, definite)}
+        names = {"a": _name(self.first, definite), "b": either(self.others, definite)}
+        return names | {"s": self.first.singular, "t": _or([noun.singular for noun in self.others])}
 
     def nouns(self) -> tuple[Noun, ...]:
         return (self.first, *self.others)
@@ -149,7 +161,7 @@ class Lies(Statement):
         return None if any(d > -LEVEL for d in lead) else False
 
     def slots(self, definite: bool) -> dict[str, str]:
-        return {"a": _name(self.first, definite), "b": _name(self.other, definite)}
+        return _two(self.first, self.other, definite)
 
     def nouns(self) -> tuple[Noun, ...]:
         return (self.first, self.other)
@@ -157,23 +169,39 @@ class Lies(Statement):
 
 @dataclass(frozen=True)
 class Count(Statement):
-    """There are exactly, or at least, so many."""
+    """There are exactly, at least, or fewer than so many.
 
-    how: Literal["exactly", "at least"]
+    `said` is another way to say it: "only one dog" (exactly one), "more than one dog" and "two or more
+    dogs" (at least two).
+    """
+
+    how: Literal["exactly", "at least", "fewer than"]
     number: int
     noun: Noun
+    said: Literal["", "only", "more than", "or more"] = field(default="", compare=False)
 
     @property
     def kind(self) -> str:
-        return "count" if self.number > 1 else "one"
+        return "one" if self.phrase.rsplit(" ", 1)[1] == "one" else "count"
+
+    @property
+    def phrase(self) -> str:
+        """The number in words: "exactly two", "more than one", "two or more"."""
+        if self.said == "or more":
+            return f"{NUMBERS[self.number]} or more"
+        if self.said == "more than":
+            return f"more than {NUMBERS[self.number - 1]}"
+        return f"{self.said or self.how} {NUMBERS[self.number]}"
 
     def truth(self, facts: Facts) -> bool | None:
         there = len(facts.which(self.noun))
-        return there == self.number if self.how == "exactly" else there >= self.number
+        if self.how == "exactly":
+            return there == self.number
+        return (there >= self.number) is (self.how == "at least")
 
     def slots(self, definite: bool) -> dict[str, str]:
-        name = self.noun.plural if self.number > 1 else self.noun.singular
-        return {"n": f"{self.how} {NUMBERS[self.number]} {name}"}
+        name = self.noun.singular if self.kind == "one" else self.noun.plural
+        return {"n": f"{self.phrase} {name}"}
 
     def nouns(self) -> tuple[Noun, ...]:
         return (self.noun,)
@@ -206,7 +234,7 @@ class Larger(Statement):
         return None if any(ratio > 1 / LARGER for ratio in ratios) else False
 
     def slots(self, definite: bool) -> dict[str, str]:
-        return {"a": _name(self.first, definite), "b": _name(self.other, definite)}
+        return _two(self.first, self.other, definite)
 
     def nouns(self) -> tuple[Noun, ...]:
         return (self.first, self.other)
@@ -222,10 +250,36 @@ class Only(Statement):
         return len(facts.kinds) > 0 and len(facts.which(self.noun)) == len(facts.kinds)
 
     def slots(self, definite: bool) -> dict[str, str]:
-        return {"a": self.noun.indefinite}
+        return {"a": _name(self.noun, definite), "p": self.noun.plural}
 
     def nouns(self) -> tuple[Noun, ...]:
         return (self.noun,)
+
+
+@dataclass(frozen=True)
+class Not(Statement):
+    """The part, a `Visible`, `Touches`, `Lies`, `Larger` or `Reads`, is false: also where what it names is
+    not there."""
+
+    part: Statement
+
+    @property
+    def kind(self) -> str:
+        several = isinstance(self.part, Visible) and len(self.part.any_of) > 1
+        return "neither" if several else f"not {self.part.kind}"
+
+    def truth(self, facts: Facts) -> bool | None:
+        truth = self.part.truth(facts)
+        return None if truth is None else not truth
+
+    def slots(self, definite: bool) -> dict[str, str]:
+        if self.kind != "neither":
+            return self.part.slots(definite)
+        *first, last = [_name(noun, definite) for noun in self.part.nouns()]
+        return {"a": ", ".join(first), "b": last}
+
+    def nouns(self) -> tuple[Noun, ...]:
+        return self.part.nouns()
 
 
 @dataclass(frozen=True)
@@ -272,8 +326,16 @@ def _name(noun: Noun, definite: bool) -> str:
 
 def either(nouns: tuple[Noun, ...], definite: bool) -> str:
     """The names as a list of alternatives: "a dog, a cat or a cow"."""
-    names = [_name(noun, definite) for noun in nouns]
+    return _or([_name(noun, definite) for noun in nouns])
+
+
+def _or(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _two(first: Noun, other: Noun, definite: bool) -> dict[str, str]:
+    names = {"a": _name(first, definite), "b": _name(other, definite)}
+    return names | {"s": first.singular, "t": other.singular}
 
 
 def _tidy(sentence: str) -> str:
@@ -292,9 +354,11 @@ def _templates() -> dict[str, tuple[str, ...]]:
     data = tomllib.loads(files("jurat.pictograms").joinpath("templates.toml").read_text("utf-8"))
     templates: dict[str, tuple[str, ...]] = {}
     for kind, written in data.items():
-        if kind == "side":
+        if kind.endswith("side"):
             for side, to in _SIDES.items():
-                templates[side] = tuple(t.replace("{side}", side).replace("{to}", to) for t in written)
+                templates[kind.replace("side", side)] = tuple(
+                    t.replace("{side}", side).replace("{to}", to) for t in written
+                )
         else:
             templates[kind] = tuple(written)
     return templates

@@ -17,6 +17,8 @@ from jurat.models import Inquiry, ModelError, StatementReader, open_model
 from jurat.models.bundled.model import NAIVE, WEIGHTS, BundledModel, language_of
 from jurat.models.bundled.statement_language import STATEMENTS, Language
 from jurat.models.hf.load_model import weights_digest
+from jurat.pictograms.reading import parse
+from training.mllm.statement_forms import language as language_of_forms
 
 MODELS = ("bundled", "naive")
 
@@ -116,7 +118,6 @@ def test_other_negations_are_refused(language: Language, text: str) -> None:
         ("At least one dog is visible.", "A dog is visible."),
         ("There is at least one dog.", "A dog is visible."),
         ("Only one dog is visible.", "There is exactly one dog."),
-        ("Dogs are visible.", "There are at least two dogs."),
         ("Two dogs are visible.", "There are at least two dogs."),
         ("A man with a guitar is visible.", "A man touches a guitar."),
         ("A sign reads STOPP.", "A sign reads STOP."),
@@ -124,6 +125,86 @@ def test_other_negations_are_refused(language: Language, text: str) -> None:
 )
 def test_near_miss_is_refused_with_a_suggestion(language: Language, text: str, meant: str) -> None:
     assert (language.refusal(text) or "").endswith(f'did you mean "{meant}"?')
+
+
+def test_plural_without_a_number_is_refused_with_both_meanings(language: Language) -> None:
+    for text in ("Dogs are visible.", "Some dogs are visible."):
+        said = language.refusal(text)
+        assert said is not None
+        assert said.endswith(
+            'write "A dog is visible." where one is enough, or "There are at least two dogs."'
+        )
+
+
+@pytest.fixture(scope="module")
+def every_form() -> Language:
+    """The language with all of its forms accepted, as of a model that answers each of them correctly."""
+    return language_of_forms(lambda kind, template, variant: True)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "variant"),
+    [
+        ("There is no dog.", "not visible", "one"),
+        ("No dogs are visible.", "not visible", "one"),
+        ("The dog is not visible.", "not visible", "one"),
+        ("No money is visible.", "not visible", "one"),
+        ("There is no wine glass in the picture.", "not visible", "one"),
+        ("Neither a dog nor the cat is visible.", "neither", "one"),
+        ("The dog does not touch the cat.", "not touches", "one"),
+        ("No dog touches a cat or a bird.", "not touches", "list"),
+        ("A man touches no money.", "not touches", "one"),
+        ("No dog is left of a cat.", "not left of", "one"),
+        ("A dog is not larger than a cat.", "not larger", "one"),
+        ("No sign reads STOP.", "not reads", "sign"),
+        ("A man with a guitar is visible.", "with", "one"),
+        ("Two or more dogs are visible.", "count", "two or more"),
+        ("There are fewer than three dogs.", "count", "fewer than three"),
+        ("There are more than two dogs.", "count", "more than two"),
+        ("More than one dog is visible.", "one", "more than one"),
+        ("Only one dog is visible.", "one", "only one"),
+        ("There is at least one dog.", "one", "at least one"),
+        ("There are exactly five dogs.", "count", "exactly five"),
+        ("Only dogs are visible.", "only", "one"),
+        ("Only a dog is visible.", "only", "one"),
+        ("There is a dog.", "visible", "one"),
+    ],
+)
+def test_forms_of_the_full_grammar(every_form: Language, text: str, kind: str, variant: str) -> None:
+    read = every_form.read(text)
+    assert read is not None and (read.kind, read.variant) == (kind, variant)
+    assert parse(text).kind == kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dogs are visible.",
+        "There are two dogs.",
+        "More than one dogs are visible.",
+        "There are more than one dog.",
+        "Only two dogs are visible.",
+        "Fewer than one dog is visible.",
+        "There are at least six dogs.",
+        "No dog or cat is visible.",
+        "A dog touches neither a cat nor a bird.",
+        "No dog touches no cat.",
+        "No dog is visible and no cat is visible.",
+        "A dog with a dog is visible.",
+        "Nobody is visible.",
+    ],
+)
+def test_forms_that_are_not_taught_are_refused_by_the_full_grammar(every_form: Language, text: str) -> None:
+    assert every_form.refusal(text)
+
+
+def test_negated_relations_need_no_presence(every_form: Language) -> None:
+    assert every_form.presence("The dog does not touch the cat.") == ()
+    assert every_form.presence("A man with a guitar is visible.") == (
+        ("A man is visible.",),
+        ("A guitar is visible.",),
+    )
+    assert every_form.numbers == {"one", "two", "three", "four", "five"}
 
 
 @pytest.mark.parametrize(

@@ -116,8 +116,9 @@ class BundledModel(ModelWrapper):
         # Pillow resizes alike everywhere; the gate's threshold was set on pixels that Pillow resized.
         self._local = LocalModel(load(path, device=device, dtype=dtype, image_backend="pil"), name=name)
         super().__init__(self._local)
-        self._words = question_vocabulary(self._local.encoder.tokenizer, self._local.preparing)
         self._language = Language.load(path)
+        numbers = self._language.numbers if self._language is not None else frozenset[str]()
+        self._words = question_vocabulary(self._local.encoder.tokenizer, self._local.preparing, numbers)
         self._why_not = lru_cache(maxsize=4096)(self._unfit)  # the same questions come with every image
         self._asks_anything = False
         self._gate = Gate.load(path)

@@ -3,8 +3,8 @@
 `statements.json` holds the names of the pictogram world and the forms of a statement: a template, and how
 names or numbers may be phrased in it. It holds only forms that the model answers correctly
 (`perf/statement_forms.py` measures them and writes the file; docs/results/statement-forms.md has the
-table). Everything else is refused, like a word that the model never learned: a small model answers "No dog
-is visible." as if it were "A dog is visible.", with great confidence.
+table). Everything else is refused, like a word that the model never learned: a small model answers "Nobody
+is visible." as if it were "Somebody is visible.", with great confidence.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ from jurat.models.bundled.writer_language import any_of
 STATEMENTS = "statements.json"
 VERSION = 1
 
-_LISTS = {"visible": "a", "touches": "b"}
+_LISTS = {"visible": "a", "touches": "b", "with": "b", "not touches": "b"}
 """Kind -> the slot that may hold several names."""
+_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven")
+_SAME = {"s": "a", "t": "b", "p": "a"}
+"""Slots of names without an article -> the slot of the same thing with one."""
 _NEGATION = re.compile(
     r"\b(?:no|not|never|none|nobody|neither|nor|without|cannot|nothing(?! but)|\w+n['’]t)\b", re.IGNORECASE
 )
@@ -49,7 +52,7 @@ class ParsedStatement:
     variant: str
     """How names or numbers are phrased: "one", "list", "exactly two"."""
     slots: Mapping[str, tuple[str, ...]]
-    """Slot -> the singular names in it, in order."""
+    """Slot ("a", "b" or "n") -> the singular names in it, in order."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,9 @@ class Language:
     words: tuple[str, ...]
     """What signs read."""
     forms: Mapping[str, Mapping[str, tuple[str, ...]]]
-    """Kind -> template with the slots {a}, {b} (names), {n} (how many of what), {w} (a sign's word) -> the
-    variants that the model answers correctly; none where it may not be asked this way."""
+    """Kind -> template with the slots {a}, {b} (names), {s}, {t} (the same without an article), {p} (the
+    plural of {a}), {n} (how many of what), {w} (a sign's word) -> the variants that the model answers
+    correctly; none where it may not be asked this way."""
     present: Mapping[str, tuple[str, ...]]
     """Kind of a relation -> the slots whose things are in every picture where it is true."""
 
@@ -105,11 +109,13 @@ class Language:
         if negation := _NEGATION.search(statement):
             positive = self._positive(statement)
             advice = f"write `not: {positive}`" if positive else "state it positively, under `not:`"
-            return f'it is a negation ("{negation[0]}"), which the model reads as its opposite; {advice}'
+            return f'it is a negation ("{negation[0]}") that the model may read as its opposite; {advice}'
         if _JOINED.search(statement) and any(map(self.read, _parts(statement))):
             return "the model reads one statement at a time; write each as a clause of its own"
         instead = self._near(statement)
         advice = f'did you mean "{instead}"?' if instead else "see docs/pictograms.md for what can be said"
+        if instead and (one := self._one_of_several(statement)):
+            advice = f'write "{one}" where one is enough, or "{instead}"'
         if self.parse(statement) is not None:
             return f"the model reads this form wrongly too often; {advice}"
         return f"the model never learned to read it; {advice}"
@@ -125,11 +131,7 @@ class Language:
         first = next(iter(self.forms[read.kind]))
         each = [
             tuple(
-                _sentence(
-                    first.format_map(
-                        {s: self._listed((name,) if s == slot else read.slots[s]) for s in slots}
-                    )
-                )
+                _sentence(self._filled(first, dict(read.slots) | {slot: (name,)}))
                 for name in read.slots[slot]
             )
             for slot in lists
@@ -142,6 +144,12 @@ class Language:
         if not question.startswith(before) or not question.endswith(after):
             return None
         return self.refusal(question[len(before) : len(question) - len(after)])
+
+    @cached_property
+    def numbers(self) -> frozenset[str]:
+        """The numbers that are in statements which the model answers correctly."""
+        variants = (v for some in self.forms.values() for each in some.values() for v in each)
+        return frozenset(word for variant in variants for word in variant.split() if word in _NUMBERS)
 
     # --- reading -----------------------------------------------------------------------------------
 
@@ -160,29 +168,32 @@ class Language:
             return "@"
 
         skeleton = self._slot_pattern.sub(masked, " ".join(statement.lower().split()))
-        named = [name for one in phrases for name in one.names]
-        if len(set(named)) < len(named):
+        every = [name for one in phrases for name in one.names]
+        if len(set(every)) < len(every):
             return None
         for kind, template, slots in self._templates.get(skeleton, ()):
             filled = dict(sorted(zip(slots, phrases, strict=True)))
             if all(one.fits(kind, slot) for slot, one in filled.items()):
                 variant = next((v.variant for v in filled.values() if v.variant != "one"), "one")
-                return ParsedStatement(
-                    kind, template, variant, {slot: one.names for slot, one in filled.items()}
-                )
+                named = {_SAME.get(slot, slot): one.names for slot, one in filled.items()}
+                return ParsedStatement(kind, template, variant, dict(sorted(named.items())))
         return None
 
     def _phrase_of(self, match: re.Match[str]) -> _Phrase:
         if match["word"]:
             return _Phrase("w", (), "sign")
-        if match["how"]:
-            name, number = self._named[match["counted"]], match["number"]
-            agrees = match["counted"] == (name if number == "one" else self.nouns[name][2])
-            return _Phrase("n" if agrees else "", (name,), f"{match['how']} {number}")
+        if match["number"]:
+            name = self._named[match["counted"]]
+            agrees = match["counted"] == (name if match["number"].endswith(" one") else self.nouns[name][2])
+            return _Phrase("n" if agrees else "", (name,), match["number"])
+        if match["bare"]:
+            name = self._named[match["bare"]]
+            return _Phrase("st" if match["bare"] == name else "p", (name,), "one")
         found = [self._with_article[phrase] for phrase in re.split(r", | or ", match["list"])]
         alike = len({article for _, article in found}) == 1
         variant = "one" if len(found) == 1 else "list" if alike else "a and the"
-        return _Phrase("ab", tuple(name for name, _ in found), variant)
+        bare = "st" if match["list"] == found[0][0] else ""  # a name that never has an article: "money"
+        return _Phrase(f"ab{bare}", tuple(name for name, _ in found), variant)
 
     @cached_property
     def _named(self) -> dict[str, str]:
@@ -201,9 +212,12 @@ class Language:
     def _slot_pattern(self) -> re.Pattern[str]:
         """What fills a slot."""
         one = f"(?:{any_of(self._with_article)})"
+        some, named = any_of(_NUMBERS), any_of(self._named)
         return re.compile(
-            rf"\b(?:(?P<how>exactly|at least) (?P<number>\w+) (?P<counted>{any_of(self._named)})"
+            rf"\b(?:(?P<number>(?:exactly|at least|fewer than|only|more than) (?:{some})|(?:{some}) or more)"
+            rf" (?P<counted>{named})"
             rf"|(?P<list>{one}(?:(?:, {one})* or {one})?)"
+            rf"|(?P<bare>{named})"
             rf"|(?P<word>{any_of(word.lower() for word in self.words)}))\b"
         )
 
@@ -216,6 +230,14 @@ class Language:
                 skeleton = re.sub(r"\{\w\}", "@", template)
                 found.setdefault(skeleton, []).append((kind, template, re.findall(r"\{(\w)\}", template)))
         return found
+
+    def _filled(self, template: str, slots: Mapping[str, Sequence[str]]) -> str:
+        """A template with the names of `ParsedStatement.slots` in it."""
+        words = {slot: self._listed(names) for slot, names in slots.items()}
+        words |= {slot: " or ".join(slots[same]) for slot, same in _SAME.items() if same in slots}
+        if "a" in slots:
+            words["p"] = self.nouns[slots["a"][0]][2]
+        return template.format_map(words)
 
     def _listed(self, names: Sequence[str]) -> str:
         phrases = [self.nouns[name][0] for name in names]
@@ -260,7 +282,12 @@ class Language:
     @cached_property
     def _every_word(self) -> tuple[str, ...]:
         templates = (re.sub(r"\{\w\}", " ", template) for some in self.forms.values() for template in some)
-        texts = (*templates, *self._named, *self.words, "a an the some any or at least exactly one two three")
+        texts = (
+            *templates,
+            *self._named,
+            *self.words,
+            "a an the some any or more than at least exactly fewer only " + " ".join(_NUMBERS),
+        )
         return tuple(dict.fromkeys(re.findall(r"[a-z]+", " ".join(texts).lower())))
 
     def _alternatives(self, plain: str) -> Iterator[str]:
@@ -271,7 +298,7 @@ class Language:
         names = list(dict.fromkeys(self._named[word] for word in found))
         articles = [self.nouns[name][0] for name in names]
         if len(names) == 1:
-            number = re.search(r"\b(one|two|three)\b", plain)
+            number = re.search(rf"\b({any_of(_NUMBERS)})\b", plain)
             if number and number[1] == "one" and "at least" not in plain:
                 yield f"there is exactly one {names[0]}."
             elif number and number[1] != "one":
@@ -288,12 +315,21 @@ class Language:
             if read.kind == "reads":
                 continue
             if "n" not in read.slots and variants:
-                yield template.format_map({slot: self._listed(names) for slot, names in read.slots.items()})
+                yield self._filled(template, read.slots)
             elif read.variant in variants and "n" in read.slots:
                 (name,) = read.slots["n"]
                 yield template.format(
                     n=f"{read.variant} {name if read.kind == 'one' else self.nouns[name][2]}"
                 )
+
+    def _one_of_several(self, statement: str) -> str | None:
+        """That one of the things is visible, where a statement has a plural and no number: "Dogs are
+        visible." may be meant of one dog, or of several."""
+        text = statement.lower()
+        found = re.findall(rf"\b({any_of(self._named)})\b", text)
+        if len(found) != 1 or found[0] in self.nouns or re.search(rf"\b(?:{any_of(_NUMBERS)})\b", text):
+            return None
+        return self._near(f"{self.nouns[self._named[found[0]]][0]} is visible.")
 
 
 @dataclass(frozen=True, order=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Set
 from functools import lru_cache
 from threading import Lock
 from typing import Any
 
-_NEVER_ASKED = frozenset(("zero", "four", "five", "six", "seven", "eight"))
-"""Numbers that it learned to write, in answers, and never to read in a question."""
+_WRITTEN = frozenset(("zero", "four", "five", "six", "seven", "eight"))
+"""Numbers that a bundled model learned to write in answers; it need not have read them in questions."""
 
 
 class WordVocabulary:
@@ -47,6 +47,9 @@ class WordVocabulary:
         )
 
 
-def question_vocabulary(tokenizer: Any, lock: Lock | None = None) -> WordVocabulary:
-    """The words that a bundled model knows in questions; see `WordVocabulary` for the lock."""
-    return WordVocabulary(tokenizer, {tokenizer.unk_token_id}, _NEVER_ASKED, lock)
+def question_vocabulary(
+    tokenizer: Any, lock: Lock | None = None, numbers: Set[str] = frozenset()
+) -> WordVocabulary:
+    """The words that a bundled model knows in questions; see `WordVocabulary` for the lock. `numbers` are
+    those above three that its questions had in training."""
+    return WordVocabulary(tokenizer, {tokenizer.unk_token_id}, _WRITTEN - numbers, lock)
