@@ -413,8 +413,7 @@ def _check_yes_no(one: YesNo, answer: Answer) -> None:
     _check_failure(one.failure)
     if one.failure is not None:
         return
-    sound = all(math.isfinite(p) and 0 <= p <= 1 for p in (one.yes, one.no)) and one.mass <= 1 + 1e-3
-    _need(sound, f"no probabilities: {one}")
+    _need(one.sound, f"no probabilities: {one}")
     _need(not one.stated or (one.yes, one.no) in ((1, 0), (0, 1)), f"stated, yet neither Yes nor No: {one}")
     _need(answer.basis in ("measured", "stated"), f"a basis is {answer.basis!r}")
 

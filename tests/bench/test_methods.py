@@ -355,23 +355,31 @@ def test_unknown_scores_propagate_through_all_of_and_any_of(scores, least, large
 class Silent(Named):
     """The bundled model, which does not answer about some words."""
 
-    def __init__(self, inner, *words):
+    def __init__(self, inner, *words, said=YesNo(0.01, 0.01)):  # so little mass that nothing was said
         super().__init__(inner)
-        self.words, self.whole = words, inner.ask
+        self.words, self.said, self.whole = words, said, inner.ask
         self.ask = self._ask
 
     def _ask(self, inquiries):
-        unanswered = YesNo(0.01, 0.01)  # so little mass that nothing was said
         return [
             replace(
                 answer,
                 answers=tuple(
-                    unanswered if any(word in question for word in self.words) else one
+                    self.said if any(word in question for word in self.words) else one
                     for question, one in zip(inquiry.questions, answer.answers, strict=True)
                 ),
             )
             for inquiry, answer in zip(inquiries, self.whole(inquiries), strict=True)
         ]
+
+
+@pytest.mark.parametrize("name", ["clause-product", "direct", "quick"])
+def test_probabilities_that_are_nan_leave_a_rule_unsure(setup, splits, name):
+    (item,) = [i for i in splits["test"] if i.id == "test/hat-on-child/000/broken"]
+    broken = Silent(setup.model, "child", "cigarette", said=YesNo(math.nan, math.nan))
+    (prediction,) = find_method(name)(replace(setup, model=broken, fitted={}), [item])
+    assert prediction.rules["hat-on-child"] == prediction.rules["cigarette"] == UNSURE
+    assert prediction.reason == "error"
 
 
 @pytest.mark.parametrize("name", ["clause-product", "direct", "quick"])

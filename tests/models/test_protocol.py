@@ -44,6 +44,29 @@ def test_unanswered_question_has_score_one_half() -> None:
     assert (YesNo(0, 0).score, YesNo(0, 0).mass, YesNo(0, 0).log_odds) == (0.5, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("yes", "no"),
+    [
+        (math.nan, math.nan),
+        (math.nan, 0.2),
+        (0.9, math.nan),
+        (math.inf, 0.1),
+        (1.5, -0.6),
+        (-0.1, 0.9),
+        (0.8, 0.8),
+    ],
+)
+def test_numbers_that_are_no_probabilities_are_no_answer(yes: float, no: float) -> None:
+    """A nan compares as neither less nor more, so it would pass every check for too little mass."""
+    answer = YesNo(yes, no)
+    assert not answer.sound
+    assert (answer.mass, answer.score, answer.log_odds) == (0.0, 0.5, 0.0)
+
+
+def test_probabilities_that_rounding_takes_above_one_are_sound() -> None:
+    assert YesNo(0.6, 0.4000001).sound
+
+
 def test_turn_separates_text_and_images() -> None:
     image = Image.new("RGB", (2, 2))
     chat = Chat((Turn("system", ("Be brief.",)), Turn("user", (image, "What", "is this?"))))

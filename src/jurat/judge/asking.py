@@ -5,7 +5,6 @@ All questions about an image share one prefix. Answers are returned as they are;
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -255,7 +254,6 @@ def _failure(questions: Sequence[Question], answer: Answer) -> Failure | None:
 
 def _sound(answer: YesNo) -> YesNo:
     """The answer, or a failure if its numbers are not probabilities."""
-    sound = all(math.isfinite(p) and p >= 0 for p in (answer.yes, answer.no)) and answer.mass <= 1.001
-    if sound or answer.failure is not None:
+    if answer.sound or answer.failure is not None:
         return answer
     return YesNo(0.0, 0.0, Failure("error", f"The model gave no probabilities: {answer.yes}, {answer.no}."))

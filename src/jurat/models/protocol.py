@@ -71,9 +71,16 @@ class YesNo:
     """True where the answer was read from text: 1 and 0, or 0 and 1, which are no probabilities."""
 
     @property
+    def sound(self) -> bool:
+        """Whether `yes` and `no` are probabilities: no nan, none negative, at most 1 together (up to
+        rounding)."""
+        return self.yes >= 0 and self.no >= 0 and self.yes + self.no <= 1.001
+
+    @property
     def mass(self) -> float:
-        """`yes + no`, in [0, 1]; low mass means that the question was not answered."""
-        return self.yes + self.no
+        """`yes + no`, in [0, 1]; low mass means that the question was not answered. 0 where they are no
+        probabilities, so that nan is never read as an answer."""
+        return self.yes + self.no if self.sound else 0.0
 
     @property
     def score(self) -> float:

@@ -45,7 +45,7 @@ def put(
         failures: list[Failure | None] = [reply.failure, *(a.failure for a in reply.answers)]
         reason = next((failure.kind for failure in failures if failure is not None), None)
         if reason is None and None in usable:
-            reason = "low_mass"
+            reason = "low_mass" if all(a.sound for a in reply.answers) else "error"
         spending = Spending(images=1, question_tokens=reply.usage.input_tokens, seconds=seconds, flops=None)
         found.append(QuestionAnswers(usable or (None,) * len(texts), spending, reason))
     return found
