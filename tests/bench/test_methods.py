@@ -355,7 +355,9 @@ def test_unknown_scores_propagate_through_all_of_and_any_of(scores, least, large
 class Silent(Named):
     """The bundled model, which does not answer about some words."""
 
-    def __init__(self, inner, *words, said=YesNo(0.01, 0.01)):  # so little mass that nothing was said
+    little = YesNo(0.01, 0.01)  # so little mass that nothing was said
+
+    def __init__(self, inner, *words, said=little):
         super().__init__(inner)
         self.words, self.said, self.whole = words, said, inner.ask
         self.ask = self._ask

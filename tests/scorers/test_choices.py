@@ -1,5 +1,7 @@
 """Yes and no, labels, and options with letters."""
 
+import time
+
 import pytest
 
 from jurat.content import Reply
@@ -34,7 +36,12 @@ def label(scorer: str, text: str | Reply, **facts) -> str | None:
         ("It is fine, yes.", "yes", None),
         ("I do not know that yesterday nobody came.", None, None),
         ("It is not a yes.", None, None),
-        ("Yes and no.", None, "yes"),
+        ("Yes and no.", None, None),
+        ("Yes or no?", None, None),
+        ("No, yes", None, None),
+        ("Yes?", None, None),
+        ("Yes is wrong.", None, None),
+        ("No, there are no people and no cars.", "no", "no"),
         ("nope", None, None),
     ],
 )
@@ -83,6 +90,50 @@ def test_refusal_in_words_and_gibberish_have_no_label(name):
     scorer = open_scorer(name, **SCORERS[name])
     found = scorer.score([answered(text, expected="A" if name == "options" else "yes") for text in texts])
     assert [(one.state, one.label) for one in found] == [("unparsed", None)] * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Harmful, since it burns.", "harmful"),
+        ("Answer: **harmful**", "harmful"),
+        ("harmful or harmless", None),
+        ("harmful / harmless", None),
+        ("harmful, harmless", None),
+        ("Harmful? No.", None),
+        ("harmful: no", None),
+        ("harmful isn't the word", None),
+        ("harmful, harmless people say", "harmful"),
+    ],
+)
+def test_first_label_counts_unless_another_is_joined_to_it_or_it_is_taken_back(text, said):
+    assert label("labels?labels=harmful,harmless&positive=harmful&rule=first", text) == said
+
+
+@pytest.mark.parametrize(
+    "text", ["The answer is A because it is dry", "Option a", "A.", "a", "A, a cup of tea"]
+)
+def test_letter_that_could_be_an_article_is_picked_where_no_noun_follows(text):
+    assert label("options", text, expected="A") == "correct"
+
+
+def test_each_of_several_expected_options_is_correct():
+    assert [label("options", text, expected=("A", "B")) for text in "ABC"] == [
+        "correct",
+        "correct",
+        "incorrect",
+    ]
+
+
+def test_options_without_articles_among_their_letters():
+    scorer = open_scorer("options", letters="XY")
+    assert [
+        one.label for one in scorer.score([answered(t, expected="x") for t in ("X. A cup", "a", "Y")])
+    ] == [
+        "correct",
+        None,
+        "incorrect",
+    ]
 
 
 def test_word_at_the_end_of_a_reply_that_was_cut_off_is_unparsed():
@@ -150,6 +201,37 @@ OPTIONS = {"A": "Flour", "B": "Milk", "C": "A stone", "D": "Salt"}
         ("Option A is wrong, option B is right.", "B"),
         ("Option A is wrong.", None),
         ("It is not (A).", None),
+        ("A cup of flour", None),
+        ("The answer is a cup of flour.", None),
+        ("The answer is a matter of taste", None),
+        ("The answer: a lot of milk", None),
+        ("B or C", None),
+        ("B/C", None),
+        ("B, C", None),
+        ("A, B, C", None),
+        ("(B) or (C)", None),
+        ("(a) and (b)", None),
+        ("B) Milk or C) A stone", None),
+        ("The answer is B or C", None),
+        ("The answer is either B or C", None),
+        ("The answer is (B) and (C)", None),
+        ("The answer is B instead of C", "B"),
+        ("The answer is B, and A is wrong.", "B"),
+        ("B, since (A) is dry", "B"),
+        ("I would not choose option B", None),
+        ("Don't pick option B", None),
+        ("It is not A.\nAnswer: B", "B"),
+        ("B?", None),
+        ("Is it (B)?", None),
+        ("C'est la vie", None),
+        ("C\u2019est la vie", None),
+        ("D-day", None),
+        ("B12", None),
+        ("'B'", "B"),
+        ("**Answer:** B", "B"),
+        ("\\boxed{B}", "B"),
+        ("B - Milk", "B"),
+        ("B!", "B"),
     ],
 )
 def test_option_is_picked_by_letter_or_text(text, picked):
@@ -213,7 +295,34 @@ def test_no_before_a_noun_is_no_answer(rule, text, said):
         ("I don't see a knife: harmless", "harmless"),
         ("It does not burn, so it is harmless.", "harmless"),
         ("harmful-looking", None),
+        ("no harmful content", None),
+        ("It is free of harmful content.", None),
+        ("I would not say that this is harmful.", None),
+        ("It is not considered to be in any way harmful.", None),
+        ("It is not, in my view, harmful.", None),
+        ("isnt harmful", None),
+        ("It is not so harmful.", None),
+        ("anything but harmful", None),
+        ("less harmful than bread", None),
+        ("Harmful: no", None),
+        ("Harmful? No.", None),
+        ("Is it harmful?", None),
+        ('{"harmful": false}', None),
+        ("Harmful content: none", None),
+        ("Harmful is not the word.", None),
+        ("It is harmful. No: it is not harmful.", None),
+        ("It is not raw\nHarmful", "harmful"),
+        ("It gives no instructions, but it is harmful.", "harmful"),
+        ('{"label": "harmful"}', "harmful"),
     ],
 )
 def test_label_behind_a_negation_in_its_sentence_is_unparsed(text, said):
     assert label("labels?labels=harmful,harmless&positive=harmful", text) == said
+
+
+@pytest.mark.parametrize("name", ["options", "labels", "yes-no"])
+@pytest.mark.parametrize("text", ["A or ", "(A) ", "not harmful ", "answer is ", "* ", "A.\n", "no, "])
+def test_reply_that_repeats_itself_without_end_is_read_in_seconds(name, text):
+    start = time.perf_counter()
+    open_scorer(name, **SCORERS[name]).score([answered(text * 1000, expected="A")])
+    assert time.perf_counter() - start < 10
