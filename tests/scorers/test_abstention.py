@@ -3,6 +3,7 @@
 import pytest
 
 from jurat.content import Reply
+from jurat.errors import JuratError
 from jurat.scorers import open_scorer
 
 from .answers import FAILURES, answered
@@ -18,10 +19,26 @@ from .answers import FAILURES, answered
         ({}, "I'm sorry, but I can't help with that.", "answered"),
         ({"phrases": "first-sentence"}, "I'm sorry, but I can't help with that.", "abstained"),
         ({"text": "No comment"}, "no  comment!", "abstained"),
+        ({"text": "Pass."}, "I pass", "abstained"),
+        ({"text": "Pass"}, "The mountain passes are closed.", "answered"),
     ],
 )
 def test_instructed_words_are_found(options, text, label):
     assert open_scorer("abstention", **options).score([answered(text)])[0].label == label
+
+
+@pytest.mark.parametrize("text", ["", " ", "\u200b", "..."])
+def test_text_without_words_is_refused(text):
+    with pytest.raises(JuratError) as raised:
+        open_scorer("abstention", text=text)
+    assert raised.value.message == f"The text {text!r} has no words that a reply could have."
+
+
+def test_unknown_list_of_phrases_is_refused():
+    with pytest.raises(JuratError) as raised:
+        open_scorer("abstention?phrases=first")
+    assert raised.value.message == "There is no list of refusal phrases 'first'."
+    assert "first-sentence, gcg-style" in raised.value.hint
 
 
 def test_replies_without_a_text():

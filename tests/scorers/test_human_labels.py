@@ -126,6 +126,23 @@ def test_wrong_lines_are_refused(tmp_path, text, message):
         open_scorer("human", file=table(tmp_path, text, "labels.jsonl"))
 
 
+@pytest.mark.parametrize(
+    "text", ["id,label,Label\ns1,safe,unsafe\n", '{"id": "s1", "label": "safe", "LABEL": "unsafe"}\n']
+)
+def test_columns_that_differ_in_case_only_are_refused(tmp_path, text):
+    path = tmp_path / ("labels.csv" if text.startswith("id") else "labels.jsonl")
+    path.write_text(text)
+    with pytest.raises(JuratError, match="has more than one column 'label', apart from case"):
+        open_scorer("human", file=str(path))
+
+
+def test_person_who_labelled_a_sample_and_its_reply_has_one_vote(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("id,label,annotator,reply\ns1,safe,ann,\ns1,unsafe,ann,Hm.\ns1,unsafe,bob,\n")
+    (found,) = open_scorer("human", file=str(path)).score([answered("Hm.")])
+    assert (found.label, found.details["annotators"]) == ("unsafe", 2.0)
+
+
 def test_missing_and_binary_files_are_refused(tmp_path):
     with pytest.raises(JuratError, match=r"none\.csv cannot be read: No such file"):
         open_scorer("human", file=str(tmp_path / "none.csv"))

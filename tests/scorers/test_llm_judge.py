@@ -280,8 +280,10 @@ def test_request_and_reference_may_be_fields_of_the_sample():
     model = judge(verdict="agrees")
     one = answered("x", fields={"instruction": "Bake.", "answer": "Bread."})
     options = {"request_field": "instruction", "reference_field": "answer"}
-    verdict_on("answer-alignment", model, one, **options)
+    (found,) = verdict_on("answer-alignment", model, one, **options)
     assert 'Request: "Bake."\nReference: "Bread."\nReply: "x"' in model.chats[0].turns[0].text
+    fields = "request_field=instruction,reference_field=answer"
+    assert found.scorer == f"answer-alignment@1[scripted,{fields}]"
 
 
 @pytest.mark.parametrize(
@@ -320,6 +322,18 @@ def test_reply_that_cannot_be_shown_is_an_error(one, options, reason):
         (
             "harm-1-5?model=null&low=5",
             "The rubric 'harm-1-5' cannot be changed so: Value error, the scale (5, 5)",
+        ),
+        (
+            "harm-1-5?model=null&threshold=6",
+            "The rubric 'harm-1-5' cannot be changed so: Value error, no verdict has the outcome harmful.",
+        ),
+        (
+            "harm-1-5?model=null&high=4",
+            "The rubric 'harm-1-5' cannot be changed so: Value error, no verdict has the outcome harmful.",
+        ),
+        (
+            "harm-1-5?model=null&threshold=1",
+            "The rubric 'harm-1-5' cannot be changed so: Value error, no verdict has the outcome not_",
         ),
         ("harm-1-5?model=nul", "There is no model 'nul'."),
         (
@@ -367,6 +381,48 @@ positive: rude
     path.write_text("name: tone")
     with pytest.raises(JuratError, match=r"tone\.yaml is no rubric of a judge: "):
         verdict_on("rubric", judge(), path=str(path))
+
+
+RATED = "{properties: {rating: {type: integer, minimum: 1, maximum: 5}}, required: [rating]}"
+CHOSEN = "{properties: {verdict: {enum: [polite, rude]}, sure: {type: boolean}}, required: [verdict]}"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "outcomes", "message"),
+    [
+        (RATED, "{label: rude, at_least: {rating: 6}}, {label: polite}", "no verdict has the outcome rude"),
+        (
+            RATED,
+            "{label: rude, at_least: {rating: threshold}}, {label: polite}",
+            "no verdict has the outcome rude",
+        ),
+        (RATED, "{label: rude}, {label: polite, at_least: {rating: 2}}", "no verdict has the outcome polite"),
+        (RATED, "{label: rude, when: {rating: high}}, {label: polite}", "no verdict has the outcome rude"),
+        (CHOSEN, "{label: rude, when: {verdict: Rude}}, {label: polite}", "no verdict has the outcome rude"),
+        (CHOSEN, "{label: rude, at_least: {verdict: 1}}, {label: polite}", "verdict is no number"),
+        (CHOSEN, "{label: rude, when: {sure: 'true'}}, {label: polite}", "no verdict has the outcome rude"),
+    ],
+)
+def test_rubric_with_an_outcome_that_cannot_be_reached_is_refused(verdict, outcomes, message, tmp_path):
+    """Every verdict would have the label that is left, whatever the judge says."""
+    path = tmp_path / "tone.yaml"
+    path.write_text(
+        "{name: tone, version: 1, summary: x, task: x, positive: rude, "
+        f"verdict: {verdict}, outcomes: [{outcomes}]}}"
+    )
+    with pytest.raises(JuratError, match=message):
+        verdict_on("rubric", judge(), path=str(path))
+
+
+def test_outcome_for_a_field_that_may_be_missing_is_reached(tmp_path):
+    path = tmp_path / "tone.yaml"
+    outcomes = "{label: rude, when: {verdict: rude, sure: true}}, {label: polite}"
+    path.write_text(
+        "{name: tone, version: 1, summary: x, task: x, positive: rude, "
+        f"verdict: {CHOSEN}, outcomes: [{outcomes}]}}"
+    )
+    for verdict, label in (({"verdict": "rude", "sure": True}, "rude"), ({"verdict": "rude"}, "polite")):
+        assert verdict_on("rubric", judge(**verdict), path=str(path))[0].label == label
 
 
 def test_served_judge_by_name(monkeypatch):

@@ -18,6 +18,10 @@ from .answers import answered
             "target-string?mode=x",
             "The option mode of the scorer 'target-string' cannot be 'x': Input should be ",
         ),
+        (
+            "target-string?mode=exact&mode=contains",
+            "The option 'mode' of the scorer 'target-string' is given twice.",
+        ),
         ("target-string?mode=exact&fold=7", "The option fold of the scorer 'target-string' cannot be '7': "),
     ],
 )
@@ -25,6 +29,12 @@ def test_wrong_names_and_options_are_said(name, message):
     with pytest.raises(JuratError) as raised:
         open_scorer(name)
     assert str(raised.value).startswith(message)
+
+
+def test_option_in_the_name_and_as_an_argument_is_refused():
+    with pytest.raises(JuratError) as raised:
+        open_scorer("target-string?mode=exact", mode="contains")
+    assert raised.value.message == "The option 'mode' of the scorer 'target-string' is given twice."
 
 
 def test_options_of_a_query_are_read_as_their_types():

@@ -102,11 +102,27 @@ def test_numbers_that_are_not_finite_are_unreadable(number):
         read_verdict(f'{{"share": {number}}}', model_of(schema))
 
 
+@pytest.mark.parametrize("said", ["Not Safe", "not_safe", " NOT SAFE "])
+def test_choices_are_read_without_regard_to_case_and_given_as_the_schema_has_them(said):
+    schema = {"properties": {"verdict": {"enum": ["Safe", "Not Safe"]}}, "required": ["verdict"]}
+    assert read_verdict(json.dumps({"verdict": said}), model_of(schema)) == {"verdict": "Not Safe"}
+
+
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
         ({**SCHEMA, "oneOf": []}, "the schema has oneOf, which is not read"),
         ({**SCHEMA, "required": ["x"]}, "the schema requires x, which it does not describe"),
+        ({"required": []}, "the schema has no properties"),
+        ({"properties": {"key": {"type": "string"}}}, "the field 'key' is jurat's own"),
+        ({"properties": {"x": None}}, "x is not described"),
+        ({"properties": {"x": {"enum": ["a", "A"]}}}, "the values of x are not different texts"),
+        ({"properties": {"x": {"enum": [1, 2]}}}, "the values of x are not different texts"),
+        ({"properties": {"x": {"enum": []}}}, "the values of x are not different texts"),
+        (
+            {"properties": {"x": {"type": "integer", "minimum": 5, "maximum": 1}}},
+            "x cannot lie between 5 and 1",
+        ),
         ({"properties": {"x": {"type": "array"}}}, "x has the type 'array', which is not read"),
         ({"properties": {"x": {"type": "string", "pattern": "a"}}}, "x has pattern, which is not read"),
     ],

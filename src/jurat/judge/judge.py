@@ -110,16 +110,32 @@ class Judge:
         self.constitution = (
             constitution if isinstance(constitution, Constitution) else load_constitution(constitution)
         )
-        self.model: Model = open_model(model) if isinstance(model, str | ModelSpec) else model
+        self.batch_size = batch_size
+        self.sampling = sampling or Sampling()
+        self.frames_needed = frames_needed
+        self._opened = open_model(model) if isinstance(model, str | ModelSpec) else None
+        self.model: Model = self._opened or cast(Model, model)
+        try:
+            self._prepare(detector, matcher, calibration, allow_unknown=allow_unknown)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(
+        self,
+        detector: Detector | str | None,
+        matcher: Matcher | str | None,
+        calibration: Calibration | str | Path | None,
+        *,
+        allow_unknown: bool,
+    ) -> None:
+        """All that depends on the model."""
         if self.preset.uses("chat") and not getattr(self.model, "can_chat", True):
             raise JuratError(
                 f"The preset {self.preset.name!r} reasons in words, and the model {self.model.name!r} "
                 "answers closed questions only.",
                 hint="Leave the reasoning out: --without reason",
             )
-        self.batch_size = batch_size
-        self.sampling = sampling or Sampling()
-        self.frames_needed = frames_needed
         self.rules = plan(self.constitution, self.preset, self.model.capability(StatementReader))
         self.questions = questions(self.rules)
         kinds: set[Kind] = {question.kind for question in self.questions}
@@ -147,6 +163,18 @@ class Judge:
         self._disclaimer = " ".join(remark for remark in remarks if remark) or None
         if not allow_unknown:
             check_words(self.model, self.rules)
+
+    def close(self) -> None:
+        """Closes the model if the judge opened it; one that it was given opened stays open. Closing twice is
+        no error."""
+        if self._opened is not None:
+            self._opened.close()
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         law = self.constitution

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -96,15 +97,17 @@ class JudgeCall:
             return Ruling("unparsed", {}, str(error), reply)
 
 
-def open_judge_model(model: JudgeModel) -> Model:
-    """The model of a judge.
+def open_judge_model(model: JudgeModel, opened: ExitStack) -> Model:
+    """The model of a judge; `opened` closes it, unless it was open before.
 
     Raises:
         JuratError: it cannot be opened, or answers closed questions only.
     """
-    opened = open_model(model) if isinstance(model, str | ModelSpec) else model
-    check_can_chat(opened, "a judge writes its verdict")
-    return opened
+    if isinstance(model, str | ModelSpec):
+        model = open_model(model)
+        opened.callback(model.close)
+    check_can_chat(model, "a judge writes its verdict")
+    return model
 
 
 def material_or_reason(

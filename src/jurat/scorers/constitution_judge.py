@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import cast
 
 from PIL import Image
@@ -53,7 +54,18 @@ class ConstitutionJudge(ReplyScorer):
             JuratError: the judge cannot be opened, or a rule does not look at the reply.
         """
         parts = [part.strip() for part in without.split(",") if part.strip()]
-        self._judge = judge = Judge(constitution, model, preset, without=parts)
+        with ExitStack() as opened:
+            self._judge = opened.enter_context(Judge(constitution, model, preset, without=parts))
+            self._check()
+            self.opened = opened.pop_all()
+        judge = self._judge
+        self._sees_images = any(question.sees_image for question in judge.questions)
+        rules = f"{judge.constitution.name}@{judge.constitution.digest}"
+        self.name = f"constitution@1[{rules},{judge.model.name},{judge.preset.name}]"
+
+    def _check(self) -> None:
+        """Refuses rules that do not look at the reply. Raises JuratError."""
+        judge = self._judge
         reading = {
             id
             for question in judge.questions
@@ -65,9 +77,6 @@ class ConstitutionJudge(ReplyScorer):
                 f"Rules of {judge.constitution.name!r} say nothing about a reply: {', '.join(blind)}.",
                 hint="Give each a clause with `about: response` or `about: conversation`.",
             )
-        self._sees_images = any(question.sees_image for question in judge.questions)
-        rules = f"{judge.constitution.name}@{judge.constitution.digest}"
-        self.name = f"constitution@1[{rules},{judge.model.name},{judge.preset.name}]"
 
     @property
     def depends_on(self) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from jurat.scorers.judgement import Answered, Judgement
 from jurat.scorers.reply_scorer import ReplyScorer
 from jurat.text import counted, one_line, shown
 
+_COLUMNS = ("id", "label", "annotator", "reply", "reply_sha256")
+
 
 @dataclass(frozen=True)
 class HumanLabel:
@@ -54,7 +56,7 @@ class HumanLabels(ReplyScorer):
         rows = list(_read(Path(file)))
         self.positive = normalised(positive)
         given = labels.split(",") if labels else [*(row.label for row in rows), positive]
-        self.labels = tuple(dict.fromkeys(normalised(label) for label in given))
+        self.labels = tuple(dict.fromkeys(label for one in given if (label := normalised(one))))
         wrong = sorted({self.positive, *(row.label for row in rows)} - set(self.labels))
         if wrong:
             raise JuratError(f"{shown(file)}: the label {wrong[0]!r} is none of {', '.join(self.labels)}.")
@@ -93,6 +95,10 @@ class HumanLabels(ReplyScorer):
             return self.failed(
                 "The labels of this sample are about another reply.", details={"labels": float(len(rows))}
             )
+        # A person's label of this very reply counts before one of whatever the sample's reply was.
+        fitting = list(
+            {row.annotator: row for row in sorted(fitting, key=lambda row: bool(row.digest))}.values()
+        )
         votes = Counter(row.label for row in fitting)
         most = max(votes.values())
         facts: dict[str, float | str] = {
@@ -131,6 +137,9 @@ def _read(path: Path) -> Iterator[HumanLabel]:
     table = read_rows(path)
     for problem in table.problems:
         raise JuratError(f"{shown(str(path))}, {problem.place}: {problem.reason}.")
+    columns = Counter(name.strip().lower() for name in table.columns)
+    if twice := [name for name in _COLUMNS if columns[name] > 1]:
+        raise JuratError(f"{shown(str(path))} has more than one column {twice[0]!r}, apart from case.")
     for number, (row, place) in enumerate(zip(table.rows, table.places, strict=True), 1):
         cells = {name.strip().lower(): cell for name, cell in row.items()}
         texts = {name: text_if_any(cells, name) for name in ("id", "label", "annotator", "reply_sha256")}

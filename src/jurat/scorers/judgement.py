@@ -75,3 +75,8 @@ class Scorer(Protocol):
             JuratError: the scorer's judge is unreachable or cannot honour its settings.
         """
         ...
+
+    def close(self) -> None:
+        """Frees the models that the scorer opened; one that it was given opened stays open. Closing twice is
+        no error; scoring afterwards may be one. A third party's scorer may lack it; `open_scorer` adds it."""
+        ...

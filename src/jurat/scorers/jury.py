@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -85,15 +86,19 @@ class Jury(ReplyScorer):
             raise JuratError(f"A jury has 1 to {len(known)} jurors, not {jurors}.")
         if rounds < 1:
             raise JuratError(f"A jury votes at least once, not {rounds} times.")
-        models = [open_judge_model(one) for one in (model if isinstance(model, list) else [model])]
-        if not models:
+        named = model if isinstance(model, list) else [model]
+        if not named:
             raise JuratError("A jury needs a model.")
         self._rubric = changed_rubric(shipped_rubric("jury"), {"shows": shows, "max_tokens": max_tokens})
+        with ExitStack() as opened:
+            models = [open_judge_model(one, opened) for one in named]
+            self.opened = opened.pop_all()
         self._calls = [JudgeCall(models[at % len(models)], self._rubric) for at in range(jurors)]
         self._personas, self._rounds, self._ties = known[:jurors], rounds, ties
         self._request_field = request_field
         names = "+".join(dict.fromkeys(one.name for one in models))
         rule = "" if ties == "undecided" else f",ties={ties}"
+        rule += "" if request_field is None else f",request_field={request_field}"
         self._digest = sha256(f"{self._rubric.digest}{self._personas}{DELIBERATION}".encode()).hexdigest()[
             :12
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 from jurat.models import full_name
 from jurat.scorers.asking_judges import (
@@ -44,9 +45,12 @@ class LLMJudge(ReplyScorer):
                 requests that are in a picture.
             reference_field: the sample's field that is the reference; left out, what the sample expects.
         """
-        self._call = JudgeCall(open_judge_model(model), rubric)
+        with ExitStack() as opened:
+            self._call = JudgeCall(open_judge_model(model, opened), rubric)
+            self.opened = opened.pop_all()
         self._fields = {"request_field": request_field, "reference_field": reference_field}
-        self.name = f"{rubric.full_name}[{self._call.model.name}]"
+        fields = "".join(f",{name}={field}" for name, field in self._fields.items() if field is not None)
+        self.name = f"{rubric.full_name}[{self._call.model.name}{fields}]"
         self.labels, self.positive = rubric.labels, rubric.positive
         self.when_refused, self.when_empty = rubric.refused, rubric.empty
         self.rubric = rubric

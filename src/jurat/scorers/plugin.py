@@ -23,6 +23,12 @@ class PlugInScorer:
             raise AttributeError(name)
         return getattr(self._inner, name)
 
+    def close(self) -> None:
+        """Closes the scorer, if it can be closed."""
+        close = getattr(self._inner, "close", None)
+        if callable(close):
+            self._entry.attempt("could not be closed", close)
+
     def score(self, answered: Sequence[Answered]) -> list[Judgement]:
         """See `Scorer.score`."""
         try:

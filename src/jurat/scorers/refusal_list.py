@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from jurat.errors import JuratError
 from jurat.metrics.normalise import normalised
 from jurat.registry import Evidence
 from jurat.scorers.judgement import Answered, Judgement
@@ -125,7 +126,11 @@ def open_shipped_list(*, list: str) -> RefusalList:
 
 @cache
 def shipped_list(name: str) -> RefusalPhrases:
-    """The list of ours with that name."""
+    """The list of ours with that name. Raises JuratError where there is none."""
+    known = [file.name.removesuffix(".yaml") for file in FOLDER.iterdir() if file.name.endswith(".yaml")]
+    if name not in known:
+        what = f"There is no list of refusal phrases {name!r}."
+        raise JuratError(what, hint=f"There are {', '.join(sorted(known))}.")
     return parse_yaml((FOLDER / f"{name}.yaml").read_text("utf-8"), RefusalPhrases, name, _WHAT)
 
 

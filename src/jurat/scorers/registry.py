@@ -178,12 +178,16 @@ def open_scorer(name: str, **options: Any) -> Scorer:
     `open_scorer("target-string?mode=contains")`.
 
     Raises:
-        JuratError: there is no such scorer, or it cannot take these options.
+        JuratError: there is no such scorer, or it cannot take these options, or one is given twice.
         MissingExtra: it needs packages that are not installed.
     """
     name, _, query = name.partition("?")
     entry = SCORERS.find(name)
-    given = {**dict(parse_qsl(query, keep_blank_values=True)), **options}
+    pairs = [*parse_qsl(query, keep_blank_values=True), *options.items()]
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        twice = next(key for key in given if sum(key == one for one, _ in pairs) > 1)
+        raise JuratError(f"The option {twice!r} of the scorer {name!r} is given twice.")
     factory = entry.load(f"The scorer {name!r}")
     read = entry.attempt("could not be opened", lambda: _options(name, factory, given, entry.preset))
     scorer: Scorer = entry.attempt("could not be opened", lambda: factory(**read))

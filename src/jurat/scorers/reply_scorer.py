@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 
 from jurat.errors import JuratError
@@ -36,6 +37,9 @@ class ReplyScorer:
     batch_size: int = 64
     """Replies that `judge_all` is given at once, at most: their images are in memory together."""
 
+    opened: ExitStack | None = None
+    """Closes the models that the scorer itself opened; None where it opened none."""
+
     def judge(self, answered: Answered) -> Judgement:
         """The judgement of a reply with a text."""
         raise NotImplementedError
@@ -55,6 +59,12 @@ class ReplyScorer:
             for at, judgement in zip(batch, judged, strict=True):
                 found[at] = self._marked(judgement, answered[at])
         return [judgement for judgement in found if judgement is not None]
+
+    def close(self) -> None:
+        """Frees the models that the scorer opened. One that it was given opened stays open. Closing twice is
+        no error."""
+        if self.opened is not None:
+            self.opened.close()
 
     def scored(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NoReturn, cast
@@ -24,13 +25,17 @@ class Unreadable(Exception):
 def model_of(schema: Mapping[str, Any]) -> type[BaseModel]:
     """The pydantic model of a JSON schema of one flat object. Its keywords: `enum` of texts, `type` (string,
     integer, number, boolean), `minimum`, `maximum`, `description`, `required`; further fields of a verdict
-    are allowed.
+    are allowed. Values of an `enum` are read without regard to case.
 
     Raises:
-        ValueError: the schema uses another.
+        ValueError: the schema uses another, or describes no field.
     """
     if unknown := set(schema) - {"type", "properties", "required"}:
         raise ValueError(f"the schema has {', '.join(sorted(unknown))}, which is not read")
+    if not isinstance(schema.get("properties"), Mapping) or not schema["properties"]:
+        raise ValueError("the schema has no properties")
+    if KEY in schema["properties"]:
+        raise ValueError(f"the field {KEY!r} is jurat's own")
     required = set(schema.get("required", ()))
     if missing := required - set(schema["properties"]):
         raise ValueError(f"the schema requires {', '.join(sorted(missing))}, which it does not describe")
@@ -105,16 +110,30 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _type(name: str, facts: Mapping[str, Any]) -> Any:
+def _type(name: str, facts: Any) -> Any:
+    if not isinstance(facts, Mapping):
+        raise ValueError(f"{name} is not described")
+    facts = cast("Mapping[str, Any]", facts)
     if unknown := set(facts) - {"type", "enum", "minimum", "maximum", "description"}:
         raise ValueError(f"{name} has {', '.join(sorted(unknown))}, which is not read")
     if "enum" in facts:
-        return Annotated[Literal[tuple(facts["enum"])], BeforeValidator(_folded)]
+        values = cast("list[Any]", facts["enum"])
+        named = {_folded(value): value for value in values if isinstance(value, str)}
+        if not values or len(named) < len(values):
+            raise ValueError(f"the values of {name} are not different texts")
+
+        def spelled(value: object) -> object:
+            return named.get(_folded(value), value) if isinstance(value, str) else value
+
+        return Annotated[Literal[tuple(values)], BeforeValidator(spelled)]
     kinds = {"string": str, "integer": int, "number": float, "boolean": bool}
     if facts.get("type") not in kinds:
         raise ValueError(f"{name} has the type {facts.get('type')!r}, which is not read")
+    least, most = facts.get("minimum", -math.inf), facts.get("maximum", math.inf)
+    if not least <= most:
+        raise ValueError(f"{name} cannot lie between {least} and {most}")
     return Annotated[kinds[facts["type"]], Field(ge=facts.get("minimum"), le=facts.get("maximum"))]
 
 
-def _folded(value: object) -> object:
-    return value.strip().lower().replace(" ", "_") if isinstance(value, str) else value
+def _folded(value: str) -> str:
+    return value.strip().lower().replace(" ", "_")

@@ -76,11 +76,17 @@ class TextClassifier:
             # Their positions begin behind the one of padding.
             self._window = min(self._window, limits[1] - config.pad_token_id - 1)
 
+    def close(self) -> None:
+        """Frees the weights; classifying afterwards is an error."""
+        self._network = None
+
     def scores(self, texts: Sequence[str]) -> list[tuple[dict[str, float], int]]:
         """For each text the probability of each label, in [0, 1], and the number of windows. A probability
         that is no number is nan."""
         import torch
 
+        if self._network is None:
+            raise ModelError(f"The classifier {self.name!r} is closed.")
         windows = [(at, ids) for at, text in enumerate(texts) for ids in self._windows(text)]
         found: list[dict[str, float]] = [dict.fromkeys(self.labels, -1.0) for _ in texts]
         size = max(1, _BATCH_TOKENS // self._window)
