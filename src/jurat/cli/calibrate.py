@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,16 +16,20 @@ from jurat.cli import model_choice
 from jurat.cli import source_options as sourcing
 from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.cli.progress import progress
-from jurat.errors import require
+from jurat.errors import JuratError, require
 from jurat.files import check_free
 from jurat.judge.presets import DEFAULT
 from jurat.text import counted, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from jurat.constitution import Constitution
     from jurat.content import Item
+    from jurat.judge import Judge
+    from jurat.judge.calibrate.calibration import Calibration, Transfer
     from jurat.judge.calibrate.fit import Fit
+    from jurat.judge.calibrate.transfer import RuleScores
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -57,6 +63,33 @@ def calibrate(
         float,
         typer.Option(metavar="SHARE", min=0.001, max=0.5, help="Of other images that may be called broken."),
     ] = 0.05,
+    old: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="OLD.json",
+            help="Another model's calibration: transfer its thresholds, without a bound.",
+            show_default=False,
+        ),
+    ] = None,
+    old_record: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-record",
+            metavar="PATH",
+            help="Verdicts of the old model on the images, under --from. Without it they are judged again.",
+            show_default=False,
+        ),
+    ] = None,
+    old_constitution: Annotated[
+        str | None,
+        typer.Option(
+            "--from-constitution",
+            metavar="FILE",
+            help="The constitution of --from, if it is another.",
+            show_default=False,
+        ),
+    ] = None,
     fps: sourcing.Fps = 1.0,
     max_frames: sourcing.MaxFrames = 32,
     max_image_pixels: sourcing.MaxImagePixels = sourcing.MAX_IMAGE_PIXELS,
@@ -72,48 +105,107 @@ def calibrate(
     """Fit a calibration to your own images, with or without labels.
 
     Without labels it takes off what the model would say without looking. With labels it also finds
-    thresholds for each rule whose miss rate is bounded with 95% confidence. Use it with: jurat judge
-    --calibration FILE.
+    thresholds for each rule whose miss rate is bounded with 95% confidence. With --from it takes over the
+    thresholds of another model, by the scores of both on the same images, without labels and without a
+    bound. Use it with: jurat judge --calibration FILE.
     """
     from jurat.constitution import load_constitution
     from jurat.judge import Judge
+    from jurat.judge.calibrate.calibration import load_calibration
     from jurat.judge.calibrate.fit import fit
     from jurat.judge.calibrate.labels import labels_by_id, read_labels
+    from jurat.judge.calibrate.transfer import check_transferable, recorded_scores, transfer
     from jurat.media import Sampling
-    from jurat.sources import PassedOver, SourceOptions, count_items, find_items
+    from jurat.sources import PassedOver, SourceOptions, find_items
 
     check_free(out, overwrite=overwrite)
+    _check_from(old, labels, {"--from-record": old_record, "--from-constitution": old_constitution})
     require("jurat calibrate", "local", "scipy")
     loaded = load_constitution(constitution)
     known = None
     if labels is not None:
         known = labels_by_id(read_labels(images, labels, loaded), find_items([str(images)]), images)
-    judge = Judge(
-        loaded,
-        opening.spec(model),
-        preset,
-        batch_size=batch_size,
-        without=("relevance", "regions", "crop"),
-        sampling=Sampling(fps, max_frames, max_image_pixels),
-    )
     passed_over = PassedOver()
-    with progress(Console(stderr=True), lambda: count_items([str(images)]), shown=True) as advance:
+    options = SourceOptions(allow_private_hosts=allow_private_hosts)
+    found = list(find_items([str(images)], options=options, passed_over=passed_over))
 
-        def watched() -> Iterator[Item]:
-            options = SourceOptions(allow_private_hosts=allow_private_hosts)
-            for item in find_items([str(images)], options=options, passed_over=passed_over):
-                yield item
-                advance()
+    def judge(name: str, law: Constitution, calibration: Path | None = None) -> Judge:
+        return Judge(
+            law,
+            opening.spec(name),
+            preset,
+            calibration=calibration,
+            batch_size=batch_size,
+            without=("relevance", "regions", "crop", "points"),
+            sampling=Sampling(fps, max_frames, max_image_pixels),
+        )
 
-        fitted = fit(judge, watched(), known, max_miss=max_miss, max_false_alarm=max_false_alarm)
+    if old is None:
+        with _watched(found, "asking") as items:
+            fitted = fit(
+                judge(model, loaded), items, known, max_miss=max_miss, max_false_alarm=max_false_alarm
+            )
+    else:
+        calibration = load_calibration(old)
+        before = loaded if old_constitution is None else load_constitution(old_constitution)
+        check_transferable(calibration, before)
+        if old_record is not None:
+            scores = recorded_scores(old_record, calibration)
+        else:
+            scores = _judged_again(judge(calibration.model.rpartition("@")[0], before, old), found)
+        with _watched(found, "judging by the new model", times=2) as items:
+            fitted = transfer(calibration, scores, judge(model, loaded), items, constitution=before)
     fitted.calibration.save(out)
     for line in passed_over.lines():
         typer.echo(f"jurat: {line}", err=True)
     _report(Console(highlight=False), fitted, out)
     bounds = fitted.calibration.rules.values()
-    if strict and not (bounds and all(bound.keep_below is not None for bound in bounds)):
+    proved = fitted.calibration.transferred is None
+    if strict and not (proved and bounds and all(bound.keep_below is not None for bound in bounds)):
         typer.echo("jurat: --strict: not every rule has a proved bound.", err=True)
         raise typer.Exit(UNPROVED)
+
+
+def _check_from(old: Path | None, labels: Path | None, others: dict[str, Path | str | None]) -> None:
+    """Refuses options that do not go together, before a model is opened."""
+    if old is not None and labels is not None:
+        raise JuratError(
+            "--from transfers thresholds without labels, and --labels fits them.",
+            hint="Leave out --from: with enough labels the new model's own thresholds have a bound.",
+        )
+    for name, given in others.items():
+        if old is None and given is not None:
+            raise JuratError(f"{name} goes with --from, which is missing.")
+
+
+class _Watched:
+    """Items that are counted as they are taken, each time that they are."""
+
+    def __init__(self, items: Sequence[Item], advance: Callable[[], None]) -> None:
+        self._items, self._advance = items, advance
+
+    def __iter__(self) -> Iterator[Item]:
+        for item in self._items:
+            yield item
+            self._advance()
+
+
+@contextmanager
+def _watched(items: Sequence[Item], doing: str, times: int = 1) -> Generator[_Watched]:
+    console = Console(stderr=True)
+    with progress(console, lambda: times * len(items), shown=True, doing=doing) as advance:
+        yield _Watched(items, advance)
+
+
+def _judged_again(judge: Judge, items: Sequence[Item]) -> RuleScores:
+    """The scores that the old model gives; it is closed before the new one is opened."""
+    from jurat.judge.calibrate.transfer import judged_scores
+
+    try:
+        with _watched(items, "judging by the old model") as watched:
+            return judged_scores(judge, watched)
+    finally:
+        judge.model.close()
 
 
 def _report(console: Console, fitted: Fit, out: Path) -> None:
@@ -126,15 +218,48 @@ def _report(console: Console, fitted: Fit, out: Path) -> None:
     moved = {text: b for text, b in calibration.shifts.items() if abs(b) >= 0.5}
     for text, shift in sorted(moved.items(), key=lambda pair: -abs(pair[1])):
         console.print(Text(f"  {shift:+.1f} in log-odds taken off {printable(text)}", "dim"))
-    if calibration.rules:
+    if calibration.transferred is not None:
+        _report_transfer(console, calibration, calibration.transferred)
+    elif calibration.rules:
         console.print(f"temperature: {calibration.temperature:.2f}")
         console.print(_bounds(fitted))
         _needed(console, fitted)
     if fitted.frames:
         console.print(_frames(fitted))
     for warning in fitted.warnings:
-        console.print(Text(warning, "yellow"), soft_wrap=True)
+        console.print(Text(printable(warning), "yellow"), soft_wrap=True)
     console.print(Text(f"{out} written. To use it: jurat judge --calibration {out}"), soft_wrap=True)
+
+
+def _report_transfer(console: Console, calibration: Calibration, found: Transfer) -> None:
+    """The transferred thresholds, and that nothing is proved of them."""
+    from jurat.judge.calibrate.calibration import UNBOUNDED
+    from jurat.judge.calibrate.fit import MAX_MISS, fewest
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("rule")
+    table.add_column("threshold")
+    for name in ("old", "new", "95% by images", "decided: old", "new", "both"):
+        table.add_column(name, justify="right")
+    for side, matches in (("keep_below", found.keep_below), ("break_above", found.break_above)):
+        for rule, match in matches.items():
+            value, (low, high) = getattr(calibration.rules[rule], side), match.interval
+            numbers = (f"{match.old:.3g}", f"{value:.3g}", f"{low:.3g} to {high:.3g}")
+            counts = (f"{count:,}" for count in (match.decided, match.decided_now, match.both))
+            table.add_row(Text(printable(rule)), side, *numbers, *counts)
+    console.print(table)
+    console.print(
+        Text(
+            f"{UNBOUNDED} They decide as many of {found.images:,} images as those of "
+            f"{printable(found.model)} did; whether the same ones, the last column says. "
+            f"A bound of {MAX_MISS:.0%} takes {fewest(MAX_MISS)} labelled violations of a rule: "
+            "jurat calibrate --labels FILE.",
+            "yellow",
+        ),
+        soft_wrap=True,
+    )
+    for name, why in found.left_out.items():
+        console.print(Text(f"Not transferred: {printable(name)}: {why}.", "yellow"), soft_wrap=True)
 
 
 def _bounds(fitted: Fit) -> Table:

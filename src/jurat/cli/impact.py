@@ -134,6 +134,7 @@ def _write(out: Path, flips: Iterable[Flip]) -> None:
 
 
 def _as_text(result: Impact, change: Change, run: Path, out: Path | None) -> str:
+    from jurat.judge.calibrate.calibration import UNBOUNDED
     from jurat.text import counted, printable
 
     share, review = result.flipped / max(1, result.decided), [result.review(after=a) for a in (False, True)]
@@ -152,6 +153,8 @@ def _as_text(result: Impact, change: Change, run: Path, out: Path | None) -> str
             f"{result.failed:,} could not be judged anew, and count as not judged. The first:"
             f" {printable(result.why)}"
         )
+    if change.calibration is not None and change.calibration.thresholds_from is not None:
+        lines.append(UNBOUNDED)
     bounds = result.open_share
     if bounds is not None:
         rate = result.asked_flips / result.asked
@@ -190,6 +193,7 @@ def _as_json(result: Impact, change: Change) -> dict[str, Any]:
         "old": f"{change.old.name}@{change.old.digest}",
         "new": f"{change.new.name}@{change.new.digest}",
         "thresholds": {"old": change.old.thresholds_digest, "new": change.new.thresholds_digest},
+        "thresholds_from": None if change.calibration is None else change.calibration.thresholds_from,
         "items": result.items,
         "recorded": result.recorded,
         "asked": result.asked,

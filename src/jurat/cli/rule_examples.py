@@ -70,6 +70,8 @@ def test(
 
 
 def _print_report(console: Console, report: ExamplesReport) -> None:
+    from jurat.judge.calibrate.calibration import UNBOUNDED
+
     for result in report.results:
         word, style = ("as expected  ", "green") if result.passed else ("differs      ", "bold red")
         judged = f"{printable(result.image)}: {printable(result.rule)} {result.outcome}"
@@ -84,6 +86,8 @@ def _print_report(console: Console, report: ExamplesReport) -> None:
     console.print(f"{counted(len(report.results), 'example')}, {passed} as expected, {differing} not")
     for rule, lacking in report.untested.items():
         console.print(Text(f"not tested   {printable(rule)}: {lacking}", "yellow"), soft_wrap=True)
+    if report.thresholds_from is not None:
+        console.print(Text(UNBOUNDED, "yellow"), soft_wrap=True)
     judge = f"model {printable(report.model)}, preset {report.preset}"
     console.print(Text(f"{printable(report.constitution)}, {judge}", "dim"), soft_wrap=True)
 
@@ -94,6 +98,7 @@ def _report_row(report: ExamplesReport) -> dict[str, Any]:
         "thresholds": report.thresholds,
         "model": report.model,
         "preset": report.preset,
+        "thresholds_from": report.thresholds_from,
         "passed": len(report.results) - len(report.failed),
         "failed": len(report.failed),
         "untested": dict(report.untested),

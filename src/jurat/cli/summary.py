@@ -55,7 +55,7 @@ def print_summary(console: Console, tally: Tally, seconds: float) -> None:
         if table.row_count:
             console.print(table)
             console.print()
-    for note in tally.notes:
+    for note in (*tally.notes, *tally.remarks):
         console.print(Text(f"Note: {printable(note)}", style="yellow"))
 
 

@@ -57,6 +57,8 @@ class ExamplesReport:
     """name@digest, of the whole constitution."""
     thresholds: str
     preset: str
+    thresholds_from: str | None
+    """name@revision of the model that the calibration's thresholds were transferred from, without a bound."""
     results: tuple[ExampleResult, ...]
     untested: Mapping[str, str] = field(default_factory=dict[str, str])
     """Rule id -> which examples it lacks: "no examples", or "no example that breaks it" or "... keeps it"."""
@@ -124,6 +126,7 @@ def judge_examples(
         constitution=f"{constitution.name}@{constitution.digest}",
         thresholds=constitution.thresholds_digest,
         preset=judge.preset.name,
+        thresholds_from=None if judge.calibration is None else judge.calibration.thresholds_from,
         results=tuple(_result(example, verdicts) for example in examples),
         untested=_untested(constitution.rules, examples),
     )

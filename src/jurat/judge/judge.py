@@ -311,7 +311,7 @@ class Judge:
         return self.frames_needed or frames_needed(len(image.frames), alarms.get(rule, FRAME_ALARM))
 
     def _verdict(self, loaded: Loaded, found: _Found, seconds: float) -> Verdict:
-        first = loaded.images[0] if loaded.images else None
+        first, calibration = loaded.images[0] if loaded.images else None, self.calibration
         outcome = "error" if found.error is not None else item_outcome(found.rules)
         worst = max(found.rules, key=badness, default=None)
         reason: Reason | None = "error" if outcome == "error" else None
@@ -342,7 +342,8 @@ class Judge:
             relevant_above=None if self.matcher is None else self.matcher.relevant_above,
             detector=full_name(self.detector),
             matcher=full_name(self.matcher),
-            calibration=None if self.calibration is None else self.calibration.digest,
+            calibration=None if calibration is None else calibration.digest,
+            thresholds_from=None if calibration is None else calibration.thresholds_from,
             note=" ".join(note for note in (self._disclaimer, found.note) if note) or None,
             columns=dict(loaded.columns),
             occurrence=loaded.occurrence,

@@ -199,6 +199,9 @@ class Verdict(Record):
     preset_digest: str | None = None
     """Digest of the preset's stages, their settings and its decision rule; null in records of schema 3 and
     below."""
+    thresholds_from: str | None = None
+    """name@revision of the model from which the calibration's thresholds were transferred: no bound is proved
+    for them. Null where they were not."""
 
     @property
     def is_safe(self) -> bool:

@@ -24,8 +24,16 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
+UNBOUNDED = (
+    "Thresholds were transferred from another model by its scores on the same images: no bound is proved for "
+    "them."
+)
+"""What every report says of verdicts that such thresholds decide."""
+
+
 class Bounds(BaseModel):
-    """Thresholds of one rule that a bound was proved for; null where the labels were too few."""
+    """Thresholds of one rule: proved from labels, or transferred (`Calibration.transferred`) and then without
+    a bound; null where neither could be done."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,6 +43,45 @@ class Bounds(BaseModel):
     """Labelled images that break the rule."""
     others: int = 0
     """Labelled images that do not."""
+
+
+class Match(BaseModel):
+    """How one threshold was transferred: the new model decides as many images as the old one did."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    old: float = Field(ge=0, le=1)
+    """The old model's threshold."""
+    interval: tuple[float, float]
+    """95% bootstrap interval of the new threshold over the images. It says how much the threshold depends on
+    which images were matched, and nothing of misses or false alarms."""
+    images: int
+    """Images with a score of both models."""
+    decided: int
+    """Images that the old model's threshold decides: below `keep_below`, or above `break_above`."""
+    decided_now: int
+    """Images that the new threshold decides; fewer where scores are tied."""
+    both: int
+    """Images that both decide."""
+
+
+class Transfer(BaseModel):
+    """Where transferred thresholds come from. They have no bound."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    calibration: str
+    """Digest of the calibration that they were taken from."""
+    model: str
+    """name@revision of the model of that calibration."""
+    images: int
+    """Images that both models judged."""
+    keep_below: dict[str, Match] = {}
+    """By a rule's id."""
+    break_above: dict[str, Match] = {}
+    """By a rule's id."""
+    left_out: dict[str, str] = {}
+    """By rule, or rule and threshold: why it was not transferred. The preset's threshold stays there."""
 
 
 class Calibration(BaseModel):
@@ -78,16 +125,24 @@ class Calibration(BaseModel):
     """With 95% confidence no more than this share of violations is called kept; null without labels."""
     max_false_alarm: float | None = None
     """With 95% confidence no more than this share of other images is called broken; null without labels."""
+    transferred: Transfer | None = None
+    """Where the thresholds in `rules` come from if they were transferred from another model: nothing is
+    proved of them. Null where they were proved from labels, or there are none."""
 
     @property
     def digest(self) -> str:
         """12 hex digits over all of it: what verdicts name it by."""
         return hashlib.sha256(self._text().encode()).hexdigest()[:12]
 
+    @property
+    def thresholds_from(self) -> str | None:
+        """name@revision of the model that thresholds were transferred from; None where none were."""
+        return None if self.transferred is None else self.transferred.model
+
     def _text(self) -> str:
         fields = self.model_dump(mode="json", by_alias=True)
         # Fields that were added later are left out where they are empty: old files keep their digests.
-        for name in ("clean", "frame_alarms", "presence", "views"):
+        for name in ("clean", "frame_alarms", "presence", "views", "transferred"):
             if not fields[name]:
                 del fields[name]
         return json.dumps(fields, indent=1, sort_keys=True) + "\n"

@@ -47,6 +47,8 @@ Labels: TypeAlias = Mapping[str, frozenset[str]]
 """Item id -> ids of the rules that it breaks."""
 
 CONFIDENCE = 0.95
+MAX_MISS = 0.05
+"""The share of violations that a bound allows to be called kept, unless another is asked for."""
 MIN_IMAGES = 20
 """Images that the debiasing takes, at least."""
 MAX_SHIFT = 3.0
@@ -77,7 +79,7 @@ def fit(
     items: Iterable[Item],
     labels: Labels | None = None,
     *,
-    max_miss: float = 0.05,
+    max_miss: float = MAX_MISS,
     max_false_alarm: float = 0.05,
 ) -> Fit:
     """Fits to the images of `items`; labels are the ids of the rules that each breaks, by item id.

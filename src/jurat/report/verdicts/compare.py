@@ -108,6 +108,12 @@ class Flips:
             ),
         )
 
+    @property
+    def remarks(self) -> list[str]:
+        """What has to be said of the verdicts of either run as a whole."""
+        runs = (("First", self.old), ("Second", self.new))
+        return [f"{name} run: {remark}" for name, tally in runs for remark in tally.remarks]
+
     def differing(self, reader: Reader) -> list[tuple[str, str, str]]:
         """Facts that differ and that the reader is shown: (heading, before, after)."""
         old, new = self.old_facts.values, self.new_facts.values

@@ -138,7 +138,7 @@ class PageBuilder:
             "record": self.run.name,
             "policy_name": str(self.policy) if len(policies) == 1 else ", ".join(policies),
             "sentences": self.sentences,
-            "notes": notes,
+            "notes": [*notes, *tally.remarks],
             "facts": facts,
             "fact_values": facts.shown(self.reader),
             "run_facts": [] if to_user else flattened(self.run.facts),

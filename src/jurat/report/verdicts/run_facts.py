@@ -16,6 +16,7 @@ FACTS = {
     "Thresholds": "thresholds",
     "Preset": "preset",
     "Calibration": "calibration",
+    "Thresholds from": "thresholds_from",
     "Detector": "detector",
     "Matcher": "matcher",
     "Questions": "prompts",

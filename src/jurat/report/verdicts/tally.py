@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from jurat.judge.calibrate.calibration import UNBOUNDED
 from jurat.judge.verdict import ItemOutcome, RuleOutcome, Verdict
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class Tally:
     """(outcome, reason) -> items, of the outcomes `unsure` and `error`."""
     notes: Counter[str] = field(default_factory=Counter[str])
     """Notes of models -> items; the first few different ones."""
+    transferred: int = 0
+    """Items judged with thresholds that were transferred from another model, without a bound."""
     in_part: int = 0
     """Items other than `unsafe` with frames or pages that were not judged: files with more than
     `--max-frames`, and videos of which that is less than `--fps` asks for."""
@@ -84,9 +87,16 @@ class Tally:
             self.in_part += 1
         if verdict.note and (verdict.note in self.notes or len(self.notes) < MOST_NOTES):
             self.notes[verdict.note] += 1
+        self.transferred += verdict.thresholds_from is not None
         for finding in verdict.rules:
             count = self._rules.setdefault(finding.id, RuleCount(finding.id, finding.severity))
             count.outcomes[finding.outcome] += 1
+
+    @property
+    def remarks(self) -> list[str]:
+        """What has to be said of the verdicts as a whole."""
+        items = "" if self.transferred == self.items else f" ({self.transferred:,} of {self.items:,} items)"
+        return [f"{UNBOUNDED.removesuffix('.')}{items}."] if self.transferred else []
 
     @property
     def items(self) -> int:

@@ -27,8 +27,18 @@ LISTED = 50
 """Default number of items that Markdown lists."""
 
 _COLUMNS = ("id", "uri", "outcome", "broken", "undecided", "reason", "score", "why", "error", "basis")
-_PROVENANCE = ("decision", "time", "sha256", "model", "constitution", "thresholds", "preset", "jurat")
-_OF_MODELS = ("model", "preset")
+_PROVENANCE = (
+    "decision",
+    "time",
+    "sha256",
+    "model",
+    "constitution",
+    "thresholds",
+    "thresholds_from",
+    "preset",
+    "jurat",
+)
+_OF_MODELS = ("model", "thresholds_from", "preset")
 """Provenance that a table for a user leaves out."""
 _FLIP_COLUMNS = ("id", "uri", "before", "after", "broken before", "broken after", "why before", "why after")
 
@@ -137,6 +147,7 @@ def _markdown(run: Run, limit: int, tally: Tally, words: _Words) -> Iterator[str
     broken = _some_of(tally.outcomes["unsafe"], "breaks", "break", tally.items, "image")
     yield f"# {broken} a rule{policy}\n\n"
     yield f"{outcomes_in_words(tally)}.\n\n"
+    yield from (f"{remark}\n\n" for remark in tally.remarks)
     if sealed:
         yield f"{sealed:,} sealed: counted, and nowhere shown.\n\n"
     shown = facts.shown(words.reader)
@@ -195,6 +206,7 @@ def _flips_markdown(old: Run, new: Run, flips: Flips, limit: int, words: _Words)
     yield f"# {_some_of(flips.flips, 'flips', 'flip', flips.both, 'verdict')}\n\n"
     yield f"First run: {inline(old.name)}: {outcomes_in_words(flips.old)}.\n"
     yield f"Second run: {inline(new.name)}: {outcomes_in_words(flips.new)}.\n\n"
+    yield from (f"{remark}\n\n" for remark in flips.remarks)
     if flips.only_old or flips.only_new:
         yield f"Not compared: {flips.only_old:,} only in the first run, {flips.only_new:,} in the second.\n\n"
     if differing := flips.differing(words.reader):

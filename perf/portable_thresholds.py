@@ -1,0 +1,208 @@
+"""How well thresholds are transferred to another model: `python perf/portable_thresholds.py [--json FILE]`.
+
+Two models, each in turn the old one, and six rules of `shelf:nursery` on fresh scenes:
+
+labelled    violations and near misses of each rule, and as many random scenes; both models are calibrated on
+            them with labels: the old one's thresholds are to be transferred, the new one's are the goal
+unlabelled  what both models judge to match scores: scenes of the same mix, or random scenes only (few
+            violations), in several numbers
+judged      scenes of the same mix, on which the new model judges with each set of thresholds
+
+Printed for each way of setting the new model's thresholds: how many of twelve were transferred, how far they
+lie from its own in the share of judged images below them, and over all rules and images the share of
+violations that are called kept (misses), of others that are called broken (false alarms), and what is
+decided; with the paired difference from its own labelled calibration, and 95% intervals clustered by image.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from calibrating import items, pictures
+from measuring import Row, files, numbers, provenance, report, table
+
+if TYPE_CHECKING:
+    from jurat.constitution import Constitution
+    from jurat.judge.calibrate.calibration import Calibration
+    from jurat.models import Model
+
+RULES = 6
+SIDES = ("keep_below", "break_above")
+
+
+@dataclass
+class Scenes:
+    """Pictures with the truth of each rule; those that a scene leaves open are left out."""
+
+    items: list[Any]
+    truths: list[dict[str, bool]]
+
+    @property
+    def labels(self) -> dict[str, frozenset[str]]:
+        pairs = zip(self.items, self.truths, strict=True)
+        return {item.id: frozenset(id for id, broken in truth.items() if broken) for item, truth in pairs}
+
+
+def scenes(law: Constitution, name: str, pairs: int, seed: int, *, cases: bool = True) -> Scenes:
+    """So many violations and near misses of each rule, and as many random scenes, mixed; without `cases`
+    random scenes only, of the same number in all."""
+    from jurat.pictograms import Facts
+    from jurat.pictograms.cases import draw_case, rule_truth
+
+    rng = np.random.default_rng(seed)
+
+    def drawn() -> Iterator[Any]:
+        for rule in law.rules:
+            for want in ("broken", "near miss") * pairs:
+                scene = draw_case(law, rule, want, rng, size=256).scene
+                yield scene.image, Facts.of(scene)
+
+    some = list(drawn()) if cases else []
+    random = list(islice(pictures("ordinary", seed), 2 * pairs * len(law.rules) * (1 if cases else 2)))
+    found = [*some, *random]
+    found = [found[i] for i in rng.permutation(len(found))]
+    truths = [{rule.id: rule_truth(rule, facts) for rule in law.rules} for _, facts in found]
+    known = [{id: truth for id, truth in one.items() if truth is not None} for one in truths]
+    return Scenes(items(name, found), known)
+
+
+def judged(law: Constitution, model: Model, preset: str, calibration: Any, some: Scenes) -> dict[str, Any]:
+    """For each (image, rule) of known truth: its image, rule, truth, outcome and score."""
+    from jurat.judge import Judge
+
+    rows: list[tuple[str, str, bool, str, float]] = []
+    judge = Judge(law, model, preset, calibration=calibration)
+    for verdict, truth in zip(judge.stream(some.items), some.truths, strict=True):
+        for rule in verdict.rules:
+            if rule.id in truth:
+                score = np.nan if rule.score is None else rule.score
+                rows.append((verdict.id, rule.id, truth[rule.id], rule.outcome, score))
+    image, rule, true, outcome, score = (np.array(column) for column in zip(*rows, strict=True))
+    return {"image": image, "rule": rule, "true": true, "outcome": outcome, "score": score}
+
+
+def place(calibration: Calibration, found: dict[str, Any], rule: str, side: str) -> float:
+    """Share of the judged images whose score lies below a threshold; nan where there is none."""
+    bounds = calibration.rules.get(rule)
+    threshold = None if bounds is None else getattr(bounds, side)
+    scores = found["score"][found["rule"] == rule]
+    scores = scores[~np.isnan(scores)]
+    return np.nan if threshold is None else float((scores < threshold).mean())
+
+
+def compared(way: dict[str, Any], own: dict[str, Any]) -> Row:
+    """Misses, false alarms and what is decided, with their paired differences from the own calibration."""
+    from jurat.metrics.paired import rate_difference
+
+    row: Row = {}
+    for name, among, event in (
+        ("misses", way["true"], "kept"),
+        ("alarms", ~way["true"], "broken"),
+        ("undecided", np.ones(len(way["true"]), bool), "undecided"),
+    ):
+        a, b = ((one["outcome"][among] == event).astype(float) for one in (way, own))
+        found = rate_difference(a, b, way["image"][among].tolist())
+        row[name], row[f"{name} n"] = float(a.mean()), int(among.sum())
+        row[f"{name} more"] = [found.value, found.interval.low, found.interval.high]
+    return row
+
+
+def transfers(
+    law: Constitution, models: tuple[Model, Model], fits: Sequence[Any], args: Any, judge_on: Scenes
+) -> Iterator[Row]:
+    """The rows of one direction, from the first model to the second."""
+    from jurat.errors import JuratError
+    from jurat.judge import Judge
+    from jurat.judge.calibrate.transfer import judged_scores, transfer
+
+    old, new = models
+    own = judged(law, new, args.preset, fits[1], judge_on)
+    unlabelled = Judge(law, new, args.preset)
+    ways: list[tuple[str, int, Any]] = [("its own, with labels", 0, fits[1]), ("the preset's", 0, None)]
+    renamed = {"model": fits[1].model, "debias": fits[1].debias, "shifts": fits[1].shifts}
+    ways.append(("the old ones, as they are", 0, fits[0].model_copy(update=renamed)))
+    for kind, cases in (("same mix", True), ("random only", False)):
+        for pairs in args.pairs:
+            some = scenes(law, f"{kind} {pairs}", pairs, args.seed + 77 + pairs, cases=cases)
+            scores = judged_scores(Judge(law, old, args.preset, calibration=fits[0]), some.items)
+            try:
+                found = transfer(fits[0], scores, unlabelled, some.items).calibration
+            except JuratError as problem:
+                print(f"{kind}, {len(some.items)}: {problem}")
+                continue
+            ways.append((f"transferred, {kind}", len(some.items), found))
+    for name, n, calibration in ways:
+        way = judged(law, new, args.preset, calibration, judge_on)
+        row: Row = {"old": old.name, "new": new.name, "way": name, "images": n, **compared(way, own)}
+        if n:
+            errors = [
+                abs(place(calibration, way, rule.id, side) - place(fits[1], own, rule.id, side))
+                for rule in law.rules
+                for side in SIDES
+            ]
+            known = [error for error in errors if not np.isnan(error)]
+            match = calibration.transferred
+            row["transferred"] = len(match.keep_below) + len(match.break_above)
+            row["off"], row["worst"] = float(np.median(known)), max(known)
+        yield row
+
+
+def main(argv: list[str] | None = None) -> None:
+    from jurat.bench.answer_cache import CachingModel, Clock
+    from jurat.bench.bench_plan import BenchModel
+    from jurat.constitution import load_constitution
+    from jurat.judge import Judge
+    from jurat.judge.calibrate.fit import fit
+    from jurat.models import full_name
+
+    parser = files(argparse.ArgumentParser(description=__doc__))
+    parser.add_argument("--models", default="bundled,naive", help="two names")
+    parser.add_argument("--preset", default="quick")
+    parser.add_argument("--labelled", type=int, default=65, help="violations of each rule to calibrate on")
+    parser.add_argument("--judged", type=int, default=40, help="violations of each rule to judge")
+    parser.add_argument(
+        "--pairs", type=numbers, default=[4, 12, 24], help="violations of each rule to match on"
+    )
+    parser.add_argument("--seed", type=int, default=21_000)
+    args = parser.parse_args(argv)
+    origin = provenance(__file__, argv, seed=args.seed)
+    whole = load_constitution("shelf:nursery")
+    law = whole.model_copy(update={"rules": whole.rules[:RULES]})
+    names = args.models.split(",")
+    opened = [CachingModel(BenchModel.parse(name).open(), Clock()) for name in names]
+    origin["models"] = ", ".join(map(full_name, opened))
+    labelled = scenes(law, "labelled", args.labelled, args.seed)
+    judge_on = scenes(law, "judged", args.judged, args.seed + 1)
+    fits = [fit(Judge(law, one, args.preset), labelled.items, labelled.labels).calibration for one in opened]
+    rows: list[Row] = []
+    for direction in ((0, 1), (1, 0)):
+        old, new = (opened[i] for i in direction)
+        rows += transfers(law, (old, new), [fits[i] for i in direction], args, judge_on)
+    columns = {
+        "from": "{old}",
+        "to": "{new}",
+        "thresholds": "{way}",
+        "images": "{images:,}",
+        "of 12": "{transferred}",
+        "off by, median": "{off:.1%}",
+        "worst": "{worst:.1%}",
+        "misses": "{misses:.1%}",
+        "more than its own": "{misses more[0]:+.1%} ({misses more[1]:+.1%} to {misses more[2]:+.1%})",
+        "false alarms": "{alarms:.1%}",
+        "more": "{alarms more[0]:+.1%} ({alarms more[1]:+.1%} to {alarms more[2]:+.1%})",
+        "undecided": "{undecided:.1%}",
+    }
+    said = (
+        f"{len(judge_on.items):,} images are judged, with {rows[0]['misses n']:,} violations and "
+        f"{rows[0]['alarms n']:,} others, each a pair of image and rule."
+    )
+    report(args, origin, rows, [table(rows, columns), said])
+
+
+if __name__ == "__main__":
+    main()
