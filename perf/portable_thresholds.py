@@ -1,6 +1,6 @@
 """How well thresholds are transferred to another model: `python perf/portable_thresholds.py [--json FILE]`.
 
-Two models, each in turn the old one, and six rules of `shelf:nursery` on fresh scenes:
+Two models, each in turn the old one, and four rules of `shelf:nursery` on fresh scenes:
 
 labelled    violations and near misses of each rule, and as many random scenes; both models are calibrated on
             them with labels: the old one's thresholds are to be transferred, the new one's are the goal
@@ -8,7 +8,7 @@ unlabelled  what both models judge to match scores: scenes of the same mix, or r
             violations), in several numbers
 judged      scenes of the same mix, on which the new model judges with each set of thresholds
 
-Printed for each way of setting the new model's thresholds: how many of twelve were transferred, how far they
+Printed for each way of setting the new model's thresholds: how many of eight were transferred, how far they
 lie from its own in the share of judged images below them, and over all rules and images the share of
 violations that are called kept (misses), of others that are called broken (false alarms), and what is
 decided; with the paired difference from its own labelled calibration, and 95% intervals clustered by image.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from jurat.judge.calibrate.calibration import Calibration
     from jurat.models import Model
 
-RULES = 6
+RULES = 4
 SIDES = ("keep_below", "break_above")
 
 
@@ -163,8 +163,8 @@ def main(argv: list[str] | None = None) -> None:
     parser = files(argparse.ArgumentParser(description=__doc__))
     parser.add_argument("--models", default="bundled,naive", help="two names")
     parser.add_argument("--preset", default="quick")
-    parser.add_argument("--labelled", type=int, default=65, help="violations of each rule to calibrate on")
-    parser.add_argument("--judged", type=int, default=40, help="violations of each rule to judge")
+    parser.add_argument("--labelled", type=int, default=60, help="violations of each rule to calibrate on")
+    parser.add_argument("--judged", type=int, default=30, help="violations of each rule to judge")
     parser.add_argument(
         "--pairs", type=numbers, default=[4, 12, 24], help="violations of each rule to match on"
     )
@@ -188,7 +188,7 @@ def main(argv: list[str] | None = None) -> None:
         "to": "{new}",
         "thresholds": "{way}",
         "images": "{images:,}",
-        "of 12": "{transferred}",
+        "of 8": "{transferred}",
         "off by, median": "{off:.1%}",
         "worst": "{worst:.1%}",
         "misses": "{misses:.1%}",
