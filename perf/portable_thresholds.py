@@ -1,6 +1,6 @@
 """How well thresholds are transferred to another model: `python perf/portable_thresholds.py [--json FILE]`.
 
-Two models, each in turn the old one, and four rules of `shelf:nursery` on fresh scenes:
+Two models, each in turn the old one, and the first rules of `shelf:nursery` on fresh scenes:
 
 labelled    violations and near misses of each rule, and as many random scenes; both models are calibrated on
             them with labels: the old one's thresholds are to be transferred, the new one's are the goal
@@ -8,9 +8,9 @@ unlabelled  what both models judge to match scores: scenes of the same mix, or r
             violations), in several numbers
 judged      scenes of the same mix, on which the new model judges with each set of thresholds
 
-Printed for each way of setting the new model's thresholds: how many of eight were transferred, how far they
-lie from its own in the share of judged images below them, and over all rules and images the share of
-violations that are called kept (misses), of others that are called broken (false alarms), and what is
+Printed for each way of setting the new model's thresholds: how many of two a rule were transferred, how far
+they lie from its own in the share of judged images below them, and over all rules and images the share of
+violations that are called kept (misses), of others that are called broken (false alarms), and what is not
 decided; with the paired difference from its own labelled calibration, and 95% intervals clustered by image.
 """
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from jurat.judge.calibrate.calibration import Calibration
     from jurat.models import Model
 
-RULES = 4
 SIDES = ("keep_below", "break_above")
 
 
@@ -148,6 +147,7 @@ def transfers(
             known = [error for error in errors if not np.isnan(error)]
             match = calibration.transferred
             row["transferred"] = len(match.keep_below) + len(match.break_above)
+            row["thresholds"] = len(SIDES) * len(law.rules)
             row["off"], row["worst"] = float(np.median(known)), max(known)
         yield row
 
@@ -162,6 +162,7 @@ def main(argv: list[str] | None = None) -> None:
 
     parser = files(argparse.ArgumentParser(description=__doc__))
     parser.add_argument("--models", default="bundled,naive", help="two names")
+    parser.add_argument("--rules", type=int, default=6, help="the first so many of the constitution")
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--labelled", type=int, default=60, help="violations of each rule to calibrate on")
     parser.add_argument("--judged", type=int, default=30, help="violations of each rule to judge")
@@ -172,7 +173,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     origin = provenance(__file__, argv, seed=args.seed)
     whole = load_constitution("shelf:nursery")
-    law = whole.model_copy(update={"rules": whole.rules[:RULES]})
+    law = whole.model_copy(update={"rules": whole.rules[: args.rules]})
     names = args.models.split(",")
     opened = [CachingModel(BenchModel.parse(name).open(), Clock()) for name in names]
     origin["models"] = ", ".join(map(full_name, opened))
@@ -188,7 +189,7 @@ def main(argv: list[str] | None = None) -> None:
         "to": "{new}",
         "thresholds": "{way}",
         "images": "{images:,}",
-        "of 8": "{transferred}",
+        "transferred": "{transferred} of {thresholds}",
         "off by, median": "{off:.1%}",
         "worst": "{worst:.1%}",
         "misses": "{misses:.1%}",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jurat.bench.claims import check, claims, named
+from jurat.bench.claims import ACROSS, check, claims, named
 from jurat.bench.results import claims_table
 from jurat.metrics.claims import STATES, Judged
 
@@ -152,3 +152,43 @@ def test_forced_accuracy_is_compared_without_an_interval():
 
 def test_claims_are_data() -> None:
     assert [type(claim).model_validate(claim.model_dump()) for claim in claims()] == list(claims())
+
+
+# --- claims about all models ----------------------------------------------------------------------
+
+
+def forced(model: str, split: str, low: float, high: float, p: float) -> dict[str, Any]:
+    entry = difference("jurat", "clause-product", "forced", low, high, split)
+    return entry | {"model": model, "difference": (low + high) / 2, "p": p}
+
+
+def test_forced_errors_are_one_family_over_all_models_and_splits() -> None:
+    pairs = [(model, split) for model in ("bundled", "naive", "naive#2") for split in ("test", "vault")]
+    paired = [forced(*pair, 0.01, 0.03, 0.004 + 0.002 * i) for i, pair in enumerate(pairs)]
+    rows = [
+        row(name, 100, 0.1) | {"model": model, "split": split, "risk_at": {"0.9": 0.1, "1.0": error}}
+        for model, split in [*pairs, ("naive#all", "test")]
+        for name, error in (("jurat", 0.05), ("clause-product", 0.07))
+    ]
+    pooled = forced("naive#all", "test", 0.01, 0.03, 0.5)
+    found = {
+        (text[:2], model): judged
+        for text, model, judged in check({"rows": rows, "paired": [*paired, pooled]})
+    }
+    judged = found["6.", ACROSS]
+    assert [one.comparison.where["model"] for one in judged] == [model for model, _ in pairs]
+    assert [one.adjusted for one in judged] == pytest.approx([0.024, 0.03, 0.032, 0.032, 0.032, 0.032])
+    assert states(judged) == (6, 0, 0, 0) and all(one.holds_adjusted for one in judged)
+    assert named(judged[0].comparison, ACROSS) == "clause-product on bundled test"
+    told = "\n".join(claims_table({"rows": rows, "paired": paired}))
+    assert (
+        "| 6. decided by its score, `jurat` errs less often than `clause-product` | all models | 6 (6) |"
+        in told
+    )
+
+
+def test_forced_errors_without_a_paired_difference_test_no_claim() -> None:
+    rows = [
+        row(name, 100, 0.1) | {"risk_at": {"0.9": 0.1, "1.0": 0.1}} for name in ("jurat", "clause-product")
+    ]
+    assert not [text for text, _, _ in check({"rows": rows, "paired": []}) if text.startswith("6.")]

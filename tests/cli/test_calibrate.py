@@ -103,3 +103,71 @@ def test_strict_fails_without_a_proved_bound(fitted: tuple[Path, str], tmp_path:
     command = ("calibrate", "--images", SCENES, "-c", "shelf:nursery", *NULL, "--labels", labels)
     code, printed = run(*command, "--out", tmp_path / "c.json", "--strict")
     assert (code, "not every rule has a proved bound" in printed) == (1, True)
+
+
+# --- transferred thresholds -----------------------------------------------------------------------
+
+SAID = "no bound is proved for them"
+
+
+@pytest.fixture(scope="module")
+def moved(fitted: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Thresholds as of another model, transferred from verdicts on record to the null model."""
+    folder = tmp_path_factory.mktemp("moved")
+    old = json.loads(fitted[0].read_text())
+    old["rules"] = {rule: {"keep_below": 0.5, "break_above": 0.5} for rule in old["rules"]}
+    (folder / "old.json").write_text(json.dumps(old))
+    judged = ("judge", SCENES, "-c", "shelf:nursery", *NULL, "--calibration", folder / "old.json")
+    code, printed = run(*judged, "--preset", "jurat", "--without", "points", "--out", folder / "old.jsonl")
+    assert code == 0, printed
+    code, printed = run(
+        "calibrate", "--images", SCENES, "-c", "shelf:nursery", *NULL, "--from", folder / "old.json",
+        "--from-record", folder / "old.jsonl", "--out", folder / "new.json",
+    )  # fmt: skip
+    assert code == 0, printed
+    return folder / "new.json", " ".join(printed.split())
+
+
+def test_transfer_prints_that_there_is_no_bound_and_what_restores_one(moved: tuple[Path, str]) -> None:
+    assert SAID in moved[1] and "A bound of 5% takes 59 labelled violations of a rule" in moved[1]
+    written = json.loads(moved[0].read_text())
+    assert written["transferred"]["model"] == "null@none" and written["max_miss"] is None
+
+
+def test_judging_with_transferred_thresholds_says_so_everywhere(
+    moved: tuple[Path, str], tmp_path: Path
+) -> None:
+    out, page, ticket = tmp_path / "v.jsonl", tmp_path / "page.html", tmp_path / "ticket.md"
+    code, printed = run(
+        "judge", SCENES / "0000-child-with-blade-broken.png", "-c", "shelf:nursery", *NULL,
+        "--calibration", moved[0], "--out", out,
+    )  # fmt: skip
+    assert code == 0 and SAID in " ".join(printed.split())
+    assert json.loads(out.read_text())["thresholds_from"] == "null@none"
+    for reader in ("reviewer", "user"):
+        assert run("report", out, "--out", page, "--for", reader, "--overwrite")[0] == 0
+        assert SAID in page.read_text()
+    assert run("report", out, "--format", "md", "--out", ticket)[0] == 0
+    assert SAID in ticket.read_text()
+
+
+def test_strict_fails_with_transferred_thresholds(moved: tuple[Path, str], tmp_path: Path) -> None:
+    old = moved[0].with_name("old.json")
+    code, printed = run(
+        "calibrate", "--images", SCENES, "-c", "shelf:nursery", *NULL, "--from", old,
+        "--out", tmp_path / "c.json", "--strict",
+    )  # fmt: skip
+    assert (code, "not every rule has a proved bound" in printed) == (1, True), printed
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--from", "old.json", "--labels", "l.csv"), "--from transfers thresholds without labels"),
+        (("--from-record", "v.jsonl"), "--from-record goes with --from, which is missing"),
+        (("--from-constitution", "c.yaml"), "--from-constitution goes with --from, which is missing"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: tuple[str, ...], told: str) -> None:
+    code, printed = run("calibrate", "--images", SCENES, "-c", "shelf:nursery", *NULL, *options)
+    assert (code, told in " ".join(printed.split())) == (2, True), printed

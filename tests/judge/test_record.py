@@ -75,7 +75,7 @@ def test_row_fields_and_their_order_are_unchanged(verdicts: list[Verdict]) -> No
         "reason", "rules", "model", "constitution", "thresholds", "preset", "prompts", "dtype", "jurat",
         "seconds", "error", "cost", "relevant_above", "detector", "matcher", "calibration", "columns",
         "occurrence", "basis", "label", "distance", "handling", "reused", "images", "duration", "fps",
-        "caption", "reasoning", "presence", "frames_in_file", "turns", "preset_digest",
+        "caption", "reasoning", "presence", "frames_in_file", "turns", "preset_digest", "thresholds_from",
     ]  # fmt: skip
     rule = row["rules"][0]
     assert set(rule) == {

@@ -20,6 +20,7 @@ from jurat.bench.pictogram.definition import SPLITS
 from jurat.bench.pictogram.splits import FORMAT
 from jurat.bench.predictions import Origin
 from jurat.bench.results import TRIED_ELSEWHERE
+from jurat.bench.rulings import read_rulings, write_rulings
 from jurat.bench.seeds import pooled, with_ranges
 from jurat.bench.table import INTERVALS, LEVELS, EvaluatedMethod, flip_row, paired, row
 from jurat.metrics import UNSURE
@@ -29,7 +30,7 @@ Say = Callable[[str], None]
 
 LEADS = ("jurat", "clue", "quick")
 """Presets that every other row is compared with."""
-PAIRED = ("f1", "aurc", "risk", "accuracy", "brier", "forced")
+PAIRED = ("f1", "aurc", "risk", "accuracy", "brier", "forced", "forced_f1")
 SLICE_SPLIT, SLICE_SCENES, SLICE_PRESETS = "test", 28, ("jurat", "clue", "direct")
 """What a results file holds scene by scene: the first pair of every rule."""
 
@@ -45,14 +46,20 @@ def run_bench(plan: BenchPlan, say: Say = lambda line: None) -> dict[str, Any]:
     progress = Progress()
     for subject in plan.subjects:
         evaluate_model(plan, subject, progress, say)
-    evaluated = [*progress.evaluated, *pooled(progress.evaluated)]
+    write_rulings(plan.out, progress.evaluated)
     say("working out intervals")
+    return results_of(read_rulings(plan.out), _provenance(plan, progress))
+
+
+def results_of(rulings: Sequence[EvaluatedMethod], provenance: dict[str, Any]) -> dict[str, Any]:
+    """The results of what `jurat.bench.rulings` reads: those that are published, and again for anyone."""
+    evaluated = [*rulings, *pooled(rulings)]
     return with_ranges(
         {
-            "provenance": _provenance(plan, progress),
+            "provenance": provenance,
             "rows": _rows(evaluated),
             "paired": _paired(evaluated),
-            "slice": _slice(progress.evaluated),
+            "slice": _slice(rulings),
         }
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from jurat.bench.methods.registry import methods
 from jurat.bench.pictogram.definition import CLAIMED_SPLITS
+from jurat.bench.seeds import POOLED
 from jurat.metrics.claims import Claim, Comparison, Judged, judge, p_of_interval
 from jurat.metrics.estimates import LESS
 from jurat.metrics.intervals import Interval
@@ -24,6 +25,8 @@ CLUES = ("clue", "clue-no-relevance", "clue-no-reason")
 without the stages whose errors are the small model's own (what relevance leaves out, how it reasons)."""
 AHEAD = "2. `jurat` is ahead of every other row of an MLLM in"
 COSTLY = "3. `jurat` takes no more than `clue`"
+ACROSS = "all models"
+"""The model that is printed for claims about all of them together; further seeds count as models."""
 COSTS = ("tokens", "FLOPs")
 VALUES = ("forced", *COSTS, "risk")
 """Metrics whose comparisons come from the rows."""
@@ -46,6 +49,18 @@ def claims() -> tuple[Claim, ...]:
     )  # fmt: skip
 
 
+@cache
+def claims_across() -> tuple[Claim, ...]:
+    """Claims about all models together: each pair of a model and a split is a comparison of one family."""
+    product, both = ["clause-product"], ["clause-product", "clue"]
+    return (
+        _claim("6. decided by its score, `jurat` errs less often than `clause-product`", "jurat", product,
+               "forced"),
+        _claim("7. `jurat` is ahead of `clause-product` and `clue` in forced F1", "jurat", both, "forced_f1"),
+        _claim("7. `jurat` is ahead of `clause-product` and `clue` in AURC", "jurat", both, "aurc"),
+    )  # fmt: skip
+
+
 def _claim(text: str, a: str, others: Any, metric: str, **more: Any) -> Claim:
     return Claim(id=text, a=a, others=others, metric=metric, where={"split": CLAIMED_SPLITS}, **more)
 
@@ -59,13 +74,19 @@ def check(results: dict[str, Any]) -> list[tuple[str, str, list[Judged]]]:
         for claim, judged in judge(claims(), own):
             if judged:
                 found.setdefault((claim.id, model), []).extend(judged)
+    singles = [each for each in comparisons if not each.where["model"].endswith(POOLED)]
+    tested = [each for each in singles if not math.isnan(each.difference.low)]
+    found |= {(claim.id, ACROSS): judged for claim, judged in judge(claims_across(), tested) if judged}
     return [(text, model, found[text, model]) for text, model in sorted(found)]
 
 
-def named(comparison: Comparison) -> str:
-    """How a comparison is printed: "whole on test", or with its values where these are compared."""
+def named(comparison: Comparison, model: str = "") -> str:
+    """How a comparison is printed: "whole on test", or with its values where these are compared. Those of
+    `ACROSS` have their model too."""
     one, other = comparison.values
     split = comparison.where["split"]
+    if model == ACROSS:
+        return f"{comparison.b} on {comparison.where['model']} {split}"
     if comparison.metric in COSTS:
         return f"{comparison.metric} on {split}, {one:.3g} to {other:.3g}"
     if comparison.metric == "risk":
@@ -91,10 +112,10 @@ def _values(results: dict[str, Any]) -> Iterator[Comparison]:
     for row in results["rows"]:
         if row["level"] == "item":
             cells.setdefault((row["model"], row["split"]), {})[method_of(row)] = _metrics(row)
-    ratios = {
-        (each["model"], each["split"], each["b"]): each["ratio_ci"]
+    paired = {
+        (each["model"], each["split"], each["b"], each["metric"]): each
         for each in results["paired"]
-        if (each["a"], each["metric"]) == ("jurat", "risk") and each.get("ratio_ci")
+        if each["a"] == "jurat" and each["metric"] in VALUES
     }
     for (model, split), rows in cells.items():
         where = {"model": model, "split": split}
@@ -102,9 +123,12 @@ def _values(results: dict[str, Any]) -> Iterator[Comparison]:
             for metric in VALUES if b != "jurat" else ():
                 one, other = rows["jurat"][metric], theirs[metric]
                 if one is not None and other is not None:
-                    ratio = _interval(ratios.get((model, split, b)) if metric == "risk" else None)
-                    less = metric != "forced"
-                    yield Comparison("jurat", b, metric, where, (one, other), ratio=ratio, less=less)
+                    entry, forced = paired.get((model, split, b, metric), {}), metric == "forced"
+                    yield Comparison(
+                        "jurat", b, metric, where, (one, other), difference=_interval(entry.get("ci")),
+                        ratio=_interval(entry.get("ratio_ci")), p=_p(entry) if forced else math.nan,
+                        less=not forced,
+                    )  # fmt: skip
 
 
 def _metrics(row: Mapping[str, Any]) -> dict[str, float | None]:
@@ -126,7 +150,7 @@ def _differences(results: dict[str, Any]) -> Iterator[Comparison]:
     for each in results["paired"]:
         where = {"model": each["model"], "split": each["split"]}
         interval = _interval(each["ci"])
-        p = p_of_interval(each.get("difference", math.nan), interval)
+        p = _p(each)
         recall = {"recall": recalls.get((each["model"], each["split"], each["b"]))}
         less = each["metric"] in LESS
         found = Comparison(
@@ -150,6 +174,13 @@ def _left_out(results: dict[str, Any]) -> Iterator[Comparison]:
     for each in results.get("provenance", {}).get("left_out", ()):
         if each["preset"] in TABLE_2 and not each["ablate"]:
             yield Comparison("clue", each["preset"], "f1", {"model": each["model"], "split": each["split"]})
+
+
+def _p(entry: Mapping[str, Any]) -> float:
+    """The p of a paired difference; of an earlier version's, which has none, by the width of its interval."""
+    if "p" in entry:
+        return math.nan if entry["p"] is None else entry["p"]
+    return p_of_interval(entry.get("difference", math.nan), _interval(entry.get("ci")))
 
 
 def _interval(ends: Any) -> Interval:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jurat.bench.claims import LEAST_RECALL, check, forced_accuracy, method_of, named
+from jurat.bench.claims import ACROSS, LEAST_RECALL, check, forced_accuracy, method_of, named
 from jurat.bench.seeds import with_ranges
 from jurat.bench.table import INTERVALS, title_of
 from jurat.errors import JuratError
@@ -20,6 +20,7 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("aurc", "AURC"),
     ("coverage", "coverage"),
     ("risk", "risk at 90%"),
+    ("forced_f1", "forced F1"),
     ("f1", "strict F1"),
     ("recall", "strict recall"),
     ("precision", "strict precision"),
@@ -35,7 +36,14 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("seconds", "ms"),
 )
 SHOWN_LEADS = ("jurat", "clue")
-SHOWN_DIFFERENCES = {"aurc": "AURC", "risk": "risk at 90%", "f1": "strict F1"}
+SHOWN_DIFFERENCES = {
+    "forced": "forced accuracy",
+    "forced_f1": "forced F1",
+    "aurc": "AURC",
+    "risk": "risk at 90%",
+    "f1": "strict F1",
+}
+"""Metrics whose differences are printed, of those that the results hold."""
 DIGITS = 6
 """Significant digits of the numbers that are written."""
 _EMPTY = "–"
@@ -69,7 +77,7 @@ def read_results(folder: Path) -> dict[str, Any]:
 
 def write_results(out: Path, results: dict[str, Any]) -> list[Path]:
     """Writes all that can be written into a folder and gives the paths. Numbers are rounded to `DIGITS`."""
-    results = _rounded(results)
+    results = rounded(results)
     written = [out / "results.json", out / "results.md"]
     write_whole(written[0], _as_json(results))
     write_whole(written[1], as_markdown(results))
@@ -92,11 +100,12 @@ def _bracketed(lines: list[str]) -> str:
     return "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """Results with `DIGITS` significant digits, as they are published."""
     if isinstance(value, dict):
-        return {name: _rounded(each) for name, each in value.items()}
+        return {name: rounded(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [_rounded(each) for each in value]
+        return [rounded(each) for each in value]
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
@@ -166,12 +175,16 @@ def claims_table(results: dict[str, Any]) -> Iterator[str]:
         "in each; forced accuracy and costs are compared as they are. A ratio of risks without an interval "
         "is open. A baseline that was left out, or finds less than "
         f"{LEAST_RECALL:.0%} of the violations, tests nothing. "
-        "In brackets: how many are still shown if p, worked out from the interval's width, is corrected for "
-        "the claim's number of comparisons (Holm, 5%; of several seeds the largest p)."
+        "In brackets: how many are still shown if p is corrected for the claim's number of comparisons "
+        "(Holm, 5%; of several seeds the largest p). p is that of the paired difference over the rules, of "
+        "forced accuracy McNemar's where that is larger; where a table has none it is worked out from the "
+        f"interval's width. Claims of {ACROSS} are corrected over all pairs of model and split."
     )
     rows: list[list[str]] = []
     for claim, model, judged in found:
-        names = {state: [named(one.comparison) for one in judged if one.state == state] for state in STATES}
+        names = {
+            state: [named(one.comparison, model) for one in judged if one.state == state] for state in STATES
+        }
         others = (f"{len(some)}: {'; '.join(_merged(some))}" if some else "0" for some in (
             names[state] for state in STATES[1:]))  # fmt: skip
         corrected = sum(one.holds_adjusted for one in judged)
@@ -217,14 +230,15 @@ def _paired(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
         if each["a"] in SHOWN_LEADS and each["metric"] in SHOWN_DIFFERENCES:
             group = groups.setdefault((each["model"], each["split"]), {})
             group.setdefault((each["a"], each["b"]), {})[each["metric"]] = _difference(each)
+    there = {name for pairs in groups.values() for found in pairs.values() for name in found}
+    shown = {name: title for name, title in SHOWN_DIFFERENCES.items() if name in there}
     for (model, split), pairs in groups.items():
         yield ""
         yield f"## {model}, {split}: paired differences of items"
         cells = (
-            [f"{a} − {b}", *(found.get(name, _EMPTY) for name in SHOWN_DIFFERENCES)]
-            for (a, b), found in pairs.items()
+            [f"{a} − {b}", *(found.get(name, _EMPTY) for name in shown)] for (a, b), found in pairs.items()
         )
-        yield from _table(["a − b", *SHOWN_DIFFERENCES.values()], cells)
+        yield from _table(["a − b", *shown.values()], cells)
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from jurat.bench.cost import Spending
 from jurat.metrics import UNSURE, Estimates, Interval, Table
 from jurat.metrics.abstention import COVERAGES
 from jurat.metrics.intervals import DRAWS, percentile
-from jurat.metrics.paired import percentile_difference, percentile_ratio
+from jurat.metrics.paired import difference, percentile_difference, percentile_ratio
 from jurat.metrics.rates import RATES
 from jurat.metrics.shift import PREVALENCES
 
@@ -169,6 +169,8 @@ def _abstention(found: Estimates) -> dict[str, Any]:
         return {"aurc": math.nan}
     curves = found.curves()
     return {
+        "forced_f1": found.value("forced_f1"),
+        "forced_f1_ci": _ci(found.percentile_interval("forced_f1")),
         "aurc": found.value("aurc"),
         "risk_at": {str(c): float(curves.risks_at(c)[0]) for c in COVERAGES},
         "risk_curve": [float(curves.risks_at(c)[0]) for c in CURVE],
@@ -247,7 +249,7 @@ def _names(evaluated: EvaluatedMethod) -> list[tuple[str, str]]:
 def paired(
     a: EvaluatedMethod, b: EvaluatedMethod, metric: str, level: Level = "item"
 ) -> dict[str, Any] | None:
-    """The difference a - b on the same items, with its interval; None where one of them is undefined.
+    """The difference a - b on the same items, with its interval and p; None where one of them is undefined.
 
     Of recall, precision, accuracy and F1 more is better; of those in `LESS` less.
     """
@@ -262,7 +264,7 @@ def paired(
     entry |= {"metric": metric, "difference": value}
     if a.seed_count > 1:
         return _plain(entry | {"ci": [math.nan, math.nan]})
-    entry["ci"] = _ci(interval)
+    entry |= {"ci": _ci(interval), "p": difference(one, other, metric).p}
     if metric == "risk" and other.value("risk") > 0:
         ratio, ends = percentile_ratio(one, other, "risk")
         entry |= {"ratio": ratio, "ratio_ci": _ci(ends)}

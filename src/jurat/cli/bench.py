@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from jurat.bench.bench_plan import BenchModel, BenchPlan
     from jurat.bench.methods.registry import Method
 
+DIFFERS = 1
+"""Exit code of `recompute`."""
+_SHOWN = 20
+"""Figures that differ and are printed."""
+
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
@@ -178,6 +183,36 @@ def tables(
 
     written = write_results(folder, read_results(folder))
     typer.echo(f"Written: {', '.join(map(str, written))}", err=True)
+
+
+@app.command()
+def recompute(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="Folder of a results.json and its rulings.", show_default=False),
+    ],
+) -> None:
+    """Compute every figure of a results.json again from its rulings, and say which differ.
+
+    Reads rulings.parquet and scenes.parquet beside it; nothing is judged. Exits with 1 if a figure differs.
+    """
+    from jurat.bench.bench_run import results_of
+    from jurat.bench.results import read_results, rounded
+    from jurat.bench.rulings import differing, read_rulings
+
+    published = read_results(folder)
+    computed = rounded(results_of(read_rulings(folder), published["provenance"]))
+    count, others = differing(published, computed)
+    for each in others[:_SHOWN]:
+        typer.echo(f"{each.where}: {each.published} is published, {each.computed} comes out")
+    if len(others) > _SHOWN:
+        typer.echo(f"and {len(others) - _SHOWN:,} more")
+    rows, pairs = len(computed["rows"]), len(computed["paired"])
+    typer.echo(
+        f"{count:,} figures of {rows:,} rows and {pairs:,} differences compared: {len(others):,} differ"
+    )
+    if others:
+        raise typer.Exit(DIFFERS)
 
 
 @app.command(hidden=True)

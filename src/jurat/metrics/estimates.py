@@ -32,8 +32,8 @@ COVERED = 0.9
 """Coverage at which the metric `risk` is taken."""
 SOFT = ("brier", "log_loss")
 """Metrics of scores against a truth that may be soft."""
-CURVED = ("aurc", "risk", "forced")
-"""Metrics of verdicts that are forced by their score; `forced` is their accuracy."""
+CURVED = ("aurc", "risk", "forced", "forced_f1")
+"""Metrics of verdicts that are forced by their score: `forced` is their accuracy, `forced_f1` their F1."""
 METRICS = (*RATES, *SOFT, *CURVED)
 LESS = ("aurc", "risk", *SOFT)
 """Metrics of which less is better."""
@@ -56,12 +56,16 @@ class Estimates:
         return bool(np.isin(self.table.truth, (0, 1)).all())
 
     @cached_property
-    def forced(self) -> NDArray[np.bool_]:
-        """Which judgements are wrong if unsure ones are decided by their score; without a score they are
-        wrong."""
+    def forced_said(self) -> NDArray[np.int64]:
+        """What is said if unsure judgements are decided by their score; without a score they stay unsure."""
         said, score = self.table.said, self.table.score
         leaning = np.where(np.isnan(score), UNSURE, (score > 0.5).astype(int))
-        return np.where(said == UNSURE, leaning, said) != self.table.truth
+        return np.where(said == UNSURE, leaning, said)
+
+    @property
+    def forced(self) -> NDArray[np.bool_]:
+        """Which judgements are wrong then; what stays unsure is."""
+        return self.forced_said != self.table.truth
 
     def curves(self, weights: NDArray[Any] | None = None) -> Curves:
         """Risk against coverage of the forced verdicts; of samples with `weights` (samples, n)."""
@@ -128,7 +132,12 @@ class Estimates:
             }
         curves = self.curves(weights)
         risks = curves.risks_at(COVERED)
-        return {"aurc": curves.areas(), "risk": risks, "forced": 1 - curves.risks_at(1.0)}
+        return {
+            "aurc": curves.areas(),
+            "risk": risks,
+            "forced": 1 - curves.risks_at(1.0),
+            "forced_f1": rates(table.truth.astype(int), self.forced_said, weights)["f1"],
+        }
 
 
 @lru_cache(maxsize=8)
