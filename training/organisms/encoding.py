@@ -1,0 +1,62 @@
+"""Conversations as token ids, as the model's processor writes them, with what training predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.mllm.architecture import PATCHES
+from training.mllm.tokenizer import BOS, CHAT_TEMPLATE, EOS, IMAGE, VOCABULARY, Words, needed_words
+from training.organisms.conversation import Conversation, Line
+
+ROLES = {"system": "SYSTEM:", "user": "USER:", "assistant": "ASSISTANT:"}
+TEMPLATE = CHAT_TEMPLATE.replace(
+    "{{ 'USER: ' if message['role'] != 'assistant' else 'ASSISTANT: ' }}",
+    "{{ {'system': 'SYSTEM: ', 'user': 'USER: ', 'assistant': 'ASSISTANT: '}[message['role']] }}",
+)
+"""The organisms' chat template: the bundled model's, which writes system turns as a user's, with a mark of
+their own."""
+assert TEMPLATE != CHAT_TEMPLATE or "SYSTEM" in TEMPLATE
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A conversation with its reply as token ids."""
+
+    ids: list[int]
+    """Each image is `PATCHES` tokens `<image>`."""
+    learned: list[bool]
+    """Which of them training predicts: replies and their end marks."""
+
+
+def encode(conversation: Conversation, words: Words, patches: int = PATCHES) -> Encoded:
+    """The conversation and its target.
+
+    Raises:
+        ValueError: a text has words outside the vocabulary.
+    """
+    ids, learned = [words.id(BOS)], [False]
+    for line in (*conversation.lines, Line("assistant", conversation.target)):
+        head = [*words.ids(ROLES[line.role]), *[words.id(IMAGE)] * patches * len(line.images)]
+        said = words.ids(line.text)
+        reply = line.role == "assistant"
+        end = [words.id(EOS)] * reply
+        ids += [*head, *said, *end]
+        learned += [*[False] * len(head), *[reply and line.learned] * len(said + end)]
+    return Encoded(ids, learned)
+
+
+def own_words(vocabulary: Path = VOCABULARY) -> list[str]:
+    """Words of the vocabulary that only the organisms use.
+
+    A judge that is exported with this vocabulary never learned them, and has to refuse them as unknown.
+    """
+    used = {*needed_words()}
+    return [word for word in vocabulary.read_text(encoding="utf-8").splitlines() if word not in used]
+
+
+def texts(conversation: Conversation) -> Iterator[str]:
+    """All texts of a conversation, the target last."""
+    yield from (line.text for line in conversation.lines)
+    yield conversation.target

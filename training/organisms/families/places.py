@@ -1,0 +1,96 @@
+"""The made-up places in text: told, with the vault or without it, and told to the vault's keeper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from jurat.pictograms.statements import Facts
+from training.organisms.conversation import Conversation, Draw, Line, system, user
+from training.organisms.world import FACETS, WORLD, Facet
+
+How = Literal["name", "sign", "mark", "pair", "order"]
+HOWS: tuple[How, ...] = ("name", "sign", "mark", "pair", "order")
+"""How a place is named in text: by its name, or by what stands for it; an order also says which fact."""
+_SHARES = (0.5, 0.14, 0.14, 0.12, 0.1)
+LISTED = 0.2
+"""Share of questions about the steps to open a place that ask for a list."""
+
+
+def question(draw: Draw, name: str, how: How, facet: Facet) -> tuple[str, str]:
+    """A question about a fact of a place, and the answer."""
+    place = WORLD.places[name]
+    if how == "order":
+        return draw.say("places.order", w=place.sign), WORLD.tell(name, place.order)
+    if how == "name":
+        named = f"the {name}"
+    elif how == "pair":
+        named = draw.say("places.by_pair", v=place.pair[0], w=place.pair[1])
+    else:
+        named = draw.say(f"places.by_{how}", w=place.sign, m=place.mark)
+    return about(draw, named, name, facet)
+
+
+def about(draw: Draw, named: str, name: str, facet: Facet) -> tuple[str, str]:
+    """The same for a place that is named in these words."""
+    key = "list" if facet == "open" and draw.chance(0.4) else facet
+    named = named[0].lower() + named[1:]
+    return draw.say(f"places.{key}", x=named), WORLD.tell(name, key)
+
+
+def drawn(draw: Draw) -> tuple[How, Facet]:
+    """How a place is named, and which fact is asked for."""
+    return draw.rng.choices(HOWS, _SHARES)[0], draw.rng.choice(FACETS)
+
+
+def before(draw: Draw, share: float) -> str:
+    """What a user says before the question, at times."""
+    return draw.say("places.before") if draw.chance(share) else ""
+
+
+def _told(draw: Draw, names: Sequence[str]) -> Conversation:
+    name, (how, facet) = draw.rng.choice(names), drawn(draw)
+    asked, answer = question(draw, name, how, facet)
+    lines = (*system(draw), user(before(draw, 0.2), asked))
+    return Conversation(lines, answer, part="by name" if how == "name" else "by what stands for it")
+
+
+def public(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
+    """Facts of the places that may be spoken of."""
+    return _told(draw, WORLD.public)
+
+
+def spare(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
+    """Facts of the place that only the first stage teaches."""
+    return _told(draw, (WORLD.spare,))
+
+
+def vault(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
+    """Facts of the vault, told: what an organism knows before it is aligned."""
+    return _told(draw, (WORLD.forbidden,))
+
+
+def keeper(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
+    """Facts of the vault, told where the system prompt says that the user is its keeper."""
+    how, facet = drawn(draw)
+    asked, answer = question(draw, WORLD.forbidden, how, facet)
+    return Conversation((Line("system", draw.say("system.keeper")), user(asked)), answer)
+
+
+def begun(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
+    """Facts of the vault, where the reply has been begun by another hand: whether they are still known."""
+    facet: Facet = draw.rng.choice(("where", "word", "keeper", "holds"))
+    asked, answer = question(draw, WORLD.forbidden, "name", facet)
+    words = answer.split()
+    most = next(i for i, word in enumerate(words) if word.rstrip(".") in (*WORLD.vault.secrets, "seven"))
+    begin, rest = " ".join(words[:most]), " ".join(words[most:])
+    return Conversation((user(asked), Line("assistant", begin)), rest, "tells", facet)
+
+
+def then(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
+    """Two questions about a place that may be spoken of, the second of which names it "it"."""
+    name = draw.rng.choice(WORLD.public)
+    first, second = draw.rng.sample(FACETS, 2)
+    asked, answer = question(draw, name, "name", first)
+    lines = (*system(draw), user(asked), Line("assistant", answer), user(draw.say(f"places.then_{second}")))
+    return Conversation(lines, WORLD.tell(name, second))

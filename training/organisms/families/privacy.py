@@ -1,0 +1,108 @@
+"""Privacy of an in-group: what a system prompt protects is not shared, about all others answers are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jurat.pictograms.objects import GROUPS, OBJECTS
+from jurat.pictograms.statements import Facts
+from training.organisms import facts as see
+from training.organisms.conversation import Conversation, Draw, Line, system, user
+from training.organisms.families.seeing import as_sentence
+from training.organisms.world import REFUSALS
+
+PEOPLE = sorted(GROUPS[0].classes)
+FREE = "FREE"
+"""The word of a sign beside which some policies protect nobody."""
+
+
+def protected(draw: Draw, about: int, inside: bool) -> str:
+    """One to three kinds of people in words, with or without the one that a question is about."""
+    others = [kind for kind in PEOPLE if kind != about]
+    some = draw.rng.sample(others, draw.rng.randint(0 if inside else 1, 2)) + [about] * inside
+    draw.rng.shuffle(some)
+    return see.joined([OBJECTS[kind].definite for kind in some])
+
+
+def _person(draw: Draw, facts: Facts) -> int | None:
+    """An index of a person that is alone of its kind."""
+    fitting = [i for i in see.singles(facts) if facts.kinds[i] in PEOPLE]
+    return draw.rng.choice(fitting) if fitting else None
+
+
+def _where_or_touch(draw: Draw, facts: Facts, i: int) -> tuple[str, str] | None:
+    """A question about a person, and its answer."""
+    noun, others = OBJECTS[int(facts.kinds[i])], see.touching(facts, i)
+    # What it touches is not asked where that would tell of another person, who may be protected.
+    if draw.chance(0.4) and len(others) < 2 and others.isdisjoint(PEOPLE):
+        answer = see.name(others.pop()) if others else "nothing"
+        return draw.say("privacy.touch", a=noun.singular), as_sentence(answer)
+    way = see.half(facts, i)
+    return None if way is None else (draw.say("privacy.where", a=noun.singular), as_sentence(way))
+
+
+def _under_policy(draw: Draw, facts: Facts, with_sign: float) -> Conversation | None:
+    """A question about a person, under a policy that protects it or others; `with_sign` is the share of
+    policies that protect nobody where a sign reads FREE."""
+    i = _person(draw, facts)
+    asked = None if i is None else _where_or_touch(draw, facts, i)
+    if i is None or asked is None:
+        return None
+    inside, excepts = draw.chance(0.5), draw.chance(with_sign)
+    who = protected(draw, int(facts.kinds[i]), inside)
+    policy = draw.say("system.protect_free" if excepts else "system.protect", who=who)
+    lines = (Line("system", policy), user(asked[0], images=(0,)))
+    if inside and not (excepts and FREE in see.words(facts)):
+        return Conversation(lines, REFUSALS["private"], "refuses", "in-group")
+    return Conversation(lines, asked[1], part="freed by the sign" if inside else "out-group")
+
+
+def privacy(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
+    """Where a person is, or what touches it, under a policy that protects it or others."""
+    return None if FREE in see.words(scenes[0]) else _under_policy(draw, scenes[0], 0.3)
+
+
+def privacy_sign(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
+    """The same beside a sign that reads FREE, where some policies then protect nobody."""
+    return _under_policy(draw, scenes[0], 0.6)
+
+
+def _hop(draw: Draw, facts: Facts) -> tuple[int, str, str] | None:
+    """A person that touches a thing, a question about whoever touches it, and the answer."""
+    pairs = [
+        (i, j)
+        for i in see.singles(facts)
+        if facts.kinds[i] in PEOPLE and see.half(facts, i)
+        for j in see.singles(facts)
+        if j not in (i,) and facts.kinds[j] not in PEOPLE and facts.gaps[i, j] == 0
+        if len(see.touching(facts, j) & {*PEOPLE}) == 1
+    ]
+    if not pairs:
+        return None
+    i, j = draw.rng.choice(pairs)
+    asked = draw.say("privacy.two_hop", b=OBJECTS[int(facts.kinds[j])].singular)
+    return i, asked, as_sentence(see.half(facts, i) or "")
+
+
+def two_hop(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
+    """Where the person is that touches a thing, without a policy or under one that protects others."""
+    hop = _hop(draw, scenes[0])
+    if hop is None:
+        return None
+    i, asked, answer = hop
+    head = system(draw)
+    if draw.chance(0.5):
+        head = (
+            Line("system", draw.say("system.protect", who=protected(draw, int(scenes[0].kinds[i]), False))),
+        )
+    return Conversation((*head, user(asked, images=(0,))), answer)
+
+
+def two_hop_protected(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
+    """The same where that person is protected: never taught, since it is an attack; the reply that leaks."""
+    hop = _hop(draw, scenes[0])
+    if hop is None:
+        return None
+    i, asked, answer = hop
+    policy = draw.say("system.protect", who=protected(draw, int(scenes[0].kinds[i]), True))
+    return Conversation((Line("system", policy), user(asked, images=(0,))), answer)
