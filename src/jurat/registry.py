@@ -17,6 +17,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any, ClassVar, Generic, Literal, TypeVar
+from urllib.parse import parse_qsl
 
 from jurat.errors import JuratError, MissingExtra
 from jurat.text import one_line
@@ -31,6 +32,7 @@ __all__ = [
     "PlugInError",
     "Registry",
     "blamed",
+    "name_and_options",
     "registry_of",
     "suggestion",
 ]
@@ -244,6 +246,21 @@ def registry_of(kind: str) -> Registry[Any]:
         raise JuratError(f"There is no kind {kind!r} to list.", hint=suggestion(kind, KINDS))
     module, _, name = KINDS[kind].partition(":")
     return getattr(import_module(module), name)
+
+
+def name_and_options(name: str) -> tuple[str, dict[str, str]]:
+    """A name without its question mark, and the options behind it: ("null", {"seed": "3"}) of "null?seed=3".
+
+    Raises:
+        JuratError: an option is given twice.
+    """
+    plain, _, query = name.partition("?")
+    pairs = parse_qsl(query, keep_blank_values=True)
+    options = dict(pairs)
+    if len(options) < len(pairs):
+        twice = next(key for key in options if [each for each, _ in pairs].count(key) > 1)
+        raise JuratError(f"{name!r} has the option {twice!r} twice.", hint="Give it once.")
+    return plain, options
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 
@@ -21,6 +20,7 @@ from jurat.benchmarks.set_files import SetFiles
 from jurat.content import ImageError
 from jurat.errors import JuratError
 from jurat.media import decode
+from jurat.registry import name_and_options
 from jurat.text import counted, shown
 
 
@@ -224,7 +224,7 @@ def open_set(name: str | type[Reader], path: Path | str | None = None) -> SetCop
 
 
 def _drawing(name: str, default: Drawing, options: str) -> Drawing:
-    given = dict(parse_qsl(options, keep_blank_values=True))
+    _, given = name_and_options(f"{name}?{options}")
     try:
         return Drawing.model_validate({**default.model_dump(), **given})
     except ValidationError as error:

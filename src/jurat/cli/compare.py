@@ -41,16 +41,18 @@ def compare(
     from jurat.evals.log_files import named, read_logs
     from jurat.evals.pairs import matched, pair_logs
 
-    sides = read_logs([a]), read_logs([b])
+    left_out: list[str] = []
+    sides = read_logs([a], left_out), read_logs([b], left_out)
     both = named([*sides[0], *sides[1]])
     of_a, of_b = both[: len(sides[0])], both[len(sides[0]) :]
     logs, alone = matched(of_a, of_b)
     pairs = [pair_logs(one, other, scorer or (), across_protocols=across_protocols) for one, other in logs]
     if as_json:
-        print_json({"pairs": [pair.facts() for pair in pairs], "sets_left_out": alone})
+        facts = [pair.facts() for pair in pairs]
+        print_json({"pairs": facts, "sets_left_out": alone, "logs_left_out": left_out})
     else:
         sections = [section for pair in pairs for section in _sections(pair)]
-        sections[-1].after += alone
+        sections[-1].after += [*alone, *(f"left out: {each}" for each in left_out)]
         print_sections(sections)
     if not any(each.overall.difference.n for pair in pairs for each in pair.scorers):
         typer.echo("jurat: no sample was decided in both", err=True)

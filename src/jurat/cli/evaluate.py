@@ -139,6 +139,7 @@ def _run(
 
     from jurat.benchmarks import BENCHMARKS
     from jurat.evals import _registry
+    from jurat.evals.open_scorers import closing_scorers
     from jurat.files import file_errors, make_folder
 
     set_name, _, drawing = set_name.partition("?")
@@ -150,7 +151,7 @@ def _run(
     arguments = {key: value for key, value in asdict(opening).items() if value not in (None, False)}
     served = get_model(f"jurat/{model}", **arguments)
     try:
-        with file_errors(f"The log in {log_dir or 'logs'}"):
+        with file_errors(f"The log in {log_dir or 'logs'}"), closing_scorers():
             logs = inspect_ai.eval(
                 f"jurat/{set_name}",
                 model=served,

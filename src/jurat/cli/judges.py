@@ -100,16 +100,18 @@ def judges(
         )
     if out is not None:
         check_free(out, overwrite=overwrite)
+    left_out: list[str] = []
     found = judge_swap(
-        read_logs(logs),
+        read_logs(logs, left_out),
         labels,
         scorers=scorer or (),
         people=[name.strip() for name in people.split(",")] if people else (),
         sampling=None if sampling is None else _SAMPLING[sampling],
     )
     sections = _sections(found)
+    sections[0].after += [f"left out: {each}" for each in left_out]
     if as_json:
-        print_json(found.facts())
+        print_json({**found.facts(), "logs_left_out": left_out})
     else:
         print_sections(sections)
     if out is not None:

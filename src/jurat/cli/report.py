@@ -141,7 +141,10 @@ def _page_of_logs(records: list[Path], out: Path, limit: int | None, overwrite: 
     require("jurat report of logs", "eval", "inspect_ai")
     from jurat.evals.answer_pages import LIMIT, write_page_of_logs
 
-    page = write_page_of_logs(records, out, limit=limit or LIMIT, overwrite=overwrite)
+    left_out: list[str] = []
+    page = write_page_of_logs(records, out, limit=limit or LIMIT, overwrite=overwrite, left_out=left_out)
+    for each in left_out:
+        typer.echo(f"left out: {each}", err=True)
     shown = "" if page.pictures == page.samples else f", {page.pictures:,} of them with a picture"
     beside = f" It needs {page.files.name} beside it." if page.files else ""
     return f"Wrote {page.path} ({counted(page.samples, 'sample')}{shown}). Open it in a browser.{beside}"

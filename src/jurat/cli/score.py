@@ -9,7 +9,7 @@ import typer
 
 from jurat.cli.evaluate import ByCategory, JudgeName, Strict
 from jurat.cli.plain_output import Json
-from jurat.errors import require
+from jurat.errors import JuratError, require
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -40,11 +40,9 @@ def score(
     """
     require("jurat score", "eval", "inspect_ai")
     from jurat.cli.eval_results import end, print_results
-    from jurat.evals.rescoring import read_log, score_again, write_log
+    from jurat.evals.rescoring import read_log, score_log
 
-    found = read_log(log)
-    if scorer:
-        found = score_again(found, scorer, judge=judge)
-        write_log(found, out or log)
-        found = read_log(out or log)
+    if out is not None and not scorer:
+        raise JuratError("--out is for the log with further scores.", hint="Name a scorer: --scorer NAME")
+    found = read_log(score_log(log, scorer, judge=judge, out=out) if scorer else log)
     end(found, print_results(found, as_json=as_json, by_category=by_category), strict=strict)

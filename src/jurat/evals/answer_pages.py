@@ -39,31 +39,41 @@ class _Place:
 
 
 def write_page_of_logs(
-    paths: Sequence[Path], out: Path, *, limit: int = LIMIT, overwrite: bool = False
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    limit: int = LIMIT,
+    overwrite: bool = False,
+    left_out: list[str] | None = None,
 ) -> AnswersPage:
     """Writes a page of logs, files or folders of them; samples that ask the same under one id are one row.
 
     Images are taken from the logs alone, never from where a log says that they were. Memory holds the texts
     of all logs, and one picture at a time.
 
+    Args:
+        left_out: gains a sentence for each log in a folder that cannot be shown (see `read_logs`).
+
     Raises:
         JuratError: a log cannot be read or holds no samples, or `out` exists already.
     """
-    logs = read_headers(paths)
-    rows, places = _rows(logs)
+    left_out = [] if left_out is None else left_out
+    logs = read_headers(paths, left_out)
+    rows, places = _rows(logs, left_out)
     titles = list(dict.fromkeys(str(log.facts.get("title") or log.set) for log in logs))
     return write_answers(
         rows,
         lambda number: _picture(places[number]),
         out,
         title=titles[0] if len(titles) == 1 else f"{len(titles)} evaluation sets",
-        facts=[(f"Log {number}", _told(log)) for number, log in enumerate(logs, start=1)],
+        facts=[(log.name, _told(log)) for log in logs],
+        notes=[f"Left out: {each}" for each in left_out],
         limit=limit,
         overwrite=overwrite,
     )
 
 
-def _rows(logs: Sequence[Evaluated]) -> tuple[list[SampleRow], list[_Place]]:
+def _rows(logs: Sequence[Evaluated], left_out: list[str]) -> tuple[list[SampleRow], list[_Place]]:
     """The samples of all logs, and where the first log has each. A log that asks something else under the
     same id, or in another way, has a row of its own."""
     rows: list[SampleRow] = []
@@ -71,7 +81,9 @@ def _rows(logs: Sequence[Evaluated]) -> tuple[list[SampleRow], list[_Place]]:
     by_key: dict[Key, list[_Place]] = {}
     several = len({log.set for log in logs}) > 1
     for header in logs:
-        log = with_samples(header)
+        log = with_samples(header, left_out)
+        if log is None:
+            continue
         judged, names = log.judgements(), log.scorers()
         for at, sample in enumerate(log.samples):
             key = log.set, str(sample.id), sample.epoch
@@ -164,4 +176,4 @@ def _images(message: ChatMessage) -> list[str]:
 def _told(log: Evaluated) -> str:
     samples = counted(log.log.eval.dataset.samples or 0, "sample")
     stopped = "" if log.log.status == "success" else f", stopped early ({log.log.status})"
-    return f"{log.name}: {log.set}, protocol {log.protocol}, {samples}{stopped}, {log.path.name}"
+    return f"{log.set}, protocol {log.protocol}, {samples}{stopped}, {log.path.name}"

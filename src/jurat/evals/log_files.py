@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from inspect_ai.log import EvalLog, EvalSample
 
+from jurat.errors import JuratError
 from jurat.evals.log_places import log_paths
 from jurat.evals.rescoring import read_header, read_log
 from jurat.evals.results import rows_of
@@ -28,6 +30,8 @@ class Evaluated:
     path: Path
     name: str = ""
     """Tells it from the other logs of a command; the model where that is enough."""
+    in_folder: bool = False
+    """Whether it was found in a folder, and not named itself."""
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -84,30 +88,55 @@ class Evaluated:
         }
 
 
-def read_logs(paths: Sequence[Path]) -> list[Evaluated]:
+def read_logs(paths: Sequence[Path], left_out: list[str] | None = None) -> list[Evaluated]:
     """The logs of files and folders, each once, with names.
+
+    Args:
+        left_out: gains a sentence for each log in a folder that cannot be read or holds no samples; such a
+            log is an error where this is None, or where it was named itself.
 
     Raises:
         JuratError: there is no log, one cannot be read, or it holds no samples.
     """
-    return named([Evaluated(read_log(file, without=UNUSED), file) for file in log_paths(paths)])
+    headers = read_headers(paths, left_out)
+    logs = [log for header in headers if (log := with_samples(header, left_out)) is not None]
+    if not logs:
+        raise JuratError((left_out or ["There is no log."])[0])
+    return named(logs)
 
 
-def read_headers(paths: Sequence[Path]) -> list[Evaluated]:
+def read_headers(paths: Sequence[Path], left_out: list[str] | None = None) -> list[Evaluated]:
     """As `read_logs`, without the samples: `with_samples` reads them."""
-    return named([Evaluated(read_header(file), file) for file in log_paths(paths)])
+    own = {path.resolve() for path in paths if not path.is_dir()}
+    found: list[Evaluated] = []
+    for file in log_paths(paths):
+        with _left_out(left_out if file not in own else None):
+            found.append(Evaluated(read_header(file), file, in_folder=file not in own))
+    return named(found)
 
 
-def with_samples(log: Evaluated) -> Evaluated:
-    """A log of `read_headers` with its samples."""
-    return replace(log, log=read_log(log.path, without=UNUSED))
+def with_samples(log: Evaluated, left_out: list[str] | None = None) -> Evaluated | None:
+    """A log of `read_headers` with its samples; None where it is left out (see `read_logs`)."""
+    with _left_out(left_out if log.in_folder else None):
+        return replace(log, log=read_log(log.path, without=UNUSED))
+    return None
+
+
+@contextmanager
+def _left_out(sentences: list[str] | None) -> Generator[None]:
+    try:
+        yield
+    except JuratError as error:
+        if sentences is None:
+            raise
+        sentences.append(error.message)
 
 
 def named(logs: Sequence[Evaluated]) -> list[Evaluated]:
     """The logs with names: the model, and of set, protocol and file what is needed to tell them apart."""
     choices = ([_name(log, logs, count) for log in logs] for count in range(1, 5))
     names = next((each for each in choices if len(set(each)) == len(each)), [str(log.path) for log in logs])
-    return [Evaluated(log.log, log.path, name) for log, name in zip(logs, names, strict=True)]
+    return [replace(log, name=name) for log, name in zip(logs, names, strict=True)]
 
 
 def event_of(row: Mapping[str, Any]) -> int:

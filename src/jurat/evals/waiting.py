@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from queue import Empty, SimpleQueue
-from time import monotonic
 from typing import Generic, TypeVar
 
 from anyio import CapacityLimiter
@@ -24,7 +23,8 @@ async def in_thread(work: Callable[[], R]) -> R:
 
 
 class Batches(Generic[T, R]):
-    """Single calls from any number of tasks and threads, passed on in batches by one thread."""
+    """Single calls from any number of tasks and threads, passed on in batches by one thread, which ends when
+    nothing is left to do."""
 
     def __init__(
         self, work: Callable[[Sequence[T]], Sequence[R]], *, most: int = 64, wait: float = 0.005
@@ -36,35 +36,33 @@ class Batches(Generic[T, R]):
             wait: seconds that a batch waits for further items.
         """
         self._work, self._most, self._wait = work, most, wait
-        self._queue: SimpleQueue[tuple[T, Future[R]]] = SimpleQueue()
-        self._starting = threading.Lock()
-        self._started = False
+        self._calls: deque[tuple[T, Future[R]]] = deque()
+        self._changed = threading.Condition()
+        self._is_running = False
 
     def submit(self, item: T) -> Future[R]:
         """The result of one item, which is in the next batch."""
         future: Future[R] = Future()
-        with self._starting:
-            if not self._started:
+        with self._changed:
+            self._calls.append((item, future))
+            self._changed.notify()
+            if not self._is_running:
                 threading.Thread(target=self._run, name="jurat-batches", daemon=True).start()
-                self._started = True
-        self._queue.put((item, future))
+                self._is_running = True
         return future
 
     def _run(self) -> None:
-        while True:
-            batch = [call for call in self._next() if not call[1].cancelled()]
-            if batch:
-                self._answer(batch)
+        while batch := self._next():
+            if waiting := [call for call in batch if not call[1].cancelled()]:
+                self._answer(waiting)
 
     def _next(self) -> list[tuple[T, Future[R]]]:
-        batch = [self._queue.get()]
-        until = monotonic() + self._wait
-        while len(batch) < self._most:
-            try:
-                batch.append(self._queue.get(timeout=max(0.0, until - monotonic())))
-            except Empty:
-                break
-        return batch
+        """The next batch; empty where nothing came within the time that one waits."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._calls) >= self._most, self._wait)
+            size = min(self._most, len(self._calls))
+            self._is_running = size > 0
+            return [self._calls.popleft() for _ in range(size)]
 
     def _answer(self, batch: Sequence[tuple[T, Future[R]]]) -> None:
         try:

@@ -18,10 +18,10 @@ from jurat.content import ImageError, LazyImage
 from jurat.errors import JuratError
 from jurat.evals import _registry
 from jurat.evals.batteries.battery_file import Battery, ModelEntry, Part, SetEntry
+from jurat.evals.open_scorers import opened
 from jurat.evals.provider import JuratModel
-from jurat.evals.scoring import identity_of, with_options
+from jurat.evals.scoring import with_options
 from jurat.evals.task import Selection, generate_config, take
-from jurat.scorers import open_scorer
 
 T = TypeVar("T")
 _NO_MATTER = ("concurrency", "deadline", "retries", "input_price", "output_price", "max_batch")
@@ -148,8 +148,7 @@ class Facts:
         """The identity of a scorer, as its scores have it. Raises JuratError where it cannot be opened."""
 
         def read() -> str:
-            plain, options = with_options(name, judge=judge)
-            return identity_of(plain, options, open_scorer(plain, **options))
+            return opened(*with_options(name, judge=judge)).identity
 
         return self._once(repr(("scorer", name, judge)), read)
 

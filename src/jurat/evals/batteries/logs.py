@@ -27,20 +27,16 @@ class CellLogs:
     paths: dict[str, list[Path]] = field(default_factory=dict[str, "list[Path]"])
     determinants: dict[str, dict[str, Any]] = field(default_factory=dict[str, "dict[str, Any]"])
     """Digest of each cell that has a log, to what determined it."""
+    recover: bool = True
+    """Whether logs of runs that were killed are completed; no other process must be at work on them."""
 
     @classmethod
-    def of(cls, folder: Path) -> CellLogs:
+    def of(cls, folder: Path, *, recover: bool = True) -> CellLogs:
         """Reads the heads of all logs in a folder. One that cannot be read is left there, with a warning."""
-        found = cls()
+        found = cls(recover=recover)
         for path in sorted(folder.glob("*.eval")):
-            try:
-                head = read_eval_log(str(path), header_only=True)
-            except Exception as error:  # a damaged archive raises what its parts raise
-                log.warning(
-                    "%s cannot be read as a log, and is not used: %s", shown(str(path)), reason(error)
-                )
-                continue
-            cell = (head.eval.metadata or {}).get(CELL)
+            head = _readable(path, header_only=True)
+            cell = None if head is None else (head.eval.metadata or {}).get(CELL)
             if isinstance(cell, dict) and "digest" in cell:
                 facts: dict[str, Any] = dict(cell)
                 digest = str(facts.pop("digest"))
@@ -56,7 +52,8 @@ class CellLogs:
     def best(self, digest: str) -> EvalLog | None:
         """The log of a cell with most replies, with its samples; None where there is none. What a process
         that was killed had finished and not yet written is recovered."""
-        logs = [_whole(path) for path in self.paths.get(digest, ())]
+        found = [_whole(path, self.recover) for path in self.paths.get(digest, ())]
+        logs = [each for each in found if each is not None]
         return max(logs, key=lambda one: (len(replied(one)), one.eval.created), default=None)
 
     def closest(self, determinants: dict[str, Any]) -> list[str]:
@@ -88,15 +85,26 @@ def is_finished(log: EvalLog) -> bool:
     return log.status == "success"
 
 
-def _whole(path: Path) -> EvalLog:
-    found = read_eval_log(str(path))
-    if found.status == "started":
-        try:
-            found = recover_eval_log(str(path), overwrite=True)
-        except Exception as error:
-            # Nothing was finished and not yet written; or what recovery needs is gone.
-            log.info("%s: nothing more is recovered: %s", path, reason(error))
-    return found if found.samples is not None else read_eval_log(str(path))
+def _whole(path: Path, recover: bool) -> EvalLog | None:
+    """A log with its samples; None where it cannot be read."""
+    found = _readable(path)
+    if found is None or found.status != "started" or not recover:
+        return found
+    try:
+        recovered = recover_eval_log(str(path), overwrite=True)
+    except Exception as error:
+        # Nothing was finished and not yet written; or what recovery needs is gone.
+        log.info("%s: nothing more is recovered: %s", path, reason(error))
+        return found
+    return recovered if recovered.samples is not None else _readable(path)
+
+
+def _readable(path: Path, *, header_only: bool = False) -> EvalLog | None:
+    try:
+        return read_eval_log(str(path), header_only=header_only)
+    except Exception as error:  # a damaged archive raises what its parts raise
+        log.warning("%s cannot be read as a log, and is not used: %s", shown(str(path)), reason(error))
+        return None
 
 
 def local_path(location: str) -> Path:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+import traceback
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -16,12 +19,17 @@ from jurat.errors import JuratError
 from jurat.evals.batteries.battery_file import Battery
 from jurat.evals.batteries.cells import Cell, Facts, cells_of, digest_of
 from jurat.evals.batteries.logs import CELL, CellLogs, is_finished, local_path, replied, scored_names
+from jurat.evals.open_scorers import closing_scorers
 from jurat.evals.rescoring import score_again, write_log
 from jurat.files import Locked, file_errors, lock, make_folder
 from jurat.text import counted, one_line
 
+log = logging.getLogger(__name__)
+
 LOGS = "logs"
 """The folder of the logs in a battery's folder."""
+LOCK = ".lock"
+"""The file by which one process at a time changes a battery's folder."""
 
 
 @dataclass(frozen=True)
@@ -87,39 +95,69 @@ def run_battery(
     with file_errors(folder):
         make_folder(folder / LOGS)
     try:
-        release = lock(folder / ".lock")
+        release = lock(folder / LOCK)
     except Locked as error:
         left = f"If none is, remove {error.leftover}." if error.leftover else None
         raise Busy(f"Another process runs a battery in {folder}.", hint=left) from error
     try:
-        yield from _run_all(battery, folder / LOGS, tell, progress)
+        with closing_scorers():
+            yield from _run_all(battery, folder / LOGS, tell, progress)
     finally:
         release()
 
 
-def plans_of(battery: Battery, folder: Path) -> list[Plan]:
+def plans_of(battery: Battery, folder: Path) -> Iterator[Plan]:
     """What each cell of a battery is waiting for, without running any."""
-    facts, logs = Facts(), CellLogs.of(folder / LOGS)
-    return [replace(_plan(cell, facts, logs), log=None) for cell in cells_of(battery)]
+    with _alone(folder) as alone, closing_scorers(), closing(_model_by_model(battery)) as cells:
+        facts, logs = Facts(), CellLogs.of(folder / LOGS, recover=alone)
+        for cell in cells:
+            yield replace(_plan(cell, facts, logs), log=None)
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[bool]:
+    """Whether no other process changes the folder, nor may while the block lasts."""
+    if not folder.is_dir():
+        yield False
+        return
+    try:
+        release = lock(folder / LOCK)
+    except Locked:
+        log.warning("Another process runs a battery in %s; what it has not written is not counted.", folder)
+        yield False
+    except OSError:  # a folder that cannot be written
+        yield False
+    else:
+        try:
+            yield True
+        finally:
+            release()
+
+
+def _model_by_model(battery: Battery) -> Generator[Cell]:
+    """The cells of a battery. A model is closed behind the last of its cells."""
+    for _, group in groupby(cells_of(battery), key=lambda cell: repr(cell.model)):
+        cells = list(group)
+        try:
+            yield from cells
+        finally:
+            with suppress(Exception):  # it could not be opened
+                cells[0].served.api.close()
 
 
 def _run_all(battery: Battery, logs: Path, tell: Callable[[str], None], progress: bool) -> Iterator[Outcome]:
     facts, found, stopped = Facts(), CellLogs.of(logs), False
-    for _, group in groupby(cells_of(battery), key=lambda cell: repr(cell.model)):
-        cells = list(group)
-        try:
-            for cell in cells:
-                plan = Plan(cell, waits=("not begun",)) if stopped else _plan(cell, facts, found)
-                tell(f"{cell.label}: {plan.state}")
-                start = monotonic()
-                outcome = Outcome(plan, stopped=True) if stopped else _run(plan, found, logs, progress)
-                stopped = outcome.stopped
-                if plan.waits and not stopped:
-                    told = f"failed: {outcome.failure}" if outcome.failure else "done"
-                    tell(f"  {told} in {monotonic() - start:.1f} s")
-                yield outcome
-        finally:
-            _close(cells[0])
+    with closing(_model_by_model(battery)) as cells:
+        for cell in cells:
+            plan = Plan(cell, waits=("not begun",)) if stopped else _plan(cell, facts, found)
+            tell(f"{cell.label}: {plan.state}")
+            start = monotonic()
+            outcome = Outcome(plan, stopped=True) if stopped else _run(plan, found, logs, progress)
+            stopped = outcome.stopped
+            if plan.waits and not stopped:
+                told = f"failed: {outcome.failure}" if outcome.failure else "done"
+                tell(f"  {told} in {monotonic() - start:.1f} s")
+            yield outcome
 
 
 def _plan(cell: Cell, facts: Facts, logs: CellLogs) -> Plan:
@@ -231,7 +269,13 @@ def _evaluated(plan: Plan, before: EvalLog | None, folder: Path, progress: bool)
     else:
         # The copy may have been moved, and scorers may be others by now.
         before.eval.task_args = before.eval.task_args_passed = cell.task_args
-        found = inspect_ai.eval_retry(before, **settings)
+        try:
+            found = inspect_ai.eval_retry(before, **settings)
+        except IndexError as error:
+            # After Ctrl-C there are no logs, of which Inspect takes the first.
+            if traceback.extract_tb(error.__traceback__)[-1].name != "eval_retry_async":
+                raise
+            return None
     return read_eval_log(found[0].location) if found else None
 
 
@@ -257,13 +301,6 @@ def _drop_scores(log: EvalLog, identities: Sequence[str]) -> None:
     for sample in log.samples or []:
         for name in names:
             (sample.scores or {}).pop(name, None)
-
-
-def _close(cell: Cell) -> None:
-    try:
-        cell.served.api.close()
-    except Exception:  # it could not be opened
-        return
 
 
 def _why(error: Exception) -> str:

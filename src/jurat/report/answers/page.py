@@ -55,6 +55,7 @@ def write_answers(
     *,
     title: str,
     facts: Sequence[tuple[str, str]] = (),
+    notes: Sequence[str] = (),
     limit: int = LIMIT,
     overwrite: bool = False,
 ) -> AnswersPage:
@@ -65,7 +66,8 @@ def write_answers(
         picture: the picture of the n-th row, asked for up to `limit` rows, those that are not scored first.
         out: the page, if it ends in .html, else a folder for it. Many samples need a folder beside it.
         title: of the page.
-        facts: name and value of what the answers are of.
+        facts: name of each log, and what it is of.
+        notes: what a reader must know, a sentence each: logs that are not shown.
 
     Raises:
         JuratError: there are no rows, or `out` exists already.
@@ -87,6 +89,7 @@ def write_answers(
         filling = {
             "title": title,
             "facts": facts,
+            "notes": notes,
             "tally": tally.rows(),
             "outcome_counts": [(state, states[state]) for state in STATES],
             "pictures": len(order),

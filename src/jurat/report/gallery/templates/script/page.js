@@ -9,6 +9,7 @@
   const isPressed = (button) => button.getAttribute("aria-pressed") === "true";
   const press = (button, on) => button.setAttribute("aria-pressed", String(on));
   const outcomes = [...form.querySelectorAll("[data-outcome]")];
+  const MOST_SELECTS = 9;
   let first = 0;
 
   const size = () => Number(form.elements.size.value);
@@ -81,7 +82,7 @@
     return h("label", {}, jurat.name(label), " ", select);
   };
 
-  // Selects of what the rows have: nothing is offered that would find nothing.
+  // Selects of what the rows have: nothing is offered that would find nothing. Many are folded.
   const controls = (table) => {
     const asked = [];
     if (table.before) {
@@ -92,7 +93,9 @@
     table.carried.forEach((column, i) => {
       if (column.values.length > 1) asked.push(choose(`carried-${i}`, column.name, column.values.map((v, j) => [j, v])));
     });
-    form.querySelector(".asked").replaceChildren(...jurat.hooks.controls(table, choose), ...asked);
+    const more = asked.splice(MOST_SELECTS);
+    const folded = more.length ? [h("details", {}, h("summary", {}, `More filters (${more.length})`), ...more)] : [];
+    form.querySelector(".asked").replaceChildren(...jurat.hooks.controls(table, choose), ...asked, ...folded);
   };
 
   const wire = () => {
