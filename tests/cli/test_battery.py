@@ -268,13 +268,15 @@ def test_second_process_at_the_same_folder_is_refused(jurat, here):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("name: x\nsets: []\n", "parts.0.sets: Tuple should have at least 1 item"),
-        ("name: x\nmodels: [null]\n", "parts.0.sets: Field required"),
-        ("sets: [xstest]\n", "name: String should match pattern"),
-        ("name: x\nsets: [xstest]\nattacks: [noise]\n", "parts.0.attacks: Tuple should have at most 0 items"),
+        ("name: x\nsets: []\n", "line 2: sets: Tuple should have at least 1 item"),
+        ("name: x\nmodels: [null]\n", "is no battery: sets: it is missing"),
+        ("sets: [xstest]\n", "is no battery: name: it is missing"),
+        ("name: ..\nsets: [xstest]\n", "line 1: name: '..' names no folder"),
+        ("name: x\nsets: [xstest]\nattacks: [noise]\n", "line 3: attacks: none can be named yet"),
+        ("name: x\nsets: [{set: xstest, limits: 3}]\n", "line 2: sets.0.limits: there is no such key"),
         (
-            "name: x\nsets: [{set: xstest, limits: 3}]\n",
-            "parts.0.sets.0.limits: Extra inputs are not permitted",
+            "name: x\nsets:\n  - xstest\nsets: [goat]\n",
+            "line 4: while constructing a mapping, found duplicate",
         ),
         ("name: x\n  sets: [\n", "is no battery"),
     ],

@@ -23,7 +23,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
 from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -44,7 +43,7 @@ from jurat.models.protocol import (
     invalid_setting,
 )
 from jurat.text import reason, shown
-from jurat.yaml_files import parse_yaml
+from jurat.yaml_files import parse_yaml, yaml_text
 
 _DISCLAIMER = "The scripted model replies by a script and sees no picture."
 
@@ -165,14 +164,13 @@ def _read(reference: str) -> str:
     if "/" not in reference and ours.is_file():
         return ours.read_text("utf-8")
     try:
-        return Path(reference).read_text("utf-8")
-    except (OSError, ValueError) as error:
+        return yaml_text(reference)
+    except JuratError as error:
         names = sorted(
             file.name.removesuffix(".yaml") for file in (files("jurat.models") / "scripts").iterdir()
         )
         raise ModelError(
-            f"The script {shown(reference)} cannot be read: {reason(error)}.",
-            hint=f"Name a YAML file, or one of {', '.join(names)}.",
+            f"The script {error.message}", hint=f"Name a YAML file, or one of {', '.join(names)}."
         ) from error
 
 

@@ -16,10 +16,11 @@ sets and models. Relative paths start at the folder that the command is run in.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from jurat.yaml_files import read_yaml
 
@@ -49,6 +50,11 @@ class SetEntry(_Plain):
     @classmethod
     def _short(cls, given: object) -> object:
         return {"set": given} if isinstance(given, str) else given
+
+    @field_validator("data")
+    @classmethod
+    def _at_home(cls, path: Path | None) -> Path | None:
+        return path and path.expanduser()
 
 
 class ModelEntry(_Plain):
@@ -81,10 +87,17 @@ class Part(_Plain):
     """Those of each set's card where empty."""
     judge: str | None = None
     """The model of scorers that need one."""
-    attacks: tuple[str, ...] = Field(default=(), max_length=0)
+    attacks: tuple[str, ...] = ()
     """None can be named yet."""
-    defenses: tuple[str, ...] = Field(default=(), max_length=0)
+    defenses: tuple[str, ...] = ()
     """None can be named yet."""
+
+    @field_validator("attacks", "defenses")
+    @classmethod
+    def _none_yet(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if given:
+            raise ValueError("none can be named yet")
+        return given
 
     @property
     def all_models(self) -> tuple[ModelEntry, ...]:
@@ -96,7 +109,8 @@ class Part(_Plain):
 class Battery(_Plain):
     """A battery as its file has it."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: str
+    """Names its folder: letters, digits, "-", "_" and "."."""
     parts: tuple[Part, ...] = Field(min_length=1)
 
     @model_validator(mode="before")
@@ -105,7 +119,15 @@ class Battery(_Plain):
         if not isinstance(given, dict) or "parts" in given:
             return cast(object, given)
         block = dict(cast("dict[str, Any]", given))
-        return {"name": block.pop("name", ""), "parts": [block]}
+        named = {"name": block.pop("name")} if "name" in block else {}
+        return {**named, "parts": [block]}
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise ValueError(f"{name!r} names no folder: letters, digits, '-', '_' and '.' do")
+        return name
 
 
 def read_battery(path: Path) -> Battery:
