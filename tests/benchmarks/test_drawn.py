@@ -87,6 +87,7 @@ def test_harmful_and_harmless_things_take_turns():
     [
         ("pictogram-memes?n=0", None, "n: Input should be greater than or equal to 1"),
         ("pictogram-memes?nonsense=1", None, "nonsense: Extra inputs are not permitted"),
+        ("pictogram-memes?n=2&n=3", None, "has the option 'n' twice"),
         ("pictogram-memes?seed=a", None, "seed: Input should be a valid integer"),
         ("pictogram-memes", ".", "is drawn: it takes no path"),
         ("figstep", None, "is read from your copy: give its path"),

@@ -86,6 +86,7 @@ def test_ids_are_made_unique(tmp_path: Path):
     ids = ["a", "a", "a#2", "a"]
     copy = copy_of(tmp_path, [(id, "plain", f"{at}?", "") for at, id in enumerate(ids)])
     assert [sample.id for sample in copy.samples()] == ["a", "a#2", "a#2#2", "a#3"]
+    assert copy.notes == {"samples have the id of an earlier one: #2, #3 ... is added to it": 3}
 
 
 def test_duplicates_name_the_earlier_sample(tmp_path: Path):

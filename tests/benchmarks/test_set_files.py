@@ -352,6 +352,9 @@ def test_key_that_occurs_twice_gives_two_rows(tmp_path: Path):
     found = files(tmp_path, {"a.json": '{"1": {"x": 1}, "1": {"x": 2, "x": 3}}'})
     assert [row.cells for row in found.records("a.json")] == [{"id": "1", "x": 1}, {"id": "1", "x": 3}]
     assert notes_of(found) == "objects of a.json have a key twice (2)"
+    lines = files(tmp_path / "lines", {"a.jsonl": '{"id": 1, "id": 2}\n{"id": 3}\n'})
+    assert [row.cells for row in lines.records("a.jsonl")] == [{"id": 2}, {"id": 3}]
+    assert notes_of(lines) == "objects of a.jsonl have a key twice (1)"
 
 
 def test_records_that_are_no_objects_are_rows_with_a_problem(tmp_path: Path):

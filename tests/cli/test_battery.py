@@ -289,6 +289,7 @@ def test_wrong_files_are_refused_with_their_place(jurat, here, text, told):
 
 def test_options_of_sets_and_batteries_are_not_mixed(jurat, here):
     (here / "battery.yaml").write_text(ONE)
-    assert "stand in its file" in jurat("eval", "battery.yaml", "--limit", "3").output
+    for option in (("--limit", "3"), ("--no-images",), ("--by-category",)):
+        assert "stand in its file" in jurat("eval", "battery.yaml", *option).output
     assert "--out and --plan are for batteries" in jurat("eval", "xstest", "--plan").output
     assert "Name a model" in jurat("eval", "xstest").output

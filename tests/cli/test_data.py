@@ -138,6 +138,8 @@ def test_copy_without_samples_exits_with_3(args: tuple[str, ...], jurat, tmp_pat
     ("args", "message"),
     [
         (("figstep", ".", "--extract", "x"), "--extract needs --samples"),
+        (("xstest", ".", "--samples", "--decode"), "--decode is for the check of a copy"),
+        (("xstest", ".", "--taxonomy"), "--taxonomy prints a table of categories"),
         (("figstep", "--samples"), "need the PATH of your copy"),
         (("figstep", "--strict"), "need the PATH of your copy"),
     ],

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from inspect_ai.log import read_eval_log, write_eval_log
 
+from jurat.files import lock
+
 from ..benchmarks.fixtures import figstep
 
 MATCH = "target-string?target=Yes&mode=contains"
@@ -76,6 +78,36 @@ def test_score_can_write_another_log(evaluated, jurat, tmp_path):
     assert REFUSALS in jurat("score", str(other)).stdout.replace("\n", "")
 
 
+def test_score_waits_for_no_other_process_and_leaves_nothing_behind(evaluated, jurat, tmp_path):
+    evaluated()
+    log = log_in(tmp_path)
+    before, held = log.read_bytes(), log.with_name(f".{log.name}.lock")
+    release = lock(held)
+    result = jurat("score", log, "--scorer", REFUSALS)
+    release()
+    assert result.exit_code == 2 and "Another process is adding scores to" in result.output
+    assert log.read_bytes() == before
+    assert jurat("score", log, "--scorer", REFUSALS).exit_code == 0
+    assert jurat("score", log, "--scorer", "answer-safety").exit_code == 2
+    assert list(log.parent.iterdir()) == [log]
+
+
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        ("there.eval", "already exists and was not changed"),
+        ("scores.txt", "is no name of a log: it ends in .eval or .json"),
+    ],
+)
+def test_score_replaces_no_other_file(evaluated, jurat, tmp_path, out, told):
+    evaluated()
+    (tmp_path / "there.eval").write_text("bread")
+    result = jurat("score", log_in(tmp_path), "--scorer", REFUSALS, "--out", tmp_path / out)
+    assert result.exit_code == 2 and told in " ".join(result.output.split())
+    assert (tmp_path / "there.eval").read_text() == "bread"
+    assert "--out is for the log with further scores" in jurat("score", log_in(tmp_path), "--out", out).output
+
+
 def test_json_has_each_number_with_its_n_interval_and_left_out(evaluated):
     result = evaluated("--json", "--by-category", model="null?fail=0.5")
     facts = json.loads(result.stdout)
@@ -130,6 +162,7 @@ def test_samples_without_a_category_are_a_row_of_their_own(evaluated, jurat, tmp
             ("--scorer", "refusal"),
             "The scorer 'refusal' needs a model that judges.\n  Name one for all scorers",
         ),
+        (("--scorer", "target-string?mode=is&mode=contains"), "has the option 'mode' twice"),
         (("--protocol", "papr"), "has no protocol 'papr'"),
         (("--group", "train"), "The copy has no group 'train'"),
     ],
@@ -183,12 +216,18 @@ def test_log_of_a_run_that_did_not_end_is_no_result(evaluated, jurat, tmp_path, 
     log.status, log.samples = status, log.samples[:1]
     write_eval_log(log, str(tmp_path / "part.eval"))
     result = jurat("score", str(tmp_path / "part.eval"))
-    assert result.exit_code == 130 and "to go on: inspect eval-retry" in result.output
+    assert result.exit_code == 130 and "to resume it: inspect eval-retry" in result.output
     assert "left out: 2 replies of a run that did not end" in result.output
+    # A log that another process may be writing is not changed; a cancelled one is complete.
+    result = jurat("score", str(tmp_path / "part.eval"), "--scorer", REFUSALS)
+    refused = "did not end, or is not over: no scores were added" in result.output
+    assert (result.exit_code, refused) == ((2, True) if status == "started" else (130, False))
+    other = jurat("score", tmp_path / "part.eval", "--scorer", REFUSALS, "--out", tmp_path / "copy.eval")
+    assert f"{REFUSALS}@1" in other.output
     log.samples = []
     write_eval_log(log, str(tmp_path / "none.eval"))
     result = jurat("score", str(tmp_path / "none.eval"))
-    assert result.exit_code == 2 and "Its run did not end. To go on: inspect eval-retry" in result.output
+    assert result.exit_code == 2 and "Its run did not end. To resume it: inspect eval-retry" in result.output
 
 
 def test_log_that_cannot_be_written_is_said(jurat, copy, tmp_path):

@@ -116,3 +116,51 @@ def test_answer_to_another_question_under_the_same_id_has_a_row_of_its_own(jurat
 def test_what_is_for_verdicts_is_refused(jurat, logs, more, told):
     result = jurat("report", logs["open"], *more)
     assert result.exit_code == 2 and told in result.output
+
+
+@pytest.fixture
+def folder(logs, tmp_path) -> Path:
+    """A whole log, one without samples, one that is cut off, and what a process that was killed left."""
+    (tmp_path / "logs").mkdir()
+    data = logs["open"].read_bytes()
+    (tmp_path / "logs/a.eval").write_bytes(data)
+    (tmp_path / "logs/cut.eval").write_bytes(data[: len(data) // 2])
+    (tmp_path / "logs/.a.eval.1-ab.writing").write_bytes(data[:100])
+    empty = read_eval_log(str(logs["open"]))
+    empty.samples, empty.status = [], "started"
+    write_eval_log(empty, str(tmp_path / "logs/empty.eval"))
+    return tmp_path / "logs"
+
+
+def test_logs_in_a_folder_that_cannot_be_used_are_left_out_with_a_reason(jurat, folder, logs, tmp_path):
+    out = tmp_path / "page.html"
+    told = [
+        jurat("report", folder, "--out", out).output,
+        jurat("judges", folder).output,
+        jurat("compare", logs["silent"], folder).output,
+    ]
+    for each in (" ".join(text.split()) for text in told):
+        assert "cut.eval cannot be read as a log" in each
+        assert "empty.eval holds no samples" in each
+    assert "(36 samples)" in told[0] and "Left out: The log" in out.read_text()
+    left_out = json.loads(jurat("judges", folder, "--json").stdout)["logs_left_out"]
+    assert len(left_out) == 2
+    for name, why in (("cut", "cannot be read"), ("empty", "holds no samples")):
+        result = jurat("judges", folder / f"{name}.eval")
+        assert result.exit_code == 2 and why in result.output
+    (folder / "a.eval").unlink()
+    for command in ("judges", "report"):
+        result = jurat(command, folder, *(("--out", tmp_path / "no.html") if command == "report" else ()))
+        assert result.exit_code == 2, result.output
+        assert not (tmp_path / "no.html").exists()
+
+
+def test_long_lists_of_logs_are_folded(jurat, logs, tmp_path, page):
+    assert page.read_text().count("<details open><summary>Judgements by model and scorer (4)") == 1
+    assert "<summary>2 logs</summary>" in page.read_text()
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / f"{name}.eval").write_bytes(logs["open"].read_bytes())
+    out = tmp_path / "page.html"
+    assert jurat("report", tmp_path, "--out", out).exit_code == 0
+    assert "<details><summary>Judgements by model and scorer (8)" in out.read_text()
+    assert "<summary>4 logs</summary>" in out.read_text()

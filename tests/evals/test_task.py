@@ -121,6 +121,19 @@ def test_failed_reply_leaves_its_reason_and_the_others_their_numbers(copy):
     assert log.results.scores[0].metrics["of not scored"].value == 1
 
 
+def test_half_a_surrogate_pair_in_a_text_or_a_reply_ends_no_run(tmp_path):
+    row = '{"id": "%s", "turns": [{"role": "user", "text": "%s"}], "expected": ["\\ud83d"]}'
+    rows = [row % pair for pair in (("a\\ud83d", "Is it \\ud83d?"), ("b", "Is it bread?"))]
+    (tmp_path / "samples.jsonl").write_text("\n".join(rows))
+    task = evaluation("jurat-layout", str(tmp_path), scorer=MATCH)
+    model = Scripted(lambda chat: Failure("error", "No \ud83d.") if "bread" in str(chat.turns) else "\ud83d!")
+    (log,) = inspect_ai.eval(task, model=serve(model), display="none", log_dir=str(tmp_path / "logs"))
+    assert log.status == "success", log.error
+    first, second = log.samples
+    assert (first.id, first.output.completion, first.target) == ("a\\ud83d", "\\ud83d!", ["\\ud83d"])
+    assert second.error.message == "error: No \\ud83d."
+
+
 def _first(chat: Chat) -> bool:
     """Whether it shows the picture of the first sample."""
     import io

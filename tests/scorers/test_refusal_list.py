@@ -107,10 +107,10 @@ def test_list_of_the_user_with_case_and_empty_replies(tmp_path):
         ("{name: x, version: 1, summary: x, regex: ['(']}", "'(' is no regular expression: "),
         (
             "{name: x, version: 0, summary: x, regex: [a]}",
-            "version: Input should be greater than ",
+            "line 1: version: Input should be greater than ",
         ),
-        ("- a", "Input should be "),
-        ("{", "while parsing a flow node"),
+        ("- a", "it is not made of keys and values"),
+        ("{", "line 1: while parsing a flow node"),
     ],
 )
 def test_wrong_lists_are_refused(tmp_path, text, message):

@@ -81,11 +81,13 @@ class Reader:
                 if isinstance(sample, Skipped):
                     yield sample
                     continue
-                id = sample.id
+                own = id = storable(sample.id)
                 while id in taken:
-                    times[sample.id] += 1
-                    id = f"{sample.id}#{times[sample.id] + 1}"
+                    times[own] += 1
+                    id = f"{own}#{times[own] + 1}"
                 taken.add(id)
+                if id != own:
+                    self.files.notes["samples have the id of an earlier one: #2, #3 ... is added to it"] += 1
                 item = replace(sample.item, id=id, uri=sample.item.uri or sample.source_row or row.place)
                 cluster = sample.cluster or id
                 yield replace(

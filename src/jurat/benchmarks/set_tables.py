@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, cast
 
 import pyarrow as pa
@@ -58,26 +59,27 @@ class JsonObject(dict[str, Any]):
 def parse_json(text: str, name: str, notes: Counter[str]) -> Any:
     """The value in a text. Raises JuratError where it is none; a key that occurs twice is counted."""
 
-    def gather(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        plain = dict(pairs)
-        if len(plain) == len(pairs):
-            return plain
-        notes[f"objects of {shown(name)} have a key twice"] += 1
-        found = JsonObject(plain)
-        found.pairs = pairs
-        return found
-
     try:
-        return json.loads(text, object_pairs_hook=gather)
+        return json.loads(text, object_pairs_hook=partial(_object, name, notes))
     except (ValueError, RecursionError) as error:
         raise JuratError(f"{shown(name)} is not JSON: {reason(error)}") from error
+
+
+def _object(name: str, notes: Counter[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    plain = dict(pairs)
+    if len(plain) == len(pairs):
+        return plain
+    notes[f"objects of {shown(name)} have a key twice"] += 1
+    found = JsonObject(plain)
+    found.pairs = pairs
+    return found
 
 
 def json_records(text: str, name: str, notes: Counter[str], id_key: str) -> Iterator[Row]:
     """The objects in a list, in an object of objects (whose keys become `id_key`), or one a line. A file with
     an object a line may be named `.json`, and a list `.jsonl`."""
     if _is_lines(text, name):
-        yield from _json_lines(text, name)
+        yield from _json_lines(text, name, notes)
         return
     value = parse_json(text, name, notes)
     if isinstance(value, dict):
@@ -112,7 +114,7 @@ def _is_lines(text: str, name: str) -> bool:
         return first.startswith("{") and len(first) > 1 and rest.lstrip().startswith("{")
 
 
-def _json_lines(text: str, name: str) -> Iterator[Row]:
+def _json_lines(text: str, name: str, notes: Counter[str]) -> Iterator[Row]:
     number = 0
     for line in text.split("\n"):
         if not line.strip():
@@ -120,7 +122,7 @@ def _json_lines(text: str, name: str) -> Iterator[Row]:
         number += 1
         place = f"{name}:{number}"
         try:
-            value = json.loads(line)
+            value = json.loads(line, object_pairs_hook=partial(_object, name, notes))
         except (ValueError, RecursionError) as error:
             yield Row(place, problem=f"it is not JSON: {reason(error)}")
             continue

@@ -63,6 +63,6 @@ def run_file(
 
 def _end(stopped: bool, failed: int, incomplete: bool) -> None:
     if stopped:
-        typer.echo("jurat: stopped; the same command goes on", err=True)
+        typer.echo("jurat: stopped; the same command resumes it", err=True)
     if code := 130 if stopped else 3 if failed else 1 if incomplete else 0:
         raise typer.Exit(code)

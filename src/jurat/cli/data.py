@@ -84,6 +84,10 @@ def data(
 
     if extract is not None and not samples:
         raise JuratError("--extract needs --samples.")
+    if decode and samples:
+        raise JuratError("--decode is for the check of a copy.", hint="--extract DIR decodes with --samples.")
+    if taxonomy and (path is not None or samples or strict or decode):
+        raise JuratError("--taxonomy prints a table of categories: it takes a NAME at most.")
     if path is None and (samples or strict or decode) and not _is_drawn(name):
         raise JuratError("--samples, --strict and --decode need the PATH of your copy.")
     if taxonomy:

@@ -66,7 +66,7 @@ def facts_of(log: EvalLog, results: list[ScorerResults]) -> dict[str, Any]:
 def end(log: EvalLog, results: list[ScorerResults], *, strict: bool = False) -> None:
     """Exits with the code that the log deserves; returns where that is 0."""
     if log.status in ("cancelled", "started"):  # "started": it was killed, or is still running
-        typer.echo(f"jurat: stopped; to go on: inspect eval-retry {log.location}", err=True)
+        typer.echo(f"jurat: stopped; to resume it: inspect eval-retry {log.location}", err=True)
         raise typer.Exit(130)
     if log.status == "error" or not any(sum(each.labels.values()) for each in results):
         told = log.error.message if log.error else "no reply could be scored"
@@ -78,14 +78,18 @@ def end(log: EvalLog, results: list[ScorerResults], *, strict: bool = False) -> 
 
 
 def _head(log: EvalLog) -> list[str]:
-    from jurat.evals.results import not_there
+    from jurat.evals.results import models_of, not_there
 
     facts = log.eval.metadata or {}
     title, data = facts.get("title", log.eval.task), facts.get("data") or {}
     count = counted(data.get("samples", len(log.samples or [])), "sample")
     epochs = log.eval.config.epochs or 1
     times = "" if epochs == 1 else f", {counted(epochs, 'reply', 'replies')} each"
-    lines = [f"{title}, protocol {facts.get('protocol_label', '?')}: {count}{times}", f"model: {_model(log)}"]
+    replied = models_of(log)
+    lines = [
+        f"{title}, protocol {facts.get('protocol_label', '?')}: {count}{times}",
+        f"model: {log.eval.model}{f' ({replied})' if replied else ''}",
+    ]
     lines += [f"left out: {what}" for what in _left_out(data)]
     if missing := not_there(log):
         lines.append(f"left out: {counted(missing, 'reply', 'replies')} of a run that did not end")
@@ -93,11 +97,6 @@ def _head(log: EvalLog) -> list[str]:
     if differs:
         lines.append(f"differs from the paper: {'; '.join(differs)}")
     return lines
-
-
-def _model(log: EvalLog) -> str:
-    names = {sample.output.model for sample in log.samples or [] if sample.output.model}
-    return f"{log.eval.model} ({', '.join(sorted(names))})" if names else log.eval.model
 
 
 def _left_out(data: Mapping[str, Any]) -> list[str]:

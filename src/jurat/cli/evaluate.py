@@ -86,7 +86,7 @@ def evaluate(
     """Evaluate a model on a set: every number with n, what was left out, its interval and its judge.
 
     The same as `inspect eval jurat/SET -T data=PATH --model jurat/NAME`; Inspect's viewer opens the log, and
-    `inspect eval-retry LOG` goes on with one that was stopped.
+    `inspect eval-retry LOG` resumes one that was stopped.
 
     A battery is a file of sets x models x scorers. Repeating the command runs what is missing: exit code 0
     says that all cells are done, 3 that one failed.
@@ -95,11 +95,12 @@ def evaluate(
     from jurat.cli.eval_results import end, print_results
 
     progress = not (quiet or as_json) and sys.stdout.isatty()
-    others = (model, data, scorer, judge, protocol, group, limit, epochs, seed, log_dir, by_category or None)
+    others = (model, data, scorer, judge, protocol, group, limit, epochs, seed, log_dir)
+    flags = (by_category, not images)
     if name.endswith((".yaml", ".yml")):
         from jurat.cli.battery import run_file
 
-        if any(each is not None for each in others) or opening != ModelOptions():
+        if any(each is not None for each in others) or any(flags) or opening != ModelOptions():
             raise JuratError(
                 "The sets, models and scorers of a battery stand in its file, with their options."
             )
@@ -177,5 +178,5 @@ def _stopped(log_dir: Path | None) -> NoReturn:
     found = list_eval_logs() if log_dir is None else list_eval_logs(str(log_dir))
     written = next(iter(found), None)
     path = "LOG" if written is None else written.name.removeprefix("file://")
-    typer.echo(f"jurat: stopped; to go on: inspect eval-retry {path}", err=True)
+    typer.echo(f"jurat: stopped; to resume it: inspect eval-retry {path}", err=True)
     raise typer.Exit(130)

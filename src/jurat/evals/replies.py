@@ -22,6 +22,7 @@ from inspect_ai.model import (
 from jurat.content import Failure, FailureKind, Reply, Usage
 from jurat.errors import JuratError
 from jurat.models import Answer, Model, full_name
+from jurat.text import storable
 
 _STOPS: dict[str | None, StopReason] = {"stop": "stop", "length": "max_tokens", None: "unknown"}
 _REFUSALS = ("refused", "filtered")
@@ -37,7 +38,7 @@ class ReplyFailed(JuratError):
     exit_code = 3
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__(f"{failure.kind}: {failure.reason}")
+        super().__init__(storable(f"{failure.kind}: {failure.reason}"))
         self.failure = failure
 
 
@@ -52,9 +53,10 @@ def output_of(model: Model, reply: Reply) -> ModelOutput:
         return _output(model, reply.text, _STOPS[reply.finish], reply.usage)
     if failure.kind not in _REFUSALS:
         raise ReplyFailed(failure)
-    details = StopDetails(type=failure.kind, explanation=failure.reason)
+    why = storable(failure.reason)
+    details = StopDetails(type=failure.kind, explanation=why)
     output = _output(model, "", "content_filter", reply.usage, details=details)
-    output.error = f"{failure.kind}: {failure.reason}"
+    output.error = f"{failure.kind}: {why}"
     return output
 
 
@@ -112,7 +114,7 @@ def _output(
 ) -> ModelOutput:
     shared = usage.shared_tokens
     choice = ChatCompletionChoice(
-        message=ChatMessageAssistant(content=text, model=model.name, source="generate"),
+        message=ChatMessageAssistant(content=storable(text), model=model.name, source="generate"),
         stop_reason=stop,
         stop_details=details,
     )

@@ -99,6 +99,14 @@ def not_computed(log: EvalLog, results: Sequence[ScorerResults]) -> dict[str, st
     return {name: unknown if METRICS.get(name) is None else unfit for name in names if name not in found}
 
 
+def models_of(log: EvalLog) -> str:
+    """NAME@REVISION of the models that replied."""
+    names = {
+        sample.output.model for sample in log.samples or [] if sample.error is None and sample.output.model
+    }
+    return ", ".join(sorted(names))
+
+
 def replies_of(log: EvalLog) -> Counter[str]:
     """How the replies of a log ended: the stop reasons of those that are there, "error" for the others."""
     found: Counter[str] = Counter()

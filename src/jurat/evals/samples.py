@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from inspect_ai.dataset import Sample as InspectSample
 from inspect_ai.model import (
@@ -30,29 +30,44 @@ from jurat.evals.requests import chat_of
 from jurat.media import DEFAULT_MAX_BYTES
 from jurat.scorers import Answered
 from jurat.sources.openers import LocalFile
+from jurat.text import storable
 
 _MESSAGES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
 
 
 def inspect_sample(sample: Sample, protocol: Protocol, set_name: str) -> InspectSample:
     """The sample as Inspect holds it: texts and facts. Its images are put in by the task's setup."""
-    expected = sample.expected
+    expected = written(sample.expected)
     return InspectSample(
-        input=[_message(turn.role, turn.text) for turn in protocol.turns(sample)],
-        target=list(expected) if isinstance(expected, tuple) else expected or "",
+        input=[_message(turn.role, written(turn.text)) for turn in protocol.turns(sample)],
+        target=expected or "",
         id=sample.id,
-        metadata={
-            "set": set_name,
-            "expected": list(expected) if isinstance(expected, tuple) else expected,
-            "label": sample.label,
-            "group": sample.group,
-            "category": sample.category,
-            "cluster": sample.cluster,
-            "source_row": sample.source_row,
-            "fields": dict(sample.fields),
-            "images": [image.uri for image in sample.item.lazy_images()],
-        },
+        metadata=written(
+            {
+                "set": set_name,
+                "expected": expected,
+                "label": sample.label,
+                "group": sample.group,
+                "category": sample.category,
+                "cluster": sample.cluster,
+                "source_row": sample.source_row,
+                "fields": dict(sample.fields),
+                "images": [image.uri for image in sample.item.lazy_images()],
+            }
+        ),
     )
+
+
+def written(value: Any) -> Any:
+    """A value as a log holds it: half a surrogate pair in a text, with which no log could be written, is an
+    escape, and a tuple is a list."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, Mapping):
+        return {written(key): written(each) for key, each in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [written(each) for each in cast("Sequence[Any]", value)]
+    return value
 
 
 def messages(turns: Sequence[LazyTurn]) -> list[ChatMessage]:
@@ -61,7 +76,9 @@ def messages(turns: Sequence[LazyTurn]) -> list[ChatMessage]:
     Raises:
         ImageError: an image cannot be read.
     """
-    return [_message(turn.role, list(_contents(turn)) if _shows(turn) else turn.text) for turn in turns]
+    return [
+        _message(turn.role, list(_contents(turn)) if _shows(turn) else written(turn.text)) for turn in turns
+    ]
 
 
 def digests_of(shown: Sequence[ChatMessage]) -> list[str]:
@@ -144,7 +161,7 @@ def _contents(turn: LazyTurn) -> Iterator[Content]:
     images = [part for part in turn.parts if isinstance(part, LazyImage)]
     uris = map(partial(_uri, count=len(images)), range(1, len(images) + 1), read_images(images))
     for part in turn.parts:
-        yield ContentText(text=part) if isinstance(part, str) else ContentImage(image=next(uris))
+        yield ContentText(text=written(part)) if isinstance(part, str) else ContentImage(image=next(uris))
 
 
 def _uri(number: int, data: bytes, count: int) -> str:

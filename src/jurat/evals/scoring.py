@@ -18,6 +18,7 @@ from inspect_ai.solver import TaskState
 from jurat.errors import JuratError
 from jurat.evals.measures import NOT_SCORED, counts, measure, metric_names
 from jurat.evals.open_scorers import opened
+from jurat.evals.samples import written
 from jurat.evals.waiting import in_thread
 from jurat.registry import name_and_options
 from jurat.scorers import SCORERS, Judgement, Scorer
@@ -97,9 +98,14 @@ def score_of(judgement: Judgement, scorer: Scorer, reply: str = "", epoch: int =
     return Score(
         value=judgement.label if judgement.label is not None else NOT_SCORED[state],
         answer=reply,
-        explanation=judgement.reason or None,
+        explanation=written(judgement.reason) or None,
         reason=_REASONS.get(state),
-        metadata={**facts, "positive": scorer.positive, "labels": list(scorer.labels), "epoch": epoch},
+        metadata={
+            **written(facts),
+            "positive": scorer.positive,
+            "labels": list(scorer.labels),
+            "epoch": epoch,
+        },
     )
 
 

@@ -10,7 +10,7 @@ from inspect_ai.log import EvalLog, EvalSample
 
 from jurat.evals.batteries.running import Outcome
 from jurat.evals.measures import truth_and_said
-from jurat.evals.results import ScorerResults, not_computed, replies_of, results_of, rows_of
+from jurat.evals.results import ScorerResults, models_of, not_computed, replies_of, results_of, rows_of
 from jurat.text import counted
 
 COLUMNS = ("set", "model", "scorer", "metric", "value", "95% interval", "n", "left out")
@@ -103,7 +103,7 @@ def judgements(outcome: Outcome, log: EvalLog) -> Iterator[dict[str, Any]]:
                 "score": row["score"],
                 **_costs(sample),
                 **_factors(outcome),
-                "revision": _models(log),
+                "revision": models_of(log),
                 "scorer": row["scorer"],
                 "scored_with": identity.split()[0],
                 "judge": row.get("judge"),
@@ -151,20 +151,12 @@ def _results(outcome: Outcome) -> list[ScorerResults]:
     return [each for each in results_of(outcome.log) if each.name in names] if outcome.log else []
 
 
-def _models(log: EvalLog) -> str:
-    """NAME@REVISION of the models that replied."""
-    names = {
-        sample.output.model for sample in log.samples or [] if sample.error is None and sample.output.model
-    }
-    return ", ".join(sorted(names))
-
-
 def _head(outcome: Outcome, log: EvalLog | None = None) -> tuple[str, str]:
     facts, cell = outcome.plan.determinants or {}, outcome.plan.cell
     protocol = facts.get("protocol") or cell.protocol
     title = facts.get("set", cell.entry.set) + (f" ({protocol})" if protocol else "")
     title += f", {cell.variant}" if cell.variant else ""
-    return title, (_models(log) if log else "") or cell.model.model
+    return title, (models_of(log) if log else "") or cell.model.model
 
 
 def _line(outcome: Outcome, value: str, *, log: EvalLog | None = None, metric: str = "") -> tuple[str, ...]:

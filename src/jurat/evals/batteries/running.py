@@ -81,8 +81,8 @@ def run_battery(
 ) -> Iterator[Outcome]:
     """Evaluates what is missing, cell by cell; the outcome of each, those that were done before among them.
 
-    A reply that was given is never asked for again: a run that was stopped or killed goes on, and one that
-    left failed replies asks for those again. A cell that fails does not end the others.
+    A reply that was given is never asked for again: a run that was stopped or killed is resumed, and failed
+    replies are asked for again. A cell that fails does not end the others.
 
     Args:
         folder: where the logs are.
@@ -208,7 +208,7 @@ def _run(plan: Plan, logs: CellLogs, folder: Path, progress: bool) -> Outcome:
         return Outcome(plan, failure=plan.failure)
     try:
         return _completed(plan, logs, folder, progress)
-    except Exception as error:  # of one cell; the others go on
+    except Exception as error:  # of one cell; the others are run
         return Outcome(plan, failure=_why(error))
 
 
@@ -246,7 +246,7 @@ def _wanted(plan: Plan) -> int:
 
 
 def _evaluated(plan: Plan, before: EvalLog | None, folder: Path, progress: bool) -> EvalLog | None:
-    """The log of a cell: of a new run, or of one that goes on from the replies of another log. None where
+    """The log of a cell: of a new run, or of one that resumes another log. None where
     Ctrl-C stopped it."""
     cell = plan.cell
     settings: dict[str, Any] = {
