@@ -256,6 +256,10 @@ def _conclusions(found: JudgeSwap, numbers: Mapping[str, str]) -> list[Section]:
     if len(found.logs) == 1:
         return [Section("Conclusions", before=["One log: there is nothing to compare."])]
     sections = [_conclusion(each, numbers) for each in found.conclusions if not each.problem]
+    if sections:
+        sections[-1].after.append(
+            "Differences are of the raw rates, on replies that both decided; labels do not correct them."
+        )
     if problems := Counter(each.problem for each in found.conclusions if each.problem):
         told = [
             f"{counted(count, 'pair of logs', 'pairs of logs')}: {why}" for why, count in problems.items()
