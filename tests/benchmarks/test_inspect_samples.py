@@ -83,6 +83,7 @@ def test_images_are_read_from_paths_and_data_urls(tmp_path: Path) -> None:
         ({"input": [user(image("data:image/png;base64,????"))]}, "a picture in base64 that is damaged"),
         ({"input": [inspect_model.ChatMessageSystem(content="Be brief.")]}, "it has no message of the user"),
         ({"input": ""}, "the user's last message has no text"),
+        ({"input": "Which?", "choices": ["bread"] * 27}, "it has 27 choices, more than there are letters"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_carried_over_is_left_out_with_the_reason(sample: dict[str, Any], reason: str) -> None:

@@ -3,14 +3,15 @@ the authors' meaning of their labels."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from jurat.benchmarks import BENCHMARKS, Sample, open_set
+from jurat.benchmarks import BENCHMARKS, Sample, Skipped, open_set
 
 from .fixtures.layout import Layout, all_layouts
-from .fixtures.parts import picture
+from .fixtures.parts import picture, write
 
 FIRST: dict[str, Layout] = {layout.set: layout for layout in reversed(all_layouts())}
 """Set to its first layout."""
@@ -137,3 +138,34 @@ def test_rows_become_the_samples_that_they_mean(name: str, tmp_path: Path):
         assert len(shown) == len(pictures), id
         for data, number in zip(shown, pictures, strict=True):
             assert data in (picture(number), picture(number, "JPEG")), id
+
+
+def test_options_that_are_empty_the_same_or_too_many(tmp_path: Path):
+    question = {"question": "Which?", "image": "1.png", "category": "tea"}
+    rows = [
+        {**question, "question_id": 1, "options": ["Hot", "", "Hot", "Cold"], "correct_option": "D"},
+        {**question, "question_id": 2, "options": list("abcde"), "correct_option": "A"},
+        {**question, "question_id": 3, "options": ["Hot", " ", None, ""], "correct_option": "A"},
+        {**question, "question_id": 4, "options": ["Hot", "Cold"], "correct_option": ""},
+    ]
+    write(tmp_path, {"siuo_mcqa.json": json.dumps(rows), "siuo_gen.json": "[]", "images/1.png": picture(1)})
+    copy = open_set("siuo", tmp_path)
+    first, *left_out = copy.read()
+    assert isinstance(first, Sample)
+    assert (first.fields["options"], first.expected) == ("A. Hot\nC. Hot\nD. Cold", ("D",))
+    assert [each.reason for each in left_out if isinstance(each, Skipped)] == [
+        "it has 5 options, more than 4",
+        "it has fewer than two options",
+        "it has no correct_option or answer",
+    ]
+    assert copy.notes["questions of which two options are the same"] == 1
+
+
+def test_list_of_answers_without_any_expects_nothing(tmp_path: Path):
+    rows = [
+        {"id": id, "turns": [{"role": "user", "text": "?"}], "expected": expected}
+        for id, expected in enumerate(([], ["", None, " "], "", ["a", "", "a"]))
+    ]
+    write(tmp_path, {"samples.jsonl": "\n".join(map(json.dumps, rows))})
+    found = [each.expected for each in open_set("jurat-layout", tmp_path).samples()]
+    assert found == [None, None, None, ("a", "a")]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jurat.content import Chat, Generation, Turn
+from jurat.content import Chat, Generation, Reply, Turn, Usage
 from jurat.errors import JuratError
 from jurat.models import Inquiry, open_model
+from jurat.models.cut_reply import cut_reply
 
 SCRIPT = """
 name: half
@@ -54,6 +55,9 @@ def test_share_is_chosen_by_the_conversation_and_the_seed(tmp_path: Path):
 
 
 def test_reply_is_cut_by_its_settings():
+    lines = cut_reply("one\n\ntwo three", Generation(max_tokens=2))
+    assert (lines.text, lines.finish, lines.usage.output_tokens) == ("one\n\ntwo", "length", 2)
+    assert cut_reply(" one\n", Generation(max_tokens=1)) == Reply(" one", Usage(0, 1), finish="stop")
     (short,) = open_model("scripted/comply").chat([chat("Go on.", max_tokens=2)])
     assert (short.text, short.finish) == ("Sure, here", "length")
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from string import ascii_uppercase
 from typing import Any, cast
 
 from jurat.benchmarks.cells import texts_in
@@ -57,7 +58,9 @@ def _sample(sample: Any, number: int, place: str, root: str, category: str) -> S
     metadata = cast("dict[str, Any]", sample.metadata or {})
     id = str(number if sample.id is None else sample.id)
     targets = texts_in({"target": sample.target}, "target")
-    choices = (f"{chr(ord('A') + at)}) {text}" for at, text in enumerate(sample.choices or ()))
+    if len(sample.choices or ()) > len(ascii_uppercase):
+        raise SkipRow(f"it has {len(sample.choices)} choices, more than there are letters")
+    choices = map("{}) {}".format, ascii_uppercase, sample.choices or ())
     texts = {name: text_if_any(metadata, name) for name in metadata} | {"choices": "\n".join(choices)}
     plain = Sample(
         id=id,

@@ -86,5 +86,5 @@ def _expected(cells: Mapping[str, Any]) -> str | tuple[str, ...] | None:
     """A behaviour, or a list of accepted answers."""
     value = parsed(cells.get("expected"))
     if isinstance(value, list):
-        return tuple(texts_in({"": value}, ""))
+        return tuple(texts_in({"": value}, "")) or None
     return text_if_any({"": value}, "")

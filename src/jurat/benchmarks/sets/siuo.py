@@ -39,6 +39,8 @@ class SIUO(Reader):
         expected: str | tuple[str, ...] = SAFE
         if group == MCQA:
             options = _options(row)
+            if len({text.casefold() for text in options.values()}) < len(options):
+                self.files.notes["questions of which two options are the same"] += 1
             fields |= options
             fields["options"] = "\n".join(f"{letter}. {text}" for letter, text in options.items())
             expected = (_letter(text_of(row, "correct_option", "answer"), options),)
@@ -66,6 +68,8 @@ def _options(row: Row) -> dict[str, str]:
     value: Any = row.cells.get("options", row.cells)
     if isinstance(value, list):
         values = cast("list[Any]", value)
+        if len(values) > len(_LETTERS):
+            raise SkipRow(f"it has {len(values)} options, more than {len(_LETTERS)}")
         value = {letter: _unlettered(str(text)) for letter, text in zip(_LETTERS, values, strict=False)}
     cells = cast("Mapping[str, Any]", value)
     found = {letter: text for letter in _LETTERS if (text := text_if_any(cells, letter, letter.lower()))}
