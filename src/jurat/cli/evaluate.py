@@ -139,7 +139,7 @@ def _run(
     from inspect_ai.model import get_model
 
     from jurat.benchmarks import BENCHMARKS
-    from jurat.evals import _registry
+    from jurat.evals._registry import task_name  # whose import registers the provider too
     from jurat.evals.open_scorers import closing_scorers
     from jurat.files import file_errors, make_folder
 
@@ -148,13 +148,12 @@ def _run(
     if log_dir is not None:
         with file_errors(log_dir):
             make_folder(log_dir)
-    assert _registry.tasks
     arguments = {key: value for key, value in asdict(opening).items() if value not in (None, False)}
     served = get_model(f"jurat/{model}", **arguments)
     try:
         with file_errors(f"The log in {log_dir or 'logs'}"), closing_scorers():
             logs = inspect_ai.eval(
-                f"jurat/{set_name}",
+                task_name(set_name),
                 model=served,
                 task_args={**task, "drawing": drawing} if drawing else task,
                 log_dir=None if log_dir is None else str(log_dir),

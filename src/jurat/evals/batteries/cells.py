@@ -16,7 +16,7 @@ from jurat.benchmarks import Sample, SetCopy, choose_protocol, open_set
 from jurat.benchmarks.protocol import Protocol
 from jurat.content import ImageError, LazyImage
 from jurat.errors import JuratError
-from jurat.evals import _registry
+from jurat.evals._registry import task_name  # whose import registers the provider too
 from jurat.evals.batteries.battery_file import Battery, ModelEntry, Part, SetEntry
 from jurat.evals.open_scorers import opened
 from jurat.evals.provider import JuratModel
@@ -60,9 +60,7 @@ class Cell:
     @property
     def task(self) -> str:
         """Its task, as Inspect finds it."""
-        name = self.entry.set.partition("?")[0]
-        assert name in _registry.tasks  # whose import registers the provider too
-        return f"jurat/{name}"
+        return task_name(self.entry.set.partition("?")[0])
 
     @property
     def task_args(self) -> dict[str, Any]:
