@@ -1,124 +1,201 @@
-"""Training loop of CLIP and OWL-ViT: runs for a given time, prints progress, resumes from its checkpoint."""
+"""The training loop of every model: a lesson for a number of steps, in several processes, resumable.
+
+A step depends on the seed, its number and the number of processes alone, so that a run that was stopped and
+resumed ends with the weights of one that was not.
+"""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from jurat.files import make_folder, written_aside
-from training.muon import Optimizer, Schedule
+from training.optimizer import Group, Optimizer
 
-Named = list[tuple[str, nn.Parameter]]
-
-
-@dataclass(frozen=True)
-class Course(Schedule):
-    """Settings of a training of CLIP or OWL-ViT."""
-
-    minutes: float = 8.0
-    batch: int = 48
-    """Scenes a step."""
-    rate: float = 3e-3
-    warm_up: int = 50
-    hold: float = 0.3
-    last: float = 0.02
-    seed: int = 0
-    threads: int = 2
-
-
-def initialise(trained: Named) -> None:
-    """Scales fresh weights so that what goes through keeps its size; what closes a branch starts small."""
-    for name, weight in trained:
-        if weight.ndim == 2 and "embedding" not in name:
-            nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
-            if name.endswith(("out_proj.weight", "fc2.weight")):
-                weight.data.mul_(0.3)
-        elif weight.ndim == 2:
-            nn.init.normal_(weight, std=0.1)
+_SAVE_EVERY = 240.0
+"""Seconds between checkpoints."""
+_SHOW_EVERY = 50
+"""Steps between lines of progress."""
 
 
 @dataclass(frozen=True)
-class TrainingResult:
-    """Time spent and steps taken."""
+class Schedule:
+    """How long a stage lasts, and its learning rate."""
 
-    minutes: float
     steps: int
+    batch: int
+    """Items a step, shared by the processes."""
+    rate: float
+    """Learning rate at its peak."""
+    seed: int
+    warm_up: int = 60
+    """Steps until the peak."""
+    hold: float = 0.35
+    """Share of the steps after which the rate falls."""
+    last: float = 0.02
+    """Share of the peak that the rate falls to, in a straight line."""
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        done = step / self.steps
+        ramp = min(1.0, (step + 1) / self.warm_up)
+        fallen = max(0.0, (done - self.hold) / (1 - self.hold)) if self.hold < 1 else 0.0
+        return self.rate * ramp * (1 - (1 - self.last) * fallen)
 
 
-def train(
-    course: Course,
-    trained: Named,
-    out: Path,
-    tower: str,
-    loss: Callable[[np.random.Generator], dict[str, Tensor]],
-    watch: Callable[[], dict[str, float]],
-) -> TrainingResult:
-    """Trains for `course.minutes` and writes the checkpoint `out`; resumes from one of the same tower.
+class Lesson(Protocol):
+    """What a stage teaches: the modules, what they are shown in a step, and what is measured on the way.
 
-    `loss` returns the parts of one step's loss, which are summed; `watch` measures on held-out scenes, about
-    four times. `tower` is the digest of the tower's weights.
+    To write one, take the settings of a stage in `__init__`, build `modules`, and return from `losses` the
+    weighted parts of the loss of `size` items that are drawn with `rng`.
     """
-    torch.set_num_threads(course.threads)
-    optimizer = Optimizer.of(trained)
-    elapsed, step = _restore(out, trained, optimizer, tower)
-    rng = np.random.default_rng([course.seed, step])
-    seconds = course.minutes * 60
-    begun, saved, said = time.monotonic() - elapsed, elapsed, elapsed
-    while (elapsed := time.monotonic() - begun) < seconds:
-        parts = loss(rng)
+
+    modules: Mapping[str, nn.Module]
+    """What a checkpoint holds, by name."""
+    counts: Counter[str]
+    """What was shown so far in this process: items, questions by kind and form, and so on."""
+
+    def groups(self) -> Sequence[Group]:
+        """The parameters that learn."""
+        ...
+
+    def losses(self, rng: np.random.Generator, size: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """The parts of the loss, to be summed, and other numbers to print."""
+        ...
+
+    def measure(self) -> dict[str, float]:
+        """Measurements on items that are not shown, between 0 and 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A stage that is done."""
+
+    modules: Mapping[str, nn.Module]
+    steps: int
+    seconds: float
+    """Time that training took, pauses left out."""
+    counts: dict[str, int]
+    """Sum of `Lesson.counts` over all processes."""
+    measured: dict[str, float]
+
+
+def train(make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path, workers: int = 1) -> Trained:
+    """Trains a lesson to its last step; resumes from `checkpoint`, a file, if it is there.
+
+    `workers` processes of one thread each take a share of every batch and average their gradients. They wait
+    for each other once a step, not at every operation as threads do, so that whatever else the machine is
+    doing costs its own time and no more. One worker is this process itself. `make` must pickle.
+    """
+    make_folder(checkpoint.parent)
+    if workers > 1:
+        import torch.multiprocessing as multiprocessing
+
+        arguments = (make, schedule, checkpoint, workers)
+        multiprocessing.spawn(_work, arguments, nprocs=workers)  # pyright: ignore[reportPrivateImportUsage]
+    else:
+        _work(0, make, schedule, checkpoint, 1)
+    state = torch.load(checkpoint, weights_only=True)
+    lesson = make()
+    for name, module in lesson.modules.items():
+        module.load_state_dict(state["modules"][name])
+    return Trained(lesson.modules, state["step"], state["seconds"], state["counts"], lesson.measure())
+
+
+def _work(rank: int, make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path, workers: int) -> None:
+    torch.set_num_threads(1)
+    meeting = checkpoint.with_suffix(f".{os.getppid()}")
+    if workers > 1:
+        dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=workers)
+    torch.manual_seed(schedule.seed)
+    lesson = make()
+    optimizer = Optimizer(lesson.groups())
+    step, seconds, counted = _restore(checkpoint, lesson, optimizer)
+    begun = saved = told = time.monotonic()
+    shown: dict[str, float] = {}
+    while step < schedule.steps:
+        rng = np.random.default_rng([schedule.seed, step, rank])
+        parts, others = lesson.losses(rng, schedule.batch // workers)
         torch.stack(list(parts.values())).sum().backward()
-        optimizer.step(course.rate_at(elapsed, step))
+        optimizer.step(schedule.rate_at(step))
         step += 1
-        if elapsed - said > 10:
-            said = elapsed
-            shown = " ".join(f"{name} {value.item():.4f}" for name, value in parts.items())
-            print(f"step {step}, {elapsed:.0f} of {seconds:.0f} s: {shown}", flush=True)
-        if elapsed - saved > max(20.0, seconds / 5):
-            saved = elapsed
-            _save(out, trained, optimizer, tower, elapsed, step, course)
-            print("held out", watch(), flush=True)
-    _save(out, trained, optimizer, tower, elapsed, step, course)
-    print("held out", watch(), flush=True)
-    return TrainingResult(elapsed / 60, step)
+        for name, value in {**{n: float(v.detach()) for n, v in parts.items()}, **others}.items():
+            shown[name] = 0.97 * shown.get(name, value) + 0.03 * value
+        now = time.monotonic()
+        if rank == 0 and step % _SHOW_EVERY == 0:
+            numbers = " ".join(f"{name} {value:.3f}" for name, value in sorted(shown.items()))
+            rate = _SHOW_EVERY * schedule.batch / (now - told)
+            print(f"step {step} of {schedule.steps}, {rate:.0f} items/s: {numbers}", flush=True)
+            told = now
+        if _agreed(step == schedule.steps or now - saved > _SAVE_EVERY):
+            saved = now
+            _save(checkpoint, lesson, optimizer, step, seconds + now - begun, counted)
+    if workers > 1:
+        dist.barrier()
+        if rank == 0:
+            meeting.unlink(missing_ok=True)
+        dist.destroy_process_group()
 
 
-def _restore(out: Path, trained: Named, optimizer: Optimizer, tower: str) -> tuple[float, int]:
-    if not out.exists():
-        return 0.0, 0
-    state = torch.load(out, weights_only=True)
-    if state["tower"] != tower:
-        print(f"{out} was trained on another tower; starting over", flush=True)
-        return 0.0, 0
-    for name, parameter in trained:
-        parameter.data.copy_(state["trained"][name])
+def _agreed(wanted: bool) -> bool:
+    """What the first process wants."""
+    if not dist.is_initialized():
+        return wanted
+    flag = torch.tensor([int(wanted)])
+    dist.broadcast(flag, 0)
+    return bool(flag)
+
+
+def _restore(checkpoint: Path, lesson: Lesson, optimizer: Optimizer) -> tuple[int, float, Counter[str]]:
+    """Steps done, seconds spent and what was shown before."""
+    if not checkpoint.exists():
+        return 0, 0.0, Counter()
+    state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+    for name, module in lesson.modules.items():
+        module.load_state_dict(state["modules"][name])
     optimizer.restore(state["optimizer"])
-    print(f"resuming from step {state['step']}", flush=True)
-    return state["elapsed"], state["step"]
+    return state["step"], state["seconds"], Counter(state["counts"])
 
 
 def _save(
-    out: Path,
-    trained: Named,
+    checkpoint: Path,
+    lesson: Lesson,
     optimizer: Optimizer,
-    tower: str,
-    elapsed: float,
     step: int,
-    course: Course,
+    seconds: float,
+    counted: Counter[str],
 ) -> None:
+    """Writes a checkpoint, whole or not at all, and prints what is measured."""
+    counts = counted + _summed(lesson.counts)
+    if dist.is_initialized() and dist.get_rank() > 0:
+        return
+    measured = " ".join(f"{name} {value:.4f}" for name, value in lesson.measure().items())
+    print(f"step {step}, {seconds / 60:.0f} min; not shown in training: {measured}", flush=True)
     state = {
-        "trained": {name: parameter.detach() for name, parameter in trained},
+        "modules": {name: module.state_dict() for name, module in lesson.modules.items()},
         "optimizer": optimizer.state(),
-        "tower": tower,
-        "elapsed": elapsed,
         "step": step,
-        "course": asdict(course),
+        "seconds": seconds,
+        "counts": dict(counts),
     }
-    make_folder(out.parent)
-    with written_aside(out) as aside:
+    with written_aside(checkpoint) as aside:
         torch.save(state, aside)
+
+
+def _summed(counts: Counter[str]) -> Counter[str]:
+    if not dist.is_initialized():
+        return counts
+    gathered: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, counts)
+    return sum(gathered, Counter[str]())

@@ -6,6 +6,7 @@ Scene number i of a folder is drawn with the seed `start + i`.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import shutil
 from dataclasses import dataclass
@@ -14,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
-from jurat.models.hf.load_model import weights_digest
+from jurat.files import make_folder
 from jurat.pictograms.objects import CLASSES
 from jurat.pictograms.scene import MOST, SIDE, Scene, draw
-from training.mllm.architecture import PATCHES, WIDTH
+from training.lineage import load_parts
+from training.mllm.architecture import PATCHES, WIDTH, build
 from training.mllm.tower import pixel_values
+from training.stages import Task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,12 +71,21 @@ class TowerFeatures:
         return torch.from_numpy(np.asarray(self.states[rows], np.float32))
 
 
-def load_tower(weights: Path) -> CLIPVisionModel:
-    """The vision tower of the MLLM in `weights`, in float32 and evaluation mode."""
-    from transformers import AutoModelForImageTextToText
+def load_tower(stage: Path) -> CLIPVisionModel:
+    """The vision tower of a finished stage of an MLLM, in float32 and evaluation mode."""
+    tower: Any = build(CLASSES).model.vision_tower
+    own = "model.vision_tower."
+    weights = load_parts(stage)["model"].items()
+    tower.load_state_dict({name.removeprefix(own): w for name, w in weights if name.startswith(own)})
+    return tower.eval()
 
-    model: Any = AutoModelForImageTextToText.from_pretrained(weights, dtype=torch.float32)
-    return model.model.vision_tower.eval()
+
+def tower_digest(tower: CLIPVisionModel) -> str:
+    """Twelve hex digits of the SHA-256 of the weights in bfloat16."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tower.state_dict().items()):
+        digest.update(name.encode() + value.to(torch.bfloat16).view(torch.int16).numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 @torch.inference_mode()
@@ -93,25 +106,38 @@ def truth_of(scene: Scene) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     return kinds, boxes
 
 
-def compute_features(folder: Path, weights: Path, start: int, count: int, workers: int = 2) -> TowerFeatures:
-    """Draws scenes into `folder` and lets the tower of `weights` see them; what is there is used again."""
+def compute_features(
+    folder: Path, tower: CLIPVisionModel, start: int, count: int, workers: int = 2
+) -> TowerFeatures:
+    """Draws scenes into `folder` and lets the tower see them; what is there is used again."""
     scenes = folder / f"scenes-{start}-{count}"
     if not scenes.exists():
         print(f"drawing {count} scenes", flush=True)
         _fill(scenes, start, count, workers)
     arrays = {name: np.load(scenes / f"{name}.npy", mmap_mode="r") for name in FIELDS}
-    states = scenes / f"states-{weights_digest(weights)}.npy"
+    states = scenes / f"states-{tower_digest(tower)}.npy"
     if not states.exists():
         print(f"the tower looks at {count} scenes", flush=True)
         part = states.with_suffix(".part")
         with part.open("wb") as stream:
-            np.save(stream, states_of(load_tower(weights), arrays["pixels"]))
+            np.save(stream, states_of(tower, arrays["pixels"]))
         part.replace(states)
     return TowerFeatures(np.load(states, mmap_mode="r"), np.array(arrays["kinds"]), np.array(arrays["boxes"]))
 
 
+def features_for(task: Task) -> tuple[TowerFeatures, CLIPVisionModel]:
+    """What the tower of a stage's parent makes of its scenes, and that tower; one process at a time."""
+    parent = task.parent()
+    assert parent is not None
+    tower = load_tower(parent)
+    folder = task.work / "clip-and-owl"
+    make_folder(folder)
+    with FileLock(folder / "lock"):
+        return compute_features(folder, tower, FIRST_SEED, task.stage.settings["scenes"]), tower
+
+
 def _fill(folder: Path, start: int, count: int, workers: int) -> None:
-    from multiprocessing import Process
+    from multiprocessing import get_context
 
     part = folder.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -119,7 +145,8 @@ def _fill(folder: Path, start: int, count: int, workers: int) -> None:
     for name, (shape, kind) in FIELDS.items():
         np.lib.format.open_memmap(part / f"{name}.npy", "w+", kind, (count, *shape))
     edges = np.linspace(0, count, workers + 1).astype(int).tolist()
-    shares = [Process(target=_share, args=(part, start, a, b)) for a, b in itertools.pairwise(edges)]
+    make = get_context("spawn").Process
+    shares = [make(target=_share, args=(part, start, a, b)) for a, b in itertools.pairwise(edges)]
     for share in shares:
         share.start()
     for share in shares:

@@ -12,6 +12,7 @@ sentences are about something nearly in a scene: a look-alike, or one of two obj
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +22,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jurat.models.hf.load_model import weights_digest
 from jurat.pictograms.objects import CLASSES
 from training import tower_export
 from training.clip.texts import Text, TextSampler, every_word
-from training.loop import Course, Named, TrainingResult, initialise, train
 from training.mllm.architecture import HEADS, PATCH, SIDE, TOWER_LAYERS, WIDTH
+from training.optimizer import Group
 from training.queries import QUERIES, ask
+from training.stages import Task
 from training.text_tower_tokenizer import build_tokenizer
-from training.tower_features import FIRST_SEED, compute_features, load_tower
+from training.tower_features import features_for
+from training.tower_heads import Named, initialise
 from training.vocabulary import VOCABULARIES
 
 if TYPE_CHECKING:
@@ -141,50 +143,56 @@ def tokenizer_of(vocabulary: Path = VOCABULARY) -> PreTrainedTokenizerFast:
     return build_tokenizer(vocabulary, every_word(), LONGEST)
 
 
-def train_clip(
-    work: Path, weights: Path, course: Course, scenes: int
-) -> tuple[CLIPModel, PreTrainedTokenizerFast, TrainingResult]:
-    """Trains on the tower of the MLLM in `weights`; scenes and checkpoints lie in `work`."""
-    torch.set_num_threads(course.threads)
-    torch.manual_seed(course.seed)
-    seen = compute_features(work, weights, FIRST_SEED, scenes, course.threads)
-    tokenizer, tower = tokenizer_of(), load_tower(weights)
-    model = build(tower, len(tokenizer))
-    bias = nn.Parameter(torch.tensor(-3.0))  # not part of a CLIP: the threshold stands in for it
-    present, count = seen.present, seen.trained_on
+class MatcherLesson:
+    """See the module's docstring. The setting `scenes` is how many are drawn for it."""
 
-    def compare(rows: np.ndarray, writer: TextSampler, names: list[Text]) -> tuple[Tensor, Tensor, Tensor]:
+    def __init__(self, task: Task) -> None:
+        self._seen, tower = features_for(task)
+        self._tokenizer = tokenizer_of()
+        self._model = build(tower, len(self._tokenizer))
+        # Not part of a CLIP: the threshold stands in for it.
+        self._bias = nn.ParameterDict({"bias": nn.Parameter(torch.tensor(-3.0))})
+        self.modules: dict[str, nn.Module] = {"model": self._model, "bias": self._bias}
+        self.counts = Counter[str]()
+
+    def groups(self) -> Sequence[Group]:
+        return [Group([*trained(self._model), *self._bias.named_parameters()])]
+
+    def losses(self, rng: np.random.Generator, size: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        words = random.Random(int(rng.integers(2**62)))
+        count = self._seen.trained_on
+        rows = rng.choice(count, min(size, count), replace=False)
+        names = [Text(text, (q.classes,)) for text, q in zip(ask(words), QUERIES, strict=True)]
+        self.counts["scenes"] += size
+        self.counts["texts"] += TEXTS * (size // 2) + len(names)
+        compared = self._compare(rows, TextSampler(words), names)
+        return losses(*compared, self._model.logit_scale.exp(), self._bias["bias"]), {}
+
+    def _compare(
+        self, rows: np.ndarray, writer: TextSampler, names: list[Text]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Cosines, truth and nearness of some scenes with texts written about half of them, and names."""
-        states = seen.batch(rows)
-        written = [writer.write(_kinds(seen.kinds[row]), TEXTS) for row in rows[: len(rows) // 2]]
+        written = [writer.write(_kinds(self._seen.kinds[row]), TEXTS) for row in rows[: len(rows) // 2]]
         texts = [text for some in written for text in some] + names
-        cosines = embed_scenes(model, states) @ embed_texts(model, tokenizer, [t.text for t in texts]).T
+        embedded = embed_texts(self._model, self._tokenizer, [t.text for t in texts])
+        cosines = embed_scenes(self._model, self._seen.batch(rows)) @ embedded.T
         near = torch.arange(len(rows))[:, None] == torch.arange(len(texts))[None] // TEXTS
         near[:, len(texts) - len(names) :] = False
-        return cosines, relevance(present[rows], texts), near
-
-    words = random.Random(course.seed)
-    writer = TextSampler(words)
-
-    def loss(rng: np.random.Generator) -> dict[str, Tensor]:
-        rows = rng.choice(count, min(course.batch, count), replace=False)
-        names = [Text(text, (q.classes,)) for text, q in zip(ask(words), QUERIES, strict=True)]
-        return losses(*compare(rows, writer, names), model.logit_scale.exp(), bias)
+        return cosines, relevance(self._seen.present[rows], texts), near
 
     @torch.no_grad()
-    def watch() -> dict[str, float]:
+    def measure(self) -> dict[str, float]:
+        """On scenes held out: AUC of texts that are nearly true, and the share of irrelevant pairs that are
+        dropped where 97% of the relevant ones are kept."""
         from sklearn.metrics import roc_auc_score
 
-        cosines, truth, near = compare(np.arange(count, len(seen)), TextSampler(random.Random(1)), [])
+        rows = np.arange(self._seen.trained_on, len(self._seen))
+        cosines, truth, near = self._compare(rows, TextSampler(random.Random(1)), [])
         threshold = torch.quantile(cosines[truth], 0.03)
         return {
-            "near, AUC": round(float(roc_auc_score(truth[near], cosines[near])), 4),
-            "dropped where 97% are kept": round(float((cosines[~truth] <= threshold).float().mean()), 4),
+            "near_auc": round(float(roc_auc_score(truth[near], cosines[near])), 4),
+            "dropped": round(float((cosines[~truth] <= threshold).float().mean()), 4),
         }
-
-    parameters = [*trained(model), ("bias", bias)]
-    done = train(course, parameters, work / "clip.pt", weights_digest(weights), loss, watch)
-    return model.eval(), tokenizer, done
 
 
 def _kinds(row: np.ndarray) -> list[int]:

@@ -1,37 +1,48 @@
 """Batches of joint training: scenes with packed questions about them, and their answers.
 
-Each batch has one mode: the judge's statements (most batches), the judge's whole rules, free questions
-(one word, reasons in JSON, descriptions), or statements without an image, answered Yes as often as they are
-true in this world, which gives the model a language prior. Some scenes have a blanked-out rectangle, and some
-are resampled as if from another size. Shares and wordings are in `mixes`.
+Each batch has one mode (`mixes.MODES`): statements, whole rules, answers in words (one word, reasons in JSON,
+descriptions), or statements without an image, answered Yes as often as they are true in this world, which
+gives the model a language prior. Scenes with anything unknown are shown, and nothing is asked about them.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image
 
 from jurat.judge.prompts import REASON, Wording
 from jurat.pictograms.scene import SIDE
 from jurat.pictograms.statements import HELD_OUT, Facts, Statement
 from training.forbidding_rules import forbid
 from training.mllm.answers import DESCRIBE, ONE_WORD, YES_NO, describe, open_question, reason
-from training.mllm.mixes import MIXES, Mix
-from training.mllm.scene_pool import CELLS, Pool
+from training.mllm.mixes import Mix, wordings
 from training.mllm.tokenizer import EOS, PAD, Words
-from training.mllm.tower import load_batch
 from training.questions import KINDS, Questioner, anything, facts_of
+from training.scenes.pool import CELLS, Pool, load_batch
+from training.scenes.unknown import UNKNOWN
+from training.scenes.variation import vary
 
 RULE_KINDS = ("visible", "any of", "sign", "touch", "touch", "group touch", "whole rule")
 """Kinds of question that whole rules are made of, each as likely as the others."""
 CHUNKS, SPAN = 2, 64
-RESAMPLED = 0.25
-"""Share of scenes that are scaled down and up again."""
+UNKNOWN_SHARE = 0.12
+"""Share of scenes that may hold something unknown; the others do not."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Scenes and the questions about them."""
+
+    mode: str
+    instruction: str
+    rows: dict[str, np.ndarray]
+    """By the names in `pool.FIELDS`."""
+    pack: dict[str, np.ndarray]
+    """By the names of `packed_forward.Pack`, and `goal`: (B, Q) token ids to be predicted at `pick`."""
 
 
 @dataclass
@@ -78,8 +89,9 @@ class Packer:
         return {"ids": self.ids, "text": self.text, "position": self.position, "pick": pick, "goal": goal}
 
 
-def blank_out(batch: dict[str, np.ndarray], row: int, rng: np.random.Generator) -> None:
-    """Covers a rectangle of a scene; what it hides is gone, and nothing may be half hidden."""
+def blank_out(batch: dict[str, np.ndarray], row: int, rng: np.random.Generator) -> bool:
+    """Covers a rectangle of a scene; what it hides is gone, and nothing may be half hidden. False where
+    none was found in a few tries."""
     for _ in range(12):
         wide, high = rng.integers(3, 9, 2)
         x, y = rng.integers(0, CELLS - wide + 1), rng.integers(0, CELLS - high + 1)
@@ -95,35 +107,22 @@ def blank_out(batch: dict[str, np.ndarray], row: int, rng: np.random.Generator) 
         batch["kinds"][row][hidden >= 0.8] = -1
         for name in ("cover", "contact", "seam"):
             batch[name][row][..., y : y + high, x : x + wide] = 0
-        return
+        return True
+    return False
 
 
-def resample(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A scene as if it had come in another size, with another brightness."""
-    filters = [
-        Image.Resampling.BILINEAR,
-        Image.Resampling.BICUBIC,
-        Image.Resampling.LANCZOS,
-        Image.Resampling.BOX,
-    ]
-    side = int(rng.integers(88, 224))
-    image = Image.fromarray(pixels)
-    image = image.resize((side, side), filters[rng.integers(4)]).resize(
-        (SIDE, SIDE), filters[rng.integers(3)]
-    )
-    value = np.asarray(image, np.float32)
-    if rng.random() < 0.5:
-        value = (value - 128) * rng.uniform(0.8, 1.15) + 128 + rng.uniform(-20, 20)
-    return np.clip(value, 0, 255).astype(np.uint8)
+def _drawn(shares: Mapping[str, float], rng: random.Random) -> str:
+    return rng.choices(list(shares), list(shares.values()))[0]
 
 
 @dataclass
 class Teacher:
-    """Writes the questions and answers of one scene after another."""
+    """Writes the questions and answers about one scene after another, and counts them."""
 
     words: Words
     rng: random.Random
-    mix: Mix = MIXES["bundled"]
+    mix: Mix
+    counts: Counter[str] = field(default_factory=Counter[str])
 
     def __post_init__(self) -> None:
         kinds = {kind: weight * self.mix.kinds.get(kind, 1.0) for kind, weight in KINDS.items()}
@@ -131,85 +130,116 @@ class Teacher:
         self.rules = Questioner(self.rng)
         self.yes, self.no, self.eos = self.words.id("Yes"), self.words.id("No"), self.words.id(EOS)
 
+    def wording(self, mode: str) -> Wording:
+        """How the questions of a batch are put."""
+        kind = "rule" if mode == "rule" else "statement"
+        name = _drawn(self.mix.rules if mode == "rule" else self.mix.statements, self.rng)
+        self.counts[f"batches {mode}"] += 1
+        self.counts[f"batches of {kind} wording {name}"] += 1
+        wording = wordings(kind)[name]
+        return wording if mode != "free" else Wording("", wording.question)
+
+    def question(self, mode: str, facts: Facts, wording: Wording) -> tuple[list[int], list[int]] | None:
+        """Token ids of one question and of its answer; None where the scene offered none."""
+        if mode == "no image":
+            statement = anything(self.rng)
+            truth = statement.truth(facts)
+            return None if truth is None else self._closed("no image", wording, self._say(statement), truth)
+        if mode == "rule":
+            drawn = self.rules.draw(facts, self.rng.choice(RULE_KINDS))
+            ways = forbid(drawn[1]) if drawn else []
+            if drawn is None or not ways:
+                return None
+            return self._closed(f"rule, {drawn[0]}", wording, self.rng.choice(ways), drawn[2])
+        if mode == "statement":
+            drawn = self.questioner.draw(facts)
+            return (
+                self._closed(f"statement, {drawn[0]}", wording, self._say(drawn[1]), drawn[2])
+                if drawn
+                else None
+            )
+        return self._free(facts, wording)
+
     def _say(self, statement: Statement) -> str:
         phrases = statement.phrasings(definite=self.rng.random() < 0.3)
         trained = phrases[: max(1, len(phrases) - HELD_OUT)]
         return trained[0] if self.rng.random() < 0.35 else self.rng.choice(trained)
 
-    def _closed(self, wording: Wording, text: str, truth: bool) -> tuple[list[int], list[int]]:
+    def _closed(self, form: str, wording: Wording, text: str, truth: bool) -> tuple[list[int], list[int]]:
+        self.counts[f"asked {form}: {'Yes' if truth else 'No'}"] += 1
         return self.words.ids(f"{wording.ask(text)} ASSISTANT:"), [self.yes if truth else self.no]
-
-    def wording(self, mode: str) -> Wording:
-        """How the questions of a batch are put."""
-        if mode == "rule":
-            return self.rng.choice(self.mix.rules)
-        put = self.rng.choice(self.mix.statements)
-        return put if mode != "free" else Wording("", put.question)
-
-    def question(self, mode: str, facts: Facts, wording: Wording) -> tuple[list[int], list[int]] | None:
-        """Token ids of one question and of its answer."""
-        if mode == "no image":
-            statement = anything(self.rng)
-            truth = statement.truth(facts)
-            return None if truth is None else self._closed(wording, self._say(statement), truth)
-        if mode == "rule":
-            drawn = self.rules.draw(facts, self.rng.choice(RULE_KINDS))
-            ways = forbid(drawn[1]) if drawn else []
-            return self._closed(wording, self.rng.choice(ways), drawn[2]) if drawn and ways else None
-        if mode == "statement":
-            drawn = self.questioner.draw(facts)
-            return self._closed(wording, self._say(drawn[1]), drawn[2]) if drawn else None
-        return self._free(facts, wording)
 
     def _free(self, facts: Facts, wording: Wording) -> tuple[list[int], list[int]] | None:
         chance = self.rng.random()
-        if chance < 0.55:
+        if chance < 0.50:
             pair = open_question(facts, self.rng)
             if pair is None:
                 return None
-            return self.words.ids(f"{pair[0]} {ONE_WORD} ASSISTANT:"), [*self.words.ids(pair[1]), self.eos]
-        if chance < 0.60:
-            return self.words.ids(f"{DESCRIBE} ASSISTANT:"), [*self.words.ids(describe(facts)), self.eos]
+            return self._worded("one word", f"{pair[0]} {ONE_WORD}", pair[1])
+        if chance < 0.55:
+            return self._worded("description", DESCRIBE, describe(facts))
         drawn = self.questioner.draw(facts)
         if drawn is None:
             return None
-        if chance < 0.75:
+        if chance < 0.65:
+            self.counts["asked in words: Yes or No"] += 1
             text = self._say(drawn[1])
             return self.words.ids(f"{text} {YES_NO} ASSISTANT:"), [self.yes if drawn[2] else self.no]
         why = reason(drawn[1], drawn[2], facts)
         if why is None:
             return None
-        question = f"{wording.ask(self._say(drawn[1]))} {REASON} ASSISTANT:"
-        return self.words.ids(question), [*self.words.ids(why), self.eos]
+        return self._worded("reasons", f"{wording.ask(self._say(drawn[1]))} {REASON}", why)
+
+    def _worded(self, form: str, question: str, answer: str) -> tuple[list[int], list[int]]:
+        self.counts[f"asked in words: {form}"] += 1
+        return self.words.ids(f"{question} ASSISTANT:"), [*self.words.ids(answer), self.eos]
 
 
-def batches(
-    pools: list[Pool], words: Words, size: int, seed: int, mix: Mix = MIXES["bundled"]
-) -> Iterator[dict[str, Any]]:
-    """Endless batches: a mode, the instruction, rows of the pools, and the packed questions about them."""
-    rng, teacher = np.random.default_rng(seed), Teacher(words, random.Random(seed), mix)
-    total = sum(map(len, pools))
-    while True:
-        order = rng.permutation(total)
-        for first in range(0, total - size, size):
-            batch = load_batch(pools, order[first : first + size])
-            mode = str(rng.choice(list(mix.modes), p=list(mix.modes.values())))
-            wording = teacher.wording(mode)
-            packer = Packer(size, words.id(PAD))
-            for row in range(size):
-                if rng.random() < mix.blanked:
-                    blank_out(batch, row, rng)
-                if rng.random() < RESAMPLED:
-                    batch["pixels"][row] = resample(batch["pixels"][row], rng)
-                _fill_row(packer, row, teacher, mode, wording, batch)
-            packed = {"batch": batch, "pack": packer.tensors()}
-            yield {"mode": mode, "instruction": wording.instruction, **packed}
+@dataclass
+class Scenes:
+    """Rows of several pools, those without anything unknown known by number."""
+
+    pools: Sequence[Pool]
+
+    def __post_init__(self) -> None:
+        kinds = np.concatenate([pool["kinds"] for pool in self.pools])
+        foreign = np.concatenate([pool["foreign"].any((1, 2)) for pool in self.pools])
+        self._known = np.flatnonzero(~foreign & (kinds < UNKNOWN).all(1) & (kinds >= 0).any(1))
+        self._all = len(kinds)
+
+    def draw(self, rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
+        """Rows at random; see `UNKNOWN_SHARE`."""
+        index = self._known[rng.integers(len(self._known), size=size)]
+        strange = rng.random(size) < UNKNOWN_SHARE
+        index[strange] = rng.integers(self._all, size=int(strange.sum()))
+        return load_batch(self.pools, index)
+
+
+def make_batch(
+    scenes: Scenes, words: Words, size: int, rng: np.random.Generator, mix: Mix, counts: Counter[str]
+) -> Batch:
+    """A batch drawn with `rng`; what is in it is added to `counts`."""
+    teacher = Teacher(words, random.Random(int(rng.integers(2**62))), mix, counts)
+    rows = scenes.draw(rng, size)
+    mode = str(rng.choice(list(mix.modes), p=list(mix.modes.values())))
+    wording = teacher.wording(mode)
+    packer = Packer(size, words.id(PAD))
+    counts["scenes"] += size
+    for row in range(size):
+        vary(rows, row, rng)
+        if rng.random() < mix.blanked:
+            counts["scenes with a rectangle painted over"] += blank_out(rows, row, rng)
+        _fill_row(packer, row, teacher, mode, wording, rows)
+    return Batch(mode, wording.instruction, rows, packer.tensors())
 
 
 def _fill_row(
-    packer: Packer, row: int, teacher: Teacher, mode: str, wording: Wording, batch: dict[str, np.ndarray]
+    packer: Packer, row: int, teacher: Teacher, mode: str, wording: Wording, rows: dict[str, np.ndarray]
 ) -> None:
-    facts = facts_of(*(batch[name][row] for name in ("kinds", "centres", "areas", "gaps")))
+    if rows["foreign"][row].any() or (rows["kinds"][row] == UNKNOWN).any():
+        teacher.counts["scenes with something unknown"] += 1
+        return
+    facts = facts_of(*(rows[name][row] for name in ("kinds", "centres", "areas", "gaps")))
     if len(facts.kinds) == 0:
         return
     asked: set[tuple[int, ...]] = set()

@@ -1,23 +1,21 @@
-"""Checkpoints passed between training stages: the model, its temporary heads, the optimizer."""
+"""What joint training begins from: the modules of a finished stage, with the whole vocabulary."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
-from jurat.files import written_aside
 from jurat.pictograms.objects import GROUPS, OBJECTS
+from training.lineage import load_parts
 from training.mllm.architecture import build
 from training.mllm.dense_targets import Heads
+from training.mllm.grounding import Grounding
 from training.mllm.tokenizer import BOS, EOS, IMAGE, PAD, Words
-from training.muon import Optimizer
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import LlavaForConditionalGeneration
 
 NAMES = "model.language_model.embed_tokens.weight"
@@ -35,24 +33,41 @@ def fresh(words: Words) -> LlavaForConditionalGeneration:
 
 
 def start(
-    words: Words, state: dict[str, Any], *, new_decoder: bool = False
-) -> tuple[LlavaForConditionalGeneration, Heads]:
-    """The model of a checkpoint, with the whole vocabulary.
+    words: Words, parent: Path, *, new_decoder: bool = False
+) -> tuple[LlavaForConditionalGeneration, Heads, Grounding]:
+    """Model, dense heads and grounding head as a finished stage left them.
 
-    One whose vocabulary is the class names gives tower, projector and names, as does any for a new
-    decoder; plurals and groups start from the names.
+    A stage of the tower alone gives tower, projector and the names of the classes, as any stage does for
+    a new decoder; plurals and groups start from the names, all else anew. Words that came after the
+    parent's vocabulary start anew too.
     """
-    model, heads = fresh(words), Heads()
-    heads.load_state_dict(state["heads"])
-    if "ground" in state and not new_decoder:
-        model.load_state_dict(state["model"])
-        return model, heads
-    names = state["model"].pop(NAMES)
-    if "ground" in state:
-        names = names[words.class_rows]
-    seeing = {k: v for k, v in state["model"].items() if "vision_tower" in k or "multi_modal_projector" in k}
-    model.load_state_dict(seeing, strict=False)
+    parts = load_parts(parent)
+    model, heads, grounding = fresh(words), Heads(), Grounding()
+    heads.load_state_dict(parts["heads"])
+    names = parts["model"].pop(NAMES)
     rows = model.model.language_model.embed_tokens.weight
+    if "ground" in parts and not new_decoder:
+        load_body(model, parts["model"])
+        grounding.load_state_dict(parts["ground"])
+        with torch.no_grad():
+            rows[: len(names)] = names
+        return model, heads, grounding
+    if "ground" in parts:
+        names = names[words.class_rows]
+    seeing = ("model.vision_tower.", "model.multi_modal_projector.")
+    load_body(model, {k: v for k, v in parts["model"].items() if k.startswith(seeing)})
+    _name_rows(rows, names, words)
+    return model, heads, grounding
+
+
+def load_body(model: LlavaForConditionalGeneration, weights: dict[str, Tensor]) -> None:
+    """Sets the weights given; ValueError at one that the model has not."""
+    if unknown := model.load_state_dict(weights, strict=False).unexpected_keys:
+        raise ValueError(f"the model has no weights named {', '.join(unknown[:3])}.")
+
+
+def _name_rows(rows: Tensor, names: Tensor, words: Words) -> None:
+    """Embeddings of names, plurals and groups from those of the classes, in place."""
     length = names.norm(dim=1).mean()
     with torch.no_grad():
         rows[words.class_rows] = names
@@ -61,17 +76,3 @@ def start(
         for noun in GROUPS:
             mean = names[sorted(noun.classes)].mean(0)
             rows[words.id(noun.singular)] = rows[words.id(noun.plural)] = mean / mean.norm() * length
-    return model, heads
-
-
-def save(
-    out: Path, parts: Mapping[str, nn.Module], optimizer: Optimizer, elapsed: float, step: int, settings: Any
-) -> None:
-    """Writes a checkpoint, whole or not at all.
-
-    `parts` are `model`, `heads` and, once the decoder is trained, `ground`; `elapsed` is in seconds.
-    """
-    state: dict[str, Any] = {name: module.state_dict() for name, module in parts.items()}
-    state |= {"optimizer": optimizer.state(), "elapsed": elapsed, "step": step, "settings": asdict(settings)}
-    with written_aside(out) as aside:
-        torch.save(state, aside)

@@ -3,7 +3,8 @@
 Every patch predicts, through the projector and against the decoder's own name embeddings (so that
 image tokens start in word space): the object that covers each of its four cells; the object whose centre
 lies in it; the objects that touch another one in it; in which cells two objects overlap or nearly do; and
-where the covering object's centre is. The heads are discarded after training.
+where the covering object's centre is. Beside the names of the world there are two more answers: an object
+that it does not know, and a background that is none of its own. The heads are discarded after training.
 """
 
 from __future__ import annotations
@@ -18,23 +19,26 @@ from torch import Tensor, nn
 
 from jurat.pictograms.objects import CLASSES
 from training.mllm.architecture import PATCH, WIDTH
-from training.mllm.scene_pool import CELLS
+from training.scenes.pool import CELLS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GRID = CELLS // 2
+NOTHING, UNKNOWN_THING, FOREIGN_GROUND = 0, CLASSES + 1, CLASSES + 2
+ANSWERS = CLASSES + 3
+"""What a patch may be told by: nothing, the classes of the world from 1 on, and what is unknown."""
 LEAST_COVER = 0.06
 """Share of a cell below which an object is not counted as covering it."""
 
 
 @dataclass
 class Targets:
-    """What the heads should say of a batch; P = GRID * GRID patches of 4 cells; class 0 is "nothing"."""
+    """What the heads should say of a batch; P = GRID * GRID patches of 4 cells; answers as above."""
 
-    cover: Tensor  # (B, P, 4, CLASSES + 1), a distribution
-    centre: Tensor  # (B, P, CLASSES + 1), a distribution
-    contact: Tensor  # (B, P, CLASSES + 1), a distribution
+    cover: Tensor  # (B, P, 4, ANSWERS), a distribution
+    centre: Tensor  # (B, P, ANSWERS), a distribution
+    contact: Tensor  # (B, P, ANSWERS), a distribution
     seam: Tensor  # (B, P, 8), 0 or 1: overlap in each cell, then near miss in each cell
     offset: Tensor  # (B, P, 4): covering object's centre, relative to the patch and absolute
     foreground: Tensor  # (B, P), bool: patches with a covering object
@@ -45,6 +49,11 @@ def _patches(cells: Tensor) -> Tensor:
     lead = cells.shape[:-2]
     split = cells.reshape(*lead, GRID, 2, GRID, 2)
     return split.transpose(-3, -2).reshape(*lead, GRID * GRID, 4)
+
+
+def _shares(pixels: NDArray[np.generic]) -> Tensor:
+    """Pixels of each cell as shares of the cell."""
+    return torch.from_numpy(pixels.astype(np.float32)) / (PATCH / 2) ** 2
 
 
 def _distribution(weights: Tensor) -> Tensor:
@@ -62,10 +71,13 @@ def targets(batch: dict[str, NDArray[np.generic]]) -> Targets:
     present = kinds >= 0
     label = (kinds + 1).clamp(min=0)
     most = kinds.shape[1]
-    share = _patches(torch.from_numpy(batch["cover"].astype(np.float32)) / (PATCH / 2) ** 2)  # (B, M, P, 4)
+    share = _patches(_shares(batch["cover"]))  # (B, M, P, 4)
     weight = torch.where((share >= LEAST_COVER) & present[:, :, None, None], share, 0).sqrt()
-    onehot = F.one_hot(label, CLASSES + 1).float() * present[..., None]
-    cover = _distribution(torch.einsum("bmpc,bmk->bpck", weight, onehot))
+    onehot = F.one_hot(label, ANSWERS).float() * present[..., None]
+    covering = torch.einsum("bmpc,bmk->bpck", weight, onehot)
+    bare = (1 - share.sum(1)).clamp(min=0) * _patches(_shares(batch["foreign"]))
+    covering[..., FOREIGN_GROUND] = torch.where(bare >= LEAST_COVER, bare, 0).sqrt()
+    cover = _distribution(covering)
 
     column, row = (centres[..., i].long().clamp(0, 127) // PATCH for i in (0, 1))
     at = F.one_hot(row * GRID + column, GRID * GRID).float()
@@ -96,11 +108,13 @@ class Heads(nn.Module):
         self.maps = nn.ModuleList(
             nn.Linear(WIDTH, WIDTH, bias=False) for _ in range(6)
         )  # 4 cells, centre, contact
-        self.nothing = nn.Parameter(torch.zeros(6, WIDTH))
-        self.bias = nn.Parameter(torch.zeros(6, CLASSES + 1))
+        self.nothing = nn.Parameter(torch.zeros(6, 1, WIDTH))
+        self.unknown = nn.Parameter(torch.zeros(6, 2, WIDTH))
+        self.bias = nn.Parameter(torch.zeros(6, ANSWERS))
         self.scale = nn.Parameter(torch.ones(6))
         self.seam = nn.Linear(WIDTH, 8)
         self.offset = nn.Linear(WIDTH, 4)
+        nn.init.normal_(self.unknown, std=WIDTH**-0.5)
         for layer in self.maps:
             nn.init.eye_(layer.weight)  # pyright: ignore[reportArgumentType]
         nn.init.constant_(self.seam.bias, -3.0)
@@ -108,7 +122,7 @@ class Heads(nn.Module):
     def forward(self, patches: Tensor, names: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
         """Class logits of the six maps, seam logits and offsets, of (B, P, WIDTH) patches."""
         logits = [
-            F.linear(layer(patches), torch.cat([self.nothing[i : i + 1], names])) * self.scale[i]
+            F.linear(layer(patches), torch.cat([self.nothing[i], names, self.unknown[i]])) * self.scale[i]
             + self.bias[i]
             for i, layer in enumerate(self.maps)
         ]
@@ -116,7 +130,8 @@ class Heads(nn.Module):
 
 
 def _soft_cross_entropy(logits: Tensor, target: Tensor, background: float) -> Tensor:
-    weight = torch.where(target[..., 0] > 0.5, background, 1.0)
+    behind = target[..., NOTHING] + target[..., FOREIGN_GROUND]
+    weight = torch.where(behind > 0.5, background, 1.0)
     loss = -(F.log_softmax(logits, -1) * target).sum(-1)
     return (loss * weight).sum() / weight.sum()
 

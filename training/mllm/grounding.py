@@ -32,7 +32,8 @@ class Grounding(nn.Module):
 
     def loss(self, states: Tensor, pack: Pack, batch: dict[str, np.ndarray], words: Words) -> Tensor:
         kinds = torch.from_numpy(batch["kinds"].astype(np.int64))
-        there = F.one_hot(kinds.clamp(min=0), CLASSES).float() * (kinds >= 0)[..., None]
+        named = (kinds >= 0) & (kinds < CLASSES)
+        there = F.one_hot(torch.where(named, kinds, 0), CLASSES).float() * named[..., None]
         own = there @ words.membership  # (B, MOST, nouns)
         centre = torch.from_numpy(batch["centres"]) / (SIDE / 2) - 1
         touching = torch.from_numpy((batch["gaps"] == 0) & ~np.eye(MOST, dtype=bool)).float()

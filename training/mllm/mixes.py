@@ -1,65 +1,54 @@
-"""What joint training shows, as data: for the bundled model, and for the naive organism's decoder.
-
-The mixes of the bundled model hold all that the judge does: its wordings, questions without an image,
-rectangles painted over, whole rules. The mix `naive` asks the same things in other words, always about a
-whole image, and seldom about rules. It trains a new decoder only: the organism's vision tower is that of the
-stage `signs`, which was trained under the mix `bundled`.
-"""
+"""What joint training shows, read from `mixes.toml`: shares of batches, wordings, kinds of statements."""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
 from jurat.judge.prompts import RULE, STATEMENT, Wording
+
+MODES = ("statement", "rule", "free", "no image")
+"""Kinds of batches: statements; whole rules; answers in words; statements without an image."""
 
 
 @dataclass(frozen=True)
 class Mix:
     """Shares and wordings of joint training."""
 
-    modes: dict[str, float]
-    """Modes of a batch (`batches`), with their shares."""
-    statements: tuple[Wording, ...]
-    """How statements are put, each as likely as the others."""
-    rules: tuple[Wording, ...]
-    """How whole rules are put."""
+    modes: Mapping[str, float]
+    """Shares of batches, by the names in `MODES`; they sum to 1."""
+    statements: Mapping[str, float]
+    """Shares of the ways in which statements are put, by the names in `wordings("statement")`."""
+    rules: Mapping[str, float]
+    """Shares of the ways in which whole rules are put, by the names in `wordings("rule")`."""
     blanked: float
     """Share of scenes with a rectangle painted over."""
     kinds: Mapping[str, float] = field(default_factory=dict[str, float])
     """Factors on the weights of kinds of statements (`questions.KINDS`); 1 where there is none."""
-    organism: Literal["bundled", "naive"] = "bundled"
-    """Which model learns it."""
+
+    def __post_init__(self) -> None:
+        for shares in (self.modes, self.statements, self.rules):
+            if abs(sum(shares.values()) - 1) > 1e-9:
+                raise ValueError(f"mixes.toml: the shares {dict(shares)} do not sum to 1.")
+        if unknown := [mode for mode in self.modes if mode not in MODES]:
+            raise ValueError(f"mixes.toml: there is no mode {unknown[0]!r}; they are {', '.join(MODES)}.")
 
 
-MIXES: dict[str, Mix] = {
-    "bundled": Mix(
-        {"statement": 0.74, "rule": 0.12, "free": 0.09, "no image": 0.05}, (STATEMENT,), (RULE,), 0.06
-    ),
-    "touches": Mix(
-        {"statement": 0.74, "rule": 0.12, "free": 0.09, "no image": 0.05},
-        (STATEMENT,),
-        (RULE,),
-        0.06,
-        {"touch": 2.0, "group touch": 1.3},
-    ),
-    "naive": Mix(
-        {"statement": 0.87, "rule": 0.03, "free": 0.10},
-        (
-            Wording("Answer with Yes or No.", "Is it true? {text}"),
-            Wording("Is this true of the image? Answer Yes or No.", "{text}"),
-            Wording("Think, then answer Yes or No.", "Can this be seen in the picture? {text}"),
-            Wording("", "{text} Is it true, Yes or No?"),
-            Wording("Answer with one word.", "Is this sentence true? {text}"),
-        ),
-        (
-            Wording("Answer with Yes or No.", "Does the picture break this? {text}"),
-            Wording("Does the image break it? Answer Yes or No.", "{text}"),
-        ),
-        0.0,
-        {"whole rule": 0.25},
-        "naive",
-    ),
-}
-"""By name."""
+@cache
+def _data() -> dict[str, Any]:
+    return tomllib.loads(files("training").joinpath("mixes.toml").read_text("utf-8"))
+
+
+def mixes() -> dict[str, Mix]:
+    """By name."""
+    return {name: Mix(**values) for name, values in _data()["mixes"].items()}
+
+
+def wordings(kind: str) -> dict[str, Wording]:
+    """Ways to put a `statement` or a `rule`, by name; `judge` is the judge's own."""
+    own = {"statement": STATEMENT, "rule": RULE}[kind]
+    return {"judge": own} | {name: Wording(**values) for name, values in _data()["wordings"][kind].items()}

@@ -1,29 +1,27 @@
-"""Training of the vision tower and the projector on dense targets alone.
+"""The lesson of the vision tower and the projector: dense targets alone.
 
-It is the first stage; `joint` continues from its checkpoint with decoder and questions. It also sharpens the
-tower of a `joint` checkpoint, with three times as many pictures an hour; the decoder stays as it is, so
-`joint` must follow.
+It is how an MLLM begins; the lesson `joint` goes on with decoder and questions. The tower's words are the
+class names of the world, each an embedding that is learned here and given to the decoder.
 """
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from jurat.pictograms.objects import CLASSES
+from training.lineage import load_parts
 from training.mllm.architecture import build
-from training.mllm.checkpoints import save, start
-from training.mllm.dense_targets import Heads, dense_loss, targets
-from training.mllm.grounding import Grounding
-from training.mllm.scene_pool import FIELDS, Pool
-from training.mllm.tokenizer import Words, build_tokenizer
-from training.muon import Optimizer, Schedule
+from training.mllm.dense_targets import UNKNOWN_THING, Heads, dense_loss, targets
+from training.optimizer import Group
+from training.scenes.pool import Pool, load_batch
+from training.scenes.variation import vary
+from training.stages import Task
 
 if TYPE_CHECKING:
     from transformers import LlavaForConditionalGeneration
@@ -31,22 +29,8 @@ if TYPE_CHECKING:
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """CLIP's pixel statistics (Radford et al., 2021), as its image processor applies them."""
-
-
-@dataclass(frozen=True)
-class Settings(Schedule):
-    """Settings of a stage that trains the tower alone."""
-
-    minutes: float = 25.0
-    batch: int = 64
-    rate: float = 3e-3
-    warm_up: int = 50
-    hold: float = 0.3
-    last: float = 0.03
-    contact: float = 1.0
-    """Factor on the losses of contacts and seams."""
-    seed: int = 0
-    threads: int = 2
+WATCHED = 512
+"""Scenes that are measured on the way."""
 
 
 def pixel_values(pixels: Tensor) -> Tensor:
@@ -61,117 +45,102 @@ def see(model: LlavaForConditionalGeneration, pixels: Tensor) -> Tensor:
     return model.model.multi_modal_projector(hidden[:, 1:])
 
 
-def load_batch(pools: list[Pool], index: np.ndarray) -> dict[str, np.ndarray]:
-    """Rows of several pools laid end to end."""
-    edges = np.cumsum([0] + [len(pool) for pool in pools])
-    which = np.searchsorted(edges, index, "right") - 1
-    batch = {name: np.empty((len(index), *shape), kind) for name, (shape, kind) in FIELDS.items()}
-    for w in np.unique(which):
-        rows = which == w
-        for name in FIELDS:
-            batch[name][rows] = pools[w][name][index[rows] - edges[w]]
-    return batch
+class TowerLesson:
+    """See the module's docstring. The setting `contact` is a factor on the losses of contacts and seams."""
 
+    def __init__(self, task: Task) -> None:
+        folders, watch = task.pool()
+        self._pools, self._watch = [Pool.open(folder) for folder in folders], Pool.open(watch)
+        self._contact: float = task.stage.settings.get("contact", 1.0)
+        self._model = build(CLASSES)  # its vocabulary is the class names; `joint` has the real one
+        self._heads = Heads()
+        self.modules = {"model": self._model, "heads": self._heads}
+        self.counts = Counter[str]()
+        if (parent := task.parent()) is not None:
+            parts = load_parts(parent)
+            self._heads.load_state_dict(parts["heads"])
+            self._model.load_state_dict(parts["model"], strict=False)
+            self._model.tie_weights()
 
-def train_tower(
-    pools: list[Pool],
-    held_out: Pool,
-    out: Path,
-    settings: Settings,
-    *,
-    begin: Path | None = None,
-    watch: int = 640,
-) -> None:
-    """Trains for `settings.minutes` and writes `out`, a checkpoint for `joint`; continues one if there.
+    @property
+    def _names(self) -> torch.nn.Parameter:
+        return self._model.model.language_model.embed_tokens.weight  # pyright: ignore[reportReturnType]
 
-    `begin` is a checkpoint of `joint`; without one, training starts from nothing. Now and then it prints
-    what `measure_tower` finds on the first `watch` scenes of `held_out`.
-    """
-    torch.set_num_threads(settings.threads)
-    torch.manual_seed(settings.seed)
-    parts, names, learned = _begin(begin)
-    model, heads = parts["model"], parts["heads"]
-    named = [
-        *model.model.vision_tower.named_parameters(),
-        *model.model.multi_modal_projector.named_parameters(),
-        *heads.named_parameters(),
-    ]
-    optimizer = Optimizer.of(named, learned)
-    elapsed, step = 0.0, 0
-    if out.exists():
-        state = torch.load(out, weights_only=True)
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        optimizer.restore(state["optimizer"])
-        elapsed, step = state["elapsed"], state["step"]
-    rng = np.random.default_rng([settings.seed, step])
-    total, begun, saved = sum(map(len, pools)), time.monotonic() - elapsed, elapsed
-    order: np.ndarray = np.empty(0, int)
-    while (elapsed := time.monotonic() - begun) < settings.minutes * 60:
-        if len(order) < settings.batch:
-            order = rng.permutation(total)
-        index, order = order[: settings.batch], order[settings.batch :]
-        batch = load_batch(pools, index)
-        seen = see(model, torch.from_numpy(batch["pixels"]))
-        losses = dense_loss(heads, seen, names, targets(batch), settings.contact)
-        torch.stack(list(losses.values())).sum().backward()
-        optimizer.step(settings.rate_at(elapsed, step))
-        step += 1
-        if step % 50 == 0:
-            shown = " ".join(f"{name} {value.item():.3f}" for name, value in losses.items())
-            print(
-                f"tower {step} {elapsed:.0f} s {step * settings.batch / elapsed:.0f} images/s {shown}",
-                flush=True,
-            )
-        if elapsed - saved > 240:
-            saved = elapsed
-            print("held out", measure_tower(model, heads, names, held_out, watch), flush=True)
-            save(out, parts, optimizer, elapsed, step, settings)
-    print("held out", measure_tower(model, heads, names, held_out, watch), flush=True)
-    save(out, parts, optimizer, elapsed, step, settings)
+    def groups(self) -> Sequence[Group]:
+        seeing = self._model.model
+        named = [
+            *((f"tower.{name}", p) for name, p in seeing.vision_tower.named_parameters()),
+            *((f"projector.{name}", p) for name, p in seeing.multi_modal_projector.named_parameters()),
+            *((f"heads.{name}", p) for name, p in self._heads.named_parameters()),
+            ("names", self._names),
+        ]
+        return [Group(named)]
 
+    def losses(self, rng: np.random.Generator, size: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        batch = load_batch(self._pools, rng.integers(sum(map(len, self._pools)), size=size))
+        for row in range(size):
+            vary(batch, row, rng)
+        self.counts["scenes"] += size
+        seen = see(self._model, torch.from_numpy(batch["pixels"]))
+        return dense_loss(self._heads, seen, self._names, targets(batch), self._contact), {}
 
-def _begin(begin: Path | None) -> tuple[dict[str, Any], Tensor, list[nn.Parameter]]:
-    """Model, heads and what else a checkpoint holds; the names patches are told by; those to be learned."""
-    if begin is None:
-        model = build(CLASSES)  # its vocabulary is the class names; `joint` has the real one
-        names: Any = model.model.language_model.embed_tokens.weight
-        return {"model": model, "heads": Heads()}, names, [names]
-    words = Words(build_tokenizer())
-    state = torch.load(begin, weights_only=True)
-    model, heads = start(words, state)
-    ground = Grounding()
-    ground.load_state_dict(state["ground"])
-    names = model.model.language_model.embed_tokens.weight[words.class_rows].detach()
-    return {"model": model, "heads": heads, "ground": ground}, names, []
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        return measure_tower(self._model, self._heads, self._names, self._watch)
 
 
 @torch.no_grad()
 def measure_tower(
-    model: LlavaForConditionalGeneration, heads: Heads, names: Tensor, pool: Pool, count: int = 640
+    model: LlavaForConditionalGeneration, heads: Heads, names: Tensor, pool: Pool, count: int = WATCHED
 ) -> dict[str, float]:
-    """On held-out scenes: share of covered cells named right, and AUC of overlap against near miss."""
+    """On held-out scenes: share of cells of known objects that are named right, AUC of overlap against near
+    miss, and AUC of unknown against known objects by the mean over the cells that they cover."""
     from sklearn.metrics import roc_auc_score
 
     right = covered = 0
-    scores: list[float] = []
-    labels: list[bool] = []
+    contacts: list[tuple[float, bool]] = []
+    strange: list[tuple[float, bool]] = []
     for first in range(0, count, 64):
         batch = load_batch([pool], np.arange(first, first + 64))
         goal = targets(batch)
         logits, _, _ = heads(see(model, torch.from_numpy(batch["pixels"])), names)
         cover = torch.stack(logits[:4], 2)
-        clear = (goal.cover.amax(-1) > 0.7) & (goal.cover[..., 0] < 0.5)
+        clear = (goal.cover.amax(-1) > 0.7) & (goal.cover[..., 1 : CLASSES + 1].amax(-1) > 0.5)
         right += int(((cover.argmax(-1) == goal.cover.argmax(-1)) & clear).sum())
         covered += int(clear.sum())
-        contact = logits[5].softmax(-1)
-        for b in range(64):
-            kinds, gaps = batch["kinds"][b], batch["gaps"][b]
-            unique = [i for i in range(len(kinds)) if kinds[i] >= 0 and (kinds == kinds[i]).sum() == 1]
-            for n, i in enumerate(unique):
-                for j in unique[:n]:
-                    if gaps[i, j] < 13:
-                        pair = torch.minimum(contact[b, :, kinds[i] + 1], contact[b, :, kinds[j] + 1])
-                        scores.append(float(pair.max()))
-                        labels.append(gaps[i, j] == 0)
-    return {"cells": round(right / covered, 4), "contact_auc": round(float(roc_auc_score(labels, scores)), 4)}
+        contacts += _pair_scores(batch, logits[5].softmax(-1))
+        strange += _object_scores(goal.cover, cover.softmax(-1))
+    return {
+        "cells": round(right / covered, 4),
+        "contact_auc": round(float(roc_auc_score(*_columns(contacts))), 4),
+        "unknown_auc": round(float(roc_auc_score(*_columns(strange))), 4),
+    }
+
+
+def _columns(scored: list[tuple[float, bool]]) -> tuple[list[bool], list[float]]:
+    return [label for _, label in scored], [score for score, _ in scored]
+
+
+def _pair_scores(batch: dict[str, np.ndarray], contact: Tensor) -> list[tuple[float, bool]]:
+    """For pairs of single known objects that touch or nearly do: the contact that is seen, and the truth."""
+    scored: list[tuple[float, bool]] = []
+    for row, (kinds, gaps) in enumerate(zip(batch["kinds"], batch["gaps"], strict=True)):
+        single = [i for i, kind in enumerate(kinds) if 0 <= kind < CLASSES and (kinds == kind).sum() == 1]
+        for n, i in enumerate(single):
+            for j in single[:n]:
+                if gaps[i, j] < 13:
+                    pair = torch.minimum(contact[row, :, kinds[i] + 1], contact[row, :, kinds[j] + 1])
+                    scored.append((float(pair.max()), bool(gaps[i, j] == 0)))
+    return scored
+
+
+def _object_scores(goal: Tensor, said: Tensor) -> list[tuple[float, bool]]:
+    """For every class of a scene: mean probability of "unknown" where it covers a cell, and whether it is."""
+    scored: list[tuple[float, bool]] = []
+    cells, answers = goal.flatten(1, 2), said.flatten(1, 2)
+    for mine, probability in zip(cells, answers, strict=True):
+        for kind in range(1, UNKNOWN_THING + 1):
+            here = mine[:, kind] > 0.5
+            if here.any():
+                scored.append((float(probability[here, UNKNOWN_THING].mean()), kind == UNKNOWN_THING))
+    return scored

@@ -9,6 +9,8 @@ bipartite matching, arXiv 2205.06230, section 3.2.)
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +20,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jurat.models.hf.load_model import weights_digest
 from jurat.pictograms.objects import CLASSES
 from training import tower_export
-from training.loop import Course, Named, TrainingResult, initialise, train
 from training.mllm.architecture import HEADS, PATCH, PATCHES, SIDE, TOWER_LAYERS, WIDTH
+from training.optimizer import Group
 from training.queries import QUERIES, ask, wordings
+from training.stages import Task
 from training.text_tower_tokenizer import build_tokenizer
-from training.tower_features import FIRST_SEED, TowerFeatures, compute_features, load_tower
+from training.tower_features import TowerFeatures, features_for
+from training.tower_heads import Named, initialise
 from training.vocabulary import VOCABULARIES
 
 if TYPE_CHECKING:
@@ -166,35 +169,37 @@ def tokenizer_of(vocabulary: Path = VOCABULARY) -> PreTrainedTokenizerFast:
     return build_tokenizer(vocabulary, [wording for noun in QUERIES for wording in wordings(noun)], LONGEST)
 
 
-def train_owl(
-    work: Path, weights: Path, course: Course, scenes: int
-) -> tuple[OwlViTForObjectDetection, PreTrainedTokenizerFast, TrainingResult]:
-    """Trains on the tower of the MLLM in `weights`; scenes and checkpoints lie in `work`."""
-    torch.set_num_threads(course.threads)
-    torch.manual_seed(course.seed)
-    seen = compute_features(work, weights, FIRST_SEED, scenes, course.threads)
-    tokenizer, tower = tokenizer_of(), load_tower(weights)
-    model = build(tower, len(tokenizer))
-    members, count = membership(), seen.trained_on
-    words = random.Random(course.seed)
+class DetectorLesson:
+    """See the module's docstring. The setting `scenes` is how many are drawn for it."""
 
-    def loss(rng: np.random.Generator) -> dict[str, Tensor]:
-        rows = np.sort(rng.choice(count, min(course.batch, count), replace=False))
-        patches, boxes = look(model, seen.batch(rows))
-        goal = goal_of(*_truth(seen, rows), members)
-        return losses(patches, boxes, read(model, tokenizer, ask(words)), goal, model)
+    def __init__(self, task: Task) -> None:
+        self._seen, tower = features_for(task)
+        self._tokenizer = tokenizer_of()
+        self._model = build(tower, len(self._tokenizer))
+        self._members = membership()
+        self.modules: dict[str, nn.Module] = {"model": self._model}
+        self.counts = Counter[str]()
+
+    def groups(self) -> Sequence[Group]:
+        return [Group(trained(self._model))]
+
+    def losses(self, rng: np.random.Generator, size: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        count = self._seen.trained_on
+        rows = np.sort(rng.choice(count, min(size, count), replace=False))
+        self.counts["scenes"] += size
+        return self._losses(rows, ask(random.Random(int(rng.integers(2**62))))), {}
+
+    def _losses(self, rows: np.ndarray, queries: list[str]) -> dict[str, Tensor]:
+        patches, boxes = look(self._model, self._seen.batch(rows))
+        goal = goal_of(*_truth(self._seen, rows), self._members)
+        return losses(patches, boxes, read(self._model, self._tokenizer, queries), goal, self._model)
 
     @torch.no_grad()
-    def watch() -> dict[str, float]:
-        rows = np.arange(count, len(seen))
-        patches, boxes = look(model, seen.batch(rows))
-        goal = goal_of(*_truth(seen, rows), members)
-        names = read(model, tokenizer, [noun.singular for noun in QUERIES])
-        parts = losses(patches, boxes, names, goal, model)
+    def measure(self) -> dict[str, float]:
+        """The parts of the loss on scenes held out, asked by bare names."""
+        rows = np.arange(self._seen.trained_on, len(self._seen))
+        parts = self._losses(rows, [noun.singular for noun in QUERIES])
         return {name: round(part.item(), 4) for name, part in parts.items()}
-
-    done = train(course, trained(model), work / "owl.pt", weights_digest(weights), loss, watch)
-    return model.eval(), tokenizer, done
 
 
 def _truth(seen: TowerFeatures, rows: np.ndarray) -> tuple[Tensor, Tensor]:

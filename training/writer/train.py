@@ -8,27 +8,29 @@ sixteen is not a rule, to be answered with "nothing.".
 
 from __future__ import annotations
 
+import math
 import random
 import re
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from jurat.files import make_folder, written_aside
 from jurat.models.bundled.rule_writer import END, NOTHING, PAD, START, UNKNOWN, WRITE
 from jurat.models.bundled.writer_language import WriterLanguage
 from jurat.pictograms.objects import GROUPS, OBJECTS, WORDS
 from jurat.pictograms.statements import NUMBERS, TEMPLATES
 from training import rule_templates
-from training.muon import Optimizer, Schedule
+from training.lineage import load_parts
+from training.optimizer import Group
 from training.rule_meanings import Ban, Either, draw_ban, held_out
 from training.rule_wordings import no_rule, wording
+from training.stages import Task
 from training.vocabulary import VOCABULARIES, read_vocabulary
 
 if TYPE_CHECKING:
@@ -39,21 +41,6 @@ WIDTH, LAYERS, HEADS, FEED_FORWARD = 128, 4, 4, 352
 LONGEST = 384
 """Tokens of a rule with its clauses, at most."""
 NO_RULE_SHARE = 1 / 16
-
-
-@dataclass(frozen=True)
-class Settings(Schedule):
-    """Settings of a training of the writer."""
-
-    minutes: float = 12.0
-    batch: int = 48
-    rate: float = 4e-3
-    warm_up: int = 50
-    hold: float = 0.35
-    last: float = 0.02
-    seed: int = 1
-    threads: int = 1
-    save_every: float = 60.0
 
 
 # --- words -------------------------------------------------------------------------------------
@@ -139,44 +126,37 @@ def clauses_of(ban: Ban) -> str:
     return " ".join(lines)
 
 
-def lessons(rng: random.Random) -> Iterator[tuple[str, str]]:
-    """Endless rules with their clauses, none of them held out, and some sentences that are no rules."""
-    while True:
-        ban = draw_ban(rng)
-        if held_out(ban):
-            continue
-        if rng.random() < NO_RULE_SHARE:
-            yield no_rule(ban, rng), NOTHING
-        else:
-            yield wording(ban, rng), clauses_of(ban)
+def draw_pair(rng: random.Random) -> tuple[str, str]:
+    """A rule with its clauses, none of them held out, or a sentence that is no rule with `NOTHING`."""
+    while held_out(ban := draw_ban(rng)):
+        pass
+    if rng.random() < NO_RULE_SHARE:
+        return no_rule(ban, rng), NOTHING
+    return wording(ban, rng), clauses_of(ban)
 
 
-def batches(tokenizer: Any, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches of token ids (B, L) and of what is to be predicted at each place (B, L), -100 where
-    nothing is; rows of alike length."""
-    rng = random.Random(seed)
-    stream = lessons(rng)
+def make_batches(tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
+    """Token ids (B, L) and what is to be predicted at each place (B, L), -100 where nothing is, in up to
+    four batches of rows of alike length."""
     start, write, end, pad = tokenizer.convert_tokens_to_ids([START, WRITE, END, PAD])
-    while True:
-        drawn = [next(stream) for _ in range(16 * size)]
-        asked, answers = (
-            tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-            for texts in zip(*drawn, strict=True)
-        )
-        rows = sorted(
-            (([start, *rule, write], [*clauses, end]) for rule, clauses in zip(asked, answers, strict=True)),
-            key=lambda row: len(row[0]) + len(row[1]),
-        )
-        groups = [rows[first : first + size] for first in range(0, len(rows), size)]
-        rng.shuffle(groups)
-        for group in groups:
-            longest = max(len(rule) + len(clauses) for rule, clauses in group)
-            ids = torch.full((len(group), longest), pad)
-            goal = torch.full((len(group), longest), -100)
-            for row, (rule, clauses) in enumerate(group):
-                ids[row, : len(rule) + len(clauses)] = torch.tensor(rule + clauses)
-                goal[row, len(rule) - 1 : len(rule) + len(clauses) - 1] = torch.tensor(clauses)
-            yield ids, goal
+    asked, answers = (
+        tokenizer(list(texts), add_special_tokens=False)["input_ids"] for texts in zip(*pairs, strict=True)
+    )
+    rows = sorted(
+        (([start, *rule, write], [*clauses, end]) for rule, clauses in zip(asked, answers, strict=True)),
+        key=lambda row: len(row[0]) + len(row[1]),
+    )
+    made: list[tuple[Tensor, Tensor]] = []
+    span = -(-len(rows) // 4)
+    for group in (rows[first : first + span] for first in range(0, len(rows), span)):
+        longest = max(len(rule) + len(clauses) for rule, clauses in group)
+        ids = torch.full((len(group), longest), pad)
+        goal = torch.full((len(group), longest), -100)
+        for row, (rule, clauses) in enumerate(group):
+            ids[row, : len(rule) + len(clauses)] = torch.tensor(rule + clauses)
+            goal[row, len(rule) - 1 : len(rule) + len(clauses) - 1] = torch.tensor(clauses)
+        made.append((ids, goal))
+    return made
 
 
 # --- training ----------------------------------------------------------------------------------
@@ -184,7 +164,6 @@ def batches(tokenizer: Any, size: int, seed: int) -> Iterator[tuple[Tensor, Tens
 
 def fresh(tokenizer: Any) -> LlamaForCausalLM:
     """A writer that has learned nothing, in float32."""
-    from torch import nn
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -215,55 +194,51 @@ def fresh(tokenizer: Any) -> LlamaForCausalLM:
     return model
 
 
-def train_writer(out: Path, settings: Settings) -> None:
-    """Trains for `settings.minutes` in all and writes the checkpoint `out`; continues one if there."""
-    torch.set_num_threads(settings.threads)
-    torch.manual_seed(settings.seed)
-    tokenizer = build_tokenizer()
-    model = fresh(tokenizer)
-    optimizer = Optimizer.of(model.named_parameters())
-    elapsed, step = 0.0, 0
-    if out.exists():
-        state = torch.load(out, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.restore(state["optimizer"])
-        elapsed, step = state["elapsed"], state["step"]
-    stream = batches(tokenizer, settings.batch, settings.seed * 1_000_003 + step)
-    begun, saved, shown = time.monotonic() - elapsed, elapsed, 0.0
-    while (elapsed := time.monotonic() - begun) < settings.minutes * 60:
-        ids, goal = next(stream)
-        hidden = model.model(input_ids=ids).last_hidden_state
-        asked = goal >= 0
-        loss = F.cross_entropy(model.lm_head(hidden[asked]), goal[asked])
-        loss.backward()
-        optimizer.step(settings.rate_at(elapsed, step))
-        step += 1
-        shown = loss.item() if step == 1 else 0.97 * shown + 0.03 * loss.item()
-        if step % 25 == 0:
-            speed = step * settings.batch / elapsed
-            print(f"writer {step} {elapsed:.0f} s {speed:.0f} rules/s loss {shown:.4f}", flush=True)
-        if elapsed - saved > settings.save_every:
-            saved = elapsed
-            _save(out, model, optimizer, elapsed, step, settings)
-    _save(out, model, optimizer, elapsed, step, settings)
+class WriterLesson:
+    """See the module's docstring; it has no settings."""
+
+    def __init__(self, task: Task) -> None:
+        torch.manual_seed(task.stage.schedule.seed)
+        self._tokenizer = build_tokenizer()
+        self._model = fresh(self._tokenizer)
+        self.modules: dict[str, nn.Module] = {"model": self._model}
+        self.counts = Counter[str]()
+
+    def groups(self) -> Sequence[Group]:
+        return [Group(list(self._model.named_parameters()))]
+
+    def losses(self, rng: np.random.Generator, size: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        words = random.Random(int(rng.integers(2**62)))
+        pairs = [draw_pair(words) for _ in range(size)]
+        self.counts["rules"] += sum(clauses != NOTHING for _, clauses in pairs)
+        self.counts["sentences that are no rules"] += sum(clauses == NOTHING for _, clauses in pairs)
+        return {"clauses": self._loss(pairs)}, {}
+
+    def _loss(self, pairs: Sequence[tuple[str, str]]) -> Tensor:
+        """Mean cross-entropy of a token."""
+        total, tokens = torch.zeros(()), 0
+        for ids, goal in make_batches(self._tokenizer, pairs):
+            hidden: Any = self._model.model(input_ids=ids).last_hidden_state
+            asked = goal >= 0
+            logits = self._model.lm_head(hidden[asked])
+            total = total + F.cross_entropy(logits, goal[asked], reduction="sum")
+            tokens += int(asked.sum())
+        return total / tokens
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        """Probability of a token of clauses that were drawn with another seed."""
+        words = random.Random(-1)
+        return {"token": math.exp(-float(self._loss([draw_pair(words) for _ in range(96)])))}
 
 
-def _save(
-    out: Path, model: LlamaForCausalLM, optimizer: Optimizer, elapsed: float, step: int, settings: Settings
-) -> None:
-    state: dict[str, Any] = {"model": model.state_dict(), "optimizer": optimizer.state()}
-    state |= {"elapsed": elapsed, "step": step, "settings": asdict(settings)}
-    make_folder(out.parent)
-    with written_aside(out) as aside:
-        torch.save(state, aside)
-
-
-def export_writer(checkpoint: Path, folder: Path) -> None:
-    """Writes weights (bfloat16 safetensors), configuration, tokenizer and language to `folder`."""
+def export_writer(stage: Path, folder: Path) -> None:
+    """Writes weights (bfloat16 safetensors), configuration, tokenizer and language of a finished stage."""
     model: Any
     tokenizer = build_tokenizer()
     model = fresh(tokenizer)
-    model.load_state_dict(torch.load(checkpoint, weights_only=True)["model"])
+    model.load_state_dict(load_parts(stage)["model"], strict=False)
+    model.tie_weights()
     model.config.dtype = torch.bfloat16
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

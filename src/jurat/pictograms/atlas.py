@@ -43,19 +43,13 @@ def _cells(file: str, count: int) -> tuple[Image.Image, ...]:
 
 
 def draw_sprite(
-    kind: int,
-    side: int,
-    angle: float,
-    mirrored: bool,
-    resample: Image.Resampling,
-    source: SpriteSet = "noto",
+    picture: Image.Image, side: int, angle: float, mirrored: bool, resample: Image.Resampling
 ) -> NDArray[np.float32]:
-    """A sprite scaled to `side` pixels, mirrored, turned and trimmed to what is drawn.
+    """A premultiplied `RGBa` square scaled to `side` pixels, mirrored, turned and trimmed to what is drawn.
 
     Returns:
         Premultiplied pixels of shape (h, w, 4), values 0..255.
     """
-    picture = sprites(source)[kind]
     if mirrored:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     turned = picture.resize((side, side), resample).rotate(angle, Image.Resampling.BICUBIC, expand=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -79,3 +80,20 @@ LOOKALIKES: tuple[tuple[int, ...], ...] = tuple(
 
 HABITS: dict[str, tuple[str, ...]] = {name: tuple(others) for name, others in _DATA["habits"].items()}
 """What goes with what here, as in any corpus: at `scene.HABIT_RATE`, an object brings a companion."""
+
+
+def _held_apart(share: float = 0.08) -> frozenset[frozenset[int]]:
+    """Pairs drawn among the objects that are neither of a kind nor go together by habit."""
+    together = {frozenset((NUMBER[a], NUMBER[b])) for a, others in HABITS.items() for b in others}
+    pairs = [
+        frozenset((a, b))
+        for a in range(len(OBJECTS))
+        for b in range(a)
+        if b not in LOOKALIKES[a] and frozenset((a, b)) not in together
+    ]
+    return frozenset(random.Random(1).sample(pairs, round(share * len(pairs))))
+
+
+HELD_APART: frozenset[frozenset[int]] = _held_apart()
+"""Unordered pairs of class numbers that no scene of training holds both of, to test what a model makes of
+objects that it knows but never saw together."""

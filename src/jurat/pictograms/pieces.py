@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from jurat.pictograms.atlas import SpriteSet, draw_sprite, paste
+from jurat.pictograms.atlas import SpriteSet, draw_sprite, paste, sprites
 from jurat.pictograms.distances import distances_to
 from jurat.pictograms.objects import OBJECTS
 from jurat.pictograms.scene import SIDE, Placed, Scene, background
@@ -216,4 +216,13 @@ def _shape(piece: Piece, size: int, resample: Image.Resampling) -> _Shape | None
     return _Shape(sprite, left, top, mask, unit)
 
 
-_sprite = lru_cache(maxsize=256)(draw_sprite)
+@lru_cache(maxsize=256)
+def _sprite(
+    kind: int,
+    side: int,
+    angle: float,
+    mirrored: bool,
+    resample: Image.Resampling,
+    source: SpriteSet = "noto",
+) -> NDArray[np.float32]:
+    return draw_sprite(sprites(source)[kind], side, angle, mirrored, resample)

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from jurat.pictograms.atlas import SpriteSet, draw_sprite, paste
+from jurat.pictograms.atlas import sprites as sprites_of
 from jurat.pictograms.distances import distances_to
 from jurat.pictograms.objects import CLASSES, GROUPS, HABITS, LOOKALIKES, NUMBER, OBJECTS
 
@@ -112,6 +113,21 @@ class Wish:
     """Index of the earlier wish it is placed by."""
     how: str = _FREE
     """`touch`, `near` (a near miss) or `free`."""
+    sprite: Image.Image | None = None
+    """Drawn in place of the class's own sprite: a premultiplied `RGBa` square, of any size."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How large objects are, in scene units before they are turned, and how far they are turned (degrees)."""
+
+    sides: tuple[float, float] = (28.0, 44.0)
+    card_sides: tuple[float, float] = (30.0, 50.0)
+    tilt: float = 20.0
+    card_tilt: float = 14.0
+
+
+USUAL = Look()
 
 
 def draw(
@@ -121,17 +137,24 @@ def draw(
     size: int = SIDE,
     between: bool = False,
     texture: str | None = None,
+    ground: NDArray[np.float32] | None = None,
+    look: Look = USUAL,
+    crowd: bool = False,
     resample: Image.Resampling = Image.Resampling.BICUBIC,
     sprites: SpriteSet = "noto",
 ) -> Scene:
     """Draws a scene, at random or with the objects wished for.
 
-    `texture` names one of `TEXTURES` (default: any of those that training saw), `sprites` a set of drawings
+    `texture` names one of `TEXTURES` (default: any of those that training saw); `ground` is a background in
+    its place, of shape (size, size, 3) with values 0..255. With `crowd`, wishes that say nothing of their
+    place are put by each other as in a random scene. `sprites` is a set of drawings
     (`jurat.pictograms.atlas`). Raises RuntimeError where the wishes cannot be placed in 200 tries.
     """
+    drawings = sprites_of(sprites)
     for _ in range(200):
         plan = list(wishes) if wishes is not None else [Wish(kind) for kind in pick_kinds(rng)]
-        scene = _try(rng, plan, size, between, texture, resample, sprites, free=wishes is None)
+        behind = background(rng, size, texture) if ground is None else ground.copy()
+        scene = _try(rng, plan, behind, between, look, resample, drawings, free=crowd or wishes is None)
         if scene is not None:
             return scene
     raise RuntimeError(f"no room for {len(wishes or ())} objects as wished")
@@ -166,20 +189,20 @@ def pick_kinds(rng: np.random.Generator) -> list[int]:
 def _try(
     rng: np.random.Generator,
     plan: list[Wish],
-    size: int,
+    pixels: NDArray[np.float32],
     between: bool,
-    texture: str | None,
+    look: Look,
     resample: Image.Resampling,
-    sprites: SpriteSet,
+    drawings: Sequence[Image.Image],
     *,
     free: bool,
 ) -> Scene | None:
-    unit = size / SIDE
-    pixels = background(rng, size, texture)
+    """Draws what is planned onto `pixels`, in place; None where something finds no room."""
+    unit = len(pixels) / SIDE
     placed: list[Placed] = []
     gaps = np.zeros((len(plan), len(plan)), np.float32)
     for i, wish in enumerate(plan):
-        sprite = _sprite(rng, wish.kind, unit, resample, sprites)
+        sprite = _sprite(rng, wish, unit, look, resample, drawings)
         place = _seat(rng, sprite[..., 3] > 127, placed, wish, unit, between, free=free)
         if place is None:
             return None
@@ -190,14 +213,21 @@ def _try(
 
 
 def _sprite(
-    rng: np.random.Generator, kind: int, unit: float, resample: Image.Resampling, sprites: SpriteSet
+    rng: np.random.Generator,
+    wish: Wish,
+    unit: float,
+    look: Look,
+    resample: Image.Resampling,
+    drawings: Sequence[Image.Image],
 ) -> NDArray[np.float32]:
     """A sprite of random size, tilt and side; see `draw_sprite`."""
-    card = kind >= _CARD
-    side = rng.uniform(30, 50) if card else rng.uniform(28, 44)
-    angle = rng.uniform(-14, 14) if card else rng.uniform(-20, 20)
+    card = _CARD <= wish.kind < CLASSES
+    side = rng.uniform(*(look.card_sides if card else look.sides))
+    tilt = look.card_tilt if card else look.tilt
+    angle = rng.uniform(-tilt, tilt)
     mirrored = not card and rng.random() < 0.5
-    return draw_sprite(kind, max(4, round(side * unit)), angle, mirrored, resample, sprites)
+    picture = wish.sprite or drawings[wish.kind]
+    return draw_sprite(picture, max(4, round(side * unit)), angle, mirrored, resample)
 
 
 def _seat(
@@ -257,7 +287,10 @@ def _along_a_ray(
         return None
     distance = target.distance[points[0] + ys[:, None], points[1] + xs[:, None]]
     if how == _TOUCH:
-        wanted = rng.uniform(LEAST_OVERLAP, MOST_OVERLAP * 0.8 * min(area, target.area)) * unit**2
+        most = MOST_OVERLAP * 0.8 * min(area, target.area)
+        if most < LEAST_OVERLAP:  # one of them is too small
+            return None
+        wanted = rng.uniform(LEAST_OVERLAP, most) * unit**2
         fits = np.flatnonzero((distance == 0).sum(1) >= wanted)
     else:
         gap = distance.min(1)

@@ -7,14 +7,18 @@ share nothing, and a pool can be drawn by several processes in parts.
 from __future__ import annotations
 
 import itertools
+import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jurat.pictograms.objects import CLASSES
-from jurat.pictograms.scene import MOST, NEAR, SIDE, Scene, draw
+from jurat.pictograms.scene import MOST, NEAR, SIDE, Scene
+from training.scenes.composition import compose
+from training.scenes.unknown import UNKNOWN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +28,7 @@ CELLS = 16
 
 FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
     "pixels": ((SIDE, SIDE, 3), "uint8"),
-    "kinds": ((MOST,), "int8"),  # class number; -1 where there is no object
+    "kinds": ((MOST,), "int8"),  # class number, or UNKNOWN; -1 where there is no object
     "centres": ((MOST, 2), "float32"),  # x, y in scene units
     "areas": ((MOST,), "float32"),  # square units
     "gaps": ((MOST, MOST), "float32"),  # scene units; 0 where a pair touches
@@ -34,6 +38,10 @@ FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
         (CELLS, CELLS),
         "uint8",
     ),  # bit i: object i comes nearest to another one here without touching it
+    "foreign": (
+        (CELLS, CELLS),
+        "uint8",
+    ),  # pixels of an unknown background in each cell, covered ones included
 }
 
 
@@ -89,29 +97,56 @@ class Pool:
         )
 
 
+def load_batch(pools: Sequence[Pool], index: NDArray[np.integer]) -> dict[str, NDArray[Any]]:
+    """Rows of several pools laid end to end, by the names in `FIELDS`."""
+    edges = np.cumsum([0, *map(len, pools)])
+    which = np.searchsorted(edges, index, "right") - 1
+    batch = {name: np.empty((len(index), *shape), kind) for name, (shape, kind) in FIELDS.items()}
+    for w in np.unique(which):
+        rows = which == w
+        for name in FIELDS:
+            batch[name][rows] = pools[w][name][index[rows] - edges[w]]
+    return batch
+
+
 def _part(folder: Path, start: int, first: int, last: int) -> None:
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in FIELDS}
+    tags: Counter[str] = Counter()
     for i in range(first, last):
-        for name, value in measure(draw(np.random.default_rng(start + i))).items():
+        composed = compose(np.random.default_rng(start + i))
+        tags.update({*composed.tags})
+        for name, value in measure(composed.scene).items():
             arrays[name][i] = value
+        arrays["foreign"][i] = _cells(composed.foreign)
+    (folder / f"tags-{first}.json").write_text(json.dumps(tags))
 
 
 def fill(folder: Path, start: int, count: int, workers: int = 2) -> Pool:
-    """Draws scenes `start` .. `start + count - 1` into a new folder, with several processes."""
-    from multiprocessing import Process
+    """Draws scenes `start` .. `start + count - 1` into a new folder, with several processes.
 
-    Pool.create(folder, count)
+    `tags.json` there counts the scenes by what they were made of (`Composed.tags`). A folder that is not
+    whole yet has another name.
+    """
+    from multiprocessing import get_context
+
+    aside = folder.with_name(f"{folder.name}.part")
+    Pool.create(aside, count)
     edges = np.linspace(0, count, workers + 1).astype(int)
-    parts = [
-        Process(target=_part, args=(folder, start, int(a), int(b))) for a, b in itertools.pairwise(edges)
-    ]
+    make = get_context("spawn").Process
+    parts = [make(target=_part, args=(aside, start, int(a), int(b))) for a, b in itertools.pairwise(edges)]
     for part in parts:
         part.start()
     for part in parts:
         part.join()
     if any(part.exitcode for part in parts):
-        raise RuntimeError(f"a process that drew scenes failed; {folder} is incomplete")
+        raise RuntimeError(f"a process that drew scenes failed; {aside} is incomplete")
+    tags: Counter[str] = Counter()
+    for each in sorted(aside.glob("tags-*.json")):
+        tags.update(json.loads(each.read_text()))
+        each.unlink()
+    (aside / "tags.json").write_text(json.dumps(dict(sorted(tags.items())), indent=1) + "\n")
+    aside.rename(folder)
     return Pool.open(folder)
 
 
-assert CLASSES < 127, "class numbers are stored as int8"
+assert UNKNOWN < 127, "class numbers are stored as int8"

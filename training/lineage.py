@@ -1,0 +1,100 @@
+"""Weights of finished stages, with the record of how they were made.
+
+A stage that is done is a folder: `weights.safetensors` (bfloat16, one name space a module: `model.`, `heads.`
+and so on) and `lineage.json`, the records of all stages that led to it, its own last. Later stages begin
+from these files, model cards are written from the records, and a test holds what the documents say against
+them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jurat.files import make_folder, written_aside
+from training.loop import Trained
+from training.stages import Task, pools
+
+WEIGHTS, LINEAGE = "weights.safetensors", "lineage.json"
+
+
+def save_stage(task: Task, done: Trained) -> Path:
+    """Writes the folder of a finished stage; returns it."""
+    from safetensors.torch import save_file
+
+    folder = task.weights / task.stage.name
+    make_folder(folder)
+    tensors = {
+        f"{part}.{name}": value.detach().to(torch.bfloat16).contiguous().clone()
+        for part, module in done.modules.items()
+        for name, value in _own(module).items()
+    }
+    with written_aside(folder / WEIGHTS) as aside:
+        save_file(tensors, aside)
+    earlier = [] if (parent := task.parent()) is None else read_lineage(parent)
+    record = json.dumps({"stages": [*earlier, record_of(task, done)]}, indent=1, sort_keys=True)
+    with written_aside(folder / LINEAGE) as aside:
+        aside.write_text(record + "\n", encoding="utf-8")
+    return folder
+
+
+def record_of(task: Task, done: Trained) -> dict[str, Any]:
+    """What is kept of how a stage was trained."""
+    stage = task.stage
+    record: dict[str, Any] = {
+        "stage": stage.name,
+        "lesson": stage.lesson,
+        "parent": stage.parent,
+        "schedule": asdict(stage.schedule),
+        "settings": dict(stage.settings),
+        "shown": dict(sorted(done.counts.items())),
+        "measured": done.measured,
+        "minutes": round(done.seconds / 60, 1),
+        "machine": f"{os.cpu_count()} CPU cores, {platform.machine()}, torch {torch.__version__}, float32",
+    }
+    if stage.pool is not None:
+        tags: dict[str, int] = {}
+        for folder in task.pool()[0]:
+            for tag, count in json.loads((folder / "tags.json").read_text("utf-8")).items():
+                tags[tag] = tags.get(tag, 0) + count
+        record["pool"] = {
+            "name": stage.pool,
+            **asdict(pools()[stage.pool]),
+            "scenes": dict(sorted(tags.items())),
+        }
+    return record
+
+
+def read_lineage(folder: Path) -> list[dict[str, Any]]:
+    """The records of a folder, the first stage first."""
+    return json.loads((folder / LINEAGE).read_text("utf-8"))["stages"]
+
+
+def load_parts(folder: Path) -> dict[str, dict[str, Tensor]]:
+    """The weights of a finished stage in float32: module -> name -> tensor."""
+    from safetensors.torch import load_file
+
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, value in load_file(folder / WEIGHTS).items():
+        part, _, rest = name.partition(".")
+        parts.setdefault(part, {})[rest] = value.float()
+    return parts
+
+
+def _own(module: nn.Module) -> Mapping[str, Tensor]:
+    """The state of a module, tied weights once, under the name that comes first."""
+    kept: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, value in module.state_dict().items():
+        if value.data_ptr() not in seen or not value.numel():
+            kept[name] = value
+            seen.add(value.data_ptr())
+    return kept

@@ -1,0 +1,143 @@
+"""What a scene of training holds, and the mix of them as data.
+
+Most scenes are those of `jurat.pictograms.scene`, with objects of other sizes and tilts among them, with up
+to six copies of one object, and never with a pair of `HELD_APART`. Some hold unknown things, or lie on an
+unknown background, in whole or in part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from jurat.pictograms.objects import CLASSES, HELD_APART, OBJECTS
+from jurat.pictograms.scene import MOST, SIDE, Look, Scene, Wish, background, draw, pick_kinds
+from training.scenes.grounds import unknown_ground
+from training.scenes.unknown import UNKNOWN, unknown_sprite
+
+LOOKS: dict[str, tuple[float, Look]] = {
+    "usual": (0.62, Look()),
+    "small": (0.14, Look(sides=(16, 28), card_sides=(26, 40))),
+    "mixed": (0.14, Look(sides=(16, 50), card_sides=(28, 56))),
+    "turned": (0.10, Look(sides=(24, 44), tilt=180, card_tilt=30)),
+}
+"""Name -> share and look."""
+COPIES = 0.08
+"""Share of scenes with three to six copies of one object."""
+UNKNOWN_THINGS = 0.30
+"""Share of scenes with one to four unknown things."""
+UNKNOWN_GROUNDS = 0.16
+"""Share of scenes on an unknown background."""
+NOTHING_KNOWN = 0.25
+"""Share of the pictures with unknown things or grounds that hold nothing else."""
+RARE_TEXTURES = ("stripes", "checks")
+RARE = 0.07
+"""Share of scenes on one of `RARE_TEXTURES`."""
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A scene and where its background is unknown."""
+
+    scene: Scene
+    foreign: np.ndarray
+    """(SIDE, SIDE) bool: pixels of an unknown background, covered ones included."""
+    tags: tuple[str, ...]
+    """What it was made of, to be counted: a look, and kinds of unknown things and grounds."""
+
+
+def compose(rng: np.random.Generator, *, known: bool = False) -> Composed:
+    """A scene of training; with `known`, one without unknown things and backgrounds."""
+    for _ in range(50):
+        try:
+            return _compose(rng, known)
+        except RuntimeError:  # no room for what was drawn
+            continue
+    raise RuntimeError("no scene found room in 50 tries")
+
+
+def _compose(rng: np.random.Generator, known: bool) -> Composed:
+    name = str(rng.choice(list(LOOKS), p=[share for share, _ in LOOKS.values()]))
+    tags = [f"look {name}"]
+    strange_things = not known and rng.random() < UNKNOWN_THINGS
+    strange_ground = not known and rng.random() < UNKNOWN_GROUNDS
+    wishes = [Wish(kind) for kind in kinds_of_a_scene(rng)]
+    if (strange_things or strange_ground) and rng.random() < NOTHING_KNOWN:
+        wishes = []
+    if strange_things:
+        for _ in range(int(rng.choice([1, 2, 3, 4], p=[0.55, 0.25, 0.12, 0.08]))):
+            kind, sprite = unknown_sprite(rng)
+            tags.append(f"unknown {kind}")
+            wishes.append(Wish(UNKNOWN, sprite=sprite))
+        wishes = [wishes[int(i)] for i in rng.permutation(len(wishes))][:MOST]
+    ground, foreign = (
+        _ground(rng, tags) if strange_ground else (_known_ground(rng), np.zeros((SIDE, SIDE), bool))
+    )
+    scene = draw(
+        rng,
+        wishes,
+        ground=ground,
+        look=LOOKS[name][1],
+        crowd=True,
+        resample=_FILTERS[int(rng.integers(len(_FILTERS)))],
+    )
+    if any(thing.kind == UNKNOWN for thing in scene.objects):
+        tags.append("with unknown things")
+    return Composed(scene, foreign, tuple(tags))
+
+
+_FILTERS = (
+    Image.Resampling.BICUBIC,
+    Image.Resampling.LANCZOS,
+    Image.Resampling.BILINEAR,
+    Image.Resampling.BOX,
+)
+
+
+def kinds_of_a_scene(rng: np.random.Generator) -> list[int]:
+    """The classes of a random scene, none of which are held apart."""
+    if rng.random() < COPIES:
+        kind, count = int(rng.integers(len(OBJECTS))), int(rng.integers(3, 7))
+        kinds = [kind] * count + [int(k) for k in pick_kinds(rng)[: MOST - count] if rng.random() < 0.5]
+    else:
+        kinds = pick_kinds(rng)
+    return together(kinds)
+
+
+def together(kinds: list[int]) -> list[int]:
+    """The classes without those that are held apart from one before them."""
+    kept: list[int] = []
+    for kind in kinds:
+        if all(frozenset((kind, other)) not in HELD_APART for other in kept):
+            kept.append(kind)
+    return kept
+
+
+def _known_ground(rng: np.random.Generator) -> np.ndarray:
+    rare = rng.random() < RARE
+    return background(rng, SIDE, str(rng.choice(RARE_TEXTURES)) if rare else None)
+
+
+def _ground(rng: np.random.Generator, tags: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """An unknown background, whole or in a part of a known one, and where it is."""
+    kind, picture = unknown_ground(rng)
+    tags.append(f"ground {kind}")
+    foreign = np.ones((SIDE, SIDE), bool)
+    if rng.random() < 0.4:  # only a part: a band at a side, or a rectangle
+        foreign[:] = False
+        across = int(rng.integers(SIDE // 8, SIDE * 7 // 8))
+        if rng.random() < 0.5:
+            foreign[:, :across] = True
+            foreign = np.rot90(foreign, int(rng.integers(4))).copy()
+        else:
+            wide, high = (int(v) for v in rng.integers(SIDE // 4, SIDE, 2))
+            x, y = int(rng.integers(0, SIDE - wide + 1)), int(rng.integers(0, SIDE - high + 1))
+            foreign[y : y + high, x : x + wide] = True
+    ground = _known_ground(rng)
+    ground[foreign] = np.asarray(picture, np.float32)[foreign]
+    return ground, foreign
+
+
+assert UNKNOWN == CLASSES
