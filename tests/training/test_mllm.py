@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from training.mllm.scene_pool import Pool, fill
 
 from jurat.constitution import load_constitution
 from jurat.judge.prompts import RULE, STATEMENT
@@ -24,7 +25,6 @@ from training.mllm.joint import Settings as Joint
 from training.mllm.joint import losses, prefix_embeddings, train_joint
 from training.mllm.mixes import MIXES
 from training.mllm.packed_forward import Pack, forward
-from training.mllm.scene_pool import Pool, fill
 from training.mllm.tokenizer import Words, build_tokenizer
 from training.mllm.tower import Settings, pixel_values, see, train_tower
 from training.questions import KINDS, Questioner, anything, facts_of

@@ -16,18 +16,30 @@ import numpy as np
 
 from jurat.judge.prompts import REASON, Wording
 from jurat.pictograms.scene import SIDE
-from jurat.pictograms.statements import HELD_OUT, Facts, Statement
+from jurat.pictograms.statements import HELD_OUT, UNKNOWN, Facts, Statement
 from training.forbidding_rules import forbid
 from training.mllm.answers import DESCRIBE, ONE_WORD, YES_NO, describe, open_question, reason
 from training.mllm.mixes import Mix, wordings
 from training.mllm.tokenizer import EOS, PAD, Words
-from training.questions import KINDS, Questioner, anything, facts_of
+from training.questions import KINDS, Drawn, Questioner, anything, facts_of
 from training.scenes.pool import CELLS, Pool, load_batch
-from training.scenes.unknown import UNKNOWN
 from training.scenes.variation import vary
 
-RULE_KINDS = ("visible", "any of", "sign", "touch", "touch", "group touch", "whole rule")
-"""Kinds of question that whole rules are made of, each as likely as the others."""
+RULE_KINDS = {
+    "visible": 1,
+    "any of": 1,
+    "sign": 1,
+    "touch": 2,
+    "group touch": 1,
+    "whole rule": 1,
+    "relation": 0.4,
+    "larger": 0.4,
+    "only": 0.4,
+    "count": 0.6,
+    "not visible": 0.4,
+}
+"""Kinds of question that whole rules are made of, with their weights."""
+YES, NO = "Yes", "No"
 CHUNKS, SPAN = 2, 64
 UNKNOWN_SHARE = 0.12
 """Share of scenes that may hold something unknown; the others do not."""
@@ -127,8 +139,8 @@ class Teacher:
     def __post_init__(self) -> None:
         kinds = {kind: weight * self.mix.kinds.get(kind, 1.0) for kind, weight in KINDS.items()}
         self.questioner = Questioner(self.rng, kinds)
-        self.rules = Questioner(self.rng)
-        self.yes, self.no, self.eos = self.words.id("Yes"), self.words.id("No"), self.words.id(EOS)
+        self.rules = Questioner(self.rng, dict(RULE_KINDS))
+        self.yes, self.no, self.eos = self.words.id(YES), self.words.id(NO), self.words.id(EOS)
 
     def wording(self, mode: str) -> Wording:
         """How the questions of a batch are put."""
@@ -144,20 +156,17 @@ class Teacher:
         if mode == "no image":
             statement = anything(self.rng)
             truth = statement.truth(facts)
-            return None if truth is None else self._closed("no image", wording, self._say(statement), truth)
-        if mode == "rule":
-            drawn = self.rules.draw(facts, self.rng.choice(RULE_KINDS))
-            ways = forbid(drawn[1]) if drawn else []
-            if drawn is None or not ways:
+            if truth is None:
                 return None
-            return self._closed(f"rule, {drawn[0]}", wording, self.rng.choice(ways), drawn[2])
+            self.counts[f"asked no image: {YES if truth else NO}"] += 1
+            return self._pair(wording.ask(self._say(statement)), truth)
+        if mode == "rule":
+            drawn = self.rules.draw(facts)
+            ways = forbid(drawn.statement) if drawn else []
+            return self._closed("rule", drawn, wording, self.rng.choice(ways)) if drawn and ways else None
         if mode == "statement":
             drawn = self.questioner.draw(facts)
-            return (
-                self._closed(f"statement, {drawn[0]}", wording, self._say(drawn[1]), drawn[2])
-                if drawn
-                else None
-            )
+            return self._closed("statement", drawn, wording, self._say(drawn.statement)) if drawn else None
         return self._free(facts, wording)
 
     def _say(self, statement: Statement) -> str:
@@ -165,9 +174,12 @@ class Teacher:
         trained = phrases[: max(1, len(phrases) - HELD_OUT)]
         return trained[0] if self.rng.random() < 0.35 else self.rng.choice(trained)
 
-    def _closed(self, form: str, wording: Wording, text: str, truth: bool) -> tuple[list[int], list[int]]:
-        self.counts[f"asked {form}: {'Yes' if truth else 'No'}"] += 1
-        return self.words.ids(f"{wording.ask(text)} ASSISTANT:"), [self.yes if truth else self.no]
+    def _closed(self, mode: str, drawn: Drawn, wording: Wording, text: str) -> tuple[list[int], list[int]]:
+        self.counts[f"asked {mode}, {drawn.kind}, {drawn.form}: {YES if drawn.truth else NO}"] += 1
+        return self._pair(wording.ask(text), drawn.truth)
+
+    def _pair(self, question: str, truth: bool) -> tuple[list[int], list[int]]:
+        return self.words.ids(f"{question} ASSISTANT:"), [self.yes if truth else self.no]
 
     def _free(self, facts: Facts, wording: Wording) -> tuple[list[int], list[int]] | None:
         chance = self.rng.random()
@@ -183,12 +195,11 @@ class Teacher:
             return None
         if chance < 0.65:
             self.counts["asked in words: Yes or No"] += 1
-            text = self._say(drawn[1])
-            return self.words.ids(f"{text} {YES_NO} ASSISTANT:"), [self.yes if drawn[2] else self.no]
-        why = reason(drawn[1], drawn[2], facts)
+            return self._pair(f"{self._say(drawn.statement)} {YES_NO}", drawn.truth)
+        why = reason(drawn.statement, drawn.truth, facts)
         if why is None:
             return None
-        return self._worded("reasons", f"{wording.ask(self._say(drawn[1]))} {REASON}", why)
+        return self._worded("reasons", f"{wording.ask(self._say(drawn.statement))} {REASON}", why)
 
     def _worded(self, form: str, question: str, answer: str) -> tuple[list[int], list[int]]:
         self.counts[f"asked in words: {form}"] += 1

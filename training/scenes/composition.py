@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from jurat.pictograms.objects import CLASSES, HELD_APART, OBJECTS
+from jurat.pictograms.objects import HELD_APART, OBJECTS
 from jurat.pictograms.scene import MOST, SIDE, Look, Scene, Wish, background, draw, pick_kinds
+from jurat.pictograms.statements import UNKNOWN
 from training.scenes.grounds import unknown_ground
-from training.scenes.unknown import UNKNOWN, unknown_sprite
+from training.scenes.unknown import unknown_sprite
 
 LOOKS: dict[str, tuple[float, Look]] = {
     "usual": (0.62, Look()),
@@ -138,6 +139,3 @@ def _ground(rng: np.random.Generator, tags: list[str]) -> tuple[np.ndarray, np.n
     ground = _known_ground(rng)
     ground[foreign] = np.asarray(picture, np.float32)[foreign]
     return ground, foreign
-
-
-assert UNKNOWN == CLASSES

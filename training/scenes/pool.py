@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jurat.pictograms.scene import MOST, NEAR, SIDE, Scene
+from jurat.pictograms.statements import UNKNOWN
 from training.scenes.composition import compose
-from training.scenes.unknown import UNKNOWN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,11 +18,9 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from jurat.pictograms.atlas import CELL, sprites
-from jurat.pictograms.objects import CLASSES, OBJECTS
+from jurat.pictograms.objects import OBJECTS
 from training.sprites import EMOJI_FONT, TEXT_FONT, glyph
 
-UNKNOWN = CLASSES
-"""Class number of an object that the world does not know; no noun names it."""
 LEAST_SOLID = 0.06
 """Share of its square that an unknown thing covers, at least."""
 Make = Callable[[np.random.Generator], Image.Image]
