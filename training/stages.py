@@ -17,6 +17,7 @@ from training.loop import Lesson, Schedule
 LESSONS: dict[str, str] = {
     "tower": "training.mllm.tower:TowerLesson",
     "joint": "training.mllm.joint:JointLesson",
+    "gate": "training.mllm.gate:GateLesson",
     "detector": "training.owl.train:DetectorLesson",
     "matcher": "training.clip.train:MatcherLesson",
     "writer": "training.writer.train:WriterLesson",

@@ -1,0 +1,143 @@
+"""The lesson of the domain gate: which patches show what the world does not know, and whether any does.
+
+The tower stays as it is; the gate reads some of its layers (`jurat.models.bundled.domain_gate`). It learns on
+scenes with and without unknown things and backgrounds (outlier exposure, Hendrycks et al. 2019, arXiv
+1812.04606), patch by patch and image by image. A picture without any known object is strange too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jurat.models.bundled.domain_gate import mean_and_deviation
+from jurat.pictograms.objects import CLASSES
+from training.mllm.dense_targets import FOREIGN_GROUND, UNKNOWN_THING, targets
+from training.mllm.tower import pixel_values
+from training.optimizer import Group
+from training.scenes.pool import Pool, load_batch
+from training.scenes.variation import vary
+from training.stages import Task
+from training.tower_features import load_tower
+
+LAYERS = (2, 4, 6)
+"""Hidden states of the tower that the gate reads; the last is what leaves it."""
+LEAST_FOREIGN = 96
+"""Pixels of an unknown background, of 128 x 128, that make a picture strange."""
+SURE, UNSURE = 0.3, 0.05
+"""Shares of a patch that is unknown from the first on, and known up to the second; others are not judged."""
+PASS = 0.995
+"""Share of genuine scenes that the threshold lets pass."""
+
+
+class PatchGate(nn.Module):
+    """Strangeness by patches: each looks at itself and its neighbours, and one strange patch is enough.
+
+    It reads tokens of some layers of a tower, each brought to mean 0 and deviation 1, side by side. The
+    strangeness of an image is the log of the sum of exp of its patches' strangeness, plus a linear
+    function of means and deviations over all patches, which sees the style of a picture.
+    """
+
+    def __init__(self, features: int, width: int = 96, neighbours: int = 48) -> None:
+        super().__init__()
+        self.narrow = nn.Linear(features, width)
+        self.around = nn.Conv2d(width, neighbours, 3, padding=1)
+        self.strange = nn.Linear(neighbours, 1)
+        self.style = nn.Linear(2 * width, 1)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """From (n, patches, features) to logits of patches (n, patches) and of images (n,)."""
+        seen = nn.functional.gelu(self.narrow(tokens))
+        side = round(seen.shape[1] ** 0.5)
+        grid = seen.transpose(1, 2).unflatten(2, (side, side))
+        around = nn.functional.gelu(self.around(grid)).flatten(2).transpose(1, 2)
+        patches = self.strange(around).squeeze(-1)
+        style = self.style(torch.cat(mean_and_deviation(seen), 1)).squeeze(-1)
+        return patches, torch.logsumexp(patches, 1) + style
+
+
+def patch_tokens(hidden: Sequence[Tensor], layers: Sequence[int], patches: int) -> Tensor:
+    """Tokens of some layers, each brought to mean 0 and deviation 1: (n, patches, layers x width) float32."""
+    # A class token, where there is one, comes first.
+    tokens = [hidden[layer][:, -patches:].float() for layer in layers]
+    return torch.cat([nn.functional.layer_norm(each, each.shape[-1:]) for each in tokens], -1)
+
+
+class GateLesson:
+    """See the module's docstring. The setting `patches` is the weight of the loss of patches."""
+
+    def __init__(self, task: Task) -> None:
+        parent = task.parent()
+        assert parent is not None
+        folders, watch = task.pool()
+        self._pools, self._watch = [Pool.open(folder) for folder in folders], Pool.open(watch)
+        self._weight: float = task.stage.settings.get("patches", 0.5)
+        self._tower = load_tower(parent).requires_grad_(False)
+        self._gate = PatchGate(len(LAYERS) * self._tower.config.hidden_size)
+        self.modules = {"gate": self._gate}
+        self.counts = Counter[str]()
+
+    def groups(self) -> Sequence[Group]:
+        return [Group(list(self._gate.named_parameters()))]
+
+    def losses(self, rng: np.random.Generator, size: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        batch = load_batch(self._pools, rng.integers(sum(map(len, self._pools)), size=size))
+        for row in range(size):
+            vary(batch, row, rng)
+        strange = strange_pictures(batch)
+        self.counts["scenes"] += int((~strange).sum())
+        self.counts["strange pictures"] += int(strange.sum())
+        patches, images = self._gate(self._tokens(batch["pixels"]))
+        goal, judged = strange_patches(batch)
+        each = F.binary_cross_entropy_with_logits(patches, goal, reduction="none")
+        return {
+            "patches": self._weight * (each * judged).sum() / judged.sum(),
+            "images": F.binary_cross_entropy_with_logits(images, strange.float()),
+        }, {}
+
+    def _tokens(self, pixels: np.ndarray) -> Tensor:
+        with torch.no_grad():
+            hidden = self._tower(pixel_values(torch.from_numpy(pixels)), output_hidden_states=True)
+            return patch_tokens(hidden.hidden_states, LAYERS, 64)
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        """On scenes held out, as they were drawn: the share of strange pictures that are stopped where
+        `PASS` of the genuine ones pass, and that threshold."""
+        scores, strange = self.scores(self._watch)
+        threshold = float(torch.quantile(scores[~strange], PASS))
+        return {
+            "stopped": round(float((scores[strange] > threshold).float().mean()), 4),
+            "threshold": round(threshold, 4),
+        }
+
+    @torch.no_grad()
+    def scores(self, pool: Pool) -> tuple[Tensor, Tensor]:
+        """Strangeness of the scenes of a pool, and which are strange."""
+        scores: list[Tensor] = []
+        strange: list[Tensor] = []
+        for first in range(0, len(pool) - 63, 64):
+            batch = load_batch([pool], np.arange(first, first + 64))
+            scores.append(self._gate(self._tokens(batch["pixels"]))[1])
+            strange.append(strange_pictures(batch))
+        return torch.cat(scores), torch.cat(strange)
+
+
+def strange_pictures(batch: dict[str, np.ndarray]) -> Tensor:
+    """Which rows hold something unknown, or nothing known: (B,) bool."""
+    kinds = batch["kinds"]
+    known = ((kinds >= 0) & (kinds < CLASSES)).any(1)
+    unknown = (kinds >= CLASSES).any(1) | (batch["foreign"].sum((1, 2), dtype=int) >= LEAST_FOREIGN)
+    return torch.from_numpy(unknown | ~known)
+
+
+def strange_patches(batch: dict[str, np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Which patches show something unknown, and which are judged: (B, P) float32 each."""
+    cover = targets(batch).cover
+    share = (cover[..., UNKNOWN_THING] + cover[..., FOREIGN_GROUND]).mean(-1)
+    return (share >= SURE).float(), ((share >= SURE) | (share <= UNSURE)).float()
