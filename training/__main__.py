@@ -6,7 +6,6 @@ the packages `fonts-noto-color-emoji` and `fonts-dejavu-core`. Rerun any command
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -14,7 +13,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from jurat.models.hf.torchvision_import import prepare_torchvision
-from training.stages import WEIGHTS, Stage, Task, lineage_of, maker_of, pools, stages
+from training.stages import WEIGHTS, Task, has_children, maker_of, pools, stages
 
 prepare_torchvision()
 
@@ -51,26 +50,72 @@ def scenes(name: str, out: Work, small: Small = False, workers: Workers = 2) -> 
 def stage(
     name: str, out: Work, weights: Weights = WEIGHTS, small: Small = False, workers: Workers = 2
 ) -> None:
-    """Train one stage of `stages.toml`, write its weights and its lineage."""
+    """Train one stage of `stages.toml`, and write its weights and its lineage."""
     from training.lineage import save_stage
     from training.loop import train
 
-    todo: Stage = _named(name, stages(small=small), "stage")
+    todo = _named(name, stages(small=small), "stage")
     task = Task(todo, out, weights)
     if (parent := task.parent()) is not None and not parent.exists():
         raise typer.BadParameter(f"{parent} is not there; make it with 'stage {todo.parent}'.")
     if todo.pool is not None:
         scenes(todo.pool, out, small, workers)
     done = train(maker_of(task), todo.schedule, out / f"{name}.pt", workers)
-    print(f"wrote {save_stage(task, done)}")
+    print(f"wrote {save_stage(task, done, _home(name, out, weights))}")
 
 
 @app.command()
-def models(out: Work, weights: Weights = WEIGHTS, small: Small = False, workers: Workers = 2) -> None:
-    """Train every stage whose weights are not there."""
+def export(
+    name: str,
+    out: Work,
+    weights: Weights = WEIGHTS,
+    folder: Annotated[Path | None, typer.Option(help="Folder of the model (default: in jurat).")] = None,
+) -> None:
+    """Write a model of `stages.toml` in the layout that ships."""
+    from training import shipped
+
+    model = _named(name, shipped.shipped(), "model")
+    done = _home(model.stage, out, weights)
+    if not done.exists():
+        raise typer.BadParameter(f"{done} is not there; make it with 'stage {model.stage}'.")
+    shipped.export(model, done, folder or shipped.HOME / name)
+
+
+@app.command()
+def card(
+    name: str,
+    folder: Annotated[Path | None, typer.Option(help="Folder of the model (default: in jurat).")] = None,
+) -> None:
+    """Measure a model that was written by `export` on scenes it never saw, and write its card."""
+    from training import shipped
+
+    shipped.write_card(_named(name, shipped.shipped(), "model"), folder or shipped.HOME / name)
+
+
+@app.command()
+def models(
+    out: Work,
+    weights: Weights = WEIGHTS,
+    folder: Annotated[Path | None, typer.Option(help="Folder for the models (default: in jurat).")] = None,
+    small: Small = False,
+    workers: Workers = 2,
+) -> None:
+    """Train every stage whose weights are not there, write every model and, unless --small, its card."""
+    from training import shipped
+
     for name in stages(small=small):
-        if not (weights / name).exists():
+        if not _home(name, out, weights).exists():
             stage(name, out, weights, small, workers)
+    for name in shipped.shipped():
+        home = (folder or shipped.HOME) / name
+        export(name, out, weights, home)
+        if not small:
+            card(name, home)
+
+
+def _home(stage: str, out: Path, weights: Path) -> Path:
+    """Folder of a finished stage: among the weights that are kept if other stages begin from it."""
+    return (weights if has_children(stage) else out / "finished") / stage
 
 
 def _named(name: str, known: dict[str, T], what: str) -> T:
@@ -79,6 +124,5 @@ def _named(name: str, known: dict[str, T], what: str) -> T:
     return known[name]
 
 
-_ = (lineage_of, os)
 if __name__ == "__main__":
     app()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,16 @@ from torch import Tensor, nn
 
 from jurat.files import make_folder, written_aside
 from training.loop import Trained
+from training.mllm.mixes import mixes, wordings
 from training.stages import Task, pools
 
 WEIGHTS, LINEAGE = "weights.safetensors", "lineage.json"
 
 
-def save_stage(task: Task, done: Trained) -> Path:
-    """Writes the folder of a finished stage; returns it."""
+def save_stage(task: Task, done: Trained, folder: Path) -> Path:
+    """Writes a finished stage to `folder`, and returns that."""
     from safetensors.torch import save_file
 
-    folder = task.weights / task.stage.name
     make_folder(folder)
     tensors = {
         f"{part}.{name}": value.detach().to(torch.bfloat16).contiguous().clone()
@@ -60,6 +60,8 @@ def record_of(task: Task, done: Trained) -> dict[str, Any]:
         "minutes": round(done.seconds / 60, 1),
         "machine": f"{os.cpu_count()} CPU cores, {platform.machine()}, torch {torch.__version__}, float32",
     }
+    if (mix := stage.settings.get("mix")) is not None:
+        record["mix"] = mix_record(mix)
     if stage.pool is not None:
         tags: dict[str, int] = {}
         for folder in task.pool()[0]:
@@ -71,6 +73,33 @@ def record_of(task: Task, done: Trained) -> dict[str, Any]:
             "scenes": dict(sorted(tags.items())),
         }
     return record
+
+
+def mix_record(name: str) -> dict[str, Any]:
+    """A mix of joint training with the wordings that it names, spelled out."""
+    mix = mixes()[name]
+    put = {"statements": wordings("statement"), "rules": wordings("rule")}
+    spelled = {
+        kind: {
+            each: {"share": share, "instruction": known[each].instruction, "question": known[each].question}
+            for each, share in getattr(mix, kind).items()
+        }
+        for kind, known in put.items()
+    }
+    return {"name": name, **asdict(mix), **spelled}
+
+
+def made_of(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """How a model was made, a row a stage, for its card."""
+    made: dict[str, str] = {}
+    for record in records:
+        schedule = ", ".join(f"{name} {value:g}" for name, value in record["schedule"].items())
+        settings = ", ".join(f"{name} {value}" for name, value in record["settings"].items())
+        begun = f"from `{record['parent']}`" if record["parent"] else "from nothing"
+        told = f"{schedule}; {settings}" if settings else schedule
+        made[f"stage `{record['stage']}`"] = f"{begun}, {record['minutes']:.0f} minutes ({told})"
+    made["machine"] = records[-1]["machine"]
+    return made
 
 
 def read_lineage(folder: Path) -> list[dict[str, Any]]:

@@ -77,19 +77,20 @@ class Task:
 
 
 @cache
-def _data() -> dict[str, Any]:
+def data() -> dict[str, Any]:
+    """What `stages.toml` holds."""
     return tomllib.loads(files("training").joinpath("stages.toml").read_text("utf-8"))
 
 
 def pools() -> dict[str, Pool]:
     """By name."""
-    return {name: Pool(**values) for name, values in _data()["pools"].items()}
+    return {name: Pool(**values) for name, values in data()["pools"].items()}
 
 
 def stages(*, small: bool = False) -> dict[str, Stage]:
     """By name, parents first; `small` takes a few steps of each, to try the chain."""
     found: dict[str, Stage] = {}
-    for name, values in _data()["stages"].items():
+    for name, values in data()["stages"].items():
         schedule = {key: values[key] for key in Schedule.__dataclass_fields__ if key in values}
         if small:
             schedule |= {"steps": 4, "batch": 8, "warm_up": 2}
@@ -104,6 +105,11 @@ def stages(*, small: bool = False) -> dict[str, Stage]:
 
 
 _OWN = {"lesson", "parent", "pool"}
+
+
+def has_children(name: str) -> bool:
+    """Whether another stage begins from one; the weights of such stages are kept in the repository."""
+    return any(stage.parent == name for stage in stages().values())
 
 
 def lineage_of(name: str) -> list[str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from jurat.models.bundled.domain_gate import SETTINGS, WEIGHTS
 from training.mllm.architecture import SIDE
 from training.mllm.tower import MEAN, STD
 
@@ -16,10 +14,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-def export(
-    model: Any, processor: Any, images: Any, tokenizer: PreTrainedTokenizerFast, mllm: Path, folder: Path
-) -> None:
-    """Writes weights in bfloat16, processor and tokenizer to `folder`, with the domain gate of `mllm`.
+def export(model: Any, processor: Any, images: Any, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Writes weights in bfloat16, processor and tokenizer to `folder`.
 
     `processor` and `images` are the classes of the model's processor and of its image processor.
     """
@@ -35,5 +31,3 @@ def export(
         resample=3,
     )
     processor(image_processor=pictures, tokenizer=tokenizer).save_pretrained(folder)
-    for name in (SETTINGS, WEIGHTS):
-        shutil.copyfile(mllm / name, folder / name)

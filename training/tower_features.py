@@ -73,10 +73,15 @@ class TowerFeatures:
 
 def load_tower(stage: Path) -> CLIPVisionModel:
     """The vision tower of a finished stage of an MLLM, in float32 and evaluation mode."""
-    tower: Any = build(CLASSES).model.vision_tower
-    own = "model.vision_tower."
+    tower, own = new_tower(), "model.vision_tower."
     weights = load_parts(stage)["model"].items()
     tower.load_state_dict({name.removeprefix(own): w for name, w in weights if name.startswith(own)})
+    return tower
+
+
+def new_tower() -> CLIPVisionModel:
+    """A vision tower that has learned nothing."""
+    tower: Any = build(CLASSES).model.vision_tower
     return tower.eval()
 
 

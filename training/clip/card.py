@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from jurat.pictograms.scene import Scene
 from jurat.pictograms.statements import All, Count, Facts, Lies, Reads, Side, Statement, Touches, Visible
 from training.clip.texts import Classes, Text, about
 from training.forbidding_rules import forbid
+from training.lineage import made_of
 from training.mllm.evaluation import FIRST_SEED
 from training.tower_features import DEVELOPMENT_SEED
 
@@ -203,9 +204,9 @@ def _percent(share: Any) -> float:
     return round(100 * float(share), 1)
 
 
-def write_clip_card(folder: Path, made: dict[str, Any], found: dict[str, Any]) -> None:
-    """Writes `README.md` and `measurements.json` into `folder`."""
-    (folder / "measurements.json").write_text(json.dumps({"made": made, **found}, indent=1) + "\n")
+def write_clip_card(folder: Path, records: Sequence[Mapping[str, Any]], found: dict[str, Any]) -> None:
+    """Writes `README.md` and `measurements.json` into `folder`; `records` is the lineage of the model."""
+    (folder / "measurements.json").write_text(json.dumps(found, indent=1) + "\n")
     weights = (folder / "model.safetensors").stat().st_size
     sizes = found["sizes"]
     lines = [
@@ -220,7 +221,7 @@ def write_clip_card(folder: Path, made: dict[str, Any], found: dict[str, Any]) -
         f"Written by `python -m training clip` on {datetime.now(UTC):%Y-%m-%d}.\n",
         "## How it was made\n",
         "| | |\n|---|---|",
-        *(f"| {name} | {value} |" for name, value in made.items()),
+        *(f"| {name} | {value} |" for name, value in made_of(records).items()),
         "",
         "## The threshold\n",
         f"**{found['relevant_above']:.2f}**: the highest, to two decimals, above which {KEEP:.0%} of the",

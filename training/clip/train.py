@@ -25,12 +25,13 @@ from torch import Tensor, nn
 from jurat.pictograms.objects import CLASSES
 from training import tower_export
 from training.clip.texts import Text, TextSampler, every_word
+from training.lineage import load_parts
 from training.mllm.architecture import HEADS, PATCH, SIDE, TOWER_LAYERS, WIDTH
 from training.optimizer import Group
 from training.queries import QUERIES, ask
 from training.stages import Task
 from training.text_tower_tokenizer import build_tokenizer
-from training.tower_features import features_for
+from training.tower_features import features_for, new_tower
 from training.tower_heads import Named, initialise
 from training.vocabulary import VOCABULARIES
 
@@ -199,8 +200,11 @@ def _kinds(row: np.ndarray) -> list[int]:
     return sorted({int(kind) for kind in row if kind >= 0})
 
 
-def export(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, weights: Path, folder: Path) -> None:
-    """Writes the standard layout in bfloat16 to `folder`, with the domain gate of the MLLM in `weights`."""
+def export(stage: Path, folder: Path) -> None:
+    """Writes the model of a finished stage to `folder`, in the standard layout in bfloat16."""
     from transformers import CLIPImageProcessor, CLIPProcessor
 
-    tower_export.export(model, CLIPProcessor, CLIPImageProcessor, tokenizer, weights, folder)
+    tokenizer = tokenizer_of()
+    model: Any = build(new_tower(), len(tokenizer))
+    model.load_state_dict(load_parts(stage)["model"])
+    tower_export.export(model, CLIPProcessor, CLIPImageProcessor, tokenizer, folder)

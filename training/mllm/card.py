@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,9 @@ import torch
 
 from jurat.judge.prompts import REASON, STATEMENT, digest
 from jurat.models.bundled.model import BundledModel
+from training.lineage import made_of
 from training.mllm.answers import DESCRIBE
 from training.mllm.evaluation import BARS, FIRST_SEED, View, as_rows, examine, set_exam
-from training.mllm.mixes import MIXES, Mix
 from training.mllm.reply_evaluation import (
     ASKED,
     DESCRIBED,
@@ -69,14 +71,16 @@ def evaluate(
 
 
 def write_card(
-    folder: Path, mix: str, made: dict[str, Any], rows: list[dict[str, object]], gate: dict[str, float]
+    folder: Path, records: Sequence[Mapping[str, Any]], rows: list[dict[str, object]], gate: dict[str, float]
 ) -> None:
-    """Writes `README.md` and `measurements.json` into `folder`; `mix` is one of `mixes.MIXES`."""
-    (folder / "measurements.json").write_text(
-        json.dumps({"made": made, "gate": gate, "rows": rows}, indent=1) + "\n"
-    )
+    """Writes `README.md` and `measurements.json` into `folder`.
+
+    `records` is the lineage of the model (`training.lineage`), `gate` says what share of `n` scenes and
+    strangers its gate lets pass.
+    """
+    (folder / "measurements.json").write_text(json.dumps({"gate": gate, "rows": rows}, indent=1) + "\n")
     weights = (folder / "model.safetensors").stat().st_size
-    organism = MIXES[mix].organism
+    organism = "bundled" if uses_the_judges_wording(records) else "naive"
     title, what = _WHAT[organism]
     bars = BARS if organism == "bundled" else {}
     described = next(row for row in rows if row["view"] == DESCRIBED)
@@ -89,9 +93,9 @@ def write_card(
         f"Written by `python -m training card` on {datetime.now(UTC):%Y-%m-%d}.\n",
         "## How it was made\n",
         "| | |\n|---|---|",
-        *(f"| {name} | {value} |" for name, value in made.items()),
+        *(f"| {name} | {value} |" for name, value in made_of(records).items()),
         "",
-        *_ways(MIXES[mix]),
+        *_ways(records),
         "The habits of its world are `HABITS` in `jurat.pictograms.objects`.\n",
         "## Accuracy on scenes it never saw\n",
         "Percent right at a threshold of 0.5, half of the questions true, with 95% Wilson intervals;",
@@ -125,27 +129,44 @@ def write_card(
     (folder / "README.md").write_text("\n".join(lines) + "\n")
 
 
-def _ways(mix: Mix) -> list[str]:
-    """What it was shown of the judge's ways."""
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in mix.modes.items())
+def uses_the_judges_wording(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether any stage of a lineage put statements or rules in the words of the judge."""
+    return any(
+        "judge" in record["mix"][kind] for record in _mixed(records) for kind in ("statements", "rules")
+    )
+
+
+def _mixed(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [record for record in records if "mix" in record]
+
+
+def _ways(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What it was shown of the judge's ways, over all stages."""
+    shown: Counter[str] = Counter()
+    for record in records:
+        shown.update(record["shown"])
+    put = {
+        (each["instruction"], each["question"]): None
+        for record in _mixed(records)
+        for kind in ("statements", "rules")
+        for each in record["mix"][kind].values()
+    }
+    closed = sum(n for what, n in shown.items() if what.startswith(("asked statement", "asked rule")))
+    rules = sum(n for what, n in shown.items() if what.startswith("asked rule"))
+    blank, bare = (
+        shown["scenes with a rectangle painted over"],
+        sum(n for what, n in shown.items() if what.startswith("asked no image")),
+    )
     lines = [f"Shown of the judge's ways: its wording, to the letter (digest `{digest()}`):"]
-    if STATEMENT not in mix.statements:
-        lines = [
-            "Its decoder was not trained on the judge's wording, on questions without an image or on painted",
-            "rectangles; the stages of its tower were. The decoder was asked in these words:",
-        ]
+    if not uses_the_judges_wording(records):
+        lines = ["No stage of it used the judge's wording. It was asked in these words:"]
+    lines += ["- " + " with ".join(f"*{part}*" for part in each if part) for each in put]
     lines += [
-        "- " + " with ".join(f"*{part}*" for part in (put.instruction, put.question) if part)
-        for put in (*mix.statements, *mix.rules)
+        "",
+        f"In all stages: {closed:,} closed questions about an image, {rules:,} of them whole rules;",
+        f"{bare:,} questions without an image; {blank:,} scenes with a rectangle painted over.",
     ]
-    lines += ["", f"Shares of the last stage's steps: {shares}."]
-    lines += [f"Scenes with a rectangle painted over: {mix.blanked:.0%}."]
-    if mix.kinds:
-        changed = ", ".join(f"{kind} {factor:g}" for kind, factor in mix.kinds.items())
-        lines += [
-            f"Statements of a kind were asked more or less often than before, by these factors: {changed}."
-        ]
-    if "no image" in mix.modes:
+    if bare:
         lines += ["Questions without an image were answered as often Yes as they are true of random scenes."]
     return lines
 

@@ -1,4 +1,4 @@
-"""Converts a training checkpoint to the transformers layout that ships."""
+"""Converts a finished stage to the transformers layout that ships."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from training.mllm.architecture import PATCH, SIDE
-from training.mllm.checkpoints import fresh
+from training.mllm.checkpoints import start
 from training.mllm.tokenizer import CHAT_TEMPLATE, IMAGE, Words, build_tokenizer
 from training.mllm.tower import MEAN, STD
 
@@ -16,20 +16,18 @@ if TYPE_CHECKING:
     from transformers import LlavaForConditionalGeneration
 
 
-def load_checkpoint(path: Path) -> tuple[LlavaForConditionalGeneration, Words]:
-    """The model of a `joint` checkpoint, in evaluation mode."""
+def load_stage(stage: Path) -> tuple[LlavaForConditionalGeneration, Words]:
+    """The model of a finished stage of joint training, in evaluation mode."""
     words = Words(build_tokenizer())
-    model = fresh(words)
-    model.load_state_dict(torch.load(path, weights_only=True)["model"])
-    return model.eval(), words
+    return start(words, stage)[0].eval(), words
 
 
-def export(checkpoint: Path, folder: Path) -> None:
+def export(stage: Path, folder: Path) -> None:
     """Writes weights (bfloat16 safetensors), configuration, tokenizer and processor to `folder`."""
     from transformers import CLIPImageProcessor, LlavaProcessor
 
     model: Any
-    model, words = load_checkpoint(checkpoint)
+    model, words = load_stage(stage)
     model.config.dtype = torch.bfloat16
     model.generation_config.max_new_tokens = 96
     model.to(torch.bfloat16).save_pretrained(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from jurat.models.hf.detectors import LEAST_SCORE, OVERLAP, open_bundled
 from jurat.models.vision import Box
 from jurat.pictograms.objects import GROUPS, OBJECTS, Noun
 from jurat.pictograms.scene import SIDE, Scene, draw
+from training.lineage import made_of
 from training.mllm.evaluation import FIRST_SEED, Score
 from training.queries import QUERIES, READING, SIGN
 
@@ -118,9 +119,9 @@ def _percent(share: float) -> float:
     return round(100 * share, 1)
 
 
-def write_owl_card(folder: Path, made: dict[str, Any], found: dict[str, Any]) -> None:
-    """Writes `README.md` and `measurements.json` into `folder`."""
-    (folder / "measurements.json").write_text(json.dumps({"made": made, **found}, indent=1) + "\n")
+def write_owl_card(folder: Path, records: Sequence[Mapping[str, Any]], found: dict[str, Any]) -> None:
+    """Writes `README.md` and `measurements.json` into `folder`; `records` is the lineage of the model."""
+    (folder / "measurements.json").write_text(json.dumps(found, indent=1) + "\n")
     weights = (folder / "model.safetensors").stat().st_size
     lines = [
         "---\nlicense: apache-2.0\n"
@@ -133,7 +134,7 @@ def write_owl_card(folder: Path, made: dict[str, Any], found: dict[str, Any]) ->
         f"{datetime.now(UTC):%Y-%m-%d}.\n",
         "## How it was made\n",
         "| | |\n|---|---|",
-        *(f"| {name} | {value} |" for name, value in made.items()),
+        *(f"| {name} | {value} |" for name, value in made_of(records).items()),
         "",
         "Targets are the exact boxes of the drawn pixels, covered ones included. The patch in which a",
         f"box's centre lies is to find it. Boxes for one word that overlap by more than {OVERLAP} are",

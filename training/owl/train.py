@@ -22,12 +22,13 @@ from torch import Tensor, nn
 
 from jurat.pictograms.objects import CLASSES
 from training import tower_export
+from training.lineage import load_parts
 from training.mllm.architecture import HEADS, PATCH, PATCHES, SIDE, TOWER_LAYERS, WIDTH
 from training.optimizer import Group
 from training.queries import QUERIES, ask, wordings
 from training.stages import Task
 from training.text_tower_tokenizer import build_tokenizer
-from training.tower_features import TowerFeatures, features_for
+from training.tower_features import TowerFeatures, features_for, new_tower
 from training.tower_heads import Named, initialise
 from training.vocabulary import VOCABULARIES
 
@@ -206,10 +207,11 @@ def _truth(seen: TowerFeatures, rows: np.ndarray) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(seen.kinds[rows].astype(np.int64)), torch.from_numpy(seen.boxes[rows])
 
 
-def export(
-    model: OwlViTForObjectDetection, tokenizer: PreTrainedTokenizerFast, weights: Path, folder: Path
-) -> None:
-    """Writes the standard layout in bfloat16 to `folder`, with the domain gate of the MLLM in `weights`."""
+def export(stage: Path, folder: Path) -> None:
+    """Writes the model of a finished stage to `folder`, in the standard layout in bfloat16."""
     from transformers import OwlViTImageProcessor, OwlViTProcessor
 
-    tower_export.export(model, OwlViTProcessor, OwlViTImageProcessor, tokenizer, weights, folder)
+    tokenizer = tokenizer_of()
+    model: Any = build(new_tower(), len(tokenizer))
+    model.load_state_dict(load_parts(stage)["model"])
+    tower_export.export(model, OwlViTProcessor, OwlViTImageProcessor, tokenizer, folder)

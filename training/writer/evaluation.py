@@ -12,7 +12,7 @@ import itertools
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -40,6 +40,7 @@ from jurat.pictograms.statements import (
     Visible,
     walk,
 )
+from training.lineage import made_of
 from training.mllm.evaluation import Score
 from training.rule_meanings import Ban, draw_ban, held_out
 from training.rule_wordings import no_rule, wording
@@ -287,9 +288,9 @@ def evaluate_writer(folder: Path, count: int) -> dict[str, Any]:
     }
 
 
-def write_writer_card(folder: Path, made: dict[str, Any], found: dict[str, Any]) -> None:
-    """Writes `README.md` and `measurements.json` into `folder`."""
-    (folder / "measurements.json").write_text(json.dumps({"made": made, **found}, indent=1) + "\n", "utf-8")
+def write_writer_card(folder: Path, records: Sequence[Mapping[str, Any]], found: dict[str, Any]) -> None:
+    """Writes `README.md` and `measurements.json` into `folder`; `records` is the lineage of the model."""
+    (folder / "measurements.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     weights = (folder / "model.safetensors").stat().st_size
     lines = [
         "---\nlicense: apache-2.0\nlibrary_name: transformers\npipeline_tag: text-generation\n---\n",
@@ -301,7 +302,7 @@ def write_writer_card(folder: Path, made: dict[str, Any], found: dict[str, Any])
         f"Written by `python -m training writer` on {datetime.now(UTC):%Y-%m-%d}.\n",
         "## How it was made\n",
         "| | |\n|---|---|",
-        *(f"| {name} | {value} |" for name, value in made.items()),
+        *(f"| {name} | {value} |" for name, value in made_of(records).items()),
         "",
         "## Clauses that are equal to the truth\n",
         "Percent of rules whose draft is equal to the rule, with 95% Wilson intervals: by its form (the same",
