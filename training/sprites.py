@@ -1,8 +1,9 @@
-"""Renders the sprites of the pictogram world: `python -m training.sprites [noto] [twemoji=FOLDER]`.
+"""Renders drawings of the pictogram world: `python -m training.sprites [noto] [untaught] [twemoji=FOLDER]`.
 
-`noto` takes the Debian packages `fonts-noto-color-emoji` and `fonts-dejavu-core`. `twemoji` takes the SVG
-files of the npm package `@discordapp/twemoji` 16.0.1 (`npm pack @discordapp/twemoji`, unpacked; FOLDER is
-its `dist/svg`) and the Python package `resvg-py`. Nothing else needs any of them.
+`noto`, and `untaught` for the things that training shows as unknown, take the Debian packages
+`fonts-noto-color-emoji` and `fonts-dejavu-core`. `twemoji` takes the SVG files of the npm package
+`@discordapp/twemoji` 16.0.1 (`npm pack @discordapp/twemoji`, unpacked; FOLDER is its `dist/svg`) and the
+Python package `resvg-py`. Nothing else needs any of them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from jurat.pictograms.atlas import CELL, COLUMNS, FOLDER
 from jurat.pictograms.objects import CODE_POINTS, OBJECTS, WORDS
+from training.scenes import unknown
+from training.scenes.unknown import characters
 
 EMOJI_FONT = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
 TEXT_FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf"
@@ -99,11 +102,28 @@ def render_twemoji(folder: Path) -> None:
     sheet_of(cells).save(FOLDER / "twemoji.png", optimize=True)
 
 
+def render_untaught() -> None:
+    """Writes `training/scenes/untaught.png`: the characters of `untaught.txt`."""
+    font, text_font = ImageFont.truetype(EMOJI_FONT, 109), ImageFont.truetype(TEXT_FONT, 84)
+    cells: list[Image.Image] = []
+    for letter, is_emoji in characters():
+        if is_emoji:
+            cells.append(glyph(ord(letter), font))
+        else:
+            canvas = Image.new("RGBA", (CELL, CELL))
+            middle = CELL / 2, CELL / 2
+            ImageDraw.Draw(canvas).text(middle, letter, font=text_font, fill=(0, 0, 0, 255), anchor="mm")
+            cells.append(canvas)
+    sheet_of(cells).save(Path(unknown.__file__).with_name("untaught.png"), optimize=True)
+
+
 def main(arguments: Sequence[str]) -> None:
     for argument in arguments or ["noto"]:
         name, _, folder = argument.partition("=")
         if name == "noto" and not folder:
             render_noto()
+        elif name == "untaught" and not folder:
+            render_untaught()
         elif name == "twemoji" and folder:
             render_twemoji(Path(folder))
         else:

@@ -2,7 +2,7 @@
 arXiv 1812.04606).
 
 Unknown things are drawn as sprites among, or in place of, those of the world: emoji of the same font that the
-world lacks (`untaught_emoji.txt`), sprites whose halves come from two objects, sprites cut into shuffled
+world lacks (`untaught.txt`), sprites whose halves come from two objects, sprites cut into shuffled
 pieces, silhouettes, dingbats, and made-up icons. Unknown backgrounds are those of `grounds`. No test
 draws any of these; `tests/strangers` has kinds of its own.
 """
@@ -11,15 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from jurat.pictograms.atlas import CELL, sprites
+from jurat.pictograms.atlas import CELL, COLUMNS, sprites
 from jurat.pictograms.objects import OBJECTS
-from training.sprites import EMOJI_FONT, TEXT_FONT, glyph
 
 LEAST_SOLID = 0.06
 """Share of its square that an unknown thing covers, at least."""
@@ -36,22 +34,32 @@ def unknown_sprite(rng: np.random.Generator) -> tuple[str, Image.Image]:
 
 
 @cache
-def untaught_emoji() -> tuple[Image.Image, ...]:
-    """The emoji of `untaught_emoji.txt`; the font is Debian's `fonts-noto-color-emoji`."""
-    lines = files("training.scenes").joinpath("untaught_emoji.txt").read_text("utf-8").splitlines()
-    if not Path(EMOJI_FONT).exists():
-        raise FileNotFoundError(f"{EMOJI_FONT} is not there: install the package fonts-noto-color-emoji.")
-    font = ImageFont.truetype(EMOJI_FONT, 109)
-    codes = [ord(letter) for line in lines if not line.startswith("#") for letter in line]
-    squares = (glyph(code, font) for code in codes)
-    return tuple(
-        square.convert("RGBa").resize((CELL, CELL), Image.Resampling.BOX).convert("RGBA")
-        for square in squares
-    )
+def untaught() -> tuple[Image.Image, ...]:
+    """The characters of `untaught.txt`, as `RGBA` squares of `CELL` pixels; they lie in `untaught.png`."""
+    folder = Path(__file__).parent
+    count = len(characters())
+    with Image.open(folder / "untaught.png") as sheet:
+        sheet.load()
+        corners = [(CELL * (i % COLUMNS), CELL * (i // COLUMNS)) for i in range(count)]
+        return tuple(sheet.crop((x, y, x + CELL, y + CELL)) for x, y in corners)
+
+
+def characters() -> list[tuple[str, bool]]:
+    """The characters of `untaught.txt`, and whether each is an emoji (or else a dingbat of a text font)."""
+    text = Path(__file__).with_name("untaught.txt").read_text("utf-8")
+    emoji, _, dingbats = text.partition("# Dingbats")
+    rows = [(row, block is emoji) for block in (emoji, dingbats) for row in block.splitlines()]
+    return [(letter, is_emoji) for row, is_emoji in rows if not row.startswith("#") for letter in row]
+
+
+@cache
+def _of(is_emoji: bool) -> tuple[Image.Image, ...]:
+    drawn = zip(untaught(), characters(), strict=True)
+    return tuple(square for square, (_, emoji) in drawn if emoji is is_emoji)
 
 
 def _emoji(rng: np.random.Generator) -> Image.Image:
-    drawn = untaught_emoji()
+    drawn = _of(True)
     return drawn[int(rng.integers(len(drawn)))]
 
 
@@ -98,23 +106,11 @@ def _silhouette(rng: np.random.Generator) -> Image.Image:
 
 
 def _dingbat(rng: np.random.Generator) -> Image.Image:
-    """A sign of a text font that is neither a letter nor a digit."""
-    font = ImageFont.truetype(TEXT_FONT, 84)
-    code = int(rng.choice(_DINGBATS))
-    canvas = Image.new("RGBA", (CELL, CELL))
-    ImageDraw.Draw(canvas).text((CELL / 2, CELL / 2), chr(code), font=font, fill=_colour(rng), anchor="mm")
+    """A sign of a text font that is neither a letter nor a digit, in some colour."""
+    drawn = _of(False)
+    canvas = Image.new("RGBA", (CELL, CELL), _colour(rng))
+    canvas.putalpha(drawn[int(rng.integers(len(drawn)))].getchannel("A"))
     return canvas
-
-
-_DINGBATS = [
-    *range(0x2654, 0x2660),
-    *range(0x2701, 0x2705),
-    *range(0x2722, 0x273C),
-    *range(0x2794, 0x27AF),
-    *range(0x25E2, 0x25F0),
-    *range(0x2600, 0x2610),
-    *range(0x2669, 0x2670),
-]
 
 
 def _icon(rng: np.random.Generator) -> Image.Image:
