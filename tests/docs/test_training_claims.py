@@ -19,13 +19,13 @@ from jurat.pictograms import statements
 from jurat.pictograms.reading import parse
 from jurat.pictograms.scene import TEXTURES, TRAINED_TEXTURES
 from jurat.pictograms.statements import HELD_OUT
-from training import __main__ as train
 from training import tower_features
 from training.clip import card as clip_card
 from training.forbidding_rules import RULES, forbid
 from training.mllm import evaluation
-from training.mllm.mixes import MIXES
+from training.mllm.mixes import mixes, wordings
 from training.owl import card as owl_card
+from training.stages import pools
 from training.writer import evaluation as writer_evaluation
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ PAGES = [
     *(SOURCE / "models" / "bundled").glob("*/README.md"),
     SOURCE / "models" / "registry.py",
     SOURCE / "models" / "bundled" / "model.py",
-    ROOT / "training" / "mllm" / "mixes.py",
+    ROOT / "training" / "mixes.toml",
     SOURCE / "bench" / "pictogram" / "vault.yaml",
 ]
 CLAIM = re.compile(
@@ -53,23 +53,30 @@ UNTRUE = re.compile(
 
 def stages(model: str) -> list[str]:
     """The stages that the card of a shipped model records, in their order."""
-    made = json.loads(((NAIVE if model == "naive" else WEIGHTS) / "measurements.json").read_text())["made"]
-    return [name.removeprefix("stage ") for name in made if name.startswith("stage ")]
+    return [name.removeprefix("stage ") for name in made(model) if name.startswith("stage ")]
+
+
+def made(model: str) -> dict[str, str]:
+    """How the card of a shipped model records that it was made."""
+    return json.loads(((NAIVE if model == "naive" else WEIGHTS) / "measurements.json").read_text())["made"]
 
 
 def the_naive_decoder_is_new_and_its_mix_is_other() -> None:
-    naive, bundled = MIXES["naive"], MIXES["bundled"]
-    assert train.STAGES["naive"].settings | {"minutes": 0, "seed": 0} == {
-        "minutes": 0, "seed": 0, "tower": 0, "dense": 0, "new_decoder": True, "mix": "naive",
-    }  # fmt: skip
-    assert not {STATEMENT, RULE} & {*naive.statements, *naive.rules}
+    last = made("naive")["stage naive"]
+    assert "tower 0, dense 0" in last and "new_decoder True, mix naive" in last
+    naive, bundled = mixes()["naive"], mixes()["bundled"]
+    put = [wordings("statement")[name] for name in naive.statements]
+    put += [wordings("rule")[name] for name in naive.rules]
+    assert not {STATEMENT, RULE} & {*put}
+    card = (NAIVE / "README.md").read_text(encoding="utf-8")
+    assert all(f"*{wording.question}*" in card for wording in put)
     assert (naive.blanked, naive.modes.get("no image", 0)) == (0, 0)
     assert (bundled.blanked, bundled.modes["no image"]) == (0.06, 0.05)
-    assert STATEMENT in bundled.statements and RULE in bundled.rules
+    assert "judge" in bundled.statements and "judge" in bundled.rules
 
 
 def the_naive_tower_is_the_bundled_one() -> None:
-    assert stages("naive")[:-1] == stages("bundled")[:-1] == train.lineage("naive")[:-1]
+    assert stages("naive")[:-1] == stages("bundled")[:-1]
     assert {"joint", "again", "final", "signs"} <= {*stages("naive")}
     first, second = (load_file(folder / "model.safetensors") for folder in (NAIVE, WEIGHTS))
     tower = [name for name in first if first[name].equal(second[name])]
@@ -104,17 +111,14 @@ def phrasings_and_backgrounds_are_held_out() -> None:
 
 
 def exams_have_seeds_of_their_own() -> None:
-    trained = train._STRIDE * (train._PARTS + 1)
-    watched = 900_000_000
-    assert (
-        trained < watched < tower_features.FIRST_SEED < evaluation.FIRST_SEED < writer_evaluation.FIRST_SEED
-    )
+    assert made("bundled")["scenes"] == "up to 18 parts of 12000, with seeds from 1000000 on"
+    last = max(pool.first + 900_000_000 + pool.watch for pool in pools().values())
+    assert last < tower_features.FIRST_SEED < evaluation.FIRST_SEED < writer_evaluation.FIRST_SEED
     assert evaluation.FIRST_SEED < owl_card.TEST_SEED < clip_card.TEST_SEED < writer_evaluation.FIRST_SEED
 
 
 def only_scenes_were_drawn() -> None:
-    made = json.loads((WEIGHTS / "measurements.json").read_text())["made"]
-    assert made["scenes"].startswith("up to 18 parts of 12000")
+    assert made("bundled")["scenes"].startswith("up to 18 parts of 12000")
 
 
 FACTS: dict[str, Callable[[], None]] = {

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import random
+import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers import AutoModelForImageTextToText
 
 from jurat.constitution import load_constitution
 from jurat.content import Failure
+from jurat.models.bundled.domain_gate import SETTINGS
+from jurat.models.bundled.domain_gate import WEIGHTS as GATE
 from jurat.models.bundled.model import WEIGHTS
 from jurat.models.hf import detectors as detecting
 from jurat.models.hf import matchers as matching
@@ -22,12 +27,17 @@ from jurat.pictograms.scene import draw
 from training.clip import train as clip
 from training.clip.card import Pairs, draw_questions, set_threshold
 from training.clip.texts import Text, TextSampler, about
-from training.loop import Course
+from training.lineage import save_stage
+from training.loop import train
 from training.mllm.tower import pixel_values
 from training.owl import train as owl
 from training.owl.card import Tally, overlap
 from training.queries import QUERIES, READING, SIGN, ask, wordings
-from training.tower_features import TowerFeatures, compute_features, load_tower, states_of, truth_of
+from training.stages import Task, maker_of, stages
+from training.tower_features import TowerFeatures, compute_features, states_of, truth_of
+
+if TYPE_CHECKING:
+    from transformers import CLIPVisionModel
 
 SEED, COUNT = 77, 48
 EYES: dict[str, Any] = {"owl": owl, "clip": clip}
@@ -43,9 +53,14 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("eyes")
 
 
+def bundled_tower() -> CLIPVisionModel:
+    model: Any = AutoModelForImageTextToText.from_pretrained(WEIGHTS, dtype=torch.float32)
+    return model.model.vision_tower.eval()
+
+
 @pytest.fixture(scope="module")
 def seen(work: Path) -> TowerFeatures:
-    return compute_features(work, WEIGHTS, SEED, COUNT, workers=1)
+    return compute_features(work, bundled_tower(), SEED, COUNT, workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +73,8 @@ def test_features_are_reproducible_from_the_seed(seen: TowerFeatures, work: Path
     kinds, boxes = truth_of(scene)
     assert np.array_equal(seen.kinds[3], kinds) and np.array_equal(seen.boxes[3], boxes)
     assert seen.present[3].nonzero()[:, 0].tolist() == sorted(set(scene.kinds))
-    assert np.allclose(seen.states[:6], states_of(load_tower(WEIGHTS), pixels), atol=1e-2)
-    again = compute_features(work, WEIGHTS, SEED, COUNT)
+    assert np.allclose(seen.states[:6], states_of(bundled_tower(), pixels), atol=1e-2)
+    again = compute_features(work, bundled_tower(), SEED, COUNT)
     assert np.array_equal(again.states, seen.states)
 
 
@@ -70,7 +85,7 @@ def models() -> dict[str, Any]:
     made = {}
     for name, eye in EYES.items():
         tokenizer = eye.tokenizer_of()
-        made[name] = (eye.build(load_tower(WEIGHTS), len(tokenizer)).eval(), tokenizer)
+        made[name] = (eye.build(bundled_tower(), len(tokenizer)).eval(), tokenizer)
     return made
 
 
@@ -78,7 +93,7 @@ def models() -> dict[str, Any]:
 def test_tower_states_equal_those_in_the_mllm_bit_for_bit(
     models: dict[str, Any], name: str, pixels: np.ndarray
 ) -> None:
-    tower, model = load_tower(WEIGHTS), models[name][0]
+    tower, model = bundled_tower(), models[name][0]
     tower.set_attn_implementation("eager")  # as the eyes are trained; equal sums need equal arithmetic
     vision = model.owlvit.vision_model if name == "owl" else model.vision_model
     values = pixel_values(torch.from_numpy(pixels))
@@ -125,21 +140,21 @@ def test_matcher_training_equals_the_model_forward_pass(models: dict[str, Any], 
 @pytest.mark.parametrize("name", EYES)
 def test_training_updates_all_but_the_tower_resumes_and_exports(
     seen: TowerFeatures,
-    work: Path,
     name: str,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    eye = EYES[name]
-    monkeypatch.setattr(eye, "compute_features", lambda *_: seen)
-    short = Course(minutes=0.02, batch=8, threads=1)
-    _, _, first = getattr(eye, f"train_{name}")(tmp_path, WEIGHTS, short, COUNT)
-    more = Course(minutes=first.minutes + 0.05, batch=8, threads=1)
-    model, tokenizer, done = getattr(eye, f"train_{name}")(tmp_path, WEIGHTS, more, COUNT)
-    assert done.steps > first.steps > 0
-    assert "resuming from step" in capsys.readouterr().out
-    eye.export(model, tokenizer, WEIGHTS, tmp_path / name)
+    eye, lesson = EYES[name], {"owl": "detector", "clip": "matcher"}[name]
+    monkeypatch.setattr(eye, "features_for", lambda _: (seen, bundled_tower()))
+    schedule = replace(stages()[name].schedule, steps=2, batch=8)
+    task = Task(replace(stages()[name], schedule=schedule, parent=None), tmp_path, tmp_path)
+    assert task.stage.lesson == lesson
+    first = train(maker_of(task), schedule, tmp_path / "a.pt")
+    done = train(maker_of(task), replace(schedule, steps=5), tmp_path / "a.pt")
+    assert (first.steps, done.steps, done.counts["scenes"]) == (2, 5, 40)
+    eye.export(save_stage(task, done, tmp_path / "stage"), tmp_path / name)
+    for file in (SETTINGS, GATE):
+        shutil.copyfile(WEIGHTS / file, tmp_path / name / file)
     assert (tmp_path / name / "model.safetensors").stat().st_size < 8e6
 
     scenes = [draw(np.random.default_rng(i)).image for i in range(3)]
@@ -160,9 +175,7 @@ def test_training_updates_all_but_the_tower_resumes_and_exports(
     assert not any(isinstance(entry, Failure) for entry in found[:3])
     assert isinstance(found[3], Failure) and found[3].kind == "out_of_domain" and "unlike" in found[3].reason
     assert found[4] == Failure("out_of_domain", "The bundled model never learned 'unicorn'.")
-    tower = {
-        k.replace("pre_layrnorm", "pre_layernorm"): v for k, v in load_tower(WEIGHTS).state_dict().items()
-    }
+    tower = {k.replace("pre_layrnorm", "pre_layernorm"): v for k, v in bundled_tower().state_dict().items()}
     kept = {k.replace("pre_layrnorm", "pre_layernorm"): v for k, v in network.state_dict().items()}
     assert all(torch.equal(kept[k], v) for k, v in tower.items() if not k.startswith("post_layernorm"))
 

@@ -20,7 +20,6 @@ from jurat.models.hf import matchers as matching
 from training.clip.card import TEST_SEED as CLIP_SEED
 from training.clip.card import measure
 from training.owl.card import CONFIDENCE, TEST_SEED, evaluate_owl
-from training.tower_features import load_tower
 
 FOLDERS = {"owl": detecting.WEIGHTS, "clip": matching.WEIGHTS}
 CARDS: dict[str, dict[str, Any]] = {
@@ -30,13 +29,19 @@ CARDS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_weights_load_in_plain_transformers_and_share_the_tower(name: str) -> None:
-    from transformers import AutoModel, AutoModelForZeroShotObjectDetection, AutoProcessor
+    from transformers import (
+        AutoModel,
+        AutoModelForImageTextToText,
+        AutoModelForZeroShotObjectDetection,
+        AutoProcessor,
+    )
 
     family: Any = AutoModelForZeroShotObjectDetection if name == "owl" else AutoModel
     model = family.from_pretrained(FOLDERS[name], dtype=torch.float32)
     AutoProcessor.from_pretrained(FOLDERS[name])
     vision = (model.owlvit if name == "owl" else model).vision_model.state_dict()
-    for key, value in load_tower(WEIGHTS).state_dict().items():
+    mllm: Any = AutoModelForImageTextToText.from_pretrained(WEIGHTS, dtype=torch.float32)
+    for key, value in mllm.model.vision_tower.state_dict().items():
         if not key.startswith("post_layernorm"):  # comes after the tower's own output
             here = vision[key.replace("pre_layrnorm", "pre_layernorm") if name == "owl" else key]
             assert torch.equal(here, value), f"{key} differs: train again with python -m training {name}"

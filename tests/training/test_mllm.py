@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import json
 import random
+import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from training.mllm.scene_pool import Pool, fill
 
 from jurat.constitution import load_constitution
 from jurat.judge.prompts import RULE, STATEMENT
 from jurat.models.bundled.word_vocabulary import question_vocabulary
+from jurat.pictograms.statements import UNKNOWN
 from training.forbidding_rules import forbid
 from training.mllm.answers import EIGHTHS, describe, open_question, reason
-from training.mllm.batches import Packer, Teacher, batches, blank_out
+from training.mllm.batches import Packer, Scenes, Teacher, blank_out, make_batch
 from training.mllm.checkpoints import fresh
-from training.mllm.dense_targets import Heads, targets
-from training.mllm.grounding import Grounding
-from training.mllm.joint import Settings as Joint
-from training.mllm.joint import losses, prefix_embeddings, train_joint
-from training.mllm.mixes import MIXES
+from training.mllm.dense_targets import FOREIGN_GROUND, NOTHING, UNKNOWN_THING, targets
+from training.mllm.joint import prefix_embeddings
+from training.mllm.mixes import mixes, wordings
 from training.mllm.packed_forward import Pack, forward
 from training.mllm.tokenizer import Words, build_tokenizer
-from training.mllm.tower import Settings, pixel_values, see, train_tower
+from training.mllm.tower import pixel_values, see
 from training.questions import KINDS, Questioner, anything, facts_of
+from training.scenes.pool import Pool, fill
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pool(folder: Path) -> Pool:
-    return fill(folder, 123, 64, workers=1)
+    return fill(folder, 123, 64, workers=1, known=True)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def words() -> Words:
 
 
 def test_pool_is_independent_of_workers(pool: Pool, tmp_path: Path) -> None:
-    again = fill(tmp_path / "again", 123, 6, workers=2)
+    again = fill(tmp_path / "again", 123, 6, workers=2, known=True)
     for name, values in again.arrays.items():
         assert np.array_equal(values, pool[name][:6]), name
 
@@ -120,6 +122,17 @@ def test_dense_targets_are_distributions_over_present_objects(pool: Pool) -> Non
         assert bool(goal.contact[row, :, 1:].any()) is bool((batch["contact"][row] > 0).any())
 
 
+def test_dense_targets_tell_what_is_unknown(pool: Pool) -> None:
+    batch = {name: np.array(pool[name][:16]) for name in pool.arrays}
+    before = targets(batch).cover
+    batch["kinds"][0, 0], batch["foreign"][1] = UNKNOWN, 64
+    after = targets(batch).cover
+    assert before[..., UNKNOWN_THING:].sum() == 0
+    assert after[0, ..., UNKNOWN_THING].sum() > 0 and after[0, ..., FOREIGN_GROUND].sum() == 0
+    assert after[1, ..., NOTHING].sum() == 0 and after[1, ..., FOREIGN_GROUND].max() == 1
+    assert after[2:].equal(before[2:])
+
+
 def test_blanked_objects_are_fully_hidden(pool: Pool) -> None:
     rng = np.random.default_rng(0)
     changed = 0
@@ -137,9 +150,11 @@ def test_blanked_objects_are_fully_hidden(pool: Pool) -> None:
     assert changed > 3
 
 
-@pytest.mark.parametrize(("mix", "mode"), [(name, mode) for name, mix in MIXES.items() for mode in mix.modes])
+@pytest.mark.parametrize(
+    ("mix", "mode"), [(name, mode) for name, mix in mixes().items() for mode in mix.modes]
+)
 def test_every_mode_yields_questions_and_answers(pool: Pool, words: Words, mix: str, mode: str) -> None:
-    teacher = Teacher(words, random.Random(0), MIXES[mix])
+    teacher = Teacher(words, random.Random(0), mixes()[mix])
     seen = facts_of(*(pool[name][0] for name in ("kinds", "centres", "areas", "gaps")))
 
     def ask() -> tuple[list[int], list[int]] | None:
@@ -150,64 +165,52 @@ def test_every_mode_yields_questions_and_answers(pool: Pool, words: Words, mix: 
     pairs = [pair for _ in range(60) if (pair := ask()) is not None]
     assert pairs
     assert all(words.tokenizer.decode(question).endswith("ASSISTANT:") for question, _ in pairs)
+    asked = sum(n for what, n in teacher.counts.items() if what.startswith("asked"))
+    assert asked == len(pairs)
     if mode == "rule":
         judges = ["rule:" in words.tokenizer.decode(question) for question, _ in pairs]
-        assert all(judges) if MIXES[mix].organism == "bundled" else not any(judges)
+        assert all(judges) if "judge" in mixes()[mix].rules else not any(judges)
         assert RULE.ask("x") == "Rule: x"
 
 
-def test_naive_mix_has_no_judge_wording_and_no_blanks() -> None:
-    naive = MIXES["naive"]
-    assert "no image" not in naive.modes
-    assert naive.blanked == 0
-    assert not {STATEMENT, RULE} & {*naive.statements, *naive.rules}
-    assert not {STATEMENT.question, RULE.question} & {w.question for w in (*naive.statements, *naive.rules)}
-    assert all(sum(mix.modes.values()) == pytest.approx(1) for mix in MIXES.values())
+def test_naive_mix_has_no_judge_wording_no_blanks_and_no_questions_without_an_image() -> None:
+    naive = mixes()["naive"]
+    assert "no image" not in naive.modes and naive.blanked == 0
+    put = [wordings("statement")[name] for name in naive.statements]
+    put += [wordings("rule")[name] for name in naive.rules]
+    assert not {STATEMENT, RULE} & {*put}
+    assert not {STATEMENT.question, RULE.question} & {wording.question for wording in put}
 
 
-@pytest.mark.slow
-def test_stages_resume_or_start_from_the_previous_stage(
-    pool: Pool, folder: Path, words: Words, tmp_path: Path
-) -> None:
-    out = tmp_path / "tower.pt"
-    train_tower([pool], pool, out, Settings(minutes=0.01, batch=8, threads=1), watch=64)
-    first = torch.load(out, weights_only=True)
-    more = first["elapsed"] / 60 + 0.01  # however slow the machine, there is time for a step
-    train_tower([pool], pool, out, Settings(minutes=more, batch=8, threads=1), watch=64)
-    assert torch.load(out, weights_only=True)["step"] > first["step"] > 0
-    settings = Joint(minutes=0.01, batch=4, workers=1)
-    train_joint([folder], out, tmp_path / "joint.pt", settings)
-    joint = torch.load(tmp_path / "joint.pt", weights_only=True)
-    assert joint["step"] > 0
-    train_joint([folder], tmp_path / "joint.pt", tmp_path / "again.pt", replace(settings, minutes=1e-9))
-    again = torch.load(tmp_path / "again.pt", weights_only=True)
-    assert again["step"] == 0  # a schedule of its own
-    assert all(value.equal(joint["model"][name]) for name, value in again["model"].items())
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"modes": {"statement": 0.5}}, "the shares {'statement': 0.5} do not sum to 1."),
+        ({"modes": {"song": 1.0}}, "there is no mode 'song'; they are statement, rule, free, no image."),
+    ],
+)
+def test_mix_with_wrong_shares_is_refused(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        replace(mixes()["naive"], **change)
 
 
-@pytest.mark.slow
-def test_tower_training_of_a_finished_model_changes_only_the_tower(
-    pool: Pool, folder: Path, tmp_path: Path
-) -> None:
-    seeing, answering, sharper, led = (tmp_path / f"{name}.pt" for name in "abcd")
-    brief = Settings(minutes=0.01, batch=8, threads=1)
-    train_tower([pool], pool, seeing, brief, watch=64)
-    train_joint([folder], seeing, answering, Joint(minutes=1e-9, batch=4, workers=1))
-    train_tower([pool], pool, sharper, replace(brief, contact=2.0), begin=answering, watch=64)
-    before, after = (torch.load(path, weights_only=True) for path in (answering, sharper))
-    moved = {name for name, value in after["model"].items() if not value.equal(before["model"][name])}
-    assert moved
-    assert all("vision_tower" in name or "multi_modal_projector" in name for name in moved)
-    train_joint([folder], sharper, led, Joint(minutes=1e-9, batch=4, workers=1))
-    assert all(
-        value.equal(after["model"][name])
-        for name, value in torch.load(led, weights_only=True)["model"].items()
+def test_nothing_is_asked_about_scenes_with_something_unknown(pool: Pool, words: Words) -> None:
+    rows = {name: np.array(pool[name][:8]) for name in pool.arrays}
+    rows["kinds"][:4, 0] = UNKNOWN
+    strange = Scenes([Pool(rows)])
+    counts = Counter[str]()
+    for seed in range(6):
+        batch = make_batch(strange, words, 8, np.random.default_rng(seed), mixes()["bundled"], counts)
+        here = (batch.rows["kinds"] == UNKNOWN).any(1)
+        assert (batch.pack["goal"][here] == -1).all()
+    assert counts["scenes"] == 48
+    assert 0 < counts["scenes with something unknown"] < 24
+
+
+def test_batch_depends_on_its_seed_alone(pool: Pool, words: Words) -> None:
+    first, again, other = (
+        make_batch(Scenes([pool]), words, 4, np.random.default_rng(seed), mixes()["bundled"], Counter())
+        for seed in (3, 3, 4)
     )
-
-
-def test_joint_loss_terms_are_finite(pool: Pool, words: Words) -> None:
-    model, heads = fresh(words), Heads()
-    for item in [next(batches([pool], words, 4, seed)) for seed in range(3)]:
-        parts, right = losses(model, heads, Grounding(), item, words, Joint())
-        assert all(torch.isfinite(part) for part in parts.values())
-        assert 0 <= float(right) <= 1 or item["mode"] == "free"
+    assert first.mode == again.mode and np.array_equal(first.pack["ids"], again.pack["ids"])
+    assert not np.array_equal(first.rows["pixels"], other.rows["pixels"])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from jurat.models.bundled.rule_writer import NOTHING, BundledWriter
 from jurat.models.bundled.writer_language import complete, without_exceptions
@@ -18,8 +16,11 @@ from jurat.pictograms.objects import NOUNS
 from jurat.pictograms.reading import parse
 from jurat.pictograms.statements import Count, Larger, Lies, Only, Reads, Touches, Visible
 from training import rule_templates
+from training.lineage import read_lineage, save_stage
+from training.loop import train
 from training.rule_meanings import Ban, draw_ban, held_out, kind_of
 from training.rule_wordings import no_rule, wording
+from training.stages import Task, maker_of, stages
 from training.writer.evaluation import (
     VIEWS,
     equal,
@@ -31,14 +32,12 @@ from training.writer.evaluation import (
 )
 from training.writer.train import (
     LONGEST,
-    Settings,
-    batches,
     build_tokenizer,
     clauses_of,
+    draw_pair,
     export_writer,
     language,
-    lessons,
-    train_writer,
+    make_batches,
 )
 
 DOG, CAT, CHILD, BEER = (NOUNS[name] for name in ("dog", "cat", "child", "beer"))
@@ -105,9 +104,9 @@ def test_about_a_sixth_of_bans_is_held_out_by_statements() -> None:
     assert held_out(ban) is held_out(replace(ban, parts=ban.parts[::-1]))
 
 
-def test_lessons_contain_no_held_out_task() -> None:
-    stream = lessons(random.Random(3))
-    drawn = [next(stream) for _ in range(600)]
+def test_drawn_pairs_hold_no_held_out_task() -> None:
+    rng = random.Random(3)
+    drawn = [draw_pair(rng) for _ in range(600)]
     tasks = {task.text for view in VIEWS[1:] for task in set_tasks(view, 100)}
     assert not tasks & {text for text, _ in drawn}
     nothing = sum(clauses == NOTHING for _, clauses in drawn)
@@ -116,8 +115,7 @@ def test_lessons_contain_no_held_out_task() -> None:
 
 def test_held_out_wordings_use_only_trained_tokens() -> None:
     tokenizer, rng = build_tokenizer(), random.Random(4)
-    stream = lessons(rng)
-    texts = [text for _ in range(4000) for text in next(stream)]
+    texts = [text for _ in range(4000) for text in draw_pair(rng)]
     shown = {token for ids in tokenizer(texts, add_special_tokens=False)["input_ids"] for token in ids}
     assert tokenizer.unk_token_id not in shown
     unseen = [wording(draw_ban(rng), rng, unseen=True) for _ in range(1000)]
@@ -190,33 +188,34 @@ def test_tasks_of_a_view_are_distinct_and_held_out_as_named() -> None:
 
 
 def test_batches_predict_only_the_clauses() -> None:
-    tokenizer = build_tokenizer()
-    ids, goal = next(batches(tokenizer, 4, 0))
-    assert ids.shape == goal.shape and ids.shape[1] <= LONGEST
-    for row, wanted in zip(ids, goal, strict=True):
-        at = (row == tokenizer.convert_tokens_to_ids("<clauses>")).nonzero()[0, 0]
-        asked = (wanted >= 0).nonzero()[:, 0]
-        assert asked[0] == at
-        assert wanted[asked][-1] == tokenizer.eos_token_id
-        assert wanted[asked][:-1].equal(row[at + 1 : at + len(asked)])
+    tokenizer, words = build_tokenizer(), random.Random(0)
+    made = make_batches(tokenizer, [draw_pair(words) for _ in range(10)])
+    assert [len(ids) for ids, _ in made] == [3, 3, 3, 1]
+    for ids, goal in made:
+        assert ids.shape == goal.shape and ids.shape[1] <= LONGEST
+        for row, wanted in zip(ids, goal, strict=True):
+            at = (row == tokenizer.convert_tokens_to_ids("<clauses>")).nonzero()[0, 0]
+            asked = (wanted >= 0).nonzero()[:, 0]
+            assert asked[0] == at
+            assert wanted[asked][-1] == tokenizer.eos_token_id
+            assert wanted[asked][:-1].equal(row[at + 1 : at + len(asked)])
 
 
 @pytest.mark.slow
-def test_training_runs_resumes_and_exports(tmp_path: Path) -> None:
-    checkpoint, folder = tmp_path / "writer.pt", tmp_path / "writer"
-    train_writer(checkpoint, Settings(minutes=0.01, batch=2))
-    first = torch.load(checkpoint, weights_only=True)["step"]
-    train_writer(checkpoint, Settings(minutes=0.08, batch=2))
-    assert torch.load(checkpoint, weights_only=True)["step"] > first > 0
-    export_writer(checkpoint, folder)
+def test_training_runs_and_exports(tmp_path: Path) -> None:
+    schedule = replace(stages()["writer"].schedule, steps=3, batch=4)
+    task = Task(replace(stages()["writer"], schedule=schedule), tmp_path, tmp_path)
+    done = train(maker_of(task), schedule, tmp_path / "writer.pt")
+    assert sum(done.counts.values()) == 12 and 0 < done.measured["token"] < 1
+    stage, folder = save_stage(task, done, tmp_path / "stage"), tmp_path / "writer"
+    export_writer(stage, folder)
     assert (folder / "model.safetensors").stat().st_size < 3_000_000
     writer = BundledWriter(folder, device="cpu")
     assert writer.language == language()
     found = evaluate_writer(folder, 3)
     assert [row["n"] for row in found["rows"]] == [3] * len(VIEWS)
-    write_writer_card(folder, {"training": "two steps"}, found)
-    assert "| training | two steps |" in (folder / "README.md").read_text()
-    assert json.loads((folder / "measurements.json").read_text())["made"] == {"training": "two steps"}
+    write_writer_card(folder, read_lineage(stage), found)
+    assert "| stage `writer` | from nothing, 0 minutes (batch 4, " in (folder / "README.md").read_text()
 
 
 def test_kind_of_covers_every_statement_kind() -> None:

@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jurat.models.bundled.domain_gate import mean_and_deviation
 from jurat.pictograms.objects import CLASSES
 from training.mllm.dense_targets import FOREIGN_GROUND, UNKNOWN_THING, targets
 from training.mllm.tower import pixel_values
@@ -40,7 +39,7 @@ class PatchGate(nn.Module):
 
     It reads tokens of some layers of a tower, each brought to mean 0 and deviation 1, side by side. The
     strangeness of an image is the log of the sum of exp of its patches' strangeness, plus a linear
-    function of means and deviations over all patches, which sees the style of a picture.
+    function of means and maxima over all patches, which sees the style of a picture.
     """
 
     def __init__(self, features: int, width: int = 96, neighbours: int = 48) -> None:
@@ -57,7 +56,7 @@ class PatchGate(nn.Module):
         grid = seen.transpose(1, 2).unflatten(2, (side, side))
         around = nn.functional.gelu(self.around(grid)).flatten(2).transpose(1, 2)
         patches = self.strange(around).squeeze(-1)
-        style = self.style(torch.cat(mean_and_deviation(seen), 1)).squeeze(-1)
+        style = self.style(torch.cat([seen.mean(1), seen.amax(1)], 1)).squeeze(-1)
         return patches, torch.logsumexp(patches, 1) + style
 
 

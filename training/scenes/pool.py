@@ -109,11 +109,11 @@ def load_batch(pools: Sequence[Pool], index: NDArray[np.integer]) -> dict[str, N
     return batch
 
 
-def _part(folder: Path, start: int, first: int, last: int) -> None:
+def _part(folder: Path, start: int, first: int, last: int, known: bool) -> None:
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in FIELDS}
     tags: Counter[str] = Counter()
     for i in range(first, last):
-        composed = compose(np.random.default_rng(start + i))
+        composed = compose(np.random.default_rng(start + i), known=known)
         tags.update({*composed.tags})
         for name, value in measure(composed.scene).items():
             arrays[name][i] = value
@@ -121,8 +121,9 @@ def _part(folder: Path, start: int, first: int, last: int) -> None:
     (folder / f"tags-{first}.json").write_text(json.dumps(tags))
 
 
-def fill(folder: Path, start: int, count: int, workers: int = 2) -> Pool:
-    """Draws scenes `start` .. `start + count - 1` into a new folder, with several processes.
+def fill(folder: Path, start: int, count: int, workers: int = 2, *, known: bool = False) -> Pool:
+    """Draws scenes `start` .. `start + count - 1` into a new folder, with several processes; with `known`,
+    those without anything unknown. One worker is this process itself.
 
     `tags.json` there counts the scenes by what they were made of (`Composed.tags`). A folder that is not
     whole yet has another name.
@@ -132,14 +133,18 @@ def fill(folder: Path, start: int, count: int, workers: int = 2) -> Pool:
     aside = folder.with_name(f"{folder.name}.part")
     Pool.create(aside, count)
     edges = np.linspace(0, count, workers + 1).astype(int)
-    make = get_context("spawn").Process
-    parts = [make(target=_part, args=(aside, start, int(a), int(b))) for a, b in itertools.pairwise(edges)]
-    for part in parts:
-        part.start()
-    for part in parts:
-        part.join()
-    if any(part.exitcode for part in parts):
-        raise RuntimeError(f"a process that drew scenes failed; {aside} is incomplete")
+    shares = [(aside, start, int(a), int(b), known) for a, b in itertools.pairwise(edges)]
+    if workers == 1:
+        _part(*shares[0])
+    else:
+        make = get_context("spawn").Process
+        parts = [make(target=_part, args=share) for share in shares]
+        for part in parts:
+            part.start()
+        for part in parts:
+            part.join()
+        if any(part.exitcode for part in parts):
+            raise RuntimeError(f"a process that drew scenes failed; {aside} is incomplete")
     tags: Counter[str] = Counter()
     for each in sorted(aside.glob("tags-*.json")):
         tags.update(json.loads(each.read_text()))

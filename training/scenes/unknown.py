@@ -46,10 +46,14 @@ def untaught() -> tuple[Image.Image, ...]:
 
 def characters() -> list[tuple[str, bool]]:
     """The characters of `untaught.txt`, and whether each is an emoji (or else a dingbat of a text font)."""
-    text = Path(__file__).with_name("untaught.txt").read_text("utf-8")
-    emoji, _, dingbats = text.partition("# Dingbats")
-    rows = [(row, block is emoji) for block in (emoji, dingbats) for row in block.splitlines()]
-    return [(letter, is_emoji) for row, is_emoji in rows if not row.startswith("#") for letter in row]
+    found: list[tuple[str, bool]] = []
+    is_emoji = True
+    for row in Path(__file__).with_name("untaught.txt").read_text("utf-8").splitlines():
+        if row.startswith("#"):
+            is_emoji = not row.startswith("# Dingbats")
+        else:
+            found += [(letter, is_emoji) for letter in row]
+    return found
 
 
 @cache

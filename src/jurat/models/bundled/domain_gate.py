@@ -126,10 +126,10 @@ def pooled(hidden: Sequence[Tensor], layers: tuple[int, ...], patches: int) -> T
 
     # A class token, where there is one, comes first.
     tokens = [hidden[layer][:, -patches:].float() for layer in layers]
-    return torch.cat([part for each in tokens for part in mean_and_deviation(each)], dim=1)
+    return torch.cat([part for each in tokens for part in _mean_and_deviation(each)], dim=1)
 
 
-def mean_and_deviation(tokens: Tensor) -> tuple[Tensor, Tensor]:
+def _mean_and_deviation(tokens: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and deviation over dimension 1; `Tensor.std` is several times slower on any but the last
     dimension.
     """

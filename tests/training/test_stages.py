@@ -1,0 +1,162 @@
+"""Stages and the loop: what `stages.toml` may say, that training resumes exactly, that lineages are whole."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+from training import __main__ as commands
+from training.lineage import load_parts, made_of, read_lineage, save_stage
+from training.loop import Schedule, Trained, train
+from training.mllm.mixes import mixes
+from training.optimizer import Group
+from training.shipped import KINDS, shipped
+from training.stages import LESSONS, Task, has_children, lineage_of, pools, stages
+
+
+def say(*arguments: str) -> str:
+    result = CliRunner(env={"COLUMNS": "400"}).invoke(commands.app, list(arguments))
+    assert result.exit_code == 2
+    return result.output
+
+
+@pytest.mark.parametrize("name", stages())
+def test_stage_names_what_exists(name: str) -> None:
+    stage = stages()[name]
+    assert stage.lesson in LESSONS
+    assert stage.pool is None or stage.pool in pools()
+    assert stage.settings.get("mix", "bundled") in mixes()
+    assert lineage_of(name)[-1] == name and all(each in stages() for each in lineage_of(name))
+
+
+def test_models_that_ship_end_with_a_stage() -> None:
+    for model in shipped().values():
+        assert model.stage in stages() and model.kind in KINDS
+
+
+def test_seeds_of_pools_do_not_meet() -> None:
+    spans = sorted((pool.first, pool.first + (pool.parts + 1) * 1_000_000) for pool in pools().values())
+    watched = sorted(
+        (pool.first + 900_000_000, pool.first + 900_000_000 + pool.watch) for pool in pools().values()
+    )
+    for some in (spans, watched):
+        assert all(end <= start for (_, end), (start, _) in itertools.pairwise(some))
+    assert spans[-1][1] <= watched[0][0]
+
+
+@pytest.mark.parametrize("name", [name for name, stage in stages().items() if stage.parent])
+def test_missing_parent_names_the_stage_to_run(tmp_path: Path, name: str) -> None:
+    said = say("stage", name, "--out", str(tmp_path), "--weights", str(tmp_path / "weights"))
+    parent = stages()[name].parent
+    assert f"{parent} is not there; make it with 'stage {parent}'." in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("stage", "towel"), "there is no stage 'towel'; they are tower, "),
+        (("scenes", "towel"), "there is no pool 'towel'; they are bundled"),
+        (("export", "towel"), "there is no model 'towel'; they are mllm, "),
+        (("export", "writer"), "writer is not there; make it with 'stage writer'."),
+    ],
+)
+def test_unknown_names_are_refused_with_those_that_exist(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    assert said in say(*arguments, "--out", str(tmp_path))
+
+
+class Line:
+    """A lesson of one line through noisy points."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.line = nn.Linear(1, 1)
+        self.modules = {"line": self.line}
+        self.counts = Counter[str]()
+
+    def groups(self) -> Sequence[Group]:
+        return [Group(list(self.line.named_parameters()))]
+
+    def losses(self, rng: np.random.Generator, size: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        x = torch.from_numpy(rng.normal(size=(size, 1)).astype(np.float32))
+        self.counts["points"] += size
+        return {"error": (self.line(x) - 2 * x - 1).square().mean()}, {}
+
+    def measure(self) -> dict[str, float]:
+        return {"slope": float(self.line.weight.detach())}
+
+
+WATCHED = 900_000_000
+"""Distance of the seeds of scenes to watch from those of scenes to show."""
+SCHEDULE = Schedule(steps=120, batch=8, rate=0.1, seed=1, warm_up=4)
+
+
+def _weights(done: Trained) -> dict[str, Tensor]:
+    return {name: value for module in done.modules.values() for name, value in module.state_dict().items()}
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_resumed_training_ends_with_the_same_weights(tmp_path: Path, workers: int) -> None:
+    steady = replace(SCHEDULE, warm_up=1, hold=1.0)  # its rate does not depend on the number of steps
+    whole = train(Line, steady, tmp_path / "whole.pt", workers)
+    assert whole.counts == {"points": 960} and whole.steps == 120
+    assert whole.measured["slope"] == pytest.approx(2, abs=0.1)
+    half = train(Line, replace(steady, steps=50), tmp_path / "parts.pt", workers)
+    resumed = train(Line, steady, tmp_path / "parts.pt", workers)
+    assert (half.steps, resumed.steps, resumed.counts) == (50, 120, {"points": 960})
+    assert all(value.equal(_weights(whole)[name]) for name, value in _weights(resumed).items())
+    assert not all(value.equal(_weights(half)[name]) for name, value in _weights(resumed).items())
+
+
+def test_rate_rises_holds_and_falls() -> None:
+    rates = [SCHEDULE.rate_at(step) for step in range(SCHEDULE.steps)]
+    assert rates[:4] == pytest.approx([0.025, 0.05, 0.075, 0.1])
+    assert rates[4:43] == pytest.approx([0.1] * 39)
+    assert rates[42:] == sorted(rates[42:], reverse=True)
+    assert SCHEDULE.rate_at(SCHEDULE.steps) == pytest.approx(0.1 * SCHEDULE.last)
+
+
+def test_lineage_holds_all_stages_and_parents(tmp_path: Path) -> None:
+    first = replace(stages()["tower"], pool=None)
+    done = Trained(
+        {"model": nn.Linear(2, 2), "heads": nn.Linear(2, 1)}, 3, 61.0, {"scenes": 9}, {"cells": 0.5}
+    )
+    save_stage(Task(first, tmp_path, tmp_path), done, tmp_path / "tower")
+    second = replace(stages()["joint"], pool=None, parent="tower")
+    save_stage(Task(second, tmp_path, tmp_path), done, tmp_path / "joint")
+    records = read_lineage(tmp_path / "joint")
+    assert [record["stage"] for record in records] == ["tower", "joint"]
+    assert records[1]["mix"]["statements"]["judge"]["question"] == "Statement: {text}"
+    assert records[1]["shown"] == {"scenes": 9} and records[1]["minutes"] == 1.0
+    made = made_of(records)
+    assert made["stage `joint`"].startswith("from `tower`, 1 minutes (batch 48, ")
+    parts = load_parts(tmp_path / "joint")
+    assert {part: set(names) for part, names in parts.items()} == {
+        "model": {"weight", "bias"}, "heads": {"weight", "bias"},
+    }  # fmt: skip
+
+
+def test_weights_are_kept_of_stages_that_others_begin_from() -> None:
+    assert has_children("tower") and not has_children("writer")
+
+
+@pytest.mark.slow
+def test_the_whole_chain_runs_with_few_steps(tmp_path: Path) -> None:
+    """Every stage and every model of `stages.toml`, four steps each; the models that ship are not touched."""
+    arguments = ["models", "--small", "--out", str(tmp_path / "work"), "--weights", str(tmp_path / "weights")]
+    result = CliRunner().invoke(commands.app, [*arguments, "--folder", str(tmp_path / "models")])
+    assert result.exit_code == 0, result.output
+    for name, model in shipped().items():
+        lineage = [record["stage"] for record in read_lineage(tmp_path / "models" / name)]
+        assert lineage == lineage_of(model.stage)
+        assert (tmp_path / "models" / name / "model.safetensors").exists()
