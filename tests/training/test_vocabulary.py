@@ -50,11 +50,13 @@ def test_vocabulary_begins_with_the_words_of_the_shipped_tokenizer(name: str) ->
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_training_code_rebuilds_the_shipped_tokenizer(name: str, tmp_path: Path) -> None:
-    folder, _, build = SHIPPED[name]
+    folder, kind, build = SHIPPED[name]
     file = tmp_path / "words.txt"
     file.write_text("\n".join(shipped_words(name)) + "\n")
     saved = json.loads((folder / "tokenizer.json").read_text())
-    built = json.loads(build(file).backend_tokenizer.to_str())
+    # The next MLLMs need words that those which ship were made without.
+    tokenizer = mllm.tokenizer_of(shipped_words(name)) if kind == "mllm" else build(file)
+    built = json.loads(tokenizer.backend_tokenizer.to_str())
     for part in built.keys() - {"padding", "truncation"}:  # these are settings of the last call before saving
         assert built[part] == saved[part], part
 

@@ -8,6 +8,7 @@ never shown; `jurat.models.bundled.model` refuses such questions.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,10 +71,14 @@ def build_tokenizer(vocabulary: Path = VOCABULARY) -> PreTrainedTokenizerFast:
     Raises:
         ValueError: `vocabulary` lacks a word that training or the judge uses.
     """
+    return tokenizer_of(read_vocabulary(vocabulary, needed_words()))
+
+
+def tokenizer_of(words: Sequence[str]) -> PreTrainedTokenizerFast:
+    """A tokenizer of these words, whose ids are their places."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    words = read_vocabulary(vocabulary, needed_words())
     core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNKNOWN))
     core.normalizer = normalizers.Lowercase()
     core.pre_tokenizer = pre_tokenizers.Whitespace()
