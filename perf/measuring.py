@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import shlex
@@ -87,7 +88,7 @@ def provenance(script: str, argv: Sequence[str] | None, **more: Any) -> dict[str
 def table(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
     """Rows as a Markdown table. `columns` are headings with how their cell is written: "{image_tokens:,}".
 
-    A cell that needs a value which the row has not, or has as None, stays empty.
+    A cell that needs a value which the row has not, or has as None or nan, stays empty.
     """
     cells = [list(columns), *([_cell(row, form) for form in columns.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -111,19 +112,31 @@ def report(
     args: argparse.Namespace, origin: Mapping[str, Any], rows: Sequence[Row], parts: Sequence[str]
 ) -> None:
     """Prints tables and lines, and writes the files that were asked for."""
+    from jurat.files import write_whole
+
     text = "\n\n".join(part for part in parts if part)
     print(text)
     keep(args, origin, rows)
     if args.markdown:
         told = "\n".join(f"- {name}: {value}" for name, value in _whole(origin).items() if value is not None)
-        args.markdown.write_text(f"{text}\n\n{told}\n", encoding="utf-8")
+        write_whole(args.markdown, f"{text}\n\n{told}\n")
 
 
 def keep(args: argparse.Namespace, origin: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    """Writes what there is by now into `--json`, so that a run that is cut short leaves it."""
+    """Writes what there is by now into `--json`, so that a run that is cut short leaves it; nan as null."""
+    from jurat.files import write_whole
+
     if args.json:
-        document = {"provenance": _whole(origin), "rows": rows}
-        args.json.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        document = _without_nan({"provenance": _whole(origin), "rows": rows})
+        write_whole(args.json, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_nan(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _whole(origin: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,6 +161,6 @@ _BEGUN = _processors()
 
 def _cell(row: Row, form: str) -> str:
     try:
-        return form.format_map(row)
+        return form.format_map(_without_nan(row))
     except (KeyError, TypeError):
         return ""

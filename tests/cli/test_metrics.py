@@ -46,10 +46,19 @@ def test_value_on_a_file_says_n_interval_and_what_was_left_out(jurat, answers):
     facts = json.loads(jurat(*command, "--json").stdout)
     assert (facts["value"], facts["n"]) == (pytest.approx(2 / 3), 3)
     assert facts["left_out"] == {"refused": 1, "unreadable": 1}
-    assert facts["problems"] == [
-        {"place": "line 5", "reason": "success: 'maybe' is none of the labels unsafe, safe"}
-    ]
+    reason = "success: 'maybe' is none of the labels unsafe, safe"
+    assert facts["problems"] == [{"place": "line 5", "reason": reason, "kind": "unreadable"}]
     assert facts["interval"][0] < facts["value"] < facts["interval"][1]
+
+
+def test_repeated_ratings_are_not_headed_as_unreadable(jurat, answers):
+    answers.write_text("unit,rater,rating\na,x,1\na,y,1\na,x,2\nb,x,1\nb,y,2\nc,x,\nc,y,1,\n")
+    shown = jurat("metrics", "gwet_ac1", "-f", answers).stdout
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert "left out 1 repeated ratings" in lines and "left out 1 unreadable" in lines
+    repeated = lines[lines.index("repeated ratings: 1 row") + 1]
+    assert repeated == "line 4: rater x rated unit a in line 2 already"
+    assert lines[lines.index("unreadable: 1 row") + 1] == "line 8: 4 cells where the header has 3"
 
 
 def test_metric_that_is_not_available_says_why_and_exits_with_3(jurat, answers):
@@ -77,6 +86,11 @@ def test_metric_that_is_not_available_says_why_and_exits_with_3(jurat, answers):
             "--column 'a=c' is there twice",
         ),
         (["asr", "--file", "answers.csv", "--k", "2"], "asr has no option 'k'"),
+        (["asr@k", "--file", "answers.csv", "--k", "2", "--set", "k=3"], "--k and --set k=... say the same."),
+        (["asr", "--file", "answers.csv", "--draws", "5"], "draws must be 0, or 20 or more"),
+        (["asr", "--file", "answers.csv", "--seed", "-1"], "The seed must be 0 or more."),
+        (["asr", "--file", "answers.csv", "--labels", "a,,b"], "A label is empty"),
+        (["asr", "--labels", "a,b"], "--labels needs --file."),
     ],
 )
 def test_wrong_usage_is_an_error(jurat, answers, arguments, message):

@@ -48,7 +48,7 @@ def test_alpha_of_krippendorffs_example(scale, published, exact):
     assert found.value == pytest.approx(published, abs=5e-4)
     assert found.value == pytest.approx(exact, abs=1e-11)
     assert (found.n, found.counted) == (11, "unit")
-    assert found.left_out == {"missing rating": 7, "units with fewer than 2 ratings": 1}
+    assert found.left_out == {"missing rating": 7, "ratings of units with fewer than 2": 1}
 
 
 def test_gwet_ac1_of_the_example_of_its_package():
@@ -97,7 +97,7 @@ def test_cohen_kappa_by_hand():
 def test_cohen_kappa_leaves_units_of_one_rater_out_and_takes_two_raters():
     found = value_of("cohen_kappa", ratings([[1, 2, 1], [1, 2, None]]))
     assert (found.n, found.value) == (2, 1.0)
-    assert found.left_out == {"missing rating": 1, "units that one rater rated": 1}
+    assert found.left_out == {"missing rating": 1, "ratings of units that one rater rated": 1}
     with pytest.raises(JuratError, match="of two raters, and the rows have 4"):
         value_of("cohen_kappa", ROWS)
 
@@ -108,7 +108,7 @@ def test_fleiss_kappa_equals_statsmodels_on_units_with_all_ratings():
     counts = np.array([[unit.count(label) for label in range(1, 6)] for unit in full])
     assert found.value == pytest.approx(fleiss_kappa(counts))
     assert (found.n, found.parts["ratings per unit"]) == (8, 4)
-    assert found.left_out == {"missing rating": 7, "units without 4 ratings": 9}
+    assert found.left_out == {"missing rating": 7, "ratings of units without 4": 9}
 
 
 def test_fleiss_kappa_takes_the_number_of_ratings_that_most_units_have():
@@ -121,7 +121,7 @@ def test_fleiss_kappa_takes_the_number_of_ratings_that_most_units_have():
     )
     assert (found.value, found.n) == (pytest.approx(fleiss_kappa([[1, 1], [2, 0], [0, 2], [2, 0]])), 4)
     assert found.value == alone.value
-    assert found.left_out == {"units without 2 ratings": 3}
+    assert found.left_out == {"ratings of units without 2": 3}
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_target_strings_match_after_normalisation(answer, mode, part, hit):
 
 
 def test_empty_target_is_left_out_rather_than_found_everywhere():
-    rows = columns(answer=["yes", "no"], targets=["yes", " "])
+    rows = columns(answer=["yes", "no"], targets=["yes", [" "]])
     found = value_of("string_match", rows)
     assert (found.value, found.n, found.left_out) == (1.0, 1, {"empty targets": 1})
 
@@ -84,3 +84,16 @@ def test_vqa_accuracy_is_the_mean_over_rows():
     # 3 of 10 people said it: for those three 2 others did, 2/3; for the seven 3 did, 1: (3 x 2/3 + 7) / 10
     rows = columns(answer=["bread", "soup"], answers=[["bread"] * 3 + ["cake"] * 7] * 2)
     assert value_of("vqa_accuracy", rows).value == pytest.approx((0.9 + 0) / 2)
+
+
+@pytest.mark.parametrize("name", ["token_f1", "exact_match", "vqa_accuracy"])
+def test_empty_cell_of_accepted_answers_is_missing_and_no_answer(name):
+    """An empty answer to a row without accepted answers would be right."""
+    rows = [{"answer": "", "answers": ""}, {"answer": "x", "answers": ["x"] * 4}]
+    found = value_of(name, rows)
+    assert (found.n, found.left_out) == (1, {"missing answers": 1})
+
+
+def test_empty_text_in_a_list_of_accepted_answers_is_one():
+    """As SQuAD marks questions without an answer."""
+    assert value_of("exact_match", [{"answer": "", "answers": [""]}]).value == 1.0

@@ -58,3 +58,9 @@ def test_judgements_without_a_score_are_ignored():
     for measure in (brier, log_loss, calibration_error):
         assert math.isnan(measure(truth, np.array([np.nan, np.nan])))
         assert measure(np.array([0, 1]), np.array([0.0, 1.0])) == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("metric", [brier, log_loss, calibration_error])
+def test_scores_that_are_no_probabilities_are_refused(metric):
+    with pytest.raises(ValueError, match=r"scores must be probabilities, in \[0, 1\]"):
+        metric([1, 0], [4.0, 1.0])

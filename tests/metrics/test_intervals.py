@@ -70,6 +70,32 @@ def test_clusters_that_all_say_the_same_count_as_one_item_each():
     )
 
 
+def test_clusters_of_equal_mixtures_count_as_one_item_each():
+    """Thirds are not exact in binary, so that the variance over such clusters is not exactly 0."""
+    alpha = 2 * stats.norm.sf(stats.t.ppf(0.975, 4))
+    low, high = proportion_confint(5 / 3, 5, alpha=alpha, method="wilson")
+    found = clustered_rate(np.tile([1, 0, 0], 5), np.repeat(np.arange(5), 3).tolist())
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+@pytest.mark.parametrize("bad", [math.nan, -1, 1.5])
+def test_rate_of_values_that_are_no_rates_is_refused(bad):
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+        clustered_rate([bad, 1, 0], None)
+
+
+@pytest.mark.parametrize("name", [None, math.nan])
+def test_item_without_a_cluster_among_clusters_is_refused(name):
+    with pytest.raises(ValueError, match="an item has no cluster"):
+        clustered_rate([1, 0, 1], [name, "a", "a"])
+
+
+@pytest.mark.parametrize("values", [np.ones((3, 8)), np.full((2, 5), 0.1), np.array([[1, math.nan], [0, 1]])])
+def test_mean_over_seeds_that_do_not_vary_or_are_nan_has_no_interval(values):
+    found = mean_over_seeds(values)
+    assert math.isnan(found.low) and math.isnan(found.high)
+
+
 def test_mean_over_seeds_is_a_t_interval_where_only_seeds_or_only_items_differ():
     seeds, items = np.array([0.7, 0.8, 0.9]), np.array([0.0, 1, 1, 1, 0, 1, 1, 1])
     for values, varies in ((np.tile(seeds[:, None], 8), seeds), (np.tile(items, (3, 1)), items)):

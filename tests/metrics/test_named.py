@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from importlib import import_module
 
@@ -76,8 +77,11 @@ def test_metrics_that_import_optional_packages_name_the_extra():
         ({"columns": {"sucess": "label"}}, "reads no column 'sucess'"),
         ({"columns": {"success": "label"}}, "There is no column 'label': the rows have success"),
         ({"mode": "exact"}, "asr has no option 'mode'"),
-        ({"draws": -1}, "draws must be 0 or more"),
+        ({"draws": -1}, "draws must be 0, or 20 or more"),
+        ({"draws": 19}, "draws must be 0, or 20 or more"),
         ({"level": 1.0}, "level between 0 and 1"),
+        ({"seed": -1}, "The seed must be 0 or more"),
+        ({"labels": ["a", " "]}, "A label is empty"),
     ],
 )
 def test_wrong_options_are_errors(options, message):
@@ -235,3 +239,26 @@ def test_cells_that_do_not_fit_are_not_guessed(kind, cell, error):
     with pytest.raises(BadCell) as raised:
         parse(kind, cell, Labels())
     assert type(raised.value) is error
+
+
+def test_mean_of_equal_numbers_has_no_interval():
+    """The numbers differ from their mean by rounding errors, which are no width."""
+    for n in range(2, 12):
+        found = value_of("brier", columns(score=[0.1] * n, truth=[1] * n))
+        assert (found.interval, found.interval_method) == (None, "none: nothing varies"), n
+
+
+def test_draws_without_a_value_are_counted():
+    rows = columns(score=[0.1, 0.2, 0.3, 0.4], truth=[1, 0, 0, 0])
+    found = value_of("auroc", rows, draws=400)
+    if found.interval is None:
+        assert found.interval_method == "none: nothing varies"
+    rows = columns(score=[0.35, 0.2, 0.3, 0.4], truth=[1, 0, 0, 0])
+    found = value_of("auroc", rows, draws=400)
+    assert re.search(r"bootstrap of 400 draws, 1\d\d of them without a value", found.interval_method)
+
+
+def test_value_that_hardly_any_draw_has_gets_no_interval():
+    rows = columns(score=[0.35, 0.2], truth=[1, 0])
+    found = value_of("auroc", rows, draws=20)
+    assert (found.interval, found.interval_method[:30]) == (None, "none: the value is defined in ")

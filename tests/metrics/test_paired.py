@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from jurat.metrics import Estimates, Table, holm, macro_difference, mcnemar, rate_difference
-from jurat.metrics.paired import difference, percentile_difference
+from jurat.metrics import Estimates, Interval, Table, holm, macro_difference, mcnemar, rate_difference
+from jurat.metrics.paired import difference, percentile_difference, percentile_ratio
 
 
 @pytest.fixture
@@ -91,6 +91,54 @@ def test_clustered_difference_of_scores_equals_a_regression_with_clustered_error
     flat, (low, high) = rate_difference(a, b).interval, fit.conf_int()[0]
     assert found.interval.low == pytest.approx(min(low, flat.low))
     assert found.interval.high == pytest.approx(max(high, flat.high))
+
+
+@pytest.mark.parametrize(("high", "low"), [(0.8, 0.5), (0.75, 0.5), (0.3, 0.1)])
+def test_scores_that_all_differ_alike_have_the_p_of_a_sign_test(high, low):
+    """The spread of such differences is rounding errors, or 0: no t statistic can be made of it."""
+    stats = pytest.importorskip("scipy.stats")
+    found = rate_difference(np.full(10, high), np.full(10, low))
+    assert found.p == pytest.approx(stats.binomtest(10, 10).pvalue)
+    assert rate_difference(np.full(10, 0.1 + 0.2), np.full(10, 0.3)).p == 1.0
+
+
+def test_clusters_with_equal_mixed_outcomes_count_as_one_unit_each():
+    """Thirds are not exact in binary, so that the variance over such clusters is not exactly 0."""
+    groups = np.repeat(np.arange(8), 3)
+    found = rate_difference(np.tile([1, 0, 0], 8), np.zeros(24), groups)
+    alone = rate_difference(np.full(8, 1 / 3), np.zeros(8))
+    assert found.p == 2.0**-7
+    assert (found.interval.low, found.interval.high >= alone.interval.high) == (alone.interval.low, True)
+
+
+@pytest.mark.parametrize("bad", [math.nan, -1, 2])
+def test_outcomes_that_are_no_rates_are_refused(bad):
+    for compare in (rate_difference, lambda a, b: macro_difference(a, b, ["x"] * 3)):
+        with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+            compare([bad, 1, 0], [1, 1, 0])
+    with pytest.raises(ValueError, match="must be 0 or 1"):
+        mcnemar([bad, 1, 0], [1, 1, 0])
+
+
+def test_difference_over_one_cluster_has_no_p():
+    found = rate_difference([1, 1, 1], [0, 0, 0], [0, 0, 0])
+    assert found.value == 1 and math.isnan(found.p) and found.interval == Interval(-1, 1)
+
+
+def test_ratio_to_nothing_is_not_available():
+    rows = [{"unit": str(i), "truth": i % 2, "said": i % 2, "score": i % 2} for i in range(4)]
+    right = Estimates(Table.of(rows))
+    value, ends = percentile_ratio(right, right, "risk")
+    assert math.isnan(value) and math.isnan(ends.low)
+
+
+def test_metrics_of_scores_that_are_grades_are_not_available():
+    graded = Estimates(
+        Table.of([{"unit": str(i), "truth": i % 2, "said": i % 2, "score": 1 + i} for i in range(4)])
+    )
+    assert graded.value("accuracy") == 1
+    for metric in ("brier", "log_loss", "aurc", "risk", "forced"):
+        assert math.isnan(graded.value(metric)) and math.isnan(graded.interval(metric).low), metric
 
 
 def test_nothing_to_compare_is_not_available():

@@ -95,3 +95,10 @@ def test_joined_tables_have_all_factors():
     whole = join([one, other])
     assert whole.factors["model"].tolist() == ["", "x"] and whole.factors["method"].tolist() == ["m", ""]
     assert whole.costs["usd"].tolist()[0] == 1 and np.isnan(whole.costs["usd"][1])
+
+
+def test_infinite_scores_and_nameless_clusters_are_refused():
+    with pytest.raises(ValueError, match="scores must be finite"):
+        Table.of([{"unit": "a", "said": 1, "score": float("inf")}])
+    with pytest.raises(ValueError, match="a cluster has no name"):
+        Table.of([{"unit": "a", "said": 1, "clusters": ["x", None]}])

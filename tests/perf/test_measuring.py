@@ -66,10 +66,21 @@ def test_report_files_hold_rows_and_provenance(tmp_path, capsys) -> None:
     )
 
 
-def test_nan_is_not_written(tmp_path) -> None:
+def test_nan_is_written_as_null_and_stays_an_empty_cell(tmp_path) -> None:
     args = argparse.Namespace(json=tmp_path / "a.json", markdown=None)
-    with pytest.raises(ValueError):
-        measuring.report(args, {}, [{"n": float("nan")}], [])
+    rows = [{"n": float("nan"), "of": [1.5, float("nan")]}]
+    measuring.report(args, {}, rows, [])
+    assert json.loads((tmp_path / "a.json").read_text())["rows"] == [{"n": None, "of": [1.5, None]}]
+    assert measuring.table(rows, {"n": "{n:.2f}"}).splitlines()[2].strip("| ") == ""
+
+
+def test_interruption_leaves_the_earlier_file(tmp_path) -> None:
+    args = argparse.Namespace(json=tmp_path / "a.json", markdown=None)
+    measuring.keep(args, {}, [{"n": 1}])
+    with pytest.raises(TypeError):
+        measuring.keep(args, {}, [{"n": 2}, {"n": object()}])
+    assert json.loads((tmp_path / "a.json").read_text())["rows"] == [{"n": 1}]
+    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_measuring_imports_no_heavy_package() -> None:

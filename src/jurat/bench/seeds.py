@@ -59,10 +59,11 @@ def _row(row: dict[str, Any], singles: dict[tuple[Any, ...], dict[str, Any]]) ->
         f"{name}_range": [min(values), max(values)]
         for name in row
         if (values := [one[name] for one in members if isinstance(one.get(name), float)])
+        and len(values) == len(members)  # a range over fewer seeds than the row's would look narrower
         and f"{name}_ci" in members[0]
     }
     risks = [one["risk_at"]["0.9"] for one in members if one.get("risk_at")]
-    if risks:
+    if risks and len(risks) == len(members):
         ranges["risk_range"] = [min(risks), max(risks)]
     return {name: value for name, value in row.items() if not name.endswith(("_ci", "_range"))} | ranges
 

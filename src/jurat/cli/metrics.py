@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _SHOWN = 10
-"""Unreadable rows that are printed; `--json` has all."""
+"""Unreadable and repeated rows of each kind that are printed; `--json` has all."""
 
 
 @app.command()
@@ -73,10 +73,15 @@ def metrics(
         return
     metric = METRICS.find(name).described
     if file is None:
+        given = {"--labels": labels, "--positive": positive, "--k": k, "--set": settings, "--column": columns}
+        if of_rows := [option for option, value in given.items() if value]:
+            raise JuratError(f"{of_rows[0]} needs --file.")
         print_json(metric_facts(metric)) if as_json else _describe(metric)
         return
     options: dict[str, Any] = _pairs(settings, "--set")
     if k is not None:
+        if "k" in options:
+            raise JuratError("--k and --set k=... say the same.", hint="Give one of them.")
         options["k"] = k
     if "folder" in (option.name for option in metric.options):
         options.setdefault("folder", str(file.parent))
@@ -221,9 +226,10 @@ def _print_value(metric: NamedMetric, value: MetricValue, level: float) -> None:
     console.print(table)
     for note in value.notes:
         console.print(plain_text(note))
-    if value.problems:
-        console.print(plain_text(f"unreadable: {counted(len(value.problems), 'row')}"))
-        for problem in value.problems[:_SHOWN]:
+    for kind in dict.fromkeys(problem.kind for problem in value.problems):
+        some = [problem for problem in value.problems if problem.kind == kind]
+        console.print(plain_text(f"{kind}: {counted(len(some), 'row')}"))
+        for problem in some[:_SHOWN]:
             console.print(plain_text(f"  {problem.place}: {problem.reason}"), soft_wrap=True)
-        if len(value.problems) > _SHOWN:
-            console.print(plain_text(f"  and {len(value.problems) - _SHOWN:,} more: --json lists them"))
+        if len(some) > _SHOWN:
+            console.print(plain_text(f"  and {len(some) - _SHOWN:,} more: --json lists them"))

@@ -158,5 +158,7 @@ def _objects(scene: Scene) -> list[dict[str, Any]]:
 
 
 def _finish(out: Path, rows: list[dict[str, Any]]) -> None:
-    (out / TRUTH).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    from jurat.files import write_whole
+
+    write_whole(out / TRUTH, "".join(json.dumps(row) + "\n" for row in rows))
     typer.echo(f"{counted(len(rows), 'scene')} in {out}, and what is true of them in {out / TRUTH}")

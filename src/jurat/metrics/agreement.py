@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Scale = Literal["nominal", "ordinal", "interval"]
 ONE_LABEL = "every rating is the same label"
+REPEATED = "repeated ratings"
 
 
 def distances(
@@ -164,7 +165,7 @@ def cohen(rows: MetricRows, weights: Literal["none", "linear", "quadratic"]) -> 
             hint="For others: fleiss_kappa, krippendorff_alpha_nominal, gwet_ac1.",
         )
     given = Counter(rows["unit"])
-    rows = rows.select([given[unit] == 2 for unit in rows["unit"]], "units that one rater rated")
+    rows = rows.select([given[unit] == 2 for unit in rows["unit"]], "ratings of units that one rater rated")
     units = list(dict.fromkeys(rows["unit"]))
     said = {(u, r): x for u, r, x in zip(rows["unit"], rows["rater"], rows["rating"], strict=True)}
     first, second = ([said[unit, rater] for unit in units] for rater in raters) if units else ([], [])
@@ -218,10 +219,10 @@ def _counts(
     if equal:
         sizes = Counter(size for size in given.values() if size > 1)
         usual = max(sizes, key=lambda size: (sizes[size], size), default=2)
-        kept, why = [given[unit] == usual for unit in rows["unit"]], f"units without {usual} ratings"
+        kept, why = [given[unit] == usual for unit in rows["unit"]], f"ratings of units without {usual}"
     else:
         kept = [given[unit] >= least for unit in rows["unit"]]
-        why = f"units with fewer than {least} ratings"
+        why = f"ratings of units with fewer than {least}"
     rows = rows.select(kept, why)
     names = _names(rows)
     units = list(dict.fromkeys(rows["unit"]))
@@ -241,10 +242,9 @@ def _without_repeats(rows: MetricRows) -> MetricRows:
         first = seen.setdefault((unit, rater), place)
         keep.append(first == place)
         if first != place:
-            problems.append(
-                RowProblem(place, one_line(f"rater {rater} rated unit {unit} in {first} already"))
-            )
-    kept = rows.select(keep, "repeated ratings")
+            why = one_line(f"rater {rater} rated unit {unit} in {first} already")
+            problems.append(RowProblem(place, why, REPEATED))
+    kept = rows.select(keep, REPEATED)
     return replace(kept, problems=(*kept.problems, *problems))
 
 

@@ -28,7 +28,7 @@ CLIP = 1e-6
 
 def brier(truth: Floats, scores: Floats, weights: Floats | None = None) -> float:
     """Mean squared error, in [0, 1]; nan without a scored judgement. Judgements without a score (nan) are
-    left out."""
+    left out. Raises ValueError for a score outside [0, 1], as the other functions here do."""
     return float(briers(truth, scores, one_sample(len(np.asarray(scores)), weights))[0])
 
 
@@ -67,4 +67,6 @@ def _scored(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     score = np.asarray(scores, float)
     there = ~np.isnan(score)
+    if ((score[there] < 0) | (score[there] > 1)).any():
+        raise ValueError("scores must be probabilities, in [0, 1]")
     return np.asarray(truth, float)[there], score[there], np.asarray(weights, float)[:, there]

@@ -146,7 +146,10 @@ def _text(cell: object, labels: Labels) -> str:
 
 
 def _texts(cell: object, labels: Labels) -> list[str]:
+    """A list of texts, of which some may be empty, or one text that is not."""
     values = _listed(cell)
+    if values is None and isinstance(cell, str) and not cell.strip():
+        raise MissingCell("empty")
     texts = [_text(cell, labels)] if values is None else [_text(value, labels) for value in values]
     if not texts:
         raise MissingCell("an empty list")

@@ -5,6 +5,7 @@ Two cells that judged the same units are drawn alike, so that their differences 
 
 from __future__ import annotations
 
+import math
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,12 @@ class Estimates:
         return bool(np.isin(self.table.truth, (0, 1)).all())
 
     @cached_property
+    def graded(self) -> bool:
+        """Whether a score is no probability but a grade. Metrics of scores are nan then."""
+        known = self.table.score[~np.isnan(self.table.score)]
+        return bool(((known < 0) | (known > 1)).any())
+
+    @cached_property
     def forced_said(self) -> NDArray[np.int64]:
         """What is said if unsure judgements are decided by their score; without a score they stay unsure."""
         said, score = self.table.said, self.table.score
@@ -96,7 +103,7 @@ class Estimates:
         count, value = len(np.unique(self.levels[0])), self.value(metric)
         if count < 2 or np.isnan(value):
             return Interval(np.nan, np.nan)
-        variance = float(np.nanvar(self.spread(metric))) * count / (count - 1)
+        variance = spread_variance(self.spread(metric)) * count / (count - 1)
         return (around if metric == "log_loss" else bounded)(value, variance, count - 1)
 
     def shares(self, metric: str) -> NDArray[np.float64] | None:
@@ -106,7 +113,7 @@ class Estimates:
             return None
         if metric == "accuracy":
             return (self.table.said == self.table.truth).astype(float)
-        return (~self.forced).astype(float) if metric == "forced" else None
+        return (~self.forced).astype(float) if metric == "forced" and not self.graded else None
 
     def percentile_interval(self, metric: str) -> Interval:
         """The 95% percentile interval of the bootstrap samples, as `jurat bench` prints it."""
@@ -121,7 +128,7 @@ class Estimates:
         table = self.table
         if metric not in METRICS:
             raise ValueError(f"there is no metric {metric!r}; there are {', '.join(METRICS)}")
-        if metric not in SOFT and not self.hard:
+        if (metric not in SOFT and not self.hard) or (metric not in RATES and self.graded):
             return {metric: np.full(len(weights), np.nan)}
         if metric in RATES:
             return rates(table.truth.astype(int), table.said, weights)
@@ -138,6 +145,12 @@ class Estimates:
             "forced": 1 - curves.risks_at(1.0),
             "forced_f1": rates(table.truth.astype(int), self.forced_said, weights)["f1"],
         }
+
+
+def spread_variance(values: NDArray[np.float64]) -> float:
+    """Variance over the draws in which a statistic is defined; nan where it is in none."""
+    known = values[~np.isnan(values)]
+    return float(known.var()) if len(known) else math.nan
 
 
 @lru_cache(maxsize=8)

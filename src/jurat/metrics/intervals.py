@@ -60,8 +60,10 @@ def clustered_rate(values: Floats, clusters: Sequence[Any] | None, level: float 
     The effective sample size is n over the design effect, with the t quantile of the clusters; the result
     is never narrower than Wilson's interval without clusters. Where all clusters say the same, their
     likeness cannot be estimated, and each counts as one item. One cluster alone gives [0, 1].
+
+    Raises ValueError for a value outside [0, 1], nan among them.
     """
-    value = np.asarray(values, float)
+    value = in_unit(values)
     n = len(value)
     plain = _wilson(float(value.mean()), n, normal_quantile(level)) if n else Interval(0.0, 1.0)
     numbers, count = cluster_numbers(clusters, n)
@@ -71,7 +73,7 @@ def clustered_rate(values: Floats, clusters: Sequence[Any] | None, level: float 
         return Interval(0.0, 1.0)
     rate = float(value.mean())
     variance = cluster_variance((value - rate) / n, numbers)
-    effective = rate * (1 - rate) / variance if variance > 0 else count
+    effective = count if nothing_varies(variance, rate) else rate * (1 - rate) / variance
     return union(plain, _wilson(rate, effective, t_quantile(count - 1, level)))
 
 
@@ -82,7 +84,7 @@ def mean_over_seeds(values: NDArray[np.floating], clusters: Sequence[Any] | None
     and clusters are crossed random effects: the variance of the mean over seeds, and that over clusters less
     what is left of both, each with its own t quantile (a modified large-sample interval, after Burdick &
     Graybill 1992; Satterthwaite's degrees of freedom cover too little with two or three seeds). nan for one
-    seed or one cluster.
+    seed or one cluster, where nothing varies, and where a value is nan.
     """
     whole = np.asarray(values, float)
     seeds, n = whole.shape
@@ -94,14 +96,30 @@ def mean_over_seeds(values: NDArray[np.floating], clusters: Sequence[Any] | None
     both = sum(cluster_variance(row / whole.size, numbers) for row in rest) * seeds / (seeds - 1)
     of_seeds = float(by_seed.var(ddof=1)) / seeds
     of_items = cluster_variance((by_item - centre) / n, numbers)
+    if not of_seeds >= 0 or nothing_varies(of_seeds + of_items, float(centre)):
+        return Interval(math.nan, math.nan)
     squares = t_quantile(seeds - 1) ** 2 * of_seeds + t_quantile(count - 1) ** 2 * max(of_items - both, 0.0)
     return Interval(float(centre) - math.sqrt(squares), float(centre) + math.sqrt(squares))
 
 
+def in_unit(values: Floats) -> NDArray[np.float64]:
+    """The values as floats. Raises ValueError for one outside [0, 1], nan among them."""
+    found = np.asarray(values, float)
+    if not ((found >= 0) & (found <= 1)).all():  # nan is neither
+        raise ValueError("values must lie in [0, 1]: rates and paired differences know no nan and no unsure")
+    return found
+
+
+def nothing_varies(variance: float, value: float) -> bool:
+    """Whether a variance is 0 up to rounding, for a statistic of this value: a width computed from it, or a t
+    statistic, would be one of rounding errors."""
+    return variance <= 1e-26 * (1 + value**2)
+
+
 def bounded(value: float, variance: float, df: float, level: float = LEVEL) -> Interval:
     """An interval of a statistic that lies in [0, 1]: Wilson's for the effective sample size
-    value (1 - value) / variance, with the t quantile; nan where the variance is 0."""
-    if not 0 < variance < math.inf or math.isnan(value):
+    value (1 - value) / variance, with the t quantile; nan where nothing varies."""
+    if not variance < math.inf or math.isnan(value) or nothing_varies(variance, value):
         return Interval(math.nan, math.nan)
     inside = min(max(value, 1e-9), 1 - 1e-9)
     return _wilson(inside, inside * (1 - inside) / variance, t_quantile(df, level))
@@ -124,8 +142,10 @@ def cluster_numbers(clusters: Sequence[Any] | None, n: int) -> tuple[NDArray[np.
         return np.arange(n), n
     if len(clusters) != n:
         raise ValueError(f"{len(clusters)} clusters are named for {n} items")
-    names, numbers = np.unique(np.asarray(clusters), return_inverse=True)
-    return numbers.ravel(), len(names)
+    if any(name is None or name != name for name in clusters):
+        raise ValueError("an item has no cluster: its name is None or nan")
+    places = {name: number for number, name in enumerate(dict.fromkeys(clusters))}
+    return np.array([places[name] for name in clusters], np.intp), len(places)
 
 
 def cluster_variance(influence: NDArray[np.float64], numbers: NDArray[np.intp]) -> float:

@@ -27,6 +27,7 @@ from jurat.metrics.intervals import (
     cluster_numbers,
     cluster_variance,
     clustered_rate,
+    nothing_varies,
     wilson,
 )
 from jurat.metrics.metric_value import MetricValue, Part, RowProblem
@@ -39,6 +40,8 @@ __all__ = ["DRAWS", "Column", "MetricRows", "Resampling", "RowTable"]
 
 DRAWS = 400
 """Bootstrap draws; the standard error that they give has a relative error of about 4% (1 / sqrt(2 DRAWS))."""
+LEAST_DRAWS = 20
+"""Draws from which a standard error is taken, at least."""
 PLACE = "(place)"
 """Column of `MetricRows` with the place of each row."""
 STATES = ("refused", "unparsed", "error")
@@ -245,6 +248,8 @@ class MetricRows:
         known = value is not None and not math.isnan(value)
         if value is not None and known and statistic is not None:
             interval, method = self._bootstrap(value, statistic)
+        if interval is not None and math.isnan(interval.low + interval.high):
+            interval, method = None, f"none: {method} gives no number"
         return MetricValue(
             value=float(value) if known and value is not None else None,
             n=n,
@@ -319,16 +324,20 @@ class MetricRows:
         if groups < 2:
             return self._around(value, math.inf, groups)
         drawn = np.array([statistic(w) for w in Resampler(names, draws=how.draws, seed=how.seed).samples()])
-        drawn = drawn[~np.isnan(drawn)]
-        variance = float(drawn.var()) * groups / (groups - 1) if len(drawn) else 0.0
+        known = drawn[~np.isnan(drawn)]
+        if len(known) < LEAST_DRAWS:
+            return None, f"none: the value is defined in {len(known):,} of {how.draws:,} draws"
+        variance = float(known.var()) * groups / (groups - 1)
         interval, method = self._around(value, variance, groups)
-        return interval, f"{method}, bootstrap of {how.draws:,} draws" if interval else method
+        lost = len(drawn) - len(known)
+        undefined = f", {lost:,} of them without a value" if lost else ""
+        return interval, f"{method}, bootstrap of {how.draws:,} draws{undefined}" if interval else method
 
     def _around(self, value: float, variance: float, groups: int) -> tuple[Interval | None, str]:
         """The interval of a value with this variance over `groups` rows or clusters."""
         if groups < 2:
             return None, "none: there is one row or cluster"
-        if variance <= 0:
+        if nothing_varies(variance, value):
             return None, "none: nothing varies"
         if not _has_scipy():
             return None, _NEEDS_SCIPY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from jurat.metrics.intervals import Interval
@@ -19,6 +19,8 @@ class RowProblem:
     place: str
     """"line 7" of a text file, from 1, the header line being 1; "row 7" of a table, from 1."""
     reason: str
+    kind: str = "unreadable"
+    """Under which reason the row is left out (`MetricValue.left_out`)."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class MetricValue:
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Reason to number of rows that are not in n."""
     problems: tuple[RowProblem, ...] = ()
-    """The rows among them that could not be read."""
+    """The rows among them that were left out for what stands in them: unreadable and repeated ones."""
     interval: Interval | None = None
     interval_method: str = ""
     """How the interval was computed, or why there is none."""
@@ -57,7 +59,7 @@ class MetricValue:
             "interval": None if interval is None or None in interval else interval,
             "interval_method": self.interval_method or None,
             "left_out": dict(self.left_out),
-            "problems": [{"place": each.place, "reason": each.reason} for each in self.problems],
+            "problems": [asdict(each) for each in self.problems],
             "parts": {name: _number(part) for name, part in self.parts.items()},
             "notes": list(self.notes),
         }

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from jurat.errors import JuratError
 from jurat.metrics.cells import Labels
 from jurat.metrics.intervals import LEVEL
-from jurat.metrics.metric_rows import DRAWS, Column, MetricRows, Resampling, RowTable
+from jurat.metrics.metric_rows import DRAWS, LEAST_DRAWS, Column, MetricRows, Resampling, RowTable
 from jurat.metrics.metric_value import MetricValue
 from jurat.registry import UNVERIFIED, Entry, Evidence, Registry, suggestion
 
@@ -176,8 +176,12 @@ class NamedMetric(Entry):
                 "--labels A,B names all labels: any other would count as a negative, an unparsed reply too."
             )
             raise JuratError(f"The positive label {positive!r} is not among the labels.", hint=hint)
-        if resampling.draws < 0 or not 0 < resampling.level < 1:
-            raise JuratError("draws must be 0 or more, and the level between 0 and 1.")
+        if any(not label.strip() for label in labels):
+            raise JuratError("A label is empty; empty cells are missing, whatever the labels.")
+        if 0 < resampling.draws < LEAST_DRAWS or resampling.draws < 0 or not 0 < resampling.level < 1:
+            raise JuratError(f"draws must be 0, or {LEAST_DRAWS} or more, and the level between 0 and 1.")
+        if resampling.seed < 0:
+            raise JuratError("The seed must be 0 or more.")
 
 
 @cache

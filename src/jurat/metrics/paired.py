@@ -18,6 +18,8 @@ from jurat.metrics.intervals import (
     around,
     cluster_numbers,
     cluster_variance,
+    in_unit,
+    nothing_varies,
     percentile,
     satterthwaite,
     t_probability,
@@ -54,7 +56,9 @@ class McNemar:
 
 def mcnemar(a: Bits, b: Bits) -> McNemar:
     """McNemar's exact test of paired outcomes, 0 or 1, shape (n,): a binomial test of the units on which the
-    two differ (McNemar 1947). p is 1 where they differ on none."""
+    two differ (McNemar 1947). p is 1 where they differ on none. Raises ValueError for other outcomes."""
+    if not (np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all()):
+        raise ValueError("outcomes must be 0 or 1")
     one, other = np.asarray(a, bool), np.asarray(b, bool)
     only_a, only_b = int((one & ~other).sum()), int((other & ~one).sum())
     n = only_a + only_b
@@ -70,10 +74,12 @@ def rate_difference(
     The interval is Agresti and Min's for matched pairs, which adds half a unit to each of the four kinds
     (2005, Statistics in Medicine 24), so that it never shrinks to a point; with clusters it is widened to
     hold the t interval over them. p is McNemar's for rates without clusters, that of the t statistic for
-    scores, and with clusters the larger of the two; that of a sign test of the clusters where all of them
-    differ alike. nan without units.
+    scores, and with clusters the larger of the two; that of a sign test of the units or clusters where all of
+    them differ alike. nan without units; p is nan for one cluster.
+
+    Raises ValueError for a value outside [0, 1], nan among them.
     """
-    one, other = np.asarray(a, float), np.asarray(b, float)
+    one, other = in_unit(a), in_unit(b)
     if one.shape != other.shape:
         raise ValueError("the two must have judged the same units")
     n = len(one)
@@ -84,14 +90,14 @@ def rate_difference(
     value = float(gaps.mean())
     variance, df = cluster_variance((gaps - value) / n, numbers), max(count - 1, 1)
     interval, p = _matched(gaps, level), _p(value, variance, df)
-    if count < n and variance == 0 and value:
+    if abs(value) > 1e-12 and nothing_varies(variance, value):
         # Where all clusters differ alike, their likeness cannot be estimated, and each counts as one unit.
         interval, p = union(interval, _matched(np.full(count, value), level)), min(1.0, 2.0 ** (1 - count))
     elif count < n:
         interval = _within(union(interval, around(value, variance, df, level)))
     if np.isin(one, (0, 1)).all() and np.isin(other, (0, 1)).all():
         exact = mcnemar(one.astype(int), other.astype(int)).p
-        p = exact if count == n else max(p, exact)
+        p = exact if count == n else p if math.isnan(p) else max(p, exact)
     return Difference(value, interval, p, n, count)
 
 
@@ -106,9 +112,11 @@ def macro_difference(
 
     The variance is the sum of the categories' variances over the squared number of categories, with
     Satterthwaite's degrees of freedom; clusters must lie within categories. A category of one cluster has
-    no variance: the interval is then nan.
+    no variance: the interval and p are then nan.
+
+    Raises ValueError for a value outside [0, 1], nan among them, and for a cluster in two categories.
     """
-    one, other, names = np.asarray(a, float), np.asarray(b, float), np.asarray(categories)
+    one, other, names = in_unit(a), in_unit(b), np.asarray(categories)
     numbers, count = cluster_numbers(clusters, len(one))
     kinds = np.unique(names)
     values: list[float] = []
@@ -144,6 +152,8 @@ def difference(a: Estimates, b: Estimates, metric: str, level: float = LEVEL) ->
 
     Raises ValueError where the two did not judge the same units in the same order.
     """
+    from jurat.metrics.estimates import spread_variance
+
     same_units(a, b)
     one, other = a.shares(metric), b.shares(metric)
     if one is not None and other is not None:
@@ -154,8 +164,8 @@ def difference(a: Estimates, b: Estimates, metric: str, level: float = LEVEL) ->
     if math.isnan(value) or count < 2:
         return Difference(value, none, math.nan, len(a.table), count)
     spread = a.spread(metric) - b.spread(metric)
-    variance = float(np.nanvar(spread)) * count / (count - 1)
-    if not variance > 0:
+    variance = spread_variance(spread) * count / (count - 1)
+    if math.isnan(variance) or nothing_varies(variance, value):
         return Difference(value, none, math.nan, len(a.table), count)
     interval = around(value, variance, count - 1, level)
     return Difference(value, interval, _p(value, variance, count - 1), len(a.table), count)
@@ -171,12 +181,13 @@ def percentile_difference(a: Estimates, b: Estimates, metric: str) -> tuple[floa
 
 
 def percentile_ratio(a: Estimates, b: Estimates, metric: str) -> tuple[float, Interval]:
-    """The ratio a / b with its percentile interval; an end is nan where b can be 0."""
+    """The ratio a / b, nan where b is 0, with its percentile interval; an end is nan where b can be 0."""
     same_units(a, b)
     with np.errstate(divide="ignore", invalid="ignore"):
         ends = percentile((a.spread(metric) / b.spread(metric)).tolist())
     low, high = (math.nan if math.isinf(end) else end for end in (ends.low, ends.high))
-    return a.value(metric) / b.value(metric), Interval(low, high)
+    below = b.value(metric)
+    return a.value(metric) / below if below else math.nan, Interval(low, high)
 
 
 def same_units(a: Estimates, b: Estimates) -> None:
@@ -214,6 +225,9 @@ def _within(interval: Interval) -> Interval:
 
 
 def _p(value: float, variance: float, df: float) -> float:
-    if math.isinf(variance):
-        return 1.0
-    return t_probability(value / math.sqrt(variance), df) if variance > 0 else 1.0
+    """Two-sided p of a t statistic: 1 for no difference without a spread, nan for one of unknown spread."""
+    if math.isnan(value) or not variance < math.inf:
+        return math.nan
+    if nothing_varies(variance, value):
+        return 1.0 if abs(value) < 1e-12 else math.nan
+    return t_probability(value / math.sqrt(variance), df)

@@ -167,8 +167,8 @@ def _parquet(path: Path) -> RowTable:
 
     try:
         table: Any = parquet.ParquetFile(path).read()
-        names = [str(name) for name in table.column_names]
-        rows = cast("list[Mapping[str, Any]]", table.to_pylist())
+        names = _header([str(name) for name in table.column_names], path)
+        rows = cast("list[Mapping[str, Any]]", table.rename_columns(names).to_pylist())
     except (pa.ArrowException, ValueError) as error:
         raise JuratError(f"{shown(str(path))} cannot be read: {reason(error)}") from error
-    return RowTable(_header(names, path), rows, [f"row {number}" for number in range(1, len(rows) + 1)])
+    return RowTable(names, rows, [f"row {number}" for number in range(1, len(rows) + 1)])

@@ -58,6 +58,8 @@ class Table:
         with np.errstate(invalid="ignore"):
             if ((self.truth < 0) | (self.truth > 1)).any():
                 raise ValueError("truth must lie in [0, 1]")
+        if np.isinf(self.score).any():
+            raise ValueError("scores must be finite")
 
     def __len__(self) -> int:
         return len(self.units)
@@ -72,13 +74,16 @@ class Table:
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> Table:
         """Rows as mappings of the columns named above; an absent or null factor is the empty text.
 
-        Raises ValueError where a row has no unit, or clusters are no list or differ in number.
+        Raises ValueError where a row has no unit, clusters are no list of names or differ in number, or a
+        score is infinite.
         """
         found = list(rows)
         names = list(dict.fromkeys(name for row in found for name in row if name not in FIXED))
         paths = [tuple(map(str, row.get("clusters") or ())) for row in found]
         if any(isinstance(row.get("clusters"), str) for row in found):
             raise ValueError("clusters must be a list of names")
+        if any(name is None for row in found for name in row.get("clusters") or ()):
+            raise ValueError("a cluster has no name")
         if any(row.get("unit") is None for row in found):
             raise ValueError("a row has no unit")
         if len(set(map(len, paths))) > 1:
