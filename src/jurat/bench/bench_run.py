@@ -144,12 +144,20 @@ def _provenance(plan: BenchPlan, progress: Progress) -> dict[str, Any]:
         "machine": _machine(),
         "models": progress.models,
         **progress.vision,
+        **_calibration(plan),
         "configurations tried on dev": progress.tried,
         "configurations tried elsewhere": TRIED_ELSEWHERE,
         "intervals": INTERVALS,
         "runs": _runs(progress.origins),
         "left_out": progress.left_out,
     }
+
+
+def _calibration(plan: BenchPlan) -> dict[str, Any]:
+    """What presets judged with, if a calibration was given."""
+    if (given := plan.calibration) is None:
+        return {}
+    return {"calibration": {"digest": given.digest, "thresholds_from": given.thresholds_from}}
 
 
 def _machine() -> str:

@@ -13,6 +13,7 @@ from jurat.bench.seeds import with_ranges
 from jurat.bench.table import INTERVALS, title_of
 from jurat.errors import JuratError
 from jurat.files import write_whole
+from jurat.judge.calibrate.calibration import NO_BOUND
 from jurat.metrics.claims import STATES
 
 COLUMNS: tuple[tuple[str, str], ...] = (
@@ -128,6 +129,10 @@ def _head(results: dict[str, Any]) -> Iterator[str]:
         if (run["command"], run["commit"]) != (told["command"], told["commit"]):
             made = f"commit {run['commit'] or 'unknown'}, {run['from']} to {run['to']}"
             yield f"{run['files']} of its files are of `{run['command']}`, {made}."
+    if calibration := told.get("calibration"):
+        yield f"Presets judged with the calibration {calibration['digest']}."
+        if calibration["thresholds_from"] is not None:
+            yield f"Its thresholds were transferred from {calibration['thresholds_from']}: {NO_BOUND}."
     if "machine" in told:
         yield f"On {told['machine']}."
     yield f"Models: {'; '.join(f'{label} is {name}' for label, name in told['models'].items())}."

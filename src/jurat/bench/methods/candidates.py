@@ -33,7 +33,6 @@ from jurat.judge.questions import PlannedAlternative
 from jurat.judge.rule_state import RuleState
 from jurat.judge.stages.base import Models, Recorded, Request, Stage
 from jurat.judge.stages.boxes import ObjectStage, ask_on_pictures, by_objects, locate
-from jurat.judge.stages.crop import crop
 from jurat.judge.stages.points import Points
 from jurat.judge.stages.quick import Quick
 from jurat.judge.stages.views import Views, averaged, shifted
@@ -86,6 +85,8 @@ class Enlarged(ObjectStage):
 
     margin: float = MARGIN
     confidence: float = Points.confidence
+    padding: float = 0.25
+    """Share of the region's sides that is added on each of them."""
     least: float = 1.5
     """Regions that would be enlarged less, along a side, are not asked about."""
 
@@ -107,15 +108,23 @@ class Enlarged(ObjectStage):
         return ask_on_pictures(models, requests, pictures)
 
     def _picture(self, request: Request, objects: tuple[str, ...]) -> Image.Image | None:
-        part = crop(request.image, request.evidence.boxes[objects], math.inf)
-        if part is None:
+        boxes, image = request.evidence.boxes[objects], request.image
+        if not boxes:
             return None
-        factor = min(request.image.width / part.width, request.image.height / part.height)
+        x0, x1 = self._span([b.x0 for b in boxes], [b.x1 for b in boxes], image.width)
+        y0, y1 = self._span([b.y0 for b in boxes], [b.y1 for b in boxes], image.height)
+        factor = min(image.width / (x1 - x0), image.height / (y1 - y0))
         if factor < self.least:
             return None
-        return part.resize(
-            (round(part.width * factor), round(part.height * factor)), Image.Resampling.LANCZOS
-        )
+        size = round((x1 - x0) * factor), round((y1 - y0) * factor)
+        return image.crop((x0, y0, x1, y1)).resize(size, Image.Resampling.LANCZOS)
+
+    def _span(self, lows: Sequence[float], highs: Sequence[float], extent: int) -> tuple[int, int]:
+        """The padded span of all boxes within the image, in pixels; at least one pixel."""
+        low, high = min(lows), max(highs)
+        more = self.padding * (high - low)
+        first = min(max(0, math.floor(low - more)), extent - 1)
+        return first, max(first + 1, min(extent, math.ceil(high + more)))
 
     def change(self, score: StatementScore, result: YesNo | None) -> StatementScore:
         score = super().change(score, result)

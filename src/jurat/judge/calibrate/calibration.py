@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-UNBOUNDED = (
-    "Thresholds were transferred from another model by its scores on the same images: no bound is proved for "
-    "them."
-)
+NO_BOUND = "no bound is proved for them"
+UNBOUNDED = f"Thresholds were transferred from another model by its scores on the same images: {NO_BOUND}."
 """What every report says of verdicts that such thresholds decide."""
 
 
