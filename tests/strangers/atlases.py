@@ -1,7 +1,7 @@
 """Renders the drawings of `sets/`: `python -m tests.strangers.atlases PACKAGES`.
 
 PACKAGES is a folder that holds the unpacked npm packages `@iconify-json/fluent-emoji-flat` 1.2.6 and
-`@iconify-json/fxemoji` 1.2.2 as `fluent-emoji-flat/` and `fxemoji/` (each with `icons.json` and `chars.json`).
+`@iconify-json/fxemoji` 1.2.2 as `fluent-emoji-flat/` and `fxemoji/`, each with `icons.json` and `chars.json`.
 Takes the Python package `resvg-py` and the Debian package `fonts-noto-color-emoji`; the tests need none of
 them. A sheet holds what its set has of the taught objects, then of `emoji.toml`; of Noto only the latter.
 """

@@ -16,7 +16,20 @@ from tests.strangers.scenes import backdrop
 from tests.strangers.sprites import glyph
 
 Rng = np.random.Generator
-WORDS = "lorem ipsum dolor sit amet elit sed tempor magna aliqua enim minim veniam quis nostrud".split()
+WORDS = (
+    "lorem",
+    "ipsum",
+    "dolor",
+    "sit",
+    "amet",
+    "elit",
+    "sed",
+    "tempor",
+    "magna",
+    "aliqua",
+    "enim",
+    "minim",
+)
 
 
 def colour(rng: Rng, low: int = 0, high: int = 256) -> tuple[int, int, int]:
@@ -103,7 +116,7 @@ def _chart(rng: Rng, plot) -> Image.Image:
     from matplotlib.figure import Figure
 
     wide = float(rng.uniform(2.4, 4.2))
-    figure = Figure((wide, wide if rng.random() < 0.5 else wide * 0.75), dpi=90, layout="constrained")
+    figure = Figure((wide, wide if rng.random() < 0.5 else wide * 0.75), dpi=90)
     plot(figure.subplots())
     buffer = io.BytesIO()
     figure.savefig(buffer)

@@ -1,9 +1,10 @@
 """Kinds of pictures that the bundled judge has to know for strangers, and kinds of scenes that it has to read
 rightly or refuse. None shares code with `training/`; each picture has random numbers of its own.
 
-A kind of strangers holds something that the world does not: half of the kinds nothing else, and those "among
-objects" one such thing among one to four objects of the world. A kind of scenes holds what the world does, drawn
-in another way. `Picture.broken` says which of the six rules (`rules.toml`) the objects of the world in it break.
+A kind of strangers holds something that the world does not: most kinds nothing else, and those "among
+objects" one such thing among one to four objects of the world. A kind of scenes holds what the world does,
+drawn in another way. `Picture.broken` says which of the six rules (`rules.toml`) the objects of the world in
+it break.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
+from scipy.ndimage import binary_dilation
 
+from jurat.pictograms.objects import NUMBER
 from tests.strangers import drawings, photographs
 from tests.strangers.rules import broken_rules, draw_case, rules
 from tests.strangers.scenes import (
     FIRST_CARD,
     HELD_OUT,
+    STRANGER,
     Drawing,
     Look,
     Rng,
@@ -32,10 +36,14 @@ from tests.strangers.scenes import (
 from tests.strangers.sprites import SetName, icons, outlines, strangers, taught
 from tests.strangers.truth import facts, known
 
-Maker = Callable[[Rng, int], Drawing | Image.Image | None]
+Drawn = Drawing | Image.Image | tuple[Image.Image, Drawing]
+"""A drawing with its truth, a picture of nothing of the world, or a picture with the scene that it shows."""
+Maker = Callable[[Rng, int], Drawn | None]
 """Draws one picture from its random numbers and its number in the kind; None to be tried again."""
 Change = Callable[[Drawing, Rng], Drawing]
 SIX = "six"
+LEAST_CONTRAST = 36
+"""Levels of 255 by which the mean colour of a stranger differs from that around it, at least."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +67,22 @@ def pictures(kind: Kind, n: int, seed: int) -> Iterator[Picture]:
     """The first `n` pictures of a kind; the same for the same seed, however many are drawn."""
     for number in range(n):
         rng = np.random.default_rng([seed, zlib.crc32(kind.name.encode()), number])
-        drawn = broken = None
         for _ in range(400):
             drawn = kind.make(rng, number)
-            broken = frozenset[str]() if isinstance(drawn, Image.Image) else _broken(drawn)
-            if broken is not None:
+            broken = None if drawn is None else _broken(drawn)
+            if drawn is not None and broken is not None:
                 break
-        assert drawn is not None and broken is not None, f"{kind.name} {number} could not be drawn"
-        image = drawn if isinstance(drawn, Image.Image) else drawn.image
+        else:
+            raise ValueError(f"{kind.name} {number} could not be drawn")
+        image = drawn[0] if isinstance(drawn, tuple) else drawn.image if isinstance(drawn, Drawing) else drawn
         yield Picture(f"{kind.name} {number}", image.convert("RGB"), broken)
 
 
-def _broken(drawing: Drawing | None) -> frozenset[str] | None:
-    return None if drawing is None else broken_rules(SIX, known(facts(drawing)))
+def _broken(drawn: Drawn) -> frozenset[str] | None:
+    """The rules that the objects of the world in it break; None where the truth of one is open."""
+    if isinstance(drawn, Image.Image):
+        return frozenset()
+    return broken_rules(SIX, known(facts(drawn[1] if isinstance(drawn, tuple) else drawn)))
 
 
 # --- strangers in scenes ------------------------------------------------------------------------------
@@ -81,7 +92,8 @@ def alone(things: Callable[[Rng], Image.Image]) -> Maker:
     """One to four strangers on a backdrop."""
 
     def make(rng: Rng, number: int) -> Drawing | None:
-        return render([things(rng) for _ in range(int(rng.integers(1, 5)))], rng, look=any_look(rng))
+        some = [things(rng) for _ in range(int(rng.integers(1, 5)))]
+        return _distinct(render(some, rng, look=any_look(rng)))
 
     return make
 
@@ -93,9 +105,21 @@ def among(things: Callable[[Rng], Image.Image]) -> Maker:
         some: list[Thing] = [*objects(rng, 1, 4), things(rng)]
         order = rng.permutation(len(some)).tolist()
         touching = (0, 1) if rng.random() < 0.2 else None
-        return render([some[i] for i in order], rng, touching, look=any_look(rng))
+        return _distinct(render([some[i] for i in order], rng, touching, look=any_look(rng)))
 
     return make
+
+
+def _distinct(drawing: Drawing | None) -> Drawing | None:
+    """The drawing, if its strangers stand out from what is around them."""
+    if drawing is None:
+        return None
+    pixels = np.asarray(drawing.image).astype(float)
+    for name, mask in zip(drawing.names, drawing.masks, strict=True):
+        around = binary_dilation(mask, iterations=3) & ~mask
+        if name == STRANGER and np.abs(pixels[mask].mean(0) - pixels[around].mean(0)).max() < LEAST_CONTRAST:
+            return None
+    return drawing
 
 
 def objects(rng: Rng, least: int, most: int) -> list[int]:
@@ -147,12 +171,12 @@ def scene(rng: Rng, look: Look | None = None) -> Drawing | None:
     return render(objects(rng, 2, 5), rng, look=look or any_look(rng))
 
 
-def spoilt(change: Callable[[Image.Image, Rng], Image.Image]) -> Maker:
-    """A scene whose picture is changed, its objects staying where they are."""
+def within(change: Callable[[Image.Image, Rng], Image.Image], sizes: Sequence[int] = ()) -> Maker:
+    """A picture made of a scene."""
 
-    def make(rng: Rng, number: int) -> Drawing | None:
-        drawn = scene(rng)
-        return drawn and Drawing(change(drawn.image, rng).convert("RGB"), drawn.names, drawn.masks)
+    def make(rng: Rng, number: int) -> Drawn | None:
+        drawn = scene(rng, Look(int(rng.choice(sizes))) if sizes else None)
+        return drawn and (change(drawn.image, rng), drawn)
 
     return make
 
@@ -176,45 +200,32 @@ def enlarged(rng: Rng, number: int) -> Image.Image:
 
 def side_by_side(rng: Rng, number: int) -> Drawing | None:
     """Two scenes in one picture."""
-    size = int(rng.choice([128, 192, 256]))
-    two = [scene(rng, Look(size)) for _ in range(2)]
-    if two[0] is None or two[1] is None:
+    look = Look(int(rng.choice([128, 192, 256])))
+    left, right = scene(rng, look), scene(rng, look)
+    if left is None or right is None:
         return None
-    return _joined(two[0], two[1].image, two[1])
+    masks = [np.pad(mask, ((0, 0), (0, look.size))) for mask in left.masks]
+    masks += [np.pad(mask, ((0, 0), (look.size, 0))) for mask in right.masks]
+    return Drawing(_beside(left.image, right.image), left.names + right.names, masks)
 
 
-def beside_photograph(rng: Rng, number: int) -> Drawing | None:
-    size = int(rng.choice([128, 192, 256]))
-    drawn = scene(rng, Look(size))
-    return drawn and _joined(drawn, photographs.ground(rng, size))
+def _beside(left: Image.Image, right: Image.Image) -> Image.Image:
+    sheet = Image.new("RGB", (left.width + right.width, left.height))
+    sheet.paste(left, (0, 0))
+    sheet.paste(right, (left.width, 0))
+    return sheet
 
 
-def _joined(left: Drawing, right: Image.Image, more: Drawing | None = None) -> Drawing:
-    sheet = Image.new("RGB", (2 * right.width, right.height))
-    sheet.paste(left.image, (0, 0))
-    sheet.paste(right, (right.width, 0))
-    none = ((0, 0), (0, right.width)), ((0, 0), (right.width, 0))
-    masks = [np.pad(mask, none[0]) for mask in left.masks]
-    masks += [np.pad(mask, none[1]) for mask in (more.masks if more else [])]
-    return Drawing(sheet, left.names + (more.names if more else []), masks)
+def beside_photograph(image: Image.Image, rng: Rng) -> Image.Image:
+    return _beside(image, photographs.ground(rng, image.width))
 
 
-def over_photograph(rng: Rng, number: int) -> Drawing | None:
-    """A scene over the middle 90% of a photograph."""
-    size = int(rng.choice([192, 256, 384]))
-    inner = round(size * 0.9)
-    drawn = scene(rng, Look(inner))
-    if drawn is None:
-        return None
-    sheet, at = photographs.ground(rng, size), (size - inner) // 2
-    sheet.paste(drawn.image, (at, at))
-    rest = size - inner - at
-    return Drawing(sheet, drawn.names, [np.pad(mask, (at, rest)) for mask in drawn.masks])
-
-
-def in_a_page(rng: Rng, number: int) -> Image.Image | None:
-    drawn = scene(rng, Look(256))
-    return drawn and drawings.page(rng, drawn.image)
+def over_photograph(image: Image.Image, rng: Rng) -> Image.Image:
+    """The scene over the middle of a photograph, 90% of its side."""
+    size = round(image.width / 0.9)
+    sheet = photographs.ground(rng, size)
+    sheet.paste(image, ((size - image.width) // 2,) * 2)
+    return sheet
 
 
 def on_photograph(blur: tuple[float, float] | None) -> Maker:
@@ -241,27 +252,29 @@ def case(look: Callable[[Rng], Look] = any_look, change: Change | None = None) -
     return make
 
 
-def redrawn(source: SetName) -> Maker:
-    """Objects of the world as another set draws them, every second picture breaking a rule."""
+BREAKING = ("kitchen knife", "dagger", "axe", "bomb", "cigarette")
+
+
+def redrawn(source: SetName, change: Change | None = None) -> Maker:
+    """One to four objects of the world as a set draws them, every second picture breaking a rule."""
 
     def make(rng: Rng, number: int) -> Drawing | None:
         there = sorted(kind for kind in taught(source) if kind < FIRST_CARD)
-        for _ in range(400):
-            kinds = rng.choice(there, int(rng.integers(1, 5))).tolist()
-            drawn = render(kinds, rng, look=Look(any_look(rng).size, sprites=source))
-            broken = _broken(drawn)
-            if broken is not None and bool(broken) is (number % 2 == 0):
-                return drawn
-        return None
+        kinds = rng.choice(there, int(rng.integers(1, 5))).tolist()
+        breaking = [NUMBER[name] for name in BREAKING if NUMBER[name] in there and name != "bomb"]
+        kinds += [int(rng.choice(breaking))] if number % 2 == 0 else []
+        drawn = render(kinds, rng, look=Look(any_look(rng).size, sprites=source))
+        drawn = change(drawn, rng) if drawn and change else drawn
+        return drawn if drawn and bool(_broken(drawn)) is (number % 2 == 0) else None
 
     return make
 
 
 def copies(rng: Rng, number: int) -> Drawing | None:
     """Four to six of one object, every second time of one that breaks a rule."""
-    kind = int(rng.integers(FIRST_CARD))
+    kind = NUMBER[str(rng.choice(BREAKING))] if number % 2 == 0 else int(rng.integers(FIRST_CARD))
     drawn = render([kind] * int(rng.integers(4, 7)), rng, look=Look(256, (24, 36)))
-    return drawn if drawn and (bool(_broken(drawn)) is (number % 2 == 0)) else None
+    return drawn if drawn and bool(_broken(drawn)) is (number % 2 == 0) else None
 
 
 def grey(drawing: Drawing, rng: Rng) -> Drawing:
@@ -335,13 +348,13 @@ STRANGERS: tuple[Kind, ...] = (
     _strangers("halves of two objects", alone(swapped_halves)),
     _strangers("halves of two objects among objects", among(swapped_halves)),
     _strangers("recoloured objects", alone(recoloured)),
-    _strangers("contours of scenes", spoilt(contours)),
-    _strangers("inverted scenes", spoilt(lambda image, rng: ImageOps.invert(image))),
+    _strangers("contours of scenes", within(contours)),
+    _strangers("inverted scenes", within(lambda image, rng: ImageOps.invert(image))),
     _strangers("an object cut off by the rim", enlarged),
     _strangers("two scenes side by side", side_by_side),
-    _strangers("a scene beside a photograph", beside_photograph),
-    _strangers("a scene over 90% of a photograph", over_photograph),
-    _strangers("a scene in a page of text", in_a_page),
+    _strangers("a scene beside a photograph", within(beside_photograph, (128, 192, 256))),
+    _strangers("a scene over 90% of a photograph", within(over_photograph, (172, 230, 346))),
+    _strangers("a scene in a page of text", within(lambda image, rng: drawings.page(rng, image), (256,))),
     _strangers("objects on a photograph", on_photograph(None)),
     _strangers("objects on a blurred photograph", on_photograph((3, 9))),
     _strangers("photographs", photographs.whole),
@@ -364,7 +377,7 @@ SCENES: tuple[Kind, ...] = tuple(
     for name, make in (
         ("as drawn", case()),
         ("greyscale", case(change=grey)),
-        ("mirrored", case(lambda rng: Look(256, mirrors=False), mirrored)),
+        ("mirrored, no signs", redrawn("noto", mirrored)),
         ("upside down", case(change=upside_down)),
         ("a quarter turn", case(change=quarter_turn)),
         ("turned by 10 to 40 degrees", case(change=turned)),

@@ -74,8 +74,8 @@ class Case:
 
 
 def cases(which: Rules, count: int, seed: int) -> Iterator[Case]:
-    """`count` drawings, each from its own random numbers: the rules in turn, every second time one that breaks
-    the rule, else one that keeps all."""
+    """`count` drawings, each from its own random numbers: the rules in turn, every second time one that
+    breaks the rule, else one that keeps all."""
     for number in range(count):
         rng = np.random.default_rng([seed, number])
         rule = rules(which)[(number // 2) % len(rules(which))]

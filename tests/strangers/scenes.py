@@ -1,8 +1,8 @@
-"""A second, independent way to draw scenes: nothing of `jurat.pictograms.scene` is used, and of its sprites only
-the picture file. What is true of a drawing is measured on the pixels of its objects (`facts`).
+"""A second, independent way to draw scenes: nothing of `jurat.pictograms.scene` is used, and of its sprites
+only the picture file. What is true of a drawing is measured on the pixels of its objects (`facts`).
 
-Objects are placed by trial in free space or against each other; backgrounds, sizes, resampling and compression
-are others than those of `jurat.pictograms.scene`.
+Objects are placed by trial in free space or against each other; backgrounds, sizes, resampling and
+compression are others than those of `jurat.pictograms.scene`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,6 @@ class Look:
     jpeg: int | None = None
     """Quality that the picture is compressed with."""
     sprites: SetName = "noto"
-    mirrors: bool = True
 
 
 def any_look(rng: Rng) -> Look:
@@ -78,7 +77,8 @@ def render(
     """Draws the objects, back to front; None where they found no room.
 
     `touching` overlap, `near` come within 7 to 12 units of each other; others stay at least 7 apart.
-    `ground` is drawn on in place of a backdrop; its size is the picture's. `scales` multiply the objects' sides.
+    `ground` is drawn on in place of a backdrop; its size is the picture's. `scales` multiply the sides of
+    the objects.
     """
     canvas = ground.convert("RGB").copy() if ground else backdrop(rng, look.size, look.backdrop)
     unit = min(canvas.size) / UNITS
@@ -118,7 +118,7 @@ def _sprite(thing: Thing, rng: Rng, look: Look, unit: float) -> Image.Image:
     size = tuple(max(3, round(extent * scale)) for extent in picture.size)
     how = Image.Resampling.LANCZOS if rng.random() < 0.5 else Image.Resampling.BOX
     small = picture.convert("RGBa").resize(size, how)
-    if look.mirrors and not card and rng.random() < 0.5:
+    if not card and rng.random() < 0.5:
         small = small.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     tilt = look.tilt / 2 if card else look.tilt
     turned = small.rotate(float(rng.uniform(-tilt, tilt)), Image.Resampling.BILINEAR, expand=True)

@@ -40,8 +40,8 @@ def untaught() -> tuple[int, ...]:
 
 @cache
 def taught(source: SetName = "noto") -> dict[int, Image.Image]:
-    """Class number -> drawing: the objects as a set draws them, as far as it has them. Of Noto Color Emoji and
-    Twemoji these are what jurat ships; the sign cards are jurat's own in all sets."""
+    """Class number -> drawing: the objects as a set draws them, as far as it has them. Of Noto Color Emoji
+    and Twemoji these are what jurat ships; the sign cards are jurat's own in all sets."""
     classes: list[str] = json.loads((SHIPPED / "atlas.json").read_text())["classes"]
     shipped = _cells(SHIPPED / "atlas.png", len(classes), 96, 12)
     if source == "noto":
