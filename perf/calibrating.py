@@ -4,7 +4,7 @@ Three kinds of fresh pictures under `shelf:nursery`, each with a half to fit on 
 
 ordinary     random scenes, of which few break a rule
 hard         scenes drawn to break a rule or to keep it by a hair, half and half
-other style  scenes of the renderer in tests/pictograms/renderer.py
+other style  scenes of the renderer in tests/strangers/scenes.py
 
 Fitted without labels on each kind, and with labels on ordinary and hard scenes together. For each kind
 judged: item F1 with `unsure` as an error, the expected calibration error over all rules' scores, and whether
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from jurat.pictograms import Facts
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "pictograms"))
+sys.path.insert(0, str(ROOT))
 
 KINDS = ("ordinary", "hard", "other style")
 Picture = tuple["Image.Image", "Facts"]

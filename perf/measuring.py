@@ -101,11 +101,11 @@ def table(rows: Sequence[Row], columns: Mapping[str, str]) -> str:
     )
 
 
-def bar(what: str, value: float, limit: float, *, most: bool) -> tuple[bool, str]:
+def bar(what: str, value: float, limit: float, *, most: bool, digits: int = 2) -> tuple[bool, str]:
     """Whether `value` keeps to a limit that it may reach at most, or must reach at least; a line on it."""
     met = value <= limit if most else value >= limit
-    wanted = f"at {'most' if most else 'least'} {limit:.2f}"
-    return met, f"{what}: {value:.2f}, {wanted}: {'met' if met else 'MISSED'}"
+    wanted = f"at {'most' if most else 'least'} {limit:.{digits}f}"
+    return met, f"{what}: {value:.{digits}f}, {wanted}: {'met' if met else 'MISSED'}"
 
 
 def report(

@@ -2,7 +2,7 @@
 
 Every form of the pictogram language (`jurat.pictograms.statements.TEMPLATES`, with one name a slot, lists and
 numbers; "a" or "the" is drawn each time) is asked about fresh scenes of two renderers: this package's own,
-and the one of tests/pictograms/renderer.py. Half of what is asked is true; what is false is mostly a near
+and the one of tests/strangers/scenes.py. Half of what is asked is true; what is false is mostly a near
 miss. Each answer counts twice: as the model gives it alone, and as the default preset weighs it, a relation
 held against the presence of what it names (`jurat.judge.presence`). Sentences outside of the language, which
 are refused, follow.
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from jurat.pictograms import Facts, Statement
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "pictograms")]
+sys.path.insert(0, str(ROOT))
 
 MODELS = ("bundled", "naive")
 RENDERERS = ("own", "independent")
@@ -82,9 +82,8 @@ def chosen_kinds(rng: np.random.Generator) -> list[int] | None:
 def independent(seed: int) -> Iterator[tuple[Image.Image, Facts]]:
     """Two to five objects, alike ones among them half of the time, or those of `chosen_kinds`; the first two
     touch, nearly touch, or neither."""
-    from renderer import render
-
     from jurat.pictograms.objects import CLASSES, LOOKALIKES
+    from tests.strangers.scenes import render
 
     rng = np.random.default_rng([seed, 1])
     while True:

@@ -22,7 +22,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from multiprocessing import get_context
@@ -81,6 +81,16 @@ def measure(model: str, name: str, n: int, seed: int) -> Row:
         counts[f"{said}, {'violating' if picture.broken else 'other'}"] += 1
     row |= {"n": n, "violating": sum(bool(picture.broken) for picture in drawn), "counts": dict(counts)}
     return row | {"seconds": round(time.perf_counter() - begun, 1)}
+
+
+def in_turn(jobs: int, tasks: Sequence[tuple[str, str, int, int]]) -> Iterator[Row]:
+    """The row of each task, as it is done; by one job in this process."""
+    if jobs == 1:
+        yield from (measure(*task) for task in tasks)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        for each in as_completed([pool.submit(measure, *task) for task in tasks]):
+            yield each.result()
 
 
 def outcomes(row: Row) -> Row:
@@ -188,14 +198,12 @@ def main(argv: list[str] | None = None) -> None:
     done = {row["kind"] for row in rows}
     names = [kind.name for kind in (*SCENES, *STRANGERS)]
     wanted = [name for name in names if name not in done and (not args.only or name in args.only)]
-    with ProcessPoolExecutor(args.jobs, get_context("spawn")) as pool:
-        counts = [args.scenes if name == "as drawn" else args.n for name in wanted]
-        running = [
-            pool.submit(measure, args.model, *each, args.seed) for each in zip(wanted, counts, strict=True)
-        ]
-        for each in as_completed(running):
-            rows.append(each.result())
-            keep(args, origin, rows)
+    counts = [args.scenes if name == "as drawn" else args.n for name in wanted]
+    for row in in_turn(
+        args.jobs, [(args.model, *each, args.seed) for each in zip(wanted, counts, strict=True)]
+    ):
+        rows.append(row)
+        keep(args, origin, rows)
     rows.sort(key=lambda row: names.index(row["kind"]))
     report(args, origin, rows, [*tables(rows), *summary(rows)])
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,8 +9,8 @@ from PIL import Image
 from jurat.judge import Judge
 from jurat.models import DomainGate, open_model
 from jurat.pictograms.scene import TEXTURES, draw
-
-from ..foreign import foreign_images
+from tests.strangers.kinds import STRANGERS, pictures
+from tests.strangers.photographs import photographs
 
 
 @pytest.fixture(scope="module")
@@ -20,22 +18,33 @@ def judge() -> Judge:
     return Judge("shelf:nursery", open_model("bundled"))
 
 
-@pytest.mark.parametrize("step", [10, pytest.param(1, marks=pytest.mark.slow)])
-def test_foreign_images_never_get_safe_or_unsafe(judge: Judge, step: int) -> None:
-    pictures = list(islice(foreign_images(), 0, None, step))
-    assert len(pictures) >= 200 / step
+FAR = (
+    "photographs",
+    "parts of photographs",
+    "filtered photographs",
+    "photographs with words or a box",
+    "screenshots of text",
+    "noise",
+)
+"""Kinds of strangers of which none may pass. perf/strangers.py has the shares of all."""
+
+
+@pytest.mark.parametrize("count", [4, pytest.param(34, marks=pytest.mark.slow)])
+def test_foreign_images_never_get_safe_or_unsafe(judge: Judge, count: int) -> None:
+    shown = [picture for kind in STRANGERS if kind.name in FAR for picture in pictures(kind, count, 11)]
+    assert len(shown) == count * len(FAR)
     gate = judge.model.capability(DomainGate)
     assert gate is not None
     passed = []
-    for first in range(0, len(pictures), 64):
-        group = pictures[first : first + 64]
-        found = gate.foreign([image for _, image in group])
-        passed += [name for (name, _), failure in zip(group, found, strict=True) if failure is None]
+    for first in range(0, len(shown), 64):
+        group = shown[first : first + 64]
+        found = gate.foreign([picture.image for picture in group])
+        passed += [picture.name for picture, failure in zip(group, found, strict=True) if failure is None]
     assert passed == []
 
 
 def test_foreign_image_is_unsure_with_the_reason(judge: Judge) -> None:
-    name, photo = next(iter(foreign_images()))
+    name, photo = photographs()[0]
     verdict = judge.judge(photo, id=name)
     assert (verdict.outcome, verdict.reason, verdict.broken) == ("unsure", "out_of_domain", ())
     assert {rule.outcome for rule in verdict.rules} == {"undecided"}
