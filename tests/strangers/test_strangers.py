@@ -1,4 +1,4 @@
-"""Strangers and scenes of the second renderer: drawn alike for the same seed, true to their pixels, untaught."""
+"""Strangers, and scenes of the second renderer: alike for the same seed, true to their pixels, untaught."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ def test_no_drawing_is_taught_or_shown_in_training() -> None:
 
 def test_nothing_of_the_world_is_used_but_its_words_and_its_sheet_of_sprites() -> None:
     allowed = ("jurat.pictograms.objects", "jurat.constitution")
+    imports = ("from jurat", "import jurat", "from training", "import training")
     for file in Path(__file__).parent.glob("*.py"):
         if file != Path(__file__):
-            for line in file.read_text("utf-8").splitlines():
-                if line.lstrip().startswith(
-                    ("from jurat", "import jurat", "from training", "import training")
-                ):
-                    assert any(f"from {name} import" in line for name in allowed), f"{file.name}: {line}"
+            lines = map(str.strip, file.read_text("utf-8").splitlines())
+            taken = [line for line in lines if line.startswith(imports)]
+            assert all(line.startswith(tuple(f"from {name} import" for name in allowed)) for line in taken), (
+                file
+            )
 
 
 def test_there_are_24_kinds_of_strangers_and_names_are_unique() -> None:
@@ -125,10 +126,8 @@ def test_meanings() -> None:
     )
     assert [meaning for meaning in true if holds(list(meaning), seen) is not True] == []
     assert [meaning for meaning in false if holds(list(meaning), seen) is not False] == []
-    assert (
-        holds(["above", "dog", "cat"], facts(boxes((0, 0, 20, 20), (60, 4, 80, 24), kinds=[DOG, CAT])))
-        is None
-    )
+    level = facts(boxes((0, 0, 20, 20), (60, 4, 80, 24), kinds=[DOG, CAT]))
+    assert holds(["above", "dog", "cat"], level) is None
 
 
 def test_strangers_are_not_asked_about() -> None:
@@ -139,11 +138,8 @@ def test_strangers_are_not_asked_about() -> None:
 
 def test_scene_is_drawn_as_written() -> None:
     rng = np.random.default_rng(4)
-    for scene, low, high in (
-        ("child ~ dog", -1, 0),
-        ("child | dog", APART, NEAR),
-        ("dog, child", APART, 200),
-    ):
+    gaps = {"child ~ dog": (-1, 0), "child | dog": (APART, NEAR), "dog, child": (APART, 200)}
+    for scene, (low, high) in gaps.items():
         drawn = draw_scene(scene, rng, Look())
         assert drawn is not None
         found = facts(drawn)
@@ -159,25 +155,8 @@ def test_scene_is_drawn_as_written() -> None:
 def test_there_are_six_and_twenty_five_rules() -> None:
     assert len(constitution("six").rules) == 6 and len(constitution("many").rules) == 25
     said = [how for rule in rules("many") for how in flat(rule.meaning)]
-    for how in (
-        [
-            "visible",
-            "touch",
-            "left",
-            "right",
-            "above",
-            "below",
-            "larger",
-            "exactly",
-            "sign",
-            "only",
-            "not",
-            "any",
-            "all",
-        ],
-        ["at least"],
-    ):
-        assert set(how) <= set(said)
+    hows = "visible touch left right above below larger exactly sign only not any all"
+    assert {*hows.split(), "at least"} <= set(said)
 
 
 def flat(meaning: list) -> list[str]:
