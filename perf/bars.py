@@ -199,13 +199,13 @@ def main(argv: list[str] | None = None) -> None:
 
     settings: dict[str, Any] = {name: getattr(args, name) for name in ("model", "seed", "fit")}
     origin = provenance(__file__, argv, revision=open_model(args.model).revision, **settings)
-    with ProcessPoolExecutor(args.jobs, get_context("spawn")) as pool:
-        running = [
-            pool.submit(measure, args.model, which, n, args.fit, args.seed)
-            for which, n in (("many", args.many), ("six", args.six))
-            if n
-        ]
-        rows = [each.result() for each in running]
+    wanted = [("many", args.many), ("six", args.six)]
+    tasks = [(args.model, which, n, args.fit, args.seed) for which, n in wanted if n]
+    if args.jobs == 1:
+        rows = [measure(*task) for task in tasks]
+    else:
+        with ProcessPoolExecutor(args.jobs, get_context("spawn")) as pool:
+            rows = [each.result() for each in [pool.submit(measure, *task) for task in tasks]]
     report(args, origin, rows, [*tables(rows), "\n".join(bars(rows))])
 
 

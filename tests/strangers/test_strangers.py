@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from tests.strangers.sprites import SHIPPED, strangers, taught, untaught
 from tests.strangers.truth import Facts, facts, holds, known
 
 KINDS = [kind for kind in (*STRANGERS, *SCENES) if not kind.needs]
+QUICK = 7
+"""Every such kind is drawn in the quick part of the tests."""
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -44,7 +48,14 @@ def test_there_are_24_kinds_of_strangers_and_names_are_unique() -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def some_slow(kinds: Sequence[Kind]) -> list[Any]:
+    slow = pytest.mark.slow
+    return [
+        pytest.param(kind, id=kind.name, marks=[slow] if at % QUICK else []) for at, kind in enumerate(kinds)
+    ]
+
+
+@pytest.mark.parametrize("kind", some_slow(KINDS))
 def test_same_seed_draws_the_same_pictures(kind: Kind) -> None:
     first, second = pictures(kind, 2, 7)
     (again,) = pictures(kind, 1, 7)
@@ -54,7 +65,7 @@ def test_same_seed_draws_the_same_pictures(kind: Kind) -> None:
     assert first.image.mode == "RGB" and min(first.image.size) >= 48
 
 
-@pytest.mark.parametrize("kind", SCENES, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", some_slow(SCENES))
 def test_every_second_scene_breaks_a_rule(kind: Kind) -> None:
     assert [bool(picture.broken) for picture in pictures(kind, 2, 3)] == [True, False]
 
