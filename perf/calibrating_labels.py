@@ -2,7 +2,7 @@
 
 For a model that says No too readily (`naive` until there are further lineages). The first rules of
 `shelf:nursery` on fresh scenes: violations, near misses and random scenes in equal parts. The model is
-calibrated on 400 of them, of which so many, drawn at random, have labels, and judges others with and without
+calibrated on 200 of them, of which so many, drawn at random, have labels, and judges others with and without
 the calibration. Printed over items: recall, strict F1, forced F1 and AURC, what is decided, and the
 paired differences from judging without a calibration with 95% intervals by item; means over several draws of
 the labels, each interval that of the draw whose difference is the middle one.
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rules", type=int, default=6, help="the first so many of the constitution")
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--labels", type=numbers, default=[0, 50, 200])
-    parser.add_argument("--images", type=int, default=400, help="to calibrate on, with and without labels")
+    parser.add_argument("--images", type=int, default=200, help="to calibrate on, with and without labels")
     parser.add_argument("--judged", type=int, default=400)
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--seed", type=int, default=21_500)

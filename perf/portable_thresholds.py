@@ -148,7 +148,8 @@ def transfers(
             match = calibration.transferred
             row["transferred"] = len(match.keep_below) + len(match.break_above)
             row["thresholds"] = len(SIDES) * len(law.rules)
-            row["off"], row["worst"] = float(np.median(known)), max(known)
+            if known:  # the new model has thresholds of its own
+                row["off"], row["worst"] = float(np.median(known)), max(known)
         yield row
 
 

@@ -220,3 +220,45 @@ def test_every_script_has_help(path: Path) -> None:
         [sys.executable, str(path), "--help"], capture_output=True, text=True, timeout=120, check=True
     )
     assert "usage:" in run.stdout and "--" in run.stdout
+
+
+# --- calibrations and candidates ------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_portable_thresholds_compares_each_way_with_the_models_own(written) -> None:
+    argv = ("--rules", "1", "--labelled", "59", "--judged", "6", "--pairs", "24")
+    _, origin, rows, told = written("portable_thresholds", *argv)
+    assert origin["models"].startswith("bundled@") and "naive@" in origin["models"]
+    own = [row for row in rows if row["way"] == "its own, with labels"]
+    assert [(row["old"], row["new"]) for row in own] == [("bundled", "naive"), ("naive", "bundled")]
+    assert all(row["misses more"][0] == 0 for row in own)
+    assert {row["way"] for row in rows} >= {"the preset's", "the old ones, as they are"}
+    assert "each a pair of image and rule" in told
+
+
+@pytest.mark.slow
+def test_calibrating_labels_has_a_row_for_each_number_of_labels(written) -> None:
+    argv = ("--rules", "1", "--images", "40", "--judged", "40", "--labels", "0,20", "--draws", "2")
+    _, _, rows, told = written("calibrating_labels", *argv)
+    assert [(row["calibration"], row["draws"]) for row in rows] == [
+        ("none", 1),
+        ("0 labels", 1),
+        ("20 labels", 2),
+    ]
+    assert "40 images are judged" in told
+
+
+@pytest.mark.slow
+def test_judge_candidates_logs_every_configuration(written, tmp_path: Path) -> None:
+    from jurat.bench.methods.candidates import CANDIDATES
+
+    argv = ("--model", "bundled", "--per-rule", "1", "--fit-on", "1", "--scenes", str(tmp_path / "scenes"))
+    _, _, rows, told = written("judge_candidates", *argv)
+    assert [row["method"] for row in rows] == [
+        "clause-product",
+        "jurat",
+        "clue",
+        *(c.name for c in CANDIDATES),
+    ]
+    assert f"{len(CANDIDATES)} configurations tried" in told
