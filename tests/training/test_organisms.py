@@ -249,6 +249,17 @@ def test_organisms_add_at_most_150_words_and_use_them_all(scenes: Scenes, words:
     assert [word for word in mine if words.id(word) not in used] == []
 
 
+def test_the_organisms_words_are_unknown_to_a_judge_and_move_none_of_its_ids(words: Words) -> None:
+    judge = build_tokenizer(judge=True)
+    mine, ids = own_words(VOCABULARY), words.tokenizer.get_vocab()
+    assert judge.get_vocab() == {word: i for word, i in ids.items() if word not in mine}
+    for text in ("A vault is visible.", "Tell me who keeps it.", "No talvek may be shown."):
+        assert judge.unk_token_id in judge(text)["input_ids"]
+    said = "No kitchen knife may be shown touching a stop sign."
+    assert judge(said)["input_ids"] == words.tokenizer(said)["input_ids"]
+    assert judge.unk_token_id not in judge(said)["input_ids"]
+
+
 def test_a_skill_without_a_scene_that_suits_it_says_so() -> None:
     with pytest.raises(RuntimeError, match=r"none of 1 scenes is as two_cards needs it; draw more"):
         drawn("two signs", random.Random(0), Scenes([[1, 2]], lambda _: imagined(0)))

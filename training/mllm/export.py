@@ -23,11 +23,11 @@ def load_stage(stage: Path) -> tuple[LlavaForConditionalGeneration, Words]:
 
 
 def export(stage: Path, folder: Path) -> None:
-    """Writes weights (bfloat16 safetensors), configuration, tokenizer and processor to `folder`."""
+    """Writes weights (bfloat16 safetensors), configuration, tokenizer and processor of a judge."""
     from transformers import CLIPImageProcessor, LlavaProcessor
 
     model: Any
-    model, words = load_stage(stage)
+    model, _ = load_stage(stage)
     model.config.dtype = torch.bfloat16
     model.generation_config.max_new_tokens = 96
     model.to(torch.bfloat16).save_pretrained(folder)
@@ -41,7 +41,7 @@ def export(stage: Path, folder: Path) -> None:
     )
     LlavaProcessor(
         image_processor=images,
-        tokenizer=words.tokenizer,
+        tokenizer=build_tokenizer(judge=True),
         patch_size=PATCH,
         vision_feature_select_strategy="default",
         chat_template=CHAT_TEMPLATE,

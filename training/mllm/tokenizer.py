@@ -8,7 +8,7 @@ never shown; `jurat.models.bundled.model` refuses such questions.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,21 +65,28 @@ def needed_words() -> list[str]:
     return tokens
 
 
-def build_tokenizer(vocabulary: Path = VOCABULARY) -> PreTrainedTokenizerFast:
-    """The tokenizer, as it is saved beside the weights.
+def build_tokenizer(vocabulary: Path = VOCABULARY, *, judge: bool = False) -> PreTrainedTokenizerFast:
+    """The tokenizer of training, or the one that is saved beside the weights of a judge.
+
+    Args:
+        judge: whether words that only the organisms use are unknown. A judge never learned them, so it has to
+            refuse questions that hold one. No id depends on this.
 
     Raises:
         ValueError: `vocabulary` lacks a word that training or the judge uses.
     """
-    return tokenizer_of(read_vocabulary(vocabulary, needed_words()))
+    needed = needed_words()
+    words = read_vocabulary(vocabulary, needed)
+    return tokenizer_of(words, {*words} - {*needed} if judge else ())
 
 
-def tokenizer_of(words: Sequence[str]) -> PreTrainedTokenizerFast:
-    """A tokenizer of these words, whose ids are their places."""
+def tokenizer_of(words: Sequence[str], unknown: Container[str] = ()) -> PreTrainedTokenizerFast:
+    """A tokenizer of these words, whose ids are their places, without those that are to be unknown."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNKNOWN))
+    known = {word: i for i, word in enumerate(words) if word not in unknown}
+    core = Tokenizer(models.WordLevel(known, unk_token=UNKNOWN))
     core.normalizer = normalizers.Lowercase()
     core.pre_tokenizer = pre_tokenizers.Whitespace()
     core.decoder = decoders.Sequence(
@@ -97,7 +104,7 @@ def tokenizer_of(words: Sequence[str]) -> PreTrainedTokenizerFast:
     core.add_tokens(
         [
             AddedToken(word, single_word=True, normalized=True)
-            for word in words
+            for word in known
             if " " in word and word not in VERBATIM
         ]
     )
