@@ -51,6 +51,7 @@ def own(seed: int) -> Iterator[tuple[Image.Image, Facts]]:
     """Random scenes; of five, one of alike objects and one of a single group with at most one stranger."""
     from jurat.pictograms import Facts, draw
     from jurat.pictograms.scene import Wish
+    from training.questions import chosen_kinds
 
     number = 0
     while True:
@@ -64,26 +65,12 @@ def own(seed: int) -> Iterator[tuple[Image.Image, Facts]]:
         yield scene.image, Facts.of(scene)
 
 
-def chosen_kinds(rng: np.random.Generator) -> list[int] | None:
-    """Several of a kind, or the members of a group and at most one stranger; mostly None."""
-    from jurat.pictograms import GROUPS, OBJECTS
-
-    how = rng.random()
-    if how < 0.2:
-        kind, other = rng.integers(0, len(OBJECTS), 2).tolist()
-        return [kind] * int(rng.integers(2, 7)) + [other] * int(rng.integers(0, 2))
-    if how < 0.4:
-        members = sorted(GROUPS[int(rng.integers(len(GROUPS)))].classes)
-        strangers = rng.integers(0, len(OBJECTS), int(rng.integers(0, 2))).tolist()
-        return rng.choice(members, int(rng.integers(1, 5))).tolist() + strangers
-    return None
-
-
 def independent(seed: int) -> Iterator[tuple[Image.Image, Facts]]:
     """Two to five objects, alike ones among them half of the time, or those of `chosen_kinds`; the first two
     touch, nearly touch, or neither."""
     from jurat.pictograms.objects import CLASSES, LOOKALIKES
     from tests.strangers.scenes import render
+    from training.questions import chosen_kinds
 
     rng = np.random.default_rng([seed, 1])
     while True:

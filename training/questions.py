@@ -202,6 +202,20 @@ def forms(kind: str, truth: bool) -> list[str]:
     return [form for form, shares in SHARES[kind].items() if shares[not truth]]
 
 
+def chosen_kinds(rng: np.random.Generator) -> list[int] | None:
+    """Classes of a scene that seldom comes by chance: two to six copies of one object, or members of one
+    group and at most one stranger (for `Only`, and for counts of groups); in three of five cases None."""
+    how = rng.random()
+    if how < 0.2:
+        kind, other = rng.integers(0, _OBJECTS, 2).tolist()
+        return [kind] * int(rng.integers(2, 7)) + [other] * int(rng.integers(0, 2))
+    if how < 0.4:
+        members = sorted(GROUPS[int(rng.integers(len(GROUPS)))].classes)
+        strangers = rng.integers(0, _OBJECTS, int(rng.integers(0, 2))).tolist()
+        return rng.choice(members, int(rng.integers(1, 5))).tolist() + strangers
+    return None
+
+
 def anything(rng: random.Random) -> Statement:
     """A statement drawn without looking at any scene, for questions without an image."""
     a, b, c = rng.sample(OBJECTS, 3)

@@ -45,11 +45,22 @@ def test_exam_is_independent_of_workers() -> None:
 
 
 def test_exam_is_balanced() -> None:
-    alone = set_exam(4, seed=FIRST_SEED + 9, kinds=EXAM, workers=1)
+    alone = set_exam(20, seed=FIRST_SEED + 9, kinds=EXAM, workers=1)
+    assert all(question.common for question in alone.questions)
     tally = Counter((question.kind, question.truth) for question in alone.questions)
-    sides = ("left of", "right of", "above", "below")
-    assert tally == {(kind, truth): 2 for kind in ("visible", "touch", *sides) for truth in (True, False)}
-    assert all(question.kind in sides for question in alone.questions if isinstance(question.statement, Lies))
+    assert all(tally[kind, truth] == 10 for kind in ("visible",) for truth in (True, False))
+    sides = [question for question in alone.questions if isinstance(question.statement, Lies)]
+    assert {question.kind for question in sides} == {"left of", "right of", "above", "below"}
+    assert abs(sum(1 if question.truth else -1 for question in sides)) <= 2 and len(sides) >= 76
+
+
+def test_exam_asks_every_form() -> None:
+    exam = set_exam(2, seed=FIRST_SEED + 9, kinds=("touch", "larger"), per_form=4)
+    tally = Counter((question.form, question.truth) for question in exam.questions)
+    assert tally["touch: list, all absent", False] == tally["larger: both absent", False] == 4
+    assert tally["touch: list", True] == tally["touch: list", False] == 2
+    assert not tally["larger: both absent", True]
+    assert sum(question.common for question in exam.questions) < len(exam.questions)
 
 
 def test_reasons_of_every_kind_look_before_they_answer() -> None:

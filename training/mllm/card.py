@@ -15,7 +15,7 @@ from jurat.judge.prompts import REASON, STATEMENT, digest
 from jurat.models.bundled.model import BundledModel
 from training.lineage import made_of
 from training.mllm.answers import DESCRIBE
-from training.mllm.evaluation import BARS, FIRST_SEED, View, as_rows, examine, set_exam
+from training.mllm.evaluation import BARS, FIRST_SEED, FORM_BAR, View, as_rows, examine, set_exam
 from training.mllm.reply_evaluation import (
     ASKED,
     DESCRIBED,
@@ -48,8 +48,9 @@ def evaluate(
 ) -> list[dict[str, object]]:
     """Examines the exported model in `folder` from all views; rows as on the card.
 
-    It puts `per_kind` closed questions of each kind, and asks for a twentieth as many reasons of each kind
-    and a fifth as many descriptions. `workers` processes draw the scenes.
+    It puts `per_kind` closed questions of each kind, three tenths as many of each form, and asks for a
+    twentieth as many reasons of each kind and a fifth as many descriptions. `workers` processes draw the
+    scenes.
     """
     from transformers import AutoModelForImageTextToText
 
@@ -57,8 +58,9 @@ def evaluate(
         folder, dtype=torch.float32, attn_implementation="eager"
     ).eval()
     words = Words(build_tokenizer())
-    plain = set_exam(per_kind, "as trained", seed, workers=workers)
-    other = set_exam(per_kind, "other pictures", seed + 50_000_000, workers=workers)
+    per_form = round(0.3 * per_kind)
+    plain = set_exam(per_kind, "as trained", seed, per_form=per_form, workers=workers)
+    other = set_exam(per_kind, "other pictures", seed + 50_000_000, per_form=per_form, workers=workers)
     whole = BundledModel(folder, device="cpu")
     results = {
         "as trained": examine(model, words, plain, "as trained"),
@@ -104,6 +106,10 @@ def write_card(
         f"of training.{' A bar that is missed is marked.' if bars else ''}\n",
         *_table(rows, bars),
         "",
+        "By form: what is there, nearly touches, looks alike or is absent. A form that can only be true, or",
+        "only false, as with an absent argument, is asked in questions of that one truth.\n",
+        *_table(rows, dict.fromkeys(_kinds(rows, forms=True), FORM_BAR) if bars else {}, forms=True),
+        "",
         "## In words\n",
         f"Asked *{STATEMENT.question} {REASON}*, it thinks in short sentences and ends in JSON.",
         "Percent of replies that the judge can read, percent of all replies whose rating is right, and",
@@ -121,10 +127,9 @@ def write_card(
         "flat shapes, and stickers on photographs: of such pictures it may answer as if they were scenes,",
         "and be sure and wrong.\n",
         "## Limits\n",
-        "It knows the objects, groups and statements of `docs/pictograms.md` and no others; of numbers, one,",
-        "two and three. Counting among look-alikes and touches that nearly happen are its hardest questions.",
-        "Of the forms of these statements it is asked those in `statements.json`, which it reads rightly at",
-        "least 95% of the time; it reads a negation as its opposite, and is never asked one.",
+        "It knows the objects, groups and statements of `docs/pictograms.md` and no others; of numbers, one",
+        "to five. Of the forms of these statements it is asked those in `statements.json`, which it reads",
+        "rightly at least 95% of the time.",
     ]
     (folder / "README.md").write_text("\n".join(lines) + "\n")
 
@@ -171,12 +176,21 @@ def _ways(records: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _table(rows: list[dict[str, object]], bars: dict[str, float]) -> list[str]:
+def _kinds(rows: list[dict[str, object]], *, forms: bool) -> list[str]:
+    """The kinds of question that were examined, or their forms ("touch: near miss")."""
+    kinds = dict.fromkeys(str(row["kind"]) for row in rows if row["view"] in _VIEWS)
+    return [kind for kind in kinds if (": " in kind) is forms]
+
+
+def _table(rows: list[dict[str, object]], bars: dict[str, float], *, forms: bool = False) -> list[str]:
     found = {(row["view"], row["kind"]): row for row in rows}
-    kinds = list(dict.fromkeys(row["kind"] for row in rows if row["view"] in _VIEWS))
-    lines = ["| kind | bar | " + " | ".join(_VIEWS) + " | n |", "|---|---|" + "---|" * (len(_VIEWS) + 1)]
+    kinds = _kinds(rows, forms=forms)
+    lines = [
+        f"| {'form' if forms else 'kind'} | bar | " + " | ".join(_VIEWS) + " | n |",
+        "|---|---|" + "---|" * (len(_VIEWS) + 1),
+    ]
     for kind in kinds:
-        bar = bars.get(str(kind))
+        bar = bars.get(kind)
         cells = [_cell(found.get((view, kind)), bar if view == "as trained" else None) for view in _VIEWS]
         lines.append(
             f"| {kind} | {bar if bar else ''} | {' | '.join(cells)} | {found['as trained', kind]['n']} |"
