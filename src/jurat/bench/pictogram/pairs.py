@@ -179,7 +179,8 @@ def _changes(layout: Layout, centre: int, request: SceneRequest, rng: Random) ->
             elsewhere = random_piece(rng, piece.kind, (piece.side, piece.side))
             added = layout.change(at, x=elsewhere.x, y=elsewhere.y)
         elif any(isinstance(s, Larger) for s in statements) and chance < 0.6:
-            added = layout.change(at, side=float(rng.uniform(0.6, 1.5) * layout.pieces[at].side))
+            factor = rng.uniform(0.5, 0.8) if rng.random() < 0.5 else rng.uniform(1.25, 1.8)
+            added = layout.change(at, side=float(factor * layout.pieces[at].side))
         elif chance < 0.92:
             added = layout.change(at, kind=_other(layout.pieces[at].kind, named, rng))
         else:
@@ -198,9 +199,10 @@ def _excepted(layout: Layout, request: SceneRequest, rng: Random) -> Layout | No
 
 def _moved_off(layout: Layout, at: int, centre: int, rng: Random) -> Layout | None:
     """One of two touching objects moved a little way off."""
-    to = int(rng.integers(centre))
-    if to == at:
+    others = [i for i in range(centre) if i != at]
+    if not others:
         return None
+    to = int(rng.choice(others))
     moved = beside(rng, layout, to, layout.pieces[at], MISS)
     return None if moved is None else layout.change(at, x=moved.x, y=moved.y)
 
