@@ -180,9 +180,9 @@ class Questioner:
         return None
 
     def _due_kind(self) -> str:
-        """A kind by its weight; more often one that scenes seldom offered."""
+        """A kind by its weight; up to twice as often one that scenes seldom offered."""
         share = (self.asked[()] + 50) / sum(self.kinds.values())
-        weights = [w * (w * share + 3) / (self.asked[kind,] + 3) for kind, w in self.kinds.items()]
+        weights = [w * min(2, (w * share + 3) / (self.asked[kind,] + 3)) for kind, w in self.kinds.items()]
         return self.rng.choices(list(self.kinds), weights)[0]
 
     def _due_forms(self, kind: str, truth: bool) -> list[str]:
