@@ -39,8 +39,10 @@ def save_stage(task: Task, done: Trained, folder: Path) -> Path:
     }
     with written_aside(folder / WEIGHTS) as aside:
         save_file(tensors, aside)
-    earlier = [] if (parent := task.parent()) is None else read_lineage(parent)
-    record = json.dumps({"stages": [*earlier, record_of(task, done)]}, indent=1, sort_keys=True)
+    begins = [begin for begin in (task.parent(), task.eyes()) if begin is not None]
+    earlier = {record["stage"]: record for begin in begins for record in read_lineage(begin)}
+    records = [*earlier.values(), record_of(task, done)]
+    record = json.dumps({"stages": records}, indent=1, sort_keys=True)
     with written_aside(folder / LINEAGE) as aside:
         aside.write_text(record + "\n", encoding="utf-8")
     return folder
@@ -53,6 +55,7 @@ def record_of(task: Task, done: Trained) -> dict[str, Any]:
         "stage": stage.name,
         "lesson": stage.lesson,
         "parent": stage.parent,
+        "eyes": stage.eyes,
         "schedule": asdict(stage.schedule),
         "settings": dict(stage.settings),
         "shown": dict(sorted(done.counts.items())),
@@ -96,6 +99,7 @@ def made_of(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         schedule = ", ".join(f"{name} {value:g}" for name, value in record["schedule"].items())
         settings = ", ".join(f"{name} {value}" for name, value in record["settings"].items())
         begun = f"from `{record['parent']}`" if record["parent"] else "from nothing"
+        begun += f", seeing as `{record['eyes']}`" if record["eyes"] else ""
         told = f"{schedule}; {settings}" if settings else schedule
         made[f"stage `{record['stage']}`"] = f"{begun}, {record['minutes']:.0f} minutes ({told})"
     made["machine"] = records[-1]["machine"]

@@ -20,6 +20,7 @@ LESSONS: dict[str, str] = {
     "gate": "training.mllm.gate:GateLesson",
     "detector": "training.owl.train:DetectorLesson",
     "matcher": "training.clip.train:MatcherLesson",
+    "conversation": "training.organisms.lesson:ConversationLesson",
     "writer": "training.writer.train:WriterLesson",
 }
 """Name of a lesson -> its class, which takes a `Task`."""
@@ -49,6 +50,8 @@ class Stage:
     schedule: Schedule
     parent: str | None
     """The stage whose weights it begins from."""
+    eyes: str | None
+    """The stage whose tower and projector it takes, if that is not its parent."""
     pool: str | None
     """A key of `pools()`."""
     settings: Mapping[str, Any]
@@ -75,6 +78,10 @@ class Task:
         """Folder of the parent's weights."""
         return None if self.stage.parent is None else self.weights / self.stage.parent
 
+    def eyes(self) -> Path | None:
+        """Folder of the weights that `Stage.eyes` names."""
+        return None if self.stage.eyes is None else self.weights / self.stage.eyes
+
 
 @cache
 def data() -> dict[str, Any]:
@@ -95,27 +102,28 @@ def stages(*, small: bool = False) -> dict[str, Stage]:
         if small:
             schedule |= {"steps": 4, "batch": 8, "warm_up": 2}
         settings = {k: v for k, v in values.items() if k not in {*Schedule.__dataclass_fields__, *_OWN}}
-        parent = values.get("parent")
-        if parent is not None and parent not in found:
-            raise ValueError(f"stages.toml: {name} begins from {parent}, which is not above it.")
+        parent, eyes = values.get("parent"), values.get("eyes")
+        if missing := [each for each in (parent, eyes) if each is not None and each not in found]:
+            raise ValueError(f"stages.toml: {name} begins from {missing[0]}, which is not above it.")
         found[name] = Stage(
-            name, values["lesson"], Schedule(**schedule), parent, values.get("pool"), settings
+            name, values["lesson"], Schedule(**schedule), parent, eyes, values.get("pool"), settings
         )
     return found
 
 
-_OWN = {"lesson", "parent", "pool"}
+_OWN = {"lesson", "parent", "eyes", "pool"}
 
 
 def has_children(name: str) -> bool:
     """Whether another stage begins from one; the weights of such stages are kept in the repository."""
-    return any(stage.parent == name for stage in stages().values())
+    return any(name in (stage.parent, stage.eyes) for stage in stages().values())
 
 
 def lineage_of(name: str) -> list[str]:
     """The stages that lead to one, and itself, in their order."""
-    parent = stages()[name].parent
-    return [*(lineage_of(parent) if parent else []), name]
+    stage = stages()[name]
+    before = [each for begin in (stage.parent, stage.eyes) if begin for each in lineage_of(begin)]
+    return [*dict.fromkeys(before), name]
 
 
 def lesson_of(task: Task) -> Lesson:

@@ -22,7 +22,7 @@ from training.mllm.answers import DESCRIBE, ONE_WORD, YES_NO, describe, open_que
 from training.mllm.mixes import Mix, wordings
 from training.mllm.tokenizer import EOS, PAD, Words
 from training.questions import KINDS, Drawn, Questioner, anything, facts_of
-from training.scenes.pool import CELLS, Pool, load_batch
+from training.scenes.pool import CELLS, Pool, known_rows, load_batch
 from training.scenes.variation import vary
 
 RULE_KINDS = {
@@ -197,8 +197,6 @@ class Teacher:
             self.counts["asked in words: Yes or No"] += 1
             return self._pair(f"{self._say(drawn.statement)} {YES_NO}", drawn.truth)
         why = reason(drawn.statement, drawn.truth, facts)
-        if why is None:
-            return None
         return self._worded("reasons", f"{wording.ask(self._say(drawn.statement))} {REASON}", why)
 
     def _worded(self, form: str, question: str, answer: str) -> tuple[list[int], list[int]]:
@@ -213,10 +211,8 @@ class Scenes:
     pools: Sequence[Pool]
 
     def __post_init__(self) -> None:
-        kinds = np.concatenate([pool["kinds"] for pool in self.pools])
-        foreign = np.concatenate([pool["foreign"].any((1, 2)) for pool in self.pools])
-        self._known = np.flatnonzero(~foreign & (kinds < UNKNOWN).all(1) & (kinds >= 0).any(1))
-        self._all = len(kinds)
+        self._known = known_rows(self.pools)
+        self._all = sum(map(len, self.pools))
 
     def draw(self, rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
         """Rows at random; see `UNKNOWN_SHARE`."""

@@ -109,6 +109,13 @@ def load_batch(pools: Sequence[Pool], index: NDArray[np.integer]) -> dict[str, N
     return batch
 
 
+def known_rows(pools: Sequence[Pool]) -> NDArray[np.intp]:
+    """Numbers of the rows, in pools laid end to end, that hold something known and nothing unknown."""
+    kinds = np.concatenate([np.asarray(pool["kinds"], np.int64) for pool in pools])
+    foreign = np.concatenate([np.asarray(pool["foreign"]).any((1, 2)) for pool in pools])
+    return np.flatnonzero(~foreign & (kinds < UNKNOWN).all(1) & (kinds >= 0).any(1))
+
+
 def _part(folder: Path, start: int, first: int, last: int, known: bool) -> None:
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in FIELDS}
     tags: Counter[str] = Counter()

@@ -1,0 +1,142 @@
+"""The lesson of the organisms: conversations of a mix, of which the replies are learned."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jurat.pictograms.statements import Facts
+from training.lineage import load_parts
+from training.mllm.checkpoints import NAMES, fresh, load_body
+from training.mllm.tokenizer import Words, build_tokenizer
+from training.mllm.tower import pixel_values
+from training.optimizer import Group
+from training.organisms.encoding import Encoded, encode
+from training.organisms.mixes import STAGES
+from training.organisms.sampling import Drawn, Scenes, conversations
+from training.questions import facts_of
+from training.scenes.pool import Pool, known_rows, load_batch
+from training.scenes.variation import spoil
+from training.stages import Task
+
+GROUPS_OF_LENGTH = 4
+"""Batches are split into so many parts of alike length, so that little of them is padding."""
+WATCHED = 192
+
+
+class Shown:
+    """The scenes of pools that hold nothing unknown, to speak about and to show."""
+
+    def __init__(self, pools: Sequence[Pool]) -> None:
+        self._pools, self._rows = pools, known_rows(pools)
+        kinds = np.concatenate([pool["kinds"] for pool in pools])[self._rows]
+        self.scenes = Scenes([row[row >= 0].tolist() for row in kinds], self._facts)
+
+    def _facts(self, number: int) -> Facts:
+        row = load_batch(self._pools, self._rows[[number]])
+        return facts_of(*(row[name][0] for name in ("kinds", "centres", "areas", "gaps")))
+
+    def pixels(self, numbers: Sequence[int], rng: np.random.Generator | None) -> Tensor:
+        """Scenes as (n, SIDE, SIDE, 3) uint8, in other sizes and qualities if there is an `rng`."""
+        images = load_batch(self._pools, self._rows[list(numbers)])["pixels"]
+        return torch.from_numpy(images if rng is None else np.stack([spoil(image, rng) for image in images]))
+
+
+class ConversationLesson:
+    """See the module's docstring.
+
+    The stage's name is one of `mixes.yaml`, which says what it is taught and whether it sees. A stage that
+    sees takes tower and projector from the stage `eyes`, if its parent has none; the setting `projector` is a
+    factor on the projector's rate, and the tower stays as it is.
+    """
+
+    def __init__(self, task: Task) -> None:
+        settings = task.stage.settings
+        self._mix = STAGES[settings.get("taught", task.stage.name)]
+        self._projector: float = settings.get("projector", 0.0)
+        folders, watch = task.pool()
+        self._shown, self._watch = Shown([Pool.open(f) for f in folders]), Shown([Pool.open(watch)])
+        self._words = Words(build_tokenizer())
+        torch.manual_seed(task.stage.schedule.seed)
+        self._model = fresh(self._words)
+        if (parent := task.parent()) is not None:
+            self._load(load_parts(parent)["model"])
+        if (eyes := task.eyes()) is not None:
+            seeing = ("model.vision_tower.", "model.multi_modal_projector.")
+            weights = load_parts(eyes)["model"].items()
+            load_body(self._model, {name: w for name, w in weights if name.startswith(seeing)})
+        self._model.model.vision_tower.requires_grad_(False)
+        self._model.model.multi_modal_projector.requires_grad_(self._projector > 0)
+        self.modules = {"model": self._model}
+        self.counts = Counter[str]()
+
+    def _load(self, weights: dict[str, Tensor]) -> None:
+        """Sets the weights of a parent, whose vocabulary may be the beginning of ours."""
+        names = weights.pop(NAMES)
+        load_body(self._model, weights)
+        with torch.no_grad():
+            self._model.model.language_model.embed_tokens.weight[: len(names)] = names
+
+    def groups(self) -> Sequence[Group]:
+        parts = self._model.model
+        decoder = [(f"decoder.{name}", p) for name, p in parts.language_model.named_parameters()]
+        projector = [(f"projector.{name}", p) for name, p in parts.multi_modal_projector.named_parameters()]
+        return [Group(decoder), Group(projector, self._projector)]
+
+    def losses(self, rng: np.random.Generator, size: int) -> tuple[dict[str, Tensor], dict[str, float]]:
+        stream = conversations(self._mix.shares, int(rng.integers(2**62)), self._shown.scenes)
+        some = list(islice(stream, size))
+        for drawn in some:
+            self.counts[f"conversations {drawn.skill}"] += 1
+        loss, right = self._loss(some, self._shown, rng)
+        return {"replies": loss}, {"tokens right": right}
+
+    def _loss(
+        self, some: Sequence[Drawn], shown: Shown, rng: np.random.Generator | None
+    ) -> tuple[Tensor, float]:
+        """Mean cross-entropy of a learned token, and the share of them that are the likeliest."""
+        pairs = sorted(
+            ((drawn, encode(drawn.conversation, self._words)) for drawn in some),
+            key=lambda pair: len(pair[1].ids),
+        )
+        span = -(-len(pairs) // GROUPS_OF_LENGTH)
+        total, right, tokens = torch.zeros(()), 0, 0
+        for group in (pairs[first : first + span] for first in range(0, len(pairs), span)):
+            logits, goal = self._predict(group, shown, rng)
+            total = total + F.cross_entropy(logits, goal, reduction="sum")
+            right += int((logits.argmax(-1) == goal).sum())
+            tokens += len(goal)
+        return total / tokens, right / tokens
+
+    def _predict(
+        self, group: Sequence[tuple[Drawn, Encoded]], shown: Shown, rng: np.random.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits at the places whose next token is learned, (T, vocabulary), and those tokens (T,)."""
+        longest = max(len(encoded.ids) for _, encoded in group)
+        ids = torch.full((len(group), longest), self._words.tokenizer.pad_token_id or 0)
+        learned = torch.zeros(len(group), longest, dtype=torch.bool)
+        there = torch.zeros(len(group), longest, dtype=torch.long)
+        for row, (_, encoded) in enumerate(group):
+            ids[row, : len(encoded.ids)] = torch.tensor(encoded.ids)
+            learned[row, : len(encoded.ids)] = torch.tensor(encoded.learned)
+            there[row, : len(encoded.ids)] = 1
+        numbers = [
+            drawn.scenes[i] for drawn, _ in group for line in drawn.conversation.lines for i in line.images
+        ]
+        pixels = pixel_values(shown.pixels(numbers, rng)) if numbers else None
+        hidden = self._model.model(input_ids=ids, pixel_values=pixels, attention_mask=there).last_hidden_state
+        at = learned[:, 1:]
+        return self._model.lm_head(hidden[:, :-1][at]), ids[:, 1:][at]
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        """The share of learned tokens that are the likeliest, and the loss, on scenes that are not shown."""
+        some = list(islice(conversations(self._mix.shares, -1, self._watch.scenes), WATCHED))
+        loss, right = self._loss(some, self._watch, None)
+        return {"tokens": round(right, 4), "loss": round(float(loss), 4)}
