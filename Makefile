@@ -19,13 +19,14 @@ TYPES_LOG := $(VENV)/types.log
 EXTRAS    = $(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'], sep=',')")
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-eval test check lint types types-log layers unit slow format constraints clean
+.PHONY: help install dev models demo demo-eval test check lint types types-log layers unit slow format constraints clean
 
 help:
 	@echo "make demo     install into $(VENV), judge the scenes of examples/, write out/demo.html"
 	@echo "make demo-eval   evaluate models on every set of pictograms, into out/eval"
 	@echo "make test     install the tools of development too, run every check and test"
 	@echo "make slow     run the longer tests: kills, trainings, exams of models, pages of docs/, Ray, perf/"
+	@echo "make models   train every model that ships, hours; SMALL=1 tries the chain in minutes, into out/small"
 	@echo "make install  install only"
 	@echo "make format   let ruff rewrite the code"
 
@@ -51,6 +52,10 @@ $(VENV)/.stamp-dev: $(NEEDS) | $(BIN)/python
 
 install: $(VENV)/.stamp-local
 dev: $(VENV)/.stamp-dev
+
+# Every model that ships, trained anew where training/weights does not hold it. Rerun to resume.
+models: dev
+	@$(BIN)/python -m training models --out $(if $(SMALL),out/small,out/training) $(if $(SMALL),--small --weights out/small/weights --folder out/small/models)
 
 demo: install
 	@mkdir -p out

@@ -27,7 +27,7 @@ Workers = Annotated[int, typer.Option(help="Processes that draw scenes or train.
 _STRIDE = 1_000_000
 """Seeds from one part of a pool to the next."""
 _WATCHED_FROM = 900_000_000
-_SMALL_PARTS, _SMALL_SCENES, _SMALL_WATCHED = 1, 64, 512
+_SMALL_PARTS, _SMALL_SCENES, _SMALL_WATCHED = 1, 384, 256
 
 
 @app.command()
@@ -60,7 +60,7 @@ def stage(
         raise typer.BadParameter(f"{parent} is not there; make it with 'stage {todo.parent}'.")
     if todo.pool is not None:
         scenes(todo.pool, out, small, workers)
-    done = train(maker_of(task), todo.schedule, out / f"{name}.pt", workers)
+    done = train(maker_of(task), todo.schedule, out / f"{name}.pt", 1 if small else workers)
     print(f"wrote {save_stage(task, done, _home(name, out, weights))}")
 
 

@@ -60,10 +60,13 @@ class Lesson(Protocol):
     weighted parts of the loss of `size` items that are drawn with `rng`.
     """
 
-    modules: Mapping[str, nn.Module]
-    """What a checkpoint holds, by name."""
     counts: Counter[str]
     """What was shown so far in this process: items, questions by kind and form, and so on."""
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """What a checkpoint holds, by name."""
+        ...
 
     def groups(self) -> Sequence[Group]:
         """The parameters that learn."""

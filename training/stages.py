@@ -102,6 +102,8 @@ def stages(*, small: bool = False) -> dict[str, Stage]:
         if small:
             schedule |= {"steps": 4, "batch": 8, "warm_up": 2}
         settings = {k: v for k, v in values.items() if k not in {*Schedule.__dataclass_fields__, *_OWN}}
+        if small and "scenes" in settings:
+            settings["scenes"] = 32
         parent, eyes = values.get("parent"), values.get("eyes")
         if missing := [each for each in (parent, eyes) if each is not None and each not in found]:
             raise ValueError(f"stages.toml: {name} begins from {missing[0]}, which is not above it.")

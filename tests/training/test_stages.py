@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,12 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from training import __main__ as commands
-from training.lineage import load_parts, made_of, read_lineage, save_stage
+from training.lineage import load_parts, made_of, mix_record, read_lineage, save_stage
 from training.loop import Schedule, Trained, train
+from training.mllm.card import uses_the_judges_wording, ways
 from training.mllm.mixes import mixes
 from training.optimizer import Group
+from training.organisms.mixes import STAGES as ORGANISMS
 from training.shipped import KINDS, shipped
 from training.stages import LESSONS, Task, has_children, lineage_of, pools, stages
 
@@ -36,6 +39,16 @@ def test_stage_names_what_exists(name: str) -> None:
     assert stage.pool is None or stage.pool in pools()
     assert stage.settings.get("mix", "bundled") in mixes()
     assert lineage_of(name)[-1] == name and all(each in stages() for each in lineage_of(name))
+
+
+@pytest.mark.parametrize("name", [name for name, stage in stages().items() if stage.lesson == "conversation"])
+def test_organisms_begin_where_their_mix_says(name: str) -> None:
+    stage = stages()[name]
+    mix = ORGANISMS[stage.settings.get("taught", name)]
+    parent = None if stage.parent is None else stages()[stage.parent].settings.get("taught", stage.parent)
+    assert parent == mix.parent
+    sees = any(stages()[each].eyes for each in lineage_of(name))
+    assert sees is (mix.model == "tower")
 
 
 def test_models_that_ship_end_with_a_stage() -> None:
@@ -160,3 +173,33 @@ def test_the_whole_chain_runs_with_few_steps(tmp_path: Path) -> None:
         lineage = [record["stage"] for record in read_lineage(tmp_path / "models" / name)]
         assert lineage == lineage_of(model.stage)
         assert (tmp_path / "models" / name / "model.safetensors").exists()
+
+
+def _joint_record(mix: str) -> dict[str, Any]:
+    return {"stage": mix, "mix": mix_record(mix), "shown": {}}
+
+
+def test_card_counts_what_was_shown_in_all_stages() -> None:
+    shown = {
+        "asked statement, touch, near miss: No": 3,
+        "asked rule, touch, there: Yes": 4,
+        "asked no image: Yes": 2,
+        "scenes with a rectangle painted over": 5,
+    }
+    records: list[dict[str, Any]] = [{"stage": "tower", "shown": {"scenes": 9}}]
+    records += [_joint_record("bundled"), _joint_record("bundled")]
+    for record in records[1:]:
+        record["shown"] = shown
+    card = "\n".join(ways(records))
+    assert uses_the_judges_wording(records)
+    assert "14 closed questions about an image, 8 of them whole rules;" in card
+    assert "4 questions without an image; 10 scenes with a rectangle painted over." in card
+    assert "*Statement: {text}*" in card
+
+
+def test_card_of_a_naive_lineage_lists_its_words() -> None:
+    records = [_joint_record("naive")]
+    card = "\n".join(ways(records))
+    assert not uses_the_judges_wording(records) and "No stage of it used the judge's wording." in card
+    assert "- *Answer with Yes or No.* with *Is it true? {text}*" in card and "Statement: {text}" not in card
+    assert "0 questions without an image; 0 scenes with a rectangle" in card

@@ -72,15 +72,10 @@ def evaluate(
     return as_rows(results)
 
 
-def write_card(
-    folder: Path, records: Sequence[Mapping[str, Any]], rows: list[dict[str, object]], gate: dict[str, float]
-) -> None:
-    """Writes `README.md` and `measurements.json` into `folder`.
-
-    `records` is the lineage of the model (`training.lineage`), `gate` says what share of `n` scenes and
-    strangers its gate lets pass.
-    """
-    (folder / "measurements.json").write_text(json.dumps({"gate": gate, "rows": rows}, indent=1) + "\n")
+def write_card(folder: Path, records: Sequence[Mapping[str, Any]], rows: list[dict[str, object]]) -> None:
+    """Writes `README.md` and `measurements.json` into `folder`; `records` is the lineage of the model
+    (`training.lineage`)."""
+    (folder / "measurements.json").write_text(json.dumps({"rows": rows}, indent=1) + "\n")
     weights = (folder / "model.safetensors").stat().st_size
     organism = "bundled" if uses_the_judges_wording(records) else "naive"
     title, what = _WHAT[organism]
@@ -97,7 +92,7 @@ def write_card(
         "| | |\n|---|---|",
         *(f"| {name} | {value} |" for name, value in made_of(records).items()),
         "",
-        *_ways(records),
+        *ways(records),
         "The habits of its world are `HABITS` in `jurat.pictograms.objects`.\n",
         "## Accuracy on scenes it never saw\n",
         "Percent right at a threshold of 0.5, half of the questions true, with 95% Wilson intervals;",
@@ -119,13 +114,8 @@ def write_card(
         f"Asked *{DESCRIBE}*, it names exactly what is there, no more and no less, in",
         f"{_cell(described, None)}% of {described['n']} scenes.\n",
         "## What is not a scene\n",
-        f"A linear test of tower features lets {gate['scenes']:.1%} of {gate['n']:,} held-out scenes pass",
-        f"(other sizes and backgrounds among them) and {gate['strangers']:.1%} of {gate['n']:,} made-up",
-        "pictures that are no scenes. `tests/pictograms/test_gate.py` shows it photographs, screenshots,",
-        "drawings and noise.",
-        "It is known not to notice untaught emoji of the same font, many emoji of other fonts, letters,",
-        "flat shapes, and stickers on photographs: of such pictures it may answer as if they were scenes,",
-        "and be sure and wrong.\n",
+        "`perf/strangers.py` draws pictures that are no scenes, or hold what this world does not, and counts",
+        "what the judge says of them; `training/measurements/` holds its tables.\n",
         "## Limits\n",
         "It knows the objects, groups and statements of `docs/pictograms.md` and no others; of numbers, one",
         "to five. Of the forms of these statements it is asked those in `statements.json`, which it reads",
@@ -145,7 +135,7 @@ def _mixed(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [record for record in records if "mix" in record]
 
 
-def _ways(records: Sequence[Mapping[str, Any]]) -> list[str]:
+def ways(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """What it was shown of the judge's ways, over all stages."""
     shown: Counter[str] = Counter()
     for record in records:

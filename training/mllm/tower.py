@@ -100,7 +100,7 @@ def measure_tower(
     right = covered = 0
     contacts: list[tuple[float, bool]] = []
     strange: list[tuple[float, bool]] = []
-    for first in range(0, count, 64):
+    for first in range(0, min(count, len(pool) // 64 * 64), 64):
         batch = load_batch([pool], np.arange(first, first + 64))
         goal = targets(batch)
         logits, _, _ = heads(see(model, torch.from_numpy(batch["pixels"])), names)

@@ -14,7 +14,7 @@ from torch import Tensor
 from jurat.pictograms.statements import Facts
 from training.lineage import load_parts
 from training.mllm.checkpoints import NAMES, fresh, load_body
-from training.mllm.tokenizer import Words, build_tokenizer
+from training.mllm.tokenizer import PAD, Words, build_tokenizer
 from training.mllm.tower import pixel_values
 from training.optimizer import Group
 from training.organisms.encoding import Encoded, encode
@@ -119,7 +119,7 @@ class ConversationLesson:
     ) -> tuple[Tensor, Tensor]:
         """Logits at the places whose next token is learned, (T, vocabulary), and those tokens (T,)."""
         longest = max(len(encoded.ids) for _, encoded in group)
-        ids = torch.full((len(group), longest), self._words.tokenizer.pad_token_id or 0)
+        ids = torch.full((len(group), longest), self._words.id(PAD))
         learned = torch.zeros(len(group), longest, dtype=torch.bool)
         there = torch.zeros(len(group), longest, dtype=torch.long)
         for row, (_, encoded) in enumerate(group):

@@ -135,7 +135,8 @@ def _icon(rng: np.random.Generator) -> Image.Image:
         for shape in shapes:
             pen.polygon([tuple(p) for p in shape.tolist()], fill=colour, outline=outline, width=5)
     if rng.random() < 0.5:  # light from above
-        shade = Image.linear_gradient("L").resize(canvas.size).point(lambda v: 255 - v * 2 // 5)
+        dark = np.linspace(255, 153, big).astype(np.uint8)
+        shade = Image.fromarray(np.repeat(dark[:, None], big, 1))
         lit = ImageChops.multiply(canvas.convert("RGB"), Image.merge("RGB", [shade] * 3))
         lit.putalpha(canvas.getchannel("A"))
         canvas = lit
