@@ -44,7 +44,7 @@ def test_weights_load_in_plain_transformers_and_share_the_tower(name: str) -> No
     for key, value in mllm.model.vision_tower.state_dict().items():
         if not key.startswith("post_layernorm"):  # comes after the tower's own output
             here = vision[key.replace("pre_layrnorm", "pre_layernorm") if name == "owl" else key]
-            assert torch.equal(here, value), f"{key} differs: train again with python -m training {name}"
+            assert torch.equal(here, value), f"{key} differs: train stage {name} again"
     for file in ("domain.json", "domain.safetensors"):
         assert (FOLDERS[name] / file).read_bytes() == (WEIGHTS / file).read_bytes()
 
