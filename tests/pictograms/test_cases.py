@@ -22,6 +22,10 @@ STATEMENTS = [
     "A snake is above a child.",
     "The dog is larger than the cat.",
     "Nothing but a person is visible.",
+    "Neither a dog nor a cat is visible.",
+    "The dog does not touch the cat.",
+    "There are fewer than three dogs.",
+    "A man with a guitar is visible and no dog is visible.",
     "A child is visible and a beer or a cocktail is visible and the child touches the beer or the cocktail.",
 ]
 

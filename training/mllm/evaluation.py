@@ -61,6 +61,9 @@ BARS: dict[str, float] = {
 FORM_BAR = 95.0
 """The same for each form of each kind."""
 
+_SPAN = 128
+"""Tokens of a chunk of packed questions, if none of them is long."""
+
 View = Literal["as trained", "other wordings", "other pictures"]
 
 
@@ -196,11 +199,15 @@ def yes_scores(
     for first in range(0, len(images), 32):
         group, asked = images[first : first + 32], texts[first : first + 32]
         questions = [[words.ids(f"{STATEMENT.ask(text)} ASSISTANT:") for text in row] for row in asked]
-        longest = max(sum(map(len, row)) for row in questions)
-        packer = Packer(len(group), words.id("<pad>"), 1, longest)
+        longest = max(len(ids) for row in questions for ids in row)
+        # Attention costs the square of a chunk's span. A chunk is full when the longest text does not fit.
+        span = max(_SPAN, 2 * longest)
+        chunks = 1 + max(sum(map(len, row)) for row in questions) // (span - longest)
+        packer = Packer(len(group), words.id("<pad>"), chunks, span)
         for row, items in enumerate(questions):
             for ids in items:
-                packer.add(row, ids, [answers[0]])
+                if not packer.add(row, ids, [answers[0]]):
+                    raise RuntimeError("a question was left out of the examination")
         arrays = {name: torch.from_numpy(value) for name, value in packer.tensors().items()}
         pack = Pack(arrays["ids"], arrays["text"], arrays["position"], arrays["pick"])
         pixels = torch.stack([torch.from_numpy(np.array(_resized(image))) for image in group])
