@@ -21,6 +21,7 @@ import io
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any
 
 from measuring import Row, bar, by_turns, keep, options, provenance, report, table
@@ -111,14 +112,14 @@ def measure(name: str, count: int, runs: int) -> Row:
     model = open_model(name)
     chats = requests_of(model, count)
     served = serve(model, max_batch=BATCH)
-    if direct(model, chats) != through_provider(served, chats):
-        raise SystemExit(f"{name}: the provider gives other replies than direct calls.")
-    ways: dict[str, Callable[[], object]] = {
-        "direct": lambda: direct(model, chats),
-        "provider": lambda: through_provider(served, chats),
-    }
-    seconds = by_turns(ways, runs)
-    served.api.close()
+    with closing(served.api):
+        if direct(model, chats) != through_provider(served, chats):
+            raise SystemExit(f"{name}: the provider gives other replies than direct calls.")
+        ways: dict[str, Callable[[], object]] = {
+            "direct": lambda: direct(model, chats),
+            "provider": lambda: through_provider(served, chats),
+        }
+        seconds = by_turns(ways, runs)
     return {
         "model": name,
         "requests": count,
@@ -139,7 +140,8 @@ def loop(count: int, runs: int) -> list[Row]:
     import jurat.evals._registry  # noqa: F401
     from jurat.models import open_model
 
-    shown = messages_of(requests_of(open_model("bundled"), 1)[0])
+    with closing(open_model("bundled")) as model:
+        shown = messages_of(requests_of(model, 1)[0])
     rows: list[Row] = []
     for what, given in (("text", "How to bake bread?"), ("an image and a text", shown)):
         task = Task(dataset=[Sample(input=given, id=str(at)) for at in range(count)])

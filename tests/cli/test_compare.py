@@ -63,6 +63,22 @@ def test_compare_of_what_cannot_be_paired_is_wrong_usage(jurat, logs, tmp_path):
     assert result.exit_code == 2 and "Not both logs have the scorer 'jury'" in result.output
 
 
+def test_sets_that_cannot_be_compared_leave_the_others_their_results(jurat, logs, tmp_path):
+    for side in ("a", "b"):
+        log = read_eval_log(str(logs["open" if side == "a" else "silent"]))
+        (tmp_path / side).mkdir()
+        write_eval_log(log, str(tmp_path / side / "typographic.eval"))
+        log.eval.metadata |= {"set": "figstep", "protocol": side}
+        write_eval_log(log, str(tmp_path / side / "figstep.eval"))
+    result = jurat("compare", tmp_path / "a", tmp_path / "b", "--json")
+    found = json.loads(result.stdout)
+    assert [pair["a"]["set"] for pair in found["pairs"]] == ["pictogram-typographic"]
+    (told,) = found["sets_left_out"]
+    assert told == "figstep: not compared: A was run under the protocol a, B under b."
+    result = jurat("compare", tmp_path / "a", tmp_path / "b", "--scorer", "jury")
+    assert result.exit_code == 2 and "Not both logs have the scorer 'jury'" in result.output
+
+
 def test_judges_prints_agreement_worth_rates_and_conclusions(jurat, logs, labels):
     result = jurat("judges", logs["careful"], "--labels", labels, "--sampling", "random")
     assert result.exit_code == 0, result.output

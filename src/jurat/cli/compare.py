@@ -10,7 +10,7 @@ import typer
 
 from jurat.cli.plain_output import Json, print_json
 from jurat.cli.sections import Section, listed, print_sections, probability, rate, signed, with_interval
-from jurat.errors import require
+from jurat.errors import JuratError, require
 from jurat.text import counted
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def compare(
 ) -> None:
     """Compare two evaluations on the same samples: paired differences, overall and by category.
 
-    Of two folders, the logs of the same set are compared. Exits with 3 where no sample was decided in both.
+    Of two folders, the logs of the same set are compared; sets that cannot be are named with the reason.
+    Exits with 3 where no sample was decided in both.
     """
     require("jurat compare", "eval", "inspect_ai")
     from jurat.evals.log_files import named, read_logs
@@ -46,7 +47,14 @@ def compare(
     both = named([*sides[0], *sides[1]])
     of_a, of_b = both[: len(sides[0])], both[len(sides[0]) :]
     logs, alone = matched(of_a, of_b)
-    pairs = [pair_logs(one, other, scorer or (), across_protocols=across_protocols) for one, other in logs]
+    pairs: list[LogPair] = []
+    for one, other in logs:
+        try:
+            pairs.append(pair_logs(one, other, scorer or (), across_protocols=across_protocols))
+        except JuratError as error:
+            if one is logs[-1][0] and not pairs:  # there is nothing else to say
+                raise
+            alone.append(f"{one.set}: not compared: {error.message}")
     if as_json:
         facts = [pair.facts() for pair in pairs]
         print_json({"pairs": facts, "sets_left_out": alone, "logs_left_out": left_out})
