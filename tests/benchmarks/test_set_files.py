@@ -467,3 +467,12 @@ def test_zip_with_a_method_that_is_not_read_is_counted(tmp_path: Path):
     found = files(tmp_path, {"a.zip": data})
     assert found.image("1.png") is None
     assert "is compressed in a way that is not read" in notes_of(found)
+
+
+def test_table_with_another_delimiter_has_a_note(tmp_path: Path):
+    found = files(tmp_path, {"a.csv": "id;text\n1;bread\n", "b.csv": "id\n1\n"})
+    assert [row.cells for name in ("a.csv", "b.csv") for row in found.table(name)] == [
+        {"id;text": "1;bread"},
+        {"id": "1"},
+    ]
+    assert notes_of(found) == "a.csv has one column: ';' separates no cells of it, ',' does (1)"

@@ -144,6 +144,8 @@ def table_rows(
         if isinstance(header, UnreadableRow):
             raise JuratError(f"{shown(name)} cannot be read: its first line: {header.problem}")
         names = _distinct([cell.strip() for cell in header], name, notes)
+        if len(names) == 1 and (other := next((each for each in ";\t|," if each in names[0]), "")):
+            notes[f"{shown(name)} has one column: {other!r} separates no cells of it, {delimiter!r} does"] = 1
         shape.width = len(names)
         shape.column = next((at for at, each in enumerate(names) if each.lower() in IMAGES), 0)
     try:
