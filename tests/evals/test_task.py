@@ -208,7 +208,10 @@ def test_retry_keeps_replies_and_asks_again_where_there_is_none(copy, tmp_path):
         ({"scorer": "refusl"}, "There is no scorer 'refusl'"),
         ({"protocol": "papr"}, "has no protocol 'papr'"),
         ({"groups": "train"}, "The copy has no group 'train'"),
-        ({"limit": 0}, "The limit is 0"),
+        ({"limit": 0}, "limit is 0; it is a whole number from 1"),
+        ({"limit": "all"}, "limit is 'all'"),
+        ({"epochs": -1}, "epochs is -1"),
+        ({"seed": -1}, "seed is -1; it is a whole number from 0"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_runs(copy, options, told):

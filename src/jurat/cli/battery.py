@@ -35,8 +35,13 @@ def run_file(
     battery = read_battery(path)
     folder = out or Path("logs") / battery.name
     if plan:
-        for each in plans_of(battery, folder):
-            typer.echo(f"{each.cell.label}: {each.state}")
+        plans = ((each.cell.label, each.state) for each in plans_of(battery, folder))
+        if as_json:
+            cells = [{"cell": label, "state": state} for label, state in plans]
+            print_json({"battery": battery.name, "cells": cells})
+        else:
+            for label, state in plans:
+                typer.echo(f"{label}: {state}")
         return
 
     def tell(line: str) -> None:

@@ -20,7 +20,7 @@ from jurat.evals.replies import reply_of
 from jurat.evals.results import MISSING
 from jurat.report import AnswersPage, Given, Judged, SampleRow, write_answers
 from jurat.report.answers.page import LIMIT
-from jurat.report.answers.pictures import picture_of
+from jurat.report.answers.pictures import MOST, picture_of
 from jurat.report.gallery import Thumbnail
 from jurat.text import counted, reason
 
@@ -104,13 +104,14 @@ def _rows(logs: Sequence[Evaluated], left_out: list[str]) -> tuple[list[SampleRo
 
 
 def _row(log: Evaluated, sample: EvalSample, several: bool, suffix: str) -> SampleRow:
-    expected = sample.metadata.get("expected")
+    expected, images = sample.metadata.get("expected"), len(sample.metadata.get("images") or [])
     facts = {
         "set": log.set if several else None,
         "category": sample.metadata.get("category"),
         "group": sample.metadata.get("group"),
         "expected": ", ".join(map(str, expected)) if isinstance(expected, list) else expected,
         "label": sample.metadata.get("label"),
+        "images": f"the first {MOST} of {images} are shown" if images > MOST else None,
     }
     name = (str(sample.id) if log.epochs == 1 else f"{sample.id}, reply {sample.epoch}") + suffix
     return SampleRow(

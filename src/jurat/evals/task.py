@@ -95,9 +95,12 @@ def evaluation(
         seed: of the draw, and of replies that are drawn; the k-th reply to a sample has `seed + k - 1`.
 
     Raises:
-        JuratError: there is no such set, copy, protocol, scorer or group; nothing is left to evaluate; or the
-            model cannot honour the protocol's settings.
+        JuratError: there is no such set, copy, protocol, scorer or group; a number is none; nothing is left
+            to evaluate; or the model cannot honour the protocol's settings.
     """
+    for name, value, least in (("limit", limit, 1), ("epochs", epochs, 1), ("seed", seed, 0)):
+        if value is not None and (type(value) is not int or value < least):
+            raise JuratError(f"{name} is {value!r}; it is a whole number from {least}.")
     copy = open_set(set_name, data)
     chosen = choose_protocol(copy.card, protocol)
     taken = take(copy, chosen, Selection(_listed(groups), limit, seed))
@@ -280,8 +283,6 @@ def _limited(samples: list[Sample], selection: Selection) -> tuple[list[Sample],
     limit = selection.limit
     if limit is None or limit >= len(samples):
         return samples, 0
-    if limit < 1:
-        raise JuratError(f"The limit is {limit}; it is a whole number from 1.")
     places = range(len(samples))
     if selection.seed is not None:
         places = sorted(random.Random(selection.seed).sample(places, limit))

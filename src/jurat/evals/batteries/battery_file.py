@@ -41,7 +41,7 @@ class SetEntry(_Plain):
     """The card's first where empty."""
     groups: tuple[str, ...] | None = None
     limit: int | None = Field(default=None, ge=1)
-    seed: int | None = None
+    seed: int | None = Field(default=None, ge=0)
     epochs: int | None = Field(default=None, ge=1)
     scorers: tuple[str, ...] = ()
     """Instead of the battery's."""
