@@ -87,6 +87,8 @@ def test_ids_are_made_unique(tmp_path: Path):
     copy = copy_of(tmp_path, [(id, "plain", f"{at}?", "") for at, id in enumerate(ids)])
     assert [sample.id for sample in copy.samples()] == ["a", "a#2", "a#2#2", "a#3"]
     assert copy.notes == {"samples have the id of an earlier one: #2, #3 ... is added to it": 3}
+    odd = copy_of(tmp_path / "odd", [("a\0b", "plain", "1?", ""), ("a\x1bb", "plain", "2?", "")])
+    assert [sample.id for sample in odd.samples()] == ["a\\x00b", "a\\x1bb"]
 
 
 def test_duplicates_name_the_earlier_sample(tmp_path: Path):

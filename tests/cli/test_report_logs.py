@@ -164,3 +164,13 @@ def test_long_lists_of_logs_are_folded(jurat, logs, tmp_path, page):
     assert jurat("report", tmp_path, "--out", out).exit_code == 0
     assert "<details><summary>Judgements by model and scorer (8)" in out.read_text()
     assert "<summary>4 logs</summary>" in out.read_text()
+
+
+def test_page_says_why_a_sample_has_no_picture(jurat, logs, tmp_path):
+    log = read_eval_log(str(logs["open"]))
+    log.samples = log.samples[:2]
+    del log.samples[1].metadata["shown"]  # as of a sample whose image could not be read
+    write_eval_log(log, str(tmp_path / "a.eval"))
+    assert jurat("report", tmp_path / "a.eval", "--out", tmp_path / "page.html").exit_code == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "It was asked without its image." in page and "It failed before its image was shown." in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -16,6 +17,9 @@ from jurat.content import LazyImage, Turn
 from jurat.text import one_line, storable
 
 __all__ = ["Reader", "Row", "SkipRow"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+"""Characters that an id has as escapes: a log's archive would end the name of its sample at a null."""
 
 
 class SkipRow(Exception):
@@ -81,7 +85,7 @@ class Reader:
                 if isinstance(sample, Skipped):
                     yield sample
                     continue
-                own = id = storable(sample.id)
+                own = id = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", storable(sample.id))
                 while id in taken:
                     times[own] += 1
                     id = f"{own}#{times[own] + 1}"

@@ -65,6 +65,8 @@ def facts_of(log: EvalLog, results: list[ScorerResults]) -> dict[str, Any]:
 
 def end(log: EvalLog, results: list[ScorerResults], *, strict: bool = False) -> None:
     """Exits with the code that the log deserves; returns where that is 0."""
+    from jurat.evals.results import not_there
+
     if log.status in ("cancelled", "started"):  # "started": it was killed, or is still running
         typer.echo(f"jurat: stopped; to resume it: inspect eval-retry {log.location}", err=True)
         raise typer.Exit(130)
@@ -73,7 +75,7 @@ def end(log: EvalLog, results: list[ScorerResults], *, strict: bool = False) -> 
         typer.echo(f"jurat: {told.splitlines()[0]}", err=True)
         raise typer.Exit(3)
     skipped = ((log.eval.metadata or {}).get("data") or {}).get("skipped", 0)
-    if strict and (skipped or any(each.without for each in results)):
+    if strict and (skipped or not_there(log) or any(each.without for each in results)):
         raise typer.Exit(1)
 
 
@@ -92,7 +94,8 @@ def _head(log: EvalLog) -> list[str]:
     ]
     lines += [f"left out: {what}" for what in _left_out(data)]
     if missing := not_there(log):
-        lines.append(f"left out: {counted(missing, 'reply', 'replies')} of a run that did not end")
+        why = "that the log lacks" if log.status == "success" else "of a run that did not end"
+        lines.append(f"left out: {counted(missing, 'reply', 'replies')} {why}")
     differs = facts.get("differs_from_paper") or []
     if differs:
         lines.append(f"differs from the paper: {'; '.join(differs)}")

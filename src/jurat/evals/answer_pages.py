@@ -166,6 +166,11 @@ def _picture(place: _Place) -> Thumbnail:
         return Thumbnail(None, missing=f"The image cannot be shown: {error}.")
     except Exception as error:  # a damaged log raises what its parts raise
         return Thumbnail(None, missing=f"The log cannot be read: {reason(error)}")
+    if not images and sample.metadata.get("images"):
+        # Without `shown` it failed before its images were read, or while they were.
+        asked_without = "shown" in sample.metadata
+        why = "It was asked without its image." if asked_without else "It failed before its image was shown."
+        return Thumbnail(None, missing=why)
     return picture_of(images)
 
 
