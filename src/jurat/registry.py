@@ -48,6 +48,7 @@ KINDS: dict[str, str] = {
     "scorers": "jurat.scorers.registry:SCORERS",
     "metrics": "jurat.metrics.named:METRICS",
     "bench_methods": "jurat.bench.methods.registry:METHODS",
+    "guards": "jurat.bench.guards.registry:GUARDS",
 }
 """Where the registry of each kind is. The entry-point group of a kind is "jurat." and its name."""
 

@@ -29,6 +29,8 @@ from jurat.models import (
     Answer,
     Disclaimer,
     DomainGate,
+    Embedder,
+    ImageFeatures,
     Inquiry,
     Model,
     StatementReader,
@@ -204,6 +206,7 @@ class CachingMatcher:
     def __init__(self, inner: Matcher, clock: Clock) -> None:
         self._inner = inner
         self._once: _Memo[list[float] | Failure] = _Memo(clock)
+        self._clock = clock
         self.name, self.revision = inner.name, inner.revision
         self.relevant_above = inner.relevant_above
 
@@ -214,6 +217,23 @@ class CachingMatcher:
     def unknown_words(self, text: str) -> list[str]:
         """The words that the inner matcher never learned, where it says so."""
         return self._inner.unknown_words(text) if isinstance(self._inner, Vocabulary) else []
+
+    def capability(self, kind: type[C]) -> C | None:
+        """The inner matcher's embeddings, cached; None for anything else."""
+        ask = getattr(self._inner, "capability", None)
+        inner = ask(Embedder) if kind is Embedder and ask is not None else None
+        return None if inner is None else cast(C, _CachingEmbedder(inner, self._clock))
+
+
+class _CachingEmbedder:
+    """Caches the embeddings of images; texts are not needed by any method."""
+
+    def __init__(self, inner: Embedder, clock: Clock) -> None:
+        self._inner = inner
+        self._once: _Memo[ImageFeatures] = _Memo(clock)
+
+    def images(self, images: Sequence[Image.Image]) -> list[ImageFeatures]:
+        return self._once.of([_pixels(image) for image in images], images, self._inner.images)
 
 
 class _CachingGate:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jurat.bench.labelled_images import SPLIT as LABELLED
-from jurat.bench.labelled_images import LabelledImages
+from jurat.bench.labelled.folds import FOLDS
+from jurat.bench.labelled.labelled_images import LabelledImages
 from jurat.bench.methods.registry import Method
 from jurat.bench.pictogram.definition import CLAIMED_SPLITS, OPEN_SPLITS, PER_RULE
 
@@ -75,7 +75,9 @@ class BenchPlan:
     matcher: str | None = "bundled"
     command: str = ""
     labelled: LabelledImages | None = None
-    """Someone's own images, judged in the place of the splits."""
+    """Someone's own images, judged under each of their constitutions in the place of the splits."""
+    folds: int = FOLDS
+    """Parts of the labelled images, for methods that are fitted; with 0 these are left out."""
     cache_answers: bool = True
     """Whether models are asked anything only once (`jurat.bench.answer_cache`). Rows stay the same, but for
     rounding; a run takes less time."""
@@ -90,12 +92,14 @@ class BenchPlan:
     def methods_of(self, subject: BenchModel, split: str) -> list[Method]:
         """The methods to run with a model on a split."""
         wanted = [method for method in self.methods if method.claimed or not self._claims_only(subject)]
+        if self.labelled is not None:
+            return wanted
         return [method for method in wanted if method.splits is None or split in method.splits]
 
     def splits_of(self, subject: BenchModel) -> list[str]:
         """The splits to run a model on."""
         if self.labelled is not None:
-            return [LABELLED]
+            return list(self.labelled.constitutions)
         return [split for split in self.splits if split in CLAIMED_SPLITS or not self._claims_only(subject)]
 
     def _claims_only(self, subject: BenchModel) -> bool:

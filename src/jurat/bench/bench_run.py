@@ -14,7 +14,6 @@ from typing import Any
 from jurat import __version__
 from jurat.bench.bench_plan import BenchModel, BenchPlan
 from jurat.bench.evaluate import Progress, evaluate_model
-from jurat.bench.labelled_images import SPLIT as LABELLED
 from jurat.bench.methods.interface import Prediction
 from jurat.bench.pictogram.definition import SPLITS
 from jurat.bench.pictogram.splits import FORMAT
@@ -41,11 +40,7 @@ def run_bench(plan: BenchPlan, say: Say = lambda line: None) -> dict[str, Any]:
     `say` is given a line for each thing that is done. A method that cannot be run is listed in `left_out`.
     Raises JuratError where a model cannot be opened.
     """
-    if plan.workers > 1 and len(plan.subjects) > 1:
-        _evaluate_side_by_side(plan, say)
-    progress = Progress()
-    for subject in plan.subjects:
-        evaluate_model(plan, subject, progress, say)
+    progress = evaluate_all(plan, say)
     write_rulings(plan.out, progress.evaluated)
     say("working out intervals")
     return results_of(read_rulings(plan.out), _provenance(plan, progress))
@@ -62,6 +57,16 @@ def results_of(rulings: Sequence[EvaluatedMethod], provenance: dict[str, Any]) -
             "slice": _slice(rulings),
         }
     )
+
+
+def evaluate_all(plan: BenchPlan, say: Say) -> Progress:
+    """Every method with every model, on every split. Raises JuratError where a model cannot be opened."""
+    if plan.workers > 1 and len(plan.subjects) > 1:
+        _evaluate_side_by_side(plan, say)
+    progress = Progress()
+    for subject in plan.subjects:
+        evaluate_model(plan, subject, progress, say)
+    return progress
 
 
 # --- rows ----------------------------------------------------------------------------------------
@@ -85,7 +90,7 @@ def _rows(evaluated: Sequence[EvaluatedMethod]) -> list[dict[str, Any]]:
 
 def _tells_rules(each: EvaluatedMethod) -> bool:
     told = any(prediction.rules for prediction in each.predictions)
-    return told and (each.split == LABELLED or any(item.rule for item in each.items))
+    return told and any(item.rule for item in each.items)
 
 
 def _paired(evaluated: Sequence[EvaluatedMethod]) -> list[dict[str, Any]]:
@@ -132,23 +137,23 @@ def slice_entry(prediction: Prediction) -> dict[str, Any]:
 def _provenance(plan: BenchPlan, progress: Progress) -> dict[str, Any]:
     splits = {
         split: {"constitution": progress.digests.get(split), "summary": SPLITS[split].summary}
-        for split in (() if plan.labelled else plan.splits)
+        for split in plan.splits
     }
     return {
         "command": plan.command,
         "commit": commit(),
         "jurat": __version__,
         "time": now(),
-        "bench": None if plan.labelled else {"format": FORMAT, "seed": plan.seed, "per_rule": plan.per_rule},
-        "splits": splits or progress.digests,
-        "machine": _machine(),
+        "bench": {"format": FORMAT, "seed": plan.seed, "per_rule": plan.per_rule},
+        "splits": splits,
+        "machine": machine_of(),
         "models": progress.models,
         **progress.vision,
         **_calibration(plan),
         "configurations tried on dev": progress.tried,
         "configurations tried elsewhere": TRIED_ELSEWHERE,
         "intervals": INTERVALS,
-        "runs": _runs(progress.origins),
+        "runs": runs_of(progress.origins),
         "left_out": progress.left_out,
     }
 
@@ -160,7 +165,7 @@ def _calibration(plan: BenchPlan) -> dict[str, Any]:
     return {"calibration": {"digest": given.digest, "thresholds_from": given.thresholds_from}}
 
 
-def _machine() -> str:
+def machine_of() -> str:
     """The machine, on which rounding and seconds depend."""
     facts = machine()
     libraries = (f"{name} {number}" for name, number in versions("torch", "transformers").items())
@@ -168,7 +173,7 @@ def _machine() -> str:
     return ", ".join([facts["architecture"], f"{facts['cores']} cores", python, *libraries])
 
 
-def _runs(origins: Iterable[Origin]) -> list[dict[str, Any]]:
+def runs_of(origins: Iterable[Origin]) -> list[dict[str, Any]]:
     """The commands that made the predictions, some perhaps earlier or by other processes."""
     runs: dict[tuple[str, str | None], list[str]] = {}
     for origin in origins:

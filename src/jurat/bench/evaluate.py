@@ -11,12 +11,20 @@ from jurat import __version__
 from jurat.bench.answer_cache import CachingDetector, CachingMatcher, CachingModel, Clock
 from jurat.bench.bench_plan import BenchModel, BenchPlan
 from jurat.bench.cost import flops, sizes_of
+from jurat.bench.labelled.folds import cross_fitted
 from jurat.bench.methods.interface import Prediction, Setup, Tuning
 from jurat.bench.methods.registry import Method
 from jurat.bench.pictogram.definition import PER_RULE, constitution_of
 from jurat.bench.pictogram.items import BenchItem
 from jurat.bench.pictogram.splits import FORMAT, keep_split
-from jurat.bench.predictions import Origin, PredictionFile, read_predictions, write_predictions
+from jurat.bench.predictions import (
+    Origin,
+    PredictionFile,
+    completed,
+    read_predictions,
+    unfinished,
+    write_predictions,
+)
 from jurat.bench.table import EvaluatedMethod
 from jurat.errors import JuratError
 from jurat.judge.prompts import digest as prompts_digest
@@ -130,7 +138,7 @@ class _Evaluation:
     def _items_of(self, split: str) -> tuple[Constitution, Sequence[BenchItem]]:
         plan = self.plan
         if plan.labelled is not None:
-            return plan.labelled.constitution, plan.labelled.items
+            return plan.labelled.constitutions[split], plan.labelled.items
         return constitution_of(split), keep_split(plan.out / "scenes", split, plan.seed, plan.per_rule)
 
     def _tuning(self) -> Tuning:
@@ -143,16 +151,12 @@ class _Evaluation:
     ) -> PredictionFile | None:
         """Predictions from disk, or computed and saved; None if the method is left out."""
         label = self.subject.label.replace("/", "-")
-        path = self.plan.out / "predictions" / label / method.key / f"{split}.jsonl"
+        path = self.plan.out / "predictions" / label / method.key / f"{split.replace('/', '-')}.jsonl"
         stamp = self._stamp(method, setup.constitution, split)
         file = read_predictions(path, stamp)
         if file is not None and file.origin.tried is not None:
             self.tried.setdefault(method.name, file.origin.tried)
-        found: list[Prediction | None] = [None] * len(items) if file is None else [*file.predictions]
-        # What failed before may succeed now, unless the image itself cannot be read.
-        missing = [
-            i for i, each in enumerate(found) if each is None or (each.failed and items[i].unreadable is None)
-        ]
+        missing = unfinished(file, items)
         if file is not None and not missing:
             return file
         self.say(f"{self.subject.label}  {split}  {method.key}: {len(missing):,} items")
@@ -164,17 +168,19 @@ class _Evaluation:
                 self.progress.left_out.append(entry)
             self.say(f"  {'left out' if file is None else 'not judged again'}: {entry['reason']}")
             return file
-        for i, prediction in zip(missing, made, strict=True):
-            found[i] = prediction
         origin = Origin(self.plan.command, commit(), now(), self.tried.get(method.name))
-        file = PredictionFile([each for each in found if each is not None], origin)
+        file = completed(file, missing, made, origin)
         write_predictions(path, stamp, file)
         return file
 
     def _predict(self, method: Method, setup: Setup, items: Sequence[BenchItem]) -> list[Prediction]:
         """A prediction an item; one that cannot be read is put to no method, and is an error of each."""
         readable = [item for item in items if item.unreadable is None]
-        made = iter(method(setup, readable) if readable else ())
+        labelled, folds = self.plan.labelled, self.plan.folds
+        if method.fits and labelled is not None and folds:
+            made = iter(cross_fitted(method, setup, labelled, readable, folds))
+        else:
+            made = iter(method(setup, readable) if readable else ())
         failed = Prediction(UNSURE, math.nan, reason="error")
         return [failed if item.unreadable is not None else self._with_flops(next(made)) for item in items]
 
@@ -202,6 +208,8 @@ class _Evaluation:
             stamp["calibration"] = plan.calibration.digest
         if plan.labelled is None:
             return stamp | {"seed": plan.seed, "per_rule": plan.per_rule, "format": FORMAT}
+        if method.fits:
+            stamp |= {"labels": plan.labelled.labels_digest, "folds": plan.folds}
         return stamp | {"items": plan.labelled.digest, "thresholds": constitution.thresholds_digest}
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jurat.bench.cost import Spending
 from jurat.bench.methods.interface import Prediction
 from jurat.files import write_whole
+
+if TYPE_CHECKING:
+    from jurat.bench.pictogram.items import BenchItem
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,27 @@ def read_predictions(path: Path, stamp: dict[str, Any]) -> PredictionFile | None
         return PredictionFile([_prediction(json.loads(line)) for line in rest], Origin(**head["note"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+
+
+def unfinished(file: PredictionFile | None, items: Sequence[BenchItem]) -> list[int]:
+    """Which items are still to be judged: those without a prediction, and those that failed and may succeed
+    now, as an image that cannot be read will not."""
+    if file is None:
+        return list(range(len(items)))
+    return [
+        i
+        for i, (each, item) in enumerate(zip(file.predictions, items, strict=True))
+        if each.failed and item.unreadable is None
+    ]
+
+
+def completed(
+    file: PredictionFile | None, missing: Sequence[int], made: Sequence[Prediction], origin: Origin
+) -> PredictionFile:
+    """The file with the predictions of what was `unfinished`."""
+    predictions = dict(enumerate([] if file is None else file.predictions))
+    predictions.update(zip(missing, made, strict=True))
+    return PredictionFile([predictions[i] for i in sorted(predictions)], origin)
 
 
 def _nan_to_none(row: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Item level: unsafe or not, against whether any rule is broken. Rule level: each scene for the rule it
 was drawn for, as in the paper's Table 4; `false_flags` is the share of the other (scene, rule) pairs
-that are wrongly called broken. Of someone's own images every pair of image and rule counts.
+that are wrongly called broken. Someone's own images are measured by `jurat.bench.labelled`.
 On `rare` all scenes are negatives, on `borderline` truth is soft, so what needs both kinds of scene, or a
 hard truth, is null there.
 """
@@ -77,16 +77,10 @@ class EvaluatedMethod:
         return self._estimates[level]
 
     def table(self, level: Level) -> Table:
-        """One row an item, in clusters of rule and pair; at rule level for the item's own rule, and of
-        someone's own images for every rule, in clusters of rule and image."""
+        """One row an item, in clusters of rule and pair; at rule level for the item's own rule."""
         items = list(zip(self.items, self.predictions, self.seeds or ("",) * len(self.items), strict=True))
-        if level == "rule" and self.split == "labelled":
-            # Every rule of every image; an image without any answer is undecided under each.
-            names = dict.fromkeys(name for _, prediction, _ in items for name in prediction.rules)
-            rows = [(*each, name, each[0].id, number) for number, each in enumerate(items) for name in names]
-        else:
-            own = level == "rule"
-            rows = [(*each, each[0].rule if own else "", each[0].rule, each[0].pair) for each in items]
+        own = level == "rule"
+        rows = [(*each, each[0].rule if own else "", each[0].rule, each[0].pair) for each in items]
         factors = {"method": self.key, "model": self.model, "split": self.split, "level": level}
         return Table(
             np.array([f"{seed} {item.id} {rule}" for item, _, seed, rule, *_ in rows], np.str_),

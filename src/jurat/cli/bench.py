@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,8 @@ from jurat.runs.session import command_line
 
 if TYPE_CHECKING:
     from jurat.bench.bench_plan import BenchModel, BenchPlan
-    from jurat.bench.methods.registry import Method
+    from jurat.bench.guards.registry import GuardChoice
+    from jurat.constitution import Constitution
 
 DIFFERS = 1
 """Exit code of `recompute`."""
@@ -29,6 +31,8 @@ app = typer.Typer(
     help="Measure judges and baselines on scenes whose truth is known.",
 )
 
+LABELLED_METHODS = ("jurat", "quick", "direct", "direct-fitted", "clause-product", "whole")
+"""Methods that `labelled` runs where none is named."""
 Methods = Annotated[
     list[str] | None,
     typer.Option(
@@ -98,16 +102,16 @@ def pictograms(
     command resumes a run that was stopped.
     """
     from jurat.bench.bench_plan import BenchPlan
+    from jurat.bench.methods.registry import rows_for
     from jurat.bench.pictogram.definition import OPEN_SPLITS, SPLITS
 
     for name in split or ():
         if name not in SPLITS:
             raise JuratError(f"There is no split {name!r}.", hint=f"There are {', '.join(SPLITS)}.")
-    methods, subjects = _chosen(method, ablate, model, opening)
     plan = BenchPlan(
         out,
-        methods,
-        subjects,
+        rows_for(method or [], ablate or []),
+        _subjects(model, opening),
         tuple(dict.fromkeys(split or OPEN_SPLITS)),
         seed,
         per_rule,
@@ -124,49 +128,148 @@ def pictograms(
 @opens_model
 def labelled(
     images: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the images.", show_default=False)],
-    labels: Annotated[
-        Path, typer.Option(metavar="FILE.csv", help="Columns: file, broken.", show_default=False)
-    ],
     constitution: Annotated[
-        str, typer.Option("--constitution", "-c", metavar="FILE", help="A YAML file, or shelf:NAME.")
+        list[str],
+        typer.Option(
+            "--constitution",
+            "-c",
+            metavar="FILE",
+            help="A YAML file, or shelf:NAME; NAME=FILE twice compares two wordings of the same rules.",
+            show_default=False,
+        ),
     ],
-    method: Methods = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV, TSV, JSONL, JSON, Parquet, or XML of CVAT. Default: folders in --images are labels.",
+            show_default=False,
+        ),
+    ] = None,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL=RULE", help="A label under another name than its rule; repeat for more."),
+    ] = None,
+    ignore_label: Annotated[
+        list[str] | None, typer.Option(metavar="LABEL", help="A label that is no rule here; repeat for more.")
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            "--preset",
+            "-p",
+            metavar="NAME",
+            help=f"See: jurat list bench_methods; repeat for more. Default: {', '.join(LABELLED_METHODS)}.",
+            show_default=False,
+        ),
+    ] = None,
     ablate: Ablate = None,
     model: Models = ["bundled"],  # noqa: B006
     detector: Detector = "none",
     matcher: Matcher = "none",
     calibration: CalibrationFile = None,
+    guard: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND=NAME", help="A guard model; see: jurat list guards. Repeat for more."),
+    ] = None,
+    guard_map: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML that maps the guards' categories onto your rules."),
+    ] = None,
+    folds: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, max=20, help="Parts for what is fitted to labels; 0 leaves that out."
+        ),
+    ] = 5,
     out: Out = Path("bench"),
     workers: Workers = 1,
     quiet: Quiet = False,
     *,
     opening: ModelOptions,
 ) -> None:
-    """Run the same methods on labelled images of your own.
+    """Measure judges, baselines and guard models on labelled images of your own, and write a page.
 
-    The labels' second column holds the ids of the rules that an image breaks, separated by spaces.
-    Methods that need labelled images to be fitted on are left out: nothing is tuned on what is measured. A
-    --calibration must have been fitted on other images than these.
+    What has to be fitted on labels is fitted on the other folds than the one it judges, so that nothing is
+    tuned on what is measured; a --calibration must have been fitted on other images than these. Writes
+    index.html, labelled.json, labelled.md and rulings.parquet into --out; the same command resumes a run.
     """
     from jurat.bench.bench_plan import BenchPlan
-    from jurat.bench.labelled_images import read_labelled
-    from jurat.constitution import load_constitution
+    from jurat.bench.labelled.labelled_images import read_labelled
+    from jurat.bench.labelled.run import methods_for, run_labelled, write_labelled
+    from jurat.bench.labelled.summary import as_markdown
     from jurat.judge.calibrate.calibration import load_calibration
 
-    own_images = read_labelled(images, labels, load_constitution(constitution))
-    methods, subjects = _chosen(method, ablate, model, opening)
+    if folds == 1:
+        raise JuratError("--folds 1 leaves nothing to fit on.", hint="Take 2 or more, or 0 for none.")
+    own_images = read_labelled(
+        images, labels, _constitutions(constitution), rename=_pairs(rename), ignore=ignore_label or ()
+    )
     plan = BenchPlan(
         out,
-        methods,
-        subjects,
+        methods_for(method or LABELLED_METHODS, ablate or [], calibrated=bool(folds) and calibration is None),
+        _subjects(model, opening),
         detector=_or_none(detector),
         matcher=_or_none(matcher),
         command=command_line(),
         labelled=own_images,
         workers=workers,
         calibration=None if calibration is None else load_calibration(calibration),
+        folds=folds,
     )
-    _run(plan, quiet)
+    results = run_labelled(plan, _guards(guard, guard_map, opening), _ignore if quiet else _print)
+    written = write_labelled(out, results)
+    typer.echo(as_markdown(results.data))
+    if not quiet:
+        typer.echo(f"Written: {', '.join(map(str, written))}", err=True)
+
+
+def _constitutions(given: list[str]) -> dict[str, Constitution]:
+    """Constitutions by name; one may have none. Raises JuratError for equal names, or a missing one."""
+    from jurat.bench.labelled.labelled_images import UNNAMED
+    from jurat.constitution import load_constitution
+
+    named: dict[str, Constitution] = {}
+    for text in given:
+        name, _, place = text.rpartition("=")
+        if len(given) > 1 and not re.fullmatch(r"[\w.-]+", name):
+            raise JuratError(
+                f"--constitution {text} has no name.",
+                hint="To compare wordings: --constitution objective=FILE --constitution vague=FILE",
+            )
+        name = name or UNNAMED
+        if name in named:
+            raise JuratError(f"Two constitutions are named {name!r}.", hint="Give each its own name.")
+        named[name] = load_constitution(place)
+    return named
+
+
+def _pairs(given: list[str] | None) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in given or ():
+        label, _, rule = text.rpartition("=")
+        if not label or not rule:
+            raise JuratError(f"--rename {text} is not LABEL=RULE.")
+        pairs[label] = rule
+    return pairs
+
+
+def _guards(given: list[str] | None, taxonomies: Path | None, opening: ModelOptions) -> list[GuardChoice]:
+    """Raises JuratError for unknown guards, and for a map of a guard that is not run."""
+    from dataclasses import replace
+
+    from jurat.bench.guards.registry import GUARDS, GuardChoice
+    from jurat.bench.guards.taxonomy import read_taxonomies
+
+    choices = [GuardChoice.parse(text) for text in given or ()]
+    known = {} if taxonomies is None else read_taxonomies(taxonomies, GUARDS.names())
+    if unused := sorted(known.keys() - {choice.kind.name for choice in choices}):
+        raise JuratError(f"{taxonomies} maps {unused[0]}, which no --guard names.")
+    return [
+        replace(each, taxonomy=known.get(each.kind.name), device=opening.device, dtype=opening.dtype)
+        for each in choices
+    ]
 
 
 @app.command()
@@ -223,16 +326,13 @@ def methods() -> None:
     list_entries("bench_methods")
 
 
-def _chosen(
-    names: list[str] | None, ablate: list[str] | None, model: list[str], opening: ModelOptions
-) -> tuple[list[Method], list[BenchModel]]:
+def _subjects(model: list[str], opening: ModelOptions) -> list[BenchModel]:
     from jurat.bench.bench_plan import BenchModel
-    from jurat.bench.methods.registry import rows_for
 
     subjects = [BenchModel.parse(text, opening.spec) for text in model]
     if len({subject.label for subject in subjects}) < len(subjects):
         raise JuratError("Two models have the same label.", hint="Give each its own: --model LABEL=NAME")
-    return rows_for(names or [], ablate or []), subjects
+    return subjects
 
 
 def _or_none(name: str) -> str | None:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from jurat.bench.labelled_images import SPLIT as LABELLED
 from jurat.bench.pictogram.definition import ABLATED_SPLITS
 from jurat.errors import JuratError
 from jurat.registry import Entry, Registry
@@ -30,9 +29,11 @@ class Method(Entry):
     after: tuple[str, ...] = ()
     """Methods whose cost it needs to know, and which therefore run before it."""
     splits: tuple[str, ...] | None = None
-    """What it is put to; None for every split that is judged."""
+    """What it is put to; None for every split that is judged. Labelled images are judged by every method."""
     asks: bool = True
     """Whether it asks the MLLM. One that does not gives the same predictions for any MLLM."""
+    fits: bool = False
+    """Whether it is fitted on labelled images: those of dev, or all but one fold of someone's own."""
 
     @property
     def key(self) -> str:
@@ -106,6 +107,7 @@ _BASELINES = (
         "direct, debiased and cut as fitted on dev",
         "direct_fitted:direct",
         paper="arXiv:2309.17249",
+        fits=True,
     ),
     _here(
         "clue-quick-refit",
@@ -113,6 +115,7 @@ _BASELINES = (
         "clue_refit:refit",
         options={"preset": "clue-quick"},
         paper=_CLUE,
+        fits=True,
     ),
     _here(
         "clue-refit",
@@ -120,12 +123,31 @@ _BASELINES = (
         "clue_refit:refit",
         options={"preset": "clue"},
         paper=_CLUE,
+        fits=True,
     ),
-    _here("vqascore", "P(Yes) to what the rule forbids", "vqascore:score", paper="arXiv:2404.01291"),
+    _here(
+        "vqascore", "P(Yes) to what the rule forbids", "vqascore:score", paper="arXiv:2404.01291", fits=True
+    ),
     _here("clause-product", "clauses as independent events", "clause_product:product"),
     _here("caption-logic", "a description, and logic on it", "caption:describe"),
-    _here("clip", "cosine with what the rule forbids", "clip:match", asks=False, paper="arXiv:2103.00020"),
-    _here("detector-geometry", "boxes and arithmetic, no MLLM", "geometry:detect", asks=False),
+    _here(
+        "clip",
+        "cosine with what the rule forbids",
+        "clip:match",
+        asks=False,
+        paper="arXiv:2103.00020",
+        fits=True,
+    ),
+    _here(
+        "clip-probe",
+        "linear probes on CLIP embeddings, trained on labels of the same rules",
+        "clip_probe:probe",
+        asks=False,
+        paper="arXiv:2202.06675",
+        fits=True,
+        splits=(),
+    ),
+    _here("detector-geometry", "boxes and arithmetic, no MLLM", "geometry:detect", asks=False, fits=True),
     _here(
         "vote",
         "direct on many views, FLOPs as jurat",
@@ -184,7 +206,7 @@ def rows_for(names: Sequence[str], ablate: Sequence[str]) -> list[Method]:
         wanted |= {one.key: one for one in having if one.key not in wanted}
     for method in [] if names or ablate else judges:
         for part in _parts_of(method):
-            less = replace(method.without([part]), splits=(*ABLATED_SPLITS, LABELLED))
+            less = replace(method.without([part]), splits=ABLATED_SPLITS)
             wanted.setdefault(less.key, less)
     return list(wanted.values())
 

@@ -1,0 +1,106 @@
+"""A guard that writes its verdict: one image a prompt, greedy decoding, and the probability at the token that
+decides."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jurat.bench.cost import Spending, flops, sizes_of
+from jurat.models.hf.load_model import LoadedModel, load
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class WrittenReply:
+    """A guard's reply with what it was drawn from."""
+
+    text: str
+    tokens: tuple[int, ...]
+    logits: Tensor
+    """(tokens, vocabulary), float32: from which each token was taken."""
+    spending: Spending
+
+
+class ChatGuard:
+    """A network with a chat template that takes an image."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.network = loaded.network
+        self.processor = loaded.processor
+        self.revision = loaded.full_revision
+        self._sizes = sizes_of(self)
+
+    @classmethod
+    def load(cls, reference: str, device: str | None, dtype: str | None) -> ChatGuard:
+        """Raises ModelError where the folder or hub name cannot be loaded."""
+        return cls(load(reference, device=device, dtype=dtype))
+
+    def reply(self, image: Image.Image, text: str | None, most: int) -> WrittenReply:
+        """The reply to a user turn of the image, then the text, of at most `most` tokens.
+
+        Raises whatever the processor or the network raises for an image that they do not take.
+        """
+        import torch
+
+        content: list[dict[str, Any]] = [{"type": "image", "image": image.convert("RGB")}]
+        if text is not None:
+            content.append({"type": "text", "text": text})
+        start = time.perf_counter()
+        inputs = self.processor.apply_chat_template(
+            [{"role": "user", "content": content}],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        ).to(self.network.device, dtype=self.network.dtype)
+        with torch.inference_mode():
+            made = self.network.generate(
+                **inputs,
+                max_new_tokens=most,
+                do_sample=False,
+                return_dict_in_generate=True,
+                output_logits=True,
+            )
+        read = inputs["input_ids"].shape[1]
+        tokens = tuple(made.sequences[0, read:].tolist())
+        logits = torch.stack([step[0] for step in made.logits]).float().cpu()
+        spent = Spending(1, read, len(tokens), seconds=time.perf_counter() - start)
+        spent = Spending(1, read, len(tokens), flops=flops(spent, self._sizes), seconds=spent.seconds)
+        shown = self.processor.tokenizer.decode(tokens, skip_special_tokens=True)
+        return WrittenReply(shown, tokens, logits, spent)
+
+    def probability(self, reply: WrittenReply, before: str, words: tuple[str, str]) -> float:
+        """P(the second word) against the first, at the token where the two part, after the text `before` of
+        the reply; nan where the reply was not tokenized like that."""
+        first, second = (self._ids(before + word) for word in words)
+        step = next(
+            (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
+            min(len(first), len(second)),
+        )
+        if step >= min(len(first), len(second), len(reply.logits)):
+            return math.nan
+        if reply.tokens[step] not in (first[step], second[step]) or reply.tokens[:step] != first[:step]:
+            return math.nan
+        one, other = (float(reply.logits[step, ids[step]]) for ids in (first, second))
+        return 1 / (1 + math.exp(min(700.0, one - other)))
+
+    def _ids(self, text: str) -> tuple[int, ...]:
+        return tuple(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def each(images: Sequence[Image.Image], look: Any, failed: Any) -> list[Any]:
+    """`look` of each image; `failed` of the exception where it raises one."""
+    found: list[Any] = []
+    for image in images:
+        try:
+            found.append(look(image))
+        except Exception as error:  # processors and networks raise anything at all of what they cannot take
+            found.append(failed(error))
+    return found

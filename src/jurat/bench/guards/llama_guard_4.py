@@ -1,0 +1,81 @@
+"""Llama Guard 4 (12B): `Llama4ForConditionalGeneration` with the chat template of its processor.
+
+The template writes the task and the categories around the conversation, which is here one user turn with the
+image. The reply is "safe", or "unsafe" and a line of category codes; the score is P(unsafe) at the token
+where the two words part.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from jurat.bench.guards.chat import ChatGuard, WrittenReply, each
+from jurat.bench.guards.interface import GuardAnswer, shared_out
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from jurat.constitution import Constitution
+
+_CODE = re.compile(r"\bS(?:1[0-4]|[1-9])\b")
+_MOST = 24
+
+
+class LlamaGuard4:
+    """See the module's docstring."""
+
+    kind = "llama-guard-4"
+    categories: ClassVar[Mapping[str, str]] = {
+        "S1": "violent crimes",
+        "S2": "non-violent crimes",
+        "S3": "sex-related crimes",
+        "S4": "child sexual exploitation",
+        "S5": "defamation",
+        "S6": "specialized advice",
+        "S7": "privacy",
+        "S8": "intellectual property",
+        "S9": "indiscriminate weapons",
+        "S10": "hate",
+        "S11": "suicide and self-harm",
+        "S12": "sexual content",
+        "S13": "elections",
+        "S14": "code interpreter abuse",
+    }
+    notes = (
+        "Its authors say that it judges a prompt of text and image, and is not meant for images alone, nor "
+        "for generated ones.",
+    )
+
+    def __init__(self, name: str, chat: ChatGuard) -> None:
+        self.name, self.revision, self._chat = name, chat.revision, chat
+
+    def look(self, images: Sequence[Image.Image]) -> list[GuardAnswer]:
+        """See `Guard`."""
+        return each(images, lambda image: self.read(self._chat.reply(image, None, _MOST)), _failed)
+
+    def read(self, reply: WrittenReply) -> GuardAnswer:
+        """The answer in a reply."""
+        text = reply.text.lstrip()
+        lead = reply.text[: len(reply.text) - len(text)]
+        word = text.split(maxsplit=1)[0].strip(".,").lower() if text else ""
+        if word not in ("safe", "unsafe"):
+            return GuardAnswer(None, spending=reply.spending, reason="unparsed")
+        score = self._chat.probability(reply, lead, ("safe", "unsafe"))
+        unsafe = word == "unsafe"
+        flagged = frozenset(_CODE.findall(text)) if unsafe else frozenset[str]()
+        scores = shared_out(tuple(self.categories), flagged, unsafe, score)
+        return GuardAnswer(unsafe, score, scores, flagged, reply.spending)
+
+
+def _failed(_error: Exception) -> GuardAnswer:
+    return GuardAnswer(None, math.nan, reason="error")
+
+
+def open_guard(
+    reference: str, policy: str | None, rules: Constitution, device: str | None, dtype: str | None
+) -> LlamaGuard4:
+    """Raises ModelError where it cannot be loaded."""
+    return LlamaGuard4(reference, ChatGuard.load(reference, device, dtype))
