@@ -8,14 +8,12 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from typer.testing import CliRunner
 
 from jurat.bench import bench_run as module
 from jurat.bench import table
 from jurat.bench.bench_plan import BenchModel, BenchPlan
 from jurat.bench.bench_run import run_bench
-from jurat.bench.labelled_images import read_labelled
 from jurat.bench.methods.interface import Prediction
 from jurat.bench.methods.registry import Method, find_method, rows_for
 from jurat.bench.pictogram import BenchItem, draw_split
@@ -23,10 +21,7 @@ from jurat.bench.pictogram import splits as splits_module
 from jurat.bench.pictogram.splits import keep_split
 from jurat.bench.seeds import pooled
 from jurat.cli import app
-from jurat.constitution import parse_constitution
-from jurat.errors import JuratError
 from jurat.judge.presets import PRESETS
-from jurat.metrics import UNSURE
 from jurat.models.null import NullModel
 
 
@@ -299,143 +294,6 @@ def test_wrong_usage_is_one_error_line(tmp_path, args, message):
 def test_methods_command_lists_methods():
     done = bench("methods")
     assert done.exit_code == 0 and "detector-geometry" in done.output and "quick" in done.output
-
-
-LAW = """
-name: colours
-rules:
-  - {id: red, rule: Nothing red may be visible., description: Something red., clauses: [The picture is red.]}
-  - {id: big, rule: Nothing big may be visible., description: Something big., clauses: [The picture is big.]}
-"""
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for name in ("a.png", "b.png", "c.png"):
-        Image.new("RGB", (32, 32), "red").save(folder / name)
-    (tmp_path / "constitution.yaml").write_text(LAW)
-    (tmp_path / "labels.csv").write_text("file,broken\na.png,red\nb.png,\nc.png,red; big\n")
-    return tmp_path
-
-
-def test_labelled_images_are_benchmarked(pictures):
-    done = bench(
-        "labelled",
-        "--images",
-        str(pictures / "pictures"),
-        "--labels",
-        str(pictures / "labels.csv"),
-        "--constitution",
-        str(pictures / "constitution.yaml"),
-        "-m",
-        "null",
-        "-p",
-        "quick",
-        "-p",
-        "vqascore",
-        "-p",
-        "direct-fitted",
-        "-p",
-        "oracle",
-        "--out",
-        str(pictures / "out"),
-    )
-    assert done.exit_code == 0, done.output
-    found = json.loads((pictures / "out" / "results.json").read_text())
-    assert {(r["preset"], r["level"]): r["n"] for r in found["rows"]} == {
-        ("quick", "item"): 3,
-        ("quick", "rule"): 6,
-        ("vqascore", "item"): 3,
-        ("vqascore", "rule"): 6,
-    }
-    assert {o["preset"] for o in found["provenance"]["left_out"]} == {"direct-fitted", "oracle"}
-
-
-def labelled_bench(pictures, *more):
-    arguments = [
-        "labelled",
-        "--images",
-        "pictures",
-        "--labels",
-        "labels.csv",
-        "--constitution",
-        "constitution.yaml",
-    ]
-    places = [str(pictures / each) if (pictures / each).exists() else each for each in arguments]
-    done = bench(*places, "-p", "quick", "-p", "whole", "--out", str(pictures / "out"), *more)
-    assert done.exit_code == 0, done.output
-    found = json.loads((pictures / "out" / "results.json").read_text())
-    return done.output, {(row["preset"], row["level"]): row for row in found["rows"]}
-
-
-def test_unreadable_image_counts_in_every_row(pictures):
-    (pictures / "pictures" / "b.png").write_bytes(b"no picture")
-    _, rows = labelled_bench(pictures, "-m", "null")
-    assert {key: row["n"] for key, row in rows.items()} == {
-        ("quick", "item"): 3,
-        ("quick", "rule"): 6,
-        ("whole", "item"): 3,
-    }
-    assert [rows[name, "item"]["reasons"].get("error") for name in ("quick", "whole")] == [1, 1]
-
-
-def test_changed_files_and_thresholds_are_judged_again(pictures):
-    told, _ = labelled_bench(pictures, "-m", "null")
-    assert "null  labelled  quick: 3 items" in told
-    told, _ = labelled_bench(pictures, "-m", "null")
-    assert "items" not in told.partition("|")[0]
-    Image.new("RGB", (32, 32), "blue").save(pictures / "pictures" / "a.png")
-    told, _ = labelled_bench(pictures, "-m", "null")
-    assert "null  labelled  quick: 3 items" in told
-    (pictures / "constitution.yaml").write_text(
-        LAW.replace("id: red,", "id: red, break_above: 0.01, keep_below: 0.01,")
-    )
-    told, _ = labelled_bench(pictures, "-m", "null")
-    assert "null  labelled  quick: 3 items" in told
-
-
-def test_only_failed_items_are_judged_again(pictures):
-    labelled_bench(pictures, "-m", "null")
-    path = next((pictures / "out" / "predictions" / "null" / "quick").glob("*.jsonl"))
-    head, *lines = path.read_text().splitlines()
-    failed = json.loads(lines[1]) | {"outcome": UNSURE, "score": None, "rules": {}, "scores": {}}
-    path.write_text("\n".join([head, lines[0], json.dumps(failed | {"reason": "error"}), lines[2]]) + "\n")
-    told, rows = labelled_bench(pictures, "-m", "null")
-    assert "null  labelled  quick: 1 items" in told
-    assert "error" not in rows["quick", "item"]["reasons"]
-    assert [json.loads(line)["rules"] for line in path.read_text().splitlines()[1:]] == [
-        json.loads(line)["rules"] for line in lines
-    ]
-
-
-def test_images_are_rotated_by_their_exif_orientation(pictures):
-    data = Image.new("RGB", (32, 16), "red")
-    exif = data.getexif()
-    exif[0x0112] = 6
-    data.save(pictures / "pictures" / "a.png", exif=exif)
-    labelled = read_labelled(pictures / "pictures", pictures / "labels.csv", parse_constitution(LAW))
-    first = labelled.items[0]
-    assert first.image.size == (16, 32)
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ("file,rules\na.png,red\n", "labels.csv:1: there is no column broken."),
-        ("file,broken\na.png,blue\n", "labels.csv:2: 'blue' is not a rule of the constitution."),
-        ("file,broken\nz.png,red\n", "z.png is not there."),
-        ("file,broken\n../constitution.yaml,\n", "is not a file of"),
-        ("file,broken\na.png,\na.png,red\n", "labels.csv:3: a.png is listed twice."),
-        ("file,broken\n", "lists no image."),
-    ],
-)
-def test_wrong_labels_are_reported_with_their_line(pictures, labels, message):
-    (pictures / "labels.csv").write_text(labels)
-    with pytest.raises(JuratError) as raised:
-        read_labelled(pictures / "pictures", pictures / "labels.csv", parse_constitution(LAW))
-    assert message in str(raised.value)
 
 
 def test_subject_label_may_differ_from_its_model():

@@ -11,7 +11,7 @@ import pytest
 
 from jurat.bench.bench_plan import BenchModel, BenchPlan
 from jurat.bench.cost import ParameterCounts, Spending, flops, sizes_of
-from jurat.bench.labelled_images import LabelledImages
+from jurat.bench.labelled.labelled_images import LabelledImages
 from jurat.bench.methods.caption import objects_of
 from jurat.bench.methods.fitting import ScoreScale, fit_scale
 from jurat.bench.methods.geometry import facts_of_boxes
@@ -449,8 +449,9 @@ def test_ablations_run_on_their_splits_unless_named():
     assert less["test"] == less["habits"] and {"clue-no-reason", "jurat-no-views"} < set(less["test"])
     assert less["flip"] == less["rare"] == less["borderline"] == []
     assert [method.key for method in told.methods_of(naive, "flip")] == ["jurat", "jurat-no-views"]
-    labelled = replace(everything, labelled=LabelledImages(constitution_of("test"), []))
-    assert labelled.methods_of(naive, "labelled") == everything.methods
+    labelled = replace(everything, labelled=LabelledImages({"mine": constitution_of("test")}, []))
+    assert labelled.methods_of(naive, "mine") == everything.methods
+    assert labelled.splits_of(naive) == ["mine"]
 
 
 def test_every_optional_part_can_be_ablated():

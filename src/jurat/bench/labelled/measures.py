@@ -167,7 +167,7 @@ class Measured:
             return _NONE
         if name == "aurc":
             return estimates.interval("aurc")
-        return _rate_interval(estimates.table, name)
+        return rate_interval(estimates.table, name)
 
     def numbers(self, *names: str) -> dict[str, Any]:
         """Value and interval of some metrics."""
@@ -194,7 +194,8 @@ class Measured:
         }
 
 
-def _rate_interval(table: Table, name: str) -> Interval:
+def rate_interval(table: Table, name: str) -> Interval:
+    """The 95% interval of one of `RATES` over the table's groups."""
     truth, said = table.truth.astype(int), table.said
     right, group = said == truth, table.clusters[0]
     hits = (truth == 1) & right

@@ -90,11 +90,17 @@ def _item(results: LabelledResults, number: int) -> dict[str, Any]:
     labelled, rows = results.labelled, [row for row in results.rows if not row.control]
     votes = labelled.votes[number]
     rules = [
-        [printable(rule), _labelled(rule, votes), *(_said(row, number, rule) for row in rows)]
+        [
+            printable(rule),
+            _labelled(rule, votes),
+            *(_said(row, number, rule, votes.truth.get(rule)) for row in rows),
+        ]
         for rule in labelled.rules
     ]
-    whole = ["the image", "broken" if labelled.items[number].broken else "kept"]
-    rules.append([*whole, *(_said(row, number, None) for row in rows)])
+    broken = bool(labelled.items[number].broken)
+    truth = broken if broken or len(votes.truth) == len(labelled.rules) else None
+    whole = ["the image", "–" if truth is None else "broken" if truth else "kept"]
+    rules.append([*whole, *(_said(row, number, None, truth) for row in rows)])
     several = len(labelled.constitutions) > 1
     names = [f"{row.name} · {row.constitution}" if several else row.name for row in rows]
     first = f"Labelled: {', '.join(sorted(labelled.items[number].broken)) or 'breaks nothing'}."
@@ -113,7 +119,8 @@ def _labelled(rule: str, votes: Any) -> str:
     return f"{word} ({found.broken} of {len(found.by)})" if len(found.by) > 1 else word
 
 
-def _said(row: MethodRow, number: int, rule: str | None) -> str:
+def _said(row: MethodRow, number: int, rule: str | None, truth: bool | None) -> str:
+    """Outcome and score, with a mark where the labels say otherwise."""
     prediction = row.predictions[number]
     if rule is None:
         said, score = prediction.outcome, prediction.score
@@ -121,7 +128,8 @@ def _said(row: MethodRow, number: int, rule: str | None) -> str:
         said, score = prediction.rules[rule], prediction.scores.get(rule, math.nan)
     else:
         return "–"
-    return _SAID[said] if math.isnan(score) else f"{_SAID[said]} {score:.2f}"
+    mark = "✗ " if truth is not None and said not in (UNSURE, int(truth)) else ""
+    return mark + (_SAID[said] if math.isnan(score) else f"{_SAID[said]} {score:.2f}")
 
 
 def _picture(item: BenchItem) -> Thumbnail:

@@ -153,7 +153,7 @@ class LabelNames:
         return [
             word
             for part, words in zip(filter(None, whole), parts, strict=True)
-            for word in (words if any(map(self.knows, words)) else [part])
+            for word in (words if all(map(self.knows, words)) else [part])
         ]
 
 

@@ -340,11 +340,11 @@ def _more(more: dict[str, Any]) -> Section:
     )  # fmt: skip
     after = [
         f"Intervals: half the width times √(n / (n + {count})), at an unchanged rate. Miss rates: with v "
-        "labelled violations, `jurat calibrate` can prove with 95% confidence that at most 1 − 0.05^(1/v) of a rule's "
-        f"violations score below its threshold, if none is on the wrong side; with {count} more it is the "
-        f"expectation over Binomial({count}, v/n) further violations. The last column is how many images drawn at "
-        "random are expected to hold the violations that are lacking; images picked because they break the "
-        "rule count one each, but then the bound is for images picked so.",
+        "labelled violations, `jurat calibrate` can prove with 95% confidence that at most 1 − 0.05^(1/v) of "
+        "a rule's violations score below its threshold, if none is on the wrong side; with "
+        f"{count} more it is the expectation over Binomial({count}, v/n) further violations. The last column "
+        "is how many images drawn at random are expected to hold the violations that are lacking; images "
+        "picked because they break the rule count one each, but then the bound is for images picked so.",
     ]
     return Section("more", f"What {count} more labels would buy", (), [intervals, bounds], after)
 
