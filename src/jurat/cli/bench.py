@@ -197,8 +197,9 @@ def labelled(
     """
     from jurat.bench.bench_plan import BenchPlan
     from jurat.bench.labelled.labelled_images import read_labelled
-    from jurat.bench.labelled.run import methods_for, run_labelled, write_labelled
+    from jurat.bench.labelled.run import methods_for, run_labelled
     from jurat.bench.labelled.summary import as_markdown
+    from jurat.bench.labelled.writing import write_labelled
     from jurat.judge.calibrate.calibration import load_calibration
 
     if folds == 1:

@@ -17,7 +17,7 @@ from jurat.report.gallery import Columns, Layout, Place, Store, Thumbnail, write
 from jurat.text import counted, printable
 
 if TYPE_CHECKING:
-    from jurat.bench.labelled.run import LabelledResults
+    from jurat.bench.labelled.labelled_results import LabelledResults
     from jurat.bench.pictogram.items import BenchItem
 
 LAYOUT = Layout("jurat.bench.labelled", scripts=("labelled",), styles=("labelled",))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,13 +18,14 @@ from jurat.bench.guards.registry import GuardChoice
 from jurat.bench.labelled.folds import folds
 from jurat.bench.labelled.guard_rows import GuardRows, guard_rows
 from jurat.bench.labelled.labelled_images import LabelledImages
+from jurat.bench.labelled.labelled_results import LabelledResults
 from jurat.bench.labelled.measures import Measured, MethodRow, controls, costs, item_table, rule_table
 from jurat.bench.labelled.more_labels import MORE, guarantee, narrowing
 from jurat.bench.labelled.platt import before_and_after
 from jurat.bench.labelled.truth import agreement
 from jurat.bench.methods.registry import Method, rows_for
 from jurat.errors import JuratError, require
-from jurat.metrics import holm, join, write_table
+from jurat.metrics import holm, join
 from jurat.metrics.estimates import LESS
 from jurat.metrics.paired import difference
 from jurat.provenance import commit, now
@@ -39,18 +39,6 @@ REWORDED = ("forced f1", "f1", "aurc")
 """Metrics by which two wordings of a constitution are compared."""
 NARROWED = ("forced f1", "forced recall", "forced accuracy", "aurc")
 _CALIBRATED = "jurat.bench.methods.calibrated:calibrated"
-
-
-@dataclass(frozen=True)
-class LabelledResults:
-    """What a run found."""
-
-    data: dict[str, Any]
-    """As `labelled.json` holds it."""
-    rows: Sequence[MethodRow]
-    labelled: LabelledImages
-    rulings: Table
-    """Every judgement of every row, by image and by rule."""
 
 
 def methods_for(names: Sequence[str], ablate: Sequence[str], *, calibrated: bool) -> list[Method]:
@@ -119,21 +107,6 @@ def run_labelled(
     }
     rulings = join([*tables.values(), *(rule_table(row, labelled) for row in shown if row.tells_rules)])
     return LabelledResults(_plain(data), shown, labelled, rulings)
-
-
-def write_labelled(out: Path, results: LabelledResults) -> list[Path]:
-    """Writes `labelled.json`, `labelled.md`, `rulings.parquet` and the page; gives their paths."""
-    import json
-
-    from jurat.bench.labelled.page import write_labelled_page
-    from jurat.bench.labelled.summary import as_markdown
-    from jurat.files import write_whole
-
-    written = [out / name for name in ("labelled.json", "labelled.md", "rulings.parquet")]
-    write_whole(written[0], json.dumps(results.data, indent=1, allow_nan=False) + "\n")
-    write_whole(written[1], as_markdown(results.data))
-    write_table(written[2], results.rulings)
-    return [*written, write_labelled_page(out, results)]
 
 
 # --- labels --------------------------------------------------------------------------------------
