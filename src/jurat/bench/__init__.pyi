@@ -2,6 +2,9 @@ from .bench_plan import BenchModel as BenchModel
 from .bench_plan import BenchPlan as BenchPlan
 from .bench_run import run_bench as run_bench
 from .labelled.labelled_images import read_labelled as read_labelled
+from .labelled.run import methods_for as methods_for
+from .labelled.run import run_labelled as run_labelled
+from .labelled.writing import write_labelled as write_labelled
 from .methods.interface import NotApplicable as NotApplicable
 from .methods.interface import Prediction as Prediction
 from .methods.interface import Setup as Setup

@@ -226,7 +226,7 @@ def test_a_map_is_read_and_checked(tmp_path):
     with pytest.raises(JuratError, match="names a rule 'big' that the constitution does not have"):
         found["llama-guard-4"].check("x", ["S1", "S2", "S9"], ["red"])
     (tmp_path / "policy.txt").unlink()
-    with pytest.raises(JuratError, match="the policy policy.txt cannot be read"):
+    with pytest.raises(JuratError, match=r"the policy policy\.txt cannot be read"):
         read_taxonomies(path, ["llama-guard-4", "llavaguard"])
 
 

@@ -1,7 +1,7 @@
 """Guard models of the official classes with random weights, whose tokens are bytes.
 
-Their replies are forced by `sequence_bias` of the generation settings, which does not touch the raw logits that a
-probability is read from.
+Their replies are forced by `sequence_bias` of the generation settings, which does not touch the raw logits
+that a probability is read from.
 """
 
 from __future__ import annotations
