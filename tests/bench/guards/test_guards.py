@@ -54,7 +54,7 @@ def shield(tmp_path_factory):
 def test_llama_guards_score_is_that_of_its_official_class(llama):
     guard = LlamaGuard4("tiny", ChatGuard.load(str(llama), "cpu", None))
     found = guard.look([RED, BLUE])
-    network = Llama4ForConditionalGeneration.from_pretrained(llama).eval()
+    network = Llama4ForConditionalGeneration.from_pretrained(llama, dtype=torch.float32).eval()
     processor = AutoProcessor.from_pretrained(llama)
     for image, answer in zip((RED, BLUE), found, strict=True):
         assert answer.unsafe and answer.flagged == {"S1", "S9"}
@@ -67,7 +67,8 @@ def test_llama_guards_score_is_that_of_its_official_class(llama):
         more = torch.tensor([[newline, newline]])
         with torch.inference_mode():
             logits = network(
-                input_ids=torch.cat([inputs["input_ids"], more], 1), pixel_values=inputs["pixel_values"]
+                input_ids=torch.cat([inputs["input_ids"], more], 1),
+                pixel_values=inputs["pixel_values"].float(),.float()
             ).logits[0, -1]
         expected = logits[[u, s]].softmax(0)[0].item()
         assert answer.score == pytest.approx(expected, abs=1e-4)
@@ -91,7 +92,7 @@ def test_llavaguard_reads_its_json_and_the_policy(llava):
 def test_shieldgemmas_scores_are_those_of_its_official_class(shield):
     guard = GuardChoice.parse(f"shieldgemma2={shield}").open(parse_constitution(LAW))
     assert list(guard.categories) == ["dangerous", "violence"]
-    network = ShieldGemma2ForImageClassification.from_pretrained(shield).eval()
+    network = ShieldGemma2ForImageClassification.from_pretrained(shield, dtype=torch.float32).eval()
     inputs = AutoProcessor.from_pretrained(shield)(images=[RED, BLUE], return_tensors="pt")
     with torch.inference_mode():
         expected = network(**inputs).probabilities[:, 0].tolist()
@@ -106,7 +107,7 @@ def test_shieldgemmas_scores_are_those_of_its_official_class(shield):
 def test_shieldgemma_is_asked_about_the_users_rules(shield):
     guard = GuardChoice.parse(f"shieldgemma2-rules={shield}").open(parse_constitution(LAW))
     (answer,) = guard.look([RED])
-    network = ShieldGemma2ForImageClassification.from_pretrained(shield).eval()
+    network = ShieldGemma2ForImageClassification.from_pretrained(shield, dtype=torch.float32).eval()
     processor = AutoProcessor.from_pretrained(shield)
     policies = {"big": "Nothing big may be visible."}
     inputs = processor(images=[RED], policies=["big"], custom_policies=policies, return_tensors="pt")
@@ -137,9 +138,8 @@ class Parts:
 def reply(text: str, chance: float = 0.8, at: int = 0) -> WrittenReply:
     """A reply whose token at a place was drawn from the chance of u (or U) against s (or S)."""
     logits = torch.zeros(len(text), 256)
-    for one, other in ("us", "US"):
-        logits[at, ord(one)] = math.log(chance / (1 - chance)) if len(text) > at else 0.0
-        logits[at, ord(other)] = 0.0
+    if at < len(text):
+        logits[at, [ord("u"), ord("U")]] = math.log(chance / (1 - chance))
     return WrittenReply(text, tuple(map(ord, text)), logits, Spending(1, 5, len(text)))
 
 

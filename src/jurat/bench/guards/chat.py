@@ -3,18 +3,23 @@ decides."""
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jurat.bench.cost import Spending, flops, sizes_of
+from jurat.bench.guards.interface import GuardAnswer
 from jurat.models.hf.load_model import LoadedModel, load
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
+
+
+log = logging.getLogger("jurat.bench")
 
 
 @dataclass(frozen=True)
@@ -95,12 +100,13 @@ class ChatGuard:
         return tuple(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def each(images: Sequence[Image.Image], look: Any, failed: Any) -> list[Any]:
-    """`look` of each image; `failed` of the exception where it raises one."""
-    found: list[Any] = []
+def each(images: Sequence[Image.Image], look: Callable[[Image.Image], GuardAnswer]) -> list[GuardAnswer]:
+    """The answer about each image; where it raises an exception, an undecided one with the reason "error"."""
+    found: list[GuardAnswer] = []
     for image in images:
         try:
             found.append(look(image))
-        except Exception as error:  # processors and networks raise anything at all of what they cannot take
-            found.append(failed(error))
+        except Exception:  # processors and networks raise anything at all of what they cannot take
+            log.debug("a guard could not look at an image", exc_info=True)
+            found.append(GuardAnswer(None, reason="error"))
     return found

@@ -7,7 +7,6 @@ where the two words part.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
@@ -54,7 +53,7 @@ class LlamaGuard4:
 
     def look(self, images: Sequence[Image.Image]) -> list[GuardAnswer]:
         """See `Guard`."""
-        return each(images, lambda image: self.read(self._chat.reply(image, None, _MOST)), _failed)
+        return each(images, lambda image: self.read(self._chat.reply(image, None, _MOST)))
 
     def read(self, reply: WrittenReply) -> GuardAnswer:
         """The answer in a reply."""
@@ -68,10 +67,6 @@ class LlamaGuard4:
         flagged = frozenset(_CODE.findall(text)) if unsafe else frozenset[str]()
         scores = shared_out(tuple(self.categories), flagged, unsafe, score)
         return GuardAnswer(unsafe, score, scores, flagged, reply.spending)
-
-
-def _failed(_error: Exception) -> GuardAnswer:
-    return GuardAnswer(None, math.nan, reason="error")
 
 
 def open_guard(

@@ -51,7 +51,7 @@ class LlavaGuard:
 
     def look(self, images: Sequence[Image.Image]) -> list[GuardAnswer]:
         """See `Guard`."""
-        return each(images, lambda image: self.read(self._chat.reply(image, self._policy, _MOST)), _failed)
+        return each(images, lambda image: self.read(self._chat.reply(image, self._policy, _MOST)))
 
     def read(self, reply: WrittenReply) -> GuardAnswer:
         """The answer in a reply; unparsed without a rating of Safe or Unsafe."""
@@ -67,10 +67,6 @@ class LlavaGuard:
         flagged = frozenset({code[1]} if unsafe and code and code[1] != "NA" else ())
         scores = shared_out(tuple(self.categories), flagged, unsafe, score)
         return GuardAnswer(unsafe, score, scores, flagged, reply.spending)
-
-
-def _failed(_error: Exception) -> GuardAnswer:
-    return GuardAnswer(None, math.nan, reason="error")
 
 
 def open_guard(

@@ -43,7 +43,7 @@ class ShieldGemma2:
 
     def look(self, images: Sequence[Image.Image]) -> list[GuardAnswer]:
         """See `Guard`."""
-        return each(images, self._look, lambda _error: GuardAnswer(None, reason="error"))
+        return each(images, self._look)
 
     def _look(self, image: Image.Image) -> GuardAnswer:
         import torch

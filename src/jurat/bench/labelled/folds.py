@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from jurat.bench.methods.interface import NotApplicable, Prediction, Setup, Tuning
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jurat.bench.methods.registry import Method
     from jurat.bench.pictogram.items import BenchItem
 
+T = TypeVar("T")
 FOLDS = 5
 
 
@@ -36,6 +37,10 @@ def folds(items: Sequence[BenchItem], count: int = FOLDS) -> list[int]:
             # Dealing goes on over all strata, so that rules broken once do not all land in fold 0.
             dealt[number] = len(dealt) % count
     return [dealt[item.pair] for item in items]
+
+
+def _giving(value: T) -> Callable[[], T]:
+    return lambda: value
 
 
 def _hash(name: str) -> str:
@@ -60,11 +65,7 @@ def cross_fitted(
         here = [item for item in wanted if fold_of[item.id] == fold]
         if not others:
             raise NotApplicable("no image has a label of every rule, so there is none to fit it on")
-        fitted = replace(
-            setup,
-            tuning=lambda others=others: Tuning(setup.constitution, others),
-            backgrounds=lambda others=others: others,
-            fitted={},
-        )
+        tuning = Tuning(setup.constitution, others)
+        fitted = replace(setup, tuning=_giving(tuning), backgrounds=_giving(others), fitted={})
         found.update(zip((item.id for item in here), method(fitted, here), strict=True))
     return [found[item.id] for item in wanted]

@@ -92,10 +92,8 @@ def _of_item(prediction: Prediction, row: MethodRow, labelled: LabelledImages) -
     """The prediction of whether a covered rule is broken."""
     if not prediction.rules or set(row.covers) >= prediction.rules.keys():
         return prediction
-    rules, scores = (
-        {name: value for name, value in held.items() if name in row.covers}
-        for held in (prediction.rules, prediction.scores)
-    )
+    rules = {name: said for name, said in prediction.rules.items() if name in row.covers}
+    scores = {name: score for name, score in prediction.scores.items() if name in row.covers}
     return Prediction.of_rules(rules, scores, prediction.spending, prediction.reason)
 
 
