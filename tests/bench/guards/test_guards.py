@@ -68,7 +68,7 @@ def test_llama_guards_score_is_that_of_its_official_class(llama):
         with torch.inference_mode():
             logits = network(
                 input_ids=torch.cat([inputs["input_ids"], more], 1),
-                pixel_values=inputs["pixel_values"].float(),.float()
+                pixel_values=inputs["pixel_values"].float(),
             ).logits[0, -1]
         expected = logits[[u, s]].softmax(0)[0].item()
         assert answer.score == pytest.approx(expected, abs=1e-4)
