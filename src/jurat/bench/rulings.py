@@ -19,7 +19,7 @@
 | `said` | 1 unsafe, 0 safe, null where it was not decided |
 | `score` | evidence that it is unsafe, float32; null without one |
 | `rules` | 1, 0 or null for each rule, in the order that the file's metadata have; null if it tells none |
-| `own` | the score of the scene's own rule, float32; of someone's own images `scores`, of each rule |
+| `own` | the score of the scene's own rule, float32 |
 | `reason` | why it was not decided |
 | `images` ... `seconds` | what it cost (`Spending`) |
 
@@ -37,7 +37,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jurat.bench.cost import Spending
-from jurat.bench.labelled_images import SPLIT as LABELLED
 from jurat.bench.methods.interface import Prediction
 from jurat.bench.pictogram.items import BenchItem
 from jurat.bench.table import EvaluatedMethod
@@ -176,9 +175,6 @@ def _rows(each: EvaluatedMethod, names: Sequence[str]) -> Iterator[dict[str, Any
             "score": _none(prediction.score),
             "rules": [_said(outcomes.get(name, UNSURE)) for name in names] if outcomes else None,
             "own": _none(scores.get(item.rule, math.nan)),
-            "scores": [_none(scores.get(name, math.nan)) for name in names]
-            if each.split == LABELLED
-            else None,
             "reason": prediction.reason,
             **asdict(prediction.spending),
         }
@@ -187,8 +183,6 @@ def _rows(each: EvaluatedMethod, names: Sequence[str]) -> Iterator[dict[str, Any
 def _prediction(row: Mapping[str, Any], names: Sequence[str], own: str) -> Prediction:
     rules = {} if row["rules"] is None else dict(zip(names, map(_outcome, row["rules"]), strict=True))
     scores = {own: _nan(row["own"])} if own and rules else {}
-    if row["scores"] is not None:
-        scores = dict(zip(names, map(_nan, row["scores"]), strict=True))
     spending = Spending(**{name: row[name] for name in _COSTS})
     return Prediction(_outcome(row["said"]), _nan(row["score"]), rules, scores, spending, row["reason"])
 
@@ -231,7 +225,7 @@ def _ruling_schema(rules: Mapping[str, Sequence[str]]) -> pyarrow.Schema:  # pyr
     return pa.schema(
         [(name, pa.string()) for name in text]
         + [("said", pa.int8()), ("score", pa.float32()), ("own", pa.float32())]
-        + [("rules", pa.list_(pa.int8())), ("scores", pa.list_(pa.float32()))]
+        + [("rules", pa.list_(pa.int8()))]
         + [(name, costs.get(name, pa.int32())) for name in _COSTS],
         metadata={"jurat.rulings": json.dumps({"format": FORMAT, "rules": rules})},
     )
