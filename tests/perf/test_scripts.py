@@ -212,6 +212,17 @@ def test_kill_records_every_item_once(written) -> None:
     assert "met: every item is recorded once" in told
 
 
+@pytest.mark.slow
+def test_question_forms_asks_every_form(written) -> None:
+    from training.questions import KINDS, SHARES
+
+    _, origin, rows, told = written("question_forms", "--n", "2")
+    assert origin["model"] == "bundled"
+    forms = {f"{kind}: {form}" for kind in KINDS for form in SHARES[kind]}
+    assert {row["kind"] for row in rows} >= forms and "larger: both absent" in told
+    assert all(row["n"] >= 2 for row in rows if row["kind"] in forms)
+
+
 @pytest.mark.parametrize("path", sorted(PERF.glob("*.py")), ids=lambda path: path.stem)
 def test_every_script_has_help(path: Path) -> None:
     if path.stem in ("measuring", "shapes"):
