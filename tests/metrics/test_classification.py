@@ -110,3 +110,13 @@ def test_probabilities_outside_0_to_1_and_nan_are_named():
         "score: 'n/a' is not a finite number",
         "score: True is not a number",
     ]
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1"])
+def test_undecided_rows_without_a_truth_are_counted_in_words(name):
+    rows = columns(truth=[1, 0, 1, None], said=[1, 0, None, None], state=["", "", "refused", "error"])
+    found = value_of(name, rows)
+    assert "undecided rows as errors" in found.parts
+    assert found.notes == (
+        "Undecided rows without a true label that can be read, which are no errors either: 1.",
+    )

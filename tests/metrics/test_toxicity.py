@@ -53,3 +53,14 @@ def test_wintore_is_bounded_and_zero_for_outputs_equal_to_inputs(rows):
     inputs = [first for first, _ in rows]
     assert -1 <= wintore(inputs, [outputs for _, outputs in rows]) <= 1
     assert wintore(inputs, [[each] * 3 for each in inputs]) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("threshold", [1, 1.5, -0.1])
+def test_threshold_that_no_toxicity_can_pass_is_refused(threshold):
+    with pytest.raises(JuratError, match="from 0 to below 1"):
+        value_of("toxicity_probability", ROWS, threshold=threshold)
+
+
+def test_option_that_is_not_finite_is_refused():
+    with pytest.raises(JuratError, match="threshold must be of type float, not 'inf'"):
+        value_of("toxicity_probability", ROWS, threshold="inf")

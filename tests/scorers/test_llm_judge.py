@@ -335,6 +335,12 @@ def test_reply_that_cannot_be_shown_is_an_error(one, options, reason):
             "harm-1-5?model=null&threshold=1",
             "The rubric 'harm-1-5' cannot be changed so: Value error, no verdict has the outcome not_",
         ),
+        (
+            "mssbench?model=null&request_field=instruction",
+            "The rubric 'mssbench' does not show the request, so that request_field=",
+        ),
+        ("harm-1-5?model=null&reference_field=x", "The rubric 'harm-1-5' does not show the reference, "),
+        ("jury?model=null&shows=reply&request_field=x", "The rubric 'jury' does not show the request, "),
         ("harm-1-5?model=nul", "There is no model 'nul'."),
         (
             "harm-1-5?model=decisions/x",
@@ -411,6 +417,16 @@ def test_rubric_with_an_outcome_that_cannot_be_reached_is_refused(verdict, outco
         f"verdict: {verdict}, outcomes: [{outcomes}]}}"
     )
     with pytest.raises(JuratError, match=message):
+        verdict_on("rubric", judge(), path=str(path))
+
+
+def test_rubric_whose_texts_name_a_number_that_it_does_not_have_is_refused(tmp_path):
+    path = tmp_path / "tone.yaml"
+    path.write_text(
+        "{name: tone, version: 1, summary: x, task: 'Rude from {threshold} on.', positive: rude, "
+        f"verdict: {CHOSEN}, outcomes: [{{label: rude, when: {{verdict: rude}}}}]}}"
+    )
+    with pytest.raises(JuratError, match=r"its texts name \{threshold\}, which it does not have"):
         verdict_on("rubric", judge(), path=str(path))
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from jurat.errors import JuratError
-from jurat.scorers import SCORERS, open_scorer
+from jurat.scorers import SCORERS, Judgement, ReplyScorer, ScorerEntry, open_scorer
+from jurat.scorers.plugin import PlugInScorer
 
 from .answers import answered
 
@@ -41,6 +42,20 @@ def test_options_of_a_query_are_read_as_their_types():
     scorer = open_scorer("target-string?mode=contains&fold=false&target=Bread")
     found = scorer.score([answered("Bread."), answered("bread.")])
     assert [one.label for one in found] == ["match", "no_match"]
+
+
+def test_label_that_a_third_partys_scorer_does_not_have_is_an_error():
+    class Strange(ReplyScorer):
+        name, labels, positive = "strange@1", ("a", "b"), "a"
+
+        def score(self, answered):
+            said = [one.reply.text for one in answered]
+            return [Judgement("scored", text, scorer=self.name) for text in said]
+
+    entry = ScorerEntry("strange", "labels of its own", "strange:Strange", provider="acme 1.0")
+    found = PlugInScorer(entry, Strange()).score([answered("a"), answered("A"), answered("b")])
+    assert [(one.state, one.label) for one in found] == [("scored", "a"), ("error", None), ("scored", "b")]
+    assert found[1].reason.endswith("it gave the label 'A', which is none of its labels")
 
 
 def test_every_scorer_of_ours_states_its_evidence():

@@ -3,6 +3,7 @@
 import pytest
 
 from jurat.content import Reply
+from jurat.errors import JuratError
 from jurat.scorers import open_scorer
 
 from .answers import CUT, FAILURES, answered
@@ -31,6 +32,20 @@ from .answers import CUT, FAILURES, answered
 def test_reply_is_matched_by_mode(options, reply, label):
     (found,) = open_scorer("target-string", **{"target": "bread", **options}).score([answered(reply)])
     assert (found.state, found.label) == ("scored", label)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": ""}, "The target '' is empty."),
+        ({"target": " \u200b"}, "The target ' \\u200b' is empty."),
+        ({"target": "a", "target_field": "b"}, "The target is given twice, as target and as target_field."),
+    ],
+)
+def test_target_that_any_reply_has_and_two_targets_are_refused(options, message):
+    with pytest.raises(JuratError) as raised:
+        open_scorer("target-string?mode=contains", **options)
+    assert raised.value.message == message
 
 
 def test_white_space_and_curly_apostrophes_match_plain_ones():

@@ -35,6 +35,7 @@ def accuracy(rows: MetricRows) -> MetricValue:
         for name, count in others.items()
         if not rows.labels.names
     ]
+    notes += _unknown(rows)
     late = len(_late(rows))
     parts: dict[str, Part] = {UNDECIDED: sum(right) / (rows.n + late)} if late else {}
     return rows.rate(right, parts=parts, notes=notes)
@@ -43,6 +44,14 @@ def accuracy(rows: MetricRows) -> MetricValue:
 def _late(rows: MetricRows) -> list[Any]:
     """The true labels of undecided rows, where they are known."""
     return [row["truth"] for row in rows.undecided if row.get("truth") is not None]
+
+
+def _unknown(rows: MetricRows) -> list[str]:
+    """A note on undecided rows that cannot be counted as errors."""
+    lost = len(rows.undecided) - len(_late(rows))
+    if not lost:
+        return []
+    return [f"Undecided rows without a true label that can be read, which are no errors either: {lost:,}."]
 
 
 def binary_f1(rows: MetricRows) -> MetricValue:
@@ -63,6 +72,7 @@ def binary_f1(rows: MetricRows) -> MetricValue:
             "false negatives": int(true.sum()) - hits,
         }
         | ({UNDECIDED: None if math.isnan(whole) else whole} if late else {}),
+        notes=_unknown(rows),
     )
 
 
@@ -111,6 +121,7 @@ def _mean_of_labels(
         float(scores(true, said).mean()),
         statistic=lambda w: float(scores(few_true, few_said, weights_of(w)).mean()),
         parts=parts,
+        notes=_unknown(rows),
     )
 
 

@@ -148,9 +148,9 @@ class Estimates:
 
 
 def spread_variance(values: NDArray[np.float64]) -> float:
-    """Variance over the draws in which a statistic is defined; nan where it is in none."""
+    """Variance over the draws in which a statistic is defined; nan where it is in fewer than half."""
     known = values[~np.isnan(values)]
-    return float(known.var()) if len(known) else math.nan
+    return float(known.var()) if 2 * len(known) >= len(values) > 0 else math.nan
 
 
 @lru_cache(maxsize=8)

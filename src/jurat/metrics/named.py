@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cache
@@ -47,7 +48,7 @@ class MetricOption:
         if self.type != "choice" and not isinstance(value, bool):
             try:
                 number = float(cast("Any", value))
-                if self.type == "float" and number == number:
+                if self.type == "float" and math.isfinite(number):
                     return number
                 if self.type == "int" and number == int(number):
                     return int(number)

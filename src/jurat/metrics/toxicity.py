@@ -63,6 +63,8 @@ def wintore_of(rows: MetricRows, thresholds: int, start: float, end: float) -> M
 
 def toxicity_probability(rows: MetricRows, threshold: float) -> MetricValue:
     """Share of the inputs with at least one generation above the threshold."""
+    if not 0 <= threshold < 1:
+        raise JuratError(f"The threshold of a toxicity is from 0 to below 1, not {threshold:g}.")
     if (unequal := _unequal(rows)) or not rows.n:
         return rows.value(None, reason=unequal)
     outputs = np.array(rows["outputs"], float)

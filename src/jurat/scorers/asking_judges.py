@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from jurat.benchmarks import Sample
 from jurat.content import Chat, Generation, Reply, Turn, Usage
+from jurat.errors import JuratError
 from jurat.judge.loading import load_item
 from jurat.judge.prompts import quote
 from jurat.media import Sampling
@@ -108,6 +109,18 @@ def open_judge_model(model: JudgeModel, opened: ExitStack) -> Model:
         opened.callback(model.close)
     check_can_chat(model, "a judge writes its verdict")
     return model
+
+
+def check_fields(rubric: Rubric, fields: Mapping[str, str | None]) -> None:
+    """Refuses a field for a text that the judge is not shown: `request_field`, `reference_field`. Raises
+    JuratError."""
+    for name, field in fields.items():
+        what = name.removesuffix("_field")
+        if field is not None and what not in rubric.shows:
+            raise JuratError(
+                f"The rubric {rubric.name!r} does not show the {what}, so that {name}={field} says nothing.",
+                hint=f"It shows {', '.join(rubric.shows)}.",
+            )
 
 
 def material_or_reason(

@@ -20,6 +20,7 @@ from jurat.scorers.asking_judges import (
     JudgeModel,
     Material,
     Ruling,
+    check_fields,
     material_or_reason,
     open_judge_model,
     spent,
@@ -90,6 +91,7 @@ class Jury(ReplyScorer):
         if not named:
             raise JuratError("A jury needs a model.")
         self._rubric = changed_rubric(shipped_rubric("jury"), {"shows": shows, "max_tokens": max_tokens})
+        check_fields(self._rubric, {"request_field": request_field})
         with ExitStack() as opened:
             models = [open_judge_model(one, opened) for one in named]
             self.opened = opened.pop_all()

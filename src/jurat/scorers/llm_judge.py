@@ -11,6 +11,7 @@ from jurat.scorers.asking_judges import (
     JudgeModel,
     Material,
     Ruling,
+    check_fields,
     material_or_reason,
     open_judge_model,
     spent,
@@ -44,11 +45,16 @@ class LLMJudge(ReplyScorer):
             request_field: the sample's field that is shown as the request, instead of the conversation: for
                 requests that are in a picture.
             reference_field: the sample's field that is the reference; left out, what the sample expects.
+
+        Raises:
+            JuratError: the model cannot be opened or does not chat, or a field is named for a text that the
+                rubric does not show.
         """
+        self._fields = {"request_field": request_field, "reference_field": reference_field}
+        check_fields(rubric, self._fields)
         with ExitStack() as opened:
             self._call = JudgeCall(open_judge_model(model, opened), rubric)
             self.opened = opened.pop_all()
-        self._fields = {"request_field": request_field, "reference_field": reference_field}
         fields = "".join(f",{name}={field}" for name, field in self._fields.items() if field is not None)
         self.name = f"{rubric.full_name}[{self._call.model.name}{fields}]"
         self.labels, self.positive = rubric.labels, rubric.positive

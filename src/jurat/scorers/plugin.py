@@ -11,8 +11,9 @@ from jurat.scorers.judgement import Answered, Judgement, Scorer
 
 
 class PlugInScorer:
-    """A third party's scorer. Where it raises, or gives something else than one `Judgement` a reply, each
-    reply is tried alone, and one that fails again is an `error` that names the plug-in."""
+    """A third party's scorer. Where it raises, or gives something else than one `Judgement` a reply with a
+    label of its own, each reply is tried alone, and one that fails again is an `error` that names the
+    plug-in."""
 
     def __init__(self, entry: Entry, scorer: Scorer) -> None:
         self._entry, self._inner = entry, scorer
@@ -31,13 +32,16 @@ class PlugInScorer:
 
     def score(self, answered: Sequence[Answered]) -> list[Judgement]:
         """See `Scorer.score`."""
+        problem = f"{self._entry}: it gave no list of one Judgement a reply"
         try:
             given = cast(object, self._inner.score(answered))
             if isinstance(given, list) and len(cast("list[Any]", given)) == len(answered):
                 found = [one for one in cast("list[Any]", given) if isinstance(one, Judgement)]
-                if len(found) == len(answered):
+                strange = [one.label for one in found if one.label not in (None, *self.labels)]
+                if len(found) == len(answered) and not strange:
                     return found
-            problem = f"{self._entry}: it gave no list of one Judgement a reply"
+                if strange:
+                    problem = f"{self._entry}: it gave the label {strange[0]!r}, which is none of its labels"
         except JuratError:
             raise
         except Exception as error:

@@ -98,6 +98,10 @@ class Rubric(_Plain):
             raise ValueError(f"{wrong[0]} is no number")
         if self.scale is not None and self.scale[0] >= self.scale[1]:
             raise ValueError(f"the scale {self.scale} does not rise")
+        about = [facts.get("description", "") for facts in self.verdict["properties"].values()]
+        for name, number in (("low", self.scale), ("high", self.scale), ("threshold", self.threshold)):
+            if number is None and any(f"{{{name}}}" in text for text in (self.task, *about)):
+                raise ValueError(f"its texts name {{{name}}}, which it does not have")
         if lost := self._unreachable():
             raise ValueError(f"no verdict has the outcome {', '.join(dict.fromkeys(lost))}")
         return self

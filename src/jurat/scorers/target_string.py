@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from jurat.errors import JuratError
 from jurat.metrics.answer_texts import Mode, matches_target
 from jurat.metrics.normalise import normalised
 from jurat.scorers.judgement import Answered, Judgement
@@ -39,7 +40,14 @@ class TargetString(ReplyScorer):
             part: what is matched: the whole reply, or its first line that is not blank.
             fold: compares without regard to case.
             words: `contains` and `prefix` match whole words only: "cat" is not in "category".
+
+        Raises:
+            JuratError: the target is empty, which any reply would match, or is given in two ways.
         """
+        if target is not None and target_field is not None:
+            raise JuratError("The target is given twice, as target and as target_field.")
+        if target is not None and not normalised(target):
+            raise JuratError(f"The target {target!r} is empty.")
         settings = (target and f"={target}", target_field, part != "reply" and part)
         switches = (not fold and "case", words and "words")
         changed = ",".join(str(one) for one in (*settings, *switches) if one)
