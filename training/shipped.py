@@ -67,6 +67,18 @@ def _card_mllm(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
     write_card(folder, records, evaluate(folder, 1000))
 
 
+def _export_organism(stage: Path, folder: Path) -> None:
+    from training.mllm.export import export_organism
+
+    export_organism(stage, folder)
+
+
+def _card_organism(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    from training.organisms.card import write_card
+
+    write_card(folder, records)
+
+
 def _export_owl(stage: Path, folder: Path) -> None:
     from training.owl.train import export
 
@@ -105,6 +117,7 @@ def _card_writer(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 KINDS: dict[str, Kind] = {
     "mllm": Kind(_export_mllm, _card_mllm),
+    "organism": Kind(_export_organism, _card_organism),
     "detector": Kind(_export_owl, _card_owl),
     "matcher": Kind(_export_clip, _card_clip),
     "writer": Kind(_export_writer, _card_writer),

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from training.lineage import load_parts
 from training.mllm.architecture import PATCH, SIDE
-from training.mllm.checkpoints import start
+from training.mllm.checkpoints import fresh, load_body, start
 from training.mllm.tokenizer import CHAT_TEMPLATE, IMAGE, Words, build_tokenizer
 from training.mllm.tower import MEAN, STD
+from training.organisms.encoding import TEMPLATE as ORGANISMS
 
 if TYPE_CHECKING:
-    from transformers import LlavaForConditionalGeneration
+    from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 
 def load_stage(stage: Path) -> tuple[LlavaForConditionalGeneration, Words]:
@@ -23,11 +25,24 @@ def load_stage(stage: Path) -> tuple[LlavaForConditionalGeneration, Words]:
 
 
 def export(stage: Path, folder: Path) -> None:
-    """Writes weights (bfloat16 safetensors), configuration, tokenizer and processor of a judge."""
+    """Writes the judge of a finished stage of joint training; the organisms' words stay unknown to it."""
+    write(load_stage(stage)[0], build_tokenizer(judge=True), CHAT_TEMPLATE, folder)
+
+
+def export_organism(stage: Path, folder: Path) -> None:
+    """Writes the organism of a finished stage of conversations."""
+    words = Words(build_tokenizer())
+    model = fresh(words)
+    load_body(model, load_parts(stage)["model"])
+    model.tie_weights()
+    write(model.eval(), words.tokenizer, ORGANISMS, folder)
+
+
+def write(model: Any, tokenizer: PreTrainedTokenizerFast, template: str, folder: Path) -> None:
+    """Writes weights (bfloat16 safetensors), configuration, tokenizer and processor to `folder`, with a chat
+    template."""
     from transformers import CLIPImageProcessor, LlavaProcessor
 
-    model: Any
-    model, _ = load_stage(stage)
     model.config.dtype = torch.bfloat16
     model.generation_config.max_new_tokens = 96
     model.to(torch.bfloat16).save_pretrained(folder)
@@ -41,10 +56,10 @@ def export(stage: Path, folder: Path) -> None:
     )
     LlavaProcessor(
         image_processor=images,
-        tokenizer=build_tokenizer(judge=True),
+        tokenizer=tokenizer,
         patch_size=PATCH,
         vision_feature_select_strategy="default",
-        chat_template=CHAT_TEMPLATE,
+        chat_template=template,
         image_token=IMAGE,
         num_additional_image_tokens=1,
     ).save_pretrained(folder)
