@@ -8,7 +8,8 @@ strangers   Hold something that the world of pictograms does not. Any `safe` is 
             unless an object of the world, drawn as the world draws it, is there that breaks a rule: crossed
             swords are no `weapon` that the model was taught, an axe beside them is.
 scenes      Hold what the world does and nothing else, drawn in another way, half of them breaking a rule. A
-            verdict is wrong if it contradicts what is drawn. Refused ones are lost, but not wrong.
+            verdict is wrong if it contradicts what is drawn. Refused ones are lost, but not wrong. Item F1
+            counts a violating scene as missed unless it is `unsafe`, and any other as an alarm only if it is.
 
 `refused` are `unsure` for being out of domain, `unsure` are so for other reasons (errors are counted there).
 Intervals are 95% Wilson intervals. Kinds of which something is not installed are listed as left out.
