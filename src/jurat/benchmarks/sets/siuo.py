@@ -70,7 +70,8 @@ def _options(row: Row) -> dict[str, str]:
         values = cast("list[Any]", value)
         if len(values) > len(_LETTERS):
             raise SkipRow(f"it has {len(values)} options, more than {len(_LETTERS)}")
-        value = {letter: _unlettered(str(text)) for letter, text in zip(_LETTERS, values, strict=False)}
+        named = zip(_LETTERS, values, strict=False)
+        value = {letter: _unlettered(str(text)) for letter, text in named if text is not None}
     cells = cast("Mapping[str, Any]", value)
     found = {letter: text for letter in _LETTERS if (text := text_if_any(cells, letter, letter.lower()))}
     if len(found) < 2:
