@@ -16,16 +16,15 @@ from tests.strangers.rules import cases, constitution, draw_scene, rules
 from tests.strangers.scenes import APART, FIRST_CARD, NEAR, STRANGER, Drawing, Look, compressed
 from tests.strangers.sprites import SHIPPED, strangers, taught, untaught
 from tests.strangers.truth import Facts, facts, holds, known
+from training.scenes.unknown import characters
 
 KINDS = [kind for kind in (*STRANGERS, *SCENES) if not kind.needs]
 QUICK = 7
 """Every such kind is drawn in the quick part of the tests."""
-REPOSITORY = Path(__file__).parents[2]
 
 
 def test_no_drawing_is_taught_or_shown_in_training() -> None:
-    listed = (REPOSITORY / "training" / "untaught_emoji.txt").read_text("utf-8").splitlines()
-    shown = {ord(c) for line in listed if not line.startswith("#") for c in line}
+    shown = {ord(letter) for letter, _ in characters()}
     assert len(untaught()) == len(set(untaught())) >= 250
     assert not set(untaught()) & (shown | set(CODE_POINTS))
 
