@@ -94,14 +94,14 @@ def test_a_page_without_a_place_for_the_table_is_refused() -> None:
         ("{exam: juggling, model: tuned}", "there is no exam 'juggling'"),
         ("{exam: caption, model: dog}", "there is no model 'dog'; there are knows, text-aligned"),
         ("{exam: caption, model: tuned, bar: 95}", "less than or equal to 1"),
-        ("{exam: caption, model: tuned, share: 1}", "Extra inputs are not permitted"),
+        ("{exam: caption, model: tuned, share: 1}", "there is no such key"),
     ],
 )
 def test_a_wrong_need_is_named(tmp_path: Path, broken: str, message: str) -> None:
     file = tmp_path / "skills.yaml"
     row = "{name: A, kind: attack, skill: b, stand_in: c, needs: [%s]}" % broken  # noqa: UP031
     file.write_text(f"bar: 0.9\nrows:\n  - {row}\n")
-    with pytest.raises(JuratError, match=r"is no table of skills: rows\.0\.needs\.0") as found:
+    with pytest.raises(JuratError, match=r"is no table of skills: line 3: rows\.0\.needs\.0") as found:
         load_skills(file)
     assert message in str(found.value)
 
