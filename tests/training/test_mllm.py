@@ -169,7 +169,8 @@ def test_every_mode_yields_questions_and_answers(pool: Pool, words: Words, mix: 
     assert asked == len(pairs)
     if mode == "rule":
         judges = ["rule:" in words.tokenizer.decode(question) for question, _ in pairs]
-        assert all(judges) if "judge" in mixes()[mix].rules else not any(judges)
+        share = mixes()[mix].rules.get("judge", 0)
+        assert (any(judges), all(judges)) == (share > 0, share == 1)
         assert RULE.ask("x") == "Rule: x"
 
 
