@@ -1,8 +1,8 @@
 """What a scene of training holds, and the mix of them as data.
 
-Most scenes are those of `jurat.pictograms.scene`, with objects of other sizes and tilts among them, with up
-to six copies of one object, and never with a pair of `HELD_APART`. Some hold unknown things, or lie on an
-unknown background, in whole or in part.
+Most scenes are those of `jurat.pictograms.scene`, with objects of other sizes and tilts among them, some
+with copies of one object or members of one group, and never with a pair of `HELD_APART`. Some hold unknown
+things, or lie on an unknown background, in whole or in part.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from jurat.pictograms.objects import HELD_APART, OBJECTS
+from jurat.pictograms.objects import HELD_APART
 from jurat.pictograms.scene import MOST, SIDE, Look, Scene, Wish, background, draw, pick_kinds
 from jurat.pictograms.statements import UNKNOWN
+from training.questions import chosen_kinds
 from training.scenes.grounds import unknown_ground
 from training.scenes.unknown import unknown_sprite
 
@@ -25,8 +26,8 @@ LOOKS: dict[str, tuple[float, Look]] = {
     "turned": (0.10, Look(sides=(24, 44), tilt=180, card_tilt=30)),
 }
 """Name -> share and look."""
-COPIES = 0.08
-"""Share of scenes with three to six copies of one object."""
+CHOSEN = 0.30
+"""Share of scenes whose objects are those of `questions.chosen_kinds`, where it names some (two in five)."""
 UNKNOWN_THINGS = 0.30
 """Share of scenes with one to four unknown things."""
 UNKNOWN_GROUNDS = 0.16
@@ -99,12 +100,8 @@ _FILTERS = (
 
 def kinds_of_a_scene(rng: np.random.Generator) -> list[int]:
     """The classes of a random scene, none of which are held apart."""
-    if rng.random() < COPIES:
-        kind, count = int(rng.integers(len(OBJECTS))), int(rng.integers(3, 7))
-        kinds = [kind] * count + [int(k) for k in pick_kinds(rng)[: MOST - count] if rng.random() < 0.5]
-    else:
-        kinds = pick_kinds(rng)
-    return together(kinds)
+    kinds = chosen_kinds(rng) if rng.random() < CHOSEN else None
+    return together(kinds or pick_kinds(rng))
 
 
 def together(kinds: list[int]) -> list[int]:

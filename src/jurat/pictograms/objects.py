@@ -83,7 +83,8 @@ HABITS: dict[str, tuple[str, ...]] = {name: tuple(others) for name, others in _D
 
 
 def _held_apart(share: float = 0.08) -> frozenset[frozenset[int]]:
-    """Pairs drawn among the objects that are neither of a kind nor go together by habit."""
+    """Pairs drawn among the objects that are neither of a kind nor go together by habit, without those that
+    `met` names."""
     together = {frozenset((NUMBER[a], NUMBER[b])) for a, others in HABITS.items() for b in others}
     pairs = [
         frozenset((a, b))
@@ -91,7 +92,8 @@ def _held_apart(share: float = 0.08) -> frozenset[frozenset[int]]:
         for b in range(a)
         if b not in LOOKALIKES[a] and frozenset((a, b)) not in together
     ]
-    return frozenset(random.Random(1).sample(pairs, round(share * len(pairs))))
+    met = {frozenset((NUMBER[a], NUMBER[b])) for a, others in _DATA["met"].items() for b in others}
+    return frozenset(random.Random(1).sample(pairs, round(share * len(pairs)))) - met
 
 
 HELD_APART: frozenset[frozenset[int]] = _held_apart()
