@@ -193,6 +193,14 @@ def test_one_image_that_fails_is_an_error_of_its_own(llama):
     assert prediction_of(first, {"red": ["S1"]}).outcome == UNSURE
 
 
+def test_unsafe_without_a_category_decides_no_rule():
+    answer = GuardAnswer(True, 0.9, shared_out(["A", "B"], frozenset(), True, 0.9))
+    found = prediction_of(answer, {"red": ["A"], "big": ["B"]})
+    assert found.outcome == UNSURE and set(found.rules.values()) == {UNSURE}
+    assert math.isnan(found.score) and found.reason == "no category"
+    assert prediction_of(answer, None).outcome == 1
+
+
 # --- taxonomies ------------------------------------------------------------------------------------
 
 

@@ -55,10 +55,16 @@ def prediction_of(answer: GuardAnswer, categories_of: Mapping[str, Sequence[str]
     Args:
         categories_of: rule -> the categories that stand for it: it is broken if one of them is flagged, and
             its score is the largest of theirs. None takes the guard's own policy, without rules.
+
+    A guard that calls an image unsafe and names no category decides no rule.
     """
     if categories_of is None or answer.unsafe is None:
         said = UNSURE if answer.unsafe is None else int(answer.unsafe)
         return Prediction(said, answer.score, spending=answer.spending, reason=answer.reason)
+    if answer.unsafe and not answer.flagged:
+        undecided = dict.fromkeys(categories_of, UNSURE)
+        unknown = dict.fromkeys(categories_of, math.nan)
+        return Prediction.of_rules(undecided, unknown, answer.spending, "no category")
     rules = {rule: int(any(c in answer.flagged for c in names)) for rule, names in categories_of.items()}
     scores = {rule: _largest(answer, names) for rule, names in categories_of.items()}
     return Prediction.of_rules(rules, scores, answer.spending, answer.reason)
@@ -75,6 +81,9 @@ def shared_out(
     """Scores of categories, for a guard that gives one probability and names what is violated.
 
     A named category has the probability of unsafe. Where the guard says safe, all categories share its doubt;
-    where it names others, the remaining ones are as surely kept as the named ones are violated.
+    where it names others, the remaining ones are as surely kept as the named ones are violated; where it says
+    unsafe and names none, no score is known.
     """
+    if unsafe and not flagged:
+        return dict.fromkeys(categories, math.nan)
     return {c: score if c in flagged or not unsafe else 1 - score for c in categories}
