@@ -1,0 +1,49 @@
+"""What an attacker wants: conversations about a picture, and what the model should reply to each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from jurat.attacks.pictures import as_levels, as_pixels
+from jurat.content import Chat, Reply
+
+__all__ = ["Case", "Goal", "shown"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A conversation about the attacked picture, and the reply that is wanted."""
+
+    chat: Chat
+    """Its images mark places: the attacked picture takes the place number `place`, the others stay."""
+    target: str = ""
+    """The reply that is wanted, or its beginning, with a leading space where the model would write one."""
+    place: int = 0
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is wanted of one picture. Prompts of the three lists should not overlap."""
+
+    clean: Tensor
+    """The picture before the attack: uint8 (3, H, W)."""
+    train: Sequence[Case]
+    """What the attack may use."""
+    validation: Sequence[Case]
+    """What the best iterate is chosen on; empty takes `train`."""
+    test: Sequence[Case]
+    """What success is measured on."""
+    succeeded: Callable[[Case, Reply], bool]
+    """Whether a reply to a case of `test` is what the attacker wants. It is not called for failures."""
+    name: str = ""
+
+
+def shown(case: Case, picture: Tensor) -> list[Tensor]:
+    """The pixels of a case's images, with the picture in its place."""
+    return [
+        picture if place == case.place else as_pixels(as_levels(image))
+        for place, image in enumerate(case.chat.images)
+    ]
