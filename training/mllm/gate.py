@@ -1,6 +1,6 @@
 """The lesson of the domain gate: which patches show what the world does not know, and whether any does.
 
-The tower stays as it is; the gate reads some of its layers (`jurat.models.bundled.domain_gate`). It learns on
+The tower stays as it is; the gate reads some of its layers (`jurat.models.bundled.patch_gate`). It learns on
 scenes with and without unknown things and backgrounds (outlier exposure, Hendrycks et al. 2019, arXiv
 1812.04606), patch by patch and image by image. A picture without any known object is strange too.
 """
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jurat.models.bundled.patch_gate import patch_logits, patch_tokens
 from jurat.pictograms.objects import CLASSES
 from training.mllm.dense_targets import FOREIGN_GROUND, UNKNOWN_THING, targets
 from training.mllm.tower import pixel_values
@@ -34,13 +35,8 @@ PASS = 0.995
 """Share of genuine scenes that the threshold lets pass."""
 
 
-class PatchGate(nn.Module):
-    """Strangeness by patches: each looks at itself and its neighbours, and one strange patch is enough.
-
-    It reads tokens of some layers of a tower, each brought to mean 0 and deviation 1, side by side. The
-    strangeness of an image is the log of the sum of exp of its patches' strangeness, plus a linear
-    function of means and maxima over all patches, which sees the style of a picture.
-    """
+class GateWeights(nn.Module):
+    """The weights of a `jurat.models.bundled.patch_gate.PatchGate`, to be trained."""
 
     def __init__(self, features: int, width: int = 96, neighbours: int = 48) -> None:
         super().__init__()
@@ -50,21 +46,8 @@ class PatchGate(nn.Module):
         self.style = nn.Linear(2 * width, 1)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """From (n, patches, features) to logits of patches (n, patches) and of images (n,)."""
-        seen = nn.functional.gelu(self.narrow(tokens))
-        side = round(seen.shape[1] ** 0.5)
-        grid = seen.transpose(1, 2).unflatten(2, (side, side))
-        around = nn.functional.gelu(self.around(grid)).flatten(2).transpose(1, 2)
-        patches = self.strange(around).squeeze(-1)
-        style = self.style(torch.cat([seen.mean(1), seen.amax(1)], 1)).squeeze(-1)
-        return patches, torch.logsumexp(patches, 1) + style
-
-
-def patch_tokens(hidden: Sequence[Tensor], layers: Sequence[int], patches: int) -> Tensor:
-    """Tokens of some layers, each brought to mean 0 and deviation 1: (n, patches, layers x width) float32."""
-    # A class token, where there is one, comes first.
-    tokens = [hidden[layer][:, -patches:].float() for layer in layers]
-    return torch.cat([nn.functional.layer_norm(each, each.shape[-1:]) for each in tokens], -1)
+        """See `patch_logits`."""
+        return patch_logits(dict(self.named_parameters()), tokens)
 
 
 class GateLesson:
@@ -77,7 +60,7 @@ class GateLesson:
         self._pools, self._watch = [Pool.open(folder) for folder in folders], Pool.open(watch)
         self._weight: float = task.stage.settings.get("patches", 0.5)
         self._tower = load_tower(parent).requires_grad_(False)
-        self._gate = PatchGate(len(LAYERS) * self._tower.config.hidden_size)
+        self._gate = GateWeights(len(LAYERS) * self._tower.config.hidden_size)
         self.modules = {"gate": self._gate}
         self.counts = Counter[str]()
 

@@ -1,0 +1,113 @@
+"""Recognises images outside a model's domain, patch by patch: one strange patch is enough.
+
+Each patch is read with its neighbours from some hidden layers of the model's own vision tower, which was
+trained to tell things and backgrounds that the world of pictograms does not know (outlier exposure, Hendrycks
+et al. 2019, arXiv 1812.04606). The strangeness of an image is the log of the sum of exp of the strangeness of
+its patches, plus a linear function of means and maxima over all patches, which sees the style of a picture.
+An image is foreign if its strangeness is above a threshold that 99.5% of held-out scenes stay below.
+
+A gate lies beside the weights: `domain.safetensors` holds the tensors that `patch_logits` names, and
+`domain.json` is {"version": 2, "layers": [2, 4, 6], "threshold": 1.2}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jurat.models.bundled import data_files
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VERSION = 2
+WEIGHTS, SETTINGS = "domain.safetensors", "domain.json"
+NAMES = tuple(
+    f"{layer}.{part}" for layer in ("narrow", "around", "strange", "style") for part in ("weight", "bias")
+)
+
+
+@dataclass(frozen=True)
+class PatchGate:
+    """See the module's docstring."""
+
+    weights: Mapping[str, Tensor]
+    """Float32 tensors by `NAMES`."""
+    layers: tuple[int, ...]
+    """Indices into the tower's hidden states; 0 is what goes into its first layer."""
+    threshold: float
+    """Images of greater strangeness are foreign."""
+
+    def strangeness(self, tower: Any, pixels: Tensor) -> Tensor:
+        """Strangeness of each image of `pixels` (n, 3, height, width), as the processor makes them: (n,)
+        float32."""
+        import torch
+
+        with torch.inference_mode():
+            hidden = tower(pixels.to(tower.dtype), output_hidden_states=True).hidden_states
+        return self.strangeness_of(hidden, patches_of(tower))
+
+    def strangeness_of(self, hidden: Sequence[Tensor], patches: int) -> Tensor:
+        """The same from the tower's hidden states."""
+        tokens = patch_tokens(hidden, self.layers, patches)
+        return patch_logits({n: w.to(tokens.device) for n, w in self.weights.items()}, tokens)[1]
+
+    def save(self, folder: Path) -> None:
+        from safetensors.torch import save_file
+
+        save_file({name: self.weights[name].contiguous() for name in NAMES}, folder / WEIGHTS)
+        data_files.write(
+            folder / SETTINGS, VERSION, {"layers": list(self.layers), "threshold": self.threshold}
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> PatchGate:
+        """Raises ModelError: there is none, or it is of another version."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        with data_files.reading(folder / SETTINGS, VERSION) as settings:
+            try:
+                stored = load_file(folder / WEIGHTS)
+            except SafetensorError as error:
+                raise ValueError(str(error)) from error
+            weights = {name: stored[name].float() for name in NAMES}
+            return cls(weights, tuple(settings["layers"]), float(settings["threshold"]))
+
+
+def patch_logits(weights: Mapping[str, Tensor], tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Strangeness of patches (n, patches) and of images (n,), from `patch_tokens` (n, patches, D).
+
+    Of `weights`, `narrow` maps D to a smaller width, `around` is a convolution of 3 x 3 over the square of
+    patches, `strange` gives a patch its logit, and `style` sees means and maxima over all patches.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    def linear(name: str, values: Tensor) -> Tensor:
+        return F.linear(values, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    seen = F.gelu(linear("narrow", tokens))
+    side = round(seen.shape[1] ** 0.5)
+    grid = seen.transpose(1, 2).unflatten(2, (side, side))
+    near = F.gelu(F.conv2d(grid, weights["around.weight"], weights["around.bias"], padding=1))
+    patches = linear("strange", near.flatten(2).transpose(1, 2)).squeeze(-1)
+    style = linear("style", torch.cat([seen.mean(1), seen.amax(1)], 1)).squeeze(-1)
+    return patches, torch.logsumexp(patches, 1) + style
+
+
+def patch_tokens(hidden: Sequence[Tensor], layers: Sequence[int], patches: int) -> Tensor:
+    """Tokens of some layers, each brought to mean 0 and deviation 1: (n, patches, layers x width) float32."""
+    import torch
+    from torch.nn import functional as F
+
+    # A class token, where there is one, comes first.
+    tokens = [hidden[layer][:, -patches:].float() for layer in layers]
+    return torch.cat([F.layer_norm(each, each.shape[-1:]) for each in tokens], -1)
+
+
+def patches_of(tower: Any) -> int:
+    """Number of patches per image."""
+    return (tower.config.image_size // tower.config.patch_size) ** 2
