@@ -46,6 +46,7 @@ KINDS: dict[str, str] = {
     "sources": "jurat.sources.registry:SOURCES",
     "benchmarks": "jurat.benchmarks.registry:BENCHMARKS",
     "scorers": "jurat.scorers.registry:SCORERS",
+    "attacks": "jurat.attacks.registry:ATTACKS",
     "metrics": "jurat.metrics.named:METRICS",
     "bench_methods": "jurat.bench.methods.registry:METHODS",
     "guards": "jurat.bench.guards.registry:GUARDS",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from PIL import Image
 from torch import Tensor
 
 from jurat.attacks.pictures import as_levels, as_pixels
@@ -39,6 +40,12 @@ class Goal:
     succeeded: Callable[[Case, Reply], bool]
     """Whether a reply to a case of `test` is what the attacker wants. It is not called for failures."""
     name: str = ""
+    kept: Sequence[Case] = ()
+    """Conversations whose replies should stay as they are, with these replies."""
+    trigger: Image.Image | str | None = None
+    """What the picture should look like to a vision tower: an image, or a text."""
+    teacher: Callable[[Case], Case] | None = None
+    """The same conversation with a prompt that makes the model behave as the attacker wants."""
 
 
 def shown(case: Case, picture: Tensor) -> list[Tensor]:

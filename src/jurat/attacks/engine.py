@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from jurat.attacks.objectives import Draw
+from jurat.attacks.objectives import Draw, Objective
 from jurat.attacks.optimisers import Optimiser
 from jurat.attacks.pictures import as_pixels
 from jurat.attacks.problem import Problem, seeded
@@ -68,7 +68,7 @@ def optimise(
         every: steps between checks; the start and the end are checked, too.
         random_start: begins at a random picture within the constraint, and not at the clean one.
     """
-    check = check or by_loss(problem, seed)
+    check = check or by_loss(problem.objectives, seed)
     count = len(problem.clean)
     variables = _start(problem, random_start, seed)
     optimiser.begin(problem, variables)
@@ -93,14 +93,14 @@ def optimise(
     ]
 
 
-def by_loss(problem: Problem, seed: int = 0) -> Check:
-    """The check by the objectives: their loss on the saved picture, with the same draw each time."""
+def by_loss(objectives: Sequence[Objective], seed: int = 0) -> Check:
+    """The check by objectives: their summed loss on the saved picture, with the same draw each time."""
 
     def check(saved: Sequence[Tensor], which: Sequence[int]) -> Sequence[Checked]:
         draw = Draw(0, seeded(seed, 0))
         pictures = [as_pixels(levels) for levels in saved]
         with torch.no_grad():
-            parts = [each.losses(pictures, which, draw) for each in problem.objectives]
+            parts = [each.losses(pictures, which, draw) for each in objectives]
         return [Checked(score) for score in torch.stack(parts).sum(0).tolist()]
 
     return check

@@ -31,6 +31,9 @@ __all__ = [
 ]
 
 
+Reduction = Literal["mean", "sum", "tokens"]
+
+
 @dataclass(frozen=True)
 class Draw:
     """The step that losses are for, counted from 0, and the source of all that is random in it."""
@@ -78,7 +81,8 @@ class Continuation(Objective):
     Args:
         cases: for each picture, the conversations with their targets.
         sampler: which of them a step takes; all by default.
-        reduction: of the tokens of a target, their "mean" or their "sum".
+        reduction: of the tokens of a target, their "mean" or their "sum"; "tokens" is the mean over all
+            tokens of all conversations of a step, so that longer targets weigh more.
     """
 
     def __init__(
@@ -87,7 +91,7 @@ class Continuation(Objective):
         cases: Sequence[Sequence[Case]],
         *,
         sampler: Sampler | None = None,
-        reduction: Literal["mean", "sum"] = "mean",
+        reduction: Reduction = "mean",
     ) -> None:
         self._access, self._cases, self._reduction = access, cases, reduction
         self._sampler = sampler or All()
@@ -100,33 +104,34 @@ class Continuation(Objective):
             [shown(case, picture) for case, picture in asked],
             [case.target for case, _ in asked],
         )
-        losses = torch.stack(
-            [self.loss(case, each, draw) for (case, _), each in zip(asked, made, strict=True)]
-        )
-        return torch.stack([part.mean() for part in losses.split([len(some) for some in chosen])])
+        rows = iter(self.tokens(case, each, draw) for (case, _), each in zip(asked, made, strict=True))
+        return torch.stack([self._reduced([next(rows) for _ in some]) for some in chosen])
 
-    def loss(self, case: Case, made: ContinuationLogits, draw: Draw) -> Tensor:
-        """The loss of one conversation, a scalar."""
-        return self._reduced(-made.log_probabilities)
+    def tokens(self, case: Case, made: ContinuationLogits, draw: Draw) -> Tensor:
+        """The losses of the tokens of one conversation's target."""
+        return -made.log_probabilities
 
-    def _reduced(self, tokens: Tensor) -> Tensor:
-        return tokens.mean() if self._reduction == "mean" else tokens.sum()
+    def _reduced(self, rows: Sequence[Tensor]) -> Tensor:
+        """The loss of a picture from those of its conversations' tokens."""
+        if self._reduction == "tokens":
+            return torch.cat(list(rows)).mean()
+        return torch.stack([row.mean() if self._reduction == "mean" else row.sum() for row in rows]).mean()
 
 
 class Untargeted(Continuation):
     """The negative of the cross-entropy: makes the given replies unlikely (Schlarmann and Hein 2023)."""
 
-    def loss(self, case: Case, made: ContinuationLogits, draw: Draw) -> Tensor:
-        return -super().loss(case, made, draw)
+    def tokens(self, case: Case, made: ContinuationLogits, draw: Draw) -> Tensor:
+        return made.log_probabilities
 
 
 class GrowingTarget(Continuation):
     """The cross-entropy of the first tokens of a target, one more each step, from one up to all of them and
     then from one again (Bagdasaryan et al. 2023, their released code)."""
 
-    def loss(self, case: Case, made: ContinuationLogits, draw: Draw) -> Tensor:
-        tokens = -made.log_probabilities
-        return self._reduced(tokens[: draw.step % len(tokens) + 1])
+    def tokens(self, case: Case, made: ContinuationLogits, draw: Draw) -> Tensor:
+        every = -made.log_probabilities
+        return every[: draw.step % len(every) + 1]
 
 
 class PromptMatching(Continuation):
@@ -146,7 +151,7 @@ class PromptMatching(Continuation):
         teacher: Callable[[Case], Case],
         *,
         sampler: Sampler | None = None,
-        reduction: Literal["mean", "sum"] = "mean",
+        reduction: Reduction = "mean",
     ) -> None:
         super().__init__(access, cases, sampler=sampler, reduction=reduction)
         every = {id(case): case for some in cases for case in some}
@@ -157,10 +162,9 @@ class PromptMatching(Continuation):
         pixels = [as_pixels(as_levels(image)) for image in case.chat.images]
         return self._access.continuations([case.chat], [pixels], [case.target])[0].logits
 
-    def loss(self, case: Case, made: ContinuationLogits, draw: Draw) -> Tensor:
+    def tokens(self, case: Case, made: ContinuationLogits, draw: Draw) -> Tensor:
         wanted = self._wanted[id(case)]
-        tokens = F.kl_div(made.logits.log_softmax(-1), wanted, log_target=True, reduction="none").sum(-1)
-        return self._reduced(tokens)
+        return F.kl_div(made.logits.log_softmax(-1), wanted, log_target=True, reduction="none").sum(-1)
 
 
 class Features(Objective):

@@ -1,0 +1,144 @@
+"""Which attacks there are, and how one is opened by name.
+
+An attack of ours is a file of `methods/` and an entry here; a third party's is an entry point of the group
+`jurat.attacks`, whose factory is a subclass of `PictureAttack`. `carlini?steps=50` changes a setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from jurat.errors import JuratError
+from jurat.registry import Entry, Registry, name_and_options, suggestion
+
+if TYPE_CHECKING:
+    from jurat.attacks.method import PictureAttack  # imports torch
+
+__all__ = ["ATTACKS", "AttackEntry", "open_attack"]
+
+Needs = Literal["gradients", "encoder", "surrogates", "replies", "nothing"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackEntry(Entry):
+    """An attack."""
+
+    needs: Needs = "gradients"
+    """What it uses: the model's gradients, its vision encoder, its replies, other models, or nothing."""
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """Name -> settings that differ from the attack's own: "as_released" where the authors' code and their
+    paper differ."""
+
+
+def _entry(
+    name: str, where: str, summary: str, paper: str | None, needs: Needs, **presets: Any
+) -> AttackEntry:
+    factory = f"jurat.attacks.methods.{where}"
+    return AttackEntry(name, summary, factory, extra="local", paper=paper, needs=needs, presets=presets)
+
+
+ATTACKS: Registry[AttackEntry] = Registry(
+    "attacks",
+    "attack",
+    AttackEntry,
+    [
+        _entry("noise", "noise:Noise", "random noise at the same budget, the control", None, "nothing"),
+        _entry(
+            "carlini",
+            "carlini:Carlini",
+            "the beginning of a reply, by projected gradient descent on any picture",
+            "arXiv:2306.15447",
+            "gradients",
+        ),
+        _entry(
+            "shayegani",
+            "shayegani:Shayegani",
+            "a picture that the vision encoder takes for a trigger",
+            "arXiv:2307.14539",
+            "encoder",
+        ),
+        _entry(
+            "dong",
+            "dong:Dong",
+            "transfer from surrogates, away from the clean features or to a text",
+            "arXiv:2309.11751",
+            "surrogates",
+            as_released={"rate": 3.2 / 255},
+        ),
+        _entry(
+            "qi",
+            "qi:Qi",
+            "one picture for many requests, from a small corpus of texts",
+            "arXiv:2306.13213",
+            "gradients",
+        ),
+        _entry(
+            "tu",
+            "tu:Tu",
+            "a picture that CLIP takes for a wrong word",
+            "arXiv:2311.16101",
+            "encoder",
+        ),
+        _entry(
+            "bagdasaryan",
+            "bagdasaryan:Bagdasaryan",
+            "a reply of the attacker's that steers the conversation, token by token",
+            "arXiv:2307.10490",
+            "gradients",
+        ),
+        _entry(
+            "schlarmann-hein",
+            "schlarmann_hein:SchlarmannHein",
+            "imperceptible changes that spoil captions and answers",
+            "arXiv:2308.10741",
+            "gradients",
+        ),
+        _entry(
+            "image-hijacks",
+            "image_hijacks:ImageHijacks",
+            "a behaviour over many contexts, by a ball, a patch or a moving patch",
+            "arXiv:2309.00236",
+            "gradients",
+        ),
+        _entry(
+            "fu",
+            "fu:Fu",
+            "a call of a tool from a picture that looks clean",
+            "arXiv:2310.03185",
+            "gradients",
+        ),
+    ],
+)
+
+
+def open_attack(name: str, preset: str | None = None) -> PictureAttack:
+    """An attack by its name, with settings behind a question mark: "carlini?steps=50&rate=0.05".
+
+    Raises:
+        JuratError: there is no such attack, preset or setting, or a value does not fit.
+    """
+    plain, given = name_and_options(name)
+    entry = ATTACKS.find(plain)
+    kind: Any = entry.load(f"The attack {plain!r}")
+    if preset is not None and preset not in entry.presets:
+        raise JuratError(
+            f"The attack {plain!r} has no preset {preset!r}.", hint=suggestion(preset, entry.presets)
+        )
+    known = {each.name for each in fields(kind)}
+    for option in given:
+        if option not in known:
+            raise JuratError(
+                f"The attack {plain!r} has no setting {option!r}.", hint=suggestion(option, known)
+            )
+    values = {option: None if text == "null" else text for option, text in given.items()}
+    settings = {**entry.presets.get(preset or "", {}), **values}
+    try:
+        return TypeAdapter(kind).validate_python(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "a setting"
+        raise JuratError(f"The attack {plain!r}: {where}: {first['msg']}.") from error
