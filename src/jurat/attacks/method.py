@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from jurat.attacks.access import Access, Compute
 from jurat.attacks.cases import Goal
@@ -18,8 +18,9 @@ from jurat.attacks.samplers import All, Sampler
 from jurat.attacks.submission import replies_to
 from jurat.registry import Evidence
 
-__all__ = ["PictureAttack", "ball", "setting"]
+__all__ = ["PictureAttack", "Wants", "ball", "setting"]
 
+Wants = Literal["target", "reference", "trigger", "nothing"]
 T = TypeVar("T")
 
 
@@ -58,6 +59,12 @@ class PictureAttack:
     """Whether it begins at a random picture within the constraint."""
     stops: ClassVar[bool] = False
     """Whether it ends for a picture as soon as the validation prompts are answered as wanted."""
+
+    @property
+    def wants(self) -> Wants:
+        """What a goal must say: a "target" to be written, a "reference" that is not to be written any more, a
+        "trigger" to look like, or "nothing"."""
+        return "target"
 
     steps: int = setting(100, "ours", "Steps.")
     every: int = setting(10, "ours", "Steps between checks on validation prompts.")

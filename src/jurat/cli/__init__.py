@@ -36,6 +36,7 @@ COMMANDS = {
     "judges": "Compare the judges of stored replies, and with people.",
     "compare": "Compare two evaluations on the same samples.",
     "pictograms": "Draw scenes whose truth is known.",
+    "attack": "Attack pictures, and ask a model about the results.",
     "bench": "Measure judges and baselines on scenes whose truth is known.",
 }
 """The commands in the order of the help: each is a module of this folder with a typer `app`."""

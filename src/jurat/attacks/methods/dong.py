@@ -18,7 +18,7 @@ from jurat.attacks.access import Access
 from jurat.attacks.cases import Goal
 from jurat.attacks.constraints import Constraint, Linf
 from jurat.attacks.gradients import Averaged, spectrum_change
-from jurat.attacks.method import PictureAttack, setting
+from jurat.attacks.method import PictureAttack, Wants, setting
 from jurat.attacks.objectives import Continuation, Features, Objective
 from jurat.attacks.optimisers import CommonWeakness, Optimiser
 from jurat.attacks.pictures import as_pixels
@@ -44,6 +44,10 @@ class Dong(PictureAttack):
     samples: int = setting(20, "authors", "Changes of the spectrum a gradient.")
     deviation: float = setting(16 / 255, "authors", "Of the noise that is added before the transform.")
     spread: float = setting(0.5, "authors", "Largest relative change of a coefficient.")
+
+    @property
+    def wants(self) -> Wants:
+        return "target" if self.aim == "description" else "nothing"
 
     def constraint(self, goal: Goal) -> Constraint:
         return Linf(self.radius)

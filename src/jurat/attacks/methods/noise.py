@@ -9,7 +9,7 @@ from jurat.attacks.access import Access
 from jurat.attacks.cases import Goal
 from jurat.attacks.constraints import Constraint
 from jurat.attacks.engine import Outcome
-from jurat.attacks.method import PictureAttack, ball, setting
+from jurat.attacks.method import PictureAttack, Wants, ball, setting
 from jurat.attacks.objectives import Objective
 from jurat.attacks.pictures import as_pixels
 from jurat.attacks.problem import Problem, seeded
@@ -24,6 +24,10 @@ class Noise(PictureAttack):
 
     steps: int = setting(0, "ours", "It takes none.")
     radius: float | None = setting(8 / 255, "ours", "Largest change of a value in [0, 1]; null: any picture.")
+
+    @property
+    def wants(self) -> Wants:
+        return "nothing"
 
     def constraint(self, goal: Goal) -> Constraint:
         return ball(self.radius)

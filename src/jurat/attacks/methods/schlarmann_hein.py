@@ -15,7 +15,7 @@ from jurat.attacks.access import Access
 from jurat.attacks.cases import Goal
 from jurat.attacks.constraints import Constraint, Linf
 from jurat.attacks.engine import Outcome
-from jurat.attacks.method import PictureAttack, setting
+from jurat.attacks.method import PictureAttack, Wants, setting
 from jurat.attacks.objectives import Continuation, Objective, Untargeted
 from jurat.attacks.optimisers import Apgd, Optimiser
 from jurat.attacks.samplers import Sampler
@@ -32,6 +32,10 @@ class SchlarmannHein(PictureAttack):
     first: float = setting(1.0, "authors", "First step size, in radii.")
     targeted: bool = setting(False, "paper", "Makes the texts likely instead of unlikely.")
     references: int = setting(5, "authors", "Reference texts at most, one after the other.")
+
+    @property
+    def wants(self) -> Wants:
+        return "target" if self.targeted else "reference"
 
     def constraint(self, goal: Goal) -> Constraint:
         return Linf(self.radius)

@@ -18,7 +18,7 @@ from jurat.attacks.access import Access
 from jurat.attacks.cases import Goal
 from jurat.attacks.constraints import Constraint
 from jurat.attacks.engine import Check, Checked
-from jurat.attacks.method import PictureAttack, ball, setting
+from jurat.attacks.method import PictureAttack, Wants, ball, setting
 from jurat.attacks.objectives import Features, Objective
 from jurat.attacks.optimisers import Adam, Optimiser
 from jurat.attacks.pictures import as_levels, as_pixels
@@ -43,6 +43,10 @@ class Shayegani(PictureAttack):
         "Features that are matched: the tower's summary, or its patches, which LLaVA reads.",
     )
     radius: float | None = setting(None, "paper", "Largest change of a value in [0, 1]; null: any picture.")
+
+    @property
+    def wants(self) -> Wants:
+        return "trigger"
 
     def constraint(self, goal: Goal) -> Constraint:
         return ball(self.radius)

@@ -19,7 +19,7 @@ from torch import Tensor
 from jurat.attacks.access import Access
 from jurat.attacks.cases import Goal
 from jurat.attacks.constraints import Constraint, Linf
-from jurat.attacks.method import PictureAttack, setting
+from jurat.attacks.method import PictureAttack, Wants, setting
 from jurat.attacks.objectives import Draw, Objective
 from jurat.attacks.optimisers import Optimiser, Pgd
 from jurat.attacks.samplers import Sampler
@@ -41,6 +41,10 @@ class Tu(PictureAttack):
     words: tuple[str, ...] = setting(
         ("dog", "coconut", "spaceship"), "authors", "Words; a goal's trigger is the one that is to win."
     )
+
+    @property
+    def wants(self) -> Wants:
+        return "trigger"
 
     def constraint(self, goal: Goal) -> Constraint:
         return Linf(self.radius)

@@ -1,0 +1,131 @@
+"""`jurat attack`: attacked pictures of one's own, and what the model says of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from jurat.cli import model_choice
+from jurat.cli import out_options as output
+from jurat.cli import source_options as sourcing
+from jurat.cli.help_panels import PanelCommand
+from jurat.cli.model_options import ModelOptions, opens_model
+from jurat.errors import JuratError
+from jurat.text import counted, printable
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(cls=PanelCommand)
+@opens_model
+def attack(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="ATTACK",
+            help='Name and settings: carlini, "qi?steps=200&radius=0.06". See: jurat list attacks.',
+        ),
+    ],
+    paths: Annotated[
+        list[str], typer.Argument(help="Images to attack: files, folders, globs, tables.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder; rerun the same command to resume.")],
+    model: model_choice.ModelName = "bundled",
+    prompt: Annotated[
+        list[str] | None, typer.Option(help="What the attack asks about the picture; repeat for more.")
+    ] = None,
+    test_prompt: Annotated[
+        list[str] | None,
+        typer.Option(help="What success is measured on; repeat for more. Default: the prompts."),
+    ] = None,
+    validation_prompt: Annotated[
+        list[str] | None,
+        typer.Option(help="What the best picture is chosen on; repeat for more. Default: the prompts."),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="The reply that is wanted, or its beginning. Default: another one than to the clean picture."
+        ),
+    ] = None,
+    success: Annotated[
+        str | None, typer.Option(help="A text that a successful reply contains. Default: the target.")
+    ] = None,
+    trigger: Annotated[
+        str | None, typer.Option(help="An image file or a text that the picture should look like.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Settings of the attack: as_released.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a reply, at most.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures that are attacked at once.")] = 16,
+    fresh: output.Fresh = False,
+    *,
+    opening: ModelOptions,
+) -> None:
+    """Attack pictures, and ask the model about the saved results. For models you own or may test.
+
+    Success is measured on the saved PNG files, read back as any user would submit them. With --target it is
+    a reply that contains the target; without, another reply than to the clean picture.
+
+    Exit codes: 0 done, 2 wrong usage, 3 the model failed.
+    """
+    from jurat.attacks.attack_run import Wish, attack_items, open_attack_run
+    from jurat.attacks.registry import open_attack
+    from jurat.models import open_model
+    from jurat.sources import SourceOptions
+
+    made = open_attack(name, preset)
+    wish = Wish(
+        tuple(prompt or ()),
+        tuple(test_prompt or ()),
+        tuple(validation_prompt or ()),
+        target,
+        success,
+        None if trigger is None else _trigger(trigger),
+        max_tokens,
+    )
+    items = sourcing.ItemSelection(paths, SourceOptions()).found()
+    victim = open_model(opening.spec(model))
+    console, found = Console(highlight=False), Counter[str]()
+    try:
+        with open_attack_run(out, made, name, victim, wish, seed, fresh=fresh) as run:
+            for row in attack_items(run, made, victim, wish, items, seed=seed, batch=batch_size):
+                found[row["outcome"]] += 1
+                console.print(_line(row), markup=False, soft_wrap=True)
+            total = run.outcomes
+    finally:
+        victim.close()
+    whole = sum(total.values())
+    console.print(f"{total['success']} of {whole} pictures succeeded ({counted(total['error'], 'error')}).")
+    console.print(f"{run.summary}.", markup=False, soft_wrap=True)
+
+
+def _trigger(text: str) -> Image.Image | str:
+    from jurat.media import decode
+
+    path = Path(text)
+    if path.suffix and path.exists():
+        return decode(path.read_bytes()).frames[0]
+    if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
+        raise JuratError(f"There is no image {text}.", hint="--trigger takes an image file or a text.")
+    return text
+
+
+def _line(row: dict[str, Any]) -> str:
+    """One picture in a line."""
+    if row["outcome"] == "error":
+        return printable(f"error    {row['id']}  {row['error']}")
+    replies = row["replies"]
+    shown = next((each for each in replies if each["success"]), replies[0])
+    told = shown["failure"] or repr(shown["reply"])
+    return printable(
+        f"{row['outcome']:<8} {row['id']}  {row['successes']} of {len(replies)} prompts, largest change "
+        f"{row['linf']}/255, SSIM {row['ssim']:.3f}: {told}"
+    )

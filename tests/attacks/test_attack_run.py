@@ -1,0 +1,122 @@
+"""`jurat attack` on the tiny bundled-like model: rows, pictures, resuming, errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from jurat.attacks.pictures import as_levels, read_png
+from jurat.cli import app
+from jurat.models.hf.torchvision_import import prepare_torchvision
+from jurat.runs import read_rows
+
+from ..models.tiny import make_llava, picture
+
+pytestmark = pytest.mark.skipif(not prepare_torchvision(), reason="torchvision is not installed")
+
+PROMPTS = ("--prompt", "Is a dog visible ?", "--test-prompt", "Is a cat visible ?")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"hf/{make_llava(tmp_path_factory.mktemp('tiny') / 'llava')}"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for seed in range(3):
+        picture(seed).save(folder / f"{seed}.png")
+    (folder / "broken.png").write_bytes(b"no image")
+    return folder
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(app, ["attack", *map(str, arguments)])
+
+
+def rows(out: Path) -> dict[str, dict[str, Any]]:
+    return {Path(row["id"]).name: row for row in read_rows(out)}
+
+
+def test_pictures_are_attacked_saved_and_recorded(tiny: str, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ("--model", tiny, "--device", "cpu", "--target", "dog", "--max-tokens", 3, "--out", out)
+    done = run("carlini?steps=3&rate=0.02&radius=0.04", images, *PROMPTS, *options)
+    assert done.exit_code == 0, done.output
+    found = rows(out)
+    assert set(found) == {"0.png", "1.png", "2.png", "broken.png"}
+    assert found["broken.png"]["outcome"] == "error" and found["broken.png"]["error"]
+    for seed in range(3):
+        row = found[f"{seed}.png"]
+        saved = as_levels(read_png(out / row["picture"]))
+        change = (saved.int() - as_levels(picture(seed)).int()).abs()
+        assert row["linf"] == int(change.max()) <= 10
+        assert row["outcome"] == ("success" if row["successes"] else "failure")
+        (reply,) = row["replies"]
+        assert reply["prompt"] == "Is a cat visible ?" and reply["success"] is ("dog" in reply["reply"])
+        assert row["forwards"] > row["backwards"] > 0 and row["seconds"] > 0
+    facts = json.loads((out / "_run.json").read_text())["settings"]
+    assert facts["attack_settings"]["rate"] == 0.02 and facts["prompts"]["test"] == ["Is a cat visible ?"]
+    assert "(1 error)" in done.output and f"rows are new in {out}" in done.output.replace("\n", "")
+
+
+def test_a_run_is_resumed_and_refuses_other_settings(tiny: str, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = (*PROMPTS, "--model", tiny, "--device", "cpu", "--out", out, "--max-tokens", 3)
+    (images / "1.png").rename(tmp_path / "later.png")
+    assert run("noise?radius=0.02", images, *options).exit_code == 0
+    before = rows(out)
+    (tmp_path / "later.png").rename(images / "1.png")
+    again = run("noise?radius=0.02", images, *options)
+    assert again.exit_code == 0 and "1 row is new" in again.output
+    after = rows(out)
+    assert len(after) == 4 and all(after[name] == row for name, row in before.items())
+    other = run("noise?radius=0.04", images, *options)
+    assert other.exit_code == 2 and "holds a run under other settings" in other.output + str(other.exception)
+
+
+def test_without_a_target_another_reply_is_a_success(tiny: str, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = (*PROMPTS, "--model", tiny, "--device", "cpu", "--out", out, "--max-tokens", 3)
+    assert run("schlarmann-hein?steps=4&radius=0.1", images / "0.png", *options).exit_code == 0
+    (reply,) = rows(out)["0.png"]["replies"]
+    assert reply["success"] is (reply["reply"].strip() != reply["clean_reply"].strip())
+
+
+@pytest.mark.parametrize(
+    ("attack", "options", "message"),
+    [
+        ("carlini", PROMPTS, "needs the reply that is wanted"),
+        ("carlini", ("--target", "dog"), "needs at least one prompt"),
+        ("shayegani", PROMPTS, "needs a trigger"),
+        ("shayegani", (*PROMPTS, "--trigger", "nowhere.png"), "There is no image nowhere.png"),
+        ("carlinni", PROMPTS, "There is no attack 'carlinni'"),
+    ],
+)
+def test_what_is_missing_is_named_before_anything_is_written(
+    attack: str, options: tuple[str, ...], message: str, tiny: str, images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = run(attack, images, "--model", tiny, "--device", "cpu", "--out", out, *options)
+    assert done.exit_code != 0 and message in done.output + str(done.exception)
+    assert not out.exists()
+
+
+def test_a_model_without_gradients_is_an_error(images: Path, tmp_path: Path) -> None:
+    done = run("carlini", images, *PROMPTS, "--target", "Yes", "--model", "null", "--out", tmp_path / "out")
+    assert done.exit_code != 0 and "which 'null' does not give" in done.output + str(done.exception)
+
+
+def test_text_and_images_can_be_triggers(tiny: str, images: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "red.png")
+    options = (*PROMPTS, "--model", tiny, "--device", "cpu", "--out", tmp_path / "out", "--max-tokens", 3)
+    done = run("shayegani?steps=2", images / "0.png", "--trigger", tmp_path / "red.png", *options)
+    assert done.exit_code == 0, done.output
+    assert rows(tmp_path / "out")["0.png"]["score"] > 0
