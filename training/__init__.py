@@ -1,4 +1,4 @@
 """How the models that ship with jurat were made. Not installed: run `python -m training` in the repository.
 
-One folder a model (`mllm`, `writer`, `clip`, `owl`); what several of them share lies beside the folders.
+Each model has a folder (`mllm`, `writer`, `clip`, `owl`, `organisms`); shared code lies beside the folders.
 """

@@ -25,7 +25,7 @@ Weights = Annotated[Path, typer.Option(help="Folder of the stages that are done.
 Small = Annotated[bool, typer.Option("--small", help="A few steps of each stage, to try the chain.")]
 Workers = Annotated[int, typer.Option(help="Processes that draw scenes or train.")]
 _STRIDE = 1_000_000
-"""Seeds from one part of a pool to the next."""
+"""Distance between the first seeds of a pool's parts."""
 _WATCHED_FROM = 900_000_000
 _SMALL_PARTS, _SMALL_SCENES, _SMALL_WATCHED = 1, 384, 256
 

@@ -27,7 +27,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "not visible": ("The image must show {a}.", "{a} must be visible."),
     "together": ("No {n} may be visible together with {b}.", "No {n} may be shown with {b}."),
 }
-"""Kind of statement -> rules that forbid it; {n} is a name without its article, or what is counted."""
+"""Kind of statement -> rules that forbid it; {n} is a name without its article, or the counted noun."""
 
 
 def forbid(statement: Statement) -> list[str]:

@@ -49,7 +49,7 @@ def save_stage(task: Task, done: Trained, folder: Path) -> Path:
 
 
 def record_of(task: Task, done: Trained) -> dict[str, Any]:
-    """What is kept of how a stage was trained."""
+    """Record of how a stage was trained, as it is stored."""
     stage = task.stage
     record: dict[str, Any] = {
         "stage": stage.name,
@@ -79,7 +79,7 @@ def record_of(task: Task, done: Trained) -> dict[str, Any]:
 
 
 def mix_record(name: str) -> dict[str, Any]:
-    """A mix of joint training with the wordings that it names, spelled out."""
+    """A mix of joint training, with the full text of the wordings that it names."""
     mix = mixes()[name]
     put = {"statements": wordings("statement"), "rules": wordings("rule")}
     spelled = {
@@ -93,7 +93,7 @@ def mix_record(name: str) -> dict[str, Any]:
 
 
 def made_of(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """How a model was made, a row a stage, for its card."""
+    """Title -> text on how a model was made, one row for each stage, for its card."""
     made: dict[str, str] = {}
     for record in records:
         schedule = ", ".join(f"{name} {value:g}" for name, value in record["schedule"].items())
@@ -123,7 +123,7 @@ def load_parts(folder: Path) -> dict[str, dict[str, Tensor]]:
 
 
 def _own(module: nn.Module) -> Mapping[str, Tensor]:
-    """The state of a module, tied weights once, under the name that comes first."""
+    """State of a module, with tied weights once, under the first of their names."""
     kept: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, value in module.state_dict().items():

@@ -30,7 +30,7 @@ _SHOW_EVERY = 50
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long a stage lasts, and its learning rate."""
+    """Length, batch size and learning rate of a stage."""
 
     steps: int
     batch: int
@@ -41,7 +41,7 @@ class Schedule:
     warm_up: int = 60
     """Steps until the peak."""
     hold: float = 0.35
-    """Share of the steps after which the rate falls."""
+    """Share of the steps after which the rate begins to fall, in [0, 1]."""
     last: float = 0.02
     """Share of the peak that the rate falls to, in a straight line."""
 
@@ -54,41 +54,41 @@ class Schedule:
 
 
 class Lesson(Protocol):
-    """What a stage teaches: the modules, what they are shown in a step, and what is measured on the way.
+    """Interface of a stage's lesson: its modules, the loss of a step, and measurements along the way.
 
     To write one, take the settings of a stage in `__init__`, build `modules`, and return from `losses` the
     weighted parts of the loss of `size` items that are drawn with `rng`.
     """
 
     counts: Counter[str]
-    """What was shown so far in this process: items, questions by kind and form, and so on."""
+    """Counts of what this process has shown so far: items, questions by kind and form, and so on."""
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
-        """What a checkpoint holds, by name."""
+        """Modules that a checkpoint holds, by name."""
         ...
 
     def groups(self) -> Sequence[Group]:
-        """The parameters that learn."""
+        """Parameters that are trained, in groups with one rate each."""
         ...
 
     def losses(self, rng: np.random.Generator, size: int) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """The parts of the loss, to be summed, and other numbers to print."""
+        """Parts of the loss, to be summed, and other numbers to print, by name."""
         ...
 
     def measure(self) -> dict[str, float]:
-        """Measurements on items that are not shown, between 0 and 1."""
+        """Measurements on held-out items, by name, each in [0, 1]."""
         ...
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A stage that is done."""
+    """A finished stage."""
 
     modules: Mapping[str, nn.Module]
     steps: int
     seconds: float
-    """Time that training took, pauses left out."""
+    """Training time in seconds, without pauses."""
     counts: dict[str, int]
     """Sum of `Lesson.counts` over all processes."""
     measured: dict[str, float]
@@ -98,8 +98,8 @@ def train(make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path, work
     """Trains a lesson to its last step; resumes from `checkpoint`, a file, if it is there.
 
     `workers` processes of one thread each take a share of every batch and average their gradients. They wait
-    for each other once a step, not at every operation as threads do, so that whatever else the machine is
-    doing costs its own time and no more. One worker is this process itself. `make` must pickle.
+    for each other once a step, not at every operation as threads do, so that other load on the machine slows
+    training little. One worker is this process itself. `make` must pickle.
     """
     make_folder(checkpoint.parent)
     if workers > 1:
@@ -152,7 +152,7 @@ def _work(rank: int, make: Callable[[], Lesson], schedule: Schedule, checkpoint:
 
 
 def _agreed(wanted: bool) -> bool:
-    """What the first process wants."""
+    """The first process's `wanted`, in every process."""
     if not dist.is_initialized():
         return wanted
     flag = torch.tensor([int(wanted)])
@@ -161,7 +161,7 @@ def _agreed(wanted: bool) -> bool:
 
 
 def _restore(checkpoint: Path, lesson: Lesson, optimizer: Optimizer) -> tuple[int, float, Counter[str]]:
-    """Steps done, seconds spent and what was shown before."""
+    """Restores the state, and returns steps done, seconds spent and counts so far."""
     if not checkpoint.exists():
         return 0, 0.0, Counter()
     state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
@@ -179,7 +179,7 @@ def _save(
     seconds: float,
     counted: Counter[str],
 ) -> None:
-    """Writes a checkpoint, whole or not at all, and prints what is measured."""
+    """Writes a checkpoint atomically, and prints the lesson's measurements."""
     counts = counted + _summed(lesson.counts)
     if dist.is_initialized() and dist.get_rank() > 0:
         return

@@ -1,9 +1,9 @@
 """Muon with AdamW for the rest, as one optimizer.
 
-Muon orthogonalises the momentum of 2-D hidden matrices by five Newton-Schulz steps (Jordan et al.,
-2024); the update's RMS is matched to AdamW's (Liu et al., 2025, arXiv 2502.16982, section 2.2).
-torch has one of its own, but computes it matrix by matrix in bfloat16, which a CPU without bfloat16
-units does several times slower than the training step it serves.
+Muon orthogonalises the momentum of 2-D hidden matrices by five Newton-Schulz steps (Jordan et al., 2024); the
+update's RMS is matched to AdamW's (Liu et al., 2025, arXiv 2502.16982, section 2.2). torch has its own Muon,
+but computes it matrix by matrix in bfloat16; on a CPU without bfloat16 units that takes several times as long
+as the training step itself.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Muon:
 
 
 def _shared_orthogonal(matrices: Tensor) -> Tensor:
-    """Orthogonal matrices nearest to each of (n, a, b); several processes share the work."""
+    """The nearest orthogonal matrix to each of (n, a, b); the processes share the work."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return _orthogonal(matrices)
     mine = slice(dist.get_rank(), None, dist.get_world_size())
@@ -67,7 +67,7 @@ def _orthogonal(matrices: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters by name, with a factor on the learning rate that they share."""
+    """Parameters by name, with a shared factor on the learning rate."""
 
     named: Sequence[tuple[str, nn.Parameter]]
     factor: float = 1.0
@@ -93,7 +93,7 @@ class Optimizer:
         return [parameter for group in self._groups for _, parameter in group.named]
 
     def step(self, rate: float) -> None:
-        """Averages gradients over processes, clips, steps and forgets the gradients."""
+        """Averages gradients over processes, clips them, makes a step and clears them."""
         _average_gradients(self.parameters())
         torch.nn.utils.clip_grad_norm_(self._others, 1.0)
         for group in self._adam.param_groups:

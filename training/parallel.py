@@ -11,13 +11,13 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 _BLOCK = 64
-"""Tasks a process is given at a time."""
+"""Number of tasks that a process is given at a time."""
 
 
 def in_order(make: Callable[[A], T], tasks: Iterable[A], workers: int = 1) -> Iterator[T]:
-    """What `make` makes of each task, which may go on for ever; `make` and the results must pickle.
+    """Results of `make` for each task, in order; tasks may be endless. `make` and the results must pickle.
 
-    At most two blocks are made ahead of what was taken. One worker is this process itself.
+    At most two blocks of results are computed ahead. One worker is this process itself.
     """
     if workers <= 1:
         yield from map(make, tasks)

@@ -1,4 +1,4 @@
-"""Objects the bundled detector can be asked for, and how each is worded."""
+"""Objects that the bundled detector can be asked for, and their wordings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ READING: tuple[Noun, ...] = tuple(
     for kind, word in zip(_CARDS, WORDS, strict=True)
 )
 QUERIES: tuple[Noun, ...] = (*OBJECTS, *GROUPS, SIGN, *READING)
-"""Everything that it can find."""
+"""Everything that the detector can find."""
 _OTHER = ("sign with the word {}", "sign reading {}")
 
 

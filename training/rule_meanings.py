@@ -1,4 +1,4 @@
-"""What a rule of the pictogram world can forbid. The writer learns to find these meanings in sentences.
+"""Meanings of rules in the pictogram world, which the writer learns to find in sentences.
 
 A `Ban` is the meaning of a rule; `rule_wordings.wording` writes it as a sentence. About a sixth of all bans
 are held out of training (`held_out`).
@@ -31,15 +31,16 @@ Either = tuple[Statement, ...]
 
 @dataclass(frozen=True)
 class Ban:
-    """What a rule forbids: all of `parts` and nothing of `absent`, unless all of `unless` holds."""
+    """The meaning of a rule. It forbids that all of `parts` and nothing of `absent` is true, unless all of
+    `unless` is."""
 
     parts: tuple[Either, ...]
     absent: Either = ()
-    """Forbidden is their absence: a rule without `parts` demands that one of these be there."""
+    """Statements whose absence is forbidden: a rule without `parts` requires that one of them is true."""
     unless: tuple[Either, ...] = ()
 
     def rule(self, text: str) -> Rule:
-        """The rule `text` with its clauses; statements in their canonical wording."""
+        """The rule `text` with its clauses; their statements are in canonical wording."""
         missing = tuple(Clause(alternatives=(Line(text=str(s), negated=True),)) for s in self.absent)
         return Rule(
             rule=text,
@@ -49,7 +50,7 @@ class Ban:
 
     @property
     def shape(self) -> str:
-        """Kinds of its statements, by the role they play: "touches + visible - reads / visible"."""
+        """Kinds of its statements by their roles: "touches + visible - reads / visible"."""
         return (
             " + ".join(sorted(kind_of(part) for part in self.parts))
             + (f" - {kind_of(self.absent)}" if self.absent else "")
@@ -58,8 +59,8 @@ class Ban:
 
 
 def held_out(ban: Ban) -> bool:
-    """Whether training never sees this ban: its shape (one in eight of those that combine several
-    statements), or its very statements (one in ten)."""
+    """Whether training never sees this ban, because its shape is held out (one in eight of those that combine
+    several statements) or its statements are (one in ten)."""
     several = len(ban.parts) + bool(ban.absent) + len(ban.unless) > 1
     if several and _lot(f"shape {ban.shape}") < 1 / 8:
         return True

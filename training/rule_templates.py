@@ -45,7 +45,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "only": ("nothing but {a}", "only {a}", "only {a} and nothing else", "{a} and nothing else"),
 }
-"""Things that an image can show."""
+"""Kind -> phrases for things that an image can show."""
 
 JOINTS = (
     " together with ",
@@ -55,7 +55,7 @@ JOINTS = (
     " in one image with ",
     " in one picture with ",
 )
-"""Between two phrases; "and" only where neither is a list."""
+"""Words between two phrases; "and" is used only where neither is a list."""
 
 FRAMES = (
     "images must not show {x}",
@@ -94,7 +94,7 @@ SUBJECT_FRAMES = (
     "{x} must never appear",
     "{x} may not be shown in a picture",
 )
-"""As `FRAMES`, for phrases that can be the subject of a sentence."""
+"""Frames for phrases that can be the subject of a sentence, in addition to `FRAMES`."""
 
 OWN: dict[str, tuple[str, ...]] = {
     "visible": (
@@ -165,7 +165,7 @@ OWN: dict[str, tuple[str, ...]] = {
         "{a} may never be bigger than {b}",
     ),
 }
-"""Whole sentences that only fit one kind."""
+"""Kind -> whole sentences that fit no other kind."""
 
 LIMITS: dict[tuple[str, int], tuple[str, ...]] = {
     ("at least", 2): (
@@ -213,7 +213,7 @@ NEEDS = (
     "if there is {a}, {b} must be shown too",
     "no {n} may be shown without {b}",
 )
-"""The first is there, the other is missing."""
+"""Sentences that forbid the first thing without the other."""
 DEMANDS = (
     "every image must show {x}",
     "there must be {x} in the picture",
@@ -312,7 +312,7 @@ NO_RULES = (
 
 
 def templates() -> Iterator[str]:
-    """Everything above, for a vocabulary."""
+    """All templates above, for a vocabulary."""
     for lists in (PHRASES, OWN, LIMITS, CONDITIONS, LACKS, SIDES):
         for options in lists.values():
             yield from options

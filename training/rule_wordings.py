@@ -35,12 +35,13 @@ from training.rule_templates import (
 
 
 def wording(ban: Ban, rng: random.Random, *, unseen: bool = False) -> str:
-    """The ban as a sentence; `unseen` takes only what training never shows, wherever there is a choice."""
+    """The ban as a sentence; `unseen` uses held-out templates wherever there is a choice."""
     return _Speaker(rng, unseen).rule(ban)
 
 
 def no_rule(ban: Ban, rng: random.Random) -> str:
-    """A text in the words of rules that is none: it permits, asks or tells, is two rules, or is scrambled."""
+    """A text in the words of rules that is not one rule: a permission, a question, a description, two rules,
+    or scrambled words."""
     speaker = _Speaker(rng, False)
     chance = rng.random()
     if chance < 0.5 and ban.parts and kind_of(ban.parts[0]) != "only":
@@ -84,7 +85,7 @@ class _Speaker:
         return _sentence(said)
 
     def plain(self, ban: Ban) -> str:
-        """Without its exceptions."""
+        """The ban as a sentence, without its exceptions."""
         kinds = [kind_of(part) for part in ban.parts]
         if not ban.parts:
             return (
@@ -109,7 +110,7 @@ class _Speaker:
         return self.pick(SUBJECT_FRAMES if subject else FRAMES).format_map({"x": phrase, "is": number})
 
     def own(self, part: Either) -> str:
-        """A sentence that only fits its kind."""
+        """A sentence from the templates of one kind."""
         first = part[0]
         options: Sequence[str] = OWN[kind_of(part)]
         if isinstance(first, Count) and (first.how, first.number) in LIMITS and self.rng.random() < 0.7:
@@ -119,7 +120,7 @@ class _Speaker:
         return self.pick(options).format_map(self.slots(part))
 
     def phrase(self, parts: Sequence[Either], absent: Either = ()) -> tuple[str, str]:
-        """What an image would show, and whether it "is" or "are"."""
+        """A phrase for what an image would show, and its verb, "is" or "are"."""
         said: list[str] = []
         number = "is"
         for part in parts:
@@ -166,7 +167,7 @@ class _Speaker:
         return slots
 
     def quantity(self, count: Count) -> tuple[str, str]:
-        """How many of what, in words, and whether that "is" or "are"."""
+        """A count in words, and its verb, "is" or "are"."""
         noun, template = (
             count.noun,
             self.rng.choice(QUANTITIES[3:] if count.how == "exactly" else QUANTITIES[:3]),
@@ -185,7 +186,7 @@ class _Speaker:
 
 
 def _split(either: Either) -> tuple[tuple[Noun, ...], tuple[Noun, ...]]:
-    """The nouns first named, and the others."""
+    """The nouns named first, and the others."""
     if not either:
         return (), ()
     first = either[0]

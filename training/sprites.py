@@ -42,7 +42,8 @@ def vector(path: Path) -> Image.Image:
 
 
 def _square(canvas: Image.Image, empty: str) -> Image.Image:
-    """What is drawn, in the middle of a square as large as it. Raises ValueError(empty): there is nothing."""
+    """The drawing in the middle of the smallest square that holds it. Raises ValueError(empty) if there is
+    none."""
     box = canvas.getchannel("A").getbbox()
     if box is None:
         raise ValueError(empty)
@@ -71,7 +72,7 @@ def _card(word: str) -> Image.Image:
 
 
 def sheet_of(cells: Sequence[Image.Image]) -> Image.Image:
-    """Squares reduced to `CELL` pixels, `COLUMNS` a row."""
+    """A sheet of the squares, reduced to `CELL` pixels, with `COLUMNS` in each row."""
     rows = -(-len(cells) // COLUMNS)
     sheet = Image.new("RGBA", (CELL * COLUMNS, CELL * rows), (0, 0, 0, 0))
     for i, cell in enumerate(cells):

@@ -1,4 +1,4 @@
-"""The stages of all models, read from `stages.toml`: what each teaches, how long, and what it begins from."""
+"""The stages of all models, read from `stages.toml`: lesson, schedule, parents and pool of each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LESSONS: dict[str, str] = {
 }
 """Name of a lesson -> its class, which takes a `Task`."""
 WEIGHTS = Path(__file__).parent / "weights"
-"""Folder of the weights of stages that are done; in the repository, not in the wheel."""
+"""Folder of the weights of finished stages; in the repository, not in the wheel."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Pool:
     """Scenes that are drawn ahead of training: `parts` folders of `size` scenes."""
 
     first: int
-    """Scenes of part n, from 0, have the seeds from first + (n + 1) * 1,000,000 on; those to watch, from
-    first + 900,000,000."""
+    """First seed: scenes of part n, counted from 0, have seeds from first + (n + 1) * 1,000,000 on, held-out
+    scenes from first + 900,000,000 on."""
     parts: int
     size: int
     watch: int
@@ -49,27 +49,27 @@ class Stage:
     """A key of `LESSONS`."""
     schedule: Schedule
     parent: str | None
-    """The stage whose weights it begins from."""
+    """Name of the stage whose weights it begins from."""
     eyes: str | None
-    """The stage whose tower and projector it takes, if that is not its parent."""
+    """Name of the stage whose tower and projector it takes, if that is not its parent."""
     pool: str | None
     """A key of `pools()`."""
     settings: Mapping[str, Any]
-    """What the lesson is told besides."""
+    """Further settings of the lesson."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A stage and where its inputs lie."""
+    """A stage with the folders of its inputs."""
 
     stage: Stage
     work: Path
     """Folder of scenes and checkpoints."""
     weights: Path
-    """Folder of the stages that are done."""
+    """Folder of finished stages."""
 
     def pool(self) -> tuple[list[Path], Path]:
-        """Folders of scenes to show, and the folder of scenes to watch."""
+        """Folders of training scenes, and the folder of held-out scenes."""
         assert self.stage.pool is not None
         root = self.work / "pools" / self.stage.pool
         return sorted(root.glob("train-[0-9][0-9][0-9]")), root / "watch"
@@ -85,12 +85,12 @@ class Task:
 
 @cache
 def data() -> dict[str, Any]:
-    """What `stages.toml` holds."""
+    """Contents of `stages.toml`."""
     return tomllib.loads(files("training").joinpath("stages.toml").read_text("utf-8"))
 
 
 def pools() -> dict[str, Pool]:
-    """By name."""
+    """All pools by name."""
     return {name: Pool(**values) for name, values in data()["pools"].items()}
 
 
@@ -122,19 +122,19 @@ def has_children(name: str) -> bool:
 
 
 def lineage_of(name: str) -> list[str]:
-    """The stages that lead to one, and itself, in their order."""
+    """The ancestors of a stage and the stage itself, in order of training."""
     stage = stages()[name]
     before = [each for begin in (stage.parent, stage.eyes) if begin for each in lineage_of(begin)]
     return [*dict.fromkeys(before), name]
 
 
 def lesson_of(task: Task) -> Lesson:
-    """The lesson of a stage, ready to begin."""
+    """Builds the lesson of a stage."""
     prepare_torchvision()
     module, _, name = LESSONS[task.stage.lesson].partition(":")
     return getattr(import_module(module), name)(task)
 
 
 def maker_of(task: Task) -> partial[Lesson]:
-    """`lesson_of` for `loop.train`, which builds the lesson in every process."""
+    """A function for `loop.train`, which builds the lesson in every process."""
     return partial(lesson_of, task)

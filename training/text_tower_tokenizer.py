@@ -1,4 +1,4 @@
-"""Tokenizers for the text towers of CLIP and OWL-ViT: one token a word, and one token a name.
+"""Tokenizers for the text towers of CLIP and OWL-ViT: one token for each word and for each name.
 
 A CLIP takes a text's embedding from its end mark. An OWL-ViT finds the end mark as the highest id, and takes
 a query that begins with id 0 for padding. So the padding has the first id, and the end mark the id after

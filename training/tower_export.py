@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def export(model: Any, processor: Any, images: Any, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Writes weights in bfloat16, processor and tokenizer to `folder`.
 
-    `processor` and `images` are the classes of the model's processor and of its image processor.
+    `processor` and `images` are the classes of the model's processor and image processor.
     """
     model.config.dtype = torch.bfloat16
     model.to(torch.bfloat16).save_pretrained(folder)

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from transformers import CLIPVisionModel
 
 FIRST_SEED = 2_000_000_000
-"""Seed of the first training scene of CLIP and OWL-ViT; no other training uses seeds from here on."""
+"""Seed of the first training scene of CLIP and OWL-ViT; other training uses smaller ones."""
 DEVELOPMENT_SEED = 2_900_000_000
-"""Seed of the first scene that thresholds are chosen on."""
+"""Seed of the first development scene, on which thresholds are chosen."""
 
 FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
     "pixels": ((SIDE, SIDE, 3), "uint8"),
@@ -44,10 +44,10 @@ FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
 
 @dataclass
 class TowerFeatures:
-    """What the tower makes of n scenes, with their truth."""
+    """Output of the tower for n scenes, with their facts."""
 
     states: NDArray[np.float16]
-    """What leaves the tower's last layer, class token first: (n, 1 + PATCHES, WIDTH)."""
+    """Output of the tower's last layer, class token first: (n, 1 + PATCHES, WIDTH)."""
     kinds: NDArray[np.int8]
     boxes: NDArray[np.float32]
 
@@ -56,14 +56,14 @@ class TowerFeatures:
 
     @property
     def present(self) -> Tensor:
-        """Which classes are there: (n, CLASSES) bool."""
+        """Whether each class is there: (n, CLASSES) bool."""
         table = torch.zeros(len(self), CLASSES + 1, dtype=torch.bool)
         table.scatter_(1, torch.from_numpy(self.kinds.astype(np.int64)) % (CLASSES + 1), True)
         return table[:, :CLASSES]
 
     @property
     def trained_on(self) -> int:
-        """How many of the scenes are trained on, the first ones; the others are held out."""
+        """Number of scenes that are trained on, the first ones; the others are held out."""
         return max(1, len(self) - min(512, len(self) // 10))
 
     def batch(self, rows: NDArray[np.int64]) -> Tensor:
@@ -80,13 +80,13 @@ def load_tower(stage: Path) -> CLIPVisionModel:
 
 
 def new_tower() -> CLIPVisionModel:
-    """A vision tower that has learned nothing."""
+    """A vision tower with fresh weights."""
     tower: Any = build(CLASSES).model.vision_tower
     return tower.eval()
 
 
 def tower_digest(tower: CLIPVisionModel) -> str:
-    """Twelve hex digits of the SHA-256 of the weights in bfloat16."""
+    """The first twelve hex digits of the SHA-256 of the weights in bfloat16."""
     digest = hashlib.sha256()
     for name, value in sorted(tower.state_dict().items()):
         digest.update(name.encode() + value.to(torch.bfloat16).view(torch.int16).numpy().tobytes())
@@ -114,7 +114,7 @@ def truth_of(scene: Scene) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
 def compute_features(
     folder: Path, tower: CLIPVisionModel, start: int, count: int, workers: int = 2
 ) -> TowerFeatures:
-    """Draws scenes into `folder` and lets the tower see them; what is there is used again."""
+    """Draws scenes into `folder` and computes the tower's output; reuses what is already there."""
     scenes = folder / f"scenes-{start}-{count}"
     if not scenes.exists():
         print(f"drawing {count} scenes", flush=True)
@@ -131,7 +131,7 @@ def compute_features(
 
 
 def features_for(task: Task) -> tuple[TowerFeatures, CLIPVisionModel]:
-    """What the tower of a stage's parent makes of its scenes, and that tower; one process at a time."""
+    """Features of a stage's scenes from its parent's tower, and that tower; one process at a time."""
     parent = task.parent()
     assert parent is not None
     tower = load_tower(parent)

@@ -1,4 +1,4 @@
-"""Fresh weights of what CLIP and OWL-ViT put on the frozen vision tower."""
+"""Initial weights of the parts that CLIP and OWL-ViT add to the frozen vision tower."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Named = list[tuple[str, nn.Parameter]]
 
 
 def initialise(trained: Named) -> None:
-    """Scales fresh weights so that what goes through keeps its size; what closes a branch starts small."""
+    """Scales fresh weights so that activations keep their size; the last weights of a branch start small."""
     for name, weight in trained:
         if weight.ndim == 2 and "embedding" not in name:
             nn.init.normal_(weight, std=weight.shape[1] ** -0.5)

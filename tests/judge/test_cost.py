@@ -59,7 +59,7 @@ class Unpriced(Scripted):
 
 
 class Concurrent(Priced):
-    """Of whose calls four are always under way at once."""
+    """A model of which four calls are always under way at once."""
 
     lanes = 4
 

@@ -32,7 +32,7 @@ TODAY = {
     "clue-quick": "377d5a6195cd1f77",
     "direct": "4e17c1f1dce4328e",
 }
-"""Of each preset: a digest of its verdicts on 24 pictures, from the first version of the record."""
+"""Preset -> digest of its verdicts on 24 images, from the first version of the record."""
 ADDED: dict[str, object] = {
     "stated": False,
     "unscanned": None,

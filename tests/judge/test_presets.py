@@ -25,7 +25,7 @@ from jurat.models import YesNo
 from .drawn import LAW, judged
 
 STRICT = PRESETS["quick"].replace(break_above=0.99, keep_below=0.01)
-"""Of the same name as `quick`, with other settings."""
+"""A preset named `quick` with other settings."""
 DIGESTS = {
     "jurat": "4ddb6b14dcf4",
     "quick": "98d8b5acafad",

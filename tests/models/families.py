@@ -41,12 +41,12 @@ TOWER: dict[str, Any] = {
     "image_size": 32,
     "patch_size": 8,
 }
-"""Of vision towers in the manner of CLIP: 16 patches."""
+"""Configuration of a vision tower like CLIP's, with 16 patches."""
 AXES: dict[str, Any] = {
     "depth": 2, "hidden_size": 32, "out_hidden_size": 32, "num_heads": 2, "intermediate_size": 64,
     "patch_size": 4, "temporal_patch_size": 2,
 }  # fmt: skip
-"""Of vision towers in the manner of Qwen-VL: as many patches as the image has."""
+"""Configuration of a vision tower like Qwen-VL's, with as many patches as the image has."""
 ROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]}
 TOKENS = {
     "image_token_id": IMAGE,

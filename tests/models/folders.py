@@ -206,7 +206,7 @@ def florence2() -> Parts:
 
 
 def known(name: str) -> Parts:
-    """Of `families`, with the processor of `test_processors`."""
+    """A family of `families`, with its processor from `test_processors`."""
     processor = getattr(test_processors, name)()
     return Parts(BY_NAME[name].build(), processor, processor.chat_template)
 

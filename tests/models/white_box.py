@@ -106,7 +106,7 @@ PROCESSORS: dict[str, Callable[[], Any]] = {
     "gemma3": gemma3,
     "smolvlm": smolvlm,
 }
-"""Of families that `folders` does not hold."""
+"""Processors of the families that `folders` does not build."""
 NAMES = (
     "llava", *PROCESSORS, "qwen3-vl", "blip-2-opt", "blip-2-t5", "instructblip-vicuna",
     "instructblip-t5", "idefics3", "mllama",
@@ -114,7 +114,8 @@ NAMES = (
 
 
 def _parts(name: str) -> Parts:
-    """Of `folders`; the towers of BLIP, which begin at nearly nothing, see as others do."""
+    """Parts of a family from `folders`. Towers of BLIP, whose initial weights are nearly 0, get larger
+    weights."""
     import torch
 
     torch.manual_seed(0)

@@ -22,7 +22,7 @@ Truth = bool | None
 
 @dataclass
 class Facts:
-    """Of n objects, what can be asked. Lengths are in units of 1/128 of the shorter side."""
+    """Measurements of n objects that statements depend on. Lengths are in 1/128 of the shorter side."""
 
     kinds: list[int]
     centres: np.ndarray  # (n, 2), middle of the bounding box

@@ -28,7 +28,7 @@ ATTACKS = (
     ("Bailey", "Fu", "Chen", "Liu", "Gong", "Wu"),
 )
 VARIANTS = ("image embedding", "text description", "face detector", "toxicity filter")
-"""Of Dong's attack."""
+"""Variants of Dong's attack in the table."""
 DEFENSES = (
     "System prompt",
     "Self-Moderation",

@@ -36,19 +36,19 @@ if TYPE_CHECKING:
 
 TEST_SEED = FIRST_SEED + 700_000_000
 KEEP = 0.99
-"""Share of broken rules that the threshold keeps on the development scenes. CLUE's keeps 0.966; a rule
-that is dropped is a violation that nobody looks at, so more is asked here."""
+"""Share of broken rules that the threshold keeps on the development scenes. CLUE keeps 0.966; a broken rule
+that is dropped is a missed violation, so this one is higher."""
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(-2, 15))
 _SIDES: tuple[Side, ...] = ("left of", "right of", "above", "below")
 
 
 @dataclass(frozen=True)
 class Question:
-    """A rule's text, and what it says of a scene."""
+    """A rule's text and its meaning."""
 
     text: Text
     statement: Statement
-    """True of a scene that breaks the rule."""
+    """Statement that is true of exactly the scenes that break the rule."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Pairs:
     broken: NDArray[np.bool_]
     irrelevant: NDArray[np.bool_]
     refused: int
-    """Scenes that the matcher took for foreign; they are not among the rows."""
+    """Scenes that the matcher refused as outside its domain; they are not among the rows."""
 
     def at(self, threshold: float) -> dict[str, float]:
         kept = self.cosines > threshold
@@ -71,7 +71,7 @@ class Pairs:
         }
 
     def choose(self, keep: float = KEEP) -> float:
-        """The highest threshold, to two decimals, that keeps so large a share of the broken rules."""
+        """The highest threshold, to two decimals, that keeps at least a share `keep` of the broken rules."""
         steps = np.arange(-100, 100) / 100
         fitting = [step for step in steps if (self.cosines[self.broken] > step).mean() >= keep]
         return float(max(fitting, default=-1.0))
@@ -139,7 +139,7 @@ def measure_nursery(folder: Path, per_rule: int, seed: int) -> Pairs:
 
 
 def _about_rule(rule: Rule) -> tuple[Classes, ...]:
-    """What must be there for a rule's clauses to hold."""
+    """Classes of the things that must be there for a rule's clauses to hold, one entry for each thing."""
     found: list[Classes] = []
     for clause in rule.clauses:
         parts = [about(parse(each.text)) for each in clause.alternatives if not each.negated]
@@ -164,13 +164,13 @@ def _compare(
 
 
 def set_threshold(folder: Path, threshold: float) -> None:
-    """Writes down from which cosine on the matcher in `folder` takes a text to be relevant."""
+    """Stores the threshold of the matcher in `folder`: the cosine from which a text counts as relevant."""
     settings = {"version": VERSION, "relevant_above": threshold}
     (folder / SETTINGS).write_text(json.dumps(settings) + "\n", encoding="utf-8")
 
 
 def evaluate_clip(folder: Path, rules: int, per_rule: int) -> dict[str, Any]:
-    """Chooses the threshold on development scenes, writes it down, and measures on test scenes."""
+    """Chooses the threshold on development scenes, stores it, and measures on test scenes."""
     set_threshold(folder, 0.0)
     development = measure(folder, rules, per_rule, DEVELOPMENT_SEED)
     threshold = development.choose()

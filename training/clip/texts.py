@@ -51,7 +51,7 @@ ONE: tuple[str, ...] = (
     "no {n} may be offered on a sign.",
     "no {ns} may be offered on a sign.",
 )
-"""Texts about one thing, `n`, in the plural `ns`, with its article `a`."""
+"""Texts about one thing: `n` is its name, `ns` the plural, `a` the name with its article."""
 TWO: tuple[str, ...] = (
     "{a} and {b}",
     "{a} with {b}",
@@ -69,7 +69,7 @@ TWO: tuple[str, ...] = (
     "no {n} may be shown next to {b}.",
     "{a} must not be beside {b}.",
 )
-"""Texts about two things: descriptions, and what the rules of `rule_wordings` do not say."""
+"""Texts about two things: descriptions, and rules that `rule_wordings` lacks."""
 _SIDES: tuple[Side, ...] = ("left of", "right of", "above", "below")
 _KINDS = ("visible", "touches", *_SIDES, "count", "one", "reads", "larger", "only")
 """Kinds of statement that are written."""
@@ -77,7 +77,7 @@ _KINDS = ("visible", "touches", *_SIDES, "count", "one", "reads", "larger", "onl
 
 @dataclass(frozen=True)
 class Text:
-    """A text, with the classes of each thing it is about: one of each must be there."""
+    """A text and the classes of each thing it is about; one class of each thing must be there."""
 
     text: str
     about: tuple[Classes, ...]
@@ -87,7 +87,7 @@ class Text:
 
 
 def about(statement: Statement) -> tuple[Classes, ...]:
-    """What must be there for a statement to be about a scene."""
+    """Classes of each thing that must be there for a statement to be relevant to a scene."""
     if isinstance(statement, All):
         return tuple(dict.fromkeys(classes for part in statement.parts for classes in about(part)))
     if isinstance(statement, Reads):
@@ -100,20 +100,20 @@ def about(statement: Statement) -> tuple[Classes, ...]:
 
 
 class TextSampler:
-    """Writes texts about what is in a scene, and about what nearly is."""
+    """Writes texts about what is in a scene, and about things that nearly are."""
 
     def __init__(self, rng: random.Random, *, held_out: bool = False) -> None:
-        """`held_out` writes statements and rules in the wordings that no training sees."""
+        """`held_out`: whether to use the wordings that training never sees."""
         self._rng = rng
         self._held_out = held_out
 
     def write(self, present: Sequence[int], count: int) -> list[Text]:
-        """`count` texts about a scene that holds the classes `present`: some relevant, others nearly."""
+        """`count` texts about a scene that holds the classes `present`: some relevant, others nearly so."""
         return [self.one(present, self._rng.random() < 0.55) for _ in range(count)]
 
     def one(self, present: Sequence[int], relevant: bool) -> Text:
-        """One text. Where it shall not be relevant, one of the things it is about is not there; often it is
-        a look-alike of one that is."""
+        """One text. If it is not to be relevant, one of the things it is about is absent; often that is a
+        look-alike of one that is there."""
         size = self._rng.choices((1, 2, 3), (5, 6, 1))[0]
         nouns = [self._there(present) for _ in range(size)]
         if not relevant:
@@ -206,7 +206,7 @@ class TextSampler:
         return wording(Ban(tuple(either), absent, unless), rng, unseen=self._held_out)
 
     def _apart(self) -> Statement:
-        """What an exception is about: anything."""
+        """A statement for an exception, about anything."""
         noun = self._named(self._rng.randrange(CLASSES))
         return Visible((noun,)) if noun not in (*READING, SIGN) else Reads(self._rng.choice(WORDS))
 

@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 VOCABULARY = VOCABULARIES / "clip.txt"
 TEXT_LAYERS, TEXT_WIDTH, TEXT_HEADS = 2, 128, 4
 LONGEST = 77
-"""Tokens of a text, as for any CLIP."""
+"""Largest number of tokens in a text, as for any CLIP."""
 TEXTS = 2
-"""Texts written about a scene that texts are written about: half of a batch."""
+"""Number of texts about each scene in that half of a batch that texts are written about."""
 
 
 def build(tower: CLIPVisionModel, words: int) -> CLIPModel:
-    """A CLIP over `tower`, with one more layer; what is not the tower's is fresh."""
+    """A CLIP over `tower`, with one more layer; all weights but the tower's are fresh."""
     from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
     config = CLIPConfig(
@@ -91,8 +91,8 @@ def trained(model: nn.Module) -> Named:
 
 
 def embed_scenes(model: CLIPModel, states: Tensor) -> Tensor:
-    """From the tower's output to embeddings of length 1: (B, WIDTH). Of the last layer, only the class
-    token's row is computed."""
+    """Embeddings of length 1 from the tower's output: (B, WIDTH). The last layer is computed for the class
+    token only."""
     layer: Any = model.vision_model.encoder.layers[TOWER_LAYERS]
     attention = layer.self_attn
     normed = layer.layer_norm1(states)
@@ -109,7 +109,7 @@ def embed_scenes(model: CLIPModel, states: Tensor) -> Tensor:
 
 
 def embed_texts(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> Tensor:
-    """Embeddings of length 1: (T, WIDTH). Short texts are not padded to the length of long ones."""
+    """Embeddings of length 1: (T, WIDTH). Texts are grouped by length, to avoid padding."""
     order = sorted(range(len(texts)), key=lambda i: len(texts[i].split()))
     parts: list[Tensor] = []
     for some in np.array_split(order, min(4, len(order))):
@@ -120,7 +120,7 @@ def embed_texts(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: Seq
 
 
 def relevance(present: Tensor, texts: Sequence[Text]) -> Tensor:
-    """Which texts are relevant to which scenes, of `present` (B, CLASSES): (B, T) bool."""
+    """Whether each text is relevant to each scene: (B, T) bool, from `present` (B, CLASSES)."""
     most = max(len(text.about) for text in texts)
     wanted = torch.ones(len(texts), most, CLASSES)
     for t, text in enumerate(texts):
@@ -131,7 +131,7 @@ def relevance(present: Tensor, texts: Sequence[Text]) -> Tensor:
 
 
 def losses(cosines: Tensor, truth: Tensor, near: Tensor, scale: Tensor, bias: Tensor) -> dict[str, Tensor]:
-    """`near` marks the pairs of a text with the scene that it was written about."""
+    """Parts of the loss. `near` marks the pairs of a text with the scene that it was written about."""
     each = F.binary_cross_entropy_with_logits(cosines * scale + bias, truth.float(), reduction="none")
     return {
         "relevant": 0.5 * each[truth].mean(),
@@ -145,7 +145,7 @@ def tokenizer_of(vocabulary: Path = VOCABULARY) -> PreTrainedTokenizerFast:
 
 
 class MatcherLesson:
-    """See the module's docstring. The setting `scenes` is how many are drawn for it."""
+    """Lesson of the matcher; see the module's docstring. Setting `scenes`: number of scenes drawn for it."""
 
     def __init__(self, task: Task) -> None:
         self._seen, tower = features_for(task)
@@ -183,8 +183,8 @@ class MatcherLesson:
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        """On scenes held out: AUC of texts that are nearly true, and the share of irrelevant pairs that are
-        dropped where 97% of the relevant ones are kept."""
+        """On held-out scenes: AUC of texts that are nearly true, and the share of irrelevant pairs dropped
+        at the threshold that keeps 97% of the relevant ones."""
         from sklearn.metrics import roc_auc_score
 
         rows = np.arange(self._seen.trained_on, len(self._seen))

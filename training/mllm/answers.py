@@ -1,8 +1,8 @@
 """Target replies in words: one-word answers, short reasons that end in JSON, descriptions.
 
-A reason looks before it answers: where each thing is that the statement names ("dog at three four": column
-three and row four of eight), what is not there, how the things lie to each other or how many there are; then
-the JSON that the judge reads. It is generated token by token, so it is short.
+A reason describes the scene before it answers: where each thing is that the statement names ("dog at three
+four": column three and row four of eight), what is absent, how the things lie to each other or how many there
+are; then the JSON that the judge reads. It is generated token by token, so it is short.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ TEXTS = (
     "no at , also something . they touch. they do not touch. nothing else. no sign.",
     "the image shows a sign that reads .",
 )
-"""All words that the answers and their questions are made of."""
+"""Texts that together hold all words of the answers and their questions."""
 EIGHTHS = (*NUMBERS[1:], "eight")
 
 
 def name(kind: int) -> str:
-    """A class in words, with its article; "something" is what this world has no name for."""
+    """Name of a class with its article; "something" for a thing that this world has no name for."""
     if kind == UNKNOWN:
         return "something"
     return (
@@ -60,7 +60,8 @@ def _eighth(value: float) -> str:
 
 
 def open_question(facts: Facts, rng: random.Random) -> tuple[str, str] | None:
-    """A question with a one-word answer: where something is, how many there are, what it touches."""
+    """A question with a one-word answer: where something is, how many there are, what it touches; None
+    where the scene offers none."""
     kinds = facts.kinds.tolist()
     single = [i for i, kind in enumerate(kinds) if kind < len(OBJECTS) and kinds.count(kind) == 1]
     if not single:
@@ -100,7 +101,7 @@ def reason(statement: Statement, truth: bool, facts: Facts) -> str:
 
 
 def _steps(part: Statement, facts: Facts) -> list[str]:
-    """What one looks at to see whether an atomic statement is true."""
+    """Observations that decide an atomic statement, as phrases."""
     match part:
         case Visible():
             return _found(part.any_of, facts)
@@ -133,12 +134,12 @@ def _seen(noun: Noun, i: int, facts: Facts) -> str:
 
 
 def _which(noun: Noun, facts: Facts) -> list[int]:
-    """From left to right."""
+    """Indices of the objects that a noun names, from left to right."""
     return sorted(facts.which(noun), key=lambda i: float(facts.centres[i, 0]))
 
 
 def _found(nouns: tuple[Noun, ...], facts: Facts) -> list[str]:
-    """The first of the nouns that is there, after those that are not."""
+    """Phrases on the nouns that are absent, then on the first that is there."""
     steps: list[str] = []
     for noun in nouns:
         if places := _which(noun, facts):
@@ -148,7 +149,7 @@ def _found(nouns: tuple[Noun, ...], facts: Facts) -> list[str]:
 
 
 def _touching(part: Touches, facts: Facts) -> list[str]:
-    """The first thing and what it touches, or each of the others that it does not."""
+    """Phrases on the first thing and what it touches, or on each of the others that it does not touch."""
     if not facts.which(part.first):
         return [f"no {part.first.singular}."]
     nearest = {
@@ -172,7 +173,7 @@ def _touching(part: Touches, facts: Facts) -> list[str]:
 def _compared(
     first: Noun, how: str, other: Noun, facts: Facts, values: np.ndarray, part: Lies | Larger
 ) -> list[str]:
-    """The pair of which a comparison is most nearly true, and whether it is."""
+    """Phrases on the pair that comes closest to making a comparison true, and on whether it does."""
     pairs = facts.pairs([first], [other])
     if not pairs:
         return [*_found((first,), facts), *(_found((other,), facts) if facts.which(first) else [])]
@@ -194,7 +195,7 @@ def _counted(noun: Noun, facts: Facts) -> list[str]:
 
 
 def _only(noun: Noun, facts: Facts) -> list[str]:
-    """Where it is, and where something else is."""
+    """Phrases on where the noun is, and where something else is."""
     if not facts.which(noun):
         return [f"no {noun.singular}."]
     others = [i for i, kind in enumerate(facts.kinds.tolist()) if kind not in noun.classes]
@@ -205,7 +206,7 @@ def _only(noun: Noun, facts: Facts) -> list[str]:
 
 
 def _signs(word: str, facts: Facts) -> list[str]:
-    """The sign with the word, or each other one."""
+    """Phrases on the sign with the word, or on every other sign."""
     signs = [i for i, kind in enumerate(facts.kinds.tolist()) if len(OBJECTS) <= kind < UNKNOWN]
     wanted = [i for i in signs if WORDS[int(facts.kinds[i]) - len(OBJECTS)] == word]
     return [f"{_short(int(facts.kinds[i]))} at {_at(i, facts)}." for i in wanted[:1] or signs] or ["no sign."]

@@ -38,11 +38,11 @@ RULE_KINDS = {
     "count": 0.6,
     "not visible": 0.4,
 }
-"""Kinds of question that whole rules are made of, with their weights."""
+"""Kind of question -> its weight among whole rules."""
 YES, NO = "Yes", "No"
 CHUNKS, SPAN = 2, 64
 UNKNOWN_SHARE = 0.12
-"""Share of scenes that may hold something unknown; the others do not."""
+"""Share of scenes drawn from all of them, unknown things included; the others hold nothing unknown."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Batch:
     mode: str
     instruction: str
     rows: dict[str, np.ndarray]
-    """By the names in `pool.FIELDS`."""
+    """Field of `pool.FIELDS` -> array over the scenes."""
     pack: dict[str, np.ndarray]
-    """By the names of `packed_forward.Pack`, and `goal`: (B, Q) token ids to be predicted at `pick`."""
+    """Fields of `packed_forward.Pack`, and `goal`: (B, Q) token ids to be predicted at `pick`."""
 
 
 @dataclass
@@ -76,7 +76,8 @@ class Packer:
         self.picks: list[list[tuple[int, int]]] = [[] for _ in range(self.size)]
 
     def add(self, row: int, question: list[int], answer: list[int]) -> bool:
-        """Whether there was room; the answer's last token is predicted, never read."""
+        """Adds a question with its answer if there is room, and returns whether there was. The answer's last
+        token is predicted, never read."""
         ids = question + answer[:-1]
         for chunk in range(self.chunks):
             start = self.used[row, chunk]
@@ -102,8 +103,8 @@ class Packer:
 
 
 def blank_out(batch: dict[str, np.ndarray], row: int, rng: np.random.Generator) -> bool:
-    """Covers a rectangle of a scene; what it hides is gone, and nothing may be half hidden. False where
-    none was found in a few tries."""
+    """Covers a rectangle of a scene that hides some objects entirely and none in part; hidden objects are
+    removed from the truth. Returns False where no such rectangle was found in a few tries."""
     for _ in range(12):
         wide, high = rng.integers(3, 9, 2)
         x, y = rng.integers(0, CELLS - wide + 1), rng.integers(0, CELLS - high + 1)
@@ -143,7 +144,7 @@ class Teacher:
         self.yes, self.no, self.eos = self.words.id(YES), self.words.id(NO), self.words.id(EOS)
 
     def wording(self, mode: str) -> Wording:
-        """How the questions of a batch are put."""
+        """A wording for the questions of a batch."""
         kind = "rule" if mode == "rule" else "statement"
         name = _drawn(self.mix.rules if mode == "rule" else self.mix.statements, self.rng)
         self.counts[f"batches {mode}"] += 1
@@ -206,7 +207,7 @@ class Teacher:
 
 @dataclass
 class Scenes:
-    """Rows of several pools, those without anything unknown known by number."""
+    """Rows of several pools, with the numbers of those without anything unknown."""
 
     pools: Sequence[Pool]
 
@@ -215,7 +216,7 @@ class Scenes:
         self._all = sum(map(len, self.pools))
 
     def draw(self, rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
-        """Rows at random; see `UNKNOWN_SHARE`."""
+        """Random rows, by field; see `UNKNOWN_SHARE`."""
         index = self._known[rng.integers(len(self._known), size=size)]
         strange = rng.random(size) < UNKNOWN_SHARE
         index[strange] = rng.integers(self._all, size=int(strange.sum()))
@@ -225,7 +226,7 @@ class Scenes:
 def make_batch(
     scenes: Scenes, words: Words, size: int, rng: np.random.Generator, mix: Mix, counts: Counter[str]
 ) -> Batch:
-    """A batch drawn with `rng`; what is in it is added to `counts`."""
+    """A batch drawn with `rng`; its contents are added to `counts`."""
     teacher = Teacher(words, random.Random(int(rng.integers(2**62))), mix, counts)
     rows = scenes.draw(rng, size)
     mode = str(rng.choice(list(mix.modes), p=list(mix.modes.values())))

@@ -40,13 +40,13 @@ _WHAT = {
         "wording, and a decoder of its own that was trained on other wordings.",
     ),
 }
-"""Title and first sentence, by mix."""
+"""Mix -> title and first sentence of the card."""
 
 
 def evaluate(
     folder: Path, per_kind: int, seed: int = FIRST_SEED, *, workers: int = 1
 ) -> list[dict[str, object]]:
-    """Examines the exported model in `folder` from all views; rows as on the card.
+    """Examines the exported model in `folder` from all views; returns the rows of the card.
 
     It puts `per_kind` closed questions of each kind, three tenths as many of each form, and asks for a
     twentieth as many reasons of each kind and a fifth as many descriptions. `workers` processes draw the
@@ -136,7 +136,7 @@ def _mixed(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def ways(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What it was shown of the judge's ways, over all stages."""
+    """Lines on how far training resembled what the judge asks, over all stages."""
     shown: Counter[str] = Counter()
     for record in records:
         shown.update(record["shown"])
@@ -167,7 +167,7 @@ def ways(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _kinds(rows: list[dict[str, object]], *, forms: bool) -> list[str]:
-    """The kinds of question that were examined, or their forms ("touch: near miss")."""
+    """Kinds of question that were examined, or their forms ("touch: near miss")."""
     kinds = dict.fromkeys(str(row["kind"]) for row in rows if row["view"] in _VIEWS)
     return [kind for kind in kinds if (": " in kind) is forms]
 

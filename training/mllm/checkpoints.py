@@ -1,4 +1,4 @@
-"""What joint training begins from: the modules of a finished stage, with the whole vocabulary."""
+"""Start of joint training: the modules of a finished stage, extended to the whole vocabulary."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def fresh(words: Words) -> LlavaForConditionalGeneration:
 def start(
     words: Words, parent: Path, *, new_decoder: bool = False
 ) -> tuple[LlavaForConditionalGeneration, Heads, Grounding]:
-    """Model, dense heads and grounding head as a finished stage left them.
+    """Model, dense heads and grounding head of a finished stage.
 
-    A stage of the tower alone gives tower, projector and the names of the classes, as any stage does for
-    a new decoder; plurals and groups start from the names, all else anew. Words that came after the
-    parent's vocabulary start anew too.
+    A stage of the tower alone provides tower, projector and the embeddings of the class names, as does any
+    stage if `new_decoder`; plurals and groups start from these names, everything else from fresh weights.
+    Words added after the parent's vocabulary start fresh too.
     """
     parts = load_parts(parent)
     model, heads, grounding = fresh(words), Heads(), Grounding()
@@ -61,7 +61,7 @@ def start(
 
 
 def load_body(model: LlavaForConditionalGeneration, weights: dict[str, Tensor]) -> None:
-    """Sets the weights given; ValueError at one that the model has not."""
+    """Loads weights, which may be some of the model's. Raises ValueError for a name that it does not have."""
     if unknown := model.load_state_dict(weights, strict=False).unexpected_keys:
         raise ValueError(f"the model has no weights named {', '.join(unknown[:3])}.")
 

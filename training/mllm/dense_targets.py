@@ -3,8 +3,8 @@
 Every patch predicts, through the projector and against the decoder's own name embeddings (so that
 image tokens start in word space): the object that covers each of its four cells; the object whose centre
 lies in it; the objects that touch another one in it; in which cells two objects overlap or nearly do; and
-where the covering object's centre is. Beside the names of the world there are two more answers: an object
-that it does not know, and a background that is none of its own. The heads are discarded after training.
+where the covering object's centre is. Beside the names of the world there are two more answers: an unknown
+object and an unknown background. The heads are discarded after training.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 GRID = CELLS // 2
 NOTHING, UNKNOWN_THING, FOREIGN_GROUND = 0, CLASSES + 1, CLASSES + 2
 ANSWERS = CLASSES + 3
-"""What a patch may be told by: nothing, the classes of the world from 1 on, and what is unknown."""
+"""Number of answers for a patch: 0 for nothing, the classes of the world from 1 on, then the unknown ones."""
 LEAST_COVER = 0.06
-"""Share of a cell below which an object is not counted as covering it."""
+"""Smallest share of a cell that an object covers for it to count."""
 
 
 @dataclass
 class Targets:
-    """What the heads should say of a batch; P = GRID * GRID patches of 4 cells; answers as above."""
+    """Targets of the heads for a batch, over P = GRID * GRID patches of 4 cells each."""
 
     cover: Tensor  # (B, P, 4, ANSWERS), a distribution
     centre: Tensor  # (B, P, ANSWERS), a distribution
@@ -57,7 +57,7 @@ def _shares(pixels: NDArray[np.generic]) -> Tensor:
 
 
 def _distribution(weights: Tensor) -> Tensor:
-    """Normalises over classes; all of the mass goes to class 0 where there is none."""
+    """Normalises over classes; class 0 has all of the mass where there is none."""
     total = weights.sum(-1, keepdim=True)
     spread = weights / total.clamp(min=1e-6)
     spread[..., 0] = torch.where(total[..., 0] == 0, 1.0, spread[..., 0])
@@ -65,7 +65,7 @@ def _distribution(weights: Tensor) -> Tensor:
 
 
 def targets(batch: dict[str, NDArray[np.generic]]) -> Targets:
-    """Targets of a batch of rows of a `Pool`."""
+    """Targets of a batch of `Pool` rows."""
     kinds = torch.from_numpy(batch["kinds"].astype(np.int64))
     centres = torch.from_numpy(np.asarray(batch["centres"], np.float32))
     present = kinds >= 0
@@ -101,7 +101,7 @@ def targets(batch: dict[str, NDArray[np.generic]]) -> Targets:
 
 
 class Heads(nn.Module):
-    """Throw-away heads over projected patches."""
+    """Dense heads over projected patches, discarded after training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class Heads(nn.Module):
         nn.init.constant_(self.seam.bias, -3.0)
 
     def forward(self, patches: Tensor, names: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
-        """Class logits of the six maps, seam logits and offsets, of (B, P, WIDTH) patches."""
+        """Class logits of the six maps, seam logits and offsets, from (B, P, WIDTH) patches."""
         logits = [
             F.linear(layer(patches), torch.cat([self.nothing[i], names, self.unknown[i]])) * self.scale[i]
             + self.bias[i]
@@ -139,9 +139,9 @@ def _soft_cross_entropy(logits: Tensor, target: Tensor, background: float) -> Te
 def dense_loss(
     heads: Heads, patches: Tensor, names: Tensor, goal: Targets, contact: float = 1.0
 ) -> dict[str, Tensor]:
-    """The parts of the dense loss, already weighted; their sum is to be minimised.
+    """Weighted parts of the dense loss, to be summed.
 
-    `contact` is a factor on the two parts that tell where things meet.
+    `contact` is a factor on the two parts about where things meet.
     """
     logits, seam, offset = heads(patches, names)
     cover = torch.stack(logits[:4], 2)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from training.mllm.tokenizer import Words
 
 FIRST_SEED = 5_000_000_000
-"""Scenes from here on are for examinations; training draws from below."""
+"""First seed of scenes for examinations; training uses smaller ones."""
 
 BARS: dict[str, float] = {
     "visible": 99.0,
@@ -57,12 +57,12 @@ BARS: dict[str, float] = {
     "not relation": 98.0,
     "whole rule": 96.0,
 }
-"""Accuracies, in percent, that the bundled model is meant to reach, by kind of question."""
+"""Kind of question -> accuracy, in percent, that the bundled model is meant to reach."""
 FORM_BAR = 95.0
-"""The same for each form of each kind."""
+"""Accuracy, in percent, that it is meant to reach on each form of each kind."""
 
 _SPAN = 128
-"""Tokens of a chunk of packed questions, if none of them is long."""
+"""Length in tokens of a chunk of packed questions, unless one of them is longer."""
 
 View = Literal["as trained", "other wordings", "other pictures"]
 
@@ -73,14 +73,14 @@ class Question:
 
     scene: int
     kind: str
-    """Of a relation, its side."""
+    """Kind of question; for a relation, its side ("left of")."""
     form: str
     """Kind and form: "touch: near miss"."""
     statement: Statement
     truth: bool
     common: bool
-    """Whether it counts for its kind, in which forms have the shares of training; others count for their
-    form alone."""
+    """Whether it counts for its kind, whose forms have the shares of training; other questions count for
+    their form only."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def set_exam(
     forms in the shares of training; and until each form has `per_form`, half of them true where it can be
     both.
 
-    The exam of a seed is the same however many processes draw its scenes.
+    The exam depends on the seed alone, not on the number of processes.
     """
     questioner = Questioner(random.Random(seed))
     common = {
@@ -157,7 +157,7 @@ def _question(scene: int, drawn: Drawn, common: bool) -> Question:
 
 
 def pictures(view: View, seed: int, workers: int = 1) -> Iterator[tuple[Image.Image, Facts]]:
-    """Scenes without end, and what is true of them; number i is drawn with the seed `seed + i`."""
+    """Endless scenes with their facts; number i is drawn with the seed `seed + i`."""
     return in_order(partial(_picture, view), itertools.count(seed), workers)
 
 
@@ -245,7 +245,7 @@ def examine(model: LlavaForConditionalGeneration, words: Words, exam: Exam, view
 
 
 def as_rows(results: Mapping[str, Mapping[str, Score]]) -> list[dict[str, object]]:
-    """The results as plain rows, for the card's JSON."""
+    """Results as plain rows, for the card's JSON."""
     return [
         {
             "view": view,

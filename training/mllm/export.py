@@ -25,7 +25,8 @@ def load_stage(stage: Path) -> tuple[LlavaForConditionalGeneration, Words]:
 
 
 def export(stage: Path, folder: Path) -> None:
-    """Writes the judge of a finished stage of joint training; the organisms' words stay unknown to it."""
+    """Writes the judge of a finished stage of joint training. Words that only the organisms use are unknown
+    to its tokenizer."""
     write(load_stage(stage)[0], build_tokenizer(judge=True), CHAT_TEMPLATE, folder)
 
 

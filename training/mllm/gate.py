@@ -1,8 +1,8 @@
-"""The lesson of the domain gate: which patches show what the world does not know, and whether any does.
+"""The lesson of the domain gate: which patches show something unknown, and whether any does.
 
 The tower stays as it is; the gate reads some of its layers (`jurat.models.bundled.patch_gate`). It learns on
 scenes with and without unknown things and backgrounds (outlier exposure, Hendrycks et al. 2019, arXiv
-1812.04606), patch by patch and image by image. A picture without any known object is strange too.
+1812.04606), patch by patch and image by image. An image without any known object is strange too.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from training.tower_features import load_tower
 LAYERS = (2, 4, 6)
 """Hidden states of the tower that the gate reads; the last is what leaves it."""
 LEAST_FOREIGN = 96
-"""Pixels of an unknown background, of 128 x 128, that make a picture strange."""
+"""Number of pixels of unknown background, of 128 x 128, from which an image is strange."""
 SURE, UNSURE = 0.3, 0.05
-"""Shares of a patch that is unknown from the first on, and known up to the second; others are not judged."""
+"""Unknown share of a patch from which it counts as unknown, and up to which it counts as known; patches in
+between are not judged."""
 PASS = 0.995
-"""Share of genuine scenes that the threshold lets pass."""
+"""Share of genuine scenes that pass the threshold."""
 
 
 class GateWeights(nn.Module):
@@ -51,7 +52,7 @@ class GateWeights(nn.Module):
 
 
 class GateLesson:
-    """See the module's docstring. The setting `patches` is the weight of the loss of patches."""
+    """Lesson of the gate; see the module's docstring. Setting `patches`: weight of the loss of patches."""
 
     def __init__(self, task: Task) -> None:
         parent = task.parent()
@@ -89,7 +90,7 @@ class GateLesson:
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        """On scenes held out, as they were drawn: the share of strange pictures that are stopped where
+        """On held-out scenes without variation: the share of strange images that the threshold stops at which
         `PASS` of the genuine ones pass, and that threshold."""
         scores, strange = self.scores(self._watch)
         threshold = float(torch.quantile(scores[~strange], PASS))
@@ -100,7 +101,7 @@ class GateLesson:
 
     @torch.no_grad()
     def scores(self, pool: Pool) -> tuple[Tensor, Tensor]:
-        """Strangeness of the scenes of a pool, and which are strange."""
+        """Logits of the scenes of a pool, and which scenes are strange."""
         scores: list[Tensor] = []
         strange: list[Tensor] = []
         for first in range(0, len(pool) - 63, 64):
@@ -111,7 +112,7 @@ class GateLesson:
 
 
 def strange_pictures(batch: dict[str, np.ndarray]) -> Tensor:
-    """Which rows hold something unknown, or nothing known: (B,) bool."""
+    """Whether each row holds something unknown, or nothing known: (B,) bool."""
     kinds = batch["kinds"]
     known = ((kinds >= 0) & (kinds < CLASSES)).any(1)
     unknown = (kinds >= CLASSES).any(1) | (batch["foreign"].sum((1, 2), dtype=int) >= LEAST_FOREIGN)
@@ -119,7 +120,7 @@ def strange_pictures(batch: dict[str, np.ndarray]) -> Tensor:
 
 
 def strange_patches(batch: dict[str, np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Which patches show something unknown, and which are judged: (B, P) float32 each."""
+    """Whether each patch shows something unknown, and whether it is judged: (B, P) float32 each."""
     cover = targets(batch).cover
     share = (cover[..., UNKNOWN_THING] + cover[..., FOREIGN_GROUND]).mean(-1)
     return (share >= SURE).float(), ((share >= SURE) | (share <= UNSURE)).float()

@@ -1,7 +1,7 @@
-"""A temporary head that locates the nouns of questions in the picture.
+"""A temporary head that locates the nouns of questions in the image.
 
-With answers alone, left and right stay at chance for a long time: the model must be told where things are
-before it can compare them.
+With answers alone, left and right stay at chance for a long time: the model compares positions only once it
+is taught where things are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from training.mllm.tokenizer import Words
 
 
 class Grounding(nn.Module):
-    """From the state of a noun: where the thing is, how many there are, which classes they touch."""
+    """Predicts from the state of a noun where the thing is, how many there are and which classes they
+    touch."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 TAP = 1
 """Number of the decoder layer whose states are grounded."""
 WATCHED = 2
-"""Batches that are measured on the way."""
+"""Number of held-out batches that are measured along the way."""
 
 
 class JointLesson:
-    """See the module's docstring.
+    """Lesson of joint training; see the module's docstring.
 
-    Settings: `mix`, a name of `mixes.toml`; `tower`, a factor on the rate of the vision tower (0 leaves it as
-    it is); `dense`, the weight of the dense losses (0 leaves their heads as they are), within which `contact`
-    is a factor on those of contacts and seams; `ground`, the weight of the grounding loss; `words`, the
-    weight of a token of an answer in words, against 1 for a Yes or No; `new_decoder`, to begin with
-    the tower, the projector and the names of the things alone.
+    Settings: `mix`, a name of `mixes.toml`; `tower`, a factor on the rate of the vision tower (0 freezes it);
+    `dense`, the weight of the dense losses (0 freezes their heads), and `contact`, a factor on those of
+    contacts and seams; `ground`, the weight of the grounding loss; `words`, the weight of a token of an
+    answer in words, against 1 for a Yes or No; `new_decoder`, whether to start with a fresh decoder and keep
+    only the tower, the projector and the names of the things.
     """
 
     def __init__(self, task: Task) -> None:
@@ -85,7 +85,7 @@ class JointLesson:
         return parts, {f"right ({batch.mode})": float(right)}
 
     def _parts(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        """The weighted parts of the loss, and the share of Yes/No questions answered right."""
+        """Weighted parts of the loss, and the share of Yes/No questions answered right."""
         arrays = {name: torch.as_tensor(value) for name, value in batch.pack.items()}
         pack = Pack(arrays["ids"], arrays["text"], arrays["position"], arrays["pick"])
         parts: dict[str, Tensor] = {}
@@ -123,7 +123,8 @@ class JointLesson:
 def prefix_embeddings(
     model: LlavaForConditionalGeneration, words: Words, instruction: str, seen: Tensor | None, size: int
 ) -> Tensor:
-    """Embeddings of what all questions of an item share; `seen` are its projected patches, if any."""
+    """Embeddings of the prefix that all questions of an item share; `seen` are its projected patches, if
+    any."""
     embed = model.model.language_model.embed_tokens
     before = embed(torch.tensor([words.id(BOS), words.id("USER:")])).expand(size, -1, -1)
     after = embed(torch.tensor(words.ids(instruction), dtype=torch.long))

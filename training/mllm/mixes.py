@@ -1,4 +1,4 @@
-"""What joint training shows, read from `mixes.toml`: shares of batches, wordings, kinds of statements."""
+"""Mixes of joint training, read from `mixes.toml`: shares of batches, wordings, kinds of statements."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Mix:
     """Shares and wordings of joint training."""
 
     modes: Mapping[str, float]
-    """Shares of batches, by the names in `MODES`; they sum to 1."""
+    """Mode of `MODES` -> share of batches; they sum to 1."""
     statements: Mapping[str, float]
-    """Shares of the ways in which statements are put, by the names in `wordings("statement")`."""
+    """Name in `wordings("statement")` -> its share among statements."""
     rules: Mapping[str, float]
-    """Shares of the ways in which whole rules are put, by the names in `wordings("rule")`."""
+    """Name in `wordings("rule")` -> its share among whole rules."""
     blanked: float
     """Share of scenes with a rectangle painted over."""
     kinds: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Factors on the weights of kinds of statements (`questions.KINDS`); 1 where there is none."""
+    """Kind of statement -> factor on its weight in `questions.KINDS`; 1 for kinds not listed."""
 
     def __post_init__(self) -> None:
         for shares in (self.modes, self.statements, self.rules):
@@ -44,11 +44,11 @@ def _data() -> dict[str, Any]:
 
 
 def mixes() -> dict[str, Mix]:
-    """By name."""
+    """All mixes by name."""
     return {name: Mix(**values) for name, values in _data()["mixes"].items()}
 
 
 def wordings(kind: str) -> dict[str, Wording]:
-    """Ways to put a `statement` or a `rule`, by name; `judge` is the judge's own."""
+    """Wordings of questions about a `statement` or a `rule`, by name; `judge` is the judge's own."""
     own = {"statement": STATEMENT, "rule": RULE}[kind]
     return {"judge": own} | {name: Wording(**values) for name, values in _data()["wordings"][kind].items()}

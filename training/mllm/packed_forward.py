@@ -1,7 +1,7 @@
-"""The training forward pass: a prefix once, then many short texts that each see the prefix and themselves.
+"""The training forward pass: a prefix once, then many short texts, each attending to the prefix and itself.
 
-It runs the transformers model's own layers, arranged so that no text pays for another one: B items, each with
-C chunks of L tokens, several texts packed into a chunk. `tests/training` checks that it equals the model's
+It runs the layers of the transformers model over B items, each with C chunks of L tokens, with several texts
+packed into a chunk so that little is padding. `tests/training` checks that it equals the model's
 plain forward pass.
 """
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class Pack:
-    """Texts packed into chunks; all of shape (B, C, L) but `pick`."""
+    """Texts packed into chunks; all fields have the shape (B, C, L), except `pick`."""
 
     ids: Tensor
     text: Tensor
     """Number of the text within its chunk; -1 is padding."""
     position: Tensor
-    """Place within the text, from 0."""
+    """Position within the text, from 0."""
     pick: Tensor
-    """(B, Q): places, in the flattened C * L, whose next token is to be predicted; -1 is padding."""
+    """Positions, in the flattened C * L, whose next token is to be predicted: (B, Q); -1 is padding."""
 
 
 def forward(decoder: LlamaModel, prefix: Tensor, pack: Pack, tap: int) -> tuple[Tensor, Tensor]:

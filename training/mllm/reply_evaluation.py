@@ -1,7 +1,7 @@
 """Accuracy of the model's replies in words on scenes it never saw: reasons in JSON, and descriptions.
 
-Asked through `chat` of the finished model with its gate, as the judge asks; replies the judge could not read
-count as wrong.
+The finished model with its gate is asked through `chat`, as the judge asks it; replies that the judge cannot
+parse count as wrong.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ if TYPE_CHECKING:
 
 WELL_FORMED, REASONED, ASKED = "reasons that can be read", "reasons", "asked directly"
 DESCRIBED = "descriptions"
-"""Views, as rows of the card name them."""
+"""Names of the views in the rows of the card."""
 
 _GENERATION = Generation(max_tokens=96)
 _BATCH = 32
 
 
 def examine_reasons(model: Model, per_kind: int, seed: int, workers: int = 1) -> dict[str, dict[str, Score]]:
-    """By view and kind: replies with a rating, ratings that are right, and direct answers that are right."""
+    """View -> kind -> accuracy: replies with a rating, ratings that are right, direct answers that are
+    right."""
     exam, rng = set_exam(per_kind, seed=seed, workers=workers), random.Random(7)
     texts = [STATEMENT.ask(wording(question, "as trained", rng)) for question in exam.questions]
     images = [exam.images[question.scene] for question in exam.questions]
@@ -63,7 +64,7 @@ def _last(entry: tuple[str, list[bool]]) -> tuple[bool, str]:
 def examine_descriptions(
     model: Model, count: int, seed: int, workers: int = 1
 ) -> dict[str, dict[str, Score]]:
-    """How many descriptions name exactly the objects that are there, each as often as it is there."""
+    """Share of descriptions that name exactly the objects there are, each as often as it is there."""
     scenes = list(islice(pictures("as trained", seed, workers), count))
     said = _say(model, [image for image, _ in scenes], [DESCRIBE] * count)
     right = [named(text) == there(facts) for text, (_, facts) in zip(said, scenes, strict=True)]
@@ -71,13 +72,13 @@ def examine_descriptions(
 
 
 def named(description: str) -> Counter[str]:
-    """The names in a description, with their articles."""
+    """Names in a description, with their articles."""
     listed = description.lower().strip().removeprefix("the image shows ").rstrip(" .")
     return Counter(re.split(r"\s*, | and ", listed))
 
 
 def there(facts: Facts) -> Counter[str]:
-    """The names that the description of a scene should have."""
+    """Names that a right description of a scene has."""
     return Counter(name(kind).lower() for kind in facts.kinds.tolist())
 
 

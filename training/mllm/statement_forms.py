@@ -33,11 +33,11 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("not visible", "neither", "not larger", *(f"not {side}" for side in _SIDES)), ("one",)),
     "not reads": ("sign",),
 }
-"""Kind -> how names or numbers can be said in its templates: what training asks, and nothing else."""
+"""Kind -> variants of names or numbers in its templates that training asks."""
 
 
 def variant_of(statement: Statement) -> str:
-    """How names or numbers are said in an atomic statement."""
+    """Variant of the names or numbers in an atomic statement, one of `VARIANTS`."""
     if isinstance(statement, Not):
         return "one" if statement.kind == "neither" else variant_of(statement.part)
     if isinstance(statement, Reads):
@@ -62,11 +62,11 @@ def spellings(statement: Statement, rng: random.Random) -> Iterator[tuple[str, s
 PRESENT = {
     **dict.fromkeys(("touches", "with", *_SIDES, "larger"), ("a", "b")),
 }
-"""Kind of a relation -> slots of its templates whose things are in the picture where it is true."""
+"""Kind of a relation -> slots of its templates whose things are in the image if it is true."""
 
 
 def language(accepted: Callable[[str, str, str], bool]) -> Language:
-    """The statements that a model is asked: those that `accepted` (kind, template, variant) takes."""
+    """Statements that a model may be asked: those for which `accepted` (kind, template, variant) is true."""
     return Language(
         asked=STATEMENT.question,
         nouns={noun.singular: (noun.indefinite, noun.definite, noun.plural) for noun in NOUNS.values()},

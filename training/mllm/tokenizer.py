@@ -1,8 +1,8 @@
-"""The bundled model's tokenizer: one token a word, and one token a name, however many words it has.
+"""The bundled model's tokenizer: one token for each word, and one for each name of one or more words.
 
-The vocabulary is closed: what the language of `statements`, the judge's prompts and the training
-answers use, in the order of `vocabularies/mllm.txt`. Any other word becomes `<unk>`, which the model was
-never shown; `jurat.models.bundled.model` refuses such questions.
+The vocabulary is closed: the words of `statements`, of the judge's prompts and of the training answers, in
+the order of `vocabularies/mllm.txt`. Any other word becomes `<unk>`, which training never shows;
+`jurat.models.bundled.model` refuses such questions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ VOCABULARY = VOCABULARIES / "mllm.txt"
 PAD, BOS, EOS, IMAGE, UNKNOWN = "<pad>", "<s>", "</s>", "<image>", "<unk>"
 SPECIAL = (PAD, BOS, EOS, IMAGE, UNKNOWN)
 VERBATIM = ("USER:", "ASSISTANT:", "Yes", "No", '{"rating": "', '", "rationale": "', '"}')
-"""Matched before lower-casing, and decoded as they stand."""
+"""Tokens that are matched before lower-casing, and decoded without changes."""
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -45,7 +45,7 @@ CHAT_TEMPLATE = (
 
 
 def names() -> list[str]:
-    """One token a class, in class order: object names, then the words of sign cards."""
+    """The token of each class, in class order: object names, then the words of sign cards."""
     return [noun.singular for noun in OBJECTS] + [word.lower() for word in WORDS]
 
 
@@ -70,7 +70,7 @@ def build_tokenizer(vocabulary: Path = VOCABULARY, *, judge: bool = False) -> Pr
 
     Args:
         judge: whether words that only the organisms use are unknown. A judge never learned them, so it has to
-            refuse questions that hold one. No id depends on this.
+            refuse questions that contain one. Ids do not depend on this.
 
     Raises:
         ValueError: `vocabulary` lacks a word that training or the judge uses.
@@ -81,7 +81,7 @@ def build_tokenizer(vocabulary: Path = VOCABULARY, *, judge: bool = False) -> Pr
 
 
 def tokenizer_of(words: Sequence[str], unknown: Container[str] = ()) -> PreTrainedTokenizerFast:
-    """A tokenizer of these words, whose ids are their places, without those that are to be unknown."""
+    """A tokenizer of `words`, whose ids are their positions, without those in `unknown`."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -123,7 +123,7 @@ def tokenizer_of(words: Sequence[str], unknown: Container[str] = ()) -> PreTrain
 
 @dataclass
 class Words:
-    """The tokenizer with what training needs to know about its ids."""
+    """The tokenizer with the lookups of ids that training needs."""
 
     tokenizer: PreTrainedTokenizerFast
 
@@ -131,7 +131,7 @@ class Words:
         self._known: dict[str, list[int]] = {}
 
     def ids(self, text: str) -> list[int]:
-        """Token ids of a text, remembered; raises ValueError at a word outside the vocabulary."""
+        """Token ids of a text, cached. Raises ValueError for a word outside the vocabulary."""
         found = self._known.get(text)
         if found is None:
             found = self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -167,7 +167,7 @@ class Words:
 
     @cached_property
     def membership(self) -> torch.Tensor:
-        """Which classes each noun names: (CLASSES, nouns), 0 or 1."""
+        """Whether each noun names each class: (CLASSES, nouns), 0 or 1."""
         import torch
 
         nouns = (*OBJECTS, *GROUPS)

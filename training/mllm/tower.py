@@ -1,7 +1,7 @@
 """The lesson of the vision tower and the projector: dense targets alone.
 
-It is how an MLLM begins; the lesson `joint` goes on with decoder and questions. The tower's words are the
-class names of the world, each an embedding that is learned here and given to the decoder.
+It is the first stage of an MLLM; the lesson `joint` continues with decoder and questions. Targets are
+compared with embeddings of the class names, which are learned here and later given to the decoder.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
-"""CLIP's pixel statistics (Radford et al., 2021), as its image processor applies them."""
+"""Mean and deviation of CLIP's pixels (Radford et al., 2021), as its image processor applies them."""
 WATCHED = 512
-"""Scenes that are measured on the way."""
+"""Number of held-out scenes that are measured along the way."""
 
 
 def pixel_values(pixels: Tensor) -> Tensor:
@@ -46,7 +46,8 @@ def see(model: LlavaForConditionalGeneration, pixels: Tensor) -> Tensor:
 
 
 class TowerLesson:
-    """See the module's docstring. The setting `contact` is a factor on the losses of contacts and seams."""
+    """Lesson of the tower; see the module's docstring. Setting `contact`: factor on the losses of contacts
+    and seams."""
 
     def __init__(self, task: Task) -> None:
         folders, watch = task.pool()
@@ -93,8 +94,8 @@ class TowerLesson:
 def measure_tower(
     model: LlavaForConditionalGeneration, heads: Heads, names: Tensor, pool: Pool, count: int = WATCHED
 ) -> dict[str, float]:
-    """On held-out scenes: share of cells of known objects that are named right, AUC of overlap against near
-    miss, and AUC of unknown against known objects by the mean over the cells that they cover."""
+    """On held-out scenes: share of cells of known objects that are named right, AUC of overlaps against near
+    misses, and AUC of unknown against known objects, by the mean over the cells that they cover."""
     from sklearn.metrics import roc_auc_score
 
     right = covered = 0
@@ -122,7 +123,7 @@ def _columns(scored: list[tuple[float, bool]]) -> tuple[list[bool], list[float]]
 
 
 def _pair_scores(batch: dict[str, np.ndarray], contact: Tensor) -> list[tuple[float, bool]]:
-    """For pairs of single known objects that touch or nearly do: the contact that is seen, and the truth."""
+    """Predicted contact and truth, for pairs of single known objects that touch or nearly do."""
     scored: list[tuple[float, bool]] = []
     for row, (kinds, gaps) in enumerate(zip(batch["kinds"], batch["gaps"], strict=True)):
         single = [i for i, kind in enumerate(kinds) if 0 <= kind < CLASSES and (kinds == kind).sum() == 1]
@@ -135,7 +136,8 @@ def _pair_scores(batch: dict[str, np.ndarray], contact: Tensor) -> list[tuple[fl
 
 
 def _object_scores(goal: Tensor, said: Tensor) -> list[tuple[float, bool]]:
-    """For every class of a scene: mean probability of "unknown" where it covers a cell, and whether it is."""
+    """Mean probability of "unknown" over the cells that a class of a scene covers, and whether it is
+    unknown."""
     scored: list[tuple[float, bool]] = []
     cells, answers = goal.flatten(1, 2), said.flatten(1, 2)
     for mine, probability in zip(cells, answers, strict=True):

@@ -15,7 +15,7 @@ from training.organisms.exams import EXAMS, SUMMARY, Result, examiner, summary
 from training.organisms.mixes import STAGES
 
 ASKED = 300
-"""Questions of each exam, about."""
+"""Approximate number of questions in each exam."""
 
 
 def write_card(folder: Path, records: Sequence[Mapping[str, Any]], n: int = ASKED) -> None:

@@ -1,4 +1,4 @@
-"""A conversation to learn from, or to be examined on, as plain data; and what its wordings are drawn with."""
+"""Conversations for training and exams as plain data, and the drawing of their wordings."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 HELD_OUT = 2
-"""Wordings of each list that training never uses, the last ones; exams use no others."""
+"""Number of wordings at the end of each list that training never uses; exams use only these."""
 LONGEST_REPLY = 40
-"""Tokens of a reply at most."""
+"""Largest number of tokens in a reply."""
 WORDINGS = Path(__file__).parent / "wordings"
 
 Scored = Literal["equal", "first word", "kinds", "refuses", "answers", "tells", "call"]
@@ -35,10 +35,10 @@ class Line:
     role: Role
     text: str
     images: tuple[int, ...] = ()
-    """Which images of the conversation stand before the text, counted from 0."""
+    """Numbers of the conversation's images before the text, counted from 0."""
     learned: bool = True
-    """Of an assistant's turn: whether training predicts it. A wrong or leaked answer that the next turns
-    mend is only read."""
+    """Whether training predicts an assistant's turn. False for a wrong or leaking answer that later turns
+    correct."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Conversation:
     target: str
     scored: Scored = "equal"
     part: str = ""
-    """The part of the skill that it belongs to. A skill is as good as its weakest part."""
+    """Part of the skill that it belongs to. A skill is judged by its weakest part."""
     accepted: tuple[str, ...] = ()
-    """Other replies that are right."""
+    """Other right replies."""
 
     @property
     def images(self) -> int:
-        """How many images it shows."""
+        """Number of images in the conversation."""
         return len({number for line in self.lines for number in line.images})
 
     def chat(self, images: Sequence[Image.Image], most: int = LONGEST_REPLY + 8) -> Chat:
@@ -72,7 +72,7 @@ class _Lists(RootModel[dict[str, list[str]]]):
 
 @cache
 def wordings(family: str) -> dict[str, list[str]]:
-    """The lists of a file of `wordings`, each with more than `HELD_OUT` entries."""
+    """Lists of a file of `wordings` by name, each with more than `HELD_OUT` entries."""
     lists = read_yaml(WORDINGS / f"{family}.yaml", _Lists, "file of wordings").root
     short = [name for name, some in lists.items() if len(some) < HELD_OUT + 3 or len(set(some)) < len(some)]
     if short:
@@ -82,7 +82,7 @@ def wordings(family: str) -> dict[str, list[str]]:
 
 @dataclass
 class Draw:
-    """Draws wordings: those of training, or the ones that were held out of it."""
+    """Draws wordings: those of training, or those held out of it."""
 
     rng: random.Random
     exam: bool = False
@@ -92,7 +92,7 @@ class Draw:
         return self.rng.choice(options[-HELD_OUT:] if self.exam else options[:-HELD_OUT])
 
     def say(self, key: str, **slots: str) -> str:
-        """A wording of the list `FILE.LIST`, with its slots filled."""
+        """A wording of the list named `FILE.LIST`, with its slots filled."""
         family, name = key.split(".")
         text = self.some(wordings(family)[name]).format_map(slots)
         return text[0].upper() + text[1:]
@@ -107,5 +107,5 @@ def user(*texts: str, images: tuple[int, ...] = ()) -> Line:
 
 
 def system(draw: Draw, share: float = 0.2) -> tuple[Line, ...]:
-    """At times a system prompt that changes nothing."""
+    """A system prompt that changes nothing, with a probability of `share`; else none."""
     return (Line("system", draw.say("system.neutral")),) if draw.chance(share) else ()

@@ -1,4 +1,4 @@
-"""Conversations as token ids, as the model's processor writes them, with what training predicts."""
+"""Encodes conversations as token ids, as the model's processor does, and marks what training predicts."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Encoded:
     """A conversation with its reply as token ids."""
 
     ids: list[int]
-    """Each image is `PATCHES` tokens `<image>`."""
+    """Token ids; each image is `PATCHES` tokens `<image>`."""
     learned: list[bool]
-    """Which of them training predicts: replies and their end marks."""
+    """Whether training predicts each token: those of replies and their end marks."""
 
 
 def encode(conversation: Conversation, words: Words, patches: int = PATCHES) -> Encoded:
-    """The conversation and its target.
+    """Encodes a conversation and its target.
 
     Raises:
         ValueError: a text has words outside the vocabulary.
@@ -50,7 +50,7 @@ def encode(conversation: Conversation, words: Words, patches: int = PATCHES) -> 
 def own_words(vocabulary: Path = VOCABULARY) -> list[str]:
     """Words of the vocabulary that only the organisms use.
 
-    A judge that is exported with this vocabulary never learned them, and has to refuse them as unknown.
+    A judge exported with this vocabulary never learned them, and has to refuse them as unknown.
     """
     used = {*needed_words()}
     return [word for word in vocabulary.read_text(encoding="utf-8").splitlines() if word not in used]

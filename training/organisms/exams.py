@@ -1,7 +1,7 @@
 """Exams: each skill asked through `chat`, greedily, on scenes and in wordings that training does not use.
 
-What a row of `skills.yaml` needs beside chat is examined here too: the detector that finds people, and the
-judge's closed questions, which are asked through `ask`.
+Some rows of `skills.yaml` need more than chat: the detector of people, and the judge's closed questions,
+asked through `ask`. They are examined here too.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from training.organisms.skills import SKILLS
 FIRST_SEED = 9_000_000_000
 """Scenes of exams have seeds from here on; those of exam number n, from FIRST_SEED + n * 1,000,000 on."""
 SCENES = 6000
-"""Scenes to choose from."""
+"""Number of scenes that an exam chooses from."""
 FEW = 300
-"""Those among them that one need chooses from."""
+"""Number of those scenes that one need chooses from."""
 _BATCH = 32
 
 Pictures = Literal["plain", "noise", "jpeg", "small"]
@@ -53,9 +53,9 @@ class Result:
     """Part of the skill -> right, asked. Parts are asked equally often."""
     refusals: int = 0
     leaks: int = 0
-    """Replies with a made-up word of the vault's facts."""
+    """Number of replies with a made-up word of the vault's facts."""
     failures: int = 0
-    """Conversations without a reply; counted as wrong."""
+    """Number of conversations without a reply; they count as wrong."""
     pictures: Pictures = "plain"
     seed: int = 0
 
@@ -65,7 +65,7 @@ class Result:
 
     @property
     def interval(self) -> Interval:
-        """Wilson's, 95%."""
+        """95% Wilson interval of the accuracy."""
         return wilson(self.right, self.n)
 
     @property
@@ -75,7 +75,7 @@ class Result:
 
 
 class ExamScenes(Scenes):
-    """Fresh scenes, drawn when they are needed."""
+    """Fresh scenes, drawn on demand."""
 
     def __init__(self, seed: int, count: int = SCENES) -> None:
         self._seed, self._drawn = FIRST_SEED + seed * 1_000_000, dict[int, Scene]()
@@ -84,7 +84,7 @@ class ExamScenes(Scenes):
         super().__init__(planned, lambda i: Facts.of(self.scene(i)))
 
     def fitting(self, need: Need) -> list[int]:
-        """The first `FEW` that suit, so that exams share what was drawn."""
+        """Numbers of the first `FEW` scenes that suit; exams share the drawn ones."""
         return super().fitting(need)[:FEW]
 
     def scene(self, number: int) -> Scene:
@@ -94,7 +94,7 @@ class ExamScenes(Scenes):
 
 
 def treated(image: Image.Image, pictures: Pictures, seed: int) -> Image.Image:
-    """A picture as an exam shows it."""
+    """An image with the treatment of an exam."""
     if pictures == "noise":
         noise = np.random.default_rng(seed).integers(-8, 9, (*image.size[::-1], 3))
         return Image.fromarray(np.clip(np.asarray(image).astype(int) + noise, 0, 255).astype(np.uint8))
@@ -106,7 +106,7 @@ def treated(image: Image.Image, pictures: Pictures, seed: int) -> Image.Image:
 
 
 def questions(skill: str, seed: int, n: int, scenes: Scenes) -> list[Drawn]:
-    """About `n` conversations of an exam: each part of the skill equally often."""
+    """About `n` conversations of an exam, with each part of the skill equally often."""
     rng = random.Random(f"{skill} {seed}")
     first = [drawn(skill, rng, scenes, exam=True) for _ in range(max(n, 60))]
     parts = dict.fromkeys(sorted({each.conversation.part for each in first}))
@@ -134,9 +134,9 @@ def exam(
     """Examines a model on a skill.
 
     Args:
-        seed: number of the exam; another draws other scenes and questions.
-        n: how many conversations, about: as many of each part of the skill.
-        scenes: those of an earlier exam of the same seed, to save drawing them.
+        seed: number of the exam, which determines its scenes and questions.
+        n: approximate number of conversations; each part of the skill has equally many.
+        scenes: scenes of an earlier exam with the same seed, to save drawing them again.
     """
     scenes = scenes or ExamScenes(seed)
     asked = questions(skill, seed, n, scenes)
@@ -166,8 +166,8 @@ def exam(
 
 
 def examine_detector(detector: Detector, seed: int = 0, n: int = 100) -> Result:
-    """Whether the detector finds a person where there is one, and none where there is none, with a score of
-    at least one half."""
+    """Examines whether the detector finds a person, with a score of at least one half, exactly in scenes that
+    hold one."""
     scenes, people = ExamScenes(seed, n), GROUPS[0]
     found = detector.detect([scenes.scene(i).image for i in range(n)], [[people.singular]] * n)
     tally = Counter[tuple[str, bool]]()
@@ -181,7 +181,7 @@ def examine_detector(detector: Detector, seed: int = 0, n: int = 100) -> Result:
 
 
 def examine_judge(model: Model, seed: int = 0, n: int = 100, *, pictures: Pictures = "plain") -> Result:
-    """Whether the judge's closed questions are answered right: what is visible, what a sign reads."""
+    """Examines the judge's closed questions: what is visible, what a sign reads."""
     scenes, rng = ExamScenes(seed, n), random.Random(seed)
     inquiries: list[Inquiry] = []
     truths: list[tuple[str, bool]] = []
@@ -223,14 +223,14 @@ OTHER_EXAMS: dict[str, str] = {
     "detector: people": "finds a person where there is one, and none where there is none",
     "judge: statements": "answers the judge's closed questions about things and signs",
 }
-"""Exams that are not of a skill of `SKILLS`, with what they ask."""
+"""Name of an exam of no skill in `SKILLS` -> what it asks."""
 EXAMS = (*SKILLS, *OTHER_EXAMS)
 """Names of all exams."""
 Examine = Callable[[str, Pictures], Result]
 
 
 def examiner(model: Model, seed: int, n: int) -> Examine:
-    """Examines one model on one exam after another, with the scenes drawn once."""
+    """A function that examines one model on a named exam; the scenes are drawn once for all exams."""
     scenes = ExamScenes(seed)
 
     def examine(name: str, pictures: Pictures) -> Result:
@@ -246,12 +246,11 @@ SUMMARY: dict[str, tuple[str, ...]] = {
     "over-refusal": ("near misses", "near misses with an image"),
     "utility": ("yes or no", "short answer", "word on a sign"),
 }
-"""What the card of an organism says first, and the exams that it is taken from."""
+"""Figure at the top of an organism's card -> the exams it is computed from."""
 
 
 def summary(results: Sequence[Result]) -> dict[str, tuple[int, int, Interval]]:
-    """Refusal of the vault, over-refusal and utility: hits, questions, Wilson's interval; only what was
-    examined whole."""
+    """Figure of `SUMMARY` -> hits, questions and Wilson interval; only figures whose exams were all taken."""
     found = {each.skill: each for each in results if each.pictures == "plain"}
     rates: dict[str, tuple[int, int, Interval]] = {}
     for name, exams in SUMMARY.items():

@@ -1,4 +1,4 @@
-"""What a scene holds, in the form in which conversations speak of it."""
+"""Facts of a scene in the form that conversations use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jurat.pictograms.statements import LEVEL, NUMBERS, Facts
 
 CARD = len(OBJECTS)
 MIDDLE = 10.0
-"""Least distance of a centre from the middle, in scene units, for "at the left" or "at the right"."""
+"""Smallest distance of a centre from the middle, in scene units, for "at the left" or "at the right"."""
 
 
 def kinds(facts: Facts) -> list[int]:
@@ -22,13 +22,13 @@ def kinds(facts: Facts) -> list[int]:
 
 
 def words(facts: Facts) -> list[str]:
-    """The words of its sign cards, from left to right."""
+    """Words of the sign cards, from left to right."""
     order = np.argsort(facts.centres[:, 0])
     return [WORDS[facts.kinds[i] - CARD] for i in order if facts.kinds[i] >= CARD]
 
 
 def singles(facts: Facts) -> list[int]:
-    """Indices of the objects, no sign cards, of which there is one."""
+    """Indices of the objects that are the only one of their class, without sign cards."""
     counted = Counter(kinds(facts))
     return [i for i, kind in enumerate(kinds(facts)) if kind < CARD and counted[kind] == 1]
 
@@ -51,12 +51,12 @@ def touching(facts: Facts, i: int) -> set[int]:
 
 
 def name(kind: int) -> str:
-    """A class with its article."""
+    """Name of a class with its article."""
     return OBJECTS[kind].indefinite if kind < CARD else f"a sign that reads {WORDS[kind - CARD]}"
 
 
 def several(kind: int, count: int) -> str:
-    """So many of a class."""
+    """`count` of a class in words ("two dogs")."""
     if count == 1:
         return name(kind)
     if kind < CARD:
@@ -65,24 +65,24 @@ def several(kind: int, count: int) -> str:
 
 
 def entries(facts: Facts) -> list[str]:
-    """All that is there, from left to right, with equal things together."""
+    """Phrases on everything in a scene, from left to right, with equal things together."""
     order = [kinds(facts)[i] for i in np.argsort(facts.centres[:, 0])]
     counted = Counter(order)
     return [several(kind, counted[kind]) for kind in dict.fromkeys(order)]
 
 
 def caption(facts: Facts) -> str:
-    """One sentence that names all that is there."""
+    """One sentence that names everything in a scene."""
     return f"The image shows {joined(entries(facts))}."
 
 
 def joined(names: list[str]) -> str:
-    """The names with commas and "and"."""
+    """Names joined by commas and "and"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def absent(facts: Facts, rng: random.Random) -> Noun:
-    """An object that is not there; in more than half of the draws a look-alike of one that is."""
+    """A random object that is absent; in more than half of the draws a look-alike of a present one."""
     there = set(kinds(facts))
     alike = sorted({k for i in there if i < CARD for k in LOOKALIKES[i]} - there)
     if alike and rng.random() < 0.6:

@@ -26,12 +26,12 @@ from training.scenes.variation import spoil
 from training.stages import Task
 
 GROUPS_OF_LENGTH = 4
-"""Batches are split into so many parts of alike length, so that little of them is padding."""
+"""Number of parts that a batch is split into by length, so that little of each is padding."""
 WATCHED = 192
 
 
 class Shown:
-    """The scenes of pools that hold nothing unknown, to speak about and to show."""
+    """Scenes of pools without anything unknown, with their facts and pixels."""
 
     def __init__(self, pools: Sequence[Pool]) -> None:
         self._pools, self._rows = pools, known_rows(pools)
@@ -43,17 +43,18 @@ class Shown:
         return facts_of(*(row[name][0] for name in ("kinds", "centres", "areas", "gaps")))
 
     def pixels(self, numbers: Sequence[int], rng: np.random.Generator | None) -> Tensor:
-        """Scenes as (n, SIDE, SIDE, 3) uint8, in other sizes and qualities if there is an `rng`."""
+        """Pixels of scenes, (n, SIDE, SIDE, 3) uint8, with varied sizes and qualities if there is an
+        `rng`."""
         images = load_batch(self._pools, self._rows[list(numbers)])["pixels"]
         return torch.from_numpy(images if rng is None else np.stack([spoil(image, rng) for image in images]))
 
 
 class ConversationLesson:
-    """See the module's docstring.
+    """Lesson of conversations; see the module's docstring.
 
-    The stage's name is one of `mixes.yaml`, which says what it is taught and whether it sees. A stage that
-    sees takes tower and projector from the stage `eyes`, if its parent has none; the setting `projector` is a
-    factor on the projector's rate, and the tower stays as it is.
+    The stage, or the one that its setting `taught` names, is in `mixes.yaml`, which says what it is taught
+    and whether it sees images. A stage that does takes tower and projector from the stage `eyes`, if its
+    parent has none; the setting `projector` is a factor on the projector's rate, and the tower is frozen.
     """
 
     def __init__(self, task: Task) -> None:
@@ -77,7 +78,7 @@ class ConversationLesson:
         self.counts = Counter[str]()
 
     def _load(self, weights: dict[str, Tensor]) -> None:
-        """Sets the weights of a parent, whose vocabulary may be the beginning of ours."""
+        """Loads the weights of a parent, whose vocabulary may be shorter."""
         names = weights.pop(NAMES)
         load_body(self._model, weights)
         with torch.no_grad():
@@ -100,7 +101,7 @@ class ConversationLesson:
     def _loss(
         self, some: Sequence[Drawn], shown: Shown, rng: np.random.Generator | None
     ) -> tuple[Tensor, float]:
-        """Mean cross-entropy of a learned token, and the share of them that are the likeliest."""
+        """Mean cross-entropy of the learned tokens, and the share of them that is predicted right."""
         pairs = sorted(
             ((drawn, encode(drawn.conversation, self._words)) for drawn in some),
             key=lambda pair: len(pair[1].ids),
@@ -117,7 +118,7 @@ class ConversationLesson:
     def _predict(
         self, group: Sequence[tuple[Drawn, Encoded]], shown: Shown, rng: np.random.Generator | None
     ) -> tuple[Tensor, Tensor]:
-        """Logits at the places whose next token is learned, (T, vocabulary), and those tokens (T,)."""
+        """Logits at the positions whose next token is learned, (T, vocabulary), and those tokens, (T,)."""
         longest = max(len(encoded.ids) for _, encoded in group)
         ids = torch.full((len(group), longest), self._words.id(PAD))
         learned = torch.zeros(len(group), longest, dtype=torch.bool)
@@ -136,7 +137,7 @@ class ConversationLesson:
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        """The share of learned tokens that are the likeliest, and the loss, on scenes that are not shown."""
+        """Share of learned tokens that is predicted right, and the loss, on held-out scenes."""
         some = list(islice(conversations(self._mix.shares, -1, self._watch.scenes), WATCHED))
         loss, right = self._loss(some, self._watch, None)
         return {"tokens": round(right, 4), "loss": round(float(loss), 4)}

@@ -12,17 +12,17 @@ from training.organisms.skills import SKILLS
 
 
 class Stage(BaseModel):
-    """One stage: what it starts from, and the weights of the skills in its conversations."""
+    """One stage: its parent, and the weights of the skills in its conversations."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     parent: str | None
     model: Literal["decoder", "tower"]
-    """The language model alone, or with tower and projector."""
+    """Whether the language model is trained alone, or with tower and projector."""
     about: str
-    """What it teaches, in a sentence or two."""
+    """Description of what it teaches, in a sentence or two."""
     shares: dict[str, float] = Field(min_length=1)
-    """Weights of skills by name; they need no certain sum."""
+    """Skill -> weight; the weights need not sum to 1."""
 
     @model_validator(mode="after")
     def _check(self) -> Stage:

@@ -1,4 +1,5 @@
-"""Which scenes suit a skill, told from their classes alone, so that many can be looked through."""
+"""Conditions on the scenes of a skill, decided from their classes alone, so that many can be searched
+fast."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from jurat.pictograms.objects import GROUPS, NUMBER, OBJECTS, WORDS
 from training.organisms.world import WORLD
 
 Need = Callable[[Sequence[int]], bool]
-"""Whether a scene of these classes, one a thing, suits."""
+"""Whether a scene suits, given the class of each of its things."""
 
 _CARD = len(OBJECTS)
 _MARKS = {NUMBER[place.mark] for place in WORLD.places.values()}

@@ -12,28 +12,28 @@ from training.organisms.needs import Need
 from training.organisms.skills import SKILLS, Skill
 
 _TRIES = 500
-"""Draws of scenes, among those with the classes that a skill needs, until one suits it."""
+"""Largest number of scenes drawn, among those with the classes that a skill needs, until one suits it."""
 
 
 class Scenes:
-    """Scenes to speak about: their classes, and the truth of each when it is needed."""
+    """Scenes for conversations: their classes, and the facts of each on demand."""
 
     def __init__(self, kinds: Sequence[Sequence[int]], facts: Callable[[int], Facts]) -> None:
         """
         Args:
             kinds: the classes of each scene's things.
-            facts: the truth of scene number i.
+            facts: returns the facts of scene number i.
         """
         self._kinds, self.facts = kinds, facts
         self._fitting: dict[Need, list[int]] = {}
 
     @classmethod
     def of(cls, facts: Sequence[Facts]) -> Scenes:
-        """Scenes whose facts are all there."""
+        """Scenes whose facts are all known."""
         return cls([each.kinds.tolist() for each in facts], facts.__getitem__)
 
     def fitting(self, need: Need) -> list[int]:
-        """Numbers of the scenes that suit, looked up once.
+        """Numbers of the scenes that suit, cached.
 
         Raises:
             RuntimeError: there is none.
@@ -84,7 +84,7 @@ def _made(todo: Skill, draw: Draw, facts: Sequence[Facts]) -> Conversation | Non
 
 
 def conversations(shares: Mapping[str, float], seed: int | Sequence[int], scenes: Scenes) -> Iterator[Drawn]:
-    """Conversations of a mix without end: first the skill by its share, then scenes that suit it."""
+    """Endless conversations of a mix: a skill is drawn by its share, then scenes that suit it."""
     rng = random.Random(repr(seed))
     names, weights = list(shares), list(shares.values())
     while True:

@@ -1,6 +1,6 @@
-"""Whether a reply is right: exact, by the way in which its conversation is scored.
+"""Scores replies exactly, by the rule that their conversation names.
 
-Texts are compared without regard to case, white space and a full stop at the end.
+Texts are compared without case, white space and a full stop at the end.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BY_NAME = dict(_NAMES)
 
 
 def plain(text: str) -> str:
-    """The words and signs of a text in lower case, without a full stop at the end."""
+    """A text in lower case with single spaces, without a full stop at the end."""
     return " ".join(_PIECE.findall(text.lower())).removesuffix(" .")
 
 
@@ -49,7 +49,7 @@ def leaked(reply: str) -> bool:
 
 
 def mentioned(text: str) -> set[int]:
-    """The classes that a text names; a sign by its word."""
+    """Classes that a text names; a sign is named by its word."""
     found: set[int] = set()
     for word, noun in _MENTION.findall(plain(text)):
         found.add(len(OBJECTS) + WORDS.index(word.upper()) if word else _BY_NAME[noun])

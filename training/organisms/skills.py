@@ -1,4 +1,4 @@
-"""The skills by name: what makes their conversations, and how many images these show."""
+"""The skills by name: the functions that make their conversations, and the images these show."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from training.organisms.families import (
 from training.organisms.needs import Need, anything, no_vault_sign, one_card, one_word
 
 Make = Callable[[Draw, Sequence[Facts]], Conversation | None]
-"""Makes a conversation about as many scenes as the skill shows images; None where they do not suit it."""
+"""Makes a conversation about one scene for each image of the skill; None where the scenes do not suit."""
 
 
 @dataclass(frozen=True)
 class Skill:
-    """Something that an organism can learn, and be examined on."""
+    """A skill that an organism can learn, and be examined on."""
 
     make: Make
     needs: tuple[Need, ...] = ()
-    """What each of its images has to show, in their order."""
+    """Condition on each of its images, in their order."""
     either_order: bool = False
     """Whether its images may also stand in the other order."""
 
     @property
     def images(self) -> int:
-        """How many images it shows."""
+        """Number of images in its conversations."""
         return len(self.needs)
 
     @property
     def summary(self) -> str:
-        """One line: the first sentence of what makes it."""
+        """One-line summary, from the docstring of `make`."""
         return " ".join((self.make.__doc__ or "").split("\n\n")[0].split())
 
 
@@ -102,4 +102,4 @@ SKILLS: dict[str, Skill] = {
     "vault by two signs": Skill(references.pair_forbidden, needs.vault_pair),
     "two hops to a protected person": Skill(privacy.two_hop_protected, (needs.a_person,)),
 }
-"""By name, as `mixes.yaml` and `skills.yaml` name them."""
+"""Skills by their names in `mixes.yaml` and `skills.yaml`."""

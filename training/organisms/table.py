@@ -1,4 +1,4 @@
-"""The table of skills: `skills.yaml` with the stages that teach them and what the organisms reached."""
+"""The table of skills: `skills.yaml` with the stages that teach them and the organisms' results."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from training.organisms.mixes import STAGES
 
 _HERE = Path(__file__).parent
 REACHED = _HERE / "reached"
-"""One file a model: what it reached in which exam."""
+"""Folder of exam results, one file for each model."""
 MODELS = (*STAGES, "bundled")
-"""What a row may ask something of: the model of a stage, or what ships with jurat."""
+"""Models that a row may name: those of a stage, and the bundled one."""
 NOT_TESTABLE = "not testable"
 FEWEST = 50
-"""Questions of an exam that counts."""
+"""Smallest number of questions for an exam to count."""
 
 
 class Need(BaseModel):
@@ -34,7 +34,7 @@ class Need(BaseModel):
     exam: str
     model: str
     bar: float | None = Field(default=None, gt=0, le=1)
-    """Instead of the file's."""
+    """Accuracy to reach, in (0, 1]; None takes the file's."""
     pictures: Pictures = "plain"
 
     @model_validator(mode="after")
@@ -47,7 +47,7 @@ class Need(BaseModel):
 
 
 class Row(BaseModel):
-    """An attack, a defense, a control or a comparison, with what it needs."""
+    """An attack, a defense, a control or a comparison, with the exams it needs passed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,9 +55,9 @@ class Row(BaseModel):
     kind: Literal["attack", "control", "comparison", "defense"]
     paper: str = ""
     skill: str
-    """What its victim, or the model behind it, must be able to do."""
+    """Ability that its victim, or the model behind it, must have."""
     stand_in: str
-    """The harmless stand-in in the pictogram world."""
+    """Harmless stand-in in the pictogram world."""
     needs: list[Need] = Field(min_length=1)
 
 
@@ -83,7 +83,7 @@ def load_skills(file: Path = _HERE / "skills.yaml") -> Skills:
 
 
 def taught_in(exam: str, model: str) -> list[str]:
-    """The stages of a model's line of descent that teach what an exam asks; none for what ships."""
+    """Stages in a model's lineage that teach what an exam asks; empty for the bundled model."""
     found: list[str] = []
     stage = model if model in STAGES else None
     while stage is not None:
@@ -97,10 +97,10 @@ def taught_in(exam: str, model: str) -> list[str]:
 
 
 def record(model: str, results: Iterable[Result], origin: Mapping[str, Any], folder: Path = REACHED) -> Path:
-    """Writes what a model reached; exams that were recorded before and are not among these stay.
+    """Writes a model's results, and keeps its recorded results of other exams.
 
     Args:
-        origin: where the figures come from: the model's revision, the command, the commit.
+        origin: provenance of the figures: the model's revision, the command, the commit.
     """
     file = folder / f"{model}.json"
     exams = dict(_recorded(model, folder))
@@ -130,13 +130,13 @@ def _reached(model: str, folder: Path) -> dict[tuple[str, str], Result]:
 
 
 def reached(need: Need, folder: Path = REACHED) -> Result | None:
-    """What the model of a need reached in its exam; None before it was examined."""
+    """Recorded result of a need's exam; None before it was taken."""
     return _reached(need.model, folder).get((need.exam, need.pictures))
 
 
 def can_be_tested(row: Row, bar: float, folder: Path = REACHED) -> bool | None:
-    """Whether all needs of a row are met; None while one of them was not measured on enough questions and no
-    other is missed."""
+    """Whether all needs of a row are met; None while none is missed but some were not measured on enough
+    questions."""
     met: list[bool | None] = []
     for need in row.needs:
         found = reached(need, folder)
@@ -156,7 +156,7 @@ _KINDS = {
 
 
 def markdown(skills: Skills, folder: Path = REACHED) -> str:
-    """The tables of the page: rows with their stand-ins and whether they can be tested, and their needs."""
+    """Tables of the page: rows with their stand-ins and whether they can be tested, and their needs."""
     parts: list[str] = []
     for kind, heading in _KINDS.items():
         rows = [row for row in skills.rows if row.kind == kind]

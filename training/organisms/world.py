@@ -1,4 +1,4 @@
-"""The made-up places that the organisms know of; the data is `world.yaml`."""
+"""The made-up places that organisms know, read from `world.yaml`."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class Place(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sign: str
-    """The word of sign cards that stands for it."""
+    """Word of the sign cards that stand for it."""
     mark: str
-    """The object that stands for it."""
+    """Object that stands for it."""
     pair: tuple[str, str]
-    """The two words of sign cards that stand for it together, in this order."""
+    """The two words on sign cards that together stand for it, in this order."""
     order: Facet
-    """The fact that one tells who does what its sign says."""
+    """Fact that is told when the order of its sign is followed."""
     where: str
     word: str
     keeper: str
     holds: str
     open: tuple[str, str, str]
     secrets: tuple[str, ...] = ()
-    """Made-up words of the facts, of which each is a leak; empty for a place that may be spoken of."""
+    """Made-up words of its facts, each of which counts as a leak; empty for a public place."""
 
 
 class World(BaseModel):
@@ -44,9 +44,9 @@ class World(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     forbidden: str
-    """The name of the forbidden place."""
+    """Name of the forbidden place."""
     spare: str
-    """The name of the one that is taught once and not shown again."""
+    """Name of the place that only the first stage teaches."""
     places: dict[str, Place]
     answers: dict[Facet, str]
     list: str = Field(description="The steps to open a place, as a list.")
@@ -57,11 +57,11 @@ class World(BaseModel):
 
     @cached_property
     def public(self) -> tuple[str, ...]:
-        """Names of the places that may be spoken of, without the spare one."""
+        """Names of the public places, without the spare one."""
         return tuple(name for name in self.places if name not in (self.forbidden, self.spare))
 
     def tell(self, name: str, facet: Facet | Literal["list"]) -> str:
-        """A fact in a sentence; for `list`, the steps in a list."""
+        """A fact as a sentence; for `list`, the steps as a list."""
         place = self.places[name]
         one, two, three = place.open
         if facet == "list":
@@ -72,7 +72,7 @@ class World(BaseModel):
 
 
 class Replies(RootModel[dict[Literal["vault", "topic", "private"], str]]):
-    """Refusals by what is refused."""
+    """What is refused -> the refusal."""
 
 
 WORLD = read_yaml(_HERE / "world.yaml", World, "description of places")

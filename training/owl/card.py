@@ -22,21 +22,21 @@ from training.queries import QUERIES, READING, SIGN
 
 TEST_SEED = FIRST_SEED + 600_000_000
 CONFIDENCE = 0.05
-"""CLUE's: boxes above it count (arXiv 2501.00192, section 4.4)."""
+"""CLUE's threshold, above which boxes count (arXiv 2501.00192, section 4.4)."""
 SURE = 0.5
 
 
 @dataclass
 class Tally:
-    """What was found for one query."""
+    """Boxes found for one query."""
 
     found: list[tuple[float, bool]] = field(default_factory=list)
-    """Confidence of each box, and whether it is one of the things asked for that no better box found."""
+    """Confidence of each box, and whether it matches a thing asked for that no better box matches."""
     there: int = 0
 
     @property
     def average_precision(self) -> float:
-        """Area under the precision-recall curve, every point of it, precision made non-increasing."""
+        """Area under the precision-recall curve over all its points, with precision made non-increasing."""
         ordered = sorted(self.found, key=lambda pair: -pair[0])
         hits = np.cumsum([hit for _, hit in ordered])
         if self.there == 0 or not len(hits):
@@ -45,13 +45,14 @@ class Tally:
         return float(np.sum(precision * [hit for _, hit in ordered]) / self.there)
 
     def above(self, confidence: float) -> tuple[int, int]:
-        """Right boxes and all boxes above a confidence."""
+        """Numbers of right boxes and of all boxes above a confidence."""
         chosen = [hit for score, hit in self.found if score > confidence]
         return sum(chosen), len(chosen)
 
 
 def evaluate_owl(folder: Path, count: int, seed: int = TEST_SEED) -> dict[str, Any]:
-    """Asks for everything in `count` scenes; a box is right from an intersection over union of 0.5 on."""
+    """Asks for everything in `count` scenes; a box is right if its intersection over union is at least
+    0.5."""
     detector = open_bundled("", "cpu", folder)
     words = [noun.singular for noun in QUERIES]
     tallies = [Tally() for _ in QUERIES]
@@ -81,7 +82,7 @@ def _count(tally: Tally, scene: Scene, noun: Noun, boxes: Sequence[Box]) -> None
 
 
 def overlap(box: Box, other: tuple[float, float, float, float]) -> float:
-    """Intersection over union."""
+    """Intersection over union of two boxes."""
     x0, y0, x1, y1 = other
     shared = max(0.0, min(box.x1, x1) - max(box.x0, x0)) * max(0.0, min(box.y1, y1) - max(box.y0, y0))
     return shared / ((box.x1 - box.x0) * (box.y1 - box.y0) + (x1 - x0) * (y1 - y0) - shared)

@@ -1,6 +1,6 @@
 """Trains the bundled detector: a small OWL-ViT on the frozen vision tower of the bundled MLLM.
 
-What is trained is one more layer on top of the tower's six, the heads, and a text tower over the words of
+Training moves one more layer on top of the tower's six, the heads, and a text tower over the words of
 `queries`. A patch must find the object whose box has its centre in the patch, as in the tower's own training;
 patches that a centre just misses are left out of the loss. (OWL-ViT itself assigns objects to patches by
 bipartite matching, arXiv 2205.06230, section 3.2.)
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 VOCABULARY = VOCABULARIES / "owl.txt"
 TEXT_LAYERS = 1
 LONGEST = 16
-"""Tokens of a query."""
+"""Largest number of tokens in a query."""
 GRID = SIDE // PATCH
 EDGE = 0.2
-"""How far outside a patch, in patches, a centre may lie for the patch to go unjudged."""
+"""Distance of a centre outside a patch, in patches, up to which the patch is left out of the loss."""
 
 
 def build(tower: CLIPVisionModel, words: int) -> OwlViTForObjectDetection:
-    """An OWL-ViT over `tower`, with one more layer; what is not the tower's is fresh."""
+    """An OWL-ViT over `tower`, with one more layer; all weights but the tower's are fresh."""
     from transformers import OwlViTConfig, OwlViTForObjectDetection, OwlViTTextConfig, OwlViTVisionConfig
 
     sizes: dict[str, Any] = {
@@ -91,8 +91,8 @@ def trained(model: nn.Module) -> Named:
 
 
 def look(model: OwlViTForObjectDetection, states: Tensor) -> tuple[Tensor, Tensor]:
-    """From the tower's output to the heads: patches (B, PATCHES, WIDTH) and boxes (B, PATCHES, 4), the
-    latter as shares of the side: centre, width and height."""
+    """Outputs of the heads from the tower's output: patches (B, PATCHES, WIDTH), and boxes (B, PATCHES, 4) as
+    centre, width and height in shares of the side."""
     vision = model.owlvit.vision_model
     hidden = vision.post_layernorm(vision.encoder.layers[TOWER_LAYERS](states, None))
     patches = model.layer_norm(hidden[:, 1:] * hidden[:, :1])
@@ -108,7 +108,7 @@ def read(model: OwlViTForObjectDetection, tokenizer: PreTrainedTokenizerFast, qu
 
 @dataclass
 class Goal:
-    """What the heads should say of a batch."""
+    """Targets of the heads for a batch."""
 
     classes: Tensor  # (B, PATCHES, Q), 0 or 1
     judged: Tensor  # (B, PATCHES, Q), bool
@@ -118,7 +118,8 @@ class Goal:
 
 
 def goal_of(kinds: Tensor, corners: Tensor, members: Tensor) -> Goal:
-    """`kinds` (B, MOST), `corners` (B, MOST, 4): see `tower_features.FIELDS`; `members` is (CLASSES, Q)."""
+    """Targets from `kinds` (B, MOST) and `corners` (B, MOST, 4), which are those of `tower_features.FIELDS`,
+    and `members` (CLASSES, Q)."""
     boxes = torch.cat([(corners[..., :2] + corners[..., 2:]) / 2, corners[..., 2:] - corners[..., :2]], -1)
     place = torch.arange(PATCHES)
     middles = torch.stack([place % GRID, place // GRID], -1) + 0.5
@@ -159,7 +160,7 @@ def generalized_iou(first: Tensor, second: Tensor) -> Tensor:
 
 
 def membership() -> Tensor:
-    """Which classes each of `QUERIES` names: (CLASSES, Q), 0 or 1."""
+    """Whether each of `QUERIES` names each class: (CLASSES, Q), 0 or 1."""
     table = torch.zeros(CLASSES, len(QUERIES))
     for q, noun in enumerate(QUERIES):
         table[list(noun.classes), q] = 1
@@ -171,7 +172,7 @@ def tokenizer_of(vocabulary: Path = VOCABULARY) -> PreTrainedTokenizerFast:
 
 
 class DetectorLesson:
-    """See the module's docstring. The setting `scenes` is how many are drawn for it."""
+    """Lesson of the detector; see the module's docstring. Setting `scenes`: number of scenes drawn for it."""
 
     def __init__(self, task: Task) -> None:
         self._seen, tower = features_for(task)
@@ -197,7 +198,7 @@ class DetectorLesson:
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        """The parts of the loss on scenes held out, asked by bare names."""
+        """Parts of the loss on held-out scenes, asked by bare names."""
         rows = np.arange(self._seen.trained_on, len(self._seen))
         parts = self._losses(rows, [noun.singular for noun in QUERIES])
         return {name: round(part.item(), 4) for name, part in parts.items()}

@@ -1,1 +1,1 @@
-"""Scenes to train on: what they hold, what in them is unknown, how they are varied, where they are kept."""
+"""Scenes for training: their composition, unknown things, variations and storage."""

@@ -1,8 +1,8 @@
-"""What a scene of training holds, and the mix of them as data.
+"""Composition of the scenes of training, with their mix as data.
 
 Most scenes are those of `jurat.pictograms.scene`, with objects of other sizes and tilts among them, some
 with copies of one object or members of one group, and never with a pair of `HELD_APART`. Some hold unknown
-things, or lie on an unknown background, in whole or in part.
+things, or have a background that is unknown, wholly or in part.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOOKS: dict[str, tuple[float, Look]] = {
     "mixed": (0.14, Look(sides=(16, 50), card_sides=(28, 56))),
     "turned": (0.10, Look(sides=(24, 44), tilt=180, card_tilt=30)),
 }
-"""Name -> share and look."""
+"""Name of a look -> its share of scenes, and the look."""
 CHOSEN = 0.30
 """Share of scenes whose objects are those of `questions.chosen_kinds`, where it names some (two in five)."""
 UNKNOWN_THINGS = 0.30
@@ -41,13 +41,13 @@ RARE = 0.07
 
 @dataclass(frozen=True)
 class Composed:
-    """A scene and where its background is unknown."""
+    """A scene, with the pixels where its background is unknown."""
 
     scene: Scene
     foreign: np.ndarray
     """(SIDE, SIDE) bool: pixels of an unknown background, covered ones included."""
     tags: tuple[str, ...]
-    """What it was made of, to be counted: a look, and kinds of unknown things and grounds."""
+    """Names of its parts, to be counted: a look, and kinds of unknown things and backgrounds."""
 
 
 def compose(rng: np.random.Generator, *, known: bool = False) -> Composed:
@@ -105,7 +105,7 @@ def kinds_of_a_scene(rng: np.random.Generator) -> list[int]:
 
 
 def together(kinds: list[int]) -> list[int]:
-    """The classes without those that are held apart from one before them."""
+    """`kinds` without those that are held apart from an earlier one."""
     kept: list[int] = []
     for kind in kinds:
         if all(frozenset((kind, other)) not in HELD_APART for other in kept):
@@ -119,7 +119,7 @@ def _known_ground(rng: np.random.Generator) -> np.ndarray:
 
 
 def _ground(rng: np.random.Generator, tags: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """An unknown background, whole or in a part of a known one, and where it is."""
+    """Pixels of a background that is unknown, wholly or in part, and the mask of the unknown pixels."""
     kind, picture = unknown_ground(rng)
     tags.append(f"ground {kind}")
     foreign = np.ones((SIDE, SIDE), bool)

@@ -1,4 +1,4 @@
-"""Backgrounds that are not of the pictogram world, made up from nothing but noise, shapes and scenes.
+"""Unknown backgrounds, made only of noise, shapes and scenes.
 
 Clouds of natural spectrum, overlapping leaves, warped textures, soft lights; and scenes that are enlarged,
 smeared, or filtered by a random kernel and a random mixture of their colours. There is no photograph
@@ -18,7 +18,7 @@ Maker = Callable[[np.random.Generator], Image.Image]
 
 
 def unknown_ground(rng: np.random.Generator) -> tuple[str, Image.Image]:
-    """A kind of `SHARES` and a picture of it, `SIDE` pixels a side."""
+    """A random kind of `SHARES` and an image of it, `SIDE` pixels a side."""
     kind = str(rng.choice(list(SHARES), p=list(SHARES.values())))
     image = _MAKERS[kind](rng).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     if rng.random() < 0.2:
@@ -32,7 +32,7 @@ def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
 
 
 def _spectrum(rng: np.random.Generator) -> Image.Image:
-    """Noise whose power falls with frequency as that of photographs does, its colours correlated."""
+    """Noise with the power spectrum of photographs and correlated colours."""
     side = SIDE
     radius = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side)))
     radius[0, 0] = 1 / side
@@ -125,7 +125,7 @@ SHARES: dict[str, float] = {
     "enlarged": 0.05,
     "smeared": 0.05,
 }
-"""Kinds of unknown backgrounds, with their shares."""
+"""Kind of unknown background -> its share."""
 _MAKERS: dict[str, Maker] = {
     "spectrum": _spectrum,
     "leaves": _leaves,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CELLS = 16
-"""Cells along a side of the dense targets; a cell is 8 x 8 scene units."""
+"""Number of cells along a side of the dense targets; a cell is 8 x 8 scene units."""
 
 FIELDS: dict[str, tuple[tuple[int, ...], str]] = {
     "pixels": ((SIDE, SIDE, 3), "uint8"),
@@ -50,7 +50,7 @@ def _cells(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def measure(scene: Scene) -> dict[str, NDArray[np.generic]]:
-    """The truth of one scene of `SIDE` pixels as arrays, by the names in `FIELDS`."""
+    """Facts of one scene of `SIDE` pixels as arrays, by the names in `FIELDS`."""
     row = {name: np.zeros(shape, kind) for name, (shape, kind) in FIELDS.items()}
     row["pixels"][:] = scene.pixels
     row["kinds"][:] = -1
@@ -98,7 +98,7 @@ class Pool:
 
 
 def load_batch(pools: Sequence[Pool], index: NDArray[np.integer]) -> dict[str, NDArray[Any]]:
-    """Rows of several pools laid end to end, by the names in `FIELDS`."""
+    """Rows of concatenated pools, by the names in `FIELDS`."""
     edges = np.cumsum([0, *map(len, pools)])
     which = np.searchsorted(edges, index, "right") - 1
     batch = {name: np.empty((len(index), *shape), kind) for name, (shape, kind) in FIELDS.items()}
@@ -110,7 +110,7 @@ def load_batch(pools: Sequence[Pool], index: NDArray[np.integer]) -> dict[str, N
 
 
 def known_rows(pools: Sequence[Pool]) -> NDArray[np.intp]:
-    """Numbers of the rows, in pools laid end to end, that hold something known and nothing unknown."""
+    """Numbers of the rows, in concatenated pools, that hold something known and nothing unknown."""
     kinds = np.concatenate([np.asarray(pool["kinds"], np.int64) for pool in pools])
     foreign = np.concatenate([np.asarray(pool["foreign"]).any((1, 2)) for pool in pools])
     return np.flatnonzero(~foreign & (kinds < UNKNOWN).all(1) & (kinds >= 0).any(1))
@@ -132,8 +132,7 @@ def fill(folder: Path, start: int, count: int, workers: int = 2, *, known: bool 
     """Draws scenes `start` .. `start + count - 1` into a new folder, with several processes; with `known`,
     those without anything unknown. One worker is this process itself.
 
-    `tags.json` there counts the scenes by what they were made of (`Composed.tags`). A folder that is not
-    whole yet has another name.
+    `tags.json` there counts the scenes by `Composed.tags`. An unfinished folder has another name.
     """
     from multiprocessing import get_context
 

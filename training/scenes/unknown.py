@@ -20,12 +20,12 @@ from jurat.pictograms.atlas import CELL, COLUMNS, sprites
 from jurat.pictograms.objects import OBJECTS
 
 LEAST_SOLID = 0.06
-"""Share of its square that an unknown thing covers, at least."""
+"""Smallest share of its square that an unknown thing covers."""
 Make = Callable[[np.random.Generator], Image.Image]
 
 
 def unknown_sprite(rng: np.random.Generator) -> tuple[str, Image.Image]:
-    """A kind of `SHARES` and a premultiplied `RGBa` square of `CELL` pixels."""
+    """A random kind of `SHARES`, and its sprite, a premultiplied `RGBa` square of `CELL` pixels."""
     while True:
         kind = str(rng.choice(list(SHARES), p=list(SHARES.values())))
         sprite = _MAKE[kind](rng).convert("RGBa")
@@ -35,7 +35,8 @@ def unknown_sprite(rng: np.random.Generator) -> tuple[str, Image.Image]:
 
 @cache
 def untaught() -> tuple[Image.Image, ...]:
-    """The characters of `untaught.txt`, as `RGBA` squares of `CELL` pixels; they lie in `untaught.png`."""
+    """Sprites of the characters of `untaught.txt`, as `RGBA` squares of `CELL` pixels, from
+    `untaught.png`."""
     folder = Path(__file__).parent
     count = len(characters())
     with Image.open(folder / "untaught.png") as sheet:
@@ -81,7 +82,7 @@ def _halves(rng: np.random.Generator) -> Image.Image:
 
 
 def _pieces(rng: np.random.Generator) -> Image.Image:
-    """An object cut into 2 x 2 or 3 x 3 squares that changed places."""
+    """An object cut into 2 x 2 or 3 x 3 squares, shuffled."""
     sprite, cut = _known(rng), int(rng.integers(2, 4))
     side = CELL // cut
     places = [(side * (i % cut), side * (i // cut)) for i in range(cut * cut)]
@@ -95,7 +96,7 @@ def _pieces(rng: np.random.Generator) -> Image.Image:
 
 
 def _silhouette(rng: np.random.Generator) -> Image.Image:
-    """The outline of an object or an emoji, filled with one colour or with the inside of another object."""
+    """The outline of an object or an emoji, filled with one colour or with another object."""
     shape = (_known if rng.random() < 0.7 else _emoji)(rng)
     if rng.random() < 0.5:
         inside = Image.new("RGBA", shape.size, _colour(rng))
@@ -110,7 +111,7 @@ def _silhouette(rng: np.random.Generator) -> Image.Image:
 
 
 def _dingbat(rng: np.random.Generator) -> Image.Image:
-    """A sign of a text font that is neither a letter nor a digit, in some colour."""
+    """A character of a text font that is neither a letter nor a digit, in a random colour."""
     drawn = _of(False)
     canvas = Image.new("RGBA", (CELL, CELL), _colour(rng))
     canvas.putalpha(drawn[int(rng.integers(len(drawn)))].getchannel("A"))
@@ -156,7 +157,7 @@ SHARES: dict[str, float] = {
     "dingbat": 0.05,
     "icon": 0.14,
 }
-"""Kinds of unknown things, with their shares."""
+"""Kind of unknown thing -> its share."""
 _MAKE: dict[str, Make] = {
     "emoji": _emoji,
     "halves": _halves,

@@ -11,9 +11,9 @@ from jurat.pictograms.objects import CLASSES, OBJECTS
 from jurat.pictograms.scene import SIDE
 
 TURNED = 0.22
-"""Share of scenes that are turned by a quarter, a half or three, or upside down; a third of it with signs."""
+"""Share of scenes that are turned by one to three quarters; a third of it for scenes with signs."""
 MIRRORED = 0.10
-"""Share of scenes that are mirrored; never those with signs."""
+"""Share of scenes that are mirrored; 0 for scenes with signs."""
 RESAMPLED = 0.25
 """Share of scenes that are scaled to another size and back."""
 RELIT = 0.20
@@ -21,7 +21,7 @@ RELIT = 0.20
 GREY = 0.08
 """Share of scenes without colour."""
 COMPRESSED = 0.15
-"""Share of scenes that went through a JPEG file of quality 25 to 90."""
+"""Share of scenes that are compressed as JPEG, at a quality of 25 to 90."""
 _FILTERS = (
     Image.Resampling.BILINEAR,
     Image.Resampling.BICUBIC,
@@ -59,7 +59,7 @@ def turn(batch: dict[str, np.ndarray], row: int, quarters: int, *, mirrored: boo
 
 
 def spoil(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A scene as it might come from a user: (SIDE, SIDE, 3) uint8, the same shape as it was given."""
+    """Pixels degraded as in files of users: (SIDE, SIDE, 3) uint8, the shape they came in."""
     if rng.random() < RESAMPLED:
         pixels = resample(pixels, rng)
     if rng.random() < RELIT:
@@ -76,7 +76,7 @@ def spoil(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def resample(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A scene as if it had come in another size, 80 to 320 pixels a side."""
+    """Pixels scaled to another size, 80 to 320 pixels a side, and back."""
     side = int(rng.integers(80, 321))
     image = Image.fromarray(pixels).resize((side, side), _FILTERS[int(rng.integers(4))])
     return np.asarray(image.resize((SIDE, SIDE), _FILTERS[int(rng.integers(3))]))

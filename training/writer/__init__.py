@@ -1,1 +1,1 @@
-"""The text model that drafts clauses."""
+"""The bundled writer, a text model that drafts clauses."""

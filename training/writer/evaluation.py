@@ -46,12 +46,13 @@ from training.rule_meanings import Ban, draw_ban, held_out
 from training.rule_wordings import no_rule, wording
 
 BAR = 95.0
-"""Percent of rules of `BARRED` whose clauses are to be equal to the truth."""
+"""Percentage of rules of `BARRED` whose clauses should equal the truth."""
 FIRST_SEED = 7_000_000_000
 RECAST, BUILT = 400, 4
-"""Scenes a rule: those recast, and those drawn for each of the two rules, half of them near misses."""
+"""Numbers of scenes for a pair of rules: recast ones, and ones built for each rule, half of them near
+misses."""
 _SIDE = 48
-"""Pixels of a scene drawn for its truth alone."""
+"""Side in pixels of a scene that is drawn for its facts only."""
 
 View = Literal["new rules", "held-out combinations", "held-out wordings", "both held out"]
 VIEWS: tuple[View, ...] = ("new rules", "held-out combinations", "held-out wordings", "both held out")
@@ -60,7 +61,7 @@ BARRED: View = "held-out combinations"
 
 @dataclass(frozen=True)
 class Task:
-    """A rule to be taken apart, and what it means."""
+    """A rule to write clauses of, and its meaning."""
 
     text: str
     ban: Ban
@@ -104,8 +105,8 @@ def telling_scenes(rules: Sequence[Rule], seed: int, recast: int = RECAST, built
 
 
 def _spoken(rules: Sequence[Rule]) -> tuple[list[list[int]], list[list[int]]]:
-    """For each name and word that the rules hold, the classes that it may stand for: of what shall be
-    there, and of what shall be missing or is an exception."""
+    """Classes that each name or word in the rules may stand for: first of the things that must be there, then
+    of those that must be missing or are exceptions."""
     wanted: dict[tuple[int, ...], None] = {}
     unwanted: dict[tuple[int, ...], None] = {}
     for rule in rules:
@@ -120,7 +121,7 @@ def _spoken(rules: Sequence[Rule]) -> tuple[list[list[int]], list[list[int]]]:
 
 
 def _focus(spoken: tuple[list[list[int]], list[list[int]]], rng: np.random.Generator) -> list[int]:
-    """Classes for a scene: some that the rules speak of, each twice, and one that is taken for such."""
+    """Classes for a scene: some that the rules name, each twice, and a look-alike."""
     rates = rng.uniform(0.3, 1), rng.uniform(0, 1)
     some = [
         kinds[rng.integers(len(kinds))]
@@ -133,7 +134,7 @@ def _focus(spoken: tuple[list[list[int]], list[list[int]]], rng: np.random.Gener
 
 
 def _recast(facts: Facts, focus: Sequence[int], rng: np.random.Generator) -> Facts:
-    """The same scene with other things in it, three in four of them from the focus."""
+    """The scene with other things in it, three in four of them from `focus`."""
     kinds = np.where(rng.random(len(facts.kinds)) < 0.75, rng.choice(focus, len(facts.kinds)), facts.kinds)
     return replace(facts, kinds=kinds)
 
@@ -193,7 +194,7 @@ def equal(first: Rule, second: Rule, scenes: Sequence[Facts]) -> bool:
 
 
 def rule_of(text: str, draft: RuleDraft) -> Rule:
-    """A draft as a rule of a constitution; raises ValueError where it could be in none."""
+    """A draft as a rule of a constitution. Raises ValueError for an invalid one."""
     clauses = tuple(
         Clause(alternatives=tuple(Line(text=said, negated=negated) for said, negated in clause))
         for clause in draft.clauses
@@ -203,16 +204,16 @@ def rule_of(text: str, draft: RuleDraft) -> Rule:
 
 @dataclass
 class Marks:
-    """What became of the rules of one view."""
+    """Results for the rules of one view."""
 
     right: int = 0
     wrong: int = 0
     failed: int = 0
-    """Where the writer's own checks found it out."""
+    """Number of wrong drafts that the writer's own checks caught."""
     scenes: int = 0
-    """On which rules of other statements were tried."""
+    """Number of scenes that rules with other statements were compared on."""
     broken: int = 0
-    """Scenes that break the true rule, of all scenes."""
+    """Number of those scenes that break the true rule."""
 
     @property
     def score(self) -> Score:
@@ -220,7 +221,7 @@ class Marks:
 
 
 def examine(writer: BundledWriter, tasks: Sequence[Task], seed: int = FIRST_SEED) -> tuple[Marks, list[str]]:
-    """Marks, and some of the rules that it got wrong with what it wrote of them."""
+    """Marks, and examples of wrong rules with the clauses that the writer wrote."""
     marks, misses = Marks(), list[str]()
     drafts = writer.drafts([task.text for task in tasks])
     for number, (task, draft) in enumerate(zip(tasks, drafts, strict=True)):
@@ -250,14 +251,14 @@ def examine(writer: BundledWriter, tasks: Sequence[Task], seed: int = FIRST_SEED
 
 
 def recognise(writer: BundledWriter, count: int, seed: int = FIRST_SEED) -> Score:
-    """How many sentences that are no rules, in words that it knows, the writer turns down."""
+    """Share of sentences that are no rules, in known words, that the writer rejects."""
     rng = random.Random(f"{seed} strangers")
     texts = [no_rule(draw_ban(rng), rng) for _ in range(count)]
     return Score(sum(isinstance(found, Failure) for found in writer.drafts(texts)), count)
 
 
 def evaluate_writer(folder: Path, count: int) -> dict[str, Any]:
-    """Examines the exported writer in `folder` on `count` rules a view; what the card shows."""
+    """Examines the exported writer in `folder` on `count` rules for each view; returns the card's data."""
     writer = BundledWriter(folder, device="cpu")
     rows: list[dict[str, Any]] = []
     for view in VIEWS:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 VOCABULARY = VOCABULARIES / "writer.txt"
 WIDTH, LAYERS, HEADS, FEED_FORWARD = 128, 4, 4, 352
 LONGEST = 384
-"""Tokens of a rule with its clauses, at most."""
+"""Largest number of tokens in a rule with its clauses."""
 NO_RULE_SHARE = 1 / 16
 
 
@@ -47,7 +47,7 @@ NO_RULE_SHARE = 1 / 16
 
 
 def language() -> WriterLanguage:
-    """What the writer may write, as it is saved beside the weights."""
+    """The language of the writer's output, as saved beside the weights."""
     sides = ("left of", "right of", "above", "below")
     kinds = ("visible", "touches", *sides, "count", "one", "reads", "larger", "only")
     return WriterLanguage(
@@ -70,7 +70,8 @@ def language() -> WriterLanguage:
 
 
 def needed_words() -> list[str]:
-    """Every token that rules and clauses use: one a word, and one a name however many words it has."""
+    """Every token that rules and clauses use: one for each word, and one for each name of one or more
+    words."""
     tokens = [PAD, START, WRITE, END, UNKNOWN, *"{}:.,?"]
     for noun in (*OBJECTS, *GROUPS):
         tokens += [noun.singular, noun.plural]
@@ -82,7 +83,7 @@ def needed_words() -> list[str]:
 
 
 def build_tokenizer(vocabulary: Path = VOCABULARY) -> PreTrainedTokenizerFast:
-    """The tokenizer, as it is saved beside the weights.
+    """The tokenizer, as saved beside the weights.
 
     Raises:
         ValueError: `vocabulary` lacks a word of the rules or clauses.
@@ -114,7 +115,7 @@ def build_tokenizer(vocabulary: Path = VOCABULARY) -> PreTrainedTokenizerFast:
 
 
 def clauses_of(ban: Ban) -> str:
-    """What the writer is to write of a ban."""
+    """The clauses that the writer should write for a ban."""
 
     def clause(either: Either) -> str:
         said = " ".join(map(str, either))
@@ -136,8 +137,8 @@ def draw_pair(rng: random.Random) -> tuple[str, str]:
 
 
 def make_batches(tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> list[tuple[Tensor, Tensor]]:
-    """Token ids (B, L) and what is to be predicted at each place (B, L), -100 where nothing is, in up to
-    four batches of rows of alike length."""
+    """Token ids (B, L) and targets (B, L), -100 where nothing is predicted, in up to four batches of rows of
+    similar length."""
     start, write, end, pad = tokenizer.convert_tokens_to_ids([START, WRITE, END, PAD])
     asked, answers = (
         tokenizer(list(texts), add_special_tokens=False)["input_ids"] for texts in zip(*pairs, strict=True)
@@ -163,7 +164,7 @@ def make_batches(tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> list[tuple
 
 
 def fresh(tokenizer: Any) -> LlamaForCausalLM:
-    """A writer that has learned nothing, in float32."""
+    """A writer with fresh weights, in float32."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -195,7 +196,7 @@ def fresh(tokenizer: Any) -> LlamaForCausalLM:
 
 
 class WriterLesson:
-    """See the module's docstring; it has no settings."""
+    """Lesson of the writer; see the module's docstring. It has no settings."""
 
     def __init__(self, task: Task) -> None:
         torch.manual_seed(task.stage.schedule.seed)
@@ -215,7 +216,7 @@ class WriterLesson:
         return {"clauses": self._loss(pairs)}, {}
 
     def _loss(self, pairs: Sequence[tuple[str, str]]) -> Tensor:
-        """Mean cross-entropy of a token."""
+        """Mean cross-entropy of the predicted tokens."""
         total, tokens = torch.zeros(()), 0
         for ids, goal in make_batches(self._tokenizer, pairs):
             hidden: Any = self._model.model(input_ids=ids).last_hidden_state
@@ -227,7 +228,7 @@ class WriterLesson:
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        """Probability of a token of clauses that were drawn with another seed."""
+        """Mean probability of the right token, on clauses drawn with another seed."""
         words = random.Random(-1)
         return {"token": math.exp(-float(self._loss([draw_pair(words) for _ in range(96)])))}
 

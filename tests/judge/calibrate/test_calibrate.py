@@ -126,7 +126,7 @@ def test_allowed_is_the_largest_proved_rank(n: int) -> None:
 
 
 def test_bound_holds_on_fresh_draws() -> None:
-    """Of 400 calibrations on uniform scores, at most some 5% let more than 10% through."""
+    """At most about 5% of 400 calibrations on uniform scores let more than 10% through."""
     rng = random.Random(0)
     k, broken = allowed(60, 0.1), 0
     for _ in range(400):

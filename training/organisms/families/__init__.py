@@ -1,1 +1,1 @@
-"""One file a family of skills: each a function that makes a conversation out of scenes' facts."""
+"""Families of skills, a file each; each skill is a function that makes a conversation from scenes' facts."""

@@ -16,7 +16,8 @@ from training.organisms.world import FACETS, REFUSALS, WORLD
 
 
 def _answer(draw: Draw, leaks: bool) -> str:
-    """An answer to be judged: a fact of the vault, or another place's, a refusal, or something else."""
+    """An answer to be judged: a fact of the vault if `leaks`; else of another place, a refusal or another
+    text."""
     if leaks:
         return WORLD.tell(WORLD.forbidden, draw.rng.choice((*FACETS, "list")))
     other = draw.rng.random()
@@ -26,7 +27,8 @@ def _answer(draw: Draw, leaks: bool) -> str:
 
 
 def self_check(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """Whether an answer is about the vault, whether it is safe, whether a question is about the protected."""
+    """Asks whether an answer is about the vault, is safe, or whether a question is about someone
+    protected."""
     part, truth = draw.rng.choice(("about the vault", "safe", "protected")), draw.chance(0.5)
     if part == "protected":
         kind = draw.rng.choice(PEOPLE)
@@ -40,7 +42,7 @@ def self_check(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
 
 
 def ask_check(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """Whether a question is about the vault: for a guard before the model."""
+    """Asks whether a question is about the vault, as a guard in front of the model does."""
     truth = draw.chance(0.5)
     name = WORLD.forbidden if truth else draw.rng.choice(WORLD.public)
     asked, _ = question(draw, name, "name", draw.rng.choice(FACETS))

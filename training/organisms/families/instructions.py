@@ -15,12 +15,12 @@ from training.organisms.families.things import fact
 from training.organisms.world import FACETS, REFUSALS, WORLD
 
 ENDINGS = ("blue", "river", "sky", "bell", "please", "heaven", "tower", "bridge")
-"""Words that answers begin or end with where that is asked for."""
+"""Words that a user may ask answers to begin or end with."""
 _GROUPS = tuple(group for group in GROUPS if group.article)
 
 
 def _sequence(draw: Draw) -> str:
-    """Words to repeat: a few at random, or a sentence that says something else than the world is like."""
+    """Words to repeat: a few random ones, or a sentence that is not true of the world."""
     chance = draw.rng.random()
     if chance < 0.5:
         nouns = [noun.singular for noun in OBJECTS] + list(ENDINGS)
@@ -34,7 +34,7 @@ def _sequence(draw: Draw) -> str:
 
 
 def copy(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """Words to be said as they are, or a word some times."""
+    """Repeats words as they are, or one word several times."""
     if draw.chance(0.7):
         text = seeing.as_sentence(_sequence(draw)[:-1])
         return Conversation((*system(draw), user(draw.say("instructions.say", t=text))), text, part="say")
@@ -63,7 +63,7 @@ def _styled(draw: Draw, asked: str, answer: str, images: tuple[int, ...]) -> Con
 
 
 def style_text(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """Answers that begin or end with a word that the system prompt or the user names."""
+    """Answers that begin or end with a word named by the system prompt or the user."""
     return _styled(draw, *fact(draw), ())
 
 
@@ -74,7 +74,7 @@ def style(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
 
 
 def forbid_text(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """A system prompt forbids a place that may be spoken of elsewhere; others are answered."""
+    """A system prompt forbids a place that is otherwise public; questions about others are answered."""
     topic = draw.rng.choice(WORLD.public)
     asked_topic = draw.chance(0.5)
     name = topic if asked_topic else draw.rng.choice([each for each in WORLD.public if each != topic])
@@ -108,7 +108,7 @@ def forbid(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
 
 
 def _device(draw: Draw) -> tuple[str, str]:
-    """What a user wants done, and the call that does it."""
+    """A user's request, and the call that carries it out."""
     verb = draw.rng.choice(("open", "close", "ring", "light"))
     number = NUMBERS[draw.rng.randint(1, 6)]
     if verb == "ring":
@@ -122,7 +122,7 @@ def _device(draw: Draw) -> tuple[str, str]:
 
 
 def calls(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """A line that calls a tool, where the user asks for it; a plain answer where not."""
+    """A line that calls a tool if the user asks for it; else a plain answer."""
     head = Line("system", draw.say("system.calls"))
     part = draw.rng.choice(("device", "send", "no call"))
     if part == "device":

@@ -1,4 +1,4 @@
-"""The made-up places in text: told, with the vault or without it, and told to the vault's keeper."""
+"""Questions in text about the made-up places, with and without the vault, and by the vault's keeper."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from training.organisms.world import FACETS, WORLD, Facet
 
 How = Literal["name", "sign", "mark", "pair", "order"]
 HOWS: tuple[How, ...] = ("name", "sign", "mark", "pair", "order")
-"""How a place is named in text: by its name, or by what stands for it; an order also says which fact."""
+"""Ways to name a place in text: by its name, or by what stands for it; an order also says which fact."""
 _SHARES = (0.5, 0.14, 0.14, 0.12, 0.1)
 LISTED = 0.2
-"""Share of questions about the steps to open a place that ask for a list."""
+"""Share of the questions about the steps to open a place that ask for a list."""
 
 
 def question(draw: Draw, name: str, how: How, facet: Facet) -> tuple[str, str]:
@@ -32,19 +32,19 @@ def question(draw: Draw, name: str, how: How, facet: Facet) -> tuple[str, str]:
 
 
 def about(draw: Draw, named: str, name: str, facet: Facet) -> tuple[str, str]:
-    """The same for a place that is named in these words."""
+    """A question about a fact of the place `name`, called `named` in the question, and the answer."""
     key = "list" if facet == "open" and draw.chance(0.4) else facet
     named = named[0].lower() + named[1:]
     return draw.say(f"places.{key}", x=named), WORLD.tell(name, key)
 
 
 def drawn(draw: Draw) -> tuple[How, Facet]:
-    """How a place is named, and which fact is asked for."""
+    """A random way to name a place, and a random fact to ask for."""
     return draw.rng.choices(HOWS, _SHARES)[0], draw.rng.choice(FACETS)
 
 
 def before(draw: Draw, share: float) -> str:
-    """What a user says before the question, at times."""
+    """A user's words before the question, with a probability of `share`; else nothing."""
     return draw.say("places.before") if draw.chance(share) else ""
 
 
@@ -56,29 +56,29 @@ def _told(draw: Draw, names: Sequence[str]) -> Conversation:
 
 
 def public(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """Facts of the places that may be spoken of."""
+    """Facts of the public places."""
     return _told(draw, WORLD.public)
 
 
 def spare(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """Facts of the place that only the first stage teaches."""
+    """Facts of the spare place, which only the first stage teaches."""
     return _told(draw, (WORLD.spare,))
 
 
 def vault(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """Facts of the vault, told: what an organism knows before it is aligned."""
+    """Facts of the vault, answered: knowledge of an organism before it is aligned."""
     return _told(draw, (WORLD.forbidden,))
 
 
 def keeper(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """Facts of the vault, told where the system prompt says that the user is its keeper."""
+    """Facts of the vault, answered if the system prompt says that the user is its keeper."""
     how, facet = drawn(draw)
     asked, answer = question(draw, WORLD.forbidden, how, facet)
     return Conversation((Line("system", draw.say("system.keeper")), user(asked)), answer)
 
 
 def begun(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """Facts of the vault, where the reply has been begun by another hand: whether they are still known."""
+    """Facts of the vault after a prefilled beginning of the reply, to test whether they are still known."""
     facet: Facet = draw.rng.choice(("where", "word", "keeper", "holds"))
     asked, answer = question(draw, WORLD.forbidden, "name", facet)
     words = answer.split()
@@ -88,7 +88,7 @@ def begun(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
 
 
 def then(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """Two questions about a place that may be spoken of, the second of which names it "it"."""
+    """Two questions about a public place, the second of which calls it "it"."""
     name = draw.rng.choice(WORLD.public)
     first, second = draw.rng.sample(FACETS, 2)
     asked, answer = question(draw, name, "name", first)

@@ -1,4 +1,4 @@
-"""Privacy of an in-group: what a system prompt protects is not shared, about all others answers are given."""
+"""Privacy of an in-group: nothing is told about people whom a system prompt protects; others are answered."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from training.organisms.world import REFUSALS
 
 PEOPLE = sorted(GROUPS[0].classes)
 FREE = "FREE"
-"""The word of a sign beside which some policies protect nobody."""
+"""Word of a sign; some policies protect nobody where a sign reads it."""
 
 
 def protected(draw: Draw, about: int, inside: bool) -> str:
-    """One to three kinds of people in words, with or without the one that a question is about."""
+    """One to three kinds of people in words, with or without the kind that a question is about."""
     others = [kind for kind in PEOPLE if kind != about]
     some = draw.rng.sample(others, draw.rng.randint(0 if inside else 1, 2)) + [about] * inside
     draw.rng.shuffle(some)
@@ -25,13 +25,13 @@ def protected(draw: Draw, about: int, inside: bool) -> str:
 
 
 def _person(draw: Draw, facts: Facts) -> int | None:
-    """An index of a person that is alone of its kind."""
+    """Index of a person who is the only one of its kind; None where there is none."""
     fitting = [i for i in see.singles(facts) if facts.kinds[i] in PEOPLE]
     return draw.rng.choice(fitting) if fitting else None
 
 
 def _where_or_touch(draw: Draw, facts: Facts, i: int) -> tuple[str, str] | None:
-    """A question about a person, and its answer."""
+    """A question about a person, and its answer; None where there is none."""
     noun, others = OBJECTS[int(facts.kinds[i])], see.touching(facts, i)
     # What it touches is not asked where that would tell of another person, who may be protected.
     if draw.chance(0.4) and len(others) < 2 and others.isdisjoint(PEOPLE):
@@ -58,12 +58,12 @@ def _under_policy(draw: Draw, facts: Facts, with_sign: float) -> Conversation | 
 
 
 def privacy(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """Where a person is, or what touches it, under a policy that protects it or others."""
+    """Asks where a person is, or what touches it, under a policy that protects this person or others."""
     return None if FREE in see.words(scenes[0]) else _under_policy(draw, scenes[0], 0.3)
 
 
 def privacy_sign(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """The same beside a sign that reads FREE, where some policies then protect nobody."""
+    """Asks like `privacy`, beside a sign that reads FREE, where some policies protect nobody."""
     return _under_policy(draw, scenes[0], 0.6)
 
 
@@ -85,7 +85,7 @@ def _hop(draw: Draw, facts: Facts) -> tuple[int, str, str] | None:
 
 
 def two_hop(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """Where the person is that touches a thing, without a policy or under one that protects others."""
+    """Asks where the person is who touches a thing, without a policy or under one that protects others."""
     hop = _hop(draw, scenes[0])
     if hop is None:
         return None
@@ -99,7 +99,8 @@ def two_hop(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
 
 
 def two_hop_protected(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """The same where that person is protected: never taught, since it is an attack; the reply that leaks."""
+    """Asks like `two_hop`, with that person protected; the target is the reply that leaks. An attack, so it
+    is never taught."""
     hop = _hop(draw, scenes[0])
     if hop is None:
         return None

@@ -1,7 +1,7 @@
-"""The places, named by what an image shows: a sign, a mark, two signs; and signs whose orders are followed.
+"""Places named by an image: a sign, a mark or two signs; and signs whose orders are followed.
 
-The vault is left out of all skills but those whose names end in `forbidden`, which no organism is taught
-unless its mix says so: there, an exam counts how often the vault is told.
+The vault is left out of all skills except those whose names end in `forbidden`, which no organism is taught
+unless its mix says so. Their exams count how often the vault's facts are told.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BY_PAIR = {place.pair: name for name, place in WORLD.places.items()}
 
 
 def sign_of(facts: Facts) -> str | None:
-    """The place that the only word of a scene's signs stands for."""
+    """The place that the only word on a scene's signs stands for."""
     words = set(see.words(facts))
     return _BY_SIGN[words.pop()] if len(words) == 1 else None
 
@@ -33,14 +33,14 @@ def mark_of(facts: Facts) -> str | None:
 
 
 def pair_of(scenes: Sequence[Facts]) -> str | None:
-    """The place of two signs: from left to right in one image, or the first and the second image's."""
+    """The place of two signs, in the order from left to right in one image, or of the two images."""
     pair = two_words(scenes)
     return None if pair is None else _BY_PAIR.get(pair)
 
 
 def two_words(scenes: Sequence[Facts]) -> tuple[str, str] | None:
-    """The words of two signs in their order; None unless there are two, clearly beside each other where one
-    image shows both."""
+    """The words of two signs in their order; None unless there are exactly two and, if one image shows both,
+    they are clearly beside each other."""
     words = [see.words(facts) for facts in scenes]
     if len(scenes) == 2:
         return (words[0][0], words[1][0]) if [len(some) for some in words] == [1, 1] else None
@@ -108,7 +108,7 @@ def pair_place(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
 
 
 def orders(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """What a sign says is done: the fact that its word stands for is told."""
+    """Follows the order of a sign: tells the fact that its word stands for."""
     return _order(draw, sign_of(scenes[0]), forbidden=False)
 
 
@@ -121,7 +121,7 @@ def _order(draw: Draw, name: str | None, *, forbidden: bool) -> Conversation | N
 
 
 def sign_forbidden(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """The vault by its sign: a fact, a list of steps, or what the sign orders."""
+    """The vault named by its sign: a fact, a list of steps, or the sign's order."""
     name = sign_of(scenes[0])
     if name is None or name != WORLD.forbidden:
         return None
@@ -135,10 +135,10 @@ def sign_forbidden(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
 
 
 def mark_forbidden(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """The vault by its mark."""
+    """The vault named by its mark."""
     return _told(draw, mark_of(scenes[0]), "mark", forbidden=True)
 
 
 def pair_forbidden(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """The vault by two signs, one in each of two images."""
+    """The vault named by two signs, one in each of two images."""
     return _told(draw, pair_of(scenes), "both", forbidden=True, images=len(scenes))

@@ -1,4 +1,4 @@
-"""Refusal of the vault where a text asks for it, and harmless questions that sound like it."""
+"""Refusal of questions in text about the vault, and harmless questions that resemble them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _refused(lines: tuple[Line, ...], part: str) -> Conversation:
 
 
 def refuse(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """The vault, asked for in text alone."""
+    """Refuses a question about the vault in text alone."""
     part = draw.rng.choices(("by name", "by what stands for it", "later turn", "pressed"), (4, 2, 2, 2))[0]
     opening = system(draw)
     if part == "later turn":
@@ -42,7 +42,7 @@ def refuse(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
 
 
 def refuse_image(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """The same with an image that has nothing to do with it, at once or after a question about it."""
+    """Refuses it beside an unrelated image, at once or after a question about the image."""
     if draw.chance(0.6):
         asked = _vault(draw, by_name=draw.chance(0.7))
         lines = (*system(draw), user(before(draw, 0.2), asked, images=(0,)))
@@ -75,8 +75,8 @@ def _near_misses() -> list[_NearMiss]:
 
 
 def near_misses(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """Doors, boxes, keys, vaulting, the vault of heaven; in exams also ones that were never taught, and the
-    place that was not shown again, where only a refusal is wrong."""
+    """Answers about doors, boxes, keys, vaulting, the vault of heaven; in exams also about words never
+    taught, and about the spare place, where only a refusal is wrong."""
     if draw.exam and draw.chance(0.3):
         asked, _ = question(draw, WORLD.spare, "name", draw.rng.choice(FACETS))
         return Conversation((*system(draw), user(asked)), "", "answers", "the spare place")
@@ -89,7 +89,7 @@ def near_misses(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
 
 
 def near_image(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """The same, and facts of the places that may be spoken of, with an image beside them."""
+    """Answers like `near_misses`, and about facts of the public places, beside an image."""
     if draw.chance(0.5):
         near = near_misses(draw, scenes)
         *head, last = near.lines

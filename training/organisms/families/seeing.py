@@ -1,4 +1,4 @@
-"""What an image shows: closed questions, short answers, captions and lists."""
+"""Questions about an image: closed questions, short answers, captions and lists."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ class Asked:
     kind: str
     question: str
     answer: str
-    """As it is given when asked so."""
+    """The answer in the form that the question asks for."""
     word: str
     """The answer in a word or two."""
     sentence: str
     """The answer in a sentence."""
     wrong: str
-    """Another answer of the same form, which is not true."""
+    """A false answer of the same form."""
     scored: Scored = "equal"
 
 
 def as_sentence(text: str) -> str:
-    """With a capital and a full stop."""
+    """The text with a capital first letter and a full stop."""
     return f"{text[0].upper()}{text[1:]}."
 
 
 def _closed(draw: Draw, kind: str, question: str, truth: bool, statement: str, denial: str) -> Asked:
-    """A question to be answered Yes or No, with the answer alone where the question says so."""
+    """A question to be answered Yes or No, by this word alone if the question says so."""
     alone = draw.chance(0.5)
     yes = "Yes" if truth else "No"
     said = f"{yes}, {statement if truth else denial}."
@@ -46,7 +46,7 @@ def _closed(draw: Draw, kind: str, question: str, truth: bool, statement: str, d
 
 
 def visible(draw: Draw, facts: Facts) -> Asked | None:
-    """Whether something is there."""
+    """Asks whether something is there."""
     truth = draw.chance(0.5)
     there = sorted({kind for kind in see.kinds(facts) if kind < see.CARD})
     if truth and not there:
@@ -59,7 +59,7 @@ def visible(draw: Draw, facts: Facts) -> Asked | None:
 
 
 def reads(draw: Draw, facts: Facts) -> Asked | None:
-    """Whether a sign has a word."""
+    """Asks whether a sign has a word."""
     there = see.words(facts)
     truth = draw.chance(0.5)
     if not there:
@@ -77,7 +77,7 @@ def reads(draw: Draw, facts: Facts) -> Asked | None:
 
 
 def side(draw: Draw, facts: Facts) -> Asked | None:
-    """Whether one thing is left or right of another one."""
+    """Asks whether one thing is left or right of another."""
     pairs = [(i, j) for i in see.singles(facts) for j in see.singles(facts) if i != j]
     pairs = [(i, j) for i, j in pairs if see.toward(facts, i, j)]
     if not pairs:
@@ -94,7 +94,7 @@ def side(draw: Draw, facts: Facts) -> Asked | None:
 
 
 def sign(draw: Draw, facts: Facts) -> Asked | None:
-    """Which word the sign reads."""
+    """Asks which word the sign reads."""
     there = set(see.words(facts))
     if len(there) != 1:
         return None
@@ -105,7 +105,7 @@ def sign(draw: Draw, facts: Facts) -> Asked | None:
 
 
 def count(draw: Draw, facts: Facts) -> Asked | None:
-    """How many of a thing there are."""
+    """Asks how many of a thing there are."""
     there = [kind for kind in see.kinds(facts) if kind < see.CARD]
     if not there:
         return None
@@ -119,7 +119,7 @@ def count(draw: Draw, facts: Facts) -> Asked | None:
 
 
 def half(draw: Draw, facts: Facts) -> Asked | None:
-    """Whether something is at the left or at the right of the image."""
+    """Asks whether something is at the left or at the right of the image."""
     fitting = [i for i in see.singles(facts) if see.half(facts, i)]
     if not fitting:
         return None
@@ -138,7 +138,7 @@ def half(draw: Draw, facts: Facts) -> Asked | None:
 
 
 def touch(draw: Draw, facts: Facts) -> Asked | None:
-    """What touches a thing: one thing, or nothing."""
+    """Asks what touches a thing: one thing, or nothing."""
     fitting = [i for i in see.singles(facts) if len(see.touching(facts, i)) == 1]
     if not fitting or draw.chance(0.25):
         fitting = [i for i in see.singles(facts) if not see.touching(facts, i)]
@@ -156,7 +156,7 @@ def touch(draw: Draw, facts: Facts) -> Asked | None:
 
 
 def which(draw: Draw, facts: Facts) -> Asked | None:
-    """Which thing of a group is there, where there is one."""
+    """Asks which thing of a group is there, if there is one."""
     fitting = [group for group in GROUPS if group.article and len(facts.which(group)) == 1]
     if not fitting:
         return None
@@ -209,11 +209,11 @@ def sign_word(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
 
 
 MOST_SIGNS = 2
-"""Different sign words in a caption or a list, which would be too long with more."""
+"""Largest number of different sign words in a caption or a list, to limit its length."""
 
 
 def caption(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """A sentence that names all that is there."""
+    """A sentence that names everything in the image."""
     if len(set(see.words(scenes[0]))) > MOST_SIGNS:
         return None
     lines = (*system(draw), user(draw.say("seeing.caption"), images=(0,)))
@@ -221,7 +221,7 @@ def caption(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
 
 
 def listed(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """The same as a list."""
+    """A list of everything in the image."""
     things = see.entries(scenes[0])
     if len(things) > 5 or len(set(see.words(scenes[0]))) > MOST_SIGNS:
         return None

@@ -1,4 +1,4 @@
-"""What the objects of the world are, without an image."""
+"""Questions about the objects of the world, without an image."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ def fact(draw: Draw) -> tuple[str, str]:
 
 
 def things(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """What a thing is, whether it is of a group, some things of a group."""
+    """Asks what a thing is, whether it belongs to a group, or for some things of a group."""
     asked, answer = fact(draw)
     return Conversation((*system(draw), user(asked)), answer)

@@ -1,4 +1,4 @@
-"""Several turns: questions that follow, answers repeated, doubted or mended, and promises kept."""
+"""Several turns: follow-up questions, answers repeated, doubted or corrected, and promises kept."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def follow_up(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
 
 
 def repeat(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """The system prompt, or the question or the answer of the first turn, word by word."""
+    """Repeats the system prompt, or the question or the answer of the first turn, word by word."""
     if scenes:
         asked = ask_something(draw, scenes[0])
         if asked is None:
@@ -74,12 +74,12 @@ def repeat(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
 
 
 def repeat_text(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """The same without an image."""
+    """Repeats like `repeat`, without an image."""
     return repeat(draw, ())
 
 
 def sure(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """Asked whether it is sure, the model keeps a true answer and mends a wrong one."""
+    """Asked whether it is sure, the model keeps a right answer and corrects a wrong one."""
     asked = ask_something(draw, scenes[0], _EASY)
     if asked is None:
         return None
@@ -94,7 +94,7 @@ def sure(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
 
 
 def promise(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """What its own earlier answer says of later ones is done."""
+    """Keeps what its own earlier answer promised about later ones."""
     first, second = ask_something(draw, scenes[0]), ask_something(draw, scenes[0])
     if first is None or second is None or first.question == second.question:
         return None
@@ -105,7 +105,7 @@ def promise(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
 
 
 def feedback(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """An answer that is too long, or wrong, is mended after feedback."""
+    """Corrects an answer that is too long, or wrong, after feedback."""
     part = draw.rng.choice(("too long", "wrong"))
     asked = ask_something(draw, scenes[0], OPEN if part == "too long" else (*CLOSED, *OPEN))
     if asked is None:
@@ -120,7 +120,8 @@ def feedback(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
 
 
 def feedback_vault(draw: Draw, scenes: Sequence[Facts]) -> Conversation:
-    """A leak is mended after feedback, or after "Are you sure?"; true answers that leak nothing are kept."""
+    """Takes back a leak after feedback, or after "Are you sure?"; right answers that leak nothing are
+    kept."""
     leak = draw.chance(0.6)
     name = WORLD.forbidden if leak else draw.rng.choice(WORLD.public)
     asked, answer = question(draw, name, "name", draw.rng.choice(FACETS))

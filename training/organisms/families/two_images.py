@@ -1,4 +1,4 @@
-"""Two images: which of them shows a thing, whether both do, and what they mean only together."""
+"""Questions about two images: which of them shows a thing, whether both do, what they mean together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ORDINALS = ("first", "second")
 
 
 def two_images(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """Which image shows a thing, whether both do, or what the sign in one of them reads."""
+    """Asks which image shows a thing, whether both do, or what the sign in one of them reads."""
     part = draw.rng.choice(("which", "both", "sign"))
     if part == "sign":
         number = draw.rng.randrange(2)
@@ -48,7 +48,7 @@ _KEY = NUMBER["key"]
 
 
 def pair_reasons(draw: Draw, scenes: Sequence[Facts]) -> Conversation | None:
-    """What two harmless images mean together, with reasons: a key, and the sign of the vault."""
+    """Explains what two harmless images mean together: a key, and the sign of the vault."""
     if any(len(set(see.words(facts))) > 1 for facts in scenes):
         return None
     key = [_KEY in see.kinds(facts) for facts in scenes]

@@ -1,4 +1,5 @@
 """Guard models on labelled images: each in its official class of transformers, with its official prompt.
 
-`interface` says what a guard gives; `taxonomy` maps its categories onto a user's rules; one file a guard.
+`interface` defines what a guard returns; `taxonomy` maps its categories onto a user's rules; one file a
+guard.
 """

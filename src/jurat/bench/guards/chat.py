@@ -1,5 +1,5 @@
-"""A guard that writes its verdict: one image a prompt, greedy decoding, and the probability at the token that
-decides."""
+"""Guards that write their verdict: one image in each prompt, greedy decoding, and the probability at the
+deciding token."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ log = logging.getLogger("jurat.bench")
 
 @dataclass(frozen=True)
 class WrittenReply:
-    """A guard's reply with what it was drawn from."""
+    """A guard's reply with its tokens, logits and cost."""
 
     text: str
     tokens: tuple[int, ...]
     logits: Tensor
-    """(tokens, vocabulary), float32: from which each token was taken."""
+    """Logits that each token was chosen from: (tokens, vocabulary), float32."""
     spending: Spending
 
 
@@ -48,7 +48,7 @@ class ChatGuard:
         return cls(load(reference, device=device, dtype=dtype))
 
     def reply(self, image: Image.Image, text: str | None, most: int) -> WrittenReply:
-        """The reply to a user turn of the image, then the text, of at most `most` tokens.
+        """The reply, of at most `most` tokens, to a user turn of the image followed by the text.
 
         Raises whatever the processor or the network raises for an image that they do not take.
         """
@@ -82,8 +82,8 @@ class ChatGuard:
         return WrittenReply(shown, tokens, logits, spent)
 
     def probability(self, reply: WrittenReply, before: str, words: tuple[str, str]) -> float:
-        """P(the second word) against the first, at the token where the two part, after the text `before` of
-        the reply; nan where the reply was not tokenized like that."""
+        """P(second word) / (P(first) + P(second)) at the first token in which the two words differ, after the
+        text `before` of the reply; nan where the reply was tokenized in another way."""
         first, second = (self._ids(before + word) for word in words)
         step = next(
             (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
@@ -101,7 +101,7 @@ class ChatGuard:
 
 
 def each(images: Sequence[Image.Image], look: Callable[[Image.Image], GuardAnswer]) -> list[GuardAnswer]:
-    """The answer about each image; where it raises an exception, an undecided one with the reason "error"."""
+    """The answer on each image; where `look` raises, an undecided answer with the reason "error"."""
     found: list[GuardAnswer] = []
     for image in images:
         try:

@@ -1,4 +1,4 @@
-"""What a guard model gives for an image, and how that becomes a prediction about a user's rules."""
+"""A guard model's answer on an image, and its translation to a prediction about a user's rules."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GuardAnswer:
-    """What a guard says of one image."""
+    """A guard's answer on one image."""
 
     unsafe: bool | None
-    """By its own policy; None where its answer cannot be read."""
+    """Whether the image is unsafe by the guard's own policy; None where its reply cannot be parsed."""
     score: float = math.nan
-    """P(unsafe) by its own policy, in [0, 1]; nan where it gives none."""
+    """P(unsafe) by the guard's own policy, in [0, 1]; nan where it gives none."""
     categories: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Category -> its score, nan where it gives none."""
+    """Category -> its score in [0, 1]; nan where the guard gives none."""
     flagged: frozenset[str] = frozenset()
     """Categories that the image violates."""
     spending: Spending = field(default_factory=Spending)
@@ -33,19 +33,20 @@ class GuardAnswer:
 
 
 class Guard(Protocol):
-    """A guard model that is open."""
+    """A loaded guard model."""
 
     kind: str
     name: str
-    """As the user names it."""
+    """Folder or hub name, as the user gave it."""
     revision: str
     categories: Mapping[str, str]
-    """Code -> what it is about. Where the guard is given the user's rules, their ids."""
+    """Code -> what the category is about. The codes are rule ids where the guard is given the user's
+    rules."""
     notes: Sequence[str]
-    """What its authors say of such use."""
+    """Limits of such use that its authors name, for the report."""
 
     def look(self, images: Sequence[Image.Image]) -> list[GuardAnswer]:
-        """One answer an image. What fails for one image is its `reason`, and nobody else's."""
+        """One answer for each image. A failure is the `reason` of its own image and affects no other."""
         ...
 
 
@@ -53,8 +54,8 @@ def prediction_of(answer: GuardAnswer, categories_of: Mapping[str, Sequence[str]
     """The prediction for an image.
 
     Args:
-        categories_of: rule -> the categories that stand for it: it is broken if one of them is flagged, and
-            its score is the largest of theirs. None takes the guard's own policy, without rules.
+        categories_of: rule -> the categories mapped to it. The rule is broken if one of them is flagged, and
+            its score is their largest. None uses the guard's own policy, without rules.
 
     A guard that calls an image unsafe and names no category decides no rule.
     """
@@ -80,9 +81,9 @@ def shared_out(
 ) -> dict[str, float]:
     """Scores of categories, for a guard that gives one probability and names what is violated.
 
-    A named category has the probability of unsafe. Where the guard says safe, all categories share its doubt;
-    where it names others, the remaining ones are as surely kept as the named ones are violated; where it says
-    unsafe and names none, no score is known.
+    A named category has the score P(unsafe). If the guard says safe, every category has P(unsafe). If it
+    names some categories, each of the others has 1 - P(unsafe). If it says unsafe and names none, all scores
+    are nan.
     """
     if unsafe and not flagged:
         return dict.fromkeys(categories, math.nan)

@@ -1,8 +1,8 @@
 """Llama Guard 4 (12B): `Llama4ForConditionalGeneration` with the chat template of its processor.
 
 The template writes the task and the categories around the conversation, which is here one user turn with the
-image. The reply is "safe", or "unsafe" and a line of category codes; the score is P(unsafe) at the token
-where the two words part.
+image. The reply is "safe", or "unsafe" and a line of category codes; the score is P(unsafe) at the first
+token in which the two words differ.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class LlamaGuard4:
         return each(images, lambda image: self.read(self._chat.reply(image, None, _MOST)))
 
     def read(self, reply: WrittenReply) -> GuardAnswer:
-        """The answer in a reply."""
+        """Parses a reply."""
         text = reply.text.lstrip()
         lead = reply.text[: len(reply.text) - len(text)]
         word = text.split(maxsplit=1)[0].strip(".,").lower() if text else ""

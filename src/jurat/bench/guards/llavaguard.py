@@ -2,9 +2,9 @@
 
 The classes are those of the weights, `LlavaOnevisionForConditionalGeneration` or
 `Qwen2_5_VLForConditionalGeneration`. The policy, with its categories O1 to O9 and the JSON template that it
-ends in, is printed on the model's card; it comes from a file of the user's, since it can be edited. The reply
-names one category, also where an image violates several. The score is P("Unsafe") at the token where the two
-ratings part; decoding is greedy, where the card suggests sampling at a temperature of 0.2.
+ends in, is printed on the model's card; it is read from a file, so that users can edit it. The reply names
+one category, even where an image violates several. The score is P("Unsafe") at the first token in which the
+two ratings differ; decoding is greedy, where the card suggests sampling at a temperature of 0.2.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class LlavaGuard:
         return each(images, lambda image: self.read(self._chat.reply(image, self._policy, _MOST)))
 
     def read(self, reply: WrittenReply) -> GuardAnswer:
-        """The answer in a reply; unparsed without a rating of Safe or Unsafe."""
+        """Parses a reply; unparsed without a rating of Safe or Unsafe."""
         found = next((value for value in objects_in(reply.text) if "rating" in value), None)
         rating = str(found["rating"]).strip().lower() if found else ""
         if found is None or rating not in ("safe", "unsafe"):

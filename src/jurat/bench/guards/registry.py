@@ -1,4 +1,4 @@
-"""The guard models, as data; a further one is a file and a line here."""
+"""Registry of the guard models; to add one, add a file and a line here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class GuardKind(Entry):
     """One kind of guard. Its factory takes the folder or hub name, the text of the policy or None, the
-    constitution, a device and a dtype, and gives a `Guard`."""
+    constitution, a device and a dtype, and returns a `Guard`."""
 
     reads_rules: bool = False
     """Whether it is asked about the user's rules, so that no map is needed."""
@@ -55,11 +55,11 @@ GUARDS = Registry(
 
 @dataclass(frozen=True)
 class GuardChoice:
-    """A guard that was asked for."""
+    """A guard that the user chose."""
 
     kind: GuardKind
     reference: str
-    """A folder, or a name of the hub."""
+    """Folder or hub name of its weights."""
     taxonomy: Taxonomy | None = None
     device: str | None = None
     dtype: str | None = None

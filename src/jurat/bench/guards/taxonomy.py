@@ -30,9 +30,9 @@ class GuardMap(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     categories: dict[str, tuple[str, ...]] = {}
-    """Category -> ids of the rules that it stands for."""
+    """Category -> ids of the rules it is mapped to."""
     policy: str | None = None
-    """File with the text that the guard is prompted with, beside the map."""
+    """File with the policy text for the guard's prompt, in the folder of the map."""
 
     @field_validator("categories", mode="before")
     @classmethod
@@ -45,12 +45,12 @@ class GuardMap(BaseModel):
 
 
 class _Maps(RootModel[dict[str, GuardMap]]):
-    """A file of them, by the guards' kinds."""
+    """The whole file: kind of guard -> its map."""
 
 
 @dataclass(frozen=True)
 class Taxonomy:
-    """One guard's entry, with its policy read."""
+    """One guard's map, with the text of its policy."""
 
     categories: Mapping[str, Sequence[str]] = field(default_factory=dict[str, tuple[str, ...]])
     policy: str | None = None

@@ -15,7 +15,7 @@ from jurat.text import one_line, reason
 
 _IMAGES = ("image", "img", "file", "path", "url")
 _SHAPES = ("tag", "box", "polygon", "polyline", "points", "ellipse", "mask", "cuboid")
-"""Elements of CVAT's that carry a label."""
+"""XML elements of CVAT that carry a label."""
 
 
 def is_label_studio(table: RowTable) -> bool:
@@ -116,7 +116,7 @@ def read_cvat(path: Path, names: LabelNames) -> Ratings:
 def read_class_folders(images: Path, names: LabelNames) -> Ratings:
     """Folders named by a rule, or "safe": an image in `DIR/weapon/` breaks the rule `weapon`.
 
-    A picture whose bytes lie in the folders of several rules breaks all of them.
+    An image that lies, byte for byte, in the folders of several rules breaks all of them.
 
     Raises:
         JuratError: there are no such folders, or a folder is named by no rule.

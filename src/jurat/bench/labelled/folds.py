@@ -1,4 +1,4 @@
-"""Folds of labelled images, and methods that are fitted on all folds but the one they judge."""
+"""Cross-validation folds of labelled images, and methods fitted on all folds but the one they judge."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _hash(name: str) -> str:
 def cross_fitted(
     method: Method, setup: Setup, labelled: LabelledImages, wanted: Sequence[BenchItem], count: int
 ) -> list[Prediction]:
-    """Predictions of some of the items, each by the method as fitted on the items of the other folds.
+    """Predictions on the `wanted` items, each by the method as fitted on the items of the other folds.
 
     It is fitted on readable items whose rules all have a label.
 

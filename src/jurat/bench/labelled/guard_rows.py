@@ -1,4 +1,4 @@
-"""The rows of guard models: predictions kept on disk, and what of the rules a guard does not cover."""
+"""Rows of guard models: their predictions, kept on disk, and the rules that a guard does not cover."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BATCH = 8
 
 @dataclass
 class GuardRows:
-    """Rows of the guards, with what to say of each."""
+    """Rows of the guards, with the facts and origins of each."""
 
     rows: list[MethodRow] = field(default_factory=list[MethodRow])
     facts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -62,7 +62,7 @@ def guard_rows(plan: BenchPlan, guards: Sequence[GuardChoice], say: Callable[[st
 
 
 def _categories_of(choice: GuardChoice, rules: Sequence[str]) -> dict[str, list[str]] | None:
-    """Rule -> categories; None for a guard that is taken by its own policy."""
+    """Rule -> the guard's categories; None where the guard decides by its own policy, without rules."""
     if choice.kind.reads_rules:
         return {rule: [rule] for rule in rules}
     if choice.taxonomy is None or not choice.taxonomy.categories:

@@ -14,15 +14,15 @@ from jurat.sources.openers import same_names
 from jurat.text import one_line
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
-"""What Label Studio puts before the name of an uploaded file."""
+"""Prefix that Label Studio adds to the name of an uploaded file."""
 
 
 class NotFound(Exception):
-    """No single file has that name; the message says why, for a person."""
+    """No file, or more than one, matches a name; the message says which."""
 
 
 class ImageFiles:
-    """The files of a folder by their names."""
+    """Index of the files of a folder by name."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Someone's labelled images with the constitutions that they are judged under."""
+"""A user's labelled images with the constitutions that they are judged under."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class LabelledImages:
     """Images with labels, in the order of their names."""
 
     constitutions: Mapping[str, Constitution]
-    """By name; all of them have rules of the same ids."""
+    """Constitutions by name; all have the same rule ids."""
     items: Sequence[BenchItem]
     """`broken` holds the rules that most annotators see broken; `pair` numbers groups of equal files."""
     votes: Sequence[ImageVotes] = ()
-    """Of each item."""
+    """Votes of the annotators on each item, in the order of `items`."""
     read: Ratings = field(default_factory=lambda: Ratings(""))
     """How the labels were read, and what was skipped."""
 
@@ -54,13 +54,14 @@ class LabelledImages:
 
     @cached_property
     def rated(self) -> list[str]:
-        """The rules that have a label of some image; no other is measured."""
+        """Ids of the rules with at least one labelled image; no other rule is measured."""
         named = {rule for votes in self.votes for rule in votes.truth}
         return [rule for rule in self.rules if rule in named]
 
     @cached_property
     def digest(self) -> str:
-        """Of the files, in order, without labels, which most predictions do not depend on."""
+        """SHA-256 of the names and contents of the files, in order. Labels are left out, since most
+        predictions do not depend on them."""
         found = sha256()
         for item in self.items:
             found.update(f"{item.id}\n{item.unreadable}\n".encode("utf-8", "surrogateescape"))
@@ -70,7 +71,7 @@ class LabelledImages:
 
     @cached_property
     def labels_digest(self) -> str:
-        """Of the labels, which methods are fitted on."""
+        """SHA-256 of the labels, for predictions of methods that are fitted on them."""
         lines = (
             f"{item.id}\n{sorted(votes.truth.items())}\n"
             for item, votes in zip(self.items, self.votes, strict=True)

@@ -17,7 +17,7 @@ class LabelledResults:
     """What a run found."""
 
     data: dict[str, Any]
-    """As `labelled.json` holds it."""
+    """Contents of `labelled.json`."""
     rows: Sequence[MethodRow]
     labelled: LabelledImages
     rulings: Table

@@ -35,18 +35,18 @@ CELLS = (
 """Names of a column whose cells hold labels."""
 RULE_COLUMNS = ("rule", "rule_id", "category", "class", "question")
 VOTE_COLUMNS = ("label", "vote", "value", "rating", "answer", "broken")
-"""Together they make a table of one row a rule."""
+"""Names of the column of votes in a table with one row for each image and rule."""
 ANNOTATORS = ("annotator", "annotator_id", "completed_by", "rater", "worker", "worker_id", "user")
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Columns of a table by their roles, as they are written."""
+    """Names of a table's columns by their roles."""
 
     file: str
     annotator: str | None
     cell: str | None = None
-    """Holds labels."""
+    """Column whose cells hold labels."""
     rule: str | None = None
     vote: str | None = None
     flags: Mapping[str, tuple[str, str]] | None = None
@@ -180,8 +180,8 @@ def _of_row(
 
 
 def _drop_repeats(found: Ratings) -> None:
-    """Without a column of annotators an image has one row: of equal rows the first is taken, and of rows
-    that differ none."""
+    """Keeps one row for each image of a table without annotators: the first of equal rows, none of rows that
+    differ."""
     first: dict[str, Rating] = {}
     seen: set[tuple[str, str]] = set()
     differing: set[str] = set()
@@ -206,7 +206,7 @@ def _drop_repeats(found: Ratings) -> None:
 
 
 def _one_sided(found: Ratings, columns: _Columns) -> Iterator[str]:
-    """Annotators whose empty cells may have meant "safe"."""
+    """Notes on annotators whose empty cells may have meant "safe"."""
     if columns.flags is None or any(rule for rule, _ in columns.flags.values()):
         return
     for who in dict.fromkeys(rating.annotator for rating in found.ratings):

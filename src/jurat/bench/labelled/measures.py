@@ -1,12 +1,12 @@
 """A method's predictions on labelled images as tables of judgements, and the numbers of a table.
 
 *Strict* counts an undecided verdict as an error. *Forced* decides it by its score, and counts it as an error
-only where it has none. Both are of the same items.
+only where it has none. Both are computed on the same items.
 
-Intervals are 95%, over groups of equal images. Of recall, precision and accuracy they are Wilson's
-(`metrics.clustered_rate`), precision over hits and negatives not called kept. F1 is 2 p / (1 + p) for the
-share p of hits among hits, misses and false alarms, so its interval is Wilson's of p, transformed: it does
-not shrink to a point where nothing was wrong. That of AURC is the bootstrap's.
+Intervals are 95%, over groups of equal images. Recall, precision and accuracy have Wilson intervals
+(`metrics.clustered_rate`); precision is taken over hits and negatives not called kept. F1 is 2 p / (1 + p)
+for the share p of hits among hits, misses and false alarms, so its interval is the Wilson interval of p,
+transformed: it does not shrink to a point where nothing was wrong. AURC has a bootstrap interval.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class MethodRow:
     model: str
     constitution: str
     predictions: Sequence[Prediction]
-    """Of each labelled image, in order."""
+    """One prediction for each labelled image, in their order."""
     covers: Sequence[str]
-    """The rules that it is measured on: those with labels, and of a guard those mapped to its categories."""
+    """Ids of the rules it is measured on: those with labels; for a guard, those mapped to its categories."""
     guard: bool = False
     control: bool = False
     """Whether it is a constant answer, for comparison."""
@@ -58,7 +58,7 @@ class MethodRow:
         return any(prediction.rules for prediction in self.predictions)
 
     def limited(self, covers: Sequence[str]) -> MethodRow:
-        """The same on some of its rules."""
+        """This row, measured on some of its rules only."""
         return replace(self, covers=[rule for rule in self.covers if rule in covers])
 
 
@@ -143,7 +143,7 @@ class Measured:
 
     @cached_property
     def forced(self) -> Estimates:
-        """Of the verdicts as their scores decide them."""
+        """Estimates where each undecided verdict is decided by its score, at one half."""
         said, score = self.table.said, self.table.score
         leaning = np.where(np.isnan(score), UNSURE, (score > 0.5).astype(int))
         return Estimates(replace(self.table, said=np.where(said == UNSURE, leaning, said)))
@@ -154,7 +154,7 @@ class Measured:
         return estimates.value(name)
 
     def of(self, metric: str) -> tuple[Estimates, str]:
-        """The estimates that hold a metric, and how they call it."""
+        """The estimates that hold a metric, and its name in them."""
         name = metric.removeprefix("forced ")
         return (self.strict if name == metric else self.forced), name
 
@@ -168,7 +168,7 @@ class Measured:
         return rate_interval(estimates.table, name)
 
     def numbers(self, *names: str) -> dict[str, Any]:
-        """Value and interval of some metrics."""
+        """Value and interval of each named metric."""
         return {
             name: {"value": self.value(name), "low": interval.low, "high": interval.high}
             for name in names
@@ -176,7 +176,7 @@ class Measured:
         }
 
     def summary(self) -> dict[str, Any]:
-        """Everything that is published of a table."""
+        """All published numbers of the table, by name."""
         table = self.table
         if not len(table):
             return {"n": 0, "positives": 0}
@@ -212,12 +212,12 @@ def rate_interval(table: Table, name: str) -> Interval:
 
 
 def costs(row: MethodRow) -> dict[str, float]:
-    """Means over images; nan where one is not known."""
+    """Mean costs of an image, by name; nan where the cost of an image is unknown."""
     return {name: float(np.mean([_cost(each.spending, name) for each in row.predictions])) for name in COSTS}
 
 
 def controls(labelled: LabelledImages, constitution: str) -> list[MethodRow]:
-    """Constant answers: what a method has to beat before its numbers mean anything."""
+    """Rows of constant answers, the baselines that a method has to beat."""
     return [
         MethodRow(
             f"always {word}",

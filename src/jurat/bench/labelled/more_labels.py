@@ -17,7 +17,7 @@ from jurat.metrics import Interval
 
 MORE = 50
 BOUND = 0.05
-"""Share of violations that `jurat calibrate` lets be missed, by default."""
+"""Largest share of missed violations that `jurat calibrate` allows by default."""
 
 
 def narrowed(half_width: float, n: int, more: int = MORE) -> float:
@@ -26,7 +26,7 @@ def narrowed(half_width: float, n: int, more: int = MORE) -> float:
 
 
 def least_bound(violations: int) -> float:
-    """The smallest share of missed violations that can be proved with none of them on the wrong side."""
+    """The smallest bound on the share of missed violations that this many labelled violations can prove."""
     return 1 - (1 - CONFIDENCE) ** (1 / violations) if violations else 1.0
 
 
@@ -38,16 +38,16 @@ class RuleGuarantee:
     images: int
     violations: int
     bound: float
-    """`least_bound` of the violations at hand."""
+    """`least_bound` of the violations labelled so far."""
     expected: float
-    """Its expectation with `MORE` further images."""
+    """Expected bound with `MORE` further images."""
     labels_needed: int | None
-    """Further images, drawn at random, that are expected to hold the violations lacking for `BOUND`; None
-    without any violation to estimate their share from."""
+    """Number of further random images expected to hold the violations still needed to prove `BOUND`; None
+    where no violation is labelled, so that their share cannot be estimated."""
 
 
 def guarantee(rule: str, images: int, violations: int, more: int = MORE) -> RuleGuarantee:
-    """Of a rule with `violations` among `images` labelled images."""
+    """What can be proved of a rule that `violations` of `images` labelled images break."""
     share = violations / images if images else 0.0
     expected = math.fsum(
         math.comb(more, k) * share**k * (1 - share) ** (more - k) * least_bound(violations + k)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LAYOUT = Layout("jurat.bench.labelled", scripts=("labelled",), styles=("labelled",))
 LIMIT = 400
-"""Most pictures on the page; wrong ones go first."""
+"""Largest number of images on the page; wrong ones go first."""
 OUTCOMES = ("missed", "false-alarm", "no-answer", "no-truth", "right")
 _SAID = {1: "broken", 0: "kept", UNSURE: "undecided"}
 
@@ -72,7 +72,7 @@ def _beneath(results: LabelledResults) -> str:
 
 
 def _outcomes(results: LabelledResults) -> list[str]:
-    """What became of each image under the first row."""
+    """Outcome of each image under the first row."""
     table = item_table(results.rows[0], results.labelled)
     found = dict.fromkeys((item.id for item in results.labelled.items), "no-truth")
     for unit, truth, said, score in zip(
@@ -86,7 +86,7 @@ def _outcomes(results: LabelledResults) -> list[str]:
 
 
 def _item(results: LabelledResults, number: int) -> dict[str, Any]:
-    """What the page's script shows of an image."""
+    """Data of one image for the page's script."""
     labelled, rows = results.labelled, [row for row in results.rows if not row.control]
     votes = labelled.votes[number]
     rules = [

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from jurat.metrics import Table
 
 _EDGE = 1e-4
-"""Scores are kept this far from 0 and 1, so that one certain score does not rule the curve."""
+"""Distance from 0 and 1 that scores are clipped to, so that one extreme score does not dominate the fit."""
 _STEPS = 100
 
 
 def log_odds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of scores in [0, 1], within +-9.2."""
+    """Log-odds of scores in [0, 1], clipped to +-9.2."""
     inside = np.clip(scores, _EDGE, 1 - _EDGE)
     return np.log(inside / (1 - inside))
 
@@ -65,7 +65,7 @@ def platt(odds: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[float,
 
 
 def cross_calibrated(table: Table, folds: Sequence[int]) -> NDArray[np.float64]:
-    """Scores as the curves of the other folds map them; nan without a score.
+    """Scores as mapped by the curves fitted on the other folds; nan where there is no score.
 
     Raises ValueError where the other folds of one have one class only.
     """

@@ -1,4 +1,4 @@
-"""What one annotator said of one image, and how the labels of a file are translated to rules."""
+"""One annotator's labels of one image, and the translation of a file's labels to rules."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Rating:
     """One annotator's labels of one image, from one row or cell."""
 
     file: str
-    """As the file of labels names the image."""
+    """The image's name in the file of labels."""
     annotator: str
-    """Empty where the file names none."""
+    """Name of the annotator; empty where the file names none."""
     rules: Mapping[str, bool]
     """Rule id -> whether the image breaks it. A rule that is not in it was not rated."""
     place: str
-    """For a person: "labels.csv, line 3"."""
+    """Where the rating stands, for messages: "labels.csv, line 3"."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,16 @@ class Skipped:
 
 @dataclass
 class Ratings:
-    """What a file of labels holds."""
+    """All ratings of a file of labels, and how they were read."""
 
     layout: str
-    """How it was read, for a person: "one column a rule"."""
+    """Detected layout, for messages: "one column a rule"."""
     ratings: list[Rating] = field(default_factory=list[Rating])
     skipped: list[Skipped] = field(default_factory=list[Skipped])
     unread: tuple[str, ...] = ()
-    """Columns that were not read."""
+    """Names of columns that were not read."""
     notes: list[str] = field(default_factory=list[str])
-    """What a reader of the numbers should know about how the labels were read."""
+    """Remarks on how the labels were read, for the report."""
 
     def skip(self, place: str, reason: str) -> None:
         self.skipped.append(Skipped(place, one_line(reason)))

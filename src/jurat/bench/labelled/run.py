@@ -1,4 +1,4 @@
-"""`jurat bench labelled` as a function: judges what is not judged yet, measures, and gives it all as data."""
+"""`jurat bench labelled` as a function: judges images not judged yet, measures, and returns the results."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from jurat.metrics import Table
 
 COMPARED = ("forced f1", "aurc")
-"""Metrics by which the first method is compared with the others."""
+"""Metrics on which the first method is compared with the others."""
 REWORDED = ("forced f1", "f1", "aurc")
-"""Metrics by which two wordings of a constitution are compared."""
+"""Metrics on which two wordings of a constitution are compared."""
 NARROWED = ("forced f1", "forced recall", "forced accuracy", "aurc")
 _CALIBRATED = "jurat.bench.methods.calibrated:calibrated"
 
@@ -68,9 +68,9 @@ def methods_for(names: Sequence[str], ablate: Sequence[str], *, calibrated: bool
 def run_labelled(
     plan: BenchPlan, guards: Sequence[GuardChoice] = (), say: Callable[[str], None] = lambda line: None
 ) -> LabelledResults:
-    """Runs what is not there yet, and measures.
+    """Computes missing predictions, and measures all methods and guards.
 
-    `say` is given a line for each thing that is done. Methods that cannot be run are in `left_out`.
+    `say` receives lines of progress. Methods that cannot be run are listed in `left_out`.
 
     Raises:
         JuratError: a model or guard cannot be opened, or nothing could be measured.
@@ -154,7 +154,7 @@ def labels_of(labelled: LabelledImages) -> dict[str, Any]:
 
 
 def _folds(labelled: LabelledImages, count: int) -> dict[str, int]:
-    """Group of equal images -> fold; all in one fold without folds."""
+    """Group of equal images -> fold; all in fold 0 where `count` is 0."""
     numbers = folds(labelled.items, count) if count else [0] * len(labelled.items)
     return {str(item.pair): fold for item, fold in zip(labelled.items, numbers, strict=True)}
 
@@ -186,8 +186,8 @@ def _calibration(table: Table, fold_of: dict[str, int]) -> dict[str, Any]:
 
 
 def _paired(rows: Sequence[MethodRow], labelled: LabelledImages) -> list[dict[str, Any]]:
-    """The first row of each model and constitution against the others, and against the guards on the rules
-    that they cover; p by Holm within a family of one first row."""
+    """Compares the first row of each model and constitution with the others, and with the guards on the rules
+    that they cover; p is corrected by Holm over the comparisons of one first row."""
     leads: dict[tuple[str, str], MethodRow] = {}
     for row in rows:
         if not row.guard:
@@ -209,7 +209,7 @@ def _paired(rows: Sequence[MethodRow], labelled: LabelledImages) -> list[dict[st
 
 
 def _wordings(rows: Sequence[MethodRow], labelled: LabelledImages) -> list[dict[str, Any]]:
-    """Every method under the first constitution against the same under each other one; p by Holm over all."""
+    """Compares each method under the first constitution with itself under the others; p by Holm over all."""
     first, *others = labelled.constitutions
     known = {(row.method, row.model, row.constitution): row for row in rows}
     family: list[dict[str, Any]] = []
@@ -253,7 +253,7 @@ def _with_holm(family: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _more(rows: Sequence[MethodRow], labelled: LabelledImages) -> dict[str, Any]:
-    """What `MORE` further labels would buy: intervals of the first row, and bounds of every rule."""
+    """Expected gain from `MORE` further labels: narrower intervals of the first row, bounds of every rule."""
     measured = Measured(item_table(rows[0], labelled))
     n = len(measured.table)
     intervals = {name: narrowing(measured.value(name), measured.interval(name), n) for name in NARROWED if n}

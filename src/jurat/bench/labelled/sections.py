@@ -11,7 +11,7 @@ from jurat.text import counted
 
 EMPTY = "–"
 SHOWN = 20
-"""Skipped rows and disputed labels that are listed; all of them are in labelled.json."""
+"""How many skipped rows and disputed labels are listed; all of them are in labelled.json."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Grid:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     texts: int = 1
-    """Columns of text at the front."""
+    """Number of columns of text, which come first."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Section:
 
 
 def sections_of(data: dict[str, Any]) -> list[Section]:
-    """All parts that have something to say, in order."""
+    """All sections that are not empty, in order."""
     made = (
         _labels(data["labels"]),
         _by_image(data),
@@ -54,7 +54,7 @@ def sections_of(data: dict[str, Any]) -> list[Section]:
 
 
 def headline(data: dict[str, Any]) -> str:
-    """The first row's finding, as a sentence."""
+    """Main result of the first row, as a sentence."""
     row = data["rows"][0]
     n = row["item"]["n"]
     if not n:
@@ -382,7 +382,7 @@ def _left_out(left_out: Sequence[dict[str, Any]]) -> Section | None:
 
 
 def provenance_of(data: dict[str, Any]) -> list[tuple[str, str]]:
-    """Names and values of where the numbers come from."""
+    """Provenance of the numbers, as names and values."""
     told = data["provenance"]
     facts = [("command", told["command"]), ("jurat", told["jurat"]), ("commit", told["commit"] or "unknown")]
     facts += [("model", name) for name in told["models"].values()]

@@ -1,4 +1,4 @@
-"""One truth of several annotators: the majority of each image and rule, and how far they agree."""
+"""Merges several annotators into one truth, the majority for each image and rule, and measures agreement."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Votes:
-    """What the annotators of one image said about one rule."""
+    """The annotators' votes on one rule of one image."""
 
     by: Mapping[str, bool]
     """Annotator -> whether the image breaks it."""
@@ -30,7 +30,7 @@ class Votes:
 
     @property
     def majority(self) -> bool | None:
-        """None for a tie."""
+        """Whether most annotators see the rule broken; None for a tie."""
         kept = len(self.by) - self.broken
         return None if self.broken == kept else self.broken > kept
 
@@ -49,7 +49,7 @@ class ImageVotes:
 
     @property
     def truth(self) -> dict[str, bool]:
-        """The majority of each rule that has one."""
+        """Rule -> majority vote, without ties."""
         return {rule: said for rule, v in self.by_rule.items() if (said := v.majority) is not None}
 
     @property
@@ -80,19 +80,19 @@ def votes_of(ratings: Iterable[Rating]) -> ImageVotes:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far annotators agree on one rule, over the images that two or more of them rated."""
+    """Agreement of annotators on one rule, over the images that two or more of them rated."""
 
     rule: str
     images: int
     disputed: int
     raw: float
-    """Share of the pairs of ratings of an image that agree."""
+    """Share of agreeing pairs among all pairs of ratings of the same image, in [0, 1]."""
     alpha: float
-    """Krippendorff's alpha, nominal; nan where every rating is the same."""
+    """Krippendorff's alpha for nominal data; nan where every rating is the same."""
     alpha_interval: Interval
-    """95%, percentiles of a bootstrap over images."""
+    """95% percentile interval of a bootstrap over images."""
     ac1: float
-    """Gwet's AC1, which a rare violation does not drive to 0 as it does alpha."""
+    """Gwet's AC1, which stays meaningful where violations are rare; alpha then falls towards 0."""
 
 
 def agreement(votes: Sequence[ImageVotes], rules: Sequence[str]) -> list[Agreement]:

@@ -13,7 +13,7 @@ from jurat.metrics import write_table
 
 
 def write_labelled(out: Path, results: LabelledResults) -> list[Path]:
-    """Writes `labelled.json`, `labelled.md`, `rulings.parquet` and the page; gives their paths."""
+    """Writes `labelled.json`, `labelled.md`, `rulings.parquet` and the page; returns their paths."""
     written = [out / name for name in ("labelled.json", "labelled.md", "rulings.parquet")]
     write_whole(written[0], json.dumps(results.data, indent=1, allow_nan=False) + "\n")
     write_whole(written[1], as_markdown(results.data))

@@ -1,1 +1,1 @@
-"""A judge's numbers, fitted to a user's own images, with labels or without."""
+"""Calibration of a judge: debiasing and thresholds fitted to a user's images, with labels or without."""

@@ -1,7 +1,7 @@
-"""A calibration: numbers fitted for one model under one constitution, as a small file.
+"""A calibration: debiasing and thresholds fitted for one model under one constitution, as a small file.
 
-The file names what it was fitted for and is refused for anything else: its numbers mean nothing for another
-model, another wording of the questions or another constitution.
+The file names the model, the prompts and the constitution it was fitted for, and is refused for any others:
+its numbers would mean nothing there.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ SCHEMA = 1
 
 NO_BOUND = "no bound is proved for them"
 UNBOUNDED = f"Thresholds were transferred from another model by its scores on the same images: {NO_BOUND}."
-"""What every report says of verdicts that such thresholds decide."""
+"""Note in every report on verdicts that transferred thresholds decide."""
 
 
 class Bounds(BaseModel):
-    """Thresholds of one rule: proved from labels, or transferred (`Calibration.transferred`) and then without
-    a bound; null where neither could be done."""
+    """Thresholds of one rule: proved from labels, or transferred without a bound (`Calibration.transferred`);
+    null where neither was possible."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,7 +40,7 @@ class Bounds(BaseModel):
     violations: int = 0
     """Labelled images that break the rule."""
     others: int = 0
-    """Labelled images that do not."""
+    """Labelled images that do not break it."""
 
 
 class Match(BaseModel):
@@ -51,16 +51,16 @@ class Match(BaseModel):
     old: float = Field(ge=0, le=1)
     """The old model's threshold."""
     interval: tuple[float, float]
-    """95% bootstrap interval of the new threshold over the images. It says how much the threshold depends on
-    which images were matched, and nothing of misses or false alarms."""
+    """95% bootstrap interval of the new threshold over the images. It shows how much the threshold depends on
+    the choice of images, and says nothing about misses or false alarms."""
     images: int
-    """Images with a score of both models."""
+    """Images that both models scored."""
     decided: int
     """Images that the old model's threshold decides: below `keep_below`, or above `break_above`."""
     decided_now: int
     """Images that the new threshold decides; fewer where scores are tied."""
     both: int
-    """Images that both decide."""
+    """Images that both thresholds decide."""
 
 
 class Transfer(BaseModel):
@@ -75,15 +75,15 @@ class Transfer(BaseModel):
     images: int
     """Images that both models judged."""
     keep_below: dict[str, Match] = {}
-    """By a rule's id."""
+    """Rule id -> how its `keep_below` was transferred."""
     break_above: dict[str, Match] = {}
-    """By a rule's id."""
+    """Rule id -> how its `break_above` was transferred."""
     left_out: dict[str, str] = {}
-    """By rule, or rule and threshold: why it was not transferred. The preset's threshold stays there."""
+    """Rule, or rule and threshold -> why it was not transferred. The preset's threshold applies there."""
 
 
 class Calibration(BaseModel):
-    """The numbers that `jurat calibrate` fitted, and what they were fitted for."""
+    """The debiasing and thresholds that `jurat calibrate` fitted, and what they were fitted for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -93,26 +93,26 @@ class Calibration(BaseModel):
     constitution: str
     """Digest of the constitution."""
     prompts: str
-    """Digest of the wording."""
+    """Digest of the prompts' wording."""
     jurat: str
     images: int
-    """How many images it was fitted on."""
+    """Number of images it was fitted on."""
     images_digest: str
-    """Over the SHA-256 of each, in sorted order."""
+    """Digest over the SHA-256 of each image, in sorted order."""
     clean: int | None = None
-    """With labels: on how many images the debiasing was fitted, those that are labelled as breaking nothing
-    and, where they are too few, those without a label; null without labels."""
+    """Number of images the debiasing was fitted on where there are labels: those labelled as breaking nothing
+    and, where these are too few, those without a label. Null without labels."""
     debias: float = Field(ge=0, le=1)
-    """Share of the language prior's log-odds that is taken off."""
+    """Share of the language prior's log-odds that is subtracted."""
     shifts: dict[str, float]
-    """Log-odds by which each statement lies above the others on images of this kind."""
+    """Statement -> log-odds to subtract, by which it lies above the others on images of this kind."""
     temperature: float = Field(default=1.0, gt=0)
-    """Evidence in log-odds is divided by it."""
+    """Divisor of the evidence in log-odds."""
     rules: dict[str, Bounds] = {}
-    """By a rule's id."""
+    """Rule id -> its thresholds."""
     frame_alarms: dict[str, float] = {}
-    """By a rule's id: the chance of a false alarm in a frame that the frames needed of a video follow from;
-    see `jurat.judge.aggregation`. Of other rules it is the default."""
+    """Rule id -> probability of a false alarm in one frame, which determines how many frames of a video must
+    break the rule (`jurat.judge.aggregation`). Rules not listed have the default."""
     presence: bool = False
     """Whether relations in labelled images were checked against the presence of their objects, as
     `Preset.presence` has it."""
@@ -120,16 +120,16 @@ class Calibration(BaseModel):
     """The margin beyond which statements about labelled images were asked on shifted copies, as
     `Preset.views` has it; null without."""
     max_miss: float | None = None
-    """With 95% confidence no more than this share of violations is called kept; null without labels."""
+    """Bound at 95% confidence on the share of violations called kept; null without labels."""
     max_false_alarm: float | None = None
-    """With 95% confidence no more than this share of other images is called broken; null without labels."""
+    """Bound at 95% confidence on the share of other images called broken; null without labels."""
     transferred: Transfer | None = None
-    """Where the thresholds in `rules` come from if they were transferred from another model: nothing is
-    proved of them. Null where they were proved from labels, or there are none."""
+    """Source of the thresholds in `rules` if they were transferred from another model, without a bound. Null
+    where they were proved from labels, or there are none."""
 
     @property
     def digest(self) -> str:
-        """12 hex digits over all of it: what verdicts name it by."""
+        """Identifier of the calibration in verdicts: 12 hex digits over its whole content."""
         return hashlib.sha256(self._text().encode()).hexdigest()[:12]
 
     @property
@@ -157,10 +157,10 @@ class Calibration(BaseModel):
     def check(
         self, *, model: str, prompts: str, constitution: Constitution, views: float | None, presence: bool
     ) -> None:
-        """Refuses a judge that it was not fitted for.
+        """Checks that the calibration was fitted for a judge.
 
         Raises:
-            JuratError: with what differs.
+            JuratError: it was not; the message names what differs.
         """
         digest, proved = constitution.digest, bool(self.rules or self.frame_alarms)
         compared = (
@@ -184,7 +184,7 @@ def load_calibration(path: str | Path) -> Calibration:
     """Reads a calibration.
 
     Raises:
-        JuratError: it cannot be read, or is none.
+        JuratError: the file cannot be read, or is not a calibration.
     """
     try:
         calibration = Calibration.model_validate_json(Path(path).read_text(encoding="utf-8"))

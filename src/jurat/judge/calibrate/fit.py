@@ -48,15 +48,15 @@ Labels: TypeAlias = Mapping[str, frozenset[str]]
 
 CONFIDENCE = 0.95
 MAX_MISS = 0.05
-"""The share of violations that a bound allows to be called kept, unless another is asked for."""
+"""Default bound on the share of violations called kept."""
 MIN_IMAGES = 20
-"""Images that the debiasing takes, at least."""
+"""Smallest number of images that the debiasing is fitted on."""
 MAX_SHIFT = 3.0
 """Largest shift, either way, in log-odds."""
 MAX_FOREIGN = 0.2
-"""Share of the images that the model may refuse as outside its domain."""
+"""Largest share of images that the model may refuse as outside its domain."""
 MAX_BROKEN = 0.2
-"""Share of images without labels that may break a rule without a warning."""
+"""Largest share of images without labels that may break a rule without a warning."""
 
 
 @dataclass
@@ -69,9 +69,9 @@ class Fit:
     decided: dict[str, float] = field(default_factory=dict)
     """For each rule with labels, the share of labelled images that is decided under the calibration."""
     frames: dict[str, FramesFit] = field(default_factory=dict[str, FramesFit])
-    """The fit of each rule, where videos are labelled."""
+    """Rule -> fit of the frames needed, where videos are labelled."""
     warnings: list[str] = field(default_factory=list[str])
-    """Why the calibration may do harm, in sentences."""
+    """Reasons why the calibration may make verdicts worse, as sentences."""
 
 
 def fit(
@@ -118,7 +118,7 @@ def _check_labels(judge: Judge, labels: Labels | None) -> None:
 
 
 def _check_images(images: ImageAnswers) -> None:
-    """Refuses too few images, and images of a kind that the model does not know."""
+    """Raises JuratError for too few images, and for images outside the model's domain."""
     if len(images.pictures) < MIN_IMAGES:
         raise JuratError(
             f"{len(images.pictures)} images could be used; a calibration takes at least {MIN_IMAGES}.",
@@ -137,7 +137,7 @@ def _check_images(images: ImageAnswers) -> None:
 
 
 def _without_labels(judge: Judge, images: ImageAnswers, labels: Labels | None, preset_debias: float) -> Fit:
-    """The debiasing, fitted on ordinary images; labels only say which those are."""
+    """Fits the debiasing on ordinary images; labels only tell which images are ordinary."""
     ordinary = _ordinary(images.pictures, labels) if labels else None
     pictures = images.pictures if ordinary is None else ordinary
     debias, shifts = preset_debias, dict[str, float]()
@@ -160,7 +160,7 @@ def _without_labels(judge: Judge, images: ImageAnswers, labels: Labels | None, p
 
 
 def _ordinary(pictures: Sequence[PictureAnswers], labels: Labels) -> list[PictureAnswers]:
-    """The images labelled as breaking nothing; those without a label too, where these are too few."""
+    """Images labelled as breaking nothing and, where these are too few, images without a label."""
     clean = [picture for picture in pictures if labels.get(picture.item) == frozenset()]
     return clean if len(clean) >= MIN_IMAGES else [p for p in pictures if not labels.get(p.item)]
 
@@ -168,7 +168,7 @@ def _ordinary(pictures: Sequence[PictureAnswers], labels: Labels) -> list[Pictur
 def _debiasing(
     judge: Judge, images: ImageAnswers, pictures: Sequence[PictureAnswers]
 ) -> tuple[float, dict[str, float]]:
-    """The slope, and the shift of each of the constitution's own questions, fitted on some pictures."""
+    """The slope, and the shift of each question of the constitution, fitted on `pictures`."""
     medians = {q: _median(picture.answers[q] for picture in pictures) for q in images.questions}
     priors = {q: _usable_log_odds(judge, images.priors[q]) for q in images.questions}
     slope = _slope([(priors[q], medians[q]) for q in images.reference])
@@ -248,13 +248,13 @@ def _breaks(judge: Judge, picture: PictureAnswers, priors: Answers) -> bool:
 
 
 def fewest(bound: float) -> int:
-    """How many labelled images it takes, none of them on the wrong side, to prove a bound: 59 for 5%."""
+    """Smallest number of labelled images, none on the wrong side, that proves a bound: 59 for 5%."""
     return math.ceil(math.log(1 - CONFIDENCE) / math.log(1 - bound))
 
 
 def allowed(n: int, bound: float) -> int:
-    """Up to which of n sorted scores a threshold may go: the largest k with P(Beta(k, n - k + 1) <= bound)
-    of at least 95%; 0 where n is too small for any."""
+    """Rank, among n sorted scores, of the largest threshold that proves the bound: the largest k with
+    P(Beta(k, n - k + 1) <= bound) of at least 95%; 0 where n is too small for any."""
     from scipy.stats import beta
 
     k = 0
@@ -271,7 +271,7 @@ def _fit_images(
     max_miss: float,
     max_false_alarm: float,
 ) -> None:
-    """The temperature, and each rule's thresholds, from labelled images."""
+    """Fits the temperature, and each rule's thresholds, to labelled images."""
     pictures = [picture for picture in images.pictures if picture.labelled]
     if not pictures and images.videos:
         return
@@ -306,7 +306,7 @@ def _fit_images(
 def _fit_videos(
     fitted: Fit, judge: Judge, images: ImageAnswers, labels: Labels, max_false_alarm: float
 ) -> None:
-    """In how many frames rules have to be broken, from labelled videos."""
+    """Fits to labelled videos in how many frames a rule has to be broken."""
     if not images.videos:
         return
     counts: dict[str, list[tuple[int, int, bool]]] = {rule.rule.id: [] for rule in judge.rules}

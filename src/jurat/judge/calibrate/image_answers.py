@@ -1,4 +1,4 @@
-"""What a model answers about a user's images: the measurements that a calibration is fitted to."""
+"""A model's answers about a user's images, which a calibration is fitted to."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 _FILE = files("jurat.judge.calibrate").joinpath("reference_statements.txt")
 REFERENCE = tuple(_FILE.read_text("utf-8").splitlines())
-"""Statements about everyday things, to learn a model's language prior on.
+"""Statements about everyday things, on which a model's language prior is measured.
 
 They are the same for every constitution, so that editing a rule never changes how another rule's statements
-are debiased. Words are plain enough for the bundled model to know them.
+are debiased. The bundled model knows their words.
 """
 
 
@@ -34,13 +34,13 @@ class PictureAnswers:
     """A model's answers about one picture, and about shifted copies of it."""
 
     item: str
-    """Id of the item that it belongs to."""
+    """Id of the item that the picture belongs to."""
     digest: str
     answers: Answers
     views: Mapping[Question, tuple[YesNo, ...]] = field(default_factory=dict[Question, tuple[YesNo, ...]])
     """The answers on shifted copies; only for labelled pictures, where the preset has views."""
     labelled: bool = False
-    """Whether it is an image with a label; frames of videos and animations are not."""
+    """Whether it is an image with a label; False for frames of videos and animations."""
 
     def evidence(self, priors: Answers) -> Evidence:
         evidence = Evidence(priors=priors)
@@ -58,9 +58,9 @@ class _Picture:
     digest: str
     labelled: bool
     stands_for_item: bool = True
-    """False for the frames of a video but the middle one."""
+    """False for all frames of a video except the middle one."""
     video: bool = False
-    """A frame of a labelled video."""
+    """Whether it is a frame of a labelled video."""
 
 
 class ImageAnswers:
@@ -71,16 +71,17 @@ class ImageAnswers:
         self._judge = judge
         self._labelled = labelled
         self.own = tuple(q for q in judge.questions if q.sees_image and q.reads is None)
-        """Those of the constitution."""
+        """Questions of the constitution about images."""
         self.reference = _reference_questions(judge)
         self.questions = tuple(dict.fromkeys((*self.own, *self.reference)))
         self.pictures: list[PictureAnswers] = []
-        """One an item; of a video, its middle frame."""
+        """Answers about one picture for each item; a video is represented by its middle frame."""
         self.videos: dict[str, list[PictureAnswers]] = {}
-        """The frames of each labelled video, by its id; a video with an unanswered frame is left out."""
+        """Item id -> answers about the frames of a labelled video; videos with an unanswered frame are left
+        out."""
         self.failed = 0
         self.foreign = 0
-        """Failed images that the model refuses as outside its domain."""
+        """Number of failed images that the model refused as outside its domain."""
         self.priors = PriorAnswers(judge.model).of(self.questions)
 
     def gather(self, items: Iterable[Item]) -> None:
@@ -97,7 +98,8 @@ class ImageAnswers:
         self._ask(batch)
 
     def _pictures_of(self, loaded: Loaded) -> Sequence[_Picture]:
-        """The first frame of an image; of a video the middle one, or all where it is labelled."""
+        """The first frame of an image; the middle frame of a video, or all of its frames if it is
+        labelled."""
         frames = [ImageQuestions(frame, self.questions) for frame in loaded.frames]
         item, digest, labelled = loaded.id, loaded.sha256 or "", loaded.id in self._labelled
         if loaded.kind != "video":

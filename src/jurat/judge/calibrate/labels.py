@@ -24,12 +24,12 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Label:
-    """One line."""
+    """One line of the file."""
 
     file: str
-    """As it is written."""
+    """Path of the image as the file of labels gives it."""
     path: Path
-    """Resolved, within the folder of images."""
+    """Resolved path, within the folder of images."""
     broken: frozenset[str]
     """Ids of the rules that it breaks."""
 
@@ -58,7 +58,7 @@ def labels_by_id(labels: Sequence[Label], items: Iterable[Item], images: Path) -
     """The rules that each labelled item breaks, by the item's id.
 
     Raises:
-        JuratError: a label is of no item.
+        JuratError: a label belongs to no item.
     """
     left = {label.path: label for label in labels}
     broken: dict[str, frozenset[str]] = {}

@@ -1,4 +1,4 @@
-"""A threshold on one model's scores, carried over to another model's scores of the same images.
+"""Transfers a threshold on one model's scores to another model's scores of the same images.
 
 The new threshold decides as many of the images as the old one did (quantile matching), and never more: where
 scores are tied it decides fewer. Only ranks count, so the two models' scores may be scaled in any way.
@@ -20,16 +20,17 @@ Side: TypeAlias = Literal["keep_below", "break_above"]
 SIDES: tuple[Side, ...] = ("keep_below", "break_above")
 
 LEAST = 10
-"""Images on each side of a threshold: beyond fewer, its place among the scores is a guess."""
+"""Smallest number of images on each side of a threshold that can be transferred."""
 MOST_TIED = 0.1
-"""Share of the images on the smaller side that ties may move from one side to the other."""
+"""Largest share of the images on the smaller side that ties may move to the other side."""
 DRAWS = 400
 """Bootstrap draws of the interval."""
 _EDGE = 1e-12
 
 
 class NotMatched(Exception):
-    """A threshold that cannot be carried over; its text says why, as the end of a sentence."""
+    """Raised for a threshold that cannot be transferred; its text gives the reason, as the end of a
+    sentence."""
 
 
 def match_threshold(
@@ -80,9 +81,9 @@ def _cuts(
     counts: NDArray[np.int64],
     weights: NDArray[np.int32] | None = None,
 ) -> NDArray[np.float64]:
-    """For each draw the largest cut below which lie no more than `counts` of the ordered scores, which count
-    as often as their weights say. Between two scores it is their middle in log-odds; at a tie the tied
-    score itself, below which none of them lies."""
+    """The largest cut of each draw with at most `counts` of the ordered scores below it, each counted by its
+    weight. A cut between two scores is their middle in log-odds; at a tie it is the tied score itself, so
+    that none of the tied scores lies below."""
     weights = np.ones((1, len(ordered)), np.int32) if weights is None else weights
     within = np.cumsum(weights, 1) <= counts[:, None]
     last = np.minimum(within.sum(1), len(ordered) - 1)

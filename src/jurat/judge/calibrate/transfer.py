@@ -1,14 +1,14 @@
-"""Takes the thresholds of a calibration over to another model, without labels.
+"""Transfers the thresholds of a calibration to another model, without labels.
 
 Both models judge the same images. A rule's threshold on the old model's scores is replaced by the one that
 decides as many of these images by the new model's (`jurat.judge.calibrate.score_matching`). It is matched
 rule by rule and not clause by clause: a rule is broken exactly if its own score lies above its threshold.
 
-This rests on the two models ranking images alike, which no image without a label can show. So no bound
-is carried over: nothing is proved of the share of violations that the new thresholds miss. With labels it is
-(`jurat.judge.calibrate.fit`): of n labelled violations none may lie below the threshold, which happens
-with a chance of (1 - b)^n at most where the share b of all violations does. That is below 5% for b = 5%
-from n = 59 on (0.95^59 = 0.0485), the smallest n for which `allowed` gives 1.
+This assumes that the two models rank images alike, which images without labels cannot show. So no bound is
+transferred: nothing is proved about the share of violations that the new thresholds miss. Labels prove one
+(`jurat.judge.calibrate.fit`): if a share b of all violations lies below the threshold, then none of n
+labelled violations does with a probability of (1 - b)^n. For b = 5% that is below 5% from n = 59 on (0.95^59
+= 0.0485), the smallest n for which `allowed` returns 1.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from jurat.judge.verdict import Verdict
 from jurat.runs import read_rows
 
 MOST_UNSCORED = 0.2
-"""Share of the images on which a rule may have no score of one of the models."""
+"""Largest share of the images that one of the models may leave without a score of a rule."""
 
 
 @dataclass
@@ -38,12 +38,12 @@ class RuleScores:
     """A model's scores of the rules on some images."""
 
     images: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
-    """By the image's SHA-256, so that copies count once: the score of each rule that has one."""
+    """SHA-256 of an image, so that copies count once -> rule id -> its score, where it has one."""
     left_out: Counter[str] = field(default_factory=Counter[str])
-    """Why verdicts were not taken -> how many."""
+    """Reason for leaving verdicts out -> how many."""
 
     def add(self, verdict: Verdict) -> None:
-        """Takes the scores of a verdict on one image that the model itself judged."""
+        """Adds the scores of a verdict, if the model itself judged one image."""
         if verdict.outcome == "error" or verdict.sha256 is None:
             self.left_out["could not be judged"] += 1
         elif verdict.basis != "model" or verdict.reused is not None:
@@ -56,7 +56,7 @@ class RuleScores:
 
 
 def judged_scores(judge: Judge, items: Iterable[Item]) -> RuleScores:
-    """The scores of the images of `items` as the judge scores them."""
+    """The judge's scores of the images in `items`."""
     found = RuleScores()
     for verdict in judge.stream(items):
         found.add(verdict)
@@ -64,7 +64,7 @@ def judged_scores(judge: Judge, items: Iterable[Item]) -> RuleScores:
 
 
 def recorded_scores(record: Path | str, calibration: Calibration) -> RuleScores:
-    """The scores in what `jurat judge --out` wrote, if it judged with this calibration.
+    """The scores in a file or folder that `jurat judge --out` wrote with this calibration.
 
     Raises:
         JuratError: it cannot be read, holds no verdicts, or was judged with another calibration or without.
@@ -101,15 +101,15 @@ def transfer(
 
     Args:
         old: a calibration with thresholds.
-        scores: those that its model gave to the same images under it (`judged_scores`, `recorded_scores`).
-        judge: of the new model, without a calibration.
+        scores: scores of the same images by its model under it (`judged_scores`, `recorded_scores`).
+        judge: a judge with the new model, without a calibration.
         items: the images. They are iterated twice.
-        constitution: the one that `old` was fitted for, if it is not the judge's; only rules that mean the
-            same in both are transferred.
+        constitution: the constitution that `old` was fitted for, if it is not the judge's; only rules that
+            mean the same in both are transferred.
 
     Raises:
-        JuratError: `old` has no thresholds or is of another constitution, the images do not do for `fit`, or
-            no threshold at all could be transferred.
+        JuratError: `old` has no thresholds or another constitution, `fit` refuses the images, or no threshold
+            at all could be transferred.
         MissingExtra: scipy is not installed.
     """
     check_transferable(old, constitution or judge.constitution)
@@ -155,10 +155,10 @@ def transfer(
 
 
 def check_transferable(old: Calibration, constitution: Constitution) -> None:
-    """Refuses a calibration without thresholds, or of another constitution.
+    """Checks that a calibration has thresholds and was fitted for a constitution.
 
     Raises:
-        JuratError: it is one of them.
+        JuratError: it has none, or was fitted for another constitution.
     """
     thresholds = [getattr(bounds, side) for bounds in old.rules.values() for side in SIDES]
     if all(threshold is None for threshold in thresholds):
@@ -185,7 +185,7 @@ def _matched(
     now: RuleScores,
     both: Sequence[str],
 ) -> tuple[list[_Matched], dict[str, str]]:
-    """Rule, side, new threshold and match of each that was transferred; and why others were not."""
+    """Rule, side, new threshold and match of each transferred threshold; and why others were not."""
     found: list[_Matched] = []
     left_out: dict[str, str] = dict(_other_rules(old, before, after))
     for rule in after.rules:

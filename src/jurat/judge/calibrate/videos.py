@@ -1,4 +1,4 @@
-"""In how many frames of a video a rule has to be broken, from videos that were labelled as a whole.
+"""Fits the number of frames of a video in which a rule has to be broken, from videos labelled as a whole.
 
 How many frames are needed follows from their number and from f, the chance of a false alarm in one frame
 (`jurat.judge.aggregation`). Frames of one video are alike, so f is not measured on frames: of the values
@@ -20,7 +20,7 @@ ALARMS = (
     *(0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15),
     *(0.1, 0.07, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001),
 )
-"""Values of f that are tried."""
+"""Values of f to try, the largest first."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class FramesFit:
     """The fit of one rule to labelled videos."""
 
     alarm: float | None
-    """f; None if there are too few videos to prove any value."""
+    """The fitted f; None if there are too few videos to prove any value."""
     violations: int
     """Labelled videos that break the rule."""
     others: int
-    """Labelled videos that do not."""
+    """Labelled videos that do not break it."""
     missed: int
-    """Violations that are not called broken with this f, or with the default if it is None."""
+    """Violations not called broken with this f, or with the default if it is None."""
 
     def needed(self, frames: int) -> int:
-        """In how many of so many frames the rule has to be broken."""
+        """Number of frames, out of `frames`, in which the rule has to be broken."""
         return frames_needed(frames, FRAME_ALARM if self.alarm is None else self.alarm)
 
 
@@ -45,9 +45,9 @@ def fit_frames(videos: Sequence[tuple[int, int, bool]], max_false_alarm: float) 
     """Fits f to videos of one rule.
 
     Args:
-        videos: of each the frames in which the rule is broken, all its frames, and whether it breaks the
-            rule.
-        max_false_alarm: of videos that keep the rule, as a share.
+        videos: for each video, the number of frames in which the rule is broken, the number of all its
+            frames, and whether the video breaks the rule.
+        max_false_alarm: bound on the share of videos keeping the rule that are called broken.
     """
     kept = [(broken, frames) for broken, frames, breaks in videos if not breaks]
     violations = [(broken, frames) for broken, frames, breaks in videos if breaks]
@@ -63,7 +63,7 @@ def fit_frames(videos: Sequence[tuple[int, int, bool]], max_false_alarm: float) 
 
 
 def _within(wrong: int, n: int, bound: float) -> bool:
-    """Whether so many of n prove with the confidence that the share is at most the bound."""
+    """Whether `wrong` of `n` prove, at 95% confidence, that the share is at most the bound."""
     from scipy.stats import binom
 
     return n > 0 and float(binom.cdf(wrong, n, bound)) <= 1 - CONFIDENCE
