@@ -113,7 +113,9 @@ def train(make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path, work
     lesson = make()
     for name, module in lesson.modules.items():
         module.load_state_dict(state["modules"][name])
-    return Trained(lesson.modules, state["step"], state["seconds"], state["counts"], lesson.measure())
+    # Checkpoints of before they held measurements can still be resumed.
+    measured = state["measured"] if "measured" in state else lesson.measure()
+    return Trained(lesson.modules, state["step"], state["seconds"], state["counts"], measured)
 
 
 def _work(rank: int, make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path, workers: int) -> None:
@@ -183,14 +185,16 @@ def _save(
     counts = counted + _summed(lesson.counts)
     if dist.is_initialized() and dist.get_rank() > 0:
         return
-    measured = " ".join(f"{name} {value:.4f}" for name, value in lesson.measure().items())
-    print(f"step {step}, {seconds / 60:.0f} min; not shown in training: {measured}", flush=True)
+    measured = lesson.measure()
+    numbers = " ".join(f"{name} {value:.4f}" for name, value in measured.items())
+    print(f"step {step}, {seconds / 60:.0f} min; not shown in training: {numbers}", flush=True)
     state = {
         "modules": {name: module.state_dict() for name, module in lesson.modules.items()},
         "optimizer": optimizer.state(),
         "step": step,
         "seconds": seconds,
         "counts": dict(counts),
+        "measured": measured,
     }
     with written_aside(checkpoint) as aside:
         torch.save(state, aside)

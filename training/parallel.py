@@ -1,10 +1,10 @@
-"""Maps a function over tasks in several processes, results in order."""
+"""Work that is shared by several processes: a function mapped over tasks, or called for ranges of items."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TypeVar
 
 A = TypeVar("A")
@@ -33,3 +33,27 @@ def in_order(make: Callable[[A], T], tasks: Iterable[A], workers: int = 1) -> It
                 yield from ahead.popleft()
         for made in ahead:
             yield from made
+
+
+def in_shares(work: Callable[[int, int], None], count: int, workers: int = 1) -> None:
+    """Calls `work(first, last)` for equal ranges of 0 .. count - 1, one in each process; `work` must pickle.
+
+    One worker is this process itself.
+
+    Raises:
+        RuntimeError: a process failed.
+    """
+    if workers <= 1:
+        work(0, count)
+        return
+    from multiprocessing import get_context
+
+    edges = [count * worker // workers for worker in range(workers + 1)]
+    make = get_context("spawn").Process
+    processes = [make(target=work, args=share) for share in pairwise(edges)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    if any(process.exitcode for process in processes):
+        raise RuntimeError("a process failed; its share of the work is not done")

@@ -7,9 +7,9 @@ Scene number i of a folder is drawn with the seed `start + i`.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from jurat.pictograms.scene import MOST, SIDE, Scene, draw
 from training.lineage import load_parts
 from training.mllm.architecture import PATCHES, WIDTH, build
 from training.mllm.tower import pixel_values
+from training.parallel import in_shares
 from training.stages import Task
 
 if TYPE_CHECKING:
@@ -138,26 +139,18 @@ def features_for(task: Task) -> tuple[TowerFeatures, CLIPVisionModel]:
     folder = task.work / "clip-and-owl"
     make_folder(folder)
     with FileLock(folder / "lock"):
-        return compute_features(folder, tower, FIRST_SEED, task.stage.settings["scenes"]), tower
+        count = task.stage.settings["scenes"]
+        # Few scenes are drawn before another process would have started.
+        return compute_features(folder, tower, FIRST_SEED, count, workers=2 if count > 500 else 1), tower
 
 
 def _fill(folder: Path, start: int, count: int, workers: int) -> None:
-    from multiprocessing import get_context
-
     part = folder.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     for name, (shape, kind) in FIELDS.items():
         np.lib.format.open_memmap(part / f"{name}.npy", "w+", kind, (count, *shape))
-    edges = np.linspace(0, count, workers + 1).astype(int).tolist()
-    make = get_context("spawn").Process
-    shares = [make(target=_share, args=(part, start, a, b)) for a, b in itertools.pairwise(edges)]
-    for share in shares:
-        share.start()
-    for share in shares:
-        share.join()
-    if any(share.exitcode for share in shares):
-        raise RuntimeError(f"a process that drew scenes failed; {part} is incomplete")
+    in_shares(partial(_share, part, start), count, workers)
     part.replace(folder)
 
 

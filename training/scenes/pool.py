@@ -6,11 +6,11 @@ share nothing, and a pool can be drawn by several processes in parts.
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from jurat.pictograms.scene import MOST, NEAR, SIDE, Scene
 from jurat.pictograms.statements import UNKNOWN
+from training.parallel import in_shares
 from training.scenes.composition import compose
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def known_rows(pools: Sequence[Pool]) -> NDArray[np.intp]:
     return np.flatnonzero(~foreign & (kinds < UNKNOWN).all(1) & (kinds >= 0).any(1))
 
 
-def _part(folder: Path, start: int, first: int, last: int, known: bool) -> None:
+def _part(folder: Path, start: int, known: bool, first: int, last: int) -> None:
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in FIELDS}
     tags: Counter[str] = Counter()
     for i in range(first, last):
@@ -134,23 +135,9 @@ def fill(folder: Path, start: int, count: int, workers: int = 2, *, known: bool 
 
     `tags.json` there counts the scenes by `Composed.tags`. An unfinished folder has another name.
     """
-    from multiprocessing import get_context
-
     aside = folder.with_name(f"{folder.name}.part")
     Pool.create(aside, count)
-    edges = np.linspace(0, count, workers + 1).astype(int)
-    shares = [(aside, start, int(a), int(b), known) for a, b in itertools.pairwise(edges)]
-    if workers == 1:
-        _part(*shares[0])
-    else:
-        make = get_context("spawn").Process
-        parts = [make(target=_part, args=share) for share in shares]
-        for part in parts:
-            part.start()
-        for part in parts:
-            part.join()
-        if any(part.exitcode for part in parts):
-            raise RuntimeError(f"a process that drew scenes failed; {aside} is incomplete")
+    in_shares(partial(_part, aside, start, known), count, workers)
     tags: Counter[str] = Counter()
     for each in sorted(aside.glob("tags-*.json")):
         tags.update(json.loads(each.read_text()))
