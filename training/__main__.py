@@ -6,14 +6,13 @@ the packages `fonts-noto-color-emoji` and `fonts-dejavu-core`. Rerun any command
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
 from jurat.models.hf.torchvision_import import prepare_torchvision
-from training.stages import WEIGHTS, Task, has_children, maker_of, pools, stages
+from training.stages import WEIGHTS, Task, has_children, maker_of, pools, repeated, stages
 
 prepare_torchvision()
 
@@ -22,12 +21,11 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 T = TypeVar("T")
 Work = Annotated[Path, typer.Option("--out", help="Folder for scenes and checkpoints.")]
 Weights = Annotated[Path, typer.Option(help="Folder of the stages that are done.")]
-Small = Annotated[bool, typer.Option("--small", help="A few steps of each stage, to try the chain.")]
+Small = Annotated[bool, typer.Option("--small", help="Few scenes and steps, to try the code.")]
 Workers = Annotated[int, typer.Option(help="Processes that draw scenes or train.")]
 _STRIDE = 1_000_000
 """Distance between the first seeds of a pool's parts."""
 _WATCHED_FROM = 900_000_000
-_SMALL_PARTS, _SMALL_SCENES, _SMALL_WATCHED = 1, 384, 256
 
 
 @app.command()
@@ -35,9 +33,7 @@ def scenes(name: str, out: Work, small: Small = False, workers: Workers = 2) -> 
     """Draw the scenes of a pool of `stages.toml`, and some to watch."""
     from training.scenes.pool import fill
 
-    pool = _named(name, pools(), "pool")
-    if small:
-        pool = replace(pool, parts=_SMALL_PARTS, size=_SMALL_SCENES, watch=_SMALL_WATCHED)
+    pool, workers = _named(name, pools(small=small), "pool"), 1 if small else workers
     root = out / "pools" / name
     for part in range(pool.parts):
         if not (folder := root / f"train-{part:03d}").exists():
@@ -100,13 +96,23 @@ def models(
     small: Small = False,
     workers: Workers = 2,
 ) -> None:
-    """Train every stage whose weights are not there, write every model and, unless --small, its card."""
+    """Train every stage whose weights are not there, write every model and, unless --small, its card.
+
+    --small leaves out stages that differ from another one only by seed, pool or mix, and models that end with
+    such a stage.
+    """
     from training import shipped
 
+    left_out = repeated() if small else {}
+    for name, like in left_out.items():
+        print(f"left out: stage {name}, which differs from {like} only by seed, pool or mix")
     for name in stages(small=small):
-        if not _home(name, out, weights).exists():
+        if name not in left_out and not _home(name, out, weights).exists():
             stage(name, out, weights, small, workers)
-    for name in shipped.shipped():
+    for name, model in shipped.shipped().items():
+        if model.stage in left_out:
+            print(f"left out: model {name}, which ends with stage {model.stage}")
+            continue
         home = (folder or shipped.HOME) / name
         export(name, out, weights, home)
         if not small:

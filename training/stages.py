@@ -26,6 +26,13 @@ LESSONS: dict[str, str] = {
 """Name of a lesson -> its class, which takes a `Task`."""
 WEIGHTS = Path(__file__).parent / "weights"
 """Folder of the weights of finished stages; in the repository, not in the wheel."""
+SMALL_POOL: dict[str, int] = {"parts": 1, "size": 384, "watch": 256}
+"""Sizes of a pool of the small chain: nearly the fewest scenes among which each skill of the organisms finds
+one that suits it."""
+SMALL_SCHEDULE: dict[str, int] = {"steps": 2, "batch": 8, "warm_up": 1}
+"""Schedule of a stage of the small chain."""
+SMALL_SETTINGS: dict[str, int] = {"scenes": 32, "watched": 32}
+"""Settings of a stage of the small chain; `scenes` only where a stage has it."""
 
 
 @dataclass(frozen=True)
@@ -89,21 +96,38 @@ def data() -> dict[str, Any]:
     return tomllib.loads(files("training").joinpath("stages.toml").read_text("utf-8"))
 
 
-def pools() -> dict[str, Pool]:
-    """All pools by name."""
-    return {name: Pool(**values) for name, values in data()["pools"].items()}
+def pools(*, small: bool = False) -> dict[str, Pool]:
+    """All pools by name; with `small`, of few scenes."""
+    sizes = SMALL_POOL if small else {}
+    return {name: Pool(**values | sizes) for name, values in data()["pools"].items()}
+
+
+def repeated() -> dict[str, str]:
+    """Stage that differs from an earlier one only by seed, pool or mix -> the earlier stage.
+
+    Parents may differ likewise. The small chain leaves these stages out, since they run the same code: second
+    and third lineages, second seeds, and all dose curves but the first.
+    """
+    found: dict[str, str] = {}
+    firsts: dict[str, str] = {}
+    for name, values in data()["stages"].items():
+        rest = {key: value for key, value in values.items() if key not in _VARIED}
+        rest |= {key: found.get(rest[key], rest[key]) for key in ("parent", "eyes") if key in rest}
+        first = firsts.setdefault(repr(sorted(rest.items())), name)
+        if first != name:
+            found[name] = first
+    return found
 
 
 def stages(*, small: bool = False) -> dict[str, Stage]:
-    """By name, parents first; `small` takes a few steps of each, to try the chain."""
+    """All stages by name, parents first; with `small`, of a few steps each."""
     found: dict[str, Stage] = {}
     for name, values in data()["stages"].items():
         schedule = {key: values[key] for key in Schedule.__dataclass_fields__ if key in values}
-        if small:
-            schedule |= {"steps": 4, "batch": 8, "warm_up": 2}
         settings = {k: v for k, v in values.items() if k not in {*Schedule.__dataclass_fields__, *_OWN}}
-        if small and "scenes" in settings:
-            settings["scenes"] = 32
+        if small:
+            schedule |= SMALL_SCHEDULE
+            settings |= {k: v for k, v in SMALL_SETTINGS.items() if k in settings or k != "scenes"}
         parent, eyes = values.get("parent"), values.get("eyes")
         if missing := [each for each in (parent, eyes) if each is not None and each not in found]:
             raise ValueError(f"stages.toml: {name} begins from {missing[0]}, which is not above it.")
@@ -114,6 +138,7 @@ def stages(*, small: bool = False) -> dict[str, Stage]:
 
 
 _OWN = {"lesson", "parent", "eyes", "pool"}
+_VARIED = {"seed", "pool", "mix", "taught"}
 
 
 def has_children(name: str) -> bool:

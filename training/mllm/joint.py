@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 TAP = 1
 """Number of the decoder layer whose states are grounded."""
-WATCHED = 2
-"""Number of held-out batches that are measured along the way."""
+WATCHED = 128
+"""Number of held-out scenes, for each mode of the mix, that are measured along the way, unless the setting
+`watched` says otherwise."""
 
 
 class JointLesson:
@@ -44,7 +45,7 @@ class JointLesson:
     `dense`, the weight of the dense losses (0 freezes their heads), and `contact`, a factor on those of
     contacts and seams; `ground`, the weight of the grounding loss; `words`, the weight of a token of an
     answer in words, against 1 for a Yes or No; `new_decoder`, whether to start with a fresh decoder and keep
-    only the tower, the projector and the names of the things.
+    only the tower, the projector and the names of the things; `watched`, see `WATCHED`.
     """
 
     def __init__(self, task: Task) -> None:
@@ -55,6 +56,7 @@ class JointLesson:
         self._contact: float = settings.get("contact", 1.0)
         self._ground: float = settings.get("ground", 0.3)
         self._worded: float = settings.get("words", 0.3)
+        self._watched: int = settings.get("watched", WATCHED)
         folders, watch = task.pool()
         self._scenes = Scenes([Pool.open(folder) for folder in folders])
         self._watch = Pool.open(watch)
@@ -108,12 +110,13 @@ class JointLesson:
     def measure(self) -> dict[str, float]:
         scenes = Scenes([self._watch])
         rights: dict[str, list[float]] = {}
-        for number in range(WATCHED * len(self._mix.modes)):
+        size = min(64, self._watched)
+        for number in range(self._watched * len(self._mix.modes) // size):
             rng = np.random.default_rng([9, number])
-            batch = make_batch(scenes, self._words, 64, rng, self._mix, Counter())
+            batch = make_batch(scenes, self._words, size, rng, self._mix, Counter())
             rights.setdefault(batch.mode, []).append(float(self._parts(batch)[1]))
         names = self._model.model.language_model.embed_tokens.weight[self._words.class_rows]
-        seen = measure_tower(self._model, self._heads, names, self._watch, 256)
+        seen = measure_tower(self._model, self._heads, names, self._watch, 2 * self._watched)
         return {f"right ({mode})": float(np.mean(values)) for mode, values in sorted(rights.items())} | seen
 
 

@@ -30,7 +30,7 @@ MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """Mean and deviation of CLIP's pixels (Radford et al., 2021), as its image processor applies them."""
 WATCHED = 512
-"""Number of held-out scenes that are measured along the way."""
+"""Number of held-out scenes that are measured along the way, unless the setting `watched` says otherwise."""
 
 
 def pixel_values(pixels: Tensor) -> Tensor:
@@ -46,13 +46,14 @@ def see(model: LlavaForConditionalGeneration, pixels: Tensor) -> Tensor:
 
 
 class TowerLesson:
-    """Lesson of the tower; see the module's docstring. Setting `contact`: factor on the losses of contacts
-    and seams."""
+    """Lesson of the tower; see the module's docstring. Settings: `contact`, a factor on the losses of
+    contacts and seams; `watched`, see `WATCHED`."""
 
     def __init__(self, task: Task) -> None:
         folders, watch = task.pool()
         self._pools, self._watch = [Pool.open(folder) for folder in folders], Pool.open(watch)
         self._contact: float = task.stage.settings.get("contact", 1.0)
+        self._watched: int = task.stage.settings.get("watched", WATCHED)
         self._model = build(CLASSES)  # its vocabulary is the class names; `joint` has the real one
         self._heads = Heads()
         self.modules = {"model": self._model, "heads": self._heads}
@@ -87,12 +88,12 @@ class TowerLesson:
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        return measure_tower(self._model, self._heads, self._names, self._watch)
+        return measure_tower(self._model, self._heads, self._names, self._watch, self._watched)
 
 
 @torch.no_grad()
 def measure_tower(
-    model: LlavaForConditionalGeneration, heads: Heads, names: Tensor, pool: Pool, count: int = WATCHED
+    model: LlavaForConditionalGeneration, heads: Heads, names: Tensor, pool: Pool, count: int
 ) -> dict[str, float]:
     """On held-out scenes: share of cells of known objects that are named right, AUC of overlaps against near
     misses, and AUC of unknown against known objects, by the mean over the cells that they cover."""

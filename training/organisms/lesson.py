@@ -28,6 +28,8 @@ from training.stages import Task
 GROUPS_OF_LENGTH = 4
 """Number of parts that a batch is split into by length, so that little of each is padding."""
 WATCHED = 192
+"""Number of held-out conversations that are measured along the way, unless the setting `watched` says
+otherwise."""
 
 
 class Shown:
@@ -54,13 +56,15 @@ class ConversationLesson:
 
     The stage, or the one that its setting `taught` names, is in `mixes.yaml`, which says what it is taught
     and whether it sees images. A stage that does takes tower and projector from the stage `eyes`, if its
-    parent has none; the setting `projector` is a factor on the projector's rate, and the tower is frozen.
+    parent has none; the setting `projector` is a factor on the projector's rate, and the tower is frozen. For
+    the setting `watched` see `WATCHED`.
     """
 
     def __init__(self, task: Task) -> None:
         settings = task.stage.settings
         self._mix = STAGES[settings.get("taught", task.stage.name)]
         self._projector: float = settings.get("projector", 0.0)
+        self._watched: int = settings.get("watched", WATCHED)
         folders, watch = task.pool()
         self._shown, self._watch = Shown([Pool.open(f) for f in folders]), Shown([Pool.open(watch)])
         self._words = Words(build_tokenizer())
@@ -138,6 +142,6 @@ class ConversationLesson:
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
         """Share of learned tokens that is predicted right, and the loss, on held-out scenes."""
-        some = list(islice(conversations(self._mix.shares, -1, self._watch.scenes), WATCHED))
+        some = list(islice(conversations(self._mix.shares, -1, self._watch.scenes), self._watched))
         loss, right = self._loss(some, self._watch, None)
         return {"tokens": round(right, 4), "loss": round(float(loss), 4)}
