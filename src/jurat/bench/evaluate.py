@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jurat import __version__
@@ -21,6 +22,7 @@ from jurat.bench.predictions import (
     Origin,
     PredictionFile,
     completed,
+    predictions_of,
     read_predictions,
     unfinished,
     write_predictions,
@@ -29,7 +31,6 @@ from jurat.bench.table import EvaluatedMethod
 from jurat.errors import JuratError
 from jurat.judge.prompts import digest as prompts_digest
 from jurat.judge.stages.reason import form_of
-from jurat.metrics import UNSURE
 from jurat.models import full_name
 from jurat.models.vision import open_detector, open_matcher
 from jurat.provenance import commit, now
@@ -161,7 +162,7 @@ class _Evaluation:
             return file
         self.say(f"{self.subject.label}  {split}  {method.key}: {len(missing):,} items")
         try:
-            made = self._predict(method, setup, [items[i] for i in missing])
+            made = predictions_of([items[i] for i in missing], partial(self._predict, method, setup))
         except Exception as problem:  # one method's failure leaves out its own row only
             entry = _left_out(method, self.subject, split, problem)
             if file is None:
@@ -174,15 +175,12 @@ class _Evaluation:
         return file
 
     def _predict(self, method: Method, setup: Setup, items: Sequence[BenchItem]) -> list[Prediction]:
-        """A prediction an item; one that cannot be read is put to no method, and is an error of each."""
-        readable = [item for item in items if item.unreadable is None]
         labelled, folds = self.plan.labelled, self.plan.folds
         if method.fits and labelled is not None and folds:
-            made = iter(cross_fitted(method, setup, labelled, readable, folds))
+            made = cross_fitted(method, setup, labelled, items, folds)
         else:
-            made = iter(method(setup, readable) if readable else ())
-        failed = Prediction(UNSURE, math.nan, reason="error")
-        return [failed if item.unreadable is not None else self._with_flops(next(made)) for item in items]
+            made = method(setup, items)
+        return [self._with_flops(each) for each in made]
 
     def _with_flops(self, prediction: Prediction) -> Prediction:
         spending = prediction.spending

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jurat.bench.cost import Spending
 from jurat.bench.methods.interface import Prediction
 from jurat.files import write_whole
+from jurat.metrics import UNSURE
 
 if TYPE_CHECKING:
     from jurat.bench.pictogram.items import BenchItem
@@ -67,6 +68,16 @@ def unfinished(file: PredictionFile | None, items: Sequence[BenchItem]) -> list[
         for i, (each, item) in enumerate(zip(file.predictions, items, strict=True))
         if each.failed and item.unreadable is None
     ]
+
+
+def predictions_of(
+    items: Sequence[BenchItem], predict: Callable[[list[BenchItem]], Iterable[Prediction]]
+) -> list[Prediction]:
+    """Predictions of all items: those of `predict` for the readable ones, and errors for the others."""
+    readable = [item for item in items if item.unreadable is None]
+    made = iter(predict(readable) if readable else ())
+    failed = Prediction(UNSURE, math.nan, reason="error")
+    return [failed if item.unreadable is not None else next(made) for item in items]
 
 
 def completed(

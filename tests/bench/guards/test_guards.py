@@ -12,7 +12,7 @@ from transformers import AutoProcessor, Llama4ForConditionalGeneration, ShieldGe
 from typer.testing import CliRunner
 
 from jurat.bench.cost import Spending
-from jurat.bench.guards.chat import ChatGuard, WrittenReply
+from jurat.bench.guards.chat import WrittenReply
 from jurat.bench.guards.interface import GuardAnswer, prediction_of, shared_out
 from jurat.bench.guards.llama_guard_4 import LlamaGuard4
 from jurat.bench.guards.llavaguard import LlavaGuard
@@ -22,6 +22,7 @@ from jurat.cli import app
 from jurat.constitution import parse_constitution
 from jurat.errors import JuratError
 from jurat.metrics import UNSURE
+from jurat.models.hf.load_model import load
 
 from . import tiny_guards as tiny
 
@@ -52,7 +53,7 @@ def shield(tmp_path_factory):
 
 
 def test_llama_guards_score_is_that_of_its_official_class(llama):
-    guard = LlamaGuard4("tiny", ChatGuard.load(str(llama), "cpu", None))
+    guard = LlamaGuard4("tiny", load(str(llama), device="cpu"))
     found = guard.look([RED, BLUE])
     network = Llama4ForConditionalGeneration.from_pretrained(llama, dtype=torch.float32).eval()
     processor = AutoProcessor.from_pretrained(llama)
@@ -78,10 +79,11 @@ def test_llama_guards_score_is_that_of_its_official_class(llama):
 
 
 def test_llavaguard_reads_its_json_and_the_policy(llava):
-    guard = LlavaGuard("tiny", ChatGuard.load(str(llava), "cpu", None), "Short policy.")
+    loaded = load(str(llava), device="cpu")
+    guard = LlavaGuard("tiny", loaded, "Short policy.")
     (answer,) = guard.look([RED])
     assert answer.unsafe and answer.flagged == {"O6"} and 0 < answer.score < 1
-    other = LlavaGuard("tiny", ChatGuard.load(str(llava), "cpu", None), "A longer policy with more words.")
+    other = LlavaGuard("tiny", loaded, "A longer policy with more words.")
     (changed,) = other.look([RED])
     assert changed.spending.question_tokens == answer.spending.question_tokens + len(
         "A longer policy with more words."
@@ -158,7 +160,7 @@ def reply(text: str, chance: float = 0.8, at: int = 0) -> WrittenReply:
     ],
 )
 def test_replies_of_llama_guard(text, unsafe, score, flagged):
-    found = LlamaGuard4("x", ChatGuard(Parts())).read(reply(text))  # pyright: ignore[reportArgumentType]
+    found = LlamaGuard4("x", Parts()).read(reply(text))  # pyright: ignore[reportArgumentType]
     assert (found.unsafe, found.flagged) == (unsafe, flagged)
     assert found.score == pytest.approx(score, nan_ok=True)
     assert found.reason == (None if unsafe is not None else "unparsed")
@@ -176,7 +178,7 @@ def test_replies_of_llama_guard(text, unsafe, score, flagged):
     ],
 )
 def test_replies_of_llavaguard(text, unsafe, score, flagged):
-    guard = LlavaGuard("x", ChatGuard(Parts()), "policy")  # pyright: ignore[reportArgumentType]
+    guard = LlavaGuard("x", Parts(), "policy")  # pyright: ignore[reportArgumentType]
     found = guard.read(reply(text, at=len('{"rating": "')))
     assert (found.unsafe, found.flagged) == (unsafe, flagged)
     assert found.score == pytest.approx(score, nan_ok=True)
@@ -187,7 +189,7 @@ def test_one_image_that_fails_is_an_error_of_its_own(llama):
         def convert(self, mode):
             raise ValueError("no picture")
 
-    guard = LlamaGuard4("tiny", ChatGuard.load(str(llama), "cpu", None))
+    guard = LlamaGuard4("tiny", load(str(llama), device="cpu"))
     first, second = guard.look([Broken(), BLUE])  # pyright: ignore[reportArgumentType]
     assert (first.unsafe, first.reason) == (None, "error") and second.unsafe
     assert prediction_of(first, {"red": ["S1"]}).outcome == UNSURE

@@ -6,13 +6,14 @@ from __future__ import annotations
 import logging
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jurat.bench.cost import Spending, flops, sizes_of
 from jurat.bench.guards.interface import GuardAnswer
-from jurat.models.hf.load_model import LoadedModel, load
+from jurat.models.hf.load_model import LoadedModel
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,30 +34,41 @@ class WrittenReply:
     spending: Spending
 
 
-class ChatGuard:
-    """A network with a chat template that takes an image."""
+class ChatGuard(ABC):
+    """Base of the guards whose network has a chat template that takes an image.
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    A subclass adds `kind`, `categories` and `notes` of `Guard`.
+    """
+
+    most: ClassVar[int]
+    """Largest number of tokens in a reply."""
+
+    def __init__(self, name: str, loaded: LoadedModel, policy: str | None = None) -> None:
+        """`policy`: text after the image in each prompt."""
+        self.name, self._policy = name, policy
         self.network = loaded.network
         self.processor = loaded.processor
         self.revision = loaded.full_revision
         self._sizes = sizes_of(self)
 
-    @classmethod
-    def load(cls, reference: str, device: str | None, dtype: str | None) -> ChatGuard:
-        """Raises ModelError where the folder or hub name cannot be loaded."""
-        return cls(load(reference, device=device, dtype=dtype))
+    @abstractmethod
+    def read(self, reply: WrittenReply) -> GuardAnswer:
+        """Parses a reply."""
 
-    def reply(self, image: Image.Image, text: str | None, most: int) -> WrittenReply:
-        """The reply, of at most `most` tokens, to a user turn of the image followed by the text.
+    def look(self, images: Sequence[Image.Image]) -> list[GuardAnswer]:
+        """See `Guard`."""
+        return each(images, lambda image: self.read(self.reply(image)))
+
+    def reply(self, image: Image.Image) -> WrittenReply:
+        """The reply to a user turn of the image followed by the policy.
 
         Raises whatever the processor or the network raises for an image that they do not take.
         """
         import torch
 
         content: list[dict[str, Any]] = [{"type": "image", "image": image.convert("RGB")}]
-        if text is not None:
-            content.append({"type": "text", "text": text})
+        if self._policy is not None:
+            content.append({"type": "text", "text": self._policy})
         start = time.perf_counter()
         inputs = self.processor.apply_chat_template(
             [{"role": "user", "content": content}],
@@ -68,7 +80,7 @@ class ChatGuard:
         with torch.inference_mode():
             made = self.network.generate(
                 **inputs,
-                max_new_tokens=most,
+                max_new_tokens=self.most,
                 do_sample=False,
                 return_dict_in_generate=True,
                 output_logits=True,

@@ -8,25 +8,23 @@ token in which the two words differ.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from jurat.bench.guards.chat import ChatGuard, WrittenReply, each
+from jurat.bench.guards.chat import ChatGuard, WrittenReply
 from jurat.bench.guards.interface import GuardAnswer, shared_out
+from jurat.models.hf.load_model import load
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from jurat.constitution import Constitution
 
 _CODE = re.compile(r"\bS(?:1[0-4]|[1-9])\b")
-_MOST = 24
 
 
-class LlamaGuard4:
+class LlamaGuard4(ChatGuard):
     """See the module's docstring."""
 
-    kind = "llama-guard-4"
+    kind, most = "llama-guard-4", 24
     categories: ClassVar[Mapping[str, str]] = {
         "S1": "violent crimes",
         "S2": "non-violent crimes",
@@ -48,13 +46,6 @@ class LlamaGuard4:
         "for generated ones.",
     )
 
-    def __init__(self, name: str, chat: ChatGuard) -> None:
-        self.name, self.revision, self._chat = name, chat.revision, chat
-
-    def look(self, images: Sequence[Image.Image]) -> list[GuardAnswer]:
-        """See `Guard`."""
-        return each(images, lambda image: self.read(self._chat.reply(image, None, _MOST)))
-
     def read(self, reply: WrittenReply) -> GuardAnswer:
         """Parses a reply."""
         text = reply.text.lstrip()
@@ -62,7 +53,7 @@ class LlamaGuard4:
         word = text.split(maxsplit=1)[0].strip(".,").lower() if text else ""
         if word not in ("safe", "unsafe"):
             return GuardAnswer(None, spending=reply.spending, reason="unparsed")
-        score = self._chat.probability(reply, lead, ("safe", "unsafe"))
+        score = self.probability(reply, lead, ("safe", "unsafe"))
         unsafe = word == "unsafe"
         flagged = frozenset(_CODE.findall(text)) if unsafe else frozenset[str]()
         scores = shared_out(tuple(self.categories), flagged, unsafe, score)
@@ -73,4 +64,4 @@ def open_guard(
     reference: str, policy: str | None, rules: Constitution, device: str | None, dtype: str | None
 ) -> LlamaGuard4:
     """Raises ModelError where it cannot be loaded."""
-    return LlamaGuard4(reference, ChatGuard.load(reference, device, dtype))
+    return LlamaGuard4(reference, load(reference, device=device, dtype=dtype))

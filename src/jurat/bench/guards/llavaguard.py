@@ -11,28 +11,26 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from jurat.bench.guards.chat import ChatGuard, WrittenReply, each
+from jurat.bench.guards.chat import ChatGuard, WrittenReply
 from jurat.bench.guards.interface import GuardAnswer, shared_out
 from jurat.errors import JuratError
+from jurat.models.hf.load_model import load
 from jurat.models.json_replies import objects_in
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from jurat.constitution import Constitution
 
 _RATING = re.compile(r'"rating"\s*:\s*"')
 _CODE = re.compile(r"\s*(O[1-9]|NA)\b")
-_MOST = 200
 
 
-class LlavaGuard:
+class LlavaGuard(ChatGuard):
     """See the module's docstring."""
 
-    kind = "llavaguard"
+    kind, most = "llavaguard", 200
     categories: ClassVar[Mapping[str, str]] = {
         "O1": "hate, humiliation, harassment",
         "O2": "violence, harm, or cruelty",
@@ -46,13 +44,6 @@ class LlavaGuard:
     }
     notes = ("It names one category, also where an image violates several.",)
 
-    def __init__(self, name: str, chat: ChatGuard, policy: str) -> None:
-        self.name, self.revision, self._chat, self._policy = name, chat.revision, chat, policy
-
-    def look(self, images: Sequence[Image.Image]) -> list[GuardAnswer]:
-        """See `Guard`."""
-        return each(images, lambda image: self.read(self._chat.reply(image, self._policy, _MOST)))
-
     def read(self, reply: WrittenReply) -> GuardAnswer:
         """Parses a reply; unparsed without a rating of Safe or Unsafe."""
         found = next((value for value in objects_in(reply.text) if "rating" in value), None)
@@ -61,7 +52,7 @@ class LlavaGuard:
             return GuardAnswer(None, spending=reply.spending, reason="unparsed")
         start = _RATING.search(reply.text)
         before = reply.text[: start.end()] if start else ""
-        score = self._chat.probability(reply, before, ("Safe", "Unsafe")) if start else math.nan
+        score = self.probability(reply, before, ("Safe", "Unsafe")) if start else math.nan
         unsafe = rating == "unsafe"
         code = _CODE.match(str(found.get("category", "")))
         flagged = frozenset({code[1]} if unsafe and code and code[1] != "NA" else ())
@@ -79,4 +70,4 @@ def open_guard(
             hint="Copy the policy of the model's card into a file, and name it in the map: "
             "llavaguard: {policy: FILE, categories: ...}",
         )
-    return LlavaGuard(reference, ChatGuard.load(reference, device, dtype), policy)
+    return LlavaGuard(reference, load(reference, device=device, dtype=dtype), policy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +15,11 @@ from jurat.bench.predictions import (
     Origin,
     PredictionFile,
     completed,
+    predictions_of,
     read_predictions,
     unfinished,
     write_predictions,
 )
-from jurat.metrics import UNSURE
 from jurat.provenance import commit, now
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def _predictions(
         return file
     say(f"{guard.name}  {name}  {guard.kind}: {len(missing):,} items")
     mapped = _categories_of(choice, rules)
-    made = _looked(guard, [items[i] for i in missing], mapped)
+    made = predictions_of([items[i] for i in missing], lambda some: _looked(guard, some, mapped))
     file = completed(file, missing, made, Origin(plan.command, commit(), now()))
     write_predictions(path, stamp, file)
     return file
@@ -105,16 +104,11 @@ def _predictions(
 def _looked(
     guard: Guard, items: Sequence[BenchItem], mapped: dict[str, list[str]] | None
 ) -> list[Prediction]:
-    readable = [item for item in items if item.unreadable is None]
-    made = iter(
-        [
-            prediction_of(answer, mapped)
-            for batch in in_batches(readable, BATCH)
-            for answer in guard.look([item.image for item in batch])
-        ]
-    )
-    failed = Prediction(UNSURE, math.nan, reason="error")
-    return [failed if item.unreadable is not None else next(made) for item in items]
+    return [
+        prediction_of(answer, mapped)
+        for batch in in_batches(items, BATCH)
+        for answer in guard.look([item.image for item in batch])
+    ]
 
 
 def _facts(
