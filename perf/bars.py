@@ -14,16 +14,13 @@ labels on `--fit` scenes of another seed.
 from __future__ import annotations
 
 import argparse
-import io
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import Row, bar, files, provenance, report, table
+from measuring import Row, bar, files, in_processes, png_item, provenance, report, table
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
@@ -56,16 +53,8 @@ def readable(which: Rules, model: Model) -> tuple[Constitution, list[str]]:
     return whole.model_copy(update={"rules": kept}), refused
 
 
-def items(cases: Sequence[Case]) -> Iterator[Item]:
-    from jurat.content import Item
-
-    def png(case: Case) -> bytes:
-        buffer = io.BytesIO()
-        case.drawing.image.save(buffer, "PNG")
-        return buffer.getvalue()
-
-    for number, case in enumerate(cases):
-        yield Item([lambda case=case: png(case)], f"scene {number}", "")
+def items(cases: Sequence[Case]) -> list[Item]:
+    return [png_item(case.drawing.image, f"scene {number}") for number, case in enumerate(cases)]
 
 
 def item_row(cases: Sequence[Case], verdicts: Sequence[Verdict], ids: frozenset[str]) -> Row:
@@ -94,7 +83,7 @@ def rule_rows(cases: Sequence[Case], verdicts: Sequence[Verdict], law: Constitut
     for rule in law.rules:
         row: Row = {"rule": rule.id, "broken": 0, "missed": 0, "kept": 0, "alarms": 0, "undecided": 0}
         for case, verdict in zip(cases, verdicts, strict=True):
-            outcome = next((found.outcome for found in verdict.rules if found.rule == rule.id), "undecided")
+            outcome = next((found.outcome for found in verdict.rules if found.id == rule.id), "undecided")
             truth = rule.id in case.broken
             row["broken" if truth else "kept"] += 1
             row["missed"] += truth and outcome == "kept"
@@ -108,7 +97,7 @@ def calibration_error(cases: Sequence[Case], verdicts: Sequence[Verdict]) -> flo
     from jurat.metrics.calibration import calibration_error
 
     pairs = [
-        (rule.score, float(rule.rule in case.broken))
+        (rule.score, float(rule.id in case.broken))
         for case, verdict in zip(cases, verdicts, strict=True)
         for rule in verdict.rules
         if rule.score is not None
@@ -143,7 +132,7 @@ def measure(model: str, which: Rules, n: int, fitting: int, seed: int) -> Row:
     if fitting:
         others = list(cases(which, fitting, seed + 1))
         labels = {f"scene {number}": case.broken & ids for number, case in enumerate(others)}
-        fitted = fit(plain, list(items(others)), labels)
+        fitted = fit(plain, items(others), labels)
         judge = Judge(law, opened, calibration=fitted.calibration)
         again = list(judge.stream(items(shown)))
         row |= {"fitted_on": fitting, "ece_calibrated": calibration_error(shown, again)}
@@ -201,11 +190,7 @@ def main(argv: list[str] | None = None) -> None:
     origin = provenance(__file__, argv, revision=open_model(args.model).revision, **settings)
     wanted = [("many", args.many), ("six", args.six)]
     tasks = [(args.model, which, n, args.fit, args.seed) for which, n in wanted if n]
-    if args.jobs == 1:
-        rows = [measure(*task) for task in tasks]
-    else:
-        with ProcessPoolExecutor(args.jobs, get_context("spawn")) as pool:
-            rows = [each.result() for each in [pool.submit(measure, *task) for task in tasks]]
+    rows = sorted(in_processes(measure, tasks, args.jobs), key=lambda row: row["rules"])
     report(args, origin, rows, [*tables(rows), "\n".join(bars(rows))])
 
 

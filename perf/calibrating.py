@@ -14,7 +14,6 @@ the fit warned. The preset is `quick`, which asks about each picture once.
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -22,11 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measuring import Row, files, provenance, report, table
+from measuring import Row, files, png_item, provenance, report, table
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from jurat.content import Item
     from jurat.judge import Judge
     from jurat.judge.calibrate.calibration import Calibration
     from jurat.pictograms import Facts
@@ -60,15 +60,8 @@ def known(law: Any, some: Sequence[Picture]) -> list[dict[str, bool]]:
     return [{id: truth for id, truth in one.items() if truth is not None} for one in truths]
 
 
-def items(kind: str, some: Sequence[Picture]) -> list[Any]:
-    from jurat.content import Item
-
-    def png(image: Image.Image) -> bytes:
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG")
-        return buffer.getvalue()
-
-    return [Item([lambda image=image: png(image)], f"{kind} {i}", "") for i, (image, _) in enumerate(some)]
+def items(kind: str, some: Sequence[Picture]) -> list[Item]:
+    return [png_item(image, f"{kind} {i}") for i, (image, _) in enumerate(some)]
 
 
 def judged(judge: Judge, kind: str, some: Sequence[Picture], truths: Sequence[dict[str, bool]]) -> Row:

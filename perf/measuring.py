@@ -1,4 +1,4 @@
-"""What the scripts of this folder share: runs by turns, medians, provenance, tables.
+"""What the scripts of this folder share: runs by turns, processes, medians, provenance, tables.
 
     ways = {"ours": work, "bare": other}
     seconds = by_turns(ways, runs=5)
@@ -10,6 +10,7 @@ process which started it.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
 import os
@@ -18,9 +19,16 @@ import shlex
 import statistics
 import sys
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from jurat.content import Item
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,6 +54,28 @@ def by_turns(
             if turn:
                 taken[name].append(time.perf_counter() - start)
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def in_processes(measure: Callable[..., Row], tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Row]:
+    """The row of each task as soon as it is done. One job is this process itself."""
+    if jobs == 1:
+        yield from (measure(*task) for task in tasks)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        for each in as_completed([pool.submit(measure, *task) for task in tasks]):
+            yield each.result()
+
+
+def png_item(image: Image.Image, id: str) -> Item:
+    """An item of one image, which is encoded as PNG when it is read."""
+    from jurat.content import Item
+
+    def png() -> bytes:
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    return Item([png], id, "")
 
 
 def options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -18,40 +18,25 @@ Intervals are 95% Wilson intervals. Kinds of which something is not installed ar
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measuring import Row, files, keep, provenance, report, table
+from measuring import Row, files, in_processes, keep, png_item, provenance, report, table
 
 if TYPE_CHECKING:
-    from jurat.judge import Judge, Verdict
-    from tests.strangers.kinds import Picture
+    from jurat.judge import Judge
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 FEW, MANY = 0.02, 0.10
 """Share of wrong verdicts that most kinds of strangers may reach, and that none may exceed."""
-
-
-def verdicts(judge: Judge, pictures: Sequence[Picture]) -> Iterable[Verdict]:
-    from jurat.content import Item
-
-    def png(picture: Picture) -> bytes:
-        buffer = io.BytesIO()
-        picture.image.save(buffer, "PNG")
-        return buffer.getvalue()
-
-    return judge.stream(Item([lambda each=each: png(each)], each.name, "") for each in pictures)
 
 
 @cache
@@ -77,21 +62,12 @@ def measure(model: str, name: str, n: int, seed: int) -> Row:
     begun = time.perf_counter()
     drawn = list(pictures(kind, n, seed))
     counts: Counter[str] = Counter()
-    for picture, verdict in zip(drawn, verdicts(judge, drawn), strict=True):
+    verdicts = judge.stream(png_item(picture.image, picture.name) for picture in drawn)
+    for picture, verdict in zip(drawn, verdicts, strict=True):
         said = "refused" if verdict.reason == "out_of_domain" else verdict.outcome
         counts[f"{said}, {'violating' if picture.broken else 'other'}"] += 1
     row |= {"n": n, "violating": sum(bool(picture.broken) for picture in drawn), "counts": dict(counts)}
     return row | {"seconds": round(time.perf_counter() - begun, 1)}
-
-
-def in_turn(jobs: int, tasks: Sequence[tuple[str, str, int, int]]) -> Iterator[Row]:
-    """The row of each task, as it is done; by one job in this process."""
-    if jobs == 1:
-        yield from (measure(*task) for task in tasks)
-        return
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
-        for each in as_completed([pool.submit(measure, *task) for task in tasks]):
-            yield each.result()
 
 
 def outcomes(row: Row) -> Row:
@@ -200,9 +176,8 @@ def main(argv: list[str] | None = None) -> None:
     names = [kind.name for kind in (*SCENES, *STRANGERS)]
     wanted = [name for name in names if name not in done and (not args.only or name in args.only)]
     counts = [args.scenes if name == "as drawn" else args.n for name in wanted]
-    for row in in_turn(
-        args.jobs, [(args.model, *each, args.seed) for each in zip(wanted, counts, strict=True)]
-    ):
+    tasks = [(args.model, name, count, args.seed) for name, count in zip(wanted, counts, strict=True)]
+    for row in in_processes(measure, tasks, args.jobs):
         rows.append(row)
         keep(args, origin, rows)
     rows.sort(key=lambda row: names.index(row["kind"]))

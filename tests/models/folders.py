@@ -122,9 +122,9 @@ def instructblip(text: Callable[[], Any] | None = None) -> Parts:
     return Parts(_blip("InstructBlip", language), processor, None)
 
 
-def llama4() -> Parts:
-    from transformers import Llama4Config, Llama4ForConditionalGeneration, Llama4Processor
-    from transformers.models.llama4.image_processing_llama4 import Llama4ImageProcessor
+def llama4_network(text: dict[str, Any], image: int, begin: int, end: int) -> Any:
+    """A Llama 4 with the ids of its tokens of an image, its beginning and its end."""
+    from transformers import Llama4Config, Llama4ForConditionalGeneration
 
     vision = {
         "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128,
@@ -132,16 +132,24 @@ def llama4() -> Parts:
         "projector_output_dim": 32,
     }  # fmt: skip
     text = {
-        **TEXT, "head_dim": 8, "intermediate_size_mlp": 64, "num_local_experts": 2,
+        **text, "head_dim": 8, "intermediate_size_mlp": 64, "num_local_experts": 2,
         "attention_chunk_size": 512,
     }  # fmt: skip
     config = Llama4Config(
-        vision_config=vision, text_config=text, image_token_index=IMAGE, boi_token_index=START,
-        eoi_token_index=END,
+        vision_config=vision, text_config=text, image_token_index=image, boi_token_index=begin,
+        eoi_token_index=end,
     )  # fmt: skip
+    return Llama4ForConditionalGeneration(config)
+
+
+def llama4() -> Parts:
+    from transformers import Llama4Processor
+    from transformers.models.llama4.image_processing_llama4 import Llama4ImageProcessor
+
     words = tokenizer("<|patch|>", "<|image_start|>", "<|image_end|>", "<|image|>")
     processor = Llama4Processor(Llama4ImageProcessor(size=SIDE), words, patch_size=8)
-    return Parts(Llama4ForConditionalGeneration(config), processor, TEMPLATE.replace("<image>", "<|image|>"))
+    network = llama4_network(TEXT, IMAGE, START, END)
+    return Parts(network, processor, TEMPLATE.replace("<image>", "<|image|>"))
 
 
 def got_ocr2() -> Parts:

@@ -223,6 +223,23 @@ def test_question_forms_asks_every_form(written) -> None:
     assert all(row["n"] >= 2 for row in rows if row["kind"] in forms)
 
 
+@pytest.mark.slow
+def test_bars_counts_every_scene_and_rule(written) -> None:
+    _, _, rows, told = written("bars", "--six", "8", "--many", "0", "--fit", "0", "--jobs", "1")
+    assert [(row["rules"], row["scenes"]) for row in rows] == [("six", 8)]
+    assert all(rule["broken"] + rule["kept"] == 8 for rule in rows[0]["each"])
+    assert "item F1, six rules" in told
+
+
+@pytest.mark.slow
+def test_strangers_resumes_with_the_kinds_that_are_missing(written) -> None:
+    argv = ("--n", "2", "--scenes", "4", "--jobs", "1", "--only")
+    written("strangers", *argv, "as drawn")
+    _, _, rows, told = written("strangers", *argv, "as drawn", "line art")
+    assert {row["kind"]: row["n"] for row in rows} == {"as drawn": 4, "line art": 2}
+    assert "Scenes as drawn:" in told and "Strangers: 1 kinds" in told
+
+
 @pytest.mark.parametrize("path", sorted(PERF.glob("*.py")), ids=lambda path: path.stem)
 def test_every_script_has_help(path: Path) -> None:
     if path.stem in ("measuring", "shapes"):

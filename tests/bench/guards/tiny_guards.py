@@ -13,18 +13,13 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-SIDE = {"height": 32, "width": 32}
+from tests.models import families
+from tests.models.families import TOWER
+from tests.models.folders import SIDE, llama4_network
+
 FIRST = 260
 """Id of the first special token beyond the bytes and <pad>, <s>, </s>, <unk>."""
-TEXT: dict[str, Any] = {
-    "vocab_size": 272, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 4096,
-    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-}  # fmt: skip
-TOWER: dict[str, Any] = {
-    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "image_size": 32, "patch_size": 8,
-}  # fmt: skip
+TEXT = families.TEXT | {"vocab_size": 272, "max_position_embeddings": 4096}
 TEMPLATE = (
     "<s>{% for turn in messages %}USER:{% for part in turn['content'] %}"
     "{{ 'IMAGE' if part['type'] == 'image' else part['text'] }}{% endfor %}{% endfor %}"
@@ -65,28 +60,16 @@ def save(network: Any, processor: Any, folder: Path, reply: str | None = None) -
 
 
 def llama_guard_4(folder: Path, reply: str) -> Path:
-    from transformers import Llama4Config, Llama4ForConditionalGeneration, Llama4Processor
+    from transformers import Llama4Processor
     from transformers.models.llama4.image_processing_llama4 import Llama4ImageProcessor
 
-    vision = {
-        "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128,
-        "vision_output_dim": 32, "image_size": 32, "patch_size": 8, "projector_input_dim": 32,
-        "projector_output_dim": 32,
-    }  # fmt: skip
-    text = {
-        **TEXT, "head_dim": 8, "intermediate_size_mlp": 64, "num_local_experts": 2,
-        "attention_chunk_size": 512,
-    }  # fmt: skip
     marks = ("<|patch|>", "<|image_start|>", "<|image_end|>", "<|image|>")
-    config = Llama4Config(
-        vision_config=vision, text_config=text, image_token_index=FIRST, boi_token_index=FIRST + 1,
-        eoi_token_index=FIRST + 2,
-    )  # fmt: skip
     processor = Llama4Processor(
         Llama4ImageProcessor(size=SIDE), bytes_tokenizer(*marks), patch_size=8,
         chat_template=TEMPLATE.replace("IMAGE", "<|image|>"),
     )  # fmt: skip
-    return save(Llama4ForConditionalGeneration(config), processor, folder, reply)
+    network = llama4_network(TEXT, FIRST, FIRST + 1, FIRST + 2)
+    return save(network, processor, folder, reply)
 
 
 def llavaguard(folder: Path, reply: str) -> Path:
