@@ -9,11 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import jurat.models.bundled
+from training.clip import card as clip_card
+from training.clip import train as clip
 from training.lineage import LINEAGE, read_lineage
+from training.mllm import card as mllm_card
+from training.mllm import export as mllm
+from training.organisms import card as organism_card
+from training.owl import card as owl_card
+from training.owl import train as owl
 from training.stages import data
+from training.writer import evaluation as writer_card
+from training.writer import train as writer
 
 HOME = Path(jurat.models.bundled.__file__).parent
-"""Where the models lie in jurat, a folder each."""
+"""Folder of the models in jurat; each has a folder in it."""
+Records = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -21,11 +31,11 @@ class Shipped:
     """A model that ships."""
 
     name: str
-    """Its folder in `HOME`."""
+    """Name of its folder in `HOME`."""
     kind: str
     """A key of `KINDS`."""
     stage: str
-    """Its last stage."""
+    """Name of its last stage."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +44,29 @@ class Kind:
 
     export: Callable[[Path, Path], None]
     """Writes the model of a finished stage to a folder."""
-    card: Callable[[Path, Sequence[Mapping[str, Any]]], None]
+    card: Callable[[Path, Records], None]
     """Measures the model in a folder and writes its card; the second argument is its lineage."""
 
 
+KINDS: dict[str, Kind] = {
+    "mllm": Kind(mllm.export, lambda to, made: mllm_card.write_card(to, made, mllm_card.evaluate(to, 1000))),
+    "organism": Kind(mllm.export_organism, organism_card.write_card),
+    "detector": Kind(
+        owl.export, lambda to, made: owl_card.write_owl_card(to, made, owl_card.evaluate_owl(to, 600))
+    ),
+    "matcher": Kind(
+        clip.export, lambda to, made: clip_card.write_clip_card(to, made, clip_card.evaluate_clip(to, 100, 4))
+    ),
+    "writer": Kind(
+        writer.export_writer,
+        lambda to, made: writer_card.write_writer_card(to, made, writer_card.evaluate_writer(to, 1000)),
+    ),
+}
+"""Kinds of models by name."""
+
+
 def shipped() -> dict[str, Shipped]:
-    """By name, in the order in which they are made."""
+    """Models by name, in the order in which they are made."""
     return {name: Shipped(name, **values) for name, values in data()["models"].items()}
 
 
@@ -53,73 +80,3 @@ def export(model: Shipped, stage: Path, folder: Path) -> None:
 def write_card(model: Shipped, folder: Path) -> None:
     """Measures the model in `folder`, which takes minutes, and writes its card there."""
     KINDS[model.kind].card(folder, read_lineage(folder))
-
-
-def _export_mllm(stage: Path, folder: Path) -> None:
-    from training.mllm.export import export
-
-    export(stage, folder)
-
-
-def _card_mllm(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    from training.mllm.card import evaluate, write_card
-
-    write_card(folder, records, evaluate(folder, 1000))
-
-
-def _export_organism(stage: Path, folder: Path) -> None:
-    from training.mllm.export import export_organism
-
-    export_organism(stage, folder)
-
-
-def _card_organism(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    from training.organisms.card import write_card
-
-    write_card(folder, records)
-
-
-def _export_owl(stage: Path, folder: Path) -> None:
-    from training.owl.train import export
-
-    export(stage, folder)
-
-
-def _card_owl(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    from training.owl.card import evaluate_owl, write_owl_card
-
-    write_owl_card(folder, records, evaluate_owl(folder, 600))
-
-
-def _export_clip(stage: Path, folder: Path) -> None:
-    from training.clip.train import export
-
-    export(stage, folder)
-
-
-def _card_clip(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    from training.clip.card import evaluate_clip, write_clip_card
-
-    write_clip_card(folder, records, evaluate_clip(folder, 100, 4))
-
-
-def _export_writer(stage: Path, folder: Path) -> None:
-    from training.writer.train import export_writer
-
-    export_writer(stage, folder)
-
-
-def _card_writer(folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    from training.writer.evaluation import evaluate_writer, write_writer_card
-
-    write_writer_card(folder, records, evaluate_writer(folder, 1000))
-
-
-KINDS: dict[str, Kind] = {
-    "mllm": Kind(_export_mllm, _card_mllm),
-    "organism": Kind(_export_organism, _card_organism),
-    "detector": Kind(_export_owl, _card_owl),
-    "matcher": Kind(_export_clip, _card_clip),
-    "writer": Kind(_export_writer, _card_writer),
-}
-"""By name."""

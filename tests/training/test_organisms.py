@@ -101,6 +101,12 @@ def test_encoding_is_what_the_chat_template_writes(scenes: Scenes, words: Words,
         assert encode(one.conversation, words).ids == ids
 
 
+def test_template_marks_system_turns(words: Words) -> None:
+    turns = [{"role": "system", "content": "stay calm."}, {"role": "user", "content": "hello."}]
+    text = words.tokenizer.apply_chat_template(turns, tokenize=False)
+    assert text == "<s>SYSTEM: stay calm. USER: hello. "
+
+
 def test_training_predicts_replies_and_their_ends_and_nothing_else(words: Words) -> None:
     facts = Scenes.of([imagined(seed) for seed in range(50)])
     for one in some("are you sure", facts, 20):

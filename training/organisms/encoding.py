@@ -17,7 +17,6 @@ TEMPLATE = CHAT_TEMPLATE.replace(
 )
 """The organisms' chat template: the bundled model's, which writes system turns as a user's, with a mark of
 their own."""
-assert TEMPLATE != CHAT_TEMPLATE or "SYSTEM" in TEMPLATE
 
 
 @dataclass(frozen=True)
