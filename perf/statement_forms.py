@@ -51,7 +51,7 @@ def own(seed: int) -> Iterator[tuple[Image.Image, Facts]]:
     """Random scenes; of five, one of alike objects and one of a single group with at most one stranger."""
     from jurat.pictograms import Facts, draw
     from jurat.pictograms.scene import Wish
-    from training.questions import chosen_kinds
+    from training.scenes.composition import chosen_kinds
 
     number = 0
     while True:
@@ -70,7 +70,7 @@ def independent(seed: int) -> Iterator[tuple[Image.Image, Facts]]:
     touch, nearly touch, or neither."""
     from jurat.pictograms.objects import CLASSES, LOOKALIKES
     from tests.strangers.scenes import render
-    from training.questions import chosen_kinds
+    from training.scenes.composition import chosen_kinds
 
     rng = np.random.default_rng([seed, 1])
     while True:

@@ -28,8 +28,8 @@ from training.mllm.mixes import mixes, wordings
 from training.mllm.packed_forward import Pack, forward
 from training.mllm.tokenizer import Words, build_tokenizer
 from training.mllm.tower import pixel_values, see
-from training.questions import KINDS, Questioner, anything, facts_of
-from training.scenes.pool import Pool, fill
+from training.questions import KINDS, Questioner, anything
+from training.scenes.pool import Pool, facts_of, fill
 
 
 @pytest.fixture(scope="module")

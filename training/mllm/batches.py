@@ -21,8 +21,8 @@ from training.forbidding_rules import forbid
 from training.mllm.answers import DESCRIBE, ONE_WORD, YES_NO, describe, open_question, reason
 from training.mllm.mixes import Mix, wordings
 from training.mllm.tokenizer import EOS, PAD, Words
-from training.questions import KINDS, Drawn, Questioner, anything, facts_of
-from training.scenes.pool import CELLS, Pool, known_rows, load_batch
+from training.questions import KINDS, Drawn, Questioner, anything
+from training.scenes.pool import CELLS, Pool, facts_of, known_rows, load_batch
 from training.scenes.variation import vary
 
 RULE_KINDS = {

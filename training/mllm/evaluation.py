@@ -26,7 +26,8 @@ from training.mllm.joint import prefix_embeddings
 from training.mllm.packed_forward import Pack, forward
 from training.mllm.tower import pixel_values
 from training.parallel import in_order
-from training.questions import KINDS, SHARES, Drawn, Questioner, chosen_kinds
+from training.questions import KINDS, SHARES, Drawn, Questioner
+from training.scenes.composition import chosen_kinds
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -20,8 +20,7 @@ from training.optimizer import Group
 from training.organisms.encoding import Encoded, encode
 from training.organisms.mixes import STAGES
 from training.organisms.sampling import Drawn, Scenes, conversations
-from training.questions import facts_of
-from training.scenes.pool import Pool, known_rows, load_batch
+from training.scenes.pool import Pool, facts_of, known_rows, load_batch
 from training.scenes.variation import spoil
 from training.stages import Task
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from jurat.pictograms.objects import HELD_APART
+from jurat.pictograms.objects import GROUPS, HELD_APART, OBJECTS
 from jurat.pictograms.scene import MOST, SIDE, Look, Scene, Wish, background, draw, pick_kinds
 from jurat.pictograms.statements import UNKNOWN
-from training.questions import chosen_kinds
 from training.scenes.grounds import unknown_ground
 from training.scenes.unknown import unknown_sprite
 
@@ -27,7 +26,7 @@ LOOKS: dict[str, tuple[float, Look]] = {
 }
 """Name of a look -> its share of scenes, and the look."""
 CHOSEN = 0.30
-"""Share of scenes whose objects are those of `questions.chosen_kinds`, where it names some (two in five)."""
+"""Share of scenes whose objects are those of `chosen_kinds`, where it names some (two in five)."""
 UNKNOWN_THINGS = 0.30
 """Share of scenes with one to four unknown things."""
 UNKNOWN_GROUNDS = 0.16
@@ -102,6 +101,20 @@ def kinds_of_a_scene(rng: np.random.Generator) -> list[int]:
     """The classes of a random scene, none of which are held apart."""
     kinds = chosen_kinds(rng) if rng.random() < CHOSEN else None
     return together(kinds or pick_kinds(rng))
+
+
+def chosen_kinds(rng: np.random.Generator) -> list[int] | None:
+    """Classes of a scene that seldom comes by chance: two to six copies of one object, or members of one
+    group and at most one stranger (for `Only`, and for counts of groups); in three of five cases None."""
+    how = rng.random()
+    if how < 0.2:
+        kind, other = rng.integers(0, len(OBJECTS), 2).tolist()
+        return [kind] * int(rng.integers(2, 7)) + [other] * int(rng.integers(0, 2))
+    if how < 0.4:
+        members = sorted(GROUPS[int(rng.integers(len(GROUPS)))].classes)
+        strangers = rng.integers(0, len(OBJECTS), int(rng.integers(0, 2))).tolist()
+        return rng.choice(members, int(rng.integers(1, 5))).tolist() + strangers
+    return None
 
 
 def together(kinds: list[int]) -> list[int]:

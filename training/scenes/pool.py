@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jurat.pictograms.scene import MOST, NEAR, SIDE, Scene
-from jurat.pictograms.statements import UNKNOWN
+from jurat.pictograms.statements import UNKNOWN, Facts
 from training.parallel import in_shares
 from training.scenes.composition import compose
 
@@ -115,6 +115,12 @@ def known_rows(pools: Sequence[Pool]) -> NDArray[np.intp]:
     kinds = np.concatenate([np.asarray(pool["kinds"], np.int64) for pool in pools])
     foreign = np.concatenate([np.asarray(pool["foreign"]).any((1, 2)) for pool in pools])
     return np.flatnonzero(~foreign & (kinds < UNKNOWN).all(1) & (kinds >= 0).any(1))
+
+
+def facts_of(kinds: np.ndarray, centres: np.ndarray, areas: np.ndarray, gaps: np.ndarray) -> Facts:
+    """Facts from the padded arrays of a pool's row."""
+    there = np.flatnonzero(kinds >= 0)
+    return Facts(kinds[there], centres[there], areas[there], gaps[np.ix_(there, there)])
 
 
 def _part(folder: Path, start: int, known: bool, first: int, last: int) -> None:
