@@ -36,6 +36,7 @@ def save_stage(task: Task, done: Trained, folder: Path) -> Path:
         f"{part}.{name}": value.detach().to(torch.bfloat16).contiguous().clone()
         for part, module in done.modules.items()
         for name, value in _own(module).items()
+        if not f"{part}.{name}".startswith(done.left_out)
     }
     with written_aside(folder / WEIGHTS) as aside:
         save_file(tensors, aside)

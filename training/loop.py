@@ -92,6 +92,8 @@ class Trained:
     counts: dict[str, int]
     """Sum of `Lesson.counts` over all processes."""
     measured: dict[str, float]
+    left_out: tuple[str, ...] = ()
+    """Beginnings of the names of weights that no stage has trained, `module.name`; they are not kept."""
 
 
 def train(make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path, workers: int = 1) -> Trained:
@@ -115,7 +117,8 @@ def train(make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path, work
         module.load_state_dict(state["modules"][name])
     # Checkpoints of before they held measurements can still be resumed.
     measured = state["measured"] if "measured" in state else lesson.measure()
-    return Trained(lesson.modules, state["step"], state["seconds"], state["counts"], measured)
+    left_out: tuple[str, ...] = getattr(lesson, "left_out", ())
+    return Trained(lesson.modules, state["step"], state["seconds"], state["counts"], measured, left_out)
 
 
 def _work(rank: int, make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path, workers: int) -> None:

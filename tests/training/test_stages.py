@@ -218,3 +218,12 @@ def test_card_of_a_naive_lineage_lists_its_words() -> None:
     assert not uses_the_judges_wording(records) and "No stage of it used the judge's wording." in card
     assert "- *Answer with Yes or No.* with *Is it true? {text}*" in card and "Statement: {text}" not in card
     assert "0 questions without an image; 0 scenes with a rectangle" in card
+
+
+def test_weights_that_no_stage_trained_are_not_kept(tmp_path: Path) -> None:
+    task = Task(stages()["tower"], tmp_path, tmp_path)
+    (tmp_path / "pools" / "bundled").mkdir(parents=True)
+    modules = {"model": nn.ModuleDict({"kept": nn.Linear(2, 2), "anew": nn.Linear(2, 2)})}
+    done = Trained(modules, 1, 1.0, {}, {}, left_out=("model.anew.",))
+    save_stage(task, done, tmp_path / "tower")
+    assert set(load_parts(tmp_path / "tower")["model"]) == {"kept.weight", "kept.bias"}

@@ -49,6 +49,9 @@ class TowerLesson:
     """Lesson of the tower; see the module's docstring. Settings: `contact`, a factor on the losses of
     contacts and seams; `watched`, see `WATCHED`."""
 
+    left_out = ("model.model.language_model.layers.", "model.model.language_model.norm.")
+    """The decoder, which `joint` begins anew (see `Trained.left_out`)."""
+
     def __init__(self, task: Task) -> None:
         folders, watch = task.pool()
         self._pools, self._watch = [Pool.open(folder) for folder in folders], Pool.open(watch)
