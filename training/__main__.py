@@ -6,6 +6,7 @@ the packages `fonts-noto-color-emoji` and `fonts-dejavu-core`. Rerun any command
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -66,15 +67,17 @@ def export(
     out: Work,
     weights: Weights = WEIGHTS,
     folder: Annotated[Path | None, typer.Option(help="Folder of the model (default: in jurat).")] = None,
+    small: Small = False,
 ) -> None:
     """Write a model of `stages.toml` in the layout that ships."""
     from training import shipped
 
     model = _named(name, shipped.shipped(), "model")
-    done = _home(model.stage, out, weights)
-    if not done.exists():
-        raise typer.BadParameter(f"{done} is not there; make it with 'stage {model.stage}'.")
-    shipped.export(model, done, folder or shipped.HOME / name)
+    for stage in (model.stage, *([model.gate] if model.gate else [])):
+        if not (done := _home(stage, out, weights)).exists():
+            raise typer.BadParameter(f"{done} is not there; make it with 'stage {stage}'.")
+    home = partial(_home, out=out, weights=weights)
+    shipped.export(model, home, folder or shipped.HOME / name, scenes=64 if small else 4000)
 
 
 @app.command()
@@ -114,7 +117,7 @@ def models(
             print(f"left out: model {name}, which ends with stage {model.stage}")
             continue
         home = (folder or shipped.HOME) / name
-        export(name, out, weights, home)
+        export(name, out, weights, home, small)
         if not small:
             card(name, home)
 

@@ -14,10 +14,11 @@ from training.clip import train as clip
 from training.lineage import LINEAGE, read_lineage
 from training.mllm import card as mllm_card
 from training.mllm import export as mllm
+from training.mllm import gate
 from training.organisms import card as organism_card
 from training.owl import card as owl_card
 from training.owl import train as owl
-from training.stages import data
+from training.stages import data, stages
 from training.writer import evaluation as writer_card
 from training.writer import train as writer
 
@@ -36,6 +37,8 @@ class Shipped:
     """A key of `KINDS`."""
     stage: str
     """Name of its last stage."""
+    gate: str | None = None
+    """Name of the stage of its domain gate, which begins from the stage whose tower the model has."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,20 @@ def shipped() -> dict[str, Shipped]:
     return {name: Shipped(name, **values) for name, values in data()["models"].items()}
 
 
-def export(model: Shipped, stage: Path, folder: Path) -> None:
-    """Writes a finished stage to `folder` in the layout that ships, with its lineage."""
+def export(model: Shipped, home: Callable[[str], Path], folder: Path, *, scenes: int = 4000) -> None:
+    """Writes a model to `folder` in the layout that ships, with its lineage and its gate.
+
+    Args:
+        home: the folder of a finished stage, by its name.
+        scenes: what the gate's threshold is set on (`gate.export_gate`).
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    KINDS[model.kind].export(stage, folder)
-    shutil.copyfile(stage / LINEAGE, folder / LINEAGE)
+    KINDS[model.kind].export(home(model.stage), folder)
+    shutil.copyfile(home(model.stage) / LINEAGE, folder / LINEAGE)
+    if model.gate is not None:
+        tower = stages()[model.gate].parent
+        assert tower is not None
+        gate.export_gate(home(model.gate), home(tower), folder, scenes=scenes)
 
 
 def write_card(model: Shipped, folder: Path) -> None:

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
+from jurat.models.bundled.patch_gate import PatchGate
 from training import __main__ as commands
 from training.lineage import load_parts, made_of, mix_record, read_lineage, save_stage
 from training.loop import Schedule, Trained, train
 from training.mllm.card import uses_the_judges_wording, ways
+from training.mllm.gate import LAYERS
 from training.mllm.mixes import mixes
 from training.optimizer import Group
 from training.organisms.mixes import STAGES as ORGANISMS
@@ -182,11 +184,14 @@ def test_small_chain_trains_and_exports_every_kind_of_model(tmp_path: Path) -> N
         assert f"left out: stage {name}, which differs from {like} only by seed, pool or mix" in result.output
     models = {name: model for name, model in shipped().items() if model.stage not in repeated()}
     organism = Shipped("organism", "organism", "tuned")  # organisms are not in the wheel
-    export(organism, tmp_path / "work" / "finished" / organism.stage, tmp_path / "models" / organism.name)
+    done = tmp_path / "work" / "finished"
+    export(organism, lambda stage: done / stage, tmp_path / "models" / organism.name)
     for name, model in {**models, organism.name: organism}.items():
         lineage = [record["stage"] for record in read_lineage(tmp_path / "models" / name)]
         assert lineage == lineage_of(model.stage)
         assert (tmp_path / "models" / name / "model.safetensors").exists()
+        if model.gate is not None:
+            assert PatchGate.load(tmp_path / "models" / name).layers == LAYERS
     assert {organism.kind, *(model.kind for model in models.values())} == {*KINDS}
 
 

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jurat.models.bundled.patch_gate import patch_logits, patch_tokens
+from jurat.models.bundled.patch_gate import PatchGate, patch_logits, patch_tokens, patches_of
 from jurat.pictograms.objects import CLASSES
+from training.lineage import load_parts
 from training.mllm.dense_targets import FOREIGN_GROUND, UNKNOWN_THING, targets
 from training.mllm.tower import pixel_values
 from training.optimizer import Group
-from training.scenes.pool import Pool, load_batch
+from training.scenes.pool import Pool, fill, load_batch
 from training.scenes.variation import vary
 from training.stages import Task
 from training.tower_features import load_tower
@@ -34,6 +38,8 @@ SURE, UNSURE = 0.3, 0.05
 between are not judged."""
 PASS = 0.995
 """Share of genuine scenes that pass the threshold."""
+_GENUINE_FROM = 950_000_000
+"""First seed of the scenes that the threshold is set on."""
 
 
 class GateWeights(nn.Module):
@@ -86,7 +92,7 @@ class GateLesson:
     def _tokens(self, pixels: np.ndarray) -> Tensor:
         with torch.no_grad():
             hidden = self._tower(pixel_values(torch.from_numpy(pixels)), output_hidden_states=True)
-            return patch_tokens(hidden.hidden_states, LAYERS, 64)
+            return patch_tokens(hidden.hidden_states, LAYERS, patches_of(self._tower))
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
@@ -109,6 +115,33 @@ class GateLesson:
             scores.append(self._gate(self._tokens(batch["pixels"]))[1])
             strange.append(strange_pictures(batch))
         return torch.cat(scores), torch.cat(strange)
+
+
+def export_gate(stage: Path, tower: Path, folder: Path, *, scenes: int = 4000) -> None:
+    """Writes the gate of a finished stage to a model's folder.
+
+    Args:
+        tower: the finished stage whose tower the gate and the model look through.
+        scenes: genuine scenes that the threshold is set on, which training never saw; every second one is
+            varied as training varies them.
+    """
+    gate = GateWeights(len(LAYERS) * load_tower(tower).config.hidden_size)
+    gate.load_state_dict(load_parts(stage)["gate"])
+    with TemporaryDirectory() as place:
+        pool = fill(Path(place) / "genuine", _GENUINE_FROM, scenes, known=True)
+        scores = torch.cat([_genuine(gate, load_tower(tower), pool, first) for first in range(0, scenes, 64)])
+    weights = {name: value.detach() for name, value in gate.named_parameters()}
+    PatchGate(weights, LAYERS, float(torch.quantile(scores, PASS))).save(folder)
+
+
+@torch.no_grad()
+def _genuine(gate: GateWeights, tower: Any, pool: Pool, first: int) -> Tensor:
+    """Strangeness of up to 64 scenes of a pool from number `first` on."""
+    batch = load_batch([pool], np.arange(first, min(first + 64, len(pool))))
+    for row in range(0, len(batch["kinds"]), 2):
+        vary(batch, row, np.random.default_rng([first, row]))
+    hidden = tower(pixel_values(torch.from_numpy(batch["pixels"])), output_hidden_states=True)
+    return gate(patch_tokens(hidden.hidden_states, LAYERS, patches_of(tower)))[1]
 
 
 def strange_pictures(batch: dict[str, np.ndarray]) -> Tensor:
