@@ -21,6 +21,7 @@ COMMANDS = {
     "data build": ["data", "build", "gone.yaml", "out"],
     "eval": ["eval", "figstep", "--data", "gone", "--model", "null"],
     "impact": ["constitution", "impact", "p.yaml", "p.yaml", "--run", "gone.jsonl"],
+    "attack": ["attack", "noise", "pics", "--model", "null", "--out", "out"],
     "bench labelled": ["bench", "labelled", "--images", "pics", "--labels", "gone.csv", "-c", "p.yaml"],
     "bench pictograms": ["bench", "pictograms", "--split", "none"],
 }
