@@ -95,6 +95,7 @@ def test_without_a_target_another_reply_is_a_success(tiny: str, images: Path, tm
     [
         ("carlini", PROMPTS, "needs the reply that is wanted"),
         ("carlini", ("--target", "dog"), "needs at least one prompt"),
+        ("carlini", (*PROMPTS, "--target", " "), "The target is empty"),
         ("shayegani", PROMPTS, "needs a trigger"),
         ("shayegani", (*PROMPTS, "--trigger", "nowhere.png"), "There is no image nowhere.png"),
         ("carlinni", PROMPTS, "There is no attack 'carlinni'"),
@@ -112,6 +113,40 @@ def test_what_is_missing_is_named_before_anything_is_written(
 def test_a_model_without_gradients_is_an_error(images: Path, tmp_path: Path) -> None:
     done = run("carlini", images, *PROMPTS, "--target", "Yes", "--model", "null", "--out", tmp_path / "out")
     assert done.exit_code != 0 and "which 'null' does not give" in done.output + str(done.exception)
+
+
+def test_tiny_pictures_have_no_similarity_and_do_not_end_the_run(
+    tiny: str, images: Path, tmp_path: Path
+) -> None:
+    picture(5, (9, 40)).save(images / "tiny.png")
+    options = (*PROMPTS, "--model", tiny, "--device", "cpu", "--max-tokens", 2, "--target", "dog")
+    assert run("noise?radius=0.02", images, *options, "--out", tmp_path / "noise").exit_code == 0
+    row = rows(tmp_path / "noise")["tiny.png"]
+    assert row["outcome"] != "error" and row["ssim"] is None and row["linf"] <= 5
+    assert run("fu?steps=1", images, *options, "--out", tmp_path / "fu").exit_code == 0
+    found = rows(tmp_path / "fu")
+    assert "Similarity needs sides of at least 11 pixels" in found["tiny.png"]["error"]
+    assert found["0.png"]["outcome"] in ("success", "failure")
+
+
+def test_pictures_without_replies_are_errors(images: Path, tmp_path: Path) -> None:
+    """The bundled model refuses what is no scene of pictograms."""
+    done = run("schlarmann-hein?steps=1", images / "0.png", *PROMPTS, "--out", tmp_path / "out")
+    assert done.exit_code == 3
+    error = rows(tmp_path / "out")["0.png"]["error"]
+    assert error.startswith("There are no replies to the clean picture: out_of_domain: ")
+
+
+def test_success_of_the_clean_picture_is_told(tiny: str, images: Path, tmp_path: Path) -> None:
+    options = (images / "0.png", *PROMPTS, "--model", tiny, "--device", "cpu", "--max-tokens", 2)
+    done = run("noise?radius=0", *options, "--out", tmp_path / "out")
+    (reply,) = rows(tmp_path / "out")["0.png"]["replies"]
+    assert reply["success"] is reply["clean_success"] is False and done.exit_code == 0
+    word = reply["clean_reply"].split()[0]
+    done = run("noise?radius=0", *options, "--out", tmp_path / "again", "--success", word)
+    (reply,) = rows(tmp_path / "again")["0.png"]["replies"]
+    assert reply["success"] is reply["clean_success"] is True
+    assert "1 clean picture of this session counted as a success before the attack." in done.output
 
 
 def test_text_and_images_can_be_triggers(tiny: str, images: Path, tmp_path: Path) -> None:

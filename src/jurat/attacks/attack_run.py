@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,6 +15,7 @@ from PIL import Image
 
 from jurat.attacks.access import Access
 from jurat.attacks.cases import Case, Goal
+from jurat.attacks.engine import Outcome
 from jurat.attacks.method import PictureAttack
 from jurat.attacks.pictures import as_levels, save_png
 from jurat.attacks.submission import Submitted, replies_to, submit
@@ -21,7 +23,7 @@ from jurat.content import Chat, Generation, ImageError, Item, Reply, Turn
 from jurat.errors import JuratError
 from jurat.files import make_folder
 from jurat.media import decode
-from jurat.models import full_name
+from jurat.models import ModelError, full_name
 from jurat.runs import RowSchema, Run
 from jurat.runs.arrow import ArrowSchema
 from jurat.text import reason
@@ -57,6 +59,11 @@ class Wish:
     max_tokens: int = 64
     """Of a reply."""
 
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """The prompts that success is measured on."""
+        return self.test_prompts or self.prompts
+
     def settings(self) -> dict[str, Any]:
         """What rows depend on, as JSON."""
         shown = self.trigger
@@ -77,6 +84,7 @@ def _arrow() -> ArrowSchema:
             ("clean_reply", pa.string()),
             ("failure", pa.string()),
             ("success", pa.bool_()),
+            ("clean_success", pa.bool_()),
         ]
     )
     return pa.schema(
@@ -106,8 +114,9 @@ def _arrow() -> ArrowSchema:
 
 ATTACK_ROWS = RowSchema(_arrow, error_values={"replies": []})
 """A row a picture. `outcome` is "success" where at least one test prompt was answered as wanted, "failure"
-where none was, and "error"; forwards, backwards, queries and seconds are the mean over the pictures of a
-batch."""
+where none was, and "error". `clean_success` says that the clean picture was answered so already. `ssim` is
+null for a picture with a side of fewer than 11 pixels. Forwards, backwards, queries and seconds are the mean
+over the pictures of a batch, which share what is random."""
 
 
 def open_attack_run(
@@ -154,6 +163,8 @@ def _check(attack: PictureAttack, wish: Wish) -> None:
         raise JuratError("An attack needs at least one prompt.", hint='--prompt "What is in this image?"')
     if attack.wants == "target" and wish.target is None:
         raise JuratError("This attack needs the reply that is wanted.", hint='--target "..."')
+    if wish.target is not None and not wish.target.strip():
+        raise JuratError("The target is empty.", hint="Leave --target out to want another reply.")
     if attack.wants == "trigger" and wish.trigger is None:
         raise JuratError("This attack needs a trigger, an image or a text.", hint="--trigger FILE_OR_TEXT")
 
@@ -169,53 +180,89 @@ def _attacked(
         try:
             images[number] = decode(item.read()[0]).frames[0]
         except (ImageError, IndexError) as error:
-            why = reason(error) if isinstance(error, ImageError) else "There is no image."
-            rows[number] |= {"outcome": "error", "error": why, "replies": []}
-    if images:
-        for number, row in zip(images, _rows(folder, attack, model, wish, images, rows, seed), strict=True):
-            rows[number] |= row
+            rows[number] |= _error(reason(error) if isinstance(error, ImageError) else "There is no image.")
+    make_folder(folder / PICTURES)
+    files = {n: folder / PICTURES / f"{_file_name(rows[n])}.png" for n in images}
+    for number, row in _results(attack, model, wish, images, files, seed).items():
+        rows[number] |= row
     yield from rows
 
 
-def _rows(
-    folder: Path,
+def _error(why: str) -> dict[str, Any]:
+    return {"outcome": "error", "error": why, "replies": []}
+
+
+def _results(
     attack: PictureAttack,
     model: Model,
     wish: Wish,
-    images: dict[int, Image.Image],
-    rows: Sequence[dict[str, Any]],
+    images: Mapping[int, Image.Image],
+    files: Mapping[int, Path],
     seed: int,
-) -> Iterator[dict[str, Any]]:
-    """What is recorded of each readable picture of a batch."""
+) -> dict[int, dict[str, Any]]:
+    """What is recorded of each picture of a batch. Where the model cannot take one of them, each is attacked
+    alone, and that one is an error."""
+    try:
+        return _batch(attack, model, wish, images, files, seed) if images else {}
+    except (ModelError, ImageError) as error:
+        if len(images) == 1:
+            return dict.fromkeys(images, _error(reason(error)))
+        alone = [_results(attack, model, wish, {n: images[n]}, {n: files[n]}, seed) for n in images]
+        return {n: row for each in alone for n, row in each.items()}
+
+
+def _batch(
+    attack: PictureAttack,
+    model: Model,
+    wish: Wish,
+    images: Mapping[int, Image.Image],
+    files: Mapping[int, Path],
+    seed: int,
+) -> dict[int, dict[str, Any]]:
     access = Access(model)
-    tested = wish.test_prompts or wish.prompts
-    texts = list(dict.fromkeys([*wish.prompts, *wish.validation_prompts, *tested]))
-    asked = [(_cases(texts, wish), image) for image in images.values()]
-    clean = [dict(zip(texts, replies, strict=True)) for replies in replies_to(access, asked)]
-    goals = [_goal(wish, image, said) for image, said in zip(images.values(), clean, strict=True)]
-    outcomes = attack.run([access], goals, seed)
-    spent = access.spent.copy()
-    files = [folder / PICTURES / f"{_file_name(rows[number])}.png" for number in images]
-    make_folder(folder / PICTURES)
-    for outcome, file in zip(outcomes, files, strict=True):
-        save_png(outcome.saved, file)
-    for sent, outcome, said in zip(submit(access, goals, files), outcomes, clean, strict=True):
-        yield {
-            "outcome": "success" if sent.successes else "failure",
-            "error": None,
-            "picture": sent.file.relative_to(folder).as_posix(),
-            "sha256": hashlib.sha256(sent.file.read_bytes()).hexdigest(),
-            "successes": sent.successes,
-            "step": outcome.step,
-            "first_loss": outcome.losses[0] if outcome.losses else None,
-            "score": outcome.score,
-            **asdict(sent.distance),
-            **{name: value / len(goals) for name, value in asdict(spent).items()},
-            "replies": [
-                _recorded(sent, text, reply, said[text])
-                for text, reply in zip(tested, sent.replies, strict=True)
-            ],
-        }
+    texts = list(dict.fromkeys([*wish.prompts, *wish.validation_prompts, *wish.tested]))
+    said = replies_to(access, [(_cases(texts, wish), image) for image in images.values()])
+    clean = {n: dict(zip(texts, replies, strict=True)) for n, replies in zip(images, said, strict=True)}
+    goals = {n: _goal(wish, image, clean[n]) for n, image in images.items()}
+    ready = [n for n in images if goals[n].train]
+    found = {n: _error(_silent(clean[n])) for n in images if n not in ready}
+    if not ready:
+        return found
+    outcomes = attack.run([access], [goals[n] for n in ready], seed)
+    for n, outcome in zip(ready, outcomes, strict=True):
+        save_png(outcome.saved, files[n])
+    spent = {name: value / len(ready) for name, value in asdict(access.spent).items()}
+    every = submit(access, [goals[n] for n in ready], [files[n] for n in ready])
+    for n, outcome, sent in zip(ready, outcomes, every, strict=True):
+        found[n] = _row(sent, outcome, wish, clean[n]) | spent
+    return found
+
+
+def _silent(clean: Mapping[str, Reply]) -> str:
+    """Why a picture is not attacked of which the model says nothing."""
+    failure = next((reply.failure for reply in clean.values() if reply.failure is not None), None)
+    why = "they are empty" if failure is None else f"{failure.kind}: {failure.reason}"
+    return f"There are no replies to the clean picture: {why}"
+
+
+def _row(sent: Submitted, outcome: Outcome, wish: Wish, clean: Mapping[str, Reply]) -> dict[str, Any]:
+    far = asdict(sent.distance)
+    return {
+        "outcome": "success" if sent.successes else "failure",
+        "error": None,
+        "picture": f"{PICTURES}/{sent.file.name}",
+        "sha256": hashlib.sha256(sent.file.read_bytes()).hexdigest(),
+        "successes": sent.successes,
+        "step": outcome.step,
+        "first_loss": outcome.losses[0] if outcome.losses else None,
+        "score": outcome.score,
+        **far,
+        "ssim": None if math.isnan(far["ssim"]) else far["ssim"],
+        "replies": [
+            _recorded(sent.goal, case, reply, clean[text])
+            for text, case, reply in zip(wish.tested, sent.goal.test, sent.replies, strict=True)
+        ],
+    }
 
 
 def _cases(texts: Sequence[str], wish: Wish, replies: Mapping[str, str] | None = None) -> list[Case]:
@@ -235,10 +282,11 @@ def _goal(wish: Wish, image: Image.Image, clean: Mapping[str, Reply]) -> Goal:
     def succeeded(case: Case, reply: Reply) -> bool:
         if sought is not None:
             return sought.strip().casefold() in reply.text.casefold()
-        return reply.text.strip() != said[case.chat.turns[-1].text].strip()
+        before = clean[case.chat.turns[-1].text]
+        return before.failure is None and reply.text.strip() != before.text.strip()
 
     # A prompt that the model has no reply to cannot be trained on without a target.
-    lists = (wish.prompts, wish.validation_prompts, wish.test_prompts or wish.prompts)
+    lists = (wish.prompts, wish.validation_prompts, wish.tested)
     train, validation, test = (_cases(texts, wish, wanted) for texts in lists)
     return Goal(
         as_levels(image),
@@ -250,15 +298,15 @@ def _goal(wish: Wish, image: Image.Image, clean: Mapping[str, Reply]) -> Goal:
     )
 
 
-def _recorded(sent: Submitted, text: str, reply: Reply, clean: Reply) -> dict[str, Any]:
+def _recorded(goal: Goal, case: Case, reply: Reply, clean: Reply) -> dict[str, Any]:
     failure = reply.failure
-    (case,) = _cases([text], Wish((text,)))
     return {
-        "prompt": text,
+        "prompt": case.chat.turns[-1].text,
         "reply": reply.text,
         "clean_reply": clean.text,
         "failure": None if failure is None else f"{failure.kind}: {failure.reason}",
-        "success": failure is None and sent.goal.succeeded(case, reply),
+        "success": failure is None and goal.succeeded(case, reply),
+        "clean_success": clean.failure is None and goal.succeeded(case, clean),
     }
 
 

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from jurat.attacks.access import Access
 from jurat.attacks.cases import Case, shown
-from jurat.attacks.pictures import as_levels, as_pixels, similarity
+from jurat.attacks.pictures import WINDOW, as_levels, as_pixels, similarity
 from jurat.attacks.samplers import All, Sampler
+from jurat.content import ImageError
 from jurat.models.capabilities import ContinuationLogits, ImageFeatures
 
 __all__ = [
@@ -209,6 +210,10 @@ class Dissimilarity(Objective):
     """1 - SSIM to the clean pictures (Fu et al. 2023 keep pictures alike by a term of this kind)."""
 
     def __init__(self, clean: Sequence[Tensor]) -> None:
+        """Raises ImageError: a picture is smaller than the window of SSIM."""
+        if small := [each for each in clean if min(each.shape[1:]) < WINDOW]:
+            size = " x ".join(map(str, small[0].shape[:0:-1]))
+            raise ImageError(f"Similarity needs sides of at least {WINDOW} pixels; a picture has {size}.")
         self._clean = clean
 
     def losses(self, pictures: Sequence[Tensor], which: Sequence[int], draw: Draw) -> Tensor:

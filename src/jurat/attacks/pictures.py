@@ -15,7 +15,11 @@ from jurat.files import written_aside
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["as_levels", "as_picture", "as_pixels", "read_png", "save_png", "similarity"]
+__all__ = ["WINDOW", "as_levels", "as_picture", "as_pixels", "read_png", "save_png", "similarity"]
+
+
+WINDOW = 11
+"""Pixels of a side of the window of `similarity`."""
 
 
 def as_levels(image: Image.Image) -> Tensor:
@@ -50,11 +54,11 @@ def similarity(pictures: Tensor, others: Tensor) -> Tensor:
     """SSIM of pictures (n, 3, H, W) in [0, 1], mean over the channels: (n,), differentiable.
 
     Wang et al. 2004: a Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03; windows that reach
-    over the border are left out. Sides of at least 11 pixels.
+    over the border are left out. Sides of at least `WINDOW` pixels.
     """
-    offsets = torch.arange(11, dtype=pictures.dtype) - 5
+    offsets = torch.arange(WINDOW, dtype=pictures.dtype) - WINDOW // 2
     bell = torch.exp(-(offsets**2) / (2 * 1.5**2))
-    window = (bell[:, None] * bell / bell.sum() ** 2).expand(3, 1, 11, 11)
+    window = (bell[:, None] * bell / bell.sum() ** 2).expand(3, 1, WINDOW, WINDOW)
 
     def mean(values: Tensor) -> Tensor:
         return torch.nn.functional.conv2d(values, window, groups=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from PIL import Image
 
 from jurat.attacks.access import Access
 from jurat.attacks.cases import Case, Goal
-from jurat.attacks.pictures import as_levels, as_pixels, read_png, similarity
+from jurat.attacks.pictures import WINDOW, as_levels, as_pixels, read_png, similarity
 from jurat.content import Chat, Reply
 
 __all__ = ["Distance", "Submitted", "distance", "replies_to", "submit"]
@@ -25,7 +26,7 @@ class Distance:
     l2: float
     """Euclidean distance over all values in [0, 1]; it grows with the size of the picture."""
     ssim: float
-    """In [-1, 1]; 1 if equal (see `pictures.similarity`)."""
+    """In [-1, 1]; 1 if equal (see `pictures.similarity`). nan where a side is shorter than its window."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,10 @@ def distance(picture: Image.Image, goal: Goal) -> Distance:
     """Between a saved picture and the clean one of its goal, of equal size."""
     saved = as_levels(picture)
     levels = (saved.int() - goal.clean.int()).abs()
-    return Distance(
-        int(levels.max()),
-        float((levels.double() / 255).norm()),
-        float(similarity(as_pixels(saved)[None], as_pixels(goal.clean)[None])[0]),
-    )
+    alike = math.nan
+    if min(saved.shape[1:]) >= WINDOW:
+        alike = float(similarity(as_pixels(saved)[None], as_pixels(goal.clean)[None])[0])
+    return Distance(int(levels.max()), float((levels.double() / 255).norm()), alike)
 
 
 def _about(case: Case, picture: Image.Image) -> Chat:

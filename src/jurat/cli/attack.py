@@ -74,7 +74,7 @@ def attack(
     Success is measured on the saved PNG files, read back as any user would submit them. With --target it is
     a reply that contains the target; without, another reply than to the clean picture.
 
-    Exit codes: 0 done, 2 wrong usage, 3 the model failed.
+    Exit codes: 0 done, 2 wrong usage, 3 the model failed or every picture is an error.
     """
     from jurat.attacks.attack_run import Wish, attack_items, open_attack_run
     from jurat.attacks.registry import open_attack
@@ -98,13 +98,19 @@ def attack(
         with open_attack_run(out, made, name, victim, wish, seed, fresh=fresh) as run:
             for row in attack_items(run, made, victim, wish, items, seed=seed, batch=batch_size):
                 found[row["outcome"]] += 1
+                found["already"] += any(each["clean_success"] for each in row["replies"])
                 console.print(_line(row), markup=False, soft_wrap=True)
             total = run.outcomes
     finally:
         victim.close()
-    whole = sum(total.values())
-    console.print(f"{total['success']} of {whole} pictures succeeded ({counted(total['error'], 'error')}).")
+    told = f"{total['success']} of {counted(sum(total.values()), 'picture')} succeeded"
+    console.print(f"{told} ({counted(total['error'], 'error')}).")
+    if found["already"]:
+        clean = counted(found["already"], "clean picture")
+        console.print(f"{clean} of this session counted as a success before the attack.")
     console.print(f"{run.summary}.", markup=False, soft_wrap=True)
+    if total["error"] and total["error"] == sum(total.values()):
+        raise typer.Exit(3)
 
 
 def _trigger(text: str) -> Image.Image | str:
@@ -125,7 +131,8 @@ def _line(row: dict[str, Any]) -> str:
     replies = row["replies"]
     shown = next((each for each in replies if each["success"]), replies[0])
     told = shown["failure"] or repr(shown["reply"])
+    alike = "" if row["ssim"] is None else f", SSIM {row['ssim']:.3f}"
     return printable(
         f"{row['outcome']:<8} {row['id']}  {row['successes']} of {len(replies)} prompts, largest change "
-        f"{row['linf']}/255, SSIM {row['ssim']:.3f}: {told}"
+        f"{row['linf']}/255{alike}: {told}"
     )
