@@ -11,9 +11,10 @@ PERF = Path(__file__).parents[2] / "perf"
 
 
 def script(name: str) -> ModuleType:
-    """The scripts import their neighbours as Python does when one is run."""
-    sys.path.insert(0, str(PERF))
-    try:
-        return import_module(name)
-    finally:
-        sys.path.remove(str(PERF))
+    """The scripts import their neighbours as Python does when one is run, some of them within functions."""
+    if str(PERF) not in sys.path:
+        sys.path.append(str(PERF))
+    # pytest may know a folder of tests by the same name.
+    if getattr(sys.modules.get(name), "__file__", None) != str(PERF / f"{name}.py"):
+        sys.modules.pop(name, None)
+    return import_module(name)
