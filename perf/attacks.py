@@ -62,7 +62,7 @@ def measure(pictures: int, runs: int, threads: int) -> list[Row]:
         )
         optimiser = attack.optimiser()
         optimiser.begin(problem, problem.clean)
-        draw = Draw(0, torch.Generator().manual_seed(0))
+        draw = Draw(0)
         return lambda: optimiser.step(problem, problem.clean, range(len(which)), draw)
 
     def bare() -> None:

@@ -82,6 +82,20 @@ def test_a_run_is_resumed_and_refuses_other_settings(tiny: str, images: Path, tm
     assert other.exit_code == 2 and "holds a run under other settings" in other.output + str(other.exception)
 
 
+def test_pictures_do_not_depend_on_the_batch(tiny: str, images: Path, tmp_path: Path) -> None:
+    options = (images, *PROMPTS, "--model", tiny, "--device", "cpu", "--max-tokens", 2)
+    for size in (1, 16):
+        assert (
+            run("noise?radius=0.02", *options, "--batch-size", size, "--out", tmp_path / str(size)).exit_code
+            == 0
+        )
+    one, many = rows(tmp_path / "1"), rows(tmp_path / "16")
+    assert {name: row["sha256"] for name, row in one.items()} == {
+        name: row["sha256"] for name, row in many.items()
+    }
+    assert len({row["sha256"] for row in one.values()}) == 4
+
+
 def test_without_a_target_another_reply_is_a_success(tiny: str, images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = (*PROMPTS, "--model", tiny, "--device", "cpu", "--out", out, "--max-tokens", 3)

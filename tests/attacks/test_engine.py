@@ -60,7 +60,7 @@ def cases(*targets: str) -> list[Case]:
 
 
 def draw(step: int = 0) -> Draw:
-    return Draw(step, torch.Generator().manual_seed(0))
+    return Draw(step)
 
 
 def test_attack_makes_the_target_likely_in_the_saved_picture(model: Any, tmp_path: Path) -> None:

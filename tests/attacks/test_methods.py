@@ -43,7 +43,7 @@ RUNS: dict[str, Any] = {
     "schlarmann-hein?steps=10&targeted=true": None,
     "image-hijacks?steps=12&rate=1": None,
     "image-hijacks?steps=12&rate=3&within=patch&side=0.5": None,
-    "image-hijacks?steps=12&rate=3&within=moving-patch&side=0.5": None,
+    "image-hijacks?steps=40&rate=1&every=4&within=moving-patch&side=0.5": None,
     "image-hijacks?steps=12&rate=3&match=prompt": None,
     "fu?steps=12": None,
 }

@@ -121,7 +121,7 @@ def test_adam_equals_that_of_torch() -> None:
     variable = given.clean[0].clone().requires_grad_()
     theirs, losses = torch.optim.Adam([variable], lr=0.01), []
     for _ in range(5):
-        loss = Towards(0.8).losses([variable], [0], Draw(0, torch.Generator()))[0]
+        loss = Towards(0.8).losses([variable], [0], Draw(0))[0]
         losses.append(float(loss.detach()))
         theirs.zero_grad()
         loss.backward()
@@ -130,7 +130,7 @@ def test_adam_equals_that_of_torch() -> None:
 
 
 def test_evolution_approaches_the_gradient() -> None:
-    given, draw = problem(Linf(1), 1), Draw(0, torch.Generator().manual_seed(0))
+    given, draw = problem(Linf(1), 1), Draw(0)
     _, (exact,) = Exact().estimate(given, given.clean, [0], draw)
     _, (estimated,) = Evolution(2000, 0.01).estimate(given, given.clean, [0], draw)
     assert torch.cosine_similarity(exact.flatten(), estimated.flatten(), 0) > 0.95
@@ -150,9 +150,29 @@ def test_spectrum_change_without_noise_and_spread_is_the_identity() -> None:
 
 def test_common_weakness_goes_through_the_surrogates_and_sums_their_losses() -> None:
     given = problem(Linf(16 / 255), 1, Towards(0.9), Towards(0.7))
-    draw = Draw(0, torch.Generator())
+    draw = Draw(0)
     both = float(given.losses(given.clean, [0], draw)[0])
     alone = [float(given.losses(given.clean, [0], draw, objective=k)[0]) for k in (0, 1)]
     assert both == pytest.approx(sum(alone))
     (outcome,) = optimise(given, CommonWeakness(1 / 255), 10)
     assert outcome.losses[0] > alone[0] and outcome.score < both
+
+
+@pytest.mark.parametrize("name", ["averaged", "evolution", "random search"])
+def test_what_is_random_does_not_depend_on_the_pictures_beside(name: str) -> None:
+    given = problem(Linf(8 / 255), 3)
+    given = Problem(given.clean, given.constraints, given.objectives, keys=[7, 8, 9])
+    together = optimise(given, OPTIMISERS[name](), 6, seed=2, random_start=True)
+    for i, key in enumerate(given.keys):
+        one = Problem([given.clean[i]], [given.constraints[i]], given.objectives, keys=[key])
+        (alone,) = optimise(one, OPTIMISERS[name](), 6, seed=2, random_start=True)
+        assert alone.saved.equal(together[i].saved) and alone.losses == pytest.approx(together[i].losses)
+
+
+def test_sources_differ_by_seed_step_and_key() -> None:
+    draws = [Draw(0), Draw(1), Draw(0, 1), Draw(0, 0, [5]), Draw(0, 0, [2**40])]
+    numbers = {int(torch.randint(0, 2**60, (), generator=draw.generator(0))) for draw in draws}
+    assert len(numbers) == len(draws)
+    again = Draw(0)
+    first, second = (int(torch.randint(0, 2**60, (), generator=again.generator(0))) for _ in range(2))
+    assert first in numbers and first != second

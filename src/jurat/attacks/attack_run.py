@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from PIL import Image
 
@@ -116,7 +117,7 @@ ATTACK_ROWS = RowSchema(_arrow, error_values={"replies": []})
 """A row a picture. `outcome` is "success" where at least one test prompt was answered as wanted, "failure"
 where none was, and "error". `clean_success` says that the clean picture was answered so already. `ssim` is
 null for a picture with a side of fewer than 11 pixels. Forwards, backwards, queries and seconds are the mean
-over the pictures of a batch, which share what is random."""
+over the pictures of a batch."""
 
 
 def open_attack_run(
@@ -223,7 +224,7 @@ def _batch(
     texts = list(dict.fromkeys([*wish.prompts, *wish.validation_prompts, *wish.tested]))
     said = replies_to(access, [(_cases(texts, wish), image) for image in images.values()])
     clean = {n: dict(zip(texts, replies, strict=True)) for n, replies in zip(images, said, strict=True)}
-    goals = {n: _goal(wish, image, clean[n]) for n, image in images.items()}
+    goals = {n: _goal(wish, image, clean[n], crc32(files[n].name.encode())) for n, image in images.items()}
     ready = [n for n in images if goals[n].train]
     found = {n: _error(_silent(clean[n])) for n in images if n not in ready}
     if not ready:
@@ -273,7 +274,7 @@ def _cases(texts: Sequence[str], wish: Wish, replies: Mapping[str, str] | None =
     ]
 
 
-def _goal(wish: Wish, image: Image.Image, clean: Mapping[str, Reply]) -> Goal:
+def _goal(wish: Wish, image: Image.Image, clean: Mapping[str, Reply], key: int) -> Goal:
     """What is wanted of a picture, of which the model says `clean`, a reply to each prompt."""
     said = {text: reply.text for text, reply in clean.items()}
     wanted = said if wish.target is None else dict.fromkeys(said, wish.target)
@@ -294,6 +295,7 @@ def _goal(wish: Wish, image: Image.Image, clean: Mapping[str, Reply]) -> Goal:
         [case for case in validation if case.target],
         test,
         succeeded,
+        key=key,
         trigger=wish.trigger,
     )
 

@@ -40,6 +40,8 @@ class Goal:
     succeeded: Callable[[Case, Reply], bool]
     """Whether a reply to a case of `test` is what the attacker wants. It is not called for failures."""
     name: str = ""
+    key: int | None = None
+    """With the seed, determines all that is random about the picture; None takes its place in the batch."""
     kept: Sequence[Case] = ()
     """Conversations whose replies should stay as they are, with these replies."""
     trigger: Image.Image | str | None = None

@@ -13,10 +13,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from jurat.attacks.objectives import Draw, Objective
+from jurat.attacks.objectives import Draw, Objective, seeded
 from jurat.attacks.optimisers import Optimiser
 from jurat.attacks.pictures import as_pixels
-from jurat.attacks.problem import Problem, seeded
+from jurat.attacks.problem import Problem
 
 __all__ = ["Check", "Checked", "Outcome", "by_loss", "optimise"]
 
@@ -68,7 +68,7 @@ def optimise(
         every: steps between checks; the start and the end are checked, too.
         random_start: begins at a random picture within the constraint, and not at the clean one.
     """
-    check = check or by_loss(problem.objectives, seed)
+    check = check or by_loss(problem.objectives, seed, problem.keys)
     count = len(problem.clean)
     variables = _start(problem, random_start, seed)
     optimiser.begin(problem, variables)
@@ -81,7 +81,7 @@ def optimise(
                 which = _checked(problem, check, variables, which, step, best, seed)
             if step == steps or not which:
                 break
-            draw = Draw(step, seeded(seed, count + step))
+            draw = Draw(step, seed, problem.keys)
             moved, found = optimiser.step(problem, [variables[i] for i in which], which, draw)
             for i, variable, loss in zip(which, moved, found.tolist(), strict=True):
                 variables[i] = variable
@@ -93,11 +93,11 @@ def optimise(
     ]
 
 
-def by_loss(objectives: Sequence[Objective], seed: int = 0) -> Check:
+def by_loss(objectives: Sequence[Objective], seed: int = 0, keys: Sequence[int] = ()) -> Check:
     """The check by objectives: their summed loss on the saved picture, with the same draw each time."""
 
     def check(saved: Sequence[Tensor], which: Sequence[int]) -> Sequence[Checked]:
-        draw = Draw(0, seeded(seed, 0))
+        draw = Draw(0, seed, keys)
         pictures = [as_pixels(levels) for levels in saved]
         with torch.no_grad():
             parts = [each.losses(pictures, which, draw) for each in objectives]
@@ -108,7 +108,7 @@ def by_loss(objectives: Sequence[Objective], seed: int = 0) -> Check:
 
 def _start(problem: Problem, random_start: bool, seed: int) -> list[Tensor]:
     begun = [
-        constraint.random(clean, seeded(seed, i)) if random_start else constraint.begin(clean)
+        constraint.random(clean, seeded(seed, problem.key(i))) if random_start else constraint.begin(clean)
         for i, (constraint, clean) in enumerate(zip(problem.constraints, problem.clean, strict=True))
     ]
     return problem.project(begun, range(len(begun)))

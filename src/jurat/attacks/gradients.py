@@ -88,7 +88,10 @@ class Evolution(Gradient):
         slopes = [torch.zeros_like(variable) for variable in variables]
         seen: list[Tensor] = []
         for _ in range(self.pairs):
-            directions = [torch.randn(v.shape, generator=draw.generator) for v in variables]
+            directions = [
+                torch.randn(v.shape, generator=draw.generator(i))
+                for i, v in zip(which, variables, strict=True)
+            ]
             sides = [
                 problem.losses(
                     problem.project(

@@ -98,6 +98,7 @@ class PictureAttack:
             [self.constraint(goal) for goal in goals],
             self.objectives(models, goals, self.sampler()),
             _shared(models),
+            _keys(goals),
         )
         return optimise(
             problem,
@@ -117,7 +118,7 @@ class PictureAttack:
     def check(self, models: Sequence[Access], goals: Sequence[Goal], seed: int) -> Check:
         """The objectives on all validation prompts; with `stops`, done where each is answered as wanted."""
         validated = [replace(goal, train=goal.validation or goal.train) for goal in goals]
-        score = by_loss(self.validation(models, validated), seed)
+        score = by_loss(self.validation(models, validated), seed, _keys(goals))
         if not self.stops:
             return score
 
@@ -142,6 +143,10 @@ class PictureAttack:
     def evidence(cls) -> dict[str, str]:
         """Setting -> where its default comes from."""
         return {each.name: each.metadata["evidence"] for each in fields(cls)}
+
+
+def _keys(goals: Sequence[Goal]) -> list[int]:
+    return [number if goal.key is None else goal.key for number, goal in enumerate(goals)]
 
 
 def _shared(models: Sequence[Access]) -> Compute:

@@ -6,9 +6,10 @@ Losses can be added and weighted: `Continuation(...) + 0.1 * Dissimilarity(...)`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,6 +30,7 @@ __all__ = [
     "Objective",
     "PromptMatching",
     "Untargeted",
+    "seeded",
 ]
 
 
@@ -37,10 +39,28 @@ Reduction = Literal["mean", "sum", "tokens"]
 
 @dataclass(frozen=True)
 class Draw:
-    """The step that losses are for, counted from 0, and the source of all that is random in it."""
+    """The step that losses are for, and the sources of what is random in it: one for each picture, so that
+    what becomes of a picture does not depend on those beside it."""
 
     step: int
-    generator: torch.Generator
+    """Counted from 0."""
+    seed: int = 0
+    keys: Sequence[int] = ()
+    """A number for each picture, which with seed and step determines what is drawn for it; empty takes the
+    picture's place among all."""
+    _made: dict[int, torch.Generator] = field(default_factory=dict[int, torch.Generator], repr=False)
+
+    def generator(self, picture: int) -> torch.Generator:
+        """The source for a picture; it goes on from where it was used before in this step."""
+        if picture not in self._made:
+            self._made[picture] = seeded(self.seed, self.keys[picture] if self.keys else picture, self.step)
+        return self._made[picture]
+
+
+def seeded(*numbers: int) -> torch.Generator:
+    """A source that depends on whole numbers alone."""
+    words = np.random.SeedSequence([number % 2**63 for number in numbers]).generate_state(2)
+    return torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
 
 
 class Objective:
@@ -98,7 +118,7 @@ class Continuation(Objective):
         self._sampler = sampler or All()
 
     def losses(self, pictures: Sequence[Tensor], which: Sequence[int], draw: Draw) -> Tensor:
-        chosen = [self._sampler.choose(self._cases[i], draw.step, draw.generator) for i in which]
+        chosen = [self._sampler.choose(self._cases[i], draw.step, draw.generator(i)) for i in which]
         asked = [(case, picture) for some, picture in zip(chosen, pictures, strict=True) for case in some]
         made = self._access.continuations(
             [case.chat for case, _ in asked],

@@ -285,7 +285,11 @@ class RandomSearch(Optimiser):
             for k, loss in zip(new, begun.tolist(), strict=True):
                 self._losses[which[k]] = loss
         tried = problem.project(
-            [self._tried(v, _of(self.rate, i), draw) for i, v in zip(which, variables, strict=True)], which
+            [
+                self._tried(v, _of(self.rate, i), draw.generator(i))
+                for i, v in zip(which, variables, strict=True)
+            ],
+            which,
         )
         losses = problem.losses(tried, which, draw)
         kept: list[Tensor] = []
@@ -295,13 +299,13 @@ class RandomSearch(Optimiser):
             kept.append(other if better else variable)
         return kept, torch.tensor([self._losses[i] for i in which])
 
-    def _tried(self, variable: Tensor, rate: float, draw: Draw) -> Tensor:
+    def _tried(self, variable: Tensor, rate: float, generator: torch.Generator) -> Tensor:
         height, width = variable.shape[1:]
         side = max(1, round(math.sqrt(self.share * height * width)))
         high, wide = min(side, height), min(side, width)
-        top = int(torch.randint(0, height - high + 1, (), generator=draw.generator))
-        left = int(torch.randint(0, width - wide + 1, (), generator=draw.generator))
-        signs = 2.0 * torch.randint(0, 2, (3, 1, 1), generator=draw.generator) - 1
+        top = int(torch.randint(0, height - high + 1, (), generator=generator))
+        left = int(torch.randint(0, width - wide + 1, (), generator=generator))
+        signs = 2.0 * torch.randint(0, 2, (3, 1, 1), generator=generator) - 1
         changed = variable.clone()
         changed[:, top : top + high, left : left + wide] += 2 * rate * signs
         return changed

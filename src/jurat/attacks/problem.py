@@ -10,9 +10,9 @@ from torch import Tensor
 
 from jurat.attacks.access import Compute
 from jurat.attacks.constraints import Constraint
-from jurat.attacks.objectives import Draw, Objective
+from jurat.attacks.objectives import Draw, Objective, seeded
 
-__all__ = ["Change", "Problem", "seeded"]
+__all__ = ["Change", "Problem"]
 
 Change = Callable[[Tensor, torch.Generator], Tensor]
 """A random change of a picture before the model sees it, differentiable."""
@@ -30,6 +30,12 @@ class Problem:
     """What is lowered, summed: one objective, or one for each surrogate model."""
     spent: Compute = field(default_factory=Compute)
     """What the models of the objectives count in, too."""
+    keys: Sequence[int] = ()
+    """See `Draw.keys`."""
+
+    def key(self, picture: int) -> int:
+        """What, with the seed, determines all that is random about a picture."""
+        return self.keys[picture] if self.keys else picture
 
     def gradient(
         self,
@@ -75,11 +81,14 @@ class Problem:
         change: Change | None,
     ) -> Tensor:
         pictures = [
-            self.constraints[i].render(variable, self.clean[i], draw.generator)
+            self.constraints[i].render(variable, self.clean[i], draw.generator(i))
             for i, variable in zip(which, variables, strict=True)
         ]
         if change is not None:
-            pictures = [change(picture, draw.generator).clamp(0, 1) for picture in pictures]
+            pictures = [
+                change(picture, draw.generator(i)).clamp(0, 1)
+                for i, picture in zip(which, pictures, strict=True)
+            ]
         chosen = self.objectives if objective is None else [self.objectives[objective]]
         return torch.stack([each.losses(pictures, which, draw) for each in chosen]).sum(0)
 
@@ -93,7 +102,7 @@ class Problem:
     def saved(self, variables: Sequence[Tensor], which: Sequence[int], seed: int) -> list[Tensor]:
         """The pictures as they are saved, uint8; what is random in them depends on seed and picture."""
         found = [
-            self.constraints[i].to_uint8(variable, self.clean[i], seeded(seed, i))
+            self.constraints[i].to_uint8(variable, self.clean[i], seeded(seed, self.key(i)))
             for i, variable in zip(which, variables, strict=True)
         ]
         for i, levels in zip(which, found, strict=True):
@@ -101,8 +110,3 @@ class Problem:
             if not self.constraints[i].contains(levels, original):
                 raise RuntimeError(f"A picture left {self.constraints[i]!r} when it was rounded to 8 bits.")
         return found
-
-
-def seeded(seed: int, number: int) -> torch.Generator:
-    """The source of what is random about one picture or one step."""
-    return torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)
