@@ -290,3 +290,10 @@ def test_judge_candidates_logs_every_configuration(written, tmp_path: Path) -> N
         *(c.name for c in CANDIDATES),
     ]
     assert f"{len(CANDIDATES)} configurations tried" in told
+
+
+@pytest.mark.slow
+def test_attacks_compares_a_step_with_a_bare_pass(written) -> None:
+    _, origin, rows, told = written("attacks", "--pictures", "2", "--runs", "1", "--threads", "1")
+    assert rows[0]["what"] == "forward and backward alone" and rows[0]["ratio"] == 1
+    assert len(rows) == 3 and origin["runs"] == 1 and "one at a time / together" in told
