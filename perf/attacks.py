@@ -31,7 +31,7 @@ def measure(pictures: int, runs: int, threads: int) -> list[Row]:
     from jurat.attacks.cases import Case, Goal
     from jurat.attacks.objectives import Draw
     from jurat.attacks.pictures import as_levels, as_pixels
-    from jurat.attacks.problem import Problem
+    from jurat.attacks.problem import Batch, Problem
     from jurat.attacks.registry import open_attack
     from jurat.attacks.samplers import All
     from jurat.content import Chat, Turn
@@ -62,8 +62,8 @@ def measure(pictures: int, runs: int, threads: int) -> list[Row]:
         )
         optimiser = attack.optimiser()
         optimiser.begin(problem, problem.clean)
-        draw = Draw(0)
-        return lambda: optimiser.step(problem, problem.clean, range(len(which)), draw)
+        batch = Batch(problem, range(len(which)), problem.clean, Draw(0))
+        return lambda: optimiser.step(batch)
 
     def bare() -> None:
         free = [each.clone().requires_grad_() for each in clean]

@@ -27,7 +27,7 @@ from jurat.attacks.objectives import (
 )
 from jurat.attacks.optimisers import Adam, Pgd
 from jurat.attacks.pictures import as_levels, as_picture, as_pixels, read_png, save_png, similarity
-from jurat.attacks.problem import Problem
+from jurat.attacks.problem import Batch, Problem
 from jurat.attacks.samplers import All, Random, Rotation
 from jurat.content import Chat, Turn
 from jurat.errors import JuratError
@@ -98,7 +98,7 @@ def test_random_changes_cost_a_pass_each(model: Any) -> None:
     problem = Problem(clean(1), [Box()], [Continuation(access, [cases(" dog")])], access.spent)
     noise = Averaged(lambda x, g: x + 0.01 * torch.randn(x.shape, generator=g), 3)
     problem_before = access.spent.forwards
-    noise.estimate(problem, problem.clean, [0], draw())
+    noise.estimate(Batch(problem, [0], problem.clean, draw()))
     assert (access.spent.forwards - problem_before, access.spent.backwards) == (3, 3)
 
 

@@ -13,7 +13,7 @@ from jurat.attacks.engine import optimise
 from jurat.attacks.gradients import Averaged, Evolution, Exact, spectrum_change
 from jurat.attacks.objectives import Draw, Objective
 from jurat.attacks.optimisers import Adam, Apgd, CommonWeakness, Optimiser, Pgd, RandomSearch, Sgd
-from jurat.attacks.problem import Problem
+from jurat.attacks.problem import Batch, Problem
 
 STEPS = 60
 
@@ -107,11 +107,12 @@ def test_apgd_halves_its_step_and_returns_to_the_best_point() -> None:
 def test_momentum_goes_on_in_the_old_direction() -> None:
     made, given = Pgd(1.0, momentum=0.9), problem(Linf(1), 1)
     made.begin(given, given.clean)
+    zero = Batch(given, [0], [torch.zeros(3, 6, 6)], Draw(0))
     up, down = torch.ones(3, 6, 6), -0.1 * torch.ones(3, 6, 6)
-    made.move(given, given.clean, [up], torch.zeros(1), [0])
-    (moved,) = made.move(given, [torch.zeros(3, 6, 6)], [down / 1e3], torch.zeros(1), [0])
+    made.move(Batch(given, [0], given.clean, Draw(0)), [up], torch.zeros(1))
+    (moved,) = made.move(zero, [down / 1e3], torch.zeros(1))
     assert moved.eq(1.0).all()  # 0.9 x 1 / 108 - 1 / 108 is negative: the latest gradient wins by its L1 norm
-    (moved,) = made.move(given, [torch.zeros(3, 6, 6)], [up], torch.zeros(1), [0])
+    (moved,) = made.move(zero, [up], torch.zeros(1))
     assert moved.eq(-1.0).all()
 
 
@@ -130,9 +131,10 @@ def test_adam_equals_that_of_torch() -> None:
 
 
 def test_evolution_approaches_the_gradient() -> None:
-    given, draw = problem(Linf(1), 1), Draw(0)
-    _, (exact,) = Exact().estimate(given, given.clean, [0], draw)
-    _, (estimated,) = Evolution(2000, 0.01).estimate(given, given.clean, [0], draw)
+    given = problem(Linf(1), 1)
+    batch = Batch(given, [0], given.clean, Draw(0))
+    _, (exact,) = Exact().estimate(batch)
+    _, (estimated,) = Evolution(2000, 0.01).estimate(batch)
     assert torch.cosine_similarity(exact.flatten(), estimated.flatten(), 0) > 0.95
     assert given.spent.backwards == 0  # an analytic objective counts nothing
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from jurat.attacks.objectives import Draw, Objective, seeded
 from jurat.attacks.optimisers import Optimiser
 from jurat.attacks.pictures import as_pixels
-from jurat.attacks.problem import Problem
+from jurat.attacks.problem import Batch, Problem
 
 __all__ = ["Check", "Checked", "Outcome", "by_loss", "optimise"]
 
@@ -82,7 +82,7 @@ def optimise(
             if step == steps or not which:
                 break
             draw = Draw(step, seed, problem.keys)
-            moved, found = optimiser.step(problem, [variables[i] for i in which], which, draw)
+            moved, found = optimiser.step(Batch(problem, which, [variables[i] for i in which], draw))
             for i, variable, loss in zip(which, moved, found.tolist(), strict=True):
                 variables[i] = variable
                 losses[i].append(loss)

@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from jurat.attacks.objectives import Draw
-from jurat.attacks.problem import Change, Problem
+from jurat.attacks.problem import Batch, Change
 
 __all__ = ["Averaged", "Evolution", "Exact", "Gradient", "spectrum_change"]
 
 
 class Gradient:
-    """An estimate of the gradient. Override `estimate`: losses (n,) and a slope for each variable."""
+    """An estimate of the gradient. Override `estimate`: losses (n,) and a slope for each variable, of all
+    objectives or of one of them by its number."""
 
-    def estimate(
-        self,
-        problem: Problem,
-        variables: Sequence[Tensor],
-        which: Sequence[int],
-        draw: Draw,
-        objective: int | None = None,
-    ) -> tuple[Tensor, list[Tensor]]:
+    def estimate(self, batch: Batch, objective: int | None = None) -> tuple[Tensor, list[Tensor]]:
         raise NotImplementedError
 
 
 class Exact(Gradient):
     """The gradient itself."""
 
-    def estimate(
-        self,
-        problem: Problem,
-        variables: Sequence[Tensor],
-        which: Sequence[int],
-        draw: Draw,
-        objective: int | None = None,
-    ) -> tuple[Tensor, list[Tensor]]:
-        return problem.gradient(variables, which, draw, objective=objective)
+    def estimate(self, batch: Batch, objective: int | None = None) -> tuple[Tensor, list[Tensor]]:
+        return batch.problem.gradient(batch.variables, batch.which, batch.draw, objective=objective)
 
 
 class Averaged(Gradient):
@@ -49,16 +34,10 @@ class Averaged(Gradient):
     def __init__(self, change: Change, samples: int) -> None:
         self.change, self.samples = change, samples
 
-    def estimate(
-        self,
-        problem: Problem,
-        variables: Sequence[Tensor],
-        which: Sequence[int],
-        draw: Draw,
-        objective: int | None = None,
-    ) -> tuple[Tensor, list[Tensor]]:
+    def estimate(self, batch: Batch, objective: int | None = None) -> tuple[Tensor, list[Tensor]]:
+        given = batch.variables, batch.which, batch.draw
         made = [
-            problem.gradient(variables, which, draw, objective=objective, change=self.change)
+            batch.problem.gradient(*given, objective=objective, change=self.change)
             for _ in range(self.samples)
         ]
         slopes = [torch.stack(each).mean(0) for each in zip(*(slopes for _, slopes in made), strict=True)]
@@ -77,14 +56,8 @@ class Evolution(Gradient):
     def __init__(self, pairs: int = 25, scale: float = 0.01) -> None:
         self.pairs, self.scale = pairs, scale
 
-    def estimate(
-        self,
-        problem: Problem,
-        variables: Sequence[Tensor],
-        which: Sequence[int],
-        draw: Draw,
-        objective: int | None = None,
-    ) -> tuple[Tensor, list[Tensor]]:
+    def estimate(self, batch: Batch, objective: int | None = None) -> tuple[Tensor, list[Tensor]]:
+        problem, which, variables, draw = batch.problem, batch.which, batch.variables, batch.draw
         slopes = [torch.zeros_like(variable) for variable in variables]
         seen: list[Tensor] = []
         for _ in range(self.pairs):

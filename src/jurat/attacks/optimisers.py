@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from jurat.attacks.gradients import Exact, Gradient
-from jurat.attacks.objectives import Draw
-from jurat.attacks.problem import Problem
+from jurat.attacks.problem import Batch, Problem
 
 __all__ = ["Adam", "Apgd", "CommonWeakness", "Optimiser", "Pgd", "RandomSearch", "Rate", "Sgd"]
 
@@ -30,31 +29,22 @@ class Optimiser:
     `step`, where one gradient is not enough. State is kept by picture, set up in `begin`:
 
         class Half(Optimiser):
-            def move(self, problem, variables, slopes, losses, which):
-                return [v - 0.5 * s for v, s in zip(variables, slopes)]
+            def move(self, batch, slopes, losses):
+                return [v - 0.5 * s for v, s in zip(batch.variables, slopes)]
     """
 
-    gradient: Gradient = Exact()
+    def __init__(self, gradient: Gradient | None = None) -> None:
+        self.gradient = gradient or Exact()
 
     def begin(self, problem: Problem, variables: Sequence[Tensor]) -> None:
         """Called once, with the variables of all pictures."""
 
-    def step(
-        self, problem: Problem, variables: Sequence[Tensor], which: Sequence[int], draw: Draw
-    ) -> tuple[list[Tensor], Tensor]:
-        """New variables of the pictures `which`, projected, and their losses (n,) before the step."""
-        losses, slopes = self.gradient.estimate(problem, variables, which, draw)
-        moved = self.move(problem, variables, slopes, losses, which)
-        return problem.project(moved, which), losses
+    def step(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
+        """New variables, projected, and the losses (n,) before the step."""
+        losses, slopes = self.gradient.estimate(batch)
+        return batch.problem.project(self.move(batch, slopes, losses), batch.which), losses
 
-    def move(
-        self,
-        problem: Problem,
-        variables: Sequence[Tensor],
-        slopes: Sequence[Tensor],
-        losses: Tensor,
-        which: Sequence[int],
-    ) -> list[Tensor]:
+    def move(self, batch: Batch, slopes: Sequence[Tensor], losses: Tensor) -> list[Tensor]:
         raise NotImplementedError
 
 
@@ -65,25 +55,18 @@ class Pgd(Optimiser):
 
     def __init__(self, rate: Rate, *, momentum: float = 0.0, gradient: Gradient | None = None) -> None:
         self.rate, self.momentum = rate, momentum
-        self.gradient = gradient or Exact()
+        super().__init__(gradient)
 
     def begin(self, problem: Problem, variables: Sequence[Tensor]) -> None:
         self._running = [torch.zeros_like(variable) for variable in variables]
 
-    def move(
-        self,
-        problem: Problem,
-        variables: Sequence[Tensor],
-        slopes: Sequence[Tensor],
-        losses: Tensor,
-        which: Sequence[int],
-    ) -> list[Tensor]:
+    def move(self, batch: Batch, slopes: Sequence[Tensor], losses: Tensor) -> list[Tensor]:
         moved: list[Tensor] = []
-        for i, variable, slope in zip(which, variables, slopes, strict=True):
+        for i, variable, slope in zip(batch.which, batch.variables, slopes, strict=True):
             if self.momentum:
                 unit = slope / slope.abs().sum().clamp_min(1e-12)
                 self._running[i] = slope = self.momentum * self._running[i] + unit
-            moved.append(variable - _of(self.rate, i) * problem.constraints[i].steepest(slope))
+            moved.append(variable - _of(self.rate, i) * batch.problem.constraints[i].steepest(slope))
         return moved
 
 
@@ -93,20 +76,13 @@ class Sgd(Optimiser):
 
     def __init__(self, rate: Rate, *, clip: float = math.inf, gradient: Gradient | None = None) -> None:
         self.rate, self.clip = rate, clip
-        self.gradient = gradient or Exact()
+        super().__init__(gradient)
 
-    def move(
-        self,
-        problem: Problem,
-        variables: Sequence[Tensor],
-        slopes: Sequence[Tensor],
-        losses: Tensor,
-        which: Sequence[int],
-    ) -> list[Tensor]:
+    def move(self, batch: Batch, slopes: Sequence[Tensor], losses: Tensor) -> list[Tensor]:
         scales = [min(1.0, self.clip / max(1e-12, float(slope.norm()))) for slope in slopes]
         return [
             variable - _of(self.rate, i) * scale * slope
-            for i, variable, slope, scale in zip(which, variables, slopes, scales, strict=True)
+            for i, variable, slope, scale in zip(batch.which, batch.variables, slopes, scales, strict=True)
         ]
 
 
@@ -115,23 +91,16 @@ class Adam(Optimiser):
 
     def __init__(self, rate: Rate, *, gradient: Gradient | None = None) -> None:
         self.rate = rate
-        self.gradient = gradient or Exact()
+        super().__init__(gradient)
 
     def begin(self, problem: Problem, variables: Sequence[Tensor]) -> None:
         self._first = [torch.zeros_like(variable) for variable in variables]
         self._second = [torch.zeros_like(variable) for variable in variables]
         self._steps = [0] * len(variables)
 
-    def move(
-        self,
-        problem: Problem,
-        variables: Sequence[Tensor],
-        slopes: Sequence[Tensor],
-        losses: Tensor,
-        which: Sequence[int],
-    ) -> list[Tensor]:
+    def move(self, batch: Batch, slopes: Sequence[Tensor], losses: Tensor) -> list[Tensor]:
         moved: list[Tensor] = []
-        for i, variable, slope in zip(which, variables, slopes, strict=True):
+        for i, variable, slope in zip(batch.which, batch.variables, slopes, strict=True):
             self._steps[i] += 1
             self._first[i] = 0.9 * self._first[i] + 0.1 * slope
             self._second[i] = 0.999 * self._second[i] + 0.001 * slope**2
@@ -171,7 +140,7 @@ class Apgd(Optimiser):
 
     def __init__(self, rate: Rate, steps: int, *, gradient: Gradient | None = None) -> None:
         self.rate, self.steps = rate, steps
-        self.gradient = gradient or Exact()
+        super().__init__(gradient)
 
     def begin(self, problem: Problem, variables: Sequence[Tensor]) -> None:
         self._state = [
@@ -185,17 +154,12 @@ class Apgd(Optimiser):
             percents.append(percents[-1] + max(percents[-1] - percents[-2] - 3, 6))
         return [math.ceil(percent * self.steps / 100) for percent in percents]
 
-    def move(
-        self,
-        problem: Problem,
-        variables: Sequence[Tensor],
-        slopes: Sequence[Tensor],
-        losses: Tensor,
-        which: Sequence[int],
-    ) -> list[Tensor]:
+    def move(self, batch: Batch, slopes: Sequence[Tensor], losses: Tensor) -> list[Tensor]:
         return [
-            self._moved(problem, i, variable, slope, loss)
-            for i, variable, slope, loss in zip(which, variables, slopes, losses.tolist(), strict=True)
+            self._moved(batch.problem, i, variable, slope, loss)
+            for i, variable, slope, loss in zip(
+                batch.which, batch.variables, slopes, losses.tolist(), strict=True
+            )
         ]
 
     def _moved(self, problem: Problem, i: int, variable: Tensor, slope: Tensor, loss: float) -> Tensor:
@@ -238,25 +202,24 @@ class CommonWeakness(Optimiser):
         self, rate: Rate, *, inner: float = 250.0, momentum: float = 1.0, gradient: Gradient | None = None
     ) -> None:
         self.rate, self.inner, self.momentum = rate, inner, momentum
-        self.gradient = gradient or Exact()
+        super().__init__(gradient)
 
     def begin(self, problem: Problem, variables: Sequence[Tensor]) -> None:
         self._inner = [torch.zeros_like(variable) for variable in variables]
         self._outer = [torch.zeros_like(variable) for variable in variables]
 
-    def step(
-        self, problem: Problem, variables: Sequence[Tensor], which: Sequence[int], draw: Draw
-    ) -> tuple[list[Tensor], Tensor]:
-        inside, total = list(variables), torch.zeros(len(which))
+    def step(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
+        problem, which = batch.problem, batch.which
+        inside, total = list(batch.variables), torch.zeros(len(which))
         for number in range(len(problem.objectives)):
-            losses, slopes = self.gradient.estimate(problem, inside, which, draw, number)
+            losses, slopes = self.gradient.estimate(replace(batch, variables=inside), number)
             total += losses
             for k, (i, slope) in enumerate(zip(which, slopes, strict=True)):
                 self._inner[i] = self.momentum * self._inner[i] + slope / slope.norm().clamp_min(1e-12)
                 inside[k] = inside[k] - self.inner * self._inner[i]
             inside = problem.project(inside, which)
         moved: list[Tensor] = []
-        for i, variable, reached in zip(which, variables, inside, strict=True):
+        for i, variable, reached in zip(which, batch.variables, inside, strict=True):
             change = variable - reached
             self._outer[i] = self.momentum * self._outer[i] + change / change.abs().sum().clamp_min(1e-12)
             moved.append(variable - _of(self.rate, i) * self._outer[i].sign())
@@ -272,14 +235,14 @@ class RandomSearch(Optimiser):
     """
 
     def __init__(self, rate: Rate, *, share: float = 0.1) -> None:
+        super().__init__()
         self.rate, self.share = rate, share
 
     def begin(self, problem: Problem, variables: Sequence[Tensor]) -> None:
         self._losses = [math.nan] * len(variables)
 
-    def step(
-        self, problem: Problem, variables: Sequence[Tensor], which: Sequence[int], draw: Draw
-    ) -> tuple[list[Tensor], Tensor]:
+    def step(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
+        problem, which, variables, draw = batch.problem, batch.which, batch.variables, batch.draw
         if new := [k for k, i in enumerate(which) if math.isnan(self._losses[i])]:
             begun = problem.losses([variables[k] for k in new], [which[k] for k in new], draw)
             for k, loss in zip(new, begun.tolist(), strict=True):

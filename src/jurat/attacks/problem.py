@@ -12,7 +12,7 @@ from jurat.attacks.access import Compute
 from jurat.attacks.constraints import Constraint
 from jurat.attacks.objectives import Draw, Objective, seeded
 
-__all__ = ["Change", "Problem"]
+__all__ = ["Batch", "Change", "Problem"]
 
 Change = Callable[[Tensor, torch.Generator], Tensor]
 """A random change of a picture before the model sees it, differentiable."""
@@ -110,3 +110,15 @@ class Problem:
             if not self.constraints[i].contains(levels, original):
                 raise RuntimeError(f"A picture left {self.constraints[i]!r} when it was rounded to 8 bits.")
         return found
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The pictures that a step is made on."""
+
+    problem: Problem
+    which: Sequence[int]
+    """Numbers of the pictures, n of them, among those of the problem."""
+    variables: Sequence[Tensor]
+    """One for each of them."""
+    draw: Draw

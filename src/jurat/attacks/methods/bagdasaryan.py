@@ -18,9 +18,9 @@ from jurat.attacks.access import Access
 from jurat.attacks.cases import Goal
 from jurat.attacks.constraints import Box, Constraint, Rows
 from jurat.attacks.method import PictureAttack, setting
-from jurat.attacks.objectives import Continuation, Draw, GrowingTarget, Objective
+from jurat.attacks.objectives import Continuation, GrowingTarget, Objective
 from jurat.attacks.optimisers import Optimiser, Pgd
-from jurat.attacks.problem import Problem
+from jurat.attacks.problem import Batch
 from jurat.attacks.samplers import Sampler
 
 __all__ = ["Bagdasaryan"]
@@ -61,9 +61,7 @@ class _FallingPgd(Pgd):
         super().__init__(first)
         self.first, self.last, self.steps = first, last, steps
 
-    def step(
-        self, problem: Problem, variables: Sequence[Tensor], which: Sequence[int], draw: Draw
-    ) -> tuple[list[Tensor], Tensor]:
-        share = (1 + math.cos(math.pi * draw.step / max(1, self.steps))) / 2
+    def step(self, batch: Batch) -> tuple[list[Tensor], Tensor]:
+        share = (1 + math.cos(math.pi * batch.draw.step / max(1, self.steps))) / 2
         self.rate = self.last + (self.first - self.last) * share
-        return super().step(problem, variables, which, draw)
+        return super().step(batch)
