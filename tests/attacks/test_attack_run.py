@@ -143,6 +143,13 @@ def test_tiny_pictures_have_no_similarity_and_do_not_end_the_run(
     assert found["0.png"]["outcome"] in ("success", "failure")
 
 
+def test_files_that_are_passed_over_are_told(tiny: str, images: Path, tmp_path: Path) -> None:
+    (images / "list.jsonl").write_text("{}\n")
+    options = (images, *PROMPTS, "--model", tiny, "--device", "cpu", "--max-tokens", 2)
+    done = run("noise?radius=0.02", *options, "--out", tmp_path / "out")
+    assert done.exit_code == 0 and "1 file was passed over by the name (.jsonl 1)" in done.stderr
+
+
 def test_pictures_without_replies_are_errors(images: Path, tmp_path: Path) -> None:
     """The bundled model refuses what is no scene of pictograms."""
     done = run("schlarmann-hein?steps=1", images / "0.png", *PROMPTS, "--out", tmp_path / "out")

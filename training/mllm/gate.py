@@ -125,11 +125,12 @@ def export_gate(stage: Path, tower: Path, folder: Path, *, scenes: int = 4000) -
         scenes: genuine scenes that the threshold is set on, which training never saw; every second one is
             varied as training varies them.
     """
-    gate = GateWeights(len(LAYERS) * load_tower(tower).config.hidden_size)
+    seeing = load_tower(tower)
+    gate = GateWeights(len(LAYERS) * seeing.config.hidden_size)
     gate.load_state_dict(load_parts(stage)["gate"])
     with TemporaryDirectory() as place:
         pool = fill(Path(place) / "genuine", _GENUINE_FROM, scenes, known=True)
-        scores = torch.cat([_genuine(gate, load_tower(tower), pool, first) for first in range(0, scenes, 64)])
+        scores = torch.cat([_genuine(gate, seeing, pool, first) for first in range(0, scenes, 64)])
     weights = {name: value.detach() for name, value in gate.named_parameters()}
     PatchGate(weights, LAYERS, float(torch.quantile(scores, PASS))).save(folder)
 

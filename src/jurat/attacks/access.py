@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from torch import Tensor
@@ -34,10 +34,7 @@ class Compute:
     queries: int = 0
     """Conversations and closed questions that were sent as any user would send them."""
     seconds: float = 0.0
-
-    def __sub__(self, earlier: Compute) -> Compute:
-        before = asdict(earlier)
-        return Compute(**{name: value - before[name] for name, value in asdict(self).items()})
+    """Time that the loop of the attack took, its checks included."""
 
     @contextmanager
     def timed(self) -> Generator[None]:
@@ -47,9 +44,6 @@ class Compute:
             yield
         finally:
             self.seconds += time.monotonic() - begun
-
-    def copy(self) -> Compute:
-        return replace(self)
 
 
 class Access:

@@ -32,7 +32,7 @@ from jurat.text import reason
 if TYPE_CHECKING:
     from jurat.models import Model
 
-__all__ = ["ATTACK_ROWS", "PICTURES", "Wish", "attack_items", "open_attack_run"]
+__all__ = ["ATTACK_ROWS", "PICTURES", "Attacker", "Wish"]
 
 PICTURES = "pictures"
 """Folder of the saved pictures in that of a run."""
@@ -58,7 +58,7 @@ class Wish:
     trigger: Image.Image | str | None = field(default=None, compare=False)
     """What the picture should look like to a vision encoder."""
     max_tokens: int = 64
-    """Of a reply."""
+    """Largest number of tokens in a reply."""
 
     @property
     def tested(self) -> tuple[str, ...]:
@@ -120,42 +120,97 @@ null for a picture with a side of fewer than 11 pixels. Forwards, backwards, que
 over the pictures of a batch."""
 
 
-def open_attack_run(
-    folder: Path,
-    attack: PictureAttack,
-    name: str,
-    model: Model,
-    wish: Wish,
-    seed: int,
-    *,
-    fresh: bool = False,
-) -> Run:
-    """Opens a folder for an attack: a new run, or one that is resumed.
+@dataclass(frozen=True)
+class Attacker:
+    """An attack on one model, with what it wants.
 
     Raises:
-        JuratError: the wish lacks what the attack needs, or as `Run` does.
+        JuratError: the wish lacks what the attack needs.
     """
-    _check(attack, wish)
-    settings = {
-        "attack": name,
-        "attack_settings": asdict(attack),
-        "model": full_name(model),
-        "dtype": model.dtype,
-        "seed": seed,
-        **wish.settings(),
-    }
-    return Run(folder, ATTACK_ROWS, settings, fresh=fresh)
 
+    attack: PictureAttack
+    name: str
+    """The attack as it was named, with its settings."""
+    model: Model
+    wish: Wish
+    seed: int = 0
 
-def attack_items(
-    run: Run, attack: PictureAttack, model: Model, wish: Wish, items: Iterable[Item], *, seed: int, batch: int
-) -> Iterator[dict[str, Any]]:
-    """Attacks the first image of each item that has no row yet, `batch` at once; yields what it records."""
-    pending = run.pending(items)
-    while some := list(itertools.islice(pending, batch)):
-        for row in _attacked(run.folder, attack, model, wish, some, seed):
-            run.write(row)
-            yield row
+    def __post_init__(self) -> None:
+        _check(self.attack, self.wish)
+
+    def open_run(self, folder: Path, *, fresh: bool = False) -> Run:
+        """A folder for the rows and pictures: a new run, or one that is resumed. Raises JuratError as `Run`
+        does."""
+        settings = {
+            "attack": self.name,
+            "attack_settings": asdict(self.attack),
+            "model": full_name(self.model),
+            "dtype": self.model.dtype,
+            "seed": self.seed,
+            **self.wish.settings(),
+        }
+        return Run(folder, ATTACK_ROWS, settings, fresh=fresh)
+
+    def rows(self, run: Run, items: Iterable[Item], batch: int) -> Iterator[dict[str, Any]]:
+        """Attacks the first image of each item that has no row yet, `batch` at once; yields the rows."""
+        pending = run.pending(items)
+        while some := list(itertools.islice(pending, batch)):
+            for row in self._attacked(run.folder / PICTURES, some):
+                run.write(row)
+                yield row
+
+    def _attacked(self, folder: Path, items: Sequence[Item]) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = [
+            {"id": item.id, "occurrence": item.occurrence, "uri": item.uri} for item in items
+        ]
+        images: dict[int, Image.Image] = {}
+        for number, item in enumerate(items):
+            try:
+                images[number] = decode(item.read()[0]).frames[0]
+            except ImageError as error:
+                rows[number] |= _error(reason(error))
+            except IndexError:
+                rows[number] |= _error("There is no image.")
+        make_folder(folder)
+        files = {n: folder / f"{_file_name(rows[n])}.png" for n in images}
+        for number, row in self._results(images, files).items():
+            rows[number] |= row
+        return rows
+
+    def _results(
+        self, images: Mapping[int, Image.Image], files: Mapping[int, Path]
+    ) -> dict[int, dict[str, Any]]:
+        """What is recorded of each picture of a batch. Where the model cannot take one of them, each is
+        attacked alone, and that one is an error."""
+        try:
+            return self._batch(images, files) if images else {}
+        except (ModelError, ImageError) as error:
+            if len(images) == 1:
+                return dict.fromkeys(images, _error(reason(error)))
+            alone = [self._results({n: images[n]}, {n: files[n]}) for n in images]
+            return {n: row for each in alone for n, row in each.items()}
+
+    def _batch(
+        self, images: Mapping[int, Image.Image], files: Mapping[int, Path]
+    ) -> dict[int, dict[str, Any]]:
+        access, wish = Access(self.model), self.wish
+        texts = list(dict.fromkeys([*wish.prompts, *wish.validation_prompts, *wish.tested]))
+        said = replies_to(access, [(_cases(texts, wish), image) for image in images.values()])
+        clean = {n: dict(zip(texts, replies, strict=True)) for n, replies in zip(images, said, strict=True)}
+        keys = {n: crc32(file.name.encode()) for n, file in files.items()}
+        goals = {n: _goal(wish, image, clean[n], keys[n]) for n, image in images.items()}
+        ready = [n for n in images if goals[n].train]
+        found = {n: _error(_silent(clean[n])) for n in images if n not in ready}
+        if not ready:
+            return found
+        outcomes = self.attack.run([access], [goals[n] for n in ready], self.seed)
+        for n, outcome in zip(ready, outcomes, strict=True):
+            save_png(outcome.saved, files[n])
+        spent = {name: value / len(ready) for name, value in asdict(access.spent).items()}
+        every = submit(access, [goals[n] for n in ready], [files[n] for n in ready])
+        for n, outcome, sent in zip(ready, outcomes, every, strict=True):
+            found[n] = _row(sent, outcome, wish, clean[n]) | spent
+        return found
 
 
 def _check(attack: PictureAttack, wish: Wish) -> None:
@@ -170,73 +225,8 @@ def _check(attack: PictureAttack, wish: Wish) -> None:
         raise JuratError("This attack needs a trigger, an image or a text.", hint="--trigger FILE_OR_TEXT")
 
 
-def _attacked(
-    folder: Path, attack: PictureAttack, model: Model, wish: Wish, items: Sequence[Item], seed: int
-) -> Iterator[dict[str, Any]]:
-    rows: list[dict[str, Any]] = [
-        {"id": item.id, "occurrence": item.occurrence, "uri": item.uri} for item in items
-    ]
-    images: dict[int, Image.Image] = {}
-    for number, item in enumerate(items):
-        try:
-            images[number] = decode(item.read()[0]).frames[0]
-        except (ImageError, IndexError) as error:
-            rows[number] |= _error(reason(error) if isinstance(error, ImageError) else "There is no image.")
-    make_folder(folder / PICTURES)
-    files = {n: folder / PICTURES / f"{_file_name(rows[n])}.png" for n in images}
-    for number, row in _results(attack, model, wish, images, files, seed).items():
-        rows[number] |= row
-    yield from rows
-
-
 def _error(why: str) -> dict[str, Any]:
     return {"outcome": "error", "error": why, "replies": []}
-
-
-def _results(
-    attack: PictureAttack,
-    model: Model,
-    wish: Wish,
-    images: Mapping[int, Image.Image],
-    files: Mapping[int, Path],
-    seed: int,
-) -> dict[int, dict[str, Any]]:
-    """What is recorded of each picture of a batch. Where the model cannot take one of them, each is attacked
-    alone, and that one is an error."""
-    try:
-        return _batch(attack, model, wish, images, files, seed) if images else {}
-    except (ModelError, ImageError) as error:
-        if len(images) == 1:
-            return dict.fromkeys(images, _error(reason(error)))
-        alone = [_results(attack, model, wish, {n: images[n]}, {n: files[n]}, seed) for n in images]
-        return {n: row for each in alone for n, row in each.items()}
-
-
-def _batch(
-    attack: PictureAttack,
-    model: Model,
-    wish: Wish,
-    images: Mapping[int, Image.Image],
-    files: Mapping[int, Path],
-    seed: int,
-) -> dict[int, dict[str, Any]]:
-    access = Access(model)
-    texts = list(dict.fromkeys([*wish.prompts, *wish.validation_prompts, *wish.tested]))
-    said = replies_to(access, [(_cases(texts, wish), image) for image in images.values()])
-    clean = {n: dict(zip(texts, replies, strict=True)) for n, replies in zip(images, said, strict=True)}
-    goals = {n: _goal(wish, image, clean[n], crc32(files[n].name.encode())) for n, image in images.items()}
-    ready = [n for n in images if goals[n].train]
-    found = {n: _error(_silent(clean[n])) for n in images if n not in ready}
-    if not ready:
-        return found
-    outcomes = attack.run([access], [goals[n] for n in ready], seed)
-    for n, outcome in zip(ready, outcomes, strict=True):
-        save_png(outcome.saved, files[n])
-    spent = {name: value / len(ready) for name, value in asdict(access.spent).items()}
-    every = submit(access, [goals[n] for n in ready], [files[n] for n in ready])
-    for n, outcome, sent in zip(ready, outcomes, every, strict=True):
-        found[n] = _row(sent, outcome, wish, clean[n]) | spent
-    return found
 
 
 def _silent(clean: Mapping[str, Reply]) -> str:

@@ -18,7 +18,7 @@ from jurat.attacks.samplers import All, Sampler
 from jurat.attacks.submission import replies_to
 from jurat.registry import Evidence
 
-__all__ = ["PictureAttack", "Wants", "ball", "setting"]
+__all__ = ["PictureAttack", "Wants", "ball", "keys", "setting"]
 
 Wants = Literal["target", "reference", "trigger", "nothing"]
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class PictureAttack:
             [self.constraint(goal) for goal in goals],
             self.objectives(models, goals, self.sampler()),
             _shared(models),
-            _keys(goals),
+            keys(goals),
         )
         return optimise(
             problem,
@@ -118,7 +118,7 @@ class PictureAttack:
     def check(self, models: Sequence[Access], goals: Sequence[Goal], seed: int) -> Check:
         """The objectives on all validation prompts; with `stops`, done where each is answered as wanted."""
         validated = [replace(goal, train=goal.validation or goal.train) for goal in goals]
-        score = by_loss(self.validation(models, validated), seed, _keys(goals))
+        score = by_loss(self.validation(models, validated), seed, keys(goals))
         if not self.stops:
             return score
 
@@ -145,7 +145,8 @@ class PictureAttack:
         return {each.name: each.metadata["evidence"] for each in fields(cls)}
 
 
-def _keys(goals: Sequence[Goal]) -> list[int]:
+def keys(goals: Sequence[Goal]) -> list[int]:
+    """`Draw.keys` of goals."""
     return [number if goal.key is None else goal.key for number, goal in enumerate(goals)]
 
 

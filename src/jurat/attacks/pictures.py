@@ -51,7 +51,8 @@ def read_png(file: Path) -> Image.Image:
 
 
 def similarity(pictures: Tensor, others: Tensor) -> Tensor:
-    """SSIM of pictures (n, 3, H, W) in [0, 1], mean over the channels: (n,), differentiable.
+    """SSIM of pictures (n, 3, H, W) in [0, 1], mean over the channels: (n,), differentiable, which that of
+    `jurat.metrics.image_similarity`, over luminance, is not.
 
     Wang et al. 2004: a Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03; windows that reach
     over the border are left out. Sides of at least `WINDOW` pixels.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,25 +20,19 @@ if TYPE_CHECKING:
 
 __all__ = ["ATTACKS", "AttackEntry", "open_attack"]
 
-Needs = Literal["gradients", "encoder", "surrogates", "replies", "nothing"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class AttackEntry(Entry):
     """An attack."""
 
-    needs: Needs = "gradients"
-    """What it uses: the model's gradients, its vision encoder, its replies, other models, or nothing."""
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """Name -> settings that differ from the attack's own: "as_released" where the authors' code and their
     paper differ."""
 
 
-def _entry(
-    name: str, where: str, summary: str, paper: str | None, needs: Needs, **presets: Any
-) -> AttackEntry:
+def _entry(name: str, where: str, summary: str, paper: str | None, **presets: Any) -> AttackEntry:
     factory = f"jurat.attacks.methods.{where}"
-    return AttackEntry(name, summary, factory, extra="local", paper=paper, needs=needs, presets=presets)
+    return AttackEntry(name, summary, factory, extra="local", paper=paper, presets=presets)
 
 
 ATTACKS: Registry[AttackEntry] = Registry(
@@ -46,27 +40,24 @@ ATTACKS: Registry[AttackEntry] = Registry(
     "attack",
     AttackEntry,
     [
-        _entry("noise", "noise:Noise", "random noise at the same budget, the control", None, "nothing"),
+        _entry("noise", "noise:Noise", "random noise at the same budget, the control", None),
         _entry(
             "carlini",
             "carlini:Carlini",
             "the beginning of a reply, by projected gradient descent on any picture",
             "arXiv:2306.15447",
-            "gradients",
         ),
         _entry(
             "shayegani",
             "shayegani:Shayegani",
             "a picture that the vision encoder takes for a trigger",
             "arXiv:2307.14539",
-            "encoder",
         ),
         _entry(
             "dong",
             "dong:Dong",
             "transfer from surrogates, away from the clean features or to a text",
             "arXiv:2309.11751",
-            "surrogates",
             as_released={"rate": 3.2 / 255},
         ),
         _entry(
@@ -74,42 +65,36 @@ ATTACKS: Registry[AttackEntry] = Registry(
             "qi:Qi",
             "one picture for many requests, from a small corpus of texts",
             "arXiv:2306.13213",
-            "gradients",
         ),
         _entry(
             "tu",
             "tu:Tu",
             "a picture that CLIP takes for a wrong word",
             "arXiv:2311.16101",
-            "encoder",
         ),
         _entry(
             "bagdasaryan",
             "bagdasaryan:Bagdasaryan",
             "a reply of the attacker's that steers the conversation, token by token",
             "arXiv:2307.10490",
-            "gradients",
         ),
         _entry(
             "schlarmann-hein",
             "schlarmann_hein:SchlarmannHein",
             "imperceptible changes that spoil captions and answers",
             "arXiv:2308.10741",
-            "gradients",
         ),
         _entry(
             "image-hijacks",
             "image_hijacks:ImageHijacks",
             "a behaviour over many contexts, by a ball, a patch or a moving patch",
             "arXiv:2309.00236",
-            "gradients",
         ),
         _entry(
             "fu",
             "fu:Fu",
             "a call of a tool from a picture that looks clean",
             "arXiv:2310.03185",
-            "gradients",
         ),
     ],
 )

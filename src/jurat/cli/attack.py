@@ -76,7 +76,7 @@ def attack(
 
     Exit codes: 0 done, 2 wrong usage, 3 the model failed or every picture is an error.
     """
-    from jurat.attacks.attack_run import Wish, attack_items, open_attack_run
+    from jurat.attacks.attack_run import Attacker, Wish
     from jurat.attacks.registry import open_attack
     from jurat.models import open_model
     from jurat.sources import SourceOptions
@@ -91,18 +91,21 @@ def attack(
         None if trigger is None else _trigger(trigger),
         max_tokens,
     )
-    items = sourcing.ItemSelection(paths, SourceOptions()).found()
+    source = sourcing.ItemSelection(paths, SourceOptions())
+    items = source.found()
     victim = open_model(opening.spec(model))
     console, found = Console(highlight=False), Counter[str]()
     try:
-        with open_attack_run(out, made, name, victim, wish, seed, fresh=fresh) as run:
-            for row in attack_items(run, made, victim, wish, items, seed=seed, batch=batch_size):
+        attacker = Attacker(made, name, victim, wish, seed)
+        with attacker.open_run(out, fresh=fresh) as run:
+            for row in attacker.rows(run, items, batch_size):
                 found[row["outcome"]] += 1
                 found["already"] += any(each["clean_success"] for each in row["replies"])
                 console.print(_line(row), markup=False, soft_wrap=True)
             total = run.outcomes
     finally:
         victim.close()
+    source.tell_passed_over()
     told = f"{total['success']} of {counted(sum(total.values()), 'picture')} succeeded"
     console.print(f"{told} ({counted(total['error'], 'error')}).")
     if found["already"]:

@@ -9,7 +9,7 @@ from jurat.attacks.access import Access
 from jurat.attacks.cases import Goal
 from jurat.attacks.constraints import Constraint
 from jurat.attacks.engine import Outcome
-from jurat.attacks.method import PictureAttack, Wants, ball, setting
+from jurat.attacks.method import PictureAttack, Wants, ball, keys, setting
 from jurat.attacks.objectives import Objective, seeded
 from jurat.attacks.pictures import as_pixels
 from jurat.attacks.problem import Problem
@@ -39,9 +39,8 @@ class Noise(PictureAttack):
 
     def run(self, models: Sequence[Access], goals: Sequence[Goal], seed: int = 0) -> list[Outcome]:
         clean = [as_pixels(goal.clean) for goal in goals]
-        keys = [number if goal.key is None else goal.key for number, goal in enumerate(goals)]
-        problem = Problem(clean, [self.constraint(goal) for goal in goals], [], keys=keys)
+        problem = Problem(clean, [self.constraint(goal) for goal in goals], [], keys=keys(goals))
         every = range(len(goals))
-        drawn = [problem.constraints[i].random(clean[i], seeded(seed, keys[i])) for i in every]
+        drawn = [problem.constraints[i].random(clean[i], seeded(seed, problem.key(i))) for i in every]
         saved = problem.saved(problem.project(drawn, every), every, seed)
         return [Outcome(levels, 0, 0.0, ()) for levels in saved]
