@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from jurat.attacks.attack_run import Wish, _goal
 from jurat.attacks.pictures import as_levels, read_png
 from jurat.cli import app
+from jurat.content import Reply
 from jurat.models.hf.torchvision_import import prepare_torchvision
 from jurat.runs import read_rows
 
@@ -60,7 +62,9 @@ def test_pictures_are_attacked_saved_and_recorded(tiny: str, images: Path, tmp_p
         assert row["linf"] == int(change.max()) <= 10
         assert row["outcome"] == ("success" if row["successes"] else "failure")
         (reply,) = row["replies"]
-        assert reply["prompt"] == "Is a cat visible ?" and reply["success"] is ("dog" in reply["reply"])
+        assert reply["prompt"] == "Is a cat visible ?" and reply["success"] is reply["reply"].startswith(
+            "dog"
+        )
         assert row["forwards"] > row["backwards"] > 0 and row["seconds"] > 0
     facts = json.loads((out / "_run.json").read_text())["settings"]
     assert facts["attack_settings"]["rate"] == 0.02 and facts["prompts"]["test"] == ["Is a cat visible ?"]
@@ -141,6 +145,20 @@ def test_tiny_pictures_have_no_similarity_and_do_not_end_the_run(
     found = rows(tmp_path / "fu")
     assert "Similarity needs sides of at least 11 pixels" in found["tiny.png"]["error"]
     assert found["0.png"]["outcome"] in ("success", "failure")
+
+
+def test_reply_that_only_comes_to_the_target_is_no_success(images: Path) -> None:
+    prompt, clean = "Is a dog visible ?", {"Is a dog visible ?": Reply("No")}
+    found = {}
+    for name, wish in {
+        "target": Wish((prompt,), target="Yes"),
+        "success": Wish((prompt,), success="yes"),
+    }.items():
+        goal = _goal(wish, picture(0), clean, 0)
+        found[name] = [
+            goal.succeeded(goal.test[0], Reply(text)) for text in ("No dog. Yes", "yes, a dog", "No")
+        ]
+    assert found == {"target": [False, True, False], "success": [True, True, False]}
 
 
 def test_files_that_are_passed_over_are_told(tiny: str, images: Path, tmp_path: Path) -> None:

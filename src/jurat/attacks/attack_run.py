@@ -54,7 +54,8 @@ class Wish:
     """The reply that is wanted, or its beginning. None takes what the model says of the clean picture, for
     attacks after which it should say something else."""
     success: str | None = None
-    """A text that a successful reply contains; by default the target."""
+    """A text that a successful reply contains; None: it begins with the target, or where there is none, it is
+    another reply than to the clean picture."""
     trigger: Image.Image | str | None = field(default=None, compare=False)
     """What the picture should look like to a vision encoder."""
     max_tokens: int = 64
@@ -268,11 +269,13 @@ def _goal(wish: Wish, image: Image.Image, clean: Mapping[str, Reply], key: int) 
     """What is wanted of a picture, of which the model says `clean`, a reply to each prompt."""
     said = {text: reply.text for text, reply in clean.items()}
     wanted = said if wish.target is None else dict.fromkeys(said, wish.target)
-    sought = wish.success or wish.target
 
     def succeeded(case: Case, reply: Reply) -> bool:
-        if sought is not None:
-            return sought.strip().casefold() in reply.text.casefold()
+        if wish.success is not None:
+            return wish.success.strip().casefold() in reply.text.casefold()
+        if wish.target is not None:
+            # A reply that says No and goes on to Yes, as attacked models do, is not the wanted one.
+            return reply.text.strip().casefold().startswith(wish.target.strip().casefold())
         before = clean[case.chat.turns[-1].text]
         return before.failure is None and reply.text.strip() != before.text.strip()
 

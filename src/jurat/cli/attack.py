@@ -56,7 +56,8 @@ def attack(
         ),
     ] = None,
     success: Annotated[
-        str | None, typer.Option(help="A text that a successful reply contains. Default: the target.")
+        str | None,
+        typer.Option(help="A text that a successful reply contains. Default: it begins with the target."),
     ] = None,
     trigger: Annotated[
         str | None, typer.Option(help="An image file or a text that the picture should look like.")
@@ -72,7 +73,7 @@ def attack(
     """Attack pictures, and ask the model about the saved results. For models you own or may test.
 
     Success is measured on the saved PNG files, read back as any user would submit them. With --target it is
-    a reply that contains the target; without, another reply than to the clean picture.
+    a reply that begins with the target; without, another reply than to the clean picture.
 
     Exit codes: 0 done, 2 wrong usage, 3 the model failed or every picture is an error.
     """
