@@ -24,6 +24,8 @@ from training.optimizer import Group, Optimizer
 
 _SAVE_EVERY = 240.0
 """Seconds between checkpoints."""
+_MEASURE_EVERY = 1800.0
+"""Seconds between measurements, which keep the other processes waiting; the end is measured, too."""
 _SHOW_EVERY = 50
 """Steps between lines of progress."""
 
@@ -115,8 +117,7 @@ def train(make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path, work
     lesson = make()
     for name, module in lesson.modules.items():
         module.load_state_dict(state["modules"][name])
-    # Checkpoints of before they held measurements can still be resumed.
-    measured = state["measured"] if "measured" in state else lesson.measure()
+    measured = state["measured"] or lesson.measure()
     left_out: tuple[str, ...] = getattr(lesson, "left_out", ())
     return Trained(lesson.modules, state["step"], state["seconds"], state["counts"], measured, left_out)
 
@@ -130,7 +131,7 @@ def _work(rank: int, make: Callable[[], Lesson], schedule: Schedule, checkpoint:
     lesson = make()
     optimizer = Optimizer(lesson.groups())
     step, seconds, counted = _restore(checkpoint, lesson, optimizer)
-    begun = saved = told = time.monotonic()
+    begun = saved = told = looked = time.monotonic()
     shown: dict[str, float] = {}
     while step < schedule.steps:
         rng = np.random.default_rng([schedule.seed, step, rank])
@@ -146,9 +147,13 @@ def _work(rank: int, make: Callable[[], Lesson], schedule: Schedule, checkpoint:
             rate = _SHOW_EVERY * schedule.batch / (now - told)
             print(f"step {step} of {schedule.steps}, {rate:.0f} items/s: {numbers}", flush=True)
             told = now
-        if _agreed(step == schedule.steps or now - saved > _SAVE_EVERY):
+        ended = step == schedule.steps
+        if _agreed(ended or now - saved > _SAVE_EVERY):
             saved = now
-            _save(checkpoint, lesson, optimizer, step, seconds + now - begun, counted)
+            if measuring := ended or now - looked > _MEASURE_EVERY:
+                looked = now
+            done = seconds + now - begun
+            _save(checkpoint, lesson, optimizer, step, done, counted, measuring=measuring)
     if workers > 1:
         dist.barrier()
         if rank == 0:
@@ -183,14 +188,18 @@ def _save(
     step: int,
     seconds: float,
     counted: Counter[str],
+    *,
+    measuring: bool,
 ) -> None:
-    """Writes a checkpoint atomically, and prints the lesson's measurements."""
+    """Writes a checkpoint atomically; if `measuring`, with the lesson's measurements, which it prints."""
     counts = counted + _summed(lesson.counts)
     if dist.is_initialized() and dist.get_rank() > 0:
         return
-    measured = lesson.measure()
-    numbers = " ".join(f"{name} {value:.4f}" for name, value in measured.items())
-    print(f"step {step}, {seconds / 60:.0f} min; not shown in training: {numbers}", flush=True)
+    measured: dict[str, float] = {}
+    if measuring:
+        measured = lesson.measure()
+        numbers = " ".join(f"{name} {value:.4f}" for name, value in measured.items())
+        print(f"step {step}, {seconds / 60:.0f} min; not shown in training: {numbers}", flush=True)
     state = {
         "modules": {name: module.state_dict() for name, module in lesson.modules.items()},
         "optimizer": optimizer.state(),
