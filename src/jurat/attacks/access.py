@@ -10,13 +10,13 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from jurat.content import Chat, Reply
 from jurat.errors import JuratError
-from jurat.models import Answer, Differentiable, Embedder, Inquiry, Model
+from jurat.models import Answer, Differentiable, DifferentiableGate, DomainGate, Embedder, Inquiry, Model
 from jurat.models.capabilities import ContinuationLogits, ImageFeatures
 
 __all__ = ["Access", "Compute"]
@@ -55,6 +55,7 @@ class Access:
     def __init__(self, model: Model, spent: Compute | None = None) -> None:
         self.model = model
         self.spent = Compute() if spent is None else spent
+        self._found: dict[type, Any] = {}
 
     def continuations(
         self, chats: Sequence[Chat], pixels: Sequence[Sequence[Tensor]], texts: Sequence[str]
@@ -63,6 +64,20 @@ class Access:
         found = self._capability(Differentiable, "gradients with respect to pixels")
         self.spent.forwards += len(chats)
         return found.continuations(chats, pixels, texts, rounded=True)
+
+    def answers(self, inquiries: Sequence[Inquiry], pixels: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+        """See `Differentiable.answers`; an inquiry counts once, however many questions it has."""
+        found = self._capability(Differentiable, "gradients with respect to pixels")
+        self.spent.forwards += len(inquiries)
+        return found.answers(inquiries, pixels, rounded=True)
+
+    def excess(self, pixels: Sequence[Tensor]) -> Tensor | None:
+        """See `DifferentiableGate`; None of a model without a gate."""
+        if self.model.capability(DomainGate) is None:
+            return None
+        found = self._capability(DifferentiableGate, "gradients of its domain gate")
+        self.spent.forwards += len(pixels)
+        return found.excess(pixels, rounded=True)
 
     def features(self, pixels: Sequence[Tensor]) -> list[ImageFeatures]:
         """See `Embedder.pixels`."""
@@ -83,7 +98,8 @@ class Access:
         return self.model.ask(inquiries)
 
     def _capability(self, kind: type[C], what: str) -> C:
-        found = self.model.capability(kind)
+        # A capability remembers what it encoded.
+        found = self._found[kind] = self._found.get(kind) or self.model.capability(kind)
         if found is None:
             raise JuratError(
                 f"The attack needs {what}, which {self.model.name!r} does not give.",

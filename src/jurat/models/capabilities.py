@@ -15,6 +15,8 @@ from jurat.content import Chat, Failure, Usage
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from jurat.models.protocol import Inquiry
+
 
 @runtime_checkable
 class Vocabulary(Protocol):
@@ -240,6 +242,24 @@ class Differentiable(Protocol):
         """
         ...
 
+    def answers(
+        self,
+        inquiries: Sequence[Inquiry],
+        pixels: Sequence[Sequence[Tensor]],
+        *,
+        rounded: bool = False,
+    ) -> list[Tensor]:
+        """What `ask` computes, differentiable with respect to `pixels[i]`: log-probabilities of Yes and No to
+        each question, (questions, 2) float32 for each inquiry.
+
+        Questions share their prefix wherever `ask` shares it, so that an image is read once for all of them.
+
+        Raises:
+            ValueError: as `continuations`.
+            ModelError: as `continuations`.
+        """
+        ...
+
     def submitted(self, chats: Sequence[Chat], pixels: Sequence[Sequence[Tensor]]) -> list[Chat]:
         """The same chats with the pixels rounded to 8-bit RGB images, as a saved PNG would hold them.
         Evaluate on these with `ask` and `chat`: they take the official 8-bit path."""
@@ -249,6 +269,16 @@ class Differentiable(Protocol):
         self, chats: Sequence[Chat], pixels: Sequence[Sequence[Tensor]], *, rounded: bool = False
     ) -> Deviation:
         """The difference between what the model is shown by `continuations` and by `submitted` images."""
+        ...
+
+
+@runtime_checkable
+class DifferentiableGate(Protocol):
+    """Capability of a model whose domain gate gives gradients."""
+
+    def excess(self, pixels: Sequence[Tensor], *, rounded: bool = False) -> Tensor:
+        """By how much each image is stranger than the gate lets pass: (n,) float32, positive where
+        `DomainGate.foreign` gives a failure. Pixels are given as for `Differentiable`."""
         ...
 
 

@@ -11,9 +11,19 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms.functional import to_tensor
 
 from jurat.content import Chat, Failure, Generation, Turn
-from jurat.models import DomainGate, Inquiry, Model, ModelError, Vocabulary, open_detector, open_matcher
+from jurat.models import (
+    DifferentiableGate,
+    DomainGate,
+    Inquiry,
+    Model,
+    ModelError,
+    Vocabulary,
+    open_detector,
+    open_matcher,
+)
 from jurat.models.bundled.domain_gate import Gate, features
 from jurat.models.bundled.model import BundledModel
 from jurat.models.capabilities import Deterministic
@@ -250,3 +260,19 @@ def test_model_that_asks_anything_shares_no_cache_of_priors() -> None:
     assert model.capability(Deterministic) is not None
     model.ask_anything()
     assert model.capability(Deterministic) is None
+
+
+def test_gate_gives_gradients_that_agree_with_its_verdicts(
+    bundled: BundledModel, foreign: Image.Image
+) -> None:
+    """Positive exactly where the gate refuses an image, and changed by pixels."""
+    images = [scene(1), foreign.convert("RGB"), scene(2).resize((96, 96))]
+    gate = bundled.capability(DifferentiableGate)
+    assert gate is bundled
+    pixels = [to_tensor(image).requires_grad_() for image in images]
+    excess = gate.excess(pixels, rounded=True)
+    refused = [found is not None for found in bundled.foreign(images)]
+    assert refused[:2] == [False, True]
+    assert [float(each.detach()) > 0 for each in excess] == refused
+    slopes = torch.autograd.grad(excess.sum(), pixels)
+    assert all(slope.norm() > 0 for slope in slopes)

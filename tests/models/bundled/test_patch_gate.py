@@ -9,15 +9,31 @@ import pytest
 import torch
 
 from jurat.models import ModelError
-from jurat.models.bundled.patch_gate import NAMES, PatchGate, patch_logits, patch_tokens
+from jurat.models.bundled.patch_gate import (
+    NAMES,
+    SEEN,
+    PatchGate,
+    answers_about,
+    patch_inputs,
+    patch_logits,
+    patch_tokens,
+)
 from training.mllm.gate import GateWeights
 
-FEATURES = 12
+WIDTH, HEADS, ANSWERS = 6, 2, 9
+FEATURES = WIDTH + HEADS * SEEN
 
 
 def weights(seed: int = 0) -> dict[str, torch.Tensor]:
     torch.manual_seed(seed)
-    return {name: value.detach() for name, value in GateWeights(FEATURES, 8, 4).named_parameters()}
+    reading = {
+        "answers.weight": torch.randn(HEADS, ANSWERS, WIDTH),
+        "answers.bias": torch.randn(HEADS, ANSWERS),
+    }
+    for layer in ("project.0", "project.2"):
+        reading |= {f"{layer}.weight": torch.randn(WIDTH, WIDTH), f"{layer}.bias": torch.randn(WIDTH)}
+    gate = GateWeights(FEATURES, 8, 4)
+    return reading | {name: value.detach() for name, value in gate.named_parameters()}
 
 
 def test_names_are_those_that_training_writes() -> None:
@@ -61,6 +77,39 @@ def test_one_strange_patch_raises_the_strangeness_of_its_image_alone() -> None:
     assert float(images[1]) == pytest.approx(
         float(torch.logsumexp(patches[1], 0) + parameters["style.bias"][0]), abs=1e-5
     )
+
+
+def test_answers_are_shares_of_nothing_unknown_and_likeliest_things() -> None:
+    """With the projector and the heads as the identity, logits are the gelu of the tokens."""
+    answers = torch.tensor([4.0, 2.0, 1.0, 3.0, 0.0, 0.5])
+    identity = {"weight": torch.eye(6), "bias": torch.zeros(6)}
+    reading = {
+        f"{layer}.{part}": value for layer in ("project.0", "project.2") for part, value in identity.items()
+    }
+    reading |= {"answers.weight": torch.eye(6)[None], "answers.bias": torch.zeros(1, 6)}
+    (seen,) = answers_about(reading, answers.expand(1, 1, 6))[0]
+    logits = torch.nn.functional.gelu(answers)
+    likely = logits.softmax(0)
+    entropy = -(likely * likely.log()).sum() / torch.tensor(6.0).log()
+    expected = [
+        likely[0],
+        likely[4],
+        likely[5],
+        likely[3],
+        likely[1],
+        likely[2],
+        entropy,
+        logits.logsumexp(0) / 10,
+    ]
+    torch.testing.assert_close(seen, torch.stack(expected))
+
+
+def test_inputs_are_tokens_and_answers_of_the_last_layer() -> None:
+    hidden = [torch.randn(2, 17, WIDTH), torch.randn(2, 17, WIDTH)]
+    made = patch_inputs(weights(), hidden, (0,), 16)
+    assert made.shape == (2, 16, FEATURES)
+    assert made[..., :WIDTH].equal(patch_tokens(hidden, (0,), 16))
+    assert made[..., WIDTH:].equal(answers_about(weights(), hidden[1][:, 1:]))
 
 
 def test_tokens_are_scaled_by_layer_and_leave_out_the_class_token() -> None:

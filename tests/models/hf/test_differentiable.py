@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from jurat.content import Chat, Turn
-from jurat.models import Differentiable, ModelError, PromptScore, PromptScores, open_model
+from jurat.models import Differentiable, Inquiry, ModelError, PromptScore, PromptScores, open_model
 from jurat.models.bundled.model import BundledModel
 from jurat.models.hf.adapters import adapted
 from jurat.models.hf.differentiable import PixelGradients
@@ -66,6 +67,29 @@ def test_batch_scores_and_gradients_equal_singles(name: str, white_box: Callable
         (own,) = torch.autograd.grad(alone, one)
         assert (own - slope).norm() < 1e-2 * own.norm()
         assert own.norm() > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_answers_are_those_of_ask_with_gradients(name: str, white_box: Callable[[str], LocalModel]) -> None:
+    local = white_box(name)
+    found = gradients(local)
+    pixels = [noise(seed, size).requires_grad_() for seed, size in enumerate(SIZES)]
+    asked = [Inquiry(about(BLANK), tuple(QUESTIONS[: 1 + i])) for i in range(len(pixels))]
+    made = found.answers(asked, [[one] for one in pixels], rounded=True)
+    assert [row.shape for row in made] == [(1, 2), (2, 2), (3, 2)]
+    shown = found.submitted([one.prefix for one in asked], [[one] for one in pixels])
+    for answer, row in zip(
+        local.ask([replace(one, prefix=chat) for one, chat in zip(asked, shown, strict=True)]),
+        made,
+        strict=True,
+    ):
+        probabilities = torch.tensor([[each.yes, each.no] for each in answer.answers])
+        torch.testing.assert_close(row.detach(), probabilities.log().float(), atol=5e-3, rtol=5e-3)
+    slopes = torch.autograd.grad(sum(row.sum() for row in made), pixels)
+    assert all(slope.norm() > 0 for slope in slopes)
+    (alone,) = found.answers(asked[-1:], [[pixels[-1]]], rounded=True)
+    (own,) = torch.autograd.grad(alone.sum(), pixels[-1])
+    assert (own - slopes[-1]).norm() < 1e-2 * own.norm()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from jurat.content import Chat, Failure, Reply
 from jurat.models.bundled.domain_gate import Gate, patches_of, pooled, scaled_away
@@ -23,6 +23,7 @@ from jurat.models.capabilities import (
     ConcurrencySupport,
     Deterministic,
     Differentiable,
+    DifferentiableGate,
     DomainGate,
     Embedder,
     PromptScore,
@@ -34,6 +35,8 @@ from jurat.models.capabilities import (
 )
 from jurat.models.hf.batch_sizes import FEATURES
 from jurat.models.hf.diagnosis import Diagnosable
+from jurat.models.hf.differentiable import PixelEncoder
+from jurat.models.hf.float_pixels import PIXELS, check_pixels
 from jurat.models.hf.load_model import load
 from jurat.models.hf.model import LocalModel
 from jurat.models.hf.prompt_scores import PromptScorer
@@ -93,7 +96,7 @@ class BundledModel(ModelWrapper):
     """See the module's docstring."""
 
     passes = (Diagnosable, Deterministic, Sized, Differentiable, Steerable, Embedder)
-    provides = (DomainGate, ConcurrencySupport, PromptScores)
+    provides = (DomainGate, DifferentiableGate, ConcurrencySupport, PromptScores)
 
     def __init__(
         self,
@@ -122,6 +125,7 @@ class BundledModel(ModelWrapper):
         self._why_not = lru_cache(maxsize=4096)(self._unfit)  # the same questions come with every image
         self._asks_anything = False
         self._gate = Gate.load(path)
+        self._pixels: PixelEncoder | None = None
         if self._on_cpu:
             # Its network has no state: threads may use it side by side.
             self._local.computing = nullcontext()
@@ -225,6 +229,20 @@ class BundledModel(ModelWrapper):
         looks = self._encoded([Inquiry(_look(image), ("",)) for image in images])
         return [entry if isinstance(entry, Failure) else None for entry in self._seen(looks)]
 
+    @one_thread()
+    def excess(self, pixels: Sequence[Tensor], *, rounded: bool = False) -> Tensor:
+        """See `DifferentiableGate`; images of which the tower sees too little are not told apart."""
+        import torch
+
+        check_pixels(pixels)
+        self._pixels = encoder = self._pixels or PixelEncoder(self._local)
+        with torch.enable_grad():
+            with self._local.preparing:
+                shown = encoder.about_each(_look(None), pixels, rounded=rounded)
+            with self._local.computing:
+                seen = self._tower([prompt.images[PIXELS] for prompt in shown])
+                return self._strangeness(seen) - self._gate.threshold
+
     def _encoded(self, inquiries: Sequence[Inquiry]) -> list[list[Prompt] | Failure]:
         """Each inquiry's prompts, or a failure for an image of which the tower sees too little."""
         fits = [not any(map(scaled_away, inquiry.prefix.images)) for inquiry in inquiries]
@@ -254,17 +272,27 @@ class BundledModel(ModelWrapper):
         """The features of each prompt's images for the decoder, and the strangeness of each image."""
         import torch
 
-        model, sizes = self._local.network.model, [len(each) for each in pixels]
+        sizes = [len(each) for each in pixels]
         with self._local.computing, torch.inference_mode():
-            stacked = torch.cat(list(pixels)).to(model.device, model.dtype)
-            made = model.get_image_features(stacked, output_hidden_states=True, return_dict=True)
-            summary = pooled(made.hidden_states, self._gate.layers, patches_of(model.vision_tower))
-            strange = self._gate.strangeness_of(summary)
-            features = torch.stack(list(made.pooler_output))
+            made = self._tower(pixels)
+            strange, features = self._strangeness(made), torch.stack(list(made.pooler_output))
         return zip(features.split(sizes), strange.split(sizes), strict=True)
 
+    def _tower(self, pixels: Sequence[Tensor]) -> Any:
+        """What the tower makes of each prompt's images, hidden states included."""
+        import torch
 
-def _look(image: Image.Image) -> Chat:
+        model = self._local.network.model
+        stacked = torch.cat(list(pixels)).to(model.device, model.dtype)
+        return model.get_image_features(stacked, output_hidden_states=True, return_dict=True)
+
+    def _strangeness(self, seen: Any) -> Tensor:
+        """Strangeness of each image, (n,)."""
+        tower = self._local.network.model.vision_tower
+        return self._gate.strangeness_of(pooled(seen.hidden_states, self._gate.layers, patches_of(tower)))
+
+
+def _look(image: Any) -> Chat:
     from jurat.content import Turn
 
     return Chat((Turn("user", (image,)),))

@@ -2,9 +2,11 @@
 
 Each patch is read with its neighbours from some hidden layers of the model's own vision tower, which was
 trained to tell things and backgrounds that the world of pictograms does not know (outlier exposure, Hendrycks
-et al. 2019, arXiv 1812.04606). The strangeness of an image is the log of the sum of exp of the strangeness of
-its patches, plus a linear function of means and maxima over all patches, which sees the style of a picture.
-An image is foreign if its strangeness is above a threshold that 99.5% of held-out scenes stay below.
+et al. 2019, arXiv 1812.04606), and from what the heads of that training answer about the patch: how sure they
+are which object of the world covers each of its cells. The strangeness of an image is the log of the sum of
+exp of the strangeness of its patches, plus a linear function of means and maxima over all patches, which sees
+the style of a picture. An image is foreign if its strangeness is above a threshold that 99.5% of held-out
+scenes stay below.
 
 A gate lies beside the weights: `domain.safetensors` holds the tensors that `patch_logits` names, and
 `domain.json` is {"version": 2, "layers": [2, 4, 6], "threshold": 1.2}.
@@ -24,9 +26,19 @@ if TYPE_CHECKING:
 
 VERSION = 2
 WEIGHTS, SETTINGS = "domain.safetensors", "domain.json"
-NAMES = tuple(
-    f"{layer}.{part}" for layer in ("narrow", "around", "strange", "style") for part in ("weight", "bias")
-)
+READING = ("project.0", "project.2", "answers")
+"""Layers that answer which object covers a patch: the model's projector, and its training's heads, M of them,
+folded with the names of the A answers: (M, A, width) and (M, A)."""
+TRAINED = ("narrow", "around", "strange", "style")
+"""Layers of the gate itself."""
+NAMES = tuple(f"{layer}.{part}" for layer in (*READING, *TRAINED) for part in ("weight", "bias"))
+UNKNOWN = 2
+"""The last answers, which are no object of the world: an unknown thing, an unknown background. The first is
+nothing."""
+LIKELIEST = 3
+"""Known answers whose probabilities the gate sees."""
+SEEN = 1 + UNKNOWN + LIKELIEST + 2
+"""Numbers that the gate sees of each head."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +63,8 @@ class PatchGate:
 
     def strangeness_of(self, hidden: Sequence[Tensor], patches: int) -> Tensor:
         """The same from the tower's hidden states."""
-        tokens = patch_tokens(hidden, self.layers, patches)
-        return patch_logits({n: w.to(tokens.device) for n, w in self.weights.items()}, tokens)[1]
+        weights = {name: weight.to(hidden[-1].device) for name, weight in self.weights.items()}
+        return patch_logits(weights, patch_inputs(weights, hidden, self.layers, patches))[1]
 
     def save(self, folder: Path) -> None:
         from safetensors.torch import save_file
@@ -78,7 +90,7 @@ class PatchGate:
 
 
 def patch_logits(weights: Mapping[str, Tensor], tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """Strangeness of patches (n, patches) and of images (n,), from `patch_tokens` (n, patches, D).
+    """Strangeness of patches (n, patches) and of images (n,), from `patch_inputs` (n, patches, D).
 
     Of `weights`, `narrow` maps D to a smaller width, `around` is a convolution of 3 x 3 over the square of
     patches, `strange` gives a patch its logit, and `style` sees means and maxima over all patches.
@@ -96,6 +108,36 @@ def patch_logits(weights: Mapping[str, Tensor], tokens: Tensor) -> tuple[Tensor,
     patches = linear("strange", near.flatten(2).transpose(1, 2)).squeeze(-1)
     style = linear("style", torch.cat([seen.mean(1), seen.amax(1)], 1)).squeeze(-1)
     return patches, torch.logsumexp(patches, 1) + style
+
+
+def patch_inputs(
+    weights: Mapping[str, Tensor], hidden: Sequence[Tensor], layers: Sequence[int], patches: int
+) -> Tensor:
+    """What the gate sees of each patch: its tokens, and what the heads answer. (n, patches, D) float32."""
+    import torch
+
+    answers = answers_about(weights, hidden[-1][:, -patches:].float())
+    return torch.cat([patch_tokens(hidden, layers, patches), answers], -1)
+
+
+def answers_about(weights: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
+    """What the heads answer about patches (n, patches, width): for each head the probabilities of nothing, of
+    the unknown answers and of the `LIKELIEST` known ones, the entropy as a share of its largest value, and
+    the log of the sum of exp of the logits. (n, patches, heads x `SEEN`)."""
+    import math
+
+    import torch
+    from torch.nn import functional as F
+
+    made = F.gelu(F.linear(tokens, weights["project.0.weight"], weights["project.0.bias"]))
+    made = F.linear(made, weights["project.2.weight"], weights["project.2.bias"])
+    logits = torch.einsum("npw,maw->npma", made, weights["answers.weight"]) + weights["answers.bias"]
+    energy = logits.logsumexp(-1, keepdim=True)
+    likely = (logits - energy).exp()
+    entropy = -(likely * (logits - energy)).sum(-1, keepdim=True) / math.log(logits.shape[-1])
+    known = likely[..., 1:-UNKNOWN].topk(LIKELIEST, -1).values
+    parts = [likely[..., :1], likely[..., -UNKNOWN:], known, entropy, energy / 10]
+    return torch.cat(parts, -1).flatten(2)
 
 
 def patch_tokens(hidden: Sequence[Tensor], layers: Sequence[int], patches: int) -> Tensor:

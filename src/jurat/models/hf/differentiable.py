@@ -23,7 +23,7 @@ from jurat.models.hf.float_pixels import PIXELS, FloatProcessor, as_image, check
 from jurat.models.hf.model_parts import ModelParts, attempt
 from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.prompt_scores import ContinuedPrompt, PromptScorer
-from jurat.models.protocol import ModelError
+from jurat.models.protocol import Inquiry, ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _KEPT = 4096
-"""Encoded conversations that are remembered."""
+"""Encoded conversations, and as many inquiries, that are remembered."""
 
 
 class PixelEncoder:
@@ -73,6 +73,13 @@ class PixelEncoder:
         for i, inputs in zip(shown, made, strict=True):
             found[i] = replace(prompts[i], images={**prompts[i].images, PIXELS: inputs[PIXELS]})
         return found
+
+    def about_each(self, chat: Chat, pixels: Sequence[Tensor], *, rounded: bool) -> list[Prompt]:
+        """Prompts of one conversation about each of the pictures."""
+        sizes = {one.shape: one for one in pixels}
+        words = {shape: self.words(self.encoder.encode_chat, chat, [one]) for shape, one in sizes.items()}
+        prompts = [words[one.shape] for one in pixels]
+        return self.with_pixels(prompts, [[one] for one in pixels], rounded=rounded)
 
     def deviation(self, pixels: Sequence[Sequence[Tensor]], *, rounded: bool) -> Deviation:
         return self._images.deviation([some for some in pixels if some], rounded=rounded)
@@ -131,6 +138,7 @@ class PixelGradients:
         self._pixels = PixelEncoder(model)
         self._scores = PromptScorer(model)
         self._encoded: OrderedDict[Any, _Sequence] = OrderedDict()
+        self._asked: OrderedDict[Any, list[Prompt]] = OrderedDict()
         self._begins = len(getattr(model.network, "begins", ()))
         self._keeps = "logits_to_keep" in signature(model.network.forward).parameters
         for weight in model.network.parameters():
@@ -166,6 +174,31 @@ class PixelGradients:
                     found.update(zip(batch, made, strict=True))
         return [found[i] for i in range(len(chats))]
 
+    def answers(
+        self,
+        inquiries: Sequence[Inquiry],
+        pixels: Sequence[Sequence[Tensor]],
+        *,
+        rounded: bool = False,
+    ) -> list[Tensor]:
+        """See `jurat.models.Differentiable`."""
+        import torch
+
+        _check([inquiry.prefix for inquiry in inquiries], pixels)
+        with torch.enable_grad():
+            with self._model.preparing:
+                self._model.recognise(sum(map(bool, pixels)))
+                words = [self._inquiry(*item) for item in zip(inquiries, pixels, strict=True)]
+                owners = [i for i, some in enumerate(words) for _ in some]
+                flat = [prompt for some in words for prompt in some]
+                prompts = self._pixels.with_pixels(flat, [pixels[i] for i in owners], rounded=rounded)
+            with self._model.computing:
+                made = self._model.scorer.log_probabilities(prompts)
+        parts: list[list[Tensor]] = [[] for _ in inquiries]
+        for i, rows in zip(owners, made, strict=True):
+            parts[i].append(rows)
+        return [torch.cat(some) if some else torch.zeros(0, 2) for some in parts]
+
     def submitted(self, chats: Sequence[Chat], pixels: Sequence[Sequence[Tensor]]) -> list[Chat]:
         """See `jurat.models.Differentiable`."""
         _check(chats, pixels)
@@ -197,6 +230,23 @@ class PixelGradients:
         self._encoded[key] = made = self._encode(chat, pixels, text)
         if len(self._encoded) > _KEPT:
             self._encoded.popitem(last=False)
+        return made
+
+    def _inquiry(self, inquiry: Inquiry, pixels: Sequence[Tensor]) -> list[Prompt]:
+        """Its prompts with noise as images; when they are made, `Scorer.score` checks the path they take."""
+        shapes = tuple(one.shape for one in pixels)
+        key = (conversation(inquiry.prefix), inquiry.questions, shapes)
+        if key in self._asked:
+            self._asked.move_to_end(key)
+            return self._asked[key]
+        encoder = self._pixels.encoder
+        self._asked[key] = made = self._pixels.words(
+            lambda shown: encoder.encode(replace(inquiry, prefix=shown)), inquiry.prefix, pixels
+        )
+        with self._model.computing:
+            self._model.scorer.score(made)
+        if len(self._asked) > _KEPT:
+            self._asked.popitem(last=False)
         return made
 
     def _encode(self, chat: Chat, pixels: Sequence[Tensor], text: str) -> _Sequence:

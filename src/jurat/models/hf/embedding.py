@@ -63,14 +63,7 @@ class TowerFeatures:
         self._pixels = encoder = self._pixels or PixelEncoder(self._model)
         with torch.enable_grad():
             with self._model.preparing:
-                sizes = {one.shape: one for one in pixels}
-                words = {
-                    shape: encoder.words(encoder.encoder.encode_chat, _chat(None), [one])
-                    for shape, one in sizes.items()
-                }
-                prompts = encoder.with_pixels(
-                    [words[one.shape] for one in pixels], [[one] for one in pixels], rounded=rounded
-                )
+                prompts = encoder.about_each(_chat(None), pixels, rounded=rounded)
             return self._features(prompts)
 
     def texts(self, texts: Sequence[str]) -> Tensor:

@@ -291,6 +291,56 @@ class Scorer(Checker):
         sound = [math.isfinite(y) and math.isfinite(n) for y, n in zip(yes, no, strict=True)]
         return [YesNo(y, n) if s else _INFINITE for y, n, s in zip(yes, no, sound, strict=True)]
 
+    def log_probabilities(self, prompts: Sequence[Prompt]) -> list[Tensor]:
+        """Log-probabilities of Yes and No to each question of each prompt, (questions, 2) float32, with the
+        gradients that the prompts' images ask for.
+
+        Call `score` on prompts of the same words and sizes first: it chooses and checks the path.
+        """
+        import torch
+
+        found: dict[tuple[int, int], Tensor] = {}
+        for alike in by(self._parts(prompts), lambda part: (_form(part.prompt, self.pads), part.sharing)):
+            read = self._packed_logits if self._path_of(alike) == "packed" else self._plain_logits
+            for part, logits in zip(alike, read([part.prompt for part in alike]), strict=True):
+                found.update(((part.item, j), row) for j, row in zip(part.places, logits, strict=True))
+        return [
+            self._of_answers(torch.stack([found[i, j] for j in range(len(prompt.segments))]))
+            for i, prompt in enumerate(prompts)
+        ]
+
+    def _packed_logits(self, prompts: Sequence[Prompt]) -> Iterator[Tensor]:
+        """(questions, vocabulary) for each prompt; prompts have one form and one number of questions."""
+        for batch in self._passes(prompts, lambda one: one, slots, lambda one: len(one.segments)):
+            self.fresh()
+            yield from self.network(**packed_inputs(self.network, batch)).logits
+
+    def _plain_logits(self, prompts: Sequence[Prompt]) -> Iterator[Tensor]:
+        """The same with a row a question; rows of equal length share a pass."""
+        import torch
+
+        rows = [(i, j) for i, prompt in enumerate(prompts) for j in range(len(prompt.segments))]
+        made: dict[tuple[int, int], Tensor] = {}
+
+        def own(row: tuple[int, int]) -> Prompt:
+            return replace(prompts[row[0]], segments=(prompts[row[0]].segments[row[1]],))
+
+        for alike in by(rows, lambda row: (own(row).kind, length(own(row)))):
+            for batch in self._passes(alike, own, lambda row: (length(own(row)),)):
+                made.update(
+                    zip(batch, self.logits([(own(r), own(r).segments[0]) for r in batch])[:, 0], strict=True)
+                )
+        for i, prompt in enumerate(prompts):
+            yield torch.stack([made[i, j] for j in range(len(prompt.segments))])
+
+    def _of_answers(self, logits: Tensor) -> Tensor:
+        """Log-probabilities of Yes and No (n, 2) from logits (n, vocabulary)."""
+        import torch
+
+        logits = logits.float()
+        spelt = [logits[:, tokens].logsumexp(-1) for tokens in (self._yes, self._no)]
+        return torch.stack(spelt, -1) - logits.logsumexp(-1, keepdim=True)
+
     def _give_up(self, path: Path, unfit: UnsupportedPath) -> None:
         """Restricts passes, or takes the next path; logs a warning where a check failed. Of several threads
         that found the same, only the first acts."""
