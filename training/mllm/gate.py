@@ -1,8 +1,9 @@
 """The lesson of the domain gate: which patches show something unknown, and whether any does.
 
-The tower stays as it is; the gate reads some of its layers (`jurat.models.bundled.patch_gate`). It learns on
-scenes with and without unknown things and backgrounds (outlier exposure, Hendrycks et al. 2019, arXiv
-1812.04606), patch by patch and image by image. An image without any known object is strange too.
+The tower stays as it is; the gate reads some of its layers, and what the dense heads answer about each patch
+(`jurat.models.bundled.patch_gate`). It learns on scenes with and without unknown things and backgrounds
+(outlier exposure, Hendrycks et al. 2019, arXiv 1812.04606), patch by patch and image by image. An image
+without any known object is strange too.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jurat.models.bundled.patch_gate import PatchGate, patch_logits, patch_tokens, patches_of
+from jurat.models.bundled.patch_gate import SEEN, PatchGate, patch_inputs, patch_logits, patches_of
 from jurat.pictograms.objects import CLASSES
 from training.lineage import load_parts
 from training.mllm.dense_targets import FOREIGN_GROUND, UNKNOWN_THING, targets
+from training.mllm.tokenizer import Words, build_tokenizer
 from training.mllm.tower import pixel_values
 from training.optimizer import Group
 from training.scenes.pool import Pool, fill, load_batch
@@ -31,6 +33,8 @@ from training.tower_features import load_tower
 
 LAYERS = (2, 4, 6)
 """Hidden states of the tower that the gate reads; the last is what leaves it."""
+HEADS = 5
+"""Dense heads whose answers the gate sees: those of the four cells of a patch, and of centres."""
 LEAST_FOREIGN = 96
 """Number of pixels of unknown background, of 128 x 128, from which an image is strange."""
 SURE, UNSURE = 0.3, 0.05
@@ -43,9 +47,10 @@ _GENUINE_FROM = 950_000_000
 
 
 class GateWeights(nn.Module):
-    """The weights of a `jurat.models.bundled.patch_gate.PatchGate`, to be trained."""
+    """The weights of a `jurat.models.bundled.patch_gate.PatchGate` that are trained."""
 
     def __init__(self, features: int, width: int = 96, neighbours: int = 48) -> None:
+        """`features` is the width of `patch_inputs`."""
         super().__init__()
         self.narrow = nn.Linear(features, width)
         self.around = nn.Conv2d(width, neighbours, 3, padding=1)
@@ -66,8 +71,8 @@ class GateLesson:
         folders, watch = task.pool()
         self._pools, self._watch = [Pool.open(folder) for folder in folders], Pool.open(watch)
         self._weight: float = task.stage.settings.get("patches", 0.5)
-        self._tower = load_tower(parent).requires_grad_(False)
-        self._gate = GateWeights(len(LAYERS) * self._tower.config.hidden_size)
+        self._tower, self._reading = load_tower(parent).requires_grad_(False), reading_of(parent)
+        self._gate = GateWeights(features_of(self._reading))
         self.modules = {"gate": self._gate}
         self.counts = Counter[str]()
 
@@ -81,18 +86,13 @@ class GateLesson:
         strange = strange_pictures(batch)
         self.counts["scenes"] += int((~strange).sum())
         self.counts["strange pictures"] += int(strange.sum())
-        patches, images = self._gate(self._tokens(batch["pixels"]))
+        patches, images = self._gate(seen_by_gate(self._tower, self._reading, batch["pixels"]))
         goal, judged = strange_patches(batch)
         each = F.binary_cross_entropy_with_logits(patches, goal, reduction="none")
         return {
             "patches": self._weight * (each * judged).sum() / judged.sum(),
             "images": F.binary_cross_entropy_with_logits(images, strange.float()),
         }, {}
-
-    def _tokens(self, pixels: np.ndarray) -> Tensor:
-        with torch.no_grad():
-            hidden = self._tower(pixel_values(torch.from_numpy(pixels)), output_hidden_states=True)
-            return patch_tokens(hidden.hidden_states, LAYERS, patches_of(self._tower))
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
@@ -112,7 +112,8 @@ class GateLesson:
         strange: list[Tensor] = []
         for first in range(0, len(pool) - 63, 64):
             batch = load_batch([pool], np.arange(first, first + 64))
-            scores.append(self._gate(self._tokens(batch["pixels"]))[1])
+            seen = seen_by_gate(self._tower, self._reading, batch["pixels"])
+            scores.append(self._gate(seen)[1])
             strange.append(strange_pictures(batch))
         return torch.cat(scores), torch.cat(strange)
 
@@ -125,24 +126,60 @@ def export_gate(stage: Path, tower: Path, folder: Path, *, scenes: int = 4000) -
         scenes: genuine scenes that the threshold is set on, which training never saw; every second one is
             varied as training varies them.
     """
-    seeing = load_tower(tower)
-    gate = GateWeights(len(LAYERS) * seeing.config.hidden_size)
+    seeing, reading = load_tower(tower), reading_of(tower)
+    gate = GateWeights(features_of(reading))
     gate.load_state_dict(load_parts(stage)["gate"])
     with TemporaryDirectory() as place:
         pool = fill(Path(place) / "genuine", _GENUINE_FROM, scenes, known=True)
-        scores = torch.cat([_genuine(gate, seeing, pool, first) for first in range(0, scenes, 64)])
-    weights = {name: value.detach() for name, value in gate.named_parameters()}
+        scores = torch.cat([_genuine(gate, seeing, reading, pool, first) for first in range(0, scenes, 64)])
+    weights = reading | {name: value.detach() for name, value in gate.named_parameters()}
     PatchGate(weights, LAYERS, float(torch.quantile(scores, PASS))).save(folder)
 
 
+def reading_of(stage: Path) -> dict[str, Tensor]:
+    """The layers `READING` of a finished stage of joint training: its projector, and its heads for cells and
+    centres with the names of the world."""
+    parts, words = load_parts(stage), Words(build_tokenizer())
+    model, heads = parts["model"], parts["heads"]
+    names = model["model.language_model.embed_tokens.weight"][words.class_rows]
+    weights = [
+        heads["scale"][i]
+        * torch.cat([heads["nothing"][i], names, heads["unknown"][i]])
+        @ heads[f"maps.{i}.weight"]
+        for i in range(HEADS)
+    ]
+    projector = "model.multi_modal_projector.linear_"
+    layers = {"project.0": f"{projector}1", "project.2": f"{projector}2"}
+    return {
+        **{
+            f"{to}.{part}": model[f"{name}.{part}"]
+            for to, name in layers.items()
+            for part in ("weight", "bias")
+        },
+        "answers.weight": torch.stack(weights),
+        "answers.bias": heads["bias"][:HEADS],
+    }
+
+
+def features_of(reading: dict[str, Tensor]) -> int:
+    """Width of what the gate sees of a patch."""
+    return len(LAYERS) * reading["project.0.weight"].shape[1] + HEADS * SEEN
+
+
 @torch.no_grad()
-def _genuine(gate: GateWeights, tower: Any, pool: Pool, first: int) -> Tensor:
+def seen_by_gate(tower: Any, reading: dict[str, Tensor], pixels: np.ndarray) -> Tensor:
+    """`patch_inputs` of uint8 images."""
+    hidden = tower(pixel_values(torch.from_numpy(pixels)), output_hidden_states=True).hidden_states
+    return patch_inputs(reading, hidden, LAYERS, patches_of(tower))
+
+
+@torch.no_grad()
+def _genuine(gate: GateWeights, tower: Any, reading: dict[str, Tensor], pool: Pool, first: int) -> Tensor:
     """Strangeness of up to 64 scenes of a pool from number `first` on."""
     batch = load_batch([pool], np.arange(first, min(first + 64, len(pool))))
     for row in range(0, len(batch["kinds"]), 2):
         vary(batch, row, np.random.default_rng([first, row]))
-    hidden = tower(pixel_values(torch.from_numpy(batch["pixels"])), output_hidden_states=True)
-    return gate(patch_tokens(hidden.hidden_states, LAYERS, patches_of(tower)))[1]
+    return gate(seen_by_gate(tower, reading, batch["pixels"]))[1]
 
 
 def strange_pictures(batch: dict[str, np.ndarray]) -> Tensor:

@@ -150,12 +150,12 @@ def _colour(rng: np.random.Generator) -> tuple[int, int, int, int]:
 
 
 SHARES: dict[str, float] = {
-    "emoji": 0.55,
-    "halves": 0.12,
+    "emoji": 0.48,
+    "halves": 0.2,
     "pieces": 0.06,
     "silhouette": 0.08,
     "dingbat": 0.05,
-    "icon": 0.14,
+    "icon": 0.13,
 }
 """Kind of unknown thing -> its share."""
 _MAKE: dict[str, Make] = {
