@@ -96,6 +96,7 @@ def _arrow() -> ArrowSchema:
             ("uri", pa.string()),
             ("outcome", pa.string()),
             ("error", pa.string()),
+            ("clean_sha256", pa.string()),
             ("picture", pa.string()),
             ("sha256", pa.string()),
             ("successes", pa.int64()),
@@ -167,7 +168,9 @@ class Attacker:
         images: dict[int, Image.Image] = {}
         for number, item in enumerate(items):
             try:
-                images[number] = decode(item.read()[0]).frames[0]
+                data = item.read()[0]
+                rows[number]["clean_sha256"] = hashlib.sha256(data).hexdigest()
+                images[number] = decode(data).frames[0]
             except ImageError as error:
                 rows[number] |= _error(reason(error))
             except IndexError:

@@ -13,6 +13,7 @@ from jurat.text import counted
 
 if TYPE_CHECKING:
     from jurat.constitution import Constitution
+    from jurat.report import AnswersPage
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -34,8 +35,9 @@ def report(
     records: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN [RUN] | LOG...",
-            help="What jurat judge --out wrote; two are compared. Or logs of jurat eval, or folders of them.",
+            metavar="RUN [RUN] | LOG... | ATTACK",
+            help="What jurat judge --out wrote; two are compared. Or logs of jurat eval, or folders of them; "
+            "or a run of jurat attack.",
             show_default=False,
         ),
     ],
@@ -87,7 +89,7 @@ def report(
     The page needs no network. It holds small pictures, blurred until they are clicked; those of a large run
     are in a folder beside it.
     """
-    if any(map(_is_log, records)):
+    if any(map(_is_answers, records)):
         others = {
             "--format": format is not Format.html,
             "--for": reader is not Reader.reviewer,
@@ -96,7 +98,8 @@ def report(
             "--constitution": constitution is not None,
         }
         _refuse_others(records, [option for option, given in others.items() if given])
-        typer.echo(_page_of_logs(records, out or Path("report.html"), limit, overwrite))
+        write = _page_of_attacks if _is_attack(records[0]) else _page_of_logs
+        typer.echo(write(records, out or Path("report.html"), limit, overwrite))
         return
     if len(records) > 2:
         raise JuratError("One run is shown, or two are compared.", hint=f"{len(records)} were named.")
@@ -129,11 +132,32 @@ def _is_log(path: Path) -> bool:
     return is_log(path)
 
 
+def _is_attack(path: Path) -> bool:
+    from jurat.report.answers.attacks import is_attack
+
+    return is_attack(path)
+
+
+def _is_answers(path: Path) -> bool:
+    return _is_log(path) or _is_attack(path)
+
+
 def _refuse_others(records: list[Path], options: list[str]) -> None:
-    if no_logs := [path for path in records if not _is_log(path)]:
+    """Raises JuratError where records do not make one page of answers, or an option is for verdicts."""
+    attacks = [path for path in records if _is_attack(path)]
+    if attacks and len(records) > 1:
+        raise JuratError(f"{attacks[0]} is a run of an attack, which has a page of its own.")
+    if no_logs := [path for path in records if not _is_answers(path)]:
         raise JuratError(f"{no_logs[0]} is no log; logs and runs have pages of their own.")
     if options:
-        raise JuratError(f"{options[0]} is for verdicts, not for logs.")
+        raise JuratError(f"{options[0]} is for verdicts, not for {'attacks' if attacks else 'logs'}.")
+
+
+def _page_of_attacks(records: list[Path], out: Path, limit: int | None, overwrite: bool) -> str:
+    """Writes the page of a run of an attack, and returns the message on it."""
+    from jurat.report.answers.attacks import LIMIT, write_attacks
+
+    return _written(write_attacks(records[0], out, limit=limit or LIMIT, overwrite=overwrite), "picture")
 
 
 def _page_of_logs(records: list[Path], out: Path, limit: int | None, overwrite: bool) -> str:
@@ -145,9 +169,13 @@ def _page_of_logs(records: list[Path], out: Path, limit: int | None, overwrite: 
     page = write_page_of_logs(records, out, limit=limit or LIMIT, overwrite=overwrite, left_out=left_out)
     for each in left_out:
         typer.echo(f"left out: {each}", err=True)
+    return _written(page, "sample")
+
+
+def _written(page: AnswersPage, what: str) -> str:
     shown = "" if page.pictures == page.samples else f", {page.pictures:,} of them with a picture"
     beside = f" It needs {page.files.name} beside it." if page.files else ""
-    return f"Wrote {page.path} ({counted(page.samples, 'sample')}{shown}). Open it in a browser.{beside}"
+    return f"Wrote {page.path} ({counted(page.samples, what)}{shown}). Open it in a browser.{beside}"
 
 
 def _loaded(constitution: str) -> Constitution:
