@@ -33,6 +33,8 @@ app = typer.Typer(
 
 LABELLED_METHODS = ("jurat", "quick", "direct", "direct-fitted", "clause-product", "whole")
 """Methods that `labelled` runs where none is named."""
+ROBUST_METHODS = ("jurat", "direct", "clue", "clause-product")
+"""Methods that `robustness` runs where none is named."""
 Methods = Annotated[
     list[str] | None,
     typer.Option(
@@ -271,6 +273,78 @@ def _guards(given: list[str] | None, taxonomies: Path | None, opening: ModelOpti
         replace(each, taxonomy=known.get(each.kind.name), device=opening.device, dtype=opening.dtype)
         for each in choices
     ]
+
+
+@app.command()
+@opens_model
+def robustness(
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            "--preset",
+            "-p",
+            metavar="NAME",
+            help=f"What judges the changed scenes; repeat for more. Default: {', '.join(ROBUST_METHODS)}.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Models = ["bundled"],  # noqa: B006
+    attack: Annotated[
+        list[str],
+        typer.Option(metavar="PRESET", help="Preset that gradients go through; repeat for more."),
+    ] = ["jurat", "direct"],  # noqa: B006
+    radius: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=255,
+            help="Largest change, in levels of 255; repeat for more.",
+            show_default="1, 2, 4, 8, 16",
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Steps of an attack.")] = 40,
+    per_rule: Annotated[
+        int, typer.Option(metavar="N", min=1, max=1000, help="Pairs of scenes per rule.")
+    ] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of scenes, noise and attacks.")] = 0,
+    detector: Detector = "bundled",
+    matcher: Matcher = "bundled",
+    out: Out = Path("robustness"),
+    quiet: Quiet = False,
+    *,
+    opening: ModelOptions,
+) -> None:
+    """Attack the judge itself: recall and false alarms under noise, compression, and adaptive attacks.
+
+    The first --model is attacked, through the whole procedure of each --attack preset; every model and
+    method then judges the attacked scenes, so that transfer is seen, too. Writes robustness.json,
+    robustness.md and figures into --out; the same command resumes a run that was stopped.
+    """
+    from jurat.bench.methods.registry import rows_for
+    from jurat.bench.robustness.conditions import RADII
+    from jurat.bench.robustness.run import RobustnessPlan, run_robustness
+    from jurat.bench.robustness.table import as_markdown, results_of, write_robustness
+
+    plan = RobustnessPlan(
+        out,
+        rows_for(method or ROBUST_METHODS, []),
+        _subjects(model, opening),
+        tuple(dict.fromkeys(attack)),
+        tuple(sorted(set(radius or RADII))),
+        steps,
+        seed,
+        per_rule,
+        _or_none(detector),
+        _or_none(matcher),
+        command_line(),
+    )
+    results = results_of(plan, *run_robustness(plan, _ignore if quiet else _print))
+    written = write_robustness(out, results)
+    typer.echo(as_markdown(results))
+    if not quiet:
+        typer.echo(f"Written: {', '.join(map(str, written))}", err=True)
 
 
 @app.command()

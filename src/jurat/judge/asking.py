@@ -74,7 +74,7 @@ def ask(model: Model, requests: Sequence[ImageQuestions]) -> list[ImageAnswers |
         groups: list[tuple[list[Question], int | Failure]] = []
         for kind in kinds:
             group = [question for question in request.questions if question.kind == kind]
-            inquiry = _inquiry(request, group)
+            inquiry = inquiry_of(request, group)
             failure = None
             if not group[0].plain:
                 failure = _unfit(request.texts, group[0].reads, inquiry.prefix, vocabulary)
@@ -191,7 +191,8 @@ def _cache_key(question: Question) -> str:
     return f"{asked} {question.text}"
 
 
-def _inquiry(request: ImageQuestions, questions: Sequence[Question]) -> Inquiry:
+def inquiry_of(request: ImageQuestions, questions: Sequence[Question]) -> Inquiry:
+    """The inquiry of some of a request's questions, which are of one kind."""
     kind = questions[0].kind
     turn = turn_of(request.image, request.texts, kind, WORDINGS[kind].instruction)
     return Inquiry(Chat((turn,)), tuple(WORDINGS[kind].ask(question.text) for question in questions))

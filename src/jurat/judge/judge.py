@@ -21,6 +21,7 @@ from jurat.judge import prompts
 from jurat.judge.aggregation import FRAME_ALARM, badness, frames_needed, in_pixels_of_the_file, of_item
 from jurat.judge.calibrate.calibration import Calibration
 from jurat.judge.concurrency import in_lanes
+from jurat.judge.evidence import Evidence
 from jurat.judge.loading import Loaded, Place, item_of, load_item
 from jurat.judge.logic import gravest, item_outcome
 from jurat.judge.opening import check_vision, check_words, open_calibration, open_vision, unread_rules
@@ -32,6 +33,7 @@ from jurat.judge.questions import questions
 from jurat.judge.rule_state import finding_of
 from jurat.judge.stages.base import Models
 from jurat.judge.stages.reason import form_of
+from jurat.judge.statement_scoring import Scoring
 from jurat.judge.verdict import Cost, Reason, RuleFinding, Verdict, now_text
 from jurat.media import Decoded, Sampling
 from jurat.models import (
@@ -163,6 +165,14 @@ class Judge:
         self._disclaimer = " ".join(remark for remark in remarks if remark) or None
         if not allow_unknown:
             check_words(self.model, self.rules)
+
+    def scorings(self) -> list[Scoring]:
+        """How the statements of each rule are scored: by its thresholds, the calibration, and the language
+        prior, which the model is asked for where the preset needs it."""
+        evidence = Evidence()
+        evidence.priors = self._pipeline.priors()
+        state = ImageState.of(self.rules, self.preset, evidence, self.calibration)
+        return [rule.scoring for rule in state.rules]
 
     def close(self) -> None:
         """Closes the model if the judge opened it; one that it was given opened stays open. Closing twice is

@@ -112,7 +112,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         self._prior_answers = PriorAnswers(self.models.model)
-        self.models.priors = self._priors
+        self.models.priors = self._priors_if_measured
 
     def run(self, images: Sequence[Image.Image], texts: Sequence[ItemTexts] = ()) -> list[ImageState]:
         """One state an image, in order; `texts` are those of the images' items, none if left out. Failures of
@@ -141,11 +141,14 @@ class Pipeline:
         for request, results in zip(requests, stage.run(self.models, requests), strict=True):
             _store(stage, request, results)
 
-    def _priors(self) -> Priors:
+    def priors(self) -> Priors:
         """The model's answers to every question without an image, if the decision needs them."""
         fitted = self.calibration is not None and self.calibration.debias > 0
-        wanted = (self.preset.decision.needs_prior or fitted) and self.models.measured
+        wanted = self.preset.decision.needs_prior or fitted
         return self._prior_answers.of(questions(self.rules)) if wanted else {}
+
+    def _priors_if_measured(self) -> Priors:
+        return self.priors() if self.models.measured else {}
 
 
 def decide_rule(
