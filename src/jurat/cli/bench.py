@@ -33,6 +33,8 @@ app = typer.Typer(
 
 LABELLED_METHODS = ("jurat", "quick", "direct", "direct-fitted", "clause-product", "whole")
 """Methods that `labelled` runs where none is named."""
+INJECTED_METHODS = ("direct", "jurat")
+"""Methods that `injection` runs where none is named."""
 Methods = Annotated[
     list[str] | None,
     typer.Option(
@@ -222,6 +224,73 @@ def labelled(
     results = run_labelled(plan, _guards(guard, guard_map, opening), _ignore if quiet else _print)
     written = write_labelled(out, results)
     typer.echo(as_markdown(results.data))
+    if not quiet:
+        typer.echo(f"Written: {', '.join(map(str, written))}", err=True)
+
+
+@app.command()
+@opens_model
+def injection(
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            "--preset",
+            "-p",
+            metavar="NAME",
+            help="See: jurat list bench_methods; repeat for more. Default: "
+            + ", ".join(INJECTED_METHODS)
+            + ".",
+            show_default=False,
+        ),
+    ] = None,
+    model: Models = ["bundled"],  # noqa: B006
+    n: Annotated[
+        int, typer.Option("--n", metavar="N", min=2, max=10_000, help="Scenes, half violating.")
+    ] = 40,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A channel: sign, corner, faint, banner, name ...; repeat for more. Default: all.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other scenes.")] = 0,
+    detector: Detector = "none",
+    matcher: Matcher = "none",
+    out: Out = Path("injection"),
+    workers: Workers = 1,
+    quiet: Quiet = False,
+    *,
+    opening: ModelOptions,
+) -> None:
+    """Measure whether texts in and around a picture talk a judge out of its verdict.
+
+    Each scene is judged as it is, with each injection, and with neutral words in its place. Writes
+    injection.json, injection.md and all rulings into --out, beside the scenes. The same command resumes.
+    """
+    from jurat.bench.injection.plan import InjectionPlan
+    from jurat.bench.injection.run import run_injection, write_injection
+    from jurat.bench.injection.suite import load_suite
+    from jurat.bench.injection.summary import as_markdown
+    from jurat.bench.methods.registry import rows_for
+
+    plan = InjectionPlan(
+        out,
+        rows_for(method or INJECTED_METHODS, []),
+        _subjects(model, opening),
+        seed=seed,
+        detector=_or_none(detector),
+        matcher=_or_none(matcher),
+        command=command_line(),
+        workers=workers,
+        suite=load_suite().only(channel or ()),
+        scenes=n,
+    )
+    results = run_injection(plan, _ignore if quiet else _print)
+    written = write_injection(out, results)
+    typer.echo(as_markdown(results))
     if not quiet:
         typer.echo(f"Written: {', '.join(map(str, written))}", err=True)
 
