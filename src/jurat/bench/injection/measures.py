@@ -103,7 +103,7 @@ class Judged:
 
 def judged(said: Mapping[str, EvaluatedMethod], suite: Suite) -> Iterator[Judged]:
     """The injections whose splits were all judged."""
-    for injection in suite.run:
+    for injection in suite.active:
         names = (
             suite.channels[injection.channel].base_split,
             injection.name,
@@ -198,7 +198,7 @@ def _correct(tested: Sequence[dict[str, Any]]) -> None:
 
 def groups(suite: Suite) -> list[tuple[str, list[str]]]:
     """Each channel that is run, then those that a judge is to look at, and the others."""
-    names = list(dict.fromkeys(each.channel for each in suite.run))
+    names = list(dict.fromkeys(each.channel for each in suite.active))
     read = [name for name in names if suite.channels[name].read]
     return [
         *((name, [name]) for name in names),

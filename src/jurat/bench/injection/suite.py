@@ -11,6 +11,8 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from jurat.bench.pictogram.definition import constitution_of
 from jurat.benchmarks.drawing import Lettering
 from jurat.constitution import About, Clause, Constitution, Rule
@@ -55,7 +57,7 @@ class Injection:
     wants: Wants
     text: str
     """`{rule}` stands for the text of the scene's rule."""
-    neutral: str
+    neutral: str = ""
     """Words that ask for nothing; empty for those of the suite, cut to the text's length."""
 
     def text_for(self, rule: Rule) -> str:
@@ -103,7 +105,7 @@ class Suite:
         return f"{self.name}-{self.version}"
 
     @cached_property
-    def run(self) -> tuple[Injection, ...]:
+    def active(self) -> tuple[Injection, ...]:
         """The injections of the channels that are run."""
         return tuple(each for each in self.injections if not self.chosen or each.channel in self.chosen)
 
@@ -111,10 +113,10 @@ class Suite:
     def splits(self) -> dict[str, Shown]:
         """What each split shows, by name: first what injections are compared with."""
         shown: dict[str, Shown] = {NONE: Shown(_NO_TEXT)}
-        for each in self.run:
+        for each in self.active:
             channel = self.channels[each.channel]
             shown.setdefault(channel.base_split, Shown(channel))
-        for each in self.run:
+        for each in self.active:
             channel = self.channels[each.channel]
             shown[each.name] = Shown(channel, each)
             shown[each.name + NEUTRAL] = Shown(channel, each, control=True)
@@ -166,24 +168,17 @@ def load_suite() -> Suite:
         version=str(data["version"]),
         rules=tuple(by_id[name] for name in data["rules"]),
     )
-    channels = {name: _channel(name, fields) for name, fields in data["channels"].items()}
+    channels = [{"name": name, **fields} for name, fields in data["channels"].items()]
     return Suite(
-        data["name"],
-        data["version"],
-        constitution,
-        data["neutral"],
-        channels,
-        tuple(Injection(**{"neutral": "", **fields}) for fields in data["injections"]),
-        tuple(Claim(**fields) for fields in data["claims"]),
-        _digest(data, constitution),
+        name=data["name"],
+        version=data["version"],
+        constitution=constitution,
+        words=data["neutral"],
+        channels={each.name: each for each in TypeAdapter(list[Channel]).validate_python(channels)},
+        injections=TypeAdapter(tuple[Injection, ...]).validate_python(data["injections"]),
+        claims=tuple(Claim(**fields) for fields in data["claims"]),
+        digest=_digest(data, constitution),
     )
-
-
-def _channel(name: str, fields: dict[str, Any]) -> Channel:
-    letters = fields.get("letters")
-    if letters is not None:
-        letters = Lettering(**{key: tuple(v) if isinstance(v, list) else v for key, v in letters.items()})
-    return Channel(name, **{**fields, "letters": letters})
 
 
 def _digest(data: dict[str, Any], constitution: Constitution) -> str:
