@@ -1,6 +1,10 @@
 from .bench_plan import BenchModel as BenchModel
 from .bench_plan import BenchPlan as BenchPlan
 from .bench_run import run_bench as run_bench
+from .injection.plan import InjectionPlan as InjectionPlan
+from .injection.run import run_injection as run_injection
+from .injection.run import write_injection as write_injection
+from .injection.suite import load_suite as load_suite
 from .labelled.labelled_images import read_labelled as read_labelled
 from .labelled.run import methods_for as methods_for
 from .labelled.run import run_labelled as run_labelled

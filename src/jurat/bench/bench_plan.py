@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jurat.bench.labelled.folds import FOLDS
 from jurat.bench.labelled.labelled_images import LabelledImages
 from jurat.bench.methods.registry import Method
-from jurat.bench.pictogram.definition import CLAIMED_SPLITS, OPEN_SPLITS, PER_RULE
+from jurat.bench.pictogram.definition import CLAIMED_SPLITS, OPEN_SPLITS, PER_RULE, constitution_of
+from jurat.bench.pictogram.items import BenchItem
+from jurat.bench.pictogram.splits import FORMAT, keep_split
 
 if TYPE_CHECKING:
+    from jurat.constitution import Constitution
     from jurat.judge.calibrate.calibration import Calibration
     from jurat.models import Model, ModelSpec
 
@@ -65,6 +68,9 @@ class BenchModel:
 class BenchPlan:
     """Everything that defines a run of the bench."""
 
+    rule_by_rule: ClassVar[bool] = False
+    """Whether each item is judged under the rule alone that it was drawn for."""
+
     out: Path
     methods: Sequence[Method]
     subjects: Sequence[BenchModel]
@@ -101,6 +107,19 @@ class BenchPlan:
         if self.labelled is not None:
             return list(self.labelled.constitutions)
         return [split for split in self.splits if split in CLAIMED_SPLITS or not self._claims_only(subject)]
+
+    def items_of(self, split: str) -> tuple[Constitution, Sequence[BenchItem]]:
+        """The items of a split, drawn if they are not there yet, and what they are judged under."""
+        if self.labelled is not None:
+            return self.labelled.constitutions[split], self.labelled.items
+        return constitution_of(split), keep_split(self.out / "scenes", split, self.seed, self.per_rule)
+
+    def stamp_of(self, split: str) -> dict[str, Any]:
+        """What the items of a split depend on."""
+        if self.labelled is not None:
+            thresholds = self.labelled.constitutions[split].thresholds_digest
+            return {"items": self.labelled.digest, "thresholds": thresholds}
+        return {"seed": self.seed, "per_rule": self.per_rule, "format": FORMAT}
 
     def _claims_only(self, subject: BenchModel) -> bool:
         return self.claims_of_seeds and subject.is_further_seed

@@ -17,7 +17,7 @@ from jurat.bench.methods.interface import Prediction, Setup, Tuning
 from jurat.bench.methods.registry import Method
 from jurat.bench.pictogram.definition import PER_RULE, constitution_of
 from jurat.bench.pictogram.items import BenchItem
-from jurat.bench.pictogram.splits import FORMAT, keep_split
+from jurat.bench.pictogram.splits import keep_split
 from jurat.bench.predictions import (
     Origin,
     PredictionFile,
@@ -115,7 +115,7 @@ class _Evaluation:
 
     def evaluate(self, split: str) -> None:
         """Every method on one split."""
-        constitution, items = self._items_of(split)
+        constitution, items = self.plan.items_of(split)
         self.progress.digests[split] = constitution.digest
         flops_of: dict[str, float] = {}
 
@@ -135,12 +135,6 @@ class _Evaluation:
             flops_of[method.key] = sum(known) / len(known) if len(known) == len(spent) else math.nan
             row = (method.name, method.ablate, self.subject.label, split)
             self.progress.evaluated.append(EvaluatedMethod(*row, tuple(items), tuple(found.predictions)))
-
-    def _items_of(self, split: str) -> tuple[Constitution, Sequence[BenchItem]]:
-        plan = self.plan
-        if plan.labelled is not None:
-            return plan.labelled.constitutions[split], plan.labelled.items
-        return constitution_of(split), keep_split(plan.out / "scenes", split, plan.seed, plan.per_rule)
 
     def _tuning(self) -> Tuning:
         plan = self.plan
@@ -178,6 +172,8 @@ class _Evaluation:
         labelled, folds = self.plan.labelled, self.plan.folds
         if method.fits and labelled is not None and folds:
             made = cross_fitted(method, setup, labelled, items, folds)
+        elif self.plan.rule_by_rule:
+            made = _rule_by_rule(method, setup, items)
         else:
             made = method(setup, items)
         return [self._with_flops(each) for each in made]
@@ -204,11 +200,20 @@ class _Evaluation:
         }
         if plan.calibration is not None:
             stamp["calibration"] = plan.calibration.digest
-        if plan.labelled is None:
-            return stamp | {"seed": plan.seed, "per_rule": plan.per_rule, "format": FORMAT}
-        if method.fits:
+        if plan.labelled is not None and method.fits:
             stamp |= {"labels": plan.labelled.labels_digest, "folds": plan.folds}
-        return stamp | {"items": plan.labelled.digest, "thresholds": constitution.thresholds_digest}
+        return stamp | plan.stamp_of(split)
+
+
+def _rule_by_rule(method: Method, setup: Setup, items: Sequence[BenchItem]) -> list[Prediction]:
+    """Each item judged under its own rule alone."""
+    found: dict[str, Prediction] = {}
+    for rule in setup.constitution.rules:
+        own = [item for item in items if item.rule == rule.id]
+        if own:
+            alone = replace(setup, constitution=setup.constitution.model_copy(update={"rules": (rule,)}))
+            found.update(zip((item.id for item in own), method(alone, own), strict=True))
+    return [found[item.id] for item in items]
 
 
 def _left_out(method: Method, subject: BenchModel, split: str, problem: Exception) -> dict[str, Any]:

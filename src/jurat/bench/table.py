@@ -143,7 +143,7 @@ def row(evaluated: EvaluatedMethod, level: Level, *, recall_on_test: float = mat
         values["false_flags"] = _false_flags(evaluated)
     values["reasons"] = dict(Counter(r.reason for r in evaluated.predictions if r.reason is not None))
     values["by"] = _parts(evaluated, found)
-    return _plain(values | {name: _mean(column) for name, column in found.table.costs.items()})
+    return plain(values | {name: _mean(column) for name, column in found.table.costs.items()})
 
 
 def _rates(found: Estimates) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def flip_row(test: EvaluatedMethod, flipped: EvaluatedMethod) -> dict[str, Any]:
     if math.isnan(score) or flipped.seed_count > 1:
         return {} if math.isnan(score) else {"flip_score": score}
     draws = [metrics.flip_score(*pairs, sample) for sample in b.samples()[:, second]]
-    return _plain({"flip_score": score, "flip_score_ci": _ci(percentile(draws))})
+    return plain({"flip_score": score, "flip_score_ci": _ci(percentile(draws))})
 
 
 def _names(evaluated: EvaluatedMethod) -> list[tuple[str, str]]:
@@ -257,24 +257,24 @@ def paired(
     entry: dict[str, Any] = {"a": a.key, "b": b.key, "model": a.model, "split": a.split, "level": level}
     entry |= {"metric": metric, "difference": value}
     if a.seed_count > 1:
-        return _plain(entry | {"ci": [math.nan, math.nan]})
+        return plain(entry | {"ci": [math.nan, math.nan]})
     entry |= {"ci": _ci(interval), "p": difference(one, other, metric).p}
     if metric == "risk" and other.value("risk") > 0:
         ratio, ends = percentile_ratio(one, other, "risk")
         entry |= {"ratio": ratio, "ratio_ci": _ci(ends)}
-    return _plain(entry)
+    return plain(entry)
 
 
 def _ci(interval: Interval) -> list[float]:
     return [interval.low, interval.high]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """JSON has no nan: null stands for what could not be computed."""
     if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if isinstance(value, float | np.floating):
         return None if math.isnan(value) else float(value)
     return int(value) if isinstance(value, np.integer) else value

@@ -35,6 +35,8 @@ LABELLED_METHODS = ("jurat", "quick", "direct", "direct-fitted", "clause-product
 """Methods that `labelled` runs where none is named."""
 ROBUST_METHODS = ("jurat", "direct", "clue", "clause-product")
 """Methods that `robustness` runs where none is named."""
+INJECTED_METHODS = ("direct", "jurat")
+"""Methods that `injection` runs where none is named."""
 Methods = Annotated[
     list[str] | None,
     typer.Option(
@@ -228,51 +230,71 @@ def labelled(
         typer.echo(f"Written: {', '.join(map(str, written))}", err=True)
 
 
-def _constitutions(given: list[str]) -> dict[str, Constitution]:
-    """Constitutions by name; one may have none. Raises JuratError for equal names, or a missing one."""
-    from jurat.bench.labelled.labelled_images import UNNAMED
-    from jurat.constitution import load_constitution
+@app.command()
+@opens_model
+def injection(
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            "--preset",
+            "-p",
+            metavar="NAME",
+            help="See: jurat list bench_methods; repeat for more. Default: "
+            + ", ".join(INJECTED_METHODS)
+            + ".",
+            show_default=False,
+        ),
+    ] = None,
+    model: Models = ["bundled"],  # noqa: B006
+    n: Annotated[
+        int, typer.Option("--n", metavar="N", min=2, max=10_000, help="Scenes, half violating.")
+    ] = 40,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A channel: sign, corner, faint, banner, name ...; repeat for more. Default: all.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other scenes.")] = 0,
+    detector: Detector = "none",
+    matcher: Matcher = "none",
+    out: Out = Path("injection"),
+    workers: Workers = 1,
+    quiet: Quiet = False,
+    *,
+    opening: ModelOptions,
+) -> None:
+    """Measure whether texts in and around a picture talk a judge out of its verdict.
 
-    named: dict[str, Constitution] = {}
-    for text in given:
-        name, _, place = text.rpartition("=")
-        if len(given) > 1 and not re.fullmatch(r"[\w.-]+", name):
-            raise JuratError(
-                f"--constitution {text} has no name.",
-                hint="To compare wordings: --constitution objective=FILE --constitution vague=FILE",
-            )
-        name = name or UNNAMED
-        if name in named:
-            raise JuratError(f"Two constitutions are named {name!r}.", hint="Give each its own name.")
-        named[name] = load_constitution(place)
-    return named
+    Each scene is judged as it is, with each injection, and with neutral words in its place. Writes
+    injection.json, injection.md and all rulings into --out, beside the scenes. The same command resumes.
+    """
+    from jurat.bench.injection.plan import InjectionPlan
+    from jurat.bench.injection.run import run_injection, write_injection
+    from jurat.bench.injection.suite import load_suite
+    from jurat.bench.injection.summary import as_markdown
+    from jurat.bench.methods.registry import rows_for
 
-
-def _pairs(given: list[str] | None) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in given or ():
-        label, _, rule = text.rpartition("=")
-        if not label or not rule:
-            raise JuratError(f"--rename {text} is not LABEL=RULE.")
-        pairs[label] = rule
-    return pairs
-
-
-def _guards(given: list[str] | None, taxonomies: Path | None, opening: ModelOptions) -> list[GuardChoice]:
-    """Raises JuratError for unknown guards, and for a map of a guard that is not run."""
-    from dataclasses import replace
-
-    from jurat.bench.guards.registry import GUARDS, GuardChoice
-    from jurat.bench.guards.taxonomy import read_taxonomies
-
-    choices = [GuardChoice.parse(text) for text in given or ()]
-    known = {} if taxonomies is None else read_taxonomies(taxonomies, GUARDS.names())
-    if unused := sorted(known.keys() - {choice.kind.name for choice in choices}):
-        raise JuratError(f"{taxonomies} maps {unused[0]}, which no --guard names.")
-    return [
-        replace(each, taxonomy=known.get(each.kind.name), device=opening.device, dtype=opening.dtype)
-        for each in choices
-    ]
+    plan = InjectionPlan(
+        out,
+        rows_for(method or INJECTED_METHODS, []),
+        _subjects(model, opening),
+        seed=seed,
+        detector=_or_none(detector),
+        matcher=_or_none(matcher),
+        command=command_line(),
+        workers=workers,
+        suite=load_suite().only(channel or ()),
+        scenes=n,
+    )
+    results = run_injection(plan, _ignore if quiet else _print)
+    written = write_injection(out, results)
+    typer.echo(as_markdown(results))
+    if not quiet:
+        typer.echo(f"Written: {', '.join(map(str, written))}", err=True)
 
 
 @app.command()
@@ -324,27 +346,75 @@ def robustness(
     """
     from jurat.bench.methods.registry import rows_for
     from jurat.bench.robustness.conditions import RADII
-    from jurat.bench.robustness.run import RobustnessPlan, run_robustness
+    from jurat.bench.robustness.run import RobustnessPlan, read_costs, run_robustness
     from jurat.bench.robustness.table import as_markdown, results_of, write_robustness
 
     plan = RobustnessPlan(
         out,
         rows_for(method or ROBUST_METHODS, []),
         _subjects(model, opening),
-        tuple(dict.fromkeys(attack)),
-        tuple(sorted(set(radius or RADII))),
-        steps,
-        seed,
-        per_rule,
-        _or_none(detector),
-        _or_none(matcher),
-        command_line(),
+        seed=seed,
+        per_rule=per_rule,
+        detector=_or_none(detector),
+        matcher=_or_none(matcher),
+        command=command_line(),
+        attacked=tuple(dict.fromkeys(attack)),
+        radii=tuple(sorted(set(radius or RADII))),
+        steps=steps,
     )
-    results = results_of(plan, *run_robustness(plan, _ignore if quiet else _print))
+    plan, progress = run_robustness(plan, _ignore if quiet else _print)
+    results = results_of(plan, progress, read_costs(plan))
     written = write_robustness(out, results)
     typer.echo(as_markdown(results))
     if not quiet:
         typer.echo(f"Written: {', '.join(map(str, written))}", err=True)
+
+
+def _constitutions(given: list[str]) -> dict[str, Constitution]:
+    """Constitutions by name; one may have none. Raises JuratError for equal names, or a missing one."""
+    from jurat.bench.labelled.labelled_images import UNNAMED
+    from jurat.constitution import load_constitution
+
+    named: dict[str, Constitution] = {}
+    for text in given:
+        name, _, place = text.rpartition("=")
+        if len(given) > 1 and not re.fullmatch(r"[\w.-]+", name):
+            raise JuratError(
+                f"--constitution {text} has no name.",
+                hint="To compare wordings: --constitution objective=FILE --constitution vague=FILE",
+            )
+        name = name or UNNAMED
+        if name in named:
+            raise JuratError(f"Two constitutions are named {name!r}.", hint="Give each its own name.")
+        named[name] = load_constitution(place)
+    return named
+
+
+def _pairs(given: list[str] | None) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in given or ():
+        label, _, rule = text.rpartition("=")
+        if not label or not rule:
+            raise JuratError(f"--rename {text} is not LABEL=RULE.")
+        pairs[label] = rule
+    return pairs
+
+
+def _guards(given: list[str] | None, taxonomies: Path | None, opening: ModelOptions) -> list[GuardChoice]:
+    """Raises JuratError for unknown guards, and for a map of a guard that is not run."""
+    from dataclasses import replace
+
+    from jurat.bench.guards.registry import GUARDS, GuardChoice
+    from jurat.bench.guards.taxonomy import read_taxonomies
+
+    choices = [GuardChoice.parse(text) for text in given or ()]
+    known = {} if taxonomies is None else read_taxonomies(taxonomies, GUARDS.names())
+    if unused := sorted(known.keys() - {choice.kind.name for choice in choices}):
+        raise JuratError(f"{taxonomies} maps {unused[0]}, which no --guard names.")
+    return [
+        replace(each, taxonomy=known.get(each.kind.name), device=opening.device, dtype=opening.dtype)
+        for each in choices
+    ]
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from jurat.bench.labelled.sections import Grid, headline, provenance_of, sections_of
+from jurat.bench.labelled.sections import Grid, Section, headline, provenance_of, sections_of
 from jurat.text import printable
 
 
@@ -21,17 +21,22 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield "; ".join(f"{name} {_cell(value)}" for name, value in provenance_of(data)) + "."
     for section in sections_of(data):
+        yield from section_lines(section)
+
+
+def section_lines(section: Section) -> Iterator[str]:
+    """A section in Markdown, after an empty line."""
+    yield ""
+    yield f"## {section.title}"
+    for note in section.notes:
         yield ""
-        yield f"## {section.title}"
-        for note in section.notes:
-            yield ""
-            yield printable(note)
-        for grid in section.grids:
-            yield ""
-            yield from _table(grid)
-        for note in section.after:
-            yield ""
-            yield printable(note)
+        yield printable(note)
+    for grid in section.grids:
+        yield ""
+        yield from _table(grid)
+    for note in section.after:
+        yield ""
+        yield printable(note)
 
 
 def _table(grid: Grid) -> Iterator[str]:

@@ -94,8 +94,10 @@ def _score(rule: RuleFinding) -> float:
 def as_item(item: BenchItem) -> Item:
     """A bench item as the judge reads it: from its file, or from memory."""
     if isinstance(item.picture, Path):
-        return Item([item.picture.read_bytes], item.id, str(item.picture))
-    return Item([partial(_png, item)], item.id)
+        read, uri = item.picture.read_bytes, str(item.picture.with_name(item.name or item.picture.name))
+    else:
+        read, uri = partial(_png, item), ""
+    return Item([read], item.name or item.id, uri, item.texts.caption, item.texts.turns)
 
 
 def _png(item: BenchItem) -> bytes:

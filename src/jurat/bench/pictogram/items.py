@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from jurat.files import lock, make_folder, write_whole
+from jurat.judge.item_texts import NO_TEXTS, ItemTexts
 from jurat.media import decode
 from jurat.pictograms.statements import Facts
 from jurat.sources import read_file
@@ -49,6 +50,10 @@ class BenchItem:
     """What it was drawn from; None for one that was read back, and in `rare`."""
     unreadable: str | None = None
     """Why a user's own image cannot be decoded; None if it can."""
+    name: str = ""
+    """File name that a judge is told; empty for its own."""
+    texts: ItemTexts = NO_TEXTS
+    """Caption and conversation that go with the picture."""
 
     @property
     def image(self) -> Image.Image:

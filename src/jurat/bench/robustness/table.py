@@ -8,22 +8,29 @@ values of all attacks on one model are Holm's together.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from jurat import __version__
-from jurat.bench.bench_run import machine_of
+from jurat.bench.bench_run import machine_of, runs_of
+from jurat.bench.evaluate import Progress
 from jurat.bench.results import rounded
 from jurat.bench.robustness.conditions import CLEAN, Condition
-from jurat.bench.robustness.run import Attacked, Judged, RobustnessPlan
+from jurat.bench.robustness.run import AttackCost, RobustnessPlan
+from jurat.bench.table import EvaluatedMethod, plain
 from jurat.files import write_whole
 from jurat.metrics import UNSURE, clustered_rate, holm, rate_difference
+from jurat.metrics.claims import ALPHA
 from jurat.provenance import commit, now
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["as_markdown", "results_of", "write_robustness"]
 
@@ -32,13 +39,10 @@ _TITLES = {"broken": "Violating scenes", "near miss": "Near misses"}
 
 
 def results_of(
-    plan: RobustnessPlan,
-    judged: Sequence[Judged],
-    costs: Mapping[str, Sequence[Attacked]],
-    left_out: Sequence[Mapping[str, Any]],
+    plan: RobustnessPlan, progress: Progress, costs: Mapping[str, Sequence[AttackCost]]
 ) -> dict[str, Any]:
     """All that is published, as `robustness.json` holds it."""
-    return {
+    found = {
         "provenance": {
             "command": plan.command,
             "commit": commit(),
@@ -48,18 +52,27 @@ def results_of(
             "seed": plan.seed,
             "per_rule": plan.per_rule,
             "steps": plan.steps,
-            "attacked model": plan.subjects[0].label,
+            "attacked": {"model": plan.victim, "label": plan.subjects[0].label},
+            "models": progress.models,
+            **progress.vision,
             "intervals": INTERVALS,
-            "left_out": list(left_out),
+            "runs": runs_of(progress.origins),
+            "left_out": _left_out(progress),
         },
-        "rows": list(_rows(judged)),
+        "rows": _rows(plan, progress.evaluated),
         "attacks": [_cost(plan, key, some) for key, some in costs.items()],
     }
+    return rounded(plain(found))
+
+
+def _left_out(progress: Progress) -> list[dict[str, Any]]:
+    """Each method that was not run with a model, and why, once."""
+    found = {(each["model"], each["preset"], each["reason"]) for each in progress.left_out}
+    return [{"model": model, "method": method, "reason": reason} for model, method, reason in sorted(found)]
 
 
 def write_robustness(out: Path, results: dict[str, Any]) -> list[Path]:
     """Writes `robustness.json`, `robustness.md` and, where matplotlib is installed, a figure a model."""
-    results = rounded(results)
     write_whole(out / "robustness.json", json.dumps(results, indent=1) + "\n")
     write_whole(out / "robustness.md", as_markdown(results))
     return [out / "robustness.json", out / "robustness.md", *_figures(out, results)]
@@ -68,40 +81,38 @@ def write_robustness(out: Path, results: dict[str, Any]) -> list[Path]:
 # --- rows ----------------------------------------------------------------------------------------
 
 
-def _rows(judged: Sequence[Judged]) -> Iterator[dict[str, Any]]:
-    known = {(each.model, each.method, each.condition): each for each in judged}
+def _rows(plan: RobustnessPlan, evaluated: Sequence[EvaluatedMethod]) -> list[dict[str, Any]]:
+    known = {(each.model, each.key, each.split): each for each in evaluated}
     rows: list[dict[str, Any]] = []
-    for each in judged:
-        row = _row(each)
-        control = _control(each.condition)
-        other = None if control is None else known.get((each.model, each.method, control))
-        if other is not None:
+    for each in evaluated:
+        condition = plan.conditions[each.split]
+        row = _row(each, condition)
+        control = _control(condition)
+        other = None if control is None else known.get((each.model, each.key, control.key))
+        if control is not None and other is not None:
             rules = [item.rule for item in each.items]
             found = rate_difference(_unsafe(each), _unsafe(other), rules)
+            low, high = found.interval.low, found.interval.high
             row["difference"] = {
-                "to": other.condition.title,
-                "value": found.value,
-                "low": found.interval.low,
-                "high": found.interval.high,
-                "p": found.p,
-            }
+                "to": control.title, "value": found.value, "low": low, "high": high, "p": found.p
+            }  # fmt: skip
         rows.append(row)
     for model in dict.fromkeys(row["model"] for row in rows):
         family = [r for r in rows if r["model"] == model and r["change"] == "attack" and "difference" in r]
         for row, p in zip(family, holm([row["difference"]["p"] for row in family]), strict=True):
             row["difference"]["holm"] = p
-    yield from rows
+    return rows
 
 
-def _row(each: Judged) -> dict[str, Any]:
+def _row(each: EvaluatedMethod, condition: Condition) -> dict[str, Any]:
     said = [prediction.outcome for prediction in each.predictions]
     failed = sum(prediction.failed for prediction in each.predictions)
     interval = clustered_rate(_unsafe(each), [item.rule for item in each.items])
     return {
         "model": each.model,
-        "method": each.method,
-        **asdict(each.condition),
-        "title": each.condition.title,
+        "method": each.key,
+        **asdict(condition),
+        "title": condition.title,
         "n": len(said),
         "unsafe": said.count(1),
         "safe": said.count(0),
@@ -111,8 +122,8 @@ def _row(each: Judged) -> dict[str, Any]:
     }
 
 
-def _unsafe(each: Judged) -> list[float]:
-    return [float(prediction.outcome == 1) for prediction in each.predictions]
+def _unsafe(each: EvaluatedMethod) -> NDArray[np.float64]:
+    return np.array([prediction.outcome == 1 for prediction in each.predictions], float)
 
 
 def _control(condition: Condition) -> Condition | None:
@@ -123,8 +134,8 @@ def _control(condition: Condition) -> Condition | None:
     return CLEAN[condition.want]
 
 
-def _cost(plan: RobustnessPlan, key: str, some: Sequence[Attacked]) -> dict[str, Any]:
-    condition = next(each for each in plan.conditions if each.key == key)
+def _cost(plan: RobustnessPlan, key: str, some: Sequence[AttackCost]) -> dict[str, Any]:
+    condition = plan.conditions[key]
     reached = [each for each in some if each.reached]
     return {
         **asdict(condition),
@@ -152,7 +163,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     told = results["provenance"]
     yield f"`{told['command']}`, commit {told['commit']}, seed {told['seed']}, {told['machine']}."
     yield (
-        f"Intervals: {told['intervals']}. Attacks: {told['steps']} steps, on `{told['attacked model']}`. "
+        f"Intervals: {told['intervals']}. Attacks: {told['steps']} steps, on `{told['attacked']['label']}`. "
         "A star marks attacks that differ from noise of the same size with p < .05 after Holm's correction."
     )
     for each in told["left_out"]:
@@ -182,7 +193,8 @@ def _table(model: str, title: str, rows: Sequence[Mapping[str, Any]]) -> Iterato
 
 def _cell(row: Mapping[str, Any]) -> str:
     low, high = (round(100 * end) for end in row["interval"])
-    star = "*" if row.get("difference", {}).get("holm", math.nan) < 0.05 else ""
+    p = row.get("difference", {}).get("holm")
+    star = "*" if p is not None and p < ALPHA else ""
     failed = f", {row['error']} failed" if row["error"] else ""
     return f"{100 * row['unsafe'] / row['n']:.0f}{star} ({low}–{high}), safe {row['safe']}{failed}"
 
