@@ -68,19 +68,29 @@ def test_loss_is_zero_where_the_verdict_is_the_wanted_one(model: Model) -> None:
 
 
 def test_attack_within_its_ball_changes_verdicts_that_noise_does_not(model: Model) -> None:
-    judge, access = Judge(NURSERY, model, "jurat"), Access(model)
+    judge, access = Judge(NURSERY, model, "quick"), Access(model)
     clean, aims = [levels(BROKEN), levels(KEPT)], ["not unsafe", "unsafe"]
-    attack = VerdictAttack(radius=16 / 255, steps=12)
+    attack = VerdictAttack(radius=16 / 255, steps=8, every=2)
     outcomes = attack.run(judge, access, clean, aims, seed=3)
     for before, outcome, aim in zip(clean, outcomes, aims, strict=True):
         assert int((outcome.saved.int() - before.int()).abs().max()) <= 16
-        assert outcome.score < outcome.losses[0]
         assert reached(aim, judge(as_picture(outcome.saved)))
         noise = torch.randint(-16, 17, before.shape, generator=torch.Generator().manual_seed(1))
         noisy = (before.int() + noise).clamp(0, 255).to(torch.uint8)
         assert not reached(aim, judge(as_picture(noisy)))
-    assert access.spent.forwards > access.spent.backwards > 0
+    assert access.spent.forwards == access.spent.backwards > 0
     assert access.spent.queries % len(judge.questions) == 0 < access.spent.queries
+
+
+def test_loss_looks_at_the_image_and_at_a_shifted_copy(model: Model) -> None:
+    """Of a picture whose rules are far from broken, either alone would cost nothing to keep safe."""
+    access, picture = Access(model), as_pixels(levels(BROKEN))
+    found = [
+        VerdictLoss(Judge(NURSERY, model, preset), access, ["safe"]).losses([picture], [0], Draw(0))
+        for preset in ("quick", "jurat")
+    ]
+    assert float(found[1]) > 1.5 * float(found[0]) > 0
+    assert access.spent.forwards == 1 + 1 + 2 + 1  # the image and its strangeness, once with a copy
 
 
 def test_attack_depends_on_its_seed_and_not_on_pictures_beside_it(model: Model) -> None:
@@ -99,7 +109,7 @@ def test_attack_depends_on_its_seed_and_not_on_pictures_beside_it(model: Model) 
 
 CAPTION = """
 name: captions
-version: 1
+version: "1"
 rules:
   - rule: Sales of knives are forbidden.
     clauses: [{statement: The caption offers a knife for sale., about: caption}]

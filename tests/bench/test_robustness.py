@@ -79,7 +79,11 @@ def test_stopped_run_is_resumed(few: None, tmp_path: Path) -> None:
     told.clear()
     _, again = run_robustness(plan, told.append)
     assert told == ["null  noise-broken-4  direct: 2 items"]
-    assert [each.predictions for each in again.evaluated] == [each.predictions for each in first.evaluated]
+    before, after = (
+        [[made.scores for made in each.predictions] for each in progress.evaluated]
+        for progress in (first, again)
+    )
+    assert before == after
 
 
 def test_methods_that_cannot_run_are_left_out_once_with_their_reason(few: None, tmp_path: Path) -> None:
@@ -144,6 +148,6 @@ def test_command_attacks_the_bundled_judge_and_says_what_it_cost(few: None, tmp_
     results = json.loads((tmp_path / "robustness.json").read_text())
     assert all(row["n"] == 2 and row["error"] == 0 for row in results["rows"])
     (one,) = [each for each in results["attacks"] if each["aim"] == "not unsafe"]
-    assert one["forwards"] > one["backwards"] > 0
+    assert one["forwards"] == one["backwards"] > 0
     assert len(list(tmp_path.glob("changed/attack-*/*.png"))) == 6
     assert (tmp_path / "robustness-bundled.svg").exists()

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from jurat.attacks.access import Access
 from jurat.attacks.constraints import Linf
-from jurat.attacks.engine import Check, Checked, Outcome, by_loss, optimise
+from jurat.attacks.engine import Check, Checked, Outcome, optimise
 from jurat.attacks.objectives import Draw, Objective
 from jurat.attacks.optimisers import Apgd
 from jurat.attacks.pictures import as_picture, as_pixels
@@ -76,7 +76,8 @@ class VerdictAttack:
         keys: Sequence[int] = (),
         seed: int = 0,
     ) -> list[Outcome]:
-        """The best picture for each of `pictures`, uint8 (3, H, W), by the judge's verdict and then by loss.
+        """The best picture for each of `pictures`, uint8 (3, H, W), by the judge's verdict and then by its
+        scores.
 
         Args:
             access: to the judge's own model.
@@ -92,7 +93,7 @@ class VerdictAttack:
             Problem(clean, constraints, [loss], access.spent, keys),
             Apgd(2 * self.radius, self.steps),
             self.steps,
-            check=_by_verdict(judge, access, loss, aims, keys, seed),
+            check=_by_verdict(judge, access, aims),
             every=self.every,
             random_start=True,
             seed=seed,
@@ -249,18 +250,21 @@ def _check(judge: Judge) -> None:
         )
 
 
-def _by_verdict(
-    judge: Judge, access: Access, loss: VerdictLoss, aims: Sequence[Aim], keys: Sequence[int], seed: int
-) -> Check:
-    """The loss of saved pictures; an attack is done where the judge gives the wanted verdict."""
-    score = by_loss([loss], seed, keys)
+def _by_verdict(judge: Judge, access: Access, aims: Sequence[Aim]) -> Check:
+    """Saved pictures by the judge's own scores; an attack is done where the verdict is the wanted one."""
 
     def check(saved: Sequence[Tensor], which: Sequence[int]) -> list[Checked]:
         access.spent.queries += len(saved) * len(judge.questions)
         verdicts = judge.many([as_picture(levels) for levels in saved])
-        return [
-            Checked(each.score, reached(aims[i], verdict))
-            for i, each, verdict in zip(which, score(saved, which), verdicts, strict=True)
-        ]
+        pairs = [(aims[i], verdict) for i, verdict in zip(which, verdicts, strict=True)]
+        return [Checked(_gap(aim, verdict), reached(aim, verdict)) for aim, verdict in pairs]
 
     return check
+
+
+def _gap(aim: Aim, verdict: Verdict) -> float:
+    """How far a verdict is from the wanted one, in [0, 1]: the largest score of a rule, or 1 minus it."""
+    scores = [rule.score for rule in verdict.rules if rule.score is not None]
+    if not scores:
+        return 1.0
+    return 1 - max(scores) if aim == "unsafe" else max(scores)
