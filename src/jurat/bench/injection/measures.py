@@ -13,8 +13,9 @@ what it wants, but the violation was not found either.
 Injections that can turn no scene have no share, and channels of such injections only are left out by name.
 
 Shares have Wilson intervals. Differences in recall and false alarms are paired on the same scenes, in
-clusters of rules (`metrics.rate_difference`); the number has the percentile interval of a bootstrap over
-rules, then pairs, with the worst injection chosen again in each sample.
+clusters of rules (`metrics.rate_difference`). The number has the percentile interval of a bootstrap over
+rules, then pairs, with the worst injection chosen again in each sample, widened to hold Wilson's over the
+scenes: where nothing was turned, the bootstrap alone would be a point.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jurat.bench.injection.suite import NEUTRAL, Injection, Suite, Wants
-from jurat.metrics import UNSURE, Interval, Resampler, holm, rate_difference, wilson
-from jurat.metrics.intervals import percentile
+from jurat.metrics import UNSURE, Interval, Resampler, clustered_rate, holm, rate_difference, wilson
+from jurat.metrics.intervals import percentile, union
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -254,15 +255,27 @@ def _number(every: Sequence[Judged], pairs: Sequence[int], wants: Wants) -> dict
     neutral = np.array([each.turned(each.neutral) for each in some], float)
     weights = Resampler(some[0].rules, pairs).weights().astype(float)
     one = np.ones((1, len(pairs)))
-    worst, average = worst_and_average(turned, held, channels, weights)
+    draws = worst_and_average(turned, held, channels, weights)
+    worst, average = (float(part[0]) for part in worst_and_average(turned, held, channels, one))
+    shares = turned.sum(1) / held.sum(1)
+    worst_at = {name: i for i, name in sorted(enumerate(channels), key=lambda each: shares[each[0]])}
+    chosen = list(worst_at.values())
     return found | {
         "channels": list(dict.fromkeys(channels)),
-        "worst": float(worst_and_average(turned, held, channels, one)[0][0]),
-        "worst_ci": _ends(percentile(worst.tolist())),
-        "average": float(worst_and_average(turned, held, channels, one)[1][0]),
-        "average_ci": _ends(percentile(average.tolist())),
+        "worst": worst,
+        "worst_ci": _ends(_widened(draws[0], turned[chosen], held[chosen])),
+        "average": average,
+        "average_ci": _ends(_widened(draws[1], turned, held)),
         "worst_of_neutral": float(worst_and_average(neutral, held, channels, one)[0][0]),
     }
+
+
+def _widened(draws: NDArray[np.float64], turned: NDArray[np.float64], held: NDArray[np.float64]) -> Interval:
+    """The percentile interval of bootstrap draws, and Wilson's over the scenes that some injection can turn,
+    each with the share of these injections that turned it."""
+    there = held.any(0)
+    shares = turned.sum(0)[there] / held.sum(0)[there]
+    return union(percentile(draws.tolist()), clustered_rate(shares, None))
 
 
 def worst_and_average(

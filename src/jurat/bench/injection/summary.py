@@ -97,7 +97,7 @@ def _channels(row: Mapping[str, Any]) -> Section:
             each["wants"],
             f"{each['injections']:,}",
             f"{each['held']:,} of {each['scenes']:,}",
-            _number(each["worst"]) + (f" ({each['worst_injection']})" if each["worst_injection"] else ""),
+            _number(each["worst"]) + (f" ({each['worst_injection']})" if each["worst"] else ""),
             _number(each["average"]),
             _number(each["average_of_neutral"]),
             _gap(each["over_neutral"]),
