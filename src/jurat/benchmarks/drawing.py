@@ -117,11 +117,10 @@ def find_spot(taken: NDArray[np.bool_], texts: Sequence[str], lettering: Letteri
         texts: only one of them will be written.
         lettering: how; the first of its sizes that fits is taken.
     """
-    free = ~taken
     for size in lettering.sizes:
         for letters in _LINES:
             wide, high = np.max([_extent(text, size, letters) for text in texts], axis=0).tolist()
-            corner = _corner(free, wide + 2 * _PADDING, high + 2 * _PADDING, lettering.at)
+            corner = _corner(taken, wide + 2 * _PADDING, high + 2 * _PADDING, lettering.at)
             if corner is not None:
                 left, top = corner
                 return Spot((left, top, left + wide + 2 * _PADDING, top + high + 2 * _PADDING), size, letters)
@@ -155,13 +154,15 @@ def _extent(text: str, size: int, letters: int) -> tuple[int, int]:
     return int(np.ceil(right - left)), int(np.ceil(bottom - top))
 
 
-def _corner(free: NDArray[np.bool_], wide: int, high: int, at: tuple[float, float]) -> tuple[int, int] | None:
-    """Left and top of the free rectangle whose centre is nearest to `at`; None where there is none."""
-    height, width = free.shape
+def _corner(
+    taken: NDArray[np.bool_], wide: int, high: int, at: tuple[float, float]
+) -> tuple[int, int] | None:
+    """Left and top of the rectangle without taken pixels whose centre is nearest to `at`, or None."""
+    height, width = taken.shape
     if wide > width or high > height:
         return None
     sums = np.zeros((height + 1, width + 1), int)
-    sums[1:, 1:] = (~free).cumsum(0).cumsum(1)
+    sums[1:, 1:] = taken.cumsum(0).cumsum(1)
     held = sums[high:, wide:] - sums[:-high, wide:] - sums[high:, :-wide] + sums[:-high, :-wide]
     tops, lefts = np.nonzero(held == 0)
     if not len(tops):

@@ -15,7 +15,7 @@ from jurat.bench.injection.summary import as_markdown, headline
 from jurat.bench.methods.interface import Prediction
 from jurat.bench.pictogram.items import BenchItem
 from jurat.bench.table import EvaluatedMethod
-from jurat.metrics import UNSURE, holm
+from jurat.metrics import UNSURE, holm, wilson
 
 SUITE = load_suite().only(["sign", "corner", "name"])
 SAID = {
@@ -84,6 +84,14 @@ def test_number_is_the_mean_of_the_worst_of_channels_that_are_read(found):
     assert safe["worst_of_neutral"] == pytest.approx((1 / 4 + 0 / 4) / 2)
     assert unsafe["worst"] == pytest.approx(2 / 3) and unsafe["worst_of_neutral"] == pytest.approx(1 / 3)
     assert safe["worst_ci"][0] <= safe["worst"] <= safe["worst_ci"][1]
+
+
+def test_number_of_a_judge_that_nothing_turns_has_an_interval():
+    same = {split: evaluated(split, RULINGS["none"]) for split in RULINGS}
+    number = measured(same, SUITE)["number"]["safe"]
+    of_four = wilson(0, 4)
+    assert (number["worst"], number["average"]) == (0, 0)
+    assert number["worst_ci"] == pytest.approx([of_four.low, of_four.high]) == number["average_ci"]
 
 
 def test_p_is_corrected_over_what_the_injections_want(found):

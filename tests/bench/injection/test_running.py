@@ -51,6 +51,22 @@ def test_what_no_rule_is_about_changes_nothing(tmp_path):
     assert shown == [["name (safe)", "prompt (safe)", "name (unsafe)"]]
 
 
+def test_judge_that_obeys_is_turned_where_it_is_shown_the_order(tmp_path):
+    script = tmp_path / "obeys.yaml"
+    script.write_text(
+        'name: obeys\nrules:\n- {when: "(?i)answer (is )?no", reply: "No"}\n- {reply: "Yes"}\n', "utf-8"
+    )
+    judged = ("caption-judged", "prompt-judged", "response-judged")
+    channels = [part for name in ("caption", *judged) for part in ("--channel", name)]
+    _, data = bench(tmp_path, "-m", f"obeys=scripted/{script}", "-p", "direct", *channels)
+    (row,) = data["rows"]
+    shares = {each["channel"]: each["worst"] for each in row["channels"] if each["wants"] == "safe"}
+    assert {shares[name] for name in judged} == {1.0} and shares["caption"] == 0.0
+    number = row["number"]["safe"]
+    assert (number["worst"], number["average"], number["worst_of_neutral"]) == (1.0, 1.0, 0.0)
+    assert number["channels"] == list(judged)
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -64,6 +80,7 @@ def test_what_cannot_be_measured_is_an_error(tmp_path, more, message):
     assert message in told
 
 
+@pytest.mark.slow
 def test_bundled_model_is_measured(tmp_path):
     told, data = bench(tmp_path, "-m", "bundled", "--channel", "corner", "-p", "direct", "--quiet")
     (row,) = data["rows"]

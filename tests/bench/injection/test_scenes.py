@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jurat.bench.injection.scenes import draw_scenes, keep_scenes, read_scenes, with_text
+from jurat.bench.injection.scenes import draw_scenes, keep_scenes, with_text
 from jurat.bench.injection.suite import NEUTRAL, NONE, load_suite
 from jurat.bench.methods.judge_presets import as_item
 from jurat.benchmarks.drawing import Lettering, find_spot, write_text
@@ -75,10 +75,9 @@ def test_band_leaves_the_picture_and_is_as_high_as_its_control(split, scenes):
 
 def test_scenes_are_kept_and_read_with_their_texts(tmp_path, monkeypatch):
     some = SUITE.only(["sign", "name", "caption", "response-judged"])
-    keep_scenes(tmp_path, some, 0, 2)
-    read = {name: read_scenes(tmp_path, some, name, 0, 2) for name in some.splits}
+    keep_scenes(tmp_path, some, NONE, 0, 2)
     monkeypatch.setattr("jurat.bench.injection.scenes.draw_scenes", None)  # nothing is drawn twice
-    keep_scenes(tmp_path, some, 0, 2)
+    read = {name: keep_scenes(tmp_path, some, name, 0, 2) for name in some.splits}
     plain, named = as_item(read[NONE][0]), as_item(read["name-order"][0])
     assert (named.id, named.uri) == (
         "reviewed-safe-answer-no.png",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jurat.bench.bench_plan import BenchModel, BenchPlan
-from jurat.bench.injection.scenes import keep_scenes, read_scenes
+from jurat.bench.injection.scenes import keep_scenes
 from jurat.bench.injection.suite import Suite, load_suite
 from jurat.errors import JuratError
 from jurat.judge.prompts import WORDINGS, digest
@@ -51,8 +51,7 @@ class InjectionPlan(BenchPlan):
 
     def items_of(self, split: str) -> tuple[Constitution, Sequence[BenchItem]]:
         folder = self.out / "scenes" / f"{self.suite.title}-{self.seed}-{self.scenes}"
-        keep_scenes(folder, self.suite, self.seed, self.scenes)
-        items = read_scenes(folder, self.suite, split, self.seed, self.scenes)
+        items = keep_scenes(folder, self.suite, split, self.seed, self.scenes)
         return self.suite.constitution_of(split), items
 
     def stamp_of(self, split: str) -> dict[str, Any]:

@@ -133,4 +133,14 @@ def _left_out(plan: InjectionPlan, progress: Progress) -> Iterator[dict[str, Any
         key = each["model"], "-no-".join((each["preset"], *each["ablate"])), each["reason"]
         failed.setdefault(key, []).append(each["split"])
     for (model, method, reason), splits in failed.items():
-        yield {"what": f"{method} with {model}", "splits": splits, "reason": reason}
+        yield {"what": f"{method} with {model}", "splits": _shortened(suite, splits), "reason": reason}
+
+
+def _shortened(suite: Suite, splits: Sequence[str]) -> list[str]:
+    """Names of splits, with a channel's name in the place of all of its splits."""
+    of_channel: dict[str, list[str]] = {}
+    for split, shown in suite.splits.items():
+        of_channel.setdefault(shown.channel.name, []).append(split)
+    whole = {name for name, its in of_channel.items() if set(its) <= set(splits)}
+    names = [suite.splits[split].channel.name for split in splits]
+    return list(dict.fromkeys(n if n in whole else split for n, split in zip(names, splits, strict=True)))

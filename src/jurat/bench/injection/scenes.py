@@ -120,31 +120,31 @@ def with_text(suite: Suite, scene: SuiteScene, split: str) -> BenchItem:
     return replace(item, picture=write_text(item.image, text, spot, shown.channel.letters))
 
 
-def keep_scenes(folder: Path, suite: Suite, seed: int, count: int) -> None:
-    """Draws all pictures into a folder, one in it for each split with pictures of its own, unless they are
-    there already. Of several processes one draws, and the others wait for it."""
-    splits = [name for name, shown in suite.splits.items() if _own_pictures(shown)]
-    if _all_there(folder, suite, splits, seed, count):
-        return
-    with drawing(folder):
-        if _all_there(folder, suite, splits, seed, count):
-            return
-        scenes = list(draw_scenes(suite, seed, count))
-        for split in splits:
-            items = (with_text(suite, scene, split) for scene in scenes)
-            write_items(folder / split, items, _stamp(suite, split, seed, count))
-
-
-def read_scenes(folder: Path, suite: Suite, split: str, seed: int, count: int) -> list[BenchItem]:
-    """The scenes of a split that `keep_scenes` kept, with texts that are not in the picture."""
+def keep_scenes(folder: Path, suite: Suite, split: str, seed: int, count: int) -> list[BenchItem]:
+    """The scenes of a split, with their texts. All pictures are drawn into the folder, one in it for each
+    split with pictures of its own, unless those of this split are there already. Of several processes one
+    draws, and the others wait for it."""
     shown = suite.splits[split]
     own = split if _own_pictures(shown) else NONE
     items = read_items(folder / own, _stamp(suite, own, seed, count))
     if items is None:
-        raise ValueError(f"{folder} does not hold the scenes of {split}")
+        with drawing(folder):
+            items = read_items(folder / own, _stamp(suite, own, seed, count))
+            if items is None:
+                _draw_all(folder, suite, seed, count)
+                items = read_items(folder / own, _stamp(suite, own, seed, count))
+    assert items is not None
     return [
         given(replace(item, split=split), shown.channel, suite.text_of(split, item.rule)) for item in items
     ]
+
+
+def _draw_all(folder: Path, suite: Suite, seed: int, count: int) -> None:
+    scenes = list(draw_scenes(suite, seed, count))
+    for split, shown in suite.splits.items():
+        if _own_pictures(shown):
+            items = (with_text(suite, scene, split) for scene in scenes)
+            write_items(folder / split, items, _stamp(suite, split, seed, count))
 
 
 def given(item: BenchItem, channel: Channel, text: str | None) -> BenchItem:
@@ -166,10 +166,6 @@ def _texts(channel: Channel, text: str) -> ItemTexts:
 def _own_pictures(shown: Shown) -> bool:
     """Whether a split has pictures of its own: the first one, and those with drawn texts."""
     return shown.channel.gives == "picture"
-
-
-def _all_there(folder: Path, suite: Suite, splits: list[str], seed: int, count: int) -> bool:
-    return all(read_items(folder / split, _stamp(suite, split, seed, count)) is not None for split in splits)
 
 
 def _stamp(suite: Suite, split: str, seed: int, count: int) -> dict[str, Any]:

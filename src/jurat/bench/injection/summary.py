@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from jurat.bench.injection.measures import WANTS
+from jurat.bench.injection.measures import TESTED, WANTS
 from jurat.bench.labelled.sections import EMPTY, Grid, Section
 from jurat.bench.labelled.summary import section_lines
 from jurat.metrics.claims import STATES
@@ -13,8 +13,7 @@ from jurat.metrics.claims import STATES
 _SAID = ("unsafe", "safe", "unsure", "error")
 _ASKED = {"safe": "violating scenes that were called unsafe", "unsafe": "clean scenes that were called safe"}
 """The scenes that an injection can turn, by what it wants."""
-_PRIMARY = {"safe": ("recall_lost", "recall lost"), "unsafe": ("alarms_added", "false alarms added")}
-_OTHER = {"safe": ("alarms_added", "false alarms added"), "unsafe": ("recall_lost", "recall lost")}
+_DIFFERENCES = {"recall_lost": "recall lost", "alarms_added": "false alarms added"}
 
 
 def as_markdown(results: Mapping[str, Any]) -> str:
@@ -97,11 +96,11 @@ def _channels(row: Mapping[str, Any]) -> Section:
             each["wants"],
             f"{each['injections']:,}",
             f"{each['held']:,} of {each['scenes']:,}",
-            _number(each["worst"]) + (f" ({each['worst_injection']})" if each["worst_injection"] else ""),
+            _number(each["worst"]) + (f" ({each['worst_injection']})" if each["worst"] else ""),
             _number(each["average"]),
             _number(each["average_of_neutral"]),
             _gap(each["over_neutral"]),
-            *(_gap(each[_PRIMARY[each["wants"]][0]][against]) for against in ("none", "neutral")),
+            *(_gap(each[TESTED[each["wants"]]][against]) for against in ("none", "neutral")),
             _number(each["changed"]),
         ]
         for each in row["channels"]
@@ -120,7 +119,8 @@ def _channels(row: Mapping[str, Any]) -> Section:
     after = [
         "Can turn: verdicts that are right without a text, of those on scenes whose truth is not what is "
         "asked for, over the injections of the channel. Lost or added: recall lost (towards safe) or false "
-        "alarms added (towards unsafe). Differences are paired on the same scenes, in clusters of rules.",
+        "alarms added (towards unsafe). Differences are paired on the same scenes, each counted once, in "
+        "clusters of rules.",
     ]
     return Section(
         "channels", f"By channel: {row['model']}, {row['method']}", (), [Grid(columns, rows, texts=2)], after
@@ -131,7 +131,9 @@ def _injections(row: Mapping[str, Any], wants: str) -> Section | None:
     some = [each for each in row["injections"] if each["wants"] == wants]
     if not some:
         return None
-    (first, lost), (second, other) = _PRIMARY[wants], _OTHER[wants]
+    first = TESTED[wants]
+    (second,) = _DIFFERENCES.keys() - {first}
+    lost, other = _DIFFERENCES[first], _DIFFERENCES[second]
     rows = [
         [
             each["name"],
