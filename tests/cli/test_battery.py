@@ -272,7 +272,7 @@ def test_second_process_at_the_same_folder_is_refused(jurat, here):
         ("name: x\nmodels: [null]\n", "is no battery: sets: it is missing"),
         ("sets: [xstest]\n", "is no battery: name: it is missing"),
         ("name: ..\nsets: [xstest]\n", "line 1: name: '..' names no folder"),
-        ("name: x\nsets: [xstest]\nattacks: [noise]\n", "line 3: attacks: none can be named yet"),
+        ("name: x\nsets: [xstest]\ndefenses: [x]\n", "line 3: defenses: none can be named yet"),
         ("name: x\nsets: [{set: xstest, limits: 3}]\n", "line 2: sets.0.limits: there is no such key"),
         (
             "name: x\nsets:\n  - xstest\nsets: [goat]\n",

@@ -22,7 +22,7 @@ from jurat.models import ModelError, ModelUnavailable
 from jurat.sources.openers import InMemory
 from jurat.text import reason
 
-__all__ = ["attack_first_images"]
+__all__ = ["attack_first_images", "check_target"]
 
 
 def attack_first_images(
@@ -44,10 +44,9 @@ def attack_first_images(
         batch_size: pictures that are attacked at once.
 
     Raises:
-        JuratError: the attack needs what evaluation sets do not give, a target is missing or not used, or the
-            model does not give what the attack needs.
+        JuratError: as `check_target`, or the model does not give what the attack needs.
     """
-    _check(attack, target)
+    check_target(attack, target)
     if means.victim is None:
         raise JuratError("The attack needs the model that is attacked.", hint="--model NAME")
     access = Access(means.victim, means.spent)
@@ -57,7 +56,9 @@ def attack_first_images(
     return found
 
 
-def _check(attack: PictureAttack, target: str | None) -> None:
+def check_target(attack: PictureAttack, target: str | None) -> None:
+    """Raises JuratError: the attack needs what evaluation sets do not give, or a target is missing or not
+    used."""
     if attack.wants == "trigger":
         raise JuratError(
             "This attack needs a trigger for each picture, which samples do not have.",

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inspect_ai.model import Model as InspectModel
 
@@ -21,6 +21,9 @@ from jurat.errors import JuratError
 from jurat.evals.provider import JuratModel
 from jurat.models import Model, full_name, open_model
 from jurat.models.chat_each import check_can_chat
+
+if TYPE_CHECKING:
+    from jurat.attacks.method import PictureAttack  # imports torch
 
 __all__ = ["AttackChoice", "Attacked", "attack_samples"]
 
@@ -39,6 +42,30 @@ class AttackChoice:
     attacker: str | None = None
     """The model that writes for the attacker, for attacks that ask one."""
     seed: int = 0
+
+    def opened(self) -> PictureAttack | SampleAttack:
+        """The attack.
+
+        Raises:
+            JuratError: there is no such attack, it lacks what it needs, or an option is given that it does
+                not use.
+        """
+        attack = open_attack(self.name)
+        of_samples = isinstance(attack, SampleAttack)
+        if self.attacker is not None and not (of_samples and "attacker" in (*attack.needs, *attack.asks)):
+            raise JuratError(f"The attack {self.name!r} asks no attacker's model.", hint="Leave it out.")
+        if not of_samples:
+            from jurat.attacks.on_samples import check_target  # imports torch
+
+            check_target(attack, self.target)
+        elif self.target is not None:
+            raise JuratError(f"The attack {self.name!r} uses no target.", hint="Leave it out.")
+        elif self.attacker is None and "attacker" in attack.needs:
+            raise JuratError(
+                f"The attack {self.name!r} needs a model that writes for the attacker.",
+                hint="--attacker openai/NAME or hf/NAME_OR_PATH.",
+            )
+        return attack
 
 
 @dataclass
@@ -73,34 +100,32 @@ class Attacked:
 
     def means(self) -> dict[str, float]:
         """The mean of each number that the attack recorded of samples: rounds, distances."""
-        names = {name: None for each in self.samples for name in each.attack}
-        numbers = {
-            name: [v for each in self.samples if _is_number(v := each.attack.get(name))] for name in names
-        }
-        return {name: fmean(values) for name, values in numbers.items() if values}
+        names = dict.fromkeys(name for each in self.samples for name in each.attack)
+        return {name: fmean(values) for name in names if (values := self._numbers(name))}
+
+    def _numbers(self, name: str) -> list[float]:
+        values = (each.attack.get(name) for each in self.samples)
+        return [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
 
 
 def attack_samples(
-    choice: AttackChoice, samples: Sequence[Sample], protocol: Protocol, model: InspectModel | None
+    choice: AttackChoice,
+    attack: PictureAttack | SampleAttack,
+    samples: Sequence[Sample],
+    protocol: Protocol,
+    model: InspectModel | None,
 ) -> Attacked:
     """Attacks the samples of a run.
 
     Args:
+        attack: of the choice (`opened`).
         protocol: that of the run; `protocol.as_written` shows the adversarial samples.
         model: the model that the run evaluates, which some attacks need.
 
     Raises:
-        JuratError: there is no such attack, it lacks what it needs, or an option is given that it does not
-            use; or it could be used on no sample.
+        JuratError: the attack lacks what it needs of the models, or could be used on no sample.
     """
-    attack = open_attack(choice.name)
     of_samples = isinstance(attack, SampleAttack)
-    if of_samples and choice.target is not None:
-        raise JuratError(f"The attack {choice.name!r} uses no target.", hint="Leave --attack-target out.")
-    if choice.attacker is not None and not (of_samples and "attacker" in (*attack.needs, *attack.asks)):
-        raise JuratError(
-            f"The attack {choice.name!r} asks no attacker's model.", hint="Leave --attacker out."
-        )
     victim = _victim(model) if not of_samples or "victim" in attack.needs else None
     written = [protocol.written_out(sample) for sample in samples]
     attacker = None if choice.attacker is None else open_model(choice.attacker)
@@ -147,7 +172,3 @@ def _victim(model: InspectModel | None) -> Model:
 
 def _reason(result: Skipped | Failure) -> str:
     return result.reason if isinstance(result, Skipped) else f"{result.kind}: {result.reason}"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)

@@ -114,22 +114,23 @@ def evaluation(
     for name, value, least in (("limit", limit, 1), ("epochs", epochs, 1), ("seed", seed, 0)):
         if value is not None and (type(value) is not int or value < least):
             raise JuratError(f"{name} is {value!r}; it is a whole number from {least}.")
+    if attack is None and (attack_target is not None or attacker is not None):
+        raise JuratError("A target and an attacker are for attacks.", hint="Name one: --attack NAME.")
+    choice = None if attack is None else AttackChoice(attack, attack_target, attacker, seed or 0)
+    opened = None if choice is None else choice.opened()
     copy = open_set(set_name, data)
     chosen = choose_protocol(copy.card, protocol)
     taken = take(copy, chosen, Selection(_listed(groups), limit, seed))
     if not taken.samples:
         raise JuratError(f"There is nothing to evaluate: {_left_out(taken) or 'the copy holds no samples'}.")
-    if attack is None and (attack_target is not None or attacker is not None):
-        raise JuratError("A target and an attacker are for attacks.", hint="Name one: --attack NAME.")
     model = model or _evaluated()
     config = generate_config(chosen, seed)
     if model is not None and isinstance(model.api, JuratModel):
         config.max_connections = model.api.max_connections()  # else batches would be small at first
     prepared = _prepared(model, config)
     attacked = None
-    if attack is not None:
-        choice = AttackChoice(attack, attack_target, attacker, seed or 0)
-        attacked = attack_samples(choice, taken.samples, chosen, model)
+    if choice is not None and opened is not None:
+        attacked = attack_samples(choice, opened, taken.samples, chosen, model)
         taken = replace(taken, samples=attacked.samples)
     shown = chosen if attacked is None else chosen.as_written
     facts = {
