@@ -16,6 +16,7 @@ from PIL import Image
 from pydantic import Field
 
 from jurat.attacks.sample_attack import (
+    AttackFailed,
     Helper,
     Means,
     SampleAttack,
@@ -28,6 +29,7 @@ from jurat.attacks.sample_attack import (
 from jurat.attacks.settings import setting
 from jurat.benchmarks.drawing import Lettering, cut_text, font_name, text_card
 from jurat.benchmarks.sample import Sample
+from jurat.content import Failure
 
 __all__ = ["Gong"]
 
@@ -63,7 +65,11 @@ class Gong(SampleAttack):
 
     def _title(self, sample: Sample, means: Means) -> str:
         prompt = wordings("gong")["title"].format(request=request_of(sample))
-        return means.written(prompt.strip(), "it has no field 'instruction'").splitlines()[0].strip(" \"'.")
+        reply = means.written(prompt.strip(), "it has no field 'instruction'")
+        title = reply.splitlines()[0].strip(" \"'.")
+        if not title:
+            raise AttackFailed(Failure("unparsed", "The attacker's model writes no title."))
+        return title
 
     def _style(self) -> Lettering:
         return Lettering(

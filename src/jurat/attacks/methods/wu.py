@@ -50,8 +50,8 @@ class Wu(SampleAttack):
     )
 
     def rewrite(self, sample: Sample, means: Means) -> Sample:
-        request = last_request(sample)
-        leaked = self._text(means.submitted(with_request(sample, wordings("wu")["leak"])))
+        request, phrases = last_request(sample), shipped_list(self.refusals)
+        leaked = self._text(means.submitted(with_request(sample, wordings("wu")["leak"].strip())))
         facts: dict[str, str | float] = {"leaked": leaked}
         if true := _system_prompt(sample):
             facts["leakage"] = leakage(leaked, true)
@@ -61,7 +61,7 @@ class Wu(SampleAttack):
             attempt = self._enhanced(f"{introduction}\n{request}")
             reply = self._text(means.submitted(with_request(sample, attempt)))
             memory.append((introduction, reply))
-            declined = not reply or shipped_list(self.refusals).find(reply) is not None
+            declined = not reply or phrases.find(reply) is not None
             if not declined or len(memory) == self.rounds:
                 facts |= {"rounds": len(memory), "declined": int(declined)}
                 return with_request(sample, attempt, **facts)
