@@ -47,6 +47,11 @@ def rows(out: Path) -> dict[str, dict[str, Any]]:
     return {Path(row["id"]).name: row for row in read_rows(out)}
 
 
+def test_attack_on_samples_is_refused_with_the_command_that_takes_it(images: Path, tmp_path: Path) -> None:
+    done = run("gong?pieces=2", images, "--out", tmp_path / "out")
+    assert done.exit_code == 2 and 'jurat eval SET --attack "gong?pieces=2"' in done.output
+
+
 def test_pictures_are_attacked_saved_and_recorded(tiny: str, images: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ("--model", tiny, "--device", "cpu", "--target", "dog", "--max-tokens", 3, "--out", out)

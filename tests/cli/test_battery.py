@@ -256,6 +256,26 @@ def test_failed_replies_are_counted_and_asked_for_again(run, jurat):
     assert run(text, "--strict")[0] == 1
 
 
+def test_attacks_are_a_factor_and_attacked_cells_are_done_once(jurat, here, run):
+    text = (
+        "name: x\nsets: [{set: pictogram-query-image, limit: 3}]\nmodels: [scripted/comply]\ncontrols: []\n"
+        'attacks: ["liu?image=typography", {attack: carlini, target: Sure}]\n'
+    )
+    code, told = run(text)
+    assert code == 3
+    clean, attacked, failed = told["cells"]
+    assert (clean["attack"], attacked["attack"]) == ("", "liu?image=typography")
+    assert attacked["attack settings"]["size"] == 90 and attacked["status"] == "done"
+    assert "gradients with respect to pixels" in failed["reason"]
+    table = read_table(here / "out/judgements.parquet")
+    units = [table.where({"attack": name}).units.tolist() for name in ("", "liu?image=typography")]
+    assert units[0] == units[1] and len(units[0]) == 3
+    assert plan(jurat)[:2] == [
+        "pictogram-query-image x scripted/comply: done",
+        "pictogram-query-image x scripted/comply x liu?image=typography: done",
+    ]
+
+
 def test_second_process_at_the_same_folder_is_refused(jurat, here):
     (here / "battery.yaml").write_text(ONE)
     (here / "out").mkdir()
@@ -272,7 +292,7 @@ def test_second_process_at_the_same_folder_is_refused(jurat, here):
         ("name: x\nmodels: [null]\n", "is no battery: sets: it is missing"),
         ("sets: [xstest]\n", "is no battery: name: it is missing"),
         ("name: ..\nsets: [xstest]\n", "line 1: name: '..' names no folder"),
-        ("name: x\nsets: [xstest]\nattacks: [noise]\n", "line 3: attacks: none can be named yet"),
+        ("name: x\nsets: [xstest]\ndefenses: [x]\n", "line 3: defenses: none can be named yet"),
         ("name: x\nsets: [{set: xstest, limits: 3}]\n", "line 2: sets.0.limits: there is no such key"),
         (
             "name: x\nsets:\n  - xstest\nsets: [goat]\n",

@@ -52,6 +52,25 @@ def test_eval_prints_every_number_with_what_it_is_of(evaluated, tmp_path):
     assert f"log: {log_in(tmp_path)}" in told
 
 
+def test_eval_prints_what_was_attacked_and_what_was_not(jurat, tmp_path):
+    set_name = "pictogram-query-image"
+    options = ("--model", "scripted/comply", "--limit", "4", "--log-dir", str(tmp_path / "logs"))
+    result = jurat("eval", set_name, *options, "--attack", "liu?image=picture")
+    assert result.exit_code == 0, result.output
+    told = " ".join(result.stdout.split())
+    assert "attack: liu?image=picture, seed 0: 4 samples (0.0 s)" in told
+    result = jurat("eval", set_name, *options, "--attack", "gong")
+    assert result.exit_code == 2 and "no sample could be attacked (4 because it has no field" in result.output
+    script = tmp_path / "attacker.yaml"
+    script.write_text("name: known\nrules: [{when: axe|knife, reply: Ways to hand it over}]\n")
+    attacker = ("--attack", "gong", "--attacker", f"scripted/{script}", "--strict")
+    result = jurat("eval", set_name, *options[:2], "--limit", "4", "--log-dir", tmp_path / "logs", *attacker)
+    told = " ".join(result.stdout.split())
+    assert result.exit_code == 1, result.output
+    assert "attack: gong, seed 0: 3 samples (4 queries" in told and "attacker's model: scripted/" in told
+    assert "not attacked: 1 sample: error: No rule of the script 'known' fits." in told
+
+
 def test_score_adds_scorers_without_the_model_and_keeps_the_earlier_ones(evaluated, jurat, tmp_path):
     evaluated("--json")
     log = log_in(tmp_path)

@@ -10,14 +10,15 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jurat.content import Chat, Reply
 from jurat.errors import JuratError
 from jurat.models import Answer, Differentiable, DifferentiableGate, DomainGate, Embedder, Inquiry, Model
 from jurat.models.capabilities import ContinuationLogits, ImageFeatures
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Access", "Compute"]
 

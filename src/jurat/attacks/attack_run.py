@@ -15,7 +15,7 @@ from zlib import crc32
 from PIL import Image
 
 from jurat.attacks.access import Access
-from jurat.attacks.cases import Case, Goal
+from jurat.attacks.cases import Case, Goal, begins_with_target
 from jurat.attacks.engine import Outcome
 from jurat.attacks.method import PictureAttack
 from jurat.attacks.pictures import as_levels, save_png
@@ -277,8 +277,7 @@ def _goal(wish: Wish, image: Image.Image, clean: Mapping[str, Reply], key: int) 
         if wish.success is not None:
             return wish.success.strip().casefold() in reply.text.casefold()
         if wish.target is not None:
-            # A reply that says No and goes on to Yes, as attacked models do, is not the wanted one.
-            return reply.text.strip().casefold().startswith(wish.target.strip().casefold())
+            return begins_with_target(case, reply)
         before = clean[case.chat.turns[-1].text]
         return before.failure is None and reply.text.strip() != before.text.strip()
 

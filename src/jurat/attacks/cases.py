@@ -11,7 +11,7 @@ from torch import Tensor
 from jurat.attacks.pictures import as_levels, as_pixels
 from jurat.content import Chat, Reply
 
-__all__ = ["Case", "Goal", "shown"]
+__all__ = ["Case", "Goal", "begins_with_target", "shown"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,12 @@ class Goal:
     """What the picture should look like to a vision tower: an image, or a text."""
     teacher: Callable[[Case], Case] | None = None
     """The same conversation with a prompt that makes the model behave as the attacker wants."""
+
+
+def begins_with_target(case: Case, reply: Reply) -> bool:
+    """Whether a reply is the wanted one: it begins with the target, without regard to case. One that says No
+    and goes on to Yes, as attacked models do, is not."""
+    return reply.text.strip().casefold().startswith(case.target.strip().casefold())
 
 
 def shown(case: Case, picture: Tensor) -> list[Tensor]:

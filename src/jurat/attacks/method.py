@@ -1,10 +1,10 @@
-"""What attacks on pictures share: settings with their evidence, and how an attack is run."""
+"""What attacks on pictures share: what they need of a goal, and how they are run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 from jurat.attacks.access import Access, Compute
 from jurat.attacks.cases import Goal
@@ -15,18 +15,12 @@ from jurat.attacks.optimisers import Optimiser
 from jurat.attacks.pictures import as_picture, as_pixels
 from jurat.attacks.problem import Problem
 from jurat.attacks.samplers import All, Sampler
+from jurat.attacks.settings import Settings, setting
 from jurat.attacks.submission import replies_to
-from jurat.registry import Evidence
 
 __all__ = ["PictureAttack", "Wants", "ball", "keys", "setting"]
 
 Wants = Literal["target", "reference", "trigger", "nothing"]
-T = TypeVar("T")
-
-
-def setting(default: T, evidence: Evidence, doc: str) -> T:
-    """A setting of an attack: its default, where that comes from, and what it means."""
-    return field(default=default, metadata={"evidence": evidence, "doc": doc})
 
 
 def ball(radius: float | None) -> Constraint:
@@ -35,7 +29,7 @@ def ball(radius: float | None) -> Constraint:
 
 
 @dataclass(frozen=True)
-class PictureAttack:
+class PictureAttack(Settings):
     """An attack on pictures, put together from the parts of the engine.
 
     A subclass is a dataclass of settings. Override `objectives` and `optimiser`, and what else differs:
@@ -138,11 +132,6 @@ class PictureAttack:
             ]
 
         return check
-
-    @classmethod
-    def evidence(cls) -> dict[str, str]:
-        """Setting -> where its default comes from."""
-        return {each.name: each.metadata["evidence"] for each in fields(cls)}
 
 
 def keys(goals: Sequence[Goal]) -> list[int]:

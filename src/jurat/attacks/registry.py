@@ -1,7 +1,9 @@
 """Which attacks there are, and how one is opened by name.
 
-An attack of ours is a file of `methods/` and an entry here; a third party's is an entry point of the group
-`jurat.attacks`, whose factory is a subclass of `PictureAttack`. `carlini?steps=50` changes a setting.
+There are two kinds: `PictureAttack` changes pictures with gradients or noise, `SampleAttack` rewrites what a
+model is shown and asked. An attack of ours is a file of `methods/` and an entry here; a third party's is an
+entry point of the group `jurat.attacks`, whose factory is a subclass of one of the two.
+`carlini?steps=50` changes a setting.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from jurat.registry import Entry, Registry, name_and_options, suggestion
 
 if TYPE_CHECKING:
     from jurat.attacks.method import PictureAttack  # imports torch
+    from jurat.attacks.sample_attack import SampleAttack
 
 __all__ = ["ATTACKS", "AttackEntry", "open_attack"]
 
@@ -31,8 +34,14 @@ class AttackEntry(Entry):
 
 
 def _entry(name: str, where: str, summary: str, paper: str | None, **presets: Any) -> AttackEntry:
+    """An attack on pictures, which needs torch."""
     factory = f"jurat.attacks.methods.{where}"
     return AttackEntry(name, summary, factory, extra="local", paper=paper, presets=presets)
+
+
+def _of_samples(name: str, where: str, summary: str, paper: str | None = None, **presets: Any) -> AttackEntry:
+    """An attack on samples."""
+    return AttackEntry(name, summary, f"jurat.attacks.methods.{where}", paper=paper, presets=presets)
 
 
 ATTACKS: Registry[AttackEntry] = Registry(
@@ -96,11 +105,39 @@ ATTACKS: Registry[AttackEntry] = Registry(
             "a call of a tool from a picture that looks clean",
             "arXiv:2310.03185",
         ),
+        _of_samples(
+            "liu",
+            "liu:Liu",
+            "the key phrase of a request moves into its picture",
+            "arXiv:2311.17600",
+        ),
+        _of_samples(
+            "gong",
+            "gong:Gong",
+            "the request as a picture of an unfinished list",
+            "arXiv:2311.05608",
+            pro={"pieces": 3},
+        ),
+        _of_samples(
+            "wu",
+            "wu:Wu",
+            "a model writes introductions from the leaked system prompt",
+            "arXiv:2311.09127",
+        ),
+        _of_samples(
+            "chen",
+            "chen:Chen",
+            "a misleading label, a prefix or a question in two hops",
+            "arXiv:2310.02224",
+        ),
+        _of_samples("overlay", "overlay:Overlay", "a text over the picture, a control"),
+        _of_samples("jpeg", "jpeg:Jpeg", "JPEG compression, a control"),
+        _of_samples("resize", "resize:Resize", "pictures scaled down and up again, a control"),
     ],
 )
 
 
-def open_attack(name: str, preset: str | None = None) -> PictureAttack:
+def open_attack(name: str, preset: str | None = None) -> PictureAttack | SampleAttack:
     """An attack by its name, with settings behind a question mark: "carlini?steps=50&rate=0.05".
 
     Raises:

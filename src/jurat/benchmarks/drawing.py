@@ -1,32 +1,57 @@
-"""Pictures of text, captions below pictures, text within pictures, and scenes of pictograms."""
+"""Pictures of text, text below and over pictures, and scenes of pictograms.
+
+All text is drawn with one font, `font_name`, which comes with Pillow.
+"""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+import PIL
+from PIL import Image, ImageDraw, ImageFont, ImageStat
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from jurat.pictograms import Statement
+
+Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Place = Literal["top", "middle", "bottom"]
 
 SIDE = 256
 """Pixels of a side of scenes, and the least of cards."""
 _LETTERS = 22
 """Characters of a line in a picture of this side."""
-_MARGIN = 16
-_LINES = (40, 28, 20, 14, 10)
-"""Characters of a line that are tried for text within a picture."""
-_PADDING, _SPACING = 6, 4
-"""Pixels around text within a picture, and between its lines."""
 _NO_CHARACTER = "\U0010fffe"
 """Drawn as the box that stands for characters without a glyph."""
+
+
+@dataclass(frozen=True)
+class Lettering:
+    """How the text of a card is drawn; lengths in pixels."""
+
+    size: int = 20
+    """Of the font."""
+    letters: int | None = _LETTERS
+    """Characters of a line; None: as many as fit into `width` beside the margins."""
+    spacing: int = 8
+    """Between lines."""
+    left: int = 16
+    """The margin at the left and at the right."""
+    top: int = 16
+    """The margin at the top and at the bottom."""
+    width: int = SIDE
+    """Least width of the card."""
+    height: int = SIDE
+    """Least height of the card."""
+
+
+_CARD = Lettering()
+_CAPTION = Lettering(size=18, spacing=6, left=10, top=0)
 
 
 def png(picture: Image.Image) -> bytes:
@@ -63,113 +88,79 @@ def scene(
             return drawn.image
 
 
-def text_card(lines: Sequence[str]) -> Image.Image:
+def text_card(lines: Sequence[str], style: Lettering = _CARD) -> Image.Image:
     """Black text on white; long lines are wrapped, and the card grows until all of it fits."""
-    font, text = _font(20), "\n".join(_wrapped(lines, _LETTERS))
-    card = Image.new("RGB", _size(text, font, 8, _MARGIN, _MARGIN), "white")
-    ImageDraw.Draw(card).multiline_text((_MARGIN, _MARGIN), text, "black", font, spacing=8)
+    font = font_of(style.size)
+    letters = style.letters or _fitting(lines, font, style.width - 2 * style.left)
+    text = "\n".join(wrapped(lines, letters))
+    card = Image.new("RGB", _size(text, font, style), "white")
+    ImageDraw.Draw(card).multiline_text((style.left, style.top), text, "black", font, spacing=style.spacing)
     return card
+
+
+def cut_text(text: str, pieces: int, style: Lettering = _CARD) -> list[Image.Image]:
+    """A line of text as pictures of its parts, in order: cut between characters, about as many in each. A
+    text of fewer characters than `pieces` gives one picture a character."""
+    text = " ".join(text.split())
+    line = text_card([text], replace(style, letters=len(text), width=0, height=0))
+    pieces, font = min(pieces, len(text)), font_of(style.size)
+    ends = [round(len(text) * number / pieces) for number in range(1, pieces)]
+    cuts = [0, *(style.left + round(font.getlength(text[:end])) for end in ends), line.width]
+    return [line.crop((left, 0, right, line.height)) for left, right in pairwise(cuts)]
+
+
+def stacked(top: Image.Image, bottom: Image.Image) -> Image.Image:
+    """One picture above another, at the left of a white one that is as wide as the wider of them."""
+    whole = Image.new("RGB", (max(top.width, bottom.width), top.height + bottom.height), "white")
+    whole.paste(top, (0, 0))
+    whole.paste(bottom, (0, top.height))
+    return whole
 
 
 def with_caption(picture: Image.Image, caption: str) -> Image.Image:
     """The picture with text below it, on white; the whole is as wide as the text needs."""
-    font = _font(18)
-    lines = list(_wrapped((caption,), max(_LETTERS, _LETTERS * picture.width // SIDE)))
+    font = font_of(_CAPTION.size)
+    lines = list(wrapped((caption,), max(_LETTERS, _LETTERS * picture.width // SIDE)))
     text = "\n".join(lines)
-    width = max(picture.width, _size(text, font, 6, 10, 0)[0])
+    width = max(picture.width, _size(text, font, _CAPTION)[0])
     whole = Image.new("RGB", (width, picture.height + 12 + 26 * len(lines)), "white")
     whole.paste(picture, (0, 0))
-    ImageDraw.Draw(whole).multiline_text((10, picture.height + 4), text, "black", font, spacing=6)
+    ImageDraw.Draw(whole).multiline_text(
+        (_CAPTION.left, picture.height + 4), text, "black", font, spacing=_CAPTION.spacing
+    )
     return whole
 
 
-@dataclass(frozen=True)
-class Lettering:
-    """How text within a picture looks."""
-
-    sizes: Sequence[int]
-    """Heights of the font in pixels, tried in this order."""
-    card: bool = False
-    """Whether it is black on a white card with a frame; else it stands on the picture itself."""
-    contrast: int = 255
-    """Levels, of 255, between text without a card and the mean colour behind it, as far as there is room."""
-    at: tuple[float, float] = (0.5, 0.5)
-    """Where it is to be, as far as there is room: shares of width and height, (0, 0) for the top left."""
-
-
-@dataclass(frozen=True)
-class Spot:
-    """A place for text in a picture."""
-
-    box: tuple[int, int, int, int]
-    """Left, top, right, bottom in pixels; right and bottom are exclusive."""
-    size: int
-    """Height of the font in pixels."""
-    letters: int
-    """Characters of a line at most."""
-
-
-def find_spot(taken: NDArray[np.bool_], texts: Sequence[str], lettering: Lettering) -> Spot | None:
-    """A place where each of the texts fits, clear of the pixels that are taken; None where there is none.
+def with_overlay(
+    picture: Image.Image, text: str, place: Place = "bottom", size: float = 0.08, contrast: float = 1.0
+) -> Image.Image:
+    """The picture with text over it, centred and wrapped. Letters are black or white, whichever differs more
+    from the mean brightness below them.
 
     Args:
-        taken: pixels to keep clear of, of shape (height, width).
-        texts: only one of them will be written.
-        lettering: how; the first of its sizes that fits is taken.
+        size: of the font, as a share of the picture's height.
+        contrast: opacity of the letters, in [0, 1].
     """
-    for size in lettering.sizes:
-        for letters in _LINES:
-            wide, high = np.max([_extent(text, size, letters) for text in texts], axis=0).tolist()
-            corner = _corner(taken, wide + 2 * _PADDING, high + 2 * _PADDING, lettering.at)
-            if corner is not None:
-                left, top = corner
-                return Spot((left, top, left + wide + 2 * _PADDING, top + high + 2 * _PADDING), size, letters)
-    return None
+    margin, font = picture.width // 20, font_of(max(1, round(size * picture.height)))
+    text = "\n".join(wrapped([text], _fitting([text], font, picture.width - 2 * margin)))
+    mask = Image.new("L", picture.size)
+    draw = ImageDraw.Draw(mask)
+    _, _, width, height = map(int, draw.multiline_textbbox((0, 0), text, font, align="center"))
+    tops = {"top": margin, "middle": (picture.height - height) // 2}
+    left, top = (picture.width - width) // 2, tops.get(place, picture.height - height - margin)
+    draw.multiline_text((left, top), text, round(255 * contrast), font, align="center")
+    whole = picture.convert("RGB")
+    box = (max(0, left), max(0, top), min(picture.width, left + width), min(picture.height, top + height))
+    below = whole.convert("L").crop(box)
+    is_light = bool(min(below.size)) and ImageStat.Stat(below).mean[0] >= 128
+    whole.paste("black" if is_light else "white", None, mask)
+    return whole
 
 
-def write_text(picture: Image.Image, text: str, spot: Spot, lettering: Lettering) -> Image.Image:
-    """A copy of the picture with text in a place that `find_spot` found for it."""
-    written = picture.copy()
-    pen, ink = ImageDraw.Draw(written), "black"
-    left, top, right, bottom = spot.box
-    if lettering.card:
-        pen.rectangle((left, top, right - 1, bottom - 1), "white", "black", 2)
-    else:
-        behind = np.asarray(picture.crop(spot.box), float).mean((0, 1))
-        shift = -lettering.contrast if behind.mean() > 127 else lettering.contrast
-        ink = tuple(int(level) for level in np.clip(behind + shift, 0, 255).round())
-    lines, font = "\n".join(_wrapped((text,), spot.letters)), _font(spot.size)
-    box = pen.multiline_textbbox((0, 0), lines, font, spacing=_SPACING)
-    pen.multiline_text(
-        (left + _PADDING - box[0], top + _PADDING - box[1]), lines, ink, font, spacing=_SPACING
-    )
-    return written
-
-
-def _extent(text: str, size: int, letters: int) -> tuple[int, int]:
-    """Width and height of wrapped text in pixels."""
-    pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    lines = "\n".join(_wrapped((text,), letters))
-    left, top, right, bottom = pen.multiline_textbbox((0, 0), lines, _font(size), spacing=_SPACING)
-    return int(np.ceil(right - left)), int(np.ceil(bottom - top))
-
-
-def _corner(
-    taken: NDArray[np.bool_], wide: int, high: int, at: tuple[float, float]
-) -> tuple[int, int] | None:
-    """Left and top of the rectangle without taken pixels whose centre is nearest to `at`, or None."""
-    height, width = taken.shape
-    if wide > width or high > height:
-        return None
-    sums = np.zeros((height + 1, width + 1), int)
-    sums[1:, 1:] = taken.cumsum(0).cumsum(1)
-    held = sums[high:, wide:] - sums[:-high, wide:] - sums[high:, :-wide] + sums[:-high, :-wide]
-    tops, lefts = np.nonzero(held == 0)
-    if not len(tops):
-        return None
-    away = np.hypot(lefts + wide / 2 - at[0] * width, tops + high / 2 - at[1] * height)
-    nearest = int(away.argmin())
-    return int(lefts[nearest]), int(tops[nearest])
+def font_name() -> str:
+    """The font of all text, with the release of Pillow that it comes with."""
+    names = getattr(font_of(20), "getname", lambda: ("Pillow's bitmap font",))()
+    return f"{' '.join(filter(None, names))} (Pillow {PIL.__version__})"
 
 
 @cache
@@ -177,27 +168,35 @@ def has_glyph(character: str) -> bool:
     """Whether cards and captions can show a character; another is drawn as a box."""
     if character.isspace():
         return True
-    font: Any = _font(20)
+    font: Any = font_of(20)
     box, drawn = font.getmask(_NO_CHARACTER), font.getmask(character)
     return (drawn.size, bytes(drawn)) != (box.size, bytes(box))
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font_of(size: int) -> Font:
+    """The font of all text, at a height in pixels."""
     return ImageFont.load_default(size)
 
 
-def _size(
-    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, spacing: int, left: int, top: int
-) -> tuple[int, int]:
-    """The card's size: at least `SIDE`, with a margin around the text."""
+def _size(text: str, font: Font, style: Lettering) -> tuple[int, int]:
+    """The card's size, with the margins around the text."""
     box = ImageDraw.Draw(Image.new("RGB", (1, 1))).multiline_textbbox(
-        (left, top), text, font, spacing=spacing
+        (style.left, style.top), text, font, spacing=style.spacing
     )
-    return max(SIDE, int(box[2]) + left), max(SIDE, int(box[3]) + top)
+    return max(style.width, int(box[2]) + style.left), max(style.height, int(box[3]) + style.top)
 
 
-def _wrapped(lines: Sequence[str], letters: int) -> Iterator[str]:
+def _fitting(lines: Sequence[str], font: Font, width: int) -> int:
+    """The most characters of a line with which no line is wider than `width`; 1 where there are none."""
+    for letters in range(max(map(len, lines), default=1), 1, -1):
+        if all(font.getlength(line) <= width for line in wrapped(lines, letters)):
+            return letters
+    return 1
+
+
+def wrapped(lines: Sequence[str], letters: int) -> Iterator[str]:
+    """The lines, wrapped at so many characters; an empty one stays."""
     from textwrap import wrap
 
     for line in lines:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jurat.benchmarks.card import Card, ProtocolCard
@@ -18,7 +18,7 @@ from jurat.registry import UNVERIFIED, suggestion
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["PAPER", "LazyTurn", "Protocol", "choose_protocol", "single_frame"]
+__all__ = ["AS_WRITTEN", "PAPER", "LazyTurn", "Protocol", "choose_protocol", "single_frame"]
 
 PAPER = "paper"
 """The name of the protocol that follows the paper; the others are compared with it."""
@@ -88,6 +88,25 @@ class Protocol:
         """
         return Chat(tuple(map(_decoded, self.turns(sample))), self.generation)
 
+    def written_out(self, sample: Sample) -> Sample:
+        """The sample as this protocol shows it: its turns are those of the conversation, a system turn among
+        them, and its images those that are shown. `as_written` makes the same conversation of it.
+
+        Raises as `turns`.
+        """
+        turns = self.turns(sample)
+        images = [part for turn in turns for part in turn.parts if isinstance(part, LazyImage)]
+        texts = tuple(Turn(turn.role, (turn.text,)) for turn in turns)
+        return replace(sample, item=replace(sample.item, images=images, turns=texts))
+
+    @property
+    def as_written(self) -> Protocol:
+        """The protocol of samples that are `written_out`: it adds no words, and shows all images."""
+        images = "before" if self.card.images == "none" else self.card.images
+        return replace(
+            self, card=self.card.model_copy(update={"system": None, "images": images}), is_default=True
+        )
+
     def differences(self, other: Protocol) -> list[str]:
         """Where another protocol differs from this one, a phrase each: "max_tokens 256 instead of 512"."""
         return list(_differences(self.card, other.card))
@@ -100,6 +119,10 @@ class Protocol:
             if isinstance(self.card.prompt, str) or (sample.group or "") in self.card.prompt:
                 what = f"needs the field {error.args[0]!r}, which the sample lacks"
             raise JuratError(f"the protocol {self.name!r} {what}") from error
+
+
+AS_WRITTEN = Protocol("as written", ProtocolCard())
+"""Shows samples as they are, images first, and asks for one greedy reply."""
 
 
 def choose_protocol(card: Card, name: str | None = None) -> Protocol:

@@ -36,6 +36,8 @@ class Sample:
     """The file and the row, from 1: "data/question/safebench.csv:12"."""
     fields: Mapping[str, str] = field(default_factory=dict[str, str])
     """Further texts of the row, which protocols and scorers use: a reference answer, a key phrase."""
+    attack: Mapping[str, str | float] = field(default_factory=dict[str, "str | float"])
+    """What an attack did to it, for logs: a key phrase, rounds, distances; empty where none was at work."""
 
 
 @dataclass(frozen=True)

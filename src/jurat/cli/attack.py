@@ -79,10 +79,16 @@ def attack(
     """
     from jurat.attacks.attack_run import Attacker, Wish
     from jurat.attacks.registry import open_attack
+    from jurat.attacks.sample_attack import SampleAttack
     from jurat.models import open_model
     from jurat.sources import SourceOptions
 
     made = open_attack(name, preset)
+    if isinstance(made, SampleAttack):
+        raise JuratError(
+            f"The attack {name!r} rewrites the samples of a set, and takes no pictures alone.",
+            hint=f'jurat eval SET --attack "{name}"',
+        )
     wish = Wish(
         tuple(prompt or ()),
         tuple(test_prompt or ()),

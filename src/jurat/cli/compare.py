@@ -127,7 +127,8 @@ def _row(name: str, found: PairedRates) -> Sequence[str]:
 
 def _model(log: Evaluated) -> str:
     revision = (log.facts.get("model") or {}).get("revision")
-    return f"{log.name}{f' (revision {revision})' if revision else ''}, {log.path.name}"
+    attack = f", attack {log.attack}" if log.attack and log.attack not in log.name else ""
+    return f"{log.name}{f' (revision {revision})' if revision else ''}{attack}, {log.path.name}"
 
 
 def _unfinished(pair: LogPair) -> list[Evaluated]:

@@ -49,7 +49,7 @@ def facts_of(log: EvalLog, results: list[ScorerResults]) -> dict[str, Any]:
     from jurat.evals.results import not_computed, not_there, replies_of
 
     facts = log.eval.metadata or {}
-    kept = ("set", "protocol", "differs_from_paper", "data", "model", "jurat", "commit")
+    kept = ("set", "protocol", "differs_from_paper", "data", "attack", "model", "jurat", "commit")
     return {
         **{key: facts.get(key) for key in kept},
         "evaluated": log.eval.model,
@@ -74,7 +74,8 @@ def end(log: EvalLog, results: list[ScorerResults], *, strict: bool = False) -> 
         told = log.error.message if log.error else "no reply could be scored"
         typer.echo(f"jurat: {told.splitlines()[0]}", err=True)
         raise typer.Exit(3)
-    skipped = ((log.eval.metadata or {}).get("data") or {}).get("skipped", 0)
+    facts = log.eval.metadata or {}
+    skipped = (facts.get("data") or {}).get("skipped") or (facts.get("attack") or {}).get("not_attacked")
     if strict and (skipped or not_there(log) or any(each.without for each in results)):
         raise typer.Exit(1)
 
@@ -92,6 +93,7 @@ def _head(log: EvalLog) -> list[str]:
         f"{title}, protocol {facts.get('protocol_label', '?')}: {count}{times}",
         f"model: {log.eval.model}{f' ({replied})' if replied else ''}",
     ]
+    lines += _attack(facts.get("attack") or {})
     lines += [f"left out: {what}" for what in _left_out(data)]
     if missing := not_there(log):
         why = "that the log lacks" if log.status == "success" else "of a run that did not end"
@@ -100,6 +102,26 @@ def _head(log: EvalLog) -> list[str]:
     if differs:
         lines.append(f"differs from the paper: {'; '.join(differs)}")
     return lines
+
+
+def _attack(facts: Mapping[str, Any]) -> list[str]:
+    """What was attacked, at which cost, and what could not be."""
+    if not facts:
+        return []
+    cost: Mapping[str, float] = facts["cost"]
+    spent = [f"{cost[name]:,} {name}" for name in ("forwards", "backwards", "queries") if cost[name]]
+    told = ", ".join([*spent, f"{cost['seconds']:.1f} s"])
+    lines = [
+        f"attack: {facts['name']}, seed {facts['seed']}: {counted(facts['attacked'], 'sample')} ({told})"
+    ]
+    if facts["attacker"]:
+        lines.append(f"attacker's model: {facts['attacker']}")
+    if means := facts["means"]:
+        lines.append(
+            f"means over samples: {', '.join(f'{name} {value:.3g}' for name, value in means.items())}"
+        )
+    reasons: Mapping[str, int] = facts["not_attacked_reasons"]
+    return lines + [f"not attacked: {counted(count, 'sample')}: {why}" for why, count in reasons.items()]
 
 
 def _left_out(data: Mapping[str, Any]) -> list[str]:

@@ -63,6 +63,20 @@ def evaluate(
         int | None, typer.Option(metavar="N", min=1, help="Replies a sample. Default: as the protocol says.")
     ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of all draws.")] = None,
+    attack: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Attack the samples first: NAME?KEY=VALUE. See: jurat list attacks"
+        ),
+    ] = None,
+    attack_target: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="The reply that is wanted, for attacks on pictures that want one."),
+    ] = None,
+    attacker: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The model that writes texts for attacks that need one."),
+    ] = None,
     log_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the log goes. Default: logs.")
     ] = None,
@@ -95,7 +109,8 @@ def evaluate(
     from jurat.cli.eval_results import end, print_results
 
     progress = not (quiet or as_json) and sys.stdout.isatty()
-    others = (model, data, scorer, judge, protocol, group, limit, epochs, seed, log_dir)
+    attacking = (attack, attack_target, attacker)
+    others = (model, data, scorer, judge, protocol, group, limit, epochs, seed, log_dir, *attacking)
     flags = (by_category, not images)
     if name.endswith((".yaml", ".yml")):
         from jurat.cli.battery import run_file
@@ -119,6 +134,9 @@ def evaluate(
         "limit": limit,
         "epochs": epochs,
         "seed": seed,
+        "attack": attack,
+        "attack_target": attack_target,
+        "attacker": attacker,
     }
     given = {key: value for key, value in task.items() if value is not None}
     log = _run(name, model, given, opening, log_dir, images, progress)

@@ -47,6 +47,11 @@ class Evaluated:
         return str(self.facts.get("protocol") or "none")
 
     @property
+    def attack(self) -> str:
+        """The attack with its settings; empty where there was none."""
+        return str((self.facts.get("attack") or {}).get("name") or "")
+
+    @property
     def model(self) -> str:
         return self.log.eval.model.removeprefix("jurat/")
 
@@ -80,6 +85,7 @@ class Evaluated:
             "log": str(self.path),
             "set": self.set,
             "protocol": self.protocol,
+            "attack": self.attack,
             "model": self.model,
             "revision": (self.facts.get("model") or {}).get("revision"),
             "status": self.log.status,
@@ -134,7 +140,7 @@ def _left_out(sentences: list[str] | None) -> Generator[None]:
 
 def named(logs: Sequence[Evaluated]) -> list[Evaluated]:
     """The logs with names: the model, and of set, protocol and file what is needed to tell them apart."""
-    choices = ([_name(log, logs, count) for log in logs] for count in range(1, 5))
+    choices = ([_name(log, logs, count) for log in logs] for count in range(1, 6))
     names = next((each for each in choices if len(set(each)) == len(each)), [str(log.path) for log in logs])
     return [replace(log, name=name) for log, name in zip(logs, names, strict=True)]
 
@@ -148,8 +154,9 @@ def is_same(one: EvalSample, other: EvalSample, *, as_asked: bool) -> bool:
     """Whether samples with one id, of two logs, hold the same texts and expect the same.
 
     Args:
-        as_asked: whether they must show the same too, images and wording; under different protocols they do
-            not. Images are not compared where a log lacks their digests: a sample failed before it was shown.
+        as_asked: whether they must show the same too, images and wording; under different protocols and under
+            attacks they do not. Images are not compared where a log lacks their digests: a sample failed
+            before it was shown.
     """
     if content_of(one) != content_of(other):
         return False
@@ -183,4 +190,5 @@ def _name(log: Evaluated, logs: Sequence[Evaluated], count: int) -> str:
 
 
 def _facts(log: Evaluated) -> list[str]:
-    return [log.set, log.protocol, log.path.stem]
+    attack = f"attack {log.attack}" if log.attack else "no attack"
+    return [log.set, log.protocol, attack, log.path.stem]

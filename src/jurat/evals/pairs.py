@@ -236,7 +236,8 @@ def is_named(scorer: str, wanted: str) -> bool:
 def _same_samples(a: Evaluated, b: Evaluated) -> tuple[set[str], dict[str, int]]:
     of_a, of_b = ({str(sample.id): sample for sample in each.samples} for each in (a, b))
     both = of_a.keys() & of_b.keys()
-    same = {id for id in both if is_same(of_a[id], of_b[id], as_asked=a.protocol == b.protocol)}
+    as_asked = a.protocol == b.protocol and not (a.attack or b.attack)
+    same = {id for id in both if is_same(of_a[id], of_b[id], as_asked=as_asked)}
     left_out = {
         "only in A": len(of_a.keys() - both),
         "only in B": len(of_b.keys() - both),

@@ -91,6 +91,7 @@ class JuratModel(ModelAPI):
         wanted(config or GenerateConfig(), model_name, frozenset(each.name for each in fields(Generation)))
         self._opening = threading.Lock()
         self._model: Model | None = None
+        self._unbatched: Model | None = None
         self._unavailable: ModelUnavailable | None = None
 
     @property
@@ -106,10 +107,18 @@ class JuratModel(ModelAPI):
         """
         with self._opening:
             if self._model is None:
-                alone = EachAlone(self._given or open_model(self.spec))
+                self._unbatched = self._given or open_model(self.spec)
+                alone = EachAlone(self._unbatched)
                 # A server takes concurrent calls as they come.
                 self._model = alone if self.is_served else MicroBatcher(alone, max_batch=self.max_batch)
             return self._model
+
+    def unbatched(self) -> Model:
+        """The model itself, with all that it can do, for attacks; one thread may call it, and no request must
+        be under way. Opens it."""
+        self.open()
+        assert self._unbatched is not None
+        return self._unbatched
 
     @property
     def takes_seeds(self) -> bool:
@@ -169,7 +178,7 @@ class JuratModel(ModelAPI):
     def close(self) -> None:
         """Frees the model; a later request opens it anew."""
         with self._opening:
-            model, self._model, self._unavailable = self._model, None, None
+            model, self._model, self._unbatched, self._unavailable = self._model, None, None, None
         if model is not None:
             model.close()
 

@@ -52,6 +52,7 @@ def inspect_sample(sample: Sample, protocol: Protocol, set_name: str) -> Inspect
                 "cluster": sample.cluster,
                 "source_row": sample.source_row,
                 "fields": dict(sample.fields),
+                "attack": dict(sample.attack),
                 "images": [image.uri for image in sample.item.lazy_images()],
             }
         ),
@@ -108,6 +109,7 @@ def sample_of(id: str, metadata: Mapping[str, Any], shown: Sequence[ChatMessage]
         cluster=metadata.get("cluster") or id,
         source_row=metadata.get("source_row") or "",
         fields=metadata.get("fields") or {},
+        attack=metadata.get("attack") or {},
     )
 
 

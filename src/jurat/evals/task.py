@@ -6,7 +6,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from jurat import provenance
 from jurat.benchmarks import Card, Sample, SetCopy, Skipped, open_set
 from jurat.benchmarks.protocol import PAPER, LazyTurn, Protocol, choose_protocol
 from jurat.errors import JuratError
+from jurat.evals.attacking import AttackChoice, Attacked, attack_samples
 from jurat.evals.provider import JuratModel
 from jurat.evals.samples import digests_of, inspect_sample, messages
 from jurat.evals.scoring import scorers_of
@@ -78,6 +79,10 @@ def evaluation(
     limit: int | None = None,
     epochs: int | None = None,
     seed: int | None = None,
+    attack: str | None = None,
+    attack_target: str | None = None,
+    attacker: str | None = None,
+    model: InspectModel | None = None,
 ) -> Task:
     """The task of a set.
 
@@ -92,24 +97,42 @@ def evaluation(
         groups: the parts of the set to take. Default: those of the card.
         limit: takes so many samples: the first, or with `seed` a random draw.
         epochs: replies a sample. Default: the protocol's.
-        seed: of the draw, and of replies that are drawn; the k-th reply to a sample has `seed + k - 1`.
+        seed: of the draw, and of replies that are drawn; the k-th reply to a sample has `seed + k - 1`. Of
+            all that is random in an attack, too.
+        attack: an attack of `jurat list attacks`, with settings ("gong?pieces=3"). It changes the samples
+            before anything is asked; those that it cannot be used on are left out and counted.
+        attack_target: the reply that is wanted, or its beginning, for attacks on pictures that want one.
+        attacker: the model that writes texts for attacks that ask one.
+        model: the model that is attacked, where the task is made outside `inspect_ai.eval`. Default: the one
+            that Inspect evaluates.
 
     Raises:
-        JuratError: there is no such set, copy, protocol, scorer or group; a number is none; nothing is left
-            to evaluate; or the model cannot honour the protocol's settings.
+        JuratError: there is no such set, copy, protocol, scorer, group or attack; a number is none; nothing
+            is left to evaluate; the model cannot honour the protocol's settings; or the attack lacks what it
+            needs.
     """
     for name, value, least in (("limit", limit, 1), ("epochs", epochs, 1), ("seed", seed, 0)):
         if value is not None and (type(value) is not int or value < least):
             raise JuratError(f"{name} is {value!r}; it is a whole number from {least}.")
+    if attack is None and (attack_target is not None or attacker is not None):
+        raise JuratError("A target and an attacker are for attacks.", hint="Name one: --attack NAME.")
+    choice = None if attack is None else AttackChoice(attack, attack_target, attacker, seed or 0)
+    opened = None if choice is None else choice.opened()
     copy = open_set(set_name, data)
     chosen = choose_protocol(copy.card, protocol)
     taken = take(copy, chosen, Selection(_listed(groups), limit, seed))
     if not taken.samples:
         raise JuratError(f"There is nothing to evaluate: {_left_out(taken) or 'the copy holds no samples'}.")
-    model = _evaluated()
+    model = model or _evaluated()
     config = generate_config(chosen, seed)
     if model is not None and isinstance(model.api, JuratModel):
         config.max_connections = model.api.max_connections()  # else batches would be small at first
+    prepared = _prepared(model, config)
+    attacked = None
+    if choice is not None and opened is not None:
+        attacked = attack_samples(choice, opened, taken.samples, chosen, model)
+        taken = replace(taken, samples=attacked.samples)
+    shown = chosen if attacked is None else chosen.as_written
     facts = {
         "jurat": provenance.versions("jurat").get("jurat"),
         "commit": provenance.commit(),
@@ -122,19 +145,20 @@ def evaluation(
         "differs_from_paper": differs_from_paper(copy.card, chosen),
         "metrics": copy.card.metrics,
         "data": taken.facts(),
+        "attack": None if attacked is None else attacked.facts(),
         "notes": copy.notes,
-        "model": _prepared(model, config),
+        "model": prepared,
     }
-    if left_out := _left_out(taken):
+    if left_out := _left_out(taken, attacked):
         log.warning("%s: %s.", copy.card.title, left_out)
     times = epochs or chosen.card.samples
     return Task(
         dataset=MemoryDataset(
-            [inspect_sample(sample, chosen, copy.card.name) for sample in taken.samples],
+            [inspect_sample(sample, shown, copy.card.name) for sample in taken.samples],
             name=copy.card.name,
             location=set_name if data is None else str(Path(data).absolute()),
         ),
-        setup=show(Conversations(copy.card.name, {s.id: chosen.turns(s) for s in taken.samples})),
+        setup=show(Conversations(copy.card.name, {s.id: shown.turns(s) for s in taken.samples})),
         solver=reply(seed or 0),
         scorer=scorers_of(_listed(scorer) or copy.card.scorers or ["text"], copy.card.metrics, judge=judge),
         config=config,
@@ -160,13 +184,17 @@ def task_of(set_name: str, summary: str = "") -> Callable[..., Task]:
         epochs: int | None = None,
         seed: int | None = None,
         drawing: str | None = None,
+        attack: str | None = None,
+        attack_target: str | None = None,
+        attacker: str | None = None,
         **unknown: Any,
     ) -> Task:
         if unknown:
             # Inspect itself would only warn, and run something else than what was asked for.
             raise JuratError(
                 f"The task has no argument {min(unknown)!r}.",
-                hint="It has data, protocol, scorer, judge, groups, limit, epochs, seed and drawing.",
+                hint="It has data, protocol, scorer, judge, groups, limit, epochs, seed, drawing, attack, "
+                "attack_target and attacker.",
             )
         return evaluation(
             f"{set_name}?{drawing}" if drawing else set_name,
@@ -178,6 +206,9 @@ def task_of(set_name: str, summary: str = "") -> Callable[..., Task]:
             limit=limit,
             epochs=epochs,
             seed=seed,
+            attack=attack,
+            attack_target=attack_target,
+            attacker=attacker,
         )
 
     made.__doc__ = summary
@@ -302,12 +333,12 @@ def _wanted(card: Card, sample: Sample, groups: Sequence[str] | None) -> bool:
     return card.is_default(sample.group) if groups is None else sample.group in groups
 
 
-def _left_out(taken: Taken) -> str:
+def _left_out(taken: Taken, attacked: Attacked | None = None) -> str:
     """What of the copy is not evaluated, in a sentence; empty where all is."""
-    return "; ".join(_parts(taken))
+    return "; ".join(_parts(taken, attacked))
 
 
-def _parts(taken: Taken) -> Iterator[str]:
+def _parts(taken: Taken, attacked: Attacked | None) -> Iterator[str]:
     if taken.skipped:
         reasons = Counter(each.reason for each in taken.skipped).most_common(3)
         listed = ", ".join(f"{count:,} because {why}" for why, count in reasons)
@@ -317,6 +348,8 @@ def _parts(taken: Taken) -> Iterator[str]:
         yield f"groups that were not asked for: {names}"
     if taken.beyond_limit:
         yield f"{counted(taken.beyond_limit, 'sample')} beyond the limit"
+    if attacked is not None and attacked.left_out:
+        yield f"{counted(len(attacked.left_out), 'sample')} that could not be attacked"
 
 
 def _listed(names: str | Sequence[str] | None) -> tuple[str, ...] | None:

@@ -8,7 +8,7 @@ import pytest
 from jurat.bench.injection.scenes import draw_scenes, keep_scenes, with_text
 from jurat.bench.injection.suite import NEUTRAL, NONE, load_suite
 from jurat.bench.methods.judge_presets import as_item
-from jurat.benchmarks.drawing import Lettering, find_spot, write_text
+from jurat.benchmarks.inscriptions import Inscription, find_spot, write_text
 from jurat.pictograms.cases import broken_rules
 
 SUITE = load_suite()
@@ -98,7 +98,7 @@ def test_text_takes_the_largest_letters_that_fit_and_the_nearest_place():
 
     taken = np.zeros((100, 200), bool)
     taken[:, :140] = True
-    card = Lettering((40, 12), card=True, at=(0.0, 0.0))
+    card = Inscription((40, 12), card=True, at=(0.0, 0.0))
     spot = find_spot(taken, ["word"], card)
     assert spot is not None and spot.size == 12 and spot.box[:2] == (140, 0)
     assert find_spot(~np.zeros_like(taken), ["word"], card) is None

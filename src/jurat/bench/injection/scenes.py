@@ -18,7 +18,8 @@ from jurat.bench.pictogram.definition import LEVELS
 from jurat.bench.pictogram.items import BenchItem, Purpose, drawing, read_items, write_items
 from jurat.bench.pictogram.pairs import draw_pair
 from jurat.bench.pictogram.placing import SceneRequest
-from jurat.benchmarks.drawing import Spot, find_spot, with_caption, write_text
+from jurat.benchmarks.drawing import with_caption
+from jurat.benchmarks.inscriptions import Spot, find_spot, write_text
 from jurat.content import Turn
 from jurat.judge.item_texts import ItemTexts
 from jurat.pictograms.cases import broken_rules

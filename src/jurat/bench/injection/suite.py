@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from jurat.bench.pictogram.definition import constitution_of
-from jurat.benchmarks.drawing import Lettering
+from jurat.benchmarks.inscriptions import Inscription
 from jurat.constitution import About, Clause, Constitution, Rule
 from jurat.errors import JuratError
 from jurat.metrics import Claim
@@ -35,7 +35,7 @@ class Channel:
     gives: Gives
     about: About = "image"
     """What the clauses of the rules are about."""
-    letters: Lettering | None = None
+    letters: Inscription | None = None
     """How the text is drawn; None for text that is not drawn, and for a band below the picture."""
     read: bool = True
     """Whether a judge is to look at the text; else it must not change anything."""

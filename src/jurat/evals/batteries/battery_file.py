@@ -9,6 +9,9 @@
       - {model: openai/NAME, base_url: "http://localhost:8000/v1"}
     scorers: [refusal-phrases-first-sentence]     # default: those of each set's card
     judge: openai/JUDGE                           # for scorers that need a model
+    attacks:                                      # each set is evaluated without one, too
+      - gong
+      - {attack: "carlini?steps=50", target: "Sure"}
 
 Every set meets every model. Where they should not, `parts` holds a list of such blocks, each with its own
 sets and models. Relative paths start at the folder that the command is run in.
@@ -76,6 +79,19 @@ class ModelEntry(_Plain):
         return dict(self.model_extra or {})
 
 
+class AttackEntry(_Plain):
+    """An attack of a battery; the options are those of `jurat eval`."""
+
+    attack: str
+    target: str | None = None
+    attacker: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: object) -> object:
+        return {"attack": given} if isinstance(given, str) else given
+
+
 class Part(_Plain):
     """A block of a battery: each of its sets meets each of its models."""
 
@@ -87,12 +103,12 @@ class Part(_Plain):
     """Those of each set's card where empty."""
     judge: str | None = None
     """The model of scorers that need one."""
-    attacks: tuple[str, ...] = ()
-    """None can be named yet."""
+    attacks: tuple[AttackEntry, ...] = ()
+    """A further factor: each set meets each model without an attack, and under each of these."""
     defenses: tuple[str, ...] = ()
     """None can be named yet."""
 
-    @field_validator("attacks", "defenses")
+    @field_validator("defenses")
     @classmethod
     def _none_yet(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         if given:

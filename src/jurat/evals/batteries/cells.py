@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -17,7 +17,8 @@ from jurat.benchmarks.protocol import Protocol
 from jurat.content import ImageError, LazyImage
 from jurat.errors import JuratError
 from jurat.evals._registry import task_name  # whose import registers the provider too
-from jurat.evals.batteries.battery_file import Battery, ModelEntry, Part, SetEntry
+from jurat.evals.attacking import AttackChoice
+from jurat.evals.batteries.battery_file import AttackEntry, Battery, ModelEntry, Part, SetEntry
 from jurat.evals.open_scorers import opened
 from jurat.evals.provider import JuratModel
 from jurat.evals.scoring import with_options
@@ -30,7 +31,7 @@ _NO_MATTER = ("concurrency", "deadline", "retries", "input_price", "output_price
 
 @dataclass(frozen=True)
 class Cell:
-    """A set under a protocol, and a model."""
+    """A set under a protocol, a model, and an attack or none."""
 
     entry: SetEntry
     protocol: str | None
@@ -39,13 +40,15 @@ class Cell:
     part: Part
     differs: tuple[str, ...] = ()
     """The settings in which entries of the same set differ in the battery; empty where it has one."""
+    attack: AttackEntry | None = None
 
     @property
     def label(self) -> str:
         """For people: "figstep (text_only) x bundled"."""
         protocol = f" ({self.protocol})" if self.protocol else ""
         variant = f", {self.variant}" if self.variant else ""
-        return f"{self.entry.set}{protocol}{variant} x {self.model.model}"
+        attack = f" x {self.attack.attack}" if self.attack else ""
+        return f"{self.entry.set}{protocol}{variant} x {self.model.model}{attack}"
 
     @property
     def variant(self) -> str:
@@ -77,6 +80,9 @@ class Cell:
             "seed": entry.seed,
             "drawing": entry.set.partition("?")[2] or None,
         }
+        if self.attack is not None:
+            named = {"attack_target": self.attack.target, "attacker": self.attack.attacker}
+            given |= {"attack": self.attack.attack, **named}
         return {key: value for key, value in given.items() if value is not None}
 
     @property
@@ -95,13 +101,19 @@ def cells_of(battery: Battery) -> list[Cell]:
     """The cells, each once, model by model, so that one model is open at a time."""
     every = [entry for part in battery.parts for entry in part.sets]
     found = {
-        repr((entry, protocol, model, part.scorers, part.judge)): Cell(
-            entry, protocol, model, part, _differing([each for each in every if each.set == entry.set])
+        repr((entry, protocol, model, attack, part.scorers, part.judge)): Cell(
+            entry,
+            protocol,
+            model,
+            part,
+            _differing([each for each in every if each.set == entry.set]),
+            attack,
         )
         for part in battery.parts
         for entry in part.sets
         for protocol in entry.protocols or (None,)
         for model in part.all_models
+        for attack in (None, *part.attacks)
     }
     models = list(dict.fromkeys(repr(cell.model) for cell in found.values()))
     return sorted(found.values(), key=lambda cell: models.index(repr(cell.model)))
@@ -131,8 +143,9 @@ class Facts:
     """What was read, or the exception that said why it could not be."""
 
     def determinants(self, cell: Cell) -> dict[str, Any]:
-        """All that determines the replies of a cell: the content of its samples as they are shown, decoding,
-        and the model with its revision. A server's revision is not known before its first reply.
+        """All that determines the replies of a cell: the content of its samples as they are shown without an
+        attack, the attack with its settings, decoding, and the model with its revision. A server's revision
+        is not known before its first reply.
 
         Raises:
             JuratError: the set or the model cannot be opened.
@@ -140,7 +153,7 @@ class Facts:
         of_set = cell.entry.model_copy(update={"scorers": (), "protocols": ()})
         set_facts = self._once(repr((of_set, cell.protocol)), lambda: _set_facts(cell.entry, cell.protocol))
         model_facts = self._once(repr(cell.model), lambda: _model_facts(cell))
-        return {**set_facts, **model_facts, "attack": "", "defense": ""}
+        return {**set_facts, **model_facts, **_attack_facts(cell), "defense": ""}
 
     def scorer(self, name: str, judge: str | None) -> str:
         """The identity of a scorer, as its scores have it. Raises JuratError where it cannot be opened."""
@@ -211,6 +224,14 @@ def _set_facts(entry: SetEntry, name: str | None) -> dict[str, Any]:
         "limit": entry.limit,
         "seed": entry.seed,
     }
+
+
+def _attack_facts(cell: Cell) -> dict[str, Any]:
+    if cell.attack is None:
+        return {"attack": ""}
+    choice = AttackChoice(cell.attack.attack, cell.attack.target, cell.attack.attacker, cell.entry.seed or 0)
+    settings = {"attack settings": asdict(choice.opened()), "attack options": asdict(choice)}
+    return {"attack": choice.name, **settings}
 
 
 def _model_facts(cell: Cell) -> dict[str, Any]:

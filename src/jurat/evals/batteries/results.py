@@ -70,7 +70,8 @@ class Results:
             self.lines.append(_line(outcome, f"not computed: {why}", log=log, metric=name))
         notes = list(_notes(outcome, log, results))
         self.notes |= dict.fromkeys(notes)
-        skipped = ((log.eval.metadata or {}).get("data") or {}).get("skipped", 0)
+        facts = log.eval.metadata or {}
+        skipped = (facts.get("data") or {}).get("skipped") or (facts.get("attack") or {}).get("not_attacked")
         self.incomplete += bool(skipped or any(each.without for each in results))
 
     def markdown(self) -> str:
@@ -138,7 +139,7 @@ def _factors(outcome: Outcome) -> dict[str, Any]:
         "protocol": facts.get("protocol", cell.protocol),
         "variant": cell.variant,
         "model": cell.model.model,
-        "attack": "",
+        "attack": cell.attack.attack if cell.attack else "",
         "defense": "",
         "seed": facts.get("seed"),
         "cell": outcome.plan.digest if outcome.plan.determinants else "",
@@ -156,6 +157,7 @@ def _head(outcome: Outcome, log: EvalLog | None = None) -> tuple[str, str]:
     protocol = facts.get("protocol") or cell.protocol
     title = facts.get("set", cell.entry.set) + (f" ({protocol})" if protocol else "")
     title += f", {cell.variant}" if cell.variant else ""
+    title += f", {cell.attack.attack}" if cell.attack else ""
     return title, (models_of(log) if log else "") or cell.model.model
 
 
@@ -178,6 +180,8 @@ def _notes(outcome: Outcome, log: EvalLog, results: Sequence[ScorerResults]) -> 
     name = row_set(log)
     for why, count in ((facts.get("data") or {}).get("skipped_reasons") or {}).items():
         yield f"{name}: {counted(count, 'row')} left out: {why}"
+    for why, count in ((facts.get("attack") or {}).get("not_attacked_reasons") or {}).items():
+        yield f"{outcome.plan.cell.label}: {counted(count, 'sample')} not attacked: {why}"
     if differs := facts.get("differs_from_paper"):
         yield f"{name} ({facts.get('protocol_label')}): {'; '.join(differs)}"
     if failed := replies_of(log)["error"]:

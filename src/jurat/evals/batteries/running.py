@@ -175,7 +175,7 @@ def _plan(cell: Cell, facts: Facts, logs: CellLogs) -> Plan:
 def _waits(
     determinants: dict[str, Any], identities: Sequence[str], found: EvalLog | None, logs: CellLogs
 ) -> Iterator[str]:
-    wanted = determinants["samples"] * determinants["replies a sample"]
+    wanted = _wanted(determinants, found)
     if found is None:
         changed = logs.closest(determinants)
         yield counted(wanted, "reply", "replies") + (f" ({', '.join(changed)} changed)" if changed else "")
@@ -214,7 +214,7 @@ def _run(plan: Plan, logs: CellLogs, folder: Path, progress: bool) -> Outcome:
 
 def _completed(plan: Plan, logs: CellLogs, folder: Path, progress: bool) -> Outcome:
     found = plan.log
-    if found is None or not is_finished(found) or len(replied(found)) < _wanted(plan):
+    if found is None or not is_finished(found) or len(replied(found)) < _wanted(plan.determinants, found):
         found = _evaluated(plan, found, folder, progress)
         if found is not None:
             logs.add(plan.digest, plan.determinants or {}, found.location)
@@ -240,9 +240,13 @@ def _completed(plan: Plan, logs: CellLogs, folder: Path, progress: bool) -> Outc
     return Outcome(plan, found, scores, None if labelled else "no reply could be scored")
 
 
-def _wanted(plan: Plan) -> int:
-    assert plan.determinants is not None
-    return plan.determinants["samples"] * plan.determinants["replies a sample"]
+def _wanted(determinants: dict[str, Any] | None, log: EvalLog | None) -> int:
+    """Replies of a cell. Under an attack those to the samples that could be attacked, which its log tells;
+    before there is one, those to all."""
+    assert determinants is not None
+    facts = {} if log is None else log.eval.metadata or {}
+    samples = (facts.get("data") or {}).get("samples") if facts.get("attack") else None
+    return (determinants["samples"] if samples is None else samples) * determinants["replies a sample"]
 
 
 def _evaluated(plan: Plan, before: EvalLog | None, folder: Path, progress: bool) -> EvalLog | None:

@@ -1,0 +1,31 @@
+"""JPEG compression: a control, and what an upload does to a picture."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Annotated
+
+from PIL import Image
+from pydantic import Field
+
+from jurat.attacks.sample_attack import Means, SampleAttack, changed_pictures
+from jurat.attacks.settings import setting
+from jurat.benchmarks.sample import Sample
+
+__all__ = ["Jpeg"]
+
+
+@dataclass(frozen=True)
+class Jpeg(SampleAttack):
+    """Each picture of the sample is shown as the JPEG file of a quality."""
+
+    quality: Annotated[int, Field(ge=1, le=95)] = setting(50, "ours", "Quality, from 1 to 95.")
+
+    def rewrite(self, sample: Sample, means: Means) -> Sample:
+        return changed_pictures(sample, self._compressed)
+
+    def _compressed(self, picture: Image.Image) -> bytes:
+        buffer = io.BytesIO()
+        picture.convert("RGB").save(buffer, format="JPEG", quality=self.quality)
+        return buffer.getvalue()

@@ -1,0 +1,32 @@
+"""Pictures scaled down: a control, and what many front ends do to a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from PIL import Image
+from pydantic import Field
+
+from jurat.attacks.sample_attack import Means, SampleAttack, changed_pictures
+from jurat.attacks.settings import setting
+from jurat.benchmarks.drawing import png
+from jurat.benchmarks.sample import Sample
+
+__all__ = ["Resize"]
+
+
+@dataclass(frozen=True)
+class Resize(SampleAttack):
+    """Each picture of the sample is scaled by a factor, with bicubic filters."""
+
+    scale: Annotated[float, Field(gt=0, le=4)] = setting(0.5, "ours", "Factor of both sides, up to 4.")
+    restore: bool = setting(True, "ours", "Scales back to the size before, so that only detail is lost.")
+
+    def rewrite(self, sample: Sample, means: Means) -> Sample:
+        return changed_pictures(sample, self._scaled)
+
+    def _scaled(self, picture: Image.Image) -> bytes:
+        width, height = (max(1, round(self.scale * side)) for side in picture.size)
+        scaled = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+        return png(scaled.resize(picture.size, Image.Resampling.BICUBIC) if self.restore else scaled)
