@@ -23,6 +23,7 @@ from jurat.models.capabilities import (
     ConcurrencySupport,
     Deterministic,
     Differentiable,
+    DifferentiableText,
     DomainGate,
     Embedder,
     PromptScore,
@@ -92,7 +93,7 @@ def language_of(name: str) -> Language | None:
 class BundledModel(ModelWrapper):
     """See the module's docstring."""
 
-    passes = (Diagnosable, Deterministic, Sized, Differentiable, Steerable, Embedder)
+    passes = (Diagnosable, Deterministic, Sized, Differentiable, DifferentiableText, Steerable, Embedder)
     provides = (DomainGate, ConcurrencySupport, PromptScores)
 
     def __init__(

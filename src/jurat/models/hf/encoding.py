@@ -168,6 +168,11 @@ class Encoder:
         """Token ids of a text without images."""
         return list(self.tokenizer(text, add_special_tokens=self._adds_special(text))["input_ids"])
 
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of `tokenize` stands in the text, in characters; for fast tokenizers only."""
+        made = self.tokenizer(text, add_special_tokens=self._adds_special(text), return_offsets_mapping=True)
+        return list(made["offset_mapping"])
+
     def through_processor(self, text: str, *images: Image.Image) -> list[int]:
         """Token ids that the processor makes of a text with images."""
         return self.process(text, [images])["input_ids"][0].tolist()
