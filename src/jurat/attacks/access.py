@@ -1,7 +1,8 @@
 """What an attacker may do with a model, and what it cost.
 
-White-box attacks use `continuations` (gradients of the whole model), attacks on an encoder `features`, and
-black-box ones `chat` and `ask`. Every call is counted; what a model does not provide is an error at once.
+White-box attacks use `continuations` and `span_continuations` (gradients of the whole model, with respect to
+pixels and to text), attacks on an encoder `features`, and black-box ones `chat` and `ask`. Every call is
+counted; what a model does not provide is an error at once.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from jurat.content import Chat, Reply
 from jurat.errors import JuratError
-from jurat.models import Answer, Differentiable, Embedder, Inquiry, Model
+from jurat.models import Answer, Differentiable, DifferentiableText, Embedder, Inquiry, Model
 from jurat.models.capabilities import ContinuationLogits, ImageFeatures
 
 __all__ = ["Access", "Compute"]
@@ -35,6 +36,15 @@ class Compute:
     """Conversations and closed questions that were sent as any user would send them."""
     seconds: float = 0.0
     """Time that the loop of the attack took, its checks included."""
+
+    def since(self, before: Compute) -> Compute:
+        """What was spent after `before`, a copy of this at an earlier time."""
+        return Compute(
+            self.forwards - before.forwards,
+            self.backwards - before.backwards,
+            self.queries - before.queries,
+            self.seconds - before.seconds,
+        )
 
     @contextmanager
     def timed(self) -> Generator[None]:
@@ -55,6 +65,7 @@ class Access:
     def __init__(self, model: Model, spent: Compute | None = None) -> None:
         self.model = model
         self.spent = Compute() if spent is None else spent
+        self._held: dict[type, Any] = {}
 
     def continuations(
         self, chats: Sequence[Chat], pixels: Sequence[Sequence[Tensor]], texts: Sequence[str]
@@ -63,6 +74,34 @@ class Access:
         found = self._capability(Differentiable, "gradients with respect to pixels")
         self.spent.forwards += len(chats)
         return found.continuations(chats, pixels, texts, rounded=True)
+
+    @property
+    def text(self) -> DifferentiableText:
+        """The model's tokens and their embeddings. What makes passes is counted by the two methods below."""
+        return self._capability(DifferentiableText, "gradients with respect to text")
+
+    def span_continuations(
+        self,
+        chats: Sequence[Chat],
+        pixels: Sequence[Sequence[Tensor]],
+        texts: Sequence[str],
+        spans: Sequence[Sequence[int]],
+        shifts: Sequence[Tensor],
+    ) -> list[ContinuationLogits]:
+        """See `DifferentiableText.continuations`; pixels are rounded as the processor rounds them."""
+        self.spent.forwards += len(chats)
+        return self.text.continuations(chats, pixels, texts, spans, shifts, rounded=True)
+
+    def span_scores(
+        self,
+        chats: Sequence[Chat],
+        pixels: Sequence[Sequence[Tensor]],
+        texts: Sequence[str],
+        spans: Sequence[Sequence[int]],
+    ) -> list[Tensor]:
+        """See `DifferentiableText.scores`; pixels are rounded as the processor rounds them."""
+        self.spent.forwards += len(chats)
+        return self.text.scores(chats, pixels, texts, spans, rounded=True)
 
     def features(self, pixels: Sequence[Tensor]) -> list[ImageFeatures]:
         """See `Embedder.pixels`."""
@@ -83,7 +122,8 @@ class Access:
         return self.model.ask(inquiries)
 
     def _capability(self, kind: type[C], what: str) -> C:
-        found = self.model.capability(kind)
+        # It is kept, since it remembers what it encoded.
+        found = self._held[kind] = self._held.get(kind) or self.model.capability(kind)
         if found is None:
             raise JuratError(
                 f"The attack needs {what}, which {self.model.name!r} does not give.",

@@ -1,14 +1,15 @@
 """Which attacks there are, and how one is opened by name.
 
 An attack of ours is a file of `methods/` and an entry here; a third party's is an entry point of the group
-`jurat.attacks`, whose factory is a subclass of `PictureAttack`. `carlini?steps=50` changes a setting.
+`jurat.attacks`, whose factory is a subclass of `PictureAttack` or `TextAttack`. `carlini?steps=50` changes a
+setting.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,6 +18,7 @@ from jurat.registry import Entry, Registry, name_and_options, suggestion
 
 if TYPE_CHECKING:
     from jurat.attacks.method import PictureAttack  # imports torch
+    from jurat.attacks.text_method import TextAttack
 
 __all__ = ["ATTACKS", "AttackEntry", "open_attack"]
 
@@ -25,14 +27,23 @@ __all__ = ["ATTACKS", "AttackEntry", "open_attack"]
 class AttackEntry(Entry):
     """An attack."""
 
+    changes: Literal["picture", "text"] = "picture"
+    """What it changes."""
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """Name -> settings that differ from the attack's own: "as_released" where the authors' code and their
     paper differ."""
 
 
-def _entry(name: str, where: str, summary: str, paper: str | None, **presets: Any) -> AttackEntry:
+def _entry(
+    name: str,
+    where: str,
+    summary: str,
+    paper: str | None,
+    changes: Literal["picture", "text"] = "picture",
+    **presets: Any,
+) -> AttackEntry:
     factory = f"jurat.attacks.methods.{where}"
-    return AttackEntry(name, summary, factory, extra="local", paper=paper, presets=presets)
+    return AttackEntry(name, summary, factory, extra="local", paper=paper, changes=changes, presets=presets)
 
 
 ATTACKS: Registry[AttackEntry] = Registry(
@@ -73,6 +84,13 @@ ATTACKS: Registry[AttackEntry] = Registry(
             "arXiv:2311.16101",
         ),
         _entry(
+            "cropa",
+            "luo:Luo",
+            "one picture for unseen prompts, against perturbations of the prompts' embeddings",
+            "arXiv:2403.09766",
+            as_released={"prompt_every": 30, "prompt_until": 300},
+        ),
+        _entry(
             "bagdasaryan",
             "bagdasaryan:Bagdasaryan",
             "a reply of the attacker's that steers the conversation, token by token",
@@ -96,11 +114,32 @@ ATTACKS: Registry[AttackEntry] = Registry(
             "a call of a tool from a picture that looks clean",
             "arXiv:2310.03185",
         ),
+        _entry(
+            "gcg",
+            "gcg:Gcg",
+            "a suffix for prompts, by greedy coordinate gradient",
+            "arXiv:2307.15043",
+            "text",
+        ),
+        _entry(
+            "qi-text",
+            "qi_text:QiText",
+            "the text counterpart of qi, token by token",
+            "arXiv:2306.13213",
+            "text",
+        ),
+        _entry(
+            "embedding-search",
+            "embedding_search:Search",
+            "a suffix for prompts, by descent in the space of embeddings and projection to tokens",
+            None,
+            "text",
+        ),
     ],
 )
 
 
-def open_attack(name: str, preset: str | None = None) -> PictureAttack:
+def open_attack(name: str, preset: str | None = None) -> PictureAttack | TextAttack:
     """An attack by its name, with settings behind a question mark: "carlini?steps=50&rate=0.05".
 
     Raises:

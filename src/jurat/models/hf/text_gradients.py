@@ -92,13 +92,12 @@ class TextGradients:
 
     @cached_property
     def _vocabulary(self) -> tuple[str | None, ...]:
-        words = self._model.encoder.tokenizer
+        words, rows = self._model.encoder.tokenizer, len(self._layer.weight)
         with self._model.preparing:
-            texts: list[str | None] = list(words.batch_decode([[i] for i in range(len(words))]))
-            for i in {*words.all_special_ids, *words.added_tokens_decoder}:
-                texts[i] = None
-        rows = len(self._layer.weight)
-        return tuple([*texts, *[None] * (rows - len(texts))][:rows])
+            ids = set(words.get_vocab().values()) - {*words.all_special_ids, *words.added_tokens_decoder}
+            plain = sorted(i for i in ids if i < rows)
+            texts = dict(zip(plain, words.batch_decode([[i] for i in plain]), strict=True))
+        return tuple(texts.get(i) for i in range(rows))
 
     def embeddings(self) -> Tensor:
         """See `jurat.models.DifferentiableText`."""
@@ -115,21 +114,24 @@ class TextGradients:
     def span(self, chat: Chat, text: str) -> tuple[int, ...]:
         """See `jurat.models.DifferentiableText`."""
         with self._model.preparing:
-            found = self._placed(chat, text).span
-            self._texts[self._sides(chat), found] = text
+            sides = self._sides(chat)
+            found = self._placed(sides, text).span
+            self._texts[sides, found] = text
             return found
 
     def typed(self, chats: Sequence[Chat], span: Sequence[int]) -> str | None:
         """See `jurat.models.DifferentiableText`."""
+        if any(self._vocabulary[token] is None for token in span):
+            return None
         with self._model.preparing:
             text = self._spelled(span)
-            for chat in chats:
+            for sides in dict.fromkeys(map(self._sides, chats)):
                 try:
-                    found = self._placed(chat, text)
+                    found = self._placed(sides, text)
                 except ValueError:
                     return None
                 # A span may also change how the text beside it is read.
-                beside = self._beside.setdefault(self._sides(chat), (found.before, found.after))
+                beside = self._beside.setdefault(sides, (found.before, found.after))
                 if found.span != tuple(span) or (found.before, found.after) != beside:
                     return None
         return text
@@ -243,8 +245,9 @@ class TextGradients:
         return self._marked[key]
 
     def _encoded(self, chat: Chat, pixels: Sequence[Tensor], text: str, span: tuple[int, ...]) -> _Marked:
-        spelled = self._texts.get((self._sides(chat), span)) or self._spelled(span)
-        placed = self._placed(chat, spelled)
+        sides = self._sides(chat)
+        spelled = self._texts.get((sides, span)) or self._spelled(span)
+        placed = self._placed(sides, spelled)
         if placed.span != span:
             raise ValueError(f"No text is read as this span: {spelled!r} is {len(placed.span)} other tokens.")
         words = self._pixels.sequence(with_span(chat, spelled), pixels, text)
@@ -267,8 +270,8 @@ class TextGradients:
             self._around[key] = (parts[0], parts[1])
         return self._around[key]
 
-    def _placed(self, chat: Chat, text: str) -> _Placed:
-        before, after = self._sides(chat)
+    def _placed(self, sides: tuple[str, str], text: str) -> _Placed:
+        before, after = sides
         whole, encoder = before + text + after, self._model.encoder
         row = tuple(encoder.tokenize(whole))
         first, last = len(before), len(before) + len(text)

@@ -1,0 +1,115 @@
+"""What attacks on text share: their settings, how they begin and how they are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from jurat.attacks.access import Access
+from jurat.attacks.engine import Checked
+from jurat.attacks.method import setting
+from jurat.attacks.objectives import Reduction, seeded
+from jurat.attacks.samplers import All, Sampler
+from jurat.attacks.text import (
+    Span,
+    TextCheck,
+    TextGoal,
+    TextOptimiser,
+    TextOutcome,
+    TextProblem,
+    optimise_text,
+)
+from jurat.content import with_span
+
+__all__ = ["TextAttack"]
+
+
+@dataclass(frozen=True)
+class TextAttack:
+    """An attack on text, put together from the parts of the engine.
+
+    A subclass is a dataclass of settings. Override `optimiser`, and what else differs:
+
+        @dataclass(frozen=True)
+        class Mine(TextAttack):
+            candidates: int = setting(64, "ours", "Texts that are tried a step.")
+
+            def optimiser(self):
+                return GreedyCoordinate(self.candidates)
+    """
+
+    reduction: ClassVar[Reduction] = "mean"
+    """How a loss is made of those of the targets' tokens."""
+    stops: ClassVar[bool] = False
+    """Whether it ends as soon as the validation prompts are answered as wanted."""
+
+    steps: int = setting(100, "ours", "Steps.")
+    every: int = setting(10, "ours", "Steps between checks on validation prompts.")
+    start: str | None = setting(None, "ours", "Text that it begins with; null: random tokens.")
+    length: int = setting(20, "ours", "Random tokens that it begins with, where there is no text.")
+    ascii_only: bool = setting(True, "ours", "Takes tokens of printable ASCII characters only.")
+
+    def optimiser(self) -> TextOptimiser:
+        raise NotImplementedError
+
+    def sampler(self) -> Sampler:
+        """Which conversations a step takes; all by default."""
+        return All()
+
+    def run(self, models: Sequence[Access], goals: Sequence[TextGoal], seed: int = 0) -> list[TextOutcome]:
+        """The best text for each goal, one goal after the other.
+
+        Args:
+            models: the victim alone.
+
+        Raises:
+            JuratError: the model gives no gradients of text, or a text to begin with cannot be typed.
+        """
+        (model,) = models
+        found: list[TextOutcome] = []
+        for number, goal in enumerate(goals):
+            key = number if goal.key is None else goal.key
+            problem = TextProblem(model, goal.train, reduction=self.reduction, ascii_only=self.ascii_only)
+            begun = (
+                problem.random(self.length, seeded(seed, key))
+                if self.start is None
+                else problem.read(self.start)
+            )
+            found.append(
+                optimise_text(
+                    problem,
+                    self.optimiser(),
+                    begun,
+                    self.steps,
+                    sampler=self.sampler(),
+                    check=self.check(model, goal),
+                    every=self.every,
+                    seed=seed,
+                    key=key,
+                )
+            )
+        return found
+
+    def check(self, model: Access, goal: TextGoal) -> TextCheck:
+        """The loss over all validation prompts; with `stops`, done where each is answered as wanted."""
+        cases = goal.validation or goal.train
+        problem = TextProblem(model, cases, reduction=self.reduction, ascii_only=self.ascii_only)
+
+        def check(span: Span, text: str) -> Checked:
+            score = problem.loss_of(text)
+            if not self.stops:
+                return Checked(score)
+            replies = model.chat([with_span(case.chat, text) for case in cases])
+            answered = (
+                reply.failure is None and goal.succeeded(case, reply)
+                for case, reply in zip(cases, replies, strict=True)
+            )
+            return Checked(score, all(answered))
+
+        return check
+
+    @classmethod
+    def evidence(cls) -> dict[str, str]:
+        """Setting -> where its default comes from."""
+        return {each.name: each.metadata["evidence"] for each in fields(cls)}
