@@ -20,7 +20,7 @@ from jurat.attacks.text import (
     TextProblem,
     optimise_text,
 )
-from jurat.content import with_span
+from jurat.content import SPAN, with_span
 
 __all__ = ["TextAttack"]
 
@@ -52,6 +52,15 @@ class TextAttack:
 
     def optimiser(self) -> TextOptimiser:
         raise NotImplementedError
+
+    def training_text(self, prompt: str) -> str:
+        """What a user's turn says in a conversation that the attack trains on: `SPAN` behind the prompt, by
+        default."""
+        return f"{prompt} {SPAN}"
+
+    def submitted_text(self, prompt: str) -> str:
+        """What a user's turn says in a conversation that success is measured on; the same by default."""
+        return self.training_text(prompt)
 
     def sampler(self) -> Sampler:
         """Which conversations a step takes; all by default."""

@@ -17,6 +17,7 @@ from jurat.attacks.samplers import Random, Sampler
 from jurat.attacks.text import TextOptimiser
 from jurat.attacks.text_method import TextAttack
 from jurat.attacks.text_optimisers import TokenByToken
+from jurat.content import SPAN
 
 __all__ = ["QiText"]
 
@@ -35,6 +36,12 @@ class QiText(TextAttack):
     length: int = setting(_LENGTH, "authors", "Random tokens that it begins with.")
     ascii_only: bool = setting(False, "authors", "Takes tokens of printable ASCII characters only.")
     every: int = setting(_LENGTH, "authors", "Steps between checks; the authors look at a reply as often.")
+
+    def training_text(self, prompt: str) -> str:
+        return SPAN
+
+    def submitted_text(self, prompt: str) -> str:
+        return f"{SPAN} | {prompt}"
 
     def sampler(self) -> Sampler:
         return Random(self.batch)
