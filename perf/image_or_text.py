@@ -65,7 +65,8 @@ def _picture_check(score: Any, given: tuple[Any, ...], share: float) -> Callable
 def _text_check(score: Any, given: tuple[Any, ...], share: float) -> Callable[..., Any]:
     from jurat.content import with_span
 
-    model, goal = given
+    problem, goal = given
+    model = problem.access
 
     def check(span: Any, text: str) -> Any:
         replies = model.chat([with_span(case.chat, text) for case in goal.test])
@@ -114,7 +115,7 @@ def measure(args: argparse.Namespace) -> list[Row]:
     rows: list[Row] = []
     for number in range(args.attacks):
         image = Image.open(scenes[number % len(scenes)]).convert("RGB")
-        drawn = random.Random(number).sample(STATEMENTS, len(STATEMENTS))
+        drawn = random.Random(number).sample(STATEMENTS, args.requests)
         requests = [INSTRUCTION.format(each) for each in drawn]
         half = len(requests) // 2
         sets = requests[:half], requests[half:]
@@ -175,6 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="bundled", help="a model with gradients")
     parser.add_argument("--device", help="cpu or cuda; default: the best there is")
     parser.add_argument("--attacks", type=int, default=8, help="attacks of each kind")
+    parser.add_argument("--requests", type=int, default=len(STATEMENTS), help="half of them held out")
     parser.add_argument("--share", type=float, default=0.75, help="success on held-out requests to stop at")
     parser.add_argument("--target", default="Yes", help="the reply that is wanted")
     parser.add_argument("--max-tokens", type=int, default=2, help="tokens of a reply, at most")

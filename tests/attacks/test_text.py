@@ -172,10 +172,7 @@ def test_one_hot_gradient_is_the_change_of_a_soft_token(victim: Callable[[str], 
 
 
 def test_attack_stops_where_validation_prompts_are_answered_as_wanted(victim: Callable[[str], Any]) -> None:
-    class Stopping(type(of(RUNS[0]))):
-        stops = True
-
-    attack = Stopping(steps=6, candidates=4, top=4, every=2, start="dog cat")
+    attack = of("gcg?steps=6&candidates=4&every=2&start=dog cat&stop=true")
     (outcome,) = attack.run([Access(victim("tiny"))], [goal(succeeded=lambda *_: True)])
     assert (outcome.step, outcome.losses, outcome.spent.queries) == (0, (), 2)
 

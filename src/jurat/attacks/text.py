@@ -6,6 +6,7 @@ text, typed in: a span whose text would be read as other tokens is left out, and
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -91,15 +92,19 @@ class TextProblem:
         """
         self.access, self.cases = access, cases
         self._reduction: Reduction = reduction
-        self.table = access.text.embeddings().float().cpu()
+        self.table = access.text.embeddings().float()
         """(tokens, width): what the model reads of each token."""
-        self.allowed = torch.tensor([_usable(text, ascii_only) for text in access.text.vocabulary()])
+        usable = [_usable(text, ascii_only) for text in access.text.vocabulary()]
+        self.allowed = torch.tensor(usable, device=self.table.device)
         """(tokens,): which of them a text may hold."""
         self.left_out = 0
-        self._chats = [case.chat for case in cases]
-        self._pixels = {
-            id(case): [as_pixels(as_levels(image)) for image in case.chat.images] for case in cases
-        }
+        self._pixels = _pixels_of(cases)
+
+    def about(self, cases: Sequence[Case]) -> TextProblem:
+        """The same over other conversations."""
+        other = copy.copy(self)
+        other.cases, other.left_out, other._pixels = cases, 0, _pixels_of(cases)
+        return other
 
     def read(self, text: str) -> Span:
         """The tokens of a text to begin with.
@@ -107,7 +112,7 @@ class TextProblem:
         Raises:
             JuratError: it is not read as the same tokens in all conversations.
         """
-        span = self.access.text.span(self._chats[0], text)
+        span = self.access.text.span(self.cases[0].chat, text)
         if self.text(span) is None:
             raise JuratError(
                 f"The text {text!r} is not read as the same tokens in all conversations, or holds words that "
@@ -135,7 +140,7 @@ class TextProblem:
 
     def text(self, span: Span) -> str | None:
         """What is typed for a span; None where nothing is read as it in all conversations."""
-        return self.access.text.typed(self._chats, span)
+        return self.access.text.typed([case.chat for case in self.cases], span)
 
     def typable(self, spans: Sequence[Span]) -> list[Span]:
         """Those that can be typed; the others are counted in `left_out`."""
@@ -189,7 +194,7 @@ class TextProblem:
         """The gradient with respect to one-hot tokens, (tokens of the span, vocabulary): how the loss
         changes, to first order and up to a constant for each place, where another token stands there.
         Infinite for those that are not allowed."""
-        return (slope @ self.table.T).masked_fill(~self.allowed, torch.inf)
+        return (slope.to(self.table) @ self.table.T).masked_fill(~self.allowed, torch.inf)
 
 
 @dataclass(frozen=True)
@@ -292,6 +297,11 @@ def submit_text(model: Access, goals: Sequence[TextGoal], texts: Sequence[str]) 
         SubmittedText(goal, text, tuple(next(replies) for _ in some))
         for goal, text, some in zip(goals, texts, chats, strict=True)
     ]
+
+
+def _pixels_of(cases: Sequence[Case]) -> dict[int, list[Tensor]]:
+    """The images of each conversation, by its identity."""
+    return {id(case): [as_pixels(as_levels(image)) for image in case.chat.images] for case in cases}
 
 
 def _usable(text: str | None, ascii_only: bool) -> bool:

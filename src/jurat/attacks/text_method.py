@@ -41,11 +41,10 @@ class TextAttack:
 
     reduction: ClassVar[Reduction] = "mean"
     """How a loss is made of those of the targets' tokens."""
-    stops: ClassVar[bool] = False
-    """Whether it ends as soon as the validation prompts are answered as wanted."""
 
     steps: int = setting(100, "ours", "Steps.")
     every: int = setting(10, "ours", "Steps between checks on validation prompts.")
+    stop: bool = setting(False, "ours", "Ends as soon as all validation prompts are answered as wanted.")
     start: str | None = setting(None, "ours", "Text that it begins with; null: random tokens.")
     length: int = setting(20, "ours", "Random tokens that it begins with, where there is no text.")
     ascii_only: bool = setting(True, "ours", "Takes tokens of printable ASCII characters only.")
@@ -92,7 +91,7 @@ class TextAttack:
                     begun,
                     self.steps,
                     sampler=self.sampler(),
-                    check=self.check(model, goal),
+                    check=self.check(problem, goal),
                     every=self.every,
                     seed=seed,
                     key=key,
@@ -100,16 +99,16 @@ class TextAttack:
             )
         return found
 
-    def check(self, model: Access, goal: TextGoal) -> TextCheck:
-        """The loss over all validation prompts; with `stops`, done where each is answered as wanted."""
+    def check(self, problem: TextProblem, goal: TextGoal) -> TextCheck:
+        """The loss over all validation prompts; with `stop`, done where each is answered as wanted."""
         cases = goal.validation or goal.train
-        problem = TextProblem(model, cases, reduction=self.reduction, ascii_only=self.ascii_only)
+        held_out = problem.about(cases)
 
         def check(span: Span, text: str) -> Checked:
-            score = problem.loss_of(text)
-            if not self.stops:
+            score = held_out.loss_of(text)
+            if not self.stop:
                 return Checked(score)
-            replies = model.chat([with_span(case.chat, text) for case in cases])
+            replies = problem.access.chat([with_span(case.chat, text) for case in cases])
             answered = (
                 reply.failure is None and goal.succeeded(case, reply)
                 for case, reply in zip(cases, replies, strict=True)

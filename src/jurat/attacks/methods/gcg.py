@@ -29,6 +29,7 @@ class Gcg(TextAttack):
         "authors",
         "Text that it begins with; null: random tokens.",
     )
+    stop: bool = setting(False, "authors", "Ends as soon as all validation prompts are answered as wanted.")
     ascii_only: bool = setting(True, "authors", "Takes tokens of printable ASCII characters only.")
 
     def optimiser(self) -> TextOptimiser:

@@ -168,10 +168,10 @@ class Encoder:
         """Token ids of a text without images."""
         return list(self.tokenizer(text, add_special_tokens=self._adds_special(text))["input_ids"])
 
-    def offsets(self, text: str) -> list[tuple[int, int]]:
-        """Where each token of `tokenize` stands in the text, in characters; for fast tokenizers only."""
+    def tokenize_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """As `tokenize`, and where in the text each token stands, in characters; for fast tokenizers only."""
         made = self.tokenizer(text, add_special_tokens=self._adds_special(text), return_offsets_mapping=True)
-        return list(made["offset_mapping"])
+        return list(made["input_ids"]), list(made["offset_mapping"])
 
     def through_processor(self, text: str, *images: Image.Image) -> list[int]:
         """Token ids that the processor makes of a text with images."""

@@ -204,7 +204,7 @@ class TextGradients:
             return
         if len(shifts) != len(chats):
             raise ValueError(f"There are {len(chats)} chats and {len(shifts)} shifts.")
-        width = self._embeddings.shape[1]
+        width = self._layer.weight.shape[1]
         for span, shift in zip(spans, shifts, strict=True):
             if tuple(shift.shape) != (len(span), width):
                 raise ValueError(f"A shift is [{len(span)}, {width}], not {list(shift.shape)}.")
@@ -272,13 +272,13 @@ class TextGradients:
 
     def _placed(self, sides: tuple[str, str], text: str) -> _Placed:
         before, after = sides
-        whole, encoder = before + text + after, self._model.encoder
-        row = tuple(encoder.tokenize(whole))
+        ids, offsets = self._model.encoder.tokenize_with_offsets(before + text + after)
         first, last = len(before), len(before) + len(text)
-        inside = [i for i, (a, b) in enumerate(encoder.offsets(whole)) if b > first and a < last and a < b]
+        inside = [i for i, (a, b) in enumerate(offsets) if b > first and a < last and a < b]
         if not inside:
             raise ValueError(f"The text {text!r} has no tokens.")
-        return _Placed(row[: inside[0]], row[inside[0] : inside[-1] + 1], row[inside[-1] + 1 :])
+        row, end = tuple(ids), inside[-1] + 1
+        return _Placed(row[: inside[0]], row[inside[0] : end], row[end:])
 
 
 def _start(read: list[int], placed: _Placed) -> int | None:
