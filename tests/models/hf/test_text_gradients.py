@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
 from jurat.content import SPAN, Chat, Turn, with_span
 from jurat.models import Differentiable, DifferentiableText, ModelError
@@ -149,6 +151,34 @@ def test_span_that_no_text_is_read_as_is_not_typed(white_box: Callable[[str], Lo
     attached = about(BLANK, question=f"A knife{SPAN}")
     assert found.typed([attached], (dog,)) is None and found.typed([SHORT, attached], (dog,)) is None
     assert found.typed([SHORT], (dog, special)) is None
+
+
+@pytest.mark.parametrize(
+    ("span", "text"),
+    [
+        ((6,), "dog"),
+        ((6, 4), "dogdog"),
+        ((6, 6), "dog dog"),
+        ((4,), None),  # behind a space it is another token
+        ((3, 2), None),
+        ((6, 3, 2), None),  # merged
+    ],
+)
+def test_tokens_that_merge_when_typed_are_no_span(
+    span: tuple[int, ...], text: str | None, white_box: Callable[[str], LocalModel]
+) -> None:
+    vocabulary = {"d": 0, "o": 1, "g": 2, "do": 3, "dog": 4, "Ġ": 5, "Ġdog": 6}
+    merging = Tokenizer(models.BPE(vocabulary, [("d", "o"), ("do", "g"), ("Ġ", "dog")]))
+    merging.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    merging.decoder = decoders.ByteLevel()
+    bare = copy.copy(white_box("llava"))
+    bare.encoder = copy.copy(bare.encoder)
+    bare.encoder.tokenizer = PreTrainedTokenizerFast(tokenizer_object=merging)
+    found = TextGradients(bare)
+    chat = Chat((Turn("user", (f"good {SPAN} .",)),))
+    assert found.typed([chat], span) == text
+    if text is not None:
+        assert found.span(chat, text) == span
 
 
 @pytest.mark.parametrize(
