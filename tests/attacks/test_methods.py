@@ -13,7 +13,10 @@ from PIL import Image
 from jurat.attacks.access import Access
 from jurat.attacks.cases import Case, Goal
 from jurat.attacks.constraints import FixedPatch, MovingPatch
-from jurat.attacks.pictures import as_levels, save_png
+from jurat.attacks.methods.luo import PerturbedPrompts
+from jurat.attacks.objectives import Continuation, Draw
+from jurat.attacks.pictures import as_levels, as_pixels, save_png
+from jurat.attacks.problem import Batch, Problem
 from jurat.attacks.registry import ATTACKS, open_attack
 from jurat.attacks.submission import submit
 from jurat.content import Chat, Failure, Generation, Reply, Turn
@@ -37,6 +40,8 @@ RUNS: dict[str, Any] = {
     "dong?steps=4&samples=2": None,
     "dong?steps=4&samples=2&aim=description": None,
     "qi?steps=12&batch=2&every=4": None,
+    "cropa?steps=12&every=2&prompt_every=2": None,
+    "cropa?steps=12&every=2&prompt_every=2&targeted=false": None,
     "bagdasaryan?steps=12&rate=0.02": None,
     "bagdasaryan?steps=12&rate=0.05&rows=20": None,
     "schlarmann-hein?steps=10": None,
@@ -143,6 +148,35 @@ def test_carlini_stops_at_the_first_success(victim: Any) -> None:
     asked = [replace(goal, succeeded=lambda *_: True) for goal in goals()]
     outcomes = open_attack("carlini?steps=50&every=2").run([Access(victim)], asked)
     assert [(each.step, len(each.losses)) for each in outcomes] == [(0, 0), (0, 0)]
+
+
+def test_prompt_step_of_cropa_raises_the_loss_that_its_picture_step_lowers(victim: Any) -> None:
+    asked, access = goals(), Access(victim)
+    attack: Any = open_attack("cropa?prompt_every=1&prompt_rate=0.05")
+    objective = PerturbedPrompts(access, [goal.train for goal in asked])
+    pictures = [as_pixels(goal.clean) for goal in asked]
+    problem = Problem(pictures, [attack.constraint(goal) for goal in asked], [objective], access.spent)
+    plain = Continuation(access, [goal.train for goal in asked])
+    begun = objective.losses(pictures, [0, 1], Draw(1))
+    assert begun.allclose(plain.losses(pictures, [0, 1], Draw(1)), atol=1e-5), "perturbations begin as zeros"
+    before = access.spent.backwards
+    moved, losses = attack.optimiser().step(Batch(problem, [0, 1], pictures, Draw(1)))
+    assert losses.allclose(begun, atol=1e-5)
+    assert access.spent.backwards - before == 8, "a pass for each player: two pictures with two prompts"
+    assert all(bool(shift.any()) and float(shift.min()) >= -0.23 for shift in objective.shifts.values())
+    raised = objective.losses(pictures, [0, 1], Draw(2))
+    assert bool((raised > begun).all())
+    assert plain.losses(moved, [0, 1], Draw(2)).sum() < begun.sum()
+
+
+def test_cropa_changes_prompts_only_when_it_says(victim: Any) -> None:
+    changed: dict[str, int] = {}
+    for name in ("prompt_every=2", "prompt_every=2&prompt_until=3", "prompt_rate=0", "prompt_every=100"):
+        access = Access(victim)
+        open_attack(f"cropa?steps=6&every=100&{name}").run([access], goals())
+        changed[name] = access.spent.backwards - 6 * 2
+    # Steps 2 and 4, and the one picture's prompt that each of them takes.
+    assert list(changed.values()) == [4, 2, 0, 0]
 
 
 def test_misleading_words_win_at_an_encoder_of_texts_and_images() -> None:

@@ -39,6 +39,7 @@ CAPABILITIES = [
 ]
 WHITE_BOX = [
     capabilities.Differentiable,
+    capabilities.DifferentiableText,
     capabilities.Steerable,
     capabilities.Embedder,
     capabilities.PromptScores,

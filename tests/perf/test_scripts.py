@@ -297,3 +297,26 @@ def test_attacks_compares_a_step_with_a_bare_pass(written) -> None:
     _, origin, rows, told = written("attacks", "--pictures", "2", "--runs", "1", "--threads", "1")
     assert rows[0]["what"] == "forward and backward alone" and rows[0]["ratio"] == 1
     assert len(rows) == 3 and origin["runs"] == 1 and "one at a time / together" in told
+
+
+@pytest.mark.slow
+def test_image_or_text_has_a_row_for_each_kind_of_attack(written) -> None:
+    argv = ("--attacks", "1", "--share", "0.01", "--threads", "1", "--picture-attack", "qi?steps=2&every=1")
+    more = ("--text-attack", "qi-text?steps=2&every=1&candidates=4&length=3&ascii_only=true")
+    _, origin, rows, told = written("image_or_text", *argv, *more)
+    assert [row["by"] for row in rows] == ["picture", "text"] and origin["model"] == "bundled"
+    assert all(row["steps"] <= 2 and row["forwards"] >= row["backwards"] for row in rows)
+    assert "Of 1 attacks came to the success that was asked for:" in told
+
+
+def test_cost_ratio_leaves_out_attacks_that_did_not_reach_the_success() -> None:
+    costs = [(10, 100, True), (20, 300, True), (99, 1, False)]
+    rows = [
+        {"by": by, "reached": reached, "forwards": cost, "backwards": cost, "seconds": cost}
+        for picture, text, reached in costs
+        for by, cost in (("picture", picture), ("text", text))
+    ]
+    told = script("image_or_text").ratios(rows)
+    assert told[0].endswith("picture 2, text 2.")
+    assert told[1].startswith("forwards of a picture / of a text: 0.075 [0.067, 0.100], n = 2")
+    assert script("image_or_text").ratios(rows[4:])[1].startswith("No ratio can be given")

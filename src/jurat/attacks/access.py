@@ -1,7 +1,8 @@
 """What an attacker may do with a model, and what it cost.
 
-White-box attacks use `continuations` (gradients of the whole model), attacks on an encoder `features`, and
-black-box ones `chat` and `ask`. Every call is counted; what a model does not provide is an error at once.
+White-box attacks use `continuations` and `span_continuations` (gradients of the whole model, with respect to
+pixels and to text), attacks on an encoder `features`, and black-box ones `chat` and `ask`. Every call is
+counted; what a model does not provide is an error at once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jurat.content import Chat, Reply
 from jurat.errors import JuratError
-from jurat.models import Answer, Differentiable, DifferentiableGate, DomainGate, Embedder, Inquiry, Model
+from jurat.models import (
+    Answer,
+    Differentiable,
+    DifferentiableGate,
+    DifferentiableText,
+    DomainGate,
+    Embedder,
+    Inquiry,
+    Model,
+)
 from jurat.models.capabilities import ContinuationLogits, ImageFeatures
 
 if TYPE_CHECKING:
@@ -37,6 +47,15 @@ class Compute:
     seconds: float = 0.0
     """Time that the loop of the attack took, its checks included."""
 
+    def since(self, before: Compute) -> Compute:
+        """What was spent after `before`, a copy of this at an earlier time."""
+        return Compute(
+            self.forwards - before.forwards,
+            self.backwards - before.backwards,
+            self.queries - before.queries,
+            self.seconds - before.seconds,
+        )
+
     @contextmanager
     def timed(self) -> Generator[None]:
         """Adds the time that the context takes."""
@@ -56,7 +75,7 @@ class Access:
     def __init__(self, model: Model, spent: Compute | None = None) -> None:
         self.model = model
         self.spent = Compute() if spent is None else spent
-        self._found: dict[type, Any] = {}
+        self._held: dict[type, Any] = {}
 
     def continuations(
         self, chats: Sequence[Chat], pixels: Sequence[Sequence[Tensor]], texts: Sequence[str]
@@ -80,6 +99,34 @@ class Access:
         self.spent.forwards += len(pixels)
         return found.excess(pixels, rounded=True)
 
+    @property
+    def text(self) -> DifferentiableText:
+        """The model's tokens and their embeddings. What makes passes is counted by the two methods below."""
+        return self._capability(DifferentiableText, "gradients with respect to text")
+
+    def span_continuations(
+        self,
+        chats: Sequence[Chat],
+        pixels: Sequence[Sequence[Tensor]],
+        texts: Sequence[str],
+        spans: Sequence[Sequence[int]],
+        shifts: Sequence[Tensor],
+    ) -> list[ContinuationLogits]:
+        """See `DifferentiableText.continuations`; pixels are rounded as the processor rounds them."""
+        self.spent.forwards += len(chats)
+        return self.text.continuations(chats, pixels, texts, spans, shifts, rounded=True)
+
+    def span_scores(
+        self,
+        chats: Sequence[Chat],
+        pixels: Sequence[Sequence[Tensor]],
+        texts: Sequence[str],
+        spans: Sequence[Sequence[int]],
+    ) -> list[Tensor]:
+        """See `DifferentiableText.scores`; pixels are rounded as the processor rounds them."""
+        self.spent.forwards += len(chats)
+        return self.text.scores(chats, pixels, texts, spans, rounded=True)
+
     def features(self, pixels: Sequence[Tensor]) -> list[ImageFeatures]:
         """See `Embedder.pixels`."""
         found = self._capability(Embedder, "features of its vision tower")
@@ -99,8 +146,8 @@ class Access:
         return self.model.ask(inquiries)
 
     def _capability(self, kind: type[C], what: str) -> C:
-        # A capability remembers what it encoded.
-        found = self._found[kind] = self._found.get(kind) or self.model.capability(kind)
+        # It is kept, since it remembers what it encoded.
+        found = self._held[kind] = self._held.get(kind) or self.model.capability(kind)
         if found is None:
             raise JuratError(
                 f"The attack needs {what}, which {self.model.name!r} does not give.",

@@ -6,8 +6,9 @@ import hashlib
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -15,9 +16,9 @@ from zlib import crc32
 from PIL import Image
 
 from jurat.attacks.access import Access
-from jurat.attacks.cases import Case, Goal, begins_with_target
+from jurat.attacks.cases import Case, Goal, begins_with
 from jurat.attacks.engine import Outcome
-from jurat.attacks.method import PictureAttack
+from jurat.attacks.method import PictureAttack, Wants
 from jurat.attacks.pictures import as_levels, save_png
 from jurat.attacks.submission import Submitted, replies_to, submit
 from jurat.content import Chat, Generation, ImageError, Item, Reply, Turn
@@ -32,7 +33,16 @@ from jurat.text import reason
 if TYPE_CHECKING:
     from jurat.models import Model
 
-__all__ = ["ATTACK_ROWS", "PICTURES", "Attacker", "Wish"]
+__all__ = [
+    "ATTACK_ROWS",
+    "PICTURES",
+    "Attacker",
+    "Wish",
+    "check_wish",
+    "recorded",
+    "replies_column",
+    "run_settings",
+]
 
 PICTURES = "pictures"
 """Folder of the saved pictures in that of a run."""
@@ -66,6 +76,12 @@ class Wish:
         """The prompts that success is measured on."""
         return self.test_prompts or self.prompts
 
+    def granted(self, reply: Reply) -> bool:
+        """Whether a reply is the one that is wanted, by `success` or `target`, one of which must be there."""
+        if self.success is not None:
+            return self.success.strip().casefold() in reply.text.casefold()
+        return begins_with(self.target or "", reply)
+
     def settings(self) -> dict[str, Any]:
         """What rows depend on, as JSON."""
         shown = self.trigger
@@ -76,19 +92,17 @@ class Wish:
         return {**plain, "prompts": {name: list(some) for name, some in prompts.items()}, "trigger": shown}
 
 
+def replies_column() -> tuple[str, Any]:
+    """The column of replies to test prompts, as pyarrow takes it."""
+    import pyarrow as pa
+
+    texts = [(name, pa.string()) for name in ("prompt", "reply", "clean_reply", "failure")]
+    return "replies", pa.list_(pa.struct([*texts, ("success", pa.bool_()), ("clean_success", pa.bool_())]))
+
+
 def _arrow() -> ArrowSchema:
     import pyarrow as pa
 
-    reply = pa.struct(
-        [
-            ("prompt", pa.string()),
-            ("reply", pa.string()),
-            ("clean_reply", pa.string()),
-            ("failure", pa.string()),
-            ("success", pa.bool_()),
-            ("clean_success", pa.bool_()),
-        ]
-    )
     return pa.schema(
         [
             ("id", pa.string()),
@@ -110,7 +124,7 @@ def _arrow() -> ArrowSchema:
             ("backwards", pa.float64()),
             ("queries", pa.float64()),
             ("seconds", pa.float64()),
-            ("replies", pa.list_(reply)),
+            replies_column(),
         ]
     )
 
@@ -138,19 +152,12 @@ class Attacker:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check(self.attack, self.wish)
+        check_wish(self.attack.wants, self.wish)
 
     def open_run(self, folder: Path, *, fresh: bool = False) -> Run:
         """A folder for the rows and pictures: a new run, or one that is resumed. Raises JuratError as `Run`
         does."""
-        settings = {
-            "attack": self.name,
-            "attack_settings": asdict(self.attack),
-            "model": full_name(self.model),
-            "dtype": self.model.dtype,
-            "seed": self.seed,
-            **self.wish.settings(),
-        }
+        settings = run_settings(self.attack, self.name, self.model, self.wish, self.seed)
         return Run(folder, ATTACK_ROWS, settings, fresh=fresh)
 
     def rows(self, run: Run, items: Iterable[Item], batch: int) -> Iterator[dict[str, Any]]:
@@ -217,15 +224,27 @@ class Attacker:
         return found
 
 
-def _check(attack: PictureAttack, wish: Wish) -> None:
+def run_settings(attack: Any, name: str, model: Model, wish: Wish, seed: int) -> dict[str, Any]:
+    """What rows depend on, as JSON; `attack` is a dataclass of settings."""
+    return {
+        "attack": name,
+        "attack_settings": asdict(attack),
+        "model": full_name(model),
+        "dtype": model.dtype,
+        "seed": seed,
+        **wish.settings(),
+    }
+
+
+def check_wish(wants: Wants, wish: Wish) -> None:
     """Raises JuratError: the wish lacks what the attack needs."""
     if not wish.prompts:
         raise JuratError("An attack needs at least one prompt.", hint='--prompt "What is in this image?"')
-    if attack.wants == "target" and wish.target is None:
+    if wants == "target" and wish.target is None:
         raise JuratError("This attack needs the reply that is wanted.", hint='--target "..."')
     if wish.target is not None and not wish.target.strip():
         raise JuratError("The target is empty.", hint="Leave --target out to want another reply.")
-    if attack.wants == "trigger" and wish.trigger is None:
+    if wants == "trigger" and wish.trigger is None:
         raise JuratError("This attack needs a trigger, an image or a text.", hint="--trigger FILE_OR_TEXT")
 
 
@@ -254,7 +273,7 @@ def _row(sent: Submitted, outcome: Outcome, wish: Wish, clean: Mapping[str, Repl
         **far,
         "ssim": None if math.isnan(far["ssim"]) else far["ssim"],
         "replies": [
-            _recorded(sent.goal, case, reply, clean[text])
+            recorded(text, reply, clean[text], partial(sent.goal.succeeded, case))
             for text, case, reply in zip(wish.tested, sent.goal.test, sent.replies, strict=True)
         ],
     }
@@ -274,10 +293,8 @@ def _goal(wish: Wish, image: Image.Image, clean: Mapping[str, Reply], key: int) 
     wanted = said if wish.target is None else dict.fromkeys(said, wish.target)
 
     def succeeded(case: Case, reply: Reply) -> bool:
-        if wish.success is not None:
-            return wish.success.strip().casefold() in reply.text.casefold()
-        if wish.target is not None:
-            return begins_with_target(case, reply)
+        if wish.success is not None or wish.target is not None:
+            return wish.granted(reply)
         before = clean[case.chat.turns[-1].text]
         return before.failure is None and reply.text.strip() != before.text.strip()
 
@@ -295,15 +312,16 @@ def _goal(wish: Wish, image: Image.Image, clean: Mapping[str, Reply], key: int) 
     )
 
 
-def _recorded(goal: Goal, case: Case, reply: Reply, clean: Reply) -> dict[str, Any]:
+def recorded(prompt: str, reply: Reply, clean: Reply, succeeded: Callable[[Reply], bool]) -> dict[str, Any]:
+    """An entry of the column of replies: `clean` is the reply without an attack."""
     failure = reply.failure
     return {
-        "prompt": case.chat.turns[-1].text,
+        "prompt": prompt,
         "reply": reply.text,
         "clean_reply": clean.text,
         "failure": None if failure is None else f"{failure.kind}: {failure.reason}",
-        "success": failure is None and goal.succeeded(case, reply),
-        "clean_success": clean.failure is None and goal.succeeded(case, clean),
+        "success": failure is None and succeeded(reply),
+        "clean_success": clean.failure is None and succeeded(clean),
     }
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from jurat.attacks.pictures import as_levels, as_pixels
 from jurat.content import Chat, Reply
 
-__all__ = ["Case", "Goal", "begins_with_target", "shown"]
+__all__ = ["Case", "Goal", "begins_with", "begins_with_target", "shown"]
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,15 @@ class Goal:
     """The same conversation with a prompt that makes the model behave as the attacker wants."""
 
 
+def begins_with(target: str, reply: Reply) -> bool:
+    """Whether a reply begins with a target, without regard to case. One that says No and goes on to Yes, as
+    attacked models do, is not the wanted one."""
+    return reply.text.strip().casefold().startswith(target.strip().casefold())
+
+
 def begins_with_target(case: Case, reply: Reply) -> bool:
-    """Whether a reply is the wanted one: it begins with the target, without regard to case. One that says No
-    and goes on to Yes, as attacked models do, is not."""
-    return reply.text.strip().casefold().startswith(case.target.strip().casefold())
+    """Whether a reply to a case begins with its target."""
+    return begins_with(case.target, reply)
 
 
 def shown(case: Case, picture: Tensor) -> list[Tensor]:

@@ -29,7 +29,9 @@ __all__ = [
     "GrowingTarget",
     "Objective",
     "PromptMatching",
+    "Reduction",
     "Untargeted",
+    "reduced",
     "seeded",
 ]
 
@@ -114,29 +116,44 @@ class Continuation(Objective):
         sampler: Sampler | None = None,
         reduction: Reduction = "mean",
     ) -> None:
-        self._access, self._cases, self._reduction = access, cases, reduction
+        self._access, self._cases = access, cases
+        self._reduction: Reduction = reduction
         self._sampler = sampler or All()
 
     def losses(self, pictures: Sequence[Tensor], which: Sequence[int], draw: Draw) -> Tensor:
-        chosen = [self._sampler.choose(self._cases[i], draw.step, draw.generator(i)) for i in which]
-        asked = [(case, picture) for some, picture in zip(chosen, pictures, strict=True) for case in some]
-        made = self._access.continuations(
-            [case.chat for case, _ in asked],
-            [shown(case, picture) for case, picture in asked],
-            [case.target for case, _ in asked],
+        chosen = self.chosen(which, draw)
+        asked = [
+            (i, case, picture)
+            for i, some, picture in zip(which, chosen, pictures, strict=True)
+            for case in some
+        ]
+        made = self.made(asked)
+        rows = iter(self.tokens(case, each, draw) for (_, case, _), each in zip(asked, made, strict=True))
+        return torch.stack([reduced([next(rows) for _ in some], self._reduction) for some in chosen])
+
+    def chosen(self, which: Sequence[int], draw: Draw) -> list[Sequence[Case]]:
+        """The conversations that a step takes of each picture."""
+        return [self._sampler.choose(self._cases[i], draw.step, draw.generator(i)) for i in which]
+
+    def made(self, asked: Sequence[tuple[int, Case, Tensor]]) -> list[ContinuationLogits]:
+        """The logits of conversations: the number of the picture, the conversation, the picture."""
+        return self._access.continuations(
+            [case.chat for _, case, _ in asked],
+            [shown(case, picture) for _, case, picture in asked],
+            [case.target for _, case, _ in asked],
         )
-        rows = iter(self.tokens(case, each, draw) for (case, _), each in zip(asked, made, strict=True))
-        return torch.stack([self._reduced([next(rows) for _ in some]) for some in chosen])
 
     def tokens(self, case: Case, made: ContinuationLogits, draw: Draw) -> Tensor:
         """The losses of the tokens of one conversation's target."""
         return -made.log_probabilities
 
-    def _reduced(self, rows: Sequence[Tensor]) -> Tensor:
-        """The loss of a picture from those of its conversations' tokens."""
-        if self._reduction == "tokens":
-            return torch.cat(list(rows)).mean()
-        return torch.stack([row.mean() if self._reduction == "mean" else row.sum() for row in rows]).mean()
+
+def reduced(rows: Sequence[Tensor], reduction: Reduction) -> Tensor:
+    """One loss from those of the tokens of several targets: the mean over the targets of the "mean" or the
+    "sum" of their tokens, or the mean over all "tokens"."""
+    if reduction == "tokens":
+        return torch.cat(list(rows)).mean()
+    return torch.stack([row.mean() if reduction == "mean" else row.sum() for row in rows]).mean()
 
 
 class Untargeted(Continuation):

@@ -1,16 +1,16 @@
 """Which attacks there are, and how one is opened by name.
 
-There are two kinds: `PictureAttack` changes pictures with gradients or noise, `SampleAttack` rewrites what a
-model is shown and asked. An attack of ours is a file of `methods/` and an entry here; a third party's is an
-entry point of the group `jurat.attacks`, whose factory is a subclass of one of the two.
-`carlini?steps=50` changes a setting.
+There are three kinds: `PictureAttack` changes pictures with gradients or noise, `TextAttack` looks for a
+text, `SampleAttack` rewrites what a model is shown and asked. An attack of ours is a file of `methods/` and
+an entry here; a third party's is an entry point of the group `jurat.attacks`, whose factory is a subclass of
+one of them. `carlini?steps=50` changes a setting.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -20,28 +20,42 @@ from jurat.registry import Entry, Registry, name_and_options, suggestion
 if TYPE_CHECKING:
     from jurat.attacks.method import PictureAttack  # imports torch
     from jurat.attacks.sample_attack import SampleAttack
+    from jurat.attacks.text_method import TextAttack
 
 __all__ = ["ATTACKS", "AttackEntry", "open_attack"]
+
+
+Changes = Literal["picture", "text", "sample"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttackEntry(Entry):
     """An attack."""
 
+    changes: Changes = "picture"
+    """What it changes: pixels, a text that it looks for, or what a sample shows and asks."""
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     """Name -> settings that differ from the attack's own: "as_released" where the authors' code and their
     paper differ."""
 
 
-def _entry(name: str, where: str, summary: str, paper: str | None, **presets: Any) -> AttackEntry:
-    """An attack on pictures, which needs torch."""
+def _entry(
+    name: str,
+    where: str,
+    summary: str,
+    paper: str | None,
+    changes: Changes = "picture",
+    **presets: Any,
+) -> AttackEntry:
+    """An attack with gradients or noise, which needs torch."""
     factory = f"jurat.attacks.methods.{where}"
-    return AttackEntry(name, summary, factory, extra="local", paper=paper, presets=presets)
+    return AttackEntry(name, summary, factory, extra="local", paper=paper, changes=changes, presets=presets)
 
 
 def _of_samples(name: str, where: str, summary: str, paper: str | None = None, **presets: Any) -> AttackEntry:
     """An attack on samples."""
-    return AttackEntry(name, summary, f"jurat.attacks.methods.{where}", paper=paper, presets=presets)
+    factory = f"jurat.attacks.methods.{where}"
+    return AttackEntry(name, summary, factory, paper=paper, changes="sample", presets=presets)
 
 
 ATTACKS: Registry[AttackEntry] = Registry(
@@ -82,6 +96,13 @@ ATTACKS: Registry[AttackEntry] = Registry(
             "arXiv:2311.16101",
         ),
         _entry(
+            "cropa",
+            "luo:Luo",
+            "one picture for unseen prompts, against perturbations of the prompts' embeddings",
+            "arXiv:2403.09766",
+            as_released={"prompt_every": 30, "prompt_until": 300},
+        ),
+        _entry(
             "bagdasaryan",
             "bagdasaryan:Bagdasaryan",
             "a reply of the attacker's that steers the conversation, token by token",
@@ -104,6 +125,27 @@ ATTACKS: Registry[AttackEntry] = Registry(
             "fu:Fu",
             "a call of a tool from a picture that looks clean",
             "arXiv:2310.03185",
+        ),
+        _entry(
+            "gcg",
+            "gcg:Gcg",
+            "a suffix for prompts, by greedy coordinate gradient",
+            "arXiv:2307.15043",
+            "text",
+        ),
+        _entry(
+            "qi-text",
+            "qi_text:QiText",
+            "the text counterpart of qi, token by token",
+            "arXiv:2306.13213",
+            "text",
+        ),
+        _entry(
+            "embedding-search",
+            "embedding_search:Search",
+            "a suffix for prompts, by descent in the space of embeddings and projection to tokens",
+            None,
+            "text",
         ),
         _of_samples(
             "liu",
@@ -137,7 +179,7 @@ ATTACKS: Registry[AttackEntry] = Registry(
 )
 
 
-def open_attack(name: str, preset: str | None = None) -> PictureAttack | SampleAttack:
+def open_attack(name: str, preset: str | None = None) -> PictureAttack | TextAttack | SampleAttack:
     """An attack by its name, with settings behind a question mark: "carlini?steps=50&rate=0.05".
 
     Raises:

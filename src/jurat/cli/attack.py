@@ -33,10 +33,15 @@ def attack(
             help='Name and settings: carlini, "qi?steps=200&radius=0.06". See: jurat list attacks.',
         ),
     ],
-    paths: Annotated[
-        list[str], typer.Argument(help="Images to attack: files, folders, globs, tables.", show_default=False)
-    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder; rerun the same command to resume.")],
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Images to attack: files, folders, globs, tables. Attacks on text need none; with images, a "
+            "text is found for each.",
+            show_default=False,
+        ),
+    ] = None,
     model: model_choice.ModelName = "bundled",
     prompt: Annotated[
         list[str] | None, typer.Option(help="What the attack asks about the picture; repeat for more.")
@@ -70,16 +75,20 @@ def attack(
     *,
     opening: ModelOptions,
 ) -> None:
-    """Attack pictures, and ask the model about the saved results. For models you own or may test.
+    """Attack pictures or prompts, and ask the model again. For models you own or may test.
 
-    Success is measured on the saved PNG files, read back as any user would submit them. With --target it is
-    a reply that begins with the target; without, another reply than to the clean picture.
+    Success is measured on the saved PNG files, read back as any user would submit them, or on the text that
+    was found, typed into the prompts. With --target it is a reply that begins with the target; without,
+    another reply than to the clean picture.
 
     Exit codes: 0 done, 2 wrong usage, 3 the model failed or every picture is an error.
     """
     from jurat.attacks.attack_run import Attacker, Wish
+    from jurat.attacks.method import PictureAttack
     from jurat.attacks.registry import open_attack
     from jurat.attacks.sample_attack import SampleAttack
+    from jurat.attacks.text_run import TextAttacker
+    from jurat.content import Item
     from jurat.models import open_model
     from jurat.sources import SourceOptions
 
@@ -98,26 +107,35 @@ def attack(
         None if trigger is None else _trigger(trigger),
         max_tokens,
     )
-    source = sourcing.ItemSelection(paths, SourceOptions())
-    items = source.found()
+    if isinstance(made, PictureAttack) and not paths:
+        raise JuratError(f"{name!r} attacks pictures: name some.", hint="Attacks on text: jurat list attacks")
+    source = sourcing.ItemSelection(paths, SourceOptions()) if paths else None
+    items = [Item(id="text")] if source is None else source.found()
     victim = open_model(opening.spec(model))
     console, found = Console(highlight=False), Counter[str]()
+    kind, line = ("picture", _line) if isinstance(made, PictureAttack) else ("text", _text_line)
     try:
-        attacker = Attacker(made, name, victim, wish, seed)
+        attacker = (
+            Attacker(made, name, victim, wish, seed)
+            if isinstance(made, PictureAttack)
+            else TextAttacker(made, name, victim, wish, seed)
+        )
         with attacker.open_run(out, fresh=fresh) as run:
             for row in attacker.rows(run, items, batch_size):
                 found[row["outcome"]] += 1
                 found["already"] += any(each["clean_success"] for each in row["replies"])
-                console.print(_line(row), markup=False, soft_wrap=True)
+                console.print(line(row), markup=False, soft_wrap=True)
             total = run.outcomes
     finally:
         victim.close()
-    source.tell_passed_over()
-    told = f"{total['success']} of {counted(sum(total.values()), 'picture')} succeeded"
+    if source is not None:
+        source.tell_passed_over()
+    told = f"{total['success']} of {counted(sum(total.values()), kind)} succeeded"
     console.print(f"{told} ({counted(total['error'], 'error')}).")
     if found["already"]:
-        clean = counted(found["already"], "clean picture")
-        console.print(f"{clean} of this session counted as a success before the attack.")
+        clean = counted(found["already"], "clean picture" if kind == "picture" else "text")
+        before = "before the attack" if kind == "picture" else "also without the text"
+        console.print(f"{clean} of this session counted as a success {before}.")
     console.print(f"{run.summary}.", markup=False, soft_wrap=True)
     if total["error"] and total["error"] == sum(total.values()):
         raise typer.Exit(3)
@@ -134,15 +152,30 @@ def _trigger(text: str) -> Image.Image | str:
     return text
 
 
+def _text_line(row: dict[str, Any]) -> str:
+    """One text in a line."""
+    if row["outcome"] == "error":
+        return _error_line(row)
+    told = f"{row['successes']} of {len(row['replies'])} prompts with {row['text']!r}: {_told(row)}"
+    return printable(f"{row['outcome']:<8} {row['id']}  {told}")
+
+
+def _error_line(row: dict[str, Any]) -> str:
+    return printable(f"error    {row['id']}  {row['error']}")
+
+
+def _told(row: dict[str, Any]) -> str:
+    """A reply, one that is wanted if there is one."""
+    shown = next((each for each in row["replies"] if each["success"]), row["replies"][0])
+    return shown["failure"] or repr(shown["reply"])
+
+
 def _line(row: dict[str, Any]) -> str:
     """One picture in a line."""
     if row["outcome"] == "error":
-        return printable(f"error    {row['id']}  {row['error']}")
-    replies = row["replies"]
-    shown = next((each for each in replies if each["success"]), replies[0])
-    told = shown["failure"] or repr(shown["reply"])
+        return _error_line(row)
     alike = "" if row["ssim"] is None else f", SSIM {row['ssim']:.3f}"
+    counts = f"{row['successes']} of {len(row['replies'])} prompts"
     return printable(
-        f"{row['outcome']:<8} {row['id']}  {row['successes']} of {len(replies)} prompts, largest change "
-        f"{row['linf']}/255{alike}: {told}"
+        f"{row['outcome']:<8} {row['id']}  {counts}, largest change {row['linf']}/255{alike}: {_told(row)}"
     )

@@ -41,8 +41,9 @@ def list_entries(
     for number, (name, entries) in enumerate(found.items()):
         if number:
             console.print()
-        papers = {"paper": _paper} if any(entry.paper for entry in entries) else {}
-        print_entries(console, entries, name, papers)
+        columns = {"changes": _changes} if any(_changes(entry) for entry in entries) else {}
+        columns |= {"paper": _paper} if any(entry.paper for entry in entries) else {}
+        print_entries(console, entries, name, columns)
     print_missing(console, [entry for entries in found.values() for entry in entries])
 
 
@@ -78,6 +79,11 @@ def _paper(entry: Entry) -> str:
     return entry.paper or ""
 
 
+def _changes(entry: Entry) -> str:
+    """What an attack changes; "" for entries that are no attacks."""
+    return str(getattr(entry, "changes", ""))
+
+
 def _definition(entry: Entry) -> str:
     """Where its definition comes from, for kinds that say so; "" for others."""
     return str(getattr(entry, "definition", ""))
@@ -91,6 +97,7 @@ def _facts(kind: str, entry: Entry) -> dict[str, Any]:
         "summary": entry.summary,
         "paper": entry.paper,
         "definition": _definition(entry) or None,
+        "changes": _changes(entry) or None,
         "provider": entry.provider,
         "extra": entry.extra,
         "missing": list(entry.missing),

@@ -1,3 +1,4 @@
+from .chat import SPAN as SPAN
 from .chat import Chat as Chat
 from .chat import Failure as Failure
 from .chat import FailureKind as FailureKind
@@ -8,6 +9,7 @@ from .chat import Reply as Reply
 from .chat import Role as Role
 from .chat import Turn as Turn
 from .chat import Usage as Usage
+from .chat import with_span as with_span
 from .image_error import ImageError as ImageError
 from .item import Item as Item
 from .item import LazyImage as LazyImage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast, get_args
 
 from PIL import Image
@@ -13,6 +13,8 @@ Role = Literal["system", "user", "assistant"]
 _ROLES: tuple[str, ...] = get_args(Role)
 FinishReason = Literal["stop", "length"]
 """`stop`: the model ended its reply, or wrote a stop text. `length`: the limit of tokens cut it off."""
+SPAN = "\N{OBJECT REPLACEMENT CHARACTER}"
+"""Marks in a conversation the place of a text that is filled in later (`with_span`)."""
 Part = str | Image.Image
 """A piece of a turn: text, or a decoded RGB image."""
 
@@ -142,3 +144,13 @@ def ask_in(turns: Sequence[Turn], question: str) -> tuple[Turn, ...]:
     if isinstance(end, str):
         return (*head, Turn("user", (*parts, f"{end}\n{question}" if end else question)))
     return (*head, Turn("user", (*parts, end, question)))
+
+
+def with_span(chat: Chat, text: str) -> Chat:
+    """The chat with a text in the place of `SPAN`."""
+
+    def filled(turn: Turn) -> Turn:
+        parts = (part.replace(SPAN, text) if isinstance(part, str) else part for part in turn.parts)
+        return replace(turn, parts=tuple(parts))
+
+    return replace(chat, turns=tuple(map(filled, chat.turns)))

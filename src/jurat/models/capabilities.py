@@ -282,6 +282,73 @@ class DifferentiableGate(Protocol):
         ...
 
 
+@runtime_checkable
+class DifferentiableText(Protocol):
+    """Capability of a model that gives gradients with respect to a part of its prompts' text.
+
+    The character `jurat.content.SPAN` stands once in the text of each chat, in the place of that part. A span
+    is the tokens that the model reads there, by their ids. Images are given as pixels, as for
+    `Differentiable`.
+    """
+
+    def vocabulary(self) -> tuple[str | None, ...]:
+        """The text of each token, by its id; None for tokens that are no plain text, such as special ones."""
+        ...
+
+    def embeddings(self) -> Tensor:
+        """(tokens, width): what the language model reads of each token, by its id."""
+        ...
+
+    def span(self, chat: Chat, text: str) -> tuple[int, ...]:
+        """The tokens of `text` in the place of the span.
+
+        Raises:
+            ValueError: the chat has not one `SPAN`, or the text has no tokens.
+        """
+        ...
+
+    def typed(self, chats: Sequence[Chat], span: Sequence[int]) -> str | None:
+        """The text that is read as this span in every one of the chats, without spaces around it; None where
+        its text is read as other tokens, so that no user can type it."""
+        ...
+
+    def continuations(
+        self,
+        chats: Sequence[Chat],
+        pixels: Sequence[Sequence[Tensor]],
+        texts: Sequence[str],
+        spans: Sequence[Sequence[int]],
+        shifts: Sequence[Tensor] | None = None,
+        *,
+        rounded: bool = False,
+    ) -> list[ContinuationLogits]:
+        """Logits of the continuation `texts[i]` of each chat with `spans[i]` in it, differentiable with
+        respect to `pixels[i]` and `shifts[i]`.
+
+        A shift (tokens of the span, width) is added to the embeddings of the span's tokens. The gradient at a
+        shift of zeros, multiplied by `embeddings`, is that with respect to one-hot tokens.
+
+        Raises:
+            ValueError: as `Differentiable.continuations` does, a span cannot be typed, or a shift has another
+                shape.
+            ModelError: the processor does not take the conversation, or a Q-Former reads the span, too.
+        """
+        ...
+
+    def scores(
+        self,
+        chats: Sequence[Chat],
+        pixels: Sequence[Sequence[Tensor]],
+        texts: Sequence[str],
+        spans: Sequence[Sequence[int]],
+        *,
+        rounded: bool = False,
+    ) -> list[Tensor]:
+        """The log-probabilities of each continuation's tokens, without gradients: for many spans of one
+        conversation, whose image is then processed once."""
+        ...
+
+
 Hook: TypeAlias = "Callable[[Tensor], Tensor | None]"
 """Takes a layer's output and returns its replacement, of equal shape, or None to leave it as it is."""
 

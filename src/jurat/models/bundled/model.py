@@ -24,6 +24,7 @@ from jurat.models.capabilities import (
     Deterministic,
     Differentiable,
     DifferentiableGate,
+    DifferentiableText,
     DomainGate,
     Embedder,
     PromptScore,
@@ -95,7 +96,7 @@ def language_of(name: str) -> Language | None:
 class BundledModel(ModelWrapper):
     """See the module's docstring."""
 
-    passes = (Diagnosable, Deterministic, Sized, Differentiable, Steerable, Embedder)
+    passes = (Diagnosable, Deterministic, Sized, Differentiable, DifferentiableText, Steerable, Embedder)
     provides = (DomainGate, DifferentiableGate, ConcurrencySupport, PromptScores)
 
     def __init__(

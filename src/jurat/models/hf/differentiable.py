@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from inspect import signature
 from itertools import count
@@ -32,6 +33,10 @@ R = TypeVar("R")
 
 _KEPT = 4096
 """Encoded conversations, and as many inquiries, that are remembered."""
+
+
+def _bare(_batch: Sequence[int], _ids: Tensor) -> AbstractContextManager[object]:
+    return nullcontext()
 
 
 class PixelEncoder:
@@ -115,7 +120,7 @@ class PixelEncoder:
 
 
 @dataclass(frozen=True)
-class _Sequence:
+class ReadSequence:
     """A conversation and its continuation as tokens."""
 
     row: ContinuedPrompt
@@ -125,6 +130,8 @@ class _Sequence:
     its last token."""
     before: int
     """Tokens before the continuation's first one, in the sequence that holds the continuation."""
+    conversation: int
+    """Tokens of `read` that are the conversation's."""
 
 
 class PixelGradients:
@@ -137,7 +144,7 @@ class PixelGradients:
         self._model = model
         self._pixels = PixelEncoder(model)
         self._scores = PromptScorer(model)
-        self._encoded: OrderedDict[Any, _Sequence] = OrderedDict()
+        self._encoded: OrderedDict[Any, ReadSequence] = OrderedDict()
         self._asked: OrderedDict[Any, list[Prompt]] = OrderedDict()
         self._begins = len(getattr(model.network, "begins", ()))
         self._keeps = "logits_to_keep" in signature(model.network.forward).parameters
@@ -155,24 +162,42 @@ class PixelGradients:
         """See `jurat.models.Differentiable`."""
         import torch
 
-        _check(chats, pixels)
-        if len(texts) != len(chats):
-            raise ValueError(f"There are {len(chats)} chats and {len(texts)} continuations.")
+        check_items(chats, pixels, texts)
         with torch.enable_grad():
             with self._model.preparing:
                 self._model.recognise(sum(map(bool, pixels)))
-                words = [self._sequence(*item) for item in zip(chats, pixels, texts, strict=True)]
-                rows = [one.row.prompt for one in words]
-                prompts = self._pixels.with_pixels(rows, pixels, rounded=rounded)
-            for one in words:
-                if (refused := self._scores.refusal(one.row)) is not None:
-                    raise ModelError(refused.reason)
-            found: dict[int, ContinuationLogits] = {}
-            with self._model.computing:
-                for batch in self._batches(words, prompts):
-                    made = self._forward([words[i] for i in batch], [prompts[i] for i in batch])
-                    found.update(zip(batch, made, strict=True))
-        return [found[i] for i in range(len(chats))]
+                words = [self.sequence(*item) for item in zip(chats, pixels, texts, strict=True)]
+                prompts = self.with_pixels([one.row.prompt for one in words], pixels, rounded=rounded)
+            return self.run(words, prompts, lambda made: made)
+
+    def with_pixels(
+        self, prompts: Sequence[Prompt], pixels: Sequence[Sequence[Tensor]], *, rounded: bool
+    ) -> list[Prompt]:
+        """Prompts of `sequence`, with the pixels in them. Hold the model's lock `preparing`."""
+        return self._pixels.with_pixels(prompts, pixels, rounded=rounded)
+
+    def run(
+        self,
+        words: Sequence[ReadSequence],
+        prompts: Sequence[Prompt],
+        finish: Callable[[ContinuationLogits], R],
+        around: Callable[[Sequence[int], Tensor], AbstractContextManager[object]] = _bare,
+    ) -> list[R]:
+        """What `finish` makes of the logits of each sequence, as soon as its pass is made.
+
+        Args:
+            prompts: the sequences' own, with pixels.
+            around: a context for a pass, by the numbers of its sequences and its token ids.
+        """
+        for row in {id(one.row): one.row for one in words}.values():
+            if (refused := self._scores.refusal(row)) is not None:
+                raise ModelError(refused.reason)
+        found: dict[int, R] = {}
+        with self._model.computing:
+            for batch in self._batches(words, prompts):
+                made = self._forward(batch, [words[i] for i in batch], [prompts[i] for i in batch], around)
+                found.update(zip(batch, map(finish, made), strict=True))
+        return [found[i] for i in range(len(words))]
 
     def answers(
         self,
@@ -184,7 +209,7 @@ class PixelGradients:
         """See `jurat.models.Differentiable`."""
         import torch
 
-        _check([inquiry.prefix for inquiry in inquiries], pixels)
+        check_items([inquiry.prefix for inquiry in inquiries], pixels)
         with torch.enable_grad():
             with self._model.preparing:
                 self._model.recognise(sum(map(bool, pixels)))
@@ -201,7 +226,7 @@ class PixelGradients:
 
     def submitted(self, chats: Sequence[Chat], pixels: Sequence[Sequence[Tensor]]) -> list[Chat]:
         """See `jurat.models.Differentiable`."""
-        _check(chats, pixels)
+        check_items(chats, pixels)
         return [
             with_images(chat, [as_image(one) for one in some])
             for chat, some in zip(chats, pixels, strict=True)
@@ -211,7 +236,7 @@ class PixelGradients:
         self, chats: Sequence[Chat], pixels: Sequence[Sequence[Tensor]], *, rounded: bool = False
     ) -> Deviation:
         """See `jurat.models.Differentiable`."""
-        _check(chats, pixels)
+        check_items(chats, pixels)
         first = next((i for i, some in enumerate(pixels) if some), None)
         if first is None:
             return Deviation(0.0, 0.0)
@@ -219,7 +244,9 @@ class PixelGradients:
             self._pixels.words(self._pixels.encoder.encode_chat, chats[first], pixels[first])
             return self._pixels.deviation(pixels, rounded=rounded)
 
-    def _sequence(self, chat: Chat, pixels: Sequence[Tensor], text: str) -> _Sequence:
+    def sequence(self, chat: Chat, pixels: Sequence[Tensor], text: str) -> ReadSequence:
+        """The chat with its continuation, for pixels of these sizes; what was encoded is remembered. Hold the
+        model's lock `preparing`."""
         shapes = tuple(one.shape for one in pixels)
         key = (conversation(chat), chat.generation.thinking, shapes, text)
         if key in self._encoded:
@@ -249,7 +276,7 @@ class PixelGradients:
             self._asked.popitem(last=False)
         return made
 
-    def _encode(self, chat: Chat, pixels: Sequence[Tensor], text: str) -> _Sequence:
+    def _encode(self, chat: Chat, pixels: Sequence[Tensor], text: str) -> ReadSequence:
         import torch
 
         row = self._pixels.words(
@@ -257,9 +284,10 @@ class PixelGradients:
         )
         begun = row.prompt.prefix
         own = row.prompt.segments[0] if self._begins else row.tokens[:-1]
-        return _Sequence(row, torch.cat([begun, begun.new_tensor(own)]), self._begins or len(begun))
+        read = torch.cat([begun, begun.new_tensor(own)])
+        return ReadSequence(row, read, self._begins or len(begun), len(read) if self._begins else len(begun))
 
-    def _batches(self, words: Sequence[_Sequence], prompts: Sequence[Prompt]) -> list[list[int]]:
+    def _batches(self, words: Sequence[ReadSequence], prompts: Sequence[Prompt]) -> list[list[int]]:
         """Sequences, by their numbers, that share a pass: alike ones, padded at their ends where every layer
         sees tokens through a mask only."""
         import torch
@@ -282,7 +310,13 @@ class PixelGradients:
             batches.extend(fitting if together else ([i] for i in alike))
         return batches
 
-    def _forward(self, words: Sequence[_Sequence], prompts: Sequence[Prompt]) -> list[ContinuationLogits]:
+    def _forward(
+        self,
+        batch: Sequence[int],
+        words: Sequence[ReadSequence],
+        prompts: Sequence[Prompt],
+        around: Callable[[Sequence[int], Tensor], AbstractContextManager[object]],
+    ) -> list[ContinuationLogits]:
         import torch
 
         network = self._model.network
@@ -300,12 +334,13 @@ class PixelGradients:
         along = [prompt.along_with(width - len(prompt.prefix)) for prompt in prompts]
         rows = {"input_ids": ids, "attention_mask": attended}
         rows |= {name: torch.stack([values[name] for values in along]) for name in along[0]}
-        logits = network(
-            **{name: value.to(network.device) for name, value in rows.items()},
-            **joined(prompts, network),
-            **more,
-            use_cache=False,
-        ).logits
+        with around(batch, ids):
+            logits = network(
+                **{name: value.to(network.device) for name, value in rows.items()},
+                **joined(prompts, network),
+                **more,
+                use_cache=False,
+            ).logits
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         left_out = width - logits.shape[1] if not self._begins else 0
         return [
@@ -324,13 +359,20 @@ def with_images(chat: Chat, images: Sequence[Any]) -> Chat:
     return replace(chat, turns=tuple(turns))
 
 
-def _check(chats: Sequence[Chat], pixels: Sequence[Sequence[Tensor]]) -> None:
+def check_items(
+    chats: Sequence[Chat], pixels: Sequence[Sequence[Tensor]], texts: Sequence[str] | None = None
+) -> None:
+    """Raises:
+    ValueError: they have different lengths, or pixels do not stand for a chat's images.
+    """
     if len(chats) != len(pixels):
         raise ValueError(f"There are {len(chats)} chats and pixels for {len(pixels)}.")
     for chat, some in zip(chats, pixels, strict=True):
         if len(chat.images) != len(some):
             raise ValueError(f"A chat has {len(chat.images)} images, and there are pixels for {len(some)}.")
     check_pixels(list({id(one): one for some in pixels for one in some}.values()))
+    if texts is not None and len(texts) != len(chats):
+        raise ValueError(f"There are {len(chats)} chats and {len(texts)} continuations.")
 
 
 def _padded(rows: Sequence[Tensor]) -> Tensor:

@@ -15,6 +15,7 @@ from jurat.models.capabilities import (
     ConcurrencySupport,
     Deterministic,
     Differentiable,
+    DifferentiableText,
     Embedder,
     PromptScores,
     Sized,
@@ -34,6 +35,7 @@ from jurat.models.hf.prompt_scores import PromptScorer
 from jurat.models.hf.scoring import ScoredPrompt
 from jurat.models.hf.sized import ModelSize
 from jurat.models.hf.steering import LayerHooks
+from jurat.models.hf.text_gradients import TextGradients
 from jurat.models.protocol import (
     UNKNOWN,
     Answer,
@@ -213,6 +215,7 @@ CAPABILITIES: dict[type[Any], Callable[[LocalModel], Any]] = {
     PromptScores: PromptScorer,
     Sized: ModelSize,
     Differentiable: PixelGradients,
+    DifferentiableText: TextGradients,
     Steerable: LayerHooks,
     Embedder: TowerFeatures,
     Deterministic: lambda model: model if model.revision != UNKNOWN else None,

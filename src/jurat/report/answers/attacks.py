@@ -23,6 +23,10 @@ from jurat.runs.folder import read_facts
 from jurat.sources import read_file
 
 _MIDDLE = 128
+_NOTE = (
+    "Each picture is shown clean, attacked and as their difference, which is enlarged until its largest value "
+    "fills the range; grey is no difference."
+)
 
 
 def is_attack(path: Path) -> bool:
@@ -40,10 +44,7 @@ def write_attacks(folder: Path, out: Path, *, limit: int = LIMIT, overwrite: boo
         out,
         title=f"{settings['attack']} on {settings['model']}",
         facts=[(name, str(settings[name])) for name in ("attack_settings", "target", "success", "seed")],
-        notes=[
-            "Each picture is shown clean, attacked and as their difference, which is enlarged until its "
-            "largest value fills the range; grey is no difference."
-        ],
+        notes=[_NOTE] if any(row.get("picture") for row in rows) else [],
         limit=limit,
         overwrite=overwrite,
     )
@@ -52,14 +53,16 @@ def write_attacks(folder: Path, out: Path, *, limit: int = LIMIT, overwrite: boo
 def _sample(row: Mapping[str, Any]) -> SampleRow:
     replies: Sequence[Mapping[str, Any]] = row["replies"]
     sample = SampleRow(row["id"], [("user", each["prompt"]) for each in replies], {"outcome": row["outcome"]})
-    if row["linf"] is not None:
+    if row.get("text") is not None:
+        sample.facts = {**sample.facts, "text": row["text"]}
+    if row.get("linf") is not None:
         alike = "" if row["ssim"] is None else f", SSIM {row['ssim']:.3f}"
         sample.facts = {**sample.facts, "distance": f"{row['linf']} of 255{alike}"}
     for number, each in enumerate(replies, 1):
         prompt = "" if len(replies) == 1 else f", prompt {number}"
         sample.answers += [
-            _given(f"clean picture{prompt}", each["clean_reply"], "", each["clean_success"]),
-            _given(f"attacked picture{prompt}", each["reply"], each["failure"] or "", each["success"]),
+            _given(f"before{prompt}", each["clean_reply"], "", each["clean_success"]),
+            _given(f"attacked{prompt}", each["reply"], each["failure"] or "", each["success"]),
         ]
     if not replies:
         sample.answers.append(Given("attack", "", row["error"] or "", [Judged("attack", "error")]))
@@ -73,7 +76,7 @@ def _given(by: str, text: str, failure: str, success: bool) -> Given:
 
 def _picture(folder: Path, row: Mapping[str, Any]) -> Thumbnail:
     """Clean, attacked and difference side by side; files that are not those of the record are not shown."""
-    if row["picture"] is None:
+    if row.get("picture") is None:
         return Thumbnail(None, missing="There is no attacked picture.")
     try:
         clean = _recorded(Path(row["uri"].removeprefix("file://")), row["clean_sha256"])
