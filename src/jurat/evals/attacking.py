@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from inspect_ai.model import Model as InspectModel
 
 from jurat.attacks.access import Compute
-from jurat.attacks.registry import ATTACKS, open_attack
+from jurat.attacks.registry import open_attack
 from jurat.attacks.sample_attack import Means, SampleAttack
 from jurat.benchmarks import Sample, Skipped
 from jurat.benchmarks.protocol import Protocol
@@ -21,7 +21,6 @@ from jurat.errors import JuratError
 from jurat.evals.provider import JuratModel
 from jurat.models import Model, full_name, open_model
 from jurat.models.chat_each import check_can_chat
-from jurat.registry import name_and_options
 
 if TYPE_CHECKING:
     from jurat.attacks.method import PictureAttack  # imports torch
@@ -51,18 +50,19 @@ class AttackChoice:
             JuratError: there is no such attack, it lacks what it needs, or an option is given that it does
                 not use.
         """
-        if ATTACKS.find(name_and_options(self.name)[0]).changes == "text":
-            raise JuratError(
-                f"The attack {self.name!r} looks for one text for prompts of your own.",
-                hint=f'jurat attack "{self.name}" --prompt ... --target ...',
-            )
-        attack = cast("PictureAttack | SampleAttack", open_attack(self.name))
+        attack = open_attack(self.name)
         of_samples = isinstance(attack, SampleAttack)
         if self.attacker is not None and not (of_samples and "attacker" in (*attack.needs, *attack.asks)):
             raise JuratError(f"The attack {self.name!r} asks no attacker's model.", hint="Leave it out.")
         if not of_samples:
-            from jurat.attacks.on_samples import check_target  # imports torch
+            from jurat.attacks.method import PictureAttack  # imports torch
+            from jurat.attacks.on_samples import check_target
 
+            if not isinstance(attack, PictureAttack):
+                raise JuratError(
+                    f"The attack {self.name!r} looks for one text for prompts of your own.",
+                    hint=f'jurat attack "{self.name}" --prompt ... --target ...',
+                )
             check_target(attack, self.target)
         elif self.target is not None:
             raise JuratError(f"The attack {self.name!r} uses no target.", hint="Leave it out.")

@@ -24,8 +24,8 @@ from jurat.sources import read_file
 
 _MIDDLE = 128
 _NOTE = (
-    "Each picture is shown clean, attacked and as their difference, which is enlarged until its largest value "
-    "fills the range; grey is no difference."
+    "Each picture is shown clean, attacked and as their difference, which is enlarged until its largest "
+    "value fills the range; grey is no difference."
 )
 
 
