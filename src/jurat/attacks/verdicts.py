@@ -256,8 +256,10 @@ def _by_verdict(judge: Judge, access: Access, aims: Sequence[Aim]) -> Check:
     def check(saved: Sequence[Tensor], which: Sequence[int]) -> list[Checked]:
         access.spent.queries += len(saved) * len(judge.questions)
         verdicts = judge.many([as_picture(levels) for levels in saved])
-        pairs = [(aims[i], verdict) for i, verdict in zip(which, verdicts, strict=True)]
-        return [Checked(_gap(aim, verdict), reached(aim, verdict)) for aim, verdict in pairs]
+        return [
+            Checked(_gap(aims[i], verdict), reached(aims[i], verdict))
+            for i, verdict in zip(which, verdicts, strict=True)
+        ]
 
     return check
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image
 
 from jurat.bench.pictogram.items import BenchItem, Purpose
 
+if TYPE_CHECKING:
+    from jurat.attacks.verdicts import Aim  # imports torch
+
 __all__ = ["CLEAN", "PLAIN", "RADII", "Condition", "conditions"]
 
 RADII = (1, 2, 4, 8, 16)
 """Largest changes of a value, in levels of 255."""
 Change = Literal["clean", "jpeg", "resize", "crop", "noise", "attack"]
-Aim = Literal["safe", "not unsafe", "unsafe"]
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from jurat.attacks.verdicts import Aim
     from jurat.bench.methods.registry import Method
     from jurat.constitution import Constitution
     from jurat.models import Model
@@ -177,7 +178,8 @@ def _attacked(
         some, access = items[first : first + _BATCH], Access(model)
         clean = [as_levels(item.image) for item in some]
         keys = [first + number for number in range(len(some))]
-        outcomes = attack.run(judge, access, clean, [condition.aim] * len(some), keys=keys, seed=plan.seed)
+        aims: list[Aim] = [condition.aim] * len(some)
+        outcomes = attack.run(judge, access, clean, aims, keys=keys, seed=plan.seed)
         spent = [n / len(some) for n in (access.spent.forwards, access.spent.backwards, access.spent.queries)]
         pictures = [as_picture(outcome.saved) for outcome in outcomes]
         verdicts = judge.many(pictures)
