@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 from jurat.attacks.access import Access, Compute
 from jurat.attacks.cases import Goal
@@ -16,17 +16,11 @@ from jurat.attacks.pictures import as_picture, as_pixels
 from jurat.attacks.problem import Problem
 from jurat.attacks.samplers import All, Sampler
 from jurat.attacks.submission import replies_to
-from jurat.registry import Evidence
+from jurat.named_settings import evidence, setting
 
 __all__ = ["PictureAttack", "Wants", "ball", "keys", "setting"]
 
 Wants = Literal["target", "reference", "trigger", "nothing"]
-T = TypeVar("T")
-
-
-def setting(default: T, evidence: Evidence, doc: str) -> T:
-    """A setting of an attack: its default, where that comes from, and what it means."""
-    return field(default=default, metadata={"evidence": evidence, "doc": doc})
 
 
 def ball(radius: float | None) -> Constraint:
@@ -142,7 +136,7 @@ class PictureAttack:
     @classmethod
     def evidence(cls) -> dict[str, str]:
         """Setting -> where its default comes from."""
-        return {each.name: each.metadata["evidence"] for each in fields(cls)}
+        return evidence(cls)
 
 
 def keys(goals: Sequence[Goal]) -> list[int]:
