@@ -64,6 +64,11 @@ DEFENSES: Registry[Entry] = Registry(
             "arXiv:2310.03684",
         ),
         _entry("random-views", "ensembles:RandomViews", "several random crops of each picture vote"),
+        _entry(
+            "constitution",
+            "constitution_guard:ConstitutionGuard",
+            "jurat's judge before and after the model: blocks, rewrites or holds for review",
+        ),
     ],
 )
 

@@ -46,9 +46,7 @@ class SystemPrompt(Defense):
     name = "system-prompt"
 
     variant: str = setting("policy", "ours", "Wording of the shelf: policy, short, reminder and others.")
-    placement: Literal["system", "before", "after"] = setting(
-        "system", "recalled", "Where it stands: system, before or after."
-    )
+    placement: Placement = setting("system", "recalled", "Where it stands: system, before or after.")
     text: str = setting("", "ours", "A wording of one's own, in the place of the variant.")
 
     def __post_init__(self) -> None:
@@ -87,9 +85,7 @@ class AdaShield(SystemPrompt):
     name: ClassVar[str] = "adashield"
 
     variant: str = setting("adashield", "ours", "Wording of the shelf.")
-    placement: Literal["system", "before", "after"] = setting(
-        "before", "recalled", "Where it stands: system, before or after."
-    )
+    placement: Placement = setting("before", "recalled", "Where it stands: system, before or after.")
 
 
 @dataclass(frozen=True)
@@ -99,9 +95,7 @@ class ImagePairs(SystemPrompt):
     name: ClassVar[str] = "image-pairs"
 
     variant: str = setting("image-pairs", "ours", "Wording of the shelf.")
-    placement: Literal["system", "before", "after"] = setting(
-        "before", "ours", "Where it stands: system, before or after."
-    )
+    placement: Placement = setting("before", "ours", "Where it stands: system, before or after.")
 
     def shown(self, chat: Chat) -> Chat:
         """Conversations with fewer than two images are left as they are."""
