@@ -57,6 +57,7 @@ KINDS: dict[str, str] = {
 EXTRAS: dict[str, tuple[str, ...]] = {
     "local": ("torch", "transformers", "safetensors"),
     "openai": ("openai",),
+    "ocr": ("rapidocr", "onnxruntime"),
     "eval": ("inspect_ai", "sklearn", "scipy", "statsmodels", "sacrebleu", "skimage"),
 }
 """Import names of the packages that entries with an extra of jurat need."""

@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from inspect_ai.log import read_eval_log
 
 from jurat.registry import registry_of
 from jurat.runs import read_rows
+
+from ..benchmarks.fixtures import figstep
 
 JUDGE = ("judge", "pics", "--constitution", "colours.yaml", "--model", "colour", "--out", "run")
 UNDER = ("--defense", "resize?scale=0.4", "--defense", "jpeg")
@@ -56,6 +59,26 @@ def test_impact_opens_the_recorded_model_with_its_defenses(run, jurat):
     assert result.exit_code == 0, result.output
     result = jurat("constitution", "impact", "colours.yaml", "new.yaml", "--run", "run", "--defense", "jpeg")
     assert "The run was judged by colour + resize" in result.output
+
+
+def test_evaluation_names_the_defended_model(jurat, tmp_path):
+    figstep.repository(tmp_path / "figstep")
+    options = ("--data", str(tmp_path / "figstep"), "--scorer", "target-string?target=Yes&mode=contains")
+    folder = tmp_path / "logs"
+    logs = ("--log-dir", str(folder))
+    result = jurat("eval", "figstep", "--model", "null?seed=3", "--defense", "jpeg", *options, *logs)
+    assert result.exit_code == 0, result.output
+    assert "model: jurat/null?seed=3 + jpeg (null?seed=3 + jpeg@none)" in " ".join(result.stdout.split())
+    (log,) = folder.glob("*.eval")
+    assert read_eval_log(str(log)).eval.model == "jurat/null?seed=3 + jpeg"
+
+
+def test_attack_on_a_defended_model_goes_through_the_defense(pics, jurat):
+    options = ("--model", "null", "--prompt", "What is it?", "--defense", "jpeg", "--out", "attacked")
+    result = jurat("attack", "noise?radius=0.1", "pics/red-1.png", *options)
+    assert result.exit_code == 0, result.output
+    assert "Defense jpeg: 0 calls more for 2;" in result.stdout
+    assert json.loads(Path("attacked/_run.json").read_text())["settings"]["model"] == "null + jpeg@none"
 
 
 def test_unknown_defense_is_wrong_usage(pics, jurat):

@@ -92,8 +92,9 @@ def opens_model(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def with_options(**given: Any) -> None:
-        chosen = {name: given.pop(name) for name in _OPTIONS}
-        opening = ModelOptions(**chosen | {"defense": tuple(chosen["defense"] or ())})
+        chosen: dict[str, Any] = {name: given.pop(name) for name in _OPTIONS}
+        chosen["defense"] = tuple(chosen["defense"] or ())
+        opening = ModelOptions(**chosen)
         command(**given, opening=opening)
 
     made: Any = with_options

@@ -1,39 +1,45 @@
-"""The base class of defenses: settings, four places to intervene, and what is needed of a model."""
+"""The base class of defenses (settings, four places to intervene, what is needed of a model), and the model
+under a defense, which runs the procedures of a batch side by side and counts them."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, cast
 from urllib.parse import urlencode
 
 from PIL import Image
 
-from jurat.content import Chat, Failure, Reply, Turn
+from jurat.content import Chat, Failure, Part, Reply, Turn
+from jurat.defenses.procedure import Job, Steps
 from jurat.errors import JuratError
-from jurat.models import Answer, Inquiry, Model, Vocabulary
+from jurat.models import (
+    Answer,
+    ConcurrencySupport,
+    Defended,
+    DefenseCost,
+    Disclaimer,
+    DomainGate,
+    Inquiry,
+    Model,
+    ModelWrapper,
+    StatementReader,
+    UsageMeter,
+    Vocabulary,
+    check_settings,
+)
 from jurat.models.chat_each import check_can_chat
+from jurat.models.model_spec import DEFENDED_BY
+from jurat.models.protocol import C
 from jurat.named_settings import evidence
 
-if TYPE_CHECKING:
-    from jurat.defenses.defended_model import DefendedModel
+__all__ = ["DefendedModel", "Defense", "Turns", "conversation_with", "unchecked", "with_images"]
 
-__all__ = ["Defense", "Event", "Steps", "Turns", "conversation_with", "unchecked"]
-
-T = TypeVar("T")
 Turns: TypeAlias = tuple[Turn, ...]
-Steps: TypeAlias = Generator[Any, Any, T]
-"""The procedure for one item. It yields a `Chat` and receives a `Reply`, or an `Inquiry` and receives an
-`Answer`, or a list of them and receives as many results; an `Event` is counted. It returns the item's result.
-The requests of all items of a batch that wait at the same time are put to the model together."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something a defense did that is worth counting (`jurat.models.DefenseCost.events`)."""
-
-    name: str
 
 
 @dataclass(frozen=True)
@@ -123,8 +129,6 @@ class Defense:
         Raises:
             JuratError: the model lacks what the defense needs.
         """
-        from jurat.defenses.defended_model import DefendedModel
-
         self.check(model)
         return DefendedModel(model, self)
 
@@ -140,7 +144,109 @@ class Defense:
         return evidence(cls)
 
 
-def with_images(turns: Turns, change: Any) -> Turns:
+class DefendedModel(ModelWrapper):
+    """A model under a defense. Its name is the model's, followed by its defenses.
+
+    Gradients, hooks, embeddings and scores of given texts are denied: they would reach around the defense.
+    The domain gate, where the model has one, looks at what the model is shown.
+    """
+
+    passes = (Disclaimer, Vocabulary, StatementReader, UsageMeter, ConcurrencySupport)
+    provides = (Defended,)
+
+    def __init__(self, inner: Model, defense: Defense) -> None:
+        super().__init__(inner)
+        self.defense = defense
+        self._gate = inner.capability(DomainGate)
+        self._cost = DefenseCost(str(defense))
+        self._counting = threading.Lock()
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        model, *others = self._inner.name.split(DEFENDED_BY)
+        return DEFENDED_BY.join((model, str(self.defense), *others))
+
+    @property
+    def defenses(self) -> tuple[DefenseCost, ...]:
+        """See `Defended`."""
+        inner = self._inner.capability(Defended)
+        return (self._cost, *(() if inner is None else inner.defenses))
+
+    def ask(self, inquiries: Sequence[Inquiry]) -> list[Answer]:
+        return self._run(list(map(self.defense.ask, inquiries)), lambda failure: Answer(failure=failure))
+
+    def chat(self, chats: Sequence[Chat]) -> list[Reply]:
+        check_settings(self, chats)
+        return self._run(list(map(self.defense.chat, chats)), lambda failure: Reply(failure=failure))
+
+    def foreign(self, images: Sequence[Image.Image]) -> list[Failure | None]:
+        """See `DomainGate`: the failure of the first picture that the model is shown in the place of each."""
+        views = [self.defense.views(image) for image in images]
+        gate = cast(DomainGate, self._gate)
+        found = iter(gate.foreign([view for some in views for view in some]))
+        each = [[next(found) for _ in some] for some in views]
+        return [next((failure for failure in some if failure is not None), None) for some in each]
+
+    def capability(self, kind: type[C]) -> C | None:
+        if kind is DomainGate:
+            return None if self._gate is None else cast(C, self)
+        return super().capability(kind)
+
+    def check(self, requests: Sequence[Any]) -> list[Any]:
+        """Results of requests that are neither conversations nor inquiries; each has a `usage`."""
+        raise TypeError(f"{self.defense.name!r} yielded {type(requests[0]).__name__}, which nobody answers.")
+
+    def _run(self, procedures: Sequence[Steps[Any]], failed: Callable[[Failure], Any]) -> list[Any]:
+        """The result of each procedure, with the usage of all its calls."""
+        jobs = [Job(steps, self.defense.name) for steps in procedures]
+        begun, own = time.perf_counter(), 0.0
+        try:
+            for job in jobs:
+                job.resume(None)
+            while waiting := [job for job in jobs if not job.is_done]:
+                firsts = sum(job.has_first_call for job in waiting)
+                requests = [request for job in waiting for request in job.requests]
+                start = time.perf_counter()
+                results = iter(self._results(requests))
+                own += (time.perf_counter() - start) * firsts / len(requests)
+                for job in waiting:
+                    job.resume([next(results) for _ in job.requests])
+        finally:
+            self._count(jobs, time.perf_counter() - begun - own)
+        return [
+            replace(job.result if job.failure is None else failed(job.failure), usage=job.usage)
+            for job in jobs
+        ]
+
+    def _results(self, requests: Sequence[Any]) -> list[Any]:
+        """The results of requests of all kinds, in order."""
+        places: dict[Any, list[int]] = {}
+        for place, request in enumerate(requests):
+            verb = {Chat: self._inner.chat, Inquiry: self._inner.ask}.get(type(request), self.check)
+            places.setdefault(verb, []).append(place)
+        found: dict[int, Any] = {}
+        with self.defense.within(self._inner):
+            for verb, some in places.items():
+                found.update(zip(some, verb([requests[place] for place in some]), strict=True))
+        return [found[place] for place in range(len(requests))]
+
+    def _count(self, jobs: Sequence[Job], seconds: float) -> None:
+        events = Counter(event for job in jobs for event in job.events)
+        with self._counting:
+            cost = self._cost
+            self._cost = replace(
+                cost,
+                items=cost.items + len(jobs),
+                blocked=cost.blocked + sum(not job.calls for job in jobs),
+                calls=cost.calls + sum(max(0, job.calls - 1) for job in jobs),
+                checks=cost.checks + sum(job.checks for job in jobs),
+                usage=sum((job.added for job in jobs), cost.usage),
+                seconds=cost.seconds + seconds,
+                events=dict(Counter(cost.events) + events),
+            )
+
+
+def with_images(turns: Turns, change: Callable[[Image.Image], Part]) -> Turns:
     """The turns with each picture replaced by what `change` makes of it."""
     return tuple(
         replace(turn, parts=tuple(part if isinstance(part, str) else change(part) for part in turn.parts))

@@ -16,8 +16,8 @@ from jurat.registry import Entry, Registry
 __all__ = ["DEFENSES", "defend", "open_defense"]
 
 
-def _entry(name: str, where: str, summary: str, paper: str | None = None) -> Entry:
-    return Entry(name, summary, f"jurat.defenses.methods.{where}", paper=paper)
+def _entry(name: str, where: str, summary: str, paper: str | None = None, extra: str | None = None) -> Entry:
+    return Entry(name, summary, f"jurat.defenses.methods.{where}", paper=paper, extra=extra)
 
 
 DEFENSES: Registry[Entry] = Registry(
@@ -64,6 +64,12 @@ DEFENSES: Registry[Entry] = Registry(
             "arXiv:2310.03684",
         ),
         _entry("random-views", "ensembles:RandomViews", "several random crops of each picture vote"),
+        _entry(
+            "ocr-first",
+            "ocr_first:OcrFirst",
+            "text in a picture is read beforehand, and quoted as content",
+            extra="ocr",
+        ),
         _entry(
             "constitution",
             "constitution_guard:ConstitutionGuard",

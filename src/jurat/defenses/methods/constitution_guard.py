@@ -17,8 +17,8 @@ from PIL import Image
 from jurat.constitution import Constitution, Rule, load_constitution
 from jurat.content import Chat, Failure, Item, Reply, Turn, Usage
 from jurat.content.chat import ask_in
-from jurat.defenses.defended_model import DefendedModel
-from jurat.defenses.defense import Defense, Event, Steps, Turns, conversation_with
+from jurat.defenses.defense import DefendedModel, Defense, Turns, conversation_with
+from jurat.defenses.procedure import Event, Steps
 from jurat.errors import JuratError
 from jurat.judge import Judge, Verdict
 from jurat.models import Answer, Inquiry, Model, open_model

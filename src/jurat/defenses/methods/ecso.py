@@ -14,7 +14,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from jurat.content import Chat, Reply, Turn
-from jurat.defenses.defense import Defense, Event, Steps, conversation_with, unchecked, with_images
+from jurat.defenses.defense import Defense, conversation_with, unchecked, with_images
+from jurat.defenses.procedure import Event, Steps
 from jurat.models import Answer, Inquiry
 from jurat.named_settings import setting
 

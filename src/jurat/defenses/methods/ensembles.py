@@ -25,7 +25,8 @@ from PIL import Image
 from pydantic import Field
 
 from jurat.content import Chat, Reply
-from jurat.defenses.defense import Defense, Event, Steps, with_images
+from jurat.defenses.defense import Defense, with_images
+from jurat.defenses.procedure import Event, Steps
 from jurat.models import Answer, Inquiry, YesNo
 from jurat.named_settings import setting
 
@@ -84,11 +85,12 @@ class Ensemble(Defense):
     def _each(self, chat: Chat) -> list[Chat]:
         """The conversation with the first copy of each of its pictures, with the second, and so on."""
         views = [self.views(image) for image in chat.images]
-        chats: list[Chat] = []
-        for number in range(self.copies):
+
+        def with_copy(number: int) -> Chat:
             some = iter([each[number] for each in views])
-            chats.append(replace(chat, turns=with_images(chat.turns, lambda _, some=some: next(some))))
-        return chats
+            return replace(chat, turns=with_images(chat.turns, lambda _: next(some)))
+
+        return [with_copy(number) for number in range(self.copies)]
 
     def _is_refusal(self, text: str) -> bool:
         from jurat.scorers.refusal_list import shipped_list

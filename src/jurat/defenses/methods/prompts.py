@@ -15,7 +15,8 @@ from importlib.resources import files
 from typing import ClassVar, Literal, TypeAlias
 
 from jurat.content import Chat, Turn
-from jurat.defenses.defense import Defense, Steps, Turns
+from jurat.defenses.defense import Defense, Turns
+from jurat.defenses.procedure import Steps
 from jurat.errors import JuratError
 from jurat.models import Answer, Inquiry
 from jurat.named_settings import setting

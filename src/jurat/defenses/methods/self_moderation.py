@@ -16,7 +16,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from jurat.content import Chat, Failure, Reply, Turn
-from jurat.defenses.defense import Defense, Event, Steps, Turns, conversation_with, unchecked
+from jurat.defenses.defense import Defense, Turns, conversation_with, unchecked
+from jurat.defenses.procedure import Event, Steps
 from jurat.errors import JuratError
 from jurat.models import Answer, Inquiry, YesNo
 from jurat.models.cut_reply import cut_reply
