@@ -47,6 +47,7 @@ KINDS: dict[str, str] = {
     "benchmarks": "jurat.benchmarks.registry:BENCHMARKS",
     "scorers": "jurat.scorers.registry:SCORERS",
     "attacks": "jurat.attacks.registry:ATTACKS",
+    "defenses": "jurat.defenses.registry:DEFENSES",
     "metrics": "jurat.metrics.named:METRICS",
     "bench_methods": "jurat.bench.methods.registry:METHODS",
     "guards": "jurat.bench.guards.registry:GUARDS",
@@ -56,6 +57,7 @@ KINDS: dict[str, str] = {
 EXTRAS: dict[str, tuple[str, ...]] = {
     "local": ("torch", "transformers", "safetensors"),
     "openai": ("openai",),
+    "ocr": ("rapidocr", "onnxruntime"),
     "eval": ("inspect_ai", "sklearn", "scipy", "statsmodels", "sacrebleu", "skimage"),
 }
 """Import names of the packages that entries with an extra of jurat need."""

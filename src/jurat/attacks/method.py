@@ -15,8 +15,8 @@ from jurat.attacks.optimisers import Optimiser
 from jurat.attacks.pictures import as_picture, as_pixels
 from jurat.attacks.problem import Problem
 from jurat.attacks.samplers import All, Sampler
-from jurat.attacks.settings import Settings, setting
 from jurat.attacks.submission import replies_to
+from jurat.named_settings import Settings, setting
 
 __all__ = ["PictureAttack", "Wants", "ball", "keys", "setting"]
 

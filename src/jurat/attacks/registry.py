@@ -9,12 +9,11 @@ one of them. `carlini?steps=50` changes a setting.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
-
 from jurat.errors import JuratError
+from jurat.named_settings import open_entry
 from jurat.registry import Entry, Registry, name_and_options, suggestion
 
 if TYPE_CHECKING:
@@ -187,22 +186,8 @@ def open_attack(name: str, preset: str | None = None) -> PictureAttack | TextAtt
     """
     plain, given = name_and_options(name)
     entry = ATTACKS.find(plain)
-    kind: Any = entry.load(f"The attack {plain!r}")
     if preset is not None and preset not in entry.presets:
         raise JuratError(
             f"The attack {plain!r} has no preset {preset!r}.", hint=suggestion(preset, entry.presets)
         )
-    known = {each.name for each in fields(kind)}
-    for option in given:
-        if option not in known:
-            raise JuratError(
-                f"The attack {plain!r} has no setting {option!r}.", hint=suggestion(option, known)
-            )
-    values = {option: None if text == "null" else text for option, text in given.items()}
-    settings = {**entry.presets.get(preset or "", {}), **values}
-    try:
-        return TypeAdapter(kind).validate_python(settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "a setting"
-        raise JuratError(f"The attack {plain!r}: {where}: {first['msg']}.") from error
+    return open_entry(entry, ATTACKS.noun, given, entry.presets.get(preset or ""))

@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Literal
 from PIL import Image
 
 from jurat.attacks.access import Compute
-from jurat.attacks.settings import Settings
 from jurat.benchmarks.drawing import png
 from jurat.benchmarks.protocol import AS_WRITTEN, Protocol, single_frame
 from jurat.benchmarks.sample import Sample, Skipped
@@ -21,6 +20,7 @@ from jurat.content import Chat, Failure, Generation, ImageError, LazyImage, Repl
 from jurat.errors import JuratError
 from jurat.models import Model
 from jurat.models.chat_each import chat_each
+from jurat.named_settings import Settings
 
 __all__ = [
     "AttackFailed",

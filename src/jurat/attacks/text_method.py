@@ -10,7 +10,6 @@ from jurat.attacks.access import Access
 from jurat.attacks.engine import Checked
 from jurat.attacks.objectives import Reduction, seeded
 from jurat.attacks.samplers import All, Sampler
-from jurat.attacks.settings import Settings, setting
 from jurat.attacks.text import (
     Span,
     TextCheck,
@@ -21,6 +20,7 @@ from jurat.attacks.text import (
     optimise_text,
 )
 from jurat.content import SPAN, with_span
+from jurat.named_settings import Settings, setting
 
 __all__ = ["TextAttack"]
 

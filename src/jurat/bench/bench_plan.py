@@ -52,16 +52,20 @@ class BenchModel:
 
     def open(self) -> Model:
         """Raises JuratError where it cannot be opened."""
-        from jurat.models import open_model
+        from jurat.defenses import defend
+        from jurat.models import ModelSpec, open_model
         from jurat.models.bundled.model import BundledModel
+        from jurat.models.model_spec import DEFENDED_BY
 
-        folder = Path(self.spec if isinstance(self.spec, str) else self.spec.name)
+        spec = ModelSpec(self.spec) if isinstance(self.spec, str) else self.spec
+        folder = Path(spec.undefended.name)
         if folder.is_dir() and (folder / "domain.json").is_file():
-            return BundledModel(folder, name=self.label)
-        model = open_model(self.spec)
-        if isinstance(model, BundledModel):
-            model.ask_anything()  # the tables are to show how wrongly the small model reads
-        return model
+            model = BundledModel(folder, name=self.label.partition(DEFENDED_BY)[0])
+        else:
+            model = open_model(spec.undefended)
+            if isinstance(model, BundledModel):
+                model.ask_anything()  # the tables are to show how wrongly the small model reads
+        return defend(model, spec.defenses)
 
 
 @dataclass(frozen=True)

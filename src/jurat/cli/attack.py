@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from jurat.cli import endpoint_options as serving
 from jurat.cli import model_choice
 from jurat.cli import out_options as output
 from jurat.cli import source_options as sourcing
@@ -130,6 +131,7 @@ def attack(
         victim.close()
     if source is not None:
         source.tell_passed_over()
+    serving.print_spent(console, victim)
     told = f"{total['success']} of {counted(sum(total.values()), kind)} succeeded"
     console.print(f"{told} ({counted(total['error'], 'error')}).")
     if found["already"]:

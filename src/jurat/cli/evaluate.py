@@ -166,8 +166,9 @@ def _run(
     if log_dir is not None:
         with file_errors(log_dir):
             make_folder(log_dir)
-    arguments = {key: value for key, value in asdict(opening).items() if value not in (None, False)}
-    served = get_model(f"jurat/{model}", **arguments)
+    given = {key: value for key, value in asdict(opening).items() if key != "defense"}
+    arguments = {key: value for key, value in given.items() if value not in (None, False)}
+    served = get_model(f"jurat/{opening.defended(model)}", **arguments)
     try:
         with file_errors(f"The log in {log_dir or 'logs'}"), closing_scorers():
             logs = inspect_ai.eval(

@@ -8,7 +8,8 @@ from typer.core import TyperCommand
 
 PANELS = {
     "How it is judged": (
-        "constitution", "model", "preset", "without", "detector", "matcher", "calibration", "allow_unknown",
+        "constitution", "model", "defense", "preset", "without", "detector", "matcher", "calibration",
+        "allow_unknown",
     ),
     "Where verdicts go": ("out", "overwrite", "retry_errors", "fresh"),
     "What is printed": ("fail_on", "show", "quiet"),

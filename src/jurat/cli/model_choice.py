@@ -44,6 +44,16 @@ AllowUnknown = Annotated[
         "--allow-unknown", help="Continue if the model does not know a word; its findings are undecided."
     ),
 ]
+DefenseNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--defense",
+        metavar="NAME",
+        help="Puts the model under a defense: jpeg?quality=50. Repeat for more; the first sees a "
+        "conversation first. See: jurat list defenses",
+        show_default=False,
+    ),
+]
 Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps.")]
 Dtype = Annotated[str | None, typer.Option(metavar="NAME", help="float32, bfloat16, float16.")]
 BatchSize = Annotated[int, typer.Option(metavar="N", min=1, help="Images judged together.")]

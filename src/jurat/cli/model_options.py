@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jurat.models import ModelSpec
 
 _OPTIONS: dict[str, tuple[Any, Any]] = {
+    "defense": (model_choice.DefenseNames, None),
     "device": (model_choice.Device, None),
     "dtype": (model_choice.Dtype, None),
     "trust_remote_code": (TrustRemoteCode, False),
@@ -30,12 +31,16 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "output_price": (serving.Price, None),
 }
 """Name -> annotation and default."""
+_SERVED = tuple(_OPTIONS)[tuple(_OPTIONS).index("concurrency") :]
+"""Those of `jurat.models.Serving`."""
 
 
 @dataclass(frozen=True)
 class ModelOptions:
     """Command-line options on how a model is opened; None for each that was not given."""
 
+    defense: tuple[str, ...] = ()
+    """Defenses, the one that sees a conversation first at the front."""
     device: str | None = None
     dtype: str | None = None
     trust_remote_code: bool = False
@@ -49,13 +54,21 @@ class ModelOptions:
     input_price: float | None = None
     output_price: float | None = None
 
+    def defended(self, name: str) -> str:
+        """The model `name` with the defenses, as `jurat.models.open_model` takes it. Those in the name are
+        closer to the model."""
+        from jurat.models.model_spec import DEFENDED_BY
+
+        plain, *named = name.split(DEFENDED_BY)
+        return DEFENDED_BY.join((plain, *self.defense, *named))
+
     def spec(self, name: str) -> ModelSpec:
         """The model `name`, opened like this."""
         from jurat.models import ModelSpec
 
-        served = {key: getattr(self, key) for key in list(_OPTIONS)[4:]}
+        served = {key: getattr(self, key) for key in _SERVED}
         return ModelSpec(
-            name,
+            self.defended(name),
             device=self.device,
             dtype=self.dtype,
             trust_remote_code=self.trust_remote_code,
@@ -79,7 +92,9 @@ def opens_model(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def with_options(**given: Any) -> None:
-        opening = ModelOptions(**{name: given.pop(name) for name in _OPTIONS})
+        chosen: dict[str, Any] = {name: given.pop(name) for name in _OPTIONS}
+        chosen["defense"] = tuple(chosen["defense"] or ())
+        opening = ModelOptions(**chosen)
         command(**given, opening=opening)
 
     made: Any = with_options

@@ -17,6 +17,7 @@ from jurat.judge.prompts import WORDINGS
 from jurat.judge.questions import PlannedRule, askers, negated, questions
 from jurat.judge.stages.base import Need
 from jurat.models import Model, StatementReader, Vocabulary, full_name
+from jurat.models.model_spec import DEFENDED_BY
 
 __all__ = ["check_vision", "check_words", "open_calibration", "open_vision", "unread_rules"]
 
@@ -28,9 +29,14 @@ _SUGGESTED = {
 }
 
 
+def _is_shipped(model: Model) -> bool:
+    """Whether it is one of `_SHIPPED`, under defenses or not."""
+    return model.name.partition(DEFENDED_BY)[0] in _SHIPPED
+
+
 def check_vision(preset: Preset, model: Model, detector: Any, matcher: Any) -> None:
     """Refuses a missing detector and a missing matcher in one message."""
-    shipped = model.name in _SHIPPED
+    shipped = _is_shipped(model)
     wanted: tuple[tuple[Need, Any], ...] = (("detector", detector), ("matcher", matcher))
     absent = {
         need: parts
@@ -52,7 +58,7 @@ def check_vision(preset: Preset, model: Model, detector: Any, matcher: Any) -> N
 
 def open_vision(preset: Preset, model: Model, given: Any, need: Need) -> Any:
     """The detector or matcher that the preset needs, or would use; None where it uses none."""
-    shipped = given is None and model.name in _SHIPPED
+    shipped = given is None and _is_shipped(model)
     given = None if given == "none" else given
     if not preset.uses(need):
         return None

@@ -9,6 +9,8 @@ from __future__ import annotations
 from jurat.models.capabilities import (
     ConcurrencySupport,
     ContinuationLogits,
+    Defended,
+    DefenseCost,
     Deviation,
     Differentiable,
     DifferentiableGate,
@@ -54,6 +56,8 @@ __all__ = [
     "Box",
     "ConcurrencySupport",
     "ContinuationLogits",
+    "Defended",
+    "DefenseCost",
     "Detector",
     "Deviation",
     "Differentiable",

@@ -71,6 +71,43 @@ class UsageMeter(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class DefenseCost:
+    """What one defense added to the conversations and inquiries of its model so far.
+
+    An item's first call is its own; every further call is added. Tokens by which a defense lengthens that
+    first call are not told apart from it: the usage of replies has them.
+    """
+
+    defense: str
+    """Its name and settings: "jpeg?quality=50"."""
+    items: int = 0
+    """Conversations and inquiries that came in."""
+    blocked: int = 0
+    """Those of `items` that never reached the model."""
+    calls: int = 0
+    """Conversations and inquiries that were put to the model after an item's first."""
+    checks: int = 0
+    """What was given to something else than the model: a judge."""
+    usage: Usage = field(default_factory=Usage)
+    """Tokens and money of `calls` and `checks`."""
+    seconds: float = 0.0
+    """Time beyond that of first calls. Of a batch with first calls and others, each has an equal share."""
+    events: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What it did, and how often: "leak found", "refusals outvoted"."""
+
+
+@runtime_checkable
+class Defended(Protocol):
+    """A model under defenses that count what they cost."""
+
+    @property
+    def defenses(self) -> tuple[DefenseCost, ...]:
+        """The defense that sees a conversation first comes first. The calls of one are the items of the
+        next."""
+        ...
+
+
 @runtime_checkable
 class Deterministic(Protocol):
     """A model that always gives the same answer to the same question."""

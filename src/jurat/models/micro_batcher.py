@@ -16,6 +16,7 @@ from PIL import Image
 
 from jurat.content import Chat, Failure, Reply
 from jurat.models.capabilities import (
+    Defended,
     Deterministic,
     Disclaimer,
     DomainGate,
@@ -63,7 +64,7 @@ class MicroBatcher(ModelWrapper):
     `close` refuses further calls, waits until those in the queue are answered, and closes the inner model.
     """
 
-    passes = (Vocabulary, StatementReader, Disclaimer, UsageMeter, Deterministic)
+    passes = (Vocabulary, StatementReader, Disclaimer, UsageMeter, Deterministic, Defended)
 
     def __init__(self, inner: Model, *, max_batch: int = 64, wait: float = 0.005) -> None:
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -12,6 +12,10 @@ from jurat.models.protocol import Model
 
 ImageFormat: TypeAlias = Literal["auto", "png", "jpeg"]
 ThinkingField: TypeAlias = Literal["reasoning_effort", "chat_template_kwargs"]
+
+
+DEFENDED_BY = " + "
+"""Stands before each defense in the name of a model."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class ModelSpec:
     """Names a model and how to run it; opening it is `jurat.models.open_model`'s business."""
 
     name: str
-    """BACKEND, BACKEND/REFERENCE, and after a question mark the backend's own options: "null?seed=3"."""
+    """BACKEND, BACKEND/REFERENCE, and after a question mark the backend's own options: "null?seed=3".
+    Defenses follow, in the order in which they see a conversation: "bundled + jpeg?quality=50 + ecso"."""
     device: str | None = None
     """A device of torch: "cpu", "cuda", "cuda:1", "mps"; None chooses."""
     dtype: str | None = None
@@ -62,18 +67,32 @@ class ModelSpec:
     """How a served model is called; None takes the defaults."""
 
     @property
+    def defenses(self) -> tuple[str, ...]:
+        """The names of its defenses, with their settings."""
+        return tuple(self.name.split(DEFENDED_BY)[1:])
+
+    @property
+    def undefended(self) -> ModelSpec:
+        """The same without defenses; what backends are given."""
+        return replace(self, name=self._plain)
+
+    @property
+    def _plain(self) -> str:
+        return self.name.partition(DEFENDED_BY)[0]
+
+    @property
     def backend(self) -> str:
-        return self.name.partition("?")[0].partition("/")[0]
+        return self._plain.partition("?")[0].partition("/")[0]
 
     @property
     def reference(self) -> str:
         """What follows the backend's name: a folder or a hub name; "" if nothing does."""
-        return self.name.partition("?")[0].partition("/")[2]
+        return self._plain.partition("?")[0].partition("/")[2]
 
     @property
     def options(self) -> dict[str, str]:
         """What follows the question mark: {"seed": "3"} for "null?seed=3"."""
-        return dict(parse_qsl(self.name.partition("?")[2], keep_blank_values=True))
+        return dict(parse_qsl(self._plain.partition("?")[2], keep_blank_values=True))
 
     def check(self, *options: str, reference: str | None = None) -> None:
         """Refuses a name that its backend cannot use; openers call it first.

@@ -6,6 +6,7 @@ group `jurat.models`. Either way its factory is an `Opener`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -14,7 +15,8 @@ from jurat.errors import JuratError
 from jurat.models.model_spec import ModelSpec, Opener, Serving
 from jurat.models.plugins import open_plug_in
 from jurat.models.protocol import Model, ModelError
-from jurat.registry import Entry, Registry
+from jurat.named_settings import open_named
+from jurat.registry import Entry, Registry, registry_of
 
 Ability = Literal["ask", "exact", "chat", "gradients", "hooks"]
 """`exact`: answers are measured from logits. `gradients`: from pixels. `hooks`: on activations."""
@@ -115,12 +117,14 @@ def list_backends() -> list[Backend]:
 
 
 def check_name(name: str) -> None:
-    """Checks that a backend has that name, without loading it.
+    """Checks that there are a backend and defenses of these names, without loading the model.
 
     Raises:
-        JuratError: none has.
+        JuratError: there is one that does not exist.
     """
-    _find(ModelSpec(name))
+    spec = ModelSpec(name)
+    _find(spec.undefended)
+    _opened(spec.defenses)
 
 
 def open_model(
@@ -134,12 +138,12 @@ def open_model(
     serving: Serving | None = None,
 ) -> Model:
     """Opens the model that `name` names: "bundled", "hf/PATH", "hf/HUB/NAME", "openai/NAME", "null?seed=3",
-    or a third party's.
+    or a third party's; with defenses, "bundled + jpeg + ecso".
 
     A `ModelSpec` is opened as it stands. See `ModelSpec` for what the options mean.
 
     Raises:
-        JuratError: no backend has that name.
+        JuratError: no backend or defense has that name, or a defense needs what the model lacks.
         MissingExtra: the backend needs packages that are not installed.
         ModelError: the model could not be loaded, or the third party's code failed (the message names it).
     """
@@ -147,6 +151,18 @@ def open_model(
         spec = name
     else:
         spec = ModelSpec(name, device, dtype, trust_remote_code, seed, base_url, serving)
+    defenses = _opened(spec.defenses)  # before anything is loaded, so that a wrong name costs nothing
+    model = _open(spec.undefended)
+    try:
+        for defense in reversed(defenses):
+            model = defense.over(model)
+    except BaseException:
+        model.close()
+        raise
+    return model
+
+
+def _open(spec: ModelSpec) -> Model:
     backend = _find(spec)
     if backend.is_plug_in:
         return open_plug_in(backend, spec)
@@ -157,6 +173,11 @@ def open_model(
             hint="--base-url and the options of servers belong to openai/NAME and decisions/NAME.",
         )
     return opener(spec)
+
+
+def _opened(defenses: Sequence[str]) -> list[Any]:
+    """Defenses by their names. They stand above models, which know them by the registry only."""
+    return [open_named(registry_of("defenses"), name) for name in defenses]
 
 
 def _find(spec: ModelSpec) -> Backend:

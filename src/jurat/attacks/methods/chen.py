@@ -22,9 +22,9 @@ from jurat.attacks.sample_attack import (
     last_request,
     with_request,
 )
-from jurat.attacks.settings import setting
 from jurat.benchmarks.drawing import Place, font_name, png, with_overlay
 from jurat.benchmarks.sample import Sample
+from jurat.named_settings import setting
 
 __all__ = ["Chen"]
 

@@ -26,10 +26,10 @@ from jurat.attacks.sample_attack import (
     with_request,
     wordings,
 )
-from jurat.attacks.settings import setting
 from jurat.benchmarks.drawing import Lettering, cut_text, font_name, text_card
 from jurat.benchmarks.sample import Sample
 from jurat.content import Failure
+from jurat.named_settings import setting
 
 __all__ = ["Gong"]
 

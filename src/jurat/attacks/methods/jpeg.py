@@ -10,8 +10,8 @@ from PIL import Image
 from pydantic import Field
 
 from jurat.attacks.sample_attack import Means, SampleAttack, changed_pictures
-from jurat.attacks.settings import setting
 from jurat.benchmarks.sample import Sample
+from jurat.named_settings import setting
 
 __all__ = ["Jpeg"]
 

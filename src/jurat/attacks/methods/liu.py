@@ -30,7 +30,6 @@ from jurat.attacks.sample_attack import (
     with_request,
     wordings,
 )
-from jurat.attacks.settings import setting
 from jurat.benchmarks.drawing import Lettering, font_name, scene, stacked, text_card
 from jurat.benchmarks.drawn import visible
 from jurat.benchmarks.protocol import single_frame
@@ -39,6 +38,7 @@ from jurat.content import Failure
 from jurat.errors import JuratError
 from jurat.media import IMAGE_SUFFIXES
 from jurat.models.json_replies import objects_in
+from jurat.named_settings import setting
 from jurat.pictograms.objects import NOUNS
 from jurat.sources.openers import read_file
 from jurat.text import shown

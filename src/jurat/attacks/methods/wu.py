@@ -24,10 +24,10 @@ from jurat.attacks.sample_attack import (
     with_request,
     wordings,
 )
-from jurat.attacks.settings import setting
 from jurat.benchmarks.sample import Sample
 from jurat.content import Reply
 from jurat.metrics.answer_texts import token_f1
+from jurat.named_settings import setting
 from jurat.scorers.refusal_list import shipped_list
 
 __all__ = ["Wu", "leakage"]

@@ -11,6 +11,8 @@ from inspect_ai.log import EvalLog, EvalSample
 from jurat.evals.batteries.running import Outcome
 from jurat.evals.measures import truth_and_said
 from jurat.evals.results import ScorerResults, models_of, not_computed, replies_of, results_of, rows_of
+from jurat.models import ModelSpec
+from jurat.models.model_spec import DEFENDED_BY
 from jurat.text import counted
 
 COLUMNS = ("set", "model", "scorer", "metric", "value", "95% interval", "n", "left out")
@@ -140,7 +142,7 @@ def _factors(outcome: Outcome) -> dict[str, Any]:
         "variant": cell.variant,
         "model": cell.model.model,
         "attack": cell.attack.attack if cell.attack else "",
-        "defense": "",
+        "defense": DEFENDED_BY.join(ModelSpec(cell.model.model).defenses),
         "seed": facts.get("seed"),
         "cell": outcome.plan.digest if outcome.plan.determinants else "",
     }

@@ -1,0 +1,1 @@
+"""The defenses, one file each."""

@@ -1,0 +1,69 @@
+"""Classes of settings that are opened by name: `carlini?steps=50` is the class of `carlini` with another
+number of steps. Attacks and defenses are such classes; each setting says where its default comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field, fields
+from typing import Any, TypeVar, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from jurat.errors import JuratError
+from jurat.registry import Entry, Evidence, Registry, name_and_options, suggestion
+
+__all__ = ["Settings", "open_entry", "open_named", "setting"]
+
+T = TypeVar("T")
+
+
+def setting(default: T, evidence: Evidence, doc: str) -> T:
+    """A field of a dataclass: its default, where that comes from, and what it means."""
+    return field(default=default, metadata={"evidence": evidence, "doc": doc})
+
+
+class Settings:
+    """The base of such classes, which are frozen dataclasses of `setting`s."""
+
+    @classmethod
+    def evidence(cls) -> dict[str, str]:
+        """Setting -> where its default comes from."""
+        return {each.name: each.metadata["evidence"] for each in fields(cast(Any, cls))}
+
+
+def open_named(registry: Registry[Any], name: str) -> Any:
+    """What a registry has by that name, with the settings behind the question mark.
+
+    Raises:
+        JuratError: there is no such entry or setting, or a value does not fit.
+    """
+    plain, given = name_and_options(name)
+    return open_entry(registry.find(plain), registry.noun, given)
+
+
+def open_entry(
+    entry: Entry, noun: str, given: Mapping[str, str], preset: Mapping[str, Any] | None = None
+) -> Any:
+    """The class of an entry with settings.
+
+    Args:
+        noun: one of its kind, in messages: "attack".
+        given: settings as texts; "null" stands for None.
+        preset: settings that `given` overrides.
+
+    Raises:
+        JuratError: there is no such setting, or a value does not fit.
+    """
+    what = f"The {noun} {entry.name!r}"
+    kind: Any = entry.load(what)
+    known = {each.name for each in fields(kind)}
+    for option in given:
+        if option not in known:
+            raise JuratError(f"{what} has no setting {option!r}.", hint=suggestion(option, known))
+    values = {option: None if text == "null" else text for option, text in given.items()}
+    try:
+        return TypeAdapter(kind).validate_python({**(preset or {}), **values})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "a setting"
+        raise JuratError(f"{what}: {where}: {first['msg']}.") from error
