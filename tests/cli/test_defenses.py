@@ -77,7 +77,7 @@ def test_attack_on_a_defended_model_goes_through_the_defense(pics, jurat):
     options = ("--model", "null", "--prompt", "What is it?", "--defense", "jpeg", "--out", "attacked")
     result = jurat("attack", "noise?radius=0.1", "pics/red-1.png", *options)
     assert result.exit_code == 0, result.output
-    assert "Defense jpeg: 0 calls more for 2;" in result.stdout
+    assert "Defense jpeg: 0 calls more for 2 items;" in result.stdout
     assert json.loads(Path("attacked/_run.json").read_text())["settings"]["model"] == "null + jpeg@none"
 
 

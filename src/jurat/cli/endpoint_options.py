@@ -109,7 +109,7 @@ def print_spent(console: Console, model: Model) -> None:
 
 def added(cost: DefenseCost) -> str:
     """What a defense added, on one line."""
-    parts = [f"{counted(cost.calls, 'call')} more for {cost.items:,}"]
+    parts = [f"{counted(cost.calls, 'call')} more for {counted(cost.items, 'item')}"]
     parts += [counted(cost.checks, "check")] if cost.checks else []
     parts += [f"{cost.blocked:,} blocked before a call"] if cost.blocked else []
     tokens = f"{counted(cost.usage.input_tokens, 'token')} in, {cost.usage.output_tokens:,} out"
