@@ -20,7 +20,10 @@ def settings_table(entry: AttackEntry) -> str:
     """The settings of an attack and its presets, as its page shows them."""
     attack: Any = open_attack(entry.name)
     hints, evidence = get_type_hints(type(attack)), attack.evidence()
-    rows = [f"| setting of `{entry.name}` | default | from | meaning |", "|---|---|---|---|"]
+    rows = [
+        f"| setting of `{entry.name}` | default | [from](../attacks.md#which-attacks) | meaning |",
+        "|---|---|---|---|",
+    ]
     for each in fields(attack):
         choices = get_args(hints[each.name]) if get_origin(hints[each.name]) is Literal else ()
         meaning = each.metadata["doc"] + (f" One of {', '.join(map(shown, choices))}." if choices else "")
@@ -46,12 +49,12 @@ def shown(value: Any) -> str:
 
 
 @pytest.mark.parametrize("entry", PUBLISHED, ids=lambda entry: entry.name)
-def test_attack_of_a_paper_has_a_page_with_its_settings(entry):
+def test_attack_of_a_paper_has_a_page_with_its_settings(entry: AttackEntry) -> None:
     name = SHARED.get(entry.name, entry.name)
     page, table = DOCS / "attacks" / f"{name}.md", settings_table(entry)
     assert page.is_file(), f"Write {page.relative_to(DOCS.parent)}, with this table:\n{table}"
     text = page.read_text("utf-8")
     assert f"\n{table}\n\n" in text, f"Put this table into {page.relative_to(DOCS.parent)}:\n{table}"
-    assert entry.paper in text, "The page does not cite the attack's paper."
+    assert entry.paper and entry.paper in text, "The page does not cite the attack's paper."
     overview, link = (DOCS / "attacks.md").read_text("utf-8"), f"| [`{entry.name}`](attacks/{name}.md) |"
     assert link in overview, f"In the tables of docs/attacks.md, write {link}"
