@@ -24,6 +24,8 @@ COMMANDS = {
     "attack": ["attack", "noise", "pics", "--model", "null", "--out", "out"],
     "bench labelled": ["bench", "labelled", "--images", "pics", "--labels", "gone.csv", "-c", "p.yaml"],
     "bench pictograms": ["bench", "pictograms", "--split", "none"],
+    "bench injection": ["bench", "injection", "--channel", "none"],
+    "bench robustness": ["bench", "robustness", "--method", "none"],
 }
 
 

@@ -37,7 +37,7 @@ class Dong(PictureAttack):
     steps: int = setting(500, "authors", "Outer steps.")
     radius: float = setting(16 / 255, "paper", "Largest change of a value in [0, 1].")
     rate: float = setting(
-        1 / 255, "paper", "Outer step size; the released code takes 3.2/255 and ignores its own argument."
+        1 / 255, "authors", "Outer step size; the released code takes 3.2/255 and ignores its own argument."
     )
     inner: float = setting(250.0, "authors", "Inner step size, on gradients of L2 norm 1.")
     momentum: float = setting(1.0, "authors", "Of inner and outer steps.")

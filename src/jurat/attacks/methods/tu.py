@@ -37,7 +37,7 @@ class Tu(PictureAttack):
     steps: int = setting(1000, "authors", "Steps.")
     rate: float = setting(10 / 255, "authors", "Step size, in [0, 1].")
     radius: float = setting(64 / 255, "authors", "Largest change of a value in [0, 1]; or 32/255.")
-    scale: float = setting(100.0, "paper", "What cosines are multiplied by before the softmax (CLIP's).")
+    scale: float = setting(100.0, "ours", "What cosines are multiplied by before the softmax (CLIP's).")
     words: tuple[str, ...] = setting(
         ("dog", "coconut", "spaceship"), "authors", "Words; a goal's trigger is the one that is to win."
     )
