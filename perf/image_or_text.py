@@ -149,10 +149,13 @@ def ratios(rows: Sequence[Row]) -> list[str]:
     pairs = [
         (one, other)
         for one, other in zip(by["picture"], by["text"], strict=True)
-        if one["reached"] and other["reached"]
+        if all(row["reached"] and row["backwards"] for row in (one, other))
     ]
     reached = ", ".join(f"{way} {sum(row['reached'] for row in some)}" for way, some in by.items())
     lines = [f"Of {len(by['text'])} attacks came to the success that was asked for: {reached}."]
+    # Without a step there is no cost to compare.
+    if begun := sum(row["reached"] and not row["backwards"] for row in rows):
+        lines.append(f"{begun} of these had it at the start, without a step; their pairs are left out.")
     if not pairs:
         return [*lines, "No ratio can be given: in no attack did both."]
     for cost in COSTS:

@@ -320,3 +320,13 @@ def test_cost_ratio_leaves_out_attacks_that_did_not_reach_the_success() -> None:
     assert told[0].endswith("picture 2, text 2.")
     assert told[1].startswith("forwards of a picture / of a text: 0.075 [0.067, 0.100], n = 2")
     assert script("image_or_text").ratios(rows[4:])[1].startswith("No ratio can be given")
+
+
+def test_cost_ratio_leaves_out_attacks_that_took_no_step() -> None:
+    rows = [
+        {"by": by, "reached": True, "forwards": 1, "backwards": backwards, "seconds": 1.0}
+        for by, backwards in (("picture", 1), ("text", 0))
+    ]
+    told = script("image_or_text").ratios(rows)
+    assert told[1] == "1 of these had it at the start, without a step; their pairs are left out."
+    assert told[2].startswith("No ratio can be given")
