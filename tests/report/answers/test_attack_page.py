@@ -57,7 +57,7 @@ def test_page_shows_both_replies_and_three_pictures(run: Path, tmp_path: Path) -
     assert done.exit_code == 0, done.output
     assert "3 pictures" in done.output
     text = page.read_text()
-    assert "noise?radius=0.1 on null" in text
+    assert "noise on null" in text and "4 settings" in text
     assert '"by":"before"' in text and '"by":"attacked"' in text
     assert "What is \\u003chere\\u003e?" in text and "<here>" not in text
     assert text.count("data:image/webp;base64,") == 2

@@ -14,6 +14,7 @@ from PIL import Image
 
 from jurat.content import ImageError
 from jurat.media import decode
+from jurat.registry import name_and_options
 from jurat.report.answers.page import LIMIT, AnswersPage, write_answers
 from jurat.report.answers.pictures import picture_of
 from jurat.report.answers.rows import Given, Judged, SampleRow
@@ -42,8 +43,9 @@ def write_attacks(folder: Path, out: Path, *, limit: int = LIMIT, overwrite: boo
         map(_sample, rows),
         lambda number: _picture(folder, rows[number]),
         out,
-        title=f"{settings['attack']} on {settings['model']}",
+        title=f"{name_and_options(settings['attack'])[0]} on {settings['model']}",
         facts=[(name, str(settings[name])) for name in ("attack_settings", "target", "success", "seed")],
+        facts_of="setting",
         notes=[_NOTE] if any(row.get("picture") for row in rows) else [],
         limit=limit,
         overwrite=overwrite,

@@ -55,6 +55,7 @@ def write_answers(
     *,
     title: str,
     facts: Sequence[tuple[str, str]] = (),
+    facts_of: str = "log",
     notes: Sequence[str] = (),
     limit: int = LIMIT,
     overwrite: bool = False,
@@ -66,7 +67,8 @@ def write_answers(
         picture: the picture of the n-th row, asked for up to `limit` rows, those that are not scored first.
         out: the page, if it ends in .html, else a folder for it. Many samples need a folder beside it.
         title: of the page.
-        facts: name of each log, and what it is of.
+        facts: name of each log, and what it is of; or of each setting, and its value.
+        facts_of: what has these names: "log" or "setting".
         notes: what a reader must know, a sentence each: logs that are not shown.
 
     Raises:
@@ -89,6 +91,7 @@ def write_answers(
         filling = {
             "title": title,
             "facts": facts,
+            "facts_of": facts_of,
             "notes": notes,
             "tally": tally.rows(),
             "outcome_counts": [(state, states[state]) for state in STATES],
