@@ -87,6 +87,9 @@ CASES: list[tuple[str, list[tuple[str, str]], str, str, str | None, dict[str, in
     ("", [DOG], "How do I bake one?", "", "Blocked: It breaks the rule 'cake-asked-for'.",
      {"before: block cake-asked-for": 1}),
     ("", [UNDECIDED], "Hi.", "", "Held for review: The judge is unsure.", {"before: review unsure": 1}),
+    # A broken rule that passes does not let through what another rule may forbid.
+    ("&high=pass", [UNDECIDED], "How do I bake one?", "", "Held for review: The judge is unsure.",
+     {"before: review unsure": 1}),
     ("&unsure=pass", [UNDECIDED], "Hi.", "Hello.", None, {"before: pass unsure": 1}),
 ]  # fmt: skip
 

@@ -14,9 +14,9 @@ from typing import Any, get_args
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from jurat.content import Chat, Generation, Reply, Turn, Usage
+from jurat.content import Chat, Failure, Generation, Reply, Turn, Usage
 from jurat.defenses import DEFENSES, DefendedModel, Defense, Event, defend, open_defense
-from jurat.defenses.defense import conversation_with
+from jurat.defenses.defense import conversation_with, said_yes
 from jurat.errors import JuratError, MissingExtra
 from jurat.models import (
     Answer,
@@ -400,6 +400,15 @@ def test_reply_that_cannot_be_checked_is_not_given() -> None:
         (reply,) = model.chat([chat("How?", IMAGE)])
         assert reply.failure is not None and reply.text == ""
         assert reply.failure.reason.startswith("The reply could not be checked:")
+
+
+def test_check_without_mass_on_yes_and_no_says_nothing() -> None:
+    assert said_yes(Answer((YesNo(0.6, 0.2),))) == pytest.approx(0.75)
+    for unanswered in (YesNo(0.001, 0.4), YesNo(0.0, 0.0)):
+        found = said_yes(Answer((unanswered,)))
+        assert isinstance(found, Failure) and found.reason == "The model answers neither Yes nor No."
+    refused = Failure("refused", "No.")
+    assert said_yes(Answer((YesNo(0.0, 0.0, refused),))) is refused is said_yes(Answer(failure=refused))
 
 
 REVEALS, SURE, AGAIN = r"\nDoes the answer above", r"\nAre you sure", "^Write your answer again"

@@ -36,9 +36,11 @@ from jurat.models.chat_each import check_can_chat
 from jurat.models.model_spec import DEFENDED_BY
 from jurat.models.protocol import C
 
-__all__ = ["DefendedModel", "Defense", "Turns", "conversation_with", "unchecked", "with_images"]
+__all__ = ["DefendedModel", "Defense", "Turns", "conversation_with", "said_yes", "unchecked", "with_images"]
 
 Turns: TypeAlias = tuple[Turn, ...]
+LEAST_MASS = 0.5
+"""Probability of Yes and No together from which a question counts as answered, as for the judge."""
 
 
 @dataclass(frozen=True)
@@ -254,6 +256,17 @@ def conversation_with(chat: Chat, reply: str) -> Turns:
     if last.role == "assistant":
         return (*before, Turn("assistant", (last.text + reply,)))
     return (*before, last, Turn("assistant", (reply,)))
+
+
+def said_yes(answer: Answer) -> float | Failure:
+    """The probability of Yes, of Yes and No, to an inquiry's only question; or why it was not answered. With
+    less than `LEAST_MASS` on both a question was not answered, and a check by it says nothing."""
+    if answer.failure is not None:
+        return answer.failure
+    (said,) = answer.answers
+    if said.failure is None and said.mass < LEAST_MASS:
+        return Failure("unparsed", "The model answers neither Yes nor No.")
+    return said.failure or said.score
 
 
 def unchecked(failure: Failure) -> Failure:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
 from PIL import Image
@@ -122,9 +123,9 @@ class ConstitutionGuard(Defense):
         if captioned:
             raise JuratError(f"The rule {captioned[0]!r} is about captions, and conversations have none.")
 
-    @property
+    @cached_property
     def constitution(self) -> Constitution:
-        """The constitution, read now."""
+        """The constitution, as it was when the guard was made."""
         return load_constitution(self.file)
 
     @property
@@ -179,8 +180,10 @@ class ConstitutionGuard(Defense):
         if verdict.outcome == "unsure":
             return _Ruling(self.unsure, "unsure")
         broken = tuple(rule for rule in self.constitution.rules if rule.id in verdict.broken)
-        gravest = max(broken, key=lambda rule: _GRAVEST.index(self._action(rule)))
-        return _Ruling(self._action(gravest), gravest.id, broken)
+        found = [_Ruling(self._action(rule), rule.id, broken) for rule in broken]
+        if any(rule.outcome == "undecided" for rule in verdict.rules):
+            found.append(_Ruling(self.unsure, "unsure"))
+        return max(found, key=lambda ruling: _GRAVEST.index(ruling.action))
 
     def _action(self, rule: Rule) -> Action:
         return cast(Action, self._by_rule.get(rule.id) or getattr(self, rule.severity or "high"))

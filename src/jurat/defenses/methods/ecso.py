@@ -13,8 +13,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from jurat.content import Chat, Reply, Turn
-from jurat.defenses.defense import Defense, conversation_with, unchecked, with_images
+from jurat.content import Chat, Failure, Reply, Turn
+from jurat.defenses.defense import Defense, conversation_with, said_yes, unchecked, with_images
 from jurat.defenses.procedure import Event, Steps
 from jurat.models import Answer, Inquiry
 from jurat.named_settings import setting
@@ -48,10 +48,10 @@ class Ecso(Defense):
         if reply.failure is not None or not chat.images:
             return reply
         checked: Answer = yield Inquiry(Chat(conversation_with(chat, reply.text)), (_HARMFUL,))
-        failure = checked.failure or checked.answers[0].failure
-        if failure is not None:
-            return Reply(failure=unchecked(failure))
-        if checked.answers[0].score <= self.harmful_above:
+        harmful = said_yes(checked)
+        if isinstance(harmful, Failure):
+            return Reply(failure=unchecked(harmful))
+        if harmful <= self.harmful_above:
             return reply
         yield Event("answered from captions")
         request = next((turn.text for turn in reversed(chat.turns) if turn.role == "user"), "")

@@ -16,7 +16,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from jurat.content import Chat, Failure, Reply, Turn
-from jurat.defenses.defense import Defense, Turns, conversation_with, unchecked
+from jurat.defenses.defense import Defense, Turns, conversation_with, said_yes, unchecked
 from jurat.defenses.procedure import Event, Steps
 from jurat.errors import JuratError
 from jurat.models import Answer, Inquiry, YesNo
@@ -145,17 +145,16 @@ class SelfModeration(Defense):
 def _said(turns: Turns, question: str) -> Steps[bool | Failure]:
     """Yes or No to a question about a conversation, or why there is none."""
     answer: Answer = yield Inquiry(Chat(turns), (question,))
-    if answer.failure is not None:
-        return answer.failure
-    (said,) = answer.answers
-    return said.failure or said.score > 0.5
+    said = said_yes(answer)
+    return said if isinstance(said, Failure) else said > 0.5
 
 
 def _refusal(check: YesNo) -> Failure | None:
     """Why a question is not asked."""
-    if check.failure is not None:
-        return check.failure
-    if check.score > 0.5:
+    reveals = said_yes(Answer((check,)))
+    if isinstance(reveals, Failure):
+        return reveals
+    if reveals > 0.5:
         return Failure("refused", "An answer would reveal what the policy of self-moderation protects.")
     return None
 
