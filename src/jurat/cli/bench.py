@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jurat.cli import bench_options as options
+from jurat.cli.bench_attacks import injection, robustness
 from jurat.cli.model_choice import CalibrationFile
 from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.errors import JuratError
@@ -15,7 +17,7 @@ from jurat.judge.presets import PARTS
 from jurat.runs.session import command_line
 
 if TYPE_CHECKING:
-    from jurat.bench.bench_plan import BenchModel, BenchPlan
+    from jurat.bench.bench_plan import BenchPlan
     from jurat.bench.guards.registry import GuardChoice
     from jurat.constitution import Constitution
 
@@ -33,21 +35,7 @@ app = typer.Typer(
 
 LABELLED_METHODS = ("jurat", "quick", "direct", "direct-fitted", "clause-product", "whole")
 """Methods that `labelled` runs where none is named."""
-ROBUST_METHODS = ("jurat", "direct", "clue", "clause-product")
-"""Methods that `robustness` runs where none is named."""
-INJECTED_METHODS = ("direct", "jurat")
-"""Methods that `injection` runs where none is named."""
-Methods = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--method",
-        "--preset",
-        "-p",
-        metavar="NAME",
-        help="See: jurat list bench_methods; repeat for more. Default: all.",
-        show_default=False,
-    ),
-]
+Methods = Annotated[list[str] | None, options.methods_option()]
 Ablate = Annotated[
     list[str] | None,
     typer.Option(
@@ -57,21 +45,6 @@ Ablate = Annotated[
         show_default=False,
     ),
 ]
-Models = Annotated[
-    list[str],
-    typer.Option(
-        "--model", "-m", metavar="NAME", help="A model, or LABEL=NAME; repeat for more. NAME may be a folder."
-    ),
-]
-Detector = Annotated[str, typer.Option(metavar="NAME", help="Detector; none to use none.")]
-Matcher = Annotated[str, typer.Option(metavar="NAME", help="Matcher; none to use none.")]
-Out = Annotated[
-    Path, typer.Option("--out", "-o", metavar="DIR", help="Output folder; rerun the same command to resume.")
-]
-Workers = Annotated[
-    int, typer.Option(metavar="N", min=1, max=64, help="Models judged in parallel, one process each.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only.")]
 
 
 @app.command()
@@ -79,7 +52,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only
 def pictograms(
     method: Methods = None,
     ablate: Ablate = None,
-    model: Models = ["bundled"],  # noqa: B006 (typer reads the default, and nobody changes it)
+    model: options.Models = ["bundled"],  # noqa: B006 (typer reads the default, and nobody changes it)
     split: Annotated[
         list[str] | None,
         typer.Option(
@@ -92,11 +65,11 @@ def pictograms(
     per_rule: Annotated[
         int, typer.Option(metavar="N", min=1, max=10_000, help="Pairs of scenes per rule.")
     ] = 100,
-    detector: Detector = "bundled",
-    matcher: Matcher = "bundled",
-    out: Out = Path("bench"),
-    workers: Workers = 1,
-    quiet: Quiet = False,
+    detector: options.Detector = "bundled",
+    matcher: options.Matcher = "bundled",
+    out: options.Out = Path("bench"),
+    workers: options.Workers = 1,
+    quiet: options.Quiet = False,
     *,
     opening: ModelOptions,
 ) -> None:
@@ -115,12 +88,12 @@ def pictograms(
     plan = BenchPlan(
         out,
         rows_for(method or [], ablate or []),
-        _subjects(model, opening),
+        options.subjects(model, opening),
         tuple(dict.fromkeys(split or OPEN_SPLITS)),
         seed,
         per_rule,
-        _or_none(detector),
-        _or_none(matcher),
+        options.or_none(detector),
+        options.or_none(matcher),
         command_line(),
         claims_of_seeds=not method,
         workers=workers,
@@ -157,21 +130,11 @@ def labelled(
     ignore_label: Annotated[
         list[str] | None, typer.Option(metavar="LABEL", help="A label that is no rule here; repeat for more.")
     ] = None,
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--method",
-            "--preset",
-            "-p",
-            metavar="NAME",
-            help=f"See: jurat list bench_methods; repeat for more. Default: {', '.join(LABELLED_METHODS)}.",
-            show_default=False,
-        ),
-    ] = None,
+    method: Annotated[list[str] | None, options.methods_option(LABELLED_METHODS)] = None,
     ablate: Ablate = None,
-    model: Models = ["bundled"],  # noqa: B006
-    detector: Detector = "none",
-    matcher: Matcher = "none",
+    model: options.Models = ["bundled"],  # noqa: B006
+    detector: options.Detector = "none",
+    matcher: options.Matcher = "none",
     calibration: CalibrationFile = None,
     guard: Annotated[
         list[str] | None,
@@ -187,9 +150,9 @@ def labelled(
             metavar="N", min=0, max=20, help="Parts for what is fitted to labels; 0 leaves that out."
         ),
     ] = 5,
-    out: Out = Path("bench"),
-    workers: Workers = 1,
-    quiet: Quiet = False,
+    out: options.Out = Path("bench"),
+    workers: options.Workers = 1,
+    quiet: options.Quiet = False,
     *,
     opening: ModelOptions,
 ) -> None:
@@ -214,160 +177,18 @@ def labelled(
     plan = BenchPlan(
         out,
         methods_for(method or LABELLED_METHODS, ablate or [], calibrated=bool(folds) and calibration is None),
-        _subjects(model, opening),
-        detector=_or_none(detector),
-        matcher=_or_none(matcher),
+        options.subjects(model, opening),
+        detector=options.or_none(detector),
+        matcher=options.or_none(matcher),
         command=command_line(),
         labelled=own_images,
         workers=workers,
         calibration=None if calibration is None else load_calibration(calibration),
         folds=folds,
     )
-    results = run_labelled(plan, _guards(guard, guard_map, opening), _ignore if quiet else _print)
+    results = run_labelled(plan, _guards(guard, guard_map, opening), options.progress(quiet=quiet))
     written = write_labelled(out, results)
-    typer.echo(as_markdown(results.data))
-    if not quiet:
-        typer.echo(f"Written: {', '.join(map(str, written))}", err=True)
-
-
-@app.command()
-@opens_model
-def injection(
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--method",
-            "--preset",
-            "-p",
-            metavar="NAME",
-            help="See: jurat list bench_methods; repeat for more. Default: "
-            + ", ".join(INJECTED_METHODS)
-            + ".",
-            show_default=False,
-        ),
-    ] = None,
-    model: Models = ["bundled"],  # noqa: B006
-    n: Annotated[
-        int, typer.Option("--n", metavar="N", min=2, max=10_000, help="Scenes, half violating.")
-    ] = 40,
-    channel: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="A channel: sign, corner, faint, banner, name ...; repeat for more. Default: all.",
-            show_default=False,
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other scenes.")] = 0,
-    detector: Detector = "none",
-    matcher: Matcher = "none",
-    out: Out = Path("injection"),
-    workers: Workers = 1,
-    quiet: Quiet = False,
-    *,
-    opening: ModelOptions,
-) -> None:
-    """Measure whether texts in and around a picture talk a judge out of its verdict.
-
-    Each scene is judged as it is, with each injection, and with neutral words in its place. Writes
-    injection.json, injection.md and all rulings into --out, beside the scenes. The same command resumes.
-    """
-    from jurat.bench.injection.plan import InjectionPlan
-    from jurat.bench.injection.run import run_injection, write_injection
-    from jurat.bench.injection.suite import load_suite
-    from jurat.bench.injection.summary import as_markdown
-    from jurat.bench.methods.registry import rows_for
-
-    plan = InjectionPlan(
-        out,
-        rows_for(method or INJECTED_METHODS, []),
-        _subjects(model, opening),
-        seed=seed,
-        detector=_or_none(detector),
-        matcher=_or_none(matcher),
-        command=command_line(),
-        workers=workers,
-        suite=load_suite().only(channel or ()),
-        scenes=n,
-    )
-    results = run_injection(plan, _ignore if quiet else _print)
-    written = write_injection(out, results)
-    typer.echo(as_markdown(results))
-    if not quiet:
-        typer.echo(f"Written: {', '.join(map(str, written))}", err=True)
-
-
-@app.command()
-@opens_model
-def robustness(
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--method",
-            "--preset",
-            "-p",
-            metavar="NAME",
-            help=f"What judges the changed scenes; repeat for more. Default: {', '.join(ROBUST_METHODS)}.",
-            show_default=False,
-        ),
-    ] = None,
-    model: Models = ["bundled"],  # noqa: B006
-    attack: Annotated[
-        list[str],
-        typer.Option(metavar="PRESET", help="Preset that gradients go through; repeat for more."),
-    ] = ["jurat", "direct"],  # noqa: B006
-    radius: Annotated[
-        list[int] | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            max=255,
-            help="Largest change, in levels of 255; repeat for more.",
-            show_default="1, 2, 4, 8, 16",
-        ),
-    ] = None,
-    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Steps of an attack.")] = 40,
-    per_rule: Annotated[
-        int, typer.Option(metavar="N", min=1, max=1000, help="Pairs of scenes per rule.")
-    ] = 2,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of scenes, noise and attacks.")] = 0,
-    detector: Detector = "bundled",
-    matcher: Matcher = "bundled",
-    out: Out = Path("robustness"),
-    quiet: Quiet = False,
-    *,
-    opening: ModelOptions,
-) -> None:
-    """Attack the judge itself: recall and false alarms under noise, compression, and adaptive attacks.
-
-    The first --model is attacked, through the whole procedure of each --attack preset; every model and
-    method then judges the attacked scenes, so that transfer is seen, too. Writes robustness.json,
-    robustness.md and figures into --out; the same command resumes a run that was stopped.
-    """
-    from jurat.bench.methods.registry import rows_for
-    from jurat.bench.robustness.conditions import RADII
-    from jurat.bench.robustness.run import RobustnessPlan, read_costs, run_robustness
-    from jurat.bench.robustness.table import as_markdown, results_of, write_robustness
-
-    plan = RobustnessPlan(
-        out,
-        rows_for(method or ROBUST_METHODS, []),
-        _subjects(model, opening),
-        seed=seed,
-        per_rule=per_rule,
-        detector=_or_none(detector),
-        matcher=_or_none(matcher),
-        command=command_line(),
-        attacked=tuple(dict.fromkeys(attack)),
-        radii=tuple(sorted(set(radius or RADII))),
-        steps=steps,
-    )
-    plan, progress = run_robustness(plan, _ignore if quiet else _print)
-    results = results_of(plan, progress, read_costs(plan))
-    written = write_robustness(out, results)
-    typer.echo(as_markdown(results))
-    if not quiet:
-        typer.echo(f"Written: {', '.join(map(str, written))}", err=True)
+    options.tell(as_markdown(results.data), written, quiet=quiet)
 
 
 def _constitutions(given: list[str]) -> dict[str, Constitution]:
@@ -415,6 +236,10 @@ def _guards(given: list[str] | None, taxonomies: Path | None, opening: ModelOpti
         replace(each, taxonomy=known.get(each.kind.name), device=opening.device, dtype=opening.dtype)
         for each in choices
     ]
+
+
+app.command()(injection)
+app.command()(robustness)
 
 
 @app.command()
@@ -471,37 +296,14 @@ def methods() -> None:
     list_entries("bench_methods")
 
 
-def _subjects(model: list[str], opening: ModelOptions) -> list[BenchModel]:
-    from jurat.bench.bench_plan import BenchModel
-
-    subjects = [BenchModel.parse(text, opening.spec) for text in model]
-    if len({subject.label for subject in subjects}) < len(subjects):
-        raise JuratError("Two models have the same label.", hint="Give each its own: --model LABEL=NAME")
-    return subjects
-
-
-def _or_none(name: str) -> str | None:
-    return None if name == "none" else name
-
-
-def _print(line: str) -> None:
-    typer.echo(line, err=True)
-
-
-def _ignore(line: str) -> None:
-    pass
-
-
 def _run(plan: BenchPlan, quiet: bool) -> None:
     from jurat.bench.bench_run import run_bench
     from jurat.bench.results import as_markdown, write_results
 
-    results = run_bench(plan, _ignore if quiet else _print)
+    results = run_bench(plan, options.progress(quiet=quiet))
     if not results["rows"]:
         first = results["provenance"]["left_out"][:1]
         why = first[0]["reason"] if first else "no method was named"
         raise JuratError(f"Nothing could be evaluated: {why}.")
     written = write_results(plan.out, results)
-    typer.echo(as_markdown(results))
-    if not quiet:
-        typer.echo(f"Written: {', '.join(map(str, written))}", err=True)
+    options.tell(as_markdown(results), written, quiet=quiet)
