@@ -24,6 +24,7 @@ from jurat.models import (
     Vocabulary,
     capabilities,
     open_model,
+    white_box,
 )
 from jurat.models.bundled.model import BundledModel
 from jurat.models.capabilities import Deterministic
@@ -34,14 +35,15 @@ from .tiny import noise
 
 CAPABILITIES = [
     kind
-    for kind in (*vars(capabilities).values(), Diagnosable)
+    for kind in (*vars(capabilities).values(), *vars(white_box).values(), Diagnosable)
     if getattr(kind, "_is_runtime_protocol", False)
 ]
 WHITE_BOX = [
-    capabilities.Differentiable,
-    capabilities.DifferentiableText,
-    capabilities.Steerable,
-    capabilities.Embedder,
+    white_box.Differentiable,
+    white_box.DifferentiableGate,
+    white_box.DifferentiableText,
+    white_box.Steerable,
+    white_box.Embedder,
     capabilities.PromptScores,
 ]
 CHAT = Chat((Turn("user", ("Hello.",)),))

@@ -25,7 +25,7 @@ from jurat.models import (
     Inquiry,
     Model,
 )
-from jurat.models.capabilities import ContinuationLogits, ImageFeatures
+from jurat.models.white_box import ContinuationLogits, ImageFeatures
 
 if TYPE_CHECKING:
     from torch import Tensor

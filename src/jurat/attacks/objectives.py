@@ -19,7 +19,7 @@ from jurat.attacks.cases import Case, shown
 from jurat.attacks.pictures import WINDOW, as_levels, as_pixels, similarity
 from jurat.attacks.samplers import All, Sampler
 from jurat.content import ImageError
-from jurat.models.capabilities import ContinuationLogits, ImageFeatures
+from jurat.models.white_box import ContinuationLogits, ImageFeatures
 
 __all__ = [
     "Continuation",

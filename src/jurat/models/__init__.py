@@ -8,25 +8,16 @@ from __future__ import annotations
 
 from jurat.models.capabilities import (
     ConcurrencySupport,
-    ContinuationLogits,
     Defended,
     DefenseCost,
-    Deviation,
-    Differentiable,
-    DifferentiableGate,
-    DifferentiableText,
     Disclaimer,
     DomainGate,
-    Embedder,
-    Hook,
-    ImageFeatures,
     PromptScore,
     PromptScores,
     RuleDraft,
     RuleWriter,
     Sized,
     StatementReader,
-    Steerable,
     TotalUsage,
     UsageMeter,
     Vocabulary,
@@ -48,6 +39,17 @@ from jurat.models.protocol import (
 )
 from jurat.models.registry import Backend, list_backends, open_model
 from jurat.models.vision import Box, Detector, Matcher, open_detector, open_matcher
+from jurat.models.white_box import (
+    ContinuationLogits,
+    Deviation,
+    Differentiable,
+    DifferentiableGate,
+    DifferentiableText,
+    Embedder,
+    Hook,
+    ImageFeatures,
+    Steerable,
+)
 from jurat.models.wrapper import ModelWrapper
 
 __all__ = [

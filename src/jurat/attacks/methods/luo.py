@@ -17,14 +17,15 @@ from torch import Tensor
 from jurat.attacks.access import Access
 from jurat.attacks.cases import Case, Goal, shown
 from jurat.attacks.constraints import Constraint, Linf
-from jurat.attacks.method import PictureAttack, Wants, setting
+from jurat.attacks.method import PictureAttack, Wants
 from jurat.attacks.objectives import Continuation, Draw, Objective, Untargeted
 from jurat.attacks.optimisers import Optimiser, Pgd
 from jurat.attacks.problem import Batch
 from jurat.attacks.samplers import Rotation, Sampler
 from jurat.content import SPAN, Chat
 from jurat.errors import JuratError
-from jurat.models.capabilities import ContinuationLogits
+from jurat.models.white_box import ContinuationLogits
+from jurat.named_settings import setting
 
 __all__ = ["Luo", "PerturbedPrompts"]
 

@@ -22,16 +22,11 @@ from jurat.models.bundled.word_vocabulary import question_vocabulary
 from jurat.models.capabilities import (
     ConcurrencySupport,
     Deterministic,
-    Differentiable,
-    DifferentiableGate,
-    DifferentiableText,
     DomainGate,
-    Embedder,
     PromptScore,
     PromptScores,
     Sized,
     StatementReader,
-    Steerable,
     Vocabulary,
 )
 from jurat.models.hf.batch_sizes import FEATURES
@@ -49,6 +44,13 @@ from jurat.models.protocol import (
     ModelError,
     YesNo,
     check_settings,
+)
+from jurat.models.white_box import (
+    Differentiable,
+    DifferentiableGate,
+    DifferentiableText,
+    Embedder,
+    Steerable,
 )
 from jurat.models.wrapper import ModelWrapper
 

@@ -17,7 +17,6 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jurat.content import Chat, Failure
-from jurat.models.capabilities import ContinuationLogits, Deviation
 from jurat.models.hf.batch_sizes import by, joined
 from jurat.models.hf.chat_templates import conversation
 from jurat.models.hf.float_pixels import PIXELS, FloatProcessor, as_image, check_pixels
@@ -25,6 +24,7 @@ from jurat.models.hf.model_parts import ModelParts, attempt
 from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.prompt_scores import ContinuedPrompt, PromptScorer
 from jurat.models.protocol import Inquiry, ModelError
+from jurat.models.white_box import ContinuationLogits, Deviation
 
 if TYPE_CHECKING:
     from torch import Tensor

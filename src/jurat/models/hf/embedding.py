@@ -12,13 +12,13 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from jurat.content import Chat, Failure, Turn
-from jurat.models.capabilities import ImageFeatures
 from jurat.models.hf.batch_sizes import by, joined
 from jurat.models.hf.differentiable import PixelEncoder
 from jurat.models.hf.float_pixels import check_pixels
 from jurat.models.hf.model_parts import ModelParts, attempt
 from jurat.models.hf.prompt import Prompt
 from jurat.models.protocol import ModelError
+from jurat.models.white_box import ImageFeatures
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from jurat.models.capabilities import Deviation
 from jurat.models.hf.batch_sizes import by
 from jurat.models.hf.torchvision_import import prepare_torchvision
 from jurat.models.protocol import ModelError
+from jurat.models.white_box import Deviation
 
 if TYPE_CHECKING:
     from torch import Tensor

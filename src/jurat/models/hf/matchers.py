@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from jurat.content import Failure
-from jurat.models.capabilities import Embedder, ImageFeatures
 from jurat.models.hf.float_pixels import PIXELS, FloatProcessor, check_pixels
 from jurat.models.hf.image_inputs import batches, joined, prepare
 from jurat.models.hf.image_text_model import BundledDomain, ImageTextModel, load_bundled, unit
 from jurat.models.hf.load_model import LoadedModel, load
 from jurat.models.protocol import C, ModelError
+from jurat.models.white_box import Embedder, ImageFeatures
 
 if TYPE_CHECKING:
     from PIL import Image

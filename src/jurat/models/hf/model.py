@@ -11,16 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from jurat.content import Chat, Failure, Generation, Reply, Usage
 from jurat.errors import JuratError
-from jurat.models.capabilities import (
-    ConcurrencySupport,
-    Deterministic,
-    Differentiable,
-    DifferentiableText,
-    Embedder,
-    PromptScores,
-    Sized,
-    Steerable,
-)
+from jurat.models.capabilities import ConcurrencySupport, Deterministic, PromptScores, Sized
 from jurat.models.hf.batch_sizes import by
 from jurat.models.hf.diagnosis import Diagnosable, explain
 from jurat.models.hf.differentiable import PixelGradients
@@ -46,6 +37,7 @@ from jurat.models.protocol import (
     check_settings,
     invalid_setting,
 )
+from jurat.models.white_box import Differentiable, DifferentiableText, Embedder, Steerable
 
 if TYPE_CHECKING:
     from jurat.models.model_spec import ModelSpec

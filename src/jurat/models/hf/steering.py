@@ -14,11 +14,11 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from jurat.content import Chat, Failure
-from jurat.models.capabilities import Hook
 from jurat.models.hf.model_parts import ModelParts, attempt
 from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.scoring import Scorer
 from jurat.models.protocol import ModelError
+from jurat.models.white_box import Hook
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,11 +15,11 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jurat.content import SPAN, Chat, with_span
-from jurat.models.capabilities import ContinuationLogits
 from jurat.models.hf.chat_templates import conversation
 from jurat.models.hf.differentiable import PixelGradients, ReadSequence, check_items
 from jurat.models.hf.model_parts import ModelParts
 from jurat.models.protocol import ModelError
+from jurat.models.white_box import ContinuationLogits
 
 if TYPE_CHECKING:
     from torch import Tensor
