@@ -83,7 +83,7 @@ def test_attack_within_its_ball_changes_verdicts_that_noise_does_not(model: Mode
 
 
 def test_loss_looks_at_the_image_and_at_a_shifted_copy(model: Model) -> None:
-    """Of a picture whose rules are far from broken, either alone would cost nothing to keep safe."""
+    """The shifted copy adds a loss of its own to that of the image."""
     access, picture = Access(model), as_pixels(levels(BROKEN))
     found = [
         VerdictLoss(Judge(NURSERY, model, preset), access, ["safe"]).losses([picture], [0], Draw(0))

@@ -18,7 +18,7 @@ from jurat.attacks.samplers import All, Sampler
 from jurat.attacks.submission import replies_to
 from jurat.named_settings import Settings, setting
 
-__all__ = ["PictureAttack", "Wants", "ball", "keys", "setting"]
+__all__ = ["PictureAttack", "Wants", "ball", "keys"]
 
 Wants = Literal["target", "reference", "trigger", "nothing"]
 

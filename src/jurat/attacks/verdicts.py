@@ -33,6 +33,7 @@ from jurat.judge.questions import PlannedAlternative, PlannedClause, PlannedRule
 from jurat.judge.stages.views import DIAGONALS, SHIFT
 from jurat.judge.statement_scoring import Scoring
 from jurat.models import StatementReader, YesNo
+from jurat.named_settings import Settings, setting
 
 __all__ = ["Aim", "VerdictAttack", "VerdictLoss", "reached", "shift"]
 
@@ -55,16 +56,13 @@ def reached(aim: Aim, verdict: Verdict) -> bool:
 
 
 @dataclass(frozen=True)
-class VerdictAttack:
+class VerdictAttack(Settings):
     """Auto-PGD on `VerdictLoss` within a ball, until the judge gives the wanted verdict."""
 
-    radius: float = 8 / 255
-    """Largest change of a value in [0, 1]."""
-    steps: int = 40
-    every: int = 5
-    """Steps between verdicts on the saved picture."""
-    margin: float = 0.3
-    """See `VerdictLoss`."""
+    radius: float = setting(8 / 255, "ours", "Largest change of a value in [0, 1].")
+    steps: int = setting(40, "ours", "Steps.")
+    every: int = setting(5, "ours", "Steps between verdicts on the saved picture.")
+    margin: float = setting(0.3, "ours", "Log-odds beyond a threshold that are aimed at.")
 
     def run(
         self,

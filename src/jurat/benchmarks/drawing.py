@@ -35,7 +35,7 @@ class Lettering:
     """How the text of a card is drawn; lengths in pixels."""
 
     size: int = 20
-    """Of the font."""
+    """Height of the font."""
     letters: int | None = _LETTERS
     """Characters of a line; None: as many as fit into `width` beside the margins."""
     spacing: int = 8

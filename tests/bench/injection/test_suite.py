@@ -12,7 +12,7 @@ from jurat.errors import JuratError
 from jurat.pictograms import OBJECTS, WORDS
 
 DIGESTS = {1: "6a2a38c5f3a9"}
-"""Of each version of the suite. A digest of a published version never changes: raise the version instead."""
+"""Version of the suite -> digest. That of a published version never changes; raise the version instead."""
 SUITE = load_suite()
 ALL = [(each, rule) for each in SUITE.injections for rule in SUITE.constitution.rules]
 

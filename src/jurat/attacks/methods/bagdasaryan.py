@@ -17,11 +17,12 @@ from torch import Tensor
 from jurat.attacks.access import Access
 from jurat.attacks.cases import Goal
 from jurat.attacks.constraints import Box, Constraint, Rows
-from jurat.attacks.method import PictureAttack, setting
+from jurat.attacks.method import PictureAttack
 from jurat.attacks.objectives import Continuation, GrowingTarget, Objective
 from jurat.attacks.optimisers import Optimiser, Pgd
 from jurat.attacks.problem import Batch
 from jurat.attacks.samplers import Sampler
+from jurat.named_settings import setting
 
 __all__ = ["Bagdasaryan"]
 

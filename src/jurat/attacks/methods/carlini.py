@@ -13,10 +13,11 @@ from typing import ClassVar
 from jurat.attacks.access import Access
 from jurat.attacks.cases import Goal
 from jurat.attacks.constraints import Constraint
-from jurat.attacks.method import PictureAttack, ball, setting
+from jurat.attacks.method import PictureAttack, ball
 from jurat.attacks.objectives import Continuation, Objective
 from jurat.attacks.optimisers import Optimiser, Pgd
 from jurat.attacks.samplers import Sampler
+from jurat.named_settings import setting
 
 __all__ = ["Carlini"]
 

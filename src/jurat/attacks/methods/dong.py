@@ -18,11 +18,12 @@ from jurat.attacks.access import Access
 from jurat.attacks.cases import Goal
 from jurat.attacks.constraints import Constraint, Linf
 from jurat.attacks.gradients import Averaged, spectrum_change
-from jurat.attacks.method import PictureAttack, Wants, setting
+from jurat.attacks.method import PictureAttack, Wants
 from jurat.attacks.objectives import Continuation, Features, Objective
 from jurat.attacks.optimisers import CommonWeakness, Optimiser
 from jurat.attacks.pictures import as_pixels
 from jurat.attacks.samplers import Sampler
+from jurat.named_settings import setting
 
 __all__ = ["Dong"]
 

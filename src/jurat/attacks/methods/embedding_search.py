@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jurat.attacks.method import setting
 from jurat.attacks.text import TextOptimiser
 from jurat.attacks.text_method import TextAttack
 from jurat.attacks.text_optimisers import EmbeddingSearch
+from jurat.named_settings import setting
 
 __all__ = ["Search"]
 

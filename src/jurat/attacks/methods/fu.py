@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from jurat.attacks.access import Access
 from jurat.attacks.cases import Goal
-from jurat.attacks.method import PictureAttack, setting
+from jurat.attacks.method import PictureAttack
 from jurat.attacks.objectives import Continuation, Dissimilarity, Objective
 from jurat.attacks.optimisers import Adam, Optimiser
 from jurat.attacks.pictures import as_pixels
 from jurat.attacks.samplers import Random, Sampler
+from jurat.named_settings import setting
 
 __all__ = ["Fu"]
 

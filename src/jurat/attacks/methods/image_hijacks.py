@@ -16,11 +16,12 @@ from typing import ClassVar, Literal
 from jurat.attacks.access import Access
 from jurat.attacks.cases import Case, Goal
 from jurat.attacks.constraints import Constraint, FixedPatch, Linf, MovingPatch
-from jurat.attacks.method import PictureAttack, setting
+from jurat.attacks.method import PictureAttack
 from jurat.attacks.objectives import Continuation, Objective, PromptMatching
 from jurat.attacks.optimisers import Optimiser, Sgd
 from jurat.attacks.samplers import Random, Sampler
 from jurat.errors import JuratError
+from jurat.named_settings import setting
 
 __all__ = ["ImageHijacks"]
 

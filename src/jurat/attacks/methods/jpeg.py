@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Annotated
 
-from PIL import Image
 from pydantic import Field
 
 from jurat.attacks.sample_attack import Means, SampleAttack, changed_pictures
 from jurat.benchmarks.sample import Sample
+from jurat.media.changes import as_jpeg
 from jurat.named_settings import setting
 
 __all__ = ["Jpeg"]
@@ -23,9 +22,4 @@ class Jpeg(SampleAttack):
     quality: Annotated[int, Field(ge=1, le=95)] = setting(50, "ours", "Quality, from 1 to 95.")
 
     def rewrite(self, sample: Sample, means: Means) -> Sample:
-        return changed_pictures(sample, self._compressed)
-
-    def _compressed(self, picture: Image.Image) -> bytes:
-        buffer = io.BytesIO()
-        picture.convert("RGB").save(buffer, format="JPEG", quality=self.quality)
-        return buffer.getvalue()
+        return changed_pictures(sample, lambda picture: as_jpeg(picture, self.quality))

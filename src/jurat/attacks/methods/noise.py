@@ -9,11 +9,12 @@ from jurat.attacks.access import Access
 from jurat.attacks.cases import Goal
 from jurat.attacks.constraints import Constraint
 from jurat.attacks.engine import Outcome
-from jurat.attacks.method import PictureAttack, Wants, ball, keys, setting
+from jurat.attacks.method import PictureAttack, Wants, ball, keys
 from jurat.attacks.objectives import Objective, seeded
 from jurat.attacks.pictures import as_pixels
 from jurat.attacks.problem import Problem
 from jurat.attacks.samplers import Sampler
+from jurat.named_settings import setting
 
 __all__ = ["Noise"]
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jurat.attacks.method import setting
 from jurat.attacks.objectives import Reduction
 from jurat.attacks.samplers import Random, Sampler
 from jurat.attacks.text import TextOptimiser
 from jurat.attacks.text_method import TextAttack
 from jurat.attacks.text_optimisers import TokenByToken
 from jurat.content import SPAN
+from jurat.named_settings import setting
 
 __all__ = ["QiText"]
 

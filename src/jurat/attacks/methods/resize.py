@@ -11,6 +11,7 @@ from pydantic import Field
 from jurat.attacks.sample_attack import Means, SampleAttack, changed_pictures
 from jurat.benchmarks.drawing import png
 from jurat.benchmarks.sample import Sample
+from jurat.media.changes import rescaled, scaled
 from jurat.named_settings import setting
 
 __all__ = ["Resize"]
@@ -27,6 +28,5 @@ class Resize(SampleAttack):
         return changed_pictures(sample, self._scaled)
 
     def _scaled(self, picture: Image.Image) -> bytes:
-        width, height = (max(1, round(self.scale * side)) for side in picture.size)
-        scaled = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
-        return png(scaled.resize(picture.size, Image.Resampling.BICUBIC) if self.restore else scaled)
+        change = rescaled if self.restore else scaled
+        return png(change(picture.convert("RGB"), self.scale))

@@ -15,10 +15,11 @@ from jurat.attacks.access import Access
 from jurat.attacks.cases import Goal
 from jurat.attacks.constraints import Constraint, Linf
 from jurat.attacks.engine import Outcome
-from jurat.attacks.method import PictureAttack, Wants, setting
+from jurat.attacks.method import PictureAttack, Wants
 from jurat.attacks.objectives import Continuation, Objective, Untargeted
 from jurat.attacks.optimisers import Apgd, Optimiser
 from jurat.attacks.samplers import Sampler
+from jurat.named_settings import setting
 
 __all__ = ["SchlarmannHein"]
 

@@ -18,12 +18,13 @@ from jurat.attacks.access import Access
 from jurat.attacks.cases import Goal
 from jurat.attacks.constraints import Constraint
 from jurat.attacks.engine import Check, Checked
-from jurat.attacks.method import PictureAttack, Wants, ball, setting
+from jurat.attacks.method import PictureAttack, Wants, ball
 from jurat.attacks.objectives import Features, Objective
 from jurat.attacks.optimisers import Adam, Optimiser
 from jurat.attacks.pictures import as_levels, as_pixels
 from jurat.attacks.samplers import Sampler
 from jurat.errors import JuratError
+from jurat.named_settings import setting
 
 __all__ = ["Shayegani"]
 

@@ -19,11 +19,12 @@ from torch import Tensor
 from jurat.attacks.access import Access
 from jurat.attacks.cases import Goal
 from jurat.attacks.constraints import Constraint, Linf
-from jurat.attacks.method import PictureAttack, Wants, setting
+from jurat.attacks.method import PictureAttack, Wants
 from jurat.attacks.objectives import Draw, Objective
 from jurat.attacks.optimisers import Optimiser, Pgd
 from jurat.attacks.samplers import Sampler
 from jurat.errors import JuratError
+from jurat.named_settings import setting
 
 __all__ = ["Tu"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from jurat.bench.cost import Spending
 from jurat.bench.methods.interface import NotApplicable, Prediction, Setup, in_batches
 from jurat.bench.pictogram.items import BenchItem
+from jurat.benchmarks.drawing import png
 from jurat.content import Item
 from jurat.errors import JuratError
 from jurat.metrics import UNSURE
@@ -101,6 +101,4 @@ def as_item(item: BenchItem) -> Item:
 
 
 def _png(item: BenchItem) -> bytes:
-    buffer = io.BytesIO()
-    item.image.save(buffer, "PNG")
-    return buffer.getvalue()
+    return png(item.image)

@@ -6,11 +6,12 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
+from zlib import crc32
 
-import numpy as np
 from PIL import Image
 
 from jurat.bench.pictogram.items import BenchItem, Purpose
+from jurat.media.changes import as_jpeg, cropped, rescaled
 
 if TYPE_CHECKING:
     from jurat.attacks.verdicts import Aim  # imports torch
@@ -51,12 +52,16 @@ class Condition:
         return "-".join(str(value).replace(" ", "-") for value in asdict(self).values() if value)
 
 
+def _as_jpeg(image: Image.Image, quality: float) -> Image.Image:
+    return Image.open(io.BytesIO(as_jpeg(image, round(quality)))).convert("RGB")
+
+
 CLEAN = {want: Condition("clean", want) for want in ("broken", "near miss")}
 PLAIN: dict[Change, Callable[[Image.Image, float], Image.Image]] = {
     "clean": lambda image, _: image,
-    "jpeg": lambda image, quality: _as_jpeg(image, round(quality)),
-    "resize": lambda image, share: image.resize(_scaled(image, share)).resize(image.size),
-    "crop": lambda image, share: _cropped(image, share),
+    "jpeg": _as_jpeg,
+    "resize": rescaled,
+    "crop": cropped,
 }
 """Changes that need neither a seed nor a model."""
 _LEVELS: dict[Change, Sequence[float]] = {"jpeg": (75, 50, 30), "resize": (0.5,), "crop": (0.95, 0.9)}
@@ -78,25 +83,11 @@ def conditions(presets: Sequence[str], radii: Sequence[int] = RADII) -> Iterator
 
 
 def noisy(item: BenchItem, radius: float, seed: int) -> Image.Image:
-    """Noise drawn uniformly from the ball, in whole levels."""
-    image = np.asarray(item.image, np.int16)
-    rng = np.random.default_rng([seed, *item.id.encode()])
-    noise = rng.integers(-round(radius), round(radius) + 1, image.shape)
-    return Image.fromarray((image + noise).clip(0, 255).astype(np.uint8))
+    """The scene as the control of attacks leaves it (`jurat.attacks.methods.noise`)."""
+    from jurat.attacks.cases import Goal, begins_with_target
+    from jurat.attacks.methods.noise import Noise
+    from jurat.attacks.pictures import as_levels, as_picture
 
-
-def _as_jpeg(image: Image.Image, quality: int) -> Image.Image:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return Image.open(buffer).convert("RGB")
-
-
-def _scaled(image: Image.Image, share: float) -> tuple[int, int]:
-    return max(1, round(image.width * share)), max(1, round(image.height * share))
-
-
-def _cropped(image: Image.Image, share: float) -> Image.Image:
-    """The middle of the image, enlarged to its size."""
-    width, height = _scaled(image, share)
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height)).resize(image.size)
+    goal = Goal(as_levels(item.image), [], [], [], begins_with_target, key=crc32(item.id.encode()))
+    (outcome,) = Noise(radius=radius / 255).run([], [goal], seed)
+    return as_picture(outcome.saved)

@@ -14,6 +14,7 @@ from PIL import Image
 from pydantic import Field
 
 from jurat.defenses.defense import Defense
+from jurat.media.changes import as_jpeg, rescaled
 from jurat.named_settings import setting
 
 __all__ = ["Jpeg", "Resize"]
@@ -28,9 +29,7 @@ class Jpeg(Defense):
     quality: Annotated[int, Field(ge=1, le=95)] = setting(75, "ours", "Quality of Pillow's encoder.")
 
     def image(self, image: Image.Image) -> Image.Image:
-        buffer = io.BytesIO()
-        image.convert("RGB").save(buffer, "JPEG", quality=self.quality)
-        return Image.open(buffer).convert("RGB")
+        return Image.open(io.BytesIO(as_jpeg(image, self.quality))).convert("RGB")
 
 
 @dataclass(frozen=True)
@@ -42,5 +41,4 @@ class Resize(Defense):
     scale: Annotated[float, Field(gt=0, le=1)] = setting(0.5, "ours", "Share of each side that is kept.")
 
     def image(self, image: Image.Image) -> Image.Image:
-        small = (max(1, round(image.width * self.scale)), max(1, round(image.height * self.scale)))
-        return image.resize(small, Image.Resampling.BICUBIC).resize(image.size, Image.Resampling.BICUBIC)
+        return rescaled(image, self.scale)

@@ -4,7 +4,6 @@ with the replies to both."""
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from jurat.benchmarks.drawing import png
 from jurat.content import ImageError
 from jurat.media import decode
 from jurat.registry import name_and_options
@@ -103,6 +103,4 @@ def _difference(clean: bytes, attacked: bytes) -> bytes:
     )
     gap = after - before
     enlarged = _MIDDLE + gap * (_MIDDLE - 1) // max(1, int(np.abs(gap).max()))
-    out = io.BytesIO()
-    Image.fromarray(enlarged.astype(np.uint8)).save(out, "PNG")
-    return out.getvalue()
+    return png(Image.fromarray(enlarged.astype(np.uint8)))
