@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from jurat.files import make_folder, written_aside
-from training.loop import Trained
+from training.loop import Trained, precision
 from training.mllm.mixes import mixes, wordings
 from training.stages import Task, pools
 
@@ -62,7 +62,10 @@ def record_of(task: Task, done: Trained) -> dict[str, Any]:
         "shown": dict(sorted(done.counts.items())),
         "measured": done.measured,
         "minutes": round(done.seconds / 60, 1),
-        "machine": f"{os.cpu_count()} CPU cores, {platform.machine()}, torch {torch.__version__}, float32",
+        "machine": (
+            f"{os.cpu_count()} CPU cores, {platform.machine()}, torch {torch.__version__}, "
+            f"{str(precision()).removeprefix('torch.')}"
+        ),
     }
     if (mix := stage.settings.get("mix")) is not None:
         record["mix"] = mix_record(mix)

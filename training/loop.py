@@ -98,6 +98,16 @@ class Trained:
     """Beginnings of the names of weights that no stage has trained, `module.name`; they are not kept."""
 
 
+def precision() -> torch.dtype:
+    """Type of the products in a lesson's losses: bfloat16 where the CPU multiplies it, else float32.
+
+    Weights, gradients and the optimizer's state are float32 either way (`torch.autocast`). It halves the time
+    of a joint step on a CPU with AVX-512 BF16, and takes several times as long on one without.
+    """
+    able = torch.cpu.get_capabilities()
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
+
+
 def train(make: Callable[[], Lesson], schedule: Schedule, checkpoint: Path, workers: int = 1) -> Trained:
     """Trains a lesson to its last step; resumes from `checkpoint`, a file, if it is there.
 
@@ -133,9 +143,11 @@ def _work(rank: int, make: Callable[[], Lesson], schedule: Schedule, checkpoint:
     step, seconds, counted = _restore(checkpoint, lesson, optimizer)
     begun = saved = told = looked = time.monotonic()
     shown: dict[str, float] = {}
+    products = torch.autocast("cpu", torch.bfloat16, enabled=precision() == torch.bfloat16)
     while step < schedule.steps:
         rng = np.random.default_rng([schedule.seed, step, rank])
-        parts, others = lesson.losses(rng, schedule.batch // workers)
+        with products:
+            parts, others = lesson.losses(rng, schedule.batch // workers)
         torch.stack(list(parts.values())).sum().backward()
         optimizer.step(schedule.rate_at(step))
         step += 1
