@@ -99,7 +99,7 @@ class Trained:
 
 
 def precision() -> torch.dtype:
-    """Type of the products in a lesson's losses: bfloat16 where the CPU multiplies it, else float32.
+    """Type of the products in losses and in Muon's steps: bfloat16 where the CPU multiplies it, else float32.
 
     Weights, gradients and the optimizer's state are float32 either way (`torch.autocast`). It halves the time
     of a joint step on a CPU with AVX-512 BF16, and takes several times as long on one without.
@@ -149,7 +149,8 @@ def _work(rank: int, make: Callable[[], Lesson], schedule: Schedule, checkpoint:
         with products:
             parts, others = lesson.losses(rng, schedule.batch // workers)
         torch.stack(list(parts.values())).sum().backward()
-        optimizer.step(schedule.rate_at(step))
+        with products:
+            optimizer.step(schedule.rate_at(step))
         step += 1
         for name, value in {**{n: float(v.detach()) for n, v in parts.items()}, **others}.items():
             shown[name] = 0.97 * shown.get(name, value) + 0.03 * value

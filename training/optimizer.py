@@ -2,8 +2,8 @@
 
 Muon orthogonalises the momentum of 2-D hidden matrices by five Newton-Schulz steps (Jordan et al., 2024); the
 update's RMS is matched to AdamW's (Liu et al., 2025, arXiv 2502.16982, section 2.2). torch has its own Muon,
-but computes it matrix by matrix in bfloat16; on a CPU without bfloat16 units that takes several times as long
-as the training step itself.
+but computes it matrix by matrix, and always in bfloat16; on a CPU without bfloat16 units that takes several
+times as long as the training step itself.
 """
 
 from __future__ import annotations
