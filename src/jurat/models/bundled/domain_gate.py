@@ -15,12 +15,15 @@ A gate lies beside the weights: `domain.safetensors` holds `weight` (D), and `do
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jurat.models.bundled import data_files
+from jurat.models.bundled.patch_gate import VERSION as PATCH_VERSION
+from jurat.models.bundled.patch_gate import PatchGate, patches_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -57,11 +60,12 @@ class Gate:
         """Strangeness of each image of `pixels` (n, 3, height, width), as the processor makes them: (n,)
         float32.
         """
-        return self.strangeness_of(features(tower, pixels, self.layers))
+        return features(tower, pixels, self.layers) @ self.weight.to(pixels.device) + self.bias
 
-    def strangeness_of(self, features: Tensor) -> Tensor:
-        """Strangeness of images with `features` (n, D): (n,) float32."""
-        return features @ self.weight.to(features.device) + self.bias
+    def strangeness_of(self, hidden: Sequence[Tensor], patches: int) -> Tensor:
+        """The same from the tower's hidden states."""
+        seen = pooled(hidden, self.layers, patches)
+        return seen @ self.weight.to(seen.device) + self.bias
 
     def save(self, folder: Path) -> None:
         from safetensors.torch import save_file
@@ -84,6 +88,19 @@ class Gate:
             return cls(
                 weight, float(settings["bias"]), tuple(settings["layers"]), float(settings["threshold"])
             )
+
+
+def load_gate(folder: Path) -> Gate | PatchGate:
+    """The gate beside the weights of a model: a linear one, or one that looks at patches.
+
+    Raises:
+        ModelError: there is none, or it is of another version.
+    """
+    try:
+        version = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        version = VERSION  # whose reader says what is wrong
+    return PatchGate.load(folder) if version == PATCH_VERSION else Gate.load(folder)
 
 
 def scaled_away(image: Image.Image) -> bool:
@@ -113,11 +130,6 @@ def features(tower: Any, pixels: Tensor, layers: tuple[int, ...]) -> Tensor:
     with torch.inference_mode():
         hidden = tower(pixels.to(tower.dtype), output_hidden_states=True).hidden_states
     return pooled(hidden, layers, patches_of(tower))
-
-
-def patches_of(tower: Any) -> int:
-    """Number of patches per image."""
-    return (tower.config.image_size // tower.config.patch_size) ** 2
 
 
 def pooled(hidden: Sequence[Tensor], layers: tuple[int, ...], patches: int) -> Tensor:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from jurat.content import Chat, Failure, Reply
-from jurat.models.bundled.domain_gate import Gate, patches_of, pooled, scaled_away
+from jurat.models.bundled.domain_gate import load_gate, scaled_away
+from jurat.models.bundled.patch_gate import patches_of
 from jurat.models.bundled.statement_language import Language
 from jurat.models.bundled.word_vocabulary import question_vocabulary
 from jurat.models.capabilities import (
@@ -127,7 +128,7 @@ class BundledModel(ModelWrapper):
         self._words = question_vocabulary(self._local.encoder.tokenizer, self._local.preparing, numbers)
         self._why_not = lru_cache(maxsize=4096)(self._unfit)  # the same questions come with every image
         self._asks_anything = False
-        self._gate = Gate.load(path)
+        self._gate = load_gate(path)
         self._pixels: PixelEncoder | None = None
         if self._on_cpu:
             # Its network has no state: threads may use it side by side.
@@ -292,7 +293,7 @@ class BundledModel(ModelWrapper):
     def _strangeness(self, seen: Any) -> Tensor:
         """Strangeness of each image, (n,)."""
         tower = self._local.network.model.vision_tower
-        return self._gate.strangeness_of(pooled(seen.hidden_states, self._gate.layers, patches_of(tower)))
+        return self._gate.strangeness_of(seen.hidden_states, patches_of(tower))
 
 
 def _look(image: Any) -> Chat:

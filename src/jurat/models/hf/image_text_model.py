@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jurat.content import Failure
-from jurat.models.bundled.domain_gate import Gate
+from jurat.models.bundled.domain_gate import load_gate
 from jurat.models.bundled.word_vocabulary import question_vocabulary
 from jurat.models.hf.load_model import LoadedModel, load
 from jurat.models.hf.torch_threads import one_thread
@@ -37,7 +37,7 @@ class BundledDomain:
         Raises:
             ModelError: there is no gate.
         """
-        self._gate = Gate.load(folder)
+        self._gate = load_gate(folder)
         self._words = question_vocabulary(tokenizer)
 
     def unknown_words(self, text: str) -> list[str]:
