@@ -68,22 +68,83 @@ def test_labels_are_matched_by_resolved_path(tmp_path: Path, monkeypatch: pytest
     assert json.loads(Path("c.json").read_text())["rules"]
 
 
+def written(folder: Path, text: str, suffix: str = "csv") -> Path:
+    """A folder with thirty pictures and a file of labels beside it."""
+    (folder / "pictures").mkdir()
+    for number, path in enumerate(sorted(SCENES.glob("00[0-2]*.png"))):
+        (folder / "pictures" / f"{number:02}.png").write_bytes(path.read_bytes())
+    (folder / "pictures" / "notes.txt").touch()
+    labels = folder / f"labels.{suffix}"
+    labels.write_text(text)
+    return labels
+
+
+CLEAN = "".join(f"{n:02}.png,\n" for n in range(2, 28))
+
+
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("text", "violations", "told"),
     [
-        ("a.png,\n./a.png,\n", "labels.csv:3: ./a.png is listed twice."),
-        ("a.png,\nnotes.txt,\n", "Of what is labelled notes.txt is not among the images in"),
+        ("file,broken\n00.png,child-with-blade\n" + CLEAN, 1, []),
+        (
+            "file,broken\n00.png,child-with-blade\n00.png,\n" + CLEAN,
+            0,
+            ["line 3: 00.png has other labels in labels.csv, line 2"],
+        ),
+        (
+            "file,broken\n00.png,child-with-blade\n28.png,\nnotes.txt,\nthree.png,\n" + CLEAN,
+            1,
+            ["line 5: three.png is not below", "notes.txt is not among the images in"],
+        ),
+        (
+            "file,broken@ann,broken@bo\n00.png,child-with-blade,child-with-blade\n01.png,safe,child-with-blade\n"
+            + CLEAN.replace(",", ",safe,safe"),
+            1,
+            ["01.png has no label on some rule, or as many for as against"],
+        ),
     ],
 )
-def test_invalid_labels_are_refused_before_the_model_opens(lines: str, told: str, tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(next(SCENES.glob("*.png")).read_bytes())
-    (tmp_path / "notes.txt").touch()
-    (tmp_path / "labels.csv").write_text(f"file,broken\n{lines}")
+def test_labels_that_are_not_used_are_told(
+    text: str, violations: int, told: list[str], tmp_path: Path
+) -> None:
+    labels = written(tmp_path, text)
     code, printed = run(
-        "calibrate", "--images", tmp_path, "-c", "shelf:nursery", "-m", "hf/./nosuch",
-        "--labels", tmp_path / "labels.csv", "--out", tmp_path / "c.json",
+        "calibrate", "--images", tmp_path / "pictures", "-c", "shelf:nursery", *NULL, "--labels", labels,
+        "--out", tmp_path / "c.json",
+    )  # fmt: skip
+    assert code == 0, printed
+    assert (
+        json.loads((tmp_path / "c.json").read_text())["rules"]["child-with-blade"]["violations"] == violations
+    )
+    assert printed.count("not used: ") == len(told)
+    assert all(each in printed for each in told), printed
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("file,broken\n00.png,blade\n", "'blade' is not a rule of the constitution."),
+        ("file,broken\nthree.png,\n", "labels no image that is below"),
+        ("file,broken\n", "lists no image."),
+    ],
+)
+def test_unusable_labels_are_refused_before_the_model_opens(text: str, told: str, tmp_path: Path) -> None:
+    labels = written(tmp_path, text)
+    code, printed = run(
+        "calibrate", "--images", tmp_path / "pictures", "-c", "shelf:nursery", "-m", "hf/./nosuch",
+        "--labels", labels, "--out", tmp_path / "c.json",
     )  # fmt: skip
     assert (code, told in printed) == (2, True), printed
+
+
+def test_labels_under_other_names_are_renamed(tmp_path: Path) -> None:
+    labels = written(tmp_path, "image\tlabels\n00.png\tBlade;dark\n" + CLEAN.replace(",", "\t"), "tsv")
+    code, printed = run(
+        "calibrate", "--images", tmp_path / "pictures", "-c", "shelf:nursery", *NULL, "--labels", labels,
+        "--rename", "Blade=child-with-blade", "--ignore-label", "dark", "--out", tmp_path / "c.json",
+    )  # fmt: skip
+    assert code == 0, printed
+    assert json.loads((tmp_path / "c.json").read_text())["rules"]["child-with-blade"]["violations"] == 1
 
 
 def test_calibration_of_another_constitution_is_refused(fitted: tuple[Path, str]) -> None:

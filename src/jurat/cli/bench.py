@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jurat.cli import bench_options as options
+from jurat.cli import label_options
 from jurat.cli.bench_attacks import injection, robustness
 from jurat.cli.model_choice import CalibrationFile
 from jurat.cli.model_options import ModelOptions, opens_model
@@ -123,13 +124,8 @@ def labelled(
             show_default=False,
         ),
     ] = None,
-    rename: Annotated[
-        list[str] | None,
-        typer.Option(metavar="LABEL=RULE", help="A label under another name than its rule; repeat for more."),
-    ] = None,
-    ignore_label: Annotated[
-        list[str] | None, typer.Option(metavar="LABEL", help="A label that is no rule here; repeat for more.")
-    ] = None,
+    rename: label_options.Rename = None,
+    ignore_label: label_options.IgnoreLabel = None,
     method: Annotated[list[str] | None, options.methods_option(LABELLED_METHODS)] = None,
     ablate: Ablate = None,
     model: options.Models = ["bundled"],  # noqa: B006
@@ -172,7 +168,11 @@ def labelled(
     if folds == 1:
         raise JuratError("--folds 1 leaves nothing to fit on.", hint="Take 2 or more, or 0 for none.")
     own_images = read_labelled(
-        images, labels, _constitutions(constitution), rename=_pairs(rename), ignore=ignore_label or ()
+        images,
+        labels,
+        _constitutions(constitution),
+        rename=label_options.renamed(rename),
+        ignore=ignore_label or (),
     )
     plan = BenchPlan(
         out,
@@ -209,16 +209,6 @@ def _constitutions(given: list[str]) -> dict[str, Constitution]:
             raise JuratError(f"Two constitutions are named {name!r}.", hint="Give each its own name.")
         named[name] = load_constitution(place)
     return named
-
-
-def _pairs(given: list[str] | None) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in given or ():
-        label, _, rule = text.rpartition("=")
-        if not label or not rule:
-            raise JuratError(f"--rename {text} is not LABEL=RULE.")
-        pairs[label] = rule
-    return pairs
 
 
 def _guards(given: list[str] | None, taxonomies: Path | None, opening: ModelOptions) -> list[GuardChoice]:

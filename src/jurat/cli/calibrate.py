@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jurat.cli import model_choice
+from jurat.cli import label_options, model_choice
 from jurat.cli import source_options as sourcing
 from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.cli.progress import progress
@@ -24,6 +24,7 @@ from jurat.text import counted, printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from jurat.bench.labelled.ratings import LabelNames
     from jurat.constitution import Constitution
     from jurat.content import Item
     from jurat.judge import Judge
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+_SHOWN = 10
+"""Labels that were not used, of which at most so many are named."""
 UNPROVED = 1
 """Exit code of `--strict`."""
 
@@ -53,8 +56,13 @@ def calibrate(
     ] = DEFAULT,
     labels: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="CSV with the columns file and broken: ids of the rules broken."),
+        typer.Option(
+            metavar="FILE",
+            help="CSV, TSV, JSONL, JSON, Parquet, or XML of CVAT: which image breaks which rules.",
+        ),
     ] = None,
+    rename: label_options.Rename = None,
+    ignore_label: label_options.IgnoreLabel = None,
     max_miss: Annotated[
         float,
         typer.Option(metavar="SHARE", min=0.001, max=0.5, help="Of violations, may be called kept."),
@@ -113,7 +121,6 @@ def calibrate(
     from jurat.judge import Judge
     from jurat.judge.calibrate.calibration import load_calibration
     from jurat.judge.calibrate.fit import fit
-    from jurat.judge.calibrate.labels import labels_by_id, read_labels
     from jurat.judge.calibrate.transfer import check_transferable, recorded_scores, transfer
     from jurat.media import Sampling
     from jurat.sources import PassedOver, SourceOptions, find_items
@@ -122,12 +129,13 @@ def calibrate(
     _check_from(old, labels, {"--from-record": old_record, "--from-constitution": old_constitution})
     require("jurat calibrate", "local", "scipy")
     loaded = load_constitution(constitution)
-    known = None
-    if labels is not None:
-        known = labels_by_id(read_labels(images, labels, loaded), find_items([str(images)]), images)
     passed_over = PassedOver()
     options = SourceOptions(allow_private_hosts=allow_private_hosts)
     found = list(find_items([str(images)], options=options, passed_over=passed_over))
+    known = None
+    if labels is not None:
+        names = label_options.names_of(loaded, rename, ignore_label)
+        known, found = _labelled(images, labels, names, found)
 
     def judge(name: str, law: Constitution, calibration: Path | None = None) -> Judge:
         return Judge(
@@ -176,6 +184,39 @@ def _check_from(old: Path | None, labels: Path | None, others: dict[str, Path | 
     for name, given in others.items():
         if old is None and given is not None:
             raise JuratError(f"{name} goes with --from, which is missing.")
+
+
+def _labelled(
+    images: Path, labels: Path, names: LabelNames, items: Sequence[Item]
+) -> tuple[dict[str, frozenset[str]], list[Item]]:
+    """The rules that each item with labels breaks, by the item's id, and the items to fit on.
+
+    Says on standard error which labels were not used: rows that could not be read, labels of what is not
+    among `items`, and those of items that lack a majority on some rule, which are not fitted on.
+    """
+    from jurat.bench.labelled.labelled_images import read_ratings, told
+    from jurat.bench.labelled.truth import votes_of
+
+    ratings, by_file = read_ratings(images, labels, names)
+    truths = {path.resolve(): votes_of(rated).truth for path, rated in by_file.values()}
+    ids = {Path(item.uri).resolve(): item.id for item in items}
+    vague = {ids[path] for path in truths.keys() & ids.keys() if len(truths[path]) < len(names.rules)}
+    lacking = [name for name, (path, _) in by_file.items() if path.resolve() not in ids]
+    unused = [
+        *map(told, ratings.skipped),
+        *(f"{name} is not among the images in {images}" for name in lacking),
+        *(f"{item} has no label on some rule, or as many for as against" for item in sorted(vague)),
+    ]
+    for line in unused[:_SHOWN]:
+        typer.echo(f"jurat: not used: {printable(line)}", err=True)
+    if len(unused) > _SHOWN:
+        typer.echo(f"jurat: {len(unused):,} labels were not used in all.", err=True)
+    known = {
+        ids[path]: frozenset(rule for rule, broken in truth.items() if broken)
+        for path, truth in truths.items()
+        if path in ids and ids[path] not in vague
+    }
+    return known, [item for item in items if item.id not in vague]
 
 
 class _Watched:

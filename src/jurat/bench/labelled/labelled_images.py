@@ -110,15 +110,8 @@ def read_labelled(
             in the ids of their rules. A single row that cannot be used is in `read.skipped`.
     """
     constitutions = constitution if isinstance(constitution, Mapping) else {UNNAMED: constitution}
-    rules = _same_rules(constitutions)
-    names = LabelNames(rules, rename or {}, frozenset(ignore))
-    if not images.is_dir():
-        raise JuratError(f"{images} is no folder.", hint="--images is the folder that holds the images.")
-    ratings = read_class_folders(images, names) if labels is None else _read(labels, names)
-    by_file = _found(images, ratings)
-    if not by_file:
-        why = f" The first: {_told(ratings.skipped[0])}." if ratings.skipped else ""
-        raise JuratError(f"{labels or images}: labels no image that is below {images}.{why}")
+    names = LabelNames(_same_rules(constitutions), rename or {}, frozenset(ignore))
+    ratings, by_file = read_ratings(images, labels, names)
     items: list[BenchItem] = []
     votes: list[ImageVotes] = []
     groups: dict[str, int] = {}
@@ -135,6 +128,26 @@ def read_labelled(
             "byte; intervals count equal images as one, and folds keep them together."
         )
     return LabelledImages(constitutions, items, votes, ratings)
+
+
+def read_ratings(
+    images: Path, labels: Path | None, names: LabelNames
+) -> tuple[Ratings, dict[str, tuple[Path, list[Rating]]]]:
+    """The labels as `read_labelled` reads them, and the file and the ratings of each image, by its name below
+    the folder.
+
+    Raises:
+        JuratError: the file cannot be read, a label is no rule, or no image was found. A single row that
+            cannot be used is in `Ratings.skipped`.
+    """
+    if not images.is_dir():
+        raise JuratError(f"{images} is no folder.", hint="--images is the folder that holds the images.")
+    ratings = read_class_folders(images, names) if labels is None else _read(labels, names)
+    by_file = _found(images, ratings)
+    if not by_file:
+        why = f" The first: {told(ratings.skipped[0])}." if ratings.skipped else ""
+        raise JuratError(f"{labels or images}: labels no image that is below {images}.{why}")
+    return ratings, by_file
 
 
 def _same_rules(constitutions: Mapping[str, Constitution]) -> list[str]:
@@ -166,7 +179,6 @@ def _read(labels: Path, names: LabelNames) -> Ratings:
 
 
 def _found(images: Path, ratings: Ratings) -> dict[str, tuple[Path, list[Rating]]]:
-    """The ratings of each image, by its name below the folder."""
     files = ImageFiles(images)
     found: dict[str, tuple[Path, list[Rating]]] = {}
     for rating in ratings.ratings:
@@ -203,5 +215,6 @@ def _unreadable(path: Path) -> str | None:
     return None
 
 
-def _told(skipped: Skipped) -> str:
+def told(skipped: Skipped) -> str:
+    """A row that gave no label, in one line."""
     return f"{skipped.place}: {skipped.reason}"
