@@ -330,3 +330,31 @@ def test_cost_ratio_leaves_out_attacks_that_took_no_step() -> None:
     told = script("image_or_text").ratios(rows)
     assert told[1] == "1 of these had it at the start, without a step; their pairs are left out."
     assert told[2].startswith("No ratio can be given")
+
+
+@pytest.mark.slow
+def test_doses_reads_shares_from_lineages_and_draws_gains(written, tmp_path: Path) -> None:
+    known = PERF.parent / "training" / "weights" / "joint"
+    for name, share in (("dose-none", 0.0), ("dose-half", 0.5)):
+        stage = tmp_path / "finished" / name
+        stage.mkdir(parents=True)
+        (stage / "weights.safetensors").symlink_to(known / "weights.safetensors")
+        lineage = json.loads((known / "lineage.json").read_text())
+        lineage["stages"][-1]["mix"]["modes"]["rule"] = share
+        (stage / "lineage.json").write_text(json.dumps(lineage))
+    figure = tmp_path / "doses.svg"
+    _, origin, rows, told = written(
+        "doses", "--models", str(tmp_path / "finished"), "--out", str(tmp_path / "kept"), "--per-rule", "1",
+        "--method", "whole", "--method", "clause-product", "--figure", str(figure),
+    )  # fmt: skip
+    assert origin["split"] == "test"
+    assert [(row["model"], row["rules"], row["own"], row["method"]) for row in rows] == [
+        ("dose-half", 0.5, 1.0, "whole"),
+        ("dose-half", 0.5, 1.0, "clause-product"),
+        ("dose-none", 0.0, 1.0, "whole"),
+        ("dose-none", 0.0, 1.0, "clause-product"),
+    ]
+    # The same weights under two names.
+    assert rows[0]["forced_f1"] == rows[2]["forced_f1"] and rows[1]["gain"] == rows[3]["gain"]
+    assert rows[1]["gain"][0] == pytest.approx(rows[1]["forced_f1"] - rows[0]["forced_f1"])
+    assert "more than whole" in told and "whole-rule questions in training" in figure.read_text()
