@@ -98,6 +98,7 @@ def test_crop_holds_every_small_box(some: list[Box]) -> None:
     assert found is not None
     assert found.width >= min(LEAST_SIDE, max(b.x1 for b in some) - min(b.x0 for b in some))
     assert found.width <= 100 and found.height <= 100
+    assert found.width == found.height, "the image is square, so every crop can be"
 
 
 def test_crop_shows_the_object_with_its_surroundings() -> None:
@@ -108,6 +109,35 @@ def test_crop_shows_the_object_with_its_surroundings() -> None:
     assert found.size == (60, 60)
     assert found.getpixel((30, 30)) == (255, 0, 0)
     assert found.getpixel((5, 5)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("size", "boxes", "expected"),
+    [
+        (
+            (400, 400),
+            [(100, 200, 120, 220), (160, 200, 180, 220)],
+            (20, 90, 260, 330),
+        ),  # wide: grows in height
+        ((400, 400), [(100, 0, 120, 20), (160, 0, 180, 20)], (20, 0, 260, 240)),  # at an edge: shifted inside
+        (
+            (400, 100),
+            [(100, 40, 110, 50), (180, 40, 190, 50)],
+            (10, 0, 280, 100),
+        ),  # as square as there is room
+    ],
+)
+def test_crop_is_square_where_the_image_allows_it(
+    size: tuple[int, int], boxes: list[tuple[int, int, int, int]], expected: tuple[int, int, int, int]
+) -> None:
+    across = np.broadcast_to(np.arange(size[0]), size[::-1]) % 256
+    down = np.broadcast_to(np.arange(size[1])[:, None], size[::-1]) % 256
+    image = Image.fromarray(np.stack([across, across // 256, down], 2).astype(np.uint8))
+    found = crop(image, [Box(*box, 0.9, "a") for box in boxes], 0.01)
+    assert found is not None
+    left, top, right, bottom = expected
+    assert found.size == (right - left, bottom - top)
+    assert found.getpixel((0, 0)) == image.getpixel((left, top))
 
 
 def test_image_covered_by_a_box_keeps_its_mean_colour() -> None:

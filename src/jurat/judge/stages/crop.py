@@ -2,7 +2,7 @@
 
 CLUE (arXiv 2501.00192, section 4.4) looks at objects smaller than 1% of the image in a crop, which then
 stands for the image. Here a crop is made where every box that counts is small; it holds them all, with as
-much again on each side.
+much again on each side, and is square where the image allows it, since many models squeeze what is not.
 """
 
 from __future__ import annotations
@@ -106,7 +106,10 @@ def crop(image: Image.Image, boxes: Sequence[Box], small: float) -> Image.Image 
             ([b.y0 for b in boxes], [b.y1 for b in boxes], image.height),
         )
     ]
-    (left, right), (top, bottom) = spans
+    side = max(high - low for low, high in spans)
+    (left, right), (top, bottom) = (
+        _widened(span, side, extent) for span, extent in zip(spans, image.size, strict=True)
+    )
     return image.crop((left, top, right, bottom))
 
 
@@ -118,3 +121,10 @@ def _padded(low: float, high: float, extent: int) -> tuple[int, int]:
         max(0, int(np.floor(low - length - missing))),
         min(extent, int(np.ceil(high + length + missing))),
     )
+
+
+def _widened(span: tuple[int, int], length: int, extent: int) -> tuple[int, int]:
+    """A span of `length` around another one, within the image; the whole extent where that is shorter."""
+    low, high = span
+    start = min(max(0, low - (length - (high - low)) // 2), max(0, extent - length))
+    return start, min(extent, start + length)

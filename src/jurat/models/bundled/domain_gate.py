@@ -6,9 +6,6 @@ regression of scenes against made-up pictures (outlier exposure, Hendrycks et al
 An image is foreign if s(x) is above a threshold set on held-out scenes. Distances from the scenes alone
 (Mahalanobis, pooled or by patch) were tried first; smooth photographs passed.
 
-A tower sees an image at one small size: a scene in a corner of a large image is scaled away, and what is
-left looks like an empty scene. Such images are recognised by their pixels (`scaled_away`).
-
 A gate lies beside the weights: `domain.safetensors` holds `weight` (D), and `domain.json` is {"version":
 1, "layers": [1, 2, 3], "bias": -0.7, "threshold": 1.2}.
 """
@@ -26,19 +23,7 @@ from jurat.models.bundled.patch_gate import VERSION as PATCH_VERSION
 from jurat.models.bundled.patch_gate import PatchGate, patches_of
 
 if TYPE_CHECKING:
-    from PIL import Image
     from torch import Tensor
-
-DRAWN = 384
-"""Pixels of the longer side of the largest scenes that the models learned on."""
-LARGEST = 1024
-"""Pixels of the longer side of an image, at most: a scene of `DRAWN` pixels is 48 of 128 in it."""
-FILLED = 0.6
-"""Share of the longer side that the foreground of an image larger than `DRAWN` must have."""
-_OUTLIERS = 2.0
-"""Percent of the foreground pixels that are ignored at each end: a dot in a corner is no scene."""
-_UNLIKE = 24
-"""Levels of 255 by which a foreground pixel differs from the background, at least."""
 
 VERSION = 1
 WEIGHTS, SETTINGS = "domain.safetensors", "domain.json"
@@ -101,26 +86,6 @@ def load_gate(folder: Path) -> Gate | PatchGate:
     except (OSError, ValueError, KeyError, TypeError):
         version = VERSION  # whose reader says what is wrong
     return PatchGate.load(folder) if version == PATCH_VERSION else Gate.load(folder)
-
-
-def scaled_away(image: Image.Image) -> bool:
-    """Whether an image is so large, and its foreground so small, that too little of it is left at the size at
-    which the model sees it."""
-    import numpy as np
-
-    longest = max(image.size)
-    if longest <= DRAWN:
-        return False
-    if longest > LARGEST:
-        return True
-    pixels = np.asarray(image.convert("RGB")).astype(np.int16)
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    unlike = (np.abs(pixels - np.median(border, axis=0)) > _UNLIKE).any(axis=2)
-    if not unlike.any():
-        return False
-    places = np.nonzero(unlike)
-    first, last = np.percentile(places, [_OUTLIERS, 100 - _OUTLIERS], axis=1)
-    return bool((last - first).max() < FILLED * longest)
 
 
 def features(tower: Any, pixels: Tensor, layers: tuple[int, ...]) -> Tensor:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from jurat.content import Chat, Failure, Reply
-from jurat.models.bundled.domain_gate import load_gate, scaled_away
+from jurat.models.bundled.domain_gate import load_gate
 from jurat.models.bundled.patch_gate import patches_of
+from jurat.models.bundled.picture_size import misshapen
 from jurat.models.bundled.statement_language import Language
 from jurat.models.bundled.word_vocabulary import question_vocabulary
 from jurat.models.capabilities import (
@@ -70,9 +71,6 @@ decoder that was trained on other wordings."""
 _LOOKS = 64
 """Prompts whose images the tower encodes together."""
 _MOST_LANES = 4
-_SCALED_AWAY = (
-    "The image is so large, or what is in it so small, that the bundled model sees too little of it."
-)
 _FOREIGN = "The image is unlike the scenes of pictograms that the bundled model knows."
 
 
@@ -248,10 +246,11 @@ class BundledModel(ModelWrapper):
                 return self._strangeness(seen) - self._gate.threshold
 
     def _encoded(self, inquiries: Sequence[Inquiry]) -> list[list[Prompt] | Failure]:
-        """Each inquiry's prompts, or a failure for an image of which the tower sees too little."""
-        fits = [not any(map(scaled_away, inquiry.prefix.images)) for inquiry in inquiries]
-        encoded = iter(self._local.encode([one for one, fit in zip(inquiries, fits, strict=True) if fit]))
-        return [next(encoded) if fit else Failure("out_of_domain", _SCALED_AWAY) for fit in fits]
+        """Each inquiry's prompts, or a failure for an image that is `misshapen`."""
+        why = [next(filter(None, map(misshapen, inquiry.prefix.images)), None) for inquiry in inquiries]
+        fitting = [inquiry for inquiry, reason in zip(inquiries, why, strict=True) if reason is None]
+        encoded = iter(self._local.encode(fitting))
+        return [next(encoded) if reason is None else Failure("out_of_domain", reason) for reason in why]
 
     def _seen(self, encoded: Sequence[list[Prompt] | Failure]) -> list[list[Prompt] | Failure]:
         """The same with the tower's features in place of the pixels, and with failures in place of prompts

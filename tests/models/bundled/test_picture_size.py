@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from jurat.judge import Judge
-from jurat.models.bundled.domain_gate import DRAWN, LARGEST, scaled_away
+from jurat.models.bundled.picture_size import DRAWN, LARGEST, misshapen, scaled_away
 from jurat.pictograms import draw
 
 SCENES = sorted(Path("examples/scenes").glob("*.png"))
@@ -52,6 +52,31 @@ def test_scenes_at_drawn_sizes_are_in_domain() -> None:
     assert not any(scaled_away(Image.open(path)) for path in SCENES)
     for size in (96, 160, 224, 256, 384):
         assert not any(scaled_away(draw(np.random.default_rng(seed), size=size).image) for seed in range(5))
+
+
+@pytest.mark.parametrize(
+    ("size", "why"),
+    [
+        ((128, 128), None),
+        ((125, 100), None),
+        ((126, 100), "126 x 100 pixels; the bundled model knows scenes that are square"),
+        ((64, 640), "64 x 640 pixels"),
+        ((1025, 1025), "sees too little of it"),
+    ],
+)
+def test_pictures_that_are_not_square_are_out_of_domain(size: tuple[int, int], why: str | None) -> None:
+    told = misshapen(Image.new("RGB", size, "white"))
+    assert (told is None) if why is None else (told is not None and why in told)
+
+
+def test_two_scenes_side_by_side_are_not_judged_as_one() -> None:
+    judge = Judge("shelf:nursery", "bundled", "quick")
+    pair = Image.new("RGB", (512, 256))
+    for number, path in enumerate(SCENES[:2]):
+        with Image.open(path) as image:
+            pair.paste(image.convert("RGB").resize((256, 256)), (256 * number, 0))
+    verdict = judge(pair)
+    assert (verdict.outcome, verdict.reason) == ("unsure", "out_of_domain")
 
 
 def test_enlarged_scenes_are_judged() -> None:
