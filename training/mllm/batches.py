@@ -41,8 +41,8 @@ RULE_KINDS = {
 """Kind of question -> its weight among whole rules."""
 YES, NO = "Yes", "No"
 CHUNKS, SPAN = 2, 64
-UNKNOWN_SHARE = 0.12
-"""Share of scenes drawn from all of them, unknown things included; the others hold nothing unknown."""
+UNKNOWN_SHARE = 0.05
+"""Share of scenes that hold something unknown, unless a stage says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -207,19 +207,20 @@ class Teacher:
 
 @dataclass
 class Scenes:
-    """Rows of several pools, with the numbers of those without anything unknown."""
+    """Rows of several pools, of which a share holds something unknown."""
 
     pools: Sequence[Pool]
+    unknown: float = UNKNOWN_SHARE
 
     def __post_init__(self) -> None:
         self._known = known_rows(self.pools)
-        self._all = sum(map(len, self.pools))
+        self._strange = np.setdiff1d(np.arange(sum(map(len, self.pools))), self._known)
 
     def draw(self, rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
-        """Random rows, by field; see `UNKNOWN_SHARE`."""
+        """Random rows, by field."""
         index = self._known[rng.integers(len(self._known), size=size)]
-        strange = rng.random(size) < UNKNOWN_SHARE
-        index[strange] = rng.integers(self._all, size=int(strange.sum()))
+        strange = rng.random(size) < self.unknown
+        index[strange] = self._strange[rng.integers(len(self._strange), size=int(strange.sum()))]
         return load_batch(self.pools, index)
 
 

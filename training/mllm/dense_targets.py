@@ -136,12 +136,35 @@ def _soft_cross_entropy(logits: Tensor, target: Tensor, background: float) -> Te
     return (loss * weight).sum() / weight.sum()
 
 
+def all_known(cover: Tensor) -> Tensor:
+    """Log of the probability that no cell of an image shows something unknown, taking cells for independent,
+    from the logits (B, P, 4, ANSWERS) of the cells: (B,)."""
+    cells = cover.float()
+    return (cells[..., :UNKNOWN_THING].logsumexp(-1) - cells.logsumexp(-1)).sum((1, 2))
+
+
+def strange_images(goal: Targets) -> tuple[Tensor, Tensor]:
+    """Whether a cell of an image shows something unknown for the most part, and whether the image is told of,
+    as it is if that is so of no cell in part only: (B,) bool each."""
+    most = goal.cover[..., UNKNOWN_THING:].sum(-1).amax((1, 2))
+    return most >= 0.5, (most >= 0.5) | (most == 0)
+
+
+def _strange_loss(cover: Tensor, goal: Targets) -> Tensor:
+    """Cross-entropy of `all_known`. An image counts once, however small what is unknown in it."""
+    strange, told = strange_images(goal)
+    known = all_known(cover).clamp(max=-1e-6)
+    each = -torch.where(strange, torch.log(-torch.expm1(known)), known)
+    return (each * told).sum() / told.sum().clamp(min=1)
+
+
 def dense_loss(
-    heads: Heads, patches: Tensor, names: Tensor, goal: Targets, contact: float = 1.0
+    heads: Heads, patches: Tensor, names: Tensor, goal: Targets, contact: float = 1.0, strange: float = 0.0
 ) -> dict[str, Tensor]:
     """Weighted parts of the dense loss, to be summed.
 
-    `contact` is a factor on the two parts about where things meet.
+    `contact` is a factor on the two parts about where things meet, `strange` the weight of telling images
+    with something unknown.
     """
     logits, seam, offset = heads(patches, names)
     cover = torch.stack(logits[:4], 2)
@@ -149,10 +172,11 @@ def dense_loss(
         seam, goal.seam, pos_weight=torch.tensor(3.0, device=seam.device), reduction="none"
     )
     place = F.smooth_l1_loss(offset, goal.offset, beta=0.1, reduction="none").mean(-1)
-    return {
+    parts = {
         "cover": _soft_cross_entropy(cover, goal.cover, 0.3),
         "centre": 0.5 * _soft_cross_entropy(logits[4], goal.centre, 0.2),
         "contact": contact * _soft_cross_entropy(logits[5], goal.contact, 0.3),
         "seam": contact * 2.0 * nearness.mean(),
         "offset": 0.5 * (place * goal.foreground).sum() / goal.foreground.sum().clamp(min=1),
     }
+    return parts | {"strange": strange * _strange_loss(cover, goal)} if strange else parts

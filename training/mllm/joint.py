@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.mllm.architecture import PATCHES
-from training.mllm.batches import Batch, Scenes, make_batch
+from training.mllm.batches import UNKNOWN_SHARE, Batch, Scenes, make_batch
 from training.mllm.checkpoints import start
 from training.mllm.dense_targets import dense_loss, targets
 from training.mllm.mixes import mixes
@@ -41,11 +41,13 @@ WATCHED = 128
 class JointLesson:
     """Lesson of joint training; see the module's docstring.
 
-    Settings: `mix`, a name of `mixes.toml`; `tower`, a factor on the rate of the vision tower (0 freezes it);
-    `dense`, the weight of the dense losses (0 freezes their heads), and `contact`, a factor on those of
-    contacts and seams; `ground`, the weight of the grounding loss; `words`, the weight of a token of an
-    answer in words, against 1 for a Yes or No; `new_decoder`, whether to start with a fresh decoder and keep
-    only the tower, the projector and the names of the things; `watched`, see `WATCHED`.
+    Settings: `mix`, a name of `mixes.toml`; `unknown`, the share of scenes that hold something unknown;
+    `tower`, a factor on the rate of the vision tower (0 freezes it); `dense`, the weight of the dense losses
+    (0 freezes their heads), and `contact`, a factor on those of contacts and seams; `strange`, the weight
+    among them of telling images with something unknown; `ground`, the weight of the grounding loss; `words`,
+    the weight of a token of an answer in words, against 1 for a Yes or No; `new_decoder`, whether to start
+    with a fresh decoder and keep only the tower, the projector and the names of the things; `watched`, see
+    `WATCHED`.
     """
 
     def __init__(self, task: Task) -> None:
@@ -54,11 +56,13 @@ class JointLesson:
         self._tower: float = settings.get("tower", 0.4)
         self._dense: float = settings.get("dense", 0.4)
         self._contact: float = settings.get("contact", 1.0)
+        self._strange: float = settings.get("strange", 0.0)
         self._ground: float = settings.get("ground", 0.3)
         self._worded: float = settings.get("words", 0.3)
         self._watched: int = settings.get("watched", WATCHED)
         folders, watch = task.pool()
-        self._scenes = Scenes([Pool.open(folder) for folder in folders])
+        unknown: float = settings.get("unknown", UNKNOWN_SHARE)
+        self._scenes = Scenes([Pool.open(folder) for folder in folders], unknown)
         self._watch = Pool.open(watch)
         self._words = Words(build_tokenizer())
         parent = task.parent()
@@ -97,13 +101,20 @@ class JointLesson:
             assert seen.shape[1] == PATCHES
         if seen is not None and self._dense > 0:
             names = self._model.model.language_model.embed_tokens.weight[self._words.class_rows]
-            dense = dense_loss(self._heads, seen, names, targets(batch.rows), self._contact)
+            truth = targets(batch.rows)
+            dense = dense_loss(self._heads, seen, names, truth, self._contact, self._strange)
             parts["dense"] = self._dense * torch.stack(list(dense.values())).sum()
-        prefix = prefix_embeddings(self._model, self._words, batch.instruction, seen, len(arrays["ids"]))
+        # The decoder reads only the scenes that something is asked about.
+        asked = (pack.pick >= 0).any(1)
+        pack = Pack(pack.ids[asked], pack.text[asked], pack.position[asked], pack.pick[asked])
+        seen = None if seen is None else seen[asked]
+        prefix = prefix_embeddings(self._model, self._words, batch.instruction, seen, len(pack.ids))
         hidden, tapped = forward(self._model.model.language_model, prefix, pack, TAP)
-        parts["answer"], right = question_loss(self._model, hidden, arrays["goal"], self._words, self._worded)
+        goal = arrays["goal"][asked]
+        parts["answer"], right = question_loss(self._model, hidden, goal, self._words, self._worded)
         if batch.mode != "no image":
-            parts["ground"] = self._ground * self._grounding.loss(tapped, pack, batch.rows, self._words)
+            rows = {name: value[asked.numpy()] for name, value in batch.rows.items()}
+            parts["ground"] = self._ground * self._grounding.loss(tapped, pack, rows, self._words)
         return parts, right
 
     @torch.no_grad()

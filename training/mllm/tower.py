@@ -17,7 +17,14 @@ from torch import Tensor
 from jurat.pictograms.objects import CLASSES
 from training.lineage import load_parts
 from training.mllm.architecture import build
-from training.mllm.dense_targets import UNKNOWN_THING, Heads, dense_loss, targets
+from training.mllm.dense_targets import (
+    UNKNOWN_THING,
+    Heads,
+    all_known,
+    dense_loss,
+    strange_images,
+    targets,
+)
 from training.optimizer import Group
 from training.scenes.pool import Pool, load_batch
 from training.scenes.variation import vary
@@ -99,12 +106,14 @@ def measure_tower(
     model: LlavaForConditionalGeneration, heads: Heads, names: Tensor, pool: Pool, count: int
 ) -> dict[str, float]:
     """On held-out scenes: share of cells of known objects that are named right, AUC of overlaps against near
-    misses, and AUC of unknown against known objects, by the mean over the cells that they cover."""
+    misses, AUC of unknown against known objects, by the mean over the cells that they cover, and AUC of
+    images with something unknown against others, by `all_known`."""
     from sklearn.metrics import roc_auc_score
 
     right = covered = 0
     contacts: list[tuple[float, bool]] = []
     strange: list[tuple[float, bool]] = []
+    images: list[tuple[float, bool]] = []
     for first in range(0, min(count, len(pool) // 64 * 64), 64):
         batch = load_batch([pool], np.arange(first, first + 64))
         goal = targets(batch)
@@ -115,10 +124,13 @@ def measure_tower(
         covered += int(clear.sum())
         contacts += _pair_scores(batch, logits[5].softmax(-1))
         strange += _object_scores(goal.cover, cover.softmax(-1))
+        unknown, told = strange_images(goal)
+        images += zip((-all_known(cover))[told].tolist(), unknown[told].tolist(), strict=True)
     return {
         "cells": round(right / covered, 4),
         "contact_auc": round(float(roc_auc_score(*_columns(contacts))), 4),
         "unknown_auc": round(float(roc_auc_score(*_columns(strange))), 4),
+        "strange_auc": round(float(roc_auc_score(*_columns(images))), 4),
     }
 
 
