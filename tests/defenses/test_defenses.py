@@ -58,6 +58,8 @@ ALL = [
 ]
 GUARD = "constitution"
 """It has a file of tests of its own."""
+INSIDE = ["coca"]
+"""They act inside local models, and are tested with those."""
 PLAIN = "null?seed=3"
 SEVERAL_CALLS = ("self-moderation", "ecso", "smoothing", "random-views")
 
@@ -112,7 +114,7 @@ def scripted(*rules: tuple[str, str]) -> ScriptedModel:
 
 def test_the_table_has_every_defense_of_the_registry() -> None:
     ours = {entry.name for entry in DEFENSES if not entry.is_plug_in}
-    assert ours == {name.partition("?")[0] for name in (*ALL, GUARD, "ocr-first")}
+    assert ours == {name.partition("?")[0] for name in (*ALL, *INSIDE, GUARD, "ocr-first")}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -136,7 +138,7 @@ def test_name_with_its_settings_opens_the_same_defense(name: str) -> None:
         assert each.metadata["evidence"] in get_args(Evidence) and each.metadata["doc"].endswith(".")
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*ALL, *INSIDE])
 def test_white_box_access_is_denied(name: str) -> None:
     model = DefendedModel(AbleToAnything(), open_defense(name))
     assert not [kind for kind in WHITE_BOX if model.capability(kind) is not None]

@@ -55,6 +55,12 @@ DEFENSES: Registry[Entry] = Registry(
             "an answer that the model calls harmful is made again from a caption, without the image",
             "arXiv:2403.09572",
         ),
+        _entry(
+            "coca",
+            "coca:Coca",
+            "what a safety principle changes in the logits of each token is amplified",
+            "arXiv:2409.11365",
+        ),
         _entry("jpeg", "pictures:Jpeg", "pictures are compressed"),
         _entry("resize", "pictures:Resize", "pictures are scaled down and up again"),
         _entry(

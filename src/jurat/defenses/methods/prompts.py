@@ -73,10 +73,14 @@ class SystemPrompt(Defense):
         return (*turns[:last], _beside(turns[last], words, self.placement), *turns[last + 1 :])
 
     def ask(self, inquiry: Inquiry) -> Steps[Answer]:
+        return (yield self.asked(inquiry))
+
+    def asked(self, inquiry: Inquiry) -> Inquiry:
+        """The questions with the wording."""
         if self.placement != "after":
-            return (yield from super().ask(inquiry))
+            return replace(inquiry, prefix=self.shown(inquiry.prefix))
         (words,) = self.wording()
-        return (yield replace(inquiry, questions=tuple(f"{each}\n{words}" for each in inquiry.questions)))
+        return replace(inquiry, questions=tuple(f"{each}\n{words}" for each in inquiry.questions))
 
 
 @dataclass(frozen=True)
