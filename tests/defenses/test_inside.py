@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,13 +10,16 @@ import torch
 
 from jurat.content import Chat, Generation, Turn
 from jurat.defenses import DefendedModel, defend, open_defense
+from jurat.defenses.fitting.examples import read_examples
+from jurat.defenses.fitting.safety_vectors import SafetyVectors, fit_vectors
 from jurat.defenses.methods.coca import Coca
 from jurat.errors import JuratError
 from jurat.models import Defended, DefenseCost, Inquiry, Model, Steerable, YesNo, open_model
 from jurat.models.null import NullModel
 
-from ..models.test_wrapper import CAPABILITIES
+from ..models.test_wrapper import CAPABILITIES, WHITE_BOX
 from ..models.tiny import make_llava, picture
+from .test_defenses import broken
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +109,168 @@ def test_is_refused_over_another_defense_and_for_models_of_services(llava: Any) 
     with pytest.raises(JuratError, match="name this one last, so that it is the closest to the model"):
         defend(llava, [PRINCIPLE, "jpeg"])
     assert isinstance(defend(llava, ["jpeg", PRINCIPLE]), DefendedModel)
+
+
+# --- InferAligner ---------------------------------------------------------------------------------
+
+HARMFUL = ["A child touches a knife", "A baby touches a dagger", "The knife and the dagger touching"]
+HARMLESS = ["A dog is visible", "There are at least two dogs", "The sign reads STOP"]
+
+
+def prompts(folder: Path, *more: str) -> Path:
+    rows = ["prompt,harmful", *(f"{each},yes" for each in HARMFUL), *(f"{each},no" for each in HARMLESS)]
+    (folder / "prompts.csv").write_text("\n".join((*rows, *more)))
+    return folder / "prompts.csv"
+
+
+@pytest.fixture(scope="module")
+def fitted(llava: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Vectors of the tiny model, whose classes are two colours of harmless sentences."""
+    folder = tmp_path_factory.mktemp("fitted")
+    examples = read_examples(prompts(folder), "prompt")
+    made = fit_vectors(llava, llava, examples)
+    assert (made.harmful, made.harmless, made.left_out) == (3, 3, ())
+    made.vectors.save(folder / "vectors.safetensors", **made.facts(examples))
+    return folder / "vectors.safetensors"
+
+
+def states(model: Any, text: str, layers: tuple[str, ...]) -> list[torch.Tensor]:
+    (found,) = model.capability(Steerable).hidden_states([Chat((Turn("user", (text,)),))], layers)
+    return [found[name][0, -1] for name in layers]
+
+
+def test_vectors_are_normalised_differences_of_means(llava: Any, fitted: Path) -> None:
+    vectors = SafetyVectors.load(fitted)
+    assert vectors.layers == tuple(f"model.language_model.layers.{i}" for i in range(3))
+    assert vectors.model == vectors.aligned and vectors.model.startswith("hf/")
+    for i, name in enumerate(vectors.layers):
+        bad, good = (
+            torch.stack([states(llava, each, (name,))[0] for each in some]) for some in (HARMFUL, HARMLESS)
+        )
+        away = bad.mean(0) - good.mean(0)
+        assert torch.allclose(vectors.safety[i], away / away.norm(), atol=1e-5)
+        middle = (bad.mean(0) + good.mean(0)) / 2
+        assert float(vectors.bias[i]) == pytest.approx(-float(middle @ away / away.norm()), abs=1e-3)
+        # The midpoint lies between the means of both classes.
+        assert float(bad.mean(0) @ vectors.safety[i] + vectors.bias[i]) > 0
+        assert float(good.mean(0) @ vectors.safety[i] + vectors.bias[i]) < 0
+
+
+def gates(llava: Any, fitted: Path, text: str) -> list[bool]:
+    vectors = SafetyVectors.load(fitted)
+    return vectors.gates(torch.stack(states(llava, text, vectors.layers))).tolist()
+
+
+def test_layers_with_open_gates_are_shifted_and_others_are_not(llava: Any, fitted: Path) -> None:
+    """Golden: hooks that are written out."""
+    vectors, steer = SafetyVectors.load(fitted), llava.capability(Steerable)
+    model = defend(llava, [f"inferaligner?vectors={fitted}&alpha=6&layers=0-2"])
+    steered = 0
+    for text in (*HARMFUL, *HARMLESS):
+        asked = Chat((Turn("user", (text,)),), Generation(max_tokens=4))
+        hooks = {
+            name: lambda hidden, i=i: hidden + 6 * vectors.steering[i]
+            for i, (name, is_open) in enumerate(zip(vectors.layers, gates(llava, fitted, text), strict=True))
+            if is_open
+        }
+        with steer.hooks(hooks):
+            (expected,) = llava.chat([asked])
+        steered += bool(hooks)
+        (reply,) = model.chat([asked])
+        assert reply.text == expected.text
+    assert 0 < steered < 6 and cost(model).events == {"steered": steered}
+    assert (cost(model).items, cost(model).calls, cost(model).checks, cost(model).blocked) == (6, 0, 6, 0)
+
+
+def test_questions_have_gates_of_their_own_and_batches_equal_singles(llava: Any, fitted: Path) -> None:
+    model = defend(llava, [f"inferaligner?vectors={fitted}&alpha=6"])
+    asked = [Inquiry(Chat((Turn("user", (picture(seed),)),)), (*HARMFUL[:2], HARMLESS[0])) for seed in (1, 2)]
+    together = model.ask(asked)
+    for inquiry, answer in zip(asked, together, strict=True):
+        for question, said in zip(inquiry.questions, answer.answers, strict=True):
+            (alone,) = model.ask([Inquiry(inquiry.prefix, (question,))])
+            assert alone.answers[0].yes == pytest.approx(said.yes, abs=1e-5)
+    chats = [chat(text, seed) for seed, text in enumerate((*HARMFUL, *HARMLESS))]
+    assert model.chat(chats) == [model.chat([each])[0] for each in chats]
+
+
+def test_alpha_zero_changes_no_answer(llava: Any, fitted: Path) -> None:
+    model = defend(llava, [f"inferaligner?vectors={fitted}&alpha=0"])
+    chats = [chat(text) for text in (*HARMFUL, *HARMLESS)]
+    assert texts(model, *chats) == texts(llava, *chats)
+
+
+def hooks_on(model: Any) -> dict[str, int]:
+    """How many each module has; transformers leaves some of its own."""
+    return {name: len(module._forward_hooks) for name, module in model.network.named_modules()}
+
+
+def test_hooks_are_removed_after_an_exception(llava: Any, fitted: Path) -> None:
+    defense: Any = open_defense(f"inferaligner?vectors={fitted}&layers=0-2")
+    before, hooks = texts(llava), hooks_on(llava)
+
+    def fails(hidden: torch.Tensor) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    vars(defense)["_shifts"] = dict.fromkeys(defense.fitted.layers, fails)
+    model = defend(llava, [defense])
+    harmful = next(each for each in HARMFUL if any(gates(llava, fitted, each)))
+    with pytest.raises(KeyboardInterrupt):
+        model.chat([chat(harmful, None)])
+    assert texts(llava) == before
+    assert hooks_on(llava) == hooks
+
+
+def test_image_that_cannot_be_read_fails_its_conversation_only(llava: Any, fitted: Path) -> None:
+    model = defend(llava, [f"inferaligner?vectors={fitted}"])
+    bad = Chat((Turn("user", (broken(), "Is a dog visible ?")),))
+    replies = model.chat([CHATS[0], bad, CHATS[1]])
+    assert [reply.failure is None for reply in replies] == [True, False, True]
+    assert replies[1].failure is not None and "could not be read" in replies[1].failure.reason
+
+
+REFUSED = [
+    ("inferaligner", "'inferaligner' needs vectors that were fitted to the model"),
+    ("inferaligner?vectors=gone.safetensors", r"gone.safetensors cannot be read: .*"),
+    ("inferaligner?vectors=prompts.csv", "prompts.csv cannot be read: "),
+    ("inferaligner?vectors=vectors.safetensors&layers=2-9", "'2-9' names no layers of the 3 there are"),
+    ("inferaligner?vectors=vectors.safetensors&digest=0", "vectors.safetensors has the digest .* and 0 is"),
+]
+
+
+@pytest.mark.parametrize(("name", "told"), REFUSED)
+def test_wrong_settings_are_refused(
+    fitted: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: str
+) -> None:
+    monkeypatch.chdir(fitted.parent)
+    with pytest.raises(JuratError, match=told):
+        open_defense(name)
+
+
+def test_vectors_of_another_model_are_refused(fitted: Path, tmp_path: Path) -> None:
+    other = open_model(f"hf/{make_llava(tmp_path / 'other', seed=1)}", device="cpu")
+    with pytest.raises(JuratError, match=r"was fitted to hf/.*, and the model is hf/.*other@"):
+        defend(other, [f"inferaligner?vectors={fitted}"])
+    with pytest.raises(JuratError, match="needs a model with Steerable, not 'null'"):
+        defend(NullModel(), [f"inferaligner?vectors={fitted}"])
+
+
+def test_rows_that_cannot_be_used_are_left_out_with_a_reason(tmp_path: Path) -> None:
+    path = prompts(tmp_path, ",yes", "A dog,perhaps", "A dog")
+    path.write_text(path.read_text().replace("prompt,harmful", "prompt,harmful"))
+    left_out = read_examples(path, "prompt").left_out
+    assert sorted(left_out) == [
+        "line 10: 1 cells where the header has 2",
+        "line 8: there is no prompt",
+        "line 9: harmful: 'perhaps' is none of 1, 0, true, false, yes, no",
+    ]
+    (tmp_path / "few.csv").write_text("prompt,harmful\nA dog,no\nA cat,no\n")
+    with pytest.raises(JuratError, match=r"few.csv has 0 harmful examples and 2 harmless that can be used"):
+        read_examples(tmp_path / "few.csv", "prompt")
+
+
+@pytest.mark.parametrize("name", ["inferaligner?vectors={fitted}", PRINCIPLE])
+def test_capabilities_are_denied(llava: Any, fitted: Path, name: str) -> None:
+    model = defend(llava, [name.format(fitted=fitted)])
+    offered = {kind for kind in CAPABILITIES if model.capability(kind) is not None}
+    assert not offered & set(WHITE_BOX) and offered <= {*DefendedModel.passes, *DefendedModel.provides}

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from PIL import Image
 
 from jurat.content import Chat, Failure, Part, Reply, Turn
-from jurat.defenses.procedure import Job, Steps, calls_of
+from jurat.defenses.procedure import Job, Steered, Steps, calls_of
 from jurat.errors import JuratError
 from jurat.models import (
     Answer,
@@ -25,11 +25,13 @@ from jurat.models import (
     DefenseCost,
     Disclaimer,
     DomainGate,
+    Hook,
     Inquiry,
     Model,
     ModelWrapper,
     PairedDecoding,
     StatementReader,
+    Steerable,
     UsageMeter,
     Vocabulary,
     check_settings,
@@ -219,14 +221,27 @@ class DefendedModel(ModelWrapper):
 
     def _results(self, requests: Sequence[Any]) -> list[Any]:
         """The results of requests of all kinds, in order."""
-        places: dict[Any, list[int]] = {}
+        groups: dict[Any, list[int]] = {}
+        calls = list(requests)
         for place, request in enumerate(requests):
-            places.setdefault(self._verb(type(request)), []).append(place)
+            hooks = ()
+            if isinstance(request, Steered):
+                calls[place], hooks = request.call, request.hooks
+            groups.setdefault((type(calls[place]), hooks), []).append(place)
         found: dict[int, Any] = {}
         with self.defense.within(self._inner):
-            for verb, some in places.items():
-                found.update(zip(some, verb([requests[place] for place in some]), strict=True))
+            for (kind, hooks), places in groups.items():
+                with self._hooked(hooks):
+                    results = self._verb(kind)([calls[place] for place in places])
+                found.update(zip(places, results, strict=True))
         return [found[place] for place in range(len(requests))]
+
+    def _hooked(self, hooks: Sequence[tuple[str, Hook]]) -> AbstractContextManager[None]:
+        if not hooks:
+            return nullcontext()
+        if (steer := self._inner.capability(Steerable)) is None:
+            raise TypeError(f"{self.defense.name!r} sets hooks, and does not need Steerable.")
+        return steer.hooks(dict(hooks))
 
     def _verb(self, kind: type) -> Callable[[Sequence[Any]], list[Any]]:
         """What gives the results of requests of this type."""

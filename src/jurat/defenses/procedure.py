@@ -8,17 +8,17 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 from jurat.content import Chat, Failure, ImageError, Usage
 from jurat.errors import JuratError
-from jurat.models import ChatPair, Inquiry, PairReply
+from jurat.models import ChatPair, Hook, Inquiry, PairReply
 from jurat.text import reason
 
-__all__ = ["Event", "Job", "Steps", "calls_of"]
+__all__ = ["Event", "Job", "Steered", "Steps", "calls_of"]
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[Any, Any, T]
-"""The procedure for one item. It yields a `Chat` and receives a `Reply`, an `Inquiry` and receives an `Answer`, a
-`ChatPair` and receives a `PairReply`, or a list of them and receives as many results; an `Event` is counted. It
-returns the item's result.
-The requests of all items of a batch that wait at the same time are put to the model together."""
+"""The procedure for one item. It yields requests and receives their results: a `Reply` for a `Chat`, an
+`Answer` for an `Inquiry`, either for a `Steered` one, a `PairReply` for a `ChatPair`, and as many results for
+a list of requests; an `Event` is counted. It returns the item's result. The requests of all items of a batch
+that wait at the same time are put to the model together."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,16 @@ class Event:
     """Something a defense did that is worth counting (`jurat.models.DefenseCost.events`)."""
 
     name: str
+
+
+@dataclass(frozen=True)
+class Steered:
+    """A call of the model while hooks are set on its layers (`jurat.models.Steerable`). Those of a batch with
+    the same hooks are made together."""
+
+    call: Chat | Inquiry
+    hooks: tuple[tuple[str, Hook], ...]
+    """Names of layers, and the hook on each; hooks are the same if they are equal."""
 
 
 @dataclass
@@ -88,4 +98,4 @@ class Job:
 
 def calls_of(request: object) -> int:
     """How often a request calls the model; 0 for one that is put to something else."""
-    return 2 if isinstance(request, ChatPair) else int(isinstance(request, Chat | Inquiry))
+    return 2 if isinstance(request, ChatPair) else int(isinstance(request, Chat | Inquiry | Steered))

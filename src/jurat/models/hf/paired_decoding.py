@@ -1,8 +1,8 @@
 """Decodes one reply from two conversations: the capability `PairedDecoding` of a local model.
 
-Both conversations are rows of one batch of `generate`, each with a cache of its own; a logits processor
-combines the rows' logits and has both rows continued by the token that is drawn. Where a checked batch may not
-hold the two (`generation`), both are read anew for every token.
+Both conversations are rows of one batch of `generate`, each with its own part of the cache; a logits
+processor combines the rows' logits and has both rows continued by the token that is drawn. Where a checked
+batch may not hold the two (`generation`), both are read anew for every token.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jurat.content import Failure, Generation, Reply, Usage
 from jurat.models.hf.batch_sizes import by
