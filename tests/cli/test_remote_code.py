@@ -26,6 +26,14 @@ COMMANDS = {
         *("defense", "fit", "inferaligner", "--model", "null"),
         *("--prompts", "gone.csv", "--out", "vectors.safetensors"),
     ],
+    "defense fit jailbreak-detector": [
+        *("defense", "fit", "jailbreak-detector", "--model", "null"),
+        *("--prompts", "gone.csv", "--out", "head.safetensors"),
+    ],
+    "defense fit protector": [
+        *("defense", "fit", "protector", "--model", "null"),
+        *("--replies", "gone.csv", "--out", "head.safetensors"),
+    ],
     "bench labelled": ["bench", "labelled", "--images", "pics", "--labels", "gone.csv", "-c", "p.yaml"],
     "bench pictograms": ["bench", "pictograms", "--split", "none"],
     "bench injection": ["bench", "injection", "--channel", "none"],

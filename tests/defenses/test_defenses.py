@@ -50,6 +50,8 @@ ALL = [
     "self-moderation?policy=a+name",
     "self-moderation?policy=a+name&rounds=2&leak=abstain",
     "ecso",
+    "dress?rounds=2&tokens=20",
+    "dress?rounds=0",
     "jpeg?quality=50",
     "resize",
     "smoothing?copies=3",
@@ -59,10 +61,10 @@ ALL = [
 GUARD = "constitution"
 """It has a file of tests of its own."""
 INSIDE = ["coca"]
-FITTED = ["inferaligner"]
+FITTED = ["inferaligner", "jailbreak-detector", "protector"]
 """They act inside local models, and are tested with those; some need a file that is fitted to the model."""
 PLAIN = "null?seed=3"
-SEVERAL_CALLS = ("self-moderation", "ecso", "smoothing", "random-views")
+SEVERAL_CALLS = ("self-moderation", "ecso", "dress", "smoothing", "random-views")
 
 
 def chat(text: str = "What is it?", *images: Image.Image, **settings: Any) -> Chat:
@@ -412,6 +414,25 @@ def test_check_without_mass_on_yes_and_no_says_nothing() -> None:
         assert isinstance(found, Failure) and found.reason == "The model answers neither Yes nor No."
     refused = Failure("refused", "No.")
     assert said_yes(Answer((YesNo(0.0, 0.0, refused),))) is refused is said_yes(Answer(failure=refused))
+
+
+CRITIQUE, REFINE = "^Give feedback on your answer", "^Write your answer again, so that it follows"
+DRESS: list[tuple[str, list[tuple[str, str]], str, int, dict[str, int]]] = [
+    ("", [(CRITIQUE, "Score: 2. It is rude."), (REFINE, "Better.")], "Better.", 2, {"refined": 1}),
+    ("", [(CRITIQUE, "4 of 4. Nothing is to be refined.")], "Ann.", 1, {}),
+    ("", [(CRITIQUE, "It is rude."), (REFINE, "Better.")], "Better.", 2, {"no score": 1, "refined": 1}),
+    ("?rounds=2", [(CRITIQUE, "Score: 3/4"), (REFINE, "Better.")], "Better.", 4, {"refined": 2}),
+    ("?rounds=0", [], "Ann.", 0, {}),
+]
+
+
+@pytest.mark.parametrize(("settings", "rules", "text", "added", "events"), DRESS)
+def test_dress_answers_again_with_the_feedback(
+    settings: str, rules: list[tuple[str, str]], text: str, added: int, events: dict[str, int]
+) -> None:
+    model = defend(scripted(*rules, ("", "Ann.")), [f"dress{settings}"])
+    (reply,) = model.chat([chat("Who is it?", IMAGE)])
+    assert (reply.text, cost(model).calls, cost(model).events) == (text, added, events)
 
 
 REVEALS, SURE, AGAIN = r"\nDoes the answer above", r"\nAre you sure", "^Write your answer again"

@@ -11,11 +11,13 @@ import torch
 from jurat.content import Chat, Generation, Turn
 from jurat.defenses import DefendedModel, defend, open_defense
 from jurat.defenses.fitting.examples import read_examples
+from jurat.defenses.fitting.linear_head import LinearHead, fit_head
 from jurat.defenses.fitting.safety_vectors import SafetyVectors, fit_vectors
 from jurat.defenses.methods.coca import Coca
 from jurat.errors import JuratError
 from jurat.models import Defended, DefenseCost, Inquiry, Model, Steerable, YesNo, open_model
 from jurat.models.null import NullModel
+from jurat.models.scripted import Rule, Script, ScriptedModel
 
 from ..models.test_wrapper import CAPABILITIES, WHITE_BOX
 from ..models.tiny import make_llava, picture
@@ -269,8 +271,110 @@ def test_rows_that_cannot_be_used_are_left_out_with_a_reason(tmp_path: Path) -> 
         read_examples(tmp_path / "few.csv", "prompt")
 
 
-@pytest.mark.parametrize("name", ["inferaligner?vectors={fitted}", PRINCIPLE])
-def test_capabilities_are_denied(llava: Any, fitted: Path, name: str) -> None:
-    model = defend(llava, [name.format(fitted=fitted)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        PRINCIPLE,
+        "inferaligner?vectors={folder}/vectors.safetensors",
+        "jailbreak-detector?head={folder}/jailbreak-detector.safetensors",
+        "protector?head={folder}/protector.safetensors",
+    ],
+)
+def test_capabilities_are_denied(llava: Any, heads: Path, name: str) -> None:
+    model = defend(llava, [name.format(folder=heads)])
     offered = {kind for kind in CAPABILITIES if model.capability(kind) is not None}
     assert not offered & set(WHITE_BOX) and offered <= {*DefendedModel.passes, *DefendedModel.provides}
+
+
+# --- heads ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def heads(llava: Any, fitted: Path) -> Path:
+    """Heads on the last layer, fitted to the same sentences as prompts and as replies."""
+    folder = fitted.parent
+    (folder / "replies.csv").write_text((folder / "prompts.csv").read_text().replace("prompt,", "reply,"))
+    prompted, replied = (
+        read_examples(folder / "prompts.csv", "prompt"),
+        read_examples(folder / "replies.csv", "reply"),
+    )
+    for kind, examples in (("jailbreak-detector", prompted), ("protector", replied)):
+        made = fit_head(llava, examples, 2)
+        assert (made.harmful, made.harmless) == (3, 3) and 0 <= made.auroc <= 1 and 0 <= made.accuracy <= 1
+        made.head.save(folder / f"{kind}.safetensors", kind, **made.facts(examples))
+    return folder
+
+
+def test_head_equals_the_regression_it_was_folded_from(llava: Any, heads: Path) -> None:
+    """Golden: scikit-learn on the states, written out."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    head = LinearHead.load(heads / "jailbreak-detector.safetensors", "jailbreak-detector")
+    assert head.layer == "model.language_model.layers.2"
+    seen = torch.stack([states(llava, text, (head.layer,))[0] for text in (*HARMFUL, *HARMLESS)])
+    scaler = StandardScaler().fit(seen.double().numpy())
+    fit = LogisticRegression(max_iter=1000, class_weight="balanced")
+    fit.fit(scaler.transform(seen.double().numpy()), [True] * 3 + [False] * 3)
+    expected = fit.predict_proba(scaler.transform(seen.double().numpy()))[:, 1]
+    assert [head.probability(state) for state in seen] == pytest.approx(list(expected), abs=1e-4)
+    assert sum(expected > 0.5) == 3
+
+
+def test_detector_blocks_what_looks_harmful_and_asks_the_rest(llava: Any, heads: Path) -> None:
+    model = defend(llava, [f"jailbreak-detector?head={heads}/jailbreak-detector.safetensors"])
+    chats = [chat(text, None) for text in (*HARMFUL, *HARMLESS)]
+    replies = model.chat([*chats, Chat((Turn("user", (broken(),)),))])
+    assert [None if each.failure is None else each.failure.kind for each in replies] == [
+        *["filtered"] * 3, None, None, None, "error",
+    ]  # fmt: skip
+    reason = replies[0].failure.reason if replies[0].failure is not None else ""
+    assert reason.startswith("Blocked: the detector calls the prompt harmful (")
+    assert [reply.text for reply in replies[3:6]] == texts(llava, *chats[3:])
+    found = cost(model)
+    assert (found.blocked, found.checks, found.events) == (4, 7, {"blocked": 3})
+    blocked, asked = model.ask([Inquiry(Chat(), (text,)) for text in (HARMFUL[0], HARMLESS[0])])
+    assert blocked.failure is not None and asked.failure is None
+
+
+def test_reader_guards_a_model_without_hidden_states(llava: Any, heads: Path) -> None:
+    name = f"jailbreak-detector?head={heads}/jailbreak-detector.safetensors"
+    with pytest.raises(JuratError, match="needs a model with Steerable, not 'null'"):
+        defend(NullModel(), [name])
+    guarded = defend(NullModel(), [f"{name}&reader={llava.name}"])
+    (reply,) = guarded.chat([chat(HARMFUL[0], None)])
+    assert reply.failure is not None and reply.failure.kind == "filtered"
+    guarded.close()
+    with pytest.raises(JuratError, match="is for 'jailbreak-detector', version 1, not for 'protector'"):
+        open_defense(f"protector?head={heads}/jailbreak-detector.safetensors")
+
+
+PROTECTED = [
+    ("", [("^Below are", HARMLESS[1])], HARMLESS[1], 1, {"rewritten": 1}),
+    ("", [("^Below are", HARMFUL[1])], "I cannot help with that.", 1, {"rewritten": 1, "refused": 1}),
+    ("&harmful=refuse", [], "I cannot help with that.", 0, {"refused": 1}),
+    ("&detoxifier=scripted%2Frewrite.yaml", [], HARMLESS[2], 0, {"rewritten": 1}),
+]
+
+
+@pytest.mark.parametrize(("settings", "rules", "text", "added", "events"), PROTECTED)
+def test_harmful_reply_is_rewritten_or_refused(
+    llava: Any,
+    heads: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: str,
+    rules: list[tuple[str, str]],
+    text: str,
+    added: int,
+    events: dict[str, int],
+) -> None:
+    monkeypatch.chdir(heads)
+    Path("rewrite.yaml").write_text(f"name: rewrite\nrules: [{{reply: '{HARMLESS[2]}'}}]\n")
+    name = f"protector?head=protector.safetensors&reader={llava.name}{settings}"
+    said = [*rules, ("^Harmful", HARMFUL[0]), ("", HARMLESS[0])]
+    plain = ScriptedModel(Script(name="test", rules=tuple(Rule(when=w, reply=r) for w, r in said)))
+    model = defend(plain, [name])
+    harmful, harmless = model.chat([chat("Harmful ?", max_tokens=50), chat("Harmless ?", max_tokens=50)])
+    assert (harmful.text, harmless.text) == (text, HARMLESS[0])
+    assert (cost(model).calls, cost(model).events) == (added, events)
+    model.close()

@@ -245,9 +245,13 @@ class DefendedModel(ModelWrapper):
 
     def _verb(self, kind: type) -> Callable[[Sequence[Any]], list[Any]]:
         """What gives the results of requests of this type."""
+        if kind is Chat:
+            return self._inner.chat
+        if kind is Inquiry:
+            return self._inner.ask
         if kind is ChatPair and (pairs := self._inner.capability(PairedDecoding)) is not None:
             return pairs.chat_pairs
-        return {Chat: self._inner.chat, Inquiry: self._inner.ask}.get(kind, self.check)
+        return self.check
 
     def _count(self, jobs: Sequence[Job], seconds: float) -> None:
         events = Counter(event for job in jobs for event in job.events)

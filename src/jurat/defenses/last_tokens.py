@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from jurat.content import Chat, Failure, Usage
 from jurat.defenses.defense import DefendedModel, Defense
+from jurat.errors import JuratError
 from jurat.models import Model, ModelUnavailable, Steerable
 from jurat.text import reason
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["LastTokens", "Reading", "ReadingModel", "decoder_layers", "last_tokens"]
+__all__ = ["LastTokens", "Reading", "ReadingModel", "check_readable", "decoder_layers", "last_tokens"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,15 @@ class ReadingModel(DefendedModel):
         if self._reader is not None:
             self._reader.close()
         super().close()
+
+
+def check_readable(model: Model) -> None:
+    """Raises JuratError where the hidden states of a model cannot be read."""
+    if model.capability(Steerable) is None:
+        raise JuratError(
+            f"The hidden states of {model.name!r} cannot be read.",
+            hint="Name a local model, without defenses: hf/NAME_OR_PATH.",
+        )
 
 
 def last_tokens(model: Model, chat: Chat, layers: Sequence[str]) -> LastTokens:

@@ -56,6 +56,25 @@ DEFENSES: Registry[Entry] = Registry(
             "arXiv:2403.09572",
         ),
         _entry(
+            "dress",
+            "dress:Dress",
+            "the model criticizes its answer in words, and answers again with that feedback",
+            "arXiv:2311.10081",
+        ),
+        _entry(
+            "protector",
+            "protector:Protector",
+            "a fitted detector reads each answer; harmful ones are rewritten by a model, or refused",
+            "arXiv:2401.02906",
+            "local",
+        ),
+        _entry(
+            "jailbreak-detector",
+            "jailbreak_detector:JailbreakDetector",
+            "a fitted detector reads the hidden states of each prompt, and harmful ones are blocked",
+            extra="local",
+        ),
+        _entry(
             "coca",
             "coca:Coca",
             "what a safety principle changes in the logits of each token is amplified",

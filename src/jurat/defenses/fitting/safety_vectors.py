@@ -20,14 +20,14 @@ from jurat.defenses.fitting.examples import Examples, LabelledChat, check_classe
 from jurat.defenses.fitting.fitted_file import FittedFile
 from jurat.defenses.last_tokens import decoder_layers, last_tokens
 from jurat.errors import JuratError
-from jurat.models import Model, Steerable, full_name
+from jurat.models import Model, full_name
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from jurat.defenses.last_tokens import LastTokens
 
-__all__ = ["FittedVectors", "SafetyVectors", "check_readable", "fit_vectors"]
+__all__ = ["FittedVectors", "SafetyVectors", "fit_vectors"]
 
 KIND = "inferaligner"
 
@@ -137,15 +137,6 @@ def fit_vectors(model: Model, aligned: Model, examples: Examples) -> FittedVecto
     vectors = SafetyVectors(full_name(model), full_name(aligned), layers, safety, steering, bias)
     n = int(harmful.sum())
     return FittedVectors(vectors, left_one_out(states, harmful), n, len(used) - n, tuple(left_out))
-
-
-def check_readable(model: Model) -> None:
-    """Raises JuratError where the hidden states of a model cannot be read."""
-    if model.capability(Steerable) is None:
-        raise JuratError(
-            f"The hidden states of {model.name!r} cannot be read.",
-            hint="Name a local model, without defenses: hf/NAME_OR_PATH.",
-        )
 
 
 def directions(states: Tensor, harmful: Tensor) -> Tensor:
