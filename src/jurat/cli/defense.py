@@ -33,6 +33,7 @@ fit = typer.Typer(
 )
 app.add_typer(fit, name="fit")
 
+_PLURALS = {"prompt": "prompts", "reply": "replies"}
 _SHOWN = 5
 """Rows that were left out and are printed."""
 
@@ -180,7 +181,7 @@ def _fit_head(
         model.close()
     fitted.head.save(out, kind, **fitted.facts(examples))
     _print_left_out((*examples.left_out, *fitted.left_out))
-    harmful = counted(fitted.harmful, f"harmful {column}")
+    harmful = counted(fitted.harmful, f"harmful {column}", f"harmful {_PLURALS[column]}")
     typer.echo(f"Fitted to {harmful} and {fitted.harmless} harmless, on {printable(fitted.head.layer)}.")
     quality = f"AUROC {fitted.auroc:.3f}, mean accuracy of both classes {fitted.accuracy:.1%}"
     typer.echo(f"On those left out of the fit, in turns: {quality}.")
