@@ -44,6 +44,14 @@ def test_vectors_are_fitted_and_used(folder, jurat):
     assert "Defense inferaligner?vectors=vectors.safetensors&digest=" in judged.output
 
 
+def test_prompts_with_words_that_the_model_never_learned_are_left_out(folder, jurat):
+    Path("prompts.csv").write_text("prompt,harmful\nA zeppelin,yes\nA fez,yes\nA dog,no\nA cat,no\n")
+    result = jurat(*FIT[:3], "--model", "bundled", *FIT[5:], "--out", "vectors.safetensors")
+    assert result.exit_code == 2
+    assert "can read 0 harmful examples and 2 harmless that can be used. Left out: line 2:" in result.stderr
+    assert "The model never learned 'zeppelin'." in result.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

@@ -547,3 +547,19 @@ def test_missing_ocr_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jurat.registry.find_spec", {"onnxruntime": 1}.get)
     with pytest.raises(MissingExtra, match=r"jurat\[ocr\]"):
         open_defense("ocr-first")
+
+
+@dataclass(frozen=True)
+class Nothing(Defense):
+    """It changes nothing."""
+
+    name = "nothing"
+
+
+def test_defense_that_does_nothing_changes_no_answer(tmp_path: Path) -> None:
+    plain = open_model(f"hf/{make_llava(tmp_path / 'llava')}", device="cpu")
+    wrapped = defend(plain, [Nothing()])
+    chats = [chat("Is a dog visible ?", picture(seed), max_tokens=4) for seed in (1, 2)]
+    asked = [inquiry(1, "Is a dog visible ?", "Is a cat visible ?"), inquiry(2)]
+    assert (wrapped.chat(chats), wrapped.ask(asked)) == (plain.chat(chats), plain.ask(asked))
+    assert (cost(wrapped).items, cost(wrapped).calls, cost(wrapped).checks) == (4, 0, 0)

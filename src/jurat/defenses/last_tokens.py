@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jurat.content import Chat, Failure, Usage
 from jurat.defenses.defense import DefendedModel, Defense
 from jurat.errors import JuratError
-from jurat.models import Model, ModelUnavailable, Steerable
+from jurat.models import Model, ModelUnavailable, Steerable, Vocabulary
 from jurat.text import reason
 
 if TYPE_CHECKING:
@@ -74,6 +74,12 @@ def last_tokens(model: Model, chat: Chat, layers: Sequence[str]) -> LastTokens:
     steer = model.capability(Steerable)
     if steer is None:
         raise TypeError(f"{model.name!r} has no Steerable")
+    vocabulary = model.capability(Vocabulary)
+    words = " ".join(turn.text for turn in chat.turns)
+    if vocabulary is not None and (unknown := vocabulary.unknown_words(words)):
+        # They would all be read as one, and different conversations as equal.
+        named = ", ".join(map(repr, unknown[:5]))
+        return LastTokens(failure=Failure("out_of_domain", f"The model never learned {named}."))
     try:
         (states,) = steer.hidden_states([chat], layers)
     except ModelUnavailable:

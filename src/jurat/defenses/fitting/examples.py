@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -58,17 +58,18 @@ def read_examples(path: Path, column: Literal["prompt", "reply"]) -> Examples:
             found.append(_example(row, place, column, path.parent))
         except (_Unusable, BadCell, ImageError) as error:
             left_out.append(f"{place}: {'harmful: ' if isinstance(error, BadCell) else ''}{error}")
-    check_classes(found, f"{shown(str(path))} has")
+    check_classes(found, f"{shown(str(path))} has", left_out)
     return Examples(tuple(found), tuple(left_out), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def check_classes(found: list[LabelledChat], what: str) -> None:
+def check_classes(found: list[LabelledChat], what: str, left_out: Sequence[str]) -> None:
     """Raises JuratError where there are too few examples of a class to fit anything to."""
+    first = f" Left out: {left_out[0]}" if left_out else ""
     harmful = sum(each.harmful for each in found)
     if min(harmful, len(found) - harmful) < LEAST:
         raise JuratError(
             f"{what} {counted(harmful, 'harmful example')} and {len(found) - harmful} harmless that can be "
-            "used.",
+            f"used.{first}",
             hint=f"At least {LEAST} of each are needed; some dozens of each are usual.",
         )
 

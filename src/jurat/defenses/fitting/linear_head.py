@@ -112,7 +112,7 @@ def fit_head(model: Model, examples: Examples, layer: int | None = None) -> Fitt
             continue
         used.append(example)
         states.append(read.states[name])
-    check_classes(used, f"{model.name} can read")
+    check_classes(used, f"{model.name} can read", left_out)
     harmful = [example.harmful for example in used]
     weight, bias, scores = _regression(states, harmful)
     auroc, accuracy = _quality(scores, harmful)

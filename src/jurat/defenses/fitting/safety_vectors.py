@@ -122,7 +122,7 @@ def fit_vectors(model: Model, aligned: Model, examples: Examples) -> FittedVecto
             continue
         used.append(example)
         rows.append((_stacked(own, layers), _stacked(other, others)))
-    check_classes(used, "The models can read")
+    check_classes(used, "The models can read", left_out)
     if rows[0][0].shape != rows[0][1].shape:
         sizes = (f"{len(each)} layers of width {each.shape[1]}" for each in rows[0])
         raise JuratError(
@@ -131,8 +131,12 @@ def fit_vectors(model: Model, aligned: Model, examples: Examples) -> FittedVecto
         )
     states, targets = (torch.stack([pair[i] for pair in rows]) for i in (0, 1))
     harmful = torch.tensor([example.harmful for example in used])
-    safety = directions(states, harmful)
-    steering = directions(targets, harmful)
+    safety, steering = directions(states, harmful), directions(targets, harmful)
+    if not bool(((safety.norm(dim=-1) > 0.5) & (steering.norm(dim=-1) > 0.5)).all()):
+        raise JuratError(
+            "At some layer the harmful prompts have the same mean state as the harmless ones.",
+            hint="The model may read the words of both as the same: use prompts that it can tell apart.",
+        )
     bias = midpoints(states, harmful, safety)
     vectors = SafetyVectors(full_name(model), full_name(aligned), layers, safety, steering, bias)
     n = int(harmful.sum())
