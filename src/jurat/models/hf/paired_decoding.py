@@ -10,22 +10,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from jurat.content import Failure, Generation, Reply, Usage
 from jurat.models.hf.batch_sizes import by
 from jurat.models.hf.failures import FAULTS, failed, ran_out_of_memory
 from jurat.models.hf.generation import Decoder
-from jurat.models.hf.model_parts import attempt
+from jurat.models.hf.model_parts import ModelParts, attempt
 from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.row_settings import RowSettings, reach, settings_of, trimmed
-from jurat.models.protocol import check_settings, invalid_setting
+from jurat.models.protocol import Model, check_settings, invalid_setting
 from jurat.models.white_box import ChatPair, PairReply
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from jurat.models.hf.model import LocalModel
     from jurat.models.hf.scoring import Scorer
 
 log = logging.getLogger("jurat.models")
@@ -54,13 +53,13 @@ class _Encoded:
 class PairDecoder:
     """`PairedDecoding` for a local model."""
 
-    def __init__(self, model: LocalModel) -> None:
+    def __init__(self, model: ModelParts) -> None:
         self._model = model
 
     def chat_pairs(self, pairs: Sequence[ChatPair]) -> list[PairReply]:
         """See `PairedDecoding`."""
         model = self._model
-        check_settings(model, [pair.first for pair in pairs])
+        check_settings(cast("Model", model), [pair.first for pair in pairs])
         model.refuse("conversations")
         with model.preparing:
             model.recognise(sum(bool(chat.images) for pair in pairs for chat in (pair.first, pair.second)))
