@@ -22,6 +22,18 @@ COMMANDS = {
     "eval": ["eval", "figstep", "--data", "gone", "--model", "null"],
     "impact": ["constitution", "impact", "p.yaml", "p.yaml", "--run", "gone.jsonl"],
     "attack": ["attack", "noise", "pics", "--model", "null", "--out", "out"],
+    "defense fit inferaligner": [
+        *("defense", "fit", "inferaligner", "--model", "null"),
+        *("--prompts", "gone.csv", "--out", "vectors.safetensors"),
+    ],
+    "defense fit jailbreak-detector": [
+        *("defense", "fit", "jailbreak-detector", "--model", "null"),
+        *("--prompts", "gone.csv", "--out", "head.safetensors"),
+    ],
+    "defense fit protector": [
+        *("defense", "fit", "protector", "--model", "null"),
+        *("--replies", "gone.csv", "--out", "head.safetensors"),
+    ],
     "bench labelled": ["bench", "labelled", "--images", "pics", "--labels", "gone.csv", "-c", "p.yaml"],
     "bench pictograms": ["bench", "pictograms", "--split", "none"],
     "bench injection": ["bench", "injection", "--channel", "none"],

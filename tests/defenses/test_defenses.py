@@ -50,6 +50,8 @@ ALL = [
     "self-moderation?policy=a+name",
     "self-moderation?policy=a+name&rounds=2&leak=abstain",
     "ecso",
+    "dress?rounds=2&tokens=20",
+    "dress?rounds=0",
     "jpeg?quality=50",
     "resize",
     "smoothing?copies=3",
@@ -58,8 +60,11 @@ ALL = [
 ]
 GUARD = "constitution"
 """It has a file of tests of its own."""
+INSIDE = ["coca"]
+FITTED = ["inferaligner", "jailbreak-detector", "protector"]
+"""They act inside local models, and are tested with those; some need a file that is fitted to the model."""
 PLAIN = "null?seed=3"
-SEVERAL_CALLS = ("self-moderation", "ecso", "smoothing", "random-views")
+SEVERAL_CALLS = ("self-moderation", "ecso", "dress", "smoothing", "random-views")
 
 
 def chat(text: str = "What is it?", *images: Image.Image, **settings: Any) -> Chat:
@@ -112,7 +117,7 @@ def scripted(*rules: tuple[str, str]) -> ScriptedModel:
 
 def test_the_table_has_every_defense_of_the_registry() -> None:
     ours = {entry.name for entry in DEFENSES if not entry.is_plug_in}
-    assert ours == {name.partition("?")[0] for name in (*ALL, GUARD, "ocr-first")}
+    assert ours == {name.partition("?")[0] for name in (*ALL, *INSIDE, *FITTED, GUARD, "ocr-first")}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -136,7 +141,7 @@ def test_name_with_its_settings_opens_the_same_defense(name: str) -> None:
         assert each.metadata["evidence"] in get_args(Evidence) and each.metadata["doc"].endswith(".")
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*ALL, *INSIDE])
 def test_white_box_access_is_denied(name: str) -> None:
     model = DefendedModel(AbleToAnything(), open_defense(name))
     assert not [kind for kind in WHITE_BOX if model.capability(kind) is not None]
@@ -411,6 +416,25 @@ def test_check_without_mass_on_yes_and_no_says_nothing() -> None:
     assert said_yes(Answer((YesNo(0.0, 0.0, refused),))) is refused is said_yes(Answer(failure=refused))
 
 
+CRITIQUE, REFINE = "^Give feedback on your answer", "^Write your answer again, so that it follows"
+DRESS: list[tuple[str, list[tuple[str, str]], str, int, dict[str, int]]] = [
+    ("", [(CRITIQUE, "Score: 2. It is rude."), (REFINE, "Better.")], "Better.", 2, {"refined": 1}),
+    ("", [(CRITIQUE, "4 of 4. Nothing is to be refined.")], "Ann.", 1, {}),
+    ("", [(CRITIQUE, "It is rude."), (REFINE, "Better.")], "Better.", 2, {"no score": 1, "refined": 1}),
+    ("?rounds=2", [(CRITIQUE, "Score: 3/4"), (REFINE, "Better.")], "Better.", 4, {"refined": 2}),
+    ("?rounds=0", [], "Ann.", 0, {}),
+]
+
+
+@pytest.mark.parametrize(("settings", "rules", "text", "added", "events"), DRESS)
+def test_dress_answers_again_with_the_feedback(
+    settings: str, rules: list[tuple[str, str]], text: str, added: int, events: dict[str, int]
+) -> None:
+    model = defend(scripted(*rules, ("", "Ann.")), [f"dress{settings}"])
+    (reply,) = model.chat([chat("Who is it?", IMAGE)])
+    assert (reply.text, cost(model).calls, cost(model).events) == (text, added, events)
+
+
 REVEALS, SURE, AGAIN = r"\nDoes the answer above", r"\nAre you sure", "^Write your answer again"
 MODERATION: list[tuple[str, list[tuple[str, str]], str, int, dict[str, int]]] = [
     # No leak, confirmed.
@@ -523,3 +547,19 @@ def test_missing_ocr_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jurat.registry.find_spec", {"onnxruntime": 1}.get)
     with pytest.raises(MissingExtra, match=r"jurat\[ocr\]"):
         open_defense("ocr-first")
+
+
+@dataclass(frozen=True)
+class Nothing(Defense):
+    """It changes nothing."""
+
+    name = "nothing"
+
+
+def test_defense_that_does_nothing_changes_no_answer(tmp_path: Path) -> None:
+    plain = open_model(f"hf/{make_llava(tmp_path / 'llava')}", device="cpu")
+    wrapped = defend(plain, [Nothing()])
+    chats = [chat("Is a dog visible ?", picture(seed), max_tokens=4) for seed in (1, 2)]
+    asked = [inquiry(1, "Is a dog visible ?", "Is a cat visible ?"), inquiry(2)]
+    assert (wrapped.chat(chats), wrapped.ask(asked)) == (plain.chat(chats), plain.ask(asked))
+    assert (cost(wrapped).items, cost(wrapped).calls, cost(wrapped).checks) == (4, 0, 0)

@@ -44,6 +44,7 @@ WHITE_BOX = [
     white_box.DifferentiableText,
     white_box.Steerable,
     white_box.Embedder,
+    white_box.PairedDecoding,
     capabilities.PromptScores,
 ]
 CHAT = Chat((Turn("user", ("Hello.",)),))

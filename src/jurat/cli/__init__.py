@@ -37,6 +37,7 @@ COMMANDS = {
     "compare": "Compare two evaluations on the same samples.",
     "pictograms": "Draw scenes whose truth is known.",
     "attack": "Attack pictures, and ask a model about the results.",
+    "defense": "Fit what a defense needs before a model is put under it.",
     "bench": "Measure judges and baselines on scenes whose truth is known.",
 }
 """The commands in the order of the help: each is a module of this folder with a typer `app`."""

@@ -15,19 +15,23 @@ from urllib.parse import urlencode
 from PIL import Image
 
 from jurat.content import Chat, Failure, Part, Reply, Turn
-from jurat.defenses.procedure import Job, Steps
+from jurat.defenses.procedure import Job, Steered, Steps, calls_of
 from jurat.errors import JuratError
 from jurat.models import (
     Answer,
+    ChatPair,
     ConcurrencySupport,
     Defended,
     DefenseCost,
     Disclaimer,
     DomainGate,
+    Hook,
     Inquiry,
     Model,
     ModelWrapper,
+    PairedDecoding,
     StatementReader,
+    Steerable,
     UsageMeter,
     Vocabulary,
     check_settings,
@@ -115,7 +119,7 @@ class Defense:
                 if need not in supported:
                     raise JuratError(f"{what} a model with the setting {need}, {given}.")
             elif model.capability(need) is None:
-                raise JuratError(f"{what} a model with {need.__name__}, {given}.")
+                raise JuratError(f"{what} a model with {need.__name__}, {given}.", hint=_access_hint(model))
         vocabulary = model.capability(Vocabulary)
         unknown = [] if vocabulary is None else vocabulary.unknown_words(" ".join(self.wording()))
         if unknown:
@@ -189,7 +193,7 @@ class DefendedModel(ModelWrapper):
         return super().capability(kind)
 
     def check(self, requests: Sequence[Any]) -> list[Any]:
-        """Results of requests that are neither conversations nor inquiries; each has a `usage`."""
+        """Results of requests that are no call of the model; each has a `usage`."""
         raise TypeError(f"{self.defense.name!r} yielded {type(requests[0]).__name__}, which nobody answers.")
 
     def _run(self, procedures: Sequence[Steps[Any]], failed: Callable[[Failure], Any]) -> list[Any]:
@@ -204,7 +208,8 @@ class DefendedModel(ModelWrapper):
                 requests = [request for job in waiting for request in job.requests]
                 start = time.perf_counter()
                 results = iter(self._results(requests))
-                own += (time.perf_counter() - start) * firsts / len(requests)
+                calls = sum(max(1, calls_of(request)) for request in requests)
+                own += (time.perf_counter() - start) * firsts / calls
                 for job in waiting:
                     job.resume([next(results) for _ in job.requests])
         finally:
@@ -216,15 +221,37 @@ class DefendedModel(ModelWrapper):
 
     def _results(self, requests: Sequence[Any]) -> list[Any]:
         """The results of requests of all kinds, in order."""
-        places: dict[Any, list[int]] = {}
+        groups: dict[Any, list[int]] = {}
+        calls = list(requests)
         for place, request in enumerate(requests):
-            verb = {Chat: self._inner.chat, Inquiry: self._inner.ask}.get(type(request), self.check)
-            places.setdefault(verb, []).append(place)
+            hooks = ()
+            if isinstance(request, Steered):
+                calls[place], hooks = request.call, request.hooks
+            groups.setdefault((type(calls[place]), hooks), []).append(place)
         found: dict[int, Any] = {}
         with self.defense.within(self._inner):
-            for verb, some in places.items():
-                found.update(zip(some, verb([requests[place] for place in some]), strict=True))
+            for (kind, hooks), places in groups.items():
+                with self._hooked(hooks):
+                    results = self._verb(kind)([calls[place] for place in places])
+                found.update(zip(places, results, strict=True))
         return [found[place] for place in range(len(requests))]
+
+    def _hooked(self, hooks: Sequence[tuple[str, Hook]]) -> AbstractContextManager[None]:
+        if not hooks:
+            return nullcontext()
+        if (steer := self._inner.capability(Steerable)) is None:
+            raise TypeError(f"{self.defense.name!r} sets hooks, and does not need Steerable.")
+        return steer.hooks(dict(hooks))
+
+    def _verb(self, kind: type) -> Callable[[Sequence[Any]], list[Any]]:
+        """What gives the results of requests of this type."""
+        if kind is Chat:
+            return self._inner.chat
+        if kind is Inquiry:
+            return self._inner.ask
+        if kind is ChatPair and (pairs := self._inner.capability(PairedDecoding)) is not None:
+            return pairs.chat_pairs
+        return self.check
 
     def _count(self, jobs: Sequence[Job], seconds: float) -> None:
         events = Counter(event for job in jobs for event in job.events)
@@ -240,6 +267,13 @@ class DefendedModel(ModelWrapper):
                 seconds=cost.seconds + seconds,
                 events=dict(Counter(cost.events) + events),
             )
+
+
+def _access_hint(model: Model) -> str:
+    """Where a capability can be had that a model lacks."""
+    if model.capability(Defended) is not None:
+        return "Other defenses deny it: name this one last, so that it is the closest to the model."
+    return "Local models have it: hf/NAME_OR_PATH. See: jurat models"
 
 
 def with_images(turns: Turns, change: Callable[[Image.Image], Part]) -> Turns:

@@ -8,16 +8,17 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 from jurat.content import Chat, Failure, ImageError, Usage
 from jurat.errors import JuratError
-from jurat.models import Inquiry
+from jurat.models import ChatPair, Hook, Inquiry, PairReply
 from jurat.text import reason
 
-__all__ = ["Event", "Job", "Steps"]
+__all__ = ["Event", "Job", "Steered", "Steps", "calls_of"]
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[Any, Any, T]
-"""The procedure for one item. It yields a `Chat` and receives a `Reply`, or an `Inquiry` and receives an
-`Answer`, or a list of them and receives as many results; an `Event` is counted. It returns the item's result.
-The requests of all items of a batch that wait at the same time are put to the model together."""
+"""The procedure for one item. It yields requests and receives their results: a `Reply` for a `Chat`, an
+`Answer` for an `Inquiry`, either for a `Steered` one, a `PairReply` for a `ChatPair`, and as many results for
+a list of requests; an `Event` is counted. It returns the item's result. The requests of all items of a batch
+that wait at the same time are put to the model together."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,16 @@ class Event:
     """Something a defense did that is worth counting (`jurat.models.DefenseCost.events`)."""
 
     name: str
+
+
+@dataclass(frozen=True)
+class Steered:
+    """A call of the model while hooks are set on its layers (`jurat.models.Steerable`). Those of a batch with
+    the same hooks are made together."""
+
+    call: Chat | Inquiry
+    hooks: tuple[tuple[str, Hook], ...]
+    """Names of layers, and the hook on each; hooks are the same if they are equal."""
 
 
 @dataclass
@@ -50,7 +61,7 @@ class Job:
     @property
     def has_first_call(self) -> bool:
         """Whether the item's first call is among `requests`."""
-        return not self.calls and any(map(_is_call, self.requests))
+        return not self.calls and any(map(calls_of, self.requests))
 
     def resume(self, results: list[Any] | None) -> None:
         """Gives the procedure what it waits for, and lets it go on to its next requests, or its end."""
@@ -75,14 +86,16 @@ class Job:
             self.requests = cast("list[Any]", wanted) if self._is_list else [wanted]
 
     def _add(self, request: Any, result: Any) -> None:
-        is_call = _is_call(request)
-        usage = result.usage
+        calls, usage = calls_of(request), result.usage
         self.usage += usage
-        if not is_call or self.calls:
+        if not calls or self.calls:
             self.added += usage
-        self.calls += is_call
-        self.checks += not is_call
+        elif isinstance(result, PairReply):
+            self.added += result.added
+        self.calls += calls
+        self.checks += not calls
 
 
-def _is_call(request: object) -> bool:
-    return isinstance(request, Chat | Inquiry)
+def calls_of(request: object) -> int:
+    """How often a request calls the model; 0 for one that is put to something else."""
+    return 2 if isinstance(request, ChatPair) else int(isinstance(request, Chat | Inquiry | Steered))

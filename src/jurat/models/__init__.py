@@ -40,6 +40,7 @@ from jurat.models.protocol import (
 from jurat.models.registry import Backend, list_backends, open_model
 from jurat.models.vision import Box, Detector, Matcher, open_detector, open_matcher
 from jurat.models.white_box import (
+    ChatPair,
     ContinuationLogits,
     Deviation,
     Differentiable,
@@ -48,6 +49,8 @@ from jurat.models.white_box import (
     Embedder,
     Hook,
     ImageFeatures,
+    PairedDecoding,
+    PairReply,
     Steerable,
 )
 from jurat.models.wrapper import ModelWrapper
@@ -56,6 +59,7 @@ __all__ = [
     "Answer",
     "Backend",
     "Box",
+    "ChatPair",
     "ConcurrencySupport",
     "ContinuationLogits",
     "Defended",
@@ -79,6 +83,8 @@ __all__ = [
     "ModelUnavailable",
     "ModelWrapper",
     "Opener",
+    "PairReply",
+    "PairedDecoding",
     "PromptScore",
     "PromptScores",
     "RuleDraft",

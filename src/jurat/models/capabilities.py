@@ -86,7 +86,8 @@ class DefenseCost:
     calls: int = 0
     """Conversations and inquiries that were put to the model after an item's first."""
     checks: int = 0
-    """What was given to something else than the model: a judge."""
+    """What was given to something else than the verbs of the model: to a judge, or to be read for its hidden
+    states."""
     usage: Usage = field(default_factory=Usage)
     """Tokens and money of `calls` and `checks`."""
     seconds: float = 0.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from PIL import Image
 
-from jurat.content import Chat
+from jurat.content import Chat, Reply, Usage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -215,6 +215,49 @@ class Steerable(Protocol):
 
     def hidden_states(self, chats: Sequence[Chat], layers: Sequence[str]) -> list[dict[str, Tensor]]:
         """For each chat the output of each of the named layers, as hooks see it, when the chat is read."""
+        ...
+
+
+@dataclass(frozen=True)
+class ChatPair:
+    """Two conversations that one reply continues, decoded from what the model predicts after each."""
+
+    first: Chat
+    """Its decoding settings hold for the reply."""
+    second: Chat
+    combine: Callable[[Tensor, Tensor], Tensor]
+    """Takes the logits of the next token after the first and after the second conversation, each
+    (1, vocabulary) float32, and returns those that the token is drawn from, of equal shape."""
+
+
+@dataclass(frozen=True)
+class PairReply:
+    """The reply that continues both conversations of a pair."""
+
+    reply: Reply
+    """Its usage counts the tokens of both conversations once, and those that were written once."""
+    added: Usage = field(default_factory=Usage)
+    """The part of that usage that is the second conversation's."""
+
+    @property
+    def usage(self) -> Usage:
+        """The reply's."""
+        return self.reply.usage
+
+
+@runtime_checkable
+class PairedDecoding(Protocol):
+    """Capability of a model that decodes one reply from two conversations at once."""
+
+    def chat_pairs(self, pairs: Sequence[ChatPair]) -> list[PairReply]:
+        """One reply for each pair, in order. Every token is drawn from the combined logits and continues both
+        conversations; it does not depend on what else is in the batch.
+
+        What goes wrong with one pair is the failure of its reply, as for `Model.chat`.
+
+        Raises:
+            UnsupportedSetting: as `Model.chat`.
+        """
         ...
 
 

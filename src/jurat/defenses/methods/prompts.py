@@ -57,11 +57,16 @@ class SystemPrompt(Defense):
                 hint=suggestion(self.variant, wordings()),
             )
 
+    @property
+    def words(self) -> str:
+        """What the model is told."""
+        return self.text or wordings()[self.variant]
+
     def wording(self) -> Sequence[str]:
-        return (self.text or wordings()[self.variant],)
+        return (self.words,)
 
     def turns(self, turns: Turns) -> Turns:
-        (words,) = self.wording()
+        words = self.words
         if self.placement == "system":
             # Templates take one system turn, at the beginning.
             if turns and turns[0].role == "system":
@@ -73,10 +78,13 @@ class SystemPrompt(Defense):
         return (*turns[:last], _beside(turns[last], words, self.placement), *turns[last + 1 :])
 
     def ask(self, inquiry: Inquiry) -> Steps[Answer]:
+        return (yield self.asked(inquiry))
+
+    def asked(self, inquiry: Inquiry) -> Inquiry:
+        """The questions with the wording."""
         if self.placement != "after":
-            return (yield from super().ask(inquiry))
-        (words,) = self.wording()
-        return (yield replace(inquiry, questions=tuple(f"{each}\n{words}" for each in inquiry.questions)))
+            return replace(inquiry, prefix=self.shown(inquiry.prefix))
+        return replace(inquiry, questions=tuple(f"{each}\n{self.words}" for each in inquiry.questions))
 
 
 @dataclass(frozen=True)

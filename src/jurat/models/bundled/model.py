@@ -37,6 +37,7 @@ from jurat.models.hf.differentiable import PixelEncoder
 from jurat.models.hf.float_pixels import PIXELS, check_pixels
 from jurat.models.hf.load_model import load
 from jurat.models.hf.model import LocalModel
+from jurat.models.hf.paired_decoding import PairDecoder
 from jurat.models.hf.prompt_scores import PromptScorer
 from jurat.models.hf.torch_threads import one_thread
 from jurat.models.protocol import (
@@ -48,10 +49,13 @@ from jurat.models.protocol import (
     check_settings,
 )
 from jurat.models.white_box import (
+    ChatPair,
     Differentiable,
     DifferentiableGate,
     DifferentiableText,
     Embedder,
+    PairedDecoding,
+    PairReply,
     Steerable,
 )
 from jurat.models.wrapper import ModelWrapper
@@ -98,7 +102,7 @@ class BundledModel(ModelWrapper):
     """See the module's docstring."""
 
     passes = (Diagnosable, Deterministic, Sized, Differentiable, DifferentiableText, Steerable, Embedder)
-    provides = (DomainGate, DifferentiableGate, ConcurrencySupport, PromptScores)
+    provides = (DomainGate, DifferentiableGate, ConcurrencySupport, PromptScores, PairedDecoding)
 
     def __init__(
         self,
@@ -167,6 +171,14 @@ class BundledModel(ModelWrapper):
             )
         )
         return [failure or next(scores) for failure in failures]
+
+    @one_thread()
+    def chat_pairs(self, pairs: Sequence[ChatPair]) -> list[PairReply]:
+        """See `PairedDecoding`; pairs with images outside the domain are failures."""
+        failures = self._foreign_in([Chat((*pair.first.turns, *pair.second.turns)) for pair in pairs])
+        inside = [pair for pair, failure in zip(pairs, failures, strict=True) if failure is None]
+        replies = iter(PairDecoder(self._local).chat_pairs(inside))
+        return [PairReply(Reply(failure=failure)) if failure else next(replies) for failure in failures]
 
     def _foreign_in(self, chats: Sequence[Chat]) -> list[Failure | None]:
         """For each conversation, the failure of its first image outside the domain, or None."""

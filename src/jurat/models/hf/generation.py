@@ -57,27 +57,29 @@ def decode(
     import torch
 
     with torch.inference_mode():
-        return _Decoder(network, tokenizer, scorer, thoughts).decode(prompts, settings)
+        return Decoder(network, tokenizer, scorer, thoughts).decode(prompts, settings)
 
 
-class _Decoder:
+class Decoder:
+    """Continues conversations with one network."""
+
     def __init__(
         self, network: Any, tokenizer: Any, scorer: Scorer | None, thoughts: ThinkingTags | None
     ) -> None:
         self._network = network
         self._tokenizer = tokenizer
         self._scorer = scorer
-        self._reader = ReplyReader(tokenizer, thoughts)
-        self._ends = _ends(network, tokenizer)
+        self.reader = ReplyReader(tokenizer, thoughts)
+        self.ends = _ends(network, tokenizer)
 
     def decode(self, prompts: Sequence[Prompt], settings: Sequence[Generation]) -> list[Reply]:
         replies: dict[int, Reply] = {}
-        for group in self._batches(prompts, settings):
+        for group in self.batches(prompts, settings):
             made = self._batch([prompts[i] for i in group], [settings[i] for i in group])
             replies.update(zip(group, made, strict=True))
         return [replies[i] for i in range(len(prompts))]
 
-    def _batches(self, prompts: Sequence[Prompt], settings: Sequence[Generation]) -> list[list[int]]:
+    def batches(self, prompts: Sequence[Prompt], settings: Sequence[Generation]) -> list[list[int]]:
         """Conversations, by their numbers, that may be continued together."""
         if (scorer := self._scorer) is None:
             return [list(range(len(prompts)))]
@@ -101,32 +103,43 @@ class _Decoder:
     def _batch(self, prompts: Sequence[Prompt], settings: Sequence[Generation]) -> list[Reply]:
         """The replies of conversations that may be continued together."""
         longest = max(one.max_tokens for one in settings)
-        common = None
-        if (scorer := self._scorer) is not None and len(prompts) > 1:
-            common = shared(self._network, prompts, scorer, longest)
-            if common is not None and not self._verified(scorer, prompts, longest, common):
-                common = None
-            if common is None and not self._verified(scorer, prompts, longest, None):
-                return self.decode(prompts, settings)  # `scorer` has learned what a batch may hold
-        if scorer is not None:
-            scorer.fresh()
-        inputs, ends = self._inputs(prompts, common), self._ends
+        joint, common = self.joint(prompts, longest)
+        if not joint:
+            return self.decode(prompts, settings)  # the scorer has learned what a batch may hold
+        inputs = self.inputs(prompts, common)
         width = inputs["input_ids"].shape[1]
-        rows = RowSettings(settings, width, ends, self._reader)
-        made = self._generate(inputs, rows, longest)
+        rows = RowSettings(settings, width, self.ends, self.reader)
+        made = self.generate(inputs, rows, longest)
+        return self.replies(made.tolist(), prompts, rows, width)
+
+    def joint(self, prompts: Sequence[Prompt], longest: int) -> tuple[bool, SharedPrefixes | None]:
+        """Whether these conversations may be continued together by `longest` tokens, as a check of the first
+        steps finds, and the prefixes that they then share."""
+        scorer = self._scorer
+        if scorer is None or len(prompts) == 1:
+            return True, None
+        common = shared(self._network, prompts, scorer, longest)
+        if common is not None and self._verified(scorer, prompts, longest, common):
+            return True, common
+        return self._verified(scorer, prompts, longest, None), None
+
+    def replies(
+        self, made: Sequence[list[int]], prompts: Sequence[Prompt], rows: RowSettings, width: int
+    ) -> list[Reply]:
+        """What the tokens of each row behind the first `width` say."""
         return [
-            reply_of(self._reader, ids[width:].tolist(), len(prompt.prefix) + 1, one, ends, rows.over.get(i))
-            for i, (ids, prompt, one) in enumerate(zip(made, prompts, settings, strict=True))
+            reply_of(self.reader, ids[width:], len(prompt.prefix) + 1, one, self.ends, rows.over.get(i))
+            for i, (ids, prompt, one) in enumerate(zip(made, prompts, rows.settings, strict=True))
         ]
 
-    def _generate(self, inputs: Mapping[str, Any], processor: Any, tokens: int) -> Tensor:
+    def generate(self, inputs: Mapping[str, Any], processor: Any, tokens: int) -> Tensor:
         """Generates by greedy search, ignoring the model's own generation config."""
         return self._network.generate(
             **inputs,
             logits_processor=[processor],
             max_new_tokens=tokens,
             pad_token_id=_pad(self._tokenizer),
-            eos_token_id=self._ends or None,
+            eos_token_id=self.ends or None,
             do_sample=False,
             num_beams=1,
             repetition_penalty=1.0,
@@ -135,7 +148,10 @@ class _Decoder:
             top_k=None,
         )
 
-    def _inputs(self, prompts: Sequence[Prompt], common: SharedPrefixes | None) -> dict[str, Any]:
+    def inputs(self, prompts: Sequence[Prompt], common: SharedPrefixes | None) -> dict[str, Any]:
+        """What `generate` takes of conversations; prefixes that they share are read for it."""
+        if self._scorer is not None:
+            self._scorer.fresh()
         if common is None:
             return _alone(self._network, self._tokenizer, prompts)
         return _continued(self._network, common)
@@ -153,9 +169,8 @@ class _Decoder:
         if scorer.verified.covers(form, reach):
             return True
         token = self._ordinary(prompts)
-        scorer.fresh()
         try:
-            together = self._steps(self._inputs(prompts, common), token)
+            together = self._steps(self.inputs(prompts, common), token)
         except FAULTS as error:
             if ran_out_of_memory(error):
                 raise
@@ -163,8 +178,7 @@ class _Decoder:
             return False
         worst, limit = -1.0, 0.0
         for i, _ in picked(prompts, longest_only=scorer.verified.knows(form)):
-            scorer.fresh()
-            alone = self._steps(self._inputs(prompts[i : i + 1], None), token)[0]
+            alone = self._steps(self.inputs(prompts[i : i + 1], None), token)[0]
             if not bool(alone.isnan().any()):
                 worst = max(worst, likely_difference(together[i], alone))
                 limit = max(limit, scorer.limit(prompts[i], worst))
@@ -191,13 +205,13 @@ class _Decoder:
             only[:, token] = 0.0
             return only
 
-        self._generate(inputs, forced, _STEPS)
+        self.generate(inputs, forced, _STEPS)
         return torch.stack(seen, dim=1)
 
     def _ordinary(self, prompts: Sequence[Prompt]) -> int:
         """A token of a prompt that ends no answer."""
         last = [*prompts[-1].prefix.tolist(), *prompts[-1].segments[0]]
-        return next((token for token in reversed(last) if token not in self._ends), last[-1])
+        return next((token for token in reversed(last) if token not in self.ends), last[-1])
 
 
 def _alone(network: Any, tokenizer: Any, prompts: Sequence[Prompt]) -> dict[str, Any]:

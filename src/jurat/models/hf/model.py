@@ -20,9 +20,11 @@ from jurat.models.hf.failures import FAULTS, failed, ran_out_of_memory
 from jurat.models.hf.generation import decode
 from jurat.models.hf.load_model import IMAGE_BACKENDS, load
 from jurat.models.hf.model_parts import ModelParts, attempt
+from jurat.models.hf.paired_decoding import PairDecoder
 from jurat.models.hf.probe import probe
 from jurat.models.hf.prompt import Prompt
 from jurat.models.hf.prompt_scores import PromptScorer
+from jurat.models.hf.row_settings import reach, settings_of, trimmed
 from jurat.models.hf.scoring import ScoredPrompt
 from jurat.models.hf.sized import ModelSize
 from jurat.models.hf.steering import LayerHooks
@@ -37,7 +39,7 @@ from jurat.models.protocol import (
     check_settings,
     invalid_setting,
 )
-from jurat.models.white_box import Differentiable, DifferentiableText, Embedder, Steerable
+from jurat.models.white_box import Differentiable, DifferentiableText, Embedder, PairedDecoding, Steerable
 
 if TYPE_CHECKING:
     from jurat.models.model_spec import ModelSpec
@@ -118,16 +120,13 @@ class LocalModel(ModelParts, Model):
             encoded = [
                 invalid_setting(chat.generation) or attempt(self.encoder.encode_chat, chat) for chat in chats
             ]
-        replies = [Reply(failure=entry) if isinstance(entry, Failure) else Reply() for entry in encoded]
+        replies = {i: Reply(failure=entry) for i, entry in enumerate(encoded) if isinstance(entry, Failure)}
         prompts = {i: entry for i, entry in enumerate(encoded) if isinstance(entry, Prompt)}
         for alike in by(prompts, lambda i: prompts[i].kind):
-            for batch in self.scorer.bounds.batches(alike, lambda i: (_reach(prompts[i], chats[i]),)):
-                made = self._decoded([prompts[i] for i in batch], [_settings(chats[i]) for i in batch])
-                for i, reply in zip(batch, made, strict=True):
-                    # The space between a prefilled text and what follows it is a part of the reply.
-                    continues = chats[i].prefilled_text is not None
-                    replies[i] = reply if continues else replace(reply, text=reply.text.strip())
-        return replies
+            for batch in self.scorer.bounds.batches(alike, lambda i: (reach(prompts[i], chats[i]),)):
+                made = self._decoded([prompts[i] for i in batch], [settings_of(chats[i]) for i in batch])
+                replies.update({i: trimmed(reply, chats[i]) for i, reply in zip(batch, made, strict=True)})
+        return [replies[i] for i in range(len(chats))]
 
     def _decoded(self, prompts: Sequence[Prompt], settings: Sequence[Generation]) -> list[Reply]:
         """The replies; where memory runs out, or the network fails at one of the conversations, they are
@@ -186,17 +185,6 @@ class LocalModel(ModelParts, Model):
         return f"{type(self.network).__name__} {self.revision} {self.dtype} {digest}"
 
 
-def _settings(chat: Chat) -> Generation:
-    """The conversation's own; a prefilled reply is continued without thinking."""
-    begun = chat.prefilled_text is not None
-    return replace(chat.generation, thinking=False) if begun else chat.generation
-
-
-def _reach(prompt: Prompt, chat: Chat) -> int:
-    """The most tokens that a conversation may have when its reply ends."""
-    return len(prompt.prefix) + 1 + chat.generation.max_tokens
-
-
 def _itself(model: LocalModel) -> LocalModel:
     return model
 
@@ -210,6 +198,7 @@ CAPABILITIES: dict[type[Any], Callable[[LocalModel], Any]] = {
     DifferentiableText: TextGradients,
     Steerable: LayerHooks,
     Embedder: TowerFeatures,
+    PairedDecoding: PairDecoder,
     Deterministic: lambda model: model if model.revision != UNKNOWN else None,
 }
 """What gives each capability of a local model; None where this one does not have it."""

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from jurat.content import Failure, Generation, Reply, Usage
+from jurat.content import Chat, Failure, Generation, Reply, Usage
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from jurat.models.hf.chat_templates import ThinkingTags
+    from jurat.models.hf.prompt import Prompt
 
 
 class ReplyReader:
@@ -66,7 +68,7 @@ class RowSettings:
         """Rows that end early: the number of tokens up to a stop text, or what went wrong."""
         self._ended: set[int] = set()
         """Rows that ended with a token of `ends`."""
-        self._settings = settings
+        self.settings = settings
         self._width = width
         self._ends = list(ends)
         self._reader = reader
@@ -87,12 +89,12 @@ class RowSettings:
 
     def _is_over(self, i: int, made: int) -> bool:
         """Whether a row's reply is complete, while others are continued: nothing that follows counts."""
-        return i in self.over or i in self._ended or made >= self._settings[i].max_tokens
+        return i in self.over or i in self._ended or made >= self.settings[i].max_tokens
 
     def _row(self, ids: Tensor, scores: Tensor, i: int) -> Tensor:
         import torch
 
-        one, made = self._settings[i], ids.shape[1] - self._width
+        one, made = self.settings[i], ids.shape[1] - self._width
         if one.stop and not self._is_over(i, made):
             written = ids[0, self._width :].tolist()
             if self._reader.stopped(written, one) is not None:
@@ -147,3 +149,20 @@ def reply_of(
     text = reader.text(ids[:end], settings) if before_stop is None else before_stop
     ended = end < len(ids) or before_stop is not None
     return Reply(text, usage, finish="stop" if ended else "length")
+
+
+def settings_of(chat: Chat) -> Generation:
+    """The conversation's own; a prefilled reply is continued without thinking."""
+    begun = chat.prefilled_text is not None
+    return replace(chat.generation, thinking=False) if begun else chat.generation
+
+
+def reach(prompt: Prompt, chat: Chat) -> int:
+    """The most tokens that a conversation may have when its reply ends."""
+    return len(prompt.prefix) + 1 + chat.generation.max_tokens
+
+
+def trimmed(reply: Reply, chat: Chat) -> Reply:
+    """A reply without the spaces around it; those between a prefilled text and what follows it are a part of
+    the reply."""
+    return reply if chat.prefilled_text is not None else replace(reply, text=reply.text.strip())

@@ -1,0 +1,66 @@
+"""`jurat defense fit`: files for defenses, and the models that are opened under them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..models.tiny import make_llava, picture
+
+PROMPTS = """\
+prompt,harmful
+A child touches a knife,yes
+A baby touches a dagger,yes
+A dog is visible,no
+The sign reads STOP,no
+,no
+"""
+FIT = ("defense", "fit", "inferaligner", "--model", "hf/llava", "--device", "cpu", "--prompts", "prompts.csv")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_llava(tmp_path / "llava")
+    Path("prompts.csv").write_text(PROMPTS)
+    return tmp_path
+
+
+def test_vectors_are_fitted_and_used(folder, jurat):
+    result = jurat(*FIT, "--out", "vectors.safetensors")
+    assert result.exit_code == 0, result.output
+    assert "1 row was left out:\n  line 6: there is no prompt" in result.stderr
+    assert "vectors.safetensors: 3 layers, 2 harmful prompts and 2 harmless." in result.stdout
+    assert "model.language_model.layers.2" in result.stdout
+    again = jurat(*FIT, "--out", "vectors.safetensors")
+    assert again.exit_code == 2 and "vectors.safetensors already exists" in again.stderr
+    Path("policy.yaml").write_text(
+        "name: p\nrules:\n  - {id: dog, rule: No dog., clauses: [A dog is visible.]}\n"
+    )
+    picture(1).save("one.png")
+    judge = ("judge", "one.png", "-c", "policy.yaml", "--preset", "quick", "--model", "hf/llava")
+    judged = jurat(*judge, "--device", "cpu", "--defense", "inferaligner?vectors=vectors.safetensors")
+    assert "Defense inferaligner?vectors=vectors.safetensors&digest=" in judged.output
+
+
+def test_prompts_with_words_that_the_model_never_learned_are_left_out(folder, jurat):
+    Path("prompts.csv").write_text("prompt,harmful\nA zeppelin,yes\nA fez,yes\nA dog,no\nA cat,no\n")
+    result = jurat(*FIT[:3], "--model", "bundled", *FIT[5:], "--out", "vectors.safetensors")
+    assert result.exit_code == 2
+    assert "can read 0 harmful examples and 2 harmless that can be used. Left out: line 2:" in result.stderr
+    assert "The model never learned 'zeppelin'." in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("--model", "null"), "The hidden states of 'null' cannot be read"),
+        (("--defense", "jpeg"), "The hidden states of 'hf/llava + jpeg' cannot be read"),
+        (("--prompts", "gone.csv"), "gone.csv cannot be read: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_fitted_says_why(folder, jurat, change, told):
+    result = jurat(*FIT, "--out", "vectors.safetensors", *change)
+    assert result.exit_code == 2 and told in result.stderr
+    assert not Path("vectors.safetensors").exists()
