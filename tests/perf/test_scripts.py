@@ -358,3 +358,10 @@ def test_doses_reads_shares_from_lineages_and_draws_gains(written, tmp_path: Pat
     assert rows[0]["forced_f1"] == rows[2]["forced_f1"] and rows[1]["gain"] == rows[3]["gain"]
     assert rows[1]["gain"][0] == pytest.approx(rows[1]["forced_f1"] - rows[0]["forced_f1"])
     assert "more than whole" in told and "whole-rule questions in training" in figure.read_text()
+
+
+@pytest.mark.slow
+def test_defenses_compares_a_model_with_one_under_a_defense_that_does_nothing(written) -> None:
+    _, _, rows, told = written("defenses", "--pictures", "2", "--runs", "1", "--threads", "1")
+    assert [row["what"].partition(", ")[2] for row in rows] == ["as it is", "defended"] * 2
+    assert "replies, defended / as it is" in told
