@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jurat.cli import bench_options as options
-from jurat.cli.bench_attacks import injection, robustness
+from jurat.cli.bench_attacks import attacks, injection, robustness
 from jurat.cli.model_choice import CalibrationFile
 from jurat.cli.model_options import ModelOptions, opens_model
 from jurat.errors import JuratError
@@ -238,6 +238,7 @@ def _guards(given: list[str] | None, taxonomies: Path | None, opening: ModelOpti
     ]
 
 
+app.command()(attacks)
 app.command()(injection)
 app.command()(robustness)
 

@@ -122,6 +122,8 @@ class Task(_Data):
         for goal in self.goals:
             if goal.prompts is None and self.prompts is None:
                 raise ValueError(f"the goal {goal.name!r} has no prompts, and neither has its task")
+            if self.able.begun and goal.contains is None:
+                raise ValueError(f"begun: true needs a text that replies for {goal.name!r} contain")
             for text in (*self.absent, *self.present):
                 parse(goal.filled(text))
         return self

@@ -101,7 +101,7 @@ def at_budget(name: str, level: int, steps: int) -> tuple[str, PictureAttack] | 
         command = "attack" if entry.changes == "text" else "eval SET --attack"
         raise JuratError(
             f"It changes a {entry.changes}, to which budgets of pictures do not apply.",
-            hint=f'jurat {command} "{name}"',
+            hint=f'It is run by: jurat {command} "{name}".',
         )
     radius = level / 255
     wanted: dict[str, Any] = {"steps": steps, "every": max(1, steps // CHECKS), "radius": radius}

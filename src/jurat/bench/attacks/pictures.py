@@ -40,7 +40,9 @@ class GoalPictures:
     def items(self, goal: TaskGoal) -> list[Item]:
         """The clean pictures as items of a run; their ids do not depend on the folder."""
         return [
-            Item([LazyImage(str(path), partial(read_file, path))], id=f"{goal.name}-{path.stem}", uri=str(path))
+            Item(
+                [LazyImage(str(path), partial(read_file, path))], id=f"{goal.name}-{path.stem}", uri=str(path)
+            )
             for path in self.absent
         ]
 

@@ -1,5 +1,5 @@
-"""A comparison as a run: one run of an attack (`jurat.attacks.attack_run`) for each cell and goal, so that what
-is on disk is not made again; then every attacked picture is shown to the other models."""
+"""A comparison as a run: one run of an attack (`jurat.attacks.attack_run`) for each cell and goal, so that
+what is on disk is not made again; then every attacked picture is shown to the other models."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ __all__ = ["Cell", "LeftOut", "Measured", "RunProgress", "Transferred", "run_att
 
 Say = Callable[[str], None]
 Transferred = dict[str, list[tuple[bool, str | None]]]
-"""By the id of a picture, for each test prompt: whether the reply is the wanted one, and why there is none."""
+"""By the id of a picture, for each test prompt: whether the reply is the wanted one, and the kind of failure
+where there is none."""
 _NO_BOUND = "its pictures keep within no ball: it is run without a bound only"
 
 
@@ -159,7 +160,7 @@ class _OnModel:
         except JuratError as error:
             return f"it lacks the skill: {reason(error)}"
         missing = [str(skill) for skill in skills if not skill.reached]
-        return f"it lacks the skill, {missing[0]}" if missing else None
+        return f"it lacks the skill: {missing[0]}" if missing else None
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,9 @@ class _OnVictim(_OnModel):
                 steps = max(1, int(passes / each))
                 made = at_budget(name, level, 0 if control else steps)
                 if made is not None:
-                    self._cell(Cell(self.label, task.name, name, level, passes), task, entrant, made[0], steps)
+                    self._cell(
+                        Cell(self.label, task.name, name, level, passes), task, entrant, made[0], steps
+                    )
 
     def _passes_a_step(self, task: Task, name: str, entrant: Entrant, level: int) -> float:
         """Backward passes for a picture in a step, measured in two steps on one picture."""

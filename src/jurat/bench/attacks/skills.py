@@ -1,4 +1,5 @@
-"""Whether a model can do without an attack what a task needs: a success against one that cannot says nothing."""
+"""Whether a model can do without an attack what a task needs: a success against one that cannot says
+nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from jurat.models import full_name
 if TYPE_CHECKING:
     from jurat.models import Model
 
-__all__ = ["BAR", "Skill", "asked", "read_skill", "skill_of"]
+__all__ = ["BAR", "Skill", "asked", "replies_in_batches", "skill_of"]
 
 BAR = 0.8
 """Least share of replies that must be right. The exams of organisms ask for 0.8 to 0.95."""
@@ -31,6 +32,7 @@ class Skill:
     """How often a model did what one part of `Able` asks for."""
 
     part: str
+    """Which replies: "to clean pictures"."""
     right: int
     n: int
 
@@ -39,7 +41,7 @@ class Skill:
         return self.right >= BAR * self.n
 
     def __str__(self) -> str:
-        return f"{self.part}: {self.right} of {self.n} replies"
+        return f"{self.right} of {self.n} replies {self.part} are as the task needs them"
 
 
 def asked(image: Image.Image, prompt: str, task: Task, *, begun: str = "") -> Chat:
@@ -48,7 +50,7 @@ def asked(image: Image.Image, prompt: str, task: Task, *, begun: str = "") -> Ch
     return Chat(tuple(turns), Generation(max_tokens=task.max_tokens))
 
 
-def read_skill(path: Path, stamp: Mapping[str, Any]) -> list[Skill] | None:
+def _read(path: Path, stamp: Mapping[str, Any]) -> list[Skill] | None:
     """What was measured under the same stamp; None where there is nothing."""
     try:
         found = json.loads(path.read_text())
@@ -69,23 +71,15 @@ def skill_of(
         stamp: what else the replies depend on.
     """
     stamp = {"model": full_name(model), "dtype": model.dtype, "task": task.name, **stamp}
-    if (found := read_skill(path, stamp)) is not None:
+    if (found := _read(path, stamp)) is not None:
         return found
-    able = task.able
-    parts = [_share(model, task, shown, "the clean picture", lambda _, reply: able.absent.holds(reply))]
-    if (present := able.present) is not None:
-        parts.append(
-            _share(
-                model,
-                task,
-                shown,
-                "a picture of it",
-                lambda _, reply: present.holds(reply),
-                present=True,
-            )
-        )
+    able, present = task.able, task.able.present
+    parts = [_share(model, task, shown, "to clean pictures", lambda _, reply: able.absent.holds(reply))]
+    if present is not None:
+        what = "to pictures of what is asked about"
+        parts.append(_share(model, task, shown, what, lambda _, reply: present.holds(reply), present=True))
     if able.begun:
-        parts.append(_share(model, task, shown, "the reply begun for it", _goes_on, begun=True))
+        parts.append(_share(model, task, shown, "that were begun with the target", _goes_on, begun=True))
     make_folder(path.parent)
     write_whole(path, json.dumps({"stamp": stamp, "skills": [asdict(each) for each in parts]}) + "\n")
     return parts
@@ -110,9 +104,9 @@ def _share(
                 chats.append(asked(image, prompt, task, begun=goal.target if begun else ""))
                 goals.append(goal)
     replies = replies_in_batches(model, chats)
-    wanted = "as a model with the skill replies to "
-    counts = sum(right(goal, reply) for goal, reply in zip(goals, replies, strict=True))
-    return Skill(wanted + what, counts, len(chats))
+    return Skill(
+        what, sum(right(goal, reply) for goal, reply in zip(goals, replies, strict=True)), len(chats)
+    )
 
 
 def replies_in_batches(model: Model, chats: Sequence[Chat], size: int = 64) -> list[Reply]:
