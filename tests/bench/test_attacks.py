@@ -280,4 +280,11 @@ def test_command_makes_the_table_and_resumes(goals: Path, tmp_path: Path) -> Non
 
     again = CliRunner().invoke(app, ["bench", "attacks", *options])
     assert "replies as wanted" in first.output and "replies as wanted" not in again.output
-    assert json.loads((out / "attacks.json").read_text())["rows"] == results["rows"]
+    resumed = json.loads((out / "attacks.json").read_text())
+    assert resumed["rows"] == results["rows"]
+    made = resumed["provenance"]["runs"]
+    assert sum(run["files"] for run in made) == len(results["rows"]) and made[0]["command"] in first.output
+
+    other = CliRunner().invoke(app, ["bench", "attacks", *options, "--seed", "1"])
+    told = " ".join(other.output.split())
+    assert other.exit_code == 2 and "holds a run under other settings" in told, told

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from jurat.attacks.access import Access
 from jurat.attacks.pictures import as_levels, as_picture
-from jurat.attacks.verdicts import VerdictAttack
+from jurat.attacks.verdicts import Aim, VerdictAttack
 from jurat.content import Chat, Generation, Reply, Turn
 from jurat.judge import Judge, Verdict
 
@@ -95,7 +95,8 @@ class FilterEvasion:
             JuratError: as `VerdictAttack.run`.
         """
         clean = [as_levels(picture) for picture in pictures]
-        made = self.attack.run(judge, access, clean, ["safe"] * len(clean), keys=keys, seed=seed)
+        aims: list[Aim] = ["safe"] * len(clean)
+        made = self.attack.run(judge, access, clean, aims, keys=keys, seed=seed)
         saved = [outcome.saved for outcome in made]
         shown = [as_picture(levels) for levels in (*clean, *saved)]
         verdicts = judge.many(shown)

@@ -13,6 +13,7 @@ from jurat.bench.attacks.lineup import CONTROL, UNBOUNDED
 from jurat.bench.attacks.results import NEARLY_ALL
 from jurat.bench.labelled.sections import EMPTY, Grid, Section
 from jurat.bench.labelled.summary import section_lines
+from jurat.bench.results import other_runs
 from jurat.files import write_whole
 from jurat.metrics import write_table
 from jurat.metrics.claims import ALPHA, STATES
@@ -62,6 +63,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         f"{'; '.join(f'{label} is {name}' for label, name in told['models'].items())}. "
         f"Intervals: {told['intervals']}."
     )
+    yield from other_runs(told)
     if rows:
         yield ""
         yield _LEGEND

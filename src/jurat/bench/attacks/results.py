@@ -15,7 +15,7 @@ from jurat import __version__
 from jurat.bench.attacks.lineup import CONTROL, UNBOUNDED
 from jurat.bench.attacks.plan import AttacksPlan
 from jurat.bench.attacks.run import Measured, RunProgress
-from jurat.bench.bench_run import machine_of
+from jurat.bench.bench_run import machine_of, runs_of
 from jurat.bench.results import rounded
 from jurat.bench.table import plain
 from jurat.metrics import UNSURE, Comparison, Interval, Table, clustered_rate, holm, judge, rate_difference
@@ -66,6 +66,7 @@ def _provenance(plan: AttacksPlan, progress: RunProgress) -> dict[str, Any]:
         "transfer": [other.label for other in plan.transfer],
         "models": progress.models,
         "intervals": INTERVALS,
+        "runs": runs_of(progress.origins),
         "left_out": [asdict(each) for each in progress.left_out],
     }
 

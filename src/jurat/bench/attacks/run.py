@@ -13,17 +13,22 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from jurat.attacks.attack_run import Attacker, Wish
+from jurat.attacks.method import PictureAttack
 from jurat.attacks.pictures import read_png
+from jurat.attacks.registry import open_attack
 from jurat.bench.attacks.goals import Task, TaskGoal
 from jurat.bench.attacks.lineup import CONTROL, UNBOUNDED, Entrant, at_budget, entrant_of
 from jurat.bench.attacks.pictures import GoalPictures, keep_pictures
 from jurat.bench.attacks.plan import AttacksPlan
 from jurat.bench.attacks.skills import asked, replies_in_batches, skill_of
+from jurat.bench.predictions import Origin
 from jurat.errors import JuratError, require
 from jurat.files import write_whole
 from jurat.models import ModelUnavailable, full_name
+from jurat.provenance import commit
 from jurat.registry import name_and_options
 from jurat.runs import read_rows
+from jurat.runs.folder import read_facts
 from jurat.text import counted, reason
 
 if TYPE_CHECKING:
@@ -98,6 +103,12 @@ class RunProgress:
     left_out: list[LeftOut] = field(default_factory=list[LeftOut])
     models: dict[str, str] = field(default_factory=dict[str, str])
     """Label -> name@revision."""
+    origins: list[Origin] = field(default_factory=list[Origin])
+    """Of the sessions that made rows."""
+
+
+class _CannotResume(JuratError):
+    """A folder of a cell cannot be opened, as where it was made under other settings."""
 
 
 def run_attacks(plan: AttacksPlan, say: Say = lambda line: None) -> RunProgress:
@@ -181,7 +192,7 @@ class _OnVictim(_OnModel):
         for name in (control, *self.plan.entrants):
             try:
                 self._attack(task, name, control=name == control)
-            except ModelUnavailable:
+            except (ModelUnavailable, _CannotResume):
                 raise
             except Exception as problem:  # one attack's failure leaves out its own rows only
                 self._leave_out(task, name, reason(problem), failed=not isinstance(problem, JuratError))
@@ -233,19 +244,24 @@ class _OnVictim(_OnModel):
         title: str = "",
     ) -> list[dict[str, Any]]:
         """The rows of a goal's pictures, from disk or made now."""
-        from jurat.attacks.method import PictureAttack
-        from jurat.attacks.registry import open_attack
-
         shown, attack = self.shown[task.name][goal.name], open_attack(full)
         assert isinstance(attack, PictureAttack)
         surrogates = self.surrogates if entrant.surrogates else ()
         wish = _wish(task, goal, shown, entrant)
         attacker = Attacker(attack, full, self.model, wish, self.plan.seed, surrogates)
         items = shown.items(goal)[:pictures]
-        with attacker.open_run(folder / goal.name) as run:
+        try:
+            opened = attacker.open_run(folder / goal.name)
+        except JuratError as error:
+            raise _CannotResume(error.message, hint="Name another --out, or delete that folder.") from error
+        with opened as run:
             made = list(attacker.rows(run, items, self.plan.batch))
+            if made:
+                run.note(rows=len(made), commit=commit())
+        if title:
+            self.progress.origins += _origins(run.folder)
         if made and title:
-            wanted = sum(row["successes"] or 0 for row in made)
+            wanted = sum(row.get("successes") or 0 for row in made)
             self.say(f"{title}, {goal.name}: {wanted} of {len(made) * len(wish.tested)} replies as wanted")
         ids = {item.id for item in items}
         return sorted((row for row in read_rows(run.folder) if row["id"] in ids), key=lambda row: row["id"])
@@ -305,6 +321,13 @@ class _Shown(_OnModel):
         if missing:
             write_whole(path, json.dumps({"stamp": stamp, "replies": known}) + "\n")
         return known
+
+
+def _origins(folder: Path) -> Iterator[Origin]:
+    """Where the rows of a run come from."""
+    for session in read_facts(folder)["sessions"]:
+        if session.get("rows"):
+            yield Origin(session["command"], session.get("commit"), session["time"])
 
 
 def _by_task(measured: Sequence[Measured], label: str) -> Iterator[tuple[str, list[Measured]]]:
