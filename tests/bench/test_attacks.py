@@ -285,6 +285,18 @@ def test_command_makes_the_table_and_resumes(goals: Path, tmp_path: Path) -> Non
     made = resumed["provenance"]["runs"]
     assert sum(run["files"] for run in made) == len(results["rows"]) and made[0]["command"] in first.output
 
-    other = CliRunner().invoke(app, ["bench", "attacks", *options, "--seed", "1"])
+
+def test_control_runs_on_a_model_without_gradients_and_a_folder_keeps_its_settings(
+    goals: Path, tmp_path: Path
+) -> None:
+    options = ["bench", "attacks", "--victim", "null", "--attack", "noise", "--attack", "carlini"]
+    options += ["--goals", str(goals), "--budget", "8", "--pictures", "1", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, options)
+    assert done.exit_code == 0, done.output
+    assert "| noise | 8/255 | – | 5 | 0 (0–100) | 0–0 | 0 |" in done.output
+    assert "carlini on null, yes: The attack needs gradients" in done.output
+    assert "2 entries of rows, 0 of columns." in done.output
+    other = CliRunner().invoke(app, [*options, "--seed", "1"])
     told = " ".join(other.output.split())
-    assert other.exit_code == 2 and "holds a run under other settings" in told, told
+    assert other.exit_code == 2 and "holds a run under other settings: seed: 0 -> 1" in told
+    assert "Name another --out, or delete that folder." in told
